@@ -1,0 +1,40 @@
+# make test    everything that must pass, in .venv
+# make check   lint, types, import rules
+# make format  let ruff tidy up
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/installed
+ARGS ?=
+
+.PHONY: test check format install bench clean
+
+install: $(STAMP)
+
+# torch's pin has no CUDA on a machine whose index offers a CPU build; constraints.txt holds every version.
+$(STAMP): pyproject.toml client/pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt setuptools torch==2.13.0
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e ./client -e .
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt \
+		hypothesis import-linter mypy pillow pytest pytest-timeout ruff scikit-learn
+	touch $(STAMP)
+
+test: $(STAMP)
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(STAMP)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(STAMP)
+	$(BIN)/python -m bench.evaluation $(ARGS)
+
+clean:
+	rm -rf .venv build dist *.egg-info client/*.egg-info

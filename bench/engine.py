@@ -1,0 +1,69 @@
+"""What batch size and memory layout cost, and whether a clip's feature depends on its batch.
+
+python -m bench.engine                  r3d_tiny and r3d on this machine's CPU
+python -m bench.engine --device cuda
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+import torch
+from torch import Tensor
+
+from vcp_core.backbones import build
+from vcp_core.backbones.base import Backbone
+from vcp_core.features import inference
+
+LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last_3d": torch.channels_last_3d}
+
+
+def seconds_per_clip(network: Backbone, clips_BCTHW: Tensor, precision: str, repeats: int) -> float:
+    """Best of `repeats`, after one to warm up."""
+    device = clips_BCTHW.device
+    times = []
+    for _ in range(repeats + 1):
+        begun = time.perf_counter()
+        with inference(device, precision):
+            network.features(clips_BCTHW).sum().item()  # .item() waits for the device
+        times.append(time.perf_counter() - begun)
+    return min(times[1:]) / len(clips_BCTHW)
+
+
+def depends_on_batch(network: Backbone, clips_BCTHW: Tensor) -> bool:
+    """Whether a clip's feature changes when it moves within the batch and its neighbours change."""
+    with inference(clips_BCTHW.device, "fp32"):
+        alone = network.features(clips_BCTHW)
+        others = torch.randint_like(clips_BCTHW, 0, 256)
+        others[0] = clips_BCTHW[-1]
+        return not torch.equal(network.features(others)[0], alone[-1])
+
+
+def main() -> None:
+    """Print milliseconds a clip by backbone, layout, precision and batch size."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--backbones", nargs="+", default=["r3d_tiny", "r3d"])
+    parser.add_argument("--batches", nargs="+", type=int, default=[4, 8, 16])
+    parser.add_argument("--repeats", type=int, default=2)
+    arguments = parser.parse_args()
+    device = torch.device(arguments.device)
+    print(f"{'backbone':<10}{'layout':<18}{'precision':<10}{'batch':>6}{'ms/clip':>9}  depends on batch")
+    for name in arguments.backbones:
+        network = build(name, seed=0).to(device).eval()
+        for layout, memory_format in LAYOUTS.items():
+            network = network.to(memory_format=memory_format)  # type: ignore[call-overload]
+            for precision in ("fp32", "bf16"):
+                for batch in arguments.batches:
+                    pixels = torch.randint(0, 256, (batch, 16, 112, 112, 3), dtype=torch.uint8, device=device)
+                    clips = pixels.permute(0, 4, 1, 2, 3)
+                    took = 1000 * seconds_per_clip(network, clips, precision, arguments.repeats)
+                    depends = depends_on_batch(network, clips)
+                    print(
+                        f"{name:<10}{layout:<18}{precision:<10}{batch:>6}{took:>9.1f}  {depends}", flush=True
+                    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""How often 95 % intervals hold the truth: percentiles, and Wilson with the bootstrap's effective size.
+
+python -m bench.intervals
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+import numpy.typing as npt
+
+from vcp_core.statistics import interval, resampling_weights
+
+METHODS = ("percentile", "wilson")
+CORRELATION = 0.5  # part of a unit's items that share its outcome
+
+
+def simulate(num_units: int, per_unit: int, chance: float, trials: int, seed: int) -> npt.NDArray[np.float64]:
+    """Outcomes (trials, units): the part of each unit's items that was right; items of a unit correlate."""
+    rng = np.random.Generator(np.random.PCG64(seed))
+    shared = rng.random((trials, num_units, 1)) < chance
+    own = rng.random((trials, num_units, per_unit)) < chance
+    follows = rng.random((trials, num_units, per_unit)) < (CORRELATION if per_unit > 1 else 0)
+    return np.asarray(np.where(follows, shared, own).mean(axis=2))
+
+
+def coverage(method: str, num_units: int, per_unit: int, chance: float, *, trials: int, seed: int) -> float:
+    """Part of simulated data sets whose interval holds `chance`."""
+    weights = resampling_weights([str(i) for i in range(num_units)], num_resamples=500, seed=seed)
+    held = 0
+    for outcomes in simulate(num_units, per_unit, chance, trials, seed):
+        values = weights @ outcomes / num_units
+        if method == "percentile":
+            low, high = np.percentile(values, [2.5, 97.5])
+        else:
+            found = interval(float(outcomes.mean()), values, num_units=num_units, level=0.95)
+            low, high = found.low, found.high
+        held += bool(low <= chance <= high)
+    return held / trials
+
+
+def main() -> None:
+    """Print coverage in percent by method, number of units, items of a unit, and true score."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--trials", type=int, default=1000)
+    arguments = parser.parse_args()
+    chances = (0.1, 0.3, 0.5, 0.7, 0.9, 0.97)
+    print(f"{'units':>6}{'items':>6}  {'method':<12}" + "".join(f"{chance:>8}" for chance in chances))
+    for num_units in (9, 24, 56, 200, 1000):
+        for per_unit in (1, 5):
+            for method in METHODS:
+                found = [
+                    100 * coverage(method, num_units, per_unit, chance, trials=arguments.trials, seed=0)
+                    for chance in chances
+                ]
+                cells = "".join(f"{percent:8.1f}" for percent in found)
+                print(f"{num_units:>6}{per_unit:>6}  {method:<12}{cells}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What the root distribution adds to the `vcpbench` command."""

@@ -1,0 +1,88 @@
+"""What the commands share: how errors are said, progress shown, and datasets named."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, ParamSpec, TypeVar
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from vcp_core.catalog.errors import VcpbenchError
+
+ERROR, INTERRUPTED = 2, 130  # exit codes; 130 is the shell's for SIGINT
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Tell = Callable[[str, int, int], None]
+
+console = Console()
+messages = Console(stderr=True)
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+DatasetArgument = Annotated[
+    str, typer.Argument(help="A name (playground, playground-64), ucf101:DIR, hmdb51:DIR, or a folder.")
+]
+DatasetOption = Annotated[
+    str,
+    typer.Option(
+        "--dataset", "-d", help="A name (playground, playground-64), ucf101:DIR, hmdb51:DIR, or a folder."
+    ),
+]
+SplitOption = Annotated[str, typer.Option("--split", help="Which split of UCF101 or HMDB51.")]
+CsvOption = Annotated[
+    Path | None, typer.Option("--csv", help="Columns path,label and optionally group,split.")
+]
+TestGroupsOption = Annotated[
+    list[str] | None,
+    typer.Option("--test-groups", help="Groups that make the test side; repeat for several."),
+]
+
+
+def plainly(command: Callable[P, R]) -> Callable[P, R]:
+    """Say expected errors in one line and exit with 2; Ctrl-C exits with 130."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except VcpbenchError as error:
+            messages.print(
+                f"{type(error).__name__}: {error}", style="red", highlight=False, markup=False, soft_wrap=True
+            )
+            raise typer.Exit(ERROR) from None
+        except KeyboardInterrupt:
+            messages.print("Interrupted. Nothing was left half-written; run it again to go on.")
+            raise typer.Exit(INTERRUPTED) from None
+
+    return run
+
+
+@contextmanager
+def progress_bars(quiet: bool = False) -> Iterator[Tell]:
+    """A bar per stage on standard error, each with an estimate of the time left."""
+    columns = (
+        TextColumn("{task.description:<24}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+    )
+    with Progress(*columns, console=messages, disable=quiet) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def tell(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total)
+            bars.update(tasks[stage], completed=done, total=total)
+
+        yield tell
+
+
+def print_json(text: str) -> None:
+    """JSON on standard output, as it is: no colours, no wrapping."""
+    sys.stdout.write(text if text.endswith("\n") else text + "\n")

@@ -1,0 +1,136 @@
+"""`vcpbench dataset`: make the playground, look at a dataset."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from stack.commands.common import (
+    CsvOption,
+    DatasetArgument,
+    JsonFlag,
+    SplitOption,
+    TestGroupsOption,
+    console,
+    messages,
+    plainly,
+    print_json,
+    progress_bars,
+)
+
+if TYPE_CHECKING:
+    from vcp_core.datasets import Dataset
+
+app = typer.Typer(help="Make the playground, look at a dataset.", no_args_is_help=True)
+
+
+@app.command()
+@plainly
+def make(
+    name: Annotated[str, typer.Argument(help="playground, or its 64-video subset playground-64.")],
+    folder: Annotated[
+        Path | None, typer.Option(help="Where to; a folder of vcpbench's own if left out.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Another seed makes another playground.")] = 0,
+    as_json: JsonFlag = False,
+) -> None:
+    """Make the built-in videos: eight actions in a small world, about a minute, kept.
+
+    **Examples**
+
+    `vcpbench dataset make playground`
+
+    `vcpbench dataset make playground-64 --folder /tmp/videos`
+    """
+    from vcp_core.datasets import playground
+
+    with progress_bars() as tell:
+        made = playground.load(
+            name, folder=folder, seed=seed, progress=lambda done, total: tell("making videos", done, total)
+        )
+    if as_json:
+        print_json(json.dumps({"name": name, "folder": str(made.root), "fingerprint": made.fingerprint}))
+    else:
+        console.print(f"{name}: {len(made.videos)} videos in {made.root}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+@plainly
+def show(
+    dataset: DatasetArgument,
+    split: SplitOption = "1",
+    csv: CsvOption = None,
+    test_groups: TestGroupsOption = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Classes, splits, groups, lengths, fingerprint, and what was left out.
+
+    **Examples**
+
+    `vcpbench dataset show playground`
+
+    `vcpbench dataset show clips/ --test-groups P3 --json`
+    """
+    from vcp_core.datasets import load_dataset
+
+    with progress_bars() as tell:
+        loaded = load_dataset(
+            dataset,
+            split=split,
+            csv=csv,
+            test_groups=tuple(test_groups or ()),
+            progress=lambda done, total: tell("indexing", done, total),
+        )
+    if as_json:
+        print_json(json.dumps(_facts(loaded), indent=1))
+    else:
+        _print(loaded)
+
+
+def _facts(dataset: Dataset) -> dict[str, object]:
+    lengths = sorted(video.num_frames for video in dataset.videos)
+    return {
+        "name": dataset.name,
+        "split": dataset.split_name,
+        "fingerprint": dataset.fingerprint,
+        "licence": dataset.licence,
+        "classes": {name: _sides(dataset, name) for name in dataset.classes},
+        "videos": _sides(dataset),
+        "groups": len({video.group for video in dataset.videos if video.group is not None}),
+        "frames": {"least": lengths[0], "median": lengths[len(lengths) // 2], "most": lengths[-1]},
+        "left_out": [{"id": video.id, "reason": video.reason} for video in dataset.left_out],
+        "warnings": list(dataset.warnings),
+    }
+
+
+def _sides(dataset: Dataset, label: str | None = None) -> dict[str, int]:
+    counts = Counter(video.split for video in dataset.videos if label is None or video.label == label)
+    return {"train": counts["train"], "test": counts["test"]}
+
+
+def _print(dataset: Dataset) -> None:
+    facts = _facts(dataset)
+    sides, frames = _sides(dataset), facts["frames"]
+    console.print(
+        f"[bold]{dataset.name}[/] split {dataset.split_name}: "
+        f"{sides['train']} train, {sides['test']} test videos, "
+        f"{facts['groups']} groups, licence {dataset.licence}",
+        highlight=False,
+    )
+    console.print(f"frames {frames}  fingerprint {dataset.fingerprint[:12]}", highlight=False)
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for heading in ("class", "train", "test"):
+        table.add_column(heading, justify="left" if heading == "class" else "right")
+    for label in dataset.classes:
+        count = _sides(dataset, label)
+        table.add_row(label, str(count["train"]), str(count["test"]))
+    console.print(table)
+    for left in dataset.left_out:
+        messages.print(f"left out: {left.id}: {left.reason}", style="yellow", highlight=False, soft_wrap=True)
+    for warning in dataset.warnings:
+        messages.print(f"! {warning}", style="yellow", highlight=False, soft_wrap=True)

@@ -1,0 +1,36 @@
+"""`vcpbench inspect`: what is in a checkpoint file, without running anything of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stack.commands.common import JsonFlag, console, plainly, print_json
+
+
+@plainly
+def inspect(
+    file: Annotated[Path, typer.Argument(help="The checkpoint: .pt, .pth, .tar, .ckpt or .safetensors.")],
+    backbone: Annotated[
+        str | None, typer.Option(help="Its architecture; found by itself if left out.")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Say which backbone a file holds, how its keys were found, and what was left over.
+
+    **Examples**
+
+    `vcpbench inspect model.pth.tar`
+
+    `vcpbench inspect model.pt --json`
+    """
+    from vcp_core.checkpoints import inspect_checkpoint
+
+    report = inspect_checkpoint(file, backbone=backbone)
+    if as_json:
+        print_json(json.dumps(report.as_dict(), indent=1))
+    else:
+        console.print(report.explain(), highlight=False, soft_wrap=True)

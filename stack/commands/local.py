@@ -1,0 +1,161 @@
+"""`vcpbench local`: evaluate a checkpoint in this process, without a server."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from stack.commands.common import (
+    CsvOption,
+    DatasetOption,
+    SplitOption,
+    TestGroupsOption,
+    console,
+    messages,
+    plainly,
+    print_json,
+    progress_bars,
+)
+
+if TYPE_CHECKING:
+    from vcp_core.results import BenchmarkResult, Results, Score
+
+
+@plainly
+def local(
+    file: Annotated[Path, typer.Argument(help="The checkpoint: .pt, .pth, .tar, .ckpt or .safetensors.")],
+    dataset: DatasetOption = "playground-64",
+    protocol: Annotated[
+        str, typer.Option("--protocol", "-p", help="standard-v1, quick-v1, or a TOML file.")
+    ] = "quick-v1",
+    json_out: Annotated[
+        Path | None, typer.Option("--json", help="Write all results to this file; '-' prints them.")
+    ] = None,
+    backbone: Annotated[
+        str | None, typer.Option(help="Its architecture; found by itself if left out.")
+    ] = None,
+    benchmark: Annotated[
+        list[str] | None, typer.Option(help="cloze, recognition or retrieval; all if left out.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; a GPU if there is one.")] = None,
+    controls: Annotated[bool, typer.Option(help="Measure random weights beside the checkpoint.")] = True,
+    split: SplitOption = "1",
+    csv: CsvOption = None,
+    test_groups: TestGroupsOption = None,
+) -> None:
+    """Evaluate a checkpoint here: scores with 95 % intervals and their lift over random weights.
+
+    **Examples**
+
+    `vcpbench local model.pt`
+
+    `vcpbench local model.pt --dataset ucf101:/data/UCF101 --protocol standard-v1 --json scores.json`
+
+    `vcpbench local model.pt --dataset clips/ --test-groups P3 --benchmark retrieval`
+    """
+    from vcp_core.datasets import load_dataset
+    from vcp_core.evaluate import evaluate
+
+    to_stdout = json_out == Path("-")
+    command = ["vcpbench", "local", str(file), "--dataset", dataset, "--protocol", protocol]
+    extras = {
+        "--backbone": [backbone],
+        "--benchmark": benchmark,
+        "--csv": [csv],
+        "--test-groups": test_groups,
+    }
+    command += [
+        part
+        for flag, values in extras.items()
+        for value in values or ()
+        if value
+        for part in (flag, str(value))
+    ]
+    if split != "1":
+        command += ["--split", split]
+    with progress_bars() as tell:
+        loaded = load_dataset(
+            dataset,
+            split=split,
+            csv=csv,
+            test_groups=tuple(test_groups or ()),
+            progress=lambda done, total: tell("indexing", done, total),
+        )
+        results = evaluate(
+            file,
+            loaded,
+            protocol,
+            backbone=backbone,
+            benchmarks=tuple(benchmark or ()),
+            device=device,
+            controls=controls,
+            progress=tell,
+            command=shlex.join(command),
+        )
+    if json_out and not to_stdout:
+        results.save(json_out)
+    if to_stdout:
+        print_json(results.to_json())
+    else:
+        show(results)
+        if json_out:
+            messages.print(f"Wrote {json_out}")
+
+
+def show(results: Results) -> None:
+    """Print tables of scores, warnings and where they come from."""
+    origin = results.provenance
+    data = origin.dataset
+    console.print(
+        f"[bold]{origin.backbone}[/] {origin.checkpoint['sha256'][:12]}  on  [bold]{data['name']}[/] "
+        f"({data['videos']['train']} train, {data['videos']['test']} test videos)  under  "
+        f"[bold]{origin.protocol_name}[/] {origin.protocol_hash[:12]}"
+    )
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("")
+    for heading in ("score %", "95 % interval", "chance", "random weights", "lift", "lift's interval"):
+        table.add_column(heading, justify="right")
+    for result in results.benchmarks:
+        _add_rows(table, result)
+    console.print(table)
+    for result in results.benchmarks:
+        for warning in result.warnings:
+            console.print(f"! {result.benchmark}: {warning}", style="yellow", highlight=False)
+    for warning in results.warnings:
+        console.print(f"! {warning}", style="yellow", highlight=False)
+    if results.timings:
+        console.print(f"{origin.num_clips} clips, {results.timings.total_s:.0f} s", style="dim")
+
+
+def _add_rows(table: Table, result: BenchmarkResult) -> None:
+    if result.unavailable:
+        table.add_row(f"[bold]{result.benchmark}[/]", result.unavailable)
+        return
+    for score in result.scores:
+        name = score.metric
+        recall = name.startswith("cloze.recall.") or name in ("recognition.top5", "retrieval.top5")
+        if score.headline or recall:
+            table.add_row(f"[bold]{name}[/]" if score.headline else f"  {name}", *_cells(score))
+
+
+def _cells(score: Score) -> list[str]:
+    def number(value: float | None, sign: str = "") -> str:
+        return "" if value is None else f"{value:{sign}.1f}"
+
+    lift = number(score.lift, "+")
+    if score.lift_low is not None and score.lift_high is not None:
+        style = "green" if score.lift_low > 0 else "red" if score.lift_high < 0 else "dim"
+        lift = f"[{style}]{lift}[/]"
+    span = "" if score.lift_low is None else f"{score.lift_low:+.1f} .. {score.lift_high:+.1f}"
+    return [
+        number(score.value),
+        f"{score.low:.1f} .. {score.high:.1f}",
+        number(score.chance),
+        number(score.control),
+        lift,
+        span,
+    ]

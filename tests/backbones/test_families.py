@@ -1,0 +1,126 @@
+"""Each family against its public implementation: keys, shapes and features (PROTOCOL 9)."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tests.shared import SHARED, needs_shared
+from vcp_core.backbones import build, key_shapes
+from vcp_core.backbones.r2plus1d import intermediate_channels
+from vcp_core.catalog.backbones import BACKBONES
+
+VECTORS = {"c3d": "vcop-c3d", "r3d": "vcop-r3d", "r3d_18": "torchvision-r3d_18"}
+HEAD = {"fc.weight", "fc.bias"}  # torchvision's classifier; a backbone has none
+# PROTOCOL 9, of the largest feature. Measured on a CPU: c3d 3.1e-7, r3d 1.3e-7, r3d_18 5.4e-8, which is what
+# the vectors' six decimals leave (5e-7 absolute).
+RELATIVE_TOLERANCE = 1e-4
+
+
+def recipe_weight(name: str, shape: tuple[int, ...]) -> Tensor:
+    """A weight by the recipe of PROTOCOL 9."""
+    z = np.random.Generator(np.random.PCG64(zlib.crc32(name.encode()))).standard_normal(shape)
+    if name.endswith("num_batches_tracked"):
+        value = np.zeros(shape)
+    elif name.endswith("running_var"):
+        value = 1 + 0.1 * np.abs(z)
+    elif name.endswith(("running_mean", "bias")):
+        value = 0.1 * z
+    elif len(shape) >= 2:
+        value = z * np.sqrt(2 / np.prod(shape[1:]))
+    else:
+        value = 1 + 0.1 * z
+    return torch.from_numpy(np.asarray(value, dtype=np.float32))
+
+
+@needs_shared
+@pytest.mark.parametrize("name", list(VECTORS))
+def test_keys_and_features_are_those_of_the_public_implementation(name: str) -> None:
+    vector: dict[str, Any] = json.loads((SHARED / "vectors" / f"{VECTORS[name]}.json").read_text())
+    keys = {key: tuple(shape) for key, shape in vector["keys"].items()}
+    assert key_shapes(name) == {key: shape for key, shape in keys.items() if key not in HEAD}
+
+    backbone = build(name)
+    backbone.load_state_dict({key: recipe_weight(key, shape) for key, shape in key_shapes(name).items()})
+    generator = np.random.Generator(np.random.PCG64(7))
+    clips_BCTHW = torch.from_numpy(generator.random(vector["input_shape"], dtype=np.float32))
+    with torch.inference_mode():
+        feature_D = backbone(clips_BCTHW)[0].numpy()
+
+    expected_D = np.asarray(vector["feature"])
+    relative = np.abs(feature_D - expected_D).max() / np.abs(expected_D).max()
+    assert relative < RELATIVE_TOLERANCE, f"largest relative error {relative:.1e}"
+
+
+def test_r2plus1d_has_r3ds_layout_with_every_convolution_split_in_two() -> None:
+    factored = set()
+    for key in key_shapes("r3d"):
+        conv, found, _ = key.partition(".temporal_spatial_conv.weight")
+        if not found:
+            factored.add(key)
+            continue
+        factored |= {f"{conv}.spatial_conv.weight", f"{conv}.temporal_conv.weight"}
+        norms = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+        factored |= {f"{conv}.bn.{entry}" for entry in norms}
+    assert set(key_shapes("r2plus1d")) == factored
+
+
+def test_r2plus1d_splits_a_convolution_into_about_as_many_weights_as_it_had() -> None:
+    whole, split = key_shapes("r3d"), key_shapes("r2plus1d")
+    for key, shape in whole.items():
+        conv, found, _ = key.partition(".temporal_spatial_conv.weight")
+        if not found:
+            continue
+        out_channels, in_channels, t, h, w = shape
+        spatial, temporal = split[f"{conv}.spatial_conv.weight"], split[f"{conv}.temporal_conv.weight"]
+        middle = spatial[0]
+        assert spatial == (middle, in_channels, 1, h, w)
+        assert temporal == (out_channels, middle, t, 1, 1)
+        # arXiv:1711.11248 section 3.5: the largest number of channels that does not exceed the whole.
+        per_channel = h * w * in_channels + t * out_channels
+        assert middle * per_channel <= int(np.prod(shape)) < (middle + 1) * per_channel
+
+
+def test_intermediate_channels_of_the_first_convolution() -> None:
+    assert intermediate_channels(3, 64, (3, 7, 7)) == 83  # 3 * 49 * 3 * 64 / (49 * 3 + 3 * 64), rounded down
+
+
+def test_r2plus1d_strides_in_space_first_and_then_in_time() -> None:
+    backbone = build("r2plus1d")
+    strided = {
+        name: tuple(module.stride)
+        for name, module in backbone.named_modules()
+        if isinstance(module, nn.Conv3d) and max(module.stride) > 1
+    }
+    for stage in ("conv3", "conv4", "conv5"):
+        for conv in ("conv1", "downsampleconv"):
+            assert strided.pop(f"{stage}.block1.{conv}.spatial_conv") == (1, 2, 2)
+            assert strided.pop(f"{stage}.block1.{conv}.temporal_conv") == (2, 1, 1)
+    assert strided == {"conv1.spatial_conv": (1, 2, 2)}
+
+
+def test_r3d_tiny_is_r3d_at_a_quarter_of_its_width() -> None:
+    assert list(key_shapes("r3d_tiny")) == list(key_shapes("r3d"))
+    assert BACKBONES["r3d_tiny"].stage_dims == tuple(d // 4 for d in BACKBONES["r3d"].stage_dims)
+
+
+@pytest.mark.parametrize("name", ["c3d", "r3d", "r2plus1d"])
+def test_the_vcop_family_draws_torchs_default(name: str) -> None:
+    for key, weights in build(name).state_dict().items():
+        if weights.dim() == 5:
+            bound = weights[0].numel() ** -0.5
+            assert weights.abs().max() <= bound, key
+            assert weights.std() == pytest.approx(bound / 3**0.5, rel=0.05), key
+
+
+def test_the_torchvision_family_draws_kaimings_normal_over_the_fan_out() -> None:
+    for key, weights in build("r3d_18").state_dict().items():
+        if weights.dim() == 5:
+            fan_out = weights.shape[0] * weights[0, 0].numel()
+            assert weights.std() == pytest.approx((2 / fan_out) ** 0.5, rel=0.05), key

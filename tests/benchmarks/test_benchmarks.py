@@ -1,0 +1,181 @@
+"""Benchmarks on made-up features: chance where nothing is known, 100 % where everything is."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vcp_core.benchmarks import load_benchmark
+from vcp_core.benchmarks.cloze import questions
+from vcp_core.benchmarks.retrieval import chance_of_average_precision, chance_of_hit
+from vcp_core.catalog.backbones import BACKBONES
+from vcp_core.catalog.benchmarks import BENCHMARKS
+from vcp_core.catalog.options import OPTION_NAMES
+from vcp_core.catalog.protocols import PROTOCOLS
+from vcp_core.datasets.manifest import Dataset, Video
+from vcp_core.features import Clip, FeatureBank, ShardFeatures
+from vcp_core.results import BenchmarkResult
+from vcp_core.scoring import score_benchmark
+
+SPEC = BACKBONES["r3d_tiny"]
+QUICK = PROTOCOLS["quick-v1"]
+NUM_CLASSES = 4
+
+
+def make_manifest(per_class: tuple[int, int] = (16, 10), num_frames: int = 150) -> Dataset:
+    videos = [
+        Video(
+            id=f"c{label}/{number:03d}.mp4",
+            label=f"c{label}",
+            split="train" if number < per_class[0] else "test",
+            group=f"c{label}-g{number // 2}",
+            sha256="0" * 64,
+            num_frames=num_frames,
+        )
+        for label in range(NUM_CLASSES)
+        for number in range(sum(per_class))
+    ]
+    return Dataset(name="made-up", split_name="1", root=Path("/nowhere"), videos=tuple(videos))
+
+
+DATASET = make_manifest()
+
+
+def score(
+    name: str, feature: Callable[[Video, Clip], np.ndarray], tmp_path: Path, dataset: Dataset = DATASET
+) -> BenchmarkResult:
+    benchmark = load_benchmark(name)
+    clips = [(v, clip) for v in dataset.videos for clip in sorted(benchmark.clips(v, QUICK, SPEC))]
+    rows = np.stack([feature(video, clip) for video, clip in clips]).astype(np.float32)
+    stages = {stage: rows for stage in SPEC.stages}
+    path = tmp_path / "features.safetensors"
+    ShardFeatures(clips=tuple(clip for _, clip in clips), stages=stages).save(path)
+    predictions = benchmark.predict(FeatureBank([path]), dataset, QUICK, SPEC)
+    return score_benchmark(name, predictions, {}, unavailable=None, protocol=QUICK)
+
+
+def value(result: BenchmarkResult, metric: str) -> float:
+    return next(s.value for s in result.scores if s.metric == metric)
+
+
+def noise(seed: int = 0) -> Callable[[Video, Clip], np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return lambda video, clip: rng.standard_normal(16)
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_random_features_score_at_chance(name: str, tmp_path: Path) -> None:
+    result = score(name, noise(), tmp_path)
+    for found in result.scores:
+        if found.headline and found.chance is not None:
+            assert abs(found.value - found.chance) < 15, found.metric
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_the_headline_metrics_of_the_catalog_are_those_that_a_benchmark_gives(
+    name: str, tmp_path: Path
+) -> None:
+    result = score(name, noise(), tmp_path)
+    assert {s.metric for s in result.scores if s.headline} == set(BENCHMARKS[name].headline)
+    assert len({s.metric for s in result.scores}) == len(result.scores)
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_every_clip_that_a_benchmark_asks_for_exists(name: str) -> None:
+    for num_frames in (1, 15, 16, 17, 63, 96, 300):
+        video = Video(id="v", label="c", split="test", group=None, sha256="", num_frames=num_frames)
+        for clip in load_benchmark(name).clips(video, QUICK, SPEC):
+            assert clip.start >= 0
+            assert clip.start + SPEC.clip_frames <= max(num_frames, SPEC.clip_frames)
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_the_order_in_which_clips_arrive_changes_nothing(name: str, tmp_path: Path) -> None:
+    def by_content(video: Video, clip: Clip) -> np.ndarray:
+        return np.random.default_rng(zlib.crc32(repr(clip).encode())).standard_normal(8)
+
+    benchmark = load_benchmark(name)
+    clips = sorted({clip for v in DATASET.videos for clip in benchmark.clips(v, QUICK, SPEC)})
+    videos = {video.id: video for video in DATASET.videos}
+    outcomes = []
+    for seed in (0, 1):
+        order = [clips[i] for i in np.random.default_rng(seed).permutation(len(clips))]
+        rows = np.stack([by_content(videos[c.video_id], c) for c in order]).astype(np.float32)
+        path = tmp_path / f"{seed}.safetensors"
+        ShardFeatures(clips=tuple(order), stages={s: rows for s in SPEC.stages}).save(path)
+        outcomes.append(benchmark.predict(FeatureBank([path]), DATASET, QUICK, SPEC))
+    assert outcomes[0] == outcomes[1]
+
+
+def test_cloze_on_constant_features_is_chance_within_its_interval(tmp_path: Path) -> None:
+    result = score("cloze", lambda video, clip: np.ones(8), tmp_path)
+    found = next(s for s in result.scores if s.metric == "cloze.accuracy")
+    assert found.low <= 20 <= found.high
+    assert any("chance" in warning for warning in result.warnings)
+
+
+def test_cloze_on_features_that_carry_the_option_is_100_percent(tmp_path: Path) -> None:
+    remote = {q.shown for v in DATASET.videos for q in questions(v, QUICK, SPEC) if q.option == "remote"}
+
+    def feature(video: Video, clip: Clip) -> np.ndarray:
+        option = "remote" if clip in remote else clip.option
+        return np.eye(len(OPTION_NAMES))[OPTION_NAMES.index(option)]
+
+    result = score("cloze", feature, tmp_path)
+    assert value(result, "cloze.accuracy") == 100
+    assert value(result, "cloze.concat.accuracy") == 100
+    assert next(s.low for s in result.scores if s.metric == "cloze.accuracy") > 80
+
+
+def test_features_that_carry_only_time_let_relational_find_remote_and_concat_not(tmp_path: Path) -> None:
+    def feature(video: Video, clip: Clip) -> np.ndarray:
+        return np.array([clip.start / 20, 0.0])
+
+    dataset = make_manifest((40, 20), num_frames=400)
+    result = score("cloze", feature, tmp_path, dataset)
+    assert value(result, "cloze.recall.remote") > 90
+    assert value(result, "cloze.concat.recall.remote") < 65
+
+
+def test_every_question_shows_five_options_of_one_tuple() -> None:
+    for video in DATASET.videos:
+        asked = questions(video, QUICK, SPEC)
+        assert [q.option for q in asked] == list(OPTION_NAMES)
+        assert len({(q.before, q.after) for q in asked}) == 1
+
+
+def test_class_features_give_perfect_recognition_and_retrieval(tmp_path: Path) -> None:
+    def feature(video: Video, clip: Clip) -> np.ndarray:
+        return np.eye(NUM_CLASSES)[int(video.label[1])]
+
+    recognition = score("recognition", feature, tmp_path)
+    assert value(recognition, "recognition.top1") == 100
+    assert value(recognition, "recognition.knn.top1") == 100
+    retrieval = score("retrieval", feature, tmp_path)
+    assert value(retrieval, "retrieval.top1") == 100
+    assert value(retrieval, "retrieval.map") == pytest.approx(100)
+
+
+def test_a_dataset_of_short_videos_says_how_many_are_long_enough_for_cloze() -> None:
+    short = make_manifest((3, 2), num_frames=80)
+    reason = load_benchmark("cloze").availability(short, QUICK, SPEC)
+    assert reason == "not available: 0 of 8 test videos have 96 frames"
+
+
+def test_chance_of_a_hit_and_of_average_precision_equal_a_simulation() -> None:
+    rng = np.random.default_rng(0)
+    num_gallery, relevant, k = 12, 3, 4
+    hits, precisions = [], []
+    for _ in range(20_000):
+        order = rng.permutation(num_gallery) < relevant
+        hits.append(order[:k].any())
+        places = np.flatnonzero(order) + 1
+        precisions.append(np.mean(np.arange(1, relevant + 1) / places))
+    assert chance_of_hit(num_gallery, relevant, k) == pytest.approx(np.mean(hits), abs=0.01)
+    assert chance_of_average_precision(num_gallery, relevant) == pytest.approx(np.mean(precisions), abs=0.01)
+    assert chance_of_hit(3, 0, 10) == 0
+    assert chance_of_hit(3, 1, 10) == 1

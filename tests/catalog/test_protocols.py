@@ -1,0 +1,72 @@
+"""Protocols: named, hashed, read from files, refused when they make no sense."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vcp_core.catalog.errors import ProtocolError, UnknownName
+from vcp_core.catalog.protocols import PROTOCOLS, Protocol, load_protocol
+
+
+def test_standard_v1_holds_the_numbers_of_the_protocol_page() -> None:
+    standard = load_protocol("standard-v1")
+    assert standard.grid.num_clips == 10
+    assert (standard.cloze.gap, standard.cloze.remote_gap, standard.cloze.num_tuples) == (8, 16, 1)
+    assert (standard.knn.k, standard.knn.temperature) == (20, 0.07)
+    assert standard.retrieval.ks == (1, 5, 10, 20, 50)
+    assert (standard.interval.level, standard.interval.num_resamples) == (0.95, 1000)
+    assert (standard.control.seeds, standard.control.calibration_clips) == ((0, 1, 2), 256)
+
+
+@pytest.mark.parametrize(
+    ("name", "digest"),
+    [
+        ("standard-v1", "7ca1b482491be6cebc2cdc16979d3aeab76de8887ce0324d78c3310bbe9f5a1a"),
+        ("quick-v1", "053e353067c29b056eefd79b0394a9ac199d1df34d0e152ff72b59f838f21846"),
+    ],
+)
+def test_published_protocols_never_change(name: str, digest: str) -> None:
+    assert PROTOCOLS[name].hash == digest
+
+
+def test_the_hash_follows_the_numbers_and_not_the_name() -> None:
+    assert Protocol(name="a").hash == Protocol(name="b").hash
+    assert Protocol(name="a").hash != Protocol(name="a", seed=1).hash
+
+
+def test_a_file_changes_what_it_says_and_keeps_the_rest_of_its_base(tmp_path: Path) -> None:
+    path = tmp_path / "short.toml"
+    path.write_text('base = "quick-v1"\n[cloze]\ngap = 0\nremote_gap = 0\n')
+    protocol = load_protocol(path)
+    assert protocol.name == "short"
+    assert (protocol.cloze.gap, protocol.cloze.remote_gap, protocol.cloze.stages) == (0, 0, "last")
+    assert protocol.grid.num_clips == 3
+    assert protocol.hash != PROTOCOLS["quick-v1"].hash
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[cloze]\ngap = -1\n", "cloze.gap = -1"),
+        ("[cloze]\ngaps = 1\n", "cloze.gaps is not a number of a protocol"),
+        ("[retrieval]\nks = [5, 1]\n", "must ascend"),
+        ("[probe]\nl2 = []\n", "probe.l2"),
+        ('precision = "fp8"\n', "precision = 'fp8'"),
+        ("not toml", "not TOML"),
+    ],
+)
+def test_a_file_that_makes_no_sense_is_refused_by_what_is_wrong(tmp_path: Path, text: str, says: str) -> None:
+    path = tmp_path / "p.toml"
+    path.write_text(text)
+    with pytest.raises(ProtocolError) as error:
+        load_protocol(path)
+    assert says in str(error.value)
+
+
+def test_an_unknown_name_suggests_and_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UnknownName, match="Did you mean 'quick-v1'"):
+        load_protocol("quick")
+    with pytest.raises(ProtocolError, match=r"gone\.toml"):
+        load_protocol(tmp_path / "gone.toml")

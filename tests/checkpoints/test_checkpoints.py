@@ -1,0 +1,269 @@
+"""The whole way, through the sandbox's child process: a foreign file in, a network and a report out."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from tests.checkpoints.test_read import Touch, save
+from vcp_core.backbones import Backbone, build
+from vcp_core.catalog.errors import (
+    CheckpointError,
+    CheckpointMismatch,
+    DamagedCheckpoint,
+    NonFiniteWeights,
+    NotACheckpoint,
+    StorageError,
+    UnknownName,
+    UnsafeCheckpoint,
+)
+from vcp_core.checkpoints import CheckpointReport, ingest, inspect_checkpoint, load_checkpoint, read_canonical
+from vcp_core.checkpoints.sandbox import Limits, child_environment
+
+TINY = build("r3d_tiny", seed=4)
+LIMITS = Limits.for_size(0)
+
+
+def state(prefix: str = "") -> dict[str, Tensor]:
+    return {prefix + key: value.clone() for key, value in TINY.state_dict().items()}
+
+
+def assert_same_network(found: Backbone, expected: Backbone = TINY) -> None:
+    assert found.spec == expected.spec
+    assert not found.training
+    clips_BCTHW = torch.rand((1, 3, 8, 32, 32), generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        assert torch.equal(found(clips_BCTHW), expected(clips_BCTHW))
+
+
+@pytest.mark.parametrize("as_zip", [True, False], ids=["zip", "legacy"])
+def test_a_training_checkpoint_becomes_the_network_it_was(tmp_path: Path, as_zip: bool) -> None:
+    head = {"module.fc.weight": torch.zeros(5, 128), "module.fc.bias": torch.zeros(5)}
+    everything = {
+        "epoch": 12,
+        "args": argparse.Namespace(lr=0.1),
+        "state_dict": state("module.base_network.") | head,
+        "optimizer": torch.optim.Adam(TINY.parameters()).state_dict() | {"moment": torch.zeros(3)},
+    }
+    path = save(everything, tmp_path / "last.ckpt", as_zip=as_zip)
+    network, report = load_checkpoint(path)
+    assert_same_network(network)
+    assert report == CheckpointReport(
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        size_bytes=path.stat().st_size,
+        format="torch zip" if as_zip else "torch legacy",
+        backbone="r3d_tiny",
+        wrapper="state_dict",
+        prefix="module.base_network.",
+        num_keys=60,
+        filled=(),
+        left_over={"state_dict.module.fc": 2, "optimizer": 1},
+        others=(),
+        dtypes=("float32",),
+    )
+
+
+def test_a_student_of_half_precision_without_counters_is_used_and_its_teacher_reported(
+    tmp_path: Path,
+) -> None:
+    student = {
+        f"student.{key}": value.to(torch.bfloat16 if "conv1" in key else torch.float16)
+        for key, value in state().items()
+        if not key.endswith("num_batches_tracked")
+    }
+    save_file(student | state("teacher."), tmp_path / "pair.bin")
+    network, report = load_checkpoint(tmp_path / "pair.bin", backbone="r3d_tiny")
+    assert report.format == "safetensors"
+    assert (report.wrapper, report.prefix, report.others) == ("", "student.", ("teacher.",))
+    assert report.dtypes == ("bfloat16", "float16")
+    assert len(report.filled) == 12
+    expected = build("r3d_tiny")
+    expected.load_state_dict({k.removeprefix("student."): v for k, v in student.items()}, strict=False)
+    assert_same_network(network, expected)
+    explained = report.explain()
+    for words in ("r3d_tiny: all 60 keys", "under 'student.'", "bfloat16, float16 to float32", "'teacher.'"):
+        assert words in explained
+    assert CheckpointReport.from_json(report.to_json()) == report
+
+
+def test_the_canonical_file_holds_the_backbone_only_and_the_same_weights_give_the_same_bytes(
+    tmp_path: Path,
+) -> None:
+    one, two = tmp_path / "one.safetensors", tmp_path / "two.safetensors"
+    strided = {key: value.transpose(0, -1).contiguous().transpose(0, -1) for key, value in state().items()
+               if value.dim()}  # fmt: skip
+    ingest(save({"model": strided | {"fc": torch.zeros(1)}}, tmp_path / "a.pt"), one)
+    ingest(save(state("net."), tmp_path / "b.pt", as_zip=False), two)
+    assert one.read_bytes() == two.read_bytes()
+    assert set(load_file(one)) == set(TINY.state_dict())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.pt", "b.pt", one.name, two.name]
+    assert_same_network(read_canonical(one))
+    one.write_bytes(one.read_bytes()[:-1])
+    with pytest.raises(DamagedCheckpoint, match="Ingest the checkpoint again"):
+        read_canonical(one)
+
+
+def test_a_hostile_file_is_refused_and_leaves_no_trace(tmp_path: Path) -> None:
+    marker, canonical = tmp_path / "marker", tmp_path / "canonical.safetensors"
+    path = save(state() | {"x": Touch(marker)}, tmp_path / "evil.pt")
+    with pytest.raises(UnsafeCheckpoint, match=r"evil\.pt: it asks for .*Nothing of it was run"):
+        ingest(path, canonical)
+    assert not marker.exists()
+    assert not canonical.exists()
+
+
+def test_a_truncated_file_is_damaged(tmp_path: Path) -> None:
+    path = save(state(), tmp_path / "cut.pt", as_zip=False)
+    os.truncate(path, path.stat().st_size // 2)
+    with pytest.raises(DamagedCheckpoint, match=r"cut\.pt: truncated or corrupt"):
+        load_checkpoint(path)
+
+
+def test_an_incomplete_file_names_what_is_missing(tmp_path: Path) -> None:
+    weights = {key: value for key, value in state().items() if not key.startswith("conv4.")}
+    with pytest.raises(CheckpointMismatch, match=r"half\.pt: no backbone's .* r3d_tiny: 45 of 60 keys"):
+        load_checkpoint(save(weights, tmp_path / "half.pt"))
+
+
+def test_weights_that_are_not_finite_are_named_and_counted(tmp_path: Path) -> None:
+    weights = state()
+    weights["bn1.weight"][3] = torch.nan
+    weights["conv2.block1.bn1.bias"] = (
+        weights["conv2.block1.bn1.bias"].double().fill_(1e300)
+    )  # not in float32
+    says = r"2 of 60 keys: bn1\.weight \(1 of 16\), conv2\.block1\.bn1\.bias \(16 of 16\)"
+    with pytest.raises(NonFiniteWeights, match=says):
+        load_checkpoint(save(weights, tmp_path / "diverged.pt"))
+
+
+def test_quantised_weights_are_not_taken_for_floating_point(tmp_path: Path) -> None:
+    weights = state()
+    weights["bn1.weight"] = weights["bn1.weight"].to(torch.int8)
+    with pytest.raises(CheckpointMismatch, match=r"bn1\.weight \(int8\)"):
+        load_checkpoint(save(weights, tmp_path / "int8.pt"))
+
+
+def test_what_is_no_file_is_refused_before_a_process_starts(tmp_path: Path) -> None:
+    (tmp_path / "empty.pt").touch()
+    os.mkfifo(tmp_path / "pipe")
+    for name, says in (
+        ("nowhere.pt", "no such file"),
+        ("", "a folder"),
+        ("empty.pt", "empty"),
+        ("pipe", "not a regular file"),
+    ):
+        with pytest.raises(NotACheckpoint, match=says):
+            inspect_checkpoint(tmp_path / name)
+    with pytest.raises(UnknownName, match="Did you mean 'r3d_tiny'"):
+        inspect_checkpoint(tmp_path / "nowhere.pt", backbone="r3dtiny")
+
+
+def test_a_file_of_another_kind_is_refused_by_the_child_before_it_imports_torch(tmp_path: Path) -> None:
+    (tmp_path / "page.pt").write_text("<html>Please sign in</html>")
+    limits = dataclasses.replace(LIMITS, cpu_s=1)  # importing torch alone takes more
+    with pytest.raises(NotACheckpoint, match=r"page\.pt: a web page"):
+        ingest(tmp_path / "page.pt", tmp_path / "out", limits=limits)
+
+
+def test_a_full_disk_is_a_storage_error_and_nothing_is_left_half_written(tmp_path: Path) -> None:
+    path, folder = save(state(), tmp_path / "fine.pt"), tmp_path / "out"
+    # The system cuts a write short in the same place when a disk is full; this limit needs no privilege.
+    limits = dataclasses.replace(LIMITS, file_bytes=100_000)
+    with pytest.raises(StorageError, match="Nothing was left behind"):
+        ingest(path, folder / "canonical.safetensors", limits=limits)
+    assert list(folder.iterdir()) == []
+
+
+def test_a_file_that_unpacks_to_more_memory_than_allowed_is_refused(tmp_path: Path) -> None:
+    path = save(state() | {"bomb": torch.zeros(1 << 26)}, tmp_path / "large.pt", as_zip=False)
+    with pytest.raises(CheckpointError, match="more memory"):
+        ingest(path, tmp_path / "out", limits=dataclasses.replace(LIMITS, memory_bytes=1 << 27))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_reader_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
+    path = save(state() | {"log": list(range(4_000_000))}, tmp_path / "slow.pt")
+    with pytest.raises(CheckpointError, match="processor time"):
+        ingest(path, tmp_path / "out", limits=dataclasses.replace(LIMITS, cpu_s=1))
+    with pytest.raises(CheckpointError, match="longer than 0 s"):
+        ingest(path, tmp_path / "out", limits=dataclasses.replace(LIMITS, wall_s=0))
+    assert not (tmp_path / "out").exists()
+
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="reads /proc, which is Linux's")
+
+
+def wait_for_child(of: int, timeout_s: float = 20) -> int:
+    end = time.monotonic() + timeout_s
+    while time.monotonic() < end:
+        for children in Path(f"/proc/{of}/task").glob("*/children"):
+            for pid in children.read_text().split():
+                if b"vcp_core.checkpoints.child" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    return int(pid)
+        time.sleep(0.005)
+    raise AssertionError("no child process was seen")
+
+
+@needs_proc
+def test_the_child_sees_no_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://secret")
+    path = save(state(), tmp_path / "fine.pt")
+    reading = threading.Thread(target=inspect_checkpoint, args=(path,))
+    reading.start()
+    environment = Path(f"/proc/{wait_for_child(os.getpid())}/environ").read_bytes()
+    reading.join()
+    seen = dict(line.split("=", 1) for line in environment.decode().rstrip("\0").split("\0"))
+    assert seen == child_environment()
+    assert set(seen) <= {
+        "LANG", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TMPDIR"
+    }  # fmt: skip
+
+
+@needs_proc
+def test_a_child_that_crashes_is_an_error_that_says_so(tmp_path: Path) -> None:
+    path = save(state(), tmp_path / "fine.pt")
+    for sent, kind, says in (
+        (signal.SIGKILL, CheckpointError, "killed; most likely memory ran out"),
+        (signal.SIGSEGV, DamagedCheckpoint, r"crashed \(SIGSEGV\)"),
+    ):
+        killer = threading.Thread(target=lambda sent=sent: os.kill(wait_for_child(os.getpid()), sent))
+        killer.start()
+        with pytest.raises(kind, match=says):
+            inspect_checkpoint(path)
+        killer.join()
+
+
+@needs_proc
+def test_the_child_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
+    path = save(state(), tmp_path / "fine.pt")
+    code = f"from vcp_core.checkpoints import inspect_checkpoint; inspect_checkpoint({str(path)!r})"
+    parent = subprocess.Popen([sys.executable, "-c", code])
+    child = wait_for_child(parent.pid)
+    os.kill(child, signal.SIGSTOP)  # hold it where it is, so that it cannot be done before its parent is gone
+    parent.kill()
+    parent.wait()
+    os.kill(child, signal.SIGCONT)
+    end = time.monotonic() + 5
+    while is_alive(child):
+        assert time.monotonic() < end, "the child outlived its parent"
+        time.sleep(0.05)
+
+
+def is_alive(pid: int) -> bool:
+    try:  # an orphan is a zombie until init takes it away
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False

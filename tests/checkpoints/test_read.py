@@ -1,0 +1,235 @@
+"""Formats and pickles, read in this process: the files here are our own, and the hostile ones never run."""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import pathlib
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from vcp_core.catalog.errors import DamagedCheckpoint, NotACheckpoint, UnsafeCheckpoint
+from vcp_core.checkpoints.read import MAX_DEPTH, read_contents
+
+WEIGHTS = {"conv.weight": torch.arange(6.0).view(2, 3), "conv.bias": torch.ones(2)}
+both_formats = pytest.mark.parametrize("as_zip", [True, False], ids=["zip", "legacy"])
+
+
+class Touch:
+    """Pickles as a call that makes a file: the sign that a pickle was run."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return pathlib.Path.touch, (self.marker,)
+
+
+class Import:
+    """Pickles as a call of any global."""
+
+    def __init__(self, function: Any, *arguments: Any) -> None:
+        self.call = (function, arguments)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self.call
+
+
+def save(thing: object, path: Path, *, as_zip: bool = True) -> Path:
+    torch.save(thing, path, _use_new_zipfile_serialization=as_zip)
+    return path
+
+
+@both_formats
+def test_tensors_are_found_at_any_depth_beside_ordinary_objects(tmp_path: Path, as_zip: bool) -> None:
+    path = save(
+        {
+            "state_dict": collections.OrderedDict(WEIGHTS),
+            "args": argparse.Namespace(lr=0.1, root=pathlib.PurePosixPath("/data")),
+            "best": np.float64(61.5),
+            "history": np.arange(3),
+            "dtype": np.dtype("float32"),
+            "log": collections.defaultdict(list, {"loss": [1.0]}),
+            "optimizer": torch.optim.Adam([torch.nn.Parameter(torch.ones(2))]).state_dict(),
+            "models": [{"bias": torch.nn.Parameter(torch.zeros(3))}],
+            b"bytes": torch.zeros(1),
+            7: torch.zeros(1),
+        },
+        tmp_path / "checkpoint",
+        as_zip=as_zip,
+    )
+    contents = read_contents(path)
+    assert contents.format == ("torch zip" if as_zip else "torch legacy")
+    assert set(contents.tensors) == {
+        "state_dict.conv.weight", "state_dict.conv.bias", "models.0.bias", "bytes", "7"
+    }  # fmt: skip
+    assert torch.equal(contents.tensors["state_dict.conv.weight"], WEIGHTS["conv.weight"])
+    assert "state_dict" in contents.containers
+
+
+def test_safetensors_are_read_whatever_the_file_is_called(tmp_path: Path) -> None:
+    save_file(WEIGHTS, tmp_path / "weights.pth.tar")
+    contents = read_contents(tmp_path / "weights.pth.tar")
+    assert contents.format == "safetensors"
+    assert set(contents.tensors) == set(WEIGHTS)
+
+
+@both_formats
+def test_a_pickle_that_would_run_code_is_refused_by_name_and_never_run(tmp_path: Path, as_zip: bool) -> None:
+    marker = tmp_path / "marker"
+    path = save({"state_dict": WEIGHTS, "x": Touch(marker)}, tmp_path / "evil.pt", as_zip=as_zip)
+    with pytest.raises(UnsafeCheckpoint, match=r"pathlib\.\S*touch|builtins\.getattr"):
+        read_contents(path)
+    assert not marker.exists()
+    torch.load(path, weights_only=False)  # it is not a dud: what it does when it is run
+    assert marker.exists()
+
+
+@both_formats
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        (eval, "builtins.eval"),
+        (getattr, "builtins.getattr"),
+        (__import__("os").system, "posix.system"),
+        (__import__("subprocess").Popen, "subprocess.Popen"),
+        (torch.hub.load, "torch.hub.load"),
+        (torch.load, "torch.serialization.load"),
+    ],
+)
+def test_any_other_global_is_refused_by_its_name(
+    tmp_path: Path, function: Any, name: str, as_zip: bool
+) -> None:
+    path = save({"x": Import(function, "1")}, tmp_path / "evil.pt", as_zip=as_zip)
+    with pytest.raises(UnsafeCheckpoint, match=f"asks for {name} .*Nothing of it was run.*state_dict"):
+        read_contents(path)
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_a_plain_pickle_is_refused_with_all_that_it_asks_for(tmp_path: Path, protocol: int) -> None:
+    path, marker = tmp_path / "evil.pth", tmp_path / "marker"
+    path.write_bytes(pickle.dumps([Touch(marker), Import(eval, "1"), Import(exec, "1")], protocol))
+    with pytest.raises(UnsafeCheckpoint, match=r"builtins\.eval, builtins\.exec"):
+        read_contents(path)
+    assert not marker.exists()
+
+
+def test_torch_files_of_a_later_pickle_protocol_are_refused_with_what_to_do(tmp_path: Path) -> None:
+    torch.save(WEIGHTS, tmp_path / "four.pt", pickle_protocol=4)
+    with pytest.raises(NotACheckpoint, match=r"protocol 4.*state_dict"):
+        read_contents(tmp_path / "four.pt")
+    torch.save({"x": Import(eval, "1")}, tmp_path / "evil.pt", pickle_protocol=4)
+    with pytest.raises(UnsafeCheckpoint, match=r"builtins\.eval"):
+        read_contents(tmp_path / "evil.pt")
+
+
+def test_harmless_objects_come_out_as_nothing_at_all(tmp_path: Path) -> None:
+    class Holder:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return argparse.Namespace, (), {"weights": torch.zeros(3)}
+
+    path = save({"w": torch.zeros(1), "held": Holder()}, tmp_path / "held.pt")
+    assert set(read_contents(path).tensors) == {"w"}
+
+
+@both_formats
+def test_a_truncated_file_is_damaged_wherever_it_ends(tmp_path: Path, as_zip: bool) -> None:
+    whole = save(WEIGHTS, tmp_path / "whole.pt", as_zip=as_zip).read_bytes()
+    path = tmp_path / "part.pt"
+    for length in (1, 3, 10, 40, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        with pytest.raises(DamagedCheckpoint, match=r"truncated|cut off"):
+            read_contents(path)
+
+
+def test_a_truncated_safetensors_file_is_damaged_wherever_it_ends(tmp_path: Path) -> None:
+    save_file(WEIGHTS, tmp_path / "whole.safetensors")
+    whole = (tmp_path / "whole.safetensors").read_bytes()
+    path = tmp_path / "part.safetensors"
+    for length in (20, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        with pytest.raises(DamagedCheckpoint, match=r"truncated|cut off"):
+            read_contents(path)
+
+
+def test_one_flipped_bit_among_the_weights_is_noticed(tmp_path: Path) -> None:
+    path = save({"w": torch.zeros(10_000)}, tmp_path / "flipped.pt")
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(DamagedCheckpoint, match="checksum"):
+        read_contents(path)
+
+
+def test_an_archive_that_someone_compressed_gives_the_same_weights(tmp_path: Path) -> None:
+    path, packed = save(WEIGHTS, tmp_path / "plain.pt"), tmp_path / "packed.pt"
+    with zipfile.ZipFile(path) as plain, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in plain.namelist():
+            archive.writestr(name, plain.read(name))
+    found = read_contents(packed).tensors
+    assert all(torch.equal(found[name], weights) for name, weights in WEIGHTS.items())
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"hello, I am a text\nof two lines", "plain text, beginning 'hello"),
+        (b"<!DOCTYPE html><html>sign in</html>", "web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "git lfs pull"),
+        (b"\x89HDF\r\n\x1a\n" + bytes(100), "HDF5"),
+        (b"\x08\x07\x12\x07pytorch\x1a\x052.1.0", "ONNX"),
+        (b"\x1f\x8b\x08" + bytes(50), "gzip"),
+        (b"\x00\x01\x02\x03" * 20, "no format known"),
+        (b"", "empty"),
+    ],
+)
+def test_other_files_are_refused_with_what_they_look_like(tmp_path: Path, data: bytes, says: str) -> None:
+    path = tmp_path / "checkpoint.pth"
+    path.write_bytes(data)
+    with pytest.raises(NotACheckpoint, match=says):
+        read_contents(path)
+
+
+@pytest.mark.parametrize(
+    ("entries", "says"),
+    [
+        (("m/data.pkl", "m/constants.pkl", "m/code/m.py"), "TorchScript"),
+        (("config.json", "model.weights.h5"), "Keras"),
+        (("a.npy",), "NumPy"),
+        (("readme.txt",), "without weights"),
+    ],
+)
+def test_other_archives_are_told_apart(tmp_path: Path, entries: tuple[str, ...], says: str) -> None:
+    with zipfile.ZipFile(tmp_path / "archive.pt", "w") as archive:
+        for entry in entries:
+            archive.writestr(entry, b"")
+    with pytest.raises(NotACheckpoint, match=says):
+        read_contents(tmp_path / "archive.pt")
+
+
+def test_a_file_without_tensors_is_not_a_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(NotACheckpoint, match="no tensors"):
+        read_contents(save({"epoch": 3}, tmp_path / "empty.pt"))
+
+
+def test_a_dictionary_that_holds_itself_ends(tmp_path: Path) -> None:
+    knot: dict[str, Any] = {"w": torch.zeros(1)}
+    knot |= {f"again{number}": knot for number in range(50)}
+    deep: Any = torch.zeros(1)
+    for _ in range(2 * MAX_DEPTH):
+        deep = [deep]
+    contents = read_contents(save({"knot": knot, "deep": deep}, tmp_path / "knot.pt"))
+    assert set(contents.tensors) == {"knot.w"}
+
+
+def test_tensors_that_are_not_plain_numbers_are_left_out(tmp_path: Path) -> None:
+    path = save({"w": torch.zeros(1), "sparse": torch.eye(2).to_sparse()}, tmp_path / "sparse.pt")
+    contents = read_contents(path)
+    assert (list(contents.tensors), contents.skipped) == (["w"], ["sparse"])

@@ -1,0 +1,139 @@
+"""UCF101 and HMDB51: the public lists at real size, and made-up archives in the official layout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from tests.shared import SHARED, needs_shared
+from tests.videos import write_video
+from vcp_core.catalog.datasets import DATASETS
+from vcp_core.catalog.errors import DatasetError, UnknownName
+from vcp_core.datasets import hmdb51, load_dataset, ucf101
+from vcp_core.datasets.checks import check_sides
+
+UCF_LISTS, HMDB_LISTS = SHARED / "splits" / "ucf101", SHARED / "splits" / "hmdb51"
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VCPBENCH_CACHE", str(tmp_path / "cache"))
+
+
+@needs_shared
+@pytest.mark.parametrize("split", ["1", "2", "3"])
+@pytest.mark.parametrize(("reader", "lists"), [(ucf101, UCF_LISTS), (hmdb51, HMDB_LISTS)])
+def test_the_public_lists_have_the_official_sizes_and_no_group_on_both_sides(
+    reader: ModuleType, lists: Path, split: str
+) -> None:
+    listed = reader.read_split(lists, split)
+    spec = reader.SPEC
+    sizes = tuple(sum(video.split == side for video in listed) for side in ("train", "test"))
+    assert sizes == spec.splits[split]
+    assert check_sides(listed) == []
+    assert all(video.group for video in listed)
+
+
+@needs_shared
+def test_a_ucf101_group_is_a_class_and_its_number() -> None:
+    by_id = {video.id: video for video in ucf101.read_split(UCF_LISTS)}
+    video = by_id["HandstandPushups/v_HandStandPushups_g08_c01.avi"]
+    assert (video.label, video.group, video.split) == ("HandstandPushups", "HandstandPushups/g08", "train")
+    assert len({video.group for video in by_id.values()}) == 101 * 25
+
+
+@needs_shared
+def test_a_list_with_a_line_missing_is_refused(tmp_path: Path) -> None:
+    for name in ("trainlist01.txt", "testlist01.txt"):
+        lines = (UCF_LISTS / name).read_text().splitlines()
+        (tmp_path / name).write_text("\n".join(lines[name.startswith("test") :]))
+    with pytest.raises(DatasetError, match=r"test list of UCF101 split 1 has 3,782 videos.*3,783"):
+        ucf101.read_split(tmp_path)
+
+
+def write_ucf101(root: Path) -> Path:
+    """Lists of the official size for made-up names, and videos for two classes of them."""
+    lists = root / "ucfTrainTestlist"
+    lists.mkdir(parents=True)
+    for name, groups, num in (("train", range(8, 26), 9537), ("test", range(1, 8), 3783)):
+        ids = [f"C{i % 101}/v_C{i % 101}_g{groups[i // 101 % len(groups)]:02d}" for i in range(num)]
+        lines = [f"{video}_c{i // 101 // len(groups) + 1:02d}.avi" for i, video in enumerate(ids)]
+        (lists / f"{name}list01.txt").write_text("\r\n".join(lines))
+        for seed, line in enumerate(line for line in lines if line.startswith(("C0/", "C1/"))):
+            if seed < 4:
+                write_video(root / "UCF-101" / line, 9, codec="mpeg4", seed=seed + 10 * len(groups))
+    return root
+
+
+def test_ucf101_loads_as_its_archives_unpack(tmp_path: Path) -> None:
+    root = write_ucf101(tmp_path / "ucf")
+    dataset = load_dataset(f"ucf101:{root}")
+    assert (dataset.name, dataset.split_name) == ("ucf101", "1")
+    assert (len(dataset.side("train")), len(dataset.side("test"))) == (4, 4)
+    assert len(dataset.left_out) == 13_320 - 8
+    assert dataset.classes == ("C0", "C1")
+    assert "13312 of 13320 listed videos are left out" in dataset.warnings[0]
+    assert load_dataset(root) == dataset
+    assert load_dataset(root / "UCF-101").fingerprint == dataset.fingerprint
+    assert (
+        load_dataset(f"ucf101:{root / 'UCF-101'}", lists=root / "ucfTrainTestlist").videos == dataset.videos
+    )
+
+
+def write_hmdb51(root: Path) -> Path:
+    lists = root / "testTrainMulti_7030_splits"
+    lists.mkdir(parents=True)
+    for label in (f"c{i}_x" for i in range(51)):
+        names = [f"#{i // 2}_{label}_f_cm_np1_le_med_{i % 2}.avi" for i in range(110)]
+        ids = [1] * 70 + [2] * 30 + [0] * 10
+        lines = [f"{name} {side} " for name, side in zip(names, ids, strict=True)]
+        (lists / f"{label}_test_split1.txt").write_text("\n".join(lines) + "\n")
+        if label in ("c0_x", "c1_x"):
+            for i in (0, 1, 70, 71, 105):
+                write_video(root / label / names[i], 9, codec="mpeg4", seed=i + ord(label[1]))
+    return root
+
+
+def test_hmdb51_loads_as_its_archives_unpack(tmp_path: Path) -> None:
+    root = write_hmdb51(tmp_path / "hmdb")
+    dataset = load_dataset(f"hmdb51:{root}")
+    assert len(dataset.videos) == 8
+    assert {video.split for video in dataset.videos if "#0_" in video.id} == {"train"}
+    assert {video.group for video in dataset.side("test")} == {"c0_x/#35", "c1_x/#35"}
+    ids = {video.id for video in dataset.videos} | {video.id for video in dataset.left_out}
+    assert len(ids) == 5100
+    assert not any("#52" in one for one in ids)  # id 0: in neither
+    assert load_dataset(root) == dataset
+
+
+def test_a_bad_line_is_named_by_its_number(tmp_path: Path) -> None:
+    (tmp_path / "trainlist01.txt").write_text("A/v_A_g01_c01.avi 1\n\nv_A_g01_c02.avi\n")
+    with pytest.raises(DatasetError, match=r"trainlist01\.txt, line 3: 'v_A_g01_c02\.avi' is not"):
+        ucf101.read_split(tmp_path)
+    (tmp_path / "a_test_split1.txt").write_text("x.avi 1\nx.avi 3\n")
+    with pytest.raises(DatasetError, match=r"a_test_split1\.txt, line 2: 'x\.avi 3' is not"):
+        hmdb51.read_split(tmp_path)
+
+
+def test_lists_that_are_not_there_are_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"UCF101TrainTestSplits-RecognitionTask\.zip"):
+        load_dataset(f"ucf101:{tmp_path}")
+    with pytest.raises(DatasetError, match=r"test_train_splits\.rar"):
+        load_dataset(f"hmdb51:{tmp_path}")
+    with pytest.raises(DatasetError, match="the list cannot be read"):
+        ucf101.read_split(tmp_path)
+
+
+def test_an_unknown_split_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UnknownName, match="No UCF101 split '4'"):
+        ucf101.read_split(tmp_path, "4")
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_every_dataset_states_its_licence_source_and_sizes(name: str) -> None:
+    spec = DATASETS[name]
+    assert spec.licence
+    assert spec.source
+    assert all(train > test > 0 for train, test in spec.splits.values())

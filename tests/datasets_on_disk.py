@@ -1,0 +1,36 @@
+"""A tiny dataset of real video files, for tests of what comes after loading."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from tests.videos import write_video
+from vcp_core.datasets.manifest import Dataset, Video
+
+
+def make_dataset(
+    root: Path,
+    *,
+    lengths: tuple[int, ...] = (100,),
+    num_classes: int = 2,
+    per_class: tuple[int, int] = (2, 1),
+) -> Dataset:
+    """Videos of `lengths` in turn, `per_class` = (train, test) of each class."""
+    videos = []
+    for label in range(num_classes):
+        for number in range(sum(per_class)):
+            name = f"class{label}/{number}.mp4"
+            num_frames = lengths[(label * sum(per_class) + number) % len(lengths)]
+            path = write_video(root / name, num_frames, seed=100 * label + number)
+            videos.append(
+                Video(
+                    id=name,
+                    label=f"class{label}",
+                    split="train" if number < per_class[0] else "test",
+                    group=None,
+                    sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+                    num_frames=num_frames,
+                )
+            )
+    return Dataset(name="tiny", split_name="1", root=root, videos=tuple(sorted(videos, key=lambda v: v.id)))

@@ -1,0 +1,137 @@
+"""The engine: every distinct clip once, whatever batch or shard it is in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.datasets_on_disk import make_dataset
+from vcp_core.backbones import build
+from vcp_core.benchmarks import load_benchmark
+from vcp_core.catalog.backbones import BACKBONES
+from vcp_core.catalog.benchmarks import BENCHMARKS
+from vcp_core.catalog.errors import StorageError, UndecodableVideo
+from vcp_core.catalog.protocols import PROTOCOLS, Protocol
+from vcp_core.datasets.manifest import Dataset, Video
+from vcp_core.features import Clip, Counters, FeatureBank, ShardFeatures, extract, plan_shards
+
+CPU = torch.device("cpu")
+SPEC = BACKBONES["r3d_tiny"]
+QUICK = PROTOCOLS["quick-v1"]
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return make_dataset(tmp_path_factory.mktemp("videos"), lengths=(100, 12, 40, 130))
+
+
+def wanted(video: Video, protocol: Protocol = QUICK) -> Iterator[Clip]:
+    for name in BENCHMARKS:
+        yield from load_benchmark(name).clips(video, protocol, SPEC)
+
+
+def features_of(dataset: Dataset, clips: list[Clip], **options: int) -> dict[Clip, np.ndarray]:
+    by_video = {video.id: video for video in dataset.videos}
+    shards = plan_shards(
+        [by_video[video_id] for video_id in {clip.video_id for clip in clips}],
+        lambda video: [clip for clip in clips if clip.video_id == video.id],
+        **options,
+    )
+    found = {}
+    for done in extract(build("r3d_tiny", seed=0), dataset, shards, device=CPU):
+        for clip, row in zip(done.clips, done.stages["conv5"], strict=True):
+            found[clip] = row
+    return found
+
+
+def test_all_benchmarks_together_decode_no_frame_and_forward_no_clip_twice(dataset: Dataset) -> None:
+    shards = plan_shards(dataset.videos, wanted)
+    network = build("r3d_tiny", seed=0)
+    rows_forwarded = []
+    counters = Counters()
+    clips = [
+        clip
+        for done in extract(
+            network, dataset, shards, device=CPU, counters=counters, on_clips=rows_forwarded.append
+        )
+        for clip in done.clips
+    ]
+    asked = [clip for video in dataset.videos for clip in wanted(video)]
+    assert len(clips) == len(set(clips)), "a clip was forwarded twice"
+    assert set(clips) == set(asked)
+    assert len(asked) > len(clips), "benchmarks share no clip here, so this test shows nothing"
+    assert counters.forwarded_clips == sum(rows_forwarded) == len(clips)
+    assert counters.decoded_frames <= sum(video.num_frames for video in dataset.videos)
+
+
+def test_no_video_is_in_two_shards_and_shards_stay_small(dataset: Dataset) -> None:
+    shards = plan_shards(dataset.videos, wanted, max_clips=12)
+    videos = [video.id for shard in shards for video, _ in shard.videos]
+    assert len(shards) > 1
+    assert len(videos) == len(set(videos)) == len(dataset.videos)
+    assert all(shard.num_clips <= 12 for shard in shards)
+
+
+def test_a_clips_feature_is_the_same_to_the_last_bit_in_any_batch_and_shard(dataset: Dataset) -> None:
+    clips = sorted({clip for video in dataset.videos for clip in wanted(video)})
+    together = features_of(dataset, clips)
+    cut_up = features_of(dataset, clips, max_clips=11)
+    alone = features_of(dataset, clips[3:4])
+    assert all(np.array_equal(together[clip], cut_up[clip]) for clip in clips)
+    assert np.array_equal(alone[clips[3]], together[clips[3]])
+
+
+def test_features_are_those_of_the_clip_decoded_by_hand(dataset: Dataset) -> None:
+    from vcp_core.operations import apply_option
+    from vcp_core.video.decode import iter_frames
+    from vcp_core.video.frames import Geometry, frame_to_rgb
+
+    video = max(dataset.videos, key=lambda video: video.num_frames)
+    frames = np.stack([frame_to_rgb(frame, Geometry()) for frame in iter_frames(dataset.path(video))])
+    clip = Clip(video.id, 7, "rotation", "90")
+    pixels = torch.from_numpy(frames[7:23]).permute(3, 0, 1, 2)
+    expected = build("r3d_tiny", seed=0).features(apply_option(pixels, "rotation", "90")[None])
+    found = features_of(dataset, [clip])[clip]
+    np.testing.assert_allclose(found, expected[0].detach().numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_a_video_shorter_than_a_clip_is_looped(dataset: Dataset) -> None:
+    video = min(dataset.videos, key=lambda video: video.num_frames)
+    assert video.num_frames < 16
+    first = Clip(video.id, 0)
+    one_round_later = Clip(video.id, video.num_frames)
+    found = features_of(dataset, [first, one_round_later])
+    assert np.array_equal(found[first], found[one_round_later])
+
+
+def test_a_video_that_changed_since_it_was_indexed_is_named(dataset: Dataset) -> None:
+    video = dataset.videos[0]
+    longer = Video(**{**video.__dict__, "num_frames": video.num_frames + 50})
+    shards = plan_shards([longer], lambda v: [Clip(v.id, v.num_frames - 16)])
+    with pytest.raises(UndecodableVideo, match="changed") as error:
+        list(extract(build("r3d_tiny", seed=0), dataset, shards, device=CPU))
+    assert video.id in str(error.value)
+
+
+def test_a_bank_gives_rows_in_the_order_they_are_asked_for(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    expected = {}
+    for number in range(3):
+        clips = tuple(Clip(f"{number}.avi", start) for start in range(5))
+        rows = rng.random((5, 4), dtype=np.float32)
+        ShardFeatures(clips=clips, stages={"last": rows}).save(tmp_path / f"{number}.safetensors")
+        expected.update(zip(clips, rows, strict=True))
+    bank = FeatureBank(tmp_path.iterdir())
+    asked = [list(expected)[i] for i in rng.permutation(15)] * 2
+    assert len(bank) == 15
+    np.testing.assert_array_equal(bank.rows(asked, "last"), np.stack([expected[clip] for clip in asked]))
+
+
+def test_a_full_disk_is_said_and_leaves_nothing_behind() -> None:
+    features = ShardFeatures(clips=(Clip("a", 0),), stages={"last": np.zeros((1, 4), np.float32)})
+    with pytest.raises(StorageError, match="not written"):
+        features.save(Path("/dev/full/features.safetensors"))

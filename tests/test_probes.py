@@ -1,0 +1,131 @@
+"""Probes: against scikit-learn and slow twins, whatever the order of rows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+from vcp_core import probes
+from vcp_core.probes import fit_logistic, fit_with_holdout, holdout, knn_probabilities
+
+
+def problem(
+    rows: int, columns: int, classes: int, seed: int = 0, noise: float = 2
+) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, classes, rows)
+    labels[:classes] = np.arange(classes)
+    centres = rng.standard_normal((classes, columns))
+    features = centres[labels] + noise * rng.standard_normal((rows, columns))
+    return (features * rng.uniform(0.1, 50, columns)).astype(np.float32), labels
+
+
+@pytest.mark.parametrize(("rows", "columns", "classes"), [(200, 10, 3), (40, 100, 5), (500, 5, 2)])
+@pytest.mark.parametrize("l2", [1e-3, 1e-1, 10.0])
+def test_logistic_regression_equals_scikit_learns(rows: int, columns: int, classes: int, l2: float) -> None:
+    features, labels = problem(rows, columns, classes)
+    ours = fit_logistic(features, labels, num_classes=classes, l2=l2, tolerance=1e-8)
+    scaled = StandardScaler().fit_transform(features.astype(np.float64))
+    penalties = 2 if classes == 2 else 1  # scikit-learn has one vector for two classes, we have w/2 and -w/2
+    theirs = LogisticRegression(C=penalties / (rows * l2), tol=1e-10, max_iter=10_000).fit(scaled, labels)
+    assert ours.converged
+    expected = theirs.predict_proba(scaled)
+    np.testing.assert_allclose(ours.probabilities(features), expected, atol=1e-5)
+
+
+@given(st.integers(0, 1000))
+@settings(max_examples=20, deadline=None)
+def test_the_gradient_is_that_of_the_loss(seed: int) -> None:
+    features, labels = problem(12, 4, 3, seed)
+    rows = [(slice(0, 12), features.astype(np.float64))]
+    theta = np.random.default_rng(seed).standard_normal(5 * 3) * 0.01
+
+    def loss(at: np.ndarray) -> float:
+        return probes._objective(at, lambda: rows, labels, 3, 0.1)[0]
+
+    _, gradient = probes._objective(theta, lambda: rows, labels, 3, 0.1)
+    step = 1e-6
+    for i in range(len(theta)):
+        ahead, behind = theta.copy(), theta.copy()
+        ahead[i] += step
+        behind[i] -= step
+        assert gradient[i] == pytest.approx((loss(ahead) - loss(behind)) / (2 * step), rel=1e-4, abs=1e-5)
+
+
+def test_chunks_and_row_space_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    features, labels = problem(50, 120, 4)
+    whole = fit_logistic(features, labels, num_classes=4, l2=0.01, tolerance=1e-9)
+    monkeypatch.setattr(probes, "CHUNK_ROWS", 7)
+    monkeypatch.setattr(probes, "KEPT_BYTES", 0)
+    chunked = fit_logistic(features, labels, num_classes=4, l2=0.01, tolerance=1e-9)
+    np.testing.assert_allclose(whole.probabilities(features), chunked.probabilities(features), atol=1e-6)
+
+
+def test_too_few_iterations_are_reported_as_not_converged() -> None:
+    features, labels = problem(100, 20, 3)
+    probe = fit_logistic(features, labels, num_classes=3, l2=1e-4, max_iterations=2)
+    assert not probe.converged
+    assert probe.gradient_norm > 1e-5
+
+
+def test_constant_features_give_the_class_frequencies() -> None:
+    labels = np.array([0, 0, 0, 1])
+    probe = fit_logistic(np.full((4, 3), 0.1, np.float32), labels, num_classes=2, l2=0.1)
+    np.testing.assert_allclose(
+        probe.probabilities(np.full((1, 3), 0.1, np.float32)), [[0.75, 0.25]], atol=1e-4
+    )
+
+
+@given(st.integers(0, 100), st.integers(2, 30))
+@settings(deadline=None)
+def test_held_out_units_are_whole_stratified_and_independent_of_row_order(seed: int, num_units: int) -> None:
+    rng = np.random.default_rng(seed)
+    unit_of = rng.integers(0, num_units, 200)
+    unit_of[:num_units] = np.arange(num_units)
+    labels = unit_of % 3
+    units = [f"g{u}" for u in unit_of]
+    held, note = holdout(units, labels, 0.2)
+    assert note is None
+    held_units = {u for u, h in zip(units, held, strict=True) if h}
+    assert not held_units & {u for u, h in zip(units, held, strict=True) if not h}
+    assert len(held_units) == -(-num_units // 5)
+    order = rng.permutation(200)
+    again, _ = holdout([units[i] for i in order], labels[order], 0.2)
+    assert (again == held[order]).all()
+
+
+def test_one_group_only_is_split_and_said() -> None:
+    held, note = holdout(["g"] * 10, np.arange(10) % 2, 0.2)
+    assert 0 < held.sum() < 10
+    assert note is not None
+
+
+def test_the_strength_that_generalises_is_chosen_and_an_edge_is_said() -> None:
+    features, labels = problem(120, 200, 3, noise=6)
+    units = [f"g{i // 3}" for i in range(120)]
+    fitted = fit_with_holdout(features, labels, units, num_classes=3, candidates=(1e-6, 1e-1, 1e4))
+    assert fitted.l2 == 1e-1
+    assert set(fitted.holdout_losses) == {"1e-06", "0.1", "10000"}
+    edge = fit_with_holdout(features, labels, units, num_classes=3, candidates=(1e-6, 1e-5))
+    assert any("edge" in note for note in edge.notes)
+
+
+def test_knn_votes_as_a_slow_twin_does() -> None:
+    rng = np.random.default_rng(1)
+    queries, bank, labels = rng.standard_normal((7, 5)), rng.standard_normal((30, 5)), rng.integers(0, 3, 30)
+    found = knn_probabilities(queries, bank, labels, num_classes=3, k=8, temperature=0.07)
+    for query, probabilities in zip(queries, found, strict=True):
+        cosines = [float(query @ row / np.linalg.norm(query) / np.linalg.norm(row)) for row in bank]
+        votes = np.zeros(3)
+        for place in sorted(range(30), key=lambda i: -cosines[i])[:8]:
+            votes[labels[place]] += np.exp(cosines[place] / 0.07)
+        np.testing.assert_allclose(probabilities, votes / votes.sum(), rtol=1e-3)
+
+
+def test_a_bank_smaller_than_k_votes_whole() -> None:
+    found = knn_probabilities(np.eye(2), np.eye(2), np.array([0, 1]), num_classes=2, k=20)
+    assert found.argmax(axis=1).tolist() == [0, 1]

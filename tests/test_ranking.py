@@ -1,0 +1,76 @@
+"""Retrieval: against a slow twin with ties, and scikit-learn's average precision."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import average_precision_score
+
+from vcp_core import ranking
+from vcp_core.ranking import nearest, retrieval_ranks
+
+KS = (1, 2, 5)
+
+
+def slow_twin(queries: np.ndarray, gallery: np.ndarray, ql: np.ndarray, gl: np.ndarray) -> list[tuple]:
+    outcomes = []
+    for query, label in zip(queries, ql, strict=True):
+        similarities = []
+        for row in gallery:
+            lengths = float(np.linalg.norm(query) * np.linalg.norm(row))
+            similarities.append(round(float(query @ row) / lengths, 6) if lengths else 0.0)
+        order = sorted(range(len(gallery)), key=lambda i: (-similarities[i], i))
+        relevant = [gl[i] == label for i in order]
+        precisions = [sum(relevant[: i + 1]) / (i + 1) for i, good in enumerate(relevant) if good]
+        average = sum(precisions) / len(precisions) if precisions else 0.0
+        outcomes.append(([any(relevant[:k]) for k in KS], average, order[:10]))
+    return outcomes
+
+
+@given(st.integers(0, 10_000), st.integers(1, 8), st.integers(1, 15))
+@settings(max_examples=100, deadline=None)
+def test_ranks_equal_a_slow_twin_also_with_many_ties(seed: int, num_queries: int, num_gallery: int) -> None:
+    rng = np.random.default_rng(seed)
+    # Small integers: many rows are equal, parallel or zero.
+    queries, gallery = rng.integers(0, 3, (num_queries, 2)), rng.integers(0, 3, (num_gallery, 2))
+    ql, gl = rng.integers(0, 3, num_queries), rng.integers(0, 3, num_gallery)
+    found = retrieval_ranks(queries.astype(np.float32), gallery.astype(np.float32), ql, gl, ks=KS)
+    for i, (hits, average, neighbours) in enumerate(slow_twin(queries, gallery, ql, gl)):
+        assert found.hits_NK[i].tolist() == hits
+        assert found.average_precision_N[i] == pytest.approx(average)
+        assert found.neighbours_NK[i].tolist() == neighbours
+
+
+def test_average_precision_equals_scikit_learns() -> None:
+    rng = np.random.default_rng(0)
+    queries, gallery = rng.standard_normal((20, 8)), rng.standard_normal((100, 8))
+    ql, gl = rng.integers(0, 4, 20), rng.integers(0, 4, 100)
+    found = retrieval_ranks(queries, gallery, ql, gl, ks=KS)
+    unit = gallery / np.linalg.norm(gallery, axis=1, keepdims=True)
+    for i in range(20):
+        expected = average_precision_score(gl == ql[i], unit @ queries[i])
+        assert found.average_precision_N[i] == pytest.approx(expected, rel=1e-6)
+
+
+def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    queries, gallery = rng.standard_normal((50, 8)), rng.standard_normal((90, 8))
+    whole = nearest(queries, gallery, k=7)
+    monkeypatch.setattr(ranking, "CHUNK_BYTES", 16 * 90 * 3)
+    chunked = nearest(queries, gallery, k=7)
+    assert (whole[0] == chunked[0]).all()
+    assert (whole[1] == chunked[1]).all()
+
+
+def test_equal_features_rank_by_gallery_order() -> None:
+    gallery = np.ones((300, 33), np.float32) * np.linspace(0.1, 9, 300, dtype=np.float32)[:, None]
+    places, _ = nearest(np.ones((5, 33), np.float32), gallery, k=50)
+    assert (places == np.arange(50)).all()
+
+
+def test_a_class_that_the_gallery_lacks_is_never_hit() -> None:
+    found = retrieval_ranks(np.eye(2), np.eye(2), np.array([5, 0]), np.array([0, 1]), ks=KS)
+    assert not found.hits_NK[0].any()
+    assert found.average_precision_N[0] == 0

@@ -1,0 +1,151 @@
+"""Frames: against PIL, against a slow twin in float64, over pixel formats."""
+
+from __future__ import annotations
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.shared import SHARED, needs_shared
+from vcp_core.catalog.errors import UndecodableVideo
+from vcp_core.video.decode import iter_frames
+from vcp_core.video.frames import Geometry, frame_to_rgb, resize_plane, triangle_weights
+
+GEOMETRY = Geometry()
+VIDEOS = [
+    "av1_video.mkv",
+    "bikes.mp4",
+    "carphone_pristine.mp4",
+    "demo.mp4",
+    "h265_10bits.mp4",
+    "nasa_13013.mp4",
+    "test.avi",
+    "test.mp4",
+]
+
+
+def slow_weights(size_in: int, size_out: int) -> np.ndarray:
+    rows = []
+    for i in range(size_out):
+        centre, support = (i + 0.5) * size_in / size_out, max(1.0, size_in / size_out)
+        row = [max(0.0, 1 - abs((j + 0.5 - centre) / support)) for j in range(size_in)]
+        rows.append(np.array(row) / sum(row))
+    return np.array(rows)
+
+
+def slow_rgb(frame: av.VideoFrame) -> np.ndarray:
+    """PROTOCOL 2 word by word, in float64, for 8 and 10 bit 4:2:0 that says nothing or BT.709, limited."""
+    ten = frame.format.name == "yuv420p10le"
+    kr, kb = (0.2126, 0.0722) if int(frame.colorspace) == 1 else (0.299, 0.114)
+    planes = []
+    for plane in frame.planes:
+        dtype = np.uint16 if ten else np.uint8
+        pixels = np.frombuffer(plane, dtype).reshape(plane.height, -1)[:, : plane.width].astype(float)
+        down, across = slow_weights(plane.height, 128), slow_weights(plane.width, 171)
+        planes.append((down @ pixels @ across.T)[8:120, 30:142] / (4 if ten else 1))
+    y, u, v = planes
+    y, u, v = (y - 16) * 255 / 219, (u - 128) * 255 / 224, (v - 128) * 255 / 224
+    kg = 1 - kr - kb
+    red, blue = y + 2 * (1 - kr) * v, y + 2 * (1 - kb) * u
+    green = (y - kr * red - kb * blue) / kg
+    return np.clip(np.rint(np.stack([red, green, blue], -1)), 0, 255)
+
+
+@needs_shared
+@pytest.mark.parametrize("name", VIDEOS)
+def test_frames_agree_with_pil_and_with_a_slow_twin_in_float64(name: str) -> None:
+    frames = list(iter_frames(SHARED / "videos" / name))[::15]
+    to_pil, to_twin = [], []
+    for frame in frames:
+        ours = frame_to_rgb(frame, GEOMETRY).astype(float)
+        # The RGB frame that PIL resizes is swscale's of yuv420p, as PROTOCOL 2 has it: from 10 bit straight
+        # to RGB it interpolates chroma otherwise, which moves a saturated test pattern by 3.2 by itself.
+        rgb = frame.reformat(format="yuv420p").to_image()
+        theirs = np.asarray(rgb.resize((171, 128), Image.Resampling.BILINEAR))[8:120, 30:142]
+        to_pil.append(np.abs(ours - theirs).mean())
+        to_twin.append(np.abs(ours - slow_rgb(frame)).max())
+    print(f"{name}: mean |ours - PIL| {np.mean(to_pil):.3f}, max |ours - twin| {max(to_twin):.0f} of 255")
+    assert np.mean(to_pil) <= 2
+    assert max(to_twin) <= 1
+
+
+@pytest.mark.parametrize(("size_in", "size_out"), [(240, 128), (120, 128), (1080, 171), (100, 171), (1, 128)])
+def test_weights_of_the_triangle_filter_equal_a_slow_twin(size_in: int, size_out: int) -> None:
+    np.testing.assert_allclose(
+        triangle_weights(size_in, size_out), slow_weights(size_in, size_out), atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("value", [0, 16, 128, 255])
+@pytest.mark.parametrize("size", [(240, 320), (144, 176), (1080, 1920), (37, 53)])
+def test_a_constant_plane_stays_exactly_constant(size: tuple[int, int], value: int) -> None:
+    assert (resize_plane(np.full(size, value, np.uint8), GEOMETRY) == value).all()
+
+
+def test_the_arithmetic_is_exact_whatever_order_it_is_summed_in() -> None:
+    rng = np.random.default_rng(0)
+    plane = rng.integers(0, 256, (240, 320), dtype=np.uint8)
+    # Mirrored input sums every product in the opposite order; odd sizes keep the filter symmetric.
+    geometry = Geometry(resize=(128, 170), crop=(112, 112))
+    forward = resize_plane(plane, geometry)
+    mirrored = resize_plane(np.ascontiguousarray(plane[::-1, ::-1]), geometry)[::-1, ::-1]
+    np.testing.assert_allclose(forward, mirrored, atol=255 * 2**-15)
+    again = [resize_plane(plane, geometry) for _ in range(3)]
+    assert all((forward == other).all() for other in again)
+
+
+def picture() -> np.ndarray:
+    y, x = np.mgrid[0:96, 0:128]
+    return np.stack([x * 2, y * 2, 255 - x - y], -1).clip(0, 255).astype(np.uint8)
+
+
+PLANAR = ("yuv420p", "yuvj420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv444p12le", "gbrp", "yuva420p")
+PACKED = ("nv12", "yuyv422", "rgb24", "bgra", "p010le", "yuv420p10be")
+
+
+@pytest.mark.parametrize("pixel_format", PLANAR + PACKED)
+def test_every_pixel_format_gives_the_same_picture(pixel_format: str) -> None:
+    frame = av.VideoFrame.from_ndarray(picture(), format="rgb24")
+    expected = np.asarray(frame.to_image().resize((171, 128), Image.Resampling.BILINEAR))[8:120, 30:142]
+    ours = frame_to_rgb(frame.reformat(format=pixel_format), GEOMETRY)
+    assert ours.shape == (112, 112, 3)
+    assert ours.dtype == np.uint8
+    assert np.abs(ours.astype(float) - expected).mean() < 2.5
+
+
+@pytest.mark.parametrize("pixel_format", ["gray", "gray10le", "ya8", "monob"])
+def test_grey_formats_give_three_equal_channels(pixel_format: str) -> None:
+    frame = av.VideoFrame.from_ndarray(picture(), format="rgb24").reformat(format=pixel_format)
+    rgb = frame_to_rgb(frame, GEOMETRY)
+    assert (rgb[..., 0] == rgb[..., 1]).all()
+    assert (rgb[..., 0] == rgb[..., 2]).all()
+    assert rgb.std() > 10
+
+
+def test_the_range_and_the_matrix_of_the_stream_are_obeyed() -> None:
+    frame = av.VideoFrame.from_ndarray(np.full((96, 128, 3), 200, np.uint8), format="rgb24")
+    grey = frame.reformat(format="yuv420p")
+    grey.color_range = 2
+    assert frame_to_rgb(grey, GEOMETRY)[0, 0, 0] < 195  # limited-range codes read as full range are darker
+    green = av.VideoFrame.from_ndarray(np.full((96, 128, 3), (0, 200, 0), np.uint8), format="rgb24")
+    as_601 = green.reformat(format="yuv420p")
+    plain = frame_to_rgb(as_601, GEOMETRY)[50, 50]
+    as_601.colorspace = 1
+    assert abs(int(frame_to_rgb(as_601, GEOMETRY)[50, 50, 1]) - int(plain[1])) > 5
+
+
+def test_an_unknown_colour_matrix_is_an_error_that_says_which() -> None:
+    frame = av.VideoFrame.from_ndarray(picture(), format="rgb24").reformat(format="yuv420p")
+    frame.colorspace = 8  # YCgCo
+    with pytest.raises(UndecodableVideo, match="matrix 8"):
+        frame_to_rgb(frame, GEOMETRY)
+
+
+def test_the_crop_is_where_torchvision_puts_it() -> None:
+    assert GEOMETRY.offset == (8, 30)
+
+
+def test_a_crop_larger_than_the_frame_is_refused() -> None:
+    with pytest.raises(ValueError, match="does not fit"):
+        Geometry(resize=(100, 100))

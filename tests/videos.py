@@ -1,0 +1,29 @@
+"""Small real video files, encoded by the tests that need them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+
+
+def write_video(
+    path: Path, num_frames: int, *, size: tuple[int, int] = (96, 128), codec: str = "libx264", seed: int = 0
+) -> Path:
+    """A moving, textured square on noise-free ground; (height, width) in pixels."""
+    rng = np.random.default_rng(seed)
+    height, width = size
+    ground = rng.integers(40, 200, (height // 8, width // 8, 3)).repeat(8, 0).repeat(8, 1)
+    speed, row = rng.integers(1, 4), int(rng.integers(0, height - 16))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
+        for t in range(num_frames):
+            pixels = ground.astype(np.uint8).copy()
+            left = int(t * speed) % (width - 16)
+            pixels[row : row + 16, left : left + 16] = (250, 250 - t % 200, 20)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode())
+    return path

@@ -1,0 +1,106 @@
+"""What every backbone is: clips in, one feature map per stage out.
+
+Shapes: B clips, C channels (RGB), T frames, H height, W width, D features.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from vcp_core.catalog.backbones import BackboneSpec, Normalisation
+
+
+class Backbone(nn.Module, ABC):
+    """A 3D-CNN without its head.
+
+    Clips may be uint8, 0 to 255: they are scaled to [0, 1] and normalised as the family's checkpoints expect.
+    Floating-point clips are taken as prepared already, and go in as they are.
+
+    A subclass names its modules as the family's checkpoints name their keys, and registers nothing else.
+
+    Attributes:
+        spec: What the catalog says about it.
+        normalisation: Applied to uint8 clips; None leaves them in [0, 1].
+    """
+
+    def __init__(self, spec: BackboneSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.normalisation: Normalisation | None = spec.normalisation
+
+    @abstractmethod
+    def forward_stages(self, x_BCTHW: Tensor) -> list[Tensor]:
+        """The map after each of `spec.stages`, from prepared clips; the last one is what gets pooled."""
+
+    def forward(self, clips_BCTHW: Tensor) -> Tensor:
+        """The same as `features`."""
+        return self.features(clips_BCTHW)
+
+    def features(self, clips_BCTHW: Tensor) -> Tensor:
+        """The last stage's map averaged over time and space: (B, spec.feature_dim), float32.
+
+        Raises:
+            ValueError: If the clips are not (B, 3, T, H, W) of uint8 or floating point.
+        """
+        return _pool(self.forward_stages(self._prepare(clips_BCTHW))[-1])
+
+    def stages(self, clips_BCTHW: Tensor) -> dict[str, Tensor]:
+        """Every stage's map averaged over time and space: (B, D) float32, D as in `spec.stage_dims`.
+
+        Raises:
+            ValueError: If the clips are not (B, 3, T, H, W) of uint8 or floating point.
+        """
+        maps = self.forward_stages(self._prepare(clips_BCTHW))
+        return {name: _pool(x_BCTHW) for name, x_BCTHW in zip(self.spec.stages, maps, strict=True)}
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Draw every weight anew by the family's own initialisation, and reset batch-norm.
+
+        Args:
+            generator: On the CPU, where the network must be as well.
+
+        Raises:
+            TypeError: If the network has a kind of layer that no rule is known for.
+        """
+        for name, module in self.named_modules():
+            if isinstance(module, nn.Conv3d):
+                self.initialise_conv(module, generator)
+            elif isinstance(module, nn.BatchNorm3d):
+                module.reset_parameters()  # weight 1, bias 0, and statistics of unit variance: no drawing
+            elif next(module.parameters(recurse=False), None) is not None:
+                raise TypeError(f"{self.spec.name}: nothing says how to initialise {name} ({type(module)}).")
+
+    def initialise_conv(self, conv: nn.Conv3d, generator: torch.Generator) -> None:
+        """Draw one convolution; torch's default unless the family has its own rule."""
+        nn.init.kaiming_uniform_(conv.weight, a=math.sqrt(5), generator=generator)
+        if conv.bias is not None:
+            bound = 1 / math.sqrt(conv.weight[0].numel())
+            nn.init.uniform_(conv.bias, -bound, bound, generator=generator)
+
+    def _prepare(self, clips_BCTHW: Tensor) -> Tensor:
+        shape = tuple(clips_BCTHW.shape)
+        if len(shape) != 5 or shape[1] != 3:
+            raise ValueError(f"{self.spec.name} expects clips of shape (B, 3, T, H, W), got {shape}.")
+        if clips_BCTHW.is_floating_point():
+            return clips_BCTHW
+        if clips_BCTHW.dtype != torch.uint8:
+            raise ValueError(
+                f"{self.spec.name} expects clips (B, 3, T, H, W) of uint8, 0 to 255, or of "
+                f"prepared floating point, got {clips_BCTHW.dtype}."
+            )
+        x_BCTHW = clips_BCTHW.float().div_(255)
+        if self.normalisation:
+            mean, std = (
+                torch.tensor(values, device=x_BCTHW.device).view(3, 1, 1, 1)
+                for values in (self.normalisation.mean, self.normalisation.std)
+            )
+            x_BCTHW.sub_(mean).div_(std)
+        return x_BCTHW
+
+
+def _pool(x_BCTHW: Tensor) -> Tensor:
+    return x_BCTHW.mean(dim=(2, 3, 4), dtype=torch.float32)

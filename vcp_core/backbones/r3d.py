@@ -1,0 +1,96 @@
+"""R3D (arXiv:1711.11248) as VCOP and VCP train it: five stages, one residual block in each but the first."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from vcp_core.backbones.base import Backbone
+from vcp_core.catalog.backbones import BACKBONES, BackboneSpec
+
+Triple = tuple[int, int, int]
+
+
+class SpatioTemporalConv(nn.Module):
+    """A 3D convolution that keeps the size but for its stride, under the family's key name."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: Triple, stride: Triple) -> None:
+        super().__init__()
+        t, h, w = kernel
+        self.temporal_spatial_conv = nn.Conv3d(
+            in_channels, out_channels, kernel, stride, (t // 2, h // 2, w // 2), bias=False
+        )
+
+    def forward(self, x_BCTHW: Tensor) -> Tensor:
+        """The convolution."""
+        return cast(Tensor, self.temporal_spatial_conv(x_BCTHW))
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions beside a shortcut: a strided 1 x 1 x 1 convolution where the size halves."""
+
+    def __init__(self, conv: type[nn.Module], in_channels: int, out_channels: int, stride: int) -> None:
+        super().__init__()
+        self.downsample = stride > 1
+        if self.downsample:
+            self.downsampleconv = conv(in_channels, out_channels, (1, 1, 1), (stride, stride, stride))
+            self.downsamplebn = nn.BatchNorm3d(out_channels)
+        self.conv1 = conv(in_channels, out_channels, (3, 3, 3), (stride, stride, stride))
+        self.bn1 = nn.BatchNorm3d(out_channels)
+        self.conv2 = conv(out_channels, out_channels, (3, 3, 3), (1, 1, 1))
+        self.bn2 = nn.BatchNorm3d(out_channels)
+
+    def forward(self, x_BCTHW: Tensor) -> Tensor:
+        """The block's map."""
+        shortcut = self.downsamplebn(self.downsampleconv(x_BCTHW)) if self.downsample else x_BCTHW
+        out_BCTHW = torch.relu_(self.bn1(self.conv1(x_BCTHW)))
+        out_BCTHW = self.bn2(self.conv2(out_BCTHW))
+        out_BCTHW += shortcut
+        return torch.relu_(out_BCTHW)
+
+
+class Stage(nn.Module):
+    """One block, under the key name that VCOP gives to a stage's first."""
+
+    def __init__(self, conv: type[nn.Module], in_channels: int, out_channels: int, stride: int) -> None:
+        super().__init__()
+        self.block1 = ResidualBlock(conv, in_channels, out_channels, stride)
+
+    def forward(self, x_BCTHW: Tensor) -> Tensor:
+        """The stage's map."""
+        return cast(Tensor, self.block1(x_BCTHW))
+
+
+class R3D(Backbone):
+    """The family's layout; `conv` is the kind of convolution in all its places."""
+
+    conv: type[nn.Module] = SpatioTemporalConv
+
+    def __init__(self, spec: BackboneSpec) -> None:
+        super().__init__(spec)
+        dims = spec.stage_dims
+        self.conv1 = self.conv(spec.clip_shape[0], dims[0], (3, 7, 7), (1, 2, 2))
+        self.bn1 = nn.BatchNorm3d(dims[0])
+        self.conv2 = Stage(self.conv, dims[0], dims[1], stride=1)
+        self.conv3 = Stage(self.conv, dims[1], dims[2], stride=2)
+        self.conv4 = Stage(self.conv, dims[2], dims[3], stride=2)
+        self.conv5 = Stage(self.conv, dims[3], dims[4], stride=2)
+
+    def forward_stages(self, x_BCTHW: Tensor) -> list[Tensor]:
+        """Maps of conv1 to conv5, each after its last ReLU."""
+        maps = [torch.relu_(self.bn1(self.conv1(x_BCTHW)))]
+        for stage in (self.conv2, self.conv3, self.conv4, self.conv5):
+            maps.append(stage(maps[-1]))
+        return maps
+
+
+def r3d() -> R3D:
+    """R3D of the VCOP/VCP family."""
+    return R3D(BACKBONES["r3d"])
+
+
+def r3d_tiny() -> R3D:
+    """The same layout at a quarter of its width."""
+    return R3D(BACKBONES["r3d_tiny"])

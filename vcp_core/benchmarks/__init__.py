@@ -1,0 +1,45 @@
+"""The benchmarks: each names its clips, predicts from their features, derives metrics from predictions."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Protocol as Interface
+from typing import cast
+
+from vcp_core.benchmarks.metrics import Metric
+from vcp_core.catalog.backbones import BackboneSpec
+from vcp_core.catalog.benchmarks import BENCHMARKS
+from vcp_core.catalog.protocols import Protocol
+from vcp_core.datasets.manifest import Dataset, Video
+from vcp_core.features import Clip, FeatureBank
+from vcp_core.results import Predictions, Table
+
+
+class Benchmark(Interface):
+    """What a module in this package provides."""
+
+    def clips(self, video: Video, protocol: Protocol, spec: BackboneSpec) -> set[Clip]:
+        """The distinct clips that it needs of a video."""
+
+    def availability(self, dataset: Dataset, protocol: Protocol, spec: BackboneSpec) -> str | None:
+        """Why this dataset cannot carry it; None where it can."""
+
+    def predict(
+        self, bank: FeatureBank, dataset: Dataset, protocol: Protocol, spec: BackboneSpec
+    ) -> Predictions:
+        """Fit on the training split's features, answer the test split's videos."""
+
+    def metrics(self, predictions: Predictions) -> list[Metric]:
+        """The metrics that predictions give."""
+
+    def tables(self, predictions: Predictions) -> list[Table]:
+        """Matrices for people to look at."""
+
+
+def load_benchmark(name: str) -> Benchmark:
+    """The benchmark of that name.
+
+    Raises:
+        UnknownName: If there is none.
+    """
+    return cast(Benchmark, importlib.import_module(BENCHMARKS[name].module))

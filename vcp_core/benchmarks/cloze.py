@@ -1,0 +1,208 @@
+"""Cloze (PROTOCOL 3 and 4): which of five operations was applied to the withheld clip?
+
+Legend: N options shown (five per tuple), D features, K = 5 options.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from vcp_core.benchmarks.metrics import Metric, mean_of, mean_over, weighted_mean
+from vcp_core.catalog.backbones import BackboneSpec
+from vcp_core.catalog.options import OPTION_NAMES, OPTIONS
+from vcp_core.catalog.protocols import Protocol
+from vcp_core.datasets.manifest import Dataset, Split, Video
+from vcp_core.features import Clip, FeatureBank
+from vcp_core.probes import fit_with_holdout
+from vcp_core.results import Fit, Predictions, Table, confusion
+from vcp_core.video.clips import Draws, TupleShape, draw_tuple
+
+CHANCE = 1 / len(OPTION_NAMES)
+HEADS = ("relational", "concat")  # the first is the headline; the second is the papers'
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """One option of one tuple: three clips, the second of which fills the blank."""
+
+    video: Video
+    number: int
+    option: str
+    variant: str
+    before: Clip
+    shown: Clip
+    after: Clip
+
+
+def tuple_shape(protocol: Protocol, spec: BackboneSpec) -> TupleShape:
+    """Lengths of this protocol's tuples for this backbone's clips."""
+    return TupleShape(
+        clip_frames=spec.clip_frames, gap=protocol.cloze.gap, remote_gap=protocol.cloze.remote_gap
+    )
+
+
+def questions(video: Video, protocol: Protocol, spec: BackboneSpec) -> list[Question]:
+    """All five options of every tuple of a video; none where it is too short."""
+    shape = tuple_shape(protocol, spec)
+    asked = []
+    for number in range(protocol.cloze.num_tuples):
+        drawn = draw_tuple(video.num_frames, shape, Draws(protocol.seed, video.id, number))
+        if drawn is None:
+            return []
+        before, withheld, after = drawn.starts
+        for option, variant in drawn.variants.items():
+            # A remote option is an ordinary clip: the same start elsewhere needs no second forward pass.
+            shown = (
+                Clip(video.id, drawn.remote_start)
+                if option == "remote"
+                else Clip(video.id, withheld, option, variant)
+            )
+            asked.append(
+                Question(
+                    video=video,
+                    number=number,
+                    option=option,
+                    variant=variant,
+                    before=Clip(video.id, before),
+                    shown=shown,
+                    after=Clip(video.id, after),
+                )
+            )
+    return asked
+
+
+def clips(video: Video, protocol: Protocol, spec: BackboneSpec) -> set[Clip]:
+    """The clips that this benchmark needs of a video."""
+    return {clip for q in questions(video, protocol, spec) for clip in (q.before, q.shown, q.after)}
+
+
+def availability(dataset: Dataset, protocol: Protocol, spec: BackboneSpec) -> str | None:
+    """Why this dataset cannot carry the benchmark; None where it can."""
+    least = tuple_shape(protocol, spec).min_frames
+    for split, side in (("test", dataset.side("test")), ("training", dataset.side("train"))):
+        enough = sum(video.num_frames >= least for video in side)
+        if enough == 0:
+            return f"not available: 0 of {len(side)} {split} videos have {least} frames"
+    return None
+
+
+def relational_head(before_ND: Floats, shown_ND: Floats, after_ND: Floats) -> Floats:
+    """[before; shown; after; |shown - before|; |shown - after|; |after - before|], (N, 6 D).
+
+    A linear head on the concatenation adds up one term per clip, so it cannot ask whether the option fits
+    its neighbours; the differences let it (PROTOCOL 4, ours).
+    """
+    return np.concatenate(
+        [
+            before_ND,
+            shown_ND,
+            after_ND,
+            np.abs(shown_ND - before_ND),
+            np.abs(shown_ND - after_ND),
+            np.abs(after_ND - before_ND),
+        ],
+        axis=1,
+    )
+
+
+def concat_head(before_ND: Floats, shown_ND: Floats, after_ND: Floats) -> Floats:
+    """[before; shown; after], (N, 3 D): the papers' head."""
+    return np.concatenate([before_ND, shown_ND, after_ND], axis=1)
+
+
+_INPUTS: dict[str, Callable[[Floats, Floats, Floats], Floats]] = {
+    "relational": relational_head,
+    "concat": concat_head,
+}
+
+
+def predict(bank: FeatureBank, dataset: Dataset, protocol: Protocol, spec: BackboneSpec) -> Predictions:
+    """Fit every head on the training split's tuples and answer the test split's."""
+    train, test = (_side(dataset, split, protocol, spec) for split in ("train", "test"))
+    labels_N = np.array([OPTION_NAMES.index(q.option) for q in train])
+    units_N = [q.video.group or q.video.id for q in train]
+    columns: dict[str, list[object]] = {
+        "video": [q.video.id for q in test],
+        "group": [q.video.group for q in test],
+        "tuple": [q.number for q in test],
+        "option": [q.option for q in test],
+        "variant": [q.variant for q in test],
+    }
+    fits = []
+    for stage in spec.stages if protocol.cloze.stages == "all" else spec.stages[-1:]:
+        train_clips, test_clips = (_triples(bank, side, stage) for side in (train, test))
+        for head in HEADS:
+            name = head if stage == spec.stages[-1] else f"{head}@{stage}"
+            inputs = _INPUTS[head]
+            fitted = fit_with_holdout(
+                inputs(*train_clips),
+                labels_N,
+                units_N,
+                num_classes=len(OPTION_NAMES),
+                candidates=protocol.probe.l2,
+                holdout_fraction=protocol.probe.holdout_fraction,
+                max_iterations=protocol.probe.max_iterations,
+                tolerance=protocol.probe.tolerance,
+            )
+            guesses_N = fitted.probe.probabilities(inputs(*test_clips)).argmax(axis=1)
+            columns[name] = [OPTION_NAMES[guess] for guess in guesses_N]
+            fits.append(Fit(name=name, **fitted.report()))
+    test_videos = dataset.side("test")
+    return Predictions(
+        benchmark="cloze",
+        answers=OPTION_NAMES,
+        columns=columns,
+        num_left_out=len(test_videos) - len({q.video.id for q in test}),
+        fits=tuple(fits),
+    )
+
+
+def _side(dataset: Dataset, split: Split, protocol: Protocol, spec: BackboneSpec) -> list[Question]:
+    return [q for video in dataset.side(split) for q in questions(video, protocol, spec)]
+
+
+def _triples(bank: FeatureBank, asked: Sequence[Question], stage: str) -> tuple[Floats, Floats, Floats]:
+    return (
+        bank.rows([q.before for q in asked], stage),
+        bank.rows([q.shown for q in asked], stage),
+        bank.rows([q.after for q in asked], stage),
+    )
+
+
+def _prefix(column: str) -> str:
+    return "cloze." if column == HEADS[0] else f"cloze.{column}."
+
+
+def metrics(predictions: Predictions) -> list[Metric]:
+    """Accuracy, recall and precision per option, spatial and temporal, for every head and stage."""
+    truth = np.array(predictions.column("option"))
+    found = []
+    for fit in predictions.fits:
+        guessed = np.array(predictions.column(fit.name))
+        right, prefix, main = guessed == truth, _prefix(fit.name), fit.name == HEADS[0]
+        recalls = {option: mean_over(right, truth == option) for option in OPTION_NAMES}
+        found.append(
+            Metric(name=f"{prefix}accuracy", statistic=weighted_mean(right), chance=CHANCE, headline=main)
+        )
+        for ability in ("spatial", "temporal"):
+            both = mean_of(*(recalls[spec.name] for spec in OPTIONS.values() if spec.ability == ability))
+            found.append(Metric(name=f"{prefix}{ability}", statistic=both, chance=CHANCE, headline=main))
+        for option in OPTION_NAMES:
+            found.append(Metric(name=f"{prefix}recall.{option}", statistic=recalls[option], chance=CHANCE))
+            precision = mean_over(right, guessed == option)
+            found.append(Metric(name=f"{prefix}precision.{option}", statistic=precision, chance=CHANCE))
+    return found
+
+
+def tables(predictions: Predictions) -> list[Table]:
+    """A 5 x 5 confusion per head (last stage)."""
+    truth = predictions.column("option")
+    return [
+        confusion(truth, predictions.column(head), predictions.answers, f"{_prefix(head)}confusion")
+        for head in HEADS
+    ]

@@ -1,0 +1,126 @@
+"""Retrieval: every test video queries the training split by cosine distance (PROTOCOL 4).
+
+Legend: N queries, M gallery videos, D features, K depths.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from math import comb
+
+import numpy as np
+
+from vcp_core.benchmarks.grid import clips, video_features
+from vcp_core.benchmarks.metrics import Metric, weighted_mean
+from vcp_core.catalog.backbones import BackboneSpec
+from vcp_core.catalog.protocols import Protocol
+from vcp_core.datasets.manifest import Dataset
+from vcp_core.features import FeatureBank
+from vcp_core.ranking import retrieval_ranks
+from vcp_core.results import Predictions, Table
+
+__all__ = ["availability", "clips", "metrics", "predict", "tables"]
+
+
+def availability(dataset: Dataset, protocol: Protocol, spec: BackboneSpec) -> str | None:
+    """Any dataset with two sides carries retrieval."""
+    return None
+
+
+def predict(bank: FeatureBank, dataset: Dataset, protocol: Protocol, spec: BackboneSpec) -> Predictions:
+    """Rank the training videos for every test video; both sides are sorted by id, which breaks ties."""
+    gallery, queries = dataset.side("train"), dataset.side("test")
+    classes = dataset.classes
+    ranked = retrieval_ranks(
+        video_features(bank, queries, protocol, spec).videos_ND,
+        video_features(bank, gallery, protocol, spec).videos_ND,
+        np.array([classes.index(video.label) for video in queries]),
+        np.array([classes.index(video.label) for video in gallery]),
+        ks=protocol.retrieval.ks,
+    )
+    columns: dict[str, list[object]] = {
+        "video": [video.id for video in queries],
+        "group": [video.group for video in queries],
+        "label": [video.label for video in queries],
+        "average_precision": [float(value) for value in ranked.average_precision_N],
+        "neighbours": [[gallery[i].id for i in row] for row in ranked.neighbours_NK],
+    }
+    for place, k in enumerate(protocol.retrieval.ks):
+        columns[f"hit_at_{k}"] = [bool(hit) for hit in ranked.hits_NK[:, place]]
+    return Predictions(
+        benchmark="retrieval",
+        answers=classes,
+        columns=columns,
+        facts={
+            "ks": list(protocol.retrieval.ks),
+            "gallery": dict(sorted(Counter(video.label for video in gallery).items())),
+        },
+    )
+
+
+def chance_of_hit(num_gallery: int, num_relevant: int, k: int) -> float:
+    """Probability that k of `num_gallery` videos drawn at random hold a relevant one.
+
+    >>> round(chance_of_hit(10, 1, 1), 6)
+    0.1
+    """
+    drawn = min(k, num_gallery)
+    return 1 - comb(num_gallery - num_relevant, drawn) / comb(num_gallery, drawn)
+
+
+def chance_of_average_precision(num_gallery: int, num_relevant: int) -> float:
+    """Expected average precision of a random order.
+
+    The i-th place holds a relevant video with probability R/M, and then the i - 1 places before it hold
+    (i - 1)(R - 1)/(M - 1) more on average; the mean over relevant videos of (hits so far)/i follows.
+
+    >>> round(chance_of_average_precision(4, 4), 6)
+    1.0
+    """
+    m, r = num_gallery, num_relevant
+    if r == 0:
+        return 0.0
+    harmonic = float(sum(1 / i for i in range(1, m + 1)))
+    before = (r - 1) / (m - 1) if m > 1 else 0.0
+    return (harmonic + before * (m - harmonic)) / m
+
+
+def metrics(predictions: Predictions) -> list[Metric]:
+    """Hits at each depth, and mean average precision."""
+    sizes: dict[str, int] = predictions.facts["gallery"]
+    num_gallery = sum(sizes.values())
+    labels = predictions.column("label")
+    relevant = [sizes.get(label, 0) for label in labels]
+    found = []
+    for k in predictions.facts["ks"]:
+        found.append(
+            Metric(
+                name=f"retrieval.top{k}",
+                statistic=weighted_mean(predictions.column(f"hit_at_{k}")),
+                chance=float(np.mean([chance_of_hit(num_gallery, r, k) for r in relevant])),
+                headline=k == predictions.facts["ks"][0],
+            )
+        )
+    found.append(
+        Metric(
+            name="retrieval.map",
+            statistic=weighted_mean(predictions.column("average_precision")),
+            chance=float(np.mean([chance_of_average_precision(num_gallery, r) for r in relevant])),
+            headline=True,
+        )
+    )
+    return found
+
+
+def tables(predictions: Predictions) -> list[Table]:
+    """Hits per class at every depth, in percent."""
+    labels = np.array(predictions.column("label"))
+    ks = predictions.facts["ks"]
+    present = tuple(name for name in predictions.answers if (labels == name).any())
+    values = tuple(
+        tuple(100 * float(np.mean(np.array(predictions.column(f"hit_at_{k}"))[labels == name])) for k in ks)
+        for name in present
+    )
+    return [
+        Table(name="retrieval.per_class", rows=present, columns=tuple(f"top{k}" for k in ks), values=values)
+    ]

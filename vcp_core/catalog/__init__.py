@@ -1,0 +1,1 @@
+"""Torch-free facts: names and specs of backbones, options, benchmarks, protocols; and the errors."""

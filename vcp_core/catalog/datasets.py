@@ -1,0 +1,77 @@
+"""Facts about every named dataset. Adding one: an entry here, a reader in vcp_core/datasets/<name>.py."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vcp_core.catalog.registry import Registry
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetSpec:
+    """What is known about a dataset without its files.
+
+    Attributes:
+        name: What users type; `<name>:<folder>` where they bring the files.
+        title: As its makers write it.
+        licence: As its makers state it, or "unknown".
+        source: Paper and home.
+        num_classes: Of every split.
+        splits: By split name, the numbers of (training, test) videos.
+        built_in: Whether vcpbench makes the files itself.
+    """
+
+    name: str
+    title: str
+    licence: str
+    source: str
+    num_classes: int
+    splits: dict[str, tuple[int, int]]
+    built_in: bool = False
+
+    def __post_init__(self) -> None:
+        if self.num_classes < 2 or not self.splits or any(min(sizes) < 1 for sizes in self.splits.values()):
+            raise ValueError(
+                f"{self.name}: {self.num_classes} classes and splits {self.splits} make no dataset."
+            )
+
+
+DATASETS = Registry(
+    "dataset",
+    DatasetSpec(
+        name="ucf101",
+        title="UCF101",
+        licence="unknown (free for research by custom; the clips come from YouTube)",
+        source="arXiv:1212.0402, https://www.crcv.ucf.edu/data/UCF101.php",
+        num_classes=101,
+        # Lines of trainlist0k.txt and testlist0k.txt of UCF101TrainTestSplits-RecognitionTask.zip.
+        splits={"1": (9537, 3783), "2": (9586, 3734), "3": (9624, 3696)},
+    ),
+    DatasetSpec(
+        name="hmdb51",
+        title="HMDB51",
+        licence="CC BY 4.0",
+        source="doi:10.1109/ICCV.2011.6126543, https://serre.lab.brown.edu/hmdb51.html",
+        num_classes=51,
+        # 70 and 30 videos of each class have id 1 and 2 in its test_split<k>.txt of test_train_splits.rar.
+        splits={"1": (3570, 1530), "2": (3570, 1530), "3": (3570, 1530)},
+    ),
+    DatasetSpec(
+        name="playground",
+        title="Playground: eight motions in fifty scenes",
+        licence="CC0 1.0",
+        source="vcp_core/datasets/playground",
+        num_classes=8,
+        splits={"1": (144, 56)},
+        built_in=True,
+    ),
+    DatasetSpec(
+        name="playground-64",
+        title="Playground, its first sixteen scenes",
+        licence="CC0 1.0",
+        source="vcp_core/datasets/playground",
+        num_classes=8,
+        splits={"1": (40, 24)},
+        built_in=True,
+    ),
+)

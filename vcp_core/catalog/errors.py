@@ -1,0 +1,94 @@
+"""Every error that vcpbench raises on purpose. Each says what, which, and what next.
+
+VcpbenchError
+├── UnknownName            no such backbone, dataset, protocol, option, ... (suggests the nearest)
+├── CheckpointError
+│   ├── NotACheckpoint     the file is not of a format that holds weights
+│   ├── DamagedCheckpoint  truncated or corrupt
+│   ├── UnsafeCheckpoint   a pickle that asks for code; named, refused, never run
+│   ├── CheckpointMismatch no backbone's keys are all there; carries the difference
+│   └── NonFiniteWeights   NaN or infinity among the weights
+├── VideoError
+│   └── UndecodableVideo   no frame comes out of the decoder
+├── DatasetError           a dataset that cannot be evaluated as it stands
+├── ProtocolError          a protocol file that does not make sense
+├── OperationError         an option that cannot be applied to this clip
+├── NotAvailable           a benchmark that this dataset cannot carry, with the count that shows it
+└── StorageError           a full disk or a folder that cannot be written
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class VcpbenchError(Exception):
+    """Base of every error meant for a user; its text is what the user reads."""
+
+
+class UnknownName(VcpbenchError):
+    """A name that is in no catalog.
+
+    >>> raise UnknownName("backbone", "r3d18", ["c3d", "r3d_18"])
+    Traceback (most recent call last):
+    vcp_core.catalog.errors.UnknownName: No backbone 'r3d18'. Did you mean 'r3d_18'? Known: c3d, r3d_18.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        known = sorted(known)
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        super().__init__(f"No {kind} {name!r}.{hint} Known: {', '.join(known)}.")
+
+
+class CheckpointError(VcpbenchError):
+    """A checkpoint file that cannot be used."""
+
+
+class NotACheckpoint(CheckpointError):
+    """The file is not of a format that holds weights."""
+
+
+class DamagedCheckpoint(CheckpointError):
+    """The file is truncated or corrupt."""
+
+
+class UnsafeCheckpoint(CheckpointError):
+    """A pickle that asks for a global which is not on the list of harmless ones; it was not run."""
+
+
+class CheckpointMismatch(CheckpointError):
+    """No known backbone's keys and shapes are all in the file."""
+
+
+class NonFiniteWeights(CheckpointError):
+    """The weights hold NaN or infinity."""
+
+
+class VideoError(VcpbenchError):
+    """A video file that cannot be used."""
+
+
+class UndecodableVideo(VideoError):
+    """No frame comes out of the decoder."""
+
+
+class DatasetError(VcpbenchError):
+    """A dataset that cannot be evaluated as it stands."""
+
+
+class ProtocolError(VcpbenchError):
+    """A protocol that does not make sense."""
+
+
+class OperationError(VcpbenchError):
+    """An option that cannot be applied to this clip."""
+
+
+class NotAvailable(VcpbenchError):
+    """A benchmark that this dataset cannot carry."""
+
+
+class StorageError(VcpbenchError):
+    """A full disk, or a folder that cannot be written."""

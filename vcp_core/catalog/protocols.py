@@ -1,0 +1,170 @@
+"""Protocols (PROTOCOL 6): every number that fixes how the benchmarks run, named, known by a hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from vcp_core.catalog.errors import ProtocolError
+from vcp_core.catalog.registry import Registry
+
+PositiveInt = Annotated[int, Field(ge=1)]
+Strengths = Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)]
+
+
+class _Numbers(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class GridNumbers(_Numbers):
+    """Clips of recognition and retrieval."""
+
+    num_clips: PositiveInt = 10
+
+
+class ClozeNumbers(_Numbers):
+    """Cloze tuples; gaps in frames."""
+
+    gap: Annotated[int, Field(ge=0)] = 8
+    remote_gap: Annotated[int, Field(ge=0)] = 16
+    num_tuples: PositiveInt = 1
+    stages: Literal["last", "all"] = "all"
+
+
+class ProbeNumbers(_Numbers):
+    """Logistic regression: candidates for the L2 strength, and when L-BFGS has converged."""
+
+    l2: Strengths = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
+    holdout_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    max_iterations: PositiveInt = 1000
+    tolerance: Annotated[float, Field(gt=0)] = 1e-5
+
+
+class KnnNumbers(_Numbers):
+    """k-nearest-neighbour recognition."""
+
+    k: PositiveInt = 20
+    temperature: Annotated[float, Field(gt=0)] = 0.07
+
+
+class RetrievalNumbers(_Numbers):
+    """Depths at which a hit counts."""
+
+    ks: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (1, 5, 10, 20, 50)
+
+    @field_validator("ks")
+    @classmethod
+    def _ascending(cls, ks: tuple[int, ...]) -> tuple[int, ...]:
+        if list(ks) != sorted(set(ks)):
+            raise ValueError(f"must ascend, got {list(ks)}")
+        return ks
+
+
+class IntervalNumbers(_Numbers):
+    """Resampling behind every interval."""
+
+    level: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    num_resamples: Annotated[int, Field(ge=100)] = 1000
+
+
+class ControlNumbers(_Numbers):
+    """Random-weights controls: their seeds, and clips for their batch-norm statistics."""
+
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0, 1, 2)
+    calibration_clips: PositiveInt = 256
+
+
+class Protocol(_Numbers):
+    """The resolved set of numbers.
+
+    Attributes:
+        name: What users type; not part of the hash.
+        seed: Of tuples and resamples.
+        precision: In which the network runs.
+        frames: Version of colour conversion and resize.
+    """
+
+    name: str
+    seed: Annotated[int, Field(ge=0)] = 0
+    precision: Literal["fp32", "bf16"] = "fp32"
+    frames: Literal["planes-triangle-1"] = "planes-triangle-1"
+    grid: GridNumbers = GridNumbers()
+    cloze: ClozeNumbers = ClozeNumbers()
+    probe: ProbeNumbers = ProbeNumbers()
+    knn: KnnNumbers = KnnNumbers()
+    retrieval: RetrievalNumbers = RetrievalNumbers()
+    interval: IntervalNumbers = IntervalNumbers()
+    control: ControlNumbers = ControlNumbers()
+
+    @property
+    def canonical_json(self) -> str:
+        """Every number but the name, in one spelling."""
+        return json.dumps(self.model_dump(exclude={"name"}), sort_keys=True, separators=(",", ":"))
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the canonical JSON; only results of one hash share a board."""
+        return hashlib.sha256(self.canonical_json.encode()).hexdigest()
+
+
+PROTOCOLS = Registry(
+    "protocol",
+    Protocol(name="standard-v1"),
+    Protocol(
+        name="quick-v1",
+        grid=GridNumbers(num_clips=3),
+        cloze=ClozeNumbers(stages="last"),
+        probe=ProbeNumbers(l2=(1e-3, 1e-2, 1e-1)),
+        control=ControlNumbers(seeds=(0,)),
+    ),
+)
+
+
+def load_protocol(name_or_path: str | Path) -> Protocol:
+    """A protocol by its name, or from a TOML file of the same numbers.
+
+    A file may start from another protocol by `base = "quick-v1"`; what it does not say stays as there
+    (without a base: as in standard-v1).
+
+    Raises:
+        UnknownName: If it is neither a known name nor a file.
+        ProtocolError: If the file cannot be read, or holds a number that does not make sense.
+    """
+    path = Path(name_or_path)
+    if path.suffix != ".toml" and not path.is_file():
+        return PROTOCOLS[str(name_or_path)]
+    try:
+        numbers = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ProtocolError(f"{path}: cannot be read ({error.strerror}).") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ProtocolError(f"{path}: not TOML ({error}).") from error
+    base = PROTOCOLS[str(numbers.pop("base", "standard-v1"))].model_dump()
+    try:
+        return Protocol.model_validate(_overlay(base, {"name": path.stem, **numbers}))
+    except ValidationError as error:
+        raise ProtocolError(f"{path}: {_readable(error)}") from error
+
+
+def _overlay(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in changes.items():
+        below = base.get(key)
+        merged[key] = _overlay(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _readable(error: ValidationError) -> str:
+    problems = []
+    for problem in error.errors():
+        where = ".".join(map(str, problem["loc"]))
+        if problem["type"] == "extra_forbidden":
+            problems.append(f"{where} is not a number of a protocol")
+        else:
+            problems.append(f"{where} = {problem['input']!r}: {problem['msg']}")
+    return "; ".join(problems) + ". See docs/protocols.md."

@@ -1,0 +1,70 @@
+"""Foreign weights files: opened in a sandbox, recognised by names and shapes, used as safetensors.
+
+load_checkpoint(path)              the network, ready to use, and how it was found
+inspect_checkpoint(path)           only how it was found
+ingest(path, canonical_path)       the canonical file, for whoever keeps it
+read_canonical(canonical_path)     the network of a canonical file
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vcp_core.catalog.errors import StorageError
+from vcp_core.checkpoints.report import CheckpointReport
+from vcp_core.checkpoints.sandbox import ingest
+
+if TYPE_CHECKING:
+    from vcp_core.backbones import Backbone
+
+__all__ = ["CheckpointReport", "ingest", "inspect_checkpoint", "load_checkpoint", "read_canonical"]
+
+
+def load_checkpoint(path: str | Path, *, backbone: str | None = None) -> tuple[Backbone, CheckpointReport]:
+    """The network that a weights file holds, in eval mode on the CPU, and how it was found.
+
+    The file is opened only in a child process, which takes a few seconds; see sandbox.py.
+
+    Args:
+        path: .pt, .pth, .tar, .ckpt or .safetensors; what counts are its bytes.
+        backbone: Its architecture; found by itself if left out.
+
+    Raises:
+        UnknownName: If there is no such backbone.
+        CheckpointError: If the file is not a whole, safe, finite checkpoint of a known backbone.
+        StorageError: If there is no room for the canonical copy, which goes when this returns.
+    """
+    with _ingested(path, backbone) as (canonical_path, report):
+        return read_canonical(canonical_path), report
+
+
+def inspect_checkpoint(path: str | Path, *, backbone: str | None = None) -> CheckpointReport:
+    """How the backbone was found in a weights file; fails as `load_checkpoint` does, but needs no torch."""
+    with _ingested(path, backbone) as (_, report):
+        return report
+
+
+def read_canonical(path: Path) -> Backbone:
+    """The network of a file that `ingest` wrote, in eval mode on the CPU.
+
+    Raises:
+        DamagedCheckpoint: If the file is not whole.
+    """
+    from vcp_core.checkpoints.canonical import read_canonical as read
+
+    return read(path)
+
+
+@contextmanager
+def _ingested(path: str | Path, backbone: str | None) -> Iterator[tuple[Path, CheckpointReport]]:
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="vcpbench-")
+    except OSError as error:
+        raise StorageError(f"No temporary folder ({error.strerror}). Set TMPDIR to one with room.") from error
+    with folder:
+        canonical_path = Path(folder.name) / "canonical.safetensors"
+        yield canonical_path, ingest(path, canonical_path, backbone=backbone)

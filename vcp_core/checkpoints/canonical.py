@@ -1,0 +1,81 @@
+"""The one form in which weights go on: safetensors, float32, contiguous, the backbone's own keys only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from vcp_core.backbones import Backbone, allocate
+from vcp_core.catalog.errors import CheckpointMismatch, DamagedCheckpoint, NonFiniteWeights
+from vcp_core.catalog.files import writing
+from vcp_core.checkpoints.match import Match
+from vcp_core.checkpoints.report import listed
+
+
+def canonical_tensors(tensors: Mapping[str, Tensor], match: Match) -> dict[str, Tensor]:
+    """The backbone's state dict out of a file's tensors: float32, and int64 for `num_batches_tracked`.
+
+    Raises:
+        CheckpointMismatch: If a weight is not a floating-point number.
+        NonFiniteWeights: If a weight is NaN or infinite as float32; names the keys, and counts.
+    """
+    state = {key: tensors[match.prefix + key] for key in match.right}
+    integers = [f"{key} ({_dtype(value)})" for key, value in state.items() if not value.is_floating_point()]
+    if integers:
+        raise CheckpointMismatch(
+            f"weights of {match.backbone} that are not floating point: {listed(integers)}. "
+            "Quantised networks cannot be evaluated; save the weights before quantisation."
+        )
+    state = {key: value.to(torch.float32).contiguous() for key, value in state.items()}
+    broken = {key: int((~torch.isfinite(value)).sum()) for key, value in state.items()}
+    broken = {key: count for key, count in broken.items() if count}
+    if broken:
+        counts = listed(f"{key} ({count:,} of {state[key].numel():,})" for key, count in broken.items())
+        raise NonFiniteWeights(
+            f"NaN or infinity in {len(broken)} of {len(state)} keys: {counts}. "
+            "The training diverged, or a number did not fit its type; use an earlier checkpoint."
+        )
+    steps = {key: tensors.get(match.prefix + key, torch.tensor(0)).to(torch.int64) for key in match.steps}
+    return state | steps
+
+
+def weight_dtypes(tensors: Mapping[str, Tensor], match: Match) -> tuple[str, ...]:
+    """Types in which the backbone's weights came, sorted."""
+    return tuple(sorted({_dtype(tensors[match.prefix + key]) for key in match.right}))
+
+
+def write_canonical(path: Path, backbone: str, state: Mapping[str, Tensor]) -> None:
+    """Write a state dict; whole or not at all. The same weights give the same bytes.
+
+    Raises:
+        StorageError: If the disk is full or the folder cannot be written.
+    """
+    data = safetensors.torch.save(dict(state), metadata={"backbone": backbone})
+    with writing(path) as file:
+        file.write(data)
+
+
+def read_canonical(path: Path) -> Backbone:
+    """The network of a file that `write_canonical` wrote, in eval mode on the CPU.
+
+    Raises:
+        DamagedCheckpoint: If the file is not whole.
+    """
+    try:
+        with safetensors.safe_open(path, framework="pt", device="cpu") as file:
+            backbone = allocate(file.metadata()["backbone"])
+            backbone.load_state_dict(
+                {key: file.get_tensor(key) for key in backbone.state_dict()}, strict=True
+            )
+    except safetensors.SafetensorError as error:
+        raise DamagedCheckpoint(f"{path}: not whole ({error}). Ingest the checkpoint again.") from error
+    return backbone
+
+
+def _dtype(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")

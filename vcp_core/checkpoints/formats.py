@@ -1,0 +1,108 @@
+"""Which format a file is of, told by its bytes; its name is the sender's and means nothing."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+from vcp_core.catalog.errors import DamagedCheckpoint, NotACheckpoint
+from vcp_core.checkpoints.report import printable
+
+Format = Literal["torch zip", "torch legacy", "pickle", "safetensors"]
+
+ZIP = b"PK\x03\x04"
+PICKLE = b"\x80"  # protocol 2 and later
+TORCH_LEGACY = (
+    b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."  # torch/serialization.py, MAGIC_NUMBER
+)
+MAX_SAFETENSORS_HEADER = 100_000_000  # bytes; the safetensors format's own limit
+RE_SAVE = "Save its weights with torch.save(model.state_dict(), 'weights.pt') and use that file."
+
+OTHER_FORMATS = (
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file (Keras, or MATLAB)", "Convert it to PyTorch first."),
+    (b"\x1f\x8b", "compressed (gzip)", "Unpack it with gunzip first."),
+    (b"BZh", "compressed (bzip2)", "Unpack it with bunzip2 first."),
+    (b"\xfd7zXZ\x00", "compressed (xz)", "Unpack it with unxz first."),
+    (b"GGUF", "a GGUF file, which holds language models", "Export the PyTorch weights instead."),
+    (b"\x93NUMPY", "one NumPy array", RE_SAVE),
+)
+
+
+def identify(path: Path) -> Format:
+    """The file's format.
+
+    Raises:
+        NotACheckpoint: If it is something else; says what it looks like and what to do.
+        DamagedCheckpoint: If it is a format of ours, cut off before its contents can be listed.
+    """
+    with path.open("rb") as file:
+        head = file.read(512)
+        size = file.seek(0, os.SEEK_END)
+        if not head:
+            raise NotACheckpoint("the file is empty. Was it saved, or downloaded, to its end?")
+        if any(magic.startswith(head) for magic in (ZIP, TORCH_LEGACY)):
+            raise DamagedCheckpoint(f"cut off after {size} bytes. Copy it again.")
+        if head.startswith(ZIP):
+            return _identify_zip(file, size)
+        if head.startswith(TORCH_LEGACY):
+            return "torch legacy"
+        if head.startswith(PICKLE) and 2 <= head[1] <= 5:
+            return "pickle"
+        if head[8:9] == b"{":
+            return _identify_safetensors(int.from_bytes(head[:8], "little"), size)
+        raise _something_else(head, is_tar=head[257:262] == b"ustar")
+
+
+def _identify_zip(file: BinaryIO, size: int) -> Format:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            names = archive.namelist()
+    except zipfile.BadZipFile as error:
+        raise DamagedCheckpoint(
+            f"a zip archive of {size:,} bytes without its end: truncated or corrupt. Copy it again."
+        ) from error
+    parts = {part for name in names for part in name.split("/")}
+    if "data.pkl" in parts and ("constants.pkl" in parts or "code" in parts):
+        raise NotACheckpoint(
+            "a TorchScript archive, which is a program and not only weights. Load it where you trust it with "
+            "torch.jit.load and save its state_dict() with torch.save."
+        )
+    if "data.pkl" in parts:
+        return "torch zip"
+    if "model.weights.h5" in parts:
+        raise NotACheckpoint("a Keras archive. Convert it to PyTorch first.")
+    if any(name.endswith(".npy") for name in names):
+        raise NotACheckpoint(f"NumPy arrays (.npz). {RE_SAVE}")
+    raise NotACheckpoint("a zip archive without weights. If a checkpoint is in it, unpack it first.")
+
+
+def _identify_safetensors(header_bytes: int, size: int) -> Format:
+    if header_bytes > MAX_SAFETENSORS_HEADER:
+        raise NotACheckpoint("of no format known here (PyTorch and safetensors are). " + RE_SAVE)
+    if header_bytes + 8 > size:
+        raise DamagedCheckpoint(
+            f"safetensors cut off after {size:,} bytes, inside its header. Copy it again."
+        )
+    return "safetensors"
+
+
+def _something_else(head: bytes, *, is_tar: bool) -> NotACheckpoint:
+    for magic, what, advice in OTHER_FORMATS:
+        if head.startswith(magic):
+            return NotACheckpoint(f"{what}, not PyTorch or safetensors. {advice}")
+    if is_tar:
+        return NotACheckpoint("a tar archive. Unpack it and pass the file in it.")
+    # ONNX is protobuf: field 1 (ir_version) first, the producer's name soon after.
+    if head[:1] == b"\x08" and (b"onnx" in head or b"pytorch" in head or head[2:3] == b"\x12"):
+        return NotACheckpoint(f"an ONNX model, which has lost its keys' names. {RE_SAVE}")
+    text = head.lstrip(b"\xef\xbb\xbf \r\n\t").lower()
+    if text.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
+        return NotACheckpoint("a web page: the download gave a page (a login, a notice) instead of the file.")
+    if text.startswith(b"version https://git-lfs"):
+        return NotACheckpoint("a Git LFS pointer, not the file itself. Run `git lfs pull`.")
+    if all(byte >= 32 or byte in b"\r\n\t" for byte in head):
+        begin = printable(head[:40].decode("utf-8", "replace").strip())
+        return NotACheckpoint(f"plain text, beginning {begin!r}. Pass a PyTorch or safetensors file.")
+    return NotACheckpoint(f"of no format known here (PyTorch and safetensors are): it begins {head[:8]!r}.")

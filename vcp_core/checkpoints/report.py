@@ -1,0 +1,100 @@
+"""What was found in a checkpoint file, for people and for provenance."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from vcp_core.catalog.backbones import BACKBONES
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointReport:
+    """How a backbone was found in a file.
+
+    Attributes:
+        sha256: Of the file as it came.
+        size_bytes: Of the file as it came.
+        format: "torch zip", "torch legacy" or "safetensors", told by its bytes.
+        backbone: Which one it holds.
+        wrapper: The nested dictionaries its keys were in, joined by dots ("state_dict"); "" for none.
+        prefix: What its keys began with inside of them ("module."); "" for nothing.
+        num_keys: Keys of the backbone, all of which were there in the right shape.
+        filled: Keys that do not matter to a frozen network and were set to 0 (`num_batches_tracked`).
+        left_over: Tensors that are not the backbone's, counted by where they are (heads, queues, optimizer).
+        others: Where else a whole backbone is in the same file ("teacher."); not used.
+        dtypes: Of the weights as they came; they are float32 from here on.
+        notes: Anything else worth knowing.
+    """
+
+    sha256: str
+    size_bytes: int
+    format: str
+    backbone: str
+    wrapper: str
+    prefix: str
+    num_keys: int
+    filled: tuple[str, ...]
+    left_over: dict[str, int]
+    others: tuple[str, ...]
+    dtypes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return dataclasses.asdict(self)
+
+    def to_json(self) -> str:
+        """One line of JSON; `from_json` reads it."""
+        return json.dumps(self.as_dict())
+
+    @classmethod
+    def from_json(cls, text: str) -> CheckpointReport:
+        """The report that `to_json` wrote."""
+        values: dict[str, Any] = json.loads(text)
+        lists = {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
+        return cls(**{**values, **lists})
+
+    def explain(self) -> str:
+        """A few lines for people."""
+        millions = BACKBONES[self.backbone].num_parameters / 1e6
+        lines = [
+            f"backbone    {self.backbone}: all {self.num_keys} keys, {millions:.1f} million parameters",
+            f"file        {self.format}, {self.size_bytes / 1e6:.1f} MB",
+            f"sha256      {self.sha256}",
+        ]
+        places = [f"inside {self.wrapper!r}"] if self.wrapper else []
+        places += [f"under {self.prefix!r}"] if self.prefix else []
+        if places:
+            lines.append(f"keys        {', '.join(places)}")
+        if self.dtypes != ("float32",):
+            lines.append(f"converted   {', '.join(self.dtypes)} to float32")
+        if self.left_over:
+            lines.append(f"left over   {listed(f'{at} ({n})' for at, n in self.left_over.items())}")
+        if self.others:
+            lines.append(f"also there  {listed(map(repr, self.others))}: whole backbones too, not used")
+        if self.filled:
+            lines.append(f"filled      {len(self.filled)} num_batches_tracked, with 0")
+        return "\n".join([*lines, *(f"note        {note}" for note in self.notes)])
+
+
+def listed(names: Iterable[str], *, first: int = 5) -> str:
+    """The first few, then how many more; safe to show on a terminal or a page.
+
+    >>> listed(["a", "b", "c"], first=2)
+    'a, b and 1 more'
+    """
+    names = list(names)
+    shown = ", ".join(map(printable, names[:first]))
+    return f"{shown} and {len(names) - first} more" if len(names) > first else shown
+
+
+def printable(text: str) -> str:
+    """Foreign text without control characters and of bounded length."""
+    short = text if len(text) <= 160 else f"{text[:160]}..."
+    return "".join(
+        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in short
+    )

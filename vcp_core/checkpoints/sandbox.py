@@ -1,0 +1,169 @@
+"""The only place that opens a foreign file: a child process with limits, no secrets and nothing to lose.
+
+The child gets an environment of a few harmless variables, limits on memory, processor time, file size and
+open files, and no terminal. It ends when its parent does. It reads tensors only, finds the backbone, writes
+the canonical file and answers with a report or an error; what else it prints is only shown if it crashes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from vcp_core.catalog import errors
+from vcp_core.catalog.backbones import BACKBONES
+from vcp_core.catalog.errors import CheckpointError, DamagedCheckpoint, NotACheckpoint, VcpbenchError
+from vcp_core.checkpoints.report import CheckpointReport, printable
+
+GIB = 1 << 30
+PASSED_ON = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TMPDIR")  # where libraries are found, and space is
+# sys.path is the parent's, so that the child finds the same vcp_core however the parent did.
+START = (
+    "import json, sys; job = json.loads(sys.argv[1]); sys.path[:] = job.pop('sys_path'); "
+    "from vcp_core.checkpoints.child import main; main(job)"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What the child may use.
+
+    Attributes:
+        memory_bytes: Address space on top of what Python and torch take.
+        file_bytes: Size of any file it writes.
+        cpu_s: Processor time.
+        wall_s: Time by the clock.
+    """
+
+    memory_bytes: int
+    file_bytes: int
+    cpu_s: int
+    wall_s: int
+
+    @classmethod
+    def for_size(cls, size_bytes: int) -> Limits:
+        """Generous ones for a file of that size: a slow disk passes, a bomb does not."""
+        return cls(
+            # A legacy file is held whole, a mapped one counts as address space; half precision doubles.
+            memory_bytes=4 * GIB + 4 * size_bytes,
+            file_bytes=GIB + 4 * size_bytes,
+            cpu_s=120 + size_bytes // 20_000_000,
+            wall_s=300 + size_bytes // 5_000_000,
+        )
+
+
+def ingest(
+    path: str | Path, canonical_path: Path, *, backbone: str | None = None, limits: Limits | None = None
+) -> CheckpointReport:
+    """Read a foreign checkpoint in the sandbox, and write the canonical file of its backbone.
+
+    Args:
+        path: The foreign file; never opened in this process.
+        canonical_path: Written whole or not at all.
+        backbone: The only one to look for; found by itself if left out.
+        limits: By the file's size if left out.
+
+    Raises:
+        UnknownName: If there is no such backbone.
+        CheckpointError: If the file is not a whole, safe, finite checkpoint of a known backbone; its subclass
+            says which of these.
+        StorageError: If the canonical file cannot be written.
+    """
+    if backbone is not None:
+        BACKBONES[backbone]  # an unknown name fails here, before a process is started
+    path = Path(path)
+    size_bytes = _check(path)
+    limits = limits or Limits.for_size(size_bytes)
+    job = {
+        "path": str(path.absolute()),
+        "canonical_path": str(canonical_path.absolute()),
+        "backbone": backbone,
+        "limits": vars(limits),
+        "sys_path": [os.path.abspath(entry) for entry in sys.path],
+    }
+    answer = _run(path, job, limits)
+    if "error" in answer:
+        _raise(path, answer["error"], answer["message"])
+    return CheckpointReport.from_json(answer["report"])
+
+
+def child_environment() -> dict[str, str]:
+    """All variables that the child sees. One thread: a limit on processor time should mean one thing."""
+    passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    return {"LANG": "C.UTF-8", "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", **passed_on}
+
+
+def _check(path: Path) -> int:
+    if path.is_dir():
+        raise NotACheckpoint(f"{path}: a folder. Pass the weights file in it.")
+    if not path.exists():
+        raise NotACheckpoint(f"{path}: no such file.")
+    if not path.is_file():
+        raise NotACheckpoint(f"{path}: not a regular file.")
+    if not os.access(path, os.R_OK):
+        raise NotACheckpoint(f"{path}: no permission to read it.")
+    size_bytes = path.stat().st_size
+    if size_bytes == 0:
+        raise NotACheckpoint(f"{path}: the file is empty. Was it saved, or copied, to its end?")
+    return size_bytes
+
+
+def _run(path: Path, job: dict[str, Any], limits: Limits) -> dict[str, str]:
+    lifeline, held = os.pipe()  # the child reads one end; the other closes with this process, however it ends
+    try:
+        child = subprocess.Popen(  # noqa: S603 - our own interpreter and code; the file is an argument to it
+            [sys.executable, "-I", "-B", "-W", "ignore", "-c", START, json.dumps(job)],
+            stdin=lifeline,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=child_environment(),
+            start_new_session=True,
+        )
+        try:
+            answer, complaints = child.communicate(timeout=limits.wall_s)
+        except subprocess.TimeoutExpired:
+            raise CheckpointError(
+                f"{path}: reading it took longer than {limits.wall_s} s; stopped."
+            ) from None
+        finally:
+            if child.poll() is None:
+                os.killpg(child.pid, signal.SIGKILL)
+                child.communicate()
+    finally:
+        os.close(lifeline)
+        os.close(held)
+    if child.returncode:
+        raise _crash(path, child.returncode, complaints.decode("utf-8", "replace"), limits)
+    found: dict[str, str] = json.loads(answer)
+    return found
+
+
+def _crash(path: Path, returncode: int, complaints: str, limits: Limits) -> CheckpointError:
+    last = " | ".join(printable(line.strip()) for line in complaints.strip().splitlines()[-3:])
+    said = f" Its last words: {last}" if last else ""
+    if returncode == -signal.SIGXCPU:
+        return CheckpointError(
+            f"{path}: reading it took more than {limits.cpu_s} s of processor time; stopped."
+        )
+    if returncode == -signal.SIGKILL:
+        return CheckpointError(f"{path}: its reader was killed; most likely memory ran out.{said}")
+    if returncode < 0:
+        name = signal.Signals(-returncode).name
+        return DamagedCheckpoint(f"{path}: truncated or corrupt: its reader crashed ({name}).{said}")
+    return CheckpointError(
+        f"{path}: its reader failed, which is a fault of vcpbench; please report it.{said}"
+    )
+
+
+def _raise(path: Path, name: str, message: str) -> NoReturn:
+    """Raise the child's error as the class it was there, with the name of the file that it is about."""
+    kind: type[VcpbenchError] = getattr(errors, name)
+    text = f"{path}: {message}" if issubclass(kind, CheckpointError) else message
+    error = kind.__new__(kind, text)  # some classes make their text themselves; this one is made already
+    raise error

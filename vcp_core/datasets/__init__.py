@@ -1,0 +1,90 @@
+"""Datasets: a name or a folder in, a checked manifest of labelled videos out; no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from vcp_core.catalog.datasets import DATASETS
+from vcp_core.catalog.errors import DatasetError, UnknownName
+from vcp_core.datasets import folders, hmdb51, playground, ucf101
+from vcp_core.datasets.manifest import Dataset
+from vcp_core.datasets.parallel import Progress
+
+
+class OfficialReader(Protocol):
+    """What the module of a dataset with official archives offers."""
+
+    def is_home(self, root: Path) -> bool:
+        """Whether its archives were unpacked in `root`."""
+
+    def load(self, root: Path, *, split: str, lists: Path | None, progress: Progress | None) -> Dataset:
+        """The dataset, from its archives."""
+
+
+__all__ = ["Dataset", "load_dataset"]
+
+_READERS: dict[str, OfficialReader] = {"ucf101": ucf101, "hmdb51": hmdb51}
+
+
+def load_dataset(
+    name_or_path: str | Path,
+    *,
+    split: str = "1",
+    csv: Path | str | None = None,
+    test_groups: Sequence[str] = (),
+    lists: Path | str | None = None,
+    progress: Progress | None = None,
+) -> Dataset:
+    """A dataset, ready to be evaluated on.
+
+    Args:
+        name_or_path: "playground", "playground-64", "ucf101:<folder>", "hmdb51:<folder>", or any folder of
+            `class/video`; a folder that holds UCF101 or HMDB51 with its official lists is known as such.
+        split: Which of the official splits.
+        csv: For a folder: its table, where it is not groups.csv, videos.csv or dataset.csv inside.
+        test_groups: For a folder: groups whose videos are the test side.
+        lists: For UCF101 and HMDB51: folder of the official lists, where it is not beside the videos.
+        progress: Called with (videos done, videos in all), when there is something to decode or to make.
+
+    Raises:
+        UnknownName: If it is neither a known name nor a folder, or there is no such split.
+        DatasetError: If it cannot be evaluated as it stands, or an option does not go with it.
+        StorageError: If the cache or the playground's folder cannot be written.
+    """
+    name, path = _resolve(name_or_path)
+    if name is None and not csv and not test_groups:
+        name = next((official for official, reader in _READERS.items() if reader.is_home(path)), None)
+    table = Path(csv) if csv else None
+    if name is None:
+        _refuse_options(path, split=split != "1", lists=lists)
+        return folders.load(path, csv=table, test_groups=test_groups, progress=progress)
+    _refuse_options(name, csv=csv, test_groups=test_groups)
+    if DATASETS[name].built_in:
+        _refuse_options(name, split=split != "1", lists=lists)
+        return playground.load(name, progress=progress)
+    lists = Path(lists) if lists else None
+    return _READERS[name].load(path, split=split, lists=lists, progress=progress)
+
+
+def _resolve(name_or_path: str | Path) -> tuple[str | None, Path]:
+    """Name of the dataset (None where a folder is all that was given) and its folder."""
+    text = str(name_or_path)
+    name, colon, folder = text.partition(":")
+    if isinstance(name_or_path, str) and name in DATASETS:
+        if DATASETS[name].built_in == bool(colon):
+            usage = "needs no folder" if colon else f"comes with a folder: {name}:<folder>"
+            raise DatasetError(f"{name} {usage}.")
+        return name, Path(folder).expanduser()
+    path = Path(name_or_path).expanduser()
+    if not path.is_dir():
+        raise UnknownName("dataset or folder", text, DATASETS)
+    return None, path
+
+
+def _refuse_options(what: str | Path, **given: object) -> None:
+    """An option that would be ignored is an error: its user meant something by it."""
+    ignored = [name for name, value in given.items() if value]
+    if ignored:
+        raise DatasetError(f"{what} does not take {' or '.join(ignored)}.")

@@ -1,0 +1,137 @@
+"""What makes a list of videos a dataset that can be evaluated; all else is refused, by name."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from vcp_core.catalog.errors import DatasetError
+from vcp_core.datasets.manifest import Dataset, LeftOut, ListedVideo, Video
+
+Listed = Sequence[ListedVideo] | Sequence[Video]
+
+
+def assemble(
+    videos: Iterable[Video],
+    *,
+    name: str,
+    split_name: str,
+    root: Path,
+    left_out: Iterable[LeftOut] = (),
+    licence: str = "unknown",
+    allow_group_leak: bool = False,
+) -> Dataset:
+    """A checked dataset of usable videos.
+
+    Args:
+        videos: In any order.
+        name: As `Dataset`.
+        split_name: As `Dataset`.
+        root: As `Dataset`.
+        left_out: Listed videos that cannot be used.
+        licence: As `Dataset`.
+        allow_group_leak: Whether a group on both sides is a warning instead of an error.
+
+    Raises:
+        DatasetError: As `check_sides`.
+    """
+    videos = tuple(sorted(videos, key=lambda video: video.id))
+    left_out = tuple(sorted(left_out, key=lambda video: video.id))
+    try:
+        warnings = check_sides(videos, allow_group_leak=allow_group_leak)
+    except DatasetError as error:
+        raise DatasetError(f"{error}{_blame(left_out)}") from None
+    if left_out:
+        warnings.append(
+            f"{len(left_out)} of {len(videos) + len(left_out)} listed videos are left out, "
+            f"for example {left_out[0].id}: {left_out[0].reason}."
+        )
+    return Dataset(
+        name=name,
+        split_name=split_name,
+        root=root,
+        videos=videos,
+        left_out=left_out,
+        licence=licence,
+        warnings=(*warnings, *_twins(videos)),
+    )
+
+
+def check_sides(videos: Listed, *, allow_group_leak: bool = False) -> list[str]:
+    """Check ids, sides, classes and groups; needs no files, so a bad list is refused before any decoding.
+
+    Returns:
+        Warnings.
+
+    Raises:
+        DatasetError: If there are no videos, one id twice, an empty side, fewer than two classes, a class
+            on one side only, or (unless allowed) a group on both sides.
+    """
+    if not videos:
+        raise DatasetError("There are no usable videos.")
+    twice = [name for name, count in Counter(video.id for video in videos).items() if count > 1]
+    if twice:
+        raise DatasetError(f"Listed more than once: {some(twice)}.")
+    sides = {split: [video for video in videos if video.split == split] for split in ("train", "test")}
+    for split, own in sides.items():
+        if not own:
+            raise DatasetError(f"The {split} side has no videos: all {len(videos)} are on the other one.")
+    _check_classes({video.label for video in sides["train"]}, {video.label for video in sides["test"]})
+    groups = [{video.group for video in own if video.group is not None} for own in sides.values()]
+    leaks = sorted(groups[0] & groups[1])
+    if not leaks:
+        return []
+    leak = f"{len(leaks)} groups have videos on both sides: {some(leaks)}."
+    if not allow_group_leak:
+        raise DatasetError(f"{leak} Test videos would be recognised by their source. Change the split.")
+    return [f"{leak} Scores may be too high."]
+
+
+def some(names: Iterable[str], most: int = 5) -> str:
+    """The first few names, and how many more there are.
+
+    >>> some(["a", "b", "c"], most=2)
+    'a, b and 1 more'
+    """
+    names = sorted(names)
+    rest = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + rest
+
+
+def _check_classes(train: set[str], test: set[str]) -> None:
+    if len(train | test) < 2:
+        raise DatasetError(f"There is one class only, {some(train | test)}; at least two are needed.")
+    alone = train ^ test
+    if alone:
+        where = [
+            f"{side} only: {some(own)}"
+            for side, own in (("train", train - test), ("test", test - train))
+            if own
+        ]
+        raise DatasetError(
+            f"{len(alone)} of {len(train | test)} classes have videos in one split only "
+            f"({'; '.join(where)}). A class needs videos on both sides, so at least two, "
+            "and of two groups where there are groups."
+        )
+
+
+def _blame(left_out: Sequence[LeftOut]) -> str:
+    if not left_out:
+        return ""
+    first = left_out[0]
+    return f" {len(left_out)} listed videos could not be used, for example {first.id}: {first.reason}."
+
+
+def _twins(videos: Sequence[Video]) -> list[str]:
+    """A warning where the same bytes are on both sides under two names."""
+    by_bytes = defaultdict(list)
+    for video in videos:
+        by_bytes[video.sha256].append(video)
+    twins = [same for same in by_bytes.values() if len({video.split for video in same}) > 1]
+    if not twins:
+        return []
+    pairs = [" = ".join(video.id for video in same) for same in twins]
+    return [
+        f"{len(twins)} files are on both sides under different names: {some(pairs)}. Scores may be too high."
+    ]

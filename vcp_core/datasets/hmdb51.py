@@ -1,0 +1,109 @@
+"""HMDB51 (Kuehne et al., ICCV 2011), from its official archives.
+
+    <root>/<class>/<source>_<class>_<body>_<camera>_..._<n>.avi, or the same under <root>/hmdb51_org
+    <root>/testTrainMulti_7030_splits/<class>_test_split{1,2,3}.txt
+
+A line of a list is `file id`, id 1 for training, 2 for test, 0 for neither. Lists with one `class/file`
+a line (trainlist01.txt, testlist01.txt) are read as well.
+
+The clips of one class whose names begin with the same source were cut from one film or upload; the
+official splits keep them on one side, so they make a group.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from vcp_core.catalog.datasets import DATASETS
+from vcp_core.catalog.errors import DatasetError
+from vcp_core.datasets.index import index_videos
+from vcp_core.datasets.lists import SIDES, check_sizes, first_holding, read_lines, read_pair, split_number
+from vcp_core.datasets.manifest import Dataset, ListedVideo, Split
+from vcp_core.datasets.parallel import Progress
+
+SPEC = DATASETS["hmdb51"]
+VIDEOS, LISTS = "hmdb51_org", "testTrainMulti_7030_splits"  # the second is in test_train_splits.rar
+_OFFICIAL_LINE = re.compile(r"(?P<file>\S.*\.avi)\s+(?P<id>[012])")
+
+
+def read_split(lists_dir: Path, split: str = "1") -> list[ListedVideo]:
+    """The videos of one split, without looking for their files.
+
+    Args:
+        lists_dir: Folder of <class>_test_split<k>.txt, or of trainlist0k.txt and testlist0k.txt.
+        split: "1", "2" or "3".
+
+    Raises:
+        DatasetError: If a list cannot be read, or is not the official one's size.
+        UnknownName: If there is no such split.
+    """
+    number = split_number(SPEC, split)
+    official = sorted(lists_dir.glob(f"*_test_split{number}.txt"))
+    rows = (
+        [row for path in official for row in _read_class(path)] if official else read_pair(lists_dir, number)
+    )
+    listed = [
+        ListedVideo(id=f"{label}/{file}", label=label, split=side, group=_group(label, file))
+        for label, file, side in rows
+    ]
+    return check_sizes(SPEC, split, listed, lists_dir)
+
+
+def find_lists(root: Path) -> Path | None:
+    """Where the lists lie, if `root` is where the archives were unpacked, or its hmdb51_org folder."""
+    places = (root / LISTS, root.parent / LISTS, root)
+    return first_holding("*_test_split[123].txt", places) or first_holding("trainlist0[123].txt", places)
+
+
+def is_home(root: Path) -> bool:
+    """Whether the archives were unpacked here, without being told that this is HMDB51."""
+    return (root / LISTS).is_dir() or (root.name == VIDEOS and (root.parent / LISTS).is_dir())
+
+
+def load(
+    root: Path, *, split: str = "1", lists: Path | None = None, progress: Progress | None = None
+) -> Dataset:
+    """HMDB51 as the archives unpack.
+
+    Args:
+        root: The folder of the class folders, or of hmdb51_org.
+        split: "1", "2" or "3".
+        lists: Folder of the lists, where it is not beside the videos.
+        progress: As `index_videos`.
+
+    Raises:
+        DatasetError: If the lists are not found or not the official ones, or too few videos are there.
+    """
+    lists = lists or find_lists(root)
+    if lists is None:
+        raise DatasetError(
+            f"{root}: no {LISTS} here. Unpack test_train_splits.rar ({SPEC.source.split()[-1]}) beside the "
+            "class folders, or name the lists' folder."
+        )
+    videos = root / VIDEOS
+    return index_videos(
+        read_split(lists, split),
+        name=SPEC.name,
+        split_name=split,
+        root=videos if videos.is_dir() else root,
+        licence=SPEC.licence,
+        progress=progress,
+    )
+
+
+def _read_class(path: Path) -> list[tuple[str, str, Split]]:
+    label = path.name.rpartition("_test_split")[0]
+    rows: list[tuple[str, str, Split]] = []
+    for number, line in read_lines(path):
+        match = _OFFICIAL_LINE.fullmatch(line)
+        if not match:
+            raise DatasetError(f"{path}, line {number}: {line!r} is not 'video.avi 0', 1 or 2.")
+        if match["id"] != "0":
+            rows.append((label, match["file"], SIDES[int(match["id"]) - 1]))
+    return rows
+
+
+def _group(label: str, file: str) -> str | None:
+    match = re.match(rf"(.+)_{re.escape(label)}_\w+_(?:cm|nm)_np\d", file)
+    return f"{label}/{match[1]}" if match else None

@@ -1,0 +1,84 @@
+"""What the readers of official train/test lists share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from vcp_core.catalog.datasets import DatasetSpec
+from vcp_core.catalog.errors import DatasetError, UnknownName
+from vcp_core.datasets.manifest import ListedVideo, Split
+
+SIDES: tuple[Split, Split] = ("train", "test")
+_LINE = re.compile(r"(?P<label>[^/]+)/(?P<file>[^/]+\.avi)(?:\s+\d+)?")  # the number repeats the class
+
+
+def split_number(spec: DatasetSpec, split: str) -> int:
+    """The k in list names.
+
+    Raises:
+        UnknownName: If the dataset has no such split.
+    """
+    if split not in spec.splits:
+        raise UnknownName(f"{spec.title} split", split, spec.splits)
+    return int(split)
+
+
+def read_lines(path: Path) -> list[tuple[int, str]]:
+    """Lines that are not blank, without their ends, each with its number.
+
+    Raises:
+        DatasetError: If there is no such file, or it is not text.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise DatasetError(f"{path}: the list cannot be read ({(error.strerror or '').lower()}).") from None
+    except UnicodeDecodeError:
+        raise DatasetError(f"{path}: the list is not UTF-8 text.") from None
+    return [(number, line.strip()) for number, line in enumerate(lines, start=1) if line.strip()]
+
+
+def read_pair(lists_dir: Path, number: int) -> list[tuple[str, str, Split]]:
+    """Label, file name and side of each line `label/file.avi [class number]` of the two lists of a split.
+
+    Raises:
+        DatasetError: If a list cannot be read, or a line is not of this form.
+    """
+    rows = []
+    for side in SIDES:
+        path = lists_dir / f"{side}list{number:02d}.txt"
+        for line_number, line in read_lines(path):
+            match = _LINE.fullmatch(line)
+            if not match:
+                raise DatasetError(f"{path}, line {line_number}: {line!r} is not 'class/video.avi'.")
+            rows.append((match["label"], match["file"], side))
+    return rows
+
+
+def check_sizes(
+    spec: DatasetSpec, split: str, listed: Iterable[ListedVideo], lists_dir: Path
+) -> list[ListedVideo]:
+    """The listed videos, sorted by id, if they are as many as the official ones.
+
+    Raises:
+        DatasetError: If a side has another number of videos, or there are other than so many classes.
+    """
+    videos = sorted(listed, key=lambda video: video.id)
+    for side, expected in zip(SIDES, spec.splits[split], strict=True):
+        num = sum(video.split == side for video in videos)
+        if num != expected:
+            raise DatasetError(
+                f"{lists_dir}: the {side} list of {spec.title} split {split} has {num:,} videos; "
+                f"the official one has {expected:,}."
+            )
+    num_classes = len({video.label for video in videos})
+    if num_classes != spec.num_classes:
+        raise DatasetError(f"{lists_dir}: {num_classes} classes; {spec.title} has {spec.num_classes}.")
+    return videos
+
+
+def first_holding(pattern: str, folders: Iterable[Path]) -> Path | None:
+    """The first of `folders` with something that matches the glob pattern."""
+    return next((folder for folder in folders if any(folder.glob(pattern))), None)

@@ -1,0 +1,92 @@
+"""A dataset as the engine sees it: videos with labels, groups and splits, known by a fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+Split = Literal["train", "test"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListedVideo:
+    """A video that a dataset lists, before anyone has looked at its file; attributes as in `Video`."""
+
+    id: str
+    label: str
+    split: Split
+    group: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Video:
+    """One usable video of a dataset.
+
+    Attributes:
+        id: Its path relative to the dataset's root, with forward slashes; ties and seeds go by it.
+        label: Name of its class.
+        split: The side it is on.
+        group: Videos of one group share a source (UCF101's `gXX`, a person, ...); None where unknown.
+        sha256: Of the file's bytes.
+        num_frames: Counted by decoding.
+    """
+
+    id: str
+    label: str
+    split: Split
+    group: str | None
+    sha256: str
+    num_frames: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftOut:
+    """A video that the dataset lists and that cannot be used, with the reason."""
+
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """A manifest of videos, and where they lie.
+
+    Attributes:
+        name: What users type, or the folder's name.
+        split_name: Which of its splits this is ("1" for UCF101's first).
+        root: The folder that video ids are relative to; not part of the fingerprint.
+        videos: Usable videos, sorted by id.
+        left_out: Listed but unusable.
+        licence: As the dataset's makers state it, or "unknown".
+        warnings: What a reader of any result must know ("a group is on both sides", ...).
+    """
+
+    name: str
+    split_name: str
+    root: Path
+    videos: tuple[Video, ...]
+    left_out: tuple[LeftOut, ...] = ()
+    licence: str = "unknown"
+    warnings: tuple[str, ...] = field(default=())
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of all classes, sorted."""
+        return tuple(sorted({video.label for video in self.videos}))
+
+    def side(self, split: Split) -> tuple[Video, ...]:
+        """The videos of one side, sorted by id."""
+        return tuple(video for video in self.videos if video.split == split)
+
+    def path(self, video: Video) -> Path:
+        """Where the video's file lies."""
+        return self.root / video.id
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over every video's id, label, split, group, bytes and frame count; not over the name."""
+        rows = [[v.id, v.label, v.split, v.group, v.sha256, v.num_frames] for v in self.videos]
+        return hashlib.sha256(json.dumps(rows, separators=(",", ":")).encode()).hexdigest()

@@ -1,0 +1,48 @@
+"""The built-in videos: eight motions in fifty scenes, made on this machine, the same for everyone.
+
+    bounce   flutter   rise   roll   spiral   swing   throw   zigzag
+
+Classes differ by motion alone; scenes, bodies and light belong to the groups, and no group is on both
+sides. The files are real H.264, so a checkpoint's whole way can be tried without any download.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vcp_core.catalog.datasets import DATASETS
+from vcp_core.catalog.paths import data_dir
+from vcp_core.datasets.checks import assemble
+from vcp_core.datasets.manifest import Dataset
+from vcp_core.datasets.parallel import Progress
+from vcp_core.datasets.playground.make import make, manifest_name, plan, read_manifest, render
+
+__all__ = ["load", "make", "plan", "render"]
+
+
+def load(
+    name: str = "playground", *, folder: Path | None = None, seed: int = 0, progress: Progress | None = None
+) -> Dataset:
+    """The playground, made on first use.
+
+    Args:
+        name: "playground", or "playground-64" for its first sixteen groups.
+        folder: Where it lies; by default datasets/playground in the user's data folder.
+        seed: Another seed, in a folder of its own, is another playground.
+        progress: Called with (videos made, videos in all) while it is made.
+
+    Raises:
+        UnknownName: If there is no such dataset.
+        DatasetError: If the folder holds another playground, or a file in it was changed.
+        StorageError: If the folder cannot be written.
+    """
+    spec = DATASETS[name]
+    (split_name, (num_train, num_test)), *_ = spec.splits.items()
+    folder = folder or data_dir() / "datasets" / "playground"
+    manifest = folder / manifest_name(num_train + num_test)
+    videos = read_manifest(manifest, seed=seed)
+    if videos is None:
+        make(folder, num_train=num_train, num_test=num_test, seed=seed, progress=progress)
+        videos = read_manifest(manifest, seed=seed)
+    assert videos is not None
+    return assemble(videos, name=name, split_name=split_name, root=folder, licence=spec.licence)

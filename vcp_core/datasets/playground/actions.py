@@ -1,0 +1,138 @@
+"""The playground's eight actions: how a body moves, and nothing about how it looks.
+
+Each action is a path over the whole video, without a repeat: something always goes one way (across, up,
+down, or the radius of a spiral), so a clip from elsewhere in the video does not fit into a gap. Paths
+start anywhere in their action and run left or right, so that no single place gives an action away.
+
+Units: pixels of a 320 x 240 frame, frames, radians. `x` is counted from the frame's middle, `height` of
+the body's lowest point above the ground. The ranges keep a body of radius 20 inside what a 112 x 112
+centre crop of the 128 x 171 frame shows, at 1 to 5 pixels a frame.
+
+Legend: T frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from vcp_core.datasets.playground.chance import Chance
+
+Floats = npt.NDArray[np.float64]
+TAU = 2 * np.pi
+GRID = 64  # paths are rounded to 1/64 px: the last digit of a platform's sine must not reach the pixels
+
+
+@dataclass(frozen=True, kw_only=True)
+class Path:
+    """Where a body is, and how it is turned, at every frame; three arrays of length T."""
+
+    x_T: Floats
+    height_T: Floats
+    angle_T: Floats
+
+
+def bounce(t: Floats, chance: Chance) -> Path:
+    """Falls and bounces, a little lower each time."""
+    gravity, keep = chance.between(0.10, 0.14), chance.between(0.82, 0.90)
+    height, speed = chance.between(70, 118), chance.between(-1.5, 0.0)
+    heights = []
+    for _ in t:
+        heights.append(height)
+        speed -= gravity
+        height += speed
+        if height < 0:
+            height, speed = -height * keep, -speed * keep
+    return _spinning(_across(t, chance), np.array(heights), chance)
+
+
+def roll(t: Floats, chance: Chance) -> Path:
+    """Rolls along the ground and slows down."""
+    far, fade = chance.between(74, 86), chance.between(1.15, 1.7)
+    x = far * (1 - 2 * (1 - t / len(t)) ** fade)
+    return Path(x_T=x, height_T=np.zeros_like(t), angle_T=x / chance.between(13, 17) + chance.between(0, TAU))
+
+
+def throw(t: Floats, chance: Chance) -> Path:
+    """Flies one high arc."""
+    duration, peak = len(t) * chance.between(0.9, 1.25), chance.between(92, 122)
+    u = np.clip(t / duration + chance.between(0.0, 0.15), 0, 1)
+    return _spinning(_across(t, chance), 4 * peak * u * (1 - u), chance)
+
+
+def rise(t: Floats, chance: Chance) -> Path:
+    """Rises like a balloon, swaying quickly."""
+    height = np.interp(t / len(t), (0, 1), (chance.between(0, 25), chance.between(95, 122)))
+    sway = chance.between(14, 22) * np.sin(TAU * (t / chance.between(34, 46) + chance.between(0, 1)))
+    x = chance.between(-25, 25) + chance.between(0.1, 0.3) * _across(t, chance) + sway
+    return Path(x_T=x, height_T=height, angle_T=sway / 60 + chance.between(0, TAU))
+
+
+def flutter(t: Floats, chance: Chance) -> Path:
+    """Falls like a leaf: wide slow swings that drop in the middle and lift at the ends."""
+    phase = TAU * (t / chance.between(50, 66) + chance.between(0, 1))
+    swing = chance.between(34, 50) * np.sin(phase)
+    fall = np.interp(t / len(t), (0, 1), (chance.between(96, 114), chance.between(8, 25)))
+    x = chance.between(-18, 18) + swing
+    return Path(x_T=x, height_T=fall - 8 * np.cos(2 * phase), angle_T=swing / 40 + chance.between(0, TAU))
+
+
+def swing(t: Floats, chance: Chance) -> Path:
+    """Swings like a pendulum that loses its force, under a support that wanders on."""
+    fade = np.exp(-t / (len(t) * chance.between(0.7, 1.1)))
+    phase = TAU * (t / chance.between(58, 74) + chance.between(0, 1))
+    theta = chance.between(0.45, 0.55) * fade * np.cos(phase)
+    length = chance.between(85, 96)
+    x = chance.between(0.34, 0.45) * _across(t, chance) + length * np.sin(theta)
+    support = np.interp(t / len(t), (0, 1), chance.choice([(8.0, 72.0), (72.0, 8.0)]))
+    height = support + chance.between(0, 12) + length * (1 - np.cos(theta))
+    return Path(x_T=x, height_T=height, angle_T=theta + chance.between(0, TAU))
+
+
+def spiral(t: Floats, chance: Chance) -> Path:
+    """Circles, wider and wider or closer and closer, around a centre that wanders on."""
+    ends = chance.choice([(46.0, 9.0), (9.0, 46.0)])
+    radius = np.interp(t / len(t), (0, 1), ends)
+    phase = TAU * (t / chance.between(46, 58) + chance.between(0, 1))
+    x = chance.between(0.3, 0.42) * _across(t, chance) + radius * np.cos(phase)
+    return _spinning(x, chance.between(52, 70) + radius * np.sin(phase), chance)
+
+
+def zigzag(t: Floats, chance: Chance) -> Path:
+    """Goes straight up and straight down by turns, at one speed, with sharp corners."""
+    low, high = chance.between(4, 30), chance.between(82, 116)
+    u = (t / chance.between(46, 60) + chance.between(0, 1)) % 1.0
+    return _spinning(_across(t, chance), low + (high - low) * np.abs(2 * u - 1), chance)
+
+
+ACTIONS: dict[str, Callable[[Floats, Chance], Path]] = {
+    action.__name__: action for action in (bounce, flutter, rise, roll, spiral, swing, throw, zigzag)
+}
+
+
+def draw_path(action: str, num_frames: int, chance: Chance) -> Path:
+    """A new path of `action`, mirrored half of the time."""
+    path = ACTIONS[action](np.arange(num_frames, dtype=np.float64), chance)
+    side = chance.choice([-1.0, 1.0])
+    return Path(
+        x_T=np.rint(path.x_T * side * GRID) / GRID,
+        height_T=np.rint(path.height_T * GRID) / GRID,
+        angle_T=np.rint(path.angle_T * side * 1024) / 1024,
+    )
+
+
+def _across(t: Floats, chance: Chance) -> Floats:
+    """From left to right at one speed."""
+    return np.interp(t / len(t), (0, 1), (chance.between(-80, -62), chance.between(62, 80)))
+
+
+def _spinning(x_T: Floats, height_T: Floats, chance: Chance) -> Path:
+    turn = chance.between(0.03, 0.09) * chance.choice([-1.0, 1.0])
+    return Path(
+        x_T=x_T,
+        height_T=height_T,
+        angle_T=turn * np.arange(len(x_T), dtype=np.float64) + chance.between(0, TAU),
+    )

@@ -1,0 +1,221 @@
+"""Making the playground's files: which videos there are, their encoding, and the manifest written last.
+
+A full playground is 50 groups of 4 videos, 36 groups to train on and 14 to test on. Two neighbouring
+groups share out the eight actions, so every action has as many videos as any other on each side. A smaller
+playground takes the first groups of each side, and its files are the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Final
+
+import av
+import numpy as np
+
+from vcp_core.catalog.errors import DatasetError
+from vcp_core.datasets.manifest import Split, Video
+from vcp_core.datasets.parallel import Progress, each_in_threads, write_json, write_whole
+from vcp_core.datasets.playground.actions import ACTIONS, draw_path
+from vcp_core.datasets.playground.chance import Chance
+from vcp_core.datasets.playground.scene import Painter, draw_appearance
+from vcp_core.datasets.playground.scenery import HEIGHT, WIDTH
+
+RECIPE = 1  # raise it with any change that changes a pixel
+FPS = 25
+MIN_FRAMES, MAX_FRAMES = 96, 160  # the least that has all five options (PROTOCOL 3), and 6.4 s
+VIDEOS_PER_GROUP = len(ACTIONS) // 2
+NUM_TRAIN, NUM_TEST = 144, 56  # videos of the full playground
+CODEC: Final = "libx264"
+# No lookahead (zerolatency): with x264's macroblock tree, 4 of 6 videos, each encoded 12 times on two
+# threads, came out in several versions (PyAV 18.1, x264 core 165); without it 60 times each gave one.
+CODEC_OPTIONS = {"preset": "veryfast", "tune": "zerolatency", "crf": "24", "threads": "1"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """A video before it is made.
+
+    Attributes:
+        seed: Of the playground.
+        action: Its class.
+        group: Number of its group, from 1; groups of the test side follow those of the full train side.
+        split: Its side.
+    """
+
+    seed: int
+    action: str
+    group: int
+    split: Split
+
+    @property
+    def id(self) -> str:
+        """Where it lies in the playground's folder."""
+        return f"{self.action}/{self.group_name}.mp4"
+
+    @property
+    def group_name(self) -> str:
+        """As the manifest calls the group."""
+        return f"g{self.group:02d}"
+
+    @property
+    def num_frames(self) -> int:
+        """Its length."""
+        return MIN_FRAMES + Chance(self.seed, "length", self.id).below(MAX_FRAMES - MIN_FRAMES + 1)
+
+
+def plan(*, num_train: int = NUM_TRAIN, num_test: int = NUM_TEST, seed: int = 0) -> list[Planned]:
+    """The videos of a playground, sorted by id.
+
+    Args:
+        num_train: Videos to train on, a multiple of 8 (so that classes are balanced) up to 144.
+        num_test: Videos to test on, a multiple of 8 up to 56.
+        seed: Another seed gives another playground.
+
+    Raises:
+        DatasetError: If a number is not one of these.
+    """
+    for num, most in ((num_train, NUM_TRAIN), (num_test, NUM_TEST)):
+        if num % len(ACTIONS) or not 0 < num <= most:
+            raise DatasetError(f"A side of the playground has 8, 16, ... up to {most} videos, not {num}.")
+    sides: tuple[tuple[Split, int, int], ...] = (
+        ("train", 1, num_train),
+        ("test", 1 + NUM_TRAIN // VIDEOS_PER_GROUP, num_test),
+    )
+    planned = []
+    for split, first, num in sides:
+        for pair in range(num // len(ACTIONS)):
+            group = first + 2 * pair
+            for place, action in enumerate(_shuffled_actions(seed, group)):
+                own = group + place // VIDEOS_PER_GROUP
+                planned.append(Planned(seed=seed, action=action, group=own, split=split))
+    return sorted(planned, key=lambda video: video.id)
+
+
+def make(
+    folder: Path,
+    *,
+    num_train: int = NUM_TRAIN,
+    num_test: int = NUM_TEST,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Path:
+    """Make the videos that are not there yet, then the manifest.
+
+    Interrupted at any point, it goes on from there the next time.
+
+    Args:
+        folder: Where to; made if need be.
+        num_train: As `plan`.
+        num_test: As `plan`.
+        seed: As `plan`.
+        progress: Called with (videos done, videos in all).
+
+    Returns:
+        The manifest's path.
+
+    Raises:
+        DatasetError: If the folder holds a playground of another seed or recipe, or PyAV has no H.264.
+        StorageError: If the folder cannot be written.
+    """
+    if CODEC not in av.codecs_available:
+        raise DatasetError(
+            f"This PyAV has no {CODEC}, which makes the playground. Its wheels do: pip install av."
+        )
+    planned = plan(num_train=num_train, num_test=num_test, seed=seed)
+    _claim(folder, seed)
+    missing = [video for video in planned if not (folder / video.id).exists()]
+    done = len(planned) - len(missing)
+    if progress:
+        progress(done, len(planned))
+    for _ in each_in_threads(lambda video: render(video, folder / video.id), missing):
+        done += 1
+        if progress:
+            progress(done, len(planned))
+    manifest = folder / manifest_name(num_train + num_test)
+    rows = [_row(video, folder) for video in planned]
+    write_json(manifest, {"recipe": RECIPE, "seed": seed, "videos": rows})
+    return manifest
+
+
+def manifest_name(num_videos: int) -> str:
+    """Name of the manifest of a playground of so many videos."""
+    return f"playground-{num_videos}.json"
+
+
+def render(video: Planned, path: Path) -> None:
+    """Make one video's file; the same bytes every time, for one version of PyAV."""
+    look = draw_appearance(Chance(video.seed, "look", video.group))
+    chance = Chance(video.seed, "video", video.id)
+    body = draw_path(video.action, video.num_frames, chance)
+    painter = Painter(look, body, chance)
+
+    def write(part: Path) -> None:
+        with av.open(str(part), "w", format="mp4", container_options={"fflags": "+bitexact"}) as container:
+            stream = container.add_stream(CODEC, rate=FPS, options=CODEC_OPTIONS)
+            stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+            stream.time_base = Fraction(1, FPS)
+            for t in range(video.num_frames):
+                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(painter.frame(t)), format="rgb24")
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+
+    write_whole(path, write)
+
+
+def read_manifest(path: Path, *, seed: int = 0) -> list[Video] | None:
+    """Videos of a manifest; None where it is another one's, or it or one of its files is not there.
+
+    Raises:
+        DatasetError: If a file is not the one that was made.
+    """
+    if not path.exists():
+        return None
+    made = json.loads(path.read_text())
+    if (made["recipe"], made["seed"]) != (RECIPE, seed):
+        return None
+    for row in made["videos"]:
+        file = path.parent / row["id"]
+        if not file.exists():
+            return None
+        if file.stat().st_size != row.pop("num_bytes"):
+            raise DatasetError(
+                f"{file} is not what was made here. Delete it and {path.name}, and it is made again."
+            )
+    return [Video(**row) for row in made["videos"]]
+
+
+def _shuffled_actions(seed: int, group: int) -> list[str]:
+    chance = Chance(seed, "actions", group)
+    left = list(ACTIONS)
+    return [left.pop(chance.below(len(left))) for _ in ACTIONS]
+
+
+def _claim(folder: Path, seed: int) -> None:
+    """Note in the folder whose files it holds: files already there are taken for this playground's."""
+    note = folder / "recipe.json"
+    wanted = {"recipe": RECIPE, "seed": seed}
+    if not note.exists():
+        write_json(note, wanted)
+    held = json.loads(note.read_text())
+    if held != wanted:
+        raise DatasetError(
+            f"{folder} holds the playground {held}, not {wanted}. Choose another folder, or delete it."
+        )
+
+
+def _row(video: Planned, folder: Path) -> dict[str, Any]:
+    data = (folder / video.id).read_bytes()
+    made = Video(
+        id=video.id,
+        label=video.action,
+        split=video.split,
+        group=video.group_name,
+        sha256=hashlib.sha256(data).hexdigest(),
+        num_frames=video.num_frames,
+    )
+    return {**asdict(made), "num_bytes": len(data)}

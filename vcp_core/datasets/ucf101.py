@@ -1,0 +1,90 @@
+"""UCF101 (Soomro et al., arXiv:1212.0402), from its official archives.
+
+    <root>/UCF-101/<Class>/v_<Class>_gXX_cYY.avi
+    <root>/ucfTrainTestlist/{trainlist,testlist}0{1,2,3}.txt
+
+The clips of one group `gXX` of a class come from one source video.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from vcp_core.catalog.datasets import DATASETS
+from vcp_core.catalog.errors import DatasetError
+from vcp_core.datasets.index import index_videos
+from vcp_core.datasets.lists import check_sizes, first_holding, read_pair, split_number
+from vcp_core.datasets.manifest import Dataset, ListedVideo
+from vcp_core.datasets.parallel import Progress
+
+SPEC = DATASETS["ucf101"]
+VIDEOS, LISTS = "UCF-101", "ucfTrainTestlist"  # folders in the two archives
+_GROUP = re.compile(r"_(g\d\d)_c\d\d\.avi$")
+
+
+def read_split(lists_dir: Path, split: str = "1") -> list[ListedVideo]:
+    """The videos of one split, without looking for their files.
+
+    Args:
+        lists_dir: Folder of trainlist0k.txt and testlist0k.txt.
+        split: "1", "2" or "3".
+
+    Raises:
+        DatasetError: If a list cannot be read, or is not the official one's size.
+        UnknownName: If there is no such split.
+    """
+    rows = read_pair(lists_dir, split_number(SPEC, split))
+    listed = [
+        ListedVideo(id=f"{label}/{file}", label=label, split=side, group=f"{label}/{_group(file)}")
+        for label, file, side in rows
+    ]
+    return check_sizes(SPEC, split, listed, lists_dir)
+
+
+def find_lists(root: Path) -> Path | None:
+    """Where the lists lie, if `root` is where the archives were unpacked, or its UCF-101 folder."""
+    return first_holding("trainlist0[123].txt", (root / LISTS, root.parent / LISTS, root))
+
+
+def is_home(root: Path) -> bool:
+    """Whether the archives were unpacked here, without being told that this is UCF101."""
+    return (root / LISTS).is_dir() or (root.name == VIDEOS and (root.parent / LISTS).is_dir())
+
+
+def load(
+    root: Path, *, split: str = "1", lists: Path | None = None, progress: Progress | None = None
+) -> Dataset:
+    """UCF101 as the archives unpack.
+
+    Args:
+        root: The folder that holds UCF-101, or UCF-101 itself.
+        split: "1", "2" or "3".
+        lists: Folder of the lists, where it is not beside the videos.
+        progress: As `index_videos`.
+
+    Raises:
+        DatasetError: If the lists are not found or not the official ones, or too few videos are there.
+    """
+    lists = lists or find_lists(root)
+    if lists is None:
+        raise DatasetError(
+            f"{root}: no trainlist01.txt here or in {LISTS}. Unpack UCF101TrainTestSplits-"
+            f"RecognitionTask.zip ({SPEC.source.split()[-1]}) beside UCF-101, or name the lists' folder."
+        )
+    videos = root / VIDEOS
+    return index_videos(
+        read_split(lists, split),
+        name=SPEC.name,
+        split_name=split,
+        root=videos if videos.is_dir() else root,
+        licence=SPEC.licence,
+        progress=progress,
+    )
+
+
+def _group(file: str) -> str:
+    match = _GROUP.search(file)
+    if not match:
+        raise DatasetError(f"{file!r} does not end in _gXX_cYY.avi, as every video of UCF101 does.")
+    return match[1]

@@ -1,0 +1,291 @@
+"""Checkpoint + dataset + protocol -> results, in one process."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import shlex
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import av
+import torch
+from pydantic import ValidationError
+
+from vcp_core.backbones.base import Backbone
+from vcp_core.benchmarks import Benchmark, load_benchmark
+from vcp_core.catalog.backbones import BackboneSpec
+from vcp_core.catalog.benchmarks import BENCHMARKS
+from vcp_core.catalog.errors import VcpbenchError
+from vcp_core.catalog.files import writing
+from vcp_core.catalog.paths import cache_dir
+from vcp_core.catalog.protocols import Protocol, load_protocol
+from vcp_core.checkpoints import CheckpointReport, load_checkpoint
+from vcp_core.controls import random_weights
+from vcp_core.datasets import Dataset, load_dataset
+from vcp_core.datasets.manifest import Video
+from vcp_core.features import Clip, Counters, FeatureBank, Shard, extract, plan_shards
+from vcp_core.results import Predictions, Provenance, Results, Timings
+from vcp_core.scoring import score_benchmark
+
+Progress = Callable[[str, int, int], None]
+ENGINE_VERSION = "1"  # raise it when the same weights and clips would give other digits
+
+
+def evaluate(
+    checkpoint: str | Path,
+    dataset: str | Path | Dataset,
+    protocol: str | Path | Protocol = "standard-v1",
+    *,
+    backbone: str | None = None,
+    benchmarks: Sequence[str] = (),
+    device: str | torch.device | None = None,
+    controls: bool = True,
+    progress: Progress | None = None,
+    command: str | None = None,
+) -> Results:
+    """Run the benchmarks on a checkpoint's frozen features.
+
+    Args:
+        checkpoint: A weights file; opened only in the sandbox.
+        dataset: A name, a folder, or what `load_dataset` gave.
+        protocol: A name, a TOML file, or a protocol.
+        backbone: Its architecture's name; found by itself when not given.
+        benchmarks: Some of "cloze", "recognition", "retrieval"; all by default.
+        device: "cpu", "cuda", ...; a GPU if there is one.
+        controls: Whether to measure random weights beside it (kept per dataset and protocol).
+        progress: Called with (stage, clips done, clips of that stage).
+        command: The command line that reproduces the result, where it is not the plain one.
+
+    Returns:
+        Scores with intervals, predictions, warnings, provenance and timings.
+
+    Raises:
+        VcpbenchError: For every input that cannot be evaluated; nothing is left half-written.
+    """
+    begun = time.perf_counter()
+    protocol = protocol if isinstance(protocol, Protocol) else load_protocol(protocol)
+    modules = {name: load_benchmark(name) for name in tuple(benchmarks) or tuple(BENCHMARKS)}
+    chosen_device = pick_device(device)
+    if not isinstance(dataset, Dataset):
+        tell = progress
+        dataset = load_dataset(
+            dataset, progress=(lambda done, total: tell("indexing", done, total)) if tell else None
+        )
+    network, report = load_checkpoint(checkpoint, backbone=backbone)
+    run = _Run(dataset, protocol, network.spec, modules, chosen_device, progress)
+    predictions = run.predict(network, "features")
+    features_done = time.perf_counter()
+    control_predictions = run.controls() if controls else {}
+    controls_done = time.perf_counter()
+    scored = tuple(
+        score_benchmark(
+            name,
+            predictions.get(name),
+            {seed: found[name] for seed, found in control_predictions.items() if name in found},
+            unavailable=run.unavailable.get(name),
+            protocol=protocol,
+        )
+        for name in modules
+    )
+    ended = time.perf_counter()
+    counters = run.counters
+    return Results(
+        benchmarks=scored,
+        warnings=dataset.warnings,
+        provenance=run.provenance(report, command or run.command(checkpoint)),
+        timings=Timings(
+            total_s=ended - begun,
+            decode_s=counters.decode_s,
+            wait_s=counters.wait_s,
+            forward_s=counters.forward_s,
+            scoring_s=run.scoring_s + (ended - controls_done),
+            controls_s=controls_done - features_done,
+        ),
+    )
+
+
+def pick_device(device: str | torch.device | None) -> torch.device:
+    """The device asked for, or the first GPU, or the CPU.
+
+    Raises:
+        VcpbenchError: If the device is not there.
+    """
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except RuntimeError:
+        raise VcpbenchError(f"No device {device!r}. Try 'cpu', 'cuda' or 'cuda:1'.") from None
+    if chosen.type not in ("cpu", "cuda"):
+        raise VcpbenchError(f"Device {device!r} is not supported. Try 'cpu' or 'cuda'.")
+    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+        raise VcpbenchError(f"No device {device!r}: torch sees {torch.cuda.device_count()} GPUs here.")
+    return chosen
+
+
+@dataclass
+class _Run:
+    """What one evaluation shares between the checkpoint and its controls."""
+
+    dataset: Dataset
+    protocol: Protocol
+    spec: BackboneSpec
+    modules: dict[str, Benchmark]
+    device: torch.device
+    progress: Progress | None
+    counters: Counters = field(default_factory=Counters)
+    scoring_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.unavailable = {
+            name: reason
+            for name, module in self.modules.items()
+            if (reason := module.availability(self.dataset, self.protocol, self.spec))
+        }
+        self.active = {name: m for name, m in self.modules.items() if name not in self.unavailable}
+        self.shards: list[Shard] = plan_shards(self.dataset.videos, self._wanted)
+        self.num_clips = sum(shard.num_clips for shard in self.shards)
+
+    def _wanted(self, video: Video) -> Iterable[Clip]:
+        for module in self.active.values():
+            yield from module.clips(video, self.protocol, self.spec)
+
+    def predict(
+        self, network: Backbone, stage: str, counters: Counters | None = None
+    ) -> dict[str, Predictions]:
+        """Features of every clip, shard by shard on disk, then every benchmark's predictions."""
+        counters = counters if counters is not None else self.counters
+        folder = cache_dir() / "work"
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix="features-") as work:
+            paths: list[Path] = []
+            for shard_features in extract(
+                network,
+                self.dataset,
+                self.shards,
+                device=self.device,
+                precision=self.protocol.precision,
+                counters=counters,
+                on_clips=self._teller(stage, self.num_clips),
+            ):
+                paths.append(Path(work) / f"{len(paths):06d}.safetensors")
+                shard_features.save(paths[-1])
+            begun = time.perf_counter()
+            bank = FeatureBank(paths)
+            predictions = {
+                name: module.predict(bank, self.dataset, self.protocol, self.spec)
+                for name, module in self.active.items()
+            }
+            if counters is self.counters:
+                self.scoring_s += time.perf_counter() - begun
+            return predictions
+
+    def controls(self) -> dict[str, dict[str, Predictions]]:
+        """Predictions of random weights by seed; kept, because every checkpoint meets them."""
+        return {str(seed): self._control(seed) for seed in self.protocol.control.seeds}
+
+    def _control(self, seed: int) -> dict[str, Predictions]:
+        path = cache_dir() / "controls" / f"{self._control_key(seed)}.json"
+        try:
+            kept = json.loads(path.read_text(encoding="utf-8"))
+            return {name: Predictions.model_validate(value) for name, value in kept.items()}
+        except (OSError, json.JSONDecodeError, ValidationError):
+            pass  # not there, or of another version: measure it
+        network = random_weights(
+            self.spec.name,
+            seed,
+            self.dataset,
+            self.protocol,
+            device=self.device,
+            on_clips=self._teller(f"calibrating control {seed}", self.protocol.control.calibration_clips),
+        )
+        predictions = self.predict(network, f"control {seed}", Counters())
+        with writing(path) as file:
+            kept = {name: value.model_dump(mode="json") for name, value in predictions.items()}
+            file.write(json.dumps(kept).encode())
+        return predictions
+
+    def _control_key(self, seed: int) -> str:
+        decides = [
+            ENGINE_VERSION,
+            version("vcpbench"),
+            self.spec.name,
+            seed,
+            self.dataset.fingerprint,
+            self.protocol.hash,
+            sorted(self.active),
+            torch.__version__,
+            av.__version__,
+            describe_device(self.device),
+        ]
+        return hashlib.sha256(json.dumps(decides).encode()).hexdigest()
+
+    def _teller(self, stage: str, total: int) -> Callable[[int], None] | None:
+        if self.progress is None:
+            return None
+        tell, done = self.progress, 0
+
+        def on_clips(number: int) -> None:
+            nonlocal done
+            done += number
+            tell(stage, min(done, total), total)
+
+        return on_clips
+
+    def command(self, checkpoint: str | Path) -> str:
+        """The command line that runs this again."""
+        words = ["vcpbench", "local", str(checkpoint), "--dataset", self.dataset.name]
+        return shlex.join([*words, "--protocol", self.protocol.name])
+
+    def provenance(self, report: CheckpointReport, reproduce: str) -> Provenance:
+        """Everything that determined the numbers."""
+        sides = {split: len(self.dataset.side(split)) for split in ("train", "test")}
+        return Provenance(
+            checkpoint=report.as_dict(),
+            backbone=self.spec.name,
+            dataset={
+                "name": self.dataset.name,
+                "split": self.dataset.split_name,
+                "fingerprint": self.dataset.fingerprint,
+                "licence": self.dataset.licence,
+                "classes": len(self.dataset.classes),
+                "videos": sides,
+                "looped": sum(video.num_frames < self.spec.clip_frames for video in self.dataset.videos),
+                "left_out": [{"id": video.id, "reason": video.reason} for video in self.dataset.left_out],
+            },
+            protocol_name=self.protocol.name,
+            protocol_hash=self.protocol.hash,
+            protocol=self.protocol,
+            versions=versions(),
+            device=describe_device(self.device),
+            num_clips=self.num_clips,
+            reproduce=reproduce,
+        )
+
+
+def describe_device(device: torch.device) -> str:
+    """The device in words that decide its kernels."""
+    if device.type == "cuda":
+        return f"cuda: {torch.cuda.get_device_name(device)}"
+    return f"cpu: {platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
+
+
+def versions() -> dict[str, str]:
+    """Versions of everything that touches a digit."""
+    codec = ".".join(map(str, av.library_versions["libavcodec"]))
+    names: dict[str, Any] = {name: version(name) for name in ("vcpbench", "numpy", "scipy")}
+    return {
+        **names,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "av": av.__version__,
+        "libavcodec": codec,
+        "engine": ENGINE_VERSION,
+    }

@@ -1,0 +1,326 @@
+"""The engine: the union of the clips that benchmarks need, each decoded once and forwarded once.
+
+Videos are decoded ahead in threads (PyAV, NumPy and torch release the interpreter), clips are made from
+8-bit frames and go through the network in batches of one fixed shape, the last one padded: a clip's feature
+then depends on nothing but the clip, whatever else is in its batch or shard (measured: bit for bit).
+
+Legend: B clips of a batch, N clips of a shard, C channels, T frames, H height, W width, D features.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import safetensors
+import safetensors.numpy
+import torch
+from threadpoolctl import threadpool_limits
+from torch import Tensor
+
+from vcp_core.backbones.base import Backbone
+from vcp_core.catalog.backbones import BackboneSpec
+from vcp_core.catalog.errors import UndecodableVideo
+from vcp_core.catalog.files import writing
+from vcp_core.datasets.manifest import Dataset, Video
+from vcp_core.operations import apply_option
+from vcp_core.video.decode import iter_frames
+from vcp_core.video.frames import Geometry, frame_to_rgb
+
+ItemT = TypeVar("ItemT")
+ResultT = TypeVar("ResultT")
+Floats = npt.NDArray[np.float32]
+OnClips = Callable[[int], None]
+
+SHARD_CLIPS = 256  # about a minute of r3d on two CPU cores (235 ms a clip)
+BATCH_CLIPS = {"cpu": 8, "cuda": 64}  # clips; larger ones were not faster on a CPU (bench/engine.py)
+DECODERS = 2
+VIDEOS_AHEAD = 4  # at most 9 MB of frames each under standard-v1
+
+
+class Clip(NamedTuple):
+    """One forward pass: 16 frames from `start` of a video, after an option was applied to them."""
+
+    video_id: str
+    start: int
+    option: str = "original"
+    variant: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shard:
+    """Some videos and the distinct clips wanted of them, in a fixed order."""
+
+    number: int
+    videos: tuple[tuple[Video, tuple[Clip, ...]], ...]
+
+    @property
+    def num_clips(self) -> int:
+        """Distinct clips, each of which is one forward pass."""
+        return sum(len(clips) for _, clips in self.videos)
+
+
+def plan_shards(
+    videos: Iterable[Video], wanted: Callable[[Video], Iterable[Clip]], *, max_clips: int = SHARD_CLIPS
+) -> list[Shard]:
+    """Cut the distinct clips of all videos into shards of about `max_clips`; a video is in one shard only."""
+    shards: list[Shard] = []
+    current: list[tuple[Video, tuple[Clip, ...]]] = []
+    size = 0
+    for video in sorted(videos, key=lambda video: video.id):
+        clips = tuple(sorted(set(wanted(video))))
+        if current and size + len(clips) > max_clips:
+            shards.append(Shard(number=len(shards), videos=tuple(current)))
+            current, size = [], 0
+        if clips:
+            current.append((video, clips))
+            size += len(clips)
+    if current:
+        shards.append(Shard(number=len(shards), videos=tuple(current)))
+    return shards
+
+
+@dataclass
+class Counters:
+    """What the engine did, for progress, provenance and bench/; seconds are wall time.
+
+    `decode_s` adds up the decoding threads and overlaps with the rest; `wait_s` is how long the network
+    waited for them.
+    """
+
+    decoded_frames: int = 0
+    forwarded_clips: int = 0
+    decode_s: float = 0.0
+    wait_s: float = 0.0
+    forward_s: float = 0.0
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def add_decoded(self, num_frames: int, seconds: float) -> None:
+        """Count frames that came out of a decoder, from any thread."""
+        with self._lock:
+            self.decoded_frames += num_frames
+            self.decode_s += seconds
+
+
+class Batch(NamedTuple):
+    """Clips of one shard and their pixels; rows beyond `len(clips)` are padding."""
+
+    shard: Shard
+    clips: tuple[Clip, ...]
+    pixels_BCTHW: Tensor
+    ends_shard: bool
+
+
+def geometry_of(spec: BackboneSpec) -> Geometry:
+    """The frame size that a backbone is native to."""
+    return Geometry(resize=spec.resize, crop=(spec.clip_shape[2], spec.clip_shape[3]))
+
+
+def read_frames(
+    path: Path, video: Video, starts: Iterable[int], clip_frames: int, geometry: Geometry, counters: Counters
+) -> dict[int, npt.NDArray[np.uint8]]:
+    """The frames that clips at `starts` touch, by index; a video shorter than a clip is looped.
+
+    Raises:
+        UndecodableVideo: If the file gives fewer frames than it did when it was indexed.
+    """
+    begun = time.perf_counter()
+    wanted = {(start + t) % video.num_frames for start in starts for t in range(clip_frames)}
+    last = max(wanted)
+    frames: dict[int, npt.NDArray[np.uint8]] = {}
+    decoded = 0
+    for index, frame in enumerate(iter_frames(path)):
+        decoded += 1
+        if index in wanted:
+            frames[index] = frame_to_rgb(frame, geometry)
+        if index == last:
+            break
+    counters.add_decoded(decoded, time.perf_counter() - begun)
+    if len(frames) < len(wanted):
+        raise UndecodableVideo(
+            f"{path}: {decoded} frames, but {video.num_frames} when it was indexed. "
+            "The file changed; load the dataset again."
+        )
+    return frames
+
+
+def iter_batches(
+    dataset: Dataset, shards: Sequence[Shard], spec: BackboneSpec, *, batch_clips: int, counters: Counters
+) -> Iterator[Batch]:
+    """Pixels of every clip, uint8, in batches of one fixed shape that never cross a shard's border."""
+    geometry = geometry_of(spec)
+    channels, clip_frames, height, width = spec.clip_shape
+
+    def read(item: tuple[Video, tuple[Clip, ...]]) -> dict[int, npt.NDArray[np.uint8]]:
+        video, clips = item
+        starts = {clip.start for clip in clips}
+        return read_frames(dataset.path(video), video, starts, clip_frames, geometry, counters)
+
+    items = [item for shard in shards for item in shard.videos]
+    # The planes' products are small and each decoder has its own thread: BLAS threads on top of those only
+    # fight over the cores with the network (four times slower on two cores).
+    with (
+        threadpool_limits(1, user_api="blas"),
+        ThreadPoolExecutor(DECODERS, thread_name_prefix="decode") as pool,
+    ):
+        decoded = _ahead(pool, read, items, VIDEOS_AHEAD)
+        for shard in shards:
+            # Batch, time, height, width, channel: seen as (B, C, T, H, W) this is torch's channels_last_3d.
+            pixels = torch.zeros((batch_clips, clip_frames, height, width, channels), dtype=torch.uint8)
+            filled: list[Clip] = []
+            left = shard.num_clips
+            for video, clips in shard.videos:
+                begun = time.perf_counter()
+                frames = next(decoded)
+                counters.wait_s += time.perf_counter() - begun
+                for clip in clips:
+                    indices = [(clip.start + t) % video.num_frames for t in range(clip_frames)]
+                    clip_CTHW = torch.from_numpy(np.stack([frames[i] for i in indices])).permute(3, 0, 1, 2)
+                    changed_CTHW = apply_option(clip_CTHW, clip.option, clip.variant)
+                    pixels[len(filled)] = changed_CTHW.permute(1, 2, 3, 0)
+                    filled.append(clip)
+                    left -= 1
+                    if len(filled) == batch_clips or left == 0:
+                        yield Batch(shard, tuple(filled), pixels.permute(0, 4, 1, 2, 3), left == 0)
+                        filled = []
+
+
+def _ahead(
+    pool: ThreadPoolExecutor, function: Callable[[ItemT], ResultT], items: Iterable[ItemT], ahead: int
+) -> Iterator[ResultT]:
+    """Results in the order of `items`, at most `ahead` of them computed before they are asked for."""
+    pending: deque[Future[ResultT]] = deque()
+    try:
+        for item in items:
+            pending.append(pool.submit(function, item))
+            if len(pending) > ahead:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:  # an error or Ctrl-C must not wait for videos that nobody will look at
+        for future in pending:
+            future.cancel()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardFeatures:
+    """Pooled features of a shard's clips: an array (N, D) per stage of the network, float32."""
+
+    clips: tuple[Clip, ...]
+    stages: Mapping[str, Floats]
+
+    def save(self, path: Path) -> None:
+        """Write as safetensors; whole or not at all.
+
+        Raises:
+            StorageError: If the disk is full or the folder cannot be written.
+        """
+        tensors = {name: np.ascontiguousarray(rows) for name, rows in self.stages.items()}
+        data = safetensors.numpy.save(tensors, metadata={"clips": json.dumps(self.clips)})
+        with writing(path) as file:
+            file.write(data)
+
+
+class FeatureBank:
+    """Features of many shards on disk; rows are read when a benchmark asks for them."""
+
+    def __init__(self, paths: Iterable[Path]) -> None:
+        self._paths = sorted(paths)
+        self._rows: dict[Clip, tuple[int, int]] = {}
+        for number, path in enumerate(self._paths):
+            with safetensors.safe_open(path, framework="np") as file:
+                clips = json.loads(file.metadata()["clips"])
+            self._rows.update({Clip(*clip): (number, row) for row, clip in enumerate(clips)})
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def rows(self, clips: Sequence[Clip], stage: str) -> Floats:
+        """Features of `clips` after `stage`, shape (len(clips), D).
+
+        Raises:
+            KeyError: For a clip that was not extracted.
+        """
+        places = [self._rows[clip] for clip in clips]
+        by_shard: dict[int, list[int]] = {}
+        for position, (number, _) in enumerate(places):
+            by_shard.setdefault(number, []).append(position)
+        result: Floats | None = None
+        for number, positions in by_shard.items():
+            with safetensors.safe_open(self._paths[number], framework="np") as file:
+                shard_ND = file.get_tensor(stage)
+            if result is None:
+                result = np.empty((len(clips), shard_ND.shape[1]), np.float32)
+            result[positions] = shard_ND[[places[position][1] for position in positions]]
+        if result is None:
+            raise ValueError("No clips were asked for.")
+        return result
+
+
+def extract(
+    backbone: Backbone,
+    dataset: Dataset,
+    shards: Sequence[Shard],
+    *,
+    device: torch.device,
+    precision: str = "fp32",
+    batch_clips: int | None = None,
+    counters: Counters | None = None,
+    on_clips: OnClips | None = None,
+) -> Iterator[ShardFeatures]:
+    """Forward every clip of `shards` once, and give each shard's features when it is done.
+
+    Args:
+        backbone: The network; it is moved to `device` and put into eval mode.
+        dataset: Where the videos lie.
+        shards: From `plan_shards`.
+        device: Where to run.
+        precision: "fp32" (TF32 stays off) or "bf16" (autocast; features are float32 all the same).
+        batch_clips: Clips of a batch; a default by device.
+        counters: Filled while the extraction runs.
+        on_clips: Called with the number of clips after each batch.
+    """
+    counters = counters if counters is not None else Counters()
+    batch_clips = batch_clips or BATCH_CLIPS[device.type]
+    backbone = backbone.to(device=device, memory_format=torch.channels_last_3d).eval()  # type: ignore[call-overload]
+    rows: dict[str, list[Floats]] = {}
+    clips: list[Clip] = []
+    batches = iter_batches(dataset, shards, backbone.spec, batch_clips=batch_clips, counters=counters)
+    for batch in batches:
+        begun = time.perf_counter()
+        with inference(device, precision):
+            stages_BD = backbone.stages(batch.pixels_BCTHW.to(device, non_blocking=True))
+        for name, features_BD in stages_BD.items():
+            rows.setdefault(name, []).append(features_BD[: len(batch.clips)].float().cpu().numpy())
+        counters.forward_s += time.perf_counter() - begun
+        counters.forwarded_clips += len(batch.clips)
+        clips.extend(batch.clips)
+        if on_clips:
+            on_clips(len(batch.clips))
+        if batch.ends_shard:
+            yield ShardFeatures(
+                clips=tuple(clips), stages={name: np.concatenate(parts) for name, parts in rows.items()}
+            )
+            rows, clips = {}, []
+
+
+def inference(device: torch.device, precision: str) -> AbstractContextManager[object]:
+    """No gradients, no TF32, deterministic kernels; autocast where the protocol says bf16."""
+    stack = ExitStack()
+    stack.enter_context(torch.inference_mode())
+    stack.enter_context(
+        torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+    )
+    if precision == "bf16":
+        stack.enter_context(torch.autocast(device.type, dtype=torch.bfloat16))
+    return stack

@@ -1,0 +1,205 @@
+"""What an evaluation gives: typed scores with intervals, predictions behind them, and provenance.
+
+The JSON of a result is determined by checkpoint, dataset, protocol and versions alone: the same run twice
+gives the same bytes. Clocks are kept apart, in `Timings`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from vcp_core.catalog.errors import NotAvailable, UnknownName
+from vcp_core.catalog.files import writing
+from vcp_core.catalog.protocols import Protocol
+
+SCHEMA = "vcpbench.results/1"
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Score(_Record):
+    """One number with what it takes to believe it. All numbers but counts are percent.
+
+    Attributes:
+        metric: Its name, such as "cloze.temporal".
+        value: The estimate.
+        low: Lower end of its interval.
+        high: Upper end of its interval.
+        num_videos: Test videos behind it.
+        num_units: Units that were resampled for the interval.
+        units: What a unit is.
+        chance: What guessing gives; None where guessing has no one answer.
+        control: Mean over the random-weights controls; None without controls.
+        lift: value - control.
+        lift_low: Lower end of the lift's interval, by the same resamples.
+        lift_high: Upper end of the lift's interval.
+        headline: Whether tables show it first.
+    """
+
+    metric: str
+    value: float
+    low: float
+    high: float
+    unit: Literal["percent"] = "percent"
+    num_videos: int
+    num_units: int
+    units: Literal["group", "video"]
+    chance: float | None = None
+    control: float | None = None
+    lift: float | None = None
+    lift_low: float | None = None
+    lift_high: float | None = None
+    headline: bool = False
+
+
+class Fit(_Record):
+    """How a probe was fitted: the chosen L2 strength, and whether L-BFGS converged."""
+
+    name: str
+    l2: float
+    holdout_losses: dict[str, float]
+    converged: bool
+    num_iterations: int
+    gradient_norm: float
+    notes: tuple[str, ...] = ()
+
+
+class Table(_Record):
+    """A named matrix for people: a confusion, recalls per class."""
+
+    name: str
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    values: tuple[tuple[float, ...], ...]
+
+
+class Predictions(_Record):
+    """Per-video outcomes of one benchmark, by column; every score derives from these.
+
+    Attributes:
+        benchmark: Whose they are.
+        answers: The possible answers, in order (options or classes).
+        columns: Lists of one length; "video" and "group" are always there.
+        num_left_out: Test videos that this benchmark cannot use, counted.
+        facts: Counts that its metrics need and that rows do not carry (class sizes of a gallery).
+        fits: The probes behind the answers.
+    """
+
+    benchmark: str
+    answers: tuple[str, ...]
+    columns: dict[str, list[Any]]
+    num_left_out: int = 0
+    facts: dict[str, Any] = {}
+    fits: tuple[Fit, ...] = ()
+
+    def column(self, name: str) -> list[Any]:
+        """One column, a value per row."""
+        return self.columns[name]
+
+    @property
+    def num_videos(self) -> int:
+        """Distinct test videos."""
+        return len(set(self.columns["video"]))
+
+
+class BenchmarkResult(_Record):
+    """One benchmark of one evaluation; `unavailable` says why there are no scores."""
+
+    benchmark: str
+    unavailable: str | None = None
+    scores: tuple[Score, ...] = ()
+    tables: tuple[Table, ...] = ()
+    predictions: Predictions | None = None
+    controls: dict[str, dict[str, float]] = {}
+    warnings: tuple[str, ...] = ()
+
+
+class Provenance(_Record):
+    """Everything that determined the numbers (PROTOCOL 10)."""
+
+    checkpoint: dict[str, Any]
+    backbone: str
+    dataset: dict[str, Any]
+    protocol_name: str
+    protocol_hash: str
+    protocol: Protocol
+    versions: dict[str, str]
+    device: str
+    num_clips: int
+    reproduce: str
+
+
+class Timings(_Record):
+    """Wall time in seconds; decoding overlaps with the rest, `wait_s` is what the network waited for it."""
+
+    total_s: float
+    decode_s: float
+    wait_s: float
+    forward_s: float
+    scoring_s: float
+    controls_s: float
+
+
+class Results(_Record):
+    """All benchmarks of one checkpoint on one dataset under one protocol."""
+
+    schema_name: str = SCHEMA
+    benchmarks: tuple[BenchmarkResult, ...]
+    warnings: tuple[str, ...] = ()
+    provenance: Provenance
+    timings: Timings | None = Field(default=None, exclude=True)
+
+    def benchmark(self, name: str) -> BenchmarkResult:
+        """One benchmark's result.
+
+        Raises:
+            UnknownName: If it was not run.
+        """
+        for result in self.benchmarks:
+            if result.benchmark == name:
+                return result
+        raise UnknownName("benchmark", name, [result.benchmark for result in self.benchmarks])
+
+    def score(self, metric: str) -> Score:
+        """One score by its metric's name, such as "recognition.top1".
+
+        Raises:
+            NotAvailable: If the dataset cannot carry its benchmark.
+            UnknownName: If there is no such metric.
+        """
+        scores = {score.metric: score for result in self.benchmarks for score in result.scores}
+        if metric in scores:
+            return scores[metric]
+        for result in self.benchmarks:
+            if result.unavailable and metric.split(".")[0] == result.benchmark:
+                raise NotAvailable(f"{metric}: {result.unavailable}")
+        raise UnknownName("metric", metric, scores)
+
+    def to_json(self) -> str:
+        """The whole result; the same run twice gives the same text."""
+        return json.dumps(self.model_dump(mode="json"), indent=1, allow_nan=False) + "\n"
+
+    def save(self, path: Path) -> None:
+        """Write the JSON, whole or not at all.
+
+        Raises:
+            StorageError: If the disk is full or the folder cannot be written.
+        """
+        with writing(path) as file:
+            file.write(self.to_json().encode())
+
+
+def confusion(truth: Sequence[str], predicted: Sequence[str], answers: Sequence[str], name: str) -> Table:
+    """Counts of predicted answers (columns) by true answer (rows)."""
+    place = {answer: i for i, answer in enumerate(answers)}
+    counts = [[0.0] * len(answers) for _ in answers]
+    for true, guess in zip(truth, predicted, strict=True):
+        counts[place[true]][place[guess]] += 1
+    return Table(name=name, rows=tuple(answers), columns=tuple(answers), values=tuple(map(tuple, counts)))

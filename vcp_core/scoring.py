@@ -1,0 +1,148 @@
+"""From predictions to scores: estimates, intervals, lift over random weights, warnings (PROTOCOL 5).
+
+Legend: R resamples, N prediction rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from vcp_core.benchmarks import load_benchmark
+from vcp_core.benchmarks.metrics import Metric
+from vcp_core.catalog.protocols import Protocol
+from vcp_core.results import BenchmarkResult, Predictions, Score
+from vcp_core.statistics import Units, choose_units, difference_interval, interval, resampling_weights
+
+Array = npt.NDArray[np.float64]
+
+
+def score_benchmark(
+    name: str,
+    predictions: Predictions | None,
+    controls: Mapping[str, Predictions],
+    *,
+    unavailable: str | None,
+    protocol: Protocol,
+) -> BenchmarkResult:
+    """Scores of one benchmark from the predictions of a checkpoint and of its controls.
+
+    Args:
+        name: The benchmark.
+        predictions: Of the checkpoint; None where the benchmark is not available.
+        controls: Of random weights, by seed, on the same videos.
+        unavailable: Why it is not available.
+        protocol: How intervals are made.
+    """
+    if predictions is None:
+        return BenchmarkResult(benchmark=name, unavailable=unavailable)
+    benchmark = load_benchmark(name)
+    units = choose_units(predictions.column("video"), predictions.column("group"))
+    numbers = protocol.interval
+    weights_RN = resampling_weights(units.ids, num_resamples=numbers.num_resamples, seed=protocol.seed)
+    found = {metric.name: metric for metric in benchmark.metrics(predictions)}
+    by_seed = {
+        seed: {metric.name: metric for metric in benchmark.metrics(control)}
+        for seed, control in controls.items()
+    }
+    scores = tuple(
+        _score(
+            metric,
+            [metrics[metric.name] for metrics in by_seed.values()],
+            weights_RN,
+            units,
+            num_videos=predictions.num_videos,
+            level=numbers.level,
+        )
+        for metric in found.values()
+    )
+    return BenchmarkResult(
+        benchmark=name,
+        scores=scores,
+        tables=tuple(benchmark.tables(predictions)),
+        predictions=predictions,
+        controls={
+            seed: {name: _estimate(metric, weights_RN.shape[1]) for name, metric in metrics.items()}
+            for seed, metrics in by_seed.items()
+        },
+        warnings=_warnings(predictions, scores, units),
+    )
+
+
+def _estimate(metric: Metric, num_rows: int) -> float:
+    """The metric itself, in percent; 0 where nothing counts (the precision of an answer never given)."""
+    return 100 * float(np.nan_to_num(metric.statistic(np.ones((1, num_rows)))[0]))
+
+
+def _resampled(metric: Metric, weights_RN: Array) -> Array:
+    """Values under every resample, fractions; like the estimate, 0 where nothing counts."""
+    return np.nan_to_num(metric.statistic(weights_RN))
+
+
+def _score(
+    metric: Metric,
+    controls: list[Metric],
+    weights_RN: Array,
+    units: Units,
+    *,
+    num_videos: int,
+    level: float,
+) -> Score:
+    num_rows = weights_RN.shape[1]
+    value = _estimate(metric, num_rows)
+    values_R = _resampled(metric, weights_RN)
+    span = interval(value / 100, values_R, num_units=units.num_units, level=level)
+    lift: dict[str, float] = {}
+    if controls:
+        control = float(np.mean([_estimate(other, num_rows) for other in controls]))
+        control_R = np.mean([_resampled(other, weights_RN) for other in controls], axis=0)
+        by_lift = difference_interval(
+            (value - control) / 100, values_R - control_R, num_units=units.num_units, level=level
+        )
+        lift = {
+            "control": control,
+            "lift": value - control,
+            "lift_low": 100 * by_lift.low,
+            "lift_high": 100 * by_lift.high,
+        }
+    return Score(
+        metric=metric.name,
+        value=value,
+        low=100 * span.low,
+        high=100 * span.high,
+        num_videos=num_videos,
+        num_units=units.num_units,
+        units=units.kind,
+        chance=None if metric.chance is None else 100 * metric.chance,
+        headline=metric.headline,
+        **lift,
+    )
+
+
+def _warnings(predictions: Predictions, scores: tuple[Score, ...], units: Units) -> tuple[str, ...]:
+    found = [] if units.warning is None else [units.warning]
+    if predictions.num_left_out:
+        total = predictions.num_left_out + predictions.num_videos
+        found.append(f"{predictions.num_left_out} of {total} test videos are too short and were left out")
+    if predictions.facts.get("looped"):
+        found.append(f"{predictions.facts['looped']} test videos are shorter than one clip and were looped")
+    for fit in predictions.fits:
+        if not fit.converged:
+            found.append(f"the {fit.name} probe did not converge (gradient {fit.gradient_norm:.1e})")
+    for score in scores:
+        if score.headline:
+            found.extend(_weak(score))
+    return tuple(found)
+
+
+def _weak(score: Score) -> list[str]:
+    if score.chance is not None and score.low <= score.chance:
+        place = "is at chance level" if score.high >= score.chance else "is below chance"
+        return [f"{score.metric} {score.value:.1f} {place} ({score.chance:.1f})"]
+    if score.lift is not None and score.lift_low is not None and score.lift_low <= 0:
+        return [
+            f"{score.metric} {score.value:.1f} is not above random weights ({score.control:.1f}) within error"
+        ]
+    return []

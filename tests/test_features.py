@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from tests.datasets_on_disk import make_dataset
+from tests.shared import SHARED, needs_shared
 from vcp_core.backbones import build
 from vcp_core.benchmarks import load_benchmark
 from vcp_core.catalog.backbones import BACKBONES
@@ -18,6 +19,7 @@ from vcp_core.catalog.errors import StorageError, UndecodableVideo
 from vcp_core.catalog.protocols import PROTOCOLS, Protocol
 from vcp_core.datasets.manifest import Dataset, Video
 from vcp_core.features import Clip, Counters, FeatureBank, ShardFeatures, extract, plan_shards
+from vcp_core.video.decode import count_frames
 
 CPU = torch.device("cpu")
 SPEC = BACKBONES["r3d_tiny"]
@@ -135,3 +137,18 @@ def test_a_full_disk_is_said_and_leaves_nothing_behind() -> None:
     features = ShardFeatures(clips=(Clip("a", 0),), stages={"last": np.zeros((1, 4), np.float32)})
     with pytest.raises(StorageError, match="not written"):
         features.save(Path("/dev/full/features.safetensors"))
+
+
+@needs_shared
+def test_all_eight_real_files_give_finite_distinct_features() -> None:
+    names = [path for path in sorted((SHARED / "videos").iterdir()) if path.suffix != ".md"]
+    videos = tuple(
+        Video(id=p.name, label="c", split="train", group=None, sha256="", num_frames=count_frames(p))
+        for p in names
+    )
+    real = Dataset(name="real", split_name="1", root=SHARED / "videos", videos=videos)
+    found = features_of(real, [Clip(video.id, 0) for video in videos])
+    rows = np.stack(list(found.values()))
+    assert rows.shape == (8, SPEC.feature_dim)
+    assert np.isfinite(rows).all()
+    assert len({row.tobytes() for row in rows}) == 8

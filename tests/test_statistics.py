@@ -61,6 +61,9 @@ def test_groups_are_resampled_where_there_are_five_and_videos_otherwise_with_a_w
     assert choose_units(videos, [None] * 10).warning is None
 
 
-def test_no_difference_at_all_has_an_interval_of_no_width() -> None:
+def test_no_difference_on_ten_videos_does_not_prove_that_there_is_none() -> None:
     found = difference_interval(0.0, np.zeros(100), num_units=10, level=0.95)
-    assert (found.low, found.high) == (0, 0)
+    assert found.low == -found.high
+    assert 0.2 < found.high < 0.4
+    many = difference_interval(0.0, np.zeros(100), num_units=5000, level=0.95)
+    assert many.high < 0.001

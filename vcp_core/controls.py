@@ -12,6 +12,7 @@ from torch import nn
 from vcp_core.backbones import build
 from vcp_core.backbones.base import Backbone
 from vcp_core.benchmarks.grid import grid_clips
+from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.protocols import Protocol
 from vcp_core.datasets.manifest import Dataset, Video
 from vcp_core.features import Clip, Counters, OnClips, Shard, inference, iter_batches
@@ -20,7 +21,7 @@ from vcp_core.video.clips import Draws
 CALIBRATION_BATCH = 16  # clips; fixed, because batch statistics depend on it and devices must agree
 
 
-def calibration_shard(dataset: Dataset, protocol: Protocol, backbone: Backbone) -> Shard:
+def calibration_shard(dataset: Dataset, protocol: Protocol, spec: BackboneSpec) -> Shard:
     """Training clips for batch-norm statistics: a few grid clips of each video, videos in a seeded order."""
     train = sorted(
         dataset.side("train"), key=lambda v: Draws(protocol.seed, "calibration", v.id).below(1 << 62)
@@ -29,7 +30,7 @@ def calibration_shard(dataset: Dataset, protocol: Protocol, backbone: Backbone) 
     per_video = -(-wanted // len(train))
     chosen: list[tuple[Video, tuple[Clip, ...]]] = []
     for video in train:
-        distinct = sorted(set(grid_clips(video, protocol, backbone.spec)))
+        distinct = sorted(set(grid_clips(video, protocol, spec)))
         middle = len(distinct) // 2
         clips = (distinct[middle:] + distinct[:middle])[: min(per_video, wanted)]
         chosen.append((video, tuple(clips)))
@@ -58,7 +59,7 @@ def calibrate(
         norm.reset_running_stats()
         norm.momentum = None  # torch: the plain average over batches
         norm.train()
-    shard = calibration_shard(dataset, protocol, backbone)
+    shard = calibration_shard(dataset, protocol, backbone.spec)
     batches = iter_batches(
         dataset, [shard], backbone.spec, batch_clips=CALIBRATION_BATCH, counters=Counters()
     )

@@ -27,7 +27,7 @@ from vcp_core.catalog.files import writing
 from vcp_core.catalog.paths import cache_dir
 from vcp_core.catalog.protocols import Protocol, load_protocol
 from vcp_core.checkpoints import CheckpointReport, load_checkpoint
-from vcp_core.controls import random_weights
+from vcp_core.controls import calibration_shard, random_weights
 from vcp_core.datasets import Dataset, load_dataset
 from vcp_core.datasets.manifest import Video
 from vcp_core.features import Clip, Counters, FeatureBank, Shard, extract, plan_shards
@@ -76,7 +76,7 @@ def evaluate(
     if not isinstance(dataset, Dataset):
         tell = progress
         dataset = load_dataset(
-            dataset, progress=(lambda done, total: tell("indexing", done, total)) if tell else None
+            dataset, progress=(lambda done, total: tell("dataset", done, total)) if tell else None
         )
     network, report = load_checkpoint(checkpoint, backbone=backbone)
     run = _Run(dataset, protocol, network.spec, modules, chosen_device, progress)
@@ -198,13 +198,14 @@ class _Run:
             return {name: Predictions.model_validate(value) for name, value in kept.items()}
         except (OSError, json.JSONDecodeError, ValidationError):
             pass  # not there, or of another version: measure it
+        calibration = calibration_shard(self.dataset, self.protocol, self.spec).num_clips
         network = random_weights(
             self.spec.name,
             seed,
             self.dataset,
             self.protocol,
             device=self.device,
-            on_clips=self._teller(f"calibrating control {seed}", self.protocol.control.calibration_clips),
+            on_clips=self._teller(f"calibrating control {seed}", calibration),
         )
         predictions = self.predict(network, f"control {seed}", Counters())
         with writing(path) as file:

@@ -113,9 +113,13 @@ def difference_interval(difference: float, values_R: Array, *, num_units: int, l
         values_R: The difference under every resample.
         num_units: Units that were resampled.
         level: Nominal coverage.
+
+    No unit that differs is no proof that none would: the interval then reaches as far as the share of
+    differing units that Wilson's interval allows after seeing none.
     """
     quantile, variance = _spread(values_R, num_units, level)
-    half = quantile * float(np.sqrt(variance))
+    unseen = quantile**2 / (num_units + quantile**2)
+    half = quantile * float(np.sqrt(variance)) if variance > 0 else unseen
     return Interval(low=max(-1.0, difference - half), high=min(1.0, difference + half))
 
 

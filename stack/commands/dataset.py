@@ -84,7 +84,7 @@ def show(
             split=split,
             csv=csv,
             test_groups=tuple(test_groups or ()),
-            progress=lambda done, total: tell("indexing", done, total),
+            progress=lambda done, total: tell("dataset", done, total),
         )
     if as_json:
         print_json(json.dumps(_facts(loaded), indent=1))
@@ -115,14 +115,18 @@ def _sides(dataset: Dataset, label: str | None = None) -> dict[str, int]:
 
 def _print(dataset: Dataset) -> None:
     facts = _facts(dataset)
-    sides, frames = _sides(dataset), facts["frames"]
+    sides = _sides(dataset)
+    lengths = sorted(video.num_frames for video in dataset.videos)
     console.print(
         f"[bold]{dataset.name}[/] split {dataset.split_name}: "
         f"{sides['train']} train, {sides['test']} test videos, "
         f"{facts['groups']} groups, licence {dataset.licence}",
         highlight=False,
     )
-    console.print(f"frames {frames}  fingerprint {dataset.fingerprint[:12]}", highlight=False)
+    console.print(
+        f"{lengths[0]} to {lengths[-1]} frames a video, fingerprint {dataset.fingerprint[:12]}",
+        highlight=False,
+    )
     table = Table(box=None, pad_edge=False, header_style="dim")
     for heading in ("class", "train", "test"):
         table.add_column(heading, justify="left" if heading == "class" else "right")

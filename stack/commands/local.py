@@ -83,7 +83,7 @@ def local(
             split=split,
             csv=csv,
             test_groups=tuple(test_groups or ()),
-            progress=lambda done, total: tell("indexing", done, total),
+            progress=lambda done, total: tell("dataset", done, total),
         )
         results = evaluate(
             file,
@@ -111,18 +111,22 @@ def show(results: Results) -> None:
     origin = results.provenance
     data = origin.dataset
     console.print(
-        f"[bold]{origin.backbone}[/] {origin.checkpoint['sha256'][:12]}  on  [bold]{data['name']}[/] "
-        f"({data['videos']['train']} train, {data['videos']['test']} test videos)  under  "
-        f"[bold]{origin.protocol_name}[/] {origin.protocol_hash[:12]}"
+        f"[bold]{origin.backbone}[/] {origin.checkpoint['sha256'][:12]} on [bold]{data['name']}[/] "
+        f"({data['videos']['train']} train, {data['videos']['test']} test videos), "
+        f"[bold]{origin.protocol_name}[/] {origin.protocol_hash[:12]}",
+        highlight=False,
+        soft_wrap=True,
     )
     table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("")
-    for heading in ("score %", "95 % interval", "chance", "random weights", "lift", "lift's interval"):
-        table.add_column(heading, justify="right")
+    table.add_column("percent", no_wrap=True)
+    for heading in ("score", "95 % interval", "chance", "random", "lift", "its interval"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for result in results.benchmarks:
         _add_rows(table, result)
     console.print(table)
     for result in results.benchmarks:
+        if result.unavailable:
+            console.print(f"! {result.benchmark}: {result.unavailable}", style="yellow", highlight=False)
         for warning in result.warnings:
             console.print(f"! {result.benchmark}: {warning}", style="yellow", highlight=False)
     for warning in results.warnings:
@@ -133,29 +137,28 @@ def show(results: Results) -> None:
 
 def _add_rows(table: Table, result: BenchmarkResult) -> None:
     if result.unavailable:
-        table.add_row(f"[bold]{result.benchmark}[/]", result.unavailable)
+        table.add_row(f"[bold]{result.benchmark}[/]", "-")
         return
+    table.add_row(f"[bold]{result.benchmark}[/]")
     for score in result.scores:
-        name = score.metric
-        recall = name.startswith("cloze.recall.") or name in ("recognition.top5", "retrieval.top5")
-        if score.headline or recall:
-            table.add_row(f"[bold]{name}[/]" if score.headline else f"  {name}", *_cells(score))
+        name = score.metric.removeprefix(f"{result.benchmark}.")
+        if score.headline or name.startswith("recall.") or name == "top5":
+            style = "" if score.headline else "dim"
+            table.add_row(f"  {name.replace('recall.', 'recall of ')}", *_cells(score), style=style)
 
 
 def _cells(score: Score) -> list[str]:
     def number(value: float | None, sign: str = "") -> str:
         return "" if value is None else f"{value:{sign}.1f}"
 
-    lift = number(score.lift, "+")
-    if score.lift_low is not None and score.lift_high is not None:
-        style = "green" if score.lift_low > 0 else "red" if score.lift_high < 0 else "dim"
-        lift = f"[{style}]{lift}[/]"
-    span = "" if score.lift_low is None else f"{score.lift_low:+.1f} .. {score.lift_high:+.1f}"
-    return [
+    cells = [
         number(score.value),
         f"{score.low:.1f} .. {score.high:.1f}",
         number(score.chance),
         number(score.control),
-        lift,
-        span,
     ]
+    if score.lift_low is None or score.lift_high is None:
+        return cells
+    style = "green" if score.lift_low > 0 else "red" if score.lift_high < 0 else "dim"
+    span = f"{score.lift_low:+.1f} .. {score.lift_high:+.1f}"
+    return [*cells, f"[{style}]{number(score.lift, '+')}[/]", span]

@@ -11,6 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from vcp_core.catalog.datasets import DATASETS
+from vcp_core.catalog.errors import DatasetError
 from vcp_core.catalog.paths import data_dir
 from vcp_core.datasets.checks import assemble
 from vcp_core.datasets.manifest import Dataset
@@ -37,6 +38,9 @@ def load(
         StorageError: If the folder cannot be written.
     """
     spec = DATASETS[name]
+    if not spec.built_in:
+        made_here = ", ".join(known.name for known in DATASETS.values() if known.built_in)
+        raise DatasetError(f"{name} is not made but brought: see docs/datasets.md. Made here: {made_here}.")
     (split_name, (num_train, num_test)), *_ = spec.splits.items()
     folder = folder or data_dir() / "datasets" / "playground"
     manifest = folder / manifest_name(num_train + num_test)

@@ -1,0 +1,151 @@
+"""The command line, run as users run it: in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+import vcp_core
+from tests.videos import write_video
+
+QUICKEST = 'base = "quick-v1"\n[grid]\nnum_clips = 1\n[control]\nseeds = [0]\ncalibration_clips = 4\n'
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a checkpoint, a small dataset and a protocol; also HOME of what runs in it."""
+    folder = tmp_path_factory.mktemp("home")
+    torch.save(vcp_core.build("r3d_tiny", seed=3).state_dict(), folder / "model.pt")
+    for label in ("jump", "run"):
+        for number in range(6):
+            write_video(folder / "clips" / label / f"{number}.mp4", 100 + number, seed=number)
+    (folder / "quickest.toml").write_text(QUICKEST)
+    return folder
+
+
+def environment(home: Path) -> dict[str, str]:
+    return {**os.environ, "HOME": str(home), "VCPBENCH_CACHE": str(home / "cache"), "COLUMNS": "100"}
+
+
+def vcpbench(home: Path, *arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
+    command = [str(Path(sys.executable).with_name("vcpbench")), *arguments]
+    return subprocess.run(  # type: ignore[call-overload,no-any-return]
+        command, cwd=home, env=environment(home), capture_output=True, text=True, timeout=240, **options
+    )
+
+
+def local(home: Path, *arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
+    return vcpbench(home, "local", "model.pt", "-d", "clips", "-p", "quickest.toml", *arguments, **options)
+
+
+def test_local_prints_a_table_and_writes_the_same_json_again_by_the_command_that_it_names(home: Path) -> None:
+    first = local(home, "--json", "scores.json")
+    assert first.returncode == 0, first.stderr
+    for word in ("cloze", "temporal", "recognition", "top1", "retrieval", "random", "lift"):
+        assert word in first.stdout
+    results = json.loads((home / "scores.json").read_text())
+    words = results["provenance"]["reproduce"].split()
+    assert words[0] == "vcpbench"
+    again = vcpbench(home, *words[1:], "--json", "-")
+    assert again.stdout == (home / "scores.json").read_text()
+
+
+def test_inspect_says_what_a_file_holds(home: Path) -> None:
+    assert "r3d_tiny" in vcpbench(home, "inspect", "model.pt").stdout
+    assert json.loads(vcpbench(home, "inspect", "model.pt", "--json").stdout)["backbone"] == "r3d_tiny"
+
+
+def test_dataset_show_counts_classes_and_splits(home: Path) -> None:
+    shown = json.loads(vcpbench(home, "dataset", "show", "clips", "--json").stdout)
+    assert set(shown["classes"]) == {"jump", "run"}
+    assert shown["videos"]["train"] + shown["videos"]["test"] == 12
+    assert "jump" in vcpbench(home, "dataset", "show", "clips").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("local", "gone.pt", "-d", "clips"), "gone.pt"),
+        (("local", "quickest.toml", "-d", "clips"), "NotACheckpoint"),
+        (("local", "model.pt", "-d", "playgruond"), "Did you mean 'playground'"),
+        (("local", "model.pt", "-d", "clips", "-p", "quik-v1"), "Did you mean 'quick-v1'"),
+        (("local", "model.pt", "-d", "clips", "--benchmark", "clozes"), "Did you mean 'cloze'"),
+        (("local", "model.pt", "-d", "clips", "--backbone", "r3d18"), "Did you mean 'r3d_18'"),
+        (("dataset", "show", "cache"), "cache"),
+        (("dataset", "make", "ucf101"), "ucf101"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_line_and_exits_with_2(
+    home: Path, arguments: tuple[str, ...], says: str
+) -> None:
+    (home / "cache").mkdir(exist_ok=True)
+    run = vcpbench(home, *arguments)
+    assert run.returncode == 2
+    assert says in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize(
+    "command", [(), ("local",), ("inspect",), ("dataset",), ("dataset", "make"), ("dataset", "show")]
+)
+def test_every_command_has_help_and_those_that_do_something_have_examples(
+    home: Path, command: tuple[str, ...]
+) -> None:
+    run = vcpbench(home, *command, "--help")
+    assert run.returncode == 0
+    if command not in ((), ("dataset",)):
+        assert "Examples" in run.stdout
+        assert "--json" in run.stdout
+
+
+def test_ctrl_c_says_so_exits_with_130_and_leaves_nothing_half_written(home: Path) -> None:
+    command = [str(Path(sys.executable).with_name("vcpbench")), "local", "model.pt", "-d", "clips"]
+    process = subprocess.Popen(
+        [*command, "--no-controls", "--json", "interrupted.json"],
+        cwd=home,
+        env=environment(home),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    work = home / "cache" / "work"
+    deadline = time.monotonic() + 120
+    while not (work.is_dir() and any(work.iterdir())):  # until the engine is at it
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Interrupted" in stderr
+    assert not (home / "interrupted.json").exists()
+    assert list(work.iterdir()) == []
+
+
+def test_a_disk_without_room_is_said_and_leaves_nothing_half_written(home: Path) -> None:
+    def little_room() -> None:  # what this process may write to one file; the same error path as a full disk
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+
+    run = vcpbench(
+        home,
+        "local",
+        "model.pt",
+        "-d",
+        "clips",
+        "--no-controls",
+        "--json",
+        "no-room.json",
+        preexec_fn=little_room,
+    )
+    assert run.returncode == 2
+    assert "StorageError" in run.stderr
+    assert not (home / "no-room.json").exists()
+    assert list((home / "cache" / "work").iterdir()) == []

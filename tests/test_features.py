@@ -135,7 +135,7 @@ def test_a_bank_gives_rows_in_the_order_they_are_asked_for(tmp_path: Path) -> No
 
 def test_a_full_disk_is_said_and_leaves_nothing_behind() -> None:
     features = ShardFeatures(clips=(Clip("a", 0),), stages={"last": np.zeros((1, 4), np.float32)})
-    with pytest.raises(StorageError, match="not written"):
+    with pytest.raises(StorageError, match="cannot be written"):
         features.save(Path("/dev/full/features.safetensors"))
 
 

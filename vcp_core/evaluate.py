@@ -23,7 +23,7 @@ from vcp_core.benchmarks import Benchmark, load_benchmark
 from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.benchmarks import BENCHMARKS
 from vcp_core.catalog.errors import VcpbenchError
-from vcp_core.catalog.files import writing
+from vcp_core.catalog.files import write_json
 from vcp_core.catalog.paths import cache_dir
 from vcp_core.catalog.protocols import Protocol, load_protocol
 from vcp_core.checkpoints import CheckpointReport, load_checkpoint
@@ -208,9 +208,7 @@ class _Run:
             on_clips=self._teller(f"calibrating control {seed}", calibration),
         )
         predictions = self.predict(network, f"control {seed}", Counters())
-        with writing(path) as file:
-            kept = {name: value.model_dump(mode="json") for name, value in predictions.items()}
-            file.write(json.dumps(kept).encode())
+        write_json(path, {name: value.model_dump(mode="json") for name, value in predictions.items()})
         return predictions
 
     def _control_key(self, seed: int) -> str:

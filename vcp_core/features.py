@@ -31,7 +31,7 @@ from torch import Tensor
 from vcp_core.backbones.base import Backbone
 from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.errors import UndecodableVideo
-from vcp_core.catalog.files import writing
+from vcp_core.catalog.files import whole
 from vcp_core.datasets.manifest import Dataset, Video
 from vcp_core.operations import apply_option
 from vcp_core.video.decode import iter_frames
@@ -227,8 +227,8 @@ class ShardFeatures:
         """
         tensors = {name: np.ascontiguousarray(rows) for name, rows in self.stages.items()}
         data = safetensors.numpy.save(tensors, metadata={"clips": json.dumps(self.clips)})
-        with writing(path) as file:
-            file.write(data)
+        with whole(path) as part:
+            part.write_bytes(data)
 
 
 class FeatureBank:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from vcp_core.catalog.errors import NotAvailable, UnknownName
-from vcp_core.catalog.files import writing
+from vcp_core.catalog.files import whole
 from vcp_core.catalog.protocols import Protocol
 
 SCHEMA = "vcpbench.results/1"
@@ -192,8 +192,8 @@ class Results(_Record):
         Raises:
             StorageError: If the disk is full or the folder cannot be written.
         """
-        with writing(path) as file:
-            file.write(self.to_json().encode())
+        with whole(path) as part:
+            part.write_text(self.to_json(), encoding="utf-8")
 
 
 def confusion(truth: Sequence[str], predicted: Sequence[str], answers: Sequence[str], name: str) -> Table:

@@ -1,47 +1,50 @@
-"""Writing a file whole or not at all."""
+"""Files that are whole or not there."""
 
 from __future__ import annotations
 
 import errno
+import json
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 from vcp_core.catalog.errors import StorageError
 
-_FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota is used up", errno.EFBIG: "too large"}
+_REASONS = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota is used up"}
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[IO[bytes]]:
-    """A temporary file beside `path` that takes its place when the block ends well, and goes otherwise.
+def whole(path: Path) -> Iterator[Path]:
+    """A temporary file to fill, which becomes `path` when the block ends well, and goes otherwise.
 
     Raises:
-        StorageError: If the disk is full or the folder cannot be written; `path` is then as it was.
+        StorageError: If the folder cannot be written, or the disk is full; `path` is then as it was.
     """
-    temporary: str | None = None
+    part: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-        temporary = None
+        # The suffix stays: encoders choose their container by it.
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=f".part{path.suffix}")
+        os.close(handle)
+        part = Path(name)
+        yield part
+        part.chmod(0o644)  # mkstemp's 0600 would hide a shared folder from its other readers
+        part.replace(path)
     except OSError as error:
-        reason = _FULL.get(error.errno or 0, error.strerror or str(error))
-        raise StorageError(f"{path}: not written: {reason}. Nothing was left behind.") from error
+        reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
+        raise StorageError(f"{path} cannot be written: {reason}. Nothing was left behind.") from error
     finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+        if part is not None:
+            part.unlink(missing_ok=True)
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def write_json(path: Path, content: object) -> None:
+    """Put a JSON file in place in one step.
+
+    Raises:
+        StorageError: As `whole`.
+    """
+    with whole(path) as part:
+        part.write_text(json.dumps(content, indent=1), encoding="utf-8")

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vcp_core.backbones import Backbone, allocate
 from vcp_core.catalog.errors import CheckpointMismatch, DamagedCheckpoint, NonFiniteWeights
-from vcp_core.catalog.files import writing
+from vcp_core.catalog.files import whole
 from vcp_core.checkpoints.match import Match
 from vcp_core.checkpoints.report import listed
 
@@ -56,8 +56,8 @@ def write_canonical(path: Path, backbone: str, state: Mapping[str, Tensor]) -> N
         StorageError: If the disk is full or the folder cannot be written.
     """
     data = safetensors.torch.save(dict(state), metadata={"backbone": backbone})
-    with writing(path) as file:
-        file.write(data)
+    with whole(path) as part:
+        part.write_bytes(data)
 
 
 def read_canonical(path: Path) -> Backbone:

@@ -17,10 +17,11 @@ from pathlib import Path
 import av
 
 from vcp_core.catalog.errors import UndecodableVideo
+from vcp_core.catalog.files import write_json
 from vcp_core.catalog.paths import cache_dir
 from vcp_core.datasets.checks import assemble, check_sides
 from vcp_core.datasets.manifest import Dataset, LeftOut, ListedVideo, Video
-from vcp_core.datasets.parallel import Progress, each_in_threads, write_json
+from vcp_core.datasets.parallel import Progress, each_in_threads
 from vcp_core.video.decode import count_frames
 
 MIN_FRAMES = 2  # one frame is a picture: it has no motion, and looped it would be 16 times the same

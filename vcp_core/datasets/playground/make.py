@@ -18,8 +18,9 @@ import av
 import numpy as np
 
 from vcp_core.catalog.errors import DatasetError
+from vcp_core.catalog.files import whole, write_json
 from vcp_core.datasets.manifest import Split, Video
-from vcp_core.datasets.parallel import Progress, each_in_threads, write_json, write_whole
+from vcp_core.datasets.parallel import Progress, each_in_threads
 from vcp_core.datasets.playground.actions import ACTIONS, draw_path
 from vcp_core.datasets.playground.chance import Chance
 from vcp_core.datasets.playground.scene import Painter, draw_appearance
@@ -153,18 +154,17 @@ def render(video: Planned, path: Path) -> None:
     chance = Chance(video.seed, "video", video.id)
     body = draw_path(video.action, video.num_frames, chance)
     painter = Painter(look, body, chance)
-
-    def write(part: Path) -> None:
-        with av.open(str(part), "w", format="mp4", container_options={"fflags": "+bitexact"}) as container:
-            stream = container.add_stream(CODEC, rate=FPS, options=CODEC_OPTIONS)
-            stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-            stream.time_base = Fraction(1, FPS)
-            for t in range(video.num_frames):
-                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(painter.frame(t)), format="rgb24")
-                container.mux(stream.encode(frame))
-            container.mux(stream.encode(None))
-
-    write_whole(path, write)
+    with (
+        whole(path) as part,
+        av.open(str(part), "w", format="mp4", container_options={"fflags": "+bitexact"}) as container,
+    ):
+        stream = container.add_stream(CODEC, rate=FPS, options=CODEC_OPTIONS)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        stream.time_base = Fraction(1, FPS)
+        for t in range(video.num_frames):
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(painter.frame(t)), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
 
 
 def read_manifest(path: Path, *, seed: int = 0) -> list[Video] | None:

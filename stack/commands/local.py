@@ -142,9 +142,11 @@ def _add_rows(table: Table, result: BenchmarkResult) -> None:
     table.add_row(f"[bold]{result.benchmark}[/]")
     for score in result.scores:
         name = score.metric.removeprefix(f"{result.benchmark}.")
+        if name == "recall.original":
+            table.add_row("  recall of", style="dim")
         if score.headline or name.startswith("recall.") or name == "top5":
             style = "" if score.headline else "dim"
-            table.add_row(f"  {name.replace('recall.', 'recall of ')}", *_cells(score), style=style)
+            table.add_row(f"  {name.replace('recall.', '  ')}", *_cells(score), style=style)
 
 
 def _cells(score: Score) -> list[str]:

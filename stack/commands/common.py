@@ -7,13 +7,16 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Annotated, ParamSpec, TypeVar
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from vcp_core.catalog.errors import VcpbenchError
+
+if TYPE_CHECKING:
+    from vcp_core.datasets import Dataset
 
 ERROR, INTERRUPTED = 2, 130  # exit codes; 130 is the shell's for SIGINT
 
@@ -41,6 +44,11 @@ CsvOption = Annotated[
 TestGroupsOption = Annotated[
     list[str] | None,
     typer.Option("--test-groups", help="Groups that make the test side; repeat for several."),
+]
+
+ListsOption = Annotated[
+    Path | None,
+    typer.Option("--lists", help="Folder of UCF101's or HMDB51's lists, if not beside the videos."),
 ]
 
 
@@ -81,6 +89,28 @@ def progress_bars(quiet: bool = False) -> Iterator[Tell]:
             bars.update(tasks[stage], completed=done, total=total)
 
         yield tell
+
+
+def load(
+    dataset: str,
+    *,
+    split: str,
+    csv: Path | None,
+    test_groups: list[str] | None,
+    lists: Path | None,
+    tell: Tell,
+) -> Dataset:
+    """The dataset that the options name; what has to be decoded or made first shows its progress."""
+    from vcp_core.datasets import load_dataset
+
+    return load_dataset(
+        dataset,
+        split=split,
+        csv=csv,
+        test_groups=tuple(test_groups or ()),
+        lists=lists,
+        progress=lambda done, total: tell("dataset", done, total),
+    )
 
 
 def print_json(text: str) -> None:

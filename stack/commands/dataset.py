@@ -14,9 +14,11 @@ from stack.commands.common import (
     CsvOption,
     DatasetArgument,
     JsonFlag,
+    ListsOption,
     SplitOption,
     TestGroupsOption,
     console,
+    load,
     messages,
     plainly,
     print_json,
@@ -66,6 +68,7 @@ def show(
     split: SplitOption = "1",
     csv: CsvOption = None,
     test_groups: TestGroupsOption = None,
+    lists: ListsOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Classes, splits, groups, lengths, fingerprint, and what was left out.
@@ -76,16 +79,8 @@ def show(
 
     `vcpbench dataset show clips/ --test-groups P3 --json`
     """
-    from vcp_core.datasets import load_dataset
-
     with progress_bars() as tell:
-        loaded = load_dataset(
-            dataset,
-            split=split,
-            csv=csv,
-            test_groups=tuple(test_groups or ()),
-            progress=lambda done, total: tell("dataset", done, total),
-        )
+        loaded = load(dataset, split=split, csv=csv, test_groups=test_groups, lists=lists, tell=tell)
     if as_json:
         print_json(json.dumps(_facts(loaded), indent=1))
     else:

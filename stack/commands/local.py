@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,9 +13,11 @@ from rich.table import Table
 from stack.commands.common import (
     CsvOption,
     DatasetOption,
+    ListsOption,
     SplitOption,
     TestGroupsOption,
     console,
+    load,
     messages,
     plainly,
     print_json,
@@ -46,6 +49,7 @@ def local(
     split: SplitOption = "1",
     csv: CsvOption = None,
     test_groups: TestGroupsOption = None,
+    lists: ListsOption = None,
 ) -> None:
     """Evaluate a checkpoint here: scores with 95 % intervals and their lift over random weights.
 
@@ -57,34 +61,13 @@ def local(
 
     `vcpbench local model.pt --dataset clips/ --test-groups P3 --benchmark retrieval`
     """
-    from vcp_core.datasets import load_dataset
     from vcp_core.evaluate import evaluate
 
     to_stdout = json_out == Path("-")
-    command = ["vcpbench", "local", str(file), "--dataset", dataset, "--protocol", protocol]
-    extras = {
-        "--backbone": [backbone],
-        "--benchmark": benchmark,
-        "--csv": [csv],
-        "--test-groups": test_groups,
-    }
-    command += [
-        part
-        for flag, values in extras.items()
-        for value in values or ()
-        if value
-        for part in (flag, str(value))
-    ]
-    if split != "1":
-        command += ["--split", split]
+    where = {"--split": split if split != "1" else None, "--csv": csv, "--lists": lists}
+    how = {"--backbone": backbone, "--device": device}
     with progress_bars() as tell:
-        loaded = load_dataset(
-            dataset,
-            split=split,
-            csv=csv,
-            test_groups=tuple(test_groups or ()),
-            progress=lambda done, total: tell("dataset", done, total),
-        )
+        loaded = load(dataset, split=split, csv=csv, test_groups=test_groups, lists=lists, tell=tell)
         results = evaluate(
             file,
             loaded,
@@ -94,7 +77,12 @@ def local(
             device=device,
             controls=controls,
             progress=tell,
-            command=shlex.join(command),
+            command=_command_line(
+                [str(file), "--dataset", dataset, "--protocol", protocol],
+                {**where, **how},
+                {"--test-groups": test_groups, "--benchmark": benchmark},
+                [] if controls else ["--no-controls"],
+            ),
         )
     if json_out and not to_stdout:
         results.save(json_out)
@@ -104,6 +92,22 @@ def local(
         show(results)
         if json_out:
             messages.print(f"Wrote {json_out}")
+
+
+def _command_line(
+    words: list[str],
+    options: Mapping[str, object],
+    repeated: Mapping[str, list[str] | None],
+    flags: list[str],
+) -> str:
+    """The command that does the same again, without what only says where its output goes."""
+    words = ["vcpbench", "local", *words, *flags]
+    for name, value in options.items():
+        words += [name, str(value)] if value is not None else []
+    for name, values in repeated.items():
+        for value in values or ():
+            words += [name, value]
+    return shlex.join(words)
 
 
 def show(results: Results) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -58,7 +58,7 @@ class Dataset:
         name: What users type, or the folder's name.
         split_name: Which of its splits this is ("1" for UCF101's first).
         root: The folder that video ids are relative to; not part of the fingerprint.
-        videos: Usable videos, sorted by id.
+        videos: Usable videos; kept sorted by id, because ties and the fingerprint go by that order.
         left_out: Listed but unusable.
         licence: As the dataset's makers state it, or "unknown".
         warnings: What a reader of any result must know ("a group is on both sides", ...).
@@ -70,7 +70,10 @@ class Dataset:
     videos: tuple[Video, ...]
     left_out: tuple[LeftOut, ...] = ()
     licence: str = "unknown"
-    warnings: tuple[str, ...] = field(default=())
+    warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "videos", tuple(sorted(self.videos, key=lambda video: video.id)))
 
     @property
     def classes(self) -> tuple[str, ...]:

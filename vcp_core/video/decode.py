@@ -26,7 +26,8 @@ def iter_frames(path: Path | str) -> Iterator[av.VideoFrame]:
     num_frames = 0
     trouble = "it holds no frame"
     try:
-        with av.open(str(path)) as container:
+        # Only files: a playlist among the videos must not make this process open addresses.
+        with av.open(str(path), options={"protocol_whitelist": "file"}) as container:
             if not container.streams.video:
                 raise UndecodableVideo(f"{path}: no video stream.")
             stream = container.streams.video[0]

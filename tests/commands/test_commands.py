@@ -25,9 +25,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a checkpoint, a small dataset and a protocol; also HOME of what runs in it."""
     folder = tmp_path_factory.mktemp("home")
     torch.save(vcp_core.build("r3d_tiny", seed=3).state_dict(), folder / "model.pt")
-    for label in ("jump", "run"):
-        for number in range(6):
-            write_video(folder / "clips" / label / f"{number}.mp4", 100 + number, seed=number)
+    for seed in range(12):
+        label, number = ("jump", "run")[seed % 2], seed // 2
+        write_video(folder / "clips" / label / f"{number}.mp4", 100 + number, seed=seed)
     (folder / "quickest.toml").write_text(QUICKEST)
     return folder
 
@@ -115,6 +115,8 @@ def test_ctrl_c_says_so_exits_with_130_and_leaves_nothing_half_written(home: Pat
         env=environment(home),
         stderr=subprocess.PIPE,
         text=True,
+        # A shell starts background jobs with SIGINT ignored, and children inherit that; a terminal does not.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     work = home / "cache" / "work"
     deadline = time.monotonic() + 120

@@ -15,9 +15,9 @@ install: $(STAMP)
 $(STAMP): pyproject.toml client/pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt setuptools torch==2.13.0
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e ./client -e .
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e ./client -e '.[embedded]'
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt \
-		hypothesis import-linter mypy pillow pytest pytest-timeout ruff scikit-learn
+		httpx hypothesis import-linter mypy pillow pytest pytest-timeout pyyaml ruff scikit-learn types-PyYAML
 	touch $(STAMP)
 
 test: $(STAMP)

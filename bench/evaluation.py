@@ -15,7 +15,7 @@ import torch
 
 from vcp_core.backbones import build
 from vcp_core.datasets import load_dataset
-from vcp_core.evaluate import evaluate
+from vcp_core.evaluation import evaluate
 
 
 def main() -> None:

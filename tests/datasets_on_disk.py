@@ -34,3 +34,15 @@ def make_dataset(
                 )
             )
     return Dataset(name="tiny", split_name="1", root=root, videos=tuple(sorted(videos, key=lambda v: v.id)))
+
+
+def make_folder(root: Path, *, per_class: tuple[int, int] = (4, 2), num_frames: int = 100) -> Path:
+    """The same as a folder with a table, as users have it: two classes, (train, test) videos of each."""
+    rows = ["path,label,split"]
+    for label in range(2):
+        for number in range(sum(per_class)):
+            name = f"class{label}/{number}.mp4"
+            write_video(root / name, num_frames, seed=100 * label + number)
+            rows.append(f"{name},class{label},{'train' if number < per_class[0] else 'test'}")
+    (root / "dataset.csv").write_text("\n".join(rows) + "\n")
+    return root

@@ -12,13 +12,15 @@ import torch
 from tests.datasets_on_disk import make_dataset
 from tests.shared import SHARED, needs_shared
 from vcp_core.backbones import build
+from vcp_core.bank import FeatureBank, ShardFeatures
 from vcp_core.benchmarks import load_benchmark
 from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.benchmarks import BENCHMARKS
 from vcp_core.catalog.errors import StorageError, UndecodableVideo
 from vcp_core.catalog.protocols import PROTOCOLS, Protocol
 from vcp_core.datasets.manifest import Dataset, Video
-from vcp_core.features import Clip, Counters, FeatureBank, ShardFeatures, extract, plan_shards
+from vcp_core.features import Counters, extract
+from vcp_core.shards import Clip, plan_shards
 from vcp_core.video.decode import count_frames
 
 CPU = torch.device("cpu")

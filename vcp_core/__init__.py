@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from vcp_core.checkpoints import CheckpointReport, load_checkpoint
     from vcp_core.controls import random_weights
     from vcp_core.datasets import Dataset, load_dataset
-    from vcp_core.evaluate import evaluate
+    from vcp_core.evaluation import evaluate
     from vcp_core.operations import apply_option
     from vcp_core.results import Results, Score
 
@@ -34,7 +34,7 @@ _HOME = {
     "VcpbenchError": "vcp_core.catalog.errors",
     "apply_option": "vcp_core.operations",
     "build": "vcp_core.backbones",
-    "evaluate": "vcp_core.evaluate",
+    "evaluate": "vcp_core.evaluation",
     "load_checkpoint": "vcp_core.checkpoints",
     "load_dataset": "vcp_core.datasets",
     "load_protocol": "vcp_core.catalog.protocols",
@@ -63,7 +63,6 @@ def __getattr__(name: str) -> Any:
         home = _HOME[name]
     except KeyError:
         raise AttributeError(f"module 'vcp_core' has no attribute {name!r}") from None
-    # `vcp_core.evaluate` is a module and the function in it; the function is what users mean.
     value = getattr(importlib.import_module(home), name)
     globals()[name] = value
     return value

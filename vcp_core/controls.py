@@ -15,7 +15,8 @@ from vcp_core.benchmarks.grid import grid_clips
 from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.protocols import Protocol
 from vcp_core.datasets.manifest import Dataset, Video
-from vcp_core.features import Clip, Counters, OnClips, Shard, inference, iter_batches
+from vcp_core.features import Counters, OnClips, inference, iter_batches
+from vcp_core.shards import Clip, Shard
 from vcp_core.video.clips import Draws
 
 CALIBRATION_BATCH = 16  # clips; fixed, because batch statistics depend on it and devices must agree

@@ -9,11 +9,10 @@ Legend: B clips of a batch, N clips of a shard, C channels, T frames, H height, 
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
@@ -22,72 +21,27 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import safetensors
-import safetensors.numpy
 import torch
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from vcp_core.backbones.base import Backbone
+from vcp_core.bank import Floats, ShardFeatures
 from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.errors import UndecodableVideo
-from vcp_core.catalog.files import whole
 from vcp_core.datasets.manifest import Dataset, Video
 from vcp_core.operations import apply_option
+from vcp_core.shards import Clip, Shard
 from vcp_core.video.decode import iter_frames
 from vcp_core.video.frames import Geometry, frame_to_rgb
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
-Floats = npt.NDArray[np.float32]
 OnClips = Callable[[int], None]
 
-SHARD_CLIPS = 256  # about a minute of r3d on two CPU cores (235 ms a clip)
 BATCH_CLIPS = {"cpu": 8, "cuda": 64}  # clips; larger ones were not faster on a CPU (bench/engine.py)
 DECODERS = 2
 VIDEOS_AHEAD = 4  # at most 9 MB of frames each under standard-v1
-
-
-class Clip(NamedTuple):
-    """One forward pass: 16 frames from `start` of a video, after an option was applied to them."""
-
-    video_id: str
-    start: int
-    option: str = "original"
-    variant: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shard:
-    """Some videos and the distinct clips wanted of them, in a fixed order."""
-
-    number: int
-    videos: tuple[tuple[Video, tuple[Clip, ...]], ...]
-
-    @property
-    def num_clips(self) -> int:
-        """Distinct clips, each of which is one forward pass."""
-        return sum(len(clips) for _, clips in self.videos)
-
-
-def plan_shards(
-    videos: Iterable[Video], wanted: Callable[[Video], Iterable[Clip]], *, max_clips: int = SHARD_CLIPS
-) -> list[Shard]:
-    """Cut the distinct clips of all videos into shards of about `max_clips`; a video is in one shard only."""
-    shards: list[Shard] = []
-    current: list[tuple[Video, tuple[Clip, ...]]] = []
-    size = 0
-    for video in sorted(videos, key=lambda video: video.id):
-        clips = tuple(sorted(set(wanted(video))))
-        if current and size + len(clips) > max_clips:
-            shards.append(Shard(number=len(shards), videos=tuple(current)))
-            current, size = [], 0
-        if clips:
-            current.append((video, clips))
-            size += len(clips)
-    if current:
-        shards.append(Shard(number=len(shards), videos=tuple(current)))
-    return shards
 
 
 @dataclass
@@ -210,61 +164,6 @@ def _ahead(
     finally:  # an error or Ctrl-C must not wait for videos that nobody will look at
         for future in pending:
             future.cancel()
-
-
-@dataclass(frozen=True, kw_only=True)
-class ShardFeatures:
-    """Pooled features of a shard's clips: an array (N, D) per stage of the network, float32."""
-
-    clips: tuple[Clip, ...]
-    stages: Mapping[str, Floats]
-
-    def save(self, path: Path) -> None:
-        """Write as safetensors; whole or not at all.
-
-        Raises:
-            StorageError: If the disk is full or the folder cannot be written.
-        """
-        tensors = {name: np.ascontiguousarray(rows) for name, rows in self.stages.items()}
-        data = safetensors.numpy.save(tensors, metadata={"clips": json.dumps(self.clips)})
-        with whole(path) as part:
-            part.write_bytes(data)
-
-
-class FeatureBank:
-    """Features of many shards on disk; rows are read when a benchmark asks for them."""
-
-    def __init__(self, paths: Iterable[Path]) -> None:
-        self._paths = sorted(paths)
-        self._rows: dict[Clip, tuple[int, int]] = {}
-        for number, path in enumerate(self._paths):
-            with safetensors.safe_open(path, framework="np") as file:
-                clips = json.loads(file.metadata()["clips"])
-            self._rows.update({Clip(*clip): (number, row) for row, clip in enumerate(clips)})
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def rows(self, clips: Sequence[Clip], stage: str) -> Floats:
-        """Features of `clips` after `stage`, shape (len(clips), D).
-
-        Raises:
-            KeyError: For a clip that was not extracted.
-        """
-        places = [self._rows[clip] for clip in clips]
-        by_shard: dict[int, list[int]] = {}
-        for position, (number, _) in enumerate(places):
-            by_shard.setdefault(number, []).append(position)
-        result: Floats | None = None
-        for number, positions in by_shard.items():
-            with safetensors.safe_open(self._paths[number], framework="np") as file:
-                shard_ND = file.get_tensor(stage)
-            if result is None:
-                result = np.empty((len(clips), shard_ND.shape[1]), np.float32)
-            result[positions] = shard_ND[[places[position][1] for position in positions]]
-        if result is None:
-            raise ValueError("No clips were asked for.")
-        return result
 
 
 def extract(

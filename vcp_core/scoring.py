@@ -64,19 +64,19 @@ def score_benchmark(
         tables=tuple(benchmark.tables(predictions)),
         predictions=predictions,
         controls={
-            seed: {name: _estimate(metric, weights_RN.shape[1]) for name, metric in metrics.items()}
+            seed: {name: estimate(metric, weights_RN.shape[1]) for name, metric in metrics.items()}
             for seed, metrics in by_seed.items()
         },
         warnings=_warnings(predictions, scores, units),
     )
 
 
-def _estimate(metric: Metric, num_rows: int) -> float:
+def estimate(metric: Metric, num_rows: int) -> float:
     """The metric itself, in percent; 0 where nothing counts (the precision of an answer never given)."""
     return 100 * float(np.nan_to_num(metric.statistic(np.ones((1, num_rows)))[0]))
 
 
-def _resampled(metric: Metric, weights_RN: Array) -> Array:
+def resampled(metric: Metric, weights_RN: Array) -> Array:
     """Values under every resample, fractions; like the estimate, 0 where nothing counts."""
     return np.nan_to_num(metric.statistic(weights_RN))
 
@@ -91,13 +91,13 @@ def _score(
     level: float,
 ) -> Score:
     num_rows = weights_RN.shape[1]
-    value = _estimate(metric, num_rows)
-    values_R = _resampled(metric, weights_RN)
+    value = estimate(metric, num_rows)
+    values_R = resampled(metric, weights_RN)
     span = interval(value / 100, values_R, num_units=units.num_units, level=level)
     lift: dict[str, float] = {}
     if controls:
-        control = float(np.mean([_estimate(other, num_rows) for other in controls]))
-        control_R = np.mean([_resampled(other, weights_RN) for other in controls], axis=0)
+        control = float(np.mean([estimate(other, num_rows) for other in controls]))
+        control_R = np.mean([resampled(other, weights_RN) for other in controls], axis=0)
         by_lift = difference_interval(
             (value - control) / 100, values_R - control_R, num_units=units.num_units, level=level
         )

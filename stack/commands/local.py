@@ -61,7 +61,7 @@ def local(
 
     `vcpbench local model.pt --dataset clips/ --test-groups P3 --benchmark retrieval`
     """
-    from vcp_core.evaluate import evaluate
+    from vcp_core.evaluation import evaluate
 
     to_stdout = json_out == Path("-")
     where = {"--split": split if split != "1" else None, "--csv": csv, "--lists": lists}

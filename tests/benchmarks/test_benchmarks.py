@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vcp_core.bank import FeatureBank, ShardFeatures
 from vcp_core.benchmarks import load_benchmark
 from vcp_core.benchmarks.cloze import questions
 from vcp_core.benchmarks.retrieval import chance_of_average_precision, chance_of_hit
@@ -17,9 +18,9 @@ from vcp_core.catalog.benchmarks import BENCHMARKS
 from vcp_core.catalog.options import OPTION_NAMES
 from vcp_core.catalog.protocols import PROTOCOLS
 from vcp_core.datasets.manifest import Dataset, Video
-from vcp_core.features import Clip, FeatureBank, ShardFeatures
 from vcp_core.results import BenchmarkResult
 from vcp_core.scoring import score_benchmark
+from vcp_core.shards import Clip
 
 SPEC = BACKBONES["r3d_tiny"]
 QUICK = PROTOCOLS["quick-v1"]

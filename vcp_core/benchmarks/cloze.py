@@ -11,14 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from vcp_core.bank import FeatureBank
 from vcp_core.benchmarks.metrics import Metric, mean_of, mean_over, weighted_mean
 from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.options import OPTION_NAMES, OPTIONS
 from vcp_core.catalog.protocols import Protocol
 from vcp_core.datasets.manifest import Dataset, Split, Video
-from vcp_core.features import Clip, FeatureBank
 from vcp_core.probes import fit_with_holdout
 from vcp_core.results import Fit, Predictions, Table, confusion
+from vcp_core.shards import Clip
 from vcp_core.video.clips import Draws, TupleShape, draw_tuple
 
 CHANCE = 1 / len(OPTION_NAMES)

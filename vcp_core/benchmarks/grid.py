@@ -11,10 +11,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from vcp_core.bank import FeatureBank
 from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.protocols import Protocol
 from vcp_core.datasets.manifest import Video
-from vcp_core.features import Clip, FeatureBank
+from vcp_core.shards import Clip
 from vcp_core.video.clips import grid_starts
 
 

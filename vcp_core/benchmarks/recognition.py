@@ -8,12 +8,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from vcp_core.bank import FeatureBank
 from vcp_core.benchmarks.grid import clips, video_features
 from vcp_core.benchmarks.metrics import Metric, mean_of, mean_over, weighted_mean
 from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.protocols import Protocol
 from vcp_core.datasets.manifest import Dataset
-from vcp_core.features import FeatureBank
 from vcp_core.probes import fit_with_holdout, knn_probabilities
 from vcp_core.results import Fit, Predictions, Table, confusion
 

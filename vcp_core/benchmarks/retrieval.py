@@ -10,12 +10,12 @@ from math import comb
 
 import numpy as np
 
+from vcp_core.bank import FeatureBank
 from vcp_core.benchmarks.grid import clips, video_features
 from vcp_core.benchmarks.metrics import Metric, weighted_mean
 from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.protocols import Protocol
 from vcp_core.datasets.manifest import Dataset
-from vcp_core.features import FeatureBank
 from vcp_core.ranking import retrieval_ranks
 from vcp_core.results import Predictions, Table
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -144,11 +145,25 @@ def load_protocol(name_or_path: str | Path) -> Protocol:
         raise ProtocolError(f"{path}: cannot be read ({error.strerror}).") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ProtocolError(f"{path}: not TOML ({error}).") from error
-    base = PROTOCOLS[str(numbers.pop("base", "standard-v1"))].model_dump()
     try:
-        return Protocol.model_validate(_overlay(base, {"name": path.stem, **numbers}))
+        return protocol_from({"name": path.stem, **numbers})
+    except ProtocolError as error:
+        raise ProtocolError(f"{path}: {error}") from error
+
+
+def protocol_from(numbers: Mapping[str, Any]) -> Protocol:
+    """A protocol from plain values: a name, optionally a base, and what differs from it (from standard-v1).
+
+    Raises:
+        UnknownName: If there is no such base.
+        ProtocolError: If a number does not make sense.
+    """
+    changes = dict(numbers)
+    base = PROTOCOLS[str(changes.pop("base", "standard-v1"))].model_dump(exclude={"name"})
+    try:
+        return Protocol.model_validate(_overlay(base, changes))
     except ValidationError as error:
-        raise ProtocolError(f"{path}: {_readable(error)}") from error
+        raise ProtocolError(_readable(error)) from error
 
 
 def _overlay(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
@@ -165,6 +180,8 @@ def _readable(error: ValidationError) -> str:
         where = ".".join(map(str, problem["loc"]))
         if problem["type"] == "extra_forbidden":
             problems.append(f"{where} is not a number of a protocol")
+        elif problem["type"] == "missing":
+            problems.append(f"{where} is missing")
         else:
             problems.append(f"{where} = {problem['input']!r}: {problem['msg']}")
     return "; ".join(problems) + ". See docs/protocols.md."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -83,6 +83,34 @@ class Dataset:
     def side(self, split: Split) -> tuple[Video, ...]:
         """The videos of one side, sorted by id."""
         return tuple(video for video in self.videos if video.split == split)
+
+    def to_json(self) -> str:
+        """All of it as text; `from_json` reads it."""
+        return json.dumps(
+            {
+                "name": self.name,
+                "split_name": self.split_name,
+                "root": str(self.root),
+                "videos": [asdict(video) for video in self.videos],
+                "left_out": [asdict(video) for video in self.left_out],
+                "licence": self.licence,
+                "warnings": self.warnings,
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> Dataset:
+        """The dataset that `to_json` wrote; its files are not looked at."""
+        values = json.loads(text)
+        return cls(
+            name=values["name"],
+            split_name=values["split_name"],
+            root=Path(values["root"]),
+            videos=tuple(Video(**video) for video in values["videos"]),
+            left_out=tuple(LeftOut(**video) for video in values["left_out"]),
+            licence=values["licence"],
+            warnings=tuple(values["warnings"]),
+        )
 
     def path(self, video: Video) -> Path:
         """Where the video's file lies."""

@@ -8,7 +8,7 @@ import platform
 import shlex
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -19,23 +19,20 @@ import torch
 from pydantic import ValidationError
 
 from vcp_core.backbones.base import Backbone
-from vcp_core.benchmarks import Benchmark, load_benchmark
-from vcp_core.catalog.backbones import BackboneSpec
+from vcp_core.bank import ENGINE_VERSION, FeatureBank
 from vcp_core.catalog.benchmarks import BENCHMARKS
 from vcp_core.catalog.errors import VcpbenchError
 from vcp_core.catalog.files import write_json
 from vcp_core.catalog.paths import cache_dir
 from vcp_core.catalog.protocols import Protocol, load_protocol
-from vcp_core.checkpoints import CheckpointReport, load_checkpoint
+from vcp_core.checkpoints import load_checkpoint
 from vcp_core.controls import calibration_shard, random_weights
 from vcp_core.datasets import Dataset, load_dataset
-from vcp_core.datasets.manifest import Video
-from vcp_core.features import Clip, Counters, FeatureBank, Shard, extract, plan_shards
-from vcp_core.results import Predictions, Provenance, Results, Timings
-from vcp_core.scoring import score_benchmark
+from vcp_core.features import Counters, extract
+from vcp_core.plan import Plan
+from vcp_core.results import Predictions, Results, Timings
 
 Progress = Callable[[str, int, int], None]
-ENGINE_VERSION = "1"  # raise it when the same weights and clips would give other digits
 
 
 def evaluate(
@@ -71,7 +68,8 @@ def evaluate(
     """
     begun = time.perf_counter()
     protocol = protocol if isinstance(protocol, Protocol) else load_protocol(protocol)
-    modules = {name: load_benchmark(name) for name in tuple(benchmarks) or tuple(BENCHMARKS)}
+    for name in benchmarks:
+        BENCHMARKS[name]  # an unknown name fails here, before anything is decoded
     chosen_device = pick_device(device)
     if not isinstance(dataset, Dataset):
         tell = progress
@@ -79,36 +77,35 @@ def evaluate(
             dataset, progress=(lambda done, total: tell("dataset", done, total)) if tell else None
         )
     network, report = load_checkpoint(checkpoint, backbone=backbone)
-    run = _Run(dataset, protocol, network.spec, modules, chosen_device, progress)
+    plan = Plan(
+        dataset=dataset,
+        protocol=protocol,
+        spec=network.spec,
+        benchmarks=tuple(benchmarks) or tuple(BENCHMARKS),
+    )
+    run = _Run(plan, chosen_device, progress)
     predictions = run.predict(network, "features")
     features_done = time.perf_counter()
     control_predictions = run.controls() if controls else {}
     controls_done = time.perf_counter()
-    scored = tuple(
-        score_benchmark(
-            name,
-            predictions.get(name),
-            {seed: found[name] for seed, found in control_predictions.items() if name in found},
-            unavailable=run.unavailable.get(name),
-            protocol=protocol,
-        )
-        for name in modules
+    results = plan.results(
+        plan.score(predictions, control_predictions),
+        checkpoint=report.as_dict(),
+        versions=versions(),
+        device=describe_device(chosen_device),
+        reproduce=command or _command(checkpoint, plan),
     )
     ended = time.perf_counter()
     counters = run.counters
-    return Results(
-        benchmarks=scored,
-        warnings=dataset.warnings,
-        provenance=run.provenance(report, command or run.command(checkpoint)),
-        timings=Timings(
-            total_s=ended - begun,
-            decode_s=counters.decode_s,
-            wait_s=counters.wait_s,
-            forward_s=counters.forward_s,
-            scoring_s=run.scoring_s + (ended - controls_done),
-            controls_s=controls_done - features_done,
-        ),
+    timings = Timings(
+        total_s=ended - begun,
+        decode_s=counters.decode_s,
+        wait_s=counters.wait_s,
+        forward_s=counters.forward_s,
+        scoring_s=run.scoring_s + (ended - controls_done),
+        controls_s=controls_done - features_done,
     )
+    return results.model_copy(update={"timings": timings})
 
 
 def pick_device(device: str | torch.device | None) -> torch.device:
@@ -134,28 +131,11 @@ def pick_device(device: str | torch.device | None) -> torch.device:
 class _Run:
     """What one evaluation shares between the checkpoint and its controls."""
 
-    dataset: Dataset
-    protocol: Protocol
-    spec: BackboneSpec
-    modules: dict[str, Benchmark]
+    plan: Plan
     device: torch.device
     progress: Progress | None
     counters: Counters = field(default_factory=Counters)
     scoring_s: float = 0.0
-
-    def __post_init__(self) -> None:
-        self.unavailable = {
-            name: reason
-            for name, module in self.modules.items()
-            if (reason := module.availability(self.dataset, self.protocol, self.spec))
-        }
-        self.active = {name: m for name, m in self.modules.items() if name not in self.unavailable}
-        self.shards: list[Shard] = plan_shards(self.dataset.videos, self._wanted)
-        self.num_clips = sum(shard.num_clips for shard in self.shards)
-
-    def _wanted(self, video: Video) -> Iterable[Clip]:
-        for module in self.active.values():
-            yield from module.clips(video, self.protocol, self.spec)
 
     def predict(
         self, network: Backbone, stage: str, counters: Counters | None = None
@@ -168,28 +148,25 @@ class _Run:
             paths: list[Path] = []
             for shard_features in extract(
                 network,
-                self.dataset,
-                self.shards,
+                self.plan.dataset,
+                self.plan.shards,
                 device=self.device,
-                precision=self.protocol.precision,
+                precision=self.plan.protocol.precision,
                 counters=counters,
-                on_clips=self._teller(stage, self.num_clips),
+                on_clips=self._teller(stage, self.plan.num_clips),
             ):
                 paths.append(Path(work) / f"{len(paths):06d}.safetensors")
                 shard_features.save(paths[-1])
             begun = time.perf_counter()
             bank = FeatureBank(paths)
-            predictions = {
-                name: module.predict(bank, self.dataset, self.protocol, self.spec)
-                for name, module in self.active.items()
-            }
+            predictions = self.plan.predict(bank)
             if counters is self.counters:
                 self.scoring_s += time.perf_counter() - begun
             return predictions
 
     def controls(self) -> dict[str, dict[str, Predictions]]:
         """Predictions of random weights by seed; kept, because every checkpoint meets them."""
-        return {str(seed): self._control(seed) for seed in self.protocol.control.seeds}
+        return {str(seed): self._control(seed) for seed in self.plan.protocol.control.seeds}
 
     def _control(self, seed: int) -> dict[str, Predictions]:
         path = cache_dir() / "controls" / f"{self._control_key(seed)}.json"
@@ -198,12 +175,12 @@ class _Run:
             return {name: Predictions.model_validate(value) for name, value in kept.items()}
         except (OSError, json.JSONDecodeError, ValidationError):
             pass  # not there, or of another version: measure it
-        calibration = calibration_shard(self.dataset, self.protocol, self.spec).num_clips
+        calibration = calibration_shard(self.plan.dataset, self.plan.protocol, self.plan.spec).num_clips
         network = random_weights(
-            self.spec.name,
+            self.plan.spec.name,
             seed,
-            self.dataset,
-            self.protocol,
+            self.plan.dataset,
+            self.plan.protocol,
             device=self.device,
             on_clips=self._teller(f"calibrating control {seed}", calibration),
         )
@@ -215,11 +192,11 @@ class _Run:
         decides = [
             ENGINE_VERSION,
             version("vcpbench"),
-            self.spec.name,
+            self.plan.spec.name,
             seed,
-            self.dataset.fingerprint,
-            self.protocol.hash,
-            sorted(self.active),
+            self.plan.dataset.fingerprint,
+            self.plan.protocol.hash,
+            sorted(self.plan.active),
             torch.__version__,
             av.__version__,
             describe_device(self.device),
@@ -238,35 +215,10 @@ class _Run:
 
         return on_clips
 
-    def command(self, checkpoint: str | Path) -> str:
-        """The command line that runs this again."""
-        words = ["vcpbench", "local", str(checkpoint), "--dataset", self.dataset.name]
-        return shlex.join([*words, "--protocol", self.protocol.name])
 
-    def provenance(self, report: CheckpointReport, reproduce: str) -> Provenance:
-        """Everything that determined the numbers."""
-        sides = {split: len(self.dataset.side(split)) for split in ("train", "test")}
-        return Provenance(
-            checkpoint=report.as_dict(),
-            backbone=self.spec.name,
-            dataset={
-                "name": self.dataset.name,
-                "split": self.dataset.split_name,
-                "fingerprint": self.dataset.fingerprint,
-                "licence": self.dataset.licence,
-                "classes": len(self.dataset.classes),
-                "videos": sides,
-                "looped": sum(video.num_frames < self.spec.clip_frames for video in self.dataset.videos),
-                "left_out": [{"id": video.id, "reason": video.reason} for video in self.dataset.left_out],
-            },
-            protocol_name=self.protocol.name,
-            protocol_hash=self.protocol.hash,
-            protocol=self.protocol,
-            versions=versions(),
-            device=describe_device(self.device),
-            num_clips=self.num_clips,
-            reproduce=reproduce,
-        )
+def _command(checkpoint: str | Path, plan: Plan) -> str:
+    words = ["vcpbench", "local", str(checkpoint), "--dataset", plan.dataset.name]
+    return shlex.join([*words, "--protocol", plan.protocol.name])
 
 
 def describe_device(device: torch.device) -> str:

@@ -1,0 +1,1 @@
+"""One file a step; docs/operating.md says how a new one is made."""

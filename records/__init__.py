@@ -1,0 +1,1 @@
+"""What service and worker share: settings, the database, objects, jobs. No torch, no HTTP."""

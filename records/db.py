@@ -1,0 +1,83 @@
+"""The database: one engine, short sessions that commit at their end and ring after that."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import JSON, DateTime, MetaData, Uuid, create_engine, func
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
+
+Ring = Callable[[Counter[str]], None]
+CONNECT_TIMEOUT_S = 5
+BELLS = "bells"  # key of Session.info: how many jobs each queue got in this transaction
+
+
+class Base(DeclarativeBase):
+    """Of all tables. JSON is kept as text: the same digits come out that went in."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads it as a class attribute
+        UUID: Uuid(),
+        datetime: DateTime(timezone=True),
+        dict[str, Any]: JSON(),
+        list[Any]: JSON(),
+    }
+
+
+class Identified:
+    """Rows with an id of their own and a time of birth, by the database's clock."""
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+
+
+class Database:
+    """Sessions on one PostgreSQL database.
+
+    Args:
+        url: `postgresql://...`.
+        ring: Called after a commit with the number of new jobs by queue.
+    """
+
+    def __init__(self, url: str, *, ring: Ring | None = None) -> None:
+        self.engine = create_engine(
+            driver_url(url),
+            pool_pre_ping=True,  # after a restart of PostgreSQL, old connections are replaced
+            connect_args={"connect_timeout": CONNECT_TIMEOUT_S},
+        )
+        self._sessions = sessionmaker(self.engine, expire_on_commit=False)
+        self._ring = ring
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """One transaction: committed when the block ends, rolled back if it raises; bells ring after."""
+        with self._sessions.begin() as session:
+            yield session
+        bells: Counter[str] = session.info.get(BELLS, Counter())
+        if bells and self._ring:
+            self._ring(bells)
+
+    def dispose(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+
+def driver_url(url: str) -> str:
+    """The URL with the driver that we use; people write it without."""
+    for scheme in ("postgresql://", "postgres://"):
+        if url.startswith(scheme):
+            return "postgresql+psycopg://" + url.removeprefix(scheme)
+    return url

@@ -1,0 +1,277 @@
+"""What follows from what: the states of evaluations, and all that moves them.
+
+Every change happens under one advisory lock, so each sees all earlier ones: two shards that finish at once
+cannot both miss that they were the last, and no two transactions wait for each other in a circle. The lock is
+held for milliseconds, a few times a minute and worker; claims and renewals do not take it.
+
+Everything here is called inside a transaction that its caller commits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, cast
+from uuid import UUID
+
+from sqlalchemy import exists, select
+from sqlalchemy.orm import Session, aliased
+
+from records import jobs
+from records.models import (
+    Checkpoint,
+    CheckpointState,
+    DatasetRow,
+    DatasetState,
+    Evaluation,
+    EvaluationState,
+    Job,
+    JobKind,
+    JobState,
+    Shard,
+    evaluation_controls,
+    evaluation_shards,
+)
+
+ENDED = tuple(state for state in EvaluationState if state.ended)
+NOW = cast(Any, jobs.NOW)
+
+
+def lock(session: Session) -> None:
+    """Take the flow's lock until the transaction ends; all functions here want it held.
+
+    Rows that were read before are read again: they may have changed while we waited.
+    """
+    jobs.lock(session, "vcpbench.flow")
+    session.expire_all()
+
+
+def live_evaluation(
+    session: Session, checkpoint: Checkpoint, dataset: DatasetRow, protocol_hash: str
+) -> Evaluation | None:
+    """The evaluation of just this that is done or under way; the same videos count as the same dataset."""
+    same = DatasetRow.id == dataset.id
+    if dataset.fingerprint is not None:
+        same |= DatasetRow.fingerprint == dataset.fingerprint
+    return session.scalars(
+        select(Evaluation)
+        .join(Evaluation.dataset)
+        .where(
+            Evaluation.checkpoint_id == checkpoint.id,
+            same,
+            Evaluation.protocol_hash == protocol_hash,
+            Evaluation.state.not_in((EvaluationState.FAILED, EvaluationState.CANCELLED)),
+        )
+    ).first()
+
+
+def request(
+    session: Session,
+    checkpoint: Checkpoint,
+    dataset: DatasetRow,
+    protocol_hash: str,
+    *,
+    team: str,
+    is_control: bool = False,
+) -> tuple[Evaluation, bool]:
+    """The evaluation of this checkpoint, and whether it is new."""
+    found = live_evaluation(session, checkpoint, dataset, protocol_hash)
+    if found is not None:
+        return found, False
+    evaluation = Evaluation(
+        checkpoint_id=checkpoint.id,
+        dataset_id=dataset.id,
+        protocol_hash=protocol_hash,
+        team=team,
+        is_control=is_control,
+        state=EvaluationState.WAITING,
+    )
+    session.add(evaluation)
+    session.flush()
+    session.refresh(evaluation)
+    advance(session, evaluation)
+    return evaluation, True
+
+
+def advance(session: Session, evaluation: Evaluation) -> None:
+    """Move an evaluation as far as it can go by itself."""
+    if evaluation.state is EvaluationState.WAITING:
+        _leave_waiting(session, evaluation)
+    elif evaluation.state is EvaluationState.RUNNING:
+        _leave_running(session, evaluation)
+
+
+def _leave_waiting(session: Session, evaluation: Evaluation) -> None:
+    checkpoint, dataset = evaluation.checkpoint, evaluation.dataset
+    if checkpoint.state is CheckpointState.REJECTED:
+        fail(session, evaluation, f"the checkpoint was rejected: {checkpoint.reason}")
+    elif dataset.state is DatasetState.FAILED:
+        fail(session, evaluation, f"the dataset {dataset.name} cannot be used: {dataset.reason}")
+    elif checkpoint.state is CheckpointState.READY and dataset.state is DatasetState.READY:
+        evaluation.state, evaluation.started_at = EvaluationState.PLANNING, NOW
+        jobs.enqueue(session, JobKind.PLAN, team=evaluation.team, evaluation_id=evaluation.id)
+
+
+def _leave_running(session: Session, evaluation: Evaluation) -> None:
+    session.flush()
+    for control in evaluation.controls:
+        if control.state.ended and control.state is not EvaluationState.DONE:
+            seed = control.checkpoint.seed
+            reason = control.reason or "it was cancelled"
+            fail(
+                session,
+                evaluation,
+                f"its random-weights control (seed {seed}) failed: {reason}",
+                control.log_tail,
+            )
+            return
+    waits_for_shard = session.scalar(
+        select(
+            exists().where(
+                evaluation_shards.c.evaluation_id == evaluation.id,
+                Job.shard_id == evaluation_shards.c.shard_id,
+                Job.state != JobState.DONE,
+            )
+        )
+    )
+    if waits_for_shard or any(control.state is not EvaluationState.DONE for control in evaluation.controls):
+        return
+    evaluation.state = EvaluationState.SCORING
+    jobs.enqueue(session, JobKind.SCORE, team=evaluation.team, evaluation_id=evaluation.id)
+
+
+def checkpoint_ended(session: Session, checkpoint: Checkpoint) -> None:
+    """A checkpoint is ready or rejected: whoever waits for it goes on."""
+    session.flush()
+    _advance_all(session, select(Evaluation).where(Evaluation.checkpoint_id == checkpoint.id))
+
+
+def dataset_ended(session: Session, dataset: DatasetRow) -> None:
+    """A dataset is ready or failed: whoever waits for it goes on."""
+    session.flush()
+    _advance_all(session, select(Evaluation).where(Evaluation.dataset_id == dataset.id))
+
+
+def shard_done(session: Session, shard_id: UUID) -> None:
+    """A shard's features are there: the evaluations that it was the last for go on to scoring."""
+    _advance_all(session, _needing_shard(shard_id))
+
+
+def planned(
+    session: Session, evaluation: Evaluation, shards: Iterable[Shard], controls: Iterable[Evaluation]
+) -> None:
+    """The plan is made: its shards and controls are known, new ones among them are queued."""
+    evaluation.shards = list(shards)
+    evaluation.controls = list(controls)
+    evaluation.state = EvaluationState.RUNNING
+    session.flush()
+    for shard in evaluation.shards:
+        jobs.enqueue(session, JobKind.EXTRACT, team=evaluation.team, shard_id=shard.id)
+    advance(session, evaluation)
+
+
+def scored(session: Session, evaluation: Evaluation) -> None:
+    """The scores are there: it is done, and so may be those that wait for it as their control."""
+    evaluation.state, evaluation.finished_at = EvaluationState.DONE, NOW
+    session.flush()
+    _advance_all(session, _parents(evaluation))
+
+
+def fail(session: Session, evaluation: Evaluation, reason: str, log_tail: str | None = None) -> None:
+    """End an evaluation with the reason, and those that need it."""
+    if evaluation.state.ended:
+        return
+    evaluation.reason, evaluation.log_tail = reason, log_tail
+    _end(session, evaluation, EvaluationState.FAILED)
+
+
+def cancel(session: Session, evaluation: Evaluation) -> None:
+    """End an evaluation because its owner wants so; what only it needed ends with it."""
+    if not evaluation.state.ended:
+        _end(session, evaluation, EvaluationState.CANCELLED)
+
+
+def _end(session: Session, evaluation: Evaluation, state: EvaluationState) -> None:
+    evaluation.state, evaluation.finished_at = state, NOW
+    session.flush()
+    own = select(Job.id).where(Job.evaluation_id == evaluation.id)
+    jobs.cancel(session, session.scalars(own).all())
+    other = aliased(Evaluation)
+    wanted = exists().where(
+        evaluation_shards.c.shard_id == Job.shard_id,
+        evaluation_shards.c.evaluation_id == other.id,
+        other.state.not_in(ENDED),
+    )
+    mine = select(evaluation_shards.c.shard_id).where(evaluation_shards.c.evaluation_id == evaluation.id)
+    jobs.cancel(session, session.scalars(select(Job.id).where(Job.shard_id.in_(mine), ~wanted)).all())
+    for control in list(evaluation.controls):
+        if session.scalars(_parents(control)).first() is None:
+            cancel(session, control)
+            if control.checkpoint.state is CheckpointState.INGESTING:
+                forget_control(session, control.checkpoint)
+    _advance_all(session, _parents(evaluation))
+
+
+def forget_control(session: Session, checkpoint: Checkpoint) -> None:
+    """Nobody waits for these random weights any more; who needs them next makes them anew."""
+    jobs.cancel(session, session.scalars(select(Job.id).where(Job.checkpoint_id == checkpoint.id)).all())
+    checkpoint.state, checkpoint.control_key = CheckpointState.REJECTED, None
+    checkpoint.reason = "nobody waited for it any more"
+
+
+def job_failed(session: Session, job: Job) -> None:
+    """A job failed for good: what it was about fails with its reason."""
+    _ON_FAILED[job.kind](session, job)
+
+
+def _checkpoint_failed(session: Session, job: Job) -> None:
+    checkpoint = session.get_one(Checkpoint, job.checkpoint_id)
+    checkpoint.state, checkpoint.reason = CheckpointState.REJECTED, job.error
+    checkpoint.control_key = None  # a control may be tried again by the next evaluation
+    checkpoint_ended(session, checkpoint)
+
+
+def _dataset_failed(session: Session, job: Job) -> None:
+    dataset = session.get_one(DatasetRow, job.dataset_id)
+    dataset.state, dataset.reason = DatasetState.FAILED, job.error
+    dataset_ended(session, dataset)
+
+
+def _evaluation_failed(session: Session, job: Job) -> None:
+    fail(session, session.get_one(Evaluation, job.evaluation_id), job.error or "", job.log_tail)
+
+
+def _shard_failed(session: Session, job: Job) -> None:
+    assert job.shard_id is not None
+    for evaluation in session.scalars(_needing_shard(job.shard_id)).all():
+        fail(session, evaluation, job.error or "", job.log_tail)
+
+
+_ON_FAILED: Mapping[JobKind, Callable[[Session, Job], None]] = {
+    JobKind.INGEST: _checkpoint_failed,
+    JobKind.CALIBRATE: _checkpoint_failed,
+    JobKind.INDEX: _dataset_failed,
+    JobKind.PLAN: _evaluation_failed,
+    JobKind.SCORE: _evaluation_failed,
+    JobKind.EXTRACT: _shard_failed,
+}
+
+
+def _needing_shard(shard_id: UUID) -> Any:
+    return (
+        select(Evaluation)
+        .join(evaluation_shards, evaluation_shards.c.evaluation_id == Evaluation.id)
+        .where(evaluation_shards.c.shard_id == shard_id, Evaluation.state.not_in(ENDED))
+    )
+
+
+def _parents(control: Evaluation) -> Any:
+    return (
+        select(Evaluation)
+        .join(evaluation_controls, evaluation_controls.c.evaluation_id == Evaluation.id)
+        .where(evaluation_controls.c.control_id == control.id, Evaluation.state.not_in(ENDED))
+    )
+
+
+def _advance_all(session: Session, query: Any) -> None:
+    for evaluation in session.scalars(query.order_by(Evaluation.created_at)).all():
+        advance(session, evaluation)

@@ -1,0 +1,246 @@
+"""Jobs: queued in the transaction that needs them, claimed, renewed, ended; every write names its token.
+
+All times are the database's. A claim is for one attempt: whoever holds its token may write, and a write that
+matches no row means that the job is someone else's now, or nobody's.
+
+    queued --claim--> running --finish--> done
+      ^                  |----fail------> failed      by its own fault, for good
+      |                  |----crash-----> failed      after MAX_CRASHES, else
+      '---- not_before --'                            back to queued, later
+      ^---- release (shutdown; counts toward nothing), sweep (lease over; failed after MAX_LOSSES)
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, cast
+from uuid import UUID, uuid4
+
+from sqlalchemy import CursorResult, Update, func, or_, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session, aliased
+
+from records.db import BELLS
+from records.models import Job, JobKind, JobState
+
+MAX_CRASHES = 3
+MAX_LOSSES = 10
+RETRY_S = 5.0  # before the second attempt after a crash, doubled for the third
+ERROR_CHARACTERS = 4000
+NOW = func.clock_timestamp()  # not now(): a transaction that waited for a lock would see an old time
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """One attempt at one job."""
+
+    job_id: UUID
+    token: UUID
+    kind: JobKind
+    subject_id: UUID
+
+
+def enqueue(
+    session: Session,
+    kind: JobKind,
+    *,
+    team: str | None,
+    checkpoint_id: UUID | None = None,
+    dataset_id: UUID | None = None,
+    evaluation_id: UUID | None = None,
+    shard_id: UUID | None = None,
+) -> None:
+    """Queue a job for its one subject, unless it has one of this kind; the bell rings after commit."""
+    values = {
+        "id": uuid4(),
+        "kind": kind,
+        "queue": kind.queue,
+        "team": team,
+        "state": JobState.QUEUED,
+        "checkpoint_id": checkpoint_id,
+        "dataset_id": dataset_id,
+        "evaluation_id": evaluation_id,
+        "shard_id": shard_id,
+        "crashes": 0,
+        "losses": 0,
+        "done": 0,
+    }
+    if _rows(session, insert(Job).values(values).on_conflict_do_nothing()):
+        ring_later(session, kind.queue)
+
+
+def ring_later(session: Session, queue: str, bells: int = 1) -> None:
+    """Ring for a queue once this transaction is committed."""
+    session.info.setdefault(BELLS, Counter())[queue] += bells
+
+
+def claim(session: Session, queues: Sequence[str], *, worker_id: UUID, lease_s: float) -> Claim | None:
+    """The next job: of the team that was served longest ago, the oldest. None if nothing waits."""
+    job, served = aliased(Job), aliased(Job)
+    waiting = (
+        select(job.team)
+        .where(job.state == JobState.QUEUED, job.queue.in_(queues))
+        .distinct()
+        .subquery("waiting")
+    )
+    last_served = (
+        select(func.max(served.started_at))
+        .where(served.team.is_not_distinct_from(waiting.c.team), served.queue.in_(queues))
+        .scalar_subquery()
+    )
+    turns = select(waiting.c.team, last_served.label("at")).subquery("turns")
+    chosen = session.execute(
+        select(job)
+        .join(turns, turns.c.team.is_not_distinct_from(job.team))
+        .where(
+            job.state == JobState.QUEUED,
+            job.queue.in_(queues),
+            or_(job.not_before.is_(None), job.not_before <= NOW),
+        )
+        .order_by(turns.c.at.asc().nulls_first(), job.created_at, job.id)
+        .limit(1)
+        .with_for_update(of=job, skip_locked=True)
+    ).scalar_one_or_none()
+    if chosen is None:
+        return None
+    token = uuid4()
+    session.execute(
+        update(Job)
+        .where(Job.id == chosen.id)
+        .values(
+            state=JobState.RUNNING,
+            token=token,
+            worker_id=worker_id,
+            lease_until=NOW + timedelta(seconds=lease_s),
+            started_at=NOW,
+            done=0,
+            total=None,
+        )
+    )
+    return Claim(job_id=chosen.id, token=token, kind=chosen.kind, subject_id=subject_of(chosen))
+
+
+def subject_of(job: Job) -> UUID:
+    """The id of what the job is about."""
+    found = job.checkpoint_id or job.dataset_id or job.evaluation_id or job.shard_id
+    assert found is not None  # the table's check constraint
+    return found
+
+
+def renew(session: Session, claim: Claim, *, lease_s: float, done: int = 0, total: int | None = None) -> bool:
+    """Keep the job for another lease, and say how far it is; False if it is no longer ours."""
+    lease_until = NOW + timedelta(seconds=lease_s)
+    return bool(_rows(session, _ours(claim).values(lease_until=lease_until, done=done, total=total)))
+
+
+def finish(session: Session, claim: Claim) -> bool:
+    """The attempt succeeded; False if it is no longer ours, and nothing may be written for it."""
+    return bool(_rows(session, _ours(claim).values(state=JobState.DONE, finished_at=NOW, error=None)))
+
+
+def release(session: Session, claim: Claim) -> bool:
+    """Give the job back untouched: the worker shuts down."""
+    if not _rows(session, _ours(claim).values(state=JobState.QUEUED, token=None, lease_until=None)):
+        return False
+    ring_later(session, claim.kind.queue)
+    return True
+
+
+def fail(session: Session, claim: Claim, error: str, *, log_tail: str | None = None) -> bool:
+    """The attempt failed by its input, which another attempt would not change."""
+    values = {"state": JobState.FAILED, "finished_at": NOW, "error": error[:ERROR_CHARACTERS]}
+    return bool(_rows(session, _ours(claim).values(**values, log_tail=log_tail)))
+
+
+def crash(session: Session, claim: Claim, error: str, *, log_tail: str | None = None) -> JobState | None:
+    """The attempt failed by accident: tried again a little later, a few times.
+
+    Returns:
+        The job's state now; None if it is no longer ours.
+    """
+    job = session.scalars(
+        select(Job)
+        .where(Job.id == claim.job_id, Job.token == claim.token, Job.state == JobState.RUNNING)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).one_or_none()
+    if job is None:
+        return None
+    job.crashes += 1
+    job.error, job.log_tail = error[:ERROR_CHARACTERS], log_tail
+    job.lease_until = None
+    if job.crashes >= MAX_CRASHES:
+        job.state = JobState.FAILED
+        job.finished_at = cast(Any, NOW)
+    else:
+        job.state, job.token = JobState.QUEUED, None
+        job.not_before = cast(Any, NOW + timedelta(seconds=RETRY_S * 2 ** (job.crashes - 1)))
+    session.flush()
+    return job.state
+
+
+def cancel(session: Session, job_ids: Sequence[UUID]) -> None:
+    """End jobs that nobody wants; whoever is at one notices at the next renewal."""
+    session.execute(
+        update(Job)
+        .where(Job.id.in_(job_ids), Job.state.in_((JobState.QUEUED, JobState.RUNNING)))
+        .values(state=JobState.CANCELLED, finished_at=NOW)
+    )
+
+
+def sweep(session: Session) -> tuple[int, list[Job]]:
+    """Take jobs back whose lease is over.
+
+    Returns:
+        How many wait again, and those that were lost too often and have failed.
+    """
+    lost = session.scalars(
+        select(Job)
+        .where(Job.state == JobState.RUNNING, Job.lease_until < NOW)
+        .with_for_update(skip_locked=True)
+        .execution_options(populate_existing=True)
+    ).all()
+    failed = []
+    for job in lost:
+        job.losses += 1
+        job.token, job.lease_until = None, None
+        if job.losses >= MAX_LOSSES:
+            job.state, job.finished_at = JobState.FAILED, cast(Any, NOW)
+            job.error = f"{job.losses} workers fell silent at it; most likely it takes their machine down"
+            failed.append(job)
+        else:
+            job.state = JobState.QUEUED
+            job.error = "the worker that had it fell silent"
+            ring_later(session, job.queue)
+    session.flush()
+    return len(lost) - len(failed), failed
+
+
+def num_waiting(session: Session) -> dict[str, int]:
+    """Jobs that could be claimed now, by queue."""
+    claimable = or_(Job.not_before.is_(None), Job.not_before <= NOW)
+    rows = session.execute(
+        select(Job.queue, func.count()).where(Job.state == JobState.QUEUED, claimable).group_by(Job.queue)
+    )
+    return {queue: number for queue, number in rows}
+
+
+def try_lock(session: Session, name: str) -> bool:
+    """An advisory lock until the transaction ends; False if another process has it."""
+    return bool(session.scalar(text("SELECT pg_try_advisory_xact_lock(hashtext(:name))"), {"name": name}))
+
+
+def lock(session: Session, name: str) -> None:
+    """Wait for an advisory lock, and hold it until the transaction ends."""
+    session.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": name})
+
+
+def _ours(claim: Claim) -> Update:
+    return update(Job).where(Job.id == claim.job_id, Job.token == claim.token, Job.state == JobState.RUNNING)
+
+
+def _rows(session: Session, statement: Any) -> int:
+    return cast("CursorResult[Any]", session.execute(statement)).rowcount

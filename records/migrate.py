@@ -1,0 +1,100 @@
+"""The schema: `python -m records.migrate` brings a database up to date; others only check that it is."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.exc import OperationalError
+
+import migrations
+from records.db import CONNECT_TIMEOUT_S, Database, driver_url
+from records.settings import Settings
+from vcp_core.catalog.errors import VcpbenchError
+
+
+class SchemaError(VcpbenchError):
+    """The database's schema is not the one that this version of vcpbench was written for."""
+
+
+def config(url: str) -> Config:
+    """Alembic's configuration for a database."""
+    found = Config()
+    found.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    found.attributes["url"] = driver_url(url)
+    return found
+
+
+def upgrade(url: str) -> list[str]:
+    """Bring the database to the newest schema; the names of the steps that were made.
+
+    Raises:
+        SchemaError: If the database is newer than this code, or cannot be reached.
+    """
+    before = _current(url)
+    script = ScriptDirectory.from_config(config(url))
+    if before is not None and before not in {step.revision for step in script.walk_revisions()}:
+        raise SchemaError(_newer(before))
+    steps = [step for step in script.iterate_revisions("head", before or "base") if step.revision != before]
+    command.upgrade(config(url), "head")
+    return [f"{step.revision}: {step.doc}" for step in reversed(steps)]
+
+
+def check(database: Database) -> None:
+    """Make sure that the schema is the newest.
+
+    Raises:
+        SchemaError: If it is not, or the database cannot be reached; says what to do.
+    """
+    current = _revision(database.engine)
+    script = ScriptDirectory.from_config(config(""))
+    if current == script.get_current_head():
+        return
+    known = {step.revision for step in script.walk_revisions()}
+    if current is not None and current not in known:
+        raise SchemaError(_newer(current))
+    raise SchemaError(
+        f"The database's schema is {current or 'empty'}, and this version needs {script.get_current_head()}. "
+        "Run `vcpbench migrate`."
+    )
+
+
+def _newer(revision: str) -> str:
+    return f"The database's schema ({revision}) is newer than this version of vcpbench. Update vcpbench."
+
+
+def _current(url: str) -> str | None:
+    engine = create_engine(driver_url(url), connect_args={"connect_timeout": CONNECT_TIMEOUT_S})
+    try:
+        return _revision(engine)
+    finally:
+        engine.dispose()
+
+
+def _revision(engine: Engine) -> str | None:
+    try:
+        with engine.connect() as connection:
+            return MigrationContext.configure(connection).get_current_revision()
+    except OperationalError as error:
+        first = str(error.orig).strip().splitlines()[0]
+        raise SchemaError(f"The database cannot be reached: {first}") from error
+
+
+def main() -> int:
+    """Upgrade the database of the settings, and print the steps."""
+    try:
+        steps = upgrade(Settings.load().database_url.get_secret_value())
+    except VcpbenchError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    sys.stdout.write("\n".join([*steps, "The schema is up to date."]) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,50 @@
+"""All tables.
+
+token        who may do what
+model        a name that checkpoints come under ── checkpoint ── upload_part
+dataset      where videos lie, and their manifest's fingerprint
+protocol     by hash
+evaluation   checkpoint x dataset x protocol ── score, benchmark_result; needs shards and control evaluations
+shard        distinct clips of one checkpoint, forwarded once, in one object
+job          everything that a worker does, whatever it is for; the only place with leases and attempts
+worker       who is there
+"""
+
+from __future__ import annotations
+
+from records.models.checkpoints import Checkpoint, CheckpointState, Model, Origin, UploadPart
+from records.models.datasets import DatasetRow, DatasetState, ProtocolRow
+from records.models.evaluations import (
+    BenchmarkRow,
+    Evaluation,
+    EvaluationState,
+    ScoreRow,
+    Shard,
+    evaluation_controls,
+    evaluation_shards,
+)
+from records.models.jobs import Job, JobKind, JobState, Worker
+from records.models.tokens import Token
+
+__all__ = [
+    "BenchmarkRow",
+    "Checkpoint",
+    "CheckpointState",
+    "DatasetRow",
+    "DatasetState",
+    "Evaluation",
+    "EvaluationState",
+    "Job",
+    "JobKind",
+    "JobState",
+    "Model",
+    "Origin",
+    "ProtocolRow",
+    "ScoreRow",
+    "Shard",
+    "Token",
+    "UploadPart",
+    "Worker",
+    "evaluation_controls",
+    "evaluation_shards",
+]

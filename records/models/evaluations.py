@@ -1,0 +1,172 @@
+"""Evaluations, the shards they need, and what they gave."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Column, ForeignKey, Index, Table, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from records.db import Base, Identified
+from records.models.checkpoints import Checkpoint
+from records.models.columns import words
+from records.models.datasets import DatasetRow, ProtocolRow
+
+
+class EvaluationState(StrEnum):
+    """waiting (for checkpoint or dataset) -> planning -> running -> scoring -> done, failed or cancelled."""
+
+    WAITING = "waiting"
+    PLANNING = "planning"
+    RUNNING = "running"
+    SCORING = "scoring"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        """Whether it will not change any more."""
+        return self in (EvaluationState.DONE, EvaluationState.FAILED, EvaluationState.CANCELLED)
+
+
+evaluation_shards = Table(
+    "evaluation_shard",
+    Base.metadata,
+    Column("evaluation_id", ForeignKey("evaluation.id", ondelete="CASCADE"), primary_key=True),
+    Column("shard_id", ForeignKey("shard.id"), primary_key=True, index=True),
+)
+evaluation_controls = Table(
+    "evaluation_control",
+    Base.metadata,
+    Column("evaluation_id", ForeignKey("evaluation.id", ondelete="CASCADE"), primary_key=True),
+    Column("control_id", ForeignKey("evaluation.id"), primary_key=True, index=True),
+)
+
+
+class Evaluation(Identified, Base):
+    """One checkpoint on one dataset under one protocol.
+
+    A failed or cancelled one stays as it is; asking again makes a new row, which finds its predecessor's
+    features.
+
+    Attributes:
+        checkpoint_id: The weights.
+        dataset_id: The videos.
+        protocol_hash: The numbers; frozen when it was created.
+        team: Who asked; workers take turns between teams.
+        is_control: Whether it measures random weights for others.
+        state: See `EvaluationState`.
+        reason: Why it failed.
+        log_tail: What the failing job printed last.
+        num_clips: Distinct clips, once planned.
+        unavailable: Benchmarks that cannot run, with the reason, once planned.
+        results: Everything of `vcp_core.Results` but predictions, once done.
+        started_at: When planning began.
+        finished_at: When it ended, however it did.
+    """
+
+    __tablename__ = "evaluation"
+    __table_args__ = (
+        Index(
+            "uq_evaluation_live",
+            "checkpoint_id",
+            "dataset_id",
+            "protocol_hash",
+            unique=True,
+            postgresql_where=text("state NOT IN ('failed', 'cancelled')"),
+        ),
+        Index("ix_evaluation_board", "dataset_id", "protocol_hash", "state"),
+        Index("ix_evaluation_created_at", "created_at"),
+    )
+
+    checkpoint_id: Mapped[UUID] = mapped_column(ForeignKey("checkpoint.id"))
+    dataset_id: Mapped[UUID] = mapped_column(ForeignKey("dataset.id"))
+    protocol_hash: Mapped[str] = mapped_column(ForeignKey("protocol.hash"))
+    team: Mapped[str]
+    is_control: Mapped[bool]
+    state: Mapped[EvaluationState] = mapped_column(words(EvaluationState, "state"))
+    reason: Mapped[str | None]
+    log_tail: Mapped[str | None]
+    num_clips: Mapped[int | None]
+    unavailable: Mapped[dict[str, Any] | None]
+    results: Mapped[dict[str, Any] | None] = mapped_column(deferred=True)
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+    checkpoint: Mapped[Checkpoint] = relationship(lazy="joined")
+    dataset: Mapped[DatasetRow] = relationship(lazy="joined")
+    protocol: Mapped[ProtocolRow] = relationship(lazy="joined")
+    shards: Mapped[list[Shard]] = relationship(secondary=evaluation_shards)
+    controls: Mapped[list[Evaluation]] = relationship(
+        secondary=evaluation_controls,
+        primaryjoin="Evaluation.id == evaluation_control.c.evaluation_id",
+        secondaryjoin="Evaluation.id == evaluation_control.c.control_id",
+    )
+
+
+class Shard(Identified, Base):
+    """Distinct clips that are forwarded once and then belong to every evaluation that needs them.
+
+    Attributes:
+        space: Hash of everything but the clips that determines a feature (weights, precision, versions).
+        checkpoint_id: Whose weights.
+        dataset_id: Whose files are read.
+        number: Within its plan.
+        clips: `[[video id, SHA-256 of the file, [[start, option, variant], ...]], ...]`.
+        num_clips: Forward passes.
+        device: Where it was forwarded, in words.
+        counts: Frames decoded, clips forwarded, seconds.
+    """
+
+    __tablename__ = "shard"
+
+    space: Mapped[str] = mapped_column(index=True)
+    checkpoint_id: Mapped[UUID] = mapped_column(ForeignKey("checkpoint.id"))
+    dataset_id: Mapped[UUID] = mapped_column(ForeignKey("dataset.id"))
+    number: Mapped[int]
+    clips: Mapped[list[Any]] = mapped_column(deferred=True)
+    num_clips: Mapped[int]
+    key: Mapped[str]
+    device: Mapped[str | None]
+    counts: Mapped[dict[str, Any] | None]
+
+
+class ScoreRow(Base):
+    """One number of a finished evaluation; columns as in `vcp_core.results.Score`."""
+
+    __tablename__ = "score"
+    __table_args__ = (Index("ix_score_metric_value", "metric", "value"),)
+
+    evaluation_id: Mapped[UUID] = mapped_column(
+        ForeignKey("evaluation.id", ondelete="CASCADE"), primary_key=True
+    )
+    metric: Mapped[str] = mapped_column(primary_key=True)
+    benchmark: Mapped[str]
+    value: Mapped[float]
+    low: Mapped[float]
+    high: Mapped[float]
+    num_videos: Mapped[int]
+    num_units: Mapped[int]
+    units: Mapped[str]
+    chance: Mapped[float | None]
+    control: Mapped[float | None]
+    lift: Mapped[float | None]
+    lift_low: Mapped[float | None]
+    lift_high: Mapped[float | None]
+    headline: Mapped[bool]
+
+
+class BenchmarkRow(Base):
+    """Per-video outcomes of one benchmark of an evaluation (`vcp_core.results.Predictions`)."""
+
+    __tablename__ = "benchmark_result"
+
+    evaluation_id: Mapped[UUID] = mapped_column(
+        ForeignKey("evaluation.id", ondelete="CASCADE"), primary_key=True
+    )
+    benchmark: Mapped[str] = mapped_column(primary_key=True)
+    predictions: Mapped[dict[str, Any]]

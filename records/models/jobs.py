@@ -1,0 +1,120 @@
+"""Jobs and the workers that do them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from records.db import Base, Identified
+from records.models.columns import words
+
+
+class JobKind(StrEnum):
+    """What is to be done; each has a function in worker/tasks/."""
+
+    INGEST = "ingest"
+    CALIBRATE = "calibrate"
+    INDEX = "index"
+    PLAN = "plan"
+    EXTRACT = "extract"
+    SCORE = "score"
+
+    @property
+    def queue(self) -> str:
+        """Networks run on the "gpu" queue (whatever the device is), the rest on "cpu"."""
+        return "gpu" if self in (JobKind.CALIBRATE, JobKind.EXTRACT) else "cpu"
+
+
+class JobState(StrEnum):
+    """queued <-> running -> done or failed; cancelled from either of the first two."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Job(Identified, Base):
+    """One thing for a worker to do.
+
+    Attributes:
+        kind: What.
+        queue: Which workers may.
+        team: For whom; None for the system.
+        checkpoint_id: Subject of ingest and calibrate.
+        dataset_id: Subject of index.
+        evaluation_id: Subject of plan and score.
+        shard_id: Subject of extract.
+        state: See `JobState`.
+        not_before: Earliest time of the next attempt.
+        token: Drawn at every claim; a write that names an older one matches no row.
+        worker_id: Who has it.
+        lease_until: When it is anyone's again.
+        crashes: Attempts that ended by a fault of their own.
+        losses: Attempts whose worker fell silent.
+        done: Units (clips, videos) of this attempt that are done.
+        total: Units in all, once known.
+        error: Why it failed, or why the last attempt did.
+        log_tail: What that attempt printed last.
+    """
+
+    __tablename__ = "job"
+    __table_args__ = (
+        CheckConstraint(
+            "num_nonnulls(checkpoint_id, dataset_id, evaluation_id, shard_id) = 1", name="subject"
+        ),
+        Index("uq_job_checkpoint", "checkpoint_id", "kind", unique=True),
+        Index("uq_job_dataset", "dataset_id", "kind", unique=True),
+        Index("uq_job_evaluation", "evaluation_id", "kind", unique=True),
+        Index("uq_job_shard", "shard_id", unique=True),
+        Index("ix_job_queued", "queue", "created_at", postgresql_where=text("state = 'queued'")),
+        Index("ix_job_running", "lease_until", postgresql_where=text("state = 'running'")),
+    )
+
+    kind: Mapped[JobKind] = mapped_column(words(JobKind, "kind"))
+    queue: Mapped[str]
+    team: Mapped[str | None]
+    checkpoint_id: Mapped[UUID | None] = mapped_column(ForeignKey("checkpoint.id", ondelete="CASCADE"))
+    dataset_id: Mapped[UUID | None] = mapped_column(ForeignKey("dataset.id", ondelete="CASCADE"))
+    evaluation_id: Mapped[UUID | None] = mapped_column(ForeignKey("evaluation.id", ondelete="CASCADE"))
+    shard_id: Mapped[UUID | None] = mapped_column(ForeignKey("shard.id", ondelete="CASCADE"))
+    state: Mapped[JobState] = mapped_column(words(JobState, "state"))
+    not_before: Mapped[datetime | None]
+    token: Mapped[UUID | None]
+    worker_id: Mapped[UUID | None]
+    lease_until: Mapped[datetime | None]
+    crashes: Mapped[int] = mapped_column(default=0)
+    losses: Mapped[int] = mapped_column(default=0)
+    done: Mapped[int] = mapped_column(default=0)
+    total: Mapped[int | None]
+    error: Mapped[str | None]
+    log_tail: Mapped[str | None]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+
+class Worker(Identified, Base):
+    """A worker process that has been seen.
+
+    Attributes:
+        name: Host and process id.
+        queues: What it takes.
+        device: Of its networks, in words.
+        versions: Of what touches a digit.
+        job_id: What it is doing.
+        seen_at: When it last said so.
+    """
+
+    __tablename__ = "worker"
+
+    name: Mapped[str]
+    queues: Mapped[list[Any]]
+    device: Mapped[str]
+    job_id: Mapped[UUID | None]
+    seen_at: Mapped[datetime]

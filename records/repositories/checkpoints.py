@@ -1,0 +1,59 @@
+"""Models and checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from records.models import Checkpoint, CheckpointState, Model, Origin
+
+
+def get(session: Session, checkpoint_id: UUID) -> Checkpoint | None:
+    """A checkpoint that somebody uploaded; controls are not found."""
+    query = select(Checkpoint).where(Checkpoint.id == checkpoint_id, Checkpoint.origin == Origin.UPLOAD)
+    return session.scalars(query).one_or_none()
+
+
+def model_of(session: Session, team: str, name: str) -> Model:
+    """A team's model of that name; made if it is new."""
+    session.execute(insert(Model).values(team=team, name=name).on_conflict_do_nothing())
+    return session.scalars(select(Model).where(Model.team == team, Model.name == name)).one()
+
+
+def same(session: Session, model: Model, sha256: str) -> Checkpoint | None:
+    """The model's checkpoint with these bytes, unless it was rejected."""
+    query = select(Checkpoint).where(
+        Checkpoint.model_id == model.id,
+        Checkpoint.sha256 == sha256,
+        Checkpoint.state != CheckpointState.REJECTED,
+    )
+    return session.scalars(query.order_by(Checkpoint.created_at)).first()
+
+
+def latest(session: Session, team: str, model: str) -> Checkpoint | None:
+    """The model's newest checkpoint that was not rejected."""
+    query = (
+        select(Checkpoint)
+        .join(Checkpoint.model)
+        .where(Model.team == team, Model.name == model, Checkpoint.state != CheckpointState.REJECTED)
+        .order_by(Checkpoint.created_at.desc())
+    )
+    return session.scalars(query.limit(1)).one_or_none()
+
+
+def page(
+    session: Session, *, model: str | None, team: str | None, limit: int, offset: int
+) -> tuple[Sequence[Checkpoint], int]:
+    """Checkpoints, newest first, and how many there are."""
+    query = select(Checkpoint).join(Checkpoint.model).where(Checkpoint.origin == Origin.UPLOAD)
+    if model is not None:
+        query = query.where(Model.name == model)
+    if team is not None:
+        query = query.where(Model.team == team)
+    total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
+    ordered = query.order_by(Checkpoint.created_at.desc(), Checkpoint.id)
+    return session.scalars(ordered.limit(limit).offset(offset)).all(), total

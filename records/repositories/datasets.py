@@ -1,0 +1,43 @@
+"""Datasets and protocols."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from records.models import DatasetRow, ProtocolRow
+from vcp_core.catalog.protocols import Protocol
+
+
+def named(session: Session, name: str) -> DatasetRow | None:
+    """The dataset that has this name now."""
+    query = select(DatasetRow).where(DatasetRow.name == name, DatasetRow.retired_at.is_(None))
+    return session.scalars(query).one_or_none()
+
+
+def every(session: Session) -> Sequence[DatasetRow]:
+    """All that have a name now."""
+    query = select(DatasetRow).where(DatasetRow.retired_at.is_(None))
+    return session.scalars(query.order_by(DatasetRow.name)).all()
+
+
+def keep_protocol(session: Session, protocol: Protocol) -> ProtocolRow | None:
+    """The protocol's row, made if it is new; None if another protocol has its name."""
+    content = protocol.model_dump(mode="json")
+    values = {"hash": protocol.hash, "name": protocol.name, "content": content}
+    session.execute(insert(ProtocolRow).values(values).on_conflict_do_nothing())
+    return session.get(ProtocolRow, protocol.hash)
+
+
+def protocol(session: Session, name_or_hash: str) -> ProtocolRow | None:
+    """A protocol by its name or its hash."""
+    by_name = select(ProtocolRow).where(ProtocolRow.name == name_or_hash)
+    return session.scalars(by_name).one_or_none() or session.get(ProtocolRow, name_or_hash)
+
+
+def protocols(session: Session) -> Sequence[ProtocolRow]:
+    """All that were used or registered."""
+    return session.scalars(select(ProtocolRow).order_by(ProtocolRow.name)).all()

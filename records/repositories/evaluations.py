@@ -1,0 +1,127 @@
+"""Evaluations: lists, progress, results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import Session, undefer
+
+from records.models import (
+    BenchmarkRow,
+    Checkpoint,
+    DatasetRow,
+    Evaluation,
+    EvaluationState,
+    Job,
+    JobState,
+    Model,
+    ProtocolRow,
+    ScoreRow,
+    Shard,
+    evaluation_shards,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far an evaluation is, its controls included.
+
+    Attributes:
+        clips_done: Clips whose features are there.
+        clips_total: Clips in all, as far as is known.
+        clips_fresh: Those of `clips_done` that were forwarded since this evaluation began.
+    """
+
+    clips_done: int = 0
+    clips_total: int = 0
+    clips_fresh: int = 0
+
+
+def get(session: Session, evaluation_id: UUID, *, with_results: bool = False) -> Evaluation | None:
+    """An evaluation."""
+    options = [undefer(Evaluation.results)] if with_results else []
+    return session.get(Evaluation, evaluation_id, options=options)
+
+
+def page(
+    session: Session,
+    *,
+    state: EvaluationState | None,
+    model: str | None,
+    team: str | None,
+    dataset: str | None,
+    protocol: str | None,
+    checkpoint_id: UUID | None,
+    limit: int,
+    offset: int,
+) -> tuple[Sequence[Evaluation], int]:
+    """Evaluations of uploaded checkpoints, newest first, and how many there are."""
+    query: Select[Any] = (
+        select(Evaluation)
+        .join(Checkpoint, Evaluation.checkpoint_id == Checkpoint.id)
+        .join(Model, Checkpoint.model_id == Model.id)
+        .join(DatasetRow, Evaluation.dataset_id == DatasetRow.id)
+        .join(ProtocolRow, Evaluation.protocol_hash == ProtocolRow.hash)
+        .where(Evaluation.is_control.is_(False))
+    )
+    wanted = {
+        Evaluation.state: state,
+        Model.name: model,
+        Model.team: team,
+        DatasetRow.name: dataset,
+        ProtocolRow.name: protocol,
+        Checkpoint.id: checkpoint_id,
+    }
+    for column, value in wanted.items():
+        if value is not None:
+            query = query.where(column == value)
+    total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
+    ordered = query.order_by(Evaluation.created_at.desc(), Evaluation.id)
+    return session.scalars(ordered.limit(limit).offset(offset)).unique().all(), total
+
+
+def progress(session: Session, evaluation: Evaluation) -> Progress:
+    """How far it is."""
+    everyone = [evaluation.id, *(control.id for control in evaluation.controls)]
+    shards = (
+        select(Shard.id)
+        .join(evaluation_shards, evaluation_shards.c.shard_id == Shard.id)
+        .where(evaluation_shards.c.evaluation_id.in_(everyone))
+        .distinct()
+        .scalar_subquery()
+    )
+    rows = session.execute(
+        select(Shard.num_clips, Job.state, Job.done, Job.finished_at)
+        .join(Job, Job.shard_id == Shard.id)
+        .where(Shard.id.in_(shards))
+    ).all()
+    done = fresh = total = 0
+    for num_clips, state, job_done, finished_at in rows:
+        total += num_clips
+        here = num_clips if state is JobState.DONE else job_done if state is JobState.RUNNING else 0
+        done += here
+        began = evaluation.started_at
+        if began and (state is JobState.RUNNING or (finished_at and finished_at > began)):
+            fresh += here
+    if evaluation.num_clips:  # a control that is not planned yet will need as many
+        total += sum(evaluation.num_clips for control in evaluation.controls if control.num_clips is None)
+    return Progress(clips_done=done, clips_total=total, clips_fresh=fresh)
+
+
+def scores(session: Session, evaluation_ids: Sequence[UUID]) -> Mapping[UUID, list[ScoreRow]]:
+    """Scores by evaluation."""
+    found: dict[UUID, list[ScoreRow]] = {evaluation_id: [] for evaluation_id in evaluation_ids}
+    rows = session.scalars(select(ScoreRow).where(ScoreRow.evaluation_id.in_(evaluation_ids)))
+    for row in rows:
+        found[row.evaluation_id].append(row)
+    return found
+
+
+def predictions(session: Session, evaluation_id: UUID) -> dict[str, dict[str, Any]]:
+    """Per-video outcomes, by benchmark."""
+    rows = session.scalars(select(BenchmarkRow).where(BenchmarkRow.evaluation_id == evaluation_id))
+    return {row.benchmark: row.predictions for row in rows}

@@ -1,0 +1,105 @@
+"""The board: one query for page, JSON and CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import Session, aliased
+
+from records.models import Checkpoint, DatasetRow, Evaluation, EvaluationState, Model, ScoreRow
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoardQuery:
+    """What a board shows.
+
+    Attributes:
+        fingerprint: Of the dataset.
+        protocol_hash: One protocol, one board.
+        sort: A metric, or "created_at", "model" or "step".
+        descending: Best or newest first.
+        model: Only models whose name contains this.
+        team: Only of this team.
+        backbone: Only of this one.
+        run: Only of this training run.
+        latest: Only the newest evaluated checkpoint of every model.
+        limit: Rows of a page.
+        offset: Rows before it.
+    """
+
+    fingerprint: str
+    protocol_hash: str
+    sort: str
+    descending: bool = True
+    model: str | None = None
+    team: str | None = None
+    backbone: str | None = None
+    run: str | None = None
+    latest: bool = False
+    limit: int = 100
+    offset: int = 0
+
+
+COLUMNS: dict[str, Any] = {"created_at": Evaluation.created_at, "model": Model.name, "step": Checkpoint.step}
+
+
+def rows(session: Session, board: BoardQuery) -> tuple[Sequence[Evaluation], int]:
+    """Finished evaluations in the board's order (those without its metric last), and how many there are."""
+    query = _finished(board)
+    if board.latest:
+        newest = _finished(board).with_only_columns(Evaluation.id).order_by(None)
+        newest = newest.distinct(Model.id).order_by(Model.id, Checkpoint.created_at.desc(), Evaluation.id)
+        query = query.where(Evaluation.id.in_(newest.scalar_subquery()))
+    total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
+    ordered = _ordered(query, board).limit(board.limit).offset(board.offset)
+    return session.scalars(ordered).unique().all(), total
+
+
+def controls(session: Session, fingerprint: str, protocol_hash: str) -> Sequence[Evaluation]:
+    """Finished evaluations of random weights under the board's conditions."""
+    query = (
+        select(Evaluation)
+        .join(DatasetRow, Evaluation.dataset_id == DatasetRow.id)
+        .where(
+            Evaluation.is_control.is_(True),
+            Evaluation.state == EvaluationState.DONE,
+            DatasetRow.fingerprint == fingerprint,
+            Evaluation.protocol_hash == protocol_hash,
+        )
+    )
+    return session.scalars(query.order_by(Evaluation.created_at)).unique().all()
+
+
+def _finished(board: BoardQuery) -> Select[Any]:
+    query = (
+        select(Evaluation)
+        .join(Checkpoint, Evaluation.checkpoint_id == Checkpoint.id)
+        .join(Model, Checkpoint.model_id == Model.id)
+        .join(DatasetRow, Evaluation.dataset_id == DatasetRow.id)
+        .where(
+            Evaluation.is_control.is_(False),
+            Evaluation.state == EvaluationState.DONE,
+            DatasetRow.fingerprint == board.fingerprint,
+            Evaluation.protocol_hash == board.protocol_hash,
+        )
+    )
+    if board.model is not None:
+        query = query.where(Model.name.icontains(board.model, autoescape=True))
+    equal = {Model.team: board.team, Checkpoint.backbone: board.backbone, Checkpoint.run: board.run}
+    for column, value in equal.items():
+        if value is not None:
+            query = query.where(column == value)
+    return query
+
+
+def _ordered(query: Select[Any], board: BoardQuery) -> Select[Any]:
+    column = COLUMNS.get(board.sort)
+    if column is None:
+        score = aliased(ScoreRow)
+        by_metric = (score.evaluation_id == Evaluation.id) & (score.metric == board.sort)
+        query, column = query.outerjoin(score, by_metric), score.value
+    order = column.desc() if board.descending else column.asc()
+    return query.order_by(order.nulls_last(), Evaluation.created_at, Evaluation.id)

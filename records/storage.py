@@ -1,0 +1,176 @@
+"""Objects by key: a local folder or S3, by one URL. Everything is whole or not there.
+
+uploads/<checkpoint id>/<part id>      bytes on their way in; gone once the checkpoint is whole
+checkpoints/<sha256>                   files as they came; only the sandbox opens them
+weights/<sha256>.safetensors           canonical weights
+manifests/<dataset id>.json            videos of a dataset
+features/<hash>.safetensors, .json     of one shard, and how they were made; the hash is over all that
+                                       determines them
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+from uuid import UUID
+
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import LocalStore, ObjectStore, from_url
+
+from vcp_core.catalog.errors import StorageError
+
+CHUNK_BYTES = 8 << 20
+
+
+class Storage:
+    """An object store.
+
+    Args:
+        url: `file:///folder` (made if it is not there) or `s3://bucket/prefix`.
+
+    Raises:
+        StorageError: If the URL is of no store that we know, or the folder cannot be made.
+    """
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self.store: ObjectStore
+        self._folder: Path | None = None
+        with _told(url):
+            if parts.scheme == "file":
+                self._folder = Path(unquote(parts.path))
+                self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                self.store = LocalStore(self._folder)
+            elif parts.scheme == "s3":
+                self.store = from_url(url)
+            else:
+                raise StorageError(f"{url}: not a store. Try file:///folder or s3://bucket/prefix.")
+
+    def put_file(self, key: str, path: Path) -> None:
+        """Store a file's bytes; an object of that key is replaced.
+
+        Raises:
+            StorageError: If the store is full or cannot be reached.
+        """
+        with _told(key), path.open("rb") as file:
+            obstore.put(self.store, key, file)
+
+    def put_bytes(self, key: str, content: bytes) -> None:
+        """Store bytes; as `put_file`."""
+        with _told(key):
+            obstore.put(self.store, key, content)
+
+    def get_bytes(self, key: str) -> bytes:
+        """An object's bytes.
+
+        Raises:
+            StorageError: If it is not there, or the store cannot be reached.
+        """
+        with _told(key):
+            return bytes(obstore.get(self.store, key).bytes())
+
+    def fetch(self, key: str, folder: Path) -> Path:
+        """A file with the object's bytes, not to be changed: in the store itself, or a copy in `folder`.
+
+        Raises:
+            StorageError: As `get_bytes`, or if `folder` is full.
+        """
+        if self._folder is not None:
+            path = self._folder / key
+            if not path.is_file():
+                raise StorageError(f"{key}: not in the store.")
+            return path
+        copy = folder / key.replace("/", "_")
+        if not copy.exists():
+            part = copy.with_name(copy.name + ".part")
+            with _told(key), part.open("wb") as file:
+                for chunk in obstore.get(self.store, key).stream(CHUNK_BYTES):
+                    file.write(chunk)
+            part.replace(copy)
+        return copy
+
+    def exists(self, key: str) -> bool:
+        """Whether there is such an object."""
+        with _told(key):
+            try:
+                obstore.head(self.store, key)
+            except FileNotFoundError:
+                return False
+            return True
+
+    def move(self, key: str, new_key: str) -> None:
+        """Rename an object; one of the new name is replaced."""
+        with _told(key):
+            obstore.rename(self.store, key, new_key)
+
+    def delete(self, *keys: str) -> None:
+        """Delete objects; those that are not there are no error."""
+        for key in keys:
+            with _told(key):
+                try:
+                    obstore.delete(self.store, key)
+                except FileNotFoundError:
+                    continue
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """Keys that begin with a folder's name."""
+        with _told(prefix):
+            for batch in obstore.list(self.store, prefix):
+                yield from (str(found["path"]) for found in batch)
+
+    async def stream(self, key: str) -> AsyncIterator[bytes]:
+        """An object's bytes, a few megabytes at a time."""
+        with _told(key):
+            found = await obstore.get_async(self.store, key)
+            async for chunk in found.stream(CHUNK_BYTES):
+                yield bytes(chunk)
+
+    @contextmanager
+    def writer(self, key: str) -> Iterator[obstore.AsyncWritableFile]:
+        """An asynchronous writer for one object; nothing is stored until it is closed.
+
+        Raises:
+            StorageError: If the store is full or cannot be reached.
+        """
+        with _told(key):
+            yield obstore.open_writer_async(self.store, key, buffer_size=CHUNK_BYTES)
+
+
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Errors of the store as ours, in one line."""
+    try:
+        yield
+    except (OSError, BaseError) as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        if "No space left" in str(error) or "StorageFull" in str(error):
+            first = "the disk is full"
+        raise StorageError(f"{what}: the object store failed: {first}") from error
+
+
+def checkpoint_key(sha256: str) -> str:
+    """Of a file as it came."""
+    return f"checkpoints/{sha256}"
+
+
+def weights_key(sha256: str) -> str:
+    """Of canonical weights."""
+    return f"weights/{sha256}.safetensors"
+
+
+def manifest_key(dataset_id: UUID) -> str:
+    """Of a dataset's videos."""
+    return f"manifests/{dataset_id}.json"
+
+
+def features_key(digest: str) -> str:
+    """Of a shard's features."""
+    return f"features/{digest}.safetensors"
+
+
+def facts_key(features_key: str) -> str:
+    """Of how a shard's features were made."""
+    return features_key.removesuffix(".safetensors") + ".json"

@@ -1,0 +1,39 @@
+"""`python -m service`: the API, by uvicorn."""
+
+from __future__ import annotations
+
+import sys
+
+import uvicorn
+
+from records.logs import configure
+from records.settings import Settings
+from service.app import checked_app
+from vcp_core.catalog.errors import VcpbenchError
+
+GRACE_S = 10  # for requests that are under way when a signal comes
+
+
+def main() -> int:
+    """Serve until a signal says to stop."""
+    try:
+        settings = Settings.load()
+        configure(settings.log_format)
+        app = checked_app(settings)
+    except VcpbenchError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    uvicorn.run(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,91 @@
+"""The application: routes of every domain, and one handler for errors."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import APIRouter, Depends, FastAPI
+
+from records import migrate
+from records.bell import Doorbell, celery_app
+from records.db import Database
+from records.settings import Settings
+from records.storage import Storage
+from service import health, problems
+from service.auth import reader
+from service.checkpoints.routes import router as checkpoints
+from service.datasets.routes import router as datasets
+from service.evaluations.routes import router as evaluations
+from service.leaderboard.routes import router as leaderboard
+from service.limits import BodyLimit
+from service.protocols.routes import router as protocols
+
+DESCRIPTION = """
+What can the representation of a video network do? Send a checkpoint, name a dataset and a protocol, read
+scores with intervals.
+
+```
+curl -T model.pt "$URL/v1/checkpoints/upload?model=my-model" -H "Authorization: Bearer $TOKEN"
+curl "$URL/v1/evaluations" -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" \\
+     -d '{"checkpoint": "my-model@latest", "dataset": "playground-64", "protocol": "quick-v1"}'
+curl "$URL/v1/evaluations/ID" -H "Authorization: Bearer $TOKEN"
+```
+
+All numbers are percent. Every error is a problem (RFC 9457) whose `detail` says what, which, and what next.
+"""
+TAGS = [
+    {"name": "checkpoints", "description": "Weights: declared, uploaded (in parts if need be), recognised."},
+    {"name": "evaluations", "description": "One checkpoint on one dataset under one protocol."},
+    {"name": "leaderboard", "description": "Finished evaluations of one dataset and protocol, side by side."},
+    {"name": "datasets", "description": "Videos that the workers can read."},
+    {"name": "protocols", "description": "Every number that fixes how the benchmarks run."},
+    {"name": "operation", "description": "Whether all is well."},
+]
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The service on the engines of these settings.
+
+    Raises:
+        SchemaError: At start, if the database is not of this version.
+        StorageError: If there is no such store.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        app.state.database.dispose()
+
+    app = FastAPI(
+        title="vcpbench",
+        version=version("vcpbench"),
+        description=DESCRIPTION,
+        openapi_tags=TAGS,
+        lifespan=lifespan,
+        license_info={"name": "Apache-2.0"},
+    )
+    app.state.settings = settings
+    app.state.storage = Storage(settings.store_url)
+    bell = Doorbell(celery_app(settings))
+    app.state.database = Database(settings.database_url.get_secret_value(), ring=bell.ring)
+    app.add_middleware(BodyLimit)
+    problems.install(app)
+    v1 = APIRouter(prefix="/v1", responses=problems.responses(401, 422, 503), dependencies=[Depends(reader)])
+    for router in (checkpoints, evaluations, leaderboard, datasets, protocols, health.router):
+        v1.include_router(router)
+    app.include_router(v1)
+    app.include_router(health.open_router)
+    return app
+
+
+def checked_app(settings: Settings) -> FastAPI:
+    """The service, on a database whose schema was looked at.
+
+    Raises:
+        SchemaError: If it is not the one that this version needs, or the database cannot be reached.
+    """
+    app = create_app(settings)
+    migrate.check(app.state.database)
+    return app

@@ -1,0 +1,1 @@
+"""Uploads: routes, schemas, decisions."""

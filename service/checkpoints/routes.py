@@ -1,0 +1,126 @@
+"""`/v1/checkpoints`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Header, Query, Request, Response
+
+from records.repositories import checkpoints
+from service.auth import AnyCaller
+from service.checkpoints import service
+from service.checkpoints.schemas import CheckpointIn, CheckpointOut, CheckpointPage, Name, Sha256, shown
+from service.checkpoints.uploads import Uploads
+from service.deps import DatabaseDep, Limit, Offset, SessionDep, SettingsDep, StorageDep
+from service.problems import TooLarge, responses
+
+router = APIRouter(prefix="/checkpoints", tags=["checkpoints"])
+BYTES = {"requestBody": {"required": True, "content": {"application/octet-stream": {}}}}
+
+
+@router.post("", status_code=201, responses=responses(404, 413), summary="Declare a checkpoint")
+def declare(
+    body: CheckpointIn,
+    caller: AnyCaller,
+    session: SessionDep,
+    storage: StorageDep,
+    settings: SettingsDep,
+    response: Response,
+) -> CheckpointOut:
+    """Say what is going to be uploaded; then `PUT` its bytes to `/v1/checkpoints/{id}/content`.
+
+    The same bytes under the same model give the checkpoint that is there (200).
+    """
+    _fits(body.size_bytes, settings.max_upload_bytes)
+    facts = service.Facts(**body.model_dump(exclude={"size_bytes"}))
+    checkpoint, new = service.declare(session, storage, caller.team, facts, body.sha256, body.size_bytes)
+    response.status_code = 201 if new else 200
+    response.headers["Location"] = f"/v1/checkpoints/{checkpoint.id}"
+    return shown(checkpoint)
+
+
+@router.put(
+    "/upload",
+    status_code=201,
+    responses=responses(404, 413, 507),
+    openapi_extra=BYTES,
+    summary="Upload a checkpoint in one go",
+)
+async def upload(
+    request: Request,
+    response: Response,
+    caller: AnyCaller,
+    database: DatabaseDep,
+    storage: StorageDep,
+    settings: SettingsDep,
+    model: Annotated[Name, Query(description="The name that its checkpoints come under.")],
+    backbone: Annotated[str | None, Query(description="Its architecture; found if left out.")] = None,
+    sha256: Annotated[Sha256 | None, Query(description="If given, the bytes must have it.")] = None,
+    run: Annotated[Name | None, Query(description="The training run.")] = None,
+    step: Annotated[int | None, Query(ge=0, description="Of that run.")] = None,
+    content_length: Annotated[int | None, Header(ge=0, include_in_schema=False)] = None,
+) -> CheckpointOut:
+    """Upload in one go: `curl -T model.pt "$URL/v1/checkpoints/upload?model=NAME"`.
+
+    The same bytes under the same model give the checkpoint that is there (200).
+    """
+    facts = service.Facts(model=model, sha256=sha256, backbone=backbone, run=run, step=step)
+    _fits(content_length or 0, settings.max_upload_bytes)
+    uploads = Uploads(database=database, storage=storage, max_bytes=settings.max_upload_bytes)
+    checkpoint, new = await uploads.whole(request.stream(), caller.team, facts)
+    response.status_code = 201 if new else 200
+    response.headers["Location"] = f"/v1/checkpoints/{checkpoint.id}"
+    return checkpoint
+
+
+@router.put(
+    "/{checkpoint_id}/content",
+    responses=responses(404, 409, 507),
+    openapi_extra=BYTES,
+    summary="Send a checkpoint's bytes",
+)
+async def content(
+    checkpoint_id: UUID,
+    request: Request,
+    caller: AnyCaller,
+    database: DatabaseDep,
+    storage: StorageDep,
+    settings: SettingsDep,
+    content_range: Annotated[
+        str | None, Header(description="`bytes FIRST-LAST/ALL`, to go on after `received_bytes`.")
+    ] = None,
+) -> CheckpointOut:
+    """Send the bytes of a declared checkpoint, at once or in parts one after the other.
+
+    After a broken connection, `received_bytes` of `GET /v1/checkpoints/{id}` says where to go on. Without a
+    range, the upload begins anew. Once all bytes are there, sending them again changes nothing.
+    """
+    uploads = Uploads(database=database, storage=storage, max_bytes=settings.max_upload_bytes)
+    return await uploads.part(checkpoint_id, caller.team, request.stream(), content_range)
+
+
+@router.get("", summary="List checkpoints")
+def page(
+    session: SessionDep,
+    model: Annotated[str | None, Query(description="Only of this model.")] = None,
+    team: Annotated[str | None, Query(description="Only of this team.")] = None,
+    limit: Limit = 50,
+    offset: Offset = 0,
+) -> CheckpointPage:
+    """Checkpoints, newest first."""
+    found, total = checkpoints.page(session, model=model, team=team, limit=limit, offset=offset)
+    return CheckpointPage(items=[shown(checkpoint) for checkpoint in found], total=total)
+
+
+@router.get("/{checkpoint_id}", responses=responses(404), summary="Show a checkpoint")
+def show(checkpoint_id: UUID, session: SessionDep) -> CheckpointOut:
+    """One checkpoint: its state, and how far its upload is."""
+    return shown(service.find(session, checkpoint_id))
+
+
+def _fits(size_bytes: int, max_bytes: int) -> None:
+    if size_bytes > max_bytes:
+        raise TooLarge(
+            f"{size_bytes} bytes; this installation takes {max_bytes} (VCPBENCH_MAX_UPLOAD_BYTES)."
+        )

@@ -1,0 +1,87 @@
+"""Checkpoints as clients see them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from records.models import Checkpoint, CheckpointState
+
+Name = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=100, pattern=r"^[\w.+/-][\w .+/-]*$"),
+]
+Sha256 = Annotated[str, StringConstraints(to_lower=True, pattern=r"^[0-9a-fA-F]{64}$")]
+
+
+class CheckpointIn(BaseModel):
+    """What is going to be uploaded."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: Name = Field(description="The name that its checkpoints come under.", examples=["r3d-vcp"])
+    size_bytes: int = Field(ge=1, examples=[57_600_000])
+    sha256: Sha256 = Field(examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"])
+    backbone: str | None = Field(
+        None, description="Its architecture; found by itself if left out.", examples=["r3d"]
+    )
+    run: Name | None = Field(None, description="The training run.", examples=["vcp-2026-11"])
+    step: int | None = Field(None, ge=0, description="Of that run.", examples=[12000])
+
+
+class CheckpointOut(BaseModel):
+    """A checkpoint.
+
+    It is `declared` until all its bytes are there, `ingesting` while it is read in the sandbox, then `ready`,
+    or `rejected` with a `reason`.
+    """
+
+    id: UUID
+    model: str
+    team: str
+    state: CheckpointState
+    reason: str | None = Field(None, description="Why it was rejected.")
+    size_bytes: int | None
+    sha256: str | None
+    received_bytes: int = Field(description="Bytes that are safely there; an upload goes on from here.")
+    backbone: str | None = Field(None, description="As declared; once ready, as found.")
+    run: str | None = None
+    step: int | None = None
+    report: dict[str, Any] | None = Field(None, description="How the backbone was found in the file.")
+    created_at: datetime
+    uploaded_at: datetime | None = None
+
+
+class CheckpointPage(BaseModel):
+    """Some of the checkpoints, newest first."""
+
+    items: list[CheckpointOut]
+    total: int
+
+
+def shown(checkpoint: Checkpoint) -> CheckpointOut:
+    """The checkpoint for a client."""
+    assert checkpoint.model is not None
+    if checkpoint.state is CheckpointState.DECLARED:
+        received = sum(part.size_bytes for part in checkpoint.parts)
+    else:  # its parts are not looked for: lists are long
+        received = checkpoint.size_bytes or 0
+    return CheckpointOut(
+        id=checkpoint.id,
+        model=checkpoint.model.name,
+        team=checkpoint.model.team,
+        state=checkpoint.state,
+        reason=checkpoint.reason,
+        size_bytes=checkpoint.size_bytes,
+        sha256=checkpoint.sha256,
+        received_bytes=received,
+        backbone=checkpoint.backbone,
+        run=checkpoint.run,
+        step=checkpoint.step,
+        report=checkpoint.report,
+        created_at=checkpoint.created_at,
+        uploaded_at=checkpoint.uploaded_at,
+    )

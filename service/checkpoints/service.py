@@ -1,0 +1,120 @@
+"""What may become of a checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+import structlog
+from sqlalchemy import event
+from sqlalchemy.orm import Session
+
+from records import jobs
+from records.models import Checkpoint, CheckpointState, JobKind, Origin
+from records.repositories import checkpoints
+from records.storage import Storage
+from service.problems import NotFound
+from vcp_core.catalog.backbones import BACKBONES
+from vcp_core.catalog.errors import StorageError
+
+log = structlog.get_logger("vcpbench.uploads")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What a client says of a file; attributes as in `CheckpointIn`."""
+
+    model: str
+    sha256: str | None = None
+    backbone: str | None = None
+    run: str | None = None
+    step: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.backbone is not None:
+            BACKBONES[self.backbone]
+
+
+def declare(
+    session: Session, storage: Storage, team: str, facts: Facts, sha256: str, size_bytes: int
+) -> tuple[Checkpoint, bool]:
+    """The team's checkpoint of these bytes under that model, and whether it is new.
+
+    Only the team's own are looked at: that another team has the same file is nobody's business.
+    """
+    model = checkpoints.model_of(session, team, facts.model)
+    jobs.lock(session, f"vcpbench.model.{model.id}")  # two that declare the same at once get one
+    found = checkpoints.same(session, model, sha256)
+    if found is not None:
+        found = locked(session, found.id)
+        if found.state is CheckpointState.DECLARED and found.size_bytes != size_bytes:
+            begin_anew(session, storage, found)  # the size was wrong then, or is now; the hash will tell
+            found.size_bytes = size_bytes
+        return found, False
+    checkpoint = Checkpoint(
+        model=model,
+        origin=Origin.UPLOAD,
+        state=CheckpointState.DECLARED,
+        size_bytes=size_bytes,
+        sha256=sha256,
+        backbone=facts.backbone,
+        run=facts.run,
+        step=facts.step,
+    )
+    session.add(checkpoint)
+    session.flush()
+    session.refresh(checkpoint)
+    return checkpoint, True
+
+
+def locked(session: Session, checkpoint_id: UUID) -> Checkpoint:
+    """The checkpoint as it is now; no other request changes its parts until this transaction ends."""
+    jobs.lock(session, f"vcpbench.upload.{checkpoint_id}")
+    return session.get_one(Checkpoint, checkpoint_id, populate_existing=True)
+
+
+def begin_anew(session: Session, storage: Storage, checkpoint: Checkpoint) -> None:
+    """Forget the parts so far; their objects go once that is committed."""
+    keys = [part.key for part in checkpoint.parts]
+
+    def delete(_: Session) -> None:
+        try:
+            storage.delete(*keys)
+        except StorageError as error:  # the transaction stands; all that is left over is rubbish
+            log.warning("parts of an upload were not deleted", keys=keys, error=str(error))
+
+    if keys:
+        checkpoint.parts.clear()
+        event.listen(session, "after_commit", delete, once=True)
+
+
+def uploaded(session: Session, checkpoint: Checkpoint) -> None:
+    """All bytes are in the store: read them."""
+    assert checkpoint.model is not None
+    checkpoint.state, checkpoint.uploaded_at = CheckpointState.INGESTING, jobs.NOW
+    session.flush()
+    jobs.enqueue(session, JobKind.INGEST, team=checkpoint.model.team, checkpoint_id=checkpoint.id)
+
+
+def find(session: Session, checkpoint_id: UUID) -> Checkpoint:
+    """Any team's checkpoint.
+
+    Raises:
+        NotFound: If there is none.
+    """
+    found = checkpoints.get(session, checkpoint_id)
+    if found is None:
+        raise NotFound(f"No checkpoint {checkpoint_id}. List them: GET /v1/checkpoints.")
+    return found
+
+
+def own(session: Session, checkpoint_id: UUID, team: str) -> Checkpoint:
+    """The team's own checkpoint.
+
+    Raises:
+        NotFound: If it has none of that id.
+    """
+    found = checkpoints.get(session, checkpoint_id)
+    if found is None or found.model is None or found.model.team != team:
+        raise NotFound(f"Team {team!r} has no checkpoint {checkpoint_id}.")
+    return found

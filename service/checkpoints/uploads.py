@@ -1,0 +1,293 @@
+"""Bytes on their way in: streamed to the store with a running cap and hash, kept as far as they came.
+
+Only this is asynchronous. SQL runs in threads, in short transactions; none is open while bytes flow.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+from uuid import UUID, uuid4
+
+from sqlalchemy.orm import Session
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
+
+from records.db import Database
+from records.models import CheckpointState, UploadPart
+from records.storage import Storage, checkpoint_key
+from service.checkpoints import service
+from service.checkpoints.schemas import CheckpointOut, shown
+from service.problems import BadUpload, Conflict, TooLarge
+from vcp_core.catalog.errors import StorageError
+
+T = TypeVar("T")
+CONTENT_RANGE = re.compile(r"^bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)$")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Received:
+    """Bytes that have come in one request.
+
+    Attributes:
+        size_bytes: How many.
+        sha256: Of them.
+        complete: Whether the client meant them all; otherwise the connection broke.
+    """
+
+    size_bytes: int
+    sha256: str
+    complete: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Uploads:
+    """Takes uploads.
+
+    Attributes:
+        database: Where checkpoints are.
+        storage: Where bytes go.
+        max_bytes: Of one checkpoint.
+    """
+
+    database: Database
+    storage: Storage
+    max_bytes: int
+
+    async def part(
+        self, checkpoint_id: UUID, team: str, chunks: AsyncIterator[bytes], content_range: str | None
+    ) -> CheckpointOut:
+        """Take (some of) a declared checkpoint's bytes; with the last of them it goes to ingest.
+
+        A broken connection loses nothing that arrived; a body that is longer or shorter than it should be is
+        not kept at all.
+
+        Raises:
+            NotFound: If the team has no such checkpoint.
+            Conflict: If the part does not begin where the bytes so far end.
+            BadUpload: If the body does not fit what was declared, or all bytes have another hash.
+            StorageError: If the store fails.
+        """
+        span, stored = await self._sql(
+            lambda session: self._begin(session, checkpoint_id, team, content_range)
+        )
+        if span is None:  # sent again, because our answer was lost: hear it out, keep nothing
+            async for _ in chunks:
+                pass
+            return stored or await self._complete(checkpoint_id, None)
+        key = f"uploads/{checkpoint_id}/{uuid4()}"
+        received = await self._receive(key, chunks, len(span), _too_long(len(span)))
+        try:
+            if received.complete and received.size_bytes < len(span):
+                raise BadUpload(
+                    f"{received.size_bytes} bytes came, {len(span)} were announced; they were dropped."
+                )
+            if not received.size_bytes:
+                raise ClientDisconnect
+            out = await self._sql(lambda session: self._record(session, checkpoint_id, span, received, key))
+        except BaseException:
+            await run_in_threadpool(self.storage.delete, key)
+            raise
+        if out.received_bytes == out.size_bytes:
+            return await self._complete(checkpoint_id, received)
+        if not received.complete:
+            raise ClientDisconnect
+        return out
+
+    async def whole(
+        self, chunks: AsyncIterator[bytes], team: str, facts: service.Facts
+    ) -> tuple[CheckpointOut, bool]:
+        """Take a checkpoint in one go; also tells whether it is new.
+
+        Raises:
+            TooLarge: If it is larger than this installation takes.
+            BadUpload: If it is empty, or has another hash than the one given.
+            ClientDisconnect: If the connection broke; nothing is kept.
+            StorageError: If the store fails.
+        """
+        key = f"uploads/{uuid4()}"
+        received = await self._receive(key, chunks, self.max_bytes, _too_large(self.max_bytes))
+        try:
+            if not received.complete:
+                raise ClientDisconnect
+            if not received.size_bytes:
+                raise BadUpload("The body was empty. Send the file: curl -T FILE URL.")
+            if facts.sha256 not in (None, received.sha256):
+                raise _wrong_hash(facts.sha256, received.sha256)
+            await run_in_threadpool(self.storage.move, key, checkpoint_key(received.sha256))
+        except BaseException:
+            await run_in_threadpool(self.storage.delete, key)
+            raise
+
+        def store(session: Session) -> tuple[CheckpointOut, bool]:
+            found, new = service.declare(
+                session, self.storage, team, facts, received.sha256, received.size_bytes
+            )
+            return self._end(session, found.id, received.size_bytes), new
+
+        return await self._sql(store)
+
+    def _begin(
+        self, session: Session, checkpoint_id: UUID, team: str, content_range: str | None
+    ) -> tuple[range | None, CheckpointOut | None]:
+        """Which bytes to take; None if all are there, and the checkpoint if it was taken over, too."""
+        service.own(session, checkpoint_id, team)
+        checkpoint = service.locked(session, checkpoint_id)
+        if checkpoint.state is not CheckpointState.DECLARED:
+            return None, shown(checkpoint)
+        received, size_bytes = shown(checkpoint).received_bytes, checkpoint.size_bytes or 0
+        if received == size_bytes:
+            return None, None
+        span = _span(content_range, size_bytes)
+        if span.start == 0:
+            service.begin_anew(session, self.storage, checkpoint)
+        elif span.start != received:
+            raise Conflict(
+                f"The part begins at byte {span.start}, but {received} bytes are there. Go on from there.",
+                received_bytes=received,
+            )
+        return span, None
+
+    async def _receive(
+        self, key: str, chunks: AsyncIterator[bytes], at_most: int, too_many: Exception
+    ) -> Received:
+        size, digest, complete = 0, hashlib.sha256(), True
+        with self.storage.writer(key) as writer:
+            async with writer:
+                try:
+                    async for chunk in chunks:
+                        size += len(chunk)
+                        if size > at_most:
+                            raise too_many
+                        digest.update(chunk)
+                        await writer.write(chunk)
+                except ClientDisconnect:
+                    complete = False
+        return Received(size_bytes=size, sha256=digest.hexdigest(), complete=complete)
+
+    def _record(
+        self, session: Session, checkpoint_id: UUID, span: range, received: Received, key: str
+    ) -> CheckpointOut:
+        """Keep the part, unless another request changed meanwhile what it stands on."""
+        checkpoint = service.locked(session, checkpoint_id)
+        there = shown(checkpoint).received_bytes
+        if checkpoint.state is not CheckpointState.DECLARED or there != span.start:
+            raise Conflict(
+                f"Another request uploads this checkpoint, too: {there} bytes are there now; "
+                "those of this one were dropped.",
+                received_bytes=there,
+            )
+        checkpoint.parts.append(UploadPart(start=span.start, size_bytes=received.size_bytes, key=key))
+        return shown(checkpoint)
+
+    async def _complete(self, checkpoint_id: UUID, last: Received | None) -> CheckpointOut:
+        """All bytes are there: take them over, if they are the right ones."""
+        keys, before = await self._sql(lambda session: self._parts(session, checkpoint_id))
+        if before.state is not CheckpointState.DECLARED:
+            return before
+        declared, known = before.sha256 or "", last and last.size_bytes == before.size_bytes
+        try:
+            found = last.sha256 if last and known else await self._hash(keys)
+            if found == declared:
+                await self._keep(keys, checkpoint_key(declared))
+        except StorageError:
+            now = await self._sql(lambda session: self._after_failure(session, checkpoint_id, keys))
+            if now.state is not CheckpointState.DECLARED:
+                return now
+            if now.received_bytes:
+                raise
+            raise Conflict("Its bytes are not there any more. Send them again.", received_bytes=0) from None
+        if found != declared:
+            await self._sql(lambda session: self._drop(session, checkpoint_id, keys))
+            raise _wrong_hash(declared, found)
+        size_bytes = before.received_bytes
+        return await self._sql(lambda session: self._end(session, checkpoint_id, size_bytes))
+
+    def _parts(self, session: Session, checkpoint_id: UUID) -> tuple[list[str], CheckpointOut]:
+        checkpoint = service.locked(session, checkpoint_id)
+        return [part.key for part in checkpoint.parts], shown(checkpoint)
+
+    def _end(self, session: Session, checkpoint_id: UUID, size_bytes: int) -> CheckpointOut:
+        """The object is in its place: on to ingest, unless another request was first."""
+        checkpoint = service.locked(session, checkpoint_id)
+        if checkpoint.state is CheckpointState.DECLARED:
+            service.begin_anew(session, self.storage, checkpoint)
+            checkpoint.size_bytes = size_bytes
+            service.uploaded(session, checkpoint)
+        return shown(checkpoint)
+
+    def _drop(self, session: Session, checkpoint_id: UUID, keys: Sequence[str]) -> CheckpointOut:
+        """Forget these parts, unless others have taken their place."""
+        checkpoint = service.locked(session, checkpoint_id)
+        if [part.key for part in checkpoint.parts] == keys:
+            service.begin_anew(session, self.storage, checkpoint)
+        return shown(checkpoint)
+
+    def _after_failure(self, session: Session, checkpoint_id: UUID, keys: Sequence[str]) -> CheckpointOut:
+        """How it stands. Bytes that another request, or one that died, has moved away count as not there."""
+        if all(self.storage.exists(key) for key in keys):
+            return self._parts(session, checkpoint_id)[1]
+        return self._drop(session, checkpoint_id, keys)
+
+    async def _keep(self, keys: Sequence[str], target: str) -> None:
+        if len(keys) == 1:
+            await run_in_threadpool(self.storage.move, keys[0], target)
+        else:
+            await self._join(keys, target)
+
+    async def _hash(self, keys: Sequence[str]) -> str:
+        digest = hashlib.sha256()
+        for key in keys:
+            async for chunk in self.storage.stream(key):
+                digest.update(chunk)
+        return digest.hexdigest()
+
+    async def _join(self, keys: Sequence[str], target: str) -> None:
+        with self.storage.writer(target) as writer:
+            async with writer:
+                for key in keys:
+                    async for chunk in self.storage.stream(key):
+                        await writer.write(chunk)
+
+    async def _sql(self, transaction: Callable[[Session], T]) -> T:
+        def run() -> T:
+            with self.database.session() as session:
+                return transaction(session)
+
+        return await run_in_threadpool(run)
+
+
+def _span(content_range: str | None, size_bytes: int) -> range:
+    """Which bytes a body holds; without a range it is the whole file."""
+    if content_range is None:
+        return range(size_bytes)
+    match = CONTENT_RANGE.match(content_range)
+    if match is None:
+        raise BadUpload(f"Content-Range: {content_range[:100]!r} is not `bytes FIRST-LAST/ALL`.")
+    first, last, total = match.groups()
+    if total != "*" and int(total) != size_bytes:
+        raise BadUpload(f"Content-Range says {total} bytes in all, but {size_bytes} were declared.")
+    span = range(int(first), int(last) + 1)
+    if not span or span.stop > size_bytes:
+        raise BadUpload(f"Content-Range: there are no bytes {first} to {last} among {size_bytes}.")
+    return span
+
+
+def _too_large(max_bytes: int) -> TooLarge:
+    return TooLarge(f"More than {max_bytes} bytes, which is what this installation takes.")
+
+
+def _too_long(announced: int) -> BadUpload:
+    return BadUpload(f"More bytes came than the {announced} that were announced; they were dropped.")
+
+
+def _wrong_hash(declared: str | None, found: str) -> BadUpload:
+    return BadUpload(
+        f"The bytes have SHA-256 {found}, but {declared} was declared. Nothing was kept; "
+        "if the file is whole on your side, send it again.",
+        declared_sha256=declared,
+        received_sha256=found,
+    )

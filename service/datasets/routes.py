@@ -1,0 +1,56 @@
+"""`/v1/datasets`."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+
+from records.repositories import datasets
+from service.auth import Admin
+from service.datasets import service
+from service.datasets.schemas import DatasetIn, DatasetOut, shown
+from service.deps import SessionDep
+from service.problems import responses
+from vcp_core.catalog.errors import UnknownName
+
+router = APIRouter(prefix="/datasets", tags=["datasets"])
+
+
+@router.get("", summary="List datasets")
+def every(session: SessionDep) -> list[DatasetOut]:
+    """All datasets, those that are built in and not used yet included."""
+    found = {row.name: shown(row) for row in datasets.every(session)}
+    return [found.get(name) or _available(name) for name in service.known(session)]
+
+
+@router.get("/{name}", responses=responses(404), summary="Show a dataset")
+def show(name: str, session: SessionDep) -> DatasetOut:
+    """One dataset: its state, and what is in it."""
+    row = datasets.named(session, name)
+    if row is not None:
+        return shown(row)
+    if name in service.known(session):
+        return _available(name)
+    raise UnknownName("dataset", name, service.known(session))
+
+
+@router.post("", status_code=202, responses=responses(403, 409), summary="Register a dataset")
+def register(body: DatasetIn, caller: Admin, session: SessionDep, response: Response) -> DatasetOut:
+    """Register videos that the workers can read; a worker then hashes them and counts their frames.
+
+    A name that is taken goes over to the new one; results of the old one stay.
+    """
+    source = body.model_dump(exclude={"name", "location"}, exclude_defaults=True)
+    row = service.register(session, body.name, {"name_or_path": body.location, **source}, team=caller.team)
+    response.headers["Location"] = f"/v1/datasets/{row.name}"
+    return shown(row)
+
+
+@router.delete("/{name}", status_code=204, responses=responses(403, 404), summary="Retire a dataset")
+def retire(name: str, caller: Admin, session: SessionDep) -> None:
+    """Take a dataset off the list; its results stay, its files are not touched."""
+    if not service.retire(session, name):
+        raise UnknownName("dataset", name, service.known(session))
+
+
+def _available(name: str) -> DatasetOut:
+    return DatasetOut(id=None, name=name, state="available")

@@ -1,0 +1,61 @@
+"""Datasets as clients see them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from records.models import DatasetRow
+
+DatasetName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.-]{0,62}$")]
+
+
+class DatasetIn(BaseModel):
+    """Videos that all workers can read under one path."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: DatasetName = Field(examples=["gestures"])
+    location: str = Field(
+        description="As the workers see it: a folder, `ucf101:FOLDER` or `hmdb51:FOLDER`.",
+        min_length=1,
+        examples=["/data/gestures"],
+    )
+    split: str = Field("1", description="Which split of UCF101 or HMDB51.")
+    csv: str | None = Field(None, description="For a folder: its table, if not inside it.")
+    test_groups: list[str] = Field(
+        [], description="For a folder: groups of the test side.", examples=[["P3"]]
+    )
+    lists: str | None = Field(None, description="For UCF101 and HMDB51: folder of the official lists.")
+
+
+class DatasetOut(BaseModel):
+    """A dataset.
+
+    It is `available` (built in, made on first use), `indexing` while its videos are hashed and counted, then
+    `ready`, or `failed` with a `reason`.
+    """
+
+    id: UUID | None
+    name: str
+    state: Literal["available", "indexing", "ready", "failed"]
+    reason: str | None = None
+    fingerprint: str | None = Field(None, description="Of its videos; a board never mixes two.")
+    summary: dict[str, Any] | None = None
+    created_at: datetime | None = None
+
+
+def shown(dataset: DatasetRow) -> DatasetOut:
+    """The dataset for a client; where its files lie is the operators' business."""
+    return DatasetOut(
+        id=dataset.id,
+        name=dataset.name,
+        state=dataset.state.value,
+        reason=dataset.reason,
+        fingerprint=dataset.fingerprint,
+        summary=dataset.summary,
+        created_at=dataset.created_at,
+    )

@@ -1,0 +1,1 @@
+"""Evaluations: routes, schemas, decisions."""

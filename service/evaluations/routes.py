@@ -1,0 +1,96 @@
+"""`/v1/evaluations` and `/v1/comparisons`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Response
+
+from records.models import EvaluationState
+from records.repositories import evaluations
+from service.auth import AnyCaller
+from service.deps import Limit, Offset, SessionDep
+from service.evaluations import service
+from service.evaluations.schemas import Comparison, EvaluationIn, EvaluationOut, EvaluationPage, shown
+from service.problems import responses
+from vcp_core.results import Results
+
+router = APIRouter(tags=["evaluations"])
+
+
+@router.post("/evaluations", status_code=201, responses=responses(404, 409), summary="Evaluate a checkpoint")
+def create(body: EvaluationIn, caller: AnyCaller, session: SessionDep, response: Response) -> EvaluationOut:
+    """Evaluate a checkpoint; what is done or under way already is given as it is (200)."""
+    evaluation, new = service.create(session, body, caller)
+    response.status_code = 201 if new else 200
+    response.headers["Location"] = f"/v1/evaluations/{evaluation.id}"
+    return service.detail(session, evaluation)
+
+
+@router.get("/evaluations", summary="List evaluations")
+def page(
+    session: SessionDep,
+    state: Annotated[EvaluationState | None, Query(description="Only in this state.")] = None,
+    model: Annotated[str | None, Query(description="Only of this model.")] = None,
+    team: Annotated[str | None, Query(description="Only of this team.")] = None,
+    dataset: Annotated[str | None, Query(description="Only on the dataset of this name.")] = None,
+    protocol: Annotated[str | None, Query(description="Only under the protocol of this name.")] = None,
+    checkpoint: Annotated[UUID | None, Query(description="Only of this checkpoint.")] = None,
+    limit: Limit = 50,
+    offset: Offset = 0,
+) -> EvaluationPage:
+    """Evaluations, newest first, with their scores."""
+    found, total = evaluations.page(
+        session,
+        state=state,
+        model=model,
+        team=team,
+        dataset=dataset,
+        protocol=protocol,
+        checkpoint_id=checkpoint,
+        limit=limit,
+        offset=offset,
+    )
+    scores = evaluations.scores(session, [evaluation.id for evaluation in found])
+    return EvaluationPage(
+        items=[shown(evaluation, scores=scores[evaluation.id]) for evaluation in found], total=total
+    )
+
+
+@router.get("/evaluations/{evaluation_id}", responses=responses(404), summary="Show an evaluation")
+def show(evaluation_id: UUID, session: SessionDep) -> EvaluationOut:
+    """One evaluation: state, progress, and once done its scores."""
+    return service.detail(session, service.find(session, evaluation_id, with_results=True))
+
+
+@router.post(
+    "/evaluations/{evaluation_id}/cancel",
+    responses=responses(403, 404, 409),
+    summary="Cancel an evaluation",
+)
+def cancel(evaluation_id: UUID, caller: AnyCaller, session: SessionDep) -> EvaluationOut:
+    """End an evaluation; its features stay, so asking for it again goes on where it stopped."""
+    return service.detail(session, service.cancel(session, evaluation_id, caller))
+
+
+@router.get(
+    "/evaluations/{evaluation_id}/results",
+    responses={200: {"model": Results}, **responses(404, 409)},
+    response_class=Response,
+    summary="Show all results of an evaluation",
+)
+def results(evaluation_id: UUID, session: SessionDep) -> Response:
+    """Everything, per-video predictions and provenance included: the JSON that `vcpbench local` writes."""
+    text = service.results(session, evaluation_id).to_json()
+    return Response(text, media_type="application/json")
+
+
+@router.get("/comparisons", responses=responses(404, 409), summary="Compare two evaluations")
+def comparison(
+    session: SessionDep,
+    first: Annotated[UUID, Query(description="An evaluation.")],
+    second: Annotated[UUID, Query(description="Another on the same videos under the same protocol.")],
+) -> Comparison:
+    """Paired differences with intervals: the second's scores less the first's."""
+    return service.comparison(session, first, second)

@@ -1,0 +1,181 @@
+"""Evaluations as clients see them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from records.models import Evaluation, EvaluationState, ScoreRow
+from records.repositories.evaluations import Progress
+from vcp_core.comparison import Difference
+
+
+class EvaluationIn(BaseModel):
+    """What to evaluate, on what, by which numbers."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    checkpoint: str = Field(
+        description="Its id, or `MODEL@latest` for your model's newest.", examples=["r3d-vcp@latest"]
+    )
+    dataset: str = Field(description="Its name.", examples=["playground-64"])
+    protocol: str = Field("standard-v1", description="Its name or hash.", examples=["quick-v1"])
+
+
+class CheckpointRef(BaseModel):
+    """Whose weights."""
+
+    id: UUID
+    model: str | None = Field(description="None for random weights.")
+    team: str | None
+    backbone: str | None
+    sha256: str | None
+    run: str | None
+    step: int | None
+    seed: int | None = Field(None, description="Of random weights.")
+
+
+class DatasetRef(BaseModel):
+    """Which videos."""
+
+    name: str
+    fingerprint: str | None
+
+
+class ProtocolRef(BaseModel):
+    """Which numbers."""
+
+    name: str
+    hash: str
+
+
+class ProgressOut(BaseModel):
+    """How far it is; random-weights controls that it needs are counted in."""
+
+    clips_done: int = Field(examples=[812])
+    clips_total: int = Field(description="As far as is known yet.", examples=[1242])
+    remaining_s: float | None = Field(None, description="Estimate, at the pace so far.", examples=[35.0])
+
+
+class ScoreOut(BaseModel):
+    """One number, percent, with its 95 % interval and its lift over random weights."""
+
+    metric: str = Field(examples=["cloze.temporal"])
+    value: float
+    low: float
+    high: float
+    chance: float | None
+    control: float | None
+    lift: float | None
+    lift_low: float | None
+    lift_high: float | None
+    num_videos: int
+    num_units: int
+    units: str
+    headline: bool
+
+
+class EvaluationOut(BaseModel):
+    """An evaluation.
+
+    It waits (for its checkpoint to be read, or its dataset to be indexed), is planned, runs, is scored, and
+    is `done`; or it is `failed` with a `reason`, or `cancelled`.
+    """
+
+    id: UUID
+    state: EvaluationState
+    reason: str | None = Field(None, description="Why it failed.")
+    log_tail: str | None = Field(None, description="What the failing job printed last.")
+    waiting_for: str | None = Field(None, description="Why nothing happens, if nothing does.")
+    checkpoint: CheckpointRef
+    dataset: DatasetRef
+    protocol: ProtocolRef
+    is_control: bool
+    progress: ProgressOut | None = None
+    scores: list[ScoreOut] = []
+    unavailable: dict[str, str] = Field({}, description="Benchmarks that this dataset cannot carry, and why.")
+    warnings: list[str] = []
+    controls: list[UUID] = Field([], description="Evaluations of random weights that it is compared with.")
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class EvaluationPage(BaseModel):
+    """Some of the evaluations, newest first."""
+
+    items: list[EvaluationOut]
+    total: int
+
+
+class Comparison(BaseModel):
+    """Two evaluations on the same videos, paired; differences are the second's less the first's."""
+
+    first: EvaluationOut
+    second: EvaluationOut
+    differences: list[Difference]
+
+
+def score_out(row: ScoreRow) -> ScoreOut:
+    """A score for a client."""
+    return ScoreOut.model_validate(row, from_attributes=True)
+
+
+def shown(
+    evaluation: Evaluation,
+    *,
+    scores: list[ScoreRow] | None = None,
+    progress: Progress | None = None,
+    waiting_for: str | None = None,
+    warnings: list[str] | None = None,
+    controls: list[UUID] | None = None,
+    remaining_s: float | None = None,
+) -> EvaluationOut:
+    """The evaluation for a client."""
+    checkpoint, unavailable = evaluation.checkpoint, evaluation.unavailable or {}
+    return EvaluationOut(
+        id=evaluation.id,
+        state=evaluation.state,
+        reason=evaluation.reason,
+        log_tail=evaluation.log_tail,
+        waiting_for=waiting_for,
+        checkpoint=CheckpointRef(
+            id=checkpoint.id,
+            model=checkpoint.model.name if checkpoint.model else None,
+            team=checkpoint.model.team if checkpoint.model else None,
+            backbone=checkpoint.backbone,
+            sha256=checkpoint.sha256,
+            run=checkpoint.run,
+            step=checkpoint.step,
+            seed=checkpoint.seed,
+        ),
+        dataset=DatasetRef(name=evaluation.dataset.name, fingerprint=evaluation.dataset.fingerprint),
+        protocol=ProtocolRef(name=evaluation.protocol.name, hash=evaluation.protocol_hash),
+        is_control=evaluation.is_control,
+        progress=progress
+        and ProgressOut(
+            clips_done=progress.clips_done, clips_total=progress.clips_total, remaining_s=remaining_s
+        ),
+        scores=[score_out(row) for row in scores or []],
+        unavailable={name: str(reason) for name, reason in unavailable.items()},
+        warnings=warnings or [],
+        controls=controls or [],
+        created_at=evaluation.created_at,
+        started_at=evaluation.started_at,
+        finished_at=evaluation.finished_at,
+    )
+
+
+def all_warnings(results: dict[str, Any] | None) -> list[str]:
+    """Warnings of the whole and of every benchmark, the latter by its name."""
+    if results is None:
+        return []
+    own = [str(warning) for warning in results["warnings"]]
+    return own + [
+        f"{result['benchmark']}: {warning}"
+        for result in results["benchmarks"]
+        for warning in result["warnings"]
+    ]

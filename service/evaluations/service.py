@@ -1,0 +1,174 @@
+"""Asking for evaluations, following them, reading and comparing what they gave."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from records import flow
+from records.models import Checkpoint, CheckpointState, Evaluation, EvaluationState, JobState
+from records.repositories import checkpoints, evaluations, workers
+from service.auth import Caller
+from service.checkpoints import service as checkpoint_service
+from service.datasets import service as dataset_service
+from service.evaluations.schemas import Comparison, EvaluationIn, EvaluationOut, all_warnings, shown
+from service.problems import Conflict, Forbidden, NotFound
+from service.protocols import service as protocol_service
+from vcp_core.catalog.protocols import Protocol
+from vcp_core.comparison import compare
+from vcp_core.results import Predictions, Results
+
+UUID_FORM = re.compile(r"^[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}$", re.IGNORECASE)
+
+
+def create(session: Session, wanted: EvaluationIn, caller: Caller) -> tuple[Evaluation, bool]:
+    """The evaluation, and whether it is new: what is done or under way is not done again.
+
+    Raises:
+        NotFound: If there is no such checkpoint.
+        UnknownName: If there is no such dataset or protocol.
+        Conflict: If the checkpoint was rejected, or its bytes are not there yet.
+    """
+    flow.lock(session)
+    checkpoint = _checkpoint(session, wanted.checkpoint, caller)
+    protocol = protocol_service.find(session, wanted.protocol)
+    dataset = dataset_service.find(session, wanted.dataset, team=caller.team)
+    if checkpoint.state is CheckpointState.REJECTED:
+        raise Conflict(f"Checkpoint {checkpoint.id} was rejected: {checkpoint.reason}")
+    if checkpoint.state is CheckpointState.DECLARED:
+        raise Conflict(
+            f"Checkpoint {checkpoint.id} is declared, but its bytes are not there. "
+            f"PUT them to /v1/checkpoints/{checkpoint.id}/content."
+        )
+    return flow.request(session, checkpoint, dataset, protocol.hash, team=caller.team)
+
+
+def _checkpoint(session: Session, wanted: str, caller: Caller) -> Checkpoint:
+    if UUID_FORM.match(wanted):
+        return checkpoint_service.find(session, UUID(wanted))
+    model, at, which = wanted.partition("@")
+    if at and which != "latest":
+        raise NotFound(f"{wanted!r}: write a checkpoint's id, or MODEL@latest.")
+    found = checkpoints.latest(session, caller.team, model)
+    if found is None:
+        raise NotFound(f"Team {caller.team!r} has no checkpoint of a model {model!r}.")
+    return found
+
+
+def find(session: Session, evaluation_id: UUID, *, with_results: bool = False) -> Evaluation:
+    """An evaluation.
+
+    Raises:
+        NotFound: If there is none.
+    """
+    found = evaluations.get(session, evaluation_id, with_results=with_results)
+    if found is None:
+        raise NotFound(f"No evaluation {evaluation_id}. List them: GET /v1/evaluations.")
+    return found
+
+
+def detail(session: Session, evaluation: Evaluation) -> EvaluationOut:
+    """Everything about one evaluation."""
+    progress = evaluations.progress(session, evaluation)
+    remaining_s = None
+    if evaluation.started_at and progress.clips_fresh and not evaluation.state.ended:
+        elapsed_s = (datetime.now(UTC) - evaluation.started_at).total_seconds()
+        left = progress.clips_total - progress.clips_done
+        remaining_s = round(elapsed_s / progress.clips_fresh * left, 1)
+    return shown(
+        evaluation,
+        scores=evaluations.scores(session, [evaluation.id])[evaluation.id],
+        progress=progress,
+        remaining_s=remaining_s,
+        waiting_for=None if evaluation.state.ended else waiting_for(session, evaluation),
+        warnings=all_warnings(evaluation.results),
+        controls=[control.id for control in evaluation.controls],
+    )
+
+
+def waiting_for(session: Session, evaluation: Evaluation) -> str | None:
+    """Why nothing happens, if nothing does: a queue without workers is said, not left to be guessed."""
+    counts, there = workers.job_counts(session), workers.seen(session)
+    for queue in ("cpu", "gpu"):
+        waiting = counts.get((queue, JobState.QUEUED), 0)
+        if waiting and not any(queue in worker.queues for worker in there):
+            return f"no worker takes the {queue} queue, where {waiting} jobs wait; start one: vcpbench worker"
+    if evaluation.state is EvaluationState.WAITING:
+        if evaluation.checkpoint.state is not CheckpointState.READY:
+            return "the checkpoint is being read"
+        return f"the dataset {evaluation.dataset.name} is being indexed"
+    return None
+
+
+def cancel(session: Session, evaluation_id: UUID, caller: Caller) -> Evaluation:
+    """End an evaluation of the caller's team.
+
+    Raises:
+        NotFound: If there is none.
+        Forbidden: If it is another team's.
+        Conflict: If it has ended in another way.
+    """
+    flow.lock(session)
+    evaluation = find(session, evaluation_id)
+    if evaluation.team != caller.team and not caller.admin:
+        raise Forbidden(f"Evaluation {evaluation_id} belongs to team {evaluation.team!r}.")
+    if evaluation.state in (EvaluationState.DONE, EvaluationState.FAILED):
+        raise Conflict(f"Evaluation {evaluation_id} is {evaluation.state.value} already.")
+    flow.cancel(session, evaluation)
+    return evaluation
+
+
+def results(session: Session, evaluation_id: UUID) -> Results:
+    """All that an evaluation gave, predictions included.
+
+    Raises:
+        NotFound: If there is no such evaluation.
+        Conflict: If it is not done.
+    """
+    evaluation = find(session, evaluation_id, with_results=True)
+    _done(evaluation)
+    predictions = evaluations.predictions(session, evaluation_id)
+    content = dict(evaluation.results or {})
+    content["benchmarks"] = [
+        {**result, "predictions": predictions.get(result["benchmark"])} for result in content["benchmarks"]
+    ]
+    return Results.model_validate(content)
+
+
+def comparison(session: Session, first_id: UUID, second_id: UUID) -> Comparison:
+    """The second against the first, paired by video.
+
+    Raises:
+        NotFound: If there is no such evaluation.
+        Conflict: If one is not done, or they do not stand on the same videos and protocol.
+    """
+    pair = [find(session, evaluation_id, with_results=True) for evaluation_id in (first_id, second_id)]
+    for evaluation in pair:
+        _done(evaluation)
+    first, second = pair
+    for what, mine, other in (
+        ("dataset", first.dataset.fingerprint, second.dataset.fingerprint),
+        ("protocol", first.protocol_hash, second.protocol_hash),
+    ):
+        if mine != other:
+            raise Conflict(f"They differ in {what} ({mine} and {other}); only equals can be compared.")
+    found = [
+        {
+            name: Predictions.model_validate(value)
+            for name, value in evaluations.predictions(session, evaluation.id).items()
+        }
+        for evaluation in pair
+    ]
+    differences = compare(found[0], found[1], Protocol.model_validate(first.protocol.content))
+    return Comparison(
+        first=detail(session, first), second=detail(session, second), differences=list(differences)
+    )
+
+
+def _done(evaluation: Evaluation) -> None:
+    if evaluation.state is not EvaluationState.DONE:
+        reason = f": {evaluation.reason}" if evaluation.reason else "; results come when it is done"
+        raise Conflict(f"Evaluation {evaluation.id} is {evaluation.state.value}{reason}.")

@@ -1,0 +1,107 @@
+"""Whether all is well, for people, load balancers and Prometheus."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from importlib.metadata import version
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
+from pydantic import BaseModel, Field
+from sqlalchemy import text
+
+from records.models import JobState
+from records.repositories import workers
+from service.deps import SessionDep
+from service.problems import responses
+
+router = APIRouter(tags=["operation"])
+open_router = APIRouter(tags=["operation"])
+QUEUES = ("cpu", "gpu")
+
+
+class Health(BaseModel):
+    """The service answers, and reaches its database."""
+
+    status: str = Field(examples=["ok"])
+    version: str
+
+
+class QueueOut(BaseModel):
+    """One queue."""
+
+    name: str = Field(examples=["gpu"])
+    waiting: int = Field(description="Jobs that wait.")
+    running: int = Field(description="Jobs in work.")
+    workers: int = Field(description="Workers that take this queue and were seen in the last 30 s.")
+
+
+class WorkerOut(BaseModel):
+    """A worker that is there."""
+
+    name: str
+    queues: list[str]
+    device: str
+    busy: bool
+    seen_at: datetime
+
+
+class Status(BaseModel):
+    """What works and what waits."""
+
+    queues: list[QueueOut]
+    workers: list[WorkerOut]
+
+
+@open_router.get("/v1/health", responses=responses(503), summary="Is the service well?")
+def health(session: SessionDep) -> Health:
+    """Answer, once the database has answered."""
+    session.execute(text("SELECT 1"))
+    return Health(status="ok", version=version("vcpbench"))
+
+
+@router.get("/status", summary="Show queues and workers")
+def status(session: SessionDep) -> Status:
+    """Queues and workers: why something waits."""
+    seen = workers.seen(session)
+    counts = workers.job_counts(session)
+    return Status(
+        queues=[
+            QueueOut(
+                name=queue,
+                waiting=counts.get((queue, JobState.QUEUED), 0),
+                running=counts.get((queue, JobState.RUNNING), 0),
+                workers=sum(queue in worker.queues for worker in seen),
+            )
+            for queue in QUEUES
+        ],
+        workers=[
+            WorkerOut(
+                name=worker.name,
+                queues=worker.queues,
+                device=worker.device,
+                busy=worker.job_id is not None,
+                seen_at=worker.seen_at,
+            )
+            for worker in seen
+        ],
+    )
+
+
+@router.get(
+    "/metrics",
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    response_class=Response,
+    summary="Show metrics for Prometheus",
+)
+def metrics(session: SessionDep) -> Response:
+    """The same numbers in Prometheus' text format."""
+    registry = CollectorRegistry()
+    jobs = Gauge("vcpbench_jobs", "Jobs that have not ended", ["queue", "state"], registry=registry)
+    there = Gauge("vcpbench_workers", "Workers seen in the last 30 s", ["queue"], registry=registry)
+    found = status(session)
+    for queue in found.queues:
+        jobs.labels(queue.name, "waiting").set(queue.waiting)
+        jobs.labels(queue.name, "running").set(queue.running)
+        there.labels(queue.name).set(queue.workers)
+    return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,69 @@
+"""`/v1/leaderboard` and `/v1/leaderboard.csv`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Response
+
+from service.deps import Limit, Offset, SessionDep
+from service.leaderboard.schemas import Board
+from service.leaderboard.service import board, to_csv
+from service.problems import responses
+
+router = APIRouter(tags=["leaderboard"])
+
+
+def _board(
+    session: SessionDep,
+    dataset: Annotated[str, Query(description="Its name.", examples=["playground-64"])],
+    protocol: Annotated[str, Query(description="Its name or hash.")] = "standard-v1",
+    sort: Annotated[
+        str,
+        Query(description="A metric, `created_at`, `model` or `step`; `-` before it: largest first."),
+    ] = "-recognition.top1",
+    metric: Annotated[
+        list[str] | None, Query(description="Columns, one parameter each; headlines if left out.")
+    ] = None,
+    model: Annotated[str | None, Query(description="Only models whose name contains this.")] = None,
+    team: Annotated[str | None, Query(description="Only of this team.")] = None,
+    backbone: Annotated[str | None, Query(description="Only of this backbone.")] = None,
+    run: Annotated[str | None, Query(description="Only of this training run.")] = None,
+    latest: Annotated[bool, Query(description="Only every model's newest checkpoint.")] = False,
+    limit: Limit = 100,
+    offset: Offset = 0,
+) -> Board:
+    return board(
+        session,
+        dataset=dataset,
+        protocol=protocol,
+        sort=sort,
+        metrics=metric or [],
+        limit=limit,
+        offset=offset,
+        model=model,
+        team=team,
+        backbone=backbone,
+        run=run,
+        latest=latest,
+    )
+
+
+BoardDep = Annotated[Board, Depends(_board)]
+
+
+@router.get("/leaderboard", responses=responses(404, 409), summary="Show a leaderboard")
+def as_json(found: BoardDep) -> Board:
+    """Finished evaluations of one dataset and one protocol, with random weights beside them."""
+    return found
+
+
+@router.get(
+    "/leaderboard.csv",
+    responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}, **responses(404, 409)},
+    response_class=Response,
+    summary="Download a leaderboard",
+)
+def as_csv(found: BoardDep) -> Response:
+    """The same rows as CSV, by the same parameters."""
+    return Response(to_csv(found), media_type="text/csv; charset=utf-8")

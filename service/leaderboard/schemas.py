@@ -1,0 +1,46 @@
+"""The board as clients see it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+
+from service.evaluations.schemas import DatasetRef, ProtocolRef, ScoreOut
+
+
+class BoardRow(BaseModel):
+    """One finished evaluation."""
+
+    rank: int | None = Field(description="By the metric that the board is sorted by; equal values share it.")
+    evaluation: UUID
+    model: str
+    team: str
+    backbone: str | None
+    run: str | None
+    step: int | None
+    checkpoint: UUID
+    sha256: str | None
+    finished_at: datetime | None
+    scores: dict[str, ScoreOut]
+
+
+class ControlRow(BaseModel):
+    """Random weights under the same conditions."""
+
+    evaluation: UUID
+    backbone: str | None
+    seed: int | None
+    scores: dict[str, ScoreOut]
+
+
+class Board(BaseModel):
+    """Finished evaluations of one dataset and one protocol; never of two."""
+
+    dataset: DatasetRef
+    protocol: ProtocolRef
+    sort: str = Field(examples=["-recognition.top1"])
+    total: int
+    rows: list[BoardRow]
+    controls: list[ControlRow]

@@ -1,0 +1,40 @@
+"""Bodies that are read into memory have a limit; a checkpoint's bytes are streamed and have their own."""
+
+from __future__ import annotations
+
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MAX_BODY_BYTES = 1 << 20  # the largest protocol takes a few kilobytes
+
+
+class BodyLimit:
+    """Middleware: all but PUT may send so much, whether or not they say how much it is.
+
+    FastAPI reads a JSON body before it asks for the token: without this, anyone could fill the memory.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] == "PUT":
+            await self.app(scope, receive, send)
+            return
+        announced, received = Headers(scope=scope).get("content-length", "0"), 0
+
+        async def counted() -> Message:
+            nonlocal received
+            _fits(int(announced))
+            message = await receive()
+            received += len(message.get("body", b""))
+            _fits(received)
+            return message
+
+        await self.app(scope, counted, send)
+
+
+def _fits(num_bytes: int) -> None:
+    if num_bytes > MAX_BODY_BYTES:
+        raise HTTPException(413, f"A body of this route has at most {MAX_BODY_BYTES} bytes.")

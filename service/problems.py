@@ -1,0 +1,204 @@
+"""Errors as RFC 9457 problem details; the one place that turns them into responses.
+
+ServiceError
+├── Unauthorised      no token, or one that opens nothing
+├── Forbidden         a token that may not do this
+├── NotFound          no such checkpoint, evaluation, ...
+├── Conflict          it is not in a state for this; says which
+├── TooLarge          more bytes than this installation takes
+└── BadUpload         bytes that are not what was declared
+Everything else of vcpbench's own tree is a 422, a full store a 507, a database that is away a 503, what the
+database cannot hold a 422, and two writers of one thing at one moment a 409.
+"""
+
+from __future__ import annotations
+
+import re
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as NoConnection
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from vcp_core.catalog.errors import StorageError, UnknownName, VcpbenchError
+
+MEDIA_TYPE = "application/problem+json"
+TITLES = {  # our own: those of http.HTTPStatus change between versions of Python
+    401: "Unauthorised",
+    403: "Forbidden",
+    404: "Not found",
+    409: "Conflict",
+    413: "Too large",
+    422: "Invalid request",
+    503: "Database away",
+    507: "Storage error",
+}
+log = structlog.get_logger("vcpbench.service")
+
+
+class ServiceError(VcpbenchError):
+    """An answer that is not what was asked for.
+
+    Args:
+        detail: What, which, and what next.
+        more: Further members of the problem.
+    """
+
+    status = 400
+    headers: dict[str, str] = {}  # noqa: RUF012 - constants of each class
+
+    def __init__(self, detail: str, **more: Any) -> None:
+        super().__init__(detail)
+        self.more = more
+
+
+class Unauthorised(ServiceError):
+    """No token, or one that opens nothing."""
+
+    status = 401
+    headers = {"WWW-Authenticate": "Bearer"}  # noqa: RUF012
+
+
+class Forbidden(ServiceError):
+    """A token that may not do this."""
+
+    status = 403
+
+
+class NotFound(ServiceError):
+    """There is no such thing."""
+
+    status = 404
+
+
+class Conflict(ServiceError):
+    """It is not in a state for this."""
+
+    status = 409
+
+
+class TooLarge(ServiceError):
+    """More bytes than this installation takes."""
+
+    status = 413
+
+
+class BadUpload(ServiceError):
+    """Bytes that are not what was declared."""
+
+    status = 422
+
+
+class Problem(BaseModel):
+    """What went wrong (RFC 9457)."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(description="A name for this kind of problem.", examples=["urn:vcpbench:not-found"])
+    title: str = Field(examples=["Not found"])
+    status: int = Field(examples=[404])
+    detail: str = Field(
+        description="What, which, and what next.",
+        examples=["No evaluation 5f0c.... List them: GET /v1/evaluations."],
+    )
+
+
+def problem(
+    status: int, kind: str, detail: str, headers: dict[str, str] | None = None, **more: Any
+) -> JSONResponse:
+    """A response of problem details."""
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", kind)
+    content = {
+        "type": "urn:vcpbench:" + words.lower().replace(" ", "-"),
+        "title": words.capitalize(),
+        "status": status,
+        "detail": detail,
+        **more,
+    }
+    return JSONResponse(content, status_code=status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """For a route's `responses`: which problems it may answer with."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {status: {"description": TITLES[status], "content": content} for status in statuses}
+
+
+def install(app: FastAPI) -> None:
+    """Have every error of the application answered so."""
+    document = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        found = document()
+        found["components"]["schemas"]["Problem"] = Problem.model_json_schema()
+        return found
+
+    # Not by `model` of each response: FastAPI would say that problems are application/json, too.
+    app.openapi = openapi  # type: ignore[method-assign]
+    app.add_exception_handler(VcpbenchError, _ours)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(SQLAlchemyError, _database)
+    app.add_exception_handler(ClientDisconnect, _gone)
+    app.add_exception_handler(Exception, _unforeseen)
+
+
+def _ours(request: Request, error: Exception) -> JSONResponse:
+    kind = type(error).__name__
+    if isinstance(error, ServiceError):
+        return problem(error.status, kind, str(error), error.headers, **error.more)
+    if isinstance(error, StorageError):
+        log.error("store failed", error=str(error), path=request.url.path)
+        how = "is full" if "the disk is full" in str(error) else "fails; the service's log says how"
+        return problem(507, kind, f"The object store {how}. What came before is safe; try again later.")
+    return problem(422 if not isinstance(error, UnknownName) else 404, kind, str(error))
+
+
+def _invalid(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    found = [
+        {"at": ".".join(str(part) for part in problem["loc"]), "message": problem["msg"]}
+        for problem in error.errors()
+    ]
+    detail = "; ".join(f"{one['at']}: {one['message']}" for one in found)
+    return problem(422, "InvalidRequest", f"{detail}. See /docs for what this route takes.", errors=found)
+
+
+def _http(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 404:
+        return problem(404, "NotFound", f"No route {request.method} {request.url.path}. See /docs.")
+    title = TITLES.get(error.status_code) or HTTPStatus(error.status_code).phrase
+    kind = title.title().replace(" ", "")
+    return problem(error.status_code, kind, str(error.detail), dict(error.headers or {}))
+
+
+def _database(request: Request, error: Exception) -> JSONResponse:
+    log.error("database failed", error=str(error).splitlines()[0], path=request.url.path)
+    if isinstance(error, OperationalError | InterfaceError | NoConnection):
+        detail = "The database cannot be reached just now. Nothing was lost; try again in a few seconds."
+        return problem(503, "DatabaseAway", detail, {"Retry-After": "5"})
+    if isinstance(error, DataError):
+        detail = "A value cannot be stored or looked for: it holds a NUL, or is too large a number."
+        return problem(422, "InvalidRequest", detail)
+    if isinstance(error, IntegrityError):
+        return problem(409, "Conflict", "Another request changed the same thing just now. Try again.")
+    raise error
+
+
+def _gone(request: Request, error: Exception) -> JSONResponse:
+    log.info("client went away", path=request.url.path)
+    return problem(400, "ClientDisconnect", "The connection broke.")  # nobody reads it
+
+
+def _unforeseen(request: Request, error: Exception) -> JSONResponse:
+    # Starlette has logged the traceback's way out already; the client gets no inner words.
+    detail = "A fault of vcpbench; its log says which. Please report it."
+    return problem(500, "InternalError", detail)

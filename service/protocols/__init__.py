@@ -1,0 +1,1 @@
+"""Protocols: routes, schemas, decisions."""

@@ -1,0 +1,127 @@
+"""Under which account engines run, and where that account can reach its files.
+
+PostgreSQL refuses to run as root, and nothing that listens should. As root, engines run as an unprivileged
+account of the machine; as anybody else, they run as that user. No folder's mode is ever loosened: what the
+account cannot reach lies elsewhere.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import pwd
+import signal
+import stat
+import subprocess
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vcp_core.catalog.errors import StorageError, VcpbenchError
+
+ACCOUNTS = ("postgres", "nobody")
+ROOTS_PLACE = Path("/var/lib/vcpbench")
+SOCKET_PATH_BYTES = 107  # sun_path of unix(7), its closing zero apart
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+class EngineError(VcpbenchError):
+    """An engine that cannot be started."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """Who runs an engine; `None` ids are this process's own."""
+
+    uid: int | None = None
+    gid: int | None = None
+
+    @classmethod
+    def for_engines(cls) -> Account:
+        """An unprivileged account if we are root, else ourselves.
+
+        Raises:
+            EngineError: If we are root, and the machine has no such account.
+        """
+        if os.getuid() != 0:
+            return cls()
+        for name in ACCOUNTS:
+            try:
+                found = pwd.getpwnam(name)
+            except KeyError:
+                continue
+            return cls(found.pw_uid, found.pw_gid)
+        raise EngineError(f"No account {' or '.join(ACCOUNTS)} to run engines as: useradd --system postgres.")
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """For `subprocess.Popen`."""
+        if self.uid is None:
+            return {}
+        return {"user": self.uid, "group": self.gid, "extra_groups": []}
+
+    def can_reach(self, path: Path) -> bool:
+        """Whether the account can enter that folder, or run that file."""
+        if self.uid is None:
+            return True
+        check = ["/usr/bin/test", "-x", str(path)]
+        return subprocess.run(check, cwd="/", check=False, **self.options).returncode == 0  # noqa: S603
+
+    def place_for(self, folder: Path) -> Path:
+        """`folder`, or one of its own where the account cannot reach that.
+
+        Raises:
+            StorageError: If it cannot be made.
+        """
+        try:
+            # An account of its own enters; what is in there has modes of its own.
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700 if self.uid is None else 0o711)
+            if self.can_reach(folder):
+                return folder
+            place = ROOTS_PLACE / hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
+            ROOTS_PLACE.mkdir(parents=True, exist_ok=True)
+            place.mkdir(exist_ok=True, mode=0o711)
+            return place
+        except OSError as error:
+            raise StorageError(f"{folder} cannot be made: {error.strerror}.") from error
+
+    def own(self, folder: Path) -> Path:
+        """Make a folder that is the account's alone.
+
+        Raises:
+            StorageError: If it cannot be made, or is somebody else's.
+        """
+        uid = os.getuid() if self.uid is None else self.uid
+        try:
+            folder.mkdir(exist_ok=True, mode=0o700)
+            if self.uid is not None and folder.lstat().st_uid == os.getuid():
+                os.chown(folder, self.uid, self.gid if self.gid is not None else -1)
+            found = folder.lstat()
+        except OSError as error:
+            raise StorageError(f"{folder} cannot be made: {error.strerror}.") from error
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != uid or found.st_mode & 0o077:
+            raise StorageError(f"{folder} is not a private folder of the engines' account. Remove it.")
+        return folder
+
+
+def socket_folder(home: Path) -> Path:
+    """A short path for sockets, the same for a home every time; not made yet."""
+    digest = hashlib.sha256(os.fsencode(home.resolve())).hexdigest()[:12]
+    for base in (os.environ.get("XDG_RUNTIME_DIR"), "/run", tempfile.gettempdir(), "/tmp"):  # noqa: S108
+        folder = Path(base or "/nowhere") / f"vcpbench-{os.getuid()}-{digest}"
+        if os.access(folder.parent, os.W_OK) and len(os.fsencode(folder)) < SOCKET_PATH_BYTES - 20:
+            return folder
+    raise StorageError("No folder for sockets whose path is short enough. Set XDG_RUNTIME_DIR to one.")
+
+
+def end_with_parent(number: signal.Signals) -> Callable[[], None]:
+    """For `Popen(preexec_fn=...)`: the child gets this signal when the thread that started it ends."""
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+
+    def arrange() -> None:
+        prctl(PR_SET_PDEATHSIG, int(number), 0, 0, 0)
+
+    return arrange

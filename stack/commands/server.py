@@ -1,0 +1,134 @@
+"""`vcpbench serve`, `worker`, `migrate`, `token`: the parts of an installation; settings by environment."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from stack.commands.common import JsonFlag, console, messages, plainly, print_json
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+tokens = typer.Typer(help="API tokens: make, list, revoke.", no_args_is_help=True)
+
+
+def serve() -> None:
+    """Serve the API until a signal says to stop; settings come from `VCPBENCH_...` variables.
+
+    **Example**
+
+    `VCPBENCH_PORT=8080 vcpbench serve`
+    """
+    from service.__main__ import main
+
+    raise typer.Exit(main())
+
+
+def worker() -> None:
+    """Do jobs until a signal says to stop; `VCPBENCH_QUEUES` and `VCPBENCH_DEVICE` say which and where.
+
+    **Example**
+
+    `VCPBENCH_QUEUES=gpu VCPBENCH_DEVICE=cuda:0 vcpbench worker`
+    """
+    from worker.app import main
+
+    raise typer.Exit(main())
+
+
+def migrate() -> None:
+    """Bring the database to the newest schema."""
+    from records.migrate import main
+
+    raise typer.Exit(main())
+
+
+@tokens.command("create")
+@plainly
+def create(
+    name: Annotated[str, typer.Argument(help="Whose it is, or what for; for people.")],
+    team: Annotated[str, typer.Option(help="Whose models its bearer uploads.")] = "default",
+    admin: Annotated[bool, typer.Option("--admin", help="It may register datasets, too.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Make a token and print it; it is shown this once.
+
+    **Example**
+
+    `vcpbench token create ci --team vision`
+    """
+    from records.repositories import tokens as repository
+
+    with _session() as session:
+        _, secret = repository.create(session, name=name, team=team, admin=admin)
+    if as_json:
+        print_json(json.dumps({"name": name, "team": team, "admin": admin, "token": secret}))
+    else:
+        messages.print(f"Token {name!r} of team {team!r}; keep it, it is not shown again:")
+        console.print(secret, highlight=False, soft_wrap=True)
+
+
+@tokens.command("list")
+@plainly
+def every(as_json: JsonFlag = False) -> None:
+    """All tokens, without their secrets."""
+    from records.repositories import tokens as repository
+
+    with _session() as session:
+        found = repository.every(session)
+    if as_json:
+        facts = [
+            {
+                "name": token.name,
+                "team": token.team,
+                "admin": token.admin,
+                "created_at": token.created_at.isoformat(),
+                "last_used_at": token.last_used_at and token.last_used_at.isoformat(),
+                "revoked": token.revoked_at is not None,
+            }
+            for token in found
+        ]
+        print_json(json.dumps(facts))
+        return
+    table = Table("name", "team", "admin", "made", "last used", "revoked", box=None, header_style="dim")
+    for token in found:
+        used = f"{token.last_used_at:%Y-%m-%d %H:%M}" if token.last_used_at else "never"
+        admin, revoked = "yes" if token.admin else "", "yes" if token.revoked_at else ""
+        table.add_row(token.name, token.team, admin, f"{token.created_at:%Y-%m-%d}", used, revoked)
+    console.print(table)
+
+
+@tokens.command("revoke")
+@plainly
+def revoke(name: Annotated[str, typer.Argument(help="Of the token; all of that name go.")]) -> None:
+    """Let a token open nothing any more."""
+    from records.repositories import tokens as repository
+    from vcp_core.catalog.errors import UnknownName
+
+    with _session() as session:
+        revoked = repository.revoke(session, name)
+        known = {token.name for token in repository.every(session) if token.revoked_at is None}
+    if not revoked:
+        raise UnknownName("token", name, known)
+    messages.print(f"Revoked {revoked} token{'s' if revoked > 1 else ''} named {name!r}.")
+
+
+@contextmanager
+def _session() -> Iterator[Session]:
+    from records import migrate
+    from records.db import Database
+    from records.settings import Settings
+
+    database = Database(Settings.load().database_url.get_secret_value())
+    try:
+        migrate.check(database)
+        with database.session() as session:
+            yield session
+    finally:
+        database.dispose()

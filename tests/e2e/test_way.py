@@ -1,0 +1,217 @@
+"""A checkpoint's whole way: real HTTP, PostgreSQL, Valkey, Celery, child processes and videos."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+import vcp_core
+from records.models import Job, JobState, Shard
+from tests.served import Served
+from tests.shared import SHARED, needs_shared
+from tests.workers import WorkerProcess, alive
+
+StartWorker = Callable[..., WorkerProcess]
+
+
+def register(api: Served, folder: Path, name: str = "small", **options: Any) -> None:
+    body = {"name": name, "location": str(folder), **options}
+    assert api.client.post("/v1/datasets", json=body).status_code == 202
+
+
+def run(api: Served, folder: Path, checkpoint: Path, protocol: str = "quick-v1") -> dict[str, Any]:
+    """Register, upload, evaluate, wait; the evaluation's results."""
+    register(api, folder)
+    uploaded = api.upload(checkpoint)
+    asked = api.evaluate(uploaded["id"], "small", protocol)
+    api.follow(asked["id"])
+    return results(api, asked["id"])
+
+
+def begin(
+    api: Served, start_worker: StartWorker, folder: Path, checkpoint: Path
+) -> tuple[WorkerProcess, str]:
+    """An evaluation in the middle of its first shard, and the worker that is at it."""
+    worker = start_worker()
+    register(api, folder)
+    asked = api.evaluate(api.upload(checkpoint)["id"], "small")
+    worker.wait_for("kind=extract")
+    return worker, str(asked["id"])
+
+
+def results(api: Served, evaluation_id: str) -> dict[str, Any]:
+    return dict(api.client.get(f"/v1/evaluations/{evaluation_id}/results").json())
+
+
+def forwarded(api: Served) -> int:
+    """Clips that were forwarded, over all shards; every shard is done once."""
+    with api.database.session() as session:
+        shards = session.scalars(select(Shard)).all()
+        assert all(job.state is JobState.DONE for job in session.scalars(select(Job)))
+    assert all(shard.counts["forwarded_clips"] == shard.num_clips for shard in shards if shard.counts)
+    return sum(shard.num_clips for shard in shards)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(folder: Path, checkpoint: Path) -> list[dict[str, Any]]:
+    """What the library gives, in one process."""
+    found = vcp_core.evaluate(checkpoint, folder, "quick-v1", device="cpu").model_dump(mode="json")
+    return list(found["benchmarks"])
+
+
+def test_the_service_gives_the_librarys_numbers_to_the_last_digit(
+    api: Served, start_worker: StartWorker, folder: Path, checkpoint: Path, undisturbed: Any
+) -> None:
+    start_worker()
+    found = run(api, folder, checkpoint)
+    assert found["benchmarks"] == undisturbed
+    board = api.client.get("/v1/leaderboard", params={"dataset": "small", "protocol": "quick-v1"}).json()
+    values = {score["metric"]: score["value"] for b in undisturbed for score in b["scores"]}
+    (row,) = board["rows"]
+    assert {metric: score["value"] for metric, score in row["scores"].items()}.items() <= values.items()
+    assert [control["seed"] for control in board["controls"]] == [0]
+
+
+def test_another_protocol_forwards_only_the_clips_that_are_new(
+    api: Served, start_worker: StartWorker, folder: Path, checkpoint: Path
+) -> None:
+    start_worker()
+    run(api, folder, checkpoint)
+    before = forwarded(api)
+    more = {"name": "five-clips", "base": "quick-v1", "grid": {"num_clips": 5}}
+    assert api.client.post("/v1/protocols", json=more).status_code == 201
+    asked = api.evaluate("tiny@latest", "small", "five-clips")
+    api.follow(asked["id"])
+    dataset, spec = vcp_core.load_dataset(folder), vcp_core.build("r3d_tiny", seed=0).spec
+    from vcp_core.catalog.protocols import load_protocol, protocol_from
+    from vcp_core.plan import Plan
+
+    old = Plan(dataset=dataset, protocol=load_protocol("quick-v1"), spec=spec)
+    new = Plan(dataset=dataset, protocol=protocol_from(more), spec=spec)
+    known, wanted = ({clip for v in dataset.videos for clip in plan.clips(v)} for plan in (old, new))
+    # The control is calibrated under each protocol anew, so it is forwarded whole.
+    assert forwarded(api) - before == len(wanted - known) + len(wanted)
+    assert (
+        results(api, asked["id"])["benchmarks"]
+        == (
+            vcp_core.evaluate(checkpoint, folder, protocol_from(more), device="cpu").model_dump(mode="json")[
+                "benchmarks"
+            ]
+        )
+    )
+
+
+def test_a_killed_worker_changes_no_score_and_leaves_no_process(
+    api: Served, start_worker: StartWorker, folder: Path, checkpoint: Path, undisturbed: Any
+) -> None:
+    first, evaluation_id = begin(api, start_worker, folder, checkpoint)
+    children = first.children()
+    assert children
+    first.kill()
+    start_worker()
+    api.follow(evaluation_id)
+    assert results(api, evaluation_id)["benchmarks"] == undisturbed
+    assert not [pid for pid in children if alive(pid)]
+    forwarded(api)
+    with api.database.session() as session:
+        assert sum(session.scalars(select(Job.losses))) == 1
+
+
+def test_a_killed_child_is_tried_again(
+    api: Served, start_worker: StartWorker, folder: Path, checkpoint: Path, undisturbed: Any
+) -> None:
+    import os
+    import signal
+
+    worker, evaluation_id = begin(api, start_worker, folder, checkpoint)
+    (child,) = worker.children()
+    os.kill(child, signal.SIGKILL)
+    worker.wait_for("attempt crashed")
+    api.follow(evaluation_id)
+    assert results(api, evaluation_id)["benchmarks"] == undisturbed
+    with api.database.session() as session:
+        (crashed,) = session.scalars(select(Job).where(Job.crashes > 0))
+    assert (crashed.crashes, crashed.state) == (1, JobState.DONE)
+
+
+def test_a_terminated_worker_gives_its_job_back_at_once(
+    api: Served, start_worker: StartWorker, folder: Path, checkpoint: Path, undisturbed: Any
+) -> None:
+    first, evaluation_id = begin(api, start_worker, folder, checkpoint)
+    children = first.children()
+    assert first.terminate() == 0
+    assert not [pid for pid in children if alive(pid)]
+    with api.database.session() as session:
+        found = session.scalars(select(Job).where(Job.state == JobState.RUNNING)).all()
+        assert not found
+        assert sum(session.scalars(select(Job.losses))) == sum(session.scalars(select(Job.crashes))) == 0
+    start_worker()
+    api.follow(evaluation_id)
+    assert results(api, evaluation_id)["benchmarks"] == undisturbed
+
+
+def test_a_cancelled_evaluation_stops_at_once_and_can_be_asked_for_again(
+    api: Served, start_worker: StartWorker, folder: Path, checkpoint: Path, undisturbed: Any
+) -> None:
+    worker, evaluation_id = begin(api, start_worker, folder, checkpoint)
+    cancelled = api.client.post(f"/v1/evaluations/{evaluation_id}/cancel").json()
+    assert cancelled["state"] == "cancelled"
+    worker.wait_for("no longer ours", timeout_s=10)
+    with api.database.session() as session:
+        assert not session.scalars(
+            select(Job).where(Job.state.in_((JobState.QUEUED, JobState.RUNNING)))
+        ).all()
+    again = api.evaluate("tiny@latest", "small")
+    assert again["id"] != evaluation_id
+    api.follow(again["id"])
+    assert results(api, again["id"])["benchmarks"] == undisturbed
+
+
+def test_a_refused_checkpoint_says_why_and_fails_what_waits_for_it(
+    api: Served, start_worker: StartWorker, folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "not.pt").write_bytes(b"these are no weights")
+    register(api, folder)
+    uploaded = api.upload(tmp_path / "not.pt")
+    asked = api.evaluate(uploaded["id"], "small")
+    start_worker()
+    found = api.follow(asked["id"], until=("failed",))
+    shown = api.client.get(f"/v1/checkpoints/{uploaded['id']}").json()
+    assert shown["state"] == "rejected"
+    assert shown["reason"].startswith("plain text, beginning 'these are no weights'")
+    assert str(tmp_path) not in shown["reason"]
+    assert found["reason"] == f"the checkpoint was rejected: {shown['reason']}"
+
+
+def test_a_dataset_that_cannot_be_used_says_why(
+    api: Served, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    register(api, tmp_path / "nothing", "none")
+    start_worker()
+    import time
+
+    for _ in range(200):
+        found = api.client.get("/v1/datasets/none").json()
+        if found["state"] != "indexing":
+            break
+        time.sleep(0.1)
+    assert found["state"] == "failed"
+    assert "nothing" in found["reason"]
+
+
+@needs_shared
+def test_the_gestures_run_as_a_registered_dataset(
+    api: Served, start_worker: StartWorker, checkpoint: Path
+) -> None:
+    start_worker()
+    register(api, SHARED / "gestures", "gestures", test_groups=["P3"])
+    asked = api.evaluate(api.upload(checkpoint)["id"], "gestures")
+    found = api.follow(asked["id"])
+    dataset = vcp_core.load_dataset(SHARED / "gestures", test_groups=["P3"])
+    here = vcp_core.evaluate(checkpoint, dataset, "quick-v1", device="cpu").model_dump(mode="json")
+    assert results(api, asked["id"])["benchmarks"] == here["benchmarks"]
+    assert "96 frames" in found["unavailable"]["cloze"]

@@ -1,0 +1,260 @@
+"""What follows from what, without any worker: claims and ends as workers make them."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import select
+
+from records import flow, jobs
+from records.db import Database
+from records.jobs import Claim
+from records.models import (
+    Checkpoint,
+    CheckpointState,
+    DatasetRow,
+    DatasetState,
+    Evaluation,
+    EvaluationState,
+    Job,
+    JobKind,
+    JobState,
+    Origin,
+    ProtocolRow,
+    Shard,
+)
+
+
+@dataclass
+class Lab:
+    """Makes rows, and does what workers do."""
+
+    database: Database
+
+    def __post_init__(self) -> None:
+        with self.database.session() as session:
+            session.add(ProtocolRow(hash="p", name="p", content={}))
+            dataset = DatasetRow(name="d", source={}, state=DatasetState.READY, fingerprint="f")
+            session.add(dataset)
+            session.flush()
+            self.dataset_id = dataset.id
+
+    def checkpoint(self, state: CheckpointState = CheckpointState.READY, **more: object) -> UUID:
+        with self.database.session() as session:
+            row = Checkpoint(origin=Origin.UPLOAD, state=state, **more)
+            session.add(row)
+            session.flush()
+            return row.id
+
+    def request(self, checkpoint_id: UUID) -> UUID:
+        with self.database.session() as session:
+            flow.lock(session)
+            found, _ = flow.request(
+                session,
+                session.get_one(Checkpoint, checkpoint_id),
+                session.get_one(DatasetRow, self.dataset_id),
+                "p",
+                team="a",
+            )
+            return found.id
+
+    def claim(self, kind: JobKind) -> Claim:
+        with self.database.session() as session:
+            found = jobs.claim(session, [kind.queue], worker_id=uuid4(), lease_s=60)
+        assert found is not None
+        assert found.kind is kind
+        return found
+
+    def shard(self, evaluation: Evaluation) -> Shard:
+        return Shard(
+            space="s",
+            checkpoint_id=evaluation.checkpoint_id,
+            dataset_id=evaluation.dataset_id,
+            number=0,
+            clips=[],
+            num_clips=5,
+            key=str(uuid4()),
+        )
+
+    def planned(
+        self,
+        evaluation_id: UUID,
+        *,
+        new: int = 0,
+        shared: list[UUID] | None = None,
+        controls: tuple[UUID, ...] = (),
+    ) -> list[UUID]:
+        """The plan job is done: some new shards, some of others, some controls."""
+        claim = self.claim(JobKind.PLAN)
+        with self.database.session() as session:
+            flow.lock(session)
+            assert jobs.finish(session, claim)
+            row = session.get_one(Evaluation, evaluation_id)
+            shards = [self.shard(row) for _ in range(new)]
+            session.add_all(shards)
+            session.flush()
+            old = [session.get_one(Shard, shard_id) for shard_id in shared or []]
+            flow.planned(session, row, [*old, *shards], [session.get_one(Evaluation, c) for c in controls])
+            return [shard.id for shard in shards]
+
+    def finish_shard(self, claim: Claim) -> None:
+        with self.database.session() as session:
+            flow.lock(session)
+            assert jobs.finish(session, claim)
+            flow.shard_done(session, claim.subject_id)
+
+    def fail(self, claim: Claim, reason: str) -> None:
+        with self.database.session() as session:
+            flow.lock(session)
+            assert jobs.fail(session, claim, reason, log_tail="tail")
+            flow.job_failed(session, session.get_one(Job, claim.job_id))
+
+    def cancel(self, evaluation_id: UUID) -> None:
+        with self.database.session() as session:
+            flow.lock(session)
+            flow.cancel(session, session.get_one(Evaluation, evaluation_id))
+
+    def evaluation(self, evaluation_id: UUID) -> Evaluation:
+        with self.database.session() as session:
+            return session.get_one(Evaluation, evaluation_id)
+
+    def jobs(self, kind: JobKind) -> list[JobState]:
+        with self.database.session() as own:
+            rows = own.scalars(select(Job).where(Job.kind == kind).order_by(Job.created_at))
+            return [job.state for job in rows]
+
+
+@pytest.fixture
+def lab(database: Database) -> Lab:
+    return Lab(database)
+
+
+def test_an_evaluation_waits_until_its_checkpoint_is_read(lab: Lab) -> None:
+    checkpoint_id = lab.checkpoint(CheckpointState.INGESTING)
+    evaluation_id = lab.request(checkpoint_id)
+    assert lab.evaluation(evaluation_id).state is EvaluationState.WAITING
+    with lab.database.session() as session:
+        flow.lock(session)
+        checkpoint = session.get_one(Checkpoint, checkpoint_id)
+        checkpoint.state = CheckpointState.READY
+        flow.checkpoint_ended(session, checkpoint)
+    assert lab.evaluation(evaluation_id).state is EvaluationState.PLANNING
+    assert lab.jobs(JobKind.PLAN) == [JobState.QUEUED]
+
+
+def test_the_same_request_from_many_at_once_makes_one_evaluation(lab: Lab) -> None:
+    checkpoint_id = lab.checkpoint()
+    found: list[UUID] = []
+    threads = [threading.Thread(target=lambda: found.append(lab.request(checkpoint_id))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 8
+    assert len(set(found)) == 1
+    assert lab.jobs(JobKind.PLAN) == [JobState.QUEUED]
+
+
+def test_shards_that_finish_at_once_are_followed_by_one_score_job(lab: Lab) -> None:
+    evaluation_id = lab.request(lab.checkpoint())
+    lab.planned(evaluation_id, new=6)
+    claims = [lab.claim(JobKind.EXTRACT) for _ in range(6)]
+    threads = [threading.Thread(target=lab.finish_shard, args=(claim,)) for claim in claims]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert lab.evaluation(evaluation_id).state is EvaluationState.SCORING
+    assert lab.jobs(JobKind.SCORE) == [JobState.QUEUED]
+
+
+def test_an_evaluation_whose_clips_are_all_there_goes_straight_to_scoring(lab: Lab) -> None:
+    first = lab.request(lab.checkpoint())
+    (shard,) = lab.planned(first, new=1)
+    lab.finish_shard(lab.claim(JobKind.EXTRACT))
+    lab.claim(JobKind.SCORE)
+    second = lab.request(lab.checkpoint())
+    lab.planned(second, shared=[shard])
+    assert lab.evaluation(second).state is EvaluationState.SCORING
+    assert lab.jobs(JobKind.EXTRACT) == [JobState.DONE]
+
+
+def test_a_shared_shard_moves_all_who_need_it(lab: Lab) -> None:
+    first, second = lab.request(lab.checkpoint()), None
+    (shard,) = lab.planned(first, new=1)
+    second = lab.request(lab.checkpoint())
+    lab.planned(second, shared=[shard])
+    lab.finish_shard(lab.claim(JobKind.EXTRACT))
+    assert {lab.evaluation(e).state for e in (first, second)} == {EvaluationState.SCORING}
+
+
+def test_cancelling_leaves_what_others_need(lab: Lab) -> None:
+    first = lab.request(lab.checkpoint())
+    shared, _ = lab.planned(first, new=2)
+    second = lab.request(lab.checkpoint())
+    lab.planned(second, shared=[shared])
+    lab.cancel(first)
+    assert sorted(lab.jobs(JobKind.EXTRACT)) == [JobState.CANCELLED, JobState.QUEUED]
+    lab.cancel(second)
+    assert lab.jobs(JobKind.EXTRACT) == [JobState.CANCELLED, JobState.CANCELLED]
+
+
+def test_a_failed_shard_fails_all_who_need_it_with_its_reason(lab: Lab) -> None:
+    first = lab.request(lab.checkpoint())
+    shard, _ = lab.planned(first, new=2)
+    second = lab.request(lab.checkpoint())
+    lab.planned(second, shared=[shard])
+    claim = lab.claim(JobKind.EXTRACT)
+    lab.fail(claim, "a.mp4 has changed")
+    found = [lab.evaluation(e) for e in ((first, second) if claim.subject_id == shard else (first,))]
+    assert [(e.state, e.reason, e.log_tail) for e in found] == [
+        (EvaluationState.FAILED, "a.mp4 has changed", "tail")
+    ] * len(found)
+
+
+def test_a_failed_control_fails_its_parents_and_a_cancelled_parent_cancels_its_control(lab: Lab) -> None:
+    control = lab.request(lab.checkpoint(seed=2))
+    lab.planned(control, new=1)
+    parents = [lab.request(lab.checkpoint()) for _ in range(2)]
+    for parent in parents:
+        lab.planned(parent, controls=(control,))
+    lab.cancel(parents[0])
+    assert lab.evaluation(control).state is EvaluationState.RUNNING
+    lab.fail(lab.claim(JobKind.EXTRACT), "out of memory")
+    assert lab.evaluation(parents[0]).state is EvaluationState.CANCELLED
+    failed = lab.evaluation(parents[1])
+    assert failed.state is EvaluationState.FAILED
+    assert failed.reason == "its random-weights control (seed 2) failed: out of memory"
+
+
+def test_the_last_parents_cancel_ends_the_control(lab: Lab) -> None:
+    control = lab.request(lab.checkpoint())
+    lab.planned(control, new=1)
+    parent = lab.request(lab.checkpoint())
+    lab.planned(parent, controls=(control,))
+    lab.cancel(parent)
+    assert lab.evaluation(control).state is EvaluationState.CANCELLED
+    assert lab.jobs(JobKind.EXTRACT) == [JobState.CANCELLED]
+
+
+def test_an_ended_evaluation_stays_as_it_ended(lab: Lab) -> None:
+    evaluation_id = lab.request(lab.checkpoint())
+    lab.cancel(evaluation_id)
+    with lab.database.session() as session:
+        flow.lock(session)
+        flow.fail(session, session.get_one(Evaluation, evaluation_id), "too late")
+    assert lab.evaluation(evaluation_id).state is EvaluationState.CANCELLED
+    assert lab.evaluation(evaluation_id).reason is None
+
+
+def test_asking_again_after_a_failure_makes_a_new_evaluation(lab: Lab) -> None:
+    checkpoint_id = lab.checkpoint()
+    first = lab.request(checkpoint_id)
+    lab.fail(lab.claim(JobKind.PLAN), "no")
+    second = lab.request(checkpoint_id)
+    assert second != first
+    assert lab.evaluation(first).reason == "no"
+    assert lab.request(checkpoint_id) == second

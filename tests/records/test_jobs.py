@@ -1,0 +1,212 @@
+"""Jobs on a real PostgreSQL: turns, leases, tokens, attempts."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from records import jobs
+from records.db import Database
+from records.jobs import NOW, Claim
+from records.models import Checkpoint, CheckpointState, Job, JobKind, JobState, Origin
+
+Queue = Callable[..., UUID]
+
+
+@pytest.fixture
+def queue(database: Database) -> Queue:
+    """Queues an ingest job of a new checkpoint, and gives the job's id."""
+
+    def put(team: str = "a", kind: JobKind = JobKind.INGEST) -> UUID:
+        with database.session() as session:
+            checkpoint = Checkpoint(origin=Origin.UPLOAD, state=CheckpointState.INGESTING)
+            session.add(checkpoint)
+            session.flush()
+            jobs.enqueue(session, kind, team=team, checkpoint_id=checkpoint.id)
+            return session.scalars(select(Job.id).where(Job.checkpoint_id == checkpoint.id)).one()
+
+    return put
+
+
+def claim(database: Database, queues: tuple[str, ...] = ("cpu", "gpu"), lease_s: float = 60) -> Claim | None:
+    with database.session() as session:
+        return jobs.claim(session, queues, worker_id=uuid4(), lease_s=lease_s)
+
+
+def job(database: Database, job_id: UUID) -> Job:
+    with database.session() as session:
+        return session.get_one(Job, job_id)
+
+
+def let_lease_end(database: Database, job_id: UUID) -> None:
+    with database.session() as session:
+        past = NOW - timedelta(seconds=1)
+        session.execute(update(Job).where(Job.id == job_id).values(lease_until=past))
+
+
+def sweep(database: Database) -> tuple[int, int]:
+    with database.session() as session:
+        requeued, failed = jobs.sweep(session)
+        return requeued, len(failed)
+
+
+def test_a_subject_gets_one_job_of_a_kind_however_often_it_is_asked_for(
+    database: Database, queue: Queue
+) -> None:
+    first = job(database, queue())
+    with database.session() as session:
+        jobs.enqueue(session, JobKind.INGEST, team="a", checkpoint_id=first.checkpoint_id)
+    assert claim(database) is not None
+    assert claim(database) is None
+
+
+def test_teams_take_turns_and_each_has_its_oldest_first(database: Database, queue: Queue) -> None:
+    large = [queue("large") for _ in range(3)]
+    small = [queue("small") for _ in range(2)]
+    order = [found.job_id for _ in range(5) if (found := claim(database))]
+    assert order == [large[0], small[0], large[1], small[1], large[2]]
+
+
+def test_a_worker_gets_only_what_its_queues_hold(database: Database, queue: Queue) -> None:
+    queue(kind=JobKind.CALIBRATE)
+    assert claim(database, ("cpu",)) is None
+    assert claim(database, ("gpu",)) is not None
+
+
+def test_many_workers_at_once_never_get_the_same_job(database: Database, queue: Queue) -> None:
+    wanted = {queue() for _ in range(20)}
+    got: list[UUID] = []
+
+    def work() -> None:
+        while found := claim(database):
+            got.append(found.job_id)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    # A claim may find every row locked by others and go home; what is left is claimed by the next look.
+    work()
+    assert sorted(got) == sorted(wanted)
+
+
+def test_only_the_newest_token_may_write(database: Database, queue: Queue) -> None:
+    job_id = queue()
+    old = claim(database)
+    assert old is not None
+    let_lease_end(database, job_id)
+    assert sweep(database) == (1, 0)
+    new = claim(database)
+    assert new is not None
+    with database.session() as session:
+        assert not jobs.renew(session, old, lease_s=60)
+        assert not jobs.finish(session, old)
+        assert not jobs.fail(session, old, "late")
+        assert jobs.crash(session, old, "late") is None
+        assert not jobs.release(session, old)
+    assert job(database, job_id).state is JobState.RUNNING
+    with database.session() as session:
+        assert jobs.finish(session, new)
+        assert not jobs.finish(session, new)
+    assert job(database, job_id).state is JobState.DONE
+
+
+def test_a_renewed_lease_is_not_swept(database: Database, queue: Queue) -> None:
+    job_id = queue()
+    mine = claim(database, lease_s=60)
+    assert mine is not None
+    let_lease_end(database, job_id)
+    with database.session() as session:
+        assert jobs.renew(session, mine, lease_s=60, done=3, total=9)
+    assert sweep(database) == (0, 0)
+    assert (job(database, job_id).done, job(database, job_id).total) == (3, 9)
+
+
+def test_three_crashes_fail_a_job_with_the_reason_and_the_logs_tail(database: Database, queue: Queue) -> None:
+    job_id = queue()
+    states = []
+    for attempt in range(3):
+        with database.session() as session:
+            session.execute(update(Job).where(Job.id == job_id).values(not_before=None))
+        mine = claim(database)
+        assert mine is not None
+        with database.session() as session:
+            states.append(jobs.crash(session, mine, f"crash {attempt}", log_tail="last words"))
+    assert states == [JobState.QUEUED, JobState.QUEUED, JobState.FAILED]
+    assert (job(database, job_id).error, job(database, job_id).log_tail) == ("crash 2", "last words")
+
+
+def test_after_a_crash_a_job_waits_before_it_is_tried_again(database: Database, queue: Queue) -> None:
+    queue()
+    mine = claim(database)
+    assert mine is not None
+    with database.session() as session:
+        jobs.crash(session, mine, "out of memory")
+    assert claim(database) is None
+
+
+def test_ten_lost_workers_fail_a_job(database: Database, queue: Queue) -> None:
+    job_id = queue()
+    ends = []
+    for _ in range(jobs.MAX_LOSSES):
+        assert claim(database) is not None
+        let_lease_end(database, job_id)
+        ends.append(sweep(database))
+    assert ends == [(1, 0)] * 9 + [(0, 1)]
+    assert job(database, job_id).state is JobState.FAILED
+
+
+def test_a_shutdown_counts_toward_nothing(database: Database, queue: Queue) -> None:
+    job_id = queue()
+    for _ in range(12):
+        mine = claim(database)
+        assert mine is not None
+        with database.session() as session:
+            assert jobs.release(session, mine)
+    found = job(database, job_id)
+    assert (found.state, found.crashes, found.losses) == (JobState.QUEUED, 0, 0)
+
+
+def test_a_cancelled_job_is_noticed_at_the_next_renewal(database: Database, queue: Queue) -> None:
+    job_id = queue()
+    mine = claim(database)
+    assert mine is not None
+    with database.session() as session:
+        jobs.cancel(session, [job_id])
+    with database.session() as session:
+        assert not jobs.renew(session, mine, lease_s=60)
+
+
+def test_bells_ring_after_the_commit_and_not_without_one(database: Database, queue: Queue) -> None:
+    rung: list[dict[str, int]] = []
+    ringing = Database(
+        database.engine.url.render_as_string(hide_password=False), ring=lambda bells: rung.append(dict(bells))
+    )
+
+    def put(session: Session) -> None:
+        checkpoint = Checkpoint(origin=Origin.UPLOAD, state=CheckpointState.INGESTING)
+        session.add(checkpoint)
+        session.flush()
+        jobs.enqueue(session, JobKind.INGEST, team="a", checkpoint_id=checkpoint.id)
+
+    def give_up() -> None:
+        with ringing.session() as session:
+            put(session)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        give_up()
+    assert rung == []
+    with ringing.session() as session:
+        put(session)
+        put(session)
+        assert rung == []
+    assert rung == [{"cpu": 2}]
+    ringing.dispose()

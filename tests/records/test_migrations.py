@@ -1,0 +1,59 @@
+"""The schema's steps, on a real PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import inspect, text
+
+import records.models
+import records.settings
+from records import migrate
+from records.db import Base, Database
+
+
+@pytest.fixture
+def empty(make_database: Callable[..., str]) -> str:
+    return make_database("template0")
+
+
+def test_the_models_are_the_migrated_schema(database: Database) -> None:
+    with database.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_migrations_go_up_from_nothing_and_down_again(empty: str) -> None:
+    assert migrate.upgrade(empty)[0].startswith("0001:")
+    found = Database(empty)
+    assert {"evaluation", "job", "score"} <= set(inspect(found.engine).get_table_names())
+    migrate.check(found)
+    command.downgrade(migrate.config(empty), "base")
+    assert inspect(found.engine).get_table_names() == ["alembic_version"]
+    assert migrate.upgrade(empty)  # and up again: down left nothing in the way
+    found.dispose()
+
+
+def test_migrating_twice_does_nothing_the_second_time(empty: str) -> None:
+    migrate.upgrade(empty)
+    assert migrate.upgrade(empty) == []
+
+
+def test_an_old_schema_is_refused_with_what_to_do(empty: str) -> None:
+    found = Database(empty)
+    with pytest.raises(migrate.SchemaError, match=r"schema is empty.*vcpbench migrate"):
+        migrate.check(found)
+    found.dispose()
+
+
+def test_a_newer_schema_is_refused_by_both(database: Database, settings: records.settings.Settings) -> None:
+    with database.session() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(migrate.SchemaError, match=r"\(9999\) is newer.*Update vcpbench"):
+        migrate.check(database)
+    with pytest.raises(migrate.SchemaError, match="is newer"):
+        migrate.upgrade(settings.database_url.get_secret_value())

@@ -1,0 +1,43 @@
+"""Settings by environment."""
+
+from __future__ import annotations
+
+import pytest
+
+from records.settings import Settings, SettingsError
+
+NEEDED = {
+    "VCPBENCH_DATABASE_URL": "postgresql://u:secret@h/d",
+    "VCPBENCH_BROKER_URL": "redis://:secret@h/0",
+    "VCPBENCH_STORE_URL": "file:///x",
+}
+
+
+def load(monkeypatch: pytest.MonkeyPatch, **more: str) -> Settings:
+    for name, value in {**NEEDED, **more}.items():
+        monkeypatch.setenv(name, value)
+    return Settings.load()
+
+
+def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in NEEDED:
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(SettingsError, match="VCPBENCH_DATABASE_URL is not set; VCPBENCH_BROKER_URL is not"):
+        Settings.load()
+
+
+def test_what_makes_no_sense_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsError, match=r"VCPBENCH_PORT: .*65535"):
+        load(monkeypatch, VCPBENCH_PORT="99999")
+    monkeypatch.delenv("VCPBENCH_PORT")
+    with pytest.raises(SettingsError, match="VCPBENCH_QUEUES"):
+        load(monkeypatch, VCPBENCH_QUEUES="cpu,tpu")
+
+
+def test_secrets_are_not_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "secret" not in repr(load(monkeypatch))
+
+
+def test_queues_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load(monkeypatch, VCPBENCH_QUEUES="gpu").queues == ("gpu",)
+    assert load(monkeypatch, VCPBENCH_QUEUES="cpu,gpu").queues == ("cpu", "gpu")

@@ -1,0 +1,71 @@
+"""Objects in a local folder; the same suite would run on any store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from records.storage import Storage
+from vcp_core.catalog.errors import StorageError
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Storage:
+    return Storage(f"file://{tmp_path}/objects with space")
+
+
+def test_what_is_put_comes_out_again(storage: Storage, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"abc")
+    storage.put_file("a/b", tmp_path / "file")
+    storage.put_bytes("a/c", b"def")
+    assert storage.get_bytes("a/b") == b"abc"
+    assert storage.fetch("a/c", tmp_path).read_bytes() == b"def"
+    assert sorted(storage.keys("a")) == ["a/b", "a/c"]
+
+
+def test_a_move_replaces_and_a_delete_forgives(storage: Storage) -> None:
+    storage.put_bytes("new", b"1")
+    storage.put_bytes("old", b"2")
+    storage.move("new", "old")
+    assert storage.get_bytes("old") == b"1"
+    assert not storage.exists("new")
+    storage.delete("old", "never")
+    assert not storage.exists("old")
+
+
+def test_what_is_not_there_is_said_in_one_line(storage: Storage, tmp_path: Path) -> None:
+    for act in (lambda: storage.get_bytes("x/y"), lambda: storage.fetch("x/y", tmp_path)):
+        with pytest.raises(StorageError, match="x/y") as caught:
+            act()
+        assert "\n" not in str(caught.value)
+
+
+def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(StorageError, match="file/objects"):
+        Storage(f"file://{tmp_path}/file/objects")
+
+
+def test_a_url_of_no_store_is_refused() -> None:
+    with pytest.raises(StorageError, match=r"ftp://.*Try file:///folder or s3://"):
+        Storage("ftp://host/x")
+
+
+async def _write(storage: Storage, key: str, content: bytes, *, fail: bool) -> None:
+    with storage.writer(key) as writer:
+        async with writer:
+            await writer.write(content)
+            if fail:
+                raise RuntimeError
+
+
+def test_a_writer_that_fails_leaves_nothing(storage: Storage) -> None:
+    import asyncio
+
+    large = b"x" * (20 << 20)  # several parts
+    with pytest.raises(RuntimeError):
+        asyncio.run(_write(storage, "k", large, fail=True))
+    assert list(storage.keys("")) == []
+    asyncio.run(_write(storage, "k", large, fail=False))
+    assert storage.get_bytes("k") == large

@@ -1,0 +1,76 @@
+"""The worker process: its start, its end, and a broker that is not there."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from records.db import Database
+from records.settings import Settings
+from tests.served import Served
+from tests.workers import WorkerProcess, environment
+
+StartWorker = Callable[..., WorkerProcess]
+
+
+def start(settings: Settings, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "worker", *arguments],
+        env={**os.environ, **environment(settings), **changes},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_a_worker_refuses_an_old_schema_in_one_line(settings: Settings, database: Database) -> None:
+    with database.session() as session:
+        session.execute(text("DELETE FROM alembic_version"))
+    run = start(settings)
+    assert run.returncode == 2
+    assert "Run `vcpbench migrate`." in run.stderr
+    assert run.stderr.count("\n") == 1
+
+
+def test_a_worker_says_which_setting_is_missing(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = start(settings, VCPBENCH_PORT="x")
+    assert run.returncode == 2
+    assert run.stderr.startswith("VCPBENCH_PORT: ")
+
+
+def test_without_a_broker_a_worker_works_by_looking_for_itself_and_ends_when_told(
+    api: Served, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    (tmp_path / "not.pt").write_bytes(b"no weights")
+    worker = start_worker(VCPBENCH_BROKER_URL=f"redis+socket://{tmp_path}/nobody.sock")
+    uploaded = api.upload(tmp_path / "not.pt")
+    worker.wait_for("job failed")
+    assert api.client.get(f"/v1/checkpoints/{uploaded['id']}").json()["state"] == "rejected"
+    assert worker.terminate() == 0
+
+
+def test_a_worker_that_tries_to_reach_its_broker_still_ends_when_told(
+    start_worker: StartWorker, tmp_path: Path
+) -> None:
+    worker = start_worker(VCPBENCH_BROKER_URL=f"redis+socket://{tmp_path}/nobody.sock")
+    worker.wait_for("Cannot connect")
+    assert worker.terminate() == 0
+
+
+def test_a_worker_is_seen_while_it_is_there_and_gone_when_it_ended(
+    api: Served, settings: Settings, start_worker: StartWorker
+) -> None:
+    assert start(settings, "--health").returncode == 1
+    worker = start_worker(VCPBENCH_QUEUES="gpu")
+    worker.wait_for("worker starts")
+    status = api.client.get("/v1/status").json()
+    assert {queue["name"]: queue["workers"] for queue in status["queues"]} == {"cpu": 0, "gpu": 1}
+    assert start(settings, "--health").returncode == 0
+    worker.terminate()
+    assert api.client.get("/v1/status").json()["workers"] == []

@@ -1,0 +1,136 @@
+"""The child process: answers, errors, deaths, and what it may see."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.workers import alive, descendants
+from vcp_core.catalog.errors import UnknownName
+from worker.runner import ChildFailed, Runner
+
+
+@pytest.fixture
+def runner(tmp_path: Path) -> Iterator[Runner]:
+    found = Runner(tmp_path)
+    yield found
+    found.close()
+
+
+def index(runner: Runner, tmp_path: Path, source: str, affinity: str | None = None) -> dict[str, Any]:
+    """A request that decodes nothing."""
+    return runner.call(
+        {
+            "do": "index",
+            "source": {"name_or_path": source},
+            "name": "x",
+            "out": str(tmp_path / "manifest.json"),
+        },
+        affinity=affinity,
+        stall_s=30,
+        on_progress=lambda done, total: None,
+    )
+
+
+def child_of_this(before: set[int]) -> int:
+    (found,) = set(descendants(os.getpid())) - before
+    return found
+
+
+def test_what_the_child_says_of_its_input_is_raised_as_it_was_there(runner: Runner, tmp_path: Path) -> None:
+    with pytest.raises(UnknownName, match=r"No dataset or folder 'playgruond'. Did you mean 'playground'\?"):
+        index(runner, tmp_path, "playgruond")
+
+
+def test_a_fault_of_ours_is_a_failed_child_with_the_traceback(runner: Runner, tmp_path: Path) -> None:
+    with pytest.raises(ChildFailed, match="TypeError") as caught:
+        runner.call(
+            {"do": "index", "nonsense": 1}, affinity=None, stall_s=30, on_progress=lambda done, total: None
+        )
+    assert "Traceback" in caught.value.log_tail
+
+
+def test_a_child_is_kept_for_its_affinity_and_no_other(runner: Runner, tmp_path: Path) -> None:
+    before, pids = set(descendants(os.getpid())), []
+    for affinity in ("a", "a", "b", None, None):
+        with pytest.raises(UnknownName):
+            index(runner, tmp_path, "nothing", affinity)
+        pids.append(child_of_this(before))
+    assert pids[0] == pids[1]
+    assert len(set(pids)) == 4
+
+
+def test_a_killed_child_is_said_to_have_been_killed_and_replaced(runner: Runner, tmp_path: Path) -> None:
+    before = set(descendants(os.getpid()))
+    with pytest.raises(UnknownName):
+        index(runner, tmp_path, "nothing", "a")
+    os.kill(child_of_this(before), signal.SIGSTOP)  # so that it cannot answer first
+    killing = threading.Timer(0.2, runner.kill)
+    killing.start()
+    with pytest.raises(ChildFailed, match=r"killed; most likely memory ran out"):
+        index(runner, tmp_path, "nothing", "a")
+    killing.join()
+    with pytest.raises(UnknownName):
+        index(runner, tmp_path, "nothing", "a")
+
+
+def test_a_child_that_says_nothing_for_too_long_is_stopped(runner: Runner, tmp_path: Path) -> None:
+    before = set(descendants(os.getpid()))
+    with pytest.raises(UnknownName):
+        index(runner, tmp_path, "nothing", "a")
+    os.kill(child_of_this(before), signal.SIGSTOP)
+    with pytest.raises(ChildFailed, match="no sign of progress for 1 s"):
+        runner.call(
+            {"do": "index", "source": {"name_or_path": "x"}, "name": "x", "out": "x"},
+            affinity="a",
+            stall_s=1,
+            on_progress=lambda done, total: None,
+        )
+
+
+def test_a_stopped_runner_starts_nothing_any_more(runner: Runner, tmp_path: Path) -> None:
+    runner.stop()
+    with pytest.raises(ChildFailed, match="shutting down"):
+        index(runner, tmp_path, "nothing")
+
+
+def test_the_child_sees_no_secrets(runner: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets = ("VCPBENCH_DATABASE_URL", "VCPBENCH_BROKER_URL", "AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN")
+    for name in secrets:
+        monkeypatch.setenv(name, "secret")
+    before = set(descendants(os.getpid()))
+    with pytest.raises(UnknownName):
+        index(runner, tmp_path, "nothing", "a")
+    seen = Path(f"/proc/{child_of_this(before)}/environ").read_text()
+    assert "PATH=" in seen
+    assert not [name for name in secrets if name in seen]
+
+
+def test_the_child_ends_with_its_worker_however_that_ends(tmp_path: Path) -> None:
+    code = (
+        "import sys, pathlib; from worker.runner import Runner\n"
+        "runner = Runner(pathlib.Path(sys.argv[1]))\n"
+        "request = {'do': 'index', 'source': {'name_or_path': 'nothing'}, 'name': 'x', 'out': 'x'}\n"
+        "try: runner.call(request, affinity='a', stall_s=30, on_progress=print)\n"
+        "except Exception: print('ready', flush=True)\n"
+        "import time; time.sleep(60)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE)
+    assert parent.stdout is not None
+    parent.stdout.readline()
+    (child,) = descendants(parent.pid)
+    parent.kill()
+    parent.communicate()
+    deadline = time.monotonic() + 10
+    while alive(child):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

@@ -1,0 +1,147 @@
+"""One evaluation, thought through: what can run, which clips it needs, and results from their features.
+
+No torch: a service may plan, score and compare without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from vcp_core.bank import FeatureBank
+from vcp_core.benchmarks import Benchmark, load_benchmark
+from vcp_core.catalog.backbones import BackboneSpec
+from vcp_core.catalog.benchmarks import BENCHMARKS
+from vcp_core.catalog.protocols import Protocol
+from vcp_core.datasets.manifest import Dataset, Video
+from vcp_core.results import BenchmarkResult, Predictions, Provenance, Results
+from vcp_core.scoring import score_benchmark
+from vcp_core.shards import Clip, Shard, plan_shards
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A dataset, a protocol and a backbone, and the benchmarks wanted of them.
+
+    Attributes:
+        dataset: On which videos.
+        protocol: By which numbers.
+        spec: With which backbone.
+        benchmarks: Names, in the order of the results.
+
+    Raises:
+        UnknownName: If there is no such benchmark.
+    """
+
+    dataset: Dataset
+    protocol: Protocol
+    spec: BackboneSpec
+    benchmarks: tuple[str, ...] = tuple(BENCHMARKS)
+
+    def __post_init__(self) -> None:
+        for name in self.benchmarks:
+            BENCHMARKS[name]
+
+    @cached_property
+    def unavailable(self) -> dict[str, str]:
+        """Benchmarks that this dataset cannot carry, with the reason."""
+        reasons = {
+            name: load_benchmark(name).availability(self.dataset, self.protocol, self.spec)
+            for name in self.benchmarks
+        }
+        return {name: reason for name, reason in reasons.items() if reason}
+
+    @cached_property
+    def active(self) -> dict[str, Benchmark]:
+        """The benchmarks that run."""
+        return {name: load_benchmark(name) for name in self.benchmarks if name not in self.unavailable}
+
+    def clips(self, video: Video) -> Iterable[Clip]:
+        """The clips that the benchmarks need of a video; some more than once."""
+        for benchmark in self.active.values():
+            yield from benchmark.clips(video, self.protocol, self.spec)
+
+    @cached_property
+    def shards(self) -> list[Shard]:
+        """All distinct clips, cut into shards."""
+        return plan_shards(self.dataset.videos, self.clips)
+
+    @property
+    def num_clips(self) -> int:
+        """Distinct clips, each of which is one forward pass."""
+        return sum(shard.num_clips for shard in self.shards)
+
+    def predict(self, bank: FeatureBank) -> dict[str, Predictions]:
+        """Every benchmark's predictions, from the features of all clips."""
+        return {
+            name: benchmark.predict(bank, self.dataset, self.protocol, self.spec)
+            for name, benchmark in self.active.items()
+        }
+
+    def score(
+        self, predictions: Mapping[str, Predictions], controls: Mapping[str, Mapping[str, Predictions]]
+    ) -> tuple[BenchmarkResult, ...]:
+        """Scores of every benchmark.
+
+        Args:
+            predictions: Of the checkpoint, by benchmark.
+            controls: Of random weights, by seed and benchmark.
+        """
+        return tuple(
+            score_benchmark(
+                name,
+                predictions.get(name),
+                {seed: found[name] for seed, found in controls.items() if name in found},
+                unavailable=self.unavailable.get(name),
+                protocol=self.protocol,
+            )
+            for name in self.benchmarks
+        )
+
+    def results(
+        self,
+        benchmarks: tuple[BenchmarkResult, ...],
+        *,
+        checkpoint: Mapping[str, object],
+        versions: Mapping[str, str],
+        device: str,
+        reproduce: str,
+        warnings: tuple[str, ...] = (),
+    ) -> Results:
+        """Scores with everything that determined them (PROTOCOL 10).
+
+        Args:
+            benchmarks: From `score`.
+            checkpoint: Its report, as plain values.
+            versions: Of everything that touches a digit.
+            device: Where the network ran, in words.
+            reproduce: The command that gives these results again.
+            warnings: On top of the dataset's.
+        """
+        dataset = self.dataset
+        return Results(
+            benchmarks=benchmarks,
+            warnings=dataset.warnings + warnings,
+            provenance=Provenance(
+                checkpoint=dict(checkpoint),
+                backbone=self.spec.name,
+                dataset={
+                    "name": dataset.name,
+                    "split": dataset.split_name,
+                    "fingerprint": dataset.fingerprint,
+                    "licence": dataset.licence,
+                    "classes": len(dataset.classes),
+                    "videos": {split: len(dataset.side(split)) for split in ("train", "test")},
+                    "looped": sum(video.num_frames < self.spec.clip_frames for video in dataset.videos),
+                    "left_out": [{"id": video.id, "reason": video.reason} for video in dataset.left_out],
+                },
+                protocol_name=self.protocol.name,
+                protocol_hash=self.protocol.hash,
+                protocol=self.protocol,
+                versions=dict(versions),
+                device=device,
+                num_clips=self.num_clips,
+                reproduce=reproduce,
+            ),
+        )

@@ -1,0 +1,115 @@
+"""The worker process: Celery listens for bells, a desk does the jobs, a clock keeps both honest.
+
+Celery runs one thread in its pool (`--pool threads`), so the process stays free to hear signals; a bell's
+message is acknowledged when it is heard, for it carries nothing that could be lost.
+"""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import signal
+import sys
+import threading
+import warnings
+from types import FrameType
+from typing import Any
+
+import structlog
+from celery import Celery
+from celery.platforms import SecurityWarning
+from celery.signals import setup_logging, worker_shutting_down
+from sqlalchemy.exc import SQLAlchemyError
+
+from records import migrate
+from records.bell import BELL, Doorbell, celery_app
+from records.db import Database
+from records.logs import configure
+from records.repositories import workers
+from records.settings import Settings
+from records.storage import Storage
+from vcp_core.catalog.errors import VcpbenchError
+from worker.desk import Desk
+from worker.sweep import Clock, register, unregister
+
+log = structlog.get_logger("vcpbench.worker")
+
+
+def main() -> int:
+    """Work until a signal says to stop."""
+    try:
+        settings = Settings.load()
+        configure(settings.log_format)
+        app = celery_app(settings)
+        database = Database(settings.database_url.get_secret_value(), ring=Doorbell(app).ring)
+        migrate.check(database)
+        storage = Storage(settings.store_url)
+    except VcpbenchError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    worker_id = register(database, settings)
+    desk = Desk(settings, database, storage, worker_id)
+    clock = Clock(settings, database, desk, worker_id)
+    signal.signal(signal.SIGTERM, _leave)  # until Celery, once it listens, has its own
+    log.info("worker starts", queues=settings.queues, device=settings.device, worker=str(worker_id))
+    clock.start()
+    try:
+        _listen(app, desk, settings)
+    finally:
+        desk.stop()
+        clock.stop()
+        desk.close()
+        unregister(database, worker_id)
+        shutil.rmtree(settings.scratch / str(worker_id), ignore_errors=True)
+        log.info("worker ended")
+    return 0
+
+
+def health() -> int:
+    """0 if a worker of this machine was seen within a lease, else 1: for container health checks."""
+    try:
+        settings = Settings.load()
+        database = Database(settings.database_url.get_secret_value())
+        with database.session() as session:
+            names = [worker.name for worker in workers.seen(session, settings.lease_s)]
+    except (VcpbenchError, SQLAlchemyError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    here = [name for name in names if name.startswith(f"{platform.node()}:")]
+    sys.stdout.write(f"{len(here)} workers of this machine, {len(names)} in all\n")
+    return 0 if here else 1
+
+
+def _listen(app: Celery, desk: Desk, settings: Settings) -> None:
+    @app.task(name=BELL, ignore_result=True)  # type: ignore[untyped-decorator]
+    def bell() -> None:
+        desk.answer()
+
+    def shutting_down(**_: Any) -> None:
+        # Not in the signal's own context: the desk's lock may be held by the very thread it interrupts.
+        threading.Thread(target=desk.stop, daemon=True).start()
+
+    worker_shutting_down.connect(shutting_down, weak=False)
+    setup_logging.connect(_leave_logging_alone, weak=False)
+    # It warns of pickled messages from strangers; ours are JSON, and an image may have no other user.
+    warnings.simplefilter("ignore", SecurityWarning)
+    app.worker_main(
+        [
+            "--quiet",
+            "worker",
+            "--pool=threads",
+            "--concurrency=1",
+            f"--queues={','.join(settings.queues)}",
+            "--without-gossip",
+            "--without-mingle",
+            "--without-heartbeat",
+        ]
+    )
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(0)
+
+
+def _leave_logging_alone(**_: Any) -> None:
+    """Celery sets up logging of its own unless somebody listens to this signal."""

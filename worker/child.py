@@ -1,0 +1,260 @@
+"""What runs in a worker's child process: files in, files out, lines of JSON between. See runner.py."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import queue
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from vcp_core.catalog.errors import DatasetError, VcpbenchError
+
+Tell = Callable[[int, int], None]
+TELL_EVERY_S = 0.5
+
+
+def ingest(tell: Tell, *, path: str, out: str, backbone: str | None) -> dict[str, Any]:
+    """Foreign file -> canonical weights, in the sandbox; a child of this child."""
+    from vcp_core.checkpoints import ingest as in_sandbox
+
+    report = in_sandbox(path, Path(out), backbone=backbone)
+    return {"report": report.as_dict(), "weights_sha256": _sha256(Path(out))}
+
+
+def index(tell: Tell, *, source: dict[str, Any], name: str, out: str) -> dict[str, Any]:
+    """Where videos lie -> manifest."""
+    import dataclasses
+
+    from vcp_core.datasets import load_dataset
+
+    dataset = dataclasses.replace(load_dataset(**source, progress=tell), name=name)
+    Path(out).write_text(dataset.to_json(), encoding="utf-8")
+    return {
+        "fingerprint": dataset.fingerprint,
+        "summary": {
+            "split": dataset.split_name,
+            "licence": dataset.licence,
+            "classes": list(dataset.classes),
+            "videos": {split: len(dataset.side(split)) for split in ("train", "test")},
+            "groups": len({video.group for video in dataset.videos if video.group}),
+            "left_out": [dataclasses.asdict(video) for video in dataset.left_out],
+            "warnings": list(dataset.warnings),
+        },
+    }
+
+
+def calibrate(
+    tell: Tell, *, manifest: str, protocol: dict[str, Any], backbone: str, seed: int, device: str, out: str
+) -> dict[str, Any]:
+    """Seed -> canonical weights of the random-weights control."""
+    from vcp_core.catalog.backbones import BACKBONES
+    from vcp_core.catalog.protocols import Protocol
+    from vcp_core.checkpoints.canonical import write_canonical
+    from vcp_core.controls import calibration_shard, random_weights
+    from vcp_core.evaluation import describe_device, pick_device
+
+    dataset, numbers = _dataset(manifest), Protocol.model_validate(protocol)
+    total = calibration_shard(dataset, numbers, BACKBONES[backbone]).num_clips
+    chosen = pick_device(None if device == "auto" else device)
+    network = random_weights(backbone, seed, dataset, numbers, device=chosen, on_clips=_counting(tell, total))
+    state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
+    write_canonical(Path(out), backbone, state)
+    return {"weights_sha256": _sha256(Path(out)), "device": describe_device(chosen)}
+
+
+def extract(
+    tell: Tell, *, manifest: str, weights: str, clips: list[Any], precision: str, device: str, out: str
+) -> dict[str, Any]:
+    """Canonical weights and clips -> one features file."""
+    from vcp_core.evaluation import describe_device, pick_device
+    from vcp_core.features import Counters
+    from vcp_core.features import extract as extract_shards
+    from vcp_core.shards import Clip, Shard
+
+    dataset = _dataset(manifest)
+    by_id = {video.id: video for video in dataset.videos}
+    shard = Shard(
+        number=0,
+        videos=tuple(
+            (by_id[video_id], tuple(Clip(video_id, *clip) for clip in wanted))
+            for video_id, _, wanted in clips
+        ),
+    )
+    for video, _ in shard.videos:  # wrong pixels under the right name would never be noticed later
+        if _sha256(dataset.path(video)) != video.sha256:
+            raise DatasetError(
+                f"{dataset.name}: {video.id} has changed since the dataset was registered. Register it again."
+            )
+    chosen, counters = pick_device(None if device == "auto" else device), Counters()
+    for features in extract_shards(
+        _network(weights),
+        dataset,
+        [shard],
+        device=chosen,
+        precision=precision,
+        counters=counters,
+        on_clips=_counting(tell, shard.num_clips),
+    ):
+        features.save(Path(out))
+    return {
+        "device": describe_device(chosen),
+        "counts": {
+            "decoded_frames": counters.decoded_frames,
+            "forwarded_clips": counters.forwarded_clips,
+            "decode_s": counters.decode_s,
+            "wait_s": counters.wait_s,
+            "forward_s": counters.forward_s,
+        },
+    }
+
+
+def score(
+    tell: Tell,
+    *,
+    manifest: str,
+    protocol: dict[str, Any],
+    backbone: str,
+    features: list[str],
+    controls: dict[str, str],
+    checkpoint: dict[str, Any],
+    device: str,
+    reproduce: str,
+    warnings: list[str],
+    out: str,
+) -> dict[str, Any]:
+    """Features, and the predictions of controls -> results."""
+    from vcp_core.bank import FeatureBank
+    from vcp_core.catalog.backbones import BACKBONES
+    from vcp_core.catalog.protocols import Protocol
+    from vcp_core.evaluation import versions
+    from vcp_core.plan import Plan
+    from vcp_core.results import Predictions
+
+    plan = Plan(
+        dataset=_dataset(manifest), protocol=Protocol.model_validate(protocol), spec=BACKBONES[backbone]
+    )
+    predictions = plan.predict(FeatureBank([Path(path) for path in features]))
+    tell(1, 2)
+    by_seed = {
+        seed: {
+            name: Predictions.model_validate(value)
+            for name, value in json.loads(Path(path).read_text(encoding="utf-8")).items()
+        }
+        for seed, path in controls.items()
+    }
+    results = plan.results(
+        plan.score(predictions, by_seed),
+        checkpoint=checkpoint,
+        versions=versions(),
+        device=device,
+        reproduce=reproduce,
+        warnings=tuple(warnings),
+    )
+    results.save(Path(out))
+    return {}
+
+
+FUNCTIONS: Mapping[str, Callable[..., dict[str, Any]]] = {
+    function.__name__: function for function in (ingest, index, calibrate, extract, score)
+}
+_kept: dict[str, tuple[str, Any]] = {}  # the last dataset and network, for the next shard of the same
+
+
+def _dataset(manifest: str) -> Any:
+    from vcp_core.datasets.manifest import Dataset
+
+    return _keep(
+        "dataset", manifest, lambda: _at_home(Dataset.from_json(Path(manifest).read_text(encoding="utf-8")))
+    )
+
+
+def _at_home(dataset: Any) -> Any:
+    """A built-in dataset lies where this machine keeps it, and is made if it is not there yet."""
+    import dataclasses
+
+    from vcp_core.catalog.datasets import DATASETS
+    from vcp_core.datasets import load_dataset
+
+    if dataset.name not in DATASETS or not DATASETS[dataset.name].built_in:
+        return dataset
+    here = load_dataset(dataset.name)
+    if here.fingerprint != dataset.fingerprint:
+        raise DatasetError(
+            f"{dataset.name}: this machine makes other bytes than the one that registered it "
+            "(another PyAV?). Use one image for all workers, or register it again."
+        )
+    return dataclasses.replace(dataset, root=here.root)
+
+
+def _network(weights: str) -> Any:
+    from vcp_core.checkpoints import read_canonical
+
+    return _keep("network", weights, lambda: read_canonical(Path(weights)))
+
+
+def _keep(what: str, name: str, load: Callable[[], Any]) -> Any:
+    if what not in _kept or _kept[what][0] != name:
+        _kept[what] = (name, load())
+    return _kept[what][1]
+
+
+def _counting(tell: Tell, total: int) -> Callable[[int], None]:
+    done = 0
+
+    def on_clips(number: int) -> None:
+        nonlocal done
+        done += number
+        tell(min(done, total), total)
+
+    return on_clips
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def main() -> None:
+    """Answer requests until standard input ends."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # whatever a library prints must not get into the answers
+    requests: queue.Queue[str] = queue.Queue()
+    threading.Thread(target=_listen, args=(requests,), daemon=True).start()
+    told = 0.0
+
+    def say(answer: dict[str, Any]) -> None:
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+    def tell(done: int, total: int) -> None:
+        nonlocal told
+        if time.monotonic() - told > TELL_EVERY_S or done == total:
+            told = time.monotonic()
+            say({"progress": [done, total]})
+
+    while True:
+        request = json.loads(requests.get())
+        try:
+            say({"result": FUNCTIONS[request.pop("do")](tell, **request)})
+        except VcpbenchError as error:
+            say({"error": type(error).__name__, "message": str(error)})
+        except Exception as error:  # the parent decides whether to try again; its log gets the traceback
+            traceback.print_exc()
+            say({"error": "", "message": f"{type(error).__name__}: {error}"})
+
+
+def _listen(requests: queue.Queue[str]) -> None:
+    for line in sys.stdin:
+        requests.put(line)
+    os._exit(1)  # the worker is gone, whatever we were doing is nobody's
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""One slot: claims a job, does it, claims the next, until nothing waits. Rung by Celery, or by the clock."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+import traceback
+from pathlib import Path
+from uuid import UUID
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from records import flow, jobs
+from records.db import Database
+from records.jobs import Claim
+from records.models import Job, JobState
+from records.settings import Settings
+from records.storage import Storage
+from vcp_core.catalog.errors import StorageError, VcpbenchError
+from worker.leases import Heartbeat
+from worker.runner import ChildFailed, Runner
+from worker.tasks import TASKS
+from worker.work import LostClaim, Shelf, Work, is_away
+
+log = structlog.get_logger("vcpbench.worker")
+
+
+class Desk:
+    """Does jobs one at a time.
+
+    Args:
+        settings: Queues, device, lease.
+        database: Where jobs are.
+        storage: Where objects are.
+        worker_id: Of this process in the table of workers.
+    """
+
+    def __init__(self, settings: Settings, database: Database, storage: Storage, worker_id: UUID) -> None:
+        self._settings, self._database, self._storage = settings, database, storage
+        self._worker_id = worker_id
+        self._scratch = settings.scratch / str(worker_id)
+        self._scratch.mkdir(parents=True, exist_ok=True)
+        self._shelf = Shelf(storage, self._scratch / "objects")
+        self._runner = Runner(self._scratch)
+        self._slot = threading.Lock()
+        self._stopping = threading.Event()
+        self.current: UUID | None = None
+
+    def answer(self) -> None:
+        """Do jobs until none waits. While another call is at it, wait: a bell is then never missed."""
+        with self._slot:
+            while not self._stopping.is_set() and self._do_next():
+                pass
+
+    def stop(self) -> None:
+        """Give the job back that is in work, and start no other."""
+        self._stopping.set()
+        self._runner.stop()
+
+    def close(self) -> None:
+        """End the child, once `answer` has returned."""
+        with self._slot:
+            self._runner.close()
+
+    def _do_next(self) -> bool:
+        claim = self._claim()
+        if claim is None:
+            return False
+        self.current = claim.job_id
+        with structlog.contextvars.bound_contextvars(job=str(claim.job_id), kind=claim.kind.value):
+            log.info("job claimed", subject=str(claim.subject_id))
+            try:
+                self._do(claim)
+            finally:
+                self.current = None
+        return True
+
+    def _claim(self) -> Claim | None:
+        try:
+            with self._database.session() as session:
+                return jobs.claim(
+                    session,
+                    self._settings.queues,
+                    worker_id=self._worker_id,
+                    lease_s=self._settings.lease_s,
+                )
+        except DBAPIError as error:
+            if not is_away(error):
+                raise
+            log.warning("database away; no job claimed")
+            return None
+
+    def _do(self, claim: Claim) -> None:
+        beat = Heartbeat(self._database, claim, lease_s=self._settings.lease_s, on_lost=self._runner.kill)
+        with beat, tempfile.TemporaryDirectory(dir=self._scratch, prefix="job-") as folder:
+            work = Work(
+                claim=claim,
+                storage=self._storage,
+                folder=Path(folder),
+                settings=self._settings,
+                _database=self._database,
+                _runner=self._runner,
+                _shelf=self._shelf,
+                _heartbeat=beat,
+            )
+            try:
+                TASKS[claim.kind](work)
+                log.info("job done")
+            except Exception as error:  # whatever it was, the job's row must say so: nobody reads our log
+                self._ended_badly(claim, beat, error)
+
+    def _ended_badly(self, claim: Claim, beat: Heartbeat, error: Exception) -> None:
+        if beat.lost or isinstance(error, LostClaim):
+            log.info("job is no longer ours; stopped")
+            return
+        try:
+            with self._database.session() as session:
+                if self._stopping.is_set():
+                    jobs.release(session, claim)
+                    log.info("job given back: shutting down")
+                    return
+                flow.lock(session)
+                if self._is_final(session, claim, error):
+                    flow.job_failed(session, session.get_one(Job, claim.job_id))
+        except DBAPIError:
+            log.exception("database away; the job comes back when its lease is over")
+
+    def _is_final(self, session: Session, claim: Claim, error: Exception) -> bool:
+        if isinstance(error, VcpbenchError) and not isinstance(error, StorageError):
+            log.warning("job failed", error=str(error))
+            return jobs.fail(session, claim, str(error))
+        tail = error.log_tail if isinstance(error, ChildFailed) else None
+        if not isinstance(error, ChildFailed | StorageError):
+            log.exception("job crashed", exc_info=error)
+            tail = "".join(traceback.format_exception(error))[-4000:]
+        log.warning("attempt crashed", error=str(error))
+        what = str(error) if isinstance(error, ChildFailed | VcpbenchError) else repr(error)
+        return jobs.crash(session, claim, what, log_tail=tail) is JobState.FAILED

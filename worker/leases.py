@@ -1,0 +1,78 @@
+"""Keeping a claimed job: a thread renews its lease, tells its progress, notices when it is lost."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from records import jobs
+from records.db import Database
+from records.jobs import Claim
+
+RENEW_EVERY_S = 2.0  # so often, because a cancel is noticed by it
+
+log = structlog.get_logger("vcpbench.worker")
+
+
+class Heartbeat:
+    """Renews a claim until the block ends.
+
+    A database that is away for a while is no loss: the job stays ours until the lease is over by our own
+    clock, which started before the database's.
+
+    Args:
+        database: Where the job is.
+        claim: Which.
+        lease_s: For how long each renewal holds.
+        on_lost: Called once, from the thread, when the job is cancelled or somebody else's.
+    """
+
+    def __init__(
+        self, database: Database, claim: Claim, *, lease_s: float, on_lost: Callable[[], None]
+    ) -> None:
+        self._database, self._claim, self._lease_s, self._on_lost = database, claim, lease_s, on_lost
+        self._deadline = time.monotonic() + lease_s
+        self._ended = threading.Event()
+        self._progress: tuple[int, int | None] = (0, None)
+        self.lost = False
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+
+    def tell(self, done: int, total: int) -> None:
+        """How far the job is; written with the next renewal."""
+        self._progress = (done, total)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _beat(self) -> None:
+        every = min(RENEW_EVERY_S, self._lease_s / 4)
+        while not self._ended.wait(every):
+            if not self._renew():
+                self.lost = True
+                self._on_lost()
+                return
+
+    def _renew(self) -> bool:
+        begun = time.monotonic()
+        done, total = self._progress
+        try:
+            with self._database.session() as session:
+                ours = jobs.renew(session, self._claim, lease_s=self._lease_s, done=done, total=total)
+        except SQLAlchemyError as error:
+            log.warning("lease not renewed", job=str(self._claim.job_id), error=str(error.args[0]))
+            return time.monotonic() < self._deadline
+        self._deadline = begun + self._lease_s
+        return ours

@@ -1,0 +1,191 @@
+"""The child process that does the heavy part of a job; the worker stays free to renew, listen and kill.
+
+It gets requests as lines of JSON and answers likewise (worker/child.py). It holds no secrets: no database, no
+broker, no store; files go in, files come out. It ends when this process does, however that ends.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+from vcp_core.catalog import errors
+from vcp_core.catalog.errors import VcpbenchError
+
+OnProgress = Callable[[int, int], None]
+# All that the child sees of our environment: where things are, and how many threads to use.
+PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "VCPBENCH_CACHE", "VCPBENCH_DATA")
+PASSED_ON_PREFIXES = ("CUDA_", "NVIDIA_", "OMP_", "MKL_", "XDG_", "TORCH_")
+TAIL_CHARACTERS = 4000
+TICK_S = 1.0
+
+
+class ChildFailed(Exception):
+    """The child died, hung, or met an error that is no user's fault."""
+
+    def __init__(self, what: str, log_tail: str) -> None:
+        super().__init__(what)
+        self.log_tail = log_tail
+
+
+class Runner:
+    """At most one child, kept for the next request of the same affinity: starting one takes seconds.
+
+    A child that failed in any way is not used again.
+
+    Args:
+        scratch: Folder for the child's log.
+    """
+
+    def __init__(self, scratch: Path) -> None:
+        self._scratch = scratch
+        self._child: _Child | None = None
+        self._affinity: str | None = None
+        self._starting = threading.Lock()
+        self._stopped = False
+
+    def call(
+        self, request: dict[str, Any], *, affinity: str | None, stall_s: float, on_progress: OnProgress
+    ) -> dict[str, Any]:
+        """Have the child do something, and wait for its answer.
+
+        Args:
+            request: `{"do": function of worker/child.py, ...its arguments}`.
+            affinity: A child that served another one is replaced; None is always a new one.
+            stall_s: Longest time without a sign of progress.
+            on_progress: Called with (done, total).
+
+        Raises:
+            ChildFailed: If there was no answer.
+            VcpbenchError: What the child said of its input.
+        """
+        with self._starting:
+            if self._stopped:
+                raise ChildFailed("the worker is shutting down", "")
+            child = self._child_for(affinity)
+        try:
+            return child.call(request, stall_s, on_progress)
+        except ChildFailed:
+            self.close()
+            raise
+
+    def _child_for(self, affinity: str | None) -> _Child:
+        if self._child is None or affinity is None or affinity != self._affinity or not self._child.alive:
+            self.close()
+            self._child = _Child(self._scratch)
+            self._affinity = affinity
+        return self._child
+
+    def stop(self) -> None:
+        """End whatever the child is doing, for good: every `call` fails from here on."""
+        with self._starting:
+            self._stopped = True
+            self.kill()
+
+    def kill(self) -> None:
+        """End whatever the child is doing, from any thread; `call` then raises ChildFailed."""
+        if self._child is not None:
+            self._child.kill()
+
+    def close(self) -> None:
+        """End the child."""
+        if self._child is not None:
+            self._child.close()
+        self._child = None
+
+
+class _Child:
+    def __init__(self, scratch: Path) -> None:
+        self._log: IO[bytes] = tempfile.TemporaryFile(dir=scratch)  # noqa: SIM115 - lives as long as the child
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if name in PASSED_ON or name.startswith(PASSED_ON_PREFIXES)
+        }
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "worker.child"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            env={**environment, "PYTHONPATH": os.pathsep.join(sys.path)},
+            start_new_session=True,
+        )
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def kill(self) -> None:
+        if self.alive:
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+    def close(self) -> None:
+        self.kill()
+        self._process.communicate()
+        self._log.close()
+
+    def call(self, request: dict[str, Any], stall_s: float, on_progress: OnProgress) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps(request).encode() + b"\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise self._failed() from None
+        for answer in self._answers(stall_s):
+            if "progress" in answer:
+                on_progress(*answer["progress"])
+            elif "error" in answer:
+                raise self._error(answer["error"], answer["message"])
+            else:
+                return dict(answer["result"])
+        raise self._failed()
+
+    def _answers(self, stall_s: float) -> Any:
+        """Lines of the child as they come; ends when it does."""
+        assert self._process.stdout is not None
+        fd, rest, heard = self._process.stdout.fileno(), b"", time.monotonic()
+        with selectors.DefaultSelector() as selector:
+            selector.register(fd, selectors.EVENT_READ)
+            while True:
+                if selector.select(TICK_S):
+                    read = os.read(fd, 1 << 16)
+                    if not read:
+                        return
+                    heard = time.monotonic()
+                    *lines, rest = (rest + read).split(b"\n")
+                    yield from map(json.loads, lines)
+                elif time.monotonic() - heard > stall_s:
+                    self.kill()
+                    raise ChildFailed(f"no sign of progress for {stall_s:.0f} s; stopped", self._tail())
+
+    def _error(self, name: str, message: str) -> Exception:
+        kind = getattr(errors, name, None)
+        if kind is None:
+            return ChildFailed(message, self._tail())
+        error: VcpbenchError = kind.__new__(kind, message)  # its text is made already
+        return error
+
+    def _failed(self) -> ChildFailed:
+        code = self._process.wait()
+        if code == -signal.SIGKILL:
+            what = "the process was killed; most likely memory ran out"
+        elif code < 0:
+            what = f"the process crashed ({signal.Signals(-code).name})"
+        else:
+            what = f"the process ended with code {code}"
+        return ChildFailed(what, self._tail())
+
+    def _tail(self) -> str:
+        end = self._log.seek(0, os.SEEK_END)
+        self._log.seek(max(0, end - TAIL_CHARACTERS))
+        return self._log.read().decode("utf-8", "replace").strip()

@@ -1,0 +1,130 @@
+"""The clock of a worker: says that it is there, takes back what silent workers had, looks for work itself."""
+
+from __future__ import annotations
+
+import os
+import platform
+import threading
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import structlog
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from records import flow, jobs
+from records.db import Database
+from records.models import Worker
+from records.settings import Settings
+from worker.desk import Desk
+
+SWEEP_EVERY_S = 5.0
+SEEN_S = 30.0  # a worker not seen for so long counts as gone
+FORGOTTEN_S = 86400.0
+
+log = structlog.get_logger("vcpbench.worker")
+
+
+def register(database: Database, settings: Settings) -> UUID:
+    """Put this process into the table of workers."""
+    worker_id = uuid4()
+    with database.session() as session:
+        session.add(
+            Worker(
+                id=worker_id,
+                name=f"{platform.node()}:{os.getpid()}",
+                queues=list(settings.queues),
+                device=settings.device,
+                seen_at=jobs.NOW,
+            )
+        )
+    return worker_id
+
+
+def unregister(database: Database, worker_id: UUID) -> None:
+    """Take it out again."""
+    with database.session() as session:
+        session.execute(delete(Worker).where(Worker.id == worker_id))
+
+
+class Clock:
+    """Two threads: one sweeps and says that we are there, one looks for work when nobody rings.
+
+    Args:
+        settings: How often.
+        database: Where jobs and workers are.
+        desk: Who does the work.
+        worker_id: This process.
+    """
+
+    def __init__(self, settings: Settings, database: Database, desk: Desk, worker_id: UUID) -> None:
+        self._settings, self._database, self._desk, self._worker_id = settings, database, desk, worker_id
+        self._ended = threading.Event()
+        self._threads = [
+            threading.Thread(target=loop, name=loop.__name__, daemon=True)
+            for loop in (self._sweep_loop, self._look_loop)
+        ]
+
+    def start(self) -> None:
+        """Begin."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """End; a job that the looking thread is at is ended by `Desk.stop`."""
+        self._ended.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _look_loop(self) -> None:
+        while not self._ended.is_set():
+            self._desk.answer()
+            self._ended.wait(self._settings.idle_look_s)
+
+    def _sweep_loop(self) -> None:
+        every = min(SWEEP_EVERY_S, self._settings.lease_s / 4)
+        while not self._ended.is_set():
+            try:
+                with self._database.session() as session:
+                    self._say_we_are_there(session)
+                with self._database.session() as session:
+                    sweep(session)
+            except SQLAlchemyError as error:
+                log.warning("database away; not swept", error=str(error.args[0]).splitlines()[0])
+            self._ended.wait(every)
+
+    def _say_we_are_there(self, session: Session) -> None:
+        session.execute(
+            update(Worker)
+            .where(Worker.id == self._worker_id)
+            .values(seen_at=jobs.NOW, job_id=self._desk.current)
+        )
+
+
+def sweep(session: Session) -> None:
+    """One round, by one worker at a time: lost jobs wait again, idle workers are rung for what waits."""
+    if not jobs.try_lock(session, "vcpbench.sweep"):
+        return
+    flow.lock(session)
+    requeued, failed = jobs.sweep(session)
+    for job in failed:
+        flow.job_failed(session, job)
+    if requeued or failed:
+        log.warning("workers fell silent", requeued=requeued, failed=len(failed))
+    session.execute(delete(Worker).where(Worker.seen_at < jobs.NOW - timedelta(seconds=FORGOTTEN_S)))
+    waiting = jobs.num_waiting(session)
+    if waiting:
+        _ring_idle(session, waiting)
+
+
+def _ring_idle(session: Session, waiting: dict[str, int]) -> None:
+    """At most as many bells as there are idle slots: more would only pile up in the broker."""
+    idle = select(Worker).where(
+        Worker.job_id.is_(None), Worker.seen_at > func.clock_timestamp() - timedelta(seconds=SEEN_S)
+    )
+    slots = [worker.queues for worker in session.scalars(idle)]
+    for queue, number in waiting.items():
+        bells = min(number, sum(queue in queues for queues in slots))
+        if bells:
+            jobs.ring_later(session, queue, bells)

@@ -1,0 +1,27 @@
+"""What workers do, by kind of job: read rows, have the child compute, store objects, conclude.
+
+Every task may run twice, or be killed at any line: objects are written under keys that hash what they hold,
+and rows only in the one transaction that ends the job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from records.models import JobKind
+from worker.tasks.calibrate import calibrate
+from worker.tasks.extract import extract
+from worker.tasks.index import index
+from worker.tasks.ingest import ingest
+from worker.tasks.plan import plan
+from worker.tasks.score import score
+from worker.work import Work
+
+TASKS: Mapping[JobKind, Callable[[Work], None]] = {
+    JobKind.INGEST: ingest,
+    JobKind.CALIBRATE: calibrate,
+    JobKind.INDEX: index,
+    JobKind.PLAN: plan,
+    JobKind.EXTRACT: extract,
+    JobKind.SCORE: score,
+}

@@ -1,0 +1,46 @@
+"""The random-weights control of a backbone: its seed's weights, batch-norm calibrated on training clips."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from records import flow, storage
+from records.models import Checkpoint, CheckpointState, Evaluation
+from worker.work import Work
+
+STALL_S = 900.0
+
+
+def calibrate(work: Work) -> None:
+    """Make the network, and keep its weights like anybody's."""
+
+    def wanted(session: Session) -> Evaluation:
+        # Its key hashes dataset and protocol, so all its evaluations agree on both.
+        query = select(Evaluation).where(Evaluation.checkpoint_id == work.subject_id)
+        return session.scalars(query.order_by(Evaluation.created_at.desc()).limit(1)).one()
+
+    evaluation = work.read(wanted)
+    checkpoint = evaluation.checkpoint
+    out = work.folder / "weights.safetensors"
+    answer = work.in_child(
+        "calibrate",
+        affinity=str(evaluation.dataset_id),
+        stall_s=STALL_S,
+        manifest=str(work.keep(storage.manifest_key(evaluation.dataset_id))),
+        protocol=evaluation.protocol.content,
+        backbone=checkpoint.backbone,
+        seed=checkpoint.seed,
+        device=work.settings.device,
+        out=str(out),
+    )
+    work.storage.put_file(storage.weights_key(answer["weights_sha256"]), out)
+
+    def write(session: Session) -> None:
+        row = session.get_one(Checkpoint, work.subject_id)
+        row.state = CheckpointState.READY
+        row.weights_sha256 = answer["weights_sha256"]
+        row.report = {"backbone": row.backbone, "seed": row.seed, "calibrated_on": answer["device"]}
+        flow.checkpoint_ended(session, row)
+
+    work.conclude(write)

@@ -1,0 +1,72 @@
+"""Clips of one shard -> their features, once for all who need them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sqlalchemy.orm import Session, undefer
+
+from records import flow, storage
+from records.models import Checkpoint, Evaluation, Shard, evaluation_shards
+from vcp_core.catalog.protocols import Protocol
+from worker.work import Work
+
+STALL_S = 600.0
+
+
+def extract(work: Work) -> None:
+    """Forward the clips, unless an earlier attempt got as far as storing them."""
+
+    def rows(session: Session) -> tuple[Shard, Checkpoint, Protocol]:
+        shard = session.get_one(Shard, work.subject_id, options=[undefer(Shard.clips)])
+        # Any of its evaluations tells the precision: the shard's space is hashed over it.
+        evaluation = (
+            session.query(Evaluation)
+            .join(evaluation_shards, evaluation_shards.c.evaluation_id == Evaluation.id)
+            .filter(evaluation_shards.c.shard_id == shard.id)
+            .first()
+        )
+        assert evaluation is not None
+        return (
+            shard,
+            session.get_one(Checkpoint, shard.checkpoint_id),
+            Protocol.model_validate(evaluation.protocol.content),
+        )
+
+    shard, checkpoint, protocol = work.read(rows)
+    facts = _stored(work, shard) or _forward(work, shard, checkpoint, protocol)
+
+    def write(session: Session) -> None:
+        row = session.get_one(Shard, work.subject_id)
+        row.device, row.counts = facts["device"], facts["counts"]
+        flow.shard_done(session, row.id)
+
+    work.conclude(write)
+
+
+def _forward(work: Work, shard: Shard, checkpoint: Checkpoint, protocol: Protocol) -> dict[str, Any]:
+    assert checkpoint.weights_sha256 is not None
+    out = work.folder / "features.safetensors"
+    facts = work.in_child(
+        "extract",
+        affinity=str(shard.dataset_id),
+        stall_s=STALL_S,
+        manifest=str(work.keep(storage.manifest_key(shard.dataset_id))),
+        weights=str(work.keep(storage.weights_key(checkpoint.weights_sha256))),
+        clips=shard.clips,
+        precision=protocol.precision,
+        device=work.settings.device,
+        out=str(out),
+    )
+    # The facts come first: where the features are, their facts are.
+    work.storage.put_bytes(storage.facts_key(shard.key), json.dumps(facts).encode())
+    work.storage.put_file(shard.key, out)
+    return facts
+
+
+def _stored(work: Work, shard: Shard) -> dict[str, Any] | None:
+    if not work.storage.exists(shard.key):
+        return None
+    facts: dict[str, Any] = json.loads(work.storage.get_bytes(storage.facts_key(shard.key)))
+    return facts

@@ -1,0 +1,106 @@
+"""Features of all clips, and the controls' predictions -> scores."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import Any, NamedTuple
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from records import flow, storage
+from records.models import BenchmarkRow, Evaluation, ScoreRow, Shard
+from vcp_core.results import Results
+from worker.work import Work
+
+STALL_S = 7200.0  # probes on large datasets fit for long, and say nothing meanwhile
+
+
+class Needs(NamedTuple):
+    """Everything that scoring reads from the database."""
+
+    evaluation: Evaluation
+    shards: list[Shard]
+    controls: dict[str, dict[str, Any]]  # predictions by benchmark, by seed
+
+
+def score(work: Work) -> None:
+    """Run every benchmark's scoring, and write what it gives."""
+    needs = work.read(lambda session: _needs(session, work))
+    evaluation = needs.evaluation
+    out = work.folder / "results.json"
+    work.in_child(
+        "score",
+        affinity=str(evaluation.dataset_id),
+        stall_s=STALL_S,
+        manifest=str(work.keep(storage.manifest_key(evaluation.dataset_id))),
+        protocol=evaluation.protocol.content,
+        backbone=evaluation.checkpoint.backbone,
+        features=[str(work.storage.fetch(shard.key, work.folder)) for shard in needs.shards],
+        controls={seed: _to_file(work, seed, found) for seed, found in needs.controls.items()},
+        checkpoint=evaluation.checkpoint.report,
+        **_devices(needs.shards),
+        reproduce=_command(evaluation),
+        out=str(out),
+    )
+    results = Results.model_validate_json(out.read_text(encoding="utf-8"))
+
+    def write(session: Session) -> None:
+        row = session.get_one(Evaluation, work.subject_id)
+        for table in (ScoreRow, BenchmarkRow):
+            session.execute(delete(table).where(table.evaluation_id == row.id))
+        session.add_all(_score_rows(row, results))
+        session.add_all(_benchmark_rows(row, results))
+        row.results = results.model_dump(mode="json", exclude={"benchmarks": {"__all__": {"predictions"}}})
+        flow.scored(session, row)
+
+    work.conclude(write)
+
+
+def _needs(session: Session, work: Work) -> Needs:
+    evaluation = session.get_one(Evaluation, work.subject_id)
+    controls: dict[str, dict[str, Any]] = {}
+    for control in sorted(evaluation.controls, key=lambda control: control.checkpoint.seed or 0):
+        rows = session.scalars(select(BenchmarkRow).where(BenchmarkRow.evaluation_id == control.id))
+        controls[str(control.checkpoint.seed)] = {row.benchmark: row.predictions for row in rows}
+    return Needs(evaluation, sorted(evaluation.shards, key=lambda shard: shard.key), controls)
+
+
+def _to_file(work: Work, seed: str, predictions: dict[str, Any]) -> str:
+    path = work.folder / f"control-{seed}.json"
+    path.write_text(json.dumps(predictions), encoding="utf-8")
+    return str(path)
+
+
+def _devices(shards: list[Shard]) -> dict[str, Any]:
+    devices = sorted({shard.device or "unknown" for shard in shards})
+    warning = "features were computed on several kinds of device, which differ in the last digits"
+    return {"device": "; ".join(devices), "warnings": [warning] if len(devices) > 1 else []}
+
+
+def _command(evaluation: Evaluation) -> str:
+    words = ["vcpbench", "local", "FILE", "--dataset", evaluation.dataset.name]
+    return shlex.join([*words, "--protocol", evaluation.protocol.name])
+
+
+def _score_rows(evaluation: Evaluation, results: Results) -> list[ScoreRow]:
+    return [
+        ScoreRow(
+            evaluation_id=evaluation.id, benchmark=result.benchmark, **found.model_dump(exclude={"unit"})
+        )
+        for result in results.benchmarks
+        for found in result.scores
+    ]
+
+
+def _benchmark_rows(evaluation: Evaluation, results: Results) -> list[BenchmarkRow]:
+    return [
+        BenchmarkRow(
+            evaluation_id=evaluation.id,
+            benchmark=result.benchmark,
+            predictions=result.predictions.model_dump(mode="json"),
+        )
+        for result in results.benchmarks
+        if result.predictions is not None
+    ]

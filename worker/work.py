@@ -1,0 +1,144 @@
+"""What a task may use: its subject's rows, the store, a child process, and one transaction at its end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import UUID
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from records import flow, jobs
+from records.db import Database
+from records.jobs import Claim
+from records.settings import Settings
+from records.storage import Storage
+from worker.leases import Heartbeat
+from worker.runner import Runner
+
+T = TypeVar("T")
+RETRY_EVERY_S = 1.0
+SHELF_FILES = 16
+
+log = structlog.get_logger("vcpbench.worker")
+
+
+class LostClaim(Exception):
+    """The job is no longer ours: cancelled, or given to another worker after a silence."""
+
+
+class Shelf:
+    """The last few objects that jobs have used, where the store is not a folder of this machine.
+
+    Args:
+        storage: All objects.
+        folder: For copies.
+    """
+
+    def __init__(self, storage: Storage, folder: Path) -> None:
+        self._storage, self._folder = storage, folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def fetch(self, key: str) -> Path:
+        """A file with the object's bytes, not to be changed."""
+        path = self._storage.fetch(key, self._folder)
+        if path.parent == self._folder:
+            path.touch()
+            kept = sorted(self._folder.iterdir(), key=lambda file: file.stat().st_mtime)
+            for old in kept[:-SHELF_FILES]:
+                old.unlink()
+        return path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """One attempt at one job.
+
+    Attributes:
+        claim: Which job.
+        storage: All objects.
+        folder: A temporary folder of this attempt.
+        settings: Device of networks, size of shards.
+    """
+
+    claim: Claim
+    storage: Storage
+    folder: Path
+    settings: Settings
+    _database: Database
+    _runner: Runner
+    _shelf: Shelf
+    _heartbeat: Heartbeat
+
+    @property
+    def subject_id(self) -> UUID:
+        """What the job is about."""
+        return self.claim.subject_id
+
+    def keep(self, key: str) -> Path:
+        """A file of an object that the next jobs will want, too."""
+        return self._shelf.fetch(key)
+
+    def read(self, query: Callable[[Session], T]) -> T:
+        """What a short transaction gives; tried again while the database is away."""
+        return self._patiently(query)
+
+    def in_child(self, do: str, *, affinity: str | None, stall_s: float, **arguments: Any) -> dict[str, Any]:
+        """Have a function of worker/child.py run; its progress is the job's.
+
+        Raises:
+            LostClaim: If the job was taken away meanwhile.
+            ChildFailed: If there was no answer.
+            VcpbenchError: What the child said of its input.
+        """
+        if self._heartbeat.lost:
+            raise LostClaim
+        return self._runner.call(
+            {"do": do, **arguments}, affinity=affinity, stall_s=stall_s, on_progress=self._heartbeat.tell
+        )
+
+    def conclude(self, write: Callable[[Session], None]) -> None:
+        """End the job, and write what it gave, in one transaction under the flow's lock.
+
+        Args:
+            write: Called in it; may be called again if the database was away.
+
+        Raises:
+            LostClaim: If the job is no longer ours; nothing is written.
+        """
+
+        def transaction(session: Session) -> None:
+            flow.lock(session)
+            if not jobs.finish(session, self.claim):
+                raise LostClaim
+            write(session)
+
+        self._patiently(transaction)
+
+    def _patiently(self, transaction: Callable[[Session], T]) -> T:
+        while True:
+            try:
+                with self._database.session() as session:
+                    return transaction(session)
+            except DBAPIError as error:
+                if self._heartbeat.lost:
+                    raise LostClaim from error
+                if not is_away(error):
+                    raise
+                log.warning("database away; trying again", job=str(self.claim.job_id))
+                time.sleep(RETRY_EVERY_S)
+
+
+def is_away(error: DBAPIError) -> bool:
+    """Whether the database went away or is not there yet, as opposed to refusing what we asked."""
+    return error.connection_invalidated or type(error.orig).__name__ in (
+        "OperationalError",
+        "AdminShutdown",
+        "CannotConnectNow",
+        "CrashShutdown",
+    )

@@ -1,3 +1,4 @@
+# make up      start the whole service on this machine; make down stops it, make status shows it
 # make test    everything that must pass, in .venv
 # make check   lint, types, import rules
 # make format  let ruff tidy up
@@ -7,7 +8,7 @@ BIN := .venv/bin
 STAMP := .venv/installed
 ARGS ?=
 
-.PHONY: test check format install bench clean
+.PHONY: up down status test check format install bench clean
 
 install: $(STAMP)
 
@@ -19,6 +20,15 @@ $(STAMP): pyproject.toml client/pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt \
 		httpx hypothesis import-linter mypy pillow pytest pytest-timeout pyyaml ruff scikit-learn types-PyYAML
 	touch $(STAMP)
+
+up: $(STAMP)
+	$(BIN)/vcpbench up $(ARGS)
+
+down: $(STAMP)
+	$(BIN)/vcpbench down $(ARGS)
+
+status: $(STAMP)
+	$(BIN)/vcpbench status $(ARGS)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest $(ARGS)

@@ -112,7 +112,8 @@ class Engine:
             except (psycopg.OperationalError, redis.RedisError, OSError) as error:
                 ended = self.process is not None and self.process.poll() is not None
                 if ended or time.monotonic() > deadline:
-                    raise EngineError(f"{self.name} does not start ({error}). {self.tail()}") from error
+                    reason = " ".join(str(error).split())
+                    raise EngineError(f"{self.name} does not start: {self.tail()} ({reason})") from error
             time.sleep(0.05)
 
     def tail(self) -> str:
@@ -160,7 +161,7 @@ class Postgres(Engine):
 
     def prepare(self) -> None:
         """initdb, once, into a place that is renamed when it is whole."""
-        self._remove_stale_lock()
+        self._settle_lock()
         if (self._data / "PG_VERSION").exists():
             return
         if not self._password.exists():
@@ -202,12 +203,20 @@ class Postgres(Engine):
             handed.unlink(missing_ok=True)
             shutil.rmtree(making, ignore_errors=True)
 
-    def _remove_stale_lock(self) -> None:
-        """After a power failure the lock may name a process that is somebody else's by now.
+    def _settle_lock(self) -> None:
+        """Wait for a server that is just ending; forget the lock of one that a power failure ended.
 
-        A server that still runs holds our supervisor's lock, so nobody gets here.
+        PostgreSQL looks itself whether the process that its lock names is alive. What it cannot see is that
+        the number belongs to another program by now: it would never start again.
         """
-        (self._data / "postmaster.pid").unlink(missing_ok=True)
+        lock = self._data / "postmaster.pid"
+        deadline = time.monotonic() + STOP_S
+        while (pid := _first_number(lock)) is not None and _runs_on(pid, self._data):
+            if time.monotonic() > deadline:
+                raise EngineError(f"A PostgreSQL (process {pid}) runs on {self._data}. Stop it first.")
+            time.sleep(0.1)
+        if pid is not None:
+            lock.unlink(missing_ok=True)
 
     def command(self) -> list[str]:
         """postgres, with settings on the command line: none of its files is edited."""
@@ -336,6 +345,22 @@ def start_engines(folder: Path, *, durable: bool = True) -> Iterator[Engines]:
         shutil.rmtree(engines.valkey.sockets, ignore_errors=True)
         if not durable:
             shutil.rmtree(engines.postgres.folder, ignore_errors=True)
+
+
+def _first_number(lock: Path) -> int | None:
+    try:
+        return int(lock.read_text().split()[0])
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def _runs_on(pid: int, data: Path) -> bool:
+    """Whether that process is a PostgreSQL on this data."""
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+    return b"postgres" in command and os.fsencode(data) in command
 
 
 def _binaries(wheel: str, place: str, folder: Path, account: Account) -> Path:

@@ -1,0 +1,143 @@
+"""What an installation on one machine runs, in order; `python -m stack.installation HOME` supervises it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from records import migrate
+from records.db import Database
+from records.repositories import tokens
+from stack.engines import Engine, Engines
+from stack.home import Home, StackState
+from stack.supervisor import Program, Supervisor, say
+from vcp_core.catalog.errors import VcpbenchError
+from vcp_core.catalog.files import whole
+
+Step = tuple[str, Callable[[], Sequence[Program]]]
+
+
+def steps(home: Home, engines: Engines, host: str, port: int) -> list[Step]:
+    """Engines, schema, token, API, workers: each as soon as the one before answers."""
+    environment = {
+        "VCPBENCH_BROKER_URL": engines.broker_url,
+        "VCPBENCH_STORE_URL": f"file://{home.objects}",
+        "VCPBENCH_SCRATCH": str(home.scratch),
+        "VCPBENCH_HOST": host,
+        "VCPBENCH_PORT": str(port),
+    }
+
+    def engine(which: Engine) -> list[Program]:
+        which.prepare()
+        return [
+            Program(
+                name=which.name,
+                command=which.command(),
+                environment={},
+                stop_signal=which.stop_signal,
+                options=which.account.options,
+            )
+        ]
+
+    def database() -> list[Program]:
+        engines.postgres.wait()
+        engines.valkey.wait()
+        engines.postgres.create_database()
+        environment["VCPBENCH_DATABASE_URL"] = engines.database_url
+        for step in migrate.upgrade(engines.database_url):
+            say(f"migrated: {step}")
+        _keep_token(home, engines.database_url)
+        return []
+
+    def ours() -> list[Program]:
+        return [
+            Program(name="service", command=[sys.executable, "-m", "service"], environment=environment),
+            *(
+                Program(
+                    name=name,
+                    command=[sys.executable, "-m", "worker"],
+                    environment={**environment, "VCPBENCH_QUEUES": queue, "VCPBENCH_DEVICE": device},
+                )
+                for name, queue, device in workers(num_gpus())
+            ),
+        ]
+
+    return [
+        ("starting PostgreSQL", lambda: engine(engines.postgres)),
+        ("starting Valkey", lambda: engine(engines.valkey)),
+        ("preparing the database", database),
+        ("starting the API and workers", ours),
+    ]
+
+
+def workers(gpus: int) -> list[tuple[str, str, str]]:
+    """Name, queue and device of every worker: one for all that needs no network, one for each device."""
+    devices = [f"cuda:{number}" for number in range(gpus)] or ["cpu"]
+    names = (
+        ["worker-gpu"] if len(devices) == 1 else [f"worker-gpu-{number}" for number in range(len(devices))]
+    )
+    return [
+        ("worker-cpu", "cpu", "cpu"),
+        *((name, "gpu", device) for name, device in zip(names, devices, strict=True)),
+    ]
+
+
+def num_gpus() -> int:
+    """NVIDIA GPUs that this user may see, without loading torch."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return len([device for device in visible.split(",") if device.strip() not in ("", "-1")])
+    return len(list(Path("/dev").glob("nvidia[0-9]*")))
+
+
+def _keep_token(home: Home, url: str) -> None:
+    """A token for whoever can read this folder; a new one if it was deleted, or the database is another."""
+    database = Database(url)
+    try:
+        with database.session() as session:
+            kept = home.token.read_text().strip() if home.token.exists() else ""
+            if kept and tokens.find(session, kept) is not None:
+                return
+            tokens.revoke(session, "local")
+            _, secret = tokens.create(session, name="local", team="default", admin=True)
+            with whole(home.token) as part:
+                part.write_text(secret + "\n")
+            home.token.chmod(0o600)
+    finally:
+        database.dispose()
+
+
+def main() -> int:
+    """Supervise until a signal comes."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("home", type=Path)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8080)
+    asked = parser.parse_args()
+    home, url = Home(asked.home), f"http://{asked.host}:{asked.port}"
+    try:
+        with home.locked():
+            try:
+                home.make()
+                engines = Engines.in_folder(home.folder / "engines")
+                supervisor = Supervisor(home, url, data=str(engines.postgres.folder))
+                try:
+                    supervisor.run(steps(home, engines, asked.host, asked.port))
+                finally:
+                    shutil.rmtree(engines.valkey.sockets, ignore_errors=True)
+            except VcpbenchError as error:
+                say(str(error))
+                home.write(StackState(pid=os.getpid(), url=url, phase="failed", reason=str(error)))
+                return 2
+    except VcpbenchError as error:
+        say(str(error))
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

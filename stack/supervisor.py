@@ -1,0 +1,225 @@
+"""Starts an installation's processes in order, restarts what dies, stops all in reverse.
+
+Every process gets its stop signal if this one dies, so nothing stays behind even then.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from stack.accounts import end_with_parent
+from stack.home import Home, Phase, ProgramState, StackError, StackState
+
+POLL_S = 0.2
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
+SETTLED_S = 60.0  # a process that lived so long starts again without a pause
+STOP_S = 20.0
+READY_S = 90.0
+MAX_LOG_BYTES = 10_000_000
+EARLY_DEATHS = 3  # of one process before the stack is ready: it will not be
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """Something to run.
+
+    Attributes:
+        name: For people, and of its log.
+        command: Its command line.
+        environment: On top of ours.
+        stop_signal: That ends it cleanly.
+        options: For `subprocess.Popen`: an account.
+    """
+
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    stop_signal: signal.Signals = signal.SIGTERM
+    options: Mapping[str, object] | None = None
+
+
+class Supervised:
+    """A program and its process."""
+
+    def __init__(self, program: Program, log: Path) -> None:
+        self.program, self.log = program, log
+        self.process: subprocess.Popen[bytes] | None = None
+        self.restarts = 0
+        self.started_at = 0.0
+        self._pause_s = FIRST_PAUSE_S
+        self._not_before = 0.0
+
+    def start(self) -> None:
+        """Start the process."""
+        program = self.program
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(  # type: ignore[call-overload]  # noqa: S603 - our own programs
+                list(program.command),
+                env={**os.environ, **program.environment},
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=end_with_parent(program.stop_signal),
+                **(program.options or {}),
+            )
+        self.started_at = time.time()
+
+    def look(self) -> bool:
+        """Start it again if it has died, after a growing pause; True if anything changed."""
+        if self.process is not None and self.process.poll() is None:
+            return False
+        now = time.time()
+        if self.process is not None:
+            settled = now - self.started_at > SETTLED_S
+            self._pause_s = FIRST_PAUSE_S if settled else min(2 * self._pause_s, LONGEST_PAUSE_S)
+            self._not_before = now + (0 if settled else self._pause_s)
+            say(f"{self.program.name} ended with {self.process.returncode}")
+            self.process = None
+            return True
+        if now >= self._not_before:
+            self.restarts += 1
+            self.start()
+            return True
+        return False
+
+    def stop(self) -> None:
+        """End it, in its own way if it finds one in time."""
+        if self.process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(self.program.stop_signal)
+        try:
+            self.process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            say(f"{self.program.name} did not end in {STOP_S:.0f} s; killed")
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        self.process = None
+
+    def tail(self) -> str:
+        """The end of its log."""
+        lines = self.log.read_text(errors="replace").strip().splitlines() if self.log.exists() else []
+        return "\n".join(lines[-10:])
+
+    def rotate(self) -> None:
+        """Keep its log small: the older half of it goes to one other file."""
+        if self.log.exists() and self.log.stat().st_size > MAX_LOG_BYTES:
+            shutil.copyfile(self.log, self.log.with_name(self.log.name + ".1"))
+            os.truncate(self.log, 0)  # it is open for appending: the next line begins anew
+
+    @property
+    def state(self) -> ProgramState:
+        """For people."""
+        pid = self.process.pid if self.process is not None else None
+        return ProgramState(self.program.name, pid, self.started_at, self.restarts, str(self.log))
+
+
+class Supervisor:
+    """Runs the programs of a home.
+
+    Args:
+        home: Whose.
+        url: Of the API; ready once `/v1/health` there answers.
+        data: Where the engines keep their data, for people.
+    """
+
+    def __init__(self, home: Home, url: str, *, data: str = "") -> None:
+        self._home, self._url, self._data = home, url, data
+        self._running: list[Supervised] = []
+        self._stopping = False
+        self._phase: Phase = "starting"
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._stop)
+
+    def run(self, steps: Sequence[tuple[str, Callable[[], Sequence[Program]]]]) -> None:
+        """Start everything, keep it running until a signal comes, stop everything.
+
+        Args:
+            steps: What is being done, and a function that prepares and gives the programs of that step;
+                the next step begins once it returned and its programs were started.
+
+        Raises:
+            StackError: If it does not become ready.
+        """
+        try:
+            for step, prepare in steps:
+                self._say(step)
+                for program in prepare():
+                    self._running.append(Supervised(program, self._home.logs / f"{program.name}.log"))
+                    self._running[-1].start()
+                    self._say(step)
+                if self._stopping:
+                    return
+            self._wait_until_ready()
+            self._watch()
+        finally:
+            self._phase = "stopping" if self._stopping else self._phase
+            self._say("stopping")
+            for running in reversed(self._running):
+                running.stop()
+                self._say("stopping")
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + READY_S
+        while not self._stopping and not _answers(f"{self._url}/v1/health"):
+            for program in self._running:
+                program.look()
+                if program.restarts >= EARLY_DEATHS:
+                    raise StackError(f"{program.program.name} does not start:\n{program.tail()}")
+            if time.monotonic() > deadline:
+                tails = "\n".join(program.tail() for program in self._running if program.restarts)
+                raise StackError(f"{self._url} does not answer after {READY_S:.0f} s.\n{tails}")
+            time.sleep(POLL_S)
+        self._phase = "ready"
+        self._say("")
+
+    def _watch(self) -> None:
+        while not self._stopping:
+            if any([program.look() for program in self._running]):
+                self._say("")
+            for program in self._running:
+                program.rotate()
+            time.sleep(POLL_S)
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self._stopping = True
+
+    def _say(self, step: str) -> None:
+        self._home.write(
+            StackState(
+                pid=os.getpid(),
+                url=self._url,
+                phase=self._phase,
+                step=step,
+                data=self._data,
+                programs=tuple(program.state for program in self._running),
+            )
+        )
+
+
+def say(words: str) -> None:
+    """A line of the supervisor's own log."""
+    sys.stderr.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {words}\n")
+    sys.stderr.flush()
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as response:  # noqa: S310 - http, to this machine
+            return bool(response.status == 200)
+    except OSError:
+        return False

@@ -1,0 +1,122 @@
+"""PostgreSQL and Valkey from their wheels."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+import redis
+
+from stack.accounts import Account, socket_folder
+from stack.engines import EngineError, Engines, start_engines
+from vcp_core.catalog.errors import StorageError
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
+    with start_engines(tmp_path_factory.mktemp("engines"), durable=False) as engines:
+        yield engines
+
+
+@pytest.fixture
+def engines(tmp_path: Path) -> Iterator[Engines]:
+    """Not started; gone afterwards."""
+    found = Engines.in_folder(tmp_path / "data")
+    yield found
+    found.stop()
+    for folder in (found.postgres.folder, found.postgres.sockets):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def user_of(pid: int) -> int:
+    return os.stat(f"/proc/{pid}").st_uid
+
+
+def test_nothing_listens_but_private_sockets(started: Engines) -> None:
+    folder = started.postgres.sockets
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    for engine in (started.postgres, started.valkey):
+        assert engine.process is not None
+        links = Path(f"/proc/{engine.process.pid}/fd").iterdir()
+        sockets = {os.readlink(link)[8:-1] for link in links if os.readlink(link).startswith("socket:")}
+        listening = {line.split()[9] for line in Path("/proc/net/tcp").read_text().splitlines()[1:]}
+        assert not sockets & listening
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root has another account to use")
+def test_engines_do_not_run_as_root(started: Engines) -> None:
+    for engine in (started.postgres, started.valkey):
+        assert engine.process is not None
+        assert user_of(engine.process.pid) != 0
+
+
+def test_postgres_wants_its_password(started: Engines) -> None:
+    wrong = started.database_url.replace("vcpbench:", "vcpbench:x", 1)
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        psycopg.connect(wrong)
+    for engine in (started.postgres, started.valkey):
+        assert engine.process is not None
+        command = Path(f"/proc/{engine.process.pid}/cmdline").read_text()
+        assert started.database_url.split(":")[2].split("@")[0] not in command
+
+
+def test_data_survives_a_stop_and_a_kill(engines: Engines) -> None:
+    engines.start()
+    with psycopg.connect(engines.database_url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT 1 AS one")
+    engines.postgres.stop()
+    engines.postgres.start()
+    engines.postgres.kill()
+    engines.valkey.kill()
+    engines.start()
+    with psycopg.connect(engines.database_url) as connection:
+        assert connection.execute("SELECT one FROM kept").fetchone() == (1,)
+    with redis.Redis(unix_socket_path=str(engines.valkey.socket)) as client:
+        assert client.ping()
+
+
+def test_a_lock_whose_number_is_another_programs_by_now_does_not_stop_a_start(engines: Engines) -> None:
+    engines.postgres.start()
+    engines.postgres.kill()
+    lock = engines.postgres.folder / "postgres" / "postmaster.pid"
+    lines = lock.read_text().splitlines()
+    lock.write_text("\n".join([str(os.getpid()), *lines[1:]]) + "\n")
+    engines.postgres.start()
+
+
+def test_a_failing_start_says_why(engines: Engines) -> None:
+    engines.postgres.prepare()
+    (engines.postgres.folder / "postgres" / "PG_VERSION").write_text("9\n")
+    with pytest.raises(EngineError, match=r"postgres does not start: .*initialized by PostgreSQL version 9"):
+        engines.postgres.start()
+
+
+def test_a_folder_of_sockets_that_somebody_else_made_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "s").mkdir(mode=0o777)
+    (tmp_path / "s").chmod(0o777)
+    with pytest.raises(StorageError, match="not a private folder"):
+        Account().own(tmp_path / "s")
+
+
+def test_paths_of_sockets_are_short_for_any_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / ("x" * 100)))
+    long, other = tmp_path / ("y" * 200), tmp_path / ("z" * 200)
+    assert len(os.fsencode(socket_folder(long) / ".s.PGSQL.5432")) < 107
+    assert socket_folder(long) == socket_folder(long) != socket_folder(other)
+
+
+def test_a_missing_wheel_is_named_with_what_to_install(tmp_path: Path) -> None:
+    code = (
+        "import stack.engines as e, pathlib\n"
+        "e.POSTGRES_WHEEL = 'no-such-wheel'\n"
+        f"e.Engines.in_folder(pathlib.Path({str(tmp_path / 'x')!r})).postgres.command()"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "no-such-wheel is not installed: pip install 'vcpbench[embedded]'" in run.stderr

@@ -1,0 +1,209 @@
+"""`vcpbench up`, `status`, `down`: the real stack, in homes of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from stack.engines import Engines
+from tests.workers import alive
+
+VCPBENCH = str(Path(sys.executable).with_name("vcpbench"))
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Stack:
+    """A home, and the commands on it."""
+
+    def __init__(self, home: Path, before: list[str] | None = None, **environment: str) -> None:
+        self.home, self.port = home, free_port()
+        self._before, self._environment = before or [], environment
+
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*self._before, VCPBENCH, *words, "--home", str(self.home)],
+            env={**os.environ, **self._environment},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    def up(self) -> None:
+        run = self.run("up", "--port", str(self.port))
+        assert run.returncode == 0, run.stderr
+        assert f"http://127.0.0.1:{self.port}" in run.stdout
+
+    def status(self) -> dict[str, Any]:
+        return dict(json.loads(self.run("status", "--json").stdout))
+
+    def pids(self) -> dict[str, int]:
+        return {program["name"]: program["pid"] for program in self.status()["programs"]}
+
+    def health(self) -> int:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/v1/health", timeout=10) as response:
+            return int(response.status)
+
+    def wait_until(self, true: Callable[[], bool], timeout_s: float = 30) -> None:
+        deadline = time.monotonic() + timeout_s
+        while not true():
+            assert time.monotonic() < deadline, self.status()
+            time.sleep(0.1)
+
+
+@pytest.fixture
+def make_stack(tmp_path: Path) -> Iterator[Callable[..., Stack]]:
+    made: list[Stack] = []
+
+    def make(home: Path | None = None, **options: Any) -> Stack:
+        made.append(Stack(home or tmp_path / f"home{len(made)}", **options))
+        return made[-1]
+
+    yield make
+    for stack in made:
+        data = stack.status().get("data")
+        stack.run("down")
+        if data and data.startswith("/var/lib/vcpbench/"):
+            shutil.rmtree(data)
+
+
+def test_a_stack_comes_up_restarts_what_dies_and_leaves_nothing_behind(
+    make_stack: Callable[..., Stack],
+) -> None:
+    stack = make_stack()
+    stack.up()
+    assert stack.health() == 200
+    before = stack.pids()
+    assert set(before) == {"postgres", "valkey", "service", "worker-cpu", "worker-gpu"}
+    again = stack.run("up", "--port", str(stack.port))
+    assert (again.returncode, again.stderr.strip()) == (0, "It is running already.")
+    token = (stack.home / "token").read_text()
+    assert (stack.home / "token").stat().st_mode & 0o077 == 0
+
+    for name in ("worker-cpu", "valkey"):
+        os.kill(before[name], signal.SIGKILL)
+
+    def restarted() -> bool:
+        now = stack.pids()
+        return {name for name in now if now[name] and now[name] != before[name]} == {"worker-cpu", "valkey"}
+
+    stack.wait_until(restarted)
+    after = stack.pids()
+
+    assert stack.run("down").returncode == 0
+    assert not [pid for pid in after.values() if alive(pid)]
+    assert stack.run("status").returncode == 3
+    assert stack.run("down").returncode == 0
+
+    stack.up()  # the data, and with it the token, stay between runs
+    assert (stack.home / "token").read_text() == token
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{stack.port}/v1/status", headers={"Authorization": f"Bearer {token.strip()}"}
+    )
+    with urllib.request.urlopen(request, timeout=10) as response:
+        assert response.status == 200
+
+
+def test_a_killed_supervisor_takes_everything_with_it_and_the_next_start_works(
+    make_stack: Callable[..., Stack],
+) -> None:
+    stack = make_stack()
+    stack.up()
+    status = stack.status()
+    os.kill(status["pid"], signal.SIGKILL)
+    pids = [program["pid"] for program in status["programs"]]
+    stack.wait_until(lambda: not [pid for pid in pids if alive(pid)])
+    stack.up()
+    assert stack.health() == 200
+
+
+def test_two_stacks_run_side_by_side_one_in_a_very_long_home(
+    make_stack: Callable[..., Stack], tmp_path: Path
+) -> None:
+    long = tmp_path / ("l" * 100) / ("o" * 100)
+    first, second = make_stack(), make_stack(long)
+    first.up()
+    second.up()
+    assert (first.health(), second.health()) == (200, 200)
+    assert not {*first.pids().values()} & {*second.pids().values()}
+    first.run("down")
+    assert second.health() == 200
+
+
+def test_a_port_in_use_is_named_before_anything_starts(make_stack: Callable[..., Stack]) -> None:
+    stack = make_stack()
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", stack.port))
+        other.listen()
+        run = stack.run("up", "--port", str(stack.port))
+    assert run.returncode == 2
+    assert (
+        f"127.0.0.1:{stack.port} cannot be used (Address already in use). Choose another: --port"
+        in run.stderr
+    )
+    assert stack.run("status").returncode == 3
+
+
+def test_a_home_that_cannot_be_written_is_named(make_stack: Callable[..., Stack], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    stack = make_stack(tmp_path / "file" / "home")
+    run = stack.run("up", "--port", str(stack.port))
+    assert run.returncode == 2
+    assert "file/home cannot be used: Not a directory. Choose another: --home" in run.stderr
+
+
+def test_a_newer_schema_is_said_with_the_reason(make_stack: Callable[..., Stack]) -> None:
+    stack = make_stack()
+    stack.up()
+    stack.run("down")
+    engines = Engines.in_folder(stack.home / "engines")
+    engines.postgres.start()
+    with psycopg.connect(engines.database_url, autocommit=True) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    engines.stop()
+    run = stack.run("up", "--port", str(stack.port))
+    assert run.returncode == 2
+    assert "is newer than this version of vcpbench" in run.stderr.replace("\n", " ")
+    assert stack.run("status").returncode == 3
+
+
+@pytest.mark.skipif(
+    os.getuid() != 0 or not shutil.which("setpriv"), reason="only root can become another user"
+)
+def test_an_ordinary_user_runs_a_stack_too(make_stack: Callable[..., Stack]) -> None:
+    # It may read everything here (Python may lie in root's home), and is nobody otherwise.
+    nobody = pwd.getpwnam("nobody")
+    caps = "-all,+dac_read_search"
+    become = ["setpriv", f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups"]
+    become += [f"--inh-caps={caps}", f"--ambient-caps={caps}"]
+    home = Path("/tmp") / f"vcpbench-ordinary-{os.getpid()}"
+    home.mkdir()
+    os.chown(home, nobody.pw_uid, nobody.pw_gid)
+    try:
+        stack = make_stack(home / "stack", before=become, HOME=str(home), TMPDIR=str(home))
+        stack.up()
+        for pid in stack.pids().values():
+            assert os.stat(f"/proc/{pid}").st_uid == nobody.pw_uid
+        assert stack.health() == 200
+        assert stack.run("down").returncode == 0
+    finally:
+        shutil.rmtree(home)

@@ -27,8 +27,10 @@ from records.db import BELLS
 from records.models import Job, JobKind, JobState
 
 MAX_CRASHES = 3
+MAX_OUTAGES = 10  # attempts while the store is full or away: with the pauses below, about half an hour
 MAX_LOSSES = 10
-RETRY_S = 5.0  # before the second attempt after a crash, doubled for the third
+RETRY_S = 5.0  # before the second attempt after a crash, doubled for each further one
+LONGEST_RETRY_S = 300.0
 ERROR_CHARACTERS = 4000
 NOW = func.clock_timestamp()  # not now(): a transaction that waited for a lock would see an old time
 
@@ -155,7 +157,14 @@ def fail(session: Session, claim: Claim, error: str, *, log_tail: str | None = N
     return bool(_rows(session, _ours(claim).values(**values, log_tail=log_tail)))
 
 
-def crash(session: Session, claim: Claim, error: str, *, log_tail: str | None = None) -> JobState | None:
+def crash(
+    session: Session,
+    claim: Claim,
+    error: str,
+    *,
+    log_tail: str | None = None,
+    max_crashes: int = MAX_CRASHES,
+) -> JobState | None:
     """The attempt failed by accident: tried again a little later, a few times.
 
     Returns:
@@ -172,12 +181,13 @@ def crash(session: Session, claim: Claim, error: str, *, log_tail: str | None = 
     job.crashes += 1
     job.error, job.log_tail = error[:ERROR_CHARACTERS], log_tail
     job.lease_until = None
-    if job.crashes >= MAX_CRASHES:
+    if job.crashes >= max_crashes:
         job.state = JobState.FAILED
         job.finished_at = cast(Any, NOW)
     else:
         job.state, job.token = JobState.QUEUED, None
-        job.not_before = cast(Any, NOW + timedelta(seconds=RETRY_S * 2 ** (job.crashes - 1)))
+        pause_s = min(RETRY_S * 2 ** (job.crashes - 1), LONGEST_RETRY_S)
+        job.not_before = cast(Any, NOW + timedelta(seconds=pause_s))
     session.flush()
     return job.state
 

@@ -74,9 +74,10 @@ class Home:
     token: Path = field(init=False)
     objects: Path = field(init=False)
     scratch: Path = field(init=False)
+    engines: Path = field(init=False)
 
     def __post_init__(self) -> None:
-        for name in ("logs", "token", "objects", "scratch"):
+        for name in ("logs", "token", "objects", "scratch", "engines"):
             object.__setattr__(self, name, self.folder / name)
 
     @classmethod

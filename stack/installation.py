@@ -123,7 +123,7 @@ def main() -> int:
         with home.locked():
             try:
                 home.make()
-                engines = Engines.in_folder(home.folder / "engines")
+                engines = Engines.in_folder(home.engines)
                 supervisor = Supervisor(home, url, data=str(engines.postgres.folder))
                 try:
                     supervisor.run(steps(home, engines, asked.host, asked.port))

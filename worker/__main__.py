@@ -2,7 +2,9 @@
 
 import sys
 
-from worker.app import health, main
-
 if __name__ == "__main__":
-    sys.exit(health() if sys.argv[1:] == ["--health"] else main())
+    if sys.argv[1:] == ["--health"]:
+        from worker.health import health as main
+    else:
+        from worker.app import main
+    sys.exit(main())

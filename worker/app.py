@@ -6,7 +6,6 @@ message is acknowledged when it is heard, for it carries nothing that could be l
 
 from __future__ import annotations
 
-import platform
 import shutil
 import signal
 import sys
@@ -19,18 +18,21 @@ import structlog
 from celery import Celery
 from celery.platforms import SecurityWarning
 from celery.signals import setup_logging, worker_shutting_down
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import select
 
 from records import migrate
 from records.bell import BELL, Doorbell, celery_app
 from records.db import Database
 from records.logs import configure
-from records.repositories import workers
+from records.models import Worker
 from records.settings import Settings
 from records.storage import Storage
 from vcp_core.catalog.errors import VcpbenchError
 from worker.desk import Desk
+from worker.runner import ChildFailed, Runner
 from worker.sweep import Clock, register, unregister
+
+DEVICE_S = 300.0  # torch from a cold disk takes its time
 
 log = structlog.get_logger("vcpbench.worker")
 
@@ -44,14 +46,16 @@ def main() -> int:
         database = Database(settings.database_url.get_secret_value(), ring=Doorbell(app).ring)
         migrate.check(database)
         storage = Storage(settings.store_url)
+        device = _device(settings)
     except VcpbenchError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    worker_id = register(database, settings)
+    _clear_scratch(settings, database)
+    worker_id = register(database, settings.queues, device)
     desk = Desk(settings, database, storage, worker_id)
     clock = Clock(settings, database, desk, worker_id)
     signal.signal(signal.SIGTERM, _leave)  # until Celery, once it listens, has its own
-    log.info("worker starts", queues=settings.queues, device=settings.device, worker=str(worker_id))
+    log.info("worker starts", queues=settings.queues, device=device, worker=str(worker_id))
     clock.start()
     try:
         _listen(app, desk, settings)
@@ -63,21 +67,6 @@ def main() -> int:
         shutil.rmtree(settings.scratch / str(worker_id), ignore_errors=True)
         log.info("worker ended")
     return 0
-
-
-def health() -> int:
-    """0 if a worker of this machine was seen within a lease, else 1: for container health checks."""
-    try:
-        settings = Settings.load()
-        database = Database(settings.database_url.get_secret_value())
-        with database.session() as session:
-            names = [worker.name for worker in workers.seen(session, settings.lease_s)]
-    except (VcpbenchError, SQLAlchemyError) as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    here = [name for name in names if name.startswith(f"{platform.node()}:")]
-    sys.stdout.write(f"{len(here)} workers of this machine, {len(names)} in all\n")
-    return 0 if here else 1
 
 
 def _listen(app: Celery, desk: Desk, settings: Settings) -> None:
@@ -105,6 +94,31 @@ def _listen(app: Celery, desk: Desk, settings: Settings) -> None:
             "--without-heartbeat",
         ]
     )
+
+
+def _device(settings: Settings) -> str:
+    """What networks run on here: a device that is not there should fail the worker, not its jobs."""
+    if "gpu" not in settings.queues:
+        return "none"
+    settings.scratch.mkdir(parents=True, exist_ok=True)
+    runner = Runner(settings.scratch)
+    try:
+        request = {"do": "describe", "device": settings.device}
+        answer = runner.call(request, affinity=None, stall_s=DEVICE_S, on_progress=lambda done, total: None)
+    except ChildFailed as error:
+        raise VcpbenchError(f"torch does not start: {error}. {error.log_tail}") from None
+    finally:
+        runner.close()
+    return str(answer["device"])
+
+
+def _clear_scratch(settings: Settings, database: Database) -> None:
+    """Remove what workers left that were killed: folders here whose worker is in no list."""
+    with database.session() as session:
+        known = {str(worker_id) for worker_id in session.scalars(select(Worker.id))}
+    for folder in settings.scratch.glob("*-*-*-*-*"):
+        if folder.name not in known:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

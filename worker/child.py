@@ -50,6 +50,13 @@ def index(tell: Tell, *, source: dict[str, Any], name: str, out: str) -> dict[st
     }
 
 
+def describe(tell: Tell, *, device: str) -> dict[str, Any]:
+    """The device's name; an error if it is not there."""
+    from vcp_core.evaluation import describe_device, pick_device
+
+    return {"device": describe_device(pick_device(None if device == "auto" else device))}
+
+
 def calibrate(
     tell: Tell, *, manifest: str, protocol: dict[str, Any], backbone: str, seed: int, device: str, out: str
 ) -> dict[str, Any]:
@@ -162,7 +169,7 @@ def score(
 
 
 FUNCTIONS: Mapping[str, Callable[..., dict[str, Any]]] = {
-    function.__name__: function for function in (ingest, index, calibrate, extract, score)
+    function.__name__: function for function in (describe, ingest, index, calibrate, extract, score)
 }
 _kept: dict[str, tuple[str, Any]] = {}  # the last dataset and network, for the next shard of the same
 

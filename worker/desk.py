@@ -137,4 +137,5 @@ class Desk:
             tail = "".join(traceback.format_exception(error))[-4000:]
         log.warning("attempt crashed", error=str(error))
         what = str(error) if isinstance(error, ChildFailed | VcpbenchError) else repr(error)
-        return jobs.crash(session, claim, what, log_tail=tail) is JobState.FAILED
+        limit = jobs.MAX_OUTAGES if isinstance(error, StorageError) else jobs.MAX_CRASHES
+        return jobs.crash(session, claim, what, log_tail=tail, max_crashes=limit) is JobState.FAILED

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import threading
+from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -26,7 +27,7 @@ FORGOTTEN_S = 86400.0
 log = structlog.get_logger("vcpbench.worker")
 
 
-def register(database: Database, settings: Settings) -> UUID:
+def register(database: Database, queues: Sequence[str], device: str) -> UUID:
     """Put this process into the table of workers."""
     worker_id = uuid4()
     with database.session() as session:
@@ -34,8 +35,8 @@ def register(database: Database, settings: Settings) -> UUID:
             Worker(
                 id=worker_id,
                 name=f"{platform.node()}:{os.getpid()}",
-                queues=list(settings.queues),
-                device=settings.device,
+                queues=list(queues),
+                device=device,
                 seen_at=jobs.NOW,
             )
         )

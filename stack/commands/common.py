@@ -46,6 +46,10 @@ TestGroupsOption = Annotated[
     typer.Option("--test-groups", help="Groups that make the test side; repeat for several."),
 ]
 
+HomeOption = Annotated[
+    Path | None,
+    typer.Option(help="Folder of all data. Default: VCPBENCH_HOME, else the user's own place."),
+]
 ListsOption = Annotated[
     Path | None,
     typer.Option("--lists", help="Folder of UCF101's or HMDB51's lists, if not beside the videos."),

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
-from stack.commands.common import JsonFlag, console, messages, plainly, print_json
+from stack.commands.common import HomeOption, JsonFlag, console, messages, plainly, print_json
+from stack.home import Home, StackError
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -55,6 +58,7 @@ def create(
     name: Annotated[str, typer.Argument(help="Whose it is, or what for; for people.")],
     team: Annotated[str, typer.Option(help="Whose models its bearer uploads.")] = "default",
     admin: Annotated[bool, typer.Option("--admin", help="It may register datasets, too.")] = False,
+    home: HomeOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Make a token and print it; it is shown this once.
@@ -65,7 +69,7 @@ def create(
     """
     from records.repositories import tokens as repository
 
-    with _session() as session:
+    with _session(home) as session:
         _, secret = repository.create(session, name=name, team=team, admin=admin)
     if as_json:
         print_json(json.dumps({"name": name, "team": team, "admin": admin, "token": secret}))
@@ -76,11 +80,11 @@ def create(
 
 @tokens.command("list")
 @plainly
-def every(as_json: JsonFlag = False) -> None:
+def every(home: HomeOption = None, as_json: JsonFlag = False) -> None:
     """All tokens, without their secrets."""
     from records.repositories import tokens as repository
 
-    with _session() as session:
+    with _session(home) as session:
         found = repository.every(session)
     if as_json:
         facts = [
@@ -106,12 +110,15 @@ def every(as_json: JsonFlag = False) -> None:
 
 @tokens.command("revoke")
 @plainly
-def revoke(name: Annotated[str, typer.Argument(help="Of the token; all of that name go.")]) -> None:
+def revoke(
+    name: Annotated[str, typer.Argument(help="Of the token; all of that name go.")],
+    home: HomeOption = None,
+) -> None:
     """Let a token open nothing any more."""
     from records.repositories import tokens as repository
     from vcp_core.catalog.errors import UnknownName
 
-    with _session() as session:
+    with _session(home) as session:
         revoked = repository.revoke(session, name)
         known = {token.name for token in repository.every(session) if token.revoked_at is None}
     if not revoked:
@@ -120,12 +127,22 @@ def revoke(name: Annotated[str, typer.Argument(help="Of the token; all of that n
 
 
 @contextmanager
-def _session() -> Iterator[Session]:
+def _session(home: Path | None) -> Iterator[Session]:
+    """On the database of `VCPBENCH_DATABASE_URL`; without one, of the stack that runs here."""
     from records import migrate
     from records.db import Database
-    from records.settings import Settings
+    from stack.engines import Engines
 
-    database = Database(Settings.load().database_url.get_secret_value())
+    url = os.environ.get("VCPBENCH_DATABASE_URL")
+    if not url or home is not None:
+        place = Home.chosen(home)
+        if place.running() is None:
+            raise StackError(
+                f"Nothing is running in {place.folder}, and VCPBENCH_DATABASE_URL is not set. "
+                "Start it: vcpbench up."
+            )
+        url = Engines.in_folder(place.engines).database_url
+    database = Database(url)
     try:
         migrate.check(database)
         with database.session() as session:

@@ -18,15 +18,11 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from stack.commands.common import JsonFlag, console, messages, plainly, print_json
+from stack.commands.common import HomeOption, JsonFlag, console, messages, plainly, print_json
 from stack.home import Home, StackError, StackState
 
 NOT_RUNNING = 3  # exit code of status, as of service managers
 STOP_S = 90.0
-HomeOption = Annotated[
-    Path | None,
-    typer.Option(help="Folder of all data. Default: VCPBENCH_HOME, else the user's own place."),
-]
 
 
 @plainly

@@ -109,10 +109,19 @@ def test_a_stack_comes_up_restarts_what_dies_and_leaves_nothing_behind(
     stack.wait_until(restarted)
     after = stack.pids()
 
+    assert stack.run("token", "create", "ci", "--team", "vision").stdout.startswith("vcp_")
+    assert [token["name"] for token in json.loads(stack.run("token", "list", "--json").stdout)] == [
+        "local",
+        "ci",
+    ]
+    assert stack.run("token", "revoke", "ci").returncode == 0
+
     assert stack.run("down").returncode == 0
     assert not [pid for pid in after.values() if alive(pid)]
     assert stack.run("status").returncode == 3
     assert stack.run("down").returncode == 0
+    run = stack.run("token", "list")
+    assert (run.returncode, "Start it: vcpbench up" in run.stderr) == (2, True)
 
     stack.up()  # the data, and with it the token, stay between runs
     assert (stack.home / "token").read_text() == token

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -44,14 +45,22 @@ def test_a_worker_says_which_setting_is_missing(settings: Settings, monkeypatch:
     assert run.stderr.startswith("VCPBENCH_PORT: ")
 
 
+def test_a_device_that_is_not_there_ends_the_worker_and_fails_no_job(settings: Settings) -> None:
+    run = start(settings, VCPBENCH_DEVICE="cuda:7")
+    assert run.returncode == 2
+    assert "No device 'cuda:7'" in run.stderr
+
+
 def test_without_a_broker_a_worker_works_by_looking_for_itself_and_ends_when_told(
     api: Served, start_worker: StartWorker, tmp_path: Path
 ) -> None:
     (tmp_path / "not.pt").write_bytes(b"no weights")
     worker = start_worker(VCPBENCH_BROKER_URL=f"redis+socket://{tmp_path}/nobody.sock")
     uploaded = api.upload(tmp_path / "not.pt")
-    worker.wait_for("job failed")
-    assert api.client.get(f"/v1/checkpoints/{uploaded['id']}").json()["state"] == "rejected"
+    deadline = time.monotonic() + 30
+    while api.client.get(f"/v1/checkpoints/{uploaded['id']}").json()["state"] != "rejected":
+        assert time.monotonic() < deadline, worker.log.read_text()
+        time.sleep(0.1)
     assert worker.terminate() == 0
 
 

@@ -49,14 +49,17 @@ def celery_app(settings: Settings) -> Celery:
 
 
 class Doorbell:
-    """Rings after commit; never raises for a broker that is down.
+    """Rings after commit; never raises for a broker that is down, and never waits long for one.
 
     Args:
-        app: Whose broker.
+        settings: Where the broker is.
     """
 
-    def __init__(self, app: Celery) -> None:
-        self._app = app
+    def __init__(self, settings: Settings) -> None:
+        self._app = celery_app(settings)
+        # Who listens must wait for ever; who rings must not, not even for a broker that takes the connection
+        # and says nothing.
+        self._app.conf.broker_transport_options["socket_timeout"] = BROKER_TIMEOUT_S
         self._silent_until = 0.0
 
     def ring(self, bells: Counter[str]) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
@@ -120,6 +121,13 @@ class Storage:
         with _told(prefix):
             for batch in obstore.list(self.store, prefix):
                 yield from (str(found["path"]) for found in batch)
+
+    def older(self, prefix: str, age_s: float) -> Iterator[str]:
+        """Keys below a folder that were written longer ago than that."""
+        since = datetime.now(UTC) - timedelta(seconds=age_s)
+        with _told(prefix):
+            for batch in obstore.list(self.store, prefix):
+                yield from (str(found["path"]) for found in batch if found["last_modified"] < since)
 
     async def stream(self, key: str) -> AsyncIterator[bytes]:
         """An object's bytes, a few megabytes at a time."""

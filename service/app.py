@@ -9,7 +9,7 @@ from importlib.metadata import version
 from fastapi import APIRouter, Depends, FastAPI
 
 from records import migrate
-from records.bell import Doorbell, celery_app
+from records.bell import Doorbell
 from records.db import Database
 from records.settings import Settings
 from records.storage import Storage
@@ -68,8 +68,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.settings = settings
     app.state.storage = Storage(settings.store_url)
-    bell = Doorbell(celery_app(settings))
-    app.state.database = Database(settings.database_url.get_secret_value(), ring=bell.ring)
+    app.state.database = Database(settings.database_url.get_secret_value(), ring=Doorbell(settings).ring)
     app.add_middleware(BodyLimit)
     problems.install(app)
     v1 = APIRouter(prefix="/v1", responses=problems.responses(401, 422, 503), dependencies=[Depends(reader)])

@@ -19,6 +19,7 @@ class BodyLimit:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request, or answer 413."""
         if scope["type"] != "http" or scope["method"] == "PUT":
             await self.app(scope, receive, send)
             return

@@ -13,14 +13,14 @@ database cannot hold a 422, and two writers of one thing at one moment a 409.
 
 from __future__ import annotations
 
+import json
 import re
 from http import HTTPStatus
 from typing import Any
 
 import structlog
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoConnection
@@ -112,7 +112,7 @@ class Problem(BaseModel):
 
 def problem(
     status: int, kind: str, detail: str, headers: dict[str, str] | None = None, **more: Any
-) -> JSONResponse:
+) -> Response:
     """A response of problem details."""
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", kind)
     content = {
@@ -122,7 +122,8 @@ def problem(
         "detail": detail,
         **more,
     }
-    return JSONResponse(content, status_code=status, headers=headers, media_type=MEDIA_TYPE)
+    # ASCII, as JSONResponse is not: what is quoted of a request may hold half a surrogate pair.
+    return Response(json.dumps(content), status_code=status, headers=headers, media_type=MEDIA_TYPE)
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -146,11 +147,12 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(SQLAlchemyError, _database)
+    app.add_exception_handler(UnicodeEncodeError, _no_text)
     app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(Exception, _unforeseen)
 
 
-def _ours(request: Request, error: Exception) -> JSONResponse:
+def _ours(request: Request, error: Exception) -> Response:
     kind = type(error).__name__
     if isinstance(error, ServiceError):
         return problem(error.status, kind, str(error), error.headers, **error.more)
@@ -161,7 +163,7 @@ def _ours(request: Request, error: Exception) -> JSONResponse:
     return problem(422 if not isinstance(error, UnknownName) else 404, kind, str(error))
 
 
-def _invalid(request: Request, error: Exception) -> JSONResponse:
+def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     found = [
         {"at": ".".join(str(part) for part in problem["loc"]), "message": problem["msg"]}
@@ -171,7 +173,7 @@ def _invalid(request: Request, error: Exception) -> JSONResponse:
     return problem(422, "InvalidRequest", f"{detail}. See /docs for what this route takes.", errors=found)
 
 
-def _http(request: Request, error: Exception) -> JSONResponse:
+def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 404:
         return problem(404, "NotFound", f"No route {request.method} {request.url.path}. See /docs.")
@@ -180,7 +182,7 @@ def _http(request: Request, error: Exception) -> JSONResponse:
     return problem(error.status_code, kind, str(error.detail), dict(error.headers or {}))
 
 
-def _database(request: Request, error: Exception) -> JSONResponse:
+def _database(request: Request, error: Exception) -> Response:
     log.error("database failed", error=str(error).splitlines()[0], path=request.url.path)
     if isinstance(error, OperationalError | InterfaceError | NoConnection):
         detail = "The database cannot be reached just now. Nothing was lost; try again in a few seconds."
@@ -193,12 +195,16 @@ def _database(request: Request, error: Exception) -> JSONResponse:
     raise error
 
 
-def _gone(request: Request, error: Exception) -> JSONResponse:
+def _no_text(request: Request, error: Exception) -> Response:
+    return problem(422, "InvalidRequest", "A value is not text: it holds half a surrogate pair.")
+
+
+def _gone(request: Request, error: Exception) -> Response:
     log.info("client went away", path=request.url.path)
     return problem(400, "ClientDisconnect", "The connection broke.")  # nobody reads it
 
 
-def _unforeseen(request: Request, error: Exception) -> JSONResponse:
-    # Starlette has logged the traceback's way out already; the client gets no inner words.
+def _unforeseen(request: Request, error: Exception) -> Response:
+    # Starlette raises it again after this, and uvicorn logs the traceback; the client gets no inner words.
     detail = "A fault of vcpbench; its log says which. Please report it."
     return problem(500, "InternalError", detail)

@@ -18,7 +18,7 @@ from records.settings import Settings
 from tests.served import Served, serve
 from tests.workers import WorkerProcess
 
-TEMPLATE = "vcpbench_template"
+TEMPLATE = f"vcpbench_template_{os.getpid()}"
 numbers = itertools.count(1)
 
 
@@ -71,7 +71,7 @@ def settings(engines: tuple[str, str], make_database: Callable[[], str], tmp_pat
         device="cpu",
         lease_s=6.0,
         idle_look_s=1.0,
-        shard_clips=32,
+        shard_clips=16,
         max_upload_bytes=50_000_000,
     )
 

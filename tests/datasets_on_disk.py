@@ -36,7 +36,7 @@ def make_dataset(
     return Dataset(name="tiny", split_name="1", root=root, videos=tuple(sorted(videos, key=lambda v: v.id)))
 
 
-def make_folder(root: Path, *, per_class: tuple[int, int] = (4, 2), num_frames: int = 100) -> Path:
+def make_folder(root: Path, *, per_class: tuple[int, int] = (2, 1), num_frames: int = 100) -> Path:
     """The same as a folder with a table, as users have it: two classes, (train, test) videos of each."""
     rows = ["path,label,split"]
     for label in range(2):

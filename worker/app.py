@@ -43,7 +43,7 @@ def main() -> int:
         settings = Settings.load()
         configure(settings.log_format)
         app = celery_app(settings)
-        database = Database(settings.database_url.get_secret_value(), ring=Doorbell(app).ring)
+        database = Database(settings.database_url.get_secret_value(), ring=Doorbell(settings).ring)
         migrate.check(database)
         storage = Storage(settings.store_url)
         device = _device(settings)
@@ -53,7 +53,7 @@ def main() -> int:
     _clear_scratch(settings, database)
     worker_id = register(database, settings.queues, device)
     desk = Desk(settings, database, storage, worker_id)
-    clock = Clock(settings, database, desk, worker_id)
+    clock = Clock(settings, database, storage, desk, worker_id)
     signal.signal(signal.SIGTERM, _leave)  # until Celery, once it listens, has its own
     log.info("worker starts", queues=settings.queues, device=device, worker=str(worker_id))
     clock.start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import threading
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID, uuid4
@@ -16,13 +17,17 @@ from sqlalchemy.orm import Session
 
 from records import flow, jobs
 from records.db import Database
-from records.models import Worker
+from records.models import Checkpoint, CheckpointState, Worker
 from records.settings import Settings
+from records.storage import Storage
+from vcp_core.catalog.errors import StorageError
 from worker.desk import Desk
 
 SWEEP_EVERY_S = 5.0
 SEEN_S = 30.0  # a worker not seen for so long counts as gone
 FORGOTTEN_S = 86400.0
+TIDY_EVERY_S = 3600.0
+UNFINISHED_S = 7 * 86400.0
 
 log = structlog.get_logger("vcpbench.worker")
 
@@ -55,12 +60,16 @@ class Clock:
     Args:
         settings: How often.
         database: Where jobs and workers are.
+        storage: Where objects are.
         desk: Who does the work.
         worker_id: This process.
     """
 
-    def __init__(self, settings: Settings, database: Database, desk: Desk, worker_id: UUID) -> None:
-        self._settings, self._database, self._desk, self._worker_id = settings, database, desk, worker_id
+    def __init__(
+        self, settings: Settings, database: Database, storage: Storage, desk: Desk, worker_id: UUID
+    ) -> None:
+        self._settings, self._database, self._storage = settings, database, storage
+        self._desk, self._worker_id = desk, worker_id
         self._ended = threading.Event()
         self._threads = [
             threading.Thread(target=loop, name=loop.__name__, daemon=True)
@@ -84,13 +93,18 @@ class Clock:
             self._ended.wait(self._settings.idle_look_s)
 
     def _sweep_loop(self) -> None:
-        every = min(SWEEP_EVERY_S, self._settings.lease_s / 4)
+        every, tidied = min(SWEEP_EVERY_S, self._settings.lease_s / 4), -TIDY_EVERY_S
         while not self._ended.is_set():
             try:
                 with self._database.session() as session:
                     self._say_we_are_there(session)
                 with self._database.session() as session:
                     sweep(session)
+                if time.monotonic() > tidied + TIDY_EVERY_S:
+                    tidied = time.monotonic()
+                    tidy(self._database, self._storage)
+            except StorageError as error:
+                log.warning("not tidied", error=str(error))
             except SQLAlchemyError as error:
                 log.warning("database away; not swept", error=str(error.args[0]).splitlines()[0])
             self._ended.wait(every)
@@ -117,6 +131,14 @@ def sweep(session: Session) -> None:
     waiting = jobs.num_waiting(session)
     if waiting:
         _ring_idle(session, waiting)
+
+
+def tidy(database: Database, storage: Storage) -> None:
+    """Forget uploads that nobody finished in a week, and bytes that a crash left on their way in."""
+    with database.session() as session:
+        old = Checkpoint.created_at < jobs.NOW - timedelta(seconds=UNFINISHED_S)
+        session.execute(delete(Checkpoint).where(Checkpoint.state == CheckpointState.DECLARED, old))
+    storage.delete(*storage.older("uploads", UNFINISHED_S))
 
 
 def _ring_idle(session: Session, waiting: dict[str, int]) -> None:

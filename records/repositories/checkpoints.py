@@ -11,6 +11,8 @@ from sqlalchemy.orm import Session
 
 from records.models import Checkpoint, CheckpointState, Model, Origin
 
+USABLE = (CheckpointState.INGESTING, CheckpointState.READY)
+
 
 def get(session: Session, checkpoint_id: UUID) -> Checkpoint | None:
     """A checkpoint that somebody uploaded; controls are not found."""
@@ -35,11 +37,11 @@ def same(session: Session, model: Model, sha256: str) -> Checkpoint | None:
 
 
 def latest(session: Session, team: str, model: str) -> Checkpoint | None:
-    """The model's newest checkpoint that was not rejected."""
+    """The model's newest checkpoint whose bytes are there and were not rejected."""
     query = (
         select(Checkpoint)
         .join(Checkpoint.model)
-        .where(Model.team == team, Model.name == model, Checkpoint.state != CheckpointState.REJECTED)
+        .where(Model.team == team, Model.name == model, Checkpoint.state.in_(USABLE))
         .order_by(Checkpoint.created_at.desc())
     )
     return session.scalars(query.limit(1)).one_or_none()

@@ -46,16 +46,31 @@ class BoardQuery:
 COLUMNS: dict[str, Any] = {"created_at": Evaluation.created_at, "model": Model.name, "step": Checkpoint.step}
 
 
-def rows(session: Session, board: BoardQuery) -> tuple[Sequence[Evaluation], int]:
-    """Finished evaluations in the board's order (those without its metric last), and how many there are."""
+def rows(session: Session, board: BoardQuery) -> tuple[Sequence[tuple[Evaluation, int]], int]:
+    """Finished evaluations with their ranks, in the board's order, and how many there are.
+
+    Those without its metric come last. Equal values share a rank, which is a place on the whole board.
+    """
     query = _finished(board)
     if board.latest:
-        newest = _finished(board).with_only_columns(Evaluation.id).order_by(None)
-        newest = newest.distinct(Model.id).order_by(Model.id, Checkpoint.created_at.desc(), Evaluation.id)
-        query = query.where(Evaluation.id.in_(newest.scalar_subquery()))
+        order = (Checkpoint.created_at.desc(), Evaluation.created_at.desc(), Evaluation.id)
+        place = func.row_number().over(partition_by=Model.id, order_by=order).label("place")
+        newest = _finished(board).with_only_columns(Evaluation.id, place).subquery()
+        query = query.where(Evaluation.id.in_(select(newest.c.id).where(newest.c.place == 1)))
     total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
     ordered = _ordered(query, board).limit(board.limit).offset(board.offset)
-    return session.scalars(ordered).unique().all(), total
+    return [(evaluation, rank) for evaluation, rank in session.execute(ordered).unique()], total
+
+
+def metrics(session: Session, fingerprint: str, protocol_hash: str) -> set[str]:
+    """Names of the metrics that some evaluation under these conditions has."""
+    query = (
+        select(ScoreRow.metric)
+        .join(Evaluation, Evaluation.id == ScoreRow.evaluation_id)
+        .join(DatasetRow, DatasetRow.id == Evaluation.dataset_id)
+        .where(DatasetRow.fingerprint == fingerprint, Evaluation.protocol_hash == protocol_hash)
+    )
+    return set(session.scalars(query.distinct()))
 
 
 def controls(session: Session, fingerprint: str, protocol_hash: str) -> Sequence[Evaluation]:
@@ -101,5 +116,6 @@ def _ordered(query: Select[Any], board: BoardQuery) -> Select[Any]:
         score = aliased(ScoreRow)
         by_metric = (score.evaluation_id == Evaluation.id) & (score.metric == board.sort)
         query, column = query.outerjoin(score, by_metric), score.value
-    order = column.desc() if board.descending else column.asc()
-    return query.order_by(order.nulls_last(), Evaluation.created_at, Evaluation.id)
+    order = (column.desc() if board.descending else column.asc()).nulls_last()
+    rank = func.rank().over(order_by=order)
+    return query.add_columns(rank).order_by(order, Evaluation.created_at, Evaluation.id)

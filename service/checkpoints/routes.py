@@ -58,7 +58,7 @@ async def upload(
     backbone: Annotated[str | None, Query(description="Its architecture; found if left out.")] = None,
     sha256: Annotated[Sha256 | None, Query(description="If given, the bytes must have it.")] = None,
     run: Annotated[Name | None, Query(description="The training run.")] = None,
-    step: Annotated[int | None, Query(ge=0, description="Of that run.")] = None,
+    step: Annotated[int | None, Query(ge=0, lt=2**63, description="Of that run.")] = None,
     content_length: Annotated[int | None, Header(ge=0, include_in_schema=False)] = None,
 ) -> CheckpointOut:
     """Upload in one go: `curl -T model.pt "$URL/v1/checkpoints/upload?model=NAME"`.

@@ -29,7 +29,7 @@ class CheckpointIn(BaseModel):
         None, description="Its architecture; found by itself if left out.", examples=["r3d"]
     )
     run: Name | None = Field(None, description="The training run.", examples=["vcp-2026-11"])
-    step: int | None = Field(None, ge=0, description="Of that run.", examples=[12000])
+    step: int | None = Field(None, ge=0, lt=2**63, description="Of that run.", examples=[12000])
 
 
 class CheckpointOut(BaseModel):

@@ -241,8 +241,8 @@ class Uploads:
     async def _hash(self, keys: Sequence[str]) -> str:
         digest = hashlib.sha256()
         for key in keys:
-            async for chunk in self.storage.stream(key):
-                digest.update(chunk)
+            async for chunk in self.storage.stream(key):  # megabytes at a time: not on the event loop
+                await run_in_threadpool(digest.update, chunk)
         return digest.hexdigest()
 
     async def _join(self, keys: Sequence[str], target: str) -> None:

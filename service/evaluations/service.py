@@ -92,10 +92,10 @@ def detail(session: Session, evaluation: Evaluation) -> EvaluationOut:
 def waiting_for(session: Session, evaluation: Evaluation) -> str | None:
     """Why nothing happens, if nothing does: a queue without workers is said, not left to be guessed."""
     counts, there = workers.job_counts(session), workers.seen(session)
-    for queue in ("cpu", "gpu"):
+    for queue in ("cpu", "gpu") if evaluation.state is EvaluationState.RUNNING else ("cpu",):
         waiting = counts.get((queue, JobState.QUEUED), 0)
         if waiting and not any(queue in worker.queues for worker in there):
-            return f"no worker takes the {queue} queue, where {waiting} jobs wait; start one: vcpbench worker"
+            return f"no worker takes the {queue} queue (jobs there: {waiting}); start one: vcpbench worker"
     if evaluation.state is EvaluationState.WAITING:
         if evaluation.checkpoint.state is not CheckpointState.READY:
             return "the checkpoint is being read"

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from records.models import Evaluation, ScoreRow
+from records.models import DatasetRow, Evaluation, ScoreRow
 from records.repositories import datasets, evaluations, leaderboard
 from records.repositories.leaderboard import COLUMNS, BoardQuery
 from service.datasets import service as dataset_service
@@ -55,15 +55,11 @@ def board(
         UnknownName: If there is no such dataset, protocol, or metric to sort by.
         Conflict: If the dataset is not indexed yet.
     """
-    row = datasets.named(session, dataset)
-    if row is None:
-        raise UnknownName("dataset", dataset, dataset_service.known(session))
-    if row.fingerprint is None:
-        raise Conflict(f"The dataset {dataset} is {row.state.value}; it has no results yet.")
+    row, fingerprint = _indexed(session, dataset)
     numbers = protocol_service.find(session, protocol)
     column = sort.removeprefix("-")
     query = BoardQuery(
-        fingerprint=row.fingerprint,
+        fingerprint=fingerprint,
         protocol_hash=numbers.hash,
         sort=column,
         descending=sort.startswith("-"),
@@ -76,29 +72,28 @@ def board(
         offset=offset,
     )
     found, total = leaderboard.rows(session, query)
-    controls = leaderboard.controls(session, row.fingerprint, numbers.hash)
-    scores = evaluations.scores(session, [e.id for e in (*found, *controls)])
-    _check_sort(column, scores)
-    ranks = _ranks([_value(scores[evaluation.id], column) for evaluation in found], offset)
+    controls = leaderboard.controls(session, fingerprint, numbers.hash)
+    scores = evaluations.scores(session, [e.id for e in (*(row[0] for row in found), *controls)])
+    _check_metrics(session, fingerprint, numbers.hash, {column, *metrics} - set(COLUMNS), scores)
     return Board(
-        dataset=DatasetRef(name=row.name, fingerprint=row.fingerprint),
+        dataset=DatasetRef(name=row.name, fingerprint=fingerprint),
         protocol=ProtocolRef(name=numbers.name, hash=numbers.hash),
         sort=sort,
         total=total,
-        rows=[
-            _row(evaluation, rank, _wanted(scores[evaluation.id], metrics))
-            for evaluation, rank in zip(found, ranks, strict=True)
-        ],
-        controls=[
-            ControlRow(
-                evaluation=control.id,
-                backbone=control.checkpoint.backbone,
-                seed=control.checkpoint.seed,
-                scores=_wanted(scores[control.id], metrics),
-            )
-            for control in controls
-        ],
+        rows=[_row(evaluation, rank, column, scores[evaluation.id], metrics) for evaluation, rank in found],
+        controls=[_control(control, _wanted(scores[control.id], metrics)) for control in controls],
     )
+
+
+def _indexed(session: Session, name: str) -> tuple[DatasetRow, str]:
+    row = datasets.named(session, name)
+    known = () if row else dataset_service.known(session)
+    if row is None and name not in known:
+        raise UnknownName("dataset", name, known)
+    if row is None or row.fingerprint is None:
+        state = row.state.value if row else "not used yet"
+        raise Conflict(f"The dataset {name} is {state}; it has no results.")
+    return row, row.fingerprint
 
 
 def to_csv(found: Board) -> str:
@@ -124,23 +119,20 @@ def _safe(value: object) -> object:
     return f"'{text}" if isinstance(text, str) and text[:1] in "=+-@\t\r" and text else text
 
 
-def _check_sort(column: str, scores: Mapping[UUID, list[ScoreRow]]) -> None:
-    known = {row.metric for rows in scores.values() for row in rows} | set(COLUMNS)
-    if len(known) > len(COLUMNS) and column not in known:
-        raise UnknownName("metric", column, known)
-
-
-def _value(rows: list[ScoreRow], metric: str) -> float | None:
-    return next((row.value for row in rows if row.metric == metric), None)
-
-
-def _ranks(values: list[float | None], offset: int) -> list[int | None]:
-    """Places from `offset` on; equal values share the first of them."""
-    ranks: list[int | None] = []
-    for place, value in enumerate(values):
-        equal = place > 0 and value == values[place - 1]
-        ranks.append(None if value is None else ranks[-1] if equal else offset + place + 1)
-    return ranks
+def _check_metrics(
+    session: Session,
+    fingerprint: str,
+    protocol_hash: str,
+    wanted: set[str],
+    page: Mapping[UUID, list[ScoreRow]],
+) -> None:
+    """A metric that no row of this page has may be on another page; one that no page has is a slip."""
+    unseen = wanted - {row.metric for rows in page.values() for row in rows}
+    if not unseen:
+        return
+    known = leaderboard.metrics(session, fingerprint, protocol_hash)
+    for metric in sorted(unseen - known) if known else ():
+        raise UnknownName("metric", metric, known | set(COLUMNS))
 
 
 def _wanted(rows: list[ScoreRow], metrics: list[str]) -> dict[str, ScoreOut]:
@@ -149,11 +141,13 @@ def _wanted(rows: list[ScoreRow], metrics: list[str]) -> dict[str, ScoreOut]:
     }
 
 
-def _row(evaluation: Evaluation, rank: int | None, scores: dict[str, ScoreOut]) -> BoardRow:
+def _row(
+    evaluation: Evaluation, rank: int, column: str, scores: list[ScoreRow], metrics: list[str]
+) -> BoardRow:
     checkpoint = evaluation.checkpoint
     assert checkpoint.model is not None
     return BoardRow(
-        rank=rank,
+        rank=rank if any(row.metric == column for row in scores) else None,
         evaluation=evaluation.id,
         model=checkpoint.model.name,
         team=checkpoint.model.team,
@@ -163,5 +157,12 @@ def _row(evaluation: Evaluation, rank: int | None, scores: dict[str, ScoreOut]) 
         checkpoint=checkpoint.id,
         sha256=checkpoint.sha256,
         finished_at=evaluation.finished_at,
-        scores=scores,
+        scores=_wanted(scores, metrics),
+    )
+
+
+def _control(control: Evaluation, scores: dict[str, ScoreOut]) -> ControlRow:
+    checkpoint = control.checkpoint
+    return ControlRow(
+        evaluation=control.id, backbone=checkpoint.backbone, seed=checkpoint.seed, scores=scores
     )

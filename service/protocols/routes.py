@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, Body
-from pydantic import BaseModel, Field
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from records.repositories import datasets
 from service.auth import AnyCaller
@@ -25,6 +25,20 @@ class ProtocolOut(BaseModel):
     numbers: Protocol
 
 
+class ProtocolIn(BaseModel):
+    """A name, and what differs from `base`; the fields are those of `numbers` in the answer."""
+
+    model_config = ConfigDict(
+        extra="allow",
+        json_schema_extra={
+            "examples": [{"name": "short-videos", "base": "quick-v1", "cloze": {"gap": 0, "remote_gap": 0}}]
+        },
+    )
+
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.-]{0,62}$")]
+    base: str = Field("standard-v1", description="A protocol of the catalog.")
+
+
 @router.get("", summary="List protocols")
 def every(session: SessionDep) -> list[ProtocolOut]:
     """The catalog's protocols, and those that were registered."""
@@ -41,16 +55,9 @@ def show(name_or_hash: str, session: SessionDep) -> ProtocolOut:
 
 
 @router.post("", status_code=201, responses=responses(404, 409), summary="Register a protocol")
-def register(
-    numbers: Annotated[
-        dict[str, Any],
-        Body(examples=[{"name": "short-videos", "base": "quick-v1", "cloze": {"gap": 0, "remote_gap": 0}}]),
-    ],
-    caller: AnyCaller,
-    session: SessionDep,
-) -> ProtocolOut:
+def register(body: ProtocolIn, caller: AnyCaller, session: SessionDep) -> ProtocolOut:
     """Register a protocol of your own: a name, and what differs from `base` (standard-v1 if left out)."""
-    protocol = protocol_from(numbers)
+    protocol = protocol_from(body.model_dump())
     return _shown(Protocol.model_validate(service.keep(session, protocol).content))
 
 

@@ -12,7 +12,6 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import select
 
-import vcp_core
 from records import migrate
 from records.models import Job
 from records.settings import Settings
@@ -41,16 +40,10 @@ def settings(own: Engines, tmp_path: Path) -> Settings:
         store_url=f"file://{tmp_path}/objects",
         scratch=tmp_path / "scratch",
         device="cpu",
-        shard_clips=32,
+        shard_clips=16,
         idle_look_s=1.0,
         lease_s=20.0,
     )
-
-
-@pytest.fixture(scope="module")
-def undisturbed(folder: Path, checkpoint: Path) -> list[dict[str, Any]]:
-    found = vcp_core.evaluate(checkpoint, folder, "quick-v1", device="cpu").model_dump(mode="json")
-    return list(found["benchmarks"])
 
 
 @pytest.mark.parametrize("engine", ["valkey", "postgres"])

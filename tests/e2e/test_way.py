@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 from sqlalchemy import select
 
 import vcp_core
@@ -54,13 +53,6 @@ def forwarded(api: Served) -> int:
         assert all(job.state is JobState.DONE for job in session.scalars(select(Job)))
     assert all(shard.counts["forwarded_clips"] == shard.num_clips for shard in shards if shard.counts)
     return sum(shard.num_clips for shard in shards)
-
-
-@pytest.fixture(scope="module")
-def undisturbed(folder: Path, checkpoint: Path) -> list[dict[str, Any]]:
-    """What the library gives, in one process."""
-    found = vcp_core.evaluate(checkpoint, folder, "quick-v1", device="cpu").model_dump(mode="json")
-    return list(found["benchmarks"])
 
 
 def test_the_service_gives_the_librarys_numbers_to_the_last_digit(

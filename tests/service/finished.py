@@ -1,0 +1,115 @@
+"""Rows that workers would write: ready checkpoints, indexed datasets, evaluations with scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from records.models import (
+    BenchmarkRow,
+    Checkpoint,
+    CheckpointState,
+    DatasetRow,
+    DatasetState,
+    Evaluation,
+    EvaluationState,
+    Origin,
+    ScoreRow,
+)
+from records.repositories import checkpoints, datasets
+from tests.served import sha256
+from vcp_core.catalog.protocols import PROTOCOLS, Protocol
+from vcp_core.results import Predictions
+
+HEADLINE = "recognition.top1"
+
+
+def ready_checkpoint(
+    session: Session,
+    model: str = "tiny",
+    *,
+    team: str = "default",
+    state: CheckpointState = CheckpointState.READY,
+    **facts: Any,
+) -> Checkpoint:
+    found = Checkpoint(
+        model=checkpoints.model_of(session, team, model),
+        origin=Origin.UPLOAD,
+        state=state,
+        size_bytes=3,
+        sha256=sha256(f"{model} {facts}".encode()),
+        backbone="r3d_tiny",
+        **facts,
+    )
+    session.add(found)
+    session.flush()
+    return found
+
+
+def ready_dataset(session: Session, name: str = "gestures", fingerprint: str | None = None) -> DatasetRow:
+    found = DatasetRow(
+        name=name,
+        source={"name_or_path": "/videos"},
+        state=DatasetState.READY,
+        fingerprint=fingerprint or f"fingerprint of {name}",
+    )
+    session.add(found)
+    session.flush()
+    return found
+
+
+def score(evaluation_id: UUID, metric: str, value: float) -> ScoreRow:
+    return ScoreRow(
+        evaluation_id=evaluation_id,
+        metric=metric,
+        benchmark=metric.split(".")[0],
+        value=value,
+        low=value - 1,
+        high=value + 1,
+        num_videos=12,
+        num_units=12,
+        units="video",
+        headline=metric == HEADLINE,
+    )
+
+
+def done(
+    session: Session,
+    checkpoint: Checkpoint,
+    dataset: DatasetRow,
+    values: Mapping[str, float],
+    *,
+    protocol: Protocol = PROTOCOLS["quick-v1"],
+    predictions: Sequence[Predictions] = (),
+    **facts: Any,
+) -> Evaluation:
+    """An evaluation that is done, with these values."""
+    row = datasets.keep_protocol(session, protocol)
+    assert row is not None
+    warnings = [f"of {one.benchmark}" for one in predictions]
+    found = Evaluation(
+        checkpoint_id=checkpoint.id,
+        dataset_id=dataset.id,
+        protocol_hash=row.hash,
+        team=checkpoint.model.team if checkpoint.model else "default",
+        is_control=False,
+        state=EvaluationState.DONE,
+        results={
+            "benchmarks": [{"benchmark": one.benchmark, "warnings": ["of it"]} for one in predictions],
+            "warnings": warnings,
+        },
+    )
+    for name, value in facts.items():
+        setattr(found, name, value)
+    session.add(found)
+    session.flush()
+    session.add_all(score(found.id, metric, value) for metric, value in values.items())
+    session.add_all(
+        BenchmarkRow(evaluation_id=found.id, benchmark=one.benchmark, predictions=one.model_dump(mode="json"))
+        for one in predictions
+    )
+    session.flush()
+    return found

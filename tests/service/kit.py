@@ -1,0 +1,152 @@
+"""What the service's tests share: bytes, dropped connections, what lies in the store."""
+
+from __future__ import annotations
+
+import json
+import random
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+from sqlalchemy import func, select
+
+from records.models import Checkpoint, Job, JobKind, UploadPart
+from records.settings import Settings
+from tests.served import Served, sha256
+
+PROBLEM = "application/problem+json"
+
+
+def noise(num_bytes: int, seed: int = 0) -> bytes:
+    """Bytes of no format; the service does not look inside."""
+    return random.Random(seed).randbytes(num_bytes)
+
+
+def declare(client: httpx.Client, content: bytes, model: str = "tiny", **more: Any) -> dict[str, Any]:
+    """Say what will come."""
+    body = {"model": model, "size_bytes": len(content), "sha256": sha256(content), **more}
+    response = client.post("/v1/checkpoints", json=body)
+    assert response.status_code in (200, 201), response.text
+    return dict(response.json())
+
+
+def put(
+    client: httpx.Client, checkpoint_id: str, content: Any, begin: int | None = None, size: int = 0
+) -> Any:
+    """Send bytes; those from `begin` on, of `size` in all, if that is given."""
+    span = {} if begin is None else {"Content-Range": f"bytes {begin}-{begin + len(content) - 1}/{size}"}
+    return client.put(f"/v1/checkpoints/{checkpoint_id}/content", content=content, headers=span)
+
+
+def show(client: httpx.Client, checkpoint_id: str) -> dict[str, Any]:
+    return dict(client.get(f"/v1/checkpoints/{checkpoint_id}").json())
+
+
+def problem_of(response: httpx.Response, status: int) -> dict[str, Any]:
+    """The problem, once it is made sure that it is a whole one."""
+    assert response.status_code == status, response.text
+    assert response.headers["Content-Type"] == PROBLEM
+    found = dict(response.json())
+    assert found["status"] == status
+    assert all(isinstance(found[name], str) and found[name] for name in ("type", "title", "detail"))
+    return found
+
+
+def folder_of(settings: Settings) -> Path:
+    """Where the store's objects are."""
+    return Path(urlsplit(settings.store_url).path)
+
+
+def objects(settings: Settings) -> dict[str, bytes]:
+    """Every file of the store by its key, those half-written included."""
+    root = folder_of(settings)
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def one_shot(client: httpx.Client, content: Any, **query: Any) -> httpx.Response:
+    """Upload in one go."""
+    return client.put("/v1/checkpoints/upload", params={"model": "tiny", **query}, content=content)
+
+
+def stored(settings: Settings, content: bytes) -> bool:
+    """Whether the store holds these bytes as a checkpoint, and nothing that is half a one."""
+    return objects(settings) == {f"checkpoints/{sha256(content)}": content}
+
+
+def num_rows(api: Served, kind: type[Checkpoint | UploadPart | Job]) -> int:
+    with api.database.session() as session:
+        return session.scalar(select(func.count()).select_from(kind)) or 0
+
+
+def ingests(api: Served) -> list[str]:
+    """Checkpoints that a worker shall read."""
+    with api.database.session() as session:
+        jobs = session.scalars(select(Job).where(Job.kind == JobKind.INGEST)).all()
+        return [str(job.checkpoint_id) for job in jobs]
+
+
+def eventually(holds: Callable[[], Any], timeout_s: float = 10) -> Any:
+    """The first true answer."""
+    deadline = time.monotonic() + timeout_s
+    while not (found := holds()):
+        assert time.monotonic() < deadline, "it never came to be"
+        time.sleep(0.02)
+    return found
+
+
+def begun_put(
+    client: httpx.Client, path: str, content: bytes, length: int, span: str | None = None
+) -> socket.socket:
+    """A PUT that said `length` bytes and has sent these; closing the socket breaks it off."""
+    headers = {"Authorization": client.headers["Authorization"]}
+    return begun(client, "PUT", path, content, length, headers | ({"Content-Range": span} if span else {}))
+
+
+def begun(
+    client: httpx.Client, method: str, path: str, content: bytes, length: int, headers: dict[str, str]
+) -> socket.socket:
+    """As `begun_put`, with any method and headers."""
+    base = client.base_url
+    connection = socket.create_connection((base.host, base.port or 80), timeout=10)
+    lines = {"Host": base.host, "Content-Length": length, **headers}
+    head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+    connection.sendall(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + content)
+    return connection
+
+
+class Slow:
+    """A body whose second half is sent when told."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+        self.half_sent, self.go_on = threading.Event(), threading.Event()
+
+    def __iter__(self) -> Iterator[bytes]:
+        middle = len(self.content) // 2
+        yield self.content[:middle]
+        self.half_sent.set()
+        assert self.go_on.wait(20)
+        yield self.content[middle:]
+
+
+def in_thread(call: Callable[[], Any]) -> Callable[[], Any]:
+    """Run it beside; gives what waits for its result."""
+    found: list[Any] = []
+    thread = threading.Thread(target=lambda: found.append(call()), daemon=True)
+    thread.start()
+
+    def wait() -> Any:
+        thread.join(30)
+        assert found, "it did not end, or raised"
+        return found[0]
+
+    return wait
+
+
+def canonical(value: object) -> str:
+    return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"

@@ -1,0 +1,171 @@
+"""Who may do what: a sweep over every route, so that a new one is tested without being told."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from sqlalchemy import select, text
+
+from records.models import Token
+from records.repositories import tokens
+from records.settings import Settings
+from service.app import create_app
+from tests.served import Served, serve
+from tests.service.kit import begun, declare, noise, objects, problem_of, put
+
+OPEN = {("GET", "/v1/health")}
+ADMINS = {("POST", "/v1/datasets"), ("DELETE", "/v1/datasets/{name}")}
+VALUES = {"name": "nothing", "name_or_hash": "nothing"}
+
+
+@pytest.fixture
+def anyone(api: Served) -> Iterator[httpx.Client]:
+    """A client without a token."""
+    with httpx.Client(base_url=api.url) as client:
+        yield client
+
+
+def routes(api: Served) -> list[tuple[str, str]]:
+    paths: dict[str, dict[str, Any]] = api.app.openapi()["paths"]
+    found = [(method.upper(), path) for path, item in paths.items() for method in item]
+    assert len(found) > 18
+    return found
+
+
+def call(client: httpx.Client, method: str, path: str, **headers: str) -> httpx.Response:
+    """Call a route with ids of nothing, and no body."""
+    for name in ("checkpoint_id", "evaluation_id"):
+        path = path.replace(f"{{{name}}}", str(uuid4()))
+    return client.request(method, path.format_map(VALUES), headers=headers)
+
+
+def test_without_a_token_every_route_says_how_to_get_in(api: Served, anyone: httpx.Client) -> None:
+    for method, path in routes(api):
+        answer = call(anyone, method, path)
+        if (method, path) in OPEN:
+            assert answer.status_code == 200, path
+            continue
+        found = problem_of(answer, 401)
+        assert answer.headers["WWW-Authenticate"] == "Bearer", path
+        assert "vcpbench token create" in found["detail"]
+
+
+@pytest.mark.parametrize("value", ["Bearer vcp_wrong", "Bearer", "Basic dXNlcjpwYXNz", "vcp_wrong", "é"])
+def test_a_token_that_opens_nothing_is_refused_by_every_route(
+    api: Served, anyone: httpx.Client, value: str
+) -> None:
+    for method, path in routes(api):
+        if (method, path) not in OPEN:
+            headers = httpx.Headers({"Authorization": value}, encoding="latin-1")
+            url = path.format_map(VALUES | {"checkpoint_id": uuid4(), "evaluation_id": uuid4()})
+            answer = anyone.request(method, url, headers=headers)
+            assert problem_of(answer, 401)
+            assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+
+def test_a_revoked_token_opens_nothing_from_then_on(api: Served) -> None:
+    with api.client_of("leaving") as client:
+        assert client.get("/v1/checkpoints").status_code == 200
+        with api.database.session() as session:
+            assert tokens.revoke(session, "leaving") == 1
+        for method, path in routes(api):
+            if (method, path) not in OPEN:
+                assert problem_of(call(client, method, path), 401)
+    assert api.client.get("/v1/checkpoints").status_code == 200
+
+
+def test_without_a_token_nobody_fills_the_memory(api: Served, anyone: httpx.Client) -> None:
+    """The framework reads a JSON body before it asks who sends it."""
+    headers = {"Content-Type": "application/json"}
+    for path in [path for method, path in routes(api) if method == "POST"]:
+        url = path.format_map(_ids())
+        endless = (b" " * 65_536 for _ in range(20))
+        answer = anyone.post(url, content=endless, headers=headers)
+        if not path.endswith("/cancel"):
+            assert "1048576 bytes" in problem_of(answer, 413)["detail"]
+        with begun(anyone, "POST", url, b"[", 10**12, headers) as connection:
+            assert connection.recv(12) in (b"HTTP/1.1 413", b"HTTP/1.1 401")
+    with begun(anyone, "PUT", "/v1/checkpoints/upload?model=m", b"x", 10**12, {}) as connection:
+        assert connection.recv(12) == b"HTTP/1.1 401"
+
+
+def test_what_changes_an_installation_takes_an_administrators_token(api: Served) -> None:
+    with api.client_of("ordinary") as client:
+        for method, path in routes(api):
+            body = {"name": "videos", "location": "/videos"}
+            answer = client.request(method, path.format_map(VALUES | _ids()), json=body)
+            assert (answer.status_code == 403) == ((method, path) in ADMINS), (method, path, answer.text)
+            if answer.status_code == 403:
+                assert "administrator" in problem_of(answer, 403)["detail"]
+    answers = {api.client.request(m, p.format_map(VALUES), json=body).status_code for m, p in ADMINS}
+    assert answers == {202, 404}
+
+
+def _ids() -> dict[str, UUID]:
+    return {"checkpoint_id": uuid4(), "evaluation_id": uuid4()}
+
+
+@pytest.fixture
+def public(settings: Settings) -> Iterator[httpx.Client]:
+    """A client without a token of an installation whose results are public."""
+    with (
+        serve(settings.model_copy(update={"public_read": True})) as served,
+        httpx.Client(base_url=served.url) as client,
+    ):
+        yield client
+
+
+def test_where_reading_is_public_reading_needs_no_token_and_nothing_else_does_without(
+    public: httpx.Client, settings: Settings
+) -> None:
+    paths: dict[str, dict[str, Any]] = create_app(settings).openapi()["paths"]
+    for path, item in paths.items():
+        for method in item:
+            status = call(public, method.upper(), path).status_code
+            if method == "get":
+                assert status in (200, 404, 422), (path, status)
+            else:
+                assert status == 401, (method, path)
+    assert public.get("/v1/checkpoints", headers={"Authorization": "Bearer no"}).status_code == 401
+
+
+def test_a_teams_upload_is_not_anothers_to_send(api: Served, settings: Settings) -> None:
+    declared = declare(api.client, noise(10))
+    with api.client_of("others", admin=True) as client:
+        problem_of(put(client, declared["id"], noise(10)), 404)
+    assert objects(settings) == {}
+
+
+def test_the_use_of_a_token_is_noted_and_its_secret_is_nowhere(api: Served, settings: Settings) -> None:
+    secret = api.client.headers["Authorization"].removeprefix("Bearer ")
+    api.client.get("/v1/checkpoints")
+    with api.database.session() as session:
+        (token,) = session.scalars(select(Token)).all()
+        assert token.last_used_at is not None
+        before = token.last_used_at
+    api.client.get("/v1/checkpoints")
+    with api.database.session() as session:
+        (token,) = session.scalars(select(Token)).all()
+        assert token.last_used_at == before  # to the minute: a read is not a write each time
+        tables = session.scalars(text("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")).all()
+        dump = "\n".join(
+            str(row) for table in tables for row in session.execute(text(f'SELECT * FROM "{table}"'))
+        )
+    assert token.secret_sha256 in dump
+    assert secret not in dump
+    assert secret.removeprefix("vcp_") not in dump
+
+
+def test_a_secret_is_not_in_the_log(
+    settings: Settings, api: Served, capfd: pytest.CaptureFixture[str]
+) -> None:
+    secret = api.client.headers["Authorization"].removeprefix("Bearer ")
+    command = ["curl", "-s", "-H", f"Authorization: Bearer {secret}x", f"{api.url}/v1/checkpoints"]
+    assert "Unauthorised" in subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    api.client.get("/v1/nothing")
+    assert secret not in "".join(capfd.readouterr())

@@ -1,0 +1,137 @@
+"""Two evaluations in pairs: only of the same videos and protocol, with the library's own numbers."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from records.models import DatasetState, EvaluationState
+from tests.served import Served
+from tests.service.finished import HEADLINE, done, ready_checkpoint, ready_dataset
+from tests.service.kit import problem_of
+from vcp_core.catalog.protocols import PROTOCOLS
+from vcp_core.comparison import compare
+from vcp_core.results import Predictions
+
+QUICK, STANDARD = PROTOCOLS["quick-v1"], PROTOCOLS["standard-v1"]
+CLASSES = ("run", "sit", "wave")
+
+
+def answers(seed: int, skill: float, num_videos: int = 40) -> Predictions:
+    """Of a model that is right so often; the rest is guessed."""
+    rng = random.Random(seed)
+    labels = [CLASSES[place % 3] for place in range(num_videos)]
+
+    def best(label: str) -> list[str]:
+        order = rng.sample(CLASSES, 3)
+        return [label, *(name for name in order if name != label)] if rng.random() < skill else order
+
+    return Predictions(
+        benchmark="recognition",
+        answers=CLASSES,
+        columns={
+            "video": [f"v{place}" for place in range(num_videos)],
+            "group": [f"g{place // 2}" for place in range(num_videos)],
+            "label": labels,
+            "linear": [best(label) for label in labels],
+            "knn": [best(label) for label in labels],
+        },
+    )
+
+
+def ask(api: Served, first: Any, second: Any) -> httpx.Response:
+    return api.client.get("/v1/comparisons", params={"first": str(first), "second": str(second)})
+
+
+@pytest.fixture
+def pair(api: Served) -> tuple[str, str]:
+    """A weak and a strong one."""
+    with api.database.session() as session:
+        dataset = ready_dataset(session)
+        weak = done(
+            session,
+            ready_checkpoint(session, "weak"),
+            dataset,
+            {HEADLINE: 40.0},
+            predictions=[answers(0, 0.2)],
+        )
+        strong = done(
+            session,
+            ready_checkpoint(session, "strong"),
+            dataset,
+            {HEADLINE: 80.0},
+            predictions=[answers(1, 0.9)],
+        )
+        return str(weak.id), str(strong.id)
+
+
+def test_differences_are_the_librarys(api: Served, pair: tuple[str, str]) -> None:
+    answer = ask(api, *pair)
+    assert answer.status_code == 200, answer.text
+    found = answer.json()
+    wanted = compare({"recognition": answers(0, 0.2)}, {"recognition": answers(1, 0.9)}, QUICK)
+    assert found["differences"] == [difference.model_dump() for difference in wanted]
+    top1 = next(one for one in found["differences"] if one["metric"] == HEADLINE)
+    assert 0 < top1["low"] < top1["difference"] < top1["high"]
+    assert [found[side]["checkpoint"]["model"] for side in ("first", "second")] == ["weak", "strong"]
+    back = {one["metric"]: one["difference"] for one in ask(api, *reversed(pair)).json()["differences"]}
+    assert back == {one["metric"]: -one["difference"] for one in found["differences"]}
+
+
+def test_an_evaluation_differs_from_itself_in_nothing(api: Served, pair: tuple[str, str]) -> None:
+    found = ask(api, pair[0], pair[0]).json()["differences"]
+    assert {(one["difference"], one["low"] <= 0 <= one["high"]) for one in found} == {(0.0, True)}
+
+
+def test_only_equal_protocols_are_compared(api: Served, pair: tuple[str, str]) -> None:
+    with api.database.session() as session:
+        same = ready_dataset(session, "same", "fingerprint of gestures")
+        weights = ready_checkpoint(session, "c")
+        other = done(session, weights, same, {}, protocol=STANDARD, predictions=[answers(0, 0.2)])
+    detail = problem_of(ask(api, pair[0], other.id), 409)["detail"]
+    assert "protocol" in detail
+    assert STANDARD.hash in detail
+
+
+def test_only_the_same_videos_are_compared_whatever_they_are_called(
+    api: Served, pair: tuple[str, str]
+) -> None:
+    with api.database.session() as session:
+        weights = ready_checkpoint(session, "c")
+        same = ready_dataset(session, "same", "fingerprint of gestures")
+        equal = done(session, weights, same, {}, predictions=[answers(0, 0.2)])
+        other = done(session, weights, ready_dataset(session, "other"), {}, predictions=[answers(0, 0.2)])
+    assert ask(api, pair[0], equal.id).status_code == 200
+    assert "dataset" in problem_of(ask(api, pair[0], other.id), 409)["detail"]
+
+
+def test_what_is_not_done_is_not_compared(api: Served, pair: tuple[str, str]) -> None:
+    with api.database.session() as session:
+        dataset = ready_dataset(session, "indexing")
+        dataset.state, dataset.fingerprint = DatasetState.INDEXING, None
+        waiting = [
+            done(
+                session,
+                ready_checkpoint(session, name),
+                dataset,
+                {},
+                state=EvaluationState.WAITING,
+                results=None,
+            )
+            for name in ("x", "y")
+        ]
+    assert "waiting" in problem_of(ask(api, pair[0], waiting[0].id), 409)["detail"]
+    problem_of(ask(api, waiting[0].id, waiting[1].id), 409)
+    problem_of(ask(api, pair[0], uuid4()), 404)
+    problem_of(api.client.get("/v1/comparisons", params={"first": pair[0]}), 422)
+
+
+def test_predictions_of_other_videos_are_told_apart(api: Served, pair: tuple[str, str]) -> None:
+    with api.database.session() as session:
+        same = ready_dataset(session, "same", "fingerprint of gestures")
+        fewer = done(session, ready_checkpoint(session, "c"), same, {}, predictions=[answers(0, 0.2, 20)])
+    assert "cannot be paired" in problem_of(ask(api, pair[0], fewer.id), 422)["detail"]

@@ -1,0 +1,289 @@
+"""Whatever goes wrong is a problem (RFC 9457) that says what, which, and what next; and never inner words."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, example, given
+from hypothesis import settings as tries
+from hypothesis import strategies as st
+from sqlalchemy import create_engine, event, text
+from sqlalchemy.engine import make_url
+
+from records.db import driver_url
+from records.settings import Settings
+from tests.served import Served
+from tests.service.kit import eventually, problem_of
+from tests.workers import environment
+
+
+def test_an_unknown_route_is_said(api: Served) -> None:
+    for path in ("/", "/v1", "/v1/checkpoint", "/v1/checkpoints/x/y/z"):
+        assert f"GET {path}" in problem_of(api.client.get(path), 404)["detail"]
+
+
+def test_a_wrong_method_is_said_with_those_that_are_right(api: Served) -> None:
+    answer = api.client.delete("/v1/protocols")
+    assert problem_of(answer, 405)["title"] == "Method not allowed"
+    assert answer.headers["Allow"]
+
+
+@pytest.mark.parametrize("content", [b"{", b"", b"\xff\xfe", b'{"model": "m",}', b"[" * 100_000, b"9" * 5000])
+def test_what_is_not_json_is_said(api: Served, content: bytes) -> None:
+    headers = {"Content-Type": "application/json"}
+    for path in ("/v1/checkpoints", "/v1/evaluations", "/v1/datasets", "/v1/protocols"):
+        answer = api.client.post(path, content=content, headers=headers)
+        assert answer.status_code in (400, 422)
+        problem_of(answer, answer.status_code)
+
+
+def test_a_field_of_the_wrong_type_is_named(api: Served) -> None:
+    body = {"model": "m", "size_bytes": "many", "sha256": "0" * 63, "colour": "red"}
+    found = problem_of(api.client.post("/v1/checkpoints", json=body), 422)
+    assert {one["at"] for one in found["errors"]} == {"body.size_bytes", "body.sha256", "body.colour"}
+    assert "body.size_bytes" in found["detail"]
+    found = problem_of(api.client.get("/v1/evaluations", params={"limit": 0, "state": "over"}), 422)
+    assert {one["at"] for one in found["errors"]} == {"query.limit", "query.state"}
+    found = problem_of(api.client.get("/v1/checkpoints/not-an-id"), 422)
+    assert "path.checkpoint_id" in found["detail"]
+
+
+@pytest.mark.parametrize("model", ["", " ", "a" * 101, "\u0000", "<script>", "a\nb", "../../etc", "=cmd()"])
+def test_a_models_name_is_a_name(api: Served, model: str) -> None:
+    body = {"model": model, "size_bytes": 1, "sha256": "0" * 64}
+    answer = api.client.post("/v1/checkpoints", json=body)
+    if model != "../../etc":  # a harmless name: it is never a path
+        assert "body.model" in problem_of(answer, 422)["detail"]
+
+
+def test_an_unknown_name_brings_a_suggestion(api: Served) -> None:
+    api.client.post("/v1/datasets", json={"name": "gestures", "location": "/videos"})
+    for path, near in (
+        ("/v1/datasets/gesture", "gestures"),
+        ("/v1/protocols/quick-v2", "quick-v1"),
+        ("/v1/leaderboard?dataset=gesturs", "gestures"),
+        ("/v1/leaderboard.csv?dataset=gesturs", "gestures"),
+    ):
+        assert f"Did you mean {near!r}?" in problem_of(api.client.get(path), 404)["detail"]
+    answer = api.client.post("/v1/protocols", json={"name": "mine", "base": "quick-v2"})
+    assert "Did you mean 'quick-v1'?" in problem_of(answer, 404)["detail"]
+    assert "Did you mean" in problem_of(api.client.delete("/v1/datasets/gesture"), 404)["detail"]
+
+
+def test_a_protocol_that_makes_no_sense_is_said_by_its_field(api: Served) -> None:
+    for numbers, where in (
+        ({}, "body.name: Field required"),
+        ({"name": 7}, "body.name"),
+        ({"name": "x", "grid": {"num_clips": 0}}, "grid.num_clips = 0"),
+        ({"name": "x", "grid": 3}, "grid"),
+        ({"name": "x", "speed": 1}, "speed is not a number of a protocol"),
+    ):
+        assert where in problem_of(api.client.post("/v1/protocols", json=numbers), 422)["detail"]
+    problem_of(api.client.post("/v1/protocols", json={"name": "quick-v1", "seed": 5}), 409)
+    first = api.client.post("/v1/protocols", json={"name": "mine", "seed": 5})
+    again = api.client.post("/v1/protocols", json={"name": "mine", "seed": 5})
+    assert first.json() == again.json()
+    assert (
+        "mine"
+        in problem_of(api.client.post("/v1/protocols", json={"name": "mine", "seed": 6}), 409)["detail"]
+    )
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\u0000b", "x" * 101, "a/b", "\ud800"])
+def test_a_protocols_name_is_one_that_a_url_can_hold(api: Served, name: str) -> None:
+    problem_of(_post(api, "/v1/protocols", json.dumps({"name": name})), 422)
+
+
+def test_unknown_ids_are_not_found(api: Served) -> None:
+    unknown = uuid4()
+    for method, path in (
+        ("GET", f"/v1/checkpoints/{unknown}"),
+        ("PUT", f"/v1/checkpoints/{unknown}/content"),
+        ("GET", f"/v1/evaluations/{unknown}"),
+        ("GET", f"/v1/evaluations/{unknown}/results"),
+        ("POST", f"/v1/evaluations/{unknown}/cancel"),
+        ("GET", f"/v1/comparisons?first={unknown}&second={unknown}"),
+    ):
+        assert str(unknown) in problem_of(api.client.request(method, path), 404)["detail"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/checkpoints?team=%00",
+        "/v1/evaluations?model=a%00b",
+        "/v1/evaluations?offset=99999999999999999999",
+        "/v1/datasets/a%00",
+        "/v1/protocols/%00",
+        "/v1/leaderboard?dataset=%00",
+    ],
+)
+def test_what_the_database_cannot_hold_is_the_callers_fault(api: Served, path: str) -> None:
+    problem_of(api.client.get(path), 422)
+
+
+def test_numbers_that_no_column_holds_are_refused(api: Served) -> None:
+    body = {"model": "m", "size_bytes": 1, "sha256": "0" * 64, "step": 2**63}
+    assert "body.step" in problem_of(api.client.post("/v1/checkpoints", json=body), 422)["detail"]
+
+
+def test_a_database_that_is_away_is_said_and_when_to_come_back(api: Served, settings: Settings) -> None:
+    url = make_url(driver_url(settings.database_url.get_secret_value()))
+    admin = create_engine(url.set(database="postgres"), isolation_level="AUTOCOMMIT")
+    assert api.client.get("/v1/checkpoints").status_code == 200
+    with admin.connect() as connection:
+        kill = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name")
+        connection.execute(kill, {"name": url.database})
+        connection.execute(text(f"ALTER DATABASE {url.database} RENAME TO {url.database}_away"))
+        try:
+            for path in ("/v1/health", "/v1/checkpoints", "/v1/leaderboard?dataset=x"):
+                answer = api.client.get(path)
+                found = problem_of(answer, 503)
+                assert int(answer.headers["Retry-After"]) > 0
+                assert str(url.database) not in found["detail"]
+            answer = api.client.put("/v1/checkpoints/upload", params={"model": "m"}, content=b"abc")
+            assert answer.status_code == 503
+            connection.execute(kill, {"name": f"{url.database}_away"})
+        finally:
+            connection.execute(text(f"ALTER DATABASE {url.database}_away RENAME TO {url.database}"))
+        assert api.client.get("/v1/health").status_code == 200
+        connection.execute(kill, {"name": url.database})  # as after a restart: pooled connections are dead
+        assert api.client.get("/v1/health").status_code == 200
+    admin.dispose()
+
+
+def test_a_commit_that_fails_is_not_answered_as_done(api: Served) -> None:
+    def end_connection(session: Any) -> None:
+        session.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+
+    body = {"model": "m", "size_bytes": 1, "sha256": "0" * 64}
+    assert api.client.get("/v1/checkpoints").status_code == 200
+    event.listen(api.database._sessions, "before_commit", end_connection)
+    try:
+        problem_of(api.client.post("/v1/checkpoints", json=body), 503)
+    finally:
+        event.remove(api.database._sessions, "before_commit", end_connection)
+    assert api.client.get("/v1/checkpoints").json()["total"] == 0
+
+
+def test_a_fault_of_ours_is_told_without_inner_words(
+    api: Served, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    with api.database.session() as session:
+        session.execute(text("ALTER TABLE job RENAME TO gone"))  # nothing foresees a lost table
+    found = problem_of(api.client.get("/v1/status"), 500)
+    assert found["title"] == "Internal error"
+    assert not any(word in str(found).lower() for word in ("job", "relation", "sql", "psycopg", "traceback"))
+    assert eventually(lambda: "relation" in caplog.text)  # but whoever runs it can read it
+
+
+def test_the_service_does_not_start_where_there_is_no_database(settings: Settings) -> None:
+    dead = environment(settings) | {"VCPBENCH_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}
+    done = _start(dead)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert "cannot be reached" in done.stderr
+
+
+def test_the_service_does_not_start_on_an_empty_database(settings: Settings) -> None:
+    url = make_url(driver_url(settings.database_url.get_secret_value())).set(database="postgres")
+    empty = environment(settings) | {"VCPBENCH_DATABASE_URL": url.render_as_string(hide_password=False)}
+    done = _start(empty)
+    assert (done.returncode, "vcpbench migrate" in done.stderr) == (2, True), done.stderr
+
+
+def _start(variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "service"],
+        env={**os.environ, **variables, "VCPBENCH_PORT": "1"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+FIELDS = {
+    "/v1/checkpoints": ("model", "size_bytes", "sha256", "backbone", "run", "step"),
+    "/v1/evaluations": ("checkpoint", "dataset", "protocol"),
+    "/v1/datasets": ("name", "location", "split", "csv", "test_groups", "lists"),
+    "/v1/protocols": ("name", "base", "seed", "precision", "grid", "cloze", "probe", "retrieval", "control"),
+}
+GOOD = {
+    "model": "m", "size_bytes": 1, "sha256": "0" * 64, "dataset": "d", "checkpoint": "m@latest",
+    "name": "n", "location": "/videos", "base": "quick-v1",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("path", FIELDS)
+@tries(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_no_body_makes_a_fault(api: Served, path: str, data: st.DataObject) -> None:
+    names = FIELDS[path]
+    changed = st.dictionaries(st.sampled_from(names), JSON, max_size=2)
+    sane = {name: GOOD[name] for name in names if name in GOOD}
+    body = data.draw(changed.map(lambda change: sane | change) | JSON)
+    answer = api.client.post(path, json=body) if _sendable(body) else None
+    if answer is not None:
+        assert answer.status_code < 500, (body, answer.text)
+        if answer.status_code >= 400:
+            problem_of(answer, answer.status_code)
+
+
+def _sendable(body: Any) -> bool:
+    """NaN and the like are sent by their own test."""
+    try:
+        httpx.Request("POST", "http://x", json=body)
+    except ValueError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("path", FIELDS)
+@pytest.mark.parametrize("value", ["NaN", "1e999", '"\\ud800"', '"\\u0000"', "9" * 4000, "-0.0", "[[[]]]"])
+def test_no_value_makes_a_fault(api: Served, path: str, value: str) -> None:
+    sane = {name: f'"{GOOD[name]}"' for name in FIELDS[path] if name in GOOD}
+    for name in FIELDS[path]:
+        fields = {**sane, name: value}
+        body = "{" + ", ".join(f'"{key}": {said}' for key, said in fields.items()) + "}"
+        assert _post(api, path, body).status_code < 500, body
+    assert _post(api, path, f"{{{value if value[0] == chr(34) else chr(34) * 2}: 1}}").status_code < 500
+
+
+def _post(api: Served, path: str, body: str) -> httpx.Response:
+    return api.client.post(path, content=body, headers={"Content-Type": "application/json"})
+
+
+@tries(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.sampled_from(["checkpoints", "evaluations", "leaderboard", "leaderboard.csv", "comparisons"]),
+    st.dictionaries(
+        st.sampled_from(
+            ["model", "team", "dataset", "protocol", "sort", "metric", "limit", "offset", "latest"]
+        ),
+        st.text(st.characters(exclude_categories=("Cs",)), max_size=6) | st.integers().map(str),
+    ),
+)
+@example("leaderboard", {"dataset": "playground-64", "sort": "-"})
+def test_no_question_makes_a_fault(api: Served, route: str, query: dict[str, str]) -> None:
+    assert api.client.get(f"/v1/{route}", params=query).status_code < 500
+
+
+def test_problems_are_quick(api: Served) -> None:
+    began = time.monotonic()
+    for _ in range(20):
+        problem_of(api.client.get(f"/v1/evaluations/{uuid4()}"), 404)
+    assert time.monotonic() - began < 5

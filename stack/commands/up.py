@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
-import signal
-import socket
-import subprocess
-import sys
 import time
 from dataclasses import asdict
 from datetime import timedelta
@@ -18,11 +13,11 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from stack import control
 from stack.commands.common import HomeOption, JsonFlag, console, messages, plainly, print_json
-from stack.home import Home, StackError, StackState
+from stack.home import Home, StackState
 
 NOT_RUNNING = 3  # exit code of status, as of service managers
-STOP_S = 90.0
 
 
 @plainly
@@ -41,18 +36,10 @@ def up(
     `vcpbench up --port 8081 --home /data/second`
     """
     place = Home.chosen(home)
-    place.make()
-    running = place.running()
-    if running is not None and running.phase != "stopping":
-        _wait(place, None, quiet=as_json)
+    with messages.status("Starting") as bar:
+        state, started = control.start(place, host, port, lambda step: bar.update(step.capitalize()))
+    if not started:
         messages.print("It is running already.")
-    else:
-        if running is not None:
-            _wait_until_gone(place)
-        _check_port(host, port)
-        _wait(place, _detach(place, host, port), quiet=as_json)
-    state = place.state()
-    assert state is not None
     if as_json:
         print_json(json.dumps({"url": state.url, "token_file": str(place.token), "logs": str(place.logs)}))
     else:
@@ -68,28 +55,36 @@ def down(home: HomeOption = None) -> None:
     `vcpbench down --home /data/second`
     """
     place = Home.chosen(home)
-    state = place.running()
-    if state is None:
-        messages.print(f"Nothing is running in {place.folder}.")
-        return
-    if not state.pid:
-        raise StackError(
-            f"{place.folder} is held by a process that has not said which. Try again in a second."
-        )
-    os.kill(state.pid, signal.SIGTERM)
     with messages.status("Stopping"):
-        _wait_until_gone(place)
+        stopped = control.stop(place)
+    if not stopped:
+        messages.print(f"Nothing is running in {place.folder}.", highlight=False, markup=False)
+        return
     messages.print(f"Stopped. The data stays in {place.folder}.")
 
 
 @plainly
-def status(home: HomeOption = None, as_json: JsonFlag = False) -> None:
-    """What runs here, since when, and where it logs; exit code 3 if nothing does.
+def status(
+    evaluation: Annotated[
+        str | None, typer.Argument(help="An evaluation's id; the stack on this machine if left out.")
+    ] = None,
+    follow_it: Annotated[bool, typer.Option("--follow", "-f", help="An evaluation, until it ends.")] = False,
+    home: HomeOption = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """How an evaluation stands; without one, what runs here, and where it logs (exit code 3: nothing).
 
-    **Example**
+    **Examples**
 
     `vcpbench status --json`
+
+    `vcpbench status 0d9c2c0e-5b9c-4d0e-9d6b-1b0c5f5f3c11 --follow`
     """
+    if evaluation is not None:
+        from vcpbench_client.commands import evaluations
+
+        evaluations.status(evaluation, follow_it=follow_it, as_json=as_json)
+        return
     place = Home.chosen(home)
     state = place.running()
     if as_json:
@@ -103,64 +98,6 @@ def status(home: HomeOption = None, as_json: JsonFlag = False) -> None:
         _show(place, state)
     if state is None:
         raise typer.Exit(NOT_RUNNING)
-
-
-def _check_port(host: str, port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise StackError(f"{host}:{port} cannot be used ({reason}). Choose another: --port.") from None
-
-
-def _detach(place: Home, host: str, port: int) -> subprocess.Popen[bytes]:
-    with (place.logs / "supervisor.log").open("ab") as log:
-        return subprocess.Popen(  # noqa: S603 - our own interpreter and code
-            [
-                sys.executable,
-                "-m",
-                "stack.installation",
-                str(place.folder),
-                "--host",
-                host,
-                "--port",
-                str(port),
-            ],
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-
-
-def _wait(place: Home, supervisor: subprocess.Popen[bytes] | None, *, quiet: bool) -> None:
-    """Until the stack is ready; raises with the reason if it will not be."""
-    with messages.status("Starting") as bar:
-        while True:
-            ended = supervisor is not None and supervisor.poll() is not None
-            state = place.state()
-            ours = state is not None and (supervisor is None or state.pid == supervisor.pid)
-            if state is not None and ours:
-                if state.phase == "failed":
-                    raise StackError(f"{state.reason}\nLogs: {place.logs}")
-                if state.phase == "ready":
-                    return
-                bar.update(state.step.capitalize() if state.step else "Starting")
-            if ended:
-                log = (place.logs / "supervisor.log").read_text(errors="replace").strip().splitlines()
-                raise StackError("\n".join(["It ended at once:", *log[-5:]]))
-            time.sleep(0.1)
-
-
-def _wait_until_gone(place: Home) -> None:
-    deadline = time.monotonic() + STOP_S
-    while place.running() is not None:
-        if time.monotonic() > deadline:
-            raise StackError(f"It did not end in {STOP_S:.0f} s. Logs: {place.logs}")
-        time.sleep(0.1)
 
 
 def _welcome(place: Home, state: StackState) -> None:

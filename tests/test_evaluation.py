@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,9 +15,14 @@ import torch
 import vcp_core
 from tests.datasets_on_disk import make_dataset
 from tests.shared import SHARED, needs_shared
-from vcp_core.catalog.errors import NotAvailable, UnknownName, VcpbenchError
+from vcp_core import evaluation
+from vcp_core.catalog.backbones import BACKBONES
+from vcp_core.catalog.errors import NonFiniteFeatures, NotAvailable, UnknownName, VcpbenchError
 from vcp_core.catalog.protocols import Protocol, load_protocol
 from vcp_core.datasets.manifest import Dataset
+from vcp_core.evaluation import _command
+from vcp_core.plan import Plan
+from vcp_core.results import BenchmarkResult
 
 CI = Protocol.model_validate(
     {
@@ -50,7 +59,6 @@ def test_the_same_run_twice_gives_the_same_json_to_the_last_digit(dataset: Datas
     provenance = first.provenance
     assert provenance.dataset["fingerprint"] == dataset.fingerprint
     assert provenance.protocol_hash == CI.hash
-    assert str(checkpoint) in provenance.reproduce
 
 
 def test_a_checkpoint_of_the_controls_own_weights_scores_exactly_what_the_control_scores(
@@ -66,12 +74,69 @@ def test_a_checkpoint_of_the_controls_own_weights_scores_exactly_what_the_contro
         assert score.lift == 0, score.metric
 
 
+def test_a_control_on_fewer_clips_than_the_protocol_wants_is_told(dataset: Dataset, checkpoint: Path) -> None:
+    most = sum(video.num_frames - 15 for video in dataset.side("train"))
+    for wanted, has in ((16, 16), (10_000, most - most % 16)):
+        control = {"seeds": (0,), "calibration_clips": wanted}
+        protocol = Protocol.model_validate({**CI.model_dump(), "control": control})
+        plan = Plan(dataset=dataset, protocol=protocol, spec=BACKBONES["r3d"], benchmarks=("retrieval",))
+        with_controls = BenchmarkResult(benchmark="retrieval", controls={"0": {"retrieval.top1": 1.0}})
+        results = plan.results((with_controls,), checkpoint={}, versions={}, device="", reproduce="")
+        assert results.provenance.calibration_clips == has
+        told = any(f"on {has} clips instead of {wanted}" in said for said in results.warnings)
+        assert told == (has < wanted)
+    without = plan.results(
+        (BenchmarkResult(benchmark="retrieval"),), checkpoint={}, versions={}, device="", reproduce=""
+    )
+    assert without.provenance.calibration_clips is None
+
+
 def test_results_answer_by_name_and_suggest(dataset: Dataset, checkpoint: Path) -> None:
     results = vcp_core.evaluate(checkpoint, dataset, CI, benchmarks=["retrieval"], controls=False)
     assert 0 <= results.score("retrieval.top1").value <= 100
     assert results.score("retrieval.top1").control is None
     with pytest.raises(UnknownName, match=r"Did you mean 'retrieval\.top"):
         results.score("retrieval.topp1")
+
+
+def test_the_command_that_reproduces_names_all_that_the_caller_chose(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_dataset(tmp_path / "my clips", lengths=(20,), num_classes=2, per_class=(2, 1))
+    rows = [f"class{c}/{n}.mp4,class{c},P{n}" for c in range(2) for n in range(3)]
+    Path("table.csv").write_text("\n".join(["path,label,group", *rows]))
+    Path("short.toml").write_text('base = "quick-v1"\n[grid]\nnum_clips = 1\n')
+    loaded = vcp_core.load_dataset("my clips", csv="table.csv", test_groups=("P2",))
+    chosen = {"benchmarks": ["retrieval"], "controls": False, "device": "cpu", "backbone": "r3d_tiny"}
+    results = vcp_core.evaluate(checkpoint, loaded, "short.toml", **chosen)  # type: ignore[arg-type]
+    words = shlex.split(results.provenance.reproduce or "")
+    assert words[0] == "vcpbench"
+    command = [str(Path(sys.executable).with_name("vcpbench")), *words[1:], "--json", "-"]
+    again = subprocess.run(command, capture_output=True, text=True)
+    assert again.stdout == results.to_json(), again.stderr
+
+
+def test_what_was_made_in_python_has_no_command_that_reproduces(dataset: Dataset) -> None:
+    for made, protocol in ((dataset, "quick-v1"), (dataclasses.replace(dataset, source=("x",)), CI)):
+        assert _command("a.pt", made, protocol, True) is None
+    named = dataclasses.replace(dataset, source=("x",))
+    command = _command("a.pt", named, load_protocol("quick-v1"), True)
+    assert command == "vcpbench local a.pt --dataset x --protocol quick-v1"
+
+
+def test_a_kept_control_is_another_one_when_any_version_that_touches_a_digit_changes(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = Plan(dataset=dataset, protocol=CI, spec=BACKBONES["r3d_tiny"])
+    run, now = evaluation._Run(plan, torch.device("cpu"), None), evaluation.versions()
+    keys = {run._control_key(0)}
+    assert keys == {run._control_key(0)}
+    for name in now:
+        monkeypatch.setattr(evaluation, "versions", lambda name=name: {**now, name: "0.0"})
+        keys.add(run._control_key(0))
+    assert {"numpy", "scipy", "libavcodec", "engine"} <= set(now)
+    assert len(keys) == 1 + len(now)
 
 
 def test_progress_covers_every_clip_of_checkpoint_and_control(dataset: Dataset, checkpoint: Path) -> None:
@@ -105,6 +170,16 @@ def test_unknown_names_are_said_before_any_work(
     with pytest.raises(VcpbenchError) as error:
         vcp_core.evaluate(checkpoint, dataset, **arguments)  # type: ignore[arg-type]
     assert says in str(error.value)
+
+
+@pytest.mark.parametrize("benchmark", ["recognition", "retrieval"])
+def test_a_checkpoint_whose_features_are_not_finite_gets_an_error_and_no_score(
+    dataset: Dataset, tmp_path: Path, benchmark: str
+) -> None:
+    state = vcp_core.build("r3d_tiny", seed=5).state_dict()
+    torch.save({k: v * 1e30 if "conv" in k else v for k, v in state.items()}, tmp_path / "huge.pt")
+    with pytest.raises(NonFiniteFeatures, match="NaN or infinity after"):
+        vcp_core.evaluate(tmp_path / "huge.pt", dataset, CI, benchmarks=[benchmark], controls=False)
 
 
 @needs_shared

@@ -16,12 +16,12 @@ from vcp_core.bank import FeatureBank, ShardFeatures
 from vcp_core.benchmarks import load_benchmark
 from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.benchmarks import BENCHMARKS
-from vcp_core.catalog.errors import StorageError, UndecodableVideo
+from vcp_core.catalog.errors import NonFiniteFeatures, StorageError, UndecodableVideo
 from vcp_core.catalog.protocols import PROTOCOLS, Protocol
 from vcp_core.datasets.manifest import Dataset, Video
 from vcp_core.features import Counters, extract
 from vcp_core.shards import Clip, plan_shards
-from vcp_core.video.decode import count_frames
+from vcp_core.video.examine import examine
 
 CPU = torch.device("cpu")
 SPEC = BACKBONES["r3d_tiny"]
@@ -121,6 +121,21 @@ def test_a_video_that_changed_since_it_was_indexed_is_named(dataset: Dataset) ->
     assert video.id in str(error.value)
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_network_that_gives_nan_is_refused_with_the_stage_and_the_number_of_clips(
+    dataset: Dataset, precision: str
+) -> None:
+    network = build("r3d_tiny", seed=0)
+    for parameter in network.conv3.parameters():  # finite, and too much for float32 two layers on
+        parameter.data *= 1e30
+    shards = plan_shards(dataset.videos[:1], lambda video: [Clip(video.id, 0), Clip(video.id, 3)])
+    with pytest.raises(
+        NonFiniteFeatures, match="after conv3 for 2 of 2 clips, the first from frame 0"
+    ) as error:
+        list(extract(network, dataset, shards, device=CPU, precision=precision))
+    assert dataset.videos[0].id in str(error.value)
+
+
 def test_a_bank_gives_rows_in_the_order_they_are_asked_for(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     expected = {}
@@ -145,7 +160,7 @@ def test_a_full_disk_is_said_and_leaves_nothing_behind() -> None:
 def test_all_eight_real_files_give_finite_distinct_features() -> None:
     names = [path for path in sorted((SHARED / "videos").iterdir()) if path.suffix != ".md"]
     videos = tuple(
-        Video(id=p.name, label="c", split="train", group=None, sha256="", num_frames=count_frames(p))
+        Video(id=p.name, label="c", split="train", group=None, sha256="", num_frames=examine(p).num_frames)
         for p in names
     )
     real = Dataset(name="real", split_name="1", root=SHARED / "videos", videos=videos)

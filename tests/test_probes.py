@@ -89,13 +89,51 @@ def test_held_out_units_are_whole_stratified_and_independent_of_row_order(seed: 
     labels = unit_of % 3
     units = [f"g{u}" for u in unit_of]
     held, note = holdout(units, labels, 0.2)
-    assert note is None
+    assert set(labels[~held]) == set(labels), "a class has nothing left to be fitted on"
+    assert (note is None) == (num_units >= 6)
+    if num_units < 4:  # one unit a class: only rows can be held out
+        assert set(labels[held]) == set(labels)
+        return
     held_units = {u for u, h in zip(units, held, strict=True) if h}
     assert not held_units & {u for u, h in zip(units, held, strict=True) if not h}
     assert len(held_units) == -(-num_units // 5)
+    if num_units >= 15:
+        assert set(labels[held]) == set(labels), "five units a class, and none of one is held out"
     order = rng.permutation(200)
     again, _ = holdout([units[i] for i in order], labels[order], 0.2)
     assert (again == held[order]).all()
+
+
+@given(st.integers(0, 100), st.integers(1, 8))
+@settings(deadline=None)
+def test_groups_that_cross_classes_never_take_a_whole_class_with_them(seed: int, num_units: int) -> None:
+    rng = np.random.default_rng(seed)
+    labels, units = rng.integers(0, 4, 60), [f"g{u}" for u in rng.integers(0, num_units, 60)]
+    held, note = holdout(units, labels, 0.2)
+    assert held.any()
+    assert set(labels[~held]) == set(labels)
+    assert num_units > 1 or note is not None
+
+
+def test_the_strength_is_not_chosen_on_classes_that_the_probe_never_saw() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(10), 12)
+    features = (2 * rng.standard_normal((10, 16))[labels] + rng.standard_normal((120, 16))).astype(np.float32)
+    strengths = (1e-5, 1e-3, 1e-1, 10.0)
+    by_group, by_video = (
+        fit_with_holdout(features, labels, units, num_classes=10, candidates=strengths)
+        for units in ([f"g{label}" for label in labels], [f"v{i}" for i in range(120)])
+    )
+    assert by_group.l2 < 1
+    assert max(by_group.holdout_losses.values()) < np.log(10)
+    assert any("one training group (or video) only: its rows were split" in note for note in by_group.notes)
+    assert not any("group" in note for note in by_video.notes)
+
+
+def test_a_row_per_class_leaves_nothing_to_choose_by_and_the_strongest_penalty_is_taken() -> None:
+    fitted = fit_with_holdout(np.eye(3), np.arange(3), ["a", "b", "c"], num_classes=3, candidates=(1e-3, 1.0))
+    assert (fitted.l2, fitted.holdout_losses) == (1.0, {})
+    assert any("nothing could be held out" in note for note in fitted.notes)
 
 
 def test_one_group_only_is_split_and_said() -> None:

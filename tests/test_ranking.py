@@ -20,7 +20,7 @@ def slow_twin(queries: np.ndarray, gallery: np.ndarray, ql: np.ndarray, gl: np.n
         similarities = []
         for row in gallery:
             lengths = float(np.linalg.norm(query) * np.linalg.norm(row))
-            similarities.append(round(float(query @ row) / lengths, 6) if lengths else 0.0)
+            similarities.append(round(float(query @ row) / lengths, 12) if lengths else 0.0)
         order = sorted(range(len(gallery)), key=lambda i: (-similarities[i], i))
         relevant = [gl[i] == label for i in order]
         precisions = [sum(relevant[: i + 1]) / (i + 1) for i, good in enumerate(relevant) if good]
@@ -58,10 +58,22 @@ def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     queries, gallery = rng.standard_normal((50, 8)), rng.standard_normal((90, 8))
     whole = nearest(queries, gallery, k=7)
-    monkeypatch.setattr(ranking, "CHUNK_BYTES", 16 * 90 * 3)
+    monkeypatch.setattr(ranking, "CHUNK_BYTES", 32 * 90 * 3)
     chunked = nearest(queries, gallery, k=7)
     assert (whole[0] == chunked[0]).all()
     assert (whole[1] == chunked[1]).all()
+
+
+def test_a_nearly_collapsed_network_is_ranked_by_what_is_left_of_it() -> None:
+    rng = np.random.default_rng(0)
+    labels, queries_of = np.repeat(np.arange(8), 18), np.repeat(np.arange(8), 7)
+    common, classes = np.abs(rng.standard_normal(512)) + 0.5, rng.standard_normal((8, 512))
+    gallery, queries = (
+        (common + 1e-3 * (classes[of] + 0.3 * rng.standard_normal((len(of), 512)))).astype(np.float32)
+        for of in (labels, queries_of)
+    )
+    found = retrieval_ranks(queries, gallery, queries_of, labels, ks=KS)
+    assert found.hits_NK[:, 0].mean() > 0.95
 
 
 def test_equal_features_rank_by_gallery_order() -> None:

@@ -9,7 +9,13 @@ import numpy as np
 
 
 def write_video(
-    path: Path, num_frames: int, *, size: tuple[int, int] = (96, 128), codec: str = "libx264", seed: int = 0
+    path: Path,
+    num_frames: int,
+    *,
+    size: tuple[int, int] = (96, 128),
+    codec: str = "libx264",
+    options: dict[str, str] | None = None,
+    seed: int = 0,
 ) -> Path:
     """A moving, textured square on noise-free ground; (height, width) in pixels."""
     rng = np.random.default_rng(seed)
@@ -18,7 +24,7 @@ def write_video(
     speed, row = rng.integers(1, 4), int(rng.integers(0, height - 16))
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=25)
+        stream = container.add_stream(codec, rate=25, options=options or {})
         stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
         for t in range(num_frames):
             pixels = ground.astype(np.uint8).copy()
@@ -26,4 +32,15 @@ def write_video(
             pixels[row : row + 16, left : left + 16] = (250, 250 - t % 200, 20)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         container.mux(stream.encode())
+    return path
+
+
+def damage(path: Path, *, seed: int = 0) -> Path:
+    """Overwrite two stretches of 40 bytes among the pictures; the file stays as long as it was."""
+    rng = np.random.default_rng(seed)
+    data = bytearray(path.read_bytes())
+    for _ in range(2):
+        at = int(rng.integers(len(data) // 10, len(data) * 8 // 10))
+        data[at : at + 40] = rng.bytes(40)
+    path.write_bytes(data)
     return path

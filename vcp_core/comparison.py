@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from vcp_core.benchmarks import load_benchmark
 from vcp_core.catalog.errors import NotAvailable
 from vcp_core.catalog.protocols import Protocol
 from vcp_core.results import Predictions
-from vcp_core.scoring import estimate, resampled
+from vcp_core.scoring import estimate
 from vcp_core.statistics import choose_units, difference_interval, resampling_weights
 
 
@@ -41,7 +42,7 @@ class Difference(BaseModel):
 def compare(
     first: Mapping[str, Predictions], second: Mapping[str, Predictions], protocol: Protocol
 ) -> tuple[Difference, ...]:
-    """Every metric that both have, the second against the first.
+    """Every metric that both have a value of, the second against the first.
 
     Args:
         first: Predictions by benchmark.
@@ -74,10 +75,12 @@ def _compare_benchmark(
     for metric in metrics(first):
         other = others[metric.name]
         values = estimate(metric, num_rows), estimate(other, num_rows)
+        if np.isnan(values).any():
+            continue
         span = difference_interval(
             (values[1] - values[0]) / 100,
-            resampled(other, weights_RN) - resampled(metric, weights_RN),
-            num_units=units.num_units,
+            other.statistic(weights_RN) - metric.statistic(weights_RN),
+            num_units=min(units.num_behind(one.counts_N) for one in (metric, other)),
             level=numbers.level,
         )
         found.append(

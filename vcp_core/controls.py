@@ -11,34 +11,12 @@ from torch import nn
 
 from vcp_core.backbones import build
 from vcp_core.backbones.base import Backbone
-from vcp_core.benchmarks.grid import grid_clips
-from vcp_core.catalog.backbones import BackboneSpec
+from vcp_core.calibration import CALIBRATION_BATCH, calibration_shard
 from vcp_core.catalog.protocols import Protocol
-from vcp_core.datasets.manifest import Dataset, Video
+from vcp_core.datasets.manifest import Dataset
 from vcp_core.features import Counters, OnClips, inference, iter_batches
-from vcp_core.shards import Clip, Shard
-from vcp_core.video.clips import Draws
 
-CALIBRATION_BATCH = 16  # clips; fixed, because batch statistics depend on it and devices must agree
-
-
-def calibration_shard(dataset: Dataset, protocol: Protocol, spec: BackboneSpec) -> Shard:
-    """Training clips for batch-norm statistics: a few grid clips of each video, videos in a seeded order."""
-    train = sorted(
-        dataset.side("train"), key=lambda v: Draws(protocol.seed, "calibration", v.id).below(1 << 62)
-    )
-    wanted = protocol.control.calibration_clips
-    per_video = -(-wanted // len(train))
-    chosen: list[tuple[Video, tuple[Clip, ...]]] = []
-    for video in train:
-        distinct = sorted(set(grid_clips(video, protocol, spec)))
-        middle = len(distinct) // 2
-        clips = (distinct[middle:] + distinct[:middle])[: min(per_video, wanted)]
-        chosen.append((video, tuple(clips)))
-        wanted -= len(clips)
-        if wanted <= 0:
-            break
-    return Shard(number=0, videos=tuple(chosen))
+__all__ = ["calibrate", "calibration_shard", "random_weights"]
 
 
 def calibrate(
@@ -64,11 +42,9 @@ def calibrate(
     batches = iter_batches(
         dataset, [shard], backbone.spec, batch_clips=CALIBRATION_BATCH, counters=Counters()
     )
-    for number, batch in enumerate(batches):
-        # A small last batch would count as much as a full one; it goes unless it is the only one.
-        if number == 0 or len(batch.clips) == CALIBRATION_BATCH:
-            with inference(device, "fp32"):
-                backbone.stages(batch.pixels_BCTHW[: len(batch.clips)].to(device))
+    for batch in batches:
+        with inference(device, "fp32"):
+            backbone.stages(batch.pixels_BCTHW[: len(batch.clips)].to(device))
         if on_clips:
             on_clips(len(batch.clips))
     for norm, momentum in zip(norms, momenta, strict=True):

@@ -24,7 +24,7 @@ from vcp_core.catalog.benchmarks import BENCHMARKS
 from vcp_core.catalog.errors import VcpbenchError
 from vcp_core.catalog.files import write_json
 from vcp_core.catalog.paths import cache_dir
-from vcp_core.catalog.protocols import Protocol, load_protocol
+from vcp_core.catalog.protocols import PROTOCOLS, Protocol, load_protocol
 from vcp_core.checkpoints import load_checkpoint
 from vcp_core.controls import calibration_shard, random_weights
 from vcp_core.datasets import Dataset, load_dataset
@@ -45,7 +45,6 @@ def evaluate(
     device: str | torch.device | None = None,
     controls: bool = True,
     progress: Progress | None = None,
-    command: str | None = None,
 ) -> Results:
     """Run the benchmarks on a checkpoint's frozen features.
 
@@ -58,7 +57,6 @@ def evaluate(
         device: "cpu", "cuda", ...; a GPU if there is one.
         controls: Whether to measure random weights beside it (kept per dataset and protocol).
         progress: Called with (stage, clips done, clips of that stage).
-        command: The command line that reproduces the result, where it is not the plain one.
 
     Returns:
         Scores with intervals, predictions, warnings, provenance and timings.
@@ -67,33 +65,26 @@ def evaluate(
         VcpbenchError: For every input that cannot be evaluated; nothing is left half-written.
     """
     begun = time.perf_counter()
-    protocol = protocol if isinstance(protocol, Protocol) else load_protocol(protocol)
+    numbers = protocol if isinstance(protocol, Protocol) else load_protocol(protocol)
     for name in benchmarks:
         BENCHMARKS[name]  # an unknown name fails here, before anything is decoded
     chosen_device = pick_device(device)
-    if not isinstance(dataset, Dataset):
-        tell = progress
-        dataset = load_dataset(
-            dataset, progress=(lambda done, total: tell("dataset", done, total)) if tell else None
-        )
+    dataset = dataset if isinstance(dataset, Dataset) else _load(dataset, progress)
     network, report = load_checkpoint(checkpoint, backbone=backbone)
-    plan = Plan(
-        dataset=dataset,
-        protocol=protocol,
-        spec=network.spec,
-        benchmarks=tuple(benchmarks) or tuple(BENCHMARKS),
-    )
+    active = tuple(benchmarks) or tuple(BENCHMARKS)
+    plan = Plan(dataset=dataset, protocol=numbers, spec=network.spec, benchmarks=active)
     run = _Run(plan, chosen_device, progress)
     predictions = run.predict(network, "features")
     features_done = time.perf_counter()
     control_predictions = run.controls() if controls else {}
     controls_done = time.perf_counter()
+    how = (checkpoint, dataset, protocol, controls)
     results = plan.results(
         plan.score(predictions, control_predictions),
         checkpoint=report.as_dict(),
         versions=versions(),
         device=describe_device(chosen_device),
-        reproduce=command or _command(checkpoint, plan),
+        reproduce=_command(*how, backbone=[backbone], device=[device], benchmark=benchmarks),
     )
     ended = time.perf_counter()
     counters = run.counters
@@ -106,6 +97,12 @@ def evaluate(
         controls_s=controls_done - features_done,
     )
     return results.model_copy(update={"timings": timings})
+
+
+def _load(dataset: str | Path, tell: Progress | None) -> Dataset:
+    if tell is None:
+        return load_dataset(dataset)
+    return load_dataset(dataset, progress=lambda done, total: tell("dataset", done, total))
 
 
 def pick_device(device: str | torch.device | None) -> torch.device:
@@ -190,18 +187,15 @@ class _Run:
 
     def _control_key(self, seed: int) -> str:
         decides = [
-            ENGINE_VERSION,
-            version("vcpbench"),
+            versions(),
             self.plan.spec.name,
             seed,
             self.plan.dataset.fingerprint,
             self.plan.protocol.hash,
             sorted(self.plan.active),
-            torch.__version__,
-            av.__version__,
             describe_device(self.device),
         ]
-        return hashlib.sha256(json.dumps(decides).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 
     def _teller(self, stage: str, total: int) -> Callable[[int], None] | None:
         if self.progress is None:
@@ -216,9 +210,26 @@ class _Run:
         return on_clips
 
 
-def _command(checkpoint: str | Path, plan: Plan) -> str:
-    words = ["vcpbench", "local", str(checkpoint), "--dataset", plan.dataset.name]
-    return shlex.join([*words, "--protocol", plan.protocol.name])
+def _command(
+    checkpoint: str | Path,
+    dataset: Dataset,
+    protocol: str | Path | Protocol,
+    controls: bool,
+    **options: Sequence[object],
+) -> str | None:
+    """The command that does the same again; None where the dataset or the protocol was made in Python."""
+    if isinstance(protocol, Protocol):
+        if protocol.name not in PROTOCOLS or PROTOCOLS[protocol.name].hash != protocol.hash:
+            return None
+        protocol = protocol.name
+    if not dataset.source:
+        return None
+    words = ["vcpbench", "local", str(checkpoint), "--dataset", *dataset.source, "--protocol", str(protocol)]
+    words += [] if controls else ["--no-controls"]
+    for name, values in options.items():
+        for value in values:
+            words += [f"--{name}", str(value)] if value is not None else []
+    return shlex.join(words)
 
 
 def describe_device(device: torch.device) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ from torch import Tensor
 from vcp_core.backbones.base import Backbone
 from vcp_core.bank import Floats, ShardFeatures
 from vcp_core.catalog.backbones import BackboneSpec
-from vcp_core.catalog.errors import UndecodableVideo
+from vcp_core.catalog.errors import NonFiniteFeatures, UndecodableVideo
 from vcp_core.datasets.manifest import Dataset, Video
 from vcp_core.operations import apply_option
 from vcp_core.shards import Clip, Shard
@@ -188,6 +188,10 @@ def extract(
         batch_clips: Clips of a batch; a default by device.
         counters: Filled while the extraction runs.
         on_clips: Called with the number of clips after each batch.
+
+    Raises:
+        NonFiniteFeatures: If the network gives NaN or infinity for a clip.
+        UndecodableVideo: As `read_frames`.
     """
     counters = counters if counters is not None else Counters()
     batch_clips = batch_clips or BATCH_CLIPS[device.type]
@@ -207,10 +211,23 @@ def extract(
         if on_clips:
             on_clips(len(batch.clips))
         if batch.ends_shard:
-            yield ShardFeatures(
-                clips=tuple(clips), stages={name: np.concatenate(parts) for name, parts in rows.items()}
-            )
+            stages = {name: np.concatenate(parts) for name, parts in rows.items()}
+            _refuse_non_finite(stages, clips)
+            yield ShardFeatures(clips=tuple(clips), stages=stages)
             rows, clips = {}, []
+
+
+def _refuse_non_finite(stages: Mapping[str, Floats], clips: Sequence[Clip]) -> None:
+    """Here, where features leave the network: a ranking would sort NaN somewhere and say nothing."""
+    for name, rows_ND in stages.items():
+        broken_N = ~np.isfinite(rows_ND).all(axis=1)
+        if broken_N.any():
+            first = clips[int(broken_N.argmax())]
+            raise NonFiniteFeatures(
+                f"NaN or infinity after {name} for {broken_N.sum()} of {len(clips)} clips, the first from "
+                f"frame {first.start} of {first.video_id}. The weights are finite, so activations overflow "
+                "or a normalisation divides by nothing; use another checkpoint."
+            )
 
 
 def inference(device: torch.device, precision: str) -> AbstractContextManager[object]:

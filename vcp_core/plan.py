@@ -11,6 +11,7 @@ from functools import cached_property
 
 from vcp_core.bank import FeatureBank
 from vcp_core.benchmarks import Benchmark, load_benchmark
+from vcp_core.calibration import calibration_shard
 from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.benchmarks import BENCHMARKS
 from vcp_core.catalog.protocols import Protocol
@@ -106,7 +107,7 @@ class Plan:
         checkpoint: Mapping[str, object],
         versions: Mapping[str, str],
         device: str,
-        reproduce: str,
+        reproduce: str | None,
         warnings: tuple[str, ...] = (),
     ) -> Results:
         """Scores with everything that determined them (PROTOCOL 10).
@@ -116,10 +117,17 @@ class Plan:
             checkpoint: Its report, as plain values.
             versions: Of everything that touches a digit.
             device: Where the network ran, in words.
-            reproduce: The command that gives these results again.
+            reproduce: The command that gives these results again, if there is one.
             warnings: On top of the dataset's.
         """
-        dataset = self.dataset
+        dataset, wanted = self.dataset, self.protocol.control.calibration_clips
+        calibration_clips = None
+        if any(result.controls for result in benchmarks):
+            calibration_clips = calibration_shard(dataset, self.protocol, self.spec).num_clips
+            if calibration_clips < wanted:
+                warnings += (
+                    f"random weights were calibrated on {calibration_clips} clips instead of {wanted}",
+                )
         return Results(
             benchmarks=benchmarks,
             warnings=dataset.warnings + warnings,
@@ -142,6 +150,7 @@ class Plan:
                 versions=dict(versions),
                 device=device,
                 num_clips=self.num_clips,
+                calibration_clips=calibration_clips,
                 reproduce=reproduce,
             ),
         )

@@ -6,6 +6,7 @@ Legend: N rows (samples), M bank rows, D features, K classes.
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -138,15 +139,13 @@ def fit_with_holdout(
     held_N, note = holdout(units_N, labels_N, holdout_fraction)
     notes = [] if note is None else [note]
     losses: dict[float, float] = {}
-    if len(strengths) > 1:
+    if len(strengths) > 1 and held_N.any():
         path = _path(
             features_ND[~held_N], labels_N[~held_N], num_classes, strengths, max_iterations, tolerance
         )
         for strength, probe in zip(strengths, path, strict=True):
             log_NK = probe.log_probabilities(features_ND[held_N])
             losses[strength] = float(-log_NK[np.arange(len(log_NK)), labels_N[held_N]].mean())
-        if not all(np.isfinite(list(losses.values()))):
-            raise FloatingPointError("A held-out loss is not finite; the features hold NaN or infinity.")
     chosen = min(losses, key=lambda strength: (losses[strength], -strength)) if losses else strengths[0]
     if losses and chosen in (strengths[0], strengths[-1]):
         notes.append(f"the chosen L2 strength {chosen:g} is at the edge of the sweep")
@@ -169,14 +168,15 @@ def fit_with_holdout(
 def holdout(
     units_N: Sequence[str], labels_N: Labels, fraction: float
 ) -> tuple[npt.NDArray[np.bool_], str | None]:
-    """Which rows are held out: every n-th unit, in the order of (most frequent class, hash of its name).
+    """Which rows are held out: a unit of every n, in the order of (most frequent class, hash of its name).
 
-    Where groups nest in classes this takes a part of every class; where they cross them, whole groups.
+    Where groups nest in classes this takes a part of every class of n units or more; where they cross them,
+    whole groups. No unit is held out that is the last of a class: a probe fitted without a class would be
+    judged by how wrong it is about it.
 
     Returns:
-        A mask (N,), and a note where there was only one unit and its rows had to be split.
+        A mask (N,), and a note where classes could not be held out by the unit.
     """
-    names = np.asarray(units_N)
     labels_of: dict[str, Counter[int]] = {}
     for unit, label in zip(units_N, labels_N.tolist(), strict=True):
         labels_of.setdefault(unit, Counter())[label] += 1
@@ -188,11 +188,28 @@ def holdout(
 
     every = max(2, round(1 / fraction))
     ordered = sorted(labels_of, key=place)
-    if len(ordered) == 1:
-        held = np.zeros(len(names), bool)
-        held[::every] = True
-        return held, "one group only on the training side: its rows were split to choose the L2 strength"
-    return np.isin(names, ordered[::every]), None
+    units_left = Counter(label for labels in labels_of.values() for label in labels)
+    lone = sum(count == 1 for count in units_left.values())
+    held: list[str] = []
+    for start in range(0, len(ordered), every):
+        spare = (u for u in ordered[start : start + every] if all(units_left[k] > 1 for k in labels_of[u]))
+        for unit in itertools.islice(spare, 1):
+            held.append(unit)
+            units_left.subtract(labels_of[unit].keys())
+    if held:
+        note = f"{lone} of {len(units_left)} classes have one training group (or video) only, never held out"
+        return np.isin(np.asarray(units_N), held), note if lone else None
+    rows_N = _every_nth_row_of_each_class(labels_N, every)
+    what = "its rows were split" if rows_N.any() else "nothing could be held out"
+    return rows_N, f"a class has one training group (or video) only: {what} to choose the L2 strength"
+
+
+def _every_nth_row_of_each_class(labels_N: Labels, every: int) -> npt.NDArray[np.bool_]:
+    """From the second row on: the first stays to be fitted on, and of two rows one is held out."""
+    held_N = np.zeros(len(labels_N), bool)
+    for label in np.unique(labels_N):
+        held_N[np.flatnonzero(labels_N == label)[1::every]] = True
+    return held_N
 
 
 def _path(

@@ -1,7 +1,8 @@
 """Nearest neighbours and retrieval by cosine similarity, in bounded memory (PROTOCOL 4).
 
-Similarities are compared at 1e-6, so that equal features tie whatever kernel multiplied them; ties rank by
-gallery order, which callers sort by video id.
+Similarities are compared at 1e-12, so that equal features tie whatever kernel multiplied them in float64, and
+those of a nearly collapsed network, all but one another's copies, still do not; ties rank by gallery order,
+which callers sort by video id.
 
 Legend: N queries, M gallery rows, D features, K depths.
 """
@@ -18,6 +19,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.floating[Any]]
 Places = npt.NDArray[np.integer[Any]]
 
+UNITS = 10**12  # of similarity, in one
 CHUNK_BYTES = 256 << 20  # similarities of one chunk of queries with the whole gallery
 NUM_NEIGHBOURS = 10
 
@@ -37,21 +39,21 @@ class RetrievalOutcomes:
     neighbours_NK: Places
 
 
-def normalised(features_ND: Floats) -> npt.NDArray[np.float32]:
+def normalised(features_ND: Floats) -> npt.NDArray[np.float64]:
     """Rows of length 1; a zero row stays zero, and so is similar to nothing."""
     lengths_N = np.sqrt(np.einsum("nd,nd->n", features_ND, features_ND, dtype=np.float64))
     scale_N = np.divide(1.0, lengths_N, out=np.zeros_like(lengths_N), where=lengths_N > 0)
-    return np.asarray(features_ND * scale_N[:, None], np.float32)
+    return np.asarray(features_ND * scale_N[:, None], np.float64)
 
 
-def _rankings(queries_ND: Floats, gallery_MD: Floats) -> Iterator[tuple[slice, npt.NDArray[np.int32]]]:
-    """Similarities in units of 1e-6, a chunk of queries at a time, (rows, M)."""
+def _rankings(queries_ND: Floats, gallery_MD: Floats) -> Iterator[tuple[slice, npt.NDArray[np.int64]]]:
+    """Similarities in units of 1e-12, a chunk of queries at a time, (rows, M)."""
     gallery = normalised(gallery_MD)
-    rows = max(1, CHUNK_BYTES // (16 * len(gallery)))  # float32, int32, and a sort's int64 of each pair
+    rows = max(1, CHUNK_BYTES // (32 * len(gallery)))  # four times eight bytes of each pair, with the sort's
     for start in range(0, len(queries_ND), rows):
         place = slice(start, min(start + rows, len(queries_ND)))
         similarities = normalised(queries_ND[place]) @ gallery.T
-        yield place, np.rint(similarities * 1e6).astype(np.int32)
+        yield place, np.rint(similarities * UNITS).astype(np.int64)
 
 
 def nearest(queries_ND: Floats, gallery_MD: Floats, *, k: int) -> tuple[Places, npt.NDArray[np.float64]]:
@@ -61,7 +63,7 @@ def nearest(queries_ND: Floats, gallery_MD: Floats, *, k: int) -> tuple[Places, 
     for _, similarities in _rankings(queries_ND, gallery_MD):
         order = np.argsort(-similarities, axis=1, kind="stable")[:, :k]
         places.append(order)
-        values.append(np.take_along_axis(similarities, order, axis=1) / 1e6)
+        values.append(np.take_along_axis(similarities, order, axis=1) / UNITS)
     return np.concatenate(places), np.concatenate(values)
 
 

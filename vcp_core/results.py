@@ -32,8 +32,8 @@ class Score(_Record):
         value: The estimate.
         low: Lower end of its interval.
         high: Upper end of its interval.
-        num_videos: Test videos behind it.
-        num_units: Units that were resampled for the interval.
+        num_videos: Test videos behind it; for a precision, those where the answer was given.
+        num_units: Units behind it, which the interval goes by.
         units: What a unit is.
         chance: What guessing gives; None where guessing has no one answer.
         control: Mean over the random-weights controls; None without controls.
@@ -110,7 +110,11 @@ class Predictions(_Record):
 
 
 class BenchmarkResult(_Record):
-    """One benchmark of one evaluation; `unavailable` says why there are no scores."""
+    """One benchmark of one evaluation; `unavailable` says why there are no scores.
+
+    A metric that nothing counts for (the precision of an answer never given) has no score: zero of zero is
+    no measurement.
+    """
 
     benchmark: str
     unavailable: str | None = None
@@ -122,7 +126,21 @@ class BenchmarkResult(_Record):
 
 
 class Provenance(_Record):
-    """Everything that determined the numbers (PROTOCOL 10)."""
+    """Everything that determined the numbers (PROTOCOL 10).
+
+    Attributes:
+        checkpoint: Its report.
+        backbone: Its architecture's name.
+        dataset: Name, split, fingerprint, licence, counts, and what was left out.
+        protocol_name: As the run was asked for.
+        protocol_hash: By which results are comparable.
+        protocol: All its numbers.
+        versions: Of everything that touches a digit.
+        device: In words.
+        num_clips: Distinct clips, each forwarded once.
+        calibration_clips: Training clips that random weights were calibrated on; None without controls.
+        reproduce: The command that gives the same again; None where dataset or protocol has no name.
+    """
 
     checkpoint: dict[str, Any]
     backbone: str
@@ -133,7 +151,8 @@ class Provenance(_Record):
     versions: dict[str, str]
     device: str
     num_clips: int
-    reproduce: str
+    calibration_clips: int | None = None
+    reproduce: str | None
 
 
 class Timings(_Record):

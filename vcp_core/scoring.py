@@ -5,7 +5,9 @@ Legend: R resamples, N prediction rows.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -47,16 +49,11 @@ def score_benchmark(
         seed: {metric.name: metric for metric in benchmark.metrics(control)}
         for seed, control in controls.items()
     }
+    sample = _Sample(weights_RN, units, tuple(predictions.column("video")), numbers.level)
     scores = tuple(
-        _score(
-            metric,
-            [metrics[metric.name] for metrics in by_seed.values()],
-            weights_RN,
-            units,
-            num_videos=predictions.num_videos,
-            level=numbers.level,
-        )
+        _score(metric, [metrics[metric.name] for metrics in by_seed.values()], sample)
         for metric in found.values()
+        if not np.isnan(estimate(metric, len(units.ids)))
     )
     return BenchmarkResult(
         benchmark=name,
@@ -64,61 +61,74 @@ def score_benchmark(
         tables=tuple(benchmark.tables(predictions)),
         predictions=predictions,
         controls={
-            seed: {name: estimate(metric, weights_RN.shape[1]) for name, metric in metrics.items()}
+            seed: {
+                name: value
+                for name, metric in metrics.items()
+                if not np.isnan(value := estimate(metric, len(units.ids)))
+            }
             for seed, metrics in by_seed.items()
         },
         warnings=_warnings(predictions, scores, units),
     )
 
 
+@dataclass(frozen=True)
+class _Sample:
+    """The test rows of one benchmark: how they are resampled, and whose they are."""
+
+    weights_RN: Array
+    units: Units
+    videos: tuple[str, ...]
+    level: float
+
+
 def estimate(metric: Metric, num_rows: int) -> float:
-    """The metric itself, in percent; 0 where nothing counts (the precision of an answer never given)."""
-    return 100 * float(np.nan_to_num(metric.statistic(np.ones((1, num_rows)))[0]))
+    """The metric itself, in percent; NaN where nothing counts (the precision of an answer never given)."""
+    return 100 * float(metric.statistic(np.ones((1, num_rows)))[0])
 
 
-def resampled(metric: Metric, weights_RN: Array) -> Array:
-    """Values under every resample, fractions; like the estimate, 0 where nothing counts."""
-    return np.nan_to_num(metric.statistic(weights_RN))
-
-
-def _score(
-    metric: Metric,
-    controls: list[Metric],
-    weights_RN: Array,
-    units: Units,
-    *,
-    num_videos: int,
-    level: float,
-) -> Score:
-    num_rows = weights_RN.shape[1]
-    value = estimate(metric, num_rows)
-    values_R = resampled(metric, weights_RN)
-    span = interval(value / 100, values_R, num_units=units.num_units, level=level)
-    lift: dict[str, float] = {}
-    if controls:
-        control = float(np.mean([estimate(other, num_rows) for other in controls]))
-        control_R = np.mean([resampled(other, weights_RN) for other in controls], axis=0)
-        by_lift = difference_interval(
-            (value - control) / 100, values_R - control_R, num_units=units.num_units, level=level
-        )
-        lift = {
-            "control": control,
-            "lift": value - control,
-            "lift_low": 100 * by_lift.low,
-            "lift_high": 100 * by_lift.high,
-        }
+def _score(metric: Metric, controls: list[Metric], sample: _Sample) -> Score:
+    value = estimate(metric, len(sample.videos))
+    values_R = metric.statistic(sample.weights_RN)
+    num_units = sample.units.num_behind(metric.counts_N)
+    span = interval(value / 100, values_R, num_units=num_units, level=sample.level)
+    counts_N = itertools.repeat(True) if metric.counts_N is None else metric.counts_N
     return Score(
         metric=metric.name,
         value=value,
         low=100 * span.low,
         high=100 * span.high,
-        num_videos=num_videos,
-        num_units=units.num_units,
-        units=units.kind,
+        num_videos=len(set(itertools.compress(sample.videos, counts_N))),
+        num_units=num_units,
+        units=sample.units.kind,
         chance=None if metric.chance is None else 100 * metric.chance,
         headline=metric.headline,
-        **lift,
+        **_lift(value, values_R, num_units, controls, sample),
     )
+
+
+def _lift(
+    value: float, values_R: Array, num_units: int, controls: list[Metric], sample: _Sample
+) -> dict[str, float]:
+    """The score over the mean of those controls that have one."""
+    by_seed = {i: estimate(control, len(sample.videos)) for i, control in enumerate(controls)}
+    measured = [i for i, found in by_seed.items() if not np.isnan(found)]
+    if not measured:
+        return {}
+    control = float(np.mean([by_seed[i] for i in measured]))
+    control_R = np.mean([controls[i].statistic(sample.weights_RN) for i in measured], axis=0)
+    span = difference_interval(
+        (value - control) / 100,
+        values_R - control_R,
+        num_units=min(num_units, *(sample.units.num_behind(controls[i].counts_N) for i in measured)),
+        level=sample.level,
+    )
+    return {
+        "control": control,
+        "lift": value - control,
+        "lift_low": 100 * span.low,
+        "lift_high": 100 * span.high,
+    }
 
 
 def _warnings(predictions: Predictions, scores: tuple[Score, ...], units: Units) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ Legend: N outcomes (rows), R resamples.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -35,6 +36,10 @@ class Units:
     def num_units(self) -> int:
         """Distinct units."""
         return len(set(self.ids))
+
+    def num_behind(self, counts_N: npt.NDArray[np.bool_] | None) -> int:
+        """Distinct units of the rows that count; of all where None."""
+        return self.num_units if counts_N is None else len(set(itertools.compress(self.ids, counts_N)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,8 +91,8 @@ def interval(estimate: float, values_R: Array, *, num_units: int, level: float) 
 
     Args:
         estimate: The score, a fraction in [0, 1].
-        values_R: The score under every resample.
-        num_units: Units that were resampled.
+        values_R: The score under every resample; NaN where none of its rows was drawn.
+        num_units: Units that the score stands on.
         level: Nominal coverage.
 
     >>> found = interval(1.0, np.ones(100), num_units=9, level=0.95)
@@ -110,8 +115,8 @@ def difference_interval(difference: float, values_R: Array, *, num_units: int, l
 
     Args:
         difference: Of two scores on the same rows, a fraction in [-1, 1].
-        values_R: The difference under every resample.
-        num_units: Units that were resampled.
+        values_R: The difference under every resample; NaN where one of the two has none.
+        num_units: Units that the difference stands on.
         level: Nominal coverage.
 
     No unit that differs is no proof that none would: the interval then reaches as far as the share of
@@ -127,5 +132,6 @@ def _spread(values_R: npt.NDArray[np.floating[Any]], num_units: int, level: floa
     """Student's quantile, and the bootstrap variance freed of its bias for few units."""
     freedom = max(1, num_units - 1)
     quantile = float(student.ppf(0.5 + level / 2, freedom))
-    variance = float(np.var(values_R, ddof=1)) * num_units / freedom
+    known_R = values_R[~np.isnan(values_R)]
+    variance = float(np.var(known_R, ddof=1)) * num_units / freedom if len(known_R) > 1 else 0.0
     return quantile, variance

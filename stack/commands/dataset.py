@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from stack.commands.common import (
@@ -58,7 +59,8 @@ def make(
     if as_json:
         print_json(json.dumps({"name": name, "folder": str(made.root), "fingerprint": made.fingerprint}))
     else:
-        console.print(f"{name}: {len(made.videos)} videos in {made.root}", highlight=False, soft_wrap=True)
+        said = f"{name}: {len(made.videos)} videos in {made.root}"
+        console.print(said, highlight=False, markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -113,9 +115,9 @@ def _print(dataset: Dataset) -> None:
     sides = _sides(dataset)
     lengths = sorted(video.num_frames for video in dataset.videos)
     console.print(
-        f"[bold]{dataset.name}[/] split {dataset.split_name}: "
+        f"[bold]{escape(dataset.name)}[/] split {escape(dataset.split_name)}: "
         f"{sides['train']} train, {sides['test']} test videos, "
-        f"{facts['groups']} groups, licence {dataset.licence}",
+        f"{facts['groups']} groups, licence {escape(dataset.licence)}",
         highlight=False,
     )
     console.print(
@@ -127,9 +129,8 @@ def _print(dataset: Dataset) -> None:
         table.add_column(heading, justify="left" if heading == "class" else "right")
     for label in dataset.classes:
         count = _sides(dataset, label)
-        table.add_row(label, str(count["train"]), str(count["test"]))
+        table.add_row(escape(label), str(count["train"]), str(count["test"]))
     console.print(table)
-    for left in dataset.left_out:
-        messages.print(f"left out: {left.id}: {left.reason}", style="yellow", highlight=False, soft_wrap=True)
-    for warning in dataset.warnings:
-        messages.print(f"! {warning}", style="yellow", highlight=False, soft_wrap=True)
+    absent = [f"left out: {left.id}: {left.reason}" for left in dataset.left_out]
+    for line in [*absent, *(f"! {warning}" for warning in dataset.warnings)]:
+        messages.print(line, style="yellow", highlight=False, markup=False, soft_wrap=True)

@@ -33,4 +33,4 @@ def inspect(
     if as_json:
         print_json(json.dumps(report.as_dict(), indent=1))
     else:
-        console.print(report.explain(), highlight=False, soft_wrap=True)
+        console.print(report.explain(), highlight=False, markup=False, soft_wrap=True)

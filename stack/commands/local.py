@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from stack.commands.common import (
@@ -64,8 +63,6 @@ def local(
     from vcp_core.evaluation import evaluate
 
     to_stdout = json_out == Path("-")
-    where = {"--split": split if split != "1" else None, "--csv": csv, "--lists": lists}
-    how = {"--backbone": backbone, "--device": device}
     with progress_bars() as tell:
         loaded = load(dataset, split=split, csv=csv, test_groups=test_groups, lists=lists, tell=tell)
         results = evaluate(
@@ -77,12 +74,6 @@ def local(
             device=device,
             controls=controls,
             progress=tell,
-            command=_command_line(
-                [str(file), "--dataset", dataset, "--protocol", protocol],
-                {**where, **how},
-                {"--test-groups": test_groups, "--benchmark": benchmark},
-                [] if controls else ["--no-controls"],
-            ),
         )
     if json_out and not to_stdout:
         results.save(json_out)
@@ -91,23 +82,7 @@ def local(
     else:
         show(results)
         if json_out:
-            messages.print(f"Wrote {json_out}")
-
-
-def _command_line(
-    words: list[str],
-    options: Mapping[str, object],
-    repeated: Mapping[str, list[str] | None],
-    flags: list[str],
-) -> str:
-    """The command that does the same again, without what only says where its output goes."""
-    words = ["vcpbench", "local", *words, *flags]
-    for name, value in options.items():
-        words += [name, str(value)] if value is not None else []
-    for name, values in repeated.items():
-        for value in values or ():
-            words += [name, value]
-    return shlex.join(words)
+            messages.print(f"Wrote {json_out}", markup=False)
 
 
 def show(results: Results) -> None:
@@ -115,9 +90,9 @@ def show(results: Results) -> None:
     origin = results.provenance
     data = origin.dataset
     console.print(
-        f"[bold]{origin.backbone}[/] {origin.checkpoint['sha256'][:12]} on [bold]{data['name']}[/] "
+        f"[bold]{origin.backbone}[/] {origin.checkpoint['sha256'][:12]} on [bold]{escape(data['name'])}[/] "
         f"({data['videos']['train']} train, {data['videos']['test']} test videos), "
-        f"[bold]{origin.protocol_name}[/] {origin.protocol_hash[:12]}",
+        f"[bold]{escape(origin.protocol_name)}[/] {origin.protocol_hash[:12]}",
         highlight=False,
         soft_wrap=True,
     )
@@ -129,12 +104,10 @@ def show(results: Results) -> None:
         _add_rows(table, result)
     console.print(table)
     for result in results.benchmarks:
-        if result.unavailable:
-            console.print(f"! {result.benchmark}: {result.unavailable}", style="yellow", highlight=False)
-        for warning in result.warnings:
-            console.print(f"! {result.benchmark}: {warning}", style="yellow", highlight=False)
+        for said in filter(None, [result.unavailable, *result.warnings]):
+            console.print(f"! {result.benchmark}: {said}", style="yellow", highlight=False, markup=False)
     for warning in results.warnings:
-        console.print(f"! {warning}", style="yellow", highlight=False)
+        console.print(f"! {warning}", style="yellow", highlight=False, markup=False)
     if results.timings:
         console.print(f"{origin.num_clips} clips, {results.timings.total_s:.0f} s", style="dim")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -17,8 +18,9 @@ from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.benchmarks import BENCHMARKS
 from vcp_core.catalog.options import OPTION_NAMES
 from vcp_core.catalog.protocols import PROTOCOLS
+from vcp_core.comparison import compare
 from vcp_core.datasets.manifest import Dataset, Video
-from vcp_core.results import BenchmarkResult
+from vcp_core.results import BenchmarkResult, Fit, Predictions, Score
 from vcp_core.scoring import score_benchmark
 from vcp_core.shards import Clip
 
@@ -140,6 +142,75 @@ def test_features_that_carry_only_time_let_relational_find_remote_and_concat_not
     result = score("cloze", feature, tmp_path, dataset)
     assert value(result, "cloze.recall.remote") > 90
     assert value(result, "cloze.concat.recall.remote") < 65
+
+
+def answered(by_row: dict[int, str], num_videos: int = 50) -> Predictions:
+    """Cloze predictions that say "original" but for some rows; five rows a video, in the order of options."""
+    guesses = [by_row.get(row, "original") for row in range(num_videos * len(OPTION_NAMES))]
+    videos = [f"v{row // len(OPTION_NAMES):02d}" for row in range(len(guesses))]
+    numbers = {"l2": 1.0, "holdout_losses": {}, "converged": True, "num_iterations": 1, "gradient_norm": 0.0}
+    return Predictions(
+        benchmark="cloze",
+        answers=OPTION_NAMES,
+        columns={
+            "video": videos,
+            "group": [None] * len(guesses),
+            "option": [*OPTION_NAMES] * num_videos,
+            "relational": guesses,
+            "concat": guesses,
+        },
+        fits=tuple(Fit.model_validate({"name": head, **numbers}) for head in ("relational", "concat")),
+    )
+
+
+REMOTE = OPTION_NAMES.index("remote")
+
+
+def test_a_precision_stands_on_the_answers_given_and_one_never_given_has_none() -> None:
+    once = answered({7 * len(OPTION_NAMES) + REMOTE: "remote"})
+    result = score_benchmark("cloze", once, {}, unavailable=None, protocol=QUICK)
+    scores = {found.metric: found for found in result.scores}
+    one = scores["cloze.precision.remote"]
+    assert (one.value, one.num_units, one.num_videos) == (100, 1, 1)
+    assert one.low < 1
+    assert "cloze.precision.adjacent" not in scores
+    everyone = scores["cloze.precision.original"]
+    assert (everyone.value, everyone.num_units, everyone.num_videos) == (
+        pytest.approx(100 * 50 / 249),
+        50,
+        50,
+    )
+    assert scores["cloze.recall.adjacent"].value == 0
+    json.dumps(result.model_dump(mode="json"), allow_nan=False)
+
+
+def test_a_lift_needs_a_control_that_gave_the_answer_and_goes_by_the_fewer_answers() -> None:
+    first, second = 5 * len(OPTION_NAMES) + REMOTE, 9 * len(OPTION_NAMES) + REMOTE
+    own = answered({first: "remote", second: "remote"})
+    never, once_wrongly = answered({}), answered({first + 1: "remote"})
+
+    def remote(**controls: Predictions) -> Score:
+        result = score_benchmark("cloze", own, controls, unavailable=None, protocol=QUICK)
+        assert "cloze.precision.adjacent" not in result.controls.get("0", {})
+        return next(found for found in result.scores if found.metric == "cloze.precision.remote")
+
+    assert remote(**{"0": never}).lift is None
+    found = remote(**{"0": never, "1": once_wrongly})
+    assert (found.control, found.lift) == (0, 100)
+    assert found.lift_low is not None
+    assert found.lift_low < 10, "one answer is no evidence for a lift"
+
+
+def test_two_evaluations_are_compared_where_both_have_a_value() -> None:
+    row = 5 * len(OPTION_NAMES) + REMOTE
+    with_remote, without = answered({row: "remote"}), answered({})
+    names = {d.metric for d in compare({"cloze": with_remote}, {"cloze": without}, QUICK)}
+    assert "cloze.precision.original" in names
+    assert "cloze.precision.remote" not in names
+    same = {d.metric: d for d in compare({"cloze": with_remote}, {"cloze": with_remote}, QUICK)}
+    found = same["cloze.precision.remote"]
+    assert found.difference == 0
+    assert found.high > 90, "one answer on either side says nothing about the difference"
 
 
 def test_every_question_shows_five_options_of_one_tuple() -> None:

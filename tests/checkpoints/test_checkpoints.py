@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import os
 import signal
+import struct
 import subprocess
 import sys
 import threading
@@ -31,6 +32,7 @@ from vcp_core.catalog.errors import (
     UnsafeCheckpoint,
 )
 from vcp_core.checkpoints import CheckpointReport, ingest, inspect_checkpoint, load_checkpoint, read_canonical
+from vcp_core.checkpoints.formats import ZIP
 from vcp_core.checkpoints.sandbox import Limits, child_environment
 
 TINY = build("r3d_tiny", seed=4)
@@ -149,6 +151,13 @@ def test_weights_that_are_not_finite_are_named_and_counted(tmp_path: Path) -> No
         load_checkpoint(save(weights, tmp_path / "diverged.pt"))
 
 
+def test_a_variance_below_zero_is_named_and_counted(tmp_path: Path) -> None:
+    weights = state()
+    weights["bn1.running_var"][2:5] = -1
+    with pytest.raises(NonFiniteWeights, match=r"below zero in 1 keys: bn1\.running_var \(3 of 16\)"):
+        load_checkpoint(save(weights, tmp_path / "negative.pt"))
+
+
 def test_quantised_weights_are_not_taken_for_floating_point(tmp_path: Path) -> None:
     weights = state()
     weights["bn1.weight"] = weights["bn1.weight"].to(torch.int8)
@@ -192,6 +201,21 @@ def test_a_file_that_unpacks_to_more_memory_than_allowed_is_refused(tmp_path: Pa
     with pytest.raises(CheckpointError, match="more memory"):
         ingest(path, tmp_path / "out", limits=dataclasses.replace(LIMITS, memory_bytes=1 << 27))
     assert not (tmp_path / "out").exists()
+
+
+def test_a_zip_of_nothing_but_directory_entries_is_refused_before_they_fill_memory(tmp_path: Path) -> None:
+    entry = struct.pack("<4sBBBBHHHLLLHHHHHLL", b"PK\x01\x02", 20, 3, 20, *[0] * 7, 2, *[0] * 6) + b"ab"
+    count, begin = 300_000, ZIP + bytes(60)
+    size, start = count * len(entry), len(begin)
+    end64 = struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, count, count, size, start)
+    locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, start + size, 1)
+    end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0)
+    (tmp_path / "entries.pt").write_bytes(begin + entry * count + end64 + locator + end)
+    with pytest.raises(NotACheckpoint, match="without weights"):
+        ingest(tmp_path / "entries.pt", tmp_path / "out")
+    tight = dataclasses.replace(LIMITS, memory_bytes=64 << 20)  # the entries take 130 MB
+    with pytest.raises(CheckpointError, match="more memory"):
+        ingest(tmp_path / "entries.pt", tmp_path / "out", limits=tight)
 
 
 def test_a_reader_that_takes_too_long_is_stopped(tmp_path: Path) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import collections
+import contextlib
 import pathlib
 import pickle
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import torch
 from safetensors.torch import save_file
 
 from vcp_core.catalog.errors import DamagedCheckpoint, NotACheckpoint, UnsafeCheckpoint
+from vcp_core.checkpoints import read
 from vcp_core.checkpoints.read import MAX_DEPTH, read_contents
 
 WEIGHTS = {"conv.weight": torch.arange(6.0).view(2, 3), "conv.bias": torch.ones(2)}
@@ -128,6 +131,17 @@ def test_torch_files_of_a_later_pickle_protocol_are_refused_with_what_to_do(tmp_
     torch.save({"x": Import(eval, "1")}, tmp_path / "evil.pt", pickle_protocol=4)
     with pytest.raises(UnsafeCheckpoint, match=r"builtins\.eval"):
         read_contents(tmp_path / "evil.pt")
+
+
+@pytest.mark.parametrize("write", [torch.save, save_file])
+def test_more_tensors_than_any_network_has_are_refused_in_either_format(
+    tmp_path: Path, write: Callable[[dict[str, torch.Tensor], Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(read, "MAX_TENSORS", 20)
+    for number, says in ((20, None), (21, "more than 20 tensors")):
+        write({f"x{i}": torch.zeros(1) for i in range(number)}, tmp_path / "many")
+        with pytest.raises(NotACheckpoint, match=says) if says else contextlib.nullcontext():
+            read_contents(tmp_path / "many")
 
 
 def test_harmless_objects_come_out_as_nothing_at_all(tmp_path: Path) -> None:

@@ -15,7 +15,13 @@ import pytest
 import torch
 
 import vcp_core
+from stack.commands.local import show
 from tests.videos import write_video
+from vcp_core.catalog.backbones import BACKBONES
+from vcp_core.catalog.protocols import PROTOCOLS
+from vcp_core.datasets.manifest import Dataset
+from vcp_core.plan import Plan
+from vcp_core.results import BenchmarkResult
 
 QUICKEST = 'base = "quick-v1"\n[grid]\nnum_clips = 1\n[control]\nseeds = [0]\ncalibration_clips = 4\n'
 
@@ -69,6 +75,32 @@ def test_dataset_show_counts_classes_and_splits(home: Path) -> None:
     assert set(shown["classes"]) == {"jump", "run"}
     assert shown["videos"]["train"] + shown["videos"]["test"] == 12
     assert "jump" in vcpbench(home, "dataset", "show", "clips").stdout
+
+
+def test_names_that_look_like_markup_are_shown_as_they_are(home: Path) -> None:
+    clips = home / "[bold] clips"
+    for seed in range(4):
+        write_video(clips / ("walk [", "run [red]")[seed % 2] / f"{seed} [/x].mp4", 20, seed=seed)
+    (clips / "run [red]" / "My clip [dqw4w9wgxcq].mp4").write_text("not a video")
+    shown = vcpbench(home, "dataset", "show", str(clips))
+    assert shown.returncode == 0, shown.stderr
+    for name in ("[bold] clips", "walk [", "run [red]"):
+        assert name in shown.stdout
+    assert "left out: run [red]/My clip [dqw4w9wgxcq].mp4" in shown.stderr
+
+
+def test_a_result_whose_names_look_like_markup_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    dataset = Dataset(name="clips [/x]", split_name="[", root=Path(), videos=(), warnings=("left [/x] out",))
+    named = PROTOCOLS["quick-v1"].model_copy(update={"name": "mine [red]"})
+    plan = Plan(dataset=dataset, protocol=named, spec=BACKBONES["r3d_tiny"])
+    retrieval = BenchmarkResult(benchmark="retrieval", unavailable="no [/x]")
+    results = plan.results(
+        (retrieval,), checkpoint={"sha256": "0" * 64}, versions={}, device="cpu", reproduce=""
+    )
+    show(results)
+    shown = capsys.readouterr().out
+    for said in ("clips [/x]", "mine [red]", "! left [/x] out", "! retrieval: no [/x]"):
+        assert said in shown
 
 
 @pytest.mark.parametrize(

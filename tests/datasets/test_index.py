@@ -1,19 +1,22 @@
 from __future__ import annotations
 
+import errno
+import hashlib
 import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
-from tests.videos import write_video
+from tests.videos import damage, write_video
 from vcp_core.catalog.errors import DatasetError, StorageError
 from vcp_core.datasets import index as index_module
 from vcp_core.datasets.index import index_videos
 from vcp_core.datasets.manifest import Dataset, ListedVideo, Split
 from vcp_core.datasets.parallel import Progress
-from vcp_core.video.decode import count_frames
+from vcp_core.video.examine import Examined, examine
 
 TRAIN: Split = "train"
 TEST: Split = "test"
@@ -38,16 +41,8 @@ def write_four(root: Path) -> Path:
     return root
 
 
-def load(
-    root: Path,
-    videos: Sequence[ListedVideo] = FOUR,
-    *,
-    allow_group_leak: bool = False,
-    progress: Progress | None = None,
-) -> Dataset:
-    return index_videos(
-        videos, name="four", split_name="1", root=root, allow_group_leak=allow_group_leak, progress=progress
-    )
+def load(root: Path, videos: Sequence[ListedVideo] = FOUR, *, progress: Progress | None = None) -> Dataset:
+    return index_videos(videos, name="four", split_name="1", root=root, progress=progress)
 
 
 def test_frames_are_counted_by_decoding_and_files_hashed(tmp_path: Path) -> None:
@@ -63,11 +58,11 @@ def test_a_second_load_decodes_nothing(tmp_path: Path, monkeypatch: pytest.Monke
     root = write_four(tmp_path / "set")
     decoded: list[Path] = []
 
-    def counting(path: Path) -> int:
+    def counting(path: Path) -> Examined:
         decoded.append(path)
-        return count_frames(path)
+        return examine(path)
 
-    monkeypatch.setattr(index_module, "count_frames", counting)
+    monkeypatch.setattr(index_module, "examine", counting)
     first = load(root)
     assert len(decoded) == 4
     assert load(root) == first
@@ -136,6 +131,47 @@ def test_unusable_videos_are_named_with_their_reasons(tmp_path: Path) -> None:
         )
 
 
+def test_damaged_frames_are_counted_and_told_also_from_the_cache(tmp_path: Path) -> None:
+    root = write_four(tmp_path / "set")
+    damage(write_video(root / "b/1.mp4", 120, size=(240, 320), options={"crf": "10"}, seed=4), seed=4)
+    for _ in range(2):
+        (warning,) = load(root).warnings
+        assert "damaged" in warning
+        assert warning.endswith("in 1 videos are damaged and used as the decoder mends them: b/1.mp4.")
+
+
+def test_a_video_of_colours_that_cannot_be_converted_is_left_out_with_the_reason(tmp_path: Path) -> None:
+    root = write_four(tmp_path / "set")
+    write_video(root / "a/3.mp4", 12, options={"x264-params": "colormatrix=YCgCo:log-level=none"})
+    for _ in range(2):
+        (left,) = load(root, [*FOUR, listed("a/3.mp4", TRAIN)]).left_out
+        assert left.id == "a/3.mp4"
+        assert "colour matrix 8" in left.reason
+
+
+def test_a_read_error_that_passes_is_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, real = write_four(tmp_path / "set"), hashlib.file_digest
+
+    def fail_once(file: BinaryIO, name: str) -> object:
+        monkeypatch.setattr(hashlib, "file_digest", real)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def break_off_once(path: Path) -> Examined:
+        monkeypatch.setattr(index_module, "examine", examine)
+        raise StorageError(f"{path}: cannot be read (stale file handle).")
+
+    more = [*FOUR, listed("a/3.mp4", TRAIN), listed("b/3.mp4", TRAIN)]
+    for name in ("a/3.mp4", "b/3.mp4"):
+        write_video(root / name, 12)
+    load(root)
+    monkeypatch.setattr(hashlib, "file_digest", fail_once)
+    monkeypatch.setattr(index_module, "examine", break_off_once)
+    assert {left.reason for left in load(root, more).left_out} == {
+        "input/output error", "cannot be read (stale file handle)."
+    }  # fmt: skip
+    assert not load(root, more).left_out
+
+
 def test_a_class_lost_to_broken_files_is_refused_with_the_reason(tmp_path: Path) -> None:
     root = write_four(tmp_path / "set")
     (root / "b/2.mp4").write_bytes(b"")
@@ -149,12 +185,11 @@ def test_the_same_file_on_both_sides_is_a_warning(tmp_path: Path) -> None:
     assert "a/1.mp4 = a/2.mp4" in load(root).warnings[0]
 
 
-def test_a_group_on_both_sides_is_refused_unless_allowed(tmp_path: Path) -> None:
+def test_a_group_on_both_sides_is_refused(tmp_path: Path) -> None:
     root = write_four(tmp_path / "set")
     videos = [ListedVideo(id=v.id, label=v.label, split=v.split, group="P1") for v in FOUR]
     with pytest.raises(DatasetError, match="1 groups have videos on both sides: P1"):
         load(root, videos)
-    assert "P1" in load(root, videos, allow_group_leak=True).warnings[0]
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from tests.shared import SHARED, needs_shared
-from vcp_core.catalog.errors import UndecodableVideo
+from vcp_core.catalog.errors import UnsupportedVideo
 from vcp_core.video.decode import iter_frames
-from vcp_core.video.frames import Geometry, frame_to_rgb, resize_plane, triangle_weights
+from vcp_core.video.frames import Geometry, _band, frame_to_rgb, resize_plane, triangle_weights
 
 GEOMETRY = Geometry()
 VIDEOS = [
@@ -85,14 +85,28 @@ def test_a_constant_plane_stays_exactly_constant(size: tuple[int, int], value: i
 
 def test_the_arithmetic_is_exact_whatever_order_it_is_summed_in() -> None:
     rng = np.random.default_rng(0)
-    plane = rng.integers(0, 256, (240, 320), dtype=np.uint8)
-    # Mirrored input sums every product in the opposite order; odd sizes keep the filter symmetric.
-    geometry = Geometry(resize=(128, 170), crop=(112, 112))
-    forward = resize_plane(plane, geometry)
-    mirrored = resize_plane(np.ascontiguousarray(plane[::-1, ::-1]), geometry)[::-1, ::-1]
-    np.testing.assert_allclose(forward, mirrored, atol=255 * 2**-15)
-    again = [resize_plane(plane, geometry) for _ in range(3)]
-    assert all((forward == other).all() for other in again)
+    height, width = 240, 320
+    plane = rng.integers(0, 256, (height, width), dtype=np.uint8)
+    rows, down = _band(height, 128, *_cut(0), True)
+    columns, across = _band(width, 171, *_cut(1), False)
+    used = plane[rows, columns].astype(np.int64)
+    exact = (down.astype(np.int64) @ used @ across.astype(np.int64).T) / 2**32  # integers: no order matters
+    assert (resize_plane(plane, GEOMETRY) == exact).all()
+
+    def in_another_order(across: np.ndarray, down: np.ndarray) -> np.ndarray:
+        x, y = rng.permutation(used.shape[1]), rng.permutation(used.shape[0])
+        rows_hW = used[:, x].astype(across.dtype) @ across[:, x].T
+        return np.asarray(down[:, y] @ rows_hW[y].astype(down.dtype))
+
+    assert all((in_another_order(across, down) / 2**32 == exact).all() for _ in range(3))
+    rough = [triangle_weights(*sizes)[:, used_part].astype(np.float32)
+             for sizes, used_part in (((width, 171), columns), ((height, 128), rows))]  # fmt: skip
+    naive = in_another_order(*rough)
+    assert (naive != in_another_order(*rough)).any(), "any weights pass, so this test shows nothing"
+
+
+def _cut(axis: int) -> tuple[int, int]:
+    return GEOMETRY.offset[axis], GEOMETRY.crop[axis]
 
 
 def picture() -> np.ndarray:
@@ -138,7 +152,7 @@ def test_the_range_and_the_matrix_of_the_stream_are_obeyed() -> None:
 def test_an_unknown_colour_matrix_is_an_error_that_says_which() -> None:
     frame = av.VideoFrame.from_ndarray(picture(), format="rgb24").reformat(format="yuv420p")
     frame.colorspace = 8  # YCgCo
-    with pytest.raises(UndecodableVideo, match="matrix 8"):
+    with pytest.raises(UnsupportedVideo, match="matrix 8"):
         frame_to_rgb(frame, GEOMETRY)
 
 

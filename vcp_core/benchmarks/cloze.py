@@ -195,8 +195,13 @@ def metrics(predictions: Predictions) -> list[Metric]:
             found.append(Metric(name=f"{prefix}{ability}", statistic=both, chance=CHANCE, headline=main))
         for option in OPTION_NAMES:
             found.append(Metric(name=f"{prefix}recall.{option}", statistic=recalls[option], chance=CHANCE))
-            precision = mean_over(right, guessed == option)
-            found.append(Metric(name=f"{prefix}precision.{option}", statistic=precision, chance=CHANCE))
+            answers_N = guessed == option
+            precision = mean_over(right, answers_N)
+            found.append(
+                Metric(
+                    name=f"{prefix}precision.{option}", statistic=precision, chance=CHANCE, counts_N=answers_N
+                )
+            )
     return found
 
 

@@ -24,12 +24,15 @@ class Metric:
         statistic: From weights (R, N) to values (R,), fractions in [0, 1]; NaN where no weight counts.
         chance: What guessing gives, a fraction; None where guessing has no one answer.
         headline: Whether tables show it first.
+        counts_N: The rows that it is a mean over, where these are not all: a precision stands on the answers
+            that were given, however many questions were asked.
     """
 
     name: str
     statistic: Statistic
     chance: float | None
     headline: bool = False
+    counts_N: npt.NDArray[np.bool_] | None = None
 
 
 def weighted_mean(values_N: Sequence[float] | npt.NDArray[np.generic]) -> Statistic:

@@ -7,14 +7,16 @@ VcpbenchError
 │   ├── DamagedCheckpoint  truncated or corrupt
 │   ├── UnsafeCheckpoint   a pickle that asks for code; named, refused, never run
 │   ├── CheckpointMismatch no backbone's keys are all there; carries the difference
-│   └── NonFiniteWeights   NaN or infinity among the weights
+│   ├── NonFiniteWeights   NaN or infinity among the weights, or a variance below zero
+│   └── NonFiniteFeatures  the network gives NaN or infinity for some clips
 ├── VideoError
-│   └── UndecodableVideo   no frame comes out of the decoder
+│   ├── UndecodableVideo   no frame comes out of the decoder
+│   └── UnsupportedVideo   frames come out, in colours that cannot be converted
 ├── DatasetError           a dataset that cannot be evaluated as it stands
 ├── ProtocolError          a protocol file that does not make sense
 ├── OperationError         an option that cannot be applied to this clip
 ├── NotAvailable           a benchmark that this dataset cannot carry, with the count that shows it
-└── StorageError           a full disk or a folder that cannot be written
+└── StorageError           a full disk, a folder that cannot be written, a file that cannot be read now
 """
 
 from __future__ import annotations
@@ -63,7 +65,11 @@ class CheckpointMismatch(CheckpointError):
 
 
 class NonFiniteWeights(CheckpointError):
-    """The weights hold NaN or infinity."""
+    """The weights hold NaN or infinity, or a variance below zero."""
+
+
+class NonFiniteFeatures(CheckpointError):
+    """The weights are finite, and what the network makes of some clips is not."""
 
 
 class VideoError(VcpbenchError):
@@ -72,6 +78,10 @@ class VideoError(VcpbenchError):
 
 class UndecodableVideo(VideoError):
     """No frame comes out of the decoder."""
+
+
+class UnsupportedVideo(VideoError):
+    """Frames come out of the decoder, in colours that cannot be converted."""
 
 
 class DatasetError(VcpbenchError):
@@ -91,4 +101,4 @@ class NotAvailable(VcpbenchError):
 
 
 class StorageError(VcpbenchError):
-    """A full disk, or a folder that cannot be written."""
+    """A full disk, a folder that cannot be written, or a file that cannot be read now."""

@@ -22,7 +22,8 @@ def canonical_tensors(tensors: Mapping[str, Tensor], match: Match) -> dict[str, 
 
     Raises:
         CheckpointMismatch: If a weight is not a floating-point number.
-        NonFiniteWeights: If a weight is NaN or infinite as float32; names the keys, and counts.
+        NonFiniteWeights: If a weight is NaN or infinite as float32, or a variance is below zero; names the
+            keys, and counts.
     """
     state = {key: tensors[match.prefix + key] for key in match.right}
     integers = [f"{key} ({_dtype(value)})" for key, value in state.items() if not value.is_floating_point()]
@@ -40,8 +41,20 @@ def canonical_tensors(tensors: Mapping[str, Tensor], match: Match) -> dict[str, 
             f"NaN or infinity in {len(broken)} of {len(state)} keys: {counts}. "
             "The training diverged, or a number did not fit its type; use an earlier checkpoint."
         )
+    _refuse_negative_variances(state)
     steps = {key: tensors.get(match.prefix + key, torch.tensor(0)).to(torch.int64) for key in match.steps}
     return state | steps
+
+
+def _refuse_negative_variances(state: Mapping[str, Tensor]) -> None:
+    negative = {key: int((value < 0).sum()) for key, value in state.items() if key.endswith("running_var")}
+    negative = {key: count for key, count in negative.items() if count}
+    if negative:
+        counts = listed(f"{key} ({count:,} of {state[key].numel():,})" for key, count in negative.items())
+        raise NonFiniteWeights(
+            f"variances below zero in {len(negative)} keys: {counts}. A batch-norm layer takes their root, "
+            "which is no number; the file was changed after training, so save it again."
+        )
 
 
 def weight_dtypes(tensors: Mapping[str, Tensor], match: Match) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import re
 import resource
 import threading
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,8 @@ def main(job: dict[str, Any]) -> None:
 
 
 def _ingest(path: Path, canonical_path: Path, backbone: str | None, memory_bytes: int) -> CheckpointReport:
-    identify(path)  # before torch is imported: a file of another kind is refused at once
+    with _at_most(memory_bytes):  # a zip's directory becomes objects, nine times its size of them
+        identify(path)  # before torch is imported: a file of another kind is refused at once
     from vcp_core.checkpoints import canonical
     from vcp_core.checkpoints.match import find_backbone
     from vcp_core.checkpoints.read import read_contents
@@ -104,6 +106,20 @@ def _address_space() -> int:
     """Bytes mapped so far: torch alone takes from half a gigabyte to tens, depending on its build."""
     statm = Path("/proc/self/statm")
     return int(statm.read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE") if statm.exists() else 64 << 30
+
+
+@contextlib.contextmanager
+def _at_most(memory_bytes: int) -> Iterator[None]:
+    """Hold the address space to so much more than there is; let go again, because torch needs its own."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    known = [limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY]
+    with contextlib.suppress(ValueError):
+        resource.setrlimit(resource.RLIMIT_AS, (min([_address_space() + memory_bytes, *known]), hard))
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError):
+            resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 def _limit(kind: int, value: int, *, grace: int = 0) -> None:

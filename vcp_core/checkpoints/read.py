@@ -112,7 +112,7 @@ def read_contents(path: Path) -> Contents:
     if file_format == "pickle":
         _refuse_plain_pickle(path)
     elif file_format == "safetensors":
-        contents.tensors.update(_load_safetensors(path))
+        _load_safetensors(path, contents)
     else:
         _flatten(_load_torch(path, file_format), contents)
         if file_format == "torch zip":
@@ -122,10 +122,11 @@ def read_contents(path: Path) -> Contents:
     return contents
 
 
-def _load_safetensors(path: Path) -> dict[str, Tensor]:
+def _load_safetensors(path: Path, contents: Contents) -> None:
     try:
         with safetensors.safe_open(path, framework="pt", device="cpu") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+            for name in file.keys():  # noqa: SIM118 - not a mapping
+                _take(name, file.get_tensor(name), contents)
     except safetensors.SafetensorError as error:
         raise _damaged(path, error) from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -53,18 +54,33 @@ def load_dataset(
         DatasetError: If it cannot be evaluated as it stands, or an option does not go with it.
         StorageError: If the cache or the playground's folder cannot be written.
     """
+    given = {"--csv": csv, "--lists": lists, "--split": None if split == "1" else split}
+    source = [str(name_or_path)]
+    for option, value in [*given.items(), *(("--test-groups", group) for group in test_groups)]:
+        source += [option, str(value)] if value else []
+    table, lists = (Path(place) if place else None for place in (csv, lists))
+    found = _load(name_or_path, split, table, test_groups, lists, progress)
+    return dataclasses.replace(found, source=tuple(source))
+
+
+def _load(
+    name_or_path: str | Path,
+    split: str,
+    csv: Path | None,
+    test_groups: Sequence[str],
+    lists: Path | None,
+    progress: Progress | None,
+) -> Dataset:
     name, path = _resolve(name_or_path)
     if name is None and not csv and not test_groups:
         name = next((official for official, reader in _READERS.items() if reader.is_home(path)), None)
-    table = Path(csv) if csv else None
     if name is None:
         _refuse_options(path, split=split != "1", lists=lists)
-        return folders.load(path, csv=table, test_groups=test_groups, progress=progress)
+        return folders.load(path, csv=csv, test_groups=test_groups, progress=progress)
     _refuse_options(name, csv=csv, test_groups=test_groups)
     if DATASETS[name].built_in:
         _refuse_options(name, split=split != "1", lists=lists)
         return playground.load(name, progress=progress)
-    lists = Path(lists) if lists else None
     return _READERS[name].load(path, split=split, lists=lists, progress=progress)
 
 

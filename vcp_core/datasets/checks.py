@@ -20,7 +20,7 @@ def assemble(
     root: Path,
     left_out: Iterable[LeftOut] = (),
     licence: str = "unknown",
-    allow_group_leak: bool = False,
+    warnings: Iterable[str] = (),
 ) -> Dataset:
     """A checked dataset of usable videos.
 
@@ -31,7 +31,7 @@ def assemble(
         root: As `Dataset`.
         left_out: Listed videos that cannot be used.
         licence: As `Dataset`.
-        allow_group_leak: Whether a group on both sides is a warning instead of an error.
+        warnings: What was found out about the files.
 
     Raises:
         DatasetError: As `check_sides`.
@@ -39,14 +39,9 @@ def assemble(
     videos = tuple(sorted(videos, key=lambda video: video.id))
     left_out = tuple(sorted(left_out, key=lambda video: video.id))
     try:
-        warnings = check_sides(videos, allow_group_leak=allow_group_leak)
+        check_sides(videos)
     except DatasetError as error:
         raise DatasetError(f"{error}{_blame(left_out)}") from None
-    if left_out:
-        warnings.append(
-            f"{len(left_out)} of {len(videos) + len(left_out)} listed videos are left out, "
-            f"for example {left_out[0].id}: {left_out[0].reason}."
-        )
     return Dataset(
         name=name,
         split_name=split_name,
@@ -54,19 +49,16 @@ def assemble(
         videos=videos,
         left_out=left_out,
         licence=licence,
-        warnings=(*warnings, *_twins(videos)),
+        warnings=(*_absences(videos, left_out), *warnings, *_twins(videos)),
     )
 
 
-def check_sides(videos: Listed, *, allow_group_leak: bool = False) -> list[str]:
+def check_sides(videos: Listed) -> None:
     """Check ids, sides, classes and groups; needs no files, so a bad list is refused before any decoding.
-
-    Returns:
-        Warnings.
 
     Raises:
         DatasetError: If there are no videos, one id twice, an empty side, fewer than two classes, a class
-            on one side only, or (unless allowed) a group on both sides.
+            on one side only, or a group on both sides.
     """
     if not videos:
         raise DatasetError("There are no usable videos.")
@@ -80,12 +72,11 @@ def check_sides(videos: Listed, *, allow_group_leak: bool = False) -> list[str]:
     _check_classes({video.label for video in sides["train"]}, {video.label for video in sides["test"]})
     groups = [{video.group for video in own if video.group is not None} for own in sides.values()]
     leaks = sorted(groups[0] & groups[1])
-    if not leaks:
-        return []
-    leak = f"{len(leaks)} groups have videos on both sides: {some(leaks)}."
-    if not allow_group_leak:
-        raise DatasetError(f"{leak} Test videos would be recognised by their source. Change the split.")
-    return [f"{leak} Scores may be too high."]
+    if leaks:
+        raise DatasetError(
+            f"{len(leaks)} groups have videos on both sides: {some(leaks)}. Test videos would be recognised "
+            "by their source. Change the split."
+        )
 
 
 def some(names: Iterable[str], most: int = 5) -> str:
@@ -114,6 +105,15 @@ def _check_classes(train: set[str], test: set[str]) -> None:
             f"({'; '.join(where)}). A class needs videos on both sides, so at least two, "
             "and of two groups where there are groups."
         )
+
+
+def _absences(videos: Sequence[Video], left_out: Sequence[LeftOut]) -> list[str]:
+    if not left_out:
+        return []
+    return [
+        f"{len(left_out)} of {len(videos) + len(left_out)} listed videos are left out, "
+        f"for example {left_out[0].id}: {left_out[0].reason}."
+    ]
 
 
 def _blame(left_out: Sequence[LeftOut]) -> str:

@@ -66,7 +66,6 @@ def load(
     *,
     csv: Path | None = None,
     test_groups: Sequence[str] = (),
-    allow_group_leak: bool = False,
     progress: Progress | None = None,
 ) -> Dataset:
     """A folder as a dataset; arguments as `list_folder` and `index_videos`.
@@ -81,7 +80,6 @@ def load(
         name=root.resolve().name,
         split_name=listing.split_name,
         root=root,
-        allow_group_leak=allow_group_leak,
         progress=progress,
     )
 

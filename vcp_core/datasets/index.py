@@ -10,23 +10,26 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import av
 
-from vcp_core.catalog.errors import UndecodableVideo
+from vcp_core.catalog.errors import StorageError, UndecodableVideo, UnsupportedVideo
 from vcp_core.catalog.files import write_json
 from vcp_core.catalog.paths import cache_dir
-from vcp_core.datasets.checks import assemble, check_sides
+from vcp_core.datasets.checks import assemble, check_sides, some
 from vcp_core.datasets.manifest import Dataset, LeftOut, ListedVideo, Video
 from vcp_core.datasets.parallel import Progress, each_in_threads
-from vcp_core.video.decode import count_frames
+from vcp_core.video.examine import examine
 
 MIN_FRAMES = 2  # one frame is a picture: it has no motion, and looped it would be 16 times the same
 SAVE_EVERY_S = 10.0
-DECODER = f"PyAV {av.__version__}, libavcodec {'.'.join(map(str, av.library_versions['libavcodec']))}"
+LOOK = 2  # raise it when the same decoder's frames would be looked at otherwise
+DECODER = (
+    f"PyAV {av.__version__}, libavcodec {'.'.join(map(str, av.library_versions['libavcodec']))}, look {LOOK}"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,14 +41,18 @@ class Found:
         mtime_ns: When it was last modified.
         sha256: Of its bytes.
         num_frames: Counted by decoding; 0 where that is not possible.
-        trouble: Why it is not; empty where it is.
+        num_damaged: Frames that the decoder had to make up in part.
+        trouble: Why the file cannot be used; empty where it can.
+        passing: Whether the trouble may be gone next time, the bytes being the same.
     """
 
     size: int
     mtime_ns: int
     sha256: str = ""
     num_frames: int = 0
+    num_damaged: int = 0
     trouble: str = ""
+    passing: bool = False
 
 
 class IndexCache:
@@ -97,7 +104,6 @@ def index_videos(
     split_name: str,
     root: Path,
     licence: str = "unknown",
-    allow_group_leak: bool = False,
     progress: Progress | None = None,
 ) -> Dataset:
     """Look at every listed file, and make a dataset of the usable ones.
@@ -111,14 +117,13 @@ def index_videos(
         split_name: As `Dataset`.
         root: As `Dataset`.
         licence: As `Dataset`.
-        allow_group_leak: As `assemble`.
         progress: Called with (videos done, videos in all).
 
     Raises:
         DatasetError: As `check_sides`, for what is listed and again for what is usable.
         StorageError: If the cache cannot be written.
     """
-    check_sides(listed, allow_group_leak=allow_group_leak)
+    check_sides(listed)
     found = _look_at([video.id for video in listed], root, progress)
     reasons = {video_id: _reason(one) for video_id, one in found.items()}
     usable = [
@@ -126,6 +131,7 @@ def index_videos(
         for video in listed
         if not reasons[video.id]
     ]
+    damaged = {video.id: found[video.id].num_damaged for video in usable if found[video.id].num_damaged}
     return assemble(
         usable,
         name=name,
@@ -133,8 +139,18 @@ def index_videos(
         root=root,
         left_out=[LeftOut(id=video_id, reason=reason) for video_id, reason in reasons.items() if reason],
         licence=licence,
-        allow_group_leak=allow_group_leak,
+        warnings=_damage(damaged),
     )
+
+
+def _damage(num_frames: Mapping[str, int]) -> list[str]:
+    if not num_frames:
+        return []
+    total = sum(num_frames.values())
+    return [
+        f"{total} frames in {len(num_frames)} videos are damaged and used as the decoder mends them: "
+        f"{some(num_frames)}."
+    ]
 
 
 def _look_at(ids: Sequence[str], root: Path, progress: Progress | None) -> dict[str, Found]:
@@ -156,7 +172,8 @@ def _look_at(ids: Sequence[str], root: Path, progress: Progress | None) -> dict[
     try:
         for video_id, one in each_in_threads(lambda video_id: _decode(video_id, root), unknown):
             found[video_id] = one
-            cache.put(video_id, one)
+            if not one.passing:
+                cache.put(video_id, one)
             if progress:
                 progress(len(found), len(ids))
             if time.monotonic() - saved > SAVE_EVERY_S:
@@ -180,18 +197,24 @@ def _at_a_glance(video_id: str, root: Path, cache: IndexCache) -> Found | None:
 
 def _decode(video_id: str, root: Path) -> Found:
     path = root / video_id
-    size, mtime_ns, sha256 = 0, 0, ""
+    size, mtime_ns, sha256, passing = 0, 0, "", False
     try:
         stat = path.stat()
         size, mtime_ns = stat.st_size, stat.st_mtime_ns
         with path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        num_frames = count_frames(path)
+        seen = examine(path)
     except OSError as error:
-        return Found(size=size, mtime_ns=mtime_ns, trouble=(error.strerror or "cannot be read").lower())
+        trouble, passing = (error.strerror or "cannot be read").lower(), True
+    except StorageError as error:
+        trouble, passing = str(error).removeprefix(f"{path}: "), True
     except UndecodableVideo:
-        return Found(size=size, mtime_ns=mtime_ns, sha256=sha256, trouble="cannot be decoded")
-    return Found(size=size, mtime_ns=mtime_ns, sha256=sha256, num_frames=num_frames)
+        trouble = "cannot be decoded"
+    except UnsupportedVideo as error:
+        trouble = str(error)
+    else:
+        return Found(size=size, mtime_ns=mtime_ns, sha256=sha256, **asdict(seen))
+    return Found(size=size, mtime_ns=mtime_ns, sha256=sha256, trouble=trouble, passing=passing)
 
 
 def _reason(found: Found) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -61,7 +61,8 @@ class Dataset:
         videos: Usable videos; kept sorted by id, because ties and the fingerprint go by that order.
         left_out: Listed but unusable.
         licence: As the dataset's makers state it, or "unknown".
-        warnings: What a reader of any result must know ("a group is on both sides", ...).
+        source: What to type to load it again: name or folder, then options; empty where nobody can.
+        warnings: What a reader of any result must know ("the same file is on both sides", ...).
     """
 
     name: str
@@ -71,6 +72,7 @@ class Dataset:
     left_out: tuple[LeftOut, ...] = ()
     licence: str = "unknown"
     warnings: tuple[str, ...] = ()
+    source: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "videos", tuple(sorted(self.videos, key=lambda video: video.id)))
@@ -85,7 +87,7 @@ class Dataset:
         return tuple(video for video in self.videos if video.split == split)
 
     def to_json(self) -> str:
-        """All of it as text; `from_json` reads it."""
+        """All of it but its source as text; `from_json` reads it."""
         return json.dumps(
             {
                 "name": self.name,

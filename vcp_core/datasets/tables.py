@@ -56,8 +56,8 @@ def read_table(path: Path, root: Path) -> list[Row]:
         root: What the paths in it are relative to.
 
     Raises:
-        DatasetError: Naming the line, if a column or value is missing, a path leaves the root, is given
-            twice or is no file, or a split is neither train nor test.
+        DatasetError: Naming the line, if a column or value is missing or there are too many, a path leaves
+            the root, is given twice or is no file, or a split is neither train nor test.
     """
     rows: dict[str, Row] = {}
     for line, values in _records(path):
@@ -86,11 +86,11 @@ def _records(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
                     f"{path.name}, line 1: no column {' or '.join(missing)}; the header has {has}."
                 )
             for fields in reader:
-                if len(fields) > len(columns):
+                if any(fields) and len(fields) != len(columns):
                     where = f"{path.name}, line {reader.line_num}"
                     raise DatasetError(f"{where}: {len(fields)} values for {len(columns)} columns.")
                 if any(fields):
-                    yield reader.line_num, dict(zip(columns, map(str.strip, fields), strict=False))
+                    yield reader.line_num, dict(zip(columns, map(str.strip, fields), strict=True))
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({(error.strerror or '').lower()}).") from None
     except UnicodeDecodeError:

@@ -18,7 +18,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from vcp_core.catalog.errors import UndecodableVideo
+from vcp_core.catalog.errors import UnsupportedVideo
 
 FRAMES_VERSION = "planes-triangle-1"
 _ONE = 1 << 16  # filter weights are multiples of 1 / _ONE
@@ -101,7 +101,7 @@ def frame_to_rgb(frame: av.VideoFrame, geometry: Geometry) -> npt.NDArray[np.uin
     """A decoded frame as RGB pixels of shape (H, W, 3), resized and centre-cropped.
 
     Raises:
-        UndecodableVideo: If the stream's colour matrix is one that this version does not know.
+        UnsupportedVideo: If the stream's colour matrix is one that this version does not know.
     """
     frame = _planar(frame)
     planes = [resize_plane(plane, geometry) for plane in _planes(frame)]
@@ -148,8 +148,8 @@ def _matrix(frame: av.VideoFrame) -> tuple[float, float]:
     try:
         return _MATRICES[int(frame.colorspace)]
     except KeyError:
-        raise UndecodableVideo(
-            f"Colour matrix {int(frame.colorspace)} (ITU-T H.273) is not supported; convert to BT.709."
+        raise UnsupportedVideo(
+            f"colour matrix {int(frame.colorspace)} (ITU-T H.273) is not supported; convert it to BT.709"
         ) from None
 
 

@@ -1,1 +1,42 @@
-"""The vcpbench command line and, with the service, its HTTP client; no torch, no server code."""
+"""The vcpbench client: `Client` in Python, `vcpbench` on the command line; no torch, no server code.
+
+>>> from vcpbench_client import Client
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vcpbench_client.answers import Board, Checkpoint, Comparison, Dataset, Evaluation, Protocol, Score
+    from vcpbench_client.client import Client
+    from vcpbench_client.errors import ApiError, ClientError, NotDone, TimedOut, Unauthorised, Unreachable
+
+__all__ = [
+    "ApiError",
+    "Board",
+    "Checkpoint",
+    "Client",
+    "ClientError",
+    "Comparison",
+    "Dataset",
+    "Evaluation",
+    "NotDone",
+    "Protocol",
+    "Score",
+    "TimedOut",
+    "Unauthorised",
+    "Unreachable",
+]
+_HOMES = ("vcpbench_client.client", "vcpbench_client.answers", "vcpbench_client.errors")
+
+
+def __getattr__(name: str) -> Any:
+    """Names of the public face are loaded when they are used: the command line starts without httpx."""
+    if name in __all__:
+        from importlib import import_module
+
+        for home in _HOMES:
+            if hasattr(import_module(home), name):
+                return getattr(import_module(home), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,16 +1,34 @@
 """The `vcpbench` command: its own subcommands, and those that other distributions add.
 
 A distribution adds commands through the entry-point group `vcpbench.commands`; each entry is a function
-(one command) or a `typer.Typer` (a group of commands).
+(one command) or a `typer.Typer` (a group of commands). An entry that has the name of one of ours takes its
+place: where the whole of vcpbench is installed, `vcpbench status` speaks of the stack on this machine, too.
 """
 
 from __future__ import annotations
 
+import sys
 from importlib.metadata import entry_points, version
 
 import typer
 
+from vcpbench_client.commands import boards, evaluations, gate, login
+
 GROUP = "vcpbench.commands"
+OWN = (
+    login.login,
+    evaluations.upload,
+    evaluations.evaluate,
+    evaluations.status,
+    boards.results,
+    boards.leaderboard,
+    boards.compare,
+    evaluations.cancel,
+    boards.datasets,
+    boards.protocols,
+    gate.gate,
+)
+UNFORESEEN = 2
 
 app = typer.Typer(
     name="vcpbench",
@@ -38,7 +56,12 @@ def _root(
 
 
 def _add_commands(root: typer.Typer) -> None:
-    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+    entries = sorted(entry_points(group=GROUP), key=lambda entry: entry.name)
+    taken = {entry.name for entry in entries}
+    for command in OWN:
+        if command.__name__ not in taken:
+            root.command(name=command.__name__)(command)
+    for entry in entries:
         added = entry.load()
         if isinstance(added, typer.Typer):
             root.add_typer(added, name=entry.name)
@@ -48,5 +71,12 @@ def _add_commands(root: typer.Typer) -> None:
 
 def main() -> None:
     """Run the command line."""
-    _add_commands(app)
-    app()
+    try:
+        _add_commands(app)
+        app()
+    except Exception:
+        # Python would exit with 1, which a gate's users read as "worse than allowed".
+        import traceback
+
+        traceback.print_exc()
+        sys.exit(UNFORESEEN)

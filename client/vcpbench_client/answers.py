@@ -1,0 +1,307 @@
+"""What the server answers, as frozen dataclasses.
+
+Members that this version does not know are ignored: a newer server may add some.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+
+from vcpbench_client.errors import BadAnswer
+
+T = TypeVar("T")
+ENDED = ("done", "failed", "cancelled")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """Weights of one moment.
+
+    Attributes:
+        state: "declared", "ingesting", "ready" or "rejected".
+        reason: Why it was rejected.
+        received_bytes: How much of it is safely on the server.
+        backbone: As declared; once ready, as found.
+    """
+
+    id: str
+    model: str
+    team: str
+    state: str
+    created_at: datetime
+    size_bytes: int | None = None
+    sha256: str | None = None
+    received_bytes: int = 0
+    backbone: str | None = None
+    run: str | None = None
+    step: int | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointRef:
+    """Whose weights were evaluated; random weights have a seed and no model."""
+
+    id: str
+    model: str | None = None
+    team: str | None = None
+    backbone: str | None = None
+    sha256: str | None = None
+    run: str | None = None
+    step: int | None = None
+    seed: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetRef:
+    """Which videos."""
+
+    name: str
+    fingerprint: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProtocolRef:
+    """Which numbers."""
+
+    name: str
+    hash: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far an evaluation is; `remaining_s` is the server's estimate."""
+
+    clips_done: int
+    clips_total: int
+    remaining_s: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """One number, percent, with its 95 % interval; `control` is that of random weights, `lift` the rest."""
+
+    metric: str
+    value: float
+    low: float
+    high: float
+    chance: float | None = None
+    control: float | None = None
+    lift: float | None = None
+    lift_low: float | None = None
+    lift_high: float | None = None
+    num_videos: int
+    num_units: int
+    units: str
+    headline: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """One checkpoint on one dataset under one protocol.
+
+    Attributes:
+        state: "waiting", "planning", "running", "scoring", "done", "failed" or "cancelled".
+        reason: Why it failed.
+        log_tail: What the failing job printed last.
+        waiting_for: Why nothing happens, if nothing does.
+        unavailable: Benchmarks that this dataset cannot carry, and why.
+    """
+
+    id: str
+    state: str
+    checkpoint: CheckpointRef
+    dataset: DatasetRef
+    protocol: ProtocolRef
+    reason: str | None = None
+    log_tail: str | None = None
+    waiting_for: str | None = None
+    progress: Progress | None = None
+    scores: tuple[Score, ...] = ()
+    unavailable: dict[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether it will not change any more."""
+        return self.state in ENDED
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """One metric of two evaluations, percent: the second's less the first's, paired by video."""
+
+    metric: str
+    first: float
+    second: float
+    difference: float
+    low: float
+    high: float
+    headline: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Two evaluations on the same videos."""
+
+    first: Evaluation
+    second: Evaluation
+    differences: tuple[Difference, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoardRow:
+    """One finished evaluation on a board; `rank` is by the metric that it is sorted by."""
+
+    evaluation: str
+    model: str
+    team: str
+    checkpoint: str
+    rank: int | None = None
+    backbone: str | None = None
+    run: str | None = None
+    step: int | None = None
+    sha256: str | None = None
+    finished_at: datetime | None = None
+    scores: dict[str, Score]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ControlRow:
+    """Random weights under the board's conditions."""
+
+    evaluation: str
+    backbone: str | None = None
+    seed: int | None = None
+    scores: dict[str, Score]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Board:
+    """Finished evaluations of one dataset and one protocol; `total` counts those of other pages, too."""
+
+    dataset: DatasetRef
+    protocol: ProtocolRef
+    sort: str
+    total: int
+    rows: tuple[BoardRow, ...]
+    controls: tuple[ControlRow, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """Videos that the workers can read: "available", "indexing", "ready" or "failed" with a reason."""
+
+    name: str
+    state: str
+    id: str | None = None
+    reason: str | None = None
+    fingerprint: str | None = None
+    summary: dict[str, Any] | None = None
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """Every number that fixes how the benchmarks run; the hash is what counts."""
+
+    name: str
+    hash: str
+    numbers: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Queue:
+    """Jobs of one queue, and the workers that take them."""
+
+    name: str
+    waiting: int
+    running: int
+    workers: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Worker:
+    """A worker that was seen in the last 30 s."""
+
+    name: str
+    queues: tuple[str, ...]
+    device: str
+    busy: bool
+    seen_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """What the server's workers do, and what waits."""
+
+    queues: tuple[Queue, ...]
+    workers: tuple[Worker, ...]
+
+
+def read(kind: type[T], value: Any) -> T:
+    """A value of JSON as this type.
+
+    Raises:
+        BadAnswer: If it is not one.
+    """
+    return cast(T, _read(kind, value, kind.__name__))
+
+
+def plain(value: Any) -> Any:
+    """What was read, as JSON again."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {one.name: plain(getattr(value, one.name)) for one in dataclasses.fields(value)}
+    if isinstance(value, list | tuple):
+        return [plain(one) for one in value]
+    if isinstance(value, Mapping):
+        return {name: plain(one) for name, one in value.items()}
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+_hints = functools.lru_cache(maxsize=None)(get_type_hints)
+
+
+def _read(kind: Any, value: Any, at: str) -> Any:
+    origin, arguments = get_origin(kind), get_args(kind)
+    if kind is Any:
+        return value
+    if origin in (types.UnionType, Union):  # only `X | None` occurs
+        return None if value is None else _read(arguments[0], value, at)
+    if origin is tuple:
+        return tuple(_read(arguments[0], one, at) for one in _a(list, value, at))
+    if origin is dict:
+        members = _a(dict, value, at).items()
+        return {name: _read(arguments[1], one, f"{at}.{name}") for name, one in members}
+    if dataclasses.is_dataclass(kind):
+        return _read_members(kind, _a(dict, value, at), at)
+    if kind is datetime:
+        try:
+            return datetime.fromisoformat(_a(str, value, at))
+        except ValueError:
+            raise BadAnswer(f"{at}: {value!r} is no time.") from None
+    return float(_a((int, float), value, at)) if kind is float else _a(kind, value, at)
+
+
+def _read_members(kind: Any, value: dict[str, Any], at: str) -> Any:
+    hints = _hints(kind)
+    known = {name: _read(hints[name], value[name], f"{at}.{name}") for name in hints if name in value}
+    try:
+        return kind(**known)
+    except TypeError as error:
+        raise BadAnswer(f"{at}: {error}. Is the server of another version?") from None
+
+
+def _a(kind: Any, value: Any, at: str) -> Any:
+    if isinstance(value, kind):
+        return value
+    raise BadAnswer(f"{at} is {value!r:.80}, which this version does not understand.")

@@ -1,0 +1,267 @@
+"""The service as Python methods."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+from vcpbench_client import login
+from vcpbench_client.answers import (
+    Board,
+    Checkpoint,
+    Comparison,
+    Dataset,
+    Evaluation,
+    Protocol,
+    Status,
+    read,
+)
+from vcpbench_client.errors import BadAnswer, NotDone, TimedOut
+from vcpbench_client.patience import Deadline
+from vcpbench_client.transport import Query, Transport, content_of
+from vcpbench_client.uploads import PART_BYTES, Tell, Upload
+
+T = TypeVar("T")
+FIRST_LOOK_S, LONGEST_LOOK_S = 0.2, 3.0
+PAGE = 100
+
+
+class Client:
+    """A server, and what may be asked of it.
+
+    Args:
+        url: Of the server; `VCPBENCH_URL`, else that of `vcpbench login`.
+        token: `VCPBENCH_TOKEN`, else that of `vcpbench login`, if it was for this server.
+        patience_s: How long a server that is away, or says to come again, is asked again.
+        timeout_s: For everything together that this client does; no limit if left out.
+
+    All methods raise what `vcpbench_client.errors` lists. The client may be used from one thread at a time.
+
+    >>> with Client("http://127.0.0.1:8080", "vcp_...") as client:  # doctest: +SKIP
+    ...     uploaded = client.upload("model.pt", "my-model")
+    ...     asked = client.evaluate(uploaded, "playground-64", "quick-v1")
+    ...     for score in client.wait(asked).scores:
+    ...         print(score.metric, score.value, score.low, score.high)
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        *,
+        patience_s: float = 60.0,
+        timeout_s: float | None = None,
+    ) -> None:
+        found = login.find(url, token)
+        deadline = Deadline.within(timeout_s)
+        self._transport = Transport(found, patience_s=patience_s, deadline=deadline)
+        self.url = found.url
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._transport.close()
+
+    def upload(
+        self,
+        path: str | Path,
+        model: str,
+        *,
+        run: str | None = None,
+        step: int | None = None,
+        backbone: str | None = None,
+        on_progress: Tell | None = None,
+        part_bytes: int = PART_BYTES,
+    ) -> Checkpoint:
+        """Bring a checkpoint to the server, in parts; a second call goes on where the first broke off.
+
+        Args:
+            path: Of the file.
+            model: The name that its checkpoints come under.
+            run: The training run.
+            step: Of that run.
+            backbone: Its architecture; found by the server if left out.
+            on_progress: Told the stage ("hashing", "sending"), bytes done, and bytes in all.
+            part_bytes: Of one request.
+
+        Returns:
+            The checkpoint; if these bytes are there under this model already, just that.
+        """
+        tell = on_progress or (lambda stage, done, total: None)
+        upload = Upload(transport=self._transport, path=Path(path), tell=tell, part_bytes=part_bytes)
+        return upload.run(model, run=run, step=step, backbone=backbone)
+
+    def evaluate(
+        self, checkpoint: str | Checkpoint, dataset: str, protocol: str = "standard-v1"
+    ) -> Evaluation:
+        """Ask for an evaluation; the one that is done or under way already is given as it is.
+
+        Args:
+            checkpoint: What `upload` gave, its id, or `MODEL@latest`.
+            dataset: Its name.
+            protocol: Its name or hash.
+        """
+        wanted = checkpoint.id if isinstance(checkpoint, Checkpoint) else checkpoint
+        body = {"checkpoint": wanted, "dataset": dataset, "protocol": protocol}
+        return read(Evaluation, content_of(self._transport.ask("POST", "/evaluations", body=body)))
+
+    def wait(
+        self,
+        evaluation: str | Evaluation,
+        *,
+        on_progress: Callable[[Evaluation], None] | None = None,
+        timeout_s: float | None = None,
+    ) -> Evaluation:
+        """The evaluation, once it is done.
+
+        Args:
+            evaluation: What `evaluate` gave, or its id.
+            on_progress: Told how it stands, again and again.
+            timeout_s: How long to wait; the evaluation goes on without us.
+
+        Raises:
+            NotDone: If it fails, or is cancelled.
+            TimedOut: If it takes longer.
+        """
+        wanted = evaluation if isinstance(evaluation, str) else evaluation.id
+        deadline, pause_s = Deadline.within(timeout_s), FIRST_LOOK_S
+        while True:
+            found = self._get(Evaluation, f"/evaluations/{quote(wanted, safe='')}", deadline=deadline)
+            if on_progress:
+                on_progress(found)
+            if found.state == "done":
+                return found
+            if found.ended:
+                raise NotDone(found)
+            nearer = min((deadline, self._transport.deadline), key=lambda one: one.left_s)
+            if pause_s > nearer.left_s:
+                waits = f" It waits: {found.waiting_for}." if found.waiting_for else ""
+                raise TimedOut(
+                    f"Evaluation {wanted} is still {found.state} after {nearer.after_s:g} s.{waits}"
+                )
+            time.sleep(pause_s)
+            pause_s = min(1.5 * pause_s, LONGEST_LOOK_S)
+
+    def evaluation(self, evaluation_id: str) -> Evaluation:
+        """How an evaluation stands; its scores, once it is done."""
+        return self._get(Evaluation, f"/evaluations/{quote(evaluation_id, safe='')}")
+
+    def evaluations(self, *, limit: int | None = None, **wanted: Any) -> Iterator[Evaluation]:
+        """Evaluations, newest first, fetched as they are needed.
+
+        Args:
+            limit: At most so many.
+            wanted: `state`, `model`, `team`, `dataset`, `protocol`, `checkpoint`: only those.
+        """
+        return self._pages(Evaluation, "/evaluations", limit, wanted)
+
+    def checkpoint(self, checkpoint_id: str) -> Checkpoint:
+        """A checkpoint: its state, and how far its upload is."""
+        return self._get(Checkpoint, f"/checkpoints/{quote(checkpoint_id, safe='')}")
+
+    def checkpoints(self, *, limit: int | None = None, **wanted: Any) -> Iterator[Checkpoint]:
+        """Checkpoints, newest first, fetched as they are needed.
+
+        Args:
+            limit: At most so many.
+            wanted: `model`, `team`: only theirs.
+        """
+        return self._pages(Checkpoint, "/checkpoints", limit, wanted)
+
+    def results(self, evaluation_id: str) -> dict[str, Any]:
+        """All that an evaluation gave, per-video predictions and provenance included."""
+        found = json.loads(self.results_json(evaluation_id))
+        if not isinstance(found, dict):
+            raise BadAnswer(f"The results of {evaluation_id} are no JSON object.")
+        return found
+
+    def results_json(self, evaluation_id: str) -> str:
+        """The same as text, to the byte what `vcpbench local --json` writes."""
+        response = self._transport.ask("GET", f"/evaluations/{quote(evaluation_id, safe='')}/results")
+        content_of(response)
+        return response.text
+
+    def cancel(self, evaluation_id: str) -> Evaluation:
+        """End an evaluation; what it has computed stays for the next one."""
+        path = f"/evaluations/{quote(evaluation_id, safe='')}/cancel"
+        return read(Evaluation, content_of(self._transport.ask("POST", path)))
+
+    def compare(self, first: str, second: str) -> Comparison:
+        """The second evaluation against the first, paired by video."""
+        return self._get(Comparison, "/comparisons", {"first": first, "second": second})
+
+    def leaderboard(
+        self,
+        dataset: str,
+        protocol: str = "standard-v1",
+        *,
+        sort: str = "-recognition.top1",
+        metrics: Sequence[str] = (),
+        latest: bool = False,
+        limit: int = PAGE,
+        offset: int = 0,
+        **wanted: Any,
+    ) -> Board:
+        """Finished evaluations of one dataset and one protocol.
+
+        Args:
+            dataset: Its name.
+            protocol: Its name or hash.
+            sort: A metric, `created_at`, `model` or `step`; `-` before it: largest first.
+            metrics: Columns; the headline ones if left out.
+            latest: Only every model's newest checkpoint.
+            limit: Rows of a page.
+            offset: Rows before it.
+            wanted: `model` (part of its name), `team`, `backbone`, `run`: only those.
+        """
+        page = {"sort": sort, "metric": list(metrics), "latest": latest, "limit": limit, "offset": offset}
+        return self._get(Board, "/leaderboard", {"dataset": dataset, "protocol": protocol, **page, **wanted})
+
+    def page(self, evaluation_id: str) -> str:
+        """Address of an evaluation's page, for people."""
+        return f"{self.url}/evaluations/{quote(evaluation_id, safe='')}"
+
+    def comparison_page(self, first: str, second: str) -> str:
+        """Address of the page that compares two evaluations."""
+        return f"{self.url}/compare?first={quote(first, safe='')}&second={quote(second, safe='')}"
+
+    def datasets(self) -> tuple[Dataset, ...]:
+        """All datasets, those that are built in and not used yet included."""
+        return read(tuple[Dataset, ...], content_of(self._transport.ask("GET", "/datasets")))
+
+    def protocols(self) -> tuple[Protocol, ...]:
+        """The protocols that evaluations may name."""
+        return read(tuple[Protocol, ...], content_of(self._transport.ask("GET", "/protocols")))
+
+    def status(self) -> Status:
+        """What the workers do, and what waits."""
+        return self._get(Status, "/status")
+
+    def _get(
+        self, kind: type[T], path: str, query: Query | None = None, *, deadline: Deadline | None = None
+    ) -> T:
+        return read(kind, content_of(self._transport.ask("GET", path, query=query, deadline=deadline)))
+
+    def _pages(self, kind: type[T], path: str, limit: int | None, wanted: dict[str, Any]) -> Iterator[T]:
+        num_given = 0
+        while limit is None or num_given < limit:
+            rows = PAGE if limit is None else min(PAGE, limit - num_given)
+            query = {**wanted, "limit": rows, "offset": num_given}
+            found = content_of(self._transport.ask("GET", path, query=query))
+            items = read(dict[str, Any], found).get("items", [])
+            yield from read(tuple[kind, ...], items)  # type: ignore[valid-type]
+            num_given += len(items)
+            if len(items) < rows:
+                return

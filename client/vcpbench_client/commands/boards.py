@@ -1,0 +1,161 @@
+"""`vcpbench results`, `leaderboard`, `compare`, `datasets`, `protocols`: what there is to read."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from vcpbench_client.commands.common import (
+    DatasetOption,
+    JsonFlag,
+    ProtocolOption,
+    complete_model,
+    connect,
+    plainly,
+    print_json,
+    say,
+    show,
+)
+
+AllFlag = Annotated[bool, typer.Option("--all", help="Every metric, not only the headline ones.")]
+
+
+@plainly
+def results(
+    evaluation: Annotated[str, typer.Argument(help="Its id.")],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Everything, per-video predictions and provenance included.")
+    ] = False,
+) -> None:
+    """Every score of an evaluation; as JSON, to the byte what `vcpbench local --json` writes.
+
+    **Examples**
+
+    `vcpbench results 0d9c2c0e-5b9c-4d0e-9d6b-1b0c5f5f3c11 --json > results.json`
+    """
+    with connect() as client:
+        if as_json:
+            print_json(client.results_json(evaluation))
+            return
+        found = client.evaluation(evaluation)
+    if found.state != "done":
+        from vcpbench_client.errors import NotDone
+
+        raise NotDone(found)
+    from vcpbench_client import tables
+
+    show(tables.scores(found.scores, headline=False))
+    for benchmark, reason in found.unavailable.items():
+        say(f"! {benchmark}: {reason}", style="yellow")
+    for warning in found.warnings:
+        say(f"! {warning}", style="yellow")
+
+
+@plainly
+def leaderboard(
+    dataset: DatasetOption = "playground-64",
+    protocol: ProtocolOption = "quick-v1",
+    sort: Annotated[
+        str, typer.Option(help="A metric, created_at, model or step; `-` before it: largest first.")
+    ] = "-recognition.top1",
+    metric: Annotated[list[str] | None, typer.Option(help="A column; repeat for several.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Part of the model's name.", autocompletion=complete_model)
+    ] = None,
+    team: Annotated[str | None, typer.Option(help="Only of this team.")] = None,
+    backbone: Annotated[str | None, typer.Option(help="Only of this backbone.")] = None,
+    run: Annotated[str | None, typer.Option(help="Only of this training run.")] = None,
+    latest: Annotated[bool, typer.Option("--latest", help="Only every model's newest checkpoint.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="Rows.")] = 50,
+    offset: Annotated[int, typer.Option(min=0, help="Rows before them.")] = 0,
+    as_json: JsonFlag = False,
+) -> None:
+    """Finished evaluations of one dataset and one protocol, best first.
+
+    **Examples**
+
+    `vcpbench leaderboard --dataset ucf101 --protocol standard-v1`
+
+    `vcpbench leaderboard --sort -cloze.temporal --metric cloze.temporal --metric cloze.spatial --latest`
+    """
+    with connect() as client:
+        found = client.leaderboard(
+            dataset,
+            protocol,
+            sort=sort,
+            metrics=metric or (),
+            latest=latest,
+            limit=limit,
+            offset=offset,
+            model=model,
+            team=team,
+            backbone=backbone,
+            run=run,
+        )
+    if as_json:
+        print_json(found)
+        return
+    from vcpbench_client import tables
+
+    fingerprint = (found.dataset.fingerprint or "")[:12]
+    show(f"{found.dataset.name} {fingerprint}, {found.protocol.name}", tables.board(found))
+    if found.total > len(found.rows):
+        say(f"Rows {offset + 1} to {offset + len(found.rows)} of {found.total}; more: --offset, --limit.")
+
+
+@plainly
+def compare(
+    first: Annotated[str, typer.Argument(help="An evaluation's id.")],
+    second: Annotated[str, typer.Argument(help="Another's, on the same videos under the same protocol.")],
+    every: AllFlag = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """The second evaluation against the first, paired by video, with intervals.
+
+    **Example**
+
+    `vcpbench compare 0d9c2c0e-5b9c-4d0e-9d6b-1b0c5f5f3c11 7a4e6a7e-0a3e-4c55-8c4e-0a9f1f2b6d20`
+    """
+    with connect() as client:
+        found = client.compare(first, second)
+        page = client.comparison_page(first, second)
+    if as_json:
+        print_json(found)
+        return
+    from vcpbench_client import tables
+
+    for name, one in (("first", found.first.checkpoint), ("second", found.second.checkpoint)):
+        show(f"{name:<7} {one.model or 'random weights'} {one.step if one.step is not None else ''}".rstrip())
+    show(tables.differences(found.differences, headline=not every))
+    say(page)
+
+
+@plainly
+def datasets(as_json: JsonFlag = False) -> None:
+    """Datasets that the server knows.
+
+    **Example**
+
+    `vcpbench datasets`
+    """
+    from vcpbench_client import tables
+
+    with connect() as client:
+        found = client.datasets()
+    print_json(found) if as_json else show(tables.datasets(found))
+
+
+@plainly
+def protocols(as_json: JsonFlag = False) -> None:
+    """Protocols that evaluations may name.
+
+    **Example**
+
+    `vcpbench protocols --json`
+    """
+    from vcpbench_client import tables
+
+    with connect() as client:
+        found = client.protocols()
+    print_json(found) if as_json else show(tables.protocols(found))

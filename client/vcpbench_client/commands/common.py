@@ -1,0 +1,130 @@
+"""What the commands share: how errors are said, JSON printed, options named and completed."""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
+
+import typer
+
+from vcpbench_client.errors import ClientError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from vcpbench_client.client import Client
+
+ERROR, INTERRUPTED = 2, 130  # exit codes; 130 is the shell's for SIGINT
+WIDEST = 10_000  # characters
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def plainly(command: Callable[P, R]) -> Callable[P, R]:
+    """Say expected errors in one line and exit with 2; Ctrl-C exits with 130."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except ClientError as error:
+            say(f"{type(error).__name__}: {error}", style="red")
+            raise typer.Exit(ERROR) from None
+        except (KeyboardInterrupt, typer.Abort):
+            say("Interrupted.")
+            raise typer.Exit(INTERRUPTED) from None
+
+    return run
+
+
+@functools.cache
+def console() -> Console:
+    """Standard output; a wide table runs on rather than losing what is in its cells."""
+    from rich.console import Console
+
+    return Console(width=WIDEST)
+
+
+@functools.cache
+def messages() -> Console:
+    """Standard error."""
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+def say(text: str, style: str | None = None) -> None:
+    """A line for people on standard error, as it is: names may hold what rich would read as markup."""
+    messages().print(text, style=style, highlight=False, markup=False, soft_wrap=True)
+
+
+def show(*lines: object) -> None:
+    """Lines and tables on standard output."""
+    for line in lines:
+        console().print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    """JSON on standard output: no colours, no wrapping."""
+    from vcpbench_client.answers import plain
+
+    text = value if isinstance(value, str) else json.dumps(plain(value), indent=1)
+    sys.stdout.write(text if text.endswith("\n") else text + "\n")
+
+
+@contextmanager
+def connect(**options: Any) -> Iterator[Client]:
+    """The server of the environment, or of `vcpbench login`."""
+    from vcpbench_client.client import Client
+
+    with Client(**options) as client:
+        yield client
+
+
+def _complete(names: Callable[[Client], Iterable[str]], incomplete: str) -> list[str]:
+    """What a shell may offer; nothing rather than an error or a long wait."""
+    try:
+        with connect(patience_s=0, timeout_s=2) as client:
+            return sorted({name for name in names(client) if name.startswith(incomplete)})
+    except ClientError:
+        return []
+
+
+def complete_model(incomplete: str) -> list[str]:
+    """Names of models, by their newest checkpoints."""
+    return _complete(lambda client: (one.model for one in client.checkpoints(limit=100)), incomplete)
+
+
+def complete_dataset(incomplete: str) -> list[str]:
+    """Names of datasets."""
+    return _complete(lambda client: (one.name for one in client.datasets()), incomplete)
+
+
+def complete_protocol(incomplete: str) -> list[str]:
+    """Names of protocols."""
+    return _complete(lambda client: (one.name for one in client.protocols()), incomplete)
+
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+DatasetOption = Annotated[
+    str, typer.Option("--dataset", "-d", help="Its name.", autocompletion=complete_dataset)
+]
+ProtocolOption = Annotated[
+    str, typer.Option("--protocol", "-p", help="Its name or hash.", autocompletion=complete_protocol)
+]
+ModelOption = Annotated[
+    str,
+    typer.Option(
+        "--model", "-m", help="The name that its checkpoints come under.", autocompletion=complete_model
+    ),
+]
+RunOption = Annotated[str | None, typer.Option("--run", help="The training run.")]
+StepOption = Annotated[int | None, typer.Option("--step", min=0, help="Of that run.")]
+BackboneOption = Annotated[
+    str | None, typer.Option("--backbone", help="Its architecture; found by the server if left out.")
+]

@@ -1,0 +1,159 @@
+"""`vcpbench gate`: a verdict for CI by exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from vcpbench_client.commands.common import (
+    BackboneOption,
+    DatasetOption,
+    ModelOption,
+    ProtocolOption,
+    RunOption,
+    StepOption,
+    connect,
+    plainly,
+    print_json,
+    say,
+    show,
+)
+from vcpbench_client.commands.evaluations import follow, send
+from vcpbench_client.errors import ClientError
+
+if TYPE_CHECKING:
+    from vcpbench_client.gate.run import Answer, Question
+
+STDOUT = Path("-")
+
+
+@plainly
+def gate(
+    file: Annotated[Path, typer.Argument(help="The checkpoint.")],
+    model: ModelOption,
+    dataset: DatasetOption,
+    protocol: ProtocolOption,
+    minimum: Annotated[
+        list[str] | None,
+        typer.Option("--min", metavar="METRIC=PERCENT", help="A score to reach; repeat for several."),
+    ] = None,
+    max_drop: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--max-drop", metavar="METRIC=POINTS", help="A drop that is allowed; repeat for several."
+        ),
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(help="MODEL@latest, MODEL@best:METRIC, or an evaluation's id; --max-drop needs it."),
+    ] = None,
+    timeout_s: Annotated[
+        float, typer.Option("--timeout", min=0, help="Seconds for everything; then it is an error.")
+    ] = 3600,
+    inconclusive: Annotated[
+        Literal["pass", "fail"], typer.Option(help="Exit with 0 or 3 where the videos are too few to tell.")
+    ] = "pass",
+    summary: Annotated[Path | None, typer.Option(help="Write Markdown here.")] = None,
+    junit: Annotated[Path | None, typer.Option(help="Write JUnit XML here.")] = None,
+    json_out: Annotated[
+        Path | None, typer.Option("--json", help="Write JSON here; `-` prints it instead of the table.")
+    ] = None,
+    run: RunOption = None,
+    step: StepOption = None,
+    backbone: BackboneOption = None,
+) -> None:
+    """Let a checkpoint pass, or not: exit code 0 pass, 1 fail, 2 error, 3 (or 0) inconclusive.
+
+    A rule fails only when its 95 % interval lies wholly on the bad side, and passes only when it lies wholly
+    on the good one. The worst rule decides.
+
+    **Examples**
+
+    `vcpbench gate model.pt -m my-model -d ucf101 -p standard-v1 --min recognition.top1=40`
+
+    `vcpbench gate model.pt -m mine -d ucf101 -p quick-v1 --against mine@latest --max-drop cloze.temporal=1.5`
+    """
+    from vcpbench_client.gate import report
+    from vcpbench_client.gate.baseline import Against
+    from vcpbench_client.gate.rules import Rule
+    from vcpbench_client.gate.run import Question
+
+    rules = [Rule.parse("min", text) for text in minimum or ()]
+    rules += [Rule.parse("max-drop", text) for text in max_drop or ()]
+    question = Question(
+        file=file,
+        model=model,
+        dataset=dataset,
+        protocol=protocol,
+        rules=tuple(rules),
+        against=Against.parse(against) if against else None,
+        fail_inconclusive=inconclusive == "fail",
+        facts={"run": run, "step": step, "backbone": backbone},
+    )
+    answer = _answer(question, timeout_s)
+    _write(answer, summary, report.markdown)
+    _write(answer, junit, report.junit)
+    _write(answer, json_out, report.as_json)
+    if json_out != STDOUT:
+        _print(answer)
+    raise typer.Exit(answer.exit_code)
+
+
+def _answer(question: Question, timeout_s: float) -> Answer:
+    """The answer; whatever goes wrong is an error in it, so that reports are written all the same."""
+    from dataclasses import replace
+
+    from vcpbench_client.gate.run import Answer, Gate
+
+    gate, answer = None, Answer(question=question)
+    try:
+        with connect(timeout_s=timeout_s) as client:
+            gate = Gate(client, answer)
+            gate.run(
+                lambda: send(client, question.file, question.model, quiet=False, **question.facts),
+                lambda evaluation: follow(client, evaluation, quiet=False),
+            )
+            return gate.answer
+    except typer.Exit:  # Ctrl-C
+        raise
+    except ClientError as error:
+        text = f"{type(error).__name__}: {error}"
+    except Exception as error:  # the fourth verdict: no accident may look like a "fail", or like a "pass"
+        import traceback
+
+        traceback.print_exc()
+        text = f"{type(error).__name__}: {error}. This is a fault of vcpbench; please report it."
+    return replace(gate.answer if gate else answer, error=text)
+
+
+def _write(answer: Answer, path: Path | None, text: Callable[[Answer], str]) -> None:
+    from vcpbench_client.errors import FileError
+
+    if path is None:
+        return
+    if path == STDOUT:
+        print_json(text(answer))
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text(answer), encoding="utf-8")
+    except OSError as error:
+        raise FileError(f"{path} cannot be written: {error.strerror}.") from None
+
+
+def _print(answer: Answer) -> None:
+    from vcpbench_client.gate import report
+
+    if answer.error is None:
+        show(report.table(answer))
+    else:
+        say(answer.error, style="red")
+    for note in answer.notes:
+        say(note, style="yellow")
+    for url in (answer.url, answer.comparison_url):
+        if url:
+            say(url)
+    say(f"gate: {answer.verdict.value}", style=f"bold {report.COLOURS[answer.verdict]}")

@@ -1,0 +1,61 @@
+"""`vcpbench login`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import typer
+
+from vcpbench_client.commands.common import connect, plainly, say
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+@plainly
+def login(
+    url: Annotated[str | None, typer.Argument(help="Of the server; asked for if left out.")] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option("--token-file", help="A file with the token, `-` for standard input; asked for if not."),
+    ] = None,
+) -> None:
+    """Keep a server and a token for all other commands, once the server has taken them.
+
+    `VCPBENCH_URL` and `VCPBENCH_TOKEN` do the same without a file, and come first.
+
+    **Examples**
+
+    `vcpbench login https://vcpbench.example.org`
+
+    `vcpbench login http://127.0.0.1:8080 --token-file ~/.local/share/vcpbench/stack/token`
+    """
+    from vcpbench_client import login as kept
+
+    address = url or typer.prompt("Server", err=True)
+    found = kept.Login(address, _token(token_file))
+    if urlsplit(found.url).scheme == "http" and urlsplit(found.url).hostname not in LOOPBACK:
+        say("This address is http: whoever is on the way can read the token.", style="yellow")
+    with connect(url=found.url, token=found.token) as client:
+        status = client.status()
+    where = kept.keep(found)
+    say(f"Logged in to {found.url} (workers there: {len(status.workers)}); kept in {where}.")
+
+
+def _token(file: Path | None) -> str:
+    from vcpbench_client.errors import FileError, Misconfigured
+
+    if file is None:
+        text = str(typer.prompt("Token", hide_input=True, err=True))
+    elif file == Path("-"):
+        text = sys.stdin.read()
+    else:
+        try:
+            text = file.expanduser().read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise FileError(f"{file} cannot be read: {error}.") from None
+    if not text.strip():
+        raise Misconfigured("The token is empty.")
+    return text

@@ -1,0 +1,107 @@
+"""How far it is: bars with rate and estimate on a terminal, now and then a line elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+from vcpbench_client.answers import Evaluation
+from vcpbench_client.commands.common import messages, say
+from vcpbench_client.uploads import Tell
+
+LINE_S = 30.0  # between lines that say the same thing with another number, as in a log of CI
+
+
+@contextmanager
+def uploading(quiet: bool = False) -> Iterator[Tell]:
+    """Bars of an upload: hashing, sending."""
+    if quiet or not messages().is_terminal:
+        lines = _Lines(quiet, begin=False)
+        yield lambda stage, done, total: lines.say(
+            stage, f"{done / 1e6:.1f} of {total / 1e6:.1f} MB", last=done == total
+        )
+        return
+    columns = (
+        TextColumn("{task.description:<10}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+    )
+    with Progress(*columns, console=messages()) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def tell(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:  # what was there before us does not count for the rate
+                tasks[stage] = bars.add_task(stage, total=total, completed=done)
+            bars.update(tasks[stage], completed=done)
+
+        yield tell
+
+
+@contextmanager
+def following(quiet: bool = False) -> Iterator[Callable[[Evaluation], None]]:
+    """The bar of an evaluation: its state, clips, the server's estimate, and what it waits for."""
+    if quiet or not messages().is_terminal:
+        lines = _Lines(quiet, begin=True)
+        yield lambda found: lines.say(found.state, _standing(found), last=found.ended)
+        return
+    columns = (TextColumn("{task.description:<10}"), BarColumn(), TextColumn("{task.fields[standing]}"))
+    with Progress(*columns, console=messages()) as bars:
+        task = bars.add_task("asked", total=None, standing="")
+
+        def tell(found: Evaluation) -> None:
+            progress = found.progress
+            total = progress.clips_total if progress and progress.clips_total else None
+            bars.update(
+                task,
+                description=found.state,
+                completed=progress.clips_done if progress else 0,
+                total=1 if found.ended and not total else total,
+                standing=_standing(found),
+            )
+
+        yield tell
+
+
+def _standing(found: Evaluation) -> str:
+    if found.waiting_for and not found.ended:
+        return f"waits: {found.waiting_for}"
+    progress = found.progress
+    if progress is None or not progress.clips_total:
+        return ""
+    text = f"{progress.clips_done} of {progress.clips_total} clips"
+    if progress.remaining_s and not found.ended:
+        text += f", about {timedelta(seconds=round(progress.remaining_s))} left"
+    return text
+
+
+class _Lines:
+    """Says a stage when it begins (or not), every half minute, and when it ends."""
+
+    def __init__(self, quiet: bool, *, begin: bool) -> None:
+        self._quiet, self._begin = quiet, begin
+        self._stage, self._said, self._said_at = "", "", 0.0
+
+    def say(self, stage: str, text: str, *, last: bool) -> None:
+        line, now = f"{stage}: {text}" if text else stage, time.monotonic()
+        begins = stage != self._stage
+        due = last or now - self._said_at > LINE_S
+        if begins:
+            self._stage, self._said_at = stage, now
+            due = self._begin or last
+        if due and line != self._said and not self._quiet:
+            say(line)
+            self._said, self._said_at = line, now

@@ -1,0 +1,107 @@
+"""Every error that the client raises on purpose. Each says what, which, and what next.
+
+ClientError
+├── Misconfigured    no server is named, or its address or token cannot be one
+├── FileError        a local file that cannot be read or written, or changed while it was sent
+├── Unreachable      no answer came: nobody listens there, or the line broke; tried again before it is raised
+├── TimedOut         the server answers, but what was waited for has not come in time
+├── BadAnswer        an answer that is not vcpbench's: a proxy's page, another service, another version
+├── NotDone          an evaluation that failed or was cancelled; carries it
+├── GateError        a rule or a baseline that cannot be judged
+└── ApiError         the server's own problem (RFC 9457); carries it
+    ├── Unauthorised   401: no token, or one that opens nothing; never tried again
+    ├── Forbidden      403: a token that may not do this
+    ├── NotFound       404: no such checkpoint, evaluation, dataset, metric, ...
+    └── Conflict       409: it is not in a state for this
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vcpbench_client.answers import Evaluation
+
+PASSING = frozenset({429, 502, 503, 504})  # statuses that say: the same request may succeed shortly
+
+
+class ClientError(Exception):
+    """Base of every error meant for a user; its text is what the user reads.
+
+    Attributes:
+        passing: Whether the same request may succeed shortly.
+        retry_after_s: When the server wants to be asked again, if it said so.
+    """
+
+    passing = False
+    retry_after_s: float | None = None
+
+
+class Misconfigured(ClientError):
+    """No server is named, or its address or token cannot be one."""
+
+
+class FileError(ClientError):
+    """A local file that cannot be read or written, or changed while it was sent."""
+
+
+class Unreachable(ClientError):
+    """No answer came."""
+
+    passing = True
+
+
+class TimedOut(ClientError):
+    """What was waited for has not come in time."""
+
+
+class BadAnswer(ClientError):
+    """An answer that is not vcpbench's."""
+
+
+class NotDone(ClientError):
+    """An evaluation that failed or was cancelled."""
+
+    def __init__(self, evaluation: Evaluation) -> None:
+        reason = f": {evaluation.reason}" if evaluation.reason else ""
+        super().__init__(f"Evaluation {evaluation.id} is {evaluation.state}{reason}.")
+        self.evaluation = evaluation
+
+
+class GateError(ClientError):
+    """A rule or a baseline that cannot be judged."""
+
+
+class ApiError(ClientError):
+    """The server's own problem.
+
+    Attributes:
+        status: Of the response.
+        problem: Its members: `type`, `title`, `detail`, and what the server adds, as `received_bytes`.
+    """
+
+    def __init__(self, status: int, problem: Mapping[str, Any], retry_after_s: float | None = None) -> None:
+        super().__init__(str(problem.get("detail") or problem.get("title") or f"status {status}"))
+        self.status, self.problem = status, dict(problem)
+        self.passing = status in PASSING
+        self.retry_after_s = retry_after_s
+
+
+class Unauthorised(ApiError):
+    """No token, or one that opens nothing."""
+
+
+class Forbidden(ApiError):
+    """A token that may not do this."""
+
+
+class NotFound(ApiError):
+    """There is no such thing."""
+
+
+class Conflict(ApiError):
+    """It is not in a state for this."""
+
+
+BY_STATUS: Mapping[int, type[ApiError]] = {401: Unauthorised, 403: Forbidden, 404: NotFound, 409: Conflict}

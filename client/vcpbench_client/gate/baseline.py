@@ -1,0 +1,119 @@
+"""What a checkpoint is compared with: `MODEL@latest`, `MODEL@best:METRIC`, or an evaluation's id."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from vcpbench_client.answers import Checkpoint, Evaluation
+from vcpbench_client.client import Client
+from vcpbench_client.errors import GateError
+
+ID_FORM = re.compile(r"^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$", re.IGNORECASE)
+FORMS = "MODEL@latest, MODEL@best:METRIC, or an evaluation's id"
+PAGE = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class Against:
+    """Whom to compare with.
+
+    Attributes:
+        model: Of the same team; None where an evaluation is named.
+        metric: The best by it; None is the newest.
+        evaluation: Its id.
+    """
+
+    model: str | None = None
+    metric: str | None = None
+    evaluation: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Against:
+        """From one of the three forms.
+
+        Raises:
+            GateError: If it is none of them.
+        """
+        model, at, which = text.strip().rpartition("@")
+        if not at and ID_FORM.match(which):
+            return cls(evaluation=which)
+        if model and which == "latest":
+            return cls(model=model)
+        if model and which.startswith("best:") and which != "best:":
+            return cls(model=model, metric=which.removeprefix("best:"))
+        raise GateError(f"--against {text!r}: write {FORMS}.")
+
+    def __str__(self) -> str:
+        if self.evaluation:
+            return self.evaluation
+        return f"{self.model}@best:{self.metric}" if self.metric else f"{self.model}@latest"
+
+
+def find(
+    client: Client, against: Against, candidate: Evaluation, checkpoint: Checkpoint, dataset: str
+) -> Evaluation | None:
+    """The evaluation to compare with; None if the model has none on the candidate's board yet.
+
+    "latest" is the newest checkpoint that is evaluated on the same videos under the same protocol; of the
+    candidate's own model only those older than itself count, so that a gate that is run again, for a
+    checkpoint that has successors by now, says the same again. The candidate itself is never meant.
+
+    Raises:
+        GateError: If the team has no such model: a slip that would pass every time.
+    """
+    if against.evaluation is not None:
+        return client.evaluation(against.evaluation)
+    assert against.model is not None
+    if against.model != checkpoint.model:
+        _check_model(client, against.model, checkpoint.team)
+    if against.metric is not None:
+        return _best(client, against.model, against.metric, candidate, checkpoint, dataset)
+    return _latest(client, against.model, candidate, checkpoint)
+
+
+def _latest(client: Client, model: str, candidate: Evaluation, checkpoint: Checkpoint) -> Evaluation | None:
+    own = model == checkpoint.model
+    for other in client.checkpoints(model=model, team=checkpoint.team):
+        if other.id == checkpoint.id or (own and other.created_at > checkpoint.created_at):
+            continue
+        for found in client.evaluations(checkpoint=other.id, state="done"):
+            # Not by the dataset's name: it may have been registered again, with other videos.
+            if _board(found) == _board(candidate):
+                return found
+    return None
+
+
+def _best(
+    client: Client, model: str, metric: str, candidate: Evaluation, checkpoint: Checkpoint, dataset: str
+) -> Evaluation | None:
+    offset = 0
+    while True:
+        board = client.leaderboard(
+            dataset,
+            candidate.protocol.hash,
+            sort=f"-{metric}",
+            metrics=[metric],
+            model=model,
+            team=checkpoint.team,
+            limit=PAGE,
+            offset=offset,
+        )
+        if (board.dataset.fingerprint, board.protocol.hash) != _board(candidate):
+            raise GateError(f"The dataset {dataset} was registered anew meanwhile. Run the gate again.")
+        for row in board.rows:  # the board's filter finds all names that contain the model's
+            if row.model == model and row.checkpoint != checkpoint.id and metric in row.scores:
+                return client.evaluation(row.evaluation)
+        offset += PAGE
+        if offset >= board.total:
+            return None
+
+
+def _check_model(client: Client, model: str, team: str) -> None:
+    if next(client.checkpoints(model=model, team=team, limit=1), None) is None:
+        known = sorted({one.model for one in client.checkpoints(team=team, limit=PAGE)})
+        raise GateError(f"Team {team!r} has no model {model!r}. Known: {', '.join(known)}.")
+
+
+def _board(evaluation: Evaluation) -> tuple[str | None, str]:
+    return evaluation.dataset.fingerprint, evaluation.protocol.hash

@@ -1,0 +1,187 @@
+"""An answer as Markdown for people, JUnit XML for CI, and JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+from xml.etree import ElementTree
+
+from rich.table import Table
+from rich.text import Text
+
+from vcpbench_client.answers import Evaluation, plain
+from vcpbench_client.gate.rules import Judged, Rule, Verdict
+from vcpbench_client.gate.run import Answer
+from vcpbench_client.tables import arrow, span
+
+SCHEMA = "vcpbench.gate/1"
+SIGNS = {
+    Verdict.PASS: "✅",
+    Verdict.FAIL: "❌",
+    Verdict.ERROR: "💥",
+    Verdict.INCONCLUSIVE: "❔",
+    Verdict.SKIPPED: "⏭️",
+}
+COLOURS = {
+    Verdict.PASS: "green",
+    Verdict.FAIL: "red",
+    Verdict.ERROR: "red",
+    Verdict.INCONCLUSIVE: "yellow",
+    Verdict.SKIPPED: "dim",
+}
+SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#|~!])")
+NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def as_json(answer: Answer) -> str:
+    """Everything that a program may want."""
+    question = answer.question
+    content = {
+        "schema": SCHEMA,
+        "verdict": answer.verdict.value,
+        "exit_code": answer.exit_code,
+        "error": answer.error,
+        "notes": list(answer.notes),
+        "model": question.model,
+        "dataset": question.dataset,
+        "protocol": question.protocol,
+        "against": str(question.against) if question.against else None,
+        "evaluation": _facts(answer.candidate, answer.url),
+        "baseline": _facts(answer.baseline, answer.comparison_url),
+        "rules": [_rule_facts(one) for one in _every(answer)],
+        "scores": plain(answer.candidate.scores) if answer.candidate else [],
+        "differences": plain(answer.differences),
+    }
+    return json.dumps(content, indent=1) + "\n"
+
+
+def table(answer: Answer) -> Table:
+    """The rules, for a terminal."""
+    found = Table("rule", "verdict", "", box=None, pad_edge=False, header_style="dim")
+    for one in _every(answer):
+        rule = f"--{one.rule.kind} {one.rule}"
+        found.add_row(Text(rule), Text(one.verdict.value, style=COLOURS[one.verdict]), Text(one.reason))
+    return found
+
+
+def markdown(answer: Answer) -> str:
+    """A summary: the verdict, its rules, and the headline metrics."""
+    question = answer.question
+    where = f"on **{_safe(question.dataset)}** under **{_safe(question.protocol)}**"
+    lines = [f"## {SIGNS[answer.verdict]} vcpbench gate: {answer.verdict.value}", ""]
+    lines += [f"{_link(question.model, answer.url)} {where}{_compared(answer)}.", ""]
+    if answer.error is not None:
+        lines += [f"**{_safe(answer.error)}**", ""]
+    lines += [f"> {_safe(note)}\n" for note in answer.notes]
+    lines += ["| | rule | |", "|---|---|---|"]
+    for one in _every(answer):
+        verdict = f"{SIGNS[one.verdict]} {one.verdict.value}"
+        lines.append(f"| {verdict} | {_words(one.rule)} | {_safe(one.reason)} |")
+    lines += ["", *_metrics(answer)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def junit(answer: Answer) -> str:
+    """A test case per rule; what was not judged is skipped, and inconclusive fails where 3 is asked for."""
+    rules = _every(answer)
+    suite = ElementTree.Element("testsuite", name="vcpbench gate", tests=str(len(rules)))
+    counts = dict.fromkeys(("failures", "errors", "skipped"), 0)
+    for one in rules:
+        name = f"--{one.rule.kind} {one.rule}"
+        case = ElementTree.SubElement(suite, "testcase", classname=_xml(_subject(answer)), name=_xml(name))
+        tag, counted = _outcome(one.verdict, answer.question.fail_inconclusive)
+        if tag is not None:
+            ElementTree.SubElement(case, tag, type=one.verdict.value, message=_xml(one.reason))
+            counts[counted] += 1
+        if answer.url:
+            ElementTree.SubElement(case, "system-out").text = _xml(f"{one.reason}\n{answer.url}")
+    suite.attrib.update({name: str(count) for name, count in counts.items()})
+    root = ElementTree.Element("testsuites")
+    root.append(suite)
+    return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _every(answer: Answer) -> tuple[Judged, ...]:
+    """Every rule, those that an error kept from being judged included."""
+    if answer.error is None:
+        return answer.judged
+    verdict, reason = Verdict.ERROR, f"not judged: {answer.error}"
+    return tuple(Judged(rule=rule, verdict=verdict, reason=reason) for rule in answer.question.rules)
+
+
+def _outcome(verdict: Verdict, fail_inconclusive: bool) -> tuple[str | None, str]:
+    if verdict is Verdict.ERROR:
+        return "error", "errors"
+    if verdict is Verdict.FAIL or (verdict is Verdict.INCONCLUSIVE and fail_inconclusive):
+        return "failure", "failures"
+    return (None, "") if verdict is Verdict.PASS else ("skipped", "skipped")
+
+
+def _metrics(answer: Answer) -> list[str]:
+    """Headline metrics: before and after with arrows, or against chance where there is no before."""
+    if answer.differences:
+        lines = ["| metric | before | now | | difference | 95 % interval |", "|---|--:|--:|---|--:|--:|"]
+        for one in answer.differences:
+            if one.headline:
+                cells = f"{one.first:.1f} | {one.second:.1f} | {arrow(one)[0]} | {one.difference:+.1f}"
+                lines.append(f"| {_safe(one.metric)} | {cells} | {span(one.low, one.high, '+')} |")
+        return lines
+    if answer.candidate is None or not answer.candidate.scores:
+        return []
+    lines = ["| metric | score | 95 % interval | chance | random weights |", "|---|--:|--:|--:|--:|"]
+    for score in answer.candidate.scores:
+        if score.headline:
+            beside = (f"{one:.1f}" if one is not None else "" for one in (score.chance, score.control))
+            interval = span(score.low, score.high)
+            lines.append(f"| {_safe(score.metric)} | {score.value:.1f} | {interval} | {' | '.join(beside)} |")
+    return lines
+
+
+def _compared(answer: Answer) -> str:
+    if answer.baseline is None:
+        return ""
+    whose = answer.baseline.checkpoint
+    step = "" if whose.step is None else f" step {whose.step}"
+    return f", {_link('compared', answer.comparison_url)} with {_safe(f'{whose.model}{step}')}"
+
+
+def _words(rule: Rule) -> str:
+    metric = _safe(rule.metric)
+    return f"{metric} ≥ {rule.bound:g}" if rule.kind == "min" else f"{metric} drops by ≤ {rule.bound:g}"
+
+
+def _subject(answer: Answer) -> str:
+    return f"vcpbench.{answer.question.model}.{answer.question.dataset}.{answer.question.protocol}"
+
+
+def _rule_facts(one: Judged) -> dict[str, Any]:
+    facts = plain(one)
+    rule = facts.pop("rule")
+    return {"rule": f"--{one.rule.kind} {one.rule}", **rule, **facts, "verdict": one.verdict.value}
+
+
+def _facts(evaluation: Evaluation | None, url: str | None) -> dict[str, Any] | None:
+    if evaluation is None:
+        return None
+    return {
+        "id": evaluation.id,
+        "url": url,
+        "state": evaluation.state,
+        "checkpoint": plain(evaluation.checkpoint),
+        "dataset": plain(evaluation.dataset),
+        "protocol": plain(evaluation.protocol),
+    }
+
+
+def _link(text: str, url: str | None) -> str:
+    return f"[{_safe(text)}]({url})" if url else f"**{_safe(text)}**"
+
+
+def _safe(text: str) -> str:
+    """Text in Markdown: a model's or a server's words are no markup, and a cell has one line."""
+    return SPECIAL.sub(r"\\\1", " ".join(text.split()))
+
+
+def _xml(text: str) -> str:
+    return NO_XML.sub("?", text)

@@ -1,0 +1,152 @@
+"""Rules, and what their intervals say. Pure: no network, no files.
+
+A rule compares what an interval leaves possible with what is allowed:
+
+    --min METRIC=VALUE        the score's interval           against VALUE
+    --max-drop METRIC=POINTS  the paired difference's one    against -POINTS
+
+        [----]         wholly at or above the bound: pass
+           [--|--]     the bound lies inside: inconclusive, the videos are too few to tell
+               [----]  (bound to the right of it) wholly below: fail
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal, TypeVar
+
+from vcpbench_client.answers import Difference, Evaluation
+from vcpbench_client.errors import GateError
+
+T = TypeVar("T")
+Kind = Literal["min", "max-drop"]
+
+
+class Verdict(StrEnum):
+    """What comes out; the worst of the rules' is the gate's. A skipped rule had nothing to compare with."""
+
+    SKIPPED = "skipped"
+    PASS = "pass"  # noqa: S105 - not a password
+    INCONCLUSIVE = "inconclusive"
+    FAIL = "fail"
+    ERROR = "error"
+
+
+SEVERITY = tuple(Verdict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """One demand.
+
+    Attributes:
+        kind: "min": the score must reach `bound`; "max-drop": it may fall by `bound` points.
+        metric: Such as "cloze.temporal".
+        bound: Percent, or percentage points.
+
+    Raises:
+        GateError: If it makes no sense.
+    """
+
+    kind: Kind
+    metric: str
+    bound: float
+
+    def __post_init__(self) -> None:
+        if not self.metric or not math.isfinite(self.bound):
+            raise GateError(f"--{self.kind} {self}: write it as METRIC=NUMBER.")
+        if self.kind == "max-drop" and self.bound < 0:
+            raise GateError(f"--{self.kind} {self}: a drop that is allowed is 0 or more points.")
+
+    @classmethod
+    def parse(cls, kind: Kind, text: str) -> Rule:
+        """From `METRIC=NUMBER`."""
+        metric, _, number = text.partition("=")
+        try:
+            return cls(kind=kind, metric=metric.strip(), bound=float(number.strip().removesuffix("%")))
+        except ValueError:
+            raise GateError(f"--{kind} {text}: write it as METRIC=NUMBER.") from None
+
+    def __str__(self) -> str:
+        return f"{self.metric}={self.bound:g}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """A rule and its verdict.
+
+    Attributes:
+        value: The score, or for "max-drop" the difference; None if there was nothing to judge.
+        low: Lower end of its 95 % interval.
+        high: Upper end.
+        reason: In words.
+    """
+
+    rule: Rule
+    verdict: Verdict
+    reason: str
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+def judge_min(rule: Rule, candidate: Evaluation) -> Judged:
+    """Whether a score reaches its minimum, as far as its interval tells.
+
+    Raises:
+        GateError: If the evaluation has no such score.
+    """
+    score = _named(rule.metric, {score.metric: score for score in candidate.scores}, candidate)
+    verdict = _verdict(score.low, score.high, rule.bound)
+    reason = f"{score.value:.1f} [{score.low:.1f}, {score.high:.1f}], at least {rule.bound:g} is asked for"
+    return Judged(
+        rule=rule, verdict=verdict, reason=reason, value=score.value, low=score.low, high=score.high
+    )
+
+
+def judge_drop(rule: Rule, candidate: Evaluation, differences: Iterable[Difference]) -> Judged:
+    """Whether a score fell by more than is allowed, as far as the paired interval tells.
+
+    Raises:
+        GateError: If the two evaluations do not share the metric.
+    """
+    found = _named(rule.metric, {one.metric: one for one in differences}, candidate)
+    verdict = _verdict(found.low, found.high, -rule.bound)
+    reason = (
+        f"{found.first:.1f} before, {found.second:.1f} now: {found.difference:+.1f} "
+        f"[{found.low:+.1f}, {found.high:+.1f}], a drop of {rule.bound:g} is allowed"
+    )
+    return Judged(
+        rule=rule,
+        verdict=verdict,
+        reason=reason,
+        value=found.difference,
+        low=found.low,
+        high=found.high,
+    )
+
+
+def worst(judged: Iterable[Judged]) -> Verdict:
+    """The gate's verdict; a rule that was skipped does not count."""
+    return max((one.verdict for one in judged), key=SEVERITY.index, default=Verdict.PASS)
+
+
+def _verdict(low: float, high: float, bound: float) -> Verdict:
+    if low >= bound:
+        return Verdict.PASS
+    return Verdict.FAIL if high < bound else Verdict.INCONCLUSIVE
+
+
+def _named(metric: str, found: Mapping[str, T], candidate: Evaluation) -> T:
+    if metric in found:
+        return found[metric]
+    reason = candidate.unavailable.get(metric.partition(".")[0])
+    if reason is not None:
+        raise GateError(f"{metric} cannot be judged: {reason}")
+    near = difflib.get_close_matches(metric, found, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise GateError(f"No metric {metric!r}.{hint} Known: {', '.join(sorted(found))}.")

@@ -1,0 +1,159 @@
+"""Upload, evaluate, compare, judge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from vcpbench_client.answers import Checkpoint, Difference, Evaluation
+from vcpbench_client.client import Client
+from vcpbench_client.errors import GateError
+from vcpbench_client.gate import baseline
+from vcpbench_client.gate.baseline import Against
+from vcpbench_client.gate.rules import Judged, Rule, Verdict, judge_drop, judge_min, worst
+
+CODES = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.ERROR: 2}
+INCONCLUSIVE_CODE = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What the gate is asked.
+
+    Attributes:
+        file: The checkpoint.
+        model: The name that it comes under.
+        dataset: On which videos.
+        protocol: Under which numbers.
+        rules: What is demanded.
+        against: Whom it is compared with.
+        fail_inconclusive: Whether what cannot be told exits with 3 instead of 0.
+        facts: `run`, `step` and `backbone` of the checkpoint.
+
+    Raises:
+        GateError: If it makes no sense.
+    """
+
+    file: Path
+    model: str
+    dataset: str
+    protocol: str
+    rules: tuple[Rule, ...]
+    against: Against | None = None
+    fail_inconclusive: bool = False
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.rules:
+            raise GateError("A gate without rules lets everything pass. Give --min, or --max-drop.")
+        if self.against is None and any(rule.kind == "max-drop" for rule in self.rules):
+            raise GateError(f"--max-drop needs --against: {baseline.FORMS}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What came out, as far as it came.
+
+    Attributes:
+        question: What was asked.
+        judged: Every rule with its verdict; empty after an error.
+        candidate: The checkpoint's evaluation.
+        baseline: The one that it was compared with.
+        differences: Between the two, in pairs.
+        notes: What else a reader should know.
+        error: Why there is no verdict.
+        url: Of the candidate's page.
+        comparison_url: Of the page that compares the two.
+    """
+
+    question: Question
+    judged: tuple[Judged, ...] = ()
+    candidate: Evaluation | None = None
+    baseline: Evaluation | None = None
+    differences: tuple[Difference, ...] = ()
+    notes: tuple[str, ...] = ()
+    error: str | None = None
+    url: str | None = None
+    comparison_url: str | None = None
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst of the rules'."""
+        found = Verdict.ERROR if self.error is not None else worst(self.judged)
+        return Verdict.PASS if found is Verdict.SKIPPED else found
+
+    @property
+    def exit_code(self) -> int:
+        """For pass 0, fail 1, error 2, inconclusive 0 or 3."""
+        if self.verdict is Verdict.INCONCLUSIVE:
+            return INCONCLUSIVE_CODE if self.question.fail_inconclusive else 0
+        return CODES[self.verdict]
+
+
+@dataclass
+class Gate:
+    """One run; `answer` holds what is known so far, whatever happens."""
+
+    client: Client
+    answer: Answer
+
+    def run(
+        self,
+        send: Callable[[], Checkpoint],
+        follow: Callable[[Evaluation], Evaluation],
+    ) -> None:
+        """Find the answer.
+
+        Args:
+            send: Uploads the file.
+            follow: Waits for an evaluation.
+
+        Raises:
+            ClientError: If there is none.
+        """
+        question = self.answer.question
+        checkpoint = send()
+        asked = self.client.evaluate(checkpoint, question.dataset, question.protocol)
+        self._know(candidate=asked, url=self.client.page(asked.id))
+        candidate = follow(asked)
+        self._know(candidate=candidate)
+        if question.against is not None:
+            self._compare(candidate, checkpoint, question.against)
+        self._know(judged=tuple(self._judge(rule, candidate) for rule in question.rules))
+
+    def _compare(self, candidate: Evaluation, checkpoint: Checkpoint, against: Against) -> None:
+        dataset = self.answer.question.dataset
+        other = baseline.find(self.client, against, candidate, checkpoint, dataset)
+        if other is None:
+            where = f"{candidate.dataset.name} under {candidate.protocol.name}"
+            self._note(f"{against}: nothing is evaluated on {where} yet, so no drop was judged.")
+            return
+        page = self.client.comparison_page(other.id, candidate.id)
+        differences = self.client.compare(other.id, candidate.id).differences
+        self._know(baseline=other, comparison_url=page, differences=differences)
+        if self._same_file():
+            self._note(f"{against} is the same file: its scores are the same, and no drop is possible.")
+
+    def _judge(self, rule: Rule, candidate: Evaluation) -> Judged:
+        if rule.kind == "min":
+            return judge_min(rule, candidate)
+        if self.answer.baseline is None:
+            return Judged(rule=rule, verdict=Verdict.SKIPPED, reason="nothing to compare with yet")
+        found = judge_drop(rule, candidate, self.answer.differences)
+        if self._same_file():
+            # Paired intervals are never empty: no video that differs is no proof that none would. Here it is.
+            return replace(found, verdict=Verdict.PASS, reason="the same file", low=0.0, high=0.0)
+        return found
+
+    def _same_file(self) -> bool:
+        pair = (self.answer.candidate, self.answer.baseline)
+        first, second = (one.checkpoint.sha256 if one else None for one in pair)
+        return first is not None and first == second
+
+    def _know(self, **facts: object) -> None:
+        self.answer = replace(self.answer, **facts)  # type: ignore[arg-type]
+
+    def _note(self, note: str) -> None:
+        self._know(notes=(*self.answer.notes, note))

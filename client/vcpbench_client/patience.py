@@ -1,0 +1,71 @@
+"""How long to try again: pauses that double, with jitter, as long as patience lasts."""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass
+
+from vcpbench_client.errors import ClientError, TimedOut, Unreachable
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 15.0
+UNKNOWN_S = 3.0  # a server that has not answered yet is more likely misspelt than restarting
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """A moment after which nothing is tried any more.
+
+    Attributes:
+        after_s: What was allowed.
+        at: On `time.monotonic`'s clock; None is never.
+    """
+
+    after_s: float = 0
+    at: float | None = None
+
+    @classmethod
+    def within(cls, seconds: float | None) -> Deadline:
+        """So far from now."""
+        return cls() if seconds is None else cls(seconds, time.monotonic() + seconds)
+
+    @property
+    def left_s(self) -> float:
+        """How much is left."""
+        return float("inf") if self.at is None else max(0.0, self.at - time.monotonic())
+
+    def check(self, what: str) -> None:
+        """Raise `TimedOut` if it is over."""
+        if not self.left_s:
+            raise TimedOut(f"{what} after {self.after_s:g} s.")
+
+
+class Patience:
+    """Pauses between attempts at one thing."""
+
+    def __init__(self, total_s: float, deadline: Deadline) -> None:
+        self.total_s, self.deadline = total_s, deadline
+        self.renew()
+
+    def renew(self) -> None:
+        """There was progress: start over."""
+        self._until = time.monotonic() + self.total_s
+        self._pause_s = FIRST_PAUSE_S
+
+    def pause(self, error: ClientError, *, known: bool = True) -> None:
+        """Wait a little, longer every time; raises the error if waiting would not help, or is over.
+
+        Args:
+            error: Of the last attempt.
+            known: Whether this server has answered before.
+        """
+        left_s = min(self._until - time.monotonic(), self.deadline.left_s)
+        if not known and isinstance(error, Unreachable):
+            left_s -= max(0.0, self.total_s - UNKNOWN_S)
+        # Jitter: clients that were cut off together do not come back together.
+        pause_s = self._pause_s * random.uniform(0.5, 1)  # noqa: S311 - not a secret
+        pause_s = max(pause_s, error.retry_after_s or 0)
+        if not error.passing or pause_s > left_s:
+            raise error
+        time.sleep(pause_s)
+        self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)

@@ -1,0 +1,141 @@
+"""What was answered, as tables for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from vcpbench_client.answers import Board, BoardRow, ControlRow, Dataset, Difference, Protocol, Score, Status
+
+BENCHMARKS = ("cloze", "recognition", "retrieval")  # in this order; others after them
+
+
+def scores(found: Iterable[Score], *, headline: bool) -> Table:
+    """Scores with interval, chance, random weights and lift; only the headline ones, or all."""
+    table = _table("percent", "score", "95 % interval", "chance", "random", "lift", "its interval")
+    wanted = [score for score in found if score.headline or not headline]
+    for name in _benchmarks(score.metric for score in wanted):
+        table.add_row(Text(name, style="bold"))
+        for score in (score for score in wanted if benchmark_of(score.metric) == name):
+            table.add_row(*_cells(score), style="" if score.headline else "dim")
+    return table
+
+
+def differences(found: Sequence[Difference], *, headline: bool) -> Table:
+    """Pairs of scores, and what lies between them."""
+    table = _table("percent", "first", "second", "difference", "95 % interval", "")
+    wanted = [one for one in found if one.headline or not headline]
+    for name in _benchmarks(one.metric for one in wanted):
+        table.add_row(Text(name, style="bold"))
+        for one in (one for one in wanted if benchmark_of(one.metric) == name):
+            cells = (_number(one.first), _number(one.second), _number(one.difference, "+"))
+            sign, style = arrow(one)
+            table.add_row(_short(one.metric), *cells, span(one.low, one.high, "+"), Text(sign, style=style))
+    return table
+
+
+def board(found: Board) -> Table:
+    """A board: the metric that it is sorted by with its interval, the others without."""
+    rows: list[BoardRow | ControlRow] = [*found.rows, *found.controls]
+    metrics = list(dict.fromkeys(metric for row in rows for metric in row.scores))
+    order = _benchmarks(metrics)
+    metrics.sort(key=lambda metric: order.index(benchmark_of(metric)))  # stable: theirs within a benchmark
+    sort = found.sort.removeprefix("-")
+    table = _table("rank", "model", "step", "backbone", *metrics, "evaluation")
+    for row in rows:
+        cells = [_cell(row.scores.get(metric), interval=metric == sort) for metric in metrics]
+        if isinstance(row, ControlRow):
+            facts = ["", f"random weights {row.seed}", "", row.backbone or ""]
+        else:
+            step = "" if row.step is None else str(row.step)
+            facts = [str(row.rank or "-"), row.model, step, row.backbone or ""]
+        style = "dim" if isinstance(row, ControlRow) else ""
+        table.add_row(*map(Text, [*facts, *cells, row.evaluation]), style=style)
+    return table
+
+
+def datasets(found: Iterable[Dataset]) -> Table:
+    """Datasets and their states."""
+    table = _table("dataset", "state", "fingerprint", "")
+    for one in found:
+        table.add_row(*map(Text, (one.name, one.state, (one.fingerprint or "")[:12], one.reason or "")))
+    return table
+
+
+def protocols(found: Iterable[Protocol]) -> Table:
+    """Protocols and their hashes."""
+    table = _table("protocol", "hash")
+    for one in found:
+        table.add_row(Text(one.name), one.hash)
+    return table
+
+
+def status(found: Status) -> Table:
+    """Queues, and who takes them."""
+    table = _table("queue", "waiting", "running", "workers")
+    for queue in found.queues:
+        names = [worker.name for worker in found.workers if queue.name in worker.queues]
+        table.add_row(queue.name, str(queue.waiting), str(queue.running), Text(", ".join(names) or "none"))
+    return table
+
+
+def benchmark_of(metric: str) -> str:
+    """The benchmark that a metric belongs to."""
+    return metric.partition(".")[0]
+
+
+def arrow(one: Difference) -> tuple[str, str]:
+    """Better, worse, or neither as far as the interval tells; with a colour."""
+    if one.low > 0:
+        return "▲", "green"
+    return ("▼", "red") if one.high < 0 else ("·", "dim")
+
+
+def span(low: float, high: float, sign: str = "") -> str:
+    """An interval."""
+    return f"{low:{sign}.1f} .. {high:{sign}.1f}"
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    numbers = {"score", "chance", "random", "lift", "first", "second", "difference", "waiting", "running"}
+    for heading in headings:
+        right = heading in numbers or "interval" in heading or "." in heading or heading in ("rank", "step")
+        table.add_column(heading, justify="right" if right else "left", no_wrap=True)
+    return table
+
+
+def _benchmarks(metrics: Iterable[str]) -> list[str]:
+    found = dict.fromkeys(map(benchmark_of, metrics))
+    return [*(name for name in BENCHMARKS if name in found), *(n for n in found if n not in BENCHMARKS)]
+
+
+def _short(metric: str) -> Text:
+    return Text("  " + metric.partition(".")[2])
+
+
+def _number(value: float | None, sign: str = "") -> str:
+    return "" if value is None else f"{value:{sign}.1f}"
+
+
+def _cell(score: Score | None, *, interval: bool) -> str:
+    if score is None:
+        return "-"
+    return f"{score.value:.1f} [{score.low:.1f}, {score.high:.1f}]" if interval else f"{score.value:.1f}"
+
+
+def _cells(score: Score) -> list[Text | str]:
+    cells: list[Text | str] = [
+        _short(score.metric),
+        _number(score.value),
+        span(score.low, score.high),
+        _number(score.chance),
+        _number(score.control),
+    ]
+    if score.lift_low is None or score.lift_high is None:
+        return cells
+    style = "green" if score.lift_low > 0 else "red" if score.lift_high < 0 else "dim"
+    lift = Text(_number(score.lift, "+"), style=style)
+    return [*cells, lift, span(score.lift_low, score.lift_high, "+")]

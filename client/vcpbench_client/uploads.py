@@ -1,0 +1,134 @@
+"""A file's way to the server: hashed, declared, sent in parts, taken up again where it broke off."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from vcpbench_client.answers import Checkpoint, read
+from vcpbench_client.errors import BadAnswer, ClientError, Conflict, FileError
+from vcpbench_client.patience import Patience
+from vcpbench_client.transport import ANSWER_S, Transport, content_of
+
+PART_BYTES = 64 << 20  # below the limits that proxies usually have on one request
+CHUNK_BYTES = 1 << 20
+JOIN_BYTES_PER_S = 20e6  # what the slowest store joins and hashes; the last part's answer waits for it
+
+Tell = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Upload:
+    """A file on its way.
+
+    Attributes:
+        transport: To the server.
+        path: Of the file.
+        tell: Told the stage ("hashing", "sending"), bytes done, and bytes in all.
+        part_bytes: Of one request.
+    """
+
+    transport: Transport
+    path: Path
+    tell: Tell
+    part_bytes: int = PART_BYTES
+
+    def run(self, model: str, *, run: str | None, step: int | None, backbone: str | None) -> Checkpoint:
+        """Send what is not there yet; what is there under this model already is given as it is.
+
+        Raises:
+            FileError: If the file cannot be read, or changes meanwhile.
+            ClientError: As every request.
+        """
+        with self._open() as file:
+            before = _state(file)
+            facts = {"model": model, "run": run, "step": step, "backbone": backbone}
+            declared = {name: value for name, value in facts.items() if value is not None}
+            body = {**declared, "size_bytes": before[0], "sha256": self._hash(file, before[0])}
+            checkpoint = read(Checkpoint, content_of(self.transport.ask("POST", "/checkpoints", body=body)))
+            if checkpoint.state == "declared":
+                checkpoint = self._send(file, before, checkpoint)
+            return checkpoint
+
+    @contextmanager
+    def _open(self) -> Iterator[BinaryIO]:
+        try:
+            with self.path.open("rb") as file:
+                if not _state(file)[0]:
+                    raise FileError(f"{self.path} is empty.")
+                yield file
+        except OSError as error:
+            raise FileError(f"{self.path} cannot be read: {error.strerror or error}.") from error
+
+    def _hash(self, file: BinaryIO, size_bytes: int) -> str:
+        digest, done = hashlib.sha256(), 0
+        while chunk := file.read(CHUNK_BYTES):
+            digest.update(chunk)
+            done += len(chunk)
+            self.tell("hashing", done, size_bytes)
+            self.transport.deadline.check(f"{self.path}: gave up hashing")
+        return digest.hexdigest()
+
+    def _send(self, file: BinaryIO, before: tuple[int, int], checkpoint: Checkpoint) -> Checkpoint:
+        patience, furthest = self.transport.patience(), checkpoint.received_bytes
+        while checkpoint.state == "declared":
+            try:
+                checkpoint = self._send_part(file, checkpoint.id, checkpoint.received_bytes, before[0])
+            except ClientError as error:
+                if _state(file) != before:
+                    raise FileError(f"{self.path} changed while it was sent. Run it again.") from error
+                self._pause(patience, error)
+                checkpoint = self._look(checkpoint.id)
+            if checkpoint.received_bytes > furthest:
+                furthest = checkpoint.received_bytes
+                patience.renew()
+        return checkpoint
+
+    def _pause(self, patience: Patience, error: ClientError) -> None:
+        """Before the next attempt; a conflict says that the server counts otherwise, so we look and go on."""
+        if isinstance(error, Conflict) and "received_bytes" in error.problem:
+            error.passing = True
+        self.transport.pause(patience, error)
+
+    def _look(self, checkpoint_id: str) -> Checkpoint:
+        return read(Checkpoint, content_of(self.transport.ask("GET", f"/checkpoints/{checkpoint_id}")))
+
+    def _send_part(self, file: BinaryIO, checkpoint_id: str, begin: int, size_bytes: int) -> Checkpoint:
+        """One request; none of its bytes are needed if all are there and only wait to be taken over."""
+        end = min(begin + self.part_bytes, size_bytes)
+        headers = {"Content-Length": str(end - begin), "Content-Type": "application/octet-stream"}
+        if end > begin:
+            headers["Content-Range"] = f"bytes {begin}-{end - 1}/{size_bytes}"
+        response = self.transport.once(
+            "PUT",
+            f"/checkpoints/{checkpoint_id}/content",
+            content=self._chunks(file, begin, end, size_bytes),
+            headers=headers,
+            answer_s=ANSWER_S + (size_bytes / JOIN_BYTES_PER_S if end == size_bytes else 0),
+        )
+        checkpoint = read(Checkpoint, content_of(response))
+        if checkpoint.state == "declared" and checkpoint.received_bytes <= begin:
+            raise BadAnswer(f"The server took bytes {begin} to {end} and counts them not: {checkpoint}.")
+        return checkpoint
+
+    def _chunks(self, file: BinaryIO, begin: int, end: int, size_bytes: int) -> Iterator[bytes]:
+        file.seek(begin)
+        while begin < end:
+            self.transport.deadline.check(f"{self.path}: gave up sending")
+            chunk = file.read(min(CHUNK_BYTES, end - begin))
+            if not chunk:
+                raise FileError(f"{self.path} became shorter while it was sent.")
+            yield chunk
+            begin += len(chunk)
+            self.tell("sending", begin, size_bytes)
+
+
+def _state(file: BinaryIO) -> tuple[int, int]:
+    """What changes when somebody writes to it: its size, and when that was."""
+    found = os.fstat(file.fileno())
+    return found.st_size, found.st_mtime_ns

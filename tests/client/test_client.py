@@ -1,0 +1,232 @@
+"""The client's methods against the real service, and what becomes of bad answers and bad lines."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+
+import pytest
+import vcpbench_client
+from vcpbench_client import (
+    ApiError,
+    Client,
+    ClientError,
+    Evaluation,
+    NotDone,
+    TimedOut,
+    Unauthorised,
+    Unreachable,
+)
+from vcpbench_client.errors import BadAnswer, Conflict, Forbidden, Misconfigured, NotFound
+
+from tests.client.conftest import token_of
+from tests.client.hands import Hands, write_model
+from tests.client.line import Line
+from tests.served import Served
+from tests.service.finished import HEADLINE, done, ready_checkpoint, ready_dataset
+from vcp_core.results import Results
+
+
+def evaluated(client: Client, path: Path, model: str = "mine", **facts: int) -> Evaluation:
+    uploaded = client.upload(path, model, **facts)  # type: ignore[arg-type]
+    return client.wait(client.evaluate(uploaded, "gestures", "quick-v1"))
+
+
+def test_a_checkpoints_whole_way(api: Served, client: Client, hands: Hands, tmp_path: Path) -> None:
+    first = evaluated(client, write_model(tmp_path / "a", range(40)), step=1)
+    second = evaluated(client, write_model(tmp_path / "b", range(90)), step=2)
+    (score,) = (score for score in second.scores if score.metric == HEADLINE)
+    assert (score.value, score.headline) == (pytest.approx(90), True)
+    assert score.low < 90 < score.high
+    assert "cloze" in second.unavailable
+    assert second.warnings
+
+    compared = client.compare(first.id, second.id)
+    (difference,) = (one for one in compared.differences if one.metric == HEADLINE)
+    assert (difference.first, difference.second) == (pytest.approx(40), pytest.approx(90))
+    assert (compared.first.id, compared.second.id) == (first.id, second.id)
+
+    board = client.leaderboard("gestures", "quick-v1", metrics=[HEADLINE])
+    assert [(row.model, row.step, row.rank) for row in board.rows] == [("mine", 2, 1), ("mine", 1, 2)]
+    assert client.leaderboard("gestures", "quick-v1", latest=True).total == 1
+
+    results = client.results(second.id)
+    assert results["benchmarks"][0]["predictions"]["columns"]["video"][0] == "v000"
+    text = api.client.get(f"/v1/evaluations/{second.id}/results").text
+    assert client.results_json(second.id) == text == Results.model_validate(results).to_json()
+    assert client.evaluation(second.id) == second
+    assert client.evaluate("mine@latest", "gestures", "quick-v1").id == second.id
+    assert [one.step for one in client.checkpoints(model="mine")] == [2, 1]
+    assert [one.id for one in client.evaluations(state="done")] == [second.id, first.id]
+    assert client.checkpoint(second.checkpoint.id).state == "ready"
+    assert [worker.name for worker in client.status().workers] == ["hands"]
+    assert {one.name: one.state for one in client.datasets()}["gestures"] == "ready"
+    assert "quick-v1" in {one.name for one in client.protocols()}
+
+
+def test_lists_are_fetched_page_by_page(api: Served, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vcpbench_client.client.PAGE", 2)
+    with api.database.session() as session:
+        for step in range(5):
+            ready_checkpoint(session, "mine", step=step)
+    assert [one.step for one in client.checkpoints()] == [4, 3, 2, 1, 0]
+    assert [one.step for one in client.checkpoints(limit=3)] == [4, 3, 2]
+    assert list(client.checkpoints(limit=0)) == []
+
+
+def test_progress_is_told_until_it_is_done(client: Client, hands: Hands, tmp_path: Path) -> None:
+    hands.work.clear()
+    asked = client.evaluate(
+        client.upload(write_model(tmp_path / "a", range(40)), "mine"), "gestures", "quick-v1"
+    )
+    told: list[str] = []
+
+    def tell(found: Evaluation) -> None:
+        told.append(found.state)
+        hands.work.set()
+
+    assert client.wait(asked.id, on_progress=tell).state == "done"
+    assert told[-1] == "done"
+    assert told[0] != "done"
+
+
+def test_waiting_ends_with_the_reason(client: Client, hands: Hands, tmp_path: Path) -> None:
+    with pytest.raises(NotDone, match="is failed: out of memory") as caught:
+        evaluated(client, write_model(tmp_path / "a", [], fail="out of memory"))
+    assert caught.value.evaluation.log_tail == "Traceback: ..."
+    hands.stop()
+    path = write_model(tmp_path / "b", range(3))
+    asked = client.evaluate(client.upload(path, "mine"), "gestures", "quick-v1")
+    with pytest.raises(TimedOut, match=r"still waiting after 0\.3 s"):
+        client.wait(asked, timeout_s=0.3)
+    assert client.cancel(asked.id).state == client.cancel(asked.id).state == "cancelled"
+    with pytest.raises(NotDone, match="is cancelled"):
+        client.wait(asked)
+
+
+def test_problems_are_errors_of_their_kind(api: Served, client: Client) -> None:
+    unknown = "11111111-1111-1111-1111-111111111111"
+    with pytest.raises(NotFound, match="no checkpoint of a model 'mine'"):
+        client.evaluate("mine@latest", "playground-64")
+    with pytest.raises(NotFound, match="Did you mean 'playground'"):
+        client.leaderboard("playgruond")
+    with pytest.raises(NotFound, match=f"No evaluation {unknown}"):
+        client.evaluation(unknown)
+    with pytest.raises(ApiError, match="valid UUID") as caught:
+        client.evaluation("no-id?x=")
+    assert caught.value.status == 422
+    with api.database.session() as session:
+        row = done(session, ready_checkpoint(session), ready_dataset(session), {HEADLINE: 1.0})
+    with pytest.raises(Conflict, match="is done already"):
+        client.cancel(str(row.id))
+    stranger = api.client_of("others").headers["Authorization"].removeprefix("Bearer ")
+    with Client(api.url, stranger) as other, pytest.raises(Forbidden, match="belongs to team 'default'"):
+        other.cancel(str(row.id))
+    with Client(api.url) as nobody, pytest.raises(Unauthorised, match="needs a token"):
+        nobody.datasets()
+    assert issubclass(Forbidden, ClientError)
+
+
+def test_a_server_that_comes_back_is_not_noticed(far: Client, line: Line) -> None:
+    far.status()
+    line.faults.extend([(503, ""), 0, (504, "Retry-After: 0\r\n")])
+    line.cut()
+    assert far.status()
+    assert not line.faults
+
+
+@pytest.mark.parametrize(
+    ("after", "slept_s"), [("120", None), ("0.5", 0), ("Mon, 01 Jan 2001 00:00:00 GMT", 0)]
+)
+def test_retry_after_is_honoured_within_patience(
+    api: Served, line: Line, monkeypatch: pytest.MonkeyPatch, after: str, slept_s: float | None
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr("vcpbench_client.patience.time.sleep", slept.append)
+    line.faults.append((503, f"Retry-After: {after}\r\n"))
+    with Client(line.url, token_of(api), patience_s=30) as client:
+        if slept_s is None:
+            with pytest.raises(ApiError, match="503"):
+                client.status()
+            assert slept == []
+        else:
+            client.status()
+            assert 0 < slept[0] < 0.1
+
+
+def test_retry_after_may_be_a_date(api: Served, line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr("vcpbench_client.patience.time.sleep", slept.append)
+    at = format_datetime(datetime.now(UTC) + timedelta(seconds=20), usegmt=True)
+    line.faults.append((503, f"Retry-After: {at}\r\n"))
+    with Client(line.url, token_of(api)) as client:
+        client.status()
+    assert 15 < slept[0] <= 20
+
+
+def test_pauses_grow_and_differ(api: Served, line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr("vcpbench_client.patience.time.sleep", slept.append)
+    monkeypatch.setattr("vcpbench_client.patience.FIRST_PAUSE_S", 0.5)
+    line.faults.extend([(503, "")] * 6)
+    with Client(line.url, token_of(api)) as client:
+        client.status()
+    for place, pause_s in enumerate(slept):
+        assert 0.25 * 2**place <= pause_s <= 0.5 * 2**place
+    assert len(slept) == len(set(slept)) == 6
+
+
+def test_the_time_for_everything_is_a_limit_for_everything(api: Served, line: Line) -> None:
+    with Client(line.url, token_of(api), timeout_s=0.3) as client:
+        client.status()
+        line.faults.extend([(503, "")] * 100)
+        line.cut()
+        with pytest.raises((ApiError, TimedOut)):
+            client.status()
+        time.sleep(0.3)
+        with pytest.raises(TimedOut, match=r"gave up after 0\.3 s"):
+            client.status()
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "kind", "says"),
+    [
+        (200, "", BadAnswer, "answers 'proxy'... and no JSON"),
+        (302, "Location: https://elsewhere/\r\n", BadAnswer, "leads on to https://elsewhere/"),
+        (404, "", NotFound, "Is it its address"),
+        (401, "", Unauthorised, "401"),
+        (500, "", ApiError, "500"),
+    ],
+)
+def test_what_is_not_vcpbench_is_said(line: Line, status: int, headers: str, kind: type, says: str) -> None:
+    line.faults.append((status, headers))
+    with Client(line.url, "vcp_x") as client, pytest.raises(kind) as caught:
+        client.status()
+    assert says in str(caught.value)
+    assert line.num_connections == 1
+
+
+def test_a_name_that_is_no_host_is_given_up_soon() -> None:
+    begun = time.monotonic()
+    with Client("http://no-such-host.invalid", "vcp_x") as client, pytest.raises(Unreachable):
+        client.status()
+    assert time.monotonic() - begun < 8
+
+
+@pytest.mark.parametrize(
+    "url", ["vcpbench.org", "ftp://x", "http://", "http://me:secret@host", "http://h:99999", "http://h/?a=1"]
+)
+def test_what_is_no_address_is_refused(url: str) -> None:
+    with pytest.raises(Misconfigured, match="is no address"):
+        Client(url, "vcp_x")
+    with pytest.raises(Misconfigured, match="characters that no token has"):
+        Client("http://host", "vcp_x\nvcp_y")
+
+
+def test_the_public_face_is_there_and_loads_nothing_before_it_is_used() -> None:
+    for name in vcpbench_client.__all__:
+        assert isinstance(getattr(vcpbench_client, name), type)
+    with pytest.raises(AttributeError, match="no attribute 'Cleint'"):
+        vcpbench_client.Cleint  # noqa: B018

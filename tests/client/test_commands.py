@@ -1,0 +1,226 @@
+"""The command line, run as users run it: in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from vcpbench_client import Client
+from vcpbench_client.commands import evaluations
+
+from tests.client.conftest import token_of
+from tests.client.hands import Hands, write_model
+from tests.client.line import Line
+from tests.served import Served
+from tests.service.kit import eventually, noise
+
+VCPBENCH = str(Path(sys.executable).with_name("vcpbench"))
+OWN: tuple[str, ...] = ("login", "upload", "evaluate", "status", "results", "leaderboard")
+OWN += ("compare", "cancel", "datasets", "protocols", "gate")
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+ON_GESTURES = ("-d", "gestures", "-p", "quick-v1")
+
+
+@pytest.fixture
+def run(api: Served, tmp_path: Path) -> Run:
+    """Runs a command, logged in by environment."""
+
+    def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        login = {"VCPBENCH_URL": api.url, "VCPBENCH_TOKEN": token_of(api)}
+        return subprocess.run(
+            [VCPBENCH, *words],
+            cwd=tmp_path,
+            env={**os.environ, **login, "COLUMNS": "100", **environment},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    return run
+
+
+def id_in(text: str) -> str:
+    found = re.search(r"evaluations?[ /]([0-9a-f-]{36})", text)
+    assert found is not None, text
+    return found[1]
+
+
+def test_evaluate_uploads_waits_and_shows_the_table(run: Run, hands: Hands, tmp_path: Path) -> None:
+    write_model(tmp_path / "model.pt", range(70))
+    first = run("evaluate", "model.pt", "--model", "mine", "--step", "7", *ON_GESTURES)
+    assert first.returncode == 0, first.stderr
+    assert re.search(r"top1 +70\.0 +60\.\d \.\. 78\.\d +33\.3", first.stdout)
+    assert "mine step 7 (r3d_tiny) on gestures, quick-v1: done" in first.stdout
+    assert "! cloze: its videos have 16 frames" in first.stderr
+    assert "sending: 0.0 of 0.0 MB" in first.stderr
+    again = run("evaluate", "mine@latest", *ON_GESTURES, "--json")
+    assert json.loads(again.stdout)["id"] == id_in(first.stdout)
+    assert again.stderr == ""
+
+
+def test_what_there_is_can_be_read(run: Run, hands: Hands, tmp_path: Path) -> None:
+    ids = []
+    for step, right in enumerate((range(70), range(20))):
+        write_model(tmp_path / "model.pt", right)
+        found = run("evaluate", "model.pt", "-m", "mine", "--step", str(step), *ON_GESTURES, "--json")
+        ids.append(json.loads(found.stdout)["id"])
+    for words, says in (
+        (("status", ids[0]), "mine step 0"),
+        (("results", ids[0]), "mean_class"),
+        (("leaderboard", *ON_GESTURES), ids[1]),
+        (("compare", *ids), "▼"),
+        (("datasets",), "gestures"),
+        (("protocols",), "quick-v1"),
+    ):
+        table, as_json = run(*words), run(*words, "--json")
+        assert (table.returncode, as_json.returncode) == (0, 0), table.stderr + as_json.stderr
+        assert says in table.stdout
+        assert json.loads(as_json.stdout)
+    best_first = run("leaderboard", *ON_GESTURES).stdout
+    assert best_first.index(ids[0]) < best_first.index(ids[1])
+
+
+def test_upload_says_what_to_do_next_and_a_file_needs_a_model(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "model.pt").write_bytes(noise(1000))
+    found = run("upload", "model.pt", "-m", "mine")
+    assert (found.returncode, "ingesting" in found.stdout) == (0, True)
+    assert (
+        f"vcpbench evaluate {json.loads(run('upload', 'model.pt', '-m', 'mine', '--json').stdout)['id']}"
+        in (found.stderr)
+    )
+    bare = run("evaluate", "model.pt", *ON_GESTURES)
+    assert (bare.returncode, "--model NAME" in bare.stderr) == (2, True)
+
+
+def test_without_waiting_it_says_where_to_look(run: Run, hands: Hands, tmp_path: Path) -> None:
+    hands.work.clear()
+    write_model(tmp_path / "model.pt", range(70))
+    found = run("evaluate", "model.pt", "-m", "mine", *ON_GESTURES, "--no-wait")
+    assert found.returncode == 0
+    assert "done" not in found.stdout
+    late = run("evaluate", "mine@latest", *ON_GESTURES, "--timeout", "0.5")
+    assert (late.returncode, "TimedOut" in late.stderr) == (2, True)
+    cancelled = run("cancel", id_in(found.stderr))
+    assert (cancelled.returncode, "cancelled" in cancelled.stdout) == (0, True)
+    followed = run("status", id_in(found.stderr), "--follow")
+    assert (followed.returncode, "cancelled" in followed.stdout) == (0, True)
+
+
+def test_ctrl_c_leaves_the_evaluation_running_and_says_how_to_come_back(
+    api: Served, client: Client, hands: Hands, tmp_path: Path
+) -> None:
+    hands.work.clear()
+    write_model(tmp_path / "model.pt", range(70))
+    process = interruptible(
+        api.url, token_of(api), tmp_path, "evaluate", "model.pt", "-m", "mine", *ON_GESTURES
+    )
+    eventually(lambda: list(client.evaluations()))
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=20)
+    assert process.returncode == 130
+    (found,) = client.evaluations()
+    assert f"vcpbench status {found.id} --follow" in stderr
+    assert f"vcpbench cancel {found.id}" in stderr
+    hands.work.set()
+    assert client.wait(found).state == "done"
+
+
+def test_ctrl_c_in_an_upload_keeps_what_was_sent(api: Served, line: Line, tmp_path: Path) -> None:
+    (tmp_path / "model.pt").write_bytes(noise(3_000_000))
+    line.faults.extend([(503, "")] * 100)
+    process = interruptible(line.url, token_of(api), tmp_path, "upload", "model.pt", "-m", "mine")
+    eventually(lambda: line.num_connections)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=20)
+    assert (process.returncode, "What was sent stays" in stderr) == (130, True)
+
+
+def interruptible(url: str, token: str, folder: Path, *words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [VCPBENCH, *words],
+        cwd=folder,
+        env={**os.environ, "VCPBENCH_URL": url, "VCPBENCH_TOKEN": token},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell starts background jobs with SIGINT ignored, and children inherit that; a terminal does not.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+
+
+def test_a_login_is_checked_kept_and_used(api: Served, run: Run, tmp_path: Path) -> None:
+    alone = {"VCPBENCH_URL": "", "VCPBENCH_TOKEN": ""}
+    before = run("datasets", **alone)
+    assert (before.returncode, "vcpbench login" in before.stderr) == (2, True)
+    (tmp_path / "token").write_text("vcp_wrong\n")
+    wrong = run("login", api.url, "--token-file", "token", **alone)
+    assert (wrong.returncode, "Unauthorised: " in wrong.stderr) == (2, True)
+    assert run("datasets", **alone).returncode == 2
+    (tmp_path / "token").write_text(f"{token_of(api)}\n")
+    right = run("login", api.url, "--token-file", "token", **alone)
+    assert (right.returncode, "Logged in to" in right.stderr) == (0, True), right.stderr
+    assert token_of(api) not in right.stdout + right.stderr
+    assert run("datasets", **alone).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("upload", "gone.pt", "-m", "mine"), "gone.pt cannot be read: No such file"),
+        (("evaluate", "mine@latest", "-d", "playgruond"), "no checkpoint of a model 'mine'"),
+        (("leaderboard", "-d", "playgruond"), "Did you mean 'playground'?"),
+        (("status", "no-id"), "valid UUID"),
+        (("results", "11111111-1111-1111-1111-111111111111"), "No evaluation 11111111"),
+        (("cancel",), "EVALUATION"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_line_and_exits_with_2(
+    run: Run, words: tuple[str, ...], says: str
+) -> None:
+    found = run(*words)
+    assert found.returncode == 2
+    assert says in found.stderr
+    assert "Traceback" not in found.stderr
+
+
+def test_a_server_that_is_not_there_is_said_within_seconds(run: Run) -> None:
+    begun = time.monotonic()
+    found = run("datasets", VCPBENCH_URL="http://127.0.0.1:1")
+    assert (found.returncode, "cannot be reached" in found.stderr) == (2, True)
+    assert time.monotonic() - begun < 8
+
+
+def test_status_alone_shows_who_works(
+    api: Served, hands: Hands, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Where only the client is installed; the whole of vcpbench shows the stack on this machine instead.
+    monkeypatch.setenv("VCPBENCH_URL", api.url)
+    monkeypatch.setenv("VCPBENCH_TOKEN", token_of(api))
+    evaluations.status()
+    assert re.search(r"cpu +0 +0 +hands", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("command", OWN)
+def test_every_command_has_help_examples_and_json(command: str) -> None:
+    found = subprocess.run([VCPBENCH, command, "--help"], capture_output=True, text=True, timeout=30)
+    assert found.returncode == 0
+    assert "Example" in found.stdout
+    assert ("--json" in found.stdout) == (command != "login")
+
+
+def test_shells_complete_names(run: Run, api: Served, hands: Hands) -> None:
+    def offered(line: str, **more: str) -> str:
+        words = {"_VCPBENCH_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": "3", **more}
+        return run(**words).stdout
+
+    assert offered("vcpbench evaluate --dataset gest").split() == ["gestures"]
+    assert offered("vcpbench evaluate --protocol quick").split() == ["quick-v1"]
+    assert offered("vcpbench evaluate --dataset gest", VCPBENCH_URL="http://127.0.0.1:1").split() == []

@@ -1,0 +1,291 @@
+"""The four verdicts, on evaluations made for the purpose: which videos are answered rightly is known."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from vcpbench_client import Client
+
+from tests.client.conftest import token_of
+from tests.client.hands import Hands, write_model
+from tests.client.line import Line
+from tests.served import Served
+from tests.service.finished import ready_dataset
+from tests.service.kit import eventually, in_thread
+
+VCPBENCH = str(Path(sys.executable).with_name("vcpbench"))
+TOP1 = "recognition.top1"
+# Of 100 videos. Those of BEFORE are right in LITTLE_LESS but for six, and three others are.
+BEFORE = range(60)
+LITTLE_LESS = [*range(6, 60), 60, 61, 62]
+MUCH_LESS = range(20)
+MORE = range(75)
+FILES = ("--summary", "s.md", "--junit", "j.xml", "--json", "g.json")
+
+
+class Run:
+    """One run of the gate, and all that it left.
+
+    Attributes:
+        code: Its exit code.
+        out: What it said on standard output.
+        err: And on standard error.
+        json: Its report.
+        summary: In Markdown.
+        cases: Of the JUnit file: what is in each test case, by its name.
+    """
+
+    def __init__(
+        self, folder: Path, server: str, token: str, *words: str, files: tuple[str, ...] = FILES
+    ) -> None:
+        for name in FILES[1::2]:
+            (folder / name).unlink(missing_ok=True)
+        run = subprocess.run(
+            [VCPBENCH, "gate", "-d", "gestures", "-p", "quick-v1", *words, *files],
+            cwd=folder,
+            env={**os.environ, "VCPBENCH_URL": str(server), "VCPBENCH_TOKEN": token, "COLUMNS": "160"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        self.code, self.out, self.err = run.returncode, run.stdout, run.stderr
+        self.json: dict[str, Any] = {}
+        self.summary, self.cases = "", {}  # type: str, dict[str | None, list[str]]
+        if (folder / "g.json").exists():
+            self.json = json.loads((folder / "g.json").read_text())
+            self.summary = (folder / "s.md").read_text()
+            suites = ElementTree.parse(folder / "j.xml").getroot()
+            self.cases = {case.get("name"): [one.tag for one in case] for case in suites.iter("testcase")}
+
+
+@pytest.fixture
+def gate(api: Served, hands: Hands, tmp_path: Path, client: Client) -> Any:
+    """Runs the gate for a model that answers these rightly; a checkpoint before it answered `BEFORE`."""
+
+    def run(
+        right: Any,
+        *rules: str,
+        server: str = api.url,
+        token: str = token_of(api),
+        files: tuple[str, ...] = FILES,
+        **more: Any,
+    ) -> Run:
+        write_model(tmp_path / "new.json", right, **more)
+        return Run(tmp_path, server, token, "new.json", "-m", "mine", *rules, files=files)
+
+    return run
+
+
+@pytest.fixture
+def before(client: Client, hands: Hands, tmp_path: Path) -> str:
+    """The evaluation of an earlier checkpoint."""
+    uploaded = client.upload(write_model(tmp_path / "old.json", BEFORE), "mine", step=1)
+    return client.wait(client.evaluate(uploaded, "gestures", "quick-v1")).id
+
+
+DROP = ("--against", "mine@latest", "--max-drop", f"{TOP1}=5")
+
+
+def test_pass(gate: Any, before: str) -> None:
+    found = gate(MORE, *DROP, "--min", f"{TOP1}=50")
+    assert (found.code, found.json["verdict"]) == (0, "pass"), found.err
+    assert found.json["baseline"]["id"] == before
+    assert found.cases == {f"--min {TOP1}=50": ["system-out"], f"--max-drop {TOP1}=5": ["system-out"]}
+    (drop,) = (rule for rule in found.json["rules"] if rule["kind"] == "max-drop")
+    assert drop["value"] == pytest.approx(15)
+    assert -5 <= drop["low"] < 15 < drop["high"]
+    assert "## ✅ vcpbench gate: pass" in found.summary
+    assert f"/evaluations/{found.json['evaluation']['id']}" in found.summary
+    assert f"/compare?first={before}&second={found.json['evaluation']['id']}" in found.summary
+    assert f"| {TOP1} | 60.0 | 75.0 | ▲ | +15.0 |" in found.summary
+    assert "gate: pass" in found.err
+
+
+def test_fail_when_the_paired_interval_lies_wholly_beyond_the_allowed_drop(gate: Any, before: str) -> None:
+    found = gate(MUCH_LESS, *DROP)
+    assert (found.code, found.json["verdict"]) == (1, "fail")
+    assert found.json["rules"][0]["high"] < -5
+    assert found.cases == {f"--max-drop {TOP1}=5": ["failure", "system-out"]}
+    assert "❌" in found.summary
+    assert "▼" in found.summary
+
+
+@pytest.mark.parametrize(("choice", "code", "tag"), [("pass", 0, "skipped"), ("fail", 3, "failure")])
+def test_inconclusive_when_the_allowed_drop_lies_inside_the_interval(
+    gate: Any, before: str, choice: str, code: int, tag: str
+) -> None:
+    found = gate(LITTLE_LESS, *DROP, "--inconclusive", choice)
+    assert (found.code, found.json["verdict"]) == (code, "inconclusive")
+    assert found.json["rules"][0]["low"] < -5 < found.json["rules"][0]["high"]
+    assert found.cases[f"--max-drop {TOP1}=5"] == [tag, "system-out"]
+
+
+@pytest.mark.parametrize(
+    ("bound", "verdict", "code"), [(45, "pass", 0), (60, "inconclusive", 3), (75, "fail", 1)]
+)
+def test_a_minimum_is_judged_by_the_scores_interval(gate: Any, bound: int, verdict: str, code: int) -> None:
+    found = gate(BEFORE, "--min", f"{TOP1}={bound}", "--inconclusive", "fail")
+    assert (found.code, found.json["verdict"]) == (code, verdict)
+
+
+def test_the_worst_verdict_wins(gate: Any, before: str) -> None:
+    found = gate(MUCH_LESS, *DROP, "--min", f"{TOP1}=20", "--min", f"{TOP1}=5", "--inconclusive", "fail")
+    assert [rule["verdict"] for rule in found.json["rules"]] == ["inconclusive", "pass", "fail"]
+    assert found.code == 1
+
+
+def test_the_first_run_has_nothing_to_compare_with_and_says_so(gate: Any) -> None:
+    found = gate(BEFORE, *DROP, "--min", f"{TOP1}=40")
+    assert (found.code, found.json["verdict"], found.json["baseline"]) == (0, "pass", None)
+    assert found.cases[f"--max-drop {TOP1}=5"] == ["skipped", "system-out"]
+    assert "nothing is evaluated on gestures under quick-v1 yet" in found.err
+    assert "nothing is evaluated" in found.summary
+    assert gate(BEFORE, *DROP, "--min", f"{TOP1}=90").code == 1  # again: it is not its own predecessor
+
+
+def test_a_run_again_is_judged_against_what_was_before_it_not_after(gate: Any, before: str) -> None:
+    first = gate(MUCH_LESS, *DROP)
+    second = gate(MORE, *DROP)
+    assert second.json["baseline"]["id"] == first.json["evaluation"]["id"]
+    again = gate(MUCH_LESS, *DROP)
+    assert again.json == first.json
+    assert again.code == 1
+
+
+def test_latest_passes_over_what_was_evaluated_elsewhere_or_never(
+    gate: Any, before: str, client: Client, api: Served, tmp_path: Path
+) -> None:
+    with api.database.session() as session:
+        ready_dataset(session, "others")
+    client.upload(write_model(tmp_path / "never.json", BEFORE, salt=1), "mine")
+    for dataset, protocol in (("others", "quick-v1"), ("gestures", "standard-v1")):
+        path = write_model(tmp_path / "elsewhere.json", BEFORE, salt=dataset)
+        client.wait(client.evaluate(client.upload(path, "mine"), dataset, protocol))
+    assert gate(MORE, *DROP).json["baseline"]["id"] == before
+
+
+def test_the_best_by_a_metric_and_an_evaluation_by_its_id(
+    gate: Any, before: str, client: Client, tmp_path: Path
+) -> None:
+    best = ("--max-drop", f"{TOP1}=5", "--against", f"mine@best:{TOP1}")
+    assert gate(MUCH_LESS, *best).json["baseline"]["id"] == before
+    longer = client.upload(write_model(tmp_path / "x.json", range(100)), "mine-2")
+    client.wait(client.evaluate(longer, "gestures", "quick-v1"))
+    found = gate(MORE, *best)
+    assert found.json["baseline"]["id"] == before  # not that of a model whose name contains this one's
+    named = gate(MORE, "--max-drop", f"{TOP1}=5", "--against", before)
+    assert (named.code, named.json["baseline"]["id"]) == (0, before)
+
+
+def test_the_same_file_under_another_name_cannot_have_dropped(gate: Any, before: str) -> None:
+    found = gate(BEFORE, "-m", "renamed", *DROP, "--inconclusive", "fail")
+    assert (found.code, found.json["rules"][0]["reason"]) == (0, "the same file")
+
+
+def test_another_models_latest_is_the_newest_whenever_that_was(
+    gate: Any, before: str, client: Client, tmp_path: Path
+) -> None:
+    first = gate(MORE, "-m", "branch", *DROP)
+    assert first.json["baseline"]["id"] == before
+    newer = client.upload(write_model(tmp_path / "newer.json", BEFORE, salt=2), "mine")
+    evaluation = client.wait(client.evaluate(newer, "gestures", "quick-v1"))
+    assert gate(MORE, "-m", "branch", *DROP).json["baseline"]["id"] == evaluation.id
+
+
+def test_what_cannot_be_judged_is_an_error_in_every_report(gate: Any, before: str) -> None:
+    for words, says in (
+        (("--against", "main@latest"), "has no model 'main'. Known: mine"),
+        (("--against", "11111111-1111-1111-1111-111111111111"), "No evaluation 11111111"),
+        (("--against", "mine@best:recognition.top11"), "Did you mean 'recognition.top1'?"),
+        (("--min", "recognition.topp1=3"), "Did you mean 'recognition.top1'?"),
+        (("--min", "cloze.temporal=40"), "its videos have 16 frames"),
+        (("-d", "gesture"), "Did you mean 'gestures'?"),
+        (("-p", "quick-v2"), "Did you mean 'quick-v1'?"),
+    ):
+        found = gate(MORE, "--max-drop", f"{TOP1}=5", "--against", "mine@latest", *words)
+        assert (found.code, found.json["verdict"]) == (2, "error"), found.err
+        assert says in found.json["error"]
+        assert says in found.err
+        assert "💥" in found.summary
+        assert found.cases[f"--max-drop {TOP1}=5"][0] == "error"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("--max-drop", f"{TOP1}=5"),
+        ("--min", TOP1),
+        ("--min", f"{TOP1}=many"),
+        ("--min", f"{TOP1}=nan"),
+        ("--max-drop", f"{TOP1}=-1", "--against", "mine@latest"),
+        ("--against", "mine", "--max-drop", f"{TOP1}=1"),
+        ("--against", "mine@best:", "--max-drop", f"{TOP1}=1"),
+        ("--inconclusive", "perhaps"),
+        ("--no-such-option",),
+    ],
+)
+def test_bad_usage_is_2_before_anything_is_sent(tmp_path: Path, words: tuple[str, ...]) -> None:
+    write_model(tmp_path / "new.json", MORE)
+    found = Run(tmp_path, "http://127.0.0.1:1", "x", "new.json", "-m", "mine", *words)
+    assert (found.code, found.json) == (2, {})
+    assert "Traceback" not in found.err
+    assert "reached" not in found.err
+
+
+def test_a_checkpoint_that_is_refused_or_fails_is_an_error(gate: Any) -> None:
+    refused = gate([], "--min", f"{TOP1}=1", reject="plain text, no weights")
+    assert (refused.code, "was rejected: plain text, no weights" in refused.json["error"]) == (2, True)
+    failed = gate([], "--min", f"{TOP1}=1", fail="out of memory")
+    assert (failed.code, "is failed: out of memory" in failed.json["error"]) == (2, True)
+    assert failed.json["evaluation"]["url"] in failed.summary
+
+
+def test_a_wrong_token_is_2(gate: Any) -> None:
+    found = gate(MORE, "--min", f"{TOP1}=1", token="vcp_wrong")
+    assert (found.code, found.json["verdict"]) == (2, "error")
+    assert "unknown or was revoked" in found.json["error"]
+
+
+def test_a_file_that_is_not_there_is_2(api: Served, tmp_path: Path) -> None:
+    found = Run(tmp_path, api.url, token_of(api), "gone.pt", "-m", "mine", "--min", f"{TOP1}=1")
+    assert (found.code, "gone.pt cannot be read" in found.json["error"]) == (2, True)
+
+
+def test_a_timeout_is_2_and_names_the_evaluation(gate: Any, hands: Hands) -> None:
+    hands.work.clear()
+    begun = time.monotonic()
+    found = gate(MORE, "--min", f"{TOP1}=1", "--timeout", "2")
+    assert time.monotonic() - begun < 10
+    assert (found.code, found.json["verdict"]) == (2, "error")
+    assert "after 2 s" in found.json["error"]
+    assert found.json["evaluation"]["id"] in found.summary
+
+
+def test_a_server_that_is_killed_meanwhile_is_2(gate: Any, hands: Hands, line: Line, client: Client) -> None:
+    hands.work.clear()
+    process = in_thread(lambda: gate(MORE, "--min", f"{TOP1}=1", "--timeout", "5", server=line.url))
+    eventually(lambda: list(client.evaluations()))
+    line.kill()
+    found = process()
+    assert (found.code, found.json["verdict"]) == (2, "error")
+    assert "cannot be reached" in found.json["error"]
+
+
+def test_a_server_that_is_not_there_is_2(gate: Any) -> None:
+    found = gate(MORE, "--min", f"{TOP1}=1", server="http://127.0.0.1:1")
+    assert (found.code, "cannot be reached" in found.json["error"]) == (2, True)
+
+
+def test_a_report_that_cannot_be_written_is_2(gate: Any, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    found = gate(MORE, "--min", f"{TOP1}=1", files=("--summary", "s.md", "--junit", "file/j.xml"))
+    assert (found.code, "file/j.xml cannot be written" in found.err) == (2, True)

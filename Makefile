@@ -1,3 +1,4 @@
+# make demo    everything once on this machine, with a page to look at; Ctrl-C ends it (ARGS=--exit: by itself)
 # make up      start the whole service on this machine; make down stops it, make status shows it
 # make test    everything that must pass, in .venv
 # make check   lint, types, import rules
@@ -8,7 +9,7 @@ BIN := .venv/bin
 STAMP := .venv/installed
 ARGS ?=
 
-.PHONY: up down status test check format install bench clean
+.PHONY: demo up down status test check format install bench clean
 
 install: $(STAMP)
 
@@ -18,8 +19,11 @@ $(STAMP): pyproject.toml client/pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt setuptools torch==2.13.0
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e ./client -e '.[embedded]'
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt \
-		httpx hypothesis import-linter mypy pillow pytest pytest-timeout pyyaml ruff scikit-learn types-PyYAML
+		httpx hypothesis import-linter mypy pillow playwright pytest pytest-timeout pyyaml ruff scikit-learn types-PyYAML
 	touch $(STAMP)
+
+demo: $(STAMP)
+	$(BIN)/vcpbench demo $(ARGS)
 
 up: $(STAMP)
 	$(BIN)/vcpbench up $(ARGS)

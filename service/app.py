@@ -21,6 +21,7 @@ from service.evaluations.routes import router as evaluations
 from service.leaderboard.routes import router as leaderboard
 from service.limits import BodyLimit
 from service.protocols.routes import router as protocols
+from service.web import routes as web
 
 DESCRIPTION = """
 What can the representation of a video network do? Send a checkpoint, name a dataset and a protocol, read
@@ -76,6 +77,7 @@ def create_app(settings: Settings) -> FastAPI:
         v1.include_router(router)
     app.include_router(v1)
     app.include_router(health.open_router)
+    web.install(app)
     return app
 
 

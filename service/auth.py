@@ -13,6 +13,7 @@ from service.problems import Forbidden, Unauthorised
 
 bearer = HTTPBearer(auto_error=False, description="`Authorization: Bearer vcp_...`")
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
+COOKIE = "vcpbench_token"  # of a browser that logged in; see service/web/session.py
 HOW = "Send `Authorization: Bearer TOKEN`; `vcpbench token create` makes one."
 
 
@@ -37,15 +38,23 @@ def reader(request: Request, credentials: Credentials) -> Caller | None:
     Raises:
         Unauthorised: If there is no token and one is needed, or it opens nothing.
     """
-    if credentials is None:
+    secret = credentials.credentials if credentials else _cookie(request)
+    if secret is None:
         if request.app.state.settings.public_read:
             return None
         raise Unauthorised(f"This needs a token. {HOW}")
     with request.app.state.database.session() as session:
-        token = tokens.find(session, credentials.credentials)
+        token = tokens.find(session, secret)
     if token is None:
         raise Unauthorised(f"This token is unknown or was revoked. {HOW}")
     return Caller(name=token.name, team=token.team, admin=token.admin)
+
+
+def _cookie(request: Request) -> str | None:
+    """A logged-in browser's token; it reads only: what writes wants a header that no other site can send."""
+    if request.method not in ("GET", "HEAD") or request.app.state.settings.public_read:
+        return None
+    return request.cookies.get(COOKIE) or None
 
 
 def caller(found: Annotated[Caller | None, Depends(reader)]) -> Caller:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -98,9 +99,20 @@ def _ready(home: Home, supervisor: subprocess.Popen[bytes] | None, tell: Tell) -
         time.sleep(0.1)
 
 
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    # Whoever started the supervisor may not have noticed yet that it ended: that is a zombie.
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return not Path("/proc/self").exists()
+
+
 def _wait_until_gone(home: Home, pid: int) -> None:
     deadline = time.monotonic() + STOP_S
-    while home.running() is not None or Path(f"/proc/{pid}").exists():
+    while home.running() is not None or _lives(pid):
         if time.monotonic() > deadline:
             raise StackError(f"It did not end in {STOP_S:.0f} s. Logs: {home.logs}")
         time.sleep(0.1)

@@ -51,15 +51,21 @@ def rows(session: Session, board: BoardQuery) -> tuple[Sequence[tuple[Evaluation
 
     Those without its metric come last. Equal values share a rank, which is a place on the whole board.
     """
+    query = chosen(board)
+    total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
+    ordered = _ordered(query, board).limit(board.limit).offset(board.offset)
+    return [(evaluation, rank) for evaluation, rank in session.execute(ordered).unique()], total
+
+
+def chosen(board: BoardQuery) -> Select[Any]:
+    """The board's evaluations, joined with checkpoint, model and dataset, in no order."""
     query = _finished(board)
     if board.latest:
         order = (Checkpoint.created_at.desc(), Evaluation.created_at.desc(), Evaluation.id)
         place = func.row_number().over(partition_by=Model.id, order_by=order).label("place")
         newest = _finished(board).with_only_columns(Evaluation.id, place).subquery()
         query = query.where(Evaluation.id.in_(select(newest.c.id).where(newest.c.place == 1)))
-    total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
-    ordered = _ordered(query, board).limit(board.limit).offset(board.offset)
-    return [(evaluation, rank) for evaluation, rank in session.execute(ordered).unique()], total
+    return query
 
 
 def metrics(session: Session, fingerprint: str, protocol_hash: str) -> set[str]:

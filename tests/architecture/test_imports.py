@@ -24,6 +24,7 @@ def modules_loaded_by(statement: str) -> set[str]:
         "import vcp_core.catalog.backbones, vcp_core.catalog.protocols, vcp_core.catalog.benchmarks",
         "import vcp_core.datasets",
         "import vcp_core.statistics",
+        "import vcp_core.plan, vcp_core.comparison",
         "import stack.commands.local, stack.commands.inspect, stack.commands.dataset",
         "import vcpbench_client.cli",
         "import service.app",

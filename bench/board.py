@@ -1,0 +1,185 @@
+"""What a board of 2,000 rows costs: the page, and the same rows as JSON and CSV, over real HTTP.
+
+python -m bench.board              starts engines of its own
+python -m bench.board --rows 5000  more rows than a page takes
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+from sqlalchemy import insert, text
+from sqlalchemy.orm import Session
+
+from records import migrate
+from records.db import Database
+from records.models import (
+    Checkpoint,
+    CheckpointState,
+    DatasetRow,
+    DatasetState,
+    Evaluation,
+    EvaluationState,
+    Model,
+    Origin,
+    ScoreRow,
+)
+from records.repositories import datasets
+from service.web.parameters import DEFAULT_METRICS
+from stack.engines import start_engines
+from vcp_core.catalog.protocols import PROTOCOLS
+
+NUM_METRICS = 38  # that an evaluation has under quick-v1
+METRICS = (*DEFAULT_METRICS, *(f"cloze.other.{place}" for place in range(NUM_METRICS - len(DEFAULT_METRICS))))
+CHUNK = 500
+
+
+def fill(session: Session, num_rows: int) -> None:
+    """A board of so many evaluations of twenty models."""
+    rng = random.Random(0)  # noqa: S311 - invented scores
+    dataset = DatasetRow(name="bench", source={}, state=DatasetState.READY, fingerprint="0" * 64)
+    models = [Model(team=f"team-{place % 4}", name=f"model-{place}") for place in range(20)]
+    session.add_all([dataset, *models])
+    session.flush()
+    protocol = datasets.keep_protocol(session, PROTOCOLS["quick-v1"])
+    assert protocol is not None
+    for begin in range(0, num_rows, CHUNK):
+        places = range(begin, min(begin + CHUNK, num_rows))
+        checkpoints = [_checkpoint(models[place % len(models)].id, place) for place in places]
+        evaluations = [
+            _evaluation(checkpoint["id"], dataset.id, protocol.hash, place)
+            for checkpoint, place in zip(checkpoints, places, strict=True)
+        ]
+        scores = [_score(one["id"], metric, rng) for one in evaluations for metric in METRICS]
+        session.execute(insert(Checkpoint), checkpoints)
+        session.execute(insert(Evaluation), evaluations)
+        session.execute(insert(ScoreRow), scores)
+
+
+def _checkpoint(model_id: UUID, place: int) -> dict[str, Any]:
+    return {
+        "id": uuid4(),
+        "model_id": model_id,
+        "origin": Origin.UPLOAD,
+        "state": CheckpointState.READY,
+        "backbone": "r3d",
+        "step": 1000 * place,
+    }
+
+
+def _evaluation(checkpoint_id: UUID, dataset_id: UUID, protocol_hash: str, place: int) -> dict[str, Any]:
+    return {
+        "id": uuid4(),
+        "checkpoint_id": checkpoint_id,
+        "dataset_id": dataset_id,
+        "protocol_hash": protocol_hash,
+        "team": "bench",
+        "is_control": False,
+        "state": EvaluationState.DONE,
+        "finished_at": datetime.now(UTC) + timedelta(seconds=place),
+    }
+
+
+def _score(evaluation: UUID, metric: str, rng: random.Random) -> dict[str, Any]:
+    value, control = rng.uniform(20, 90), rng.uniform(15, 30)
+    return {
+        "evaluation_id": evaluation,
+        "metric": metric,
+        "benchmark": metric.partition(".")[0],
+        "value": value,
+        "low": value - 4,
+        "high": value + 4,
+        "num_videos": 3783,
+        "num_units": 500,
+        "units": "group",
+        "chance": 20.0,
+        "control": control,
+        "lift": value - control,
+        "lift_low": value - control - 5,
+        "lift_high": value - control + 5,
+        "headline": "." in metric and metric.count(".") == 1,
+    }
+
+
+def _wait(client: httpx.Client, served: subprocess.Popen[bytes]) -> None:
+    while served.poll() is None:
+        try:
+            client.get("/v1/health").raise_for_status()
+        except httpx.HTTPError:
+            time.sleep(0.2)
+        else:
+            return
+    raise SystemExit("the service did not start")
+
+
+def measure(client: httpx.Client, pid: int, path: str, repeats: int) -> None:
+    """Print milliseconds of all requests but the first: until the answer begins, and of the process's CPU."""
+    waits, cpu = [], []
+    for _ in range(repeats + 1):
+        before, begun = _cpu_s(pid), time.perf_counter()
+        with client.stream("GET", path) as answer:  # it begins once the page is whole
+            waits.append(1000 * (time.perf_counter() - begun))
+            answer.raise_for_status()
+            size = sum(len(chunk) for chunk in answer.iter_raw())
+        cpu.append(1000 * (_cpu_s(pid) - before))
+    columns = waits[0], statistics.median(waits[1:]), max(waits[1:]), statistics.median(cpu[1:]), size / 1000
+    print(f"{path:<60}" + "".join(f"{column:>8.0f}" for column in columns))
+
+
+def _cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def main() -> None:
+    """Print what pages of a large board cost."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--rows", type=int, default=2000)
+    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--port", type=int, default=8971)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder, start_engines(Path(folder), durable=False) as engines:
+        migrate.upgrade(engines.database_url)
+        database = Database(engines.database_url)
+        with database.session() as session:
+            fill(session, arguments.rows)
+            session.execute(text("ANALYZE"))  # as autovacuum does within a minute
+        database.dispose()
+        settings = {
+            "VCPBENCH_DATABASE_URL": engines.database_url,
+            "VCPBENCH_BROKER_URL": engines.broker_url,
+            "VCPBENCH_STORE_URL": f"file://{folder}/objects",
+            "VCPBENCH_PUBLIC_READ": "true",
+            "VCPBENCH_PORT": str(arguments.port),
+        }
+        served = subprocess.Popen([sys.executable, "-m", "service"], env={**os.environ, **settings})
+        url = f"http://127.0.0.1:{arguments.port}"
+        print(f"{arguments.rows} rows{'':<35}{'first':>17}{'median':>8}{'max':>8}{'CPU ms':>8}{'kB':>8}")
+        with httpx.Client(base_url=url, timeout=60) as client:
+            _wait(client, served)
+            for path in (
+                "/",
+                "/?limit=500",
+                "/?limit=2000",
+                "/?limit=2000&sort=-cloze.recall.remote&latest=true",
+                "/v1/leaderboard?dataset=bench&protocol=quick-v1&limit=500",
+            ):
+                measure(client, served.pid, path, arguments.repeats)
+        served.terminate()
+        served.wait(20)
+
+
+if __name__ == "__main__":
+    main()

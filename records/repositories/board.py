@@ -1,0 +1,252 @@
+"""What the board's pages read: plain tuples, because thousands of mapped objects take longer than their page.
+
+The order of a board, the facts of a page's rows, and their numbers are a statement each, whatever its length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple, cast
+from uuid import UUID
+
+import psycopg
+from sqlalchemy import ARRAY, Uuid, bindparam, exists, func, or_, select
+from sqlalchemy.orm import Session, aliased
+
+from records.models import (
+    Checkpoint,
+    DatasetRow,
+    Evaluation,
+    EvaluationState,
+    Job,
+    JobState,
+    Model,
+    ProtocolRow,
+    ScoreRow,
+    evaluation_shards,
+)
+from records.repositories.leaderboard import COLUMNS, BoardQuery, chosen
+
+DONE = Evaluation.state == EvaluationState.DONE
+
+
+class Place(NamedTuple):
+    """An evaluation in the board's order, with the score that it is sorted by."""
+
+    evaluation: UUID
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+class Number(NamedTuple):
+    """A score's columns; as in `vcp_core.results.Score`."""
+
+    value: float
+    low: float
+    high: float
+    chance: float | None
+    control: float | None
+    lift: float | None
+    lift_low: float | None
+    lift_high: float | None
+
+
+class Facts(NamedTuple):
+    """Whose evaluation it is."""
+
+    evaluation: UUID
+    model: str | None
+    team: str | None
+    backbone: str | None
+    run: str | None
+    step: int | None
+    seed: int | None
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Named:
+    """A board that has results.
+
+    Attributes:
+        dataset: Its name.
+        fingerprint: Of its videos.
+        protocol: Its name.
+        hash: Of the protocol.
+        num_results: Finished evaluations, controls not counted.
+    """
+
+    dataset: str
+    fingerprint: str
+    protocol: str
+    hash: str
+    num_results: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobLine:
+    """Jobs of one kind, as far as an evaluation needs them.
+
+    Attributes:
+        kind: What they do.
+        counts: How many are in which state.
+        retries: Attempts beyond the first that crashed or lost their worker.
+        error: What went wrong last.
+    """
+
+    kind: str
+    counts: dict[JobState, int]
+    retries: int
+    error: str | None
+
+
+def boards(session: Session) -> list[Named]:
+    """Boards with results, of datasets that have a name now; the one with the newest result first."""
+    named = aliased(DatasetRow)
+    query = (
+        select(named.name, named.fingerprint, ProtocolRow.name, ProtocolRow.hash, func.count(Evaluation.id))
+        .select_from(Evaluation)
+        .join(DatasetRow, DatasetRow.id == Evaluation.dataset_id)
+        .join(named, (named.fingerprint == DatasetRow.fingerprint) & named.retired_at.is_(None))
+        .join(ProtocolRow, ProtocolRow.hash == Evaluation.protocol_hash)
+        .where(Evaluation.is_control.is_(False), DONE)
+        .group_by(named.name, named.fingerprint, ProtocolRow.name, ProtocolRow.hash)
+        .order_by(func.max(Evaluation.finished_at).desc().nulls_last(), named.name, ProtocolRow.name)
+    )
+    return [
+        Named(dataset=dataset, fingerprint=print_ or "", protocol=protocol, hash=hash_, num_results=number)
+        for dataset, print_, protocol, hash_, number in session.execute(query)
+    ]
+
+
+def places(session: Session, board: BoardQuery) -> list[Place]:
+    """Every row of a board in its order, those without the metric last; `limit` and `offset` do not count."""
+    score = aliased(ScoreRow)
+    by_metric = (score.evaluation_id == Evaluation.id) & (score.metric == board.sort)
+    query = chosen(board).outerjoin(score, by_metric)
+    column = COLUMNS.get(board.sort, score.value)
+    order = column.desc() if board.descending else column.asc()
+    columns = query.with_only_columns(Evaluation.id, score.value, score.low, score.high)
+    ordered = columns.order_by(order.nulls_last(), Evaluation.created_at, Evaluation.id)
+    return [Place._make(row) for row in session.connection().execute(ordered)]
+
+
+def facts(session: Session, evaluations: Sequence[UUID]) -> dict[UUID, Facts]:
+    """Whose these evaluations are."""
+    return {row.evaluation: row for row in _facts(session, Evaluation.id == _any(evaluations))}
+
+
+def controls(session: Session, fingerprint: str, protocol_hash: str) -> list[Facts]:
+    """Finished evaluations of random weights under the board's conditions."""
+    found = _facts(
+        session,
+        Evaluation.is_control.is_(True)
+        & DONE
+        & (DatasetRow.fingerprint == fingerprint)
+        & (Evaluation.protocol_hash == protocol_hash),
+    )
+    return sorted(found, key=lambda row: (row.backbone or "", row.seed or 0))
+
+
+def _facts(session: Session, which: Any) -> list[Facts]:
+    query = (
+        select(
+            Evaluation.id,
+            Model.name,
+            Model.team,
+            Checkpoint.backbone,
+            Checkpoint.run,
+            Checkpoint.step,
+            Checkpoint.seed,
+            Evaluation.finished_at,
+        )
+        .join(Checkpoint, Checkpoint.id == Evaluation.checkpoint_id)
+        .join(DatasetRow, DatasetRow.id == Evaluation.dataset_id)
+        .outerjoin(Model, Model.id == Checkpoint.model_id)
+        .where(which)
+    )
+    return [Facts._make(row) for row in session.connection().execute(query)]
+
+
+NUMBERS = f"""
+SELECT evaluation_id, metric, {", ".join(Number._fields)}
+FROM score WHERE evaluation_id = ANY(%s) AND metric = ANY(%s)
+"""  # noqa: S608 - of names of columns
+
+
+def numbers(
+    session: Session, evaluations: Iterable[UUID], metrics: Iterable[str]
+) -> dict[UUID, dict[str, Number]]:
+    """These metrics of these evaluations, for each by the metric's name."""
+    found: dict[UUID, dict[str, Number]] = {}
+    # Binary, past SQLAlchemy: reading 128,000 numbers from their digits takes 70 ms of CPU, so it takes 20.
+    driver: psycopg.Connection[Any] = cast(Any, session.connection().connection.driver_connection)
+    with driver.cursor(binary=True) as cursor:
+        cursor.execute(NUMBERS, (list(evaluations), list(metrics)))
+        for evaluation, metric, *columns in cursor.fetchall():
+            found.setdefault(evaluation, {})[metric] = Number._make(columns)
+    return found
+
+
+def _any(evaluations: Iterable[UUID]) -> Any:
+    """One array, where IN would make two thousand parameters of two thousand ids."""
+    return func.any(bindparam(None, list(evaluations), type_=ARRAY(Uuid())))
+
+
+def metrics(session: Session, fingerprint: str, protocol_hash: str) -> list[str]:
+    """Metrics that a board's columns can show: those of its newest evaluations."""
+    newest = (
+        select(Evaluation.id)
+        .join(DatasetRow, DatasetRow.id == Evaluation.dataset_id)
+        .where(DONE, DatasetRow.fingerprint == fingerprint, Evaluation.protocol_hash == protocol_hash)
+        .order_by(Evaluation.finished_at.desc().nulls_last())
+        .limit(20)  # of a large board, all would take longer than the rest of the page
+    )
+    query = select(ScoreRow.metric).where(ScoreRow.evaluation_id.in_(newest.scalar_subquery()))
+    return sorted(session.scalars(query.distinct()))
+
+
+def choices(session: Session, fingerprint: str, protocol_hash: str) -> dict[str, list[str]]:
+    """Teams, backbones and runs that a board can be filtered by."""
+    query = (
+        select(Model.team, Checkpoint.backbone, Checkpoint.run)
+        .select_from(Evaluation)
+        .join(Checkpoint, Checkpoint.id == Evaluation.checkpoint_id)
+        .join(Model, Model.id == Checkpoint.model_id)
+        .join(DatasetRow, DatasetRow.id == Evaluation.dataset_id)
+        .where(DONE, DatasetRow.fingerprint == fingerprint, Evaluation.protocol_hash == protocol_hash)
+        .distinct()
+    )
+    rows = session.execute(query).all()
+    names = ("team", "backbone", "run")
+    return {name: sorted({str(row[place]) for row in rows if row[place]}) for place, name in enumerate(names)}
+
+
+def job_lines(session: Session, evaluation: Evaluation) -> list[JobLine]:
+    """What has been done and is to be done for an evaluation and its controls, by kind, in order of birth."""
+    everyone = [evaluation, *evaluation.controls]
+    ids = [one.id for one in everyone]
+    needed = exists().where(
+        evaluation_shards.c.shard_id == Job.shard_id, evaluation_shards.c.evaluation_id.in_(ids)
+    )
+    query = select(Job).where(
+        or_(
+            Job.evaluation_id.in_(ids),
+            Job.checkpoint_id.in_([one.checkpoint_id for one in everyone]),
+            Job.dataset_id == evaluation.dataset_id,
+            needed,
+        )
+    )
+    lines: dict[str, JobLine] = {}
+    for job in session.scalars(query.order_by(Job.created_at, Job.id)):
+        line = lines.get(job.kind) or JobLine(kind=job.kind.value, counts={}, retries=0, error=None)
+        lines[job.kind] = JobLine(
+            kind=line.kind,
+            counts={**line.counts, job.state: line.counts.get(job.state, 0) + 1},
+            retries=line.retries + job.crashes + job.losses,
+            error=job.error or line.error,
+        )
+    return list(lines.values())

@@ -1,0 +1,252 @@
+"""The board as a page: which board, its order with ties, its cells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from uuid import UUID
+
+from markupsafe import Markup
+from sqlalchemy.orm import Session
+
+from records.models import DatasetState
+from records.repositories import board, datasets, leaderboard
+from records.repositories.board import Facts, Named, Number, Place
+from records.repositories.leaderboard import COLUMNS, BoardQuery
+from service.datasets import service as dataset_service
+from service.protocols import service as protocol_service
+from service.web import figures, names
+from service.web.parameters import API_PAGE, DEFAULT_METRICS, BoardParameters
+from vcp_core.catalog.errors import UnknownName
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A column of numbers.
+
+    Attributes:
+        metric: What it shows.
+        title: Under its group's heading.
+        heat: Whether it belongs to the options' strip.
+    """
+
+    metric: str
+    title: str
+    heat: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A line of the table; `cells` are its numbers, as markup.
+
+    Attributes:
+        facts: Whose it is.
+        rank: Its place, None where it has none.
+        tied: Whether others share it.
+        cells: Table cells, in the order of the columns.
+    """
+
+    facts: Facts
+    rank: int | None
+    tied: bool
+    cells: Markup
+
+
+@dataclass(frozen=True, kw_only=True)
+class Board:
+    """All that the template needs.
+
+    Attributes:
+        boards: Those that have results, newest first.
+        shown: The chosen one; its `num_results` is 0 where there are none yet.
+        why_empty: What the chosen dataset's state has to do with it.
+        parameters: With the chosen dataset and protocol filled in.
+        columns: Of numbers.
+        groups: Headings above them, and how many columns each spans.
+        rows: Of this page.
+        controls: Random weights.
+        chance: A cell for every column.
+        total: Rows of all pages.
+        choices: Teams, backbones and runs that there are.
+        metrics: That columns can show.
+        downloads: Labels, and addresses of JSON and CSV.
+    """
+
+    boards: list[Named]
+    shown: Named
+    why_empty: str | None
+    parameters: BoardParameters
+    columns: list[Column]
+    groups: list[tuple[str, int]]
+    rows: list[Row]
+    controls: list[Row]
+    chance: Markup
+    total: int
+    choices: dict[str, list[str]]
+    metrics: list[str]
+    downloads: list[tuple[str, str, str]]
+
+
+def show(session: Session, wanted: BoardParameters) -> Board | None:
+    """The board; None where no dataset has results and none was named.
+
+    Raises:
+        UnknownName: If there is no such dataset, protocol or metric.
+    """
+    known = board.boards(session)
+    shown, why_empty = _choose(session, known, wanted)
+    if shown is None:
+        return None
+    parameters = replace(wanted, dataset=shown.dataset, protocol=shown.protocol)
+    metrics = board.metrics(session, shown.fingerprint, shown.hash) if shown.num_results else []
+    if metrics:
+        parameters = _known(session, shown, parameters, metrics)
+    columns = [
+        Column(metric=metric, title=names.short(metric), heat=metric in names.OPTION_METRICS)
+        for metric in parameters.metric
+    ]
+    places = board.places(session, _query(shown, parameters))
+    page = places[parameters.offset : parameters.offset + parameters.limit]
+    facts = board.facts(session, [place.evaluation for place in page])
+    controls = board.controls(session, shown.fingerprint, shown.hash)
+    everyone = [*facts, *(control.evaluation for control in controls)]
+    numbers = board.numbers(session, everyone, parameters.metric)
+    ranks = _ranks(places, best_first=parameters.descending)
+    return Board(
+        boards=known,
+        shown=shown,
+        why_empty=why_empty,
+        parameters=parameters,
+        columns=columns,
+        groups=[(title, len(list(of))) for title, of in groupby(names.group(c.metric) for c in columns)],
+        rows=[_row(facts[place.evaluation], columns, numbers, ranks) for place in page],
+        controls=[_row(control, columns, numbers, {}) for control in controls],
+        chance=_chance(columns, numbers),
+        total=len(places),
+        choices=board.choices(session, shown.fingerprint, shown.hash) if shown.num_results else {},
+        metrics=metrics,
+        downloads=_downloads(parameters, len(page)),
+    )
+
+
+def _choose(
+    session: Session, known: Sequence[Named], wanted: BoardParameters
+) -> tuple[Named | None, str | None]:
+    """The board that is asked for, else the one with the newest result; and why it may be empty."""
+    if wanted.dataset is None and wanted.protocol is None:
+        return (known[0] if known else None), None
+    dataset = wanted.dataset or (known[0].dataset if known else None)
+    if dataset is None:
+        return None, None
+    of_dataset = next((one.protocol for one in known if one.dataset == dataset), "standard-v1")
+    protocol = protocol_service.find(session, wanted.protocol or of_dataset)
+    for one in known:
+        if one.dataset == dataset and one.hash == protocol.hash:
+            return one, None
+    row = datasets.named(session, dataset)
+    if row is None and dataset not in (offered := dataset_service.known(session)):
+        raise UnknownName("dataset", dataset, offered)
+    empty = Named(
+        dataset=dataset,
+        fingerprint=row.fingerprint or "" if row else "",
+        protocol=protocol.name,
+        hash=protocol.hash,
+        num_results=0,
+    )
+    ready = row is None or row.state is DatasetState.READY
+    return empty, None if ready or row is None else f"{dataset} is {row.state.value}: {row.reason or ''}"
+
+
+def _known(session: Session, shown: Named, wanted: BoardParameters, metrics: list[str]) -> BoardParameters:
+    """Without the usual metrics that this board's dataset cannot carry; any other unknown one is a slip."""
+    if unseen := {wanted.column, *wanted.metric} - {*COLUMNS, *metrics, *DEFAULT_METRICS}:
+        every = leaderboard.metrics(session, shown.fingerprint, shown.hash)
+        for metric in sorted(unseen - every):
+            raise UnknownName("metric", metric, [*every, *COLUMNS])
+        metrics += sorted(unseen)
+    there = tuple(metric for metric in wanted.metric if metric in metrics) or (metrics[0],)
+    sortable = wanted.column in metrics or wanted.column in COLUMNS
+    return replace(wanted, metric=there, sort=wanted.sort if sortable else f"-{there[0]}")
+
+
+def _query(shown: Named, wanted: BoardParameters) -> BoardQuery:
+    return BoardQuery(
+        fingerprint=shown.fingerprint,
+        protocol_hash=shown.hash,
+        sort=wanted.column,
+        descending=wanted.descending,
+        model=wanted.model,
+        team=wanted.team,
+        backbone=wanted.backbone,
+        run=wanted.run,
+        latest=wanted.latest,
+    )
+
+
+def _ranks(places: Iterable[Place], *, best_first: bool) -> dict[UUID, tuple[int, bool]]:
+    """Places of all rows with the metric, the best being 1, and whether others share them.
+
+    A row shares the place of the best of its group if its value lies within that one's interval: without
+    their paired difference, nothing says that they differ.
+    """
+    scored = [place for place in places if place.value is not None]
+    ranks: dict[UUID, tuple[int, bool]] = {}
+    group: list[Place] = []
+    for number, place in enumerate(scored if best_first else reversed(scored)):
+        if group and _ties(place, group[0]):
+            group.append(place)
+        else:
+            group, first = [place], number + 1
+        for member in group[-2:] if len(group) == 2 else group[-1:]:
+            ranks[member.evaluation] = (first, len(group) > 1)
+    return ranks
+
+
+def _ties(place: Place, best: Place) -> bool:
+    assert place.value is not None
+    return place.value == best.value or (best.low is not None and place.value >= best.low)
+
+
+def _row(
+    facts: Facts,
+    columns: Sequence[Column],
+    numbers: Mapping[UUID, Mapping[str, Number]],
+    ranks: Mapping[UUID, tuple[int, bool]],
+) -> Row:
+    evaluation = facts.evaluation
+    rank, tied = ranks.get(evaluation, (None, False))
+    mine = numbers.get(evaluation, {})
+    cells = [
+        figures.heat_cell(mine.get(column.metric), is_control=facts.model is None)
+        if column.heat
+        else figures.value_cell(mine.get(column.metric))
+        for column in columns
+    ]
+    return Row(facts=facts, rank=rank, tied=tied, cells=Markup("".join(cells)))  # noqa: S704 - of numbers
+
+
+def _chance(columns: Sequence[Column], numbers: Mapping[UUID, Mapping[str, Number]]) -> Markup:
+    """What guessing gives: the same for every row, because they answer the same videos."""
+    cells = []
+    for column in columns:
+        scored = (mine[column.metric].chance for mine in numbers.values() if column.metric in mine)
+        value = next(scored, None)
+        kind = "heat" if column.heat else "value"
+        cells.append(
+            '<td class="none">–</td>'
+            if value is None
+            else f'<td class="{kind}"><span class="cell"><b>{value:.1f}</b></span></td>'
+        )
+    return Markup("".join(cells))  # noqa: S704 - of numbers
+
+
+def _downloads(parameters: BoardParameters, num_rows: int) -> list[tuple[str, str, str]]:
+    """This page's rows as JSON and CSV; more than one of each where the API gives fewer at a time."""
+    found = []
+    for begin in range(0, max(1, num_rows), API_PAGE):
+        first, number = parameters.offset + begin, min(API_PAGE, parameters.limit - begin)
+        label = f" {first + 1}–{first + min(number, num_rows - begin)}" if num_rows > API_PAGE else ""
+        json, csv = (parameters.api(suffix, offset=first, limit=number) for suffix in ("", ".csv"))
+        found.append((label, json, csv))
+    return found

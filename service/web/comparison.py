@@ -1,0 +1,73 @@
+"""Two evaluations as a page: paired differences, told in words, as a chart and as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from service.evaluations import service
+from service.evaluations.schemas import EvaluationOut
+from service.web import names
+from service.web.evaluation import title
+from vcp_core.comparison import Difference
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """A comparison's page; `main` are the metrics of the chart, `rest` all others."""
+
+    first: EvaluationOut
+    second: EvaluationOut
+    first_title: str
+    second_title: str
+    main: list[Difference]
+    rest: list[Difference]
+    num_better: int
+    num_worse: int
+    chart: dict[str, Any]
+
+
+def page(session: Session, first: UUID, second: UUID) -> Page:
+    """The second against the first.
+
+    Raises:
+        NotFound: If there is no such evaluation.
+        Conflict: If they cannot be compared.
+    """
+    found = service.comparison(session, first, second)
+    main = [one for one in found.differences if one.headline or one.metric in names.OPTION_METRICS]
+    return Page(
+        first=found.first,
+        second=found.second,
+        first_title=title(found.first),
+        second_title=title(found.second),
+        main=main,
+        rest=[one for one in found.differences if one not in main],
+        num_better=sum(verdict(one) == "better" for one in main),
+        num_worse=sum(verdict(one) == "worse" for one in main),
+        chart=_chart(main),
+    )
+
+
+def verdict(difference: Difference) -> str:
+    """What the interval allows to say: better, worse, or open."""
+    if difference.low > 0:
+        return "better"
+    return "worse" if difference.high < 0 else "open"
+
+
+def _chart(differences: Sequence[Difference]) -> dict[str, Any]:
+    return {
+        "kind": "intervals",
+        "axis": "difference, points",
+        "reference": 0,
+        "referenceName": "equal",
+        "names": [names.title(one.metric) for one in differences],
+        "series": [
+            {"name": "difference", "points": [[one.low, one.difference, one.high] for one in differences]}
+        ],
+    }

@@ -1,0 +1,61 @@
+"""Problems for people: a browser that asks for a page gets one; API clients keep problem details."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+from fastapi import FastAPI, Request, Response
+
+from service.problems import MEDIA_TYPE
+from service.web.pages import render
+
+Handler = Callable[[Request, Exception], Response | Awaitable[Response]]
+KEPT = ("retry-after", "www-authenticate", "allow")
+NEXT = {
+    401: "Log in with a token.",
+    404: "It may have been removed, or the address has a slip in it.",
+    409: "It is not in a state for this.",
+    422: "Something in the address makes no sense.",
+    500: "",
+    503: "The page is there again as soon as the database is.",
+}
+
+
+def install(app: FastAPI) -> None:
+    """Answer every problem of the application with a page where a page was asked for."""
+    for kind, handler in list(app.exception_handlers.items()):
+        app.add_exception_handler(kind, _readable(cast(Handler, handler)))
+
+
+def wants_page(request: Request) -> bool:
+    """Whether a browser asks, and not for a part of a page."""
+    return "text/html" in request.headers.get("Accept", "") and "HX-Request" not in request.headers
+
+
+def _readable(handler: Handler) -> Handler:
+    async def handle(request: Request, error: Exception) -> Response:
+        found = handler(request, error)
+        response = await found if inspect.isawaitable(found) else found
+        if response.media_type != MEDIA_TYPE or not wants_page(request):
+            return response
+        return _page(request, response)
+
+    return handle
+
+
+def _page(request: Request, response: Response) -> Response:
+    problem: dict[str, Any] = json.loads(bytes(response.body))
+    kept = {name: value for name, value in response.headers.items() if name in KEPT}
+    template = "login.html" if response.status_code == 401 else "problem.html"
+    return render(
+        request,
+        template,
+        status=response.status_code,
+        headers=kept,
+        problem=problem,
+        next_path=request.url.path + (f"?{request.url.query}" if request.url.query else ""),
+        hint=NEXT.get(response.status_code, ""),
+    )

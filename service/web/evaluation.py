@@ -1,0 +1,200 @@
+"""An evaluation as a page: profile, confusion, classes, provenance; or how far it is, or why it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from records.models import Evaluation, EvaluationState, JobState
+from records.repositories import board
+from records.repositories.board import JobLine
+from service.evaluations import service
+from service.evaluations.schemas import EvaluationOut, ScoreOut
+from service.web import names
+from vcp_core.catalog.options import OPTIONS
+from vcp_core.results import Results, Table
+
+MAX_CONFUSION = 20  # classes; a larger matrix cannot be read, its rows are in the table of classes
+STEPS = {
+    EvaluationState.WAITING: "Waits",
+    EvaluationState.PLANNING: "Plans",
+    EvaluationState.RUNNING: "Forwards clips",
+    EvaluationState.SCORING: "Scores",
+    EvaluationState.DONE: "Done",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptionLine:
+    """One option of the profile: recall and precision."""
+
+    name: str
+    does: str
+    recall: ScoreOut
+    precision: ScoreOut | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassLine:
+    """One class of videos; percent.
+
+    Attributes:
+        name: Its label.
+        num_videos: Test videos of it.
+        recall: By the linear probe.
+        knn: By nearest neighbours.
+        hit: Of retrieval at the first depth.
+        taken_for: The class that it is most often taken for, and how often.
+    """
+
+    name: str
+    num_videos: int | None
+    recall: float | None
+    knn: float | None
+    hit: float | None
+    taken_for: tuple[str, int] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """What a finished evaluation's page shows besides its scores."""
+
+    results: Results
+    headlines: list[ScoreOut]
+    options: list[OptionLine]
+    confusions: list[Table]
+    classes: list[ClassLine]
+    profile: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """An evaluation's page; `finished` once it is done, `jobs` until then."""
+
+    shown: EvaluationOut
+    team: str
+    title: str
+    finished: Finished | None
+    jobs: list[JobLine]
+    share: float | None
+
+
+def page(session: Session, evaluation_id: UUID) -> Page:
+    """All of one evaluation.
+
+    Raises:
+        NotFound: If there is none.
+    """
+    evaluation = service.find(session, evaluation_id, with_results=True)
+    shown = service.detail(session, evaluation)
+    done = evaluation.state is EvaluationState.DONE and evaluation.results is not None
+    progress = shown.progress
+    return Page(
+        shown=shown,
+        team=evaluation.team,
+        title=title(shown),
+        finished=_finished(shown, evaluation) if done else None,
+        jobs=[] if done else board.job_lines(session, evaluation),
+        share=progress.clips_done / progress.clips_total if progress and progress.clips_total else None,
+    )
+
+
+def title(shown: EvaluationOut) -> str:
+    """Whose evaluation it is, in words."""
+    checkpoint = shown.checkpoint
+    if checkpoint.model is None:
+        return f"random weights, {checkpoint.backbone} seed {checkpoint.seed}"
+    step = "" if checkpoint.step is None else f" at step {checkpoint.step}"
+    return f"{checkpoint.model}{step}"
+
+
+def _finished(shown: EvaluationOut, evaluation: Evaluation) -> Finished:
+    results = Results.model_validate(evaluation.results)
+    scores = {score.metric: score for score in shown.scores}
+    tables = {table.name: table for result in results.benchmarks for table in result.tables}
+    options = _options(scores)
+    return Finished(
+        results=results,
+        headlines=[score for score in shown.scores if score.headline],
+        options=options,
+        confusions=[
+            table
+            for name, table in tables.items()
+            if name.endswith("confusion") and len(table.rows) <= MAX_CONFUSION
+        ],
+        classes=_classes(tables),
+        profile=_profile(options),
+    )
+
+
+def _options(scores: Mapping[str, ScoreOut]) -> list[OptionLine]:
+    return [
+        OptionLine(
+            name=option.name,
+            does=option.does,
+            recall=scores[names.RECALL + option.name],
+            precision=scores.get(f"cloze.precision.{option.name}"),
+        )
+        for option in OPTIONS.values()
+        if names.RECALL + option.name in scores
+    ]
+
+
+def _profile(options: Sequence[OptionLine]) -> dict[str, Any]:
+    """For the chart: a point with its interval for each option, and the control beside it."""
+    return {
+        "kind": "intervals",
+        "axis": "recall, percent",
+        "min": 0,
+        "max": 100,
+        "reference": options[0].recall.chance if options else None,
+        "referenceName": "chance",
+        "names": [line.name for line in options],
+        "series": [
+            {
+                "name": "this checkpoint",
+                "points": [[line.recall.low, line.recall.value, line.recall.high] for line in options],
+            },
+            {
+                "name": "random weights",
+                "points": [[None, line.recall.control, None] for line in options],
+            },
+        ],
+    }
+
+
+def _classes(tables: Mapping[str, Table]) -> list[ClassLine]:
+    linear, knn = tables.get("recognition.confusion"), tables.get("recognition.knn.confusion")
+    hits = tables.get("retrieval.per_class")
+    found = linear or hits
+    return [] if found is None else [_class(name, linear, knn, hits) for name in found.rows]
+
+
+def _class(name: str, linear: Table | None, knn: Table | None, hits: Table | None) -> ClassLine:
+    counts = linear.values[linear.rows.index(name)] if linear else ()
+    others = [(count, other) for count, other in zip(counts, linear.columns if linear else (), strict=True)]
+    wrong = max(((count, other) for count, other in others if other != name and count), default=None)
+    return ClassLine(
+        name=name,
+        num_videos=int(sum(counts)) if linear else None,
+        recall=_recall(linear, name),
+        knn=_recall(knn, name),
+        hit=hits.values[hits.rows.index(name)][0] if hits and name in hits.rows else None,
+        taken_for=(wrong[1], int(wrong[0])) if wrong else None,
+    )
+
+
+def _recall(table: Table | None, name: str) -> float | None:
+    if table is None or name not in table.rows:
+        return None
+    counts = table.values[table.rows.index(name)]
+    return 100 * counts[table.columns.index(name)] / sum(counts) if sum(counts) else None
+
+
+def count(line: JobLine, *states: JobState) -> int:
+    """Jobs of a line in these states."""
+    return sum(line.counts.get(state, 0) for state in states)

@@ -1,0 +1,132 @@
+"""How a page leaves: one template environment, one Content-Security-Policy, the reader's theme."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from fastapi import Request, Response
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.responses import FileResponse, HTMLResponse
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from service.auth import COOKIE
+from service.web import figures, names
+
+STATIC = Path(__file__).parent / "static"
+THEME = "vcpbench_theme"
+THEMES = ("light", "dark")
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cache-Control": "private, no-cache",
+    "Vary": "Accept, Cookie",
+}
+ENVIRONMENT = Environment(
+    loader=PackageLoader("service.web"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    auto_reload=False,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+def render(
+    request: Request, template: str, *, status: int = 200, headers: dict[str, str] | None = None, **more: Any
+) -> Response:
+    """A page, with what every page needs."""
+    path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    text = ENVIRONMENT.get_template(template).render(
+        here=path,
+        theme=theme(request),
+        logged_in=COOKIE in request.cookies,
+        **more,
+    )
+    return HTMLResponse(text, status_code=status, headers={**HEADERS, **(headers or {})})
+
+
+def theme(request: Request) -> str | None:
+    """The chosen theme; None: the system's."""
+    found = request.cookies.get(THEME)
+    return found if found in THEMES else None
+
+
+@cache
+def static(path: str) -> str:
+    """The address of a static file, which changes with its content and so may be kept forever."""
+    digest = hashlib.sha256((STATIC / path).read_bytes()).hexdigest()
+    return f"/static/{path}?v={digest[:12]}"
+
+
+class Static(StaticFiles):
+    """Static files; those asked for by their content's hash are kept."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """The file."""
+        response = await super().get_response(path, scope)
+        if isinstance(response, FileResponse) and scope["query_string"].startswith(b"v="):
+            response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        return response
+
+
+def moment(at: datetime | None) -> str:
+    """A time for people, UTC, to the minute."""
+    return "" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M}"
+
+
+def duration(seconds: float | None) -> str:
+    """About how long.
+
+    >>> duration(35.0), duration(200), duration(8000)
+    ('35 s', '3 min', '2 h 13 min')
+    """
+    if seconds is None:
+        return ""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def size(num_bytes: int | None) -> str:
+    """Bytes for people.
+
+    >>> size(3642287)
+    '3.6 MB'
+    """
+    if num_bytes is None:
+        return ""
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if num_bytes >= scale:
+            return f"{num_bytes / scale:.1f} {unit}"
+    return f"{num_bytes} B"
+
+
+def model_path(team: str, name: str) -> str:
+    """The address of a model's page; names may hold slashes."""
+    return f"/models/{quote(team)}/{quote(name)}"
+
+
+ENVIRONMENT.filters.update(
+    moment=moment, duration=duration, size=size, percent=figures.percent, signed=figures.signed
+)
+ENVIRONMENT.globals.update(
+    static=static,
+    model_path=model_path,
+    title_of=names.title,
+    by_benchmark=names.by_benchmark,
+    bar=figures.bar,
+    heat_level=figures.heat_level,
+    share_level=figures.share_level,
+)

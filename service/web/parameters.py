@@ -1,0 +1,126 @@
+"""What a board's address says: the same parameters for the page, the JSON and the CSV."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from fastapi import Depends, Query
+
+from service.web.names import OPTION_METRICS
+
+DEFAULT_METRICS = ("recognition.top1", "retrieval.top1", "cloze.accuracy", *OPTION_METRICS)
+FACTS = {"team": "team", "backbone": "backbone", "run": "run", "step": "step", "finished": "finished"}
+DEFAULT_FACTS = ("team", "backbone", "step")
+DEFAULT_SORT = "-recognition.top1"
+PAGE = 100
+API_PAGE = 500  # rows that the API gives at a time
+MAX_PAGE = 2000
+Number = str | int | bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoardParameters:
+    """A view of a board; whatever is left out of the address is as here.
+
+    Attributes:
+        dataset: Its name; the one with the newest result if left out.
+        protocol: Its name or hash, likewise.
+        sort: A metric, `created_at`, `model` or `step`; `-` before it: largest first.
+        metric: Columns with numbers.
+        fact: Columns without.
+        model: Only models whose name contains this.
+        team: Only of this team.
+        backbone: Only of this backbone.
+        run: Only of this training run.
+        latest: Only every model's newest checkpoint.
+        limit: Rows of a page.
+        offset: Rows before it.
+    """
+
+    dataset: str | None = None
+    protocol: str | None = None
+    sort: str = DEFAULT_SORT
+    metric: tuple[str, ...] = DEFAULT_METRICS
+    fact: tuple[str, ...] = DEFAULT_FACTS
+    model: str | None = None
+    team: str | None = None
+    backbone: str | None = None
+    run: str | None = None
+    latest: bool = False
+    limit: int = PAGE
+    offset: int = 0
+
+    @property
+    def column(self) -> str:
+        """What it is sorted by."""
+        return self.sort.removeprefix("-")
+
+    @property
+    def descending(self) -> bool:
+        """Largest first."""
+        return self.sort.startswith("-")
+
+    @property
+    def filtered(self) -> bool:
+        """Whether it shows less than the whole board."""
+        return self.latest or any((self.model, self.team, self.backbone, self.run))
+
+    def address(self, **changes: Any) -> str:
+        """The page's address after these changes; what is as it would be anyway is left out."""
+        changed = replace(self, **changes)
+        return "/" + _query(
+            (name, value)
+            for name, value in vars(changed).items()
+            if value != getattr(BoardParameters, name) and value is not None
+        )
+
+    def api(self, suffix: str = "", *, offset: int, limit: int) -> str:
+        """The address of the same rows and numbers as JSON, or with ".csv"."""
+        wanted = {**vars(replace(self, limit=limit, offset=offset))}
+        del wanted["fact"]
+        pairs = ((name, value) for name, value in wanted.items() if value not in (None, False))
+        return f"/v1/leaderboard{suffix}" + _query(pairs)
+
+
+def _query(pairs: Any) -> str:
+    flat: list[tuple[str, Number]] = []
+    for name, value in pairs:
+        flat += [(name, one) for one in value or ("",)] if isinstance(value, tuple) else [(name, value)]
+    text = urlencode([(name, "true" if value is True else value) for name, value in flat])
+    return f"?{text}" if text else ""
+
+
+def _parameters(
+    dataset: str = "",
+    protocol: str = "",
+    sort: str = "",
+    metric: Annotated[list[str] | None, Query()] = None,
+    fact: Annotated[list[str] | None, Query()] = None,
+    model: str = "",
+    team: str = "",
+    backbone: str = "",
+    run: str = "",
+    latest: bool = False,
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = PAGE,
+    offset: Annotated[int, Query(ge=0, le=2**31)] = 0,
+) -> BoardParameters:
+    """An empty field of a form is a parameter that was left out."""
+    return BoardParameters(
+        dataset=dataset or None,
+        protocol=protocol or None,
+        sort=sort or DEFAULT_SORT,
+        metric=tuple(dict.fromkeys(filter(None, metric or ()))) or DEFAULT_METRICS,
+        fact=DEFAULT_FACTS if fact is None else tuple(name for name in FACTS if name in fact),
+        model=model or None,
+        team=team or None,
+        backbone=backbone or None,
+        run=run or None,
+        latest=latest,
+        limit=limit,
+        offset=offset,
+    )
+
+
+ParametersDep = Annotated[BoardParameters, Depends(_parameters)]

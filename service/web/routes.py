@@ -1,0 +1,134 @@
+"""The pages that show something; all but those of `session` need what reading the API needs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
+from fastapi.responses import RedirectResponse
+
+from records.models import EvaluationState, JobState
+from records.repositories import evaluations
+from service.auth import reader
+from service.datasets import service as datasets
+from service.deps import SessionDep
+from service.protocols.routes import every as every_protocol
+from service.web import board, comparison, errors, evaluation, models, session
+from service.web.pages import STATIC, Static, render
+from service.web.parameters import FACTS, MAX_PAGE, ParametersDep
+
+router = APIRouter(include_in_schema=False, dependencies=[Depends(reader)])
+LIST = 50  # evaluations of a page
+HTTP_PARTS = {"Cache-Control": "no-store"}
+
+
+def install(app: FastAPI) -> None:
+    """Give the application its pages."""
+    app.include_router(session.router)
+    app.include_router(router)
+    app.mount("/static", Static(directory=STATIC), name="static")
+    errors.install(app)
+
+
+@router.get("/")
+def show_board(request: Request, session: SessionDep, wanted: ParametersDep) -> Response:
+    """Finished evaluations of one dataset and protocol."""
+    found = board.show(session, wanted)
+    if found is None:
+        return render(request, "welcome.html", url=_url(request))
+    return render(request, "board.html", board=found, parameters=found.parameters, facts=FACTS, most=MAX_PAGE)
+
+
+@router.get("/evaluations")
+def list_evaluations(
+    request: Request,
+    session: SessionDep,
+    state: EvaluationState | None = None,
+    offset: Annotated[int, Query(ge=0, le=2**31)] = 0,
+) -> Response:
+    """All evaluations, newest first, whatever became of them."""
+    found, total = evaluations.page(
+        session,
+        state=state,
+        model=None,
+        team=None,
+        dataset=None,
+        protocol=None,
+        checkpoint_id=None,
+        limit=LIST,
+        offset=offset,
+    )
+    return render(
+        request,
+        "evaluations.html",
+        found=found,
+        total=total,
+        state=state,
+        states=list(EvaluationState),
+        offset=offset,
+        limit=LIST,
+    )
+
+
+@router.get("/evaluations/{evaluation_id}")
+def show_evaluation(request: Request, session: SessionDep, evaluation_id: UUID) -> Response:
+    """One evaluation."""
+    page = evaluation.page(session, evaluation_id)
+    return render(request, "evaluation.html", url=_url(request), **_parts(page))
+
+
+@router.get("/evaluations/{evaluation_id}/progress")
+def show_progress(request: Request, session: SessionDep, evaluation_id: UUID) -> Response:
+    """The part of an unfinished evaluation's page that changes; at its end, the page is loaded anew."""
+    page = evaluation.page(session, evaluation_id)
+    headers = {**HTTP_PARTS, **({"HX-Refresh": "true"} if page.shown.state.ended else {})}
+    return render(request, "_progress.html", headers=headers, **_parts(page))
+
+
+def _parts(page: evaluation.Page) -> dict[str, Any]:
+    return {"page": page, "steps": evaluation.STEPS, "count": evaluation.count, "JobState": JobState}
+
+
+@router.get("/models/{path:path}")
+def show_model(
+    request: Request,
+    session: SessionDep,
+    path: str,
+    course: Annotated[int, Query(ge=0, le=10_000)] = 0,
+) -> Response:
+    """One model: checkpoints, evaluations, and the course of its training."""
+    return render(request, "model.html", page=models.page(session, path, course))
+
+
+@router.get("/compare")
+def compare(
+    request: Request,
+    session: SessionDep,
+    chosen: Annotated[list[UUID] | None, Query(alias="evaluation")] = None,
+    first: UUID | None = None,
+    second: UUID | None = None,
+) -> Response:
+    """Two evaluations in pairs; the board's checkboxes come as `evaluation`, twice."""
+    if chosen and len(chosen) == 2:
+        return RedirectResponse(f"/compare?first={chosen[0]}&second={chosen[1]}", status_code=303)
+    if first is None or second is None:
+        return render(request, "choose.html", num_chosen=len(chosen or ()), status=422 if chosen else 200)
+    page = comparison.page(session, first, second)
+    return render(request, "compare.html", page=page, verdict=comparison.verdict)
+
+
+@router.get("/submit")
+def submit(request: Request, session: SessionDep) -> Response:
+    """How to submit, with this server's address."""
+    return render(
+        request,
+        "submit.html",
+        url=_url(request),
+        datasets=datasets.known(session),
+        protocols=[protocol.name for protocol in every_protocol(session)],
+    )
+
+
+def _url(request: Request) -> str:
+    return str(request.base_url).rstrip("/")

@@ -1,0 +1,80 @@
+"""Logging in with a token, logging out, light and dark: the only forms that are sent."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import parse_qsl
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import RedirectResponse
+
+from records.repositories import tokens
+from service.auth import COOKIE
+from service.deps import SessionDep
+from service.problems import Forbidden
+from service.web.pages import THEME, THEMES, render
+
+router = APIRouter(include_in_schema=False)
+A_YEAR_S = 365 * 24 * 3600
+
+
+async def _form(request: Request) -> dict[str, str]:
+    """A form's fields, of this site's own pages.
+
+    Raises:
+        Forbidden: If another site sends it.
+    """
+    if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+        raise Forbidden("This form came from another site. Open the page here and send it again.")
+    body = await request.body()
+    return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
+
+
+Form = Annotated[dict[str, str], Depends(_form)]
+
+
+def _local(path: str) -> str:
+    """A path of this site, whatever was sent: two slashes, of either kind, lead elsewhere."""
+    safe = path.startswith("/") and path[1:2] not in ("/", "\\") and path.isprintable()
+    return path if safe else "/"
+
+
+def _back(form: dict[str, str]) -> RedirectResponse:
+    return RedirectResponse(_local(form.get("next", "/")), status_code=303)
+
+
+@router.get("/login")
+def login(request: Request, next: str = "/") -> Response:
+    """Ask for a token."""
+    return render(request, "login.html", next_path=_local(next), problem=None, hint="")
+
+
+@router.post("/login")
+def log_in(request: Request, form: Form, session: SessionDep) -> Response:
+    """Keep the token in a cookie that scripts cannot read and that other sites cannot use."""
+    secret = form.get("token", "").strip()
+    if not secret.isascii() or tokens.find(session, secret) is None:
+        problem = {"detail": "This token is unknown or was revoked.", "status": 401}
+        next_path = _local(form.get("next", "/"))
+        return render(request, "login.html", status=401, next_path=next_path, problem=problem, hint="")
+    response = _back(form)
+    secure = request.url.scheme == "https"
+    response.set_cookie(COOKIE, secret, max_age=A_YEAR_S, httponly=True, samesite="strict", secure=secure)
+    return response
+
+
+@router.post("/logout")
+def log_out(form: Form) -> Response:
+    """Forget the token."""
+    response = RedirectResponse("/login", status_code=303)
+    response.delete_cookie(COOKIE, httponly=True, samesite="strict")
+    return response
+
+
+@router.post("/theme")
+def choose_theme(form: Form) -> Response:
+    """Light or dark, whatever the system says."""
+    response = _back(form)
+    if form.get("theme") in THEMES:
+        response.set_cookie(THEME, form["theme"], max_age=A_YEAR_S, httponly=True, samesite="lax")
+    return response

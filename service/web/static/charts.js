@@ -1,0 +1,128 @@
+// Draws every [data-chart]; the same numbers are always in a table beside it.
+"use strict";
+const COLOURS = ["--mark", "--second", "--ink", "--muted", "--bad"];
+const SYMBOLS = ["circle", "diamond", "rect", "triangle", "emptyCircle"];
+const DASHES = ["solid", "dashed", "solid", "dotted", "dashed"];
+
+// A custom property holds light-dark(...); only a colour that is in use says which of the two it is.
+function colour(name) {
+  const probe = document.createElement("span");
+  probe.className = "probe";
+  probe.style.color = `var(${name})`;
+  document.body.append(probe);
+  const found = getComputedStyle(probe).color;
+  probe.remove();
+  return found;
+}
+
+function segments(lines, stroke) {
+  return {
+    symbol: "none", silent: true, animation: false, label: { show: false },
+    lineStyle: { color: stroke, width: 2, type: "solid", opacity: 0.6 },
+    data: lines.map(([from, to]) => [{ coord: from }, { coord: to }]),
+  };
+}
+
+const shown = (value) => (value === null || value === undefined ? "" : value.toFixed(1));
+const span = (point) => (point[0] === null ? shown(point[1]) : `${shown(point[1])}  [${shown(point[0])}, ${shown(point[2])}]`);
+
+function base(ink, line) {
+  const axis = {
+    axisLine: { lineStyle: { color: line } }, axisTick: { show: false }, axisLabel: { color: ink },
+    splitLine: { lineStyle: { color: line } }, nameTextStyle: { color: ink },
+  };
+  return {
+    axis,
+    option: {
+      animation: false,
+      aria: { enabled: true },
+      textStyle: { fontFamily: getComputedStyle(document.documentElement).fontFamily },
+      tooltip: {  // richText is drawn in the canvas: an HTML tooltip needs inline styles
+        renderMode: "richText", confine: true, backgroundColor: colour("--raised"), borderColor: line,
+        textStyle: { color: colour("--ink"), fontSize: 12 },
+      },
+    },
+  };
+}
+
+// ECharts makes room for points only: an interval that leaves the axis would not be drawn at all.
+function extent(data) {
+  if (data.min !== undefined) return { min: data.min, max: data.max };
+  const ends = data.series.flatMap((one) => one.points.flat()).filter((value) => value !== null);
+  const reach = Math.ceil(Math.max(1, ...ends.map(Math.abs)) / 10) * 10;
+  return { min: -reach, max: reach, interval: reach / 2 };
+}
+
+function intervals(data) {
+  const ink = colour("--muted"), line = colour("--line"), { axis, option } = base(ink, line);
+  const many = data.series.length > 1;
+  const series = data.series.map((one, place) => {
+    const stroke = colour(COLOURS[place]);
+    return {
+      name: one.name, type: "scatter", symbol: SYMBOLS[place], symbolSize: 10, z: 5 - place, itemStyle: { color: stroke },
+      data: one.points.map((point, row) => ({ value: [point[1], row], label: span(point) })).filter((point) => point.value[0] !== null),
+      markLine: segments(
+        one.points.map((point, row) => [[point[0], row], [point[2], row]]).filter(([from]) => from[0] !== null), stroke),
+      tooltip: { formatter: (at) => `${data.names[at.value[1]]}, ${one.name}\n${at.data.label}` },
+    };
+  });
+  if (data.reference !== null && data.reference !== undefined) {
+    series.push({
+      type: "scatter", name: data.referenceName, data: [], itemStyle: { color: ink },
+      markLine: {
+        symbol: "none", silent: true, animation: false, data: [{ xAxis: data.reference }],
+        lineStyle: { color: ink, type: "dotted", width: 1.5 },
+        label: { formatter: data.referenceName, color: ink, position: "start" },
+      },
+    });
+  }
+  return {
+    ...option, series,
+    legend: many ? { data: data.series.map((one) => one.name), left: 0, top: 0, itemWidth: 14, itemHeight: 10, textStyle: { color: colour("--ink") } } : undefined,
+    grid: { left: 8, right: 24, top: many ? 44 : 26, bottom: 30, containLabel: true },
+    xAxis: { ...axis, type: "value", name: data.axis, nameLocation: "middle", nameGap: 24, ...extent(data) },
+    yAxis: { ...axis, type: "category", data: data.names, inverse: true, splitLine: { show: false }, axisLabel: { color: colour("--ink") } },
+  };
+}
+
+function lines(data) {
+  const ink = colour("--muted"), line = colour("--line"), { axis, option } = base(ink, line);
+  return {
+    ...option,
+    tooltip: { ...option.tooltip, trigger: "item" },
+    legend: {
+      left: 0, top: 0, itemWidth: 26, inactiveColor: line, inactiveBorderColor: line, textStyle: { color: colour("--ink") },
+      selected: Object.fromEntries(data.series.map((one) => [one.name, !data.off.includes(one.name)])),
+    },
+    grid: { left: 8, right: 24, top: innerWidth < 700 ? 84 : 44, bottom: 30, containLabel: true },
+    xAxis: { ...axis, type: "value", name: data.x, nameLocation: "middle", nameGap: 24, scale: true, splitLine: { show: false } },
+    yAxis: { ...axis, type: "value", min: 0, max: 100, axisLabel: { color: ink, formatter: "{value} %" } },
+    series: data.series.map((one, place) => {
+      const stroke = colour(COLOURS[place % COLOURS.length]);
+      return {
+        name: one.name, type: "line", symbol: SYMBOLS[place % SYMBOLS.length], symbolSize: 8, itemStyle: { color: stroke },
+        lineStyle: { color: stroke, type: DASHES[place % DASHES.length], width: 1.5 },
+        data: one.points.map((point) => ({ value: [point[0], point[2]], label: span(point.slice(1)) })),
+        markLine: segments(one.points.map((point) => [[point[0], point[1]], [point[0], point[3]]]), stroke),
+        tooltip: { formatter: (at) => `${one.name}, step ${at.value[0]}\n${at.data.label}` },
+      };
+    }),
+  };
+}
+
+const KINDS = { intervals, lines };
+const charts = [...document.querySelectorAll("[data-chart]")].map((place) => {
+  const data = JSON.parse(place.dataset.chart), label = place.getAttribute("aria-label");
+  place.replaceChildren();
+  const chart = echarts.init(place);
+  const draw = () => {
+    chart.setOption(KINDS[data.kind](data), true);
+    place.setAttribute("aria-label", label);
+  };
+  draw();
+  new ResizeObserver(() => chart.resize()).observe(place);
+  return { chart, draw };
+});
+const redraw = () => charts.forEach(({ draw }) => draw());
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+matchMedia("print").addEventListener("change", redraw);

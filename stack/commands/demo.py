@@ -1,0 +1,167 @@
+"""`vcpbench demo`: everything once, on this machine: stack, uploads, real evaluations, the board."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from stack import control
+from stack.accounts import ROOTS_PLACE
+from stack.commands.common import console, messages, plainly
+from stack.home import Home, StackState
+from vcp_core.catalog.paths import data_dir
+
+if TYPE_CHECKING:
+    from vcpbench_client import Board, Client, Evaluation
+
+DATASET, PROTOCOL = "playground-64", "quick-v1"
+SEEDS = {"r3d_tiny-a": 11, "r3d_tiny-b": 12}  # two networks as their initialisation left them
+TIMEOUT_S = 900.0
+METRICS = ("recognition.top1", "retrieval.top1", "cloze.accuracy")
+
+
+@plainly
+def demo(
+    leave: Annotated[
+        bool, typer.Option("--exit", help="End by itself once the board is there; 0 if all went well.")
+    ] = False,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Of the page, if it is free.")] = 8080,
+    home: Annotated[
+        Path | None, typer.Option(help="Folder of the demo's data; kept for the next one.")
+    ] = None,
+) -> None:
+    """Show everything once: the service, two uploads, their evaluation on small videos, the board.
+
+    Ctrl-C takes everything down; nothing stays running.
+
+    **Example**
+
+    `vcpbench demo --exit`
+    """
+    place = Home((home or _default_home()).expanduser().absolute())
+    begun = time.monotonic()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends us ends it as Ctrl-C does
+    with _running(place, port) as state:
+        from vcpbench_client import Client
+
+        token = place.token.read_text(encoding="utf-8").strip()
+        with Client(state.url, token) as client:
+            _evaluate(client, place)
+            _show(client.leaderboard(DATASET, PROTOCOL, sort=f"-{METRICS[0]}"))
+        messages.print(f"{time.monotonic() - begun:.0f} s in all.", style="dim")
+        if leave:
+            return
+        with contextlib.suppress(KeyboardInterrupt):
+            _line(f"\nThe board: {state.url}/login#token={token}")
+            _line("Ctrl-C ends the demo.")
+            while True:
+                time.sleep(3600)
+
+
+def _line(text: str) -> None:
+    console.print(text, soft_wrap=True, highlight=False, markup=False)
+
+
+def _default_home() -> Path:
+    return (ROOTS_PLACE if os.getuid() == 0 else data_dir()) / "demo"
+
+
+@contextmanager
+def _running(place: Home, port: int) -> Iterator[StackState]:
+    """The demo's own stack, for as long as the block lasts, however it ends."""
+    try:
+        with messages.status("Starting") as bar:
+            state, _ = control.start(
+                place, "127.0.0.1", _free_port(port), lambda step: bar.update(step.capitalize())
+            )
+        messages.print(f"PostgreSQL, Valkey, the API and workers run at {state.url}.", highlight=False)
+        yield state
+    finally:
+        with messages.status("Stopping"):
+            control.stop(place)
+        messages.print("Everything is stopped.")
+
+
+def _free_port(wanted: int) -> int:
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    return wanted
+
+
+def _evaluate(client: Client, place: Home) -> None:
+    """Upload both checkpoints, evaluate them, show how far they are."""
+    asked: dict[str, Evaluation] = {}
+    for model, path in _checkpoints(place).items():
+        uploaded = client.upload(path, model)
+        asked[model] = client.evaluate(uploaded, DATASET, PROTOCOL)
+        messages.print(f"Uploaded {model}, {path.stat().st_size / 1e6:.1f} MB.", highlight=False)
+    columns = (TextColumn("{task.description:<52}"), BarColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=messages) as bars:
+        tasks = {model: bars.add_task(f"{model}: waiting", total=None) for model in asked}
+        for model, evaluation in asked.items():
+            client.wait(evaluation, on_progress=_teller(bars, tasks[model], model), timeout_s=TIMEOUT_S)
+
+
+def _teller(bars: Progress, task: TaskID, model: str) -> Callable[[Evaluation], None]:
+    def tell(now: Evaluation) -> None:
+        clips = now.progress
+        bars.update(
+            task,
+            description=f"{model}: {now.waiting_for or now.state}",
+            completed=clips.clips_done if clips else 0,
+            total=(clips.clips_total or None) if clips else None,
+        )
+
+    return tell
+
+
+def _checkpoints(place: Home) -> dict[str, Path]:
+    """Two weights files, as a training script would save them."""
+    paths = {model: place.folder / f"{model}.pt" for model in SEEDS}
+    if not all(path.exists() for path in paths.values()):
+        with messages.status("Making two checkpoints"):
+            import torch
+
+            from vcp_core import build
+            from vcp_core.catalog.files import whole
+
+            for model, path in paths.items():
+                with whole(path) as part:
+                    torch.save({"state_dict": build("r3d_tiny", seed=SEEDS[model]).state_dict()}, part)
+    return paths
+
+
+def _show(board: Board) -> None:
+    """The board as the terminal can show it."""
+    table = Table(
+        title=f"{DATASET}, {PROTOCOL}: percent, with 95 % intervals", box=None, title_justify="left"
+    )
+    table.add_column("model", no_wrap=True)
+    for metric in METRICS:
+        table.add_column(metric, justify="right", no_wrap=True)
+    rows = [(row.model, row.scores) for row in board.rows]
+    rows += [(f"random weights, seed {row.seed}", row.scores) for row in board.controls]
+    for name, scores in rows:
+        found = [scores.get(metric) for metric in METRICS]
+        cells = [
+            f"{score.value:.1f} ({score.low:.0f} .. {score.high:.0f})" if score else "-" for score in found
+        ]
+        table.add_row(name, *cells)
+    console.print(table)

@@ -1,0 +1,307 @@
+"""Every page in every state: what it says, that nothing of a user's runs in it, and who may see it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from urllib.parse import quote
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from records.models import CheckpointState, Evaluation, EvaluationState
+from records.settings import Settings
+from service.auth import COOKIE
+from service.web import pages
+from tests.served import Served, serve
+from tests.service.finished import ready_checkpoint, ready_dataset
+from tests.service.kit import PROBLEM
+from tests.web import played
+from tests.web.conftest import LOG, REASON, Site
+from tests.web.read import Page
+
+HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+HOSTILE = """<script>alert(1)</script>"' onload='x' {{7*7}} -->"""
+
+
+@pytest.fixture
+def browser(api: Served) -> Iterator[httpx.Client]:
+    """A browser that nobody has logged in."""
+    with httpx.Client(base_url=api.url, headers=HTML) as client:
+        yield client
+
+
+def secret(api: Served) -> str:
+    return str(api.client.headers["Authorization"].removeprefix("Bearer "))
+
+
+def test_a_finished_evaluation_shows_all_that_it_gave(site: Site) -> None:
+    page = site.page(f"/evaluations/{site.best}")
+    results = site.api.client.get(f"/v1/evaluations/{site.best}/results").json()
+    scores = {score["metric"]: score for one in results["benchmarks"] for score in one["scores"]}
+    for metric in ("recognition.top1", "cloze.spatial", "retrieval.map"):
+        assert (
+            f"{scores[metric]['value']:.1f} {scores[metric]['low']:.1f}–{scores[metric]['high']:.1f}"
+            in page.text
+        )
+    assert "3 of 123 test videos are too short" in page.text
+    assert "vcpbench local FILE --dataset playground --protocol quick-v1" in page.text
+    assert results["provenance"]["protocol_hash"] in page.text
+    matrix = next(page.root.all("table", class_="matrix"))
+    (table,) = (t for t in results["benchmarks"][0]["tables"] if t["name"] == "cloze.confusion")
+    shown = [[int(cell.text) for cell in row.all("td")] for row in list(matrix.all("tr"))[1:]]
+    assert shown == table["values"]
+    (chart,) = (json.loads(one.attributes["data-chart"]) for one in page.root.all("div", role="img"))
+    assert chart["names"] == table["rows"]
+    assert chart["series"][0]["points"][1][1] == scores["cloze.recall.rotation"]["value"]
+    for address in page.links("All results as JSON") + page.links("Scores as JSON"):
+        assert site.api.client.get(address).status_code == 200
+
+
+def test_classes_are_counted_from_the_confusion(site: Site) -> None:
+    page = site.page(f"/evaluations/{site.best}")
+    results = site.api.client.get(f"/v1/evaluations/{site.best}/results").json()
+    tables = {table["name"]: table for one in results["benchmarks"] for table in one["tables"]}
+    counts = tables["recognition.confusion"]["values"][0]
+    (line,) = (row for row in page.root.all("tr") if row.text.startswith("bounce") and "." in row.text)
+    cells = [cell.text for cell in line.all("td")]
+    assert cells[:2] == [f"{sum(counts):.0f}", f"{100 * counts[0] / sum(counts):.1f}"]
+    assert cells[3] == f"{tables['retrieval.per_class']['values'][0][0]:.1f}"
+
+
+def test_random_weights_have_a_page_too(site: Site) -> None:
+    assert "random weights, r3d_tiny seed 0" in site.page(f"/evaluations/{site.control}").text
+
+
+def test_a_running_evaluation_shows_progress_what_it_waits_for_and_its_jobs(site: Site) -> None:
+    page = site.page(f"/evaluations/{site.running}")
+    (gauge,) = page.root.all("progress")
+    assert (gauge.attributes["value"], gauge.attributes["max"]) == ("250", "400")
+    for words in (
+        "62.5 %",
+        "250 of 400 clips, about",
+        "no worker takes the gpu queue",
+        "the worker fell silent",
+    ):
+        assert words in page.text
+    (live,) = page.root.all("div", id="progress")
+    assert live.attributes["hx-trigger"] == "every 2s"
+    part = site.get(live.attributes["hx-get"], **{"HX-Request": "true"})
+    assert 'value="250"' in part.text
+    assert "<html" not in part.text
+    assert "HX-Refresh" not in part.headers
+
+
+def test_when_it_has_ended_the_page_is_loaded_anew(site: Site) -> None:
+    for evaluation in (site.best, site.failed, site.cancelled):
+        part = site.get(f"/evaluations/{evaluation}/progress", **{"HX-Request": "true"})
+        assert part.headers["HX-Refresh"] == "true"
+        assert "hx-get" not in part.text
+
+
+@pytest.mark.parametrize("state", [state for state in EvaluationState if state is not EvaluationState.DONE])
+def test_every_state_has_its_page(api: Served, state: EvaluationState) -> None:
+    with api.database.session() as session:
+        evaluation = played.ended(session, ready_dataset(session), state)
+    page = Page.of(api.client.get(f"/evaluations/{evaluation.id}", headers=HTML))
+    assert state.value in page.text
+    assert state.value in Page.of(api.client.get(f"/evaluations?state={state.value}", headers=HTML)).text
+
+
+def test_a_failure_shows_its_reason_its_log_and_what_next(site: Site) -> None:
+    page = site.page(f"/evaluations/{site.failed}")
+    assert REASON in page.text
+    assert next(page.root.all("pre", class_="log")).text == LOG
+    assert "ask again" in page.text
+    assert "It was cancelled" in site.page(f"/evaluations/{site.cancelled}").text
+
+
+def test_a_model_shows_its_course_over_training_and_its_checkpoints(site: Site) -> None:
+    page = site.page("/models/default/r3d-vcp")
+    (chart,) = (json.loads(one.attributes["data-chart"]) for one in page.root.all("div", role="img"))
+    assert [point[0] for point in chart["series"][0]["points"]] == [6000, 9000]
+    assert "2 checkpoints · 2 evaluations" in page.text
+    assert "playground, quick-v1, run night-3" in page.text
+    assert "c3d/rotation" in site.page("/models/vision/c3d/rotation").text
+    assert "No model" in site.page("/models/vision/nothing", 404).text
+    assert "No model" in site.page("/models/nothing", 404).text
+
+
+def test_a_rejected_checkpoint_says_why_on_its_models_page(api: Served) -> None:
+    with api.database.session() as session:
+        ready_checkpoint(session, "odd", state=CheckpointState.REJECTED, reason="12 keys of r3d are missing")
+    page = Page.of(api.client.get("/models/default/odd", headers=HTML))
+    assert "12 keys of r3d are missing" in page.text
+    assert "None yet" in page.text
+
+
+def test_a_comparison_shows_the_numbers_of_the_api(site: Site) -> None:
+    address = f"/compare?first={site.second}&second={site.best}"
+    page = site.page(address)
+    found = site.api.client.get(page.links("JSON")[0]).json()["differences"]
+    (chart,) = (json.loads(one.attributes["data-chart"]) for one in page.root.all("div", role="img"))
+    by_metric = {one["metric"]: one for one in found}
+    first = by_metric["cloze.accuracy"]
+    assert chart["series"][0]["points"][0] == [first["low"], first["difference"], first["high"]]
+    assert sum(1 for table in page.root.all("tbody") for _ in table.all("tr")) == len(found)
+    assert f"{first['difference']:+.1f}".replace("-", "\N{MINUS SIGN}") in page.text
+    assert page.links("Swap") == [f"/compare?first={site.best}&second={site.second}"]
+
+
+def test_two_ticks_make_a_comparison_and_other_numbers_are_explained(site: Site) -> None:
+    two = site.get(f"/compare?evaluation={site.best}&evaluation={site.second}")
+    assert two.status_code == 303
+    assert two.headers["Location"] == f"/compare?first={site.best}&second={site.second}"
+    assert "1 was ticked; it takes two" in site.page(f"/compare?evaluation={site.best}", 422).text
+    assert "Tick two rows" in site.page("/compare").text
+    assert "is failed" in site.page(f"/compare?first={site.best}&second={site.failed}", 409).text
+
+
+def test_how_to_submit_names_this_server(site: Site) -> None:
+    page = site.page("/submit")
+    assert f"URL={site.api.url};" in page.text
+    assert "playground" in page.text
+
+
+def test_a_hostile_name_is_shown_and_does_nothing(api: Served) -> None:
+    with api.database.session() as session:
+        dataset = ready_dataset(session, HOSTILE)
+        evaluation = played.finished(
+            session, dataset, HOSTILE, team=HOSTILE, seed=1, skill=0.8, run=HOSTILE, step=1
+        )
+        other = played.finished(
+            session, dataset, HOSTILE, team=HOSTILE, seed=2, skill=0.75, run=HOSTILE, step=2
+        )
+        failed = played.ended(session, dataset, EvaluationState.FAILED, reason=HOSTILE, log_tail=HOSTILE)
+    model = f"/models/{quote(HOSTILE)}/{quote(HOSTILE)}"
+    for path in (
+        f"/?dataset={quote(HOSTILE)}&team={quote(HOSTILE)}&fact=run",
+        "/evaluations",
+        f"/evaluations/{evaluation.id}",
+        f"/evaluations/{failed.id}",
+        f"/compare?first={evaluation.id}&second={other.id}",
+        model,
+    ):
+        answer = api.client.get(path, headers=HTML)
+        assert answer.status_code == 200, path
+        page = Page.of(answer)
+        assert HOSTILE in " ".join(page.root.text.split()), path
+        assert "alert(1)</script>" not in answer.text
+        assert "49" not in page.root.text.split(), path
+    board = Page.of(api.client.get("/", headers=HTML))
+    (link,) = {cell.attributes["href"] for cell in board.root.all("a", title=f"All of {HOSTILE}")}
+    assert Page.of(api.client.get(link, headers=HTML)).text.count(HOSTILE) > 1
+
+
+def test_a_browser_reads_errors_and_a_client_gets_problems(site: Site) -> None:
+    missing = f"/evaluations/{uuid4()}"
+    assert "No evaluation" in site.page(missing, 404).text
+    assert "No route GET /nothing" in site.page("/nothing", 404).text
+    assert "No evaluation" in site.page(f"/v1{missing}", 404).text
+    assert "Invalid request" in site.page("/evaluations/no-id", 422).text
+    for headers in ({}, {"Accept": "application/json"}, {"Accept": "text/html", "HX-Request": "true"}):
+        answer = site.api.client.get(missing, headers=headers)
+        assert answer.headers["Content-Type"] == PROBLEM
+        assert answer.json()["status"] == 404
+
+
+def test_a_fault_is_a_readable_page_without_inner_words(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*given: object) -> None:
+        raise RuntimeError("inner words")
+
+    monkeypatch.setattr("service.web.board.show", fail)
+    page = site.page("/", 500)
+    assert "Please report it" in page.text
+    assert "inner words" not in page.html
+
+
+def test_without_a_token_every_page_asks_for_one_and_leads_back(api: Served, browser: httpx.Client) -> None:
+    for path in (
+        "/?sort=model",
+        "/evaluations",
+        f"/evaluations/{uuid4()}",
+        "/models/a/b",
+        "/compare",
+        "/submit",
+    ):
+        answer = browser.get(path)
+        assert answer.status_code == 401
+        form = next(Page.of(answer).root.all("form", id="login"))
+        assert [field.attributes["value"] for field in form.all("input", type="hidden")] == [path]
+
+
+def test_a_login_is_a_cookie_that_only_reads(api: Served, browser: httpx.Client) -> None:
+    answer = browser.post("/login", data={"token": f" {secret(api)} ", "next": "/submit"})
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/submit")
+    cookie = answer.headers["Set-Cookie"].lower()
+    assert all(word in cookie for word in ("httponly", "samesite=strict", "path=/"))
+    assert browser.get("/submit").status_code == 200
+    assert browser.get("/v1/checkpoints").status_code == 200
+    for method, path in (("POST", "/v1/evaluations"), ("PUT", "/v1/checkpoints/upload?model=x")):
+        assert browser.request(method, path, headers={"Accept": "*/*"}).status_code == 401
+    assert browser.post("/logout").headers["Location"] == "/login"
+    assert browser.get("/submit").status_code == 401
+
+
+def test_a_wrong_token_is_no_login(browser: httpx.Client) -> None:
+    for token in ("vcp_wrong", "", "é\x00"):
+        answer = browser.post("/login", data={"token": token})
+        assert answer.status_code == 401
+        assert "unknown or was revoked" in Page.of(answer).text
+        assert COOKIE not in answer.headers.get("Set-Cookie", "")
+
+
+@pytest.mark.parametrize(
+    "path", ["//evil.org", "/\\evil.org", "https://evil.org", "\n/x", "", "javascript:x"]
+)
+def test_a_login_never_leads_elsewhere(api: Served, browser: httpx.Client, path: str) -> None:
+    answer = browser.post("/login", data={"token": secret(api), "next": path})
+    assert answer.headers["Location"] == "/"
+    Page.of(browser.get("/login", params={"next": path}))
+
+
+def test_a_form_of_another_site_is_refused(api: Served, browser: httpx.Client) -> None:
+    for path in ("/login", "/logout", "/theme"):
+        answer = browser.post(path, data={"token": secret(api)}, headers={"Sec-Fetch-Site": "cross-site"})
+        assert answer.status_code == 403
+        assert "Set-Cookie" not in answer.headers
+
+
+def test_where_reading_is_public_nobody_needs_to_log_in(settings: Settings) -> None:
+    with (
+        serve(settings.model_copy(update={"public_read": True})) as api,
+        httpx.Client(base_url=api.url, headers=HTML, cookies={COOKIE: "revoked"}) as client,
+    ):
+        assert client.get("/evaluations").status_code == 200
+        assert client.get("/v1/checkpoints").status_code == 200
+        assert client.post("/v1/evaluations", json={}).status_code == 401
+
+
+def test_light_and_dark_are_kept_in_a_cookie(site: Site, browser: httpx.Client) -> None:
+    assert next(Page.of(browser.get("/login")).root.all("html")).attributes.get("data-theme") is None
+    answer = browser.post("/theme", data={"theme": "dark", "next": "/login?next=/submit"})
+    assert answer.headers["Location"] == "/login?next=/submit"
+    assert next(Page.of(browser.get("/login")).root.all("html")).attributes["data-theme"] == "dark"
+    browser.post("/theme", data={"theme": "<x>"})
+    assert next(Page.of(browser.get("/login")).root.all("html")).attributes["data-theme"] == "dark"
+
+
+def test_pages_are_no_part_of_the_apis_document(api: Served) -> None:
+    assert all(path.startswith("/v1/") for path in api.app.openapi()["paths"])
+
+
+def test_a_static_file_has_an_address_that_changes_with_it(browser: httpx.Client) -> None:
+    answer = browser.get(pages.static("app.css"))
+    assert "immutable" in answer.headers["Cache-Control"]
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert "immutable" not in browser.get("/static/app.css").headers.get("Cache-Control", "")
+    for path in ("/static/../app.py", "/static/%2e%2e/app.py", "/static/nothing.js"):
+        assert browser.get(path).status_code == 404
+
+
+def test_an_evaluation_without_a_benchmark_says_why(site: Site) -> None:
+    with site.api.database.session() as session:
+        row = session.get_one(Evaluation, site.best)
+        row.unavailable = {"cloze": "not available: 0 of 9 test videos have 80 frames"}
+    assert "0 of 9 test videos have 80 frames" in site.page(f"/evaluations/{site.best}").text

@@ -115,8 +115,8 @@ def progress(session: Session, evaluation: Evaluation) -> Progress:
 def scores(session: Session, evaluation_ids: Sequence[UUID]) -> Mapping[UUID, list[ScoreRow]]:
     """Scores by evaluation."""
     found: dict[UUID, list[ScoreRow]] = {evaluation_id: [] for evaluation_id in evaluation_ids}
-    rows = session.scalars(select(ScoreRow).where(ScoreRow.evaluation_id.in_(evaluation_ids)))
-    for row in rows:
+    wanted = select(ScoreRow).where(ScoreRow.evaluation_id.in_(evaluation_ids))
+    for row in session.scalars(wanted.order_by(ScoreRow.metric)):
         found[row.evaluation_id].append(row)
     return found
 

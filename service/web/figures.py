@@ -6,6 +6,7 @@ All numbers are percent; a bar's scale is 0 to 100, a unit of width per point.
 from __future__ import annotations
 
 from bisect import bisect
+from functools import lru_cache
 from typing import Protocol as Interface
 
 from markupsafe import Markup
@@ -14,6 +15,7 @@ from records.repositories.board import Number
 
 LIFT_STEPS = (5.0, 10.0, 20.0, 40.0)  # points of lift where a cell's colour changes
 SHARE_STEPS = 8
+CELLS_KEPT = 1 << 14  # of each kind; some 10 MB
 NONE = '<td class="none">\N{EN DASH}</td>'
 
 
@@ -72,9 +74,11 @@ def _bar(value: float, low: float, high: float, chance: float | None, control: f
     )
 
 
-# A large board has 16,000 cells: a tuple taken apart once costs half of what its attributes cost one by one.
+# A large board has 16,000 cells, and a finished evaluation's numbers never change: sorting it another way
+# finds them written. A tuple taken apart once costs half of what its attributes cost one by one.
 
 
+@lru_cache(CELLS_KEPT)
 def value_cell(number: Number | None) -> str:
     """A table's cell: the value, its interval in digits and as a bar."""
     if number is None:
@@ -87,6 +91,7 @@ def value_cell(number: Number | None) -> str:
     )
 
 
+@lru_cache(CELLS_KEPT)
 def heat_cell(number: Number | None, *, is_control: bool = False) -> str:
     """A cell of the strip: the lift, coloured where its interval excludes zero; of a control, the recall."""
     if number is None:

@@ -216,6 +216,12 @@ def test_every_command_has_help_examples_and_json(command: str) -> None:
     assert ("--json" in found.stdout) == (command != "login")
 
 
+def test_the_command_line_starts_without_what_only_some_commands_need() -> None:
+    code = "import sys, vcpbench_client, vcpbench_client.cli; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert not {"httpx", "rich.console", "rich.progress", "pydantic", "asyncio"} & set(loaded.split())
+
+
 def test_shells_complete_names(run: Run, api: Served, hands: Hands) -> None:
     def offered(line: str, **more: str) -> str:
         words = {"_VCPBENCH_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": "3", **more}

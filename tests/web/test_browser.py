@@ -245,3 +245,13 @@ def test_a_printed_board_has_all_its_columns(visitor: Visitor) -> None:
     colour = visitor.page.evaluate("getComputedStyle(document.body).color")
     assert int(colour.partition("(")[2].split(",")[0]) < 60  # dark ink, whatever the theme
     assert visitor.page.pdf(landscape=True).startswith(b"%PDF")
+
+
+def test_a_missing_browser_fails_in_ci_and_skips_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.fail.Exception, match="apt-get install chromium"), chromium():
+        pass
+    monkeypatch.delenv("CI")
+    with pytest.raises(pytest.skip.Exception, match="apt-get install chromium"), chromium():
+        pass

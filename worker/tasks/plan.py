@@ -107,8 +107,7 @@ def _controls(session: Session, evaluation: Evaluation, protocol: Protocol) -> l
         key = _hash(
             [
                 ENGINE_VERSION,
-                version("torch"),
-                version("av"),
+                *(version(package) for package in ("torch", "av", "numpy", "scipy")),
                 backbone,
                 seed,
                 evaluation.dataset.fingerprint,

@@ -148,5 +148,5 @@ def _named(metric: str, found: Mapping[str, T], candidate: Evaluation) -> T:
     if reason is not None:
         raise GateError(f"{metric} cannot be judged: {reason}")
     near = difflib.get_close_matches(metric, found, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise GateError(f"No metric {metric!r}.{hint} Known: {', '.join(sorted(found))}.")
+    hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(sorted(found))}."
+    raise GateError(f"No metric {metric!r}. {hint}")

@@ -91,7 +91,7 @@ function lines(data) {
     ...option,
     tooltip: { ...option.tooltip, trigger: "item" },
     legend: {
-      left: 0, top: 0, itemWidth: 26, inactiveColor: line, inactiveBorderColor: line, textStyle: { color: colour("--ink") },
+      left: 0, top: 0, itemWidth: 26, inactiveColor: ink, inactiveBorderColor: ink, textStyle: { color: colour("--ink") },
       selected: Object.fromEntries(data.series.map((one) => [one.name, !data.off.includes(one.name)])),
     },
     grid: { left: 8, right: 24, top: innerWidth < 700 ? 84 : 44, bottom: 30, containLabel: true },

@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 from celery import Celery
 from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 from records.settings import Settings
 
@@ -70,7 +71,7 @@ class Doorbell:
             for queue, number in bells.items():
                 for _ in range(min(number, MAX_BELLS)):
                     self._send(queue)
-        except (OperationalError, OSError) as error:
+        except (OperationalError, RedisError, OSError) as error:
             self._silent_until = time.monotonic() + SILENCE_S
             log.warning("bell not rung", queues=sorted(bells), error=str(error) or type(error).__name__)
 

@@ -26,7 +26,7 @@ from tests.workers import environment
 
 
 def test_an_unknown_route_is_said(api: Served) -> None:
-    for path in ("/", "/v1", "/v1/checkpoint", "/v1/checkpoints/x/y/z"):
+    for path in ("/nothing", "/v1", "/v1/checkpoint", "/v1/checkpoints/x/y/z"):
         assert f"GET {path}" in problem_of(api.client.get(path), 404)["detail"]
 
 

@@ -59,6 +59,15 @@ def test_a_finished_evaluation_shows_all_that_it_gave(site: Site) -> None:
         assert site.api.client.get(address).status_code == 200
 
 
+def test_numbers_that_no_command_reproduces_say_so(site: Site) -> None:
+    with site.api.database.session() as session:
+        row = session.get_one(Evaluation, site.best)
+        assert row.results is not None
+        provenance = {**row.results["provenance"], "reproduce": None}
+        row.results = {**row.results, "provenance": provenance}
+    assert "No command reproduces them" in site.page(f"/evaluations/{site.best}").text
+
+
 def test_classes_are_counted_from_the_confusion(site: Site) -> None:
     page = site.page(f"/evaluations/{site.best}")
     results = site.api.client.get(f"/v1/evaluations/{site.best}/results").json()

@@ -66,6 +66,8 @@ def create_app(settings: Settings) -> FastAPI:
         openapi_tags=TAGS,
         lifespan=lifespan,
         license_info={"name": "Apache-2.0"},
+        docs_url=None,  # FastAPI's page loads its scripts from another host; service.web has one that does not
+        redoc_url=None,
     )
     app.state.settings = settings
     app.state.storage = Storage(settings.store_url)

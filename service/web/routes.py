@@ -1,4 +1,4 @@
-"""The pages that show something; all but those of `session` need what reading the API needs."""
+"""The pages that show something; all that show results need what reading the API needs."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from service.web.pages import STATIC, Static, render
 from service.web.parameters import FACTS, MAX_PAGE, ParametersDep
 
 router = APIRouter(include_in_schema=False, dependencies=[Depends(reader)])
+open_router = APIRouter(include_in_schema=False)
 LIST = 50  # evaluations of a page
 HTTP_PARTS = {"Cache-Control": "no-store"}
 
@@ -26,6 +27,7 @@ HTTP_PARTS = {"Cache-Control": "no-store"}
 def install(app: FastAPI) -> None:
     """Give the application its pages."""
     app.include_router(session.router)
+    app.include_router(open_router)
     app.include_router(router)
     app.mount("/static", Static(directory=STATIC), name="static")
     errors.install(app)
@@ -128,6 +130,12 @@ def submit(request: Request, session: SessionDep) -> Response:
         datasets=datasets.known(session),
         protocols=[protocol.name for protocol in every_protocol(session)],
     )
+
+
+@open_router.get("/docs")
+def show_reference(request: Request) -> Response:
+    """Every route of the API, to read and to try; as open as /openapi.json, from which it is drawn."""
+    return render(request, "reference.html")
 
 
 def _url(request: Request) -> str:

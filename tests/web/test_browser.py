@@ -68,6 +68,24 @@ def test_every_page_is_accessible_and_fits(browser: Browser, site: Site, scheme:
     visitor.context.close()
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_api_is_drawn_from_its_description_and_can_be_tried(
+    browser: Browser, site: Site, scheme: str
+) -> None:
+    visitor = visit(browser, site, color_scheme=scheme)
+    page = visitor.page
+    visitor.go("/docs")
+    operation = page.locator(".opblock", has=page.get_by_text("List evaluations"))
+    operation.wait_for()
+    # Swagger UI puts a link to the operation into the button that unfolds it; the rest is ours to answer for.
+    assert visitor.violations(but=["nested-interactive"]) == []
+    operation.locator("button.opblock-summary-control").click()
+    operation.get_by_role("button", name="Execute").click()
+    expect(operation.locator(".live-responses-table .response-col_status").first).to_contain_text("200")
+    assert visitor.faults == []
+    visitor.context.close()
+
+
 def test_an_error_page_is_accessible_too(browser: Browser, site: Site) -> None:
     visitor = visit(browser, site)
     assert visitor.go("/nothing").status == 404

@@ -16,9 +16,11 @@ FOLDERS = [STATIC / "vendor", ASSETS]
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_every_foreign_file_has_its_hash_and_its_licence(folder: Path) -> None:
-    line = re.compile(r"^\| (\S+\.js) \|.*?, (\S+LICENSE)\b.*?\| ([0-9a-f]{64}) \|", re.MULTILINE)
+    line = re.compile(r"^\| (\S+\.(?:js|css)) \|.*?, (\S+LICENSE)\b.*?\| ([0-9a-f]{64}) \|", re.MULTILINE)
     rows = line.findall((folder / "README.md").read_text())
-    assert {name for name, _, _ in rows} == {path.name for path in folder.glob("*.js")}
+    assert {name for name, _, _ in rows} == {
+        path.name for path in folder.iterdir() if path.suffix in (".js", ".css")
+    }
     for name, licence, digest in rows:
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest, name
         assert (folder / licence).read_text()

@@ -13,7 +13,7 @@ from records.bell import Doorbell
 from records.db import Database
 from records.settings import Settings
 from records.storage import Storage
-from service import health, problems
+from service import health, problems, whoami
 from service.auth import reader
 from service.checkpoints.routes import router as checkpoints
 from service.datasets.routes import router as datasets
@@ -66,7 +66,7 @@ def create_app(settings: Settings) -> FastAPI:
         openapi_tags=TAGS,
         lifespan=lifespan,
         license_info={"name": "Apache-2.0"},
-        docs_url=None,  # FastAPI's page loads its scripts from another host; service.web has one that does not
+        docs_url=None,  # FastAPI's page loads scripts from another host; that of service.web does not
         redoc_url=None,
     )
     app.state.settings = settings
@@ -75,7 +75,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(BodyLimit)
     problems.install(app)
     v1 = APIRouter(prefix="/v1", responses=problems.responses(401, 422, 503), dependencies=[Depends(reader)])
-    for router in (checkpoints, evaluations, leaderboard, datasets, protocols, health.router):
+    for router in (checkpoints, evaluations, leaderboard, datasets, protocols, health.router, whoami.router):
         v1.include_router(router)
     app.include_router(v1)
     app.include_router(health.open_router)

@@ -49,6 +49,7 @@ class CheckpointRef:
     """Whose weights were evaluated; random weights have a seed and no model."""
 
     id: str
+    created_at: datetime
     model: str | None = None
     team: str | None = None
     backbone: str | None = None
@@ -217,6 +218,15 @@ class Protocol:
     name: str
     hash: str
     numbers: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """Whose token it is; an administrator may register datasets."""
+
+    name: str
+    team: str
+    admin: bool
 
 
 @dataclass(frozen=True, kw_only=True)

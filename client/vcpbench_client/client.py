@@ -17,6 +17,7 @@ from vcpbench_client.answers import (
     Comparison,
     Dataset,
     Evaluation,
+    Identity,
     Protocol,
     Status,
     read,
@@ -244,6 +245,10 @@ class Client:
     def protocols(self) -> tuple[Protocol, ...]:
         """The protocols that evaluations may name."""
         return read(tuple[Protocol, ...], content_of(self._transport.ask("GET", "/protocols")))
+
+    def identity(self) -> Identity:
+        """Whose token this is."""
+        return self._get(Identity, "/whoami")
 
     def status(self) -> Status:
         """What the workers do, and what waits."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session, undefer
 
 from records.models import (
@@ -59,7 +59,20 @@ def page(
     limit: int,
     offset: int,
 ) -> tuple[Sequence[Evaluation], int]:
-    """Evaluations of uploaded checkpoints, newest first, and how many there are."""
+    """Evaluations of uploaded checkpoints, newest first, and how many there are.
+
+    Args:
+        session: Of the caller.
+        state: Only in this state.
+        model: Only of this model.
+        team: Only of this team.
+        dataset: Only on this one, by its name (which may have been given to other videos since) or its
+            fingerprint.
+        protocol: Only under this one, by its name or hash.
+        checkpoint_id: Only of this checkpoint.
+        limit: Rows of a page.
+        offset: Rows before it.
+    """
     query: Select[Any] = (
         select(Evaluation)
         .join(Checkpoint, Evaluation.checkpoint_id == Checkpoint.id)
@@ -72,13 +85,15 @@ def page(
         Evaluation.state: state,
         Model.name: model,
         Model.team: team,
-        DatasetRow.name: dataset,
-        ProtocolRow.name: protocol,
         Checkpoint.id: checkpoint_id,
     }
     for column, value in wanted.items():
         if value is not None:
             query = query.where(column == value)
+    if dataset is not None:
+        query = query.where(or_(DatasetRow.name == dataset, DatasetRow.fingerprint == dataset))
+    if protocol is not None:
+        query = query.where(or_(ProtocolRow.name == protocol, ProtocolRow.hash == protocol))
     total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
     ordered = query.order_by(Evaluation.created_at.desc(), Evaluation.id)
     return session.scalars(ordered.limit(limit).offset(offset)).unique().all(), total

@@ -34,8 +34,10 @@ def page(
     state: Annotated[EvaluationState | None, Query(description="Only in this state.")] = None,
     model: Annotated[str | None, Query(description="Only of this model.")] = None,
     team: Annotated[str | None, Query(description="Only of this team.")] = None,
-    dataset: Annotated[str | None, Query(description="Only on the dataset of this name.")] = None,
-    protocol: Annotated[str | None, Query(description="Only under the protocol of this name.")] = None,
+    dataset: Annotated[
+        str | None, Query(description="Only on this dataset: its name, or the fingerprint of its videos.")
+    ] = None,
+    protocol: Annotated[str | None, Query(description="Only under this protocol: its name or hash.")] = None,
     checkpoint: Annotated[UUID | None, Query(description="Only of this checkpoint.")] = None,
     limit: Limit = 50,
     offset: Offset = 0,

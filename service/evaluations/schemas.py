@@ -36,6 +36,7 @@ class CheckpointRef(BaseModel):
     run: str | None
     step: int | None
     seed: int | None = Field(None, description="Of random weights.")
+    created_at: datetime = Field(description="When it was declared.")
 
 
 class DatasetRef(BaseModel):
@@ -151,6 +152,7 @@ def shown(
             run=checkpoint.run,
             step=checkpoint.step,
             seed=checkpoint.seed,
+            created_at=checkpoint.created_at,
         ),
         dataset=DatasetRef(name=evaluation.dataset.name, fingerprint=evaluation.dataset.fingerprint),
         protocol=ProtocolRef(name=evaluation.protocol.name, hash=evaluation.protocol_hash),

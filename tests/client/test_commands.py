@@ -166,7 +166,7 @@ def test_a_login_is_checked_kept_and_used(api: Served, run: Run, tmp_path: Path)
     assert run("datasets", **alone).returncode == 2
     (tmp_path / "token").write_text(f"{token_of(api)}\n")
     right = run("login", api.url, "--token-file", "token", **alone)
-    assert (right.returncode, "Logged in to" in right.stderr) == (0, True), right.stderr
+    assert (right.returncode, " as test of team default" in right.stderr) == (0, True), right.stderr
     assert token_of(api) not in right.stdout + right.stderr
     assert run("datasets", **alone).returncode == 0
 

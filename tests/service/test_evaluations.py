@@ -33,6 +33,7 @@ from records.settings import Settings
 from tests.served import Served, serve
 from tests.service.finished import done, ready_checkpoint, ready_dataset
 from tests.service.kit import declare, noise, num_rows, problem_of, put
+from vcp_core.catalog.protocols import PROTOCOLS
 
 
 @pytest.fixture
@@ -230,7 +231,7 @@ def test_lists_are_filtered_and_paged(api: Served) -> None:
         done(session, theirs, gestures, {"recognition.top1": 70.0})
         control = done(session, theirs, sports, {"recognition.top1": 9.0})
         control.is_control = True
-        checkpoint = str(mine.id)
+        checkpoint, fingerprint = str(mine.id), sports.fingerprint
     ask(api.client, checkpoint, "gestures", protocol="standard-v1")
 
     def found(**query: Any) -> list[tuple[str, str, list[float]]]:
@@ -252,8 +253,9 @@ def test_lists_are_filtered_and_paged(api: Served) -> None:
     assert found(offset=9) == []
     assert found(state="done") == newest[1:]
     assert found(model="b") == found(team="others") == [newest[1]]
-    assert found(dataset="sports") == [newest[2]]
-    assert found(protocol="standard-v1") == [newest[0]]
+    assert found(dataset="sports") == found(dataset=fingerprint) == [newest[2]]
+    standard = PROTOCOLS["standard-v1"]
+    assert found(protocol=standard.name) == found(protocol=standard.hash) == [newest[0]]
     assert found(checkpoint=checkpoint, state="done", dataset="gestures") == [newest[3]]
     assert found(model="nobody") == []
     assert api.client.get("/v1/evaluations", params={"limit": 1}).json()["total"] == 4

@@ -39,9 +39,12 @@ def login(
     if urlsplit(found.url).scheme == "http" and urlsplit(found.url).hostname not in LOOPBACK:
         say("This address is http: whoever is on the way can read the token.", style="yellow")
     with connect(url=found.url, token=found.token) as client:
-        status = client.status()
+        who, status = client.identity(), client.status()
     where = kept.keep(found)
-    say(f"Logged in to {found.url} (workers there: {len(status.workers)}); kept in {where}.")
+    say(
+        f"Logged in to {found.url} as {who.name} of team {who.team} "
+        f"(workers there: {len(status.workers)}); kept in {where}."
+    )
 
 
 def _token(file: Path | None) -> str:

@@ -73,15 +73,15 @@ def find(
 
 
 def _latest(client: Client, model: str, candidate: Evaluation, checkpoint: Checkpoint) -> Evaluation | None:
-    own = model == checkpoint.model
-    for other in client.checkpoints(model=model, team=checkpoint.team):
-        if other.id == checkpoint.id or (own and other.created_at > checkpoint.created_at):
-            continue
-        for found in client.evaluations(checkpoint=other.id, state="done"):
-            # Not by the dataset's name: it may have been registered again, with other videos.
-            if _board(found) == _board(candidate):
-                return found
-    return None
+    # Not by the dataset's name: it may have been registered again, with other videos.
+    fingerprint, protocol = _board(candidate)
+    found = client.evaluations(
+        model=model, team=checkpoint.team, dataset=fingerprint, protocol=protocol, state="done"
+    )
+    others = [one for one in found if one.checkpoint.id != checkpoint.id]
+    if model == checkpoint.model:
+        others = [one for one in others if one.checkpoint.created_at <= checkpoint.created_at]
+    return max(others, key=lambda one: one.checkpoint.created_at, default=None)
 
 
 def _best(

@@ -1,8 +1,10 @@
-"""Objects in a local folder; the same suite would run on any store."""
+"""What vcpbench relies on, asked of a folder, and of the store at VCPBENCH_TEST_STORE_URL where it is set."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -10,9 +12,12 @@ from records.storage import Storage
 from vcp_core.catalog.errors import StorageError
 
 
-@pytest.fixture
-def storage(tmp_path: Path) -> Storage:
-    return Storage(f"file://{tmp_path}/objects with space")
+ANOTHER = os.environ.get("VCPBENCH_TEST_STORE_URL")
+
+
+@pytest.fixture(params=["folder", *(["another"] if ANOTHER else [])])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
+    return Storage(f"{ANOTHER}/{uuid4()}" if request.param == "another" else f"file://{tmp_path}/with space")
 
 
 def test_what_is_put_comes_out_again(storage: Storage, tmp_path: Path) -> None:

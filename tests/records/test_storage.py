@@ -11,7 +11,6 @@ import pytest
 from records.storage import Storage
 from vcp_core.catalog.errors import StorageError
 
-
 ANOTHER = os.environ.get("VCPBENCH_TEST_STORE_URL")
 
 

@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -77,7 +76,10 @@ def temp(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "first").mkdir()
     job = Job(folder / "first", folder, {"file": "none", "python": sys.executable, "timeout": "1"})
     if any(words in job.log for words in NO_INDEX):
-        pytest.skip("no package index to install the client from")
+        reason = "no package index to install the client from"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
     assert job.code == 2, job.log
     return folder
 
@@ -191,10 +193,8 @@ def test_the_client_alone_is_small_quick_and_loads_nothing_large(temp: Path) -> 
     size_mb = sum(file.stat().st_size for file in files if file.is_file()) / 1e6
     print(f"installed: {size_mb:.1f} MB")
     assert size_mb < 30
-    times_s = []
-    for _ in range(5):
-        begun = time.monotonic()
-        subprocess.run([temp / "vcpbench" / "bin" / "vcpbench", "--help"], check=True, capture_output=True)
-        times_s.append(time.monotonic() - begun)
-    print(f"--help: {min(times_s):.2f} s")
-    assert min(times_s) < 0.5
+    command = [python, "-X", "importtime", temp / "vcpbench" / "bin" / "vcpbench", "--help"]
+    trace = subprocess.run(command, check=True, capture_output=True, text=True).stderr
+    loaded = {line.rpartition("|")[2].strip() for line in trace.splitlines()}
+    assert "typer" in loaded
+    assert not {"httpx", "ssl", "asyncio"} & loaded  # each costs more than --help's own work

@@ -19,7 +19,7 @@ $(STAMP): pyproject.toml client/pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt setuptools torch==2.13.0
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e ./client -e '.[embedded]'
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt \
-		httpx hypothesis import-linter mypy pillow playwright pytest pytest-timeout pyyaml ruff scikit-learn types-PyYAML
+		httpx hypothesis import-linter mypy pillow playwright pytest pytest-timeout pytest-xdist pyyaml ruff scikit-learn types-PyYAML
 	touch $(STAMP)
 
 demo: $(STAMP)
@@ -34,8 +34,9 @@ down: $(STAMP)
 status: $(STAMP)
 	$(BIN)/vcpbench status $(ARGS)
 
+# Two at once, each with one thread: most tests wait for something, and torch's threads fight over two cores.
 test: $(STAMP)
-	$(BIN)/python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff check

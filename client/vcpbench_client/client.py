@@ -22,6 +22,7 @@ from vcpbench_client.answers import (
     Status,
     read,
 )
+from vcpbench_client.downloads import download
 from vcpbench_client.errors import BadAnswer, NotDone, TimedOut
 from vcpbench_client.patience import Deadline
 from vcpbench_client.transport import Query, Transport, content_of
@@ -171,6 +172,20 @@ class Client:
     def checkpoint(self, checkpoint_id: str) -> Checkpoint:
         """A checkpoint: its state, and how far its upload is."""
         return self._get(Checkpoint, f"/checkpoints/{quote(checkpoint_id, safe='')}")
+
+    def download(
+        self, checkpoint: str | Checkpoint, path: str | Path, *, on_progress: Tell | None = None
+    ) -> Checkpoint:
+        """Write a checkpoint's file as it was uploaded: your team's own; with an administrator's token, any.
+
+        Args:
+            checkpoint: What `upload` gave, or its id.
+            path: Of the file; it is there once all bytes are and have the right hash.
+            on_progress: Told the stage ("receiving"), bytes done, and bytes in all.
+        """
+        found = self.checkpoint(checkpoint) if isinstance(checkpoint, str) else checkpoint
+        download(self._transport, found, Path(path), on_progress or (lambda stage, done, total: None))
+        return found
 
     def checkpoints(self, *, limit: int | None = None, **wanted: Any) -> Iterator[Checkpoint]:
         """Checkpoints, newest first, fetched as they are needed.

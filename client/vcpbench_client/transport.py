@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from importlib.metadata import version
@@ -112,6 +112,28 @@ class Transport:
         if response.is_success:
             return response
         raise _problem(response)
+
+    def receive(self, path: str, *, deadline: Deadline | None = None) -> Iterator[bytes]:
+        """The bytes of an answer, as they come, in one attempt.
+
+        Raises:
+            Unreachable: If the line breaks.
+            ApiError: If the answer is a problem.
+            TimedOut: If a deadline passes.
+        """
+        deadline = deadline or self.deadline
+        try:
+            timeout = httpx.Timeout(ANSWER_S, connect=CONNECT_S)
+            with self._http.stream("GET", f"{self.url}/v1{path}", timeout=timeout) as response:
+                self._answered = True
+                if not response.is_success:
+                    response.read()
+                    raise _problem(response)
+                for chunk in response.iter_bytes():
+                    deadline.check(f"{self.url}: gave up")
+                    yield chunk
+        except httpx.TransportError as error:
+            raise Unreachable(f"{self.url} cannot be reached: {_reason(error)}.") from error
 
 
 def content_of(response: httpx.Response) -> Any:

@@ -6,8 +6,10 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.responses import StreamingResponse
 
 from records.repositories import checkpoints
+from records.storage import checkpoint_key
 from service.auth import AnyCaller
 from service.checkpoints import service
 from service.checkpoints.schemas import CheckpointIn, CheckpointOut, CheckpointPage, Name, Sha256, shown
@@ -98,6 +100,26 @@ async def content(
     """
     uploads = Uploads(database=database, storage=storage, max_bytes=settings.max_upload_bytes)
     return await uploads.part(checkpoint_id, caller.team, request.stream(), content_range)
+
+
+@router.get(
+    "/{checkpoint_id}/content",
+    responses={200: {"content": {"application/octet-stream": {}}}, **responses(404, 409)},
+    response_class=StreamingResponse,
+    summary="Download a checkpoint",
+)
+def download(
+    checkpoint_id: UUID, caller: AnyCaller, session: SessionDep, storage: StorageDep
+) -> StreamingResponse:
+    """The file as it was uploaded; only your team's own, or any to an administrator."""
+    found = service.uploaded_file(session, checkpoint_id, None if caller.admin else caller.team)
+    headers = {
+        "Content-Length": str(found.size_bytes),
+        "Content-Disposition": f'attachment; filename="{checkpoint_id}"',
+        "ETag": f'"{found.sha256}"',
+    }
+    chunks = storage.stream(checkpoint_key(found.sha256 or ""))
+    return StreamingResponse(chunks, media_type="application/octet-stream", headers=headers)
 
 
 @router.get("", summary="List checkpoints")

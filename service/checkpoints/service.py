@@ -13,7 +13,7 @@ from records import jobs
 from records.models import Checkpoint, CheckpointState, JobKind, Origin
 from records.repositories import checkpoints
 from records.storage import Storage
-from service.problems import NotFound
+from service.problems import Conflict, NotFound
 from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.errors import StorageError
 
@@ -105,6 +105,21 @@ def find(session: Session, checkpoint_id: UUID) -> Checkpoint:
     found = checkpoints.get(session, checkpoint_id)
     if found is None:
         raise NotFound(f"No checkpoint {checkpoint_id}. List them: GET /v1/checkpoints.")
+    return found
+
+
+def uploaded_file(session: Session, checkpoint_id: UUID, team: str | None) -> Checkpoint:
+    """A checkpoint whose file is in the store, of that team; of any team where none is named.
+
+    Raises:
+        NotFound: If there is none.
+        Conflict: If its bytes are not all there.
+    """
+    found = find(session, checkpoint_id) if team is None else own(session, checkpoint_id, team)
+    if found.origin is not Origin.UPLOAD:
+        raise NotFound(f"{checkpoint_id} is random weights, which have no file: `vcp_core.random_weights`.")
+    if found.state is CheckpointState.DECLARED:
+        raise Conflict(f"The bytes of {checkpoint_id} are not all there; PUT them first.")
     return found
 
 

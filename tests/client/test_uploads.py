@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from vcpbench_client import ApiError, Client, Unauthorised, Unreachable
-from vcpbench_client.errors import FileError
+from vcpbench_client.errors import BadAnswer, FileError
 
 from records.models import UploadPart
 from records.settings import Settings
@@ -47,6 +47,21 @@ def test_a_file_arrives_whole_and_its_facts_with_it(
     assert told.steps[0] == ("hashing", PART, size)
     assert told.steps[-1] == ("sending", size, size)
     assert [done for _, done, _ in told.steps] == sorted(done for _, done, _ in told.steps[:4]) * 2
+
+
+def test_a_file_comes_back_whole_or_not_at_all(client: Client, weights: Path, tmp_path: Path) -> None:
+    told, found, path = Told(), client.upload(weights, "my-model"), tmp_path / "back.pt"
+    client.download(found.id, path, on_progress=told)
+    assert path.read_bytes() == weights.read_bytes()
+    assert told.steps[-1] == ("receiving", len(path.read_bytes()), len(path.read_bytes()))
+    with pytest.raises(FileError, match="nowhere"):
+        client.download(found, tmp_path / "nowhere" / "back.pt")
+    (stored_file,) = [one for one in tmp_path.rglob(found.sha256 or "") if one.is_file()]
+    stored_file.write_bytes(b"x" * weights.stat().st_size)
+    with pytest.raises(BadAnswer, match="not of"):
+        client.download(found, path)
+    assert path.read_bytes() == weights.read_bytes()
+    assert not list(tmp_path.glob(".back.pt*"))
 
 
 def test_a_large_file_goes_in_parts(client: Client, weights: Path, settings: Settings, api: Served) -> None:

@@ -188,6 +188,20 @@ def peer(api: Served) -> Iterator[httpx.Client]:
         yield client
 
 
+def test_a_team_gets_its_file_back_and_another_does_not(api: Served) -> None:
+    declared = declare(api.client, CONTENT)
+    path = f"/v1/checkpoints/{declared['id']}/content"
+    with api.client_of("default") as mine, api.client_of("others") as theirs:
+        assert "PUT them first" in problem_of(mine.get(path), 409)["detail"]
+        put(mine, declared["id"], CONTENT)
+        answer = mine.get(path)
+        assert (answer.status_code, answer.content) == (200, CONTENT)
+        assert answer.headers["ETag"] == f'"{sha256(CONTENT)}"'
+        assert "'others' has no checkpoint" in problem_of(theirs.get(path), 404)["detail"]
+    assert api.client.get(path).content == CONTENT  # an administrator's token
+    problem_of(api.client.get(f"/v1/checkpoints/{uuid4()}/content"), 404)
+
+
 def test_two_whole_uploads_at_once_give_one_checkpoint(
     api: Served, peer: httpx.Client, settings: Settings
 ) -> None:

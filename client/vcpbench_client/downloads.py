@@ -1,0 +1,54 @@
+"""A file's way back from the server: whole and with the right hash, or not there."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+from vcpbench_client.answers import Checkpoint
+from vcpbench_client.errors import BadAnswer, ClientError, FileError
+from vcpbench_client.transport import Transport
+from vcpbench_client.uploads import Tell
+
+
+def download(transport: Transport, checkpoint: Checkpoint, path: Path, tell: Tell) -> None:
+    """Write a checkpoint's file, tried again from its beginning while the server is away.
+
+    Raises:
+        FileError: If it cannot be written.
+        BadAnswer: If the bytes that came are not those of the checkpoint.
+        ClientError: As every request.
+    """
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise FileError(f"{path} cannot be written: {error.strerror or error}.") from error
+    try:
+        os.close(handle)
+        patience = transport.patience()
+        while True:
+            try:
+                digest = _receive(transport, checkpoint, Path(name), tell)
+                break
+            except ClientError as error:
+                transport.pause(patience, error)
+        if digest != checkpoint.sha256:
+            raise BadAnswer(f"{checkpoint.id}: bytes of SHA-256 {digest} came, not of {checkpoint.sha256}.")
+        os.replace(name, path)
+    except OSError as error:
+        raise FileError(f"{path} cannot be written: {error.strerror or error}.") from error
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _receive(transport: Transport, checkpoint: Checkpoint, path: Path, tell: Tell) -> str:
+    digest, done = hashlib.sha256(), 0
+    with path.open("wb") as file:
+        for chunk in transport.receive(f"/checkpoints/{checkpoint.id}/content"):
+            file.write(chunk)
+            digest.update(chunk)
+            done += len(chunk)
+            tell("receiving", done, checkpoint.size_bytes or done)
+    return digest.hexdigest()

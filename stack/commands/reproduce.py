@@ -1,0 +1,202 @@
+"""`vcpbench reproduce`: run an evaluation again, and compare."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import shlex
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from stack.commands.common import (
+    CsvOption,
+    ListsOption,
+    TestGroupsOption,
+    console,
+    load,
+    messages,
+    plainly,
+    print_json,
+    progress_bars,
+)
+from vcp_core.catalog.errors import VcpbenchError
+
+if TYPE_CHECKING:
+    from vcp_core.reproduction import Agreement
+    from vcp_core.results import Results
+
+DIFFERENT = 1  # exit code: it ran, and the scores are not those that were published
+SHOWN = 12  # deviations of a table
+
+
+class CannotReproduce(VcpbenchError):
+    """What the evaluation was made of is not here."""
+
+
+@plainly
+def reproduce(
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="EVALUATION|FILE", help="An evaluation's id, or results that `--json` once wrote."
+        ),
+    ],
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Its file; fetched from the server, or found by the results' command.")
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", "-d", help="Where its videos are here, if not as it says.")
+    ] = None,
+    csv: CsvOption = None,
+    test_groups: TestGroupsOption = None,
+    lists: ListsOption = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; a GPU if there is one.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Run an evaluation again here, and compare every score with what was published.
+
+    Exit code 0: reproduced (to the last digit on the same kind of machine, else within the tolerance that is
+    printed); 1: not; 2: it could not be run.
+
+    **Examples**
+
+    `vcpbench reproduce 0d9c2c0e-5b9c-4d0e-9d6b-1b0c5f5f3c11`
+
+    `vcpbench reproduce scores.json --checkpoint model.pt --dataset ucf101:/data/UCF101`
+    """
+    from vcp_core.evaluation import evaluate
+    from vcp_core.reproduction import agreement
+
+    published = _published(what)
+    command = _command(published)
+    options: dict[str, Any] = {"csv": csv, "test_groups": test_groups, "lists": lists}
+    if dataset is None:
+        dataset, options = command["dataset"], {name: command.get(name) for name in options}
+    with _file(what, checkpoint, published, command) as file, progress_bars(quiet=as_json) as tell:
+        loaded = load(dataset, split=published.provenance.dataset["split"], tell=tell, **options)
+        if loaded.fingerprint != published.provenance.dataset["fingerprint"]:
+            raise CannotReproduce(
+                f"{dataset} here has fingerprint {loaded.fingerprint[:12]}, the evaluation's videos have "
+                f"{published.provenance.dataset['fingerprint'][:12]}: other files, labels or sides. "
+                "Say where the same videos are: --dataset (and --csv, --test-groups as they were)."
+            )
+        again = evaluate(
+            file,
+            loaded,
+            published.provenance.protocol,
+            backbone=published.provenance.backbone,
+            benchmarks=tuple(result.benchmark for result in published.benchmarks),
+            device=device,
+            controls=any(result.controls for result in published.benchmarks),
+            progress=tell,
+        )
+    found = agreement(published, again)
+    if as_json:
+        verdict = {"reproduced": found.reproduced, "equal": found.equal}
+        print_json(json.dumps({**verdict, **dataclasses.asdict(found)}, indent=1))
+    else:
+        _show(found)
+    if not found.reproduced:
+        raise typer.Exit(DIFFERENT)
+
+
+def _published(what: str) -> Results:
+    from pydantic import ValidationError
+
+    from vcp_core.results import Results
+
+    if not Path(what).suffix and not Path(what).exists():
+        return Results.model_validate_json(_ask(lambda client: client.results_json(what)))
+    try:
+        return Results.model_validate_json(Path(what).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise CannotReproduce(f"{what} cannot be read: {error}.") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise CannotReproduce(
+            f"{what} holds no results of this version ({'.'.join(map(str, first['loc']))}: {first['msg']})."
+        ) from None
+
+
+def _ask(question: Any) -> Any:
+    from vcpbench_client import Client, ClientError
+
+    try:
+        with Client() as client:
+            return question(client)
+    except ClientError as error:
+        raise CannotReproduce(str(error)) from error
+
+
+def _command(published: Results) -> dict[str, Any]:
+    """The options of the command that made the results, read as that command reads them."""
+    from stack.commands.local import local
+
+    words = shlex.split(published.provenance.reproduce or "")[2:]
+    if not words:
+        return {"dataset": published.provenance.dataset["name"]}
+    alone = typer.Typer()
+    alone.command()(local)
+    return dict(typer.main.get_command(alone).make_context("local", words, resilient_parsing=True).params)
+
+
+@contextmanager
+def _file(what: str, given: Path | None, published: Results, command: dict[str, Any]) -> Iterator[Path]:
+    """The checkpoint: what was given, what the command names, or what the server keeps."""
+    wanted = published.provenance.checkpoint["sha256"]
+    named = Path(command["file"]) if command.get("file") else None
+    path = given or (named if named is not None and named.is_file() else None)
+    if path is not None:
+        if _sha256(path) != wanted:
+            raise CannotReproduce(f"{path} is not the checkpoint: its SHA-256 is not {wanted}.")
+        yield path
+        return
+    if Path(what).exists():
+        raise CannotReproduce(f"Where is the checkpoint of SHA-256 {wanted}? Say so: --checkpoint FILE.")
+    with tempfile.TemporaryDirectory(prefix="vcpbench-") as folder:
+        path = Path(folder) / "checkpoint"
+        messages.print("Fetching the checkpoint from the server.")
+        _ask(lambda client: client.download(client.evaluation(what).checkpoint.id, path))
+        yield path
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise CannotReproduce(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def _show(found: Agreement) -> None:
+    if found.equal:
+        console.print(f"Reproduced: all {found.num_scores} scores are equal to the last digit.")
+    else:
+        verdict = "Reproduced within the tolerance" if found.reproduced else "NOT reproduced"
+        console.print(f"{verdict}: {len(found.deviations)} of {found.num_scores} scores differ.")
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        for heading in ("percent", "was", "is", "may differ by"):
+            table.add_column(heading, justify="left" if heading == "percent" else "right", no_wrap=True)
+        for one in found.deviations[:SHOWN]:
+            style = "" if one.tolerable else "red"
+            table.add_row(
+                one.metric, _number(one.first), _number(one.second), f"{one.allowed:.2f}", style=style
+            )
+        console.print(table)
+        if len(found.deviations) > SHOWN:
+            console.print(f"and {len(found.deviations) - SHOWN} more, smaller", style="dim")
+    for condition in found.conditions:
+        console.print(f"  {condition}", style="dim", highlight=False, markup=False)
+    if not found.reproduced and not found.conditions:
+        console.print("Device and versions are the same, so these scores should be, too.", style="red")
+
+
+def _number(value: float | None) -> str:
+    return "none" if value is None else f"{value:.4f}"

@@ -1,0 +1,110 @@
+"""Run again: to the last digit here, within the stated tolerance by other kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import vcp_core
+from tests.datasets_on_disk import make_dataset
+from vcp_core.catalog.protocols import Protocol, load_protocol
+from vcp_core.reproduction import TOLERANCE_POINTS, agreement
+from vcp_core.results import Results
+
+CI = Protocol.model_validate(
+    {**load_protocol("quick-v1").model_dump(), "name": "ci", "grid": {"num_clips": 1}}
+)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Results]:
+    """Evaluates one checkpoint on one dataset."""
+    root = tmp_path_factory.mktemp("run")
+    dataset = make_dataset(root / "videos", lengths=(100,), num_classes=2, per_class=(2, 1))
+    torch.save(vcp_core.build("r3d_tiny", seed=5).state_dict(), root / "tiny.pt")
+    return lambda: vcp_core.evaluate(root / "tiny.pt", dataset, CI, device="cpu", controls=False)
+
+
+@pytest.fixture(scope="module")
+def published(run: Callable[[], Results]) -> Results:
+    return run()
+
+
+def changed(results: Results, metric: str, **values: Any) -> Results:
+    """The results with one score otherwise."""
+    benchmarks = tuple(
+        result.model_copy(
+            update={
+                "scores": tuple(
+                    score.model_copy(update=values) if score.metric == metric else score
+                    for score in result.scores
+                )
+            }
+        )
+        for result in results.benchmarks
+    )
+    return results.model_copy(update={"benchmarks": benchmarks})
+
+
+def elsewhere(results: Results) -> Results:
+    """The same, measured on another device."""
+    provenance = results.provenance.model_copy(update={"device": "cuda: NVIDIA H200"})
+    return results.model_copy(update={"provenance": provenance})
+
+
+def test_the_same_machine_gives_the_same_scores_to_the_last_digit(
+    published: Results, run: Callable[[], Results]
+) -> None:
+    found = agreement(published, run())
+    assert (found.equal, found.reproduced, found.conditions) == (True, True, ())
+    assert found.num_scores == sum(len(result.scores) for result in published.benchmarks) > 20
+
+
+@pytest.mark.filterwarnings("ignore:TF32 acceleration on top of oneDNN")  # torch's own words on its own flags
+def test_other_kernels_stay_within_the_stated_tolerance(
+    published: Results, run: Callable[[], Results]
+) -> None:
+    """Without oneDNN torch sums in another order, as another device does."""
+    with torch.backends.mkldnn.flags(enabled=False):
+        again = run()
+    found = agreement(published, elsewhere(again))
+    print([(one.metric, one.first, one.second, one.allowed) for one in found.deviations])
+    assert found.reproduced
+
+
+def test_a_tiny_difference_on_the_same_machine_is_none_that_a_device_explains(published: Results) -> None:
+    again = changed(published, "recognition.top1", value=published.score("recognition.top1").value + 1e-9)
+    found = agreement(published, again)
+    assert (found.equal, found.reproduced) == (False, False)
+    assert [one.metric for one in found.deviations] == ["recognition.top1"]
+    assert agreement(published, elsewhere(again)).reproduced
+
+
+def test_a_difference_beyond_the_tolerance_is_not_reproduced_anywhere(published: Results) -> None:
+    score = published.score("retrieval.top1")
+    allowed = max(TOLERANCE_POINTS, 200 / score.num_videos)
+    for factor, reproduced in ((0.99, True), (1.01, False)):
+        again = elsewhere(changed(published, "retrieval.top1", value=score.value + factor * allowed))
+        assert agreement(published, again).reproduced is reproduced
+
+
+def test_a_score_that_is_gone_is_a_deviation_that_nothing_explains(published: Results) -> None:
+    less = published.model_copy(update={"benchmarks": published.benchmarks[1:]})
+    found = agreement(published, elsewhere(less))
+    assert not found.reproduced
+    assert {one.second for one in found.deviations} == {None}
+
+
+def test_results_of_other_inputs_are_not_compared(published: Results) -> None:
+    other = published.provenance.model_copy(update={"protocol_hash": "0" * 64})
+    with pytest.raises(ValueError, match="another protocol"):
+        agreement(published, published.model_copy(update={"provenance": other}))
+
+
+def test_the_tolerance_is_said_where_the_numbers_are_explained() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "reproducing.md").read_text()
+    assert f"{TOLERANCE_POINTS} points" in page

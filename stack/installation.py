@@ -13,7 +13,7 @@ from records import migrate
 from records.db import Database
 from records.repositories import tokens
 from stack.engines import Engine, Engines
-from stack.home import Home, StackState
+from stack.home import IN_USE, Home, HomeInUse, StackState
 from stack.supervisor import Program, Supervisor, say
 from vcp_core.catalog.errors import VcpbenchError
 from vcp_core.catalog.files import whole
@@ -121,6 +121,7 @@ def main() -> int:
     home, url = Home(asked.home), f"http://{asked.host}:{asked.port}"
     try:
         with home.locked():
+            home.write(StackState(pid=os.getpid(), url=url, phase="starting", step="starting"))
             try:
                 home.make()
                 engines = Engines.in_folder(home.engines)
@@ -135,7 +136,7 @@ def main() -> int:
                 return 2
     except VcpbenchError as error:
         say(str(error))
-        return 2
+        return IN_USE if isinstance(error, HomeInUse) else 2
     return 0
 
 

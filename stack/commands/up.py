@@ -122,7 +122,7 @@ def _line(text: str) -> None:
 
 def _show(place: Home, state: StackState) -> None:
     step = f" ({state.step})" if state.step else ""
-    _line(f"{state.url} is {state.phase}{step}")
+    _line(f"{state.url or place.folder} is {state.phase}{step}")
     table = Table("", "process", "up for", "restarts", "log", box=None, pad_edge=False, header_style="dim")
     now = time.time()
     for program in state.programs:

@@ -8,85 +8,16 @@ import pwd
 import shutil
 import signal
 import socket
-import subprocess
-import sys
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
 
 from stack.engines import Engines
+from tests.stack.kit import Stack
 from tests.workers import alive
-
-VCPBENCH = str(Path(sys.executable).with_name("vcpbench"))
-Run = Callable[..., subprocess.CompletedProcess[str]]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-class Stack:
-    """A home, and the commands on it."""
-
-    def __init__(
-        self, home: Path, before: list[str] | None = None, umask: int = -1, **environment: str
-    ) -> None:
-        self.home, self.port = home, free_port()
-        self._before, self._umask, self._environment = before or [], umask, environment
-
-    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*self._before, VCPBENCH, *words, "--home", str(self.home)],
-            env={**os.environ, **self._environment},
-            umask=self._umask,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-
-    def up(self) -> None:
-        run = self.run("up", "--port", str(self.port))
-        assert run.returncode == 0, run.stderr
-        assert f"http://127.0.0.1:{self.port}" in run.stdout
-
-    def status(self) -> dict[str, Any]:
-        return dict(json.loads(self.run("status", "--json").stdout))
-
-    def pids(self) -> dict[str, int]:
-        return {program["name"]: program["pid"] for program in self.status()["programs"]}
-
-    def health(self) -> int:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/v1/health", timeout=10) as response:
-            return int(response.status)
-
-    def wait_until(self, true: Callable[[], bool], timeout_s: float = 30) -> None:
-        deadline = time.monotonic() + timeout_s
-        while not true():
-            assert time.monotonic() < deadline, self.status()
-            time.sleep(0.1)
-
-
-@pytest.fixture
-def make_stack(tmp_path: Path) -> Iterator[Callable[..., Stack]]:
-    made: list[Stack] = []
-
-    def make(home: Path | None = None, **options: Any) -> Stack:
-        made.append(Stack(home or tmp_path / f"home{len(made)}", **options))
-        return made[-1]
-
-    yield make
-    for stack in made:
-        data = stack.status().get("data")
-        stack.run("down")
-        if data and data.startswith("/var/lib/vcpbench/"):
-            shutil.rmtree(data)
 
 
 def test_a_stack_comes_up_restarts_what_dies_and_leaves_nothing_behind(

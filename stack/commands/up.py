@@ -108,9 +108,11 @@ def _welcome(place: Home, state: StackState) -> None:
         f"  logs    {place.logs}",
         f"  stop    vcpbench down{option}",
         "",
-        "Try:",
+        "By curl:",
         f"  URL={state.url}; TOKEN=$(cat {shlex.quote(str(place.token))})",
         '  curl -T model.pt "$URL/v1/checkpoints/upload?model=my-model" -H "Authorization: Bearer $TOKEN"',
+        "Or log in once, for vcpbench evaluate and all other commands:",
+        f"  vcpbench login {state.url} --token-file {shlex.quote(str(place.token))}",
     ):
         _line(line)
 

@@ -41,10 +41,11 @@ class Stack:
             timeout=120,
         )
 
-    def up(self) -> None:
+    def up(self) -> list[str]:
         run = self.run("up", "--port", str(self.port))
         assert run.returncode == 0, run.stderr
         assert f"http://127.0.0.1:{self.port}" in run.stdout
+        return run.stdout.splitlines()
 
     def status(self) -> dict[str, Any]:
         return dict(json.loads(self.run("status", "--json").stdout))

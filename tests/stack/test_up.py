@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import shlex
 import shutil
 import signal
 import socket
+import subprocess
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -16,15 +18,18 @@ import psycopg
 import pytest
 
 from stack.engines import Engines
-from tests.stack.kit import Stack
+from tests.stack.kit import VCPBENCH, Stack
 from tests.workers import alive
 
 
 def test_a_stack_comes_up_restarts_what_dies_and_leaves_nothing_behind(
-    make_stack: Callable[..., Stack],
+    make_stack: Callable[..., Stack], tmp_path: Path
 ) -> None:
     stack = make_stack()
-    stack.up()
+    *_, last_line = stack.up()
+    login = [VCPBENCH, *shlex.split(last_line)[1:]]
+    run = subprocess.run(login, env={**os.environ, "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)})
+    assert (login[1], run.returncode) == ("login", 0)
     assert stack.health() == 200
     before = stack.pids()
     assert set(before) == {"postgres", "valkey", "service", "worker-cpu", "worker-gpu"}

@@ -166,9 +166,8 @@ class Postgres(Engine):
         if (self._data / "PG_VERSION").exists():
             return
         if not self._password.exists():
-            with whole(self._password) as part:
+            with whole(self._password, mode=0o600) as part:
                 part.write_text(secrets.token_urlsafe(32))
-            self._password.chmod(0o600)
         making = self.account.own(self.folder / f"postgres.making.{os.getpid()}")
         # The password goes through a file of the account's own, gone a second later.
         handed = making.with_name(making.name + ".password")

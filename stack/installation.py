@@ -104,9 +104,8 @@ def _keep_token(home: Home, url: str) -> None:
                 return
             tokens.revoke(session, "local")
             _, secret = tokens.create(session, name="local", team="default", admin=True)
-            with whole(home.token) as part:
+            with whole(home.token, mode=0o600) as part:
                 part.write_text(secret + "\n")
-            home.token.chmod(0o600)
     finally:
         database.dispose()
 

@@ -60,7 +60,7 @@ def down(home: HomeOption = None) -> None:
     if not stopped:
         messages.print(f"Nothing is running in {place.folder}.", highlight=False, markup=False)
         return
-    messages.print(f"Stopped. The data stays in {place.folder}.")
+    messages.print(f"Stopped. The data stays in {place.folder}.", highlight=False, markup=False)
 
 
 @plainly

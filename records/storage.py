@@ -10,10 +10,12 @@ features/<hash>.safetensors, .json     of one shard, and how they were made; the
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
@@ -23,7 +25,17 @@ from obstore.store import LocalStore, ObjectStore, from_url
 
 from vcp_core.catalog.errors import StorageError
 
+if TYPE_CHECKING:
+    from obstore.store import RetryConfig
+
 CHUNK_BYTES = 8 << 20
+# By itself obstore tries for three minutes: longer than whoever sent a request waits for its answer.
+RETRIES: RetryConfig = {"max_retries": 4, "retry_timeout": timedelta(seconds=10)}
+AWAY = re.compile(r"^Generic S3 error: .*(HTTP error|status code: (5\d\d|429))")  # in obstore's words
+
+
+class StoreAway(StorageError):
+    """A store that is not answering, or says to come back later."""
 
 
 class Storage:
@@ -46,7 +58,7 @@ class Storage:
                 self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
                 self.store = LocalStore(self._folder)
             elif parts.scheme == "s3":
-                self.store = from_url(url)
+                self.store = from_url(url, retry_config=RETRIES)
             else:
                 raise StorageError(f"{url}: not a store. Try file:///folder or s3://bucket/prefix.")
 
@@ -54,7 +66,8 @@ class Storage:
         """Store a file's bytes; an object of that key is replaced.
 
         Raises:
-            StorageError: If the store is full or cannot be reached.
+            StoreAway: If the store cannot be reached just now; so does every other method.
+            StorageError: If it is full, or fails.
         """
         with _told(key), path.open("rb") as file:
             obstore.put(self.store, key, file)
@@ -156,7 +169,8 @@ def _told(what: str) -> Iterator[None]:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         if "No space left" in str(error) or "StorageFull" in str(error):
             first = "the disk is full"
-        raise StorageError(f"{what}: the object store failed: {first}") from error
+        kind = StoreAway if AWAY.search(first) else StorageError  # its writers raise plain OSError
+        raise kind(f"{what}: the object store failed: {first}") from error
 
 
 def checkpoint_key(sha256: str) -> str:

@@ -7,8 +7,8 @@ ServiceError
 ├── Conflict          it is not in a state for this; says which
 ├── TooLarge          more bytes than this installation takes
 └── BadUpload         bytes that are not what was declared
-Everything else of vcpbench's own tree is a 422, a full store a 507, a database that is away a 503, what the
-database cannot hold a 422, and two writers of one thing at one moment a 409.
+Everything else of vcpbench's own tree is a 422, a full store a 507, a database or store that is away a 503,
+what the database cannot hold a 422, and two writers of one thing at one moment a 409.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from sqlalchemy.exc import TimeoutError as NoConnection
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from records.storage import StoreAway
 from vcp_core.catalog.errors import StorageError, UnknownName, VcpbenchError
 
 MEDIA_TYPE = "application/problem+json"
@@ -37,7 +38,7 @@ TITLES = {  # our own: those of http.HTTPStatus change between versions of Pytho
     409: "Conflict",
     413: "Too large",
     422: "Invalid request",
-    503: "Database away",
+    503: "Away just now",
     507: "Storage error",
 }
 log = structlog.get_logger("vcpbench.service")
@@ -158,6 +159,9 @@ def _ours(request: Request, error: Exception) -> Response:
         return problem(error.status, kind, str(error), error.headers, **error.more)
     if isinstance(error, StorageError):
         log.error("store failed", error=str(error), path=request.url.path)
+        if isinstance(error, StoreAway):
+            detail = "The object store cannot be reached just now. What came before is safe; try again."
+            return problem(503, kind, detail, {"Retry-After": "5"})
         how = "is full" if "the disk is full" in str(error) else "fails; the service's log says how"
         return problem(507, kind, f"The object store {how}. What came before is safe; try again later.")
     return problem(422 if not isinstance(error, UnknownName) else 404, kind, str(error))

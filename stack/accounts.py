@@ -74,17 +74,22 @@ class Account:
         """`folder`, or one of its own where the account cannot reach that.
 
         Raises:
+            EngineError: If the account cannot reach that either.
             StorageError: If it cannot be made.
         """
         try:
             # An account of its own enters; what is in there has modes of its own.
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700 if self.uid is None else 0o711)
+            make_folder(folder, 0o700 if self.uid is None else 0o711)
             if self.can_reach(folder):
                 return folder
             place = ROOTS_PLACE / hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
-            ROOTS_PLACE.mkdir(parents=True, exist_ok=True)
-            place.mkdir(exist_ok=True, mode=0o711)
-            return place
+            make_folder(place, 0o711)
+            if self.can_reach(place):
+                return place
+            raise EngineError(
+                f"The account that engines run as can enter neither {folder} nor {place}. "
+                f"Choose another home, or let it pass: chmod o+x {place}, and the folders above it."
+            )
         except OSError as error:
             raise StorageError(f"{folder} cannot be made: {error.strerror}.") from error
 
@@ -96,7 +101,7 @@ class Account:
         """
         uid = os.getuid() if self.uid is None else self.uid
         try:
-            folder.mkdir(exist_ok=True, mode=0o700)
+            make_folder(folder, 0o700)
             if self.uid is not None and folder.lstat().st_uid == os.getuid():
                 os.chown(folder, self.uid, self.gid if self.gid is not None else -1)
             found = folder.lstat()
@@ -105,6 +110,24 @@ class Account:
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != uid or found.st_mode & 0o077:
             raise StorageError(f"{folder} is not a private folder of the engines' account. Remove it.")
         return folder
+
+
+def make_folder(folder: Path, mode: int) -> None:
+    """Make a folder of exactly this mode, whatever the umask; what is there already stays as it is.
+
+    The folders above it that have to be made can be passed by whoever may enter it.
+
+    Raises:
+        OSError: If it cannot be made.
+    """
+    for missing in reversed([place for place in (folder, *folder.parents) if not place.exists()]):
+        try:
+            missing.mkdir()
+        except FileExistsError:
+            if not missing.is_dir():
+                raise
+            continue
+        missing.chmod(mode if missing == folder else stat.S_IMODE(missing.stat().st_mode) | mode & 0o111)
 
 
 def socket_folder(home: Path) -> Path:

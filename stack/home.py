@@ -5,13 +5,14 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
-from stack.accounts import ROOTS_PLACE
+from stack.accounts import ROOTS_PLACE, make_folder
 from vcp_core.catalog.errors import StorageError, VcpbenchError
 from vcp_core.catalog.files import write_json
 from vcp_core.catalog.paths import data_dir
@@ -19,8 +20,17 @@ from vcp_core.catalog.paths import data_dir
 Phase = Literal["starting", "ready", "failed", "stopping"]
 
 
+SUPERVISOR = "stack.installation"  # the module that a supervisor's command line names, before its home
+IN_USE = 75  # its exit code if another has the home (EX_TEMPFAIL of sysexits.h)
+GLANCE_S = 1.0  # whoever looks whether something runs holds the lock for a moment
+
+
 class StackError(VcpbenchError):
     """A stack that cannot be started, or stopped."""
+
+
+class HomeInUse(StackError):
+    """Another supervisor has it."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +80,7 @@ class Home:
     """The folder of an installation."""
 
     folder: Path
+    lock: Path = field(init=False)
     logs: Path = field(init=False)
     token: Path = field(init=False)
     objects: Path = field(init=False)
@@ -77,7 +88,7 @@ class Home:
     engines: Path = field(init=False)
 
     def __post_init__(self) -> None:
-        for name in ("logs", "token", "objects", "scratch", "engines"):
+        for name in ("lock", "logs", "token", "objects", "scratch", "engines"):
             object.__setattr__(self, name, self.folder / name)
 
     @classmethod
@@ -95,57 +106,85 @@ class Home:
         """
         try:
             # As root, PostgreSQL's account must pass through; nothing in here is readable by it.
-            self.folder.mkdir(parents=True, exist_ok=True, mode=0o711 if os.getuid() == 0 else 0o700)
+            make_folder(self.folder, 0o711 if os.getuid() == 0 else 0o700)
             for folder in (self.logs, self.objects, self.scratch):
-                folder.mkdir(exist_ok=True, mode=0o700)
+                make_folder(folder, 0o700)
         except OSError as error:
-            raise StorageError(
-                f"{self.folder} cannot be used: {error.strerror}. Choose another: --home."
-            ) from error
+            raise self._unusable(error) from error
 
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the installation: one supervisor at a time, for as long as it lives.
 
         Raises:
-            StackError: If another has it.
+            HomeInUse: If another has it.
+            StorageError: If the folder cannot be used.
         """
-        with self._lock_file() as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise StackError(f"{self.folder} is in use by a running stack.") from None
+        try:
+            file = self.lock.open("a", encoding="ascii")
+        except OSError as error:
+            raise self._unusable(error) from error
+        with file:
+            deadline = time.monotonic() + GLANCE_S
+            while not _lock(file, fcntl.LOCK_EX):
+                if time.monotonic() > deadline:
+                    raise HomeInUse(f"{self.folder} is in use by a running stack.")
+                time.sleep(0.01)
+            file.truncate(0)
+            file.write(f"{os.getpid()}\n")
+            file.flush()
             yield
 
     def running(self) -> StackState | None:
-        """What runs here now, if anything does."""
-        if not self.folder.is_dir():
-            return None
+        """What runs here now, if anything does; its `pid` is 0 as long as it has not said who it is.
+
+        Raises:
+            StorageError: If the folder cannot be read.
+        """
         try:
-            with self.locked():
+            file = self.lock.open(encoding="ascii")
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise self._unusable(error) from error
+        with file:
+            if _lock(file, fcntl.LOCK_SH):  # shared: whoever else only looks is not in the way
                 return None
-        except StackError:
-            return self.state() or StackState(pid=0, url="", phase="starting")
+            words = file.read()
+        pid = int(words) if words.strip().isdecimal() and self.supervised_by(int(words)) else 0
+        said = self.state()
+        if said is not None and pid and said.pid == pid:
+            return said
+        return StackState(pid=pid, url="", phase="starting", step="starting the supervisor")
+
+    def supervised_by(self, pid: int) -> bool:
+        """Whether that process is a supervisor of this very home; a number alone may be anybody's by now."""
+        try:
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            return os.path.samefile(words[words.index(SUPERVISOR.encode()) + 1], self.folder)
+        except (OSError, ValueError, IndexError):
+            return False
 
     def state(self) -> StackState | None:
         """What the supervisor said last, whether it lives or not."""
         try:
             values: dict[str, Any] = json.loads((self.folder / "state.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            programs = tuple(ProgramState(**program) for program in values.pop("programs"))
+            return StackState(**values, programs=programs)
+        except (OSError, ValueError, KeyError, TypeError):  # none, or one of another version
             return None
-        programs = tuple(ProgramState(**program) for program in values.pop("programs"))
-        return StackState(**values, programs=programs)
 
     def write(self, state: StackState) -> None:
         """Say where the supervisor is."""
         write_json(self.folder / "state.json", asdict(state))
 
-    @contextmanager
-    def _lock_file(self) -> Iterator[Any]:
-        try:
-            with (self.folder / "lock").open("a") as file:
-                yield file
-        except OSError as error:
-            raise StorageError(
-                f"{self.folder} cannot be used: {error.strerror}. Choose another: --home."
-            ) from error
+    def _unusable(self, error: OSError) -> StorageError:
+        return StorageError(f"{self.folder} cannot be used: {error.strerror}. Choose another: --home.")
+
+
+def _lock(file: IO[str], kind: int) -> bool:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -13,7 +13,7 @@ from records import migrate
 from records.db import Database
 from records.repositories import tokens
 from stack.engines import Engine, Engines
-from stack.home import Home, StackState
+from stack.home import IN_USE, Home, HomeInUse, StackState
 from stack.supervisor import Program, Supervisor, say
 from vcp_core.catalog.errors import VcpbenchError
 from vcp_core.catalog.files import whole
@@ -104,9 +104,8 @@ def _keep_token(home: Home, url: str) -> None:
                 return
             tokens.revoke(session, "local")
             _, secret = tokens.create(session, name="local", team="default", admin=True)
-            with whole(home.token) as part:
+            with whole(home.token, mode=0o600) as part:
                 part.write_text(secret + "\n")
-            home.token.chmod(0o600)
     finally:
         database.dispose()
 
@@ -121,6 +120,7 @@ def main() -> int:
     home, url = Home(asked.home), f"http://{asked.host}:{asked.port}"
     try:
         with home.locked():
+            home.write(StackState(pid=os.getpid(), url=url, phase="starting", step="starting"))
             try:
                 home.make()
                 engines = Engines.in_folder(home.engines)
@@ -135,7 +135,7 @@ def main() -> int:
                 return 2
     except VcpbenchError as error:
         say(str(error))
-        return 2
+        return IN_USE if isinstance(error, HomeInUse) else 2
     return 0
 
 

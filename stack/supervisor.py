@@ -1,4 +1,4 @@
-"""Starts an installation's processes in order, restarts what dies, stops all in reverse.
+"""Starts an installation's processes in order, restarts what dies, stops all in reverse, step by step.
 
 Every process gets its stop signal if this one dies, so nothing stays behind even then.
 """
@@ -20,6 +20,7 @@ from types import FrameType
 
 from stack.accounts import end_with_parent
 from stack.home import Home, Phase, ProgramState, StackError, StackState
+from vcp_core.catalog.errors import StorageError
 
 POLL_S = 0.2
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
@@ -89,20 +90,28 @@ class Supervised:
             say(f"{self.program.name} ended with {self.process.returncode}")
             self.process = None
             return True
-        if now >= self._not_before:
-            self.restarts += 1
+        if now < self._not_before:
+            return False
+        self.restarts += 1
+        try:
             self.start()
-            return True
-        return False
+        except OSError as error:  # no memory or process to spare just now
+            self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
+            self._not_before = now + self._pause_s
+            say(f"{self.program.name} cannot be started: {error}")
+        return True
 
-    def stop(self) -> None:
-        """End it, in its own way if it finds one in time."""
+    def ask_to_end(self) -> None:
+        """Send it its stop signal."""
+        if self.process is not None:
+            self.process.send_signal(self.program.stop_signal)
+
+    def wait_until_ended(self, deadline: float) -> None:
+        """Until it has, or is killed at the deadline (of `time.monotonic`)."""
         if self.process is None:
             return
-        with contextlib.suppress(ProcessLookupError):
-            self.process.send_signal(self.program.stop_signal)
         try:
-            self.process.wait(STOP_S)
+            self.process.wait(max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
             say(f"{self.program.name} did not end in {STOP_S:.0f} s; killed")
             with contextlib.suppress(ProcessLookupError):
@@ -118,7 +127,11 @@ class Supervised:
     def rotate(self) -> None:
         """Keep its log small: the older half of it goes to one other file."""
         if self.log.exists() and self.log.stat().st_size > MAX_LOG_BYTES:
-            shutil.copyfile(self.log, self.log.with_name(self.log.name + ".1"))
+            older = self.log.with_name(self.log.name + ".1")
+            try:
+                shutil.copyfile(self.log, older)
+            except OSError:  # a full disk: better no older half than no room
+                older.unlink(missing_ok=True)
             os.truncate(self.log, 0)  # it is open for appending: the next line begins anew
 
     @property
@@ -139,7 +152,7 @@ class Supervisor:
 
     def __init__(self, home: Home, url: str, *, data: str = "") -> None:
         self._home, self._url, self._data = home, url, data
-        self._running: list[Supervised] = []
+        self._steps: list[list[Supervised]] = []
         self._stopping = False
         self._phase: Phase = "starting"
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -158,9 +171,10 @@ class Supervisor:
         try:
             for step, prepare in steps:
                 self._say(step)
+                self._steps.append([])
                 for program in prepare():
-                    self._running.append(Supervised(program, self._home.logs / f"{program.name}.log"))
-                    self._running[-1].start()
+                    self._steps[-1].append(Supervised(program, self._home.logs / f"{program.name}.log"))
+                    self._steps[-1][-1].start()
                     self._say(step)
                 if self._stopping:
                     return
@@ -169,9 +183,17 @@ class Supervisor:
         finally:
             self._phase = "stopping" if self._stopping else self._phase
             self._say("stopping")
-            for running in reversed(self._running):
-                running.stop()
-                self._say("stopping")
+            for together in reversed(self._steps):
+                for running in together:
+                    running.ask_to_end()
+                deadline = time.monotonic() + STOP_S
+                for running in together:
+                    running.wait_until_ended(deadline)
+                    self._say("stopping")
+
+    @property
+    def _running(self) -> list[Supervised]:
+        return [running for together in self._steps for running in together]
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + READY_S
@@ -199,22 +221,25 @@ class Supervisor:
         self._stopping = True
 
     def _say(self, step: str) -> None:
-        self._home.write(
-            StackState(
-                pid=os.getpid(),
-                url=self._url,
-                phase=self._phase,
-                step=step,
-                data=self._data,
-                programs=tuple(program.state for program in self._running),
-            )
+        state = StackState(
+            pid=os.getpid(),
+            url=self._url,
+            phase=self._phase,
+            step=step,
+            data=self._data,
+            programs=tuple(program.state for program in self._running),
         )
+        try:
+            self._home.write(state)
+        except StorageError as error:  # what runs goes on, and is stopped in order, on a full disk, too
+            say(str(error))
 
 
 def say(words: str) -> None:
-    """A line of the supervisor's own log."""
-    sys.stderr.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {words}\n")
-    sys.stderr.flush()
+    """A line of the supervisor's own log, if the disk takes it."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {words}\n")
+        sys.stderr.flush()
 
 
 def _answers(url: str) -> bool:

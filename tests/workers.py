@@ -38,6 +38,10 @@ class WorkerProcess:
         """Process ids of its children and theirs."""
         return descendants(self.process.pid)
 
+    def runner_child(self) -> int:
+        """Process id of the child that does its jobs."""
+        return runner_child(self.process.pid)
+
     def terminate(self, *, timeout_s: float = 20) -> int:
         """SIGTERM, and its exit code."""
         self.process.terminate()
@@ -81,6 +85,30 @@ def descendants(pid: int) -> list[int]:
         found += children
         below += children
     return found
+
+
+def runner_child(pid: int) -> int:
+    """Process id of the one child that a process's Runner has; what else it started does not matter."""
+    (found,) = (
+        child for child in descendants(pid) if parent(child) == pid and "worker.child" in command(child)
+    )
+    return found
+
+
+def parent(pid: int) -> int | None:
+    """Process id of whoever started it; None if it is gone."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return None
+
+
+def command(pid: int) -> list[str]:
+    """Its command line; empty if it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+    except OSError:
+        return []
 
 
 def alive(pid: int) -> bool:

@@ -20,7 +20,7 @@ NEXT = {
     409: "It is not in a state for this.",
     422: "Something in the address makes no sense.",
     500: "",
-    503: "The page is there again as soon as the database is.",
+    503: "The page is there again as soon as that is.",
 }
 
 

@@ -79,18 +79,20 @@ def _default_home() -> Path:
 
 @contextmanager
 def _running(place: Home, port: int) -> Iterator[StackState]:
-    """The demo's own stack, for as long as the block lasts, however it ends."""
+    """The demo's own stack, for as long as the block lasts, however it ends; another demo's is only used."""
+    started = True
     try:
         with messages.status("Starting") as bar:
-            state, _ = control.start(
+            state, started = control.start(
                 place, "127.0.0.1", _free_port(port), lambda step: bar.update(step.capitalize())
             )
         messages.print(f"PostgreSQL, Valkey, the API and workers run at {state.url}.", highlight=False)
         yield state
     finally:
-        with messages.status("Stopping"):
-            control.stop(place)
-        messages.print("Everything is stopped.")
+        if started:
+            with messages.status("Stopping"):
+                control.stop(place)
+            messages.print("Everything is stopped.")
 
 
 def _free_port(wanted: int) -> int:

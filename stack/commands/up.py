@@ -60,7 +60,7 @@ def down(home: HomeOption = None) -> None:
     if not stopped:
         messages.print(f"Nothing is running in {place.folder}.", highlight=False, markup=False)
         return
-    messages.print(f"Stopped. The data stays in {place.folder}.")
+    messages.print(f"Stopped. The data stays in {place.folder}.", highlight=False, markup=False)
 
 
 @plainly
@@ -108,9 +108,11 @@ def _welcome(place: Home, state: StackState) -> None:
         f"  logs    {place.logs}",
         f"  stop    vcpbench down{option}",
         "",
-        "Try:",
+        "By curl:",
         f"  URL={state.url}; TOKEN=$(cat {shlex.quote(str(place.token))})",
         '  curl -T model.pt "$URL/v1/checkpoints/upload?model=my-model" -H "Authorization: Bearer $TOKEN"',
+        "Or log in once, for vcpbench evaluate and all other commands:",
+        f"  vcpbench login {state.url} --token-file {shlex.quote(str(place.token))}",
     ):
         _line(line)
 
@@ -122,7 +124,7 @@ def _line(text: str) -> None:
 
 def _show(place: Home, state: StackState) -> None:
     step = f" ({state.step})" if state.step else ""
-    _line(f"{state.url} is {state.phase}{step}")
+    _line(f"{state.url or place.folder} is {state.phase}{step}")
     table = Table("", "process", "up for", "restarts", "log", box=None, pad_edge=False, header_style="dim")
     now = time.time()
     for program in state.programs:

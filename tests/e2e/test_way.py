@@ -120,8 +120,7 @@ def test_a_killed_child_is_tried_again(
     import signal
 
     worker, evaluation_id = begin(api, start_worker, folder, checkpoint)
-    (child,) = worker.children()
-    os.kill(child, signal.SIGKILL)
+    os.kill(worker.runner_child(), signal.SIGKILL)
     worker.wait_for("attempt crashed")
     api.follow(evaluation_id)
     assert results(api, evaluation_id)["benchmarks"] == undisturbed

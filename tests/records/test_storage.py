@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
-from records.storage import Storage
+from records.storage import Storage, StoreAway
 from vcp_core.catalog.errors import StorageError
 
 ANOTHER = os.environ.get("VCPBENCH_TEST_STORE_URL")
@@ -73,3 +75,34 @@ def test_a_writer_that_fails_leaves_nothing(storage: Storage) -> None:
     assert list(storage.keys("")) == []
     asyncio.run(_write(storage, "k", large, fail=False))
     assert storage.get_bytes("k") == large
+
+
+class Busy(BaseHTTPRequestHandler):
+    """S3 that says "not now", or "not you"."""
+
+    status = 503
+
+    def do_PUT(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(self.status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("status", "away"), [(503, True), (500, True), (400, False), (403, False)])
+def test_a_store_that_asks_to_come_back_is_told_from_one_that_refuses(
+    monkeypatch: pytest.MonkeyPatch, status: int, away: bool
+) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), type("Busy", (Busy,), {"status": status})) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+        for name in ("REGION", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY"):
+            monkeypatch.setenv(f"AWS_{name}", "x")
+        monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
+        with pytest.raises(StorageError) as caught:
+            Storage("s3://bucket").put_bytes("k", b"x")
+        server.shutdown()
+    assert isinstance(caught.value, StoreAway) is away

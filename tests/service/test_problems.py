@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -20,9 +21,16 @@ from sqlalchemy.engine import make_url
 
 from records.db import driver_url
 from records.settings import Settings
-from tests.served import Served
+from tests.served import Served, serve
 from tests.service.kit import eventually, problem_of
 from tests.workers import environment
+
+S3_SETTINGS = (
+    ("REGION", "garage"),
+    ("ACCESS_KEY_ID", "x"),
+    ("SECRET_ACCESS_KEY", "x"),
+    ("ALLOW_HTTP", "true"),
+)
 
 
 def test_an_unknown_route_is_said(api: Served) -> None:
@@ -158,6 +166,21 @@ def test_a_database_that_is_away_is_said_and_when_to_come_back(api: Served, sett
         connection.execute(kill, {"name": url.database})  # as after a restart: pooled connections are dead
         assert api.client.get("/v1/health").status_code == 200
     admin.dispose()
+
+
+def test_a_store_that_is_away_is_said_and_when_to_come_back(
+    api: Served, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # and does not listen
+        for name, value in (("ENDPOINT_URL", f"http://127.0.0.1:{nobody.getsockname()[1]}"), *S3_SETTINGS):
+            monkeypatch.setenv(f"AWS_{name}", value)
+        with serve(settings.model_copy(update={"store_url": "s3://bucket"})) as away:
+            answer = away.client.put("/v1/checkpoints/upload", params={"model": "m"}, content=b"abc")
+            found = problem_of(answer, 503)
+            assert (found["type"], answer.headers["Retry-After"]) == ("urn:vcpbench:store-away", "5")
+            assert "127.0.0.1" not in found["detail"]
+            assert away.client.get("/v1/checkpoints").json()["total"] == 0
 
 
 def test_a_commit_that_fails_is_not_answered_as_done(api: Served) -> None:

@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 
 from stack.home import Home
-from tests.stack.test_up import VCPBENCH, free_port
+from tests.stack.kit import VCPBENCH, free_port
 
 
 def test_the_demo_shows_a_board_and_ctrl_c_leaves_nothing_running(tmp_path: Path) -> None:

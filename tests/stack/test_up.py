@@ -5,92 +5,31 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import shlex
 import shutil
 import signal
 import socket
 import subprocess
-import sys
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
 
 from stack.engines import Engines
+from tests.stack.kit import VCPBENCH, Stack
 from tests.workers import alive
-
-VCPBENCH = str(Path(sys.executable).with_name("vcpbench"))
-Run = Callable[..., subprocess.CompletedProcess[str]]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-class Stack:
-    """A home, and the commands on it."""
-
-    def __init__(self, home: Path, before: list[str] | None = None, **environment: str) -> None:
-        self.home, self.port = home, free_port()
-        self._before, self._environment = before or [], environment
-
-    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*self._before, VCPBENCH, *words, "--home", str(self.home)],
-            env={**os.environ, **self._environment},
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-
-    def up(self) -> None:
-        run = self.run("up", "--port", str(self.port))
-        assert run.returncode == 0, run.stderr
-        assert f"http://127.0.0.1:{self.port}" in run.stdout
-
-    def status(self) -> dict[str, Any]:
-        return dict(json.loads(self.run("status", "--json").stdout))
-
-    def pids(self) -> dict[str, int]:
-        return {program["name"]: program["pid"] for program in self.status()["programs"]}
-
-    def health(self) -> int:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/v1/health", timeout=10) as response:
-            return int(response.status)
-
-    def wait_until(self, true: Callable[[], bool], timeout_s: float = 30) -> None:
-        deadline = time.monotonic() + timeout_s
-        while not true():
-            assert time.monotonic() < deadline, self.status()
-            time.sleep(0.1)
-
-
-@pytest.fixture
-def make_stack(tmp_path: Path) -> Iterator[Callable[..., Stack]]:
-    made: list[Stack] = []
-
-    def make(home: Path | None = None, **options: Any) -> Stack:
-        made.append(Stack(home or tmp_path / f"home{len(made)}", **options))
-        return made[-1]
-
-    yield make
-    for stack in made:
-        data = stack.status().get("data")
-        stack.run("down")
-        if data and data.startswith("/var/lib/vcpbench/"):
-            shutil.rmtree(data)
 
 
 def test_a_stack_comes_up_restarts_what_dies_and_leaves_nothing_behind(
-    make_stack: Callable[..., Stack],
+    make_stack: Callable[..., Stack], tmp_path: Path
 ) -> None:
     stack = make_stack()
-    stack.up()
+    *_, last_line = stack.up()
+    login = [VCPBENCH, *shlex.split(last_line)[1:]]
+    run = subprocess.run(login, env={**os.environ, "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)})
+    assert (login[1], run.returncode) == ("login", 0)
     assert stack.health() == 200
     before = stack.pids()
     assert set(before) == {"postgres", "valkey", "service", "worker-cpu", "worker-gpu"}
@@ -193,6 +132,25 @@ def test_a_newer_schema_is_said_with_the_reason(make_stack: Callable[..., Stack]
     assert run.returncode == 2
     assert "is newer than this version of vcpbench" in run.stderr.replace("\n", " ")
     assert stack.run("status").returncode == 3
+
+
+@pytest.mark.parametrize("reachable", [True, False], ids=["in a home it reaches", "in one it does not"])
+def test_a_strict_umask_does_not_shut_the_engines_account_out(
+    make_stack: Callable[..., Stack], tmp_path: Path, reachable: bool
+) -> None:
+    base = Path("/tmp") / f"vcpbench-umask-{os.getpid()}" if reachable else tmp_path / "base"
+    base.mkdir()
+    base.chmod(0o755 if reachable else 0o700)
+    try:
+        stack = make_stack(base / "a" / "home", umask=0o077)
+        stack.up()
+        assert stack.health() == 200
+        assert stack.run("down").returncode == 0
+        assert base.stat().st_mode & 0o777 == (0o755 if reachable else 0o700)  # not ours: as it was
+        for name in ("token", "logs", "objects", "scratch"):
+            assert (stack.home / name).stat().st_mode & 0o077 == 0
+    finally:
+        shutil.rmtree(base)
 
 
 @pytest.mark.skipif(

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.workers import alive, descendants
+from tests.workers import alive, runner_child
 from vcp_core.catalog.errors import UnknownName
 from worker.runner import ChildFailed, Runner
 
@@ -41,11 +41,6 @@ def index(runner: Runner, tmp_path: Path, source: str, affinity: str | None = No
     )
 
 
-def child_of_this(before: set[int]) -> int:
-    (found,) = set(descendants(os.getpid())) - before
-    return found
-
-
 def test_what_the_child_says_of_its_input_is_raised_as_it_was_there(runner: Runner, tmp_path: Path) -> None:
     with pytest.raises(UnknownName, match=r"No dataset or folder 'playgruond'. Did you mean 'playground'\?"):
         index(runner, tmp_path, "playgruond")
@@ -60,20 +55,22 @@ def test_a_fault_of_ours_is_a_failed_child_with_the_traceback(runner: Runner, tm
 
 
 def test_a_child_is_kept_for_its_affinity_and_no_other(runner: Runner, tmp_path: Path) -> None:
-    before, pids = set(descendants(os.getpid())), []
+    pids = []
+    bystander = subprocess.Popen(["sleep", "60"])  # as the engines of other tests are
     for affinity in ("a", "a", "b", None, None):
         with pytest.raises(UnknownName):
             index(runner, tmp_path, "nothing", affinity)
-        pids.append(child_of_this(before))
+        pids.append(runner_child(os.getpid()))
+    bystander.kill()
+    bystander.wait()
     assert pids[0] == pids[1]
     assert len(set(pids)) == 4
 
 
 def test_a_killed_child_is_said_to_have_been_killed_and_replaced(runner: Runner, tmp_path: Path) -> None:
-    before = set(descendants(os.getpid()))
     with pytest.raises(UnknownName):
         index(runner, tmp_path, "nothing", "a")
-    os.kill(child_of_this(before), signal.SIGSTOP)  # so that it cannot answer first
+    os.kill(runner_child(os.getpid()), signal.SIGSTOP)  # so that it cannot answer first
     killing = threading.Timer(0.2, runner.kill)
     killing.start()
     with pytest.raises(ChildFailed, match=r"killed; most likely memory ran out"):
@@ -84,10 +81,9 @@ def test_a_killed_child_is_said_to_have_been_killed_and_replaced(runner: Runner,
 
 
 def test_a_child_that_says_nothing_for_too_long_is_stopped(runner: Runner, tmp_path: Path) -> None:
-    before = set(descendants(os.getpid()))
     with pytest.raises(UnknownName):
         index(runner, tmp_path, "nothing", "a")
-    os.kill(child_of_this(before), signal.SIGSTOP)
+    os.kill(runner_child(os.getpid()), signal.SIGSTOP)
     with pytest.raises(ChildFailed, match="no sign of progress for 1 s"):
         runner.call(
             {"do": "index", "source": {"name_or_path": "x"}, "name": "x", "out": "x"},
@@ -107,10 +103,9 @@ def test_the_child_sees_no_secrets(runner: Runner, tmp_path: Path, monkeypatch: 
     secrets = ("VCPBENCH_DATABASE_URL", "VCPBENCH_BROKER_URL", "AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN")
     for name in secrets:
         monkeypatch.setenv(name, "secret")
-    before = set(descendants(os.getpid()))
     with pytest.raises(UnknownName):
         index(runner, tmp_path, "nothing", "a")
-    seen = Path(f"/proc/{child_of_this(before)}/environ").read_text()
+    seen = Path(f"/proc/{runner_child(os.getpid())}/environ").read_text()
     assert "PATH=" in seen
     assert not [name for name in secrets if name in seen]
 
@@ -127,7 +122,7 @@ def test_the_child_ends_with_its_worker_however_that_ends(tmp_path: Path) -> Non
     parent = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE)
     assert parent.stdout is not None
     parent.stdout.readline()
-    (child,) = descendants(parent.pid)
+    child = runner_child(parent.pid)
     parent.kill()
     parent.communicate()
     deadline = time.monotonic() + 10

@@ -16,8 +16,12 @@ _REASONS = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota is used u
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def whole(path: Path, *, mode: int = 0o644) -> Iterator[Path]:
     """A temporary file to fill, which becomes `path` when the block ends well, and goes otherwise.
+
+    Args:
+        path: The file.
+        mode: Its own; mkstemp's 0600 would hide a shared folder from its other readers.
 
     Raises:
         StorageError: If the folder cannot be written, or the disk is full; `path` is then as it was.
@@ -30,7 +34,7 @@ def whole(path: Path) -> Iterator[Path]:
         os.close(handle)
         part = Path(name)
         yield part
-        part.chmod(0o644)  # mkstemp's 0600 would hide a shared folder from its other readers
+        part.chmod(mode)
         part.replace(path)
     except OSError as error:
         reason = _REASONS.get(error.errno or 0, error.strerror or str(error))

@@ -9,8 +9,8 @@ import os
 import re
 import resource
 import threading
+import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,40 +19,92 @@ from vcp_core.checkpoints.formats import identify
 from vcp_core.checkpoints.report import CheckpointReport, printable
 
 MAX_PLACES = 30  # of left-over tensors that a report lists
+TOO_MUCH = "reading it takes more memory than a checkpoint of its size should."
+ROOM_BYTES = 64 << 20  # between the ceiling and the kernel's limit: what small objects fill in some 0.3 s
+LOOK_S = 0.02
 
 
 def main(job: dict[str, Any]) -> None:
     """Do the job, and write the answer as JSON where standard output was."""
-    answer_fd = os.dup(1)
+    answers = _Answers(os.dup(1))
     os.dup2(2, 1)  # whatever a library prints must not get into the answer
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    ceiling = _Ceiling(job["limits"]["memory_bytes"], answers)
+    for watch in (_end_with_parent, ceiling.watch):
+        threading.Thread(target=watch, daemon=True).start()
     limits = job["limits"]
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_NOFILE, 256)
     _limit(resource.RLIMIT_FSIZE, limits["file_bytes"])
     _limit(resource.RLIMIT_CPU, limits["cpu_s"], grace=1)
     try:
-        report = _ingest(
-            Path(job["path"]), Path(job["canonical_path"]), job["backbone"], limits["memory_bytes"]
-        )
+        report = _ingest(Path(job["path"]), Path(job["canonical_path"]), job["backbone"], ceiling)
         answer = {"report": report.to_json()}
     except VcpbenchError as error:
         answer = {"error": type(error).__name__, "message": str(error)}
     except MemoryError:
-        message = "reading it takes more memory than a checkpoint of its size should."
-        answer = {"error": CheckpointError.__name__, "message": message}
-    with os.fdopen(answer_fd, "w", encoding="utf-8") as file:
-        json.dump(answer, file)
+        answer = {"error": CheckpointError.__name__, "message": TOO_MUCH}
+    answers.give(answer)
 
 
-def _ingest(path: Path, canonical_path: Path, backbone: str | None, memory_bytes: int) -> CheckpointReport:
-    with _at_most(memory_bytes):  # a zip's directory becomes objects, nine times its size of them
-        identify(path)  # before torch is imported: a file of another kind is refused at once
+class _Answers:
+    """Where the one answer goes."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd, self._given = fd, threading.Lock()
+
+    def give(self, answer: dict[str, Any]) -> None:
+        """Write it; a thread that comes second waits here until the process ends."""
+        self._given.acquire()
+        with os.fdopen(self._fd, "w", encoding="utf-8") as file:
+            json.dump(answer, file)
+
+
+class _Ceiling:
+    """How far the address space may grow.
+
+    The kernel's limit alone is not enough: small objects fill it to the last byte, and CPython 3.11 then
+    spins. Unwinding into a handler takes a new int for where it was (Python/ceval.c, exception_unwind); if
+    that cannot be had, it unwinds again from the same place, for ever, and never lets go of the interpreter.
+    So a thread looks at a ceiling a little below the limit, and ends the process there.
+    """
+
+    def __init__(self, memory_bytes: int, answers: _Answers) -> None:
+        self._memory_bytes, self._answers = memory_bytes, answers
+        self._bytes: int | None = None
+        self._before = resource.getrlimit(resource.RLIMIT_AS)
+
+    def put(self, *, for_good: bool = False) -> None:
+        """So much above what is mapped now."""
+        ceiling = _address_space() + self._memory_bytes
+        known = [limit for limit in self._before if limit != resource.RLIM_INFINITY]
+        most = min([ceiling + ROOM_BYTES, *known])
+        with contextlib.suppress(ValueError):  # macOS knows this limit, and does not let anyone set it
+            resource.setrlimit(resource.RLIMIT_AS, (most, most if for_good else self._before[1]))
+        self._bytes = ceiling
+
+    def lift(self) -> None:
+        """None, until it is put again."""
+        self._bytes = None
+        with contextlib.suppress(ValueError):
+            resource.setrlimit(resource.RLIMIT_AS, self._before)
+
+    def watch(self) -> None:
+        """End the process, with the answer that says so, once it is reached."""
+        while (ceiling := self._bytes) is None or _address_space() <= ceiling:
+            time.sleep(LOOK_S)
+        self._answers.give({"error": CheckpointError.__name__, "message": TOO_MUCH})
+        os._exit(0)
+
+
+def _ingest(path: Path, canonical_path: Path, backbone: str | None, ceiling: _Ceiling) -> CheckpointReport:
+    ceiling.put()  # a zip's directory becomes objects, nine times its size of them
+    identify(path)  # before torch is imported: a file of another kind is refused at once
+    ceiling.lift()  # torch needs its own
     from vcp_core.checkpoints import canonical
     from vcp_core.checkpoints.match import find_backbone
     from vcp_core.checkpoints.read import read_contents
 
-    _limit(resource.RLIMIT_AS, _address_space() + memory_bytes)
+    ceiling.put(for_good=True)
     contents = read_contents(path)
     shapes = {name: tuple(tensor.shape) for name, tensor in contents.tensors.items()}
     match, others = find_backbone(shapes, backbone=backbone)
@@ -106,20 +158,6 @@ def _address_space() -> int:
     """Bytes mapped so far: torch alone takes from half a gigabyte to tens, depending on its build."""
     statm = Path("/proc/self/statm")
     return int(statm.read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE") if statm.exists() else 64 << 30
-
-
-@contextlib.contextmanager
-def _at_most(memory_bytes: int) -> Iterator[None]:
-    """Hold the address space to so much more than there is; let go again, because torch needs its own."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    known = [limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY]
-    with contextlib.suppress(ValueError):
-        resource.setrlimit(resource.RLIMIT_AS, (min([_address_space() + memory_bytes, *known]), hard))
-    try:
-        yield
-    finally:
-        with contextlib.suppress(ValueError):
-            resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 def _limit(kind: int, value: int, *, grace: int = 0) -> None:

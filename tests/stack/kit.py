@@ -1,0 +1,64 @@
+"""A home, and `vcpbench` on it, as people run it."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+VCPBENCH = str(Path(sys.executable).with_name("vcpbench"))
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Stack:
+    """A home, and the commands on it."""
+
+    def __init__(
+        self, home: Path, before: list[str] | None = None, umask: int = -1, **environment: str
+    ) -> None:
+        self.home, self.port = home, free_port()
+        self._before, self._umask, self._environment = before or [], umask, environment
+
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*self._before, VCPBENCH, *words, "--home", str(self.home)],
+            env={**os.environ, **self._environment},
+            umask=self._umask,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    def up(self) -> list[str]:
+        run = self.run("up", "--port", str(self.port))
+        assert run.returncode == 0, run.stderr
+        assert f"http://127.0.0.1:{self.port}" in run.stdout
+        return run.stdout.splitlines()
+
+    def status(self) -> dict[str, Any]:
+        return dict(json.loads(self.run("status", "--json").stdout))
+
+    def pids(self) -> dict[str, int]:
+        return {program["name"]: program["pid"] for program in self.status()["programs"]}
+
+    def health(self) -> int:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/v1/health", timeout=10) as response:
+            return int(response.status)
+
+    def wait_until(self, true: Callable[[], bool], timeout_s: float = 30) -> None:
+        deadline = time.monotonic() + timeout_s
+        while not true():
+            assert time.monotonic() < deadline, self.status()
+            time.sleep(0.1)

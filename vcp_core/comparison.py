@@ -1,18 +1,34 @@
-"""Two evaluations on the same videos, compared in pairs (PROTOCOL 5). No torch."""
+"""Evaluations on the same videos, compared in pairs (PROTOCOL 5). No torch.
+
+Legend: N prediction rows of one evaluation, F flips.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Literal, cast
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from vcp_core.benchmarks import load_benchmark
+from vcp_core.benchmarks.metrics import Array, Metric
 from vcp_core.catalog.errors import NotAvailable
 from vcp_core.catalog.protocols import Protocol
 from vcp_core.results import Predictions
 from vcp_core.scoring import estimate
-from vcp_core.statistics import choose_units, difference_interval, resampling_weights
+from vcp_core.statistics import (
+    ExchangedWeights,
+    Units,
+    choose_units,
+    difference_interval,
+    flips,
+    holm,
+    mcnemar,
+    resampling_weights,
+)
+
+ROUNDING = 1e-12  # of a difference: the order of a sum must not decide what is as large as what
 
 
 class Difference(BaseModel):
@@ -25,6 +41,9 @@ class Difference(BaseModel):
         difference: second - first.
         low: Lower end of the difference's interval, by resampling both on the same units.
         high: Upper end.
+        p_value: How often so large a difference, either way, comes from two that are equally good.
+        test: Exact McNemar where a video gives one outcome and the dataset has no groups; else a sign-flip
+            permutation test that exchanges the two evaluations' answers for whole units.
         headline: Whether tables show it first.
     """
 
@@ -36,7 +55,21 @@ class Difference(BaseModel):
     difference: float
     low: float
     high: float
+    p_value: float
+    test: Literal["mcnemar", "sign-flip"]
     headline: bool = False
+
+
+class AdjustedDifference(Difference):
+    """One of several comparisons with the same reference.
+
+    Attributes:
+        num_comparisons: In how many this metric was compared.
+        p_adjusted: Holm's p-value over these.
+    """
+
+    num_comparisons: int
+    p_adjusted: float
 
 
 def compare(
@@ -47,7 +80,7 @@ def compare(
     Args:
         first: Predictions by benchmark.
         second: Predictions by benchmark, on the same dataset under the same protocol.
-        protocol: How intervals are made.
+        protocol: How intervals are made, and the seed of resamples and flips.
 
     Raises:
         NotAvailable: If the two do not stand on the same videos.
@@ -56,42 +89,140 @@ def compare(
         difference
         for name in first
         if name in second
-        for difference in _compare_benchmark(name, first[name], second[name], protocol)
+        for difference in _Pair(name, first[name], second[name], protocol).differences()
     )
 
 
-def _compare_benchmark(
-    name: str, first: Predictions, second: Predictions, protocol: Protocol
-) -> list[Difference]:
-    if first.column("video") != second.column("video"):
-        raise NotAvailable(f"{name}: the two evaluations answered different videos and cannot be paired.")
-    units = choose_units(first.column("video"), first.column("group"))
-    numbers = protocol.interval
-    weights_RN = resampling_weights(units.ids, num_resamples=numbers.num_resamples, seed=protocol.seed)
-    num_rows = weights_RN.shape[1]
-    metrics = load_benchmark(name).metrics
-    others = {metric.name: metric for metric in metrics(second)}
-    found = []
-    for metric in metrics(first):
-        other = others[metric.name]
-        values = estimate(metric, num_rows), estimate(other, num_rows)
-        if np.isnan(values).any():
-            continue
-        span = difference_interval(
-            (values[1] - values[0]) / 100,
-            other.statistic(weights_RN) - metric.statistic(weights_RN),
-            num_units=min(units.num_behind(one.counts_N) for one in (metric, other)),
-            level=numbers.level,
-        )
-        found.append(
-            Difference(
-                metric=metric.name,
-                first=values[0],
-                second=values[1],
-                difference=values[1] - values[0],
-                low=100 * span.low,
-                high=100 * span.high,
-                headline=metric.headline,
+def compare_many(
+    reference: Mapping[str, Predictions],
+    others: Mapping[str, Mapping[str, Predictions]],
+    protocol: Protocol,
+) -> dict[str, tuple[AdjustedDifference, ...]]:
+    """Each of `others` against the reference, with p-values that count how many comparisons were made.
+
+    Args:
+        reference: Predictions by benchmark.
+        others: By name, predictions by benchmark, on the same dataset under the same protocol.
+        protocol: As for `compare`.
+
+    Raises:
+        NotAvailable: If two do not stand on the same videos.
+    """
+    found = {name: compare(reference, other, protocol) for name, other in others.items()}
+    families: dict[str, dict[str, float]] = {}
+    for name, differences in found.items():
+        for one in differences:
+            families.setdefault(one.metric, {})[name] = one.p_value
+    adjusted = {
+        metric: dict(zip(by_name, holm(list(by_name.values())), strict=True))
+        for metric, by_name in families.items()
+    }
+    return {
+        name: tuple(
+            AdjustedDifference(
+                **one.model_dump(),
+                num_comparisons=len(adjusted[one.metric]),
+                p_adjusted=adjusted[one.metric][name],
             )
+            for one in differences
         )
-    return found
+        for name, differences in found.items()
+    }
+
+
+class _Pair:
+    """Two evaluations' predictions of one benchmark on the same videos."""
+
+    def __init__(self, name: str, first: Predictions, second: Predictions, protocol: Protocol) -> None:
+        if first.column("video") != second.column("video"):
+            raise NotAvailable(f"{name}: the two evaluations answered different videos and cannot be paired.")
+        self.units: Units = choose_units(first.column("video"), first.column("group"))
+        self.num_rows = len(first.column("video"))
+        self.grouped = any(group is not None for group in first.column("group"))
+        self.protocol = protocol
+        metrics = load_benchmark(name).metrics
+        self.first = {metric.name: metric for metric in metrics(first)}
+        self.second = {metric.name: metric for metric in metrics(second)}
+        self.both = {metric.name: metric for metric in metrics(_one_after_the_other(first, second))}
+
+    def differences(self) -> list[Difference]:
+        """Of every metric that both have a value of."""
+        numbers = self.protocol.interval
+        weights_RN = resampling_weights(
+            self.units.ids, num_resamples=numbers.num_resamples, seed=self.protocol.seed
+        )
+        values = {
+            name: (estimate(self.first[name], self.num_rows), estimate(self.second[name], self.num_rows))
+            for name in self.first
+            if name in self.second
+        }
+        known = {name: pair for name, pair in values.items() if not np.isnan(pair).any()}
+        flipped = self._sign_flips([name for name in known if not self._by_video(name)])
+        found = []
+        for name, (first, second) in known.items():
+            pair = self.first[name], self.second[name]
+            span = difference_interval(
+                (second - first) / 100,
+                pair[1].statistic(weights_RN) - pair[0].statistic(weights_RN),
+                num_units=min(self.units.num_behind(one.counts_N) for one in pair),
+                level=numbers.level,
+            )
+            found.append(
+                Difference(
+                    metric=name,
+                    first=first,
+                    second=second,
+                    difference=second - first,
+                    low=100 * span.low,
+                    high=100 * span.high,
+                    p_value=flipped[name] if name in flipped else _mcnemar(*pair),
+                    test="sign-flip" if name in flipped else "mcnemar",
+                    headline=pair[0].headline,
+                )
+            )
+        return found
+
+    def _by_video(self, name: str) -> bool:
+        """Whether a video gives one outcome, and videos are all there is to go by."""
+        return self.first[name].outcomes_N is not None and not self.grouped
+
+    def _sign_flips(self, names: Sequence[str]) -> dict[str, float]:
+        """p-values by metric: the part of the flips that differ at least as much as what was seen.
+
+        For a mean this flips the signs of units' differences; a metric that is none, such as a precision,
+        is computed anew from the exchanged answers.
+        """
+        unit_names, unit_of_N = np.unique(np.asarray(self.units.ids), return_inverse=True)
+        seen: dict[str, float] = {}
+        as_large, total = dict.fromkeys(names, 0), 0
+        for flipped_FU in flips(len(unit_names), seed=self.protocol.seed):
+            weights = cast(Array, ExchangedWeights(flipped_FU, unit_of_N))  # it is all that a metric asks for
+            for name in names:
+                first_F, second_F = np.split(self.both[name].statistic(weights), 2)
+                differences_F = np.abs(second_F - first_F)
+                least = seen.setdefault(name, float(differences_F[0])) - ROUNDING
+                # Where a flip leaves one of the two without an answer, nothing speaks against it: it counts.
+                as_large[name] += int((~(differences_F < least)).sum())
+            total += len(flipped_FU)
+        return {name: as_large[name] / total for name in names}
+
+
+def _mcnemar(first: Metric, second: Metric) -> float:
+    assert first.outcomes_N is not None
+    assert second.outcomes_N is not None
+    return mcnemar(first.outcomes_N, second.outcomes_N)
+
+
+def _one_after_the_other(first: Predictions, second: Predictions) -> Predictions:
+    """Rows of both, in the columns and of the probes that both have: backbones differ in their stages."""
+    shared = {fit.name for fit in second.fits}
+    return first.model_copy(
+        update={
+            "columns": {
+                name: [*values, *second.columns[name]]
+                for name, values in first.columns.items()
+                if name in second.columns
+            },
+            "fits": tuple(fit for fit in first.fits if fit.name in shared),
+        }
+    )

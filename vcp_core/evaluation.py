@@ -149,6 +149,7 @@ class _Run:
                 self.plan.shards,
                 device=self.device,
                 precision=self.plan.protocol.precision,
+                max_pooled=self.plan.max_pooled,
                 counters=counters,
                 on_clips=self._teller(stage, self.plan.num_clips),
             ):

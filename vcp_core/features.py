@@ -173,6 +173,7 @@ def extract(
     *,
     device: torch.device,
     precision: str = "fp32",
+    max_pooled: bool = False,
     batch_clips: int | None = None,
     counters: Counters | None = None,
     on_clips: OnClips | None = None,
@@ -185,6 +186,8 @@ def extract(
         shards: From `plan_shards`.
         device: Where to run.
         precision: "fp32" (TF32 stays off) or "bf16" (autocast; features are float32 all the same).
+        max_pooled: Whether to keep the papers' retrieval feature as well (`Backbone.stages`): from the same
+            forward pass, and 36 kB a clip for the VCOP family, beside 4 to 6 kB of all stages' averages.
         batch_clips: Clips of a batch; a default by device.
         counters: Filled while the extraction runs.
         on_clips: Called with the number of clips after each batch.
@@ -202,7 +205,8 @@ def extract(
     for batch in batches:
         begun = time.perf_counter()
         with inference(device, precision):
-            stages_BD = backbone.stages(batch.pixels_BCTHW.to(device, non_blocking=True))
+            pixels_BCTHW = batch.pixels_BCTHW.to(device, non_blocking=True)
+            stages_BD = backbone.stages(pixels_BCTHW, max_pooled=max_pooled)
         for name, features_BD in stages_BD.items():
             rows.setdefault(name, []).append(features_BD[: len(batch.clips)].float().cpu().numpy())
         counters.forward_s += time.perf_counter() - begun

@@ -69,6 +69,11 @@ class Plan:
         return plan_shards(self.dataset.videos, self.clips)
 
     @property
+    def max_pooled(self) -> bool:
+        """Whether a benchmark that runs wants the papers' retrieval feature."""
+        return "retrieval" in self.active and self.protocol.retrieval.max_pooled
+
+    @property
     def num_clips(self) -> int:
         """Distinct clips, each of which is one forward pass."""
         return sum(shard.num_clips for shard in self.shards)

@@ -7,10 +7,12 @@ gives the same bytes. Clocks are kept apart, in `Timings`.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 from vcp_core.catalog.errors import NotAvailable, UnknownName
@@ -213,6 +215,27 @@ class Results(_Record):
         """
         with whole(path) as part:
             part.write_text(self.to_json(), encoding="utf-8")
+
+
+def per_class(
+    name: str, truth: Sequence[str], answers: Sequence[str], outcomes: Mapping[str, npt.ArrayLike]
+) -> Table:
+    """Mean outcome of each class (rows) by each measure (columns), percent; a class without rows has no line.
+
+    Args:
+        name: Of the table.
+        truth: Class of every prediction row.
+        answers: All classes, in order.
+        outcomes: By measure, a value in [0, 1] for every prediction row.
+    """
+    labels = np.asarray(truth)
+    present = tuple(answer for answer in answers if (labels == answer).any())
+    columns = {measure: np.asarray(values, np.float64) for measure, values in outcomes.items()}
+    values = tuple(
+        tuple(100 * float(column[labels == answer].mean()) for column in columns.values())
+        for answer in present
+    )
+    return Table(name=name, rows=present, columns=tuple(columns), values=values)
 
 
 def confusion(truth: Sequence[str], predicted: Sequence[str], answers: Sequence[str], name: str) -> Table:

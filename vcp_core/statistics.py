@@ -1,21 +1,24 @@
 """Intervals and comparisons, all from per-video outcomes (PROTOCOL 5). NumPy and SciPy only.
 
-Legend: N outcomes (rows), R resamples.
+Legend: N outcomes (rows), U units, R resamples, F flips.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import binom
 from scipy.stats import t as student
 
 Array = npt.NDArray[np.float64]
 MIN_GROUPS = 5  # with fewer on the test side, videos are resampled instead; PROTOCOL 5
+NUM_FLIPS = 10_000  # the least p-value is then 1e-4, and Holm's over 100 comparisons can still be 0.01
+CHUNK_BYTES = 64 << 20  # of flips at a time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,3 +138,81 @@ def _spread(values_R: npt.NDArray[np.floating[Any]], num_units: int, level: floa
     known_R = values_R[~np.isnan(values_R)]
     variance = float(np.var(known_R, ddof=1)) * num_units / freedom if len(known_R) > 1 else 0.0
     return quantile, variance
+
+
+def mcnemar(first_N: npt.NDArray[np.bool_], second_N: npt.NDArray[np.bool_]) -> float:
+    """Exact two-sided McNemar test: p-value of two evaluations being right equally often on the same videos.
+
+    Videos that only one of them answers rightly go to either with chance one half.
+
+    >>> mcnemar(np.array([True] * 6), np.array([False] * 5 + [True]))
+    0.0625
+    """
+    only_first, only_second = int((first_N & ~second_N).sum()), int((second_N & ~first_N).sum())
+    return min(1.0, float(2 * binom.cdf(min(only_first, only_second), only_first + only_second, 0.5)))
+
+
+def flips(num_units: int, *, seed: int) -> Iterator[Array]:
+    """Which units are flipped, zeros and ones (F, U), a chunk at a time; the first row flips none.
+
+    Every way there is where there are at most `NUM_FLIPS`, and as many at random otherwise. The part of them
+    that differs at least as much as the first is the p-value of a sign-flip permutation test: exact in the
+    first case, and in the second never below what the draws can tell (Phipson and Smyth,
+    doi:10.2202/1544-6115.1585).
+    """
+    exact = num_units < NUM_FLIPS.bit_length() and 2**num_units <= NUM_FLIPS
+    total = 2**num_units if exact else NUM_FLIPS
+    generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(1,))))
+    rows = max(1, CHUNK_BYTES // (8 * num_units))
+    for start in range(0, total, rows):
+        number_F = np.arange(start, min(start + rows, total))
+        if exact:
+            flipped_FU = (number_F[:, None] >> np.arange(num_units)) & 1
+        else:
+            flipped_FU = generator.integers(0, 2, (len(number_F), num_units), dtype=np.int8)
+            flipped_FU[number_F == 0] = 0
+        yield flipped_FU.astype(np.float64)
+
+
+class ExchangedWeights:
+    """Weights of two evaluations' rows, one's after the other's, when some units' answers are exchanged.
+
+    Its first F rows weigh what the first evaluation is left with, the next F rows what the second one is: a
+    unit's own rows where it is not flipped, and the other's where it is. The matrix (2 F, 2 N) would be as
+    large as it is simple, so it is never written out: a metric only adds up rows under weights, and rows of a
+    unit can be added up beforehand.
+
+    Args:
+        flipped_FU: From `flips`.
+        unit_of_N: Number of the unit of each row.
+    """
+
+    def __init__(self, flipped_FU: Array, unit_of_N: npt.NDArray[np.intp]) -> None:
+        self._flipped_FU = flipped_FU
+        self._unit_of_N = unit_of_N
+
+    def __matmul__(self, values_2N: Array) -> Array:
+        num_rows, num_units = len(self._unit_of_N), self._flipped_FU.shape[1]
+        first_U, second_U = (
+            np.bincount(self._unit_of_N, weights=own_N, minlength=num_units)
+            for own_N in (values_2N[:num_rows], values_2N[num_rows:])
+        )
+        gain_F = self._flipped_FU @ (second_U - first_U)
+        return np.concatenate([first_U.sum() + gain_F, second_U.sum() - gain_F])
+
+    def sum(self, axis: int) -> Array:
+        """Sum of each row's weights; `axis` is 1, as for the matrix."""
+        return self @ np.ones(2 * len(self._unit_of_N))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's adjusted p-values: what each is worth after so many comparisons (doi:10.2307/4615733).
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    adjusted, largest = [0.0] * len(p_values), 0.0
+    for place, i in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
+        largest = max(largest, min(1.0, (len(p_values) - place) * p_values[i]))
+        adjusted[i] = largest
+    return adjusted

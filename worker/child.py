@@ -77,7 +77,15 @@ def calibrate(
 
 
 def extract(
-    tell: Tell, *, manifest: str, weights: str, clips: list[Any], precision: str, device: str, out: str
+    tell: Tell,
+    *,
+    manifest: str,
+    weights: str,
+    clips: list[Any],
+    precision: str,
+    max_pooled: bool,
+    device: str,
+    out: str,
 ) -> dict[str, Any]:
     """Canonical weights and clips -> one features file."""
     from vcp_core.evaluation import describe_device, pick_device
@@ -106,6 +114,7 @@ def extract(
         [shard],
         device=chosen,
         precision=precision,
+        max_pooled=max_pooled,
         counters=counters,
         on_clips=_counting(tell, shard.num_clips),
     ):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from vcp_core.catalog.errors import ProtocolError, UnknownName
-from vcp_core.catalog.protocols import PROTOCOLS, Protocol, load_protocol
+from vcp_core.catalog.protocols import PROTOCOLS, Protocol, load_protocol, protocol_from
 
 
 def test_standard_v1_holds_the_numbers_of_the_protocol_page() -> None:
@@ -31,6 +32,23 @@ def test_published_protocols_never_change(name: str, digest: str) -> None:
     assert PROTOCOLS[name].hash == digest
 
 
+def test_a_number_that_came_later_is_hashed_only_where_it_is_not_at_its_default() -> None:
+    at_default = protocol_from({"name": "a", "retrieval": {"features": ["pooled"]}})
+    assert at_default.hash == PROTOCOLS["standard-v1"].hash
+    papers = protocol_from({"name": "a", "retrieval": {"features": ["max-pooled", "pooled"]}})
+    assert papers.hash != PROTOCOLS["standard-v1"].hash
+    other_order = protocol_from({"name": "a", "retrieval": {"features": ["pooled", "max-pooled"]}})
+    assert papers.hash == other_order.hash
+    assert '"features":["pooled","max-pooled"]' in papers.canonical_json
+
+
+def test_what_is_stored_of_a_protocol_gives_its_hash_back() -> None:
+    for protocol in PROTOCOLS.values():
+        assert Protocol.model_validate(protocol.model_dump(mode="json")).hash == protocol.hash
+        for_years = {"name": protocol.name, **json.loads(protocol.canonical_json)}
+        assert Protocol.model_validate(for_years) == protocol
+
+
 def test_the_hash_follows_the_numbers_and_not_the_name() -> None:
     assert Protocol(name="a").hash == Protocol(name="b").hash
     assert Protocol(name="a").hash != Protocol(name="a", seed=1).hash
@@ -52,6 +70,8 @@ def test_a_file_changes_what_it_says_and_keeps_the_rest_of_its_base(tmp_path: Pa
         ("[cloze]\ngap = -1\n", "cloze.gap = -1"),
         ("[cloze]\ngaps = 1\n", "cloze.gaps is not a number of a protocol"),
         ("[retrieval]\nks = [5, 1]\n", "must ascend"),
+        ('[retrieval]\nfeatures = ["max-pooled"]\n', "must hold 'pooled'"),
+        ('[retrieval]\nfeatures = ["pooled", "pooled"]\n', "each feature once"),
         ("[probe]\nl2 = []\n", "probe.l2"),
         ('precision = "fp8"\n', "precision = 'fp8'"),
         ("not toml", "not TOML"),

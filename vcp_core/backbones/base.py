@@ -48,14 +48,24 @@ class Backbone(nn.Module, ABC):
         """
         return _pool(self.forward_stages(self._prepare(clips_BCTHW))[-1])
 
-    def stages(self, clips_BCTHW: Tensor) -> dict[str, Tensor]:
+    def stages(self, clips_BCTHW: Tensor, *, max_pooled: bool = False) -> dict[str, Tensor]:
         """Every stage's map averaged over time and space: (B, D) float32, D as in `spec.stage_dims`.
+
+        Args:
+            clips_BCTHW: As for `features`.
+            max_pooled: Whether to add the papers' retrieval feature under `spec.max_pooled_stage`: the last
+                stage max-pooled by (1, 2, 2) and flattened, channels first (PROTOCOL 4; 9,216 numbers for the
+                VCOP family).
 
         Raises:
             ValueError: If the clips are not (B, 3, T, H, W) of uint8 or floating point.
         """
         maps = self.forward_stages(self._prepare(clips_BCTHW))
-        return {name: _pool(x_BCTHW) for name, x_BCTHW in zip(self.spec.stages, maps, strict=True)}
+        found = {name: _pool(x_BCTHW) for name, x_BCTHW in zip(self.spec.stages, maps, strict=True)}
+        if max_pooled:
+            x_BCTHW = nn.functional.max_pool3d(maps[-1].float(), (1, 2, 2))
+            found[self.spec.max_pooled_stage] = x_BCTHW.flatten(start_dim=1)
+        return found
 
     def initialise(self, generator: torch.Generator) -> None:
         """Draw every weight anew by the family's own initialisation, and reset batch-norm.

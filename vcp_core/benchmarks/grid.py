@@ -18,6 +18,8 @@ from vcp_core.datasets.manifest import Video
 from vcp_core.shards import Clip
 from vcp_core.video.clips import grid_starts
 
+CHUNK_VIDEOS = 128  # of 10 clips of 9,216 numbers: 47 MB at a time
+
 
 class GridFeatures(NamedTuple):
     """Features of grid clips, video by video, and their mean for every video."""
@@ -41,7 +43,28 @@ def video_features(
     bank: FeatureBank, videos: Sequence[Video], protocol: Protocol, spec: BackboneSpec
 ) -> GridFeatures:
     """Last-stage features of the videos' grid clips, and their means in float64."""
-    wanted = [clip for video in videos for clip in grid_clips(video, protocol, spec)]
-    clips_MD = bank.rows(wanted, spec.stages[-1])
-    by_video = clips_MD.reshape(len(videos), protocol.grid.num_clips, -1)
-    return GridFeatures(clips_MD, by_video.mean(axis=1, dtype=np.float64).astype(np.float32))
+    clips_MD = _clip_rows(bank, videos, protocol, spec, spec.stages[-1])
+    return GridFeatures(clips_MD, _means(clips_MD, len(videos)))
+
+
+def video_means(
+    bank: FeatureBank, videos: Sequence[Video], protocol: Protocol, spec: BackboneSpec, *, stage: str
+) -> npt.NDArray[np.float32]:
+    """Means of the videos' grid clips after `stage`, (N, D), without holding all clips at once."""
+    means = []
+    for start in range(0, len(videos), CHUNK_VIDEOS):
+        part = videos[start : start + CHUNK_VIDEOS]
+        means.append(_means(_clip_rows(bank, part, protocol, spec, stage), len(part)))
+    return np.concatenate(means)
+
+
+def _clip_rows(
+    bank: FeatureBank, videos: Sequence[Video], protocol: Protocol, spec: BackboneSpec, stage: str
+) -> npt.NDArray[np.float32]:
+    return bank.rows([clip for video in videos for clip in grid_clips(video, protocol, spec)], stage)
+
+
+def _means(clips_MD: npt.NDArray[np.float32], num_videos: int) -> npt.NDArray[np.float32]:
+    by_video = clips_MD.reshape(num_videos, -1, clips_MD.shape[1])
+    videos_ND: npt.NDArray[np.float32] = by_video.mean(axis=1, dtype=np.float64).astype(np.float32)
+    return videos_ND

@@ -26,6 +26,8 @@ class Metric:
         headline: Whether tables show it first.
         counts_N: The rows that it is a mean over, where these are not all: a precision stands on the answers
             that were given, however many questions were asked.
+        outcomes_N: Right or wrong for every row, where the metric is the plain mean of these and a row is a
+            video: what McNemar's test compares.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Metric:
     chance: float | None
     headline: bool = False
     counts_N: npt.NDArray[np.bool_] | None = None
+    outcomes_N: npt.NDArray[np.bool_] | None = None
 
 
 def weighted_mean(values_N: Sequence[float] | npt.NDArray[np.generic]) -> Statistic:

@@ -15,7 +15,7 @@ from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.protocols import Protocol
 from vcp_core.datasets.manifest import Dataset
 from vcp_core.probes import fit_with_holdout, knn_probabilities
-from vcp_core.results import Fit, Predictions, Table, confusion
+from vcp_core.results import Fit, Predictions, Table, confusion, per_class
 
 __all__ = ["availability", "clips", "metrics", "predict", "tables"]
 
@@ -82,30 +82,49 @@ def _best(scores_NK: npt.NDArray[np.floating]) -> npt.NDArray[np.intp]:
 
 def metrics(predictions: Predictions) -> list[Metric]:
     """Top-1, top-5 and mean per-class accuracy, by the linear probe and by knn."""
-    truth = predictions.column("label")
-    labels = np.array(truth)
+    labels = np.array(predictions.column("label"))
     num_classes = len(predictions.answers)
     present = [name for name in predictions.answers if (labels == name).any()]
     found = []
     for method in METHODS:
         prefix = "recognition." if method == METHODS[0] else f"recognition.{method}."
-        ranked = predictions.column(method)
-        top1 = np.array([row[0] == label for row, label in zip(ranked, truth, strict=True)])
-        top5 = np.array([label in row for row, label in zip(ranked, truth, strict=True)])
-        per_class = mean_of(*(mean_over(top1, labels == name) for name in present))
+        top1, top5 = _hits(predictions, method)
+        by_class = mean_of(*(mean_over(top1, labels == name) for name in present))
         chance = 1 / num_classes
         found += [
-            Metric(name=f"{prefix}top1", statistic=weighted_mean(top1), chance=chance, headline=True),
-            Metric(name=f"{prefix}top5", statistic=weighted_mean(top5), chance=min(1.0, TOP / num_classes)),
-            Metric(name=f"{prefix}mean_class", statistic=per_class, chance=chance),
+            Metric(
+                name=f"{prefix}top1",
+                statistic=weighted_mean(top1),
+                chance=chance,
+                headline=True,
+                outcomes_N=top1,
+            ),
+            Metric(
+                name=f"{prefix}top5",
+                statistic=weighted_mean(top5),
+                chance=min(1.0, TOP / num_classes),
+                outcomes_N=top5,
+            ),
+            Metric(name=f"{prefix}mean_class", statistic=by_class, chance=chance),
         ]
     return found
 
 
+def _hits(predictions: Predictions, method: str) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Whether a video's class is the first answer, and whether it is among the first five."""
+    answered = list(zip(predictions.column(method), predictions.column("label"), strict=True))
+    first = [row[0] == label for row, label in answered]
+    return np.array(first), np.array([label in row for row, label in answered])
+
+
 def tables(predictions: Predictions) -> list[Table]:
-    """Confusion and recall per class, by method."""
+    """Recall per class within the first answer and the first five, and the confusion, by method."""
     truth = predictions.column("label")
-    made = []
+    recalls: dict[str, npt.NDArray[np.bool_]] = {}
+    for method in METHODS:
+        top1, top5 = _hits(predictions, method)
+        recalls |= {f"{method} top1": top1, f"{method} top5": top5}
+    made = [per_class("recognition.per_class", truth, predictions.answers, recalls)]
     for method in METHODS:
         prefix = "recognition." if method == METHODS[0] else f"recognition.{method}."
         guessed = [row[0] for row in predictions.column(method)]

@@ -62,6 +62,11 @@ class BackboneSpec:
         return self.stage_dims[-1]
 
     @property
+    def max_pooled_stage(self) -> str:
+        """Under which name the last stage's max-pooled map is kept beside the stages' averages."""
+        return f"{self.stages[-1]}:max"
+
+    @property
     def clip_frames(self) -> int:
         """Frames of one clip."""
         return self.clip_shape[1]

@@ -7,7 +7,7 @@ import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -20,6 +20,19 @@ Strengths = Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_lengt
 
 class _Numbers(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    # Numbers that were added after standard-v1 was published. At its default such a number changes nothing
+    # that was measured before, so it is not hashed there: published hashes, and their boards, stay.
+    LATER: ClassVar[tuple[str, ...]] = ()
+
+    def hashed(self) -> dict[str, Any]:
+        """The numbers that the hash is over."""
+        found: dict[str, Any] = {}
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            if name not in self.LATER or value != field.default:
+                found[name] = value.hashed() if isinstance(value, _Numbers) else value
+        return found
 
 
 class GridNumbers(_Numbers):
@@ -53,10 +66,25 @@ class KnnNumbers(_Numbers):
     temperature: Annotated[float, Field(gt=0)] = 0.07
 
 
+RetrievalFeature = Literal["pooled", "max-pooled"]
+
+
 class RetrievalNumbers(_Numbers):
-    """Depths at which a hit counts."""
+    """Depths at which a hit counts, and by which features of a clip videos are ranked.
+
+    "pooled" is the average of the last stage, as everywhere else; "max-pooled" is the papers': the last stage
+    max-pooled by (1, 2, 2) and flattened. The headline stands on the pooled one, so it is always there.
+    """
+
+    LATER = ("features",)
 
     ks: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (1, 5, 10, 20, 50)
+    features: tuple[RetrievalFeature, ...] = ("pooled",)
+
+    @property
+    def max_pooled(self) -> bool:
+        """Whether the papers' feature is wanted."""
+        return "max-pooled" in self.features
 
     @field_validator("ks")
     @classmethod
@@ -64,6 +92,13 @@ class RetrievalNumbers(_Numbers):
         if list(ks) != sorted(set(ks)):
             raise ValueError(f"must ascend, got {list(ks)}")
         return ks
+
+    @field_validator("features")
+    @classmethod
+    def _pooled_and_each_once(cls, features: tuple[RetrievalFeature, ...]) -> tuple[RetrievalFeature, ...]:
+        if "pooled" not in features or len(set(features)) < len(features):
+            raise ValueError(f"must hold 'pooled', and each feature once, got {list(features)}")
+        return tuple(sorted(features, reverse=True))  # their order means nothing, so it may not change a hash
 
 
 class IntervalNumbers(_Numbers):
@@ -104,8 +139,10 @@ class Protocol(_Numbers):
 
     @property
     def canonical_json(self) -> str:
-        """Every number but the name, in one spelling."""
-        return json.dumps(self.model_dump(exclude={"name"}), sort_keys=True, separators=(",", ":"))
+        """Every number that is hashed but the name, in one spelling."""
+        numbers = self.hashed()
+        del numbers["name"]
+        return json.dumps(numbers, sort_keys=True, separators=(",", ":"))
 
     @property
     def hash(self) -> str:
@@ -116,6 +153,7 @@ class Protocol(_Numbers):
 PROTOCOLS = Registry(
     "protocol",
     Protocol(name="standard-v1"),
+    Protocol(name="paper-v1", retrieval=RetrievalNumbers(features=("pooled", "max-pooled"))),
     Protocol(
         name="quick-v1",
         grid=GridNumbers(num_clips=3),

@@ -20,7 +20,7 @@ def extract(work: Work) -> None:
 
     def rows(session: Session) -> tuple[Shard, Checkpoint, Protocol]:
         shard = session.get_one(Shard, work.subject_id, options=[undefer(Shard.clips)])
-        # Any of its evaluations tells the precision: the shard's space is hashed over it.
+        # Any of its evaluations tells the precision and the features: the shard's space is hashed over them.
         evaluation = (
             session.query(Evaluation)
             .join(evaluation_shards, evaluation_shards.c.evaluation_id == Evaluation.id)
@@ -56,6 +56,7 @@ def _forward(work: Work, shard: Shard, checkpoint: Checkpoint, protocol: Protoco
         weights=str(work.keep(storage.weights_key(checkpoint.weights_sha256))),
         clips=shard.clips,
         precision=protocol.precision,
+        max_pooled=protocol.retrieval.max_pooled,
         device=work.settings.device,
         out=str(out),
     )

@@ -64,9 +64,11 @@ def plan(work: Work) -> None:
 
 def feature_space(weights_sha256: str, protocol: Protocol) -> str:
     """Hash of everything but the clip that determines a feature; devices are noted on the shard."""
-    return _hash(
-        [ENGINE_VERSION, version("torch"), version("av"), weights_sha256, protocol.precision, protocol.frames]
-    )
+    decides: list[object] = [ENGINE_VERSION, version("torch"), version("av"), weights_sha256]
+    decides += [protocol.precision, protocol.frames]
+    # Only where it is asked for: shards that were stored before it could be are still found.
+    decides += ["max-pooled"] if protocol.retrieval.max_pooled else []
+    return _hash(decides)
 
 
 def _clips(made: Plan) -> Iterable[tuple[Video, tuple[Clip, ...]]]:

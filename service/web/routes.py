@@ -17,6 +17,7 @@ from service.protocols.routes import every as every_protocol
 from service.web import board, comparison, errors, evaluation, models, session
 from service.web.pages import STATIC, Static, render
 from service.web.parameters import FACTS, MAX_PAGE, ParametersDep
+from vcp_core.catalog.reported import reported_rows
 
 router = APIRouter(include_in_schema=False, dependencies=[Depends(reader)])
 open_router = APIRouter(include_in_schema=False)
@@ -39,7 +40,9 @@ def show_board(request: Request, session: SessionDep, wanted: ParametersDep) -> 
     found = board.show(session, wanted)
     if found is None:
         return render(request, "welcome.html", url=_url(request))
-    return render(request, "board.html", board=found, parameters=found.parameters, facts=FACTS, most=MAX_PAGE)
+    reported = reported_rows(found.shown.dataset)
+    how = {"parameters": found.parameters, "facts": FACTS, "most": MAX_PAGE}
+    return render(request, "board.html", board=found, reported=reported, **how)
 
 
 @router.get("/evaluations")

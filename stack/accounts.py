@@ -14,7 +14,6 @@ import pwd
 import signal
 import stat
 import subprocess
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,14 +129,25 @@ def make_folder(folder: Path, mode: int) -> None:
         missing.chmod(mode if missing == folder else stat.S_IMODE(missing.stat().st_mode) | mode & 0o111)
 
 
-def socket_folder(home: Path) -> Path:
-    """A short path for sockets, the same for a home every time; not made yet."""
+def socket_folder(home: Path, place: Path) -> Path:
+    """A short path for sockets, the same for a home every time; not made yet.
+
+    Whoever looks for a running engine may have another environment than whoever started it, and
+    XDG_RUNTIME_DIR goes when its user logs out: neither may decide where it is.
+
+    Args:
+        home: Whose engines.
+        place: Where they have their files, from `Account.place_for`.
+
+    Raises:
+        StorageError: If there is none.
+    """
     digest = hashlib.sha256(os.fsencode(home.resolve())).hexdigest()[:12]
-    for base in (os.environ.get("XDG_RUNTIME_DIR"), "/run", tempfile.gettempdir(), "/tmp"):  # noqa: S108
-        folder = Path(base or "/nowhere") / f"vcpbench-{os.getuid()}-{digest}"
+    name = f"vcpbench-{os.getuid()}-{digest}"
+    for folder in (place / "sockets", Path("/run", name), Path("/tmp", name)):  # noqa: S108
         if os.access(folder.parent, os.W_OK) and len(os.fsencode(folder)) < SOCKET_PATH_BYTES - 20:
             return folder
-    raise StorageError("No folder for sockets whose path is short enough. Set XDG_RUNTIME_DIR to one.")
+    raise StorageError(f"{place} is too long for a socket's path, and /tmp cannot be written.")
 
 
 def end_with_parent(number: signal.Signals) -> Callable[[], None]:

@@ -299,7 +299,7 @@ class Engines:
         """
         account = Account.for_engines()
         place = account.place_for(folder)
-        sockets = account.own(socket_folder(folder))
+        sockets = account.own(socket_folder(folder, place))
         return cls(Postgres(place, sockets, account, durable=durable), Valkey(place, sockets, account))
 
     @property

@@ -20,8 +20,13 @@ from vcp_core.catalog.errors import StorageError
 
 
 @pytest.fixture(scope="module")
-def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
-    with start_engines(tmp_path_factory.mktemp("engines"), durable=False) as engines:
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("engines")
+
+
+@pytest.fixture(scope="module")
+def started(home: Path) -> Iterator[Engines]:
+    with start_engines(home, durable=False) as engines:
         yield engines
 
 
@@ -105,11 +110,22 @@ def test_a_folder_of_sockets_that_somebody_else_made_is_refused(tmp_path: Path) 
         Account().own(tmp_path / "s")
 
 
-def test_paths_of_sockets_are_short_for_any_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / ("x" * 100)))
+def test_paths_of_sockets_are_short_for_any_home(tmp_path: Path) -> None:
     long, other = tmp_path / ("y" * 200), tmp_path / ("z" * 200)
-    assert len(os.fsencode(socket_folder(long) / ".s.PGSQL.5432")) < 107
-    assert socket_folder(long) == socket_folder(long) != socket_folder(other)
+    assert len(os.fsencode(socket_folder(long, long) / ".s.PGSQL.5432")) < 107
+    assert socket_folder(long, long) == socket_folder(long, long) != socket_folder(other, other)
+
+
+@pytest.mark.parametrize("variable", ["XDG_RUNTIME_DIR", "TMPDIR"])
+def test_engines_are_found_from_any_environment(
+    started: Engines, home: Path, tmp_path: Path, variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # XDG_RUNTIME_DIR goes with its user's last session, and cron has none at all.
+    monkeypatch.setenv(variable, str(tmp_path))
+    found = Engines.in_folder(home, durable=False)
+    psycopg.connect(found.database_url).close()
+    assert found.valkey.socket == started.valkey.socket
+    assert found.valkey.socket.is_socket()
 
 
 def test_a_missing_wheel_is_named_with_what_to_install(tmp_path: Path) -> None:

@@ -52,6 +52,10 @@ def local(
     csv: CsvOption = None,
     test_groups: TestGroupsOption = None,
     lists: ListsOption = None,
+    pretrained_on: Annotated[
+        str | None,
+        typer.Option("--pretrained-on", help="What it was trained on: ucf101:1, kinetics400, none, ..."),
+    ] = None,
 ) -> None:
     """Evaluate a checkpoint here: scores with 95 % intervals and their lift over random weights.
 
@@ -84,6 +88,7 @@ def local(
                     benchmarks=tuple(benchmark or ()),
                     device=device,
                     controls=controls,
+                    pretrained_on=pretrained_on,
                     progress=tell,
                 )
             )

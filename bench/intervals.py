@@ -1,5 +1,7 @@
 """How often 95 % intervals hold the truth: percentiles, and Wilson with the bootstrap's effective size.
 
+Then the same of paired differences between two evaluations on the same units.
+
 python -m bench.intervals
 """
 
@@ -10,7 +12,7 @@ import argparse
 import numpy as np
 import numpy.typing as npt
 
-from vcp_core.statistics import interval, resampling_weights
+from vcp_core.statistics import difference_interval, interval, resampling_weights
 
 METHODS = ("percentile", "wilson")
 CORRELATION = 0.5  # part of a unit's items that share its outcome
@@ -40,6 +42,23 @@ def coverage(method: str, num_units: int, per_unit: int, chance: float, *, trial
     return held / trials
 
 
+def difference_coverage(
+    num_units: int, per_unit: int, chances: tuple[float, float], *, trials: int, seed: int
+) -> float:
+    """Part of simulated pairs of evaluations whose difference's interval holds the true difference."""
+    weights = resampling_weights([str(i) for i in range(num_units)], num_resamples=500, seed=seed)
+    first, second = (
+        simulate(num_units, per_unit, chance, trials, 2 * seed + place)
+        for place, chance in enumerate(chances)
+    )
+    held = 0
+    for gains in second - first:
+        values = weights @ gains / num_units
+        found = difference_interval(float(gains.mean()), values, num_units=num_units, level=0.95)
+        held += bool(found.low <= chances[1] - chances[0] <= found.high)
+    return held / trials
+
+
 def main() -> None:
     """Print coverage in percent by method, number of units, items of a unit, and true score."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -47,7 +66,7 @@ def main() -> None:
     arguments = parser.parse_args()
     chances = (0.1, 0.3, 0.5, 0.7, 0.9, 0.97)
     print(f"{'units':>6}{'items':>6}  {'method':<12}" + "".join(f"{chance:>8}" for chance in chances))
-    for num_units in (9, 24, 56, 200, 1000):
+    for num_units in (5, 9, 24, 56, 200, 1000):
         for per_unit in (1, 5):
             for method in METHODS:
                 found = [
@@ -56,6 +75,16 @@ def main() -> None:
                 ]
                 cells = "".join(f"{percent:8.1f}" for percent in found)
                 print(f"{num_units:>6}{per_unit:>6}  {method:<12}{cells}", flush=True)
+    pairs = ((0.3, 0.3), (0.5, 0.5), (0.3, 0.4), (0.5, 0.7), (0.85, 0.9))
+    print(f"\n{'units':>6}{'items':>6}  {'difference':<12}" + "".join(f"{f'{a} {b}':>10}" for a, b in pairs))
+    for num_units in (5, 9, 24, 56, 200, 1000):
+        for per_unit in (1, 5):
+            found = [
+                100 * difference_coverage(num_units, per_unit, pair, trials=arguments.trials, seed=0)
+                for pair in pairs
+            ]
+            cells = "".join(f"{percent:10.1f}" for percent in found)
+            print(f"{num_units:>6}{per_unit:>6}  {'paired':<12}{cells}", flush=True)
 
 
 if __name__ == "__main__":

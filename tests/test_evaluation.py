@@ -109,7 +109,10 @@ def test_the_command_that_reproduces_names_all_that_the_caller_chose(
     Path("short.toml").write_text('base = "quick-v1"\n[grid]\nnum_clips = 1\n')
     loaded = vcp_core.load_dataset("my clips", csv="table.csv", test_groups=("P2",))
     chosen = {"benchmarks": ["retrieval"], "controls": False, "device": "cpu", "backbone": "r3d_tiny"}
+    chosen["pretrained_on"] = "my clips, kinetics400"
     results = vcp_core.evaluate(checkpoint, loaded, "short.toml", **chosen)  # type: ignore[arg-type]
+    assert results.provenance.pretrained_on == "my clips, kinetics400"
+    assert [said for said in results.warnings if said.startswith("pretrained on my clips")]
     words = shlex.split(results.provenance.reproduce or "")
     assert words[0] == "vcpbench"
     command = [str(Path(sys.executable).with_name("vcpbench")), *words[1:], "--json", "-"]

@@ -37,6 +37,25 @@ def test_logistic_regression_equals_scikit_learns(rows: int, columns: int, class
     np.testing.assert_allclose(ours.probabilities(features), expected, atol=1e-5)
 
 
+@given(
+    seed=st.integers(0, 10_000),
+    rows=st.integers(6, 40),
+    columns=st.integers(1, 50),
+    classes=st.integers(3, 5),
+    strength=st.floats(1e-2, 10),
+)
+@settings(max_examples=15, deadline=None)
+def test_logistic_regression_equals_scikit_learns_on_any_problem(
+    seed: int, rows: int, columns: int, classes: int, strength: float
+) -> None:
+    features, labels = problem(rows, columns, classes, seed)
+    ours = fit_logistic(features, labels, num_classes=classes, l2=strength, tolerance=1e-9)
+    scaled = StandardScaler().fit_transform(features.astype(np.float64))
+    theirs = LogisticRegression(C=1 / (rows * strength), tol=1e-10, max_iter=10_000).fit(scaled, labels)
+    assert ours.converged == (ours.gradient_norm <= 1e-9)
+    np.testing.assert_allclose(ours.probabilities(features), theirs.predict_proba(scaled), atol=2e-5)
+
+
 @given(st.integers(0, 1000))
 @settings(max_examples=20, deadline=None)
 def test_the_gradient_is_that_of_the_loss(seed: int) -> None:
@@ -152,16 +171,25 @@ def test_the_strength_that_generalises_is_chosen_and_an_edge_is_said() -> None:
     assert any("edge" in note for note in edge.notes)
 
 
-def test_knn_votes_as_a_slow_twin_does() -> None:
-    rng = np.random.default_rng(1)
-    queries, bank, labels = rng.standard_normal((7, 5)), rng.standard_normal((30, 5)), rng.integers(0, 3, 30)
-    found = knn_probabilities(queries, bank, labels, num_classes=3, k=8, temperature=0.07)
+@given(st.integers(0, 10_000), st.integers(1, 30), st.integers(1, 12), st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_knn_votes_as_a_slow_twin_does_also_with_ties(seed: int, num_bank: int, k: int, tied: bool) -> None:
+    rng = np.random.default_rng(seed)
+    queries, bank = (
+        rng.integers(-1, 2, (num, 3)).astype(np.float32) if tied else rng.standard_normal((num, 3))
+        for num in (5, num_bank)
+    )
+    labels = rng.integers(0, 3, num_bank)
+    found = knn_probabilities(queries, bank, labels, num_classes=3, k=k, temperature=0.07)
     for query, probabilities in zip(queries, found, strict=True):
-        cosines = [float(query @ row / np.linalg.norm(query) / np.linalg.norm(row)) for row in bank]
+        cosines = []
+        for row in bank:
+            lengths = float(np.linalg.norm(query) * np.linalg.norm(row))
+            cosines.append(round(float(query @ row) / lengths, 12) if lengths else 0.0)
         votes = np.zeros(3)
-        for place in sorted(range(30), key=lambda i: -cosines[i])[:8]:
+        for place in sorted(range(num_bank), key=lambda i: (-cosines[i], i))[:k]:
             votes[labels[place]] += np.exp(cosines[place] / 0.07)
-        np.testing.assert_allclose(probabilities, votes / votes.sum(), rtol=1e-3)
+        np.testing.assert_allclose(probabilities, votes / votes.sum(), rtol=1e-6, atol=1e-12)
 
 
 def test_a_bank_smaller_than_k_votes_whole() -> None:

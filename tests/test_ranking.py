@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -54,14 +56,64 @@ def test_average_precision_equals_scikit_learns() -> None:
         assert found.average_precision_N[i] == pytest.approx(expected, rel=1e-6)
 
 
-def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+@given(st.integers(0, 10_000), st.integers(1, 30), st.integers(1, 40))
+@settings(max_examples=40, deadline=None)
+def test_the_nearest_equal_a_slow_twin_also_with_many_ties(seed: int, num_gallery: int, k: int) -> None:
+    rng = np.random.default_rng(seed)
+    queries, gallery = rng.integers(-1, 2, (4, 2)), rng.integers(-1, 2, (num_gallery, 2))
+    places, similarities = nearest(queries.astype(np.float32), gallery.astype(np.float32), k=k)
+    assert places.shape == similarities.shape == (4, min(k, num_gallery))
+    for query, found, values in zip(queries, places, similarities, strict=True):
+        cosines = []
+        for row in gallery:
+            lengths = float(np.linalg.norm(query) * np.linalg.norm(row))
+            cosines.append(round(float(query @ row) / lengths, 12) if lengths else 0.0)
+        order = sorted(range(num_gallery), key=lambda i: (-cosines[i], i))[:k]
+        assert found.tolist() == order
+        assert values.tolist() == pytest.approx([cosines[i] for i in order], abs=1e-12)
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(3, 90), (50, 7), (4, 11), (1, 1)])
+def test_chunks_of_queries_and_blocks_of_the_gallery_change_nothing(
+    monkeypatch: pytest.MonkeyPatch, rows: int, columns: int
+) -> None:
     rng = np.random.default_rng(0)
-    queries, gallery = rng.standard_normal((50, 8)), rng.standard_normal((90, 8))
-    whole = nearest(queries, gallery, k=7)
-    monkeypatch.setattr(ranking, "CHUNK_BYTES", 32 * 90 * 3)
-    chunked = nearest(queries, gallery, k=7)
-    assert (whole[0] == chunked[0]).all()
-    assert (whole[1] == chunked[1]).all()
+    queries, gallery = (rng.integers(-2, 3, (num, 8)).astype(np.float32) for num in (50, 90))
+    labels = rng.integers(0, 4, 50), rng.integers(0, 4, 90)
+    whole, ranked = nearest(queries, gallery, k=7), retrieval_ranks(queries, gallery, *labels, ks=KS)
+    monkeypatch.setattr(ranking, "CHUNK_BYTES", 16 * 90 * rows)
+    monkeypatch.setattr(ranking, "BLOCK_BYTES", 8 * 8 * columns)
+    chunked, again = nearest(queries, gallery, k=7), retrieval_ranks(queries, gallery, *labels, ks=KS)
+    for expected, found in zip(
+        (*whole, *vars(ranked).values()), (*chunked, *vars(again).values()), strict=True
+    ):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_memory_follows_the_budget_and_not_the_number_of_queries(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ranking, "CHUNK_BYTES", 4 << 20)
+    monkeypatch.setattr(ranking, "BLOCK_BYTES", 1 << 20)
+    rng = np.random.default_rng(0)
+    gallery, labels = rng.random((20_000, 64), np.float32), rng.integers(0, 9, 20_000)
+    peaks = []
+    for num_queries in (50, 200):
+        queries, own = gallery[:num_queries], labels[:num_queries]
+        tracemalloc.start()
+        retrieval_ranks(queries, gallery, own, labels, ks=KS)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < peaks[0] + (1 << 20)
+    assert peaks[1] < 8 << 20  # all similarities would be 32 MB, and the gallery in float64 10
+
+
+def test_a_gallery_whose_places_do_not_fit_a_key_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    largest = (ranking.UNITS << ranking._shift(ranking.MAX_GALLERY)) | (ranking.MAX_GALLERY - 1)
+    assert largest < 2**63
+    monkeypatch.setattr(ranking, "MAX_GALLERY", 5)
+    with pytest.raises(ValueError, match="A gallery of 6 rows; at most 5"):
+        nearest(np.eye(6), np.eye(6), k=1)
 
 
 def test_a_nearly_collapsed_network_is_ranked_by_what_is_left_of_it() -> None:

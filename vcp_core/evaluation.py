@@ -44,6 +44,7 @@ def evaluate(
     benchmarks: Sequence[str] = (),
     device: str | torch.device | None = None,
     controls: bool = True,
+    pretrained_on: str | None = None,
     progress: Progress | None = None,
 ) -> Results:
     """Run the benchmarks on a checkpoint's frozen features.
@@ -56,6 +57,8 @@ def evaluate(
         benchmarks: Some of "cloze", "recognition", "retrieval"; all by default.
         device: "cpu", "cuda", ...; a GPU if there is one.
         controls: Whether to measure random weights beside it (kept per dataset and protocol).
+        pretrained_on: What it was trained on, such as "ucf101:1" or "kinetics400"; kept with the results,
+            which warn where that holds test videos.
         progress: Called with (stage, clips done, clips of that stage).
 
     Returns:
@@ -84,7 +87,10 @@ def evaluate(
         checkpoint=report.as_dict(),
         versions=versions(),
         device=describe_device(chosen_device),
-        reproduce=_command(*how, backbone=[backbone], device=[device], benchmark=benchmarks),
+        pretrained_on=pretrained_on,
+        reproduce=_command(
+            *how, backbone=[backbone], device=[device], pretrained_on=[pretrained_on], benchmark=benchmarks
+        ),
     )
     ended = time.perf_counter()
     counters = run.counters
@@ -229,7 +235,7 @@ def _command(
     words += [] if controls else ["--no-controls"]
     for name, values in options.items():
         for value in values:
-            words += [f"--{name}", str(value)] if value is not None else []
+            words += [f"--{name.replace('_', '-')}", str(value)] if value is not None else []
     return shlex.join(words)
 
 

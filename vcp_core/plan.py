@@ -14,6 +14,7 @@ from vcp_core.benchmarks import Benchmark, load_benchmark
 from vcp_core.calibration import calibration_shard
 from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.benchmarks import BENCHMARKS
+from vcp_core.catalog.leaks import leak_warnings
 from vcp_core.catalog.protocols import Protocol
 from vcp_core.datasets.manifest import Dataset, Video
 from vcp_core.results import BenchmarkResult, Predictions, Provenance, Results
@@ -113,6 +114,7 @@ class Plan:
         versions: Mapping[str, str],
         device: str,
         reproduce: str | None,
+        pretrained_on: str | None = None,
         warnings: tuple[str, ...] = (),
     ) -> Results:
         """Scores with everything that determined them (PROTOCOL 10).
@@ -123,9 +125,16 @@ class Plan:
             versions: Of everything that touches a digit.
             device: Where the network ran, in words.
             reproduce: The command that gives these results again, if there is one.
+            pretrained_on: What its makers declare that it was trained on (`vcp_core.catalog.leaks`).
             warnings: On top of the dataset's.
         """
         dataset, wanted = self.dataset, self.protocol.control.calibration_clips
+        warnings += leak_warnings(
+            pretrained_on,
+            dataset=dataset.name,
+            split=dataset.split_name,
+            fingerprint=dataset.fingerprint,
+        )
         calibration_clips = None
         if any(result.controls for result in benchmarks):
             calibration_clips = calibration_shard(dataset, self.protocol, self.spec).num_clips
@@ -156,6 +165,7 @@ class Plan:
                 device=device,
                 num_clips=self.num_clips,
                 calibration_clips=calibration_clips,
+                pretrained_on=pretrained_on,
                 reproduce=reproduce,
             ),
         )

@@ -20,7 +20,9 @@ Floats = npt.NDArray[np.floating[Any]]
 Places = npt.NDArray[np.integer[Any]]
 
 UNITS = 10**12  # of similarity, in one
-CHUNK_BYTES = 256 << 20  # similarities of one chunk of queries with the whole gallery
+MAX_GALLERY = 1 << 23  # rows: UNITS times as many places is what 63 bits hold
+CHUNK_BYTES = 512 << 20  # of one chunk of queries: its similarities to the whole gallery, twice
+BLOCK_BYTES = 64 << 20  # of one block of the gallery in float64
 NUM_NEIGHBOURS = 10
 
 
@@ -39,31 +41,85 @@ class RetrievalOutcomes:
     neighbours_NK: Places
 
 
-def normalised(features_ND: Floats) -> npt.NDArray[np.float64]:
-    """Rows of length 1; a zero row stays zero, and so is similar to nothing."""
+def _scale(features_ND: Floats) -> npt.NDArray[np.float64]:
+    """What makes rows of length 1; 0 for a zero row, which so is similar to nothing."""
     lengths_N = np.sqrt(np.einsum("nd,nd->n", features_ND, features_ND, dtype=np.float64))
-    scale_N = np.divide(1.0, lengths_N, out=np.zeros_like(lengths_N), where=lengths_N > 0)
-    return np.asarray(features_ND * scale_N[:, None], np.float64)
+    scale_N: npt.NDArray[np.float64] = np.divide(
+        1.0, lengths_N, out=np.zeros_like(lengths_N), where=lengths_N > 0
+    )
+    return scale_N
 
 
-def _rankings(queries_ND: Floats, gallery_MD: Floats) -> Iterator[tuple[slice, npt.NDArray[np.int64]]]:
-    """Similarities in units of 1e-12, a chunk of queries at a time, (rows, M)."""
-    gallery = normalised(gallery_MD)
-    rows = max(1, CHUNK_BYTES // (32 * len(gallery)))  # four times eight bytes of each pair, with the sort's
+class _Gallery:
+    """Normalised rows, block by block; made anew for each chunk of queries, where they are not one block.
+
+    Lengths are measured once, and blocks share one buffer: fresh memory would cost more than the products.
+    """
+
+    def __init__(self, gallery_MD: Floats) -> None:
+        self._gallery_MD = gallery_MD
+        rows = min(len(gallery_MD), max(1, BLOCK_BYTES // (8 * gallery_MD.shape[1])))
+        self._places = [slice(i, min(i + rows, len(gallery_MD))) for i in range(0, len(gallery_MD), rows)]
+        self._scale_M = np.concatenate([_scale(gallery_MD[place]) for place in self._places])
+        self._buffer = np.empty((rows, gallery_MD.shape[1]))
+        self._filled_with: slice | None = None
+
+    def similarities(self, queries_ND: npt.NDArray[np.float64], out: npt.NDArray[np.float64]) -> None:
+        """Cosines of normalised queries with every row, into `out` (N, M)."""
+        for place in self._places:
+            block_MD = self._buffer[: place.stop - place.start]
+            if self._filled_with != place:
+                np.multiply(self._gallery_MD[place], self._scale_M[place, None], out=block_MD)
+                self._filled_with = place
+            np.matmul(queries_ND, block_MD.T, out=out[:, place])
+
+
+def _keys(queries_ND: Floats, gallery_MD: Floats) -> Iterator[tuple[slice, npt.NDArray[np.int64]]]:
+    """A chunk of queries at a time, (rows, M): whole numbers whose order is that of the neighbours.
+
+    A key is the similarity in units of 1e-12, negated, times a power of two, plus the place in the gallery.
+    No two are equal, so any sort of them, however fast, ranks ties by place. The next chunk takes the memory.
+    """
+    num_gallery = len(gallery_MD)
+    if num_gallery > MAX_GALLERY:
+        raise ValueError(f"A gallery of {num_gallery:,} rows; at most {MAX_GALLERY:,} can be ranked.")
+    gallery = _Gallery(gallery_MD)
+    rows = max(1, min(len(queries_ND), CHUNK_BYTES // (16 * num_gallery)))
+    kept, kept_keys = np.empty((rows, num_gallery)), np.empty((rows, num_gallery), np.int64)
     for start in range(0, len(queries_ND), rows):
         place = slice(start, min(start + rows, len(queries_ND)))
-        similarities = normalised(queries_ND[place]) @ gallery.T
-        yield place, np.rint(similarities * UNITS).astype(np.int64)
+        similarities, keys = kept[: place.stop - start], kept_keys[: place.stop - start]
+        chunk_ND = queries_ND[place]
+        gallery.similarities(np.asarray(chunk_ND * _scale(chunk_ND)[:, None], np.float64), similarities)
+        similarities *= -UNITS
+        np.rint(similarities, out=keys, casting="unsafe")
+        keys <<= _shift(num_gallery)
+        keys |= np.arange(num_gallery)
+        yield place, keys
+
+
+def _shift(num_gallery: int) -> int:
+    return max(1, (num_gallery - 1).bit_length())
+
+
+def _places(keys: npt.NDArray[np.int64], num_gallery: int) -> Places:
+    return keys & ((1 << _shift(num_gallery)) - 1)
 
 
 def nearest(queries_ND: Floats, gallery_MD: Floats, *, k: int) -> tuple[Places, npt.NDArray[np.float64]]:
-    """The k nearest gallery rows of every query, nearest first: places and similarities, (N, min(k, M))."""
-    k = min(k, len(gallery_MD))
+    """The k nearest gallery rows of every query, nearest first: places and similarities, (N, min(k, M)).
+
+    Raises:
+        ValueError: If the gallery has more than `MAX_GALLERY` rows.
+    """
+    num_gallery = len(gallery_MD)
+    k = min(k, num_gallery)
     places, values = [], []
-    for _, similarities in _rankings(queries_ND, gallery_MD):
-        order = np.argsort(-similarities, axis=1, kind="stable")[:, :k]
-        places.append(order)
-        values.append(np.take_along_axis(similarities, order, axis=1) / UNITS)
+    for _, keys in _keys(queries_ND, gallery_MD):
+        keys.partition(k - 1, axis=1)
+        first = np.sort(keys[:, :k], axis=1)
+        places.append(_places(first, num_gallery))
+        values.append(-(first >> _shift(num_gallery)) / UNITS)
     return np.concatenate(places), np.concatenate(values)
 
 
@@ -83,21 +139,25 @@ def retrieval_ranks(
         query_labels_N: Class of every query.
         gallery_labels_M: Class of every gallery row.
         ks: Depths for hits.
+
+    Memory beyond what comes in and goes out is bounded by `CHUNK_BYTES` and `BLOCK_BYTES`, however many
+    queries there are (bench/retrieval.py).
+
+    Raises:
+        ValueError: If the gallery has more than `MAX_GALLERY` rows.
     """
-    hits, precisions, neighbours = [], [], []
-    for place, similarities in _rankings(queries_ND, gallery_MD):
-        order = np.argsort(-similarities, axis=1, kind="stable")
-        relevant = gallery_labels_M[order] == query_labels_N[place, None]
-        hits.append(np.stack([relevant[:, :k].any(axis=1) for k in ks], axis=1))
-        found = relevant.sum(axis=1)
-        rows, ranks = np.nonzero(relevant)  # row by row, nearest first
-        first = np.concatenate([[0], np.cumsum(found)[:-1]])
-        hits_so_far = np.arange(len(rows)) - first[rows] + 1
-        sums = np.bincount(rows, weights=hits_so_far / (ranks + 1), minlength=len(found))
-        precisions.append(np.divide(sums, found, out=np.zeros(len(found)), where=found > 0))
-        neighbours.append(order[:, :NUM_NEIGHBOURS].copy())
-    return RetrievalOutcomes(
-        hits_NK=np.concatenate(hits),
-        average_precision_N=np.concatenate(precisions),
-        neighbours_NK=np.concatenate(neighbours),
-    )
+    num_queries, num_gallery = len(queries_ND), len(gallery_MD)
+    hits_NK = np.zeros((num_queries, len(ks)), bool)
+    precision_N = np.zeros(num_queries)
+    neighbours_NK = np.zeros((num_queries, min(NUM_NEIGHBOURS, num_gallery)), np.int64)
+    for place, keys in _keys(queries_ND, gallery_MD):
+        keys.sort(axis=1)
+        for query, keys_M in zip(range(place.start, place.stop), keys, strict=True):
+            order_M = _places(keys_M, num_gallery)
+            # Ranks of the query's class, from 1; its n-th found among the first `rank` is n of so many.
+            ranks = np.flatnonzero(gallery_labels_M[order_M] == query_labels_N[query]) + 1
+            hits_NK[query] = [len(ranks) > 0 and ranks[0] <= k for k in ks]
+            if len(ranks):
+                precision_N[query] = np.cumsum(np.arange(1, len(ranks) + 1) / ranks)[-1] / len(ranks)
+            neighbours_NK[query] = order_M[: neighbours_NK.shape[1]]
+    return RetrievalOutcomes(hits_NK=hits_NK, average_precision_N=precision_N, neighbours_NK=neighbours_NK)

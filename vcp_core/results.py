@@ -141,6 +141,7 @@ class Provenance(_Record):
         device: In words.
         num_clips: Distinct clips, each forwarded once.
         calibration_clips: Training clips that random weights were calibrated on; None without controls.
+        pretrained_on: What the checkpoint's makers declare that it was trained on; None where they do not.
         reproduce: The command that gives the same again; None where dataset or protocol has no name.
     """
 
@@ -154,6 +155,7 @@ class Provenance(_Record):
     device: str
     num_clips: int
     calibration_clips: int | None = None
+    pretrained_on: str | None = None
     reproduce: str | None
 
 

@@ -13,7 +13,7 @@ from stack.commands.common import (
     CsvOption,
     DatasetOption,
     ListsOption,
-    SplitOption,
+    Tell,
     TestGroupsOption,
     console,
     load,
@@ -25,6 +25,7 @@ from stack.commands.common import (
 
 if TYPE_CHECKING:
     from vcp_core.results import BenchmarkResult, Results, Score
+    from vcp_core.splits import SplitsMean
 
 
 @plainly
@@ -45,10 +46,16 @@ def local(
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; a GPU if there is one.")] = None,
     controls: Annotated[bool, typer.Option(help="Measure random weights beside the checkpoint.")] = True,
-    split: SplitOption = "1",
+    split: Annotated[
+        str, typer.Option("--split", help="Which split of UCF101 or HMDB51; '1,2,3' gives their mean.")
+    ] = "1",
     csv: CsvOption = None,
     test_groups: TestGroupsOption = None,
     lists: ListsOption = None,
+    pretrained_on: Annotated[
+        str | None,
+        typer.Option("--pretrained-on", help="What it was trained on: ucf101:1, kinetics400, none, ..."),
+    ] = None,
 ) -> None:
     """Evaluate a checkpoint here: scores with 95 % intervals and their lift over random weights.
 
@@ -59,30 +66,83 @@ def local(
     `vcpbench local model.pt --dataset ucf101:/data/UCF101 --protocol standard-v1 --json scores.json`
 
     `vcpbench local model.pt --dataset clips/ --test-groups P3 --benchmark retrieval`
+
+    `vcpbench local model.pt --dataset ucf101:/data/UCF101 --split 1,2,3`
     """
     from vcp_core.evaluation import evaluate
+    from vcp_core.results import Results
+    from vcp_core.splits import mean_of_splits
 
-    to_stdout = json_out == Path("-")
-    with progress_bars() as tell:
-        loaded = load(dataset, split=split, csv=csv, test_groups=test_groups, lists=lists, tell=tell)
-        results = evaluate(
-            file,
-            loaded,
-            protocol,
-            backbone=backbone,
-            benchmarks=tuple(benchmark or ()),
-            device=device,
-            controls=controls,
-            progress=tell,
-        )
-    if json_out and not to_stdout:
-        results.save(json_out)
-    if to_stdout:
-        print_json(results.to_json())
+    names = list(dict.fromkeys(name.strip() for name in split.split(",")))
+    every: list[Results] = []
+    with progress_bars() as bars:
+        for name in names:
+            tell = bars if len(names) == 1 else _of_split(name, bars)
+            loaded = load(dataset, split=name, csv=csv, test_groups=test_groups, lists=lists, tell=tell)
+            every.append(
+                evaluate(
+                    file,
+                    loaded,
+                    protocol,
+                    backbone=backbone,
+                    benchmarks=tuple(benchmark or ()),
+                    device=device,
+                    controls=controls,
+                    pretrained_on=pretrained_on,
+                    progress=tell,
+                )
+            )
+    found = every[0] if len(every) == 1 else mean_of_splits(every)
+    if json_out == Path("-"):
+        print_json(found.to_json())
+        return
+    if isinstance(found, Results):
+        show(found)
     else:
-        show(results)
-        if json_out:
-            messages.print(f"Wrote {json_out}", markup=False)
+        show_mean(found)
+    if json_out:
+        found.save(json_out)
+        messages.print(f"Wrote {json_out}", markup=False)
+
+
+def _of_split(name: str, bars: Tell) -> Tell:
+    return lambda stage, done, total: bars(f"split {name}: {stage}", done, total)
+
+
+def show_mean(mean: SplitsMean) -> None:
+    """Print a table of means over splits, and each split's own value."""
+    origin = next(iter(mean.splits.values())).provenance
+    console.print(
+        f"[bold]{origin.backbone}[/] {origin.checkpoint['sha256'][:12]} on "
+        f"[bold]{escape(origin.dataset['name'])}[/], mean over splits {', '.join(map(escape, mean.splits))}, "
+        f"[bold]{escape(origin.protocol_name)}[/] {origin.protocol_hash[:12]}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("percent", no_wrap=True)
+    for heading in ("mean", "95 % interval", "chance", "random", *(f"split {name}" for name in mean.splits)):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for score in mean.scores:
+        if score.headline or score.metric.endswith(".top5"):
+            numbers = (score.value, score.chance, score.control, *score.by_split.values())
+            value, *others = ("" if number is None else f"{number:.1f}" for number in numbers)
+            span = f"{score.low:.1f} .. {score.high:.1f}"
+            table.add_row(score.metric, value, span, *others, style="" if score.headline else "dim")
+    console.print(table)
+    own = [f"split {name}: {said}" for name, one in mean.splits.items() for said in _warnings(one)]
+    for warning in (*mean.warnings, *own):
+        console.print(f"! {warning}", style="yellow", highlight=False, markup=False)
+
+
+def _warnings(results: Results) -> list[str]:
+    """All of one run's, with the benchmark that each is about."""
+    of_benchmarks = [
+        f"{result.benchmark}: {said}"
+        for result in results.benchmarks
+        for said in filter(None, [result.unavailable, *result.warnings])
+    ]
+    return [*of_benchmarks, *results.warnings]
 
 
 def show(results: Results) -> None:
@@ -103,10 +163,7 @@ def show(results: Results) -> None:
     for result in results.benchmarks:
         _add_rows(table, result)
     console.print(table)
-    for result in results.benchmarks:
-        for said in filter(None, [result.unavailable, *result.warnings]):
-            console.print(f"! {result.benchmark}: {said}", style="yellow", highlight=False, markup=False)
-    for warning in results.warnings:
+    for warning in _warnings(results):
         console.print(f"! {warning}", style="yellow", highlight=False, markup=False)
     if results.timings:
         console.print(f"{origin.num_clips} clips, {results.timings.total_s:.0f} s", style="dim")

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import recall_score, top_k_accuracy_score
 
 from vcp_core.bank import FeatureBank, ShardFeatures
-from vcp_core.benchmarks import load_benchmark
+from vcp_core.benchmarks import load_benchmark, recognition
 from vcp_core.benchmarks.cloze import questions
 from vcp_core.benchmarks.retrieval import chance_of_average_precision, chance_of_hit
 from vcp_core.catalog.backbones import BACKBONES
@@ -230,6 +233,38 @@ def test_class_features_give_perfect_recognition_and_retrieval(tmp_path: Path) -
     retrieval = score("retrieval", feature, tmp_path)
     assert value(retrieval, "retrieval.top1") == 100
     assert value(retrieval, "retrieval.map") == pytest.approx(100)
+
+
+def ranked_answers(scores_NK: np.ndarray, labels: list[str], classes: tuple[str, ...]) -> Predictions:
+    best = [[classes[k] for k in row] for row in recognition._best(scores_NK)]
+    videos = [f"v{i:03d}" for i in range(len(labels))]
+    columns: dict[str, list[object]] = {"video": [*videos], "group": [None] * len(labels), "label": [*labels]}
+    columns |= {"linear": [*best], "knn": [*best]}
+    return Predictions(benchmark="recognition", answers=classes, columns=columns)
+
+
+@given(st.integers(0, 10_000), st.integers(1, 20), st.integers(2, 9))
+@settings(max_examples=40, deadline=None)
+def test_top_k_counts_equal_scikit_learns_and_a_slow_twins(seed: int, num: int, num_classes: int) -> None:
+    rng = np.random.default_rng(seed)
+    classes = tuple(f"c{k}" for k in range(num_classes))
+    scores_NK = rng.permuted(np.tile(np.arange(num_classes) / 10, (num, 1)), axis=1)
+    truth = rng.integers(0, num_classes, num)
+    predictions = ranked_answers(scores_NK, [classes[k] for k in truth], classes)
+    found = {m.name: float(m.statistic(np.ones((1, num)))[0]) for m in recognition.metrics(predictions)}
+    for k in (1, 5):
+        slow = [sorted(row, reverse=True).index(row[t]) < k for row, t in zip(scores_NK, truth, strict=True)]
+        assert found[f"recognition.top{k}"] == pytest.approx(np.mean(slow))
+        if 2 < num_classes > k:  # scikit-learn wants one column for two classes, and k below their number
+            theirs = top_k_accuracy_score(truth, scores_NK, k=k, labels=np.arange(num_classes))
+            assert found[f"recognition.top{k}"] == pytest.approx(theirs)
+    guesses = scores_NK.argmax(axis=1)
+    by_class = recall_score(truth, guesses, labels=np.unique(truth), average=None)
+    assert found["recognition.mean_class"] == pytest.approx(by_class.mean())
+    table = recognition.tables(predictions)[0]
+    assert (table.name, table.columns[0]) == ("recognition.per_class", "linear top1")
+    assert [row[0] for row in table.values] == pytest.approx((100 * by_class).tolist())
+    assert table.rows == tuple(classes[k] for k in np.unique(truth))
 
 
 def test_a_dataset_of_short_videos_says_how_many_are_long_enough_for_cloze() -> None:

@@ -1,0 +1,85 @@
+"""What ranking many queries costs, and that its memory does not grow with them; files are memory-mapped.
+
+python -m bench.retrieval                          2,000 queries against 400,000 gallery rows of 512 numbers
+python -m bench.retrieval --queries 100000         all of PROTOCOL's size; hours on two cores
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from vcp_core.ranking import retrieval_ranks
+
+NUM_CLASSES = 400  # as Kinetics-400
+KS = (1, 5, 10, 20, 50)
+FULL_QUERIES = 100_000
+CHUNK_ROWS = 10_000
+LIMIT_GIB = 2.0
+
+
+def written(
+    path: Path, num_rows: int, num_columns: int, seed: int
+) -> tuple[np.memmap[tuple[int, ...], np.dtype[np.float32]], npt.NDArray[np.int64]]:
+    """Rows around their class's centre, in a file, and their classes."""
+    rng = np.random.Generator(np.random.PCG64(seed))
+    centres = np.random.Generator(np.random.PCG64(0)).standard_normal((NUM_CLASSES, num_columns))
+    labels = rng.integers(0, NUM_CLASSES, num_rows)
+    rows: np.memmap[tuple[int, ...], np.dtype[np.float32]] = np.lib.format.open_memmap(
+        path, mode="w+", dtype=np.float32, shape=(num_rows, num_columns)
+    )
+    for start in range(0, num_rows, CHUNK_ROWS):
+        place = slice(start, min(start + CHUNK_ROWS, num_rows))
+        noise = rng.standard_normal((place.stop - start, num_columns))
+        rows[place] = centres[labels[place]] + 6 * noise
+    rows.flush()
+    return np.lib.format.open_memmap(path, mode="r"), labels
+
+
+def peak_gib() -> float:
+    """The largest resident size that this process has had, mapped pages of files included."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20)
+
+
+def main() -> None:
+    """Rank, and print hits, the rate, and peak memory after a tenth of the queries and after all."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--queries", type=int, default=2000)
+    parser.add_argument("--gallery", type=int, default=400_000)
+    parser.add_argument("--columns", type=int, default=512)
+    parser.add_argument("--folder", type=Path, help="where the two files are written; a temporary one if not")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+        gallery, gallery_labels = written(Path(folder) / "g.npy", arguments.gallery, arguments.columns, 1)
+        queries, labels = written(Path(folder) / "q.npy", arguments.queries, arguments.columns, 2)
+        print(
+            f"{len(queries):,} queries, {len(gallery):,} gallery rows, {arguments.columns} numbers, float32"
+        )
+        print(f"  peak memory before ranking     {peak_gib():6.2f} GiB", flush=True)
+        tenth = max(1, len(queries) // 10)
+        retrieval_ranks(queries[:tenth], gallery, labels[:tenth], gallery_labels, ks=KS)
+        print(f"  peak memory after a tenth      {peak_gib():6.2f} GiB", flush=True)
+        begun = time.perf_counter()
+        found = retrieval_ranks(queries, gallery, labels, gallery_labels, ks=KS)
+        took = time.perf_counter() - begun
+    print(f"  peak memory after all          {peak_gib():6.2f} GiB, mapped files included")
+    hits = ", ".join(f"{100 * hit:.1f}" for hit in found.hits_NK.mean(axis=0))
+    print(f"  hits at {KS}: {hits} %; mean average precision {100 * found.average_precision_N.mean():.1f} %")
+    rate = len(queries) / took
+    print(f"  {took:.1f} s, {rate:.1f} queries/s")
+    if len(queries) != FULL_QUERIES:
+        print(
+            f"  extrapolated, not measured: {FULL_QUERIES:,} queries take {FULL_QUERIES / rate / 60:.0f} min"
+        )
+    if peak_gib() >= LIMIT_GIB:
+        raise SystemExit(f"More than {LIMIT_GIB:.0f} GiB.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""Declared pretraining data against the split that a model is tested on."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.shared import SHARED, needs_shared
+from vcp_core.catalog.leaks import declared, leak_warnings
+from vcp_core.datasets import hmdb51, ucf101
+
+FINGERPRINT = "ab" * 32
+
+
+def warned(pretrained_on: str | None, dataset: str = "ucf101", split: str = "1") -> tuple[str, ...]:
+    return leak_warnings(pretrained_on, dataset=dataset, split=split, fingerprint=FINGERPRINT)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        "",
+        "none",
+        "random weights",
+        "kinetics400",
+        "hmdb51",
+        "ucf101:1",
+        "UCF101 split 1",
+        "UCF-101 (split 01)",
+        "Kinetics-400, ucf101:1",
+        FINGERPRINT,
+        FINGERPRINT.upper(),
+        "cd" * 32,
+    ],
+)
+def test_other_data_and_the_training_side_of_the_same_split_are_no_leak(text: str | None) -> None:
+    assert warned(text) == ()
+
+
+@pytest.mark.parametrize(
+    "text", ["ucf101:2", "UCF101 split 2", "ucf-101 (split 2)", "kinetics400; ucf101:02"]
+)
+def test_another_splits_training_side_is_flagged(text: str) -> None:
+    (said,) = warned(text)
+    assert "of ucf101, which holds test videos of split 1" in said
+
+
+@pytest.mark.parametrize("text", ["ucf101", "UCF-101", "kinetics400 + UCF101"])
+def test_a_dataset_without_a_split_is_flagged_as_open(text: str) -> None:
+    (said,) = warned(text, split="3")
+    assert "does not say on which split's training side" in said
+    assert "test videos of split 3 may be" in said
+
+
+def test_each_entry_is_looked_at() -> None:
+    assert len(warned("ucf101:1, ucf101:2, ucf101:3, hmdb51")) == 2
+
+
+def test_a_dataset_of_the_users_own_is_known_by_its_name_or_its_fingerprint() -> None:
+    assert warned("My Clips", dataset="my-clips")
+    assert warned("my-clips:1", dataset="my-clips") == ()
+    assert [one.fingerprint for one in declared(f"{FINGERPRINT},x")] == [FINGERPRINT, None]
+
+
+@needs_shared
+def test_other_splits_training_sides_do_hold_test_videos_in_the_official_lists() -> None:
+    for reader in (ucf101, hmdb51):
+        splits = {
+            name: reader.read_split(SHARED / "splits" / reader.__name__.rpartition(".")[2], name)  # type: ignore[attr-defined]
+            for name in ("1", "2", "3")
+        }
+        for own, videos in splits.items():
+            tested = {video.id for video in videos if video.split == "test"}
+            for other, theirs in splits.items():
+                seen = tested & {video.id for video in theirs if video.split == "train"}
+                assert bool(seen) == (own != other)

@@ -1,0 +1,215 @@
+"""Several splits of one dataset: their mean, its interval, and what is refused."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import vcp_core
+from bench.intervals import simulate
+from tests.shared import SHARED, needs_shared
+from tests.videos import write_video
+from vcp_core.catalog.errors import NotAvailable, UnknownName
+from vcp_core.catalog.protocols import PROTOCOLS
+from vcp_core.results import BenchmarkResult, Predictions, Provenance, Results
+from vcp_core.scoring import score_benchmark
+from vcp_core.splits import mean_of_splits
+from vcp_core.statistics import interval, resampling_weights
+
+QUICK = PROTOCOLS["quick-v1"]
+CLASSES = ("a", "b")
+
+
+def predicted(videos: list[str], right: np.ndarray, groups: list[str | None] | None = None) -> Predictions:
+    labels = [CLASSES[i % 2] for i in range(len(videos))]
+    first = [label if good else "x" for label, good in zip(labels, right.tolist(), strict=True)]
+    return Predictions(
+        benchmark="recognition",
+        answers=(*CLASSES, "x"),
+        columns={
+            "video": videos,
+            "group": groups or [None] * len(videos),
+            "label": labels,
+            "linear": [[name] for name in first],
+            "knn": [[name] for name in first],
+        },
+    )
+
+
+def results(
+    split: str, predictions: Predictions | None, control: Predictions | None = None, **facts: str
+) -> Results:
+    benchmark = score_benchmark(
+        "recognition",
+        predictions,
+        {"0": control} if control else {},
+        unavailable=None if predictions else "not available: a reason",
+        protocol=QUICK,
+    )
+    chosen = {"sha256": "f" * 64, "name": "ucf101", "hash": QUICK.hash, **facts}
+    return Results(
+        benchmarks=(benchmark,),
+        provenance=Provenance(
+            checkpoint={"sha256": chosen["sha256"]},
+            backbone="r3d",
+            dataset={"name": chosen["name"], "split": split},
+            protocol_name="quick-v1",
+            protocol_hash=chosen["hash"],
+            protocol=QUICK,
+            versions={},
+            device="",
+            num_clips=0,
+            reproduce=None,
+        ),
+    )
+
+
+def three(chances: tuple[float, ...] = (0.4, 0.5, 0.6), num: int = 60) -> list[Results]:
+    rng = np.random.default_rng(0)
+    return [
+        results(
+            str(k + 1),
+            predicted([f"s{k}-v{i:03d}" for i in range(num)], rng.random(num) < chance),
+            predicted([f"s{k}-v{i:03d}" for i in range(num)], rng.random(num) < 0.3),
+        )
+        for k, chance in enumerate(chances)
+    ]
+
+
+def test_the_mean_is_that_of_the_splits_values_and_of_their_controls() -> None:
+    every = three()
+    mean = mean_of_splits([every[2], every[0], every[1]])
+    assert list(mean.splits) == ["1", "2", "3"]
+    for score in mean.scores:
+        own = [one.score(score.metric) for one in every]
+        assert score.by_split == {str(k + 1): s.value for k, s in enumerate(own)}
+        assert score.value == pytest.approx(sum(s.value for s in own) / 3)
+        assert score.control == pytest.approx(sum(s.control or 0 for s in own) / 3)
+        assert score.lift == pytest.approx(score.value - (score.control or 0))
+        assert score.low < score.value < score.high
+    found = mean.score("recognition.top1")
+    assert (found.num_videos, found.num_units, found.units) == (180, 180, "video")
+    with pytest.raises(UnknownName, match=r"Did you mean 'recognition\.top1'"):
+        mean.score("recognition.top11")
+    assert json.loads(mean.to_json())["schema_name"] == "vcpbench.splits/1"
+    assert mean_of_splits(every).to_json() == mean.to_json()
+
+
+def test_three_disjoint_splits_are_worth_three_times_the_videos() -> None:
+    every = three((0.5, 0.5, 0.5), num=200)
+    mean = mean_of_splits(every).score("recognition.top1")
+    one = every[0].score("recognition.top1")
+    assert (mean.high - mean.low) == pytest.approx((one.high - one.low) / np.sqrt(3), rel=0.1)
+
+
+def test_the_same_videos_in_every_split_are_worth_no_more_than_once() -> None:
+    right = np.random.default_rng(0).random(200) < 0.5
+    videos = [f"v{i:03d}" for i in range(200)]
+    every = [results(str(k), predicted(videos, right)) for k in range(3)]
+    mean = mean_of_splits(every)
+    own, found = every[0].score("recognition.top1"), mean.score("recognition.top1")
+    assert (found.num_videos, found.num_units) == (200, 200)
+    assert (found.low, found.high) == pytest.approx((own.low, own.high), abs=0.5)
+    assert mean.warnings == (
+        "recognition: 400 test videos are in several splits, and are resampled in all at once",
+    )
+
+
+def test_the_interval_is_that_of_the_mean_when_all_units_are_resampled_together() -> None:
+    every = three()
+    outcomes = [np.array([row[0] == "x" for row in column]) for column in map(_answers, every)]
+    videos = [f"s{k}-v{i:03d}" for k in range(3) for i in range(60)]
+    weights = np.split(resampling_weights(videos, num_resamples=1000, seed=0), 3, axis=1)
+    means = np.mean(
+        [1 - w @ wrong / w.sum(axis=1) for w, wrong in zip(weights, outcomes, strict=True)], axis=0
+    )
+    found = mean_of_splits(every).score("recognition.top1")
+    expected = interval(found.value / 100, means, num_units=180, level=0.95)
+    assert (found.low, found.high) == pytest.approx((100 * expected.low, 100 * expected.high))
+
+
+def _answers(one: Results) -> list[list[str]]:
+    predictions = one.benchmark("recognition").predictions
+    assert predictions is not None
+    return predictions.column("linear")
+
+
+def test_the_interval_of_a_mean_covers_the_truth_as_often_as_it_says() -> None:
+    chances, groups, trials = (0.4, 0.5, 0.6), 30, 1500
+    splits = [simulate(groups, 4, chance, trials, seed=k) for k, chance in enumerate(chances)]
+    weights = resampling_weights([f"{i:03d}" for i in range(3 * groups)], num_resamples=500, seed=0)
+    parts = np.split(weights, 3, axis=1)
+    held = 0
+    for outcomes in zip(*splits, strict=True):
+        values = [w @ own / w.sum(axis=1) for w, own in zip(parts, outcomes, strict=True)]
+        found = interval(float(np.mean(outcomes)), np.mean(values, axis=0), num_units=3 * groups, level=0.95)
+        held += found.low <= 0.5 <= found.high
+    print(f"mean of three splits of {groups} groups: {100 * held / trials:.1f} %")
+    assert 0.93 <= held / trials <= 0.97
+
+
+def test_a_benchmark_that_a_split_cannot_carry_has_no_mean_and_that_is_said() -> None:
+    whole, without = three()[0], results("2", None)
+    mean = mean_of_splits([whole, without])
+    assert mean.scores == ()
+    assert mean.warnings == ("recognition has no mean: it is not available on split 2",)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"sha256": "e" * 64}, "2 checkpoints"),
+        ({"name": "hmdb51"}, "2 datasets"),
+        ({"hash": "0" * 64}, "2 protocols"),
+    ],
+)
+def test_results_of_different_things_have_no_mean(changes: dict[str, str], says: str) -> None:
+    predictions = predicted(["v"], np.ones(1, bool))
+    with pytest.raises(NotAvailable, match=says):
+        mean_of_splits([results("1", predictions), results("2", predictions, **changes)])
+
+
+def test_one_split_or_one_twice_has_no_mean() -> None:
+    one = three()[0]
+    with pytest.raises(NotAvailable, match="two or more, got 1"):
+        mean_of_splits([one])
+    with pytest.raises(NotAvailable, match="more than once: 1, 1"):
+        mean_of_splits([one, one])
+    missing = one.model_copy(update={"benchmarks": (BenchmarkResult(benchmark="retrieval"),)})
+    with pytest.raises(NotAvailable, match="sets of benchmarks"):
+        mean_of_splits([one, missing])
+
+
+@needs_shared
+def test_the_command_evaluates_each_split_and_prints_their_mean(tmp_path: Path) -> None:
+    for seed, (label, group) in enumerate(itertools.product(("Archery", "Biking"), ("01", "08"))):
+        name = f"{label}/v_{label}_g{group}_c01.avi"  # groups 1 and 8 are tested by splits 1 and 2
+        write_video(tmp_path / "UCF-101" / name, 9, codec="mpeg4", seed=seed)
+    torch.save(vcp_core.build("r3d_tiny", seed=3).state_dict(), tmp_path / "model.pt")
+    (tmp_path / "p.toml").write_text('base = "quick-v1"\n[grid]\nnum_clips = 1\n')
+    command = [str(Path(sys.executable).with_name("vcpbench")), "local", "model.pt", "-d", "ucf101:UCF-101"]
+    command += ["--lists", str(SHARED / "splits" / "ucf101"), "--split", "1,2", "-p", "p.toml"]
+    done = subprocess.run(
+        [*command, "--no-controls", "--benchmark", "retrieval", "--json", "mean.json"],
+        cwd=tmp_path,
+        env={**os.environ, "VCPBENCH_CACHE": str(tmp_path / "cache"), "COLUMNS": "120"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "mean over splits 1, 2" in done.stdout
+    written = json.loads((tmp_path / "mean.json").read_text())
+    assert set(written["splits"]) == {"1", "2"}
+    top1 = next(score for score in written["scores"] if score["metric"] == "retrieval.top1")
+    assert top1["num_videos"] == 4
+    assert top1["value"] == pytest.approx(np.mean(list(top1["by_split"].values())))
+    assert "--split 2" in written["splits"]["2"]["provenance"]["reproduce"]

@@ -1,0 +1,225 @@
+"""Results of several splits of one dataset, and their mean (PROTOCOL 4). No torch.
+
+Legend: R resamples, N prediction rows of one split.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict
+
+from vcp_core.benchmarks import load_benchmark
+from vcp_core.benchmarks.metrics import Metric
+from vcp_core.catalog.errors import NotAvailable, UnknownName
+from vcp_core.catalog.files import whole
+from vcp_core.catalog.protocols import Protocol
+from vcp_core.results import BenchmarkResult, Results
+from vcp_core.statistics import choose_units, interval, resampling_weights
+
+SCHEMA = "vcpbench.splits/1"
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class MeanScore(_Record):
+    """The mean of one metric over splits. All numbers but counts are percent.
+
+    Attributes:
+        metric: Its name, such as "recognition.top1".
+        value: The plain mean of the splits' values.
+        low: Lower end of its interval.
+        high: Upper end.
+        by_split: Each split's value, by its name.
+        num_videos: Distinct test videos behind it, of all splits.
+        num_units: Distinct units behind it, of all splits.
+        units: What a unit is.
+        chance: Mean over splits of what guessing gives.
+        control: Mean over splits of random weights; None where a split has none.
+        lift: value - control.
+        headline: Whether tables show it first.
+    """
+
+    metric: str
+    value: float
+    low: float
+    high: float
+    by_split: dict[str, float]
+    num_videos: int
+    num_units: int
+    units: Literal["group", "video"]
+    chance: float | None = None
+    control: float | None = None
+    lift: float | None = None
+    headline: bool = False
+
+
+class SplitsMean(_Record):
+    """One checkpoint on several splits of one dataset: each split's results, and means over them."""
+
+    schema_name: str = SCHEMA
+    scores: tuple[MeanScore, ...]
+    warnings: tuple[str, ...] = ()
+    splits: dict[str, Results]
+
+    def score(self, metric: str) -> MeanScore:
+        """One mean by its metric's name.
+
+        Raises:
+            UnknownName: If the splits share no such metric.
+        """
+        known = {score.metric: score for score in self.scores}
+        if metric not in known:
+            raise UnknownName("metric", metric, known)
+        return known[metric]
+
+    def to_json(self) -> str:
+        """All of it; the same runs twice give the same text."""
+        return json.dumps(self.model_dump(mode="json"), indent=1, allow_nan=False) + "\n"
+
+    def save(self, path: Path) -> None:
+        """Write the JSON, whole or not at all.
+
+        Raises:
+            StorageError: If the disk is full or the folder cannot be written.
+        """
+        with whole(path) as part:
+            part.write_text(self.to_json(), encoding="utf-8")
+
+
+def mean_of_splits(results: Sequence[Results]) -> SplitsMean:
+    """The mean over splits of every score that all of them have, with an interval.
+
+    Units (groups, or videos) of all splits are resampled together, so that a split's number counts in each
+    resample as often as its own units were drawn. Where test sides have no unit in common, as UCF101's, that
+    is resampling each split by itself; a unit that is in several test sides (HMDB51's overlap) is drawn for
+    all of them at once, and not taken for several independent ones. What it does not cover: splits train on
+    much the same videos, so their probes are not independent, and neither is anything about the weights.
+
+    Args:
+        results: One per split, of one checkpoint, dataset and protocol.
+
+    Raises:
+        NotAvailable: If there are fewer than two, or they are not splits of the same thing.
+    """
+    _check(results)
+    by_split = {_split(one): one for one in sorted(results, key=_split)}
+    scores: list[MeanScore] = []
+    warnings: list[str] = []
+    for name in (result.benchmark for result in results[0].benchmarks):
+        parts = {split: one.benchmark(name) for split, one in by_split.items()}
+        lacking = [split for split, part in parts.items() if part.predictions is None]
+        if lacking:
+            warnings.append(f"{name} has no mean: it is not available on split {', '.join(lacking)}")
+            continue
+        shared = _Shared(parts, results[0].provenance.protocol)
+        warnings += [f"{name}: {said}" for said in shared.warnings]
+        scores += [shared.mean(metric) for metric in shared.metrics]
+    return SplitsMean(scores=tuple(scores), warnings=tuple(warnings), splits=by_split)
+
+
+def _split(results: Results) -> str:
+    return str(results.provenance.dataset["split"])
+
+
+def _check(results: Sequence[Results]) -> None:
+    if len(results) < 2:
+        raise NotAvailable(f"A mean over splits needs two or more, got {len(results)}.")
+    facts: dict[str, Callable[[Results], object]] = {
+        "checkpoints": lambda one: one.provenance.checkpoint.get("sha256"),
+        "datasets": lambda one: one.provenance.dataset["name"],
+        "protocols": lambda one: one.provenance.protocol_hash,
+        "sets of benchmarks": lambda one: tuple(result.benchmark for result in one.benchmarks),
+    }
+    for what, fact in facts.items():
+        found = {fact(one) for one in results}
+        if len(found) > 1:
+            raise NotAvailable(f"These are results of {len(found)} {what}, not splits of one: {found}.")
+    splits = [_split(one) for one in results]
+    if len(set(splits)) < len(splits):
+        raise NotAvailable(f"A split is there more than once: {', '.join(sorted(splits))}.")
+
+
+class _Shared:
+    """One benchmark's results on all splits, with their units resampled together."""
+
+    def __init__(self, parts: Mapping[str, BenchmarkResult], protocol: Protocol) -> None:
+        predictions = {split: part.predictions for split, part in parts.items() if part.predictions}
+        videos = [video for one in predictions.values() for video in one.column("video")]
+        groups = [group for one in predictions.values() for group in one.column("group")]
+        self.units = choose_units(videos, groups)
+        self.protocol = protocol
+        weights_RN = resampling_weights(
+            self.units.ids, num_resamples=protocol.interval.num_resamples, seed=protocol.seed
+        )
+        ends = np.cumsum([len(one.column("video")) for one in predictions.values()])[:-1]
+        self.weights = dict(zip(predictions, np.split(weights_RN, ends, axis=1), strict=True))
+        self.videos = {split: one.column("video") for split, one in predictions.items()}
+        self.scores = {split: {score.metric: score for score in part.scores} for split, part in parts.items()}
+        metrics_of = load_benchmark(next(iter(parts.values())).benchmark).metrics
+        self.statistics = {
+            split: {metric.name: metric for metric in metrics_of(one)} for split, one in predictions.items()
+        }
+
+    @property
+    def metrics(self) -> list[str]:
+        """Those that all splits have a value of."""
+        first, *others = self.scores.values()
+        return [name for name in first if all(name in other for other in others)]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a reader of the intervals must know."""
+        found = [self.units.warning] if self.units.warning else []
+        distinct = [set(videos) for videos in self.videos.values()]
+        twice = sum(map(len, distinct)) - len(set().union(*distinct))
+        if twice:
+            found.append(f"{twice} test videos are in several splits, and are resampled in all at once")
+        return found
+
+    def mean(self, name: str) -> MeanScore:
+        """Over the splits, with its interval."""
+        scores = {split: scores[name] for split, scores in self.scores.items()}
+        value = _over([score.value for score in scores.values()])
+        resampled_R = np.mean(
+            [self.statistics[split][name].statistic(weights) for split, weights in self.weights.items()],
+            axis=0,
+        )
+        counts_N = np.concatenate(
+            [_counting(self.statistics[split][name], len(self.videos[split])) for split in scores]
+        )
+        num_units = self.units.num_behind(counts_N)
+        span = interval(value / 100, resampled_R, num_units=num_units, level=self.protocol.interval.level)
+        videos = [video for split in scores for video in self.videos[split]]
+        chances, controls = ([getattr(s, fact) for s in scores.values()] for fact in ("chance", "control"))
+        control = None if None in controls else _over(controls)
+        return MeanScore(
+            metric=name,
+            value=value,
+            low=100 * span.low,
+            high=100 * span.high,
+            by_split={split: score.value for split, score in scores.items()},
+            num_videos=len(set(itertools.compress(videos, counts_N))),
+            num_units=num_units,
+            units=self.units.kind,
+            chance=None if None in chances else _over(chances),
+            control=control,
+            lift=None if control is None else value - control,
+            headline=next(iter(scores.values())).headline,
+        )
+
+
+def _counting(metric: Metric, num_rows: int) -> npt.NDArray[np.bool_]:
+    return np.ones(num_rows, bool) if metric.counts_N is None else metric.counts_N
+
+
+def _over(values: Sequence[float]) -> float:
+    return float(np.mean(values))

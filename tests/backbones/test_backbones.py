@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 import torch
 from torch import Tensor, nn
 
-from vcp_core.backbones import Backbone, build, key_shapes
+from vcp_core.backbones import Backbone, allocate, build, key_shapes, skeleton
 from vcp_core.catalog.backbones import BACKBONES, Normalisation
 from vcp_core.catalog.errors import UnknownName
 
@@ -16,15 +18,20 @@ SMALL_CLIP = (3, 8, 32, 32)
 every_backbone = pytest.mark.parametrize("name", list(BACKBONES))
 
 
+@pytest.fixture(scope="module", params=list(BACKBONES))
+def network(request: pytest.FixtureRequest) -> Backbone:
+    """One network at a time, with the default seed; tests only read it."""
+    return build(cast(str, request.param))
+
+
 def clips(dtype: torch.dtype = torch.float32, *, batch: int = 2) -> Tensor:
     pixels = torch.randint(0, 256, (batch, *SMALL_CLIP), generator=torch.Generator().manual_seed(7))
     return pixels.to(torch.uint8) if dtype == torch.uint8 else pixels.to(dtype) / 255
 
 
-@every_backbone
-def test_the_spec_tells_the_truth(name: str) -> None:
-    backbone, spec = build(name), BACKBONES[name]
-    assert backbone.spec is spec
+def test_the_spec_tells_the_truth(network: Backbone) -> None:
+    backbone, spec = network, network.spec
+    assert spec is BACKBONES[spec.name]
     assert sum(parameter.numel() for parameter in backbone.parameters()) == spec.num_parameters
     with torch.inference_mode():
         stages_BD = backbone.stages(clips())
@@ -34,38 +41,36 @@ def test_the_spec_tells_the_truth(name: str) -> None:
 
 @every_backbone
 def test_a_clip_of_the_native_shape_gives_one_feature_vector(name: str) -> None:
-    with torch.inference_mode():
-        feats_BD = build(name)(torch.zeros((1, *BACKBONES[name].clip_shape), dtype=torch.uint8))
+    # On the meta device: shapes go through every layer, and no number is computed.
+    clip_BCTHW = torch.empty((1, *BACKBONES[name].clip_shape), dtype=torch.uint8, device="meta")
+    feats_BD = skeleton(name)(clip_BCTHW)
     assert feats_BD.shape == (1, BACKBONES[name].feature_dim)
     assert feats_BD.dtype == torch.float32
+
+
+def test_the_last_stage_is_the_feature(network: Backbone) -> None:
+    with torch.inference_mode():
+        feats_BD = network.features(clips())
+        assert torch.equal(feats_BD, network.stages(clips())[network.spec.stages[-1]])
     assert torch.isfinite(feats_BD).all()
 
 
-@every_backbone
-def test_the_last_stage_is_the_feature(name: str) -> None:
-    backbone = build(name)
+def test_a_state_dict_survives_the_round_trip(network: Backbone) -> None:
+    other = allocate(network.spec.name)
+    state = network.state_dict()
+    assert {key: tuple(tensor.shape) for key, tensor in state.items()} == key_shapes(network.spec.name)
+    other.load_state_dict(state, strict=True)
     with torch.inference_mode():
-        assert torch.equal(backbone.features(clips()), backbone.stages(clips())[backbone.spec.stages[-1]])
+        assert torch.equal(network(clips()), other(clips()))
 
 
-@every_backbone
-def test_a_state_dict_survives_the_round_trip(name: str) -> None:
-    one, two = build(name, seed=1), build(name, seed=2)
-    state = one.state_dict()
-    assert {key: tuple(tensor.shape) for key, tensor in state.items()} == key_shapes(name)
-    two.load_state_dict(state, strict=True)
-    with torch.inference_mode():
-        assert torch.equal(one(clips()), two(clips()))
-
-
-@every_backbone
-def test_the_same_seed_gives_the_same_weights_and_another_seed_others(name: str) -> None:
-    one, again, other, default = (build(name, seed=seed) for seed in (1, 1, 0, None))
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(network: Backbone) -> None:
+    one, again, zero = (build(network.spec.name, seed=seed) for seed in (1, 1, 0))
     for key, weights in one.state_dict().items():
         assert torch.equal(weights, again.state_dict()[key]), key
-        assert torch.equal(other.state_dict()[key], default.state_dict()[key]), key
+        assert torch.equal(zero.state_dict()[key], network.state_dict()[key]), key
         if weights.dim() > 1:
-            assert not torch.equal(weights, other.state_dict()[key]), key
+            assert not torch.equal(weights, zero.state_dict()[key]), key
 
 
 @every_backbone
@@ -75,16 +80,14 @@ def test_building_neither_reads_nor_moves_the_global_generator(name: str) -> Non
     assert torch.equal(before, torch.get_rng_state())
 
 
-@every_backbone
-def test_every_weight_is_initialised_and_batch_norm_is_fresh(name: str) -> None:
-    backbone = build(name)
+def test_every_weight_is_initialised_and_batch_norm_is_fresh(network: Backbone) -> None:
+    backbone = allocate(network.spec.name)
     with torch.no_grad():
         for tensor in backbone.state_dict().values():
             tensor.fill_(9)
     backbone.initialise(torch.Generator().manual_seed(0))
-    expected = build(name, seed=0).state_dict()
     for key, tensor in backbone.state_dict().items():
-        assert torch.equal(tensor, expected[key]), key
+        assert torch.equal(tensor, network.state_dict()[key]), key
     assert not backbone.training
     for module in backbone.modules():
         if isinstance(module, nn.BatchNorm3d):
@@ -93,25 +96,25 @@ def test_every_weight_is_initialised_and_batch_norm_is_fresh(name: str) -> None:
             assert module.weight.eq(1).all()
 
 
-@every_backbone
-def test_bytes_are_scaled_and_normalised_as_the_checkpoints_expect(name: str) -> None:
-    backbone, pixels_BCTHW = build(name), clips(torch.uint8)
-    norm = backbone.normalisation or Normalisation(mean=(0, 0, 0), std=(1, 1, 1))
+def test_bytes_are_scaled_and_normalised_as_the_checkpoints_expect(network: Backbone) -> None:
+    pixels_BCTHW = clips(torch.uint8)
+    norm = network.normalisation or Normalisation(mean=(0, 0, 0), std=(1, 1, 1))
     prepared_BCTHW = pixels_BCTHW.double() / 255
     for channel in range(3):
         prepared_BCTHW[:, channel] -= norm.mean[channel]
         prepared_BCTHW[:, channel] /= norm.std[channel]
     with torch.inference_mode():
-        torch.testing.assert_close(backbone(pixels_BCTHW), backbone(prepared_BCTHW.float()))
+        torch.testing.assert_close(network(pixels_BCTHW), network(prepared_BCTHW.float()))
 
 
-@every_backbone
-def test_the_channels_last_layout_gives_the_same_features(name: str) -> None:
-    backbone, pixels_BCTHW = build(name), clips(torch.uint8)
+def test_the_channels_last_layout_gives_the_same_features(network: Backbone) -> None:
+    pixels_BCTHW = clips(torch.uint8)
+    strided = allocate(network.spec.name)
+    strided.load_state_dict(network.state_dict())
+    strided.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     with torch.inference_mode():
-        expected_BD = backbone(pixels_BCTHW)
-        backbone.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-        found_BD = backbone(pixels_BCTHW.contiguous(memory_format=torch.channels_last_3d))
+        expected_BD = network(pixels_BCTHW)
+        found_BD = strided(pixels_BCTHW.contiguous(memory_format=torch.channels_last_3d))
     torch.testing.assert_close(found_BD, expected_BD, rtol=1e-4, atol=1e-5)
 
 

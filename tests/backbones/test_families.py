@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.shared import SHARED, needs_shared
-from vcp_core.backbones import build, key_shapes
+from vcp_core.backbones import build, key_shapes, skeleton
 from vcp_core.backbones.r2plus1d import intermediate_channels
 from vcp_core.catalog.backbones import BACKBONES
 
@@ -128,3 +128,64 @@ def test_the_torchvision_family_draws_kaimings_normal_over_the_fan_out() -> None
         if weights.dim() == 5:
             fan_out = weights.shape[0] * weights[0, 0].numel()
             assert weights.std() == pytest.approx((2 / fan_out) ** 0.5, rel=0.05), key
+
+
+# Parameters that the sources count, and the shape of the 400-class head that they count with them.
+PUBLISHED = {
+    # torchvision's page "Video classification": num_params of the Kinetics-400 weights.
+    "r3d_18": (33_371_472, 512),
+    "mc3_18": (11_695_440, 512),
+    "r2plus1d_18": (31_505_325, 512),
+    "s3d": (8_320_048, 1024),
+}
+
+
+@pytest.mark.parametrize("name", list(PUBLISHED))
+def test_parameters_are_as_many_as_the_source_counts_without_its_head(name: str) -> None:
+    published, feature_dim = PUBLISHED[name]
+    assert BACKBONES[name].feature_dim == feature_dim
+    assert BACKBONES[name].num_parameters == published - 400 * (feature_dim + 1)
+
+
+def test_the_18_layer_variants_have_two_blocks_in_every_stage_but_the_first() -> None:
+    for shallow, deep in (("r3d", "r3d_18_vcop"), ("r2plus1d", "r2plus1d_18_vcop")):
+        second = {key for key in key_shapes(deep) if ".blocks.0." in key}
+        assert set(key_shapes(deep)) - second == set(key_shapes(shallow))
+        assert {key.partition(".")[0] for key in second} == {"conv2", "conv3", "conv4", "conv5"}
+        # A stage's second block is like its first, but for the shortcut's convolution.
+        like = {key.replace("blocks.0", "block1") for key in second}
+        assert {key for key in key_shapes(shallow) if ".block1." in key and "downsample" not in key} == like
+    # The same network as torchvision's, whose keys alone are named otherwise.
+    assert BACKBONES["r3d_18_vcop"].num_parameters == BACKBONES["r3d_18"].num_parameters
+
+
+def strides(name: str) -> dict[str, tuple[int, ...]]:
+    return {
+        key: tuple(module.stride)
+        for key, module in skeleton(name).named_modules()
+        if isinstance(module, nn.Conv3d) and max(module.stride) > 1
+    }
+
+
+def test_mc3_18_keeps_all_frames_and_mixes_them_in_its_first_layer_only() -> None:
+    stages = skeleton("mc3_18").forward_stages(torch.empty((1, 3, 16, 112, 112), device="meta"))
+    assert [x_BCTHW.shape[2] for x_BCTHW in stages] == [16] * 5
+    temporal = {key for key, shape in key_shapes("mc3_18").items() if len(shape) == 5 and shape[2] > 1}
+    assert {key.partition(".")[0] for key in temporal} == {"stem", "layer1"}
+    assert strides("mc3_18")["layer2.0.downsample.0"] == (1, 2, 2)
+
+
+def test_torchvisions_r2plus1d_has_45_channels_in_its_stem_and_strides_in_space_first() -> None:
+    assert key_shapes("r2plus1d_18")["stem.0.weight"] == (45, 3, 1, 7, 7)
+    found = strides("r2plus1d_18")
+    assert found["layer2.0.conv1.0.0"] == (1, 2, 2)
+    assert found["layer2.0.conv1.0.3"] == (2, 1, 1)
+    assert found["layer2.0.downsample.0"] == (2, 2, 2)
+    # Both convolutions of a block have the channels between factors that its first one's widths give.
+    assert key_shapes("r2plus1d_18")["layer2.0.conv2.0.0.weight"] == (230, 128, 1, 3, 3)
+
+
+def test_s3d_halves_frames_three_times_and_pixels_five_times() -> None:
+    stages = skeleton("s3d").forward_stages(torch.empty((1, 3, 16, 224, 224), device="meta"))
+    shapes = [tuple(x_BCTHW.shape[2:]) for x_BCTHW in stages]
+    assert shapes == [(8, 112, 112), (8, 56, 56), (8, 28, 28), (4, 14, 14), (2, 7, 7)]

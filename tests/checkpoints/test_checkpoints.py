@@ -75,6 +75,7 @@ def test_a_training_checkpoint_becomes_the_network_it_was(tmp_path: Path, as_zip
         left_over={"state_dict.module.fc": 2, "optimizer": 1},
         others=(),
         dtypes=("float32",),
+        scheme="vcpbench",
     )
 
 

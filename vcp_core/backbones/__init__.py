@@ -11,7 +11,7 @@ import torch
 from vcp_core.backbones.base import Backbone
 from vcp_core.catalog.backbones import BACKBONES
 
-__all__ = ["Backbone", "allocate", "build", "key_shapes"]
+__all__ = ["Backbone", "allocate", "build", "key_shapes", "skeleton"]
 
 
 def build(name: str, *, seed: int | None = None) -> Backbone:
@@ -35,7 +35,7 @@ def allocate(name: str) -> Backbone:
     Raises:
         UnknownName: If there is no such backbone.
     """
-    return _skeleton(name).to_empty(device="cpu")
+    return skeleton(name).to_empty(device="cpu")
 
 
 def key_shapes(name: str) -> dict[str, tuple[int, ...]]:
@@ -49,10 +49,15 @@ def key_shapes(name: str) -> dict[str, tuple[int, ...]]:
 
 @functools.cache
 def _key_shapes(name: str) -> dict[str, tuple[int, ...]]:
-    return {key: tuple(tensor.shape) for key, tensor in _skeleton(name).state_dict().items()}
+    return {key: tuple(tensor.shape) for key, tensor in skeleton(name).state_dict().items()}
 
 
-def _skeleton(name: str) -> Backbone:
+def skeleton(name: str) -> Backbone:
+    """A backbone in eval mode on the meta device: shapes without numbers, and without their memory.
+
+    Raises:
+        UnknownName: If there is no such backbone.
+    """
     module, _, function = BACKBONES[name].builder.partition(":")
     with torch.device("meta"):
         return cast(Backbone, getattr(importlib.import_module(module), function)()).eval()

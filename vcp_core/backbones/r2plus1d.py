@@ -51,3 +51,8 @@ class R2Plus1D(R3D):
 def r2plus1d() -> R2Plus1D:
     """R(2+1)D of the VCOP/VCP family."""
     return R2Plus1D(BACKBONES["r2plus1d"])
+
+
+def r2plus1d_18_vcop() -> R2Plus1D:
+    """R(2+1)D with two blocks per stage."""
+    return R2Plus1D(BACKBONES["r2plus1d_18_vcop"], num_blocks=2)

@@ -1,4 +1,7 @@
-"""R3D (arXiv:1711.11248) as VCOP and VCP train it: five stages, one residual block in each but the first."""
+"""R3D (arXiv:1711.11248) as VCOP and VCP train it: five stages, residual blocks in all but the first.
+
+One block per stage is the papers' network; two of them, its 18-layer variant.
+"""
 
 from __future__ import annotations
 
@@ -52,43 +55,61 @@ class ResidualBlock(nn.Module):
 
 
 class Stage(nn.Module):
-    """One block, under the key name that VCOP gives to a stage's first."""
+    """Blocks under VCOP's key names: the first by itself, those that follow in a list."""
 
-    def __init__(self, conv: type[nn.Module], in_channels: int, out_channels: int, stride: int) -> None:
+    def __init__(
+        self, conv: type[nn.Module], in_channels: int, out_channels: int, *, stride: int, num_blocks: int
+    ) -> None:
         super().__init__()
         self.block1 = ResidualBlock(conv, in_channels, out_channels, stride)
+        self.blocks = nn.ModuleList(
+            ResidualBlock(conv, out_channels, out_channels, 1) for _ in range(num_blocks - 1)
+        )
 
     def forward(self, x_BCTHW: Tensor) -> Tensor:
         """The stage's map."""
-        return cast(Tensor, self.block1(x_BCTHW))
+        x_BCTHW = self.block1(x_BCTHW)
+        for block in self.blocks:
+            x_BCTHW = block(x_BCTHW)
+        return x_BCTHW
 
 
 class R3D(Backbone):
-    """The family's layout; `conv` is the kind of convolution in all its places."""
+    """The family's layout; `conv` is the kind of convolution in all its places.
+
+    Args:
+        spec: What the catalog says; its stage_dims are the widths.
+        num_blocks: Of each stage but the first.
+    """
 
     conv: type[nn.Module] = SpatioTemporalConv
 
-    def __init__(self, spec: BackboneSpec) -> None:
+    def __init__(self, spec: BackboneSpec, *, num_blocks: int = 1) -> None:
         super().__init__(spec)
         dims = spec.stage_dims
         self.conv1 = self.conv(spec.clip_shape[0], dims[0], (3, 7, 7), (1, 2, 2))
         self.bn1 = nn.BatchNorm3d(dims[0])
-        self.conv2 = Stage(self.conv, dims[0], dims[1], stride=1)
-        self.conv3 = Stage(self.conv, dims[1], dims[2], stride=2)
-        self.conv4 = Stage(self.conv, dims[2], dims[3], stride=2)
-        self.conv5 = Stage(self.conv, dims[3], dims[4], stride=2)
+        for number in range(2, 6):
+            stride = 1 if number == 2 else 2
+            stage = Stage(self.conv, dims[number - 2], dims[number - 1], stride=stride, num_blocks=num_blocks)
+            self.add_module(f"conv{number}", stage)
 
     def forward_stages(self, x_BCTHW: Tensor) -> list[Tensor]:
         """Maps of conv1 to conv5, each after its last ReLU."""
         maps = [torch.relu_(self.bn1(self.conv1(x_BCTHW)))]
-        for stage in (self.conv2, self.conv3, self.conv4, self.conv5):
-            maps.append(stage(maps[-1]))
+        for name in self.spec.stages[1:]:
+            maps.append(self.get_submodule(name)(maps[-1]))
         return maps
 
 
 def r3d() -> R3D:
     """R3D of the VCOP/VCP family."""
     return R3D(BACKBONES["r3d"])
+
+
+def r3d_18_vcop() -> R3D:
+    """R3D with two blocks per stage."""
+    return R3D(BACKBONES["r3d_18_vcop"], num_blocks=2)
 
 
 def r3d_tiny() -> R3D:

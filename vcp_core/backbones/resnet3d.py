@@ -6,19 +6,48 @@ The networks of the family differ in the kind of convolution a layer is made of,
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from vcp_core.backbones.base import Backbone
+from vcp_core.backbones.r2plus1d import intermediate_channels
 from vcp_core.catalog.backbones import BACKBONES, BackboneSpec
 
-Convolution = Callable[[int, int, int], nn.Module]  # in channels, out channels, stride
+
+class Convolution(NamedTuple):
+    """What the blocks of a layer are made of.
+
+    Attributes:
+        make: From (in channels, channels between two factors, out channels, stride) to the module.
+        strides_time: Whether its stride, and its shortcut's, takes frames as well as pixels.
+    """
+
+    make: Callable[[int, int, int, int], nn.Module]
+    strides_time: bool = True
 
 
-def conv_3x3x3(in_channels: int, out_channels: int, stride: int) -> nn.Conv3d:
-    """The convolution of `r3d_18`: full in space and time, and so is its stride."""
+def _full(in_channels: int, _: int, out_channels: int, stride: int) -> nn.Module:
     return nn.Conv3d(in_channels, out_channels, 3, stride, padding=1, bias=False)
+
+
+def _spatial(in_channels: int, _: int, out_channels: int, stride: int) -> nn.Module:
+    return nn.Conv3d(in_channels, out_channels, (1, 3, 3), (1, stride, stride), (0, 1, 1), bias=False)
+
+
+def _factored(in_channels: int, middle: int, out_channels: int, stride: int) -> nn.Module:
+    return nn.Sequential(
+        nn.Conv3d(in_channels, middle, (1, 3, 3), (1, stride, stride), (0, 1, 1), bias=False),
+        nn.BatchNorm3d(middle),
+        nn.ReLU(inplace=True),
+        nn.Conv3d(middle, out_channels, (3, 1, 1), (stride, 1, 1), (1, 0, 0), bias=False),
+    )
+
+
+FULL = Convolution(_full)
+SPATIAL = Convolution(_spatial, strides_time=False)
+FACTORED = Convolution(_factored)
 
 
 class BasicBlock(nn.Module):
@@ -26,13 +55,21 @@ class BasicBlock(nn.Module):
 
     def __init__(self, conv: Convolution, in_channels: int, out_channels: int, stride: int) -> None:
         super().__init__()
+        # One number for both convolutions, by the first one's channels: so do the published weights.
+        middle = intermediate_channels(in_channels, out_channels, (3, 3, 3))
         self.conv1 = nn.Sequential(
-            conv(in_channels, out_channels, stride), nn.BatchNorm3d(out_channels), nn.ReLU(inplace=True)
+            conv.make(in_channels, middle, out_channels, stride),
+            nn.BatchNorm3d(out_channels),
+            nn.ReLU(inplace=True),
         )
-        self.conv2 = nn.Sequential(conv(out_channels, out_channels, 1), nn.BatchNorm3d(out_channels))
+        self.conv2 = nn.Sequential(
+            conv.make(out_channels, middle, out_channels, 1), nn.BatchNorm3d(out_channels)
+        )
+        shortcut_stride = (stride if conv.strides_time else 1, stride, stride)
         self.downsample = (
             nn.Sequential(
-                nn.Conv3d(in_channels, out_channels, 1, stride, bias=False), nn.BatchNorm3d(out_channels)
+                nn.Conv3d(in_channels, out_channels, 1, shortcut_stride, bias=False),
+                nn.BatchNorm3d(out_channels),
             )
             if stride != 1 or in_channels != out_channels
             else None
@@ -45,36 +82,51 @@ class BasicBlock(nn.Module):
         return torch.relu_(out_BCTHW)
 
 
-def _layer(
-    conv: Convolution, in_channels: int, out_channels: int, *, num_blocks: int, stride: int
-) -> nn.Sequential:
-    first = BasicBlock(conv, in_channels, out_channels, stride)
-    rest = [BasicBlock(conv, out_channels, out_channels, 1) for _ in range(num_blocks - 1)]
-    return nn.Sequential(first, *rest)
+def _full_stem(out_channels: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv3d(3, out_channels, (3, 7, 7), (1, 2, 2), (1, 3, 3), bias=False),
+        nn.BatchNorm3d(out_channels),
+        nn.ReLU(inplace=True),
+    )
+
+
+def _factored_stem(out_channels: int) -> nn.Sequential:
+    middle = 45  # torchvision's, after the authors' own code; the paper's rule would give 83
+    return nn.Sequential(
+        nn.Conv3d(3, middle, (1, 7, 7), (1, 2, 2), (0, 3, 3), bias=False),
+        nn.BatchNorm3d(middle),
+        nn.ReLU(inplace=True),
+        nn.Conv3d(middle, out_channels, (3, 1, 1), 1, (1, 0, 0), bias=False),
+        nn.BatchNorm3d(out_channels),
+        nn.ReLU(inplace=True),
+    )
 
 
 class ResNet3D(Backbone):
-    """A stem and four layers.
+    """A stem and four layers of two blocks each.
 
     Args:
         spec: What the catalog says; its stage_dims are the widths.
         convolutions: Of each layer's blocks, first to last.
-        num_blocks: Of each layer.
+        stem: From a number of channels to the stem.
     """
 
     def __init__(
-        self, spec: BackboneSpec, *, convolutions: Sequence[Convolution], num_blocks: Sequence[int]
+        self,
+        spec: BackboneSpec,
+        *,
+        convolutions: Sequence[Convolution],
+        stem: Callable[[int], nn.Sequential] = _full_stem,
     ) -> None:
         super().__init__(spec)
         dims = spec.stage_dims
-        self.stem = nn.Sequential(
-            nn.Conv3d(spec.clip_shape[0], dims[0], (3, 7, 7), (1, 2, 2), (1, 3, 3), bias=False),
-            nn.BatchNorm3d(dims[0]),
-            nn.ReLU(inplace=True),
-        )
-        for number, (conv, blocks) in enumerate(zip(convolutions, num_blocks, strict=True), start=1):
+        self.stem = stem(dims[0])
+        for number, conv in enumerate(convolutions, start=1):
             stride = 1 if number == 1 else 2
-            layer = _layer(conv, dims[number - 1], dims[number], num_blocks=blocks, stride=stride)
+            layer = nn.Sequential(
+                BasicBlock(conv, dims[number - 1], dims[number], stride),
+                BasicBlock(conv, dims[number], dims[number], 1),
+            )
             self.add_module(f"layer{number}", layer)
 
     def forward_stages(self, x_BCTHW: Tensor) -> list[Tensor]:
@@ -94,4 +146,14 @@ class ResNet3D(Backbone):
 
 def r3d_18() -> ResNet3D:
     """R3D with 18 layers, as torchvision has it."""
-    return ResNet3D(BACKBONES["r3d_18"], convolutions=(conv_3x3x3,) * 4, num_blocks=(2, 2, 2, 2))
+    return ResNet3D(BACKBONES["r3d_18"], convolutions=(FULL,) * 4)
+
+
+def mc3_18() -> ResNet3D:
+    """Mixed convolutions: full in the first layer, spatial after it, so that all frames are kept."""
+    return ResNet3D(BACKBONES["mc3_18"], convolutions=(FULL, SPATIAL, SPATIAL, SPATIAL))
+
+
+def r2plus1d_18() -> ResNet3D:
+    """R(2+1)D with 18 layers, as torchvision has it."""
+    return ResNet3D(BACKBONES["r2plus1d_18"], convolutions=(FACTORED,) * 4, stem=_factored_stem)

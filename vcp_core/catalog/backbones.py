@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vcp_core.catalog.keys import TORCHVISION, TORCHVISION_S3D, VCOP, VCPBENCH, KeyScheme
 from vcp_core.catalog.registry import Registry
 
 
@@ -30,7 +31,8 @@ class BackboneSpec:
 
     Attributes:
         name: The name users type.
-        family: The file in vcp_core/backbones/, and the naming scheme of its keys.
+        family: The file in vcp_core/backbones/.
+        keys: Whose names its checkpoints' keys may have; those of the first are our own, too.
         stages: Stage names, first to last; the last one's pooled output is the feature.
         stage_dims: Channels of each stage, as many as `stages`.
         clip_shape: Native input (channels, frames, height, width).
@@ -43,6 +45,7 @@ class BackboneSpec:
 
     name: str
     family: str
+    keys: tuple[KeyScheme, ...]
     stages: tuple[str, ...]
     stage_dims: tuple[int, ...]
     clip_shape: tuple[int, int, int, int] = (3, 16, 112, 112)
@@ -55,6 +58,14 @@ class BackboneSpec:
     def __post_init__(self) -> None:
         if len(self.stages) != len(self.stage_dims) or not self.stages:
             raise ValueError(f"{self.name}: {len(self.stages)} stages but {len(self.stage_dims)} dimensions.")
+        if (
+            not self.keys
+            or self.keys[0].renames
+            or len({scheme.name for scheme in self.keys}) < len(self.keys)
+        ):
+            raise ValueError(
+                f"{self.name}: the first of its key schemes is its own names, and no two are equal."
+            )
 
     @property
     def feature_dim(self) -> int:
@@ -72,39 +83,63 @@ class BackboneSpec:
         return self.clip_shape[1]
 
 
-VCOP = "Xu et al., CVPR 2019 (VCOP)"  # whose variants these are: batch-norm in C3D, one block per stage
+VCOP_PAPER = "Xu et al., CVPR 2019 (VCOP)"  # whose variants these are: batch-norm in C3D, one block per stage
 BACKBONES = Registry(
     "backbone",
     BackboneSpec(
         name="c3d",
         family="c3d",
+        keys=(VCOP,),
         stages=("conv1", "conv2", "conv3", "conv4", "conv5"),
         stage_dims=(64, 128, 256, 512, 512),
         num_parameters=27_661_440,
-        source=f"arXiv:1412.0767; {VCOP}",
+        source=f"arXiv:1412.0767; {VCOP_PAPER}",
         builder="vcp_core.backbones.c3d:c3d",
     ),
     BackboneSpec(
         name="r3d",
         family="r3d",
+        keys=(VCOP,),
         stages=("conv1", "conv2", "conv3", "conv4", "conv5"),
         stage_dims=(64, 64, 128, 256, 512),
         num_parameters=14_361_792,
-        source=f"arXiv:1711.11248; {VCOP}",
+        source=f"arXiv:1711.11248; {VCOP_PAPER}",
         builder="vcp_core.backbones.r3d:r3d",
     ),
     BackboneSpec(
         name="r2plus1d",
         family="r2plus1d",
+        keys=(VCOP,),
         stages=("conv1", "conv2", "conv3", "conv4", "conv5"),
         stage_dims=(64, 64, 128, 256, 512),
         num_parameters=14_365_303,
-        source=f"arXiv:1711.11248; {VCOP}",
+        source=f"arXiv:1711.11248; {VCOP_PAPER}",
         builder="vcp_core.backbones.r2plus1d:r2plus1d",
+    ),
+    BackboneSpec(
+        name="r3d_18_vcop",
+        family="r3d",
+        keys=(VCOP,),
+        stages=("conv1", "conv2", "conv3", "conv4", "conv5"),
+        stage_dims=(64, 64, 128, 256, 512),
+        num_parameters=33_166_272,
+        source=f"arXiv:1711.11248; {VCOP_PAPER}, two blocks per stage",
+        builder="vcp_core.backbones.r3d:r3d_18_vcop",
+    ),
+    BackboneSpec(
+        name="r2plus1d_18_vcop",
+        family="r2plus1d",
+        keys=(VCOP,),
+        stages=("conv1", "conv2", "conv3", "conv4", "conv5"),
+        stage_dims=(64, 64, 128, 256, 512),
+        num_parameters=33_178_423,
+        source=f"arXiv:1711.11248; {VCOP_PAPER}, two blocks per stage",
+        builder="vcp_core.backbones.r2plus1d:r2plus1d_18_vcop",
     ),
     BackboneSpec(
         name="r3d_18",
         family="resnet3d",
+        keys=(TORCHVISION,),
         stages=("stem", "layer1", "layer2", "layer3", "layer4"),
         stage_dims=(64, 64, 128, 256, 512),
         normalisation=KINETICS,
@@ -113,8 +148,44 @@ BACKBONES = Registry(
         builder="vcp_core.backbones.resnet3d:r3d_18",
     ),
     BackboneSpec(
+        name="mc3_18",
+        family="resnet3d",
+        keys=(TORCHVISION,),
+        stages=("stem", "layer1", "layer2", "layer3", "layer4"),
+        stage_dims=(64, 64, 128, 256, 512),
+        normalisation=KINETICS,
+        num_parameters=11_490_240,
+        source="arXiv:1711.11248; torchvision",
+        builder="vcp_core.backbones.resnet3d:mc3_18",
+    ),
+    BackboneSpec(
+        name="r2plus1d_18",
+        family="resnet3d",
+        keys=(TORCHVISION,),
+        stages=("stem", "layer1", "layer2", "layer3", "layer4"),
+        stage_dims=(64, 64, 128, 256, 512),
+        normalisation=KINETICS,
+        num_parameters=31_300_125,
+        source="arXiv:1711.11248; torchvision",
+        builder="vcp_core.backbones.resnet3d:r2plus1d_18",
+    ),
+    BackboneSpec(
+        name="s3d",
+        family="s3d",
+        keys=(VCPBENCH, TORCHVISION_S3D),
+        stages=("conv1", "conv2", "mixed3", "mixed4", "mixed5"),
+        stage_dims=(64, 192, 480, 832, 1024),
+        clip_shape=(3, 16, 224, 224),
+        resize=(256, 342),
+        normalisation=KINETICS,
+        num_parameters=7_910_048,
+        source="arXiv:1712.04851; torchvision",
+        builder="vcp_core.backbones.s3d:s3d",
+    ),
+    BackboneSpec(
         name="r3d_tiny",
         family="r3d",
+        keys=(VCPBENCH,),
         stages=("conv1", "conv2", "conv3", "conv4", "conv5"),
         stage_dims=(16, 16, 32, 64, 128),
         num_parameters=903_984,

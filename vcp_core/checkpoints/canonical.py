@@ -13,7 +13,7 @@ from torch import Tensor
 from vcp_core.backbones import Backbone, allocate
 from vcp_core.catalog.errors import CheckpointMismatch, DamagedCheckpoint, NonFiniteWeights
 from vcp_core.catalog.files import whole
-from vcp_core.checkpoints.match import Match
+from vcp_core.checkpoints.match import Match, own_keys
 from vcp_core.checkpoints.report import listed
 
 
@@ -43,7 +43,8 @@ def canonical_tensors(tensors: Mapping[str, Tensor], match: Match) -> dict[str, 
         )
     _refuse_negative_variances(state)
     steps = {key: tensors.get(match.prefix + key, torch.tensor(0)).to(torch.int64) for key in match.steps}
-    return state | steps
+    own = own_keys(match.backbone, match.scheme)
+    return {own[key]: value for key, value in (state | steps).items()}
 
 
 def _refuse_negative_variances(state: Mapping[str, Tensor]) -> None:

@@ -119,6 +119,7 @@ def _ingest(path: Path, canonical_path: Path, backbone: str | None, ceiling: _Ce
         size_bytes=path.stat().st_size,
         format=contents.format,
         backbone=match.backbone,
+        scheme=match.scheme.name,
         wrapper=printable(wrapper),
         prefix=printable(prefix),
         num_keys=match.num_keys,

@@ -1,5 +1,6 @@
 """Which backbone is this? Told by names and shapes of tensors alone, whatever they are wrapped in.
 
+Keys are the names that a scheme of the catalog gives them; where a network has several, each is looked for.
 No list of prefixes is kept. A key of a backbone is looked for at the end of every name, and what stands
 before it is a prefix; a prefix under which all keys of a backbone are, each in its shape, is where it is.
 
@@ -10,6 +11,7 @@ not every method has; the shorter prefix; the alphabet. The others are reported.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -18,6 +20,7 @@ from dataclasses import dataclass
 from vcp_core.backbones import key_shapes
 from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.errors import CheckpointMismatch
+from vcp_core.catalog.keys import KeyScheme
 from vcp_core.checkpoints.report import listed, printable
 
 Shape = tuple[int, ...]
@@ -32,10 +35,11 @@ WHAT_NEXT_AFTER_BACKBONE = (
 
 @dataclass(frozen=True, kw_only=True)
 class Match:
-    """One way to read a file's names as a backbone's keys.
+    """One way to read a file's names as a backbone's keys; keys are named as the scheme names them.
 
     Attributes:
         backbone: Its name.
+        scheme: Whose names its keys have.
         prefix: What stands before each key, wrappers included.
         right: Keys that are there in their shape.
         wrong: Keys that are there in another shape, with it.
@@ -47,6 +51,7 @@ class Match:
     """
 
     backbone: str
+    scheme: KeyScheme
     prefix: str
     right: tuple[str, ...]
     wrong: Mapping[str, Shape]
@@ -89,11 +94,22 @@ def find_backbone(
     raise CheckpointMismatch(_difference(shapes, matches, backbone))
 
 
+def own_keys(backbone: str, scheme: KeyScheme) -> dict[str, str]:
+    """Our key by the scheme's name of it."""
+    return {scheme.rename(key): key for key in key_shapes(backbone)}
+
+
+def _known(backbone: str, scheme: KeyScheme) -> dict[str, Shape]:
+    return {scheme.rename(key): shape for key, shape in key_shapes(backbone).items()}
+
+
 def _matches(shapes: Mapping[str, Shape], backbones: Iterable[str]) -> list[Match]:
     return [
-        _match(shapes, backbone, prefix)
+        _match(shapes, backbone, scheme, known, prefix)
         for backbone in backbones
-        for prefix in sorted(_prefixes(shapes, key_shapes(backbone)))
+        for scheme in BACKBONES[backbone].keys
+        for known in [_known(backbone, scheme)]
+        for prefix in sorted(_prefixes(shapes, known))
     ]
 
 
@@ -105,14 +121,16 @@ def _prefixes(shapes: Mapping[str, Shape], known: Mapping[str, Shape]) -> set[st
     return prefixes
 
 
-def _match(shapes: Mapping[str, Shape], backbone: str, prefix: str) -> Match:
-    known = key_shapes(backbone)
+def _match(
+    shapes: Mapping[str, Shape], backbone: str, scheme: KeyScheme, known: Mapping[str, Shape], prefix: str
+) -> Match:
     there = {key: shapes[prefix + key] for key in known if prefix + key in shapes}
     absent = [key for key in known if key not in there]
     wrong = {key: shape for key, shape in there.items() if shape != known[key]}
     missing = tuple(key for key in absent if not _counts_steps(key))
     return Match(
         backbone=backbone,
+        scheme=scheme,
         prefix=prefix,
         right=tuple(key for key in there if key not in wrong and not _counts_steps(key)),
         wrong=wrong,
@@ -120,14 +138,17 @@ def _match(shapes: Mapping[str, Shape], backbone: str, prefix: str) -> Match:
         steps=tuple(filter(_counts_steps, known)),
         filled=tuple(key for key in absent if _counts_steps(key)),
         # Only asked where it decides: it looks at every name of the file.
-        foreign=() if wrong or missing else _foreign(shapes, known, prefix),
+        foreign=() if wrong or missing else _foreign(shapes, known, prefix, scheme.heads),
     )
 
 
-def _foreign(shapes: Mapping[str, Shape], known: Mapping[str, Shape], prefix: str) -> tuple[str, ...]:
+def _foreign(
+    shapes: Mapping[str, Shape], known: Mapping[str, Shape], prefix: str, heads: tuple[str, ...]
+) -> tuple[str, ...]:
     modules = {_module(key) for key in known}
     inside = (name.removeprefix(prefix) for name in shapes if name.startswith(prefix))
-    return tuple(name for name in inside if name not in known and _module(name) in modules)
+    strange = (name for name in inside if name not in known and _module(name) in modules)
+    return tuple(name for name in strange if not name.startswith(heads))
 
 
 def _preference(match: Match) -> tuple[int, bool, int, str]:
@@ -149,7 +170,7 @@ def _difference(shapes: Mapping[str, Shape], matches: list[Match], backbone: str
     if not matches:
         names = listed(shapes, first=3)
         return f"none of its {len(shapes)} tensors ({names}) is named as in {wanted}. {what_next}"
-    best = max(matches, key=_closeness)
+    best = max(matches, key=lambda match: _closeness(shapes, match))
     begin = (
         f"not {backbone}:"
         if backbone
@@ -157,7 +178,7 @@ def _difference(shapes: Mapping[str, Shape], matches: list[Match], backbone: str
     )
     under = f" under {printable(best.prefix)!r}" if best.prefix else ""
     lines = [f"{begin} {len(best.right)} of {best.num_keys} keys{under}."]
-    known = key_shapes(best.backbone)
+    known = _known(best.backbone, best.scheme)
     if best.missing:
         lines.append(f"  missing: {_by_module(best.missing, known)}: {listed(best.missing, first=3)}")
     if best.wrong:
@@ -172,9 +193,14 @@ def _difference(shapes: Mapping[str, Shape], matches: list[Match], backbone: str
     return "\n".join([*lines, f"The file holds a whole {others[0]}: pass that." if others else what_next])
 
 
-def _closeness(match: Match) -> tuple[float, float, int]:
+def _closeness(shapes: Mapping[str, Shape], match: Match) -> tuple[float, float, int]:
+    """Of keys and strangers together: which part is there, and which part in its shape."""
+    # Strangers count: all keys of a shallower network are there, and it is not the closest for that.
+    known = _known(match.backbone, match.scheme)
+    strangers = match.foreign or _foreign(shapes, known, match.prefix, match.scheme.heads)
+    union = match.num_keys + len(list(itertools.filterfalse(_counts_steps, strangers)))
     named = len(match.right) + len(match.wrong)
-    return named / match.num_keys, len(match.right) / match.num_keys, -len(match.prefix)
+    return named / union, len(match.right) / union, -len(match.prefix)
 
 
 def _by_module(keys: Iterable[str], known: Mapping[str, Shape]) -> str:

@@ -20,6 +20,7 @@ class CheckpointReport:
         size_bytes: Of the file as it came.
         format: "torch zip", "torch legacy" or "safetensors", told by its bytes.
         backbone: Which one it holds.
+        scheme: Whose names its keys have ("torchvision"); "" in reports from before there were several.
         wrapper: The nested dictionaries its keys were in, joined by dots ("state_dict"); "" for none.
         prefix: What its keys began with inside of them ("module."); "" for nothing.
         num_keys: Keys of the backbone, all of which were there in the right shape.
@@ -42,6 +43,7 @@ class CheckpointReport:
     others: tuple[str, ...]
     dtypes: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    scheme: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""

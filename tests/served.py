@@ -46,10 +46,10 @@ class Served:
             _, secret = tokens.create(session, name=team, team=team, admin=admin)
         return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {secret}"}, timeout=30)
 
-    def upload(self, path: Path, model: str = "tiny") -> dict[str, Any]:
+    def upload(self, path: Path, model: str = "tiny", **facts: str) -> dict[str, Any]:
         """Upload in one go."""
         response = self.client.put(
-            "/v1/checkpoints/upload", params={"model": model}, content=path.read_bytes()
+            "/v1/checkpoints/upload", params={"model": model, **facts}, content=path.read_bytes()
         )
         assert response.status_code in (200, 201), response.text
         return dict(response.json())

@@ -142,6 +142,7 @@ def score(
     checkpoint: dict[str, Any],
     device: str,
     reproduce: str,
+    pretrained_on: str | None,
     warnings: list[str],
     out: str,
 ) -> dict[str, Any]:
@@ -171,6 +172,7 @@ def score(
         versions=versions(),
         device=device,
         reproduce=reproduce,
+        pretrained_on=pretrained_on,
         warnings=tuple(warnings),
     )
     results.save(Path(out))

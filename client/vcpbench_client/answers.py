@@ -41,6 +41,7 @@ class Checkpoint:
     backbone: str | None = None
     run: str | None = None
     step: int | None = None
+    pretrained_on: str | None = None
     reason: str | None = None
 
 

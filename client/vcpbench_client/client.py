@@ -84,6 +84,7 @@ class Client:
         run: str | None = None,
         step: int | None = None,
         backbone: str | None = None,
+        pretrained_on: str | None = None,
         on_progress: Tell | None = None,
         part_bytes: int = PART_BYTES,
     ) -> Checkpoint:
@@ -95,6 +96,7 @@ class Client:
             run: The training run.
             step: Of that run.
             backbone: Its architecture; found by the server if left out.
+            pretrained_on: What it was trained on, such as "ucf101:1"; results say so, and flag a leak.
             on_progress: Told the stage ("hashing", "sending"), bytes done, and bytes in all.
             part_bytes: Of one request.
 
@@ -103,7 +105,7 @@ class Client:
         """
         tell = on_progress or (lambda stage, done, total: None)
         upload = Upload(transport=self._transport, path=Path(path), tell=tell, part_bytes=part_bytes)
-        return upload.run(model, run=run, step=step, backbone=backbone)
+        return upload.run(model, run=run, step=step, backbone=backbone, pretrained_on=pretrained_on)
 
     def evaluate(
         self, checkpoint: str | Checkpoint, dataset: str, protocol: str = "standard-v1"

@@ -38,8 +38,12 @@ class Upload:
     tell: Tell
     part_bytes: int = PART_BYTES
 
-    def run(self, model: str, *, run: str | None, step: int | None, backbone: str | None) -> Checkpoint:
+    def run(self, model: str, **facts: str | int | None) -> Checkpoint:
         """Send what is not there yet; what is there under this model already is given as it is.
+
+        Args:
+            model: The name that it comes under.
+            facts: `run`, `step`, `backbone`, `pretrained_on`, as far as they are known.
 
         Raises:
             FileError: If the file cannot be read, or changes meanwhile.
@@ -47,9 +51,13 @@ class Upload:
         """
         with self._open() as file:
             before = _state(file)
-            facts = {"model": model, "run": run, "step": step, "backbone": backbone}
             declared = {name: value for name, value in facts.items() if value is not None}
-            body = {**declared, "size_bytes": before[0], "sha256": self._hash(file, before[0])}
+            body = {
+                "model": model,
+                **declared,
+                "size_bytes": before[0],
+                "sha256": self._hash(file, before[0]),
+            }
             checkpoint = read(Checkpoint, content_of(self.transport.ask("POST", "/checkpoints", body=body)))
             if checkpoint.state == "declared":
                 checkpoint = self._send(file, before, checkpoint)

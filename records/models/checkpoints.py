@@ -52,6 +52,7 @@ class Checkpoint(Identified, Base):
         backbone: As declared; once ready, as found.
         run: Name of the training run.
         step: Of that run.
+        pretrained_on: What its makers declare that it was trained on (`vcp_core.catalog.leaks`).
         report: How the backbone was found (CheckpointReport).
         weights_sha256: Of the canonical file, whose object key it gives.
         reason: Why it was rejected.
@@ -74,6 +75,7 @@ class Checkpoint(Identified, Base):
     backbone: Mapped[str | None]
     run: Mapped[str | None]
     step: Mapped[int | None] = mapped_column(BigInteger)
+    pretrained_on: Mapped[str | None]
     report: Mapped[dict[str, Any] | None]
     weights_sha256: Mapped[str | None]
     reason: Mapped[str | None]

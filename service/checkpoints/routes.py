@@ -12,7 +12,16 @@ from records.repositories import checkpoints
 from records.storage import checkpoint_key
 from service.auth import AnyCaller
 from service.checkpoints import service
-from service.checkpoints.schemas import CheckpointIn, CheckpointOut, CheckpointPage, Name, Sha256, shown
+from service.checkpoints.schemas import (
+    PRETRAINED_ON,
+    CheckpointIn,
+    CheckpointOut,
+    CheckpointPage,
+    Declaration,
+    Name,
+    Sha256,
+    shown,
+)
 from service.checkpoints.uploads import Uploads
 from service.deps import DatabaseDep, Limit, Offset, SessionDep, SettingsDep, StorageDep
 from service.problems import TooLarge, responses
@@ -61,13 +70,16 @@ async def upload(
     sha256: Annotated[Sha256 | None, Query(description="If given, the bytes must have it.")] = None,
     run: Annotated[Name | None, Query(description="The training run.")] = None,
     step: Annotated[int | None, Query(ge=0, lt=2**63, description="Of that run.")] = None,
+    pretrained_on: Annotated[Declaration | None, Query(description=PRETRAINED_ON)] = None,
     content_length: Annotated[int | None, Header(ge=0, include_in_schema=False)] = None,
 ) -> CheckpointOut:
     """Upload in one go: `curl -T model.pt "$URL/v1/checkpoints/upload?model=NAME"`.
 
     The same bytes under the same model give the checkpoint that is there (200).
     """
-    facts = service.Facts(model=model, sha256=sha256, backbone=backbone, run=run, step=step)
+    facts = service.Facts(
+        model=model, sha256=sha256, backbone=backbone, run=run, step=step, pretrained_on=pretrained_on
+    )
     _fits(content_length or 0, settings.max_upload_bytes)
     uploads = Uploads(database=database, storage=storage, max_bytes=settings.max_upload_bytes)
     checkpoint, new = await uploads.whole(request.stream(), caller.team, facts)

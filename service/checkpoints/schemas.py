@@ -14,6 +14,11 @@ Name = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=100, pattern=r"^[\w.+/-][\w .+/-]*$"),
 ]
+Declaration = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$"),
+]
+PRETRAINED_ON = "What it was trained on: `ucf101:1` (a split's training side), `kinetics400`, `none`, ..."
 Sha256 = Annotated[str, StringConstraints(to_lower=True, pattern=r"^[0-9a-fA-F]{64}$")]
 
 
@@ -30,6 +35,7 @@ class CheckpointIn(BaseModel):
     )
     run: Name | None = Field(None, description="The training run.", examples=["vcp-2026-11"])
     step: int | None = Field(None, ge=0, lt=2**63, description="Of that run.", examples=[12000])
+    pretrained_on: Declaration | None = Field(None, description=PRETRAINED_ON, examples=["ucf101:1"])
 
 
 class CheckpointOut(BaseModel):
@@ -50,6 +56,7 @@ class CheckpointOut(BaseModel):
     backbone: str | None = Field(None, description="As declared; once ready, as found.")
     run: str | None = None
     step: int | None = None
+    pretrained_on: str | None = Field(None, description="As declared.")
     report: dict[str, Any] | None = Field(None, description="How the backbone was found in the file.")
     created_at: datetime
     uploaded_at: datetime | None = None
@@ -81,6 +88,7 @@ def shown(checkpoint: Checkpoint) -> CheckpointOut:
         backbone=checkpoint.backbone,
         run=checkpoint.run,
         step=checkpoint.step,
+        pretrained_on=checkpoint.pretrained_on,
         report=checkpoint.report,
         created_at=checkpoint.created_at,
         uploaded_at=checkpoint.uploaded_at,

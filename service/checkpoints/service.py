@@ -29,6 +29,7 @@ class Facts:
     backbone: str | None = None
     run: str | None = None
     step: int | None = None
+    pretrained_on: str | None = None
 
     def __post_init__(self) -> None:
         if self.backbone is not None:
@@ -60,6 +61,7 @@ def declare(
         backbone=facts.backbone,
         run=facts.run,
         step=facts.step,
+        pretrained_on=facts.pretrained_on,
     )
     session.add(checkpoint)
     session.flush()

@@ -41,8 +41,15 @@ def show_board(request: Request, session: SessionDep, wanted: ParametersDep) -> 
     if found is None:
         return render(request, "welcome.html", url=_url(request))
     reported = reported_rows(found.shown.dataset)
-    how = {"parameters": found.parameters, "facts": FACTS, "most": MAX_PAGE}
-    return render(request, "board.html", board=found, reported=reported, **how)
+    return render(
+        request,
+        "board.html",
+        board=found,
+        parameters=found.parameters,
+        reported=reported,
+        facts=FACTS,
+        most=MAX_PAGE,
+    )
 
 
 @router.get("/evaluations")

@@ -25,7 +25,7 @@ def register(api: Served, folder: Path, name: str = "small", **options: Any) -> 
 def run(api: Served, folder: Path, checkpoint: Path, protocol: str = "quick-v1") -> dict[str, Any]:
     """Register, upload, evaluate, wait; the evaluation's results."""
     register(api, folder)
-    uploaded = api.upload(checkpoint)
+    uploaded = api.upload(checkpoint, pretrained_on="small, kinetics400")
     asked = api.evaluate(uploaded["id"], "small", protocol)
     api.follow(asked["id"])
     return results(api, asked["id"])
@@ -61,6 +61,8 @@ def test_the_service_gives_the_librarys_numbers_to_the_last_digit(
     start_worker()
     found = run(api, folder, checkpoint)
     assert found["benchmarks"] == undisturbed
+    assert found["provenance"]["pretrained_on"] == "small, kinetics400"
+    assert any("pretrained on small" in warning for warning in found["warnings"])
     board = api.client.get("/v1/leaderboard", params={"dataset": "small", "protocol": "quick-v1"}).json()
     values = {score["metric"]: score["value"] for b in undisturbed for score in b["scores"]}
     (row,) = board["rows"]

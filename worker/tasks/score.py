@@ -42,6 +42,7 @@ def score(work: Work) -> None:
         checkpoint=evaluation.checkpoint.report,
         **_devices(needs.shards),
         reproduce=_command(evaluation),
+        pretrained_on=evaluation.checkpoint.pretrained_on,
         out=str(out),
     )
     results = Results.model_validate_json(out.read_text(encoding="utf-8"))

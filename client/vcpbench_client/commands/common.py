@@ -128,3 +128,7 @@ StepOption = Annotated[int | None, typer.Option("--step", min=0, help="Of that r
 BackboneOption = Annotated[
     str | None, typer.Option("--backbone", help="Its architecture; found by the server if left out.")
 ]
+PretrainedOption = Annotated[
+    str | None,
+    typer.Option("--pretrained-on", help="What it was trained on: ucf101:1, kinetics400, none, ..."),
+]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +13,7 @@ from vcpbench_client.commands.common import (
     DatasetOption,
     JsonFlag,
     ModelOption,
+    PretrainedOption,
     ProtocolOption,
     RunOption,
     StepOption,
@@ -38,6 +39,7 @@ def upload(
     run: RunOption = None,
     step: StepOption = None,
     backbone: BackboneOption = None,
+    pretrained_on: PretrainedOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Bring a checkpoint to the server; run it again after a broken line, and it goes on.
@@ -47,7 +49,8 @@ def upload(
     `vcpbench upload model.pt --model my-model --run vcp-2026-11 --step 12000`
     """
     with connect() as client:
-        found = send(client, file, model, run=run, step=step, backbone=backbone, quiet=as_json)
+        facts = {"run": run, "step": step, "backbone": backbone, "pretrained_on": pretrained_on}
+        found = send(client, file, model, quiet=as_json, **facts)
     if as_json:
         print_json(found)
     else:
@@ -75,6 +78,7 @@ def evaluate(
     run: RunOption = None,
     step: StepOption = None,
     backbone: BackboneOption = None,
+    pretrained_on: PretrainedOption = None,
     wait: Annotated[bool, typer.Option(help="Wait until it is done.")] = True,
     timeout_s: Annotated[
         float | None, typer.Option("--timeout", min=0, help="Seconds to wait; it goes on without us.")
@@ -94,7 +98,8 @@ def evaluate(
     with connect() as client:
         checkpoint: str | Checkpoint = what
         if model is not None:
-            checkpoint = send(client, Path(what), model, run=run, step=step, backbone=backbone, quiet=as_json)
+            facts = {"run": run, "step": step, "backbone": backbone, "pretrained_on": pretrained_on}
+            checkpoint = send(client, Path(what), model, quiet=as_json, **facts)
         elif Path(what).is_file():
             raise typer.BadParameter(f"{what} is a file; say which model it is of: --model NAME.")
         found = client.evaluate(checkpoint, dataset, protocol)
@@ -150,22 +155,13 @@ def cancel(evaluation: EvaluationArgument, as_json: JsonFlag = False) -> None:
     _print(found, as_json=as_json)
 
 
-def send(
-    client: Client,
-    file: Path,
-    model: str,
-    *,
-    run: str | None = None,
-    step: int | None = None,
-    backbone: str | None = None,
-    quiet: bool,
-) -> Checkpoint:
-    """Upload with progress; Ctrl-C says that what was sent stays."""
+def send(client: Client, file: Path, model: str, *, quiet: bool, **facts: Any) -> Checkpoint:
+    """Upload with progress; Ctrl-C says that what was sent stays. `facts` are those of `Client.upload`."""
     from vcpbench_client.commands.progress import uploading
 
     try:
         with uploading(quiet) as tell:
-            return client.upload(file, model, run=run, step=step, backbone=backbone, on_progress=tell)
+            return client.upload(file, model, on_progress=tell, **facts)
     except KeyboardInterrupt:
         say("Interrupted. What was sent stays; run it again to go on.")
         raise typer.Exit(INTERRUPTED) from None

@@ -1,0 +1,21 @@
+"""Checkpoints carry what their makers declare that they were trained on."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """A column for the declaration."""
+    op.add_column("checkpoint", sa.Column("pretrained_on", sa.String(), nullable=True))
+
+
+def downgrade() -> None:
+    """Declarations are forgotten."""
+    op.drop_column("checkpoint", "pretrained_on")

@@ -33,7 +33,11 @@ def main(job: dict[str, Any]) -> None:
     _limit(resource.RLIMIT_CPU, limits["cpu_s"], grace=1)
     try:
         report = _ingest(
-            Path(job["path"]), Path(job["canonical_path"]), job["backbone"], limits["memory_bytes"]
+            Path(job["path"]),
+            Path(job["canonical_path"]),
+            limits["memory_bytes"],
+            backbone=job["backbone"],
+            prefix=job["prefix"],
         )
         answer = {"report": report.to_json()}
     except VcpbenchError as error:
@@ -45,7 +49,9 @@ def main(job: dict[str, Any]) -> None:
         json.dump(answer, file)
 
 
-def _ingest(path: Path, canonical_path: Path, backbone: str | None, memory_bytes: int) -> CheckpointReport:
+def _ingest(
+    path: Path, canonical_path: Path, memory_bytes: int, *, backbone: str | None, prefix: str | None
+) -> CheckpointReport:
     with _at_most(memory_bytes):  # a zip's directory becomes objects, nine times its size of them
         identify(path)  # before torch is imported: a file of another kind is refused at once
     from vcp_core.checkpoints import canonical
@@ -55,11 +61,11 @@ def _ingest(path: Path, canonical_path: Path, backbone: str | None, memory_bytes
     _limit(resource.RLIMIT_AS, _address_space() + memory_bytes)
     contents = read_contents(path)
     shapes = {name: tuple(tensor.shape) for name, tensor in contents.tensors.items()}
-    match, others = find_backbone(shapes, backbone=backbone)
+    match, others = find_backbone(shapes, backbone=backbone, prefix=prefix)
     canonical.write_canonical(
         canonical_path, match.backbone, canonical.canonical_tensors(contents.tensors, match)
     )
-    wrapper, prefix = _split(match.prefix, contents.containers)
+    wrapper, inner = _split(match.prefix, contents.containers)
     own = {match.prefix + key for key in (*match.right, *match.steps)}
     skipped = f"{len(contents.skipped)} sparse, quantised or meta tensors were left out"
     return CheckpointReport(
@@ -69,7 +75,7 @@ def _ingest(path: Path, canonical_path: Path, backbone: str | None, memory_bytes
         backbone=match.backbone,
         scheme=match.scheme.name,
         wrapper=printable(wrapper),
-        prefix=printable(prefix),
+        prefix=printable(inner),
         num_keys=match.num_keys,
         filled=match.filled,
         left_over=_places([name for name in shapes if name not in own], match.prefix),

@@ -17,6 +17,12 @@ def inspect(
     backbone: Annotated[
         str | None, typer.Option(help="Its architecture; found by itself if left out.")
     ] = None,
+    prefix: Annotated[
+        str | None,
+        typer.Option(
+            help="Which of several networks, as 'teacher.'; the one trained by gradients if left out."
+        ),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Say which backbone a file holds, how its keys were found, and what was left over.
@@ -25,11 +31,13 @@ def inspect(
 
     `vcpbench inspect model.pth.tar`
 
+    `vcpbench inspect dino.pt --prefix teacher.`
+
     `vcpbench inspect model.pt --json`
     """
     from vcp_core.checkpoints import inspect_checkpoint
 
-    report = inspect_checkpoint(file, backbone=backbone)
+    report = inspect_checkpoint(file, backbone=backbone, prefix=prefix)
     if as_json:
         print_json(json.dumps(report.as_dict(), indent=1))
     else:

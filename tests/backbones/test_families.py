@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from tests.shared import SHARED, needs_shared
 from vcp_core.backbones import build, key_shapes, skeleton
+from vcp_core.backbones.i3d import pad_same
 from vcp_core.backbones.r2plus1d import intermediate_channels
 from vcp_core.catalog.backbones import BACKBONES
 
@@ -137,6 +138,8 @@ PUBLISHED = {
     "mc3_18": (11_695_440, 512),
     "r2plus1d_18": (31_505_325, 512),
     "s3d": (8_320_048, 1024),
+    # PyTorchVideo's model zoo: 32.45 million, Slow R50 8x8.
+    "slow_r50": (32_454_096, 2048),
 }
 
 
@@ -189,3 +192,47 @@ def test_s3d_halves_frames_three_times_and_pixels_five_times() -> None:
     stages = skeleton("s3d").forward_stages(torch.empty((1, 3, 16, 224, 224), device="meta"))
     shapes = [tuple(x_BCTHW.shape[2:]) for x_BCTHW in stages]
     assert shapes == [(8, 112, 112), (8, 56, 56), (8, 28, 28), (4, 14, 14), (2, 7, 7)]
+
+
+def test_i3d_has_about_the_12_million_parameters_of_its_paper() -> None:
+    assert round(BACKBONES["i3d"].num_parameters / 1e6) == 12  # arXiv:1705.07750, table 1
+
+
+@pytest.mark.parametrize(
+    ("size", "kernel", "stride"), [(224, 7, 2), (15, 7, 2), (8, 3, 1), (7, 3, 2), (5, 2, 2)]
+)
+def test_tensorflows_padding_gives_the_size_over_the_stride_rounded_up(
+    size: int, kernel: int, stride: int
+) -> None:
+    padded = pad_same(torch.ones(1, 1, size, size, size), (kernel,) * 3, (stride,) * 3)
+    windows = (padded.shape[2] - kernel) // stride + 1
+    assert windows == -(-size // stride)
+    front = int((padded[0, 0, :, padded.shape[3] // 2, padded.shape[4] // 2] == 1).int().argmax())
+    assert front == (padded.shape[2] - size) // 2  # what is odd goes behind
+
+
+def test_i3d_strides_in_time_with_its_first_convolution_and_is_padded_for_odd_sizes() -> None:
+    stages = skeleton("i3d").forward_stages(torch.empty((1, 3, 15, 111, 111), device="meta"))
+    assert [tuple(x.shape[2:]) for x in stages] == [
+        (8, 56, 56),
+        (8, 28, 28),
+        (8, 14, 14),
+        (4, 7, 7),
+        (2, 4, 4),
+    ]
+
+
+@pytest.mark.parametrize("name", ["s3d", "i3d"])
+def test_networks_that_came_from_tensorflow_have_its_epsilon(name: str) -> None:
+    norms = [module for module in skeleton(name).modules() if isinstance(module, nn.BatchNorm3d)]
+    assert {module.eps for module in norms} == {1e-3}
+
+
+def test_slow_keeps_every_frame_and_looks_over_time_in_its_last_two_stages_only() -> None:
+    stages = skeleton("slow_r50").forward_stages(torch.empty((1, 3, 8, 64, 64), device="meta"))
+    assert [x_BCTHW.shape[2] for x_BCTHW in stages] == [8] * 5
+    shapes = {key: shape for key, shape in key_shapes("slow_r50").items() if len(shape) == 5}
+    temporal = {key for key, shape in shapes.items() if shape[2] > 1}
+    assert {key.split(".")[1] for key in temporal} == {"3", "4"}
+    assert all(key.endswith("branch2.conv_a.weight") for key in temporal)
+    assert strides("slow_r50")["blocks.2.res_blocks.0.branch2.conv_b"] == (1, 2, 2)

@@ -133,3 +133,25 @@ def test_names_from_a_file_reach_a_message_without_control_characters() -> None:
         find_backbone({"\x1b[31mred\x07": (1,), "x" * 100_000: (1,)})
     assert "\x1b" not in str(caught.value)
     assert len(str(caught.value)) < 1000
+
+
+def test_the_averaged_network_is_used_where_its_prefix_is_asked_for() -> None:
+    shapes = under("state_dict.student.", key_shapes("r3d_tiny")) | under(
+        "state_dict.teacher.", key_shapes("r3d_tiny")
+    )
+    for prefix in ("teacher", "teacher.", "state_dict.teacher."):
+        match, others = find_backbone(shapes, prefix=prefix)
+        assert (match.prefix, others) == ("state_dict.teacher.", ("state_dict.student.",))
+
+
+def test_a_prefix_under_which_there_is_nothing_is_refused_with_those_there_are() -> None:
+    shapes = under("student.", key_shapes("r3d_tiny")) | under("teacher.", key_shapes("r3d_tiny"))
+    for prefix in ("", "ema."):
+        with pytest.raises(CheckpointMismatch, match=r"'student.' \(r3d_tiny\), 'teacher.' \(r3d_tiny\)"):
+            find_backbone(shapes, prefix=prefix)
+
+
+def test_a_near_miss_under_the_prefix_asked_for_is_what_the_difference_is_about() -> None:
+    shapes = under("a.", {k: s for k, s in key_shapes("r3d_tiny").items() if not k.startswith("conv5.")})
+    with pytest.raises(CheckpointMismatch, match=r"45 of 60 keys under 'a.'"):
+        find_backbone(shapes, prefix="a")

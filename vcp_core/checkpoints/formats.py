@@ -21,7 +21,7 @@ MAX_SAFETENSORS_HEADER = 100_000_000  # bytes; the safetensors format's own limi
 RE_SAVE = "Save its weights with torch.save(model.state_dict(), 'weights.pt') and use that file."
 
 OTHER_FORMATS = (
-    (b"\x89HDF\r\n\x1a\n", "an HDF5 file (Keras, or MATLAB)", "Convert it to PyTorch first."),
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file (Keras, TensorFlow, or MATLAB)", "Convert it to PyTorch first."),
     (b"\x1f\x8b", "compressed (gzip)", "Unpack it with gunzip first."),
     (b"BZh", "compressed (bzip2)", "Unpack it with bunzip2 first."),
     (b"\xfd7zXZ\x00", "compressed (xz)", "Unpack it with unxz first."),
@@ -94,9 +94,13 @@ def _something_else(head: bytes, *, is_tar: bool) -> NotACheckpoint:
             return NotACheckpoint(f"{what}, not PyTorch or safetensors. {advice}")
     if is_tar:
         return NotACheckpoint("a tar archive. Unpack it and pass the file in it.")
-    # ONNX is protobuf: field 1 (ir_version) first, the producer's name soon after.
+    # Both are protobuf. A SavedModel is version 1, then graphs; ONNX is version 3 or later, then a producer.
+    if head.startswith(b"\x08\x01\x12"):
+        return NotACheckpoint("a TensorFlow SavedModel, not PyTorch. Convert it to PyTorch first.")
     if head[:1] == b"\x08" and (b"onnx" in head or b"pytorch" in head or head[2:3] == b"\x12"):
-        return NotACheckpoint(f"an ONNX model, which has lost its keys' names. {RE_SAVE}")
+        return NotACheckpoint(
+            f"an ONNX model: not supported for now, for it need not keep its weights' names. {RE_SAVE}"
+        )
     text = head.lstrip(b"\xef\xbb\xbf \r\n\t").lower()
     if text.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
         return NotACheckpoint("a web page: the download gave a page (a login, a notice) instead of the file.")

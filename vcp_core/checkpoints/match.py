@@ -5,8 +5,9 @@ No list of prefixes is kept. A key of a backbone is looked for at the end of eve
 before it is a prefix; a prefix under which all keys of a backbone are, each in its shape, is where it is.
 
 A file may hold several whole backbones (student and teacher, a network and its moving average). The order of
-preference is: more keys; the network that was trained by gradients over its averaged copy (`AVERAGED`), which
-not every method has; the shorter prefix; the alphabet. The others are reported.
+preference, unless a prefix is asked for, is: more keys; the network that was trained by gradients over its
+averaged copy (`AVERAGED`), which not every method has; the shorter prefix; the alphabet. The others are
+reported.
 """
 
 from __future__ import annotations
@@ -72,26 +73,48 @@ class Match:
 
 
 def find_backbone(
-    shapes: Mapping[str, Shape], *, backbone: str | None = None
+    shapes: Mapping[str, Shape], *, backbone: str | None = None, prefix: str | None = None
 ) -> tuple[Match, tuple[str, ...]]:
     """The backbone that a file holds.
 
     Args:
         shapes: Of all tensors, by name.
         backbone: The only one to look for; any if left out.
+        prefix: What stands before its keys ("teacher."), or the end of that ("teacher" of
+            "state_dict.teacher."); the preferred one if left out, and "" for keys with nothing before them.
 
     Returns:
         The match, and the prefixes of other whole backbones that were not preferred.
 
     Raises:
         UnknownName: If `backbone` is not in the catalog.
-        CheckpointMismatch: If none is whole; says which is closest and what it lacks.
+        CheckpointMismatch: If none is whole; says which is closest and what it lacks. If none is under
+            `prefix`: which prefixes there are.
     """
     matches = _matches(shapes, [BACKBONES[backbone].name] if backbone else BACKBONES)
     complete = sorted((match for match in matches if match.complete), key=_preference)
+    if prefix is not None:
+        chosen = [match for match in complete if _is_under(match, prefix)]
+        if complete and not chosen:
+            raise CheckpointMismatch(_other_prefixes(complete, prefix))
+        matches = [match for match in matches if _is_under(match, prefix)] or matches
+        complete = chosen + [match for match in complete if match not in chosen] if chosen else []
     if complete:
         return complete[0], tuple(match.prefix for match in complete[1:])
     raise CheckpointMismatch(_difference(shapes, matches, backbone))
+
+
+def _is_under(match: Match, prefix: str) -> bool:
+    wanted = prefix if prefix.endswith(".") or not prefix else f"{prefix}."
+    return match.prefix == wanted or (bool(wanted) and match.prefix.endswith(f".{wanted}"))
+
+
+def _other_prefixes(complete: list[Match], prefix: str) -> str:
+    there = listed(f"{match.prefix!r} ({match.backbone})" for match in complete)
+    return (
+        f"no whole backbone under {printable(prefix)!r}. There is one under: {there}. "
+        "Pass --prefix with one of these."
+    )
 
 
 def own_keys(backbone: str, scheme: KeyScheme) -> dict[str, str]:

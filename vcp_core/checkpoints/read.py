@@ -21,6 +21,7 @@ from torch import Tensor
 
 from vcp_core.catalog.errors import CheckpointError, DamagedCheckpoint, NotACheckpoint, UnsafeCheckpoint
 from vcp_core.checkpoints.formats import RE_SAVE, Format, identify
+from vcp_core.checkpoints.placeholders import HARMLESS
 from vcp_core.checkpoints.report import listed, printable
 
 MAX_TENSORS = 50_000  # the largest video networks have a few thousand, their optimizers three times that
@@ -28,54 +29,6 @@ LEGACY_PICKLES = 5  # magic number, version, system, the object, keys of storage
 MAX_DEPTH = 12  # of nested dictionaries and lists
 
 
-class Inert:
-    """Stands for an object of another kind: takes whatever the pickle gives, does and keeps nothing."""
-
-    def __new__(cls, *_: object, **__: object) -> Inert:
-        """Ignore the arguments."""
-        return super().__new__(cls)
-
-    def __init__(self, *_: object, **__: object) -> None:
-        pass
-
-    def __setstate__(self, state: object) -> None:
-        """Ignore the state."""
-
-
-def _inert_mapping(*_: object) -> dict[object, object]:
-    return {}
-
-
-# Globals that ordinary checkpoints hold beside their weights. None is imported: each name gives the stand-in.
-HARMLESS: dict[str, Callable[..., object]] = {
-    **dict.fromkeys(
-        (
-            "argparse.Namespace",
-            "types.SimpleNamespace",
-            *(
-                f"numpy.{core}.multiarray.{name}"
-                for core in ("core", "_core")
-                for name in ("scalar", "_reconstruct")
-            ),
-            "numpy.ndarray",
-            "numpy.dtype",
-            "pathlib.Path",
-            "pathlib.PosixPath",
-            "pathlib.PurePosixPath",
-            "pathlib.WindowsPath",
-            "datetime.datetime",
-            "datetime.date",
-            "datetime.timedelta",
-            "builtins.slice",
-            "builtins.dict",
-            "builtins.list",
-            "builtins.int",
-            "builtins.float",
-        ),
-        Inert,
-    ),
-    "collections.defaultdict": _inert_mapping,
-}
 _TORCHS_OWN = re.compile(
     r"collections\.(OrderedDict|Counter)|_codecs\.encode|torch(\.\w+)*\.(_\w+|\w*Storage|dtype)"
 )

@@ -59,7 +59,12 @@ class Limits:
 
 
 def ingest(
-    path: str | Path, canonical_path: Path, *, backbone: str | None = None, limits: Limits | None = None
+    path: str | Path,
+    canonical_path: Path,
+    *,
+    backbone: str | None = None,
+    prefix: str | None = None,
+    limits: Limits | None = None,
 ) -> CheckpointReport:
     """Read a foreign checkpoint in the sandbox, and write the canonical file of its backbone.
 
@@ -67,6 +72,7 @@ def ingest(
         path: The foreign file; never opened in this process.
         canonical_path: Written whole or not at all.
         backbone: The only one to look for; found by itself if left out.
+        prefix: Which of several networks in the file ("teacher."); the one trained by gradients if left out.
         limits: By the file's size if left out.
 
     Raises:
@@ -84,6 +90,7 @@ def ingest(
         "path": str(path.absolute()),
         "canonical_path": str(canonical_path.absolute()),
         "backbone": backbone,
+        "prefix": prefix,
         "limits": vars(limits),
         "sys_path": [os.path.abspath(entry) for entry in sys.path],
     }

@@ -1,0 +1,84 @@
+"""The table of docs/backbones.md: every backbone's size, cost, native input, source and names of its keys.
+
+python -m bench.backbones          prints the table
+python -m bench.backbones --write  puts it into docs/backbones.md
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from vcp_core.backbones import skeleton
+from vcp_core.catalog.backbones import BACKBONES, BackboneSpec
+
+PAGE = Path(__file__).parents[1] / "docs" / "backbones.md"
+BEGIN, END = "<!-- python -m bench.backbones -->\n", "<!-- end -->\n"
+HEAD = (
+    "| backbone | parameters | GFLOP | frames x height x width | resized to | pixels | source | key names |",
+    "|---|---:|---:|---|---|---|---|---|",
+)
+
+
+def multiply_adds(name: str) -> int:
+    """Multiply-adds of all convolutions for one clip of the native size, counted on the meta device."""
+    network, total = skeleton(name), 0
+
+    def count(module: nn.Module, _: tuple[Tensor, ...], out_BCTHW: Tensor) -> None:
+        nonlocal total
+        assert isinstance(module, nn.Conv3d)
+        total += out_BCTHW.numel() * module.weight[0].numel()
+
+    for module in network.modules():
+        if isinstance(module, nn.Conv3d):
+            module.register_forward_hook(count)
+    network.forward_stages(torch.empty((1, *BACKBONES[name].clip_shape), device="meta"))
+    return total
+
+
+def row(spec: BackboneSpec) -> str:
+    """One line of the table."""
+    norm = spec.normalisation
+    pixels = (
+        f"mean {_numbers(norm.mean)}, std {_numbers(norm.std)}" if norm is not None else "0 to 1, as they are"
+    )
+    cells = (
+        f"`{spec.name}`",
+        f"{spec.num_parameters:,}",
+        f"{multiply_adds(spec.name) / 1e9:.1f}",
+        " x ".join(map(str, spec.clip_shape[1:])),
+        " x ".join(map(str, spec.resize)),
+        pixels,
+        spec.source,
+        ", ".join(scheme.name for scheme in spec.keys),
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def _numbers(values: tuple[float, ...]) -> str:
+    return f"{values[0]:g}" if len(set(values)) == 1 else " ".join(f"{value:g}" for value in values)
+
+
+def table() -> str:
+    """The table, from the catalog and from counting."""
+    return "\n".join([*HEAD, *map(row, BACKBONES.values())]) + "\n"
+
+
+def main() -> None:
+    """Print the table, or write it into its page."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--write", action="store_true", help="put it into docs/backbones.md")
+    if parser.parse_args().write:
+        before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+        PAGE.write_text(f"{before}{BEGIN}{table()}{END}{rest.partition(END)[2]}", encoding="utf-8")
+    else:
+        print(table(), end="")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,22 @@
+"""docs/backbones.md says what the catalog says."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.backbones import BEGIN, END, PAGE, multiply_adds, table
+
+
+def test_the_page_has_the_table_that_the_command_prints() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert page.partition(BEGIN)[2].partition(END)[0] == table(), "run: python -m bench.backbones --write"
+
+
+@pytest.mark.parametrize(
+    ("name", "gflop", "head"),
+    # torchvision's page of weights; its count has the 400-class head: a linear layer, in S3D a convolution
+    # over the 1 x 1 x 1 map that is left.
+    [("r3d_18", 40.697, 512), ("mc3_18", 43.343, 512), ("r2plus1d_18", 40.519, 512), ("s3d", 17.979, 1024)],
+)
+def test_multiply_adds_are_those_that_the_source_counts(name: str, gflop: float, head: int) -> None:
+    assert (multiply_adds(name) + 400 * head) / 1e9 == pytest.approx(gflop, abs=0.001)

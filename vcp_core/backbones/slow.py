@@ -1,0 +1,121 @@
+"""The Slow pathway of SlowFast (arXiv:1812.03982) by itself: a ResNet-50 that keeps every frame it is given.
+
+Kernels reach over time in the last two stages only. Modules are named as PyTorchVideo names them; SlowFast's
+and MMAction2's names of the same weights are in catalog/keys.py.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from vcp_core.backbones.base import Backbone
+from vcp_core.catalog.backbones import BACKBONES, BackboneSpec
+
+DEPTHS = (3, 4, 6, 3)  # blocks of a 50-layer ResNet, stage by stage
+KERNELS_T = (1, 1, 3, 3)  # frames that a block's first convolution reaches over; section 3.1, table 1
+WIDENS = 4  # how many times a block's output is wider than what it computes in
+
+
+class Stem(nn.Module):
+    """One convolution over pixels."""
+
+    def __init__(self, out_channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv3d(3, out_channels, (1, 7, 7), (1, 2, 2), (0, 3, 3), bias=False)
+        self.norm = nn.BatchNorm3d(out_channels)
+
+    def forward(self, x_BCTHW: Tensor) -> Tensor:
+        """The stem's map, before the pooling."""
+        return torch.relu_(self.norm(self.conv(x_BCTHW)))
+
+
+class Bottleneck(nn.Module):
+    """Three convolutions: over time, over space with the stride, and to full width."""
+
+    def __init__(
+        self, in_channels: int, channels: int, out_channels: int, kernel_t: int, stride: int
+    ) -> None:
+        super().__init__()
+        self.conv_a = nn.Conv3d(
+            in_channels, channels, (kernel_t, 1, 1), padding=(kernel_t // 2, 0, 0), bias=False
+        )
+        self.norm_a = nn.BatchNorm3d(channels)
+        self.conv_b = nn.Conv3d(channels, channels, (1, 3, 3), (1, stride, stride), (0, 1, 1), bias=False)
+        self.norm_b = nn.BatchNorm3d(channels)
+        self.conv_c = nn.Conv3d(channels, out_channels, 1, bias=False)
+        self.norm_c = nn.BatchNorm3d(out_channels)
+
+    def forward(self, x_BCTHW: Tensor) -> Tensor:
+        """The map before the sum."""
+        x_BCTHW = torch.relu_(self.norm_a(self.conv_a(x_BCTHW)))
+        x_BCTHW = torch.relu_(self.norm_b(self.conv_b(x_BCTHW)))
+        return self.norm_c(self.conv_c(x_BCTHW))  # type: ignore[no-any-return]
+
+
+class Block(nn.Module):
+    """A bottleneck beside a shortcut, a strided convolution where the shape changes."""
+
+    def __init__(self, in_channels: int, out_channels: int, *, kernel_t: int, stride: int) -> None:
+        super().__init__()
+        self.changes_shape = in_channels != out_channels
+        if self.changes_shape:
+            self.branch1_conv = nn.Conv3d(in_channels, out_channels, 1, (1, stride, stride), bias=False)
+            self.branch1_norm = nn.BatchNorm3d(out_channels)
+        self.branch2 = Bottleneck(in_channels, out_channels // WIDENS, out_channels, kernel_t, stride)
+
+    def forward(self, x_BCTHW: Tensor) -> Tensor:
+        """The block's map."""
+        shortcut = self.branch1_norm(self.branch1_conv(x_BCTHW)) if self.changes_shape else x_BCTHW
+        out_BCTHW = self.branch2(x_BCTHW)
+        out_BCTHW += shortcut
+        return torch.relu_(out_BCTHW)
+
+
+class Stage(nn.Module):
+    """Blocks, of which the first changes the shape."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, *, depth: int, kernel_t: int, stride: int
+    ) -> None:
+        super().__init__()
+        self.res_blocks = nn.Sequential(
+            Block(in_channels, out_channels, kernel_t=kernel_t, stride=stride),
+            *(Block(out_channels, out_channels, kernel_t=kernel_t, stride=1) for _ in range(depth - 1)),
+        )
+
+    def forward(self, x_BCTHW: Tensor) -> Tensor:
+        """The stage's map."""
+        return self.res_blocks(x_BCTHW)  # type: ignore[no-any-return]
+
+
+class Slow(Backbone):
+    """A stem, a pooling over pixels, and four stages."""
+
+    def __init__(self, spec: BackboneSpec) -> None:
+        super().__init__(spec)
+        dims = spec.stage_dims
+        self.blocks = nn.ModuleList([Stem(dims[0])])
+        for number, (depth, kernel_t) in enumerate(zip(DEPTHS, KERNELS_T, strict=True), start=1):
+            stride = 1 if number == 1 else 2
+            stage = Stage(dims[number - 1], dims[number], depth=depth, kernel_t=kernel_t, stride=stride)
+            self.blocks.append(stage)
+
+    def forward_stages(self, x_BCTHW: Tensor) -> list[Tensor]:
+        """Maps of the stem, before its pooling, and of the four stages."""
+        maps: list[Tensor] = []
+        for number, block in enumerate(self.blocks):
+            if number == 1:
+                x_BCTHW = nn.functional.max_pool3d(x_BCTHW, (1, 3, 3), (1, 2, 2), (0, 1, 1))
+            x_BCTHW = block(x_BCTHW)
+            maps.append(x_BCTHW)
+        return maps
+
+    def initialise_conv(self, conv: nn.Conv3d, generator: torch.Generator) -> None:
+        """Kaiming's normal distribution over the fan-out, as all three projects draw it."""
+        nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu", generator=generator)
+
+
+def slow_r50() -> Slow:
+    """Slow with 50 layers."""
+    return Slow(BACKBONES["slow_r50"])

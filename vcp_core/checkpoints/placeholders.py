@@ -1,0 +1,92 @@
+"""What stands for the objects that ordinary checkpoints hold beside their weights. None of them is imported.
+
+Hyper-parameters, numpy scalars, message hubs and the like say nothing about a frozen network. torch's
+weights-only reader gets one of these in the place of each, by its name; any other name is refused.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections import OrderedDict
+from collections.abc import Callable
+
+
+class Inert:
+    """Stands for an object of another kind: takes whatever the pickle gives, does and keeps nothing."""
+
+    def __new__(cls, *_: object, **__: object) -> Inert:
+        """Ignore the arguments."""
+        return super().__new__(cls)
+
+    def __init__(self, *_: object, **__: object) -> None:
+        pass
+
+    def __setstate__(self, state: object) -> None:
+        """Ignore the state."""
+
+
+class InertMapping:
+    """Stands for a dictionary of another kind: what it holds is kept, for there may be weights in it."""
+
+    def __new__(cls, *_: object) -> OrderedDict[object, object]:  # type: ignore[misc]
+        """Torch's reader fills, and sets attributes of, no other mapping than this."""
+        return OrderedDict()
+
+
+class InertBuffer(Inert):
+    """Stands for mmengine's HistoryBuffer, which is pickled with a list of its own methods."""
+
+
+def _method(owner: object, *_: object) -> object:
+    """Stands for `getattr`, which is code anywhere else than on a HistoryBuffer."""
+    if owner is InertBuffer:
+        return Inert
+    raise pickle.UnpicklingError("Unsupported global: GLOBAL builtins.getattr")  # worded as torch's reader
+
+
+def _names(module: str, *names: str) -> list[str]:
+    return [f"{module}.{name}" for name in names]
+
+
+OBJECTS = (
+    "argparse.Namespace",
+    "types.SimpleNamespace",
+    "typing.Any",  # in every OmegaConf node
+    *_names(
+        "builtins", "bool", "complex", "dict", "float", "frozenset", "int", "list", "set", "slice", "str"
+    ),
+    *_names("datetime", "date", "datetime", "timedelta", "timezone"),
+    *_names("pathlib", "Path", "PosixPath", "PurePosixPath", "WindowsPath"),
+    *_names("numpy", "dtype", "ndarray"),
+    *_names("numpy.core.multiarray", "_reconstruct", "scalar"),
+    *_names("numpy._core.multiarray", "_reconstruct", "scalar"),
+    *_names("omegaconf.base", "ContainerMetadata", "Metadata"),
+    "omegaconf.dictconfig.DictConfig",
+    "omegaconf.listconfig.ListConfig",
+    *(
+        f"omegaconf.nodes.{kind}Node"
+        for kind in ("Any", "Boolean", "Bytes", "Float", "Integer", "Path", "String")
+    ),
+    # Lightning before 1.3 keyed its callbacks' states by their classes.
+    "pytorch_lightning.callbacks.early_stopping.EarlyStopping",
+    "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint",
+)
+MAPPINGS = (
+    "addict.addict.Dict",
+    "collections.defaultdict",
+    "easydict.EasyDict",
+    "fvcore.common.config.CfgNode",
+    "lightning.fabric.utilities.data.AttributeDict",
+    "lightning.pytorch.utilities.parsing.AttributeDict",
+    "lightning_fabric.utilities.data.AttributeDict",
+    "mmcv.utils.config.ConfigDict",
+    "mmengine.config.config.ConfigDict",
+    "pytorch_lightning.utilities.parsing.AttributeDict",
+    "yacs.config.CfgNode",
+)
+HARMLESS: dict[str, Callable[..., object]] = {
+    **dict.fromkeys(OBJECTS, Inert),
+    **dict.fromkeys(MAPPINGS, InertMapping),
+    "mmengine.logging.history_buffer.HistoryBuffer": InertBuffer,
+    "builtins.getattr": _method,
+}

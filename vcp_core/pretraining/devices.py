@@ -1,0 +1,126 @@
+"""One process or several, one device each: what Lightning Fabric is used for, and what it leaves open."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from vcp_core.catalog.errors import TrainingError
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+INSTALL = "pip install 'vcpbench[train]'"
+_PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed"}
+
+
+def start_fabric(device: torch.device, num_devices: int, precision: str) -> Fabric:
+    """Fabric on `num_devices` devices of a kind, launched; under torchrun, one process of its group.
+
+    Raises:
+        TrainingError: If Fabric is not installed, there are not so many devices, or they cannot do this.
+    """
+    try:
+        from lightning_fabric import Fabric
+    except ImportError as error:
+        raise TrainingError(f"Training needs Lightning Fabric ({error}). Install it: {INSTALL}") from error
+    if (device.type, precision) == ("cpu", "bf16"):
+        raise TrainingError(
+            "bf16 does not train on the CPU: torch gives wrong weight gradients of small 3D convolutions "
+            "there (docs/decisions/2026-11-23-training.md). Leave out --precision."
+        )
+    world = int(os.environ.get("WORLD_SIZE", "0"))
+    if world and num_devices not in (1, world):
+        raise TrainingError(
+            f"torchrun started {world} processes, but --devices says {num_devices}. Leave it out."
+        )
+    if device.type == "cuda" and num_devices > torch.cuda.device_count():
+        raise TrainingError(
+            f"{num_devices} GPUs were asked for; torch sees {torch.cuda.device_count()} here."
+        )
+    several = max(world, num_devices) > 1
+    fabric = Fabric(
+        accelerator=device.type,
+        devices=_devices(device, world, num_devices),
+        strategy="ddp" if several else "auto",
+        precision=_PRECISIONS[precision],  # type: ignore[arg-type]
+    )
+    fabric.launch()
+    return fabric
+
+
+def _devices(device: torch.device, world: int, num_devices: int) -> int | list[int]:
+    if world:
+        return int(os.environ.get("LOCAL_WORLD_SIZE", str(world)))
+    if device.type == "cuda" and num_devices == 1 and device.index is not None:
+        return [device.index]
+    return num_devices
+
+
+def share_buffers(network: nn.Module, fabric: Fabric) -> None:
+    """Give every process the first one's batch-norm statistics; each has seen its part of a batch only."""
+    if fabric.world_size > 1:
+        for buffer in network.buffers():
+            torch.distributed.broadcast(buffer, src=0)
+
+
+def summed(values: Tensor, fabric: Fabric) -> Tensor:
+    """A tensor of the CPU, added up over all processes."""
+    if fabric.world_size == 1:
+        return values
+    everywhere = values.to(fabric.device)
+    torch.distributed.all_reduce(everywhere)
+    return everywhere.cpu()
+
+
+def total(values: list[float], fabric: Fabric) -> list[float]:
+    """Sums over all processes."""
+    return [float(value) for value in summed(torch.tensor(values, dtype=torch.float64), fabric)]
+
+
+@contextmanager
+def reproducible() -> Iterator[None]:
+    """Kernels that give the same digits again; no TF32."""
+    with ExitStack() as stack:
+        stack.enter_context(
+            torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+        )
+        before = torch.get_float32_matmul_precision()
+        stack.callback(torch.set_float32_matmul_precision, before)
+        torch.set_float32_matmul_precision("highest")
+        yield
+
+
+class Stop:
+    """Whether someone asked to stop: Ctrl-C or SIGTERM end a run after its step, a second Ctrl-C at once."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __enter__(self) -> Stop:
+        self._before: dict[int, Any] = {}
+        if threading.current_thread() is threading.main_thread():  # signals reach no other
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._ask)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _ask(self, number: int, _: FrameType | None) -> None:
+        if self.asked and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.asked = True
+
+    def agreed(self, fabric: Fabric) -> bool:
+        """Whether any process was asked: all stop after the same step, or one would wait for ever."""
+        return total([float(self.asked)], fabric)[0] > 0

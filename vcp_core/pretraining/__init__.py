@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from vcp_core.pretraining.config import FinetuneConfig, PretrainConfig
 
 if TYPE_CHECKING:
-    from vcp_core.pretraining.finetune import Finetuned, finetune
+    from vcp_core.pretraining.finetuning import Finetuned, finetune
     from vcp_core.pretraining.start import Machine, Trained, pretrain
 
 _FINETUNE = ("Finetuned", "finetune")
@@ -26,5 +26,5 @@ __all__ = ["FinetuneConfig", "Finetuned", "Machine", "PretrainConfig", "Trained"
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = "finetune" if name in _FINETUNE else "start"
+    home = "finetuning" if name in _FINETUNE else "start"
     return getattr(importlib.import_module(f"vcp_core.pretraining.{home}"), name)

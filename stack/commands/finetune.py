@@ -43,7 +43,6 @@ def finetune(
     patience: training.PatienceOption = 0,
     num_clips: Annotated[int, typer.Option(help="Grid clips of a test video.")] = 10,
     device: training.DeviceOption = None,
-    devices: training.DevicesOption = 1,
     frames_gb: training.FramesOption = 8.0,
     split: SplitOption = "1",
     csv: CsvOption = None,
@@ -75,7 +74,7 @@ def finetune(
         patience=patience,
         num_clips=num_clips,
     )
-    machine = training.machine(device, devices, frames_gb)
+    machine = training.machine(device, frames_gb)
     with training.watched(config) as (tell, watcher):
         loaded = load(dataset, split=split, csv=csv, test_groups=test_groups, lists=lists, tell=tell)
         finetuned = pretraining.finetune(

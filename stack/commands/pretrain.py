@@ -43,7 +43,6 @@ def pretrain(
     save_steps: training.SaveOption = 200,
     patience: training.PatienceOption = 0,
     device: training.DeviceOption = None,
-    devices: training.DevicesOption = 1,
     frames_gb: training.FramesOption = 8.0,
     split: SplitOption = "1",
     csv: CsvOption = None,
@@ -78,7 +77,7 @@ def pretrain(
         save_steps=save_steps,
         patience=patience,
     )
-    machine = training.machine(device, devices, frames_gb)
+    machine = training.machine(device, frames_gb)
     with training.watched(config) as (tell, watcher):
         loaded = load(dataset, split=split, csv=csv, test_groups=test_groups, lists=lists, tell=tell)
         trained = pretraining.pretrain(loaded, out, config, run=run, machine=machine, watcher=watcher)

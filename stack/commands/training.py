@@ -39,15 +39,14 @@ PatienceOption = Annotated[
     int, typer.Option(help="Looks at the held-out videos without a better one before it ends; 0: never.")
 ]
 DeviceOption = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; a GPU if there is one.")]
-DevicesOption = Annotated[int, typer.Option(help="GPUs (or CPU processes); leave it out under torchrun.")]
 FramesOption = Annotated[float, typer.Option(help="Decoded frames kept in the cache folder, in GB at most.")]
 
 
-def machine(device: str | None, devices: int, frames_gb: float) -> Machine:
+def machine(device: str | None, frames_gb: float) -> Machine:
     """What a run may use, from its options."""
     from vcp_core.pretraining import Machine
 
-    return Machine(device=device, num_devices=devices, frames_limit_bytes=int(frames_gb * 1e9))
+    return Machine(device=device, frames_limit_bytes=int(frames_gb * 1e9))
 
 
 @contextmanager

@@ -19,6 +19,7 @@ import vcp_core
 from tests.pretraining.kit import tiny_run, train
 from vcp_core.catalog.errors import TrainingError
 from vcp_core.datasets.manifest import Dataset
+from vcp_core.pretraining.origin import read_origin
 from vcp_core.pretraining.runs import Place, RunFolder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -163,6 +164,11 @@ def test_exported_checkpoints_load_as_they_are_and_say_where_they_come_from(
     assert said["config"]["seed"] == 0
     assert "torch" in said["versions"]
     assert (tmp_path / "run" / "tensorboard").is_dir()
+    origins = [read_origin(path) for path in files]
+    assert [origin and (origin.run, origin.step, origin.epoch) for origin in origins] == [
+        ("tiny", 4, 1),
+        ("tiny", 8, 2),
+    ]
 
 
 def test_a_folder_of_another_run_is_refused_with_what_differs(dataset: Dataset, tmp_path: Path) -> None:

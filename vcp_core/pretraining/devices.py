@@ -22,11 +22,11 @@ INSTALL = "pip install 'vcpbench[train]'"
 _PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed"}
 
 
-def start_fabric(device: torch.device, num_devices: int, precision: str) -> Fabric:
-    """Fabric on `num_devices` devices of a kind, launched; under torchrun, one process of its group.
+def start_fabric(device: torch.device, precision: str) -> Fabric:
+    """Fabric on one device, launched; under torchrun, as one process of its group, one device each.
 
     Raises:
-        TrainingError: If Fabric is not installed, there are not so many devices, or they cannot do this.
+        TrainingError: If Fabric is not installed, or the devices are not there or cannot do this.
     """
     try:
         from lightning_fabric import Fabric
@@ -37,32 +37,23 @@ def start_fabric(device: torch.device, num_devices: int, precision: str) -> Fabr
             "bf16 does not train on the CPU: torch gives wrong weight gradients of small 3D convolutions "
             "there (docs/decisions/2026-11-23-training.md). Leave out --precision."
         )
-    world = int(os.environ.get("WORLD_SIZE", "0"))
-    if world and num_devices not in (1, world):
+    num_processes = int(os.environ.get("WORLD_SIZE", "1"))  # torchrun's
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    if device.type == "cuda" and local > torch.cuda.device_count():
         raise TrainingError(
-            f"torchrun started {world} processes, but --devices says {num_devices}. Leave it out."
+            f"torchrun started {local} processes, and torch sees {torch.cuda.device_count()} GPUs here. "
+            f"Start one for each: --nproc-per-node {torch.cuda.device_count()}."
         )
-    if device.type == "cuda" and num_devices > torch.cuda.device_count():
-        raise TrainingError(
-            f"{num_devices} GPUs were asked for; torch sees {torch.cuda.device_count()} here."
-        )
-    several = max(world, num_devices) > 1
+    one = [device.index] if device.index is not None else 1
     fabric = Fabric(
         accelerator=device.type,
-        devices=_devices(device, world, num_devices),
-        strategy="ddp" if several else "auto",
+        devices=local if num_processes > 1 else one,
+        num_nodes=num_processes // local,
+        strategy="ddp" if num_processes > 1 else "auto",
         precision=_PRECISIONS[precision],  # type: ignore[arg-type]
     )
     fabric.launch()
     return fabric
-
-
-def _devices(device: torch.device, world: int, num_devices: int) -> int | list[int]:
-    if world:
-        return int(os.environ.get("LOCAL_WORLD_SIZE", str(world)))
-    if device.type == "cuda" and num_devices == 1 and device.index is not None:
-        return [device.index]
-    return num_devices
 
 
 def share_buffers(network: nn.Module, fabric: Fabric) -> None:

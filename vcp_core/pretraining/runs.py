@@ -22,8 +22,7 @@ from torch import Tensor
 
 from vcp_core.catalog.errors import TrainingError
 from vcp_core.catalog.files import whole, write_json
-
-METADATA = "vcpbench"  # key of a checkpoint's header, whose value is JSON
+from vcp_core.pretraining.origin import METADATA
 
 
 @dataclass(frozen=True, kw_only=True)

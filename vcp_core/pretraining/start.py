@@ -32,19 +32,15 @@ class Machine:
 
     Attributes:
         device: "cpu", "cuda", ...; a GPU if there is one.
-        num_devices: Processes to start, one device each; under torchrun, leave it at 1.
         frames_limit_bytes: Of decoded frames kept in the cache folder.
     """
 
     device: str | None = None
-    num_devices: int = 1
     frames_limit_bytes: int = FRAMES_LIMIT_BYTES
 
     def __post_init__(self) -> None:
-        if self.num_devices < 1 or self.frames_limit_bytes < 0:
-            raise TrainingError(
-                f"{self.num_devices} devices and {self.frames_limit_bytes} bytes of frames make no run."
-            )
+        if self.frames_limit_bytes < 0:
+            raise TrainingError(f"frames_limit_bytes must be at least 0, got {self.frames_limit_bytes}.")
 
 
 class Watcher(Protocol):
@@ -126,7 +122,7 @@ class Run:
         """The run, ready to go on."""
         spec, division = network.backbone.spec, task.division
         device = pick_device(self.machine.device)
-        fabric = start_fabric(device, self.machine.num_devices, self.config.precision)
+        fabric = start_fabric(device, self.config.precision)
         identity = {
             "task": task.name,
             **self.origin,

@@ -20,7 +20,7 @@ from vcp_core.checkpoints import load_checkpoint
 from vcp_core.datasets import Dataset, load_dataset
 from vcp_core.datasets.manifest import Video
 from vcp_core.pretraining.config import FinetuneConfig
-from vcp_core.pretraining.devices import summed
+from vcp_core.pretraining.devices import reproducible, summed
 from vcp_core.pretraining.loop import Trainer
 from vcp_core.pretraining.network import ClipsNetwork
 from vcp_core.pretraining.start import Machine, Run, Trained, Watcher
@@ -94,7 +94,8 @@ def _test(
     examples = task.grid(videos, config.num_clips)
     logits_MA = torch.zeros((len(examples), len(task.answers)), dtype=torch.float64)
     rank, world = trainer.fabric.global_rank, trainer.fabric.world_size
-    mine = [logits_BA.double().cpu() for _, logits_BA in trainer.answer(examples)]
+    with reproducible():
+        mine = [logits_BA.double().cpu() for _, logits_BA in trainer.answer(examples)]
     if mine:
         logits_MA[rank::world] = torch.cat(mine)
     logits_MA = summed(logits_MA, trainer.fabric)

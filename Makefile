@@ -17,7 +17,7 @@ install: $(STAMP)
 $(STAMP): pyproject.toml client/pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt setuptools torch==2.13.0
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e ./client -e '.[embedded]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e ./client -e '.[embedded,train]'
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt \
 		httpx hypothesis import-linter mypy pillow playwright pytest pytest-timeout pytest-xdist pyyaml ruff scikit-learn types-PyYAML
 	touch $(STAMP)

@@ -127,7 +127,7 @@ def iter_batches(
         threadpool_limits(1, user_api="blas"),
         ThreadPoolExecutor(DECODERS, thread_name_prefix="decode") as pool,
     ):
-        decoded = _ahead(pool, read, items, VIDEOS_AHEAD)
+        decoded = ahead(pool, read, items, VIDEOS_AHEAD)
         for shard in shards:
             # Batch, time, height, width, channel: seen as (B, C, T, H, W) this is torch's channels_last_3d.
             pixels = torch.zeros((batch_clips, clip_frames, height, width, channels), dtype=torch.uint8)
@@ -149,7 +149,7 @@ def iter_batches(
                         filled = []
 
 
-def _ahead(
+def ahead(
     pool: ThreadPoolExecutor, function: Callable[[ItemT], ResultT], items: Iterable[ItemT], ahead: int
 ) -> Iterator[ResultT]:
     """Results in the order of `items`, at most `ahead` of them computed before they are asked for."""

@@ -5,6 +5,8 @@ Legend: N videos, M clips, D features, K classes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -20,6 +22,7 @@ from vcp_core.results import Fit, Predictions, Table, confusion, per_class
 __all__ = ["availability", "clips", "metrics", "predict", "tables"]
 
 METHODS = ("linear", "knn")
+FINETUNE = "finetune"  # answered by a finetuned network (vcp_core.pretraining), on its own
 TOP = 5
 
 
@@ -65,7 +68,7 @@ def predict(bank: FeatureBank, dataset: Dataset, protocol: Protocol, spec: Backb
         "label": [video.label for video in test],
     }
     for method in METHODS:
-        columns[method] = [[classes[k] for k in row] for row in _best(answers_NK[method])]
+        columns[method] = ranked_classes(answers_NK[method], classes)
     return Predictions(
         benchmark="recognition",
         answers=classes,
@@ -75,18 +78,24 @@ def predict(bank: FeatureBank, dataset: Dataset, protocol: Protocol, spec: Backb
     )
 
 
-def _best(scores_NK: npt.NDArray[np.floating]) -> npt.NDArray[np.intp]:
+def ranked_classes(scores_NK: npt.NDArray[np.floating], classes: Sequence[str]) -> list[object]:
+    """Names of the best five classes of every row, the best first."""
     # Stable: equal scores rank by class name, never by what a partial sort happens to leave first.
-    return np.argsort(-scores_NK, axis=1, kind="stable")[:, :TOP]
+    best_NK = np.argsort(-scores_NK, axis=1, kind="stable")[:, :TOP]
+    return [[classes[k] for k in row] for row in best_NK]
+
+
+def _answered(predictions: Predictions) -> list[str]:
+    return [method for method in (*METHODS, FINETUNE) if method in predictions.columns]
 
 
 def metrics(predictions: Predictions) -> list[Metric]:
-    """Top-1, top-5 and mean per-class accuracy, by the linear probe and by knn."""
+    """Top-1, top-5 and mean per-class accuracy, by the linear probe, knn, or finetuning."""
     labels = np.array(predictions.column("label"))
     num_classes = len(predictions.answers)
     present = [name for name in predictions.answers if (labels == name).any()]
     found = []
-    for method in METHODS:
+    for method in _answered(predictions):
         prefix = "recognition." if method == METHODS[0] else f"recognition.{method}."
         top1, top5 = _hits(predictions, method)
         by_class = mean_of(*(mean_over(top1, labels == name) for name in present))
@@ -120,12 +129,13 @@ def _hits(predictions: Predictions, method: str) -> tuple[npt.NDArray[np.bool_],
 def tables(predictions: Predictions) -> list[Table]:
     """Recall per class within the first answer and the first five, and the confusion, by method."""
     truth = predictions.column("label")
+    methods = _answered(predictions)
     recalls: dict[str, npt.NDArray[np.bool_]] = {}
-    for method in METHODS:
+    for method in methods:
         top1, top5 = _hits(predictions, method)
         recalls |= {f"{method} top1": top1, f"{method} top5": top5}
     made = [per_class("recognition.per_class", truth, predictions.answers, recalls)]
-    for method in METHODS:
+    for method in methods:
         prefix = "recognition." if method == METHODS[0] else f"recognition.{method}."
         guessed = [row[0] for row in predictions.column(method)]
         made.append(confusion(truth, guessed, predictions.answers, f"{prefix}confusion"))

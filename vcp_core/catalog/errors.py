@@ -16,6 +16,7 @@ VcpbenchError
 ├── ProtocolError          a protocol file that does not make sense
 ├── OperationError         an option that cannot be applied to this clip
 ├── NotAvailable           a benchmark that this dataset cannot carry, with the count that shows it
+├── TrainingError          a training run that cannot start, or cannot go on, as it was asked for
 └── StorageError           a full disk, a folder that cannot be written, a file that cannot be read now
 """
 
@@ -98,6 +99,10 @@ class OperationError(VcpbenchError):
 
 class NotAvailable(VcpbenchError):
     """A benchmark that this dataset cannot carry."""
+
+
+class TrainingError(VcpbenchError):
+    """A training run that cannot start, or cannot go on, as it was asked for."""
 
 
 class StorageError(VcpbenchError):

@@ -1,0 +1,110 @@
+"""`vcpbench pretrain`: train a backbone by Video Cloze Procedure; `vcpbench sample`: one that we trained."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stack.commands import training
+from stack.commands.common import (
+    CsvOption,
+    DatasetOption,
+    ListsOption,
+    SplitOption,
+    TestGroupsOption,
+    console,
+    load,
+    plainly,
+)
+
+
+@plainly
+def pretrain(
+    out: training.OutOption,
+    dataset: DatasetOption = "playground",
+    backbone: Annotated[str, typer.Option(help="r3d_tiny, r3d, r2plus1d, c3d, r3d_18, ...")] = "r3d",
+    run: training.RunOption = None,
+    epochs: Annotated[int, typer.Option(help="Each shows every training video once.")] = 300,
+    batch: training.BatchOption = 8,
+    lr: training.LrOption = 0.01,
+    schedule: training.ScheduleOption = "constant",
+    warmup: training.WarmupOption = 0,
+    head: Annotated[
+        str, typer.Option(help="concat: the clips' features; relational: their differences, too.")
+    ] = "concat",
+    seed: training.SeedOption = 0,
+    precision: training.PrecisionOption = "fp32",
+    holdout: training.HoldoutOption = 800,
+    validate_every: training.ValidateOption = 1,
+    export_every: training.ExportOption = 10,
+    save_steps: training.SaveOption = 200,
+    patience: training.PatienceOption = 0,
+    device: training.DeviceOption = None,
+    frames_gb: training.FramesOption = 8.0,
+    split: SplitOption = "1",
+    csv: CsvOption = None,
+    test_groups: TestGroupsOption = None,
+    lists: ListsOption = None,
+) -> None:
+    """Train a backbone to tell apart what was done to a withheld clip; its checkpoints upload as they are.
+
+    **Examples**
+
+    `vcpbench pretrain --backbone r3d --dataset ucf101:/data/UCF101 --out runs/r3d`
+
+    `vcpbench pretrain --backbone r3d_tiny --dataset playground --out runs/tiny`
+
+    `torchrun --nproc-per-node 4 --no-python vcpbench pretrain --dataset ucf101:/data/UCF101 --out runs/r3d`
+    """
+    from vcp_core import pretraining
+
+    config = pretraining.PretrainConfig(
+        backbone=backbone,
+        epochs=epochs,
+        batch=batch,
+        lr=lr,
+        schedule=schedule,  # type: ignore[arg-type]
+        warmup_epochs=warmup,
+        head=head,  # type: ignore[arg-type]
+        seed=seed,
+        precision=precision,  # type: ignore[arg-type]
+        holdout_videos=holdout,
+        validate_every=validate_every,
+        export_every=export_every,
+        save_steps=save_steps,
+        patience=patience,
+    )
+    machine = training.machine(device, frames_gb)
+    with training.watched(config) as (tell, watcher):
+        loaded = load(dataset, split=split, csv=csv, test_groups=test_groups, lists=lists, tell=tell)
+        trained = pretraining.pretrain(loaded, out, config, run=run, machine=machine, watcher=watcher)
+    best = trained.place.best
+    assert best is not None
+    console.print(
+        f"Best on held-out videos: epoch {best.epoch}, loss {best.loss:.3f}, accuracy {best.accuracy:.1f} %\n"
+        f"{trained.best}",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+@plainly
+def sample(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where to put it.")] = Path("sample.safetensors"),
+) -> None:
+    """Copy out the checkpoint that comes with vcpbench: r3d_tiny, pretrained on the playground.
+
+    **Examples**
+
+    `vcpbench sample --out sample.safetensors`
+    """
+    from vcp_core.catalog.files import whole
+    from vcp_core.samples import sample_path
+
+    with whole(out) as part:
+        shutil.copyfile(sample_path(), part)
+    console.print(str(out), highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,91 @@
+"""What `vcpbench pretrain` and `vcpbench finetune` share: options, and how a run is watched."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from stack.commands.common import messages, progress_bars
+
+if TYPE_CHECKING:
+    from stack.commands.common import Tell
+    from vcp_core.pretraining import Machine
+    from vcp_core.pretraining.runs import Place
+
+OutOption = Annotated[
+    Path, typer.Option("--out", "-o", help="Folder of the run; the same command goes on with it.")
+]
+RunOption = Annotated[
+    str | None, typer.Option("--run", help="Name that its checkpoints carry; the folder's if left out.")
+]
+BatchOption = Annotated[int, typer.Option(help="Examples of a step, over all devices.")]
+LrOption = Annotated[float, typer.Option(help="Learning rate.")]
+ScheduleOption = Annotated[str, typer.Option(help="constant, or cosine down to 0.")]
+WarmupOption = Annotated[int, typer.Option("--warmup", help="Epochs over which the learning rate rises.")]
+SeedOption = Annotated[int, typer.Option(help="Of everything random.")]
+PrecisionOption = Annotated[str, typer.Option(help="fp32, or bf16 (mixed; GPUs only).")]
+HoldoutOption = Annotated[
+    int, typer.Option(help="Training videos held out to choose the best epoch; an eighth at most.")
+]
+ValidateOption = Annotated[int, typer.Option(help="Epochs between looks at the held-out videos.")]
+ExportOption = Annotated[int, typer.Option(help="Epochs between checkpoints.")]
+SaveOption = Annotated[int, typer.Option(help="Steps between saved states within an epoch.")]
+PatienceOption = Annotated[
+    int, typer.Option(help="Looks at the held-out videos without a better one before it ends; 0: never.")
+]
+DeviceOption = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; a GPU if there is one.")]
+FramesOption = Annotated[float, typer.Option(help="Decoded frames kept in the cache folder, in GB at most.")]
+
+
+def machine(device: str | None, frames_gb: float) -> Machine:
+    """What a run may use, from its options."""
+    from vcp_core.pretraining import Machine
+
+    return Machine(device=device, frames_limit_bytes=int(frames_gb * 1e9))
+
+
+@contextmanager
+def watched(config: Any) -> Iterator[tuple[Tell, _Watcher]]:
+    """Bars and lines of a run on standard error; only the first of several processes shows them."""
+    first = os.environ.get("RANK", "0") == "0"
+    with progress_bars(quiet=not first) as tell:
+        yield tell, _Watcher(tell, config.epochs)
+
+
+class _Watcher:
+    """A bar with the time left, and a line for every epoch."""
+
+    def __init__(self, tell: Tell, num_epochs: int) -> None:
+        self._tell, self._num_epochs = tell, num_epochs
+
+    def on_start(self, notes: tuple[str, ...], place: Place) -> None:
+        """Say what is left out, and where the run goes on."""
+        for note in notes:
+            messages.print(f"! {note}", style="yellow", highlight=False, markup=False)
+        if place.finished:
+            messages.print("This run is finished; nothing is left to train.")
+        elif place.step:
+            messages.print(f"Going on after step {place.step}, in epoch {place.epoch + 1}.", highlight=False)
+
+    def on_step(self, done: int, total: int, loss: float) -> None:
+        """Move the bar."""
+        self._tell("training", done, total)
+
+    def on_epoch(self, row: dict[str, Any]) -> None:
+        """Say how an epoch went."""
+        line = f"epoch {row['epoch']}/{self._num_epochs}  {_said(row)}"
+        held_out = row.get("held_out")
+        if held_out:
+            line += f"  | held out: {_said(held_out)}{'  best' if held_out['best'] else ''}"
+        messages.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _said(values: dict[str, Any]) -> str:
+    of = values["accuracy_of"]
+    each = "" if len(of) > 5 else f" ({', '.join(f'{name} {percent:.0f}' for name, percent in of.items())})"
+    return f"loss {values['loss']:.3f}  accuracy {values['accuracy']:.1f} %{each}"

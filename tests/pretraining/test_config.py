@@ -1,0 +1,52 @@
+"""The numbers of a run refuse nonsense and name it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from vcp_core.catalog.errors import TrainingError, UnknownName
+from vcp_core.pretraining.config import FinetuneConfig, PretrainConfig, TrainingConfig, learning_rate
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        {"epochs": 0},
+        {"batch": 1},
+        {"lr": 0.0},
+        {"lr": float("nan")},
+        {"lr": "fast"},
+        {"momentum": 1.0},
+        {"weight_decay": -1e-4},
+        {"schedule": "linear"},
+        {"precision": "fp16"},
+        {"holdout_most": 0.9},
+        {"seed": -1},
+        {"head": "mlp"},
+        {"gap": -1},
+    ],
+)
+def test_nonsense_is_refused_by_name_and_value(nonsense: dict[str, Any]) -> None:
+    [(name, value)] = nonsense.items()
+    with pytest.raises(TrainingError, match=rf"{name} must be .*{value!r}"):
+        PretrainConfig(**nonsense)
+
+
+def test_an_unknown_backbone_is_told_with_a_suggestion() -> None:
+    with pytest.raises(UnknownName, match="Did you mean 'r3d_tiny'"):
+        PretrainConfig(backbone="r3d_tinny")
+
+
+def test_warm_up_leaves_epochs_to_train() -> None:
+    with pytest.raises(TrainingError, match="10 epochs of warm-up leave none of 10"):
+        TrainingConfig(epochs=10, warmup_epochs=10)
+
+
+def test_the_defaults_are_the_papers() -> None:
+    pretrain, finetune = PretrainConfig(), FinetuneConfig()
+    assert (pretrain.epochs, pretrain.lr, pretrain.batch, pretrain.head) == (300, 0.01, 8, "concat")
+    assert (finetune.epochs, finetune.lr, finetune.batch, finetune.num_clips) == (150, 1e-3, 8, 10)
+    assert (pretrain.momentum, pretrain.weight_decay, pretrain.holdout_videos) == (0.9, 5e-4, 800)
+    assert learning_rate(pretrain, 123_456, 1000) == 0.01

@@ -1,0 +1,156 @@
+"""What is drawn, and what is done with it: options in batches, crops, frames."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.pretraining.kit import small_backbone
+from vcp_core.catalog.options import OPTION_NAMES
+from vcp_core.datasets.manifest import Dataset, Video
+from vcp_core.features import Counters, read_frames
+from vcp_core.operations import apply_option
+from vcp_core.pretraining.batches import iter_batches
+from vcp_core.pretraining.config import PretrainConfig
+from vcp_core.pretraining.examples import SPATIAL, TEMPORAL, Crop, all_options, draw_question
+from vcp_core.pretraining.frames import FrameStore
+from vcp_core.pretraining.rearrange import Rearrangements
+from vcp_core.pretraining.tasks import ClozeTask
+from vcp_core.video.clips import Draws, TupleShape
+from vcp_core.video.frames import Geometry
+
+SHAPE = TupleShape()
+
+
+def make_video(num_frames: int) -> Video:
+    return Video(id="v.mp4", label="a", split="train", group=None, sha256="0", num_frames=num_frames)
+
+
+def test_options_of_a_batch_equal_operations_one_by_one() -> None:
+    pairs = list(itertools.product(range(len(SPATIAL)), range(len(TEMPORAL))))
+    generator = torch.Generator().manual_seed(0)
+    clips_BTHWC = torch.randint(0, 256, (len(pairs), 16, 8, 8, 3), dtype=torch.uint8, generator=generator)
+    spatial_B, temporal_B = torch.tensor(pairs).unbind(1)
+    changed_BTHWC = Rearrangements(16, (8, 8), torch.device("cpu"))(clips_BTHWC, spatial_B, temporal_B)
+    for (spatial, temporal), clip_THWC, changed_THWC in zip(pairs, clips_BTHWC, changed_BTHWC, strict=True):
+        clip_CTHW = apply_option(clip_THWC.permute(3, 0, 1, 2), *SPATIAL[spatial])
+        wanted_CTHW = apply_option(clip_CTHW, *TEMPORAL[temporal])
+        assert torch.equal(changed_THWC, wanted_CTHW.permute(1, 2, 3, 0))
+
+
+def test_every_option_comes_up_about_as_often_and_as_its_answer_says() -> None:
+    drawn = [draw_question(make_video(120), SHAPE, Crop(0, 0), Draws(0, i)) for i in range(2000)]
+    counts = Counter(OPTION_NAMES[example.answer] for example in drawn)
+    assert set(counts) == set(OPTION_NAMES)
+    assert min(counts.values()) > 320
+    for example in drawn:
+        option = OPTION_NAMES[example.answer]
+        assert SPATIAL[example.spatial][0] == (
+            option if option in ("rotation", "permutation") else "original"
+        )
+        assert TEMPORAL[example.temporal][0] == (option if option == "adjacent" else "original")
+        before, blank, after = example.starts
+        assert after - before == 48
+        assert (blank - before == 24) == (option != "remote")
+        assert all(0 <= start <= 120 - 16 for start in example.starts)
+
+
+@pytest.mark.parametrize("num_frames", [64, 95])
+def test_videos_too_short_for_remote_draw_from_the_other_four(num_frames: int) -> None:
+    drawn = [draw_question(make_video(num_frames), SHAPE, Crop(0, 0), Draws(0, i)) for i in range(500)]
+    counts = Counter(OPTION_NAMES[example.answer] for example in drawn)
+    assert set(counts) == set(OPTION_NAMES) - {"remote"}
+    assert min(counts.values()) > 90
+    assert {example.starts[0] for example in drawn} == set(range(num_frames - 63))
+    assert len(all_options(make_video(num_frames), SHAPE, Crop(0, 0), Draws(0))) == 4
+
+
+def test_a_video_shorter_than_a_tuple_is_no_question() -> None:
+    with pytest.raises(ValueError, match="63 frames; a tuple has 64"):
+        draw_question(make_video(63), SHAPE, Crop(0, 0), Draws(0))
+
+
+def test_draws_belong_to_seed_epoch_and_video(dataset: Dataset) -> None:
+    spec = small_backbone().spec
+    task, again = (ClozeTask(dataset, spec, PretrainConfig(batch=2, seed=1)) for _ in range(2))
+    other = ClozeTask(dataset, spec, PretrainConfig(batch=2, seed=2))
+    videos = task.division.train
+
+    def shown(by: ClozeTask, epoch: int) -> list[object]:
+        return [by.draw(video, epoch) for video in videos]
+
+    assert shown(task, 5) == shown(again, 5)
+    assert shown(task, 5) != shown(task, 6)
+    assert shown(task, 5) != shown(other, 5)
+    assert task.held_out() == again.held_out()
+    crops = {task.draw(videos[0], epoch).crop for epoch in range(300)}
+    assert len({crop.top for crop in crops}) == 36 - 32 + 1
+    assert len({crop.left for crop in crops}) == 48 - 32 + 1
+
+
+def test_batches_are_the_same_with_any_number_of_workers(dataset: Dataset, tmp_path: Path) -> None:
+    spec = small_backbone().spec
+    task = ClozeTask(dataset, spec, PretrainConfig(batch=2))
+    groups = [[task.draw(video, epoch) for video in task.division.train[:3]] for epoch in range(3)]
+    store = FrameStore(dataset, dataset.videos, size=spec.resize, folder=tmp_path, limit_bytes=10**9)
+    one, three = (
+        list(iter_batches(groups, store, clip_frames=16, size=(32, 32), workers=workers))
+        for workers in (1, 3)
+    )
+    for first, second in zip(one, three, strict=True):
+        assert first.examples == second.examples
+        assert torch.equal(first.pixels_BKTHWC, second.pixels_BKTHWC)
+
+
+def test_kept_frames_are_those_of_evaluation_to_the_last_bit(dataset: Dataset, tmp_path: Path) -> None:
+    video = dataset.videos[0]
+    store = FrameStore(dataset, [video], size=(128, 171), folder=tmp_path, limit_bytes=10**9)
+    [clip_THWC] = store.read(video, [40], 16)
+    frames = read_frames(dataset.path(video), video, [40], 16, Geometry(), Counters())
+    cropped_THWC = clip_THWC[:, 8:120, 30:142]
+    assert np.array_equal(cropped_THWC, np.stack([frames[40 + t] for t in range(16)]))
+
+
+def test_only_as_many_videos_are_kept_as_fit_and_the_others_read_the_same(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    videos = dataset.videos[:3]
+    room = (videos[0].num_frames + videos[1].num_frames) * 36 * 48 * 3 + 1000  # bytes of headers
+    some = FrameStore(dataset, videos, size=(36, 48), folder=tmp_path / "some", limit_bytes=room)
+    none = FrameStore(dataset, videos, size=(36, 48), folder=tmp_path / "none", limit_bytes=0)
+    assert (some.num_kept, none.num_kept) == (2, 0)
+    for video in videos:
+        for clip, same in zip(some.read(video, [0, 30], 16), none.read(video, [0, 30], 16), strict=True):
+            assert np.array_equal(clip, same)
+    assert len(list((tmp_path / "some").glob("*.npy"))) == 2
+    assert not (tmp_path / "none").exists()
+    FrameStore(dataset, dataset.videos[3:4], size=(36, 48), folder=tmp_path / "some", limit_bytes=room)
+    assert len(list((tmp_path / "some").glob("*.npy"))) == 1, "frames of earlier runs make room"
+
+
+def test_a_video_shorter_than_a_clip_is_looped(dataset: Dataset, tmp_path: Path) -> None:
+    video = dataset.videos[0]
+    store = FrameStore(dataset, [video], size=(36, 48), folder=tmp_path, limit_bytes=10**9)
+    last = video.num_frames - 4
+    [clip_THWC] = store.read(video, [last], 16)
+    [begin_THWC] = store.read(video, [0], 12)
+    assert np.array_equal(clip_THWC[4:], begin_THWC)
+
+
+def test_groups_are_held_out_whole_and_only_from_the_training_side(dataset: Dataset) -> None:
+    grouped = dataclasses.replace(
+        dataset,
+        videos=tuple(dataclasses.replace(video, group=video.id[-5]) for video in dataset.videos),
+    )
+    division = ClozeTask(grouped, small_backbone().spec, PretrainConfig(batch=2)).division
+    trained, held_out = ({video.group for video in side} for side in (division.train, division.held_out))
+    assert trained
+    assert held_out
+    assert not trained & held_out
+    assert {video.split for video in (*division.train, *division.held_out)} == {"train"}

@@ -1,0 +1,209 @@
+"""Runs: killed, interrupted, resumed, on two processes; what they leave behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors
+import torch
+
+import vcp_core
+from tests.pretraining.kit import tiny_run, train
+from vcp_core.catalog.errors import TrainingError
+from vcp_core.datasets.manifest import Dataset
+from vcp_core.pretraining.origin import read_origin
+from vcp_core.pretraining.runs import Place, RunFolder
+
+ROOT = Path(__file__).resolve().parents[2]
+STEPS = 12  # three epochs of four steps
+
+
+@pytest.fixture(scope="module")
+def manifest(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("manifest") / "dataset.json"
+    path.write_text(dataset.to_json())
+    return path
+
+
+def child(manifest: Path, out: Path, *options: str, launcher: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+    command = [sys.executable, *launcher, "-m", "tests.pretraining.kit", str(manifest), str(out), *options]
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for(process: subprocess.Popen[str], line: str) -> None:
+    assert process.stdout is not None
+    for said in process.stdout:
+        if said.strip() == line:
+            return
+    raise AssertionError(f"ended before {line!r}: {process.stderr.read() if process.stderr else ''}")
+
+
+def left_behind(out: Path) -> dict[str, Any]:
+    """Everything of a run but clocks: weights, momentum, place, log, checkpoints' bytes."""
+    state = torch.load(out / "state.pt", weights_only=True)
+    rows = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    return {
+        "place": state["place"],
+        "tensors": {
+            **state["model"],
+            **{i: one["momentum_buffer"] for i, one in state["optimizer"]["state"].items()},
+        },
+        "log": [{key: value for key, value in row.items() if key != "seconds"} for row in rows],
+        "files": {path.name: path.read_bytes() for path in sorted(out.rglob("*.safetensors"))},
+    }
+
+
+def assert_same(first: dict[str, Any], second: dict[str, Any]) -> None:
+    assert first["place"] == second["place"]
+    assert first["log"] == second["log"]
+    assert first["files"] == second["files"]
+    assert first["tensors"].keys() == second["tensors"].keys()
+    for key, tensor in first["tensors"].items():
+        assert torch.equal(tensor, second["tensors"][key]), key
+
+
+def test_a_run_killed_at_a_random_step_and_resumed_gives_the_same_weights_as_one_that_was_not(
+    dataset: Dataset, manifest: Path, tmp_path: Path
+) -> None:
+    killed_at = random.SystemRandom().randint(1, STEPS - 1)
+    print(f"killed after step {killed_at}")
+    process = child(manifest, tmp_path / "killed", f"pause={killed_at}")
+    wait_for(process, f"step {killed_at}")
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    resumed = train(dataset, tmp_path / "killed")
+    assert resumed.place.step == STEPS
+    train(dataset, tmp_path / "whole")
+    assert_same(left_behind(tmp_path / "killed"), left_behind(tmp_path / "whole"))
+
+
+def test_ctrl_c_saves_the_step_that_is_over_and_the_run_goes_on_from_it(
+    dataset: Dataset, manifest: Path, tmp_path: Path
+) -> None:
+    process = child(manifest, tmp_path / "run", "save_steps=1000", "pause=2")
+    wait_for(process, "step 2")
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate("go on\n", timeout=60)
+    assert "KeyboardInterrupt" in errors
+    saved = RunFolder(tmp_path / "run", identity={}, facts={}).load()
+    assert saved is not None
+    assert saved[0].step == 2
+    assert not list(tmp_path.rglob(".*part*"))
+    assert train(dataset, tmp_path / "run", save_steps=1000).place.finished
+
+
+def test_two_processes_share_every_batch(manifest: Path, tmp_path: Path) -> None:
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    process = child(manifest, tmp_path / "run", "epochs=1", launcher=launcher)
+    _, errors = process.communicate(timeout=200)
+    assert process.returncode == 0, errors
+    [row] = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert (row["step"], row["examples"]) == (4, 8)
+    with safetensors.safe_open(tmp_path / "run" / "best.safetensors", framework="pt") as file:
+        assert json.loads(file.metadata()["vcpbench"])["processes"] == 2
+
+
+def test_the_loss_goes_down_and_the_best_epoch_is_kept(dataset: Dataset, tmp_path: Path) -> None:
+    trained = train(dataset, tmp_path / "run", epochs=12, batch=4, lr=0.05, head="relational")
+    losses = [row["loss"] for row in trained.log]
+    assert sum(losses[-3:]) < 0.9 * sum(losses[:3])
+    best = min(trained.log, key=lambda row: row["held_out"]["loss"])
+    assert trained.place.best is not None
+    assert (trained.place.best.epoch, trained.place.best.loss) == (best["epoch"], best["held_out"]["loss"])
+    assert [row["held_out"]["best"] for row in trained.log][trained.place.best.epoch - 1]
+
+
+def test_patience_ends_a_run_that_no_longer_gets_better(dataset: Dataset, tmp_path: Path) -> None:
+    trained = train(dataset, tmp_path / "run", epochs=200, batch=4, lr=0.2, patience=1)
+    assert trained.place.finished
+    assert len(trained.log) < 200
+    assert trained.place.looks_since_best == 1
+
+
+def test_held_out_and_test_videos_are_never_trained_on(dataset: Dataset, tmp_path: Path) -> None:
+    _, trainer = tiny_run(dataset, tmp_path / "run")
+    held_out = {example.video.id for example in trainer.task.held_out()}
+    shown = {example.video.id for epoch in range(20) for batch in trainer.epoch(epoch) for example in batch}
+    assert shown == {video.id for video in trainer.task.division.train}
+    assert shown | held_out == {video.id for video in dataset.side("train")}
+    assert not shown & held_out
+
+
+def test_exported_checkpoints_load_as_they_are_and_say_where_they_come_from(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    run, trainer = tiny_run(dataset, tmp_path / "run", epochs=2, export_every=1)
+    trained = run.train(trainer, None)
+    files = sorted((tmp_path / "run" / "checkpoints").iterdir())
+    assert [path.name for path in files] == ["step-000004.safetensors", "step-000008.safetensors"]
+    backbone, report = vcp_core.load_checkpoint(files[-1])
+    assert (report.backbone, report.left_over) == ("r3d_tiny", {"head": 2})
+    for key, tensor in backbone.state_dict().items():
+        assert torch.equal(tensor, trainer.network.backbone.state_dict()[key])
+    with safetensors.safe_open(trained.best, framework="pt") as file:
+        said = json.loads(file.metadata()["vcpbench"])
+    assert (said["run"], said["backbone"], said["task"]) == ("tiny", "r3d_tiny", "pretrain")
+    assert said["dataset_fingerprint"] == dataset.fingerprint
+    assert said["config"]["seed"] == 0
+    assert "torch" in said["versions"]
+    assert (tmp_path / "run" / "tensorboard").is_dir()
+    origins = [read_origin(path) for path in files]
+    assert [origin and (origin.run, origin.step, origin.epoch) for origin in origins] == [
+        ("tiny", 4, 1),
+        ("tiny", 8, 2),
+    ]
+
+
+def test_a_folder_of_another_run_is_refused_with_what_differs(dataset: Dataset, tmp_path: Path) -> None:
+    tiny_run(dataset, tmp_path / "run")
+    with pytest.raises(TrainingError, match=r"lr was 0\.01, now 0\.02"):
+        tiny_run(dataset, tmp_path / "run", lr=0.02)
+
+
+def test_an_interrupted_write_leaves_the_state_before_it_and_nothing_half_written(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path, identity={}, facts={})
+    weights = {"w": torch.arange(3.0)}
+    folder.save(Place(step=1), weights, {})
+    with pytest.raises(Exception, match="pickle"):
+        folder.save(Place(step=2), weights, {"not data": lambda: 0})
+    saved = folder.load()
+    assert saved is not None
+    assert (saved[0].step, [path.name for path in tmp_path.iterdir()]) == (1, ["state.pt"])
+
+
+def test_without_fabric_the_error_says_what_to_install(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "lightning_fabric", None)
+    with pytest.raises(TrainingError, match=r"pip install 'vcpbench\[train\]'"):
+        tiny_run(dataset, tmp_path / "run")
+
+
+def test_a_loss_that_is_no_number_ends_the_run(dataset: Dataset, tmp_path: Path) -> None:
+    run, trainer = tiny_run(dataset, tmp_path / "run")
+    with torch.no_grad():
+        trainer.network.head.weight.fill_(float("nan"))
+    with pytest.raises(TrainingError, match=r"nan at step 0.*lower --lr"):
+        run.train(trainer, None)
+
+
+def test_bf16_is_refused_on_the_cpu_where_its_gradients_are_wrong(dataset: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="bf16 does not train on the CPU"):
+        tiny_run(dataset, tmp_path / "run", precision="bf16")

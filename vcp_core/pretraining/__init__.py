@@ -1,0 +1,30 @@
+"""Training: the proxy task of Video Cloze Procedure, and recognition by finetuning (PROTOCOL 7 and 4).
+
+    pretrain("playground", Path("runs/r3d"), PretrainConfig(backbone="r3d"))
+    finetune("runs/r3d/best.safetensors", "ucf101:/data/UCF101", Path("runs/ucf"), FinetuneConfig())
+
+Both end with checkpoints that upload as they are, and go on from where they were killed when they are
+called again.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from vcp_core.pretraining.config import FinetuneConfig, PretrainConfig
+
+if TYPE_CHECKING:
+    from vcp_core.pretraining.finetuning import Finetuned, finetune
+    from vcp_core.pretraining.start import Machine, Trained, pretrain
+
+_FINETUNE = ("Finetuned", "finetune")
+
+__all__ = ["FinetuneConfig", "Finetuned", "Machine", "PretrainConfig", "Trained", "finetune", "pretrain"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = "finetuning" if name in _FINETUNE else "start"
+    return getattr(importlib.import_module(f"vcp_core.pretraining.{home}"), name)

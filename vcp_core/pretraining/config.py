@@ -1,0 +1,150 @@
+"""The numbers of a training run (PROTOCOL 7 and 4), checked at birth; no torch."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from vcp_core.catalog.backbones import BACKBONES
+from vcp_core.catalog.errors import TrainingError
+
+Head = Literal["concat", "relational"]
+Schedule = Literal["constant", "cosine"]
+Precision = Literal["fp32", "bf16"]
+
+_CHOICES = {
+    "head": ("concat", "relational"),
+    "schedule": ("constant", "cosine"),
+    "precision": ("fp32", "bf16"),
+}
+_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "epochs": (lambda n: n >= 1, "at least 1"),
+    "batch": (lambda n: n >= 2, "at least 2: batch-norm learns nothing from one example"),
+    "lr": (lambda x: 0 < x < math.inf, "above 0"),
+    "momentum": (lambda x: 0 <= x < 1, "in [0, 1)"),
+    "weight_decay": (lambda x: 0 <= x < 1, "in [0, 1)"),
+    "warmup_epochs": (lambda n: n >= 0, "at least 0"),
+    "holdout_videos": (lambda n: n >= 1, "at least 1"),
+    "holdout_most": (lambda x: 0 < x <= 0.5, "in (0, 0.5]"),
+    "seed": (lambda n: n >= 0, "at least 0"),
+    "validate_every": (lambda n: n >= 1, "at least 1"),
+    "export_every": (lambda n: n >= 1, "at least 1"),
+    "save_steps": (lambda n: n >= 1, "at least 1"),
+    "patience": (lambda n: n >= 0, "at least 0"),
+    "gap": (lambda n: n >= 0, "at least 0"),
+    "remote_gap": (lambda n: n >= 0, "at least 0"),
+    "num_clips": (lambda n: n >= 1, "at least 1"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """What pretraining and finetuning share. Defaults are PROTOCOL 7's.
+
+    Attributes:
+        epochs: Each shows every training video once.
+        batch: Videos of a step, over all devices.
+        lr: Learning rate, at its highest.
+        momentum: Of SGD.
+        weight_decay: Of SGD.
+        schedule: How the learning rate goes on: "constant", or "cosine" down to 0.
+        warmup_epochs: Over which it rises to `lr`.
+        holdout_videos: Training videos held out to choose the best epoch, about; whole groups.
+        holdout_most: The part of the training videos that this may be, at most.
+        seed: Of everything random.
+        precision: "fp32" (TF32 stays off), or "bf16": mixed, weights stay float32.
+        validate_every: Epochs between looks at the held-out videos.
+        export_every: Epochs between exported checkpoints.
+        save_steps: Steps between saved states, within an epoch.
+        patience: Looks at the held-out videos without a better one after which training ends; 0 never.
+    """
+
+    epochs: int = 300
+    batch: int = 8
+    lr: float = 0.01
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    schedule: Schedule = "constant"
+    warmup_epochs: int = 0
+    holdout_videos: int = 800
+    holdout_most: float = 0.125
+    seed: int = 0
+    precision: Precision = "fp32"
+    validate_every: int = 1
+    export_every: int = 10
+    save_steps: int = 200
+    patience: int = 0
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if field.name in _RULES and not (number and _RULES[field.name][0](value)):
+                raise TrainingError(f"{field.name} must be {_RULES[field.name][1]}, got {value!r}.")
+            if field.name in _CHOICES and value not in _CHOICES[field.name]:
+                raise TrainingError(
+                    f"{field.name} must be one of {', '.join(_CHOICES[field.name])}, got {value!r}."
+                )
+        if self.warmup_epochs >= self.epochs:
+            raise TrainingError(
+                f"{self.warmup_epochs} epochs of warm-up leave none of {self.epochs} to train."
+            )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainConfig(TrainingConfig):
+    """Video Cloze Procedure as the proxy task.
+
+    Attributes:
+        backbone: The network that is trained, a name of the catalog.
+        head: What the linear layer reads: "concat", the three features as in the paper, or "relational"
+            (ours), these and their absolute differences as in the cloze benchmark.
+        gap: Frames between the clips of a tuple.
+        remote_gap: Frames at least between a tuple and a remote clip.
+    """
+
+    backbone: str = "r3d"
+    head: Head = "concat"
+    gap: int = 8
+    remote_gap: int = 16
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        BACKBONES[self.backbone]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneConfig(TrainingConfig):
+    """Recognition by finetuning; PROTOCOL 4.
+
+    Attributes:
+        num_clips: Grid clips of a test video.
+    """
+
+    epochs: int = 150
+    lr: float = 1e-3
+    num_clips: int = 10
+
+
+def learning_rate(config: TrainingConfig, step: int, steps_per_epoch: int) -> float:
+    """Of a step, counted from 0, and of nothing else: a resumed run needs no memory of it.
+
+    >>> learning_rate(TrainingConfig(epochs=10, lr=0.1), 99, 10)
+    0.1
+    >>> config = TrainingConfig(epochs=10, lr=0.1, schedule="cosine", warmup_epochs=1)
+    >>> [round(learning_rate(config, step, 10), 3) for step in (0, 9, 10, 55, 99)]
+    [0.01, 0.1, 0.1, 0.05, 0.0]
+    """
+    warmup, total = config.warmup_epochs * steps_per_epoch, config.epochs * steps_per_epoch
+    if step < warmup:
+        return config.lr * (step + 1) / warmup
+    if config.schedule == "constant":
+        return config.lr
+    return config.lr * 0.5 * (1 + math.cos(math.pi * (step - warmup) / (total - warmup)))

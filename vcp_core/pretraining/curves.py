@@ -1,0 +1,45 @@
+"""A run's curves for TensorBoard, written beside its log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from vcp_core.catalog.errors import TrainingError
+from vcp_core.pretraining.devices import INSTALL
+
+
+class Curves:
+    """Scalars of every epoch: loss, accuracy, accuracy of each answer, learning rate.
+
+    Args:
+        folder: For `tensorboard --logdir`.
+        step: Where the run goes on; what an interrupted one wrote beyond it is hidden.
+
+    Raises:
+        TrainingError: If tensorboardX is not installed.
+    """
+
+    def __init__(self, folder: Path, step: int) -> None:
+        try:
+            from tensorboardX import SummaryWriter
+        except ImportError as error:
+            raise TrainingError(f"TensorBoard's files need {error.name}. Install it: {INSTALL}") from error
+        self._writer = SummaryWriter(str(folder), purge_step=step + 1)
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Write the log's line of an epoch."""
+        step = row["step"]
+        self._writer.add_scalar("learning rate", row["lr"], step)
+        for side, values in (("train", row), ("held out", row.get("held_out"))):
+            if values:
+                self._writer.add_scalar(f"loss/{side}", values["loss"], step)
+                self._writer.add_scalar(f"accuracy/{side}", values["accuracy"], step)
+                for answer, percent in values["accuracy_of"].items():
+                    self._writer.add_scalar(f"accuracy of {answer}/{side}", percent, step)
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._writer.close()

@@ -1,0 +1,115 @@
+"""What a network is shown in training: which clips, which crop, which option (PROTOCOL 3, 4 and 7); no torch.
+
+Every draw belongs to (seed, what it is for, epoch, video), so neither the number of workers nor where a run
+was killed changes what an epoch shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from vcp_core.catalog.options import EXCHANGES, OPTION_NAMES, PERMUTATIONS, ROTATIONS
+from vcp_core.datasets.manifest import Video
+from vcp_core.video.clips import Draws, TupleShape, draw_tuple
+
+# Every spatial and every temporal rearrangement as (option, variant); an example names them by place.
+SPATIAL = (
+    ("original", ""),
+    *(("rotation", variant) for variant in ROTATIONS),
+    *(("permutation", variant) for variant in PERMUTATIONS),
+)
+TEMPORAL = (("original", ""), *(("adjacent", variant) for variant in EXCHANGES))
+BLANK = 1  # place of the withheld clip among a tuple's three
+
+
+class Crop(NamedTuple):
+    """Top and left of the part of a resized frame that the network sees, in pixels."""
+
+    top: int
+    left: int
+
+
+class Example(NamedTuple):
+    """Clips of one video, one crop for all of them, and the right answer.
+
+    Attributes:
+        video: Whose frames.
+        starts: First frames of its clips; of a remote option, the remote clip's in the blank's place.
+        crop: Of every frame.
+        answer: Place among the task's answers.
+        spatial: What is done to the blank's frames, a place in `SPATIAL`.
+        temporal: What is done to the blank's order, a place in `TEMPORAL`.
+    """
+
+    video: Video
+    starts: tuple[int, ...]
+    crop: Crop
+    answer: int
+    spatial: int = 0
+    temporal: int = 0
+
+
+def shuffled(videos: Sequence[Video], seed: int, epoch: int) -> list[Video]:
+    """The order of an epoch."""
+    return sorted(videos, key=lambda video: (Draws(seed, "order", epoch, video.id).below(1 << 62), video.id))
+
+
+def draw_crop(draws: Draws, frame: tuple[int, int], size: tuple[int, int]) -> Crop:
+    """A crop of `size` anywhere in a frame, both (height, width)."""
+    return Crop(draws.below(frame[0] - size[0] + 1), draws.below(frame[1] - size[1] + 1))
+
+
+def draw_question(video: Video, shape: TupleShape, crop: Crop, draws: Draws) -> Example:
+    """A cloze tuple with one random option; a video too short for `remote` draws from the other four.
+
+    Raises:
+        ValueError: If the video is shorter than a tuple.
+    """
+    return draws.choice(all_options(video, shape, crop, draws))
+
+
+def all_options(video: Video, shape: TupleShape, crop: Crop, draws: Draws) -> list[Example]:
+    """A random cloze tuple with each option that the video is long enough for.
+
+    Raises:
+        ValueError: If the video is shorter than a tuple.
+    """
+    if video.num_frames < shape.span:
+        raise ValueError(f"{video.id} has {video.num_frames} frames; a tuple has {shape.span}.")
+    drawn = draw_tuple(video.num_frames, shape, draws)
+    if drawn is not None:
+        starts, variants = drawn.starts, drawn.variants
+    else:
+        first = draws.below(video.num_frames - shape.span + 1)
+        starts = (first, first + shape.stride, first + 2 * shape.stride)
+        variants = {
+            "original": "",
+            "rotation": draws.choice(ROTATIONS),
+            "permutation": draws.choice(PERMUTATIONS),
+            "adjacent": draws.choice(EXCHANGES),
+        }
+    shown = []
+    for option, variant in variants.items():
+        blank = drawn.remote_start if drawn is not None and option == "remote" else starts[BLANK]
+        shown.append(
+            Example(
+                video=video,
+                starts=(starts[0], blank, starts[2]),
+                crop=crop,
+                answer=OPTION_NAMES.index(option),
+                spatial=_place(SPATIAL, option, variant),
+                temporal=_place(TEMPORAL, option, variant),
+            )
+        )
+    return shown
+
+
+def draw_clip(video: Video, clip_frames: int, crop: Crop, answer: int, draws: Draws) -> Example:
+    """One clip at a random start."""
+    start = draws.below(max(1, video.num_frames - clip_frames + 1))
+    return Example(video=video, starts=(start,), crop=crop, answer=answer)
+
+
+def _place(known: Sequence[tuple[str, str]], option: str, variant: str) -> int:
+    return known.index((option, variant)) if (option, variant) in known else 0

@@ -1,0 +1,284 @@
+"""The training loop that pretraining and finetuning share.
+
+A run is a function of its configuration, its dataset and the number of its processes: what a step shows is
+drawn by (seed, epoch, video), the learning rate by the step, and everything else is in the saved state. So
+a run that was killed goes on from its last state as if nothing had been.
+
+Legend: B examples, A answers.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from threadpoolctl import threadpool_limits
+from torch import Tensor, nn
+
+from vcp_core.catalog.errors import TrainingError
+from vcp_core.pretraining.batches import Batch, iter_batches
+from vcp_core.pretraining.config import TrainingConfig, learning_rate
+from vcp_core.pretraining.devices import Stop, reproducible, share_buffers, total
+from vcp_core.pretraining.examples import BLANK, Example, shuffled
+from vcp_core.pretraining.frames import FrameStore
+from vcp_core.pretraining.network import ClipsNetwork
+from vcp_core.pretraining.rearrange import Rearrangements
+from vcp_core.pretraining.runs import Best, Place, RunFolder
+from vcp_core.pretraining.tasks import Task
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+WORKERS = 2  # threads that read frames ahead
+Row = dict[str, Any]
+OnStep = Callable[[int, int, float], None]
+OnEpoch = Callable[[Row], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tally:
+    """Loss and answers, counted; sums, so that parts of an epoch and processes add up."""
+
+    values: list[float]
+
+    @classmethod
+    def empty(cls, num_answers: int) -> Tally:
+        """Nothing counted yet."""
+        return cls(values=[0.0] * (1 + 2 * num_answers))
+
+    def add(self, losses_B: Tensor, logits_BA: Tensor, answers_B: Tensor) -> None:
+        """Count a batch."""
+        right_B = logits_BA.argmax(dim=1) == answers_B
+        self.values[0] += float(losses_B.sum(dtype=torch.float64))
+        for answer, right in zip(answers_B.tolist(), right_B.tolist(), strict=True):
+            self.values[1 + 2 * answer] += 1
+            self.values[2 + 2 * answer] += right
+
+    @property
+    def count(self) -> float:
+        """Examples counted."""
+        return sum(self.values[1::2])
+
+    @property
+    def loss(self) -> float:
+        """Mean over examples."""
+        return self.values[0] / max(1.0, self.count)
+
+    @property
+    def accuracy(self) -> float:
+        """Percent of all examples."""
+        return 100 * sum(self.values[2::2]) / max(1.0, self.count)
+
+    def by_answer(self, answers: Sequence[str]) -> dict[str, float]:
+        """Percent of each answer's examples, where there were some."""
+        pairs = zip(answers, self.values[1::2], self.values[2::2], strict=True)
+        return {answer: 100 * right / asked for answer, asked, right in pairs if asked}
+
+
+class Trainer:
+    """One run, from where its folder stands to its end.
+
+    Args:
+        task: What is learned.
+        network: What learns; its weights are where the run begins.
+        frames: The videos' pixels.
+        config: The numbers.
+        folder: Where state, log and checkpoints go.
+        fabric: Launched; with one device per process.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        network: ClipsNetwork,
+        frames: FrameStore,
+        config: TrainingConfig,
+        folder: RunFolder,
+        fabric: Fabric,
+    ) -> None:
+        self.task, self.frames, self.config, self.folder, self.fabric = task, frames, config, folder, fabric
+        if config.batch % fabric.world_size:
+            raise TrainingError(
+                f"A batch of {config.batch} cannot be shared by {fabric.world_size} processes."
+            )
+        spec = network.backbone.spec
+        self.clip_frames, self._size = spec.clip_frames, spec.clip_shape[2:]
+        self._steps = len(task.division.train) // config.batch
+        self._rearrange = Rearrangements(self.clip_frames, self._size, fabric.device)
+        self.network = network
+        optimizer = torch.optim.SGD(
+            network.parameters(), config.lr, momentum=config.momentum, weight_decay=config.weight_decay
+        )
+        self.place = Place()
+        saved = folder.load()
+        if saved is not None:
+            self.place, model, optimizer_state = saved
+            network.load_state_dict(model)
+            optimizer.load_state_dict(optimizer_state)
+            if not fabric.is_global_zero:
+                self.place.tally = {}  # the first process has what all of them counted
+        self._model, self._optimizer = fabric.setup(network, optimizer)
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the whole run."""
+        return self._steps * self.config.epochs
+
+    def run(self, *, on_step: OnStep | None = None, on_epoch: OnEpoch | None = None) -> Place:
+        """Train to the end, or until someone asks to stop.
+
+        Args:
+            on_step: Called with (steps done, steps in all, the step's loss).
+            on_epoch: Called with the log's line of an epoch.
+
+        Raises:
+            KeyboardInterrupt: After Ctrl-C or SIGTERM, when the state is saved.
+            TrainingError: If the loss is no number.
+            StorageError: If the folder cannot be written.
+        """
+        # BLAS threads of the decoders only fight over the cores with the network (features.py).
+        with Stop() as stop, reproducible(), threadpool_limits(1, user_api="blas"):
+            while not self.place.finished:
+                begun = time.perf_counter()
+                self._train_epoch(stop, on_step)
+                row = self._end_epoch(time.perf_counter() - begun)
+                if on_epoch:
+                    on_epoch(row)
+        return self.place
+
+    def _train_epoch(self, stop: Stop, on_step: OnStep | None) -> None:
+        place, steps = self.place, self._steps
+        first = place.step - place.epoch * steps
+        tally = Tally(values=place.tally.get("values", Tally.empty(len(self.task.answers)).values))
+        self._model.train()
+        for batch in self._batches(self.epoch(place.epoch, first)):
+            for group in self._optimizer.param_groups:
+                group["lr"] = learning_rate(self.config, place.step, steps)
+            losses_B, logits_BA = self._forward(self._model, batch)
+            loss = losses_B.mean()
+            self._optimizer.zero_grad()
+            self.fabric.backward(loss)
+            self._optimizer.step()
+            tally.add(losses_B.detach(), logits_BA.detach(), batch.answers_B)
+            self._refuse_nan(float(loss.detach()))
+            place.step += 1
+            place.tally = {"values": tally.values}
+            if on_step:
+                on_step(place.step, self.total_steps, float(loss.detach()))
+            stopped = stop.agreed(self.fabric)
+            if stopped or (place.step % self.config.save_steps == 0 and place.step % steps):
+                self._save()
+            if stopped:
+                raise KeyboardInterrupt
+
+    def _end_epoch(self, seconds: float) -> Row:
+        place, config = self.place, self.config
+        place.epoch += 1
+        trained = Tally(values=total(place.tally["values"], self.fabric))
+        place.tally = {}
+        row: Row = {
+            "epoch": place.epoch,
+            "step": place.step,
+            "examples": int(trained.count),
+            "lr": learning_rate(config, place.step - 1, self._steps),
+            "loss": trained.loss,
+            "accuracy": trained.accuracy,
+            "accuracy_of": trained.by_answer(self.task.answers),
+        }
+        last = place.epoch == config.epochs
+        if last or place.epoch % config.validate_every == 0:
+            row |= self._look(self.validate())
+        place.finished = last or (0 < config.patience <= place.looks_since_best)
+        if self.fabric.is_global_zero:
+            if place.finished or place.epoch % config.export_every == 0:
+                self.folder.export(
+                    f"checkpoints/step-{place.step:06d}.safetensors", self.network.exported(), place
+                )
+            self.folder.log(row | {"seconds": round(seconds, 1)})
+        self._save()
+        return row
+
+    def _look(self, held_out: Tally) -> Row:
+        """Note a look at the held-out videos, and keep the weights if they are the best so far."""
+        place = self.place
+        place.looks_since_best += 1
+        if place.best is None or held_out.loss < place.best.loss:
+            place.looks_since_best = 0
+            place.best = Best(
+                epoch=place.epoch, step=place.step, loss=held_out.loss, accuracy=held_out.accuracy
+            )
+            if self.fabric.is_global_zero:
+                self.folder.export("best.safetensors", self.network.exported(), place)
+        return {
+            "held_out": {
+                "loss": held_out.loss,
+                "accuracy": held_out.accuracy,
+                "accuracy_of": held_out.by_answer(self.task.answers),
+                "best": place.looks_since_best == 0,
+            }
+        }
+
+    def validate(self) -> Tally:
+        """Loss and accuracy on the held-out videos."""
+        share_buffers(self.network, self.fabric)
+        tally = Tally.empty(len(self.task.answers))
+        for batch, logits_BA in self.answer(self.task.held_out()):
+            losses_B = nn.functional.cross_entropy(logits_BA, batch.answers_B, reduction="none")
+            tally.add(losses_B, logits_BA, batch.answers_B)
+        return Tally(values=total(tally.values, self.fabric))
+
+    def answer(self, examples: Sequence[Example]) -> Iterator[tuple[Batch, Tensor]]:
+        """This process's part of the examples, in batches, with the network's logits."""
+        rank, world, batch = self.fabric.global_rank, self.fabric.world_size, self.config.batch
+        mine = examples[rank::world]
+        self.network.eval()
+        for one in self._batches(mine[i : i + batch] for i in range(0, len(mine), batch)):
+            with torch.inference_mode(), self.fabric.autocast():
+                logits_BA = self.network(self._filled(one))
+            yield one, logits_BA
+
+    def epoch(self, epoch: int, first: int = 0) -> Iterator[list[Example]]:
+        """This process's part of every batch of an epoch, from the step `first` on."""
+        videos, batch = shuffled(self.task.division.train, self.config.seed, epoch), self.config.batch
+        rank, world = self.fabric.global_rank, self.fabric.world_size
+        for step in range(first, self._steps):  # a last, smaller batch would be another step; see the docs
+            mine = videos[step * batch : (step + 1) * batch][rank::world]
+            yield [self.task.draw(video, epoch) for video in mine]
+
+    def _batches(self, groups: Any) -> Iterator[Batch]:
+        for batch in iter_batches(
+            groups, self.frames, clip_frames=self.clip_frames, size=self._size, workers=WORKERS
+        ):
+            yield batch.to(self.fabric.device)
+
+    def _forward(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        logits_BA = model(self._filled(batch))
+        return nn.functional.cross_entropy(logits_BA, batch.answers_B, reduction="none"), logits_BA
+
+    def _filled(self, batch: Batch) -> Tensor:
+        """The batch's pixels, with every blank filled by its option."""
+        pixels_BKTHWC = batch.pixels_BKTHWC
+        if self.task.rearranges:
+            pixels_BKTHWC[:, BLANK] = self._rearrange(
+                pixels_BKTHWC[:, BLANK], batch.spatial_B, batch.temporal_B
+            )
+        return pixels_BKTHWC
+
+    def _refuse_nan(self, loss: float) -> None:
+        if loss != loss or loss in (float("inf"), float("-inf")):
+            raise TrainingError(
+                f"The loss is {loss} at step {self.place.step}. Try a lower --lr; the last good state is in "
+                f"{self.folder.path}."
+            )
+
+    def _save(self) -> None:
+        """Save the state; of an epoch that is under way, with what all processes counted."""
+        place = self.place
+        if place.tally:
+            place = replace(place, tally={"values": total(place.tally["values"], self.fabric)})
+        if self.fabric.is_global_zero:
+            self.folder.save(place, self.network.state_dict(), self._optimizer.state_dict())
+        self.fabric.barrier()

@@ -1,0 +1,80 @@
+"""A backbone with one linear layer on the features of an example's clips.
+
+Legend: B examples, K clips of an example, T frames, H height, W width, C channels, D features, A answers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from vcp_core.backbones.base import Backbone
+from vcp_core.pretraining.config import Head
+from vcp_core.video.clips import Draws
+
+
+def concat(features_BKD: Tensor) -> Tensor:
+    """[before; shown; after], (B, K D): the paper's head."""
+    return features_BKD.flatten(1)
+
+
+def relational(features_BKD: Tensor) -> Tensor:
+    """[before; shown; after; |shown - before|; |shown - after|; |after - before|], (B, 6 D): PROTOCOL 4."""
+    before_BD, shown_BD, after_BD = features_BKD.unbind(1)
+    differences = [shown_BD - before_BD, shown_BD - after_BD, after_BD - before_BD]
+    return torch.cat([features_BKD.flatten(1), *(difference.abs() for difference in differences)], dim=1)
+
+
+_JOINS: dict[Head, tuple[Callable[[Tensor], Tensor], int]] = {
+    "concat": (concat, 1),
+    "relational": (relational, 2),
+}
+
+
+class ClipsNetwork(nn.Module):
+    """Clips in, one number for every answer out.
+
+    Args:
+        backbone: Applied to each clip.
+        num_clips: K.
+        num_answers: A.
+        head: How the clips' features are joined.
+        seed: Of the linear layer's weights.
+    """
+
+    def __init__(
+        self, backbone: Backbone, *, num_clips: int, num_answers: int, head: Head = "concat", seed: int
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        self.num_clips = num_clips
+        self._join, times = _JOINS[head]
+        dimension = times * num_clips * backbone.spec.feature_dim
+        self.head = nn.Linear(dimension, num_answers, device="meta").to_empty(device="cpu")
+        generator = torch.Generator().manual_seed(Draws(seed, "head").below(1 << 62))
+        bound = 1 / math.sqrt(dimension)  # torch's default for a linear layer
+        for parameter in self.head.parameters():
+            nn.init.uniform_(parameter, -bound, bound, generator=generator)
+
+    def forward(self, pixels_BKTHWC: Tensor) -> Tensor:
+        """Logits (B, A), float32, of uint8 pixels."""
+        clips_BTHWC = pixels_BKTHWC.flatten(0, 1)
+        # Seen as (B, C, T, H, W), this memory is torch's channels_last_3d.
+        features_BD = self.backbone(clips_BTHWC.permute(0, 4, 1, 2, 3))
+        features_BKD = features_BD.unflatten(0, (-1, self.num_clips))
+        return cast(Tensor, self.head(self._join(features_BKD))).float()
+
+    def exported(self) -> dict[str, Tensor]:
+        """What a checkpoint of it holds: the backbone's own keys, and the linear layer's under `head.`."""
+        state = {**self.backbone.state_dict(), **self.head.state_dict(prefix="head.")}
+        return {key: value.detach().to("cpu").contiguous() for key, value in state.items()}
+
+    def load_exported(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take the weights that `exported` gave."""
+        heads = {key: value for key, value in tensors.items() if key.startswith("head.")}
+        self.head.load_state_dict({key.removeprefix("head."): value for key, value in heads.items()})
+        self.backbone.load_state_dict({key: tensors[key] for key in tensors if key not in heads})

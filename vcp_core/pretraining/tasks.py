@@ -1,0 +1,179 @@
+"""The two things that a network is trained to do here: cloze questions (PROTOCOL 7) and recognition (4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from vcp_core.catalog.backbones import BackboneSpec
+from vcp_core.catalog.errors import TrainingError
+from vcp_core.catalog.options import OPTION_NAMES
+from vcp_core.datasets.manifest import Dataset, Video
+from vcp_core.pretraining.config import PretrainConfig, TrainingConfig
+from vcp_core.pretraining.examples import Crop, Example, all_options, draw_clip, draw_crop, draw_question
+from vcp_core.probes import holdout
+from vcp_core.video.clips import Draws, TupleShape, grid_starts
+from vcp_core.video.frames import Geometry
+
+HELD_OUT_CLIPS = 3  # grid clips of a held-out video in finetuning
+
+
+@dataclass(frozen=True, kw_only=True)
+class Division:
+    """The training side, divided.
+
+    Attributes:
+        train: Videos to learn from.
+        held_out: Videos that choose the best epoch, and nothing else.
+        notes: What a reader of the run must know (videos left out, groups that could not be held out).
+    """
+
+    train: tuple[Video, ...]
+    held_out: tuple[Video, ...]
+    notes: tuple[str, ...] = ()
+
+
+class Task(Protocol):
+    """What the loop needs to know."""
+
+    name: str
+    answers: tuple[str, ...]
+    num_clips: int
+    rearranges: bool
+    division: Division
+
+    def draw(self, video: Video, epoch: int) -> Example:
+        """What `epoch` shows of a training video."""
+
+    def held_out(self) -> list[Example]:
+        """What is asked of the held-out videos, every time the same."""
+
+
+class ClozeTask:
+    """Which of five options fills the blank?
+
+    Args:
+        dataset: Whose training side is used; its test side is never looked at.
+        spec: Of the network.
+        config: Gaps, seed, and how much is held out.
+
+    Raises:
+        TrainingError: If too few videos are as long as a tuple.
+    """
+
+    name = "pretrain"
+    answers = OPTION_NAMES
+    num_clips = 3
+    rearranges = True
+
+    def __init__(self, dataset: Dataset, spec: BackboneSpec, config: PretrainConfig) -> None:
+        self._spec, self._seed = spec, config.seed
+        self._shape = TupleShape(clip_frames=spec.clip_frames, gap=config.gap, remote_gap=config.remote_gap)
+        side = dataset.side("train")
+        usable = [video for video in side if video.num_frames >= self._shape.span]
+        notes = []
+        if len(usable) < len(side):
+            notes.append(
+                f"{len(side) - len(usable)} of {len(side)} training videos have fewer than "
+                f"{self._shape.span} frames and were left out"
+            )
+        short = sum(video.num_frames < self._shape.min_frames for video in usable)
+        if short:
+            notes.append(f"{short} are too short for 'remote' and draw from the other four options")
+        self.division = divide(usable, dataset.classes, config, notes)
+
+    def draw(self, video: Video, epoch: int) -> Example:
+        """A random tuple, option and crop."""
+        draws = Draws(self._seed, "pretrain", epoch, video.id)
+        return draw_question(video, self._shape, _random_crop(self._spec, draws), draws)
+
+    def held_out(self) -> list[Example]:
+        """One tuple of every held-out video with all options that it can have, centre crop."""
+        return [
+            example
+            for video in self.division.held_out
+            for example in all_options(
+                video, self._shape, centre_crop(self._spec), Draws(self._seed, "held out", video.id)
+            )
+        ]
+
+
+class RecognitionTask:
+    """Which action does a clip show?
+
+    Args:
+        dataset: Whose training side is used.
+        spec: Of the network.
+        config: Seed, and how much is held out.
+
+    Raises:
+        TrainingError: If there are too few videos.
+    """
+
+    name = "finetune"
+    num_clips = 1
+    rearranges = False
+
+    def __init__(self, dataset: Dataset, spec: BackboneSpec, config: TrainingConfig) -> None:
+        self._spec, self._seed = spec, config.seed
+        self.answers = dataset.classes
+        self.division = divide(dataset.side("train"), dataset.classes, config)
+
+    def draw(self, video: Video, epoch: int) -> Example:
+        """A random clip and crop."""
+        draws = Draws(self._seed, "finetune", epoch, video.id)
+        answer = self.answers.index(video.label)
+        return draw_clip(video, self._spec.clip_frames, _random_crop(self._spec, draws), answer, draws)
+
+    def held_out(self) -> list[Example]:
+        """Grid clips of every held-out video, centre crop."""
+        return self.grid(self.division.held_out, HELD_OUT_CLIPS)
+
+    def grid(self, videos: Sequence[Video], num_clips: int) -> list[Example]:
+        """`num_clips` grid clips of every video, one after the other."""
+        return [
+            Example(
+                video=video,
+                starts=(start,),
+                crop=centre_crop(self._spec),
+                answer=self.answers.index(video.label),
+            )
+            for video in videos
+            for start in grid_starts(video.num_frames, num_clips, self._spec.clip_frames)
+        ]
+
+
+def divide(
+    videos: Sequence[Video], classes: Sequence[str], config: TrainingConfig, notes: Sequence[str] = ()
+) -> Division:
+    """Hold out about `config.holdout_videos`, but no more than its part; whole groups, by no seed.
+
+    Raises:
+        TrainingError: If what is left is less than a batch, or nothing can be held out.
+    """
+    if not videos:
+        raise TrainingError("No training video is long enough. Take longer videos, or a shorter gap.")
+    fraction = min(config.holdout_videos / len(videos), config.holdout_most)
+    labels_N = np.array([list(classes).index(video.label) for video in videos])
+    held_N, note = holdout([video.group or video.id for video in videos], labels_N, fraction)
+    train = tuple(video for video, held in zip(videos, held_N, strict=True) if not held)
+    held_out = tuple(video for video, held in zip(videos, held_N, strict=True) if held)
+    if len(train) < config.batch or not held_out:
+        raise TrainingError(
+            f"{len(videos)} usable training videos leave {len(train)} to train on and {len(held_out)} held "
+            f"out; a batch is {config.batch}. Take more videos, or a smaller batch."
+        )
+    said = [*notes, *([note.replace("to choose the L2 strength", "to hold some out")] if note else [])]
+    return Division(train=train, held_out=held_out, notes=tuple(said))
+
+
+def centre_crop(spec: BackboneSpec) -> Crop:
+    """The crop that evaluation takes."""
+    return Crop(*Geometry(resize=spec.resize, crop=spec.clip_shape[2:]).offset)
+
+
+def _random_crop(spec: BackboneSpec, draws: Draws) -> Crop:
+    return draw_crop(draws, spec.resize, spec.clip_shape[2:])

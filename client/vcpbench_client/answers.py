@@ -140,7 +140,12 @@ class Evaluation:
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """One metric of two evaluations, percent: the second's less the first's, paired by video."""
+    """One metric of two evaluations, percent: the second's less the first's, paired by video.
+
+    Attributes:
+        p_value: How often so large a difference, either way, comes from two that are equally good.
+        test: "mcnemar" or "sign-flip".
+    """
 
     metric: str
     first: float
@@ -148,6 +153,8 @@ class Difference:
     difference: float
     low: float
     high: float
+    p_value: float | None = None
+    test: str | None = None
     headline: bool = False
 
 

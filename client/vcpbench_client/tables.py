@@ -25,14 +25,15 @@ def scores(found: Iterable[Score], *, headline: bool) -> Table:
 
 def differences(found: Sequence[Difference], *, headline: bool) -> Table:
     """Pairs of scores, and what lies between them."""
-    table = _table("percent", "first", "second", "difference", "95 % interval", "")
+    table = _table("percent", "first", "second", "difference", "95 % interval", "p", "")
     wanted = [one for one in found if one.headline or not headline]
     for name in _benchmarks(one.metric for one in wanted):
         table.add_row(Text(name, style="bold"))
         for one in (one for one in wanted if benchmark_of(one.metric) == name):
-            cells = (_number(one.first), _number(one.second), _number(one.difference, "+"))
+            cells: tuple[str, ...] = (_number(one.first), _number(one.second), _number(one.difference, "+"))
             sign, style = arrow(one)
-            table.add_row(_short(one.metric), *cells, span(one.low, one.high, "+"), Text(sign, style=style))
+            cells += (span(one.low, one.high, "+"), _probability(one.p_value))
+            table.add_row(_short(one.metric), *cells, Text(sign, style=style))
     return table
 
 
@@ -100,7 +101,18 @@ def span(low: float, high: float, sign: str = "") -> str:
 
 def _table(*headings: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
-    numbers = {"score", "chance", "random", "lift", "first", "second", "difference", "waiting", "running"}
+    numbers = {
+        "score",
+        "chance",
+        "random",
+        "lift",
+        "first",
+        "second",
+        "difference",
+        "p",
+        "waiting",
+        "running",
+    }
     for heading in headings:
         right = heading in numbers or "interval" in heading or "." in heading or heading in ("rank", "step")
         table.add_column(heading, justify="right" if right else "left", no_wrap=True)
@@ -118,6 +130,10 @@ def _short(metric: str) -> Text:
 
 def _number(value: float | None, sign: str = "") -> str:
     return "" if value is None else f"{value:{sign}.1f}"
+
+
+def _probability(value: float | None) -> str:
+    return "" if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _cell(score: Score | None, *, interval: bool) -> str:

@@ -15,6 +15,11 @@ from service.web import names
 from service.web.evaluation import title
 from vcp_core.comparison import Difference
 
+TESTS = {
+    "mcnemar": "exact McNemar test on the videos",
+    "sign-flip": "permutation test that exchanges the two evaluations' answers for whole groups or videos",
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Page:

@@ -113,13 +113,27 @@ def size(num_bytes: int | None) -> str:
     return f"{num_bytes} B"
 
 
+def probability(value: float) -> str:
+    """A p-value for people.
+
+    >>> probability(0.2345), probability(0.00001)
+    ('0.234', '< 0.001')
+    """
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
 def model_path(team: str, name: str) -> str:
     """The address of a model's page; names may hold slashes."""
     return f"/models/{quote(team)}/{quote(name)}"
 
 
 ENVIRONMENT.filters.update(
-    moment=moment, duration=duration, size=size, percent=figures.percent, signed=figures.signed
+    moment=moment,
+    duration=duration,
+    size=size,
+    probability=probability,
+    percent=figures.percent,
+    signed=figures.signed,
 )
 ENVIRONMENT.globals.update(
     static=static,

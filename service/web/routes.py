@@ -127,7 +127,7 @@ def compare(
     if first is None or second is None:
         return render(request, "choose.html", num_chosen=len(chosen or ()), status=422 if chosen else 200)
     page = comparison.page(session, first, second)
-    return render(request, "compare.html", page=page, verdict=comparison.verdict)
+    return render(request, "compare.html", page=page, verdict=comparison.verdict, tests=comparison.TESTS)
 
 
 @router.get("/submit")

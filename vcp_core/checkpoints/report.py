@@ -63,7 +63,7 @@ class CheckpointReport:
     def explain(self) -> str:
         """A few lines for people."""
         millions = BACKBONES[self.backbone].num_parameters / 1e6
-        named = f", named as {self.scheme} names them" if self.scheme else ""
+        named = f", named as in {self.scheme}" if self.scheme else ""
         lines = [
             f"backbone    {self.backbone}: all {self.num_keys} keys{named}, {millions:.1f} million parameters",
             f"file        {self.format}, {self.size_bytes / 1e6:.1f} MB",

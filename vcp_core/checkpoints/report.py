@@ -65,7 +65,7 @@ class CheckpointReport:
         millions = BACKBONES[self.backbone].num_parameters / 1e6
         named = f", named as in {self.scheme}" if self.scheme else ""
         lines = [
-            f"backbone    {self.backbone}: all {self.num_keys} keys{named}, {millions:.1f} million parameters",
+            f"backbone    {self.backbone}: all {self.num_keys} keys{named}, {millions:.1f} M parameters",
             f"file        {self.format}, {self.size_bytes / 1e6:.1f} MB",
             f"sha256      {self.sha256}",
             f"wrapper     {self._wrapper()}",

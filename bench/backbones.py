@@ -49,7 +49,8 @@ def row(spec: BackboneSpec) -> str:
         f"`{spec.name}`",
         f"{spec.num_parameters:,}",
         f"{multiply_adds(spec.name) / 1e9:.1f}",
-        " x ".join(map(str, spec.clip_shape[1:])),
+        " x ".join(map(str, spec.clip_shape[1:]))
+        + (f", every {spec.stride}th frame" if spec.stride > 1 else ""),
         " x ".join(map(str, spec.resize)),
         pixels,
         spec.source,

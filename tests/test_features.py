@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from vcp_core.catalog.benchmarks import BENCHMARKS
 from vcp_core.catalog.errors import NonFiniteFeatures, StorageError, UndecodableVideo
 from vcp_core.catalog.protocols import PROTOCOLS, Protocol
 from vcp_core.datasets.manifest import Dataset, Video
-from vcp_core.features import Counters, extract
+from vcp_core.features import Counters, extract, iter_batches
 from vcp_core.shards import Clip, plan_shards
 from vcp_core.video.examine import examine
 
@@ -169,3 +170,20 @@ def test_all_eight_real_files_give_finite_distinct_features() -> None:
     assert rows.shape == (8, SPEC.feature_dim)
     assert np.isfinite(rows).all()
     assert len({row.tobytes() for row in rows}) == 8
+
+
+def test_a_clip_with_a_stride_has_every_so_many_frames_of_the_longer_one(dataset: Dataset) -> None:
+    dense = dataclasses.replace(SPEC, clip_shape=(3, 15, 112, 112))
+    strided = dataclasses.replace(SPEC, clip_shape=(3, 8, 112, 112), stride=2)
+    assert strided.clip_span == dense.clip_span == 15
+    # One of the videos has 12 frames, so that its clip is looped.
+    shards = plan_shards(dataset.videos, lambda video: [Clip(video.id, 0)])
+    batches = (
+        next(iter_batches(dataset, shards, spec, batch_clips=len(dataset.videos), counters=Counters()))
+        for spec in (dense, strided)
+    )
+    all_BCTHW, some_BCTHW = (batch.pixels_BCTHW for batch in batches)
+    assert torch.equal(some_BCTHW, all_BCTHW[:, :, ::2])
+    grid = load_benchmark("recognition").clips
+    for video in dataset.videos:
+        assert grid(video, QUICK, strided) == grid(video, QUICK, dense)

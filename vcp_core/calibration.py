@@ -22,7 +22,7 @@ def calibration_shard(dataset: Dataset, protocol: Protocol, spec: BackboneSpec) 
     draws = {video: Draws(protocol.seed, "calibration", video.id) for video in dataset.side("train")}
     places = {video: drawn.below(1 << 62) for video, drawn in draws.items()}
     train = sorted(draws, key=lambda video: places[video])
-    num_starts = [max(1, video.num_frames - spec.clip_frames + 1) for video in train]
+    num_starts = [max(1, video.num_frames - spec.clip_span + 1) for video in train]
     wanted = min(protocol.control.calibration_clips, sum(num_starts))
     if wanted > CALIBRATION_BATCH:
         wanted -= wanted % CALIBRATION_BATCH

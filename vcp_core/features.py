@@ -81,15 +81,20 @@ def geometry_of(spec: BackboneSpec) -> Geometry:
 
 
 def read_frames(
-    path: Path, video: Video, starts: Iterable[int], clip_frames: int, geometry: Geometry, counters: Counters
+    path: Path,
+    video: Video,
+    starts: Iterable[int],
+    offsets: Sequence[int],
+    geometry: Geometry,
+    counters: Counters,
 ) -> dict[int, npt.NDArray[np.uint8]]:
-    """The frames that clips at `starts` touch, by index; a video shorter than a clip is looped.
+    """The frames at `offsets` from `starts`, by index; a video shorter than a clip is looped.
 
     Raises:
         UndecodableVideo: If the file gives fewer frames than it did when it was indexed.
     """
     begun = time.perf_counter()
-    wanted = {(start + t) % video.num_frames for start in starts for t in range(clip_frames)}
+    wanted = {(start + t) % video.num_frames for start in starts for t in offsets}
     last = max(wanted)
     frames: dict[int, npt.NDArray[np.uint8]] = {}
     decoded = 0
@@ -114,11 +119,12 @@ def iter_batches(
     """Pixels of every clip, uint8, in batches of one fixed shape that never cross a shard's border."""
     geometry = geometry_of(spec)
     channels, clip_frames, height, width = spec.clip_shape
+    offsets = range(0, spec.clip_span, spec.stride)
 
     def read(item: tuple[Video, tuple[Clip, ...]]) -> dict[int, npt.NDArray[np.uint8]]:
         video, clips = item
         starts = {clip.start for clip in clips}
-        return read_frames(dataset.path(video), video, starts, clip_frames, geometry, counters)
+        return read_frames(dataset.path(video), video, starts, offsets, geometry, counters)
 
     items = [item for shard in shards for item in shard.videos]
     # The planes' products are small and each decoder has its own thread: BLAS threads on top of those only
@@ -138,7 +144,7 @@ def iter_batches(
                 frames = next(decoded)
                 counters.wait_s += time.perf_counter() - begun
                 for clip in clips:
-                    indices = [(clip.start + t) % video.num_frames for t in range(clip_frames)]
+                    indices = [(clip.start + t) % video.num_frames for t in offsets]
                     clip_CTHW = torch.from_numpy(np.stack([frames[i] for i in indices])).permute(3, 0, 1, 2)
                     changed_CTHW = apply_option(clip_CTHW, clip.option, clip.variant)
                     pixels[len(filled)] = changed_CTHW.permute(1, 2, 3, 0)

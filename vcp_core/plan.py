@@ -155,7 +155,7 @@ class Plan:
                     "licence": dataset.licence,
                     "classes": len(dataset.classes),
                     "videos": {split: len(dataset.side(split)) for split in ("train", "test")},
-                    "looped": sum(video.num_frames < self.spec.clip_frames for video in dataset.videos),
+                    "looped": sum(video.num_frames < self.spec.clip_span for video in dataset.videos),
                     "left_out": [{"id": video.id, "reason": video.reason} for video in dataset.left_out],
                 },
                 protocol_name=self.protocol.name,

@@ -97,7 +97,14 @@ def test_a_student_of_half_precision_without_counters_is_used_and_its_teacher_re
     expected.load_state_dict({k.removeprefix("student."): v for k, v in student.items()}, strict=False)
     assert_same_network(network, expected)
     explained = report.explain()
-    for words in ("r3d_tiny: all 60 keys", "under 'student.'", "bfloat16, float16 to float32", "'teacher.'"):
+    for words in (
+        "r3d_tiny: all 60 keys",
+        "under 'student.'",
+        "trained by gradients",
+        "--prefix",
+        "bfloat16, float16 to float32",
+        "'teacher.'",
+    ):
         assert words in explained
     assert CheckpointReport.from_json(report.to_json()) == report
 

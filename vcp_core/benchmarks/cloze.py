@@ -43,7 +43,7 @@ class Question:
 def tuple_shape(protocol: Protocol, spec: BackboneSpec) -> TupleShape:
     """Lengths of this protocol's tuples for this backbone's clips."""
     return TupleShape(
-        clip_frames=spec.clip_frames, gap=protocol.cloze.gap, remote_gap=protocol.cloze.remote_gap
+        clip_frames=spec.clip_span, gap=protocol.cloze.gap, remote_gap=protocol.cloze.remote_gap
     )
 
 

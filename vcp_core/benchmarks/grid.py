@@ -30,7 +30,7 @@ class GridFeatures(NamedTuple):
 
 def grid_clips(video: Video, protocol: Protocol, spec: BackboneSpec) -> list[Clip]:
     """Grid clips in order; a short video's clips may be the same one several times."""
-    starts = grid_starts(video.num_frames, protocol.grid.num_clips, spec.clip_frames)
+    starts = grid_starts(video.num_frames, protocol.grid.num_clips, spec.clip_span)
     return [Clip(video.id, start) for start in starts]
 
 

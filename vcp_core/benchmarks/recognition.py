@@ -73,7 +73,7 @@ def predict(bank: FeatureBank, dataset: Dataset, protocol: Protocol, spec: Backb
         benchmark="recognition",
         answers=classes,
         columns=columns,
-        facts={"looped": sum(video.num_frames < spec.clip_frames for video in test)},
+        facts={"looped": sum(video.num_frames < spec.clip_span for video in test)},
         fits=(Fit(name="linear", **fitted.report()),),
     )
 

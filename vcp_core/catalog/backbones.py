@@ -51,6 +51,7 @@ class BackboneSpec:
         stages: Stage names, first to last; the last one's pooled output is the feature.
         stage_dims: Channels of each stage, as many as `stages`.
         clip_shape: Native input (channels, frames, height, width).
+        stride: From one frame of a clip to the next, in frames of the video.
         resize: Frame size before the centre crop (height, width).
         normalisation: What the family's checkpoints expect; None is pixel values in [0, 1] as they are.
         num_parameters: Of the backbone without any head.
@@ -64,6 +65,7 @@ class BackboneSpec:
     stages: tuple[str, ...]
     stage_dims: tuple[int, ...]
     clip_shape: tuple[int, int, int, int] = (3, 16, 112, 112)
+    stride: int = 1
     resize: tuple[int, int] = (128, 171)
     normalisation: Normalisation | None = None
     num_parameters: int
@@ -96,6 +98,11 @@ class BackboneSpec:
     def clip_frames(self) -> int:
         """Frames of one clip."""
         return self.clip_shape[1]
+
+    @property
+    def clip_span(self) -> int:
+        """Frames of the video from a clip's first to its last, both counted."""
+        return (self.clip_frames - 1) * self.stride + 1
 
 
 VCOP_PAPER = "Xu et al., CVPR 2019 (VCOP)"  # whose variants these are: batch-norm in C3D, one block per stage
@@ -217,6 +224,7 @@ BACKBONES = Registry(
         stages=("stem", "res2", "res3", "res4", "res5"),
         stage_dims=(64, 256, 512, 1024, 2048),
         clip_shape=(3, 8, 224, 224),
+        stride=8,
         resize=(256, 342),
         normalisation=FACEBOOK,
         num_parameters=31_634_496,

@@ -63,24 +63,50 @@ class CheckpointReport:
     def explain(self) -> str:
         """A few lines for people."""
         millions = BACKBONES[self.backbone].num_parameters / 1e6
+        named = f", named as in {self.scheme}" if self.scheme else ""
         lines = [
-            f"backbone    {self.backbone}: all {self.num_keys} keys, {millions:.1f} million parameters",
+            f"backbone    {self.backbone}: all {self.num_keys} keys{named}, {millions:.1f} M parameters",
             f"file        {self.format}, {self.size_bytes / 1e6:.1f} MB",
             f"sha256      {self.sha256}",
+            f"wrapper     {self._wrapper()}",
+            f"prefix      {self._prefix()}",
         ]
-        places = [f"inside {self.wrapper!r}"] if self.wrapper else []
-        places += [f"under {self.prefix!r}"] if self.prefix else []
-        if places:
-            lines.append(f"keys        {', '.join(places)}")
         if self.dtypes != ("float32",):
             lines.append(f"converted   {', '.join(self.dtypes)} to float32")
         if self.left_over:
             lines.append(f"left over   {listed(f'{at} ({n})' for at, n in self.left_over.items())}")
+            lines.append(
+                "            Not the backbone's: a frozen network is evaluated by its features alone."
+            )
         if self.others:
             lines.append(f"also there  {listed(map(repr, self.others))}: whole backbones too, not used")
+            lines.append("            To use one of them: --prefix with one of these.")
         if self.filled:
-            lines.append(f"filled      {len(self.filled)} num_batches_tracked, with 0")
+            lines.append(
+                f"filled      {len(self.filled)} num_batches_tracked, with 0; only training reads them"
+            )
         return "\n".join([*lines, *(f"note        {note}" for note in self.notes)])
+
+    def _wrapper(self) -> str:
+        return f"the keys are inside {self.wrapper!r}" if self.wrapper else "none: the keys are at the top"
+
+    def _prefix(self) -> str:
+        if not self.prefix:
+            return "none"
+        said = [f"{word!r} ({why})" for word, why in PREFIXES.items() if word in self.prefix.split(".")]
+        return f"the keys are under {self.prefix!r}" + (f": {', '.join(said)}" if said else "")
+
+
+# What people's code calls the module that a backbone is in, and why; for explaining, never for finding.
+PREFIXES = {
+    "module": "DataParallel or DistributedDataParallel",
+    "_orig_mod": "torch.compile",
+    "base_network": "VCOP's proxy network",
+    "encoder_q": "MoCo's query encoder, which was trained by gradients",
+    "encoder_k": "MoCo's key encoder, an averaged copy",
+    "student": "trained by gradients",
+    "teacher": "an averaged copy of the student",
+}
 
 
 def listed(names: Iterable[str], *, first: int = 5) -> str:

@@ -100,7 +100,7 @@ def test_batches_are_the_same_with_any_number_of_workers(dataset: Dataset, tmp_p
     groups = [[task.draw(video, epoch) for video in task.division.train[:3]] for epoch in range(3)]
     store = FrameStore(dataset, dataset.videos, size=spec.resize, folder=tmp_path, limit_bytes=10**9)
     one, three = (
-        list(iter_batches(groups, store, clip_frames=16, size=(32, 32), workers=workers))
+        list(iter_batches(groups, store, offsets=range(16), size=(32, 32), workers=workers))
         for workers in (1, 3)
     )
     for first, second in zip(one, three, strict=True):
@@ -111,7 +111,7 @@ def test_batches_are_the_same_with_any_number_of_workers(dataset: Dataset, tmp_p
 def test_kept_frames_are_those_of_evaluation_to_the_last_bit(dataset: Dataset, tmp_path: Path) -> None:
     video = dataset.videos[0]
     store = FrameStore(dataset, [video], size=(128, 171), folder=tmp_path, limit_bytes=10**9)
-    [clip_THWC] = store.read(video, [40], 16)
+    [clip_THWC] = store.read(video, [40], range(16))
     frames = read_frames(dataset.path(video), video, [40], 16, Geometry(), Counters())
     cropped_THWC = clip_THWC[:, 8:120, 30:142]
     assert np.array_equal(cropped_THWC, np.stack([frames[40 + t] for t in range(16)]))
@@ -126,7 +126,9 @@ def test_only_as_many_videos_are_kept_as_fit_and_the_others_read_the_same(
     none = FrameStore(dataset, videos, size=(36, 48), folder=tmp_path / "none", limit_bytes=0)
     assert (some.num_kept, none.num_kept) == (2, 0)
     for video in videos:
-        for clip, same in zip(some.read(video, [0, 30], 16), none.read(video, [0, 30], 16), strict=True):
+        for clip, same in zip(
+            some.read(video, [0, 30], range(16)), none.read(video, [0, 30], range(16)), strict=True
+        ):
             assert np.array_equal(clip, same)
     assert len(list((tmp_path / "some").glob("*.npy"))) == 2
     assert not (tmp_path / "none").exists()
@@ -138,8 +140,8 @@ def test_a_video_shorter_than_a_clip_is_looped(dataset: Dataset, tmp_path: Path)
     video = dataset.videos[0]
     store = FrameStore(dataset, [video], size=(36, 48), folder=tmp_path, limit_bytes=10**9)
     last = video.num_frames - 4
-    [clip_THWC] = store.read(video, [last], 16)
-    [begin_THWC] = store.read(video, [0], 12)
+    [clip_THWC] = store.read(video, [last], range(16))
+    [begin_THWC] = store.read(video, [0], range(12))
     assert np.array_equal(clip_THWC[4:], begin_THWC)
 
 

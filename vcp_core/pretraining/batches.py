@@ -38,11 +38,11 @@ def iter_batches(
     groups: Iterable[Sequence[Example]],
     frames: FrameStore,
     *,
-    clip_frames: int,
+    offsets: Sequence[int],
     size: tuple[int, int],
     workers: int,
 ) -> Iterator[Batch]:
-    """A batch for every group of examples, cropped to `size` (H, W).
+    """A batch for every group of examples: frames at `offsets` from each start, cropped to `size` (H, W).
 
     Raises:
         UndecodableVideo: As `FrameStore.read`.
@@ -50,7 +50,7 @@ def iter_batches(
     """
 
     def read(examples: Sequence[Example]) -> Batch:
-        pixels_BKTHWC = np.stack([_clips(example, frames, clip_frames, size) for example in examples])
+        pixels_BKTHWC = np.stack([_clips(example, frames, offsets, size) for example in examples])
         return Batch(
             tuple(examples),
             torch.from_numpy(pixels_BKTHWC),
@@ -64,8 +64,8 @@ def iter_batches(
 
 
 def _clips(
-    example: Example, frames: FrameStore, clip_frames: int, size: tuple[int, int]
+    example: Example, frames: FrameStore, offsets: Sequence[int], size: tuple[int, int]
 ) -> np.typing.NDArray[np.uint8]:
     top, left = example.crop
-    clips = frames.read(example.video, example.starts, clip_frames)
+    clips = frames.read(example.video, example.starts, offsets)
     return np.stack([clip[:, top : top + size[0], left : left + size[1]] for clip in clips])

@@ -105,9 +105,9 @@ def all_options(video: Video, shape: TupleShape, crop: Crop, draws: Draws) -> li
     return shown
 
 
-def draw_clip(video: Video, clip_frames: int, crop: Crop, answer: int, draws: Draws) -> Example:
+def draw_clip(video: Video, clip_span: int, crop: Crop, answer: int, draws: Draws) -> Example:
     """One clip at a random start."""
-    start = draws.below(max(1, video.num_frames - clip_frames + 1))
+    start = draws.below(max(1, video.num_frames - clip_span + 1))
     return Example(video=video, starts=(start,), crop=crop, answer=answer)
 
 

@@ -99,14 +99,14 @@ def _test(
     if mine:
         logits_MA[rank::world] = torch.cat(mine)
     logits_MA = summed(logits_MA, trainer.fabric)
-    predictions = _predictions(logits_MA, videos, task.answers, trainer.clip_frames)
+    predictions = _predictions(logits_MA, videos, task.answers, trainer.network.backbone.spec.clip_span)
     return score_benchmark(
         "recognition", predictions, {}, unavailable=None, protocol=PROTOCOLS["standard-v1"]
     )
 
 
 def _predictions(
-    logits_MA: Tensor, videos: Sequence[Video], classes: tuple[str, ...], clip_frames: int
+    logits_MA: Tensor, videos: Sequence[Video], classes: tuple[str, ...], clip_span: int
 ) -> Predictions:
     scores_NA = logits_MA.softmax(dim=1).reshape(len(videos), -1, len(classes)).mean(dim=1)
     return Predictions(
@@ -118,5 +118,5 @@ def _predictions(
             "label": [video.label for video in videos],
             "finetune": ranked_classes(scores_NA.numpy(), classes),
         },
-        facts={"looped": sum(video.num_frames < clip_frames for video in videos)},
+        facts={"looped": sum(video.num_frames < clip_span for video in videos)},
     )

@@ -63,16 +63,16 @@ class FrameStore:
         """Videos that are decoded once."""
         return len(self._kept)
 
-    def read(self, video: Video, starts: Sequence[int], clip_frames: int) -> list[Pixels]:
-        """Clips of (clip_frames, H, W, C) at `starts`; a video shorter than a clip is looped.
+    def read(self, video: Video, starts: Sequence[int], offsets: Sequence[int]) -> list[Pixels]:
+        """Clips of (len(offsets), H, W, C) from `starts`; a video shorter than a clip is looped.
 
         Raises:
             UndecodableVideo: If the file does not give the frames that it gave when it was indexed.
             StorageError: If there is no room for what is kept.
         """
-        wanted = [[(start + t) % video.num_frames for t in range(clip_frames)] for start in starts]
+        wanted = [[(start + t) % video.num_frames for t in offsets] for start in starts]
         if video.id not in self._kept:
-            frames = self._decode(video, starts, clip_frames)
+            frames = self._decode(video, starts, offsets)
             return [np.stack([frames[i] for i in indices]) for indices in wanted]
         frames_NHWC = self._map(video)
         return [frames_NHWC[indices] for indices in wanted]
@@ -84,7 +84,7 @@ class FrameStore:
             try:
                 frames_NHWC = np.load(path, mmap_mode="r")
             except FileNotFoundError:
-                frames = self._decode(video, [0], video.num_frames)
+                frames = self._decode(video, [0], range(video.num_frames))
                 with whole(path) as part, part.open("wb") as file:
                     np.save(file, np.stack([frames[i] for i in range(video.num_frames)]))
                 frames_NHWC = np.load(path, mmap_mode="r")
@@ -93,9 +93,9 @@ class FrameStore:
             self._mapped[video.id] = frames_NHWC
         return self._mapped[video.id]
 
-    def _decode(self, video: Video, starts: Sequence[int], clip_frames: int) -> dict[int, Pixels]:
+    def _decode(self, video: Video, starts: Sequence[int], offsets: Sequence[int]) -> dict[int, Pixels]:
         path = self._dataset.path(video)
-        return read_frames(path, video, starts, clip_frames, self._geometry, Counters())
+        return read_frames(path, video, starts, offsets, self._geometry, Counters())
 
     def _size_bytes(self, video: Video) -> int:
         height, width = self._geometry.resize

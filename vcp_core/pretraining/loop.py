@@ -105,9 +105,9 @@ class Trainer:
                 f"A batch of {config.batch} cannot be shared by {fabric.world_size} processes."
             )
         spec = network.backbone.spec
-        self.clip_frames, self._size = spec.clip_frames, spec.clip_shape[2:]
+        self._offsets, self._size = range(0, spec.clip_span, spec.stride), spec.clip_shape[2:]
         self._steps = len(task.division.train) // config.batch
-        self._rearrange = Rearrangements(self.clip_frames, self._size, fabric.device)
+        self._rearrange = Rearrangements(spec.clip_frames, self._size, fabric.device)
         self.network = network
         optimizer = torch.optim.SGD(
             network.parameters(), config.lr, momentum=config.momentum, weight_decay=config.weight_decay
@@ -250,7 +250,7 @@ class Trainer:
 
     def _batches(self, groups: Any) -> Iterator[Batch]:
         for batch in iter_batches(
-            groups, self.frames, clip_frames=self.clip_frames, size=self._size, workers=WORKERS
+            groups, self.frames, offsets=self._offsets, size=self._size, workers=WORKERS
         ):
             yield batch.to(self.fabric.device)
 

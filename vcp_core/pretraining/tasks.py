@@ -71,7 +71,7 @@ class ClozeTask:
 
     def __init__(self, dataset: Dataset, spec: BackboneSpec, config: PretrainConfig) -> None:
         self._spec, self._seed = spec, config.seed
-        self._shape = TupleShape(clip_frames=spec.clip_frames, gap=config.gap, remote_gap=config.remote_gap)
+        self._shape = TupleShape(clip_frames=spec.clip_span, gap=config.gap, remote_gap=config.remote_gap)
         side = dataset.side("train")
         usable = [video for video in side if video.num_frames >= self._shape.span]
         notes = []
@@ -126,7 +126,7 @@ class RecognitionTask:
         """A random clip and crop."""
         draws = Draws(self._seed, "finetune", epoch, video.id)
         answer = self.answers.index(video.label)
-        return draw_clip(video, self._spec.clip_frames, _random_crop(self._spec, draws), answer, draws)
+        return draw_clip(video, self._spec.clip_span, _random_crop(self._spec, draws), answer, draws)
 
     def held_out(self) -> list[Example]:
         """Grid clips of every held-out video, centre crop."""
@@ -142,7 +142,7 @@ class RecognitionTask:
                 answer=self.answers.index(video.label),
             )
             for video in videos
-            for start in grid_starts(video.num_frames, num_clips, self._spec.clip_frames)
+            for start in grid_starts(video.num_frames, num_clips, self._spec.clip_span)
         ]
 
 

@@ -112,7 +112,7 @@ def test_kept_frames_are_those_of_evaluation_to_the_last_bit(dataset: Dataset, t
     video = dataset.videos[0]
     store = FrameStore(dataset, [video], size=(128, 171), folder=tmp_path, limit_bytes=10**9)
     [clip_THWC] = store.read(video, [40], range(16))
-    frames = read_frames(dataset.path(video), video, [40], 16, Geometry(), Counters())
+    frames = read_frames(dataset.path(video), video, [40], range(16), Geometry(), Counters())
     cropped_THWC = clip_THWC[:, 8:120, 30:142]
     assert np.array_equal(cropped_THWC, np.stack([frames[40 + t] for t in range(16)]))
 

@@ -10,9 +10,12 @@ from sqlalchemy import select
 
 import vcp_core
 from records.models import Job, JobState, Shard
+from tests.e2e.conftest import LIGHT, in_the_library
 from tests.served import Served
 from tests.shared import SHARED, needs_shared
 from tests.workers import WorkerProcess, alive
+from vcp_core.catalog.protocols import protocol_from
+from vcp_core.plan import Plan
 
 StartWorker = Callable[..., WorkerProcess]
 
@@ -20,13 +23,14 @@ StartWorker = Callable[..., WorkerProcess]
 def register(api: Served, folder: Path, name: str = "small", **options: Any) -> None:
     body = {"name": name, "location": str(folder), **options}
     assert api.client.post("/v1/datasets", json=body).status_code == 202
+    assert api.client.post("/v1/protocols", json=LIGHT).status_code == 201
 
 
-def run(api: Served, folder: Path, checkpoint: Path, protocol: str = "quick-v1") -> dict[str, Any]:
+def run(api: Served, folder: Path, checkpoint: Path) -> dict[str, Any]:
     """Register, upload, evaluate, wait; the evaluation's results."""
     register(api, folder)
     uploaded = api.upload(checkpoint, pretrained_on="small, kinetics400")
-    asked = api.evaluate(uploaded["id"], "small", protocol)
+    asked = api.evaluate(uploaded["id"], "small", "light")
     api.follow(asked["id"])
     return results(api, asked["id"])
 
@@ -37,7 +41,7 @@ def begin(
     """An evaluation in the middle of its first shard, and the worker that is at it."""
     worker = start_worker()
     register(api, folder)
-    asked = api.evaluate(api.upload(checkpoint)["id"], "small")
+    asked = api.evaluate(api.upload(checkpoint)["id"], "small", "light")
     worker.wait_for("kind=extract")
     return worker, str(asked["id"])
 
@@ -63,7 +67,7 @@ def test_the_service_gives_the_librarys_numbers_to_the_last_digit(
     assert found["benchmarks"] == undisturbed
     assert found["provenance"]["pretrained_on"] == "small, kinetics400"
     assert any("pretrained on small" in warning for warning in found["warnings"])
-    board = api.client.get("/v1/leaderboard", params={"dataset": "small", "protocol": "quick-v1"}).json()
+    board = api.client.get("/v1/leaderboard", params={"dataset": "small", "protocol": "light"}).json()
     values = {score["metric"]: score["value"] for b in undisturbed for score in b["scores"]}
     (row,) = board["rows"]
     assert {metric: score["value"] for metric, score in row["scores"].items()}.items() <= values.items()
@@ -76,27 +80,17 @@ def test_another_protocol_forwards_only_the_clips_that_are_new(
     start_worker()
     run(api, folder, checkpoint)
     before = forwarded(api)
-    more = {"name": "five-clips", "base": "quick-v1", "grid": {"num_clips": 5}}
+    more = {**LIGHT, "name": "two-clips", "grid": {"num_clips": 2}}
     assert api.client.post("/v1/protocols", json=more).status_code == 201
-    asked = api.evaluate("tiny@latest", "small", "five-clips")
+    asked = api.evaluate("tiny@latest", "small", "two-clips")
     api.follow(asked["id"])
     dataset, spec = vcp_core.load_dataset(folder), vcp_core.build("r3d_tiny", seed=0).spec
-    from vcp_core.catalog.protocols import load_protocol, protocol_from
-    from vcp_core.plan import Plan
-
-    old = Plan(dataset=dataset, protocol=load_protocol("quick-v1"), spec=spec)
+    old = Plan(dataset=dataset, protocol=protocol_from(LIGHT), spec=spec)
     new = Plan(dataset=dataset, protocol=protocol_from(more), spec=spec)
     known, wanted = ({clip for v in dataset.videos for clip in plan.clips(v)} for plan in (old, new))
     # For the checkpoint and for its control, whose weights are the same under both protocols.
     assert forwarded(api) - before == 2 * len(wanted - known)
-    assert (
-        results(api, asked["id"])["benchmarks"]
-        == (
-            vcp_core.evaluate(checkpoint, folder, protocol_from(more), device="cpu").model_dump(mode="json")[
-                "benchmarks"
-            ]
-        )
-    )
+    assert results(api, asked["id"])["benchmarks"] == in_the_library(checkpoint, folder, more)
 
 
 def test_a_killed_worker_changes_no_score_and_leaves_no_process(
@@ -158,7 +152,7 @@ def test_a_cancelled_evaluation_stops_at_once_and_can_be_asked_for_again(
         assert not session.scalars(
             select(Job).where(Job.state.in_((JobState.QUEUED, JobState.RUNNING)))
         ).all()
-    again = api.evaluate("tiny@latest", "small")
+    again = api.evaluate("tiny@latest", "small", "light")
     assert again["id"] != evaluation_id
     api.follow(again["id"])
     assert results(api, again["id"])["benchmarks"] == undisturbed
@@ -202,9 +196,8 @@ def test_the_gestures_run_as_a_registered_dataset(
 ) -> None:
     start_worker()
     register(api, SHARED / "gestures", "gestures", test_groups=["P3"])
-    asked = api.evaluate(api.upload(checkpoint)["id"], "gestures")
+    asked = api.evaluate(api.upload(checkpoint)["id"], "gestures", "light")
     found = api.follow(asked["id"])
     dataset = vcp_core.load_dataset(SHARED / "gestures", test_groups=["P3"])
-    here = vcp_core.evaluate(checkpoint, dataset, "quick-v1", device="cpu").model_dump(mode="json")
-    assert results(api, asked["id"])["benchmarks"] == here["benchmarks"]
+    assert results(api, asked["id"])["benchmarks"] == in_the_library(checkpoint, dataset, LIGHT)
     assert "96 frames" in found["unavailable"]["cloze"]

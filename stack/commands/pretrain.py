@@ -1,9 +1,7 @@
-"""`vcpbench pretrain`: train a backbone by Video Cloze Procedure; `vcpbench sample`: one that we trained."""
+"""`vcpbench pretrain`: train a backbone by Video Cloze Procedure."""
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -90,21 +88,3 @@ def pretrain(
         markup=False,
         soft_wrap=True,
     )
-
-
-@plainly
-def sample(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Where to put it.")] = Path("sample.safetensors"),
-) -> None:
-    """Copy out the checkpoint that comes with vcpbench: r3d_tiny, pretrained on the playground.
-
-    **Examples**
-
-    `vcpbench sample --out sample.safetensors`
-    """
-    from vcp_core.catalog.files import whole
-    from vcp_core.samples import sample_path
-
-    with whole(out) as part:
-        shutil.copyfile(sample_path(), part)
-    console.print(str(out), highlight=False, markup=False, soft_wrap=True)

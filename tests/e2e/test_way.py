@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 from sqlalchemy import select
 
 import vcp_core
@@ -15,6 +18,7 @@ from tests.served import Served
 from tests.shared import SHARED, needs_shared
 from tests.workers import WorkerProcess, alive
 from vcp_core.catalog.protocols import protocol_from
+from vcp_core.checkpoints.origin import METADATA
 from vcp_core.plan import Plan
 
 StartWorker = Callable[..., WorkerProcess]
@@ -174,13 +178,43 @@ def test_a_refused_checkpoint_says_why_and_fails_what_waits_for_it(
     assert found["reason"] == f"the checkpoint was rejected: {shown['reason']}"
 
 
+def test_a_checkpoint_of_our_own_training_brings_its_run_and_step(
+    api: Served, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    said = {"run": "night-3", "step": 900, "epoch": 6, "task": "pretrain", "backbone": "r3d_tiny"}
+    trained = {"dataset": "playground", "dataset_split": "1", "dataset_fingerprint": "ab" * 32}
+    weights = safetensors.torch.save(
+        vcp_core.build("r3d_tiny", seed=1).state_dict(), metadata={METADATA: json.dumps({**said, **trained})}
+    )
+    (tmp_path / "step-900.safetensors").write_bytes(weights)
+    start_worker()
+    uploaded = api.upload(tmp_path / "step-900.safetensors")
+    declared = api.upload(
+        tmp_path / "step-900.safetensors", "other", run="mine", step="7", pretrained_on="none"
+    )
+    facts = ("run", "step", "pretrained_on")
+    found = [one_that_ended(api, one["id"]) for one in (uploaded, declared)]
+    assert [one[fact] for one in found for fact in facts] == [
+        *("night-3", 900, "playground:1"),
+        *("mine", 7, "none"),
+    ]
+
+
+def one_that_ended(api: Served, checkpoint_id: str) -> dict[str, Any]:
+    """A checkpoint, once it is read."""
+    for _ in range(300):
+        found = dict(api.client.get(f"/v1/checkpoints/{checkpoint_id}").json())
+        if found["state"] != "ingesting":
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"still ingesting: {found}")
+
+
 def test_a_dataset_that_cannot_be_used_says_why(
     api: Served, start_worker: StartWorker, tmp_path: Path
 ) -> None:
     register(api, tmp_path / "nothing", "none")
     start_worker()
-    import time
-
     for _ in range(200):
         found = api.client.get("/v1/datasets/none").json()
         if found["state"] != "indexing":

@@ -18,8 +18,8 @@ import torch
 import vcp_core
 from tests.pretraining.kit import tiny_run, train
 from vcp_core.catalog.errors import TrainingError
+from vcp_core.checkpoints.origin import read_origin
 from vcp_core.datasets.manifest import Dataset
-from vcp_core.pretraining.origin import read_origin
 from vcp_core.pretraining.runs import Place, RunFolder
 
 ROOT = Path(__file__).resolve().parents[2]

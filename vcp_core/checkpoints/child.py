@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import json
 import os
@@ -16,6 +17,7 @@ from typing import Any
 
 from vcp_core.catalog.errors import CheckpointError, VcpbenchError
 from vcp_core.checkpoints.formats import identify
+from vcp_core.checkpoints.origin import read_origin
 from vcp_core.checkpoints.report import CheckpointReport, printable
 
 MAX_PLACES = 30  # of left-over tensors that a report lists
@@ -136,6 +138,7 @@ def _ingest(
         others=tuple(map(printable, others[:MAX_PLACES])),
         dtypes=canonical.weight_dtypes(contents.tensors, match),
         notes=(skipped,) if contents.skipped else (),
+        origin=dataclasses.asdict(origin) if (origin := read_origin(path)) else None,
     )
 
 

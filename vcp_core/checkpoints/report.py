@@ -29,6 +29,7 @@ class CheckpointReport:
         others: Where else a whole backbone is in the same file ("teacher."); not used.
         dtypes: Of the weights as they came; they are float32 from here on.
         notes: Anything else worth knowing.
+        origin: What the file says of its training run (`vcp_core.checkpoints.origin`); a claim.
     """
 
     sha256: str
@@ -44,6 +45,7 @@ class CheckpointReport:
     dtypes: tuple[str, ...]
     notes: tuple[str, ...] = ()
     scheme: str = ""
+    origin: dict[str, Any] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
@@ -71,6 +73,9 @@ class CheckpointReport:
             f"wrapper     {self._wrapper()}",
             f"prefix      {self._prefix()}",
         ]
+        if self.origin:
+            where = f"{self.origin['run']}, step {self.origin['step']}, on {self.origin['dataset']}"
+            lines.append(f"origin      {self.origin['task']} {where}")
         if self.dtypes != ("float32",):
             lines.append(f"converted   {', '.join(self.dtypes)} to float32")
         if self.left_over:

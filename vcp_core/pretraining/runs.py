@@ -22,7 +22,7 @@ from torch import Tensor
 
 from vcp_core.catalog.errors import TrainingError
 from vcp_core.catalog.files import whole, write_json
-from vcp_core.pretraining.origin import METADATA
+from vcp_core.checkpoints.origin import METADATA
 
 
 @dataclass(frozen=True, kw_only=True)

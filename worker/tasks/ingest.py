@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy.orm import Session
 
 from records import flow, storage
@@ -9,6 +11,7 @@ from records.models import Checkpoint, CheckpointState
 from vcp_core.catalog.errors import StorageError, VcpbenchError
 from worker.work import Work
 
+MAX_NAME = 100  # characters, as at upload
 STALL_S = 3600.0  # the sandbox has limits of its own, by the file's size
 
 
@@ -39,6 +42,17 @@ def ingest(work: Work) -> None:
         row.backbone = answer["report"]["backbone"]
         row.report = answer["report"]
         row.weights_sha256 = answer["weights_sha256"]
+        _name(row, answer["report"].get("origin"))
         flow.checkpoint_ended(session, row)
 
     work.conclude(write)
+
+
+def _name(row: Checkpoint, origin: dict[str, Any] | None) -> None:
+    """What the uploader left out of run, step and training data, as the file's own header says it."""
+    if origin is None:
+        return
+    if row.run is None and row.step is None:
+        row.run, row.step = origin["run"][:MAX_NAME], origin["step"]
+    if row.pretrained_on is None:
+        row.pretrained_on = f"{origin['dataset']}:{origin['dataset_split']}"

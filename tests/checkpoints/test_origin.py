@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from vcp_core.pretraining.origin import Origin, read_origin
+from vcp_core.checkpoints.origin import Origin, read_origin
 
 CLAIM: dict[str, Any] = {
     "run": "r",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
+import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -63,6 +64,9 @@ class Clock:
         storage: Where objects are.
         desk: Who does the work.
         worker_id: This process.
+
+    Attributes:
+        broken: Whether one of them met what nobody foresaw; the process was then told to end.
     """
 
     def __init__(
@@ -72,9 +76,10 @@ class Clock:
         self._desk, self._worker_id = desk, worker_id
         self._ended = threading.Event()
         self._threads = [
-            threading.Thread(target=loop, name=loop.__name__, daemon=True)
+            threading.Thread(target=self._run, args=(loop,), name=loop.__name__, daemon=True)
             for loop in (self._sweep_loop, self._look_loop)
         ]
+        self.broken = False
 
     def start(self) -> None:
         """Begin."""
@@ -86,6 +91,15 @@ class Clock:
         self._ended.set()
         for thread in self._threads:
             thread.join()
+
+    def _run(self, loop: Callable[[], None]) -> None:
+        """A worker without one of its loops looks healthy and is not: better none, which is started anew."""
+        try:
+            loop()
+        except Exception:
+            log.exception("the worker's clock broke; the worker ends")
+            self.broken = True
+            os.kill(os.getpid(), signal.SIGTERM)
 
     def _look_loop(self) -> None:
         while not self._ended.is_set():

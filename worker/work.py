@@ -42,10 +42,10 @@ class Shelf:
 
     def __init__(self, storage: Storage, folder: Path) -> None:
         self._storage, self._folder = storage, folder
-        folder.mkdir(parents=True, exist_ok=True)
 
     def fetch(self, key: str) -> Path:
         """A file with the object's bytes, not to be changed."""
+        self._folder.mkdir(parents=True, exist_ok=True)
         path = self._storage.fetch(key, self._folder)
         if path.parent == self._folder:
             path.touch()

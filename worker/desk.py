@@ -130,7 +130,9 @@ class Desk:
                 flow.lock(session)
                 if self._is_final(session, claim, error):
                     flow.job_failed(session, session.get_one(Job, claim.job_id))
-        except DBAPIError:
+        except DBAPIError as failure:
+            if not is_away(failure):
+                raise
             log.exception("database away; the job comes back when its lease is over")
 
     def _is_final(self, session: Session, claim: Claim, error: Exception) -> bool:

@@ -96,11 +96,19 @@ class Work:
             ChildFailed: If there was no answer.
             VcpbenchError: What the child said of its input.
         """
-        if self._heartbeat.lost:
-            raise LostClaim
+        self.check()
         return self._runner.call(
             {"do": do, **arguments}, affinity=affinity, stall_s=stall_s, on_progress=self._heartbeat.tell
         )
+
+    def check(self) -> None:
+        """Stop here if the job is somebody else's by now.
+
+        Raises:
+            LostClaim: If it is.
+        """
+        if self._heartbeat.lost:
+            raise LostClaim
 
     def conclude(self, write: Callable[[Session], None]) -> None:
         """End the job, and write what it gave, in one transaction under the flow's lock.

@@ -14,6 +14,15 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sess
 
 Ring = Callable[[Counter[str]], None]
 CONNECT_TIMEOUT_S = 5
+# A machine that vanished is noticed after 10 + 3 * 5 s of silence, or 30 s of unanswered words: within a
+# lease, so that a worker on a dead connection still renews by another. Without these, Linux takes two hours.
+TCP = {
+    "keepalives": 1,
+    "keepalives_idle": 10,  # s
+    "keepalives_interval": 5,  # s
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,  # ms
+}
 BELLS = "bells"  # key of Session.info: how many jobs each queue got in this transaction
 
 
@@ -50,13 +59,17 @@ class Database:
     Args:
         url: `postgresql://...`.
         ring: Called after a commit with the number of new jobs by queue.
+        lock_timeout_s: How long a statement waits for a lock before it fails; None is for ever.
     """
 
-    def __init__(self, url: str, *, ring: Ring | None = None) -> None:
+    def __init__(self, url: str, *, ring: Ring | None = None, lock_timeout_s: float | None = None) -> None:
+        connect_args: dict[str, Any] = {"connect_timeout": CONNECT_TIMEOUT_S, **TCP}
+        if lock_timeout_s is not None:
+            connect_args["options"] = f"-c lock_timeout={lock_timeout_s * 1000:.0f}ms"
         self.engine = create_engine(
             driver_url(url),
             pool_pre_ping=True,  # after a restart of PostgreSQL, old connections are replaced
-            connect_args={"connect_timeout": CONNECT_TIMEOUT_S},
+            connect_args=connect_args,
         )
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
         self._ring = ring

@@ -46,12 +46,27 @@ def lock(session: Session) -> None:
 
 
 def live_evaluation(
-    session: Session, checkpoint: Checkpoint, dataset: DatasetRow, protocol_hash: str
+    session: Session,
+    checkpoint: Checkpoint,
+    dataset: DatasetRow,
+    protocol_hash: str,
+    *,
+    begun: bool = False,
 ) -> Evaluation | None:
-    """The evaluation of just this that is done or under way; the same videos count as the same dataset."""
+    """The evaluation of just this that is done or under way; the same videos count as the same dataset.
+
+    Args:
+        session: Of the caller.
+        checkpoint: Of just these weights.
+        dataset: On just these videos.
+        protocol_hash: By just these numbers.
+        begun: Not one that waits.
+    """
     same = DatasetRow.id == dataset.id
     if dataset.fingerprint is not None:
         same |= DatasetRow.fingerprint == dataset.fingerprint
+    ended_badly = (EvaluationState.FAILED, EvaluationState.CANCELLED)
+    unwanted = (*ended_badly, EvaluationState.WAITING) if begun else ended_badly
     return session.scalars(
         select(Evaluation)
         .join(Evaluation.dataset)
@@ -59,7 +74,7 @@ def live_evaluation(
             Evaluation.checkpoint_id == checkpoint.id,
             same,
             Evaluation.protocol_hash == protocol_hash,
-            Evaluation.state.not_in((EvaluationState.FAILED, EvaluationState.CANCELLED)),
+            Evaluation.state.not_in(unwanted),
         )
     ).first()
 
@@ -107,6 +122,13 @@ def _leave_waiting(session: Session, evaluation: Evaluation) -> None:
     elif dataset.state is DatasetState.FAILED:
         fail(session, evaluation, f"the dataset {dataset.name} cannot be used: {dataset.reason}")
     elif checkpoint.state is CheckpointState.READY and dataset.state is DatasetState.READY:
+        # When it was asked for, its videos may not have been known; now they may turn out to be another's.
+        twin = live_evaluation(session, checkpoint, dataset, evaluation.protocol_hash, begun=True)
+        if twin is not None:
+            state = "done" if twin.state.ended else "under way"
+            evaluation.reason = f"the same as evaluation {twin.id}, which is {state}: their videos are equal"
+            _end(session, evaluation, EvaluationState.CANCELLED)
+            return
         evaluation.state, evaluation.started_at = EvaluationState.PLANNING, NOW
         jobs.enqueue(session, JobKind.PLAN, team=evaluation.team, evaluation_id=evaluation.id)
 

@@ -153,8 +153,9 @@ def release(session: Session, claim: Claim) -> bool:
 
 def fail(session: Session, claim: Claim, error: str, *, log_tail: str | None = None) -> bool:
     """The attempt failed by its input, which another attempt would not change."""
-    values = {"state": JobState.FAILED, "finished_at": NOW, "error": error[:ERROR_CHARACTERS]}
-    return bool(_rows(session, _ours(claim).values(**values, log_tail=log_tail)))
+    values = {"state": JobState.FAILED, "finished_at": NOW, "error": _text(error)[:ERROR_CHARACTERS]}
+    tail = None if log_tail is None else _text(log_tail)
+    return bool(_rows(session, _ours(claim).values(**values, log_tail=tail)))
 
 
 def crash(
@@ -179,7 +180,8 @@ def crash(
     if job is None:
         return None
     job.crashes += 1
-    job.error, job.log_tail = error[:ERROR_CHARACTERS], log_tail
+    job.error = _text(error)[:ERROR_CHARACTERS]
+    job.log_tail = None if log_tail is None else _text(log_tail)
     job.lease_until = None
     if job.crashes >= max_crashes:
         job.state = JobState.FAILED
@@ -246,6 +248,11 @@ def try_lock(session: Session, name: str) -> bool:
 def lock(session: Session, name: str) -> None:
     """Wait for an advisory lock, and hold it until the transaction ends."""
     session.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": name})
+
+
+def _text(said: str) -> str:
+    """What a process said, as PostgreSQL can keep it: no NUL, no half of a surrogate pair."""
+    return said.replace("\0", "").encode("utf-8", "replace").decode()
 
 
 def _ours(claim: Claim) -> Update:

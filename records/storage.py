@@ -20,7 +20,7 @@ from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
 import obstore
-from obstore.exceptions import BaseError
+from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore, ObjectStore, from_url
 
 from vcp_core.catalog.errors import StorageError
@@ -71,6 +71,21 @@ class Storage:
         """
         with _told(key), path.open("rb") as file:
             obstore.put(self.store, key, file)
+
+    def put_file_once(self, key: str, path: Path) -> bool:
+        """Store a file's bytes unless there is an object of that key, which stays; whether it was new.
+
+        A store that ignores `If-None-Match: *` replaces it, so look first.
+
+        Raises:
+            StorageError: As `put_file`.
+        """
+        with _told(key), path.open("rb") as file:
+            try:
+                obstore.put(self.store, key, file, mode="create")
+            except AlreadyExistsError:
+                return False
+            return True
 
     def put_bytes(self, key: str, content: bytes) -> None:
         """Store bytes; as `put_file`."""

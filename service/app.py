@@ -23,6 +23,9 @@ from service.limits import BodyLimit
 from service.protocols.routes import router as protocols
 from service.web import routes as web
 
+LOCK_TIMEOUT_S = (
+    10.0  # a request that waited so long for others answers 503; workers wait as long as it takes
+)
 DESCRIPTION = """
 What can the representation of a video network do? Send a checkpoint, name a dataset and a protocol, read
 scores with intervals.
@@ -71,7 +74,11 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.settings = settings
     app.state.storage = Storage(settings.store_url)
-    app.state.database = Database(settings.database_url.get_secret_value(), ring=Doorbell(settings).ring)
+    app.state.database = Database(
+        settings.database_url.get_secret_value(),
+        ring=Doorbell(settings).ring,
+        lock_timeout_s=LOCK_TIMEOUT_S,
+    )
     app.add_middleware(BodyLimit)
     problems.install(app)
     v1 = APIRouter(prefix="/v1", responses=problems.responses(401, 422, 503), dependencies=[Depends(reader)])

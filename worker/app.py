@@ -66,6 +66,8 @@ def main() -> int:
         unregister(database, worker_id)
         shutil.rmtree(settings.scratch / str(worker_id), ignore_errors=True)
         log.info("worker ended")
+        if clock.broken:
+            sys.exit(1)  # whatever Celery, or a signal before it, makes of the end
     return 0
 
 

@@ -94,22 +94,28 @@ class Desk:
 
     def _do(self, claim: Claim) -> None:
         beat = Heartbeat(self._database, claim, lease_s=self._settings.lease_s, on_lost=self._runner.kill)
-        with beat, tempfile.TemporaryDirectory(dir=self._scratch, prefix="job-") as folder:
-            work = Work(
-                claim=claim,
-                storage=self._storage,
-                folder=Path(folder),
-                settings=self._settings,
-                _database=self._database,
-                _runner=self._runner,
-                _shelf=self._shelf,
-                _heartbeat=beat,
-            )
+        with beat:
             try:
-                TASKS[claim.kind](work)
+                self._scratch.mkdir(parents=True, exist_ok=True)  # whoever tidies /tmp may have removed it
+                with tempfile.TemporaryDirectory(
+                    dir=self._scratch, prefix="job-", ignore_cleanup_errors=True
+                ) as folder:
+                    TASKS[claim.kind](self._work(claim, beat, Path(folder)))
                 log.info("job done")
             except Exception as error:  # whatever it was, the job's row must say so: nobody reads our log
                 self._ended_badly(claim, beat, error)
+
+    def _work(self, claim: Claim, beat: Heartbeat, folder: Path) -> Work:
+        return Work(
+            claim=claim,
+            storage=self._storage,
+            folder=folder,
+            settings=self._settings,
+            _database=self._database,
+            _runner=self._runner,
+            _shelf=self._shelf,
+            _heartbeat=beat,
+        )
 
     def _ended_badly(self, claim: Claim, beat: Heartbeat, error: Exception) -> None:
         if beat.lost or isinstance(error, LostClaim):
@@ -124,7 +130,9 @@ class Desk:
                 flow.lock(session)
                 if self._is_final(session, claim, error):
                     flow.job_failed(session, session.get_one(Job, claim.job_id))
-        except DBAPIError:
+        except DBAPIError as failure:
+            if not is_away(failure):
+                raise
             log.exception("database away; the job comes back when its lease is over")
 
     def _is_final(self, session: Session, claim: Claim, error: Exception) -> bool:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import os
 import platform
+import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from uuid import UUID, uuid4
 
 import structlog
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import ColumnElement, and_, delete, exists, func, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from records import flow, jobs
 from records.db import Database
-from records.models import Checkpoint, CheckpointState, Worker
+from records.models import Checkpoint, CheckpointState, UploadPart, Worker
+from records.repositories.checkpoints import upload_lock
 from records.settings import Settings
 from records.storage import Storage
 from vcp_core.catalog.errors import StorageError
@@ -63,6 +65,9 @@ class Clock:
         storage: Where objects are.
         desk: Who does the work.
         worker_id: This process.
+
+    Attributes:
+        broken: Whether one of them met what nobody foresaw; the process was then told to end.
     """
 
     def __init__(
@@ -72,9 +77,10 @@ class Clock:
         self._desk, self._worker_id = desk, worker_id
         self._ended = threading.Event()
         self._threads = [
-            threading.Thread(target=loop, name=loop.__name__, daemon=True)
+            threading.Thread(target=self._run, args=(loop,), name=loop.__name__, daemon=True)
             for loop in (self._sweep_loop, self._look_loop)
         ]
+        self.broken = False
 
     def start(self) -> None:
         """Begin."""
@@ -86,6 +92,15 @@ class Clock:
         self._ended.set()
         for thread in self._threads:
             thread.join()
+
+    def _run(self, loop: Callable[[], None]) -> None:
+        """A worker without one of its loops looks healthy and is not: better none, which is started anew."""
+        try:
+            loop()
+        except Exception:
+            log.exception("the worker's clock broke; the worker ends")
+            self.broken = True
+            os.kill(os.getpid(), signal.SIGTERM)
 
     def _look_loop(self) -> None:
         while not self._ended.is_set():
@@ -135,10 +150,26 @@ def sweep(session: Session) -> None:
 
 def tidy(database: Database, storage: Storage) -> None:
     """Forget uploads that nobody finished in a week, and bytes that a crash left on their way in."""
+    unfinished = _unfinished()
     with database.session() as session:
-        old = Checkpoint.created_at < jobs.NOW - timedelta(seconds=UNFINISHED_S)
-        session.execute(delete(Checkpoint).where(Checkpoint.state == CheckpointState.DECLARED, old))
-    storage.delete(*storage.older("uploads", UNFINISHED_S))
+        ids = session.scalars(select(Checkpoint.id).where(unfinished)).all()
+    for checkpoint_id in ids:
+        with database.session() as session:
+            jobs.lock(session, upload_lock(checkpoint_id))  # a part may have come just now
+            session.execute(delete(Checkpoint).where(Checkpoint.id == checkpoint_id, unfinished))
+    left = set(
+        storage.older("uploads", UNFINISHED_S)
+    )  # first: a part that comes after this is not among them
+    with database.session() as session:
+        left -= set(session.scalars(select(UploadPart.key).where(UploadPart.key.in_(left))))
+    storage.delete(*left)
+
+
+def _unfinished() -> ColumnElement[bool]:
+    """Declared checkpoints for which nothing came in a week, however long ago they were declared."""
+    since = jobs.NOW - timedelta(seconds=UNFINISHED_S)
+    came = exists().where(UploadPart.checkpoint_id == Checkpoint.id, UploadPart.created_at >= since)
+    return and_(Checkpoint.state == CheckpointState.DECLARED, Checkpoint.created_at < since, ~came)
 
 
 def _ring_idle(session: Session, waiting: dict[str, int]) -> None:

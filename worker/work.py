@@ -42,10 +42,10 @@ class Shelf:
 
     def __init__(self, storage: Storage, folder: Path) -> None:
         self._storage, self._folder = storage, folder
-        folder.mkdir(parents=True, exist_ok=True)
 
     def fetch(self, key: str) -> Path:
         """A file with the object's bytes, not to be changed."""
+        self._folder.mkdir(parents=True, exist_ok=True)
         path = self._storage.fetch(key, self._folder)
         if path.parent == self._folder:
             path.touch()
@@ -96,11 +96,19 @@ class Work:
             ChildFailed: If there was no answer.
             VcpbenchError: What the child said of its input.
         """
-        if self._heartbeat.lost:
-            raise LostClaim
+        self.check()
         return self._runner.call(
             {"do": do, **arguments}, affinity=affinity, stall_s=stall_s, on_progress=self._heartbeat.tell
         )
+
+    def check(self) -> None:
+        """Stop here if the job is somebody else's by now.
+
+        Raises:
+            LostClaim: If it is.
+        """
+        if self._heartbeat.lost:
+            raise LostClaim
 
     def conclude(self, write: Callable[[Session], None]) -> None:
         """End the job, and write what it gave, in one transaction under the flow's lock.

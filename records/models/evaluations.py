@@ -60,7 +60,7 @@ class Evaluation(Identified, Base):
         team: Who asked; workers take turns between teams.
         is_control: Whether it measures random weights for others.
         state: See `EvaluationState`.
-        reason: Why it failed.
+        reason: Why it failed, or was cancelled by itself.
         log_tail: What the failing job printed last.
         num_clips: Distinct clips, once planned.
         unavailable: Benchmarks that cannot run, with the reason, once planned.

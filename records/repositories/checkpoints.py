@@ -20,6 +20,11 @@ def get(session: Session, checkpoint_id: UUID) -> Checkpoint | None:
     return session.scalars(query).one_or_none()
 
 
+def upload_lock(checkpoint_id: UUID) -> str:
+    """Name of the lock of whoever changes a declared checkpoint's parts."""
+    return f"vcpbench.upload.{checkpoint_id}"
+
+
 def model_of(session: Session, team: str, name: str) -> Model:
     """A team's model of that name; made if it is new."""
     session.execute(insert(Model).values(team=team, name=name).on_conflict_do_nothing())

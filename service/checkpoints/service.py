@@ -70,9 +70,16 @@ def declare(
 
 
 def locked(session: Session, checkpoint_id: UUID) -> Checkpoint:
-    """The checkpoint as it is now; no other request changes its parts until this transaction ends."""
-    jobs.lock(session, f"vcpbench.upload.{checkpoint_id}")
-    return session.get_one(Checkpoint, checkpoint_id, populate_existing=True)
+    """The checkpoint as it is now; no other request changes its parts until this transaction ends.
+
+    Raises:
+        NotFound: If it was forgotten meanwhile: nothing had come for a week.
+    """
+    jobs.lock(session, checkpoints.upload_lock(checkpoint_id))
+    found = session.get(Checkpoint, checkpoint_id, populate_existing=True)
+    if found is None:
+        raise NotFound(f"No checkpoint {checkpoint_id}: nothing came for a week. Declare it again.")
+    return found
 
 
 def begin_anew(session: Session, storage: Storage, checkpoint: Checkpoint) -> None:

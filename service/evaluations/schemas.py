@@ -88,7 +88,7 @@ class EvaluationOut(BaseModel):
 
     id: UUID
     state: EvaluationState
-    reason: str | None = Field(None, description="Why it failed.")
+    reason: str | None = Field(None, description="Why it failed, or was cancelled by itself.")
     log_tail: str | None = Field(None, description="What the failing job printed last.")
     waiting_for: str | None = Field(None, description="Why nothing happens, if nothing does.")
     checkpoint: CheckpointRef

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 import pytest
@@ -258,3 +259,27 @@ def test_asking_again_after_a_failure_makes_a_new_evaluation(lab: Lab) -> None:
     assert second != first
     assert lab.evaluation(first).reason == "no"
     assert lab.request(checkpoint_id) == second
+
+
+def test_an_evaluation_that_turns_out_to_be_of_the_same_videos_is_not_done_again(lab: Lab) -> None:
+    checkpoint_id, first_dataset = lab.checkpoint(), lab.dataset_id
+    first = lab.request(checkpoint_id)
+    with lab.database.session() as session:
+        session.get_one(DatasetRow, first_dataset).retired_at = cast(Any, jobs.NOW)
+        session.flush()
+        again = DatasetRow(name="d", source={}, state=DatasetState.INDEXING)
+        session.add(again)
+        session.flush()
+        lab.dataset_id = again.id
+    second = lab.request(checkpoint_id)
+    assert second != first
+    with lab.database.session() as session:
+        flow.lock(session)
+        dataset = session.get_one(DatasetRow, lab.dataset_id)
+        dataset.state, dataset.fingerprint = DatasetState.READY, "f"
+        flow.dataset_ended(session, dataset)
+    found = lab.evaluation(second)
+    assert found.state is EvaluationState.CANCELLED
+    assert found.reason == f"the same as evaluation {first}, which is under way: their videos are equal"
+    assert lab.jobs(JobKind.PLAN) == [JobState.QUEUED]
+    assert lab.request(checkpoint_id) == first

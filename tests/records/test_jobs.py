@@ -210,3 +210,18 @@ def test_bells_ring_after_the_commit_and_not_without_one(database: Database, que
         assert rung == []
     assert rung == [{"cpu": 2}]
     ringing.dispose()
+
+
+@pytest.mark.parametrize("end", [jobs.fail, jobs.crash])
+def test_whatever_bytes_a_process_printed_its_failure_is_recorded(
+    database: Database, queue: Queue, end: Callable[..., object]
+) -> None:
+    job_id = queue()
+    found = claim(database)
+    assert found is not None
+    with database.session() as session:
+        assert end(session, found, "no \0 such \udcff file", log_tail="tail \0 of \ud800 it")
+    assert (job(database, job_id).error, job(database, job_id).log_tail) == (
+        "no  such ? file",
+        "tail  of ? it",
+    )

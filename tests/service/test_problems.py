@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from sqlalchemy import create_engine, event, text
 from sqlalchemy.engine import make_url
 
+from records import flow
 from records.db import driver_url
 from records.settings import Settings
 from tests.served import Served, serve
@@ -310,3 +311,28 @@ def test_problems_are_quick(api: Served) -> None:
     for _ in range(20):
         problem_of(api.client.get(f"/v1/evaluations/{uuid4()}"), 404)
     assert time.monotonic() - began < 5
+
+
+def test_a_request_that_waits_too_long_for_a_lock_is_told_to_come_again(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.app.LOCK_TIMEOUT_S", 0.2)
+    with serve(settings) as api, api.database.session() as session:
+        flow.lock(session)
+        body = {"checkpoint": "m@latest", "dataset": "playground-64", "protocol": "quick-v1"}
+        answer = api.client.post("/v1/evaluations", json=body)
+        assert answer.headers["Retry-After"] == "5"
+        problem_of(answer, 503)
+
+
+def test_connections_to_a_machine_that_vanished_end_within_a_lease(api: Served) -> None:
+    with api.database.engine.connect() as connection:
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        found = driver.info.get_parameters()
+    silent_s = int(found["keepalives_idle"]) + int(found["keepalives_interval"]) * int(
+        found["keepalives_count"]
+    )
+    lease_s = Settings.model_fields["lease_s"].default
+    assert silent_s < lease_s / 2
+    assert int(found["tcp_user_timeout"]) <= lease_s / 2 * 1000

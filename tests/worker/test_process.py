@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -83,3 +84,28 @@ def test_a_worker_is_seen_while_it_is_there_and_gone_when_it_ended(
     assert start(settings, "--health").returncode == 0
     worker.terminate()
     assert api.client.get("/v1/status").json()["workers"] == []
+
+
+def test_a_folder_that_a_tidier_removed_is_made_again(
+    api: Served, settings: Settings, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    (tmp_path / "not.pt").write_bytes(b"no weights")
+    worker = start_worker()
+    worker.wait_for("worker starts")
+    shutil.rmtree(settings.scratch)
+    uploaded = api.upload(tmp_path / "not.pt")
+    deadline = time.monotonic() + 30
+    while api.client.get(f"/v1/checkpoints/{uploaded['id']}").json()["state"] != "rejected":
+        assert time.monotonic() < deadline, worker.log.read_text()
+        time.sleep(0.1)
+
+
+def test_a_worker_that_met_what_nobody_foresaw_ends_instead_of_looking_healthy(
+    settings: Settings, database: Database, start_worker: StartWorker
+) -> None:
+    worker = start_worker()
+    worker.wait_for("worker starts")
+    with database.session() as session:
+        session.execute(text("ALTER TABLE job RENAME TO gone"))
+    assert worker.process.wait(30) == 1
+    assert "the worker's clock broke" in worker.log.read_text()

@@ -60,9 +60,12 @@ def _forward(work: Work, shard: Shard, checkpoint: Checkpoint, protocol: Protoco
         device=work.settings.device,
         out=str(out),
     )
+    work.check()  # or this object may be whole and read already: another worker's, on another device perhaps
+    if (theirs := _stored(work, shard)) is not None:
+        return theirs
     # The facts come first: where the features are, their facts are.
     work.storage.put_bytes(storage.facts_key(shard.key), json.dumps(facts).encode())
-    work.storage.put_file(shard.key, out)
+    work.storage.put_file_once(shard.key, out)
     return facts
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib.metadata import version
+from typing import Any
+from uuid import UUID
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session, undefer
+from sqlalchemy.orm import Session
 
 from records import flow, jobs, storage
 from records.models import Checkpoint, CheckpointState, Evaluation, Job, JobKind, JobState, Origin, Shard
@@ -20,6 +22,7 @@ from vcp_core.plan import Plan
 from vcp_core.shards import Clip, plan_shards
 from worker.work import Work
 
+VideoKey = tuple[str, str]  # id, SHA-256
 LIVING = (JobState.QUEUED, JobState.RUNNING, JobState.DONE)
 
 
@@ -32,34 +35,112 @@ def plan(work: Work) -> None:
     manifest = work.storage.get_bytes(storage.manifest_key(evaluation.dataset_id)).decode()
     dataset, protocol = Dataset.from_json(manifest), Protocol.model_validate(evaluation.protocol.content)
     made = Plan(dataset=dataset, protocol=protocol, spec=BACKBONES[checkpoint.backbone])
-    wanted = {(shard_video.id, shard_video.sha256): set(clips) for shard_video, clips in _clips(made)}
-    space = feature_space(checkpoint.weights_sha256, protocol)
+    cut = Cut(
+        evaluation,
+        dataset,
+        wanted={(video.id, video.sha256): set(clips) for video, clips in _clips(made)},
+        space=feature_space(checkpoint.weights_sha256, protocol),
+        max_clips=work.settings.shard_clips,
+    )
+    work.read(cut.refresh)  # without the flow's lock, which all other workers wait for
 
     def write(session: Session) -> None:
         row = session.get_one(Evaluation, work.subject_id)
         row.num_clips, row.unavailable = made.num_clips, dict(made.unavailable)
-        shared, missing = _split(session, space, wanted)
-        new = [
-            Shard(
-                space=space,
-                checkpoint_id=row.checkpoint_id,
-                dataset_id=row.dataset_id,
-                number=shard.number,
-                clips=(clips := [[v.id, v.sha256, [list(clip[1:]) for clip in c]] for v, c in shard.videos]),
-                num_clips=shard.num_clips,
-                key=storage.features_key(_hash([space, clips])),
-            )
-            for shard in plan_shards(
-                dataset.videos,
-                lambda video: missing.get((video.id, video.sha256), ()),
-                max_clips=work.settings.shard_clips,
-            )
-        ]
+        cut.refresh(session)
+        shared = session.scalars(select(Shard).where(Shard.id.in_(cut.shared))).all()
+        new = [Shard(**columns) for columns in cut.new]
         session.add_all(new)
         controls = [] if row.is_control else _controls(session, row, protocol)
         flow.planned(session, row, [*shared, *new], controls)
 
     work.conclude(write)
+
+
+class Cut:
+    """Which of the wanted clips others forward, and shards of the rest; what was read is not read again.
+
+    Args:
+        evaluation: Whose plan it is.
+        dataset: Its videos.
+        wanted: Clips by video's id and hash.
+        space: Where features can be shared: `feature_space`.
+        max_clips: Of one shard.
+
+    Attributes:
+        shared: Shards that hold some of the clips.
+        new: Columns of shards for the clips that none holds.
+    """
+
+    def __init__(
+        self,
+        evaluation: Evaluation,
+        dataset: Dataset,
+        *,
+        wanted: dict[VideoKey, set[Clip]],
+        space: str,
+        max_clips: int,
+    ) -> None:
+        self._evaluation, self._dataset = evaluation, dataset
+        self._wanted, self._space, self._max_clips = wanted, space, max_clips
+        self._living: Sequence[UUID] | None = None
+        self._held: dict[UUID, dict[VideoKey, set[Clip]]] = {}  # wanted clips by shard
+        self.shared: list[UUID] = []
+        self.new: list[dict[str, Any]] = []
+
+    def refresh(self, session: Session) -> None:
+        """Look at the shards that there are now; where none came or went, all stays as it is."""
+        query = (
+            select(Shard.id)
+            .join(Job, Job.shard_id == Shard.id)
+            .where(Shard.space == self._space, Job.state.in_(LIVING))
+            .order_by(Shard.created_at, Shard.number)
+        )
+        living = session.scalars(query).all()
+        if living == self._living:
+            return
+        self._read(session, [shard_id for shard_id in living if shard_id not in self._held])
+        missing = {video: set(clips) for video, clips in self._wanted.items()}
+        self.shared = []
+        for shard_id in living:
+            useful = {video: held for video, held in self._held[shard_id].items() if held & missing[video]}
+            for video, held in useful.items():
+                missing[video] -= held
+            if useful:
+                self.shared.append(shard_id)
+        self.new = self._shards(missing)
+        self._living = living
+
+    def _read(self, session: Session, shard_ids: Sequence[UUID]) -> None:
+        rows = session.execute(select(Shard.id, Shard.clips).where(Shard.id.in_(shard_ids)))
+        for shard_id, videos in rows:
+            held = {
+                (video_id, sha256): wanted & {Clip(video_id, *clip) for clip in clips}
+                for video_id, sha256, clips in videos
+                if (wanted := self._wanted.get((video_id, sha256)))
+            }
+            self._held[shard_id] = held
+
+    def _shards(self, missing: dict[VideoKey, set[Clip]]) -> list[dict[str, Any]]:
+        found = plan_shards(
+            self._dataset.videos,
+            lambda video: missing.get((video.id, video.sha256), ()),
+            max_clips=self._max_clips,
+        )
+        return [
+            {
+                "space": self._space,
+                "checkpoint_id": self._evaluation.checkpoint_id,
+                "dataset_id": self._evaluation.dataset_id,
+                "number": shard.number,
+                "clips": (
+                    clips := [[v.id, v.sha256, [list(clip[1:]) for clip in c]] for v, c in shard.videos]
+                ),
+                "num_clips": shard.num_clips,
+                "key": storage.features_key(_hash([self._space, clips])),
+            }
+            for shard in found
+        ]
 
 
 def feature_space(weights_sha256: str, protocol: Protocol) -> str:
@@ -74,31 +155,6 @@ def feature_space(weights_sha256: str, protocol: Protocol) -> str:
 def _clips(made: Plan) -> Iterable[tuple[Video, tuple[Clip, ...]]]:
     for shard in made.shards:
         yield from shard.videos
-
-
-def _split(
-    session: Session, space: str, wanted: dict[tuple[str, str], set[Clip]]
-) -> tuple[list[Shard], dict[tuple[str, str], set[Clip]]]:
-    """Shards that hold some of the wanted clips, and the clips that none holds."""
-    missing = {video: set(clips) for video, clips in wanted.items()}
-    shared: list[Shard] = []
-    query = (
-        select(Shard)
-        .join(Job, Job.shard_id == Shard.id)
-        .where(Shard.space == space, Job.state.in_(LIVING))
-        .order_by(Shard.created_at, Shard.number)
-        .options(undefer(Shard.clips))
-    )
-    for shard in session.scalars(query):
-        useful = False
-        for video_id, sha256, clips in shard.clips:
-            held = missing.get((video_id, sha256), set()) & {Clip(video_id, *clip) for clip in clips}
-            if held:
-                missing[(video_id, sha256)] -= held
-                useful = True
-        if useful:
-            shared.append(shard)
-    return shared, missing
 
 
 def _controls(session: Session, evaluation: Evaluation, protocol: Protocol) -> list[Evaluation]:

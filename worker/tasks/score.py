@@ -6,7 +6,7 @@ import json
 import shlex
 from typing import Any, NamedTuple
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
 from records import flow, storage
@@ -46,14 +46,17 @@ def score(work: Work) -> None:
         out=str(out),
     )
     results = Results.model_validate_json(out.read_text(encoding="utf-8"))
+    # Made before the flow's lock is taken: while it is held, every other worker waits.
+    scores, benchmarks = _score_values(evaluation, results), _benchmark_values(evaluation, results)
+    rest = results.model_dump(mode="json", exclude={"benchmarks": {"__all__": {"predictions"}}})
 
     def write(session: Session) -> None:
         row = session.get_one(Evaluation, work.subject_id)
-        for table in (ScoreRow, BenchmarkRow):
+        for table, values in ((ScoreRow, scores), (BenchmarkRow, benchmarks)):
             session.execute(delete(table).where(table.evaluation_id == row.id))
-        session.add_all(_score_rows(row, results))
-        session.add_all(_benchmark_rows(row, results))
-        row.results = results.model_dump(mode="json", exclude={"benchmarks": {"__all__": {"predictions"}}})
+            if values:
+                session.execute(insert(table), values)
+        row.results = rest
         flow.scored(session, row)
 
     work.conclude(write)
@@ -85,23 +88,25 @@ def _command(evaluation: Evaluation) -> str:
     return shlex.join([*words, "--protocol", evaluation.protocol.name])
 
 
-def _score_rows(evaluation: Evaluation, results: Results) -> list[ScoreRow]:
+def _score_values(evaluation: Evaluation, results: Results) -> list[dict[str, Any]]:
     return [
-        ScoreRow(
-            evaluation_id=evaluation.id, benchmark=result.benchmark, **found.model_dump(exclude={"unit"})
-        )
+        {
+            "evaluation_id": evaluation.id,
+            "benchmark": result.benchmark,
+            **found.model_dump(exclude={"unit"}),
+        }
         for result in results.benchmarks
         for found in result.scores
     ]
 
 
-def _benchmark_rows(evaluation: Evaluation, results: Results) -> list[BenchmarkRow]:
+def _benchmark_values(evaluation: Evaluation, results: Results) -> list[dict[str, Any]]:
     return [
-        BenchmarkRow(
-            evaluation_id=evaluation.id,
-            benchmark=result.benchmark,
-            predictions=result.predictions.model_dump(mode="json"),
-        )
+        {
+            "evaluation_id": evaluation.id,
+            "benchmark": result.benchmark,
+            "predictions": result.predictions.model_dump(mode="json"),
+        }
         for result in results.benchmarks
         if result.predictions is not None
     ]

@@ -1,0 +1,62 @@
+"""What a plan shares with others, as rows come while it is being made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from uuid import uuid4
+
+from records import jobs
+from records.db import Database
+from records.models import (
+    Checkpoint,
+    CheckpointState,
+    DatasetRow,
+    DatasetState,
+    Evaluation,
+    JobKind,
+    Origin,
+    Shard,
+)
+from vcp_core.datasets.manifest import Dataset, Video
+from vcp_core.shards import Clip
+from worker.tasks.plan import Cut
+
+VIDEOS = tuple(
+    Video(id=name, label="x", split="test", group=None, sha256=name * 64, num_frames=40) for name in "ab"
+)
+
+
+def test_a_shard_that_came_while_a_plan_was_made_is_shared_and_not_forwarded_twice(
+    database: Database,
+) -> None:
+    with database.session() as session:
+        dataset = DatasetRow(name="d", source={}, state=DatasetState.READY)
+        checkpoint = Checkpoint(origin=Origin.UPLOAD, state=CheckpointState.READY)
+        session.add_all([dataset, checkpoint])
+        session.flush()
+        dataset_id, checkpoint_id = dataset.id, checkpoint.id
+    cut = Cut(
+        Evaluation(checkpoint_id=checkpoint_id, dataset_id=dataset_id),
+        Dataset(name="d", split_name="1", root=Path(), videos=VIDEOS),
+        wanted={(video.id, video.sha256): {Clip(video.id, 0), Clip(video.id, 16)} for video in VIDEOS},
+        space="s",
+        max_clips=2,
+    )
+    with database.session() as session:
+        cut.refresh(session)
+        assert cut.shared == []
+        assert [columns["num_clips"] for columns in cut.new] == [2, 2]
+    with database.session() as session:
+        clips = [["a", "a" * 64, [[0, "original", ""]]], ["other", "o" * 64, [[0, "original", ""]]]]
+        theirs = Shard(space="s", number=0, clips=clips, num_clips=2, key=str(uuid4()))
+        theirs.checkpoint_id, theirs.dataset_id = checkpoint_id, dataset_id
+        session.add(theirs)
+        session.flush()
+        jobs.enqueue(session, JobKind.EXTRACT, team="a", shard_id=theirs.id)
+    with database.session() as session:
+        cut.refresh(session)
+        assert cut.shared == [theirs.id]
+        assert [columns["clips"] for columns in cut.new] == [
+            [["a", "a" * 64, [[16, "original", ""]]]],
+            [["b", "b" * 64, [[0, "original", ""], [16, "original", ""]]]],
+        ]

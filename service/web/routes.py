@@ -10,7 +10,8 @@ from fastapi.responses import RedirectResponse
 
 from records.models import EvaluationState, JobState
 from records.repositories import evaluations
-from service.auth import reader
+from service.auth import Reader
+from service.auth import reader as by_token
 from service.datasets import service as datasets
 from service.deps import SessionDep
 from service.protocols.routes import every as every_protocol
@@ -18,7 +19,7 @@ from service.web import board, comparison, errors, evaluation, models, session
 from service.web.pages import STATIC, Static, render
 from service.web.parameters import FACTS, MAX_PAGE, ParametersDep
 
-router = APIRouter(include_in_schema=False, dependencies=[Depends(reader)])
+router = APIRouter(include_in_schema=False, dependencies=[Depends(by_token)])
 open_router = APIRouter(include_in_schema=False)
 LIST = 50  # evaluations of a page
 HTTP_PARTS = {"Cache-Control": "no-store"}
@@ -95,12 +96,13 @@ def _parts(page: evaluation.Page) -> dict[str, Any]:
 @router.get("/models/{path:path}")
 def show_model(
     request: Request,
+    reader: Reader,
     session: SessionDep,
     path: str,
     course: Annotated[int, Query(ge=0, le=10_000)] = 0,
 ) -> Response:
     """One model: checkpoints, evaluations, and the course of its training."""
-    return render(request, "model.html", page=models.page(session, path, course))
+    return render(request, "model.html", page=models.page(session, path, course, reader))
 
 
 @router.get("/compare")

@@ -75,16 +75,16 @@ def list_evaluations(
 
 
 @router.get("/evaluations/{evaluation_id}")
-def show_evaluation(request: Request, session: SessionDep, evaluation_id: UUID) -> Response:
+def show_evaluation(request: Request, reader: Reader, session: SessionDep, evaluation_id: UUID) -> Response:
     """One evaluation."""
-    page = evaluation.page(session, evaluation_id)
+    page = evaluation.page(session, evaluation_id, reader)
     return render(request, "evaluation.html", url=_url(request), **_parts(page))
 
 
 @router.get("/evaluations/{evaluation_id}/progress")
-def show_progress(request: Request, session: SessionDep, evaluation_id: UUID) -> Response:
+def show_progress(request: Request, reader: Reader, session: SessionDep, evaluation_id: UUID) -> Response:
     """The part of an unfinished evaluation's page that changes; at its end, the page is loaded anew."""
-    page = evaluation.page(session, evaluation_id)
+    page = evaluation.page(session, evaluation_id, reader)
     headers = {**HTTP_PARTS, **({"HX-Refresh": "true"} if page.shown.state.ended else {})}
     return render(request, "_progress.html", headers=headers, **_parts(page))
 

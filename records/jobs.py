@@ -19,7 +19,7 @@ from datetime import timedelta
 from typing import Any, cast
 from uuid import UUID, uuid4
 
-from sqlalchemy import CursorResult, Update, func, or_, select, text, update
+from sqlalchemy import CursorResult, Update, case, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, aliased
 
@@ -88,12 +88,21 @@ def claim(session: Session, queues: Sequence[str], *, worker_id: UUID, lease_s: 
         .distinct()
         .subquery("waiting")
     )
-    last_served = (
-        select(func.max(served.started_at))
-        .where(served.team.is_not_distinct_from(waiting.c.team), served.queue.in_(queues))
-        .scalar_subquery()
+    # Each is one step into ix_job_turn, however many jobs have ended, but only in its own order, of one
+    # queue: not for IN, nor for IS NOT DISTINCT FROM. greatest() passes over the NULL of who had no turn.
+    turns_taken = []
+    order = (served.team.desc(), served.started_at.desc())
+    for queue in sorted(set(queues)):
+        newest = select(served.started_at).where(served.queue == queue, served.started_at.is_not(None))
+        newest = newest.order_by(*order).limit(1)
+        of_system = newest.where(served.team.is_(None)).scalar_subquery()
+        of_team = newest.where(served.team == waiting.c.team).scalar_subquery()
+        turns_taken.append(case((waiting.c.team.is_(None), of_system), else_=of_team))
+    turns = (
+        select(waiting.c.team, func.greatest(*turns_taken).label("at"))
+        .cte("turns")
+        .prefix_with("MATERIALIZED", dialect="postgresql")  # once for a team, not once for each of its jobs
     )
-    turns = select(waiting.c.team, last_served.label("at")).subquery("turns")
     chosen = session.execute(
         select(job)
         .join(turns, turns.c.team.is_not_distinct_from(job.team))

@@ -79,5 +79,11 @@ def admin(found: Annotated[Caller, Depends(caller)]) -> Caller:
     return found
 
 
+def is_of(team: str | None, found: Caller | None) -> bool:
+    """Whether it is someone of that team, or an administrator."""
+    return found is not None and (found.admin or found.team == team)
+
+
+Reader = Annotated[Caller | None, Depends(reader)]
 AnyCaller = Annotated[Caller, Depends(caller)]
 Admin = Annotated[Caller, Depends(admin)]

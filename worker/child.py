@@ -265,7 +265,12 @@ def main() -> None:
             say({"error": type(error).__name__, "message": str(error)})
         except Exception as error:  # the parent decides whether to try again; its log gets the traceback
             traceback.print_exc()
-            say({"error": "", "message": f"{type(error).__name__}: {error}"})
+            say(
+                {
+                    "error": "",
+                    "message": f"an unforeseen error ({type(error).__name__}); see the end of its log",
+                }
+            )
 
 
 def _listen(requests: queue.Queue[str]) -> None:

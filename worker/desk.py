@@ -144,6 +144,9 @@ class Desk:
             log.exception("job crashed", exc_info=error)
             tail = "".join(traceback.format_exception(error))[-4000:]
         log.warning("attempt crashed", error=str(error))
-        what = str(error) if isinstance(error, ChildFailed | VcpbenchError) else repr(error)
+        # What nobody foresaw may quote paths or rows: everybody reads the reason, its team the log.
+        what = f"an unforeseen error of vcpbench ({type(error).__name__}); see the end of its log"
+        if isinstance(error, ChildFailed | VcpbenchError):
+            what = str(error)
         limit = jobs.MAX_OUTAGES if isinstance(error, StorageError) else jobs.MAX_CRASHES
         return jobs.crash(session, claim, what, log_tail=tail, max_crashes=limit) is JobState.FAILED

@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -55,7 +56,13 @@ class Runner:
         self._stopped = False
 
     def call(
-        self, request: dict[str, Any], *, affinity: str | None, stall_s: float, on_progress: OnProgress
+        self,
+        request: dict[str, Any],
+        *,
+        affinity: str | None,
+        stall_s: float,
+        on_progress: OnProgress,
+        check: Callable[[], None] = lambda: None,
     ) -> dict[str, Any]:
         """Have the child do something, and wait for its answer.
 
@@ -64,6 +71,7 @@ class Runner:
             affinity: A child that served another one is replaced; None is always a new one.
             stall_s: Longest time without a sign of progress.
             on_progress: Called with (done, total).
+            check: Called once there is a child that `kill` would find; what it raises is raised here.
 
         Raises:
             ChildFailed: If there was no answer.
@@ -73,6 +81,7 @@ class Runner:
             if self._stopped:
                 raise ChildFailed("the worker is shutting down", "")
             child = self._child_for(affinity)
+        check()
         try:
             return child.call(request, stall_s, on_progress)
         except ChildFailed:
@@ -94,14 +103,15 @@ class Runner:
 
     def kill(self) -> None:
         """End whatever the child is doing, from any thread; `call` then raises ChildFailed."""
-        if self._child is not None:
-            self._child.kill()
+        child = self._child  # another thread may close it meanwhile
+        if child is not None:
+            child.kill()
 
     def close(self) -> None:
         """End the child."""
-        if self._child is not None:
-            self._child.close()
-        self._child = None
+        child, self._child = self._child, None
+        if child is not None:
+            child.close()
 
 
 class _Child:
@@ -127,7 +137,8 @@ class _Child:
 
     def kill(self) -> None:
         if self.alive:
-            os.killpg(self._process.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it ended, and was reaped, since we looked
+                os.killpg(self._process.pid, signal.SIGKILL)
 
     def close(self) -> None:
         self.kill()

@@ -98,7 +98,11 @@ class Work:
         """
         self.check()
         return self._runner.call(
-            {"do": do, **arguments}, affinity=affinity, stall_s=stall_s, on_progress=self._heartbeat.tell
+            {"do": do, **arguments},
+            affinity=affinity,
+            stall_s=stall_s,
+            on_progress=self._heartbeat.tell,
+            check=self.check,  # again: a loss just before the child was there had nothing to kill
         )
 
     def check(self) -> None:

@@ -74,6 +74,7 @@ class Job(Identified, Base):
         Index("uq_job_evaluation", "evaluation_id", "kind", unique=True),
         Index("uq_job_shard", "shard_id", unique=True),
         Index("ix_job_queued", "queue", "created_at", postgresql_where=text("state = 'queued'")),
+        Index("ix_job_turn", "queue", "team", "started_at"),
         Index("ix_job_running", "lease_until", postgresql_where=text("state = 'running'")),
     )
 

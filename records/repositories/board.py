@@ -12,7 +12,8 @@ from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 import psycopg
-from sqlalchemy import ARRAY, Uuid, bindparam, exists, func, or_, select
+from sqlalchemy import ARRAY, String, Uuid, bindparam, exists, func, or_, select
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import Session, aliased
 
 from records.models import (
@@ -232,21 +233,38 @@ def job_lines(session: Session, evaluation: Evaluation) -> list[JobLine]:
     needed = exists().where(
         evaluation_shards.c.shard_id == Job.shard_id, evaluation_shards.c.evaluation_id.in_(ids)
     )
-    query = select(Job).where(
-        or_(
-            Job.evaluation_id.in_(ids),
-            Job.checkpoint_id.in_([one.checkpoint_id for one in everyone]),
-            Job.dataset_id == evaluation.dataset_id,
-            needed,
+    newest_error = aggregate_order_by(Job.error, Job.created_at.desc(), Job.id.desc())
+    query = (
+        select(
+            Job.kind,
+            Job.state,
+            func.count(),
+            func.sum(Job.crashes + Job.losses),
+            func.max(Job.created_at).filter(Job.error.is_not(None)),
+            func.array_agg(newest_error, type_=ARRAY(String)).filter(Job.error.is_not(None))[1],
         )
+        .where(
+            or_(
+                Job.evaluation_id.in_(ids),
+                Job.checkpoint_id.in_([one.checkpoint_id for one in everyone]),
+                Job.dataset_id == evaluation.dataset_id,
+                needed,
+            )
+        )
+        .group_by(Job.kind, Job.state)
+        .order_by(func.min(Job.created_at))
     )
     lines: dict[str, JobLine] = {}
-    for job in session.scalars(query.order_by(Job.created_at, Job.id)):
-        line = lines.get(job.kind) or JobLine(kind=job.kind.value, counts={}, retries=0, error=None)
-        lines[job.kind] = JobLine(
+    errors: dict[str, datetime] = {}
+    for kind, state, number, retries, failed_at, error in session.execute(query):
+        line = lines.get(kind) or JobLine(kind=kind.value, counts={}, retries=0, error=None)
+        newer = failed_at is not None and (kind not in errors or failed_at > errors[kind])
+        if newer:
+            errors[kind] = failed_at
+        lines[kind] = JobLine(
             kind=line.kind,
-            counts={**line.counts, job.state: line.counts.get(job.state, 0) + 1},
-            retries=line.retries + job.crashes + job.losses,
-            error=job.error or line.error,
+            counts={**line.counts, state: number},
+            retries=line.retries + retries,
+            error=error if newer else line.error,
         )
     return list(lines.values())

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, selectinload
 
 from records.models import Checkpoint, CheckpointState, Model, Origin
 
@@ -53,14 +53,34 @@ def latest(session: Session, team: str, model: str) -> Checkpoint | None:
 
 
 def page(
-    session: Session, *, model: str | None, team: str | None, limit: int, offset: int
+    session: Session,
+    *,
+    model: str | None,
+    team: str | None,
+    limit: int,
+    offset: int,
+    seen_by: str | None,
+    by_admin: bool = False,
 ) -> tuple[Sequence[Checkpoint], int]:
-    """Checkpoints, newest first, and how many there are."""
+    """Checkpoints, newest first, and how many there are.
+
+    Args:
+        session: Of the caller.
+        model: Only of this model.
+        team: Only of this team.
+        limit: Rows of a page.
+        offset: Rows before it.
+        seen_by: The team that looks: what is not ready, or was rejected, is shown to its owners only.
+        by_admin: Then all are shown.
+    """
     query = select(Checkpoint).join(Checkpoint.model).where(Checkpoint.origin == Origin.UPLOAD)
+    if not by_admin:
+        query = query.where(or_(Checkpoint.state == CheckpointState.READY, Model.team == seen_by))
     if model is not None:
         query = query.where(Model.name == model)
     if team is not None:
         query = query.where(Model.team == team)
     total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
     ordered = query.order_by(Checkpoint.created_at.desc(), Checkpoint.id)
-    return session.scalars(ordered.limit(limit).offset(offset)).all(), total
+    found = ordered.options(selectinload(Checkpoint.parts)).limit(limit).offset(offset)
+    return session.scalars(found).all(), total

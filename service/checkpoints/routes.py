@@ -10,7 +10,7 @@ from fastapi.responses import StreamingResponse
 
 from records.repositories import checkpoints
 from records.storage import checkpoint_key
-from service.auth import AnyCaller
+from service.auth import AnyCaller, Reader
 from service.checkpoints import service
 from service.checkpoints.schemas import (
     PRETRAINED_ON,
@@ -136,21 +136,30 @@ def download(
 
 @router.get("", summary="List checkpoints")
 def page(
+    reader: Reader,
     session: SessionDep,
     model: Annotated[str | None, Query(description="Only of this model.")] = None,
     team: Annotated[str | None, Query(description="Only of this team.")] = None,
     limit: Limit = 50,
     offset: Offset = 0,
 ) -> CheckpointPage:
-    """Checkpoints, newest first."""
-    found, total = checkpoints.page(session, model=model, team=team, limit=limit, offset=offset)
+    """Checkpoints, newest first; what is not ready, or was rejected, is shown to its own team only."""
+    found, total = checkpoints.page(
+        session,
+        model=model,
+        team=team,
+        limit=limit,
+        offset=offset,
+        seen_by=reader.team if reader else None,
+        by_admin=bool(reader and reader.admin),
+    )
     return CheckpointPage(items=[shown(checkpoint) for checkpoint in found], total=total)
 
 
 @router.get("/{checkpoint_id}", responses=responses(404), summary="Show a checkpoint")
-def show(checkpoint_id: UUID, session: SessionDep) -> CheckpointOut:
-    """One checkpoint: its state, and how far its upload is."""
-    return shown(service.find(session, checkpoint_id))
+def show(checkpoint_id: UUID, reader: Reader, session: SessionDep) -> CheckpointOut:
+    """One checkpoint: its state, and how far its upload is; until it is ready, only your team's own."""
+    return shown(service.visible(session, checkpoint_id, reader))
 
 
 def _fits(size_bytes: int, max_bytes: int) -> None:

@@ -13,6 +13,7 @@ from records import jobs
 from records.models import Checkpoint, CheckpointState, JobKind, Origin
 from records.repositories import checkpoints
 from records.storage import Storage
+from service.auth import Caller, is_of
 from service.problems import Conflict, NotFound
 from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.errors import StorageError
@@ -113,7 +114,20 @@ def find(session: Session, checkpoint_id: UUID) -> Checkpoint:
     """
     found = checkpoints.get(session, checkpoint_id)
     if found is None:
-        raise NotFound(f"No checkpoint {checkpoint_id}. List them: GET /v1/checkpoints.")
+        raise _missing(checkpoint_id)
+    return found
+
+
+def visible(session: Session, checkpoint_id: UUID, reader: Caller | None) -> Checkpoint:
+    """A checkpoint that may be shown: one that is ready, or whatever became of the reader's own.
+
+    Raises:
+        NotFound: If there is none.
+    """
+    found = find(session, checkpoint_id)
+    team = found.model.team if found.model else None
+    if found.state is not CheckpointState.READY and not is_of(team, reader):
+        raise _missing(checkpoint_id)
     return found
 
 
@@ -142,3 +156,7 @@ def own(session: Session, checkpoint_id: UUID, team: str) -> Checkpoint:
     if found is None or found.model is None or found.model.team != team:
         raise NotFound(f"Team {team!r} has no checkpoint {checkpoint_id}.")
     return found
+
+
+def _missing(checkpoint_id: UUID) -> NotFound:
+    return NotFound(f"No checkpoint {checkpoint_id}. List them: GET /v1/checkpoints.")

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Response
 
 from records.models import EvaluationState
 from records.repositories import evaluations
-from service.auth import AnyCaller
+from service.auth import AnyCaller, Reader
 from service.deps import Limit, Offset, SessionDep
 from service.evaluations import service
 from service.evaluations.schemas import Comparison, EvaluationIn, EvaluationOut, EvaluationPage, shown
@@ -25,11 +25,12 @@ def create(body: EvaluationIn, caller: AnyCaller, session: SessionDep, response:
     evaluation, new = service.create(session, body, caller)
     response.status_code = 201 if new else 200
     response.headers["Location"] = f"/v1/evaluations/{evaluation.id}"
-    return service.detail(session, evaluation)
+    return service.detail(session, evaluation, caller)
 
 
 @router.get("/evaluations", summary="List evaluations")
 def page(
+    reader: Reader,
     session: SessionDep,
     state: Annotated[EvaluationState | None, Query(description="Only in this state.")] = None,
     model: Annotated[str | None, Query(description="Only of this model.")] = None,
@@ -56,14 +57,15 @@ def page(
     )
     scores = evaluations.scores(session, [evaluation.id for evaluation in found])
     return EvaluationPage(
-        items=[shown(evaluation, scores=scores[evaluation.id]) for evaluation in found], total=total
+        items=[shown(evaluation, scores=scores[evaluation.id], reader=reader) for evaluation in found],
+        total=total,
     )
 
 
 @router.get("/evaluations/{evaluation_id}", responses=responses(404), summary="Show an evaluation")
-def show(evaluation_id: UUID, session: SessionDep) -> EvaluationOut:
+def show(evaluation_id: UUID, reader: Reader, session: SessionDep) -> EvaluationOut:
     """One evaluation: state, progress, and once done its scores."""
-    return service.detail(session, service.find(session, evaluation_id, with_results=True))
+    return service.detail(session, service.find(session, evaluation_id, with_results=True), reader)
 
 
 @router.post(
@@ -73,7 +75,7 @@ def show(evaluation_id: UUID, session: SessionDep) -> EvaluationOut:
 )
 def cancel(evaluation_id: UUID, caller: AnyCaller, session: SessionDep) -> EvaluationOut:
     """End an evaluation; its features stay, so asking for it again goes on where it stopped."""
-    return service.detail(session, service.cancel(session, evaluation_id, caller))
+    return service.detail(session, service.cancel(session, evaluation_id, caller), caller)
 
 
 @router.get(

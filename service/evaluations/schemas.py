@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from records.models import Evaluation, EvaluationState, ScoreRow
 from records.repositories.evaluations import Progress
+from service.auth import Caller, is_of
 from vcp_core.comparison import Difference
 
 
@@ -19,7 +20,8 @@ class EvaluationIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     checkpoint: str = Field(
-        description="Its id, or `MODEL@latest` for your model's newest.", examples=["r3d-vcp@latest"]
+        description="The id of one of your team's, or `MODEL@latest` for your model's newest.",
+        examples=["r3d-vcp@latest"],
     )
     dataset: str = Field(description="Its name.", examples=["playground-64"])
     protocol: str = Field("standard-v1", description="Its name or hash.", examples=["quick-v1"])
@@ -89,7 +91,7 @@ class EvaluationOut(BaseModel):
     id: UUID
     state: EvaluationState
     reason: str | None = Field(None, description="Why it failed, or was cancelled by itself.")
-    log_tail: str | None = Field(None, description="What the failing job printed last.")
+    log_tail: str | None = Field(None, description="What the failing job printed last; for its own team.")
     waiting_for: str | None = Field(None, description="Why nothing happens, if nothing does.")
     checkpoint: CheckpointRef
     dataset: DatasetRef
@@ -134,14 +136,15 @@ def shown(
     warnings: list[str] | None = None,
     controls: list[UUID] | None = None,
     remaining_s: float | None = None,
+    reader: Caller | None = None,
 ) -> EvaluationOut:
-    """The evaluation for a client."""
+    """The evaluation for a client; what its jobs printed is for its own team and administrators."""
     checkpoint, unavailable = evaluation.checkpoint, evaluation.unavailable or {}
     return EvaluationOut(
         id=evaluation.id,
         state=evaluation.state,
         reason=evaluation.reason,
-        log_tail=evaluation.log_tail,
+        log_tail=evaluation.log_tail if is_of(evaluation.team, reader) else None,
         waiting_for=waiting_for,
         checkpoint=CheckpointRef(
             id=checkpoint.id,

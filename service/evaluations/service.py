@@ -28,7 +28,7 @@ def create(session: Session, wanted: EvaluationIn, caller: Caller) -> tuple[Eval
     """The evaluation, and whether it is new: what is done or under way is not done again.
 
     Raises:
-        NotFound: If there is no such checkpoint.
+        NotFound: If there is no such checkpoint of the caller's team, or of any for an administrator.
         UnknownName: If there is no such dataset or protocol.
         Conflict: If the checkpoint was rejected, or its bytes are not there yet.
     """
@@ -43,12 +43,16 @@ def create(session: Session, wanted: EvaluationIn, caller: Caller) -> tuple[Eval
             f"Checkpoint {checkpoint.id} is declared, but its bytes are not there. "
             f"PUT them to /v1/checkpoints/{checkpoint.id}/content."
         )
-    return flow.request(session, checkpoint, dataset, protocol.hash, team=caller.team)
+    assert checkpoint.model is not None
+    return flow.request(session, checkpoint, dataset, protocol.hash, team=checkpoint.model.team)
 
 
 def _checkpoint(session: Session, wanted: str, caller: Caller) -> Checkpoint:
     if UUID_FORM.match(wanted):
-        return checkpoint_service.find(session, UUID(wanted))
+        checkpoint_id = UUID(wanted)
+        if caller.admin:
+            return checkpoint_service.find(session, checkpoint_id)
+        return checkpoint_service.own(session, checkpoint_id, caller.team)
     model, at, which = wanted.partition("@")
     if at and which != "latest":
         raise NotFound(f"{wanted!r}: write a checkpoint's id, or MODEL@latest.")
@@ -70,8 +74,8 @@ def find(session: Session, evaluation_id: UUID, *, with_results: bool = False) -
     return found
 
 
-def detail(session: Session, evaluation: Evaluation) -> EvaluationOut:
-    """Everything about one evaluation."""
+def detail(session: Session, evaluation: Evaluation, reader: Caller | None = None) -> EvaluationOut:
+    """Everything about one evaluation that this reader may see."""
     progress = evaluations.progress(session, evaluation)
     remaining_s = None
     if evaluation.started_at and progress.clips_fresh and not evaluation.state.ended:
@@ -86,6 +90,7 @@ def detail(session: Session, evaluation: Evaluation) -> EvaluationOut:
         waiting_for=None if evaluation.state.ended else waiting_for(session, evaluation),
         warnings=all_warnings(evaluation.results),
         controls=[control.id for control in evaluation.controls],
+        reader=reader,
     )
 
 

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from records.models import Evaluation, EvaluationState, JobState
 from records.repositories import board
 from records.repositories.board import JobLine
+from service.auth import Caller
 from service.evaluations import service
 from service.evaluations.schemas import EvaluationOut, ScoreOut
 from service.web import names
@@ -83,14 +84,14 @@ class Page:
     share: float | None
 
 
-def page(session: Session, evaluation_id: UUID) -> Page:
-    """All of one evaluation.
+def page(session: Session, evaluation_id: UUID, reader: Caller | None) -> Page:
+    """All of one evaluation that this reader may see.
 
     Raises:
         NotFound: If there is none.
     """
     evaluation = service.find(session, evaluation_id, with_results=True)
-    shown = service.detail(session, evaluation)
+    shown = service.detail(session, evaluation, reader)
     done = evaluation.state is EvaluationState.DONE and evaluation.results is not None
     progress = shown.progress
     return Page(

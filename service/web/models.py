@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from records.models import Checkpoint, Evaluation, EvaluationState
 from records.repositories import board, checkpoints, evaluations
 from records.repositories.board import Number
+from service.auth import Caller
 from service.problems import NotFound
 from service.web import names
 
@@ -66,14 +67,14 @@ class Page:
     chart: dict[str, Any]
 
 
-def page(session: Session, path: str, wanted: int) -> Page:
+def page(session: Session, path: str, wanted: int, reader: Caller | None) -> Page:
     """All of the model at `TEAM/NAME`; the chart shows the course of that place.
 
     Raises:
         NotFound: If there is none.
     """
-    team, name = _named(session, path)
-    owned, num_checkpoints = checkpoints.page(session, model=name, team=team, limit=MOST, offset=0)
+    team, name = _named(session, path, reader)
+    owned, num_checkpoints = _checkpoints(session, team, name, reader, MOST)
     found, num_evaluations = evaluations.page(
         session,
         state=None,
@@ -104,12 +105,26 @@ def page(session: Session, path: str, wanted: int) -> Page:
     )
 
 
-def _named(session: Session, path: str) -> tuple[str, str]:
+def _checkpoints(
+    session: Session, team: str, name: str, reader: Caller | None, limit: int
+) -> tuple[Sequence[Checkpoint], int]:
+    return checkpoints.page(
+        session,
+        model=name,
+        team=team,
+        limit=limit,
+        offset=0,
+        seen_by=reader.team if reader else None,
+        by_admin=bool(reader and reader.admin),
+    )
+
+
+def _named(session: Session, path: str, reader: Caller | None) -> tuple[str, str]:
     """The team and the name; either may hold slashes."""
     parts = path.split("/")
     for place in range(1, len(parts)):
         team, name = "/".join(parts[:place]), "/".join(parts[place:])
-        if checkpoints.page(session, model=name, team=team, limit=1, offset=0)[0]:
+        if _checkpoints(session, team, name, reader, 1)[0]:
             return team, name
     raise NotFound(f"No model {path!r}; a model's name comes with its first checkpoint.")
 

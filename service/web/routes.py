@@ -10,7 +10,8 @@ from fastapi.responses import RedirectResponse
 
 from records.models import EvaluationState, JobState
 from records.repositories import evaluations
-from service.auth import reader
+from service.auth import Reader
+from service.auth import reader as by_token
 from service.datasets import service as datasets
 from service.deps import SessionDep
 from service.protocols.routes import every as every_protocol
@@ -19,7 +20,7 @@ from service.web.pages import STATIC, Static, render
 from service.web.parameters import FACTS, MAX_PAGE, ParametersDep
 from vcp_core.catalog.reported import reported_rows
 
-router = APIRouter(include_in_schema=False, dependencies=[Depends(reader)])
+router = APIRouter(include_in_schema=False, dependencies=[Depends(by_token)])
 open_router = APIRouter(include_in_schema=False)
 LIST = 50  # evaluations of a page
 HTTP_PARTS = {"Cache-Control": "no-store"}
@@ -84,16 +85,16 @@ def list_evaluations(
 
 
 @router.get("/evaluations/{evaluation_id}")
-def show_evaluation(request: Request, session: SessionDep, evaluation_id: UUID) -> Response:
+def show_evaluation(request: Request, reader: Reader, session: SessionDep, evaluation_id: UUID) -> Response:
     """One evaluation."""
-    page = evaluation.page(session, evaluation_id)
+    page = evaluation.page(session, evaluation_id, reader)
     return render(request, "evaluation.html", url=_url(request), **_parts(page))
 
 
 @router.get("/evaluations/{evaluation_id}/progress")
-def show_progress(request: Request, session: SessionDep, evaluation_id: UUID) -> Response:
+def show_progress(request: Request, reader: Reader, session: SessionDep, evaluation_id: UUID) -> Response:
     """The part of an unfinished evaluation's page that changes; at its end, the page is loaded anew."""
-    page = evaluation.page(session, evaluation_id)
+    page = evaluation.page(session, evaluation_id, reader)
     headers = {**HTTP_PARTS, **({"HX-Refresh": "true"} if page.shown.state.ended else {})}
     return render(request, "_progress.html", headers=headers, **_parts(page))
 
@@ -105,12 +106,13 @@ def _parts(page: evaluation.Page) -> dict[str, Any]:
 @router.get("/models/{path:path}")
 def show_model(
     request: Request,
+    reader: Reader,
     session: SessionDep,
     path: str,
     course: Annotated[int, Query(ge=0, le=10_000)] = 0,
 ) -> Response:
     """One model: checkpoints, evaluations, and the course of its training."""
-    return render(request, "model.html", page=models.page(session, path, course))
+    return render(request, "model.html", page=models.page(session, path, course, reader))
 
 
 @router.get("/compare")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import event, select, text, update
 from sqlalchemy.orm import Session
 
 from records import jobs
@@ -225,3 +227,36 @@ def test_whatever_bytes_a_process_printed_its_failure_is_recorded(
         "no  such ? file",
         "tail  of ? it",
     )
+
+
+FINISHED = """
+WITH dataset AS (
+    INSERT INTO dataset (id, name, source, state)
+    SELECT gen_random_uuid(), 'd' || i, '{}', 'ready' FROM generate_series(1, 100000) AS i RETURNING id
+), numbered AS (SELECT id, row_number() OVER () AS i FROM dataset)
+INSERT INTO job (id, kind, queue, team, dataset_id, state, crashes, losses, done, started_at)
+SELECT gen_random_uuid(), 'index', CASE WHEN i % 3 = 0 THEN 'gpu' ELSE 'cpu' END, nullif('t' || i % 9, 't0'),
+    id, CASE WHEN i <= 60 THEN 'queued' ELSE 'done' END, 0, 0, 0,
+    CASE WHEN i > 60 THEN clock_timestamp() - i * interval '1 second' END
+FROM numbered
+"""
+
+
+def test_a_claim_reads_no_more_because_a_hundred_thousand_jobs_have_ended(database: Database) -> None:
+    plans: list[str] = []
+
+    @event.listens_for(database.engine, "before_cursor_execute")
+    def explain(connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if "FOR UPDATE" in statement:
+            with connection.connection.driver_connection.cursor() as other:
+                other.execute(f"EXPLAIN (ANALYZE, BUFFERS) {statement}", parameters)
+                plans.append("\n".join(row[0] for row in other.fetchall()))
+
+    with database.session() as session:
+        session.execute(text(FINISHED))
+        session.execute(text("ANALYZE job"))
+    assert claim(database) is not None
+    print(plans[0])
+    whole = re.search(r"Buffers: shared (?:hit=(\d+))?(?: read=(\d+))?", plans[0])
+    assert whole is not None
+    assert sum(int(pages or 0) for pages in whole.groups()) < 300, plans[0]  # 70 when this was written

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from sqlalchemy import select, text
 
-from records.models import Token
+from records.models import Checkpoint, CheckpointState, Token
 from records.repositories import tokens
 from records.settings import Settings
 from service.app import create_app
@@ -176,3 +176,25 @@ def test_a_secret_is_not_in_the_log(
     assert "Unauthorised" in subprocess.run(command, capture_output=True, text=True, check=True).stdout
     api.client.get("/v1/nothing")
     assert secret not in "".join(capfd.readouterr())
+
+
+def test_what_is_not_ready_is_nobody_elses_business(api: Served, settings: Settings) -> None:
+    with api.client_of("vision") as owner, api.client_of("others") as others:
+        theirs = declare(owner, noise(10), model="secret")
+        path = f"/v1/checkpoints/{theirs['id']}"
+        problem_of(others.get(path), 404)
+        assert others.get("/v1/checkpoints").json() == {"items": [], "total": 0}
+        assert others.get("/models/vision/secret", headers={"Accept": "text/html"}).status_code == 404
+        for client in (owner, api.client):
+            assert client.get(path).status_code == 200
+            assert client.get("/v1/checkpoints").json()["total"] == 1
+        with api.database.session() as session:
+            session.get_one(Checkpoint, UUID(theirs["id"])).state = CheckpointState.READY
+        assert others.get(path).json()["sha256"] == theirs["sha256"]
+    with (
+        serve(settings.model_copy(update={"public_read": True})) as public,
+        httpx.Client(base_url=public.url) as anyone,
+    ):
+        declared = declare(public.client, noise(20))
+        problem_of(anyone.get(f"/v1/checkpoints/{declared['id']}"), 404)
+        assert anyone.get("/v1/checkpoints").json()["total"] == 1

@@ -94,7 +94,17 @@ def test_a_checkpoint_is_asked_for_by_its_models_name_or_its_protocol_by_hash(
     assert "latest" in problem_of(ask(api.client, "tiny@3"), 404)["detail"]
     with api.client_of("others") as client:
         problem_of(ask(client, "tiny@latest"), 404)
-        assert ask(client, checkpoint).status_code == 200  # by its id, anybody's can be evaluated
+        problem_of(ask(client, checkpoint), 404)
+    with api.client_of("operators", admin=True) as client:
+        assert ask(client, checkpoint).status_code == 200
+
+
+def test_an_evaluation_belongs_to_its_checkpoints_team_whoever_asked(api: Served, dataset: str) -> None:
+    with api.database.session() as session:
+        theirs = str(ready_checkpoint(session, team="others").id)
+    with api.client_of("others") as client:
+        asked = ask(api.client, theirs).json()["id"]
+        assert client.post(f"/v1/evaluations/{asked}/cancel").json()["state"] == "cancelled"
 
 
 def test_a_checkpoint_without_its_bytes_cannot_be_evaluated(api: Served, dataset: str) -> None:
@@ -152,6 +162,11 @@ def test_after_a_failure_or_a_cancel_it_is_evaluated_anew(api: Served, checkpoin
     found = api.client.get(f"/v1/evaluations/{first}").json()
     assert (found["state"], found["reason"]) == ("failed", "the disk of the worker is full")
     assert found["log_tail"] == "the log's last lines"
+    with api.client_of("others") as others:
+        assert others.get(f"/v1/evaluations/{first}").json()["log_tail"] is None
+        assert others.get("/v1/evaluations").json()["items"][0]["log_tail"] is None
+        assert "last lines" not in others.get(f"/evaluations/{first}", headers={"Accept": "text/html"}).text
+    assert "last lines" in api.client.get(f"/evaluations/{first}", headers={"Accept": "text/html"}).text
     second = ask(api.client, checkpoint)
     assert (second.status_code, second.json()["id"] != first) == (201, True)
     cancelled = api.client.post(f"/v1/evaluations/{second.json()['id']}/cancel")

@@ -129,3 +129,28 @@ def test_the_child_ends_with_its_worker_however_that_ends(tmp_path: Path) -> Non
     while alive(child):
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_a_job_that_was_lost_before_its_child_was_there_does_not_begin(
+    runner: Runner, tmp_path: Path
+) -> None:
+    class Lost(Exception):
+        pass
+
+    def check() -> None:
+        raise Lost
+
+    with pytest.raises(Lost):
+        runner.call(
+            {"do": "index"}, affinity=None, stall_s=30, on_progress=lambda done, total: None, check=check
+        )
+
+
+def test_killing_while_closing_harms_nobody(runner: Runner, tmp_path: Path) -> None:
+    index(runner, tmp_path, "playground-64")
+    threads = [threading.Thread(target=act) for act in 4 * [runner.kill] + [runner.close]]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    runner.kill()

@@ -1,0 +1,20 @@
+"""An index by which each team's last turn is found."""
+
+from __future__ import annotations
+
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """An index by which each team's last turn is found."""
+    op.create_index("ix_job_turn", "job", ["queue", "team", "started_at"])
+
+
+def downgrade() -> None:
+    """Without it, a claim reads all jobs of each team that waits."""
+    op.drop_index("ix_job_turn", table_name="job")

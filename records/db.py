@@ -14,6 +14,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sess
 
 Ring = Callable[[Counter[str]], None]
 CONNECT_TIMEOUT_S = 5
+KEPT_CONNECTIONS = 5  # of a pool, when it is idle
+POOL_TIMEOUT_S = 10.0
 # A machine that vanished is noticed after 10 + 3 * 5 s of silence, or 30 s of unanswered words: within a
 # lease, so that a worker on a dead connection still renews by another. Without these, Linux takes two hours.
 TCP = {
@@ -60,9 +62,17 @@ class Database:
         url: `postgresql://...`.
         ring: Called after a commit with the number of new jobs by queue.
         lock_timeout_s: How long a statement waits for a lock before it fails; None is for ever.
+        max_connections: At once; whoever needs one more waits for `POOL_TIMEOUT_S`.
     """
 
-    def __init__(self, url: str, *, ring: Ring | None = None, lock_timeout_s: float | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        ring: Ring | None = None,
+        lock_timeout_s: float | None = None,
+        max_connections: int = 15,
+    ) -> None:
         connect_args: dict[str, Any] = {"connect_timeout": CONNECT_TIMEOUT_S, **TCP}
         if lock_timeout_s is not None:
             connect_args["options"] = f"-c lock_timeout={lock_timeout_s * 1000:.0f}ms"
@@ -70,6 +80,9 @@ class Database:
             driver_url(url),
             pool_pre_ping=True,  # after a restart of PostgreSQL, old connections are replaced
             connect_args=connect_args,
+            pool_size=KEPT_CONNECTIONS,
+            max_overflow=max(0, max_connections - KEPT_CONNECTIONS),
+            pool_timeout=POOL_TIMEOUT_S,
         )
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
         self._ring = ring

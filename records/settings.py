@@ -25,6 +25,8 @@ class Settings(BaseSettings):
             from the usual `AWS_...` variables.
         host: The address the service listens on.
         port: The port it listens on.
+        public_url: Where readers reach the service, if a proxy stands before it: `https://host`. A login's
+            cookie is then Secure, and pages print it; empty is as each request says.
         public_read: Whether results can be read without a token.
         max_upload_bytes: Of one checkpoint.
         queues: What a worker takes: "gpu" forwards clips (on whatever `device` is), "cpu" does all the rest.
@@ -43,6 +45,7 @@ class Settings(BaseSettings):
     store_url: str
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65535)] = 8080
+    public_url: Annotated[str, Field(pattern=r"^(https?://[^\s/]+(/[^\s]*)?)?$")] = ""
     public_read: bool = False
     max_upload_bytes: Annotated[int, Field(ge=1)] = 4 * GIB
     queues: Annotated[tuple[Queue, ...], NoDecode, Field(min_length=1)] = ("cpu", "gpu")

@@ -23,9 +23,8 @@ from service.limits import BodyLimit
 from service.protocols.routes import router as protocols
 from service.web import routes as web
 
-LOCK_TIMEOUT_S = (
-    10.0  # a request that waited so long for others answers 503; workers wait as long as it takes
-)
+MAX_CONNECTIONS = 40  # one for each thread that requests run in (anyio); PostgreSQL itself takes 100
+LOCK_TIMEOUT_S = 10.0  # a request that waited so long for others gets 503; workers wait as long as it takes
 DESCRIPTION = """
 What can the representation of a video network do? Send a checkpoint, name a dataset and a protocol, read
 scores with intervals.
@@ -78,6 +77,7 @@ def create_app(settings: Settings) -> FastAPI:
         settings.database_url.get_secret_value(),
         ring=Doorbell(settings).ring,
         lock_timeout_s=LOCK_TIMEOUT_S,
+        max_connections=MAX_CONNECTIONS,
     )
     app.add_middleware(BodyLimit)
     problems.install(app)

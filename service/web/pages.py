@@ -55,6 +55,11 @@ def render(
     return HTMLResponse(text, status_code=status, headers={**HEADERS, **(headers or {})})
 
 
+def public_url(request: Request) -> str:
+    """Where readers reach the service: a proxy that ends TLS says nothing of it in its requests."""
+    return str(request.app.state.settings.public_url or request.base_url).rstrip("/")
+
+
 def theme(request: Request) -> str | None:
     """The chosen theme; None: the system's."""
     found = request.cookies.get(THEME)

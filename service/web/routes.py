@@ -16,7 +16,7 @@ from service.datasets import service as datasets
 from service.deps import SessionDep
 from service.protocols.routes import every as every_protocol
 from service.web import board, comparison, errors, evaluation, models, session
-from service.web.pages import STATIC, Static, render
+from service.web.pages import STATIC, Static, public_url, render
 from service.web.parameters import FACTS, MAX_PAGE, ParametersDep
 from vcp_core.catalog.reported import reported_rows
 
@@ -151,4 +151,4 @@ def show_reference(request: Request) -> Response:
 
 
 def _url(request: Request) -> str:
-    return str(request.base_url).rstrip("/")
+    return public_url(request)

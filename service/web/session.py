@@ -12,7 +12,7 @@ from records.repositories import tokens
 from service.auth import COOKIE
 from service.deps import SessionDep
 from service.problems import Forbidden
-from service.web.pages import THEME, THEMES, render
+from service.web.pages import THEME, THEMES, public_url, render
 
 router = APIRouter(include_in_schema=False)
 A_YEAR_S = 365 * 24 * 3600
@@ -58,7 +58,7 @@ def log_in(request: Request, form: Form, session: SessionDep) -> Response:
         next_path = _local(form.get("next", "/"))
         return render(request, "login.html", status=401, next_path=next_path, problem=problem, hint="")
     response = _back(form)
-    secure = request.url.scheme == "https"
+    secure = public_url(request).startswith("https:")
     response.set_cookie(COOKIE, secret, max_age=A_YEAR_S, httponly=True, samesite="strict", secure=secure)
     return response
 

@@ -198,3 +198,15 @@ def test_what_is_not_ready_is_nobody_elses_business(api: Served, settings: Setti
         declared = declare(public.client, noise(20))
         problem_of(anyone.get(f"/v1/checkpoints/{declared['id']}"), 404)
         assert anyone.get("/v1/checkpoints").json()["total"] == 1
+
+
+@pytest.mark.parametrize(("address", "secure"), [("https://bench.example", True), ("", False)])
+def test_behind_a_proxy_the_public_address_makes_the_cookie_secure_and_is_printed(
+    settings: Settings, address: str, secure: bool
+) -> None:
+    with serve(settings.model_copy(update={"public_url": address})) as api:
+        secret = api.client.headers["Authorization"].removeprefix("Bearer ")
+        answer = api.client.post("/login", data={"token": secret})
+        assert answer.status_code == 303
+        assert ("Secure" in answer.headers["Set-Cookie"]) == secure
+        assert (address or api.url) in api.client.get("/submit").text

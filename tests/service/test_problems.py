@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from typing import Any
 from uuid import uuid4
 
@@ -336,3 +337,9 @@ def test_connections_to_a_machine_that_vanished_end_within_a_lease(api: Served) 
     lease_s = Settings.model_fields["lease_s"].default
     assert silent_s < lease_s / 2
     assert int(found["tcp_user_timeout"]) <= lease_s / 2 * 1000
+
+
+def test_every_thread_that_answers_requests_can_have_a_connection(api: Served) -> None:
+    with ExitStack() as stack:
+        for _ in range(40):  # anyio's threads
+            stack.enter_context(api.database.engine.connect())

@@ -32,9 +32,13 @@ from records.models import (
     DatasetState,
     Evaluation,
     EvaluationState,
+    Job,
+    JobKind,
+    JobState,
     Model,
     Origin,
     ScoreRow,
+    Shard,
 )
 from records.repositories import datasets
 from service.web.parameters import DEFAULT_METRICS
@@ -43,11 +47,12 @@ from vcp_core.catalog.protocols import PROTOCOLS
 
 NUM_METRICS = 38  # that an evaluation has under quick-v1
 METRICS = (*DEFAULT_METRICS, *(f"cloze.other.{place}" for place in range(NUM_METRICS - len(DEFAULT_METRICS))))
+NUM_SHARDS = 870  # 13,320 videos with some 17 clips each, 256 clips a shard
 CHUNK = 500
 
 
-def fill(session: Session, num_rows: int) -> None:
-    """A board of so many evaluations of twenty models."""
+def fill(session: Session, num_rows: int) -> UUID:
+    """A board of so many evaluations of twenty models, and a running one, whose id is given."""
     rng = random.Random(0)  # noqa: S311 - invented scores
     dataset = DatasetRow(name="bench", source={}, state=DatasetState.READY, fingerprint="0" * 64)
     models = [Model(team=f"team-{place % 4}", name=f"model-{place}") for place in range(20)]
@@ -66,6 +71,30 @@ def fill(session: Session, num_rows: int) -> None:
         session.execute(insert(Checkpoint), checkpoints)
         session.execute(insert(Evaluation), evaluations)
         session.execute(insert(ScoreRow), scores)
+    return _running(session, evaluations[-1])
+
+
+def _running(session: Session, like: dict[str, Any]) -> UUID:
+    """Half done, with as many shards as UCF101 under standard-v1 has."""
+    now = datetime.now(UTC)
+    model_id = session.get_one(Checkpoint, like["checkpoint_id"]).model_id
+    assert model_id is not None
+    weights = _checkpoint(model_id, 0)
+    session.execute(insert(Checkpoint), [weights])
+    row = Evaluation(**{**like, "id": uuid4(), "checkpoint_id": weights["id"], "finished_at": None})
+    row.state, row.started_at, row.num_clips = EvaluationState.RUNNING, now, 256 * NUM_SHARDS
+    facts = {"space": "bench", "checkpoint_id": weights["id"], "dataset_id": row.dataset_id, "clips": []}
+    row.shards = [Shard(**facts, number=n, num_clips=256, key=f"{n}") for n in range(NUM_SHARDS)]
+    session.add(row)
+    session.flush()
+    for number, shard in enumerate(row.shards):
+        done = number < NUM_SHARDS // 2
+        state = JobState.DONE if done else JobState.QUEUED
+        ended = now if done else None
+        job = Job(kind=JobKind.EXTRACT, queue="gpu", shard_id=shard.id, state=state, finished_at=ended)
+        session.add(job)
+    session.flush()
+    return row.id
 
 
 def _checkpoint(model_id: UUID, place: int) -> dict[str, Any]:
@@ -154,7 +183,7 @@ def main() -> None:
         migrate.upgrade(engines.database_url)
         database = Database(engines.database_url)
         with database.session() as session:
-            fill(session, arguments.rows)
+            running = fill(session, arguments.rows)
             session.execute(text("ANALYZE"))  # as autovacuum does within a minute
         database.dispose()
         settings = {
@@ -175,6 +204,7 @@ def main() -> None:
                 "/?limit=2000",
                 "/?limit=2000&sort=-cloze.recall.remote&latest=true",
                 "/v1/leaderboard?dataset=bench&protocol=quick-v1&limit=500",
+                f"/evaluations/{running}/progress",
             ):
                 measure(client, served.pid, path, arguments.repeats)
         served.terminate()

@@ -81,6 +81,8 @@ def ring_later(session: Session, queue: str, bells: int = 1) -> None:
 
 def claim(session: Session, queues: Sequence[str], *, worker_id: UUID, lease_s: float) -> Claim | None:
     """The next job: of the team that was served longest ago, the oldest. None if nothing waits."""
+    if not queues:  # who takes none gets none
+        return None
     job, served = aliased(Job), aliased(Job)
     waiting = (
         select(job.team)

@@ -79,6 +79,7 @@ def test_a_worker_gets_only_what_its_queues_hold(database: Database, queue: Queu
     queue(kind=JobKind.CALIBRATE)
     assert claim(database, ("cpu",)) is None
     assert claim(database, ("gpu",)) is not None
+    assert claim(database, queues=()) is None
 
 
 def test_many_workers_at_once_never_get_the_same_job(database: Database, queue: Queue) -> None:

@@ -236,7 +236,7 @@ def test_class_features_give_perfect_recognition_and_retrieval(tmp_path: Path) -
 
 
 def ranked_answers(scores_NK: np.ndarray, labels: list[str], classes: tuple[str, ...]) -> Predictions:
-    best = [[classes[k] for k in row] for row in recognition._best(scores_NK)]
+    best = recognition.ranked_classes(scores_NK, classes)
     videos = [f"v{i:03d}" for i in range(len(labels))]
     columns: dict[str, list[object]] = {"video": [*videos], "group": [None] * len(labels), "label": [*labels]}
     columns |= {"linear": [*best], "knn": [*best]}

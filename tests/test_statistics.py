@@ -77,7 +77,7 @@ def test_weights_by_unit_equal_the_matrix_for_means_over_all_rows_over_some_and_
     some, none = rng.random(len(units)) < 0.4, np.zeros(len(units), bool)
     dense = resampling_weights(units, num_resamples=30, seed=seed)
     by_unit = UnitWeights(units, num_resamples=30, seed=seed)
-    parts = weighted_mean(values), mean_over(values, some), mean_over(values, none)
+    parts = weighted_mean(values), mean_over(values, some.tolist()), mean_over(values, none.tolist())
     for statistic in (*parts, mean_of(*parts), *parts):  # twice: the second time products are known
         np.testing.assert_allclose(statistic(cast(np.ndarray, by_unit)), statistic(dense), rtol=0, atol=1e-12)
     np.testing.assert_allclose(by_unit @ values, dense @ values, rtol=0, atol=1e-12)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +11,8 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest, bootstrap
 
 from bench.intervals import coverage, difference_coverage
-from vcp_core.statistics import choose_units, difference_interval, interval, resampling_weights
+from vcp_core.benchmarks.metrics import mean_of, mean_over, weighted_mean
+from vcp_core.statistics import UnitWeights, choose_units, difference_interval, interval, resampling_weights
 
 
 @pytest.mark.parametrize("chance", [0.3, 0.7, 0.9])
@@ -62,6 +65,22 @@ def test_weights_equal_a_slow_twin_that_draws_units_one_by_one_from_their_counts
     for drawn, row in zip(counts, weights, strict=True):
         assert drawn.sum() == len(names)
         assert row.tolist() == [drawn[names.index(unit)] for unit in units]
+
+
+@given(st.lists(st.sampled_from("abcdefg"), min_size=1, max_size=40), st.integers(0, 1000))
+@settings(max_examples=60, deadline=None)
+def test_weights_by_unit_equal_the_matrix_for_means_over_all_rows_over_some_and_over_none(
+    units: list[str], seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    values = rng.integers(0, 4, len(units)) / 3  # with ties
+    some, none = rng.random(len(units)) < 0.4, np.zeros(len(units), bool)
+    dense = resampling_weights(units, num_resamples=30, seed=seed)
+    by_unit = UnitWeights(units, num_resamples=30, seed=seed)
+    parts = weighted_mean(values), mean_over(values, some.tolist()), mean_over(values, none.tolist())
+    for statistic in (*parts, mean_of(*parts), *parts):  # twice: the second time products are known
+        np.testing.assert_allclose(statistic(cast(np.ndarray, by_unit)), statistic(dense), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(by_unit @ values, dense @ values, rtol=0, atol=1e-12)
 
 
 def test_the_bootstraps_spread_is_that_of_scipys() -> None:

@@ -20,12 +20,12 @@ from vcp_core.scoring import estimate
 from vcp_core.statistics import (
     ExchangedWeights,
     Units,
+    UnitWeights,
     choose_units,
     difference_interval,
     flips,
     holm,
     mcnemar,
-    resampling_weights,
 )
 
 ROUNDING = 1e-12  # of a difference: the order of a sum must not decide what is as large as what
@@ -148,9 +148,8 @@ class _Pair:
     def differences(self) -> list[Difference]:
         """Of every metric that both have a value of."""
         numbers = self.protocol.interval
-        weights_RN = resampling_weights(
-            self.units.ids, num_resamples=numbers.num_resamples, seed=self.protocol.seed
-        )
+        weights = UnitWeights(self.units.ids, num_resamples=numbers.num_resamples, seed=self.protocol.seed)
+        weights_RN = cast(Array, weights)  # it is all that a metric asks for
         values = {
             name: (estimate(self.first[name], self.num_rows), estimate(self.second[name], self.num_rows))
             for name in self.first

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,7 @@ from vcp_core.benchmarks import load_benchmark
 from vcp_core.benchmarks.metrics import Metric
 from vcp_core.catalog.protocols import Protocol
 from vcp_core.results import BenchmarkResult, Predictions, Score
-from vcp_core.statistics import Units, choose_units, difference_interval, interval, resampling_weights
+from vcp_core.statistics import Units, UnitWeights, choose_units, difference_interval, interval
 
 Array = npt.NDArray[np.float64]
 
@@ -43,13 +44,13 @@ def score_benchmark(
     benchmark = load_benchmark(name)
     units = choose_units(predictions.column("video"), predictions.column("group"))
     numbers = protocol.interval
-    weights_RN = resampling_weights(units.ids, num_resamples=numbers.num_resamples, seed=protocol.seed)
+    weights = UnitWeights(units.ids, num_resamples=numbers.num_resamples, seed=protocol.seed)
     found = {metric.name: metric for metric in benchmark.metrics(predictions)}
     by_seed = {
         seed: {metric.name: metric for metric in benchmark.metrics(control)}
         for seed, control in controls.items()
     }
-    sample = _Sample(weights_RN, units, tuple(predictions.column("video")), numbers.level)
+    sample = _Sample(cast(Array, weights), units, tuple(predictions.column("video")), numbers.level)
     scores = tuple(
         _score(metric, [metrics[metric.name] for metrics in by_seed.values()], sample)
         for metric in found.values()
@@ -76,7 +77,7 @@ def score_benchmark(
 class _Sample:
     """The test rows of one benchmark: how they are resampled, and whose they are."""
 
-    weights_RN: Array
+    weights_RN: Array  # `UnitWeights`, which is all of an array that a metric asks for
     units: Units
     videos: tuple[str, ...]
     level: float

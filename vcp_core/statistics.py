@@ -5,6 +5,7 @@ Legend: N outcomes (rows), U units, R resamples, F flips.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -76,12 +77,66 @@ def resampling_weights(units_N: Sequence[str], *, num_resamples: int, seed: int)
     """How often each row counts in each bootstrap resample of whole units, (R, N).
 
     Units are taken in the order of their names, so the order in which rows arrive changes nothing.
+    `UnitWeights` is the same without the matrix.
     """
+    counts_RU, unit_of_N = _drawn(units_N, num_resamples, seed)
+    return counts_RU[:, unit_of_N]
+
+
+def _drawn(units_N: Sequence[str], num_resamples: int, seed: int) -> tuple[Array, npt.NDArray[np.intp]]:
+    """How often each unit counts in each resample, and the number of the unit of each row."""
     names, unit_of_N = np.unique(np.asarray(units_N), return_inverse=True)
     generator = np.random.Generator(np.random.PCG64(seed))
     chances = np.full(len(names), 1 / len(names))
-    counts = generator.multinomial(len(names), chances, size=num_resamples)
-    return counts[:, unit_of_N].astype(np.float64)
+    return generator.multinomial(len(names), chances, size=num_resamples).astype(np.float64), unit_of_N
+
+
+class _Products:
+    """A matrix times vectors, each distinct vector once.
+
+    Metrics share most of their sums: all heads and stages have the denominators of the same questions, and a
+    mean of recalls is made of recalls that are reported as well.
+    """
+
+    def __init__(self, matrix: Array) -> None:
+        self._matrix = matrix
+        self._known: dict[bytes, Array] = {}
+
+    def __call__(self, vector_U: Array) -> Array:
+        # A digest, not the vector: with many units and classes the keys would outgrow the matrix.
+        key = hashlib.blake2b(vector_U.tobytes(), digest_size=16).digest()
+        if key not in self._known:
+            product = self._matrix @ vector_U
+            product.flags.writeable = False
+            self._known[key] = product
+        return self._known[key]
+
+
+class UnitWeights:
+    """`resampling_weights` (R, N) as the two operations that a metric asks for.
+
+    Rows of a unit always weigh alike, so they are added up first and the product is (R, U), not (R, N).
+
+    Args:
+        units_N: The unit of every row.
+        num_resamples: R.
+        seed: As for `resampling_weights`.
+    """
+
+    def __init__(self, units_N: Sequence[str], *, num_resamples: int, seed: int) -> None:
+        weights_RU, self._unit_of_N = _drawn(units_N, num_resamples, seed)
+        self._num_units = weights_RU.shape[1]
+        self._times = _Products(weights_RU)
+
+    def __matmul__(self, values_N: Array) -> Array:
+        sums_U: Array = np.bincount(self._unit_of_N, weights=values_N, minlength=self._num_units).astype(
+            np.float64
+        )
+        return self._times(sums_U)
+
+    def sum(self, axis: int) -> Array:
+        """Sum of each row's weights; `axis` is 1, as for the matrix."""
+        return self @ np.ones(len(self._unit_of_N))
 
 
 def interval(estimate: float, values_R: Array, *, num_units: int, level: float) -> Interval:
@@ -188,16 +243,17 @@ class ExchangedWeights:
     """
 
     def __init__(self, flipped_FU: Array, unit_of_N: npt.NDArray[np.intp]) -> None:
-        self._flipped_FU = flipped_FU
+        self._num_units = flipped_FU.shape[1]
+        self._times = _Products(flipped_FU)
         self._unit_of_N = unit_of_N
 
     def __matmul__(self, values_2N: Array) -> Array:
-        num_rows, num_units = len(self._unit_of_N), self._flipped_FU.shape[1]
+        num_rows, num_units = len(self._unit_of_N), self._num_units
         first_U, second_U = (
             np.bincount(self._unit_of_N, weights=own_N, minlength=num_units)
             for own_N in (values_2N[:num_rows], values_2N[num_rows:])
         )
-        gain_F = self._flipped_FU @ (second_U - first_U)
+        gain_F = self._times((second_U - first_U).astype(np.float64))
         return np.concatenate([first_U.sum() + gain_F, second_U.sum() - gain_F])
 
     def sum(self, axis: int) -> Array:

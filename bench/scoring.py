@@ -1,0 +1,91 @@
+"""What scoring and comparing cloze cost, against the matrix (resamples, rows) written out; answers made up.
+
+python -m bench.scoring                    UCF101's size: 3,671 videos, five options each, two heads
+python -m bench.scoring --groups 700       resampled by group
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from unittest import mock
+
+import numpy as np
+
+from vcp_core.catalog.options import OPTION_NAMES
+from vcp_core.catalog.protocols import PROTOCOLS
+from vcp_core.comparison import compare
+from vcp_core.results import Fit, Predictions
+from vcp_core.scoring import score_benchmark
+from vcp_core.statistics import resampling_weights
+
+UCF101_VIDEOS = 3671  # made up in this number; split 1's test side has 3,783 in all
+
+
+def made_up(num_videos: int, num_groups: int, num_stages: int, seed: int) -> Predictions:
+    """Cloze answers, right somewhat more often than by chance."""
+    rng = np.random.Generator(np.random.PCG64(seed))
+    options = np.array([*OPTION_NAMES] * num_videos)
+    videos = [i for i in range(num_videos) for _ in OPTION_NAMES]
+    names = [
+        head + at
+        for at in ("", *(f"@{i}" for i in range(1, num_stages)))
+        for head in ("relational", "concat")
+    ]
+    answers = {
+        name: np.where(
+            rng.random(len(options)) < 0.3, options, rng.choice(OPTION_NAMES, len(options))
+        ).tolist()
+        for name in names
+    }
+    return Predictions(
+        benchmark="cloze",
+        answers=OPTION_NAMES,
+        columns={
+            "video": [f"v{i:06d}" for i in videos],
+            "group": [f"g{i % num_groups:06d}" if num_groups else None for i in videos],
+            "option": options.tolist(),
+            **answers,
+        },
+        fits=tuple(
+            Fit(name=name, l2=1.0, holdout_losses={}, converged=True, num_iterations=1, gradient_norm=0.0)
+            for name in names
+        ),
+    )
+
+
+def cpu_s(work: Callable[[], object]) -> float:
+    """CPU seconds of this process, over all its threads."""
+    begun = time.process_time()
+    work()
+    return time.process_time() - begun
+
+
+def main() -> None:
+    """Print CPU seconds by unit, by the matrix with every product made anew, and their ratio."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--videos", type=int, default=UCF101_VIDEOS)
+    parser.add_argument("--groups", type=int, default=0, help="none: videos are resampled")
+    parser.add_argument("--stages", type=int, default=1)
+    arguments = parser.parse_args()
+    protocol = PROTOCOLS["standard-v1"]
+    first, second = (made_up(arguments.videos, arguments.groups, arguments.stages, seed) for seed in (0, 1))
+    works: dict[str, Callable[[], object]] = {
+        "score": lambda: score_benchmark("cloze", first, {"0": second}, unavailable=None, protocol=protocol),
+        "compare": lambda: compare({"cloze": first}, {"cloze": second}, protocol),
+    }
+    print(f"{arguments.videos:,} videos, {arguments.groups} groups, {len(first.fits)} heads; CPU seconds")
+    for name, work in works.items():
+        now = cpu_s(work)
+        with (
+            mock.patch("vcp_core.scoring.UnitWeights", resampling_weights),
+            mock.patch("vcp_core.comparison.UnitWeights", resampling_weights),
+            mock.patch("vcp_core.statistics._Products", lambda matrix: matrix.__matmul__),
+        ):
+            before = cpu_s(work)
+        print(f"  {name:<8}{now:7.2f} by unit{before:8.2f} by the matrix   {before / now:5.1f} x", flush=True)
+
+
+if __name__ == "__main__":
+    main()

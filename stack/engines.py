@@ -14,6 +14,7 @@ import signal
 import stat
 import subprocess
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -52,7 +53,7 @@ VALKEY_SETTINGS = {  # a message is only a bell: nothing of it needs to last
 }
 
 
-class Engine:
+class Engine(ABC):
     """A server process of ours."""
 
     name: str
@@ -62,17 +63,17 @@ class Engine:
         self.folder, self.sockets, self.account = folder, sockets, account
         self.process: subprocess.Popen[bytes] | None = None
 
+    @abstractmethod
     def prepare(self) -> None:
         """Make what the server needs, if it is not there."""
-        raise NotImplementedError
 
+    @abstractmethod
     def command(self) -> list[str]:
         """The server's command line."""
-        raise NotImplementedError
 
+    @abstractmethod
     def ping(self) -> None:
         """Raise unless it answers."""
-        raise NotImplementedError
 
     @property
     def log(self) -> Path:

@@ -70,7 +70,6 @@ def local(
     `vcpbench local model.pt --dataset ucf101:/data/UCF101 --split 1,2,3`
     """
     from vcp_core.evaluation import evaluate
-    from vcp_core.results import Results
     from vcp_core.splits import mean_of_splits
 
     names = list(dict.fromkeys(name.strip() for name in split.split(",")))
@@ -92,14 +91,20 @@ def local(
                     progress=tell,
                 )
             )
-    found = every[0] if len(every) == 1 else mean_of_splits(every)
+    _give(every[0] if len(every) == 1 else mean_of_splits(every), json_out)
+
+
+def _give(found: Results | SplitsMean, json_out: Path | None) -> None:
+    """Print tables, or JSON where that is asked for; write the file."""
+    from vcp_core.splits import SplitsMean
+
     if json_out == Path("-"):
         print_json(found.to_json())
         return
-    if isinstance(found, Results):
-        show(found)
-    else:
+    if isinstance(found, SplitsMean):
         show_mean(found)
+    else:
+        show(found)
     if json_out:
         found.save(json_out)
         messages.print(f"Wrote {json_out}", markup=False)

@@ -42,7 +42,7 @@ class WorkerProcess:
         """Process id of the child that does its jobs."""
         return runner_child(self.process.pid)
 
-    def terminate(self, *, timeout_s: float = 20) -> int:
+    def terminate(self, *, timeout_s: float = 60) -> int:
         """SIGTERM, and its exit code."""
         self.process.terminate()
         return self.process.wait(timeout_s)

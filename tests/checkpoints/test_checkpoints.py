@@ -290,7 +290,7 @@ def test_the_child_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
     parent.kill()
     parent.wait()
     os.kill(child, signal.SIGCONT)
-    end = time.monotonic() + 5
+    end = time.monotonic() + 60
     while is_alive(child):
         assert time.monotonic() < end, "the child outlived its parent"
         time.sleep(0.05)

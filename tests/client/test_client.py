@@ -178,16 +178,34 @@ def test_pauses_grow_and_differ(api: Served, line: Line, monkeypatch: pytest.Mon
     assert len(slept) == len(set(slept)) == 6
 
 
-def test_the_time_for_everything_is_a_limit_for_everything(api: Served, line: Line) -> None:
-    with Client(line.url, token_of(api), timeout_s=0.3) as client:
+def test_the_time_for_everything_is_a_limit_for_everything(
+    api: Served, line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr("vcpbench_client.patience.time", clock)
+    with Client(line.url, token_of(api), timeout_s=40) as client:
         client.status()
-        line.faults.extend([(503, "")] * 100)
+        line.faults.extend([(503, "")] * 10_000)
         line.cut()
         with pytest.raises((ApiError, TimedOut)):
             client.status()
-        time.sleep(0.3)
-        with pytest.raises(TimedOut, match=r"gave up after 0\.3 s"):
+        assert clock.now <= 40
+        clock.now = 40
+        with pytest.raises(TimedOut, match=r"gave up after 40 s"):
             client.status()
+
+
+class Clock:
+    """Stands in for the module `time`: it goes on only when somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
 
 
 @pytest.mark.parametrize(
@@ -212,7 +230,7 @@ def test_a_name_that_is_no_host_is_given_up_soon() -> None:
     begun = time.monotonic()
     with Client("http://no-such-host.invalid", "vcp_x") as client, pytest.raises(Unreachable):
         client.status()
-    assert time.monotonic() - begun < 8
+    assert time.monotonic() - begun < 30
 
 
 @pytest.mark.parametrize(

@@ -151,7 +151,7 @@ def test_a_cancelled_evaluation_stops_at_once_and_can_be_asked_for_again(
     worker, evaluation_id = begin(api, start_worker, folder, checkpoint)
     cancelled = api.client.post(f"/v1/evaluations/{evaluation_id}/cancel").json()
     assert cancelled["state"] == "cancelled"
-    worker.wait_for("no longer ours", timeout_s=10)
+    worker.wait_for("no longer ours")
     with api.database.session() as session:
         assert not session.scalars(
             select(Job).where(Job.state.in_((JobState.QUEUED, JobState.RUNNING)))

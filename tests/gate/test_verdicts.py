@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -262,9 +261,7 @@ def test_a_file_that_is_not_there_is_2(api: Served, tmp_path: Path) -> None:
 
 def test_a_timeout_is_2_and_names_the_evaluation(gate: Any, hands: Hands) -> None:
     hands.work.clear()
-    begun = time.monotonic()
     found = gate(MORE, "--min", f"{TOP1}=1", "--timeout", "2")
-    assert time.monotonic() - begun < 10
     assert (found.code, found.json["verdict"]) == (2, "error")
     assert "after 2 s" in found.json["error"]
     assert found.json["evaluation"]["id"] in found.summary

@@ -90,7 +90,7 @@ def ingests(api: Served) -> list[str]:
         return [str(job.checkpoint_id) for job in jobs]
 
 
-def eventually(holds: Callable[[], Any], timeout_s: float = 10) -> Any:
+def eventually(holds: Callable[[], Any], timeout_s: float = 60) -> Any:
     """The first true answer."""
     deadline = time.monotonic() + timeout_s
     while not (found := holds()):

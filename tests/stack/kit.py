@@ -57,7 +57,7 @@ class Stack:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/v1/health", timeout=10) as response:
             return int(response.status)
 
-    def wait_until(self, true: Callable[[], bool], timeout_s: float = 30) -> None:
+    def wait_until(self, true: Callable[[], bool], timeout_s: float = 60) -> None:
         deadline = time.monotonic() + timeout_s
         while not true():
             assert time.monotonic() < deadline, self.status()

@@ -23,7 +23,7 @@ import pathlib, signal, sys
 from stack import supervisor
 from stack.home import Home
 from stack.supervisor import Program, Supervisor
-supervisor.STOP_S = 2.0
+supervisor.STOP_S = 4.0
 home, port, health = Home(pathlib.Path(sys.argv[1])), sys.argv[2], sys.argv[3]
 stubborn = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
@@ -57,7 +57,7 @@ def supervised(home: Home, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
         process.kill()
 
 
-def eventually(true: Callable[[], bool], timeout_s: float = 20) -> None:
+def eventually(true: Callable[[], bool], timeout_s: float = 60) -> None:
     deadline = time.monotonic() + timeout_s
     while not true():
         assert time.monotonic() < deadline
@@ -78,7 +78,7 @@ def test_a_state_that_cannot_be_written_stops_nothing(
     assert "state.json cannot be written" in (tmp_path / "said").read_text()
     after = descendants(supervised.pid)
     supervised.terminate()
-    assert supervised.wait(20) == 0
+    assert supervised.wait(60) == 0
     assert not [pid for pid in after if alive(pid)]
 
 
@@ -87,9 +87,9 @@ def test_programs_of_one_step_are_waited_for_together(
 ) -> None:
     begun = time.monotonic()
     supervised.terminate()
-    assert supervised.wait(20) == 0
-    assert 2 <= time.monotonic() - begun < 5  # not the 6 s of three deaf ones, each after the other
-    assert (tmp_path / "said").read_text().count("did not end in 2 s; killed") == 3
+    assert supervised.wait(60) == 0
+    assert 4 <= time.monotonic() - begun < 12  # not the 12 s of three deaf ones, each after the other
+    assert (tmp_path / "said").read_text().count("did not end in 4 s; killed") == 3
     state = home.state()
     assert state is not None
     assert [program.pid for program in state.programs] == [None] * 4
@@ -108,7 +108,7 @@ def test_a_program_that_cannot_be_started_again_is_tried_later(tmp_path: Path) -
     program.chmod(0o755)
     eventually(lambda: found.look() and found.process is not None)
     found.ask_to_end()
-    found.wait_until_ended(time.monotonic() + 5)
+    found.wait_until_ended(time.monotonic() + 60)
 
 
 def test_a_log_that_cannot_be_copied_is_cut_all_the_same(tmp_path: Path) -> None:

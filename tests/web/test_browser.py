@@ -168,11 +168,11 @@ def test_a_running_evaluation_moves_and_ends_by_itself(visitor: Visitor, site: S
         row = session.get_one(Evaluation, site.running)
         (job,) = [one for one in _jobs(session, row) if one.done == 50]
         job.done = 90
-    expect(page.get_by_text("72.5 %")).to_be_visible(timeout=5000)
+    expect(page.get_by_text("72.5 %")).to_be_visible()
     with site.api.database.session() as session:
         row = session.get_one(Evaluation, site.running)
         row.state, row.reason, row.finished_at = EvaluationState.FAILED, "out of memory", datetime.now(UTC)
-    expect(page.get_by_role("heading", name="It failed")).to_be_visible(timeout=5000)
+    expect(page.get_by_role("heading", name="It failed")).to_be_visible()
     expect(page.get_by_text("out of memory")).to_be_visible()
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from vcp_core.comparison import compare, compare_many
     from vcp_core.controls import random_weights
     from vcp_core.datasets import Dataset, load_dataset
+    from vcp_core.diagnosis import diagnose
     from vcp_core.evaluation import evaluate
     from vcp_core.operations import apply_option
     from vcp_core.results import Results, Score
@@ -41,6 +42,7 @@ _HOME = {
     "build": "vcp_core.backbones",
     "compare": "vcp_core.comparison",
     "compare_many": "vcp_core.comparison",
+    "diagnose": "vcp_core.diagnosis",
     "evaluate": "vcp_core.evaluation",
     "load_checkpoint": "vcp_core.checkpoints",
     "load_dataset": "vcp_core.datasets",
@@ -63,6 +65,7 @@ __all__ = [
     "build",
     "compare",
     "compare_many",
+    "diagnose",
     "evaluate",
     "load_checkpoint",
     "load_dataset",

@@ -99,6 +99,7 @@ class EvaluationOut(BaseModel):
     is_control: bool
     progress: ProgressOut | None = None
     scores: list[ScoreOut] = []
+    diagnosis: list[str] = Field([], description="What the scores say, in words, once it is done.")
     unavailable: dict[str, str] = Field({}, description="Benchmarks that this dataset cannot carry, and why.")
     warnings: list[str] = []
     controls: list[UUID] = Field([], description="Evaluations of random weights that it is compared with.")
@@ -133,6 +134,7 @@ def shown(
     scores: list[ScoreRow] | None = None,
     progress: Progress | None = None,
     waiting_for: str | None = None,
+    diagnosis: list[str] | None = None,
     warnings: list[str] | None = None,
     controls: list[UUID] | None = None,
     remaining_s: float | None = None,
@@ -165,6 +167,7 @@ def shown(
             clips_done=progress.clips_done, clips_total=progress.clips_total, remaining_s=remaining_s
         ),
         scores=[score_out(row) for row in scores or []],
+        diagnosis=diagnosis or [],
         unavailable={name: str(reason) for name, reason in unavailable.items()},
         warnings=warnings or [],
         controls=controls or [],

@@ -19,6 +19,7 @@ from service.problems import Conflict, Forbidden, NotFound
 from service.protocols import service as protocol_service
 from vcp_core.catalog.protocols import Protocol
 from vcp_core.comparison import compare
+from vcp_core.diagnosis import diagnose
 from vcp_core.results import Predictions, Results
 
 UUID_FORM = re.compile(r"^[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}$", re.IGNORECASE)
@@ -82,9 +83,11 @@ def detail(session: Session, evaluation: Evaluation, reader: Caller | None = Non
         elapsed_s = (datetime.now(UTC) - evaluation.started_at).total_seconds()
         left = progress.clips_total - progress.clips_done
         remaining_s = round(elapsed_s / progress.clips_fresh * left, 1)
+    scores = evaluations.scores(session, [evaluation.id])[evaluation.id]
     return shown(
         evaluation,
-        scores=evaluations.scores(session, [evaluation.id])[evaluation.id],
+        scores=scores,
+        diagnosis=[] if evaluation.is_control else list(diagnose(scores)),
         progress=progress,
         remaining_s=remaining_s,
         waiting_for=None if evaluation.state.ended else waiting_for(session, evaluation),

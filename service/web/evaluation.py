@@ -16,7 +16,7 @@ from service.auth import Caller
 from service.evaluations import service
 from service.evaluations.schemas import EvaluationOut, ScoreOut
 from service.web import names
-from vcp_core.catalog.options import OPTIONS
+from vcp_core.catalog.options import KINDS, OPTIONS
 from vcp_core.results import Results, Table
 
 MAX_CONFUSION = 20  # classes; a larger matrix cannot be read, its rows are in the table of classes
@@ -37,6 +37,15 @@ class OptionLine:
     does: str
     recall: ScoreOut
     precision: ScoreOut | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class KindLine:
+    """One kind of variant of an option, such as the angle of a rotation."""
+
+    option: str
+    kind: str
+    recall: ScoreOut
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +76,7 @@ class Finished:
     results: Results
     headlines: list[ScoreOut]
     options: list[OptionLine]
+    kinds: list[KindLine]
     confusions: list[Table]
     classes: list[ClassLine]
     profile: dict[str, Any]
@@ -122,6 +132,7 @@ def _finished(shown: EvaluationOut, evaluation: Evaluation) -> Finished:
         results=results,
         headlines=[score for score in shown.scores if score.headline],
         options=options,
+        kinds=_kinds(scores),
         confusions=[
             table
             for name, table in tables.items()
@@ -142,6 +153,15 @@ def _options(scores: Mapping[str, ScoreOut]) -> list[OptionLine]:
         )
         for option in OPTIONS.values()
         if names.RECALL + option.name in scores
+    ]
+
+
+def _kinds(scores: Mapping[str, ScoreOut]) -> list[KindLine]:
+    return [
+        KindLine(option=option, kind=kind, recall=scores[metric])
+        for option, kinds in KINDS.items()
+        for kind in kinds
+        if (metric := f"{names.RECALL}{option}.{kind}") in scores
     ]
 
 

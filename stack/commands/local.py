@@ -22,10 +22,13 @@ from stack.commands.common import (
     print_json,
     progress_bars,
 )
+from vcp_core.catalog.options import OPTION_NAMES
 
 if TYPE_CHECKING:
     from vcp_core.results import BenchmarkResult, Results, Score
     from vcp_core.splits import SplitsMean
+
+RECALLS = tuple(f"recall.{option}" for option in OPTION_NAMES)
 
 
 @plainly
@@ -56,6 +59,9 @@ def local(
         str | None,
         typer.Option("--pretrained-on", help="What it was trained on: ucf101:1, kinetics400, none, ..."),
     ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Print every metric: stages, variants, precision, all depths.")
+    ] = False,
 ) -> None:
     """Evaluate a checkpoint here: scores with 95 % intervals and their lift over random weights.
 
@@ -68,17 +74,19 @@ def local(
     `vcpbench local model.pt --dataset clips/ --test-groups P3 --benchmark retrieval`
 
     `vcpbench local model.pt --dataset ucf101:/data/UCF101 --split 1,2,3`
+
+    `vcpbench local model.pt --benchmark cloze --all`
     """
     from vcp_core.evaluation import evaluate
     from vcp_core.splits import mean_of_splits
 
     names = list(dict.fromkeys(name.strip() for name in split.split(",")))
-    every: list[Results] = []
+    runs: list[Results] = []
     with progress_bars() as bars:
         for name in names:
             tell = bars if len(names) == 1 else _of_split(name, bars)
             loaded = load(dataset, split=name, csv=csv, test_groups=test_groups, lists=lists, tell=tell)
-            every.append(
+            runs.append(
                 evaluate(
                     file,
                     loaded,
@@ -91,10 +99,10 @@ def local(
                     progress=tell,
                 )
             )
-    _give(every[0] if len(every) == 1 else mean_of_splits(every), json_out)
+    _give(runs[0] if len(runs) == 1 else mean_of_splits(runs), json_out, every=every)
 
 
-def _give(found: Results | SplitsMean, json_out: Path | None) -> None:
+def _give(found: Results | SplitsMean, json_out: Path | None, *, every: bool) -> None:
     """Print tables, or JSON where that is asked for; write the file."""
     from vcp_core.splits import SplitsMean
 
@@ -104,7 +112,7 @@ def _give(found: Results | SplitsMean, json_out: Path | None) -> None:
     if isinstance(found, SplitsMean):
         show_mean(found)
     else:
-        show(found)
+        show(found, every=every)
     if json_out:
         found.save(json_out)
         messages.print(f"Wrote {json_out}", markup=False)
@@ -150,8 +158,10 @@ def _warnings(results: Results) -> list[str]:
     return [*of_benchmarks, *results.warnings]
 
 
-def show(results: Results) -> None:
-    """Print tables of scores, warnings and where they come from."""
+def show(results: Results, *, every: bool = False) -> None:
+    """Print tables of scores, what they say in words, warnings and where they come from."""
+    from vcp_core.diagnosis import diagnose
+
     origin = results.provenance
     data = origin.dataset
     console.print(
@@ -166,25 +176,30 @@ def show(results: Results) -> None:
     for heading in ("score", "95 % interval", "chance", "random", "lift", "its interval"):
         table.add_column(heading, justify="right", no_wrap=True)
     for result in results.benchmarks:
-        _add_rows(table, result)
+        _add_rows(table, result, every=every)
     console.print(table)
+    for sentence in diagnose(score for result in results.benchmarks for score in result.scores):
+        console.print(sentence, highlight=False, markup=False)
     for warning in _warnings(results):
         console.print(f"! {warning}", style="yellow", highlight=False, markup=False)
     if results.timings:
         console.print(f"{origin.num_clips} clips, {results.timings.total_s:.0f} s", style="dim")
 
 
-def _add_rows(table: Table, result: BenchmarkResult) -> None:
+def _add_rows(table: Table, result: BenchmarkResult, *, every: bool) -> None:
     if result.unavailable:
         table.add_row(f"[bold]{result.benchmark}[/]", "-")
         return
     table.add_row(f"[bold]{result.benchmark}[/]")
     for score in result.scores:
         name = score.metric.removeprefix(f"{result.benchmark}.")
+        style = "" if score.headline else "dim"
+        if every:
+            table.add_row(f"  {name}", *_cells(score), style=style)
+            continue
         if name == "recall.original":
             table.add_row("  recall of", style="dim")
-        if score.headline or name.startswith("recall.") or name == "top5":
-            style = "" if score.headline else "dim"
+        if score.headline or name in RECALLS or name == "top5":
             table.add_row(f"  {name.replace('recall.', '  ')}", *_cells(score), style=style)
 
 

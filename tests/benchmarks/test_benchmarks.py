@@ -19,7 +19,7 @@ from vcp_core.benchmarks.cloze import questions
 from vcp_core.benchmarks.retrieval import chance_of_average_precision, chance_of_hit
 from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.benchmarks import BENCHMARKS
-from vcp_core.catalog.options import OPTION_NAMES
+from vcp_core.catalog.options import DISTANCES, FARTHEST, KINDS, OPTION_NAMES
 from vcp_core.catalog.protocols import PROTOCOLS
 from vcp_core.comparison import compare
 from vcp_core.datasets.manifest import Dataset, Video
@@ -159,6 +159,7 @@ def answered(by_row: dict[int, str], num_videos: int = 50) -> Predictions:
             "video": videos,
             "group": [None] * len(guesses),
             "option": [*OPTION_NAMES] * num_videos,
+            "variant": ["", "90", "1032", "before:21", "0-2"] * num_videos,
             "relational": guesses,
             "concat": guesses,
         },
@@ -214,6 +215,36 @@ def test_two_evaluations_are_compared_where_both_have_a_value() -> None:
     found = same["cloze.precision.remote"]
     assert found.difference == 0
     assert found.high > 90, "one answer on either side says nothing about the difference"
+
+
+def test_recalls_of_the_kinds_of_a_variant_make_up_the_recall_of_their_option(tmp_path: Path) -> None:
+    result = score("cloze", noise(), tmp_path)
+    assert result.predictions is not None
+    scores = {found.metric: found for found in result.scores}
+    rows = list(zip(*map(result.predictions.column, ("option", "variant", "relational")), strict=True))
+    sides = {"remote": [("before", "after"), (*DISTANCES, FARTHEST)]}
+    for option, kinds in KINDS.items():
+        for parts in sides.get(option, [kinds]):
+            there = [scores[name] for kind in parts if (name := f"cloze.recall.{option}.{kind}") in scores]
+            assert sum(part.num_videos for part in there) == result.predictions.num_videos
+            mean = sum(part.value * part.num_videos for part in there) / result.predictions.num_videos
+            assert mean == pytest.approx(scores[f"cloze.recall.{option}"].value)
+    for kind, moved in (("2-tiles", 2), ("3-tiles", 3), ("4-tiles", 4)):
+        own = [
+            guess == "permutation"
+            for option, variant, guess in rows
+            if option == "permutation" and sum(a != b for a, b in zip(variant, "0123", strict=True)) == moved
+        ]
+        assert scores[f"cloze.recall.permutation.{kind}"].value == pytest.approx(100 * np.mean(own))
+
+
+def test_features_that_tell_one_angle_only_have_its_recall_alone(tmp_path: Path) -> None:
+    def feature(video: Video, clip: Clip) -> np.ndarray:
+        return np.array([clip.option == "rotation" and clip.variant == "90", 0.0])
+
+    result = score("cloze", feature, tmp_path)
+    assert value(result, "cloze.recall.rotation.90") == 100
+    assert value(result, "cloze.recall.rotation.180") < 50 > value(result, "cloze.recall.rotation.270")
 
 
 def test_every_question_shows_five_options_of_one_tuple() -> None:

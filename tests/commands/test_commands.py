@@ -61,6 +61,8 @@ def test_local_prints_a_table_and_writes_the_same_json_again_by_the_command_that
     results = json.loads((home / "scores.json").read_text())
     words = results["provenance"]["reproduce"].split()
     assert words[0] == "vcpbench"
+    assert "Cloze accuracy is" in first.stdout
+    assert "recall.rotation.90" not in first.stdout
     again = vcpbench(home, *words[1:], "--json", "-")
     assert again.stdout == (home / "scores.json").read_text()
 

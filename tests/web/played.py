@@ -21,7 +21,7 @@ from records.models import (
 )
 from records.repositories import datasets
 from tests.service.finished import ready_checkpoint
-from vcp_core.catalog.options import OPTION_NAMES
+from vcp_core.catalog.options import OPTION_NAMES, OPTIONS
 from vcp_core.catalog.protocols import PROTOCOLS
 from vcp_core.results import BenchmarkResult, Fit, Predictions, Provenance, Results
 from vcp_core.scoring import score_benchmark
@@ -91,7 +91,8 @@ def cloze(seed: int, skills: Sequence[float]) -> Predictions:
     columns: dict[str, list[Any]] = {
         name: [value for value in values for _ in OPTION_NAMES] for name, values in videos.items()
     }
-    columns |= {"tuple": [0] * len(options), "option": options, "variant": [""] * len(options)}
+    variants = [_variant(rng, option) for option in options]
+    columns |= {"tuple": [0] * len(options), "option": options, "variant": variants}
     for head in ("relational", "concat"):
         columns[head] = [_guess(rng, option, OPTION_NAMES, skill_of[option])[0] for option in options]
     return Predictions(
@@ -101,6 +102,12 @@ def cloze(seed: int, skills: Sequence[float]) -> Predictions:
         num_left_out=3,
         fits=(_fit("relational"), _fit("concat")),
     )
+
+
+def _variant(rng: random.Random, option: str) -> str:
+    if option == "remote":
+        return f"{rng.choice(['before', 'after'])}:{rng.randint(16, 90)}"
+    return rng.choice(OPTIONS[option].variants)
 
 
 def answers(seed: int, skill: float, tilt: float = 0.0) -> dict[str, Predictions]:

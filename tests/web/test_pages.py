@@ -45,6 +45,11 @@ def test_a_finished_evaluation_shows_all_that_it_gave(site: Site) -> None:
             f"{scores[metric]['value']:.1f} {scores[metric]['low']:.1f}–{scores[metric]['high']:.1f}"
             in page.text
         )
+    diagnosis = site.api.client.get(f"/v1/evaluations/{site.best}").json()["diagnosis"]
+    assert len(diagnosis) >= 4
+    assert all(sentence in page.text for sentence in diagnosis)
+    (kinds,) = page.root.all("div", **{"aria-label": "Kinds of variant"})
+    assert all(kind in kinds.text for kind in ("270", "3-tiles", "16-31", "2-apart"))
     assert "3 of 123 test videos are too short" in page.text
     assert "vcpbench local FILE --dataset playground --protocol quick-v1" in page.text
     assert results["provenance"]["protocol_hash"] in page.text

@@ -5,7 +5,7 @@ Legend: N options shown (five per tuple), D features, K = 5 options.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from vcp_core.bank import FeatureBank
 from vcp_core.benchmarks.metrics import Metric, mean_of, mean_over, weighted_mean
 from vcp_core.catalog.backbones import BackboneSpec
-from vcp_core.catalog.options import OPTION_NAMES, OPTIONS
+from vcp_core.catalog.options import KINDS, OPTION_NAMES, OPTIONS, kinds_of
 from vcp_core.catalog.protocols import Protocol
 from vcp_core.datasets.manifest import Dataset, Split, Video
 from vcp_core.probes import fit_with_holdout
@@ -180,7 +180,10 @@ def _prefix(column: str) -> str:
 
 
 def metrics(predictions: Predictions) -> list[Metric]:
-    """Accuracy, recall and precision per option, spatial and temporal, for every head and stage."""
+    """Accuracy, recall and precision per option, spatial and temporal, for every head and stage.
+
+    The headline's head has a recall for every kind of variant, too: "cloze.recall.rotation.90".
+    """
     truth = np.array(predictions.column("option"))
     found = []
     for fit in predictions.fits:
@@ -202,7 +205,26 @@ def metrics(predictions: Predictions) -> list[Metric]:
                     name=f"{prefix}precision.{option}", statistic=precision, chance=CHANCE, counts_N=answers_N
                 )
             )
+        if main:
+            found.extend(_by_kind(predictions, right))
     return found
+
+
+def _by_kind(predictions: Predictions, right_N: npt.NDArray[np.bool_]) -> Iterator[Metric]:
+    """Recalls of the kinds of variant that were asked for."""
+    options, variants = predictions.column("option"), predictions.column("variant")
+    kinds_N = [kinds_of(*one) for one in zip(options, variants, strict=True)]
+    for option, kinds in KINDS.items():
+        for kind in kinds:
+            asked = zip(options, kinds_N, strict=True)
+            counts_N = np.array([name == option and kind in found for name, found in asked])
+            if counts_N.any():
+                yield Metric(
+                    name=f"cloze.recall.{option}.{kind}",
+                    statistic=mean_over(right_N, counts_N),
+                    chance=CHANCE,
+                    counts_N=counts_N,
+                )
 
 
 def tables(predictions: Predictions) -> list[Table]:

@@ -48,7 +48,9 @@ def weighted_mean(values_N: Sequence[float] | npt.NDArray[np.generic]) -> Statis
     return statistic
 
 
-def mean_over(values_N: Sequence[float] | npt.NDArray[np.generic], mask_N: Sequence[bool]) -> Statistic:
+def mean_over(
+    values_N: Sequence[float] | npt.NDArray[np.generic], mask_N: Sequence[bool] | npt.NDArray[np.bool_]
+) -> Statistic:
     """The mean of a value over the rows of `mask_N` (a recall: right answers over rows of that truth)."""
     chosen_N = np.asarray(mask_N, np.float64)
     row_N = np.asarray(values_N, np.float64) * chosen_N

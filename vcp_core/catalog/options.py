@@ -5,6 +5,13 @@ A variant is a short string, recorded with every prediction:
     permutation  "1032", ...             tile p[i] of the withheld clip goes to place i; 2 x 2, row by row
     remote       "before:21", "after:16" side, and frames between the replacement and the tuple
     adjacent     "0-2", ...              the two sub-clips of four that change places
+
+Results are given per kind of variant, too (PROTOCOL 4):
+    rotation     "90", "180", "270"             the angle
+    permutation  "2-tiles", "3-tiles", "4-tiles"  how many tiles moved: 6, 8 and 9 permutations
+    remote       "before", "after"              the side, and
+                 "0-15", "16-31", "32-63", "64-up"  the distance, in frames
+    adjacent     "1-apart", "2-apart", "3-apart"  how far the two were from each other
 """
 
 from __future__ import annotations
@@ -51,3 +58,34 @@ OPTIONS = Registry(
     ),
 )
 OPTION_NAMES = tuple(OPTIONS)
+
+DISTANCES = {"0-15": range(16), "16-31": range(16, 32), "32-63": range(32, 64)}  # frames; then FARTHEST
+FARTHEST = "64-up"
+KINDS: dict[str, tuple[str, ...]] = {
+    "rotation": ROTATIONS,
+    "permutation": ("2-tiles", "3-tiles", "4-tiles"),
+    "remote": ("before", "after", *DISTANCES, FARTHEST),
+    "adjacent": ("1-apart", "2-apart", "3-apart"),
+}
+
+
+def kinds_of(option: str, variant: str) -> tuple[str, ...]:
+    """Which of its option's `KINDS` a variant is; none for the original.
+
+    >>> [kinds_of(*one) for one in (("rotation", "90"), ("permutation", "1032"), ("adjacent", "0-2"))]
+    [('90',), ('4-tiles',), ('2-apart',)]
+    >>> kinds_of("remote", "before:21"), kinds_of("original", "")
+    (('before', '16-31'), ())
+    """
+    if option == "rotation":
+        return (variant,)
+    if option == "permutation":
+        return (f"{sum(int(tile) != place for place, tile in enumerate(variant))}-tiles",)
+    if option == "adjacent":
+        first, second = map(int, variant.split("-"))
+        return (f"{second - first}-apart",)
+    if option == "remote":
+        side, distance = variant.split(":")
+        bins = (name for name, span in DISTANCES.items() if int(distance) in span)
+        return (side, next(bins, FARTHEST))
+    return ()

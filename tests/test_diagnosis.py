@@ -1,0 +1,95 @@
+"""The diagnosis says what the intervals allow, and nothing where there are no numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vcp_core.catalog.options import OPTION_NAMES
+from vcp_core.diagnosis import diagnose
+from vcp_core.results import Score
+
+OPTIONS = [name for name in OPTION_NAMES if name != "original"]
+
+
+def score(metric: str, value: float, lift: float | None = None, error: float = 4, width: float = 5) -> Score:
+    lifted = {} if lift is None else {"lift": lift, "lift_low": lift - error, "lift_high": lift + error}
+    return Score(
+        metric=metric,
+        value=value,
+        low=max(0, value - width),
+        high=min(100, value + width),
+        num_videos=100,
+        num_units=100,
+        units="video",
+        chance=20,
+        control=None if lift is None else value - lift,
+        **lifted,
+    )
+
+
+def recalls(lifts: Iterable[float]) -> list[Score]:
+    return [score(f"cloze.recall.{name}", 40 + lift, lift) for name, lift in zip(OPTIONS, lifts, strict=True)]
+
+
+def test_options_are_grouped_by_how_far_they_lie_from_random_weights() -> None:
+    (said,) = diagnose(recalls([31, 8, 1, -9]))
+    assert said == (
+        "It finds rotation (+31.0) far above random weights; permutation (+8.0) plainly above random "
+        "weights; adjacent (-9.0) plainly below random weights; remote (+1.0) no better than random weights, "
+        "within error."
+    )
+
+
+def test_a_headline_within_error_is_called_so_and_one_apart_is_not() -> None:
+    within, above = diagnose([score("cloze.accuracy", 60, 3), score("retrieval.top1", 60, 4.5)])
+    assert within == (
+        "Cloze accuracy is 60.0 % (chance 20.0): within error of random weights, +3.0 points [-1.0, +7.0]."
+    )
+    assert above.startswith("Retrieval top-1 is 60.0 % (chance 20.0): slightly above random weights, +4.5")
+
+
+def test_without_a_control_it_is_said_against_chance() -> None:
+    assert diagnose([score("recognition.top1", 24)]) == (
+        "Recognition top-1 is 24.0 % (chance 20.0): within error of chance.",
+    )
+    assert diagnose([score("recognition.top1", 26)])[0].endswith("apart from chance.")
+    assert diagnose([]) == ()
+
+
+def test_an_answer_that_is_given_more_often_and_less_often_right_is_said_to_be() -> None:
+    found = [*recalls([0, 0, 20, 0]), score("cloze.precision.remote", 30, -8)]
+    assert diagnose(found)[-1] == (
+        "It says remote more often than random weights do, and is right less often when it says so "
+        "(30.0 %, -8.0)."
+    )
+    assert len(diagnose([*recalls([0, 0, 20, 0]), score("cloze.precision.remote", 30, -3)])) == 1
+
+
+def test_the_hardest_kind_is_named_where_its_interval_is_apart() -> None:
+    angles = [score(f"cloze.recall.rotation.{angle}", 90) for angle in (90, 270)]
+    far = score("cloze.recall.rotation.180", 60)
+    assert diagnose([*angles, far]) == (
+        "Of rotation, 180 is the hardest (60.0 %) and 90 the easiest (90.0).",
+    )
+    assert diagnose([*angles, score("cloze.recall.rotation.180", 85)]) == ()
+
+
+def test_a_stage_that_knows_more_of_time_than_the_last_is_named() -> None:
+    last = score("cloze.temporal", 30)
+    earlier = [score("cloze.relational@conv2.temporal", 32), score("cloze.relational@conv3.temporal", 45)]
+    assert diagnose([last, *earlier]) == (
+        "Order in time is known best after conv3 (45.0 %); the last stage has lost some of it (30.0).",
+    )
+    assert diagnose([last, earlier[0]]) == ()
+
+
+@given(st.lists(st.floats(-60, 60), min_size=4, max_size=4))
+def test_no_option_is_called_better_or_worse_where_its_interval_holds_zero(lifts: list[float]) -> None:
+    (said,) = diagnose(recalls(lifts))
+    for name, lift in zip(OPTIONS, lifts, strict=True):
+        (part,) = [part for part in said.removesuffix(".").split("; ") if f"{name} (" in part]
+        expected = "above" if lift > 4 else "below" if lift < -4 else "within error"
+        assert expected in part

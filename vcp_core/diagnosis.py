@@ -1,0 +1,171 @@
+"""What the numbers of an evaluation say, in words: generated from scores, and only from them; no torch.
+
+A word stands only where an interval allows it: "above random weights" means that the interval of the lift
+lies above zero, "within error" that it holds zero. How much is the estimate's: far (20 points or more),
+plainly (5), slightly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol as Interface
+
+from vcp_core.catalog.options import KINDS, OPTION_NAMES
+
+FAR, PLAIN = 20.0, 5.0  # points of lift
+QUESTIONS = {
+    "cloze.accuracy": "Cloze accuracy",
+    "recognition.top1": "Recognition top-1",
+    "retrieval.top1": "Retrieval top-1",
+}
+
+
+class Scored(Interface):
+    """What a sentence is made of; `vcp_core.results.Score`, or a row of a database."""
+
+    @property
+    def metric(self) -> str: ...  # noqa: D102
+    @property
+    def value(self) -> float: ...  # noqa: D102
+    @property
+    def low(self) -> float: ...  # noqa: D102
+    @property
+    def high(self) -> float: ...  # noqa: D102
+    @property
+    def chance(self) -> float | None: ...  # noqa: D102
+    @property
+    def control(self) -> float | None: ...  # noqa: D102
+    @property
+    def lift(self) -> float | None: ...  # noqa: D102
+    @property
+    def lift_low(self) -> float | None: ...  # noqa: D102
+    @property
+    def lift_high(self) -> float | None: ...  # noqa: D102
+
+
+Scores = Mapping[str, Scored]
+
+
+def diagnose(scores: Iterable[Scored]) -> tuple[str, ...]:
+    """Sentences about one evaluation, the most important first; none where there are no scores.
+
+    Args:
+        scores: All of one evaluation's, in any order. Without a random-weights control, what is said is said
+            against chance.
+    """
+    found = {score.metric: score for score in scores}
+    heads = [f"{words} {_against(found[metric])}." for metric, words in QUESTIONS.items() if metric in found]
+    cloze = [_options(found), *_answers(found), *_kinds(found), _stage(found)]
+    place = 1 if "cloze.accuracy" in found else 0
+    return tuple(said for said in [*heads[:place], *cloze, *heads[place:]] if said)
+
+
+def _against(score: Scored) -> str:
+    """A score beside chance and random weights."""
+    chance = "" if score.chance is None else f" (chance {score.chance:.1f})"
+    said = f"is {score.value:.1f} %{chance}"
+    if score.lift is None or score.lift_low is None or score.lift_high is None:
+        if score.chance is None:
+            return said
+        far = score.low > score.chance or score.high < score.chance
+        return f"{said}: {'apart from' if far else 'within error of'} chance"
+    span = f"{score.lift:+.1f} points [{score.lift_low:+.1f}, {score.lift_high:+.1f}]"
+    return f"{said}: {_degree(score)} random weights, {span}"
+
+
+def _degree(score: Scored) -> str:
+    assert score.lift is not None
+    way = _way(score)
+    if not way:
+        return "within error of"
+    word = "far" if abs(score.lift) >= FAR else "plainly" if abs(score.lift) >= PLAIN else "slightly"
+    return f"{word} {'above' if way > 0 else 'below'}"
+
+
+def _way(score: Scored) -> int:
+    """1 where it lies above random weights, -1 below, 0 within error, or where nothing was measured."""
+    if score.lift_low is None or score.lift_high is None:
+        return 0
+    return (score.lift_low > 0) - (score.lift_high < 0)
+
+
+def _options(scores: Scores) -> str:
+    """Which operations are told apart better than by random weights, and which not."""
+    found = [(name, scores[f"cloze.recall.{name}"]) for name in _changed(scores)]
+    groups: dict[str, list[str]] = {}
+    for name, score in found:
+        if score.lift is None:
+            return ""
+        groups.setdefault(_degree(score), []).append(f"{name} ({score.lift:+.1f})")
+    order = [f"{word} {side}" for side, words in _SIDES.items() for word in words]
+    parts = [f"{listed(groups[key])} {key} random weights" for key in order if key in groups]
+    if "within error of" in groups:
+        parts.append(f"{listed(groups['within error of'])} no better than random weights, within error")
+    return f"It finds {'; '.join(parts)}." if parts else ""
+
+
+_SIDES = {"above": ("far", "plainly", "slightly"), "below": ("far", "plainly", "slightly")}
+
+
+def _answers(scores: Scores) -> list[str]:
+    """Options that are found more often only because the answer is given more often."""
+    said = []
+    for name in _changed(scores):
+        recall, precision = scores[f"cloze.recall.{name}"], scores.get(f"cloze.precision.{name}")
+        if _way(recall) > 0 and precision is not None and _way(precision) < 0:
+            said.append(
+                f"It says {name} more often than random weights do, and is right less often when it says so "
+                f"({precision.value:.1f} %, {precision.lift:+.1f})."
+            )
+    return said
+
+
+def _kinds(scores: Scores) -> list[str]:
+    """Per option, the kind of variant that is hardest, where its interval lies below the easiest one's."""
+    said = []
+    for option, kinds in KINDS.items():
+        named = {kind: f"cloze.recall.{option}.{kind}" for kind in kinds}
+        found = {kind: scores[metric] for kind, metric in named.items() if metric in scores}
+        if not found:
+            continue
+        hardest = min(found, key=lambda kind: found[kind].value)
+        easiest = max(found, key=lambda kind: found[kind].value)
+        if found[hardest].high < found[easiest].low:
+            said.append(
+                f"Of {option}, {hardest} is the hardest ({found[hardest].value:.1f} %) "
+                f"and {easiest} the easiest ({found[easiest].value:.1f})."
+            )
+    return said
+
+
+def _stage(scores: Scores) -> str:
+    """Whether an earlier stage knows more of order in time than the last one."""
+    last = scores.get("cloze.temporal")
+    stages = {
+        metric.split("@")[1].split(".")[0]: score
+        for metric, score in scores.items()
+        if metric.startswith("cloze.relational@") and metric.endswith(".temporal")
+    }
+    if last is None or not stages:
+        return ""
+    best = max(stages, key=lambda stage: stages[stage].value)
+    if stages[best].low <= last.high:
+        return ""
+    return (
+        f"Order in time is known best after {best} ({stages[best].value:.1f} %); "
+        f"the last stage has lost some of it ({last.value:.1f})."
+    )
+
+
+def _changed(scores: Scores) -> list[str]:
+    """Options that change something, and have a recall."""
+    return [name for name in OPTION_NAMES if name != "original" and f"cloze.recall.{name}" in scores]
+
+
+def listed(items: Sequence[str]) -> str:
+    """Joined as in a sentence.
+
+    >>> listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"])
+    ('a', 'a and b', 'a, b and c')
+    """
+    return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)

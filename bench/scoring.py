@@ -46,6 +46,7 @@ def made_up(num_videos: int, num_groups: int, num_stages: int, seed: int) -> Pre
             "video": [f"v{i:06d}" for i in videos],
             "group": [f"g{i % num_groups:06d}" if num_groups else None for i in videos],
             "option": options.tolist(),
+            "variant": ["", "90", "1032", "before:21", "0-2"] * num_videos,
             **answers,
         },
         fits=tuple(

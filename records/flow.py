@@ -137,14 +137,10 @@ def _leave_running(session: Session, evaluation: Evaluation) -> None:
     session.flush()
     for control in evaluation.controls:
         if control.state.ended and control.state is not EvaluationState.DONE:
-            seed = control.checkpoint.seed
-            reason = control.reason or "it was cancelled"
-            fail(
-                session,
-                evaluation,
-                f"its random-weights control (seed {seed}) failed: {reason}",
-                control.log_tail,
-            )
+            checkpoint, reason = control.checkpoint, control.reason or "it was cancelled"
+            random_weights = f"random-weights control (seed {checkpoint.seed})"
+            what = "pixel baseline" if checkpoint.is_pixels else random_weights
+            fail(session, evaluation, f"its {what} failed: {reason}", control.log_tail)
             return
     waits_for_shard = session.scalar(
         select(

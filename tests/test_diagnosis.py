@@ -93,3 +93,9 @@ def test_no_option_is_called_better_or_worse_where_its_interval_holds_zero(lifts
         (part,) = [part for part in said.removesuffix(".").split("; ") if f"{name} (" in part]
         expected = "above" if lift > 4 else "below" if lift < -4 else "within error"
         assert expected in part
+
+
+def test_what_pixels_give_stands_beside_a_score() -> None:
+    for pixels, words in ((70, "more (70.0)"), (58, "as much, within error (58.0)"), (40, "less (40.0)")):
+        (said,) = diagnose([score("cloze.accuracy", 60, 3).model_copy(update={"pixels": pixels})])
+        assert said.endswith(f"; 8 x 8 pixels alone give {words}.")

@@ -59,6 +59,17 @@ def test_the_same_run_twice_gives_the_same_json_to_the_last_digit(dataset: Datas
     provenance = first.provenance
     assert provenance.dataset["fingerprint"] == dataset.fingerprint
     assert provenance.protocol_hash == CI.hash
+    for metric in ("cloze.accuracy", "cloze.recall.remote", "recognition.top1", "retrieval.top1"):
+        assert first.score(metric).pixels is not None
+
+
+def test_a_protocol_may_do_without_pixels(dataset: Dataset, checkpoint: Path) -> None:
+    control = {"seeds": (0,), "calibration_clips": 16, "pixels": False}
+    without = Protocol.model_validate({**CI.model_dump(), "control": control})
+    assert without.hash != CI.hash
+    results = vcp_core.evaluate(checkpoint, dataset, without, benchmarks=["retrieval"])
+    assert results.score("retrieval.top1").pixels is None
+    assert results.score("retrieval.top1").control is not None
 
 
 def test_a_checkpoint_of_the_controls_own_weights_scores_exactly_what_the_control_scores(

@@ -41,6 +41,8 @@ class Scored(Interface):
     def lift_low(self) -> float | None: ...  # noqa: D102
     @property
     def lift_high(self) -> float | None: ...  # noqa: D102
+    @property
+    def pixels(self) -> float | None: ...  # noqa: D102
 
 
 Scores = Mapping[str, Scored]
@@ -54,7 +56,11 @@ def diagnose(scores: Iterable[Scored]) -> tuple[str, ...]:
             against chance.
     """
     found = {score.metric: score for score in scores}
-    heads = [f"{words} {_against(found[metric])}." for metric, words in QUESTIONS.items() if metric in found]
+    heads = [
+        f"{words} {_against(found[metric])}{_beside_pixels(found[metric])}."
+        for metric, words in QUESTIONS.items()
+        if metric in found
+    ]
     cloze = [_options(found), *_answers(found), *_kinds(found), _stage(found)]
     place = 1 if "cloze.accuracy" in found else 0
     return tuple(said for said in [*heads[:place], *cloze, *heads[place:]] if said)
@@ -71,6 +77,19 @@ def _against(score: Scored) -> str:
         return f"{said}: {'apart from' if far else 'within error of'} chance"
     span = f"{score.lift:+.1f} points [{score.lift_low:+.1f}, {score.lift_high:+.1f}]"
     return f"{said}: {_degree(score)} random weights, {span}"
+
+
+def _beside_pixels(score: Scored) -> str:
+    """What the pixel baseline gives, beside the score's own interval."""
+    if score.pixels is None:
+        return ""
+    if score.pixels > score.high:
+        said = "more"
+    elif score.pixels >= score.low:
+        said = "as much, within error"
+    else:
+        said = "less"
+    return f"; 8 x 8 pixels alone give {said} ({score.pixels:.1f})"
 
 
 def _degree(score: Scored) -> str:

@@ -19,6 +19,7 @@ import torch
 from pydantic import ValidationError
 
 from vcp_core.backbones.base import Backbone
+from vcp_core.backbones.pixels import Pixels
 from vcp_core.bank import ENGINE_VERSION, FeatureBank
 from vcp_core.catalog.benchmarks import BENCHMARKS
 from vcp_core.catalog.errors import VcpbenchError
@@ -80,10 +81,11 @@ def evaluate(
     predictions = run.predict(network, "features")
     features_done = time.perf_counter()
     control_predictions = run.controls() if controls else {}
+    pixels = run.pixels() if controls and numbers.control.pixels else None
     controls_done = time.perf_counter()
     how = (checkpoint, dataset, protocol, controls)
     results = plan.results(
-        plan.score(predictions, control_predictions),
+        plan.score(predictions, control_predictions, pixels),
         checkpoint=report.as_dict(),
         versions=versions(),
         device=describe_device(chosen_device),
@@ -141,29 +143,30 @@ class _Run:
     scoring_s: float = 0.0
 
     def predict(
-        self, network: Backbone, stage: str, counters: Counters | None = None
+        self, network: Backbone, stage: str, *, plan: Plan | None = None, counters: Counters | None = None
     ) -> dict[str, Predictions]:
         """Features of every clip, shard by shard on disk, then every benchmark's predictions."""
         counters = counters if counters is not None else self.counters
+        plan = plan or self.plan
         folder = cache_dir() / "work"
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix="features-") as work:
             paths: list[Path] = []
             for shard_features in extract(
                 network,
-                self.plan.dataset,
-                self.plan.shards,
+                plan.dataset,
+                plan.shards,
                 device=self.device,
-                precision=self.plan.protocol.precision,
-                max_pooled=self.plan.max_pooled,
+                precision=plan.protocol.precision,
+                max_pooled=plan.max_pooled,
                 counters=counters,
-                on_clips=self._teller(stage, self.plan.num_clips),
+                on_clips=self._teller(stage, plan.num_clips),
             ):
                 paths.append(Path(work) / f"{len(paths):06d}.safetensors")
                 shard_features.save(paths[-1])
             begun = time.perf_counter()
             bank = FeatureBank(paths)
-            predictions = self.plan.predict(bank)
+            predictions = plan.predict(bank)
             if counters is self.counters:
                 self.scoring_s += time.perf_counter() - begun
             return predictions
@@ -172,13 +175,30 @@ class _Run:
         """Predictions of random weights by seed; kept, because every checkpoint meets them."""
         return {str(seed): self._control(seed) for seed in self.plan.protocol.control.seeds}
 
+    def pixels(self) -> dict[str, Predictions]:
+        """Predictions of the pixel baseline; kept as well."""
+
+        def measure() -> dict[str, Predictions]:
+            network = Pixels(self.plan.spec)
+            return self.predict(network, "pixels", plan=self.plan.pixels, counters=Counters())
+
+        return self._kept(self._control_key(self.plan.pixels.spec.name), measure)
+
     def _control(self, seed: int) -> dict[str, Predictions]:
-        path = cache_dir() / "controls" / f"{self._control_key(seed)}.json"
+        return self._kept(self._control_key(seed), lambda: self._measure_control(seed))
+
+    def _kept(self, key: str, measure: Callable[[], dict[str, Predictions]]) -> dict[str, Predictions]:
+        path = cache_dir() / "controls" / f"{key}.json"
         try:
             kept = json.loads(path.read_text(encoding="utf-8"))
             return {name: Predictions.model_validate(value) for name, value in kept.items()}
         except (OSError, json.JSONDecodeError, ValidationError):
             pass  # not there, or of another version: measure it
+        predictions = measure()
+        write_json(path, {name: value.model_dump(mode="json") for name, value in predictions.items()})
+        return predictions
+
+    def _measure_control(self, seed: int) -> dict[str, Predictions]:
         calibration = calibration_shard(self.plan.dataset, self.plan.protocol, self.plan.spec).num_clips
         network = random_weights(
             self.plan.spec.name,
@@ -188,11 +208,9 @@ class _Run:
             device=self.device,
             on_clips=self._teller(f"calibrating control {seed}", calibration),
         )
-        predictions = self.predict(network, f"control {seed}", Counters())
-        write_json(path, {name: value.model_dump(mode="json") for name, value in predictions.items()})
-        return predictions
+        return self.predict(network, f"control {seed}", counters=Counters())
 
-    def _control_key(self, seed: int) -> str:
+    def _control_key(self, seed: int | str) -> str:
         decides = [
             versions(),
             self.plan.spec.name,

@@ -6,13 +6,13 @@ No torch: a service may plan, score and compare without it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from vcp_core.bank import FeatureBank
 from vcp_core.benchmarks import Benchmark, load_benchmark
 from vcp_core.calibration import calibration_shard
-from vcp_core.catalog.backbones import BackboneSpec
+from vcp_core.catalog.backbones import BackboneSpec, pixels_like
 from vcp_core.catalog.benchmarks import BENCHMARKS
 from vcp_core.catalog.leaks import leak_warnings
 from vcp_core.catalog.protocols import Protocol
@@ -86,20 +86,30 @@ class Plan:
             for name, benchmark in self.active.items()
         }
 
+    @cached_property
+    def pixels(self) -> Plan:
+        """The same of the pixel baseline."""
+        return replace(self, spec=pixels_like(self.spec))
+
     def score(
-        self, predictions: Mapping[str, Predictions], controls: Mapping[str, Mapping[str, Predictions]]
+        self,
+        predictions: Mapping[str, Predictions],
+        controls: Mapping[str, Mapping[str, Predictions]],
+        pixels: Mapping[str, Predictions] | None = None,
     ) -> tuple[BenchmarkResult, ...]:
         """Scores of every benchmark.
 
         Args:
             predictions: Of the checkpoint, by benchmark.
             controls: Of random weights, by seed and benchmark.
+            pixels: Of the pixel baseline, by benchmark.
         """
         return tuple(
             score_benchmark(
                 name,
                 predictions.get(name),
                 {seed: found[name] for seed, found in controls.items() if name in found},
+                pixels=(pixels or {}).get(name),
                 unavailable=self.unavailable.get(name),
                 protocol=self.protocol,
             )

@@ -42,6 +42,7 @@ class Score(_Record):
         lift: value - control.
         lift_low: Lower end of the lift's interval, by the same resamples.
         lift_high: Upper end of the lift's interval.
+        pixels: What the pixel baseline gives; None where it was not measured, or has no such metric.
         headline: Whether tables show it first.
     """
 
@@ -58,6 +59,7 @@ class Score(_Record):
     lift: float | None = None
     lift_low: float | None = None
     lift_high: float | None = None
+    pixels: float | None = None
     headline: bool = False
 
 

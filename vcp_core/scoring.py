@@ -27,6 +27,7 @@ def score_benchmark(
     predictions: Predictions | None,
     controls: Mapping[str, Predictions],
     *,
+    pixels: Predictions | None = None,
     unavailable: str | None,
     protocol: Protocol,
 ) -> BenchmarkResult:
@@ -36,6 +37,7 @@ def score_benchmark(
         name: The benchmark.
         predictions: Of the checkpoint; None where the benchmark is not available.
         controls: Of random weights, by seed, on the same videos.
+        pixels: Of the pixel baseline, on the same videos.
         unavailable: Why it is not available.
         protocol: How intervals are made.
     """
@@ -46,13 +48,16 @@ def score_benchmark(
     numbers = protocol.interval
     weights = UnitWeights(units.ids, num_resamples=numbers.num_resamples, seed=protocol.seed)
     found = {metric.name: metric for metric in benchmark.metrics(predictions)}
+    coarse = {metric.name: metric for metric in benchmark.metrics(pixels)} if pixels else {}
     by_seed = {
         seed: {metric.name: metric for metric in benchmark.metrics(control)}
         for seed, control in controls.items()
     }
     sample = _Sample(cast(Array, weights), units, tuple(predictions.column("video")), numbers.level)
     scores = tuple(
-        _score(metric, [metrics[metric.name] for metrics in by_seed.values()], sample)
+        _score(
+            metric, [metrics[metric.name] for metrics in by_seed.values()], coarse.get(metric.name), sample
+        )
         for metric in found.values()
         if not np.isnan(estimate(metric, len(units.ids)))
     )
@@ -88,7 +93,7 @@ def estimate(metric: Metric, num_rows: int) -> float:
     return 100 * float(metric.statistic(np.ones((1, num_rows)))[0])
 
 
-def _score(metric: Metric, controls: list[Metric], sample: _Sample) -> Score:
+def _score(metric: Metric, controls: list[Metric], pixels: Metric | None, sample: _Sample) -> Score:
     value = estimate(metric, len(sample.videos))
     values_R = metric.statistic(sample.weights_RN)
     num_units = sample.units.num_behind(metric.counts_N)
@@ -104,8 +109,13 @@ def _score(metric: Metric, controls: list[Metric], sample: _Sample) -> Score:
         units=sample.units.kind,
         chance=None if metric.chance is None else 100 * metric.chance,
         headline=metric.headline,
+        pixels=None if pixels is None else _or_none(estimate(pixels, len(sample.videos))),
         **_lift(value, values_R, num_units, controls, sample),
     )
+
+
+def _or_none(value: float) -> float | None:
+    return None if np.isnan(value) else value
 
 
 def _lift(

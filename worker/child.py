@@ -80,14 +80,15 @@ def extract(
     tell: Tell,
     *,
     manifest: str,
-    weights: str,
     clips: list[Any],
     precision: str,
     max_pooled: bool,
     device: str,
     out: str,
+    weights: str = "",
+    pixels_of: str = "",
 ) -> dict[str, Any]:
-    """Canonical weights and clips -> one features file."""
+    """Clips and canonical weights -> one features file; or the pixel baseline's, of a backbone's clips."""
     from vcp_core.evaluation import describe_device, pick_device
     from vcp_core.features import Counters
     from vcp_core.features import extract as extract_shards
@@ -109,7 +110,7 @@ def extract(
             )
     chosen, counters = pick_device(None if device == "auto" else device), Counters()
     for features in extract_shards(
-        _network(weights),
+        _network(weights) if weights else _pixels(pixels_of),
         dataset,
         [shard],
         device=chosen,
@@ -139,6 +140,8 @@ def score(
     backbone: str,
     features: list[str],
     controls: dict[str, str],
+    pixels: str | None,
+    of_pixels: bool,
     checkpoint: dict[str, Any],
     device: str,
     reproduce: str,
@@ -152,22 +155,16 @@ def score(
     from vcp_core.catalog.protocols import Protocol
     from vcp_core.evaluation import versions
     from vcp_core.plan import Plan
-    from vcp_core.results import Predictions
 
     plan = Plan(
         dataset=_dataset(manifest), protocol=Protocol.model_validate(protocol), spec=BACKBONES[backbone]
     )
+    plan = plan.pixels if of_pixels else plan
     predictions = plan.predict(FeatureBank([Path(path) for path in features]))
     tell(1, 2)
-    by_seed = {
-        seed: {
-            name: Predictions.model_validate(value)
-            for name, value in json.loads(Path(path).read_text(encoding="utf-8")).items()
-        }
-        for seed, path in controls.items()
-    }
+    by_seed = {seed: _predictions(path) for seed, path in controls.items()}
     results = plan.results(
-        plan.score(predictions, by_seed),
+        plan.score(predictions, by_seed, _predictions(pixels) if pixels else None),
         checkpoint=checkpoint,
         versions=versions(),
         device=device,
@@ -209,6 +206,20 @@ def _at_home(dataset: Any) -> Any:
             "(another PyAV?). Use one image for all workers, or register it again."
         )
     return dataclasses.replace(dataset, root=here.root)
+
+
+def _predictions(path: str) -> dict[str, Any]:
+    from vcp_core.results import Predictions
+
+    found = json.loads(Path(path).read_text(encoding="utf-8"))
+    return {name: Predictions.model_validate(value) for name, value in found.items()}
+
+
+def _pixels(like: str) -> Any:
+    from vcp_core.backbones.pixels import Pixels
+    from vcp_core.catalog.backbones import BACKBONES
+
+    return Pixels(BACKBONES[like])
 
 
 def _network(weights: str) -> Any:

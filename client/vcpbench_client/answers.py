@@ -87,7 +87,7 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """One number, percent, with its 95 % interval; `control` is that of random weights, `lift` the rest."""
+    """One number, percent, with its 95 % interval; `control` is random weights', `lift` the rest."""
 
     metric: str
     value: float
@@ -98,6 +98,7 @@ class Score:
     lift: float | None = None
     lift_low: float | None = None
     lift_high: float | None = None
+    pixels: float | None = None
     num_videos: int
     num_units: int
     units: str
@@ -186,12 +187,17 @@ class BoardRow:
 
 @dataclass(frozen=True, kw_only=True)
 class ControlRow:
-    """Random weights under the board's conditions."""
+    """Random weights under the board's conditions, or, without a seed, the pixel baseline."""
 
     evaluation: str
     backbone: str | None = None
     seed: int | None = None
     scores: dict[str, Score]
+
+    @property
+    def title(self) -> str:
+        """What it is, in words."""
+        return "8 x 8 pixels" if self.seed is None else f"random weights, seed {self.seed}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ BENCHMARKS = ("cloze", "recognition", "retrieval")  # in this order; others afte
 
 def scores(found: Iterable[Score], *, headline: bool) -> Table:
     """Scores with interval, chance, random weights and lift; only the headline ones, or all."""
-    table = _table("percent", "score", "95 % interval", "chance", "random", "lift", "its interval")
+    table = _table("percent", "score", "95 % interval", "chance", "pixels", "random", "lift", "its interval")
     wanted = [score for score in found if score.headline or not headline]
     for name in _benchmarks(score.metric for score in wanted):
         table.add_row(Text(name, style="bold"))
@@ -48,7 +48,7 @@ def board(found: Board) -> Table:
     for row in rows:
         cells = [_cell(row.scores.get(metric), interval=metric == sort) for metric in metrics]
         if isinstance(row, ControlRow):
-            facts = ["", f"random weights {row.seed}", "", row.backbone or ""]
+            facts = ["", row.title, "", row.backbone or ""]
         else:
             step = "" if row.step is None else str(row.step)
             facts = [str(row.rank or "-"), row.model, step, row.backbone or ""]
@@ -104,6 +104,7 @@ def _table(*headings: str) -> Table:
     numbers = {
         "score",
         "chance",
+        "pixels",
         "random",
         "lift",
         "first",
@@ -148,6 +149,7 @@ def _cells(score: Score) -> list[Text | str]:
         _number(score.value),
         span(score.low, score.high),
         _number(score.chance),
+        _number(score.pixels),
         _number(score.control),
     ]
     if score.lift_low is None or score.lift_high is None:

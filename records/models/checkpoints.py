@@ -18,7 +18,7 @@ class Origin(StrEnum):
     """Where weights come from."""
 
     UPLOAD = "upload"
-    CONTROL = "control"  # random weights that vcpbench calibrates itself
+    CONTROL = "control"  # random weights that vcpbench calibrates itself, or the pixel baseline
 
 
 class CheckpointState(StrEnum):
@@ -57,7 +57,7 @@ class Checkpoint(Identified, Base):
         weights_sha256: Of the canonical file, whose object key it gives.
         reason: Why it was rejected.
         control_key: For a control: hash of all that determines it.
-        seed: For a control.
+        seed: For random weights; the control without one is the pixel baseline, which has no weights either.
         uploaded_at: When the last byte was there.
     """
 
@@ -82,6 +82,11 @@ class Checkpoint(Identified, Base):
     control_key: Mapped[str | None] = mapped_column(unique=True)
     seed: Mapped[int | None] = mapped_column(BigInteger)
     uploaded_at: Mapped[datetime | None]
+
+    @property
+    def is_pixels(self) -> bool:
+        """Whether it is the pixel baseline, of clips as `backbone` takes them."""
+        return self.origin is Origin.CONTROL and self.seed is None
 
     model: Mapped[Model | None] = relationship(lazy="joined")
     parts: Mapped[list[UploadPart]] = relationship(order_by="UploadPart.start", cascade="all, delete-orphan")

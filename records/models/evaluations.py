@@ -58,7 +58,7 @@ class Evaluation(Identified, Base):
         dataset_id: The videos.
         protocol_hash: The numbers; frozen when it was created.
         team: Who asked; workers take turns between teams.
-        is_control: Whether it measures random weights for others.
+        is_control: Whether it measures random weights, or pixels, for others.
         state: See `EvaluationState`.
         reason: Why it failed, or was cancelled by itself.
         log_tail: What the failing job printed last.
@@ -157,6 +157,7 @@ class ScoreRow(Base):
     lift: Mapped[float | None]
     lift_low: Mapped[float | None]
     lift_high: Mapped[float | None]
+    pixels: Mapped[float | None]
     headline: Mapped[bool]
 
 

@@ -75,6 +75,7 @@ class ScoreOut(BaseModel):
     lift: float | None
     lift_low: float | None
     lift_high: float | None
+    pixels: float | None = Field(description="What the clips averaged to 8 x 8 fields give.")
     num_videos: int
     num_units: int
     units: str

@@ -27,11 +27,11 @@ class BoardRow(BaseModel):
 
 
 class ControlRow(BaseModel):
-    """Random weights under the same conditions."""
+    """Random weights under the same conditions, or the pixel baseline."""
 
     evaluation: UUID
     backbone: str | None
-    seed: int | None
+    seed: int | None = Field(description="Of random weights; None is the pixel baseline.")
     scores: dict[str, ScoreOut]
 
 

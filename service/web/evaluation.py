@@ -118,6 +118,8 @@ def title(shown: EvaluationOut) -> str:
     """Whose evaluation it is, in words."""
     checkpoint = shown.checkpoint
     if checkpoint.model is None:
+        if checkpoint.seed is None:
+            return f"{names.PIXELS}, clips as {checkpoint.backbone} takes them"
         return f"random weights, {checkpoint.backbone} seed {checkpoint.seed}"
     step = "" if checkpoint.step is None else f" at step {checkpoint.step}"
     return f"{checkpoint.model}{step}"

@@ -8,6 +8,7 @@ from itertools import groupby
 from vcp_core.catalog.benchmarks import BENCHMARKS
 from vcp_core.catalog.options import OPTION_NAMES
 
+PIXELS = "8 \N{MULTIPLICATION SIGN} 8 pixels"
 RECALL = "cloze.recall."  # of the headline's head and the last stage
 OPTION_METRICS = tuple(RECALL + option for option in OPTION_NAMES)
 OPTIONS_GROUP = "Options: lift over random weights"

@@ -159,7 +159,7 @@ def _show(board: Board) -> None:
     for metric in METRICS:
         table.add_column(metric, justify="right", no_wrap=True)
     rows = [(row.model, row.scores) for row in board.rows]
-    rows += [(f"random weights, seed {row.seed}", row.scores) for row in board.controls]
+    rows += [(row.title, row.scores) for row in board.controls]
     for name, scores in rows:
         found = [scores.get(metric) for metric in METRICS]
         cells = [

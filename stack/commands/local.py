@@ -173,7 +173,7 @@ def show(results: Results, *, every: bool = False) -> None:
     )
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("percent", no_wrap=True)
-    for heading in ("score", "95 % interval", "chance", "random", "lift", "its interval"):
+    for heading in ("score", "95 % interval", "chance", "pixels", "random", "lift", "its interval"):
         table.add_column(heading, justify="right", no_wrap=True)
     for result in results.benchmarks:
         _add_rows(table, result, every=every)
@@ -211,6 +211,7 @@ def _cells(score: Score) -> list[str]:
         number(score.value),
         f"{score.low:.1f} .. {score.high:.1f}",
         number(score.chance),
+        number(score.pixels),
         number(score.control),
     ]
     if score.lift_low is None or score.lift_high is None:

@@ -18,8 +18,9 @@ LIGHT = {
     "name": "light",
     "base": "quick-v1",
     "grid": {"num_clips": 1},
-    "control": {"seeds": [0], "calibration_clips": 16},
+    "control": {"seeds": [0], "calibration_clips": 16, "pixels": False},
 }
+WITH_PIXELS = {**LIGHT, "name": "with-pixels", "control": {"seeds": [0], "calibration_clips": 16}}
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 from vcp_core.catalog.keys import (
@@ -103,6 +104,28 @@ class BackboneSpec:
     def clip_span(self) -> int:
         """Frames of the video from a clip's first to its last, both counted."""
         return (self.clip_frames - 1) * self.stride + 1
+
+
+PIXELS = "pixels"  # the name of the pixel baseline, which is no backbone
+PIXEL_SIDE = 8  # fields across and down
+PIXEL_PARTS = 4  # of a clip, each averaged (docs/decisions/2026-11-23-pixels.md)
+
+
+def pixels_like(spec: BackboneSpec, *, parts: int = PIXEL_PARTS) -> BackboneSpec:
+    """The pixel baseline that sees the clips of `spec`: one stage of `parts` x 3 x 8 x 8 numbers."""
+    parts = min(parts, spec.clip_frames)
+    return dataclasses.replace(
+        spec,
+        name=PIXELS,
+        family=PIXELS,
+        keys=(VCPBENCH,),
+        stages=(PIXELS,),
+        stage_dims=(parts * 3 * PIXEL_SIDE**2,),
+        normalisation=None,
+        num_parameters=0,
+        source="PROTOCOL 4",
+        builder="vcp_core.backbones.pixels:Pixels",
+    )
 
 
 VCOP_PAPER = "Xu et al., CVPR 2019 (VCOP)"  # whose variants these are: batch-norm in C3D, one block per stage

@@ -109,10 +109,16 @@ class IntervalNumbers(_Numbers):
 
 
 class ControlNumbers(_Numbers):
-    """Random-weights controls: their seeds, and clips for their batch-norm statistics."""
+    """Random-weights controls: their seeds, and clips for their batch-norm statistics; the pixel baseline.
+
+    Whether pixels are measured beside a checkpoint changes no number of its own.
+    """
+
+    LATER = ("pixels",)
 
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0, 1, 2)
     calibration_clips: PositiveInt = 256
+    pixels: bool = True
 
 
 class Protocol(_Numbers):

@@ -46,14 +46,13 @@ def extract(work: Work) -> None:
 
 
 def _forward(work: Work, shard: Shard, checkpoint: Checkpoint, protocol: Protocol) -> dict[str, Any]:
-    assert checkpoint.weights_sha256 is not None
     out = work.folder / "features.safetensors"
     facts = work.in_child(
         "extract",
         affinity=str(shard.dataset_id),
         stall_s=STALL_S,
         manifest=str(work.keep(storage.manifest_key(shard.dataset_id))),
-        weights=str(work.keep(storage.weights_key(checkpoint.weights_sha256))),
+        **_network(work, checkpoint),
         clips=shard.clips,
         precision=protocol.precision,
         max_pooled=protocol.retrieval.max_pooled,
@@ -67,6 +66,14 @@ def _forward(work: Work, shard: Shard, checkpoint: Checkpoint, protocol: Protoco
     work.storage.put_bytes(storage.facts_key(shard.key), json.dumps(facts).encode())
     work.storage.put_file_once(shard.key, out)
     return facts
+
+
+def _network(work: Work, checkpoint: Checkpoint) -> dict[str, Any]:
+    """Weights, or whose clips the pixel baseline sees."""
+    if checkpoint.is_pixels:
+        return {"pixels_of": checkpoint.backbone}
+    assert checkpoint.weights_sha256 is not None
+    return {"weights": str(work.keep(storage.weights_key(checkpoint.weights_sha256)))}
 
 
 def _stored(work: Work, shard: Shard) -> dict[str, Any] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import version
 from typing import Any
 from uuid import UUID
@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from records import flow, jobs, storage
 from records.models import Checkpoint, CheckpointState, Evaluation, Job, JobKind, JobState, Origin, Shard
 from vcp_core.bank import ENGINE_VERSION
-from vcp_core.catalog.backbones import BACKBONES
+from vcp_core.catalog.backbones import BACKBONES, BackboneSpec, pixels_like
 from vcp_core.catalog.protocols import Protocol
 from vcp_core.datasets.manifest import Dataset, Video
 from vcp_core.plan import Plan
@@ -30,16 +30,14 @@ def plan(work: Work) -> None:
     """Cut what is missing into shards, ask for the controls, and let both be queued."""
     evaluation = work.read(lambda session: session.get_one(Evaluation, work.subject_id))
     checkpoint = evaluation.checkpoint
-    assert checkpoint.backbone is not None
-    assert checkpoint.weights_sha256 is not None
     manifest = work.storage.get_bytes(storage.manifest_key(evaluation.dataset_id)).decode()
     dataset, protocol = Dataset.from_json(manifest), Protocol.model_validate(evaluation.protocol.content)
-    made = Plan(dataset=dataset, protocol=protocol, spec=BACKBONES[checkpoint.backbone])
+    made = Plan(dataset=dataset, protocol=protocol, spec=spec_of(checkpoint))
     cut = Cut(
         evaluation,
         dataset,
         wanted={(video.id, video.sha256): set(clips) for video, clips in _clips(made)},
-        space=feature_space(checkpoint.weights_sha256, protocol),
+        space=feature_space(checkpoint, protocol),
         max_clips=work.settings.shard_clips,
     )
     work.read(cut.refresh)  # without the flow's lock, which all other workers wait for
@@ -51,7 +49,7 @@ def plan(work: Work) -> None:
         shared = session.scalars(select(Shard).where(Shard.id.in_(cut.shared))).all()
         new = [Shard(**columns) for columns in cut.new]
         session.add_all(new)
-        controls = [] if row.is_control else _controls(session, row, protocol)
+        controls = [] if row.is_control else list(_controls(session, row, protocol))
         flow.planned(session, row, [*shared, *new], controls)
 
     work.conclude(write)
@@ -143,9 +141,18 @@ class Cut:
         ]
 
 
-def feature_space(weights_sha256: str, protocol: Protocol) -> str:
+def spec_of(checkpoint: Checkpoint) -> BackboneSpec:
+    """What the catalog says about a checkpoint that is ready."""
+    assert checkpoint.backbone is not None
+    spec = BACKBONES[checkpoint.backbone]
+    return pixels_like(spec) if checkpoint.is_pixels else spec
+
+
+def feature_space(checkpoint: Checkpoint, protocol: Protocol) -> str:
     """Hash of everything but the clip that determines a feature; devices are noted on the shard."""
-    decides: list[object] = [ENGINE_VERSION, version("torch"), version("av"), weights_sha256]
+    network = checkpoint.control_key if checkpoint.is_pixels else checkpoint.weights_sha256
+    assert network is not None
+    decides: list[object] = [ENGINE_VERSION, version("torch"), version("av"), network]
     decides += [protocol.precision, protocol.frames]
     # Only where it is asked for: shards that were stored before it could be are still found.
     decides += ["max-pooled"] if protocol.retrieval.max_pooled else []
@@ -157,10 +164,43 @@ def _clips(made: Plan) -> Iterable[tuple[Video, tuple[Clip, ...]]]:
         yield from shard.videos
 
 
-def _controls(session: Session, evaluation: Evaluation, protocol: Protocol) -> list[Evaluation]:
-    """An evaluation of random weights for every seed; new ones are made."""
+def _controls(session: Session, evaluation: Evaluation, protocol: Protocol) -> Iterator[Evaluation]:
+    """An evaluation of random weights for every seed, and one of pixels; new ones are made."""
+    networks = list(_random_weights(session, evaluation, protocol))
+    if protocol.control.pixels:
+        networks.append(_pixels(session, evaluation))
+    for checkpoint in networks:
+        control, _ = flow.request(
+            session,
+            checkpoint,
+            evaluation.dataset,
+            evaluation.protocol_hash,
+            team=evaluation.team,
+            is_control=True,
+        )
+        yield control
+
+
+def _pixels(session: Session, evaluation: Evaluation) -> Checkpoint:
+    """The pixel baseline of clips as this evaluation's network takes them, whatever the network."""
+    spec = pixels_like(spec_of(evaluation.checkpoint))
+    key = _hash([spec.name, spec.clip_shape, spec.stride, spec.resize, spec.stage_dims])
+    checkpoint = session.scalars(select(Checkpoint).where(Checkpoint.control_key == key)).one_or_none()
+    if checkpoint is None:
+        checkpoint = Checkpoint(
+            origin=Origin.CONTROL,
+            state=CheckpointState.READY,
+            backbone=evaluation.checkpoint.backbone,
+            control_key=key,
+            report={"backbone": spec.name},
+        )
+        session.add(checkpoint)
+        session.flush()
+    return checkpoint
+
+
+def _random_weights(session: Session, evaluation: Evaluation, protocol: Protocol) -> Iterator[Checkpoint]:
     backbone = evaluation.checkpoint.backbone
-    controls = []
     for seed in protocol.control.seeds:
         key = _hash(
             [
@@ -184,16 +224,7 @@ def _controls(session: Session, evaluation: Evaluation, protocol: Protocol) -> l
             session.add(checkpoint)
             session.flush()
             jobs.enqueue(session, JobKind.CALIBRATE, team=evaluation.team, checkpoint_id=checkpoint.id)
-        control, _ = flow.request(
-            session,
-            checkpoint,
-            evaluation.dataset,
-            evaluation.protocol_hash,
-            team=evaluation.team,
-            is_control=True,
-        )
-        controls.append(control)
-    return controls
+        yield checkpoint
 
 
 def _hash(parts: list[object]) -> str:

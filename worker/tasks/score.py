@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from records import flow, storage
 from records.models import BenchmarkRow, Evaluation, ScoreRow, Shard
+from vcp_core.catalog.backbones import PIXELS
 from vcp_core.results import Results
 from worker.work import Work
 
@@ -23,6 +24,7 @@ class Needs(NamedTuple):
     evaluation: Evaluation
     shards: list[Shard]
     controls: dict[str, dict[str, Any]]  # predictions by benchmark, by seed
+    pixels: dict[str, Any] | None  # predictions by benchmark
 
 
 def score(work: Work) -> None:
@@ -39,6 +41,8 @@ def score(work: Work) -> None:
         backbone=evaluation.checkpoint.backbone,
         features=[str(work.storage.fetch(shard.key, work.folder)) for shard in needs.shards],
         controls={seed: _to_file(work, seed, found) for seed, found in needs.controls.items()},
+        pixels=None if needs.pixels is None else _to_file(work, PIXELS, needs.pixels),
+        of_pixels=evaluation.checkpoint.is_pixels,
         checkpoint=evaluation.checkpoint.report,
         **_devices(needs.shards),
         reproduce=_command(evaluation),
@@ -65,14 +69,19 @@ def score(work: Work) -> None:
 def _needs(session: Session, work: Work) -> Needs:
     evaluation = session.get_one(Evaluation, work.subject_id)
     controls: dict[str, dict[str, Any]] = {}
+    pixels = None
     for control in sorted(evaluation.controls, key=lambda control: control.checkpoint.seed or 0):
         rows = session.scalars(select(BenchmarkRow).where(BenchmarkRow.evaluation_id == control.id))
-        controls[str(control.checkpoint.seed)] = {row.benchmark: row.predictions for row in rows}
-    return Needs(evaluation, sorted(evaluation.shards, key=lambda shard: shard.key), controls)
+        found = {row.benchmark: row.predictions for row in rows}
+        if control.checkpoint.is_pixels:
+            pixels = found
+        else:
+            controls[str(control.checkpoint.seed)] = found
+    return Needs(evaluation, sorted(evaluation.shards, key=lambda shard: shard.key), controls, pixels)
 
 
-def _to_file(work: Work, seed: str, predictions: dict[str, Any]) -> str:
-    path = work.folder / f"control-{seed}.json"
+def _to_file(work: Work, name: str, predictions: dict[str, Any]) -> str:
+    path = work.folder / f"control-{name}.json"
     path.write_text(json.dumps(predictions), encoding="utf-8")
     return str(path)
 

@@ -56,7 +56,7 @@ def answered(guesses: list[str], heads: tuple[str, ...] = ("relational", "concat
             "video": videos,
             "group": [None] * len(guesses),
             "option": [*OPTION_NAMES] * (len(guesses) // 5),
-            "variant": [""] * len(guesses),
+            "variant": ["", "90", "1032", "before:21", "0-1"] * (len(guesses) // 5),
             **{head: guesses for head in heads},
         },
         fits=tuple(Fit.model_validate({"name": head, **numbers}) for head in heads),

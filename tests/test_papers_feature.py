@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import vcp_core
+from records.models import Checkpoint, CheckpointState, Origin
 from tests.datasets_on_disk import make_dataset
 from vcp_core.backbones import build
 from vcp_core.bank import FeatureBank, ShardFeatures
@@ -138,5 +139,6 @@ def test_only_a_run_of_retrieval_keeps_the_large_feature(dataset: Dataset) -> No
 
 def test_stored_features_are_other_objects_when_the_papers_feature_is_among_them() -> None:
     standard = PROTOCOLS["standard-v1"]
-    assert feature_space("w", PAPER) != feature_space("w", standard)
-    assert feature_space("w", QUICK) == feature_space("w", standard)
+    checkpoint = Checkpoint(origin=Origin.UPLOAD, state=CheckpointState.READY, weights_sha256="0" * 64)
+    assert feature_space(checkpoint, PAPER) != feature_space(checkpoint, standard)
+    assert feature_space(checkpoint, QUICK) == feature_space(checkpoint, standard)

@@ -28,11 +28,15 @@ def pretrain(
     epochs: Annotated[int, typer.Option(help="Each shows every training video once.")] = 300,
     batch: training.BatchOption = 8,
     lr: training.LrOption = 0.01,
+    optimizer: training.OptimizerOption = "sgd",
     schedule: training.ScheduleOption = "constant",
     warmup: training.WarmupOption = 0,
     head: Annotated[
         str, typer.Option(help="concat: the clips' features; relational: their differences, too.")
     ] = "concat",
+    questions: Annotated[
+        str, typer.Option(help="one: a random option of each tuple, as in the paper; all: five at once.")
+    ] = "one",
     seed: training.SeedOption = 0,
     precision: training.PrecisionOption = "fp32",
     holdout: training.HoldoutOption = 800,
@@ -64,9 +68,11 @@ def pretrain(
         epochs=epochs,
         batch=batch,
         lr=lr,
+        optimizer=optimizer,  # type: ignore[arg-type]
         schedule=schedule,  # type: ignore[arg-type]
         warmup_epochs=warmup,
         head=head,  # type: ignore[arg-type]
+        questions=questions,  # type: ignore[arg-type]
         seed=seed,
         precision=precision,  # type: ignore[arg-type]
         holdout_videos=holdout,

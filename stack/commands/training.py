@@ -25,6 +25,7 @@ RunOption = Annotated[
 ]
 BatchOption = Annotated[int, typer.Option(help="Examples of a step, over all devices.")]
 LrOption = Annotated[float, typer.Option(help="Learning rate.")]
+OptimizerOption = Annotated[str, typer.Option(help="sgd, as in the papers, or adamw.")]
 ScheduleOption = Annotated[str, typer.Option(help="constant, or cosine down to 0.")]
 WarmupOption = Annotated[int, typer.Option("--warmup", help="Epochs over which the learning rate rises.")]
 SeedOption = Annotated[int, typer.Option(help="Of everything random.")]

@@ -3,7 +3,7 @@
 As a program it does one run in a process of its own, which tests may kill: it prints every step that is over,
 and after the step `pause` it waits for a line on standard input.
 
-    python -m tests.pretraining.kit DATASET.json OUT [pause=2] [epochs=3] ...
+    python -m tests.pretraining.kit DATASET.json OUT [pause=2] [epochs=3] [optimizer='"adamw"'] ...
 """
 
 from __future__ import annotations
@@ -80,6 +80,6 @@ class Printer:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    options = {name: int(value) for name, _, value in (word.partition("=") for word in sys.argv[3:])}
+    options = {name: json.loads(value) for name, _, value in (word.partition("=") for word in sys.argv[3:])}
     train(Dataset.from_json(Path(sys.argv[1]).read_text()), Path(sys.argv[2]), **options)
     print(json.dumps("done"), flush=True)

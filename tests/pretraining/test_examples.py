@@ -18,7 +18,7 @@ from vcp_core.features import Counters, read_frames
 from vcp_core.operations import apply_option
 from vcp_core.pretraining.batches import iter_batches
 from vcp_core.pretraining.config import PretrainConfig
-from vcp_core.pretraining.examples import SPATIAL, TEMPORAL, Crop, all_options, draw_question
+from vcp_core.pretraining.examples import BLANK, SPATIAL, TEMPORAL, Crop, all_options, draw_question
 from vcp_core.pretraining.frames import FrameStore
 from vcp_core.pretraining.rearrange import Rearrangements
 from vcp_core.pretraining.tasks import ClozeTask
@@ -89,7 +89,7 @@ def test_draws_belong_to_seed_epoch_and_video(dataset: Dataset) -> None:
     assert shown(task, 5) != shown(task, 6)
     assert shown(task, 5) != shown(other, 5)
     assert task.held_out() == again.held_out()
-    crops = {task.draw(videos[0], epoch).crop for epoch in range(300)}
+    crops = {example.crop for epoch in range(300) for example in task.draw(videos[0], epoch)}
     assert len({crop.top for crop in crops}) == 36 - 32 + 1
     assert len({crop.left for crop in crops}) == 48 - 32 + 1
 
@@ -97,7 +97,9 @@ def test_draws_belong_to_seed_epoch_and_video(dataset: Dataset) -> None:
 def test_batches_are_the_same_with_any_number_of_workers(dataset: Dataset, tmp_path: Path) -> None:
     spec = small_backbone().spec
     task = ClozeTask(dataset, spec, PretrainConfig(batch=2))
-    groups = [[task.draw(video, epoch) for video in task.division.train[:3]] for epoch in range(3)]
+    groups = [
+        [*itertools.chain(*(task.draw(v, epoch) for v in task.division.train[:3]))] for epoch in range(3)
+    ]
     store = FrameStore(dataset, dataset.videos, size=spec.resize, folder=tmp_path, limit_bytes=10**9)
     one, three = (
         list(iter_batches(groups, store, offsets=range(16), size=(32, 32), workers=workers))
@@ -105,7 +107,28 @@ def test_batches_are_the_same_with_any_number_of_workers(dataset: Dataset, tmp_p
     )
     for first, second in zip(one, three, strict=True):
         assert first.examples == second.examples
-        assert torch.equal(first.pixels_BKTHWC, second.pixels_BKTHWC)
+        assert torch.equal(first.clips_NTHWC, second.clips_NTHWC)
+        assert torch.equal(first.places_BK, second.places_BK)
+
+
+def test_five_questions_about_one_tuple_show_seven_clips_and_each_its_own_blank(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    spec = small_backbone().spec
+    task = ClozeTask(dataset, spec, PretrainConfig(batch=2, questions="all"))
+    videos = [video for video in task.division.train if video.num_frames >= SHAPE.min_frames][:2]
+    groups = [[example for video in videos for example in task.draw(video, 0)]]
+    store = FrameStore(dataset, videos, size=spec.resize, folder=tmp_path, limit_bytes=10**9)
+    [batch] = iter_batches(groups, store, offsets=range(16), size=(32, 32), workers=1)
+    assert batch.answers_B.tolist() == [*range(5), *range(5)]
+    assert batch.clips_NTHWC.shape == (2 * 7, 16, 32, 32, 3)
+    assert len(set(batch.places_BK[:, BLANK].tolist())) == 10, "what is done to one blank is done to no other"
+    for example, places in zip(batch.examples, batch.places_BK.tolist(), strict=True):
+        top, left = example.crop
+        shown = store.read(example.video, example.starts, range(16))
+        for clip, place in zip(shown, places, strict=True):
+            cut = np.ascontiguousarray(clip[:, top : top + 32, left : left + 32])
+            assert torch.equal(batch.clips_NTHWC[place], torch.from_numpy(cut))
 
 
 def test_kept_frames_are_those_of_evaluation_to_the_last_bit(dataset: Dataset, tmp_path: Path) -> None:

@@ -62,7 +62,11 @@ def left_behind(out: Path) -> dict[str, Any]:
         "place": state["place"],
         "tensors": {
             **state["model"],
-            **{i: one["momentum_buffer"] for i, one in state["optimizer"]["state"].items()},
+            **{
+                f"{i}.{name}": tensor
+                for i, one in state["optimizer"]["state"].items()
+                for name, tensor in one.items()
+            },
         },
         "log": [{key: value for key, value in row.items() if key != "seconds"} for row in rows],
         "files": {path.name: path.read_bytes() for path in sorted(out.rglob("*.safetensors"))},
@@ -92,6 +96,20 @@ def test_a_run_killed_at_a_random_step_and_resumed_gives_the_same_weights_as_one
     assert resumed.place.step == STEPS
     train(dataset, tmp_path / "whole")
     assert_same(left_behind(tmp_path / "killed"), left_behind(tmp_path / "whole"))
+
+
+def test_so_does_a_run_of_adamw_with_all_questions(dataset: Dataset, manifest: Path, tmp_path: Path) -> None:
+    changed = {"optimizer": "adamw", "questions": "all", "lr": 0.002}
+    options = [f"{name}={json.dumps(value)}" for name, value in changed.items()]
+    process = child(manifest, tmp_path / "killed", "pause=5", *options)
+    wait_for(process, "step 5")
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    train(dataset, tmp_path / "killed", **changed)
+    train(dataset, tmp_path / "whole", **changed)
+    killed, whole = (left_behind(tmp_path / name) for name in ("killed", "whole"))
+    assert any(key.endswith("exp_avg_sq") for key in map(str, whole["tensors"]))
+    assert_same(killed, whole)
 
 
 def test_ctrl_c_saves_the_step_that_is_over_and_the_run_goes_on_from_it(

@@ -260,8 +260,10 @@ BACKBONES = Registry(
         keys=(VCPBENCH,),
         stages=("conv1", "conv2", "conv3", "conv4", "conv5"),
         stage_dims=(16, 16, 32, 64, 128),
+        clip_shape=(3, 16, 56, 56),
+        resize=(64, 86),
         num_parameters=903_984,
-        source="vcpbench: r3d at a quarter of its width, for demos and tests",
+        source="vcpbench: r3d at a quarter of its width and half its frame size, for demos and tests",
         builder="vcp_core.backbones.r3d:r3d_tiny",
     ),
 )

@@ -14,11 +14,15 @@ from vcp_core.catalog.errors import TrainingError
 Head = Literal["concat", "relational"]
 Schedule = Literal["constant", "cosine"]
 Precision = Literal["fp32", "bf16"]
+Optimizer = Literal["sgd", "adamw"]
+Questions = Literal["one", "all"]
 
 _CHOICES = {
     "head": ("concat", "relational"),
     "schedule": ("constant", "cosine"),
     "precision": ("fp32", "bf16"),
+    "optimizer": ("sgd", "adamw"),
+    "questions": ("one", "all"),
 }
 _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "epochs": (lambda n: n >= 1, "at least 1"),
@@ -48,8 +52,9 @@ class TrainingConfig:
         epochs: Each shows every training video once.
         batch: Videos of a step, over all devices.
         lr: Learning rate, at its highest.
+        optimizer: "sgd", or "adamw" (ours), which small networks and short runs get further with.
         momentum: Of SGD.
-        weight_decay: Of SGD.
+        weight_decay: Of either.
         schedule: How the learning rate goes on: "constant", or "cosine" down to 0.
         warmup_epochs: Over which it rises to `lr`.
         holdout_videos: Training videos held out to choose the best epoch, about; whole groups.
@@ -65,6 +70,7 @@ class TrainingConfig:
     epochs: int = 300
     batch: int = 8
     lr: float = 0.01
+    optimizer: Optimizer = "sgd"
     momentum: float = 0.9
     weight_decay: float = 5e-4
     schedule: Schedule = "constant"
@@ -106,12 +112,15 @@ class PretrainConfig(TrainingConfig):
         backbone: The network that is trained, a name of the catalog.
         head: What the linear layer reads: "concat", the three features as in the paper, or "relational"
             (ours), these and their absolute differences as in the cloze benchmark.
+        questions: What a step asks of each video: "one" random option as in the paper, or "all" (ours), five
+            questions about one tuple for seven clips, which differ in nothing but the option.
         gap: Frames between the clips of a tuple.
         remote_gap: Frames at least between a tuple and a remote clip.
     """
 
     backbone: str = "r3d"
     head: Head = "concat"
+    questions: Questions = "one"
     gap: int = 8
     remote_gap: int = 16
 

@@ -109,9 +109,7 @@ class Trainer:
         self._steps = len(task.division.train) // config.batch
         self._rearrange = Rearrangements(spec.clip_frames, self._size, fabric.device)
         self.network = network
-        optimizer = torch.optim.SGD(
-            network.parameters(), config.lr, momentum=config.momentum, weight_decay=config.weight_decay
-        )
+        optimizer = _optimizer(network, config)
         self.place = Place()
         saved = folder.load()
         if saved is not None:
@@ -237,7 +235,7 @@ class Trainer:
         self.network.eval()
         for one in self._batches(mine[i : i + batch] for i in range(0, len(mine), batch)):
             with torch.inference_mode(), self.fabric.autocast():
-                logits_BA = self.network(self._filled(one))
+                logits_BA = self.network(self._filled(one), one.places_BK)
             yield one, logits_BA
 
     def epoch(self, epoch: int, first: int = 0) -> Iterator[list[Example]]:
@@ -246,7 +244,7 @@ class Trainer:
         rank, world = self.fabric.global_rank, self.fabric.world_size
         for step in range(first, self._steps):  # a last, smaller batch would be another step; see the docs
             mine = videos[step * batch : (step + 1) * batch][rank::world]
-            yield [self.task.draw(video, epoch) for video in mine]
+            yield [example for video in mine for example in self.task.draw(video, epoch)]
 
     def _batches(self, groups: Any) -> Iterator[Batch]:
         for batch in iter_batches(
@@ -255,17 +253,16 @@ class Trainer:
             yield batch.to(self.fabric.device)
 
     def _forward(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
-        logits_BA = model(self._filled(batch))
+        logits_BA = model(self._filled(batch), batch.places_BK)
         return nn.functional.cross_entropy(logits_BA, batch.answers_B, reduction="none"), logits_BA
 
     def _filled(self, batch: Batch) -> Tensor:
-        """The batch's pixels, with every blank filled by its option."""
-        pixels_BKTHWC = batch.pixels_BKTHWC
+        """The batch's clips, with every blank filled by its option."""
+        clips_NTHWC = batch.clips_NTHWC
         if self.task.rearranges:
-            pixels_BKTHWC[:, BLANK] = self._rearrange(
-                pixels_BKTHWC[:, BLANK], batch.spatial_B, batch.temporal_B
-            )
-        return pixels_BKTHWC
+            blanks_B = batch.places_BK[:, BLANK]
+            clips_NTHWC[blanks_B] = self._rearrange(clips_NTHWC[blanks_B], batch.spatial_B, batch.temporal_B)
+        return clips_NTHWC
 
     def _refuse_nan(self, loss: float) -> None:
         if loss != loss or loss in (float("inf"), float("-inf")):
@@ -282,3 +279,11 @@ class Trainer:
         if self.fabric.is_global_zero:
             self.folder.save(place, self.network.state_dict(), self._optimizer.state_dict())
         self.fabric.barrier()
+
+
+def _optimizer(network: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
+    if config.optimizer == "adamw":
+        return torch.optim.AdamW(network.parameters(), config.lr, weight_decay=config.weight_decay)
+    return torch.optim.SGD(
+        network.parameters(), config.lr, momentum=config.momentum, weight_decay=config.weight_decay
+    )

@@ -1,6 +1,7 @@
 """A backbone with one linear layer on the features of an example's clips.
 
-Legend: B examples, K clips of an example, T frames, H height, W width, C channels, D features, A answers.
+Legend: B examples, K clips of an example, N distinct clips, T frames, H height, W width, C channels,
+D features, A answers.
 """
 
 from __future__ import annotations
@@ -60,12 +61,16 @@ class ClipsNetwork(nn.Module):
         for parameter in self.head.parameters():
             nn.init.uniform_(parameter, -bound, bound, generator=generator)
 
-    def forward(self, pixels_BKTHWC: Tensor) -> Tensor:
-        """Logits (B, A), float32, of uint8 pixels."""
-        clips_BTHWC = pixels_BKTHWC.flatten(0, 1)
-        # Seen as (B, C, T, H, W), this memory is torch's channels_last_3d.
-        features_BD = self.backbone(clips_BTHWC.permute(0, 4, 1, 2, 3))
-        features_BKD = features_BD.unflatten(0, (-1, self.num_clips))
+    def forward(self, clips_NTHWC: Tensor, places_BK: Tensor) -> Tensor:
+        """Logits (B, A), float32, of examples that show the clips at these places.
+
+        Args:
+            clips_NTHWC: uint8.
+            places_BK: From 0 to N - 1.
+        """
+        # Seen as (N, C, T, H, W), this memory is torch's channels_last_3d.
+        features_ND = self.backbone(clips_NTHWC.permute(0, 4, 1, 2, 3))
+        features_BKD = features_ND[places_BK]
         return cast(Tensor, self.head(self._join(features_BKD))).float()
 
     def exported(self) -> dict[str, Tensor]:

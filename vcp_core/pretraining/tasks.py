@@ -45,7 +45,7 @@ class Task(Protocol):
     rearranges: bool
     division: Division
 
-    def draw(self, video: Video, epoch: int) -> Example:
+    def draw(self, video: Video, epoch: int) -> list[Example]:
         """What `epoch` shows of a training video."""
 
     def held_out(self) -> list[Example]:
@@ -70,7 +70,7 @@ class ClozeTask:
     rearranges = True
 
     def __init__(self, dataset: Dataset, spec: BackboneSpec, config: PretrainConfig) -> None:
-        self._spec, self._seed = spec, config.seed
+        self._spec, self._seed, self._questions = spec, config.seed, config.questions
         self._shape = TupleShape(clip_frames=spec.clip_span, gap=config.gap, remote_gap=config.remote_gap)
         side = dataset.side("train")
         usable = [video for video in side if video.num_frames >= self._shape.span]
@@ -85,10 +85,13 @@ class ClozeTask:
             notes.append(f"{short} are too short for 'remote' and draw from the other four options")
         self.division = divide(usable, dataset.classes, config, notes)
 
-    def draw(self, video: Video, epoch: int) -> Example:
-        """A random tuple, option and crop."""
+    def draw(self, video: Video, epoch: int) -> list[Example]:
+        """A random tuple and crop, with one random option or with all."""
         draws = Draws(self._seed, "pretrain", epoch, video.id)
-        return draw_question(video, self._shape, _random_crop(self._spec, draws), draws)
+        crop = _random_crop(self._spec, draws)
+        if self._questions == "all":
+            return all_options(video, self._shape, crop, draws)
+        return [draw_question(video, self._shape, crop, draws)]
 
     def held_out(self) -> list[Example]:
         """One tuple of every held-out video with all options that it can have, centre crop."""
@@ -122,11 +125,11 @@ class RecognitionTask:
         self.answers = dataset.classes
         self.division = divide(dataset.side("train"), dataset.classes, config)
 
-    def draw(self, video: Video, epoch: int) -> Example:
+    def draw(self, video: Video, epoch: int) -> list[Example]:
         """A random clip and crop."""
         draws = Draws(self._seed, "finetune", epoch, video.id)
         answer = self.answers.index(video.label)
-        return draw_clip(video, self._spec.clip_span, _random_crop(self._spec, draws), answer, draws)
+        return [draw_clip(video, self._spec.clip_span, _random_crop(self._spec, draws), answer, draws)]
 
     def held_out(self) -> list[Example]:
         """Grid clips of every held-out video, centre crop."""

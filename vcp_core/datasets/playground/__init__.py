@@ -16,7 +16,7 @@ from vcp_core.catalog.paths import data_dir
 from vcp_core.datasets.checks import assemble
 from vcp_core.datasets.manifest import Dataset
 from vcp_core.datasets.parallel import Progress
-from vcp_core.datasets.playground.make import make, manifest_name, plan, read_manifest, render
+from vcp_core.datasets.playground.make import RECIPE, make, manifest_name, plan, read_manifest, render
 
 __all__ = ["load", "make", "plan", "render"]
 
@@ -28,7 +28,7 @@ def load(
 
     Args:
         name: "playground", or "playground-64" for its first sixteen groups.
-        folder: Where it lies; by default datasets/playground in the user's data folder.
+        folder: Where it lies; by default datasets/playground-RECIPE in the user's data folder.
         seed: Another seed, in a folder of its own, is another playground.
         progress: Called with (videos made, videos in all) while it is made.
 
@@ -42,7 +42,7 @@ def load(
         made_here = ", ".join(known.name for known in DATASETS.values() if known.built_in)
         raise DatasetError(f"{name} is not made but brought: see docs/datasets.md. Made here: {made_here}.")
     (split_name, (num_train, num_test)), *_ = spec.splits.items()
-    folder = folder or data_dir() / "datasets" / "playground"
+    folder = folder or data_dir() / "datasets" / f"playground-{RECIPE}"
     manifest = folder / manifest_name(num_train + num_test)
     videos = read_manifest(manifest, seed=seed)
     if videos is None:

@@ -5,8 +5,9 @@ down, or the radius of a spiral), so a clip from elsewhere in the video does not
 start anywhere in their action and run left or right, so that no single place gives an action away.
 
 Units: pixels of a 320 x 240 frame, frames, radians. `x` is counted from the frame's middle, `height` of
-the body's lowest point above the ground. The ranges keep a body of radius 20 inside what a 112 x 112
-centre crop of the 128 x 171 frame shows, at 1 to 5 pixels a frame.
+the body's lowest point above the ground. The ranges keep a body of radius 22 inside what a 112 x 112
+centre crop of the 128 x 171 frame shows. What goes back and forth does so once in 14 to 38 frames: a clip of
+16 frames shows what kind of motion it is (docs/decisions/2026-11-23-sample.md).
 
 Legend: T frames.
 """
@@ -37,8 +38,8 @@ class Path:
 
 def bounce(t: Floats, chance: Chance) -> Path:
     """Falls and bounces, a little lower each time."""
-    gravity, keep = chance.between(0.10, 0.14), chance.between(0.82, 0.90)
-    height, speed = chance.between(70, 118), chance.between(-1.5, 0.0)
+    gravity, keep = chance.between(1.1, 1.5), chance.between(0.95, 0.97)
+    height, speed = chance.between(90, 118), chance.between(-1.5, 0.0)
     heights = []
     for _ in t:
         heights.append(height)
@@ -66,14 +67,14 @@ def throw(t: Floats, chance: Chance) -> Path:
 def rise(t: Floats, chance: Chance) -> Path:
     """Rises like a balloon, swaying quickly."""
     height = np.interp(t / len(t), (0, 1), (chance.between(0, 25), chance.between(95, 122)))
-    sway = chance.between(14, 22) * np.sin(TAU * (t / chance.between(34, 46) + chance.between(0, 1)))
+    sway = chance.between(20, 26) * np.sin(TAU * (t / chance.between(14, 18) + chance.between(0, 1)))
     x = chance.between(-25, 25) + chance.between(0.1, 0.3) * _across(t, chance) + sway
     return Path(x_T=x, height_T=height, angle_T=sway / 60 + chance.between(0, TAU))
 
 
 def flutter(t: Floats, chance: Chance) -> Path:
     """Falls like a leaf: wide slow swings that drop in the middle and lift at the ends."""
-    phase = TAU * (t / chance.between(50, 66) + chance.between(0, 1))
+    phase = TAU * (t / chance.between(30, 38) + chance.between(0, 1))
     swing = chance.between(34, 50) * np.sin(phase)
     fall = np.interp(t / len(t), (0, 1), (chance.between(96, 114), chance.between(8, 25)))
     x = chance.between(-18, 18) + swing
@@ -83,7 +84,7 @@ def flutter(t: Floats, chance: Chance) -> Path:
 def swing(t: Floats, chance: Chance) -> Path:
     """Swings like a pendulum that loses its force, under a support that wanders on."""
     fade = np.exp(-t / (len(t) * chance.between(0.7, 1.1)))
-    phase = TAU * (t / chance.between(58, 74) + chance.between(0, 1))
+    phase = TAU * (t / chance.between(20, 26) + chance.between(0, 1))
     theta = chance.between(0.45, 0.55) * fade * np.cos(phase)
     length = chance.between(85, 96)
     x = chance.between(0.34, 0.45) * _across(t, chance) + length * np.sin(theta)
@@ -96,7 +97,7 @@ def spiral(t: Floats, chance: Chance) -> Path:
     """Circles, wider and wider or closer and closer, around a centre that wanders on."""
     ends = chance.choice([(46.0, 9.0), (9.0, 46.0)])
     radius = np.interp(t / len(t), (0, 1), ends)
-    phase = TAU * (t / chance.between(46, 58) + chance.between(0, 1))
+    phase = TAU * (t / chance.between(16, 22) + chance.between(0, 1))
     x = chance.between(0.3, 0.42) * _across(t, chance) + radius * np.cos(phase)
     return _spinning(x, chance.between(52, 70) + radius * np.sin(phase), chance)
 
@@ -104,7 +105,7 @@ def spiral(t: Floats, chance: Chance) -> Path:
 def zigzag(t: Floats, chance: Chance) -> Path:
     """Goes straight up and straight down by turns, at one speed, with sharp corners."""
     low, high = chance.between(4, 30), chance.between(82, 116)
-    u = (t / chance.between(46, 60) + chance.between(0, 1)) % 1.0
+    u = (t / chance.between(16, 22) + chance.between(0, 1)) % 1.0
     return _spinning(_across(t, chance), low + (high - low) * np.abs(2 * u - 1), chance)
 
 

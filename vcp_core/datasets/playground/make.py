@@ -26,7 +26,7 @@ from vcp_core.datasets.playground.chance import Chance
 from vcp_core.datasets.playground.scene import Painter, draw_appearance
 from vcp_core.datasets.playground.scenery import HEIGHT, WIDTH
 
-RECIPE = 1  # raise it with any change that changes a pixel
+RECIPE = 2  # raise it with any change that changes a pixel
 FPS = 25
 MIN_FRAMES, MAX_FRAMES = 96, 160  # the least that has all five options (PROTOCOL 3), and 6.4 s
 VIDEOS_PER_GROUP = len(ACTIONS) // 2

@@ -62,7 +62,7 @@ def draw_appearance(chance: Chance) -> Appearance:
         light=(side * 0.8, -0.6, 0.55),
         cloud=255 * (palette.haze * 0.45 + palette.light * 0.55),
         noise=np.rint(noise * np.sqrt(3) * level).astype(np.int16),  # four uniforms have variance 1/3
-        radius=chance.between(14, 20),
+        radius=chance.between(17, 22),
         lobes=lobes,
         bump=chance.between(0.06, 0.16) if lobes else 0.0,
         stripes=chance.choice([2, 3, 4]),

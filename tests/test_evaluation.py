@@ -17,7 +17,7 @@ from tests.datasets_on_disk import make_dataset
 from tests.shared import SHARED, needs_shared
 from vcp_core import evaluation
 from vcp_core.catalog.backbones import BACKBONES
-from vcp_core.catalog.errors import NonFiniteFeatures, NotAvailable, UnknownName, VcpbenchError
+from vcp_core.catalog.errors import InputError, NonFiniteFeatures, NotAvailable, UnknownName, VcpbenchError
 from vcp_core.catalog.protocols import Protocol, load_protocol
 from vcp_core.datasets.manifest import Dataset
 from vcp_core.evaluation import _command
@@ -120,7 +120,11 @@ def test_the_command_that_reproduces_names_all_that_the_caller_chose(
     Path("short.toml").write_text('base = "quick-v1"\n[grid]\nnum_clips = 1\n')
     loaded = vcp_core.load_dataset("my clips", csv="table.csv", test_groups=("P2",))
     chosen = {"benchmarks": ["retrieval"], "controls": False, "device": "cpu", "backbone": "r3d_tiny"}
-    chosen["pretrained_on"] = "my clips, kinetics400"
+    chosen |= {
+        "pretrained_on": "my clips, kinetics400",
+        "prefix": "state_dict.",
+        "input_spec": "frames=8,crop=48",
+    }
     results = vcp_core.evaluate(checkpoint, loaded, "short.toml", **chosen)  # type: ignore[arg-type]
     assert results.provenance.pretrained_on == "my clips, kinetics400"
     assert [said for said in results.warnings if said.startswith("pretrained on my clips")]
@@ -129,6 +133,30 @@ def test_the_command_that_reproduces_names_all_that_the_caller_chose(
     command = [str(Path(sys.executable).with_name("vcpbench")), *words[1:], "--json", "-"]
     again = subprocess.run(command, capture_output=True, text=True)
     assert again.stdout == results.to_json(), again.stderr
+
+
+def test_a_declared_input_is_what_the_network_and_its_controls_get(
+    dataset: Dataset, checkpoint: Path, tmp_path: Path
+) -> None:
+    declared = "frames=8,stride=2,crop=48,mean=0.5,std=0.25"
+    native = vcp_core.evaluate(checkpoint, dataset, CI, benchmarks=["retrieval"])
+    found = vcp_core.evaluate(checkpoint, dataset, CI, benchmarks=["retrieval"], input_spec=declared)
+    full = "frames=8,stride=2,resize=64x86,crop=48,mean=0.5,std=0.25"
+    assert found.provenance.input_spec == full
+    assert native.provenance.input_spec == "frames=16,stride=1,resize=64x86,crop=56,mean=0,std=1"
+    assert found.benchmark("retrieval").controls != native.benchmark("retrieval").controls
+    random = vcp_core.random_weights("r3d_tiny", 0, dataset, CI, input_spec=declared)
+    torch.save(random.state_dict(), tmp_path / "random.pt")
+    again = vcp_core.evaluate(
+        tmp_path / "random.pt", dataset, CI, benchmarks=["retrieval"], input_spec=declared
+    )
+    for score in again.benchmark("retrieval").scores:
+        assert score.value == score.control, score.metric
+
+
+def test_an_input_that_the_network_cannot_take_is_refused(dataset: Dataset, checkpoint: Path) -> None:
+    with pytest.raises(InputError, match="does not fit into frames of 64 x 86"):
+        vcp_core.evaluate(checkpoint, dataset, CI, input_spec="crop=112")
 
 
 def test_what_was_made_in_python_has_no_command_that_reproduces(dataset: Dataset) -> None:

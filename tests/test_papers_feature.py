@@ -139,6 +139,8 @@ def test_only_a_run_of_retrieval_keeps_the_large_feature(dataset: Dataset) -> No
 
 def test_stored_features_are_other_objects_when_the_papers_feature_is_among_them() -> None:
     standard = PROTOCOLS["standard-v1"]
-    checkpoint = Checkpoint(origin=Origin.UPLOAD, state=CheckpointState.READY, weights_sha256="0" * 64)
+    checkpoint = Checkpoint(
+        origin=Origin.UPLOAD, state=CheckpointState.READY, weights_sha256="0" * 64, backbone="r3d"
+    )
     assert feature_space(checkpoint, PAPER) != feature_space(checkpoint, standard)
     assert feature_space(checkpoint, QUICK) == feature_space(checkpoint, standard)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from vcp_core.backbones import build
+from vcp_core.backbones import build, expect
 from vcp_core.backbones.base import Backbone
 from vcp_core.calibration import CALIBRATION_BATCH, calibration_shard
 from vcp_core.catalog.protocols import Protocol
@@ -58,6 +58,7 @@ def random_weights(
     dataset: Dataset,
     protocol: Protocol,
     *,
+    input_spec: str | None = None,
     device: torch.device | None = None,
     on_clips: OnClips | None = None,
 ) -> Backbone:
@@ -68,12 +69,14 @@ def random_weights(
         seed: Of its initialisation.
         dataset: Whose training clips give the batch-norm statistics.
         protocol: How many of them, and which.
+        input_spec: What the checkpoint beside it is declared to take in; None for the family's own.
         device: Where to run; the CPU by default.
         on_clips: Called with the number of clips after each batch.
 
     Raises:
         UnknownName: If there is no such backbone.
+        InputError: If it cannot take the declared input.
     """
-    backbone = build(name, seed=seed)
+    backbone = expect(build(name, seed=seed), input_spec)
     calibrate(backbone, dataset, protocol, device=device or torch.device("cpu"), on_clips=on_clips)
     return backbone

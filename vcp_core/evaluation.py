@@ -24,6 +24,7 @@ from vcp_core.bank import ENGINE_VERSION, FeatureBank
 from vcp_core.catalog.benchmarks import BENCHMARKS
 from vcp_core.catalog.errors import VcpbenchError
 from vcp_core.catalog.files import write_json
+from vcp_core.catalog.inputs import input_of
 from vcp_core.catalog.paths import cache_dir
 from vcp_core.catalog.protocols import PROTOCOLS, Protocol, load_protocol
 from vcp_core.checkpoints import load_checkpoint
@@ -42,6 +43,8 @@ def evaluate(
     protocol: str | Path | Protocol = "standard-v1",
     *,
     backbone: str | None = None,
+    prefix: str | None = None,
+    input_spec: str | None = None,
     benchmarks: Sequence[str] = (),
     device: str | torch.device | None = None,
     controls: bool = True,
@@ -55,6 +58,9 @@ def evaluate(
         dataset: A name, a folder, or what `load_dataset` gave.
         protocol: A name, a TOML file, or a protocol.
         backbone: Its architecture's name; found by itself when not given.
+        prefix: Which of several networks in the file ("teacher."); the one trained by gradients if left out.
+        input_spec: What it takes in where that is not its family's own: "frames=8,stride=4,crop=224,..."
+            (`vcp_core.catalog.inputs`). Its controls take the same.
         benchmarks: Some of "cloze", "recognition", "retrieval"; all by default.
         device: "cpu", "cuda", ...; a GPU if there is one.
         controls: Whether to measure random weights beside it (kept per dataset and protocol).
@@ -74,7 +80,7 @@ def evaluate(
         BENCHMARKS[name]  # an unknown name fails here, before anything is decoded
     chosen_device = pick_device(device)
     dataset = dataset if isinstance(dataset, Dataset) else _load(dataset, progress)
-    network, report = load_checkpoint(checkpoint, backbone=backbone)
+    network, report = load_checkpoint(checkpoint, backbone=backbone, prefix=prefix, input_spec=input_spec)
     active = tuple(benchmarks) or tuple(BENCHMARKS)
     plan = Plan(dataset=dataset, protocol=numbers, spec=network.spec, benchmarks=active)
     run = _Run(plan, chosen_device, progress)
@@ -91,7 +97,13 @@ def evaluate(
         device=describe_device(chosen_device),
         pretrained_on=pretrained_on,
         reproduce=_command(
-            *how, backbone=[backbone], device=[device], pretrained_on=[pretrained_on], benchmark=benchmarks
+            *how,
+            backbone=[backbone],
+            prefix=[prefix],
+            input_spec=[input_spec],
+            device=[device],
+            pretrained_on=[pretrained_on],
+            benchmark=benchmarks,
         ),
     )
     ended = time.perf_counter()
@@ -205,6 +217,7 @@ class _Run:
             seed,
             self.plan.dataset,
             self.plan.protocol,
+            input_spec=input_of(self.plan.spec),
             device=self.device,
             on_clips=self._teller(f"calibrating control {seed}", calibration),
         )
@@ -214,6 +227,7 @@ class _Run:
         decides = [
             versions(),
             self.plan.spec.name,
+            input_of(self.plan.spec),
             seed,
             self.plan.dataset.fingerprint,
             self.plan.protocol.hash,

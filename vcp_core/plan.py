@@ -14,6 +14,7 @@ from vcp_core.benchmarks import Benchmark, load_benchmark
 from vcp_core.calibration import calibration_shard
 from vcp_core.catalog.backbones import BackboneSpec, pixels_like
 from vcp_core.catalog.benchmarks import BENCHMARKS
+from vcp_core.catalog.inputs import input_of
 from vcp_core.catalog.leaks import leak_warnings
 from vcp_core.catalog.protocols import Protocol
 from vcp_core.datasets.manifest import Dataset, Video
@@ -176,6 +177,7 @@ class Plan:
                 num_clips=self.num_clips,
                 calibration_clips=calibration_clips,
                 pretrained_on=pretrained_on,
+                input_spec=input_of(self.spec),
                 reproduce=reproduce,
             ),
         )

@@ -144,6 +144,8 @@ class Provenance(_Record):
         num_clips: Distinct clips, each forwarded once.
         calibration_clips: Training clips that random weights were calibrated on; None without controls.
         pretrained_on: What the checkpoint's makers declare that it was trained on; None where they do not.
+        input_spec: The clips that it took, in full (`vcp_core.catalog.inputs`); None in results from before
+            it could be declared.
         reproduce: The command that gives the same again; None where dataset or protocol has no name.
     """
 
@@ -158,6 +160,7 @@ class Provenance(_Record):
     num_clips: int
     calibration_clips: int | None = None
     pretrained_on: str | None = None
+    input_spec: str | None = None
     reproduce: str | None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -20,11 +21,15 @@ Tell = Callable[[int, int], None]
 TELL_EVERY_S = 0.5
 
 
-def ingest(tell: Tell, *, path: str, out: str, backbone: str | None) -> dict[str, Any]:
+def ingest(
+    tell: Tell, *, path: str, out: str, backbone: str | None, prefix: str | None, input_spec: str | None
+) -> dict[str, Any]:
     """Foreign file -> canonical weights, in the sandbox; a child of this child."""
+    from vcp_core.backbones import expect, skeleton
     from vcp_core.checkpoints import ingest as in_sandbox
 
-    report = in_sandbox(path, Path(out), backbone=backbone)
+    report = in_sandbox(path, Path(out), backbone=backbone, prefix=prefix)
+    expect(skeleton(report.backbone), input_spec)  # what it cannot take in is refused here, with the reason
     return {"report": report.as_dict(), "weights_sha256": _sha256(Path(out))}
 
 
@@ -58,19 +63,34 @@ def describe(tell: Tell, *, device: str) -> dict[str, Any]:
 
 
 def calibrate(
-    tell: Tell, *, manifest: str, protocol: dict[str, Any], backbone: str, seed: int, device: str, out: str
+    tell: Tell,
+    *,
+    manifest: str,
+    protocol: dict[str, Any],
+    backbone: str,
+    input_spec: str | None,
+    seed: int,
+    device: str,
+    out: str,
 ) -> dict[str, Any]:
     """Seed -> canonical weights of the random-weights control."""
-    from vcp_core.catalog.backbones import BACKBONES
     from vcp_core.catalog.protocols import Protocol
     from vcp_core.checkpoints.canonical import write_canonical
     from vcp_core.controls import calibration_shard, random_weights
     from vcp_core.evaluation import describe_device, pick_device
 
     dataset, numbers = _dataset(manifest), Protocol.model_validate(protocol)
-    total = calibration_shard(dataset, numbers, BACKBONES[backbone]).num_clips
+    total = calibration_shard(dataset, numbers, _spec(backbone, input_spec)).num_clips
     chosen = pick_device(None if device == "auto" else device)
-    network = random_weights(backbone, seed, dataset, numbers, device=chosen, on_clips=_counting(tell, total))
+    network = random_weights(
+        backbone,
+        seed,
+        dataset,
+        numbers,
+        input_spec=input_spec,
+        device=chosen,
+        on_clips=_counting(tell, total),
+    )
     state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
     write_canonical(Path(out), backbone, state)
     return {"weights_sha256": _sha256(Path(out)), "device": describe_device(chosen)}
@@ -81,6 +101,7 @@ def extract(
     *,
     manifest: str,
     clips: list[Any],
+    input_spec: str | None,
     precision: str,
     max_pooled: bool,
     device: str,
@@ -110,7 +131,7 @@ def extract(
             )
     chosen, counters = pick_device(None if device == "auto" else device), Counters()
     for features in extract_shards(
-        _network(weights) if weights else _pixels(pixels_of),
+        _network(weights, input_spec) if weights else _pixels(pixels_of, input_spec),
         dataset,
         [shard],
         device=chosen,
@@ -138,6 +159,7 @@ def score(
     manifest: str,
     protocol: dict[str, Any],
     backbone: str,
+    input_spec: str | None,
     features: list[str],
     controls: dict[str, str],
     pixels: str | None,
@@ -151,13 +173,14 @@ def score(
 ) -> dict[str, Any]:
     """Features, and the predictions of controls -> results."""
     from vcp_core.bank import FeatureBank
-    from vcp_core.catalog.backbones import BACKBONES
     from vcp_core.catalog.protocols import Protocol
     from vcp_core.evaluation import versions
     from vcp_core.plan import Plan
 
     plan = Plan(
-        dataset=_dataset(manifest), protocol=Protocol.model_validate(protocol), spec=BACKBONES[backbone]
+        dataset=_dataset(manifest),
+        protocol=Protocol.model_validate(protocol),
+        spec=_spec(backbone, input_spec),
     )
     plan = plan.pixels if of_pixels else plan
     predictions = plan.predict(FeatureBank([Path(path) for path in features]))
@@ -179,7 +202,7 @@ def score(
 FUNCTIONS: Mapping[str, Callable[..., dict[str, Any]]] = {
     function.__name__: function for function in (describe, ingest, index, calibrate, extract, score)
 }
-_kept: dict[str, tuple[str, Any]] = {}  # the last dataset and network, for the next shard of the same
+_kept: dict[str, tuple[object, Any]] = {}  # the last dataset and network, for the next shard of the same
 
 
 def _dataset(manifest: str) -> Any:
@@ -215,20 +238,27 @@ def _predictions(path: str) -> dict[str, Any]:
     return {name: Predictions.model_validate(value) for name, value in found.items()}
 
 
-def _pixels(like: str) -> Any:
-    from vcp_core.backbones.pixels import Pixels
+def _spec(backbone: str, input_spec: str | None) -> Any:
     from vcp_core.catalog.backbones import BACKBONES
+    from vcp_core.catalog.inputs import with_input
 
-    return Pixels(BACKBONES[like])
+    return with_input(BACKBONES[backbone], input_spec)
 
 
-def _network(weights: str) -> Any:
+def _pixels(like: str, input_spec: str | None) -> Any:
+    from vcp_core.backbones.pixels import Pixels
+
+    return Pixels(_spec(like, input_spec))
+
+
+def _network(weights: str, input_spec: str | None) -> Any:
     from vcp_core.checkpoints import read_canonical
 
-    return _keep("network", weights, lambda: read_canonical(Path(weights)))
+    load = functools.partial(read_canonical, Path(weights), input_spec=input_spec)
+    return _keep("network", (weights, input_spec), load)
 
 
-def _keep(what: str, name: str, load: Callable[[], Any]) -> Any:
+def _keep(what: str, name: object, load: Callable[[], Any]) -> Any:
     if what not in _kept or _kept[what][0] != name:
         _kept[what] = (name, load())
     return _kept[what][1]

@@ -42,6 +42,8 @@ class Checkpoint:
     run: str | None = None
     step: int | None = None
     pretrained_on: str | None = None
+    prefix: str | None = None
+    input_spec: str | None = None
     reason: str | None = None
 
 

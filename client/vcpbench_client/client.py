@@ -85,6 +85,8 @@ class Client:
         step: int | None = None,
         backbone: str | None = None,
         pretrained_on: str | None = None,
+        prefix: str | None = None,
+        input_spec: str | None = None,
         on_progress: Tell | None = None,
         part_bytes: int = PART_BYTES,
     ) -> Checkpoint:
@@ -97,15 +99,27 @@ class Client:
             step: Of that run.
             backbone: Its architecture; found by the server if left out.
             pretrained_on: What it was trained on, such as "ucf101:1"; results say so, and flag a leak.
+            prefix: Which of several networks in the file ("teacher."); the one trained by gradients if left
+                out.
+            input_spec: What it takes in where that is not its backbone's own:
+                "frames=8,stride=4,resize=256x340,crop=224,mean=0.45,std=0.225", or some of these words.
             on_progress: Told the stage ("hashing", "sending"), bytes done, and bytes in all.
             part_bytes: Of one request.
 
         Returns:
-            The checkpoint; if these bytes are there under this model already, just that.
+            The checkpoint; if these bytes are there under this model already, declared alike, just that.
         """
         tell = on_progress or (lambda stage, done, total: None)
         upload = Upload(transport=self._transport, path=Path(path), tell=tell, part_bytes=part_bytes)
-        return upload.run(model, run=run, step=step, backbone=backbone, pretrained_on=pretrained_on)
+        return upload.run(
+            model,
+            run=run,
+            step=step,
+            backbone=backbone,
+            pretrained_on=pretrained_on,
+            prefix=prefix,
+            input_spec=input_spec,
+        )
 
     def evaluate(
         self, checkpoint: str | Checkpoint, dataset: str, protocol: str = "standard-v1"

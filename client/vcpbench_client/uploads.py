@@ -43,7 +43,7 @@ class Upload:
 
         Args:
             model: The name that it comes under.
-            facts: `run`, `step`, `backbone`, `pretrained_on`, as far as they are known.
+            facts: `run`, `step`, `backbone`, `pretrained_on`, `prefix`, `input_spec`; what is known of them.
 
         Raises:
             FileError: If the file cannot be read, or changes meanwhile.

@@ -53,6 +53,9 @@ class Checkpoint(Identified, Base):
         run: Name of the training run.
         step: Of that run.
         pretrained_on: What its makers declare that it was trained on (`vcp_core.catalog.leaks`).
+        prefix: Which of several networks in the file, as declared; None for the one that is preferred.
+        input_spec: What it takes in, as declared (`vcp_core.catalog.inputs`); None for the backbone's own. A
+            control takes what the checkpoints beside it take.
         report: How the backbone was found (CheckpointReport).
         weights_sha256: Of the canonical file, whose object key it gives.
         reason: Why it was rejected.
@@ -76,6 +79,8 @@ class Checkpoint(Identified, Base):
     run: Mapped[str | None]
     step: Mapped[int | None] = mapped_column(BigInteger)
     pretrained_on: Mapped[str | None]
+    prefix: Mapped[str | None]
+    input_spec: Mapped[str | None]
     report: Mapped[dict[str, Any] | None]
     weights_sha256: Mapped[str | None]
     reason: Mapped[str | None]

@@ -31,11 +31,15 @@ def model_of(session: Session, team: str, name: str) -> Model:
     return session.scalars(select(Model).where(Model.team == team, Model.name == name)).one()
 
 
-def same(session: Session, model: Model, sha256: str) -> Checkpoint | None:
-    """The model's checkpoint with these bytes, unless it was rejected."""
+def same(
+    session: Session, model: Model, sha256: str, *, prefix: str | None = None, input_spec: str | None = None
+) -> Checkpoint | None:
+    """The model's checkpoint with these bytes and declarations, unless it was rejected."""
     query = select(Checkpoint).where(
         Checkpoint.model_id == model.id,
         Checkpoint.sha256 == sha256,
+        Checkpoint.prefix.is_not_distinct_from(prefix),
+        Checkpoint.input_spec.is_not_distinct_from(input_spec),
         Checkpoint.state != CheckpointState.REJECTED,
     )
     return session.scalars(query.order_by(Checkpoint.created_at)).first()

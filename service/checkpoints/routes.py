@@ -13,6 +13,8 @@ from records.storage import checkpoint_key
 from service.auth import AnyCaller, Reader
 from service.checkpoints import service
 from service.checkpoints.schemas import (
+    INPUT_SPEC,
+    PREFIX,
     PRETRAINED_ON,
     CheckpointIn,
     CheckpointOut,
@@ -41,7 +43,7 @@ def declare(
 ) -> CheckpointOut:
     """Say what is going to be uploaded; then `PUT` its bytes to `/v1/checkpoints/{id}/content`.
 
-    The same bytes under the same model give the checkpoint that is there (200).
+    The same bytes under the same model, declared alike, give the checkpoint that is there (200).
     """
     _fits(body.size_bytes, settings.max_upload_bytes)
     facts = service.Facts(**body.model_dump(exclude={"size_bytes"}))
@@ -71,14 +73,23 @@ async def upload(
     run: Annotated[Name | None, Query(description="The training run.")] = None,
     step: Annotated[int | None, Query(ge=0, lt=2**63, description="Of that run.")] = None,
     pretrained_on: Annotated[Declaration | None, Query(description=PRETRAINED_ON)] = None,
+    prefix: Annotated[Declaration | None, Query(description=PREFIX)] = None,
+    input_spec: Annotated[Declaration | None, Query(description=INPUT_SPEC)] = None,
     content_length: Annotated[int | None, Header(ge=0, include_in_schema=False)] = None,
 ) -> CheckpointOut:
     """Upload in one go: `curl -T model.pt "$URL/v1/checkpoints/upload?model=NAME"`.
 
-    The same bytes under the same model give the checkpoint that is there (200).
+    The same bytes under the same model, declared alike, give the checkpoint that is there (200).
     """
     facts = service.Facts(
-        model=model, sha256=sha256, backbone=backbone, run=run, step=step, pretrained_on=pretrained_on
+        model=model,
+        sha256=sha256,
+        backbone=backbone,
+        run=run,
+        step=step,
+        pretrained_on=pretrained_on,
+        prefix=prefix,
+        input_spec=input_spec,
     )
     _fits(content_length or 0, settings.max_upload_bytes)
     uploads = Uploads(database=database, storage=storage, max_bytes=settings.max_upload_bytes)

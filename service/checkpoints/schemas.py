@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from records.models import Checkpoint, CheckpointState
+from vcp_core.catalog.inputs import EXAMPLE
 
 Name = Annotated[
     str,
@@ -18,6 +19,10 @@ Declaration = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$"),
 ]
+PREFIX = "Which of several networks in the file, as `teacher.`; the one trained by gradients if left out."
+INPUT_SPEC = (
+    "What it takes in where that is not its backbone's own: words of frames, stride, resize, crop, mean, std."
+)
 PRETRAINED_ON = "What it was trained on: `ucf101:1` (a split's training side), `kinetics400`, `none`, ..."
 Sha256 = Annotated[str, StringConstraints(to_lower=True, pattern=r"^[0-9a-fA-F]{64}$")]
 
@@ -36,6 +41,8 @@ class CheckpointIn(BaseModel):
     run: Name | None = Field(None, description="The training run.", examples=["vcp-2026-11"])
     step: int | None = Field(None, ge=0, lt=2**63, description="Of that run.", examples=[12000])
     pretrained_on: Declaration | None = Field(None, description=PRETRAINED_ON, examples=["ucf101:1"])
+    prefix: Declaration | None = Field(None, description=PREFIX, examples=["teacher."])
+    input_spec: Declaration | None = Field(None, description=INPUT_SPEC, examples=[EXAMPLE])
 
 
 class CheckpointOut(BaseModel):
@@ -57,6 +64,8 @@ class CheckpointOut(BaseModel):
     run: str | None = None
     step: int | None = None
     pretrained_on: str | None = Field(None, description="As declared.")
+    prefix: str | None = Field(None, description="As declared.")
+    input_spec: str | None = Field(None, description="As declared; null for the backbone's own.")
     report: dict[str, Any] | None = Field(None, description="How the backbone was found in the file.")
     created_at: datetime
     uploaded_at: datetime | None = None
@@ -89,6 +98,8 @@ def shown(checkpoint: Checkpoint) -> CheckpointOut:
         run=checkpoint.run,
         step=checkpoint.step,
         pretrained_on=checkpoint.pretrained_on,
+        prefix=checkpoint.prefix,
+        input_spec=checkpoint.input_spec,
         report=checkpoint.report,
         created_at=checkpoint.created_at,
         uploaded_at=checkpoint.uploaded_at,

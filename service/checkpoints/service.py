@@ -17,6 +17,7 @@ from service.auth import Caller, is_of
 from service.problems import Conflict, NotFound
 from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.errors import StorageError
+from vcp_core.catalog.inputs import InputSpec
 
 log = structlog.get_logger("vcpbench.uploads")
 
@@ -31,22 +32,27 @@ class Facts:
     run: str | None = None
     step: int | None = None
     pretrained_on: str | None = None
+    prefix: str | None = None
+    input_spec: str | None = None
 
     def __post_init__(self) -> None:
         if self.backbone is not None:
             BACKBONES[self.backbone]
+        if self.input_spec is not None:
+            one_spelling = str(InputSpec.parse(self.input_spec))
+            object.__setattr__(self, "input_spec", one_spelling)
 
 
 def declare(
     session: Session, storage: Storage, team: str, facts: Facts, sha256: str, size_bytes: int
 ) -> tuple[Checkpoint, bool]:
-    """The team's checkpoint of these bytes under that model, and whether it is new.
+    """The team's checkpoint of these bytes under that model, declared alike, and whether it is new.
 
     Only the team's own are looked at: that another team has the same file is nobody's business.
     """
     model = checkpoints.model_of(session, team, facts.model)
     jobs.lock(session, f"vcpbench.model.{model.id}")  # two that declare the same at once get one
-    found = checkpoints.same(session, model, sha256)
+    found = checkpoints.same(session, model, sha256, prefix=facts.prefix, input_spec=facts.input_spec)
     if found is not None:
         found = locked(session, found.id)
         if found.state is CheckpointState.DECLARED and found.size_bytes != size_bytes:
@@ -63,6 +69,8 @@ def declare(
         run=facts.run,
         step=facts.step,
         pretrained_on=facts.pretrained_on,
+        prefix=facts.prefix,
+        input_spec=facts.input_spec,
     )
     session.add(checkpoint)
     session.flush()

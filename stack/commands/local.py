@@ -44,6 +44,19 @@ def local(
     backbone: Annotated[
         str | None, typer.Option(help="Its architecture; found by itself if left out.")
     ] = None,
+    prefix: Annotated[
+        str | None,
+        typer.Option(
+            help="Which of several networks, as 'teacher.'; the one trained by gradients if left out."
+        ),
+    ] = None,
+    input_spec: Annotated[
+        str | None,
+        typer.Option(
+            "--input-spec",
+            help="What it takes in, if not its backbone's own: 'frames=8,stride=4,crop=224,...'",
+        ),
+    ] = None,
     benchmark: Annotated[
         list[str] | None, typer.Option(help="cloze, recognition or retrieval; all if left out.")
     ] = None,
@@ -76,6 +89,8 @@ def local(
     `vcpbench local model.pt --dataset ucf101:/data/UCF101 --split 1,2,3`
 
     `vcpbench local model.pt --benchmark cloze --all`
+
+    `vcpbench local dino.pt --prefix teacher. --input-spec frames=8,stride=4,mean=0.45,std=0.225`
     """
     from vcp_core.evaluation import evaluate
     from vcp_core.splits import mean_of_splits
@@ -92,6 +107,8 @@ def local(
                     loaded,
                     protocol,
                     backbone=backbone,
+                    prefix=prefix,
+                    input_spec=input_spec,
                     benchmarks=tuple(benchmark or ()),
                     device=device,
                     controls=controls,

@@ -92,6 +92,8 @@ def reproduce(
             loaded,
             published.provenance.protocol,
             backbone=published.provenance.backbone,
+            prefix=_prefix(published.provenance.checkpoint),
+            input_spec=published.provenance.input_spec,
             benchmarks=tuple(result.benchmark for result in published.benchmarks),
             device=device,
             controls=any(result.controls for result in published.benchmarks),
@@ -145,6 +147,11 @@ def _command(published: Results) -> dict[str, Any]:
     alone = typer.Typer()
     alone.command()(local)
     return dict(typer.main.get_command(alone).make_context("local", words, resilient_parsing=True).params)
+
+
+def _prefix(report: dict[str, Any]) -> str | None:
+    """Which network it was, where the file has several."""
+    return (report.get("prefix") or None) if report.get("others") else None
 
 
 @contextmanager

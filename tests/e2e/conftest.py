@@ -43,7 +43,11 @@ def undisturbed(folder: Path, checkpoint: Path) -> list[dict[str, Any]]:
     return in_the_library(checkpoint, folder, LIGHT)
 
 
-def in_the_library(checkpoint: Path, dataset: Any, numbers: dict[str, Any]) -> list[dict[str, Any]]:
+def in_the_library(
+    checkpoint: Path, dataset: Any, numbers: dict[str, Any], *, input_spec: str | None = None
+) -> list[dict[str, Any]]:
     """Its results by benchmark, as JSON has them."""
-    found = vcp_core.evaluate(checkpoint, dataset, protocol_from(numbers), device="cpu")
+    found = vcp_core.evaluate(
+        checkpoint, dataset, protocol_from(numbers), device="cpu", input_spec=input_spec
+    )
     return list(found.model_dump(mode="json")["benchmarks"])

@@ -81,6 +81,25 @@ def test_the_service_gives_the_librarys_numbers_to_the_last_digit(
     assert sorted([control["seed"] for control in board["controls"]], key=str) == [0, None]
 
 
+def test_a_declared_input_goes_the_whole_way(
+    api: Served, start_worker: StartWorker, folder: Path, checkpoint: Path
+) -> None:
+    declared = "frames=8,stride=2,crop=48,mean=0.5,std=0.25"
+    start_worker()
+    register(api, folder)
+    assert api.client.post("/v1/protocols", json=WITH_PIXELS).status_code == 201
+    uploads = [api.upload(checkpoint), api.upload(checkpoint, input_spec=declared)]
+    uploads.append(api.upload(checkpoint, input_spec="resize=48x48,crop=64"))
+    asked = [api.evaluate(uploaded["id"], "small", "with-pixels") for uploaded in uploads]
+    native, found = (results(api, api.follow(one["id"])["id"]) for one in asked[:2])
+    assert found["benchmarks"] == in_the_library(checkpoint, folder, WITH_PIXELS, input_spec=declared)
+    assert native["benchmarks"] == in_the_library(checkpoint, folder, WITH_PIXELS)
+    assert found["provenance"]["input_spec"] == "frames=8,stride=2,resize=64x86,crop=48,mean=0.5,std=0.25"
+    assert f"--input-spec {declared}" in found["provenance"]["reproduce"]
+    refused = api.follow(asked[2]["id"], until=("failed",))
+    assert "a crop of 64 x 64 does not fit into frames of 48 x 48" in refused["reason"]
+
+
 def test_another_protocol_forwards_only_the_clips_that_are_new(
     api: Served, start_worker: StartWorker, folder: Path, checkpoint: Path
 ) -> None:

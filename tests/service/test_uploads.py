@@ -312,6 +312,30 @@ def test_an_unknown_backbone_is_refused_with_a_suggestion(api: Served, settings:
     assert objects(settings) == {}
 
 
+def test_the_same_bytes_declared_otherwise_are_another_checkpoint(api: Served) -> None:
+    native = declare(api.client, CONTENT)
+    spelt = [
+        declare(api.client, CONTENT, input_spec=text) for text in ("crop=48, frames=8", "frames=8,crop=48")
+    ]
+    teacher = declare(api.client, CONTENT, prefix="teacher.")
+    assert [one["input_spec"] for one in (native, *spelt, teacher)] == [None, *["frames=8,crop=48"] * 2, None]
+    assert spelt[0]["id"] == spelt[1]["id"]
+    assert len({one["id"] for one in (native, *spelt, teacher)}) == 3
+    assert show(api.client, teacher["id"])["prefix"] == "teacher."
+    whole = one_shot(api.client, CONTENT, model="tiny", input_spec="frames=8,crop=48")
+    assert whole.json()["id"] == spelt[0]["id"]
+
+
+def test_an_input_that_makes_no_sense_is_refused_with_what_would(api: Served, settings: Settings) -> None:
+    body = {"model": "m", "size_bytes": 1, "sha256": "0" * 64, "input_spec": "frames=6"}
+    for response in (
+        api.client.post("/v1/checkpoints", json=body),
+        one_shot(api.client, b"abc", input_spec="frames=6"),
+    ):
+        assert "frames of an input spec is a multiple of 4" in problem_of(response, 422)["detail"]
+    assert objects(settings) == {}
+
+
 @pytest.fixture
 def tiny_store(api: Served, settings: Settings) -> Iterator[Path]:
     """The store on a disk of half a megabyte."""

@@ -10,8 +10,12 @@ import torch
 
 from vcp_core.backbones.base import Backbone
 from vcp_core.catalog.backbones import BACKBONES
+from vcp_core.catalog.errors import InputError
+from vcp_core.catalog.inputs import input_of, with_input
 
-__all__ = ["Backbone", "allocate", "build", "key_shapes", "skeleton"]
+__all__ = ["Backbone", "allocate", "build", "expect", "key_shapes", "skeleton"]
+
+SMALLEST_MAP = 2  # of the last stage, height and width: the papers' retrieval feature pools 2 x 2
 
 
 def build(name: str, *, seed: int | None = None) -> Backbone:
@@ -36,6 +40,34 @@ def allocate(name: str) -> Backbone:
         UnknownName: If there is no such backbone.
     """
     return skeleton(name).to_empty(device="cpu")
+
+
+def expect(backbone: Backbone, input_spec: str | None) -> Backbone:
+    """The same network, made to take clips of a declared input; None leaves it its family's own.
+
+    Args:
+        backbone: Changed, and returned.
+        input_spec: Such as "frames=8,stride=4,crop=224,resize=256x340" (`vcp_core.catalog.inputs`).
+
+    Raises:
+        InputError: If the declaration makes no sense, or the network has no room for such clips.
+    """
+    if input_spec is None:
+        return backbone
+    spec = with_input(backbone.spec, input_spec)
+    clips_BCTHW = torch.empty((1, *spec.clip_shape), device="meta")
+    try:
+        *_, last_BCTHW = skeleton(spec.name).forward_stages(clips_BCTHW)
+        smallest = min(last_BCTHW.shape[3:])
+    except RuntimeError:  # torch: a map smaller than a kernel
+        smallest = 0
+    if smallest < SMALLEST_MAP:
+        raise InputError(
+            f"{spec.name} has too many strides for clips of {input_of(spec)}: nothing would be left of them "
+            "in its last stage. Declare more frames, or a larger crop."
+        )
+    backbone.spec, backbone.normalisation = spec, spec.normalisation
+    return backbone
 
 
 def key_shapes(name: str) -> dict[str, tuple[int, ...]]:

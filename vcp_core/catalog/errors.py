@@ -9,6 +9,7 @@ VcpbenchError
 │   ├── CheckpointMismatch no backbone's keys are all there; carries the difference
 │   ├── NonFiniteWeights   NaN or infinity among the weights, or a variance below zero
 │   └── NonFiniteFeatures  the network gives NaN or infinity for some clips
+├── InputError             a declared input that makes no sense, or that this backbone cannot take
 ├── VideoError
 │   ├── UndecodableVideo   no frame comes out of the decoder
 │   └── UnsupportedVideo   frames come out, in colours that cannot be converted
@@ -71,6 +72,10 @@ class NonFiniteWeights(CheckpointError):
 
 class NonFiniteFeatures(CheckpointError):
     """The weights are finite, and what the network makes of some clips is not."""
+
+
+class InputError(VcpbenchError):
+    """A declared input that makes no sense, or that the backbone cannot take."""
 
 
 class VideoError(VcpbenchError):

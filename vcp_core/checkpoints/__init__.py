@@ -25,7 +25,11 @@ __all__ = ["CheckpointReport", "ingest", "inspect_checkpoint", "load_checkpoint"
 
 
 def load_checkpoint(
-    path: str | Path, *, backbone: str | None = None, prefix: str | None = None
+    path: str | Path,
+    *,
+    backbone: str | None = None,
+    prefix: str | None = None,
+    input_spec: str | None = None,
 ) -> tuple[Backbone, CheckpointReport]:
     """The network that a weights file holds, in eval mode on the CPU, and how it was found.
 
@@ -36,14 +40,17 @@ def load_checkpoint(
         backbone: Its architecture; found by itself if left out.
         prefix: Which of several networks in the file ("teacher."); if left out the one trained by
             gradients, not an averaged copy of it. `CheckpointReport.others` lists those there are.
+        input_spec: What it takes in where that is not its family's own: "frames=8,stride=4,crop=224,..."
+            (`vcp_core.catalog.inputs`).
 
     Raises:
         UnknownName: If there is no such backbone.
+        InputError: If the declared input makes no sense, or the network cannot take it.
         CheckpointError: If the file is not a whole, safe, finite checkpoint of a known backbone.
         StorageError: If there is no room for the canonical copy, which goes when this returns.
     """
     with _ingested(path, backbone, prefix) as (canonical_path, report):
-        return read_canonical(canonical_path), report
+        return read_canonical(canonical_path, input_spec=input_spec), report
 
 
 def inspect_checkpoint(
@@ -54,15 +61,16 @@ def inspect_checkpoint(
         return report
 
 
-def read_canonical(path: Path) -> Backbone:
+def read_canonical(path: Path, *, input_spec: str | None = None) -> Backbone:
     """The network of a file that `ingest` wrote, in eval mode on the CPU.
 
     Raises:
         DamagedCheckpoint: If the file is not whole.
+        InputError: If the network cannot take the declared input.
     """
     from vcp_core.checkpoints.canonical import read_canonical as read
 
-    return read(path)
+    return read(path, input_spec=input_spec)
 
 
 @contextmanager

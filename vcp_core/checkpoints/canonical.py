@@ -10,7 +10,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from vcp_core.backbones import Backbone, allocate
+from vcp_core.backbones import Backbone, allocate, expect
 from vcp_core.catalog.errors import CheckpointMismatch, DamagedCheckpoint, NonFiniteWeights
 from vcp_core.catalog.files import whole
 from vcp_core.checkpoints.match import Match, own_keys
@@ -74,11 +74,12 @@ def write_canonical(path: Path, backbone: str, state: Mapping[str, Tensor]) -> N
         part.write_bytes(data)
 
 
-def read_canonical(path: Path) -> Backbone:
+def read_canonical(path: Path, *, input_spec: str | None = None) -> Backbone:
     """The network of a file that `write_canonical` wrote, in eval mode on the CPU.
 
     Raises:
         DamagedCheckpoint: If the file is not whole.
+        InputError: If the network cannot take the declared input.
     """
     try:
         with safetensors.safe_open(path, framework="pt", device="cpu") as file:
@@ -88,7 +89,7 @@ def read_canonical(path: Path) -> Backbone:
             )
     except safetensors.SafetensorError as error:
         raise DamagedCheckpoint(f"{path}: not whole ({error}). Ingest the checkpoint again.") from error
-    return backbone
+    return expect(backbone, input_spec)
 
 
 def _dtype(tensor: Tensor) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vcp_core.catalog.backbones import BACKBONES
+from vcp_core.catalog.inputs import input_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +73,7 @@ class CheckpointReport:
             f"sha256      {self.sha256}",
             f"wrapper     {self._wrapper()}",
             f"prefix      {self._prefix()}",
+            f"input       {input_of(BACKBONES[self.backbone])}",
         ]
         if self.origin:
             where = f"{self.origin['run']}, step {self.origin['step']}, on {self.origin['dataset']}"

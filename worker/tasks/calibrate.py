@@ -30,6 +30,7 @@ def calibrate(work: Work) -> None:
         manifest=str(work.keep(storage.manifest_key(evaluation.dataset_id))),
         protocol=evaluation.protocol.content,
         backbone=checkpoint.backbone,
+        input_spec=checkpoint.input_spec,
         seed=checkpoint.seed,
         device=work.settings.device,
         out=str(out),

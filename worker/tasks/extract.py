@@ -53,6 +53,7 @@ def _forward(work: Work, shard: Shard, checkpoint: Checkpoint, protocol: Protoco
         stall_s=STALL_S,
         manifest=str(work.keep(storage.manifest_key(shard.dataset_id))),
         **_network(work, checkpoint),
+        input_spec=checkpoint.input_spec,
         clips=shard.clips,
         precision=protocol.precision,
         max_pooled=protocol.retrieval.max_pooled,

@@ -29,6 +29,8 @@ def ingest(work: Work) -> None:
             path=str(path),
             out=str(out),
             backbone=checkpoint.backbone,
+            prefix=checkpoint.prefix,
+            input_spec=checkpoint.input_spec,
         )
     except StorageError:
         raise

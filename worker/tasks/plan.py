@@ -16,6 +16,7 @@ from records import flow, jobs, storage
 from records.models import Checkpoint, CheckpointState, Evaluation, Job, JobKind, JobState, Origin, Shard
 from vcp_core.bank import ENGINE_VERSION
 from vcp_core.catalog.backbones import BACKBONES, BackboneSpec, pixels_like
+from vcp_core.catalog.inputs import input_of, with_input
 from vcp_core.catalog.protocols import Protocol
 from vcp_core.datasets.manifest import Dataset, Video
 from vcp_core.plan import Plan
@@ -142,9 +143,9 @@ class Cut:
 
 
 def spec_of(checkpoint: Checkpoint) -> BackboneSpec:
-    """What the catalog says about a checkpoint that is ready."""
+    """What the catalog says about a checkpoint that is ready, with what is declared of its input."""
     assert checkpoint.backbone is not None
-    spec = BACKBONES[checkpoint.backbone]
+    spec = with_input(BACKBONES[checkpoint.backbone], checkpoint.input_spec)
     return pixels_like(spec) if checkpoint.is_pixels else spec
 
 
@@ -153,9 +154,8 @@ def feature_space(checkpoint: Checkpoint, protocol: Protocol) -> str:
     network = checkpoint.control_key if checkpoint.is_pixels else checkpoint.weights_sha256
     assert network is not None
     decides: list[object] = [ENGINE_VERSION, version("torch"), version("av"), network]
-    decides += [protocol.precision, protocol.frames]
-    # Only where it is asked for: shards that were stored before it could be are still found.
-    decides += ["max-pooled"] if protocol.retrieval.max_pooled else []
+    decides += [input_of(spec_of(checkpoint)), protocol.precision, protocol.frames]
+    decides += [protocol.retrieval.max_pooled]
     return _hash(decides)
 
 
@@ -184,13 +184,14 @@ def _controls(session: Session, evaluation: Evaluation, protocol: Protocol) -> I
 def _pixels(session: Session, evaluation: Evaluation) -> Checkpoint:
     """The pixel baseline of clips as this evaluation's network takes them, whatever the network."""
     spec = pixels_like(spec_of(evaluation.checkpoint))
-    key = _hash([spec.name, spec.clip_shape, spec.stride, spec.resize, spec.stage_dims])
+    key = _hash([spec.name, input_of(spec), spec.stage_dims])
     checkpoint = session.scalars(select(Checkpoint).where(Checkpoint.control_key == key)).one_or_none()
     if checkpoint is None:
         checkpoint = Checkpoint(
             origin=Origin.CONTROL,
             state=CheckpointState.READY,
             backbone=evaluation.checkpoint.backbone,
+            input_spec=evaluation.checkpoint.input_spec,
             control_key=key,
             report={"backbone": spec.name},
         )
@@ -200,13 +201,14 @@ def _pixels(session: Session, evaluation: Evaluation) -> Checkpoint:
 
 
 def _random_weights(session: Session, evaluation: Evaluation, protocol: Protocol) -> Iterator[Checkpoint]:
-    backbone = evaluation.checkpoint.backbone
+    backbone, input_spec = evaluation.checkpoint.backbone, evaluation.checkpoint.input_spec
     for seed in protocol.control.seeds:
         key = _hash(
             [
                 ENGINE_VERSION,
                 *(version(package) for package in ("torch", "av", "numpy", "scipy")),
                 backbone,
+                input_of(spec_of(evaluation.checkpoint)),
                 seed,
                 evaluation.dataset.fingerprint,
                 protocol.hash,
@@ -218,6 +220,7 @@ def _random_weights(session: Session, evaluation: Evaluation, protocol: Protocol
                 origin=Origin.CONTROL,
                 state=CheckpointState.INGESTING,
                 backbone=backbone,
+                input_spec=input_spec,
                 seed=seed,
                 control_key=key,
             )

@@ -39,6 +39,7 @@ def score(work: Work) -> None:
         manifest=str(work.keep(storage.manifest_key(evaluation.dataset_id))),
         protocol=evaluation.protocol.content,
         backbone=evaluation.checkpoint.backbone,
+        input_spec=evaluation.checkpoint.input_spec,
         features=[str(work.storage.fetch(shard.key, work.folder)) for shard in needs.shards],
         controls={seed: _to_file(work, seed, found) for seed, found in needs.controls.items()},
         pixels=None if needs.pixels is None else _to_file(work, PIXELS, needs.pixels),
@@ -94,7 +95,11 @@ def _devices(shards: list[Shard]) -> dict[str, Any]:
 
 def _command(evaluation: Evaluation) -> str:
     words = ["vcpbench", "local", "FILE", "--dataset", evaluation.dataset.name]
-    return shlex.join([*words, "--protocol", evaluation.protocol.name])
+    words += ["--protocol", evaluation.protocol.name]
+    for flag in ("prefix", "input_spec", "pretrained_on"):
+        declared = getattr(evaluation.checkpoint, flag)
+        words += [f"--{flag.replace('_', '-')}", declared] if declared else []
+    return shlex.join(words)
 
 
 def _score_values(evaluation: Evaluation, results: Results) -> list[dict[str, Any]]:

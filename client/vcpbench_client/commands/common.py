@@ -132,3 +132,15 @@ PretrainedOption = Annotated[
     str | None,
     typer.Option("--pretrained-on", help="What it was trained on: ucf101:1, kinetics400, none, ..."),
 ]
+PrefixOption = Annotated[
+    str | None,
+    typer.Option(
+        "--prefix", help="Which of several networks, as 'teacher.'; the one trained by gradients if left out."
+    ),
+]
+InputOption = Annotated[
+    str | None,
+    typer.Option(
+        "--input-spec", help="What it takes in, if not its backbone's own: 'frames=8,stride=4,crop=224,...'"
+    ),
+]

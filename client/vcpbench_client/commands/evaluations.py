@@ -11,8 +11,10 @@ from vcpbench_client.commands.common import (
     INTERRUPTED,
     BackboneOption,
     DatasetOption,
+    InputOption,
     JsonFlag,
     ModelOption,
+    PrefixOption,
     PretrainedOption,
     ProtocolOption,
     RunOption,
@@ -40,6 +42,8 @@ def upload(
     step: StepOption = None,
     backbone: BackboneOption = None,
     pretrained_on: PretrainedOption = None,
+    prefix: PrefixOption = None,
+    input_spec: InputOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Bring a checkpoint to the server; run it again after a broken line, and it goes on.
@@ -49,7 +53,14 @@ def upload(
     `vcpbench upload model.pt --model my-model --run vcp-2026-11 --step 12000`
     """
     with connect() as client:
-        facts = {"run": run, "step": step, "backbone": backbone, "pretrained_on": pretrained_on}
+        facts = {
+            "run": run,
+            "step": step,
+            "backbone": backbone,
+            "pretrained_on": pretrained_on,
+            "prefix": prefix,
+            "input_spec": input_spec,
+        }
         found = send(client, file, model, quiet=as_json, **facts)
     if as_json:
         print_json(found)
@@ -79,6 +90,8 @@ def evaluate(
     step: StepOption = None,
     backbone: BackboneOption = None,
     pretrained_on: PretrainedOption = None,
+    prefix: PrefixOption = None,
+    input_spec: InputOption = None,
     wait: Annotated[bool, typer.Option(help="Wait until it is done.")] = True,
     timeout_s: Annotated[
         float | None, typer.Option("--timeout", min=0, help="Seconds to wait; it goes on without us.")
@@ -98,7 +111,14 @@ def evaluate(
     with connect() as client:
         checkpoint: str | Checkpoint = what
         if model is not None:
-            facts = {"run": run, "step": step, "backbone": backbone, "pretrained_on": pretrained_on}
+            facts = {
+                "run": run,
+                "step": step,
+                "backbone": backbone,
+                "pretrained_on": pretrained_on,
+                "prefix": prefix,
+                "input_spec": input_spec,
+            }
             checkpoint = send(client, Path(what), model, quiet=as_json, **facts)
         elif Path(what).is_file():
             raise typer.BadParameter(f"{what} is a file; say which model it is of: --model NAME.")

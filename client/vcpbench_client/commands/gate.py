@@ -11,7 +11,10 @@ import typer
 from vcpbench_client.commands.common import (
     BackboneOption,
     DatasetOption,
+    InputOption,
     ModelOption,
+    PrefixOption,
+    PretrainedOption,
     ProtocolOption,
     RunOption,
     StepOption,
@@ -64,6 +67,9 @@ def gate(
     run: RunOption = None,
     step: StepOption = None,
     backbone: BackboneOption = None,
+    pretrained_on: PretrainedOption = None,
+    prefix: PrefixOption = None,
+    input_spec: InputOption = None,
 ) -> None:
     """Let a checkpoint pass, or not: exit code 0 pass, 1 fail, 2 error, 3 (or 0) inconclusive.
 
@@ -91,7 +97,14 @@ def gate(
         rules=tuple(rules),
         against=Against.parse(against) if against else None,
         fail_inconclusive=inconclusive == "fail",
-        facts={"run": run, "step": step, "backbone": backbone},
+        facts={
+            "run": run,
+            "step": step,
+            "backbone": backbone,
+            "pretrained_on": pretrained_on,
+            "prefix": prefix,
+            "input_spec": input_spec,
+        },
     )
     answer = _answer(question, timeout_s)
     _write(answer, summary, report.markdown)

@@ -30,7 +30,7 @@ class Question:
         rules: What is demanded.
         against: Whom it is compared with.
         fail_inconclusive: Whether what cannot be told exits with 3 instead of 0.
-        facts: `run`, `step` and `backbone` of the checkpoint.
+        facts: What `Client.upload` is told of the checkpoint: `run`, `step`, `backbone`, ...
 
     Raises:
         GateError: If it makes no sense.

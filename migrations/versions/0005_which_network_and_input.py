@@ -1,0 +1,25 @@
+"""Checkpoints carry which network of their file is meant, and what it takes in, as they are declared."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0005"
+down_revision = "0004"
+branch_labels = None
+depends_on = None
+
+COLUMNS = ("prefix", "input_spec")
+
+
+def upgrade() -> None:
+    """A column for each declaration."""
+    for name in COLUMNS:
+        op.add_column("checkpoint", sa.Column(name, sa.String(), nullable=True))
+
+
+def downgrade() -> None:
+    """Declarations are forgotten."""
+    for name in reversed(COLUMNS):
+        op.drop_column("checkpoint", name)

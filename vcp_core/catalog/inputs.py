@@ -1,0 +1,167 @@
+"""What a network takes in, as its makers declare it where it is not its family's own (PROTOCOL 2).
+
+A declaration is words with commas between, in any order; what it leaves out stays as the family has it:
+
+    frames=8,stride=4,resize=256x340,crop=224,mean=0.45,std=0.225
+
+frames      of a clip, a multiple of 4 from 4 to 64: `adjacent` exchanges quarters
+stride      from one frame of a clip to the next, in frames of the video, 1 to 64
+resize      HEIGHTxWIDTH of a frame before the crop, pixels, up to 640 each
+crop        height and width of the centre crop, pixels, even, 32 to 320: `rotation` wants squares
+mean, std   of pixel values in [0, 1]: one number, or one each for red/green/blue
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from vcp_core.catalog.backbones import BackboneSpec, Normalisation
+from vcp_core.catalog.errors import InputError
+
+EXAMPLE = "frames=8,stride=4,resize=256x340,crop=224,mean=0.45,std=0.225"
+PLAIN = Normalisation(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))  # pixel values in [0, 1] as they are
+
+Colour = tuple[float, float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputSpec:
+    """A declaration, read; None is what it leaves to the family. `str` gives its one spelling.
+
+    >>> str(InputSpec.parse("crop=224, resize=256x340, std=0.50"))
+    'resize=256x340,crop=224,std=0.5'
+    """
+
+    frames: int | None = None
+    stride: int | None = None
+    resize: tuple[int, int] | None = None
+    crop: int | None = None
+    mean: Colour | None = None
+    std: Colour | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> InputSpec:
+        """Read a declaration.
+
+        Raises:
+            InputError: If a word is unknown, there twice, or has a value that it cannot have.
+        """
+        read: dict[str, Any] = {}
+        for part in "".join(text.split()).split(","):
+            word, _, value = part.partition("=")
+            if word not in _WORDS or not value:
+                known = ", ".join(_WORDS)
+                raise InputError(f"An input spec has no {part!r}. Its words are {known}; such as {EXAMPLE}.")
+            if word in read:
+                raise InputError(f"An input spec says {word} once, not twice: {text!r}.")
+            reader, rule = _WORDS[word]
+            try:
+                read[word] = reader(value)
+            except ValueError:
+                raise InputError(f"{word} of an input spec is {rule}, not {value!r}.") from None
+        return cls(**read)
+
+    def __str__(self) -> str:
+        said = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return ",".join(f"{word}={_spelt(value)}" for word, value in said.items() if value is not None)
+
+
+def with_input(spec: BackboneSpec, declared: str | None) -> BackboneSpec:
+    """The backbone with its declared input; None leaves it the family's own.
+
+    Raises:
+        InputError: If the declaration makes no sense, or not for this backbone.
+    """
+    if declared is None:
+        return spec
+    said = InputSpec.parse(declared)
+    channels, frames, height, width = spec.clip_shape
+    if said.crop:
+        height = width = said.crop
+    resize = said.resize or spec.resize
+    if height > resize[0] or width > resize[1]:
+        raise InputError(
+            f"{spec.name}: a crop of {height} x {width} does not fit into frames of "
+            f"{resize[0]} x {resize[1]}. Declare a resize that it fits into."
+        )
+    usual = spec.normalisation or PLAIN
+    normalisation = Normalisation(mean=said.mean or usual.mean, std=said.std or usual.std)
+    return dataclasses.replace(
+        spec,
+        clip_shape=(channels, said.frames or frames, height, width),
+        stride=said.stride or spec.stride,
+        resize=resize,
+        normalisation=None if normalisation == PLAIN else normalisation,
+    )
+
+
+def input_of(spec: BackboneSpec) -> str:
+    """All that a backbone takes in, as a declaration that leaves nothing out.
+
+    >>> from vcp_core.catalog.backbones import BACKBONES
+    >>> input_of(BACKBONES["r3d"])
+    'frames=16,stride=1,resize=128x171,crop=112,mean=0,std=1'
+    """
+    usual = spec.normalisation or PLAIN
+    return str(
+        InputSpec(
+            frames=spec.clip_frames,
+            stride=spec.stride,
+            resize=spec.resize,
+            crop=spec.clip_shape[2],
+            mean=usual.mean,
+            std=usual.std,
+        )
+    )
+
+
+def _whole(low: int, high: int, *, of: int = 1) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        number = int(text)
+        if not low <= number <= high or number % of:
+            raise ValueError(text)
+        return number
+
+    return read
+
+
+def _size(text: str) -> tuple[int, int]:
+    height, width = map(_whole(32, 640), text.split("x"))
+    return height, width
+
+
+def _colour(low: float, high: float) -> Callable[[str], Colour]:
+    def read(text: str) -> Colour:
+        numbers = [float(number) for number in text.split("/")]
+        red, green, blue = numbers * 3 if len(numbers) == 1 else numbers
+        if not all(low <= number <= high for number in (red, green, blue)):
+            raise ValueError(text)
+        return red, green, blue
+
+    return read
+
+
+def _spelt(value: int | tuple[int, int] | Colour) -> str:
+    """One number where all are the same; a float as short as it can be read back."""
+    if isinstance(value, int):
+        return str(value)
+    if len(value) == 2:
+        return f"{value[0]}x{value[1]}"
+    numbers = [repr(number).removesuffix(".0") for number in value]
+    return numbers[0] if len(set(numbers)) == 1 else "/".join(numbers)
+
+
+_WORDS: dict[str, tuple[Callable[[str], Any], str]] = {
+    "frames": (_whole(4, 64, of=4), "a multiple of 4 from 4 to 64"),
+    "stride": (_whole(1, 64), "a whole number from 1 to 64"),
+    "resize": (_size, "HEIGHTxWIDTH in pixels, each from 32 to 640"),
+    "crop": (_whole(32, 320, of=2), "an even number of pixels from 32 to 320"),
+    "mean": (_colour(0, 1), "a number from 0 to 1, or three as RED/GREEN/BLUE (of pixel values in [0, 1])"),
+    "std": (
+        _colour(1e-3, 1),
+        "a number from 0.001 to 1, or three as RED/GREEN/BLUE (of pixel values in [0, 1])",
+    ),
+}

@@ -24,12 +24,23 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Tell = Callable[[str, int, int], None]
 
-console = Console()
+# What is piped or kept in a log is not cut at the 80 columns that a pipe is taken for.
+console = Console(width=None if sys.stdout.isatty() else 10_000)
 messages = Console(stderr=True)
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 DatasetArgument = Annotated[
     str, typer.Argument(help="A name (playground, playground-64), ucf101:DIR, hmdb51:DIR, or a folder.")
+]
+PrefixOption = Annotated[
+    str | None,
+    typer.Option(help="Which of several networks, as 'teacher.'; the one trained by gradients if left out."),
+]
+InputOption = Annotated[
+    str | None,
+    typer.Option(
+        "--input-spec", help="What it takes in, if not its backbone's own: 'frames=8,stride=4,crop=224,...'"
+    ),
 ]
 DatasetOption = Annotated[
     str,

@@ -11,7 +11,9 @@ from stack.commands import training
 from stack.commands.common import (
     CsvOption,
     DatasetOption,
+    InputOption,
     ListsOption,
+    PrefixOption,
     SplitOption,
     TestGroupsOption,
     console,
@@ -28,10 +30,13 @@ def finetune(
     backbone: Annotated[
         str | None, typer.Option(help="Its architecture; found by itself if left out.")
     ] = None,
+    prefix: PrefixOption = None,
+    input_spec: InputOption = None,
     run: training.RunOption = None,
     epochs: Annotated[int, typer.Option(help="Each shows every training video once.")] = 150,
     batch: training.BatchOption = 8,
     lr: training.LrOption = 1e-3,
+    optimizer: training.OptimizerOption = "sgd",
     schedule: training.ScheduleOption = "constant",
     warmup: training.WarmupOption = 0,
     seed: training.SeedOption = 0,
@@ -63,6 +68,7 @@ def finetune(
         epochs=epochs,
         batch=batch,
         lr=lr,
+        optimizer=optimizer,  # type: ignore[arg-type]
         schedule=schedule,  # type: ignore[arg-type]
         warmup_epochs=warmup,
         seed=seed,
@@ -78,7 +84,16 @@ def finetune(
     with training.watched(config) as (tell, watcher):
         loaded = load(dataset, split=split, csv=csv, test_groups=test_groups, lists=lists, tell=tell)
         finetuned = pretraining.finetune(
-            file, loaded, out, config, backbone=backbone, run=run, machine=machine, watcher=watcher
+            file,
+            loaded,
+            out,
+            config,
+            backbone=backbone,
+            prefix=prefix,
+            input_spec=input_spec,
+            run=run,
+            machine=machine,
+            watcher=watcher,
         )
     for score in finetuned.result.scores:
         console.print(

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from stack.commands.common import JsonFlag, console, plainly, print_json
+from stack.commands.common import JsonFlag, PrefixOption, console, plainly, print_json
 
 
 @plainly
@@ -17,12 +17,7 @@ def inspect(
     backbone: Annotated[
         str | None, typer.Option(help="Its architecture; found by itself if left out.")
     ] = None,
-    prefix: Annotated[
-        str | None,
-        typer.Option(
-            help="Which of several networks, as 'teacher.'; the one trained by gradients if left out."
-        ),
-    ] = None,
+    prefix: PrefixOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Say which backbone a file holds, how its keys were found, and what was left over.

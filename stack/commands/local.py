@@ -12,7 +12,9 @@ from rich.table import Table
 from stack.commands.common import (
     CsvOption,
     DatasetOption,
+    InputOption,
     ListsOption,
+    PrefixOption,
     Tell,
     TestGroupsOption,
     console,
@@ -44,19 +46,8 @@ def local(
     backbone: Annotated[
         str | None, typer.Option(help="Its architecture; found by itself if left out.")
     ] = None,
-    prefix: Annotated[
-        str | None,
-        typer.Option(
-            help="Which of several networks, as 'teacher.'; the one trained by gradients if left out."
-        ),
-    ] = None,
-    input_spec: Annotated[
-        str | None,
-        typer.Option(
-            "--input-spec",
-            help="What it takes in, if not its backbone's own: 'frames=8,stride=4,crop=224,...'",
-        ),
-    ] = None,
+    prefix: PrefixOption = None,
+    input_spec: InputOption = None,
     benchmark: Annotated[
         list[str] | None, typer.Option(help="cloze, recognition or retrieval; all if left out.")
     ] = None,
@@ -188,7 +179,7 @@ def show(results: Results, *, every: bool = False) -> None:
         highlight=False,
         soft_wrap=True,
     )
-    table = Table(box=None, pad_edge=False, header_style="dim")
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")  # 80 columns hold it
     table.add_column("percent", no_wrap=True)
     for heading in ("score", "95 % interval", "chance", "pixels", "random", "lift", "its interval"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -226,7 +217,7 @@ def _cells(score: Score) -> list[str]:
 
     cells = [
         number(score.value),
-        f"{score.low:.1f} .. {score.high:.1f}",
+        f"{score.low:.1f}..{score.high:.1f}",
         number(score.chance),
         number(score.pixels),
         number(score.control),
@@ -234,5 +225,5 @@ def _cells(score: Score) -> list[str]:
     if score.lift_low is None or score.lift_high is None:
         return cells
     style = "green" if score.lift_low > 0 else "red" if score.lift_high < 0 else "dim"
-    span = f"{score.lift_low:+.1f} .. {score.lift_high:+.1f}"
+    span = f"{score.lift_low:+.1f}..{score.lift_high:+.1f}"
     return [*cells, f"[{style}]{number(score.lift, '+')}[/]", span]

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from vcp_core.benchmarks.recognition import ranked_classes
 from vcp_core.catalog.files import write_json
+from vcp_core.catalog.inputs import input_of
 from vcp_core.catalog.protocols import PROTOCOLS
 from vcp_core.checkpoints import load_checkpoint
 from vcp_core.datasets import Dataset, load_dataset
@@ -49,6 +50,8 @@ def finetune(
     config: FinetuneConfig,
     *,
     backbone: str | None = None,
+    prefix: str | None = None,
+    input_spec: str | None = None,
     run: str | None = None,
     machine: Machine | None = None,
     watcher: Watcher | None = None,
@@ -61,6 +64,8 @@ def finetune(
         out: Folder of the run; `recognition.json` in it gets the scores.
         config: Its numbers.
         backbone: The checkpoint's architecture; found by itself if left out.
+        prefix: Which of several networks in the file; the one trained by gradients if left out.
+        input_spec: What it takes in where that is not its family's own (`vcp_core.catalog.inputs`).
         run: The run's name; the folder's if left out.
         machine: What it may use.
         watcher: Who is told how it goes.
@@ -70,9 +75,14 @@ def finetune(
         KeyboardInterrupt: After Ctrl-C or SIGTERM, when the state is saved.
     """
     loaded = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
-    network, report = load_checkpoint(checkpoint, backbone=backbone)
+    network, report = load_checkpoint(checkpoint, backbone=backbone, prefix=prefix, input_spec=input_spec)
     task = RecognitionTask(loaded, network.spec, config)
-    origin = {"backbone": report.backbone, "checkpoint": report.sha256}
+    origin = {
+        "backbone": report.backbone,
+        "checkpoint": report.sha256,
+        "prefix": report.prefix,
+        "input_spec": input_of(network.spec),
+    }
     begun = Run(loaded, out, config, run, machine or Machine(), origin)
     clips = ClipsNetwork(network, num_clips=1, num_answers=len(task.answers), seed=config.seed)
     trainer = begun.trainer(task, clips)

@@ -30,7 +30,10 @@ messages = Console(stderr=True)
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 DatasetArgument = Annotated[
-    str, typer.Argument(help="A name (playground, playground-64), ucf101:DIR, hmdb51:DIR, or a folder.")
+    str,
+    typer.Argument(
+        help="A name (playground, playground-64, playground-344), ucf101:DIR, hmdb51:DIR, or a folder."
+    ),
 ]
 PrefixOption = Annotated[
     str | None,
@@ -45,7 +48,9 @@ InputOption = Annotated[
 DatasetOption = Annotated[
     str,
     typer.Option(
-        "--dataset", "-d", help="A name (playground, playground-64), ucf101:DIR, hmdb51:DIR, or a folder."
+        "--dataset",
+        "-d",
+        help="A name (playground, playground-64, playground-344), ucf101:DIR, hmdb51:DIR, or a folder.",
     ),
 ]
 SplitOption = Annotated[str, typer.Option("--split", help="Which split of UCF101 or HMDB51.")]

@@ -35,7 +35,10 @@ app = typer.Typer(help="Make the playground, look at a dataset.", no_args_is_hel
 @app.command()
 @plainly
 def make(
-    name: Annotated[str, typer.Argument(help="playground, or its 64-video subset playground-64.")],
+    name: Annotated[
+        str,
+        typer.Argument(help="playground; playground-64, a part of it; playground-344, with more to test on."),
+    ],
     folder: Annotated[
         Path | None, typer.Option(help="Where to; a folder of vcpbench's own if left out.")
     ] = None,

@@ -27,7 +27,7 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-@pytest.mark.parametrize("name", ["playground", "playground-64"])
+@pytest.mark.parametrize("name", ["playground", "playground-64", "playground-344"])
 def test_the_plan_has_the_catalogued_sizes_balanced_classes_and_whole_groups(name: str) -> None:
     ((num_train, num_test),) = DATASETS[name].splits.values()
     planned = plan(num_train=num_train, num_test=num_test)
@@ -40,8 +40,8 @@ def test_the_plan_has_the_catalogued_sizes_balanced_classes_and_whole_groups(nam
     assert all(96 <= video.num_frames <= 160 for video in planned)
 
 
-def test_the_small_playground_is_a_part_of_the_full_one() -> None:
-    assert set(plan(num_train=40, num_test=24)) < set(plan())
+def test_a_smaller_playground_is_a_part_of_a_larger_one() -> None:
+    assert set(plan(num_train=40, num_test=24)) < set(plan()) < set(plan(num_test=200))
 
 
 def test_another_seed_is_another_playground() -> None:

@@ -74,4 +74,13 @@ DATASETS = Registry(
         splits={"1": (40, 24)},
         built_in=True,
     ),
+    DatasetSpec(
+        name="playground-344",
+        title="Playground, with 200 videos to test on",
+        licence="CC0 1.0",
+        source="vcp_core/datasets/playground",
+        num_classes=8,
+        splits={"1": (144, 200)},
+        built_in=True,
+    ),
 )

@@ -27,7 +27,8 @@ def load(
     """The playground, made on first use.
 
     Args:
-        name: "playground", or "playground-64" for its first sixteen groups.
+        name: "playground"; "playground-64" for its first sixteen groups; "playground-344" for the same to
+            train on and 200 videos to test on.
         folder: Where it lies; by default datasets/playground-RECIPE in the user's data folder.
         seed: Another seed, in a folder of its own, is another playground.
         progress: Called with (videos made, videos in all) while it is made.

@@ -20,7 +20,7 @@ from vcp_core.catalog.benchmarks import BENCHMARKS
 from vcp_core.catalog.errors import NonFiniteFeatures, StorageError, UndecodableVideo
 from vcp_core.catalog.protocols import PROTOCOLS, Protocol
 from vcp_core.datasets.manifest import Dataset, Video
-from vcp_core.features import Counters, extract, iter_batches
+from vcp_core.features import Counters, extract, geometry_of, iter_batches
 from vcp_core.shards import Clip, plan_shards
 from vcp_core.video.examine import examine
 
@@ -93,10 +93,10 @@ def test_a_clips_feature_is_the_same_to_the_last_bit_in_any_batch_and_shard(data
 def test_features_are_those_of_the_clip_decoded_by_hand(dataset: Dataset) -> None:
     from vcp_core.operations import apply_option
     from vcp_core.video.decode import iter_frames
-    from vcp_core.video.frames import Geometry, frame_to_rgb
+    from vcp_core.video.frames import frame_to_rgb
 
     video = max(dataset.videos, key=lambda video: video.num_frames)
-    frames = np.stack([frame_to_rgb(frame, Geometry()) for frame in iter_frames(dataset.path(video))])
+    frames = np.stack([frame_to_rgb(frame, geometry_of(SPEC)) for frame in iter_frames(dataset.path(video))])
     clip = Clip(video.id, 7, "rotation", "90")
     pixels = torch.from_numpy(frames[7:23]).permute(3, 0, 1, 2)
     expected = build("r3d_tiny", seed=0).features(apply_option(pixels, "rotation", "90")[None])
@@ -173,8 +173,8 @@ def test_all_eight_real_files_give_finite_distinct_features() -> None:
 
 
 def test_a_clip_with_a_stride_has_every_so_many_frames_of_the_longer_one(dataset: Dataset) -> None:
-    dense = dataclasses.replace(SPEC, clip_shape=(3, 15, 112, 112))
-    strided = dataclasses.replace(SPEC, clip_shape=(3, 8, 112, 112), stride=2)
+    dense = dataclasses.replace(SPEC, clip_shape=(3, 15, *SPEC.clip_shape[2:]))
+    strided = dataclasses.replace(SPEC, clip_shape=(3, 8, *SPEC.clip_shape[2:]), stride=2)
     assert strided.clip_span == dense.clip_span == 15
     # One of the videos has 12 frames, so that its clip is looped.
     shards = plan_shards(dataset.videos, lambda video: [Clip(video.id, 0)])

@@ -39,6 +39,7 @@ def finetune(
     optimizer: training.OptimizerOption = "sgd",
     schedule: training.ScheduleOption = "constant",
     warmup: training.WarmupOption = 0,
+    augment: training.AugmentOption = "crop",
     seed: training.SeedOption = 0,
     precision: training.PrecisionOption = "fp32",
     holdout: training.HoldoutOption = 800,
@@ -71,6 +72,7 @@ def finetune(
         optimizer=optimizer,  # type: ignore[arg-type]
         schedule=schedule,  # type: ignore[arg-type]
         warmup_epochs=warmup,
+        augment=augment,  # type: ignore[arg-type]
         seed=seed,
         precision=precision,  # type: ignore[arg-type]
         holdout_videos=holdout,

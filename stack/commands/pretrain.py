@@ -37,6 +37,7 @@ def pretrain(
     questions: Annotated[
         str, typer.Option(help="one: a random option of each tuple, as in the paper; all: five at once.")
     ] = "one",
+    augment: training.AugmentOption = "crop",
     seed: training.SeedOption = 0,
     precision: training.PrecisionOption = "fp32",
     holdout: training.HoldoutOption = 800,
@@ -73,6 +74,7 @@ def pretrain(
         warmup_epochs=warmup,
         head=head,  # type: ignore[arg-type]
         questions=questions,  # type: ignore[arg-type]
+        augment=augment,  # type: ignore[arg-type]
         seed=seed,
         precision=precision,  # type: ignore[arg-type]
         holdout_videos=holdout,

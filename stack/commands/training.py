@@ -28,6 +28,9 @@ LrOption = Annotated[float, typer.Option(help="Learning rate.")]
 OptimizerOption = Annotated[str, typer.Option(help="sgd, as in the papers, or adamw.")]
 ScheduleOption = Annotated[str, typer.Option(help="constant, or cosine down to 0.")]
 WarmupOption = Annotated[int, typer.Option("--warmup", help="Epochs over which the learning rate rises.")]
+AugmentOption = Annotated[
+    str, typer.Option(help="crop: random places in the frame; jitter: colours and sides vary, too.")
+]
 SeedOption = Annotated[int, typer.Option(help="Of everything random.")]
 PrecisionOption = Annotated[str, typer.Option(help="fp32, or bf16 (mixed; GPUs only).")]
 HoldoutOption = Annotated[

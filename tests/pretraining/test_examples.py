@@ -19,7 +19,8 @@ from vcp_core.operations import apply_option
 from vcp_core.pretraining.batches import iter_batches
 from vcp_core.pretraining.config import PretrainConfig
 from vcp_core.pretraining.examples import BLANK, SPATIAL, TEMPORAL, Crop, all_options, draw_question
-from vcp_core.pretraining.frames import FrameStore
+from vcp_core.pretraining.frames import FramesOnDevice, FrameStore
+from vcp_core.pretraining.looks import AS_IT_IS, Look, Looks
 from vcp_core.pretraining.rearrange import Rearrangements
 from vcp_core.pretraining.tasks import ClozeTask
 from vcp_core.video.clips import Draws, TupleShape
@@ -179,3 +180,49 @@ def test_groups_are_held_out_whole_and_only_from_the_training_side(dataset: Data
     assert held_out
     assert not trained & held_out
     assert {video.split for video in (*division.train, *division.held_out)} == {"train"}
+
+
+def test_clips_cut_out_on_a_device_are_those_of_the_store(dataset: Dataset, tmp_path: Path) -> None:
+    spec = small_backbone().spec
+    task = ClozeTask(dataset, spec, PretrainConfig(batch=2, questions="all"))
+    videos = task.division.train
+    store = FrameStore(dataset, videos, size=spec.resize, folder=tmp_path, limit_bytes=10**9)
+    device = FramesOnDevice(store, videos, size=spec.resize, device=torch.device("cpu"))
+    groups = [[example for video in videos for example in task.draw(video, epoch)] for epoch in range(2)]
+    options = {"offsets": range(0, 31, 2), "size": (32, 32), "workers": 1}
+    pairs = zip(iter_batches(groups, store, **options), iter_batches(groups, device, **options), strict=True)
+    for first, second in pairs:
+        assert torch.equal(first.clips_NTHWC, second.clips_NTHWC)
+
+
+def test_looks_change_colours_and_sides_of_each_clip_in_its_own_way() -> None:
+    clips_NTHWC = torch.randint(0, 256, (3, 2, 4, 5, 3), dtype=torch.uint8)
+    swapped = Look(mirrored=True, order=(2, 1, 0), gains=(0.5, 1.0, 1.5), shifts=(10.0, 0.0, -20.0))
+    seen = Looks.of([AS_IT_IS, swapped, Look(mirrored=True)])(clips_NTHWC)
+    assert seen.dtype == torch.uint8
+    assert torch.equal(seen[0], clips_NTHWC[0])
+    assert torch.equal(seen[2], clips_NTHWC[2].flip(2))
+    for channel, (source, gain, shift) in enumerate(
+        zip(swapped.order, swapped.gains, swapped.shifts, strict=True)
+    ):
+        original = clips_NTHWC[1, ..., source].flip(2).double()
+        expected = ((original - 127.5) * gain + 127.5 + shift).clamp(0, 255).round()
+        assert torch.equal(seen[1, ..., channel].double(), expected)
+
+
+def test_jitter_gives_an_example_one_look_and_moves_nothing_else(dataset: Dataset) -> None:
+    spec = small_backbone().spec
+    plain, jitter = (
+        ClozeTask(dataset, spec, PretrainConfig(batch=2, questions="all", augment=augment))
+        for augment in ("crop", "jitter")
+    )
+    video = plain.division.train[0]
+    drawn = [jitter.draw(video, epoch) for epoch in range(8)]
+    for epoch, examples in enumerate(drawn):
+        assert [example._replace(look=AS_IT_IS) for example in examples] == plain.draw(video, epoch)
+        assert len({example.look for example in examples}) == 1, (
+            "a clip's own look would give its option away"
+        )
+    assert len({examples[0].look for examples in drawn}) == 8
+    assert {examples[0].look.mirrored for examples in drawn} == {True, False}
+    assert all(example.look == AS_IT_IS for example in jitter.held_out())

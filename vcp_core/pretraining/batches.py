@@ -6,19 +6,17 @@ C channels.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from vcp_core.datasets.manifest import Video
 from vcp_core.features import ahead
-from vcp_core.pretraining.examples import BLANK, Crop, Example
-from vcp_core.pretraining.frames import FrameStore
+from vcp_core.pretraining.examples import BLANK, Example
+from vcp_core.pretraining.frames import Cutting, Frames
+from vcp_core.pretraining.looks import AS_IT_IS, Look, Looks
 
 BATCHES_AHEAD = 4  # 14 MB each at batch 8, three clips of 16 x 112 x 112
 
@@ -33,6 +31,7 @@ class Batch(NamedTuple):
         answers_B: The right ones.
         spatial_B: What is done to the blanks' frames.
         temporal_B: What is done to the blanks' order.
+        looks: How every clip is changed before; None where all stay as they are.
     """
 
     examples: tuple[Example, ...]
@@ -41,15 +40,21 @@ class Batch(NamedTuple):
     answers_B: Tensor
     spatial_B: Tensor
     temporal_B: Tensor
+    looks: Looks | None
 
     def to(self, device: torch.device) -> Batch:
         """The same on a device."""
-        return Batch(self.examples, *(tensor.to(device, non_blocking=True) for tensor in self[1:]))
+        clips, places, answers, spatial, temporal = (
+            tensor.to(device, non_blocking=True)
+            for tensor in (self.clips_NTHWC, self.places_BK, self.answers_B, self.spatial_B, self.temporal_B)
+        )
+        looks = self.looks.to(device) if self.looks else None
+        return Batch(self.examples, clips, places, answers, spatial, temporal, looks)
 
 
 def iter_batches(
     groups: Iterable[Sequence[Example]],
-    frames: FrameStore,
+    frames: Frames,
     *,
     offsets: Sequence[int],
     size: tuple[int, int],
@@ -63,56 +68,37 @@ def iter_batches(
     """
 
     def read(examples: Sequence[Example]) -> Batch:
-        clips, places = _distinct(examples)
+        cuttings, looks, places = _distinct(examples)
         return Batch(
             tuple(examples),
-            torch.from_numpy(_pixels(clips, frames, offsets, size)),
+            frames.cut(cuttings, offsets, size),
             torch.tensor(places),
             torch.tensor([example.answer for example in examples]),
             torch.tensor([example.spatial for example in examples]),
             torch.tensor([example.temporal for example in examples]),
+            Looks.of(looks) if any(look != AS_IT_IS for look in looks) else None,
         )
 
     with ThreadPoolExecutor(workers, thread_name_prefix="frames") as pool:
         yield from ahead(pool, read, groups, BATCHES_AHEAD)
 
 
-def _distinct(examples: Sequence[Example]) -> tuple[list[_Clip], list[list[int]]]:
+def _distinct(examples: Sequence[Example]) -> tuple[list[Cutting], list[Look], list[list[int]]]:
     """The clips of all examples, and the places of each example's; every blank is a clip of its own."""
-    clips: list[_Clip] = []
-    known: dict[tuple[str, int, Crop], int] = {}
+    cuttings: list[Cutting] = []
+    looks: list[Look] = []
+    known: dict[tuple[str, int, int, int, Look], int] = {}
     places = []
     for example in examples:
         mine = []
         for number, start in enumerate(example.starts):
-            clip = _Clip(example.video, start, example.crop)
-            place = len(clips) if number == BLANK else known.setdefault(clip.key, len(clips))
-            if place == len(clips):
-                clips.append(clip)
+            cutting = Cutting(example.video, start, example.crop)
+            place = len(cuttings)
+            if number != BLANK:
+                place = known.setdefault((example.video.id, start, *example.crop, example.look), place)
+            if place == len(cuttings):
+                cuttings.append(cutting)
+                looks.append(example.look)
             mine.append(place)
         places.append(mine)
-    return clips, places
-
-
-class _Clip(NamedTuple):
-    video: Video
-    start: int
-    crop: Crop
-
-    @property
-    def key(self) -> tuple[str, int, Crop]:
-        return self.video.id, self.start, self.crop
-
-
-def _pixels(
-    clips: Sequence[_Clip], frames: FrameStore, offsets: Sequence[int], size: tuple[int, int]
-) -> np.typing.NDArray[np.uint8]:
-    height, width = size
-    cut = []
-    for video, own in itertools.groupby(clips, key=lambda clip: clip.video):
-        wanted = list(own)
-        read = frames.read(video, [clip.start for clip in wanted], offsets)
-        for clip, pixels_THWC in zip(wanted, read, strict=True):
-            top, left = clip.crop
-            cut.append(pixels_THWC[:, top : top + height, left : left + width])
-    return np.stack(cut)
+    return cuttings, looks, places

@@ -16,6 +16,7 @@ Schedule = Literal["constant", "cosine"]
 Precision = Literal["fp32", "bf16"]
 Optimizer = Literal["sgd", "adamw"]
 Questions = Literal["one", "all"]
+Augment = Literal["crop", "jitter"]
 
 _CHOICES = {
     "head": ("concat", "relational"),
@@ -23,6 +24,7 @@ _CHOICES = {
     "precision": ("fp32", "bf16"),
     "optimizer": ("sgd", "adamw"),
     "questions": ("one", "all"),
+    "augment": ("crop", "jitter"),
 }
 _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "epochs": (lambda n: n >= 1, "at least 1"),
@@ -59,6 +61,8 @@ class TrainingConfig:
         warmup_epochs: Over which it rises to `lr`.
         holdout_videos: Training videos held out to choose the best epoch, about; whole groups.
         holdout_most: The part of the training videos that this may be, at most.
+        augment: What changes from epoch to epoch beside the clip: "crop", its place in the frame as in the
+            papers, or "jitter" (ours), its colours and sides as well.
         seed: Of everything random.
         precision: "fp32" (TF32 stays off), or "bf16": mixed, weights stay float32.
         validate_every: Epochs between looks at the held-out videos.
@@ -77,6 +81,7 @@ class TrainingConfig:
     warmup_epochs: int = 0
     holdout_videos: int = 800
     holdout_most: float = 0.125
+    augment: Augment = "crop"
     seed: int = 0
     precision: Precision = "fp32"
     validate_every: int = 1

@@ -1,4 +1,4 @@
-"""What a network is shown in training: which clips, which crop, which option (PROTOCOL 3, 4 and 7); no torch.
+"""What a network is shown in training: which clips, which crop, which option (PROTOCOL 3, 4 and 7).
 
 Every draw belongs to (seed, what it is for, epoch, video), so neither the number of workers nor where a run
 was killed changes what an epoch shows.
@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from vcp_core.catalog.options import EXCHANGES, OPTION_NAMES, PERMUTATIONS, ROTATIONS
 from vcp_core.datasets.manifest import Video
+from vcp_core.pretraining.looks import AS_IT_IS, Look
 from vcp_core.video.clips import Draws, TupleShape, draw_tuple
 
 # Every spatial and every temporal rearrangement as (option, variant); an example names them by place.
@@ -40,6 +41,7 @@ class Example(NamedTuple):
         answer: Place among the task's answers.
         spatial: What is done to the blank's frames, a place in `SPATIAL`.
         temporal: What is done to the blank's order, a place in `TEMPORAL`.
+        look: Of all its clips.
     """
 
     video: Video
@@ -48,6 +50,7 @@ class Example(NamedTuple):
     answer: int
     spatial: int = 0
     temporal: int = 0
+    look: Look = AS_IT_IS
 
 
 def shuffled(videos: Sequence[Video], seed: int, epoch: int) -> list[Video]:

@@ -4,25 +4,47 @@ Whole resized frames, 8 bits, without loss, a file per video in the cache folder
 processes of a run share the system's copy of them. Videos beyond the limit are decoded whenever they are
 asked for.
 
-Legend: N frames, H height, W width, C channels (RGB).
+Legend: N frames, K clips, T frames of a clip, H height, W width, C channels (RGB).
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from vcp_core.catalog.errors import UndecodableVideo
 from vcp_core.catalog.files import whole
 from vcp_core.datasets.manifest import Dataset, Video
+from vcp_core.datasets.parallel import each_in_threads
 from vcp_core.features import Counters, read_frames
+from vcp_core.pretraining.examples import Crop
 from vcp_core.video.frames import FRAMES_VERSION, Geometry
 
 NPY_HEADER_BYTES = 128  # of a .npy file, whose header is padded to multiples of 64
+DEVICE_SHARE = 4  # frames take at most one part in so many of a device's free memory
 Pixels = npt.NDArray[np.uint8]
+
+
+class Cutting(NamedTuple):
+    """A clip to cut out: of which video, from which frame on, and where in its frames."""
+
+    video: Video
+    start: int
+    crop: Crop
+
+
+class Frames(Protocol):
+    """Where clips are cut out of."""
+
+    def cut(self, cuttings: Sequence[Cutting], offsets: Sequence[int], size: tuple[int, int]) -> Tensor:
+        """Clips (K, T, H, W, C), uint8: frames at `offsets` from each start, cropped to `size` (H, W)."""
 
 
 class FrameStore:
@@ -77,6 +99,26 @@ class FrameStore:
         frames_NHWC = self._map(video)
         return [frames_NHWC[indices] for indices in wanted]
 
+    def cut(self, cuttings: Sequence[Cutting], offsets: Sequence[int], size: tuple[int, int]) -> Tensor:
+        """As `Frames`.
+
+        Raises:
+            UndecodableVideo: As `read`.
+            StorageError: As `read`.
+        """
+        height, width = size
+        cut = []
+        for video, own in itertools.groupby(cuttings, key=lambda cutting: cutting.video):
+            wanted = list(own)
+            read = self.read(video, [cutting.start for cutting in wanted], offsets)
+            for (_, _, (top, left)), pixels_THWC in zip(wanted, read, strict=True):
+                cut.append(pixels_THWC[:, top : top + height, left : left + width])
+        return torch.from_numpy(np.stack(cut))
+
+    def whole(self, video: Video) -> Tensor:
+        """All frames of a video, (N, H, W, C) uint8."""
+        return torch.from_numpy(np.stack(self.read(video, range(video.num_frames), [0]))[:, 0])
+
     def _map(self, video: Video) -> Pixels:
         """All frames of a kept video; decoded here if no process has done it yet."""
         if video.id not in self._mapped:
@@ -112,3 +154,56 @@ class FrameStore:
             room -= stat.st_size
             if room < 0:
                 path.unlink(missing_ok=True)  # whoever has it mapped keeps it; whoever comes decodes again
+
+
+class FramesOnDevice:
+    """All frames of some videos in a device's memory: clips are cut out there, and none is ever copied over.
+
+    Args:
+        store: Gives the frames, once.
+        videos: Whose.
+        size: (H, W) of a frame, as in the store.
+        device: Where they will be.
+
+    Raises:
+        UndecodableVideo: As `FrameStore.read`.
+        StorageError: As `FrameStore.read`.
+    """
+
+    def __init__(
+        self, store: FrameStore, videos: Sequence[Video], *, size: tuple[int, int], device: torch.device
+    ) -> None:
+        self._device, self._first, num_frames = device, {}, 0
+        for video in videos:
+            self._first[video.id] = num_frames
+            num_frames += video.num_frames
+        self._frames_NHWC = torch.empty((num_frames, *size, 3), dtype=torch.uint8, device=device)
+        for video, frames_NHWC in each_in_threads(store.whole, videos):
+            first = self._first[video.id]
+            self._frames_NHWC[first : first + video.num_frames] = frames_NHWC.to(device)
+
+    @staticmethod
+    def fit(videos: Sequence[Video], *, size: tuple[int, int], device: torch.device) -> bool:
+        """Whether it is a GPU that has the room."""
+        if device.type != "cuda":
+            return False
+        free_bytes, _ = torch.cuda.mem_get_info(device)
+        num_bytes = sum(video.num_frames for video in videos) * size[0] * size[1] * 3
+        return num_bytes <= free_bytes / DEVICE_SHARE
+
+    def cut(self, cuttings: Sequence[Cutting], offsets: Sequence[int], size: tuple[int, int]) -> Tensor:
+        """As `Frames`, on the device."""
+        frames_KT = torch.tensor(
+            [
+                [self._first[video.id] + (start + t) % video.num_frames for t in offsets]
+                for video, start, _ in cuttings
+            ]
+        ).to(self._device, non_blocking=True)
+        corners_K2 = torch.tensor([crop for _, _, crop in cuttings]).to(self._device, non_blocking=True)
+        rows_KH, columns_KW = (
+            corners_K2[:, axis, None] + torch.arange(length, device=self._device)
+            for axis, length in enumerate(size)
+        )
+        return self._frames_NHWC[
+            frames_KT[:, :, None, None], rows_KH[:, None, :, None], columns_KW[:, None, None, :]
+        ]

@@ -18,12 +18,13 @@ import torch
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
+from vcp_core.backbones.base import layout
 from vcp_core.catalog.errors import TrainingError
 from vcp_core.pretraining.batches import Batch, iter_batches
 from vcp_core.pretraining.config import TrainingConfig, learning_rate
 from vcp_core.pretraining.devices import Stop, reproducible, share_buffers, total
 from vcp_core.pretraining.examples import BLANK, Example, shuffled
-from vcp_core.pretraining.frames import FrameStore
+from vcp_core.pretraining.frames import Frames
 from vcp_core.pretraining.network import ClipsNetwork
 from vcp_core.pretraining.rearrange import Rearrangements
 from vcp_core.pretraining.runs import Best, Place, RunFolder
@@ -94,7 +95,7 @@ class Trainer:
         self,
         task: Task,
         network: ClipsNetwork,
-        frames: FrameStore,
+        frames: Frames,
         config: TrainingConfig,
         folder: RunFolder,
         fabric: Fabric,
@@ -117,6 +118,7 @@ class Trainer:
             network.load_state_dict(model)
             if not fabric.is_global_zero:
                 self.place.tally = {}  # the first process has what all of them counted
+        network.backbone.to(memory_format=layout(fabric.device))  # type: ignore[call-overload]
         self._model, self._optimizer = fabric.setup(network, optimizer)
         if saved is not None:  # after setup, which moves the network alone: momenta follow their parameters
             self._optimizer.load_state_dict(momenta)
@@ -259,7 +261,7 @@ class Trainer:
 
     def _filled(self, batch: Batch) -> Tensor:
         """The batch's clips, with every blank filled by its option."""
-        clips_NTHWC = batch.clips_NTHWC
+        clips_NTHWC = batch.looks(batch.clips_NTHWC) if batch.looks else batch.clips_NTHWC
         if self.task.rearranges:
             blanks_B = batch.places_BK[:, BLANK]
             clips_NTHWC[blanks_B] = self._rearrange(clips_NTHWC[blanks_B], batch.spatial_B, batch.temporal_B)

@@ -14,7 +14,7 @@ from vcp_core.evaluation import pick_device, versions
 from vcp_core.pretraining.config import PretrainConfig, TrainingConfig
 from vcp_core.pretraining.curves import Curves
 from vcp_core.pretraining.devices import start_fabric
-from vcp_core.pretraining.frames import FrameStore
+from vcp_core.pretraining.frames import Frames, FramesOnDevice, FrameStore
 from vcp_core.pretraining.loop import Row, Trainer
 from vcp_core.pretraining.network import ClipsNetwork
 from vcp_core.pretraining.runs import Place, RunFolder
@@ -133,13 +133,17 @@ class Run:
         if fabric.is_global_zero:
             folder.claim()
         fabric.barrier()
-        frames = FrameStore(
+        videos = (*division.train, *division.held_out)
+        store = FrameStore(
             self.dataset,
-            (*division.train, *division.held_out),
+            videos,
             size=spec.resize,
             folder=cache_dir() / "frames",
             limit_bytes=self.machine.frames_limit_bytes,
         )
+        frames: Frames = store
+        if FramesOnDevice.fit(videos, size=spec.resize, device=fabric.device):
+            frames = FramesOnDevice(store, videos, size=spec.resize, device=fabric.device)
         return Trainer(task, network, frames, self.config, folder, fabric)
 
     def train(self, trainer: Trainer, watcher: Watcher | None) -> Trained:

@@ -12,8 +12,9 @@ from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.errors import TrainingError
 from vcp_core.catalog.options import OPTION_NAMES
 from vcp_core.datasets.manifest import Dataset, Video
-from vcp_core.pretraining.config import PretrainConfig, TrainingConfig
+from vcp_core.pretraining.config import Augment, PretrainConfig, TrainingConfig
 from vcp_core.pretraining.examples import Crop, Example, all_options, draw_clip, draw_crop, draw_question
+from vcp_core.pretraining.looks import AS_IT_IS, Look, draw_look
 from vcp_core.probes import holdout
 from vcp_core.video.clips import Draws, TupleShape, grid_starts
 from vcp_core.video.frames import Geometry
@@ -71,6 +72,7 @@ class ClozeTask:
 
     def __init__(self, dataset: Dataset, spec: BackboneSpec, config: PretrainConfig) -> None:
         self._spec, self._seed, self._questions = spec, config.seed, config.questions
+        self._augment = config.augment
         self._shape = TupleShape(clip_frames=spec.clip_span, gap=config.gap, remote_gap=config.remote_gap)
         side = dataset.side("train")
         usable = [video for video in side if video.num_frames >= self._shape.span]
@@ -90,8 +92,11 @@ class ClozeTask:
         draws = Draws(self._seed, "pretrain", epoch, video.id)
         crop = _random_crop(self._spec, draws)
         if self._questions == "all":
-            return all_options(video, self._shape, crop, draws)
-        return [draw_question(video, self._shape, crop, draws)]
+            examples = all_options(video, self._shape, crop, draws)
+        else:
+            examples = [draw_question(video, self._shape, crop, draws)]
+        look = _random_look(self._augment, self._seed, epoch, video)
+        return [example._replace(look=look) for example in examples]
 
     def held_out(self) -> list[Example]:
         """One tuple of every held-out video with all options that it can have, centre crop."""
@@ -121,7 +126,7 @@ class RecognitionTask:
     rearranges = False
 
     def __init__(self, dataset: Dataset, spec: BackboneSpec, config: TrainingConfig) -> None:
-        self._spec, self._seed = spec, config.seed
+        self._spec, self._seed, self._augment = spec, config.seed, config.augment
         self.answers = dataset.classes
         self.division = divide(dataset.side("train"), dataset.classes, config)
 
@@ -129,7 +134,8 @@ class RecognitionTask:
         """A random clip and crop."""
         draws = Draws(self._seed, "finetune", epoch, video.id)
         answer = self.answers.index(video.label)
-        return [draw_clip(video, self._spec.clip_span, _random_crop(self._spec, draws), answer, draws)]
+        example = draw_clip(video, self._spec.clip_span, _random_crop(self._spec, draws), answer, draws)
+        return [example._replace(look=_random_look(self._augment, self._seed, epoch, video))]
 
     def held_out(self) -> list[Example]:
         """Grid clips of every held-out video, centre crop."""
@@ -180,3 +186,7 @@ def centre_crop(spec: BackboneSpec) -> Crop:
 
 def _random_crop(spec: BackboneSpec, draws: Draws) -> Crop:
     return draw_crop(draws, spec.resize, spec.clip_shape[2:])
+
+
+def _random_look(augment: Augment, seed: int, epoch: int, video: Video) -> Look:
+    return draw_look(Draws(seed, "look", epoch, video.id)) if augment == "jitter" else AS_IT_IS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Iterator
 from urllib.parse import quote
@@ -290,6 +291,17 @@ def test_where_reading_is_public_nobody_needs_to_log_in(settings: Settings) -> N
         assert client.get("/evaluations").status_code == 200
         assert client.get("/v1/checkpoints").status_code == 200
         assert client.post("/v1/evaluations", json={}).status_code == 401
+        assert client.get("/v1/checkpoints", headers={"Authorization": "Bearer revoked"}).status_code == 401
+
+
+def test_where_reading_is_public_who_logged_in_still_sees_what_is_its_own(settings: Settings) -> None:
+    with serve(settings.model_copy(update={"public_read": True})) as api:
+        with api.database.session() as session:
+            failed = played.ended(session, ready_dataset(session), EvaluationState.FAILED, log_tail=LOG)
+        path = f"/evaluations/{failed.id}"
+        for cookies, sees in (({}, False), ({COOKIE: secret(api)}, True)):
+            with httpx.Client(base_url=api.url, headers=HTML, cookies=cookies) as client:
+                assert (html.escape(LOG) in client.get(path).text) == sees
 
 
 def test_light_and_dark_are_kept_in_a_cookie(site: Site, browser: httpx.Client) -> None:

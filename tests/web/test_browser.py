@@ -40,6 +40,7 @@ def paths(site: Site) -> list[str]:
     return [
         "/",
         "/?model=nothing",
+        "/?intervals=true",
         "/evaluations",
         f"/evaluations/{site.best}",
         f"/evaluations/{site.running}",
@@ -107,7 +108,7 @@ def test_a_link_with_a_token_logs_in_and_leaves_no_token_behind(visitor: Visitor
 def test_the_board_is_sorted_filtered_and_its_columns_chosen(visitor: Visitor) -> None:
     page = visitor.page
     visitor.go("/")
-    models = page.locator("table.board tbody:first-of-type th a")
+    models = page.locator("table.board tbody:first-of-type th a:first-child")
     expect(models).to_have_text(["r3d-vcp", "r3d-vcp", "c3d/rotation", "order", "collapsed"])
     page.get_by_role("link", name="remote").click()
     expect(models.first).to_have_text("order")
@@ -149,7 +150,7 @@ def test_two_rows_are_compared(visitor: Visitor, site: Site) -> None:
 def test_links_lead_from_the_board_to_an_evaluation_its_model_and_back(visitor: Visitor) -> None:
     page = visitor.page
     visitor.go("/")
-    page.get_by_role("link", name="c3d/rotation").click()
+    page.get_by_role("link", name="c3d/rotation", exact=True).click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("c3d/rotation")
     page.get_by_text("more", exact=False).first.click()
     page.get_by_role("link", name="vision / c3d/rotation").click()

@@ -33,26 +33,28 @@ class Caller:
 
 
 def reader(request: Request, credentials: Credentials) -> Caller | None:
-    """Whoever reads; None where the installation is public and no token was sent.
+    """Whoever reads; None where the installation is public and no token, or a stale login, was sent.
 
     Raises:
         Unauthorised: If there is no token and one is needed, or it opens nothing.
     """
     secret = credentials.credentials if credentials else _cookie(request)
-    if secret is None:
-        if request.app.state.settings.public_read:
-            return None
-        raise Unauthorised(f"This needs a token. {HOW}")
-    with request.app.state.database.session() as session:
-        token = tokens.find(session, secret)
+    token = None
+    if secret is not None:
+        with request.app.state.database.session() as session:
+            token = tokens.find(session, secret)
     if token is None:
+        if request.app.state.settings.public_read and credentials is None:
+            return None
+        if secret is None:
+            raise Unauthorised(f"This needs a token. {HOW}")
         raise Unauthorised(f"This token is unknown or was revoked. {HOW}")
     return Caller(name=token.name, team=token.team, admin=token.admin)
 
 
 def _cookie(request: Request) -> str | None:
     """A logged-in browser's token; it reads only: what writes wants a header that no other site can send."""
-    if request.method not in ("GET", "HEAD") or request.app.state.settings.public_read:
+    if request.method not in ("GET", "HEAD"):
         return None
     return request.cookies.get(COOKIE) or None
 

@@ -172,13 +172,19 @@ class Comparison:
 
 @dataclass(frozen=True, kw_only=True)
 class BoardRow:
-    """One finished evaluation on a board; `rank` is by the metric that it is sorted by."""
+    """One finished evaluation on a board.
+
+    Attributes:
+        rank: Its place by the metric that the board is sorted by; 1 is the best, whichever way.
+        tied: Whether others share it, because their scores lie within the interval of its first row.
+    """
 
     evaluation: str
     model: str
     team: str
     checkpoint: str
     rank: int | None = None
+    tied: bool = False
     backbone: str | None = None
     run: str | None = None
     step: int | None = None

@@ -51,7 +51,8 @@ def board(found: Board) -> Table:
             facts = ["", row.title, "", row.backbone or ""]
         else:
             step = "" if row.step is None else str(row.step)
-            facts = [str(row.rank or "-"), row.model, step, row.backbone or ""]
+            place = f"{row.rank or '-'}{'=' if row.tied else ''}"
+            facts = [place, row.model, step, row.backbone or ""]
         style = "dim" if isinstance(row, ControlRow) else ""
         table.add_row(*map(Text, [*facts, *cells, row.evaluation]), style=style)
     return table

@@ -1,6 +1,6 @@
 """What the board's pages read: plain tuples, because thousands of mapped objects take longer than their page.
 
-The order of a board, the facts of a page's rows, and their numbers are a statement each, whatever its length.
+The facts of a page's rows and their numbers are a statement each, whatever its length.
 """
 
 from __future__ import annotations
@@ -28,18 +28,8 @@ from records.models import (
     ScoreRow,
     evaluation_shards,
 )
-from records.repositories.leaderboard import COLUMNS, BoardQuery, chosen
 
 DONE = Evaluation.state == EvaluationState.DONE
-
-
-class Place(NamedTuple):
-    """An evaluation in the board's order, with the score that it is sorted by."""
-
-    evaluation: UUID
-    value: float | None
-    low: float | None
-    high: float | None
 
 
 class Number(NamedTuple):
@@ -73,11 +63,12 @@ class Named:
     """A board that has results.
 
     Attributes:
-        dataset: Its name.
+        dataset: Its name; the one that it had, where it has none now.
         fingerprint: Of its videos.
         protocol: Its name.
         hash: Of the protocol.
         num_results: Finished evaluations, controls not counted.
+        superseded: Whether no dataset of a name has these videos any more.
     """
 
     dataset: str
@@ -85,6 +76,12 @@ class Named:
     protocol: str
     hash: str
     num_results: int
+    superseded: bool
+
+    @property
+    def key(self) -> str:
+        """What an address calls its dataset: other videos may have the name of those that lost it."""
+        return self.fingerprint if self.superseded else self.dataset
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,43 +93,49 @@ class JobLine:
         counts: How many are in which state.
         retries: Attempts beyond the first that crashed or lost their worker.
         error: What went wrong last.
+        log_tail: What that attempt printed last.
     """
 
     kind: str
     counts: dict[JobState, int]
     retries: int
     error: str | None
+    log_tail: str | None
 
 
 def boards(session: Session) -> list[Named]:
-    """Boards with results, of datasets that have a name now; the one with the newest result first."""
+    """Boards with results; those of datasets that have a name now first, then by the newest result."""
     named = aliased(DatasetRow)
+    name = func.coalesce(named.name, func.max(DatasetRow.name))
+    superseded = named.name.is_(None)
     query = (
-        select(named.name, named.fingerprint, ProtocolRow.name, ProtocolRow.hash, func.count(Evaluation.id))
+        select(
+            name,
+            DatasetRow.fingerprint,
+            ProtocolRow.name,
+            ProtocolRow.hash,
+            func.count(Evaluation.id),
+            superseded,
+        )
         .select_from(Evaluation)
         .join(DatasetRow, DatasetRow.id == Evaluation.dataset_id)
-        .join(named, (named.fingerprint == DatasetRow.fingerprint) & named.retired_at.is_(None))
+        .outerjoin(named, (named.fingerprint == DatasetRow.fingerprint) & named.retired_at.is_(None))
         .join(ProtocolRow, ProtocolRow.hash == Evaluation.protocol_hash)
         .where(Evaluation.is_control.is_(False), DONE)
-        .group_by(named.name, named.fingerprint, ProtocolRow.name, ProtocolRow.hash)
-        .order_by(func.max(Evaluation.finished_at).desc().nulls_last(), named.name, ProtocolRow.name)
+        .group_by(named.name, DatasetRow.fingerprint, ProtocolRow.name, ProtocolRow.hash)
+        .order_by(superseded, func.max(Evaluation.finished_at).desc().nulls_last(), name, ProtocolRow.name)
     )
     return [
-        Named(dataset=dataset, fingerprint=print_ or "", protocol=protocol, hash=hash_, num_results=number)
-        for dataset, print_, protocol, hash_, number in session.execute(query)
+        Named(
+            dataset=dataset,
+            fingerprint=print_ or "",
+            protocol=protocol,
+            hash=hash_,
+            num_results=number,
+            superseded=old,
+        )
+        for dataset, print_, protocol, hash_, number, old in session.execute(query)
     ]
-
-
-def places(session: Session, board: BoardQuery) -> list[Place]:
-    """Every row of a board in its order, those without the metric last; `limit` and `offset` do not count."""
-    score = aliased(ScoreRow)
-    by_metric = (score.evaluation_id == Evaluation.id) & (score.metric == board.sort)
-    query = chosen(board).outerjoin(score, by_metric)
-    column = COLUMNS.get(board.sort, score.value)
-    order = column.desc() if board.descending else column.asc()
-    columns = query.with_only_columns(Evaluation.id, score.value, score.low, score.high)
-    ordered = columns.order_by(order.nulls_last(), Evaluation.created_at, Evaluation.id)
-    return [Place._make(row) for row in session.connection().execute(ordered)]
 
 
 def facts(session: Session, evaluations: Sequence[UUID]) -> dict[UUID, Facts]:
@@ -233,7 +236,8 @@ def job_lines(session: Session, evaluation: Evaluation) -> list[JobLine]:
     needed = exists().where(
         evaluation_shards.c.shard_id == Job.shard_id, evaluation_shards.c.evaluation_id.in_(ids)
     )
-    newest_error = aggregate_order_by(Job.error, Job.created_at.desc(), Job.id.desc())
+    newest = (Job.created_at.desc(), Job.id.desc())
+    last = [aggregate_order_by(column, *newest) for column in (Job.error, Job.log_tail)]
     query = (
         select(
             Job.kind,
@@ -241,7 +245,7 @@ def job_lines(session: Session, evaluation: Evaluation) -> list[JobLine]:
             func.count(),
             func.sum(Job.crashes + Job.losses),
             func.max(Job.created_at).filter(Job.error.is_not(None)),
-            func.array_agg(newest_error, type_=ARRAY(String)).filter(Job.error.is_not(None))[1],
+            *(func.array_agg(one, type_=ARRAY(String)).filter(Job.error.is_not(None))[1] for one in last),
         )
         .where(
             or_(
@@ -256,8 +260,8 @@ def job_lines(session: Session, evaluation: Evaluation) -> list[JobLine]:
     )
     lines: dict[str, JobLine] = {}
     errors: dict[str, datetime] = {}
-    for kind, state, number, retries, failed_at, error in session.execute(query):
-        line = lines.get(kind) or JobLine(kind=kind.value, counts={}, retries=0, error=None)
+    for kind, state, number, retries, failed_at, error, log_tail in session.execute(query):
+        line = lines.get(kind) or JobLine(kind=kind.value, counts={}, retries=0, error=None, log_tail=None)
         newer = failed_at is not None and (kind not in errors or failed_at > errors[kind])
         if newer:
             errors[kind] = failed_at
@@ -266,5 +270,6 @@ def job_lines(session: Session, evaluation: Evaluation) -> list[JobLine]:
             counts={**line.counts, state: number},
             retries=line.retries + retries,
             error=error if newer else line.error,
+            log_tail=log_tail if newer else line.log_tail,
         )
     return list(lines.values())

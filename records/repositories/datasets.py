@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
@@ -16,6 +16,22 @@ def named(session: Session, name: str) -> DatasetRow | None:
     """The dataset that has this name now."""
     query = select(DatasetRow).where(DatasetRow.name == name, DatasetRow.retired_at.is_(None))
     return session.scalars(query).one_or_none()
+
+
+def of_board(session: Session, name_or_fingerprint: str) -> DatasetRow | None:
+    """The dataset that has this name now, or the last that had these videos, whatever became of its name."""
+    newest = DatasetRow.retired_at.desc().nulls_first()
+    query = select(DatasetRow).where(DatasetRow.fingerprint == name_or_fingerprint).order_by(newest)
+    return named(session, name_or_fingerprint) or session.scalars(query.limit(1)).one_or_none()
+
+
+def superseded(session: Session, fingerprints: Iterable[str | None]) -> set[str]:
+    """Those of these videos that no dataset of a name has now; what has no fingerprint yet is new."""
+    wanted = {one for one in fingerprints if one is not None}
+    still = select(DatasetRow.fingerprint).where(
+        DatasetRow.fingerprint.in_(wanted), DatasetRow.retired_at.is_(None)
+    )
+    return wanted - set(session.scalars(still))
 
 
 def every(session: Session) -> Sequence[DatasetRow]:

@@ -47,6 +47,13 @@ def get(session: Session, evaluation_id: UUID, *, with_results: bool = False) ->
     return session.get(Evaluation, evaluation_id, options=options)
 
 
+def these(session: Session, evaluation_ids: Sequence[UUID]) -> list[Evaluation]:
+    """These evaluations, in this order."""
+    query = select(Evaluation).where(Evaluation.id.in_(evaluation_ids))
+    found = {row.id: row for row in session.scalars(query).unique()}
+    return [found[evaluation_id] for evaluation_id in evaluation_ids]
+
+
 def page(
     session: Session,
     *,

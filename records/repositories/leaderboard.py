@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
+from uuid import UUID
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import ARRAY, Select, String, bindparam, exists, func, select
 from sqlalchemy.orm import Session, aliased
 
 from records.models import Checkpoint, DatasetRow, Evaluation, EvaluationState, Model, ScoreRow
@@ -19,15 +20,13 @@ class BoardQuery:
     Attributes:
         fingerprint: Of the dataset.
         protocol_hash: One protocol, one board.
-        sort: A metric, or "created_at", "model" or "step".
+        sort: A metric, or one of `COLUMNS`.
         descending: Best or newest first.
         model: Only models whose name contains this.
         team: Only of this team.
         backbone: Only of this one.
         run: Only of this training run.
         latest: Only the newest evaluated checkpoint of every model.
-        limit: Rows of a page.
-        offset: Rows before it.
     """
 
     fingerprint: str
@@ -39,33 +38,35 @@ class BoardQuery:
     backbone: str | None = None
     run: str | None = None
     latest: bool = False
-    limit: int = 100
-    offset: int = 0
 
 
-COLUMNS: dict[str, Any] = {"created_at": Evaluation.created_at, "model": Model.name, "step": Checkpoint.step}
+class Place(NamedTuple):
+    """An evaluation in the board's order, with the score that it is sorted by."""
+
+    evaluation: UUID
+    value: float | None
+    low: float | None
+    high: float | None
 
 
-def rows(session: Session, board: BoardQuery) -> tuple[Sequence[tuple[Evaluation, int]], int]:
-    """Finished evaluations with their ranks, in the board's order, and how many there are.
-
-    Those without its metric come last. Equal values share a rank, which is a place on the whole board.
-    """
-    query = chosen(board)
-    total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
-    ordered = _ordered(query, board).limit(board.limit).offset(board.offset)
-    return [(evaluation, rank) for evaluation, rank in session.execute(ordered).unique()], total
+COLUMNS: dict[str, Any] = {
+    "created_at": Evaluation.created_at,
+    "finished_at": Evaluation.finished_at,
+    "model": Model.name,
+    "step": Checkpoint.step,
+}
 
 
-def chosen(board: BoardQuery) -> Select[Any]:
-    """The board's evaluations, joined with checkpoint, model and dataset, in no order."""
-    query = _finished(board)
-    if board.latest:
-        order = (Checkpoint.created_at.desc(), Evaluation.created_at.desc(), Evaluation.id)
-        place = func.row_number().over(partition_by=Model.id, order_by=order).label("place")
-        newest = _finished(board).with_only_columns(Evaluation.id, place).subquery()
-        query = query.where(Evaluation.id.in_(select(newest.c.id).where(newest.c.place == 1)))
-    return query
+def places(session: Session, board: BoardQuery) -> list[Place]:
+    """Every row of a board in its order, those without the metric last."""
+    score = aliased(ScoreRow)
+    by_metric = (score.evaluation_id == Evaluation.id) & (score.metric == board.sort)
+    query = _chosen(board).outerjoin(score, by_metric)
+    column = COLUMNS.get(board.sort, score.value)
+    order = column.desc() if board.descending else column.asc()
+    columns = query.with_only_columns(Evaluation.id, score.value, score.low, score.high)
+    ordered = columns.order_by(order.nulls_last(), Evaluation.created_at, Evaluation.id)
+    return [Place._make(row) for row in session.connection().execute(ordered)]
 
 
 def metrics(session: Session, fingerprint: str, protocol_hash: str) -> set[str]:
@@ -77,6 +78,12 @@ def metrics(session: Session, fingerprint: str, protocol_hash: str) -> set[str]:
         .where(DatasetRow.fingerprint == fingerprint, Evaluation.protocol_hash == protocol_hash)
     )
     return set(session.scalars(query.distinct()))
+
+
+def known(session: Session, names: Iterable[str]) -> set[str]:
+    """Those of these metrics that any evaluation of any board has."""
+    name = func.unnest(bindparam(None, list(names), type_=ARRAY(String))).column_valued("name")
+    return set(session.scalars(select(name).where(exists().where(ScoreRow.metric == name))))
 
 
 def controls(session: Session, fingerprint: str, protocol_hash: str) -> Sequence[Evaluation]:
@@ -92,6 +99,17 @@ def controls(session: Session, fingerprint: str, protocol_hash: str) -> Sequence
         )
     )
     return session.scalars(query.order_by(Evaluation.created_at)).unique().all()
+
+
+def _chosen(board: BoardQuery) -> Select[Any]:
+    """The board's evaluations, joined with checkpoint, model and dataset, in no order."""
+    query = _finished(board)
+    if board.latest:
+        order = (Checkpoint.created_at.desc(), Evaluation.created_at.desc(), Evaluation.id)
+        place = func.row_number().over(partition_by=Model.id, order_by=order).label("place")
+        newest = _finished(board).with_only_columns(Evaluation.id, place).subquery()
+        query = query.where(Evaluation.id.in_(select(newest.c.id).where(newest.c.place == 1)))
+    return query
 
 
 def _finished(board: BoardQuery) -> Select[Any]:
@@ -114,14 +132,3 @@ def _finished(board: BoardQuery) -> Select[Any]:
         if value is not None:
             query = query.where(column == value)
     return query
-
-
-def _ordered(query: Select[Any], board: BoardQuery) -> Select[Any]:
-    column = COLUMNS.get(board.sort)
-    if column is None:
-        score = aliased(ScoreRow)
-        by_metric = (score.evaluation_id == Evaluation.id) & (score.metric == board.sort)
-        query, column = query.outerjoin(score, by_metric), score.value
-    order = (column.desc() if board.descending else column.asc()).nulls_last()
-    rank = func.rank().over(order_by=order)
-    return query.add_columns(rank).order_by(order, Evaluation.created_at, Evaluation.id)

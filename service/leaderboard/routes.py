@@ -16,11 +16,16 @@ router = APIRouter(tags=["leaderboard"])
 
 def _board(
     session: SessionDep,
-    dataset: Annotated[str, Query(description="Its name.", examples=["playground-64"])],
+    dataset: Annotated[
+        str, Query(description="Its name, or the fingerprint of its videos.", examples=["playground-64"])
+    ],
     protocol: Annotated[str, Query(description="Its name or hash.")] = "standard-v1",
     sort: Annotated[
         str,
-        Query(description="A metric, `created_at`, `model` or `step`; `-` before it: largest first."),
+        Query(
+            description="A metric, `created_at`, `finished_at`, `model` or `step`; "
+            "`-` before it: largest first."
+        ),
     ] = "-recognition.top1",
     metric: Annotated[
         list[str] | None, Query(description="Columns, one parameter each; headlines if left out.")

@@ -13,7 +13,12 @@ from service.evaluations.schemas import DatasetRef, ProtocolRef, ScoreOut
 class BoardRow(BaseModel):
     """One finished evaluation."""
 
-    rank: int | None = Field(description="By the metric that the board is sorted by; equal values share it.")
+    rank: int | None = Field(
+        description="Its place by the metric that the board is sorted by; 1 is the best, whichever way."
+    )
+    tied: bool = Field(
+        description="Whether others share the place: their scores lie within the interval of its first row."
+    )
     evaluation: UUID
     model: str
     team: str

@@ -14,6 +14,7 @@ from records.repositories import datasets, evaluations, leaderboard
 from records.repositories.leaderboard import COLUMNS, BoardQuery
 from service.datasets import service as dataset_service
 from service.evaluations.schemas import DatasetRef, ProtocolRef, ScoreOut, score_out
+from service.leaderboard.places import NOWHERE, Standing, standings
 from service.leaderboard.schemas import Board, BoardRow, ControlRow
 from service.problems import Conflict
 from service.protocols import service as protocol_service
@@ -21,6 +22,7 @@ from vcp_core.catalog.errors import UnknownName
 
 FACTS = (
     "rank",
+    "tied",
     "model",
     "team",
     "backbone",
@@ -31,7 +33,7 @@ FACTS = (
     "sha256",
     "finished_at",
 )
-PARTS = ("value", "low", "high", "lift")
+PARTS = ("value", "low", "high", "lift", "lift_low", "lift_high", "chance", "control", "pixels")
 
 
 def board(
@@ -68,25 +70,28 @@ def board(
         backbone=backbone,
         run=run,
         latest=latest,
-        limit=limit,
-        offset=offset,
     )
-    found, total = leaderboard.rows(session, query)
+    places = leaderboard.places(session, query)
+    standing = standings(places)
+    page = [place.evaluation for place in places[offset : offset + limit]]
     controls = leaderboard.controls(session, fingerprint, numbers.hash)
-    scores = evaluations.scores(session, [e.id for e in (*(row[0] for row in found), *controls)])
+    scores = evaluations.scores(session, [*page, *(control.id for control in controls)])
     _check_metrics(session, fingerprint, numbers.hash, {column, *metrics} - set(COLUMNS), scores)
     return Board(
         dataset=DatasetRef(name=row.name, fingerprint=fingerprint),
         protocol=ProtocolRef(name=numbers.name, hash=numbers.hash),
         sort=sort,
-        total=total,
-        rows=[_row(evaluation, rank, column, scores[evaluation.id], metrics) for evaluation, rank in found],
+        total=len(places),
+        rows=[
+            _row(found, standing.get(found.id, NOWHERE), _wanted(scores[found.id], metrics))
+            for found in evaluations.these(session, page)
+        ],
         controls=[_control(control, _wanted(scores[control.id], metrics)) for control in controls],
     )
 
 
 def _indexed(session: Session, name: str) -> tuple[DatasetRow, str]:
-    row = datasets.named(session, name)
+    row = datasets.of_board(session, name)
     known = () if row else dataset_service.known(session)
     if row is None and name not in known:
         raise UnknownName("dataset", name, known)
@@ -97,7 +102,7 @@ def _indexed(session: Session, name: str) -> tuple[DatasetRow, str]:
 
 
 def to_csv(found: Board) -> str:
-    """The same rows; a metric is four columns: value, low, high, lift."""
+    """The same rows; a metric is nine columns: `recognition.top1.value`, and so on through `PARTS`."""
     metrics = sorted({metric for row in found.rows for metric in row.scores})
     text = io.StringIO()
     writer = csv.writer(text)
@@ -115,6 +120,8 @@ def to_csv(found: Board) -> str:
 
 def _safe(value: object) -> object:
     """A cell that a spreadsheet takes for text: a model may be called `=cmd()`."""
+    if isinstance(value, bool):
+        return str(value).lower()
     text = value.isoformat() if hasattr(value, "isoformat") else value
     return f"'{text}" if isinstance(text, str) and text[:1] in "=+-@\t\r" and text else text
 
@@ -141,13 +148,12 @@ def _wanted(rows: list[ScoreRow], metrics: list[str]) -> dict[str, ScoreOut]:
     }
 
 
-def _row(
-    evaluation: Evaluation, rank: int, column: str, scores: list[ScoreRow], metrics: list[str]
-) -> BoardRow:
+def _row(evaluation: Evaluation, standing: Standing, scores: dict[str, ScoreOut]) -> BoardRow:
     checkpoint = evaluation.checkpoint
     assert checkpoint.model is not None
     return BoardRow(
-        rank=rank if any(row.metric == column for row in scores) else None,
+        rank=standing.rank,
+        tied=standing.tied,
         evaluation=evaluation.id,
         model=checkpoint.model.name,
         team=checkpoint.model.team,
@@ -157,7 +163,7 @@ def _row(
         checkpoint=checkpoint.id,
         sha256=checkpoint.sha256,
         finished_at=evaluation.finished_at,
-        scores=_wanted(scores, metrics),
+        scores=scores,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from uuid import UUID
@@ -10,11 +10,12 @@ from uuid import UUID
 from markupsafe import Markup
 from sqlalchemy.orm import Session
 
-from records.models import DatasetState
+from records.models import DatasetState, ProtocolRow
 from records.repositories import board, datasets, leaderboard
-from records.repositories.board import Facts, Named, Number, Place
+from records.repositories.board import Facts, Named, Number
 from records.repositories.leaderboard import COLUMNS, BoardQuery
 from service.datasets import service as dataset_service
+from service.leaderboard.places import NOWHERE, Standing, standings
 from service.protocols import service as protocol_service
 from service.web import figures, names
 from service.web.parameters import API_PAGE, DEFAULT_METRICS, BoardParameters
@@ -42,14 +43,12 @@ class Row:
 
     Attributes:
         facts: Whose it is.
-        rank: Its place, None where it has none.
-        tied: Whether others share it.
+        standing: Its place.
         cells: Table cells, in the order of the columns.
     """
 
     facts: Facts
-    rank: int | None
-    tied: bool
+    standing: Standing
     cells: Markup
 
 
@@ -58,8 +57,9 @@ class Board:
     """All that the template needs.
 
     Attributes:
-        boards: Those that have results, newest first.
+        boards: Those that have results, newest first, of datasets that have a name now.
         shown: The chosen one; its `num_results` is 0 where there are none yet.
+        earlier: Boards under this protocol of videos that had the dataset's name before.
         why_empty: What the chosen dataset's state has to do with it.
         parameters: With the chosen dataset and protocol filled in.
         columns: Of numbers.
@@ -75,6 +75,7 @@ class Board:
 
     boards: list[Named]
     shown: Named
+    earlier: list[Named]
     why_empty: str | None
     parameters: BoardParameters
     columns: list[Column]
@@ -98,7 +99,7 @@ def show(session: Session, wanted: BoardParameters) -> Board | None:
     shown, why_empty = _choose(session, known, wanted)
     if shown is None:
         return None
-    parameters = replace(wanted, dataset=shown.dataset, protocol=shown.protocol)
+    parameters = replace(wanted, dataset=shown.key, protocol=shown.protocol)
     metrics = board.metrics(session, shown.fingerprint, shown.hash) if shown.num_results else []
     if metrics:
         parameters = _known(session, shown, parameters, metrics)
@@ -106,21 +107,22 @@ def show(session: Session, wanted: BoardParameters) -> Board | None:
         Column(metric=metric, title=names.short(metric), heat=metric in names.OPTION_METRICS)
         for metric in parameters.metric
     ]
-    places = board.places(session, _query(shown, parameters))
+    places = leaderboard.places(session, _query(shown, parameters))
     page = places[parameters.offset : parameters.offset + parameters.limit]
     facts = board.facts(session, [place.evaluation for place in page])
     controls = board.controls(session, shown.fingerprint, shown.hash)
     everyone = [*facts, *(control.evaluation for control in controls)]
     numbers = board.numbers(session, everyone, parameters.metric)
-    ranks = _ranks(places, best_first=parameters.descending)
+    standing = standings(places)
     return Board(
-        boards=known,
+        boards=[one for one in known if not one.superseded],
         shown=shown,
+        earlier=[one for one in known if _is_earlier(one, shown)],
         why_empty=why_empty,
         parameters=parameters,
         columns=columns,
         groups=[(title, len(list(of))) for title, of in groupby(names.group(c.metric) for c in columns)],
-        rows=[_row(facts[place.evaluation], columns, numbers, ranks) for place in page],
+        rows=[_row(facts[place.evaluation], columns, numbers, standing) for place in page],
         controls=[_row(control, columns, numbers, {}) for control in controls],
         chance=_chance(columns, numbers),
         total=len(places),
@@ -130,44 +132,61 @@ def show(session: Session, wanted: BoardParameters) -> Board | None:
     )
 
 
+def _is_earlier(one: Named, shown: Named) -> bool:
+    same = (one.dataset, one.hash) == (shown.dataset, shown.hash)
+    return same and one.superseded and one.fingerprint != shown.fingerprint
+
+
 def _choose(
     session: Session, known: Sequence[Named], wanted: BoardParameters
 ) -> tuple[Named | None, str | None]:
     """The board that is asked for, else the one with the newest result; and why it may be empty."""
     if wanted.dataset is None and wanted.protocol is None:
         return (known[0] if known else None), None
-    dataset = wanted.dataset or (known[0].dataset if known else None)
+    dataset = wanted.dataset or (known[0].key if known else None)
     if dataset is None:
         return None, None
-    of_dataset = next((one.protocol for one in known if one.dataset == dataset), "standard-v1")
-    protocol = protocol_service.find(session, wanted.protocol or of_dataset)
-    for one in known:
-        if one.dataset == dataset and one.hash == protocol.hash:
+    of_dataset = [one for one in known if dataset in (one.key, one.fingerprint)]
+    usual = of_dataset[0].protocol if of_dataset else "standard-v1"
+    protocol = protocol_service.find(session, wanted.protocol or usual)
+    for one in of_dataset:
+        if one.hash == protocol.hash:
             return one, None
-    row = datasets.named(session, dataset)
+    return _empty(session, dataset, protocol)
+
+
+def _empty(session: Session, dataset: str, protocol: ProtocolRow) -> tuple[Named, str | None]:
+    """A board without results, and what the dataset's state has to do with it."""
+    row = datasets.of_board(session, dataset)
     if row is None and dataset not in (offered := dataset_service.known(session)):
         raise UnknownName("dataset", dataset, offered)
     empty = Named(
-        dataset=dataset,
+        dataset=row.name if row else dataset,
         fingerprint=row.fingerprint or "" if row else "",
         protocol=protocol.name,
         hash=protocol.hash,
         num_results=0,
+        superseded=row is not None and row.retired_at is not None,
     )
     ready = row is None or row.state is DatasetState.READY
-    return empty, None if ready or row is None else f"{dataset} is {row.state.value}: {row.reason or ''}"
+    return empty, None if ready or row is None else f"{row.name} is {row.state.value}: {row.reason or ''}"
 
 
 def _known(session: Session, shown: Named, wanted: BoardParameters, metrics: list[str]) -> BoardParameters:
-    """Without the usual metrics that this board's dataset cannot carry; any other unknown one is a slip."""
+    """Without what this board cannot show; a metric that no board has is a slip."""
     if unseen := {wanted.column, *wanted.metric} - {*COLUMNS, *metrics, *DEFAULT_METRICS}:
         every = leaderboard.metrics(session, shown.fingerprint, shown.hash)
-        for metric in sorted(unseen - every):
+        elsewhere = leaderboard.known(session, unseen - every)
+        for metric in sorted(unseen - every - elsewhere):
             raise UnknownName("metric", metric, [*every, *COLUMNS])
-        metrics += sorted(unseen)
-    there = tuple(metric for metric in wanted.metric if metric in metrics) or (metrics[0],)
+        metrics += sorted(unseen & every)
+    there = tuple(metric for metric in wanted.metric if metric in metrics) or _usual(metrics)
     sortable = wanted.column in metrics or wanted.column in COLUMNS
     return replace(wanted, metric=there, sort=wanted.sort if sortable else f"-{there[0]}")
+
+
+def _usual(metrics: list[str]) -> tuple[str, ...]:
+    return tuple(metric for metric in DEFAULT_METRICS if metric in metrics) or (metrics[0],)
 
 
 def _query(shown: Named, wanted: BoardParameters) -> BoardQuery:
@@ -184,38 +203,13 @@ def _query(shown: Named, wanted: BoardParameters) -> BoardQuery:
     )
 
 
-def _ranks(places: Iterable[Place], *, best_first: bool) -> dict[UUID, tuple[int, bool]]:
-    """Places of all rows with the metric, the best being 1, and whether others share them.
-
-    A row shares the place of the best of its group if its value lies within that one's interval: without
-    their paired difference, nothing says that they differ.
-    """
-    scored = [place for place in places if place.value is not None]
-    ranks: dict[UUID, tuple[int, bool]] = {}
-    group: list[Place] = []
-    for number, place in enumerate(scored if best_first else reversed(scored)):
-        if group and _ties(place, group[0]):
-            group.append(place)
-        else:
-            group, first = [place], number + 1
-        for member in group[-2:] if len(group) == 2 else group[-1:]:
-            ranks[member.evaluation] = (first, len(group) > 1)
-    return ranks
-
-
-def _ties(place: Place, best: Place) -> bool:
-    assert place.value is not None
-    return place.value == best.value or (best.low is not None and place.value >= best.low)
-
-
 def _row(
     facts: Facts,
     columns: Sequence[Column],
     numbers: Mapping[UUID, Mapping[str, Number]],
-    ranks: Mapping[UUID, tuple[int, bool]],
+    standing: Mapping[UUID, Standing],
 ) -> Row:
     evaluation = facts.evaluation
-    rank, tied = ranks.get(evaluation, (None, False))
     mine = numbers.get(evaluation, {})
     cells = [
         figures.heat_cell(mine.get(column.metric), is_control=facts.model is None)
@@ -223,7 +217,11 @@ def _row(
         else figures.value_cell(mine.get(column.metric))
         for column in columns
     ]
-    return Row(facts=facts, rank=rank, tied=tied, cells=Markup("".join(cells)))  # noqa: S704 - of numbers
+    return Row(
+        facts=facts,
+        standing=standing.get(evaluation, NOWHERE),
+        cells=Markup("".join(cells)),  # noqa: S704 - of numbers
+    )
 
 
 def _chance(columns: Sequence[Column], numbers: Mapping[UUID, Mapping[str, Number]]) -> Markup:

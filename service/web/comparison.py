@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from records.repositories import datasets
 from service.evaluations import service
 from service.evaluations.schemas import EvaluationOut
 from service.web import names
@@ -27,6 +28,7 @@ class Page:
 
     first: EvaluationOut
     second: EvaluationOut
+    superseded: bool
     first_title: str
     second_title: str
     main: list[Difference]
@@ -48,6 +50,7 @@ def page(session: Session, first: UUID, second: UUID) -> Page:
     return Page(
         first=found.first,
         second=found.second,
+        superseded=bool(datasets.superseded(session, [found.first.dataset.fingerprint])),
         first_title=title(found.first),
         second_title=title(found.second),
         main=main,

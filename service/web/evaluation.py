@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
 from records.models import Evaluation, EvaluationState, JobState
-from records.repositories import board
+from records.repositories import board, datasets
 from records.repositories.board import JobLine
-from service.auth import Caller
+from service.auth import Caller, is_of
 from service.evaluations import service
 from service.evaluations.schemas import EvaluationOut, ScoreOut
 from service.web import names
@@ -89,6 +89,7 @@ class Page:
     shown: EvaluationOut
     team: str
     title: str
+    superseded: bool
     finished: Finished | None
     jobs: list[JobLine]
     share: float | None
@@ -108,10 +109,17 @@ def page(session: Session, evaluation_id: UUID, reader: Caller | None) -> Page:
         shown=shown,
         team=evaluation.team,
         title=title(shown),
+        superseded=bool(datasets.superseded(session, [shown.dataset.fingerprint])),
         finished=_finished(shown, evaluation) if done else None,
-        jobs=[] if done else board.job_lines(session, evaluation),
+        jobs=[] if done else _jobs(session, evaluation, reader),
         share=progress.clips_done / progress.clips_total if progress and progress.clips_total else None,
     )
+
+
+def _jobs(session: Session, evaluation: Evaluation, reader: Caller | None) -> list[JobLine]:
+    """What is done for it; what its jobs printed is for its own team."""
+    lines = board.job_lines(session, evaluation)
+    return lines if is_of(evaluation.team, reader) else [replace(line, log_tail=None) for line in lines]
 
 
 def title(shown: EvaluationOut) -> str:
@@ -129,11 +137,11 @@ def _finished(shown: EvaluationOut, evaluation: Evaluation) -> Finished:
     results = Results.model_validate(evaluation.results)
     scores = {score.metric: score for score in shown.scores}
     tables = {table.name: table for result in results.benchmarks for table in result.tables}
-    options = _options(scores)
+    lines = options(scores)
     return Finished(
         results=results,
         headlines=[score for score in shown.scores if score.headline],
-        options=options,
+        options=lines,
         kinds=_kinds(scores),
         confusions=[
             table
@@ -141,11 +149,12 @@ def _finished(shown: EvaluationOut, evaluation: Evaluation) -> Finished:
             if name.endswith("confusion") and len(table.rows) <= MAX_CONFUSION
         ],
         classes=_classes(tables),
-        profile=_profile(options),
+        profile=profile(lines),
     )
 
 
-def _options(scores: Mapping[str, ScoreOut]) -> list[OptionLine]:
+def options(scores: Mapping[str, ScoreOut]) -> list[OptionLine]:
+    """The options that were scored."""
     return [
         OptionLine(
             name=option.name,
@@ -167,24 +176,24 @@ def _kinds(scores: Mapping[str, ScoreOut]) -> list[KindLine]:
     ]
 
 
-def _profile(options: Sequence[OptionLine]) -> dict[str, Any]:
+def profile(lines: Sequence[OptionLine]) -> dict[str, Any]:
     """For the chart: a point with its interval for each option, and the control beside it."""
     return {
         "kind": "intervals",
         "axis": "recall, percent",
         "min": 0,
         "max": 100,
-        "reference": options[0].recall.chance if options else None,
+        "reference": lines[0].recall.chance if lines else None,
         "referenceName": "chance",
-        "names": [line.name for line in options],
+        "names": [line.name for line in lines],
         "series": [
             {
                 "name": "this checkpoint",
-                "points": [[line.recall.low, line.recall.value, line.recall.high] for line in options],
+                "points": [[line.recall.low, line.recall.value, line.recall.high] for line in lines],
             },
             {
                 "name": "random weights",
-                "points": [[None, line.recall.control, None] for line in options],
+                "points": [[None, line.recall.control, None] for line in lines],
             },
         ],
     }

@@ -84,9 +84,11 @@ def value_cell(number: Number | None) -> str:
     if number is None:
         return NONE
     value, low, high, chance, control, lift, lift_low, lift_high = number
-    title = "" if lift is None else f' title="lift {lift:+.1f} [{lift_low:+.1f}, {lift_high:+.1f}]"'
+    title = f"95 % interval {low:.1f} to {high:.1f}"
+    if lift is not None:
+        title += f"; lift {lift:+.1f} [{lift_low:+.1f}, {lift_high:+.1f}]"
     return (
-        f'<td class="value"{title}><span class="cell"><b>{value:.1f}</b> '
+        f'<td class="value" title="{title}"><span class="cell"><b>{value:.1f}</b> '
         f"<small>{low:.1f}\N{EN DASH}{high:.1f}</small>{_bar(value, low, high, chance, control)}</span></td>"
     )
 
@@ -98,11 +100,15 @@ def heat_cell(number: Number | None, *, is_control: bool = False) -> str:
         return NONE
     value, low, high, _, control, lift, lift_low, lift_high = number
     if lift is None or lift_low is None or lift_high is None or is_control:
-        return f'<td class="heat" title="{value:.1f} [{low:.1f}, {high:.1f}]"><i>{value:.0f}</i></td>'
+        return (
+            f'<td class="heat" title="recall {value:.1f} [{low:.1f}, {high:.1f}]">'
+            f'<b class="recall">{value:.0f}</b> <small>{low:.0f}\N{EN DASH}{high:.0f}</small></td>'
+        )
     level = "unsure" if lift_low <= 0 <= lift_high else _level(lift)
     return (
-        f'<td class="heat {level}" title="{lift:+.1f} [{lift_low:+.1f}, {lift_high:+.1f}]: '
-        f'recall {value:.1f}, random weights {control:.1f}">{lift:+z.0f}</td>'
+        f'<td class="heat {level}" title="lift {lift:+.1f} [{lift_low:+.1f}, {lift_high:+.1f}]: '
+        f'recall {value:.1f} [{low:.1f}, {high:.1f}], random weights {control:.1f}">'
+        f"<b>{lift:+z.0f}</b> <small>{lift_low:+z.1f} to {lift_high:+z.1f}</small></td>"
     ).replace("-", "\N{MINUS SIGN}")
 
 

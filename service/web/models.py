@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
 from records.models import Checkpoint, Evaluation, EvaluationState
-from records.repositories import board, checkpoints, evaluations
+from records.repositories import board, checkpoints, datasets, evaluations
 from records.repositories.board import Number
 from service.auth import Caller
+from service.evaluations.schemas import score_out
 from service.problems import NotFound
-from service.web import names
+from service.web import evaluation, names
+from service.web.evaluation import OptionLine
 
-DETAILS = ("cloze.spatial", "cloze.temporal")  # of the chart; a click on the legend shows them
+DETAILS = ("cloze.spatial", "cloze.temporal")  # of the chart; hidden until asked for
 METRICS = ("recognition.top1", "retrieval.top1", "cloze.accuracy", *DETAILS)
 MOST = 500  # checkpoints and evaluations of a page
 Numbers = Mapping[UUID, Mapping[str, Number]]
@@ -24,16 +26,36 @@ Numbers = Mapping[UUID, Mapping[str, Number]]
 
 @dataclass(frozen=True, kw_only=True)
 class Course:
-    """A training run's checkpoints on one board, by step."""
+    """A training run's checkpoints on one board, by step.
 
-    dataset: str
+    Attributes:
+        fingerprint: Of the videos; their name may have been given to others since.
+        protocol: Its name.
+        run: Its name.
+        dataset: The name of the videos.
+        superseded: Whether they lost it.
+    """
+
+    fingerprint: str | None
     protocol: str
     run: str | None
+    dataset: str = field(compare=False)
+    superseded: bool
 
     @property
     def title(self) -> str:
         """In words."""
-        return f"{self.dataset}, {self.protocol}" + (f", run {self.run}" if self.run else "")
+        videos = f" (superseded videos {self.fingerprint:.8})" if self.superseded else ""
+        return f"{self.dataset}{videos}, {self.protocol}" + (f", run {self.run}" if self.run else "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Newest:
+    """The evaluation that ended last, and its profile; `options` is empty where there was no cloze."""
+
+    evaluation: Evaluation
+    options: list[OptionLine]
+    profile: dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +71,8 @@ class Page:
         num_evaluations: In all.
         numbers: Of the finished ones, by evaluation and metric.
         metrics: Columns that any of them has.
+        superseded: Fingerprints among them whose videos lost their name.
+        newest: What the last of them says, None where none is finished.
         courses: Runs with two steps or more, the newest first.
         course: The one that the chart shows.
         chart: Of it.
@@ -62,6 +86,8 @@ class Page:
     num_evaluations: int
     numbers: Numbers
     metrics: list[str]
+    superseded: set[str]
+    newest: Newest | None
     courses: list[Course]
     course: Course | None
     chart: dict[str, Any]
@@ -88,7 +114,9 @@ def page(session: Session, path: str, wanted: int, reader: Caller | None) -> Pag
     )
     done = [one for one in found if one.state is EvaluationState.DONE]
     numbers = board.numbers(session, [one.id for one in done], METRICS)
-    courses = _courses(done)
+    superseded = datasets.superseded(session, [one.dataset.fingerprint for one in found])
+    ordered = _by_course(done, superseded)
+    courses = [course for course, members in ordered.items() if len({_step(one) for one in members}) > 1]
     course = courses[min(wanted, len(courses) - 1)] if courses else None
     return Page(
         team=team,
@@ -99,9 +127,11 @@ def page(session: Session, path: str, wanted: int, reader: Caller | None) -> Pag
         num_evaluations=num_evaluations,
         numbers=numbers,
         metrics=[metric for metric in METRICS if any(metric in mine for mine in numbers.values())],
+        superseded=superseded,
+        newest=_newest(session, done),
         courses=courses,
         course=course,
-        chart=_chart(done, course, numbers) if course else {},
+        chart=_chart(ordered[course], numbers) if course else {},
     )
 
 
@@ -129,29 +159,42 @@ def _named(session: Session, path: str, reader: Caller | None) -> tuple[str, str
     raise NotFound(f"No model {path!r}; a model's name comes with its first checkpoint.")
 
 
-def _course(evaluation: Evaluation) -> Course:
-    return Course(
-        dataset=evaluation.dataset.name, protocol=evaluation.protocol.name, run=evaluation.checkpoint.run
-    )
+def _newest(session: Session, done: Sequence[Evaluation]) -> Newest | None:
+    last = max(done, key=lambda one: one.finished_at or one.created_at, default=None)
+    if last is None:
+        return None
+    scores = {row.metric: score_out(row) for row in evaluations.scores(session, [last.id])[last.id]}
+    lines = evaluation.options(scores)
+    return Newest(evaluation=last, options=lines, profile=evaluation.profile(lines))
 
 
-def _courses(done: Sequence[Evaluation]) -> list[Course]:
-    steps: dict[Course, set[int]] = {}
-    for evaluation in done:
-        if evaluation.checkpoint.step is not None:
-            steps.setdefault(_course(evaluation), set()).add(evaluation.checkpoint.step)
-    return [course for course, found in steps.items() if len(found) > 1]
+def _step(one: Evaluation) -> int:
+    assert one.checkpoint.step is not None
+    return one.checkpoint.step
 
 
-def _chart(done: Sequence[Evaluation], course: Course, numbers: Numbers) -> dict[str, Any]:
+def _by_course(done: Sequence[Evaluation], superseded: set[str]) -> dict[Course, list[Evaluation]]:
+    """Those with a step, by course and then by step."""
+    found: dict[Course, list[Evaluation]] = {}
+    for one in done:
+        if one.checkpoint.step is None:
+            continue
+        course = Course(
+            fingerprint=one.dataset.fingerprint,
+            protocol=one.protocol.name,
+            run=one.checkpoint.run,
+            dataset=one.dataset.name,
+            superseded=one.dataset.fingerprint in superseded,
+        )
+        found.setdefault(course, []).append(one)
+    return {course: sorted(members, key=_step) for course, members in found.items()}
+
+
+def _chart(ordered: Sequence[Evaluation], numbers: Numbers) -> dict[str, Any]:
     """A line for every metric; a point is [step, low, value, high]."""
-    ordered = sorted(
-        (one for one in done if _course(one) == course and one.checkpoint.step is not None),
-        key=lambda one: one.checkpoint.step or 0,
-    )
     series = []
     for metric in METRICS:
-        scored = [(one.checkpoint.step, numbers.get(one.id, {}).get(metric)) for one in ordered]
+        scored = [(_step(one), numbers.get(one.id, {}).get(metric)) for one in ordered]
         points = [[step, number.low, number.value, number.high] for step, number in scored if number]
         if points:
             series.append({"name": names.title(metric), "points": points})

@@ -13,6 +13,7 @@ from service.web.names import OPTION_METRICS
 DEFAULT_METRICS = ("recognition.top1", "retrieval.top1", "cloze.accuracy", *OPTION_METRICS)
 FACTS = {"team": "team", "backbone": "backbone", "run": "run", "step": "step", "finished": "finished"}
 DEFAULT_FACTS = ("team", "backbone", "step")
+LOOKS = ("fact", "intervals")  # what the page alone has: the API always gives all of it
 DEFAULT_SORT = "-recognition.top1"
 PAGE = 100
 API_PAGE = 500  # rows that the API gives at a time
@@ -27,9 +28,10 @@ class BoardParameters:
     Attributes:
         dataset: Its name; the one with the newest result if left out.
         protocol: Its name or hash, likewise.
-        sort: A metric, `created_at`, `model` or `step`; `-` before it: largest first.
+        sort: A metric, `created_at`, `finished_at`, `model` or `step`; `-` before it: largest first.
         metric: Columns with numbers.
         fact: Columns without.
+        intervals: Whether the options' strip shows them in digits.
         model: Only models whose name contains this.
         team: Only of this team.
         backbone: Only of this backbone.
@@ -44,6 +46,7 @@ class BoardParameters:
     sort: str = DEFAULT_SORT
     metric: tuple[str, ...] = DEFAULT_METRICS
     fact: tuple[str, ...] = DEFAULT_FACTS
+    intervals: bool = False
     model: str | None = None
     team: str | None = None
     backbone: str | None = None
@@ -78,9 +81,8 @@ class BoardParameters:
 
     def api(self, suffix: str = "", *, offset: int, limit: int) -> str:
         """The address of the same rows and numbers as JSON, or with ".csv"."""
-        wanted = {**vars(replace(self, limit=limit, offset=offset))}
-        del wanted["fact"]
-        pairs = ((name, value) for name, value in wanted.items() if value not in (None, False))
+        wanted = vars(replace(self, limit=limit, offset=offset)).items()
+        pairs = ((name, value) for name, value in wanted if name not in LOOKS and value not in (None, False))
         return f"/v1/leaderboard{suffix}" + _query(pairs)
 
 
@@ -98,6 +100,7 @@ def _parameters(
     sort: str = "",
     metric: Annotated[list[str] | None, Query()] = None,
     fact: Annotated[list[str] | None, Query()] = None,
+    intervals: bool = False,
     model: str = "",
     team: str = "",
     backbone: str = "",
@@ -113,6 +116,7 @@ def _parameters(
         sort=sort or DEFAULT_SORT,
         metric=tuple(dict.fromkeys(filter(None, metric or ()))) or DEFAULT_METRICS,
         fact=DEFAULT_FACTS if fact is None else tuple(name for name in FACTS if name in fact),
+        intervals=intervals,
         model=model or None,
         team=team or None,
         backbone=backbone or None,

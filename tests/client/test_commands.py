@@ -88,6 +88,14 @@ def test_what_there_is_can_be_read(run: Run, hands: Hands, tmp_path: Path) -> No
     assert best_first.index(ids[0]) < best_first.index(ids[1])
 
 
+def test_a_shared_place_is_marked_on_the_board(run: Run, hands: Hands, tmp_path: Path) -> None:
+    for step, right in enumerate((range(70), range(69), range(20))):
+        write_model(tmp_path / "model.pt", right)
+        run("evaluate", "model.pt", "-m", "mine", "--step", str(step), *ON_GESTURES)
+    _, *lines = run("leaderboard", *ON_GESTURES).stdout.splitlines()
+    assert [line.split()[0] for line in lines if "mine" in line] == ["1=", "1=", "3"]
+
+
 def test_upload_says_what_to_do_next_and_a_file_needs_a_model(run: Run, tmp_path: Path) -> None:
     (tmp_path / "model.pt").write_bytes(noise(1000))
     found = run("upload", "model.pt", "-m", "mine")

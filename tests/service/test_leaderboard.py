@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -105,6 +106,32 @@ def test_only_every_models_newest_checkpoint_is_shown(filled: Served) -> None:
     assert board(filled, latest=True, limit=1)["total"] == 5
 
 
+def test_it_is_sorted_by_when_they_ended_too(filled: Served) -> None:
+    with filled.database.session() as session:
+        for minute, row in enumerate(session.scalars(select(Evaluation).order_by(Evaluation.created_at))):
+            row.finished_at = datetime(
+                2026, 11, 20, 9, (minute * 5) % 6, tzinfo=UTC
+            )  # backwards after the first
+    assert [row["step"] for row in board(filled, sort="-finished_at")["rows"]] == [2, None, 5, 4, 3, 1]
+
+
+def test_scores_within_the_interval_of_the_first_share_its_rank_whichever_way_it_is_sorted(
+    api: Served,
+) -> None:
+    with api.database.session() as session:
+        dataset = ready_dataset(session)
+        for model, value in (("a", 70.0), ("b", 69.5), ("c", 69.0), ("d", 68.9), ("e", 60.0)):
+            done(session, ready_checkpoint(session, model), dataset, {HEADLINE: value})  # intervals of 1
+    expected = {"a": (1, True), "b": (1, True), "c": (1, True), "d": (4, False), "e": (5, False)}
+    for sort, order in ((f"-{HEADLINE}", "abcde"), (HEADLINE, "edcba")):
+        rows, lines = board(api, sort=sort)["rows"], rows_of_csv(api, sort=sort)
+        assert "".join(row["model"] for row in rows) == order
+        assert {row["model"]: (row["rank"], row["tied"]) for row in rows} == expected
+        assert {line["model"]: (int(line["rank"]), line["tied"] == "true") for line in lines} == expected
+    (third,) = board(api, limit=1, offset=2)["rows"]
+    assert (third["rank"], third["tied"]) == (1, True)  # whatever page it is on
+
+
 def test_pages_follow_each_other(filled: Served) -> None:
     whole = board(filled)["rows"]
     pages = [row for offset in (0, 2, 4) for row in board(filled, limit=2, offset=offset)["rows"]]
@@ -173,6 +200,20 @@ def test_a_dataset_of_a_new_registration_keeps_the_board_of_the_same_videos(fill
     assert board(filled)["total"] == 6
 
 
+def test_the_board_of_videos_that_lost_their_name_is_found_by_their_fingerprint(filled: Served) -> None:
+    with filled.database.session() as session:
+        old = datasets.named(session, "gestures")
+        assert old is not None
+        old.retired_at = old.created_at
+        session.flush()
+        ready_dataset(session, "gestures", "new videos")
+    assert board(filled)["total"] == 0
+    found = board(filled, dataset="fingerprint of gestures")
+    assert found["dataset"] == {"name": "gestures", "fingerprint": "fingerprint of gestures"}
+    assert found["total"] == 6
+    assert board(filled, dataset="new videos")["dataset"]["fingerprint"] == "new videos"
+
+
 def test_random_weights_stand_beside(filled: Served) -> None:
     with filled.database.session() as session:
         dataset = datasets.named(session, "gestures")
@@ -204,6 +245,7 @@ def test_the_csv_is_the_json_to_the_last_digit(filled: Served, query: dict[str, 
     for row, line in zip(rows, cells, strict=True):
         for fact in (
             "rank",
+            "tied",
             "model",
             "team",
             "backbone",
@@ -213,9 +255,20 @@ def test_the_csv_is_the_json_to_the_last_digit(filled: Served, query: dict[str, 
             "checkpoint",
             "sha256",
         ):
-            assert line[fact] == ("" if row[fact] is None else str(row[fact]))
+            text = str(row[fact]).lower() if fact == "tied" else str(row[fact])
+            assert line[fact] == ("" if row[fact] is None else text)
         for metric in {name.rpartition(".")[0] for name in line if name.endswith(".value")}:
-            for part in ("value", "low", "high", "lift"):
+            for part in (
+                "value",
+                "low",
+                "high",
+                "lift",
+                "lift_low",
+                "lift_high",
+                "chance",
+                "control",
+                "pixels",
+            ):
                 number = row["scores"].get(metric, {}).get(part)
                 assert line[f"{metric}.{part}"] == ("" if number is None else repr(number))
 

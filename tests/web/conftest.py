@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from records.models import DatasetRow, Evaluation, EvaluationState, Job, JobKind, JobState, Shard
+from records.repositories import datasets
 from tests.served import Served
 from tests.service.finished import ready_dataset
 from tests.web import played
@@ -65,6 +66,19 @@ def site(api: Served) -> Site:
         )
         cancelled = played.ended(session, dataset, EvaluationState.CANCELLED)
         return Site(api, best.id, second.id, control.id, running.id, failed.id, cancelled.id)
+
+
+def supersede(site: Site, *steps: int) -> str:
+    """Give the videos' name to others, where r3d-vcp goes on; the address of the old board."""
+    with site.api.database.session() as session:
+        old = datasets.named(session, "playground")
+        assert old is not None
+        old.retired_at = old.created_at
+        session.flush()
+        new = ready_dataset(session, "playground", "ef" * 32)
+        for seed, step in enumerate(steps, 7):
+            played.finished(session, new, "r3d-vcp", seed=seed, skill=0.6, step=step, run="night-3")
+    return f"/?dataset={'cd' * 32}&protocol=quick-v1"
 
 
 def _running(session: Session, dataset: DatasetRow) -> Evaluation:

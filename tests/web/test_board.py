@@ -16,7 +16,7 @@ from service.web.parameters import BoardParameters
 from tests.served import Served
 from tests.service.finished import HEADLINE, done, ready_checkpoint, ready_dataset
 from tests.web import played
-from tests.web.conftest import Site
+from tests.web.conftest import Site, supersede
 from tests.web.read import Element, Page
 
 BOARD = "/?dataset=playground&protocol=quick-v1"
@@ -34,7 +34,7 @@ def values(row: Element) -> list[str]:
         if "value" in kinds:
             found.append(next(cell.all("b")).text)
         elif "heat" in kinds:
-            found.append(cell.text.replace("\N{MINUS SIGN}", "-"))
+            found.append(next(cell.all("b")).text.replace("\N{MINUS SIGN}", "-"))
     return found
 
 
@@ -103,13 +103,79 @@ def test_rows_within_the_interval_of_the_first_share_its_place(api: Served) -> N
         }
         assert "".join(places) == order
         assert places == {"a": "1=", "b": "1=", "c": "1=", "d": "4", "e": "5"}
+        for row in api.client.get(page.links("JSON")[0]).json()["rows"]:
+            assert places[row["model"]] == f"{row['rank']}{'=' if row['tied'] else ''}"
     page = Page.of(api.client.get("/?limit=1&offset=2", headers={"Accept": "text/html"}))
     assert next(page.rows()[0].all("td", class_="num")).text == "1="  # whatever page it is on
 
 
+def test_the_board_of_videos_that_lost_their_name_stays_at_their_fingerprint(site: Site) -> None:
+    old = supersede(site, 12000)
+    new = site.page("/")
+    assert models(new) == ["r3d-vcp"]
+    assert new.links("earlier videos cdcdcdcd (5)") == [old]
+    page = site.page(old)
+    assert len(page.rows()) == 5
+    assert "Superseded: the name playground was taken from these videos" in page.text
+    assert page.links("earlier videos cdcdcdcd (5)") == []
+    (chosen,) = [one.text for one in page.root.all("option") if one.attributes.get("value") == "cd" * 32]
+    assert chosen == "playground, superseded"
+    assert len(site.page(page.links("remote")[0]).rows()) == 5
+    assert site.api.client.get(page.links("JSON")[0]).json()["total"] == 5
+    assert "superseded" not in new.text.lower()
+    only_old = site.page(f"/?dataset={'ab' * 32}", 404)
+    assert "No dataset" in only_old.text
+
+
+def test_a_metric_of_another_board_is_left_out_and_the_default_ones_come_in_its_place(site: Site) -> None:
+    with site.api.database.session() as session:
+        done(session, ready_checkpoint(session, "m"), ready_dataset(session), {"retrieval.map": 9.0})
+        done(session, ready_checkpoint(session, "n"), ready_dataset(session, "ids"), {"identity.eer": 5.0})
+    carried = "&metric=cloze.temporal&metric=identity.eer&sort=-cloze.temporal"
+    page = site.page("/?dataset=gestures&protocol=quick-v1" + carried)
+    assert values(page.rows()[0]) == ["9.0"]
+    assert parse_qs(urlsplit(page.links("JSON")[0]).query)["sort"] == ["-retrieval.map"]
+    assert site.api.client.get(page.links("JSON")[0]).status_code == 200
+    here = site.page(BOARD + carried)
+    assert parse_qs(urlsplit(here.links("JSON")[0]).query)["metric"] == ["cloze.temporal"]
+    assert "No metric" in site.page(BOARD + "&metric=identity.err", 404).text
+
+
+def test_every_number_has_its_interval_in_words(site: Site) -> None:
+    page = site.page(BOARD + "&metric=recognition.top1&metric=cloze.recall.remote")
+    (row, *_), (found, *_) = page.rows(), site.api.client.get(page.links("JSON")[0]).json()["rows"]
+    value, heat = (cell for cell in row.all("td") if "title" in cell.attributes)
+    score = found["scores"]["recognition.top1"]
+    assert value.attributes["title"].startswith(
+        f"95 % interval {score['low']:.1f} to {score['high']:.1f}; lift"
+    )
+    score = found["scores"]["cloze.recall.remote"]
+    lift = f"{score['lift_low']:+z.1f} to {score['lift_high']:+z.1f}".replace("-", "\N{MINUS SIGN}")
+    assert next(heat.all("small")).text == lift
+    assert (
+        f"recall {score['value']:.1f} [{score['low']:.1f}, {score['high']:.1f}]" in heat.attributes["title"]
+    )
+
+
+def test_the_intervals_of_the_options_are_shown_on_demand_and_no_business_of_the_api(site: Site) -> None:
+    (address,) = site.page(BOARD).links("With their intervals")
+    page = site.page(address)
+    assert [table.attributes["class"] for table in page.root.all("table", **{"data-pick": ""})] == [
+        "board spans"
+    ]
+    assert "intervals=true" in page.links("remote")[0]
+    assert "intervals" not in page.links("JSON")[0]
+    assert "intervals" not in page.links("Without intervals")[0]
+
+
 def test_every_heading_sorts_and_turns_round(site: Site) -> None:
-    page = site.page(BOARD)
-    for title, column in (("Model", "model"), ("Step", "-step"), ("remote", "-cloze.recall.remote")):
+    page = site.page(BOARD + "&fact=step&fact=finished")
+    for title, column in (
+        ("Model", "model"),
+        ("Step", "-step"),
+        ("Finished", "-finished_at"),
+        ("remote", "-cloze.recall.remote"),
+    ):
         (link,) = page.links(title)
         assert parse_qs(urlsplit(link).query)["sort"] == [column]
         once = site.page(link)

@@ -10,6 +10,8 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from records.models import Evaluation, EvaluationState
+from tests.service.finished import ready_dataset
+from tests.web import played
 from tests.web.browser import NARROW, WIDE, Visitor, chromium
 from tests.web.conftest import Site
 
@@ -40,6 +42,7 @@ def paths(site: Site) -> list[str]:
     return [
         "/",
         "/?model=nothing",
+        "/?intervals=true",
         "/evaluations",
         f"/evaluations/{site.best}",
         f"/evaluations/{site.running}",
@@ -107,7 +110,7 @@ def test_a_link_with_a_token_logs_in_and_leaves_no_token_behind(visitor: Visitor
 def test_the_board_is_sorted_filtered_and_its_columns_chosen(visitor: Visitor) -> None:
     page = visitor.page
     visitor.go("/")
-    models = page.locator("table.board tbody:first-of-type th a")
+    models = page.locator("table.board tbody:first-of-type th a:first-child")
     expect(models).to_have_text(["r3d-vcp", "r3d-vcp", "c3d/rotation", "order", "collapsed"])
     page.get_by_role("link", name="remote").click()
     expect(models.first).to_have_text("order")
@@ -149,13 +152,16 @@ def test_two_rows_are_compared(visitor: Visitor, site: Site) -> None:
 def test_links_lead_from_the_board_to_an_evaluation_its_model_and_back(visitor: Visitor) -> None:
     page = visitor.page
     visitor.go("/")
-    page.get_by_role("link", name="c3d/rotation").click()
+    page.get_by_role("link", name="c3d/rotation", exact=True).click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("c3d/rotation")
     page.get_by_text("more", exact=False).first.click()
     page.get_by_role("link", name="vision / c3d/rotation").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("c3d/rotation")
-    page.get_by_role("link", name="playground, quick-v1").click()
+    page.get_by_role("link", name="playground under quick-v1").first.click()
     expect(page.get_by_role("heading", level=1)).to_have_text("playground under quick-v1")
+    page.get_by_role("link", name="model c3d/rotation").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("c3d/rotation")
+    page.go_back()
     page.get_by_role("link", name="random weights").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("random weights, r3d_tiny seed 0")
 
@@ -164,11 +170,14 @@ def test_a_running_evaluation_moves_and_ends_by_itself(visitor: Visitor, site: S
     page = visitor.page
     visitor.go(f"/evaluations/{site.running}")
     expect(page.get_by_text("62.5 %")).to_be_visible()
+    jobs = page.get_by_role("region", name="Jobs")
+    jobs.focus()
     with site.api.database.session() as session:
         row = session.get_one(Evaluation, site.running)
         (job,) = [one for one in _jobs(session, row) if one.done == 50]
         job.done = 90
     expect(page.get_by_text("72.5 %")).to_be_visible()
+    expect(jobs).to_be_focused()
     with site.api.database.session() as session:
         row = session.get_one(Evaluation, site.running)
         row.state, row.reason, row.finished_at = EvaluationState.FAILED, "out of memory", datetime.now(UTC)
@@ -213,6 +222,33 @@ def test_the_keyboard_alone_gets_everywhere(visitor: Visitor) -> None:
     tab_to("button", "Compare the two ticked")
     page.keyboard.press("Enter")
     page.wait_for_url("**/compare?first=*")
+
+
+def test_the_lines_of_a_chart_are_shown_and_hidden_by_keyboard(visitor: Visitor) -> None:
+    page = visitor.page
+    visitor.go("/models/default/r3d-vcp")
+    key = page.get_by_role("group", name="Lines shown").get_by_role("button", name="Cloze temporal")
+    expect(key).to_have_attribute("aria-pressed", "false")
+    before = page.locator(".chart.wide canvas").evaluate("canvas => canvas.toDataURL()")
+    key.focus()
+    page.keyboard.press("Space")
+    expect(key).to_have_attribute("aria-pressed", "true")
+    assert page.locator(".chart.wide canvas").evaluate("canvas => canvas.toDataURL()") != before
+    page.keyboard.press("Enter")
+    expect(key).to_have_attribute("aria-pressed", "false")
+
+
+def test_a_models_evaluations_of_one_board_are_compared(visitor: Visitor, site: Site) -> None:
+    with site.api.database.session() as session:
+        played.finished(session, ready_dataset(session, "later"), "r3d-vcp", seed=9, step=9000)
+    page = visitor.page
+    visitor.go("/models/default/r3d-vcp")
+    page.get_by_label("Compare step 6000 on playground under quick-v1").check()
+    expect(page.get_by_label("Compare step 9000 on later under quick-v1")).to_be_disabled()
+    page.get_by_label("Compare step 9000 on playground under quick-v1").check()
+    page.get_by_role("button", name="Compare the two ticked").click()
+    page.wait_for_url("**/compare?first=*")
+    expect(page.locator(".verdict").first).to_be_visible()
 
 
 def test_the_theme_is_chosen_and_stays(visitor: Visitor) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
 
 import httpx
 import pytest
+from sqlalchemy import select
 
-from records.models import CheckpointState, Evaluation, EvaluationState
+from records.models import CheckpointState, Evaluation, EvaluationState, Job
 from records.settings import Settings
 from service.auth import COOKIE
 from service.web import pages
@@ -18,7 +21,7 @@ from tests.served import Served, serve
 from tests.service.finished import ready_checkpoint, ready_dataset
 from tests.service.kit import PROBLEM
 from tests.web import played
-from tests.web.conftest import LOG, REASON, Site
+from tests.web.conftest import LOG, REASON, Site, supersede
 from tests.web.read import Page
 
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
@@ -101,10 +104,24 @@ def test_a_running_evaluation_shows_progress_what_it_waits_for_and_its_jobs(site
         assert words in page.text
     (live,) = page.root.all("div", id="progress")
     assert live.attributes["hx-trigger"] == "every 2s"
+    assert live.attributes["hx-swap"] == "outerMorph"  # the focus stays where it is
     part = site.get(live.attributes["hx-get"], **{"HX-Request": "true"})
     assert 'value="250"' in part.text
     assert "<html" not in part.text
     assert "HX-Refresh" not in part.headers
+
+
+def test_what_an_attempt_printed_before_it_went_wrong_is_shown_to_its_own_team(site: Site) -> None:
+    with site.api.database.session() as session:
+        (job,) = session.scalars(select(Job).where(Job.error.is_not(None)))
+        job.log_tail = LOG
+    path = f"/evaluations/{site.running}"
+    (log,) = site.page(path).root.all("pre", class_="log")
+    assert log.text == LOG
+    with site.api.client_of("others") as others:
+        page = Page.of(others.get(path, headers=HTML))
+    assert list(page.root.all("pre", class_="log")) == []
+    assert "the worker fell silent" in page.text
 
 
 def test_when_it_has_ended_the_page_is_loaded_anew(site: Site) -> None:
@@ -133,13 +150,64 @@ def test_a_failure_shows_its_reason_its_log_and_what_next(site: Site) -> None:
 
 def test_a_model_shows_its_course_over_training_and_its_checkpoints(site: Site) -> None:
     page = site.page("/models/default/r3d-vcp")
-    (chart,) = (json.loads(one.attributes["data-chart"]) for one in page.root.all("div", role="img"))
+    (chart,) = charts(page, "lines")
     assert [point[0] for point in chart["series"][0]["points"]] == [6000, 9000]
     assert "2 checkpoints · 2 evaluations" in page.text
     assert "playground, quick-v1, run night-3" in page.text
     assert "c3d/rotation" in site.page("/models/vision/c3d/rotation").text
     assert "No model" in site.page("/models/vision/nothing", 404).text
     assert "No model" in site.page("/models/nothing", 404).text
+
+
+def charts(page: Page, kind: str) -> list[dict[str, Any]]:
+    found = [json.loads(one.attributes["data-chart"]) for one in page.root.all("div", role="img")]
+    return [chart for chart in found if chart["kind"] == kind]
+
+
+def test_a_model_shows_what_its_newest_result_says_and_offers_pairs_to_compare(site: Site) -> None:
+    page = site.page("/models/default/r3d-vcp")
+    assert page.links("r3d-vcp at step 6000, run night-3") == [f"/evaluations/{site.second}"]
+    (profile,) = charts(page, "intervals")
+    (scores,) = charts(site.page(f"/evaluations/{site.second}"), "intervals")
+    assert profile == scores
+    ticks = {
+        one.attributes["value"]: one.attributes["data-board"]
+        for one in page.root.all("input", name_="evaluation")
+    }
+    assert ticks.keys() == {str(site.best), str(site.second)}
+    assert len(set(ticks.values())) == 1
+    assert site.get("/compare?evaluation=" + "&evaluation=".join(ticks)).status_code == 303
+
+
+def test_the_boards_and_the_lists_rows_lead_to_their_models(site: Site) -> None:
+    for path in ("/", "/evaluations"):
+        assert "/models/vision/c3d/rotation" in site.page(path).links("model c3d/rotation"), path
+
+
+def test_results_on_videos_that_lost_their_name_lead_to_the_board_of_those(site: Site) -> None:
+    old = supersede(site, 12000)
+    for path in (f"/evaluations/{site.best}", f"/compare?first={site.second}&second={site.best}"):
+        page = site.page(path)
+        assert page.links("playground under quick-v1") == [old], path
+        assert "superseded" in page.text, path
+    boards = site.page("/models/default/r3d-vcp").links("playground under quick-v1")
+    assert sorted(set(boards)) == [old, "/?dataset=playground&protocol=quick-v1"]
+
+
+def test_videos_that_lost_their_name_have_a_course_of_their_own(site: Site) -> None:
+    supersede(site, 12000, 15000)
+    path = "/models/default/r3d-vcp"
+    titles = (
+        "playground, quick-v1, run night-3",
+        "playground (superseded videos cdcdcdcd), quick-v1, run night-3",
+    )
+    steps = ([12000, 15000], [6000, 9000])
+    for place, (title, expected) in enumerate(zip(titles, steps, strict=True)):
+        page = site.page(f"{path}?course={place}")
+        assert f"Over training: {title}" in page.text
+        assert all(page.links(one) for one in titles)
+        (chart,) = charts(page, "lines")
+        assert [point[0] for point in chart["series"][0]["points"]] == expected
 
 
 def test_a_rejected_checkpoint_says_why_on_its_models_page(api: Served) -> None:
@@ -290,6 +358,17 @@ def test_where_reading_is_public_nobody_needs_to_log_in(settings: Settings) -> N
         assert client.get("/evaluations").status_code == 200
         assert client.get("/v1/checkpoints").status_code == 200
         assert client.post("/v1/evaluations", json={}).status_code == 401
+        assert client.get("/v1/checkpoints", headers={"Authorization": "Bearer revoked"}).status_code == 401
+
+
+def test_where_reading_is_public_who_logged_in_still_sees_what_is_its_own(settings: Settings) -> None:
+    with serve(settings.model_copy(update={"public_read": True})) as api:
+        with api.database.session() as session:
+            failed = played.ended(session, ready_dataset(session), EvaluationState.FAILED, log_tail=LOG)
+        path = f"/evaluations/{failed.id}"
+        for cookies, sees in (({}, False), ({COOKIE: secret(api)}, True)):
+            with httpx.Client(base_url=api.url, headers=HTML, cookies=cookies) as client:
+                assert (html.escape(LOG) in client.get(path).text) == sees
 
 
 def test_light_and_dark_are_kept_in_a_cookie(site: Site, browser: httpx.Client) -> None:

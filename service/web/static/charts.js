@@ -90,11 +90,10 @@ function lines(data) {
   return {
     ...option,
     tooltip: { ...option.tooltip, trigger: "item" },
-    legend: {
-      left: 0, top: 0, itemWidth: 26, inactiveColor: ink, inactiveBorderColor: ink, textStyle: { color: colour("--ink") },
-      selected: Object.fromEntries(data.series.map((one) => [one.name, !data.off.includes(one.name)])),
+    legend: {  // `keys` are what people press
+      show: false, selected: Object.fromEntries(data.series.map((one) => [one.name, !data.off.includes(one.name)])),
     },
-    grid: { left: 8, right: 24, top: innerWidth < 700 ? 84 : 44, bottom: 30, containLabel: true },
+    grid: { left: 8, right: 24, top: 16, bottom: 30, containLabel: true },
     xAxis: { ...axis, type: "value", name: data.x, nameLocation: "middle", nameGap: 24, scale: true, splitLine: { show: false } },
     yAxis: { ...axis, type: "value", min: 0, max: 100, axisLabel: { color: ink, formatter: "{value} %" } },
     series: data.series.map((one, place) => {
@@ -110,6 +109,29 @@ function lines(data) {
   };
 }
 
+// The canvas has a legend for the mouse alone; buttons are for everyone.
+function keys(data, draw) {
+  const group = document.createElement("div");
+  group.className = "keys";
+  group.role = "group";
+  group.ariaLabel = "Lines shown";
+  data.series.forEach((one, place) => {
+    const key = document.createElement("button");
+    key.type = "button";
+    key.className = `key key-${place % COLOURS.length}`;
+    key.textContent = one.name;
+    const press = () => { key.ariaPressed = String(!data.off.includes(one.name)); };
+    key.addEventListener("click", () => {
+      data.off = data.off.includes(one.name) ? data.off.filter((name) => name !== one.name) : [...data.off, one.name];
+      press();
+      draw();
+    });
+    press();
+    group.append(key);
+  });
+  return group;
+}
+
 const KINDS = { intervals, lines };
 const charts = [...document.querySelectorAll("[data-chart]")].map((place) => {
   const data = JSON.parse(place.dataset.chart), label = place.getAttribute("aria-label");
@@ -120,6 +142,7 @@ const charts = [...document.querySelectorAll("[data-chart]")].map((place) => {
     place.setAttribute("aria-label", label);
   };
   draw();
+  if (data.off) place.before(keys(data, draw));
   new ResizeObserver(() => chart.resize()).observe(place);
   return { chart, draw };
 });

@@ -133,6 +133,16 @@ def test_groups_are_resampled_where_there_are_five_and_videos_otherwise_with_a_w
     assert choose_units(videos, [None] * 10).warning is None
 
 
+def test_a_video_without_a_group_is_a_unit_of_its_own() -> None:
+    groups: list[str | None] = [f"g{i % 5}" for i in range(20)] + [None, None, None]
+    videos = [f"v{i}" for i in range(21)] + ["v21", "v21"]  # two rows of one video
+    found = choose_units(videos, groups)
+    assert (found.kind, found.num_units, found.warning) == ("group", 7, None)
+    assert found.ids[:20] == tuple(groups[:20])
+    assert found.ids[21] == found.ids[22] != found.ids[20]
+    assert choose_units(["g0"] + ["v"] * 5, [None, *(f"g{i}" for i in range(5))]).num_units == 6
+
+
 def test_no_difference_on_ten_videos_does_not_prove_that_there_is_none() -> None:
     found = difference_interval(0.0, np.zeros(100), num_units=10, level=0.95)
     assert found.low == -found.high

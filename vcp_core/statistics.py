@@ -55,14 +55,16 @@ class Interval:
 
 
 def choose_units(videos: Sequence[str], groups: Sequence[str | None]) -> Units:
-    """Groups where every row has one and there are at least five, else videos.
+    """Groups where there are at least five, else videos; a video without a group is a unit of its own.
 
     Clips of one source video are not independent, so groups come first; but a handful of them cannot say
     how much another handful would differ.
     """
     known = {group for group in groups if group is not None}
-    if None not in groups and len(known) >= MIN_GROUPS:
-        return Units(ids=tuple(str(group) for group in groups), kind="group")
+    own = (f"video {video}" for video in videos)  # so that no group has the name by accident
+    if len(known) >= MIN_GROUPS:
+        ids = (video if group is None else group for video, group in zip(own, groups, strict=True))
+        return Units(ids=tuple(ids), kind="group")
     warning = None
     if known:
         plural = "group" if len(known) == 1 else "groups"

@@ -121,7 +121,7 @@ def _or_none(value: float) -> float | None:
 def _lift(
     value: float, values_R: Array, num_units: int, controls: list[Metric], sample: _Sample
 ) -> dict[str, float]:
-    """The score over the mean of those controls that have one."""
+    """The score over the mean of those controls that have one: a few draws of random weights."""
     by_seed = {i: estimate(control, len(sample.videos)) for i, control in enumerate(controls)}
     measured = [i for i, found in by_seed.items() if not np.isnan(found)]
     if not measured:
@@ -133,6 +133,7 @@ def _lift(
         values_R - control_R,
         num_units=min(num_units, *(sample.units.num_behind(controls[i].counts_N) for i in measured)),
         level=sample.level,
+        draws=[by_seed[i] / 100 for i in measured],
     )
     return {
         "control": control,

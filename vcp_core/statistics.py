@@ -170,7 +170,9 @@ def interval(estimate: float, values_R: Array, *, num_units: int, level: float) 
     return Interval(low=max(0.0, float(centre - half)), high=min(1.0, float(centre + half)))
 
 
-def difference_interval(difference: float, values_R: Array, *, num_units: int, level: float) -> Interval:
+def difference_interval(
+    difference: float, values_R: Array, *, num_units: int, level: float, draws: Sequence[float] = ()
+) -> Interval:
     """Student's interval of a paired difference, by the variance that the bootstrap finds.
 
     Args:
@@ -178,6 +180,9 @@ def difference_interval(difference: float, values_R: Array, *, num_units: int, l
         values_R: The difference under every resample; NaN where one of the two has none.
         num_units: Units that the difference stands on.
         level: Nominal coverage.
+        draws: Scores, fractions, of the random networks whose mean one of the two is. Other draws would have
+            another mean: from two on, their variance over their number is added, with Welch's degrees of
+            freedom (docs/decisions/2026-11-26-lift.md). One alone says nothing about others.
 
     No unit that differs is no proof that none would: the interval then reaches as far as the share of
     differing units that Wilson's interval allows after seeing none.
@@ -185,6 +190,12 @@ def difference_interval(difference: float, values_R: Array, *, num_units: int, l
     quantile, variance = _spread(values_R, num_units, level)
     unseen = quantile**2 / (num_units + quantile**2)
     half = quantile * float(np.sqrt(variance)) if variance > 0 else unseen
+    of_draws = float(np.var(draws, ddof=1)) / len(draws) if len(draws) > 1 else 0.0
+    if of_draws > 0:
+        of_units = (half / quantile) ** 2
+        total = of_units + of_draws
+        freedom = total**2 / (of_units**2 / max(1, num_units - 1) + of_draws**2 / (len(draws) - 1))
+        half = float(student.ppf(0.5 + level / 2, freedom)) * float(np.sqrt(total))
     return Interval(low=max(-1.0, difference - half), high=min(1.0, difference + half))
 
 

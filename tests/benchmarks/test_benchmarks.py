@@ -205,6 +205,30 @@ def test_a_lift_needs_a_control_that_gave_the_answer_and_goes_by_the_fewer_answe
     assert found.lift_low < 10, "one answer is no evidence for a lift"
 
 
+def test_a_lift_says_how_much_other_random_weights_would_differ_and_one_draw_says_nothing_of_it() -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.permutation(50 * len(OPTION_NAMES))
+    own, *draws = (
+        answered({row: OPTION_NAMES[row % len(OPTION_NAMES)] for row in rows[:right].tolist()})
+        for right in (150, 20, 60, 120)
+    )
+
+    def lift(*controls: Predictions) -> Score:
+        by_seed = {str(seed): control for seed, control in enumerate(controls)}
+        result = score_benchmark("cloze", own, by_seed, unavailable=None, protocol=QUICK)
+        return next(found for found in result.scores if found.metric == "cloze.accuracy")
+
+    def width(found: Score) -> float:
+        assert found.lift_high is not None
+        assert found.lift_low is not None
+        return found.lift_high - found.lift_low
+
+    assert width(lift(draws[1], draws[1], draws[1])) == pytest.approx(width(lift(draws[1])))
+    assert width(lift(*draws)) > 2 * width(lift(draws[1]))
+    itself = lift(own)
+    assert (itself.control, itself.lift) == (itself.value, 0)
+
+
 def test_two_evaluations_are_compared_where_both_have_a_value() -> None:
     row = 5 * len(OPTION_NAMES) + REMOTE
     with_remote, without = answered({row: "remote"}), answered({})

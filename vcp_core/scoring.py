@@ -146,8 +146,12 @@ def _lift(
 def _warnings(predictions: Predictions, scores: tuple[Score, ...], units: Units) -> tuple[str, ...]:
     found = [] if units.warning is None else [units.warning]
     if predictions.num_left_out:
-        total = predictions.num_left_out + predictions.num_videos
-        found.append(f"{predictions.num_left_out} of {total} test videos are too short and were left out")
+        left_out, used = predictions.num_left_out, predictions.num_videos
+        needs = f" (it takes {least} frames)" if (least := predictions.facts.get("min_frames")) else ""
+        found.append(
+            f"{left_out} of {left_out + used} test videos are too short{needs} and were left out: "
+            f"scores stand on {used}"
+        )
     if predictions.facts.get("looped"):
         found.append(f"{predictions.facts['looped']} test videos are shorter than one clip and were looped")
     for fit in predictions.fits:

@@ -23,8 +23,13 @@ HEAD = (
 )
 
 
-def multiply_adds(name: str) -> int:
-    """Multiply-adds of all convolutions for one clip of the native size, counted on the meta device."""
+def multiply_adds(name: str, *, frames: int | None = None) -> int:
+    """Multiply-adds of all convolutions for one clip, counted on the meta device.
+
+    Args:
+        name: The backbone.
+        frames: Of the clip, where not its native number.
+    """
     network, total = skeleton(name), 0
 
     def count(module: nn.Module, _: tuple[Tensor, ...], out_BCTHW: Tensor) -> None:
@@ -35,7 +40,8 @@ def multiply_adds(name: str) -> int:
     for module in network.modules():
         if isinstance(module, nn.Conv3d):
             module.register_forward_hook(count)
-    network.forward_stages(torch.empty((1, *BACKBONES[name].clip_shape), device="meta"))
+    channels, native, *size = BACKBONES[name].clip_shape
+    network.forward_stages(torch.empty((1, channels, frames or native, *size), device="meta"))
     return total
 
 

@@ -1,6 +1,7 @@
 """How often 95 % intervals hold the truth: percentiles, and Wilson with the bootstrap's effective size.
 
-Then the same of paired differences between two evaluations on the same units.
+Then the same of paired differences between two evaluations on the same units, and of the lift over the mean
+of random networks, with and without the variance between these.
 
 python -m bench.intervals
 """
@@ -59,6 +60,45 @@ def difference_coverage(
     return held / trials
 
 
+def lift_coverage(
+    num_units: int,
+    num_draws: int,
+    spread: float,
+    *,
+    between: bool,
+    trials: int,
+    seed: int,
+    per_unit: int = 5,
+    chances: tuple[float, float] = (0.25, 0.3),
+) -> float:
+    """Part of simulated lifts over drawn networks whose interval holds the lift over all such networks.
+
+    Args:
+        num_units: Units, whose difficulty all networks share.
+        num_draws: Networks that are drawn for the control.
+        spread: Standard deviation of what such networks truly score.
+        between: Whether the interval counts the variance between the draws.
+        trials: Simulated data sets.
+        seed: Of everything.
+        per_unit: Items of a unit.
+        chances: What such networks truly score on average, and what the network does.
+    """
+    rng = np.random.Generator(np.random.PCG64(seed))
+    weights = resampling_weights([str(i) for i in range(num_units)], num_resamples=300, seed=seed)
+    held = 0
+    for _ in range(trials):
+        skills = [*np.clip(chances[0] + spread * rng.standard_normal(num_draws), 0, 1), chances[1]]
+        harder = 0.1 * rng.standard_normal(num_units)
+        right = [rng.binomial(per_unit, np.clip(skill + harder, 0, 1)) / per_unit for skill in skills]
+        gains = right[-1] - np.mean(right[:-1], axis=0)
+        draws = [float(one.mean()) for one in right[:-1]] if between else []
+        found = difference_interval(
+            float(gains.mean()), weights @ gains / num_units, num_units=num_units, level=0.95, draws=draws
+        )
+        held += bool(found.low <= chances[1] - chances[0] <= found.high)
+    return held / trials
+
+
 def main() -> None:
     """Print coverage in percent by method, number of units, items of a unit, and true score."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -85,6 +125,16 @@ def main() -> None:
             ]
             cells = "".join(f"{percent:10.1f}" for percent in found)
             print(f"{num_units:>6}{per_unit:>6}  {'paired':<12}{cells}", flush=True)
+    spreads = (0.0, 0.005, 0.01, 0.02, 0.04)
+    print(f"\n{'units':>6}{'draws':>6}  {'lift':<12}" + "".join(f"{spread:>8}" for spread in spreads))
+    for num_units in (56, 200, 700):
+        for between in (False, True):
+            found = [
+                100 * lift_coverage(num_units, 3, spread, between=between, trials=arguments.trials, seed=0)
+                for spread in spreads
+            ]
+            cells = "".join(f"{percent:8.1f}" for percent in found)
+            print(f"{num_units:>6}{3:>6}  {'with' if between else 'without':<12}{cells}", flush=True)
 
 
 if __name__ == "__main__":

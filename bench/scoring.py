@@ -2,11 +2,13 @@
 
 python -m bench.scoring                    UCF101's size: 3,671 videos, five options each, two heads
 python -m bench.scoring --groups 700       resampled by group
+python -m bench.scoring --probe 1          a linear probe on UCF101's training clips, or on that part of them
 """
 
 from __future__ import annotations
 
 import argparse
+import resource
 import time
 from collections.abc import Callable
 from unittest import mock
@@ -16,10 +18,14 @@ import numpy as np
 from vcp_core.catalog.options import OPTION_NAMES
 from vcp_core.catalog.protocols import PROTOCOLS
 from vcp_core.comparison import compare
+from vcp_core.probes import fit_logistic
 from vcp_core.results import Fit, Predictions
 from vcp_core.scoring import score_benchmark
 from vcp_core.statistics import resampling_weights
 
+UCF101_CLASSES = 101
+UCF101_CLIPS = 10 * 9537  # grid clips of the training side; trainlist01.txt
+NUM_COLUMNS = 512  # of an r3d feature
 UCF101_VIDEOS = 3671  # made up in this number; split 1's test side has 3,783 in all
 
 
@@ -56,6 +62,29 @@ def made_up(num_videos: int, num_groups: int, num_stages: int, seed: int) -> Pre
     )
 
 
+def fit_probe(part: float) -> None:
+    """Fit a probe on made-up clips and print time, memory, and what all of UCF101's would take."""
+    rng = np.random.Generator(np.random.PCG64(0))
+    num_rows = round(part * UCF101_CLIPS)
+    labels = rng.integers(0, UCF101_CLASSES, num_rows)
+    features = rng.standard_normal((num_rows, NUM_COLUMNS), np.float32)
+    features *= 3
+    centres = rng.standard_normal((UCF101_CLASSES, NUM_COLUMNS), np.float32)
+    for row, label in zip(features, labels, strict=True):
+        row += centres[label]
+    before, begun = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+    probe = fit_logistic(features, labels, num_classes=UCF101_CLASSES, l2=1e-3)
+    took = time.perf_counter() - begun
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    each = took / probe.num_iterations
+    print(
+        f"a probe on {num_rows:,} clips of {NUM_COLUMNS} numbers, {features.nbytes >> 20} MiB of float32: "
+        f"{took:.1f} s, {probe.num_iterations} iterations, converged: {probe.converged}, +{grown:.0f} MiB"
+    )
+    at_full_size = "" if part == 1 else f"; extrapolated, not measured: {each / part:.2f} s at UCF101's size"
+    print(f"  {each:.3f} s an iteration{at_full_size}")
+
+
 def cpu_s(work: Callable[[], object]) -> float:
     """CPU seconds of this process, over all its threads."""
     begun = time.process_time()
@@ -69,7 +98,10 @@ def main() -> None:
     parser.add_argument("--videos", type=int, default=UCF101_VIDEOS)
     parser.add_argument("--groups", type=int, default=0, help="none: videos are resampled")
     parser.add_argument("--stages", type=int, default=1)
+    parser.add_argument("--probe", type=float, metavar="PART", help="fit on this part of UCF101's size")
     arguments = parser.parse_args()
+    if arguments.probe:
+        return fit_probe(arguments.probe)
     protocol = PROTOCOLS["standard-v1"]
     first, second = (made_up(arguments.videos, arguments.groups, arguments.stages, seed) for seed in (0, 1))
     works: dict[str, Callable[[], object]] = {

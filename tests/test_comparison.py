@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -13,10 +14,9 @@ from scipy.stats import binomtest, permutation_test
 
 from vcp_core import comparison, statistics
 from vcp_core.benchmarks import load_benchmark
-from vcp_core.catalog.errors import NotAvailable
 from vcp_core.catalog.options import OPTION_NAMES
 from vcp_core.catalog.protocols import PROTOCOLS
-from vcp_core.comparison import Difference, compare, compare_many
+from vcp_core.comparison import Difference, compare, compare_many, unpaired
 from vcp_core.results import Fit, Predictions
 from vcp_core.scoring import estimate
 from vcp_core.statistics import flips, holm, mcnemar
@@ -249,9 +249,41 @@ def test_backbones_of_different_stages_are_compared_in_what_both_have() -> None:
     assert not any("@" in name for name in names)
 
 
-def test_other_videos_cannot_be_paired() -> None:
-    with pytest.raises(NotAvailable, match="different videos"):
-        by_metric(recognised(np.ones(5, bool)), recognised(np.ones(6, bool)))
+def of_videos(predictions: Predictions, kept: Callable[[str], bool]) -> Predictions:
+    """The rows of some videos, written out."""
+    rows = [row for row, video in enumerate(predictions.column("video")) if kept(video)]
+    columns = {name: [values[row] for row in rows] for name, values in predictions.columns.items()}
+    return predictions.model_copy(update={"columns": columns})
+
+
+def test_two_that_answered_other_videos_are_compared_on_those_that_both_did() -> None:
+    rng = np.random.default_rng(0)
+    first, second = (answered(rng.choice(OPTION_NAMES, 100).tolist()) for _ in range(2))
+    late = of_videos(first, lambda video: video >= "v03")
+    early = of_videos(second, lambda video: video < "v16")
+    found = compare({"cloze": late}, {"cloze": early}, QUICK)
+    both = [of_videos(one, lambda video: "v03" <= video < "v16") for one in (first, second)]
+    assert found == compare({"cloze": both[0]}, {"cloze": both[1]}, QUICK)
+    assert {one.num_videos for one in found} == {13}
+    (note,) = unpaired({"cloze": late}, {"cloze": early})
+    assert (
+        note == "cloze: compared on the 13 videos that both answered, "
+        "without 4 of the first alone and 3 of the second alone"
+    )
+    assert unpaired({"cloze": first}, {"cloze": second}) == ()
+
+
+def test_a_benchmark_that_cannot_be_paired_takes_no_other_with_it() -> None:
+    rng = np.random.default_rng(0)
+    guesses = answered(rng.choice(OPTION_NAMES, 100).tolist())
+    early, late = of_videos(guesses, lambda video: video < "v10"), of_videos(guesses, lambda v: v >= "v10")
+    right = [recognised(rng.random(60) < 0.5) for _ in range(2)]
+    first, second = {"cloze": early, "recognition": right[0]}, {"cloze": late, "recognition": right[1]}
+    found = compare(first, second, QUICK)
+    assert found
+    assert found == compare({"recognition": right[0]}, {"recognition": right[1]}, QUICK)
+    assert unpaired(first, second) == ("cloze: no video has answers of both; not compared",)
+    assert unpaired(first, {"recognition": right[1]}) == ("cloze: only the first has answers; not compared",)
 
 
 def test_a_comparison_of_ucf101s_size_takes_seconds() -> None:

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 
 import vcp_core
@@ -19,6 +20,7 @@ from vcp_core import evaluation
 from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.errors import InputError, NonFiniteFeatures, NotAvailable, UnknownName, VcpbenchError
 from vcp_core.catalog.protocols import Protocol, load_protocol
+from vcp_core.checkpoints.origin import METADATA
 from vcp_core.datasets.manifest import Dataset
 from vcp_core.evaluation import _command
 from vcp_core.plan import Plan
@@ -133,6 +135,21 @@ def test_the_command_that_reproduces_names_all_that_the_caller_chose(
     command = [str(Path(sys.executable).with_name("vcpbench")), *words[1:], "--json", "-"]
     again = subprocess.run(command, capture_output=True, text=True)
     assert again.stdout == results.to_json(), again.stderr
+
+
+def test_a_file_that_says_what_it_was_trained_on_needs_nobody_to_declare_it(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    said = {"run": "r", "step": 1, "epoch": 1, "task": "pretrain", "backbone": "r3d_tiny"}
+    trained = {"dataset": dataset.name, "dataset_split": "test groups P9", "dataset_fingerprint": "ab" * 32}
+    path = tmp_path / "own.safetensors"
+    safetensors.torch.save_file(
+        vcp_core.build("r3d_tiny", seed=5).state_dict(), path, metadata={METADATA: json.dumps(said | trained)}
+    )
+    results = vcp_core.evaluate(path, dataset, CI, benchmarks=["retrieval"], controls=False)
+    assert results.provenance.pretrained_on == f"{dataset.name}:test groups P9"
+    (warning,) = [one for one in results.warnings if one.startswith("pretrained on")]
+    assert "training side of split test groups P9" in warning
 
 
 def test_a_declared_input_is_what_the_network_and_its_controls_get(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+import tracemalloc
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 from tests.datasets_on_disk import make_dataset
 from tests.shared import SHARED, needs_shared
 from vcp_core.backbones import build
-from vcp_core.bank import FeatureBank, ShardFeatures
+from vcp_core.bank import FeatureBank, ShardFeatures, _Index
 from vcp_core.benchmarks import load_benchmark
 from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.benchmarks import BENCHMARKS
@@ -149,6 +150,60 @@ def test_a_bank_gives_rows_in_the_order_they_are_asked_for(tmp_path: Path) -> No
     asked = [list(expected)[i] for i in rng.permutation(15)] * 2
     assert len(bank) == 15
     np.testing.assert_array_equal(bank.rows(asked, "last"), np.stack([expected[clip] for clip in asked]))
+
+
+def test_a_bank_tells_every_clip_from_every_other_and_has_no_row_of_one_that_is_not_there(
+    tmp_path: Path,
+) -> None:
+    rng = np.random.default_rng(1)
+    variants = [("original", ""), ("rotation", "90"), ("rotation", "180"), ("adjacent", "0-1")]
+    clips = [
+        Clip(f"v{video}", start, *variant)
+        for video in range(40)
+        for start in (0, 1, 25, 1 << 24)
+        for variant in variants
+    ]
+    for number, places in enumerate(np.array_split(rng.permutation(len(clips)), 7)):
+        rows = places[:, None].astype(np.float32)
+        ShardFeatures(clips=tuple(clips[i] for i in places), stages={"last": rows}).save(
+            tmp_path / f"{number}.safetensors"
+        )
+    bank = FeatureBank(tmp_path.iterdir())
+    assert bank.rows(clips, "last")[:, 0].tolist() == list(range(len(clips)))
+    for strange in (
+        Clip("v40", 0),
+        Clip("v0", 2),
+        Clip("v39", 0, "rotation", "270"),
+        Clip("v0", (1 << 24) + 1),
+    ):
+        with pytest.raises(KeyError):
+            bank.rows([clips[3], strange], "last")
+    with pytest.raises(KeyError):
+        FeatureBank([]).rows(clips[:1], "last")
+
+
+def test_the_index_of_a_bank_takes_a_tenth_of_what_a_dictionary_of_clips_takes() -> None:
+    def shards() -> Iterator[list[Clip]]:
+        for number in range(200):
+            yield [Clip(f"{number:04d}-{i // 10}.mp4", i % 10) for i in range(500)]
+
+    def bytes_of(make: Callable[[], object]) -> int:
+        tracemalloc.start()
+        try:
+            kept = make()
+            return tracemalloc.get_traced_memory()[0]
+        finally:
+            del kept
+            tracemalloc.stop()
+
+    compact, plain = (
+        bytes_of(lambda: _Index(shards())),
+        bytes_of(
+            lambda: {clip: (n, row) for n, clips in enumerate(shards()) for row, clip in enumerate(clips)}
+        ),
+    )
+    print(f"{compact / 1e5:.0f} and {plain / 1e5:.0f} bytes a clip")
+    assert compact < plain / 8
 
 
 def test_a_full_disk_is_said_and_leaves_nothing_behind() -> None:

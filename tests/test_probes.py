@@ -84,6 +84,24 @@ def test_chunks_and_row_space_change_nothing(monkeypatch: pytest.MonkeyPatch) ->
     np.testing.assert_allclose(whole.probabilities(features), chunked.probabilities(features), atol=1e-6)
 
 
+def test_rows_made_anew_at_every_step_give_what_rows_that_are_kept_give(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    features, labels = problem(300, 20, 4)
+    before = features.copy()
+    kept = fit_logistic(features, labels, num_classes=4, l2=0.01)
+    monkeypatch.setattr(probes, "KEPT_BYTES", 0)
+    fresh = fit_logistic(features, labels, num_classes=4, l2=0.01)
+    assert (fresh.weights_DK == kept.weights_DK).all()
+    assert (fresh.probabilities(features) == kept.probabilities(features)).all()
+    monkeypatch.setattr(probes, "CHUNK_ROWS", 64)
+    chunks = list(probes._standardised(features, kept.mean_D, kept.scale_D))
+    assert len({rows.__array_interface__["data"][0] for _, rows in chunks}) == 1, (
+        "one chunk's memory serves all"
+    )
+    np.testing.assert_array_equal(features, before)
+
+
 def test_too_few_iterations_are_reported_as_not_converged() -> None:
     features, labels = problem(100, 20, 3)
     probe = fit_logistic(features, labels, num_classes=3, l2=1e-4, max_iterations=2)

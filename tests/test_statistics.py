@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binomtest, bootstrap
+from scipy.stats import binomtest, bootstrap, ttest_1samp
 
-from bench.intervals import coverage, difference_coverage
+from bench.intervals import coverage, difference_coverage, lift_coverage
 from vcp_core.benchmarks.metrics import mean_of, mean_over, weighted_mean
 from vcp_core.statistics import UnitWeights, choose_units, difference_interval, interval, resampling_weights
 
@@ -31,6 +31,29 @@ def test_intervals_of_differences_cover_the_truth_as_often_as_they_say(
     found = difference_coverage(num_units, per_unit, chances, trials=1000, seed=2)
     print(f"{num_units} units of {per_unit}, {chances}: {100 * found:.1f} %")
     assert 0.93 <= found <= 0.97
+
+
+@pytest.mark.parametrize(("num_units", "spread"), [(56, 0.01), (200, 0.02), (700, 0.01), (700, 0.02)])
+def test_intervals_of_lifts_hold_for_other_random_networks_than_those_drawn(
+    num_units: int, spread: float
+) -> None:
+    found = lift_coverage(num_units, 3, spread, between=True, trials=1000, seed=3)
+    print(f"{num_units} units, three draws that differ by {spread}: {100 * found:.1f} %")
+    assert 0.93 <= found <= 0.98  # somewhat too wide where videos say most
+    if num_units * spread > 10:
+        assert lift_coverage(num_units, 3, spread, between=False, trials=300, seed=3) < 0.85
+
+
+def test_draws_that_agree_and_one_draw_alone_widen_no_interval() -> None:
+    values = np.random.default_rng(0).standard_normal(300) / 50
+    plain = difference_interval(0.1, values, num_units=40, level=0.95)
+    for draws in ([], [0.2], [0.25, 0.25, 0.25]):
+        assert difference_interval(0.1, values, num_units=40, level=0.95, draws=draws) == plain
+    apart = difference_interval(0.1, values, num_units=40, level=0.95, draws=[0.2, 0.25, 0.3])
+    assert apart.high - apart.low > plain.high - plain.low
+    by_draws_alone = difference_interval(0.0, values * 1e-9, num_units=10**6, level=0.95, draws=[0.2, 0.3])
+    theirs = ttest_1samp([-0.05, 0.05], 0).confidence_interval()  # Student's interval of the two draws' mean
+    assert by_draws_alone.high == pytest.approx(theirs.high, rel=1e-3)
 
 
 # Measured, with 1,000 trials (docs/decisions/2026-11-23-intervals.md): outside 93 to 97 there is too much
@@ -131,6 +154,16 @@ def test_groups_are_resampled_where_there_are_five_and_videos_otherwise_with_a_w
     assert few.warning is not None
     assert few.warning.startswith("1 group on the test side")
     assert choose_units(videos, [None] * 10).warning is None
+
+
+def test_a_video_without_a_group_is_a_unit_of_its_own() -> None:
+    groups: list[str | None] = [f"g{i % 5}" for i in range(20)] + [None, None, None]
+    videos = [f"v{i}" for i in range(21)] + ["v21", "v21"]  # two rows of one video
+    found = choose_units(videos, groups)
+    assert (found.kind, found.num_units, found.warning) == ("group", 7, None)
+    assert found.ids[:20] == tuple(groups[:20])
+    assert found.ids[21] == found.ids[22] != found.ids[20]
+    assert choose_units(["g0"] + ["v"] * 5, [None, *(f"g{i}" for i in range(5))]).num_units == 6
 
 
 def test_no_difference_on_ten_videos_does_not_prove_that_there_is_none() -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from vcp_core.catalog.protocols import Protocol, load_protocol
     from vcp_core.catalog.reported import ReportedRow, reported_rows
     from vcp_core.checkpoints import CheckpointReport, load_checkpoint
-    from vcp_core.comparison import compare, compare_many
+    from vcp_core.comparison import compare, compare_many, unpaired
     from vcp_core.controls import random_weights
     from vcp_core.datasets import Dataset, load_dataset
     from vcp_core.diagnosis import diagnose
@@ -50,6 +50,7 @@ _HOME = {
     "mean_of_splits": "vcp_core.splits",
     "random_weights": "vcp_core.controls",
     "reported_rows": "vcp_core.catalog.reported",
+    "unpaired": "vcp_core.comparison",
 }
 
 __all__ = [
@@ -73,6 +74,7 @@ __all__ = [
     "mean_of_splits",
     "random_weights",
     "reported_rows",
+    "unpaired",
 ]
 
 

@@ -5,6 +5,7 @@ Legend: N prediction rows of one evaluation, F flips.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Literal, cast
 
@@ -13,7 +14,6 @@ from pydantic import BaseModel, ConfigDict
 
 from vcp_core.benchmarks import load_benchmark
 from vcp_core.benchmarks.metrics import Array, Metric
-from vcp_core.catalog.errors import NotAvailable
 from vcp_core.catalog.protocols import Protocol
 from vcp_core.results import Predictions
 from vcp_core.scoring import estimate
@@ -44,6 +44,7 @@ class Difference(BaseModel):
         p_value: How often so large a difference, either way, comes from two that are equally good.
         test: Exact McNemar where a video gives one outcome and the dataset has no groups; else a sign-flip
             permutation test that exchanges the two evaluations' answers for whole units.
+        num_videos: Videos that both answered, on which all of this stands.
         headline: Whether tables show it first.
     """
 
@@ -57,6 +58,7 @@ class Difference(BaseModel):
     high: float
     p_value: float
     test: Literal["mcnemar", "sign-flip"]
+    num_videos: int
     headline: bool = False
 
 
@@ -75,22 +77,40 @@ class AdjustedDifference(Difference):
 def compare(
     first: Mapping[str, Predictions], second: Mapping[str, Predictions], protocol: Protocol
 ) -> tuple[Difference, ...]:
-    """Every metric that both have a value of, the second against the first.
+    """Every metric that both have a value of, the second against the first, on the videos that both answered.
+
+    Backbones whose clips are longer leave more videos out of cloze; `unpaired` says where that is so.
 
     Args:
         first: Predictions by benchmark.
         second: Predictions by benchmark, on the same dataset under the same protocol.
         protocol: How intervals are made, and the seed of resamples and flips.
-
-    Raises:
-        NotAvailable: If the two do not stand on the same videos.
     """
     return tuple(
         difference
         for name in first
-        if name in second
+        if name in second and _common(first[name], second[name])
         for difference in _Pair(name, first[name], second[name], protocol).differences()
     )
+
+
+def unpaired(first: Mapping[str, Predictions], second: Mapping[str, Predictions]) -> tuple[str, ...]:
+    """What a reader of `compare` must know: which benchmarks stand on fewer videos than one has, or none."""
+    found = []
+    for name in (*first, *(name for name in second if name not in first)):
+        if name not in first or name not in second:
+            found.append(
+                f"{name}: only the {'first' if name in first else 'second'} has answers; not compared"
+            )
+            continue
+        common = len(_common(first[name], second[name]))
+        alone = {"first": first[name].num_videos - common, "second": second[name].num_videos - common}
+        if not common:
+            found.append(f"{name}: no video has answers of both; not compared")
+        elif any(alone.values()):
+            rest = " and ".join(f"{number} of the {which} alone" for which, number in alone.items() if number)
+            found.append(f"{name}: compared on the {common} videos that both answered, without {rest}")
+    return tuple(found)
 
 
 def compare_many(
@@ -104,9 +124,6 @@ def compare_many(
         reference: Predictions by benchmark.
         others: By name, predictions by benchmark, on the same dataset under the same protocol.
         protocol: As for `compare`.
-
-    Raises:
-        NotAvailable: If two do not stand on the same videos.
     """
     found = {name: compare(reference, other, protocol) for name, other in others.items()}
     families: dict[str, dict[str, float]] = {}
@@ -131,11 +148,12 @@ def compare_many(
 
 
 class _Pair:
-    """Two evaluations' predictions of one benchmark on the same videos."""
+    """Two evaluations' predictions of one benchmark, on the videos that both answered."""
 
     def __init__(self, name: str, first: Predictions, second: Predictions, protocol: Protocol) -> None:
-        if first.column("video") != second.column("video"):
-            raise NotAvailable(f"{name}: the two evaluations answered different videos and cannot be paired.")
+        videos = _common(first, second)
+        first, second = (_restricted(one, videos) for one in (first, second))
+        self.num_videos = len(videos)
         self.units: Units = choose_units(first.column("video"), first.column("group"))
         self.num_rows = len(first.column("video"))
         self.grouped = any(group is not None for group in first.column("group"))
@@ -176,6 +194,7 @@ class _Pair:
                     high=100 * span.high,
                     p_value=flipped[name] if name in flipped else _mcnemar(*pair),
                     test="sign-flip" if name in flipped else "mcnemar",
+                    num_videos=self.num_videos,
                     headline=pair[0].headline,
                 )
             )
@@ -210,6 +229,25 @@ def _mcnemar(first: Metric, second: Metric) -> float:
     assert first.outcomes_N is not None
     assert second.outcomes_N is not None
     return mcnemar(first.outcomes_N, second.outcomes_N)
+
+
+def _common(first: Predictions, second: Predictions) -> set[str]:
+    """Videos that both answered; one protocol asks as many questions of each."""
+    return set(first.column("video")) & set(second.column("video"))
+
+
+def _restricted(predictions: Predictions, videos: set[str]) -> Predictions:
+    """The rows of some videos."""
+    kept_N = [video in videos for video in predictions.column("video")]
+    if all(kept_N):
+        return predictions
+    return predictions.model_copy(
+        update={
+            "columns": {
+                name: list(itertools.compress(values, kept_N)) for name, values in predictions.columns.items()
+            }
+        }
+    )
 
 
 def _one_after_the_other(first: Predictions, second: Predictions) -> Predictions:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import cast
 
 from vcp_core.bank import FeatureBank
 from vcp_core.benchmarks import Benchmark, load_benchmark
@@ -15,7 +16,7 @@ from vcp_core.calibration import calibration_shard
 from vcp_core.catalog.backbones import BackboneSpec, pixels_like
 from vcp_core.catalog.benchmarks import BENCHMARKS
 from vcp_core.catalog.inputs import input_of
-from vcp_core.catalog.leaks import leak_warnings
+from vcp_core.catalog.leaks import declaration, leak_warnings
 from vcp_core.catalog.protocols import Protocol
 from vcp_core.datasets.manifest import Dataset, Video
 from vcp_core.results import BenchmarkResult, Predictions, Provenance, Results
@@ -136,15 +137,20 @@ class Plan:
             versions: Of everything that touches a digit.
             device: Where the network ran, in words.
             reproduce: The command that gives these results again, if there is one.
-            pretrained_on: What its makers declare that it was trained on (`vcp_core.catalog.leaks`).
+            pretrained_on: What its makers declare that it was trained on (`vcp_core.catalog.leaks`); what the
+                checkpoint's report says of its origin where they declare nothing.
             warnings: On top of the dataset's.
         """
         dataset, wanted = self.dataset, self.protocol.control.calibration_clips
+        origin = cast(Mapping[str, object] | None, checkpoint.get("origin"))
+        if pretrained_on is None and origin is not None:
+            pretrained_on = declaration(origin)
         warnings += leak_warnings(
             pretrained_on,
             dataset=dataset.name,
             split=dataset.split_name,
             fingerprint=dataset.fingerprint,
+            origin=origin,
         )
         calibration_clips = None
         if any(result.controls for result in benchmarks):

@@ -225,7 +225,7 @@ def _path(
     basis_DR: Array | None = None
     rows: list[tuple[slice, Array]] | None = None
     if features_ND.size * 8 <= KEPT_BYTES:
-        rows = list(_standardised(features_ND, mean_D, scale_D))
+        rows = [(place, part.copy()) for place, part in _standardised(features_ND, mean_D, scale_D)]
         if features_ND.shape[0] < features_ND.shape[1]:
             # The penalised optimum lies in the span of the rows: with fewer rows than columns, solve there.
             # Rotations keep the penalty, so the optimum is the same (3 times faster at 200 x 768).
@@ -294,8 +294,13 @@ def _moments(features_ND: Floats) -> tuple[Array, Array]:
 
 
 def _standardised(features_ND: Floats, mean_D: Array, scale_D: Array) -> Iterator[tuple[slice, Array]]:
+    """A chunk of rows at a time, in float64; the next one takes the memory."""
+    buffer = np.empty((min(CHUNK_ROWS, len(features_ND)), features_ND.shape[1]))
     for place in _places(len(features_ND)):
-        yield place, (features_ND[place] - mean_D) / scale_D
+        rows = buffer[: place.stop - place.start]
+        np.subtract(features_ND[place], mean_D, out=rows)
+        rows /= scale_D
+        yield place, rows
 
 
 def _places(num_rows: int) -> Iterator[slice]:

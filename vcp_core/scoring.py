@@ -121,7 +121,7 @@ def _or_none(value: float) -> float | None:
 def _lift(
     value: float, values_R: Array, num_units: int, controls: list[Metric], sample: _Sample
 ) -> dict[str, float]:
-    """The score over the mean of those controls that have one."""
+    """The score over the mean of those controls that have one: a few draws of random weights."""
     by_seed = {i: estimate(control, len(sample.videos)) for i, control in enumerate(controls)}
     measured = [i for i, found in by_seed.items() if not np.isnan(found)]
     if not measured:
@@ -133,6 +133,7 @@ def _lift(
         values_R - control_R,
         num_units=min(num_units, *(sample.units.num_behind(controls[i].counts_N) for i in measured)),
         level=sample.level,
+        draws=[by_seed[i] / 100 for i in measured],
     )
     return {
         "control": control,
@@ -145,8 +146,12 @@ def _lift(
 def _warnings(predictions: Predictions, scores: tuple[Score, ...], units: Units) -> tuple[str, ...]:
     found = [] if units.warning is None else [units.warning]
     if predictions.num_left_out:
-        total = predictions.num_left_out + predictions.num_videos
-        found.append(f"{predictions.num_left_out} of {total} test videos are too short and were left out")
+        left_out, used = predictions.num_left_out, predictions.num_videos
+        needs = f" (it takes {least} frames)" if (least := predictions.facts.get("min_frames")) else ""
+        found.append(
+            f"{left_out} of {left_out + used} test videos are too short{needs} and were left out: "
+            f"scores stand on {used}"
+        )
     if predictions.facts.get("looped"):
         found.append(f"{predictions.facts['looped']} test videos are shorter than one clip and were looped")
     for fit in predictions.fits:

@@ -55,14 +55,16 @@ class Interval:
 
 
 def choose_units(videos: Sequence[str], groups: Sequence[str | None]) -> Units:
-    """Groups where every row has one and there are at least five, else videos.
+    """Groups where there are at least five, else videos; a video without a group is a unit of its own.
 
     Clips of one source video are not independent, so groups come first; but a handful of them cannot say
     how much another handful would differ.
     """
     known = {group for group in groups if group is not None}
-    if None not in groups and len(known) >= MIN_GROUPS:
-        return Units(ids=tuple(str(group) for group in groups), kind="group")
+    own = (f"video {video}" for video in videos)  # so that no group has the name by accident
+    if len(known) >= MIN_GROUPS:
+        ids = (video if group is None else group for video, group in zip(own, groups, strict=True))
+        return Units(ids=tuple(ids), kind="group")
     warning = None
     if known:
         plural = "group" if len(known) == 1 else "groups"
@@ -168,7 +170,9 @@ def interval(estimate: float, values_R: Array, *, num_units: int, level: float) 
     return Interval(low=max(0.0, float(centre - half)), high=min(1.0, float(centre + half)))
 
 
-def difference_interval(difference: float, values_R: Array, *, num_units: int, level: float) -> Interval:
+def difference_interval(
+    difference: float, values_R: Array, *, num_units: int, level: float, draws: Sequence[float] = ()
+) -> Interval:
     """Student's interval of a paired difference, by the variance that the bootstrap finds.
 
     Args:
@@ -176,6 +180,9 @@ def difference_interval(difference: float, values_R: Array, *, num_units: int, l
         values_R: The difference under every resample; NaN where one of the two has none.
         num_units: Units that the difference stands on.
         level: Nominal coverage.
+        draws: Scores, fractions, of the random networks whose mean one of the two is. Other draws would have
+            another mean: from two on, their variance over their number is added, with Welch's degrees of
+            freedom (docs/decisions/2026-11-26-lift.md). One alone says nothing about others.
 
     No unit that differs is no proof that none would: the interval then reaches as far as the share of
     differing units that Wilson's interval allows after seeing none.
@@ -183,6 +190,12 @@ def difference_interval(difference: float, values_R: Array, *, num_units: int, l
     quantile, variance = _spread(values_R, num_units, level)
     unseen = quantile**2 / (num_units + quantile**2)
     half = quantile * float(np.sqrt(variance)) if variance > 0 else unseen
+    of_draws = float(np.var(draws, ddof=1)) / len(draws) if len(draws) > 1 else 0.0
+    if of_draws > 0:
+        of_units = (half / quantile) ** 2
+        total = of_units + of_draws
+        freedom = total**2 / (of_units**2 / max(1, num_units - 1) + of_draws**2 / (len(draws) - 1))
+        half = float(student.ppf(0.5 + level / 2, freedom)) * float(np.sqrt(total))
     return Interval(low=max(-1.0, difference - half), high=min(1.0, difference + half))
 
 

@@ -148,6 +148,7 @@ class Difference:
     Attributes:
         p_value: How often so large a difference, either way, comes from two that are equally good.
         test: "mcnemar" or "sign-flip".
+        num_videos: Videos that both answered, on which all of this stands.
     """
 
     metric: str
@@ -158,16 +159,22 @@ class Difference:
     high: float
     p_value: float | None = None
     test: str | None = None
+    num_videos: int | None = None
     headline: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Two evaluations on the same videos."""
+    """Two evaluations on the videos that both answered.
+
+    Attributes:
+        notes: Benchmarks that stand on fewer videos than one of the two, or on none.
+    """
 
     first: Evaluation
     second: Evaluation
     differences: tuple[Difference, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

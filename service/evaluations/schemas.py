@@ -117,11 +117,14 @@ class EvaluationPage(BaseModel):
 
 
 class Comparison(BaseModel):
-    """Two evaluations on the same videos, paired; differences are the second's less the first's."""
+    """Two evaluations, paired on the videos that both answered; each difference is second less first."""
 
     first: EvaluationOut
     second: EvaluationOut
     differences: list[Difference]
+    notes: list[str] = Field(
+        description="Benchmarks that stand on fewer videos than one of the two, or on none."
+    )
 
 
 def score_out(row: ScoreRow) -> ScoreOut:

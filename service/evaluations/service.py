@@ -18,7 +18,7 @@ from service.evaluations.schemas import Comparison, EvaluationIn, EvaluationOut,
 from service.problems import Conflict, Forbidden, NotFound
 from service.protocols import service as protocol_service
 from vcp_core.catalog.protocols import Protocol
-from vcp_core.comparison import compare
+from vcp_core.comparison import compare, unpaired
 from vcp_core.diagnosis import diagnose
 from vcp_core.results import Predictions, Results
 
@@ -151,7 +151,7 @@ def comparison(session: Session, first_id: UUID, second_id: UUID) -> Comparison:
 
     Raises:
         NotFound: If there is no such evaluation.
-        Conflict: If one is not done, or they do not stand on the same videos and protocol.
+        Conflict: If one is not done, or they do not stand on the same dataset and protocol.
     """
     pair = [find(session, evaluation_id, with_results=True) for evaluation_id in (first_id, second_id)]
     for evaluation in pair:
@@ -172,7 +172,10 @@ def comparison(session: Session, first_id: UUID, second_id: UUID) -> Comparison:
     ]
     differences = compare(found[0], found[1], Protocol.model_validate(first.protocol.content))
     return Comparison(
-        first=detail(session, first), second=detail(session, second), differences=list(differences)
+        first=detail(session, first),
+        second=detail(session, second),
+        differences=list(differences),
+        notes=list(unpaired(*found)),
     )
 
 

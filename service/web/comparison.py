@@ -35,6 +35,7 @@ class Page:
     rest: list[Difference]
     num_better: int
     num_worse: int
+    notes: list[str]
     chart: dict[str, Any]
 
 
@@ -57,6 +58,7 @@ def page(session: Session, first: UUID, second: UUID) -> Page:
         rest=[one for one in found.differences if one not in main],
         num_better=sum(verdict(one) == "better" for one in main),
         num_worse=sum(verdict(one) == "worse" for one in main),
+        notes=found.notes,
         chart=_chart(main),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from vcp_core.bank import FeatureBank, ShardFeatures
 from vcp_core.benchmarks import load_benchmark, recognition
 from vcp_core.benchmarks.cloze import questions
 from vcp_core.benchmarks.retrieval import chance_of_average_precision, chance_of_hit
-from vcp_core.catalog.backbones import BACKBONES
+from vcp_core.catalog.backbones import BACKBONES, BackboneSpec
 from vcp_core.catalog.benchmarks import BENCHMARKS
 from vcp_core.catalog.options import DISTANCES, FARTHEST, KINDS, OPTION_NAMES
 from vcp_core.catalog.protocols import PROTOCOLS
@@ -52,15 +53,19 @@ DATASET = make_manifest()
 
 
 def score(
-    name: str, feature: Callable[[Video, Clip], np.ndarray], tmp_path: Path, dataset: Dataset = DATASET
+    name: str,
+    feature: Callable[[Video, Clip], np.ndarray],
+    tmp_path: Path,
+    dataset: Dataset = DATASET,
+    spec: BackboneSpec = SPEC,
 ) -> BenchmarkResult:
     benchmark = load_benchmark(name)
-    clips = [(v, clip) for v in dataset.videos for clip in sorted(benchmark.clips(v, QUICK, SPEC))]
+    clips = [(v, clip) for v in dataset.videos for clip in sorted(benchmark.clips(v, QUICK, spec))]
     rows = np.stack([feature(video, clip) for video, clip in clips]).astype(np.float32)
-    stages = {stage: rows for stage in SPEC.stages}
+    stages = {stage: rows for stage in spec.stages}
     path = tmp_path / "features.safetensors"
     ShardFeatures(clips=tuple(clip for _, clip in clips), stages=stages).save(path)
-    predictions = benchmark.predict(FeatureBank([path]), dataset, QUICK, SPEC)
+    predictions = benchmark.predict(FeatureBank([path]), dataset, QUICK, spec)
     return score_benchmark(name, predictions, {}, unavailable=None, protocol=QUICK)
 
 
@@ -137,7 +142,9 @@ def test_cloze_on_features_that_carry_the_option_is_100_percent(tmp_path: Path) 
     assert next(s.low for s in result.scores if s.metric == "cloze.accuracy") > 80
 
 
-def test_features_that_carry_only_time_let_relational_find_remote_and_concat_not(tmp_path: Path) -> None:
+def test_features_that_carry_only_time_let_relational_find_remote_and_concat_one_side_of_it(
+    tmp_path: Path,
+) -> None:
     def feature(video: Video, clip: Clip) -> np.ndarray:
         return np.array([clip.start / 20, 0.0])
 
@@ -145,6 +152,18 @@ def test_features_that_carry_only_time_let_relational_find_remote_and_concat_not
     result = score("cloze", feature, tmp_path, dataset)
     assert value(result, "cloze.recall.remote") > 90
     assert value(result, "cloze.concat.recall.remote") < 65
+    # A linear head adds up one term per clip. "The option comes late for its neighbours" is such a sum, so
+    # is "early", but an answer has one sum: it takes a side, and cannot ask whether the option fits.
+    columns = result.predictions.columns if result.predictions else {}
+    found = {"relational": {"before": [], "after": []}, "concat": {"before": [], "after": []}}  # type: ignore[var-annotated]
+    for head, sides in found.items():
+        for variant, option, guess in zip(columns["variant"], columns["option"], columns[head], strict=True):
+            if option == "remote":
+                sides[variant.partition(":")[0]].append(guess == "remote")
+    shares = {head: sorted(100 * np.mean(own) for own in sides.values()) for head, sides in found.items()}
+    assert min(shares["relational"]) > 90
+    assert shares["concat"][0] < 5
+    assert shares["concat"][1] > 95
 
 
 def answered(by_row: dict[int, str], num_videos: int = 50) -> Predictions:
@@ -205,6 +224,30 @@ def test_a_lift_needs_a_control_that_gave_the_answer_and_goes_by_the_fewer_answe
     assert found.lift_low < 10, "one answer is no evidence for a lift"
 
 
+def test_a_lift_says_how_much_other_random_weights_would_differ_and_one_draw_says_nothing_of_it() -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.permutation(50 * len(OPTION_NAMES))
+    own, *draws = (
+        answered({row: OPTION_NAMES[row % len(OPTION_NAMES)] for row in rows[:right].tolist()})
+        for right in (150, 20, 60, 120)
+    )
+
+    def lift(*controls: Predictions) -> Score:
+        by_seed = {str(seed): control for seed, control in enumerate(controls)}
+        result = score_benchmark("cloze", own, by_seed, unavailable=None, protocol=QUICK)
+        return next(found for found in result.scores if found.metric == "cloze.accuracy")
+
+    def width(found: Score) -> float:
+        assert found.lift_high is not None
+        assert found.lift_low is not None
+        return found.lift_high - found.lift_low
+
+    assert width(lift(draws[1], draws[1], draws[1])) == pytest.approx(width(lift(draws[1])))
+    assert width(lift(*draws)) > 2 * width(lift(draws[1]))
+    itself = lift(own)
+    assert (itself.control, itself.lift) == (itself.value, 0)
+
+
 def test_two_evaluations_are_compared_where_both_have_a_value() -> None:
     row = 5 * len(OPTION_NAMES) + REMOTE
     with_remote, without = answered({row: "remote"}), answered({})
@@ -252,6 +295,37 @@ def test_every_question_shows_five_options_of_one_tuple() -> None:
         asked = questions(video, QUICK, SPEC)
         assert [q.option for q in asked] == list(OPTION_NAMES)
         assert len({(q.before, q.after) for q in asked}) == 1
+
+
+STRIDE_ONE = [name for name in BACKBONES if BACKBONES[name].clip_span == SPEC.clip_span]
+
+
+def test_every_backbone_of_sixteen_frames_meets_the_same_tuples() -> None:
+    assert {"c3d", "r3d", "r2plus1d", "r3d_18", "mc3_18", "r2plus1d_18", "i3d"} <= set(STRIDE_ONE)
+    for protocol in PROTOCOLS.values():
+        for video in (*DATASET.videos[:5], *make_manifest((1, 1), num_frames=96).videos):
+            asked = questions(video, protocol, SPEC)
+            assert asked
+            for name in STRIDE_ONE:
+                assert questions(video, protocol, BACKBONES[name]) == asked, name
+
+
+def test_a_backbone_of_longer_clips_says_on_how_many_videos_its_cloze_stands(tmp_path: Path) -> None:
+    slow = BACKBONES["slow_r50"]
+    few = [replace(video, num_frames=300 if video.id.endswith("7.mp4") else 259) for video in DATASET.videos]
+    dataset = replace(DATASET, videos=tuple(few))
+    long = [video for video in dataset.side("test") if video.num_frames == 300]
+    own = score("cloze", noise(), tmp_path, dataset, slow)
+    everyone = score("cloze", noise(), tmp_path, dataset)
+    assert {s.num_videos for s in own.scores if s.headline} == {len(long)}
+    assert {s.num_videos for s in everyone.scores if s.headline} == {len(dataset.side("test"))}
+    out = len(dataset.side("test")) - len(long)
+    told = (
+        f"{out} of {out + len(long)} test videos are too short (it takes 260 frames) and were left out: "
+        f"scores stand on {len(long)}"
+    )
+    assert told in own.warnings
+    assert not any("stand on" in said for said in everyone.warnings)
 
 
 def test_class_features_give_perfect_recognition_and_retrieval(tmp_path: Path) -> None:

@@ -5,14 +5,23 @@ from __future__ import annotations
 import pytest
 
 from tests.shared import SHARED, needs_shared
-from vcp_core.catalog.leaks import declared, leak_warnings
+from vcp_core.catalog.leaks import declaration, declared, leak_warnings
 from vcp_core.datasets import hmdb51, ucf101
 
 FINGERPRINT = "ab" * 32
 
 
-def warned(pretrained_on: str | None, dataset: str = "ucf101", split: str = "1") -> tuple[str, ...]:
-    return leak_warnings(pretrained_on, dataset=dataset, split=split, fingerprint=FINGERPRINT)
+def warned(
+    pretrained_on: str | None,
+    dataset: str = "ucf101",
+    split: str = "1",
+    origin: dict[str, object] | None = None,
+) -> tuple[str, ...]:
+    return leak_warnings(pretrained_on, dataset=dataset, split=split, fingerprint=FINGERPRINT, origin=origin)
+
+
+def origin(dataset: str, split: str, fingerprint: str = "cd" * 32) -> dict[str, object]:
+    return {"dataset": dataset, "dataset_split": split, "dataset_fingerprint": fingerprint}
 
 
 @pytest.mark.parametrize(
@@ -60,6 +69,49 @@ def test_a_dataset_of_the_users_own_is_known_by_its_name_or_its_fingerprint() ->
     assert warned("My Clips", dataset="my-clips")
     assert warned("my-clips:1", dataset="my-clips") == ()
     assert [one.fingerprint for one in declared(f"{FINGERPRINT},x")] == [FINGERPRINT, None]
+
+
+@pytest.mark.parametrize(
+    ("trained", "tested", "leaks"),
+    [
+        ("test groups P3", "test groups P4", True),
+        ("test groups P3,P4", "test groups P4,P3", False),
+        ("test groups P3,P4", "test groups P4", False),  # held out, and P3 with it
+        ("test groups P4", "test groups P3,P4", True),
+        ("test groups P3", "hash", True),
+        ("hash", "hash", False),
+        ("folders", "listed", True),
+    ],
+)
+def test_splits_of_a_folder_are_compared_group_by_group(trained: str, tested: str, leaks: bool) -> None:
+    texts = [f"clips:{trained}", f"Clips : {trained}; hmdb51", f"kinetics400, clips:{trained}, hmdb51:2"]
+    for text in texts:
+        assert bool(warned(text, "clips", tested)) == leaks, text
+    for text in (None, f"clips:{trained}", "clips", "none"):
+        if leaks:
+            assert warned(text, "clips", tested, origin("clips", trained)), text
+        assert warned(text, "clips", tested, origin("clips", trained, FINGERPRINT)) == (), text
+
+
+def test_what_a_file_says_of_its_own_training_is_flagged_whatever_was_declared() -> None:
+    own = origin("ucf101", "1")
+    for text in (None, "none", "ucf101:1", "kinetics400"):
+        (said,) = warned(text, split="2", origin=own)
+        assert "split 1 of ucf101, which holds test videos of split 2" in said
+    assert len(warned("ucf101:3", split="2", origin=own)) == 2
+
+
+def test_the_same_name_and_split_with_other_videos_is_flagged() -> None:
+    (said,) = warned(None, "clips", "hash", origin("clips", "hash"))
+    assert "split hash of a clips with another fingerprint" in said
+    assert warned(None, "clips", "hash", origin("other", "hash")) == ()
+
+
+def test_a_name_that_holds_commas_and_colons_is_known_from_the_file_itself() -> None:
+    strange = origin("a, b:c", "test groups x,y, z", FINGERPRINT)
+    assert warned(declaration(strange), "a, b:c", "test groups x,y, z", strange) == ()
+    (said,) = warned(declaration(strange), "a, b:c", "test groups w", {**strange, "dataset_fingerprint": "0"})
+    assert "split test groups x,y, z of a, b:c" in said
 
 
 @needs_shared

@@ -130,8 +130,15 @@ def test_what_is_not_done_is_not_compared(api: Served, pair: tuple[str, str]) ->
     problem_of(api.client.get("/v1/comparisons", params={"first": pair[0]}), 422)
 
 
-def test_predictions_of_other_videos_are_told_apart(api: Served, pair: tuple[str, str]) -> None:
+def test_predictions_of_fewer_videos_are_compared_on_those_and_the_page_says_so(
+    api: Served, pair: tuple[str, str]
+) -> None:
     with api.database.session() as session:
         same = ready_dataset(session, "same", "fingerprint of gestures")
         fewer = done(session, ready_checkpoint(session, "c"), same, {}, predictions=[answers(0, 0.2, 20)])
-    assert "cannot be paired" in problem_of(ask(api, pair[0], fewer.id), 422)["detail"]
+    found = ask(api, pair[0], fewer.id).json()
+    assert {one["num_videos"] for one in found["differences"]} == {20}
+    note = "recognition: compared on the 20 videos that both answered, without 20 of the first alone"
+    assert found["notes"] == [note]
+    page = api.client.get("/compare", params={"first": pair[0], "second": str(fewer.id)})
+    assert note in page.text

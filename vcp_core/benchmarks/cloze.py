@@ -160,6 +160,7 @@ def predict(bank: FeatureBank, dataset: Dataset, protocol: Protocol, spec: Backb
         columns=columns,
         num_left_out=len(test_videos) - len({q.video.id for q in test}),
         fits=tuple(fits),
+        facts={"min_frames": tuple_shape(protocol, spec).min_frames},
     )
 
 

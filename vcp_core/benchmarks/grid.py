@@ -51,11 +51,16 @@ def video_means(
     bank: FeatureBank, videos: Sequence[Video], protocol: Protocol, spec: BackboneSpec, *, stage: str
 ) -> npt.NDArray[np.float32]:
     """Means of the videos' grid clips after `stage`, (N, D), without holding all clips at once."""
-    means = []
+    means_ND: npt.NDArray[np.float32] | None = None
     for start in range(0, len(videos), CHUNK_VIDEOS):
         part = videos[start : start + CHUNK_VIDEOS]
-        means.append(_means(_clip_rows(bank, part, protocol, spec, stage), len(part)))
-    return np.concatenate(means)
+        part_ND = _means(_clip_rows(bank, part, protocol, spec, stage), len(part))
+        if means_ND is None:
+            means_ND = np.empty((len(videos), part_ND.shape[1]), np.float32)
+        means_ND[start : start + len(part)] = part_ND
+    if means_ND is None:
+        raise ValueError("No videos were asked for.")
+    return means_ND
 
 
 def _clip_rows(

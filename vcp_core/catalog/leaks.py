@@ -1,18 +1,28 @@
 """Whether what a checkpoint was trained on holds the videos that it is tested on (PROTOCOL 10).
 
 A declaration is text, since most of the world's datasets have no name here: entries with commas between them,
-each a dataset's name, or a name and a split (`ucf101:1`, `UCF101 split 1`), which means its training side, or
-the fingerprint of a dataset, which means the training side of exactly that one. `none` is: on nothing.
+each a dataset's name, or a name and a split (`ucf101:1`, `UCF101 split 1`, `clips:test groups P3,P4`), which
+means its training side, or the fingerprint of a dataset, which means the training side of exactly that one.
+`none` is: on nothing. What a file says of its own training (`vcp_core.checkpoints.origin`) is an entry with
+name, split and fingerprint.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
-_SPLIT = re.compile(r"(?P<name>.+?)(?:\s*:\s*|[\s,(]+split\s*)(?P<split>\w+)\)?")
+# Several groups are joined by commas alone, as in a split's name; a comma and a blank end the entry.
+_ENTRY = re.compile(r"[^,;+]*:\s*test groups (?:[^,;+]|,(?=\S))+|[^,;+]+")
+_SPLIT = re.compile(
+    r"(?P<groups_of>.+?)\s*:\s*test groups (?P<groups>.+)"
+    r"|(?P<name>.+?)[\s:,(]+split\s*(?P<number>\w+)\)?"
+    r"|(?P<before>.+)\s*:\s*(?P<after>.+)"
+)
 NOTHING = ("none", "random weights")
+GROUPS = "test groups "  # how the name of such a split begins (`vcp_core.datasets.folders`)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +33,7 @@ class Pretraining:
         text: As it was written.
         name: The dataset's name, spelt alike however it was written; empty for a fingerprint.
         split: Whose training side it was; None where the declaration does not say.
-        fingerprint: Of the dataset, where that was declared instead of a name.
+        fingerprint: Of the dataset, where that is known.
     """
 
     text: str
@@ -37,9 +47,16 @@ def declared(text: str | None) -> tuple[Pretraining, ...]:
 
     >>> [(one.name, one.split) for one in declared("Kinetics-400, UCF101 split 1, hmdb51:2")]
     [('kinetics400', None), ('ucf101', '1'), ('hmdb51', '2')]
+    >>> [(one.name, one.split) for one in declared("clips:test groups P3,P4, kinetics400")]
+    [('clips', 'test groups P3,P4'), ('kinetics400', None)]
     """
-    entries = [part.strip() for part in re.split(r"[,;+]", text or "") if part.strip()]
+    entries = [entry.strip() for entry in _ENTRY.findall(text or "") if entry.strip()]
     return tuple(_entry(entry) for entry in entries if entry.lower() not in NOTHING)
+
+
+def declaration(origin: Mapping[str, object]) -> str:
+    """What a file's own origin declares, as text."""
+    return f"{origin['dataset']}:{origin['dataset_split']}"
 
 
 def _entry(text: str) -> Pretraining:
@@ -48,39 +65,92 @@ def _entry(text: str) -> Pretraining:
     found = _SPLIT.fullmatch(text)
     if found is None:
         return Pretraining(text=text, name=_plain(text))
-    return Pretraining(text=text, name=_plain(found["name"]), split=found["split"])
+    name = found["groups_of"] or found["name"] or found["before"]
+    split = found["number"] or found["after"] or f"{GROUPS}{found['groups']}"
+    return Pretraining(text=text, name=_plain(name), split=split.strip())
+
+
+def _entries(text: str | None, origin: Mapping[str, object] | None) -> list[Pretraining]:
+    """What was declared and what the file says itself, which also knows the fingerprint."""
+    if origin is None:
+        return list(declared(text))
+    said = declaration(origin)
+    own = Pretraining(
+        text=said,
+        name=_plain(str(origin["dataset"])),
+        split=str(origin["dataset_split"]),
+        fingerprint=str(origin["dataset_fingerprint"]),
+    )
+    if text in (None, said):  # never taken apart again: a folder's or a group's name may hold anything
+        return [own]
+    same = (None, _comparable(own.split))  # the file knows what the declaration leaves open
+    return [
+        own,
+        *(one for one in declared(text) if one.name != own.name or _comparable(one.split) not in same),
+    ]
 
 
 def _plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
+def _comparable(split: str | None) -> frozenset[str] | str | None:
+    """A split's groups in no order, or its name spelt alike however it was written."""
+    if split is None:
+        return None
+    if split.startswith(GROUPS):
+        return frozenset(split.removeprefix(GROUPS).split(","))
+    return " ".join(split.lower().split()).lstrip("0")
+
+
 def leak_warnings(
-    pretrained_on: str | None, *, dataset: str, split: str, fingerprint: str
+    pretrained_on: str | None,
+    *,
+    dataset: str,
+    split: str,
+    fingerprint: str,
+    origin: Mapping[str, object] | None = None,
 ) -> tuple[str, ...]:
     """What a reader of a result must know about its checkpoint's pretraining data.
 
     The training side of the same split is what a model may have seen. Another split's holds test videos of
-    this one; a dataset without a split may. Nothing declared is no evidence of either, and gives no warning.
+    this one; a dataset without a split may, and so may one of the same name and split whose videos are not
+    the same. Nothing declared is no evidence of either, and gives no warning.
 
     Args:
         pretrained_on: The declaration; None where there is none.
         dataset: Name of the dataset that it was tested on.
         split: Which of its splits.
         fingerprint: Of that dataset.
+        origin: What the file says of its own training (`vcp_core.checkpoints.origin.Origin`, as a mapping).
     """
-    warnings = []
-    for one in declared(pretrained_on):
-        if one.fingerprint == fingerprint or one.name != _plain(dataset):
-            continue
-        if one.split is None:
-            warnings.append(
-                f"pretrained on {one.text}, and the declaration does not say on which split's training side: "
-                f"test videos of split {split} may be among what it was trained on"
-            )
-        elif one.split.lstrip("0") != split.lstrip("0"):
-            warnings.append(
-                f"pretrained on the training side of split {one.split} of {dataset}, which holds test videos "
-                f"of split {split}: its scores are not those of unseen videos"
-            )
-    return tuple(warnings)
+    found = (
+        _warning(one, dataset=dataset, split=split)
+        for one in _entries(pretrained_on, origin)
+        if one.fingerprint != fingerprint and one.name == _plain(dataset)
+    )
+    return tuple(warning for warning in found if warning)
+
+
+def _warning(one: Pretraining, *, dataset: str, split: str) -> str | None:
+    """Of training data with the name of the dataset that was tested on, and not known to be the same."""
+    if one.split is None:
+        return (
+            f"pretrained on {one.text}, and the declaration does not say on which split's training side: "
+            f"test videos of split {split} may be among what it was trained on"
+        )
+    trained, tested = _comparable(one.split), _comparable(split)
+    if trained == tested:
+        if one.fingerprint is None:
+            return None
+        return (
+            f"pretrained on split {one.split} of a {dataset} with another fingerprint, whose videos or sides "
+            f"are not these: test videos of split {split} may be among what it was trained on"
+        )
+    if isinstance(trained, frozenset) and isinstance(tested, frozenset) and tested <= trained:
+        return None  # all the groups tested were held out, and others with them
+    holds = "holds" if one.split.isdigit() and split.isdigit() else "may hold"
+    return (
+        f"pretrained on the training side of split {one.split} of {dataset}, which {holds} test videos "
+        f"of split {split}: its scores are not those of unseen videos"
+    )

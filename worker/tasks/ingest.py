@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from records import flow, storage
 from records.models import Checkpoint, CheckpointState
 from vcp_core.catalog.errors import StorageError, VcpbenchError
+from vcp_core.catalog.leaks import declaration
 from worker.work import Work
 
 MAX_NAME = 100  # characters, as at upload
@@ -57,4 +58,4 @@ def _name(row: Checkpoint, origin: dict[str, Any] | None) -> None:
     if row.run is None and row.step is None:
         row.run, row.step = origin["run"][:MAX_NAME], origin["step"]
     if row.pretrained_on is None:
-        row.pretrained_on = f"{origin['dataset']}:{origin['dataset_split']}"
+        row.pretrained_on = declaration(origin)

@@ -128,6 +128,8 @@ def compare(
     for name, one in (("first", found.first.checkpoint), ("second", found.second.checkpoint)):
         show(f"{name:<7} {one.model or 'random weights'} {one.step if one.step is not None else ''}".rstrip())
     show(tables.differences(found.differences, headline=not every))
+    for note in found.notes:
+        show(note)
     say(page)
 
 

@@ -131,8 +131,10 @@ class Gate:
             self._note(f"{against}: nothing is evaluated on {where} yet, so no drop was judged.")
             return
         page = self.client.comparison_page(other.id, candidate.id)
-        differences = self.client.compare(other.id, candidate.id).differences
-        self._know(baseline=other, comparison_url=page, differences=differences)
+        found = self.client.compare(other.id, candidate.id)
+        self._know(baseline=other, comparison_url=page, differences=found.differences)
+        for note in found.notes:
+            self._note(note)
         if self._same_file():
             self._note(f"{against} is the same file: its scores are the same, and no drop is possible.")
 

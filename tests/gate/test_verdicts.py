@@ -200,6 +200,18 @@ def test_another_models_latest_is_the_newest_whenever_that_was(
     assert gate(MORE, "-m", "branch", *DROP).json["baseline"]["id"] == evaluation.id
 
 
+@pytest.mark.parametrize(("choice", "code"), [("pass", 0), ("fail", 3)])
+@pytest.mark.parametrize("against", ["main@latest", f"main@best:{TOP1}"])
+def test_beside_another_model_that_is_not_evaluated_there_nothing_passes_for_ever(
+    gate: Any, client: Client, tmp_path: Path, against: str, choice: str, code: int
+) -> None:
+    client.upload(write_model(tmp_path / "main.json", BEFORE, salt=3), "main")
+    words = ("--against", against, "--max-drop", f"{TOP1}=5", "--inconclusive", choice)
+    found = gate(MORE, *words)
+    assert (found.code, found.json["verdict"]) == (code, "inconclusive"), found.err
+    assert found.json["rules"][0]["reason"].startswith(f"{against} is not evaluated here")
+
+
 def test_what_cannot_be_judged_is_an_error_in_every_report(gate: Any, before: str) -> None:
     for words, says in (
         (("--against", "main@latest"), "has no model 'main'. Known: mine"),

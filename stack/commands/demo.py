@@ -45,7 +45,7 @@ def demo(
 ) -> None:
     """Show everything once: the service, two uploads, their evaluation on small videos, the board.
 
-    Ctrl-C takes everything down; nothing stays running.
+    Ctrl-C, or closing the terminal, takes everything down; nothing stays running.
 
     **Example**
 

@@ -13,6 +13,7 @@ from importlib.metadata import entry_points, version
 import typer
 
 from vcpbench_client.commands import boards, evaluations, gate, login
+from vcpbench_client.output import outlive_readers
 
 GROUP = "vcpbench.commands"
 OWN = (
@@ -71,9 +72,13 @@ def _add_commands(root: typer.Typer) -> None:
 
 def main() -> None:
     """Run the command line."""
+    outlive_readers()
     try:
         _add_commands(app)
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()  # a full disk is an error while there still is an exit code to choose
     except Exception:
         # Python would exit with 1, which a gate's users read as "worse than allowed".
         import traceback

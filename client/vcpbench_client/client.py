@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from vcpbench_client import login
+from vcpbench_client import defaults, login
 from vcpbench_client.answers import (
     Board,
     Checkpoint,
@@ -122,17 +122,18 @@ class Client:
         )
 
     def evaluate(
-        self, checkpoint: str | Checkpoint, dataset: str, protocol: str = "standard-v1"
+        self, checkpoint: str | Checkpoint, dataset: str | None = None, protocol: str | None = None
     ) -> Evaluation:
         """Ask for an evaluation; the one that is done or under way already is given as it is.
 
         Args:
             checkpoint: What `upload` gave, its id, or `MODEL@latest`.
-            dataset: Its name.
-            protocol: Its name or hash.
+            dataset: Its name; `VCPBENCH_DATASET`, else "playground-64".
+            protocol: Its name or hash; `VCPBENCH_PROTOCOL`, else "quick-v1".
         """
         wanted = checkpoint.id if isinstance(checkpoint, Checkpoint) else checkpoint
-        body = {"checkpoint": wanted, "dataset": dataset, "protocol": protocol}
+        where = {"dataset": dataset or defaults.dataset(), "protocol": protocol or defaults.protocol()}
+        body = {"checkpoint": wanted, **where}
         return read(Evaluation, content_of(self._transport.ask("POST", "/evaluations", body=body)))
 
     def wait(
@@ -166,9 +167,8 @@ class Client:
             nearer = min((deadline, self._transport.deadline), key=lambda one: one.left_s)
             if pause_s > nearer.left_s:
                 waits = f" It waits: {found.waiting_for}." if found.waiting_for else ""
-                raise TimedOut(
-                    f"Evaluation {wanted} is still {found.state} after {nearer.after_s:g} s.{waits}"
-                )
+                whose = f"Evaluation {wanted} of {found.checkpoint.model or 'random weights'}"
+                raise TimedOut(f"{whose} is still {found.state} after {nearer.after_s:g} s.{waits}")
             time.sleep(pause_s)
             pause_s = min(1.5 * pause_s, LONGEST_LOOK_S)
 
@@ -236,8 +236,8 @@ class Client:
 
     def leaderboard(
         self,
-        dataset: str,
-        protocol: str = "standard-v1",
+        dataset: str | None = None,
+        protocol: str | None = None,
         *,
         sort: str = "-recognition.top1",
         metrics: Sequence[str] = (),
@@ -249,8 +249,8 @@ class Client:
         """Finished evaluations of one dataset and one protocol.
 
         Args:
-            dataset: Its name.
-            protocol: Its name or hash.
+            dataset: Its name; `VCPBENCH_DATASET`, else "playground-64".
+            protocol: Its name or hash; `VCPBENCH_PROTOCOL`, else "quick-v1".
             sort: A metric, `created_at`, `model` or `step`; `-` before it: largest first.
             metrics: Columns; the headline ones if left out.
             latest: Only every model's newest checkpoint.
@@ -258,8 +258,9 @@ class Client:
             offset: Rows before it.
             wanted: `model` (part of its name), `team`, `backbone`, `run`: only those.
         """
+        where = {"dataset": dataset or defaults.dataset(), "protocol": protocol or defaults.protocol()}
         page = {"sort": sort, "metric": list(metrics), "latest": latest, "limit": limit, "offset": offset}
-        return self._get(Board, "/leaderboard", {"dataset": dataset, "protocol": protocol, **page, **wanted})
+        return self._get(Board, "/leaderboard", {**where, **page, **wanted})
 
     def page(self, evaluation_id: str) -> str:
         """Address of an evaluation's page, for people."""

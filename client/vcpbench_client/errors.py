@@ -32,10 +32,12 @@ class ClientError(Exception):
     Attributes:
         passing: Whether the same request may succeed shortly.
         retry_after_s: When the server wants to be asked again, if it said so.
+        log_tail: What a failing job printed last, where one did.
     """
 
     passing = False
     retry_after_s: float | None = None
+    log_tail: str | None = None
 
 
 class Misconfigured(ClientError):
@@ -65,8 +67,10 @@ class NotDone(ClientError):
 
     def __init__(self, evaluation: Evaluation) -> None:
         reason = f": {evaluation.reason}" if evaluation.reason else ""
-        super().__init__(f"Evaluation {evaluation.id} is {evaluation.state}{reason}.")
+        whose = evaluation.checkpoint.model or "random weights"
+        super().__init__(f"Evaluation {evaluation.id} of {whose} is {evaluation.state}{reason}.")
         self.evaluation = evaluation
+        self.log_tail = evaluation.log_tail
 
 
 class GateError(ClientError):

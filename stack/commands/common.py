@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, ParamSpec, TypeVar
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from vcpbench_client.commands.common import complain
+from vcpbench_client.errors import ClientError
 
 from vcp_core.catalog.errors import VcpbenchError
 
@@ -73,7 +75,7 @@ ListsOption = Annotated[
 
 
 def plainly(command: Callable[P, R]) -> Callable[P, R]:
-    """Say expected errors in one line and exit with 2; Ctrl-C exits with 130."""
+    """Say expected errors in one line, a server's too, and exit with 2; Ctrl-C exits with 130."""
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -83,6 +85,9 @@ def plainly(command: Callable[P, R]) -> Callable[P, R]:
             messages.print(
                 f"{type(error).__name__}: {error}", style="red", highlight=False, markup=False, soft_wrap=True
             )
+            raise typer.Exit(ERROR) from None
+        except ClientError as error:
+            complain(error)
             raise typer.Exit(ERROR) from None
         except KeyboardInterrupt:
             messages.print("Interrupted. Nothing was left half-written; run it again to go on.")

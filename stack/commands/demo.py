@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from vcpbench_client import Board, Client, Evaluation
 
 DATASET, PROTOCOL = "playground-64", "quick-v1"
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # Ctrl-C, whoever ends us, the terminal closes
 SEEDS = {"r3d_tiny-a": 11, "r3d_tiny-b": 12}  # two networks as their initialisation left them
 TIMEOUT_S = 900.0
 METRICS = ("recognition.top1", "retrieval.top1", "cloze.accuracy")
@@ -43,7 +45,7 @@ def demo(
 ) -> None:
     """Show everything once: the service, two uploads, their evaluation on small videos, the board.
 
-    Ctrl-C takes everything down; nothing stays running.
+    Ctrl-C, or closing the terminal, takes everything down; nothing stays running.
 
     **Example**
 
@@ -51,7 +53,9 @@ def demo(
     """
     place = Home((home or _default_home()).expanduser().absolute())
     begun = time.monotonic()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends us ends it as Ctrl-C does
+    for number in ENDINGS:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup and a shell's background have some
+            signal.signal(number, _interrupt)
     with _running(place, port) as state:
         from vcpbench_client import Client
 
@@ -69,6 +73,17 @@ def demo(
                 time.sleep(3600)
 
 
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """As Ctrl-C does, once: what follows is the take-down, and no second signal breaks it off."""
+    _ignore_endings()
+    raise KeyboardInterrupt
+
+
+def _ignore_endings() -> None:
+    for number in ENDINGS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def _line(text: str) -> None:
     console.print(text, soft_wrap=True, highlight=False, markup=False)
 
@@ -82,17 +97,26 @@ def _running(place: Home, port: int) -> Iterator[StackState]:
     """The demo's own stack, for as long as the block lasts, however it ends; another demo's is only used."""
     started = True
     try:
-        with messages.status("Starting") as bar:
-            state, started = control.start(
-                place, "127.0.0.1", _free_port(port), lambda step: bar.update(step.capitalize())
-            )
-        messages.print(f"PostgreSQL, Valkey, the API and workers run at {state.url}.", highlight=False)
-        yield state
+        try:
+            with messages.status("Starting") as bar:
+                state, started = control.start(
+                    place, "127.0.0.1", _free_port(port), lambda step: bar.update(step.capitalize())
+                )
+            messages.print(f"PostgreSQL, Valkey, the API and workers run at {state.url}.", highlight=False)
+            yield state
+        finally:  # one of its own: a signal may come just here
+            _ignore_endings()
     finally:
         if started:
-            with messages.status("Stopping"):
-                control.stop(place)
-            messages.print("Everything is stopped.")
+            _take_down(place)
+
+
+def _take_down(place: Home) -> None:
+    try:
+        messages.print("Stopping.")
+    finally:  # whatever has become of the terminal
+        control.stop(place)
+    messages.print("Everything is stopped.")
 
 
 def _free_port(wanted: int) -> int:

@@ -22,7 +22,16 @@ def token_of(api: Served) -> str:
 @pytest.fixture(autouse=True)
 def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No login of whoever runs the tests, no proxy, and pauses that a test can wait for."""
-    for name in ("VCPBENCH_URL", "VCPBENCH_TOKEN", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+    for name in (
+        "VCPBENCH_DATASET",
+        "VCPBENCH_PROTOCOL",
+        "VCPBENCH_URL",
+        "VCPBENCH_TOKEN",
+        "HTTP_PROXY",
+        "http_proxy",
+        "ALL_PROXY",
+        "all_proxy",
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setattr("vcpbench_client.patience.FIRST_PAUSE_S", 0.02)

@@ -13,14 +13,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import typer
 from vcpbench_client import Client
 from vcpbench_client.commands import evaluations
+from vcpbench_client.defaults import DATASET, PROTOCOL
 
 from tests.client.conftest import token_of
 from tests.client.hands import Hands, write_model
 from tests.client.line import Line
 from tests.served import Served
-from tests.service.kit import eventually, noise
+from tests.service.kit import eventually, in_thread, noise
 
 VCPBENCH = str(Path(sys.executable).with_name("vcpbench"))
 OWN: tuple[str, ...] = ("login", "upload", "evaluate", "status", "results", "leaderboard")
@@ -106,6 +108,34 @@ def test_upload_says_what_to_do_next_and_a_file_needs_a_model(run: Run, tmp_path
     )
     bare = run("evaluate", "model.pt", *ON_GESTURES)
     assert (bare.returncode, "--model NAME" in bare.stderr) == (2, True)
+
+
+def test_a_file_that_is_rejected_is_told_with_its_reason_and_fails(
+    run: Run, hands: Hands, client: Client, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_model(tmp_path / "model.pt", [], reject="plain text, no weights")
+    found = client.upload(tmp_path / "model.pt", "mine")
+    eventually(lambda: client.checkpoint(found.id).state == "rejected")
+    # `upload` comes too early to see it, but for a broken line at its end.
+    with pytest.raises(typer.Exit) as ended:
+        evaluations.tell_uploaded(client.checkpoint(found.id), as_json=False)
+    said = capsys.readouterr().err
+    assert (ended.value.exit_code, said) == (2, "It was rejected: plain text, no weights\n")
+    evaluated = run("evaluate", found.id, *ON_GESTURES)
+    assert (evaluated.returncode, "rejected: plain text, no weights" in evaluated.stderr) == (2, True)
+
+
+def test_an_evaluation_that_fails_is_told_with_its_reason_and_the_end_of_its_log(
+    run: Run, hands: Hands, tmp_path: Path
+) -> None:
+    hands.work.clear()
+    write_model(tmp_path / "model.pt", [], fail="out of memory")
+    begun = run("evaluate", "model.pt", "-m", "mine", *ON_GESTURES, "--no-wait")
+    status = in_thread(lambda: run("status", id_in(begun.stderr), "--follow"))
+    hands.work.set()
+    for found in (status(), run("evaluate", "model.pt", "-m", "mine", *ON_GESTURES)):
+        assert found.returncode == 2
+        assert "of mine is failed: out of memory.\nTraceback: ...\n" in found.stderr
 
 
 def test_without_waiting_it_says_where_to_look(run: Run, hands: Hands, tmp_path: Path) -> None:
@@ -228,6 +258,51 @@ def test_the_command_line_starts_without_what_only_some_commands_need() -> None:
     code = "import sys, vcpbench_client, vcpbench_client.cli; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert not {"httpx", "rich.console", "rich.progress", "pydantic", "asyncio"} & set(loaded.split())
+
+
+def test_where_no_videos_and_protocol_are_named_all_mean_the_same(
+    run: Run, hands: Hands, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_model(tmp_path / "model.pt", range(70))
+    monkeypatch.setenv("VCPBENCH_DATASET", "gestures")
+    monkeypatch.setenv("VCPBENCH_PROTOCOL", "standard-v1")
+    gate = run("gate", "model.pt", "-m", "mine", "--min", "recognition.top1=50")
+    assert (gate.returncode, "gate: pass, on gestures under standard-v1" in gate.stderr) == (0, True)
+    (row,) = client.leaderboard().rows
+    assert client.evaluate("mine@latest").id == row.evaluation
+    for words in (("evaluate", "mine@latest"), ("leaderboard",)):
+        assert row.evaluation in run(*words).stdout
+    hands.work.clear()
+    for name in ("VCPBENCH_DATASET", "VCPBENCH_PROTOCOL"):
+        monkeypatch.delenv(name)
+    asked = client.evaluate("mine@latest")
+    assert (asked.dataset.name, asked.protocol.name) == (DATASET, PROTOCOL)
+    assert json.loads(run("evaluate", "mine@latest", "--no-wait", "--json").stdout)["id"] == asked.id
+    assert run("gate", "model.pt", "-m", "mine", "--min", "a=1", "--timeout", "1").stderr.endswith(
+        f"gate: error, on {DATASET} under {PROTOCOL}\n"
+    )
+    assert f"The dataset {DATASET} is indexing" in run("leaderboard").stderr
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_are_given_what_makes_them_complete(shell: str) -> None:
+    words = [VCPBENCH, "--show-completion"]
+    fixed = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+    run = subprocess.run(
+        [*words, shell], env={**os.environ, **fixed}, capture_output=True, text=True, timeout=30
+    )
+    assert (run.returncode, "_VCPBENCH_COMPLETE" in run.stdout) == (0, True), run.stderr
+    assert "vcpbench" in run.stdout
+
+
+def test_bash_takes_the_completion_that_it_is_shown() -> None:
+    script = f"""PATH={Path(VCPBENCH).parent}:$PATH
+    shown=$(vcpbench --show-completion); eval "$shown"; complete -p vcpbench"""
+    run = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=30)
+    assert (run.returncode, run.stdout.strip()) == (
+        0,
+        "complete -o default -F _vcpbench_completion vcpbench",
+    ), run.stderr
 
 
 def test_shells_complete_names(run: Run, api: Served, hands: Hands) -> None:

@@ -13,7 +13,9 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+import typer
 import yaml
+from vcpbench_client.commands.gate import gate
 
 from tests.client.conftest import token_of
 from tests.client.hands import Hands, write_model
@@ -99,7 +101,7 @@ def job(api: Served, hands: Hands, temp: Path, tmp_path: Path) -> Callable[..., 
 
 def test_the_action_gives_each_verdict_by_exit_code_output_and_summary(job: Callable[..., Job]) -> None:
     rules = {"against": "mine@latest", "max_drop": f"{TOP1}=5\n", "min": f"{TOP1}=10\n\n{TOP1}=11"}
-    found = job(range(60), **rules, run="nightly run", step="1", junit="reports/j.xml")
+    found = job(range(60), **rules, run="nightly run", step="1", junit="reports/j.xml", pretrained_on="none")
     assert (found.code, found.outputs["verdict"]) == (0, "pass"), found.log
     found = job(range(20), **rules)
     assert (found.code, found.outputs["verdict"]) == (1, "fail"), found.log
@@ -136,6 +138,31 @@ def test_bad_usage_and_a_python_that_is_not_there_are_errors_with_an_output(
     assert "could not be installed" in bare.log
 
 
+def test_every_option_of_the_gate_is_an_input_of_both() -> None:
+    app = typer.Typer(add_completion=False)
+    app.command()(gate)
+    params = typer.main.get_command(app).params
+    options = {max(one.opts, key=len).lstrip("-") for one in params} - {"summary", "json"}  # theirs to choose
+    assert set(ACTION["inputs"]) == options | {"url", "token", "python"}
+    script = "\n".join(GITLAB["script"])
+    wanted = {f"GATE_{one.upper().replace('-', '_')}" for one in options - {"junit"}}
+    assert {name for name in wanted if f"${name}" not in script} == set()
+    assert set(GITLAB["variables"]) == wanted - {"GATE_FILE", "GATE_MODEL"} | {"VCPBENCH_CLIENT"}
+
+
+def test_the_gitlab_template_installs_nothing_that_nobody_named(tmp_path: Path) -> None:
+    run = subprocess.run(
+        ["sh", "-e", "-c", "\n".join(GITLAB["script"])],
+        cwd=tmp_path,
+        env={**os.environ, **GITLAB["variables"], "GATE_FILE": "new.json", "GATE_MODEL": "mine"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (run.returncode, list(tmp_path.iterdir())) == (2, [])
+    assert "git+https://" in run.stderr
+
+
 def test_its_outputs_are_the_steps(temp: Path) -> None:
     for name, output in ACTION["outputs"].items():
         assert output["value"] == f"${{{{ steps.{STEP['id']}.outputs.{name} }}}}"
@@ -157,6 +184,9 @@ def test_the_gitlab_template_judges_and_leaves_its_reports(
         "GATE_PROTOCOL": "quick-v1",
         "GATE_AGAINST": "mine@latest",
         "GATE_MAX_DROP": f"{TOP1}=5 recognition.knn.top1=5",
+        "GATE_RUN": "nightly run",
+        "GATE_STEP": "12",
+        "GATE_PRETRAINED_ON": "ucf101:1, kinetics400",
     }
     codes = []
     for minimum in ("45", "60", "75"):
@@ -172,6 +202,9 @@ def test_the_gitlab_template_judges_and_leaves_its_reports(
         cases = list(ElementTree.parse(tmp_path / GITLAB["artifacts"]["reports"]["junit"]).iter("testcase"))
         assert len(cases) == 4
     assert codes == [0, 3, 1]
+    (uploaded,) = api.client.get("/v1/checkpoints").json()["items"]
+    said = (uploaded["run"], uploaded["step"], uploaded["pretrained_on"])
+    assert said == ("nightly run", 12, "ucf101:1, kinetics400")
     assert GITLAB["allow_failure"] == {"exit_codes": [3]}
     assert (tmp_path / "vcpbench" / "summary.md").read_text().startswith("## ❌")
 

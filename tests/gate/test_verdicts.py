@@ -27,6 +27,7 @@ BEFORE = range(60)
 LITTLE_LESS = [*range(6, 60), 60, 61, 62]
 MUCH_LESS = range(20)
 MORE = range(75)
+ON_BOARD = ("-d", "gestures", "-p", "quick-v1")
 FILES = ("--summary", "s.md", "--junit", "j.xml", "--json", "g.json")
 
 
@@ -48,7 +49,7 @@ class Run:
         for name in FILES[1::2]:
             (folder / name).unlink(missing_ok=True)
         run = subprocess.run(
-            [VCPBENCH, "gate", "-d", "gestures", "-p", "quick-v1", *words, *files],
+            [VCPBENCH, "gate", *ON_BOARD, *words, *files],
             cwd=folder,
             env={**os.environ, "VCPBENCH_URL": str(server), "VCPBENCH_TOKEN": token, "COLUMNS": "160"},
             capture_output=True,
@@ -199,6 +200,18 @@ def test_another_models_latest_is_the_newest_whenever_that_was(
     assert gate(MORE, "-m", "branch", *DROP).json["baseline"]["id"] == evaluation.id
 
 
+@pytest.mark.parametrize(("choice", "code"), [("pass", 0), ("fail", 3)])
+@pytest.mark.parametrize("against", ["main@latest", f"main@best:{TOP1}"])
+def test_beside_another_model_that_is_not_evaluated_there_nothing_passes_for_ever(
+    gate: Any, client: Client, tmp_path: Path, against: str, choice: str, code: int
+) -> None:
+    client.upload(write_model(tmp_path / "main.json", BEFORE, salt=3), "main")
+    words = ("--against", against, "--max-drop", f"{TOP1}=5", "--inconclusive", choice)
+    found = gate(MORE, *words)
+    assert (found.code, found.json["verdict"]) == (code, "inconclusive"), found.err
+    assert found.json["rules"][0]["reason"].startswith(f"{against} is not evaluated here")
+
+
 def test_what_cannot_be_judged_is_an_error_in_every_report(gate: Any, before: str) -> None:
     for words, says in (
         (("--against", "main@latest"), "has no model 'main'. Known: mine"),
@@ -280,6 +293,50 @@ def test_a_server_that_is_killed_meanwhile_is_2(gate: Any, hands: Hands, line: L
 def test_a_server_that_is_not_there_is_2(gate: Any) -> None:
     found = gate(MORE, "--min", f"{TOP1}=1", server="http://127.0.0.1:1")
     assert (found.code, "cannot be reached" in found.json["error"]) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("rule", "words", "code"),
+    [
+        (f"{TOP1}=50", (), 0),
+        (f"{TOP1}=95", (), 1),
+        (f"{TOP1}=75", ("--inconclusive", "fail"), 3),
+        (f"{TOP1}=50", ("--json", "-"), 0),
+        ("no.such.metric=1", (), 2),
+        ("no rule", (), 2),
+        (f"{TOP1}=50", ("--no-such-option",), 2),
+    ],
+)
+def test_a_verdict_stands_though_nobody_reads_it(
+    api: Served, hands: Hands, tmp_path: Path, rule: str, words: tuple[str, ...], code: int
+) -> None:
+    write_model(tmp_path / "new.json", MORE)
+    reader, writer = os.pipe()
+    os.close(reader)
+    run = subprocess.run(
+        [VCPBENCH, "gate", "new.json", "-m", "mine", *ON_BOARD, "--min", rule, *words],
+        cwd=tmp_path,
+        env={**os.environ, "VCPBENCH_URL": api.url, "VCPBENCH_TOKEN": token_of(api)},
+        stdout=writer,
+        stderr=writer,
+        timeout=60,
+    )
+    os.close(writer)
+    assert run.returncode == code
+
+
+def test_what_cannot_be_written_for_want_of_space_is_2(api: Served, hands: Hands, tmp_path: Path) -> None:
+    write_model(tmp_path / "new.json", MORE)
+    with open("/dev/full", "w") as full:
+        run = subprocess.run(
+            [VCPBENCH, "gate", "new.json", "-m", "mine", *ON_BOARD, "--min", f"{TOP1}=1", "--json", "-"],
+            cwd=tmp_path,
+            env={**os.environ, "VCPBENCH_URL": api.url, "VCPBENCH_TOKEN": token_of(api)},
+            stdout=full,
+            stderr=full,
+            timeout=60,
+        )
+    assert run.returncode == 2
 
 
 def test_a_report_that_cannot_be_written_is_2(gate: Any, tmp_path: Path) -> None:

@@ -2,27 +2,94 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import pty
 import shutil
 import signal
 import subprocess
+import termios
 import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from stack.home import Home
 from tests.stack.kit import VCPBENCH, free_port
+from tests.workers import alive
+
+SHOWN = ("r3d_tiny-a", "r3d_tiny-b", "random weights, seed 0", "recognition.top1")
 
 
-def test_the_demo_shows_a_board_and_ctrl_c_leaves_nothing_running(tmp_path: Path) -> None:
-    home = tmp_path / "demo"
-    process = subprocess.Popen(
-        [VCPBENCH, "demo", "--home", str(home), "--port", str(free_port())],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+@pytest.fixture(scope="module")
+def user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A new HOME; the demo of the first test stays for the others, which then have nothing to compute."""
+    folder = tmp_path_factory.mktemp("user")
+    yield folder
+    clear(folder / "demo")
+
+
+def clear(home: Path) -> None:
+    """Root's data is elsewhere, where PostgreSQL's account may read."""
+    state = Home(home).state()
+    if state is not None and state.data.startswith("/var/lib/vcpbench/"):
+        shutil.rmtree(state.data)
+
+
+def start(user: Path, *words: str, home: Path | None = None, **options: Any) -> subprocess.Popen[str]:
+    """The demo, as a terminal would start it."""
+    place = home or user / "demo"
+    return subprocess.Popen(
+        [VCPBENCH, "demo", "--home", str(place), "--port", str(free_port()), *words],
+        env={**os.environ, "HOME": str(user), "COLUMNS": "200"},
         text=True,
-        env={**os.environ, "COLUMNS": "200"},
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        **{"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "preexec_fn": interruptible, **options},
     )
+
+
+def interruptible() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def left_of(user: Path) -> list[list[str]]:
+    """Command lines of all processes that run with this HOME: every child of the demo has it."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            variables = (folder / "environ").read_bytes().split(b"\0")
+            words = (folder / "cmdline").read_text().split("\0")
+        except OSError:  # gone, or another user's
+            continue
+        if f"HOME={user}".encode() in variables and alive(int(folder.name)):
+            found.append(words)
+    return found
+
+
+def all_gone(user: Path) -> bool:
+    """Whether nothing is left; the supervisor gives its home free a moment before it ends."""
+    deadline = time.monotonic() + 5
+    while (left := left_of(user)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return not left
+
+
+def test_a_demo_that_ends_by_itself_shows_a_board_exits_with_0_and_leaves_nothing_running(
+    user: Path,
+) -> None:
+    process = start(user, "--exit")
+    said, _ = process.communicate(timeout=280)
+    assert process.returncode == 0, said
+    assert all(words in said for words in SHOWN), said
+    assert said.splitlines()[-1] == "Everything is stopped."
+    assert all_gone(user)
+    assert Home(user / "demo").running() is None
+
+
+def test_ctrl_c_ends_a_demo_that_leaves_its_page_up(user: Path) -> None:
+    process = start(user)
     alarm = threading.Timer(280, process.kill)
     alarm.start()
     lines: list[str] = []
@@ -30,23 +97,44 @@ def test_the_demo_shows_a_board_and_ctrl_c_leaves_nothing_running(tmp_path: Path
     for line in process.stdout:
         lines.append(line)
         if "Ctrl-C ends the demo" in line:
+            assert left_of(user)
             process.send_signal(signal.SIGINT)
     alarm.cancel()
     process.stdout.close()
     said = "".join(lines)
     assert process.wait() == 0, said
-    for words in (
-        "r3d_tiny-a",
-        "r3d_tiny-b",
-        "random weights, seed 0",
-        "recognition.top1",
-        "/login#token=vcp_",
-    ):
-        assert words in said
-    assert "Everything is stopped." in said
-    assert Home(home).running() is None
-    state = Home(home).state()
-    assert state is not None
-    assert all(program.pid is None for program in state.programs)
-    if state.data.startswith("/var/lib/vcpbench/"):
-        shutil.rmtree(state.data)
+    assert all(words in said for words in (*SHOWN, "/login#token=vcp_", "Everything is stopped.")), said
+    assert all_gone(user)
+
+
+def test_closing_the_terminal_ends_the_demo_and_leaves_nothing_running(user: Path) -> None:
+    terminal, side = pty.openpty()
+
+    def adopt() -> None:
+        interruptible()
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+    all_of_it = {"stdin": side, "stdout": side, "stderr": side, "start_new_session": True}
+    process = start(user, preexec_fn=adopt, **all_of_it)
+    os.close(side)
+    shown = b""
+    while b"Ctrl-C ends the demo" not in shown:
+        shown += os.read(terminal, 4096)
+    os.close(terminal)
+    process.wait(60)
+    assert all_gone(user)
+    assert Home(user / "demo").running() is None
+
+
+def test_a_demo_whose_evaluation_fails_says_which_and_why_and_takes_everything_down(tmp_path: Path) -> None:
+    home = tmp_path / "demo"
+    home.mkdir()
+    for model in ("r3d_tiny-a", "r3d_tiny-b"):
+        (home / f"{model}.pt").write_text("these are no weights")
+    process = start(tmp_path, home=home)
+    said, _ = process.communicate(timeout=120)
+    clear(home)
+    assert process.returncode == 2, said
+    assert "rejected: plain text, beginning 'these are no weights'" in said
+    assert "Traceback" not in said
+    assert all_gone(tmp_path)

@@ -17,6 +17,7 @@ from vcpbench_client.commands.common import (
     say,
     show,
 )
+from vcpbench_client.defaults import DATASET, PROTOCOL
 
 AllFlag = Annotated[bool, typer.Option("--all", help="Every metric, not only the headline ones.")]
 
@@ -54,8 +55,8 @@ def results(
 
 @plainly
 def leaderboard(
-    dataset: DatasetOption = "playground-64",
-    protocol: ProtocolOption = "quick-v1",
+    dataset: DatasetOption = DATASET,
+    protocol: ProtocolOption = PROTOCOL,
     sort: Annotated[
         str, typer.Option(help="A metric, created_at, model or step; `-` before it: largest first.")
     ] = "-recognition.top1",

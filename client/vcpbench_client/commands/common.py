@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
 
 import typer
 
+from vcpbench_client import defaults
 from vcpbench_client.errors import ClientError
 
 if TYPE_CHECKING:
@@ -26,14 +27,14 @@ R = TypeVar("R")
 
 
 def plainly(command: Callable[P, R]) -> Callable[P, R]:
-    """Say expected errors in one line and exit with 2; Ctrl-C exits with 130."""
+    """Say expected errors in one line, a failed job's log below, and exit with 2; Ctrl-C exits with 130."""
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return command(*args, **kwargs)
         except ClientError as error:
-            say(f"{type(error).__name__}: {error}", style="red")
+            complain(error)
             raise typer.Exit(ERROR) from None
         except (KeyboardInterrupt, typer.Abort):
             say("Interrupted.")
@@ -61,6 +62,13 @@ def messages() -> Console:
 def say(text: str, style: str | None = None) -> None:
     """A line for people on standard error, as it is: names may hold what rich would read as markup."""
     messages().print(text, style=style, highlight=False, markup=False, soft_wrap=True)
+
+
+def complain(error: ClientError) -> None:
+    """Say what went wrong, and below it what the failing job printed last."""
+    say(f"{type(error).__name__}: {error}", style="red")
+    if error.log_tail:
+        say(error.log_tail.rstrip(), style="dim")
 
 
 def show(*lines: object) -> None:
@@ -112,10 +120,24 @@ def complete_protocol(incomplete: str) -> list[str]:
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 DatasetOption = Annotated[
-    str, typer.Option("--dataset", "-d", help="Its name.", autocompletion=complete_dataset)
+    str,
+    typer.Option(
+        "--dataset",
+        "-d",
+        help="Its name.",
+        envvar=defaults.DATASET_VARIABLE,
+        autocompletion=complete_dataset,
+    ),
 ]
 ProtocolOption = Annotated[
-    str, typer.Option("--protocol", "-p", help="Its name or hash.", autocompletion=complete_protocol)
+    str,
+    typer.Option(
+        "--protocol",
+        "-p",
+        help="Its name or hash.",
+        envvar=defaults.PROTOCOL_VARIABLE,
+        autocompletion=complete_protocol,
+    ),
 ]
 ModelOption = Annotated[
     str,

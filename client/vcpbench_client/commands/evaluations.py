@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vcpbench_client.commands.common import (
+    ERROR,
     INTERRUPTED,
     BackboneOption,
     DatasetOption,
@@ -26,6 +27,7 @@ from vcpbench_client.commands.common import (
     say,
     show,
 )
+from vcpbench_client.defaults import DATASET, PROTOCOL
 
 if TYPE_CHECKING:
     from vcpbench_client.answers import Checkpoint, Evaluation
@@ -62,11 +64,7 @@ def upload(
             "input_spec": input_spec,
         }
         found = send(client, file, model, quiet=as_json, **facts)
-    if as_json:
-        print_json(found)
-    else:
-        show(f"{found.model}: checkpoint {found.id}, {found.state}")
-        say(f"Evaluate it: vcpbench evaluate {found.id} --dataset DATASET --protocol PROTOCOL")
+    tell_uploaded(found, as_json=as_json)
 
 
 @plainly
@@ -84,8 +82,8 @@ def evaluate(
             "--model", "-m", help="The name that a file comes under.", autocompletion=complete_model
         ),
     ] = None,
-    dataset: DatasetOption = "playground-64",
-    protocol: ProtocolOption = "quick-v1",
+    dataset: DatasetOption = DATASET,
+    protocol: ProtocolOption = PROTOCOL,
     run: RunOption = None,
     step: StepOption = None,
     backbone: BackboneOption = None,
@@ -149,7 +147,7 @@ def status(
     with connect() as client:
         if evaluation is not None:
             found = client.evaluation(evaluation)
-            if follow_it and not found.ended:
+            if follow_it and (not found.ended or found.state == "failed"):  # an error, whenever it failed
                 found = follow(client, found, quiet=as_json)
             _print(found, as_json=as_json)
             return
@@ -173,6 +171,19 @@ def cancel(evaluation: EvaluationArgument, as_json: JsonFlag = False) -> None:
     with connect() as client:
         found = client.cancel(evaluation)
     _print(found, as_json=as_json)
+
+
+def tell_uploaded(found: Checkpoint, *, as_json: bool) -> None:
+    """What became of an upload; one that the server has refused by now is a failure, with its reason."""
+    if as_json:
+        print_json(found)
+    else:
+        show(f"{found.model}: checkpoint {found.id}, {found.state}")
+    if found.state == "rejected":
+        say(f"It was rejected: {found.reason}", style="red")
+        raise typer.Exit(ERROR)
+    if not as_json:
+        say(f"Evaluate it: vcpbench evaluate {found.id}")
 
 
 def send(client: Client, file: Path, model: str, *, quiet: bool, **facts: Any) -> Checkpoint:

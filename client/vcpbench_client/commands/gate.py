@@ -25,6 +25,7 @@ from vcpbench_client.commands.common import (
     show,
 )
 from vcpbench_client.commands.evaluations import follow, send
+from vcpbench_client.defaults import DATASET, PROTOCOL
 from vcpbench_client.errors import ClientError
 
 if TYPE_CHECKING:
@@ -37,8 +38,8 @@ STDOUT = Path("-")
 def gate(
     file: Annotated[Path, typer.Argument(help="The checkpoint.")],
     model: ModelOption,
-    dataset: DatasetOption,
-    protocol: ProtocolOption,
+    dataset: DatasetOption = DATASET,
+    protocol: ProtocolOption = PROTOCOL,
     minimum: Annotated[
         list[str] | None,
         typer.Option("--min", metavar="METRIC=PERCENT", help="A score to reach; repeat for several."),
@@ -78,7 +79,7 @@ def gate(
 
     **Examples**
 
-    `vcpbench gate model.pt -m my-model -d ucf101 -p standard-v1 --min recognition.top1=40`
+    `vcpbench gate model.pt -m mine --min recognition.top1=40`
 
     `vcpbench gate model.pt -m mine -d ucf101 -p quick-v1 --against mine@latest --max-drop cloze.temporal=1.5`
     """
@@ -133,6 +134,8 @@ def _answer(question: Question, timeout_s: float) -> Answer:
     except typer.Exit:  # Ctrl-C
         raise
     except ClientError as error:
+        if error.log_tail:
+            say(error.log_tail.rstrip(), style="dim")
         text = f"{type(error).__name__}: {error}"
     except Exception as error:  # the fourth verdict: no accident may look like a "fail", or like a "pass"
         import traceback
@@ -169,4 +172,5 @@ def _print(answer: Answer) -> None:
     for url in (answer.url, answer.comparison_url):
         if url:
             say(url)
-    say(f"gate: {answer.verdict.value}", style=f"bold {report.COLOURS[answer.verdict]}")
+    where = f"on {answer.question.dataset} under {answer.question.protocol}"
+    say(f"gate: {answer.verdict.value}, {where}", style=f"bold {report.COLOURS[answer.verdict]}")

@@ -142,12 +142,20 @@ class Gate:
         if rule.kind == "min":
             return judge_min(rule, candidate)
         if self.answer.baseline is None:
-            return Judged(rule=rule, verdict=Verdict.SKIPPED, reason="nothing to compare with yet")
+            return self._without_baseline(rule)
         found = judge_drop(rule, candidate, self.answer.differences)
         if self._same_file():
             # Paired intervals are never empty: no video that differs is no proof that none would. Here it is.
             return replace(found, verdict=Verdict.PASS, reason="the same file", low=0.0, high=0.0)
         return found
+
+    def _without_baseline(self, rule: Rule) -> Judged:
+        """A model's own first run cannot have dropped; beside another model's, it may have, every time."""
+        question = self.answer.question
+        if question.against is not None and question.against.model == question.model:
+            return Judged(rule=rule, verdict=Verdict.SKIPPED, reason="nothing to compare with yet")
+        reason = f"{question.against} is not evaluated here, so a drop can be neither seen nor ruled out"
+        return Judged(rule=rule, verdict=Verdict.INCONCLUSIVE, reason=reason)
 
     def _same_file(self) -> bool:
         pair = (self.answer.candidate, self.answer.baseline)

@@ -1,0 +1,18 @@
+"""Which videos and numbers are meant where none are named: the same for every command, method and CI."""
+
+from __future__ import annotations
+
+import os
+
+DATASET, PROTOCOL = "playground-64", "quick-v1"  # what `vcpbench demo` evaluates
+DATASET_VARIABLE, PROTOCOL_VARIABLE = "VCPBENCH_DATASET", "VCPBENCH_PROTOCOL"
+
+
+def dataset() -> str:
+    """`VCPBENCH_DATASET`, else `DATASET`."""
+    return os.environ.get(DATASET_VARIABLE) or DATASET
+
+
+def protocol() -> str:
+    """`VCPBENCH_PROTOCOL`, else `PROTOCOL`."""
+    return os.environ.get(PROTOCOL_VARIABLE) or PROTOCOL

@@ -113,12 +113,13 @@ class Trainer:
         self.place = Place()
         saved = folder.load()
         if saved is not None:
-            self.place, model, optimizer_state = saved
+            self.place, model, momenta = saved
             network.load_state_dict(model)
-            optimizer.load_state_dict(optimizer_state)
             if not fabric.is_global_zero:
                 self.place.tally = {}  # the first process has what all of them counted
         self._model, self._optimizer = fabric.setup(network, optimizer)
+        if saved is not None:  # after setup, which moves the network alone: momenta follow their parameters
+            self._optimizer.load_state_dict(momenta)
 
     @property
     def total_steps(self) -> int:

@@ -15,6 +15,8 @@ from stack.commands.common import (
     InputOption,
     ListsOption,
     PrefixOption,
+    PretrainedOnOption,
+    SplitsOption,
     Tell,
     TestGroupsOption,
     console,
@@ -53,16 +55,11 @@ def local(
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; a GPU if there is one.")] = None,
     controls: Annotated[bool, typer.Option(help="Measure random weights beside the checkpoint.")] = True,
-    split: Annotated[
-        str, typer.Option("--split", help="Which split of UCF101 or HMDB51; '1,2,3' gives their mean.")
-    ] = "1",
+    split: SplitsOption = "1",
     csv: CsvOption = None,
     test_groups: TestGroupsOption = None,
     lists: ListsOption = None,
-    pretrained_on: Annotated[
-        str | None,
-        typer.Option("--pretrained-on", help="What it was trained on: ucf101:1, kinetics400, none, ..."),
-    ] = None,
+    pretrained_on: PretrainedOnOption = None,
     every: Annotated[
         bool, typer.Option("--all", help="Print every metric: stages, variants, precision, all depths.")
     ] = False,
@@ -90,7 +87,7 @@ def local(
     runs: list[Results] = []
     with progress_bars() as bars:
         for name in names:
-            tell = bars if len(names) == 1 else _of_split(name, bars)
+            tell = bars if len(names) == 1 else of_split(name, bars)
             loaded = load(dataset, split=name, csv=csv, test_groups=test_groups, lists=lists, tell=tell)
             runs.append(
                 evaluate(
@@ -126,8 +123,9 @@ def _give(found: Results | SplitsMean, json_out: Path | None, *, every: bool) ->
         messages.print(f"Wrote {json_out}", markup=False)
 
 
-def _of_split(name: str, bars: Tell) -> Tell:
-    return lambda stage, done, total: bars(f"split {name}: {stage}", done, total)
+def of_split(name: str, bars: Tell) -> Tell:
+    """The same bars, which say whose they are."""
+    return lambda stage, done, total, words="": bars(f"split {name}: {stage}", done, total, words)
 
 
 def show_mean(mean: SplitsMean) -> None:

@@ -14,7 +14,6 @@ from stack.commands.common import (
     SplitOption,
     TestGroupsOption,
     console,
-    load,
     plainly,
 )
 
@@ -37,6 +36,8 @@ def pretrain(
     questions: Annotated[
         str, typer.Option(help="one: a random option of each tuple, as in the paper; all: five at once.")
     ] = "one",
+    gap: Annotated[int, typer.Option(help="Frames between the clips of a tuple.")] = 8,
+    remote_gap: Annotated[int, typer.Option(help="Frames at least between a tuple and a remote clip.")] = 16,
     seed: training.SeedOption = 0,
     precision: training.PrecisionOption = "fp32",
     holdout: training.HoldoutOption = 800,
@@ -73,6 +74,8 @@ def pretrain(
         warmup_epochs=warmup,
         head=head,  # type: ignore[arg-type]
         questions=questions,  # type: ignore[arg-type]
+        gap=gap,
+        remote_gap=remote_gap,
         seed=seed,
         precision=precision,  # type: ignore[arg-type]
         holdout_videos=holdout,
@@ -82,8 +85,8 @@ def pretrain(
         patience=patience,
     )
     machine = training.machine(device, frames_gb)
-    with training.watched(config) as (tell, watcher):
-        loaded = load(dataset, split=split, csv=csv, test_groups=test_groups, lists=lists, tell=tell)
+    loaded = training.load_once(dataset, split=split, csv=csv, test_groups=test_groups, lists=lists)
+    with training.watched(config) as watcher:
         trained = pretraining.pretrain(loaded, out, config, run=run, machine=machine, watcher=watcher)
     best = trained.place.best
     assert best is not None

@@ -26,6 +26,7 @@ from stack.commands.common import (
     print_json,
     progress_bars,
 )
+from vcp_core.catalog.files import write_json
 from vcp_core.catalog.options import OPTION_NAMES
 
 if TYPE_CHECKING:
@@ -44,6 +45,10 @@ def local(
     ] = "quick-v1",
     json_out: Annotated[
         Path | None, typer.Option("--json", help="Write all results to this file; '-' prints them.")
+    ] = None,
+    timings: Annotated[
+        Path | None,
+        typer.Option(help="Write wall times to this file: they are not in the results, which stay the same."),
     ] = None,
     backbone: Annotated[
         str | None, typer.Option(help="Its architecture; found by itself if left out.")
@@ -104,6 +109,9 @@ def local(
                     progress=tell,
                 )
             )
+    if timings:
+        clocks = [run.timings.model_dump() for run in runs if run.timings]
+        write_json(timings, clocks[0] if len(names) == 1 else dict(zip(names, clocks, strict=True)))
     _give(runs[0] if len(runs) == 1 else mean_of_splits(runs), json_out, every=every)
 
 
@@ -140,17 +148,20 @@ def show_mean(mean: SplitsMean) -> None:
     )
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("percent", no_wrap=True)
-    for heading in ("mean", "95 % interval", "chance", "random", *(f"split {name}" for name in mean.splits)):
+    splits = (f"split {name}" for name in mean.splits)
+    for heading in ("mean", "95 % interval", "chance", "random", "lift", *splits):
         table.add_column(heading, justify="right", no_wrap=True)
     for score in mean.scores:
         if score.headline or score.metric.endswith(".top5"):
             numbers = (score.value, score.chance, score.control, *score.by_split.values())
-            value, *others = ("" if number is None else f"{number:.1f}" for number in numbers)
+            value, chance, control, *own = ("" if one is None else f"{one:.1f}" for one in numbers)
             span = f"{score.low:.1f} .. {score.high:.1f}"
-            table.add_row(score.metric, value, span, *others, style="" if score.headline else "dim")
+            lift = "" if score.lift is None else f"{score.lift:+.1f}"
+            style = "" if score.headline else "dim"
+            table.add_row(score.metric, value, span, chance, control, lift, *own, style=style)
     console.print(table)
-    own = [f"split {name}: {said}" for name, one in mean.splits.items() for said in _warnings(one)]
-    for warning in (*mean.warnings, *own):
+    each = [f"split {name}: {said}" for name, one in mean.splits.items() for said in _warnings(one)]
+    for warning in (*mean.warnings, *each):
         console.print(f"! {warning}", style="yellow", highlight=False, markup=False)
 
 

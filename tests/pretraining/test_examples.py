@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -155,7 +156,12 @@ def test_only_as_many_videos_are_kept_as_fit_and_the_others_read_the_same(
             assert np.array_equal(clip, same)
     assert len(list((tmp_path / "some").glob("*.npy"))) == 2
     assert not (tmp_path / "none").exists()
+    written = tmp_path / "some" / ".abc.part.npy"  # by another process, which is not done
+    written.write_bytes(b"half")
+    os.utime(written, (0, 0))  # the oldest, which would go first
     FrameStore(dataset, dataset.videos[3:4], size=(36, 48), folder=tmp_path / "some", limit_bytes=room)
+    assert written.exists()
+    written.unlink()
     assert len(list((tmp_path / "some").glob("*.npy"))) == 1, "frames of earlier runs make room"
 
 

@@ -9,6 +9,8 @@ Legend: N frames, H height, W width, C channels (RGB).
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -107,7 +109,11 @@ class FrameStore:
         room = limit_bytes - sum(
             self._size_bytes(video) for video in self._dataset.videos if video.id in self._kept
         )
-        others = [(path, path.stat()) for path in self._folder.glob("*.npy") if path not in ours]
+        others: list[tuple[Path, os.stat_result]] = []
+        for path in self._folder.glob("[!.]*.npy"):  # a dot begins what another process is writing just now
+            with contextlib.suppress(FileNotFoundError):  # which may make room, too
+                if path not in ours:
+                    others.append((path, path.stat()))
         for path, stat in sorted(others, key=lambda item: -item[1].st_mtime):
             room -= stat.st_size
             if room < 0:

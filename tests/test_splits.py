@@ -198,7 +198,7 @@ def test_the_command_evaluates_each_split_and_prints_their_mean(tmp_path: Path) 
     command = [str(Path(sys.executable).with_name("vcpbench")), "local", "model.pt", "-d", "ucf101:UCF-101"]
     command += ["--lists", str(SHARED / "splits" / "ucf101"), "--split", "1,2", "-p", "p.toml"]
     done = subprocess.run(
-        [*command, "--no-controls", "--benchmark", "retrieval", "--json", "mean.json"],
+        [*command, "--no-controls", "--benchmark", "retrieval", "--json", "mean.json", "--timings", "s.json"],
         cwd=tmp_path,
         env={**os.environ, "VCPBENCH_CACHE": str(tmp_path / "cache"), "COLUMNS": "120"},
         capture_output=True,
@@ -213,3 +213,16 @@ def test_the_command_evaluates_each_split_and_prints_their_mean(tmp_path: Path) 
     assert top1["num_videos"] == 4
     assert top1["value"] == pytest.approx(np.mean(list(top1["by_split"].values())))
     assert "--split 2" in written["splits"]["2"]["provenance"]["reproduce"]
+    assert set(json.loads((tmp_path / "s.json").read_text())) == {"1", "2"}
+    again = subprocess.run(
+        [command[0], "reproduce", "mean.json", "--json"],
+        cwd=tmp_path,
+        env={**os.environ, "VCPBENCH_CACHE": str(tmp_path / "cache")},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert again.returncode == 0, again.stderr
+    verdict = json.loads(again.stdout)
+    assert verdict["reproduced"]
+    assert {name: one["equal"] for name, one in verdict["splits"].items()} == {"1": True, "2": True}

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from vcp_core.backbones import build, expect
-from vcp_core.backbones.base import Backbone, layout
+from vcp_core.backbones.base import Backbone
 from vcp_core.calibration import CALIBRATION_BATCH, calibration_shard
 from vcp_core.catalog.protocols import Protocol
 from vcp_core.datasets.manifest import Dataset
@@ -31,7 +31,7 @@ def calibrate(
     norms = [module for module in backbone.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     if not norms:
         return
-    backbone.to(device=device, memory_format=layout(device))  # type: ignore[call-overload]
+    backbone.to(device=device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     backbone.eval()
     momenta = [norm.momentum for norm in norms]
     for norm in norms:

@@ -25,7 +25,7 @@ import torch
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from vcp_core.backbones.base import Backbone, layout
+from vcp_core.backbones.base import Backbone
 from vcp_core.bank import Floats, ShardFeatures
 from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.errors import NonFiniteFeatures, UndecodableVideo
@@ -204,7 +204,7 @@ def extract(
     """
     counters = counters if counters is not None else Counters()
     batch_clips = batch_clips or BATCH_CLIPS[device.type]
-    backbone = backbone.to(device=device, memory_format=layout(device)).eval()  # type: ignore[call-overload]
+    backbone = backbone.to(device=device, memory_format=torch.channels_last_3d).eval()  # type: ignore[call-overload]
     rows: dict[str, list[Floats]] = {}
     clips: list[Clip] = []
     batches = iter_batches(dataset, shards, backbone.spec, batch_clips=batch_clips, counters=counters)

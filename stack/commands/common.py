@@ -7,10 +7,11 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Annotated, ParamSpec, Protocol, TypeVar
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from vcpbench_client.commands.common import complain
 from vcpbench_client.errors import ClientError
@@ -24,7 +25,14 @@ ERROR, INTERRUPTED = 2, 130  # exit codes; 130 is the shell's for SIGINT
 
 P = ParamSpec("P")
 R = TypeVar("R")
-Tell = Callable[[str, int, int], None]
+
+
+class Tell(Protocol):
+    """Who shows progress."""
+
+    def __call__(self, stage: str, done: int, total: int, words: str = "") -> None:
+        """What of a stage is done, what it is in all, and a few words beside the bar."""
+
 
 # What is piped or kept in a log is not cut at the 80 columns that a pipe is taken for.
 console = Console(width=None if sys.stdout.isatty() else 10_000)
@@ -56,6 +64,13 @@ DatasetOption = Annotated[
     ),
 ]
 SplitOption = Annotated[str, typer.Option("--split", help="Which split of UCF101 or HMDB51.")]
+SplitsOption = Annotated[
+    str, typer.Option("--split", help="Which split of UCF101 or HMDB51; '1,2,3' gives their mean.")
+]
+PretrainedOnOption = Annotated[
+    str | None,
+    typer.Option("--pretrained-on", help="What it was trained on: ucf101:1, kinetics400, none, ..."),
+]
 CsvOption = Annotated[
     Path | None, typer.Option("--csv", help="Columns path,label and optionally group,split.")
 ]
@@ -104,14 +119,15 @@ def progress_bars(quiet: bool = False) -> Iterator[Tell]:
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(elapsed_when_finished=True),
+        TextColumn("{task.fields[words]}"),
     )
     with Progress(*columns, console=messages, disable=quiet) as bars:
         tasks: dict[str, TaskID] = {}
 
-        def tell(stage: str, done: int, total: int) -> None:
+        def tell(stage: str, done: int, total: int, words: str = "") -> None:
             if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total)
-            bars.update(tasks[stage], completed=done, total=total)
+                tasks[stage] = bars.add_task(escape(stage), total=total, words=words)
+            bars.update(tasks[stage], completed=done, total=total, words=words)
 
         yield tell
 

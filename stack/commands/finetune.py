@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,12 +14,17 @@ from stack.commands.common import (
     InputOption,
     ListsOption,
     PrefixOption,
-    SplitOption,
+    PretrainedOnOption,
+    SplitsOption,
     TestGroupsOption,
     console,
-    load,
     plainly,
 )
+from stack.commands.local import show, show_mean
+
+if TYPE_CHECKING:
+    from vcp_core.pretraining import Finetuned
+    from vcp_core.results import Results
 
 
 @plainly
@@ -48,18 +53,26 @@ def finetune(
     save_steps: training.SaveOption = 200,
     patience: training.PatienceOption = 0,
     num_clips: Annotated[int, typer.Option(help="Grid clips of a test video.")] = 10,
+    control: Annotated[
+        bool, typer.Option("--control", help="Finetune random weights, too: scores get their lift over them.")
+    ] = False,
+    pretrained_on: PretrainedOnOption = None,
     device: training.DeviceOption = None,
     frames_gb: training.FramesOption = 8.0,
-    split: SplitOption = "1",
+    split: SplitsOption = "1",
     csv: CsvOption = None,
     test_groups: TestGroupsOption = None,
     lists: ListsOption = None,
 ) -> None:
     """Finetune a checkpoint for recognition and test its best epoch: scores with 95 % intervals.
 
+    Results are in recognition.json of the run's folder; of several splits, the mean, and a folder for each.
+
     **Examples**
 
-    `vcpbench finetune model.pt --dataset ucf101:/data/UCF101 --out runs/ucf101-1`
+    `vcpbench finetune model.pt --dataset ucf101:/data/UCF101 --out runs/ucf101-1 --control`
+
+    `vcpbench finetune model.pt --dataset ucf101:/data/UCF101 --split 1,2,3 --out runs/ucf101`
 
     `vcpbench finetune model.pt --dataset hmdb51:/data/HMDB51 --split 2 --holdout 400 --out runs/hmdb51-2`
     """
@@ -83,22 +96,41 @@ def finetune(
         num_clips=num_clips,
     )
     machine = training.machine(device, frames_gb)
-    with training.watched(config) as (tell, watcher):
-        loaded = load(dataset, split=split, csv=csv, test_groups=test_groups, lists=lists, tell=tell)
-        finetuned = pretraining.finetune(
-            file,
-            loaded,
-            out,
-            config,
-            backbone=backbone,
-            prefix=prefix,
-            input_spec=input_spec,
-            run=run,
-            machine=machine,
-            watcher=watcher,
-        )
-    for score in finetuned.result.scores:
-        console.print(
-            f"{score.metric:<32} {score.value:5.1f}  ({score.low:.1f} .. {score.high:.1f})", highlight=False
-        )
-    console.print(str(finetuned.trained.best), highlight=False, markup=False, soft_wrap=True)
+    names = list(dict.fromkeys(name.strip() for name in split.split(",")))
+    runs: list[Finetuned] = []
+    for name in names:
+        loaded = training.load_once(dataset, split=name, csv=csv, test_groups=test_groups, lists=lists)
+        with training.watched(config) as watcher:
+            runs.append(
+                pretraining.finetune(
+                    file,
+                    loaded,
+                    out if len(names) == 1 else out / f"split-{name}",
+                    config,
+                    backbone=backbone,
+                    prefix=prefix,
+                    input_spec=input_spec,
+                    control=control,
+                    pretrained_on=pretrained_on,
+                    run=run if len(names) == 1 else f"{run or out.absolute().name}, split {name}",
+                    machine=machine,
+                    watcher=watcher,
+                )
+            )
+    if training.is_first():
+        _give([one.results for one in runs], out)
+        for one in runs:
+            console.print(str(one.trained.best), highlight=False, markup=False, soft_wrap=True)
+
+
+def _give(runs: list[Results], out: Path) -> None:
+    """Print one split's scores, or write and print the mean of several."""
+    from vcp_core.pretraining.finetuning import RESULTS
+    from vcp_core.splits import mean_of_splits
+
+    if len(runs) == 1:
+        show(runs[0], every=True)
+        return
+    mean = mean_of_splits(runs)
+    mean.save(out / RESULTS)
+    show_mean(mean)

@@ -15,6 +15,8 @@ from stack.commands.common import (
     InputOption,
     ListsOption,
     PrefixOption,
+    PretrainedOnOption,
+    SplitsOption,
     Tell,
     TestGroupsOption,
     console,
@@ -24,6 +26,7 @@ from stack.commands.common import (
     print_json,
     progress_bars,
 )
+from vcp_core.catalog.files import write_json
 from vcp_core.catalog.options import OPTION_NAMES
 
 if TYPE_CHECKING:
@@ -43,6 +46,10 @@ def local(
     json_out: Annotated[
         Path | None, typer.Option("--json", help="Write all results to this file; '-' prints them.")
     ] = None,
+    timings: Annotated[
+        Path | None,
+        typer.Option(help="Write wall times to this file: they are not in the results, which stay the same."),
+    ] = None,
     backbone: Annotated[
         str | None, typer.Option(help="Its architecture; found by itself if left out.")
     ] = None,
@@ -53,16 +60,11 @@ def local(
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; a GPU if there is one.")] = None,
     controls: Annotated[bool, typer.Option(help="Measure random weights beside the checkpoint.")] = True,
-    split: Annotated[
-        str, typer.Option("--split", help="Which split of UCF101 or HMDB51; '1,2,3' gives their mean.")
-    ] = "1",
+    split: SplitsOption = "1",
     csv: CsvOption = None,
     test_groups: TestGroupsOption = None,
     lists: ListsOption = None,
-    pretrained_on: Annotated[
-        str | None,
-        typer.Option("--pretrained-on", help="What it was trained on: ucf101:1, kinetics400, none, ..."),
-    ] = None,
+    pretrained_on: PretrainedOnOption = None,
     every: Annotated[
         bool, typer.Option("--all", help="Print every metric: stages, variants, precision, all depths.")
     ] = False,
@@ -90,7 +92,7 @@ def local(
     runs: list[Results] = []
     with progress_bars() as bars:
         for name in names:
-            tell = bars if len(names) == 1 else _of_split(name, bars)
+            tell = bars if len(names) == 1 else of_split(name, bars)
             loaded = load(dataset, split=name, csv=csv, test_groups=test_groups, lists=lists, tell=tell)
             runs.append(
                 evaluate(
@@ -107,6 +109,9 @@ def local(
                     progress=tell,
                 )
             )
+    if timings:
+        clocks = [run.timings.model_dump() for run in runs if run.timings]
+        write_json(timings, clocks[0] if len(names) == 1 else dict(zip(names, clocks, strict=True)))
     _give(runs[0] if len(runs) == 1 else mean_of_splits(runs), json_out, every=every)
 
 
@@ -126,8 +131,9 @@ def _give(found: Results | SplitsMean, json_out: Path | None, *, every: bool) ->
         messages.print(f"Wrote {json_out}", markup=False)
 
 
-def _of_split(name: str, bars: Tell) -> Tell:
-    return lambda stage, done, total: bars(f"split {name}: {stage}", done, total)
+def of_split(name: str, bars: Tell) -> Tell:
+    """The same bars, which say whose they are."""
+    return lambda stage, done, total, words="": bars(f"split {name}: {stage}", done, total, words)
 
 
 def show_mean(mean: SplitsMean) -> None:
@@ -142,17 +148,20 @@ def show_mean(mean: SplitsMean) -> None:
     )
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("percent", no_wrap=True)
-    for heading in ("mean", "95 % interval", "chance", "random", *(f"split {name}" for name in mean.splits)):
+    splits = (f"split {name}" for name in mean.splits)
+    for heading in ("mean", "95 % interval", "chance", "random", "lift", *splits):
         table.add_column(heading, justify="right", no_wrap=True)
     for score in mean.scores:
         if score.headline or score.metric.endswith(".top5"):
             numbers = (score.value, score.chance, score.control, *score.by_split.values())
-            value, *others = ("" if number is None else f"{number:.1f}" for number in numbers)
+            value, chance, control, *own = ("" if one is None else f"{one:.1f}" for one in numbers)
             span = f"{score.low:.1f} .. {score.high:.1f}"
-            table.add_row(score.metric, value, span, *others, style="" if score.headline else "dim")
+            lift = "" if score.lift is None else f"{score.lift:+.1f}"
+            style = "" if score.headline else "dim"
+            table.add_row(score.metric, value, span, chance, control, lift, *own, style=style)
     console.print(table)
-    own = [f"split {name}: {said}" for name, one in mean.splits.items() for said in _warnings(one)]
-    for warning in (*mean.warnings, *own):
+    each = [f"split {name}: {said}" for name, one in mean.splits.items() for said in _warnings(one)]
+    for warning in (*mean.warnings, *each):
         console.print(f"! {warning}", style="yellow", highlight=False, markup=False)
 
 

@@ -14,7 +14,6 @@ from stack.commands.common import (
     SplitOption,
     TestGroupsOption,
     console,
-    load,
     plainly,
 )
 
@@ -38,6 +37,8 @@ def pretrain(
         str, typer.Option(help="one: a random option of each tuple, as in the paper; all: five at once.")
     ] = "one",
     augment: training.AugmentOption = "crop",
+    gap: Annotated[int, typer.Option(help="Frames between the clips of a tuple.")] = 8,
+    remote_gap: Annotated[int, typer.Option(help="Frames at least between a tuple and a remote clip.")] = 16,
     seed: training.SeedOption = 0,
     precision: training.PrecisionOption = "fp32",
     holdout: training.HoldoutOption = 800,
@@ -75,6 +76,8 @@ def pretrain(
         head=head,  # type: ignore[arg-type]
         questions=questions,  # type: ignore[arg-type]
         augment=augment,  # type: ignore[arg-type]
+        gap=gap,
+        remote_gap=remote_gap,
         seed=seed,
         precision=precision,  # type: ignore[arg-type]
         holdout_videos=holdout,
@@ -84,8 +87,8 @@ def pretrain(
         patience=patience,
     )
     machine = training.machine(device, frames_gb)
-    with training.watched(config) as (tell, watcher):
-        loaded = load(dataset, split=split, csv=csv, test_groups=test_groups, lists=lists, tell=tell)
+    loaded = training.load_once(dataset, split=split, csv=csv, test_groups=test_groups, lists=lists)
+    with training.watched(config) as watcher:
         trained = pretraining.pretrain(loaded, out, config, run=run, machine=machine, watcher=watcher)
     best = trained.place.best
     assert best is not None

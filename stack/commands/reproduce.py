@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import shlex
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from rich.table import Table
 from stack.commands.common import (
     CsvOption,
     ListsOption,
+    Tell,
     TestGroupsOption,
     console,
     load,
@@ -26,9 +28,13 @@ from stack.commands.common import (
     print_json,
     progress_bars,
 )
+from stack.commands.local import of_split
+from stack.commands.training import Watched
 from vcp_core.catalog.errors import VcpbenchError
+from vcp_core.catalog.paths import cache_dir
 
 if TYPE_CHECKING:
+    from vcp_core.datasets import Dataset
     from vcp_core.reproduction import Agreement
     from vcp_core.results import Results
 
@@ -45,7 +51,7 @@ def reproduce(
     what: Annotated[
         str,
         typer.Argument(
-            metavar="EVALUATION|FILE", help="An evaluation's id, or results that `--json` once wrote."
+            metavar="EVALUATION|FILE", help="An evaluation's id, or results that a command once wrote."
         ),
     ],
     checkpoint: Annotated[
@@ -70,54 +76,115 @@ def reproduce(
     `vcpbench reproduce 0d9c2c0e-5b9c-4d0e-9d6b-1b0c5f5f3c11`
 
     `vcpbench reproduce scores.json --checkpoint model.pt --dataset ucf101:/data/UCF101`
+
+    `vcpbench reproduce runs/ucf101/recognition.json`
     """
-    from vcp_core.evaluation import evaluate
     from vcp_core.reproduction import agreement
 
     published = _published(what)
-    command = _command(published)
     options: dict[str, Any] = {"csv": csv, "test_groups": test_groups, "lists": lists}
-    if dataset is None:
-        dataset, options = command["dataset"], {name: command.get(name) for name in options}
-    with _file(what, checkpoint, published, command) as file, progress_bars(quiet=as_json) as tell:
-        loaded = load(dataset, split=published.provenance.dataset["split"], tell=tell, **options)
-        if loaded.fingerprint != published.provenance.dataset["fingerprint"]:
-            raise CannotReproduce(
-                f"{dataset} here has fingerprint {loaded.fingerprint[:12]}, the evaluation's videos have "
-                f"{published.provenance.dataset['fingerprint'][:12]}: other files, labels or sides. "
-                "Say where the same videos are: --dataset (and --csv, --test-groups as they were)."
-            )
-        again = evaluate(
-            file,
-            loaded,
-            published.provenance.protocol,
-            backbone=published.provenance.backbone,
-            prefix=_prefix(published.provenance.checkpoint),
-            input_spec=published.provenance.input_spec,
-            benchmarks=tuple(result.benchmark for result in published.benchmarks),
-            device=device,
-            controls=any(result.controls for result in published.benchmarks),
-            progress=tell,
-        )
-    found = agreement(published, again)
+    found: dict[str, Agreement] = {}
+    with (
+        _file(what, checkpoint, next(iter(published.values()))) as file,
+        progress_bars(quiet=as_json) as bars,
+    ):
+        for name, one in published.items():
+            tell = of_split(name, bars) if name else bars
+            loaded = _dataset(one, dataset, options, tell)
+            found[name] = agreement(one, _again(one, file, loaded, device, tell))
+    verdicts = {name: _verdict(one) for name, one in found.items()}
+    reproduced = all(one.reproduced for one in found.values())
     if as_json:
-        verdict = {"reproduced": found.reproduced, "equal": found.equal}
-        print_json(json.dumps({**verdict, **dataclasses.asdict(found)}, indent=1))
+        one_or_all = verdicts.get("", {"reproduced": reproduced, "splits": verdicts})
+        print_json(json.dumps(one_or_all, indent=1))
     else:
-        _show(found)
-    if not found.reproduced:
+        for name, agreed in found.items():
+            _show(agreed, f"split {name}: " if name else "")
+    if not reproduced:
         raise typer.Exit(DIFFERENT)
 
 
-def _published(what: str) -> Results:
+def _verdict(found: Agreement) -> dict[str, Any]:
+    return {"reproduced": found.reproduced, "equal": found.equal, **dataclasses.asdict(found)}
+
+
+def _dataset(published: Results, dataset: str | None, options: dict[str, Any], tell: Tell) -> Dataset:
+    """The same videos, where the caller or the results' own command says that they are."""
+    if dataset is None:
+        command = _command(published)
+        dataset, options = command["dataset"], {name: command.get(name) for name in options}
+    loaded = load(dataset, split=published.provenance.dataset["split"], tell=tell, **options)
+    if loaded.fingerprint != published.provenance.dataset["fingerprint"]:
+        raise CannotReproduce(
+            f"{dataset} here has fingerprint {loaded.fingerprint[:12]}, the evaluation's videos have "
+            f"{published.provenance.dataset['fingerprint'][:12]}: other files, labels or sides. "
+            "Say where the same videos are: --dataset (and --csv, --test-groups as they were)."
+        )
+    return loaded
+
+
+def _again(published: Results, file: Path, dataset: Dataset, device: str | None, tell: Tell) -> Results:
+    """The same results, measured now."""
+    from vcp_core.evaluation import evaluate
+
+    origin = published.provenance
+    network = {
+        "backbone": origin.backbone,
+        "prefix": _prefix(origin.checkpoint),
+        "input_spec": origin.input_spec,
+    }
+    controls = any(result.controls for result in published.benchmarks)
+    if _finetuned(published):
+        return _finetuned_again(published, file, dataset, device, tell, control=controls, **network)
+    return evaluate(
+        file,
+        dataset,
+        origin.protocol,
+        benchmarks=tuple(result.benchmark for result in published.benchmarks),
+        device=device,
+        controls=controls,
+        progress=tell,
+        **network,
+    )
+
+
+def _finetuned(published: Results) -> bool:
+    """Whether `vcpbench finetune` gave them."""
+    answered = [result.predictions for result in published.benchmarks if result.predictions]
+    return any("finetune" in predictions.columns for predictions in answered)
+
+
+def _finetuned_again(
+    published: Results, file: Path, dataset: Dataset, device: str | None, tell: Tell, **options: Any
+) -> Results:
+    """Trained in a folder of the cache, where an interrupted one goes on; it goes when it is done."""
+    from vcp_core.pretraining import FinetuneConfig, Machine, finetune
+
+    config = FinetuneConfig.of(published.provenance.protocol)
+    name = hashlib.sha256(published.to_json().encode()).hexdigest()[:16]
+    folder = cache_dir() / "reproduced" / name
+    watcher = Watched(tell, config.epochs)
+    again = finetune(
+        file, dataset, folder, config, machine=Machine(device=device), watcher=watcher, **options
+    )
+    shutil.rmtree(folder)
+    return again.results
+
+
+def _published(what: str) -> dict[str, Results]:
+    """Results by split; by the empty name where they are of one alone."""
     from pydantic import ValidationError
 
     from vcp_core.results import Results
+    from vcp_core.splits import SCHEMA, SplitsMean
 
     if not Path(what).suffix and not Path(what).exists():
-        return Results.model_validate_json(_ask(lambda client: client.results_json(what)))
+        return {"": Results.model_validate_json(_ask(lambda client: client.results_json(what)))}
     try:
-        return Results.model_validate_json(Path(what).read_text(encoding="utf-8"))
+        text = Path(what).read_text(encoding="utf-8")
+        if f'"schema_name": "{SCHEMA}"' in text[:200]:
+            return SplitsMean.model_validate_json(text).splits
+        return {"": Results.model_validate_json(text)}
     except (OSError, UnicodeDecodeError) as error:
         raise CannotReproduce(f"{what} cannot be read: {error}.") from None
     except ValidationError as error:
@@ -139,14 +206,15 @@ def _ask(question: Any) -> Any:
 
 def _command(published: Results) -> dict[str, Any]:
     """The options of the command that made the results, read as that command reads them."""
+    from stack.commands.finetune import finetune
     from stack.commands.local import local
 
     words = shlex.split(published.provenance.reproduce or "")[2:]
     if not words:
         return {"dataset": published.provenance.dataset["name"]}
     alone = typer.Typer()
-    alone.command()(local)
-    return dict(typer.main.get_command(alone).make_context("local", words, resilient_parsing=True).params)
+    alone.command()(finetune if _finetuned(published) else local)
+    return dict(typer.main.get_command(alone).make_context("again", words, resilient_parsing=True).params)
 
 
 def _prefix(report: dict[str, Any]) -> str | None:
@@ -155,8 +223,9 @@ def _prefix(report: dict[str, Any]) -> str | None:
 
 
 @contextmanager
-def _file(what: str, given: Path | None, published: Results, command: dict[str, Any]) -> Iterator[Path]:
-    """The checkpoint: what was given, what the command names, or what the server keeps."""
+def _file(what: str, given: Path | None, published: Results) -> Iterator[Path]:
+    """The checkpoint: what was given, what the results' command names, or what the server keeps."""
+    command = _command(published)
     wanted = published.provenance.checkpoint["sha256"]
     named = Path(command["file"]) if command.get("file") else None
     path = given or (named if named is not None and named.is_file() else None)
@@ -182,12 +251,12 @@ def _sha256(path: Path) -> str:
         raise CannotReproduce(f"{path} cannot be read: {error.strerror}.") from None
 
 
-def _show(found: Agreement) -> None:
+def _show(found: Agreement, whose: str = "") -> None:
     if found.equal:
-        console.print(f"Reproduced: all {found.num_scores} scores are equal to the last digit.")
+        console.print(f"{whose}Reproduced: all {found.num_scores} scores are equal to the last digit.")
     else:
         verdict = "Reproduced within the tolerance" if found.reproduced else "NOT reproduced"
-        console.print(f"{verdict}: {len(found.deviations)} of {found.num_scores} scores differ.")
+        console.print(f"{whose}{verdict}: {len(found.deviations)} of {found.num_scores} scores differ.")
         table = Table(box=None, pad_edge=False, header_style="dim")
         for heading in ("percent", "was", "is", "may differ by"):
             table.add_column(heading, justify="left" if heading == "percent" else "right", no_wrap=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,10 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stack.commands.common import messages, progress_bars
+from stack.commands.common import load, messages, progress_bars
+from vcp_core.catalog.paths import cache_dir
 
 if TYPE_CHECKING:
     from stack.commands.common import Tell
+    from vcp_core.datasets import Dataset
     from vcp_core.pretraining import Machine
     from vcp_core.pretraining.runs import Place
 
@@ -53,22 +56,73 @@ def machine(device: str | None, frames_gb: float) -> Machine:
     return Machine(device=device, frames_limit_bytes=int(frames_gb * 1e9))
 
 
+def is_first() -> bool:
+    """Whether this process is the only one, or the first of torchrun's."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 @contextmanager
-def watched(config: Any) -> Iterator[tuple[Tell, _Watcher]]:
+def taking_turns() -> Iterator[None]:
+    """One of torchrun's processes after the other: the first decodes what the others then find in the cache.
+
+    By a lock beside the cache, since each machine of several has a cache of its own, and there is no process
+    group before the dataset is there.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield
+        return
+    folder = cache_dir()
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "turns.lock").open("w") as turns:
+        fcntl.flock(turns, fcntl.LOCK_EX)
+        yield
+
+
+def load_once(
+    dataset: str, *, split: str, csv: Path | None, test_groups: list[str] | None, lists: Path | None
+) -> Dataset:
+    """The dataset; whichever process has to decode it shows how far it is."""
+    with taking_turns(), progress_bars() as tell:
+        return load(dataset, split=split, csv=csv, test_groups=test_groups, lists=lists, tell=tell)
+
+
+@contextmanager
+def watched(config: Any) -> Iterator[Watched]:
     """Bars and lines of a run on standard error; only the first of several processes shows them."""
-    first = os.environ.get("RANK", "0") == "0"
-    with progress_bars(quiet=not first) as tell:
-        yield tell, _Watcher(tell, config.epochs)
+    with progress_bars(quiet=not is_first()) as tell:
+        yield Watched(tell, config.epochs)
 
 
-class _Watcher:
-    """A bar with the time left, and a line for every epoch."""
+class Running:
+    """A mean that forgets what is long past: a step's own loss jumps too much to be read.
+
+    >>> loss = Running()
+    >>> [round(loss.after(value), 3) for value in (2.0, 2.0, 1.0)]
+    [2.0, 2.0, 1.649]
+    """
+
+    def __init__(self, kept: float = 0.95) -> None:
+        self._kept = kept  # of the mean, at each step
+        self._sum = self._weight = 0.0
+
+    def after(self, value: float) -> float:
+        """The mean with one value more."""
+        self._sum = self._kept * self._sum + value
+        self._weight = self._kept * self._weight + 1
+        return self._sum / self._weight
+
+
+class Watched:
+    """A bar with the time left and the loss, and a line for every epoch."""
 
     def __init__(self, tell: Tell, num_epochs: int) -> None:
         self._tell, self._num_epochs = tell, num_epochs
+        self._bar, self._loss = "", Running()
 
-    def on_start(self, notes: tuple[str, ...], place: Place) -> None:
-        """Say what is left out, and where the run goes on."""
+    def on_start(self, run: str, notes: tuple[str, ...], place: Place) -> None:
+        """Say which run it is, what is left out, and where it goes on."""
+        self._bar, self._loss = f"training {run}", Running()
+        messages.print(f"Training {run}.", highlight=False, markup=False)
         for note in notes:
             messages.print(f"! {note}", style="yellow", highlight=False, markup=False)
         if place.finished:
@@ -77,8 +131,8 @@ class _Watcher:
             messages.print(f"Going on after step {place.step}, in epoch {place.epoch + 1}.", highlight=False)
 
     def on_step(self, done: int, total: int, loss: float) -> None:
-        """Move the bar."""
-        self._tell("training", done, total)
+        """Move the bar, and say the loss beside it."""
+        self._tell(self._bar, done, total, f"loss {self._loss.after(loss):.3f}")
 
     def on_epoch(self, row: dict[str, Any]) -> None:
         """Say how an epoch went."""

@@ -21,6 +21,25 @@ def test_standard_v1_holds_the_numbers_of_the_protocol_page() -> None:
     assert (standard.control.seeds, standard.control.calibration_clips) == ((0, 1, 2), 256)
 
 
+def test_paper_v1_is_standard_v1_with_the_papers_feature_and_their_finetuning() -> None:
+    standard, paper = PROTOCOLS["standard-v1"], PROTOCOLS["paper-v1"]
+    assert paper.retrieval.features == ("pooled", "max-pooled")
+    tuned = paper.finetune
+    assert tuned is not None
+    assert (tuned.optimizer, tuned.momentum, tuned.weight_decay, tuned.lr) == ("sgd", 0.9, 5e-4, 1e-3)
+    assert (tuned.batch, tuned.epochs, tuned.holdout_videos) == (8, 150, 800)
+    update = {"name": "standard-v1", "retrieval": standard.retrieval, "finetune": None}
+    assert paper.model_copy(update=update) == standard
+    assert standard.finetune is None
+
+
+def test_a_file_may_ask_for_finetuning_by_other_numbers() -> None:
+    mine = protocol_from({"name": "a", "finetune": {"epochs": 20}})
+    assert mine.finetune is not None
+    assert (mine.finetune.epochs, mine.finetune.batch) == (20, 8)
+    assert mine.hash != PROTOCOLS["standard-v1"].hash
+
+
 @pytest.mark.parametrize(
     ("name", "digest"),
     [

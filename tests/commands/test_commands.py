@@ -54,13 +54,16 @@ def local(home: Path, *arguments: str, **options: object) -> subprocess.Complete
 
 
 def test_local_prints_a_table_and_writes_the_same_json_again_by_the_command_that_it_names(home: Path) -> None:
-    first = local(home, "--json", "scores.json")
+    first = local(home, "--json", "scores.json", "--timings", "clocks.json")
     assert first.returncode == 0, first.stderr
     for word in ("cloze", "temporal", "recognition", "top1", "retrieval", "random", "lift"):
         assert word in first.stdout
     results = json.loads((home / "scores.json").read_text())
     words = results["provenance"]["reproduce"].split()
     assert words[0] == "vcpbench"
+    clocks = json.loads((home / "clocks.json").read_text())
+    assert clocks["total_s"] > clocks["forward_s"] > 0
+    assert "total_s" not in (home / "scores.json").read_text()
     assert "Cloze accuracy is" in first.stdout
     assert "recall.rotation.90" not in first.stdout
     again = vcpbench(home, *words[1:], "--json", "-")

@@ -64,7 +64,7 @@ class Printer:
     def __init__(self, pause: int) -> None:
         self.pause = pause
 
-    def on_start(self, notes: tuple[str, ...], place: Place) -> None:
+    def on_start(self, run: str, notes: tuple[str, ...], place: Place) -> None:
         """Say where it begins."""
         print(f"begins after {place.step}", flush=True)
 

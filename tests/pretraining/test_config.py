@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
 
 from vcp_core.catalog.errors import TrainingError, UnknownName
+from vcp_core.catalog.protocols import PROTOCOLS
 from vcp_core.pretraining.config import FinetuneConfig, PretrainConfig, TrainingConfig, learning_rate
 
 
@@ -50,3 +52,30 @@ def test_the_defaults_are_the_papers() -> None:
     assert (finetune.epochs, finetune.lr, finetune.batch, finetune.num_clips) == (150, 1e-3, 8, 10)
     assert (pretrain.momentum, pretrain.weight_decay, pretrain.holdout_videos) == (0.9, 5e-4, 800)
     assert learning_rate(pretrain, 123_456, 1000) == 0.01
+
+
+def test_finetuning_by_default_is_what_the_papers_protocol_says() -> None:
+    assert FinetuneConfig().protocol() == PROTOCOLS["paper-v1"]
+    assert FinetuneConfig.of(PROTOCOLS["paper-v1"]) == FinetuneConfig()
+    with pytest.raises(TrainingError, match="standard-v1 has no numbers for finetuning"):
+        FinetuneConfig.of(PROTOCOLS["standard-v1"])
+
+
+def test_every_number_of_finetuning_that_moves_a_score_is_in_its_protocol() -> None:
+    moves_none = {"export_every", "save_steps"}
+    for field in dataclasses.fields(FinetuneConfig):
+        value = getattr(FinetuneConfig(), field.name)
+        changes = {
+            "optimizer": "adamw",
+            "schedule": "cosine",
+            "precision": "bf16",
+            "holdout_most": 0.2,
+            "augment": "jitter",
+        }
+        other = changes.get(field.name, value / 2 if isinstance(value, float) else None) or value + 1
+        changed = FinetuneConfig(**{field.name: other})
+        same = changed.protocol().hash == PROTOCOLS["paper-v1"].hash
+        assert same == (field.name in moves_none), field.name
+        if not same:
+            assert changed.protocol().name == "finetune"
+            assert FinetuneConfig.of(changed.protocol()) == changed

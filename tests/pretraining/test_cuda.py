@@ -50,7 +50,7 @@ class Interrupter:
     def __init__(self, at: int) -> None:
         self.at = at
 
-    def on_start(self, notes: tuple[str, ...], place: Place) -> None:
+    def on_start(self, run: str, notes: tuple[str, ...], place: Place) -> None:
         """Say nothing."""
 
     def on_step(self, done: int, total: int, loss: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -156,7 +157,12 @@ def test_only_as_many_videos_are_kept_as_fit_and_the_others_read_the_same(
             assert np.array_equal(clip, same)
     assert len(list((tmp_path / "some").glob("*.npy"))) == 2
     assert not (tmp_path / "none").exists()
+    written = tmp_path / "some" / ".abc.part.npy"  # by another process, which is not done
+    written.write_bytes(b"half")
+    os.utime(written, (0, 0))  # the oldest, which would go first
     FrameStore(dataset, dataset.videos[3:4], size=(36, 48), folder=tmp_path / "some", limit_bytes=room)
+    assert written.exists()
+    written.unlink()
     assert len(list((tmp_path / "some").glob("*.npy"))) == 1, "frames of earlier runs make room"
 
 
@@ -187,8 +193,8 @@ def test_clips_cut_out_on_a_device_are_those_of_the_store(dataset: Dataset, tmp_
     task = ClozeTask(dataset, spec, PretrainConfig(batch=2, questions="all"))
     videos = task.division.train
     store = FrameStore(dataset, videos, size=spec.resize, folder=tmp_path, limit_bytes=10**9)
-    device = FramesOnDevice(store, videos, size=spec.resize, device=torch.device("cpu"))
-    groups = [[example for video in videos for example in task.draw(video, epoch)] for epoch in range(2)]
+    device = FramesOnDevice(store, videos[:-1], size=spec.resize, device=torch.device("cpu"))
+    groups = [[e for video in some for e in task.draw(video, 0)] for some in (videos[:-1], videos[-2:])]
     options = {"offsets": range(0, 31, 2), "size": (32, 32), "workers": 1}
     pairs = zip(iter_batches(groups, store, **options), iter_batches(groups, device, **options), strict=True)
     for first, second in pairs:

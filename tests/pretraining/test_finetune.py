@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import json
 import os
 import re
@@ -11,35 +13,137 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+import safetensors.torch
 import torch
 
 import vcp_core
+from stack.commands.local import show
 from tests.datasets_on_disk import make_folder
+from tests.pretraining.kit import tiny_run
+from tests.shared import SHARED, needs_shared
+from tests.videos import write_video
 from vcp_core.datasets.manifest import Dataset
 from vcp_core.pretraining import FinetuneConfig, Machine, finetune
+from vcp_core.results import Results
+from vcp_core.splits import SplitsMean
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "model.pt"
+    torch.save(vcp_core.build("r3d_tiny", seed=1).state_dict(), path)
+    return path
+
+
+CONFIG = FinetuneConfig(epochs=1, batch=4, num_clips=2)
 
 
 def test_finetuning_scores_the_best_epoch_on_the_test_side_and_can_be_asked_again(
-    dataset: Dataset, tmp_path: Path
+    dataset: Dataset, model: Path, tmp_path: Path
 ) -> None:
-    torch.save(vcp_core.build("r3d_tiny", seed=1).state_dict(), tmp_path / "model.pt")
-    config = FinetuneConfig(epochs=1, batch=4, num_clips=2)
     first, again = (
-        finetune(tmp_path / "model.pt", dataset, tmp_path / "run", config, machine=Machine(device="cpu"))
-        for _ in range(2)
+        finetune(model, dataset, tmp_path / "run", CONFIG, machine=Machine(device="cpu")) for _ in range(2)
     )
-    metrics = {score.metric: score for score in first.result.scores}
+    metrics = {score.metric: score for score in first.results.benchmarks[0].scores}
     assert set(metrics) == {f"recognition.finetune.{name}" for name in ("top1", "top5", "mean_class")}
     assert metrics["recognition.finetune.top1"].chance == 50.0
+    assert metrics["recognition.finetune.top1"].control is None
     assert metrics["recognition.finetune.top5"].value == 100.0
-    assert first.result == again.result
-    assert first.result.predictions is not None
-    assert first.result.predictions.column("video") == [video.id for video in dataset.side("test")]
-    written = json.loads((tmp_path / "run" / "recognition.json").read_text())
-    assert written["result"]["scores"][0]["metric"] == "recognition.finetune.top1"
-    assert written["best"]["epoch"] == 1
+    assert first.results.to_json() == again.results.to_json()
+    predictions = first.results.benchmark("recognition").predictions
+    assert predictions is not None
+    assert predictions.column("video") == [video.id for video in dataset.side("test")]
+    assert predictions.facts["best"]["epoch"] == 1
     _, report = vcp_core.load_checkpoint(first.trained.best)
     assert report.backbone == "r3d_tiny"
+
+
+def test_its_results_say_everything_that_determined_them(
+    dataset: Dataset, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    named = dataclasses.replace(dataset, source=("clips", "--csv", "clips.csv"))
+    finetuned = finetune(model, named, tmp_path / "run", CONFIG, machine=Machine(device="cpu"))
+    written = Results.model_validate_json((tmp_path / "run" / "recognition.json").read_text())
+    assert written.to_json() == finetuned.results.to_json()
+    origin = written.provenance
+    assert origin.checkpoint["num_keys"] > 0
+    assert (origin.dataset["fingerprint"], origin.dataset["left_out"]) == (dataset.fingerprint, [])
+    assert origin.device.startswith("cpu")
+    assert (origin.protocol_name, origin.protocol_hash) == ("finetune", CONFIG.protocol().hash)
+    assert FinetuneConfig.of(origin.protocol) == CONFIG
+    assert origin.num_clips == 2 * len(dataset.side("test"))
+    assert origin.calibration_clips is None
+    assert origin.reproduce == (
+        f"vcpbench finetune {model} --dataset clips --csv clips.csv --out again "
+        "--epochs 1 --batch 4 --num-clips 2"
+    )
+    show(written, every=True)
+    shown = capsys.readouterr().out
+    assert all(said in shown for said in ("finetune.top1", "finetune.mean_class", origin.protocol_hash[:12]))
+
+
+def test_random_weights_finetuned_by_the_same_numbers_are_its_control(
+    dataset: Dataset, model: Path, tmp_path: Path
+) -> None:
+    out, machine = tmp_path / "run", Machine(device="cpu")
+    finetuned = finetune(model, dataset, out, CONFIG, control=True, machine=machine)
+    torch.save(vcp_core.build("r3d_tiny", seed=CONFIG.seed).state_dict(), tmp_path / "random.pt")
+    alone = finetune(tmp_path / "random.pt", dataset, tmp_path / "alone", CONFIG, machine=machine)
+    score = finetuned.results.score("recognition.finetune.top1")
+    assert score.control == alone.results.score("recognition.finetune.top1").value
+    assert score.lift == score.value - score.control
+    assert score.lift_low is not None
+    weights = [
+        safetensors.torch.load_file(path) for path in (out / "control/best.safetensors", alone.trained.best)
+    ]
+    assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[1])
+
+
+def test_weights_that_saw_test_videos_carry_a_warning(dataset: Dataset, model: Path, tmp_path: Path) -> None:
+    machine = Machine(device="cpu")
+    run, trainer = tiny_run(dataset, tmp_path / "elsewhere", epochs=1)
+    claims = run.train(trainer, None).best  # its header says: trained on split 1 of tiny
+    other = dataclasses.replace(dataset, split_name="2")
+    spec = "crop=32,resize=36x48"
+    warned = [
+        finetune(claims, other, tmp_path / "a", CONFIG, input_spec=spec, machine=machine),
+        finetune(model, other, tmp_path / "b", CONFIG, pretrained_on="tiny:1", machine=machine),
+    ]
+    for finetuned in warned:
+        assert finetuned.results.provenance.pretrained_on == "tiny:1"
+        assert any("holds test videos of split 2" in said for said in finetuned.results.warnings)
+
+
+@needs_shared
+def test_three_words_finetune_every_split_and_their_mean_is_reproduced(tmp_path: Path) -> None:
+    groups = (
+        "01",
+        "08",
+        "20",
+        "21",
+        "22",
+    )  # split 1 tests the first, split 2 the second
+    for seed, (label, group) in enumerate(itertools.product(("Archery", "Biking"), groups)):
+        name = f"{label}/v_{label}_g{group}_c01.avi"
+        write_video(tmp_path / "UCF-101" / name, 17, codec="mpeg4", seed=seed)
+    torch.save(vcp_core.build("r3d_tiny", seed=1).state_dict(), tmp_path / "model.pt")
+    words = ["finetune", "model.pt", "-d", "ucf101:UCF-101", "--lists", str(SHARED / "splits" / "ucf101")]
+    words += ["--split", "1,2", "-o", "run", "--epochs", "1", "--batch", "2", "--num-clips", "1"]
+    process = command(tmp_path, *words, "--control", "--device", "cpu")
+    said, errors = process.communicate(timeout=240)
+    assert process.returncode == 0, errors
+    assert "mean over splits 1, 2" in said
+    assert "Training run, split 2, control." in errors
+    mean = SplitsMean.model_validate_json((tmp_path / "run" / "recognition.json").read_text())
+    top1 = mean.score("recognition.finetune.top1")
+    assert (top1.num_videos, set(top1.by_split)) == (4, {"1", "2"})
+    assert top1.control is not None
+    again = command(tmp_path, "reproduce", "run/recognition.json", "--device", "cpu")
+    said, errors = again.communicate(timeout=240)
+    assert again.returncode == 0, errors
+    for split in ("1", "2"):
+        assert f"split {split}: Reproduced: all 3 scores are equal to the last digit." in said
 
 
 def command(home: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -59,6 +163,7 @@ def test_the_command_interrupted_says_how_to_go_on_and_does(tmp_path: Path) -> N
     make_folder(tmp_path / "clips", per_class=(3, 1))
     words = ("pretrain", "-d", "clips", "-o", "run", "--backbone", "r3d_tiny")
     words += ("--batch", "2", "--epochs", "2", "--save-steps", "1", "--device", "cpu")
+    words += ("--gap", "4", "--remote-gap", "9")
     first = command(tmp_path, *words)
     begun = time.monotonic()
     while not (tmp_path / "run" / "state.pt").exists():
@@ -75,6 +180,8 @@ def test_the_command_interrupted_says_how_to_go_on_and_does(tmp_path: Path) -> N
     assert "Going on after step" in said
     assert re.search(r"epoch 2/2  loss \d", said)
     assert "run/best.safetensors" in answered
+    asked = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert (asked["gap"], asked["remote_gap"]) == (4, 9)
 
 
 def test_nonsense_and_missing_files_are_said_in_one_line(tmp_path: Path) -> None:

@@ -146,6 +146,9 @@ def test_the_loss_goes_down_and_the_best_epoch_is_kept(dataset: Dataset, tmp_pat
     assert trained.place.best is not None
     assert (trained.place.best.epoch, trained.place.best.loss) == (best["epoch"], best["held_out"]["loss"])
     assert [row["held_out"]["best"] for row in trained.log][trained.place.best.epoch - 1]
+    [events] = (tmp_path / "run" / "tensorboard").iterdir()
+    assert b"loss/train" in events.read_bytes()
+    assert events.read_bytes().count(b"loss/steps") == 1  # of 24 steps, after 20
 
 
 def test_patience_ends_a_run_that_no_longer_gets_better(dataset: Dataset, tmp_path: Path) -> None:

@@ -14,14 +14,6 @@ from torch import Tensor, nn
 from vcp_core.catalog.backbones import BackboneSpec, Normalisation
 
 
-def layout(device: torch.device) -> torch.memory_format:
-    """Where a clip's channels lie in memory: the layout whose 3D convolutions are fast on a device.
-
-    docs/decisions/2026-11-26-gpu.md has the measurement, `python -m bench.engine` prints it.
-    """
-    return torch.channels_last_3d if device.type == "cpu" else torch.contiguous_format
-
-
 class Backbone(nn.Module, ABC):
     """A 3D-CNN without its head.
 
@@ -110,7 +102,7 @@ class Backbone(nn.Module, ABC):
                 f"{self.spec.name} expects clips (B, 3, T, H, W) of uint8, 0 to 255, or of "
                 f"prepared floating point, got {clips_BCTHW.dtype}."
             )
-        x_BCTHW = clips_BCTHW.to(torch.float32, memory_format=layout(clips_BCTHW.device)).div_(255)
+        x_BCTHW = clips_BCTHW.float().div_(255)
         if self.normalisation:
             mean, std = (
                 torch.tensor(values, device=x_BCTHW.device).view(3, 1, 1, 1)

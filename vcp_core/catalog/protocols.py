@@ -121,6 +121,25 @@ class ControlNumbers(_Numbers):
     pixels: bool = True
 
 
+class FinetuneNumbers(_Numbers):
+    """Recognition by finetuning (PROTOCOL 4): how weights are trained, and how the best epoch is chosen."""
+
+    epochs: PositiveInt = 150
+    batch: Annotated[int, Field(ge=2)] = 8
+    lr: Annotated[float, Field(gt=0)] = 1e-3
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    weight_decay: Annotated[float, Field(ge=0, lt=1)] = 5e-4
+    schedule: Literal["constant", "cosine"] = "constant"
+    warmup_epochs: Annotated[int, Field(ge=0)] = 0
+    holdout_videos: PositiveInt = 800
+    holdout_most: Annotated[float, Field(gt=0, le=0.5)] = 0.125
+    validate_every: PositiveInt = 1
+    patience: Annotated[int, Field(ge=0)] = 0
+    augment: Literal["crop", "jitter"] = "crop"
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
 class Protocol(_Numbers):
     """The resolved set of numbers.
 
@@ -129,7 +148,10 @@ class Protocol(_Numbers):
         seed: Of tuples and resamples.
         precision: In which the network runs.
         frames: Version of colour conversion and resize.
+        finetune: Of `vcpbench finetune`; None where recognition is on frozen features alone.
     """
+
+    LATER = ("finetune",)
 
     name: str
     seed: Annotated[int, Field(ge=0)] = 0
@@ -142,6 +164,7 @@ class Protocol(_Numbers):
     retrieval: RetrievalNumbers = RetrievalNumbers()
     interval: IntervalNumbers = IntervalNumbers()
     control: ControlNumbers = ControlNumbers()
+    finetune: FinetuneNumbers | None = None
 
     @property
     def canonical_json(self) -> str:
@@ -159,7 +182,11 @@ class Protocol(_Numbers):
 PROTOCOLS = Registry(
     "protocol",
     Protocol(name="standard-v1"),
-    Protocol(name="paper-v1", retrieval=RetrievalNumbers(features=("pooled", "max-pooled"))),
+    Protocol(
+        name="paper-v1",
+        retrieval=RetrievalNumbers(features=("pooled", "max-pooled")),
+        finetune=FinetuneNumbers(),
+    ),
     Protocol(
         name="quick-v1",
         grid=GridNumbers(num_clips=3),

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.errors import TrainingError
+from vcp_core.catalog.protocols import PROTOCOLS, FinetuneNumbers, GridNumbers, Protocol
 
 Head = Literal["concat", "relational"]
 Schedule = Literal["constant", "cosine"]
@@ -145,6 +146,34 @@ class FinetuneConfig(TrainingConfig):
     epochs: int = 150
     lr: float = 1e-3
     num_clips: int = 10
+
+    @classmethod
+    def of(cls, protocol: Protocol) -> FinetuneConfig:
+        """The numbers of a protocol.
+
+        Raises:
+            TrainingError: If it has none for finetuning.
+        """
+        if protocol.finetune is None:
+            raise TrainingError(f"Protocol {protocol.name} has no numbers for finetuning.")
+        return cls(
+            **protocol.finetune.model_dump(),
+            precision=protocol.precision,
+            num_clips=protocol.grid.num_clips,
+        )
+
+    def protocol(self) -> Protocol:
+        """paper-v1, where all numbers are its own; else one of these numbers, called "finetune"."""
+        papers = PROTOCOLS["paper-v1"]
+        numbers = {name: getattr(self, name) for name in FinetuneNumbers.model_fields}
+        mine = papers.model_copy(
+            update={
+                "precision": self.precision,
+                "grid": GridNumbers(num_clips=self.num_clips),
+                "finetune": FinetuneNumbers(**numbers),
+            }
+        )
+        return papers if mine.hash == papers.hash else mine.model_copy(update={"name": "finetune"})
 
 
 def learning_rate(config: TrainingConfig, step: int, steps_per_epoch: int) -> float:

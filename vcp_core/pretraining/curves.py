@@ -9,9 +9,11 @@ from typing import Any
 from vcp_core.catalog.errors import TrainingError
 from vcp_core.pretraining.devices import INSTALL
 
+STEPS = 20  # of a point
+
 
 class Curves:
-    """Scalars of every epoch: loss, accuracy, accuracy of each answer, learning rate.
+    """Scalars of every epoch: loss, accuracy, accuracy of each answer, learning rate; and the loss between.
 
     Args:
         folder: For `tensorboard --logdir`.
@@ -27,6 +29,14 @@ class Curves:
         except ImportError as error:
             raise TrainingError(f"TensorBoard's files need {error.name}. Install it: {INSTALL}") from error
         self._writer = SummaryWriter(str(folder), purge_step=step + 1)
+        self._losses: list[float] = []
+
+    def step(self, step: int, loss: float) -> None:
+        """Write the mean loss of `STEPS` steps after the last of them: an epoch of UCF101 has a thousand."""
+        self._losses.append(loss)
+        if len(self._losses) == STEPS:
+            self._writer.add_scalar("loss/steps", sum(self._losses) / STEPS, step)
+            self._losses.clear()
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Write the log's line of an epoch."""

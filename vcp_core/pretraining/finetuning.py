@@ -5,29 +5,38 @@ Legend: M clips, N videos, A classes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 import torch
 from torch import Tensor
 
+from vcp_core.backbones import build, expect
+from vcp_core.backbones.base import Backbone
 from vcp_core.benchmarks.recognition import ranked_classes
-from vcp_core.catalog.files import write_json
+from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.inputs import input_of
-from vcp_core.catalog.protocols import PROTOCOLS
 from vcp_core.checkpoints import load_checkpoint
 from vcp_core.datasets import Dataset, load_dataset
 from vcp_core.datasets.manifest import Video
+from vcp_core.evaluation import describe_device, versions
+from vcp_core.plan import Plan
 from vcp_core.pretraining.config import FinetuneConfig
 from vcp_core.pretraining.devices import reproducible, summed
 from vcp_core.pretraining.loop import Trainer
 from vcp_core.pretraining.network import ClipsNetwork
+from vcp_core.pretraining.runs import Best
 from vcp_core.pretraining.start import Machine, Run, Trained, Watcher
 from vcp_core.pretraining.tasks import RecognitionTask
-from vcp_core.results import BenchmarkResult, Predictions
+from vcp_core.results import Predictions, Results
 from vcp_core.scoring import score_benchmark
+
+RESULTS, CONTROL = "recognition.json", "control"  # in a run's folder
+AGAIN = "again"  # the folder that the command for the same numbers names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,11 +45,11 @@ class Finetuned:
 
     Attributes:
         trained: The run; its best checkpoint holds the classes' linear layer, too.
-        result: Scores with intervals, and the predictions behind them.
+        results: Scores with intervals, the predictions behind them, and where they come from.
     """
 
     trained: Trained
-    result: BenchmarkResult
+    results: Results
 
 
 def finetune(
@@ -52,6 +61,8 @@ def finetune(
     backbone: str | None = None,
     prefix: str | None = None,
     input_spec: str | None = None,
+    control: bool = False,
+    pretrained_on: str | None = None,
     run: str | None = None,
     machine: Machine | None = None,
     watcher: Watcher | None = None,
@@ -61,11 +72,15 @@ def finetune(
     Args:
         checkpoint: A weights file; opened only in the sandbox.
         dataset: A name, a folder, or what `load_dataset` gave.
-        out: Folder of the run; `recognition.json` in it gets the scores.
+        out: Folder of the run; `recognition.json` in it gets the results.
         config: Its numbers.
         backbone: The checkpoint's architecture; found by itself if left out.
         prefix: Which of several networks in the file; the one trained by gradients if left out.
         input_spec: What it takes in where that is not its family's own (`vcp_core.catalog.inputs`).
+        control: Whether to train the same backbone from random weights as well, by the same numbers, in
+            `control` of the folder: its scores are what the lift is over.
+        pretrained_on: What the checkpoint was trained on, such as "ucf101:1"; what its header says if left
+            out. The results warn where that holds test videos.
         run: The run's name; the folder's if left out.
         machine: What it may use.
         watcher: Who is told how it goes.
@@ -76,47 +91,123 @@ def finetune(
     """
     loaded = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
     network, report = load_checkpoint(checkpoint, backbone=backbone, prefix=prefix, input_spec=input_spec)
-    task = RecognitionTask(loaded, network.spec, config)
+    begun = _Finetuning(loaded, config, machine or Machine(), watcher)
     origin = {
         "backbone": report.backbone,
         "checkpoint": report.sha256,
         "prefix": report.prefix,
         "input_spec": input_of(network.spec),
     }
-    begun = Run(loaded, out, config, run, machine or Machine(), origin)
-    clips = ClipsNetwork(network, num_clips=1, num_answers=len(task.answers), seed=config.seed)
-    trainer = begun.trainer(task, clips)
-    trained = begun.train(trainer, watcher)
-    result = _test(trainer, task, loaded, trained.best, config)
-    if trainer.fabric.is_global_zero:
-        said = {"run": begun.facts(trainer), "best": vars(trained.place.best), "notes": trained.notes}
-        write_json(out / "recognition.json", {**said, "result": result.model_dump(mode="json")})
-    return Finetuned(trained=trained, result=result)
-
-
-def _test(
-    trainer: Trainer, task: RecognitionTask, dataset: Dataset, best: Path, config: FinetuneConfig
-) -> BenchmarkResult:
-    """The best epoch's answers for the test side: the mean of the softmax over grid clips."""
-    tensors = safetensors.torch.load_file(best)
-    trainer.network.load_exported(tensors)
-    videos = dataset.side("test")
-    examples = task.grid(videos, config.num_clips)
-    logits_MA = torch.zeros((len(examples), len(task.answers)), dtype=torch.float64)
-    rank, world = trainer.fabric.global_rank, trainer.fabric.world_size
-    with reproducible():
-        mine = [logits_BA.double().cpu() for _, logits_BA in trainer.answer(examples)]
-    if mine:
-        logits_MA[rank::world] = torch.cat(mine)
-    logits_MA = summed(logits_MA, trainer.fabric)
-    predictions = _predictions(logits_MA, videos, task.answers, trainer.network.backbone.spec.clip_span)
-    return score_benchmark(
-        "recognition", predictions, {}, unavailable=None, protocol=PROTOCOLS["standard-v1"]
+    answered = begun.answer(network, out, run, origin)
+    controls: dict[str, Predictions] = {}
+    if control:
+        untrained = expect(build(report.backbone, seed=config.seed), input_of(network.spec))
+        name = f"{run or out.absolute().name}, {CONTROL}"
+        beside = begun.answer(untrained, out / CONTROL, name, {**origin, "checkpoint": "random weights"})
+        controls[str(config.seed)] = beside.predictions
+    # Where nobody declares it, a header's word on the training data is better than none.
+    pretrained_on = pretrained_on or _claimed(report.origin)
+    declared = {
+        "backbone": backbone,
+        "prefix": prefix,
+        "input-spec": input_spec,
+        "pretrained-on": pretrained_on,
+    }
+    results = begun.results(
+        answered,
+        controls,
+        network.spec,
+        report.as_dict(),
+        pretrained_on=pretrained_on,
+        reproduce=_command((checkpoint, loaded, config, control), declared),
     )
+    if answered.first:
+        results.save(out / RESULTS)
+    return Finetuned(trained=answered.trained, results=results)
+
+
+@dataclass(frozen=True)
+class _Answered:
+    """A finetuned network's answers for the test side; `first` is the process that writes them down."""
+
+    trained: Trained
+    predictions: Predictions
+    device: str
+    first: bool
+
+
+@dataclass(frozen=True)
+class _Finetuning:
+    """What a checkpoint and its control have in common."""
+
+    dataset: Dataset
+    config: FinetuneConfig
+    machine: Machine
+    watcher: Watcher | None
+
+    def answer(self, network: Backbone, out: Path, run: str | None, origin: dict[str, str]) -> _Answered:
+        """Train, and let the best epoch answer for the test side."""
+        task = RecognitionTask(self.dataset, network.spec, self.config)
+        begun = Run(self.dataset, out, self.config, run, self.machine, origin)
+        clips = ClipsNetwork(network, num_clips=1, num_answers=len(task.answers), seed=self.config.seed)
+        trainer = begun.trainer(task, clips)
+        trained = begun.train(trainer, self.watcher)
+        processes = trainer.fabric.world_size
+        device = describe_device(trainer.fabric.device)
+        return _Answered(
+            trained=trained,
+            predictions=self._test(trainer, task, trained),
+            device=device if processes == 1 else f"{processes} x {device}",
+            first=trainer.fabric.is_global_zero,
+        )
+
+    def results(
+        self,
+        answered: _Answered,
+        controls: Mapping[str, Predictions],
+        spec: BackboneSpec,
+        checkpoint: Mapping[str, object],
+        *,
+        pretrained_on: str | None,
+        reproduce: str | None,
+    ) -> Results:
+        """Scores, and everything that determined them."""
+        protocol = self.config.protocol()
+        scored = score_benchmark(
+            "recognition", answered.predictions, controls, unavailable=None, protocol=protocol
+        )
+        plan = Plan(dataset=self.dataset, protocol=protocol, spec=spec, benchmarks=("recognition",))
+        results = plan.results(
+            (),  # frozen benchmarks, whose random weights would have to be calibrated
+            checkpoint=checkpoint,
+            versions=versions(),
+            device=answered.device,
+            pretrained_on=pretrained_on,
+            warnings=answered.trained.notes,
+            reproduce=reproduce,
+        )
+        tested = len(self.dataset.side("test")) * self.config.num_clips
+        provenance = results.provenance.model_copy(update={"num_clips": tested})
+        return results.model_copy(update={"benchmarks": (scored,), "provenance": provenance})
+
+    def _test(self, trainer: Trainer, task: RecognitionTask, trained: Trained) -> Predictions:
+        """The best epoch's answers: the mean of the softmax over grid clips."""
+        trainer.network.load_exported(safetensors.torch.load_file(trained.best))
+        videos = self.dataset.side("test")
+        examples = task.grid(videos, self.config.num_clips)
+        logits_MA = torch.zeros((len(examples), len(task.answers)), dtype=torch.float64)
+        rank, world = trainer.fabric.global_rank, trainer.fabric.world_size
+        with reproducible():
+            mine = [logits_BA.double().cpu() for _, logits_BA in trainer.answer(examples)]
+        if mine:
+            logits_MA[rank::world] = torch.cat(mine)
+        logits_MA = summed(logits_MA, trainer.fabric)
+        clip_span = trainer.network.backbone.spec.clip_span
+        return _predictions(logits_MA, videos, task.answers, clip_span, trained.place.best)
 
 
 def _predictions(
-    logits_MA: Tensor, videos: Sequence[Video], classes: tuple[str, ...], clip_span: int
+    logits_MA: Tensor, videos: Sequence[Video], classes: tuple[str, ...], clip_span: int, best: Best | None
 ) -> Predictions:
     scores_NA = logits_MA.softmax(dim=1).reshape(len(videos), -1, len(classes)).mean(dim=1)
     return Predictions(
@@ -128,5 +219,37 @@ def _predictions(
             "label": [video.label for video in videos],
             "finetune": ranked_classes(scores_NA.numpy(), classes),
         },
-        facts={"looped": sum(video.num_frames < clip_span for video in videos)},
+        facts={
+            "looped": sum(video.num_frames < clip_span for video in videos),
+            "best": vars(best) if best else None,
+        },
     )
+
+
+def _claimed(origin: Mapping[str, Any] | None) -> str | None:
+    return f"{origin['dataset']}:{origin['dataset_split']}" if origin else None
+
+
+_OPTIONS = {"warmup_epochs": "warmup", "holdout_videos": "holdout"}  # where they are not the fields' names
+_NO_OPTION = ("momentum", "weight_decay", "holdout_most")
+
+
+def _command(
+    what: tuple[str | Path, Dataset, FinetuneConfig, bool], options: dict[str, str | None]
+) -> str | None:
+    """The command that does the same again; None where dataset or numbers can be had from Python alone."""
+    checkpoint, dataset, config, control = what
+    usual = FinetuneConfig()
+    changed = {
+        field.name: getattr(config, field.name)
+        for field in fields(config)
+        if getattr(config, field.name) != getattr(usual, field.name)
+    }
+    if not dataset.source or any(name in changed for name in _NO_OPTION):
+        return None
+    words = ["vcpbench", "finetune", str(checkpoint), "--dataset", *dataset.source, "--out", AGAIN]
+    words += ["--control"] if control else []
+    numbers = {_OPTIONS.get(name, name.replace("_", "-")): str(value) for name, value in changed.items()}
+    for name, value in {**numbers, **options}.items():
+        words += [f"--{name}", value] if value is not None else []
+    return shlex.join(words)

@@ -9,7 +9,9 @@ Legend: N frames, K clips, T frames of a clip, H height, W width, C channels (RG
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -149,7 +151,11 @@ class FrameStore:
         room = limit_bytes - sum(
             self._size_bytes(video) for video in self._dataset.videos if video.id in self._kept
         )
-        others = [(path, path.stat()) for path in self._folder.glob("*.npy") if path not in ours]
+        others: list[tuple[Path, os.stat_result]] = []
+        for path in self._folder.glob("[!.]*.npy"):  # a dot begins what another process is writing just now
+            with contextlib.suppress(FileNotFoundError):  # which may make room, too
+                if path not in ours:
+                    others.append((path, path.stat()))
         for path, stat in sorted(others, key=lambda item: -item[1].st_mtime):
             room -= stat.st_size
             if room < 0:
@@ -173,7 +179,8 @@ class FramesOnDevice:
     def __init__(
         self, store: FrameStore, videos: Sequence[Video], *, size: tuple[int, int], device: torch.device
     ) -> None:
-        self._device, self._first, num_frames = device, {}, 0
+        self._store, self._device, num_frames = store, device, 0
+        self._first: dict[str, int] = {}
         for video in videos:
             self._first[video.id] = num_frames
             num_frames += video.num_frames
@@ -192,7 +199,9 @@ class FramesOnDevice:
         return num_bytes <= free_bytes / DEVICE_SHARE
 
     def cut(self, cuttings: Sequence[Cutting], offsets: Sequence[int], size: tuple[int, int]) -> Tensor:
-        """As `Frames`, on the device."""
+        """As `Frames`, on the device; clips of other videos come from the store."""
+        if any(video.id not in self._first for video, _, _ in cuttings):
+            return self._store.cut(cuttings, offsets, size).to(self._device)
         frames_KT = torch.tensor(
             [
                 [self._first[video.id] + (start + t) % video.num_frames for t in offsets]

@@ -18,7 +18,6 @@ import torch
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
-from vcp_core.backbones.base import layout
 from vcp_core.catalog.errors import TrainingError
 from vcp_core.pretraining.batches import Batch, iter_batches
 from vcp_core.pretraining.config import TrainingConfig, learning_rate
@@ -118,7 +117,6 @@ class Trainer:
             network.load_state_dict(model)
             if not fabric.is_global_zero:
                 self.place.tally = {}  # the first process has what all of them counted
-        network.backbone.to(memory_format=layout(fabric.device))  # type: ignore[call-overload]
         self._model, self._optimizer = fabric.setup(network, optimizer)
         if saved is not None:  # after setup, which moves the network alone: momenta follow their parameters
             self._optimizer.load_state_dict(momenta)

@@ -51,7 +51,7 @@ class ClipsNetwork(nn.Module):
         self, backbone: Backbone, *, num_clips: int, num_answers: int, head: Head = "concat", seed: int
     ) -> None:
         super().__init__()
-        self.backbone = backbone
+        self.backbone = backbone.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self.num_clips = num_clips
         self._join, times = _JOINS[head]
         dimension = times * num_clips * backbone.spec.feature_dim
@@ -68,6 +68,7 @@ class ClipsNetwork(nn.Module):
             clips_NTHWC: uint8.
             places_BK: From 0 to N - 1.
         """
+        # Seen as (N, C, T, H, W), this memory is torch's channels_last_3d.
         features_ND = self.backbone(clips_NTHWC.permute(0, 4, 1, 2, 3))
         features_BKD = features_ND[places_BK]
         return cast(Tensor, self.head(self._join(features_BKD))).float()

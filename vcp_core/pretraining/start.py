@@ -46,8 +46,8 @@ class Machine:
 class Watcher(Protocol):
     """Who is told how a run goes; only the first process tells."""
 
-    def on_start(self, notes: tuple[str, ...], place: Place) -> None:
-        """Before the first step: what is left out, and where the run goes on."""
+    def on_start(self, run: str, notes: tuple[str, ...], place: Place) -> None:
+        """Before the first step: the run's name, what is left out, and where it goes on."""
 
     def on_step(self, done: int, total: int, loss: float) -> None:
         """After every step: steps done, steps of the whole run, the step's loss."""
@@ -118,6 +118,11 @@ class Run:
     machine: Machine
     origin: dict[str, Any]
 
+    @property
+    def name(self) -> str:
+        """As given, or the folder's."""
+        return self.run or self.out.absolute().name
+
     def trainer(self, task: Task, network: ClipsNetwork) -> Trainer:
         """The run, ready to go on."""
         spec, division = network.backbone.spec, task.division
@@ -164,27 +169,28 @@ class Run:
     def _train_and_tell(self, trainer: Trainer, watcher: Watcher | None, notes: tuple[str, ...]) -> None:
         curves = Curves(self.out / "tensorboard", trainer.place.step)
 
+        def on_step(done: int, total: int, loss: float) -> None:
+            curves.step(done, loss)
+            if watcher:
+                watcher.on_step(done, total, loss)
+
         def on_epoch(row: Row) -> None:
             curves.add(row)
             if watcher:
                 watcher.on_epoch(row)
 
         if watcher:
-            watcher.on_start(notes, trainer.place)
+            watcher.on_start(self.name, notes, trainer.place)
         try:
-            trainer.run(on_step=watcher.on_step if watcher else None, on_epoch=on_epoch)
+            trainer.run(on_step=on_step, on_epoch=on_epoch)
         finally:
             curves.close()
-
-    def facts(self, trainer: Trainer) -> dict[str, Any]:
-        """What everything that the run writes says about it."""
-        return self._facts(trainer.task, trainer.network.backbone.spec.name, trainer.fabric)
 
     def _facts(self, task: Task, backbone: str, fabric: Fabric) -> dict[str, Any]:
         """What a checkpoint of this run says about itself."""
         return {
             "backbone": backbone,
-            "run": self.run or self.out.absolute().name,
+            "run": self.name,
             "task": task.name,
             "config": self.config.as_dict(),
             **{key: value for key, value in self.origin.items() if key != "backbone"},

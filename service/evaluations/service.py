@@ -117,10 +117,15 @@ def cancel(session: Session, evaluation_id: UUID, caller: Caller) -> Evaluation:
     Raises:
         NotFound: If there is none.
         Forbidden: If it is another team's.
-        Conflict: If it has ended in another way.
+        Conflict: If it has ended in another way, or is a control: other teams wait for it, too.
     """
     flow.lock(session)
     evaluation = find(session, evaluation_id)
+    if evaluation.is_control:
+        raise Conflict(
+            f"Evaluation {evaluation_id} is a control, which all evaluations beside it share. "
+            "It ends by itself once the last that needs it is cancelled."
+        )
     if evaluation.team != caller.team and not caller.admin:
         raise Forbidden(f"Evaluation {evaluation_id} belongs to team {evaluation.team!r}.")
     if evaluation.state in (EvaluationState.DONE, EvaluationState.FAILED):

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import text
+import torch
+from sqlalchemy import select, text
 
 from records.db import Database
+from records.models import Job
 from records.settings import Settings
 from tests.served import Served
 from tests.workers import WorkerProcess, environment
+from vcp_core.backbones import build
 
 StartWorker = Callable[..., WorkerProcess]
 
@@ -84,6 +89,31 @@ def test_a_worker_is_seen_while_it_is_there_and_gone_when_it_ended(
     assert start(settings, "--health").returncode == 0
     worker.terminate()
     assert api.client.get("/v1/status").json()["workers"] == []
+
+
+def test_a_good_file_whose_reader_was_killed_is_read_again(
+    api: Served, database: Database, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    torch.save(build("r3d_tiny", seed=7).state_dict(), tmp_path / "good.pt")
+    worker = start_worker(VCPBENCH_QUEUES="cpu")
+    worker.wait_for("worker starts")
+    uploaded = api.upload(tmp_path / "good.pt")
+    os.kill(worker.reader(), signal.SIGKILL)
+    worker.wait_for("its reader was killed")
+    found = eventually(lambda: api.client.get(f"/v1/checkpoints/{uploaded['id']}").json(), "ingesting")
+    assert found["state"] == "ready", found["reason"]
+    with database.session() as session:
+        (job,) = session.scalars(select(Job))
+        assert (job.crashes, job.outages, job.losses) == (1, 0, 0)
+
+
+def eventually(look: Callable[[], dict[str, Any]], state: str, timeout_s: float = 60) -> dict[str, Any]:
+    """What there is once it is no longer in that state."""
+    deadline = time.monotonic() + timeout_s
+    while (found := look())["state"] == state:
+        assert time.monotonic() < deadline, found
+        time.sleep(0.1)
+    return found
 
 
 def test_a_folder_that_a_tidier_removed_is_made_again(

@@ -163,6 +163,7 @@ def tidy(database: Database, storage: Storage) -> None:
     with database.session() as session:
         left -= set(session.scalars(select(UploadPart.key).where(UploadPart.key.in_(left))))
     storage.delete(*left)
+    storage.forget_staged(UNFINISHED_S)
 
 
 def _unfinished() -> ColumnElement[bool]:

@@ -24,6 +24,7 @@ from worker.leases import Heartbeat
 from worker.runner import ChildFailed, Runner
 from worker.tasks import TASKS
 from worker.work import LostClaim, Shelf, Work, is_away
+from worker.workplace import Workplace
 
 ACCIDENTS = (ChildFailed, ReaderFailed, StorageError)  # foreseen, and another attempt may do better
 
@@ -38,15 +39,22 @@ class Desk:
         database: Where jobs are.
         storage: Where objects are.
         worker_id: Of this process in the table of workers.
+        place: For temporary files.
     """
 
-    def __init__(self, settings: Settings, database: Database, storage: Storage, worker_id: UUID) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        storage: Storage,
+        worker_id: UUID,
+        place: Workplace,
+    ) -> None:
         self._settings, self._database, self._storage = settings, database, storage
-        self._worker_id = worker_id
-        self._scratch = settings.scratch / str(worker_id)
-        self._scratch.mkdir(parents=True, exist_ok=True)
-        self._shelf = Shelf(storage, self._scratch / "objects")
-        self._runner = Runner(self._scratch)
+        self._worker_id, self._place = worker_id, place
+        place.enter()
+        self._shelf = Shelf(storage, place.path / "objects")
+        self._runner = Runner(place.path)
         self._slot = threading.Lock()
         self._stopping = threading.Event()
         self.current: UUID | None = None
@@ -106,9 +114,9 @@ class Desk:
 
     def _try(self, claim: Claim, beat: Heartbeat) -> None:
         with full_disk_told():
-            self._scratch.mkdir(parents=True, exist_ok=True)  # whoever tidies /tmp may have removed it
+            self._place.enter()  # whoever tidies /tmp may have removed it
             with tempfile.TemporaryDirectory(
-                dir=self._scratch, prefix="job-", ignore_cleanup_errors=True
+                dir=self._place.path, prefix="job-", ignore_cleanup_errors=True
             ) as folder:
                 TASKS[claim.kind](self._work(claim, beat, Path(folder)))
 

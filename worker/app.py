@@ -53,7 +53,7 @@ def main() -> int:
     worker_id = register(database, settings.queues, device)
     place = workplace.Workplace(settings.scratch, str(worker_id))
     desk = Desk(settings, database, storage, worker_id, place)
-    clock = Clock(settings, database, storage, desk, worker_id)
+    clock = Clock(settings, database, storage, desk, worker_id, device)
     signal.signal(signal.SIGTERM, _leave)  # until Celery, once it listens, has its own
     log.info("worker starts", queues=settings.queues, device=device, worker=str(worker_id))
     clock.start()

@@ -1,7 +1,7 @@
 """A worker's own folder of temporary files, in one that no stranger can write to.
 
-Whoever works in a folder holds its lock (flock), of whichever installation it is; what a killed worker left is
-held by nobody, and goes when the next one starts.
+Whoever works in a folder holds its lock (flock), of whichever installation it is; what a killed worker left
+is held by nobody, and goes when the next one starts.
 """
 
 from __future__ import annotations

@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 import torch
-from sqlalchemy import select, text
+from sqlalchemy import create_engine, delete, select, text
+from sqlalchemy.engine import make_url
 
-from records.db import Database
-from records.models import Job
+from records.db import Database, driver_url
+from records.models import Job, Worker
 from records.settings import Settings
 from tests.served import Served
 from tests.workers import WorkerProcess, environment
@@ -89,6 +90,40 @@ def test_a_worker_is_seen_while_it_is_there_and_gone_when_it_ended(
     assert start(settings, "--health").returncode == 0
     worker.terminate()
     assert api.client.get("/v1/status").json()["workers"] == []
+
+
+def test_a_worker_that_was_forgotten_in_a_long_silence_is_seen_again(
+    settings: Settings, database: Database, start_worker: StartWorker
+) -> None:
+    worker = start_worker(VCPBENCH_QUEUES="gpu")
+    worker.wait_for("worker starts")
+    with database.session() as session:
+        (before,) = session.scalars(delete(Worker).returning(Worker)).all()
+    deadline = time.monotonic() + 30
+    while start(settings, "--health").returncode:
+        assert time.monotonic() < deadline, worker.log.read_text()
+    with database.session() as session:
+        (after,) = session.scalars(select(Worker)).all()
+    assert (after.id, after.name, after.queues, after.device) == (
+        *(before.id, before.name, before.queues, before.device),
+    )
+
+
+def test_a_worker_that_ends_while_the_database_is_away_ends_in_order(
+    settings: Settings, start_worker: StartWorker
+) -> None:
+    worker = start_worker(VCPBENCH_QUEUES="cpu")
+    worker.wait_for("worker starts")
+    url = make_url(driver_url(settings.database_url.get_secret_value()))
+    admin = create_engine(url.set(database="postgres"), isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.execute(text(f"DROP DATABASE {url.database} WITH (FORCE)"))
+    admin.dispose()
+    assert worker.terminate() == 0
+    said = worker.log.read_text()
+    assert "not signed off" in said
+    assert "worker ended" in said
+    assert not list(settings.scratch.iterdir())
 
 
 def test_a_good_file_whose_reader_was_killed_is_read_again(

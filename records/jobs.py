@@ -5,7 +5,7 @@ matches no row means that the job is someone else's now, or nobody's.
 
     queued --claim--> running --finish--> done
       ^                  |----fail------> failed      by its own fault, for good
-      |                  |----crash-----> failed      after MAX_CRASHES, else
+      |                  |----crash-----> failed      after MAX_CRASHES, or MAX_OUTAGES of the store, else
       '---- not_before --'                            back to queued, later
       ^---- release (shutdown; counts toward nothing), sweep (lease over; failed after MAX_LOSSES)
 """
@@ -67,6 +67,7 @@ def enqueue(
         "evaluation_id": evaluation_id,
         "shard_id": shard_id,
         "crashes": 0,
+        "outages": 0,
         "losses": 0,
         "done": 0,
     }
@@ -175,9 +176,16 @@ def crash(
     error: str,
     *,
     log_tail: str | None = None,
-    max_crashes: int = MAX_CRASHES,
+    outage: bool = False,
 ) -> JobState | None:
     """The attempt failed by accident: tried again a little later, a few times.
+
+    Args:
+        session: Of the caller.
+        claim: Which attempt.
+        error: Why, for everybody.
+        log_tail: What it printed last.
+        outage: Whether a store was full or away: counted apart, for it says nothing of the job.
 
     Returns:
         The job's state now; None if it is no longer ours.
@@ -190,16 +198,17 @@ def crash(
     ).one_or_none()
     if job is None:
         return None
-    job.crashes += 1
+    job.outages, job.crashes = job.outages + outage, job.crashes + (not outage)
+    attempts, limit = (job.outages, MAX_OUTAGES) if outage else (job.crashes, MAX_CRASHES)
     job.error = _text(error)[:ERROR_CHARACTERS]
     job.log_tail = None if log_tail is None else _text(log_tail)
     job.lease_until = None
-    if job.crashes >= max_crashes:
+    if attempts >= limit:
         job.state = JobState.FAILED
         job.finished_at = cast(Any, NOW)
     else:
         job.state, job.token = JobState.QUEUED, None
-        pause_s = min(RETRY_S * 2 ** (job.crashes - 1), LONGEST_RETRY_S)
+        pause_s = min(RETRY_S * 2 ** (attempts - 1), LONGEST_RETRY_S)
         job.not_before = cast(Any, NOW + timedelta(seconds=pause_s))
     session.flush()
     return job.state

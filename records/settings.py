@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 from typing import Annotated, Literal
@@ -31,7 +32,7 @@ class Settings(BaseSettings):
         max_upload_bytes: Of one checkpoint.
         queues: What a worker takes: "gpu" forwards clips (on whatever `device` is), "cpu" does all the rest.
         device: Of a worker's networks: "cpu", "cuda", "cuda:1"; "auto" is the first GPU if there is one.
-        scratch: Folder of a worker's temporary files and its copies of objects.
+        scratch: Folder of a worker's temporary files and its copies of objects; it must be no other user's.
         lease_s: How long a claimed job stays a silent worker's, seconds.
         shard_clips: Clips of one job; about a minute of work is a good size, so raise it for fast GPUs.
         idle_look_s: How often an idle worker looks for work without being rung, seconds.
@@ -50,7 +51,7 @@ class Settings(BaseSettings):
     max_upload_bytes: Annotated[int, Field(ge=1)] = 4 * GIB
     queues: Annotated[tuple[Queue, ...], NoDecode, Field(min_length=1)] = ("cpu", "gpu")
     device: str = "auto"
-    scratch: Path = Path(tempfile.gettempdir()) / "vcpbench"
+    scratch: Path = Path(tempfile.gettempdir()) / f"vcpbench-{os.getuid()}"
     lease_s: Annotated[float, Field(gt=0)] = 60.0
     shard_clips: Annotated[int, Field(ge=1)] = 256
     idle_look_s: Annotated[float, Field(gt=0)] = 10.0

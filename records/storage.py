@@ -1,6 +1,10 @@
 """Objects by key: a local folder or S3, by one URL. Everything is whole or not there.
 
+What was stored stays when the power fails: obstore does not sync what it writes into a folder, so this does
+(measured on an ext4 disk: 12 ms an object of 20 kB, where 0.1 ms were none).
+
 uploads/<checkpoint id>/<part id>      bytes on their way in; gone once the checkpoint is whole
+uploads/<random id>                    likewise, of an upload in one go, or of any object in a local folder
 checkpoints/<sha256>                   files as they came; only the sandbox opens them
 weights/<sha256>.safetensors           canonical weights
 manifests/<dataset id>.json            videos of a dataset
@@ -10,14 +14,17 @@ features/<hash>.safetensors, .json     of one shard, and how they were made; the
 
 from __future__ import annotations
 
+import asyncio
+import os
 import re
+import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
@@ -29,6 +36,8 @@ if TYPE_CHECKING:
     from obstore.store import RetryConfig
 
 CHUNK_BYTES = 8 << 20
+CHUNKS_AT_ONCE = 2  # on their way to the store, of one upload; obstore's own 12 hold 100 MB each
+STAGED = re.compile(r"#\d+$")  # end of a file's name in a folder, in obstore's words, until it is whole
 # By itself obstore tries for three minutes: longer than whoever sent a request waits for its answer.
 RETRIES: RetryConfig = {"max_retries": 4, "retry_timeout": timedelta(seconds=10)}
 AWAY = re.compile(r"^Generic S3 error: .*(HTTP error|status code: (5\d\d|429))")  # in obstore's words
@@ -70,7 +79,7 @@ class Storage:
             StorageError: If it is full, or fails.
         """
         with _told(key), path.open("rb") as file:
-            obstore.put(self.store, key, file)
+            self._put(key, file)
 
     def put_file_once(self, key: str, path: Path) -> bool:
         """Store a file's bytes unless there is an object of that key, which stays; whether it was new.
@@ -82,7 +91,7 @@ class Storage:
         """
         with _told(key), path.open("rb") as file:
             try:
-                obstore.put(self.store, key, file, mode="create")
+                self._put(key, file, once=True)
             except AlreadyExistsError:
                 return False
             return True
@@ -90,7 +99,29 @@ class Storage:
     def put_bytes(self, key: str, content: bytes) -> None:
         """Store bytes; as `put_file`."""
         with _told(key):
-            obstore.put(self.store, key, content)
+            self._put(key, content)
+
+    def _put(self, key: str, content: IO[bytes] | bytes, *, once: bool = False) -> None:
+        if self._folder is None:
+            obstore.put(self.store, key, content, mode="create" if once else "overwrite")
+            return
+        # Under its own name only once it is on the disk: a name with no bytes behind it looks like an object.
+        staged = f"uploads/{uuid4()}"
+        try:
+            obstore.put(self.store, staged, content)
+            _sync(self._folder / staged)
+            obstore.copy(self.store, staged, key, overwrite=not once)  # a hard link, or a copy
+            self._settle(key)
+        finally:
+            self.delete(staged)
+
+    def _settle(self, key: str) -> None:
+        """Have an object in a local folder, and the names that lead to it, on the disk."""
+        if self._folder is not None:
+            path = self._folder / key
+            _sync(path)
+            for folder in path.parents[: len(path.relative_to(self._folder).parts)]:
+                _sync(folder)
 
     def get_bytes(self, key: str) -> bytes:
         """An object's bytes.
@@ -134,6 +165,7 @@ class Storage:
         """Rename an object; one of the new name is replaced."""
         with _told(key):
             obstore.rename(self.store, key, new_key)
+            self._settle(new_key)
 
     def delete(self, *keys: str) -> None:
         """Delete objects; those that are not there are no error."""
@@ -157,6 +189,15 @@ class Storage:
             for batch in obstore.list(self.store, prefix):
                 yield from (str(found["path"]) for found in batch if found["last_modified"] < since)
 
+    def forget_staged(self, age_s: float) -> None:
+        """Remove what a process that was killed had begun to write into a local folder; no list shows it."""
+        if self._folder is not None:
+            since = time.time() - age_s
+            with _told("staged files"):
+                for path in self._folder.rglob("*#*"):
+                    if STAGED.search(path.name) and path.stat().st_mtime < since:
+                        path.unlink(missing_ok=True)
+
     async def stream(self, key: str) -> AsyncIterator[bytes]:
         """An object's bytes, a few megabytes at a time."""
         with _told(key):
@@ -164,15 +205,28 @@ class Storage:
             async for chunk in found.stream(CHUNK_BYTES):
                 yield bytes(chunk)
 
-    @contextmanager
-    def writer(self, key: str) -> Iterator[obstore.AsyncWritableFile]:
-        """An asynchronous writer for one object; nothing is stored until it is closed.
+    @asynccontextmanager
+    async def writer(self, key: str) -> AsyncIterator[obstore.AsyncWritableFile]:
+        """An asynchronous writer for one object; nothing is stored until the block ends well.
 
         Raises:
             StorageError: If the store is full or cannot be reached.
         """
         with _told(key):
-            yield obstore.open_writer_async(self.store, key, buffer_size=CHUNK_BYTES)
+            async with obstore.open_writer_async(
+                self.store, key, buffer_size=CHUNK_BYTES, max_concurrency=CHUNKS_AT_ONCE
+            ) as writer:
+                yield writer
+            await asyncio.to_thread(self._settle, key)
+
+
+def _sync(path: Path) -> None:
+    """Have a file, or the names in a folder, on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 @contextmanager

@@ -7,8 +7,8 @@ ServiceError
 ├── Conflict          it is not in a state for this; says which
 ├── TooLarge          more bytes than this installation takes
 └── BadUpload         bytes that are not what was declared
-Everything else of vcpbench's own tree is a 422, a full store a 507, a database or store that is away a 503,
-what the database cannot hold a 422, and two writers of one thing at one moment a 409.
+Everything else of vcpbench's own tree is a 422, a full store or database a 507, one that is away, or has no
+time, a 503, what the database cannot hold a 422, and two writers of one thing at one moment a 409.
 """
 
 from __future__ import annotations
@@ -40,6 +40,15 @@ TITLES = {  # our own: those of http.HTTPStatus change between versions of Pytho
     422: "Invalid request",
     503: "Away just now",
     507: "Storage error",
+}
+DISK_FULL = "53100"  # SQLSTATE
+NO_ROOM = "The database's disk is full. What came before is safe; try again later."
+AWAY = "The database cannot be reached just now. Nothing was lost; try again in a few seconds."
+BUSY = {  # by SQLSTATE, or the first two characters of it, its class
+    "40": "Another request changed the same thing just now. Nothing was done; try again.",
+    "53": "The database has no memory or connection to spare just now. Nothing was done; try again.",
+    "55P03": "Others hold what this request needs, and did not let go of it in time. Try again.",
+    "57014": "The database took too long over it, and was stopped. Nothing was done; try again.",
 }
 log = structlog.get_logger("vcpbench.service")
 
@@ -188,9 +197,15 @@ def _http(request: Request, error: Exception) -> Response:
 
 def _database(request: Request, error: Exception) -> Response:
     log.error("database failed", error=str(error).splitlines()[0], path=request.url.path)
-    if isinstance(error, OperationalError | InterfaceError | NoConnection):
-        detail = "The database cannot be reached just now. Nothing was lost; try again in a few seconds."
-        return problem(503, "DatabaseAway", detail, {"Retry-After": "5"})
+    if isinstance(error, NoConnection):
+        return problem(503, "DatabaseBusy", BUSY["53"], {"Retry-After": "5"})
+    if isinstance(error, OperationalError | InterfaceError):
+        state = getattr(error.orig, "sqlstate", None) or ""
+        if state == DISK_FULL:
+            return problem(507, "DatabaseFull", NO_ROOM)
+        busy = BUSY.get(state) or BUSY.get(state[:2])
+        kind = "DatabaseBusy" if busy else "DatabaseAway"
+        return problem(503, kind, busy or AWAY, {"Retry-After": "5"})
     if isinstance(error, DataError):
         detail = "A value cannot be stored or looked for: it holds a NUL, or is too large a number."
         return problem(422, "InvalidRequest", detail)

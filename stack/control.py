@@ -153,7 +153,7 @@ def _check_port(home: Home, host: str, port: int) -> None:
     was_killed = last is not None and any(program.pid is not None for program in last.programs)
     deadline = time.monotonic() + (LEFT_OVER_S if was_killed else 0)
     while True:
-        with socket.socket() as probe:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
             try:
                 return probe.bind((host, port))

@@ -117,7 +117,8 @@ def main() -> int:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8080)
     asked = parser.parse_args()
-    home, url = Home(asked.home), f"http://{asked.host}:{asked.port}"
+    host = f"[{asked.host}]" if ":" in asked.host else asked.host  # of IPv6
+    home, url = Home(asked.home), f"http://{host}:{asked.port}"
     try:
         with home.locked():
             home.write(StackState(pid=os.getpid(), url=url, phase="starting", step="starting"))

@@ -28,6 +28,7 @@ SETTLED_S = 60.0  # a process that lived so long starts again without a pause
 STOP_S = 20.0
 READY_S = 90.0
 MAX_LOG_BYTES = 10_000_000
+DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no http_proxy leads to this machine
 EARLY_DEATHS = 3  # of one process before the stack is ready: it will not be
 
 
@@ -244,7 +245,7 @@ def say(words: str) -> None:
 
 def _answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=2) as response:  # noqa: S310 - http, to this machine
+        with DIRECTLY.open(url, timeout=2) as response:
             return bool(response.status == 200)
     except OSError:
         return False

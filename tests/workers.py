@@ -42,6 +42,16 @@ class WorkerProcess:
         """Process id of the child that does its jobs."""
         return runner_child(self.process.pid)
 
+    def reader(self, *, timeout_s: float = 60) -> int:
+        """Process id of the sandbox that opens a foreign file, once there is one."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            for pid in self.children():
+                if "vcp_core.checkpoints.child" in " ".join(command(pid)):
+                    return pid
+            time.sleep(0.005)
+        raise AssertionError(self.log.read_text())
+
     def terminate(self, *, timeout_s: float = 60) -> int:
         """SIGTERM, and its exit code."""
         self.process.terminate()

@@ -6,7 +6,6 @@ message is acknowledged when it is heard, for it carries nothing that could be l
 
 from __future__ import annotations
 
-import shutil
 import signal
 import sys
 import threading
@@ -18,16 +17,15 @@ import structlog
 from celery import Celery
 from celery.platforms import SecurityWarning
 from celery.signals import setup_logging, worker_shutting_down
-from sqlalchemy import select
 
 from records import migrate
 from records.bell import BELL, Doorbell, celery_app
 from records.db import Database
 from records.logs import configure
-from records.models import Worker
 from records.settings import Settings
 from records.storage import Storage
 from vcp_core.catalog.errors import VcpbenchError
+from worker import workplace
 from worker.desk import Desk
 from worker.runner import ChildFailed, Runner
 from worker.sweep import Clock, register, unregister
@@ -46,14 +44,16 @@ def main() -> int:
         database = Database(settings.database_url.get_secret_value(), ring=Doorbell(settings).ring)
         migrate.check(database)
         storage = Storage(settings.store_url)
+        workplace.private(settings.scratch)
+        workplace.clear(settings.scratch)
         device = _device(settings)
     except VcpbenchError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    _clear_scratch(settings, database)
     worker_id = register(database, settings.queues, device)
-    desk = Desk(settings, database, storage, worker_id)
-    clock = Clock(settings, database, storage, desk, worker_id)
+    place = workplace.Workplace(settings.scratch, str(worker_id))
+    desk = Desk(settings, database, storage, worker_id, place)
+    clock = Clock(settings, database, storage, desk, worker_id, device)
     signal.signal(signal.SIGTERM, _leave)  # until Celery, once it listens, has its own
     log.info("worker starts", queues=settings.queues, device=device, worker=str(worker_id))
     clock.start()
@@ -64,7 +64,7 @@ def main() -> int:
         clock.stop()
         desk.close()
         unregister(database, worker_id)
-        shutil.rmtree(settings.scratch / str(worker_id), ignore_errors=True)
+        place.leave()
         log.info("worker ended")
         if clock.broken:
             sys.exit(1)  # whatever Celery, or a signal before it, makes of the end
@@ -102,7 +102,6 @@ def _device(settings: Settings) -> str:
     """What networks run on here: a device that is not there should fail the worker, not its jobs."""
     if "gpu" not in settings.queues:
         return "none"
-    settings.scratch.mkdir(parents=True, exist_ok=True)
     runner = Runner(settings.scratch)
     try:
         request = {"do": "describe", "device": settings.device}
@@ -112,15 +111,6 @@ def _device(settings: Settings) -> str:
     finally:
         runner.close()
     return str(answer["device"])
-
-
-def _clear_scratch(settings: Settings, database: Database) -> None:
-    """Remove what workers left that were killed: folders here whose worker is in no list."""
-    with database.session() as session:
-        known = {str(worker_id) for worker_id in session.scalars(select(Worker.id))}
-    for folder in settings.scratch.glob("*-*-*-*-*"):
-        if folder.name not in known:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

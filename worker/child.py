@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from vcp_core.catalog.errors import DatasetError, VcpbenchError
+from worker.disk import full_disk_told
 
 Tell = Callable[[int, int], None]
 TELL_EVERY_S = 0.5
@@ -301,7 +302,9 @@ def main() -> None:
     while True:
         request = json.loads(requests.get())
         try:
-            say({"result": FUNCTIONS[request.pop("do")](tell, **request)})
+            with full_disk_told():
+                result = FUNCTIONS[request.pop("do")](tell, **request)
+            say({"result": result})
         except VcpbenchError as error:
             say({"error": type(error).__name__, "message": str(error)})
         except Exception as error:  # the parent decides whether to try again; its log gets the traceback

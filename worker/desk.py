@@ -18,11 +18,15 @@ from records.jobs import Claim
 from records.models import Job, JobState
 from records.settings import Settings
 from records.storage import Storage
-from vcp_core.catalog.errors import StorageError, VcpbenchError
+from vcp_core.catalog.errors import ReaderFailed, StorageError, VcpbenchError
+from worker.disk import full_disk_told
 from worker.leases import Heartbeat
 from worker.runner import ChildFailed, Runner
 from worker.tasks import TASKS
 from worker.work import LostClaim, Shelf, Work, is_away
+from worker.workplace import Workplace
+
+ACCIDENTS = (ChildFailed, ReaderFailed, StorageError)  # foreseen, and another attempt may do better
 
 log = structlog.get_logger("vcpbench.worker")
 
@@ -35,15 +39,22 @@ class Desk:
         database: Where jobs are.
         storage: Where objects are.
         worker_id: Of this process in the table of workers.
+        place: For temporary files.
     """
 
-    def __init__(self, settings: Settings, database: Database, storage: Storage, worker_id: UUID) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        storage: Storage,
+        worker_id: UUID,
+        place: Workplace,
+    ) -> None:
         self._settings, self._database, self._storage = settings, database, storage
-        self._worker_id = worker_id
-        self._scratch = settings.scratch / str(worker_id)
-        self._scratch.mkdir(parents=True, exist_ok=True)
-        self._shelf = Shelf(storage, self._scratch / "objects")
-        self._runner = Runner(self._scratch)
+        self._worker_id, self._place = worker_id, place
+        place.enter()
+        self._shelf = Shelf(storage, place.path / "objects")
+        self._runner = Runner(place.path)
         self._slot = threading.Lock()
         self._stopping = threading.Event()
         self.current: UUID | None = None
@@ -96,14 +107,18 @@ class Desk:
         beat = Heartbeat(self._database, claim, lease_s=self._settings.lease_s, on_lost=self._runner.kill)
         with beat:
             try:
-                self._scratch.mkdir(parents=True, exist_ok=True)  # whoever tidies /tmp may have removed it
-                with tempfile.TemporaryDirectory(
-                    dir=self._scratch, prefix="job-", ignore_cleanup_errors=True
-                ) as folder:
-                    TASKS[claim.kind](self._work(claim, beat, Path(folder)))
+                self._try(claim, beat)
                 log.info("job done")
             except Exception as error:  # whatever it was, the job's row must say so: nobody reads our log
                 self._ended_badly(claim, beat, error)
+
+    def _try(self, claim: Claim, beat: Heartbeat) -> None:
+        with full_disk_told():
+            self._place.enter()  # whoever tidies /tmp may have removed it
+            with tempfile.TemporaryDirectory(
+                dir=self._place.path, prefix="job-", ignore_cleanup_errors=True
+            ) as folder:
+                TASKS[claim.kind](self._work(claim, beat, Path(folder)))
 
     def _work(self, claim: Claim, beat: Heartbeat, folder: Path) -> Work:
         return Work(
@@ -136,11 +151,11 @@ class Desk:
             log.exception("database away; the job comes back when its lease is over")
 
     def _is_final(self, session: Session, claim: Claim, error: Exception) -> bool:
-        if isinstance(error, VcpbenchError) and not isinstance(error, StorageError):
+        if isinstance(error, VcpbenchError) and not isinstance(error, ACCIDENTS):
             log.warning("job failed", error=str(error))
             return jobs.fail(session, claim, str(error))
         tail = error.log_tail if isinstance(error, ChildFailed) else None
-        if not isinstance(error, ChildFailed | StorageError):
+        if not isinstance(error, ACCIDENTS):
             log.exception("job crashed", exc_info=error)
             tail = "".join(traceback.format_exception(error))[-4000:]
         log.warning("attempt crashed", error=str(error))
@@ -148,5 +163,5 @@ class Desk:
         what = f"an unforeseen error of vcpbench ({type(error).__name__}); see the end of its log"
         if isinstance(error, ChildFailed | VcpbenchError):
             what = str(error)
-        limit = jobs.MAX_OUTAGES if isinstance(error, StorageError) else jobs.MAX_CRASHES
-        return jobs.crash(session, claim, what, log_tail=tail, max_crashes=limit) is JobState.FAILED
+        outage = isinstance(error, StorageError)
+        return jobs.crash(session, claim, what, log_tail=tail, outage=outage) is JobState.FAILED

@@ -24,9 +24,10 @@ from vcp_core.catalog import errors
 from vcp_core.catalog.errors import VcpbenchError
 
 OnProgress = Callable[[int, int], None]
-# All that the child sees of our environment: where things are, and how many threads to use.
+# All that the child sees of our environment: where things are, how many threads to use, which kernels. With
+# another kernel of OpenBLAS (OPENBLAS_CORETYPE) its last digits would not be those of `vcpbench local`.
 PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "VCPBENCH_CACHE", "VCPBENCH_DATA")
-PASSED_ON_PREFIXES = ("CUDA_", "NVIDIA_", "OMP_", "MKL_", "XDG_", "TORCH_")
+PASSED_ON_PREFIXES = ("CUDA_", "NVIDIA_", "OMP_", "MKL_", "OPENBLAS_", "XDG_", "TORCH_")
 TAIL_CHARACTERS = 4000
 TICK_S = 1.0
 

@@ -12,7 +12,8 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 import structlog
-from sqlalchemy import ColumnElement, and_, delete, exists, func, select, update
+from sqlalchemy import ColumnElement, and_, delete, exists, func, select
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -38,22 +39,27 @@ def register(database: Database, queues: Sequence[str], device: str) -> UUID:
     """Put this process into the table of workers."""
     worker_id = uuid4()
     with database.session() as session:
-        session.add(
-            Worker(
-                id=worker_id,
-                name=f"{platform.node()}:{os.getpid()}",
-                queues=list(queues),
-                device=device,
-                seen_at=jobs.NOW,
-            )
-        )
+        seen(session, worker_id, queues, device, job_id=None)
     return worker_id
 
 
 def unregister(database: Database, worker_id: UUID) -> None:
-    """Take it out again."""
-    with database.session() as session:
-        session.execute(delete(Worker).where(Worker.id == worker_id))
+    """Take it out again; where the database is away, it goes by itself in a day."""
+    try:
+        with database.session() as session:
+            session.execute(delete(Worker).where(Worker.id == worker_id))
+    except SQLAlchemyError as error:
+        log.warning("database away; not signed off", error=str(error.args[0]).splitlines()[0])
+
+
+def seen(
+    session: Session, worker_id: UUID, queues: Sequence[str], device: str, *, job_id: UUID | None
+) -> None:
+    """Say that this process is there, and at which job; also where a long silence had it forgotten."""
+    row = {"id": worker_id, "name": f"{platform.node()}:{os.getpid()}", "queues": list(queues)}
+    now = {"seen_at": jobs.NOW, "job_id": job_id}
+    wanted = insert(Worker).values(**row, device=device, **now)
+    session.execute(wanted.on_conflict_do_update(index_elements=[Worker.id], set_=now))
 
 
 class Clock:
@@ -65,16 +71,23 @@ class Clock:
         storage: Where objects are.
         desk: Who does the work.
         worker_id: This process.
+        device: Of its networks, in words.
 
     Attributes:
         broken: Whether one of them met what nobody foresaw; the process was then told to end.
     """
 
     def __init__(
-        self, settings: Settings, database: Database, storage: Storage, desk: Desk, worker_id: UUID
+        self,
+        settings: Settings,
+        database: Database,
+        storage: Storage,
+        desk: Desk,
+        worker_id: UUID,
+        device: str,
     ) -> None:
         self._settings, self._database, self._storage = settings, database, storage
-        self._desk, self._worker_id = desk, worker_id
+        self._desk, self._worker_id, self._device = desk, worker_id, device
         self._ended = threading.Event()
         self._threads = [
             threading.Thread(target=self._run, args=(loop,), name=loop.__name__, daemon=True)
@@ -112,7 +125,8 @@ class Clock:
         while not self._ended.is_set():
             try:
                 with self._database.session() as session:
-                    self._say_we_are_there(session)
+                    at = self._desk.current
+                    seen(session, self._worker_id, self._settings.queues, self._device, job_id=at)
                 with self._database.session() as session:
                     sweep(session)
                 if time.monotonic() > tidied + TIDY_EVERY_S:
@@ -123,13 +137,6 @@ class Clock:
             except SQLAlchemyError as error:
                 log.warning("database away; not swept", error=str(error.args[0]).splitlines()[0])
             self._ended.wait(every)
-
-    def _say_we_are_there(self, session: Session) -> None:
-        session.execute(
-            update(Worker)
-            .where(Worker.id == self._worker_id)
-            .values(seen_at=jobs.NOW, job_id=self._desk.current)
-        )
 
 
 def sweep(session: Session) -> None:
@@ -163,6 +170,7 @@ def tidy(database: Database, storage: Storage) -> None:
     with database.session() as session:
         left -= set(session.scalars(select(UploadPart.key).where(UploadPart.key.in_(left))))
     storage.delete(*left)
+    storage.forget_staged(UNFINISHED_S)
 
 
 def _unfinished() -> ColumnElement[bool]:

@@ -147,10 +147,16 @@ class Work:
 
 
 def is_away(error: DBAPIError) -> bool:
-    """Whether the database went away or is not there yet, as opposed to refusing what we asked."""
-    return error.connection_invalidated or type(error.orig).__name__ in (
-        "OperationalError",
-        "AdminShutdown",
-        "CannotConnectNow",
-        "CrashShutdown",
+    """Whether the database went away, is not there yet or has no room: not that it refuses what we asked."""
+    no_room = (getattr(error.orig, "sqlstate", None) or "").startswith("53")  # disk, memory, connections
+    return (
+        no_room
+        or error.connection_invalidated
+        or type(error.orig).__name__
+        in (
+            "OperationalError",
+            "AdminShutdown",
+            "CannotConnectNow",
+            "CrashShutdown",
+        )
     )

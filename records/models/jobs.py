@@ -57,6 +57,7 @@ class Job(Identified, Base):
         worker_id: Who has it.
         lease_until: When it is anyone's again.
         crashes: Attempts that ended by a fault of their own.
+        outages: Attempts that a full or absent store ended.
         losses: Attempts whose worker fell silent.
         done: Units (clips, videos) of this attempt that are done.
         total: Units in all, once known.
@@ -91,6 +92,7 @@ class Job(Identified, Base):
     worker_id: Mapped[UUID | None]
     lease_until: Mapped[datetime | None]
     crashes: Mapped[int] = mapped_column(default=0)
+    outages: Mapped[int] = mapped_column(default=0)
     losses: Mapped[int] = mapped_column(default=0)
     done: Mapped[int] = mapped_column(default=0)
     total: Mapped[int | None]

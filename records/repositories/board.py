@@ -243,7 +243,7 @@ def job_lines(session: Session, evaluation: Evaluation) -> list[JobLine]:
             Job.kind,
             Job.state,
             func.count(),
-            func.sum(Job.crashes + Job.losses),
+            func.sum(Job.crashes + Job.outages + Job.losses),
             func.max(Job.created_at).filter(Job.error.is_not(None)),
             *(func.array_agg(one, type_=ARRAY(String)).filter(Job.error.is_not(None))[1] for one in last),
         )

@@ -32,7 +32,7 @@ router = APIRouter(prefix="/checkpoints", tags=["checkpoints"])
 BYTES = {"requestBody": {"required": True, "content": {"application/octet-stream": {}}}}
 
 
-@router.post("", status_code=201, responses=responses(404, 413), summary="Declare a checkpoint")
+@router.post("", status_code=201, responses=responses(404, 409, 413), summary="Declare a checkpoint")
 def declare(
     body: CheckpointIn,
     caller: AnyCaller,
@@ -43,7 +43,8 @@ def declare(
 ) -> CheckpointOut:
     """Say what is going to be uploaded; then `PUT` its bytes to `/v1/checkpoints/{id}/content`.
 
-    The same bytes under the same model, declared alike, give the checkpoint that is there (200).
+    The same bytes under the same model, with the same prefix and input, give the checkpoint that is there
+    (200); what was left out before is added to it, and what contradicts it is refused (409).
     """
     _fits(body.size_bytes, settings.max_upload_bytes)
     facts = service.Facts(**body.model_dump(exclude={"size_bytes"}))
@@ -56,7 +57,7 @@ def declare(
 @router.put(
     "/upload",
     status_code=201,
-    responses=responses(404, 413, 507),
+    responses=responses(404, 409, 413, 507),
     openapi_extra=BYTES,
     summary="Upload a checkpoint in one go",
 )
@@ -79,7 +80,8 @@ async def upload(
 ) -> CheckpointOut:
     """Upload in one go: `curl -T model.pt "$URL/v1/checkpoints/upload?model=NAME"`.
 
-    The same bytes under the same model, declared alike, give the checkpoint that is there (200).
+    The same bytes under the same model, with the same prefix and input, give the checkpoint that is there
+    (200); what was left out before is added to it, and what contradicts it is refused (409).
     """
     facts = service.Facts(
         model=model,

@@ -19,6 +19,8 @@ from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.errors import StorageError
 from vcp_core.catalog.inputs import InputSpec
 
+ADDED_LATER = ("backbone", "run", "step", "pretrained_on")  # prefix and input_spec make another checkpoint
+
 log = structlog.get_logger("vcpbench.uploads")
 
 
@@ -48,7 +50,11 @@ def declare(
 ) -> tuple[Checkpoint, bool]:
     """The team's checkpoint of these bytes under that model, declared alike, and whether it is new.
 
-    Only the team's own are looked at: that another team has the same file is nobody's business.
+    What is declared only now is added to what is known of it. Only the team's own are looked at: that another
+    team has the same file is nobody's business.
+
+    Raises:
+        Conflict: If it contradicts what was declared before, or what the file was found to be.
     """
     model = checkpoints.model_of(session, team, facts.model)
     jobs.lock(session, f"vcpbench.model.{model.id}")  # two that declare the same at once get one
@@ -58,6 +64,7 @@ def declare(
         if found.state is CheckpointState.DECLARED and found.size_bytes != size_bytes:
             begin_anew(session, storage, found)  # the size was wrong then, or is now; the hash will tell
             found.size_bytes = size_bytes
+        _add(found, facts)
         return found, False
     checkpoint = Checkpoint(
         model=model,
@@ -76,6 +83,22 @@ def declare(
     session.flush()
     session.refresh(checkpoint)
     return checkpoint, True
+
+
+def _add(found: Checkpoint, facts: Facts) -> None:
+    """Fill in what was left out before; while no byte was read, what is said last counts."""
+    said = {name: getattr(facts, name) for name in ADDED_LATER if getattr(facts, name) is not None}
+    known = {name: getattr(found, name) for name in said}
+    differs = {name for name in said if known[name] not in (None, said[name])}
+    if differs and found.state is not CheckpointState.DECLARED:
+        what = ", ".join(f"{name} is {known[name]!r}, not {said[name]!r}" for name in sorted(differs))
+        raise Conflict(
+            f"Checkpoint {found.id} has these bytes: {what}. Leave it out, or name another model.",
+            checkpoint_id=str(found.id),
+            differs=sorted(differs),
+        )
+    for name, value in said.items():
+        setattr(found, name, value)
 
 
 def locked(session: Session, checkpoint_id: UUID) -> Checkpoint:

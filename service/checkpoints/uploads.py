@@ -155,17 +155,16 @@ class Uploads:
         self, key: str, chunks: AsyncIterator[bytes], at_most: int, too_many: Exception
     ) -> Received:
         size, digest, complete = 0, hashlib.sha256(), True
-        with self.storage.writer(key) as writer:
-            async with writer:
-                try:
-                    async for chunk in chunks:
-                        size += len(chunk)
-                        if size > at_most:
-                            raise too_many
-                        digest.update(chunk)
-                        await writer.write(chunk)
-                except ClientDisconnect:
-                    complete = False
+        async with self.storage.writer(key) as writer:
+            try:
+                async for chunk in chunks:
+                    size += len(chunk)
+                    if size > at_most:
+                        raise too_many
+                    digest.update(chunk)
+                    await writer.write(chunk)
+            except ClientDisconnect:
+                complete = False
         return Received(size_bytes=size, sha256=digest.hexdigest(), complete=complete)
 
     def _record(
@@ -246,11 +245,10 @@ class Uploads:
         return digest.hexdigest()
 
     async def _join(self, keys: Sequence[str], target: str) -> None:
-        with self.storage.writer(target) as writer:
-            async with writer:
-                for key in keys:
-                    async for chunk in self.storage.stream(key):
-                        await writer.write(chunk)
+        async with self.storage.writer(target) as writer:
+            for key in keys:
+                async for chunk in self.storage.stream(key):
+                    await writer.write(chunk)
 
     async def _sql(self, transaction: Callable[[Session], T]) -> T:
         def run() -> T:

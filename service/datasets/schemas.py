@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -11,6 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from records.models import DatasetRow
 
 DatasetName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.-]{0,62}$")]
+
+
+ABSOLUTE_PATH = re.compile(r"(?<![\w:/.])/(?:[^\s/:,;'\"]+/)+(?=[^\s/]|$)")  # all but its last name
 
 
 class DatasetIn(BaseModel):
@@ -48,13 +52,24 @@ class DatasetOut(BaseModel):
     created_at: datetime | None = None
 
 
-def shown(dataset: DatasetRow) -> DatasetOut:
+def without_paths(words: str | None, dataset: DatasetRow) -> str | None:
+    """What a worker said, without where its files lie: that is the operators' business."""
+    if words is None:
+        return None
+    for place in ("lists", "csv", "name_or_path"):
+        path = str(dataset.source.get(place) or "").partition(":")[2] or dataset.source.get(place)
+        if path and path.startswith(("/", "~")):
+            words = words.replace(path, dataset.name)
+    return ABSOLUTE_PATH.sub("", words)
+
+
+def shown(dataset: DatasetRow, *, with_paths: bool = False) -> DatasetOut:
     """The dataset for a client; where its files lie is the operators' business."""
     return DatasetOut(
         id=dataset.id,
         name=dataset.name,
         state=dataset.state.value,
-        reason=dataset.reason,
+        reason=dataset.reason if with_paths else without_paths(dataset.reason, dataset),
         fingerprint=dataset.fingerprint,
         summary=dataset.summary,
         created_at=dataset.created_at,

@@ -84,17 +84,18 @@ def cancel(evaluation_id: UUID, caller: AnyCaller, session: SessionDep) -> Evalu
     response_class=Response,
     summary="Show all results of an evaluation",
 )
-def results(evaluation_id: UUID, session: SessionDep) -> Response:
+def results(evaluation_id: UUID, reader: Reader, session: SessionDep) -> Response:
     """Everything, per-video predictions and provenance included: the JSON that `vcpbench local` writes."""
-    text = service.results(session, evaluation_id).to_json()
+    text = service.results(session, evaluation_id, reader).to_json()
     return Response(text, media_type="application/json")
 
 
 @router.get("/comparisons", responses=responses(404, 409), summary="Compare two evaluations")
 def comparison(
+    reader: Reader,
     session: SessionDep,
     first: Annotated[UUID, Query(description="An evaluation.")],
     second: Annotated[UUID, Query(description="Another on the same videos under the same protocol.")],
 ) -> Comparison:
     """Paired differences with intervals: the second's scores less the first's."""
-    return service.comparison(session, first, second)
+    return service.comparison(session, first, second, reader)

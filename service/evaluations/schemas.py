@@ -8,9 +8,10 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from records.models import Evaluation, EvaluationState, ScoreRow
+from records.models import Checkpoint, CheckpointState, Evaluation, EvaluationState, ScoreRow
 from records.repositories.evaluations import Progress
 from service.auth import Caller, is_of
+from service.datasets.schemas import without_paths
 from vcp_core.comparison import Difference
 
 
@@ -28,7 +29,7 @@ class EvaluationIn(BaseModel):
 
 
 class CheckpointRef(BaseModel):
-    """Whose weights."""
+    """Whose weights; of those that are not ready, or were rejected, the rest is for their own team."""
 
     id: UUID
     model: str | None = Field(description="None for random weights.")
@@ -91,7 +92,9 @@ class EvaluationOut(BaseModel):
 
     id: UUID
     state: EvaluationState
-    reason: str | None = Field(None, description="Why it failed, or was cancelled by itself.")
+    reason: str | None = Field(
+        None, description="Why it failed, or was cancelled by itself; what a file held is for its own team."
+    )
     log_tail: str | None = Field(None, description="What the failing job printed last; for its own team.")
     waiting_for: str | None = Field(None, description="Why nothing happens, if nothing does.")
     checkpoint: CheckpointRef
@@ -145,24 +148,14 @@ def shown(
     reader: Caller | None = None,
 ) -> EvaluationOut:
     """The evaluation for a client; what its jobs printed is for its own team and administrators."""
-    checkpoint, unavailable = evaluation.checkpoint, evaluation.unavailable or {}
+    unavailable = evaluation.unavailable or {}
     return EvaluationOut(
         id=evaluation.id,
         state=evaluation.state,
-        reason=evaluation.reason,
+        reason=reason_for(evaluation, reader),
         log_tail=evaluation.log_tail if is_of(evaluation.team, reader) else None,
         waiting_for=waiting_for,
-        checkpoint=CheckpointRef(
-            id=checkpoint.id,
-            model=checkpoint.model.name if checkpoint.model else None,
-            team=checkpoint.model.team if checkpoint.model else None,
-            backbone=checkpoint.backbone,
-            sha256=checkpoint.sha256,
-            run=checkpoint.run,
-            step=checkpoint.step,
-            seed=checkpoint.seed,
-            created_at=checkpoint.created_at,
-        ),
+        checkpoint=_checkpoint(evaluation.checkpoint, reader),
         dataset=DatasetRef(name=evaluation.dataset.name, fingerprint=evaluation.dataset.fingerprint),
         protocol=ProtocolRef(name=evaluation.protocol.name, hash=evaluation.protocol_hash),
         is_control=evaluation.is_control,
@@ -179,6 +172,32 @@ def shown(
         started_at=evaluation.started_at,
         finished_at=evaluation.finished_at,
     )
+
+
+def _checkpoint(checkpoint: Checkpoint, reader: Caller | None) -> CheckpointRef:
+    model = checkpoint.model
+    known = model is None or checkpoint.state is CheckpointState.READY or is_of(model.team, reader)
+    return CheckpointRef(
+        id=checkpoint.id,
+        model=model.name if model else None,
+        team=model.team if model else None,
+        backbone=checkpoint.backbone if known else None,
+        sha256=checkpoint.sha256 if known else None,
+        run=checkpoint.run if known else None,
+        step=checkpoint.step if known else None,
+        seed=checkpoint.seed,
+        created_at=checkpoint.created_at,
+    )
+
+
+def reason_for(evaluation: Evaluation, reader: Caller | None) -> str | None:
+    """Why it ended; what a refused file held is its team's, where the videos lie the operators'."""
+    if reader is not None and reader.admin:
+        return evaluation.reason
+    checkpoint = evaluation.checkpoint
+    if checkpoint.model is not None and checkpoint.state is CheckpointState.REJECTED:
+        return evaluation.reason if is_of(evaluation.team, reader) else "the checkpoint was rejected"
+    return without_paths(evaluation.reason, evaluation.dataset)
 
 
 def all_warnings(results: dict[str, Any] | None) -> list[str]:

@@ -14,7 +14,14 @@ from records.repositories import checkpoints, evaluations, workers
 from service.auth import Caller
 from service.checkpoints import service as checkpoint_service
 from service.datasets import service as dataset_service
-from service.evaluations.schemas import Comparison, EvaluationIn, EvaluationOut, all_warnings, shown
+from service.evaluations.schemas import (
+    Comparison,
+    EvaluationIn,
+    EvaluationOut,
+    all_warnings,
+    reason_for,
+    shown,
+)
 from service.problems import Conflict, Forbidden, NotFound
 from service.protocols import service as protocol_service
 from vcp_core.catalog.protocols import Protocol
@@ -117,10 +124,15 @@ def cancel(session: Session, evaluation_id: UUID, caller: Caller) -> Evaluation:
     Raises:
         NotFound: If there is none.
         Forbidden: If it is another team's.
-        Conflict: If it has ended in another way.
+        Conflict: If it has ended in another way, or is a control: other teams wait for it, too.
     """
     flow.lock(session)
     evaluation = find(session, evaluation_id)
+    if evaluation.is_control:
+        raise Conflict(
+            f"Evaluation {evaluation_id} is a control, which all evaluations beside it share. "
+            "It ends by itself once the last that needs it is cancelled."
+        )
     if evaluation.team != caller.team and not caller.admin:
         raise Forbidden(f"Evaluation {evaluation_id} belongs to team {evaluation.team!r}.")
     if evaluation.state in (EvaluationState.DONE, EvaluationState.FAILED):
@@ -129,7 +141,7 @@ def cancel(session: Session, evaluation_id: UUID, caller: Caller) -> Evaluation:
     return evaluation
 
 
-def results(session: Session, evaluation_id: UUID) -> Results:
+def results(session: Session, evaluation_id: UUID, reader: Caller | None = None) -> Results:
     """All that an evaluation gave, predictions included.
 
     Raises:
@@ -137,7 +149,7 @@ def results(session: Session, evaluation_id: UUID) -> Results:
         Conflict: If it is not done.
     """
     evaluation = find(session, evaluation_id, with_results=True)
-    _done(evaluation)
+    _done(evaluation, reader)
     predictions = evaluations.predictions(session, evaluation_id)
     content = dict(evaluation.results or {})
     content["benchmarks"] = [
@@ -146,7 +158,7 @@ def results(session: Session, evaluation_id: UUID) -> Results:
     return Results.model_validate(content)
 
 
-def comparison(session: Session, first_id: UUID, second_id: UUID) -> Comparison:
+def comparison(session: Session, first_id: UUID, second_id: UUID, reader: Caller | None = None) -> Comparison:
     """The second against the first, paired by video.
 
     Raises:
@@ -155,7 +167,7 @@ def comparison(session: Session, first_id: UUID, second_id: UUID) -> Comparison:
     """
     pair = [find(session, evaluation_id, with_results=True) for evaluation_id in (first_id, second_id)]
     for evaluation in pair:
-        _done(evaluation)
+        _done(evaluation, reader)
     first, second = pair
     for what, mine, other in (
         ("dataset", first.dataset.fingerprint, second.dataset.fingerprint),
@@ -172,14 +184,15 @@ def comparison(session: Session, first_id: UUID, second_id: UUID) -> Comparison:
     ]
     differences = compare(found[0], found[1], Protocol.model_validate(first.protocol.content))
     return Comparison(
-        first=detail(session, first),
-        second=detail(session, second),
+        first=detail(session, first, reader),
+        second=detail(session, second, reader),
         differences=list(differences),
         notes=list(unpaired(*found)),
     )
 
 
-def _done(evaluation: Evaluation) -> None:
+def _done(evaluation: Evaluation, reader: Caller | None) -> None:
     if evaluation.state is not EvaluationState.DONE:
-        reason = f": {evaluation.reason}" if evaluation.reason else "; results come when it is done"
-        raise Conflict(f"Evaluation {evaluation.id} is {evaluation.state.value}{reason}.")
+        reason = reason_for(evaluation, reader)
+        what = f": {reason}" if reason else "; results come when it is done"
+        raise Conflict(f"Evaluation {evaluation.id} is {evaluation.state.value}{what}.")

@@ -12,7 +12,7 @@ import safetensors.torch
 from sqlalchemy import select
 
 import vcp_core
-from records.models import Job, JobState, Shard
+from records.models import Job, JobKind, JobState, Shard
 from tests.e2e.conftest import LIGHT, WITH_PIXELS, in_the_library
 from tests.served import Served
 from tests.shared import SHARED, needs_shared
@@ -48,6 +48,17 @@ def begin(
     asked = api.evaluate(api.upload(checkpoint)["id"], "small", "light")
     worker.wait_for("kind=extract")
     return worker, str(asked["id"])
+
+
+def wait_until_running(api: Served, kind: JobKind, timeout_s: float = 120) -> None:
+    """Until a worker is at a job of that kind."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        with api.database.session() as session:
+            if session.scalars(select(Job.id).where(Job.kind == kind, Job.state == JobState.RUNNING)).first():
+                return
+        time.sleep(0.02)
+    raise AssertionError(f"no job of kind {kind} was begun in {timeout_s} s")
 
 
 def results(api: Served, evaluation_id: str) -> dict[str, Any]:
@@ -119,20 +130,25 @@ def test_another_protocol_forwards_only_the_clips_that_are_new(
     assert results(api, asked["id"])["benchmarks"] == in_the_library(checkpoint, folder, more)
 
 
-def test_a_killed_worker_changes_no_score_and_leaves_no_process(
+def test_workers_killed_while_they_read_forward_and_score_change_no_score_and_leave_no_process(
     api: Served, start_worker: StartWorker, folder: Path, checkpoint: Path, undisturbed: Any
 ) -> None:
-    first, evaluation_id = begin(api, start_worker, folder, checkpoint)
-    children = first.children()
-    assert children
-    first.kill()
+    register(api, folder)
+    evaluation_id = str(api.evaluate(api.upload(checkpoint)["id"], "small", "light")["id"])
+    kinds, children = (JobKind.INGEST, JobKind.EXTRACT, JobKind.SCORE), []
+    for kind in kinds:
+        worker = start_worker()
+        wait_until_running(api, kind)
+        children += worker.children()
+        worker.kill()
+    assert len(children) >= len(kinds)
     start_worker()
     api.follow(evaluation_id)
     assert results(api, evaluation_id)["benchmarks"] == undisturbed
     assert not [pid for pid in children if alive(pid)]
     forwarded(api)
     with api.database.session() as session:
-        assert sum(session.scalars(select(Job.losses))) == 1
+        assert sorted(session.scalars(select(Job.kind).where(Job.losses == 1))) == sorted(kinds)
 
 
 def test_a_killed_child_is_tried_again(

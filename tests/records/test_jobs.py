@@ -146,6 +146,20 @@ def test_three_crashes_fail_a_job_with_the_reason_and_the_logs_tail(database: Da
     assert (job(database, job_id).error, job(database, job_id).log_tail) == ("crash 2", "last words")
 
 
+def test_outages_of_the_store_use_up_no_attempt_that_a_crash_has(database: Database, queue: Queue) -> None:
+    job_id = queue()
+    states = []
+    for outage in (*9 * [True], False, False, True):
+        with database.session() as session:
+            session.execute(update(Job).where(Job.id == job_id).values(not_before=None))
+        mine = claim(database)
+        assert mine is not None
+        with database.session() as session:
+            states.append(jobs.crash(session, mine, "the store is away", outage=outage))
+    assert states == [*11 * [JobState.QUEUED], JobState.FAILED]
+    assert (job(database, job_id).outages, job(database, job_id).crashes) == (10, 2)
+
+
 def test_after_a_crash_a_job_waits_before_it_is_tried_again(database: Database, queue: Queue) -> None:
     queue()
     mine = claim(database)
@@ -235,9 +249,9 @@ WITH dataset AS (
     INSERT INTO dataset (id, name, source, state)
     SELECT gen_random_uuid(), 'd' || i, '{}', 'ready' FROM generate_series(1, 100000) AS i RETURNING id
 ), numbered AS (SELECT id, row_number() OVER () AS i FROM dataset)
-INSERT INTO job (id, kind, queue, team, dataset_id, state, crashes, losses, done, started_at)
+INSERT INTO job (id, kind, queue, team, dataset_id, state, crashes, outages, losses, done, started_at)
 SELECT gen_random_uuid(), 'index', CASE WHEN i % 3 = 0 THEN 'gpu' ELSE 'cpu' END, nullif('t' || i % 9, 't0'),
-    id, CASE WHEN i <= 60 THEN 'queued' ELSE 'done' END, 0, 0, 0,
+    id, CASE WHEN i <= 60 THEN 'queued' ELSE 'done' END, 0, 0, 0, 0,
     CASE WHEN i > 60 THEN clock_timestamp() - i * interval '1 second' END
 FROM numbered
 """

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import signal
+import subprocess
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -66,22 +70,75 @@ def test_a_url_of_no_store_is_refused() -> None:
 
 
 async def _write(storage: Storage, key: str, content: bytes, *, fail: bool) -> None:
-    with storage.writer(key) as writer:
-        async with writer:
-            await writer.write(content)
-            if fail:
-                raise RuntimeError
+    async with storage.writer(key) as writer:
+        await writer.write(content)
+        if fail:
+            raise RuntimeError
 
 
 def test_a_writer_that_fails_leaves_nothing(storage: Storage) -> None:
-    import asyncio
-
     large = b"x" * (20 << 20)  # several parts
     with pytest.raises(RuntimeError):
         asyncio.run(_write(storage, "k", large, fail=True))
     assert list(storage.keys("")) == []
     asyncio.run(_write(storage, "k", large, fail=False))
     assert storage.get_bytes("k") == large
+
+
+def test_what_is_stored_in_a_folder_is_on_the_disk_before_anybody_hears_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    sync = os.fsync
+
+    def fsync(handle: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{handle}").resolve())
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    root = tmp_path / "objects"
+    storage, file = Storage(f"file://{root}"), tmp_path / "file"
+    file.write_bytes(b"abc")
+    for key, store in (
+        ("a/put", lambda key: storage.put_bytes(key, b"abc")),
+        ("b/c/file", lambda key: storage.put_file(key, file)),
+        ("d/once", lambda key: storage.put_file_once(key, file)),
+        ("e/written", lambda key: asyncio.run(_write(storage, key, b"abc", fail=False))),
+        ("f/moved", lambda key: storage.move("e/written", key)),
+    ):
+        synced.clear()
+        store(key)
+        assert (root / key).read_bytes() == b"abc"
+        assert {root, (root / key).parent, root / key} <= set(synced)
+    assert list((root / "uploads").iterdir()) == []
+
+
+BEGIN = """
+import asyncio, os, sys
+from records.storage import Storage
+
+async def begin():
+    async with Storage(sys.argv[1]).writer("uploads/part") as writer:
+        await writer.write(bytes(40 << 20))
+        os.kill(os.getpid(), 9)
+
+asyncio.run(begin())
+"""
+
+
+def test_what_a_killed_process_had_begun_to_write_is_forgotten_in_time(tmp_path: Path) -> None:
+    for name in ("old", "new"):
+        url = f"file://{tmp_path}/{name}"
+        assert subprocess.run([sys.executable, "-c", BEGIN, url]).returncode == -signal.SIGKILL
+        storage = Storage(url)
+        storage.put_bytes("kept#x", b"1")
+        (staged,) = (tmp_path / name / "uploads").iterdir()
+        assert list(storage.keys("uploads")) == []  # nobody sees it, and it holds room
+        if name == "old":
+            os.utime(staged, (1, 1))
+        storage.forget_staged(3600)
+        assert staged.exists() is (name == "new")
+        assert storage.get_bytes("kept#x") == b"1"
 
 
 class Busy(BaseHTTPRequestHandler):

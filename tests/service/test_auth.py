@@ -11,12 +11,15 @@ import httpx
 import pytest
 from sqlalchemy import select, text
 
-from records.models import Checkpoint, CheckpointState, Token
-from records.repositories import tokens
+from records import flow
+from records.models import Checkpoint, CheckpointState, DatasetRow, DatasetState, Token
+from records.repositories import datasets, tokens
 from records.settings import Settings
 from service.app import create_app
 from tests.served import Served, serve
+from tests.service.finished import ready_checkpoint, ready_dataset
 from tests.service.kit import begun, declare, noise, objects, problem_of, put
+from vcp_core.catalog.protocols import PROTOCOLS
 
 OPEN = {("GET", "/v1/health")}
 ADMINS = {("POST", "/v1/datasets"), ("DELETE", "/v1/datasets/{name}")}
@@ -198,6 +201,53 @@ def test_what_is_not_ready_is_nobody_elses_business(api: Served, settings: Setti
         declared = declare(public.client, noise(20))
         problem_of(anyone.get(f"/v1/checkpoints/{declared['id']}"), 404)
         assert anyone.get("/v1/checkpoints").json()["total"] == 1
+
+
+def test_why_a_file_was_refused_is_its_own_teams_and_where_videos_lie_the_operators(
+    api: Served, settings: Settings
+) -> None:
+    refused, facts = "plain text, beginning 'my diary'", {"run": "night-3", "step": 7}
+    with api.database.session() as session:
+        dataset = ready_dataset(session)
+        weights = ready_checkpoint(session, team="vision", state=CheckpointState.INGESTING, **facts)
+        good = ready_checkpoint(session, team="vision", model="good")
+        gone = DatasetRow(
+            name="gone", source={"name_or_path": "ucf101:/srv/secret videos"}, state=DatasetState.FAILED
+        )
+        gone.reason = "/srv/secret videos: no such folder; nor /mnt/spare/gone.csv."
+        session.add(gone)
+        protocol = datasets.keep_protocol(session, PROTOCOLS["quick-v1"])
+        assert protocol is not None
+        flow.lock(session)
+        asked = [
+            flow.request(session, one, on, protocol.hash, team="vision")[0].id
+            for one, on in ((weights, dataset), (good, gone))
+        ]
+        weights.state, weights.reason = CheckpointState.REJECTED, refused
+        flow.checkpoint_ended(session, weights)
+    with (
+        api.client_of("vision") as owner,
+        api.client_of("others") as others,
+        serve(settings.model_copy(update={"public_read": True})) as public,
+        httpx.Client(base_url=public.url) as anyone,
+    ):
+
+        def told(client: httpx.Client) -> list[tuple[str, str, int | None]]:
+            listed = client.get("/v1/evaluations").json()["items"]
+            shown = [client.get(f"/v1/evaluations/{one}").json() for one in asked]
+            assert sorted(listed, key=str) == sorted(({**one, "progress": None} for one in shown), key=str)
+            return [(one["reason"], one["checkpoint"]["run"], one["checkpoint"]["step"]) for one in shown]
+
+        why, where = f"the checkpoint was rejected: {refused}", "the dataset gone cannot be used: "
+        unplaced = f"{where}gone: no such folder; nor gone.csv."
+        assert told(owner) == [(why, "night-3", 7), (unplaced, None, None)]
+        assert told(api.client) == [(why, "night-3", 7), (f"{where}{gone.reason}", None, None)]
+        for client in (others, anyone):
+            assert told(client) == [("the checkpoint was rejected", None, None), (unplaced, None, None)]
+            conflict = problem_of(client.get(f"/v1/evaluations/{asked[0]}/results"), 409)["detail"]
+            assert "diary" not in conflict
+            assert client.get("/v1/datasets/gone").json()["reason"] == unplaced.removeprefix(where)
+        assert api.client.get("/v1/datasets/gone").json()["reason"] == gone.reason
 
 
 @pytest.mark.parametrize(("address", "secure"), [("https://bench.example", True), ("", False)])

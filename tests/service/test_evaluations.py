@@ -26,6 +26,7 @@ from records.models import (
     Job,
     JobKind,
     JobState,
+    Origin,
     Shard,
     Worker,
 )
@@ -217,6 +218,35 @@ def test_only_its_team_or_an_administrator_cancels_an_evaluation(
     with api.client_of("operators", admin=True) as client:
         assert client.post(f"/v1/evaluations/{asked}/cancel").json()["state"] == "cancelled"
     assert api.client.post(f"/v1/evaluations/{asked}/cancel").json()["state"] == "cancelled"  # as it is
+
+
+def test_a_control_that_two_teams_share_is_cancelled_by_neither(api: Served, dataset: str) -> None:
+    asked = []
+    for team in ("one", "two"):
+        with api.database.session() as session:
+            found = str(ready_checkpoint(session, team=team).id)
+        with api.client_of(team) as client:
+            asked.append(UUID(ask(client, found).json()["id"]))
+    with api.database.session() as session:
+        flow.lock(session)
+        weights = Checkpoint(origin=Origin.CONTROL, state=CheckpointState.READY, backbone="r3d_tiny", seed=0)
+        session.add(weights)
+        session.flush()
+        mine, theirs = (session.get_one(Evaluation, one) for one in asked)
+        control, _ = flow.request(
+            session, weights, mine.dataset, mine.protocol_hash, team="one", is_control=True
+        )
+        for parent in (mine, theirs):
+            flow.planned(session, parent, [], [control])
+        path = f"/v1/evaluations/{control.id}/cancel"
+    for team in ("one", "two", "default"):  # whoever asked first, the other, an administrator
+        with api.client_of(team, admin=team == "default") as client:
+            assert "is a control" in problem_of(client.post(path), 409)["detail"]
+    for one in asked:
+        assert api.client.get(f"/v1/evaluations/{one}").json()["state"] == "running"
+    with api.client_of("one") as client:
+        assert client.post(f"/v1/evaluations/{asked[0]}/cancel").json()["state"] == "cancelled"
+    assert api.client.get(f"/v1/evaluations/{asked[1]}").json()["state"] == "running"
 
 
 @pytest.mark.parametrize("state", [EvaluationState.DONE, EvaluationState.FAILED])

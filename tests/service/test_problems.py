@@ -18,13 +18,16 @@ from hypothesis import settings as tries
 from hypothesis import strategies as st
 from sqlalchemy import create_engine, event, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
 
 from records import flow
 from records.db import driver_url
+from records.repositories import checkpoints
 from records.settings import Settings
 from tests.served import Served, serve
 from tests.service.kit import eventually, problem_of
 from tests.workers import environment
+from worker.work import is_away
 
 S3_SETTINGS = (
     ("REGION", "garage"),
@@ -315,7 +318,35 @@ def test_a_request_that_waits_too_long_for_a_lock_is_told_to_come_again(
         body = {"checkpoint": "m@latest", "dataset": "playground-64", "protocol": "quick-v1"}
         answer = api.client.post("/v1/evaluations", json=body)
         assert answer.headers["Retry-After"] == "5"
-        problem_of(answer, 503)
+        found = problem_of(answer, 503)
+        assert (found["type"], "Others hold" in found["detail"]) == ("urn:vcpbench:database-busy", True)
+
+
+@pytest.mark.parametrize(
+    ("state", "status", "kind", "says"),
+    [
+        ("53100", 507, "database-full", "disk is full"),
+        ("53200", 503, "database-busy", "no memory or connection"),
+        ("40P01", 503, "database-busy", "Another request"),
+        ("57P03", 503, "database-away", "cannot be reached"),
+    ],
+)
+def test_what_the_database_lacks_is_said_as_it_is(
+    api: Served, state: str, status: int, kind: str, says: str
+) -> None:
+    raises = f"BEGIN RAISE EXCEPTION 'could not extend file /pg/base/1' USING ERRCODE = '{state}'; END"
+    with api.database.session() as session:
+        session.execute(text(f"CREATE FUNCTION lacks() RETURNS trigger LANGUAGE plpgsql AS $$ {raises} $$"))
+        session.execute(text("CREATE TRIGGER lacks BEFORE INSERT ON model EXECUTE FUNCTION lacks()"))
+    body = {"model": "m", "size_bytes": 1, "sha256": "0" * 64}
+    answer = api.client.post("/v1/checkpoints", json=body)
+    found = problem_of(answer, status)
+    assert found["type"] == f"urn:vcpbench:{kind}"
+    assert says in found["detail"]
+    assert "/pg/base" not in answer.text
+    with pytest.raises(DBAPIError) as caught, api.database.session() as session:
+        checkpoints.model_of(session, "t", "m")
+    assert is_away(caught.value) is not state.startswith("40")  # a worker waits for room, too
 
 
 def test_connections_to_a_machine_that_vanished_end_within_a_lease(api: Served) -> None:

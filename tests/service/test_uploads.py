@@ -312,6 +312,31 @@ def test_an_unknown_backbone_is_refused_with_a_suggestion(api: Served, settings:
     assert objects(settings) == {}
 
 
+def test_what_is_declared_later_is_added_and_what_contradicts_it_is_refused(
+    api: Served, settings: Settings
+) -> None:
+    first = declare(api.client, CONTENT, run="nigth-3")
+    assert (
+        declare(api.client, CONTENT, run="night-3")["run"] == "night-3"
+    )  # no byte was read: a slip, put right
+    assert put(api.client, first["id"], CONTENT).json()["state"] == "ingesting"
+    added = one_shot(api.client, CONTENT, run="night-3", pretrained_on="ucf101:1", step="7")
+    assert (added.status_code, added.json()["id"]) == (200, first["id"])
+    found = show(api.client, first["id"])
+    assert (found["run"], found["step"], found["pretrained_on"]) == ("night-3", 7, "ucf101:1")
+    body = {"model": "tiny", "size_bytes": len(CONTENT), "sha256": sha256(CONTENT), "step": 8}
+    for answer in (
+        api.client.post("/v1/checkpoints", json={**body, "pretrained_on": "none", "backbone": "r3d"}),
+        one_shot(api.client, CONTENT, step="8", pretrained_on="none", backbone="r3d"),
+    ):
+        refused = problem_of(answer, 409)
+        assert (refused["checkpoint_id"], refused["differs"]) == (first["id"], ["pretrained_on", "step"])
+        assert "pretrained_on is 'ucf101:1', not 'none', step is 7, not 8" in refused["detail"]
+    assert show(api.client, first["id"]) == found
+    with api.client_of("others") as others:
+        assert one_shot(others, CONTENT, step="8").status_code == 201
+
+
 def test_the_same_bytes_declared_otherwise_are_another_checkpoint(api: Served) -> None:
     native = declare(api.client, CONTENT)
     spelt = [

@@ -111,6 +111,18 @@ def test_a_port_in_use_is_named_before_anything_starts(make_stack: Callable[...,
     assert stack.run("status").returncode == 3
 
 
+def test_a_stack_comes_up_behind_a_proxy_and_at_an_ipv6_address(make_stack: Callable[..., Stack]) -> None:
+    if not os.path.exists("/proc/net/if_inet6"):
+        pytest.skip("this machine has no IPv6")
+    stack = make_stack(http_proxy="http://127.0.0.1:9", HTTP_PROXY="http://127.0.0.1:9", no_proxy="")
+    run = stack.run("up", "--host", "::1", "--port", str(stack.port))
+    assert run.returncode == 0, run.stderr
+    assert f"runs at http://[::1]:{stack.port}," in run.stdout
+    with socket.create_connection(("::1", stack.port), timeout=5):
+        pass
+    assert stack.run("down").returncode == 0
+
+
 def test_a_home_that_cannot_be_written_is_named(make_stack: Callable[..., Stack], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     stack = make_stack(tmp_path / "file" / "home")

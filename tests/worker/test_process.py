@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import text
+import torch
+from sqlalchemy import create_engine, delete, select, text
+from sqlalchemy.engine import make_url
 
-from records.db import Database
+from records.db import Database, driver_url
+from records.models import Job, Worker
 from records.settings import Settings
 from tests.served import Served
 from tests.workers import WorkerProcess, environment
+from vcp_core.backbones import build
 
 StartWorker = Callable[..., WorkerProcess]
 
@@ -84,6 +90,65 @@ def test_a_worker_is_seen_while_it_is_there_and_gone_when_it_ended(
     assert start(settings, "--health").returncode == 0
     worker.terminate()
     assert api.client.get("/v1/status").json()["workers"] == []
+
+
+def test_a_worker_that_was_forgotten_in_a_long_silence_is_seen_again(
+    settings: Settings, database: Database, start_worker: StartWorker
+) -> None:
+    worker = start_worker(VCPBENCH_QUEUES="gpu")
+    worker.wait_for("worker starts")
+    with database.session() as session:
+        (before,) = session.scalars(delete(Worker).returning(Worker)).all()
+    deadline = time.monotonic() + 30
+    while start(settings, "--health").returncode:
+        assert time.monotonic() < deadline, worker.log.read_text()
+    with database.session() as session:
+        (after,) = session.scalars(select(Worker)).all()
+    assert (after.id, after.name, after.queues, after.device) == (
+        *(before.id, before.name, before.queues, before.device),
+    )
+
+
+def test_a_worker_that_ends_while_the_database_is_away_ends_in_order(
+    settings: Settings, start_worker: StartWorker
+) -> None:
+    worker = start_worker(VCPBENCH_QUEUES="cpu")
+    worker.wait_for("worker starts")
+    url = make_url(driver_url(settings.database_url.get_secret_value()))
+    admin = create_engine(url.set(database="postgres"), isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.execute(text(f"DROP DATABASE {url.database} WITH (FORCE)"))
+    admin.dispose()
+    assert worker.terminate() == 0
+    said = worker.log.read_text()
+    assert "not signed off" in said
+    assert "worker ended" in said
+    assert not list(settings.scratch.iterdir())
+
+
+def test_a_good_file_whose_reader_was_killed_is_read_again(
+    api: Served, database: Database, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    torch.save(build("r3d_tiny", seed=7).state_dict(), tmp_path / "good.pt")
+    worker = start_worker(VCPBENCH_QUEUES="cpu")
+    worker.wait_for("worker starts")
+    uploaded = api.upload(tmp_path / "good.pt")
+    os.kill(worker.reader(), signal.SIGKILL)
+    worker.wait_for("its reader was killed")
+    found = eventually(lambda: api.client.get(f"/v1/checkpoints/{uploaded['id']}").json(), "ingesting")
+    assert found["state"] == "ready", found["reason"]
+    with database.session() as session:
+        (job,) = session.scalars(select(Job))
+        assert (job.crashes, job.outages, job.losses) == (1, 0, 0)
+
+
+def eventually(look: Callable[[], dict[str, Any]], state: str, timeout_s: float = 60) -> dict[str, Any]:
+    """What there is once it is no longer in that state."""
+    deadline = time.monotonic() + timeout_s
+    while (found := look())["state"] == state:
+        assert time.monotonic() < deadline, found
+        time.sleep(0.1)
+    return found
 
 
 def test_a_folder_that_a_tidier_removed_is_made_again(

@@ -14,8 +14,10 @@ from typing import Any
 
 import pytest
 
+from tests.datasets_on_disk import make_folder
 from tests.workers import alive, runner_child
-from vcp_core.catalog.errors import UnknownName
+from vcp_core.catalog.errors import StorageError, UnknownName
+from worker.disk import full_disk_told
 from worker.runner import ChildFailed, Runner
 
 
@@ -52,6 +54,18 @@ def test_a_fault_of_ours_is_a_failed_child_with_the_traceback(runner: Runner, tm
             {"do": "index", "nonsense": 1}, affinity=None, stall_s=30, on_progress=lambda done, total: None
         )
     assert "Traceback" in caught.value.log_tail
+
+
+def test_a_full_disk_of_temporary_files_is_no_fault_of_the_job(runner: Runner, tmp_path: Path) -> None:
+    request = {"do": "index", "source": {"name_or_path": str(make_folder(tmp_path / "few"))}, "name": "few"}
+    with pytest.raises(StorageError, match="temporary files is full"):
+        runner.call(
+            {**request, "out": "/dev/full"}, affinity=None, stall_s=60, on_progress=lambda done, total: None
+        )
+    with pytest.raises(StorageError, match="temporary files is full"), full_disk_told():
+        Path("/dev/full").write_text("x")
+    with pytest.raises(IsADirectoryError), full_disk_told():
+        tmp_path.write_text("x")
 
 
 def test_a_child_is_kept_for_its_affinity_and_no_other(runner: Runner, tmp_path: Path) -> None:
@@ -103,11 +117,13 @@ def test_the_child_sees_no_secrets(runner: Runner, tmp_path: Path, monkeypatch: 
     secrets = ("VCPBENCH_DATABASE_URL", "VCPBENCH_BROKER_URL", "AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN")
     for name in secrets:
         monkeypatch.setenv(name, "secret")
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")  # no secret: it decides last digits
     with pytest.raises(UnknownName):
         index(runner, tmp_path, "nothing", "a")
     seen = Path(f"/proc/{runner_child(os.getpid())}/environ").read_text()
     assert "PATH=" in seen
     assert not [name for name in secrets if name in seen]
+    assert "OPENBLAS_CORETYPE=Haswell" in seen
 
 
 def test_the_child_ends_with_its_worker_however_that_ends(tmp_path: Path) -> None:

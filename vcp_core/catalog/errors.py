@@ -9,6 +9,7 @@ VcpbenchError
 │   ├── CheckpointMismatch no backbone's keys are all there; carries the difference
 │   ├── NonFiniteWeights   NaN or infinity among the weights, or a variance below zero
 │   └── NonFiniteFeatures  the network gives NaN or infinity for some clips
+├── ReaderFailed           whoever read a checkpoint was killed, or was too slow: no word on the file
 ├── InputError             a declared input that makes no sense, or that this backbone cannot take
 ├── VideoError
 │   ├── UndecodableVideo   no frame comes out of the decoder
@@ -72,6 +73,10 @@ class NonFiniteWeights(CheckpointError):
 
 class NonFiniteFeatures(CheckpointError):
     """The weights are finite, and what the network makes of some clips is not."""
+
+
+class ReaderFailed(VcpbenchError):
+    """The process that read a checkpoint was killed, took too long or broke; the file may be a good one."""
 
 
 class InputError(VcpbenchError):

@@ -18,11 +18,18 @@ from typing import Any, NoReturn
 
 from vcp_core.catalog import errors
 from vcp_core.catalog.backbones import BACKBONES
-from vcp_core.catalog.errors import CheckpointError, DamagedCheckpoint, NotACheckpoint, VcpbenchError
+from vcp_core.catalog.errors import (
+    CheckpointError,
+    DamagedCheckpoint,
+    NotACheckpoint,
+    ReaderFailed,
+    VcpbenchError,
+)
 from vcp_core.checkpoints.report import CheckpointReport, printable
 
 GIB = 1 << 30
 PASSED_ON = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TMPDIR")  # where libraries are found, and space is
+ENDED_BY_OTHERS = (-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP)  # no file makes its reader get these
 # sys.path is the parent's, so that the child finds the same vcp_core however the parent did.
 START = (
     "import json, sys; job = json.loads(sys.argv[1]); sys.path[:] = job.pop('sys_path'); "
@@ -79,6 +86,7 @@ def ingest(
         UnknownName: If there is no such backbone.
         CheckpointError: If the file is not a whole, safe, finite checkpoint of a known backbone; its subclass
             says which of these.
+        ReaderFailed: If its reader was killed, took too long or broke, which says nothing of the file.
         StorageError: If the canonical file cannot be written.
     """
     if backbone is not None:
@@ -135,9 +143,7 @@ def _run(path: Path, job: dict[str, Any], limits: Limits) -> dict[str, str]:
         try:
             answer, complaints = child.communicate(timeout=limits.wall_s)
         except subprocess.TimeoutExpired:
-            raise CheckpointError(
-                f"{path}: reading it took longer than {limits.wall_s} s; stopped."
-            ) from None
+            raise ReaderFailed(f"{path}: reading it took longer than {limits.wall_s} s; stopped.") from None
         finally:
             if child.poll() is None:
                 os.killpg(child.pid, signal.SIGKILL)
@@ -151,7 +157,7 @@ def _run(path: Path, job: dict[str, Any], limits: Limits) -> dict[str, str]:
     return found
 
 
-def _crash(path: Path, returncode: int, complaints: str, limits: Limits) -> CheckpointError:
+def _crash(path: Path, returncode: int, complaints: str, limits: Limits) -> VcpbenchError:
     last = " | ".join(printable(line.strip()) for line in complaints.strip().splitlines()[-3:])
     said = f" Its last words: {last}" if last else ""
     if returncode == -signal.SIGXCPU:
@@ -159,13 +165,13 @@ def _crash(path: Path, returncode: int, complaints: str, limits: Limits) -> Chec
             f"{path}: reading it took more than {limits.cpu_s} s of processor time; stopped."
         )
     if returncode == -signal.SIGKILL:
-        return CheckpointError(f"{path}: its reader was killed; most likely memory ran out.{said}")
+        return ReaderFailed(f"{path}: its reader was killed; most likely memory ran out.{said}")
+    if returncode in ENDED_BY_OTHERS:
+        return ReaderFailed(f"{path}: its reader was told to end ({signal.Signals(-returncode).name}).")
     if returncode < 0:
         name = signal.Signals(-returncode).name
         return DamagedCheckpoint(f"{path}: truncated or corrupt: its reader crashed ({name}).{said}")
-    return CheckpointError(
-        f"{path}: its reader failed, which is a fault of vcpbench; please report it.{said}"
-    )
+    return ReaderFailed(f"{path}: its reader failed, which is a fault of vcpbench; please report it.{said}")
 
 
 def _raise(path: Path, name: str, message: str) -> NoReturn:

@@ -1,0 +1,72 @@
+"""Folders of temporary files: whose they are, and when they go."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from records.settings import Settings
+from vcp_core.catalog.errors import StorageError
+from worker.workplace import Workplace, clear, private
+
+HOLD = """
+import pathlib, sys
+from worker.workplace import Workplace
+place = Workplace(pathlib.Path(sys.argv[1]), sys.argv[2])
+place.enter()
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_what_a_killed_worker_left_goes_and_what_a_living_one_has_stays(tmp_path: Path) -> None:
+    scratch = tmp_path / "scratch"
+    mine, theirs = Workplace(scratch, str(uuid4())), str(uuid4())
+    mine.enter()
+    (scratch / "somebody's notes").touch()
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, scratch, theirs], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        clear(scratch)
+        assert {folder.name for folder in scratch.iterdir()} == {mine.path.name, theirs, "somebody's notes"}
+        other.kill()
+    clear(scratch)
+    assert {folder.name for folder in scratch.iterdir()} == {mine.path.name, "somebody's notes"}
+    mine.leave()
+    assert [folder.name for folder in scratch.iterdir()] == ["somebody's notes"]
+
+
+def test_a_workplace_that_a_tidier_removed_is_made_and_held_again(tmp_path: Path) -> None:
+    place = Workplace(tmp_path / "scratch", str(uuid4()))
+    place.enter()
+    shutil.rmtree(tmp_path / "scratch")
+    place.enter()
+    clear(tmp_path / "scratch")
+    assert place.path.is_dir()
+    assert (tmp_path / "scratch").stat().st_mode & 0o777 == place.path.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_folder_that_strangers_can_write_to_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    with pytest.raises(StorageError, match="can be written by every user"):
+        private(tmp_path / "open")
+    (tmp_path / "open").chmod(0o1777)
+    private(tmp_path / "open")  # as /tmp is: what is ours there, nobody else replaces
+    if os.geteuid() == 0:
+        os.chown(tmp_path / "open", 12345, 12345)
+        with pytest.raises(StorageError, match="belongs to user 12345"):
+            private(tmp_path / "open")
+
+
+def test_without_a_setting_every_user_has_a_folder_of_his_own() -> None:
+    settings = Settings(database_url="postgresql://x", broker_url="redis://x", store_url="file:///x")
+    assert settings.scratch.name == f"vcpbench-{os.getuid()}"

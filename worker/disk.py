@@ -1,0 +1,22 @@
+"""A full disk of temporary files, told from a fault: it passes, and says nothing of the job that met it."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from vcp_core.catalog.errors import StorageError
+
+FULL = {errno.ENOSPC: "is full", errno.EDQUOT: "has a quota, which is used up"}
+
+
+@contextmanager
+def full_disk_told() -> Iterator[None]:
+    """A write that found no room is a StorageError; all else is raised as it is."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise StorageError(f"the disk of the worker's temporary files {FULL[error.errno]}") from error

@@ -14,6 +14,7 @@ from records.models import DatasetState, ProtocolRow
 from records.repositories import board, datasets, leaderboard
 from records.repositories.board import Facts, Named, Number
 from records.repositories.leaderboard import COLUMNS, BoardQuery
+from service.datasets import schemas as dataset_schemas
 from service.datasets import service as dataset_service
 from service.leaderboard.places import NOWHERE, Standing, standings
 from service.protocols import service as protocol_service
@@ -169,7 +170,9 @@ def _empty(session: Session, dataset: str, protocol: ProtocolRow) -> tuple[Named
         superseded=row is not None and row.retired_at is not None,
     )
     ready = row is None or row.state is DatasetState.READY
-    return empty, None if ready or row is None else f"{row.name} is {row.state.value}: {row.reason or ''}"
+    if ready or row is None:
+        return empty, None
+    return empty, f"{row.name} is {row.state.value}: {dataset_schemas.without_paths(row.reason, row) or ''}"
 
 
 def _known(session: Session, shown: Named, wanted: BoardParameters, metrics: list[str]) -> BoardParameters:

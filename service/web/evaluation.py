@@ -117,9 +117,11 @@ def page(session: Session, evaluation_id: UUID, reader: Caller | None) -> Page:
 
 
 def _jobs(session: Session, evaluation: Evaluation, reader: Caller | None) -> list[JobLine]:
-    """What is done for it; what its jobs printed is for its own team."""
+    """What is done for it; what its jobs printed, and what went wrong in them, is for its own team."""
     lines = board.job_lines(session, evaluation)
-    return lines if is_of(evaluation.team, reader) else [replace(line, log_tail=None) for line in lines]
+    if is_of(evaluation.team, reader):
+        return lines
+    return [replace(line, error=None, log_tail=None) for line in lines]
 
 
 def title(shown: EvaluationOut) -> str:

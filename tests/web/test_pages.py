@@ -111,17 +111,19 @@ def test_a_running_evaluation_shows_progress_what_it_waits_for_and_its_jobs(site
     assert "HX-Refresh" not in part.headers
 
 
-def test_what_an_attempt_printed_before_it_went_wrong_is_shown_to_its_own_team(site: Site) -> None:
+def test_what_went_wrong_in_an_attempt_and_what_it_printed_is_shown_to_its_own_team(site: Site) -> None:
     with site.api.database.session() as session:
         (job,) = session.scalars(select(Job).where(Job.error.is_not(None)))
         job.log_tail = LOG
     path = f"/evaluations/{site.running}"
-    (log,) = site.page(path).root.all("pre", class_="log")
+    own = site.page(path)
+    (log,) = own.root.all("pre", class_="log")
     assert log.text == LOG
+    assert "the worker fell silent" in own.text
     with site.api.client_of("others") as others:
         page = Page.of(others.get(path, headers=HTML))
     assert list(page.root.all("pre", class_="log")) == []
-    assert "the worker fell silent" in page.text
+    assert "the worker fell silent" not in page.text
 
 
 def test_when_it_has_ended_the_page_is_loaded_anew(site: Site) -> None:

@@ -52,11 +52,13 @@ def main() -> None:
     print(f"{'backbone':<10}{'layout':<18}{'precision':<10}{'batch':>6}{'ms/clip':>9}  depends on batch")
     for name in arguments.backbones:
         network = build(name, seed=0).to(device).eval()
+        channels, *size = network.spec.clip_shape
         for layout, memory_format in LAYOUTS.items():
             network = network.to(memory_format=memory_format)  # type: ignore[call-overload]
             for precision in ("fp32", "bf16"):
                 for batch in arguments.batches:
-                    pixels = torch.randint(0, 256, (batch, 16, 112, 112, 3), dtype=torch.uint8, device=device)
+                    shape = (batch, *size, channels)
+                    pixels = torch.randint(0, 256, shape, dtype=torch.uint8, device=device)
                     clips = pixels.permute(0, 4, 1, 2, 3)
                     took = 1000 * seconds_per_clip(network, clips, precision, arguments.repeats)
                     depends = depends_on_batch(network, clips)

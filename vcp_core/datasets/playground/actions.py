@@ -7,7 +7,7 @@ start anywhere in their action and run left or right, so that no single place gi
 Units: pixels of a 320 x 240 frame, frames, radians. `x` is counted from the frame's middle, `height` of
 the body's lowest point above the ground. The ranges keep a body of radius 22 inside what a 112 x 112
 centre crop of the 128 x 171 frame shows. What goes back and forth does so once in 14 to 38 frames: a clip of
-16 frames shows what kind of motion it is (docs/decisions/2026-11-23-sample.md).
+16 frames shows what kind of motion it is (docs/decisions/2026-11-26-sample.md).
 
 Legend: T frames.
 """

@@ -14,6 +14,7 @@ from scipy.stats import binomtest, permutation_test
 
 from vcp_core import comparison, statistics
 from vcp_core.benchmarks import load_benchmark
+from vcp_core.catalog.errors import NotAvailable
 from vcp_core.catalog.options import OPTION_NAMES
 from vcp_core.catalog.protocols import PROTOCOLS
 from vcp_core.comparison import Difference, compare, compare_many, unpaired
@@ -295,3 +296,11 @@ def test_a_comparison_of_ucf101s_size_takes_seconds() -> None:
     took = time.process_time() - begun
     print(f"six metrics of 3,783 videos in 707 groups: {took:.1f} s of CPU")
     assert took < 15
+
+
+def test_answers_that_are_not_of_the_same_videos_row_by_row_are_refused() -> None:
+    first = recognised(np.array([True, False, True]))
+    columns = {name: values[::-1] for name, values in first.columns.items()}
+    backwards = first.model_copy(update={"columns": columns})
+    with pytest.raises(NotAvailable, match="recognition: the two do not have the same videos row by row"):
+        compare({"recognition": first}, {"recognition": backwards}, QUICK)

@@ -33,15 +33,16 @@ def test_intervals_of_differences_cover_the_truth_as_often_as_they_say(
     assert 0.93 <= found <= 0.97
 
 
-@pytest.mark.parametrize(("num_units", "spread"), [(56, 0.01), (200, 0.02), (700, 0.01), (700, 0.02)])
+@pytest.mark.parametrize("seed", [3, 4])
+@pytest.mark.parametrize(("num_units", "spread"), [(56, 0.01), (200, 0.04), (700, 0.02), (700, 0.04)])
 def test_intervals_of_lifts_hold_for_other_random_networks_than_those_drawn(
-    num_units: int, spread: float
+    num_units: int, spread: float, seed: int
 ) -> None:
-    found = lift_coverage(num_units, 3, spread, between=True, trials=1000, seed=3)
+    found = lift_coverage(num_units, 3, spread, between=True, trials=1000, seed=seed)
     print(f"{num_units} units, three draws that differ by {spread}: {100 * found:.1f} %")
-    assert 0.93 <= found <= 0.98  # somewhat too wide where videos say most
+    assert 0.945 <= found <= 0.995  # too wide where videos say most (docs/decisions/2026-11-26-lift.md)
     if num_units * spread > 10:
-        assert lift_coverage(num_units, 3, spread, between=False, trials=300, seed=3) < 0.85
+        assert lift_coverage(num_units, 3, spread, between=False, trials=300, seed=seed) < 0.85
 
 
 def test_draws_that_agree_and_one_draw_alone_widen_no_interval() -> None:
@@ -49,8 +50,12 @@ def test_draws_that_agree_and_one_draw_alone_widen_no_interval() -> None:
     plain = difference_interval(0.1, values, num_units=40, level=0.95)
     for draws in ([], [0.2], [0.25, 0.25, 0.25]):
         assert difference_interval(0.1, values, num_units=40, level=0.95, draws=draws) == plain
-    apart = difference_interval(0.1, values, num_units=40, level=0.95, draws=[0.2, 0.25, 0.3])
-    assert apart.high - apart.low > plain.high - plain.low
+    for num_units in (2, 3, 4, 6, 40):
+        plain, apart = (
+            difference_interval(0.1, values, num_units=num_units, level=0.95, draws=draws)
+            for draws in ([], [0.24, 0.25, 0.26])
+        )
+        assert apart.high - apart.low > plain.high - plain.low
     by_draws_alone = difference_interval(0.0, values * 1e-9, num_units=10**6, level=0.95, draws=[0.2, 0.3])
     theirs = ttest_1samp([-0.05, 0.05], 0).confidence_interval()  # Student's interval of the two draws' mean
     assert by_draws_alone.high == pytest.approx(theirs.high, rel=1e-3)

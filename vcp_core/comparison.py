@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from vcp_core.benchmarks import load_benchmark
 from vcp_core.benchmarks.metrics import Array, Metric
+from vcp_core.catalog.errors import NotAvailable
 from vcp_core.catalog.protocols import Protocol
 from vcp_core.results import Predictions
 from vcp_core.scoring import estimate
@@ -85,6 +86,9 @@ def compare(
         first: Predictions by benchmark.
         second: Predictions by benchmark, on the same dataset under the same protocol.
         protocol: How intervals are made, and the seed of resamples and flips.
+
+    Raises:
+        NotAvailable: If the two have other numbers of answers for a video.
     """
     return tuple(
         difference
@@ -153,6 +157,11 @@ class _Pair:
     def __init__(self, name: str, first: Predictions, second: Predictions, protocol: Protocol) -> None:
         videos = _common(first, second)
         first, second = (_restricted(one, videos) for one in (first, second))
+        if first.column("video") != second.column("video"):
+            raise NotAvailable(
+                f"{name}: the two do not have the same videos row by row, so they cannot be paired. Evaluate "
+                "both under one protocol by one version."
+            )
         self.num_videos = len(videos)
         self.units: Units = choose_units(first.column("video"), first.column("group"))
         self.num_rows = len(first.column("video"))

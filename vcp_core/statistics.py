@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binom
+from scipy.stats import binom, sem
 from scipy.stats import t as student
 
 Array = npt.NDArray[np.float64]
@@ -181,8 +181,8 @@ def difference_interval(
         num_units: Units that the difference stands on.
         level: Nominal coverage.
         draws: Scores, fractions, of the random networks whose mean one of the two is. Other draws would have
-            another mean: from two on, their variance over their number is added, with Welch's degrees of
-            freedom (docs/decisions/2026-11-26-lift.md). One alone says nothing about others.
+            another mean: from two on, the half width of Student's interval of their mean is added, squared
+            (docs/decisions/2026-11-26-lift.md). One alone says nothing about others.
 
     No unit that differs is no proof that none would: the interval then reaches as far as the share of
     differing units that Wilson's interval allows after seeing none.
@@ -190,12 +190,9 @@ def difference_interval(
     quantile, variance = _spread(values_R, num_units, level)
     unseen = quantile**2 / (num_units + quantile**2)
     half = quantile * float(np.sqrt(variance)) if variance > 0 else unseen
-    of_draws = float(np.var(draws, ddof=1)) / len(draws) if len(draws) > 1 else 0.0
-    if of_draws > 0:
-        of_units = (half / quantile) ** 2
-        total = of_units + of_draws
-        freedom = total**2 / (of_units**2 / max(1, num_units - 1) + of_draws**2 / (len(draws) - 1))
-        half = float(student.ppf(0.5 + level / 2, freedom)) * float(np.sqrt(total))
+    if len(draws) > 1:
+        of_draws = float(student.ppf(0.5 + level / 2, len(draws) - 1) * sem(draws))
+        half = float(np.hypot(half, of_draws))
     return Interval(low=max(-1.0, difference - half), high=min(1.0, difference + half))
 
 

@@ -126,3 +126,11 @@ def test_other_splits_training_sides_do_hold_test_videos_in_the_official_lists()
             for other, theirs in splits.items():
                 seen = tested & {video.id for video in theirs if video.split == "train"}
                 assert bool(seen) == (own != other)
+
+
+def test_a_finetuned_file_still_says_what_it_was_pretrained_on() -> None:
+    finetuned = {**origin("hmdb51", "1"), "pretrained_on": "ucf101:1"}
+    (said,) = warned(None, split="2", origin=finetuned)
+    assert "training side of split 1 of ucf101" in said
+    assert warned("hmdb51:1, ucf101:1", split="2", origin=finetuned) == (said,), "said twice, warned of once"
+    assert warned(None, split="1", origin=finetuned) == ()

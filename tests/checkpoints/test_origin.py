@@ -32,6 +32,13 @@ def test_a_whole_claim_is_read_and_what_it_says_besides_is_left_alone(tmp_path: 
     assert read_origin(write(tmp_path / "a", {**CLAIM, "config": {"lr": 1}})) == Origin(**CLAIM)
 
 
+def test_what_a_finetuned_network_was_pretrained_on_before_is_read_where_it_is_said(tmp_path: Path) -> None:
+    claim = {**CLAIM, "pretrained_on": "ucf101:1"}
+    assert read_origin(write(tmp_path / "a", claim)) == Origin(**claim)
+    assert read_origin(write(tmp_path / "b", {**CLAIM, "pretrained_on": None})) == Origin(**CLAIM)
+    assert read_origin(write(tmp_path / "c", {**CLAIM, "pretrained_on": 7})) is None
+
+
 @pytest.mark.parametrize(
     "nonsense",
     [

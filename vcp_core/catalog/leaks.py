@@ -55,7 +55,11 @@ def declared(text: str | None) -> tuple[Pretraining, ...]:
 
 
 def declaration(origin: Mapping[str, object]) -> str:
-    """What a file's own origin declares, as text."""
+    """What a file's own origin declares, as text: what it was trained on last, and what before."""
+    return ", ".join([_last(origin), *([str(before)] if (before := origin.get("pretrained_on")) else [])])
+
+
+def _last(origin: Mapping[str, object]) -> str:
     return f"{origin['dataset']}:{origin['dataset_split']}"
 
 
@@ -74,18 +78,20 @@ def _entries(text: str | None, origin: Mapping[str, object] | None) -> list[Pret
     """What was declared and what the file says itself, which also knows the fingerprint."""
     if origin is None:
         return list(declared(text))
-    said = declaration(origin)
     own = Pretraining(
-        text=said,
+        text=_last(origin),
         name=_plain(str(origin["dataset"])),
         split=str(origin["dataset_split"]),
         fingerprint=str(origin["dataset_fingerprint"]),
     )
-    if text in (None, said):  # never taken apart again: a folder's or a group's name may hold anything
-        return [own]
+    before = declared(str(origin.get("pretrained_on") or ""))
+    # Never taken apart again: a folder's or a group's name may hold anything.
+    if text in (None, declaration(origin)):
+        return [own, *before]
     same = (None, _comparable(own.split))  # the file knows what the declaration leaves open
     return [
         own,
+        *before,
         *(one for one in declared(text) if one.name != own.name or _comparable(one.split) not in same),
     ]
 
@@ -129,7 +135,7 @@ def leak_warnings(
         for one in _entries(pretrained_on, origin)
         if one.fingerprint != fingerprint and one.name == _plain(dataset)
     )
-    return tuple(warning for warning in found if warning)
+    return tuple(dict.fromkeys(warning for warning in found if warning))
 
 
 def _warning(one: Pretraining, *, dataset: str, split: str) -> str | None:

@@ -29,6 +29,7 @@ class Origin:
         dataset: Name of the training data.
         dataset_split: Which of its splits.
         dataset_fingerprint: By which a dataset's videos are known.
+        pretrained_on: What it had been trained on before, as that was declared; None where nothing was.
     """
 
     run: str
@@ -39,6 +40,7 @@ class Origin:
     dataset: str
     dataset_split: str
     dataset_fingerprint: str
+    pretrained_on: str | None = None
 
 
 def read_origin(path: Path) -> Origin | None:
@@ -50,13 +52,18 @@ def read_origin(path: Path) -> Origin | None:
                 return None
             header = json.loads(file.read(length))
         said = json.loads(header["__metadata__"][METADATA])
-        return Origin(**{name: _checked(said[name], kind) for name, kind in _KINDS.items()})
+        before = said.get(BEFORE)
+        return Origin(
+            **{name: _checked(said[name], kind) for name, kind in _KINDS.items()},
+            pretrained_on=None if before is None else _checked(before, str),
+        )
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
+BEFORE = "pretrained_on"  # the one that may be missing
 _KINDS: dict[str, type] = {
-    name: int if name in ("step", "epoch") else str for name in Origin.__dataclass_fields__
+    name: int if name in ("step", "epoch") else str for name in Origin.__dataclass_fields__ if name != BEFORE
 }
 
 

@@ -9,7 +9,6 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import safetensors.torch
 import torch
@@ -20,6 +19,7 @@ from vcp_core.backbones.base import Backbone
 from vcp_core.benchmarks.recognition import ranked_classes
 from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.inputs import input_of
+from vcp_core.catalog.leaks import declaration
 from vcp_core.checkpoints import load_checkpoint
 from vcp_core.datasets import Dataset, load_dataset
 from vcp_core.datasets.manifest import Video
@@ -97,28 +97,30 @@ def finetune(
         "checkpoint": report.sha256,
         "prefix": report.prefix,
         "input_spec": input_of(network.spec),
+        # Where nobody declares it, a header's word on the training data is better than none.
+        "pretrained_on": pretrained_on or (declaration(report.origin) if report.origin else None),
     }
     answered = begun.answer(network, out, run, origin)
     controls: dict[str, Predictions] = {}
     if control:
         untrained = expect(build(report.backbone, seed=config.seed), input_of(network.spec))
         name = f"{run or out.absolute().name}, {CONTROL}"
-        beside = begun.answer(untrained, out / CONTROL, name, {**origin, "checkpoint": "random weights"})
+        beside = begun.answer(
+            untrained, out / CONTROL, name, {**origin, "checkpoint": "random weights", "pretrained_on": None}
+        )
         controls[str(config.seed)] = beside.predictions
-    # Where nobody declares it, a header's word on the training data is better than none.
-    pretrained_on = pretrained_on or _claimed(report.origin)
     declared = {
         "backbone": backbone,
         "prefix": prefix,
         "input-spec": input_spec,
-        "pretrained-on": pretrained_on,
+        "pretrained-on": origin["pretrained_on"],
     }
     results = begun.results(
         answered,
         controls,
         network.spec,
         report.as_dict(),
-        pretrained_on=pretrained_on,
+        pretrained_on=origin["pretrained_on"],
         reproduce=_command((checkpoint, loaded, config, control), declared),
     )
     if answered.first:
@@ -145,10 +147,12 @@ class _Finetuning:
     machine: Machine
     watcher: Watcher | None
 
-    def answer(self, network: Backbone, out: Path, run: str | None, origin: dict[str, str]) -> _Answered:
+    def answer(
+        self, network: Backbone, out: Path, run: str | None, origin: Mapping[str, str | None]
+    ) -> _Answered:
         """Train, and let the best epoch answer for the test side."""
         task = RecognitionTask(self.dataset, network.spec, self.config)
-        begun = Run(self.dataset, out, self.config, run, self.machine, origin)
+        begun = Run(self.dataset, out, self.config, run, self.machine, dict(origin))
         clips = ClipsNetwork(network, num_clips=1, num_answers=len(task.answers), seed=self.config.seed)
         trainer = begun.trainer(task, clips)
         trained = begun.train(trainer, self.watcher)
@@ -224,10 +228,6 @@ def _predictions(
             "best": vars(best) if best else None,
         },
     )
-
-
-def _claimed(origin: Mapping[str, Any] | None) -> str | None:
-    return f"{origin['dataset']}:{origin['dataset_split']}" if origin else None
 
 
 _OPTIONS = {"warmup_epochs": "warmup", "holdout_videos": "holdout"}  # where they are not the fields' names

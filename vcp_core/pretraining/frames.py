@@ -13,6 +13,7 @@ import contextlib
 import itertools
 import os
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -24,12 +25,12 @@ from torch import Tensor
 from vcp_core.catalog.errors import UndecodableVideo
 from vcp_core.catalog.files import whole
 from vcp_core.datasets.manifest import Dataset, Video
-from vcp_core.datasets.parallel import each_in_threads
-from vcp_core.features import Counters, read_frames
+from vcp_core.features import Counters, ahead, read_frames
 from vcp_core.pretraining.examples import Crop
 from vcp_core.video.frames import FRAMES_VERSION, Geometry
 
 NPY_HEADER_BYTES = 128  # of a .npy file, whose header is padded to multiples of 64
+READERS = 2  # threads that fill a device, each a video ahead
 DEVICE_SHARE = 4  # frames take at most one part in so many of a device's free memory
 Pixels = npt.NDArray[np.uint8]
 
@@ -119,7 +120,10 @@ class FrameStore:
 
     def whole(self, video: Video) -> Tensor:
         """All frames of a video, (N, H, W, C) uint8."""
-        return torch.from_numpy(np.stack(self.read(video, range(video.num_frames), [0]))[:, 0])
+        if video.id in self._kept:
+            return torch.from_numpy(np.array(self._map(video)))
+        frames = self._decode(video, [0], range(video.num_frames))
+        return torch.from_numpy(np.stack([frames[i] for i in range(video.num_frames)]))
 
     def _map(self, video: Video) -> Pixels:
         """All frames of a kept video; decoded here if no process has done it yet."""
@@ -185,9 +189,10 @@ class FramesOnDevice:
             self._first[video.id] = num_frames
             num_frames += video.num_frames
         self._frames_NHWC = torch.empty((num_frames, *size, 3), dtype=torch.uint8, device=device)
-        for video, frames_NHWC in each_in_threads(store.whole, videos):
-            first = self._first[video.id]
-            self._frames_NHWC[first : first + video.num_frames] = frames_NHWC.to(device)
+        with ThreadPoolExecutor(READERS, thread_name_prefix="frames") as pool:
+            for video, frames_NHWC in zip(videos, ahead(pool, store.whole, videos, READERS), strict=True):
+                first = self._first[video.id]
+                self._frames_NHWC[first : first + video.num_frames] = frames_NHWC.to(device)
 
     @staticmethod
     def fit(videos: Sequence[Video], *, size: tuple[int, int], device: torch.device) -> bool:

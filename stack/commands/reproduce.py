@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 import shlex
 import shutil
 import tempfile
@@ -160,6 +161,11 @@ def _finetuned_again(
     """Trained in a folder of the cache, where an interrupted one goes on; it goes when it is done."""
     from vcp_core.pretraining import FinetuneConfig, Machine, finetune
 
+    if several := re.match(r"(\d+) x ", published.provenance.device):
+        raise CannotReproduce(
+            f"{several[1]} processes finetuned it together, and this would be one: another trajectory, whose "
+            f"scores say nothing about it. Its own command does it again: {published.provenance.reproduce}"
+        )
     config = FinetuneConfig.of(published.provenance.protocol)
     name = hashlib.sha256(published.to_json().encode()).hexdigest()[:16]
     folder = cache_dir() / "reproduced" / name

@@ -150,6 +150,13 @@ def test_three_words_finetune_every_split_and_their_mean_is_reproduced(tmp_path:
     assert again.returncode == 0, errors
     for split in ("1", "2"):
         assert f"split {split}: Reproduced: all 3 scores are equal to the last digit." in said
+    together = mean.splits["1"].provenance.model_copy(update={"device": "4 x cuda: a card"})
+    several = mean.splits["1"].model_copy(update={"provenance": together})
+    (tmp_path / "several.json").write_text(several.to_json())
+    refused = command(tmp_path, "reproduce", "several.json", "--checkpoint", "model.pt", "--device", "cpu")
+    said, errors = refused.communicate(timeout=60)
+    assert refused.returncode == 2
+    assert "4 processes finetuned it together" in errors
 
 
 def command(home: Path, *arguments: str) -> subprocess.Popen[str]:

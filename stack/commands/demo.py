@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 DATASET, PROTOCOL = "playground-64", "quick-v1"
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # Ctrl-C, whoever ends us, the terminal closes
-SEEDS = {"r3d_tiny-a": 11, "r3d_tiny-b": 12}  # two networks as their initialisation left them
+SAMPLE, UNTRAINED = "r3d_tiny-vcp", "r3d_tiny-untrained"
+SEED = 11  # of the untrained network, which is none of the board's own controls
 TIMEOUT_S = 900.0
 METRICS = ("recognition.top1", "retrieval.top1", "cloze.accuracy")
 
@@ -44,6 +45,9 @@ def demo(
     ] = None,
 ) -> None:
     """Show everything once: the service, two uploads, their evaluation on small videos, the board.
+
+    One network was pretrained by Video Cloze Procedure (`vcpbench sample`), the other is the same network
+    untrained.
 
     Ctrl-C, or closing the terminal, takes everything down; nothing stays running.
 
@@ -159,19 +163,20 @@ def _teller(bars: Progress, task: TaskID, model: str) -> Callable[[Evaluation], 
 
 
 def _checkpoints(place: Home) -> dict[str, Path]:
-    """Two weights files, as a training script would save them."""
-    paths = {model: place.folder / f"{model}.pt" for model in SEEDS}
-    if not all(path.exists() for path in paths.values()):
-        with messages.status("Making two checkpoints"):
+    """The sample that VCP pretrained, and the same network as its initialisation left it."""
+    from vcp_core.samples import sample_path
+
+    untrained = place.folder / f"{UNTRAINED}.pt"
+    if not untrained.exists():
+        with messages.status("Making a checkpoint"):
             import torch
 
             from vcp_core import build
             from vcp_core.catalog.files import whole
 
-            for model, path in paths.items():
-                with whole(path) as part:
-                    torch.save({"state_dict": build("r3d_tiny", seed=SEEDS[model]).state_dict()}, part)
-    return paths
+            with whole(untrained) as part:
+                torch.save({"state_dict": build("r3d_tiny", seed=SEED).state_dict()}, part)
+    return {SAMPLE: sample_path(), UNTRAINED: untrained}
 
 
 def _show(board: Board) -> None:

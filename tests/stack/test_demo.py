@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import re
 import shutil
 import signal
 import subprocess
@@ -21,7 +22,7 @@ from stack.home import Home
 from tests.stack.kit import VCPBENCH, free_port
 from tests.workers import alive
 
-SHOWN = ("r3d_tiny-a", "r3d_tiny-b", "random weights, seed 0", "recognition.top1")
+SHOWN = ("r3d_tiny-vcp", "r3d_tiny-untrained", "random weights, seed 0", "recognition.top1")
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +49,12 @@ def start(user: Path, *words: str, home: Path | None = None, **options: Any) -> 
         text=True,
         **{"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "preexec_fn": interruptible, **options},
     )
+
+
+def cloze_of(said: str, model: str) -> tuple[float, float]:
+    """The interval of a model's cloze accuracy, which is the last column of its row."""
+    (interval,) = re.findall(rf"^{model} .*\((\d+) \.\. (\d+)\)\s*$", said, re.MULTILINE)
+    return float(interval[0]), float(interval[1])
 
 
 def interruptible() -> None:
@@ -84,6 +91,8 @@ def test_a_demo_that_ends_by_itself_shows_a_board_exits_with_0_and_leaves_nothin
     assert process.returncode == 0, said
     assert all(words in said for words in SHOWN), said
     assert said.splitlines()[-1] == "Everything is stopped."
+    low_of_trained, high_of_untrained = cloze_of(said, SHOWN[0])[0], cloze_of(said, SHOWN[1])[1]
+    assert low_of_trained > high_of_untrained, said
     assert all_gone(user)
     assert Home(user / "demo").running() is None
 
@@ -129,8 +138,7 @@ def test_closing_the_terminal_ends_the_demo_and_leaves_nothing_running(user: Pat
 def test_a_demo_whose_evaluation_fails_says_which_and_why_and_takes_everything_down(tmp_path: Path) -> None:
     home = tmp_path / "demo"
     home.mkdir()
-    for model in ("r3d_tiny-a", "r3d_tiny-b"):
-        (home / f"{model}.pt").write_text("these are no weights")
+    (home / "r3d_tiny-untrained.pt").write_text("these are no weights")
     process = start(tmp_path, home=home)
     said, _ = process.communicate(timeout=120)
     clear(home)

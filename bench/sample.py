@@ -1,0 +1,86 @@
+"""What the sample that comes with vcpbench tells apart, beside random weights and pixels.
+
+python -m bench.sample          prints the table: playground-344, standard-v1, some minutes on two cores
+python -m bench.sample --write  puts it into the sample's page and README.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+
+from vcp_core import evaluate, load_dataset, load_protocol, random_weights
+from vcp_core.results import Results, Score
+from vcp_core.samples import sample_path
+
+ROOT = Path(__file__).parents[1]
+PAGES = (sample_path().with_name("README.md"), ROOT / "README.md")
+BEGIN, END = "<!-- python -m bench.sample -->\n", "<!-- end -->\n"
+METRICS = {
+    "cloze.accuracy": "cloze accuracy",
+    "cloze.spatial": "spatial",
+    "cloze.temporal": "temporal",
+    "recognition.top1": "recognition top-1, linear",
+    "retrieval.top1": "retrieval top-1",
+}
+
+
+def row(name: str, score: Score, controls: Iterable[Score]) -> str:
+    """One metric: the sample and every control with intervals, the lift with its own, pixels, chance."""
+    lift = "" if score.lift is None else f"{score.lift:+.1f} [{score.lift_low:+.1f}, {score.lift_high:+.1f}]"
+    pixels = "" if score.pixels is None else f"{score.pixels:.1f}"
+    chance = "" if score.chance is None else f"{score.chance:.1f}"
+    cells = (name, f"**{_shown(score)}**", "; ".join(map(_shown, controls)), lift, pixels, chance)
+    return f"| {' | '.join(cells)} |"
+
+
+def _shown(score: Score) -> str:
+    return f"{score.value:.1f} [{score.low:.1f}, {score.high:.1f}]"
+
+
+def table(sample: Results, controls: list[Results]) -> str:
+    """Percent, with 95 % intervals."""
+    seeds = len(controls)
+    lines = [
+        f"| percent | sample | random weights, {seeds} seeds | lift | pixels | chance |",
+        "|---|---|---|---|---|---|",
+    ]
+    for metric, name in METRICS.items():
+        lines.append(row(name, sample.score(metric), [one.score(metric) for one in controls]))
+    return "\n".join(lines) + "\n"
+
+
+def measure(dataset_name: str, protocol_name: str) -> str:
+    """Evaluate the sample, and every control as if it were a checkpoint: its scores then have intervals."""
+    dataset, protocol = load_dataset(dataset_name), load_protocol(protocol_name)
+    sample, controls = evaluate(sample_path(), dataset, protocol), []
+    for seed in protocol.control.seeds:
+        network = random_weights("r3d_tiny", seed, dataset, protocol)
+        with tempfile.NamedTemporaryFile(suffix=".pt") as file:
+            torch.save(network.state_dict(), file.name)
+            controls.append(evaluate(file.name, dataset, protocol, controls=False))
+    return table(sample, controls)
+
+
+def main() -> None:
+    """Print the table, or write it into its pages."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--dataset", default="playground-344")
+    parser.add_argument("--protocol", default="standard-v1")
+    parser.add_argument("--write", action="store_true", help="put it into the pages that show it")
+    wanted = parser.parse_args()
+    found = measure(wanted.dataset, wanted.protocol)
+    for page in PAGES if wanted.write else ():
+        before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+        page.write_text(f"{before}{BEGIN}{found}{END}{rest.partition(END)[2]}", encoding="utf-8")
+    print(found, end="")
+
+
+if __name__ == "__main__":
+    main()

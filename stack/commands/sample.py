@@ -1,0 +1,32 @@
+"""`vcpbench sample`: a checkpoint to try things with."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stack.commands.common import console, plainly
+
+
+@plainly
+def sample(
+    out: Annotated[Path, typer.Option("--out", "-o", help="A file, or a folder to put it into.")] = Path(),
+) -> None:
+    """Copy out the checkpoint that comes with vcpbench: r3d_tiny, pretrained by VCP on the playground.
+
+    **Examples**
+
+    `vcpbench sample`
+
+    `vcpbench sample --out /tmp/sample.safetensors && vcpbench local /tmp/sample.safetensors`
+    """
+    from vcp_core.catalog.files import whole
+    from vcp_core.samples import SAMPLE, sample_path
+
+    place = out / SAMPLE if out.is_dir() else out
+    with whole(place) as part:
+        shutil.copyfile(sample_path(), part)
+    console.print(str(place), highlight=False, markup=False, soft_wrap=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -38,9 +39,14 @@ class WorkerProcess:
         """Process ids of its children and theirs."""
         return descendants(self.process.pid)
 
-    def runner_child(self) -> int:
-        """Process id of the child that does its jobs."""
-        return runner_child(self.process.pid)
+    def runner_child(self, *, timeout_s: float = 60) -> int:
+        """Process id of the child that does its jobs, once there is one."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            with contextlib.suppress(ValueError):  # none yet
+                return runner_child(self.process.pid)
+            time.sleep(0.005)
+        raise AssertionError(self.log.read_text())
 
     def reader(self, *, timeout_s: float = 60) -> int:
         """Process id of the sandbox that opens a foreign file, once there is one."""

@@ -153,7 +153,7 @@ def shown(
         id=evaluation.id,
         state=evaluation.state,
         reason=reason_for(evaluation, reader),
-        log_tail=evaluation.log_tail if is_of(evaluation.team, reader) else None,
+        log_tail=_log_for(evaluation, reader),
         waiting_for=waiting_for,
         checkpoint=_checkpoint(evaluation.checkpoint, reader),
         dataset=DatasetRef(name=evaluation.dataset.name, fingerprint=evaluation.dataset.fingerprint),
@@ -198,6 +198,15 @@ def reason_for(evaluation: Evaluation, reader: Caller | None) -> str | None:
     if checkpoint.model is not None and checkpoint.state is CheckpointState.REJECTED:
         return evaluation.reason if is_of(evaluation.team, reader) else "the checkpoint was rejected"
     return without_paths(evaluation.reason, evaluation.dataset)
+
+
+def _log_for(evaluation: Evaluation, reader: Caller | None) -> str | None:
+    """What its failing job printed, for its own team; where the videos lie is left to the operators."""
+    if not is_of(evaluation.team, reader):
+        return None
+    if reader is not None and reader.admin:
+        return evaluation.log_tail
+    return without_paths(evaluation.log_tail, evaluation.dataset)
 
 
 def all_warnings(results: dict[str, Any] | None) -> list[str]:

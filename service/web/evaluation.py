@@ -9,10 +9,11 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from records.models import Evaluation, EvaluationState, JobState
+from records.models import Evaluation, EvaluationState, JobKind, JobState
 from records.repositories import board, datasets
 from records.repositories.board import JobLine
 from service.auth import Caller, is_of
+from service.datasets.schemas import without_paths
 from service.evaluations import service
 from service.evaluations.schemas import EvaluationOut, ScoreOut
 from service.web import names
@@ -117,11 +118,24 @@ def page(session: Session, evaluation_id: UUID, reader: Caller | None) -> Page:
 
 
 def _jobs(session: Session, evaluation: Evaluation, reader: Caller | None) -> list[JobLine]:
-    """What is done for it; what its jobs printed, and what went wrong in them, is for its own team."""
+    """What is done for it.
+
+    What went wrong in its jobs, and what they printed, is for its own team; where videos lie, and all that an
+    index printed, for the operators.
+    """
     lines = board.job_lines(session, evaluation)
-    if is_of(evaluation.team, reader):
+    if reader is not None and reader.admin:
         return lines
-    return [replace(line, error=None, log_tail=None) for line in lines]
+    if not is_of(evaluation.team, reader):
+        return [replace(line, error=None, log_tail=None) for line in lines]
+    return [
+        replace(
+            line,
+            error=without_paths(line.error, evaluation.dataset),
+            log_tail=None if line.kind == JobKind.INDEX else without_paths(line.log_tail, evaluation.dataset),
+        )
+        for line in lines
+    ]
 
 
 def title(shown: EvaluationOut) -> str:

@@ -13,7 +13,8 @@ import httpx
 import pytest
 from sqlalchemy import select
 
-from records.models import CheckpointState, Evaluation, EvaluationState, Job
+from records import jobs
+from records.models import CheckpointState, DatasetState, Evaluation, EvaluationState, Job, JobKind
 from records.settings import Settings
 from service.auth import COOKIE
 from service.web import pages
@@ -124,6 +125,43 @@ def test_what_went_wrong_in_an_attempt_and_what_it_printed_is_shown_to_its_own_t
         page = Page.of(others.get(path, headers=HTML))
     assert list(page.root.all("pre", class_="log")) == []
     assert "the worker fell silent" not in page.text
+
+
+def test_what_an_index_printed_is_for_the_operators_even_where_the_evaluation_is_the_readers(
+    api: Served,
+) -> None:
+    with api.database.session() as session:
+        dataset = ready_dataset(session)
+        dataset.state = DatasetState.INDEXING
+        waits = played.ended(session, dataset, EvaluationState.WAITING)
+        jobs.enqueue(session, JobKind.INDEX, team="ops", dataset_id=dataset.id)
+        (job,) = session.scalars(select(Job))
+        job.error, job.log_tail = "'/mnt/se cret/a.avi' has no frames", "opened /mnt/se cret/a.avi"
+    path = f"/evaluations/{waits.id}"
+    with api.client_of("default") as owner:
+        page = Page.of(owner.get(path, headers=HTML))
+    assert "'a.avi' has no frames" in page.text
+    assert list(page.root.all("pre", class_="log")) == []
+    assert "cret" not in page.text
+    assert job.error in Page.of(api.client.get(path, headers=HTML)).text
+
+
+def test_of_what_is_not_ready_strangers_see_neither_step_nor_run(api: Served) -> None:
+    facts = {"run": "night-3", "step": 71234}
+    with api.database.session() as session:
+        dataset = ready_dataset(session)
+        ready_checkpoint(session, "tiny")
+        read = ready_checkpoint(session, "tiny", state=CheckpointState.INGESTING, **facts)
+        waits = played.ended(session, dataset, EvaluationState.WAITING)
+        waits.checkpoint_id = read.id
+    with api.client_of("others") as others:
+        for path in ("/evaluations", "/models/default/tiny"):
+            strange = Page.of(others.get(path, headers=HTML)).text
+            own = Page.of(api.client.get(path, headers=HTML)).text
+            assert "tiny" in strange
+            assert "71234" in own
+            assert "71234" not in strange
+            assert "night-3" not in strange
 
 
 def test_when_it_has_ended_the_page_is_loaded_anew(site: Site) -> None:

@@ -12,6 +12,7 @@ from records.models import Checkpoint, CheckpointState, Evaluation, EvaluationSt
 from records.repositories.evaluations import Progress
 from service.auth import Caller, is_of
 from service.datasets.schemas import without_paths
+from vcp_core.catalog.leaks import leak_warnings
 from vcp_core.comparison import Difference
 
 
@@ -38,6 +39,8 @@ class CheckpointRef(BaseModel):
     sha256: str | None
     run: str | None
     step: int | None
+    prefix: str | None = Field(None, description="As declared: which of several networks in the file.")
+    input_spec: str | None = Field(None, description="As declared; null for the backbone's own.")
     seed: int | None = Field(None, description="Of random weights.")
     created_at: datetime = Field(description="When it was declared.")
 
@@ -185,6 +188,8 @@ def _checkpoint(checkpoint: Checkpoint, reader: Caller | None) -> CheckpointRef:
         sha256=checkpoint.sha256 if known else None,
         run=checkpoint.run if known else None,
         step=checkpoint.step if known else None,
+        prefix=checkpoint.prefix if known else None,
+        input_spec=checkpoint.input_spec if known else None,
         seed=checkpoint.seed,
         created_at=checkpoint.created_at,
     )
@@ -209,8 +214,29 @@ def _log_for(evaluation: Evaluation, reader: Caller | None) -> str | None:
     return without_paths(evaluation.log_tail, evaluation.dataset)
 
 
-def all_warnings(results: dict[str, Any] | None) -> list[str]:
+def with_declared(evaluation: Evaluation) -> dict[str, Any] | None:
+    """What it gave, and what a declaration that came after the scores says of them."""
+    results, declared = evaluation.results, evaluation.checkpoint.pretrained_on
+    if results is None or declared is None or declared == results["provenance"]["pretrained_on"]:
+        return results
+    videos = results["provenance"]["dataset"]
+    leaks = leak_warnings(
+        declared,
+        dataset=videos["name"],
+        split=videos["split"],
+        fingerprint=videos["fingerprint"],
+        origin=(evaluation.checkpoint.report or {}).get("origin"),
+    )
+    return {
+        **results,
+        "warnings": [*results["warnings"], *(leak for leak in leaks if leak not in results["warnings"])],
+        "provenance": {**results["provenance"], "pretrained_on": declared},
+    }
+
+
+def all_warnings(evaluation: Evaluation) -> list[str]:
     """Warnings of the whole and of every benchmark, the latter by its name."""
+    results = with_declared(evaluation)
     if results is None:
         return []
     own = [str(warning) for warning in results["warnings"]]

@@ -15,7 +15,7 @@ from records.repositories.board import JobLine
 from service.auth import Caller, is_of
 from service.datasets.schemas import without_paths
 from service.evaluations import service
-from service.evaluations.schemas import EvaluationOut, ScoreOut
+from service.evaluations.schemas import EvaluationOut, ScoreOut, with_declared
 from service.web import names
 from vcp_core.catalog.options import KINDS, OPTIONS
 from vcp_core.results import Results, Table
@@ -150,7 +150,7 @@ def title(shown: EvaluationOut) -> str:
 
 
 def _finished(shown: EvaluationOut, evaluation: Evaluation) -> Finished:
-    results = Results.model_validate(evaluation.results)
+    results = Results.model_validate(with_declared(evaluation))
     scores = {score.metric: score for score in shown.scores}
     tables = {table.name: table for result in results.benchmarks for table in result.tables}
     lines = options(scores)

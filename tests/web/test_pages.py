@@ -68,6 +68,22 @@ def test_a_finished_evaluation_shows_all_that_it_gave(site: Site) -> None:
         assert site.api.client.get(address).status_code == 200
 
 
+def test_what_it_was_trained_on_may_be_declared_later_and_a_leak_is_told_all_the_same(site: Site) -> None:
+    path = f"/evaluations/{site.best}"
+    assert "its scores are not those of unseen videos" not in site.page(path).text
+    before = site.api.client.get(f"/v1{path}").json()["warnings"]
+    with site.api.database.session() as session:
+        session.get_one(Evaluation, site.best).checkpoint.pretrained_on = "playground:2, kinetics400"
+    page = site.page(path)
+    assert "playground:2, kinetics400" in page.text
+    (leak,) = set(site.api.client.get(f"/v1{path}").json()["warnings"]) - set(before)
+    assert leak.endswith("its scores are not those of unseen videos")
+    assert leak in page.text
+    results = site.api.client.get(f"/v1{path}/results").json()
+    assert leak in results["warnings"]
+    assert results["provenance"]["pretrained_on"] == "playground:2, kinetics400"
+
+
 def test_numbers_that_no_command_reproduces_say_so(site: Site) -> None:
     with site.api.database.session() as session:
         row = session.get_one(Evaluation, site.best)

@@ -13,6 +13,7 @@ from records.repositories.evaluations import Progress
 from service.auth import Caller, is_of
 from service.datasets.schemas import without_paths
 from vcp_core.catalog.leaks import leak_warnings
+from vcp_core.catalog.protocols import DEFAULT_PROTOCOL
 from vcp_core.comparison import Difference
 
 
@@ -26,7 +27,7 @@ class EvaluationIn(BaseModel):
         examples=["r3d-vcp@latest"],
     )
     dataset: str = Field(description="Its name.", examples=["playground-64"])
-    protocol: str = Field("standard-v1", description="Its name or hash.", examples=["quick-v1"])
+    protocol: str = Field(DEFAULT_PROTOCOL, description="Its name or hash.", examples=["quick-v1"])
 
 
 class CheckpointRef(BaseModel):

@@ -32,7 +32,7 @@ class Settings(BaseSettings):
         max_upload_bytes: Of one checkpoint.
         queues: What a worker takes: "gpu" forwards clips (on whatever `device` is), "cpu" does all the rest.
         device: Of a worker's networks: "cpu", "cuda", "cuda:1"; "auto" is the first GPU if there is one.
-        scratch: Folder of a worker's temporary files and its copies of objects; it must be no other user's.
+        scratch: Folder of a worker's temporary files and its copies of objects; nobody else may write there.
         lease_s: How long a claimed job stays a silent worker's, seconds.
         shard_clips: Clips of one job; about a minute of work is a good size, so raise it for fast GPUs.
         idle_look_s: How often an idle worker looks for work without being rung, seconds.

@@ -19,7 +19,7 @@ import os
 import re
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -195,8 +195,12 @@ class Storage:
             since = time.time() - age_s
             with _told("staged files"):
                 for path in self._folder.rglob("*#*"):
-                    if STAGED.search(path.name) and path.stat().st_mtime < since:
-                        path.unlink(missing_ok=True)
+                    if STAGED.search(path.name):
+                        with suppress(
+                            FileNotFoundError
+                        ):  # whole by now, or given up: both take the name away
+                            if path.stat().st_mtime < since:
+                                path.unlink()
 
     async def stream(self, key: str) -> AsyncIterator[bytes]:
         """An object's bytes, a few megabytes at a time."""

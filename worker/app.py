@@ -12,6 +12,7 @@ import threading
 import warnings
 from types import FrameType
 from typing import Any
+from uuid import uuid4
 
 import structlog
 from celery import Celery
@@ -47,12 +48,13 @@ def main() -> int:
         workplace.private(settings.scratch)
         workplace.clear(settings.scratch)
         device = _device(settings)
+        worker_id = uuid4()
+        place = workplace.Workplace(settings.scratch, str(worker_id))
+        desk = Desk(settings, database, storage, worker_id, place)
     except VcpbenchError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    worker_id = register(database, settings.queues, device)
-    place = workplace.Workplace(settings.scratch, str(worker_id))
-    desk = Desk(settings, database, storage, worker_id, place)
+    register(database, worker_id, settings.queues, device)
     clock = Clock(settings, database, storage, desk, worker_id, device)
     signal.signal(signal.SIGTERM, _leave)  # until Celery, once it listens, has its own
     log.info("worker starts", queues=settings.queues, device=device, worker=str(worker_id))

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import structlog
 from sqlalchemy import ColumnElement, and_, delete, exists, func, select
@@ -35,12 +35,10 @@ UNFINISHED_S = 7 * 86400.0
 log = structlog.get_logger("vcpbench.worker")
 
 
-def register(database: Database, queues: Sequence[str], device: str) -> UUID:
+def register(database: Database, worker_id: UUID, queues: Sequence[str], device: str) -> None:
     """Put this process into the table of workers."""
-    worker_id = uuid4()
     with database.session() as session:
         seen(session, worker_id, queues, device, job_id=None)
-    return worker_id
 
 
 def unregister(database: Database, worker_id: UUID) -> None:

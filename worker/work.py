@@ -18,11 +18,14 @@ from records.db import Database
 from records.jobs import Claim
 from records.settings import Settings
 from records.storage import Storage
+from vcp_core.catalog.errors import StorageError
 from worker.leases import Heartbeat
 from worker.runner import Runner
 
 T = TypeVar("T")
 RETRY_EVERY_S = 1.0
+AWAY_S = 300.0  # then the job is given back: a lease that is renewed all the while would hold it for ever
+NO_ROOM = ("53100", "53300")  # SQLSTATE of a full disk, and of too many connections
 SHELF_FILES = 16
 
 log = structlog.get_logger("vcpbench.worker")
@@ -85,7 +88,11 @@ class Work:
         return self._shelf.fetch(key)
 
     def read(self, query: Callable[[Session], T]) -> T:
-        """What a short transaction gives; tried again while the database is away."""
+        """What a short transaction gives; tried again while the database is away.
+
+        Raises:
+            StorageError: If it stays so for `AWAY_S`.
+        """
         return self._patiently(query)
 
     def in_child(self, do: str, *, affinity: str | None, stall_s: float, **arguments: Any) -> dict[str, Any]:
@@ -122,6 +129,7 @@ class Work:
 
         Raises:
             LostClaim: If the job is no longer ours; nothing is written.
+            StorageError: If the database stays away for `AWAY_S`.
         """
 
         def transaction(session: Session) -> None:
@@ -133,6 +141,7 @@ class Work:
         self._patiently(transaction)
 
     def _patiently(self, transaction: Callable[[Session], T]) -> T:
+        give_up = time.monotonic() + AWAY_S
         while True:
             try:
                 with self._database.session() as session:
@@ -142,15 +151,19 @@ class Work:
                     raise LostClaim from error
                 if not is_away(error):
                     raise
+                if time.monotonic() > give_up:
+                    raise StorageError("the database is full, or was away for too long") from error
                 log.warning("database away; trying again", job=str(self.claim.job_id))
                 time.sleep(RETRY_EVERY_S)
 
 
 def is_away(error: DBAPIError) -> bool:
-    """Whether the database went away, is not there yet or has no room: not that it refuses what we asked."""
-    no_room = (getattr(error.orig, "sqlstate", None) or "").startswith("53")  # disk, memory, connections
+    """Whether the database went away, is not there yet or has no room: not that it refuses what we asked.
+
+    A statement for which it has no memory is no such thing: it would not have it next time.
+    """
     return (
-        no_room
+        getattr(error.orig, "sqlstate", None) in NO_ROOM
         or error.connection_invalidated
         or type(error.orig).__name__
         in (

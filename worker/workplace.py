@@ -11,13 +11,14 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from uuid import UUID
 
 from vcp_core.catalog.errors import StorageError
 
 OWN = 0o700
-WORKERS = "*-*-*-*-*"  # folders of workers are named for their ids
+OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
 class Workplace:
@@ -64,13 +65,22 @@ class Workplace:
 
 
 def clear(scratch: Path) -> None:
-    """Remove what killed workers left: folders that nobody holds."""
+    """Remove what killed workers left: folders of workers that nobody holds; all else stays."""
     with _lock(scratch):
-        for folder in scratch.glob(WORKERS):
-            held = _locked(folder, wait=False)
-            if held is not None:
-                shutil.rmtree(folder, ignore_errors=True)
-                os.close(held)
+        for folder in filter(_is_workers, list(scratch.iterdir())):
+            with suppress(OSError):  # it goes just now, or is a file or a stranger's: not what a worker left
+                held = _locked(folder, wait=False)
+                if held is not None:
+                    shutil.rmtree(folder, ignore_errors=True)
+                    os.close(held)
+
+
+def _is_workers(folder: Path) -> bool:
+    """Whether it has a worker's id for a name, as this writes it."""
+    try:
+        return str(UUID(folder.name)) == folder.name
+    except ValueError:
+        return False
 
 
 def private(scratch: Path) -> None:
@@ -85,9 +95,9 @@ def private(scratch: Path) -> None:
     except OSError as error:
         raise StorageError(f"VCPBENCH_SCRATCH: {scratch} cannot be used: {error.strerror}.") from None
     strangers = {place.st_uid, found.st_uid} - {0, os.geteuid()}
-    if strangers or (found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX):
-        whose = f"belongs to user {strangers.pop()}" if strangers else "can be written by every user"
-        raise StorageError(f"VCPBENCH_SCRATCH: {scratch} {whose}. Name a folder of your own.")
+    if strangers or found.st_mode & OTHERS:
+        whose = f"belongs to user {strangers.pop()}" if strangers else "can be written by other users"
+        raise StorageError(f"VCPBENCH_SCRATCH: {scratch} {whose}. Name a folder that only you write to.")
 
 
 @contextmanager

@@ -59,6 +59,8 @@ class CheckpointRef:
     sha256: str | None = None
     run: str | None = None
     step: int | None = None
+    prefix: str | None = None
+    input_spec: str | None = None
     seed: int | None = None
 
 

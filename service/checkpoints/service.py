@@ -9,7 +9,7 @@ import structlog
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
-from records import jobs
+from records import flow, jobs
 from records.models import Checkpoint, CheckpointState, JobKind, Origin
 from records.repositories import checkpoints
 from records.storage import Storage
@@ -56,6 +56,7 @@ def declare(
     Raises:
         Conflict: If it contradicts what was declared before, or what the file was found to be.
     """
+    flow.lock(session)  # a worker that has read the file writes what it found under the same
     model = checkpoints.model_of(session, team, facts.model)
     jobs.lock(session, f"vcpbench.model.{model.id}")  # two that declare the same at once get one
     found = checkpoints.same(session, model, sha256, prefix=facts.prefix, input_spec=facts.input_spec)
@@ -86,7 +87,11 @@ def declare(
 
 
 def _add(found: Checkpoint, facts: Facts) -> None:
-    """Fill in what was left out before; while no byte was read, what is said last counts."""
+    """Fill in what was left out before; while no byte was read, what is said last counts.
+
+    Raises:
+        Conflict: If it contradicts what is known, or names a backbone while one is being looked for.
+    """
     said = {name: getattr(facts, name) for name in ADDED_LATER if getattr(facts, name) is not None}
     known = {name: getattr(found, name) for name in said}
     differs = {name for name in said if known[name] not in (None, said[name])}
@@ -96,6 +101,13 @@ def _add(found: Checkpoint, facts: Facts) -> None:
             f"Checkpoint {found.id} has these bytes: {what}. Leave it out, or name another model.",
             checkpoint_id=str(found.id),
             differs=sorted(differs),
+        )
+    if "backbone" in said and known["backbone"] is None and found.state is CheckpointState.INGESTING:
+        raise Conflict(
+            f"Checkpoint {found.id} has these bytes, and is being read without a word of its backbone. "
+            "Leave it out, or say it once the checkpoint is ready.",
+            checkpoint_id=str(found.id),
+            differs=["backbone"],
         )
     for name, value in said.items():
         setattr(found, name, value)

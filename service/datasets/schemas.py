@@ -14,7 +14,12 @@ from records.models import DatasetRow
 DatasetName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.-]{0,62}$")]
 
 
-ABSOLUTE_PATH = re.compile(r"(?<![\w:/.])/(?:[^\s/:,;'\"]+/)+(?=[^\s/]|$)")  # all but its last name
+# All of an absolute path but its last name; a web address is none. In quotes it ends where they do. Without
+# them it may hold blanks, and goes on to the last slash before a quote, or a colon, comma, semicolon or
+# full stop that ends a word: rather a word too many goes than a folder's name stays.
+_BEGIN = r"(?<![\w/.])(?<!https:)(?<!http:)(?:~[\w.-]*)?/+"
+_QUOTED = re.compile(rf"(?P<before>(?P<quote>['\"])(?:[\w-]+:)?){_BEGIN}(?:(?:(?!(?P=quote))[^/\n])+/+)+")
+_PLAIN = re.compile(rf"{_BEGIN}(?:(?!\s)(?:[^/\n'\":,;.]|[:,;.](?!\s)|(?<=\w)'(?=\w))+(?<!\s)/+)+")
 
 
 class DatasetIn(BaseModel):
@@ -60,7 +65,7 @@ def without_paths(words: str | None, dataset: DatasetRow) -> str | None:
         path = str(dataset.source.get(place) or "").partition(":")[2] or dataset.source.get(place)
         if path and path.startswith(("/", "~")):
             words = words.replace(path, dataset.name)
-    return ABSOLUTE_PATH.sub("", words)
+    return _PLAIN.sub("", _QUOTED.sub(r"\g<before>", words))
 
 
 def shown(dataset: DatasetRow, *, with_paths: bool = False) -> DatasetOut:

@@ -12,6 +12,8 @@ from records.models import Checkpoint, CheckpointState, Evaluation, EvaluationSt
 from records.repositories.evaluations import Progress
 from service.auth import Caller, is_of
 from service.datasets.schemas import without_paths
+from vcp_core.catalog.leaks import leak_warnings
+from vcp_core.catalog.protocols import DEFAULT_PROTOCOL
 from vcp_core.comparison import Difference
 
 
@@ -25,7 +27,7 @@ class EvaluationIn(BaseModel):
         examples=["r3d-vcp@latest"],
     )
     dataset: str = Field(description="Its name.", examples=["playground-64"])
-    protocol: str = Field("standard-v1", description="Its name or hash.", examples=["quick-v1"])
+    protocol: str = Field(DEFAULT_PROTOCOL, description="Its name or hash.", examples=["quick-v1"])
 
 
 class CheckpointRef(BaseModel):
@@ -38,6 +40,8 @@ class CheckpointRef(BaseModel):
     sha256: str | None
     run: str | None
     step: int | None
+    prefix: str | None = Field(None, description="As declared: which of several networks in the file.")
+    input_spec: str | None = Field(None, description="As declared; null for the backbone's own.")
     seed: int | None = Field(None, description="Of random weights.")
     created_at: datetime = Field(description="When it was declared.")
 
@@ -153,7 +157,7 @@ def shown(
         id=evaluation.id,
         state=evaluation.state,
         reason=reason_for(evaluation, reader),
-        log_tail=evaluation.log_tail if is_of(evaluation.team, reader) else None,
+        log_tail=_log_for(evaluation, reader),
         waiting_for=waiting_for,
         checkpoint=_checkpoint(evaluation.checkpoint, reader),
         dataset=DatasetRef(name=evaluation.dataset.name, fingerprint=evaluation.dataset.fingerprint),
@@ -185,6 +189,8 @@ def _checkpoint(checkpoint: Checkpoint, reader: Caller | None) -> CheckpointRef:
         sha256=checkpoint.sha256 if known else None,
         run=checkpoint.run if known else None,
         step=checkpoint.step if known else None,
+        prefix=checkpoint.prefix if known else None,
+        input_spec=checkpoint.input_spec if known else None,
         seed=checkpoint.seed,
         created_at=checkpoint.created_at,
     )
@@ -200,8 +206,38 @@ def reason_for(evaluation: Evaluation, reader: Caller | None) -> str | None:
     return without_paths(evaluation.reason, evaluation.dataset)
 
 
-def all_warnings(results: dict[str, Any] | None) -> list[str]:
+def _log_for(evaluation: Evaluation, reader: Caller | None) -> str | None:
+    """What its failing job printed, for its own team; where the videos lie is left to the operators."""
+    if not is_of(evaluation.team, reader):
+        return None
+    if reader is not None and reader.admin:
+        return evaluation.log_tail
+    return without_paths(evaluation.log_tail, evaluation.dataset)
+
+
+def with_declared(evaluation: Evaluation) -> dict[str, Any] | None:
+    """What it gave, and what a declaration that came after the scores says of them."""
+    results, declared = evaluation.results, evaluation.checkpoint.pretrained_on
+    if results is None or declared is None or declared == results["provenance"]["pretrained_on"]:
+        return results
+    videos = results["provenance"]["dataset"]
+    leaks = leak_warnings(
+        declared,
+        dataset=videos["name"],
+        split=videos["split"],
+        fingerprint=videos["fingerprint"],
+        origin=(evaluation.checkpoint.report or {}).get("origin"),
+    )
+    return {
+        **results,
+        "warnings": [*results["warnings"], *(leak for leak in leaks if leak not in results["warnings"])],
+        "provenance": {**results["provenance"], "pretrained_on": declared},
+    }
+
+
+def all_warnings(evaluation: Evaluation) -> list[str]:
     """Warnings of the whole and of every benchmark, the latter by its name."""
+    results = with_declared(evaluation)
     if results is None:
         return []
     own = [str(warning) for warning in results["warnings"]]

@@ -21,6 +21,7 @@ from service.evaluations.schemas import (
     all_warnings,
     reason_for,
     shown,
+    with_declared,
 )
 from service.problems import Conflict, Forbidden, NotFound
 from service.protocols import service as protocol_service
@@ -98,7 +99,7 @@ def detail(session: Session, evaluation: Evaluation, reader: Caller | None = Non
         progress=progress,
         remaining_s=remaining_s,
         waiting_for=None if evaluation.state.ended else waiting_for(session, evaluation),
-        warnings=all_warnings(evaluation.results),
+        warnings=all_warnings(evaluation),
         controls=[control.id for control in evaluation.controls],
         reader=reader,
     )
@@ -151,7 +152,7 @@ def results(session: Session, evaluation_id: UUID, reader: Caller | None = None)
     evaluation = find(session, evaluation_id, with_results=True)
     _done(evaluation, reader)
     predictions = evaluations.predictions(session, evaluation_id)
-    content = dict(evaluation.results or {})
+    content = dict(with_declared(evaluation) or {})
     content["benchmarks"] = [
         {**result, "predictions": predictions.get(result["benchmark"])} for result in content["benchmarks"]
     ]

@@ -10,6 +10,7 @@ from service.deps import Limit, Offset, SessionDep
 from service.leaderboard.schemas import Board
 from service.leaderboard.service import board, to_csv
 from service.problems import responses
+from vcp_core.catalog.protocols import DEFAULT_PROTOCOL
 
 router = APIRouter(tags=["leaderboard"])
 
@@ -19,7 +20,7 @@ def _board(
     dataset: Annotated[
         str, Query(description="Its name, or the fingerprint of its videos.", examples=["playground-64"])
     ],
-    protocol: Annotated[str, Query(description="Its name or hash.")] = "standard-v1",
+    protocol: Annotated[str, Query(description="Its name or hash.")] = DEFAULT_PROTOCOL,
     sort: Annotated[
         str,
         Query(

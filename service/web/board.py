@@ -21,6 +21,7 @@ from service.protocols import service as protocol_service
 from service.web import figures, names
 from service.web.parameters import API_PAGE, DEFAULT_METRICS, BoardParameters
 from vcp_core.catalog.errors import UnknownName
+from vcp_core.catalog.protocols import DEFAULT_PROTOCOL
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +149,7 @@ def _choose(
     if dataset is None:
         return None, None
     of_dataset = [one for one in known if dataset in (one.key, one.fingerprint)]
-    usual = of_dataset[0].protocol if of_dataset else "standard-v1"
+    usual = of_dataset[0].protocol if of_dataset else DEFAULT_PROTOCOL
     protocol = protocol_service.find(session, wanted.protocol or usual)
     for one in of_dataset:
         if one.hash == protocol.hash:

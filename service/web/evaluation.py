@@ -9,12 +9,13 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from records.models import Evaluation, EvaluationState, JobState
+from records.models import Evaluation, EvaluationState, JobKind, JobState
 from records.repositories import board, datasets
 from records.repositories.board import JobLine
 from service.auth import Caller, is_of
+from service.datasets.schemas import without_paths
 from service.evaluations import service
-from service.evaluations.schemas import EvaluationOut, ScoreOut
+from service.evaluations.schemas import EvaluationOut, ScoreOut, with_declared
 from service.web import names
 from vcp_core.catalog.options import KINDS, OPTIONS
 from vcp_core.results import Results, Table
@@ -117,11 +118,24 @@ def page(session: Session, evaluation_id: UUID, reader: Caller | None) -> Page:
 
 
 def _jobs(session: Session, evaluation: Evaluation, reader: Caller | None) -> list[JobLine]:
-    """What is done for it; what its jobs printed, and what went wrong in them, is for its own team."""
+    """What is done for it.
+
+    What went wrong in its jobs, and what they printed, is for its own team; where videos lie, and all that an
+    index printed, for the operators.
+    """
     lines = board.job_lines(session, evaluation)
-    if is_of(evaluation.team, reader):
+    if reader is not None and reader.admin:
         return lines
-    return [replace(line, error=None, log_tail=None) for line in lines]
+    if not is_of(evaluation.team, reader):
+        return [replace(line, error=None, log_tail=None) for line in lines]
+    return [
+        replace(
+            line,
+            error=without_paths(line.error, evaluation.dataset),
+            log_tail=None if line.kind == JobKind.INDEX else without_paths(line.log_tail, evaluation.dataset),
+        )
+        for line in lines
+    ]
 
 
 def title(shown: EvaluationOut) -> str:
@@ -136,7 +150,7 @@ def title(shown: EvaluationOut) -> str:
 
 
 def _finished(shown: EvaluationOut, evaluation: Evaluation) -> Finished:
-    results = Results.model_validate(evaluation.results)
+    results = Results.model_validate(with_declared(evaluation))
     scores = {score.metric: score for score in shown.scores}
     tables = {table.name: table for result in results.benchmarks for table in result.tables}
     lines = options(scores)

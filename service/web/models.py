@@ -13,7 +13,7 @@ from records.models import Checkpoint, Evaluation, EvaluationState
 from records.repositories import board, checkpoints, datasets, evaluations
 from records.repositories.board import Number
 from service.auth import Caller
-from service.evaluations.schemas import score_out
+from service.evaluations.schemas import EvaluationOut, score_out, shown
 from service.problems import NotFound
 from service.web import evaluation, names
 from service.web.evaluation import OptionLine
@@ -67,7 +67,7 @@ class Page:
         name: Its name.
         checkpoints: Newest first.
         num_checkpoints: In all.
-        evaluations: Newest first.
+        evaluations: Newest first; as the API shows them to this reader.
         num_evaluations: In all.
         numbers: Of the finished ones, by evaluation and metric.
         metrics: Columns that any of them has.
@@ -82,7 +82,7 @@ class Page:
     name: str
     checkpoints: Sequence[Checkpoint]
     num_checkpoints: int
-    evaluations: Sequence[Evaluation]
+    evaluations: Sequence[EvaluationOut]
     num_evaluations: int
     numbers: Numbers
     metrics: list[str]
@@ -123,7 +123,7 @@ def page(session: Session, path: str, wanted: int, reader: Caller | None) -> Pag
         name=name,
         checkpoints=owned,
         num_checkpoints=num_checkpoints,
-        evaluations=found,
+        evaluations=[shown(one, reader=reader) for one in found],
         num_evaluations=num_evaluations,
         numbers=numbers,
         metrics=[metric for metric in METRICS if any(metric in mine for mine in numbers.values())],

@@ -17,6 +17,8 @@ from starlette.types import Scope
 
 from service.auth import COOKIE
 from service.web import figures, names
+from vcp_core.catalog.datasets import DEFAULT_DATASET
+from vcp_core.catalog.protocols import DEFAULT_PROTOCOL
 
 STATIC = Path(__file__).parent / "static"
 THEME = "vcpbench_theme"
@@ -148,4 +150,6 @@ ENVIRONMENT.globals.update(
     bar=figures.bar,
     heat_level=figures.heat_level,
     share_level=figures.share_level,
+    default_dataset=DEFAULT_DATASET,
+    default_protocol=DEFAULT_PROTOCOL,
 )

@@ -14,6 +14,7 @@ from service.auth import Reader
 from service.auth import reader as by_token
 from service.datasets import service as datasets
 from service.deps import SessionDep
+from service.evaluations.schemas import shown
 from service.protocols.routes import every as every_protocol
 from service.web import board, comparison, errors, evaluation, models, session
 from service.web.pages import STATIC, Static, public_url, render
@@ -56,6 +57,7 @@ def show_board(request: Request, session: SessionDep, wanted: ParametersDep) -> 
 @router.get("/evaluations")
 def list_evaluations(
     request: Request,
+    reader: Reader,
     session: SessionDep,
     state: EvaluationState | None = None,
     offset: Annotated[int, Query(ge=0, le=2**31)] = 0,
@@ -75,7 +77,7 @@ def list_evaluations(
     return render(
         request,
         "evaluations.html",
-        found=found,
+        found=[shown(one, reader=reader) for one in found],
         total=total,
         state=state,
         states=list(EvaluationState),

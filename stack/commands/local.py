@@ -26,8 +26,10 @@ from stack.commands.common import (
     print_json,
     progress_bars,
 )
+from vcp_core.catalog.datasets import DEFAULT_DATASET
 from vcp_core.catalog.files import write_json
 from vcp_core.catalog.options import OPTION_NAMES
+from vcp_core.catalog.protocols import DEFAULT_PROTOCOL
 
 if TYPE_CHECKING:
     from vcp_core.results import BenchmarkResult, Results, Score
@@ -39,10 +41,10 @@ RECALLS = tuple(f"recall.{option}" for option in OPTION_NAMES)
 @plainly
 def local(
     file: Annotated[Path, typer.Argument(help="The checkpoint: .pt, .pth, .tar, .ckpt or .safetensors.")],
-    dataset: DatasetOption = "playground-64",
+    dataset: DatasetOption = DEFAULT_DATASET,
     protocol: Annotated[
         str, typer.Option("--protocol", "-p", help="standard-v1, quick-v1, or a TOML file.")
-    ] = "quick-v1",
+    ] = DEFAULT_PROTOCOL,
     json_out: Annotated[
         Path | None, typer.Option("--json", help="Write all results to this file; '-' prints them.")
     ] = None,

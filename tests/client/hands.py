@@ -136,7 +136,11 @@ def _origin(evaluation: Evaluation, protocol: Protocol) -> Provenance:
     return Provenance(
         checkpoint={"sha256": evaluation.checkpoint.sha256},
         backbone="r3d_tiny",
-        dataset={"name": evaluation.dataset.name},
+        dataset={
+            "name": evaluation.dataset.name,
+            "split": "1",
+            "fingerprint": evaluation.dataset.fingerprint,
+        },
         protocol_name=protocol.name,
         protocol_hash=protocol.hash,
         protocol=protocol,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import re
@@ -18,11 +19,14 @@ from vcpbench_client import Client
 from vcpbench_client.commands import evaluations
 from vcpbench_client.defaults import DATASET, PROTOCOL
 
+from stack.commands.local import local
 from tests.client.conftest import token_of
 from tests.client.hands import Hands, write_model
 from tests.client.line import Line
 from tests.served import Served
 from tests.service.kit import eventually, in_thread, noise
+from vcp_core.catalog.datasets import DEFAULT_DATASET
+from vcp_core.catalog.protocols import DEFAULT_PROTOCOL
 
 VCPBENCH = str(Path(sys.executable).with_name("vcpbench"))
 OWN: tuple[str, ...] = ("login", "upload", "evaluate", "status", "results", "leaderboard")
@@ -258,6 +262,17 @@ def test_the_command_line_starts_without_what_only_some_commands_need() -> None:
     code = "import sys, vcpbench_client, vcpbench_client.cli; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert not {"httpx", "rich.console", "rich.progress", "pydantic", "asyncio"} & set(loaded.split())
+
+
+def test_the_clients_defaults_are_the_servers_and_those_of_local() -> None:
+    asked = inspect.signature(local).parameters
+    assert (DATASET, PROTOCOL) == (DEFAULT_DATASET, DEFAULT_PROTOCOL)
+    assert (asked["dataset"].default, asked["protocol"].default) == (DATASET, PROTOCOL)
+    document = json.loads((Path(__file__).parents[1] / "service" / "openapi.json").read_text())
+    of_body = document["components"]["schemas"]["EvaluationIn"]["properties"]["protocol"]["default"]
+    parameters = document["paths"]["/v1/leaderboard"]["get"]["parameters"]
+    (of_board,) = (one["schema"]["default"] for one in parameters if one["name"] == "protocol")
+    assert of_body == of_board == PROTOCOL
 
 
 def test_where_no_videos_and_protocol_are_named_all_mean_the_same(

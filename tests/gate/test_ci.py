@@ -76,7 +76,11 @@ def temp(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ignored = shutil.ignore_patterns("*.egg-info", "build", "__pycache__")
     shutil.copytree(ROOT / "client", folder / "action" / "client", ignore=ignored)
     (folder / "first").mkdir()
-    job = Job(folder / "first", folder, {"file": "none", "python": sys.executable, "timeout": "1"})
+    job = Job(
+        folder / "first",
+        folder,
+        {"file": "none", "dataset": "none", "python": sys.executable, "timeout": "1"},
+    )
     if any(words in job.log for words in NO_INDEX):
         reason = "no package index to install the client from"
         if os.environ.get("CI"):
@@ -133,9 +137,19 @@ def test_bad_usage_and_a_python_that_is_not_there_are_errors_with_an_output(
     found = job(range(60), min="")
     assert (found.code, found.outputs["verdict"]) == (2, "error")
     (tmp_path / "elsewhere").mkdir()
-    bare = Job(tmp_path, tmp_path / "elsewhere", {"python": "no-such-python"})
+    bare = Job(tmp_path, tmp_path / "elsewhere", {"dataset": "gestures", "python": "no-such-python"})
     assert (bare.code, bare.outputs["verdict"]) == (2, "error")
     assert "could not be installed" in bare.log
+
+
+def test_the_action_judges_on_no_videos_that_nobody_named(
+    job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VCPBENCH_DATASET", "playground-64")
+    found = job(range(60), dataset="", min=f"{TOP1}=10")
+    assert (found.code, found.outputs, found.summary) == (2, {"verdict": "error"}, "")
+    assert "::error::The input dataset is empty" in found.log
+    assert ACTION["inputs"]["dataset"]["required"] is True
 
 
 def test_every_option_of_the_gate_is_an_input_of_both() -> None:
@@ -150,17 +164,22 @@ def test_every_option_of_the_gate_is_an_input_of_both() -> None:
     assert set(GITLAB["variables"]) == wanted - {"GATE_FILE", "GATE_MODEL"} | {"VCPBENCH_CLIENT"}
 
 
-def test_the_gitlab_template_installs_nothing_that_nobody_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("named", "says"), [({"GATE_DATASET": "ucf101"}, "git+https://"), ({}, "Set GATE_DATASET")]
+)
+def test_the_gitlab_template_installs_and_judges_on_nothing_that_nobody_named(
+    tmp_path: Path, named: dict[str, str], says: str
+) -> None:
     run = subprocess.run(
         ["sh", "-e", "-c", "\n".join(GITLAB["script"])],
         cwd=tmp_path,
-        env={**os.environ, **GITLAB["variables"], "GATE_FILE": "new.json", "GATE_MODEL": "mine"},
+        env={**os.environ, **GITLAB["variables"], "GATE_FILE": "new.json", "GATE_MODEL": "mine", **named},
         capture_output=True,
         text=True,
         timeout=60,
     )
     assert (run.returncode, list(tmp_path.iterdir())) == (2, [])
-    assert "git+https://" in run.stderr
+    assert says in run.stderr
 
 
 def test_its_outputs_are_the_steps(temp: Path) -> None:

@@ -107,6 +107,7 @@ def test_pass(gate: Any, before: str) -> None:
     assert f"/compare?first={before}&second={found.json['evaluation']['id']}" in found.summary
     assert f"| {TOP1} | 60.0 | 75.0 | ▲ | +15.0 |" in found.summary
     assert "gate: pass" in found.err
+    assert found.json["notes"] == ["no video was looked at"]  # what its page warns of
 
 
 def test_fail_when_the_paired_interval_lies_wholly_beyond_the_allowed_drop(gate: Any, before: str) -> None:
@@ -188,6 +189,18 @@ def test_the_best_by_a_metric_and_an_evaluation_by_its_id(
 def test_the_same_file_under_another_name_cannot_have_dropped(gate: Any, before: str) -> None:
     found = gate(BEFORE, "-m", "renamed", *DROP, "--inconclusive", "fail")
     assert (found.code, found.json["rules"][0]["reason"]) == (0, "the same file")
+
+
+@pytest.mark.parametrize("other", [("--prefix", "teacher."), ("--input-spec", "crop=96")])
+def test_another_network_of_the_same_file_or_one_that_takes_in_something_else_is_judged_by_its_scores(
+    gate: Any, before: str, other: tuple[str, str]
+) -> None:
+    found = gate(BEFORE, *DROP, *other)
+    assert found.json["baseline"]["id"] == before
+    (rule,) = found.json["rules"]
+    assert rule["low"] < 0 < rule["high"]
+    assert rule["reason"] != "the same file"
+    assert not any("the same file" in note for note in found.json["notes"])
 
 
 def test_another_models_latest_is_the_newest_whenever_that_was(

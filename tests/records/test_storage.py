@@ -141,6 +141,19 @@ def test_what_a_killed_process_had_begun_to_write_is_forgotten_in_time(tmp_path:
         assert storage.get_bytes("kept#x") == b"1"
 
 
+def test_a_file_that_is_gone_before_it_is_looked_at_hides_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = Storage(f"file://{tmp_path}")
+    for name in ("a#1", "b#2"):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (1, 1))
+    found = [tmp_path / "gone#0", *tmp_path.glob("*#*")]  # as where a writer ends between list and look
+    monkeypatch.setattr(Path, "rglob", lambda *_: iter(found))
+    storage.forget_staged(3600)
+    assert list(tmp_path.glob("*#*")) == []
+
+
 class Busy(BaseHTTPRequestHandler):
     """S3 that says "not now", or "not you"."""
 

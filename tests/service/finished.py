@@ -100,6 +100,10 @@ def done(
         results={
             "benchmarks": [{"benchmark": one.benchmark, "warnings": ["of it"]} for one in predictions],
             "warnings": warnings,
+            "provenance": {
+                "dataset": {"name": dataset.name, "split": "1", "fingerprint": dataset.fingerprint},
+                "pretrained_on": checkpoint.pretrained_on,
+            },
         },
     )
     for name, value in facts.items():

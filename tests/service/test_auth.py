@@ -16,6 +16,7 @@ from records.models import Checkpoint, CheckpointState, DatasetRow, DatasetState
 from records.repositories import datasets, tokens
 from records.settings import Settings
 from service.app import create_app
+from service.datasets.schemas import without_paths
 from tests.served import Served, serve
 from tests.service.finished import ready_checkpoint, ready_dataset
 from tests.service.kit import begun, declare, noise, objects, problem_of, put
@@ -201,6 +202,29 @@ def test_what_is_not_ready_is_nobody_elses_business(api: Served, settings: Setti
         declared = declare(public.client, noise(20))
         problem_of(anyone.get(f"/v1/checkpoints/{declared['id']}"), 404)
         assert anyone.get("/v1/checkpoints").json()["total"] == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("ucf101:/mnt/secret/UCF: no videos", "ucf101:UCF: no videos"),
+        ("file:///srv/x/y.avi, //srv/x/z.avi, ~bob/x/a.avi", "file:y.avi, z.avi, a.avi"),
+        ("/srv/my secret videos/a b/c.avi: no frames", "c.avi: no frames"),
+        ("'/srv/my secret, videos: x/c d.avi' and \"/srv/bob's/e.avi\"", "'c d.avi' and \"e.avi\""),
+        (
+            "/srv/bob's box/x.avi cannot be read. See docs/datasets.md.",
+            "x.avi cannot be read. See docs/datasets.md.",
+        ),
+        (
+            "https://host/a/b, docs/a/b.md, 3 / 40 / 50, and/or",
+            "https://host/a/b, docs/a/b.md, 3 / 40 / 50, and/or",
+        ),
+        ("/videos: 3 of them in /videos/sub", "gone: 3 of them in gone/sub"),
+    ],
+)
+def test_of_a_path_that_a_worker_told_only_the_last_name_is_shown(said: str, told: str) -> None:
+    row = DatasetRow(name="gone", source={"name_or_path": "/videos"}, state=DatasetState.FAILED)
+    assert without_paths(said, row) == told
 
 
 def test_why_a_file_was_refused_is_its_own_teams_and_where_videos_lie_the_operators(

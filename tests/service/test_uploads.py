@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
 
-from records.models import UploadPart
+from records import flow
+from records.models import Checkpoint, CheckpointState, UploadPart
 from records.settings import Settings
 from tests.served import Served, sha256
 from tests.service.kit import (
@@ -335,6 +337,26 @@ def test_what_is_declared_later_is_added_and_what_contradicts_it_is_refused(
     assert show(api.client, first["id"]) == found
     with api.client_of("others") as others:
         assert one_shot(others, CONTENT, step="8").status_code == 201
+
+
+def test_a_backbone_is_not_named_while_one_is_looked_for(api: Served) -> None:
+    first = one_shot(api.client, CONTENT).json()
+    assert first["state"] == "ingesting"
+    refused = problem_of(one_shot(api.client, CONTENT, backbone="r3d"), 409)
+    assert (refused["checkpoint_id"], refused["differs"]) == (first["id"], ["backbone"])
+    assert show(api.client, first["id"])["backbone"] is None
+
+
+def test_what_is_declared_while_a_worker_writes_what_it_found_waits_for_it(api: Served) -> None:
+    first = one_shot(api.client, CONTENT).json()
+    with api.database.session() as session:
+        flow.lock(session)  # as a worker's last transaction does
+        declared = in_thread(lambda: one_shot(api.client, CONTENT, pretrained_on="none", backbone="r3d"))
+        time.sleep(0.5)
+        row = session.get_one(Checkpoint, UUID(first["id"]))
+        row.state, row.backbone, row.pretrained_on = CheckpointState.READY, "r3d", "ucf101:1"
+    assert problem_of(declared(), 409)["differs"] == ["pretrained_on"]
+    assert show(api.client, first["id"])["pretrained_on"] == "ucf101:1"
 
 
 def test_the_same_bytes_declared_otherwise_are_another_checkpoint(api: Served) -> None:

@@ -142,7 +142,7 @@ def results(
         provenance=Provenance(
             checkpoint={"sha256": "ab" * 32},
             backbone="r3d_tiny",
-            dataset={"name": "playground", "fingerprint": "cd" * 32, "licence": "CC0 1.0"},
+            dataset={"name": "playground", "split": "1", "fingerprint": "cd" * 32, "licence": "CC0 1.0"},
             protocol_name=protocol.name,
             protocol_hash=protocol.hash,
             protocol=protocol,

@@ -13,7 +13,8 @@ import httpx
 import pytest
 from sqlalchemy import select
 
-from records.models import CheckpointState, Evaluation, EvaluationState, Job
+from records import jobs
+from records.models import CheckpointState, DatasetState, Evaluation, EvaluationState, Job, JobKind
 from records.settings import Settings
 from service.auth import COOKIE
 from service.web import pages
@@ -65,6 +66,22 @@ def test_a_finished_evaluation_shows_all_that_it_gave(site: Site) -> None:
     assert chart["series"][0]["points"][1][1] == scores["cloze.recall.rotation"]["value"]
     for address in page.links("All results as JSON") + page.links("Scores as JSON"):
         assert site.api.client.get(address).status_code == 200
+
+
+def test_what_it_was_trained_on_may_be_declared_later_and_a_leak_is_told_all_the_same(site: Site) -> None:
+    path = f"/evaluations/{site.best}"
+    assert "its scores are not those of unseen videos" not in site.page(path).text
+    before = site.api.client.get(f"/v1{path}").json()["warnings"]
+    with site.api.database.session() as session:
+        session.get_one(Evaluation, site.best).checkpoint.pretrained_on = "playground:2, kinetics400"
+    page = site.page(path)
+    assert "playground:2, kinetics400" in page.text
+    (leak,) = set(site.api.client.get(f"/v1{path}").json()["warnings"]) - set(before)
+    assert leak.endswith("its scores are not those of unseen videos")
+    assert leak in page.text
+    results = site.api.client.get(f"/v1{path}/results").json()
+    assert leak in results["warnings"]
+    assert results["provenance"]["pretrained_on"] == "playground:2, kinetics400"
 
 
 def test_numbers_that_no_command_reproduces_say_so(site: Site) -> None:
@@ -124,6 +141,43 @@ def test_what_went_wrong_in_an_attempt_and_what_it_printed_is_shown_to_its_own_t
         page = Page.of(others.get(path, headers=HTML))
     assert list(page.root.all("pre", class_="log")) == []
     assert "the worker fell silent" not in page.text
+
+
+def test_what_an_index_printed_is_for_the_operators_even_where_the_evaluation_is_the_readers(
+    api: Served,
+) -> None:
+    with api.database.session() as session:
+        dataset = ready_dataset(session)
+        dataset.state = DatasetState.INDEXING
+        waits = played.ended(session, dataset, EvaluationState.WAITING)
+        jobs.enqueue(session, JobKind.INDEX, team="ops", dataset_id=dataset.id)
+        (job,) = session.scalars(select(Job))
+        job.error, job.log_tail = "'/mnt/se cret/a.avi' has no frames", "opened /mnt/se cret/a.avi"
+    path = f"/evaluations/{waits.id}"
+    with api.client_of("default") as owner:
+        page = Page.of(owner.get(path, headers=HTML))
+    assert "'a.avi' has no frames" in page.text
+    assert list(page.root.all("pre", class_="log")) == []
+    assert "cret" not in page.text
+    assert job.error in Page.of(api.client.get(path, headers=HTML)).text
+
+
+def test_of_what_is_not_ready_strangers_see_neither_step_nor_run(api: Served) -> None:
+    facts = {"run": "night-3", "step": 71234}
+    with api.database.session() as session:
+        dataset = ready_dataset(session)
+        ready_checkpoint(session, "tiny")
+        read = ready_checkpoint(session, "tiny", state=CheckpointState.INGESTING, **facts)
+        waits = played.ended(session, dataset, EvaluationState.WAITING)
+        waits.checkpoint_id = read.id
+    with api.client_of("others") as others:
+        for path in ("/evaluations", "/models/default/tiny"):
+            strange = Page.of(others.get(path, headers=HTML)).text
+            own = Page.of(api.client.get(path, headers=HTML)).text
+            assert "tiny" in strange
+            assert "71234" in own
+            assert "71234" not in strange
+            assert "night-3" not in strange
 
 
 def test_when_it_has_ended_the_page_is_loaded_anew(site: Site) -> None:

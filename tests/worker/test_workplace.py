@@ -56,15 +56,31 @@ def test_a_workplace_that_a_tidier_removed_is_made_and_held_again(tmp_path: Path
 
 def test_a_folder_that_strangers_can_write_to_is_refused(tmp_path: Path) -> None:
     (tmp_path / "open").mkdir()
-    (tmp_path / "open").chmod(0o777)
-    with pytest.raises(StorageError, match="can be written by every user"):
-        private(tmp_path / "open")
-    (tmp_path / "open").chmod(0o1777)
-    private(tmp_path / "open")  # as /tmp is: what is ours there, nobody else replaces
+    for mode in (0o777, 0o770, 0o1777, 0o702):  # /tmp is the third: others' folders would look like workers'
+        (tmp_path / "open").chmod(mode)
+        with pytest.raises(StorageError, match="can be written by other users"):
+            private(tmp_path / "open")
+    (tmp_path / "open").chmod(0o755)
+    private(tmp_path / "open")
     if os.geteuid() == 0:
         os.chown(tmp_path / "open", 12345, 12345)
         with pytest.raises(StorageError, match="belongs to user 12345"):
             private(tmp_path / "open")
+
+
+def test_what_is_no_workers_folder_stays_and_keeps_no_worker_from_starting(tmp_path: Path) -> None:
+    file, link, service = (
+        tmp_path / str(uuid4()),
+        tmp_path / str(uuid4()),
+        tmp_path / "systemd-private-a-b-c-d",
+    )
+    file.touch()
+    link.symlink_to(tmp_path / "nowhere")
+    (service / "tmp").mkdir(parents=True)
+    left = tmp_path / str(uuid4())
+    left.mkdir()
+    clear(tmp_path)
+    assert set(tmp_path.iterdir()) == {file, link, service}
 
 
 def test_without_a_setting_every_user_has_a_folder_of_his_own() -> None:

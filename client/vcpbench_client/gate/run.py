@@ -118,7 +118,7 @@ class Gate:
         asked = self.client.evaluate(checkpoint, question.dataset, question.protocol)
         self._know(candidate=asked, url=self.client.page(asked.id))
         candidate = follow(asked)
-        self._know(candidate=candidate)
+        self._know(candidate=candidate, notes=candidate.warnings)
         if question.against is not None:
             self._compare(candidate, checkpoint, question.against)
         self._know(judged=tuple(self._judge(rule, candidate) for rule in question.rules))
@@ -158,9 +158,14 @@ class Gate:
         return Judged(rule=rule, verdict=Verdict.INCONCLUSIVE, reason=reason)
 
     def _same_file(self) -> bool:
-        pair = (self.answer.candidate, self.answer.baseline)
-        first, second = (one.checkpoint.sha256 if one else None for one in pair)
-        return first is not None and first == second
+        """Whether both are one network of one file, which takes in the same."""
+        if self.answer.candidate is None or self.answer.baseline is None:
+            return False
+        first, second = self.answer.candidate.checkpoint, self.answer.baseline.checkpoint
+        return first.sha256 is not None and all(
+            getattr(first, name) == getattr(second, name)
+            for name in ("sha256", "backbone", "prefix", "input_spec")
+        )
 
     def _know(self, **facts: object) -> None:
         self.answer = replace(self.answer, **facts)  # type: ignore[arg-type]

@@ -1,0 +1,60 @@
+"""What a task does while the database is away, or has no room."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from records.db import Database
+from records.jobs import Claim
+from records.models import JobKind
+from records.settings import Settings
+from records.storage import Storage
+from vcp_core.catalog.errors import StorageError
+from worker import work
+from worker.leases import Heartbeat
+from worker.runner import Runner
+from worker.work import Shelf, Work
+
+
+def of(settings: Settings, database: Database, folder: Path) -> Work:
+    claim = Claim(job_id=uuid4(), token=uuid4(), kind=JobKind.PLAN, subject_id=uuid4())
+    storage = Storage(settings.store_url)
+    return Work(
+        claim=claim,
+        storage=storage,
+        folder=folder,
+        settings=settings,
+        _database=database,
+        _runner=Runner(folder),
+        _shelf=Shelf(storage, folder),
+        _heartbeat=Heartbeat(database, claim, lease_s=60, on_lost=lambda: None),
+    )
+
+
+@pytest.mark.parametrize(("state", "attempts"), [("53100", 3), ("53300", 3), ("53200", 1), ("53400", 1)])
+def test_a_database_without_room_is_waited_for_but_not_for_ever(
+    settings: Settings,
+    database: Database,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    state: str,
+    attempts: int,
+) -> None:
+    monkeypatch.setattr(work, "AWAY_S", 0.25)
+    monkeypatch.setattr(work, "RETRY_EVERY_S", 0.1)
+    seen = []
+
+    def lacks(session: Session) -> None:
+        seen.append(session)
+        session.execute(text(f"DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '{state}'; END $$"))
+
+    with pytest.raises(StorageError if attempts > 1 else DBAPIError):  # the first is an outage, not a crash
+        of(settings, database, tmp_path).read(lacks)
+    assert len(seen) >= attempts
+    assert (len(seen) == 1) is (attempts == 1)

@@ -21,12 +21,14 @@ from stack import control
 from stack.accounts import ROOTS_PLACE
 from stack.commands.common import console, messages, plainly
 from stack.home import Home, StackState
+from vcp_core.catalog.datasets import DEFAULT_DATASET
 from vcp_core.catalog.paths import data_dir
+from vcp_core.catalog.protocols import DEFAULT_PROTOCOL
 
 if TYPE_CHECKING:
     from vcpbench_client import Board, Client, Evaluation
 
-DATASET, PROTOCOL = "playground-64", "quick-v1"
+DATASET, PROTOCOL = DEFAULT_DATASET, DEFAULT_PROTOCOL
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # Ctrl-C, whoever ends us, the terminal closes
 SAMPLE, UNTRAINED = "r3d_tiny-vcp", "r3d_tiny-untrained"
 SEED = 11  # of the untrained network, which is none of the board's own controls

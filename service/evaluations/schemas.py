@@ -12,8 +12,8 @@ from records.models import Checkpoint, CheckpointState, Evaluation, EvaluationSt
 from records.repositories.evaluations import Progress
 from service.auth import Caller, is_of
 from service.datasets.schemas import without_paths
+from vcp_core.catalog.defaults import DEFAULT_PROTOCOL
 from vcp_core.catalog.leaks import leak_warnings
-from vcp_core.catalog.protocols import DEFAULT_PROTOCOL
 from vcp_core.comparison import Difference
 
 

@@ -10,7 +10,7 @@ from service.deps import Limit, Offset, SessionDep
 from service.leaderboard.schemas import Board
 from service.leaderboard.service import board, to_csv
 from service.problems import responses
-from vcp_core.catalog.protocols import DEFAULT_PROTOCOL
+from vcp_core.catalog.defaults import DEFAULT_PROTOCOL
 
 router = APIRouter(tags=["leaderboard"])
 

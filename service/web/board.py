@@ -20,8 +20,8 @@ from service.leaderboard.places import NOWHERE, Standing, standings
 from service.protocols import service as protocol_service
 from service.web import figures, names
 from service.web.parameters import API_PAGE, DEFAULT_METRICS, BoardParameters
+from vcp_core.catalog.defaults import DEFAULT_PROTOCOL
 from vcp_core.catalog.errors import UnknownName
-from vcp_core.catalog.protocols import DEFAULT_PROTOCOL
 
 
 @dataclass(frozen=True, kw_only=True)

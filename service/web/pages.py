@@ -17,8 +17,7 @@ from starlette.types import Scope
 
 from service.auth import COOKIE
 from service.web import figures, names
-from vcp_core.catalog.datasets import DEFAULT_DATASET
-from vcp_core.catalog.protocols import DEFAULT_PROTOCOL
+from vcp_core.catalog.defaults import DEFAULT_DATASET, DEFAULT_PROTOCOL
 
 STATIC = Path(__file__).parent / "static"
 THEME = "vcpbench_theme"

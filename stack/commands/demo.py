@@ -21,9 +21,8 @@ from stack import control
 from stack.accounts import ROOTS_PLACE
 from stack.commands.common import console, messages, plainly
 from stack.home import Home, StackState
-from vcp_core.catalog.datasets import DEFAULT_DATASET
+from vcp_core.catalog.defaults import DEFAULT_DATASET, DEFAULT_PROTOCOL
 from vcp_core.catalog.paths import data_dir
-from vcp_core.catalog.protocols import DEFAULT_PROTOCOL
 
 if TYPE_CHECKING:
     from vcpbench_client import Board, Client, Evaluation

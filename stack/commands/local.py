@@ -26,10 +26,9 @@ from stack.commands.common import (
     print_json,
     progress_bars,
 )
-from vcp_core.catalog.datasets import DEFAULT_DATASET
+from vcp_core.catalog.defaults import DEFAULT_DATASET, DEFAULT_PROTOCOL
 from vcp_core.catalog.files import write_json
 from vcp_core.catalog.options import OPTION_NAMES
-from vcp_core.catalog.protocols import DEFAULT_PROTOCOL
 
 if TYPE_CHECKING:
     from vcp_core.results import BenchmarkResult, Results, Score

@@ -36,6 +36,16 @@ def test_torch_is_loaded_only_by_what_computes(statement: str) -> None:
     assert "torch" not in modules_loaded_by(statement)
 
 
+def test_what_help_loads_is_quick_to_load() -> None:
+    program = Path(sys.executable).with_name("vcpbench")
+    shown = subprocess.run(
+        [sys.executable, "-X", "importtime", program, "--help"], capture_output=True, text=True, check=True
+    )
+    loaded = {line.rpartition("|")[2].strip().split(".")[0] for line in shown.stderr.splitlines()}
+    assert "typer" in loaded
+    assert not {"torch", "numpy", "pydantic", "sqlalchemy", "httpx"} & loaded
+
+
 def test_every_public_name_of_the_library_is_there() -> None:
     import vcp_core
     import vcp_core.evaluation  # whoever imports a module of ours must not hide a name of the face

@@ -25,8 +25,7 @@ from tests.client.hands import Hands, write_model
 from tests.client.line import Line
 from tests.served import Served
 from tests.service.kit import eventually, in_thread, noise
-from vcp_core.catalog.datasets import DEFAULT_DATASET
-from vcp_core.catalog.protocols import DEFAULT_PROTOCOL
+from vcp_core.catalog.defaults import DEFAULT_DATASET, DEFAULT_PROTOCOL
 
 VCPBENCH = str(Path(sys.executable).with_name("vcpbench"))
 OWN: tuple[str, ...] = ("login", "upload", "evaluate", "status", "results", "leaderboard")

@@ -36,7 +36,6 @@ class DatasetSpec:
             )
 
 
-DEFAULT_DATASET = "playground-64"  # where none is named: what is quick, and there without a download
 DATASETS = Registry(
     "dataset",
     DatasetSpec(

@@ -179,7 +179,6 @@ class Protocol(_Numbers):
         return hashlib.sha256(self.canonical_json.encode()).hexdigest()
 
 
-DEFAULT_PROTOCOL = "quick-v1"  # where none is named: here, on a server, by its client and on its pages alike
 PROTOCOLS = Registry(
     "protocol",
     Protocol(name="standard-v1"),

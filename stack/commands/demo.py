@@ -164,7 +164,7 @@ def _teller(bars: Progress, task: TaskID, model: str) -> Callable[[Evaluation], 
 
 
 def _checkpoints(place: Home) -> dict[str, Path]:
-    """The sample that VCP pretrained, and the same network as its initialisation left it."""
+    """A network as its initialisation left it, and the sample: the same one, pretrained by VCP."""
     from vcp_core.samples import sample_path
 
     untrained = place.folder / f"{UNTRAINED}.pt"
@@ -177,7 +177,7 @@ def _checkpoints(place: Home) -> dict[str, Path]:
 
             with whole(untrained) as part:
                 torch.save({"state_dict": build("r3d_tiny", seed=SEED).state_dict()}, part)
-    return {SAMPLE: sample_path(), UNTRAINED: untrained}
+    return {UNTRAINED: untrained, SAMPLE: sample_path()}
 
 
 def _show(board: Board) -> None:

@@ -53,7 +53,7 @@ def start(user: Path, *words: str, home: Path | None = None, **options: Any) -> 
 
 def cloze_of(said: str, model: str) -> tuple[float, float]:
     """The interval of a model's cloze accuracy, which is the last column of its row."""
-    (interval,) = re.findall(rf"^{model} .*\((\d+) \.\. (\d+)\)\s*$", said, re.MULTILINE)
+    (interval,) = re.findall(rf"^ *{model} .*\((\d+) \.\. (\d+)\)\s*$", said, re.MULTILINE)
     return float(interval[0]), float(interval[1])
 
 

@@ -167,7 +167,7 @@ class FrameStore:
 
 
 class FramesOnDevice:
-    """All frames of some videos in a device's memory: clips are cut out there, and none is ever copied over.
+    """All frames of some videos in a device's memory: their clips are cut out there; others are copied over.
 
     Args:
         store: Gives the frames, once.

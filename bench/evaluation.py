@@ -1,7 +1,7 @@
 """Where an evaluation's time goes, for one checkpoint on the playground.
 
-python -m bench.evaluation                          r3d_tiny, playground-64, quick-v1
-python -m bench.evaluation --checkpoint model.pt --dataset playground --protocol standard-v1
+python -m bench.evaluation                          r3d_tiny, playground, quick-v1
+python -m bench.evaluation --checkpoint model.pt --dataset playground-64 --protocol standard-v1
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def main() -> None:
     """Evaluate once without controls and print wall time by part, and peak memory."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--checkpoint", type=Path, help="a weights file; random r3d_tiny if left out")
-    parser.add_argument("--dataset", default="playground-64")
+    parser.add_argument("--dataset", default="playground")
     parser.add_argument("--protocol", default="quick-v1")
     parser.add_argument("--device", default=None)
     arguments = parser.parse_args()

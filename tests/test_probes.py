@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from vcp_core import probes
 from vcp_core.probes import fit_logistic, fit_with_holdout, holdout, knn_probabilities
@@ -100,6 +103,28 @@ def test_rows_made_anew_at_every_step_give_what_rows_that_are_kept_give(
         "one chunk's memory serves all"
     )
     np.testing.assert_array_equal(features, before)
+
+
+def test_scipys_blas_does_not_fight_with_numpys(monkeypatch: pytest.MonkeyPatch) -> None:
+    features, labels = problem(40, 10, 3)
+    seen: list[dict[bool, int]] = []
+    honest = probes._objective
+
+    def threads() -> dict[bool, int]:
+        pools = (pool for pool in threadpool_info() if pool["user_api"] == "blas")
+        return {Path(pool["filepath"]).parent.name == "scipy.libs": pool["num_threads"] for pool in pools}
+
+    def watched(*arguments: object) -> tuple[float, np.ndarray]:
+        seen.append(threads())
+        return honest(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(probes, "_objective", watched)
+    with threadpool_limits(2, user_api="blas"):
+        if threads() != {False: 2, True: 2}:
+            pytest.skip("NumPy and SciPy share one BLAS here, or it knows no threads")
+        fit_logistic(features, labels, num_classes=3, l2=0.1)
+        assert threads() == {False: 2, True: 2}
+    assert seen[0] == {False: 2, True: 1}
 
 
 def test_too_few_iterations_are_reported_as_not_converged() -> None:

@@ -9,13 +9,16 @@ import hashlib
 import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
+from threadpoolctl import ThreadpoolController
 
 Floats = npt.NDArray[np.floating[Any]]
 Array = npt.NDArray[np.float64]
@@ -235,19 +238,25 @@ def _path(
     dimension = features_ND.shape[1] if basis_DR is None else basis_DR.shape[1]
     theta = np.zeros((dimension + 1) * num_classes)
     for strength in strengths:
-        found = minimize(
-            _objective,
-            theta,
-            args=(
-                lambda: rows or _standardised(features_ND, mean_D, scale_D),
-                labels_N,
-                num_classes,
-                strength,
-            ),
-            jac=True,
-            method="L-BFGS-B",
-            options={"maxiter": max_iterations, "maxfun": 2 * max_iterations, "gtol": tolerance, "ftol": 0.0},
-        )
+        with _scipys_blas_on_one_thread():
+            found = minimize(
+                _objective,
+                theta,
+                args=(
+                    lambda: rows or _standardised(features_ND, mean_D, scale_D),
+                    labels_N,
+                    num_classes,
+                    strength,
+                ),
+                jac=True,
+                method="L-BFGS-B",
+                options={
+                    "maxiter": max_iterations,
+                    "maxfun": 2 * max_iterations,
+                    "gtol": tolerance,
+                    "ftol": 0.0,
+                },
+            )
         theta = found.x
         weights = theta.reshape(dimension + 1, num_classes)
         gradient_norm = float(np.abs(found.jac).max())
@@ -260,6 +269,19 @@ def _path(
             num_iterations=int(found.nit),
             gradient_norm=gradient_norm,
         )
+
+
+def _scipys_blas_on_one_thread() -> AbstractContextManager[object]:
+    """NumPy's and SciPy's wheels bring an OpenBLAS each, with threads of its own.
+
+    L-BFGS calls both in turns, and the threads of the one that waits keep the other's off the cores: a fit
+    took 15 times as long on two (docs/decisions/2026-11-26-two-blas.md). SciPy's part is sums only.
+    """
+    controller = ThreadpoolController()
+    paths = [library["filepath"] for library in controller.info()]
+    own = [path for path in paths if {"scipy.libs", "scipy"} & {*Path(path).parts[-3:]}]
+    limited: AbstractContextManager[object] = controller.select(filepath=own).limit(limits=1, user_api="blas")
+    return limited
 
 
 def _objective(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -228,10 +229,13 @@ def with_declared(evaluation: Evaluation) -> dict[str, Any] | None:
         fingerprint=videos["fingerprint"],
         origin=(evaluation.checkpoint.report or {}).get("origin"),
     )
+    command = results["provenance"]["reproduce"]
+    if command is not None and "--pretrained-on" not in command:
+        command = f"{command} {shlex.join(['--pretrained-on', declared])}"
     return {
         **results,
         "warnings": [*results["warnings"], *(leak for leak in leaks if leak not in results["warnings"])],
-        "provenance": {**results["provenance"], "pretrained_on": declared},
+        "provenance": {**results["provenance"], "pretrained_on": declared, "reproduce": command},
     }
 
 

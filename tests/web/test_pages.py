@@ -82,6 +82,7 @@ def test_what_it_was_trained_on_may_be_declared_later_and_a_leak_is_told_all_the
     results = site.api.client.get(f"/v1{path}/results").json()
     assert leak in results["warnings"]
     assert results["provenance"]["pretrained_on"] == "playground:2, kinetics400"
+    assert results["provenance"]["reproduce"].endswith(" --pretrained-on 'playground:2, kinetics400'")
 
 
 def test_numbers_that_no_command_reproduces_say_so(site: Site) -> None:

@@ -42,13 +42,15 @@ def tiny_dataset(root: Path) -> Dataset:
     return make_dataset(root, lengths=LENGTHS, per_class=(5, 1))
 
 
-def tiny_run(dataset: Dataset, out: Path, *, device: str = "cpu", **changes: Any) -> tuple[Run, Trainer]:
+def tiny_run(
+    dataset: Dataset, out: Path, *, device: str = "cpu", name: str | None = "tiny", **changes: Any
+) -> tuple[Run, Trainer]:
     """A run of pretraining as `vcp_core.pretraining.pretrain` begins it, on small clips."""
     config = PretrainConfig(**{**TINY, **changes})
     backbone = small_backbone(config.seed)
     task = ClozeTask(dataset, backbone.spec, config)
     network = ClipsNetwork(backbone, num_clips=3, num_answers=5, head=config.head, seed=config.seed)
-    run = Run(dataset, out, config, "tiny", Machine(device=device), {"backbone": "r3d_tiny"})
+    run = Run(dataset, out, config, name, Machine(device=device), {"backbone": "r3d_tiny"})
     return run, run.trainer(task, network)
 
 

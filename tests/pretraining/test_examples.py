@@ -166,6 +166,16 @@ def test_only_as_many_videos_are_kept_as_fit_and_the_others_read_the_same(
     assert len(list((tmp_path / "some").glob("*.npy"))) == 1, "frames of earlier runs make room"
 
 
+def test_a_kept_video_holds_no_file_open(dataset: Dataset, tmp_path: Path) -> None:
+    store = FrameStore(dataset, dataset.videos, size=(36, 48), folder=tmp_path, limit_bytes=10**9)
+    before = len(os.listdir("/proc/self/fd"))
+    clips = [store.read(video, [0], range(16)) for video in dataset.videos]
+    assert len(clips) > 1
+    assert len(os.listdir("/proc/self/fd")) == before, (
+        "a process may have 1024, and datasets have more videos"
+    )
+
+
 def test_a_video_shorter_than_a_clip_is_looped(dataset: Dataset, tmp_path: Path) -> None:
     video = dataset.videos[0]
     store = FrameStore(dataset, [video], size=(36, 48), folder=tmp_path, limit_bytes=10**9)

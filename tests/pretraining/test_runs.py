@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -17,7 +19,7 @@ import torch
 
 import vcp_core
 from tests.pretraining.kit import tiny_run, train
-from vcp_core.catalog.errors import TrainingError
+from vcp_core.catalog.errors import StorageError, TrainingError
 from vcp_core.checkpoints.origin import read_origin
 from vcp_core.datasets.manifest import Dataset
 from vcp_core.pretraining.runs import Place, RunFolder
@@ -160,6 +162,7 @@ def test_patience_ends_a_run_that_no_longer_gets_better(dataset: Dataset, tmp_pa
 
 def test_held_out_and_test_videos_are_never_trained_on(dataset: Dataset, tmp_path: Path) -> None:
     _, trainer = tiny_run(dataset, tmp_path / "run")
+    trainer.folder.release()
     held_out = {example.video.id for example in trainer.task.held_out()}
     shown = {example.video.id for epoch in range(20) for batch in trainer.epoch(epoch) for example in batch}
     assert shown == {video.id for video in trainer.task.division.train}
@@ -193,9 +196,98 @@ def test_exported_checkpoints_load_as_they_are_and_say_where_they_come_from(
 
 
 def test_a_folder_of_another_run_is_refused_with_what_differs(dataset: Dataset, tmp_path: Path) -> None:
-    tiny_run(dataset, tmp_path / "run")
+    train(dataset, tmp_path / "run", epochs=1)
     with pytest.raises(TrainingError, match=r"lr was 0\.01, now 0\.02"):
-        tiny_run(dataset, tmp_path / "run", lr=0.02)
+        tiny_run(dataset, tmp_path / "run", epochs=1, lr=0.02)
+    with pytest.raises(TrainingError, match="run was tiny, now other"):
+        tiny_run(dataset, tmp_path / "run", epochs=1, name="other")
+
+
+def test_a_run_that_saved_nothing_gives_its_folder_to_the_next(dataset: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"training has diverged.*lower --lr"):
+        train(dataset, tmp_path / "run", lr=1e30, save_steps=100)
+    assert not (tmp_path / "run" / "state.pt").exists()
+    assert train(dataset, tmp_path / "run", epochs=1).place.finished
+
+
+def test_a_moved_run_keeps_its_name_and_may_write_more_often(dataset: Dataset, tmp_path: Path) -> None:
+    train(dataset, tmp_path / "run", epochs=2, name=None)
+    moved = (tmp_path / "run").rename(tmp_path / "elsewhere")
+    run, trainer = tiny_run(dataset, moved, epochs=2, name=None, export_every=1, save_steps=1)
+    trainer.folder.release()
+    assert run.name == "run"
+
+
+def test_one_process_at_a_time_trains_in_a_folder(dataset: Dataset, tmp_path: Path) -> None:
+    run, trainer = tiny_run(dataset, tmp_path / "run", epochs=1)
+    with pytest.raises(TrainingError, match="being trained by another process"):
+        tiny_run(dataset, tmp_path / "run", epochs=1)
+    run.train(trainer, None)
+    assert train(dataset, tmp_path / "run", epochs=1).place.finished
+
+
+def test_what_a_run_went_on_from_under_other_conditions_stays_with_it(tmp_path: Path) -> None:
+    for step, threads in enumerate((1, 1, 2, 2, 4)):
+        facts = {"run": "r", "processes": 1, "threads": threads, "device": "cpu", "versions": {"torch": "2"}}
+        folder = RunFolder(tmp_path, identity={"lr": 0.1}, facts=facts)
+        folder.claim()
+        assert bool(folder.notes) == (step in (2, 4))
+        folder.save(Place(step=step), {}, {})
+        folder.release()
+    assert folder.notes == (
+        "until step 3 this run had threads 2, now 4: its weights will not be those of a run under either "
+        "alone",
+    )
+    exported = folder.export("x.safetensors", {"w": torch.zeros(1)}, Place(step=5))
+    with safetensors.safe_open(exported, framework="pt") as file:
+        said = json.loads(file.metadata()["vcpbench"])
+    assert said["threads"] == 4
+    assert [(one["until_step"], one["threads"]) for one in said["earlier"]] == [(1, 1), (3, 2)]
+
+
+def test_a_process_whose_part_of_an_epoch_is_over_ends_the_epoch(dataset: Dataset, tmp_path: Path) -> None:
+    run, trainer = tiny_run(dataset, tmp_path / "run", epochs=1)
+    trainer.place = Place(step=4)  # as all but the first go on that were stopped after an epoch's last step
+    assert run.train(trainer, None).place.finished
+
+
+def test_diverged_weights_are_neither_saved_nor_the_best(dataset: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="at step 1: training has diverged"):
+        train(dataset, tmp_path / "looked", batch=8, lr=1e30)  # one step an epoch
+    run, trainer = tiny_run(dataset, tmp_path / "unlooked", batch=8, validate_every=3)
+
+    def blow_up(gradient: torch.Tensor) -> torch.Tensor:
+        return torch.full_like(gradient, math.inf)
+
+    trainer.network.head.bias.register_hook(blow_up)
+    with pytest.raises(TrainingError, match="at step 1: training has diverged"):
+        run.train(trainer, None)
+    assert not list(tmp_path.rglob("*.safetensors"))
+    assert not list(tmp_path.rglob("state.pt"))
+
+
+@pytest.mark.parametrize("name", ["state.pt", "run.json", "log.jsonl"])
+def test_a_damaged_file_is_named_with_what_to_do(dataset: Dataset, tmp_path: Path, name: str) -> None:
+    train(dataset, tmp_path / "run", epochs=1)
+    path = tmp_path / "run" / name
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(TrainingError, match=rf"{name}.*(Delete it|Move it|Put it back)"):
+        train(dataset, tmp_path / "run", epochs=1)
+
+
+def test_a_full_disk_is_told_and_leaves_the_state_before_it(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path, identity={}, facts={})
+    folder.save(Place(step=1), {"w": torch.zeros(4)}, {})
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))  # as good as full
+    try:
+        with pytest.raises(StorageError, match=r"state\.pt cannot be written: .*Nothing was left behind"):
+            folder.save(Place(step=2), {"w": torch.zeros(100_000)}, {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    saved = folder.load()
+    assert saved is not None
+    assert saved[0].step == 1
 
 
 def test_an_interrupted_write_leaves_the_state_before_it_and_nothing_half_written(tmp_path: Path) -> None:
@@ -221,7 +313,7 @@ def test_a_loss_that_is_no_number_ends_the_run(dataset: Dataset, tmp_path: Path)
     run, trainer = tiny_run(dataset, tmp_path / "run")
     with torch.no_grad():
         trainer.network.head.weight.fill_(float("nan"))
-    with pytest.raises(TrainingError, match=r"nan at step 0.*lower --lr"):
+    with pytest.raises(TrainingError, match=r"nan at step 0.*lower --lr in another --out"):
         run.train(trainer, None)
 
 

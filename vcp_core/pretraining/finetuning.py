@@ -29,7 +29,7 @@ from vcp_core.pretraining.config import FinetuneConfig
 from vcp_core.pretraining.devices import reproducible, summed
 from vcp_core.pretraining.loop import Trainer
 from vcp_core.pretraining.network import ClipsNetwork
-from vcp_core.pretraining.runs import Best
+from vcp_core.pretraining.runs import Best, name_of
 from vcp_core.pretraining.start import Machine, Run, Trained, Watcher
 from vcp_core.pretraining.tasks import RecognitionTask
 from vcp_core.results import Predictions, Results
@@ -104,7 +104,7 @@ def finetune(
     controls: dict[str, Predictions] = {}
     if control:
         untrained = expect(build(report.backbone, seed=config.seed), input_of(network.spec))
-        name = f"{run or out.absolute().name}, {CONTROL}"
+        name = f"{name_of(out, run)}, {CONTROL}"
         beside = begun.answer(
             untrained, out / CONTROL, name, {**origin, "checkpoint": "random weights", "pretrained_on": None}
         )

@@ -10,6 +10,7 @@ Legend: N frames, K clips, T frames of a clip, H height, W width, C channels (RG
 from __future__ import annotations
 
 import contextlib
+import io
 import itertools
 import os
 from collections.abc import Iterable, Sequence
@@ -74,7 +75,6 @@ class FrameStore:
         self._geometry = Geometry(resize=size, crop=size)
         self._folder = folder
         self._kept: dict[str, Path] = {}
-        self._mapped: dict[str, Pixels] = {}
         left = limit_bytes
         for video in videos:
             left -= self._size_bytes(video)
@@ -126,20 +126,24 @@ class FrameStore:
         return torch.from_numpy(np.stack([frames[i] for i in range(video.num_frames)]))
 
     def _map(self, video: Video) -> Pixels:
-        """All frames of a kept video; decoded here if no process has done it yet."""
-        if video.id not in self._mapped:
-            path = self._kept[video.id]
-            try:
-                frames_NHWC = np.load(path, mmap_mode="r")
-            except FileNotFoundError:
-                frames = self._decode(video, [0], range(video.num_frames))
-                with whole(path) as part, part.open("wb") as file:
-                    np.save(file, np.stack([frames[i] for i in range(video.num_frames)]))
-                frames_NHWC = np.load(path, mmap_mode="r")
-            if len(frames_NHWC) != video.num_frames:
-                raise UndecodableVideo(f"{path}: not the frames of {video.id}. Delete it; it is made again.")
-            self._mapped[video.id] = frames_NHWC
-        return self._mapped[video.id]
+        """All frames of a kept video; decoded here if no process has done it yet.
+
+        Mapped anew each time: a map that stays open is an open file, and there are more videos than a process
+        may have of those.
+        """
+        path = self._kept[video.id]
+        try:
+            frames_NHWC: Pixels = np.load(path, mmap_mode="r")
+        except FileNotFoundError:
+            frames = self._decode(video, [0], range(video.num_frames))
+            data = io.BytesIO()  # NumPy on a file does not say of a full disk that it is full
+            np.save(data, np.stack([frames[i] for i in range(video.num_frames)]))
+            with whole(path) as part:
+                part.write_bytes(data.getbuffer())
+            frames_NHWC = np.load(path, mmap_mode="r")
+        if len(frames_NHWC) != video.num_frames:
+            raise UndecodableVideo(f"{path}: not the frames of {video.id}. Delete it; it is made again.")
+        return frames_NHWC
 
     def _decode(self, video: Video, starts: Sequence[int], offsets: Sequence[int]) -> dict[int, Pixels]:
         path = self._dataset.path(video)
@@ -163,7 +167,7 @@ class FrameStore:
         for path, stat in sorted(others, key=lambda item: -item[1].st_mtime):
             room -= stat.st_size
             if room < 0:
-                path.unlink(missing_ok=True)  # whoever has it mapped keeps it; whoever comes decodes again
+                path.unlink(missing_ok=True)  # whoever comes to it decodes again
 
 
 class FramesOnDevice:

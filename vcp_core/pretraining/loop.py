@@ -1,14 +1,15 @@
 """The training loop that pretraining and finetuning share.
 
-A run is a function of its configuration, its dataset and the number of its processes: what a step shows is
-drawn by (seed, epoch, video), the learning rate by the step, and everything else is in the saved state. So
-a run that was killed goes on from its last state as if nothing had been.
+A run is a function of its configuration, its dataset, the number of its processes and, on a CPU, of threads:
+what a step shows is drawn by (seed, epoch, video), the learning rate by the step, and everything else is in
+the saved state. So a run that was killed goes on from its last state as if nothing had been.
 
 Legend: B examples, A answers.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -152,6 +153,7 @@ class Trainer:
         place, steps = self.place, self._steps
         first = place.step - place.epoch * steps
         tally = Tally(values=place.tally.get("values", Tally.empty(len(self.task.answers)).values))
+        place.tally = {"values": tally.values}  # a process whose part of the epoch was over has counted none
         self._model.train()
         for batch in self._batches(self.epoch(place.epoch, first)):
             for group in self._optimizer.param_groups:
@@ -162,7 +164,7 @@ class Trainer:
             self.fabric.backward(loss)
             self._optimizer.step()
             tally.add(losses_B.detach(), logits_BA.detach(), batch.answers_B)
-            self._refuse_nan(float(loss.detach()))
+            self._refuse_diverged(float(loss.detach()))
             place.step += 1
             place.tally = {"values": tally.values}
             if on_step:
@@ -189,7 +191,9 @@ class Trainer:
         }
         last = place.epoch == config.epochs
         if last or place.epoch % config.validate_every == 0:
-            row |= self._look(self.validate())
+            held_out = self.validate()
+            self._refuse_diverged(held_out.loss)
+            row |= self._look(held_out)
         place.finished = last or (0 < config.patience <= place.looks_since_best)
         if self.fabric.is_global_zero:
             if place.finished or place.epoch % config.export_every == 0:
@@ -265,11 +269,11 @@ class Trainer:
             clips_NTHWC[blanks_B] = self._rearrange(clips_NTHWC[blanks_B], batch.spatial_B, batch.temporal_B)
         return clips_NTHWC
 
-    def _refuse_nan(self, loss: float) -> None:
-        if loss != loss or loss in (float("inf"), float("-inf")):
+    def _refuse_diverged(self, loss: float) -> None:
+        if not math.isfinite(loss):
             raise TrainingError(
-                f"The loss is {loss} at step {self.place.step}. Try a lower --lr; the last good state is in "
-                f"{self.folder.path}."
+                f"The loss is {loss} at step {self.place.step}: training has diverged. Begin again with a "
+                f"lower --lr in another --out; what was saved before stays in {self.folder.path}."
             )
 
     def _save(self) -> None:
@@ -278,6 +282,9 @@ class Trainer:
         if place.tally:
             place = replace(place, tally={"values": total(place.tally["values"], self.fabric)})
         if self.fabric.is_global_zero:
+            # The loss says nothing of the last step's weights yet, and a state without numbers is none.
+            if not all(bool(weights.isfinite().all()) for weights in self.network.parameters()):
+                self._refuse_diverged(math.nan)
             self.folder.save(place, self.network.state_dict(), self._optimizer.state_dict())
         self.fabric.barrier()
 

@@ -1,28 +1,35 @@
 """A run's folder: the state to go on from, the log, and checkpoints that upload as they are.
 
-OUT/run.json                    what was asked for, by which a resumed run knows itself
+OUT/run.json                    what was asked for, by which a resumed run knows itself, and on what it ran
 OUT/state.pt                    everything to go on from: weights, optimizer, place, best
 OUT/log.jsonl                   a line per epoch
 OUT/best.safetensors            the weights of the lowest held-out loss
 OUT/checkpoints/step-000123.safetensors
 OUT/tensorboard/
+OUT/.lock                       held while a process trains here
 """
 
 from __future__ import annotations
 
+import fcntl
+import io
 import json
+import pickle
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import safetensors.torch
 import torch
 from torch import Tensor
 
-from vcp_core.catalog.errors import TrainingError
+from vcp_core.catalog.errors import StorageError, TrainingError
 from vcp_core.catalog.files import whole, write_json
 from vcp_core.checkpoints.origin import METADATA
+
+CONDITIONS = ("processes", "threads", "device", "versions")  # under others the digits are others
+_DAMAGE = (RuntimeError, EOFError, pickle.UnpicklingError, KeyError, TypeError, ValueError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,31 +69,61 @@ class Place:
         return cls(**{**values, "best": None if best is None else Best(**best)})
 
 
+def name_of(path: Path, asked: str | None) -> str:
+    """A run's name: as asked for, as the folder has it, or the folder's own."""
+    if asked is None and (path / "state.pt").exists():
+        asked = _read_note(path)["facts"]["run"]
+    return asked or path.absolute().name
+
+
 class RunFolder:
     """Files of one run.
 
     Args:
         path: The folder; made if need be.
-        identity: What makes it this run and no other: task, configuration, dataset, versions of formats.
-        facts: What exported checkpoints say about themselves besides.
+        identity: What makes it this run and no other: task, numbers, dataset.
+        facts: What exported checkpoints say about themselves besides: `run`, `CONDITIONS`, ...
+
+    Attributes:
+        notes: What a reader of the run must know; `claim` fills it.
 
     Raises:
-        TrainingError: If the folder holds another run; says what differs.
         StorageError: If it cannot be written.
     """
 
     def __init__(self, path: Path, *, identity: dict[str, Any], facts: dict[str, Any]) -> None:
         self.path = path
+        self.notes: tuple[str, ...] = ()
         self._identity, self._facts = identity, facts
+        self._lock: IO[str] | None = None
 
     def claim(self) -> None:
-        """Note whose folder it is, or find that it is ours."""
-        note = self.path / "run.json"
-        if not note.exists():
-            write_json(note, {**self._identity, "facts": self._facts})
-            return
-        held = json.loads(note.read_text(encoding="utf-8"))
-        wanted = json.loads(json.dumps(self._identity))
+        """Take the folder until `release`, and note whose it is, or find that it is ours.
+
+        A run that has saved nothing yet has nothing to lose: another may take its folder.
+
+        Raises:
+            TrainingError: If another process trains here, or it holds another run; says what differs.
+        """
+        self._lock = _locked(self.path)
+        saved = self.load()
+        if saved is not None:
+            held = _read_note(self.path)
+            self.read_log()  # what is damaged is said before training, not after an epoch of it
+            self._compare(held)
+            if not saved[0].finished:
+                self._note_conditions(held["facts"], saved[0].step)
+        write_json(self.path / "run.json", {**self._identity, "facts": self._facts})
+
+    def release(self) -> None:
+        """Leave the folder to other processes."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def _compare(self, held: dict[str, Any]) -> None:
+        wanted = json.loads(json.dumps({**self._identity, "run": self._facts.get("run")}))
+        held = {**held, "run": held["facts"].get("run")}
         differing = [name for name in wanted if held.get(name) != wanted[name]]
         if differing:
             pairs = "; ".join(f"{name} was {held.get(name)}, now {wanted[name]}" for name in differing)
@@ -94,22 +131,50 @@ class RunFolder:
                 f"{self.path} holds another run: {pairs}. Choose another --out, or the same options."
             )
 
+    def _note_conditions(self, held: dict[str, Any], step: int) -> None:
+        """Keep what a run went on from, where it goes on under something else."""
+        earlier = held.get("earlier", [])
+        before = {name: held[name] for name in CONDITIONS if name in held}
+        now = {name: self._facts.get(name) for name in before}
+        if before != json.loads(json.dumps(now)):
+            earlier = [*earlier, {"until_step": step, **before}]
+            changes = "; ".join(
+                f"{name} {before[name]}, now {now[name]}" for name in before if before[name] != now[name]
+            )
+            self.notes = (
+                f"until step {step} this run had {changes}: its weights will not be those of a run under "
+                "either alone",
+            )
+        if earlier:
+            self._facts = {**self._facts, "earlier": earlier}
+
     def save(self, place: Place, model: Mapping[str, Tensor], optimizer: Mapping[str, Any]) -> None:
         """Put the state in place, whole or not at all.
 
         Raises:
             StorageError: If it cannot be written.
         """
+        data = io.BytesIO()  # torch.save on a file says of a full disk what nobody understands
+        torch.save({"place": asdict(place), "model": dict(model), "optimizer": dict(optimizer)}, data)
         with whole(self.path / "state.pt") as part:
-            torch.save({"place": asdict(place), "model": dict(model), "optimizer": dict(optimizer)}, part)
+            part.write_bytes(data.getbuffer())
 
     def load(self) -> tuple[Place, dict[str, Tensor], dict[str, Any]] | None:
-        """The state to go on from; None at the beginning."""
+        """The state to go on from; None at the beginning.
+
+        Raises:
+            TrainingError: If the file is damaged.
+        """
         path = self.path / "state.pt"
         if not path.exists():
             return None
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        return Place.from_dict(state["place"]), state["model"], state["optimizer"]
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            return Place.from_dict(state["place"]), state["model"], state["optimizer"]
+        except _DAMAGE as error:
+            raise TrainingError(
+                f"{path} is damaged. Delete it to begin again; the checkpoints beside it stay."
+            ) from error
 
     def export(self, name: str, tensors: Mapping[str, Tensor], place: Place) -> Path:
         """Write a checkpoint that says where it comes from.
@@ -135,10 +200,47 @@ class RunFolder:
         path = self.path / "log.jsonl"
         if not path.exists():
             return []
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        try:
+            return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        except ValueError as error:
+            raise TrainingError(
+                f"{path} is damaged. Move it away; only the curve until here is lost."
+            ) from error
 
     def log(self, row: Mapping[str, Any]) -> None:
         """Add the line of an epoch; lines of a future that a resumed run has not reached go."""
         rows = [*(old for old in self.read_log() if old["epoch"] < row["epoch"]), dict(row)]
         with whole(self.path / "log.jsonl") as part:
             part.write_text("".join(json.dumps(line) + "\n" for line in rows), encoding="utf-8")
+
+
+def _read_note(path: Path) -> dict[str, Any]:
+    note = path / "run.json"
+    try:
+        held: dict[str, Any] = json.loads(note.read_text(encoding="utf-8"))
+        _ = held["facts"]["run"]
+    except (OSError, *_DAMAGE) as error:
+        raise TrainingError(
+            f"{path} holds the state of a run and no readable run.json that says of which. Put it back, or "
+            "choose another --out."
+        ) from error
+    return held
+
+
+def _locked(path: Path) -> IO[str]:
+    """The folder's lock, which goes with the process that holds it."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        handle = (path / ".lock").open("w")
+    except OSError as error:
+        raise StorageError(f"{path} cannot be written: {error.strerror or error}.") from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        handle.close()
+        raise TrainingError(
+            f"{path} is being trained by another process. Wait for it, or choose another --out."
+        ) from error
+    except OSError:
+        pass  # a file system without locks
+    return handle

@@ -6,23 +6,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import torch
+
 from vcp_core.backbones import build
 from vcp_core.catalog.errors import TrainingError
 from vcp_core.catalog.paths import cache_dir
 from vcp_core.datasets import Dataset, load_dataset
-from vcp_core.evaluation import pick_device, versions
+from vcp_core.datasets.manifest import Video
+from vcp_core.evaluation import describe_device, pick_device, versions
 from vcp_core.pretraining.config import PretrainConfig, TrainingConfig
 from vcp_core.pretraining.curves import Curves
 from vcp_core.pretraining.devices import start_fabric
 from vcp_core.pretraining.frames import Frames, FramesOnDevice, FrameStore
 from vcp_core.pretraining.loop import Row, Trainer
 from vcp_core.pretraining.network import ClipsNetwork
-from vcp_core.pretraining.runs import Place, RunFolder
+from vcp_core.pretraining.runs import Place, RunFolder, name_of
 from vcp_core.pretraining.tasks import ClozeTask, Task
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
+MOVES_NOTHING = ("export_every", "save_steps")  # how often something is written: a run may change its mind
 FRAMES_LIMIT_BYTES = 8 * 1024**3  # the playground takes 1.2 GB, UCF101 160
 
 
@@ -120,45 +124,50 @@ class Run:
 
     @property
     def name(self) -> str:
-        """As given, or the folder's."""
-        return self.run or self.out.absolute().name
+        """As given, as it began, or the folder's."""
+        return name_of(self.out, self.run)
 
     def trainer(self, task: Task, network: ClipsNetwork) -> Trainer:
         """The run, ready to go on."""
         spec, division = network.backbone.spec, task.division
         device = pick_device(self.machine.device)
         fabric = start_fabric(device, self.config.precision)
-        identity = {
-            "task": task.name,
-            **self.origin,
-            **self.config.as_dict(),
-            "dataset": self.dataset.fingerprint,
-        }
+        config = {name: value for name, value in self.config.as_dict().items() if name not in MOVES_NOTHING}
+        identity = {"task": task.name, **self.origin, **config, "dataset": self.dataset.fingerprint}
         folder = RunFolder(self.out, identity=identity, facts=self._facts(task, spec.name, fabric))
-        if fabric.is_global_zero:
-            folder.claim()
-        fabric.barrier()
-        videos = (*division.train, *division.held_out)
+        try:
+            if fabric.is_global_zero:
+                folder.claim()
+            fabric.barrier()
+            frames = self._frames((*division.train, *division.held_out), spec.resize, fabric.device)
+            return Trainer(task, network, frames, self.config, folder, fabric)
+        except BaseException:
+            folder.release()
+            raise
+
+    def _frames(self, videos: tuple[Video, ...], size: tuple[int, int], device: torch.device) -> Frames:
         store = FrameStore(
             self.dataset,
             videos,
-            size=spec.resize,
+            size=size,
             folder=cache_dir() / "frames",
             limit_bytes=self.machine.frames_limit_bytes,
         )
-        frames: Frames = store
-        if FramesOnDevice.fit(videos, size=spec.resize, device=fabric.device):
-            frames = FramesOnDevice(store, videos, size=spec.resize, device=fabric.device)
-        return Trainer(task, network, frames, self.config, folder, fabric)
+        if FramesOnDevice.fit(videos, size=size, device=device):
+            return FramesOnDevice(store, videos, size=size, device=device)
+        return store
 
     def train(self, trainer: Trainer, watcher: Watcher | None) -> Trained:
         """To the end."""
-        notes = trainer.task.division.notes
-        if trainer.fabric.is_global_zero:
-            self._train_and_tell(trainer, watcher, notes)
-        else:
-            trainer.run()
         folder = trainer.folder
+        notes = (*trainer.task.division.notes, *folder.notes)
+        try:
+            if trainer.fabric.is_global_zero:
+                self._train_and_tell(trainer, watcher, notes)
+            else:
+                trainer.run()
+        finally:
+            folder.release()
         return Trained(
             best=folder.path / "best.safetensors",
             place=trainer.place,
@@ -198,5 +207,7 @@ class Run:
             "dataset_split": self.dataset.split_name,
             "dataset_fingerprint": self.dataset.fingerprint,
             "processes": fabric.world_size,
+            "threads": torch.get_num_threads() if fabric.device.type == "cpu" else None,
+            "device": describe_device(fabric.device),
             "versions": versions(),
         }

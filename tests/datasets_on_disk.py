@@ -1,4 +1,4 @@
-"""A tiny dataset of real video files, for tests of what comes after loading."""
+"""Tiny datasets of real video files, for tests of what comes after loading."""
 
 from __future__ import annotations
 
@@ -45,4 +45,18 @@ def make_folder(root: Path, *, per_class: tuple[int, int] = (2, 1), num_frames: 
             write_video(root / name, num_frames, seed=100 * label + number)
             rows.append(f"{name},class{label},{'train' if number < per_class[0] else 'test'}")
     (root / "dataset.csv").write_text("\n".join(rows) + "\n")
+    return root
+
+
+def write_ucf101(root: Path) -> Path:
+    """Lists of the official size for made-up names, and videos for two classes of them."""
+    lists = root / "ucfTrainTestlist"
+    lists.mkdir(parents=True)
+    for name, groups, num in (("train", range(8, 26), 9537), ("test", range(1, 8), 3783)):
+        ids = [f"C{i % 101}/v_C{i % 101}_g{groups[i // 101 % len(groups)]:02d}" for i in range(num)]
+        lines = [f"{video}_c{i // 101 // len(groups) + 1:02d}.avi" for i, video in enumerate(ids)]
+        (lists / f"{name}list01.txt").write_text("\r\n".join(lines))
+        for seed, line in enumerate(line for line in lines if line.startswith(("C0/", "C1/"))):
+            if seed < 4:
+                write_video(root / "UCF-101" / line, 9, codec="mpeg4", seed=seed + 10 * len(groups))
     return root

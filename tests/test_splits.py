@@ -177,6 +177,17 @@ def test_results_of_different_things_have_no_mean(changes: dict[str, str], says:
         mean_of_splits([results("1", predictions), results("2", predictions, **changes)])
 
 
+def test_splits_that_a_service_has_under_names_of_their_own_have_a_mean() -> None:
+    first, second = (
+        results("1", predicted(["v"], np.ones(1, bool))),
+        results("2", predicted(["v"], np.ones(1, bool))),
+    )
+    videos = {"name": "ucf101-2", "own_name": "ucf101", "split": "2"}
+    provenance = second.provenance.model_copy(update={"dataset": videos})
+    mean = mean_of_splits([first, second.model_copy(update={"provenance": provenance})])
+    assert list(mean.splits) == ["1", "2"]
+
+
 def test_one_split_or_one_twice_has_no_mean() -> None:
     one = three()[0]
     with pytest.raises(NotAvailable, match="two or more, got 1"):

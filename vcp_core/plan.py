@@ -127,6 +127,7 @@ class Plan:
         device: str,
         reproduce: str | None,
         pretrained_on: str | None = None,
+        own_name: str | None = None,
         warnings: tuple[str, ...] = (),
     ) -> Results:
         """Scores with everything that determined them (PROTOCOL 10).
@@ -139,6 +140,7 @@ class Plan:
             reproduce: The command that gives these results again, if there is one.
             pretrained_on: What its makers declare that it was trained on (`vcp_core.catalog.leaks`); what the
                 checkpoint's report says of its origin where they declare nothing.
+            own_name: The dataset's in the catalog, where it is registered under another.
             warnings: On top of the dataset's.
         """
         dataset, wanted = self.dataset, self.protocol.control.calibration_clips
@@ -150,6 +152,7 @@ class Plan:
             dataset=dataset.name,
             split=dataset.split_name,
             fingerprint=dataset.fingerprint,
+            own_name=own_name,
             origin=origin,
         )
         calibration_clips = None
@@ -167,6 +170,7 @@ class Plan:
                 backbone=self.spec.name,
                 dataset={
                     "name": dataset.name,
+                    **({"own_name": own_name} if own_name not in (None, dataset.name) else {}),
                     "split": dataset.split_name,
                     "fingerprint": dataset.fingerprint,
                     "licence": dataset.licence,

@@ -135,7 +135,8 @@ class Provenance(_Record):
     Attributes:
         checkpoint: Its report.
         backbone: Its architecture's name.
-        dataset: Name, split, fingerprint, licence, counts, and what was left out.
+        dataset: Name, split, fingerprint, licence, counts, and what was left out; `own_name`, the catalog's,
+            where it is registered under another.
         protocol_name: As the run was asked for.
         protocol_hash: By which results are comparable.
         protocol: All its numbers.

@@ -135,7 +135,8 @@ def _check(results: Sequence[Results]) -> None:
         raise NotAvailable(f"A mean over splits needs two or more, got {len(results)}.")
     facts: dict[str, Callable[[Results], object]] = {
         "checkpoints": lambda one: one.provenance.checkpoint.get("sha256"),
-        "datasets": lambda one: one.provenance.dataset["name"],
+        # A service has each split under a name of its own.
+        "datasets": lambda one: one.provenance.dataset.get("own_name", one.provenance.dataset["name"]),
         "protocols": lambda one: one.provenance.protocol_hash,
         "sets of benchmarks": lambda one: tuple(result.benchmark for result in one.benchmarks),
     }

@@ -38,12 +38,16 @@ def index(tell: Tell, *, source: dict[str, Any], name: str, out: str) -> dict[st
     """Where videos lie -> manifest."""
     import dataclasses
 
+    from vcp_core.catalog.datasets import DATASETS
     from vcp_core.datasets import load_dataset
 
-    dataset = dataclasses.replace(load_dataset(**source, progress=tell), name=name)
+    found = load_dataset(**source, progress=tell)
+    dataset = dataclasses.replace(found, name=name)
     Path(out).write_text(dataset.to_json(), encoding="utf-8")
     return {
         "fingerprint": dataset.fingerprint,
+        # A folder's own name says where it lies, which is its operators' business.
+        "own_name": found.name if found.name in DATASETS else None,
         "summary": {
             "split": dataset.split_name,
             "licence": dataset.licence,
@@ -169,6 +173,7 @@ def score(
     device: str,
     reproduce: str,
     pretrained_on: str | None,
+    own_name: str | None,
     warnings: list[str],
     out: str,
 ) -> dict[str, Any]:
@@ -194,6 +199,7 @@ def score(
         device=device,
         reproduce=reproduce,
         pretrained_on=pretrained_on,
+        own_name=own_name,
         warnings=tuple(warnings),
     )
     results.save(Path(out))

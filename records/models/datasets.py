@@ -26,6 +26,7 @@ class DatasetRow(Identified, Base):
 
     Attributes:
         name: What users type. A newer registration of the name retires the older one, whose results stay.
+        own_name: The catalog's, whatever it is registered under; None where that has none.
         source: Arguments of `vcp_core.load_dataset`, as the workers see the files.
         state: See `DatasetState`.
         reason: Why it failed.
@@ -40,6 +41,7 @@ class DatasetRow(Identified, Base):
     )
 
     name: Mapped[str]
+    own_name: Mapped[str | None]
     source: Mapped[dict[str, Any]]
     state: Mapped[DatasetState] = mapped_column(words(DatasetState, "state"))
     reason: Mapped[str | None]

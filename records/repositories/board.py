@@ -64,6 +64,7 @@ class Named:
 
     Attributes:
         dataset: Its name; the one that it had, where it has none now.
+        own_name: What the catalog calls it; None where it has no name for it.
         fingerprint: Of its videos.
         protocol: Its name.
         hash: Of the protocol.
@@ -72,6 +73,7 @@ class Named:
     """
 
     dataset: str
+    own_name: str | None
     fingerprint: str
     protocol: str
     hash: str
@@ -111,6 +113,7 @@ def boards(session: Session) -> list[Named]:
     query = (
         select(
             name,
+            func.max(DatasetRow.own_name),
             DatasetRow.fingerprint,
             ProtocolRow.name,
             ProtocolRow.hash,
@@ -128,13 +131,14 @@ def boards(session: Session) -> list[Named]:
     return [
         Named(
             dataset=dataset,
+            own_name=own_name,
             fingerprint=print_ or "",
             protocol=protocol,
             hash=hash_,
             num_results=number,
             superseded=old,
         )
-        for dataset, print_, protocol, hash_, number, old in session.execute(query)
+        for dataset, own_name, print_, protocol, hash_, number, old in session.execute(query)
     ]
 
 

@@ -23,7 +23,11 @@ PREFIX = "Which of several networks in the file, as `teacher.`; the one trained 
 INPUT_SPEC = (
     "What it takes in where that is not its backbone's own: words of frames, stride, resize, crop, mean, std."
 )
-PRETRAINED_ON = "What it was trained on: `ucf101:1` (a split's training side), `kinetics400`, `none`, ..."
+PRETRAINED_ON = (
+    "What it was trained on, with commas between: `ucf101:1` or `ucf101:1,2` (training sides of splits), "
+    "`kinetics400`, `none`, ... An entry of another form with the name of the dataset tested on in it is "
+    "flagged: it may hold test videos."
+)
 Sha256 = Annotated[str, StringConstraints(to_lower=True, pattern=r"^[0-9a-fA-F]{64}$")]
 
 

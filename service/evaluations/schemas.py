@@ -217,9 +217,9 @@ def _log_for(evaluation: Evaluation, reader: Caller | None) -> str | None:
 
 
 def with_declared(evaluation: Evaluation) -> dict[str, Any] | None:
-    """What it gave, and what a declaration that came after the scores says of them."""
+    """What it gave, and what is known by now of its checkpoint's training: a declaration may come later."""
     results, declared = evaluation.results, evaluation.checkpoint.pretrained_on
-    if results is None or declared is None or declared == results["provenance"]["pretrained_on"]:
+    if results is None or declared is None:
         return results
     videos = results["provenance"]["dataset"]
     leaks = leak_warnings(
@@ -227,16 +227,18 @@ def with_declared(evaluation: Evaluation) -> dict[str, Any] | None:
         dataset=videos["name"],
         split=videos["split"],
         fingerprint=videos["fingerprint"],
+        own_name=evaluation.dataset.own_name,
         origin=(evaluation.checkpoint.report or {}).get("origin"),
     )
+    new = [leak for leak in leaks if leak not in results["warnings"]]
+    results = {**results, "warnings": [*results["warnings"], *new]}
+    if declared == results["provenance"]["pretrained_on"]:
+        return results
     command = results["provenance"]["reproduce"]
     if command is not None and "--pretrained-on" not in command:
         command = f"{command} {shlex.join(['--pretrained-on', declared])}"
-    return {
-        **results,
-        "warnings": [*results["warnings"], *(leak for leak in leaks if leak not in results["warnings"])],
-        "provenance": {**results["provenance"], "pretrained_on": declared, "reproduce": command},
-    }
+    provenance = {**results["provenance"], "pretrained_on": declared, "reproduce": command}
+    return {**results, "provenance": provenance}
 
 
 def all_warnings(evaluation: Evaluation) -> list[str]:

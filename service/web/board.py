@@ -164,6 +164,7 @@ def _empty(session: Session, dataset: str, protocol: ProtocolRow) -> tuple[Named
         raise UnknownName("dataset", dataset, offered)
     empty = Named(
         dataset=row.name if row else dataset,
+        own_name=row.own_name if row else None,
         fingerprint=row.fingerprint or "" if row else "",
         protocol=protocol.name,
         hash=protocol.hash,

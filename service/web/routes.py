@@ -42,7 +42,7 @@ def show_board(request: Request, session: SessionDep, wanted: ParametersDep) -> 
     found = board.show(session, wanted)
     if found is None:
         return render(request, "welcome.html", url=_url(request))
-    reported = reported_rows(found.shown.dataset)
+    reported = reported_rows(found.shown.own_name or found.shown.dataset)
     return render(
         request,
         "board.html",

@@ -69,7 +69,10 @@ SplitsOption = Annotated[
 ]
 PretrainedOnOption = Annotated[
     str | None,
-    typer.Option("--pretrained-on", help="What it was trained on: ucf101:1, kinetics400, none, ..."),
+    typer.Option(
+        "--pretrained-on",
+        help="What it was trained on: ucf101:1 or ucf101:1,2 (splits), kinetics400, none, ...",
+    ),
 ]
 CsvOption = Annotated[
     Path | None, typer.Option("--csv", help="Columns path,label and optionally group,split.")

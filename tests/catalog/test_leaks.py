@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.shared import SHARED, needs_shared
 from vcp_core.catalog.leaks import declaration, declared, leak_warnings
@@ -16,8 +18,16 @@ def warned(
     dataset: str = "ucf101",
     split: str = "1",
     origin: dict[str, object] | None = None,
+    own_name: str | None = None,
 ) -> tuple[str, ...]:
-    return leak_warnings(pretrained_on, dataset=dataset, split=split, fingerprint=FINGERPRINT, origin=origin)
+    return leak_warnings(
+        pretrained_on,
+        dataset=dataset,
+        split=split,
+        fingerprint=FINGERPRINT,
+        origin=origin,
+        own_name=own_name,
+    )
 
 
 def origin(dataset: str, split: str, fingerprint: str = "cd" * 32) -> dict[str, object]:
@@ -36,6 +46,10 @@ def origin(dataset: str, split: str, fingerprint: str = "cd" * 32) -> dict[str, 
         "ucf101:1",
         "UCF101 split 1",
         "UCF-101 (split 01)",
+        "UCF101 Split 1",
+        "ucf101_split1",
+        "UCF101-split-1",
+        "ucf101:1, 20bn-jester",
         "Kinetics-400, ucf101:1",
         FINGERPRINT,
         FINGERPRINT.upper(),
@@ -47,7 +61,18 @@ def test_other_data_and_the_training_side_of_the_same_split_are_no_leak(text: st
 
 
 @pytest.mark.parametrize(
-    "text", ["ucf101:2", "UCF101 split 2", "ucf-101 (split 2)", "kinetics400; ucf101:02"]
+    "text",
+    [
+        "ucf101:2",
+        "UCF101 split 2",
+        "ucf-101 (split 2)",
+        "kinetics400; ucf101:02",
+        "ucf101_split2",
+        "ucf101-split2",
+        "ucf101:1,2",
+        "UCF101 split 1, split 2",
+        "UCF101 (splits 1, 2), hmdb51:3",
+    ],
 )
 def test_another_splits_training_side_is_flagged(text: str) -> None:
     (said,) = warned(text)
@@ -63,6 +88,74 @@ def test_a_dataset_without_a_split_is_flagged_as_open(text: str) -> None:
 
 def test_each_entry_is_looked_at() -> None:
     assert len(warned("ucf101:1, ucf101:2, ucf101:3, hmdb51")) == 2
+
+
+@pytest.mark.parametrize("text", ["ucf101:1,2,3", "ucf101:1+2+3", "UCF101 splits 1; 2; 3, kinetics400"])
+def test_numbers_after_a_name_and_its_split_are_splits_of_that_name(text: str) -> None:
+    assert [one.split for one in declared(text) if one.name == "ucf101"] == ["1", "2", "3"]
+    assert len(warned(text)) == 2
+    assert warned(text, "hmdb51") == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "UCF101 train+test",
+        "UCF101 test",
+        "UCF101 (all videos)",
+        "UCF101 full",
+        "UCF101 and HMDB51",
+        "ucf101 splits 1-3",
+        "ucf101 trainlist02",
+        "Kinetics-400 -> UCF101",
+        "Kinetics-400 and UCF101 split 1",
+        "kinetics400:ucf101",
+        "ucf101-2",
+        "ucf101:1, 2 and 3",
+        "ucf101:1-3",
+        "ucf101:all",
+    ],
+)
+def test_what_is_not_understood_and_holds_the_datasets_name_may_hold_its_test_videos(text: str) -> None:
+    (said,) = warned(text)
+    assert "test videos of split 1" in said
+    assert "ucf101" in said
+
+
+@given(before=st.text(), after=st.text(), ending=st.sampled_from(["", ":1", " split 1", ":1,2"]))
+def test_nothing_around_a_name_silences_it(before: str, after: str, ending: str) -> None:
+    separators = str.maketrans(dict.fromkeys(",;+:"))
+    before, after = before.translate(separators), after.translate(separators)
+    extra = any(letter.isalnum() for letter in (before + after).casefold())
+    assert bool(warned(f"{before}UCF-101{after}{ending}")) == (extra or ending in ("", ":1,2"))
+
+
+@pytest.mark.parametrize("trained", ["playground-64", "playground-344:1", "playground-64 split 1"])
+def test_a_known_dataset_named_after_the_one_tested_on_is_another(trained: str) -> None:
+    assert warned(trained, "playground") == ()
+    assert warned(f"more than {trained}", "playground")
+
+
+def test_a_folder_whose_name_looks_like_a_split_is_known_by_its_name() -> None:
+    for name in ("clips-split2", "ucf101-split2"):
+        assert warned(name, name, "hash")
+        assert warned(f"{name}:hash", name, "hash") == ()
+
+
+def test_a_name_in_any_script_is_known() -> None:
+    assert warned("Жесты", "жесты", "hash")
+    assert warned("kinetics400", "жесты", "hash") == ()
+
+
+def test_a_dataset_under_another_name_is_known_by_its_own_too() -> None:
+    (said,) = warned("ucf101:1", "ucf101-2", "2", own_name="ucf101")
+    assert "split 1 of ucf101, which holds test videos of split 2" in said
+    (said,) = warned(None, "ucf101-2", "2", origin("ucf101", "1"), own_name="ucf101")
+    assert "split 1 of ucf101, which holds test videos of split 2" in said
+    (said,) = warned("ucf101-2:1", "ucf101-2", "2", own_name="ucf101")
+    assert "split 1 of ucf101-2, which holds" in said
+    for text in ("ucf101:2", "ucf101-2:2", "kinetics400"):
+        assert warned(text, "ucf101-2", "2", own_name="ucf101") == ()
 
 
 def test_a_dataset_of_the_users_own_is_known_by_its_name_or_its_fingerprint() -> None:

@@ -7,6 +7,7 @@ from types import ModuleType
 
 import pytest
 
+from tests.datasets_on_disk import write_ucf101
 from tests.shared import SHARED, needs_shared
 from tests.videos import write_video
 from vcp_core.catalog.datasets import DATASETS
@@ -51,20 +52,6 @@ def test_a_list_with_a_line_missing_is_refused(tmp_path: Path) -> None:
         (tmp_path / name).write_text("\n".join(lines[name.startswith("test") :]))
     with pytest.raises(DatasetError, match=r"test list of UCF101 split 1 has 3,782 videos.*3,783"):
         ucf101.read_split(tmp_path)
-
-
-def write_ucf101(root: Path) -> Path:
-    """Lists of the official size for made-up names, and videos for two classes of them."""
-    lists = root / "ucfTrainTestlist"
-    lists.mkdir(parents=True)
-    for name, groups, num in (("train", range(8, 26), 9537), ("test", range(1, 8), 3783)):
-        ids = [f"C{i % 101}/v_C{i % 101}_g{groups[i // 101 % len(groups)]:02d}" for i in range(num)]
-        lines = [f"{video}_c{i // 101 // len(groups) + 1:02d}.avi" for i, video in enumerate(ids)]
-        (lists / f"{name}list01.txt").write_text("\r\n".join(lines))
-        for seed, line in enumerate(line for line in lines if line.startswith(("C0/", "C1/"))):
-            if seed < 4:
-                write_video(root / "UCF-101" / line, 9, codec="mpeg4", seed=seed + 10 * len(groups))
-    return root
 
 
 def test_ucf101_loads_as_its_archives_unpack(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,7 @@ from vcp_core.catalog.protocols import protocol_from
 from vcp_core.checkpoints.origin import METADATA
 from vcp_core.plan import Plan
 
+DECLARED = "small, hmdb51:2, kinetics400"
 StartWorker = Callable[..., WorkerProcess]
 
 
@@ -33,7 +35,7 @@ def register(api: Served, folder: Path, name: str = "small", **options: Any) -> 
 def run(api: Served, folder: Path, checkpoint: Path, protocol: str = "light") -> dict[str, Any]:
     """Register, upload, evaluate, wait; the evaluation's results."""
     register(api, folder)
-    uploaded = api.upload(checkpoint, pretrained_on="small, kinetics400")
+    uploaded = api.upload(checkpoint, pretrained_on=DECLARED)
     asked = api.evaluate(uploaded["id"], "small", protocol)
     api.follow(asked["id"])
     return results(api, asked["id"])
@@ -75,16 +77,20 @@ def forwarded(api: Served) -> int:
 
 
 def test_the_service_gives_the_librarys_numbers_to_the_last_digit(
-    api: Served, start_worker: StartWorker, folder: Path, checkpoint: Path
+    api: Served, start_worker: StartWorker, folder: Path, checkpoint: Path, tmp_path: Path
 ) -> None:
     start_worker()
     assert api.client.post("/v1/protocols", json=WITH_PIXELS).status_code == 201
-    found = run(api, folder, checkpoint, "with-pixels")
+    # A copy called like a dataset of the catalog, which it is taken for whatever its registered name is.
+    found = run(api, shutil.copytree(folder, tmp_path / "hmdb51"), checkpoint, "with-pixels")
     undisturbed = in_the_library(checkpoint, folder, WITH_PIXELS)
     assert found["benchmarks"] == undisturbed
     assert found["benchmarks"][0]["scores"][0]["pixels"] is not None
-    assert found["provenance"]["pretrained_on"] == "small, kinetics400"
-    assert any("pretrained on small" in warning for warning in found["warnings"])
+    assert found["provenance"]["pretrained_on"] == DECLARED
+    videos = found["provenance"]["dataset"]
+    assert (videos["name"], videos["own_name"], videos["split"]) == ("small", "hmdb51", "listed")
+    for said in ("pretrained on small", "split 2 of hmdb51, which may hold test videos of split listed"):
+        assert any(said in warning for warning in found["warnings"])
     board = api.client.get("/v1/leaderboard", params={"dataset": "small", "protocol": "with-pixels"}).json()
     values = {score["metric"]: score["value"] for b in undisturbed for score in b["scores"]}
     (row,) = board["rows"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -14,6 +15,7 @@ import records.models
 import records.settings
 from records import migrate
 from records.db import Base, Database
+from vcp_core.catalog.datasets import DATASETS
 
 
 @pytest.fixture
@@ -52,6 +54,34 @@ def test_migrations_go_up_from_nothing_and_down_again(empty: str) -> None:
     command.downgrade(migrate.config(empty), "base")
     assert inspect(found.engine).get_table_names() == ["alembic_version"]
     assert migrate.upgrade(empty)  # and up again: down left nothing in the way
+    found.dispose()
+
+
+def test_what_was_registered_before_gets_its_name_in_the_catalog(empty: str) -> None:
+    custom = DATASETS["ucf101"].licence
+    known = {
+        ("ucf101:/data/ucf", custom): "ucf101",
+        ("/data/ucf", custom): "ucf101",
+        ("hmdb51:/data/hmdb", None): "hmdb51",
+        ("/data/hmdb", DATASETS["hmdb51"].licence): "hmdb51",
+        ("playground-64", "CC0 1.0"): "playground-64",
+        ("/data/ucf101", "unknown"): None,
+        ("/data/new", None): None,
+    }
+    command.upgrade(migrate.config(empty), "0006")
+    found = Database(empty)
+    columns = (
+        "(id, name, source, state, summary) VALUES (gen_random_uuid(), :name, :source, 'ready', :summary)"
+    )
+    with found.session() as session:
+        for number, (location, licence) in enumerate(known):
+            facts = {"source": {"name_or_path": location}, "summary": licence and {"licence": licence}}
+            values = {what: json.dumps(fact) for what, fact in facts.items()}
+            session.execute(text(f"INSERT INTO dataset {columns}"), {"name": f"d{number}", **values})
+    assert migrate.upgrade(empty)[0].startswith("0007:")
+    with found.session() as session:
+        names = session.scalars(text("SELECT own_name FROM dataset ORDER BY name")).all()
+    assert names == list(known.values())
     found.dispose()
 
 

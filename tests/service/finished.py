@@ -49,9 +49,12 @@ def ready_checkpoint(
     return found
 
 
-def ready_dataset(session: Session, name: str = "gestures", fingerprint: str | None = None) -> DatasetRow:
+def ready_dataset(
+    session: Session, name: str = "gestures", fingerprint: str | None = None, own_name: str | None = None
+) -> DatasetRow:
     found = DatasetRow(
         name=name,
+        own_name=own_name,
         source={"name_or_path": "/videos"},
         state=DatasetState.READY,
         fingerprint=fingerprint or f"fingerprint of {name}",

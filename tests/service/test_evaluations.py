@@ -100,6 +100,24 @@ def test_a_checkpoint_is_asked_for_by_its_models_name_or_its_protocol_by_hash(
         assert ask(client, checkpoint).status_code == 200
 
 
+def test_a_leak_is_told_of_results_from_before_it_could_be_seen(api: Served) -> None:
+    with api.database.session() as session:
+        dataset = ready_dataset(session, "ucf101-2", own_name="ucf101")
+        asked = {
+            text: str(done(session, ready_checkpoint(session, pretrained_on=text), dataset, {}).id)
+            for text in ("ucf101:1", "ucf101:2", "UCF101 full", "kinetics400")
+        }
+    told = {
+        text: api.client.get(f"/v1/evaluations/{evaluation_id}").json()["warnings"]
+        for text, evaluation_id in asked.items()
+    }
+    assert told["ucf101:1"] == told["kinetics400"] == []  # split 1, which these rows have
+    assert ["split 2 of ucf101, which holds test videos of split 1" in said for said in told["ucf101:2"]] == [
+        True
+    ]
+    assert ["UCF101 full" in said for said in told["UCF101 full"]] == [True]
+
+
 def test_an_evaluation_belongs_to_its_checkpoints_team_whoever_asked(api: Served, dataset: str) -> None:
     with api.database.session() as session:
         theirs = str(ready_checkpoint(session, team="others").id)

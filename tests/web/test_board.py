@@ -55,6 +55,16 @@ def test_it_shows_the_board_with_the_newest_result(site: Site) -> None:
     assert models(site.page("/?dataset=playground"))[0] == "r3d-vcp"
 
 
+def test_what_papers_report_stands_under_a_dataset_whatever_it_is_registered_under(site: Site) -> None:
+    assert "Reported in papers" not in site.page("/").text
+    with site.api.database.session() as session:
+        other = ready_dataset(session, "ucf101-2", own_name="ucf101")
+        played.finished(session, other, "new", seed=99)
+        ready_dataset(session, "hmdb51-3", own_name="hmdb51")
+    assert "Reported in papers" in site.page("/?dataset=ucf101-2").text
+    assert "Reported in papers" in site.page("/?dataset=hmdb51-3").text
+
+
 @pytest.mark.parametrize(
     "query",
     [

@@ -85,6 +85,16 @@ def test_what_it_was_trained_on_may_be_declared_later_and_a_leak_is_told_all_the
     assert results["provenance"]["reproduce"].endswith(" --pretrained-on 'playground:2, kinetics400'")
 
 
+def test_videos_under_another_name_are_called_by_their_own_too(site: Site) -> None:
+    with site.api.database.session() as session:
+        row = session.get_one(Evaluation, site.best)
+        assert row.results is not None
+        provenance = row.results["provenance"]
+        videos = {**provenance["dataset"], "name": "ucf101-2", "own_name": "ucf101", "split": "2"}
+        row.results = {**row.results, "provenance": {**provenance, "dataset": videos}}
+    assert "ucf101-2 (ucf101, split 2)" in site.page(f"/evaluations/{site.best}").text
+
+
 def test_numbers_that_no_command_reproduces_say_so(site: Site) -> None:
     with site.api.database.session() as session:
         row = session.get_one(Evaluation, site.best)

@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
-from tests.datasets_on_disk import make_folder
+from tests.datasets_on_disk import make_folder, write_ucf101
 from tests.workers import alive, runner_child
 from vcp_core.catalog.errors import StorageError, UnknownName
+from vcp_core.datasets.manifest import Dataset
 from worker.disk import full_disk_told
 from worker.runner import ChildFailed, Runner
 
@@ -46,6 +47,21 @@ def index(runner: Runner, tmp_path: Path, source: str, affinity: str | None = No
 def test_what_the_child_says_of_its_input_is_raised_as_it_was_there(runner: Runner, tmp_path: Path) -> None:
     with pytest.raises(UnknownName, match=r"No dataset or folder 'playgruond'. Did you mean 'playground'\?"):
         index(runner, tmp_path, "playgruond")
+
+
+def test_a_dataset_keeps_its_own_name_beside_the_registered_one(
+    runner: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VCPBENCH_CACHE", str(tmp_path / "cache"))
+    official = write_ucf101(tmp_path / "archives")
+    folder = make_folder(tmp_path / "secret-project", num_frames=9)
+    for source, own_name in (
+        (f"ucf101:{official}", "ucf101"),
+        (str(official), "ucf101"),
+        (str(folder), None),
+    ):
+        assert index(runner, tmp_path, source)["own_name"] == own_name
+        assert Dataset.from_json((tmp_path / "manifest.json").read_text()).name == "x"
 
 
 def test_a_fault_of_ours_is_a_failed_child_with_the_traceback(runner: Runner, tmp_path: Path) -> None:

@@ -3,23 +3,31 @@
 A declaration is text, since most of the world's datasets have no name here: entries with commas between them,
 each a dataset's name, or a name and a split (`ucf101:1`, `UCF101 split 1`, `clips:test groups P3,P4`), which
 means its training side, or the fingerprint of a dataset, which means the training side of exactly that one.
-`none` is: on nothing. What a file says of its own training (`vcp_core.checkpoints.origin`) is an entry with
-name, split and fingerprint.
+A number after a name and its split is another split of that name (`ucf101:1,2`). `none` is: on nothing.
+Any other entry with the name of the dataset tested on in it (`UCF101 full`) may hold test videos. What a file
+says of its own training (`vcp_core.checkpoints.origin`) is an entry with name, split and fingerprint.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from vcp_core.catalog.datasets import DATASETS
 
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 # Several groups are joined by commas alone, as in a split's name; a comma and a blank end the entry.
-_ENTRY = re.compile(r"[^,;+]*:\s*test groups (?:[^,;+]|,(?=\S))+|[^,;+]+")
+_ENTRY = re.compile(r"[^,;+]*:\s*test groups (?:[^,;+]|,(?=\S))+|[^,;+]+", re.IGNORECASE)
 _SPLIT = re.compile(
     r"(?P<groups_of>.+?)\s*:\s*test groups (?P<groups>.+)"
-    r"|(?P<name>.+?)[\s:,(]+split\s*(?P<number>\w+)\)?"
-    r"|(?P<before>.+)\s*:\s*(?P<after>.+)"
+    r"|(?P<name>.+?)[\s:(_-]+splits?[\s_-]*(?P<number>[^\W_]+)\)?"
+    r"|(?P<before>.+)\s*:\s*(?P<after>.+)",
+    re.IGNORECASE | re.DOTALL,
+)
+# Numbers and nothing else: a dataset's name may begin with one (20bn-jester).
+_MORE = re.compile(
+    r"(?:(?:and|&)\s+)?(?:splits?\s*)?(?P<splits>[0-9]+(?:\s*(?:and|[&/-])\s*[0-9]+)*)\)?", re.IGNORECASE
 )
 NOTHING = ("none", "random weights")
 GROUPS = "test groups "  # how the name of such a split begins (`vcp_core.datasets.folders`)
@@ -49,9 +57,17 @@ def declared(text: str | None) -> tuple[Pretraining, ...]:
     [('kinetics400', None), ('ucf101', '1'), ('hmdb51', '2')]
     >>> [(one.name, one.split) for one in declared("clips:test groups P3,P4, kinetics400")]
     [('clips', 'test groups P3,P4'), ('kinetics400', None)]
+    >>> [(one.name, one.split) for one in declared("ucf101:1,2 + hmdb51")]
+    [('ucf101', '1'), ('ucf101', '2'), ('hmdb51', None)]
     """
-    entries = [entry.strip() for entry in _ENTRY.findall(text or "") if entry.strip()]
-    return tuple(_entry(entry) for entry in entries if entry.lower() not in NOTHING)
+    found: list[Pretraining] = []
+    for entry in (entry.strip() for entry in _ENTRY.findall(text or "")):
+        more = _MORE.fullmatch(entry)
+        if more and found and found[-1].split is not None:
+            found.append(replace(found[-1], text=entry, split=more["splits"]))
+        elif entry and entry.lower() not in NOTHING:
+            found.append(_entry(entry))
+    return tuple(found)
 
 
 def declaration(origin: Mapping[str, object]) -> str:
@@ -97,7 +113,11 @@ def _entries(text: str | None, origin: Mapping[str, object] | None) -> list[Pret
 
 
 def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())
+    return re.sub(r"[\W_]", "", name.casefold())
+
+
+# A part of the playground is named after it, and no playground trains on what another tests on.
+_KNOWN = frozenset(_plain(name) for name in DATASETS)
 
 
 def _comparable(split: str | None) -> frozenset[str] | str | None:
@@ -115,31 +135,49 @@ def leak_warnings(
     dataset: str,
     split: str,
     fingerprint: str,
+    own_name: str | None = None,
     origin: Mapping[str, object] | None = None,
 ) -> tuple[str, ...]:
     """What a reader of a result must know about its checkpoint's pretraining data.
 
     The training side of the same split is what a model may have seen. Another split's holds test videos of
     this one; a dataset without a split may, and so may one of the same name and split whose videos are not
-    the same. Nothing declared is no evidence of either, and gives no warning.
+    the same, and whatever else is called by a name with the dataset's in it. Nothing declared is no evidence
+    of either, and gives no warning.
 
     Args:
         pretrained_on: The declaration; None where there is none.
         dataset: Name of the dataset that it was tested on.
         split: Which of its splits.
         fingerprint: Of that dataset.
+        own_name: The dataset's in the catalog, where it is registered under another.
         origin: What the file says of its own training (`vcp_core.checkpoints.origin.Origin`, as a mapping).
     """
+    names = {_plain(name): name for name in (own_name, dataset) if name and _plain(name)}
     found = (
-        _warning(one, dataset=dataset, split=split)
+        _warning(one, names, split)
         for one in _entries(pretrained_on, origin)
-        if one.fingerprint != fingerprint and one.name == _plain(dataset)
+        if one.name and one.fingerprint != fingerprint
     )
     return tuple(dict.fromkeys(warning for warning in found if warning))
 
 
-def _warning(one: Pretraining, *, dataset: str, split: str) -> str | None:
-    """Of training data with the name of the dataset that was tested on, and not known to be the same."""
+def _warning(one: Pretraining, names: Mapping[str, str], split: str) -> str | None:
+    """Of training data not known to be the same; `names` are the tested dataset's, by plain spelling."""
+    if one.name in names:
+        return _same_name(one, dataset=names[one.name], split=split)
+    # Groups may be called anything.
+    plain = one.name if (one.split or "").startswith(GROUPS) else _plain(one.text)
+    for name, dataset in names.items():
+        if name in plain and not (one.name in _KNOWN and name in one.name):
+            return (
+                f"pretrained on {one.text}, which holds the name {dataset} and is not understood: "
+                f"test videos of split {split} may be among what it was trained on"
+            )
+    return None
+
+
+def _same_name(one: Pretraining, *, dataset: str, split: str) -> str | None:
     if one.split is None:
         return (
             f"pretrained on {one.text}, and the declaration does not say on which split's training side: "

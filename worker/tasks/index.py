@@ -23,7 +23,8 @@ def index(work: Work) -> None:
     def write(session: Session) -> None:
         row = session.get_one(DatasetRow, work.subject_id)
         row.state = DatasetState.READY
-        row.fingerprint, row.summary = answer["fingerprint"], answer["summary"]
+        for fact in ("fingerprint", "own_name", "summary"):
+            setattr(row, fact, answer[fact])
         flow.dataset_ended(session, row)
 
     work.conclude(write)

@@ -48,6 +48,7 @@ def score(work: Work) -> None:
         **_devices(needs.shards),
         reproduce=_command(evaluation),
         pretrained_on=evaluation.checkpoint.pretrained_on,
+        own_name=evaluation.dataset.own_name,
         out=str(out),
     )
     results = Results.model_validate_json(out.read_text(encoding="utf-8"))

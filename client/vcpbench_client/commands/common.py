@@ -152,7 +152,10 @@ BackboneOption = Annotated[
 ]
 PretrainedOption = Annotated[
     str | None,
-    typer.Option("--pretrained-on", help="What it was trained on: ucf101:1, kinetics400, none, ..."),
+    typer.Option(
+        "--pretrained-on",
+        help="What it was trained on: ucf101:1 or ucf101:1,2 (splits), kinetics400, none, ...",
+    ),
 ]
 PrefixOption = Annotated[
     str | None,

@@ -1,0 +1,33 @@
+"""Datasets keep the name that the catalog has for them, whatever they are registered under."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0007"
+down_revision = "0006"
+branch_labels = None
+depends_on = None
+
+# What was registered says it in its source; a folder that was known as the official archives says it by its
+# licence, which a reader of those alone gives.
+KNOWN = """
+UPDATE dataset SET own_name = CASE
+    WHEN source ->> 'name_or_path' ~ '^(ucf101|hmdb51):' THEN split_part(source ->> 'name_or_path', ':', 1)
+    WHEN source ->> 'name_or_path' ~ '^playground(-64|-344)?$' THEN source ->> 'name_or_path'
+    WHEN summary ->> 'licence' LIKE 'unknown (free for research by custom;%' THEN 'ucf101'
+    WHEN summary ->> 'licence' = 'CC BY 4.0' THEN 'hmdb51'
+END
+"""
+
+
+def upgrade() -> None:
+    """Null where the catalog has no name."""
+    op.add_column("dataset", sa.Column("own_name", sa.String(), nullable=True))
+    op.execute(KNOWN)
+
+
+def downgrade() -> None:
+    """They are known by their registered names alone."""
+    op.drop_column("dataset", "own_name")

@@ -201,5 +201,5 @@ def test_nonsense_and_missing_files_are_said_in_one_line(tmp_path: Path) -> None
     process = command(tmp_path, "pretrain", "-d", "nowhere", "-o", "run", "--batch", "1")
     _, said = process.communicate(timeout=120)
     assert process.returncode == 2
-    assert "TrainingError: batch must be at least 2" in said
+    assert "TrainingError: --batch must be at least 2" in said
     assert not (tmp_path / "run").exists()

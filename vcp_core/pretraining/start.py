@@ -23,7 +23,7 @@ from vcp_core.pretraining.tasks import ClozeTask, Task
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-FRAMES_LIMIT_BYTES = 8 * 1024**3  # the playground takes 1.2 GB, UCF101 160
+FRAMES_LIMIT_BYTES = 8_000_000_000  # the playground takes 1.2 GB, UCF101 160
 
 
 @dataclass(frozen=True, kw_only=True)

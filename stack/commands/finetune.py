@@ -38,7 +38,7 @@ def finetune(
     prefix: PrefixOption = None,
     input_spec: InputOption = None,
     run: training.RunOption = None,
-    epochs: Annotated[int, typer.Option(help="Each shows every training video once.")] = 150,
+    epochs: training.EpochsOption = 150,
     batch: training.BatchOption = 8,
     lr: training.LrOption = 1e-3,
     optimizer: training.OptimizerOption = "sgd",

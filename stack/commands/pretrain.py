@@ -24,7 +24,7 @@ def pretrain(
     dataset: DatasetOption = "playground",
     backbone: Annotated[str, typer.Option(help="r3d_tiny, r3d, r2plus1d, c3d, r3d_18, ...")] = "r3d",
     run: training.RunOption = None,
-    epochs: Annotated[int, typer.Option(help="Each shows every training video once.")] = 300,
+    epochs: training.EpochsOption = 300,
     batch: training.BatchOption = 8,
     lr: training.LrOption = 0.01,
     optimizer: training.OptimizerOption = "sgd",

@@ -28,7 +28,10 @@ OutOption = Annotated[
 RunOption = Annotated[
     str | None, typer.Option("--run", help="Name that its checkpoints carry; the folder's if left out.")
 ]
-BatchOption = Annotated[int, typer.Option(help="Examples of a step, over all devices.")]
+EpochsOption = Annotated[
+    int, typer.Option(help="Each shows every training video once; a last, smaller batch is left out.")
+]
+BatchOption = Annotated[int, typer.Option(help="Videos of a step, over all devices.")]
 LrOption = Annotated[float, typer.Option(help="Learning rate.")]
 OptimizerOption = Annotated[str, typer.Option(help="sgd, as in the papers, or adamw.")]
 ScheduleOption = Annotated[str, typer.Option(help="constant, or cosine down to 0.")]

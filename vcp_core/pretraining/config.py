@@ -77,8 +77,8 @@ class TrainingConfig:
     """What pretraining and finetuning share. Defaults are PROTOCOL 7's.
 
     Attributes:
-        epochs: Each shows every training video once.
-        batch: Videos of a step, over all devices.
+        epochs: Each shows every training video once, but leaves out a last, smaller batch.
+        batch: Videos of a step, over all devices; `questions="all"` makes up to five examples of each.
         lr: Learning rate, at its highest.
         optimizer: "sgd", or "adamw" (ours), which small networks and short runs get further with.
         momentum: Of SGD.

@@ -174,10 +174,13 @@ def test_exported_checkpoints_load_as_they_are_and_say_where_they_come_from(
     trained = run.train(trainer, None)
     files = sorted((tmp_path / "run" / "checkpoints").iterdir())
     assert [path.name for path in files] == ["step-000004.safetensors", "step-000008.safetensors"]
+    assert trained.last == files[-1]
     backbone, report = vcp_core.load_checkpoint(files[-1])
     assert (report.backbone, report.left_over) == ("r3d_tiny", {"head": 2})
-    for key, tensor in backbone.state_dict().items():
-        assert torch.equal(tensor, trainer.network.backbone.state_dict()[key])
+    saved, _ = vcp_core.load_checkpoint(tmp_path / "run" / "state.pt")
+    for key, tensor in trainer.network.backbone.state_dict().items():
+        assert torch.equal(backbone.state_dict()[key], tensor)
+        assert torch.equal(saved.state_dict()[key], tensor)
     with safetensors.safe_open(trained.best, framework="pt") as file:
         said = json.loads(file.metadata()["vcpbench"])
     assert (said["run"], said["backbone"], said["task"]) == ("tiny", "r3d_tiny", "pretrain")
@@ -196,6 +199,20 @@ def test_a_folder_of_another_run_is_refused_with_what_differs(dataset: Dataset, 
     tiny_run(dataset, tmp_path / "run")
     with pytest.raises(TrainingError, match=r"lr was 0\.01, now 0\.02"):
         tiny_run(dataset, tmp_path / "run", lr=0.02)
+
+
+def test_a_run_whose_best_checkpoint_was_moved_away_says_what_is_missing(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    first = train(dataset, tmp_path / "run", epochs=1)
+    assert first.last is not None
+    first.last.unlink()
+    assert train(dataset, tmp_path / "run", epochs=1).last is None
+    first.best.rename(tmp_path / "mine.safetensors")
+    with pytest.raises(
+        TrainingError, match=r"best\.safetensors is missing: the weights of epoch 1.*Put it back"
+    ):
+        tiny_run(dataset, tmp_path / "run", epochs=1)
 
 
 def test_an_interrupted_write_leaves_the_state_before_it_and_nothing_half_written(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from vcp_core.pretraining.tasks import ClozeTask, Task
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
+BEST = "best.safetensors"  # in a run's folder
 FRAMES_LIMIT_BYTES = 8_000_000_000  # the playground takes 1.2 GB, UCF101 160
 
 
@@ -62,12 +63,14 @@ class Trained:
 
     Attributes:
         best: The checkpoint of the lowest held-out loss.
+        last: The checkpoint of the last epoch; None where it was moved away since.
         place: Where it ended.
         log: A row per epoch.
         notes: What a reader must know.
     """
 
     best: Path
+    last: Path | None
     place: Place
     log: tuple[Row, ...]
     notes: tuple[str, ...]
@@ -149,7 +152,19 @@ class Run:
         frames: Frames = store
         if FramesOnDevice.fit(videos, size=spec.resize, device=fabric.device):
             frames = FramesOnDevice(store, videos, size=spec.resize, device=fabric.device)
-        return Trainer(task, network, frames, self.config, folder, fabric)
+        trainer = Trainer(task, network, frames, self.config, folder, fabric)
+        self._refuse_without_best(trainer.place)
+        return trainer
+
+    def _refuse_without_best(self, place: Place) -> None:
+        """A run that goes on may never again be as good as the file that its state speaks of."""
+        best = self.out / BEST
+        if place.best and not best.is_file():
+            raise TrainingError(
+                f"{best} is missing: the weights of epoch {place.best.epoch}, the best of this run on its "
+                f"held-out videos. Put it back, or train again in another --out. {self.out / 'state.pt'} has "
+                f"the weights of step {place.step}, and loads as a checkpoint."
+            )
 
     def train(self, trainer: Trainer, watcher: Watcher | None) -> Trained:
         """To the end."""
@@ -158,11 +173,12 @@ class Run:
             self._train_and_tell(trainer, watcher, notes)
         else:
             trainer.run()
-        folder = trainer.folder
+        last = self.out / f"checkpoints/step-{trainer.place.step:06d}.safetensors"
         return Trained(
-            best=folder.path / "best.safetensors",
+            best=self.out / BEST,
+            last=last if last.is_file() else None,
             place=trainer.place,
-            log=tuple(folder.read_log()),
+            log=tuple(trainer.folder.read_log()),
             notes=notes,
         )
 

@@ -76,7 +76,7 @@ def finetune(
 
     `vcpbench finetune model.pt --dataset hmdb51:/data/HMDB51 --split 2 --holdout 400 --out runs/hmdb51-2`
     """
-    from vcp_core import pretraining
+    from vcp_core import checkpoints, pretraining
 
     config = pretraining.FinetuneConfig(
         epochs=epochs,
@@ -96,6 +96,8 @@ def finetune(
         num_clips=num_clips,
     )
     machine = training.machine(device, frames_gb)
+    pretraining.precheck(out, config, machine)
+    checkpoints.precheck(file, backbone=backbone, input_spec=input_spec)
     names = list(dict.fromkeys(name.strip() for name in split.split(",")))
     runs: list[Finetuned] = []
     for name in names:

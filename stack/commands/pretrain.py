@@ -90,6 +90,7 @@ def pretrain(
         patience=patience,
     )
     machine = training.machine(device, frames_gb)
+    pretraining.precheck(out, config, machine)
     loaded = training.load_once(dataset, split=split, csv=csv, test_groups=test_groups, lists=lists)
     with training.watched(config) as watcher:
         trained = pretraining.pretrain(loaded, out, config, run=run, machine=machine, watcher=watcher)

@@ -20,6 +20,7 @@ from tests.pretraining.kit import tiny_run, train
 from vcp_core.catalog.errors import TrainingError
 from vcp_core.checkpoints.origin import read_origin
 from vcp_core.datasets.manifest import Dataset
+from vcp_core.pretraining import Machine, PretrainConfig, pretrain
 from vcp_core.pretraining.runs import Place, RunFolder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -240,6 +241,13 @@ def test_a_loss_that_is_no_number_ends_the_run(dataset: Dataset, tmp_path: Path)
         trainer.network.head.weight.fill_(float("nan"))
     with pytest.raises(TrainingError, match=r"nan at step 0.*lower --lr"):
         run.train(trainer, None)
+
+
+def test_what_cannot_run_is_told_before_a_dataset_is_made(tmp_path: Path) -> None:
+    config = PretrainConfig(precision="bf16")
+    with pytest.raises(TrainingError, match="bf16 does not train on the CPU"):
+        pretrain(tmp_path / "nowhere", tmp_path / "run", config, machine=Machine(device="cpu"))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_bf16_is_refused_on_the_cpu_where_its_gradients_are_wrong(dataset: Dataset, tmp_path: Path) -> None:

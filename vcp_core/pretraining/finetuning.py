@@ -30,7 +30,7 @@ from vcp_core.pretraining.devices import reproducible, summed
 from vcp_core.pretraining.loop import Trainer
 from vcp_core.pretraining.network import ClipsNetwork
 from vcp_core.pretraining.runs import Best
-from vcp_core.pretraining.start import Machine, Run, Trained, Watcher
+from vcp_core.pretraining.start import Machine, Run, Trained, Watcher, precheck
 from vcp_core.pretraining.tasks import RecognitionTask
 from vcp_core.results import Predictions, Results
 from vcp_core.scoring import score_benchmark
@@ -89,9 +89,11 @@ def finetune(
         VcpbenchError: For everything that cannot be trained as asked.
         KeyboardInterrupt: After Ctrl-C or SIGTERM, when the state is saved.
     """
-    loaded = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
+    machine = machine or Machine()
+    precheck(out, config, machine)
     network, report = load_checkpoint(checkpoint, backbone=backbone, prefix=prefix, input_spec=input_spec)
-    begun = _Finetuning(loaded, config, machine or Machine(), watcher)
+    loaded = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
+    begun = _Finetuning(loaded, config, machine, watcher)
     origin = {
         "backbone": report.backbone,
         "checkpoint": report.sha256,

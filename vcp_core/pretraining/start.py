@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from vcp_core.backbones import build
 from vcp_core.catalog.errors import TrainingError
+from vcp_core.catalog.files import refuse_unwritable
 from vcp_core.catalog.paths import cache_dir
 from vcp_core.datasets import Dataset, load_dataset
 from vcp_core.evaluation import pick_device, versions
 from vcp_core.pretraining.config import PretrainConfig, TrainingConfig
 from vcp_core.pretraining.curves import Curves
-from vcp_core.pretraining.devices import start_fabric
+from vcp_core.pretraining.devices import check_devices, start_fabric
 from vcp_core.pretraining.frames import Frames, FramesOnDevice, FrameStore
 from vcp_core.pretraining.loop import Row, Trainer
 from vcp_core.pretraining.network import ClipsNetwork
@@ -76,6 +77,22 @@ class Trained:
     notes: tuple[str, ...]
 
 
+def precheck(out: Path, config: TrainingConfig, machine: Machine) -> None:
+    """Find what is wrong with a run without its dataset, which takes long to decode or to make.
+
+    Args:
+        out: Folder of the run; not made yet.
+        config: Its numbers.
+        machine: What it may use.
+
+    Raises:
+        VcpbenchError: If a device or Lightning Fabric is not there, or cannot do this.
+        StorageError: If the folder cannot be written.
+    """
+    check_devices(pick_device(machine.device), config.precision)
+    refuse_unwritable(out / "run.json")
+
+
 def pretrain(
     dataset: str | Path | Dataset,
     out: Path,
@@ -99,10 +116,12 @@ def pretrain(
         VcpbenchError: For everything that cannot be trained as asked.
         KeyboardInterrupt: After Ctrl-C or SIGTERM, when the state is saved.
     """
+    machine = machine or Machine()
+    precheck(out, config, machine)
     loaded = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
     backbone = build(config.backbone, seed=config.seed)
     task = ClozeTask(loaded, backbone.spec, config)
-    begun = Run(loaded, out, config, run, machine or Machine(), {"backbone": config.backbone})
+    begun = Run(loaded, out, config, run, machine, {"backbone": config.backbone})
     network = ClipsNetwork(
         backbone, num_clips=3, num_answers=len(task.answers), head=config.head, seed=config.seed
     )

@@ -18,7 +18,14 @@ from tests.datasets_on_disk import make_dataset
 from tests.shared import SHARED, needs_shared
 from vcp_core import evaluation
 from vcp_core.catalog.backbones import BACKBONES
-from vcp_core.catalog.errors import InputError, NonFiniteFeatures, NotAvailable, UnknownName, VcpbenchError
+from vcp_core.catalog.errors import (
+    InputError,
+    NonFiniteFeatures,
+    NotACheckpoint,
+    NotAvailable,
+    UnknownName,
+    VcpbenchError,
+)
 from vcp_core.catalog.protocols import Protocol, load_protocol
 from vcp_core.checkpoints.origin import METADATA
 from vcp_core.datasets.manifest import Dataset
@@ -51,6 +58,11 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("checkpoints") / "r3d_tiny.pt"
     torch.save({"state_dict": vcp_core.build("r3d_tiny", seed=5).state_dict()}, path)
     return path
+
+
+def test_a_checkpoint_that_is_not_there_is_told_before_a_dataset_is_made(tmp_path: Path) -> None:
+    with pytest.raises(NotACheckpoint, match="no such file"):
+        vcp_core.evaluate(tmp_path / "gone.pt", tmp_path / "nowhere")
 
 
 def test_the_same_run_twice_gives_the_same_json_to_the_last_digit(dataset: Dataset, checkpoint: Path) -> None:

@@ -28,6 +28,7 @@ from vcp_core.catalog.inputs import input_of
 from vcp_core.catalog.paths import cache_dir
 from vcp_core.catalog.protocols import PROTOCOLS, Protocol, load_protocol
 from vcp_core.checkpoints import load_checkpoint
+from vcp_core.checkpoints import precheck as precheck_checkpoint
 from vcp_core.controls import calibration_shard, random_weights
 from vcp_core.datasets import Dataset, load_dataset
 from vcp_core.features import Counters, extract
@@ -75,12 +76,11 @@ def evaluate(
         VcpbenchError: For every input that cannot be evaluated; nothing is left half-written.
     """
     begun = time.perf_counter()
-    numbers = protocol if isinstance(protocol, Protocol) else load_protocol(protocol)
-    for name in benchmarks:
-        BENCHMARKS[name]  # an unknown name fails here, before anything is decoded
-    chosen_device = pick_device(device)
-    dataset = dataset if isinstance(dataset, Dataset) else _load(dataset, progress)
+    numbers, chosen_device = precheck(
+        checkpoint, protocol, backbone=backbone, input_spec=input_spec, benchmarks=benchmarks, device=device
+    )
     network, report = load_checkpoint(checkpoint, backbone=backbone, prefix=prefix, input_spec=input_spec)
+    dataset = dataset if isinstance(dataset, Dataset) else _load(dataset, progress)
     active = tuple(benchmarks) or tuple(BENCHMARKS)
     plan = Plan(dataset=dataset, protocol=numbers, spec=network.spec, benchmarks=active)
     run = _Run(plan, chosen_device, progress)
@@ -117,6 +117,31 @@ def evaluate(
         controls_s=controls_done - features_done,
     )
     return results.model_copy(update={"timings": timings})
+
+
+def precheck(
+    checkpoint: str | Path,
+    protocol: str | Path | Protocol,
+    *,
+    backbone: str | None = None,
+    input_spec: str | None = None,
+    benchmarks: Sequence[str] = (),
+    device: str | torch.device | None = None,
+) -> tuple[Protocol, torch.device]:
+    """Find what is wrong with an evaluation without its dataset, which takes long to decode or to make.
+
+    Returns:
+        The protocol, and the device that it runs on.
+
+    Raises:
+        VcpbenchError: For an unknown name, a file or a device that is not there, or a declared input that
+            makes no sense.
+    """
+    numbers = protocol if isinstance(protocol, Protocol) else load_protocol(protocol)
+    for name in benchmarks:
+        BENCHMARKS[name]
+    precheck_checkpoint(checkpoint, backbone=backbone, input_spec=input_spec)
+    return numbers, pick_device(device)
 
 
 def _load(dataset: str | Path, tell: Progress | None) -> Dataset:

@@ -38,7 +38,7 @@ def finetune(
     prefix: PrefixOption = None,
     input_spec: InputOption = None,
     run: training.RunOption = None,
-    epochs: Annotated[int, typer.Option(help="Each shows every training video once.")] = 150,
+    epochs: training.EpochsOption = 150,
     batch: training.BatchOption = 8,
     lr: training.LrOption = 1e-3,
     optimizer: training.OptimizerOption = "sgd",
@@ -76,7 +76,7 @@ def finetune(
 
     `vcpbench finetune model.pt --dataset hmdb51:/data/HMDB51 --split 2 --holdout 400 --out runs/hmdb51-2`
     """
-    from vcp_core import pretraining
+    from vcp_core import checkpoints, pretraining
 
     config = pretraining.FinetuneConfig(
         epochs=epochs,
@@ -96,6 +96,8 @@ def finetune(
         num_clips=num_clips,
     )
     machine = training.machine(device, frames_gb)
+    pretraining.precheck(out, config, machine)
+    checkpoints.precheck(file, backbone=backbone, input_spec=input_spec)
     names = list(dict.fromkeys(name.strip() for name in split.split(",")))
     runs: list[Finetuned] = []
     for name in names:

@@ -27,7 +27,7 @@ from stack.commands.common import (
     progress_bars,
 )
 from vcp_core.catalog.defaults import DEFAULT_DATASET, DEFAULT_PROTOCOL
-from vcp_core.catalog.files import write_json
+from vcp_core.catalog.files import refuse_unwritable, write_json
 from vcp_core.catalog.options import OPTION_NAMES
 
 if TYPE_CHECKING:
@@ -86,9 +86,20 @@ def local(
 
     `vcpbench local dino.pt --prefix teacher. --input-spec frames=8,stride=4,mean=0.45,std=0.225`
     """
-    from vcp_core.evaluation import evaluate
+    from vcp_core.evaluation import evaluate, precheck
     from vcp_core.splits import mean_of_splits
 
+    for written in (json_out, timings):
+        if written and written != Path("-"):
+            refuse_unwritable(written)
+    precheck(
+        file,
+        protocol,
+        backbone=backbone,
+        input_spec=input_spec,
+        benchmarks=tuple(benchmark or ()),
+        device=device,
+    )
     names = list(dict.fromkeys(name.strip() for name in split.split(",")))
     runs: list[Results] = []
     with progress_bars() as bars:

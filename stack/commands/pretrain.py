@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,6 +17,9 @@ from stack.commands.common import (
     plainly,
 )
 
+if TYPE_CHECKING:
+    from vcp_core.pretraining import Trained
+
 
 @plainly
 def pretrain(
@@ -24,7 +27,7 @@ def pretrain(
     dataset: DatasetOption = "playground",
     backbone: Annotated[str, typer.Option(help="r3d_tiny, r3d, r2plus1d, c3d, r3d_18, ...")] = "r3d",
     run: training.RunOption = None,
-    epochs: Annotated[int, typer.Option(help="Each shows every training video once.")] = 300,
+    epochs: training.EpochsOption = 300,
     batch: training.BatchOption = 8,
     lr: training.LrOption = 0.01,
     optimizer: training.OptimizerOption = "sgd",
@@ -87,15 +90,27 @@ def pretrain(
         patience=patience,
     )
     machine = training.machine(device, frames_gb)
+    pretraining.precheck(out, config, machine)
     loaded = training.load_once(dataset, split=split, csv=csv, test_groups=test_groups, lists=lists)
     with training.watched(config) as watcher:
         trained = pretraining.pretrain(loaded, out, config, run=run, machine=machine, watcher=watcher)
-    best = trained.place.best
+    if training.is_first():
+        console.print(_said(trained), highlight=False, markup=False, soft_wrap=True)
+
+
+def _said(trained: Trained) -> str:
+    """Which checkpoints there are, and which to take."""
+    best, last = trained.place.best, trained.place.epoch
     assert best is not None
-    console.print(
-        f"Best on held-out videos: epoch {best.epoch}, loss {best.loss:.3f}, accuracy {best.accuracy:.1f} %\n"
-        f"{trained.best}",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
-    )
+    lines = [
+        f"Best on held-out videos: epoch {best.epoch}, loss {best.loss:.3f}, accuracy {best.accuracy:.1f} %",
+        str(trained.best),
+    ]
+    if trained.last:
+        lines += [f"Last: epoch {last}", str(trained.last)]
+    if trained.last and best.epoch < last:
+        lines.append(
+            "Where few videos are held out, the last can transfer much better: compare both on a dataset "
+            "whose scores you do not report."
+        )
+    return "\n".join(lines)

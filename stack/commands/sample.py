@@ -13,7 +13,10 @@ from stack.commands.common import console, plainly
 
 @plainly
 def sample(
-    out: Annotated[Path, typer.Option("--out", "-o", help="A file, or a folder to put it into.")] = Path(),
+    out: Annotated[
+        str,
+        typer.Option("--out", "-o", help="A file, or a folder to put it into; a slash at its end makes it."),
+    ] = ".",
 ) -> None:
     """Copy out the checkpoint that comes with vcpbench: r3d_tiny, pretrained by VCP on the playground.
 
@@ -21,12 +24,16 @@ def sample(
 
     `vcpbench sample`
 
+    `vcpbench sample --out models/`
+
     `vcpbench sample --out /tmp/sample.safetensors && vcpbench local /tmp/sample.safetensors`
     """
     from vcp_core.catalog.files import whole
     from vcp_core.samples import SAMPLE, sample_path
 
-    place = out / SAMPLE if out.is_dir() else out
+    place = Path(out)  # which forgets a slash at the end
+    if out.endswith("/") or place.is_dir():
+        place /= SAMPLE
     with whole(place) as part:
         shutil.copyfile(sample_path(), part)
     console.print(str(place), highlight=False, markup=False, soft_wrap=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stack.commands.common import load, messages, progress_bars
+from vcp_core.catalog.errors import TrainingError
 from vcp_core.catalog.paths import cache_dir
 
 if TYPE_CHECKING:
@@ -26,7 +28,10 @@ OutOption = Annotated[
 RunOption = Annotated[
     str | None, typer.Option("--run", help="Name that its checkpoints carry; the folder's if left out.")
 ]
-BatchOption = Annotated[int, typer.Option(help="Examples of a step, over all devices.")]
+EpochsOption = Annotated[
+    int, typer.Option(help="Each shows every training video once; a last, smaller batch is left out.")
+]
+BatchOption = Annotated[int, typer.Option(help="Videos of a step, over all devices.")]
 LrOption = Annotated[float, typer.Option(help="Learning rate.")]
 OptimizerOption = Annotated[str, typer.Option(help="sgd, as in the papers, or adamw.")]
 ScheduleOption = Annotated[str, typer.Option(help="constant, or cosine down to 0.")]
@@ -50,9 +55,15 @@ FramesOption = Annotated[float, typer.Option(help="Decoded frames kept in the ca
 
 
 def machine(device: str | None, frames_gb: float) -> Machine:
-    """What a run may use, from its options."""
+    """What a run may use, from its options.
+
+    Raises:
+        TrainingError: If the frames' limit is no number of bytes.
+    """
     from vcp_core.pretraining import Machine
 
+    if not 0 <= frames_gb < math.inf:
+        raise TrainingError(f"--frames-gb must be at least 0 and finite, got {frames_gb:g}.")
     return Machine(device=device, frames_limit_bytes=int(frames_gb * 1e9))
 
 

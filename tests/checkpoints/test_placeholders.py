@@ -34,10 +34,12 @@ def their(kind: type, name: str) -> Iterator[Any]:
     for there in added:
         sys.modules[there] = types.ModuleType(there)
     kind.__module__, kind.__qualname__, kind.__name__ = module, short, short
+    before = getattr(sys.modules[module], short, None)
     setattr(sys.modules[module], short, kind)
     try:
         yield kind
     finally:
+        setattr(sys.modules[module], short, before)
         for there in added:
             del sys.modules[there]
 
@@ -56,6 +58,13 @@ class Buffer:
     def __init__(self) -> None:
         self.log = np.arange(3.0)
         self.methods = {"min": Buffer.smallest}
+
+
+class PathOf313:
+    """As pathlib's of Python 3.13: pickled with its parts, under the name of a module of that version."""
+
+    def __reduce__(self) -> tuple[type, tuple[str, ...]]:
+        return type(self), ("/", "data", "clips")
 
 
 class AttributeDict(dict[str, object]):
@@ -118,6 +127,14 @@ def test_an_omegaconf_tree_is_inert(tmp_path: Path) -> None:
 def test_mmengines_message_hub_with_its_history_buffers_is_inert(tmp_path: Path) -> None:
     name = "mmengine.logging.history_buffer.HistoryBuffer"
     assert set(read_contents(saved(tmp_path / "epoch_100.pth", Buffer, name)).tensors) == {
+        "state_dict.conv.weight"
+    }
+
+
+@pytest.mark.parametrize("name", ["Path", "PosixPath", "PurePosixPath", "WindowsPath"])
+def test_paths_that_python_3_13_pickled_are_inert(tmp_path: Path, name: str) -> None:
+    kind = type(name, (PathOf313,), {})
+    assert set(read_contents(saved(tmp_path / "last.ckpt", kind, f"pathlib._local.{name}")).tensors) == {
         "state_dict.conv.weight"
     }
 

@@ -132,6 +132,34 @@ def test_what_cannot_be_done_is_said_in_a_line_and_exits_with_2(
 
 
 @pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("local", "gone.pt"), "gone.pt: no such file"),
+        (("local", "model.pt", "--benchmark", "clze"), "Did you mean 'cloze'"),
+        (("local", "model.pt", "--device", "cuda:99"), "No device 'cuda:99'"),
+        (
+            ("local", "model.pt", "--json", "model.pt/a.json"),
+            "a.json cannot be written: Not a directory",
+        ),
+        (("pretrain", "-o", "model.pt"), "model.pt/run.json cannot be written: Not a directory"),
+        (
+            ("pretrain", "-o", "run", "--device", "cpu", "--precision", "bf16"),
+            "bf16 does not train on the CPU",
+        ),
+        (("finetune", "model.pt", "-o", "run", "--device", "cuda:99"), "No device 'cuda:99'"),
+        (("finetune", "gone.pt", "-o", "run"), "gone.pt: no such file"),
+    ],
+)
+def test_what_is_wrong_without_the_dataset_is_said_before_it_is_looked_for(
+    home: Path, arguments: tuple[str, ...], says: str
+) -> None:
+    run = vcpbench(home, *arguments, "-d", "nowhere")
+    assert run.returncode == 2
+    assert says in run.stderr
+    assert not (home / "run").exists()
+
+
+@pytest.mark.parametrize(
     "command", [(), ("local",), ("inspect",), ("dataset",), ("dataset", "make"), ("dataset", "show")]
 )
 def test_every_command_has_help_and_those_that_do_something_have_examples(

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import typer
 
-from stack.commands.training import Running, Watched, taking_turns
+from stack.commands.finetune import finetune
+from stack.commands.pretrain import pretrain
+from stack.commands.training import Running, Watched, machine, taking_turns
+from vcp_core.catalog.errors import TrainingError
+from vcp_core.pretraining.config import FinetuneConfig, PretrainConfig, TrainingConfig, option_of
 from vcp_core.pretraining.runs import Place
+from vcp_core.pretraining.start import Machine
 
 
 def test_processes_of_torchrun_read_the_dataset_one_after_the_other(
@@ -55,3 +64,26 @@ def test_a_running_mean_ends_near_the_latest_values() -> None:
     for value in [2.0] * 50 + [1.0] * 100:
         mean = loss.after(value)
     assert mean == pytest.approx(1.0, abs=0.01)
+
+
+@pytest.mark.parametrize(("command", "config"), [(pretrain, PretrainConfig), (finetune, FinetuneConfig)])
+def test_every_number_of_a_run_is_called_by_an_option_that_its_command_has(
+    command: Callable[..., None], config: type[TrainingConfig]
+) -> None:
+    alone = typer.Typer()
+    alone.command()(command)
+    options = {word for one in typer.main.get_command(alone).params for word in one.opts}
+    named = {option_of(field.name) for field in dataclasses.fields(config)}
+    assert named - {None} <= options
+
+
+def test_a_limit_that_is_no_number_of_bytes_is_refused_by_its_option() -> None:
+    for nonsense in (float("inf"), float("nan"), -1.0):
+        with pytest.raises(TrainingError, match=f"--frames-gb must be .* got {nonsense:g}"):
+            machine(None, nonsense)
+
+
+@pytest.mark.parametrize("command", [pretrain, finetune])
+def test_frames_take_as_much_room_from_the_command_as_from_python(command: Callable[..., None]) -> None:
+    usual = inspect.signature(command).parameters["frames_gb"].default
+    assert machine(None, usual) == Machine()

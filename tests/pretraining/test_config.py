@@ -36,6 +36,15 @@ def test_nonsense_is_refused_by_name_and_value(nonsense: dict[str, Any]) -> None
         PretrainConfig(**nonsense)
 
 
+def test_an_error_names_the_option_as_it_is_typed() -> None:
+    with pytest.raises(TrainingError, match=r"^--holdout \(holdout_videos\) must be at least 1, got 0"):
+        PretrainConfig(holdout_videos=0)
+    with pytest.raises(TrainingError, match=r"^--save-steps must be at least 1, got 0"):
+        PretrainConfig(save_steps=0)
+    with pytest.raises(TrainingError, match=r"^momentum must be"):
+        PretrainConfig(momentum=1.0)
+
+
 def test_an_unknown_backbone_is_told_with_a_suggestion() -> None:
     with pytest.raises(UnknownName, match="Did you mean 'r3d_tiny'"):
         PretrainConfig(backbone="r3d_tinny")

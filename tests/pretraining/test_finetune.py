@@ -192,14 +192,33 @@ def test_the_command_interrupted_says_how_to_go_on_and_does(tmp_path: Path) -> N
     assert second.returncode == 0, said
     assert "Going on after step" in said
     assert re.search(r"epoch 2/2  loss \d", said)
-    assert "run/best.safetensors" in answered
+    assert re.search(r"^Best on held-out videos: epoch \d, loss \d.*\nrun/best.safetensors\n", answered)
+    [last] = (tmp_path / "run" / "checkpoints").iterdir()
+    assert f"\nLast: epoch 2\nrun/checkpoints/{last.name}\n" in answered
     asked = json.loads((tmp_path / "run" / "run.json").read_text())
     assert (asked["gap"], asked["remote_gap"]) == (4, 9)
+
+
+def test_of_torchruns_processes_the_first_alone_says_what_there_is(tmp_path: Path) -> None:
+    make_folder(tmp_path / "clips", per_class=(3, 1))
+    words = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--no-python"]
+    words += [str(Path(sys.executable).with_name("vcpbench")), "pretrain", "-d", "clips", "-o", "run"]
+    words += ["--backbone", "r3d_tiny", "--batch", "2", "--epochs", "1", "--device", "cpu"]
+    process = subprocess.run(
+        [sys.executable, *words],
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.count("run/best.safetensors") == 1
 
 
 def test_nonsense_and_missing_files_are_said_in_one_line(tmp_path: Path) -> None:
     process = command(tmp_path, "pretrain", "-d", "nowhere", "-o", "run", "--batch", "1")
     _, said = process.communicate(timeout=120)
     assert process.returncode == 2
-    assert "TrainingError: batch must be at least 2" in said
+    assert "TrainingError: --batch must be at least 2" in said
     assert not (tmp_path / "run").exists()

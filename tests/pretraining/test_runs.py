@@ -22,6 +22,7 @@ from tests.pretraining.kit import tiny_run, train
 from vcp_core.catalog.errors import StorageError, TrainingError
 from vcp_core.checkpoints.origin import read_origin
 from vcp_core.datasets.manifest import Dataset
+from vcp_core.pretraining import Machine, PretrainConfig, pretrain
 from vcp_core.pretraining.runs import Place, RunFolder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -177,10 +178,13 @@ def test_exported_checkpoints_load_as_they_are_and_say_where_they_come_from(
     trained = run.train(trainer, None)
     files = sorted((tmp_path / "run" / "checkpoints").iterdir())
     assert [path.name for path in files] == ["step-000004.safetensors", "step-000008.safetensors"]
+    assert trained.last == files[-1]
     backbone, report = vcp_core.load_checkpoint(files[-1])
     assert (report.backbone, report.left_over) == ("r3d_tiny", {"head": 2})
-    for key, tensor in backbone.state_dict().items():
-        assert torch.equal(tensor, trainer.network.backbone.state_dict()[key])
+    saved, _ = vcp_core.load_checkpoint(tmp_path / "run" / "state.pt")
+    for key, tensor in trainer.network.backbone.state_dict().items():
+        assert torch.equal(backbone.state_dict()[key], tensor)
+        assert torch.equal(saved.state_dict()[key], tensor)
     with safetensors.safe_open(trained.best, framework="pt") as file:
         said = json.loads(file.metadata()["vcpbench"])
     assert (said["run"], said["backbone"], said["task"]) == ("tiny", "r3d_tiny", "pretrain")
@@ -290,6 +294,20 @@ def test_a_full_disk_is_told_and_leaves_the_state_before_it(tmp_path: Path) -> N
     assert saved[0].step == 1
 
 
+def test_a_run_whose_best_checkpoint_was_moved_away_says_what_is_missing(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    first = train(dataset, tmp_path / "run", epochs=1)
+    assert first.last is not None
+    first.last.unlink()
+    assert train(dataset, tmp_path / "run", epochs=1).last is None
+    first.best.rename(tmp_path / "mine.safetensors")
+    with pytest.raises(
+        TrainingError, match=r"best\.safetensors is missing: the weights of epoch 1.*Put it back"
+    ):
+        tiny_run(dataset, tmp_path / "run", epochs=1)
+
+
 def test_an_interrupted_write_leaves_the_state_before_it_and_nothing_half_written(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path, identity={}, facts={})
     weights = {"w": torch.arange(3.0)}
@@ -315,6 +333,13 @@ def test_a_loss_that_is_no_number_ends_the_run(dataset: Dataset, tmp_path: Path)
         trainer.network.head.weight.fill_(float("nan"))
     with pytest.raises(TrainingError, match=r"nan at step 0.*lower --lr in another --out"):
         run.train(trainer, None)
+
+
+def test_what_cannot_run_is_told_before_a_dataset_is_made(tmp_path: Path) -> None:
+    config = PretrainConfig(precision="bf16")
+    with pytest.raises(TrainingError, match="bf16 does not train on the CPU"):
+        pretrain(tmp_path / "nowhere", tmp_path / "run", config, machine=Machine(device="cpu"))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_bf16_is_refused_on_the_cpu_where_its_gradients_are_wrong(dataset: Dataset, tmp_path: Path) -> None:

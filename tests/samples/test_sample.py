@@ -69,3 +69,11 @@ def test_the_command_copies_the_sample_out(tmp_path: Path) -> None:
         said = subprocess.run([VCPBENCH, "sample", "--out", out], check=True, capture_output=True, text=True)
         assert Path(said.stdout.strip()).read_bytes() == sample_path().read_bytes()
     assert {path.name for path in tmp_path.iterdir()} == {"mine.safetensors", sample_path().name}
+
+
+def test_a_slash_at_the_end_is_a_folder_that_need_not_be_there(tmp_path: Path) -> None:
+    said = subprocess.run(
+        [VCPBENCH, "sample", "--out", "models/"], cwd=tmp_path, check=True, capture_output=True, text=True
+    )
+    assert said.stdout.strip() == f"models/{sample_path().name}"
+    assert (tmp_path / "models" / sample_path().name).read_bytes() == sample_path().read_bytes()

@@ -37,11 +37,33 @@ def whole(path: Path, *, mode: int = 0o644) -> Iterator[Path]:
         part.chmod(mode)
         part.replace(path)
     except OSError as error:
-        reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
-        raise StorageError(f"{path} cannot be written: {reason}. Nothing was left behind.") from error
+        raise StorageError(f"{path} cannot be written: {_reason(error)}. Nothing was left behind.") from error
     finally:
         if part is not None:
             part.unlink(missing_ok=True)
+
+
+def refuse_unwritable(path: Path) -> None:
+    """Find out before long work whether a file can be put into place after it; leaves nothing.
+
+    Args:
+        path: The file. Folders on the way to it may be missing; they are not made yet.
+
+    Raises:
+        StorageError: If it cannot be written.
+    """
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        nearest = next(folder for folder in path.absolute().parents if folder.exists())
+        with tempfile.TemporaryFile(dir=nearest):
+            pass
+    except OSError as error:
+        raise StorageError(f"{path} cannot be written: {_reason(error)}.") from error
+
+
+def _reason(error: OSError) -> str:
+    return _REASONS.get(error.errno or 0, error.strerror or str(error))
 
 
 def write_json(path: Path, content: object) -> None:

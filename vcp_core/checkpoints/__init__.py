@@ -2,6 +2,7 @@
 
 load_checkpoint(path)              the network, ready to use, and how it was found
 inspect_checkpoint(path)           only how it was found
+precheck(path)                     what is wrong without opening it
 ingest(path, canonical_path)       the canonical file, for whoever keeps it
 read_canonical(canonical_path)     the network of a canonical file
 """
@@ -16,12 +17,19 @@ from typing import TYPE_CHECKING
 
 from vcp_core.catalog.errors import StorageError
 from vcp_core.checkpoints.report import CheckpointReport
-from vcp_core.checkpoints.sandbox import ingest
+from vcp_core.checkpoints.sandbox import ingest, precheck
 
 if TYPE_CHECKING:
     from vcp_core.backbones import Backbone
 
-__all__ = ["CheckpointReport", "ingest", "inspect_checkpoint", "load_checkpoint", "read_canonical"]
+__all__ = [
+    "CheckpointReport",
+    "ingest",
+    "inspect_checkpoint",
+    "load_checkpoint",
+    "precheck",
+    "read_canonical",
+]
 
 
 def load_checkpoint(

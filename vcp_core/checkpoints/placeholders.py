@@ -57,6 +57,8 @@ OBJECTS = (
     ),
     *_names("datetime", "date", "datetime", "timedelta", "timezone"),
     *_names("pathlib", "Path", "PosixPath", "PurePosixPath", "WindowsPath"),
+    # Python 3.13 alone pickles them under this name.
+    *_names("pathlib._local", "Path", "PosixPath", "PurePosixPath", "WindowsPath"),
     *_names("numpy", "dtype", "ndarray"),
     *_names("numpy.core.multiarray", "_reconstruct", "scalar"),
     *_names("numpy._core.multiarray", "_reconstruct", "scalar"),

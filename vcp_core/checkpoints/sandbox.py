@@ -25,6 +25,7 @@ from vcp_core.catalog.errors import (
     ReaderFailed,
     VcpbenchError,
 )
+from vcp_core.catalog.inputs import InputSpec
 from vcp_core.checkpoints.report import CheckpointReport, printable
 
 GIB = 1 << 30
@@ -89,10 +90,9 @@ def ingest(
         ReaderFailed: If its reader was killed, took too long or broke, which says nothing of the file.
         StorageError: If the canonical file cannot be written.
     """
-    if backbone is not None:
-        BACKBONES[backbone]  # an unknown name fails here, before a process is started
+    precheck(path, backbone=backbone)  # before a process is started
     path = Path(path)
-    size_bytes = _check(path)
+    size_bytes = path.stat().st_size
     limits = limits or Limits.for_size(size_bytes)
     job = {
         "path": str(path.absolute()),
@@ -114,7 +114,24 @@ def child_environment() -> dict[str, str]:
     return {"LANG": "C.UTF-8", "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", **passed_on}
 
 
-def _check(path: Path) -> int:
+def precheck(path: str | Path, *, backbone: str | None = None, input_spec: str | None = None) -> None:
+    """Find what is wrong without opening the file; at once, so that it can come before other long work.
+
+    Args:
+        path: As for `ingest`.
+        backbone: As for `ingest`.
+        input_spec: What it is declared to take in (`vcp_core.catalog.inputs`).
+
+    Raises:
+        UnknownName: If there is no such backbone.
+        InputError: If the declared input makes no sense.
+        NotACheckpoint: If there is no file, or none that can be read.
+    """
+    if backbone is not None:
+        BACKBONES[backbone]
+    if input_spec is not None:
+        InputSpec.parse(input_spec)
+    path = Path(path)
     if path.is_dir():
         raise NotACheckpoint(f"{path}: a folder. Pass the weights file in it.")
     if not path.exists():
@@ -123,10 +140,8 @@ def _check(path: Path) -> int:
         raise NotACheckpoint(f"{path}: not a regular file.")
     if not os.access(path, os.R_OK):
         raise NotACheckpoint(f"{path}: no permission to read it.")
-    size_bytes = path.stat().st_size
-    if size_bytes == 0:
+    if path.stat().st_size == 0:
         raise NotACheckpoint(f"{path}: the file is empty. Was it saved, or copied, to its end?")
-    return size_bytes
 
 
 def _run(path: Path, job: dict[str, Any], limits: Limits) -> dict[str, str]:

@@ -16,11 +16,20 @@ from vcp_core.pretraining.config import FinetuneConfig, PretrainConfig
 
 if TYPE_CHECKING:
     from vcp_core.pretraining.finetuning import Finetuned, finetune
-    from vcp_core.pretraining.start import Machine, Trained, pretrain
+    from vcp_core.pretraining.start import Machine, Trained, precheck, pretrain
 
 _FINETUNE = ("Finetuned", "finetune")
 
-__all__ = ["FinetuneConfig", "Finetuned", "Machine", "PretrainConfig", "Trained", "finetune", "pretrain"]
+__all__ = [
+    "FinetuneConfig",
+    "Finetuned",
+    "Machine",
+    "PretrainConfig",
+    "Trained",
+    "finetune",
+    "precheck",
+    "pretrain",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -27,10 +27,18 @@ _CHOICES = {
     "questions": ("one", "all"),
     "augment": ("crop", "jitter"),
 }
+# Where the commands' words are not the fields' names; None is what can be had from Python alone.
+_OPTIONS = {
+    "warmup_epochs": "--warmup",
+    "holdout_videos": "--holdout",
+    "momentum": None,
+    "weight_decay": None,
+    "holdout_most": None,
+}
 _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "epochs": (lambda n: n >= 1, "at least 1"),
     "batch": (lambda n: n >= 2, "at least 2: batch-norm learns nothing from one example"),
-    "lr": (lambda x: 0 < x < math.inf, "above 0"),
+    "lr": (lambda x: 0 < x < math.inf, "above 0 and finite"),
     "momentum": (lambda x: 0 <= x < 1, "in [0, 1)"),
     "weight_decay": (lambda x: 0 <= x < 1, "in [0, 1)"),
     "warmup_epochs": (lambda n: n >= 0, "at least 0"),
@@ -47,13 +55,30 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
 }
 
 
+def option_of(field: str) -> str | None:
+    """How the commands call a field of a configuration; None if it has no option.
+
+    >>> option_of("save_steps"), option_of("holdout_videos"), option_of("momentum")
+    ('--save-steps', '--holdout', None)
+    """
+    return _OPTIONS.get(field, f"--{field.replace('_', '-')}")
+
+
+def _called(field: str) -> str:
+    """A field as an error names it: by its option, and by itself where that is another word."""
+    option = option_of(field)
+    if option is None:
+        return field
+    return f"{option} ({field})" if field in _OPTIONS else option
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
     """What pretraining and finetuning share. Defaults are PROTOCOL 7's.
 
     Attributes:
-        epochs: Each shows every training video once.
-        batch: Videos of a step, over all devices.
+        epochs: Each shows every training video once, but leaves out a last, smaller batch.
+        batch: Videos of a step, over all devices; `questions="all"` makes up to five examples of each.
         lr: Learning rate, at its highest.
         optimizer: "sgd", or "adamw" (ours), which small networks and short runs get further with.
         momentum: Of SGD.
@@ -95,10 +120,10 @@ class TrainingConfig:
             value = getattr(self, field.name)
             number = isinstance(value, int | float) and not isinstance(value, bool)
             if field.name in _RULES and not (number and _RULES[field.name][0](value)):
-                raise TrainingError(f"{field.name} must be {_RULES[field.name][1]}, got {value!r}.")
+                raise TrainingError(f"{_called(field.name)} must be {_RULES[field.name][1]}, got {value!r}.")
             if field.name in _CHOICES and value not in _CHOICES[field.name]:
                 raise TrainingError(
-                    f"{field.name} must be one of {', '.join(_CHOICES[field.name])}, got {value!r}."
+                    f"{_called(field.name)} must be one of {', '.join(_CHOICES[field.name])}, got {value!r}."
                 )
         if self.warmup_epochs >= self.epochs:
             raise TrainingError(

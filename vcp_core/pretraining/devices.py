@@ -22,14 +22,14 @@ INSTALL = "pip install 'vcpbench[train]'"
 _PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed"}
 
 
-def start_fabric(device: torch.device, precision: str) -> Fabric:
-    """Fabric on one device, launched; under torchrun, as one process of its group, one device each.
+def check_devices(device: torch.device, precision: str) -> None:
+    """Find out whether `start_fabric` can do what is asked.
 
     Raises:
         TrainingError: If Fabric is not installed, or the devices are not there or cannot do this.
     """
     try:
-        from lightning_fabric import Fabric
+        import lightning_fabric  # noqa: F401
     except ImportError as error:
         raise TrainingError(f"Training needs Lightning Fabric ({error}). Install it: {INSTALL}") from error
     if (device.type, precision) == ("cpu", "bf16"):
@@ -37,13 +37,29 @@ def start_fabric(device: torch.device, precision: str) -> Fabric:
             "bf16 does not train on the CPU: torch gives wrong weight gradients of small 3D convolutions "
             "there (docs/decisions/2026-11-23-training.md). Leave out --precision."
         )
-    num_processes = int(os.environ.get("WORLD_SIZE", "1"))  # torchrun's
-    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    local = _local_processes()
     if device.type == "cuda" and local > torch.cuda.device_count():
         raise TrainingError(
             f"torchrun started {local} processes, and torch sees {torch.cuda.device_count()} GPUs here. "
             f"Start one for each: --nproc-per-node {torch.cuda.device_count()}."
         )
+
+
+def _local_processes() -> int:
+    """Processes that torchrun started on this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
+def start_fabric(device: torch.device, precision: str) -> Fabric:
+    """Fabric on one device, launched; under torchrun, as one process of its group, one device each.
+
+    Raises:
+        TrainingError: As `check_devices`.
+    """
+    check_devices(device, precision)
+    from lightning_fabric import Fabric
+
+    num_processes, local = int(os.environ.get("WORLD_SIZE", "1")), _local_processes()
     one = [device.index] if device.index is not None else 1
     fabric = Fabric(
         accelerator=device.type,

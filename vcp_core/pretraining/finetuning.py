@@ -25,12 +25,12 @@ from vcp_core.datasets import Dataset, load_dataset
 from vcp_core.datasets.manifest import Video
 from vcp_core.evaluation import describe_device, versions
 from vcp_core.plan import Plan
-from vcp_core.pretraining.config import FinetuneConfig
+from vcp_core.pretraining.config import FinetuneConfig, option_of
 from vcp_core.pretraining.devices import reproducible, summed
 from vcp_core.pretraining.loop import Trainer
 from vcp_core.pretraining.network import ClipsNetwork
 from vcp_core.pretraining.runs import Best, name_of
-from vcp_core.pretraining.start import Machine, Run, Trained, Watcher
+from vcp_core.pretraining.start import Machine, Run, Trained, Watcher, precheck
 from vcp_core.pretraining.tasks import RecognitionTask
 from vcp_core.results import Predictions, Results
 from vcp_core.scoring import score_benchmark
@@ -89,9 +89,11 @@ def finetune(
         VcpbenchError: For everything that cannot be trained as asked.
         KeyboardInterrupt: After Ctrl-C or SIGTERM, when the state is saved.
     """
-    loaded = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
+    machine = machine or Machine()
+    precheck(out, config, machine)
     network, report = load_checkpoint(checkpoint, backbone=backbone, prefix=prefix, input_spec=input_spec)
-    begun = _Finetuning(loaded, config, machine or Machine(), watcher)
+    loaded = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
+    begun = _Finetuning(loaded, config, machine, watcher)
     origin = {
         "backbone": report.backbone,
         "checkpoint": report.sha256,
@@ -110,10 +112,10 @@ def finetune(
         )
         controls[str(config.seed)] = beside.predictions
     declared = {
-        "backbone": backbone,
-        "prefix": prefix,
-        "input-spec": input_spec,
-        "pretrained-on": origin["pretrained_on"],
+        "--backbone": backbone,
+        "--prefix": prefix,
+        "--input-spec": input_spec,
+        "--pretrained-on": origin["pretrained_on"],
     }
     results = begun.results(
         answered,
@@ -230,10 +232,6 @@ def _predictions(
     )
 
 
-_OPTIONS = {"warmup_epochs": "warmup", "holdout_videos": "holdout"}  # where they are not the fields' names
-_NO_OPTION = ("momentum", "weight_decay", "holdout_most")
-
-
 def _command(
     what: tuple[str | Path, Dataset, FinetuneConfig, bool], options: dict[str, str | None]
 ) -> str | None:
@@ -241,15 +239,14 @@ def _command(
     checkpoint, dataset, config, control = what
     usual = FinetuneConfig()
     changed = {
-        field.name: getattr(config, field.name)
+        option_of(field.name): str(getattr(config, field.name))
         for field in fields(config)
         if getattr(config, field.name) != getattr(usual, field.name)
     }
-    if not dataset.source or any(name in changed for name in _NO_OPTION):
+    if not dataset.source or None in changed:
         return None
     words = ["vcpbench", "finetune", str(checkpoint), "--dataset", *dataset.source, "--out", AGAIN]
     words += ["--control"] if control else []
-    numbers = {_OPTIONS.get(name, name.replace("_", "-")): str(value) for name, value in changed.items()}
-    for name, value in {**numbers, **options}.items():
-        words += [f"--{name}", value] if value is not None else []
+    for option, value in [*changed.items(), *options.items()]:
+        words += [option, value] if option and value is not None else []
     return shlex.join(words)

@@ -247,7 +247,9 @@ class Trainer:
         """This process's part of every batch of an epoch, from the step `first` on."""
         videos, batch = shuffled(self.task.division.train, self.config.seed, epoch), self.config.batch
         rank, world = self.fabric.global_rank, self.fabric.world_size
-        for step in range(first, self._steps):  # a last, smaller batch would be another step; see the docs
+        for step in range(
+            first, self._steps
+        ):  # a last, smaller batch would be another step: docs/pretraining.md
             mine = videos[step * batch : (step + 1) * batch][rank::world]
             yield [example for video in mine for example in self.task.draw(video, epoch)]
 

@@ -10,13 +10,14 @@ import torch
 
 from vcp_core.backbones import build
 from vcp_core.catalog.errors import TrainingError
+from vcp_core.catalog.files import refuse_unwritable
 from vcp_core.catalog.paths import cache_dir
 from vcp_core.datasets import Dataset, load_dataset
 from vcp_core.datasets.manifest import Video
 from vcp_core.evaluation import describe_device, pick_device, versions
 from vcp_core.pretraining.config import PretrainConfig, TrainingConfig
 from vcp_core.pretraining.curves import Curves
-from vcp_core.pretraining.devices import start_fabric
+from vcp_core.pretraining.devices import check_devices, start_fabric
 from vcp_core.pretraining.frames import Frames, FramesOnDevice, FrameStore
 from vcp_core.pretraining.loop import Row, Trainer
 from vcp_core.pretraining.network import ClipsNetwork
@@ -26,8 +27,9 @@ from vcp_core.pretraining.tasks import ClozeTask, Task
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
+BEST = "best.safetensors"  # in a run's folder
 MOVES_NOTHING = ("export_every", "save_steps")  # how often something is written: a run may change its mind
-FRAMES_LIMIT_BYTES = 8 * 1024**3  # the playground takes 1.2 GB, UCF101 160
+FRAMES_LIMIT_BYTES = 8_000_000_000  # the playground takes 1.2 GB, UCF101 160
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,15 +68,33 @@ class Trained:
 
     Attributes:
         best: The checkpoint of the lowest held-out loss.
+        last: The checkpoint of the last epoch; None where it was moved away since.
         place: Where it ended.
         log: A row per epoch.
         notes: What a reader must know.
     """
 
     best: Path
+    last: Path | None
     place: Place
     log: tuple[Row, ...]
     notes: tuple[str, ...]
+
+
+def precheck(out: Path, config: TrainingConfig, machine: Machine) -> None:
+    """Find what is wrong with a run without its dataset, which takes long to decode or to make.
+
+    Args:
+        out: Folder of the run; not made yet.
+        config: Its numbers.
+        machine: What it may use.
+
+    Raises:
+        VcpbenchError: If a device or Lightning Fabric is not there, or cannot do this.
+        StorageError: If the folder cannot be written.
+    """
+    check_devices(pick_device(machine.device), config.precision)
+    refuse_unwritable(out / "run.json")
 
 
 def pretrain(
@@ -100,10 +120,12 @@ def pretrain(
         VcpbenchError: For everything that cannot be trained as asked.
         KeyboardInterrupt: After Ctrl-C or SIGTERM, when the state is saved.
     """
+    machine = machine or Machine()
+    precheck(out, config, machine)
     loaded = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
     backbone = build(config.backbone, seed=config.seed)
     task = ClozeTask(loaded, backbone.spec, config)
-    begun = Run(loaded, out, config, run, machine or Machine(), {"backbone": config.backbone})
+    begun = Run(loaded, out, config, run, machine, {"backbone": config.backbone})
     network = ClipsNetwork(
         backbone, num_clips=3, num_answers=len(task.answers), head=config.head, seed=config.seed
     )
@@ -140,7 +162,9 @@ class Run:
                 folder.claim()
             fabric.barrier()
             frames = self._frames((*division.train, *division.held_out), spec.resize, fabric.device)
-            return Trainer(task, network, frames, self.config, folder, fabric)
+            trainer = Trainer(task, network, frames, self.config, folder, fabric)
+            self._refuse_without_best(trainer.place)
+            return trainer
         except BaseException:
             folder.release()
             raise
@@ -157,6 +181,16 @@ class Run:
             return FramesOnDevice(store, videos, size=size, device=device)
         return store
 
+    def _refuse_without_best(self, place: Place) -> None:
+        """A run that goes on may never again be as good as the file that its state speaks of."""
+        best = self.out / BEST
+        if place.best and not best.is_file():
+            raise TrainingError(
+                f"{best} is missing: the weights of epoch {place.best.epoch}, the best of this run on its "
+                f"held-out videos. Put it back, or train again in another --out. {self.out / 'state.pt'} has "
+                f"the weights of step {place.step}, and loads as a checkpoint."
+            )
+
     def train(self, trainer: Trainer, watcher: Watcher | None) -> Trained:
         """To the end."""
         folder = trainer.folder
@@ -168,10 +202,12 @@ class Run:
                 trainer.run()
         finally:
             folder.release()
+        last = self.out / f"checkpoints/step-{trainer.place.step:06d}.safetensors"
         return Trained(
-            best=folder.path / "best.safetensors",
+            best=self.out / BEST,
+            last=last if last.is_file() else None,
             place=trainer.place,
-            log=tuple(folder.read_log()),
+            log=tuple(trainer.folder.read_log()),
             notes=notes,
         )
 

@@ -24,6 +24,7 @@ from vcp_core.catalog.options import DISTANCES, FARTHEST, KINDS, OPTION_NAMES
 from vcp_core.catalog.protocols import PROTOCOLS
 from vcp_core.comparison import compare
 from vcp_core.datasets.manifest import Dataset, Video
+from vcp_core.diagnosis import diagnose
 from vcp_core.results import BenchmarkResult, Fit, Predictions, Score
 from vcp_core.scoring import score_benchmark
 from vcp_core.shards import Clip
@@ -370,6 +371,48 @@ def test_top_k_counts_equal_scikit_learns_and_a_slow_twins(seed: int, num: int, 
     assert (table.name, table.columns[0]) == ("recognition.per_class", "linear top1")
     assert [row[0] for row in table.values] == pytest.approx((100 * by_class).tolist())
     assert table.rows == tuple(classes[k] for k in np.unique(truth))
+
+
+def test_a_network_that_knows_nothing_of_unequal_classes_is_at_chance(tmp_path: Path) -> None:
+    sizes = {"c0": (120, 60), "c1": (20, 10), "c2": (20, 10)}
+    videos = [
+        Video(id=f"{label}/{side}{i:03d}", label=label, split=side, group=None, sha256="", num_frames=20)
+        for label, counts in sizes.items()
+        for side, count in zip(("train", "test"), counts, strict=True)
+        for i in range(count)
+    ]
+    dataset = Dataset(name="unequal", split_name="1", root=Path("/nowhere"), videos=tuple(videos))
+    result = score("recognition", lambda video, clip: np.ones(4), tmp_path, dataset)
+    found = {one.metric: one for one in result.scores}
+    assert (found["recognition.top1"].value, found["recognition.top1"].chance) == (75, 75)
+    assert found["recognition.mean_class"].chance == pytest.approx(100 / 3)
+    assert "recognition.top1 75.0 is at chance level (75.0)" in result.warnings
+    assert any("within error of chance" in said for said in diagnose(result.scores))
+
+
+def test_chance_of_recognition_goes_by_the_classes_that_are_most_frequent_in_training() -> None:
+    classes = tuple("abcdefg")
+    tested = dict(zip(classes, (7, 6, 5, 4, 3, 2, 1), strict=True))
+    labels = [name for name, count in tested.items() for _ in range(count)]
+    plain = ranked_answers(np.zeros((len(labels), len(classes))), labels, classes)
+
+    def chances(*training: int) -> tuple[float, float]:
+        facts = {"training": dict(zip(classes, training, strict=True))}
+        one, five = (
+            recognition.chance_of_frequent(plain.model_copy(update={"facts": facts}), depth)
+            for depth in (1, 5)
+        )
+        return one, five
+
+    assert chances(1, 2, 3, 4, 5, 6, 7) == (1 / 28, (1 + 2 + 3 + 4 + 5) / 28)
+    assert chances(9, 9, 1, 1, 1, 1, 1) == (6.5 / 28, (7 + 6 + 3 * (5 + 4 + 3 + 2 + 1) / 5) / 28)
+    for equal in (chances(*[4] * 7), tuple(recognition.chance_of_frequent(plain, k) for k in (1, 5))):
+        assert equal == (1 / 7, 5 / 7), "whatever the test side holds"
+    for num_classes in (2, 3, 8, 51, 101):
+        names = tuple(map(str, range(num_classes)))
+        balanced = ranked_answers(np.zeros((num_classes * 3, num_classes)), [*names] * 3, names)
+        of_depth = [recognition.chance_of_frequent(balanced, depth) for depth in (1, 5)]
+        assert of_depth == [1 / num_classes, min(1, 5 / num_classes)]
 
 
 def test_a_dataset_of_short_videos_says_how_many_are_long_enough_for_cloze() -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import recall_score, top_k_accuracy_score
 
 from vcp_core.bank import FeatureBank, ShardFeatures
-from vcp_core.benchmarks import load_benchmark, recognition
+from vcp_core.benchmarks import load_benchmark, recognition, retrieval
 from vcp_core.benchmarks.cloze import questions
 from vcp_core.benchmarks.retrieval import chance_of_average_precision, chance_of_hit
 from vcp_core.catalog.backbones import BACKBONES, BackboneSpec
@@ -419,6 +419,21 @@ def test_a_dataset_of_short_videos_says_how_many_are_long_enough_for_cloze() -> 
     short = make_manifest((3, 2), num_frames=80)
     reason = load_benchmark("cloze").availability(short, QUICK, SPEC)
     assert reason == "not available: 0 of 8 test videos have 96 frames"
+
+
+def test_chance_of_retrieval_is_worked_out_once_for_each_size_of_a_class(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def counted(num_gallery: int, num_relevant: int) -> float:
+        asked.append(num_relevant)
+        return chance_of_average_precision(num_gallery, num_relevant)
+
+    monkeypatch.setattr(retrieval, "chance_of_average_precision", counted)
+    found = next(one for one in score("retrieval", noise(), tmp_path).scores if one.metric == "retrieval.map")
+    assert asked == [16]
+    assert found.chance == 100 * chance_of_average_precision(64, 16)
 
 
 def test_chance_of_a_hit_and_of_average_precision_equal_a_simulation() -> None:

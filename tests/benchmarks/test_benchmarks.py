@@ -21,7 +21,7 @@ from vcp_core.benchmarks.retrieval import chance_of_average_precision, chance_of
 from vcp_core.catalog.backbones import BACKBONES, BackboneSpec
 from vcp_core.catalog.benchmarks import BENCHMARKS
 from vcp_core.catalog.options import DISTANCES, FARTHEST, KINDS, OPTION_NAMES
-from vcp_core.catalog.protocols import PROTOCOLS
+from vcp_core.catalog.protocols import PROTOCOLS, Protocol, protocol_from
 from vcp_core.comparison import compare
 from vcp_core.datasets.manifest import Dataset, Video
 from vcp_core.diagnosis import diagnose
@@ -59,15 +59,16 @@ def score(
     tmp_path: Path,
     dataset: Dataset = DATASET,
     spec: BackboneSpec = SPEC,
+    protocol: Protocol = QUICK,
 ) -> BenchmarkResult:
     benchmark = load_benchmark(name)
-    clips = [(v, clip) for v in dataset.videos for clip in sorted(benchmark.clips(v, QUICK, spec))]
+    clips = [(v, clip) for v in dataset.videos for clip in sorted(benchmark.clips(v, protocol, spec))]
     rows = np.stack([feature(video, clip) for video, clip in clips]).astype(np.float32)
     stages = {stage: rows for stage in spec.stages}
     path = tmp_path / "features.safetensors"
     ShardFeatures(clips=tuple(clip for _, clip in clips), stages=stages).save(path)
-    predictions = benchmark.predict(FeatureBank([path]), dataset, QUICK, spec)
-    return score_benchmark(name, predictions, {}, unavailable=None, protocol=QUICK)
+    predictions = benchmark.predict(FeatureBank([path]), dataset, protocol, spec)
+    return score_benchmark(name, predictions, {}, unavailable=None, protocol=protocol)
 
 
 def value(result: BenchmarkResult, metric: str) -> float:
@@ -296,6 +297,40 @@ def test_every_question_shows_five_options_of_one_tuple() -> None:
         asked = questions(video, QUICK, SPEC)
         assert [q.option for q in asked] == list(OPTION_NAMES)
         assert len({(q.before, q.after) for q in asked}) == 1
+
+
+def test_several_tuples_of_a_video_are_other_questions_and_one_unit(tmp_path: Path) -> None:
+    twice = protocol_from({"name": "twice", "base": "quick-v1", "cloze": {"num_tuples": 2}})
+    for video in DATASET.videos:
+        asked = questions(video, twice, SPEC)
+        assert [(q.number, q.option) for q in asked] == [(n, o) for n in (0, 1) for o in OPTION_NAMES]
+        assert asked[: len(OPTION_NAMES)] == questions(video, QUICK, SPEC)
+    starts = [[q.before.start for q in questions(v, twice, SPEC)] for v in DATASET.videos]
+    assert sum(own[0] != own[-1] for own in starts) > 0.9 * len(starts)
+    alone = replace(DATASET, videos=tuple(replace(video, group=None) for video in DATASET.videos))
+    for dataset, num_units in ((DATASET, 20), (alone, 40)):
+        result = score("cloze", noise(), tmp_path, dataset, protocol=twice)
+        assert result.predictions is not None
+        videos, numbers = (result.predictions.column(name) for name in ("video", "tuple"))
+        assert len(videos) == 40 * 2 * len(OPTION_NAMES)
+        assert len(set(zip(videos, numbers, result.predictions.column("option"), strict=True))) == len(videos)
+        found = next(one for one in result.scores if one.metric == "cloze.accuracy")
+        assert (found.num_videos, found.num_units) == (40, num_units)
+
+
+def test_the_same_answers_to_a_second_tuple_make_no_interval_narrower() -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.permutation(50 * len(OPTION_NAMES))[:90].tolist()
+    once = answered({row: OPTION_NAMES[row % len(OPTION_NAMES)] for row in rows})
+
+    def twice(own: Predictions) -> Predictions:
+        return own.model_copy(update={"columns": {name: [*row, *row] for name, row in own.columns.items()}})
+
+    one, two = (
+        score_benchmark("cloze", own, {"0": control}, unavailable=None, protocol=QUICK).scores
+        for own, control in ((once, answered({})), (twice(once), twice(answered({}))))
+    )
+    assert two == one
 
 
 STRIDE_ONE = [name for name in BACKBONES if BACKBONES[name].clip_span == SPEC.clip_span]

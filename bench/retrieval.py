@@ -1,9 +1,11 @@
 """What ranking many queries costs, and that its memory does not grow with them; files are memory-mapped.
 
 With --predict it is the whole way from stored features: shards on disk, the index of the bank, the means of
-the videos, the ranking, and the predictions that are kept.
+the videos, the ranking, the predictions that are kept, and their scores beside three controls and pixels.
+With --score it is the last step alone, with made-up answers: its memory at PROTOCOL's size in minutes.
 
 python -m bench.retrieval --predict --queries 200  200 test videos against 400,000 training videos of 3 clips
+python -m bench.retrieval --score                  scores of 100,000 queries, without groups
 python -m bench.retrieval                          2,000 queries against 400,000 gallery rows of 512 numbers
 python -m bench.retrieval --queries 100000         all of PROTOCOL's size; hours on two cores
 """
@@ -25,15 +27,20 @@ from vcp_core.benchmarks.grid import grid_clips
 from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.protocols import PROTOCOLS
 from vcp_core.datasets.manifest import Dataset, Video
-from vcp_core.ranking import retrieval_ranks
+from vcp_core.ranking import NUM_NEIGHBOURS, retrieval_ranks
+from vcp_core.results import Predictions
+from vcp_core.scoring import score_benchmark
 from vcp_core.shards import SHARD_CLIPS
 
 PROTOCOL, SPEC = PROTOCOLS["quick-v1"], BACKBONES["r3d"]
+NUM_RESAMPLES = PROTOCOL.interval.num_resamples
+SEEDS = PROTOCOLS["standard-v1"].control.seeds
 NUM_CLASSES = 400  # as Kinetics-400
 KS = (1, 5, 10, 20, 50)
 FULL_QUERIES = 100_000
 CHUNK_ROWS = 10_000
 LIMIT_GIB = 2.0
+OBJECTS = 4.5  # memory of answers, in lengths of their text: 1,320 bytes a query, whose text has 320
 
 
 def written(
@@ -57,6 +64,12 @@ def written(
 def peak_gib() -> float:
     """The largest resident size that this process has had, mapped pages of files included."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20)
+
+
+def resident_gib() -> float:
+    """The resident size that it has now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / (1 << 30)
 
 
 def extracted(folder: Path, num_gallery: int, num_queries: int, num_columns: int) -> Dataset:
@@ -86,15 +99,79 @@ def extracted(folder: Path, num_gallery: int, num_queries: int, num_columns: int
     return dataset
 
 
+class Steps:
+    """Prints time and peak memory after each step."""
+
+    def __init__(self) -> None:
+        self._begun = time.perf_counter()
+
+    def __call__(self, step: str) -> None:
+        """Since the last one, or since it was made."""
+        took = time.perf_counter() - self._begun
+        print(f"  {step:<30}{took:8.1f} s, peak {peak_gib():5.2f} GiB", flush=True)
+        self._begun = time.perf_counter()
+
+
+def scored(found: Predictions, say: Steps) -> int:
+    """Score as a worker does, beside controls and pixels read from text; gives the text's length.
+
+    All have the same answers: what they cost does not go by what they say.
+    """
+    text = found.model_dump_json()
+    others = [Predictions.model_validate_json(text) for _ in (*SEEDS, "pixels")]
+    say("controls and pixels read")
+    *controls, pixels = others
+    result = score_benchmark(
+        "retrieval",
+        found,
+        {str(seed): control for seed, control in zip(SEEDS, controls, strict=True)},
+        pixels=pixels,
+        unavailable=None,
+        protocol=PROTOCOL,
+    )
+    say(f"{len(result.scores)} scores")
+    return len(text)
+
+
+def made_up(num_gallery: int, num_queries: int) -> Predictions:
+    """Answers of retrieval without any ranking, one unit a query."""
+    rng = np.random.Generator(np.random.PCG64(1))
+    names = [f"class{i:03d}" for i in range(NUM_CLASSES)]
+    first_N = rng.integers(1, 100, num_queries)  # where the first of the query's class was found
+    columns: dict[str, list[object]] = {
+        "video": [f"{names[i % NUM_CLASSES]}/{num_gallery + i:07d}.mp4" for i in range(num_queries)],
+        "group": [None] * num_queries,
+        "label": [names[i % NUM_CLASSES] for i in range(num_queries)],
+        "average_precision": list(rng.random(num_queries)),
+        "neighbours": [
+            [f"{names[i % NUM_CLASSES]}/{i:07d}.mp4" for i in row]
+            for row in rng.integers(0, num_gallery, (num_queries, NUM_NEIGHBOURS))
+        ],
+    }
+    columns |= {f"hit_at_{k}": [bool(hit) for hit in first_N <= k] for k in KS}
+    sizes = {name: len(range(i, num_gallery, NUM_CLASSES)) for i, name in enumerate(names)}
+    return Predictions(
+        benchmark="retrieval",
+        answers=tuple(names),
+        columns=columns,
+        facts={"ks": list(KS), "gallery": sizes},
+    )
+
+
+def score_alone(num_gallery: int, num_queries: int) -> None:
+    """What scoring takes; fails where it has a peak of `LIMIT_GIB` or more."""
+    print(f"{num_queries:,} queries, {num_gallery:,} gallery videos, {NUM_RESAMPLES} resamples")
+    say = Steps()
+    found = made_up(num_gallery, num_queries)
+    say("answers made up")
+    scored(found, say)
+    if peak_gib() >= LIMIT_GIB:
+        raise SystemExit(f"More than {LIMIT_GIB:.0f} GiB.")
+
+
 def predict(folder: Path, num_gallery: int, num_queries: int, num_columns: int) -> None:
-    """The whole of `retrieval.predict`; prints time and peak memory after each step."""
-    begun = time.perf_counter()
-
-    def say(step: str) -> None:
-        nonlocal begun
-        print(f"  {step:<30}{time.perf_counter() - begun:8.1f} s, peak {peak_gib():5.2f} GiB", flush=True)
-        begun = time.perf_counter()
-
+    """From stored features to scores; prints time and peak memory after each step."""
+    say = Steps()
     dataset = extracted(folder, num_gallery, num_queries, num_columns)
     say("features written")
     bank = FeatureBank(folder.glob("*.safetensors"))
@@ -105,25 +182,31 @@ def predict(folder: Path, num_gallery: int, num_queries: int, num_columns: int) 
     print(
         f"  top-1 {hits:.1f} % of {num_queries:,} queries among {num_gallery:,}, {num_columns} numbers each"
     )
-    # A query's feature, in float32, and what is kept of it.
-    kept = 4 * num_columns + len(found.model_dump_json()) / num_queries
-    more = (FULL_QUERIES - num_queries) * kept / (1 << 30)
-    print(
-        f"  extrapolated, not measured: {FULL_QUERIES:,} queries have a peak of {peak_gib() + more:.2f} GiB"
-    )
-    if peak_gib() + more >= LIMIT_GIB:
+    del bank
+    ranked, resident = peak_gib(), resident_gib()
+    length = scored(found, say) / num_queries
+    # A query has, while it is ranked, its feature in float32 and its answers; while it is scored, the answers
+    # of the network, of three controls and of pixels, the text of one of them, and a byte in every resample.
+    steps = ((ranked, 4 * num_columns + length), (resident, (5 * OBJECTS + 1) * length + NUM_RESAMPLES))
+    most = max(gib + (FULL_QUERIES - num_queries) * kept / (1 << 30) for gib, kept in steps)
+    print(f"  extrapolated, not measured: {FULL_QUERIES:,} queries have a peak of {most:.2f} GiB")
+    if most >= LIMIT_GIB:
         raise SystemExit(f"More than {LIMIT_GIB:.0f} GiB.")
 
 
 def main() -> None:
     """Rank, and print hits, the rate, and peak memory after a tenth of the queries and after all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--queries", type=int, default=2000)
+    parser.add_argument("--queries", type=int, help="2,000; with --score 100,000")
     parser.add_argument("--gallery", type=int, default=400_000)
     parser.add_argument("--columns", type=int, default=512)
     parser.add_argument("--folder", type=Path, help="where the two files are written; a temporary one if not")
     parser.add_argument("--predict", action="store_true", help="the whole way from stored features")
+    parser.add_argument("--score", action="store_true", help="the scores alone, of made-up answers")
     arguments = parser.parse_args()
+    if arguments.score:
+        return score_alone(arguments.gallery, arguments.queries or FULL_QUERIES)
+    arguments.queries = arguments.queries or 2000
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         if arguments.predict:
             return predict(Path(folder), arguments.gallery, arguments.queries, arguments.columns)

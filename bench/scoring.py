@@ -141,7 +141,7 @@ def main() -> None:
         with (
             mock.patch("vcp_core.scoring.UnitWeights", resampling_weights),
             mock.patch("vcp_core.comparison.UnitWeights", resampling_weights),
-            mock.patch("vcp_core.statistics._Products", lambda matrix: matrix.__matmul__),
+            mock.patch("vcp_core.statistics._Products", lambda parts: parts[0].__matmul__),
         ):
             before = cpu_s(work)
         print(f"  {name:<8}{now:7.2f} by unit{before:8.2f} by the matrix   {before / now:5.1f} x", flush=True)

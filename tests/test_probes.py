@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from vcp_core import probes
-from vcp_core.probes import fit_logistic, fit_with_holdout, holdout, knn_probabilities
+from vcp_core.probes import FittedProbe, fit_logistic, fit_with_holdout, holdout, knn_probabilities
 
 
 def problem(
@@ -190,6 +190,25 @@ def test_the_strength_is_not_chosen_on_classes_that_the_probe_never_saw() -> Non
     assert max(by_group.holdout_losses.values()) < np.log(10)
     assert any("one training group (or video) only: its rows were split" in note for note in by_group.notes)
     assert not any("group" in note for note in by_video.notes)
+
+
+def test_candidates_that_did_not_converge_are_named_and_those_that_did_are_not() -> None:
+    features, labels = problem(200, 20, 3)
+    units = [f"v{i}" for i in range(len(labels))]
+
+    def fitted(max_iterations: int) -> FittedProbe:
+        strengths = (1e-5, 0.1, 10.0)
+        return fit_with_holdout(
+            features, labels, units, num_classes=3, candidates=strengths, max_iterations=max_iterations
+        )
+
+    few, enough = fitted(15), fitted(1000)
+    assert few.probe.converged
+    assert few.l2 == enough.l2 == 0.1
+    (note,) = few.notes
+    assert note.startswith("L2 strengths that did not converge where one was chosen: 1e-05 (gradient ")
+    assert "0.1 (" not in note
+    assert enough.notes == ()
 
 
 def test_a_row_per_class_leaves_nothing_to_choose_by_and_the_strongest_penalty_is_taken() -> None:

@@ -15,6 +15,7 @@ import torch
 
 import vcp_core
 from bench.intervals import simulate
+from stack.commands.local import show_mean
 from tests.shared import SHARED, needs_shared
 from tests.videos import write_video
 from vcp_core.catalog.errors import NotAvailable, UnknownName
@@ -22,7 +23,7 @@ from vcp_core.catalog.protocols import PROTOCOLS
 from vcp_core.results import BenchmarkResult, Predictions, Provenance, Results
 from vcp_core.scoring import score_benchmark
 from vcp_core.splits import mean_of_splits
-from vcp_core.statistics import interval, resampling_weights
+from vcp_core.statistics import difference_interval, interval, resampling_weights
 
 QUICK = PROTOCOLS["quick-v1"]
 CLASSES = ("a", "b")
@@ -45,12 +46,17 @@ def predicted(videos: list[str], right: np.ndarray, groups: list[str | None] | N
 
 
 def results(
-    split: str, predictions: Predictions | None, control: Predictions | None = None, **facts: str
+    split: str,
+    predictions: Predictions | None,
+    *controls: Predictions,
+    pixels: Predictions | None = None,
+    **facts: str,
 ) -> Results:
     benchmark = score_benchmark(
         "recognition",
         predictions,
-        {"0": control} if control else {},
+        {str(seed): control for seed, control in enumerate(controls)},
+        pixels=pixels,
         unavailable=None if predictions else "not available: a reason",
         protocol=QUICK,
     )
@@ -101,6 +107,77 @@ def test_the_mean_is_that_of_the_splits_values_and_of_their_controls() -> None:
         mean.score("recognition.top11")
     assert json.loads(mean.to_json())["schema_name"] == "vcpbench.splits/1"
     assert mean_of_splits(every).to_json() == mean.to_json()
+
+
+def answered_rightly(*parts: float, seed: int, name: str, num: int = 60) -> list[Predictions]:
+    """Of one split's videos, one for each part of right answers."""
+    rng = np.random.default_rng(seed)
+    return [predicted([f"{name}-v{i:03d}" for i in range(num)], rng.random(num) < part) for part in parts]
+
+
+def test_the_lifts_interval_resamples_both_together_and_counts_how_random_weights_differ() -> None:
+    parts = {"1": (0.6, 0.3, 0.4, 0.2), "2": (0.5, 0.4, 0.4, 0.2)}
+    by_split = {k: answered_rightly(*part, seed=int(k), name=f"s{k}") for k, part in parts.items()}
+    found = mean_of_splits([results(split, *own) for split, own in by_split.items()])
+    score = found.score("recognition.top1")
+    wrong = {
+        split: np.array([[row[0] == "x" for row in one.column("linear")] for one in own])
+        for split, own in by_split.items()
+    }
+    videos = [video for own in by_split.values() for video in own[0].column("video")]
+    weights = np.split(resampling_weights(videos, num_resamples=1000, seed=0), 2, axis=1)
+    lifts = [
+        (w @ (controls.mean(axis=0) - network)) / w.sum(axis=1)
+        for w, (network, *controls) in zip(weights, wrong.values(), strict=True)
+        for controls in [np.array(controls)]
+    ]
+    draws = np.mean([1 - own[1:].mean(axis=1) for own in wrong.values()], axis=0)
+    assert score.lift is not None
+    expected = difference_interval(
+        score.lift / 100, np.mean(lifts, axis=0), num_units=120, level=0.95, draws=draws.tolist()
+    )
+    assert (score.lift_low, score.lift_high) == pytest.approx((100 * expected.low, 100 * expected.high))
+
+
+def test_results_that_were_read_from_a_file_have_a_lift_and_no_interval_of_it() -> None:
+    every = three()
+    read = [Results.model_validate_json(one.to_json()) for one in every]
+    score, whole = (mean_of_splits(found).score("recognition.top1") for found in (read, every))
+    assert score == whole.model_copy(update={"lift_low": None, "lift_high": None})
+    assert whole.lift_low is not None
+
+
+def test_a_mean_at_chance_and_one_that_random_weights_have_carry_a_warning() -> None:
+    at_chance = [results(k, *answered_rightly(0.35, 0.3, seed=int(k), name=k)) for k in "12"]
+    no_better = [results(k, *answered_rightly(0.6, 0.6, seed=int(k), name=k)) for k in "12"]
+    for every, says in ((at_chance, "is at chance level (33.3)"), (no_better, "is not above random weights")):
+        found = mean_of_splits(every)
+        value = found.score("recognition.top1").value
+        (said,) = [one for one in found.warnings if "the mean of recognition.top1" in one]
+        assert said.startswith(f"recognition: the mean of recognition.top1 {value:.1f} {says}")
+    assert mean_of_splits(three((0.8, 0.8, 0.8))).warnings == ()
+
+
+def test_the_mean_is_printed_with_pixels_and_the_lifts_interval(capsys: pytest.CaptureFixture[str]) -> None:
+    every = []
+    for split in "12":
+        network, control, pixels = answered_rightly(0.8, 0.3, 0.4, seed=int(split), name=split)
+        every.append(results(split, network, control, pixels=pixels))
+    found = mean_of_splits(every)
+    score = found.score("recognition.top1")
+    of_pixels = [one.score("recognition.top1").pixels for one in every]
+    assert score.pixels == pytest.approx(np.mean([value for value in of_pixels if value is not None]))
+    show_mean(found)
+    shown = capsys.readouterr().out
+    rows = [line.split() for line in shown.splitlines() if line.startswith("recognition.top1")]
+    own = [f"{value:.1f}" for value in score.by_split.values()]
+    span = [f"{score.low:.1f}..{score.high:.1f}", f"{score.lift_low:+.1f}..{score.lift_high:+.1f}"]
+    numbers = [f"{value:.1f}" for value in (score.value, score.chance, score.pixels, score.control)]
+    lift = f"{score.lift:+.1f}"
+    assert rows == [
+        ["recognition.top1", numbers[0], span[0], *numbers[1:], lift, span[1]],
+        ["recognition.top1", *own],
+    ]
 
 
 def test_three_disjoint_splits_are_worth_three_times_the_videos() -> None:

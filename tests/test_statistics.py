@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import cast
 
 import numpy as np
@@ -12,7 +13,14 @@ from scipy.stats import binomtest, bootstrap, ttest_1samp
 
 from bench.intervals import coverage, difference_coverage, lift_coverage
 from vcp_core.benchmarks.metrics import mean_of, mean_over, weighted_mean
-from vcp_core.statistics import UnitWeights, choose_units, difference_interval, interval, resampling_weights
+from vcp_core.statistics import (
+    CHUNK_BYTES,
+    UnitWeights,
+    choose_units,
+    difference_interval,
+    interval,
+    resampling_weights,
+)
 
 
 @pytest.mark.parametrize("chance", [0.3, 0.7, 0.9])
@@ -109,6 +117,26 @@ def test_weights_by_unit_equal_the_matrix_for_means_over_all_rows_over_some_and_
     for statistic in (*parts, mean_of(*parts), *parts):  # twice: the second time products are known
         np.testing.assert_allclose(statistic(cast(np.ndarray, by_unit)), statistic(dense), rtol=0, atol=1e-12)
     np.testing.assert_allclose(by_unit @ values, dense @ values, rtol=0, atol=1e-12)
+
+
+def test_weights_of_many_units_are_those_of_the_matrix_in_a_fraction_of_its_memory() -> None:
+    rng = np.random.default_rng(0)
+    units = [f"v{i:06d}" for i in rng.permutation(9_000)]
+    assert 8 * 1000 * len(units) > CHUNK_BYTES
+    tracemalloc.start()
+    try:
+        by_unit = UnitWeights(units, num_resamples=1000, seed=3)
+        right, graded = rng.random(len(units)) < 0.3, rng.random(len(units))
+        found = [by_unit @ values for values in (right.astype(float), graded)]
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 24 << 20, f"{peak >> 20} MiB"
+    dense = resampling_weights(units, num_resamples=1000, seed=3)
+    assert (found[0] == dense @ right).all(), "sums of right answers are whole numbers, whatever the order"
+    np.testing.assert_allclose(found[1], dense @ graded, rtol=1e-13)
+    one_go = np.random.Generator(np.random.PCG64(3)).multinomial(9_000, np.full(9_000, 1 / 9_000), size=1000)
+    assert (dense == one_go[:, np.argsort(np.argsort(units))]).all()
 
 
 def test_the_bootstraps_spread_is_that_of_scipys() -> None:

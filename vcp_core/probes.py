@@ -128,6 +128,8 @@ def fit_with_holdout(
 ) -> FittedProbe:
     """Choose the L2 strength on held-out units by log loss, then fit on everything.
 
+    A candidate that did not converge is judged as it stopped, and a note names it.
+
     Args:
         features_ND: Training rows.
         labels_N: Their classes.
@@ -142,6 +144,7 @@ def fit_with_holdout(
     held_N, note = holdout(units_N, labels_N, holdout_fraction)
     notes = [] if note is None else [note]
     losses: dict[float, float] = {}
+    stopped: list[str] = []
     if len(strengths) > 1 and held_N.any():
         path = _path(
             features_ND[~held_N], labels_N[~held_N], num_classes, strengths, max_iterations, tolerance
@@ -149,7 +152,11 @@ def fit_with_holdout(
         for strength, probe in zip(strengths, path, strict=True):
             log_NK = probe.log_probabilities(features_ND[held_N])
             losses[strength] = float(-log_NK[np.arange(len(log_NK)), labels_N[held_N]].mean())
+            if not probe.converged:
+                stopped.append(f"{strength:g} (gradient {probe.gradient_norm:.1e})")
     chosen = min(losses, key=lambda strength: (losses[strength], -strength)) if losses else strengths[0]
+    if stopped:
+        notes.append(f"L2 strengths that did not converge where one was chosen: {', '.join(stopped)}")
     if losses and chosen in (strengths[0], strengths[-1]):
         notes.append(f"the chosen L2 strength {chosen:g} is at the edge of the sweep")
     probe = fit_logistic(

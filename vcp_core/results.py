@@ -126,6 +126,9 @@ class BenchmarkResult(_Record):
     tables: tuple[Table, ...] = ()
     predictions: Predictions | None = None
     controls: dict[str, dict[str, float]] = {}
+    # Of random weights, by seed; in memory alone, for the lift of a mean over splits: files would be several
+    # times as large with them.
+    control_predictions: dict[str, Predictions] = Field(default={}, exclude=True, repr=False)
     warnings: tuple[str, ...] = ()
 
 

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from vcp_core.benchmarks import load_benchmark
 from vcp_core.benchmarks.metrics import Metric
 from vcp_core.catalog.protocols import Protocol
+from vcp_core.diagnosis import Scored
 from vcp_core.results import BenchmarkResult, Predictions, Score
 from vcp_core.statistics import Units, UnitWeights, choose_units, difference_interval, interval
 
@@ -74,6 +75,7 @@ def score_benchmark(
             }
             for seed, metrics in by_seed.items()
         },
+        control_predictions=dict(controls),
         warnings=_warnings(predictions, scores, units),
     )
 
@@ -159,11 +161,12 @@ def _warnings(predictions: Predictions, scores: tuple[Score, ...], units: Units)
             found.append(f"the {fit.name} probe did not converge (gradient {fit.gradient_norm:.1e})")
     for score in scores:
         if score.headline:
-            found.extend(_weak(score))
+            found.extend(weak(score))
     return tuple(found)
 
 
-def _weak(score: Score) -> list[str]:
+def weak(score: Scored) -> list[str]:
+    """The warning of a score at chance or not above random weights, if it is (PROTOCOL 5)."""
     if score.chance is not None and score.low <= score.chance:
         place = "is at chance level" if score.high >= score.chance else "is below chance"
         return [f"{score.metric} {score.value:.1f} {place} ({score.chance:.1f})"]

@@ -9,7 +9,7 @@ import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +21,10 @@ from vcp_core.catalog.errors import NotAvailable, UnknownName
 from vcp_core.catalog.files import whole
 from vcp_core.catalog.protocols import Protocol
 from vcp_core.results import BenchmarkResult, Results
-from vcp_core.statistics import choose_units, interval, resampling_weights
+from vcp_core.scoring import weak
+from vcp_core.statistics import UnitWeights, choose_units, difference_interval, interval
 
+Array = npt.NDArray[np.float64]
 SCHEMA = "vcpbench.splits/1"
 
 
@@ -45,6 +47,10 @@ class MeanScore(_Record):
         chance: Mean over splits of what guessing gives.
         control: Mean over splits of random weights; None where a split has none.
         lift: value - control.
+        lift_low: Lower end of the lift's interval, by the same resamples; None where results were read from a
+            file, which does not hold the controls' answers.
+        lift_high: Upper end of the lift's interval.
+        pixels: Mean over splits of the pixel baseline; None where a split has none.
         headline: Whether tables show it first.
     """
 
@@ -59,6 +65,9 @@ class MeanScore(_Record):
     chance: float | None = None
     control: float | None = None
     lift: float | None = None
+    lift_low: float | None = None
+    lift_high: float | None = None
+    pixels: float | None = None
     headline: bool = False
 
 
@@ -96,13 +105,14 @@ class SplitsMean(_Record):
 
 
 def mean_of_splits(results: Sequence[Results]) -> SplitsMean:
-    """The mean over splits of every score that all of them have, with an interval.
+    """The mean over splits of every score that all of them have, and of its lift, with intervals.
 
     Units (groups, or videos) of all splits are resampled together, so that a split's number counts in each
     resample as often as its own units were drawn. Where test sides have no unit in common, as UCF101's, that
     is resampling each split by itself; a unit that is in several test sides (HMDB51's overlap) is drawn for
     all of them at once, and not taken for several independent ones. What it does not cover: splits train on
-    much the same videos, so their probes are not independent, and neither is anything about the weights.
+    much the same videos, so their probes are not independent, and neither is anything about the weights. The
+    random networks of one seed start alike on every split, so a draw is a seed's mean over splits.
 
     Args:
         results: One per split, of one checkpoint, dataset and protocol.
@@ -122,7 +132,9 @@ def mean_of_splits(results: Sequence[Results]) -> SplitsMean:
             continue
         shared = _Shared(parts, results[0].provenance.protocol)
         warnings += [f"{name}: {said}" for said in shared.warnings]
-        scores += [shared.mean(metric) for metric in shared.metrics]
+        means = [shared.mean(metric) for metric in shared.metrics]
+        warnings += [f"{name}: the mean of {said}" for one in means if one.headline for said in weak(one)]
+        scores += means
     return SplitsMean(scores=tuple(scores), warnings=tuple(warnings), splits=by_split)
 
 
@@ -158,16 +170,27 @@ class _Shared:
         groups = [group for one in predictions.values() for group in one.column("group")]
         self.units = choose_units(videos, groups)
         self.protocol = protocol
-        weights_RN = resampling_weights(
+        weights = UnitWeights(
             self.units.ids, num_resamples=protocol.interval.num_resamples, seed=protocol.seed
         )
-        ends = np.cumsum([len(one.column("video")) for one in predictions.values()])[:-1]
-        self.weights = dict(zip(predictions, np.split(weights_RN, ends, axis=1), strict=True))
+        ends = np.cumsum([len(one.column("video")) for one in predictions.values()])
+        self.weights = {
+            split: cast(Array, _OwnRows(weights, slice(end - len(one.column("video")), end), len(videos)))
+            for (split, one), end in zip(predictions.items(), ends.tolist(), strict=True)
+        }
         self.videos = {split: one.column("video") for split, one in predictions.items()}
         self.scores = {split: {score.metric: score for score in part.scores} for split, part in parts.items()}
         metrics_of = load_benchmark(next(iter(parts.values())).benchmark).metrics
         self.statistics = {
             split: {metric.name: metric for metric in metrics_of(one)} for split, one in predictions.items()
+        }
+        self.control_values = {split: part.controls for split, part in parts.items()}
+        self.control_statistics = {
+            split: {
+                seed: {metric.name: metric for metric in metrics_of(one)}
+                for seed, one in part.control_predictions.items()
+            }
+            for split, part in parts.items()
         }
 
     @property
@@ -190,18 +213,15 @@ class _Shared:
         """Over the splits, with its interval."""
         scores = {split: scores[name] for split, scores in self.scores.items()}
         value = _over([score.value for score in scores.values()])
-        resampled_R = np.mean(
-            [self.statistics[split][name].statistic(weights) for split, weights in self.weights.items()],
-            axis=0,
-        )
-        counts_N = np.concatenate(
-            [_counting(self.statistics[split][name], len(self.videos[split])) for split in scores]
-        )
+        values_R = self._resampled({split: [self.statistics[split][name]] for split in scores})
+        counts_N = self._counting({split: self.statistics[split][name] for split in scores})
         num_units = self.units.num_behind(counts_N)
-        span = interval(value / 100, resampled_R, num_units=num_units, level=self.protocol.interval.level)
+        span = interval(value / 100, values_R, num_units=num_units, level=self.protocol.interval.level)
         videos = [video for split in scores for video in self.videos[split]]
-        chances, controls = ([getattr(s, fact) for s in scores.values()] for fact in ("chance", "control"))
-        control = None if None in controls else _over(controls)
+        chance, control, pixels = (
+            None if None in (found := [getattr(score, fact) for score in scores.values()]) else _over(found)
+            for fact in ("chance", "control", "pixels")
+        )
         return MeanScore(
             metric=name,
             value=value,
@@ -211,15 +231,69 @@ class _Shared:
             num_videos=len(set(itertools.compress(videos, counts_N))),
             num_units=num_units,
             units=self.units.kind,
-            chance=None if None in chances else _over(chances),
+            chance=chance,
             control=control,
-            lift=None if control is None else value - control,
+            pixels=pixels,
             headline=next(iter(scores.values())).headline,
+            **({} if control is None else self._lift(name, value - control, values_R, num_units)),
         )
 
+    def _lift(self, name: str, lift: float, values_R: Array, num_units: int) -> dict[str, float]:
+        """The lift, and its interval where the controls' answers are there."""
+        metrics = {
+            split: {seed: by_seed[seed][name] for seed in by_seed if name in self.control_values[split][seed]}
+            for split, by_seed in self.control_statistics.items()
+        }
+        if not all(metrics.values()):
+            return {"lift": lift}
+        seeds = {seed for by_seed in metrics.values() for seed in by_seed}
+        behind = (
+            self._counting({split: by_seed.get(seed) for split, by_seed in metrics.items()}) for seed in seeds
+        )
+        everywhere = [seed for seed in sorted(seeds) if all(seed in by_seed for by_seed in metrics.values())]
+        span = difference_interval(
+            lift / 100,
+            values_R - self._resampled({split: [*by_seed.values()] for split, by_seed in metrics.items()}),
+            num_units=min(num_units, *map(self.units.num_behind, behind)),
+            level=self.protocol.interval.level,
+            draws=[
+                _over([values[seed][name] for values in self.control_values.values()]) / 100
+                for seed in everywhere
+            ],
+        )
+        return {"lift": lift, "lift_low": 100 * span.low, "lift_high": 100 * span.high}
 
-def _counting(metric: Metric, num_rows: int) -> npt.NDArray[np.bool_]:
-    return np.ones(num_rows, bool) if metric.counts_N is None else metric.counts_N
+    def _resampled(self, metrics: Mapping[str, Sequence[Metric]]) -> Array:
+        """Mean over splits of the mean of each split's metrics, under every resample."""
+        by_split = [
+            np.mean([metric.statistic(self.weights[split]) for metric in found], axis=0)
+            for split, found in metrics.items()
+        ]
+        return np.asarray(np.mean(by_split, axis=0))
+
+    def _counting(self, metrics: Mapping[str, Metric | None]) -> npt.NDArray[np.bool_]:
+        """Rows of all splits that count; none of a split whose metric is None."""
+        parts = []
+        for split, metric in metrics.items():
+            plain = np.full(len(self.videos[split]), metric is not None)
+            parts.append(plain if metric is None or metric.counts_N is None else metric.counts_N)
+        return np.concatenate(parts)
+
+
+class _OwnRows:
+    """`UnitWeights` of all splits' rows, as a metric of one split's rows asks for them."""
+
+    def __init__(self, weights: UnitWeights, place: slice, num_rows: int) -> None:
+        self._weights, self._place, self._num_rows = weights, place, num_rows
+
+    def __matmul__(self, values_N: Array) -> Array:
+        everywhere = np.zeros(self._num_rows)
+        everywhere[self._place] = values_N
+        return self._weights @ everywhere
+
+    def sum(self, axis: int) -> Array:
+        """Sum of each row's weights; `axis` is 1, as for a matrix."""
+        return self @ np.ones(self._place.stop - self._place.start)
 
 
 def _over(values: Sequence[float]) -> float:

@@ -19,7 +19,10 @@ from scipy.stats import t as student
 Array = npt.NDArray[np.float64]
 MIN_GROUPS = 5  # with fewer on the test side, videos are resampled instead; PROTOCOL 5
 NUM_FLIPS = 10_000  # the least p-value is then 1e-4, and Holm's over 100 comparisons can still be 0.01
-CHUNK_BYTES = 64 << 20  # of flips at a time
+CHUNK_BYTES = 64 << 20  # of flips at a time, and of resamples that are kept as float64
+# Resamples of a larger matrix that are multiplied at a time. A multiple of what a BLAS kernel takes at once:
+# with 10 or 31 rows the last digits of the product were others than those of the whole matrix.
+PART_ROWS = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,34 +84,47 @@ def resampling_weights(units_N: Sequence[str], *, num_resamples: int, seed: int)
     Units are taken in the order of their names, so the order in which rows arrive changes nothing.
     `UnitWeights` is the same without the matrix.
     """
-    counts_RU, unit_of_N = _drawn(units_N, num_resamples, seed)
-    return counts_RU[:, unit_of_N]
+    parts_RU, unit_of_N = _drawn(units_N, num_resamples, seed)
+    return np.concatenate(parts_RU).astype(np.float64)[:, unit_of_N]
 
 
-def _drawn(units_N: Sequence[str], num_resamples: int, seed: int) -> tuple[Array, npt.NDArray[np.intp]]:
-    """How often each unit counts in each resample, and the number of the unit of each row."""
+def _drawn(
+    units_N: Sequence[str], num_resamples: int, seed: int
+) -> tuple[list[npt.NDArray[Any]], npt.NDArray[np.intp]]:
+    """How often each unit counts in each resample, and the number of the unit of each row.
+
+    One matrix of float64 up to `CHUNK_BYTES`, else parts of `PART_ROWS` resamples in the smallest type that
+    holds their counts: a byte, where float64 would be 0.75 GiB for 100,000 videos.
+    """
     names, unit_of_N = np.unique(np.asarray(units_N), return_inverse=True)
     generator = np.random.Generator(np.random.PCG64(seed))
-    chances = np.full(len(names), 1 / len(names))
-    return generator.multinomial(len(names), chances, size=num_resamples).astype(np.float64), unit_of_N
+    num_units = len(names)
+    chances = np.full(num_units, 1 / num_units)
+    whole = 8 * num_resamples * num_units <= CHUNK_BYTES
+    rows = num_resamples if whole else PART_ROWS
+    parts = []
+    for start in range(0, num_resamples, rows):
+        counts = generator.multinomial(num_units, chances, size=min(rows, num_resamples - start))
+        parts.append(counts.astype(np.float64 if whole else np.min_scalar_type(counts.max())))
+    return parts, unit_of_N
 
 
 class _Products:
-    """A matrix times vectors, each distinct vector once.
+    """A matrix, given as parts of its rows, times vectors, each distinct vector once.
 
     Metrics share most of their sums: all heads and stages have the denominators of the same questions, and a
     mean of recalls is made of recalls that are reported as well.
     """
 
-    def __init__(self, matrix: Array) -> None:
-        self._matrix = matrix
+    def __init__(self, parts: Sequence[npt.NDArray[Any]]) -> None:
+        self._parts = parts
         self._known: dict[bytes, Array] = {}
 
     def __call__(self, vector_U: Array) -> Array:
         # A digest, not the vector: with many units and classes the keys would outgrow the matrix.
         key = hashlib.blake2b(vector_U.tobytes(), digest_size=16).digest()
         if key not in self._known:
-            product = self._matrix @ vector_U
+            product = np.concatenate([part.astype(np.float64, copy=False) @ vector_U for part in self._parts])
             product.flags.writeable = False
             self._known[key] = product
         return self._known[key]
@@ -118,6 +134,7 @@ class UnitWeights:
     """`resampling_weights` (R, N) as the two operations that a metric asks for.
 
     Rows of a unit always weigh alike, so they are added up first and the product is (R, U), not (R, N).
+    Many units are kept as bytes and multiplied some resamples at a time.
 
     Args:
         units_N: The unit of every row.
@@ -126,9 +143,9 @@ class UnitWeights:
     """
 
     def __init__(self, units_N: Sequence[str], *, num_resamples: int, seed: int) -> None:
-        weights_RU, self._unit_of_N = _drawn(units_N, num_resamples, seed)
-        self._num_units = weights_RU.shape[1]
-        self._times = _Products(weights_RU)
+        parts_RU, self._unit_of_N = _drawn(units_N, num_resamples, seed)
+        self._num_units = parts_RU[0].shape[1]
+        self._times = _Products(parts_RU)
 
     def __matmul__(self, values_N: Array) -> Array:
         sums_U: Array = np.bincount(self._unit_of_N, weights=values_N, minlength=self._num_units).astype(
@@ -254,7 +271,7 @@ class ExchangedWeights:
 
     def __init__(self, flipped_FU: Array, unit_of_N: npt.NDArray[np.intp]) -> None:
         self._num_units = flipped_FU.shape[1]
-        self._times = _Products(flipped_FU)
+        self._times = _Products([flipped_FU])
         self._unit_of_N = unit_of_N
 
     def __matmul__(self, values_2N: Array) -> Array:

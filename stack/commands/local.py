@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -32,9 +33,10 @@ from vcp_core.catalog.options import OPTION_NAMES
 
 if TYPE_CHECKING:
     from vcp_core.results import BenchmarkResult, Results, Score
-    from vcp_core.splits import SplitsMean
+    from vcp_core.splits import MeanScore, SplitsMean
 
 RECALLS = tuple(f"recall.{option}" for option in OPTION_NAMES)
+HEADINGS = ("score", "95 % interval", "chance", "pixels", "random", "lift", "its interval")
 
 
 @plainly
@@ -149,7 +151,7 @@ def of_split(name: str, bars: Tell) -> Tell:
 
 
 def show_mean(mean: SplitsMean) -> None:
-    """Print a table of means over splits, and each split's own value."""
+    """Print a table of means over splits, another of each split's own values, and warnings."""
     origin = next(iter(mean.splits.values())).provenance
     console.print(
         f"[bold]{origin.backbone}[/] {origin.checkpoint['sha256'][:12]} on "
@@ -158,20 +160,15 @@ def show_mean(mean: SplitsMean) -> None:
         highlight=False,
         soft_wrap=True,
     )
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("percent", no_wrap=True)
-    splits = (f"split {name}" for name in mean.splits)
-    for heading in ("mean", "95 % interval", "chance", "random", "lift", *splits):
-        table.add_column(heading, justify="right", no_wrap=True)
+    table = _table(HEADINGS)
+    own = _table([f"split {name}" for name in mean.splits])
     for score in mean.scores:
         if score.headline or score.metric.endswith(".top5"):
-            numbers = (score.value, score.chance, score.control, *score.by_split.values())
-            value, chance, control, *own = ("" if one is None else f"{one:.1f}" for one in numbers)
-            span = f"{score.low:.1f} .. {score.high:.1f}"
-            lift = "" if score.lift is None else f"{score.lift:+.1f}"
             style = "" if score.headline else "dim"
-            table.add_row(score.metric, value, span, chance, control, lift, *own, style=style)
+            table.add_row(score.metric, *_cells(score), style=style)
+            own.add_row(score.metric, *(f"{value:.1f}" for value in score.by_split.values()), style=style)
     console.print(table)
+    console.print(own)
     each = [f"split {name}: {said}" for name, one in mean.splits.items() for said in _warnings(one)]
     for warning in (*mean.warnings, *each):
         console.print(f"! {warning}", style="yellow", highlight=False, markup=False)
@@ -200,10 +197,7 @@ def show(results: Results, *, every: bool = False) -> None:
         highlight=False,
         soft_wrap=True,
     )
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")  # 80 columns hold it
-    table.add_column("percent", no_wrap=True)
-    for heading in ("score", "95 % interval", "chance", "pixels", "random", "lift", "its interval"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    table = _table(HEADINGS)
     for result in results.benchmarks:
         _add_rows(table, result, every=every)
     console.print(table)
@@ -213,6 +207,14 @@ def show(results: Results, *, every: bool = False) -> None:
         console.print(f"! {warning}", style="yellow", highlight=False, markup=False)
     if results.timings:
         console.print(f"{origin.num_clips} clips, {results.timings.total_s:.0f} s", style="dim")
+
+
+def _table(headings: Iterable[str]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")  # 80 columns hold it
+    table.add_column("percent", no_wrap=True)
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
+    return table
 
 
 def _add_rows(table: Table, result: BenchmarkResult, *, every: bool) -> None:
@@ -232,7 +234,7 @@ def _add_rows(table: Table, result: BenchmarkResult, *, every: bool) -> None:
             table.add_row(f"  {name.replace('recall.', '  ')}", *_cells(score), style=style)
 
 
-def _cells(score: Score) -> list[str]:
+def _cells(score: Score | MeanScore) -> list[str]:
     def number(value: float | None, sign: str = "") -> str:
         return "" if value is None else f"{value:{sign}.1f}"
 
@@ -243,8 +245,10 @@ def _cells(score: Score) -> list[str]:
         number(score.pixels),
         number(score.control),
     ]
-    if score.lift_low is None or score.lift_high is None:
+    if score.lift is None:
         return cells
+    if score.lift_low is None or score.lift_high is None:
+        return [*cells, number(score.lift, "+")]
     style = "green" if score.lift_low > 0 else "red" if score.lift_high < 0 else "dim"
     span = f"{score.lift_low:+.1f}..{score.lift_high:+.1f}"
     return [*cells, f"[{style}]{number(score.lift, '+')}[/]", span]

@@ -42,7 +42,10 @@ AugmentOption = Annotated[
 SeedOption = Annotated[int, typer.Option(help="Of everything random.")]
 PrecisionOption = Annotated[str, typer.Option(help="fp32, or bf16 (mixed; GPUs only).")]
 HoldoutOption = Annotated[
-    int, typer.Option(help="Training videos held out to choose the best epoch; an eighth at most.")
+    int,
+    typer.Option(
+        help="Training videos held out to choose the best epoch; an eighth at most (finetune: 0.112)."
+    ),
 ]
 ValidateOption = Annotated[int, typer.Option(help="Epochs between looks at the held-out videos.")]
 ExportOption = Annotated[int, typer.Option(help="Epochs between checkpoints.")]

@@ -15,15 +15,16 @@ from hypothesis import strategies as st
 from sklearn.metrics import recall_score, top_k_accuracy_score
 
 from vcp_core.bank import FeatureBank, ShardFeatures
-from vcp_core.benchmarks import load_benchmark, recognition
+from vcp_core.benchmarks import load_benchmark, recognition, retrieval
 from vcp_core.benchmarks.cloze import questions
 from vcp_core.benchmarks.retrieval import chance_of_average_precision, chance_of_hit
 from vcp_core.catalog.backbones import BACKBONES, BackboneSpec
 from vcp_core.catalog.benchmarks import BENCHMARKS
 from vcp_core.catalog.options import DISTANCES, FARTHEST, KINDS, OPTION_NAMES
-from vcp_core.catalog.protocols import PROTOCOLS
+from vcp_core.catalog.protocols import PROTOCOLS, Protocol, protocol_from
 from vcp_core.comparison import compare
 from vcp_core.datasets.manifest import Dataset, Video
+from vcp_core.diagnosis import diagnose
 from vcp_core.results import BenchmarkResult, Fit, Predictions, Score
 from vcp_core.scoring import score_benchmark
 from vcp_core.shards import Clip
@@ -58,15 +59,16 @@ def score(
     tmp_path: Path,
     dataset: Dataset = DATASET,
     spec: BackboneSpec = SPEC,
+    protocol: Protocol = QUICK,
 ) -> BenchmarkResult:
     benchmark = load_benchmark(name)
-    clips = [(v, clip) for v in dataset.videos for clip in sorted(benchmark.clips(v, QUICK, spec))]
+    clips = [(v, clip) for v in dataset.videos for clip in sorted(benchmark.clips(v, protocol, spec))]
     rows = np.stack([feature(video, clip) for video, clip in clips]).astype(np.float32)
     stages = {stage: rows for stage in spec.stages}
     path = tmp_path / "features.safetensors"
     ShardFeatures(clips=tuple(clip for _, clip in clips), stages=stages).save(path)
-    predictions = benchmark.predict(FeatureBank([path]), dataset, QUICK, spec)
-    return score_benchmark(name, predictions, {}, unavailable=None, protocol=QUICK)
+    predictions = benchmark.predict(FeatureBank([path]), dataset, protocol, spec)
+    return score_benchmark(name, predictions, {}, unavailable=None, protocol=protocol)
 
 
 def value(result: BenchmarkResult, metric: str) -> float:
@@ -297,6 +299,40 @@ def test_every_question_shows_five_options_of_one_tuple() -> None:
         assert len({(q.before, q.after) for q in asked}) == 1
 
 
+def test_several_tuples_of_a_video_are_other_questions_and_one_unit(tmp_path: Path) -> None:
+    twice = protocol_from({"name": "twice", "base": "quick-v1", "cloze": {"num_tuples": 2}})
+    for video in DATASET.videos:
+        asked = questions(video, twice, SPEC)
+        assert [(q.number, q.option) for q in asked] == [(n, o) for n in (0, 1) for o in OPTION_NAMES]
+        assert asked[: len(OPTION_NAMES)] == questions(video, QUICK, SPEC)
+    starts = [[q.before.start for q in questions(v, twice, SPEC)] for v in DATASET.videos]
+    assert sum(own[0] != own[-1] for own in starts) > 0.9 * len(starts)
+    alone = replace(DATASET, videos=tuple(replace(video, group=None) for video in DATASET.videos))
+    for dataset, num_units in ((DATASET, 20), (alone, 40)):
+        result = score("cloze", noise(), tmp_path, dataset, protocol=twice)
+        assert result.predictions is not None
+        videos, numbers = (result.predictions.column(name) for name in ("video", "tuple"))
+        assert len(videos) == 40 * 2 * len(OPTION_NAMES)
+        assert len(set(zip(videos, numbers, result.predictions.column("option"), strict=True))) == len(videos)
+        found = next(one for one in result.scores if one.metric == "cloze.accuracy")
+        assert (found.num_videos, found.num_units) == (40, num_units)
+
+
+def test_the_same_answers_to_a_second_tuple_make_no_interval_narrower() -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.permutation(50 * len(OPTION_NAMES))[:90].tolist()
+    once = answered({row: OPTION_NAMES[row % len(OPTION_NAMES)] for row in rows})
+
+    def twice(own: Predictions) -> Predictions:
+        return own.model_copy(update={"columns": {name: [*row, *row] for name, row in own.columns.items()}})
+
+    one, two = (
+        score_benchmark("cloze", own, {"0": control}, unavailable=None, protocol=QUICK).scores
+        for own, control in ((once, answered({})), (twice(once), twice(answered({}))))
+    )
+    assert two == one
+
+
 STRIDE_ONE = [name for name in BACKBONES if BACKBONES[name].clip_span == SPEC.clip_span]
 
 
@@ -372,10 +408,67 @@ def test_top_k_counts_equal_scikit_learns_and_a_slow_twins(seed: int, num: int, 
     assert table.rows == tuple(classes[k] for k in np.unique(truth))
 
 
+def test_a_network_that_knows_nothing_of_unequal_classes_is_at_chance(tmp_path: Path) -> None:
+    sizes = {"c0": (120, 60), "c1": (20, 10), "c2": (20, 10)}
+    videos = [
+        Video(id=f"{label}/{side}{i:03d}", label=label, split=side, group=None, sha256="", num_frames=20)
+        for label, counts in sizes.items()
+        for side, count in zip(("train", "test"), counts, strict=True)
+        for i in range(count)
+    ]
+    dataset = Dataset(name="unequal", split_name="1", root=Path("/nowhere"), videos=tuple(videos))
+    result = score("recognition", lambda video, clip: np.ones(4), tmp_path, dataset)
+    found = {one.metric: one for one in result.scores}
+    assert (found["recognition.top1"].value, found["recognition.top1"].chance) == (75, 75)
+    assert found["recognition.mean_class"].chance == pytest.approx(100 / 3)
+    assert "recognition.top1 75.0 is at chance level (75.0)" in result.warnings
+    assert any("within error of chance" in said for said in diagnose(result.scores))
+
+
+def test_chance_of_recognition_goes_by_the_classes_that_are_most_frequent_in_training() -> None:
+    classes = tuple("abcdefg")
+    tested = dict(zip(classes, (7, 6, 5, 4, 3, 2, 1), strict=True))
+    labels = [name for name, count in tested.items() for _ in range(count)]
+    plain = ranked_answers(np.zeros((len(labels), len(classes))), labels, classes)
+
+    def chances(*training: int) -> tuple[float, float]:
+        facts = {"training": dict(zip(classes, training, strict=True))}
+        one, five = (
+            recognition.chance_of_frequent(plain.model_copy(update={"facts": facts}), depth)
+            for depth in (1, 5)
+        )
+        return one, five
+
+    assert chances(1, 2, 3, 4, 5, 6, 7) == (1 / 28, (1 + 2 + 3 + 4 + 5) / 28)
+    assert chances(9, 9, 1, 1, 1, 1, 1) == (6.5 / 28, (7 + 6 + 3 * (5 + 4 + 3 + 2 + 1) / 5) / 28)
+    for equal in (chances(*[4] * 7), tuple(recognition.chance_of_frequent(plain, k) for k in (1, 5))):
+        assert equal == (1 / 7, 5 / 7), "whatever the test side holds"
+    for num_classes in (2, 3, 8, 51, 101):
+        names = tuple(map(str, range(num_classes)))
+        balanced = ranked_answers(np.zeros((num_classes * 3, num_classes)), [*names] * 3, names)
+        of_depth = [recognition.chance_of_frequent(balanced, depth) for depth in (1, 5)]
+        assert of_depth == [1 / num_classes, min(1, 5 / num_classes)]
+
+
 def test_a_dataset_of_short_videos_says_how_many_are_long_enough_for_cloze() -> None:
     short = make_manifest((3, 2), num_frames=80)
     reason = load_benchmark("cloze").availability(short, QUICK, SPEC)
     assert reason == "not available: 0 of 8 test videos have 96 frames"
+
+
+def test_chance_of_retrieval_is_worked_out_once_for_each_size_of_a_class(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def counted(num_gallery: int, num_relevant: int) -> float:
+        asked.append(num_relevant)
+        return chance_of_average_precision(num_gallery, num_relevant)
+
+    monkeypatch.setattr(retrieval, "chance_of_average_precision", counted)
+    found = next(one for one in score("retrieval", noise(), tmp_path).scores if one.metric == "retrieval.map")
+    assert asked == [16]
+    assert found.chance == 100 * chance_of_average_precision(64, 16)
 
 
 def test_chance_of_a_hit_and_of_average_precision_equal_a_simulation() -> None:

@@ -28,6 +28,7 @@ def test_paper_v1_is_standard_v1_with_the_papers_feature_and_their_finetuning() 
     assert tuned is not None
     assert (tuned.optimizer, tuned.momentum, tuned.weight_decay, tuned.lr) == ("sgd", 0.9, 5e-4, 1e-3)
     assert (tuned.batch, tuned.epochs, tuned.holdout_videos) == (8, 150, 800)
+    assert round(tuned.holdout_most * 3570) == 400  # training videos of HMDB51
     update = {"name": "standard-v1", "retrieval": standard.retrieval, "finetune": None}
     assert paper.model_copy(update=update) == standard
     assert standard.finetune is None
@@ -45,6 +46,7 @@ def test_a_file_may_ask_for_finetuning_by_other_numbers() -> None:
     [
         ("standard-v1", "7ca1b482491be6cebc2cdc16979d3aeab76de8887ce0324d78c3310bbe9f5a1a"),
         ("quick-v1", "053e353067c29b056eefd79b0394a9ac199d1df34d0e152ff72b59f838f21846"),
+        ("paper-v1", "be726fd9d77380dd693d122b29848258b1c7e7d812db9b9355814385ea9a2e3d"),
     ],
 )
 def test_published_protocols_never_change(name: str, digest: str) -> None:

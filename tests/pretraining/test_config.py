@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from types import ModuleType
 from typing import Any
 
 import pytest
 
+from tests.shared import SHARED, needs_shared
 from vcp_core.catalog.errors import TrainingError, UnknownName
 from vcp_core.catalog.protocols import PROTOCOLS
+from vcp_core.datasets import hmdb51, ucf101
 from vcp_core.pretraining.config import FinetuneConfig, PretrainConfig, TrainingConfig, learning_rate
+from vcp_core.pretraining.tasks import divide
 
 
 @pytest.mark.parametrize(
@@ -88,3 +92,19 @@ def test_every_number_of_finetuning_that_moves_a_score_is_in_its_protocol() -> N
         if not same:
             assert changed.protocol().name == "finetune"
             assert FinetuneConfig.of(changed.protocol()) == changed
+
+
+@needs_shared
+@pytest.mark.parametrize(
+    ("reader", "held_out"),
+    [(ucf101, {"1": 805, "2": 801, "3": 809}), (hmdb51, {"1": 418, "2": 350, "3": 363})],
+)
+def test_about_800_videos_of_ucf101_and_400_of_hmdb51_are_held_out(
+    reader: ModuleType, held_out: dict[str, int]
+) -> None:
+    for split, number in held_out.items():
+        listed = reader.read_split(SHARED / "splits" / reader.__name__.rpartition(".")[2], split)
+        training = [video for video in listed if video.split == "train"]
+        division = divide(training, sorted({video.label for video in training}), FinetuneConfig())
+        assert len(division.held_out) == number
+        assert {video.label for video in division.held_out} == {video.label for video in training}

@@ -23,6 +23,7 @@ from tests.datasets_on_disk import make_folder
 from tests.pretraining.kit import tiny_run
 from tests.shared import SHARED, needs_shared
 from tests.videos import write_video
+from vcp_core.benchmarks import recognition
 from vcp_core.datasets.manifest import Dataset
 from vcp_core.pretraining import FinetuneConfig, Machine, finetune
 from vcp_core.results import Results
@@ -55,6 +56,7 @@ def test_finetuning_scores_the_best_epoch_on_the_test_side_and_can_be_asked_agai
     assert predictions is not None
     assert predictions.column("video") == [video.id for video in dataset.side("test")]
     assert predictions.facts["best"]["epoch"] == 1
+    assert predictions.facts["training"] == recognition.training_sizes(dataset)
     _, report = vcp_core.load_checkpoint(first.trained.best)
     assert report.backbone == "r3d_tiny"
 

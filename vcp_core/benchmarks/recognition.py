@@ -5,7 +5,10 @@ Legend: N videos, M clips, D features, K classes.
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
 from collections.abc import Sequence
+from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
@@ -73,9 +76,17 @@ def predict(bank: FeatureBank, dataset: Dataset, protocol: Protocol, spec: Backb
         benchmark="recognition",
         answers=classes,
         columns=columns,
-        facts={"looped": sum(video.num_frames < spec.clip_span for video in test)},
+        facts={
+            "looped": sum(video.num_frames < spec.clip_span for video in test),
+            "training": training_sizes(dataset),
+        },
         fits=(Fit(name="linear", **fitted.report()),),
     )
+
+
+def training_sizes(dataset: Dataset) -> dict[str, int]:
+    """Videos of each class on the training side: what chance goes by."""
+    return dict(sorted(Counter(video.label for video in dataset.side("train")).items()))
 
 
 def ranked_classes(scores_NK: npt.NDArray[np.floating], classes: Sequence[str]) -> list[object]:
@@ -90,33 +101,55 @@ def _answered(predictions: Predictions) -> list[str]:
 
 
 def metrics(predictions: Predictions) -> list[Metric]:
-    """Top-1, top-5 and mean per-class accuracy, by the linear probe, knn, or finetuning."""
+    """Top-1, top-5 and mean per-class accuracy, by the linear probe, knn, or finetuning.
+
+    Chance of the first two is what whoever knows nothing of a video gets by its training: the test share of
+    the classes that are most frequent there. The mean over classes is 1/K, whatever one always answers.
+    """
     labels = np.array(predictions.column("label"))
     num_classes = len(predictions.answers)
     present = [name for name in predictions.answers if (labels == name).any()]
+    of_top1, of_top5 = (chance_of_frequent(predictions, depth) for depth in (1, TOP))
     found = []
     for method in _answered(predictions):
         prefix = "recognition." if method == METHODS[0] else f"recognition.{method}."
         top1, top5 = _hits(predictions, method)
         by_class = mean_of(*(mean_over(top1, labels == name) for name in present))
-        chance = 1 / num_classes
         found += [
             Metric(
                 name=f"{prefix}top1",
                 statistic=weighted_mean(top1),
-                chance=chance,
+                chance=of_top1,
                 headline=True,
                 outcomes_N=top1,
             ),
             Metric(
                 name=f"{prefix}top5",
                 statistic=weighted_mean(top5),
-                chance=min(1.0, TOP / num_classes),
+                chance=of_top5,
                 outcomes_N=top5,
             ),
-            Metric(name=f"{prefix}mean_class", statistic=by_class, chance=chance),
+            Metric(name=f"{prefix}mean_class", statistic=by_class, chance=1 / num_classes),
         ]
     return found
+
+
+def chance_of_frequent(predictions: Predictions, depth: int) -> float:
+    """Part of the test videos whose class is among the `depth` most frequent ones of the training side.
+
+    Of classes of one size that do not all fit in, each is as good a guess: the mean over all choices. So it
+    is depth/K where all have one size, and where predictions do not say what sizes there were.
+    """
+    sizes: dict[str, int] = predictions.facts.get("training", {})
+    tested = Counter(predictions.column("label"))
+    by_size = sorted(predictions.answers, key=lambda name: -sizes.get(name, 0))
+    left, found = depth, Fraction(0)
+    for _, names in itertools.groupby(by_size, key=lambda name: sizes.get(name, 0)):
+        alike = [tested[name] for name in names]
+        chosen = min(left, len(alike))
+        found += Fraction(chosen * sum(alike), len(alike))
+        left -= chosen
+    return float(found / tested.total())
 
 
 def _hits(predictions: Predictions, method: str) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:

@@ -18,6 +18,9 @@ PositiveInt = Annotated[int, Field(ge=1)]
 Strengths = Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)]
 
 
+HOLDOUT_MOST = 0.112  # of the training videos: 400 of HMDB51's 3,570; PROTOCOL 4. UCF101's 800 are 0.084
+
+
 class _Numbers(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -133,7 +136,7 @@ class FinetuneNumbers(_Numbers):
     schedule: Literal["constant", "cosine"] = "constant"
     warmup_epochs: Annotated[int, Field(ge=0)] = 0
     holdout_videos: PositiveInt = 800
-    holdout_most: Annotated[float, Field(gt=0, le=0.5)] = 0.125
+    holdout_most: Annotated[float, Field(gt=0, le=0.5)] = HOLDOUT_MOST
     validate_every: PositiveInt = 1
     patience: Annotated[int, Field(ge=0)] = 0
     augment: Literal["crop", "jitter"] = "crop"

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.errors import TrainingError
-from vcp_core.catalog.protocols import PROTOCOLS, FinetuneNumbers, GridNumbers, Protocol
+from vcp_core.catalog.protocols import HOLDOUT_MOST, PROTOCOLS, FinetuneNumbers, GridNumbers, Protocol
 
 Head = Literal["concat", "relational"]
 Schedule = Literal["constant", "cosine"]
@@ -170,6 +170,7 @@ class FinetuneConfig(TrainingConfig):
 
     epochs: int = 150
     lr: float = 1e-3
+    holdout_most: float = HOLDOUT_MOST
     num_clips: int = 10
 
     @classmethod

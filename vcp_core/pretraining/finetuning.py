@@ -6,7 +6,7 @@ Legend: M clips, N videos, A classes.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -16,13 +16,12 @@ from torch import Tensor
 
 from vcp_core.backbones import build, expect
 from vcp_core.backbones.base import Backbone
-from vcp_core.benchmarks.recognition import ranked_classes
+from vcp_core.benchmarks.recognition import ranked_classes, training_sizes
 from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.inputs import input_of
 from vcp_core.catalog.leaks import declaration
 from vcp_core.checkpoints import load_checkpoint
 from vcp_core.datasets import Dataset, load_dataset
-from vcp_core.datasets.manifest import Video
 from vcp_core.evaluation import describe_device, versions
 from vcp_core.plan import Plan
 from vcp_core.pretraining.config import FinetuneConfig, option_of
@@ -209,12 +208,11 @@ class _Finetuning:
             logits_MA[rank::world] = torch.cat(mine)
         logits_MA = summed(logits_MA, trainer.fabric)
         clip_span = trainer.network.backbone.spec.clip_span
-        return _predictions(logits_MA, videos, task.answers, clip_span, trained.place.best)
+        return _predictions(logits_MA, self.dataset, clip_span, trained.place.best)
 
 
-def _predictions(
-    logits_MA: Tensor, videos: Sequence[Video], classes: tuple[str, ...], clip_span: int, best: Best | None
-) -> Predictions:
+def _predictions(logits_MA: Tensor, dataset: Dataset, clip_span: int, best: Best | None) -> Predictions:
+    videos, classes = dataset.side("test"), dataset.classes
     scores_NA = logits_MA.softmax(dim=1).reshape(len(videos), -1, len(classes)).mean(dim=1)
     return Predictions(
         benchmark="recognition",
@@ -227,6 +225,7 @@ def _predictions(
         },
         facts={
             "looped": sum(video.num_frames < clip_span for video in videos),
+            "training": training_sizes(dataset),
             "best": vars(best) if best else None,
         },
     )

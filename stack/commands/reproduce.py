@@ -31,6 +31,7 @@ from stack.commands.common import (
 )
 from stack.commands.local import of_split
 from stack.commands.training import Watched
+from vcp_core.catalog.datasets import DATASETS
 from vcp_core.catalog.errors import VcpbenchError
 from vcp_core.catalog.paths import cache_dir
 
@@ -111,15 +112,21 @@ def _verdict(found: Agreement) -> dict[str, Any]:
 
 def _dataset(published: Results, dataset: str | None, options: dict[str, Any], tell: Tell) -> Dataset:
     """The same videos, where the caller or the results' own command says that they are."""
+    command = _command(published)
     if dataset is None:
-        command = _command(published)
-        dataset, options = command["dataset"], {name: command.get(name) for name in options}
-    loaded = load(dataset, split=published.provenance.dataset["split"], tell=tell, **options)
+        dataset = str(command["dataset"])
+        options = {name: given or command.get(name) for name, given in options.items()}
+    else:  # groups are names, which hold wherever the videos lie; the table and the lists are places
+        options = {**options, "test_groups": options["test_groups"] or command.get("test_groups")}
+    split = published.provenance.dataset["split"]
+    # A folder's says how its two sides were made, which the other options decide.
+    official = any(split in spec.splits for spec in DATASETS.values())
+    loaded = load(dataset, split=split if official else "1", tell=tell, **options)
     if loaded.fingerprint != published.provenance.dataset["fingerprint"]:
         raise CannotReproduce(
             f"{dataset} here has fingerprint {loaded.fingerprint[:12]}, the evaluation's videos have "
             f"{published.provenance.dataset['fingerprint'][:12]}: other files, labels or sides. "
-            "Say where the same videos are: --dataset (and --csv, --test-groups as they were)."
+            "Say where the same videos are: --dataset (and --csv, --test-groups, --lists as they were)."
         )
     return loaded
 

@@ -146,7 +146,8 @@ class Provenance(_Record):
         pretrained_on: What the checkpoint's makers declare that it was trained on; None where they do not.
         input_spec: The clips that it took, in full (`vcp_core.catalog.inputs`); None in results from before
             it could be declared.
-        reproduce: The command that gives the same again; None where dataset or protocol has no name.
+        reproduce: The command that gives the same again; None where dataset or protocol has no name, and for
+            random weights and pixels, which have no file.
     """
 
     checkpoint: dict[str, Any]

@@ -167,7 +167,7 @@ def score(
     of_pixels: bool,
     checkpoint: dict[str, Any],
     device: str,
-    reproduce: str,
+    reproduce: str | None,
     pretrained_on: str | None,
     warnings: list[str],
     out: str,

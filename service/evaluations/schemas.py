@@ -230,7 +230,7 @@ def with_declared(evaluation: Evaluation) -> dict[str, Any] | None:
         origin=(evaluation.checkpoint.report or {}).get("origin"),
     )
     command = results["provenance"]["reproduce"]
-    if command is not None and "--pretrained-on" not in command:
+    if command is not None and command.startswith("vcpbench local ") and "--pretrained-on" not in command:
         command = f"{command} {shlex.join(['--pretrained-on', declared])}"
     return {
         **results,

@@ -9,7 +9,7 @@ import re
 import shlex
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -115,6 +115,8 @@ def _dataset(published: Results, dataset: str | None, options: dict[str, Any], t
     command = _command(published)
     if dataset is None:
         dataset = str(command["dataset"])
+        if "what" in command and dataset not in DATASETS:  # a server's command, which says PLACE
+            raise CannotReproduce(f"Where are its videos here? Say so: {published.provenance.reproduce}")
         options = {name: given or command.get(name) for name, given in options.items()}
     else:  # groups are names, which hold wherever the videos lie; the table and the lists are places
         options = {**options, "test_groups": options["test_groups"] or command.get("test_groups")}
@@ -222,11 +224,16 @@ def _command(published: Results) -> dict[str, Any]:
     from stack.commands.finetune import finetune
     from stack.commands.local import local
 
-    words = shlex.split(published.provenance.reproduce or "")[2:]
-    if not words:
+    commands: dict[str, Callable[..., None]] = {
+        "local": local,
+        "finetune": finetune,
+        "reproduce": reproduce,
+    }
+    _, name, *words = [*shlex.split(published.provenance.reproduce or ""), "", ""]
+    if name not in commands:
         return {"dataset": published.provenance.dataset["name"]}
     alone = typer.Typer()
-    alone.command()(finetune if _finetuned(published) else local)
+    alone.command()(commands[name])
     return dict(typer.main.get_command(alone).make_context("again", words, resilient_parsing=True).params)
 
 
@@ -239,7 +246,12 @@ def _prefix(report: dict[str, Any]) -> str | None:
 def _file(what: str, given: Path | None, published: Results) -> Iterator[Path]:
     """The checkpoint: what was given, what the results' command names, or what the server keeps."""
     command = _command(published)
-    wanted = published.provenance.checkpoint["sha256"]
+    wanted = published.provenance.checkpoint.get("sha256")
+    if wanted is None:
+        raise CannotReproduce(
+            "Random weights and pixels have no file. Reproduce an evaluation that is compared with them: "
+            "they are measured again with it."
+        )
     named = Path(command["file"]) if command.get("file") else None
     path = given or (named if named is not None and named.is_file() else None)
     if path is not None:

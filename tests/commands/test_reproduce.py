@@ -85,6 +85,27 @@ def test_videos_that_lie_elsewhere_keep_their_groups(home: Path) -> None:
     assert "other files, labels or sides" in other.stderr
 
 
+def test_a_servers_command_says_where_the_videos_go_and_keeps_their_groups(home: Path) -> None:
+    found = measured(home, "served.json", "--csv", "people.csv", "--test-groups", "P2")
+    asked = "vcpbench reproduce 0d9c2c0e --dataset PLACE --csv TABLE --test-groups P2"
+    found["provenance"]["reproduce"] = asked
+    (home / "served.json").write_text(json.dumps(found))
+    words = ("reproduce", "served.json", "--checkpoint", "model.pt", "--device", "cpu")
+    unsaid = vcpbench(home, *words)
+    assert unsaid.returncode == 2
+    assert f"Where are its videos here? Say so: {asked}" in unsaid.stderr
+    assert "are equal to the last digit" in done(home, *words, "-d", "clips", "--csv", "people.csv")
+
+
+def test_random_weights_have_no_file_to_reproduce_them_from(home: Path) -> None:
+    found = measured(home, "control.json")
+    found["provenance"] |= {"checkpoint": {"backbone": "r3d_tiny", "seed": 0}, "reproduce": None}
+    (home / "control.json").write_text(json.dumps(found))
+    refused = vcpbench(home, "reproduce", "control.json", "--device", "cpu")
+    assert refused.returncode == 2
+    assert "Random weights and pixels have no file." in refused.stderr
+
+
 def test_what_was_finetuned_on_a_folder_of_videos_is_reproduced(home: Path) -> None:
     words = ("--epochs", "1", "--batch", "2", "--num-clips", "1", "--device", "cpu")
     done(home, "finetune", "model.pt", "-d", "clips", "-o", "run", *words)

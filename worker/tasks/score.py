@@ -12,6 +12,8 @@ from sqlalchemy.orm import Session
 from records import flow, storage
 from records.models import BenchmarkRow, Evaluation, ScoreRow, Shard
 from vcp_core.catalog.backbones import PIXELS
+from vcp_core.catalog.datasets import DATASETS
+from vcp_core.catalog.protocols import PROTOCOLS
 from vcp_core.results import Results
 from worker.work import Work
 
@@ -46,7 +48,7 @@ def score(work: Work) -> None:
         of_pixels=evaluation.checkpoint.is_pixels,
         checkpoint=evaluation.checkpoint.report,
         **_devices(needs.shards),
-        reproduce=_command(evaluation),
+        reproduce=command_of(evaluation),
         pretrained_on=evaluation.checkpoint.pretrained_on,
         out=str(out),
     )
@@ -93,12 +95,29 @@ def _devices(shards: list[Shard]) -> dict[str, Any]:
     return {"device": "; ".join(devices), "warnings": [warning] if len(devices) > 1 else []}
 
 
-def _command(evaluation: Evaluation) -> str:
-    words = ["vcpbench", "local", "FILE", "--dataset", evaluation.dataset.name]
-    words += ["--protocol", evaluation.protocol.name]
-    for flag in ("prefix", "input_spec", "pretrained_on"):
-        declared = getattr(evaluation.checkpoint, flag)
-        words += [f"--{flag.replace('_', '-')}", declared] if declared else []
+def command_of(evaluation: Evaluation) -> str | None:
+    """The command that gives the scores again; None for a control, which has no file.
+
+    `vcpbench local` where dataset and protocol are built in. The server's own names mean nothing to it: there
+    `vcpbench reproduce` asks the server, and PLACE, TABLE and LISTS stand for what only the reader knows.
+    """
+    if evaluation.is_control:
+        return None
+    source, protocol = evaluation.dataset.source, evaluation.protocol
+    name, folder = str(source["name_or_path"]).partition(":")[::2]
+    built_in = name in DATASETS and DATASETS[name].built_in
+    if built_in and protocol.name in PROTOCOLS and PROTOCOLS[protocol.name].hash == protocol.hash:
+        words = ["vcpbench", "local", "FILE", "--dataset", name, "--protocol", protocol.name]
+        for flag in ("backbone", "prefix", "input_spec", "pretrained_on"):
+            declared = getattr(evaluation.checkpoint, flag)
+            words += [f"--{flag.replace('_', '-')}", declared] if declared else []
+        return shlex.join(words)
+    official = f"{name}:PLACE" if folder and name in DATASETS else "PLACE"
+    words = ["vcpbench", "reproduce", str(evaluation.id), "--dataset", name if built_in else official]
+    words += ["--csv", "TABLE"] if source.get("csv") else []
+    for group in source.get("test_groups", ()):
+        words += ["--test-groups", group]
+    words += ["--lists", "LISTS"] if source.get("lists") else []
     return shlex.join(words)
 
 

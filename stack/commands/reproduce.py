@@ -281,15 +281,14 @@ def _show(found: Agreement, whose: str = "") -> None:
         console.print(f"{whose}Reproduced: all {found.num_scores} scores are equal to the last digit.")
     else:
         verdict = "Reproduced within the tolerance" if found.reproduced else "NOT reproduced"
-        console.print(f"{whose}{verdict}: {len(found.deviations)} of {found.num_scores} scores differ.")
+        console.print(f"{whose}{verdict}: {found.num_differing} of {found.num_scores} scores differ.")
         table = Table(box=None, pad_edge=False, header_style="dim")
         for heading in ("percent", "was", "is", "may differ by"):
             table.add_column(heading, justify="left" if heading == "percent" else "right", no_wrap=True)
         for one in found.deviations[:SHOWN]:
             style = "" if one.tolerable else "red"
-            table.add_row(
-                one.metric, _number(one.first), _number(one.second), f"{one.allowed:.2f}", style=style
-            )
+            name = one.metric if one.field == "value" else f"{one.metric}, {one.field.replace('_', ' ')}"
+            table.add_row(name, _number(one.first), _number(one.second), f"{one.allowed:.2f}", style=style)
         console.print(table)
         if len(found.deviations) > SHOWN:
             console.print(f"and {len(found.deviations) - SHOWN} more, smaller", style="dim")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -147,6 +148,33 @@ def test_a_score_that_is_gone_is_a_deviation_that_nothing_explains(published: Re
     found = agreement(published, elsewhere(less))
     assert not found.reproduced
     assert {one.second for one in found.deviations} == {None}
+
+
+def with_machine(results: Results, **machine: int | str) -> Results:
+    """The same, measured with other threads."""
+    provenance = results.provenance.model_copy(update={"machine": machine})
+    return results.model_copy(update={"provenance": provenance})
+
+
+def test_other_threads_are_a_condition_that_is_named(published: Results) -> None:
+    score = published.score("recognition.top1")
+    again = changed(published, "recognition.top1", value=score.value + 1e-9)
+    machine = published.provenance.machine
+    more = {**machine, "network_threads": 7}
+    found = agreement(published, with_machine(again, **more))
+    assert found.conditions == (f"network threads: {machine['network_threads']}, now 7",)
+    assert found.reproduced
+
+
+def test_results_from_before_threads_were_kept_load_and_are_compared(published: Results) -> None:
+    old = json.loads(published.to_json())
+    del old["provenance"]["machine"]
+    found = agreement(Results.model_validate(old), published)
+    assert found.equal
+    assert (
+        f"network threads: not kept, now {published.provenance.machine['network_threads']}"
+        in found.conditions
+    )
 
 
 def test_results_of_other_inputs_are_not_compared(published: Results) -> None:

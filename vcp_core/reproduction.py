@@ -1,18 +1,19 @@
 """Two results of the same checkpoint, dataset and protocol: are they the same? No torch.
 
-The same versions on the same kind of device give the same scores to the last digit. Another device, or other
-versions, round features elsewhere: an answer that was nearly a draw may then fall the other way, and a probe
-that chooses its strength by a hair may choose another. Scores may then differ by `TOLERANCE_POINTS`, or by
-`TOLERANCE_VIDEOS` test videos where these weigh more, and what is made of them by `MULTIPLES` of that.
+The same versions on the same kind of device, with as many threads, give the same scores to the last digit.
+Another device, or other versions, round features elsewhere: an answer that was nearly a draw may then fall
+the other way, and a probe that chooses its strength by a hair may choose another. Scores may then differ by
+`TOLERANCE_POINTS`, or by `TOLERANCE_VIDEOS` test videos where these weigh more, and what is made of them by
+`MULTIPLES` of that.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from vcp_core.results import Results, Score
+from vcp_core.results import Provenance, Results, Score
 
 # A choice, wider than what was seen: by other kernels of the same CPU (without oneDNN) no score moved in
 # `pytest -s tests/test_reproduction.py`, and none of 50 on a GPU in `tests/pretraining/test_cuda.py`; both
@@ -76,7 +77,8 @@ class Agreement:
     Attributes:
         num_scores: Compared.
         deviations: Numbers that differ at all, the largest first, by what is allowed.
-        conditions: What else differs and may explain it: "device: A, now B", "torch: 2.12, now 2.13".
+        conditions: What else differs and may explain it: "device: A, now B", "network threads: 2, now 1",
+            "torch: 2.12, now 2.13".
     """
 
     num_scores: int
@@ -95,7 +97,7 @@ class Agreement:
 
     @property
     def reproduced(self) -> bool:
-        """Equal; or on another device or by other versions, and within the tolerance."""
+        """Equal; or on another device, by other threads or versions, and within the tolerance."""
         return self.equal or (bool(self.conditions) and all(one.tolerable for one in self.deviations))
 
 
@@ -125,7 +127,7 @@ def agreement(first: Results, second: Results) -> Agreement:
     return Agreement(
         num_scores=len({*before, *now}),
         deviations=tuple(sorted(found, key=lambda one: (-one.size, one.metric))),
-        conditions=_conditions(first, second),
+        conditions=tuple(differing(conditions(first.provenance), conditions(second.provenance)).values()),
     )
 
 
@@ -154,11 +156,15 @@ def _deviations(metric: str, before: Score | None, now: Score | None) -> Iterato
             yield Deviation(metric=metric, field=name, first=first, second=second, allowed=most)
 
 
-def _conditions(first: Results, second: Results) -> tuple[str, ...]:
-    before = {"device": first.provenance.device, **first.provenance.versions}
-    now = {"device": second.provenance.device, **second.provenance.versions}
-    return tuple(
-        f"{name}: {before.get(name, 'unknown')}, now {now.get(name, 'unknown')}"
+def conditions(provenance: Provenance) -> dict[str, int | str]:
+    """What decided the last digits, beside checkpoint, dataset and protocol."""
+    return {"device": provenance.device, **provenance.machine, **provenance.versions}
+
+
+def differing(before: Mapping[str, int | str], now: Mapping[str, int | str]) -> dict[str, str]:
+    """Those conditions that are not the same, in words, by name."""
+    return {
+        name: f"{name.replace('_', ' ')}: {before.get(name, 'not kept')}, now {now.get(name, 'not kept')}"
         for name in sorted({*before, *now})
         if before.get(name) != now.get(name)
-    )
+    }

@@ -111,7 +111,7 @@ def extract(
     pixels_of: str = "",
 ) -> dict[str, Any]:
     """Clips and canonical weights -> one features file; or the pixel baseline's, of a backbone's clips."""
-    from vcp_core.evaluation import describe_device, pick_device
+    from vcp_core.evaluation import describe_device, describe_forward, pick_device
     from vcp_core.features import Counters
     from vcp_core.features import extract as extract_shards
     from vcp_core.shards import Clip, Shard
@@ -151,6 +151,7 @@ def extract(
             "wait_s": counters.wait_s,
             "forward_s": counters.forward_s,
         },
+        "machine": describe_forward(chosen),
     }
 
 
@@ -167,6 +168,7 @@ def score(
     of_pixels: bool,
     checkpoint: dict[str, Any],
     device: str,
+    machine: dict[str, int | str],
     reproduce: str | None,
     pretrained_on: str | None,
     warnings: list[str],
@@ -175,7 +177,7 @@ def score(
     """Features, and the predictions of controls -> results."""
     from vcp_core.bank import FeatureBank
     from vcp_core.catalog.protocols import Protocol
-    from vcp_core.evaluation import versions
+    from vcp_core.evaluation import blas_threads, versions
     from vcp_core.plan import Plan
 
     plan = Plan(
@@ -192,6 +194,7 @@ def score(
         checkpoint=checkpoint,
         versions=versions(),
         device=device,
+        machine=machine | blas_threads(),
         reproduce=reproduce,
         pretrained_on=pretrained_on,
         warnings=tuple(warnings),

@@ -38,7 +38,7 @@ from vcp_core.catalog.paths import cache_dir
 if TYPE_CHECKING:
     from vcp_core.datasets import Dataset
     from vcp_core.reproduction import Agreement
-    from vcp_core.results import Results
+    from vcp_core.results import Provenance, Results
 
 DIFFERENT = 1  # exit code: it ran, and the scores are not those that were published
 SHOWN = 12  # deviations of a table
@@ -70,8 +70,9 @@ def reproduce(
 ) -> None:
     """Run an evaluation again here, and compare every score with what was published.
 
-    Exit code 0: reproduced (to the last digit on the same kind of machine, else within the tolerance that is
-    printed); 1: not; 2: it could not be run.
+    Exit code 0: reproduced (to the last digit on the same kind of machine with as many threads, else within
+    the tolerance that is printed); 1: not; 2: it could not be run. What was finetuned is finetuned again only
+    where device and threads are the same.
 
     **Examples**
 
@@ -175,6 +176,7 @@ def _finetuned_again(
             f"{several[1]} processes finetuned it together, and this would be one: another trajectory, whose "
             f"scores say nothing about it. Its own command does it again: {published.provenance.reproduce}"
         )
+    _refuse_another_way(published.provenance, device)
     config = FinetuneConfig.of(published.provenance.protocol)
     name = hashlib.sha256(published.to_json().encode()).hexdigest()[:16]
     folder = cache_dir() / "reproduced" / name
@@ -184,6 +186,35 @@ def _finetuned_again(
     )
     shutil.rmtree(folder)
     return again.results
+
+
+def _refuse_another_way(origin: Provenance, device: str | None) -> None:
+    """Before hours are spent on it: the tolerance is one of frozen features, not of another training."""
+    from vcp_core.evaluation import blas_threads, describe_device, network_threads, pick_device, versions
+    from vcp_core.reproduction import conditions, differing
+
+    chosen, before = pick_device(device), conditions(origin)
+    threads = network_threads(chosen)
+    here: dict[str, int | str] = {
+        "device": describe_device(chosen),
+        **threads,
+        **blas_threads(),
+        **versions(),
+    }
+    found = differing(before, here)
+    decisive = [found[name] for name in ("device", "network_threads") if name in found and name in before]
+    if decisive:
+        number = before.get("network_threads")
+        hint = f" OMP_NUM_THREADS={number} gives it as many threads." if threads and number else ""
+        raise CannotReproduce(
+            f"It was finetuned otherwise ({'; '.join(decisive)}): weights take another way from the first "
+            f"step on, and scores would say nothing about those.{hint} Its own command trains again all the "
+            f"same: {origin.reproduce}"
+        )
+    if found:
+        messages.print("Not as it was finetuned, so weights may take another way from the first step on:")
+        for condition in found.values():
+            messages.print(f"  {condition}", style="dim", highlight=False, markup=False)
 
 
 def _published(what: str) -> dict[str, Results]:
@@ -295,7 +326,9 @@ def _show(found: Agreement, whose: str = "") -> None:
     for condition in found.conditions:
         console.print(f"  {condition}", style="dim", highlight=False, markup=False)
     if not found.reproduced and not found.conditions:
-        console.print("Device and versions are the same, so these scores should be, too.", style="red")
+        console.print(
+            "Device, threads and versions are the same, so these scores should be, too.", style="red"
+        )
 
 
 def _number(value: float | None) -> str:

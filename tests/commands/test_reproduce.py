@@ -35,7 +35,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def vcpbench(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {"OMP_NUM_THREADS": "1", **os.environ, "COLUMNS": "200"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
     return subprocess.run(
         [str(Path(sys.executable).with_name("vcpbench")), *arguments],
         cwd=home,
@@ -111,3 +111,15 @@ def test_what_was_finetuned_on_a_folder_of_videos_is_reproduced(home: Path) -> N
     done(home, "finetune", "model.pt", "-d", "clips", "-o", "run", *words)
     said = done(home, "reproduce", "run/recognition.json", "--device", "cpu")
     assert "Reproduced: all 3 scores are equal to the last digit." in said
+    results = json.loads((home / "run" / "recognition.json").read_text())
+    results["provenance"]["machine"]["network_threads"] += 1
+    (home / "threads.json").write_text(json.dumps(results))
+    refused = vcpbench(home, "reproduce", "threads.json", "--device", "cpu")
+    assert refused.returncode == 2
+    assert "weights take another way from the first step on" in refused.stderr
+    assert "OMP_NUM_THREADS=2 gives it as many threads" in refused.stderr
+    del results["provenance"]["machine"]
+    (home / "old.json").write_text(json.dumps(results))
+    told = vcpbench(home, "reproduce", "old.json", "--device", "cpu")
+    assert told.returncode == 0
+    assert "network threads: not kept, now 1" in told.stderr

@@ -84,6 +84,7 @@ def test_the_service_gives_the_librarys_numbers_to_the_last_digit(
     assert found["benchmarks"] == undisturbed
     assert found["benchmarks"][0]["scores"][0]["pixels"] is not None
     assert found["provenance"]["pretrained_on"] == "small, kinetics400"
+    assert set(found["provenance"]["machine"]) == {"batch_clips", "network_threads", "blas_threads"}
     assert any("pretrained on small" in warning for warning in found["warnings"])
     board = api.client.get("/v1/leaderboard", params={"dataset": "small", "protocol": "with-pixels"}).json()
     values = {score["metric"]: score["value"] for b in undisturbed for score in b["scores"]}

@@ -149,6 +149,7 @@ def results(
             protocol=protocol,
             versions={"vcpbench": "0.1.0", "torch": "2.13.0"},
             device="cpu: x86_64 AVX512",
+            machine={"batch_clips": 8, "network_threads": "2; 4"},
             num_clips=1842,
             reproduce=None,
         ),

@@ -57,6 +57,7 @@ def test_a_finished_evaluation_shows_all_that_it_gave(site: Site) -> None:
     assert "3 of 123 test videos are too short" in page.text
     assert "vcpbench local FILE --dataset playground --protocol quick-v1 --backbone r3d_tiny" in page.text
     assert results["provenance"]["protocol_hash"] in page.text
+    assert "batch clips 8, network threads 2; 4" in page.text
     matrix = next(page.root.all("table", class_="matrix"))
     (table,) = (t for t in results["benchmarks"][0]["tables"] if t["name"] == "cloze.confusion")
     shown = [[int(cell.text) for cell in row.all("td")] for row in list(matrix.all("tr"))[1:]]

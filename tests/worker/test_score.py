@@ -7,9 +7,9 @@ from uuid import UUID
 
 import pytest
 
-from records.models import Checkpoint, DatasetRow, Evaluation, ProtocolRow
+from records.models import Checkpoint, DatasetRow, Evaluation, ProtocolRow, Shard
 from vcp_core.catalog.protocols import PROTOCOLS
-from worker.tasks.score import command_of
+from worker.tasks.score import _devices, command_of
 
 ID = UUID("0d9c2c0e-5b9c-4d0e-9d6b-1b0c5f5f3c11")
 QUICK = PROTOCOLS["quick-v1"]
@@ -53,3 +53,11 @@ def test_what_only_the_server_knows_by_name_is_asked_of_it(
 
 def test_a_control_has_no_command_because_it_has_no_file() -> None:
     assert command_of(evaluation({"name_or_path": "playground"}, is_control=True)) is None
+
+
+def test_workers_with_other_threads_are_told_apart() -> None:
+    counts = [{"batch_clips": 8, "network_threads": threads, "forwarded_clips": 3} for threads in (4, 2, 4)]
+    shards = [Shard(device="cpu: x86_64", counts=one) for one in counts]
+    old = Shard(device="cpu: x86_64", counts={"forwarded_clips": 3})
+    assert _devices([*shards, old])["machine"] == {"batch_clips": 8, "network_threads": "2; 4"}
+    assert _devices([old])["machine"] == {}

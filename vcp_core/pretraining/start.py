@@ -30,6 +30,8 @@ FRAMES_LIMIT_BYTES = 8 * 1024**3  # the playground takes 1.2 GB, UCF101 160
 class Machine:
     """What a run may use; none of it changes its digits but the device and the number of processes.
 
+    On a CPU the number of torch's threads (OMP_NUM_THREADS) changes them as well: gradients are other sums.
+
     Attributes:
         device: "cpu", "cuda", ...; a GPU if there is one.
         frames_limit_bytes: Of decoded frames kept in the cache folder.

@@ -17,6 +17,7 @@ from vcp_core.catalog.protocols import PROTOCOLS
 from vcp_core.results import Results
 from worker.work import Work
 
+MACHINE = ("batch_clips", "network_threads")  # of what a shard's counts hold
 STALL_S = 7200.0  # probes on large datasets fit for long, and say nothing meanwhile
 
 
@@ -92,7 +93,17 @@ def _to_file(work: Work, name: str, predictions: dict[str, Any]) -> str:
 def _devices(shards: list[Shard]) -> dict[str, Any]:
     devices = sorted({shard.device or "unknown" for shard in shards})
     warning = "features were computed on several kinds of device, which differ in the last digits"
-    return {"device": "; ".join(devices), "warnings": [warning] if len(devices) > 1 else []}
+    counts = [shard.counts or {} for shard in shards]
+    found = {name: sorted({one[name] for one in counts if name in one}) for name in MACHINE}
+    return {
+        "device": "; ".join(devices),
+        "machine": {
+            name: numbers[0] if len(numbers) == 1 else "; ".join(map(str, numbers))
+            for name, numbers in found.items()
+            if numbers
+        },
+        "warnings": [warning] if len(devices) > 1 else [],
+    }
 
 
 def command_of(evaluation: Evaluation) -> str | None:

@@ -7,6 +7,7 @@ import json
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -208,6 +209,33 @@ def test_a_kept_control_is_another_one_when_any_version_that_touches_a_digit_cha
         keys.add(run._control_key(0))
     assert {"numpy", "scipy", "libavcodec", "engine"} <= set(now)
     assert len(keys) == 1 + len(now)
+
+
+@pytest.fixture
+def other_threads() -> Iterator[int]:
+    """As many torch threads as nobody set."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(before + 1)
+    yield before + 1
+    torch.set_num_threads(before)
+
+
+def test_threads_are_kept_with_the_results_and_make_another_control(
+    dataset: Dataset, checkpoint: Path, other_threads: int
+) -> None:
+    results = vcp_core.evaluate(
+        checkpoint, dataset, CI, benchmarks=["retrieval"], controls=False, device="cpu"
+    )
+    machine = results.provenance.machine
+    assert (machine["network_threads"], machine["batch_clips"]) == (other_threads, 8)
+    assert set(machine) == {"network_threads", "batch_clips", "blas_threads"}
+    assert str(other_threads) not in results.provenance.device.split()
+    run = evaluation._Run(
+        Plan(dataset=dataset, protocol=CI, spec=BACKBONES["r3d_tiny"]), torch.device("cpu"), None
+    )
+    with_more = run._control_key(0)
+    torch.set_num_threads(other_threads - 1)
+    assert run._control_key(0) != with_more
 
 
 def test_progress_covers_every_clip_of_checkpoint_and_control(dataset: Dataset, checkpoint: Path) -> None:

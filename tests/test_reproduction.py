@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import torch
 import vcp_core
 from tests.datasets_on_disk import make_dataset
 from vcp_core.catalog.protocols import Protocol, load_protocol
-from vcp_core.reproduction import TOLERANCE_POINTS, agreement
+from vcp_core.reproduction import GIVEN, MULTIPLES, TOLERANCE_POINTS, agreement
 from vcp_core.results import Results
 
 CI = Protocol.model_validate(
@@ -21,17 +22,25 @@ CI = Protocol.model_validate(
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Results]:
+def run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Results]:
     """Evaluates one checkpoint on one dataset."""
     root = tmp_path_factory.mktemp("run")
     dataset = make_dataset(root / "videos", lengths=(100,), num_classes=2, per_class=(2, 1))
     torch.save(vcp_core.build("r3d_tiny", seed=5).state_dict(), root / "tiny.pt")
-    return lambda: vcp_core.evaluate(root / "tiny.pt", dataset, CI, device="cpu", controls=False)
+    return lambda controls=False: vcp_core.evaluate(
+        root / "tiny.pt", dataset, CI, device="cpu", controls=controls
+    )
 
 
 @pytest.fixture(scope="module")
-def published(run: Callable[[], Results]) -> Results:
+def published(run: Callable[..., Results]) -> Results:
     return run()
+
+
+@pytest.fixture(scope="module")
+def controlled(run: Callable[..., Results]) -> Results:
+    """The same beside random weights and pixels."""
+    return run(controls=True)
 
 
 def changed(results: Results, metric: str, **values: Any) -> Results:
@@ -57,7 +66,7 @@ def elsewhere(results: Results) -> Results:
 
 
 def test_the_same_machine_gives_the_same_scores_to_the_last_digit(
-    published: Results, run: Callable[[], Results]
+    published: Results, run: Callable[..., Results]
 ) -> None:
     found = agreement(published, run())
     assert (found.equal, found.reproduced, found.conditions) == (True, True, ())
@@ -66,7 +75,7 @@ def test_the_same_machine_gives_the_same_scores_to_the_last_digit(
 
 @pytest.mark.filterwarnings("ignore:TF32 acceleration on top of oneDNN")  # torch's own words on its own flags
 def test_other_kernels_stay_within_the_stated_tolerance(
-    published: Results, run: Callable[[], Results]
+    published: Results, run: Callable[..., Results]
 ) -> None:
     """Without oneDNN torch sums in another order, as another device does."""
     with torch.backends.mkldnn.flags(enabled=False):
@@ -80,7 +89,7 @@ def test_a_tiny_difference_on_the_same_machine_is_none_that_a_device_explains(pu
     again = changed(published, "recognition.top1", value=published.score("recognition.top1").value + 1e-9)
     found = agreement(published, again)
     assert (found.equal, found.reproduced) == (False, False)
-    assert [one.metric for one in found.deviations] == ["recognition.top1"]
+    assert [(one.metric, one.field) for one in found.deviations] == [("recognition.top1", "value")]
     assert agreement(published, elsewhere(again)).reproduced
 
 
@@ -92,11 +101,80 @@ def test_a_difference_beyond_the_tolerance_is_not_reproduced_anywhere(published:
         assert agreement(published, again).reproduced is reproduced
 
 
+@pytest.mark.parametrize("name", [*MULTIPLES, *GIVEN])
+def test_every_number_of_a_score_counts_and_has_its_own_tolerance(controlled: Results, name: str) -> None:
+    score = controlled.score("cloze.accuracy")
+    was = getattr(score, name)
+    assert was is not None
+    assert 0 < score.value < 100
+    points = max(TOLERANCE_POINTS, 200 / score.num_videos) * MULTIPLES.get(name, 0)
+    for step, elsewhere_reproduced in (
+        (1e-6, name in MULTIPLES),
+        (0.99 * points, True),
+        (1.01 * points + 1, False),
+    ):
+        again = changed(controlled, "cloze.accuracy", **{name: was + step})
+        found = agreement(controlled, again)
+        assert (found.equal, found.reproduced) == (step == 0, step == 0)
+        assert [one.field for one in found.deviations] == [name] * (step > 0)
+        assert agreement(controlled, elsewhere(again)).reproduced is elsewhere_reproduced
+
+
+def test_a_control_that_was_not_measured_again_is_a_deviation_that_nothing_explains(
+    controlled: Results,
+) -> None:
+    again = elsewhere(changed(controlled, "retrieval.top1", control=None, lift=None))
+    found = agreement(controlled, again)
+    assert not found.reproduced
+    assert {one.field for one in found.deviations} == {"control", "lift"}
+
+
+def test_the_largest_deviation_by_what_is_allowed_comes_first(controlled: Results) -> None:
+    was = controlled.score("cloze.accuracy")
+    again = changed(controlled, "cloze.accuracy", high=was.high + 3, control=was.control + 1)
+    assert [one.field for one in agreement(controlled, again).deviations] == ["control", "high"]
+
+
+def test_an_interval_at_the_edge_goes_by_another_rule_and_may_move_further(controlled: Results) -> None:
+    points = max(TOLERANCE_POINTS, 200 / controlled.score("cloze.accuracy").num_videos)
+    whole = changed(controlled, "cloze.accuracy", value=100.0, low=0.0)
+    for step, reproduced in ((5, True), (11, False)):
+        again = changed(whole, "cloze.accuracy", low=step * points)
+        assert agreement(whole, elsewhere(again)).reproduced is reproduced
+
+
 def test_a_score_that_is_gone_is_a_deviation_that_nothing_explains(published: Results) -> None:
     less = published.model_copy(update={"benchmarks": published.benchmarks[1:]})
     found = agreement(published, elsewhere(less))
     assert not found.reproduced
     assert {one.second for one in found.deviations} == {None}
+
+
+def with_machine(results: Results, **machine: int | str) -> Results:
+    """The same, measured with other threads."""
+    provenance = results.provenance.model_copy(update={"machine": machine})
+    return results.model_copy(update={"provenance": provenance})
+
+
+def test_other_threads_are_a_condition_that_is_named(published: Results) -> None:
+    score = published.score("recognition.top1")
+    again = changed(published, "recognition.top1", value=score.value + 1e-9)
+    machine = published.provenance.machine
+    more = {**machine, "network_threads": 7}
+    found = agreement(published, with_machine(again, **more))
+    assert found.conditions == (f"network threads: {machine['network_threads']}, now 7",)
+    assert found.reproduced
+
+
+def test_results_from_before_threads_were_kept_load_and_are_compared(published: Results) -> None:
+    old = json.loads(published.to_json())
+    del old["provenance"]["machine"]
+    found = agreement(Results.model_validate(old), published)
+    assert found.equal
+    assert (
+        f"network threads: not kept, now {published.provenance.machine['network_threads']}"
+        in found.conditions
+    )
 
 
 def test_results_of_other_inputs_are_not_compared(published: Results) -> None:

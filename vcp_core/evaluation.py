@@ -17,6 +17,7 @@ from typing import Any
 import av
 import torch
 from pydantic import ValidationError
+from threadpoolctl import threadpool_info
 
 from vcp_core.backbones.base import Backbone
 from vcp_core.backbones.pixels import Pixels
@@ -31,7 +32,7 @@ from vcp_core.checkpoints import load_checkpoint
 from vcp_core.checkpoints import precheck as precheck_checkpoint
 from vcp_core.controls import calibration_shard, random_weights
 from vcp_core.datasets import Dataset, load_dataset
-from vcp_core.features import Counters, extract
+from vcp_core.features import BATCH_CLIPS, Counters, extract
 from vcp_core.plan import Plan
 from vcp_core.results import Predictions, Results, Timings
 
@@ -95,6 +96,7 @@ def evaluate(
         checkpoint=report.as_dict(),
         versions=versions(),
         device=describe_device(chosen_device),
+        machine=describe_forward(chosen_device) | blas_threads(),
         pretrained_on=pretrained_on,
         reproduce=_command(
             *how,
@@ -258,6 +260,7 @@ class _Run:
             self.plan.protocol.hash,
             sorted(self.plan.active),
             describe_device(self.device),
+            describe_forward(self.device) | blas_threads(),
         ]
         return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 
@@ -301,6 +304,22 @@ def describe_device(device: torch.device) -> str:
     if device.type == "cuda":
         return f"cuda: {torch.cuda.get_device_name(device)}"
     return f"cpu: {platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
+
+
+def network_threads(device: torch.device) -> dict[str, int]:
+    """Threads that share a network's sums, and so decide their last digits; a GPU's are its own."""
+    return {} if device.type == "cuda" else {"network_threads": torch.get_num_threads()}
+
+
+def describe_forward(device: torch.device) -> dict[str, int]:
+    """What else than the device decides the last digits of the engine's features."""
+    return {"batch_clips": BATCH_CLIPS[device.type], **network_threads(device)}
+
+
+def blas_threads() -> dict[str, int]:
+    """Threads that share the sums of probes and intervals, in NumPy's BLAS."""
+    pools = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+    return {"blas_threads": max(pools)} if pools else {}
 
 
 def versions() -> dict[str, str]:

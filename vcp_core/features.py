@@ -1,8 +1,10 @@
 """The engine: the union of the clips that benchmarks need, each decoded once and forwarded once.
 
 Videos are decoded ahead in threads (PyAV, NumPy and torch release the interpreter), clips are made from
-8-bit frames and go through the network in batches of one fixed shape, the last one padded: a clip's feature
-then depends on nothing but the clip, whatever else is in its batch or shard (measured: bit for bit).
+8-bit frames and go through the network in batches of one fixed shape, the last one padded: on one device, a
+clip's feature then depends on nothing but the clip, whatever else is in its batch or shard (measured: bit for
+bit). On a CPU some backbones' features depend on torch's number of threads, too: those of r2plus1d and
+r2plus1d_18 differed by 2e-7 and 4e-7 of the largest between one and two, of c3d and r3d_tiny by nothing.
 
 Legend: B clips of a batch, N clips of a shard, C channels, T frames, H height, W width, D features.
 """

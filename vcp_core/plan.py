@@ -126,6 +126,7 @@ class Plan:
         versions: Mapping[str, str],
         device: str,
         reproduce: str | None,
+        machine: Mapping[str, int | str] | None = None,
         pretrained_on: str | None = None,
         own_name: str | None = None,
         warnings: tuple[str, ...] = (),
@@ -138,6 +139,7 @@ class Plan:
             versions: Of everything that touches a digit.
             device: Where the network ran, in words.
             reproduce: The command that gives these results again, if there is one.
+            machine: What else of it decides last digits (`Provenance.machine`).
             pretrained_on: What its makers declare that it was trained on (`vcp_core.catalog.leaks`); what the
                 checkpoint's report says of its origin where they declare nothing.
             own_name: The dataset's in the catalog, where it is registered under another.
@@ -184,6 +186,7 @@ class Plan:
                 protocol=self.protocol,
                 versions=dict(versions),
                 device=device,
+                machine=dict(machine or {}),
                 num_clips=self.num_clips,
                 calibration_clips=calibration_clips,
                 pretrained_on=pretrained_on,

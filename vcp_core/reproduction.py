@@ -1,36 +1,56 @@
 """Two results of the same checkpoint, dataset and protocol: are they the same? No torch.
 
-The same versions on the same kind of device give the same scores to the last digit. Another device, or other
-versions, round features elsewhere: an answer that was nearly a draw may then fall the other way, and a probe
-that chooses its strength by a hair may choose another. Scores may then differ by `TOLERANCE_POINTS`, or by
-`TOLERANCE_VIDEOS` test videos where these weigh more.
+The same versions on the same kind of device, with as many threads, give the same scores to the last digit.
+Another device, or other versions, round features elsewhere: an answer that was nearly a draw may then fall
+the other way, and a probe that chooses its strength by a hair may choose another. Scores may then differ by
+`TOLERANCE_POINTS`, or by `TOLERANCE_VIDEOS` test videos where these weigh more, and what is made of them by
+`MULTIPLES` of that.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from vcp_core.results import Results, Score
+from vcp_core.results import Provenance, Results, Score
 
 # A choice, wider than what was seen: by other kernels of the same CPU (without oneDNN) no score moved in
 # `pytest -s tests/test_reproduction.py`, and none of 50 on a GPU in `tests/pretraining/test_cuda.py`; both
 # print those that do. Of frozen features: what was finetuned on another device is another trajectory.
 TOLERANCE_POINTS = 0.5
 TOLERANCE_VIDEOS = 2
+# Control and pixels are scores as well; a lift is the difference of two. How far the ends of intervals move
+# when scores move so far: docs/decisions/2026-11-26-tolerance.md, `python -m bench.tolerance`.
+MULTIPLES = {
+    "value": 1,
+    "control": 1,
+    "pixels": 1,
+    "lift": 2,
+    "low": 4,
+    "high": 4,
+    "lift_low": 4,
+    "lift_high": 4,
+}
+AT_THE_EDGE = 10  # instead of 4, where a score comes to 0 or 100, or leaves it
+GIVEN = ("chance", "num_videos", "num_units")  # by the dataset and the protocol, whatever the device
+ROUNDING = 1e-9  # points
 
 
 @dataclass(frozen=True, kw_only=True)
 class Deviation:
-    """A score that came out otherwise, percent.
+    """A number of a score that came out otherwise, percent; of counts, a count.
 
     Attributes:
         metric: Whose score.
+        field: Which of its numbers; "value" where the whole score came or went.
         first: As it was.
         second: As it is now; None where there is none any more, or `first` where there was none.
         allowed: By how much it may differ between devices, points.
     """
 
     metric: str
+    field: str
     first: float | None
     second: float | None
     allowed: float
@@ -42,6 +62,13 @@ class Deviation:
             return False
         return abs(self.second - self.first) <= self.allowed
 
+    @property
+    def size(self) -> float:
+        """The difference as a multiple of what is allowed; infinite where a number came or went."""
+        if self.first is None or self.second is None:
+            return math.inf
+        return abs(self.second - self.first) / self.allowed
+
 
 @dataclass(frozen=True, kw_only=True)
 class Agreement:
@@ -49,8 +76,9 @@ class Agreement:
 
     Attributes:
         num_scores: Compared.
-        deviations: Scores that differ at all, largest difference first.
-        conditions: What else differs and may explain it: "device: A, now B", "torch: 2.12, now 2.13".
+        deviations: Numbers that differ at all, the largest first, by what is allowed.
+        conditions: What else differs and may explain it: "device: A, now B", "network threads: 2, now 1",
+            "torch: 2.12, now 2.13".
     """
 
     num_scores: int
@@ -59,17 +87,22 @@ class Agreement:
 
     @property
     def equal(self) -> bool:
-        """Every score is the same to the last digit."""
+        """Every number of every score is the same to the last digit."""
         return not self.deviations
 
     @property
+    def num_differing(self) -> int:
+        """Scores with a number that differs."""
+        return len({one.metric for one in self.deviations})
+
+    @property
     def reproduced(self) -> bool:
-        """Equal; or on another device or by other versions, and within the tolerance."""
+        """Equal; or on another device, by other threads or versions, and within the tolerance."""
         return self.equal or (bool(self.conditions) and all(one.tolerable for one in self.deviations))
 
 
 def agreement(first: Results, second: Results) -> Agreement:
-    """Compare every score with its interval and its control.
+    """Compare every score with its interval, its control, the lift over it, and the pixels'.
 
     Args:
         first: As published.
@@ -87,14 +120,14 @@ def agreement(first: Results, second: Results) -> Agreement:
             raise ValueError(f"The two results are of another {what}: {mine} and {other}.")
     before, now = _by_metric(first), _by_metric(second)
     found = [
-        _deviation(metric, before.get(metric), now.get(metric))
+        deviation
         for metric in sorted({*before, *now})
-        if before.get(metric) != now.get(metric)
+        for deviation in _deviations(metric, before.get(metric), now.get(metric))
     ]
     return Agreement(
         num_scores=len({*before, *now}),
-        deviations=tuple(sorted(found, key=lambda one: (-_size(one), one.metric))),
-        conditions=_conditions(first, second),
+        deviations=tuple(sorted(found, key=lambda one: (-one.size, one.metric))),
+        conditions=tuple(differing(conditions(first.provenance), conditions(second.provenance)).values()),
     )
 
 
@@ -102,27 +135,36 @@ def _by_metric(results: Results) -> dict[str, Score]:
     return {score.metric: score for result in results.benchmarks for score in result.scores}
 
 
-def _deviation(metric: str, before: Score | None, now: Score | None) -> Deviation:
+def _deviations(metric: str, before: Score | None, now: Score | None) -> Iterator[Deviation]:
+    """Those of one score."""
     num_videos = min(one.num_videos for one in (before, now) if one is not None)
-    return Deviation(
-        metric=metric,
-        first=before.value if before else None,
-        second=now.value if now else None,
-        allowed=max(TOLERANCE_POINTS, 100 * TOLERANCE_VIDEOS / max(num_videos, 1)),
-    )
+    points = max(TOLERANCE_POINTS, 100 * TOLERANCE_VIDEOS / max(num_videos, 1))
+    if before is None or now is None:
+        first, second = (None if one is None else one.value for one in (before, now))
+        yield Deviation(metric=metric, field="value", first=first, second=second, allowed=points)
+        return
+    at_the_edge = bool({before.value, now.value} & {0.0, 100.0})
+    allowed = {
+        name: points * (AT_THE_EDGE if times == 4 and at_the_edge else times)
+        for name, times in MULTIPLES.items()
+    }
+    # A precision stands on the answers that were given, and on as many as there were.
+    allowed |= {name: ROUNDING for name in GIVEN if name == "chance" or ".precision." not in metric}
+    for name, most in allowed.items():
+        first, second = getattr(before, name), getattr(now, name)
+        if first != second:
+            yield Deviation(metric=metric, field=name, first=first, second=second, allowed=most)
 
 
-def _size(deviation: Deviation) -> float:
-    if deviation.first is None or deviation.second is None:
-        return 100.0
-    return abs(deviation.second - deviation.first)
+def conditions(provenance: Provenance) -> dict[str, int | str]:
+    """What decided the last digits, beside checkpoint, dataset and protocol."""
+    return {"device": provenance.device, **provenance.machine, **provenance.versions}
 
 
-def _conditions(first: Results, second: Results) -> tuple[str, ...]:
-    before = {"device": first.provenance.device, **first.provenance.versions}
-    now = {"device": second.provenance.device, **second.provenance.versions}
-    return tuple(
-        f"{name}: {before.get(name, 'unknown')}, now {now.get(name, 'unknown')}"
+def differing(before: Mapping[str, int | str], now: Mapping[str, int | str]) -> dict[str, str]:
+    """Those conditions that are not the same, in words, by name."""
+    return {
+        name: f"{name.replace('_', ' ')}: {before.get(name, 'not kept')}, now {now.get(name, 'not kept')}"
         for name in sorted({*before, *now})
         if before.get(name) != now.get(name)
-    )
+    }

@@ -1,7 +1,7 @@
 """What an evaluation gives: typed scores with intervals, predictions behind them, and provenance.
 
-The JSON of a result is determined by checkpoint, dataset, protocol and versions alone: the same run twice
-gives the same bytes. Clocks are kept apart, in `Timings`.
+The JSON of a result is determined by checkpoint, dataset, protocol, versions and the device with its numbers
+of threads: the same run twice gives the same bytes. Clocks are kept apart, in `Timings`.
 """
 
 from __future__ import annotations
@@ -145,12 +145,16 @@ class Provenance(_Record):
         protocol: All its numbers.
         versions: Of everything that touches a digit.
         device: In words.
+        machine: What else of it decides last digits: `batch_clips` of a forward pass, `network_threads` of a
+            CPU in it, `blas_threads` of probes and intervals. Of several workers' "1; 2"; without a key that
+            was not kept, as in results from before they were.
         num_clips: Distinct clips, each forwarded once.
         calibration_clips: Training clips that random weights were calibrated on; None without controls.
         pretrained_on: What the checkpoint's makers declare that it was trained on; None where they do not.
         input_spec: The clips that it took, in full (`vcp_core.catalog.inputs`); None in results from before
             it could be declared.
-        reproduce: The command that gives the same again; None where dataset or protocol has no name.
+        reproduce: The command that gives the same again; None where dataset or protocol has no name, and for
+            random weights and pixels, which have no file.
     """
 
     checkpoint: dict[str, Any]
@@ -161,6 +165,7 @@ class Provenance(_Record):
     protocol: Protocol
     versions: dict[str, str]
     device: str
+    machine: dict[str, int | str] = {}
     num_clips: int
     calibration_clips: int | None = None
     pretrained_on: str | None = None

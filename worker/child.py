@@ -115,7 +115,7 @@ def extract(
     pixels_of: str = "",
 ) -> dict[str, Any]:
     """Clips and canonical weights -> one features file; or the pixel baseline's, of a backbone's clips."""
-    from vcp_core.evaluation import describe_device, pick_device
+    from vcp_core.evaluation import describe_device, describe_forward, pick_device
     from vcp_core.features import Counters
     from vcp_core.features import extract as extract_shards
     from vcp_core.shards import Clip, Shard
@@ -155,6 +155,7 @@ def extract(
             "wait_s": counters.wait_s,
             "forward_s": counters.forward_s,
         },
+        "machine": describe_forward(chosen),
     }
 
 
@@ -171,7 +172,8 @@ def score(
     of_pixels: bool,
     checkpoint: dict[str, Any],
     device: str,
-    reproduce: str,
+    machine: dict[str, int | str],
+    reproduce: str | None,
     pretrained_on: str | None,
     own_name: str | None,
     warnings: list[str],
@@ -180,7 +182,7 @@ def score(
     """Features, and the predictions of controls -> results."""
     from vcp_core.bank import FeatureBank
     from vcp_core.catalog.protocols import Protocol
-    from vcp_core.evaluation import versions
+    from vcp_core.evaluation import blas_threads, versions
     from vcp_core.plan import Plan
 
     plan = Plan(
@@ -197,6 +199,7 @@ def score(
         checkpoint=checkpoint,
         versions=versions(),
         device=device,
+        machine=machine | blas_threads(),
         reproduce=reproduce,
         pretrained_on=pretrained_on,
         own_name=own_name,

@@ -119,7 +119,7 @@ class Shard(Identified, Base):
         clips: `[[video id, SHA-256 of the file, [[start, option, variant], ...]], ...]`.
         num_clips: Forward passes.
         device: Where it was forwarded, in words.
-        counts: Frames decoded, clips forwarded, seconds.
+        counts: Frames decoded, clips forwarded, seconds; clips of a batch, threads of a CPU.
     """
 
     __tablename__ = "shard"

@@ -235,7 +235,7 @@ def with_declared(evaluation: Evaluation) -> dict[str, Any] | None:
     if declared == results["provenance"]["pretrained_on"]:
         return results
     command = results["provenance"]["reproduce"]
-    if command is not None and "--pretrained-on" not in command:
+    if command is not None and command.startswith("vcpbench local ") and "--pretrained-on" not in command:
         command = f"{command} {shlex.join(['--pretrained-on', declared])}"
     provenance = {**results["provenance"], "pretrained_on": declared, "reproduce": command}
     return {**results, "provenance": provenance}

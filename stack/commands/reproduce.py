@@ -9,7 +9,7 @@ import re
 import shlex
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -31,13 +31,14 @@ from stack.commands.common import (
 )
 from stack.commands.local import of_split
 from stack.commands.training import Watched
+from vcp_core.catalog.datasets import DATASETS
 from vcp_core.catalog.errors import VcpbenchError
 from vcp_core.catalog.paths import cache_dir
 
 if TYPE_CHECKING:
     from vcp_core.datasets import Dataset
     from vcp_core.reproduction import Agreement
-    from vcp_core.results import Results
+    from vcp_core.results import Provenance, Results
 
 DIFFERENT = 1  # exit code: it ran, and the scores are not those that were published
 SHOWN = 12  # deviations of a table
@@ -69,8 +70,9 @@ def reproduce(
 ) -> None:
     """Run an evaluation again here, and compare every score with what was published.
 
-    Exit code 0: reproduced (to the last digit on the same kind of machine, else within the tolerance that is
-    printed); 1: not; 2: it could not be run.
+    Exit code 0: reproduced (to the last digit on the same kind of machine with as many threads, else within
+    the tolerance that is printed); 1: not; 2: it could not be run. What was finetuned is finetuned again only
+    where device and threads are the same.
 
     **Examples**
 
@@ -111,15 +113,23 @@ def _verdict(found: Agreement) -> dict[str, Any]:
 
 def _dataset(published: Results, dataset: str | None, options: dict[str, Any], tell: Tell) -> Dataset:
     """The same videos, where the caller or the results' own command says that they are."""
+    command = _command(published)
     if dataset is None:
-        command = _command(published)
-        dataset, options = command["dataset"], {name: command.get(name) for name in options}
-    loaded = load(dataset, split=published.provenance.dataset["split"], tell=tell, **options)
+        dataset = str(command["dataset"])
+        if "what" in command and dataset not in DATASETS:  # a server's command, which says PLACE
+            raise CannotReproduce(f"Where are its videos here? Say so: {published.provenance.reproduce}")
+        options = {name: given or command.get(name) for name, given in options.items()}
+    else:  # groups are names, which hold wherever the videos lie; the table and the lists are places
+        options = {**options, "test_groups": options["test_groups"] or command.get("test_groups")}
+    split = published.provenance.dataset["split"]
+    # A folder's says how its two sides were made, which the other options decide.
+    official = any(split in spec.splits for spec in DATASETS.values())
+    loaded = load(dataset, split=split if official else "1", tell=tell, **options)
     if loaded.fingerprint != published.provenance.dataset["fingerprint"]:
         raise CannotReproduce(
             f"{dataset} here has fingerprint {loaded.fingerprint[:12]}, the evaluation's videos have "
             f"{published.provenance.dataset['fingerprint'][:12]}: other files, labels or sides. "
-            "Say where the same videos are: --dataset (and --csv, --test-groups as they were)."
+            "Say where the same videos are: --dataset (and --csv, --test-groups, --lists as they were)."
         )
     return loaded
 
@@ -166,6 +176,7 @@ def _finetuned_again(
             f"{several[1]} processes finetuned it together, and this would be one: another trajectory, whose "
             f"scores say nothing about it. Its own command does it again: {published.provenance.reproduce}"
         )
+    _refuse_another_way(published.provenance, device)
     config = FinetuneConfig.of(published.provenance.protocol)
     name = hashlib.sha256(published.to_json().encode()).hexdigest()[:16]
     folder = cache_dir() / "reproduced" / name
@@ -175,6 +186,35 @@ def _finetuned_again(
     )
     shutil.rmtree(folder)
     return again.results
+
+
+def _refuse_another_way(origin: Provenance, device: str | None) -> None:
+    """Before hours are spent on it: the tolerance is one of frozen features, not of another training."""
+    from vcp_core.evaluation import blas_threads, describe_device, network_threads, pick_device, versions
+    from vcp_core.reproduction import conditions, differing
+
+    chosen, before = pick_device(device), conditions(origin)
+    threads = network_threads(chosen)
+    here: dict[str, int | str] = {
+        "device": describe_device(chosen),
+        **threads,
+        **blas_threads(),
+        **versions(),
+    }
+    found = differing(before, here)
+    decisive = [found[name] for name in ("device", "network_threads") if name in found and name in before]
+    if decisive:
+        number = before.get("network_threads")
+        hint = f" OMP_NUM_THREADS={number} gives it as many threads." if threads and number else ""
+        raise CannotReproduce(
+            f"It was finetuned otherwise ({'; '.join(decisive)}): weights take another way from the first "
+            f"step on, and scores would say nothing about those.{hint} Its own command trains again all the "
+            f"same: {origin.reproduce}"
+        )
+    if found:
+        messages.print("Not as it was finetuned, so weights may take another way from the first step on:")
+        for condition in found.values():
+            messages.print(f"  {condition}", style="dim", highlight=False, markup=False)
 
 
 def _published(what: str) -> dict[str, Results]:
@@ -215,11 +255,16 @@ def _command(published: Results) -> dict[str, Any]:
     from stack.commands.finetune import finetune
     from stack.commands.local import local
 
-    words = shlex.split(published.provenance.reproduce or "")[2:]
-    if not words:
+    commands: dict[str, Callable[..., None]] = {
+        "local": local,
+        "finetune": finetune,
+        "reproduce": reproduce,
+    }
+    _, name, *words = [*shlex.split(published.provenance.reproduce or ""), "", ""]
+    if name not in commands:
         return {"dataset": published.provenance.dataset["name"]}
     alone = typer.Typer()
-    alone.command()(finetune if _finetuned(published) else local)
+    alone.command()(commands[name])
     return dict(typer.main.get_command(alone).make_context("again", words, resilient_parsing=True).params)
 
 
@@ -232,7 +277,12 @@ def _prefix(report: dict[str, Any]) -> str | None:
 def _file(what: str, given: Path | None, published: Results) -> Iterator[Path]:
     """The checkpoint: what was given, what the results' command names, or what the server keeps."""
     command = _command(published)
-    wanted = published.provenance.checkpoint["sha256"]
+    wanted = published.provenance.checkpoint.get("sha256")
+    if wanted is None:
+        raise CannotReproduce(
+            "Random weights and pixels have no file. Reproduce an evaluation that is compared with them: "
+            "they are measured again with it."
+        )
     named = Path(command["file"]) if command.get("file") else None
     path = given or (named if named is not None and named.is_file() else None)
     if path is not None:
@@ -262,22 +312,23 @@ def _show(found: Agreement, whose: str = "") -> None:
         console.print(f"{whose}Reproduced: all {found.num_scores} scores are equal to the last digit.")
     else:
         verdict = "Reproduced within the tolerance" if found.reproduced else "NOT reproduced"
-        console.print(f"{whose}{verdict}: {len(found.deviations)} of {found.num_scores} scores differ.")
+        console.print(f"{whose}{verdict}: {found.num_differing} of {found.num_scores} scores differ.")
         table = Table(box=None, pad_edge=False, header_style="dim")
         for heading in ("percent", "was", "is", "may differ by"):
             table.add_column(heading, justify="left" if heading == "percent" else "right", no_wrap=True)
         for one in found.deviations[:SHOWN]:
             style = "" if one.tolerable else "red"
-            table.add_row(
-                one.metric, _number(one.first), _number(one.second), f"{one.allowed:.2f}", style=style
-            )
+            name = one.metric if one.field == "value" else f"{one.metric}, {one.field.replace('_', ' ')}"
+            table.add_row(name, _number(one.first), _number(one.second), f"{one.allowed:.2f}", style=style)
         console.print(table)
         if len(found.deviations) > SHOWN:
             console.print(f"and {len(found.deviations) - SHOWN} more, smaller", style="dim")
     for condition in found.conditions:
         console.print(f"  {condition}", style="dim", highlight=False, markup=False)
     if not found.reproduced and not found.conditions:
-        console.print("Device and versions are the same, so these scores should be, too.", style="red")
+        console.print(
+            "Device, threads and versions are the same, so these scores should be, too.", style="red"
+        )
 
 
 def _number(value: float | None) -> str:

@@ -232,21 +232,27 @@ def test_one_process_at_a_time_trains_in_a_folder(dataset: Dataset, tmp_path: Pa
 
 def test_what_a_run_went_on_from_under_other_conditions_stays_with_it(tmp_path: Path) -> None:
     for step, threads in enumerate((1, 1, 2, 2, 4)):
-        facts = {"run": "r", "processes": 1, "threads": threads, "device": "cpu", "versions": {"torch": "2"}}
+        facts = {
+            "run": "r",
+            "processes": 1,
+            "network_threads": threads,
+            "device": "cpu",
+            "versions": {"torch": "2"},
+        }
         folder = RunFolder(tmp_path, identity={"lr": 0.1}, facts=facts)
         folder.claim()
         assert bool(folder.notes) == (step in (2, 4))
         folder.save(Place(step=step), {}, {})
         folder.release()
     assert folder.notes == (
-        "until step 3 this run had threads 2, now 4: its weights will not be those of a run under either "
-        "alone",
+        "until step 3 this run had network_threads 2, now 4: its weights will not be those of a run under "
+        "either alone",
     )
     exported = folder.export("x.safetensors", {"w": torch.zeros(1)}, Place(step=5))
     with safetensors.safe_open(exported, framework="pt") as file:
         said = json.loads(file.metadata()["vcpbench"])
-    assert said["threads"] == 4
-    assert [(one["until_step"], one["threads"]) for one in said["earlier"]] == [(1, 1), (3, 2)]
+    assert said["network_threads"] == 4
+    assert [(one["until_step"], one["network_threads"]) for one in said["earlier"]] == [(1, 1), (3, 2)]
 
 
 def test_a_process_whose_part_of_an_epoch_is_over_ends_the_epoch(dataset: Dataset, tmp_path: Path) -> None:

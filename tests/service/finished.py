@@ -21,6 +21,7 @@ from records.models import (
 )
 from records.repositories import checkpoints, datasets
 from tests.served import sha256
+from vcp_core.catalog.datasets import DATASETS
 from vcp_core.catalog.protocols import PROTOCOLS, Protocol
 from vcp_core.results import Predictions
 
@@ -55,7 +56,7 @@ def ready_dataset(
     found = DatasetRow(
         name=name,
         own_name=own_name,
-        source={"name_or_path": "/videos"},
+        source={"name_or_path": name if name in DATASETS and DATASETS[name].built_in else "/videos"},
         state=DatasetState.READY,
         fingerprint=fingerprint or f"fingerprint of {name}",
     )

@@ -25,6 +25,7 @@ from vcp_core.catalog.options import OPTION_NAMES, OPTIONS
 from vcp_core.catalog.protocols import PROTOCOLS
 from vcp_core.results import BenchmarkResult, Fit, Predictions, Provenance, Results
 from vcp_core.scoring import score_benchmark
+from worker.tasks.score import command_of
 
 CLASSES = ("bounce", "circle", "drift", "pendulum", "shake", "spin", "zigzag", "zoom")
 NUM_VIDEOS = 120
@@ -148,8 +149,9 @@ def results(
             protocol=protocol,
             versions={"vcpbench": "0.1.0", "torch": "2.13.0"},
             device="cpu: x86_64 AVX512",
+            machine={"batch_clips": 8, "network_threads": "2; 4"},
             num_clips=1842,
-            reproduce=f"vcpbench local FILE --dataset playground --protocol {protocol.name}",
+            reproduce=None,
         ),
     )
     return found, scored, kept.model_dump(mode="json")
@@ -180,12 +182,12 @@ def finished(
         team=team,
         is_control=is_control,
         state=EvaluationState.DONE,
-        results=kept,
         started_at=BIRTH,
         finished_at=BIRTH + timedelta(minutes=seed),
     )
     session.add(evaluation)
     session.flush()
+    evaluation.results = {**kept, "provenance": {**kept["provenance"], "reproduce": command_of(evaluation)}}
     session.add_all(
         ScoreRow(
             evaluation_id=evaluation.id,

@@ -55,8 +55,9 @@ def test_a_finished_evaluation_shows_all_that_it_gave(site: Site) -> None:
     (kinds,) = page.root.all("div", **{"aria-label": "Kinds of variant"})
     assert all(kind in kinds.text for kind in ("270", "3-tiles", "16-31", "2-apart"))
     assert "3 of 123 test videos are too short" in page.text
-    assert "vcpbench local FILE --dataset playground --protocol quick-v1" in page.text
+    assert "vcpbench local FILE --dataset playground --protocol quick-v1 --backbone r3d_tiny" in page.text
     assert results["provenance"]["protocol_hash"] in page.text
+    assert "batch clips 8, network threads 2; 4" in page.text
     matrix = next(page.root.all("table", class_="matrix"))
     (table,) = (t for t in results["benchmarks"][0]["tables"] if t["name"] == "cloze.confusion")
     shown = [[int(cell.text) for cell in row.all("td")] for row in list(matrix.all("tr"))[1:]]
@@ -95,13 +96,21 @@ def test_videos_under_another_name_are_called_by_their_own_too(site: Site) -> No
     assert "ucf101-2 (ucf101, split 2)" in site.page(f"/evaluations/{site.best}").text
 
 
-def test_numbers_that_no_command_reproduces_say_so(site: Site) -> None:
+def test_what_was_measured_on_a_registered_folder_names_the_command_that_asks_the_server(site: Site) -> None:
     with site.api.database.session() as session:
-        row = session.get_one(Evaluation, site.best)
-        assert row.results is not None
-        provenance = {**row.results["provenance"], "reproduce": None}
-        row.results = {**row.results, "provenance": provenance}
-    assert "No command reproduces them" in site.page(f"/evaluations/{site.best}").text
+        found = played.finished(session, ready_dataset(session, "gestures"), "late")
+        found.checkpoint.pretrained_on = "none"  # said after the scores; no option of this command
+    command = f"vcpbench reproduce {found.id} --dataset PLACE"
+    page = site.page(f"/evaluations/{found.id}")
+    assert command in page.text
+    assert "--checkpoint FILE" in page.text
+    results = site.api.client.get(f"/v1/evaluations/{found.id}/results").json()
+    assert results["provenance"]["pretrained_on"] == "none"
+    assert results["provenance"]["reproduce"] == command
+
+
+def test_random_weights_say_that_no_command_reproduces_them_alone(site: Site) -> None:
+    assert "No command reproduces them alone" in site.page(f"/evaluations/{site.control}").text
 
 
 def test_classes_are_counted_from_the_confusion(site: Site) -> None:

@@ -22,7 +22,7 @@ from vcp_core.catalog.inputs import input_of
 from vcp_core.catalog.leaks import declaration
 from vcp_core.checkpoints import load_checkpoint
 from vcp_core.datasets import Dataset, load_dataset
-from vcp_core.evaluation import describe_device, versions
+from vcp_core.evaluation import blas_threads, describe_device, network_threads, versions
 from vcp_core.plan import Plan
 from vcp_core.pretraining.config import FinetuneConfig, option_of
 from vcp_core.pretraining.devices import reproducible, summed
@@ -136,6 +136,7 @@ class _Answered:
     trained: Trained
     predictions: Predictions
     device: str
+    machine: dict[str, int]
     first: bool
 
 
@@ -163,6 +164,7 @@ class _Finetuning:
             trained=trained,
             predictions=self._test(trainer, task, trained),
             device=device if processes == 1 else f"{processes} x {device}",
+            machine=network_threads(trainer.fabric.device) | blas_threads(),
             first=trainer.fabric.is_global_zero,
         )
 
@@ -187,6 +189,7 @@ class _Finetuning:
             checkpoint=checkpoint,
             versions=versions(),
             device=answered.device,
+            machine=answered.machine,
             pretrained_on=pretrained_on,
             warnings=answered.trained.notes,
             reproduce=reproduce,

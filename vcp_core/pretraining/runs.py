@@ -28,7 +28,7 @@ from vcp_core.catalog.errors import StorageError, TrainingError
 from vcp_core.catalog.files import whole, write_json
 from vcp_core.checkpoints.origin import METADATA
 
-CONDITIONS = ("processes", "threads", "device", "versions")  # under others the digits are others
+CONDITIONS = ("processes", "network_threads", "device", "versions")  # under others the digits are others
 _DAMAGE = (RuntimeError, EOFError, pickle.UnpicklingError, KeyError, TypeError, ValueError)
 
 
@@ -134,9 +134,9 @@ class RunFolder:
     def _note_conditions(self, held: dict[str, Any], step: int) -> None:
         """Keep what a run went on from, where it goes on under something else."""
         earlier = held.get("earlier", [])
-        before = {name: held[name] for name in CONDITIONS if name in held}
-        now = {name: self._facts.get(name) for name in before}
-        if before != json.loads(json.dumps(now)):
+        before = {name: held[name] for name in CONDITIONS if name in held and name in self._facts}
+        now = {name: self._facts[name] for name in before}
+        if before != now:
             earlier = [*earlier, {"until_step": step, **before}]
             changes = "; ".join(
                 f"{name} {before[name]}, now {now[name]}" for name in before if before[name] != now[name]

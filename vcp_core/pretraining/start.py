@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import torch
-
 from vcp_core.backbones import build
 from vcp_core.catalog.errors import TrainingError
 from vcp_core.catalog.files import refuse_unwritable
 from vcp_core.catalog.paths import cache_dir
 from vcp_core.datasets import Dataset, load_dataset
 from vcp_core.datasets.manifest import Video
-from vcp_core.evaluation import describe_device, pick_device, versions
+from vcp_core.evaluation import describe_device, network_threads, pick_device, versions
 from vcp_core.pretraining.config import PretrainConfig, TrainingConfig
 from vcp_core.pretraining.curves import Curves
 from vcp_core.pretraining.devices import check_devices, start_fabric
@@ -25,6 +23,7 @@ from vcp_core.pretraining.runs import Place, RunFolder, name_of
 from vcp_core.pretraining.tasks import ClozeTask, Task
 
 if TYPE_CHECKING:
+    import torch
     from lightning_fabric import Fabric
 
 BEST = "best.safetensors"  # in a run's folder
@@ -35,6 +34,8 @@ FRAMES_LIMIT_BYTES = 8_000_000_000  # the playground takes 1.2 GB, UCF101 160
 @dataclass(frozen=True, kw_only=True)
 class Machine:
     """What a run may use; none of it changes its digits but the device and the number of processes.
+
+    On a CPU the number of torch's threads (OMP_NUM_THREADS) changes them as well: gradients are other sums.
 
     Attributes:
         device: "cpu", "cuda", ...; a GPU if there is one.
@@ -243,7 +244,7 @@ class Run:
             "dataset_split": self.dataset.split_name,
             "dataset_fingerprint": self.dataset.fingerprint,
             "processes": fabric.world_size,
-            "threads": torch.get_num_threads() if fabric.device.type == "cpu" else None,
+            **network_threads(fabric.device),
             "device": describe_device(fabric.device),
             "versions": versions(),
         }

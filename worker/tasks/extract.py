@@ -39,7 +39,7 @@ def extract(work: Work) -> None:
 
     def write(session: Session) -> None:
         row = session.get_one(Shard, work.subject_id)
-        row.device, row.counts = facts["device"], facts["counts"]
+        row.device, row.counts = facts["device"], facts["counts"] | facts.get("machine", {})
         flow.shard_done(session, row.id)
 
     work.conclude(write)

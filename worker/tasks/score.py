@@ -12,9 +12,12 @@ from sqlalchemy.orm import Session
 from records import flow, storage
 from records.models import BenchmarkRow, Evaluation, ScoreRow, Shard
 from vcp_core.catalog.backbones import PIXELS
+from vcp_core.catalog.datasets import DATASETS
+from vcp_core.catalog.protocols import PROTOCOLS
 from vcp_core.results import Results
 from worker.work import Work
 
+MACHINE = ("batch_clips", "network_threads")  # of what a shard's counts hold
 STALL_S = 7200.0  # probes on large datasets fit for long, and say nothing meanwhile
 
 
@@ -46,7 +49,7 @@ def score(work: Work) -> None:
         of_pixels=evaluation.checkpoint.is_pixels,
         checkpoint=evaluation.checkpoint.report,
         **_devices(needs.shards),
-        reproduce=_command(evaluation),
+        reproduce=command_of(evaluation),
         pretrained_on=evaluation.checkpoint.pretrained_on,
         own_name=evaluation.dataset.own_name,
         out=str(out),
@@ -91,15 +94,42 @@ def _to_file(work: Work, name: str, predictions: dict[str, Any]) -> str:
 def _devices(shards: list[Shard]) -> dict[str, Any]:
     devices = sorted({shard.device or "unknown" for shard in shards})
     warning = "features were computed on several kinds of device, which differ in the last digits"
-    return {"device": "; ".join(devices), "warnings": [warning] if len(devices) > 1 else []}
+    counts = [shard.counts or {} for shard in shards]
+    found = {name: sorted({one[name] for one in counts if name in one}) for name in MACHINE}
+    return {
+        "device": "; ".join(devices),
+        "machine": {
+            name: numbers[0] if len(numbers) == 1 else "; ".join(map(str, numbers))
+            for name, numbers in found.items()
+            if numbers
+        },
+        "warnings": [warning] if len(devices) > 1 else [],
+    }
 
 
-def _command(evaluation: Evaluation) -> str:
-    words = ["vcpbench", "local", "FILE", "--dataset", evaluation.dataset.name]
-    words += ["--protocol", evaluation.protocol.name]
-    for flag in ("prefix", "input_spec", "pretrained_on"):
-        declared = getattr(evaluation.checkpoint, flag)
-        words += [f"--{flag.replace('_', '-')}", declared] if declared else []
+def command_of(evaluation: Evaluation) -> str | None:
+    """The command that gives the scores again; None for a control, which has no file.
+
+    `vcpbench local` where dataset and protocol are built in. The server's own names mean nothing to it: there
+    `vcpbench reproduce` asks the server, and PLACE, TABLE and LISTS stand for what only the reader knows.
+    """
+    if evaluation.is_control:
+        return None
+    source, protocol = evaluation.dataset.source, evaluation.protocol
+    name, folder = str(source["name_or_path"]).partition(":")[::2]
+    built_in = name in DATASETS and DATASETS[name].built_in
+    if built_in and protocol.name in PROTOCOLS and PROTOCOLS[protocol.name].hash == protocol.hash:
+        words = ["vcpbench", "local", "FILE", "--dataset", name, "--protocol", protocol.name]
+        for flag in ("backbone", "prefix", "input_spec", "pretrained_on"):
+            declared = getattr(evaluation.checkpoint, flag)
+            words += [f"--{flag.replace('_', '-')}", declared] if declared else []
+        return shlex.join(words)
+    official = f"{name}:PLACE" if folder and name in DATASETS else "PLACE"
+    words = ["vcpbench", "reproduce", str(evaluation.id), "--dataset", name if built_in else official]
+    words += ["--csv", "TABLE"] if source.get("csv") else []
+    for group in source.get("test_groups", ()):
+        words += ["--test-groups", group]
+    words += ["--lists", "LISTS"] if source.get("lists") else []
     return shlex.join(words)
 
 

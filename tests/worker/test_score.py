@@ -1,0 +1,63 @@
+"""The command that an evaluation's page names."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from records.models import Checkpoint, DatasetRow, Evaluation, ProtocolRow, Shard
+from vcp_core.catalog.protocols import PROTOCOLS
+from worker.tasks.score import _devices, command_of
+
+ID = UUID("0d9c2c0e-5b9c-4d0e-9d6b-1b0c5f5f3c11")
+QUICK = PROTOCOLS["quick-v1"]
+
+
+def evaluation(source: dict[str, Any], *, is_control: bool = False, **protocol: str) -> Evaluation:
+    """Of a checkpoint that declared what it could."""
+    checkpoint = Checkpoint(
+        backbone="r3d_tiny", prefix="teacher.", input_spec="frames=8", pretrained_on="ucf101:1, none"
+    )
+    numbers = ProtocolRow(**{"name": QUICK.name, "hash": QUICK.hash, **protocol})
+    dataset = DatasetRow(name="mine", source=source)
+    return Evaluation(id=ID, checkpoint=checkpoint, dataset=dataset, protocol=numbers, is_control=is_control)
+
+
+def test_built_in_videos_and_numbers_need_no_server() -> None:
+    assert command_of(evaluation({"name_or_path": "playground-64"})) == (
+        "vcpbench local FILE --dataset playground-64 --protocol quick-v1 --backbone r3d_tiny "
+        "--prefix teacher. --input-spec frames=8 --pretrained-on 'ucf101:1, none'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "protocol", "options"),
+    [
+        ({"name_or_path": "/data/a"}, {}, "--dataset PLACE"),
+        ({"name_or_path": "/data/a", "test_groups": ["P3", "P 4"]}, {},
+         "--dataset PLACE --test-groups P3 --test-groups 'P 4'"),
+        ({"name_or_path": "/data/a", "csv": "/data/a.csv"}, {}, "--dataset PLACE --csv TABLE"),
+        ({"name_or_path": "ucf101:/data/u", "split": "2", "lists": "/l"}, {},
+         "--dataset ucf101:PLACE --lists LISTS"),
+        ({"name_or_path": "playground"}, {"name": "mine"}, "--dataset playground"),
+        ({"name_or_path": "playground"}, {"hash": "0" * 64}, "--dataset playground"),
+    ],
+)  # fmt: skip
+def test_what_only_the_server_knows_by_name_is_asked_of_it(
+    source: dict[str, Any], protocol: dict[str, str], options: str
+) -> None:
+    assert command_of(evaluation(source, **protocol)) == f"vcpbench reproduce {ID} {options}"
+
+
+def test_a_control_has_no_command_because_it_has_no_file() -> None:
+    assert command_of(evaluation({"name_or_path": "playground"}, is_control=True)) is None
+
+
+def test_workers_with_other_threads_are_told_apart() -> None:
+    counts = [{"batch_clips": 8, "network_threads": threads, "forwarded_clips": 3} for threads in (4, 2, 4)]
+    shards = [Shard(device="cpu: x86_64", counts=one) for one in counts]
+    old = Shard(device="cpu: x86_64", counts={"forwarded_clips": 3})
+    assert _devices([*shards, old])["machine"] == {"batch_clips": 8, "network_threads": "2; 4"}
+    assert _devices([old])["machine"] == {}

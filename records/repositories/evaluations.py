@@ -147,3 +147,13 @@ def predictions(session: Session, evaluation_id: UUID) -> dict[str, dict[str, An
     """Per-video outcomes, by benchmark."""
     rows = session.scalars(select(BenchmarkRow).where(BenchmarkRow.evaluation_id == evaluation_id))
     return {row.benchmark: row.predictions for row in rows}
+
+
+def fits(session: Session, evaluation_id: UUID) -> list[tuple[str, dict[str, Any]]]:
+    """How the probes were fitted (`vcp_core.results.Fit`), by benchmark; the answers stay where they are."""
+    rows = session.execute(
+        select(BenchmarkRow.benchmark, BenchmarkRow.predictions["fits"])
+        .where(BenchmarkRow.evaluation_id == evaluation_id)
+        .order_by(BenchmarkRow.benchmark)
+    )
+    return [(benchmark, fit) for benchmark, found in rows for fit in found or ()]

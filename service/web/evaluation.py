@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from records.models import Evaluation, EvaluationState, JobKind, JobState
-from records.repositories import board, datasets
+from records.repositories import board, datasets, evaluations
 from records.repositories.board import JobLine
 from service.auth import Caller, is_of
 from service.datasets.schemas import without_paths
@@ -18,7 +18,7 @@ from service.evaluations import service
 from service.evaluations.schemas import EvaluationOut, ScoreOut, with_declared
 from service.web import names
 from vcp_core.catalog.options import KINDS, OPTIONS
-from vcp_core.results import Results, Table
+from vcp_core.results import Fit, Results, Table
 
 MAX_CONFUSION = 20  # classes; a larger matrix cannot be read, its rows are in the table of classes
 STEPS = {
@@ -71,6 +71,14 @@ class ClassLine:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FitLine:
+    """How a probe was fitted."""
+
+    benchmark: str
+    fit: Fit
+
+
+@dataclass(frozen=True, kw_only=True)
 class Finished:
     """What a finished evaluation's page shows besides its scores."""
 
@@ -80,6 +88,7 @@ class Finished:
     kinds: list[KindLine]
     confusions: list[Table]
     classes: list[ClassLine]
+    fits: list[FitLine]
     profile: dict[str, Any]
 
 
@@ -111,7 +120,7 @@ def page(session: Session, evaluation_id: UUID, reader: Caller | None) -> Page:
         team=evaluation.team,
         title=title(shown),
         superseded=bool(datasets.superseded(session, [shown.dataset.fingerprint])),
-        finished=_finished(shown, evaluation) if done else None,
+        finished=_finished(session, shown, evaluation) if done else None,
         jobs=[] if done else _jobs(session, evaluation, reader),
         share=progress.clips_done / progress.clips_total if progress and progress.clips_total else None,
     )
@@ -149,7 +158,7 @@ def title(shown: EvaluationOut) -> str:
     return f"{checkpoint.model}{step}"
 
 
-def _finished(shown: EvaluationOut, evaluation: Evaluation) -> Finished:
+def _finished(session: Session, shown: EvaluationOut, evaluation: Evaluation) -> Finished:
     results = Results.model_validate(with_declared(evaluation))
     scores = {score.metric: score for score in shown.scores}
     tables = {table.name: table for result in results.benchmarks for table in result.tables}
@@ -165,6 +174,10 @@ def _finished(shown: EvaluationOut, evaluation: Evaluation) -> Finished:
             if name.endswith("confusion") and len(table.rows) <= MAX_CONFUSION
         ],
         classes=_classes(tables),
+        fits=[
+            FitLine(benchmark=benchmark, fit=Fit.model_validate(fit))
+            for benchmark, fit in evaluations.fits(session, evaluation.id)
+        ],
         profile=profile(lines),
     )
 

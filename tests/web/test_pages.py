@@ -14,7 +14,15 @@ import pytest
 from sqlalchemy import select
 
 from records import jobs
-from records.models import CheckpointState, DatasetState, Evaluation, EvaluationState, Job, JobKind
+from records.models import (
+    BenchmarkRow,
+    CheckpointState,
+    DatasetState,
+    Evaluation,
+    EvaluationState,
+    Job,
+    JobKind,
+)
 from records.settings import Settings
 from service.auth import COOKIE
 from service.web import pages
@@ -111,6 +119,22 @@ def test_what_was_measured_on_a_registered_folder_names_the_command_that_asks_th
 
 def test_random_weights_say_that_no_command_reproduces_them_alone(site: Site) -> None:
     assert "No command reproduces them alone" in site.page(f"/evaluations/{site.control}").text
+
+
+def test_how_the_probes_were_fitted_is_shown_and_one_that_did_not_converge_is_counted(site: Site) -> None:
+    path = f"/evaluations/{site.best}"
+    assert "How the probes were fitted: all 3 converged" in site.page(path).text
+    with site.api.database.session() as session:
+        row = session.get_one(BenchmarkRow, (site.best, "cloze"))
+        first, *others = row.predictions["fits"]
+        notes = ["L2 strengths that did not converge where one was chosen: 0.001"]
+        row.predictions = {
+            **row.predictions,
+            "fits": [{**first, "converged": False, "notes": notes}, *others],
+        }
+    page = site.page(path)
+    assert "How the probes were fitted: 1 of 3 did not converge" in page.text
+    assert notes[0] in page.text
 
 
 def test_classes_are_counted_from_the_confusion(site: Site) -> None:

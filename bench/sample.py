@@ -1,7 +1,8 @@
 """What the sample that comes with vcpbench tells apart, beside random weights and pixels.
 
-python -m bench.sample          prints the table: playground-344, quick-v1
-python -m bench.sample --write  puts it into the sample's page and README.md
+python -m bench.sample                             prints the table: playground-344, quick-v1
+python -m bench.sample --write                     puts it into the sample's page and README.md
+python -m bench.sample --seed 1 --checkpoint FILE  on other videos, by which to choose what becomes the sample
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from pathlib import Path
 
 import torch
 
-from vcp_core import evaluate, load_dataset, load_protocol, random_weights
+from vcp_core import evaluate, load_protocol, random_weights
+from vcp_core.catalog.paths import cache_dir
+from vcp_core.datasets import playground
 from vcp_core.results import Results, Score
 from vcp_core.samples import sample_path
 
@@ -55,12 +58,13 @@ def table(sample: Results, controls: list[Results]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def measure() -> str:
-    """Evaluate the sample, and every control as if it were a checkpoint: its scores then have intervals."""
-    dataset, protocol = load_dataset(DATASET), load_protocol(PROTOCOL)
-    sample, controls = evaluate(sample_path(), dataset, protocol), []
-    for seed in protocol.control.seeds:
-        network = random_weights("r3d_tiny", seed, dataset, protocol)
+def measure(checkpoint: Path, seed: int) -> str:
+    """Evaluate it, and every control as if it were a checkpoint: its scores then have intervals."""
+    folder = cache_dir() / f"playground-{seed}" if seed else None
+    dataset, protocol = playground.load(DATASET, folder=folder, seed=seed), load_protocol(PROTOCOL)
+    sample, controls = evaluate(checkpoint, dataset, protocol), []
+    for start in protocol.control.seeds:
+        network = random_weights("r3d_tiny", start, dataset, protocol)
         with tempfile.NamedTemporaryFile(suffix=".pt") as file:
             torch.save(network.state_dict(), file.name)
             controls.append(evaluate(file.name, dataset, protocol, controls=False))
@@ -73,8 +77,14 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--write", action="store_true", help="put it into the pages that show it")
+    parser.add_argument(
+        "--checkpoint", type=Path, default=sample_path(), help="another network than the sample"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the playground; the sample's is 0")
     wanted = parser.parse_args()
-    found = measure()
+    if wanted.write and (wanted.seed or wanted.checkpoint != sample_path()):
+        parser.error("--write is for the sample on its own videos")
+    found = measure(wanted.checkpoint, wanted.seed)
     for page in PAGES if wanted.write else ():
         before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
         page.write_text(f"{before}{BEGIN}{found}{END}{rest.partition(END)[2]}", encoding="utf-8")

@@ -1,8 +1,8 @@
 """What the numbers of an evaluation say, in words: generated from scores, and only from them; no torch.
 
 A word stands only where an interval allows it: "above random weights" means that the interval of the lift
-lies above zero, "within error" that it holds zero; pixels give "more" or "less" where their interval and the
-score's are apart. How much is the estimate's: far (20 points or more), plainly (5), slightly.
+lies above zero, "within error" that it holds zero; pixels give "more" or "less" where the interval of the
+difference does not hold zero. How much is the estimate's: far (20 points or more), plainly (5), slightly.
 """
 
 from __future__ import annotations
@@ -10,13 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol as Interface
 
-import numpy as np
-
 from vcp_core.catalog.options import KINDS, OPTION_NAMES
-from vcp_core.statistics import interval
 
 FAR, PLAIN = 20.0, 5.0  # points of lift
-LEVEL = 0.95  # of the pixel baseline's interval; PROTOCOL 5
 QUESTIONS = {
     "cloze.accuracy": "Cloze accuracy",
     "recognition.top1": "Recognition top-1",
@@ -24,8 +20,8 @@ QUESTIONS = {
 }
 
 
-class Scored(Interface):
-    """What a sentence is made of; `vcp_core.results.Score`, or a row of a database."""
+class Lifted(Interface):
+    """A number with its interval, and with its lift over random weights where there is one."""
 
     @property
     def metric(self) -> str: ...  # noqa: D102
@@ -36,8 +32,6 @@ class Scored(Interface):
     @property
     def high(self) -> float: ...  # noqa: D102
     @property
-    def num_units(self) -> int: ...  # noqa: D102
-    @property
     def chance(self) -> float | None: ...  # noqa: D102
     @property
     def control(self) -> float | None: ...  # noqa: D102
@@ -47,8 +41,17 @@ class Scored(Interface):
     def lift_low(self) -> float | None: ...  # noqa: D102
     @property
     def lift_high(self) -> float | None: ...  # noqa: D102
+
+
+class Scored(Lifted, Interface):
+    """What a sentence is made of; `vcp_core.results.Score`, or a row of a database."""
+
     @property
     def pixels(self) -> float | None: ...  # noqa: D102
+    @property
+    def above_pixels_low(self) -> float | None: ...  # noqa: D102
+    @property
+    def above_pixels_high(self) -> float | None: ...  # noqa: D102
 
 
 Scores = Mapping[str, Scored]
@@ -86,28 +89,18 @@ def _against(score: Scored) -> str:
 
 
 def _beside_pixels(score: Scored) -> str:
-    """What the pixel baseline gives; more or less only where its interval and the score's are apart.
-
-    The two are measured on the same videos, but of pixels a score keeps the value alone. However their errors
-    go together, that of the difference is at most the sum of both: so intervals that are apart say that there
-    is a difference, and some that are not would say it too, if they were paired.
-    """
+    """What the pixel baseline gives; a word on it only where the interval of the difference is known."""
     if score.pixels is None:
         return ""
-    low, high = _span_of_pixels(score.pixels, score.num_units)
-    if low > score.high:
-        said = "more"
-    elif high < score.low:
+    if score.above_pixels_low is None or score.above_pixels_high is None:
+        return f"; 8 x 8 pixels alone give {score.pixels:.1f}"
+    if score.above_pixels_low > 0:
         said = "less"
+    elif score.above_pixels_high < 0:
+        said = "more"
     else:
         said = "as much, within error"
     return f"; 8 x 8 pixels alone give {said} ({score.pixels:.1f})"
-
-
-def _span_of_pixels(value: float, num_units: int) -> tuple[float, float]:
-    """Wilson's interval where each unit is one outcome: no narrower than by resampling units of one size."""
-    span = interval(value / 100, np.empty(0), num_units=num_units, level=LEVEL)
-    return 100 * span.low, 100 * span.high
 
 
 def _degree(score: Scored) -> str:

@@ -43,6 +43,9 @@ class Score(_Record):
         lift_low: Lower end of the lift's interval, by the same resamples.
         lift_high: Upper end of the lift's interval.
         pixels: What the pixel baseline gives; None where it was not measured, or has no such metric.
+        above_pixels_low: Lower end of the interval of value - pixels, by the same resamples; None in results
+            from before it was kept.
+        above_pixels_high: Its upper end.
         headline: Whether tables show it first.
     """
 
@@ -60,6 +63,8 @@ class Score(_Record):
     lift_low: float | None = None
     lift_high: float | None = None
     pixels: float | None = None
+    above_pixels_low: float | None = None
+    above_pixels_high: float | None = None
     headline: bool = False
 
 

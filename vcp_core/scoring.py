@@ -16,7 +16,7 @@ import numpy.typing as npt
 from vcp_core.benchmarks import load_benchmark
 from vcp_core.benchmarks.metrics import Metric
 from vcp_core.catalog.protocols import Protocol
-from vcp_core.diagnosis import Scored
+from vcp_core.diagnosis import Lifted
 from vcp_core.results import BenchmarkResult, Predictions, Score
 from vcp_core.statistics import Units, UnitWeights, choose_units, difference_interval, interval
 
@@ -111,13 +111,24 @@ def _score(metric: Metric, controls: list[Metric], pixels: Metric | None, sample
         units=sample.units.kind,
         chance=None if metric.chance is None else 100 * metric.chance,
         headline=metric.headline,
-        pixels=None if pixels is None else _or_none(estimate(pixels, len(sample.videos))),
+        **_above_pixels(value, values_R, num_units, pixels, sample),
         **_lift(value, values_R, num_units, controls, sample),
     )
 
 
-def _or_none(value: float) -> float | None:
-    return None if np.isnan(value) else value
+def _above_pixels(
+    value: float, values_R: Array, num_units: int, pixels: Metric | None, sample: _Sample
+) -> dict[str, float]:
+    """What the pixel baseline gives, and the score's distance from it on the same videos."""
+    if pixels is None or np.isnan(given := estimate(pixels, len(sample.videos))):
+        return {}
+    span = difference_interval(
+        (value - given) / 100,
+        values_R - pixels.statistic(sample.weights_RN),
+        num_units=min(num_units, sample.units.num_behind(pixels.counts_N)),
+        level=sample.level,
+    )
+    return {"pixels": given, "above_pixels_low": 100 * span.low, "above_pixels_high": 100 * span.high}
 
 
 def _lift(
@@ -165,7 +176,7 @@ def _warnings(predictions: Predictions, scores: tuple[Score, ...], units: Units)
     return tuple(found)
 
 
-def weak(score: Scored) -> list[str]:
+def weak(score: Lifted) -> list[str]:
     """The warning of a score at chance or not above random weights, if it is (PROTOCOL 5)."""
     if score.chance is not None and score.low <= score.chance:
         place = "is at chance level" if score.high >= score.chance else "is below chance"

@@ -103,6 +103,8 @@ class Score:
     lift_low: float | None = None
     lift_high: float | None = None
     pixels: float | None = None
+    above_pixels_low: float | None = None
+    above_pixels_high: float | None = None
     num_videos: int
     num_units: int
     units: str

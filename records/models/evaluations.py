@@ -158,6 +158,8 @@ class ScoreRow(Base):
     lift_low: Mapped[float | None]
     lift_high: Mapped[float | None]
     pixels: Mapped[float | None]
+    above_pixels_low: Mapped[float | None]
+    above_pixels_high: Mapped[float | None]
     headline: Mapped[bool]
 
 

@@ -82,6 +82,8 @@ class ScoreOut(BaseModel):
     lift_low: float | None
     lift_high: float | None
     pixels: float | None = Field(description="What the clips averaged to 8 x 8 fields give.")
+    above_pixels_low: float | None = Field(description="Ends of the interval of value - pixels.")
+    above_pixels_high: float | None
     num_videos: int
     num_units: int
     units: str

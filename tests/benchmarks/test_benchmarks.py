@@ -250,6 +250,24 @@ def test_a_lift_says_how_much_other_random_weights_would_differ_and_one_draw_say
     assert (itself.control, itself.lift) == (itself.value, 0)
 
 
+def test_the_distance_from_pixels_has_the_interval_of_a_lift_over_one_draw() -> None:
+    rows = np.random.default_rng(0).permutation(50 * len(OPTION_NAMES))
+    own, coarse = (
+        answered({row: OPTION_NAMES[row % len(OPTION_NAMES)] for row in rows[:right].tolist()})
+        for right in (150, 60)
+    )
+    result = score_benchmark("cloze", own, {"0": coarse}, pixels=coarse, unavailable=None, protocol=QUICK)
+    assert result.scores
+    for found in result.scores:
+        assert (found.pixels, found.above_pixels_low, found.above_pixels_high) == (
+            found.control,
+            found.lift_low,
+            found.lift_high,
+        )
+    alone = score_benchmark("cloze", own, {}, unavailable=None, protocol=QUICK).scores[0]
+    assert (alone.pixels, alone.above_pixels_low) == (None, None)
+
+
 def test_two_evaluations_are_compared_where_both_have_a_value() -> None:
     row = 5 * len(OPTION_NAMES) + REMOTE
     with_remote, without = answered({row: "remote"}), answered({})

@@ -1,0 +1,25 @@
+"""Scores carry the interval of their distance from the pixel baseline."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0008"
+down_revision = "0007"
+branch_labels = None
+depends_on = None
+
+COLUMNS = ("above_pixels_low", "above_pixels_high")
+
+
+def upgrade() -> None:
+    """Null for what was scored before."""
+    for name in COLUMNS:
+        op.add_column("score", sa.Column(name, sa.Double(), nullable=True))
+
+
+def downgrade() -> None:
+    """What was measured is still in the results."""
+    for name in COLUMNS:
+        op.drop_column("score", name)

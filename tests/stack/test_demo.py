@@ -121,6 +121,7 @@ def test_closing_the_terminal_ends_the_demo_and_leaves_nothing_running(user: Pat
 
     def adopt() -> None:
         interruptible()
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup's children have it ignored
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
     all_of_it = {"stdin": side, "stdout": side, "stderr": side, "start_new_session": True}

@@ -29,8 +29,15 @@ def numbers(right_N: Array, controls: list[Array], weights_RN: Array, num_units:
     lift = value - float(np.mean(draws))
     own = interval(value, values_R, num_units=num_units, level=0.95)
     over = difference_interval(lift, values_R - control_R, num_units=num_units, level=0.95, draws=draws)
+    pixels = difference_interval(  # any other answers do; it is one draw of nothing
+        value - draws[0],
+        values_R - weights_RN @ controls[0] / weights_RN.sum(axis=1),
+        num_units=num_units,
+        level=0.95,
+    )
     found = {"value": value, "low": own.low, "high": own.high, "lift": lift}
     found |= {"lift_low": over.low, "lift_high": over.high}
+    found |= {"above_pixels_low": pixels.low, "above_pixels_high": pixels.high}
     return {name: 100 * number for name, number in found.items()}
 
 
@@ -71,6 +78,7 @@ def main() -> None:
             moves["ends at the edge" if edge else "ends"].append(max(moved["low"], moved["high"]))
             moves["lift"].append(moved["lift"])
             moves["lift's ends"].append(max(moved["lift_low"], moved["lift_high"]))
+            moves["ends above pixels"].append(max(moved["above_pixels_low"], moved["above_pixels_high"]))
         told = ", ".join(
             f"{name} {np.percentile(found, 99):.1f} ({max(found):.1f})"
             for name, found in sorted(moves.items())

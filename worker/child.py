@@ -42,12 +42,14 @@ def index(tell: Tell, *, source: dict[str, Any], name: str, out: str) -> dict[st
     from vcp_core.datasets import load_dataset
 
     found = load_dataset(**source, progress=tell)
+    known = found.name in DATASETS and found.licence == DATASETS[found.name].licence
     dataset = dataclasses.replace(found, name=name)
     Path(out).write_text(dataset.to_json(), encoding="utf-8")
     return {
         "fingerprint": dataset.fingerprint,
-        # A folder's own name says where it lies, which is its operators' business.
-        "own_name": found.name if found.name in DATASETS else None,
+        # The name of a folder is nothing to go by, and says where it lies. Only the readers of the catalog's
+        # datasets give their licence.
+        "own_name": found.name if known else None,
         "summary": {
             "split": dataset.split_name,
             "licence": dataset.licence,

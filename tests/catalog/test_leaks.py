@@ -136,6 +136,11 @@ def test_a_known_dataset_named_after_the_one_tested_on_is_another(trained: str) 
     assert warned(f"more than {trained}", "playground")
 
 
+@pytest.mark.parametrize(("trained", "tested"), [("hmdb51", "hmdb"), ("ucf101:2", "ucf")])
+def test_a_dataset_named_after_a_known_one_may_be_part_of_it(trained: str, tested: str) -> None:
+    assert warned(trained, tested)
+
+
 def test_a_folder_whose_name_looks_like_a_split_is_known_by_its_name() -> None:
     for name in ("clips-split2", "ucf101-split2"):
         assert warned(name, name, "hash")

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 import vcp_core
-from records.models import Job, JobKind, JobState, Shard
+from records.models import DatasetRow, Job, JobKind, JobState, Shard
 from tests.e2e.conftest import LIGHT, WITH_PIXELS, in_the_library
 from tests.served import Served
 from tests.shared import SHARED, needs_shared
@@ -35,6 +34,11 @@ def register(api: Served, folder: Path, name: str = "small", **options: Any) -> 
 def run(api: Served, folder: Path, checkpoint: Path, protocol: str = "light") -> dict[str, Any]:
     """Register, upload, evaluate, wait; the evaluation's results."""
     register(api, folder)
+    return evaluated(api, checkpoint, protocol)
+
+
+def evaluated(api: Served, checkpoint: Path, protocol: str) -> dict[str, Any]:
+    """Upload, evaluate, wait; the evaluation's results."""
     uploaded = api.upload(checkpoint, pretrained_on=DECLARED)
     asked = api.evaluate(uploaded["id"], "small", protocol)
     api.follow(asked["id"])
@@ -50,6 +54,16 @@ def begin(
     asked = api.evaluate(api.upload(checkpoint)["id"], "small", "light")
     worker.wait_for("kind=extract")
     return worker, str(asked["id"])
+
+
+def wait_until_indexed(api: Served, name: str, timeout_s: float = 120) -> None:
+    """Until a dataset's videos are known."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        if api.client.get(f"/v1/datasets/{name}").json()["state"] == "ready":
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"{name} was not indexed within {timeout_s:.0f} s")
 
 
 def wait_until_running(api: Served, kind: JobKind, timeout_s: float = 120) -> None:
@@ -77,12 +91,15 @@ def forwarded(api: Served) -> int:
 
 
 def test_the_service_gives_the_librarys_numbers_to_the_last_digit(
-    api: Served, start_worker: StartWorker, folder: Path, checkpoint: Path, tmp_path: Path
+    api: Served, start_worker: StartWorker, folder: Path, checkpoint: Path
 ) -> None:
     start_worker()
     assert api.client.post("/v1/protocols", json=WITH_PIXELS).status_code == 201
-    # A copy called like a dataset of the catalog, which it is taken for whatever its registered name is.
-    found = run(api, shutil.copytree(folder, tmp_path / "hmdb51"), checkpoint, "with-pixels")
+    register(api, folder)
+    wait_until_indexed(api, "small")
+    with api.database.session() as session:  # as if these were the archives
+        session.execute(update(DatasetRow).values(own_name="hmdb51"))
+    found = evaluated(api, checkpoint, "with-pixels")
     undisturbed = in_the_library(checkpoint, folder, WITH_PIXELS)
     assert found["benchmarks"] == undisturbed
     assert found["benchmarks"][0]["scores"][0]["pixels"] is not None

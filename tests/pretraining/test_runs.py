@@ -241,18 +241,47 @@ def test_what_a_run_went_on_from_under_other_conditions_stays_with_it(tmp_path: 
         }
         folder = RunFolder(tmp_path, identity={"lr": 0.1}, facts=facts)
         folder.claim()
-        assert bool(folder.notes) == (step in (2, 4))
+        assert bool(folder.notes) == (step >= 2)
         folder.save(Place(step=step), {}, {})
         folder.release()
     assert folder.notes == (
-        "until step 3 this run had network_threads 2, now 4: its weights will not be those of a run under "
-        "either alone",
+        "trained under more than one condition, so not as under either alone: until step 1 network_threads "
+        "1, then 2; until step 3 network_threads 2, then 4",
     )
     exported = folder.export("x.safetensors", {"w": torch.zeros(1)}, Place(step=5))
     with safetensors.safe_open(exported, framework="pt") as file:
         said = json.loads(file.metadata()["vcpbench"])
     assert said["network_threads"] == 4
     assert [(one["until_step"], one["network_threads"]) for one in said["earlier"]] == [(1, 1), (3, 2)]
+
+
+def test_a_finished_run_stays_what_it_was_trained_on(tmp_path: Path) -> None:
+    facts = {"run": "r", "processes": 1, "device": "an H100", "versions": {"torch": "2"}}
+    folder = RunFolder(tmp_path, identity={}, facts=facts)
+    folder.save(Place(step=7, finished=True), {}, {})
+    again = RunFolder(tmp_path, identity={}, facts={**facts, "device": "cpu", "network_threads": 2})
+    again.claim()
+    again.release()
+    assert again.conditions == {name: facts[name] for name in ("processes", "device", "versions")}
+    assert again.notes == ()
+    assert json.loads((tmp_path / "run.json").read_text())["facts"] == facts
+
+
+def test_conditions_of_a_start_that_trained_nothing_are_forgotten(tmp_path: Path) -> None:
+    facts = {"run": "r", "processes": 1, "device": "cpu", "versions": {}}
+    RunFolder(tmp_path, identity={}, facts=facts).save(Place(step=7), {}, {})
+    for processes in (3, 1):
+        folder = RunFolder(tmp_path, identity={}, facts={**facts, "processes": processes})
+        folder.claim()
+        folder.release()
+    assert folder.notes == ()
+
+
+def test_checkpoints_without_their_state_are_not_overwritten(dataset: Dataset, tmp_path: Path) -> None:
+    train(dataset, tmp_path / "run", epochs=1)
+    (tmp_path / "run" / "state.pt").unlink()
+    with pytest.raises(TrainingError, match=r"state\.pt is gone.*another --out"):
+        train(dataset, tmp_path / "run", epochs=1)
 
 
 def test_a_process_whose_part_of_an_epoch_is_over_ends_the_epoch(dataset: Dataset, tmp_path: Path) -> None:
@@ -264,7 +293,7 @@ def test_a_process_whose_part_of_an_epoch_is_over_ends_the_epoch(dataset: Datase
 def test_diverged_weights_are_neither_saved_nor_the_best(dataset: Dataset, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="at step 1: training has diverged"):
         train(dataset, tmp_path / "looked", batch=8, lr=1e30)  # one step an epoch
-    run, trainer = tiny_run(dataset, tmp_path / "unlooked", batch=8, validate_every=3)
+    run, trainer = tiny_run(dataset, tmp_path / "unlooked", batch=8, validate_every=3, export_every=1)
 
     def blow_up(gradient: torch.Tensor) -> torch.Tensor:
         return torch.full_like(gradient, math.inf)
@@ -281,7 +310,7 @@ def test_a_damaged_file_is_named_with_what_to_do(dataset: Dataset, tmp_path: Pat
     train(dataset, tmp_path / "run", epochs=1)
     path = tmp_path / "run" / name
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(TrainingError, match=rf"{name}.*(Delete it|Move it|Put it back)"):
+    with pytest.raises(TrainingError, match=rf"{name}.*(another --out|Move it|Put it back)"):
         train(dataset, tmp_path / "run", epochs=1)
 
 
@@ -322,7 +351,7 @@ def test_an_interrupted_write_leaves_the_state_before_it_and_nothing_half_writte
         folder.save(Place(step=2), weights, {"not data": lambda: 0})
     saved = folder.load()
     assert saved is not None
-    assert (saved[0].step, [path.name for path in tmp_path.iterdir()]) == (1, ["state.pt"])
+    assert (saved[0].step, {path.name for path in tmp_path.iterdir()}) == (1, {"run.json", "state.pt"})
 
 
 def test_without_fabric_the_error_says_what_to_install(

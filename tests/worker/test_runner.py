@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -55,10 +56,12 @@ def test_a_dataset_keeps_its_own_name_beside_the_registered_one(
     monkeypatch.setenv("VCPBENCH_CACHE", str(tmp_path / "cache"))
     official = write_ucf101(tmp_path / "archives")
     folder = make_folder(tmp_path / "secret-project", num_frames=9)
+    subset = shutil.copytree(folder, tmp_path / "ucf101")  # called so, and with nothing of its archives
     for source, own_name in (
         (f"ucf101:{official}", "ucf101"),
         (str(official), "ucf101"),
         (str(folder), None),
+        (str(subset), None),
     ):
         assert index(runner, tmp_path, source)["own_name"] == own_name
         assert Dataset.from_json((tmp_path / "manifest.json").read_text()).name == "x"

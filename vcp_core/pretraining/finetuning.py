@@ -22,7 +22,7 @@ from vcp_core.catalog.inputs import input_of
 from vcp_core.catalog.leaks import declaration
 from vcp_core.checkpoints import load_checkpoint
 from vcp_core.datasets import Dataset, load_dataset
-from vcp_core.evaluation import blas_threads, describe_device, network_threads, versions
+from vcp_core.evaluation import blas_threads, describe_device, versions
 from vcp_core.plan import Plan
 from vcp_core.pretraining.config import FinetuneConfig, option_of
 from vcp_core.pretraining.devices import reproducible, summed
@@ -158,13 +158,16 @@ class _Finetuning:
         clips = ClipsNetwork(network, num_clips=1, num_answers=len(task.answers), seed=self.config.seed)
         trainer = begun.trainer(task, clips)
         trained = begun.train(trainer, self.watcher)
-        processes = trainer.fabric.world_size
-        device = describe_device(trainer.fabric.device)
+        # Of the training: a run that was finished before may be tested on another machine.
+        trained_on = trainer.folder.conditions
+        processes = trained_on["processes"]
+        device = trained_on.get("device") or describe_device(trainer.fabric.device)
+        threads = {name: trained_on[name] for name in ("network_threads",) if name in trained_on}
         return _Answered(
             trained=trained,
             predictions=self._test(trainer, task, trained),
             device=device if processes == 1 else f"{processes} x {device}",
-            machine=network_threads(trainer.fabric.device) | blas_threads(),
+            machine=threads | blas_threads(),
             first=trainer.fabric.is_global_zero,
         )
 

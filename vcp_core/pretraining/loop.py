@@ -27,7 +27,7 @@ from vcp_core.pretraining.examples import BLANK, Example, shuffled
 from vcp_core.pretraining.frames import Frames
 from vcp_core.pretraining.network import ClipsNetwork
 from vcp_core.pretraining.rearrange import Rearrangements
-from vcp_core.pretraining.runs import Best, Place, RunFolder
+from vcp_core.pretraining.runs import BEST, Best, Place, RunFolder
 from vcp_core.pretraining.tasks import Task
 
 if TYPE_CHECKING:
@@ -171,11 +171,13 @@ class Trainer:
                 on_step(place.step, self.total_steps, float(loss.detach()))
             stopped = stop.agreed(self.fabric)
             if stopped or (place.step % self.config.save_steps == 0 and place.step % steps):
+                self._refuse_broken_weights()
                 self._save()
             if stopped:
                 raise KeyboardInterrupt
 
     def _end_epoch(self, seconds: float) -> Row:
+        self._refuse_broken_weights()
         place, config = self.place, self.config
         place.epoch += 1
         trained = Tally(values=total(place.tally["values"], self.fabric))
@@ -214,7 +216,7 @@ class Trainer:
                 epoch=place.epoch, step=place.step, loss=held_out.loss, accuracy=held_out.accuracy
             )
             if self.fabric.is_global_zero:
-                self.folder.export("best.safetensors", self.network.exported(), place)
+                self.folder.export(BEST, self.network.exported(), place)
         return {
             "held_out": {
                 "loss": held_out.loss,
@@ -278,15 +280,17 @@ class Trainer:
                 f"lower --lr in another --out; what was saved before stays in {self.folder.path}."
             )
 
+    def _refuse_broken_weights(self) -> None:
+        """Before anything is written: the loss says nothing yet of what the last step made of the weights."""
+        if not all(bool(weights.isfinite().all()) for weights in self.network.parameters()):
+            self._refuse_diverged(math.nan)
+
     def _save(self) -> None:
         """Save the state; of an epoch that is under way, with what all processes counted."""
         place = self.place
         if place.tally:
             place = replace(place, tally={"values": total(place.tally["values"], self.fabric)})
         if self.fabric.is_global_zero:
-            # The loss says nothing of the last step's weights yet, and a state without numbers is none.
-            if not all(bool(weights.isfinite().all()) for weights in self.network.parameters()):
-                self._refuse_diverged(math.nan)
             self.folder.save(place, self.network.state_dict(), self._optimizer.state_dict())
         self.fabric.barrier()
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import fcntl
 import io
+import itertools
 import json
 import pickle
 from collections.abc import Mapping
@@ -28,6 +29,7 @@ from vcp_core.catalog.errors import StorageError, TrainingError
 from vcp_core.catalog.files import whole, write_json
 from vcp_core.checkpoints.origin import METADATA
 
+BEST = "best.safetensors"
 CONDITIONS = ("processes", "network_threads", "device", "versions")  # under others the digits are others
 _DAMAGE = (RuntimeError, EOFError, pickle.UnpicklingError, KeyError, TypeError, ValueError)
 
@@ -98,7 +100,7 @@ class RunFolder:
         self._lock: IO[str] | None = None
 
     def claim(self) -> None:
-        """Take the folder until `release`, and note whose it is, or find that it is ours.
+        """Take the folder until `release`, and find that it is ours, or nobody's.
 
         A run that has saved nothing yet has nothing to lose: another may take its folder.
 
@@ -106,14 +108,23 @@ class RunFolder:
             TrainingError: If another process trains here, or it holds another run; says what differs.
         """
         self._lock = _locked(self.path)
+        self.read_log()  # what is damaged is said before training, not after an epoch of it
         saved = self.load()
-        if saved is not None:
-            held = _read_note(self.path)
-            self.read_log()  # what is damaged is said before training, not after an epoch of it
-            self._compare(held)
-            if not saved[0].finished:
-                self._note_conditions(held["facts"], saved[0].step)
-        write_json(self.path / "run.json", {**self._identity, "facts": self._facts})
+        if saved is None:
+            if (self.path / BEST).exists():
+                raise TrainingError(
+                    f"{self.path} holds checkpoints of a run whose state.pt is gone, and they would be "
+                    "overwritten. Put it back, or choose another --out."
+                )
+            return
+        held = _read_note(self.path)
+        self._compare(held)
+        self._go_on(held["facts"], saved[0])
+
+    @property
+    def conditions(self) -> dict[str, Any]:
+        """What the last part of the run was trained on."""
+        return {name: self._facts[name] for name in CONDITIONS if name in self._facts}
 
     def release(self) -> None:
         """Leave the folder to other processes."""
@@ -131,22 +142,18 @@ class RunFolder:
                 f"{self.path} holds another run: {pairs}. Choose another --out, or the same options."
             )
 
-    def _note_conditions(self, held: dict[str, Any], step: int) -> None:
-        """Keep what a run went on from, where it goes on under something else."""
+    def _go_on(self, held: dict[str, Any], place: Place) -> None:
+        """Keep what the run was trained on so far, where it goes on under something else."""
         earlier = held.get("earlier", [])
-        before = {name: held[name] for name in CONDITIONS if name in held and name in self._facts}
-        now = {name: self._facts[name] for name in before}
-        if before != now:
-            earlier = [*earlier, {"until_step": step, **before}]
-            changes = "; ".join(
-                f"{name} {before[name]}, now {now[name]}" for name in before if before[name] != now[name]
-            )
-            self.notes = (
-                f"until step {step} this run had {changes}: its weights will not be those of a run under "
-                "either alone",
-            )
+        before = {name: held[name] for name in CONDITIONS if name in held}
+        if place.finished:
+            rest = {name: fact for name, fact in self._facts.items() if name not in CONDITIONS}
+            self._facts = {**rest, **before}
+        elif any(before[name] != self._facts.get(name) for name in before):
+            earlier = [*earlier, {"until_step": place.step, **before}]
         if earlier:
             self._facts = {**self._facts, "earlier": earlier}
+            self.notes = (_mixed([*earlier, self._facts]),)
 
     def save(self, place: Place, model: Mapping[str, Tensor], optimizer: Mapping[str, Any]) -> None:
         """Put the state in place, whole or not at all.
@@ -156,6 +163,7 @@ class RunFolder:
         """
         data = io.BytesIO()  # torch.save on a file says of a full disk what nobody understands
         torch.save({"place": asdict(place), "model": dict(model), "optimizer": dict(optimizer)}, data)
+        write_json(self.path / "run.json", {**self._identity, "facts": self._facts})
         with whole(self.path / "state.pt") as part:
             part.write_bytes(data.getbuffer())
 
@@ -172,8 +180,10 @@ class RunFolder:
             state = torch.load(path, map_location="cpu", weights_only=True)
             return Place.from_dict(state["place"]), state["model"], state["optimizer"]
         except _DAMAGE as error:
+            reason = str(error).partition("\n")[0]
             raise TrainingError(
-                f"{path} is damaged. Delete it to begin again; the checkpoints beside it stay."
+                f"{path} cannot be read ({reason}). If it is damaged, begin again in another --out; the "
+                "checkpoints beside it are whole."
             ) from error
 
     def export(self, name: str, tensors: Mapping[str, Tensor], place: Place) -> Path:
@@ -212,6 +222,17 @@ class RunFolder:
         rows = [*(old for old in self.read_log() if old["epoch"] < row["epoch"]), dict(row)]
         with whole(self.path / "log.jsonl") as part:
             part.write_text("".join(json.dumps(line) + "\n" for line in rows), encoding="utf-8")
+
+
+def _mixed(parts: list[dict[str, Any]]) -> str:
+    """What a run was trained on, part by part."""
+    changes = [
+        f"until step {one['until_step']} {name} {one[name]}, then {other.get(name)}"
+        for one, other in itertools.pairwise(parts)
+        for name in CONDITIONS
+        if name in one and one[name] != other.get(name)
+    ]
+    return f"trained under more than one condition, so not as under either alone: {'; '.join(changes)}"
 
 
 def _read_note(path: Path) -> dict[str, Any]:

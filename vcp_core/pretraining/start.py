@@ -19,14 +19,13 @@ from vcp_core.pretraining.devices import check_devices, start_fabric
 from vcp_core.pretraining.frames import Frames, FramesOnDevice, FrameStore
 from vcp_core.pretraining.loop import Row, Trainer
 from vcp_core.pretraining.network import ClipsNetwork
-from vcp_core.pretraining.runs import Place, RunFolder, name_of
+from vcp_core.pretraining.runs import BEST, Place, RunFolder, name_of
 from vcp_core.pretraining.tasks import ClozeTask, Task
 
 if TYPE_CHECKING:
     import torch
     from lightning_fabric import Fabric
 
-BEST = "best.safetensors"  # in a run's folder
 MOVES_NOTHING = ("export_every", "save_steps")  # how often something is written: a run may change its mind
 FRAMES_LIMIT_BYTES = 8_000_000_000  # the playground takes 1.2 GB, UCF101 160
 

@@ -7,37 +7,16 @@ from __future__ import annotations
 
 from bisect import bisect
 from functools import lru_cache
-from typing import Protocol as Interface
 
 from markupsafe import Markup
 
 from records.repositories.board import Number
+from vcp_core.diagnosis import Lifted
 
 LIFT_STEPS = (5.0, 10.0, 20.0, 40.0)  # points of lift where a cell's colour changes
 SHARE_STEPS = 8
 CELLS_KEPT = 1 << 14  # of each kind; some 10 MB
 NONE = '<td class="none">\N{EN DASH}</td>'
-
-
-class Scored(Interface):
-    """What a figure shows; a row's columns, or a `Score`."""
-
-    @property
-    def value(self) -> float: ...  # noqa: D102
-    @property
-    def low(self) -> float: ...  # noqa: D102
-    @property
-    def high(self) -> float: ...  # noqa: D102
-    @property
-    def chance(self) -> float | None: ...  # noqa: D102
-    @property
-    def control(self) -> float | None: ...  # noqa: D102
-    @property
-    def lift(self) -> float | None: ...  # noqa: D102
-    @property
-    def lift_low(self) -> float | None: ...  # noqa: D102
-    @property
-    def lift_high(self) -> float | None: ...  # noqa: D102
 
 
 def percent(value: float | None) -> str:
@@ -57,7 +36,7 @@ def signed(value: float | None) -> str:
     return text[1:] if text[1:] == "0.0" else text
 
 
-def bar(score: Scored) -> Markup:
+def bar(score: Lifted) -> Markup:
     """A score's interval, with ticks where chance is and where random weights are."""
     drawn = _bar(score.value, score.low, score.high, score.chance, score.control)
     return Markup(drawn)  # noqa: S704 - numbers only
@@ -112,7 +91,7 @@ def heat_cell(number: Number | None, *, is_control: bool = False) -> str:
     ).replace("-", "\N{MINUS SIGN}")
 
 
-def heat_level(score: Scored) -> str:
+def heat_level(score: Lifted) -> str:
     """The class that colours a lift: up1 to up5, down1 to down5, or unsure."""
     if score.lift is None or score.lift_low is None or score.lift_high is None:
         return ""

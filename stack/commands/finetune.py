@@ -74,7 +74,7 @@ def finetune(
 
     `vcpbench finetune model.pt --dataset ucf101:/data/UCF101 --split 1,2,3 --out runs/ucf101`
 
-    `vcpbench finetune model.pt --dataset hmdb51:/data/HMDB51 --split 2 --holdout 400 --out runs/hmdb51-2`
+    `vcpbench finetune model.pt --dataset hmdb51:/data/HMDB51 --split 2 --out runs/hmdb51-2`
     """
     from vcp_core import checkpoints, pretraining
 
@@ -98,31 +98,37 @@ def finetune(
     machine = training.machine(device, frames_gb)
     pretraining.precheck(out, config, machine)
     checkpoints.precheck(file, backbone=backbone, input_spec=input_spec)
-    names = list(dict.fromkeys(name.strip() for name in split.split(",")))
     runs: list[Finetuned] = []
-    for name in names:
+    for name, place, run_name in _each(split, out, run):
         loaded = training.load_once(dataset, split=name, csv=csv, test_groups=test_groups, lists=lists)
         with training.watched(config) as watcher:
-            runs.append(
-                pretraining.finetune(
-                    file,
-                    loaded,
-                    out if len(names) == 1 else out / f"split-{name}",
-                    config,
-                    backbone=backbone,
-                    prefix=prefix,
-                    input_spec=input_spec,
-                    control=control,
-                    pretrained_on=pretrained_on,
-                    run=run if len(names) == 1 else f"{run or out.absolute().name}, split {name}",
-                    machine=machine,
-                    watcher=watcher,
-                )
+            one = pretraining.finetune(
+                file,
+                loaded,
+                place,
+                config,
+                backbone=backbone,
+                prefix=prefix,
+                input_spec=input_spec,
+                control=control,
+                pretrained_on=pretrained_on,
+                run=run_name,
+                machine=machine,
+                watcher=watcher,
             )
+        runs.append(one)
     if training.is_first():
         _give([one.results for one in runs], out)
         for one in runs:
             console.print(str(one.trained.best), highlight=False, markup=False, soft_wrap=True)
+
+
+def _each(split: str, out: Path, run: str | None) -> list[tuple[str, Path, str | None]]:
+    """Every split with the folder and the name of its run."""
+    names = list(dict.fromkeys(name.strip() for name in split.split(",")))
+    if len(names) == 1:
+        return [(names[0], out, run)]
+    return [(name, out / f"split-{name}", f"{run or out.absolute().name}, split {name}") for name in names]
 
 
 def _give(runs: list[Results], out: Path) -> None:

@@ -23,8 +23,9 @@ def index(work: Work) -> None:
     def write(session: Session) -> None:
         row = session.get_one(DatasetRow, work.subject_id)
         row.state = DatasetState.READY
-        for fact in ("fingerprint", "own_name", "summary"):
-            setattr(row, fact, answer[fact])
+        row.fingerprint, row.own_name, row.summary = (
+            answer[fact] for fact in ("fingerprint", "own_name", "summary")
+        )
         flow.dataset_ended(session, row)
 
     work.conclude(write)

@@ -40,6 +40,7 @@ def index(tell: Tell, *, source: dict[str, Any], name: str, out: str) -> dict[st
 
     from vcp_core.catalog.datasets import DATASETS
     from vcp_core.datasets import load_dataset
+    from vcp_core.datasets.summary import summary
 
     found = load_dataset(**source, progress=tell)
     known = found.name in DATASETS and found.licence == DATASETS[found.name].licence
@@ -50,15 +51,7 @@ def index(tell: Tell, *, source: dict[str, Any], name: str, out: str) -> dict[st
         # The name of a folder is nothing to go by, and says where it lies. Only the readers of the catalog's
         # datasets give their licence.
         "own_name": found.name if known else None,
-        "summary": {
-            "split": dataset.split_name,
-            "licence": dataset.licence,
-            "classes": list(dataset.classes),
-            "videos": {split: len(dataset.side(split)) for split in ("train", "test")},
-            "groups": len({video.group for video in dataset.videos if video.group}),
-            "left_out": [dataclasses.asdict(video) for video in dataset.left_out],
-            "warnings": list(dataset.warnings),
-        },
+        "summary": summary(dataset),
     }
 
 

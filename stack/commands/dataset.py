@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -92,31 +91,15 @@ def show(
         _print(loaded)
 
 
-def _facts(dataset: Dataset) -> dict[str, object]:
-    lengths = sorted(video.num_frames for video in dataset.videos)
-    return {
-        "name": dataset.name,
-        "split": dataset.split_name,
-        "fingerprint": dataset.fingerprint,
-        "licence": dataset.licence,
-        "classes": {name: _sides(dataset, name) for name in dataset.classes},
-        "videos": _sides(dataset),
-        "groups": len({video.group for video in dataset.videos if video.group is not None}),
-        "frames": {"least": lengths[0], "median": lengths[len(lengths) // 2], "most": lengths[-1]},
-        "left_out": [{"id": video.id, "reason": video.reason} for video in dataset.left_out],
-        "warnings": list(dataset.warnings),
-    }
+def _facts(dataset: Dataset) -> dict[str, Any]:
+    from vcp_core.datasets.summary import summary
 
-
-def _sides(dataset: Dataset, label: str | None = None) -> dict[str, int]:
-    counts = Counter(video.split for video in dataset.videos if label is None or video.label == label)
-    return {"train": counts["train"], "test": counts["test"]}
+    return {"name": dataset.name, "fingerprint": dataset.fingerprint, **summary(dataset)}
 
 
 def _print(dataset: Dataset) -> None:
     facts = _facts(dataset)
-    sides = _sides(dataset)
-    lengths = sorted(video.num_frames for video in dataset.videos)
+    sides, frames = facts["videos"], facts["frames"]
     console.print(
         f"[bold]{escape(dataset.name)}[/] split {escape(dataset.split_name)}: "
         f"{sides['train']} train, {sides['test']} test videos, "
@@ -124,14 +107,13 @@ def _print(dataset: Dataset) -> None:
         highlight=False,
     )
     console.print(
-        f"{lengths[0]} to {lengths[-1]} frames a video, fingerprint {dataset.fingerprint[:12]}",
+        f"{frames['least']} to {frames['most']} frames a video, fingerprint {dataset.fingerprint[:12]}",
         highlight=False,
     )
     table = Table(box=None, pad_edge=False, header_style="dim")
     for heading in ("class", "train", "test"):
         table.add_column(heading, justify="left" if heading == "class" else "right")
-    for label in dataset.classes:
-        count = _sides(dataset, label)
+    for label, count in facts["classes"].items():
         table.add_row(escape(label), str(count["train"]), str(count["test"]))
     console.print(table)
     absent = [f"left out: {left.id}: {left.reason}" for left in dataset.left_out]

@@ -32,6 +32,9 @@ class Video:
         group: Videos of one group share a source (UCF101's `gXX`, a person, ...); None where unknown.
         sha256: Of the file's bytes.
         num_frames: Counted by decoding.
+        num_damaged: Frames among them that the decoder had to make up in part.
+        num_failed_packets: Packets of the file that the decoder refused; their frames are missing.
+        stream: Which stream of the file was decoded, where it has several videos; "" where it has one.
     """
 
     id: str
@@ -40,6 +43,9 @@ class Video:
     group: str | None
     sha256: str
     num_frames: int
+    num_damaged: int = 0
+    num_failed_packets: int = 0
+    stream: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +54,21 @@ class LeftOut:
 
     id: str
     reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotTaken:
+    """Files that a scan of a folder saw and did not take, for one reason.
+
+    Attributes:
+        reason: Why ("the suffix .txt is not a video's", "a broken link", ...).
+        count: How many there are.
+        examples: The first few of their paths, relative to the dataset's root; safe to print.
+    """
+
+    reason: str
+    count: int
+    examples: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +81,7 @@ class Dataset:
         root: The folder that video ids are relative to; not part of the fingerprint.
         videos: Usable videos; kept sorted by id, because ties and the fingerprint go by that order.
         left_out: Listed but unusable.
+        not_taken: Seen in the folder and not listed, by reason.
         licence: As the dataset's makers state it, or "unknown".
         source: What to type to load it again: name or folder, then options; empty where nobody can.
         warnings: What a reader of any result must know ("the same file is on both sides", ...).
@@ -70,6 +92,7 @@ class Dataset:
     root: Path
     videos: tuple[Video, ...]
     left_out: tuple[LeftOut, ...] = ()
+    not_taken: tuple[NotTaken, ...] = ()
     licence: str = "unknown"
     warnings: tuple[str, ...] = ()
     source: tuple[str, ...] = field(default=(), compare=False)
@@ -95,6 +118,7 @@ class Dataset:
                 "root": str(self.root),
                 "videos": [asdict(video) for video in self.videos],
                 "left_out": [asdict(video) for video in self.left_out],
+                "not_taken": [asdict(files) for files in self.not_taken],
                 "licence": self.licence,
                 "warnings": self.warnings,
             }
@@ -110,6 +134,10 @@ class Dataset:
             root=Path(values["root"]),
             videos=tuple(Video(**video) for video in values["videos"]),
             left_out=tuple(LeftOut(**video) for video in values["left_out"]),
+            not_taken=tuple(
+                NotTaken(**{**files, "examples": tuple(files["examples"])})
+                for files in values.get("not_taken", ())  # manifests from before 2026-11-28 have none
+            ),
             licence=values["licence"],
             warnings=tuple(values["warnings"]),
         )

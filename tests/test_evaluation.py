@@ -231,20 +231,36 @@ def test_threads_are_kept_with_the_results_and_make_another_control(
     assert set(machine) == {"network_threads", "batch_clips", "blas_threads"}
     assert str(other_threads) not in results.provenance.device.split()
     run = evaluation._Run(
-        Plan(dataset=dataset, protocol=CI, spec=BACKBONES["r3d_tiny"]), torch.device("cpu"), None
+        Plan(dataset=dataset, protocol=CI, spec=BACKBONES["r3d_tiny"]),
+        torch.device("cpu"),
+        lambda stage, done, total: None,
     )
     with_more = run._control_key(0)
     torch.set_num_threads(other_threads - 1)
     assert run._control_key(0) != with_more
 
 
-def test_progress_covers_every_clip_of_checkpoint_and_control(dataset: Dataset, checkpoint: Path) -> None:
+def test_progress_covers_all_that_takes_long_and_every_stage_reaches_its_end(
+    dataset: Dataset, checkpoint: Path
+) -> None:
     told: dict[str, tuple[int, int]] = {}
     results = vcp_core.evaluate(
         checkpoint, dataset, CI, progress=lambda stage, done, total: told.update({stage: (done, total)})
     )
-    assert told["features"] == (results.provenance.num_clips, results.provenance.num_clips)
-    assert told["control 0"] == told["features"]
+    clips = results.provenance.num_clips
+    assert told["forwarding clips"] == told["forwarding clips of control 0"] == (clips, clips)
+    assert list(told) == [
+        "reading the checkpoint",
+        "forwarding clips",
+        "fitting probes",
+        "calibrating control 0",
+        "forwarding clips of control 0",
+        "fitting probes of control 0",
+        "forwarding clips of pixels",
+        "fitting probes of pixels",
+        "computing intervals",
+    ]
+    assert [stage for stage, (done, total) in told.items() if done != total] == []
 
 
 def test_nothing_is_left_in_the_work_folder(dataset: Dataset, checkpoint: Path, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from vcp_core.backbones.base import Backbone
 from vcp_core.backbones.pixels import Pixels
 from vcp_core.bank import ENGINE_VERSION, FeatureBank
 from vcp_core.catalog.benchmarks import BENCHMARKS
+from vcp_core.catalog.datasets import loading
 from vcp_core.catalog.errors import VcpbenchError
 from vcp_core.catalog.files import write_json
 from vcp_core.catalog.inputs import input_of
@@ -34,9 +35,8 @@ from vcp_core.controls import calibration_shard, random_weights
 from vcp_core.datasets import Dataset, load_dataset
 from vcp_core.features import BATCH_CLIPS, Counters, extract
 from vcp_core.plan import Plan
+from vcp_core.progress import Progress, counting, shown
 from vcp_core.results import Predictions, Results, Timings
-
-Progress = Callable[[str, int, int], None]
 
 
 def evaluate(
@@ -51,7 +51,7 @@ def evaluate(
     device: str | torch.device | None = None,
     controls: bool = True,
     pretrained_on: str | None = None,
-    progress: Progress | None = None,
+    progress: Progress | bool = True,
 ) -> Results:
     """Run the benchmarks on a checkpoint's frozen features.
 
@@ -68,7 +68,8 @@ def evaluate(
         controls: Whether to measure random weights beside it (kept per dataset and protocol).
         pretrained_on: What it was trained on, such as "ucf101:1" or "kinetics400"; kept with the results,
             which warn where that holds test videos.
-        progress: Called with (stage, clips done, clips of that stage).
+        progress: Called with (stage, what of it is done, what it is in all), such as ("forwarding clips", 8,
+            621). True shows one line in a terminal or a notebook, and nothing elsewhere; False never does.
 
     Returns:
         Scores with intervals, predictions, warnings, provenance and timings.
@@ -76,23 +77,56 @@ def evaluate(
     Raises:
         VcpbenchError: For every input that cannot be evaluated; nothing is left half-written.
     """
+    with shown(progress) as tell:
+        return _evaluate(
+            checkpoint,
+            dataset,
+            protocol,
+            backbone=backbone,
+            prefix=prefix,
+            input_spec=input_spec,
+            benchmarks=benchmarks,
+            device=device,
+            controls=controls,
+            pretrained_on=pretrained_on,
+            tell=tell,
+        )
+
+
+def _evaluate(
+    checkpoint: str | Path,
+    dataset: str | Path | Dataset,
+    protocol: str | Path | Protocol,
+    *,
+    backbone: str | None,
+    prefix: str | None,
+    input_spec: str | None,
+    benchmarks: Sequence[str],
+    device: str | torch.device | None,
+    controls: bool,
+    pretrained_on: str | None,
+    tell: Progress,
+) -> Results:
     begun = time.perf_counter()
     numbers, chosen_device = precheck(
         checkpoint, protocol, backbone=backbone, input_spec=input_spec, benchmarks=benchmarks, device=device
     )
+    tell("reading the checkpoint", 0, 1)
     network, report = load_checkpoint(checkpoint, backbone=backbone, prefix=prefix, input_spec=input_spec)
-    dataset = dataset if isinstance(dataset, Dataset) else _load(dataset, progress)
+    tell("reading the checkpoint", 1, 1)
+    dataset = dataset if isinstance(dataset, Dataset) else _load(dataset, tell)
     active = tuple(benchmarks) or tuple(BENCHMARKS)
     plan = Plan(dataset=dataset, protocol=numbers, spec=network.spec, benchmarks=active)
-    run = _Run(plan, chosen_device, progress)
-    predictions = run.predict(network, "features")
+    run = _Run(plan, chosen_device, tell)
+    predictions = run.predict(network)
     features_done = time.perf_counter()
     control_predictions = run.controls() if controls else {}
     pixels = run.pixels() if controls and numbers.control.pixels else None
     controls_done = time.perf_counter()
     how = (checkpoint, dataset, protocol, controls)
+    on_units = counting(tell, "computing intervals", plan.num_score_units)
     results = plan.results(
-        plan.score(predictions, control_predictions, pixels),
+        plan.score(predictions, control_predictions, pixels, on_units=on_units),
         checkpoint=report.as_dict(),
         versions=versions(),
         device=describe_device(chosen_device),
@@ -146,10 +180,8 @@ def precheck(
     return numbers, pick_device(device)
 
 
-def _load(dataset: str | Path, tell: Progress | None) -> Dataset:
-    if tell is None:
-        return load_dataset(dataset)
-    return load_dataset(dataset, progress=lambda done, total: tell("dataset", done, total))
+def _load(dataset: str | Path, tell: Progress) -> Dataset:
+    return load_dataset(dataset, progress=lambda done, total: tell(loading(dataset), done, total))
 
 
 def pick_device(device: str | torch.device | None) -> torch.device:
@@ -177,16 +209,22 @@ class _Run:
 
     plan: Plan
     device: torch.device
-    progress: Progress | None
+    tell: Progress
     counters: Counters = field(default_factory=Counters)
     scoring_s: float = 0.0
 
     def predict(
-        self, network: Backbone, stage: str, *, plan: Plan | None = None, counters: Counters | None = None
+        self,
+        network: Backbone,
+        *,
+        whose: str = "",
+        plan: Plan | None = None,
+        counters: Counters | None = None,
     ) -> dict[str, Predictions]:
         """Features of every clip, shard by shard on disk, then every benchmark's predictions."""
         counters = counters if counters is not None else self.counters
         plan = plan or self.plan
+        of = f" of {whose}" if whose else ""
         folder = cache_dir() / "work"
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix="features-") as work:
@@ -199,13 +237,14 @@ class _Run:
                 precision=plan.protocol.precision,
                 max_pooled=plan.max_pooled,
                 counters=counters,
-                on_clips=self._teller(stage, plan.num_clips),
+                on_clips=counting(self.tell, f"forwarding clips{of}", plan.num_clips),
             ):
                 paths.append(Path(work) / f"{len(paths):06d}.safetensors")
                 shard_features.save(paths[-1])
             begun = time.perf_counter()
             bank = FeatureBank(paths)
-            predictions = plan.predict(bank)
+            on_units = counting(self.tell, f"fitting probes{of}", plan.num_predict_units)
+            predictions = plan.predict(bank, on_units=on_units)
             if counters is self.counters:
                 self.scoring_s += time.perf_counter() - begun
             return predictions
@@ -219,7 +258,7 @@ class _Run:
 
         def measure() -> dict[str, Predictions]:
             network = Pixels(self.plan.spec)
-            return self.predict(network, "pixels", plan=self.plan.pixels, counters=Counters())
+            return self.predict(network, whose="pixels", plan=self.plan.pixels, counters=Counters())
 
         return self._kept(self._control_key(self.plan.pixels.spec.name), measure)
 
@@ -246,9 +285,9 @@ class _Run:
             self.plan.protocol,
             input_spec=input_of(self.plan.spec),
             device=self.device,
-            on_clips=self._teller(f"calibrating control {seed}", calibration),
+            on_clips=counting(self.tell, f"calibrating control {seed}", calibration),
         )
-        return self.predict(network, f"control {seed}", counters=Counters())
+        return self.predict(network, whose=f"control {seed}", counters=Counters())
 
     def _control_key(self, seed: int | str) -> str:
         decides = [
@@ -263,18 +302,6 @@ class _Run:
             describe_forward(self.device) | blas_threads(),
         ]
         return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
-
-    def _teller(self, stage: str, total: int) -> Callable[[int], None] | None:
-        if self.progress is None:
-            return None
-        tell, done = self.progress, 0
-
-        def on_clips(number: int) -> None:
-            nonlocal done
-            done += number
-            tell(stage, min(done, total), total)
-
-        return on_clips
 
 
 def _command(

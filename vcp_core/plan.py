@@ -19,6 +19,7 @@ from vcp_core.catalog.inputs import input_of
 from vcp_core.catalog.leaks import declaration, leak_warnings
 from vcp_core.catalog.protocols import Protocol
 from vcp_core.datasets.manifest import Dataset, Video
+from vcp_core.progress import OnUnits, ignore
 from vcp_core.results import BenchmarkResult, Predictions, Provenance, Results
 from vcp_core.scoring import score_benchmark
 from vcp_core.shards import Clip, Shard, plan_shards
@@ -81,10 +82,25 @@ class Plan:
         """Distinct clips, each of which is one forward pass."""
         return sum(shard.num_clips for shard in self.shards)
 
-    def predict(self, bank: FeatureBank) -> dict[str, Predictions]:
-        """Every benchmark's predictions, from the features of all clips."""
+    @property
+    def num_predict_units(self) -> int:
+        """How many units of work `predict` tells."""
+        return sum(benchmark.num_units(self.protocol, self.spec) for benchmark in self.active.values())
+
+    @property
+    def num_score_units(self) -> int:
+        """How many units of work `score` tells: one for the intervals of each benchmark."""
+        return len(self.active)
+
+    def predict(self, bank: FeatureBank, *, on_units: OnUnits = ignore) -> dict[str, Predictions]:
+        """Every benchmark's predictions, from the features of all clips.
+
+        Args:
+            bank: The features.
+            on_units: Told how many units of work are done since the last call.
+        """
         return {
-            name: benchmark.predict(bank, self.dataset, self.protocol, self.spec)
+            name: benchmark.predict(bank, self.dataset, self.protocol, self.spec, on_units=on_units)
             for name, benchmark in self.active.items()
         }
 
@@ -98,6 +114,8 @@ class Plan:
         predictions: Mapping[str, Predictions],
         controls: Mapping[str, Mapping[str, Predictions]],
         pixels: Mapping[str, Predictions] | None = None,
+        *,
+        on_units: OnUnits = ignore,
     ) -> tuple[BenchmarkResult, ...]:
         """Scores of every benchmark.
 
@@ -105,18 +123,23 @@ class Plan:
             predictions: Of the checkpoint, by benchmark.
             controls: Of random weights, by seed and benchmark.
             pixels: Of the pixel baseline, by benchmark.
+            on_units: Told how many units of work are done since the last call.
         """
-        return tuple(
-            score_benchmark(
-                name,
-                predictions.get(name),
-                {seed: found[name] for seed, found in controls.items() if name in found},
-                pixels=(pixels or {}).get(name),
-                unavailable=self.unavailable.get(name),
-                protocol=self.protocol,
+        scored = []
+        for name in self.benchmarks:
+            scored.append(
+                score_benchmark(
+                    name,
+                    predictions.get(name),
+                    {seed: found[name] for seed, found in controls.items() if name in found},
+                    pixels=(pixels or {}).get(name),
+                    unavailable=self.unavailable.get(name),
+                    protocol=self.protocol,
+                )
             )
-            for name in self.benchmarks
-        )
+            if name in self.active:
+                on_units(1)
+        return tuple(scored)
 
     def results(
         self,

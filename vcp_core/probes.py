@@ -20,6 +20,8 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 from threadpoolctl import ThreadpoolController
 
+from vcp_core.progress import OnUnits, ignore
+
 Floats = npt.NDArray[np.floating[Any]]
 Array = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.integer[Any]]
@@ -125,6 +127,7 @@ def fit_with_holdout(
     holdout_fraction: float = 0.2,
     max_iterations: int = 1000,
     tolerance: float = 1e-5,
+    on_units: OnUnits = ignore,
 ) -> FittedProbe:
     """Choose the L2 strength on held-out units by log loss, then fit on everything.
 
@@ -139,6 +142,7 @@ def fit_with_holdout(
         holdout_fraction: Part of the units that is held out.
         max_iterations: As for `fit_logistic`.
         tolerance: As for `fit_logistic`.
+        on_units: Told 1 after each fit, `num_fits(candidates)` in all.
     """
     strengths = sorted(candidates, reverse=True)
     held_N, note = holdout(units_N, labels_N, holdout_fraction)
@@ -154,6 +158,7 @@ def fit_with_holdout(
             losses[strength] = float(-log_NK[np.arange(len(log_NK)), labels_N[held_N]].mean())
             if not probe.converged:
                 stopped.append(f"{strength:g} (gradient {probe.gradient_norm:.1e})")
+            on_units(1)
     chosen = min(losses, key=lambda strength: (losses[strength], -strength)) if losses else strengths[0]
     if stopped:
         notes.append(f"L2 strengths that did not converge where one was chosen: {', '.join(stopped)}")
@@ -167,12 +172,18 @@ def fit_with_holdout(
         max_iterations=max_iterations,
         tolerance=tolerance,
     )
+    on_units(num_fits(candidates) - len(losses))  # the last fit, and those of a choice that could not be made
     return FittedProbe(
         probe=probe,
         l2=chosen,
         holdout_losses={f"{strength:g}": loss for strength, loss in losses.items()},
         notes=tuple(notes),
     )
+
+
+def num_fits(candidates: Sequence[float]) -> int:
+    """How many fits `fit_with_holdout` tells: one for each candidate, and one on every row."""
+    return len(candidates) + 1
 
 
 def holdout(

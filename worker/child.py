@@ -186,11 +186,11 @@ def score(
         spec=_spec(backbone, input_spec),
     )
     plan = plan.pixels if of_pixels else plan
-    predictions = plan.predict(FeatureBank([Path(path) for path in features]))
-    tell(1, 2)
+    on_units = _counting(tell, plan.num_predict_units + plan.num_score_units)
+    predictions = plan.predict(FeatureBank([Path(path) for path in features]), on_units=on_units)
     by_seed = {seed: _predictions(path) for seed, path in controls.items()}
     results = plan.results(
-        plan.score(predictions, by_seed, _predictions(pixels) if pixels else None),
+        plan.score(predictions, by_seed, _predictions(pixels) if pixels else None, on_units=on_units),
         checkpoint=checkpoint,
         versions=versions(),
         device=device,
@@ -270,14 +270,15 @@ def _keep(what: str, name: object, load: Callable[[], Any]) -> Any:
 
 
 def _counting(tell: Tell, total: int) -> Callable[[int], None]:
+    """Adds up what is done of a total, clips or units of scoring, and tells the sum."""
     done = 0
 
-    def on_clips(number: int) -> None:
+    def count(number: int) -> None:
         nonlocal done
         done += number
         tell(min(done, total), total)
 
-    return on_clips
+    return count
 
 
 def _sha256(path: Path) -> str:

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from vcpbench_client.commands.common import complain
 from vcpbench_client.errors import ClientError
 
+from vcp_core.catalog.datasets import loading
 from vcp_core.catalog.errors import VcpbenchError
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def plainly(command: Callable[P, R]) -> Callable[P, R]:
 def progress_bars(quiet: bool = False) -> Iterator[Tell]:
     """A bar per stage on standard error, each with an estimate of the time left."""
     columns = (
-        TextColumn("{task.description:<24}"),
+        TextColumn("{task.description:<29}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(elapsed_when_finished=True),
@@ -153,7 +154,7 @@ def load(
         csv=csv,
         test_groups=tuple(test_groups or ()),
         lists=lists,
-        progress=lambda done, total: tell("dataset", done, total),
+        progress=lambda done, total: tell(loading(dataset), done, total),
     )
 
 

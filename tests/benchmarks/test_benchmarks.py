@@ -67,7 +67,10 @@ def score(
     stages = {stage: rows for stage in spec.stages}
     path = tmp_path / "features.safetensors"
     ShardFeatures(clips=tuple(clip for _, clip in clips), stages=stages).save(path)
-    predictions = benchmark.predict(FeatureBank([path]), dataset, protocol, spec)
+    units: list[int] = []
+    predictions = benchmark.predict(FeatureBank([path]), dataset, protocol, spec, on_units=units.append)
+    assert sum(units) == benchmark.num_units(protocol, spec)  # progress ends where it said it would
+    assert min(units) > 0
     return score_benchmark(name, predictions, {}, unavailable=None, protocol=protocol)
 
 

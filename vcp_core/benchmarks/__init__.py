@@ -12,6 +12,7 @@ from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.benchmarks import BENCHMARKS
 from vcp_core.catalog.protocols import Protocol
 from vcp_core.datasets.manifest import Dataset, Video
+from vcp_core.progress import OnUnits, ignore
 from vcp_core.results import Predictions, Table
 from vcp_core.shards import Clip
 
@@ -25,8 +26,17 @@ class Benchmark(Interface):
     def availability(self, dataset: Dataset, protocol: Protocol, spec: BackboneSpec) -> str | None:
         """Why this dataset cannot carry it; None where it can."""
 
+    def num_units(self, protocol: Protocol, spec: BackboneSpec) -> int:
+        """How many units of work `predict` tells: its progress."""
+
     def predict(
-        self, bank: FeatureBank, dataset: Dataset, protocol: Protocol, spec: BackboneSpec
+        self,
+        bank: FeatureBank,
+        dataset: Dataset,
+        protocol: Protocol,
+        spec: BackboneSpec,
+        *,
+        on_units: OnUnits = ignore,
     ) -> Predictions:
         """Fit on the training split's features, answer the test split's videos."""
 

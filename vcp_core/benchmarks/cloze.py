@@ -17,7 +17,8 @@ from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.options import KINDS, OPTION_NAMES, OPTIONS, kinds_of
 from vcp_core.catalog.protocols import Protocol
 from vcp_core.datasets.manifest import Dataset, Split, Video
-from vcp_core.probes import fit_with_holdout
+from vcp_core.probes import fit_with_holdout, num_fits
+from vcp_core.progress import OnUnits, ignore
 from vcp_core.results import Fit, Predictions, Table, confusion
 from vcp_core.shards import Clip
 from vcp_core.video.clips import Draws, TupleShape, draw_tuple
@@ -122,7 +123,19 @@ _INPUTS: dict[str, Callable[[Floats, Floats, Floats], Floats]] = {
 }
 
 
-def predict(bank: FeatureBank, dataset: Dataset, protocol: Protocol, spec: BackboneSpec) -> Predictions:
+def num_units(protocol: Protocol, spec: BackboneSpec) -> int:
+    """A unit for each fit of each head after each stage."""
+    return len(_stages(protocol, spec)) * len(HEADS) * num_fits(protocol.probe.l2)
+
+
+def predict(
+    bank: FeatureBank,
+    dataset: Dataset,
+    protocol: Protocol,
+    spec: BackboneSpec,
+    *,
+    on_units: OnUnits = ignore,
+) -> Predictions:
     """Fit every head on the training split's tuples and answer the test split's."""
     train, test = (_side(dataset, split, protocol, spec) for split in ("train", "test"))
     labels_N = np.array([OPTION_NAMES.index(q.option) for q in train])
@@ -135,7 +148,7 @@ def predict(bank: FeatureBank, dataset: Dataset, protocol: Protocol, spec: Backb
         "variant": [q.variant for q in test],
     }
     fits = []
-    for stage in spec.stages if protocol.cloze.stages == "all" else spec.stages[-1:]:
+    for stage in _stages(protocol, spec):
         train_clips, test_clips = (_triples(bank, side, stage) for side in (train, test))
         for head in HEADS:
             name = head if stage == spec.stages[-1] else f"{head}@{stage}"
@@ -149,6 +162,7 @@ def predict(bank: FeatureBank, dataset: Dataset, protocol: Protocol, spec: Backb
                 holdout_fraction=protocol.probe.holdout_fraction,
                 max_iterations=protocol.probe.max_iterations,
                 tolerance=protocol.probe.tolerance,
+                on_units=on_units,
             )
             guesses_N = fitted.probe.probabilities(inputs(*test_clips)).argmax(axis=1)
             columns[name] = [OPTION_NAMES[guess] for guess in guesses_N]
@@ -162,6 +176,10 @@ def predict(bank: FeatureBank, dataset: Dataset, protocol: Protocol, spec: Backb
         fits=tuple(fits),
         facts={"min_frames": tuple_shape(protocol, spec).min_frames},
     )
+
+
+def _stages(protocol: Protocol, spec: BackboneSpec) -> tuple[str, ...]:
+    return spec.stages if protocol.cloze.stages == "all" else spec.stages[-1:]
 
 
 def _side(dataset: Dataset, split: Split, protocol: Protocol, spec: BackboneSpec) -> list[Question]:

@@ -19,10 +19,11 @@ from vcp_core.benchmarks.metrics import Metric, mean_of, mean_over, weighted_mea
 from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.protocols import Protocol
 from vcp_core.datasets.manifest import Dataset
-from vcp_core.probes import fit_with_holdout, knn_probabilities
+from vcp_core.probes import fit_with_holdout, knn_probabilities, num_fits
+from vcp_core.progress import OnUnits, ignore
 from vcp_core.results import Fit, Predictions, Table, confusion, per_class
 
-__all__ = ["availability", "clips", "metrics", "predict", "tables"]
+__all__ = ["availability", "clips", "metrics", "num_units", "predict", "tables"]
 
 METHODS = ("linear", "knn")
 FINETUNE = "finetune"  # answered by a finetuned network (vcp_core.pretraining), on its own
@@ -34,7 +35,19 @@ def availability(dataset: Dataset, protocol: Protocol, spec: BackboneSpec) -> st
     return None
 
 
-def predict(bank: FeatureBank, dataset: Dataset, protocol: Protocol, spec: BackboneSpec) -> Predictions:
+def num_units(protocol: Protocol, spec: BackboneSpec) -> int:
+    """A unit for each fit of the linear probe, and one for the nearest neighbours."""
+    return num_fits(protocol.probe.l2) + 1
+
+
+def predict(
+    bank: FeatureBank,
+    dataset: Dataset,
+    protocol: Protocol,
+    spec: BackboneSpec,
+    *,
+    on_units: OnUnits = ignore,
+) -> Predictions:
     """Fit on the training split's grid clips, answer the test split's videos."""
     classes = dataset.classes
     train, test = dataset.side("train"), dataset.side("test")
@@ -52,6 +65,7 @@ def predict(bank: FeatureBank, dataset: Dataset, protocol: Protocol, spec: Backb
         holdout_fraction=protocol.probe.holdout_fraction,
         max_iterations=protocol.probe.max_iterations,
         tolerance=protocol.probe.tolerance,
+        on_units=on_units,
     )
     by_clip_MK = fitted.probe.probabilities(features["test"].clips_MD)
     answers_NK = {
@@ -65,6 +79,7 @@ def predict(bank: FeatureBank, dataset: Dataset, protocol: Protocol, spec: Backb
             temperature=protocol.knn.temperature,
         ),
     }
+    on_units(1)
     columns: dict[str, list[object]] = {
         "video": [video.id for video in test],
         "group": [video.group for video in test],

@@ -21,10 +21,11 @@ from vcp_core.benchmarks.metrics import Metric, weighted_mean
 from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.protocols import Protocol, RetrievalFeature
 from vcp_core.datasets.manifest import Dataset
+from vcp_core.progress import OnUnits, ignore
 from vcp_core.ranking import retrieval_ranks
 from vcp_core.results import Predictions, Table, per_class
 
-__all__ = ["availability", "clips", "metrics", "predict", "tables"]
+__all__ = ["availability", "clips", "metrics", "num_units", "predict", "tables"]
 
 PREFIXES: dict[RetrievalFeature, str] = {"pooled": "", "max-pooled": "max."}
 
@@ -34,7 +35,19 @@ def availability(dataset: Dataset, protocol: Protocol, spec: BackboneSpec) -> st
     return None
 
 
-def predict(bank: FeatureBank, dataset: Dataset, protocol: Protocol, spec: BackboneSpec) -> Predictions:
+def num_units(protocol: Protocol, spec: BackboneSpec) -> int:
+    """A unit for the ranking by each feature."""
+    return len(protocol.retrieval.features)
+
+
+def predict(
+    bank: FeatureBank,
+    dataset: Dataset,
+    protocol: Protocol,
+    spec: BackboneSpec,
+    *,
+    on_units: OnUnits = ignore,
+) -> Predictions:
     """Rank the training videos for every test video; both sides are sorted by id, which breaks ties."""
     gallery, queries = dataset.side("train"), dataset.side("test")
     classes = dataset.classes
@@ -57,6 +70,7 @@ def predict(bank: FeatureBank, dataset: Dataset, protocol: Protocol, spec: Backb
         columns[f"{prefix}neighbours"] = [[gallery[i].id for i in row] for row in ranked.neighbours_NK]
         for place, k in enumerate(protocol.retrieval.ks):
             columns[f"{prefix}hit_at_{k}"] = [bool(hit) for hit in ranked.hits_NK[:, place]]
+        on_units(1)
     return Predictions(
         benchmark="retrieval",
         answers=classes,

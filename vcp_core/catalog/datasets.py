@@ -84,3 +84,22 @@ DATASETS = Registry(
         built_in=True,
     ),
 )
+
+
+def is_built_in(name_or_path: object) -> bool:
+    """Whether vcpbench makes the videos of that name itself.
+
+    >>> is_built_in("playground"), is_built_in("ucf101"), is_built_in("/data/clips")
+    (True, False, False)
+    """
+    name = str(name_or_path)
+    return name in DATASETS and DATASETS[name].built_in
+
+
+def loading(name_or_path: object) -> str:
+    """What the first use of a dataset takes so long for, in words.
+
+    >>> loading("playground"), loading("ucf101:/data/UCF101")
+    ('making videos', 'indexing videos')
+    """
+    return "making videos" if is_built_in(name_or_path) else "indexing videos"

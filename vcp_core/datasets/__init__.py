@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from vcp_core.catalog.datasets import DATASETS
+from vcp_core.catalog.datasets import DATASETS, loading
 from vcp_core.catalog.errors import DatasetError, UnknownName
 from vcp_core.datasets import folders, hmdb51, playground, ucf101
 from vcp_core.datasets.manifest import Dataset
 from vcp_core.datasets.parallel import Progress
+from vcp_core.progress import Counts, counted
 
 
 class OfficialReader(Protocol):
@@ -36,7 +37,7 @@ def load_dataset(
     csv: Path | str | None = None,
     test_groups: Sequence[str] = (),
     lists: Path | str | None = None,
-    progress: Progress | None = None,
+    progress: Counts | bool | None = True,
 ) -> Dataset:
     """A dataset, ready to be evaluated on.
 
@@ -48,7 +49,8 @@ def load_dataset(
         csv: For a folder: its table, where it is not groups.csv, videos.csv or dataset.csv inside.
         test_groups: For a folder: groups whose videos are the test side.
         lists: For UCF101 and HMDB51: folder of the official lists, where it is not beside the videos.
-        progress: Called with (videos done, videos in all), when there is something to decode or to make.
+        progress: Called with (videos done, videos in all), when there is something to decode or to make. True
+            shows a line in a terminal or a notebook.
 
     Raises:
         UnknownName: If it is neither a known name nor a folder, or there is no such split.
@@ -60,7 +62,8 @@ def load_dataset(
     for option, value in [*given.items(), *(("--test-groups", group) for group in test_groups)]:
         source += [option, str(value)] if value else []
     table, lists = (Path(place) if place else None for place in (csv, lists))
-    found = _load(name_or_path, split, table, test_groups, lists, progress)
+    with counted(loading(name_or_path), progress) as tell:
+        found = _load(name_or_path, split, table, test_groups, lists, tell)
     return dataclasses.replace(found, source=tuple(source))
 
 

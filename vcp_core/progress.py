@@ -1,0 +1,136 @@
+"""Progress of long calls: what they tell, and the line that shows it to people.
+
+A long call tells a stage, what of it is done, and what the stage is in all. In a terminal or a notebook a
+`Line` on standard error shows it. A pipe, a log or a test gets nothing.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+Progress = Callable[[str, int, int], None]  # stage, done, total
+Counts = Callable[[int, int], None]  # done, total
+OnUnits = Callable[[int], None]  # how many units were done since the last call
+
+EVERY_S = 0.2  # between two drawings of the line
+KNOWN_S = 1.0  # before that, a pace says little
+
+
+def ignore(num_units: int) -> None:
+    """Nobody follows."""
+
+
+@contextmanager
+def shown(progress: Progress | bool) -> Iterator[Progress]:
+    """What a long call tells its progress to, until the block ends.
+
+    Args:
+        progress: A function, which is told everything. True: a line, where somebody looks. False: silence.
+    """
+    if not isinstance(progress, bool):
+        yield progress
+    elif progress and _somebody_looks(sys.stderr):
+        line = Line(sys.stderr)
+        try:
+            yield line
+        finally:  # an error, too, should begin on a line of its own
+            line.clear()
+    else:
+        yield lambda stage, done, total: None
+
+
+@contextmanager
+def counted(stage: str, progress: Counts | bool | None) -> Iterator[Counts | None]:
+    """The same for a call that has one stage only; a function is told (done, total)."""
+    if not isinstance(progress, bool):
+        yield progress
+        return
+    with shown(progress) as tell:
+        yield lambda done, total: tell(stage, done, total)
+
+
+def counting(tell: Progress, stage: str, total: int) -> OnUnits:
+    """A function that adds up what is done of a stage, and tells the sum."""
+    done = 0
+
+    def count(num_units: int) -> None:
+        nonlocal done
+        done += num_units
+        tell(stage, min(done, total), total)
+
+    return count
+
+
+class Line:
+    """One line that is written over: stage, share, count, and an estimate once there is a pace.
+
+    Args:
+        stream: Where it stands.
+        clock: Seconds that only grow.
+    """
+
+    def __init__(self, stream: TextIO, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._stream, self._clock = stream, clock
+        self._stage, self._width = "", 0
+        self._began_at = self._drawn_at = 0.0
+        self._first = 0  # of the stage, what was done before it began: that says nothing of the pace
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Show it; two calls in quick succession draw once."""
+        now = self._clock()
+        if stage != self._stage:
+            self._stage, self._began_at, self._first = stage, now, done
+        elif done < total and now - self._drawn_at < EVERY_S:
+            return
+        self._drawn_at = now
+        self._draw(self._text(done, total, now - self._began_at))
+
+    def clear(self) -> None:
+        """Leave an empty line."""
+        self._draw("")
+        self._stream.write("\r")
+        self._stream.flush()
+
+    def _text(self, done: int, total: int, elapsed_s: float) -> str:
+        if total <= 1:
+            return self._stage
+        text = f"{self._stage}  {100 * done // total} %, {done} of {total}"
+        if elapsed_s < KNOWN_S or not self._first < done < total:
+            return text
+        left_s = elapsed_s / (done - self._first) * (total - done)
+        return f"{text}, about {duration(left_s)} left"
+
+    def _draw(self, text: str) -> None:
+        text = text[: shutil.get_terminal_size().columns - 1]  # a line that wraps cannot be written over
+        # Blanks, not an escape code, wipe what was longer: notebooks and old consoles have no such code.
+        self._stream.write(f"\r{text:<{self._width}}")
+        self._stream.flush()
+        self._width = len(text)
+
+
+def duration(seconds: float) -> str:
+    """About how long.
+
+    >>> duration(35.2), duration(200), duration(8000)
+    ('35 s', '3 min', '2 h 13 min')
+    """
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _somebody_looks(stream: TextIO | None) -> bool:
+    """Whether it is a terminal, or a notebook, whose standard error is none."""
+    if stream is None:  # pythonw has no standard error
+        return False
+    if stream.isatty():
+        return True
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return hasattr(shell, "kernel")

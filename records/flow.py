@@ -33,6 +33,7 @@ from records.models import (
 )
 
 ENDED = tuple(state for state in EvaluationState if state.ended)
+UNWANTED = "nobody waited for it any more"
 NOW = cast(Any, jobs.NOW)
 
 
@@ -226,6 +227,7 @@ def _end(session: Session, evaluation: Evaluation, state: EvaluationState) -> No
             cancel(session, control)
             if control.checkpoint.state is CheckpointState.INGESTING:
                 forget_control(session, control.checkpoint)
+    forget_dataset(session, evaluation.dataset)
     _advance_all(session, _parents(evaluation))
 
 
@@ -233,7 +235,25 @@ def forget_control(session: Session, checkpoint: Checkpoint) -> None:
     """Nobody waits for these random weights any more; who needs them next makes them anew."""
     jobs.cancel(session, session.scalars(select(Job.id).where(Job.checkpoint_id == checkpoint.id)).all())
     checkpoint.state, checkpoint.control_key = CheckpointState.REJECTED, None
-    checkpoint.reason = "nobody waited for it any more"
+    checkpoint.reason = UNWANTED
+
+
+def forget_dataset(session: Session, dataset: DatasetRow) -> None:
+    """Stop the indexing of videos that nobody waits for any more; it is begun anew for whoever asks next.
+
+    An evaluation that has not ended waits for it. So does whoever registered it, until it is retired. Nobody
+    else registered a dataset that came with an evaluation's request.
+    """
+    if dataset.state is not DatasetState.INDEXING or (dataset.retired_at is None and not dataset.on_demand):
+        return
+    session.flush()
+    waits = exists().where(Evaluation.dataset_id == dataset.id, Evaluation.state.not_in(ENDED))
+    if session.scalar(select(waits)):
+        return
+    jobs.cancel(session, session.scalars(select(Job.id).where(Job.dataset_id == dataset.id)).all())
+    dataset.state, dataset.reason = DatasetState.FAILED, UNWANTED
+    dataset.retired_at = dataset.retired_at or NOW
+    session.flush()
 
 
 def job_failed(session: Session, job: Job) -> None:

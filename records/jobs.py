@@ -19,7 +19,7 @@ from datetime import timedelta
 from typing import Any, cast
 from uuid import UUID, uuid4
 
-from sqlalchemy import CursorResult, Update, case, func, or_, select, text, update
+from sqlalchemy import CTE, CursorResult, Update, and_, case, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, aliased
 
@@ -84,28 +84,7 @@ def claim(session: Session, queues: Sequence[str], *, worker_id: UUID, lease_s: 
     """The next job: of the team that was served longest ago, the oldest. None if nothing waits."""
     if not queues:  # who takes none gets none
         return None
-    job, served = aliased(Job), aliased(Job)
-    waiting = (
-        select(job.team)
-        .where(job.state == JobState.QUEUED, job.queue.in_(queues))
-        .distinct()
-        .subquery("waiting")
-    )
-    # Each is one step into ix_job_turn, however many jobs have ended, but only in its own order, of one
-    # queue: not for IN, nor for IS NOT DISTINCT FROM. greatest() passes over the NULL of who had no turn.
-    turns_taken = []
-    order = (served.team.desc(), served.started_at.desc())
-    for queue in sorted(set(queues)):
-        newest = select(served.started_at).where(served.queue == queue, served.started_at.is_not(None))
-        newest = newest.order_by(*order).limit(1)
-        of_system = newest.where(served.team.is_(None)).scalar_subquery()
-        of_team = newest.where(served.team == waiting.c.team).scalar_subquery()
-        turns_taken.append(case((waiting.c.team.is_(None), of_system), else_=of_team))
-    turns = (
-        select(waiting.c.team, func.greatest(*turns_taken).label("at"))
-        .cte("turns")
-        .prefix_with("MATERIALIZED", dialect="postgresql")  # once for a team, not once for each of its jobs
-    )
+    job, turns = aliased(Job), _turns(queues)
     chosen = session.execute(
         select(job)
         .join(turns, turns.c.team.is_not_distinct_from(job.team))
@@ -130,11 +109,71 @@ def claim(session: Session, queues: Sequence[str], *, worker_id: UUID, lease_s: 
             worker_id=worker_id,
             lease_until=NOW + timedelta(seconds=lease_s),
             started_at=NOW,
-            done=0,
-            total=None,
         )
     )
     return Claim(job_id=chosen.id, token=token, kind=chosen.kind, subject_id=subject_of(chosen))
+
+
+def _turns(queues: Sequence[str]) -> CTE:
+    """Of each team that has jobs in these queues: when it was served last (`at`)."""
+    job, served = aliased(Job), aliased(Job)
+    waiting = (
+        select(job.team)
+        .where(job.state == JobState.QUEUED, job.queue.in_(queues))
+        .distinct()
+        .subquery("waiting")
+    )
+    # Each is one step into ix_job_turn, however many jobs have ended, but only in its own order, of one
+    # queue: not for IN, nor for IS NOT DISTINCT FROM. greatest() passes over the NULL of who had no turn.
+    turns_taken = []
+    order = (served.team.desc(), served.started_at.desc())
+    for queue in sorted(set(queues)):
+        newest = select(served.started_at).where(served.queue == queue, served.started_at.is_not(None))
+        newest = newest.order_by(*order).limit(1)
+        of_system = newest.where(served.team.is_(None)).scalar_subquery()
+        of_team = newest.where(served.team == waiting.c.team).scalar_subquery()
+        turns_taken.append(case((waiting.c.team.is_(None), of_system), else_=of_team))
+    return (
+        select(waiting.c.team, func.greatest(*turns_taken).label("at"))
+        .cte("turns")
+        .prefix_with("MATERIALIZED", dialect="postgresql")  # once for a team, not once for each of its jobs
+    )
+
+
+def num_before(session: Session, job: Job, queues: Sequence[str]) -> int:
+    """How many jobs a worker of these queues takes before this one, if no others come.
+
+    Teams take turns. Before the k-th job of a team comes its turn k times, so of each other team that is to
+    be served before it at most k jobs, and of each that is to be served after it at most k - 1.
+    """
+    other, turns = aliased(Job), _turns(queues)
+    older = or_(
+        other.created_at < job.created_at, and_(other.created_at == job.created_at, other.id < job.id)
+    )
+    rows = session.execute(
+        select(
+            turns.c.team,
+            turns.c.at,
+            func.count(),
+            func.count().filter(older),
+            func.min(other.created_at),
+        )
+        .join(other, turns.c.team.is_not_distinct_from(other.team))
+        .where(
+            other.state == JobState.QUEUED,
+            other.queue.in_(queues),
+            or_(other.not_before.is_(None), other.not_before <= NOW),
+        )
+        .group_by(turns.c.team, turns.c.at)
+    ).all()
+    places = sorted(rows, key=lambda row: (row.at is not None, row.at or row[4], row[4]))
+    mine = next((place for place, row in enumerate(places) if row.team == job.team), None)
+    if mine is None:
+        return 0
+    rounds = int(places[mine][3])
+    return rounds + sum(
+        min(int(row[2]), rounds + (place < mine)) for place, row in enumerate(places) if place != mine
+    )
 
 
 def subject_of(job: Job) -> UUID:
@@ -145,9 +184,16 @@ def subject_of(job: Job) -> UUID:
 
 
 def renew(session: Session, claim: Claim, *, lease_s: float, done: int = 0, total: int | None = None) -> bool:
-    """Keep the job for another lease, and say how far it is; False if it is no longer ours."""
-    lease_until = NOW + timedelta(seconds=lease_s)
-    return bool(_rows(session, _ours(claim).values(lease_until=lease_until, done=done, total=total)))
+    """Keep the job for another lease, and say how far it is; False if it is no longer ours.
+
+    A second attempt that is not as far yet as the first was takes nothing back: progress never falls.
+    """
+    values = {
+        "lease_until": NOW + timedelta(seconds=lease_s),
+        "done": func.greatest(Job.done, done),
+        "total": func.coalesce(total, Job.total),
+    }
+    return bool(_rows(session, _ours(claim).values(**values)))
 
 
 def finish(session: Session, claim: Claim) -> bool:

@@ -82,11 +82,24 @@ class ProtocolRef:
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How far an evaluation is; `remaining_s` is the server's estimate."""
+    """How far an evaluation is; `remaining_s` is the server's estimate.
+
+    Attributes:
+        fraction: Of all its work, scoring included; None from a server that does not tell.
+        stage: What is done now, in words.
+        clips_done: Clips forwarded since it was asked for.
+        clips_total: Clips that had to be, as far as is known.
+        scoring_done: Steps of its scoring that are done.
+        scoring_total: Steps in all, once it is scored.
+    """
 
     clips_done: int
     clips_total: int
     remaining_s: float | None = None
+    fraction: float | None = None
+    stage: str | None = None
+    scoring_done: int = 0
+    scoring_total: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -166,7 +166,7 @@ class Client:
                 raise NotDone(found)
             nearer = min((deadline, self._transport.deadline), key=lambda one: one.left_s)
             if pause_s > nearer.left_s:
-                waits = f" It waits: {found.waiting_for}." if found.waiting_for else ""
+                waits = f" It waits, because {found.waiting_for}." if found.waiting_for else ""
                 whose = f"Evaluation {wanted} of {found.checkpoint.model or 'random weights'}"
                 raise TimedOut(f"{whose} is still {found.state} after {nearer.after_s:g} s.{waits}")
             time.sleep(pause_s)

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Index, func, text
+from sqlalchemy import Index, false, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from records.db import Base, Identified
@@ -32,7 +32,8 @@ class DatasetRow(Identified, Base):
         reason: Why it failed.
         fingerprint: Of its videos; results of different fingerprints never share a board.
         summary: Numbers for people: videos, classes, licence, warnings, what was left out.
-        retired_at: Since when a newer one has its name.
+        retired_at: Since when it has no name: a newer one has it, or nobody waited for this one.
+        on_demand: Whether an evaluation's request registered it. Nobody wants it but those evaluations.
     """
 
     __tablename__ = "dataset"
@@ -48,6 +49,7 @@ class DatasetRow(Identified, Base):
     fingerprint: Mapped[str | None] = mapped_column(index=True)
     summary: Mapped[dict[str, Any] | None]
     retired_at: Mapped[datetime | None]
+    on_demand: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 
 class ProtocolRow(Base):

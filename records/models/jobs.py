@@ -59,7 +59,7 @@ class Job(Identified, Base):
         crashes: Attempts that ended by a fault of their own.
         outages: Attempts that a full or absent store ended.
         losses: Attempts whose worker fell silent.
-        done: Units (clips, videos) of this attempt that are done.
+        done: Units (clips, videos, fits) that are done, of the attempt that came farthest.
         total: Units in all, once known.
         error: Why it failed, or why the last attempt did.
         log_tail: What that attempt printed last.

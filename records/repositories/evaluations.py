@@ -1,9 +1,8 @@
-"""Evaluations: lists, progress, results."""
+"""Evaluations: lists and results."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -16,29 +15,10 @@ from records.models import (
     DatasetRow,
     Evaluation,
     EvaluationState,
-    Job,
-    JobState,
     Model,
     ProtocolRow,
     ScoreRow,
-    Shard,
-    evaluation_shards,
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Progress:
-    """How far an evaluation is, its controls included.
-
-    Attributes:
-        clips_done: Clips whose features are there.
-        clips_total: Clips in all, as far as is known.
-        clips_fresh: Those of `clips_done` that were forwarded since this evaluation began.
-    """
-
-    clips_done: int = 0
-    clips_total: int = 0
-    clips_fresh: int = 0
 
 
 def get(session: Session, evaluation_id: UUID, *, with_results: bool = False) -> Evaluation | None:
@@ -104,34 +84,6 @@ def page(
     total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
     ordered = query.order_by(Evaluation.created_at.desc(), Evaluation.id)
     return session.scalars(ordered.limit(limit).offset(offset)).unique().all(), total
-
-
-def progress(session: Session, evaluation: Evaluation) -> Progress:
-    """How far it is."""
-    everyone = [evaluation.id, *(control.id for control in evaluation.controls)]
-    shards = (
-        select(Shard.id)
-        .join(evaluation_shards, evaluation_shards.c.shard_id == Shard.id)
-        .where(evaluation_shards.c.evaluation_id.in_(everyone))
-        .distinct()
-        .scalar_subquery()
-    )
-    rows = session.execute(
-        select(Shard.num_clips, Job.state, Job.done, Job.finished_at)
-        .join(Job, Job.shard_id == Shard.id)
-        .where(Shard.id.in_(shards))
-    ).all()
-    done = fresh = total = 0
-    for num_clips, state, job_done, finished_at in rows:
-        total += num_clips
-        here = num_clips if state is JobState.DONE else job_done if state is JobState.RUNNING else 0
-        done += here
-        began = evaluation.started_at
-        if began and (state is JobState.RUNNING or (finished_at and finished_at > began)):
-            fresh += here
-    if evaluation.num_clips:  # a control that is not planned yet will need as many
-        total += sum(evaluation.num_clips for control in evaluation.controls if control.num_clips is None)
-    return Progress(clips_done=done, clips_total=total, clips_fresh=fresh)
 
 
 def scores(session: Session, evaluation_ids: Sequence[UUID]) -> Mapping[UUID, list[ScoreRow]]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from records import jobs
+from records import flow, jobs
 from records.models import DatasetRow, DatasetState, JobKind
 from records.repositories import datasets
 from service.problems import Conflict
-from vcp_core.catalog.datasets import DATASETS
+from vcp_core.catalog.datasets import DATASETS, is_built_in
 from vcp_core.catalog.errors import UnknownName
 
 
@@ -21,11 +20,17 @@ def register(session: Session, name: str, source: dict[str, Any], *, team: str) 
     Raises:
         Conflict: If the name is a built-in dataset's.
     """
-    if name in DATASETS and DATASETS[name].built_in and source != {"name_or_path": name}:
+    if is_built_in(name) and source != {"name_or_path": name}:
         raise Conflict(f"{name!r} is built in. Give the folder another name.")
-    jobs.lock(session, "vcpbench.datasets")
-    retire(session, name)
-    row = DatasetRow(name=name, source=source, state=DatasetState.INDEXING)
+    flow.lock(session)
+    return _register(session, name, source, team=team)
+
+
+def _register(
+    session: Session, name: str, source: dict[str, Any], *, team: str, on_demand: bool = False
+) -> DatasetRow:
+    _retire(session, name)
+    row = DatasetRow(name=name, source=source, state=DatasetState.INDEXING, on_demand=on_demand)
     session.add(row)
     session.flush()
     jobs.enqueue(session, JobKind.INDEX, team=team, dataset_id=row.id)
@@ -33,22 +38,34 @@ def register(session: Session, name: str, source: dict[str, Any], *, team: str) 
     return row
 
 
-def retire(session: Session, name: str) -> int:
-    """Take the name from the dataset that has it; how many there were."""
-    named = update(DatasetRow).where(DatasetRow.name == name, DatasetRow.retired_at.is_(None))
-    return len(session.scalars(named.values(retired_at=jobs.NOW).returning(DatasetRow.id)).all())
+def retire(session: Session, name: str) -> bool:
+    """Take the name from the dataset that has it, and stop its indexing if nobody waits for it."""
+    flow.lock(session)
+    return _retire(session, name)
+
+
+def _retire(session: Session, name: str) -> bool:
+    found = datasets.named(session, name)
+    if found is None:
+        return False
+    found.retired_at = cast(Any, jobs.NOW)
+    session.flush()
+    session.refresh(found)
+    flow.forget_dataset(session, found)
+    return True
 
 
 def find(session: Session, name: str, *, team: str) -> DatasetRow:
     """The dataset of that name; a built-in one is registered when it is first asked for, or after a failure.
 
+    The caller holds the flow's lock: what is found must not be forgotten before an evaluation waits for it.
+
     Raises:
         UnknownName: If there is none.
     """
     found = datasets.named(session, name)
-    built_in = name in DATASETS and DATASETS[name].built_in
-    if built_in and (found is None or found.state is DatasetState.FAILED):
-        return register(session, name, {"name_or_path": name}, team=team)
+    if is_built_in(name) and (found is None or found.state is DatasetState.FAILED):
+        return _register(session, name, {"name_or_path": name}, team=team, on_demand=True)
     if found is None:
         raise UnknownName("dataset", name, known(session))
     return found

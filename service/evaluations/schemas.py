@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -10,9 +11,10 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from records.models import Checkpoint, CheckpointState, Evaluation, EvaluationState, ScoreRow
-from records.repositories.evaluations import Progress
+from records.repositories.progress import Progress
 from service.auth import Caller, is_of
 from service.datasets.schemas import without_paths
+from service.evaluations.waiting import Standing
 from vcp_core.catalog.defaults import DEFAULT_PROTOCOL
 from vcp_core.catalog.leaks import leak_warnings
 from vcp_core.comparison import Difference
@@ -62,11 +64,32 @@ class ProtocolRef(BaseModel):
 
 
 class ProgressOut(BaseModel):
-    """How far it is; random-weights controls that it needs are counted in."""
+    """How far it is, with the controls that it needs. What was there before it was asked for is no work."""
 
-    clips_done: int = Field(examples=[812])
-    clips_total: int = Field(description="As far as is known yet.", examples=[1242])
-    remaining_s: float | None = Field(None, description="Estimate, at the pace so far.", examples=[35.0])
+    fraction: float = Field(
+        description="Of all its work, scoring included; it never falls, and is 1 only once it is done.",
+        examples=[0.62],
+    )
+    stage: str = Field(description="What is done now, in words.", examples=["forwarding clips"])
+    clips_done: int = Field(description="Clips forwarded since it was asked for.", examples=[812])
+    clips_total: int = Field(
+        description="Clips that had to be forwarded, as far as is known yet.", examples=[1242]
+    )
+    scoring_done: int = Field(0, description="Fits, rankings and intervals of its scoring that are made.")
+    scoring_total: int | None = Field(None, description="How many there are, once it is scored.")
+    remaining_s: float | None = Field(
+        None,
+        description="Estimate, at the pace so far; null while it waits, or nothing is known.",
+        examples=[35.0],
+    )
+
+    @classmethod
+    def of(cls, found: Progress, stands: Standing) -> ProgressOut:
+        """For a client."""
+        values = asdict(found)
+        if stands.waiting_for is not None:  # who knows what is in front of it
+            values["remaining_s"] = None
+        return cls(stage=stands.stage, **values)
 
 
 class ScoreOut(BaseModel):
@@ -103,7 +126,9 @@ class EvaluationOut(BaseModel):
         None, description="Why it failed, or was cancelled by itself; what a file held is for its own team."
     )
     log_tail: str | None = Field(None, description="What the failing job printed last; for its own team.")
-    waiting_for: str | None = Field(None, description="Why nothing happens, if nothing does.")
+    waiting_for: str | None = Field(
+        None, description="Why nothing happens, if nothing does: what waits, and what is in front of it."
+    )
     checkpoint: CheckpointRef
     dataset: DatasetRef
     protocol: ProtocolRef
@@ -146,12 +171,11 @@ def shown(
     evaluation: Evaluation,
     *,
     scores: list[ScoreRow] | None = None,
-    progress: Progress | None = None,
+    progress: ProgressOut | None = None,
     waiting_for: str | None = None,
     diagnosis: list[str] | None = None,
     warnings: list[str] | None = None,
     controls: list[UUID] | None = None,
-    remaining_s: float | None = None,
     reader: Caller | None = None,
 ) -> EvaluationOut:
     """The evaluation for a client; what its jobs printed is for its own team and administrators."""
@@ -166,10 +190,7 @@ def shown(
         dataset=DatasetRef(name=evaluation.dataset.name, fingerprint=evaluation.dataset.fingerprint),
         protocol=ProtocolRef(name=evaluation.protocol.name, hash=evaluation.protocol_hash),
         is_control=evaluation.is_control,
-        progress=progress
-        and ProgressOut(
-            clips_done=progress.clips_done, clips_total=progress.clips_total, remaining_s=remaining_s
-        ),
+        progress=progress,
         scores=[score_out(row) for row in scores or []],
         diagnosis=diagnosis or [],
         unavailable={name: str(reason) for name, reason in unavailable.items()},

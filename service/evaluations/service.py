@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
 from records import flow
-from records.models import Checkpoint, CheckpointState, Evaluation, EvaluationState, JobState
-from records.repositories import checkpoints, evaluations, workers
+from records.models import Checkpoint, CheckpointState, Evaluation, EvaluationState
+from records.repositories import checkpoints, evaluations
+from records.repositories.progress import progress
 from service.auth import Caller
 from service.checkpoints import service as checkpoint_service
 from service.datasets import service as dataset_service
@@ -18,11 +18,13 @@ from service.evaluations.schemas import (
     Comparison,
     EvaluationIn,
     EvaluationOut,
+    ProgressOut,
     all_warnings,
     reason_for,
     shown,
     with_declared,
 )
+from service.evaluations.waiting import standing
 from service.problems import Conflict, Forbidden, NotFound
 from service.protocols import service as protocol_service
 from vcp_core.catalog.protocols import Protocol
@@ -85,38 +87,18 @@ def find(session: Session, evaluation_id: UUID, *, with_results: bool = False) -
 
 def detail(session: Session, evaluation: Evaluation, reader: Caller | None = None) -> EvaluationOut:
     """Everything about one evaluation that this reader may see."""
-    progress = evaluations.progress(session, evaluation)
-    remaining_s = None
-    if evaluation.started_at and progress.clips_fresh and not evaluation.state.ended:
-        elapsed_s = (datetime.now(UTC) - evaluation.started_at).total_seconds()
-        left = progress.clips_total - progress.clips_done
-        remaining_s = round(elapsed_s / progress.clips_fresh * left, 1)
+    stands = standing(session, evaluation, reader)
     scores = evaluations.scores(session, [evaluation.id])[evaluation.id]
     return shown(
         evaluation,
         scores=scores,
         diagnosis=[] if evaluation.is_control else list(diagnose(scores)),
-        progress=progress,
-        remaining_s=remaining_s,
-        waiting_for=None if evaluation.state.ended else waiting_for(session, evaluation),
+        progress=ProgressOut.of(progress(session, evaluation), stands),
+        waiting_for=stands.waiting_for,
         warnings=all_warnings(evaluation),
         controls=[control.id for control in evaluation.controls],
         reader=reader,
     )
-
-
-def waiting_for(session: Session, evaluation: Evaluation) -> str | None:
-    """Why nothing happens, if nothing does: a queue without workers is said, not left to be guessed."""
-    counts, there = workers.job_counts(session), workers.seen(session)
-    for queue in ("cpu", "gpu") if evaluation.state is EvaluationState.RUNNING else ("cpu",):
-        waiting = counts.get((queue, JobState.QUEUED), 0)
-        if waiting and not any(queue in worker.queues for worker in there):
-            return f"no worker takes the {queue} queue (jobs there: {waiting}); start one: vcpbench worker"
-    if evaluation.state is EvaluationState.WAITING:
-        if evaluation.checkpoint.state is not CheckpointState.READY:
-            return "the checkpoint is being read"
-        return f"the dataset {evaluation.dataset.name} is being indexed"
-    return None
 
 
 def cancel(session: Session, evaluation_id: UUID, caller: Caller) -> Evaluation:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -102,7 +103,15 @@ class Page:
     superseded: bool
     finished: Finished | None
     jobs: list[JobLine]
-    share: float | None
+
+    @property
+    def tab(self) -> str:
+        """What the browser's tab says: how far it is, or how it ended if not well, and what it is."""
+        state, progress = self.shown.state, self.shown.progress
+        begun = "" if state is EvaluationState.DONE else f"{state.value} · "
+        if not state.ended and progress is not None:
+            begun = f"{math.floor(100 * progress.fraction)} % · "
+        return f"{begun}{self.title} on {self.shown.dataset.name}"
 
 
 def page(session: Session, evaluation_id: UUID, reader: Caller | None) -> Page:
@@ -114,7 +123,6 @@ def page(session: Session, evaluation_id: UUID, reader: Caller | None) -> Page:
     evaluation = service.find(session, evaluation_id, with_results=True)
     shown = service.detail(session, evaluation, reader)
     done = evaluation.state is EvaluationState.DONE and evaluation.results is not None
-    progress = shown.progress
     return Page(
         shown=shown,
         team=evaluation.team,
@@ -122,7 +130,6 @@ def page(session: Session, evaluation_id: UUID, reader: Caller | None) -> Page:
         superseded=bool(datasets.superseded(session, [shown.dataset.fingerprint])),
         finished=_finished(session, shown, evaluation) if done else None,
         jobs=[] if done else _jobs(session, evaluation, reader),
-        share=progress.clips_done / progress.clips_total if progress and progress.clips_total else None,
     )
 
 

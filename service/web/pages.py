@@ -18,6 +18,7 @@ from starlette.types import Scope
 from service.auth import COOKIE
 from service.web import figures, names
 from vcp_core.catalog.defaults import DEFAULT_DATASET, DEFAULT_PROTOCOL
+from vcp_core.progress import duration as in_words
 
 STATIC = Path(__file__).parent / "static"
 THEME = "vcpbench_theme"
@@ -94,15 +95,10 @@ def moment(at: datetime | None) -> str:
 def duration(seconds: float | None) -> str:
     """About how long.
 
-    >>> duration(35.0), duration(200), duration(8000)
-    ('35 s', '3 min', '2 h 13 min')
+    >>> duration(35.0), duration(None)
+    ('35 s', '')
     """
-    if seconds is None:
-        return ""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+    return "" if seconds is None else in_words(seconds)
 
 
 def size(num_bytes: int | None) -> str:

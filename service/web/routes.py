@@ -98,7 +98,7 @@ def show_progress(request: Request, reader: Reader, session: SessionDep, evaluat
     """The part of an unfinished evaluation's page that changes; at its end, the page is loaded anew."""
     page = evaluation.page(session, evaluation_id, reader)
     headers = {**HTTP_PARTS, **({"HX-Refresh": "true"} if page.shown.state.ended else {})}
-    return render(request, "_progress.html", headers=headers, **_parts(page))
+    return render(request, "_live.html", headers=headers, **_parts(page))
 
 
 def _parts(page: evaluation.Page) -> dict[str, Any]:

@@ -152,12 +152,13 @@ def _evaluate(client: Client, place: Home) -> None:
 
 def _teller(bars: Progress, task: TaskID, model: str) -> Callable[[Evaluation], None]:
     def tell(now: Evaluation) -> None:
-        clips = now.progress
+        progress = now.progress
+        stage = progress.stage if progress and not now.ended else now.state
         bars.update(
             task,
-            description=f"{model}: {now.waiting_for or now.state}",
-            completed=clips.clips_done if clips else 0,
-            total=(clips.clips_total or None) if clips else None,
+            description=f"{model}: {stage}",
+            completed=(progress.fraction or 0) if progress else 0,
+            total=1 if progress else None,
         )
 
     return tell

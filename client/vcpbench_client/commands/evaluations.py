@@ -230,9 +230,9 @@ def _print(found: Evaluation, *, as_json: bool) -> None:
         say(f"! {benchmark}: {reason}", style="yellow")
     for warning in found.warnings:
         say(f"! {warning}", style="yellow")
-    if found.waiting_for and not found.ended:
-        say(f"waits: {found.waiting_for}", style="yellow")
-    if found.progress and not found.ended and found.progress.clips_total:
-        say(f"{found.progress.clips_done} of {found.progress.clips_total} clips")
+    if not found.ended:
+        from vcpbench_client.commands.progress import standing
+
+        say(standing(found))
     if found.state == "failed":
         say(f"{found.reason}\n{found.log_tail or ''}".rstrip(), style="red")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -53,39 +55,54 @@ def uploading(quiet: bool = False) -> Iterator[Tell]:
 
 @contextmanager
 def following(quiet: bool = False) -> Iterator[Callable[[Evaluation], None]]:
-    """The bar of an evaluation: its state, clips, the server's estimate, and what it waits for."""
+    """The bar of an evaluation: what is done, how much, the server's estimate, and what it waits for."""
     if quiet or not messages().is_terminal:
         lines = _Lines(quiet, begin=True)
-        yield lambda found: lines.say(found.state, _standing(found), last=found.ended)
+        yield lambda found: lines.say(_stage(found), standing(found), last=found.ended)
         return
-    columns = (TextColumn("{task.description:<10}"), BarColumn(), TextColumn("{task.fields[standing]}"))
+    columns = (TextColumn("{task.description:<16}"), BarColumn(), TextColumn("{task.fields[standing]}"))
     with Progress(*columns, console=messages()) as bars:
         task = bars.add_task("asked", total=None, standing="")
 
         def tell(found: Evaluation) -> None:
-            progress = found.progress
-            total = progress.clips_total if progress and progress.clips_total else None
+            fraction = found.progress.fraction if found.progress else None
             bars.update(
                 task,
-                description=found.state,
-                completed=progress.clips_done if progress else 0,
-                total=1 if found.ended and not total else total,
-                standing=_standing(found),
+                description=_stage(found),
+                completed=1 if found.state == "done" else fraction or 0,
+                total=1 if found.ended or fraction is not None else None,
+                standing=escape(standing(found)),
             )
 
         yield tell
 
 
-def _standing(found: Evaluation) -> str:
-    if found.waiting_for and not found.ended:
-        return f"waits: {found.waiting_for}"
+def _stage(found: Evaluation) -> str:
+    """What is done for it now; how it ended, once it has."""
+    if found.ended or found.progress is None:
+        return found.state
+    return found.progress.stage or found.state
+
+
+def standing(found: Evaluation) -> str:
+    """How far it is, in words: share, clips, steps of scoring, estimate; and why it waits, if it does."""
     progress = found.progress
-    if progress is None or not progress.clips_total:
-        return ""
-    text = f"{progress.clips_done} of {progress.clips_total} clips"
-    if progress.remaining_s and not found.ended:
-        text += f", about {timedelta(seconds=round(progress.remaining_s))} left"
-    return text
+    if progress is None:
+        return found.waiting_for or ""
+    if found.ended:
+        return f"{progress.clips_done} of {progress.clips_total} clips" if progress.clips_total else ""
+    parts = []
+    if progress.fraction is not None:
+        parts.append(f"{math.floor(1000 * progress.fraction) / 10:.1f} %")
+    if progress.clips_total:
+        parts.append(f"{progress.clips_done} of {progress.clips_total} clips")
+    if progress.scoring_total:
+        parts.append(f"{progress.scoring_done} of {progress.scoring_total} steps of scoring")
+    if progress.remaining_s is not None:
+        parts.append(f"about {timedelta(seconds=round(progress.remaining_s))} left")
+    if found.waiting_for:
+        parts.append(found.waiting_for)
+    return ", ".join(parts)
 
 
 class _Lines:

@@ -1,0 +1,303 @@
+"""How far an evaluation is, and how long the rest may take: from rows alone, by the database's clock.
+
+Work is what was still to be done when the evaluation was asked for: features and controls that were there
+already count neither as done nor as missing. The fraction never falls, because all that it is made of only
+grows or only shrinks:
+
+- Before the plan is made, reading, indexing and planning have fixed shares (`SHARES`), of which only those
+  count that this evaluation has to wait for.
+- The plan gives the rest its size in clips: clips to forward, clips that calibrate controls, and a scoring
+  for the evaluation and each control. A control that is not planned yet counts with as many clips as the
+  evaluation has. Its own plan may find fewer missing, never more.
+- `Job.done` is that of the attempt that came farthest, so a second attempt takes nothing back.
+
+docs/decisions/2026-11-28-progress.md has the measurements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy import and_, case, func, not_, or_, select
+from sqlalchemy.orm import Session
+
+from records.jobs import NOW
+from records.models import Evaluation, EvaluationState, Job, JobKind, JobState, Shard, evaluation_shards
+
+SHARES = {  # of an evaluation's time, before its clips are forwarded
+    JobKind.INGEST: 0.04,
+    JobKind.CALIBRATE: 0.04,  # what a control waits for, where an upload waits for its ingest
+    JobKind.INDEX: 0.30,
+    JobKind.PLAN: 0.01,
+}
+SCORING = 0.25  # what scoring takes, in parts of what forwarding the same clips takes on a CPU
+SCORING_S, SCORING_CLIP_S = 4.0, 0.005  # the same in seconds: to start, and for each clip
+MOST = 0.999  # of what is not done yet
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far an evaluation is, its controls included.
+
+    Attributes:
+        fraction: Of all its work; 1 only once it is done.
+        clips_done: Clips that were forwarded for it since it was asked for.
+        clips_total: Clips that had to be, as far as is known.
+        scoring_done: Units (fits, rankings, intervals) of its own scoring.
+        scoring_total: Units in all, once its scoring has begun.
+        remaining_s: Estimate at the pace so far; None where there is no pace yet.
+    """
+
+    fraction: float = 0.0
+    clips_done: int = 0
+    clips_total: int = 0
+    scoring_done: int = 0
+    scoring_total: int | None = None
+    remaining_s: float | None = None
+
+
+class _Clips(NamedTuple):
+    """Clips of one evaluation that were to be forwarded since the request."""
+
+    total: int = 0
+    done: int = 0
+    begun_at: datetime | None = None
+
+
+class _Single(NamedTuple):
+    """A job that is alone of its kind for its subject."""
+
+    kind: JobKind
+    subject_id: UUID
+    state: JobState
+    done: int
+    total: int | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    now: datetime
+
+    @property
+    def share(self) -> float:
+        """How much of it is done."""
+        if self.state is JobState.DONE:
+            return 1.0
+        return min(1.0, self.done / self.total) if self.total else 0.0
+
+    @property
+    def elapsed_s(self) -> float:
+        """How long its last attempt took, or has taken so far."""
+        if self.started_at is None:
+            return 0.0
+        return ((self.finished_at or self.now) - self.started_at).total_seconds()
+
+    def was_there(self, asked_at: datetime) -> bool:
+        """Whether it had been done before the request."""
+        return self.state is JobState.DONE and self.finished_at is not None and self.finished_at <= asked_at
+
+
+def progress(session: Session, evaluation: Evaluation) -> Progress:
+    """How far it is now."""
+    controls = evaluation.controls
+    clips = _clips(session, evaluation, controls)
+    clips_done = sum(one.done for one in clips.values())
+    clips_total = sum(one.total for one in clips.values())
+    if evaluation.state.ended and evaluation.state is not EvaluationState.DONE:
+        return Progress(clips_done=clips_done, clips_total=clips_total)
+    jobs = _singles(session, evaluation, controls)
+    scoring = jobs.get((JobKind.SCORE, evaluation.id))
+    units = scoring.total if scoring else None
+    if evaluation.state is EvaluationState.DONE:
+        return Progress(
+            fraction=1.0,
+            clips_done=clips_done,
+            clips_total=clips_total,
+            scoring_done=units or 0,
+            scoring_total=units,
+        )
+    waited_for = _waited_for(evaluation, jobs)
+    work = None if evaluation.num_clips is None else _Work.of(evaluation, controls, clips, jobs)
+    if work is None:
+        fraction = sum(SHARES[kind] * (job.share if job else 0.0) for kind, job in waited_for.items())
+    else:
+        before = sum(SHARES[kind] for kind in waited_for)
+        fraction = before + (1 - before) * work.share
+    return Progress(
+        fraction=min(round(fraction, 4), MOST),
+        clips_done=clips_done,
+        clips_total=clips_total + (work.unplanned_clips if work else 0),
+        scoring_done=scoring.done if scoring else 0,
+        scoring_total=units,
+        remaining_s=work.remaining_s() if work else None,
+    )
+
+
+def _clips(session: Session, evaluation: Evaluation, controls: Iterable[Evaluation]) -> Mapping[UUID, _Clips]:
+    """Clips to forward since the request, by evaluation; shards that were done before it are left out."""
+    was_there = and_(Job.state == JobState.DONE, Job.finished_at <= evaluation.created_at)
+    done = case((Job.state == JobState.DONE, Shard.num_clips), else_=func.least(Job.done, Shard.num_clips))
+    rows = session.execute(
+        select(
+            evaluation_shards.c.evaluation_id,
+            func.sum(Shard.num_clips),
+            func.sum(done),
+            func.min(Job.started_at),
+        )
+        .join(Shard, Shard.id == evaluation_shards.c.shard_id)
+        .join(Job, Job.shard_id == Shard.id)
+        .where(
+            evaluation_shards.c.evaluation_id.in_([evaluation.id, *(one.id for one in controls)]),
+            not_(func.coalesce(was_there, False)),
+        )
+        .group_by(evaluation_shards.c.evaluation_id)
+    )
+    return {evaluation_id: _Clips(*numbers) for evaluation_id, *numbers in rows}
+
+
+def _singles(
+    session: Session, evaluation: Evaluation, controls: Iterable[Evaluation]
+) -> dict[tuple[JobKind, UUID], _Single]:
+    """All other jobs of an evaluation and its controls, by kind and subject."""
+    everyone = [evaluation, *controls]
+    subject = func.coalesce(Job.evaluation_id, Job.checkpoint_id, Job.dataset_id)
+    rows = session.execute(
+        select(Job.kind, subject, Job.state, Job.done, Job.total, Job.started_at, Job.finished_at, NOW).where(
+            or_(
+                Job.evaluation_id.in_([one.id for one in everyone]),
+                Job.checkpoint_id.in_([one.checkpoint_id for one in everyone]),
+                Job.dataset_id == evaluation.dataset_id,
+            )
+        )
+    )
+    found = [_Single(*row) for row in rows]
+    return {(job.kind, job.subject_id): job for job in found}
+
+
+def _waited_for(
+    evaluation: Evaluation, jobs: Mapping[tuple[JobKind, UUID], _Single]
+) -> dict[JobKind, _Single | None]:
+    """What had to be done before its clips could be forwarded; its plan is queued only after the others."""
+    subjects = {
+        JobKind.INGEST: evaluation.checkpoint_id,
+        JobKind.CALIBRATE: evaluation.checkpoint_id,
+        JobKind.INDEX: evaluation.dataset_id,
+    }
+    found: dict[JobKind, _Single | None] = {
+        kind: job
+        for kind, subject_id in subjects.items()
+        if (job := jobs.get((kind, subject_id))) and not job.was_there(evaluation.created_at)
+    }
+    return {**found, JobKind.PLAN: jobs.get((JobKind.PLAN, evaluation.id))}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Work:
+    """What a planned evaluation has to do, in clips; `_s` is seconds.
+
+    Attributes:
+        done: Of `total`.
+        total: Clips to forward and to calibrate with, and scorings at their weight.
+        unplanned_clips: Of controls that are not planned yet.
+        fresh_clips: Clips that went through a network since the request.
+        left_clips: Those that have yet to.
+        begun_at: When the first of the fresh ones was begun.
+        scoring_s: Left, for the evaluation and its controls.
+        now: By the database.
+    """
+
+    done: float
+    total: float
+    unplanned_clips: int
+    fresh_clips: int
+    left_clips: int
+    begun_at: datetime | None
+    scoring_s: float
+    now: datetime | None
+
+    @classmethod
+    def of(
+        cls,
+        evaluation: Evaluation,
+        controls: Iterable[Evaluation],
+        clips: Mapping[UUID, _Clips],
+        jobs: Mapping[tuple[JobKind, UUID], _Single],
+    ) -> _Work:
+        """From the rows."""
+        asked_at, num_clips = evaluation.created_at, evaluation.num_clips or 0
+        missing = [one for one in controls if not _was_there(one, asked_at)]
+        unplanned = sum(num_clips for one in missing if one.num_clips is None and not one.state.ended)
+        calibrations = [
+            job
+            for one in missing
+            if (job := jobs.get((JobKind.CALIBRATE, one.checkpoint_id))) and not job.was_there(asked_at)
+        ]
+        wanted = int(evaluation.protocol.content.get("control", {}).get("calibration_clips", 0))
+        sizes = [wanted if job.total is None else job.total for job in calibrations]
+        calibrated = sum(round(job.share * size) for job, size in zip(calibrations, sizes, strict=True))
+        scorings = [jobs.get((JobKind.SCORE, one.id)) for one in (evaluation, *missing)]
+        scored = sum(1.0 if one.state is EvaluationState.DONE else 0.0 for one in missing)
+        scored += sum(job.share for job in scorings if job and job.state is not JobState.DONE)
+        # A shard that others cut may hold more clips than this evaluation needs: it weighs no more for that.
+        weights = {key: min(one.total, num_clips) for key, one in clips.items()}
+        forwarded = sum(weights[key] * one.done / one.total for key, one in clips.items() if one.total)
+        weight = SCORING * num_clips
+        total = sum(weights.values()) + unplanned + sum(sizes) + weight * (1 + len(missing))
+        begun = [one.begun_at for one in clips.values() if one.begun_at]
+        begun += [job.started_at for job in calibrations if job.started_at]
+        fresh = sum(one.done for one in clips.values()) + calibrated
+        return cls(
+            done=forwarded + calibrated + weight * scored,
+            total=total,
+            unplanned_clips=unplanned,
+            fresh_clips=fresh,
+            left_clips=sum(one.total for one in clips.values()) + unplanned + sum(sizes) - fresh,
+            begun_at=min(begun, default=None),
+            scoring_s=_scoring_s(jobs, evaluation, missing),
+            now=next((job.now for job in jobs.values()), None),
+        )
+
+    @property
+    def share(self) -> float:
+        """How much of it is done."""
+        return min(1.0, self.done / self.total) if self.total else 0.0
+
+    def remaining_s(self) -> float | None:
+        """What is left at the pace so far; None before there is one."""
+        if self.left_clips <= 0:
+            return round(max(1.0, self.scoring_s), 1)
+        if not self.fresh_clips or self.begun_at is None or self.now is None:
+            return None
+        pace_s = (self.now - self.begun_at).total_seconds() / self.fresh_clips
+        return round(max(1.0, pace_s * self.left_clips + self.scoring_s), 1)
+
+
+def _was_there(control: Evaluation, asked_at: datetime) -> bool:
+    """Whether a control had its scores before the request."""
+    return (
+        control.state is EvaluationState.DONE
+        and control.finished_at is not None
+        and control.finished_at <= asked_at
+    )
+
+
+def _scoring_s(
+    jobs: Mapping[tuple[JobKind, UUID], _Single], evaluation: Evaluation, missing: Iterable[Evaluation]
+) -> float:
+    """Seconds of scoring that are left: as long as a control's took, which has the same clips and probes."""
+    took = [job.elapsed_s for (kind, _), job in jobs.items() if kind is JobKind.SCORE and job.share == 1]
+    usual_s = max(took, default=SCORING_S + SCORING_CLIP_S * (evaluation.num_clips or 0))
+    left_s = 0.0
+    for one in (evaluation, *missing):
+        job = jobs.get((JobKind.SCORE, one.id))
+        if one.state is EvaluationState.DONE or (job and job.state is JobState.DONE):
+            continue
+        if job is None or job.state is not JobState.RUNNING:
+            left_s += usual_s
+        elif job.share:
+            left_s += job.elapsed_s / job.share * (1 - job.share)
+        else:
+            left_s += max(0.0, usual_s - job.elapsed_s)
+    return left_s

@@ -1,0 +1,121 @@
+"""The queue as one evaluation sees it: its next jobs, who could take them, and what is in front of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select
+from sqlalchemy.orm import Session
+
+from records.jobs import NOW
+from records.models import (
+    Evaluation,
+    EvaluationState,
+    Job,
+    JobKind,
+    JobState,
+    Worker,
+    evaluation_controls,
+    evaluation_shards,
+)
+from records.repositories.workers import SEEN_S
+
+ENDED = tuple(state for state in EvaluationState if state.ended)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Next:
+    """A job that an evaluation needs now.
+
+    Attributes:
+        job: Which.
+        running: Whether a worker that is there is at it.
+        now: The time, by the database.
+    """
+
+    job: Job
+    running: bool
+    now: datetime
+
+    @property
+    def silent(self) -> bool:
+        """Whether the worker that is at it has not been seen lately."""
+        return self.job.state is JobState.RUNNING and not self.running
+
+
+def next_jobs(session: Session, evaluation: Evaluation) -> list[Next]:
+    """Of each queue the job that the evaluation needs first; those in work come before those that wait."""
+    since = NOW - timedelta(seconds=SEEN_S)
+    seen = exists().where(Worker.id == Job.worker_id, Worker.seen_at > since)
+    running = and_(Job.state == JobState.RUNNING, or_(Job.worker_id.is_(None), seen))
+    queued = Job.state == JobState.QUEUED
+    claimable = and_(queued, or_(Job.not_before.is_(None), Job.not_before <= NOW))
+    rank = case((running, 0), (claimable, 1), (queued, 2), else_=3)
+    last = case((Job.kind == JobKind.EXTRACT, 0), else_=1)  # of several in work, clips are what takes longest
+    first = (rank, case((running, last), else_=0), Job.created_at, Job.id)
+    place = func.row_number().over(partition_by=Job.queue, order_by=first)
+    live = (
+        select(Job.id, running.label("running"), place.label("place"))
+        .where(Job.state.in_((JobState.QUEUED, JobState.RUNNING)), _needed(evaluation))
+        .subquery()
+    )
+    rows = session.execute(
+        select(Job, live.c.running, NOW).join(live, live.c.id == Job.id).where(live.c.place == 1)
+    )
+    found = [Next(job=job, running=is_running, now=now) for job, is_running, now in rows]
+    return sorted(found, key=lambda one: not one.running)
+
+
+def _needed(evaluation: Evaluation) -> ColumnElement[bool]:
+    """Jobs whose end moves the evaluation out of its state."""
+    if evaluation.state is EvaluationState.WAITING:
+        return or_(Job.checkpoint_id == evaluation.checkpoint_id, Job.dataset_id == evaluation.dataset_id)
+    if evaluation.state is not EvaluationState.RUNNING:
+        return Job.evaluation_id == evaluation.id
+    controls = [one for one in evaluation.controls if not one.state.ended]
+    everyone = [evaluation.id, *(one.id for one in controls)]
+    shards = select(evaluation_shards.c.shard_id).where(evaluation_shards.c.evaluation_id.in_(everyone))
+    return or_(
+        Job.shard_id.in_(shards),
+        Job.evaluation_id.in_(everyone),
+        Job.checkpoint_id.in_([one.checkpoint_id for one in controls]),
+    )
+
+
+def in_work(session: Session, workers: Sequence[Worker]) -> Sequence[Job]:
+    """What these workers are at, begun first first."""
+    ids = [worker.id for worker in workers]
+    query = select(Job).where(Job.state == JobState.RUNNING, Job.worker_id.in_(ids))
+    return session.scalars(query.order_by(Job.started_at)).all()
+
+
+def num_waiting(session: Session, queue: str) -> int:
+    """Jobs that wait in a queue."""
+    query = select(func.count()).where(Job.state == JobState.QUEUED, Job.queue == queue)
+    return session.scalar(query) or 0
+
+
+def done_for(session: Session, job: Job) -> Evaluation | None:
+    """The evaluation that a job is done for: the first that waits for it, or for a control, for that."""
+    query = select(Evaluation).where(Evaluation.state.not_in(ENDED))
+    if job.kind is JobKind.EXTRACT:
+        needing = select(evaluation_shards.c.evaluation_id)
+        query = query.where(Evaluation.id.in_(needing.where(evaluation_shards.c.shard_id == job.shard_id)))
+    elif job.evaluation_id is not None:
+        query = query.where(Evaluation.id == job.evaluation_id)
+    elif job.dataset_id is not None:
+        query = query.where(Evaluation.dataset_id == job.dataset_id)
+    else:
+        query = query.where(Evaluation.checkpoint_id == job.checkpoint_id)
+    first = (Evaluation.is_control, Evaluation.created_at)
+    found = session.scalars(query.order_by(*first).limit(1)).unique().one_or_none()
+    if found is None or not found.is_control:
+        return found
+    parents = (
+        select(Evaluation)
+        .join(evaluation_controls, evaluation_controls.c.evaluation_id == Evaluation.id)
+        .where(evaluation_controls.c.control_id == found.id, Evaluation.state.not_in(ENDED))
+    )
+    return session.scalars(parents.order_by(Evaluation.created_at).limit(1)).unique().one_or_none()

@@ -1,0 +1,160 @@
+"""What is done for an evaluation now; and if nothing is, why, as the API, pages and the client say it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy.orm import Session
+
+from records import jobs
+from records.models import Checkpoint, DatasetRow, Evaluation, EvaluationState, Job, JobKind, Worker
+from records.repositories import queue, workers
+from records.repositories.queue import Next
+from service.auth import Caller, is_of
+from service.datasets.schemas import without_paths
+from vcp_core.catalog.datasets import is_built_in, loading
+from vcp_core.progress import duration
+
+WAITING = "waiting"
+STAGES = {  # until a job of it is known
+    EvaluationState.PLANNING: "planning",
+    EvaluationState.RUNNING: "forwarding clips",
+    EvaluationState.SCORING: "scoring",
+}
+
+
+class Standing(NamedTuple):
+    """What is done for an evaluation.
+
+    Attributes:
+        stage: In words.
+        waiting_for: Why nothing is done, if so.
+    """
+
+    stage: str
+    waiting_for: str | None = None
+
+
+def standing(session: Session, evaluation: Evaluation, reader: Caller | None) -> Standing:
+    """What is done for it now; what other teams keep to themselves is not told."""
+    if evaluation.state.ended:
+        return Standing(evaluation.state.value)
+    found = queue.next_jobs(session, evaluation)
+    if not found:
+        return Standing(STAGES.get(evaluation.state, WAITING))
+    if not found[0].running:
+        there = workers.seen(session)
+        reasons = [_reason(session, one, there, evaluation, reader) for one in found]
+        if all(reasons):  # else a worker is free, and takes the job at once
+            nobody = [reason for reason in reasons if reason and reason.startswith("no worker")]
+            reason = (nobody or reasons)[0]
+            which = found[reasons.index(reason)].job
+            return Standing(WAITING, f"{_subject(session, which, evaluation)}: {reason}")
+        found = [one for one, reason in zip(found, reasons, strict=True) if reason is None]
+    return Standing(_stage(session, found[0].job, evaluation))
+
+
+def _stage(session: Session, job: Job, evaluation: Evaluation) -> str:
+    own = job.evaluation_id == evaluation.id
+    if job.kind is JobKind.INDEX:
+        return loading(session.get_one(DatasetRow, job.dataset_id).source["name_or_path"])
+    return {
+        JobKind.INGEST: "reading the checkpoint",
+        JobKind.CALIBRATE: "calibrating random weights",
+        JobKind.PLAN: "planning" if own else "planning the controls",
+        JobKind.EXTRACT: "forwarding clips",
+        JobKind.SCORE: "scoring" if own else "scoring the controls",
+    }[job.kind]
+
+
+def _subject(session: Session, job: Job, evaluation: Evaluation) -> str:
+    """What waits, in words."""
+    it = "the evaluation" if job.evaluation_id == evaluation.id else "a control of the evaluation"
+    if job.kind is JobKind.INDEX:
+        dataset = session.get_one(DatasetRow, job.dataset_id)
+        if is_built_in(dataset.source["name_or_path"]):
+            return f"the videos of {dataset.name} wait to be made"
+        return f"the dataset {dataset.name} waits to be indexed"
+    return {
+        JobKind.INGEST: "the checkpoint waits to be read",
+        JobKind.CALIBRATE: "the random weights wait to be calibrated",
+        JobKind.PLAN: f"{it} waits to be planned",
+        JobKind.EXTRACT: "the clips wait to be forwarded",
+        JobKind.SCORE: f"{it} waits to be scored",
+    }[job.kind]
+
+
+def _reason(
+    session: Session,
+    found: Next,
+    there: Sequence[Worker],
+    evaluation: Evaluation,
+    reader: Caller | None,
+) -> str | None:
+    """Why the job is not done now; None where a worker is free to take it."""
+    job = found.job
+    takers = [worker for worker in there if job.queue in worker.queues]
+    if found.silent:
+        left_s = (job.lease_until - found.now).total_seconds() if job.lease_until else 0.0
+        return f"its worker fell silent, and another may take it in {duration(left_s)}"
+    if not takers:
+        waiting = queue.num_waiting(session, job.queue)
+        jobs_wait = "1 job waits" if waiting == 1 else f"{waiting} jobs wait"
+        return f"no worker takes the {job.queue} queue, where {jobs_wait}; start one: vcpbench worker"
+    if job.not_before is not None and job.not_before > found.now:
+        why = _error(job, evaluation, reader)
+        again = duration((job.not_before - found.now).total_seconds())
+        return f"it is tried again in {again}, after: {why}"
+    busy = queue.in_work(session, takers)
+    if len({one.worker_id for one in busy}) < len(takers):
+        return None
+    common = set.intersection(*(set(worker.queues) for worker in takers))
+    before = jobs.num_before(session, job, sorted(common))
+    turn = {0: "it is next", 1: "1 other job is before it"}.get(before, f"{before} other jobs are before it")
+    activity = _activity(session, busy[0], found.now, reader)
+    if len(takers) == 1:
+        return f"the only {job.queue} worker is {activity}; {turn}"
+    return f"all {len(takers)} {job.queue} workers are busy, one of them {activity}; {turn}"
+
+
+def _error(job: Job, evaluation: Evaluation, reader: Caller | None) -> str:
+    """Why the last attempt failed: for its own team; where videos lie is for the operators."""
+    if job.error is None or not is_of(evaluation.team, reader):
+        return "the last attempt failed"
+    if reader is not None and reader.admin:
+        return job.error
+    return without_paths(job.error, evaluation.dataset) or "the last attempt failed"
+
+
+def _activity(session: Session, job: Job, now: datetime, reader: Caller | None) -> str:
+    """What a worker is at: for which evaluation, since when, how far."""
+    words = _doing(session, job, reader)
+    whom = queue.done_for(session, job)
+    if whom is not None:
+        words += f" for evaluation {str(whom.id)[:8]} (team {whom.team})"
+    if job.started_at is not None:
+        words += f", begun {duration((now - job.started_at).total_seconds())} ago"
+    if job.total and job.done:
+        words += f", {100 * min(job.done, job.total) // job.total} % done"
+    return words
+
+
+def _doing(session: Session, job: Job, reader: Caller | None) -> str:
+    if job.kind is JobKind.INDEX:
+        dataset = session.get_one(DatasetRow, job.dataset_id)
+        if is_built_in(dataset.source["name_or_path"]):
+            return f"making the videos of {dataset.name}"
+        return f"indexing the dataset {dataset.name}"
+    if job.kind is JobKind.INGEST:
+        model = session.get_one(Checkpoint, job.checkpoint_id).model
+        if model is not None and is_of(model.team, reader):
+            return f"reading a checkpoint of {model.name}"
+        return "reading a checkpoint" if reader is None else "reading another team's checkpoint"
+    return {
+        JobKind.CALIBRATE: "calibrating random weights",
+        JobKind.PLAN: "planning",
+        JobKind.EXTRACT: "forwarding clips",
+        JobKind.SCORE: "scoring",
+    }[job.kind]

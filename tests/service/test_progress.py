@@ -1,0 +1,352 @@
+"""What is told of an evaluation while it is under way: how far it is, what is done, and why if nothing is."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+from sqlalchemy import update
+
+from records.jobs import NOW, Claim
+from records.models import Job, JobKind, Worker
+from tests.crew import Crew
+from tests.served import Served
+from tests.service.finished import ready_checkpoint, ready_dataset
+from tests.service.kit import noise
+
+INGEST, INDEX, PLAN, EXTRACT = JobKind.INGEST, JobKind.INDEX, JobKind.PLAN, JobKind.EXTRACT
+CALIBRATE, SCORE = JobKind.CALIBRATE, JobKind.SCORE
+
+
+@pytest.fixture
+def crew(api: Served) -> Crew:
+    return Crew(api.database)
+
+
+@pytest.fixture
+def other(api: Served) -> Iterator[httpx.Client]:
+    """Somebody of another team."""
+    with api.client_of("others") as client:
+        yield client
+
+
+def upload(client: httpx.Client, seed: int = 0, model: str = "tiny") -> str:
+    """A checkpoint that is still to be read."""
+    answer = client.put("/v1/checkpoints/upload", params={"model": model}, content=noise(10, seed))
+    return str(answer.json()["id"])
+
+
+def ask(client: httpx.Client, checkpoint: str, dataset: str = "gestures") -> str:
+    """Ask for an evaluation; its id."""
+    body = {"checkpoint": checkpoint, "dataset": dataset, "protocol": "quick-v1"}
+    answer = client.post("/v1/evaluations", json=body)
+    assert answer.status_code in (200, 201), answer.text
+    return str(answer.json()["id"])
+
+
+def show(client: httpx.Client, evaluation_id: str) -> dict[str, Any]:
+    return dict(client.get(f"/v1/evaluations/{evaluation_id}").json())
+
+
+def waits(client: httpx.Client, evaluation_id: str) -> str | None:
+    """Why it waits, if it does; what else is told then agrees with it."""
+    found = show(client, evaluation_id)
+    why: str | None = found["waiting_for"]
+    if why is not None:
+        assert found["progress"]["stage"] == "waiting"
+        assert found["progress"]["remaining_s"] is None
+    return why
+
+
+def ready(api: Served, team: str = "default", model: str = "tiny", **facts: Any) -> str:
+    """A checkpoint that was read, and videos that were indexed."""
+    with api.database.session() as session:
+        if not api.client.get("/v1/datasets/gestures").is_success:
+            ready_dataset(session)
+        return str(ready_checkpoint(session, model, team=team, **facts).id)
+
+
+# --- what waits, and for what ---
+
+
+def test_a_job_that_a_free_worker_takes_at_once_does_not_wait(api: Served, crew: Crew) -> None:
+    ready(api)
+    asked = ask(api.client, upload(api.client))
+    assert waits(api.client, asked) == (
+        "the checkpoint waits to be read: "
+        "no worker takes the cpu queue, where 1 job waits; start one: vcpbench worker"
+    )
+    crew.worker("cpu")
+    assert waits(api.client, asked) is None
+    assert show(api.client, asked)["progress"]["stage"] == "reading the checkpoint"
+
+
+def test_what_the_only_worker_is_at_is_named_with_whom_it_is_for_since_when_and_how_far(
+    api: Served, crew: Crew, other: httpx.Client
+) -> None:
+    worker = crew.worker("cpu")
+    theirs = ask(other, ready(api, "others"), "playground-64")
+    claim = crew.claim(worker)
+    crew.tell(claim, 32, 64)
+    crew.began(claim, 40)
+    asked = ask(api.client, upload(api.client))
+    assert waits(api.client, asked) == (
+        "the checkpoint waits to be read: the only cpu worker is making the videos of playground-64 for "
+        f"evaluation {theirs[:8]} (team others), begun 40 s ago, 50 % done; it is next"
+    )
+    assert waits(other, theirs) is None
+    assert show(other, theirs)["progress"]["stage"] == "making videos"
+
+
+def test_jobs_that_come_before_are_counted(api: Served, crew: Crew, other: httpx.Client) -> None:
+    worker = crew.worker("cpu")
+    ready(api)
+    upload(other, 1)
+    crew.claim(worker)
+    for seed in (2, 3):
+        upload(api.client, seed)
+    asked = ask(api.client, upload(api.client, 4))
+    said = waits(api.client, asked)
+    assert said is not None
+    assert said.endswith("; 2 other jobs are before it")
+    upload(other, 5)  # its team was served last, and comes after the first of ours
+    assert (waits(api.client, asked) or "").endswith("; 3 other jobs are before it")
+
+
+def test_an_upload_of_another_team_is_not_named_and_an_own_is(
+    api: Served, crew: Crew, other: httpx.Client
+) -> None:
+    worker = crew.worker("cpu")
+    ready(api)
+    upload(other, 1, "secret")
+    crew.claim(worker)
+    with api.client_of("mine") as mine:
+        asked = ask(mine, upload(mine, 2))
+        assert "is reading another team's checkpoint, begun" in (waits(mine, asked) or "")
+    assert "is reading a checkpoint of secret, begun" in (waits(other, asked) or "")
+    assert "is reading a checkpoint of secret, begun" in (waits(api.client, asked) or "")  # an operator
+
+
+def test_several_workers_are_all_busy(api: Served, crew: Crew, other: httpx.Client) -> None:
+    ready(api)
+    for seed in (1, 2):
+        worker = crew.worker("cpu")
+        upload(other, seed)
+        crew.claim(worker)
+    asked = ask(api.client, upload(api.client, 3))
+    assert "all 2 cpu workers are busy, one of them reading" in (waits(api.client, asked) or "")
+    crew.worker("gpu")
+    assert "all 2 cpu workers" in (waits(api.client, asked) or "")
+    crew.worker("cpu", "gpu")
+    assert waits(api.client, asked) is None
+
+
+def test_a_job_that_is_tried_again_later_says_when_and_to_its_own_team_why(
+    api: Served, crew: Crew, other: httpx.Client
+) -> None:
+    worker = crew.worker("cpu", "gpu")
+    asked = ask(api.client, ready(api))
+    crew.do(PLAN)
+    crew.crash(crew.claim(worker), "the process was killed; most likely memory ran out")
+    crew.finish(crew.claim(worker))
+    said = waits(api.client, asked)
+    assert said is not None
+    assert said.startswith("the clips wait to be forwarded: it is tried again in ")
+    assert said.endswith(" s, after: the process was killed; most likely memory ran out")
+    assert (waits(other, asked) or "").endswith("after: the last attempt failed")
+
+
+def test_a_worker_that_fell_silent_is_no_work(api: Served, crew: Crew) -> None:
+    worker = crew.worker("cpu", "gpu")
+    asked = ask(api.client, ready(api))
+    crew.claim(worker)
+    assert show(api.client, asked)["progress"]["stage"] == "planning"
+    with api.database.session() as session:
+        session.execute(update(Worker).values(seen_at=NOW - timedelta(seconds=40)))
+    said = waits(api.client, asked) or ""
+    assert said.startswith(
+        "the evaluation waits to be planned: its worker fell silent, and another may take it in "
+    )
+
+
+def test_a_queue_that_nobody_takes_is_told_before_one_that_is_busy(api: Served, crew: Crew) -> None:
+    crew.controls = (0,)
+    worker = crew.worker("cpu")
+    asked = ask(api.client, ready(api))
+    crew.finish(crew.claim(worker, "cpu"))
+    assert waits(api.client, asked) == (
+        "the random weights wait to be calibrated: "
+        "no worker takes the gpu queue, where 3 jobs wait; start one: vcpbench worker"
+    )
+
+
+# --- how far it is ---
+
+
+def test_an_evaluations_way_is_told_stage_by_stage_and_its_share_only_grows(api: Served, crew: Crew) -> None:
+    crew.controls = (0,)
+    asked = ask(api.client, upload(api.client), "playground-64")
+    told: list[dict[str, Any]] = []
+
+    def look() -> None:
+        told.append({**show(api.client, asked)["progress"], "state": show(api.client, asked)["state"]})
+
+    def do(kind: JobKind, *, total: int = 10) -> None:
+        claim = crew.claim()
+        assert claim.kind is kind
+        look()
+        for done in (total // 2, total):
+            crew.tell(claim, done, total)
+            look()
+        crew.finish(claim)
+        look()
+
+    for kind in (INGEST, INDEX, PLAN, CALIBRATE, EXTRACT, EXTRACT, PLAN, EXTRACT, EXTRACT, SCORE, SCORE):
+        do(kind, total={CALIBRATE: 256}.get(kind, 10))
+    stages = list(dict.fromkeys(one["stage"] for one in told))
+    assert stages == [
+        "reading the checkpoint",
+        "waiting",
+        "making videos",
+        "planning",
+        "calibrating random weights",
+        "forwarding clips",
+        "planning the controls",
+        "scoring the controls",
+        "scoring",
+        "done",
+    ]
+    fractions = [one["fraction"] for one in told]
+    assert fractions[0] == 0
+    assert fractions == sorted(fractions)
+    assert [one["fraction"] for one in told if one["state"] != "done" and one["fraction"] == 1] == []
+    assert told[-1]["fraction"] == 1
+    assert (told[-1]["clips_done"], told[-1]["clips_total"]) == (40, 40)
+    assert len(set(fractions)) > 20  # scoring and calibration move it, too
+    scoring = [one["scoring_done"] for one in told if one["stage"] == "scoring"]
+    assert scoring == [0, 5, 10]
+
+
+def test_what_was_there_before_is_no_work_of_a_later_evaluation(api: Served, crew: Crew) -> None:
+    crew.controls = (0,)
+    crew.worker("cpu", "gpu")
+    ask(api.client, ready(api))
+    crew.do(PLAN, CALIBRATE, EXTRACT, EXTRACT, PLAN, EXTRACT, EXTRACT, SCORE, SCORE)
+    asked = ask(api.client, ready(api, model="second"))
+    assert show(api.client, asked)["progress"]["fraction"] == 0
+    crew.do(PLAN)
+    found = show(api.client, asked)["progress"]
+    assert (found["clips_done"], found["clips_total"]) == (0, 20)
+    assert found["fraction"] == 0.01
+    assert found["remaining_s"] is None  # nothing was forwarded yet: who knows
+    crew.do(EXTRACT)
+    found = show(api.client, asked)["progress"]
+    assert (found["clips_done"], found["clips_total"]) == (10, 20)
+    assert found["fraction"] == pytest.approx(0.01 + 0.99 * 10 / 25)
+    crew.do(EXTRACT)
+    claim = crew.claim()
+    crew.tell(claim, 3, 6)
+    found = show(api.client, asked)["progress"]
+    assert found["stage"] == "scoring"
+    assert found["fraction"] == pytest.approx(0.01 + 0.99 * 22.5 / 25)
+    assert (found["scoring_done"], found["scoring_total"]) == (3, 6)
+
+
+def test_the_estimate_goes_by_the_pace_of_clips_and_a_scoring_that_was_seen(api: Served, crew: Crew) -> None:
+    crew.controls = (0,)
+    crew.worker("cpu", "gpu")
+    ask(api.client, ready(api))
+    crew.do(PLAN, CALIBRATE, EXTRACT, EXTRACT, PLAN, EXTRACT, EXTRACT)
+    claim = crew.claim()
+    crew.began(claim, 30)
+    crew.finish(claim)  # the control's scoring took 30 s
+    crew.do(SCORE)
+    asked = ask(api.client, ready(api, model="second"))
+    crew.do(PLAN)
+    claim = crew.claim()
+    crew.tell(claim, 5, 10)
+    crew.began(claim, 10)
+    found = show(api.client, asked)["progress"]
+    assert found["remaining_s"] == pytest.approx(15 * 10 / 5 + 30, abs=3)  # 15 clips at 2 s, then scoring
+    crew.finish(claim)
+    crew.do(EXTRACT)
+    claim = crew.claim()
+    assert show(api.client, asked)["progress"]["remaining_s"] == pytest.approx(30, abs=3)
+    crew.tell(claim, 5, 6)
+    crew.began(claim, 10)
+    assert show(api.client, asked)["progress"]["remaining_s"] == pytest.approx(2, abs=1)
+
+
+def test_a_second_attempt_takes_nothing_back(api: Served, crew: Crew) -> None:
+    crew.worker("cpu", "gpu")
+    asked = ask(api.client, ready(api))
+    crew.do(PLAN)
+    claim = crew.claim()
+    crew.tell(claim, 8, 10)
+    before = show(api.client, asked)["progress"]
+    crew.crash(claim, pause=False)
+    assert show(api.client, asked)["progress"]["fraction"] == before["fraction"]
+    crew.tell(crew.claim(), 1, 10)
+    again = show(api.client, asked)["progress"]
+    assert (again["fraction"], again["clips_done"]) == (before["fraction"], before["clips_done"])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_workers_do_the_share_never_falls_nor_is_whole_before_the_end(
+    api: Served, crew: Crew, seed: int
+) -> None:
+    rng = random.Random(seed)
+    crew.controls, crew.shards = (0, 1), 3
+    crew.worker("cpu", "gpu")
+    first = ask(api.client, upload(api.client, 1), "playground-64")
+    asked = [first]
+    told: dict[str, list[float]] = {first: [0.0]}
+    claims: dict[UUID, tuple[Claim, int]] = {}
+    for step in range(400):
+        if step == 30:
+            asked.append(ask(api.client, upload(api.client, 2, "second"), "playground-64"))
+            told[asked[-1]] = [0.0]
+        act(crew, rng, claims)
+        for one in asked:
+            found = show(api.client, one)
+            told[one].append(found["progress"]["fraction"])
+            assert (found["progress"]["fraction"] == 1) == (found["state"] == "done")
+        if len(asked) == 2 and all(fractions[-1] == 1 for fractions in told.values()):
+            break
+    for fractions in told.values():
+        assert fractions == sorted(fractions)
+        assert fractions[-1] == 1
+
+
+def act(crew: Crew, rng: random.Random, claims: dict[UUID, tuple[Claim, int]]) -> None:
+    """A worker claims a job, tells how far it is, loses it or ends it."""
+    if not claims or rng.random() < 0.3:
+        try:
+            claim = crew.claim()
+        except AssertionError:  # nothing waits
+            pass
+        else:
+            claims[claim.job_id] = (claim, 0)
+            return
+    if not claims:
+        return
+    claim, done = claims.pop(rng.choice(list(claims)))
+    choice = rng.random()
+    if choice < 0.5 and done < 10:
+        done = rng.randint(done, 10)
+        crew.tell(claim, done, 10)
+        claims[claim.job_id] = (claim, done)
+    elif choice < 0.55:
+        with crew.database.session() as session:
+            crashes = session.get_one(Job, claim.job_id).crashes
+        if crashes < 2:
+            crew.crash(claim, pause=False)
+        else:
+            crew.finish(claim)
+    else:
+        crew.finish(claim)

@@ -33,6 +33,8 @@ class Settings(BaseSettings):
             cookie is then Secure, and pages print it; empty is as each request says.
         public_read: Whether results can be read without a token.
         max_upload_bytes: Of one checkpoint.
+        datasets_are_local: Whether the service sees datasets' folders as the workers do. It then refuses to
+            register one that does not exist; otherwise a worker says so when it looks.
         queues: What a worker takes: "gpu" forwards clips (on whatever `device` is), "cpu" does all the rest.
         device: Of a worker's networks: "cpu", "cuda", "cuda:1"; "auto" is the first GPU if there is one.
         scratch: Folder of a worker's temporary files and its copies of objects; nobody else may write there.
@@ -52,6 +54,7 @@ class Settings(BaseSettings):
     public_url: Annotated[str, Field(pattern=ADDRESS)] = ""
     public_read: bool = False
     max_upload_bytes: Annotated[int, Field(ge=1)] = 4 * GIB
+    datasets_are_local: bool = False
     queues: Annotated[tuple[Queue, ...], NoDecode, Field(min_length=1)] = ("cpu", "gpu")
     device: str = "auto"
     scratch: Path = Path(tempfile.gettempdir()) / f"vcpbench-{os.getuid()}"

@@ -10,6 +10,7 @@ _NAME = r"^[\w.+/-][\w .+/-]*$"
 _DECLARATION = r"^[^\x00-\x1f\x7f]+$"
 _SHA256 = r"^[0-9a-fA-F]{64}$"
 _WORD = r"^[A-Za-z0-9][\w.-]{0,62}$"
+LONGEST_NAME = 100  # characters
 FORMS = {  # by regular expression, what text of it looks like
     _NAME: "letters, digits, spaces and any of . _ + / -",
     _DECLARATION: "text without control characters",
@@ -28,7 +29,9 @@ def _no_path(name: str) -> str:
     return name
 
 
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100, pattern=_NAME)]
+Name = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_NAME, pattern=_NAME)
+]
 ModelName = Annotated[Name, AfterValidator(_no_path)]
 Declaration = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=_DECLARATION)

@@ -45,10 +45,9 @@ async def known_words(request: Request) -> None:
 
 def declared(route: APIRoute) -> dict[str, bool]:
     """The words of a route's query, and whether each may come more than once."""
-    fields = (field for field in get_flat_params(route.dependant))
     return {
         field.alias: _is_list(field.field_info.annotation)
-        for field in fields
+        for field in get_flat_params(route.dependant)
         if getattr(field.field_info, "in_", None) is ParamTypes.query
     }
 

@@ -5,6 +5,7 @@ ServiceError
 ├── Forbidden         a token that may not do this
 ├── NotFound          no such checkpoint, evaluation, ...
 ├── Conflict          it is not in a state for this; says which
+├── Ambiguous         the first characters of several ids (service/references.py)
 ├── TooLarge          more bytes than this installation takes
 ├── InvalidRequest    a parameter or a field that its route does not take, or not like this
 └── BadUpload         bytes that are not what was declared

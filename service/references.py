@@ -17,6 +17,7 @@ from uuid import UUID
 from fastapi import Path
 from starlette.convertors import Convertor, register_url_convertor
 
+from service.forms import LONGEST_NAME
 from service.problems import InvalidRequest, ServiceError
 from vcp_core.catalog.validation import quoted
 
@@ -64,8 +65,11 @@ class Latest:
     @property
     def teams(self) -> list[tuple[str, str]]:
         """Every team and model that it may mean; the names of both may hold slashes."""
-        parts = self.model.split("/")
-        return [("/".join(parts[:place]), "/".join(parts[place:])) for place in range(1, len(parts))]
+        places = [place for place, letter in enumerate(self.model) if letter == "/"]
+        near = [
+            place for place in places if len(self.model) - place - 1 <= LONGEST_NAME
+        ]  # an address is longer
+        return [(self.model[:place], self.model[place + 1 :]) for place in near]
 
 
 def parse(text: str, kind: str) -> Beginning | Latest:

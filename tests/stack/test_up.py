@@ -18,6 +18,7 @@ import psycopg
 import pytest
 
 from stack.engines import Engines
+from tests.patience import DEADLINE_S
 from tests.stack.kit import VCPBENCH, Stack
 from tests.workers import alive
 
@@ -64,13 +65,12 @@ def test_a_stack_comes_up_restarts_what_dies_and_leaves_nothing_behind(
 
     stack.up()  # the data, and with it the token, stay between runs
     assert (stack.home / "token").read_text() == token
+    base = f"http://127.0.0.1:{stack.port}/v1"
     headers = {"Authorization": f"Bearer {token.strip()}"}
-    with httpx.Client(base_url=f"http://127.0.0.1:{stack.port}/v1", headers=headers, timeout=60) as client:
+    with httpx.Client(base_url=base, headers=headers, timeout=DEADLINE_S) as client:
         assert client.get("/status").status_code == 200
         missing = {"name": "gestures", "location": str(tmp_path / "gone")}
-        refused = client.post(
-            "/datasets", json=missing
-        )  # the workers are here, so what is not here is nowhere
+        refused = client.post("/datasets", json=missing)
         assert (refused.status_code, "does not exist" in refused.json()["detail"]) == (422, True)
 
 

@@ -66,10 +66,9 @@ class Latest:
     def teams(self) -> list[tuple[str, str]]:
         """Every team and model that it may mean; the names of both may hold slashes."""
         places = [place for place, letter in enumerate(self.model) if letter == "/"]
-        near = [
-            place for place in places if len(self.model) - place - 1 <= LONGEST_NAME
-        ]  # an address is longer
-        return [(self.model[:place], self.model[place + 1 :]) for place in near]
+        found = [(self.model[:place], self.model[place + 1 :]) for place in places]
+        # An address holds tens of thousands of slashes, and each pair is looked up.
+        return [(team, name) for team, name in found[-LONGEST_NAME:] if len(name) <= LONGEST_NAME]
 
 
 def parse(text: str, kind: str) -> Beginning | Latest:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import httpx
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from records.models import Checkpoint, CheckpointState, Evaluation, EvaluationState
 from records.settings import Settings
@@ -113,6 +113,19 @@ def test_a_models_name_with_slashes_is_one(filled: Filled, owner: httpx.Client) 
     for name in ("c3d/rotation@latest", "vision/c3d/rotation@latest", "c3d%2Frotation@latest"):
         assert filled.get(f"checkpoints/{name}", owner)["id"] == str(filled.theirs.id), name
     assert filled.get("checkpoints/vision/c3d/rotation@latest")["id"] == str(filled.theirs.id)
+
+
+def test_thousands_of_slashes_are_not_thousands_of_questions(api: Served) -> None:
+    asked = 0
+
+    def count(*_: object) -> None:
+        nonlocal asked
+        asked += 1
+
+    event.listen(api.database.engine, "before_cursor_execute", count)
+    problem_of(api.client.get(f"/v1/checkpoints/{'a/' * 20_000}b@latest"), 404)
+    event.remove(api.database.engine, "before_cursor_execute", count)
+    assert 0 < asked < 110
 
 
 def test_all_results_are_found_by_any_name(api: Served) -> None:

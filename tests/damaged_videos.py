@@ -8,11 +8,13 @@ from pathlib import Path
 import av
 from av.packet import Packet
 
-PLACEHOLDER = {  # for codecs that have them, a NAL unit of filler behind its length: decoders pass over it
+PLACEHOLDER = {  # filler (AV1: metadata) where muxers look into packets, so that decoders pass over it
+    "libdav1d": b"\x2a\x0e\x1f" + b"\xff" * 12 + b"\x80",
+    "av1": b"\x2a\x0e\x1f" + b"\xff" * 12 + b"\x80",
     "h264": b"\x00\x00\x00\x0e\x0c" + b"\xff" * 12 + b"\x80",
     "hevc": b"\x00\x00\x00\x0f\x4c\x01" + b"\xff" * 12 + b"\x80",
 }
-MARK = b"an empty packet!"
+MARK = b"\x82n empty packet!"  # VP9's first byte of a frame that is shown: its muxer looks
 
 
 def packets(path: Path) -> list[tuple[int, int]]:
@@ -57,18 +59,18 @@ def with_empty_packet(path: Path, *, at: int) -> Path:
         own = [packet for packet in source.demux(stream) if packet.size]
         step = own[0].duration or 1
         shown = [packet.pts if packet.pts is not None else packet.dts for packet in own]
-        first, early = min(shown), max(pts - packet.dts for pts, packet in zip(shown, own, strict=True))
-        ranks = [(pts - first) // step for pts in shown]
+        ranks = [sorted(shown).index(pts) for pts in shown]
         filler = Packet(PLACEHOLDER.get(name, MARK))
         place = next(index for index, rank in enumerate(ranks) if rank >= at)
         entries = [(packet, rank + (rank >= at)) for packet, rank in zip(own, ranks, strict=True)]
         entries.insert(place, (filler, at))
+        early = max(index - rank for index, (_, rank) in enumerate(entries))
         other = path.with_stem(f"{path.stem}-empty")
         with av.open(str(other), "w") as container:
-            target = container.add_stream_from_template(stream)
+            target = container.add_stream_from_template(stream, opaque=True)
             for index, (packet, rank) in enumerate(entries):
                 packet.stream, packet.time_base = target, stream.time_base
-                packet.pts, packet.dts, packet.duration = rank * step, index * step - early, step
+                packet.pts, packet.dts, packet.duration = rank * step, (index - early) * step, step
                 if not (is_avi and packet is filler):
                     container.mux(packet)
     if not is_avi:

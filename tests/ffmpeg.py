@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,6 +12,18 @@ import numpy.typing as npt
 import pytest
 
 needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="no ffmpeg on this machine")
+
+
+def _major() -> int:
+    """Of its version: 5 for Debian 12's 5.1.9; 0 where there is none."""
+    if shutil.which("ffmpeg") is None:
+        return 0
+    said = subprocess.run(["ffmpeg", "-version"], check=True, capture_output=True, text=True).stdout
+    found = re.match(r"ffmpeg version n?(\d+)", said)
+    return int(found[1]) if found else 0
+
+
+MAJOR = _major()
 
 SIDE = 16  # pixels; frames are compared by pictures of this size
 

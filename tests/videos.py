@@ -82,3 +82,16 @@ def write_two_streams(path: Path) -> Path:
                 container.mux(stream.encode(frame))
             container.mux(stream.encode())
     return path
+
+
+def write_sound(path: Path) -> Path:
+    """A file of silence."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=48000)
+        frame = av.AudioFrame(format="fltp", layout="mono", samples=1024)
+        frame.sample_rate = 48000
+        for plane in frame.planes:
+            plane.update(bytes(plane.buffer_size))
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path

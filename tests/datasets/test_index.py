@@ -275,7 +275,7 @@ def test_a_read_error_that_passes_is_forgotten(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(index_module, "sha256_of", fail_once)
     monkeypatch.setattr(index_module, "examine", break_off_once)
     assert {left.reason for left in load(root, more).left_out} == {
-        "input/output error; see what lies at that path", "cannot be read (stale file handle)"
+        "it cannot be read now (input/output error); try again", "cannot be read (stale file handle)"
     }  # fmt: skip
     assert not load(root, more).left_out
 

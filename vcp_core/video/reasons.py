@@ -14,8 +14,14 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import BinaryIO
 
+import av
+
 EMPTY = "the file is empty; copy or download it again"
 AGAIN = "copy or download it again"
+NO_DECODER = (
+    f"its video codec has no decoder in FFmpeg {av.ffmpeg_version_info}, which is used here; "
+    "convert the video to H.264"
+)
 ENCRYPTED = "its pictures are encrypted (DRM) and cannot be decoded; use a copy without encryption"
 ABOUT_THE_PATH = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)  # not the disk's
 
@@ -42,9 +48,11 @@ def of_os_error(error: OSError) -> str:
     """Why a path cannot be opened."""
     if isinstance(error, PermissionError):
         return "there is no permission to read it; let the user that runs vcpbench read it (chmod +r)"
-    if isinstance(error, FileNotFoundError):
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
         return "there is no such file; correct the list, or put the file where the list says"
-    return f"{said_by(error)}; see what lies at that path"
+    if isinstance(error, IsADirectoryError):
+        return "it is a folder and not a file; remove it from the dataset"
+    return f"it cannot be read now ({said_by(error)}); try again"
 
 
 def of_no_container(path: Path | str, said: str) -> str:
@@ -74,12 +82,6 @@ def of_no_video(path: Path | str, kinds: Collection[str]) -> str:
     return f"it holds {held} and no video; remove it from the dataset"
 
 
-def of_no_decoder(codec: str | None) -> str:
-    """Why a stream cannot be decoded whose codec has no decoder here."""
-    name = f"its video codec, {codec}," if codec else "its video codec, whose name is not known,"
-    return f"{name} has no decoder here; convert the video to H.264"
-
-
 def _by_content(path: Path | str) -> str:
     """What the file is instead of a video, as its bytes say; "" where they say nothing."""
     try:
@@ -102,13 +104,13 @@ def _by_head(head: bytes, size: int) -> str:
         if head.startswith(magic):
             return reason
     text = _text(head, whole=size <= len(head))
-    start = text.lstrip().lower()
-    if start.startswith("<!doctype html") or "<html" in start:
+    start = (text or head.decode("latin-1")).lstrip().lower()
+    if start.startswith(("<!doctype html", "<html")) or (text and "<html" in start):
         return (
             "it is a web page (HTML), as servers send for an error or a sign-in, and not the video; "
             "download it again"
         )
-    if head.lstrip().startswith(_PLAYLISTS) or "<mpd" in start:
+    if head.lstrip().startswith(_PLAYLISTS) or (text and "<mpd" in start):
         return "it is a playlist, which only names other files; put the video itself in its place"
     if text:
         begin = " ".join(text.split())[:40]

@@ -32,7 +32,7 @@ def choose_stream(container: InputContainer) -> tuple[av.VideoStream, str]:
     if not isinstance(stream, av.VideoStream) or stream not in videos:  # FFmpeg may prefer a picture
         stream = max(videos, key=lambda one: bool(one.disposition & Disposition.default))
     if stream.codec_context is None:
-        raise UndecodableVideo(f"{container.name}: {reasons.of_no_decoder(stream.name)}.")
+        raise UndecodableVideo(f"{container.name}: {reasons.NO_DECODER}.")
     for other in container.streams:
         if other is not stream:
             other.discard = Discard.all

@@ -6,6 +6,7 @@ players and `ffmpeg` do. What was lost is counted in a `Tally`.
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 from collections import deque
@@ -23,7 +24,7 @@ from vcp_core.catalog.errors import StorageError, UndecodableVideo
 from vcp_core.video import reasons
 from vcp_core.video.streams import choose_stream
 
-FROM_A_CUT_PACKET = "cut"
+FROM_A_CUT_PACKET = "cut"  # goes with a packet through the decoder to its frame
 
 
 @dataclass(kw_only=True)
@@ -73,9 +74,13 @@ def iter_frames(path: Path | str, *, tally: Tally | None = None) -> Iterator[av.
             with _open(file) as container:
                 for frame in _shown(container, file, tally):
                     num_frames += 1
+                    tally.num_damaged += frame.is_corrupt or frame.opaque == FROM_A_CUT_PACKET
                     yield frame
         except MemoryError as error:  # PyAV's own is among them
-            raise StorageError(f"{path}: cannot be read now (memory ran out). Try again.") from error
+            raise StorageError(
+                f"{path}: cannot be read now (memory ran out). Try again. If it happens every time, the file "
+                "is damaged and asks for too much: leave it out."
+            ) from error
     if num_frames == 0:
         raise UndecodableVideo(f"{path}: {reasons.of_no_frame(path, tally.trouble)}.")
 
@@ -107,11 +112,11 @@ class _DiskFile:
             return b""
 
     def seek(self, offset: int, whence: int) -> int:
-        """The new position; -1, an error to FFmpeg, for a place that a damaged file invents."""
+        """The new position; FFmpeg's number for an error where a damaged file invents a place."""
         try:
             return self._file.seek(offset, whence)
         except OSError:
-            return -1
+            return -errno.EINVAL
 
     def tell(self) -> int:
         """The position."""
@@ -132,13 +137,15 @@ def _open(file: _DiskFile) -> InputContainer:
     # No protocols: a playlist among the videos must not make this process open other files or addresses.
     # Tags in an unknown encoding say nothing about the pictures, so they are not decoded strictly.
     try:
-        return av.open(file, "r", options={"protocol_whitelist": "none"}, metadata_errors="replace")
+        container = av.open(file, "r", options={"protocol_whitelist": "none"}, metadata_errors="replace")
     except MemoryError:
         raise
     except (av.error.FFmpegError, ValueError) as error:
         file.raise_error()
         reason = reasons.of_no_container(file.name, reasons.said_by(error))
         raise UndecodableVideo(f"{file.name}: {reason}.") from error
+    file.raise_error()
+    return container
 
 
 def _shown(container: InputContainer, file: _DiskFile, tally: Tally) -> Iterator[av.VideoFrame]:
@@ -148,6 +155,7 @@ def _shown(container: InputContainer, file: _DiskFile, tally: Tally) -> Iterator
     # and 10 decodes of one file gave 2 results. Two videos are decoded at a time, so it costs nothing
     # (8 real files: 0.60 s, and 0.70 s with FFmpeg's own threads).
     stream.thread_count = 1
+    # So that a frame says which packet it comes from; PyAV gives it no other way.
     stream.codec_context.copy_opaque = True
     last: av.VideoFrame | None = None
     repeats: deque[int | None] = deque()  # times of empty packets whose place has not come yet
@@ -161,7 +169,6 @@ def _shown(container: InputContainer, file: _DiskFile, tally: Tally) -> Iterator
                 repeats.popleft()
                 if last is not None:
                     yield last
-            tally.num_damaged += frame.is_corrupt or frame.opaque == FROM_A_CUT_PACKET
             yield frame
             last = frame
     if last is not None:
@@ -186,7 +193,7 @@ def _packets(
     while True:
         try:
             following = next(packets, None)
-        except MemoryError:
+        except MemoryError:  # PyAV's is one of FFmpeg's errors, too, and says nothing of the file
             raise
         except av.error.FFmpegError as error:
             file.raise_error()

@@ -64,8 +64,8 @@ def _of_matrix(matrix: bytes) -> Turn:
     if max(abs(a), abs(d)) <= _TOLERANCE * min(abs(b), abs(c)):
         return Turn(transpose=True, flip_rows=b < 0, flip_columns=c < 0)
     raise UnsupportedVideo(
-        f"its display matrix turns it by {math.degrees(math.atan2(b, a)):.0f} degrees, and only quarter "
-        "turns are supported; turn the pictures themselves, with `ffmpeg -i IN OUT`"
+        "its display matrix skews it or turns it by a part of a quarter; "
+        "turn the pictures themselves, with `ffmpeg -i IN OUT`"
     )
 
 

@@ -8,6 +8,7 @@ left-out videos and an error's text put them in sentences of their own.
 from __future__ import annotations
 
 import codecs
+import errno
 import os
 import struct
 from collections.abc import Collection
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import av
+import av.error
 
 EMPTY = "the file is empty; copy or download it again"
 AGAIN = "copy or download it again"
@@ -41,6 +43,8 @@ _TEXT_CONTROLS = frozenset("\t\n\r\f\x1b")
 
 def said_by(error: Exception) -> str:
     """What FFmpeg or the system said, in lower case and without numbers and paths."""
+    if isinstance(error, av.error.FFmpegError) and error.errno == errno.EPERM:
+        return "FFmpeg gives no reason"  # some decoders return a bare -1, which is "operation not permitted"
     return str(getattr(error, "strerror", None) or error).strip().rstrip(".").lower()
 
 
@@ -75,10 +79,11 @@ def of_no_video(path: Path | str, kinds: Collection[str]) -> str:
     found = _by_content(path)
     if found:
         return found
-    cover = " and a picture (cover art)" if "video" in kinds else ""
-    if "audio" in kinds:
-        return f"it holds sound{cover} and no video; remove it from the dataset"
-    held = "a picture" if cover else " and ".join(sorted(kinds)) or "nothing"
+    if not kinds:
+        return f"no sound and no pictures were found in it; {AGAIN}"
+    cover = "a picture (cover art)" if "video" in kinds else ""
+    sound = "sound" if "audio" in kinds else ""
+    held = " and ".join(filter(None, (sound, cover))) or ", ".join(sorted(kinds))
     return f"it holds {held} and no video; remove it from the dataset"
 
 

@@ -29,6 +29,7 @@ from vcp_core.video.examine import Examined, examine
 from vcp_core.video.reasons import EMPTY, of_os_error
 
 MIN_FRAMES = 2  # one frame is a picture: it has no motion, and looped it would be 16 times the same
+CHANGED = "it changed while it was read; load the dataset again when it is complete"
 SAVE_EVERY_S = 10.0
 LOOK = 3  # raise it when the same decoder's frames would be looked at otherwise
 DECODER = (
@@ -288,10 +289,7 @@ def _decode(video_id: str, root: Path, known: Found | None) -> Found:
         else:
             trouble, seen = "", examine(path)
         if Identity.of(path.stat()) != identity:
-            trouble, passing = (
-                "it changed while it was read; load the dataset again when it is complete",
-                True,
-            )
+            trouble, passing = CHANGED, True
     except OSError as error:
         trouble, passing = of_os_error(error), True
     except StorageError as error:

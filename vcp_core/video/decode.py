@@ -22,6 +22,7 @@ from av.packet import Packet
 
 from vcp_core.catalog.errors import StorageError, UndecodableVideo
 from vcp_core.video import reasons
+from vcp_core.video.cut import HEAD_BYTES, is_cut_off
 from vcp_core.video.streams import choose_stream
 
 FROM_A_CUT_PACKET = "cut"  # goes with a packet through the decoder to its frame
@@ -122,6 +123,11 @@ class _DiskFile:
         """The position."""
         return self._file.tell()
 
+    def is_cut_off(self) -> bool:
+        """Whether the file ends before its container does; to be asked when all of it was read."""
+        self.seek(0, os.SEEK_SET)
+        return is_cut_off(self.read(HEAD_BYTES), os.fstat(self._file.fileno()).st_size)
+
     def close(self) -> None:
         """Close the file."""
         self._file.close()
@@ -204,6 +210,8 @@ def _packets(
             raise UndecodableVideo(f"{file.name}: {reasons.ENCRYPTED}.")
         if following is None:
             packet = None  # PyAV's last one is empty and stands for the end
+            if not tally.num_failed_packets and file.is_cut_off():
+                tally.fail(EOFError("the file is cut off"))
             break
         if packet is not None:
             yield packet

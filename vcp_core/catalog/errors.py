@@ -13,7 +13,7 @@ VcpbenchError
 ├── InputError             a declared input that makes no sense, or that this backbone cannot take
 ├── VideoError
 │   ├── UndecodableVideo   no frame comes out of the decoder
-│   └── UnsupportedVideo   frames come out, in colours that cannot be converted
+│   └── UnsupportedVideo   frames come out, in colours or at an angle that cannot be converted
 ├── DatasetError           a dataset that cannot be evaluated as it stands
 ├── ProtocolError          a protocol file that does not make sense
 ├── OperationError         an option that cannot be applied to this clip
@@ -97,7 +97,7 @@ class UndecodableVideo(VideoError):
 
 
 class UnsupportedVideo(VideoError):
-    """Frames come out of the decoder, in colours that cannot be converted."""
+    """Frames come out of the decoder, in colours or at an angle that cannot be converted."""
 
 
 class DatasetError(VcpbenchError):

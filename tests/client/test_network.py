@@ -14,6 +14,7 @@ import certifi
 import pytest
 
 from tests.client.certificates import server_side, write_certificate
+from tests.patience import DEADLINE_S
 
 VCPBENCH = str(Path(sys.executable).with_name("vcpbench"))
 Start = Callable[..., str]
@@ -68,7 +69,7 @@ def ask(url: str, **environment: str) -> subprocess.CompletedProcess[str]:
         env={**clean, "VCPBENCH_URL": url, "VCPBENCH_TOKEN": "vcp_x", **environment},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=DEADLINE_S,
     )
 
 

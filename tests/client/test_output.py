@@ -14,6 +14,7 @@ from vcpbench_client.output import writable_json
 
 from tests.client.conftest import VCPBENCH, Run, token_of
 from tests.client.hands import Hands, write_model
+from tests.patience import DEADLINE_S
 from tests.served import Served
 
 ON_GESTURES = ("-d", "gestures", "-p", "quick-v1")
@@ -39,7 +40,7 @@ def test_every_commands_help_can_be_read(environment: dict[str, str]) -> None:
             [VCPBENCH, *words, "--help"],
             env={**os.environ, **environment},
             capture_output=True,
-            timeout=120,
+            timeout=DEADLINE_S,
         )
         assert (found.returncode, found.stderr) == (0, b""), found.stderr
 
@@ -90,7 +91,7 @@ def test_a_file_whose_name_is_no_text_is_uploaded_and_named_by_escapes(
         cwd=tmp_path,
         env={**os.environ, **login, **environment},
         capture_output=True,
-        timeout=120,
+        timeout=DEADLINE_S,
     )
     assert (found.returncode, b", ready, r3d_tiny" in found.stdout) == (0, True), found.stderr
     gone = subprocess.run(
@@ -98,7 +99,7 @@ def test_a_file_whose_name_is_no_text_is_uploaded_and_named_by_escapes(
         cwd=tmp_path,
         env={**os.environ, **login, **environment},
         capture_output=True,
-        timeout=120,
+        timeout=DEADLINE_S,
     )
     assert gone.returncode == 2
     assert b"cannot be read: No such file" in gone.stderr
@@ -125,7 +126,7 @@ def test_a_word_that_is_no_text_is_refused_in_a_line(api: Served, tmp_path: Path
         cwd=tmp_path,
         env={**os.environ, "VCPBENCH_URL": api.url, "VCPBENCH_TOKEN": token_of(api), "LC_ALL": "C.UTF-8"},
         capture_output=True,
-        timeout=120,
+        timeout=DEADLINE_S,
     )
     assert found.returncode == 2
     assert b"holds bytes that are not UTF-8 and cannot be sent" in found.stderr
@@ -144,7 +145,7 @@ def test_an_upload_that_succeeded_does_not_fail_for_a_full_disk(
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
-            timeout=120,
+            timeout=DEADLINE_S,
         )
     assert found.returncode == 0, found.stderr
     assert "is uploaded. Standard output cannot be written: No space left on device." in found.stderr
@@ -158,7 +159,7 @@ def test_any_other_command_fails_for_a_full_disk_in_a_line(api: Served) -> None:
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
-            timeout=120,
+            timeout=DEADLINE_S,
         )
     said = "Standard output cannot be written: No space left on device.\n"
     assert (found.returncode, found.stderr) == (2, said)

@@ -12,6 +12,7 @@ import pytest
 import vcpbench_client
 
 from tests.client.conftest import VCPBENCH
+from tests.patience import DEADLINE_S
 
 PACKAGE = str(Path(vcpbench_client.__file__).parent)
 MOMENTS_MS = (0, 50, 100, 150, 200, 300, 400, 500, 600, 700, 800)
@@ -30,7 +31,7 @@ def interrupted(moment_ms: int, *words: str) -> tuple[int, str]:
     )
     time.sleep(moment_ms / 1000)
     process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=120)
+    _, stderr = process.communicate(timeout=DEADLINE_S)
     return process.returncode, stderr
 
 
@@ -56,6 +57,6 @@ def test_a_shell_that_ignores_the_signal_is_obeyed() -> None:
         env={**os.environ, "VCPBENCH_URL": "http://127.0.0.1:1"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=DEADLINE_S,
     )
     assert (found.returncode, "cannot be reached" in found.stderr) == (2, True)

@@ -14,6 +14,8 @@ import pytest
 import typer
 from vcpbench_client import cli
 
+from tests.patience import DEADLINE_S
+
 VCPBENCH = str(Path(sys.executable).with_name("vcpbench"))
 
 
@@ -37,7 +39,7 @@ def vcpbench(folder: Path, *words: str | bytes, **environment: str) -> subproces
         cwd=folder,
         env={**os.environ, **nobody, **environment},
         capture_output=True,
-        timeout=120,
+        timeout=DEADLINE_S,
     )
 
 

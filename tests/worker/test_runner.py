@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.datasets_on_disk import make_folder, write_ucf101
+from tests.patience import until
 from tests.workers import alive, runner_child
 from vcp_core.catalog.errors import StorageError, UnknownName
 from vcp_core.datasets.manifest import Dataset
@@ -160,10 +160,7 @@ def test_the_child_ends_with_its_worker_however_that_ends(tmp_path: Path) -> Non
     child = runner_child(parent.pid)
     parent.kill()
     parent.communicate()
-    deadline = time.monotonic() + 60
-    while alive(child):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: not alive(child))
 
 
 def test_a_job_that_was_lost_before_its_child_was_there_does_not_begin(

@@ -11,9 +11,12 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from vcp_core.catalog.errors import VcpbenchError
+from vcp_core.catalog.validation import expected
 
 Queue = Literal["cpu", "gpu"]
 GIB = 1 << 30
+ADDRESS = r"^(https?://[^\s/]+(/[^\s]*)?)?$"
+PATTERNS = {ADDRESS: "an address, https://HOST or http://HOST"}
 
 
 class Settings(BaseSettings):
@@ -46,7 +49,7 @@ class Settings(BaseSettings):
     store_url: str
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65535)] = 8080
-    public_url: Annotated[str, Field(pattern=r"^(https?://[^\s/]+(/[^\s]*)?)?$")] = ""
+    public_url: Annotated[str, Field(pattern=ADDRESS)] = ""
     public_read: bool = False
     max_upload_bytes: Annotated[int, Field(ge=1)] = 4 * GIB
     queues: Annotated[tuple[Queue, ...], NoDecode, Field(min_length=1)] = ("cpu", "gpu")
@@ -83,6 +86,8 @@ def _readable(error: ValidationError) -> str:
     problems = []
     for problem in error.errors():
         variable = "VCPBENCH_" + "_".join(map(str, problem["loc"][:1])).upper()
-        missing = problem["type"] == "missing"
-        problems.append(f"{variable} is not set" if missing else f"{variable}: {problem['msg']}")
+        if problem["type"] == "missing":
+            problems.append(f"{variable} is not set")
+        else:  # without the value: it may hold a password
+            problems.append(f"{variable}: it must be {expected(problem, PATTERNS)}")
     return "; ".join(problems) + ". See .env.example and docs/operating.md."

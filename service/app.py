@@ -21,6 +21,7 @@ from service.evaluations.routes import router as evaluations
 from service.leaderboard.routes import router as leaderboard
 from service.limits import BodyLimit
 from service.models.routes import router as models
+from service.parameters import known_words
 from service.protocols.routes import router as protocols
 from service.web import routes as web
 
@@ -70,8 +71,10 @@ def create_app(settings: Settings) -> FastAPI:
         openapi_tags=TAGS,
         lifespan=lifespan,
         license_info={"name": "Apache-2.0"},
+        openapi_url=None,  # service.web has it: as every route of ours, it refuses what it does not take
         docs_url=None,  # FastAPI's page loads scripts from another host; that of service.web does not
         redoc_url=None,
+        dependencies=[Depends(known_words)],
     )
     app.state.settings = settings
     app.state.storage = Storage(settings.store_url)

@@ -31,6 +31,19 @@ def seen(team: str | None, *, by_admin: bool = False) -> ColumnElement[bool]:
     return and_(upload, or_(Checkpoint.state == CheckpointState.READY, Model.team == team))
 
 
+def owned(team: str) -> ColumnElement[bool]:
+    """Which uploads are a team's own. The statement joins `Model`."""
+    return and_(Checkpoint.origin == Origin.UPLOAD, Model.team == team)
+
+
+def between(
+    session: Session, low: UUID, high: UUID, among: ColumnElement[bool], limit: int
+) -> Sequence[Checkpoint]:
+    """Uploads whose ids lie in this range, in the order of their ids."""
+    query = select(Checkpoint).join(Checkpoint.model).where(Checkpoint.id.between(low, high), among)
+    return session.scalars(query.order_by(Checkpoint.id).limit(limit)).all()
+
+
 def upload_lock(checkpoint_id: UUID) -> str:
     """Name of the lock of whoever changes a declared checkpoint's parts."""
     return f"vcpbench.upload.{checkpoint_id}"
@@ -56,15 +69,25 @@ def same(
     return session.scalars(query.order_by(Checkpoint.created_at)).first()
 
 
-def latest(session: Session, team: str, model: str) -> Checkpoint | None:
-    """The model's newest checkpoint whose bytes are there and were not rejected."""
+def latest(session: Session, team: str, model: str, among: ColumnElement[bool]) -> Checkpoint | None:
+    """The newest of these uploads under that model whose bytes are there and were not rejected."""
     query = (
         select(Checkpoint)
         .join(Checkpoint.model)
-        .where(Model.team == team, Model.name == model, Checkpoint.state.in_(USABLE))
-        .order_by(Checkpoint.created_at.desc())
+        .where(Model.team == team, Model.name == model, Checkpoint.state.in_(USABLE), among)
+        .order_by(Checkpoint.created_at.desc(), Checkpoint.id)
     )
     return session.scalars(query.limit(1)).one_or_none()
+
+
+def teams_with(session: Session, model: str, among: ColumnElement[bool]) -> Sequence[str]:
+    """Teams that have usable ones of these uploads under a model of that name."""
+    query = (
+        select(Model.team)
+        .join(Checkpoint, Checkpoint.model_id == Model.id)
+        .where(Model.name == model, Checkpoint.state.in_(USABLE), among)
+    )
+    return session.scalars(query.distinct().order_by(Model.team)).all()
 
 
 def page(

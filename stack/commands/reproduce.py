@@ -234,10 +234,9 @@ def _published(what: str) -> dict[str, Results]:
     except (OSError, UnicodeDecodeError) as error:
         raise CannotReproduce(f"{what} cannot be read: {error}.") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        raise CannotReproduce(
-            f"{what} holds no results of this version ({'.'.join(map(str, first['loc']))}: {first['msg']})."
-        ) from None
+        where = ".".join(map(str, error.errors()[0]["loc"]))
+        first = f" (at {where})" if where else ""
+        raise CannotReproduce(f"{what} holds no results of this version{first}.") from None
 
 
 def _ask(question: Any) -> Any:

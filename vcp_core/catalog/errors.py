@@ -27,6 +27,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+MOST_QUOTED = 60  # characters of a name that are repeated to its sender
+
 
 class VcpbenchError(Exception):
     """Base of every error meant for a user; its text is what the user reads."""
@@ -42,6 +44,8 @@ class UnknownName(VcpbenchError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         known = sorted(known)
+        if len(name) > MOST_QUOTED:  # what a client sent may be as long as its whole request
+            name = name[:MOST_QUOTED] + "…"
         near = difflib.get_close_matches(name, known, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         super().__init__(f"No {kind} {name!r}.{hint} Known: {', '.join(known)}.")

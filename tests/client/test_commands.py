@@ -220,7 +220,7 @@ def test_a_login_is_checked_kept_and_used(api: Served, run: Run, tmp_path: Path)
         (("upload", "gone.pt", "-m", "mine"), "gone.pt cannot be read: No such file"),
         (("evaluate", "mine@latest", "-d", "playgruond"), "no checkpoint of a model 'mine'"),
         (("leaderboard", "-d", "playgruond"), "Did you mean 'playground'?"),
-        (("status", "no-id"), "valid UUID"),
+        (("status", "no-id"), "names no evaluation"),
         (("results", "11111111-1111-1111-1111-111111111111"), "No evaluation 11111111"),
         (("cancel",), "EVALUATION"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from vcpbench_client import Client
 
 from tests.client.conftest import Run
@@ -58,3 +59,30 @@ def test_a_list_says_that_there_is_more_and_that_there_is_nothing(
     assert some.stderr == "There are more than 2. Show more of them: --limit 4\n"
     assert run("checkpoints", "--limit", "3").stderr == ""
     assert len(json.loads(run("checkpoints", "--limit", "2", "--json").stdout)) == 2
+
+
+@pytest.mark.parametrize("model", ["mine", "team/net v2"])
+def test_every_command_takes_the_first_characters_of_an_id_and_the_latest_of_a_model(
+    run: Run, hands: Hands, client: Client, tmp_path: Path, model: str
+) -> None:
+    first, second = (
+        client.upload(write_model(tmp_path / "model.pt", range(right)), model, step=right).id
+        for right in (70, 40)
+    )
+    for checkpoint in (first[:8], f"{model}@latest"):
+        assert run("evaluate", checkpoint, *ON_GESTURES).returncode == 0
+    newer, older = client.evaluations(model=model)
+    assert (older.checkpoint.id, newer.checkpoint.id) == (first, second)
+    for word, meant in ((older.id[:8], older), (f"{model}@latest", newer)):
+        assert json.loads(run("status", word, "--json").stdout)["id"] == meant.id
+        assert run("results", word, "--json").stdout == client.results_json(meant.id)
+        assert run("cancel", word).returncode == 2  # it is done
+    compared = run("compare", older.id[:8], f"{model}@latest")
+    assert f"first={older.id}&second={newer.id}" in compared.stderr
+    listed = json.loads(run("evaluations", "--checkpoint", first[:8], "--json").stdout)
+    assert [one["id"] for one in listed] == [older.id]
+    rules = ("--against", older.id[:8], "--max-drop", "recognition.top1=0")
+    judged = run("gate", "model.pt", "-m", model, *ON_GESTURES, *rules, "--json", "-")
+    assert (judged.returncode, json.loads(judged.stdout)["baseline"]["id"]) == (1, older.id)
+    cut = run("status", older.id[:3])
+    assert (cut.returncode, "4 or more" in cut.stderr) == (2, True)

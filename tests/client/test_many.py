@@ -71,10 +71,10 @@ def test_a_file_that_fails_stops_no_other_and_is_named_at_the_end(
     assert found.stderr.splitlines()[-1] == (
         "4 of 5 failed: failed.ckpt, gone.ckpt, notes.ckpt, rejected.ckpt."
     )
-    assert "notes.ckpt: NotACheckpoint: notes.ckpt: plain text" in found.stderr
-    assert "gone.ckpt: FileError: gone.ckpt cannot be read: No such file" in found.stderr
+    assert "NotACheckpoint: notes.ckpt: plain text" in found.stderr
+    assert "FileError: gone.ckpt cannot be read: No such file" in found.stderr
     assert "no weights of a network" in found.stderr
-    assert "failed.ckpt: NotDone: Evaluation" in found.stderr
+    assert "NotDone: failed.ckpt: Evaluation" in found.stderr
     as_json = run("evaluate", *files, "-m", "mine", *ON_GESTURES, "--json")
     items = {item["file"]: item for item in json.loads(as_json.stdout)}
     assert as_json.returncode == 2

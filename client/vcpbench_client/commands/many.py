@@ -113,7 +113,8 @@ def evaluate(
         show(tables.several({item.word: item.evaluation for item in asked.items if item.evaluation}))
     failed = [item for item in asked.items if item.error]
     for item in failed:
-        say(f"{item.word}: {type(item.error).__name__}: {item.error}", style="red")
+        whose = "" if item.word in str(item.error) else f"{item.word}: "
+        say(f"{type(item.error).__name__}: {whose}{item.error}", style="red")
     if failed:
         names = ", ".join(item.word for item in failed)
         say(f"{len(failed)} of {len(asked.items)} failed: {names}.", style="bold red")

@@ -102,8 +102,19 @@ class Engine(ABC):
             StorageError: If its folders cannot be made.
         """
         self.prepare()
-        self.process = self.spawn()
-        self.wait()
+        deadline = time.monotonic() + START_S
+        while True:
+            self.process = self.spawn()
+            try:
+                return self.wait()
+            except EngineError:
+                if not self.waits_for_an_earlier_one() or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.1)
+
+    def waits_for_an_earlier_one(self) -> bool:
+        """Whether it ended only because processes of a killed run have not all ended yet."""
+        return False
 
     def wait(self, timeout_s: float = START_S) -> None:
         """Until it answers; raises as `start`."""
@@ -218,6 +229,10 @@ class Postgres(Engine):
             time.sleep(0.1)
         if pid is not None:
             lock.unlink(missing_ok=True)
+
+    def waits_for_an_earlier_one(self) -> bool:
+        """The backends of a killed postmaster notice its death a moment later, and hold its shared memory."""
+        return "pre-existing shared memory block" in self.tail()
 
     def command(self) -> list[str]:
         """postgres, with settings on the command line: none of its files is edited."""

@@ -32,6 +32,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def keep_out_of_the_users_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Built-in videos and caches lie in a folder that all of pytest's processes share and nobody else."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with pytest.MonkeyPatch.context() as patch:
+        for variable in ("VCPBENCH_DATA", "VCPBENCH_CACHE"):
+            patch.setenv(variable, str(shared / variable.lower()))
+        yield
+
+
 @pytest.fixture(scope="session")
 def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
     """URLs of a PostgreSQL server and of a Valkey; those of the environment, where it has some."""

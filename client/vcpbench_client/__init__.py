@@ -9,9 +9,26 @@ TYPE_CHECKING = False  # as typing's, whose import alone would take milliseconds
 if TYPE_CHECKING:
     from typing import Any
 
-    from vcpbench_client.answers import Board, Checkpoint, Comparison, Dataset, Evaluation, Protocol, Score
+    from vcpbench_client.answers import (
+        Board,
+        Checkpoint,
+        Comparison,
+        Dataset,
+        Evaluation,
+        Model,
+        Protocol,
+        Score,
+    )
     from vcpbench_client.client import Client
-    from vcpbench_client.errors import ApiError, ClientError, NotDone, TimedOut, Unauthorised, Unreachable
+    from vcpbench_client.errors import (
+        ApiError,
+        ClientError,
+        NotDone,
+        Rejected,
+        TimedOut,
+        Unauthorised,
+        Unreachable,
+    )
 
 __all__ = [
     "ApiError",
@@ -22,8 +39,10 @@ __all__ = [
     "Comparison",
     "Dataset",
     "Evaluation",
+    "Model",
     "NotDone",
     "Protocol",
+    "Rejected",
     "Score",
     "TimedOut",
     "Unauthorised",

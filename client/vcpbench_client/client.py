@@ -226,7 +226,8 @@ class Client:
         while True:
             for one in dict.fromkeys(wanted):
                 if one not in known or not known[one].ended:
-                    known[one] = self._get(Evaluation, f"/evaluations/{segment(one)}", deadline=deadline)
+                    at = known[one].id if one in known else one  # MODEL@latest may mean another one later
+                    known[one] = self._get(Evaluation, f"/evaluations/{segment(at)}", deadline=deadline)
                     if on_progress:
                         on_progress(known[one])
             late = [one for one in known.values() if not one.ended]

@@ -91,7 +91,7 @@ def test_names_that_look_like_markup_are_shown_as_they_are(home: Path) -> None:
     assert shown.returncode == 0, shown.stderr
     for name in ("[bold] clips", "walk [", "run [red]"):
         assert name in shown.stdout
-    assert "left out: run [red]/My clip [dqw4w9wgxcq].mp4" in shown.stderr
+    assert ": run [red]/My clip [dqw4w9wgxcq].mp4" in shown.stdout
 
 
 def test_a_result_whose_names_look_like_markup_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from vcp_core.catalog.errors import DatasetError
-from vcp_core.datasets.manifest import Dataset, LeftOut, ListedVideo, Video
+from vcp_core.datasets.manifest import Dataset, LeftOut, ListedVideo, NotTaken, Video
 
 Listed = Sequence[ListedVideo] | Sequence[Video]
 
@@ -19,6 +19,7 @@ def assemble(
     split_name: str,
     root: Path,
     left_out: Iterable[LeftOut] = (),
+    not_taken: Iterable[NotTaken] = (),
     licence: str = "unknown",
     warnings: Iterable[str] = (),
 ) -> Dataset:
@@ -30,6 +31,7 @@ def assemble(
         split_name: As `Dataset`.
         root: As `Dataset`.
         left_out: Listed videos that cannot be used.
+        not_taken: What a scan saw and did not take.
         licence: As `Dataset`.
         warnings: What was found out about the files.
 
@@ -38,16 +40,18 @@ def assemble(
     """
     videos = tuple(sorted(videos, key=lambda video: video.id))
     left_out = tuple(sorted(left_out, key=lambda video: video.id))
+    not_taken = tuple(not_taken)
     try:
         check_sides(videos)
     except DatasetError as error:
-        raise DatasetError(f"{error}{_blame(left_out)}") from None
+        raise DatasetError(f"{error}{_blame(left_out)}{_passed(not_taken)}") from None
     return Dataset(
         name=name,
         split_name=split_name,
         root=root,
         videos=videos,
         left_out=left_out,
+        not_taken=not_taken,
         licence=licence,
         warnings=(*_absences(videos, left_out), *warnings, *_twins(videos)),
     )
@@ -121,6 +125,13 @@ def _blame(left_out: Sequence[LeftOut]) -> str:
         return ""
     first = left_out[0]
     return f" {len(left_out)} listed videos could not be used, for example {first.id}: {first.reason}."
+
+
+def _passed(not_taken: Sequence[NotTaken]) -> str:
+    if not not_taken:
+        return ""
+    counts = ", ".join(f"{files.count} {files.reason}" for files in not_taken[:3])
+    return f" Seen and not taken: {counts}."
 
 
 def _twins(videos: Sequence[Video]) -> list[str]:

@@ -137,7 +137,7 @@ def _of_files(dataset: Dataset, facts: dict[str, Any]) -> list[str]:
     not_taken, damaged = sum(files.count for files in dataset.not_taken), facts["damaged"]
     lines = [
         f"files: {facts['seen']} seen, {facts['taken']} taken, {len(dataset.left_out)} left out, "
-        f"{not_taken} not taken; {damaged['videos']} of those taken are damaged"
+        f"{not_taken} not taken; of those taken, {damaged['videos']} damaged"
     ]
     for reason, count in facts["left_out_by_reason"].items():
         examples = [left.id for left in dataset.left_out if left.reason == reason]

@@ -46,6 +46,15 @@ def _escaped(character: str) -> str:
     return character
 
 
+def counted(count: int, what: str) -> str:
+    """A number and a noun that goes with it.
+
+    >>> counted(1, "file"), counted(20, "file")
+    ('1 file', '20 files')
+    """
+    return f"{count:,} {what}" + ("" if count == 1 else "s")
+
+
 def one_form(name: str) -> str:
     r"""The name in Unicode's composed form (NFC), by which names that look alike are equal.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -125,14 +126,17 @@ def _form(name: str) -> str:
 
 
 def _refuse_no_folder(place: Path) -> None:
-    """Refuse a place that is no folder, and say what to give instead."""
-    if os.path.isdir(place):
-        return
+    """Refuse a place that is no folder or may not be read, and say what to give instead."""
     try:
-        place.stat()
+        if stat.S_ISDIR(place.stat().st_mode):
+            with os.scandir(place):  # may its names be read,
+                os.stat(os.path.join(place, "."))  # and what has these names
+            return
     except OSError as error:
         reason = (error.strerror or "it cannot be read").lower()
-        raise DatasetError(f"There is no folder {place} ({reason}).") from None
+        missing = isinstance(error, FileNotFoundError)
+        said = f"There is no folder {place}" if missing else f"The folder {place} cannot be read"
+        raise DatasetError(f"{said} ({reason}).") from None
     advice = "Give the folder that holds the videos; unpack an archive first."
     if place.suffix.lower() in (".csv", ".tsv", ".txt"):
         advice = f"Give the folder of the videos, and the table by --csv {place}."

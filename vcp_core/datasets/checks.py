@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from vcp_core.catalog.errors import DatasetError
+from vcp_core.catalog.names import counted, printable
 from vcp_core.datasets.manifest import Dataset, LeftOut, ListedVideo, NotTaken, Video
 
 Listed = Sequence[ListedVideo] | Sequence[Video]
@@ -84,14 +85,14 @@ def check_sides(videos: Listed) -> None:
 
 
 def some(names: Iterable[str], most: int = 5) -> str:
-    """The first few names, and how many more there are.
+    """The first few names, fit to print, and how many more there are.
 
     >>> some(["a", "b", "c"], most=2)
     'a, b and 1 more'
     """
     names = sorted(names)
     rest = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + rest
+    return ", ".join(map(printable, names[:most])) + rest
 
 
 def _check_classes(train: set[str], test: set[str]) -> None:
@@ -116,21 +117,21 @@ def _absences(videos: Sequence[Video], left_out: Sequence[LeftOut]) -> list[str]
         return []
     return [
         f"{len(left_out)} of {len(videos) + len(left_out)} listed videos are left out, "
-        f"for example {left_out[0].id}: {left_out[0].reason}."
+        f"for example {printable(left_out[0].id)}: {left_out[0].reason}."
     ]
 
 
 def _blame(left_out: Sequence[LeftOut]) -> str:
     if not left_out:
         return ""
-    first = left_out[0]
-    return f" {len(left_out)} listed videos could not be used, for example {first.id}: {first.reason}."
+    first = f"{printable(left_out[0].id)}: {left_out[0].reason}"
+    return f" {len(left_out)} listed videos could not be used, for example {first}."
 
 
 def _passed(not_taken: Sequence[NotTaken]) -> str:
     if not not_taken:
         return ""
-    counts = ", ".join(f"{files.count} {files.reason}" for files in not_taken[:3])
+    counts = ", ".join(f"{counted(files.count, 'file')} ({files.reason})" for files in not_taken[:3])
     return f" Seen and not taken: {counts}."
 
 

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from vcp_core.catalog.errors import DatasetError
-from vcp_core.catalog.names import printable
+from vcp_core.catalog.names import counted, printable
 from vcp_core.datasets.scanning import Look, look
 from vcp_core.datasets.suffixes import PICTURES, suffix_of
 
@@ -59,7 +59,7 @@ def refusal(root: Path, what: str, suffixes: frozenset[str], *, advice: str = ""
         suffixes: Of videos, in small letters.
         advice: Sentences that say what to do.
     """
-    sentences = [f"{root}: {what}", advice, _of_lists(root), _of_pictures(root, suffixes)]
+    sentences = [f"{root}: {what}", advice, of_lists(root), _of_pictures(root, suffixes)]
     return DatasetError("\n".join([" ".join(filter(None, sentences)), _drawing(root, suffixes), EXPECTED]))
 
 
@@ -92,15 +92,16 @@ def _children(folder: Path) -> list[Path]:
         return []
 
 
-def _of_lists(root: Path) -> str:
+def of_lists(root: Path) -> str:
+    """What lists of videos a folder holds, and what to do with them; empty where there are none."""
     found = lists_in(root)
     if not found:
         return ""
     file, whose = next(iter(found.items()))
     if whose in _OFFICIAL:
-        name = _OFFICIAL[whose]
-        return f"{file} is a list of {whose}: try {name}:FOLDER-OF-THE-VIDEOS --lists {root / file}.".replace(
-            f"/{Path(file).name}.", "."
+        return (
+            f"{file} is a list of {whose}: "
+            f"try {_OFFICIAL[whose]}:FOLDER-OF-THE-VIDEOS --lists FOLDER-OF-THE-LISTS."
         )
     return f"{file} looks like a list of {whose}, which vcpbench does not read: write its rows to videos.csv."
 
@@ -137,16 +138,12 @@ def _contents(inside: Look) -> str:
     parts = []
     if inside.folders:
         names = _some(f"{folder.name}/" for folder in inside.folders)
-        parts.append(f"{_number(len(inside.folders), 'folder')}: {names}")
+        parts.append(f"{counted(len(inside.folders), 'folder')}: {names}")
     if inside.videos:
-        parts.append(_number(len(inside.videos), "video"))
+        parts.append(counted(len(inside.videos), "video"))
     kinds = Counter(suffix_of(path.name) or path.name for _, path in inside.passed)
-    parts += [f"{_number(sum(kinds.values()), 'other file')} ({_some(kinds)})"] if kinds else []
+    parts += [f"{counted(sum(kinds.values()), 'other file')} ({_some(kinds)})"] if kinds else []
     return ", ".join(parts) or "empty"
-
-
-def _number(count: int, what: str) -> str:
-    return f"{count} {what}" + ("" if count == 1 else "s")
 
 
 def _some(names: Iterable[str]) -> str:

@@ -117,10 +117,9 @@ def _of_table(csv: Path, root: Path, suffixes: frozenset[str]) -> tuple[list[Row
     """Rows of a table, and what else lies in the folder."""
     rows = read_table(csv, root)
     layouts.refuse_lookalikes([row.id for row in rows])
-    named = [row.id for row in rows]
-    if csv.parent.resolve() == root.resolve():
-        named.append(csv.name)
-    tally = count_unlisted(root, named, by=csv.name, suffixes=suffixes)
+    listed = (row.id for row in rows)
+    table = root / csv.name if csv.parent.resolve() == root.resolve() else None
+    tally = count_unlisted(root, listed, by=csv.name, suffixes=suffixes, table=table)
     return rows, tally, layouts.warn_of_cases({row.label for row in rows})
 
 

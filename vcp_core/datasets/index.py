@@ -131,7 +131,12 @@ def index_videos(
     found = _look_at([video.id for video in listed], root, progress)
     reasons = {video_id: _reason(one) for video_id, one in found.items()}
     usable = [
-        Video(**asdict(video), sha256=found[video.id].sha256, num_frames=found[video.id].num_frames)
+        Video(
+            **asdict(video),
+            sha256=found[video.id].sha256,
+            num_frames=found[video.id].num_frames,
+            num_damaged=found[video.id].num_damaged,
+        )
         for video in listed
         if not reasons[video.id]
     ]

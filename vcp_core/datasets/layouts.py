@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vcp_core.catalog.errors import DatasetError
-from vcp_core.catalog.names import one_form, printable
+from vcp_core.catalog.names import counted, one_form, printable
 from vcp_core.datasets.checks import some
-from vcp_core.datasets.drawings import lists_in, refusal
+from vcp_core.datasets.drawings import of_lists, refusal
 from vcp_core.datasets.scanning import (
     BESIDE_SIDES,
     LOOSE,
@@ -101,8 +101,8 @@ def refuse_lookalikes(ids: list[str]) -> None:
     alike = [same for same in forms.values() if len(same) > 1]
     if alike:
         raise DatasetError(
-            f"{len(alike)} names of files stand for two files each, which differ in their Unicode form "
-            f"only: {' and '.join(map(ascii, alike[0]))}. Remove or rename one of each."
+            f"Two files have names that look alike and differ in their Unicode form only: "
+            f"{' and '.join(map(ascii, alike[0]))} ({counted(len(alike), 'such pair')}). Rename one of each."
         )
 
 
@@ -115,7 +115,7 @@ def warn_of_cases(labels: set[str]) -> list[str]:
     if not pairs:
         return []
     return [
-        f"{len(pairs)} pairs of classes differ by small and capital letters only: {printable(some(pairs))}. "
+        f"Names of classes differ by small and capital letters only: {some(pairs)}. "
         "They are counted as different classes. If they are one, give them one name."
     ]
 
@@ -178,17 +178,14 @@ def _one_side(
 ) -> DatasetError:
     """The error where folders of the sides hold classes, but not of both sides."""
     own = [folder for folders in sides.values() for folder in folders]
-    names = " and ".join(folder.name for folder in own)
     others = [folder.name for folder in inside if folder not in own]
-    there_is = f"The folder {names} holds class folders" if len(own) == 1 else f"{names} hold class folders"
-    if others:
-        what = f"{there_is}, and {some(others)} beside it is on no side."
-    else:
-        missing = "no test or val" if "train" in sides else "no train"
-        what = f"{there_is}, and there is {missing} folder beside it."
-    return refusal(
-        root, what, suffixes, advice=f"To have its videos divided by a hash, give the folder {own[0]} itself."
+    what = f"Class folders lie in {' and '.join(folder.name for folder in own)}, and there is "
+    what += "no test or val" if "train" in sides else "no train"
+    what += f" folder with class folders, but {some(others)}." if others else " folder."
+    advice = (
+        f"To have its videos divided by a hash, give the folder {own[0]} itself." if len(own) == 1 else ""
     )
+    return refusal(root, what, suffixes, advice=advice)
 
 
 def _refuse_unknown(root: Path, suffixes: frozenset[str], inside: dict[Path, Look]) -> None:
@@ -251,8 +248,8 @@ def _of_classes(inside: dict[Path, Look]) -> list[str]:
     shared = set.intersection(*nested.values()) if len(nested) > 1 else set()
     if len(shared) > 1:
         told.append(
-            f"The class folders {printable(some(folder.name for folder in nested))} all hold folders called "
-            f"{printable(some(shared))}. If these are the classes, turn the two levels round. If they are "
+            f"The class folders {some(folder.name for folder in nested)} all hold folders called "
+            f"{some(shared)}. If these are the classes, turn the two levels round. If they are "
             "people or cameras, name them as groups in a videos.csv: otherwise one may be on both sides."
         )
     return told
@@ -264,20 +261,15 @@ def _of_vanished(folders: dict[str, str]) -> list[str]:
     named = [f"{name} ({why})" for name, why in folders.items() if name.casefold() not in _LIST_LIKE]
     if not named:
         return []
-    return [f"{len(named)} folders give no class, because no video in them is taken: {some(named)}."]
+    return [f"No class was made of {counted(len(named), 'folder')} without videos: {some(named)}."]
 
 
 _LIST_LIKE = frozenset({"annotations", "annotation", "labels", "lists", "splits", "docs"})
 
 
 def _of_lists(root: Path) -> list[str]:
-    found = lists_in(root)
-    if not found:
-        return []
-    return [
-        f"{len(found)} files look like lists of videos and were not read: {printable(some(found))}. "
-        "The folders alone say which class and side a video has."
-    ]
+    told = of_lists(root)
+    return [printable(f"{told} The folders alone say which class and side a video has.")] if told else []
 
 
 def _of_forms(plan: _Plan) -> list[str]:
@@ -289,8 +281,5 @@ def _of_forms(plan: _Plan) -> list[str]:
     joined = [
         f"{label} ({' and '.join(sorted(map(ascii, own)))})" for label, own in forms.items() if len(own) > 1
     ]
-    told = [
-        f"{len(joined)} classes have folders whose names differ in their Unicode form only; they are one "
-        f"class: {printable(some(joined))}."
-    ]
+    told = [f"Names of folders differ in their Unicode form only and are one class: {some(joined)}."]
     return [*(told if joined else []), *warn_of_cases(set(forms))]

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vcp_core.catalog.names import is_utf8, printable
+from vcp_core.catalog.names import counted, is_utf8, printable
 from vcp_core.datasets.manifest import NotTaken
 from vcp_core.datasets.suffixes import COMPANIONS, suffix_of
 
@@ -78,15 +78,19 @@ class Tally:
 
     Args:
         root: The dataset's folder; examples are paths below it.
+        read: A file that is no video and is read, so it is not counted: the table.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, read: Path | None = None) -> None:
         self.root = root
+        self._read = read
         self._counts: Counter[Reason] = Counter()
         self._examples: defaultdict[Reason, list[str]] = defaultdict(list)
 
     def add(self, reason: Reason, path: Path) -> None:
         """Count one file or folder."""
+        if path == self._read:
+            return
         self._counts[reason] += 1
         if len(self._examples[reason]) < NUM_EXAMPLES:
             self._examples[reason].append(printable(path.relative_to(self.root).as_posix()))
@@ -107,17 +111,16 @@ class Tally:
     def warnings(self) -> list[str]:
         """A sentence for each reason after which a user may want to do something."""
         return [
-            f"{count} {'file was' if count == 1 else 'files were'} not taken, for example "
-            f"{self._examples[reason][0]}: {reason.words}. {reason.advice}"
+            f"Not taken: {counted(count, 'file')}, for example {self._examples[reason][0]} "
+            f"({reason.words}). {reason.advice}"
             for reason, count in sorted(self._counts.items(), key=lambda item: (-item[1], item[0].words))
             if reason.advice
         ]
 
     def __str__(self) -> str:
         """Numbers and reasons in a few words, for a message; empty where nothing was counted."""
-        return ", ".join(
-            f"{count} {reason.words}" for reason, count in self._counts.most_common(NUM_EXAMPLES)
-        )
+        most = self._counts.most_common(3)
+        return ", ".join(f"{counted(count, 'file')} ({reason.words})" for reason, count in most)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,21 +198,22 @@ def walk(top: Path, suffixes: frozenset[str], tally: Tally, *, above: Iterable[P
         linked.extend(one for one in inner if one[0].is_symlink())
 
 
-def count_unlisted(root: Path, listed: Iterable[str], *, by: str, suffixes: frozenset[str]) -> Tally:
-    """Tally of everything in a folder whose videos are named by a table or by official lists.
+def count_unlisted(
+    root: Path, listed: Iterable[str], *, by: str, suffixes: frozenset[str], table: Path | None = None
+) -> Tally:
+    """Tally of everything in a folder whose videos a table or official lists name.
 
     Args:
         root: The dataset's folder.
-        listed: Ids that are named, and files that name them.
+        listed: Ids of the videos that are named.
         by: What names them ("groups.csv").
         suffixes: Of videos, in small letters.
+        table: The file that names them, which may lie in the folder.
     """
-    tally, known = Tally(root), set(listed)
-    everything = Tally(root)
-    for path in walk(root, suffixes, everything):
+    tally, known = Tally(root, read=table), set(listed)
+    for path in walk(root, suffixes, tally):
         if path.relative_to(root).as_posix() not in known:
             tally.add(unlisted(by), path)
-    tally.extend(everything)
     return tally
 
 

@@ -63,7 +63,7 @@ def datasets(found: Iterable[Dataset]) -> Table:
     """Datasets, their states, and what became of their files."""
     table = _table("dataset", "state", "train", "test", "left out", "not taken", "damaged", "fingerprint", "")
     for one in found:
-        said = one.reason or _first((one.summary or {}).get("warnings") or ())
+        said = (one.reason or "").partition("\n")[0] or _first((one.summary or {}).get("warnings") or ())
         cells = (one.name, one.state, *_files(one.summary or {}), (one.fingerprint or "")[:12], said)
         table.add_row(*map(Text, cells))
     return table

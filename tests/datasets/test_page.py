@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from vcp_core.datasets.scanning import REASONS, of_suffix, unlisted
+from vcp_core.datasets.scanning import REASONS, not_listed, of_suffix
 from vcp_core.datasets.sides import AFFIXES, SPELLINGS
 from vcp_core.datasets.suffixes import SUFFIXES
 
@@ -26,7 +26,7 @@ def suffixes() -> str:
 
 
 def reasons() -> str:
-    shown = [*REASONS, of_suffix(".xyz"), of_suffix(".txt"), unlisted("videos.csv")]
+    shown = [*REASONS, of_suffix(".xyz"), of_suffix(".txt"), not_listed("videos.csv")]
     lines = [f"| {reason.words} | {reason.advice or 'no warning'} |" for reason in shown]
     return "\n".join(["| reason | advice in the warning |", "|---|---|", *lines])
 

@@ -118,6 +118,14 @@ def test_names_and_labels_in_two_unicode_forms_are_one(root: Path) -> None:
     assert found == [("cafe\u0301.mp4", "th\u00e9"), ("jump/0.mp4", "th\u00e9")]
 
 
+def test_a_group_in_two_unicode_forms_is_one_and_stays_on_one_side(root: Path) -> None:
+    (root / "videos.csv").write_text(
+        "path,label,group\njump/0.mp4,jump,Ren\u00e9e\nrun/1.mp4,run,Rene\u0301e\n", encoding="utf-8"
+    )
+    listing = list_folder(root, test_groups=["Rene\u0301e"])
+    assert [(video.group, video.split) for video in listing.videos] == [("Ren\u00e9e", "test")] * 2
+
+
 def test_a_path_too_long_for_any_file_is_no_file(root: Path) -> None:
     with pytest.raises(DatasetError, match="line 2: there is no file"):
         rows(root, f"path,label\n{'x' * 300}.mp4,jump\n")
@@ -131,11 +139,14 @@ def test_a_table_is_picked_up_in_any_case_of_letters(root: Path) -> None:
 def test_files_beside_those_that_a_table_lists_are_counted(root: Path) -> None:
     (root / "run" / "more.mp4").touch()
     (root / "run" / "more.txt").touch()
+    (root / "sit" / "deep").mkdir(parents=True)
+    (root / "sit" / "deep" / "2.mp4").touch()
     (root / "videos.csv").write_text("path,label,split\njump/0.mp4,jump,train\nrun/1.mp4,run,test\n")
     listing = list_folder(root)
     assert {files.reason: files.examples for files in listing.not_taken} == {
         "not listed in videos.csv": ("run/more.mp4",),
         "the suffix .txt is not a video's": ("run/more.txt",),
+        "a folder that leads to no listed video": ("sit",),
     }
     assert not listing.warnings
 

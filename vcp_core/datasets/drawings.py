@@ -127,8 +127,8 @@ def _drawing(root: Path, suffixes: frozenset[str]) -> str:
     ]
     rest = len(top.folders) - MOST
     lines += [f"    and {rest} more folders"] if rest > 0 else []
-    files = [*top.videos, *(path for _, path in top.passed)]
-    lines += [f"    {_some(path.name for path in files)}"] if files else []
+    files = [*top.videos, *(path.name for _, path in top.passed)]
+    lines += [f"    {_some(files)}"] if files else []
     drawn = "\n".join([f"  {root.resolve().name}/", *(lines or ["    (empty)"])])
     return f"Seen was:\n{printable(drawn, keep=chr(10))}"
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vcp_core.catalog.errors import DatasetError
-from vcp_core.catalog.names import printable
+from vcp_core.catalog.names import one_form, printable
 from vcp_core.datasets import layouts
 from vcp_core.datasets.checks import check_sides, some
 from vcp_core.datasets.index import index_videos
@@ -79,7 +79,7 @@ def list_folder(
     if not test_groups:
         rows, told = _without_unused(rows, root, tally)
         warnings = [*told, *warnings]
-    listing = _on_sides(rows, tuple(test_groups))
+    listing = _on_sides(rows, tuple(map(one_form, test_groups)))
     return replace(listing, not_taken=tally.result(), warnings=tuple(warnings))
 
 
@@ -126,10 +126,7 @@ def _of_table(csv: Path, root: Path, suffixes: frozenset[str]) -> tuple[list[Row
 def _of_scan(root: Path, suffixes: frozenset[str]) -> tuple[list[Row], Tally, list[str]]:
     """Rows of class folders, and what else lies in the folder."""
     found = layouts.scan(root, suffixes)
-    rows = [
-        Row(id=video.path.relative_to(root).as_posix(), label=video.label, group=None, side=video.side)
-        for video in found.videos
-    ]
+    rows = [Row(id=video.id, label=video.label, group=None, side=video.side) for video in found.videos]
     return rows, found.tally, found.warnings
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from vcp_core.catalog.errors import DatasetError
 from vcp_core.catalog.names import counted, one_form, printable
 from vcp_core.datasets.checks import some
-from vcp_core.datasets.drawings import of_lists, refusal
+from vcp_core.datasets.drawings import LIST_FOLDERS, of_lists, refusal
 from vcp_core.datasets.scanning import (
     BESIDE_SIDES,
     LOOSE,
@@ -30,9 +30,9 @@ _PART = re.compile(r"(?:fold|part|split|chunk|shard|batch|disc|disk|volume|vol|s
 
 @dataclass(frozen=True)
 class Found:
-    """A video of a folder: its file, its class, and the side that its place gives it."""
+    """A video of a folder: its path below the folder, its class, and the side that its place gives it."""
 
-    path: Path
+    id: str
     label: str
     side: Side | None
 
@@ -75,7 +75,7 @@ def scan(root: Path, suffixes: frozenset[str]) -> Scan:
     for side, folder in plan.folders:
         own = Tally(root)
         files = list(walk(folder, suffixes, own, above=(root, folder.parent)))
-        videos += [Found(path, one_form(folder.name), side) for path in files]
+        videos += [Found(one, one_form(folder.name), side) for one in files]
         tally.extend(own)
         if not files:
             tally.add(NO_CLASS, folder)
@@ -83,7 +83,7 @@ def scan(root: Path, suffixes: frozenset[str]) -> Scan:
     classes = {video.label for video in videos}
     if len(classes) < 2:
         raise _too_few(root, suffixes, classes, tally)
-    refuse_lookalikes([video.path.relative_to(root).as_posix() for video in videos])
+    refuse_lookalikes([video.id for video in videos])
     warnings = [*plan.warnings, *_of_vanished(vanished), *tally.warnings(), *_of_lists(root)]
     return Scan(videos=videos, tally=tally, warnings=[*warnings, *_of_forms(plan)])
 
@@ -125,7 +125,7 @@ def _plan(root: Path, suffixes: frozenset[str], tally: Tally) -> _Plan:
     if (UNREADABLE, root) in top.passed:
         raise DatasetError(f"{root}: the folder cannot be read (permission denied).")
     inside = {folder: look(folder, suffixes) for folder in top.folders}
-    _count_beside(top, tally)
+    _count_beside(root, top, tally)
     sides: defaultdict[Side, list[Path]] = defaultdict(list)
     for folder, found in inside.items():
         side = side_of(folder.name)
@@ -137,10 +137,10 @@ def _plan(root: Path, suffixes: frozenset[str], tally: Tally) -> _Plan:
     return _Plan(folders=[(None, folder) for folder in inside], warnings=_of_classes(inside))
 
 
-def _count_beside(found: Look, tally: Tally) -> None:
-    """Count what lies beside class folders."""
-    for path in found.videos:
-        tally.add(LOOSE, path)
+def _count_beside(folder: Path, found: Look, tally: Tally) -> None:
+    """Count what lies beside the class folders of a folder."""
+    for name in found.videos:
+        tally.add(LOOSE, folder / name)
     for reason, path in found.passed:
         tally.add(reason, path)
 
@@ -163,13 +163,13 @@ def _plan_of_sides(
     plan = _Plan()
     for side, own in sides.items():
         for folder in own:
-            _count_beside(inside[folder], tally)
+            _count_beside(folder, inside[folder], tally)
             plan.folders.extend((side, child) for child in inside[folder].folders)
     own = [folder for folders in sides.values() for folder in folders]
     for folder in (folder for folder in inside if folder not in own):
         reason = NO_CLASS_ON_SIDE if side_of(folder.name) else BESIDE_SIDES
-        for path in walk(folder, suffixes, tally, above=(root,)):
-            tally.add(reason, path)
+        for video in walk(folder, suffixes, tally, above=(root,)):
+            tally.add(reason, root / video)
     return plan
 
 
@@ -256,15 +256,10 @@ def _of_classes(inside: dict[Path, Look]) -> list[str]:
 
 
 def _of_vanished(folders: dict[str, str]) -> list[str]:
-    if not folders:
-        return []
-    named = [f"{name} ({why})" for name, why in folders.items() if name.casefold() not in _LIST_LIKE]
+    named = [f"{name} ({why})" for name, why in folders.items() if name.casefold() not in LIST_FOLDERS]
     if not named:
         return []
     return [f"No class was made of {counted(len(named), 'folder')} without videos: {some(named)}."]
-
-
-_LIST_LIKE = frozenset({"annotations", "annotation", "labels", "lists", "splits", "docs"})
 
 
 def _of_lists(root: Path) -> list[str]:

@@ -56,9 +56,11 @@ NO_CLASS_ON_SIDE = Reason(
     "on a side that has no class folders", "Without a class a video cannot be evaluated: list it in a table."
 )
 
+UNLISTED_FOLDER = Reason("a folder that leads to no listed video")
+
 REASONS = (
     *(NOT_UTF8, BROKEN, CYCLE, TWICE, NO_FILE, UNREADABLE, NO_ENTRY, APPLE_DOUBLE, HIDDEN, SYSTEM),
-    *(NO_SUFFIX, README, LOOSE, NO_CLASS, UNUSED_SIDE, BESIDE_SIDES, NO_CLASS_ON_SIDE),
+    *(NO_SUFFIX, README, LOOSE, NO_CLASS, UNUSED_SIDE, BESIDE_SIDES, NO_CLASS_ON_SIDE, UNLISTED_FOLDER),
 )
 
 
@@ -68,7 +70,7 @@ def of_suffix(suffix: str) -> Reason:
     return Reason(f"the suffix {suffix} is not a video's", advice)
 
 
-def unlisted(by: str) -> Reason:
+def not_listed(by: str) -> Reason:
     """The reason of a video that a table or an official list does not name."""
     return Reason(f"not listed in {by}")
 
@@ -129,19 +131,19 @@ class Look:
 
     Attributes:
         folders: Real folders, then links to folders, each sorted by name.
-        videos: Files with a video's suffix, sorted by name.
+        videos: Names of files with a video's suffix, sorted.
         passed: What is not taken, with the reason.
     """
 
     folders: list[Path] = field(default_factory=list)
-    videos: list[Path] = field(default_factory=list)
+    videos: list[str] = field(default_factory=list)
     passed: list[tuple[Reason, Path]] = field(default_factory=list)
 
 
 def look(folder: Path, suffixes: frozenset[str]) -> Look:
     """Sort what lies directly in a folder; links are followed."""
     found = Look()
-    linked = []
+    linked: list[Path] = []
     try:
         with os.scandir(folder) as entries:
             ordered = sorted(entries, key=lambda entry: entry.name)
@@ -149,22 +151,21 @@ def look(folder: Path, suffixes: frozenset[str]) -> Look:
         found.passed.append((_trouble(error), folder))
         return found
     for entry in ordered:
-        path = folder / entry.name
         kind = _kind(entry, suffixes)
-        if isinstance(kind, Reason):
-            found.passed.append((kind, path))
-        elif kind == "video":
-            found.videos.append(path)
-        elif entry.is_symlink():
-            linked.append(path)
+        if kind == "video":
+            found.videos.append(entry.name)
+        elif isinstance(kind, Reason):
+            found.passed.append((kind, folder / entry.name))
         else:
-            found.folders.append(path)
+            (linked if entry.is_symlink() else found.folders).append(folder / entry.name)
     found.folders.extend(linked)
     return found
 
 
-def walk(top: Path, suffixes: frozenset[str], tally: Tally, *, above: Iterable[Path] = ()) -> Iterator[Path]:
-    """Every video below a folder, links followed; whatever is not taken is counted.
+def walk(top: Path, suffixes: frozenset[str], tally: Tally, *, above: Iterable[Path] = ()) -> Iterator[str]:
+    """The path of every video below a folder, links followed; whatever is not taken is counted.
+
+    Paths are relative to the tally's root, with forward slashes.
 
     A folder that can be reached in two ways is read once. Without this rule one video would have two ids.
 
@@ -188,11 +189,12 @@ def walk(top: Path, suffixes: frozenset[str], tally: Tally, *, above: Iterable[P
         found = look(folder, suffixes)
         for reason, path in found.passed:
             tally.add(reason, path)
-        for path in found.videos:
-            if is_utf8(str(path.relative_to(tally.root))):
-                yield path
+        prefix = folder.relative_to(tally.root).as_posix()
+        for name in found.videos:
+            if is_utf8(prefix) and is_utf8(name):
+                yield f"{prefix}/{name}"
             else:
-                tally.add(NOT_UTF8, path)
+                tally.add(NOT_UTF8, folder / name)
         inner = [(child, chain | {key}) for child in found.folders]
         folders.extend(reversed([one for one in inner if not one[0].is_symlink()]))
         linked.extend(one for one in inner if one[0].is_symlink())
@@ -201,7 +203,9 @@ def walk(top: Path, suffixes: frozenset[str], tally: Tally, *, above: Iterable[P
 def count_unlisted(
     root: Path, listed: Iterable[str], *, by: str, suffixes: frozenset[str], table: Path | None = None
 ) -> Tally:
-    """Tally of everything in a folder whose videos a table or official lists name.
+    """Tally of what lies beside the videos that a table or official lists name.
+
+    Only folders that lead to a listed video are looked at: the root may hold much more than the dataset.
 
     Args:
         root: The dataset's folder.
@@ -211,9 +215,21 @@ def count_unlisted(
         table: The file that names them, which may lie in the folder.
     """
     tally, known = Tally(root, read=table), set(listed)
-    for path in walk(root, suffixes, tally):
-        if path.relative_to(root).as_posix() not in known:
-            tally.add(unlisted(by), path)
+    nearest = {root / folder for folder in {os.path.dirname(video_id) for video_id in known}}
+    leading = {folder for one in nearest for folder in (one, *one.parents) if folder.is_relative_to(root)}
+    for folder in sorted(leading):
+        if not os.path.isdir(folder):
+            continue
+        found = look(folder, suffixes)
+        for reason, path in found.passed:
+            tally.add(reason, path)
+        for path in found.folders:
+            if path not in leading:
+                tally.add(UNLISTED_FOLDER, path)
+        prefix = "" if folder == root else f"{folder.relative_to(root).as_posix()}/"
+        for name in found.videos:
+            if prefix + name not in known:
+                tally.add(not_listed(by), folder / name)
     return tally
 
 

@@ -150,7 +150,7 @@ def _row(values: dict[str, str], line: int, where: str, below: Callable[[str], s
     return Row(
         id=video,
         label=one_form(values["label"]),
-        group=values.get("group") or None,
+        group=one_form(values.get("group", "")) or None,
         side=side_of(split) if split else None,
         line=line,
     )

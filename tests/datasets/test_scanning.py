@@ -63,7 +63,7 @@ def test_a_suffix_that_is_no_videos_is_counted_and_added_on_demand(root: Path) -
         "a class folder without videos": (1, ("c",)),
     }
     assert told(listing, "If they are videos, add --suffix .xyz.")
-    assert told(listing, "No class was made of 1 folder without videos: c (2 files (the suffix .xyz is not")
+    assert told(listing, "No video is taken from 1 class folder: c (2 files (the suffix .xyz is not")
     assert not told(listing, ".txt")
     for spelling in (".xyz", "xyz", ".XYZ"):
         assert len(ids(list_folder(root, suffixes=[spelling]))) == 8
@@ -262,10 +262,19 @@ def test_two_files_that_look_alike_are_refused_with_their_characters_shown(root:
         list_folder(root)
 
 
-def test_classes_that_differ_by_case_only_are_told(root: Path) -> None:
-    listing = list_folder(touch(root, "A/3.mp4", "A/4.mp4"))
-    assert {video.label for video in listing.videos} == {"A", "a", "b"}
-    assert told(listing, "differ by small and capital letters only: A and a.")
+@pytest.mark.parametrize(
+    ("one", "other"), [("Jump", "jump"), ("high jump", "high_jump"), ("jump ", "jump"), ("\uff2aump", "jump")]
+)
+def test_classes_that_seem_to_be_one_in_two_spellings_are_told(one: str, other: str, root: Path) -> None:
+    touch(root, *(f"{label}/{n}.mp4" for label in (one, other) for n in range(2)))
+    listing = list_folder(root)
+    assert {video.label for video in listing.videos} == {"a", "b", one, other}
+    assert told(listing, f"{' and '.join(sorted((one, other)))}. They are counted as different classes.")
+
+
+def test_classes_with_other_digits_or_words_are_no_spellings_of_one(root: Path) -> None:
+    touch(root, *(f"{label}/{n}.mp4" for label in ("1_1", "11", "handstand", "hand stand") for n in range(2)))
+    assert not list_folder(root).warnings
 
 
 def test_what_was_not_taken_is_said_where_a_class_is_on_one_side_only(tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ def _of_table(csv: Path, root: Path, suffixes: frozenset[str]) -> tuple[list[Row
     listed = (row.id for row in rows)
     table = root / csv.name if csv.parent.resolve() == root.resolve() else None
     tally = count_unlisted(root, listed, by=csv.name, suffixes=suffixes, table=table)
-    return rows, tally, layouts.warn_of_cases({row.label for row in rows})
+    return rows, tally, layouts.warn_of_spellings({row.label for row in rows})
 
 
 def _of_scan(root: Path, suffixes: frozenset[str]) -> tuple[list[Row], Tally, list[str]]:

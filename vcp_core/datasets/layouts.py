@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,7 @@ from vcp_core.datasets.sides import Side, side_of, test_side
 
 # Names of folders that a dataset was cut into for storage or cross-validation: they are no classes.
 _PART = re.compile(r"(?:fold|part|split|chunk|shard|batch|disc|disk|volume|vol|subset)[\s._-]*\d+", re.I)
+_BLANKS = re.compile(r"[\s_-]+")
 
 
 @dataclass(frozen=True)
@@ -106,16 +108,16 @@ def refuse_lookalikes(ids: list[str]) -> None:
         )
 
 
-def warn_of_cases(labels: set[str]) -> list[str]:
-    """A warning where two classes differ by small and capital letters only."""
+def warn_of_spellings(labels: set[str]) -> list[str]:
+    """A warning where two classes seem to be one in two spellings: `HandStand`, `handstand`; `hand_stand`."""
     folded: defaultdict[str, list[str]] = defaultdict(list)
     for label in labels:
-        folded[label.casefold()].append(label)
+        folded[_BLANKS.sub(" ", unicodedata.normalize("NFKC", label).casefold()).strip()].append(label)
     pairs = [" and ".join(sorted(same)) for same in folded.values() if len(same) > 1]
     if not pairs:
         return []
     return [
-        f"Names of classes differ by small and capital letters only: {some(pairs)}. "
+        f"Names of classes differ by capital letters or by what stands for a blank only: {some(pairs)}. "
         "They are counted as different classes. If they are one, give them one name."
     ]
 
@@ -259,7 +261,7 @@ def _of_vanished(folders: dict[str, str]) -> list[str]:
     named = [f"{name} ({why})" for name, why in folders.items() if name.casefold() not in LIST_FOLDERS]
     if not named:
         return []
-    return [f"No class was made of {counted(len(named), 'folder')} without videos: {some(named)}."]
+    return [f"No video is taken from {counted(len(named), 'class folder')}: {some(named)}."]
 
 
 def _of_lists(root: Path) -> list[str]:
@@ -268,7 +270,7 @@ def _of_lists(root: Path) -> list[str]:
 
 
 def _of_forms(plan: _Plan) -> list[str]:
-    """Warnings where names of class folders differ by their Unicode form or their case only."""
+    """Warnings where names of class folders differ by their Unicode form or their spelling only."""
     names = {folder.name for _, folder in plan.folders}
     forms: defaultdict[str, set[str]] = defaultdict(set)
     for name in names:
@@ -277,4 +279,4 @@ def _of_forms(plan: _Plan) -> list[str]:
         f"{label} ({' and '.join(sorted(map(ascii, own)))})" for label, own in forms.items() if len(own) > 1
     ]
     told = [f"Names of folders differ in their Unicode form only and are one class: {some(joined)}."]
-    return [*(told if joined else []), *warn_of_cases(set(forms))]
+    return [*(told if joined else []), *warn_of_spellings(set(forms))]

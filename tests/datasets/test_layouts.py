@@ -187,7 +187,12 @@ def test_a_layout_that_is_not_known_is_refused_with_a_drawing(kind: str, tmp_pat
     with pytest.raises(DatasetError) as caught:
         list_folder(root)
     message = str(caught.value)
-    for words in (*says, "Seen was:\n  set/\n", "Expected is one of:\n", "    train/CLASS/video.mp4\n"):
+    for words in (
+        *says,
+        "vcpbench saw:\n  set/\n",
+        "vcpbench expects one of:\n",
+        "    train/CLASS/video.mp4\n",
+    ):
         assert words.replace("ROOT", str(root)) in message
     assert "\x1b" not in message
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
@@ -40,7 +41,7 @@ KNOWN_LISTS: tuple[tuple[str, tuple[str, ...]], ...] = (
 _OFFICIAL = {"UCF101": "ucf101", "HMDB51": "hmdb51"}
 
 EXPECTED = """\
-Expected is one of:
+vcpbench expects one of:
   FOLDER/
     CLASS/video.mp4          (a folder for each class)
   FOLDER/
@@ -70,7 +71,7 @@ def lists_in(root: Path) -> dict[str, str]:
         file.relative_to(root).as_posix(): whose
         for place in places
         for file in sorted(_children(place))
-        if file.is_file() and not file.name.startswith(".") and (whose := _whose(file.name))
+        if os.path.isfile(file) and not file.name.startswith(".") and (whose := _whose(file.name))
     }
 
 
@@ -130,7 +131,7 @@ def _drawing(root: Path, suffixes: frozenset[str]) -> str:
     files = [*top.videos, *(path.name for _, path in top.passed)]
     lines += [f"    {_some(files)}"] if files else []
     drawn = "\n".join([f"  {root.resolve().name}/", *(lines or ["    (empty)"])])
-    return f"Seen was:\n{printable(drawn, keep=chr(10))}"
+    return f"vcpbench saw:\n{printable(drawn, keep=chr(10))}"
 
 
 def _contents(inside: Look) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from rich.table import Table
 from rich.text import Text
@@ -123,11 +124,31 @@ def models(found: Iterable[Model]) -> Table:
 
 
 def datasets(found: Iterable[Dataset]) -> Table:
-    """Datasets and their states."""
-    table = _table("dataset", "state", "fingerprint", "")
+    """Datasets, their states, and what became of their files."""
+    table = _table("dataset", "state", "train", "test", "left out", "not taken", "damaged", "fingerprint", "")
     for one in found:
-        table.add_row(*map(Text, (one.name, one.state, (one.fingerprint or "")[:12], one.reason or "")))
+        said = (one.reason or "").partition("\n")[0] or _first((one.summary or {}).get("warnings") or ())
+        cells = (one.name, one.state, *_files(one.summary or {}), (one.fingerprint or "")[:12], said)
+        table.add_row(*map(Text, cells))
     return table
+
+
+def _files(summary: Mapping[str, Any]) -> tuple[str, ...]:
+    """Numbers of videos and of files that are none; empty where a summary of an older server has none."""
+    videos, damaged = summary.get("videos", {}), summary.get("damaged", {})
+    left_out, not_taken = summary.get("left_out"), summary.get("not_taken")
+    return (
+        *(str(videos.get(side, "")) for side in ("train", "test")),
+        "" if left_out is None else str(len(left_out)),
+        "" if not_taken is None else str(sum(files["count"] for files in not_taken)),
+        str(damaged.get("videos", "")),
+    )
+
+
+def _first(warnings: Sequence[str]) -> str:
+    """The first warning, and how many there are beside it."""
+    rest = f" And {len(warnings) - 1} more: see --json." if warnings[1:] else ""
+    return f"! {warnings[0]}{rest}" if warnings else ""
 
 
 def protocols(found: Iterable[Protocol]) -> Table:

@@ -36,6 +36,7 @@ class DatasetIn(BaseModel):
     test_groups: list[str] = Field(
         [], description="For a folder: groups of the test side.", examples=[["P3"]]
     )
+    suffixes: list[str] = Field([], description="For a folder: suffixes of more videos.", examples=[[".xyz"]])
     lists: str | None = Field(None, description="For UCF101 and HMDB51: folder of the official lists.")
 
 

@@ -81,6 +81,10 @@ TestGroupsOption = Annotated[
     list[str] | None,
     typer.Option("--test-groups", help="Groups that make the test side; repeat for several."),
 ]
+SuffixOption = Annotated[
+    list[str] | None,
+    typer.Option("--suffix", help="Of more videos of a folder, as .xyz; repeat for several."),
+]
 
 HomeOption = Annotated[
     Path | None,
@@ -125,6 +129,7 @@ def load(
     split: str,
     csv: Path | None,
     test_groups: list[str] | None,
+    suffixes: list[str] | None,
     lists: Path | None,
     tell: Tell,
 ) -> Dataset:
@@ -136,6 +141,7 @@ def load(
         split=split,
         csv=csv,
         test_groups=tuple(test_groups or ()),
+        suffixes=tuple(suffixes or ()),
         lists=lists,
         progress=lambda done, total: tell("dataset", done, total),
     )

@@ -24,6 +24,7 @@ from tests.client.hands import Hands, write_model
 from tests.client.line import Line
 from tests.patience import DEADLINE_S, until
 from tests.served import Served
+from tests.service.finished import ready_dataset
 from tests.service.kit import in_thread, noise
 from vcp_core.catalog.defaults import DEFAULT_DATASET, DEFAULT_PROTOCOL
 
@@ -71,6 +72,29 @@ def test_what_there_is_can_be_read(run: Run, hands: Hands, tmp_path: Path) -> No
         assert json.loads(as_json.stdout)
     best_first = run("leaderboard", *ON_GESTURES).stdout
     assert best_first.index(ids[0]) < best_first.index(ids[1])
+
+
+def test_datasets_say_what_became_of_the_files_that_a_worker_has_seen(run: Run, api: Served) -> None:
+    with api.database.session() as session:
+        ready_dataset(session, "old").summary = {
+            "videos": {"train": 71, "test": 30},
+            "left_out": [{"id": "a"}],
+        }
+        ready_dataset(session, "messy").summary = {
+            "videos": {"train": 6, "test": 3},
+            "left_out": [{"id": "run/empty.mp4", "reason": "the file is empty"}] * 12,
+            "not_taken": [{"reason": "a broken link", "count": 40}, {"reason": "hidden", "count": 5}],
+            "damaged": {"videos": 8},
+            "warnings": ["sit is gone.", "more"],
+        }
+    shown = run("datasets", COLUMNS="200")
+    assert shown.returncode == 0, shown.stderr
+    heading, *lines = shown.stdout.splitlines()
+    assert heading.split()[:8] == ["dataset", "state", "train", "test", "left", "out", "not", "taken"]
+    by_name = {line.split()[0]: line.split() for line in lines if line.strip()}
+    assert by_name["messy"][1:7] == ["ready", "6", "3", "12", "45", "8"]
+    assert "! sit is gone. And 1 more: see --json." in shown.stdout
+    assert by_name["old"][1:5] == ["ready", "71", "30", "1"]  # of a server from before it told the rest
 
 
 def test_a_shared_place_is_marked_on_the_board(run: Run, hands: Hands, tmp_path: Path) -> None:

@@ -239,7 +239,7 @@ JSON = st.recursive(
 FIELDS = {
     "/v1/checkpoints": ("model", "size_bytes", "sha256", "backbone", "run", "step"),
     "/v1/evaluations": ("checkpoint", "dataset", "protocol"),
-    "/v1/datasets": ("name", "location", "split", "csv", "test_groups", "lists"),
+    "/v1/datasets": ("name", "location", "split", "csv", "test_groups", "suffixes", "lists"),
     "/v1/protocols": ("name", "base", "seed", "precision", "grid", "cloze", "probe", "retrieval", "control"),
 }
 GOOD = {

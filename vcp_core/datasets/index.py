@@ -23,7 +23,7 @@ from vcp_core.catalog.errors import StorageError, VideoError
 from vcp_core.catalog.files import sha256_of, write_json
 from vcp_core.catalog.paths import cache_dir
 from vcp_core.datasets.checks import assemble, check_sides, some
-from vcp_core.datasets.manifest import Dataset, LeftOut, ListedVideo, Video
+from vcp_core.datasets.manifest import Dataset, LeftOut, ListedVideo, NotTaken, Video
 from vcp_core.datasets.parallel import Progress, each_in_threads
 from vcp_core.video.examine import Examined, examine
 from vcp_core.video.reasons import EMPTY, of_os_error
@@ -145,6 +145,8 @@ def index_videos(
     split_name: str,
     root: Path,
     licence: str = "unknown",
+    not_taken: Sequence[NotTaken] = (),
+    warnings: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> Dataset:
     """Look at every listed file, and make a dataset of the usable ones.
@@ -158,6 +160,8 @@ def index_videos(
         split_name: As `Dataset`.
         root: As `Dataset`.
         licence: As `Dataset`.
+        not_taken: As `Dataset`.
+        warnings: What was found out about the folder before.
         progress: Called with (videos done, videos in all).
 
     Raises:
@@ -176,7 +180,8 @@ def index_videos(
         root=root,
         left_out=[LeftOut(id=video_id, reason=reason) for video_id, reason in reasons.items() if reason],
         licence=licence,
-        warnings=[*_damage(usable), *_streams(usable), *_curves(hdr)],
+        not_taken=not_taken,
+        warnings=[*warnings, *_damage(usable), *_streams(usable), *_curves(hdr)],
     )
 
 

@@ -81,12 +81,7 @@ def test_a_training_checkpoint_becomes_the_network_it_was(tmp_path: Path, as_zip
         dtypes=("float32",),
         scheme="vcpbench",
         network="state_dict.module.base_network.",
-        training={
-            "step": 12,
-            "epoch": 12,
-            "run": None,
-            "sources": {"epoch": "epoch", "step": "epoch, which counts epochs"},
-        },
+        training={"step": None, "epoch": 12, "run": None, "sources": {"epoch": "'epoch' in the file"}},
     )
 
 

@@ -65,10 +65,16 @@ def _identify_zip(file: BinaryIO, size: int) -> Format:
     try:
         with zipfile.ZipFile(file) as archive:
             names = archive.namelist()
+            begins = min((entry.header_offset for entry in archive.infolist()), default=0)
     except zipfile.BadZipFile as error:
         raise DamagedCheckpoint(
             f"a zip archive of {size:,} bytes without its end: truncated or corrupt. Copy it again."
         ) from error
+    if begins:  # the file begins with another archive
+        raise NotACheckpoint(
+            "several archives one after the other: a part of a distributed checkpoint (.distcp). Join its "
+            "folder: `python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER weights.pt`."
+        )
     parts = {part for name in names for part in name.replace("\\", "/").split("/")}
     if OBJECT in parts and ("constants.pkl" in parts or "code" in parts):
         raise NotACheckpoint(

@@ -19,6 +19,7 @@ TRUST = f"If you trust it, load it yourself. {RE_SAVE}"
 
 _TORCHS_OWN = re.compile(
     r"collections\.(OrderedDict|Counter)|_codecs\.encode|torch(\.\w+)*\.(_\w+|\w*Storage|dtype)"
+    r"|torch\.(Size|device|Tensor|strided|bool|complex\d+|b?float\w+|u?int\d+)"
 )
 # What a file is that asks for globals of these names, and what to do with it.
 EXPLANATIONS = (

@@ -204,7 +204,7 @@ def _take(path: str, tensor: Tensor, contents: Contents) -> None:
     if len(contents.tensors) == MAX_TENSORS:
         raise NotACheckpoint(f"more than {MAX_TENSORS:,} tensors: no network known here has so many.")
     plain = tensor.layout is torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
-    if plain and not tensor.is_nested:
+    if plain and not tensor.is_nested and type(tensor) in (Tensor, torch.nn.Parameter):
         contents.tensors.setdefault(path, tensor.detach())
     else:
         contents.skipped.append(path)

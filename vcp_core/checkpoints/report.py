@@ -129,7 +129,9 @@ class CheckpointReport:
         if not said or self.origin:
             return []
         return [
-            f"{fact:<11} {said[fact]}, from {printable(source)}" for fact, source in said["sources"].items()
+            f"{fact:<11} {said[fact]}, from {printable(said['sources'][fact])}"
+            for fact in ("run", "step", "epoch")
+            if said[fact] is not None
         ]
 
 

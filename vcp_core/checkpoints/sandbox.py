@@ -229,7 +229,7 @@ def _of_a_part(name: str) -> str:
 def _with_counts_in_name(report: CheckpointReport, name: str) -> CheckpointReport:
     """The report, with step and epoch from the file's name where the file itself says neither."""
     said = report.training or {}
-    if said.get("step") is not None:
+    if said.get("step") is not None or said.get("epoch") is not None:
         return report
     named = training_of({}, (), name=name)
     if named is None:

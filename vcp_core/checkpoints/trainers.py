@@ -106,10 +106,10 @@ class Training:
     """How far a training was when a file was written, as the file says it.
 
     Attributes:
-        step: Optimizer steps. Where only epochs are known, their number.
+        step: Optimizer steps.
         epoch: Epochs.
         run: Name of the run.
-        sources: Where each of these comes from: "global_step", "the file's name".
+        sources: Where each of these comes from: "'global_step' in the file", "the file's name".
     """
 
     step: int | None = None
@@ -143,14 +143,12 @@ def training_of(values: Mapping[str, Value], there: Iterable[str], *, name: str 
         for path in getattr(trainer, fact):
             value = _value(values, path)
             if value is not None and isinstance(value, str) == (fact == "run"):
-                found[fact], sources[fact] = value, path
+                found[fact], sources[fact] = value, f"{path!r} in the file"
                 break
     if "step" not in found and "epoch" not in found:
         counts = counts_in_name(name)
         found |= counts
         sources |= dict.fromkeys(counts, "the file's name")
-    if "epoch" in found and "step" not in found:
-        found["step"], sources["step"] = found["epoch"], f"{sources['epoch']}, which counts epochs"
     return Training(**found, sources=sources) if found else None
 
 

@@ -53,7 +53,7 @@ TRAINERS = (
     ),
     Trainer(
         name="fairseq",
-        sign="optimizer_history",
+        sign="extra_state.train_iterator",
         step=("optimizer_history.-1.num_updates",),
         epoch=("extra_state.train_iterator.epoch",),
     ),

@@ -1,6 +1,8 @@
 # make demo    everything once on this machine, with a page to look at; Ctrl-C ends it (ARGS=--exit: by itself)
 # make up      start the whole service on this machine; make down stops it, make status shows it
-# make test    everything that must pass, in .venv
+# make test    what must pass before every commit, in at most ten minutes on two idle cores
+# make test-fast  the part of it that takes less than 90 s, for work in between
+# make test-long  what takes over 20 s a test, and is not in `make test`
 # make check   lint, types, import rules
 # make format  let ruff tidy up
 SHELL := /bin/bash
@@ -9,7 +11,7 @@ BIN := .venv/bin
 STAMP := .venv/installed
 ARGS ?=
 
-.PHONY: demo up down status test check format install bench clean
+.PHONY: demo up down status test test-fast test-long check format install bench clean
 
 install: $(STAMP)
 
@@ -35,8 +37,16 @@ status: $(STAMP)
 	$(BIN)/vcpbench status $(ARGS)
 
 # Two at once, each with one thread: most tests wait for something, and torch's threads fight over two cores.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
 test: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+	$(PYTEST) -m 'not long' $(ARGS)
+
+test-fast: $(STAMP)
+	$(PYTEST) -m 'not slow' $(ARGS)
+
+test-long: $(STAMP)
+	$(PYTEST) -m long $(ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff check

@@ -11,7 +11,6 @@ import struct
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from tests.checkpoints.test_read import Touch, save
+from tests.patience import until
 from vcp_core.backbones import Backbone, build
 from vcp_core.catalog.errors import (
     CheckpointError,
@@ -285,15 +285,15 @@ def test_a_reader_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
 needs_proc = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="reads /proc, which is Linux's")
 
 
-def wait_for_child(of: int, timeout_s: float = 20) -> int:
-    end = time.monotonic() + timeout_s
-    while time.monotonic() < end:
+def wait_for_child(of: int) -> int:
+    def look() -> int:
         for children in Path(f"/proc/{of}/task").glob("*/children"):
             for pid in children.read_text().split():
                 if b"vcp_core.checkpoints.child" in Path(f"/proc/{pid}/cmdline").read_bytes():
                     return int(pid)
-        time.sleep(0.005)
-    raise AssertionError("no child process was seen")
+        return 0
+
+    return until(look, every_s=0.005)
 
 
 @needs_proc
@@ -336,10 +336,7 @@ def test_the_child_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
     parent.kill()
     parent.wait()
     os.kill(child, signal.SIGCONT)
-    end = time.monotonic() + 60
-    while is_alive(child):
-        assert time.monotonic() < end, "the child outlived its parent"
-        time.sleep(0.05)
+    until(lambda: not is_alive(child), else_say=lambda: "the child outlived its parent")
 
 
 def is_alive(pid: int) -> bool:

@@ -23,8 +23,9 @@ from stack.commands.local import local
 from tests.client.conftest import token_of
 from tests.client.hands import Hands, write_model
 from tests.client.line import Line
+from tests.patience import DEADLINE_S, until
 from tests.served import Served
-from tests.service.kit import eventually, in_thread, noise
+from tests.service.kit import in_thread, noise
 from vcp_core.catalog.defaults import DEFAULT_DATASET, DEFAULT_PROTOCOL
 
 VCPBENCH = str(Path(sys.executable).with_name("vcpbench"))
@@ -46,7 +47,7 @@ def run(api: Served, tmp_path: Path) -> Run:
             env={**os.environ, **login, "COLUMNS": "100", **environment},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=DEADLINE_S,
         )
 
     return run
@@ -118,7 +119,7 @@ def test_a_file_that_is_rejected_is_told_with_its_reason_and_fails(
 ) -> None:
     write_model(tmp_path / "model.pt", [], reject="plain text, no weights")
     found = client.upload(tmp_path / "model.pt", "mine")
-    eventually(lambda: client.checkpoint(found.id).state == "rejected")
+    until(lambda: client.checkpoint(found.id).state == "rejected")
     # `upload` comes too early to see it, but for a broken line at its end.
     with pytest.raises(typer.Exit) as ended:
         evaluations.tell_uploaded(client.checkpoint(found.id), as_json=False)
@@ -163,9 +164,9 @@ def test_ctrl_c_leaves_the_evaluation_running_and_says_how_to_come_back(
     process = interruptible(
         api.url, token_of(api), tmp_path, "evaluate", "model.pt", "-m", "mine", *ON_GESTURES
     )
-    eventually(lambda: list(client.evaluations()))
+    until(lambda: list(client.evaluations()))
     process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=100)
+    _, stderr = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 130
     (found,) = client.evaluations()
     assert f"vcpbench status {found.id} --follow" in stderr
@@ -178,9 +179,9 @@ def test_ctrl_c_in_an_upload_keeps_what_was_sent(api: Served, line: Line, tmp_pa
     (tmp_path / "model.pt").write_bytes(noise(3_000_000))
     line.faults.extend([(503, "")] * 100)
     process = interruptible(line.url, token_of(api), tmp_path, "upload", "model.pt", "-m", "mine")
-    eventually(lambda: line.num_connections)
+    until(lambda: line.num_connections)
     process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=100)
+    _, stderr = process.communicate(timeout=DEADLINE_S)
     assert (process.returncode, "What was sent stays" in stderr) == (130, True)
 
 
@@ -251,7 +252,7 @@ def test_status_alone_shows_who_works(
 
 @pytest.mark.parametrize("command", OWN)
 def test_every_command_has_help_examples_and_json(command: str) -> None:
-    found = subprocess.run([VCPBENCH, command, "--help"], capture_output=True, text=True, timeout=30)
+    found = subprocess.run([VCPBENCH, command, "--help"], capture_output=True, text=True, timeout=DEADLINE_S)
     assert found.returncode == 0
     assert "Example" in found.stdout
     assert ("--json" in found.stdout) == (command != "login")
@@ -303,7 +304,7 @@ def test_shells_are_given_what_makes_them_complete(shell: str) -> None:
     words = [VCPBENCH, "--show-completion"]
     fixed = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
     run = subprocess.run(
-        [*words, shell], env={**os.environ, **fixed}, capture_output=True, text=True, timeout=30
+        [*words, shell], env={**os.environ, **fixed}, capture_output=True, text=True, timeout=DEADLINE_S
     )
     assert (run.returncode, "_VCPBENCH_COMPLETE" in run.stdout) == (0, True), run.stderr
     assert "vcpbench" in run.stdout
@@ -312,7 +313,7 @@ def test_shells_are_given_what_makes_them_complete(shell: str) -> None:
 def test_bash_takes_the_completion_that_it_is_shown() -> None:
     script = f"""PATH={Path(VCPBENCH).parent}:$PATH
     shown=$(vcpbench --show-completion); eval "$shown"; complete -p vcpbench"""
-    run = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=30)
+    run = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=DEADLINE_S)
     assert (run.returncode, run.stdout.strip()) == (
         0,
         "complete -o default -F _vcpbench_completion vcpbench",

@@ -8,7 +8,6 @@ import resource
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ import torch
 
 import vcp_core
 from stack.commands.local import show
+from tests.patience import DEADLINE_S, until
 from tests.videos import write_video
 from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.protocols import PROTOCOLS
@@ -45,7 +45,13 @@ def environment(home: Path) -> dict[str, str]:
 def vcpbench(home: Path, *arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
     command = [str(Path(sys.executable).with_name("vcpbench")), *arguments]
     return subprocess.run(  # type: ignore[call-overload,no-any-return]
-        command, cwd=home, env=environment(home), capture_output=True, text=True, timeout=240, **options
+        command,
+        cwd=home,
+        env=environment(home),
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        **options,
     )
 
 
@@ -221,13 +227,9 @@ def test_ctrl_c_says_so_exits_with_130_and_leaves_nothing_half_written(home: Pat
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     work = home / "cache" / "work"
-    deadline = time.monotonic() + 120
-    while not (work.is_dir() and any(work.iterdir())):  # until the engine is at it
-        assert time.monotonic() < deadline
-        assert process.poll() is None
-        time.sleep(0.05)
+    until(lambda: work.is_dir() and any(work.iterdir()), hopeless=lambda: process.poll() is not None)
     process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 130
     assert "Interrupted" in stderr
     assert not (home / "interrupted.json").exists()

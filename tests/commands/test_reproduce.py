@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import vcp_core
+from tests.patience import DEADLINE_S
 from tests.videos import write_video
 
 QUICKEST = 'base = "quick-v1"\n[grid]\nnum_clips = 1\n'
@@ -42,7 +43,7 @@ def vcpbench(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         env={**environment, "HOME": str(home), "VCPBENCH_CACHE": str(home / "cache")},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=DEADLINE_S,
     )
 
 

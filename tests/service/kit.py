@@ -6,7 +6,6 @@ import json
 import random
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from sqlalchemy import func, select
 
 from records.models import Checkpoint, Job, JobKind, UploadPart
 from records.settings import Settings
+from tests.patience import DEADLINE_S
 from tests.served import Served, sha256
 
 PROBLEM = "application/problem+json"
@@ -90,15 +90,6 @@ def ingests(api: Served) -> list[str]:
         return [str(job.checkpoint_id) for job in jobs]
 
 
-def eventually(holds: Callable[[], Any], timeout_s: float = 60) -> Any:
-    """The first true answer."""
-    deadline = time.monotonic() + timeout_s
-    while not (found := holds()):
-        assert time.monotonic() < deadline, "it never came to be"
-        time.sleep(0.02)
-    return found
-
-
 def begun_put(
     client: httpx.Client, path: str, content: bytes, length: int, span: str | None = None
 ) -> socket.socket:
@@ -112,7 +103,7 @@ def begun(
 ) -> socket.socket:
     """As `begun_put`, with any method and headers."""
     base = client.base_url
-    connection = socket.create_connection((base.host, base.port or 80), timeout=10)
+    connection = socket.create_connection((base.host, base.port or 80), timeout=DEADLINE_S)
     lines = {"Host": base.host, "Content-Length": length, **headers}
     head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
     connection.sendall(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + content)
@@ -130,7 +121,7 @@ class Slow:
         middle = len(self.content) // 2
         yield self.content[:middle]
         self.half_sent.set()
-        assert self.go_on.wait(20)
+        assert self.go_on.wait(DEADLINE_S)
         yield self.content[middle:]
 
 

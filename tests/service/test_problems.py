@@ -24,8 +24,9 @@ from records import flow
 from records.db import driver_url
 from records.repositories import checkpoints
 from records.settings import Settings
+from tests.patience import DEADLINE_S, until
 from tests.served import Served, serve
-from tests.service.kit import eventually, problem_of
+from tests.service.kit import problem_of
 from tests.workers import environment
 from worker.work import is_away
 
@@ -209,7 +210,7 @@ def test_a_fault_of_ours_is_told_without_inner_words(
     found = problem_of(api.client.get("/v1/status"), 500)
     assert found["title"] == "Internal error"
     assert not any(word in str(found).lower() for word in ("job", "relation", "sql", "psycopg", "traceback"))
-    assert eventually(lambda: "relation" in caplog.text)  # but whoever runs it can read it
+    assert until(lambda: "relation" in caplog.text)  # but whoever runs it can read it
 
 
 def test_the_service_does_not_start_where_there_is_no_database(settings: Settings) -> None:
@@ -233,7 +234,7 @@ def _start(variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
         env={**os.environ, **variables, "VCPBENCH_PORT": "1"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=DEADLINE_S,
         check=False,
     )
 

@@ -18,6 +18,7 @@ import psycopg
 import pytest
 
 from stack.engines import Engines
+from tests.patience import DEADLINE_S
 from tests.stack.kit import VCPBENCH, Stack
 from tests.workers import alive
 
@@ -67,7 +68,7 @@ def test_a_stack_comes_up_restarts_what_dies_and_leaves_nothing_behind(
     request = urllib.request.Request(
         f"http://127.0.0.1:{stack.port}/v1/status", headers={"Authorization": f"Bearer {token.strip()}"}
     )
-    with urllib.request.urlopen(request, timeout=10) as response:
+    with urllib.request.urlopen(request, timeout=DEADLINE_S) as response:
         assert response.status == 200
 
 

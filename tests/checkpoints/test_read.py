@@ -395,3 +395,12 @@ def test_a_pickle_that_asks_for_known_classes_is_told_by_them(
         read_contents(tmp_path / "a.pt")
     assert says in str(caught.value)
     assert "Nothing of it was run" in str(caught.value)
+
+
+def test_an_encrypted_archive_is_refused_as_one(tmp_path: Path) -> None:
+    data = bytearray(save({"w": torch.zeros(3)}, tmp_path / "a.pt").read_bytes())
+    start = data.index(b"PK\x01\x02")
+    data[start + 8] |= 1  # the flag in the central directory
+    (tmp_path / "a.pt").write_bytes(data)
+    with pytest.raises(NotACheckpoint, match="encrypted zip archive"):
+        read_contents(tmp_path / "a.pt")

@@ -65,7 +65,6 @@ def packed_as_torch_does(path: Path, most_bytes: int) -> IO[bytes]:
 
     Raises:
         CheckpointError: If it unpacks to more.
-        NotACheckpoint: If it is encrypted.
         zipfile.BadZipFile, EOFError, NotImplementedError, zlib.error: If an entry cannot be read, or does not
             have the checksum that it was saved with.
     """
@@ -80,10 +79,6 @@ def packed_as_torch_does(path: Path, most_bytes: int) -> IO[bytes]:
         }
         if sum(entry.file_size for entry in wanted.values()) > most_bytes:
             raise CheckpointError("it unpacks to more than a checkpoint of its size should.")
-        if any(entry.flag_bits & 1 for entry in wanted.values()):
-            raise NotACheckpoint(
-                "an encrypted zip archive. Unpack it with its password and pass the file in it."
-            )
         copy = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
         try:
             with zipfile.ZipFile(copy, "w", zipfile.ZIP_STORED) as packed:

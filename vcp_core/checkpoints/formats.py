@@ -65,11 +65,14 @@ def _identify_zip(file: BinaryIO, size: int) -> Format:
     try:
         with zipfile.ZipFile(file) as archive:
             names = archive.namelist()
+            encrypted = any(entry.flag_bits & 1 for entry in archive.infolist())
             begins = min((entry.header_offset for entry in archive.infolist()), default=0)
     except zipfile.BadZipFile as error:
         raise DamagedCheckpoint(
             f"a zip archive of {size:,} bytes without its end: truncated or corrupt. Copy it again."
         ) from error
+    if encrypted:
+        raise NotACheckpoint("an encrypted zip archive. Unpack it with its password and pass the file in it.")
     if begins:  # the file begins with another archive
         raise NotACheckpoint(
             "several archives one after the other: a part of a distributed checkpoint (.distcp). Join its "

@@ -20,6 +20,31 @@ ENDED = ("done", "failed", "cancelled")
 
 
 @dataclass(frozen=True, kw_only=True)
+class Network:
+    """Which network of a file was used, where it holds several or something is known of the only one.
+
+    Attributes:
+        used: The prefix that names it.
+        others: The prefix of each other whole network, which are not used.
+        why: Why this one, or what is known of it.
+    """
+
+    used: str
+    others: tuple[str, ...] = ()
+    why: str = ""
+
+    def __str__(self) -> str:
+        """A sentence for people.
+
+        >>> print(Network(used="student.", others=("teacher.",), why="as --prefix asked"))
+        network 'student.' of the file: as --prefix asked. Also there, and not used: 'teacher.'.
+        """
+        why = f": {self.why}" if self.why else ""
+        also = f" Also there, and not used: {', '.join(map(repr, self.others))}." if self.others else ""
+        return f"network {self.used!r} of the file{why}.{also}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Checkpoint:
     """Weights of one moment.
 
@@ -45,6 +70,7 @@ class Checkpoint:
     pretrained_on: str | None = None
     prefix: str | None = None
     input_spec: str | None = None
+    network: Network | None = None
     reason: str | None = None
     report: dict[str, Any] | None = None
 
@@ -90,6 +116,7 @@ class CheckpointRef:
     step: int | None = None
     prefix: str | None = None
     input_spec: str | None = None
+    network: Network | None = None
     seed: int | None = None
 
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from records.models import Checkpoint, CheckpointState, Evaluation, EvaluationState, ScoreRow
 from records.repositories.evaluations import Progress
 from service.auth import Caller, is_of
+from service.checkpoints.schemas import NetworkOut, network_out
 from service.datasets.schemas import without_paths
 from vcp_core.catalog.defaults import DEFAULT_PROTOCOL
 from vcp_core.catalog.leaks import leak_warnings
@@ -44,6 +45,7 @@ class CheckpointRef(BaseModel):
     step: int | None
     prefix: str | None = Field(None, description="As declared: which of several networks in the file.")
     input_spec: str | None = Field(None, description="As declared; null for the backbone's own.")
+    network: NetworkOut | None = Field(None, description="Once ready; null for the only one of the file.")
     seed: int | None = Field(None, description="Of random weights.")
     created_at: datetime = Field(description="When it was declared.")
 
@@ -195,6 +197,7 @@ def _checkpoint(checkpoint: Checkpoint, reader: Caller | None) -> CheckpointRef:
         step=checkpoint.step if known else None,
         prefix=checkpoint.prefix if known else None,
         input_spec=checkpoint.input_spec if known else None,
+        network=network_out(checkpoint) if known else None,
         seed=checkpoint.seed,
         created_at=checkpoint.created_at,
     )

@@ -47,7 +47,9 @@ DatasetArgument = Annotated[
 ]
 PrefixOption = Annotated[
     str | None,
-    typer.Option(help="Which of several networks, as 'teacher.'; the one trained by gradients if left out."),
+    typer.Option(
+        help="Which of several networks in the file, as 'teacher.'; '.' for keys with nothing before."
+    ),
 ]
 InputOption = Annotated[
     str | None,

@@ -30,10 +30,11 @@ from stack.commands.common import (
 )
 from vcp_core.catalog.defaults import DEFAULT_DATASET, DEFAULT_PROTOCOL
 from vcp_core.catalog.files import refuse_unwritable, write_json
+from vcp_core.catalog.networks import network_used
 from vcp_core.catalog.options import OPTION_NAMES
 
 if TYPE_CHECKING:
-    from vcp_core.results import BenchmarkResult, Results, Score
+    from vcp_core.results import BenchmarkResult, Provenance, Results, Score
     from vcp_core.splits import MeanScore, SplitsMean
 
 RECALLS = tuple(f"recall.{option}" for option in OPTION_NAMES)
@@ -164,6 +165,7 @@ def show_mean(mean: SplitsMean) -> None:
         highlight=False,
         soft_wrap=True,
     )
+    _say_network(origin)
     table = _table(HEADINGS)
     own = _table([f"split {name}" for name in mean.splits])
     for score in mean.scores:
@@ -176,6 +178,13 @@ def show_mean(mean: SplitsMean) -> None:
     each = [f"split {name}: {said}" for name, one in mean.splits.items() for said in _warnings(one)]
     for warning in (*mean.warnings, *each):
         console.print(f"! {warning}", style="yellow", highlight=False, markup=False)
+
+
+def _say_network(origin: Provenance) -> None:
+    """Which network of the file was evaluated, where it holds several."""
+    network = network_used(origin.checkpoint)
+    if network is not None:
+        console.print(str(network), style="yellow", highlight=False, markup=False, soft_wrap=True)
 
 
 def _warnings(results: Results) -> list[str]:
@@ -201,6 +210,7 @@ def show(results: Results, *, every: bool = False) -> None:
         highlight=False,
         soft_wrap=True,
     )
+    _say_network(origin)
     table = _table(HEADINGS)
     for result in results.benchmarks:
         _add_rows(table, result, every=every)

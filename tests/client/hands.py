@@ -96,6 +96,7 @@ class Hands:
                 checkpoint.state, checkpoint.reason = CheckpointState.REJECTED, reason
             else:
                 checkpoint.state, checkpoint.backbone = CheckpointState.READY, "r3d_tiny"
+                checkpoint.report = content.get("report")
             flow.checkpoint_ended(session, checkpoint)
             return
         evaluation = session.get_one(Evaluation, claim.subject_id)

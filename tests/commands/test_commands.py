@@ -82,6 +82,43 @@ def test_inspect_says_what_a_file_holds(home: Path) -> None:
     assert json.loads(vcpbench(home, "inspect", "model.pt", "--json").stdout)["backbone"] == "r3d_tiny"
 
 
+def test_a_file_whose_name_is_not_utf8_is_inspected_and_evaluated_with_the_network_named(home: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.pt")
+    both = {"student": vcp_core.build("r3d_tiny", seed=3).state_dict()}
+    both["teacher"] = vcp_core.build("r3d_tiny", seed=4).state_dict()
+    torch.save(both, home / "both.pt")
+    (home / "both.pt").rename(home / name)
+    said = "network     'student.': gradients trained it, as the names say"
+    assert said in vcpbench(home, "inspect", name).stdout
+    words = (
+        "-d",
+        "clips",
+        "-p",
+        "quickest.toml",
+        "--no-controls",
+        "--benchmark",
+        "retrieval",
+        "--json",
+        "a.json",
+    )
+    found = vcpbench(home, "local", name, *words)
+    assert found.returncode == 0, found.stderr
+    assert "network 'student.' of the file: gradients trained it, as the names say" in found.stdout
+    assert "Also there, and not used: 'teacher.'." in found.stdout
+    origin = json.loads((home / "a.json").read_text())["provenance"]
+    assert (origin["checkpoint"]["network"], origin["checkpoint"]["others"]) == ("student.", ["teacher."])
+    assert origin["reproduce"].startswith("vcpbench local FILE ")
+
+
+def test_a_file_of_which_nothing_says_what_is_meant_is_refused_with_the_choices(home: Path) -> None:
+    state = vcp_core.build("r3d_tiny", seed=3).state_dict()
+    torch.save({"a": state, "b": {key: value + 1 for key, value in state.items()}}, home / "two.pt")
+    found = vcpbench(home, "inspect", "two.pt")
+    assert found.returncode == 2
+    assert "SeveralNetworks: two.pt: 2 whole networks are in the file" in found.stderr
+    assert "\n  --prefix a.  (r3d_tiny)\n  --prefix b.  (r3d_tiny)" in found.stderr
+
+
 def test_dataset_show_counts_classes_and_splits(home: Path) -> None:
     shown = json.loads(vcpbench(home, "dataset", "show", "clips", "--json").stdout)
     assert set(shown["classes"]) == {"jump", "run"}

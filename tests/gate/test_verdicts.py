@@ -357,3 +357,15 @@ def test_a_report_that_cannot_be_written_is_2(gate: Any, tmp_path: Path) -> None
     (tmp_path / "file").touch()
     found = gate(MORE, "--min", f"{TOP1}=1", files=("--summary", "s.md", "--junit", "file/j.xml"))
     assert (found.code, "file/j.xml cannot be written" in found.err) == (2, True)
+
+
+def test_every_report_says_which_network_of_a_file_was_evaluated(gate: Any, before: str) -> None:
+    network = {"used": "student.", "others": ["teacher."], "why": "as --prefix asked"}
+    report = {"network": "student.", "others": ["teacher."], "why": "as --prefix asked"}
+    found = gate(MORE, *DROP, report=report)
+    assert found.json["evaluation"]["checkpoint"]["network"] == network
+    assert found.json["baseline"]["checkpoint"]["network"] is None
+    said = "Of this checkpoint: network 'student.' of the file: as --prefix asked."
+    assert f"> {said}" in found.summary.replace("\\", "")
+    assert "'teacher.'" in found.summary
+    assert said in " ".join(found.err.split())

@@ -18,6 +18,7 @@ from records.models import Checkpoint, CheckpointState, UploadPart
 from records.settings import Settings
 from tests.patience import DEADLINE_S, until
 from tests.served import Served, sha256
+from tests.service.finished import ready_checkpoint
 from tests.service.kit import (
     Slow,
     begun_put,
@@ -440,3 +441,38 @@ def test_lists_of_checkpoints_are_filtered_and_paged(api: Served) -> None:
     assert steps(model="a", team="default") == (["default/a", "default/a"], 2)
     assert steps(limit=1, offset=3) == (["default/b"], 4)
     assert steps(model="nobody's") == ([], 0)
+
+
+SEVERAL = {
+    "wrapper": "state_dict",
+    "prefix": "student.",
+    "others": ["state_dict.teacher."],
+    "network": "state_dict.student.",
+    "why": "as --prefix asked",
+    "notes": [],
+}
+
+
+@pytest.mark.parametrize(
+    ("report", "network"),
+    [
+        (
+            SEVERAL,
+            {"used": "state_dict.student.", "others": ["state_dict.teacher."], "why": "as --prefix asked"},
+        ),
+        # From before it was kept which one was used, and why.
+        (
+            {name: SEVERAL[name] for name in ("wrapper", "prefix", "others")},
+            {"used": "state_dict.student.", "others": ["state_dict.teacher."], "why": ""},
+        ),
+        ({"wrapper": "", "prefix": "", "others": [], "network": ".", "why": ""}, None),
+        (None, None),
+    ],
+)
+def test_a_checkpoint_says_which_network_of_its_file_was_used(
+    api: Served, report: dict[str, Any] | None, network: dict[str, Any] | None
+) -> None:
+    with api.database.session() as session:
+        ready = ready_checkpoint(session, "several", report=report)
+        identifier = str(ready.id)
+    assert show(api.client, identifier)["network"] == network

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -498,3 +498,14 @@ def test_an_evaluation_without_a_benchmark_says_why(site: Site) -> None:
         row = session.get_one(Evaluation, site.best)
         row.unavailable = {"cloze": "not available: 0 of 9 test videos have 80 frames"}
     assert "0 of 9 test videos have 80 frames" in site.page(f"/evaluations/{site.best}").text
+
+
+def test_an_evaluation_says_which_network_of_the_file_it_is_of(site: Site) -> None:
+    path = f"/evaluations/{site.best}"
+    assert "of the file" not in site.page(path).text
+    report = {"network": "student.", "others": ["teacher.", HOSTILE], "why": "as --prefix asked", "notes": []}
+    with site.api.database.session() as session:
+        session.get_one(Evaluation, UUID(str(site.best))).checkpoint.report = report
+    page = site.page(path)
+    assert "Network student. of the file: as --prefix asked. Also there, and not used: teacher.," in page.text
+    assert HOSTILE in page.text  # as text

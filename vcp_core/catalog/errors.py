@@ -5,8 +5,10 @@ VcpbenchError
 ├── CheckpointError
 │   ├── NotACheckpoint     the file is not of a format that holds weights
 │   ├── DamagedCheckpoint  truncated or corrupt
+│   ├── UnreadableCheckpoint  its reader fails, and nothing shows that the file is damaged
 │   ├── UnsafeCheckpoint   a pickle that asks for code; named, refused, never run
 │   ├── CheckpointMismatch no backbone's keys are all there; carries the difference
+│   ├── SeveralNetworks    several whole networks, of which one must be named; carries the choices
 │   ├── NonFiniteWeights   NaN or infinity among the weights, or a variance below zero
 │   └── NonFiniteFeatures  the network gives NaN or infinity for some clips
 ├── ReaderFailed           whoever read a checkpoint was killed, or was too slow: no word on the file
@@ -64,12 +66,33 @@ class DamagedCheckpoint(CheckpointError):
     """The file is truncated or corrupt."""
 
 
+class UnreadableCheckpoint(CheckpointError):
+    """The file's reader fails, and nothing shows that the file is damaged."""
+
+
 class UnsafeCheckpoint(CheckpointError):
     """A pickle that asks for a global which is not on the list of harmless ones; it was not run."""
 
 
 class CheckpointMismatch(CheckpointError):
     """No known backbone's keys and shapes are all in the file."""
+
+
+class SeveralNetworks(CheckpointError):
+    """The file holds several whole networks, and nothing says which of them gradients trained.
+
+    Attributes:
+        choices: The values of `--prefix` that name them.
+
+    >>> SeveralNetworks("2 whole networks", choices=("a.", "b.")).choices
+    ('a.', 'b.')
+    """
+
+    choices: tuple[str, ...] = ()
+
+    def __init__(self, text: str, *, choices: Iterable[str] = ()) -> None:
+        super().__init__(text)
+        self.choices = tuple(choices)
 
 
 class NonFiniteWeights(CheckpointError):

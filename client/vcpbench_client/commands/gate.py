@@ -168,7 +168,7 @@ def _print(answer: Answer) -> None:
         show(report.table(answer))
     else:
         say(answer.error, style="red")
-    for note in answer.notes:
+    for note in (*answer.notes, *report.networks(answer)):
         say(note, style="yellow")
     for url in (answer.url, answer.comparison_url):
         if url:

@@ -14,7 +14,7 @@ from stack.home import IN_USE, SUPERVISOR, Home, StackError, StackState
 
 POLL_S = 0.1
 STOP_S = 90.0
-STEP_S = 180.0  # of a start; PostgreSQL's first on a slow disk takes one, the API's answer up to 90 s
+STEP_S = 360.0  # of a start; the slowest step, the API's first answer, may take half of it (READY_S)
 LEFT_OVER_S = 5.0  # what a killed supervisor leaves ends by itself, and holds the port so long
 Tell = Callable[[str], None]
 

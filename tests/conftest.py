@@ -20,9 +20,27 @@ from tests.workers import WorkerProcess
 
 TEMPLATE = f"vcpbench_template_{os.getpid()}"
 numbers = itertools.count(1)
-
+STARTED = frozenset({"engines", "browser"})  # fixtures that start programs: whatever asks for one is slow
 
 GIVEN = os.environ.get("VCPBENCH_TEST_DATABASE_URL"), os.environ.get("VCPBENCH_TEST_BROKER_URL")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as slow what is long, and what needs a real engine."""
+    for item in items:
+        if item.get_closest_marker("long") or STARTED & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def keep_out_of_the_users_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Built-in videos and caches lie in a folder that all of pytest's processes share and nobody else."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with pytest.MonkeyPatch.context() as patch:
+        for variable in ("VCPBENCH_DATA", "VCPBENCH_CACHE"):
+            patch.setenv(variable, str(shared / variable.lower()))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -67,14 +85,13 @@ def make_database(engines: tuple[str, str]) -> Iterator[Callable[[], str]]:
 
 @pytest.fixture
 def settings(engines: tuple[str, str], make_database: Callable[[], str], tmp_path: Path) -> Settings:
-    """Settings of an installation that is this test's own; its leases and waits are short."""
+    """Settings of an installation of this test's own; leases are the product's, so none ends by itself."""
     return Settings(
         database_url=SecretStr(make_database()),
         broker_url=SecretStr(engines[1]),
         store_url=f"file://{tmp_path}/objects",
         scratch=tmp_path / "scratch",
         device="cpu",
-        lease_s=6.0,
         idle_look_s=1.0,
         shard_clips=16,
         max_upload_bytes=50_000_000,

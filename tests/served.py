@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +18,10 @@ from records.db import Database
 from records.repositories import tokens
 from records.settings import Settings
 from service.app import checked_app
+from tests import patience
+from tests.workers import WorkerProcess
+
+ENDS = ("done", "failed", "cancelled", "ready", "rejected")  # states that nothing leaves
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,8 @@ class Served:
         """A client with a new token."""
         with self.database.session() as session:
             _, secret = tokens.create(session, name=team, team=team, admin=admin)
-        return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {secret}"}, timeout=30)
+        headers = {"Authorization": f"Bearer {secret}"}
+        return httpx.Client(base_url=self.url, headers=headers, timeout=patience.DEADLINE_S)
 
     def upload(self, path: Path, model: str = "tiny", **facts: str) -> dict[str, Any]:
         """Upload in one go."""
@@ -62,18 +66,23 @@ class Served:
         assert response.status_code in (200, 201), response.text
         return dict(response.json())
 
-    def follow(
-        self, evaluation_id: str, *, until: tuple[str, ...] = ("done",), timeout_s: float = 120
-    ) -> Any:
+    def follow(self, evaluation_id: str, *, until: tuple[str, ...] = ("done",)) -> Any:
         """Poll until the evaluation is in one of these states; any other end fails the test."""
-        deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline:
-            found = self.client.get(f"/v1/evaluations/{evaluation_id}").json()
-            if found["state"] in until:
-                return found
-            assert found["state"] not in ("done", "failed", "cancelled"), found
-            time.sleep(0.2)
-        raise AssertionError(f"still {found['state']} after {timeout_s} s: {found}")
+        return self.poll(f"/v1/evaluations/{evaluation_id}", *until)
+
+    def poll(self, path: str, *states: str) -> dict[str, Any]:
+        """What lies at the path, once it is in one of these states; any other end fails the test."""
+        found: dict[str, Any] = {}
+
+        def look() -> bool:
+            found.update(self.client.get(path).json())
+            return found["state"] in states
+
+        def hopeless() -> object:
+            return (found["state"] in ENDS and found) or WorkerProcess.casualty()
+
+        patience.until(look, hopeless=hopeless, else_say=lambda: f"not {states}: {found}", every_s=0.1)
+        return found
 
 
 @contextmanager
@@ -83,19 +92,21 @@ def serve(settings: Settings) -> Iterator[Served]:
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=2))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    while not server.started:
-        time.sleep(0.01)
-        assert thread.is_alive(), "the service did not start"
+    patience.until(
+        lambda: server.started,
+        hopeless=lambda: not thread.is_alive() and "the service did not start",
+        every_s=0.01,
+    )
     url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     with app.state.database.session() as session:
         _, secret = tokens.create(session, name="test", team="default", admin=True)
     headers = {"Authorization": f"Bearer {secret}"}
     try:
-        with httpx.Client(base_url=url, headers=headers, timeout=30) as client:
+        with httpx.Client(base_url=url, headers=headers, timeout=patience.DEADLINE_S) as client:
             yield Served(client, url, app)
     finally:
         server.should_exit = True
-        thread.join(10)
+        thread.join(patience.DEADLINE_S)
 
 
 def sha256(content: bytes) -> str:

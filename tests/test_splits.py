@@ -16,6 +16,7 @@ import torch
 import vcp_core
 from bench.intervals import simulate
 from stack.commands.local import show_mean
+from tests.patience import DEADLINE_S
 from tests.shared import SHARED, needs_shared
 from tests.videos import write_video
 from vcp_core.catalog.errors import NotAvailable, UnknownName
@@ -291,7 +292,7 @@ def test_the_command_evaluates_each_split_and_prints_their_mean(tmp_path: Path) 
         env={**os.environ, "VCPBENCH_CACHE": str(tmp_path / "cache"), "COLUMNS": "120"},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=DEADLINE_S,
     )
     assert done.returncode == 0, done.stderr
     assert "mean over splits 1, 2" in done.stdout
@@ -308,7 +309,7 @@ def test_the_command_evaluates_each_split_and_prints_their_mean(tmp_path: Path) 
         env={**os.environ, "VCPBENCH_CACHE": str(tmp_path / "cache")},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=DEADLINE_S,
     )
     assert again.returncode == 0, again.stderr
     verdict = json.loads(again.stdout)

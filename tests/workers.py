@@ -7,14 +7,19 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
+from typing import ClassVar
 
 from records.settings import Settings
+from tests.patience import DEADLINE_S, until
+
+READER = "vcp_core.checkpoints.child"
 
 
 class WorkerProcess:
     """`python -m worker` with some settings, its log in a file."""
+
+    running: ClassVar[list[WorkerProcess]] = []  # those that nobody has told to end
 
     def __init__(self, settings: Settings, log: Path, changes: dict[str, str]) -> None:
         self.log = log
@@ -26,48 +31,65 @@ class WorkerProcess:
                 stderr=file,
                 start_new_session=True,
             )
+        self.running.append(self)
 
-    def wait_for(self, words: str, *, timeout_s: float = 60) -> None:
+    @classmethod
+    def casualty(cls) -> str | None:
+        """The log of a worker that ended though nobody told it to; waiting for its work is in vain."""
+        return next((one.log.read_text() for one in cls.running if one.process.poll() is not None), None)
+
+    def wait_for(self, words: str) -> None:
         """Until the log says so."""
-        deadline = time.monotonic() + timeout_s
-        while words not in self.log.read_text():
-            assert self.process.poll() is None, self.log.read_text()
-            assert time.monotonic() < deadline, f"{words!r} not in: {self.log.read_text()}"
-            time.sleep(0.05)
+        until(lambda: words in self.log.read_text(), hopeless=self.end, else_say=self.log.read_text)
+
+    def wait_for_end(self) -> int:
+        """Its exit code, once it has ended by itself."""
+        self._told()
+        return self.process.wait(DEADLINE_S)
+
+    def end(self) -> str | None:
+        """What it said, if it has ended."""
+        return None if self.process.poll() is None else f"it ended: {self.log.read_text()}"
 
     def children(self) -> list[int]:
         """Process ids of its children and theirs."""
         return descendants(self.process.pid)
 
-    def runner_child(self, *, timeout_s: float = 60) -> int:
+    def runner_child(self) -> int:
         """Process id of the child that does its jobs, once there is one."""
-        deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline:
+
+        def look() -> int | None:
             with contextlib.suppress(ValueError):  # none yet
                 return runner_child(self.process.pid)
-            time.sleep(0.005)
-        raise AssertionError(self.log.read_text())
+            return None
 
-    def reader(self, *, timeout_s: float = 60) -> int:
+        return until(look, hopeless=self.end, else_say=self.log.read_text, every_s=0.005) or 0
+
+    def reader(self) -> int:
         """Process id of the sandbox that opens a foreign file, once there is one."""
-        deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline:
-            for pid in self.children():
-                if "vcp_core.checkpoints.child" in " ".join(command(pid)):
-                    return pid
-            time.sleep(0.005)
-        raise AssertionError(self.log.read_text())
 
-    def terminate(self, *, timeout_s: float = 60) -> int:
+        def look() -> int | None:
+            readers = (pid for pid in self.children() if READER in " ".join(command(pid)))
+            return next(readers, None)
+
+        return until(look, hopeless=self.end, else_say=self.log.read_text, every_s=0.005) or 0
+
+    def terminate(self) -> int:
         """SIGTERM, and its exit code."""
+        self._told()
         self.process.terminate()
-        return self.process.wait(timeout_s)
+        return self.process.wait(DEADLINE_S)
 
     def kill(self) -> None:
         """SIGKILL."""
+        self._told()
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGKILL)
-        self.process.wait(10)
+        self.process.wait(DEADLINE_S)
+
+    def _told(self) -> None:
+        if self in self.running:
+            self.running.remove(self)
 
 
 def environment(settings: Settings) -> dict[str, str]:

@@ -318,12 +318,22 @@ def _command(
         protocol = protocol.name
     if not dataset.source:
         return None
-    words = ["vcpbench", "local", str(checkpoint), "--dataset", *dataset.source, "--protocol", str(protocol)]
+    file = str(checkpoint) if _is_text(str(checkpoint)) else "FILE"
+    words = ["vcpbench", "local", file, "--dataset", *dataset.source, "--protocol", str(protocol)]
     words += [] if controls else ["--no-controls"]
     for name, values in options.items():
         for value in values:
             words += [f"--{name.replace('_', '-')}", str(value)] if value is not None else []
     return shlex.join(words)
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name can stand in JSON: one that is not UTF-8 cannot."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def describe_device(device: torch.device) -> str:

@@ -20,6 +20,31 @@ ENDED = ("done", "failed", "cancelled")
 
 
 @dataclass(frozen=True, kw_only=True)
+class Network:
+    """Which network of a file was used, where it holds several or something is known of the only one.
+
+    Attributes:
+        used: The prefix that names it.
+        others: The prefix of each other whole network, which are not used.
+        why: Why this one, or what is known of it.
+    """
+
+    used: str
+    others: tuple[str, ...] = ()
+    why: str = ""
+
+    def __str__(self) -> str:
+        """A sentence for people.
+
+        >>> print(Network(used="student.", others=("teacher.",), why="as --prefix asked"))
+        network 'student.' of the file: as --prefix asked. Also there, and not used: 'teacher.'.
+        """
+        why = f": {self.why}" if self.why else ""
+        also = f" Also there, and not used: {', '.join(map(repr, self.others))}." if self.others else ""
+        return f"network {self.used!r} of the file{why}.{also}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Checkpoint:
     """Weights of one moment.
 
@@ -28,6 +53,7 @@ class Checkpoint:
         reason: Why it was rejected.
         received_bytes: How much of it is safely on the server.
         backbone: As declared; once ready, as found.
+        report: How the server found the backbone in the file.
     """
 
     id: str
@@ -44,7 +70,36 @@ class Checkpoint:
     pretrained_on: str | None = None
     prefix: str | None = None
     input_spec: str | None = None
+    network: Network | None = None
     reason: str | None = None
+    report: dict[str, Any] | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether the server has read it: it is ready or rejected."""
+        return self.state in ("ready", "rejected")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Newest:
+    """A model's newest checkpoint."""
+
+    id: str
+    state: str
+    created_at: datetime
+    run: str | None = None
+    step: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """A name that a team's checkpoints come under."""
+
+    name: str
+    team: str
+    num_checkpoints: int
+    num_evaluations: int
+    newest: Newest | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +116,7 @@ class CheckpointRef:
     step: int | None = None
     prefix: str | None = None
     input_spec: str | None = None
+    network: Network | None = None
     seed: int | None = None
 
 

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field
 
 from records.models import Checkpoint, CheckpointState
+from service.forms import Declaration, ModelName, Name, Sha256
 from vcp_core.catalog.inputs import EXAMPLE
+from vcp_core.catalog.networks import network_used
 
-Name = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=100, pattern=r"^[\w.+/-][\w .+/-]*$"),
-]
-Declaration = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$"),
-]
-PREFIX = "Which of several networks in the file, as `teacher.`; the one trained by gradients if left out."
+PREFIX = (
+    "Which of several networks in the file, as `teacher.`; `.` for keys with nothing before them. If left "
+    "out: the one that gradients trained. A file of which that is not known is rejected, with the choices."
+)
 INPUT_SPEC = (
     "What it takes in where that is not its backbone's own: words of frames, stride, resize, crop, mean, std."
 )
@@ -28,7 +25,6 @@ PRETRAINED_ON = (
     "`kinetics400`, `none`, ... An entry of another form with the name of the dataset tested on in it is "
     "flagged: it may hold test videos."
 )
-Sha256 = Annotated[str, StringConstraints(to_lower=True, pattern=r"^[0-9a-fA-F]{64}$")]
 
 
 class CheckpointIn(BaseModel):
@@ -36,7 +32,7 @@ class CheckpointIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    model: Name = Field(description="The name that its checkpoints come under.", examples=["r3d-vcp"])
+    model: ModelName = Field(description="The name that its checkpoints come under.", examples=["r3d-vcp"])
     size_bytes: int = Field(ge=1, examples=[57_600_000])
     sha256: Sha256 = Field(examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"])
     backbone: str | None = Field(
@@ -47,6 +43,14 @@ class CheckpointIn(BaseModel):
     pretrained_on: Declaration | None = Field(None, description=PRETRAINED_ON, examples=["ucf101:1"])
     prefix: Declaration | None = Field(None, description=PREFIX, examples=["teacher."])
     input_spec: Declaration | None = Field(None, description=INPUT_SPEC, examples=[EXAMPLE])
+
+
+class NetworkOut(BaseModel):
+    """Which network of the file was used, where it holds several or something is known of the only one."""
+
+    used: str = Field(description="The `prefix` that names it.", examples=["state_dict.student."])
+    others: list[str] = Field(description="The `prefix` of each other whole network; not used.")
+    why: str = Field(description="Why this one, or what is known of it.")
 
 
 class CheckpointOut(BaseModel):
@@ -70,6 +74,7 @@ class CheckpointOut(BaseModel):
     pretrained_on: str | None = Field(None, description="As declared.")
     prefix: str | None = Field(None, description="As declared.")
     input_spec: str | None = Field(None, description="As declared; null for the backbone's own.")
+    network: NetworkOut | None = Field(None, description="Once ready; null for the only one of the file.")
     report: dict[str, Any] | None = Field(None, description="How the backbone was found in the file.")
     created_at: datetime
     uploaded_at: datetime | None = None
@@ -80,6 +85,12 @@ class CheckpointPage(BaseModel):
 
     items: list[CheckpointOut]
     total: int
+
+
+def network_out(checkpoint: Checkpoint) -> NetworkOut | None:
+    """Which network of its file was used, for a client."""
+    found = network_used(checkpoint.report)
+    return None if found is None else NetworkOut.model_validate(found, from_attributes=True)
 
 
 def shown(checkpoint: Checkpoint) -> CheckpointOut:
@@ -104,6 +115,7 @@ def shown(checkpoint: Checkpoint) -> CheckpointOut:
         pretrained_on=checkpoint.pretrained_on,
         prefix=checkpoint.prefix,
         input_spec=checkpoint.input_spec,
+        network=network_out(checkpoint),
         report=checkpoint.report,
         created_at=checkpoint.created_at,
         uploaded_at=checkpoint.uploaded_at,

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from records.models import Checkpoint, CheckpointState, Evaluation, EvaluationState, ScoreRow
 from records.repositories.progress import Progress
 from service.auth import Caller, is_of
+from service.checkpoints.schemas import NetworkOut, network_out
 from service.datasets.schemas import without_paths
 from service.evaluations.waiting import Standing
 from vcp_core.catalog.defaults import DEFAULT_PROTOCOL
@@ -26,7 +27,8 @@ class EvaluationIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     checkpoint: str = Field(
-        description="The id of one of your team's, or `MODEL@latest` for your model's newest.",
+        description="One of your team's: its id, the first characters of its id (4 or more), or "
+        "`MODEL@latest` (or `MODEL` alone) for your model's newest.",
         examples=["r3d-vcp@latest"],
     )
     dataset: str = Field(description="Its name.", examples=["playground-64"])
@@ -45,6 +47,7 @@ class CheckpointRef(BaseModel):
     step: int | None
     prefix: str | None = Field(None, description="As declared: which of several networks in the file.")
     input_spec: str | None = Field(None, description="As declared; null for the backbone's own.")
+    network: NetworkOut | None = Field(None, description="Once ready; null for the only one of the file.")
     seed: int | None = Field(None, description="Of random weights.")
     created_at: datetime = Field(description="When it was declared.")
 
@@ -215,6 +218,7 @@ def _checkpoint(checkpoint: Checkpoint, reader: Caller | None) -> CheckpointRef:
         step=checkpoint.step if known else None,
         prefix=checkpoint.prefix if known else None,
         input_spec=checkpoint.input_spec if known else None,
+        network=network_out(checkpoint) if known else None,
         seed=checkpoint.seed,
         created_at=checkpoint.created_at,
     )

@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy.orm import Session
 
@@ -114,13 +113,8 @@ class Page:
         return f"{begun}{self.title} on {self.shown.dataset.name}"
 
 
-def page(session: Session, evaluation_id: UUID, reader: Caller | None) -> Page:
-    """All of one evaluation that this reader may see.
-
-    Raises:
-        NotFound: If there is none.
-    """
-    evaluation = service.find(session, evaluation_id, with_results=True)
+def page(session: Session, evaluation: Evaluation, reader: Caller | None) -> Page:
+    """All of one evaluation, which comes with its results, that this reader may see."""
     shown = service.detail(session, evaluation, reader)
     done = evaluation.state is EvaluationState.DONE and evaluation.results is not None
     return Page(

@@ -18,6 +18,7 @@ from stack.commands.common import (
     PrefixOption,
     PretrainedOnOption,
     SplitsOption,
+    SuffixOption,
     Tell,
     TestGroupsOption,
     console,
@@ -29,10 +30,11 @@ from stack.commands.common import (
 )
 from vcp_core.catalog.defaults import DEFAULT_DATASET, DEFAULT_PROTOCOL
 from vcp_core.catalog.files import refuse_unwritable, write_json
+from vcp_core.catalog.networks import network_used
 from vcp_core.catalog.options import OPTION_NAMES
 
 if TYPE_CHECKING:
-    from vcp_core.results import BenchmarkResult, Results, Score
+    from vcp_core.results import BenchmarkResult, Provenance, Results, Score
     from vcp_core.splits import MeanScore, SplitsMean
 
 RECALLS = tuple(f"recall.{option}" for option in OPTION_NAMES)
@@ -66,6 +68,7 @@ def local(
     split: SplitsOption = "1",
     csv: CsvOption = None,
     test_groups: TestGroupsOption = None,
+    suffix: SuffixOption = None,
     lists: ListsOption = None,
     pretrained_on: PretrainedOnOption = None,
     every: Annotated[
@@ -107,7 +110,9 @@ def local(
     with progress_bars() as bars:
         for name in names:
             tell = bars if len(names) == 1 else of_split(name, bars)
-            loaded = load(dataset, split=name, csv=csv, test_groups=test_groups, lists=lists, tell=tell)
+            loaded = load(
+                dataset, split=name, csv=csv, test_groups=test_groups, suffixes=suffix, lists=lists, tell=tell
+            )
             runs.append(
                 evaluate(
                     file,
@@ -160,6 +165,7 @@ def show_mean(mean: SplitsMean) -> None:
         highlight=False,
         soft_wrap=True,
     )
+    _say_network(origin)
     table = _table(HEADINGS)
     own = _table([f"split {name}" for name in mean.splits])
     for score in mean.scores:
@@ -172,6 +178,13 @@ def show_mean(mean: SplitsMean) -> None:
     each = [f"split {name}: {said}" for name, one in mean.splits.items() for said in _warnings(one)]
     for warning in (*mean.warnings, *each):
         console.print(f"! {warning}", style="yellow", highlight=False, markup=False)
+
+
+def _say_network(origin: Provenance) -> None:
+    """Which network of the file was evaluated, where it holds several."""
+    network = network_used(origin.checkpoint)
+    if network is not None:
+        console.print(str(network), style="yellow", highlight=False, markup=False, soft_wrap=True)
 
 
 def _warnings(results: Results) -> list[str]:
@@ -197,6 +210,7 @@ def show(results: Results, *, every: bool = False) -> None:
         highlight=False,
         soft_wrap=True,
     )
+    _say_network(origin)
     table = _table(HEADINGS)
     for result in results.benchmarks:
         _add_rows(table, result, every=every)

@@ -11,7 +11,6 @@ import struct
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from tests.checkpoints.test_read import Touch, save
+from tests.patience import until
 from vcp_core.backbones import Backbone, build
 from vcp_core.catalog.errors import (
     CheckpointError,
@@ -28,11 +28,14 @@ from vcp_core.catalog.errors import (
     NonFiniteWeights,
     NotACheckpoint,
     ReaderFailed,
+    SeveralNetworks,
     StorageError,
     UnknownName,
+    UnreadableCheckpoint,
     UnsafeCheckpoint,
 )
 from vcp_core.checkpoints import CheckpointReport, ingest, inspect_checkpoint, load_checkpoint, read_canonical
+from vcp_core.checkpoints.child import ingest_here
 from vcp_core.checkpoints.formats import ZIP
 from vcp_core.checkpoints.sandbox import Limits, child_environment
 
@@ -77,6 +80,8 @@ def test_a_training_checkpoint_becomes_the_network_it_was(tmp_path: Path, as_zip
         others=(),
         dtypes=("float32",),
         scheme="vcpbench",
+        network="state_dict.module.base_network.",
+        training={"step": None, "epoch": 12, "run": None, "sources": {"epoch": "'epoch' in the file"}},
     )
 
 
@@ -101,13 +106,39 @@ def test_a_student_of_half_precision_without_counters_is_used_and_its_teacher_re
     for words in (
         "r3d_tiny: all 60 keys",
         "under 'student.'",
-        "trained by gradients",
+        "gradients trained it, as the names say: 'teacher.' is named as a teacher",
         "--prefix",
         "bfloat16, float16 to float32",
         "'teacher.'",
     ):
         assert words in explained
     assert CheckpointReport.from_json(report.to_json()) == report
+
+
+def test_several_networks_are_refused_with_choices_that_work(tmp_path: Path) -> None:
+    other = build("r3d_tiny", seed=5)
+    path = save({"first": state(), "second": other.state_dict()}, tmp_path / "two.pt")
+    with pytest.raises(SeveralNetworks, match=r"two\.pt: 2 whole networks .*\n  --prefix first\.") as caught:
+        inspect_checkpoint(path)
+    assert caught.value.choices == ("first.", "second.")
+    network, report = load_checkpoint(path, prefix=caught.value.choices[1])
+    assert_same_network(network, other)
+    assert (report.network, report.others) == ("second.", ("first.",))
+
+
+def test_a_path_that_is_not_utf8_is_read_and_shown(tmp_path: Path) -> None:
+    for name, wanted in (("caf\udce9.pt", "torch zip"), ("caf\udce9.safetensors", "safetensors")):
+        if wanted == "safetensors":
+            save_file(state(), tmp_path / "plain")
+        else:
+            save(state(), tmp_path / "plain")
+        (tmp_path / "plain").rename(tmp_path / name)
+        network, report = load_checkpoint(tmp_path / name)
+        assert report.format == wanted
+        assert_same_network(network)
+    (tmp_path / "caf\udce9.txt").write_text("hello")
+    with pytest.raises(NotACheckpoint, match=r"caf\ufffd\.txt: plain text"):
+        inspect_checkpoint(tmp_path / "caf\udce9.txt")
 
 
 def test_the_canonical_file_holds_the_backbone_only_and_the_same_weights_give_the_same_bytes(
@@ -172,6 +203,19 @@ def test_quantised_weights_are_not_taken_for_floating_point(tmp_path: Path) -> N
     weights["bn1.weight"] = weights["bn1.weight"].to(torch.int8)
     with pytest.raises(CheckpointMismatch, match=r"bn1\.weight \(int8\)"):
         load_checkpoint(save(weights, tmp_path / "int8.pt"))
+
+
+@pytest.mark.parametrize(
+    "strange", [torch.ones(1), torch.tensor(-1), torch.tensor(torch.nan), torch.ones(2, 2), torch.tensor(1j)]
+)
+def test_a_step_counter_of_a_strange_kind_becomes_a_count_or_nothing(tmp_path: Path, strange: Tensor) -> None:
+    weights = {
+        key: strange if key.endswith("num_batches_tracked") else value for key, value in state().items()
+    }
+    report = ingest_here(save(weights, tmp_path / "odd.pt"), tmp_path / "out")
+    is_count = strange.numel() == 1 and strange.is_floating_point() and bool(strange >= 0)
+    assert len(report.filled) == (0 if is_count else 12)
+    assert load_file(tmp_path / "out")["bn1.num_batches_tracked"] == torch.tensor(int(is_count))
 
 
 def test_what_is_no_file_is_refused_before_a_process_starts(tmp_path: Path) -> None:
@@ -241,15 +285,15 @@ def test_a_reader_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
 needs_proc = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="reads /proc, which is Linux's")
 
 
-def wait_for_child(of: int, timeout_s: float = 20) -> int:
-    end = time.monotonic() + timeout_s
-    while time.monotonic() < end:
+def wait_for_child(of: int) -> int:
+    def look() -> int:
         for children in Path(f"/proc/{of}/task").glob("*/children"):
             for pid in children.read_text().split():
                 if b"vcp_core.checkpoints.child" in Path(f"/proc/{pid}/cmdline").read_bytes():
                     return int(pid)
-        time.sleep(0.005)
-    raise AssertionError("no child process was seen")
+        return 0
+
+    return until(look, every_s=0.005)
 
 
 @needs_proc
@@ -273,7 +317,7 @@ def test_a_child_that_crashes_is_an_error_that_says_whether_the_file_is_to_blame
     for sent, kind, says in (
         (signal.SIGTERM, ReaderFailed, r"told to end \(SIGTERM\)"),
         (signal.SIGKILL, ReaderFailed, "killed; most likely memory ran out"),
-        (signal.SIGSEGV, DamagedCheckpoint, r"crashed \(SIGSEGV\)"),
+        (signal.SIGSEGV, UnreadableCheckpoint, r"crashed \(SIGSEGV\)"),
     ):
         killer = threading.Thread(target=lambda sent=sent: os.kill(wait_for_child(os.getpid()), sent))
         killer.start()
@@ -292,10 +336,7 @@ def test_the_child_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
     parent.kill()
     parent.wait()
     os.kill(child, signal.SIGCONT)
-    end = time.monotonic() + 60
-    while is_alive(child):
-        assert time.monotonic() < end, "the child outlived its parent"
-        time.sleep(0.05)
+    until(lambda: not is_alive(child), else_say=lambda: "the child outlived its parent")
 
 
 def is_alive(pid: int) -> bool:

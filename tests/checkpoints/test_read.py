@@ -17,8 +17,15 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from vcp_core.catalog.errors import DamagedCheckpoint, NotACheckpoint, UnsafeCheckpoint
-from vcp_core.checkpoints import read
+from vcp_core.catalog.errors import (
+    CheckpointError,
+    DamagedCheckpoint,
+    NotACheckpoint,
+    UnreadableCheckpoint,
+    UnsafeCheckpoint,
+)
+from vcp_core.checkpoints import precheck, read
+from vcp_core.checkpoints.arrays import PlainArray, PlainDtype
 from vcp_core.checkpoints.read import MAX_DEPTH, read_contents
 
 WEIGHTS = {"conv.weight": torch.arange(6.0).view(2, 3), "conv.bias": torch.ones(2)}
@@ -201,6 +208,10 @@ def test_an_archive_that_someone_compressed_gives_the_same_weights(tmp_path: Pat
         (b"\x08\x07\x12\x07pytorch\x1a\x052.1.0", "an ONNX model: not supported for now"),
         (b"\x08\x01\x12" + bytes(100), "TensorFlow SavedModel"),
         (b"\x1f\x8b\x08" + bytes(50), "gzip"),
+        (b"\x28\xb5\x2f\xfd" + bytes(50), "Zstandard"),
+        (b"7z\xbc\xaf\x27\x1c" + bytes(50), "7-Zip"),
+        (b"Rar!\x1a\x07\x01\x00" + bytes(50), "RAR"),
+        (b"--b\r\nContent-Disposition: form-data; name=f\r\n\r\nPK\x03\x04" + bytes(50), "web form"),
         (b"\x00\x01\x02\x03" * 20, "no format known"),
         (b"", "empty"),
     ],
@@ -248,3 +259,148 @@ def test_tensors_that_are_not_plain_numbers_are_left_out(tmp_path: Path) -> None
     path = save({"w": torch.zeros(1), "sparse": torch.eye(2).to_sparse()}, tmp_path / "sparse.pt")
     contents = read_contents(path)
     assert (list(contents.tensors), contents.skipped) == (["w"], ["sparse"])
+
+
+def test_a_reader_that_fails_on_a_whole_file_says_why_and_does_not_call_it_corrupt(tmp_path: Path) -> None:
+    path = save(
+        {"x": Import(torch._utils._rebuild_device_tensor_from_cpu_tensor, 1, 2, 3)}, tmp_path / "odd.pt"
+    )
+    with pytest.raises(
+        UnreadableCheckpoint, match=r"cannot be read: .*in your own environment.*state_dict"
+    ) as caught:
+        read_contents(path)
+    assert "corrupt" not in str(caught.value)
+    save({"x": Import(torch._utils._rebuild_device_tensor_from_cpu_tensor, 1, 2, 3)}, path, as_zip=False)
+    with pytest.raises(UnreadableCheckpoint):
+        read_contents(path)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.arange(6.0).reshape(2, 3),
+        np.arange(6, dtype=np.int32),
+        np.float16([1, 2]),
+        np.asfortranarray(np.eye(3)),
+    ],
+)
+def test_a_tensor_that_came_through_numpy_has_its_numbers(tmp_path: Path, array: Any) -> None:
+    rebuild = torch._utils._rebuild_device_tensor_from_numpy
+    dtype = torch.from_numpy(array).dtype
+    path = save({"w": Import(rebuild, array, dtype, "xla:0", False)}, tmp_path / "tpu.pt")
+    assert torch.equal(read_contents(path).tensors["w"], torch.from_numpy(array))
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        (1, (1 << 40,), np.dtype("f8"), False, b"12345678"),
+        (1, (1,), np.dtype("O"), False, [object]),
+        (1, (-1, -1), np.dtype("f8"), False, b"12345678"),
+        (1, (1,), np.dtype(">f8"), False, b"12345678"),
+        "nonsense",
+    ],
+)
+def test_an_array_whose_state_does_not_fit_it_stays_empty(state: Any) -> None:
+    array = PlainArray((1 << 40,))
+    if isinstance(state, tuple):
+        dtype = PlainDtype(state[2].str.lstrip("<>|") if state[2].kind != "O" else "O8")
+        dtype.__setstate__((3, state[2].byteorder))
+        state = (*state[:2], dtype, *state[3:])
+    array.__setstate__(state)
+    assert array.size == 0
+
+
+@pytest.mark.parametrize("name", ["model/data.pkl", "x/y/data.pkl", "data.pkl"])
+def test_an_archive_that_unpacks_to_more_than_a_checkpoint_should_is_refused(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(read, "UNPACKED", (1000, 4))
+    with zipfile.ZipFile(tmp_path / "bomb.pt", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("__MACOSX/x", b"")
+        archive.writestr(name, bytes(1_000_000))
+    with pytest.raises(CheckpointError, match="unpacks to more"):
+        read_contents(tmp_path / "bomb.pt")
+
+
+def test_a_flipped_bit_in_an_archive_that_was_packed_again_is_noticed(tmp_path: Path) -> None:
+    plain, path = save({"w": torch.rand(10_000)}, tmp_path / "plain.pt"), tmp_path / "flat.pt"
+    with zipfile.ZipFile(plain) as source, zipfile.ZipFile(path, "w") as flat:
+        for entry in source.namelist():
+            flat.writestr(entry.split("/", 1)[1], source.read(entry))
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(DamagedCheckpoint, match="CRC"):
+        read_contents(path)
+
+
+def test_an_archive_of_several_checkpoints_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "two.pt", "w") as archive:
+        for name in ("a/data.pkl", "b/data.pkl"):
+            archive.writestr(name, b"")
+    with pytest.raises(NotACheckpoint, match="archive of 2 checkpoints"):
+        read_contents(tmp_path / "two.pt")
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        ((".metadata", "__0_0.distcp"), "dcp_to_torch"),
+        (("meta.pt", ".metadata", "__0_0.distcp"), "consolidate_checkpoint"),
+        (("latest", "zero_to_fp32.py", "global_step10/x"), "zero_to_fp32.py FOLDER OUT"),
+        (("global_step10/x",), "DeepSpeed"),
+        (("mp_rank_00_model_states.pt", "zero_pp_rank_0_mp_rank_00_optim_states.pt"), "Pass mp_rank_00"),
+        (("mp_rank_00/model_optim_rng.pt",), "Megatron"),
+        (("pytorch_model_fsdp_0/__0_0.distcp", "random_states_0.pkl"), "accelerate merge-weights"),
+        (("_CHECKPOINT_METADATA", "d/0"), "Orbax"),
+        (("model.safetensors", "config.json"), "Pass model.safetensors"),
+        (("pytorch_model.bin", "config.json"), "Pass pytorch_model.bin"),
+        (("pytorch_model.bin.index.json", "pytorch_model-00001-of-00002.bin"), "several files"),
+        (("data.pkl", "version", "data/0"), "zip -0 -r"),
+        (("saved_model.pb", "variables/x"), "SavedModel"),
+        (("model.ckpt.index", "model.ckpt.data-00000-of-00001"), "TensorFlow checkpoint"),
+        (("b.pt", "a.ckpt", "log.txt"), "Pass one of the files in it: a.ckpt, b.pt"),
+        (("log.txt",), "Pass the weights file in it"),
+    ],
+)
+def test_a_folder_is_told_by_its_names(tmp_path: Path, names: tuple[str, ...], says: str) -> None:
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    with pytest.raises(NotACheckpoint) as caught:
+        precheck(tmp_path)
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("globals_", "says"),
+    [
+        (("torch.distributed._shard.sharded_tensor.api ShardedTensor",), "FULL_STATE_DICT"),
+        (("torch.distributed.tensor DTensor",), "full_state_dict=True"),
+        (("torch_xla.utils.serialization TensorReference",), "torch_xla.core.xla_model.save"),
+        (("mine Net", "torch.nn.modules.conv Conv3d"), "a whole module, as torch.save(model)"),
+        (("transformers.training_args TrainingArguments",), "a Trainer's arguments"),
+        (("mine Secret",), "If you trust it, load it yourself"),
+    ],
+)
+def test_a_pickle_that_asks_for_known_classes_is_told_by_them(
+    tmp_path: Path, globals_: tuple[str, ...], says: str
+) -> None:
+    asked = b"".join(b"c" + name.replace(" ", "\n").encode() + b"\n0" for name in globals_)
+    with zipfile.ZipFile(tmp_path / "a.pt", "w") as archive:
+        archive.writestr("a/data.pkl", b"\x80\x02" + asked + b"N.")
+        archive.writestr("a/version", b"3\n")
+    with pytest.raises(UnsafeCheckpoint) as caught:
+        read_contents(tmp_path / "a.pt")
+    assert says in str(caught.value)
+    assert "Nothing of it was run" in str(caught.value)
+
+
+def test_an_encrypted_archive_is_refused_as_one(tmp_path: Path) -> None:
+    data = bytearray(save({"w": torch.zeros(3)}, tmp_path / "a.pt").read_bytes())
+    start = data.index(b"PK\x01\x02")
+    data[start + 8] |= 1  # the flag in the central directory
+    (tmp_path / "a.pt").write_bytes(data)
+    with pytest.raises(NotACheckpoint, match="encrypted zip archive"):
+        read_contents(tmp_path / "a.pt")

@@ -17,7 +17,7 @@ from vcp_core.backbones import build, key_shapes
 from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.errors import CheckpointMismatch
 from vcp_core.checkpoints import load_checkpoint
-from vcp_core.checkpoints.match import find_backbone
+from vcp_core.checkpoints.networks import choose
 
 Weights = Mapping[str, Tensor]
 SCHEMES = [(spec.name, scheme) for spec in BACKBONES.values() for scheme in spec.keys]
@@ -106,8 +106,9 @@ def test_a_familys_checkpoint_is_found_as_its_users_save_it(
 def test_names_of_a_scheme_are_all_different_and_found_as_this_scheme_alone(name: str, scheme: Any) -> None:
     shapes = {scheme.rename(key): shape for key, shape in key_shapes(name).items()}
     assert len(shapes) == len(key_shapes(name))
-    match, others = find_backbone({f"net.{key}": shape for key, shape in shapes.items()})
-    assert (match.backbone, match.scheme, match.prefix, others) == (name, scheme, "net.", ())
+    choice = choose({f"net.{key}": shape for key, shape in shapes.items()})
+    match = choice.match
+    assert (match.backbone, match.scheme, match.prefix, choice.others) == (name, scheme, "net.", ())
 
 
 @every_scheme
@@ -117,13 +118,13 @@ def test_a_near_miss_is_refused_with_the_difference(name: str, scheme: Any) -> N
     needed = [key for key in shapes if not key.endswith("num_batches_tracked")]
     last = weights[-1]
     with pytest.raises(CheckpointMismatch) as caught:
-        find_backbone({**shapes, last: (*shapes[last][:4], 5)})
+        choose({**shapes, last: (*shapes[last][:4], 5)})
     text = str(caught.value)
     assert f"closest is {name}: {len(needed) - 1} of {len(needed)} keys" in text
     assert f"{last} is {(*shapes[last][:4], 5)}, not {shapes[last]}" in text
     stage = {key for key in needed if needed.index(key) >= len(needed) - 15}
     with pytest.raises(CheckpointMismatch) as caught:
-        find_backbone({key: shape for key, shape in shapes.items() if key not in stage}, backbone=name)
+        choose({key: shape for key, shape in shapes.items() if key not in stage}, backbone=name)
     assert f"not {name}: {len(needed) - 15} of {len(needed)} keys" in str(caught.value)
     assert "missing" in str(caught.value)
 
@@ -132,4 +133,4 @@ def test_a_two_pathway_slowfast_is_not_taken_for_its_slow_pathway() -> None:
     (names,) = (scheme for scheme in BACKBONES["slow_r50"].keys if scheme.name == "SlowFast")
     shapes = {names.rename(key): shape for key, shape in key_shapes("slow_r50").items()}
     with pytest.raises(CheckpointMismatch, match=r"s1\.pathway1_stem\.conv\.weight"):
-        find_backbone(shapes | {"s1.pathway1_stem.conv.weight": (8, 3, 5, 7, 7)})
+        choose(shapes | {"s1.pathway1_stem.conv.weight": (8, 3, 5, 7, 7)})

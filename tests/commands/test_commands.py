@@ -8,7 +8,6 @@ import resource
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,8 @@ import torch
 
 import vcp_core
 from stack.commands.local import show
+from tests.datasets_on_disk import write_messy
+from tests.patience import DEADLINE_S, until
 from tests.videos import write_video
 from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.protocols import PROTOCOLS
@@ -45,7 +46,13 @@ def environment(home: Path) -> dict[str, str]:
 def vcpbench(home: Path, *arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
     command = [str(Path(sys.executable).with_name("vcpbench")), *arguments]
     return subprocess.run(  # type: ignore[call-overload,no-any-return]
-        command, cwd=home, env=environment(home), capture_output=True, text=True, timeout=240, **options
+        command,
+        cwd=home,
+        env=environment(home),
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        **options,
     )
 
 
@@ -75,11 +82,90 @@ def test_inspect_says_what_a_file_holds(home: Path) -> None:
     assert json.loads(vcpbench(home, "inspect", "model.pt", "--json").stdout)["backbone"] == "r3d_tiny"
 
 
+def test_a_file_whose_name_is_not_utf8_is_inspected_and_evaluated_with_the_network_named(home: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.pt")
+    both = {"student": vcp_core.build("r3d_tiny", seed=3).state_dict()}
+    both["teacher"] = vcp_core.build("r3d_tiny", seed=4).state_dict()
+    torch.save(both, home / "both.pt")
+    (home / "both.pt").rename(home / name)
+    said = "network     'student.': gradients trained it, as the names say"
+    assert said in vcpbench(home, "inspect", name).stdout
+    words = (
+        "-d",
+        "clips",
+        "-p",
+        "quickest.toml",
+        "--no-controls",
+        "--benchmark",
+        "retrieval",
+        "--json",
+        "a.json",
+    )
+    found = vcpbench(home, "local", name, *words)
+    assert found.returncode == 0, found.stderr
+    assert "network 'student.' of the file: gradients trained it, as the names say" in found.stdout
+    assert "Also there, and not used: 'teacher.'." in found.stdout
+    origin = json.loads((home / "a.json").read_text())["provenance"]
+    assert (origin["checkpoint"]["network"], origin["checkpoint"]["others"]) == ("student.", ["teacher."])
+    assert origin["reproduce"].startswith("vcpbench local FILE ")
+
+
+def test_a_file_of_which_nothing_says_what_is_meant_is_refused_with_the_choices(home: Path) -> None:
+    state = vcp_core.build("r3d_tiny", seed=3).state_dict()
+    torch.save({"a": state, "b": {key: value + 1 for key, value in state.items()}}, home / "two.pt")
+    found = vcpbench(home, "inspect", "two.pt")
+    assert found.returncode == 2
+    assert "SeveralNetworks: two.pt: 2 whole networks are in the file" in found.stderr
+    assert "\n  --prefix a.  (r3d_tiny)\n  --prefix b.  (r3d_tiny)" in found.stderr
+
+
 def test_dataset_show_counts_classes_and_splits(home: Path) -> None:
     shown = json.loads(vcpbench(home, "dataset", "show", "clips", "--json").stdout)
     assert set(shown["classes"]) == {"jump", "run"}
     assert shown["videos"]["train"] + shown["videos"]["test"] == 12
     assert "jump" in vcpbench(home, "dataset", "show", "clips").stdout
+
+
+def test_dataset_show_says_what_became_of_every_file_of_a_messy_folder(home: Path) -> None:
+    messy = write_messy(home / "messy")
+    shown = vcpbench(home, "dataset", "show", "messy")
+    assert shown.returncode == 0, shown.stderr
+    lines = [" ".join(line.split()) for line in shown.stdout.splitlines()]
+    for line in (
+        "files: 21 seen, 9 taken, 2 left out, 10 not taken; of those taken, 1 damaged",
+        r"not taken 2 the suffix .xyz is not a video's: jump/two\nlines.xyz, run/1.xyz",
+        r"not taken 1 the name is not UTF-8: jump/caf\xe9.mp4",
+        "not taken 1 a broken link: jump/gone.mp4",
+        "not taken 1 a link to a folder above it: jump/up",
+        "not taken 1 a class folder without videos: sit",
+        "not taken 1 a video beside the class folders: loose.mp4",
+        "not taken 1 an AppleDouble file of a Mac (._name): run/._0.mp4",
+        "not taken 1 hidden (the name begins with a dot): .git",
+        "not taken 1 the suffix .txt is not a video's: sit/notes.txt",
+    ):
+        assert line in lines
+    for name in ("run/empty.mp4", "run/page.mp4"):
+        assert [line for line in lines if line.startswith("left out 1 ") and line.endswith(f": {name}")]
+    (damaged,) = [line for line in lines if line.startswith("damaged 1 ")]
+    assert damaged.endswith(": run/damaged.avi")
+    assert "! No video is taken from 1 class folder: sit (1 file (the" in shown.stderr
+
+    facts = json.loads(vcpbench(home, "dataset", "show", str(messy), "--json").stdout)
+    assert (facts["seen"], facts["taken"], len(facts["left_out"])) == (21, 9, 2)
+    assert sum(files["count"] for files in facts["not_taken"]) == 10
+    assert sum(facts["left_out_by_reason"].values()) == 2
+    assert facts["damaged"]["videos"] == 1
+    more = json.loads(vcpbench(home, "dataset", "show", "messy", "--suffix", "xyz", "--json").stdout)
+    assert (more["seen"], len(more["left_out"])) == (21, 4)  # now listed, and no videos
+
+
+def test_a_layout_that_is_not_known_is_drawn_on_the_terminal(home: Path) -> None:
+    for side in ("train", "val"):
+        write_video(home / "flat" / side / "1.mp4", 20)
+    shown = vcpbench(home, "dataset", "show", "flat")
+    assert shown.returncode == 2
+    assert "DatasetError: flat: train, val hold videos and no class folders" in shown.stderr
+    assert "\n    train/  1 video\n    val/    1 video\n" in shown.stderr
 
 
 def test_names_that_look_like_markup_are_shown_as_they_are(home: Path) -> None:
@@ -91,7 +177,7 @@ def test_names_that_look_like_markup_are_shown_as_they_are(home: Path) -> None:
     assert shown.returncode == 0, shown.stderr
     for name in ("[bold] clips", "walk [", "run [red]"):
         assert name in shown.stdout
-    assert "left out: run [red]/My clip [dqw4w9wgxcq].mp4" in shown.stderr
+    assert ": run [red]/My clip [dqw4w9wgxcq].mp4" in shown.stdout
 
 
 def test_a_result_whose_names_look_like_markup_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
@@ -184,13 +270,9 @@ def test_ctrl_c_says_so_exits_with_130_and_leaves_nothing_half_written(home: Pat
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     work = home / "cache" / "work"
-    deadline = time.monotonic() + 120
-    while not (work.is_dir() and any(work.iterdir())):  # until the engine is at it
-        assert time.monotonic() < deadline
-        assert process.poll() is None
-        time.sleep(0.05)
+    until(lambda: work.is_dir() and any(work.iterdir()), hopeless=lambda: process.poll() is not None)
     process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 130
     assert "Interrupted" in stderr
     assert not (home / "interrupted.json").exists()

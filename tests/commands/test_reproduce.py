@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import vcp_core
+from tests.patience import DEADLINE_S
 from tests.videos import write_video
 
 QUICKEST = 'base = "quick-v1"\n[grid]\nnum_clips = 1\n'
@@ -42,7 +43,7 @@ def vcpbench(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         env={**environment, "HOME": str(home), "VCPBENCH_CACHE": str(home / "cache")},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=DEADLINE_S,
     )
 
 
@@ -83,6 +84,18 @@ def test_videos_that_lie_elsewhere_keep_their_groups(home: Path) -> None:
     other = vcpbench(home, *words, "--test-groups", "P1")
     assert other.returncode == 2
     assert "other files, labels or sides" in other.stderr
+
+
+def test_videos_of_a_suffix_of_their_own_are_found_again_by_it(home: Path) -> None:
+    for video in (home / "clips").rglob("*.mp4"):
+        (home / "odd" / video.parent.name).mkdir(parents=True, exist_ok=True)
+        (home / "odd" / video.parent.name / f"{video.stem}.xyz").symlink_to(video)
+    options = ("--suffix", "xyz", *RETRIEVAL, "--device", "cpu")
+    done(home, "local", "model.pt", "-d", "odd", *options, "--json", "odd.json")
+    assert "are equal to the last digit" in done(home, "reproduce", "odd.json", "--device", "cpu")
+    assert "are equal to the last digit" in done(
+        home, "reproduce", "odd.json", "-d", "odd", "--device", "cpu"
+    )
 
 
 def test_a_servers_command_says_where_the_videos_go_and_keeps_their_groups(home: Path) -> None:

@@ -14,6 +14,7 @@ import typer
 from stack.commands.finetune import finetune
 from stack.commands.pretrain import pretrain
 from stack.commands.training import Running, Watched, machine, taking_turns
+from tests.patience import DEADLINE_S
 from vcp_core.catalog.errors import TrainingError
 from vcp_core.pretraining.config import FinetuneConfig, PretrainConfig, TrainingConfig, option_of
 from vcp_core.pretraining.runs import Place
@@ -35,7 +36,7 @@ def test_processes_of_torchrun_read_the_dataset_one_after_the_other(
     with taking_turns():
         waiting.start()
         assert not entered.wait(0.3)
-    assert entered.wait(10)
+    assert entered.wait(DEADLINE_S)
     waiting.join()
 
 

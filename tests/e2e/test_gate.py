@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from tests.e2e.conftest import LIGHT
+from tests.patience import DEADLINE_S
 from tests.served import Served
 from tests.workers import WorkerProcess
 from vcp_core.backbones import build
@@ -41,7 +42,7 @@ def gate(api: Served, tmp_path: Path) -> Gate:
             env={**os.environ, **login, **environment},
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=DEADLINE_S,
         )
         assert ran.stdout, ran.stderr
         return ran.returncode, json.loads(ran.stdout)
@@ -49,6 +50,7 @@ def gate(api: Served, tmp_path: Path) -> Gate:
     return run
 
 
+@pytest.mark.long
 def test_the_gate_gives_each_verdict_on_evaluations_by_real_workers(
     api: Served, start_worker: Callable[..., WorkerProcess], gate: Gate, tmp_path: Path
 ) -> None:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from tests.e2e.test_way import StartWorker, register, results
+from tests.patience import DEADLINE_S
 from tests.served import Served
 from tests.videos import write_video
 
@@ -47,5 +48,5 @@ def vcpbench(api: Served, home: Path, *arguments: str) -> subprocess.CompletedPr
         env={**os.environ, **login, "VCPBENCH_CACHE": str(home / "cache"), "COLUMNS": "200"},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=DEADLINE_S,
     )

@@ -19,6 +19,7 @@ from vcpbench_client.commands.gate import gate
 
 from tests.client.conftest import token_of
 from tests.client.hands import Hands, write_model
+from tests.patience import DEADLINE_S
 from tests.served import Served
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -62,7 +63,7 @@ class Job:
             },
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=DEADLINE_S,
         )
         self.code, self.log = run.returncode, run.stdout + run.stderr
         self.outputs = dict(line.split("=", 1) for line in output.read_text().splitlines())
@@ -176,7 +177,7 @@ def test_the_gitlab_template_installs_and_judges_on_nothing_that_nobody_named(
         env={**os.environ, **GITLAB["variables"], "GATE_FILE": "new.json", "GATE_MODEL": "mine", **named},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=DEADLINE_S,
     )
     assert (run.returncode, list(tmp_path.iterdir())) == (2, [])
     assert says in run.stderr
@@ -215,7 +216,7 @@ def test_the_gitlab_template_judges_and_leaves_its_reports(
             env={**os.environ, **variables, "GATE_MIN": f"{TOP1}={minimum} {TOP1}=1"},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=DEADLINE_S,
         )
         codes.append(run.returncode)
         cases = list(ElementTree.parse(tmp_path / GITLAB["artifacts"]["reports"]["junit"]).iter("testcase"))

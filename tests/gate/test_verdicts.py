@@ -16,9 +16,10 @@ from vcpbench_client import Client
 from tests.client.conftest import token_of
 from tests.client.hands import Hands, write_model
 from tests.client.line import Line
+from tests.patience import DEADLINE_S, until
 from tests.served import Served
 from tests.service.finished import ready_dataset
-from tests.service.kit import eventually, in_thread
+from tests.service.kit import in_thread
 
 VCPBENCH = str(Path(sys.executable).with_name("vcpbench"))
 TOP1 = "recognition.top1"
@@ -54,7 +55,7 @@ class Run:
             env={**os.environ, "VCPBENCH_URL": str(server), "VCPBENCH_TOKEN": token, "COLUMNS": "160"},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=DEADLINE_S,
         )
         self.code, self.out, self.err = run.returncode, run.stdout, run.stderr
         self.json: dict[str, Any] = {}
@@ -296,7 +297,7 @@ def test_a_timeout_is_2_and_names_the_evaluation(gate: Any, hands: Hands) -> Non
 def test_a_server_that_is_killed_meanwhile_is_2(gate: Any, hands: Hands, line: Line, client: Client) -> None:
     hands.work.clear()
     process = in_thread(lambda: gate(MORE, "--min", f"{TOP1}=1", "--timeout", "5", server=line.url))
-    eventually(lambda: list(client.evaluations()))
+    until(lambda: list(client.evaluations()))
     line.kill()
     found = process()
     assert (found.code, found.json["verdict"]) == (2, "error")
@@ -332,7 +333,7 @@ def test_a_verdict_stands_though_nobody_reads_it(
         env={**os.environ, "VCPBENCH_URL": api.url, "VCPBENCH_TOKEN": token_of(api)},
         stdout=writer,
         stderr=writer,
-        timeout=60,
+        timeout=DEADLINE_S,
     )
     os.close(writer)
     assert run.returncode == code
@@ -347,7 +348,7 @@ def test_what_cannot_be_written_for_want_of_space_is_2(api: Served, hands: Hands
             env={**os.environ, "VCPBENCH_URL": api.url, "VCPBENCH_TOKEN": token_of(api)},
             stdout=full,
             stderr=full,
-            timeout=60,
+            timeout=DEADLINE_S,
         )
     assert run.returncode == 2
 
@@ -356,3 +357,15 @@ def test_a_report_that_cannot_be_written_is_2(gate: Any, tmp_path: Path) -> None
     (tmp_path / "file").touch()
     found = gate(MORE, "--min", f"{TOP1}=1", files=("--summary", "s.md", "--junit", "file/j.xml"))
     assert (found.code, "file/j.xml cannot be written" in found.err) == (2, True)
+
+
+def test_every_report_says_which_network_of_a_file_was_evaluated(gate: Any, before: str) -> None:
+    network = {"used": "student.", "others": ["teacher."], "why": "as --prefix asked"}
+    report = {"network": "student.", "others": ["teacher."], "why": "as --prefix asked"}
+    found = gate(MORE, *DROP, report=report)
+    assert found.json["evaluation"]["checkpoint"]["network"] == network
+    assert found.json["baseline"]["checkpoint"]["network"] is None
+    said = "Of this checkpoint: network 'student.' of the file: as --prefix asked."
+    assert f"> {said}" in found.summary.replace("\\", "")
+    assert "'teacher.'" in found.summary
+    assert said in " ".join(found.err.split())

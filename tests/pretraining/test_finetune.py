@@ -10,7 +10,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,7 @@ import torch
 import vcp_core
 from stack.commands.local import show
 from tests.datasets_on_disk import make_folder
+from tests.patience import DEADLINE_S, until
 from tests.pretraining.kit import tiny_run
 from tests.shared import SHARED, needs_shared
 from tests.videos import write_video
@@ -139,7 +139,7 @@ def test_three_words_finetune_every_split_and_their_mean_is_reproduced(tmp_path:
     words = ["finetune", "model.pt", "-d", "ucf101:UCF-101", "--lists", str(SHARED / "splits" / "ucf101")]
     words += ["--split", "1,2", "-o", "run", "--epochs", "1", "--batch", "2", "--num-clips", "1"]
     process = command(tmp_path, *words, "--control", "--device", "cpu")
-    said, errors = process.communicate(timeout=240)
+    said, errors = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 0, errors
     assert "mean over splits 1, 2" in said
     assert "Training run, split 2, control." in errors
@@ -148,7 +148,7 @@ def test_three_words_finetune_every_split_and_their_mean_is_reproduced(tmp_path:
     assert (top1.num_videos, set(top1.by_split)) == (4, {"1", "2"})
     assert top1.control is not None
     again = command(tmp_path, "reproduce", "run/recognition.json", "--device", "cpu")
-    said, errors = again.communicate(timeout=240)
+    said, errors = again.communicate(timeout=DEADLINE_S)
     assert again.returncode == 0, errors
     for split in ("1", "2"):
         assert f"split {split}: Reproduced: all 3 scores are equal to the last digit." in said
@@ -156,7 +156,7 @@ def test_three_words_finetune_every_split_and_their_mean_is_reproduced(tmp_path:
     several = mean.splits["1"].model_copy(update={"provenance": together})
     (tmp_path / "several.json").write_text(several.to_json())
     refused = command(tmp_path, "reproduce", "several.json", "--checkpoint", "model.pt", "--device", "cpu")
-    said, errors = refused.communicate(timeout=60)
+    said, errors = refused.communicate(timeout=DEADLINE_S)
     assert refused.returncode == 2
     assert "4 processes finetuned it together" in errors
 
@@ -180,17 +180,16 @@ def test_the_command_interrupted_says_how_to_go_on_and_does(tmp_path: Path) -> N
     words += ("--batch", "2", "--epochs", "2", "--save-steps", "1", "--device", "cpu")
     words += ("--gap", "4", "--remote-gap", "9")
     first = command(tmp_path, *words)
-    begun = time.monotonic()
-    while not (tmp_path / "run" / "state.pt").exists():
-        assert first.poll() is None, first.communicate()
-        assert time.monotonic() - begun < 120
-        time.sleep(0.05)
+    until(
+        (tmp_path / "run" / "state.pt").exists,
+        hopeless=lambda: first.poll() is not None and first.communicate(),
+    )
     first.send_signal(signal.SIGINT)
-    _, said = first.communicate(timeout=120)
+    _, said = first.communicate(timeout=DEADLINE_S)
     assert first.returncode == 130, said
     assert "run it again to go on" in said
     second = command(tmp_path, *words)
-    answered, said = second.communicate(timeout=120)
+    answered, said = second.communicate(timeout=DEADLINE_S)
     assert second.returncode == 0, said
     assert "Going on after step" in said
     assert re.search(r"epoch 2/2  loss \d", said)
@@ -212,7 +211,7 @@ def test_of_torchruns_processes_the_first_alone_says_what_there_is(tmp_path: Pat
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=DEADLINE_S,
     )
     assert process.returncode == 0, process.stderr
     assert process.stdout.count("run/best.safetensors") == 1
@@ -220,7 +219,7 @@ def test_of_torchruns_processes_the_first_alone_says_what_there_is(tmp_path: Pat
 
 def test_nonsense_and_missing_files_are_said_in_one_line(tmp_path: Path) -> None:
     process = command(tmp_path, "pretrain", "-d", "nowhere", "-o", "run", "--batch", "1")
-    _, said = process.communicate(timeout=120)
+    _, said = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 2
     assert "TrainingError: --batch must be at least 2" in said
     assert not (tmp_path / "run").exists()

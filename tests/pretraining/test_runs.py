@@ -18,6 +18,7 @@ import safetensors
 import torch
 
 import vcp_core
+from tests.patience import DEADLINE_S
 from tests.pretraining.kit import tiny_run, train
 from vcp_core.catalog.errors import StorageError, TrainingError
 from vcp_core.checkpoints.origin import read_origin
@@ -121,7 +122,7 @@ def test_ctrl_c_saves_the_step_that_is_over_and_the_run_goes_on_from_it(
     process = child(manifest, tmp_path / "run", "save_steps=1000", "pause=2")
     wait_for(process, "step 2")
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate("go on\n", timeout=60)
+    _, errors = process.communicate("go on\n", timeout=DEADLINE_S)
     assert "KeyboardInterrupt" in errors
     saved = RunFolder(tmp_path / "run", identity={}, facts={}).load()
     assert saved is not None
@@ -133,7 +134,7 @@ def test_ctrl_c_saves_the_step_that_is_over_and_the_run_goes_on_from_it(
 def test_two_processes_share_every_batch(manifest: Path, tmp_path: Path) -> None:
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
     process = child(manifest, tmp_path / "run", "epochs=1", launcher=launcher)
-    _, errors = process.communicate(timeout=200)
+    _, errors = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 0, errors
     [row] = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert (row["step"], row["examples"]) == (4, 8)

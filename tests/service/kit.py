@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+from fastapi import FastAPI
+from fastapi.routing import APIRoute, iter_route_contexts
 from sqlalchemy import func, select
 
 from records.models import Checkpoint, Job, JobKind, UploadPart
 from records.settings import Settings
+from tests.patience import DEADLINE_S
 from tests.served import Served, sha256
 
 PROBLEM = "application/problem+json"
@@ -90,15 +93,6 @@ def ingests(api: Served) -> list[str]:
         return [str(job.checkpoint_id) for job in jobs]
 
 
-def eventually(holds: Callable[[], Any], timeout_s: float = 60) -> Any:
-    """The first true answer."""
-    deadline = time.monotonic() + timeout_s
-    while not (found := holds()):
-        assert time.monotonic() < deadline, "it never came to be"
-        time.sleep(0.02)
-    return found
-
-
 def begun_put(
     client: httpx.Client, path: str, content: bytes, length: int, span: str | None = None
 ) -> socket.socket:
@@ -112,7 +106,7 @@ def begun(
 ) -> socket.socket:
     """As `begun_put`, with any method and headers."""
     base = client.base_url
-    connection = socket.create_connection((base.host, base.port or 80), timeout=10)
+    connection = socket.create_connection((base.host, base.port or 80), timeout=DEADLINE_S)
     lines = {"Host": base.host, "Content-Length": length, **headers}
     head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
     connection.sendall(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + content)
@@ -130,7 +124,7 @@ class Slow:
         middle = len(self.content) // 2
         yield self.content[:middle]
         self.half_sent.set()
-        assert self.go_on.wait(20)
+        assert self.go_on.wait(DEADLINE_S)
         yield self.content[middle:]
 
 
@@ -150,3 +144,15 @@ def in_thread(call: Callable[[], Any]) -> Callable[[], Any]:
 
 def canonical(value: object) -> str:
     return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def every_route(app: FastAPI) -> list[tuple[str, str, APIRoute]]:
+    """Method, address and route of all that the application answers, pages included; ids are of nothing."""
+    found = []
+    for context in iter_route_contexts(app.routes):
+        route = context.original_route
+        if isinstance(route, APIRoute):
+            address = re.sub(r"{\w+(:\w+)?}", "0123456789", str(context.path))
+            found += [(method, address, route) for method in sorted(route.methods)]
+    assert len(found) > 30
+    return found

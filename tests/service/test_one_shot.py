@@ -13,11 +13,11 @@ import pytest
 
 from records.models import Checkpoint, UploadPart
 from records.settings import Settings
+from tests.patience import until
 from tests.served import Served, serve, sha256
 from tests.service.kit import (
     begun_put,
     declare,
-    eventually,
     ingests,
     noise,
     num_rows,
@@ -173,7 +173,7 @@ def test_more_than_the_installation_takes_is_refused_while_it_streams(
 def test_a_one_shot_that_breaks_off_leaves_nothing(api: Served, settings: Settings) -> None:
     content = noise(20_000_000)
     connection = begun_put(api.client, "/v1/checkpoints/upload?model=m", content, len(content) + 5)
-    eventually(lambda: objects(settings))  # the store's first parts are on the disk
+    until(lambda: objects(settings))  # the store's first parts are on the disk
     connection.close()
-    eventually(lambda: not objects(settings))
+    until(lambda: not objects(settings))
     assert num_rows(api, Checkpoint) == 0

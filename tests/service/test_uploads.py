@@ -16,12 +16,13 @@ import pytest
 from records import flow
 from records.models import Checkpoint, CheckpointState, UploadPart
 from records.settings import Settings
+from tests.patience import DEADLINE_S, until
 from tests.served import Served, sha256
+from tests.service.finished import ready_checkpoint
 from tests.service.kit import (
     Slow,
     begun_put,
     declare,
-    eventually,
     folder_of,
     in_thread,
     ingests,
@@ -69,7 +70,7 @@ def test_an_upload_goes_on_after_connections_that_broke_half_way(api: Served, se
         span = f"bytes {begin}-{size - 1}/{size}"
         begun_put(api.client, path, content[begin:end], size - begin, span).close()
         before = begin
-        begin = eventually(lambda before=before: _more(show(api.client, declared["id"]), before))
+        begin = until(lambda before=before: _more(show(api.client, declared["id"]), before))
         assert end - 200_000 < begin <= end  # what was in buffers when the connection broke is sent again
     answer = put(api.client, declared["id"], content[begin:], begin, size)
     assert answer.json()["state"] == "ingesting", answer.text
@@ -89,7 +90,7 @@ def test_a_connection_that_breaks_before_the_first_byte_changes_nothing(
     path = f"/v1/checkpoints/{declared['id']}/content"
     begun_put(api.client, path, b"", 99_990, "bytes 10-99999/100000").close()
     assert put(api.client, declared["id"], CONTENT[10:20], 10, len(CONTENT)).json()["received_bytes"] == 20
-    eventually(lambda: sorted(map(len, objects(settings).values())) == [10, 10])
+    until(lambda: sorted(map(len, objects(settings).values())) == [10, 10])
 
 
 def test_without_a_range_a_broken_upload_begins_anew(api: Served, settings: Settings) -> None:
@@ -209,7 +210,7 @@ def test_two_whole_uploads_at_once_give_one_checkpoint(
 ) -> None:
     declared, slow = declare(api.client, CONTENT), Slow(CONTENT)
     first = in_thread(lambda: put(peer, declared["id"], iter(slow)))
-    assert slow.half_sent.wait(10)
+    assert slow.half_sent.wait(DEADLINE_S)
     assert put(api.client, declared["id"], CONTENT).json()["state"] == "ingesting"
     slow.go_on.set()
     assert first().status_code in (200, 409)
@@ -225,7 +226,7 @@ def test_the_same_part_twice_at_once_is_kept_once(
     slow = Slow(part)
     path, span = f"/v1/checkpoints/{declared['id']}/content", {"Content-Range": "bytes 50000-74999/100000"}
     late = in_thread(lambda: peer.put(path, content=iter(slow), headers=span))
-    assert slow.half_sent.wait(10)
+    assert slow.half_sent.wait(DEADLINE_S)
     assert put(api.client, declared["id"], part, 50_000, 100_000).json()["received_bytes"] == 75_000
     slow.go_on.set()
     assert problem_of(late(), 409)["received_bytes"] == 75_000  # whichever the server looked at first
@@ -240,7 +241,7 @@ def test_an_upload_that_begins_anew_beside_a_part_keeps_no_gap(
     put(api.client, declared["id"], CONTENT[:50_000], 0, 100_000)
     path, span = f"/v1/checkpoints/{declared['id']}/content", {"Content-Range": "bytes 50000-99999/100000"}
     late = in_thread(lambda: peer.put(path, content=iter(slow), headers=span))
-    assert slow.half_sent.wait(10)
+    assert slow.half_sent.wait(DEADLINE_S)
     assert put(api.client, declared["id"], CONTENT[:100], 0, 100_000).json()["received_bytes"] == 100
     slow.go_on.set()
     assert problem_of(late(), 409)["received_bytes"] in (0, 100)  # as it was when it was looked at
@@ -440,3 +441,38 @@ def test_lists_of_checkpoints_are_filtered_and_paged(api: Served) -> None:
     assert steps(model="a", team="default") == (["default/a", "default/a"], 2)
     assert steps(limit=1, offset=3) == (["default/b"], 4)
     assert steps(model="nobody's") == ([], 0)
+
+
+SEVERAL = {
+    "wrapper": "state_dict",
+    "prefix": "student.",
+    "others": ["state_dict.teacher."],
+    "network": "state_dict.student.",
+    "why": "as --prefix asked",
+    "notes": [],
+}
+
+
+@pytest.mark.parametrize(
+    ("report", "network"),
+    [
+        (
+            SEVERAL,
+            {"used": "state_dict.student.", "others": ["state_dict.teacher."], "why": "as --prefix asked"},
+        ),
+        # From before it was kept which one was used, and why.
+        (
+            {name: SEVERAL[name] for name in ("wrapper", "prefix", "others")},
+            {"used": "state_dict.student.", "others": ["state_dict.teacher."], "why": ""},
+        ),
+        ({"wrapper": "", "prefix": "", "others": [], "network": ".", "why": ""}, None),
+        (None, None),
+    ],
+)
+def test_a_checkpoint_says_which_network_of_its_file_was_used(
+    api: Served, report: dict[str, Any] | None, network: dict[str, Any] | None
+) -> None:
+    with api.database.session() as session:
+        ready = ready_checkpoint(session, "several", report=report)
+        identifier = str(ready.id)
+    assert show(api.client, identifier)["network"] == network

@@ -7,11 +7,12 @@ import os
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from tests.patience import DEADLINE_S, until
 
 VCPBENCH = str(Path(sys.executable).with_name("vcpbench"))
 
@@ -38,7 +39,7 @@ class Stack:
             umask=self._umask,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=DEADLINE_S,
         )
 
     def up(self) -> list[str]:
@@ -54,11 +55,10 @@ class Stack:
         return {program["name"]: program["pid"] for program in self.status()["programs"]}
 
     def health(self) -> int:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/v1/health", timeout=10) as response:
+        with urllib.request.urlopen(
+            f"http://127.0.0.1:{self.port}/v1/health", timeout=DEADLINE_S
+        ) as response:
             return int(response.status)
 
-    def wait_until(self, true: Callable[[], bool], timeout_s: float = 60) -> None:
-        deadline = time.monotonic() + timeout_s
-        while not true():
-            assert time.monotonic() < deadline, self.status()
-            time.sleep(0.1)
+    def wait_until(self, true: Callable[[], bool]) -> None:
+        until(true, else_say=self.status, every_s=0.1)

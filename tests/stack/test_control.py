@@ -15,6 +15,7 @@ import pytest
 
 from stack import control
 from stack.home import Home, StackError, StackState
+from tests.patience import DEADLINE_S
 from tests.stack.kit import VCPBENCH, Stack
 
 
@@ -76,19 +77,19 @@ def test_whoever_waits_for_a_start_that_dies_starts_it_itself(make_stack: Callab
         assert follower.stdout is not None
         assert follower.stdout.readline()  # it follows
         os.kill(supervisor, signal.SIGKILL)
-        said, _ = follower.communicate(timeout=100)
+        said, _ = follower.communicate(timeout=DEADLINE_S)
     pid, phase = said.splitlines()[-1].split()
     assert (phase, pid != str(supervisor)) == ("ready", True)
     assert stack.health() == 200
     # The first one's supervisor was killed: it says so, unless the other's was there in time.
-    _, why = first.communicate(timeout=60)
+    _, why = first.communicate(timeout=DEADLINE_S)
     assert first.returncode == 0 or "It ended by SIGKILL while it started" in why
 
 
 def test_two_starts_at_once_give_one_stack(make_stack: Callable[..., Stack]) -> None:
     stack = make_stack()
     starts = [start_beside(stack) for _ in range(3)]
-    said = [start.communicate(timeout=100) for start in starts]
+    said = [start.communicate(timeout=DEADLINE_S) for start in starts]
     assert [start.returncode for start in starts] == [0, 0, 0], said
     assert sum("It is running already" in words for _, words in said) == 2
     assert stack.health() == 200
@@ -99,7 +100,7 @@ def test_a_stack_that_is_still_starting_can_be_stopped(make_stack: Callable[...,
     starting = start_beside(stack)
     supervisor_of(stack)
     assert stack.run("down").returncode == 0
-    _, said = starting.communicate(timeout=60)
+    _, said = starting.communicate(timeout=DEADLINE_S)
     assert starting.returncode == 2
     assert "It was stopped while it started" in said or "It ended by SIGTERM while it started" in said
     assert stack.run("status").returncode == 3

@@ -11,7 +11,6 @@ import signal
 import subprocess
 import termios
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from typing import Any
 import pytest
 
 from stack.home import Home
+from tests.patience import DEADLINE_S, until
 from tests.stack.kit import VCPBENCH, free_port
 from tests.workers import alive
 
@@ -77,17 +77,16 @@ def left_of(user: Path) -> list[list[str]]:
 
 def all_gone(user: Path) -> bool:
     """Whether nothing is left; the supervisor gives its home free a moment before it ends."""
-    deadline = time.monotonic() + 5
-    while (left := left_of(user)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return not left
+    until(lambda: not left_of(user), else_say=lambda: left_of(user))
+    return True
 
 
+@pytest.mark.long
 def test_a_demo_that_ends_by_itself_shows_a_board_exits_with_0_and_leaves_nothing_running(
     user: Path,
 ) -> None:
     process = start(user, "--exit")
-    said, _ = process.communicate(timeout=280)
+    said, _ = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 0, said
     assert all(words in said for words in SHOWN), said
     assert said.splitlines()[-1] == "Everything is stopped."
@@ -97,9 +96,10 @@ def test_a_demo_that_ends_by_itself_shows_a_board_exits_with_0_and_leaves_nothin
     assert Home(user / "demo").running() is None
 
 
+@pytest.mark.long
 def test_ctrl_c_ends_a_demo_that_leaves_its_page_up(user: Path) -> None:
     process = start(user)
-    alarm = threading.Timer(280, process.kill)
+    alarm = threading.Timer(DEADLINE_S, process.kill)
     alarm.start()
     lines: list[str] = []
     assert process.stdout is not None
@@ -116,6 +116,7 @@ def test_ctrl_c_ends_a_demo_that_leaves_its_page_up(user: Path) -> None:
     assert all_gone(user)
 
 
+@pytest.mark.long
 def test_closing_the_terminal_ends_the_demo_and_leaves_nothing_running(user: Path) -> None:
     terminal, side = pty.openpty()
 
@@ -131,7 +132,7 @@ def test_closing_the_terminal_ends_the_demo_and_leaves_nothing_running(user: Pat
     while b"Ctrl-C ends the demo" not in shown:
         shown += os.read(terminal, 4096)
     os.close(terminal)
-    process.wait(60)
+    process.wait(DEADLINE_S)
     assert all_gone(user)
     assert Home(user / "demo").running() is None
 
@@ -141,7 +142,7 @@ def test_a_demo_whose_evaluation_fails_says_which_and_why_and_takes_everything_d
     home.mkdir()
     (home / "r3d_tiny-untrained.pt").write_text("these are no weights")
     process = start(tmp_path, home=home)
-    said, _ = process.communicate(timeout=120)
+    said, _ = process.communicate(timeout=DEADLINE_S)
     clear(home)
     assert process.returncode == 2, said
     assert "rejected: plain text, beginning 'these are no weights'" in said

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -94,6 +96,16 @@ def test_a_lock_whose_number_is_another_programs_by_now_does_not_stop_a_start(en
     lines = lock.read_text().splitlines()
     lock.write_text("\n".join([str(os.getpid()), *lines[1:]]) + "\n")
     engines.postgres.start()
+
+
+def test_a_start_waits_for_the_backends_of_a_server_that_was_killed(engines: Engines) -> None:
+    engines.postgres.start()
+    with psycopg.connect(engines.postgres.url("postgres")) as connection:
+        held = connection.info.backend_pid
+        os.kill(held, signal.SIGSTOP)  # as on a busy machine, where its turn comes later
+        engines.postgres.kill()
+        threading.Timer(1.0, os.kill, (held, signal.SIGCONT)).start()
+        engines.postgres.start()
 
 
 def test_a_failing_start_says_why(engines: Engines) -> None:

@@ -24,7 +24,7 @@ def browser() -> Iterator[Browser]:
 
 def visit(browser: Browser, site: Site, **options: Any) -> Visitor:
     context = browser.new_context(**{"viewport": WIDE, **options})
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(120_000)  # of one step; nothing tells earlier that it will not come
     visitor = Visitor(context, site.api.url)
     visitor.log_in(site.api.client.headers["Authorization"].removeprefix("Bearer "))
     return visitor

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -155,10 +155,10 @@ def test_random_weights_have_a_page_too(site: Site) -> None:
 def test_a_running_evaluation_shows_progress_what_it_waits_for_and_its_jobs(site: Site) -> None:
     page = site.page(f"/evaluations/{site.running}")
     (gauge,) = page.root.all("progress")
-    assert (gauge.attributes["value"], gauge.attributes["max"]) == ("250", "400")
+    assert (gauge.attributes["value"], gauge.attributes["max"]) == ("0.505", "1")
     for words in (
-        "62.5 %",
-        "250 of 400 clips, about",
+        "50.5 %",
+        "250 of 400 clips forwarded",
         "no worker takes the gpu queue",
         "the worker fell silent",
     ):
@@ -167,7 +167,7 @@ def test_a_running_evaluation_shows_progress_what_it_waits_for_and_its_jobs(site
     assert live.attributes["hx-trigger"] == "every 2s"
     assert live.attributes["hx-swap"] == "outerMorph"  # the focus stays where it is
     part = site.get(live.attributes["hx-get"], **{"HX-Request": "true"})
-    assert 'value="250"' in part.text
+    assert 'value="0.505"' in part.text
     assert "<html" not in part.text
     assert "HX-Refresh" not in part.headers
 
@@ -498,3 +498,14 @@ def test_an_evaluation_without_a_benchmark_says_why(site: Site) -> None:
         row = session.get_one(Evaluation, site.best)
         row.unavailable = {"cloze": "not available: 0 of 9 test videos have 80 frames"}
     assert "0 of 9 test videos have 80 frames" in site.page(f"/evaluations/{site.best}").text
+
+
+def test_an_evaluation_says_which_network_of_the_file_it_is_of(site: Site) -> None:
+    path = f"/evaluations/{site.best}"
+    assert "of the file" not in site.page(path).text
+    report = {"network": "student.", "others": ["teacher.", HOSTILE], "why": "as --prefix asked", "notes": []}
+    with site.api.database.session() as session:
+        session.get_one(Evaluation, UUID(str(site.best))).checkpoint.report = report
+    page = site.page(path)
+    assert "Network student. of the file: as --prefix asked. Also there, and not used: teacher.," in page.text
+    assert HOSTILE in page.text  # as text

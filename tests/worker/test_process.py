@@ -7,10 +7,8 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -20,6 +18,7 @@ from sqlalchemy.engine import make_url
 from records.db import Database, driver_url
 from records.models import Job, Worker
 from records.settings import Settings
+from tests.patience import DEADLINE_S, until
 from tests.served import Served
 from tests.workers import WorkerProcess, environment
 from vcp_core.backbones import build
@@ -33,7 +32,7 @@ def start(settings: Settings, *arguments: str, **changes: str) -> subprocess.Com
         env={**os.environ, **environment(settings), **changes},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=DEADLINE_S,
     )
 
 
@@ -64,10 +63,7 @@ def test_without_a_broker_a_worker_works_by_looking_for_itself_and_ends_when_tol
     (tmp_path / "not.pt").write_bytes(b"no weights")
     worker = start_worker(VCPBENCH_BROKER_URL=f"redis+socket://{tmp_path}/nobody.sock")
     uploaded = api.upload(tmp_path / "not.pt")
-    deadline = time.monotonic() + 30
-    while api.client.get(f"/v1/checkpoints/{uploaded['id']}").json()["state"] != "rejected":
-        assert time.monotonic() < deadline, worker.log.read_text()
-        time.sleep(0.1)
+    api.poll(f"/v1/checkpoints/{uploaded['id']}", "rejected")
     assert worker.terminate() == 0
 
 
@@ -99,9 +95,7 @@ def test_a_worker_that_was_forgotten_in_a_long_silence_is_seen_again(
     worker.wait_for("worker starts")
     with database.session() as session:
         (before,) = session.scalars(delete(Worker).returning(Worker)).all()
-    deadline = time.monotonic() + 30
-    while start(settings, "--health").returncode:
-        assert time.monotonic() < deadline, worker.log.read_text()
+    until(lambda: start(settings, "--health").returncode == 0, hopeless=worker.end)
     with database.session() as session:
         (after,) = session.scalars(select(Worker)).all()
     assert (after.id, after.name, after.queues, after.device) == (
@@ -135,20 +129,10 @@ def test_a_good_file_whose_reader_was_killed_is_read_again(
     uploaded = api.upload(tmp_path / "good.pt")
     os.kill(worker.reader(), signal.SIGKILL)
     worker.wait_for("its reader was killed")
-    found = eventually(lambda: api.client.get(f"/v1/checkpoints/{uploaded['id']}").json(), "ingesting")
-    assert found["state"] == "ready", found["reason"]
+    api.poll(f"/v1/checkpoints/{uploaded['id']}", "ready")
     with database.session() as session:
         (job,) = session.scalars(select(Job))
         assert (job.crashes, job.outages, job.losses) == (1, 0, 0)
-
-
-def eventually(look: Callable[[], dict[str, Any]], state: str, timeout_s: float = 60) -> dict[str, Any]:
-    """What there is once it is no longer in that state."""
-    deadline = time.monotonic() + timeout_s
-    while (found := look())["state"] == state:
-        assert time.monotonic() < deadline, found
-        time.sleep(0.1)
-    return found
 
 
 def test_a_folder_that_a_tidier_removed_is_made_again(
@@ -159,10 +143,7 @@ def test_a_folder_that_a_tidier_removed_is_made_again(
     worker.wait_for("worker starts")
     shutil.rmtree(settings.scratch)
     uploaded = api.upload(tmp_path / "not.pt")
-    deadline = time.monotonic() + 30
-    while api.client.get(f"/v1/checkpoints/{uploaded['id']}").json()["state"] != "rejected":
-        assert time.monotonic() < deadline, worker.log.read_text()
-        time.sleep(0.1)
+    api.poll(f"/v1/checkpoints/{uploaded['id']}", "rejected")
 
 
 def test_a_worker_that_met_what_nobody_foresaw_ends_instead_of_looking_healthy(
@@ -172,5 +153,5 @@ def test_a_worker_that_met_what_nobody_foresaw_ends_instead_of_looking_healthy(
     worker.wait_for("worker starts")
     with database.session() as session:
         session.execute(text("ALTER TABLE job RENAME TO gone"))
-    assert worker.process.wait(30) == 1
+    assert worker.wait_for_end() == 1
     assert "the worker's clock broke" in worker.log.read_text()

@@ -5,15 +5,17 @@ VcpbenchError
 ├── CheckpointError
 │   ├── NotACheckpoint     the file is not of a format that holds weights
 │   ├── DamagedCheckpoint  truncated or corrupt
+│   ├── UnreadableCheckpoint  its reader fails, and nothing shows that the file is damaged
 │   ├── UnsafeCheckpoint   a pickle that asks for code; named, refused, never run
 │   ├── CheckpointMismatch no backbone's keys are all there; carries the difference
+│   ├── SeveralNetworks    several whole networks, of which one must be named; carries the choices
 │   ├── NonFiniteWeights   NaN or infinity among the weights, or a variance below zero
 │   └── NonFiniteFeatures  the network gives NaN or infinity for some clips
 ├── ReaderFailed           whoever read a checkpoint was killed, or was too slow: no word on the file
 ├── InputError             a declared input that makes no sense, or that this backbone cannot take
 ├── VideoError
 │   ├── UndecodableVideo   no frame comes out of the decoder
-│   └── UnsupportedVideo   frames come out, in colours that cannot be converted
+│   └── UnsupportedVideo   frames come out, in colours or at an angle that cannot be converted
 ├── DatasetError           a dataset that cannot be evaluated as it stands
 ├── ProtocolError          a protocol file that does not make sense
 ├── OperationError         an option that cannot be applied to this clip
@@ -26,6 +28,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+
+MOST_QUOTED = 60  # characters of a value that are repeated to its sender
+MOST_NAMED = 300  # of an unknown name, which may be a path
 
 
 class VcpbenchError(Exception):
@@ -42,6 +47,8 @@ class UnknownName(VcpbenchError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         known = sorted(known)
+        if len(name) > MOST_NAMED:  # what a client sent may be as long as its whole request
+            name = name[:MOST_NAMED] + "…"
         near = difflib.get_close_matches(name, known, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         super().__init__(f"No {kind} {name!r}.{hint} Known: {', '.join(known)}.")
@@ -59,12 +66,33 @@ class DamagedCheckpoint(CheckpointError):
     """The file is truncated or corrupt."""
 
 
+class UnreadableCheckpoint(CheckpointError):
+    """The file's reader fails, and nothing shows that the file is damaged."""
+
+
 class UnsafeCheckpoint(CheckpointError):
     """A pickle that asks for a global which is not on the list of harmless ones; it was not run."""
 
 
 class CheckpointMismatch(CheckpointError):
     """No known backbone's keys and shapes are all in the file."""
+
+
+class SeveralNetworks(CheckpointError):
+    """The file holds several whole networks, and nothing says which of them gradients trained.
+
+    Attributes:
+        choices: The values of `--prefix` that name them.
+
+    >>> SeveralNetworks("2 whole networks", choices=("a.", "b.")).choices
+    ('a.', 'b.')
+    """
+
+    choices: tuple[str, ...] = ()
+
+    def __init__(self, text: str, *, choices: Iterable[str] = ()) -> None:
+        super().__init__(text)
+        self.choices = tuple(choices)
 
 
 class NonFiniteWeights(CheckpointError):
@@ -92,7 +120,7 @@ class UndecodableVideo(VideoError):
 
 
 class UnsupportedVideo(VideoError):
-    """Frames come out of the decoder, in colours that cannot be converted."""
+    """Frames come out of the decoder, in colours or at an angle that cannot be converted."""
 
 
 class DatasetError(VcpbenchError):

@@ -16,6 +16,8 @@ from vcp_core.catalog.files import whole
 from vcp_core.checkpoints.match import Match, own_keys
 from vcp_core.checkpoints.report import listed
 
+MAX_STEPS = 1 << 62  # of a training; more is no count
+
 
 def canonical_tensors(tensors: Mapping[str, Tensor], match: Match) -> dict[str, Tensor]:
     """The backbone's state dict out of a file's tensors: float32, and int64 for `num_batches_tracked`.
@@ -25,7 +27,7 @@ def canonical_tensors(tensors: Mapping[str, Tensor], match: Match) -> dict[str, 
         NonFiniteWeights: If a weight is NaN or infinite as float32, or a variance is below zero; names the
             keys, and counts.
     """
-    state = {key: tensors[match.prefix + key] for key in match.right}
+    state = {key: tensors[match.names[key]] for key in match.right}
     integers = [f"{key} ({_dtype(value)})" for key, value in state.items() if not value.is_floating_point()]
     if integers:
         raise CheckpointMismatch(
@@ -42,9 +44,29 @@ def canonical_tensors(tensors: Mapping[str, Tensor], match: Match) -> dict[str, 
             "The training diverged, or a number did not fit its type; use an earlier checkpoint."
         )
     _refuse_negative_variances(state)
-    steps = {key: tensors.get(match.prefix + key, torch.tensor(0)).to(torch.int64) for key in match.steps}
+    counted = {key: steps_of(tensors, match, key) for key in match.steps}
+    steps = {key: torch.tensor(count or 0, dtype=torch.int64) for key, count in counted.items()}
     own = own_keys(match.backbone, match.scheme)
     return {own[key]: value for key, value in (state | steps).items()}
+
+
+def steps_of(tensors: Mapping[str, Tensor], match: Match, key: str) -> int | None:
+    """How many training steps a batch-norm layer counted; None where it says nothing, or no count."""
+    value = tensors.get(match.names.get(key, ""))
+    return None if value is None else count_of(value)
+
+
+def count_of(tensor: Tensor) -> int | None:
+    """The whole number that a tensor of one element counts; None for any other tensor."""
+    if tensor.numel() != 1 or tensor.is_complex():
+        return None
+    count = tensor.item()
+    return int(count) if 0 <= count < MAX_STEPS else None
+
+
+def are_equal(first: Tensor, second: Tensor) -> bool:
+    """Whether two tensors are the same numbers of the same type."""
+    return first.dtype == second.dtype and torch.equal(first, second)
 
 
 def _refuse_negative_variances(state: Mapping[str, Tensor]) -> None:
@@ -60,7 +82,7 @@ def _refuse_negative_variances(state: Mapping[str, Tensor]) -> None:
 
 def weight_dtypes(tensors: Mapping[str, Tensor], match: Match) -> tuple[str, ...]:
     """Types in which the backbone's weights came, sorted."""
-    return tuple(sorted({_dtype(tensors[match.prefix + key]) for key in match.right}))
+    return tuple(sorted({_dtype(tensors[match.names[key]]) for key in match.right}))
 
 
 def write_canonical(path: Path, backbone: str, state: Mapping[str, Tensor]) -> None:

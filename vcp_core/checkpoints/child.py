@@ -13,12 +13,16 @@ import threading
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from vcp_core.catalog.errors import CheckpointError, VcpbenchError
+from vcp_core.catalog.errors import CheckpointError, SeveralNetworks, VcpbenchError
 from vcp_core.checkpoints.formats import identify
-from vcp_core.checkpoints.origin import read_origin
+from vcp_core.checkpoints.origin import Origin, read_origin
 from vcp_core.checkpoints.report import CheckpointReport, printable
+from vcp_core.checkpoints.trainers import Training, training_of
+
+if TYPE_CHECKING:
+    from vcp_core.checkpoints.read import Contents
 
 MAX_PLACES = 30  # of left-over tensors that a report lists
 TOO_MUCH = "reading it takes more memory than a checkpoint of its size should."
@@ -46,12 +50,15 @@ def main(job: dict[str, Any]) -> None:
             backbone=job["backbone"],
             prefix=job["prefix"],
         )
-        answer = {"report": report.to_json()}
+        answer: dict[str, Any] = {"report": report.to_json()}
     except VcpbenchError as error:
         answer = {"error": type(error).__name__, "message": str(error)}
+        if isinstance(error, SeveralNetworks):
+            answer["choices"] = list(error.choices)
     except MemoryError:
         answer = {"error": CheckpointError.__name__, "message": TOO_MUCH}
     answers.give(answer)
+    os._exit(0)  # Python would take torch apart for half a second, and nothing here is worth it
 
 
 class _Answers:
@@ -110,20 +117,34 @@ def _ingest(
     ceiling.put()  # a zip's directory becomes objects, nine times its size of them
     identify(path)  # before torch is imported: a file of another kind is refused at once
     ceiling.lift()  # torch needs its own
-    from vcp_core.checkpoints import canonical
-    from vcp_core.checkpoints.match import find_backbone
-    from vcp_core.checkpoints.read import read_contents
+    import torch  # noqa: F401 - the rest takes little
 
     ceiling.put(for_good=True)
+    return ingest_here(path, canonical_path, backbone=backbone, prefix=prefix)
+
+
+def ingest_here(
+    path: Path, canonical_path: Path, *, backbone: str | None = None, prefix: str | None = None
+) -> CheckpointReport:
+    """Read a file in this process: the sandbox's child, or one that wrote the file itself."""
+    from vcp_core.checkpoints import canonical
+    from vcp_core.checkpoints.networks import choose
+    from vcp_core.checkpoints.read import read_contents
+
     contents = read_contents(path)
-    shapes = {name: tuple(tensor.shape) for name, tensor in contents.tensors.items()}
-    match, others = find_backbone(shapes, backbone=backbone, prefix=prefix)
-    canonical.write_canonical(
-        canonical_path, match.backbone, canonical.canonical_tensors(contents.tensors, match)
+    tensors = contents.tensors
+    choice = choose(
+        {name: tuple(tensor.shape) for name, tensor in tensors.items()},
+        backbone=backbone,
+        prefix=prefix,
+        words={*contents.containers, *contents.values},
+        equal=lambda first, second: canonical.are_equal(tensors[first], tensors[second]),
     )
+    match = choice.match
+    canonical.write_canonical(canonical_path, match.backbone, canonical.canonical_tensors(tensors, match))
     wrapper, inner = _split(match.prefix, contents.containers)
-    own = {match.prefix + key for key in (*match.right, *match.steps)}
-    skipped = f"{len(contents.skipped)} sparse, quantised or meta tensors were left out"
+    own = {*match.names.values(), *match.spare}
+    origin = read_origin(path)
     return CheckpointReport(
         sha256=_sha256(path),
         size_bytes=path.stat().st_size,
@@ -132,14 +153,39 @@ def _ingest(
         scheme=match.scheme.name,
         wrapper=printable(wrapper),
         prefix=printable(inner),
+        stripped=match.stripped,
+        network=printable(choice.network.name),
+        why=choice.why,
         num_keys=match.num_keys,
-        filled=match.filled,
-        left_over=_places([name for name in shapes if name not in own], match.prefix),
-        others=tuple(map(printable, others[:MAX_PLACES])),
-        dtypes=canonical.weight_dtypes(contents.tensors, match),
-        notes=(skipped,) if contents.skipped else (),
-        origin=dataclasses.asdict(origin) if (origin := read_origin(path)) else None,
+        filled=tuple(key for key in match.steps if canonical.steps_of(tensors, match, key) is None),
+        left_over=_left_over([name for name in tensors if name not in own], match.prefix),
+        others=tuple(map(printable, choice.others[:MAX_PLACES])),
+        dtypes=canonical.weight_dtypes(tensors, match),
+        notes=_notes(contents),
+        origin=dataclasses.asdict(origin) if origin else None,
+        training=_training(contents, origin),
     )
+
+
+def _notes(contents: Contents) -> tuple[str, ...]:
+    skipped = f"{len(contents.skipped)} sparse, quantised or meta tensors were left out"
+    return (*contents.notes, *([skipped] if contents.skipped else []))
+
+
+def _training(contents: Contents, origin: Origin | None) -> dict[str, Any] | None:
+    from vcp_core.checkpoints.canonical import count_of
+
+    if origin:
+        sources = dict.fromkeys(("step", "epoch", "run"), "vcpbench's own header")
+        return Training(step=origin.step, epoch=origin.epoch, run=origin.run, sources=sources).as_dict()
+    counts = {
+        name: count
+        for name, tensor in contents.tensors.items()
+        if name.count(".") <= 2 and not tensor.dim() and not tensor.is_floating_point()
+        if (count := count_of(tensor)) is not None
+    }
+    found = training_of({**counts, **contents.values}, {*contents.containers, *contents.tensors})
+    return found.as_dict() if found else None
 
 
 def _split(prefix: str, containers: set[str]) -> tuple[str, str]:
@@ -149,7 +195,7 @@ def _split(prefix: str, containers: set[str]) -> tuple[str, str]:
     return prefix[: max(cut, 0)], prefix[cut + 1 :]
 
 
-def _places(names: list[str], prefix: str) -> dict[str, int]:
+def _left_over(names: list[str], prefix: str) -> dict[str, int]:
     """Left-over tensors, counted by where their names part from the backbone's."""
     wrappers = [prefix[: dot.end()] for dot in re.finditer(r"\.", prefix)][::-1]
     start = {name: len(next(filter(name.startswith, wrappers), "")) for name in names}

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from vcp_core.catalog.errors import DamagedCheckpoint, NotACheckpoint
-from vcp_core.checkpoints.report import printable
+from vcp_core.checkpoints.archives import OBJECT, folder_of
+from vcp_core.checkpoints.report import listed, printable
 
 Format = Literal["torch zip", "torch legacy", "pickle", "safetensors"]
 
@@ -25,9 +26,14 @@ OTHER_FORMATS = (
     (b"\x1f\x8b", "compressed (gzip)", "Unpack it with gunzip first."),
     (b"BZh", "compressed (bzip2)", "Unpack it with bunzip2 first."),
     (b"\xfd7zXZ\x00", "compressed (xz)", "Unpack it with unxz first."),
+    (b"\x28\xb5\x2f\xfd", "compressed (Zstandard)", "Unpack it with unzstd first."),
+    (b"\x04\x22\x4d\x18", "compressed (LZ4)", "Unpack it with unlz4 first."),
+    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", "Unpack it with `7z x` and pass the file in it."),
+    (b"Rar!\x1a\x07", "a RAR archive", "Unpack it with `unrar x` and pass the file in it."),
     (b"GGUF", "a GGUF file, which holds language models", "Export the PyTorch weights instead."),
     (b"\x93NUMPY", "one NumPy array", RE_SAVE),
 )
+WEIGHTS = (".pt", ".pth", ".pyth", ".ckpt", ".tar", ".bin", ".safetensors")  # suffixes of files with weights
 
 
 def identify(path: Path) -> Format:
@@ -59,22 +65,39 @@ def _identify_zip(file: BinaryIO, size: int) -> Format:
     try:
         with zipfile.ZipFile(file) as archive:
             names = archive.namelist()
+            encrypted = any(entry.flag_bits & 1 for entry in archive.infolist())
+            begins = min((entry.header_offset for entry in archive.infolist()), default=0)
     except zipfile.BadZipFile as error:
         raise DamagedCheckpoint(
             f"a zip archive of {size:,} bytes without its end: truncated or corrupt. Copy it again."
         ) from error
-    parts = {part for name in names for part in name.split("/")}
-    if "data.pkl" in parts and ("constants.pkl" in parts or "code" in parts):
+    if encrypted:
+        raise NotACheckpoint("an encrypted zip archive. Unpack it with its password and pass the file in it.")
+    if begins:  # the file begins with another archive
+        raise NotACheckpoint(
+            "several archives one after the other: a part of a distributed checkpoint (.distcp). Join its "
+            "folder: `python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER weights.pt`."
+        )
+    parts = {part for name in names for part in name.replace("\\", "/").split("/")}
+    if OBJECT in parts and ("constants.pkl" in parts or "code" in parts):
         raise NotACheckpoint(
             "a TorchScript archive, which is a program and not only weights. Load it where you trust it with "
             "torch.jit.load and save its state_dict() with torch.save."
         )
-    if "data.pkl" in parts:
+    if "archive_format" in parts or ("models" in parts and "weights" in parts):
+        raise NotACheckpoint(
+            "a program of torch.export, and not only weights. Save them with "
+            "torch.save(torch.export.load(FILE).state_dict, 'weights.pt') where you trust it."
+        )
+    if OBJECT in parts and folder_of(names) is not None:
         return "torch zip"
     if "model.weights.h5" in parts:
         raise NotACheckpoint("a Keras archive. Convert it to PyTorch first.")
     if any(name.endswith(".npy") for name in names):
         raise NotACheckpoint(f"NumPy arrays (.npz). {RE_SAVE}")
+    inside = [name for name in names if name.endswith(WEIGHTS) and not name.startswith("__MACOSX")]
+    if inside:
+        raise NotACheckpoint(f"a zip archive with {listed(inside)} in it. Unpack it and pass that file.")
     raise NotACheckpoint("a zip archive without weights. If a checkpoint is in it, unpack it first.")
 
 
@@ -102,6 +125,11 @@ def _something_else(head: bytes, *, is_tar: bool) -> NotACheckpoint:
             f"an ONNX model: not supported for now, for it need not keep its weights' names. {RE_SAVE}"
         )
     text = head.lstrip(b"\xef\xbb\xbf \r\n\t").lower()
+    if text.startswith(b"--") and b"content-disposition:" in text:
+        return NotACheckpoint(
+            "a whole web form (multipart), with the file inside of it. A server that stores such an upload "
+            "must store the part and not the body; `curl -T FILE` sends the file's own bytes only."
+        )
     if text.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
         return NotACheckpoint("a web page: the download gave a page (a login, a notice) instead of the file.")
     if text.startswith(b"version https://git-lfs"):

@@ -59,9 +59,8 @@ OBJECTS = (
     *_names("pathlib", "Path", "PosixPath", "PurePosixPath", "WindowsPath"),
     # Python 3.13 alone pickles them under this name.
     *_names("pathlib._local", "Path", "PosixPath", "PurePosixPath", "WindowsPath"),
-    *_names("numpy", "dtype", "ndarray"),
-    *_names("numpy.core.multiarray", "_reconstruct", "scalar"),
-    *_names("numpy._core.multiarray", "_reconstruct", "scalar"),
+    "numpy.core.multiarray.scalar",
+    "numpy._core.multiarray.scalar",
     *_names("omegaconf.base", "ContainerMetadata", "Metadata"),
     "omegaconf.dictconfig.DictConfig",
     "omegaconf.listconfig.ListConfig",
@@ -86,7 +85,7 @@ MAPPINGS = (
     "pytorch_lightning.utilities.parsing.AttributeDict",
     "yacs.config.CfgNode",
 )
-HARMLESS: dict[str, Callable[..., object]] = {
+HARMLESS: dict[str, Callable[..., object]] = {  # NumPy's arrays and types: arrays.py
     **dict.fromkeys(OBJECTS, Inert),
     **dict.fromkeys(MAPPINGS, InertMapping),
     "mmengine.logging.history_buffer.HistoryBuffer": InertBuffer,

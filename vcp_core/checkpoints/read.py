@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import _compat_pickle
 import contextlib
+import os
 import pickle
-import pickletools
 import re
 import warnings
 import zipfile
@@ -19,20 +18,31 @@ import safetensors
 import torch
 from torch import Tensor
 
-from vcp_core.catalog.errors import CheckpointError, DamagedCheckpoint, NotACheckpoint, UnsafeCheckpoint
+from vcp_core.catalog.errors import (
+    CheckpointError,
+    DamagedCheckpoint,
+    NotACheckpoint,
+    UnreadableCheckpoint,
+    UnsafeCheckpoint,
+)
+from vcp_core.checkpoints.archives import broken_entry, is_as_torch_wrote_it, packed_as_torch_does
+from vcp_core.checkpoints.arrays import ARRAYS
 from vcp_core.checkpoints.formats import RE_SAVE, Format, identify
+from vcp_core.checkpoints.pickles import Survey, survey
 from vcp_core.checkpoints.placeholders import HARMLESS
 from vcp_core.checkpoints.report import listed, printable
+from vcp_core.checkpoints.trainers import MAX_TEXT, Value
 
 MAX_TENSORS = 50_000  # the largest video networks have a few thousand, their optimizers three times that
-LEGACY_PICKLES = 5  # magic number, version, system, the object, keys of storages; then raw numbers follow
 MAX_DEPTH = 12  # of nested dictionaries and lists
+MAX_VALUES, VALUES_DEPTH = 1_000, 4  # plain numbers and words beside the tensors; trainers' are near the top
+UNPACKED = 1 << 30, 4  # bytes, and times its size: how much a compressed archive may hold
 
-
-_TORCHS_OWN = re.compile(
-    r"collections\.(OrderedDict|Counter)|_codecs\.encode|torch(\.\w+)*\.(_\w+|\w*Storage|dtype)"
-)
+# How torch's readers word it that a file ends too early.
+_CUT_OFF = re.compile(r"unexpected EOF|Ran out of input|pickle data was truncated|file not found|read past")
+_NO_MEMORY = re.compile(r"can't allocate memory|Cannot allocate memory")
 _REFUSED = re.compile(r"[Uu]nsupported (?:global: )?GLOBAL (\S+)")
+_STAND_INS = HARMLESS | ARRAYS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,13 +53,17 @@ class Contents:
         format: As its bytes tell.
         tensors: By the path to each, dictionaries and keys joined by dots ("state_dict.module.conv1.weight").
         containers: Paths of the dictionaries themselves.
+        values: Whole numbers and short texts beside the tensors, by path ("meta.epoch").
         skipped: Tensors that hold no plain numbers (sparse, quantised, meta).
+        notes: How the file had to be read, where that was not as its writer meant it.
     """
 
     format: Format
     tensors: dict[str, Tensor] = field(default_factory=dict)
     containers: set[str] = field(default_factory=set)
+    values: dict[str, Value] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def read_contents(path: Path) -> Contents:
@@ -57,22 +71,39 @@ def read_contents(path: Path) -> Contents:
 
     Raises:
         NotACheckpoint: If the file is of another format, or holds no tensors.
-        DamagedCheckpoint: If it is truncated or corrupt.
+        DamagedCheckpoint: If it is truncated, or a checksum in it is wrong.
+        UnreadableCheckpoint: If its reader fails otherwise.
         UnsafeCheckpoint: If it asks for a global that is not known to be harmless; nothing of it was run.
     """
-    file_format = identify(path)
-    contents = Contents(format=file_format)
-    if file_format == "pickle":
-        _refuse_plain_pickle(path)
-    elif file_format == "safetensors":
-        _load_safetensors(path, contents)
-    else:
-        _flatten(_load_torch(path, file_format), contents)
-        if file_format == "torch zip":
-            _check_sums(path)
+    with _utf8(path) as path:
+        file_format = identify(path)
+        contents = Contents(format=file_format)
+        if file_format == "pickle":
+            _refuse_plain_pickle(path)
+        elif file_format == "safetensors":
+            _load_safetensors(path, contents)
+        else:
+            _load_torch(path, contents)
+    if "" in contents.tensors:
+        raise NotACheckpoint(
+            "one tensor without a name. It may be a part of a distributed checkpoint: join its folder with "
+            "`python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER weights.pt`."
+        )
     if not contents.tensors:
         raise NotACheckpoint(f"it holds no tensors. {RE_SAVE}")
     return contents
+
+
+@contextlib.contextmanager
+def _utf8(path: Path) -> Iterator[Path]:
+    """A path to the same file that torch and safetensors can take: they want UTF-8."""
+    try:
+        os.fspath(path).encode()
+    except UnicodeEncodeError:
+        with path.open("rb") as file:
+            yield Path(f"/dev/fd/{file.fileno()}")
+    else:
+        yield path
 
 
 def _load_safetensors(path: Path, contents: Contents) -> None:
@@ -80,27 +111,52 @@ def _load_safetensors(path: Path, contents: Contents) -> None:
         with safetensors.safe_open(path, framework="pt", device="cpu") as file:
             for name in file.keys():  # noqa: SIM118 - not a mapping
                 _take(name, file.get_tensor(name), contents)
+            for name, value in (file.metadata() or {}).items():
+                _note(name, int(value) if value.isdecimal() and len(value) < MAX_DIGITS else value, contents)
     except safetensors.SafetensorError as error:
         raise _damaged(path, error) from error
 
 
-def _load_torch(path: Path, file_format: Format) -> object:
-    stand_ins: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
-        (stand_in, name) for name, stand_in in HARMLESS.items()
-    ]
+MAX_DIGITS = 19  # of a number that fits 63 bits
+
+
+def _load_torch(path: Path, contents: Contents) -> None:
+    as_zip = contents.format == "torch zip"
     try:
-        with torch.serialization.safe_globals(stand_ins), warnings.catch_warnings(action="ignore"):
-            mapped = file_format == "torch zip" and _is_stored(path)  # an optimizer's gigabytes stay on disk
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+        if as_zip and not _is_normal(path):
+            contents.notes.append(
+                "the zip archive was packed again after torch wrote it; its checksums are right"
+            )
+            bounds = max(UNPACKED[0], UNPACKED[1] * path.stat().st_size)
+            with packed_as_torch_does(path, bounds) as copy:
+                _flatten(_weights_only(copy, mapped=False), contents)
+            return
+        _flatten(_weights_only(path, mapped=as_zip and _is_stored(path)), contents)
     except pickle.UnpicklingError as error:
-        _refuse(path, file_format, error)
+        _refuse(path, contents.format, error)
+    except CheckpointError:
+        raise
     except MemoryError as error:
         raise _too_large() from error
-    # Hostile or broken bytes can make the reader fail in any way; whichever it is, this is what it means.
+    # Hostile or strange bytes can make the reader fail in any way.
     except Exception as error:
-        if "can't allocate memory" in str(error) or "Cannot allocate memory" in str(error):
-            raise _too_large() from error
-        raise _damaged(path, error) from error
+        raise _failure(path, contents.format, error) from error
+    if as_zip:
+        _check_sums(path)
+
+
+def _weights_only(file: Path | IO[bytes], *, mapped: bool) -> object:
+    """The object in a file of `torch.save`; an optimizer's gigabytes stay on disk where they are mapped."""
+    stand_ins: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
+        (stand_in, name) for name, stand_in in _STAND_INS.items()
+    ]
+    with torch.serialization.safe_globals(stand_ins), warnings.catch_warnings(action="ignore"):
+        return torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
+
+
+def _is_normal(path: Path) -> bool:
+    with zipfile.ZipFile(path) as archive:
+        return is_as_torch_wrote_it(archive)
 
 
 def _is_stored(path: Path) -> bool:
@@ -111,11 +167,10 @@ def _is_stored(path: Path) -> bool:
 
 def _check_sums(path: Path) -> None:
     """Compare entries with their checksums, as torch does not: a flipped bit would be a wrong weight."""
-    with zipfile.ZipFile(path) as archive:
-        try:
-            broken = archive.testzip()
-        except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, zlib.error) as error:
-            raise _damaged(path, error) from error
+    try:
+        broken = broken_entry(path)
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, zlib.error) as error:
+        raise _damaged(path, error) from error
     if broken:
         raise DamagedCheckpoint(
             f"entry {printable(broken)} does not have the checksum it was saved with: corrupt. Copy it "
@@ -130,6 +185,8 @@ def _flatten(root: object, contents: Contents) -> None:
         path, value, depth = waiting.pop()
         if isinstance(value, Tensor):
             _take(path, value, contents)
+        elif type(value) in (int, str) and depth <= VALUES_DEPTH:
+            _note(path, value, contents)
         elif isinstance(value, Mapping | list | tuple) and depth <= MAX_DEPTH and id(value) not in seen:
             seen.add(id(value))  # a pickle can hold a dictionary that holds itself
             if path and isinstance(value, Mapping):
@@ -147,87 +204,50 @@ def _take(path: str, tensor: Tensor, contents: Contents) -> None:
     if len(contents.tensors) == MAX_TENSORS:
         raise NotACheckpoint(f"more than {MAX_TENSORS:,} tensors: no network known here has so many.")
     plain = tensor.layout is torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
-    if plain and not tensor.is_nested:
+    if plain and not tensor.is_nested and type(tensor) in (Tensor, torch.nn.Parameter):
         contents.tensors.setdefault(path, tensor.detach())
     else:
         contents.skipped.append(path)
 
 
+def _note(path: str, value: object, contents: Contents) -> None:
+    if (
+        len(contents.values) < MAX_VALUES
+        and len(path) <= MAX_TEXT
+        and (isinstance(value, int) or (isinstance(value, str) and len(value) <= MAX_TEXT))
+    ):
+        contents.values.setdefault(path, value)
+
+
 def _refuse(path: Path, file_format: Format, error: pickle.UnpicklingError) -> NoReturn:
     """Say why torch's weights-only reader stopped: a global by its name where there is one."""
+    found = survey(path, file_format)
+    asked = found.asked(_STAND_INS)
     named = _REFUSED.search(str(error))
     if named:
-        module, _, name = named[1].rpartition(".")
-        raise _unsafe([_modern(module or "builtins", name)]) from error  # torch leaves builtins' module out
-    protocol, names = _survey(path, file_format)
-    if names:
-        raise _unsafe(names) from error
-    if protocol > 2:
+        raise _unsafe([found.modern(named[1])], found) from error
+    if asked:
+        raise _unsafe(asked, found) from error
+    if found.protocol > 2:
         raise NotACheckpoint(
-            f"pickled with protocol {protocol}; only 2 can be read safely. {RE_SAVE}"
+            f"pickled with protocol {found.protocol}; only 2 can be read safely. {RE_SAVE}"
         ) from error
-    raise _damaged(path, error) from error
+    raise _failure(path, file_format, error) from error
 
 
 def _refuse_plain_pickle(path: Path) -> NoReturn:
-    _, names = _survey(path, "pickle")
-    if names:
-        raise _unsafe(names)
+    found = survey(path, "pickle")
+    asked = found.asked(_STAND_INS)
+    if asked:
+        raise _unsafe(asked, found)
     raise NotACheckpoint(f"a Python pickle that torch.save did not write. Nothing of it was run. {RE_SAVE}")
 
 
-def _survey(path: Path, file_format: Format) -> tuple[int, list[str]]:
-    """A pickle's protocol, and the globals it names that are not harmless; by parsing, nothing is run."""
-    survey = _Survey()
-    if file_format == "torch zip":
-        with zipfile.ZipFile(path) as archive:
-            entry = next(name for name in archive.namelist() if name.split("/")[-1] == "data.pkl")
-            with archive.open(entry) as file:
-                survey.parse(file)
-    else:
-        with path.open("rb") as file:
-            for _ in range(LEGACY_PICKLES if file_format == "torch legacy" else 1):
-                survey.parse(file)
-    return survey.protocol, [n for n in survey.names if n not in HARMLESS and not _TORCHS_OWN.fullmatch(n)]
-
-
-def _modern(module: str, name: str) -> str:
-    """A global under the name that it has had since Python 3; protocol 2 writes the older one."""
-    return f"{_compat_pickle.IMPORT_MAPPING.get(module, module)}.{name}"
-
-
-@dataclass
-class _Survey:
-    """Follows strings through a pickle as far as it takes to name the globals made of them."""
-
-    protocol: int = 0
-    names: dict[str, None] = field(default_factory=dict)
-
-    def parse(self, file: IO[bytes]) -> None:
-        """Read one pickle, or as much as makes sense."""
-        strings, memo = ["", ""], dict[int, str]()
-        # The parser raises ValueError, or anything at all, where broken bytes stop making sense.
-        with contextlib.suppress(Exception):
-            argument: Any
-            for opcode, argument, _ in pickletools.genops(file):
-                if opcode.name == "PROTO":
-                    self.protocol = max(self.protocol, argument)
-                elif opcode.name == "GLOBAL":
-                    self.names[_modern(*argument.split(" ", 1))] = None
-                elif opcode.name == "STACK_GLOBAL":
-                    self.names[_modern(*strings)] = None
-                elif opcode.name == "MEMOIZE" or opcode.name.endswith("PUT"):
-                    memo[len(memo) if argument is None else argument] = strings[-1]
-                elif opcode.name.endswith("GET"):
-                    strings = [strings[-1], memo.get(argument, "")]
-                elif isinstance(argument, str):
-                    strings = [strings[-1], argument]
-
-
-def _unsafe(names: list[str]) -> UnsafeCheckpoint:
+def _unsafe(names: list[str], found: Survey) -> UnsafeCheckpoint:
+    what, advice = found.explanation(names)
     return UnsafeCheckpoint(
-        f"it asks for {listed(names)} while it is read, which is code and not weights. Nothing of it "
-        f"was run. If you trust it, load it yourself. {RE_SAVE}"
+        f"{what}it asks for {listed(names)} while it is read, which is code and not weights. Nothing of it "
+        f"was run. {advice}"
     )
 
 
@@ -235,7 +255,26 @@ def _too_large() -> CheckpointError:
     return CheckpointError(f"reading it takes more memory than a checkpoint of its size should. {RE_SAVE}")
 
 
+def _failure(path: Path, file_format: Format, error: Exception) -> CheckpointError:
+    """What a reader's failure means: damage only where something shows it."""
+    if _NO_MEMORY.search(str(error)):
+        return _too_large()
+    if isinstance(error, EOFError | zipfile.BadZipFile | zlib.error) or _CUT_OFF.search(str(error)):
+        return _damaged(path, error)
+    if file_format == "torch zip":
+        _check_sums(path)
+    elif not survey(path, file_format).whole:
+        return _damaged(path, error)
+    return UnreadableCheckpoint(
+        f"cannot be read: {_said(error)}. If it loads in your own environment, save its state_dict there "
+        "with torch.save(model.state_dict(), 'weights.pt') and use that file."
+    )
+
+
 def _damaged(path: Path, error: Exception) -> DamagedCheckpoint:
-    reason = str(error).strip().partition("\n")[0] or type(error).__name__
     size = path.stat().st_size
-    return DamagedCheckpoint(f"truncated or corrupt at {size:,} bytes ({printable(reason)}). Copy it again.")
+    return DamagedCheckpoint(f"truncated or corrupt at {size:,} bytes ({_said(error)}). Copy it again.")
+
+
+def _said(error: Exception) -> str:
+    return printable(str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__)

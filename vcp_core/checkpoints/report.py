@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.inputs import input_of
+from vcp_core.checkpoints.names import WRAPPERS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,13 +26,18 @@ class CheckpointReport:
         scheme: Whose names its keys have ("torchvision"); "" in reports from before there were several.
         wrapper: The nested dictionaries its keys were in, joined by dots ("state_dict"); "" for none.
         prefix: What its keys began with inside of them ("module."); "" for nothing.
+        stripped: Words of wrappers that were left out from between the parts of its keys ("_orig_mod"), and
+            from how many keys.
+        network: The `--prefix` that names it: its wrapper and prefix together, "." for none.
+        why: Why this one of several networks, or what is known of the only one; "" for nothing to say.
         num_keys: Keys of the backbone, all of which were there in the right shape.
-        filled: Keys that do not matter to a frozen network and were set to 0 (`num_batches_tracked`).
+        filled: Keys that no forward pass reads (`num_batches_tracked`) and that held no count: they are 0.
         left_over: Tensors that are not the backbone's, counted by where they are (heads, queues, optimizer).
-        others: Where else a whole backbone is in the same file ("teacher."); not used.
+        others: The `--prefix` of each other whole backbone in the same file ("teacher."); not used.
         dtypes: Of the weights as they came; they are float32 from here on.
         notes: Anything else worth knowing.
-        origin: What the file says of its training run (`vcp_core.checkpoints.origin`); a claim.
+        origin: What a file of ours says of its training run (`vcp_core.checkpoints.origin`); a claim.
+        training: What the file says of step, epoch and run (`vcp_core.checkpoints.trainers`); a claim.
     """
 
     sha256: str
@@ -47,6 +54,10 @@ class CheckpointReport:
     notes: tuple[str, ...] = ()
     scheme: str = ""
     origin: dict[str, Any] | None = None
+    network: str = ""
+    why: str = ""
+    stripped: dict[str, int] = field(default_factory=dict)
+    training: dict[str, Any] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
@@ -73,11 +84,14 @@ class CheckpointReport:
             f"sha256      {self.sha256}",
             f"wrapper     {self._wrapper()}",
             f"prefix      {self._prefix()}",
+            *self._stripped(),
+            *self._network(),
             f"input       {input_of(BACKBONES[self.backbone])}",
         ]
         if self.origin:
             where = f"{self.origin['run']}, step {self.origin['step']}, on {self.origin['dataset']}"
             lines.append(f"origin      {self.origin['task']} {where}")
+        lines += self._training()
         if self.dtypes != ("float32",):
             lines.append(f"converted   {', '.join(self.dtypes)} to float32")
         if self.left_over:
@@ -90,12 +104,16 @@ class CheckpointReport:
             lines.append("            To use one of them: --prefix with one of these.")
         if self.filled:
             lines.append(
-                f"filled      {len(self.filled)} num_batches_tracked, with 0; only training reads them"
+                f"filled      {len(self.filled)} num_batches_tracked, with 0; no forward pass reads them"
             )
         return "\n".join([*lines, *(f"note        {note}" for note in self.notes)])
 
     def _wrapper(self) -> str:
         return f"the keys are inside {self.wrapper!r}" if self.wrapper else "none: the keys are at the top"
+
+    def _stripped(self) -> list[str]:
+        said = [f"{word!r} ({WRAPPERS[word]}) in {count} keys" for word, count in self.stripped.items()]
+        return [f"left out    {', '.join(said)}: words of wrappers"] if said else []
 
     def _prefix(self) -> str:
         if not self.prefix:
@@ -103,11 +121,23 @@ class CheckpointReport:
         said = [f"{word!r} ({why})" for word, why in PREFIXES.items() if word in self.prefix.split(".")]
         return f"the keys are under {self.prefix!r}" + (f": {', '.join(said)}" if said else "")
 
+    def _network(self) -> list[str]:
+        return [f"network     {self.network!r}: {self.why}"] if self.why else []
+
+    def _training(self) -> list[str]:
+        said = self.training
+        if not said or self.origin:
+            return []
+        return [
+            f"{fact:<11} {said[fact]}, from {printable(said['sources'][fact])}"
+            for fact in ("run", "step", "epoch")
+            if said[fact] is not None
+        ]
+
 
 # What people's code calls the module that a backbone is in, and why; for explaining, never for finding.
 PREFIXES = {
-    "module": "DataParallel or DistributedDataParallel",
-    "_orig_mod": "torch.compile",
+    **WRAPPERS,
     "base_network": "VCOP's proxy network",
     "encoder_q": "MoCo's query encoder, which was trained by gradients",
     "encoder_k": "MoCo's key encoder, an averaged copy",
@@ -129,7 +159,11 @@ def listed(names: Iterable[str], *, first: int = 5) -> str:
 
 def printable(text: str) -> str:
     """Foreign text without control characters and of bounded length."""
-    short = text if len(text) <= 160 else f"{text[:160]}..."
+    return shown(text if len(text) <= 160 else f"{text[:160]}...")
+
+
+def shown(path: str | os.PathLike[str]) -> str:
+    """A path without what cannot be printed: a name of a file need not be UTF-8."""
     return "".join(
-        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in short
+        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in os.fspath(path)
     )

@@ -7,8 +7,10 @@ the canonical file and answers with a report or an error; what else it prints is
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,13 +22,17 @@ from vcp_core.catalog import errors
 from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.errors import (
     CheckpointError,
-    DamagedCheckpoint,
+    CheckpointMismatch,
     NotACheckpoint,
     ReaderFailed,
+    SeveralNetworks,
+    UnreadableCheckpoint,
     VcpbenchError,
 )
 from vcp_core.catalog.inputs import InputSpec
-from vcp_core.checkpoints.report import CheckpointReport, printable
+from vcp_core.checkpoints.folders import about_folder
+from vcp_core.checkpoints.report import CheckpointReport, printable, shown
+from vcp_core.checkpoints.trainers import training_of
 
 GIB = 1 << 30
 PASSED_ON = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TMPDIR")  # where libraries are found, and space is
@@ -104,8 +110,8 @@ def ingest(
     }
     answer = _run(path, job, limits)
     if "error" in answer:
-        _raise(path, answer["error"], answer["message"])
-    return CheckpointReport.from_json(answer["report"])
+        _raise(path, answer)
+    return _with_counts_in_name(CheckpointReport.from_json(answer["report"]), path.name)
 
 
 def child_environment() -> dict[str, str]:
@@ -133,18 +139,18 @@ def precheck(path: str | Path, *, backbone: str | None = None, input_spec: str |
         InputSpec.parse(input_spec)
     path = Path(path)
     if path.is_dir():
-        raise NotACheckpoint(f"{path}: a folder. Pass the weights file in it.")
+        raise NotACheckpoint(f"{shown(path)}: {about_folder(path)}")
     if not path.exists():
-        raise NotACheckpoint(f"{path}: no such file.")
+        raise NotACheckpoint(f"{shown(path)}: no such file.")
     if not path.is_file():
-        raise NotACheckpoint(f"{path}: not a regular file.")
+        raise NotACheckpoint(f"{shown(path)}: not a regular file.")
     if not os.access(path, os.R_OK):
-        raise NotACheckpoint(f"{path}: no permission to read it.")
+        raise NotACheckpoint(f"{shown(path)}: no permission to read it.")
     if path.stat().st_size == 0:
-        raise NotACheckpoint(f"{path}: the file is empty. Was it saved, or copied, to its end?")
+        raise NotACheckpoint(f"{shown(path)}: the file is empty. Was it saved, or copied, to its end?")
 
 
-def _run(path: Path, job: dict[str, Any], limits: Limits) -> dict[str, str]:
+def _run(path: Path, job: dict[str, Any], limits: Limits) -> dict[str, Any]:
     lifeline, held = os.pipe()  # the child reads one end; the other closes with this process, however it ends
     try:
         child = subprocess.Popen(  # noqa: S603 - our own interpreter and code; the file is an argument to it
@@ -158,7 +164,9 @@ def _run(path: Path, job: dict[str, Any], limits: Limits) -> dict[str, str]:
         try:
             answer, complaints = child.communicate(timeout=limits.wall_s)
         except subprocess.TimeoutExpired:
-            raise ReaderFailed(f"{path}: reading it took longer than {limits.wall_s} s; stopped.") from None
+            raise ReaderFailed(
+                f"{shown(path)}: reading it took longer than {limits.wall_s} s; stopped."
+            ) from None
         finally:
             if child.poll() is None:
                 os.killpg(child.pid, signal.SIGKILL)
@@ -168,7 +176,7 @@ def _run(path: Path, job: dict[str, Any], limits: Limits) -> dict[str, str]:
         os.close(held)
     if child.returncode:
         raise _crash(path, child.returncode, complaints.decode("utf-8", "replace"), limits)
-    found: dict[str, str] = json.loads(answer)
+    found: dict[str, Any] = json.loads(answer)
     return found
 
 
@@ -177,21 +185,55 @@ def _crash(path: Path, returncode: int, complaints: str, limits: Limits) -> Vcpb
     said = f" Its last words: {last}" if last else ""
     if returncode == -signal.SIGXCPU:
         return CheckpointError(
-            f"{path}: reading it took more than {limits.cpu_s} s of processor time; stopped."
+            f"{shown(path)}: reading it took more than {limits.cpu_s} s of processor time; stopped."
         )
     if returncode == -signal.SIGKILL:
-        return ReaderFailed(f"{path}: its reader was killed; most likely memory ran out.{said}")
+        return ReaderFailed(f"{shown(path)}: its reader was killed; most likely memory ran out.{said}")
     if returncode in ENDED_BY_OTHERS:
-        return ReaderFailed(f"{path}: its reader was told to end ({signal.Signals(-returncode).name}).")
+        return ReaderFailed(
+            f"{shown(path)}: its reader was told to end ({signal.Signals(-returncode).name})."
+        )
     if returncode < 0:
         name = signal.Signals(-returncode).name
-        return DamagedCheckpoint(f"{path}: truncated or corrupt: its reader crashed ({name}).{said}")
-    return ReaderFailed(f"{path}: its reader failed, which is a fault of vcpbench; please report it.{said}")
+        return UnreadableCheckpoint(
+            f"{shown(path)}: its reader crashed ({name}). If it loads in your own environment, "
+            f"save its state_dict there and use that file.{said}"
+        )
+    return ReaderFailed(
+        f"{shown(path)}: its reader failed, which is a fault of vcpbench; please report it.{said}"
+    )
 
 
-def _raise(path: Path, name: str, message: str) -> NoReturn:
+def _raise(path: Path, answer: dict[str, Any]) -> NoReturn:
     """Raise the child's error as the class it was there, with the name of the file that it is about."""
-    kind: type[VcpbenchError] = getattr(errors, name)
-    text = f"{path}: {message}" if issubclass(kind, CheckpointError) else message
+    kind: type[VcpbenchError] = getattr(errors, answer["error"])
+    text = answer["message"]
+    if issubclass(kind, CheckpointError):
+        text = f"{shown(path)}: {text}{_of_a_part(path.name) if kind is CheckpointMismatch else ''}"
     error = kind.__new__(kind, text)  # some classes make their text themselves; this one is made already
+    if isinstance(error, SeveralNetworks):
+        error.choices = tuple(answer["choices"])
     raise error
+
+
+def _of_a_part(name: str) -> str:
+    part = re.search(r"-(\d{5})-of-(\d{5})\.", name)
+    if not part or int(part[2]) < 2:
+        return ""
+    return (
+        f"\nBy its name it is part {int(part[1])} of {int(part[2])}. "
+        "Join the parts into one file, and pass that file."
+    )
+
+
+def _with_counts_in_name(report: CheckpointReport, name: str) -> CheckpointReport:
+    """The report, with step and epoch from the file's name where the file itself says neither."""
+    said = report.training or {}
+    if said.get("step") is not None or said.get("epoch") is not None:
+        return report
+    named = training_of({}, (), name=name)
+    if named is None:
+        return report
+    run = {"run": said["run"]} if said.get("run") else {}
+    sources = {**named.sources, **said.get("sources", {})}
+    return dataclasses.replace(report, training={**named.as_dict(), **run, "sources": sources})

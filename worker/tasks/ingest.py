@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from sqlalchemy.orm import Session
 
 from records import flow, storage
@@ -45,17 +43,26 @@ def ingest(work: Work) -> None:
         row.backbone = answer["report"]["backbone"]
         row.report = answer["report"]
         row.weights_sha256 = answer["weights_sha256"]
-        _name(row, answer["report"].get("origin"))
+        _name(row)
         flow.checkpoint_ended(session, row)
 
     work.conclude(write)
 
 
-def _name(row: Checkpoint, origin: dict[str, Any] | None) -> None:
-    """What the uploader left out of run, step and training data, as the file's own header says it."""
-    if origin is None:
-        return
-    if row.run is None and row.step is None:
-        row.run, row.step = origin["run"][:MAX_NAME], origin["step"]
-    if row.pretrained_on is None:
-        row.pretrained_on = declaration(origin)
+def _name(row: Checkpoint) -> None:
+    """Fill in what the uploader left out of run, step and training data, as the file itself says it.
+
+    A file that counts only epochs has them for its step. Where a declared step and the file's differ, the
+    declaration stands, and the report notes the difference.
+    """
+    assert row.report is not None
+    said = row.report.get("training") or {}
+    if row.run is None and said.get("run") is not None:
+        row.run = said["run"][:MAX_NAME]
+    if row.step is None:
+        row.step = said.get("epoch") if said.get("step") is None else said["step"]
+    elif said.get("step") not in (None, row.step):
+        note = f"the declared step is {row.step}; {said['sources']['step']} is {said['step']}"
+        row.report = {**row.report, "notes": [*row.report["notes"], note]}
+    if row.pretrained_on is None and row.report.get("origin"):
+        row.pretrained_on = declaration(row.report["origin"])

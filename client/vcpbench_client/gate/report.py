@@ -65,6 +65,16 @@ def table(answer: Answer) -> Table:
     return found
 
 
+def networks(answer: Answer) -> list[str]:
+    """Which network of each file was evaluated, where a file holds several."""
+    sides = (("this checkpoint", answer.candidate), ("the baseline", answer.baseline))
+    return [
+        f"Of {whose}: {one.checkpoint.network}"
+        for whose, one in sides
+        if one is not None and one.checkpoint.network
+    ]
+
+
 def markdown(answer: Answer) -> str:
     """A summary: the verdict, its rules, and the headline metrics."""
     question = answer.question
@@ -73,7 +83,7 @@ def markdown(answer: Answer) -> str:
     lines += [f"{_link(question.model, answer.url)} {where}{_compared(answer)}.", ""]
     if answer.error is not None:
         lines += [f"**{_safe(answer.error)}**", ""]
-    lines += [f"> {_safe(note)}\n" for note in answer.notes]
+    lines += [f"> {_safe(note)}\n" for note in (*answer.notes, *networks(answer))]
     lines += ["| | rule | |", "|---|---|---|"]
     for one in _every(answer):
         verdict = f"{SIGNS[one.verdict]} {one.verdict.value}"

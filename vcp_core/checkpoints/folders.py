@@ -1,0 +1,114 @@
+"""Folders that people pass for a checkpoint: what each is, and which file to pass or make.
+
+Only names are looked at; no file of the folder is opened.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from fnmatch import fnmatch
+from pathlib import Path
+
+from vcp_core.checkpoints.archives import OBJECT
+from vcp_core.checkpoints.formats import WEIGHTS
+from vcp_core.checkpoints.report import listed
+
+MAX_NAMES = 10_000  # a folder of videos may have many more
+
+Names = frozenset[str]
+
+
+def _any(*patterns: str) -> Callable[[Names], bool]:
+    """Whether, for each pattern, a name of the folder fits it."""
+    return lambda names: all(any(fnmatch(name, pattern) for name in names) for pattern in patterns)
+
+
+# The first that fits. Lightning's FSDP folders are distributed checkpoints with `meta.pt` beside the parts.
+KINDS: tuple[tuple[Callable[[Names], bool], str], ...] = (
+    (
+        _any("meta.pt", "*.distcp"),
+        "a checkpoint that Lightning sharded over processes. Join it with "
+        "`python -m lightning.pytorch.utilities.consolidate_checkpoint FOLDER` and pass the file it makes.",
+    ),
+    (
+        _any("*.distcp"),
+        "a distributed checkpoint, each file a part of it. Join it with "
+        "`python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER weights.pt` and pass "
+        "weights.pt.",
+    ),
+    (
+        _any("pytorch_model_fsdp*"),
+        "a checkpoint of Accelerate, sharded by FSDP. Join it with "
+        "`accelerate merge-weights FOLDER/pytorch_model_fsdp_0 OUT` and pass the file in OUT.",
+    ),
+    (
+        _any("zero_to_fp32.py"),
+        "a DeepSpeed checkpoint, sharded by ZeRO. Join it with `python FOLDER/zero_to_fp32.py FOLDER OUT` "
+        "and pass the file in OUT.",
+    ),
+    (
+        _any("*mp_rank_00_model_states.pt"),
+        "DeepSpeed's files of one step. Pass mp_rank_00_model_states.pt; if it is refused, ZeRO sharded the "
+        "weights: join them with zero_to_fp32.py, which lies in the folder above.",
+    ),
+    (
+        _any("global_step*"),
+        "a folder of DeepSpeed's steps. Join one with zero_to_fp32.py, which DeepSpeed puts beside them.",
+    ),
+    (
+        _any("mp_rank_*"),
+        "a Megatron checkpoint, one folder for each tensor-parallel part. Convert it to one file with "
+        "Megatron's tools/checkpoint/convert.py, and pass that.",
+    ),
+    (
+        _any("manifest.ocdbt"),
+        "an Orbax checkpoint of JAX. Convert its arrays to a PyTorch state dict, and pass that file.",
+    ),
+    (
+        _any("_CHECKPOINT_METADATA"),
+        "an Orbax checkpoint of JAX. Convert its arrays to a PyTorch state dict, and pass that file.",
+    ),
+    (
+        _any("*.safetensors.index.json"),
+        "weights in several files. Join them: "
+        '`python -c "import glob, safetensors.torch as s; s.save_file({k: v for f in '
+        "glob.glob('FOLDER/*.safetensors') for k, v in s.load_file(f).items()}, 'weights.safetensors')\"` "
+        "and pass weights.safetensors.",
+    ),
+    (
+        _any("*.bin.index.json"),
+        "weights in several files. Load the network where its code is at hand, and save it with "
+        "torch.save(model.state_dict(), 'weights.pt').",
+    ),
+    (_any("model.safetensors"), "a Hugging Face folder. Pass model.safetensors in it."),
+    (_any("pytorch_model.bin"), "a Hugging Face folder. Pass pytorch_model.bin in it."),
+    (
+        _any(OBJECT),
+        "the contents of a checkpoint that a browser unpacked. Pack it again with "
+        "`zip -0 -r weights.pt FOLDER` and pass weights.pt.",
+    ),
+    (_any("saved_model.pb"), "a TensorFlow SavedModel. Convert it to PyTorch first."),
+    (_any("*.ckpt.index"), "a TensorFlow checkpoint. Convert it to PyTorch first."),
+    (_any("*.data-00000-of-*"), "a TensorFlow checkpoint. Convert it to PyTorch first."),
+)
+
+
+def about_folder(folder: Path) -> str:
+    """What a folder is, as far as its names tell, and what to pass instead of it."""
+    names = frozenset(_names(folder))
+    for fits, said in KINDS:
+        if fits(names):
+            return said
+    inside = sorted(name for name in names if name.endswith(WEIGHTS))
+    if inside:
+        return f"a folder. Pass one of the files in it: {listed(inside)}."
+    return "a folder. Pass the weights file in it."
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return [entry.name for entry, _ in zip(entries, range(MAX_NAMES), strict=False)]
+    except OSError:  # it says so itself where its files are opened
+        return []

@@ -1,0 +1,135 @@
+"""What a pickle asks for, by parsing it: nothing is run, and nothing is made."""
+
+from __future__ import annotations
+
+import _compat_pickle
+import pickletools
+import re
+import zipfile
+from collections.abc import Container, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from vcp_core.checkpoints.archives import OBJECT, folder_of
+from vcp_core.checkpoints.formats import RE_SAVE, Format
+
+LEGACY_PICKLES = 5  # magic number, version, system, the object, keys of storages; then raw numbers follow
+TRUST = f"If you trust it, load it yourself. {RE_SAVE}"
+
+_TORCHS_OWN = re.compile(
+    r"collections\.(OrderedDict|Counter)|_codecs\.encode|torch(\.\w+)*\.(_\w+|\w*Storage|dtype)"
+    r"|torch\.(Size|device|Tensor|strided|bool|complex\d+|b?float\w+|u?int\d+)"
+)
+# What a file is that asks for globals of these names, and what to do with it.
+EXPLANATIONS = (
+    (
+        r"torch\.distributed\.checkpoint\.",
+        "the index of a distributed checkpoint, whose numbers lie in other files: ",
+        "Join its folder with `python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER "
+        "weights.pt`.",
+    ),
+    (
+        r"torch\.distributed\._shard|torch\.distributed\.fsdp|torch\.distributed\._sharded",
+        "one process's part of a network that FSDP sharded: ",
+        "Save the whole with StateDictType.FULL_STATE_DICT, or with get_model_state_dict(model, "
+        "options=StateDictOptions(full_state_dict=True)).",
+    ),
+    (
+        r"torch\.distributed\.(_)?tensor|torch\.distributed\.device_mesh",
+        "one process's part of a network of DTensors: ",
+        "Save the whole with get_model_state_dict(model, options=StateDictOptions(full_state_dict=True)).",
+    ),
+    (
+        r"torch_xla\.",
+        "tensors that torch_xla keeps in files beside this one: ",
+        "Save with torch_xla.core.xla_model.save(model.state_dict(), 'weights.pt').",
+    ),
+    (
+        r"torch\.nn\.modules\.",
+        "a whole module, as torch.save(model) writes it: ",
+        "Where its code is at hand, run torch.save(torch.load(FILE, weights_only=False).state_dict(), "
+        "'weights.pt') and use that file.",
+    ),
+    (
+        r"transformers\.training_args",
+        "a Trainer's arguments, which are no weights: ",
+        "Pass model.safetensors or pytorch_model.bin of the same folder.",
+    ),
+)
+
+
+def survey(path: Path, file_format: Format) -> Survey:
+    """What the pickles of a file ask for."""
+    found = Survey()
+    if file_format == "torch zip":
+        with zipfile.ZipFile(path) as archive:
+            folder = folder_of(archive.namelist()) or ""
+            names = {name.replace("\\", "/"): name for name in archive.namelist()}
+            with archive.open(names[folder + OBJECT]) as file:
+                found.parse(file)
+    else:
+        with path.open("rb") as file:
+            for _ in range(LEGACY_PICKLES if file_format == "torch legacy" else 1):
+                found.parse(file)
+    return found
+
+
+@dataclass
+class Survey:
+    """Follows strings through a pickle as far as it takes to name the globals made of them.
+
+    Attributes:
+        protocol: The highest that a pickle names.
+        names: The globals, in the order in which they come.
+        whole: Whether every pickle was there to its end.
+    """
+
+    protocol: int = 0
+    names: dict[str, None] = field(default_factory=dict)
+    whole: bool = True
+
+    def parse(self, file: IO[bytes]) -> None:
+        """Read one pickle, or as much as makes sense."""
+        strings, memo = ["", ""], dict[int, str]()
+        opcode = None
+        try:
+            argument: Any
+            for opcode, argument, _ in pickletools.genops(file):
+                if opcode.name == "PROTO":
+                    self.protocol = max(self.protocol, argument)
+                elif opcode.name == "GLOBAL":
+                    self.names[_modern(*argument.split(" ", 1))] = None
+                elif opcode.name == "STACK_GLOBAL":
+                    self.names[_modern(*strings)] = None
+                elif opcode.name == "MEMOIZE" or opcode.name.endswith("PUT"):
+                    memo[len(memo) if argument is None else argument] = strings[-1]
+                elif opcode.name.endswith("GET"):
+                    strings = [strings[-1], memo.get(argument, "")]
+                elif isinstance(argument, str):
+                    strings = [strings[-1], argument]
+        # The parser raises ValueError, or anything at all, where broken bytes stop making sense.
+        except Exception as error:
+            self.whole = self.whole and "exhausted" not in str(error) and "not enough data" not in str(error)
+
+    def asked(self, known: Container[str]) -> list[str]:
+        """The globals that are neither known to be harmless nor torch's own."""
+        return [name for name in self.names if name not in known and not _TORCHS_OWN.fullmatch(name)]
+
+    def modern(self, name: str) -> str:
+        """A global under the name that it has had since Python 3; torch leaves builtins' module out."""
+        module, _, short = name.rpartition(".")
+        return _modern(module or "builtins", short)
+
+    def explanation(self, names: Iterable[str]) -> tuple[str, str]:
+        """What a file is that asks for these, and what to do."""
+        every = [*names, *self.names]
+        for pattern, what, advice in EXPLANATIONS:
+            if any(re.match(pattern, name) for name in every):
+                return what, advice
+        return "", TRUST
+
+
+def _modern(module: str, name: str) -> str:
+    """Protocol 2 writes the name of a global that it had in Python 2."""
+    return f"{_compat_pickle.IMPORT_MAPPING.get(module, module)}.{name}"

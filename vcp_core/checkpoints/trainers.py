@@ -1,0 +1,182 @@
+"""What trainers write beside the weights: how far the training was, and the name of its run; no torch.
+
+All of it is a claim of whoever wrote the file: it names a point of a learning curve, and decides nothing.
+Sources are in docs/decisions/2026-11-28-several-networks.md.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Value = int | str
+MAX_TEXT = 200  # characters of a name or a value
+MOST = 1 << 62  # of a count
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trainer:
+    """Where one trainer keeps what it says.
+
+    Attributes:
+        name: Its name.
+        sign: A value, dictionary or tensor that its files have.
+        step: Where the count of optimizer steps is.
+        epoch: Where the count of epochs is.
+        run: Where the name of the run is.
+    """
+
+    name: str
+    sign: str
+    step: tuple[str, ...] = ()
+    epoch: tuple[str, ...] = ()
+    run: tuple[str, ...] = ()
+
+
+TRAINERS = (
+    Trainer(name="Lightning", sign="pytorch-lightning_version", step=("global_step",), epoch=("epoch",)),
+    Trainer(
+        name="MMEngine",
+        sign="meta.mmengine_version",
+        step=("meta.iter",),
+        epoch=("meta.epoch",),
+        run=("meta.experiment_name",),
+    ),
+    Trainer(
+        name="MMCV",
+        sign="meta.mmcv_version",
+        step=("meta.iter",),
+        epoch=("meta.epoch",),
+        run=("meta.exp_name",),
+    ),
+    Trainer(
+        name="fairseq",
+        sign="extra_state.train_iterator",
+        step=("optimizer_history.-1.num_updates",),
+        epoch=("extra_state.train_iterator.epoch",),
+    ),
+    Trainer(
+        name="Composer",
+        sign="state.timestamp",
+        step=("state.timestamp.batch", "state.timestamp.Timestamp.batch"),
+        epoch=("state.timestamp.epoch", "state.timestamp.Timestamp.epoch"),
+        run=("state.run_name",),
+    ),
+    Trainer(name="DeepSpeed", sign="global_steps", step=("global_steps",)),
+)
+# Names that many scripts give them, at the top of a file or in one of these dictionaries.
+_STEPS = (
+    "global_step",
+    "step",
+    "iteration",
+    "iter",
+    "num_updates",
+    "num_steps",
+    "train_step",
+    "n_iter",
+    "steps",
+)
+_EPOCHS = ("epoch", "current_epoch", "last_epoch", "epochs_run")
+_RUNS = ("run_name", "experiment_name", "exp_name")
+_PLACES = ("", "meta.", "state.", "trainer.", "trainer_state.", "training_state.", "train_state.", "info.")
+ANYBODY = Trainer(
+    name="",
+    sign="",
+    step=tuple(place + name for place in _PLACES for name in _STEPS),
+    epoch=tuple(place + name for place in _PLACES for name in _EPOCHS),
+    run=tuple(place + name for place in _PLACES for name in _RUNS),
+)
+
+# File names, with what they count. Lightning, MMEngine, SlowFast, VCOP, timm, detectron2, Hugging Face.
+_NAMED = (
+    ("step", r"step[=_-]?(\d+)"),
+    ("step", r"iter(?:ation)?[=_-]?(\d+)"),
+    ("epoch", r"epoch[=_-]?(\d+)"),
+)
+_NUMBERED = (
+    r"^(?:model|checkpoint|ckpt|weights|net|snapshot)[_-](\d+)"
+    r"\.(?:pt|pth|pth\.tar|pyth|ckpt|tar|bin|safetensors)$"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """How far a training was when a file was written, as the file says it.
+
+    Attributes:
+        step: Optimizer steps.
+        epoch: Epochs.
+        run: Name of the run.
+        sources: Where each of these comes from: "'global_step' in the file", "the file's name".
+    """
+
+    step: int | None = None
+    epoch: int | None = None
+    run: str | None = None
+    sources: Mapping[str, str]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return {"step": self.step, "epoch": self.epoch, "run": self.run, "sources": dict(self.sources)}
+
+
+def training_of(values: Mapping[str, Value], there: Iterable[str], *, name: str = "") -> Training | None:
+    """What a file says of its training; None where it says nothing.
+
+    Args:
+        values: Whole numbers and short texts of the file, by path.
+        there: Paths of its dictionaries and tensors.
+        name: Of the file. It is looked at only where the file's contents say nothing.
+
+    >>> training_of({"pytorch-lightning_version": "2.5.0", "global_step": 2000, "epoch": 1}, ()).step
+    2000
+    >>> training_of({}, (), name="epoch=1-step=2000.ckpt").sources
+    {'step': "the file's name", 'epoch': "the file's name"}
+    """
+    signs = {*values, *there}
+    trainer = next((one for one in TRAINERS if one.sign in signs), ANYBODY)
+    found: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for fact in ("step", "epoch", "run"):
+        for path in getattr(trainer, fact):
+            value = _value(values, path)
+            if value is not None and isinstance(value, str) == (fact == "run"):
+                found[fact], sources[fact] = value, f"{path!r} in the file"
+                break
+    if "step" not in found and "epoch" not in found:
+        counts = counts_in_name(name)
+        found |= counts
+        sources |= dict.fromkeys(counts, "the file's name")
+    return Training(**found, sources=sources) if found else None
+
+
+def counts_in_name(name: str) -> dict[str, int]:
+    """Steps and epochs that a file's name counts.
+
+    >>> counts_in_name("checkpoint_epoch_00195.pyth"), counts_in_name("model_100.pt")
+    ({'epoch': 195}, {'step': 100})
+    >>> counts_in_name("r3d_18-b3b3357e.pth")
+    {}
+    """
+    counts: dict[str, int] = {}
+    for fact, pattern in _NAMED:
+        hit = re.search(rf"(?:^|[^a-zA-Z]){pattern}(?![\d.]*\d)", name) if len(name) <= MAX_TEXT else None
+        if hit and fact not in counts:
+            counts[fact] = int(hit[1])
+    numbered = re.search(_NUMBERED, name) if len(name) <= MAX_TEXT else None
+    if not counts and numbered:
+        counts["step"] = int(numbered[1])
+    return {fact: count for fact, count in counts.items() if count < MOST}
+
+
+def _value(values: Mapping[str, Value], path: str) -> Value | None:
+    if ".-1." in path:
+        before, _, after = path.partition(".-1.")
+        ends = [key for key in values if re.fullmatch(rf"{re.escape(before)}\.\d+\.{re.escape(after)}", key)]
+        path = max(ends, key=lambda key: int(key.removeprefix(f"{before}.").partition(".")[0]), default="")
+    value = values.get(path)
+    if isinstance(value, str):
+        return value if value.strip() and value.isprintable() else None
+    return value if value is not None and 0 <= value < MOST else None

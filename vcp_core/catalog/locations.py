@@ -24,6 +24,7 @@ class Location:
         csv: For a folder: its table.
         test_groups: For a folder: groups whose videos are the test side.
         lists: For an official dataset: folder of its lists.
+        suffixes: For a folder: suffixes of videos beside the known ones.
 
     Raises:
         DatasetError: If the location is of no form, or an option does not go with it.
@@ -34,6 +35,7 @@ class Location:
     csv: str | None = None
     test_groups: Sequence[str] = ()
     lists: str | None = None
+    suffixes: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         self._check_paths()
@@ -41,9 +43,9 @@ class Location:
         if spec is None:
             self._check_folder()
         elif spec.built_in:
-            self._refuse(spec.name, "split", "csv", "test_groups", "lists")
+            self._refuse(spec.name, "split", "csv", "test_groups", "lists", "suffixes")
         else:
-            self._refuse(spec.name, "csv", "test_groups")
+            self._refuse(spec.name, "csv", "test_groups", "suffixes")
             self._check_split(list(spec.splits))
 
     @property
@@ -87,7 +89,7 @@ class Location:
             raise DatasetError(f"{quoted(self.location)}: {UnknownName('split', self.split, known)}")
 
     def _refuse(self, what: str, *options: str) -> None:
-        defaults = {"split": "1", "csv": None, "test_groups": (), "lists": None}
+        defaults = {"split": "1", "csv": None, "test_groups": (), "lists": None, "suffixes": ()}
         given = [name for name in options if getattr(self, name) not in (defaults[name], [])]
         if given:
             raise DatasetError(f"{quoted(what)} does not take {' or '.join(given)}: leave it out.")

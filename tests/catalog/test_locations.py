@@ -34,6 +34,7 @@ FORMS = "A location is one of: /FOLDER, ucf101:/FOLDER, hmdb51:/FOLDER, playgrou
         ({"location": "/x", "split": "train"}, "No split 'train'"),
         ({"location": "playground", "split": "2"}, "'playground' does not take split: leave it out."),
         ({"location": "playground", "lists": "/x"}, "does not take lists"),
+        ({"location": "hmdb51:/x", "suffixes": [".x"]}, "does not take suffixes"),
         ({"location": "ucf101:/x", "csv": "/x.csv", "test_groups": ["a"]}, "take csv or test_groups"),
         ({"location": "/x", "csv": "/x.csv", "lists": "/y"}, "'/x' does not take lists"),
         ({"location": "/x", "test_groups": ["P3"], "split": "2"}, "'/x' does not take split"),

@@ -41,19 +41,23 @@ class Crew:
         self, database: Database, *, shards: int = 2, clips: int = 10, controls: Sequence[int] = ()
     ) -> None:
         self.database, self.shards, self.clips, self.controls = database, shards, clips, controls
+        self._own: UUID | None = None
 
     def worker(self, *queues: str) -> UUID:
-        """One that is there."""
+        """One that is there, and still will be when a busy machine gets to the end of the test."""
         with self.database.session() as session:
-            row = Worker(name="host:1", queues=list(queues), device="cpu", seen_at=NOW)
+            later = NOW + timedelta(hours=1)
+            row = Worker(name="host:1", queues=list(queues), device="cpu", seen_at=later)
             session.add(row)
             session.flush()
             return row.id
 
     def claim(self, worker_id: UUID | None = None, *queues: str) -> Claim:
-        """The next job."""
+        """The next job; without a worker, one of all queues takes it, who is there from then on."""
+        if worker_id is None:
+            worker_id = self._own = self._own or self.worker("cpu", "gpu")
         with self.database.session() as session:
-            found = jobs.claim(session, queues or ("cpu", "gpu"), worker_id=worker_id or uuid4(), lease_s=60)
+            found = jobs.claim(session, queues or ("cpu", "gpu"), worker_id=worker_id, lease_s=60)
         assert found is not None
         return found
 

@@ -65,7 +65,7 @@ def next_jobs(session: Session, evaluation: Evaluation) -> list[Next]:
         select(Job, live.c.running, NOW).join(live, live.c.id == Job.id).where(live.c.place == 1)
     )
     found = [Next(job=job, running=is_running, now=now) for job, is_running, now in rows]
-    return sorted(found, key=lambda one: not one.running)
+    return sorted(found, key=lambda one: (not one.running, one.job.created_at, one.job.id))
 
 
 def _needed(evaluation: Evaluation) -> ColumnElement[bool]:

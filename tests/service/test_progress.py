@@ -12,8 +12,9 @@ import httpx
 import pytest
 from sqlalchemy import update
 
+from records import jobs
 from records.jobs import NOW, Claim
-from records.models import Job, JobKind, Worker
+from records.models import Job, JobKind, JobState, Worker
 from tests.crew import Crew
 from tests.served import Served
 from tests.service.finished import ready_checkpoint, ready_dataset
@@ -185,6 +186,54 @@ def test_a_queue_that_nobody_takes_is_told_before_one_that_is_busy(api: Served, 
     )
 
 
+# --- work that nobody waits for ---
+
+
+def is_wanted(crew: Crew, claim: Claim) -> bool:
+    """Whether the worker that has it is to go on."""
+    with crew.database.session() as session:
+        return jobs.renew(session, claim, lease_s=60)
+
+
+def test_making_videos_ends_with_the_last_evaluation_that_waits_for_them_and_begins_anew_for_the_next(
+    api: Served, crew: Crew
+) -> None:
+    first, second = (
+        ask(api.client, upload(api.client, seed, f"m{seed}"), "playground-64") for seed in (1, 2)
+    )
+    crew.fail(crew.claim(), "no weights")  # the first checkpoint is rejected
+    assert show(api.client, first)["state"] == "failed"
+    claim = crew.claim()
+    assert claim.kind is INDEX
+    assert is_wanted(crew, claim)
+    assert api.client.post(f"/v1/evaluations/{second}/cancel").json()["state"] == "cancelled"
+    assert not is_wanted(crew, claim)
+    with api.database.session() as session:
+        assert session.get_one(Job, claim.job_id).state is JobState.CANCELLED
+    assert api.client.get("/v1/datasets/playground-64").json()["state"] == "available"
+    ready_id = ready(api, model="third")
+    third = ask(api.client, ready_id, "playground-64")
+    again = crew.claim()
+    while again.kind is not INDEX:
+        again = crew.claim()
+    assert again.subject_id != claim.subject_id
+    crew.finish(again)
+    assert show(api.client, third)["state"] == "planning"
+
+
+def test_a_dataset_that_somebody_registered_is_indexed_whoever_waits_for_it_until_it_is_retired(
+    api: Served, crew: Crew
+) -> None:
+    body = {"name": "ours", "location": "/data/ours"}
+    assert api.client.post("/v1/datasets", json=body).status_code == 202
+    claim = crew.claim()
+    asked = ask(api.client, upload(api.client), "ours")
+    api.client.post(f"/v1/evaluations/{asked}/cancel")
+    assert is_wanted(crew, claim)
+    assert api.client.delete("/v1/datasets/ours").status_code == 204
+    assert not is_wanted(crew, claim)
+
+
 # --- how far it is ---
 
 
@@ -211,7 +260,6 @@ def test_an_evaluations_way_is_told_stage_by_stage_and_its_share_only_grows(api:
     stages = list(dict.fromkeys(one["stage"] for one in told))
     assert stages == [
         "reading the checkpoint",
-        "waiting",
         "making videos",
         "planning",
         "calibrating random weights",
@@ -229,7 +277,7 @@ def test_an_evaluations_way_is_told_stage_by_stage_and_its_share_only_grows(api:
     assert (told[-1]["clips_done"], told[-1]["clips_total"]) == (40, 40)
     assert len(set(fractions)) > 20  # scoring and calibration move it, too
     scoring = [one["scoring_done"] for one in told if one["stage"] == "scoring"]
-    assert scoring == [0, 5, 10]
+    assert scoring == [0, 0, 5, 10]
 
 
 def test_what_was_there_before_is_no_work_of_a_later_evaluation(api: Served, crew: Crew) -> None:

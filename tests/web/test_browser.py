@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -169,20 +170,42 @@ def test_links_lead_from_the_board_to_an_evaluation_its_model_and_back(visitor: 
 def test_a_running_evaluation_moves_and_ends_by_itself(visitor: Visitor, site: Site) -> None:
     page = visitor.page
     visitor.go(f"/evaluations/{site.running}")
-    expect(page.get_by_text("62.5 %")).to_be_visible()
+    expect(page.get_by_text("50.5 %")).to_be_visible()
     jobs = page.get_by_role("region", name="Jobs")
     jobs.focus()
     with site.api.database.session() as session:
         row = session.get_one(Evaluation, site.running)
         (job,) = [one for one in _jobs(session, row) if one.done == 50]
         job.done = 90
-    expect(page.get_by_text("72.5 %")).to_be_visible()
+    expect(page.get_by_text("58.4 %")).to_be_visible()
     expect(jobs).to_be_focused()
     with site.api.database.session() as session:
         row = session.get_one(Evaluation, site.running)
         row.state, row.reason, row.finished_at = EvaluationState.FAILED, "out of memory", datetime.now(UTC)
     expect(page.get_by_role("heading", name="It failed")).to_be_visible()
     expect(page.get_by_text("out of memory")).to_be_visible()
+
+
+def test_the_badge_and_the_tab_of_a_page_that_was_opened_early_follow_the_evaluation(
+    visitor: Visitor, site: Site
+) -> None:
+    with site.api.database.session() as session:
+        session.get_one(Evaluation, site.running).state = EvaluationState.WAITING
+    page = visitor.page
+    visitor.go(f"/evaluations/{site.running}")
+    badge = page.locator("h1 .state")
+    expect(badge).to_have_text("waiting")
+    for state in (EvaluationState.RUNNING, EvaluationState.SCORING):
+        with site.api.database.session() as session:
+            session.get_one(Evaluation, site.running).state = state
+        expect(badge).to_have_text(state.value)
+    before = page.title()
+    with site.api.database.session() as session:
+        row = session.get_one(Evaluation, site.running)
+        row.state, row.reason, row.finished_at = EvaluationState.FAILED, "out of memory", datetime.now(UTC)
+    expect(badge).to_have_text("failed")
+    expect(page).to_have_title(re.compile("^failed · "))
+    assert re.match(r"\d+ % · ", before), before
 
 
 def _jobs(session: Any, evaluation: Evaluation) -> list[Any]:

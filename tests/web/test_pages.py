@@ -158,8 +158,7 @@ def test_a_running_evaluation_shows_progress_what_it_waits_for_and_its_jobs(site
     assert (gauge.attributes["value"], gauge.attributes["max"]) == ("0.505", "1")
     for words in (
         "50.5 %",
-        "250 of 400 clips forwarded",
-        "no worker takes the gpu queue",
+        "forwarding clips, 250 of 400 clips forwarded",
         "the worker fell silent",
     ):
         assert words in page.text
@@ -201,6 +200,7 @@ def test_what_an_index_printed_is_for_the_operators_even_where_the_evaluation_is
     with api.client_of("default") as owner:
         page = Page.of(owner.get(path, headers=HTML))
     assert "'a.avi' has no frames" in page.text
+    assert "waits to be indexed: no worker takes the cpu queue, where 1 job waits" in page.text
     assert list(page.root.all("pre", class_="log")) == []
     assert "cret" not in page.text
     assert job.error in Page.of(api.client.get(path, headers=HTML)).text

@@ -11,9 +11,12 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from vcp_core.catalog.errors import VcpbenchError
+from vcp_core.catalog.validation import expected
 
 Queue = Literal["cpu", "gpu"]
 GIB = 1 << 30
+ADDRESS = r"^(https?://[^\s/]+(/[^\s]*)?)?$"
+PATTERNS = {ADDRESS: "an address, https://HOST or http://HOST"}
 
 
 class Settings(BaseSettings):
@@ -30,6 +33,8 @@ class Settings(BaseSettings):
             cookie is then Secure, and pages print it; empty is as each request says.
         public_read: Whether results can be read without a token.
         max_upload_bytes: Of one checkpoint.
+        datasets_are_local: Whether the service sees datasets' folders as the workers do. It then refuses to
+            register one that does not exist; otherwise a worker says so when it looks.
         queues: What a worker takes: "gpu" forwards clips (on whatever `device` is), "cpu" does all the rest.
         device: Of a worker's networks: "cpu", "cuda", "cuda:1"; "auto" is the first GPU if there is one.
         scratch: Folder of a worker's temporary files and its copies of objects; nobody else may write there.
@@ -46,9 +51,10 @@ class Settings(BaseSettings):
     store_url: str
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65535)] = 8080
-    public_url: Annotated[str, Field(pattern=r"^(https?://[^\s/]+(/[^\s]*)?)?$")] = ""
+    public_url: Annotated[str, Field(pattern=ADDRESS)] = ""
     public_read: bool = False
     max_upload_bytes: Annotated[int, Field(ge=1)] = 4 * GIB
+    datasets_are_local: bool = False
     queues: Annotated[tuple[Queue, ...], NoDecode, Field(min_length=1)] = ("cpu", "gpu")
     device: str = "auto"
     scratch: Path = Path(tempfile.gettempdir()) / f"vcpbench-{os.getuid()}"
@@ -83,6 +89,8 @@ def _readable(error: ValidationError) -> str:
     problems = []
     for problem in error.errors():
         variable = "VCPBENCH_" + "_".join(map(str, problem["loc"][:1])).upper()
-        missing = problem["type"] == "missing"
-        problems.append(f"{variable} is not set" if missing else f"{variable}: {problem['msg']}")
+        if problem["type"] == "missing":
+            problems.append(f"{variable} is not set")
+        else:  # without the value: it may hold a password
+            problems.append(f"{variable}: it must be {expected(problem, PATTERNS)}")
     return "; ".join(problems) + ". See .env.example and docs/operating.md."

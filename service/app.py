@@ -20,6 +20,8 @@ from service.datasets.routes import router as datasets
 from service.evaluations.routes import router as evaluations
 from service.leaderboard.routes import router as leaderboard
 from service.limits import BodyLimit
+from service.models.routes import router as models
+from service.parameters import known_words
 from service.protocols.routes import router as protocols
 from service.web import routes as web
 
@@ -40,6 +42,7 @@ All numbers are percent. Every error is a problem (RFC 9457) whose `detail` says
 """
 TAGS = [
     {"name": "checkpoints", "description": "Weights: declared, uploaded (in parts if need be), recognised."},
+    {"name": "models", "description": "Names under which a team's checkpoints come."},
     {"name": "evaluations", "description": "One checkpoint on one dataset under one protocol."},
     {"name": "leaderboard", "description": "Finished evaluations of one dataset and protocol, side by side."},
     {"name": "datasets", "description": "Videos that the workers can read."},
@@ -68,8 +71,10 @@ def create_app(settings: Settings) -> FastAPI:
         openapi_tags=TAGS,
         lifespan=lifespan,
         license_info={"name": "Apache-2.0"},
+        openapi_url=None,  # service.web has it: as every route of ours, it refuses what it does not take
         docs_url=None,  # FastAPI's page loads scripts from another host; that of service.web does not
         redoc_url=None,
+        dependencies=[Depends(known_words)],
     )
     app.state.settings = settings
     app.state.storage = Storage(settings.store_url)
@@ -82,7 +87,16 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(BodyLimit)
     problems.install(app)
     v1 = APIRouter(prefix="/v1", responses=problems.responses(401, 422, 503), dependencies=[Depends(reader)])
-    for router in (checkpoints, evaluations, leaderboard, datasets, protocols, health.router, whoami.router):
+    for router in (
+        checkpoints,
+        models,
+        evaluations,
+        leaderboard,
+        datasets,
+        protocols,
+        health.router,
+        whoami.router,
+    ):
         v1.include_router(router)
     app.include_router(v1)
     app.include_router(health.open_router)

@@ -5,7 +5,9 @@ ServiceError
 ├── Forbidden         a token that may not do this
 ├── NotFound          no such checkpoint, evaluation, ...
 ├── Conflict          it is not in a state for this; says which
+├── Ambiguous         the first characters of several ids (service/references.py)
 ├── TooLarge          more bytes than this installation takes
+├── InvalidRequest    a parameter or a field that its route does not take, or not like this
 └── BadUpload         bytes that are not what was declared
 Everything else of vcpbench's own tree is a 422, a full store or database a 507, one that is away, or has no
 time, a 503, what the database cannot hold a 422, and two writers of one thing at one moment a 409.
@@ -28,7 +30,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from records.storage import StoreAway
-from vcp_core.catalog.errors import StorageError, UnknownName, VcpbenchError
+from service import wording
+from vcp_core.catalog.errors import MOST_QUOTED, StorageError, UnknownName, VcpbenchError
 
 MEDIA_TYPE = "application/problem+json"
 TITLES = {  # our own: those of http.HTTPStatus change between versions of Python
@@ -98,6 +101,12 @@ class TooLarge(ServiceError):
     """More bytes than this installation takes."""
 
     status = 413
+
+
+class InvalidRequest(ServiceError):
+    """A parameter or a field that its route does not take, or not like this."""
+
+    status = 422
 
 
 class BadUpload(ServiceError):
@@ -178,21 +187,26 @@ def _ours(request: Request, error: Exception) -> Response:
 
 def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    found = [
-        {"at": ".".join(str(part) for part in problem["loc"]), "message": problem["msg"]}
-        for problem in error.errors()
-    ]
-    detail = "; ".join(f"{one['at']}: {one['message']}" for one in found)
-    return problem(422, "InvalidRequest", f"{detail}. See /docs for what this route takes.", errors=found)
+    found = wording.problems(list(error.errors()), request.scope["route"].dependant)
+    detail = " ".join(one["message"] for one in found)
+    return problem(422, "InvalidRequest", f"{detail} See /docs for what this route takes.", errors=found)
 
 
 def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 404:
-        return problem(404, "NotFound", f"No route {request.method} {request.url.path}. See /docs.")
+        address = request.url.path[:MOST_QUOTED]
+        return problem(404, "NotFound", f"No route {request.method} {address}. See /docs.")
+    headers, detail = dict(error.headers or {}), str(error.detail)
+    if error.status_code == 405:
+        detail = (
+            f"{request.url.path[:MOST_QUOTED]} does not take {request.method}. See /docs for what it takes."
+        )
+    elif error.status_code == 400:  # FastAPI's only one: a body that is no text, or is nested too deeply
+        detail = f"The body cannot be read as JSON. {wording.SEND_JSON}"
     title = TITLES.get(error.status_code) or HTTPStatus(error.status_code).phrase
     kind = title.title().replace(" ", "")
-    return problem(error.status_code, kind, str(error.detail), dict(error.headers or {}))
+    return problem(error.status_code, kind, detail, headers)
 
 
 def _database(request: Request, error: Exception) -> Response:

@@ -27,6 +27,7 @@ def steps(home: Home, engines: Engines, host: str, port: int) -> list[Step]:
         "VCPBENCH_BROKER_URL": engines.broker_url,
         "VCPBENCH_STORE_URL": f"file://{home.objects}",
         "VCPBENCH_SCRATCH": str(home.scratch),
+        "VCPBENCH_DATASETS_ARE_LOCAL": "true",
         "VCPBENCH_HOST": host,
         "VCPBENCH_PORT": str(port),
     }

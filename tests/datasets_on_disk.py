@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
-from tests.videos import write_video
+from tests.videos import damage, write_video
 from vcp_core.datasets.manifest import Dataset, Video
 
 
@@ -59,4 +60,28 @@ def write_ucf101(root: Path) -> Path:
         for seed, line in enumerate(line for line in lines if line.startswith(("C0/", "C1/"))):
             if seed < 4:
                 write_video(root / "UCF-101" / line, 9, codec="mpeg4", seed=seed + 10 * len(groups))
+    return root
+
+
+def write_messy(root: Path) -> Path:
+    """Two classes of four videos and a damaged one, and 12 files and folders that are no usable videos."""
+    for seed in range(8):
+        write_video(root / ("jump", "run")[seed % 2] / f"{seed // 2}.mp4", 20 + seed, seed=seed)
+    damage(write_video(root / "run" / "damaged.avi", 60, codec="mpeg4", seed=9))
+    for name in (
+        "loose.mp4",
+        "run/empty.mp4",
+        "run/._0.mp4",
+        "run/1.xyz",
+        "jump/two\nlines.xyz",
+        ".git/config",
+    ):
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).touch()
+    (root / "run" / "page.mp4").write_text("<!DOCTYPE html><html><body>Sign in</body></html>")
+    (root / "sit").mkdir()
+    (root / "sit" / "notes.txt").touch()
+    (root / "jump" / "gone.mp4").symlink_to("/nowhere/gone.mp4")
+    (root / "jump" / "up").symlink_to("..")
+    Path(os.fsdecode(os.fsencode(root) + b"/jump/caf\xe9.mp4")).touch()
     return root

@@ -13,12 +13,14 @@ import torch
 
 from tests.datasets_on_disk import make_dataset
 from tests.shared import SHARED, needs_shared
+from tests.videos import write_video
 from vcp_core.backbones import build
 from vcp_core.bank import FeatureBank, ShardFeatures, _Index
 from vcp_core.benchmarks import load_benchmark
 from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.benchmarks import BENCHMARKS
 from vcp_core.catalog.errors import NonFiniteFeatures, StorageError, UndecodableVideo
+from vcp_core.catalog.files import sha256_of
 from vcp_core.catalog.protocols import PROTOCOLS, Protocol
 from vcp_core.datasets.manifest import Dataset, Video
 from vcp_core.features import Counters, extract, geometry_of, iter_batches
@@ -123,6 +125,16 @@ def test_a_video_that_changed_since_it_was_indexed_is_named(dataset: Dataset) ->
     assert video.id in str(error.value)
 
 
+def test_no_feature_comes_from_other_bytes_than_those_that_were_indexed(tmp_path: Path) -> None:
+    dataset = make_dataset(tmp_path, lengths=(40,))
+    video = dataset.videos[0]
+    write_video(dataset.path(video), video.num_frames, seed=99)  # as many frames, and another picture
+    shards = plan_shards([video], lambda v: [Clip(v.id, 0)])
+    with pytest.raises(UndecodableVideo, match="changed after the dataset was indexed") as error:
+        list(extract(build("r3d_tiny", seed=0), dataset, shards, device=CPU))
+    assert video.id in str(error.value)
+
+
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_network_that_gives_nan_is_refused_with_the_stage_and_the_number_of_clips(
     dataset: Dataset, precision: str
@@ -216,7 +228,14 @@ def test_a_full_disk_is_said_and_leaves_nothing_behind() -> None:
 def test_all_eight_real_files_give_finite_distinct_features() -> None:
     names = [path for path in sorted((SHARED / "videos").iterdir()) if path.suffix != ".md"]
     videos = tuple(
-        Video(id=p.name, label="c", split="train", group=None, sha256="", num_frames=examine(p).num_frames)
+        Video(
+            id=p.name,
+            label="c",
+            split="train",
+            group=None,
+            sha256=sha256_of(p),
+            num_frames=examine(p).num_frames,
+        )
         for p in names
     )
     real = Dataset(name="real", split_name="1", root=SHARED / "videos", videos=videos)

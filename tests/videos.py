@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import av
 import numpy as np
+
+PIXEL_FORMATS = {
+    "gif": "rgb8",
+    "huffyuv": "yuv422p",
+    "mjpeg": "yuvj420p",
+    "prores": "yuv422p10le",
+    "qtrle": "rgb24",
+    "svq1": "yuv410p",
+}
 
 
 def write_video(
@@ -16,8 +26,13 @@ def write_video(
     codec: str = "libx264",
     options: dict[str, str] | None = None,
     seed: int = 0,
+    title: str = "",
+    matrix: Sequence[int] = (),
 ) -> Path:
-    """A moving, textured square on noise-free ground; (height, width) in pixels."""
+    """A moving, textured square on noise-free ground; (height, width) in pixels.
+
+    `matrix` is a display matrix of nine numbers, in FFmpeg's order.
+    """
     rng = np.random.default_rng(seed)
     height, width = size
     ground = rng.integers(40, 200, (height // 8, width // 8, 3)).repeat(8, 0).repeat(8, 1)
@@ -25,7 +40,12 @@ def write_video(
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=25, options=options or {})
-        stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
+        stream.height, stream.width = height, width
+        stream.pix_fmt = PIXEL_FORMATS.get(codec, "yuv420p")
+        if matrix:
+            stream.set_display_matrix(matrix)
+        if title:
+            container.metadata["title"] = title
         for t in range(num_frames):
             pixels = ground.astype(np.uint8).copy()
             left = int(t * speed) % (width - 16)
@@ -43,4 +63,35 @@ def damage(path: Path, *, seed: int = 0) -> Path:
         at = int(rng.integers(len(data) // 10, len(data) * 8 // 10))
         data[at : at + 40] = rng.bytes(40)
     path.write_bytes(data)
+    return path
+
+
+def write_two_streams(path: Path) -> Path:
+    """A small stream of three pictures first, as cameras put thumbnails, and then a video of 12 frames."""
+    rng = np.random.default_rng(0)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        for codec, size in (("mjpeg", (48, 64)), ("libx264", (96, 128))):
+            stream = container.add_stream(codec, rate=25)
+            stream.height, stream.width, stream.pix_fmt = *size, PIXEL_FORMATS.get(codec, "yuv420p")
+        for stream, num_frames in zip(container.streams.video, (3, 12), strict=True):
+            for t in range(num_frames):
+                pixels = rng.integers(0, 256, (stream.height, stream.width, 3), dtype=np.uint8)
+                frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+                frame.pts = t
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+    return path
+
+
+def write_sound(path: Path) -> Path:
+    """A file of silence."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=48000)
+        frame = av.AudioFrame(format="fltp", layout="mono", samples=1024)
+        frame.sample_rate = 48000
+        for plane in frame.planes:
+            plane.update(bytes(plane.buffer_size))
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode())
     return path

@@ -30,7 +30,8 @@ from torch import Tensor
 from vcp_core.backbones.base import Backbone
 from vcp_core.bank import Floats, ShardFeatures
 from vcp_core.catalog.backbones import BackboneSpec
-from vcp_core.catalog.errors import NonFiniteFeatures, UndecodableVideo
+from vcp_core.catalog.errors import NonFiniteFeatures, StorageError, UndecodableVideo
+from vcp_core.catalog.files import sha256_of
 from vcp_core.datasets.manifest import Dataset, Video
 from vcp_core.operations import apply_option
 from vcp_core.shards import Clip, Shard
@@ -93,7 +94,8 @@ def read_frames(
     """The frames at `offsets` from `starts`, by index; a video shorter than a clip is looped.
 
     Raises:
-        UndecodableVideo: If the file gives fewer frames than it did when it was indexed.
+        UndecodableVideo: If the file's bytes are not those that were indexed.
+        StorageError: As `iter_frames`.
     """
     begun = time.perf_counter()
     wanted = {(start + t) % video.num_frames for start in starts for t in offsets}
@@ -106,13 +108,22 @@ def read_frames(
             frames[index] = frame_to_rgb(frame, geometry)
         if index == last:
             break
-    counters.add_decoded(decoded, time.perf_counter() - begun)
-    if len(frames) < len(wanted):
+    # After the decoding, so that a file which changes in its course is noticed, too. Hashing took 5 ms where
+    # decoding took 600 (a video of 250 frames, 640 x 272).
+    if len(frames) < len(wanted) or not _is_as_indexed(path, video):
         raise UndecodableVideo(
-            f"{path}: {decoded} frames, but {video.num_frames} when it was indexed. "
-            "The file changed; load the dataset again."
+            f"{path}: the file changed after the dataset was indexed, so its frames are not those that the "
+            "dataset's fingerprint stands for. Load the dataset again."
         )
+    counters.add_decoded(decoded, time.perf_counter() - begun)
     return frames
+
+
+def _is_as_indexed(path: Path, video: Video) -> bool:
+    try:
+        return sha256_of(path) == video.sha256
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be read now ({error.strerror or error}). Try again.") from error
 
 
 def iter_batches(

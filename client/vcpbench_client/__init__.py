@@ -5,12 +5,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # as typing's, whose import alone would take milliseconds of every command's start
 if TYPE_CHECKING:
-    from vcpbench_client.answers import Board, Checkpoint, Comparison, Dataset, Evaluation, Protocol, Score
+    from typing import Any
+
+    from vcpbench_client.answers import (
+        Board,
+        Checkpoint,
+        Comparison,
+        Dataset,
+        Evaluation,
+        Model,
+        Protocol,
+        Score,
+    )
     from vcpbench_client.client import Client
-    from vcpbench_client.errors import ApiError, ClientError, NotDone, TimedOut, Unauthorised, Unreachable
+    from vcpbench_client.errors import (
+        ApiError,
+        ClientError,
+        NotDone,
+        Rejected,
+        TimedOut,
+        Unauthorised,
+        Unreachable,
+    )
 
 __all__ = [
     "ApiError",
@@ -21,8 +39,10 @@ __all__ = [
     "Comparison",
     "Dataset",
     "Evaluation",
+    "Model",
     "NotDone",
     "Protocol",
+    "Rejected",
     "Score",
     "TimedOut",
     "Unauthorised",

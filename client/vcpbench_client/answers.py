@@ -53,6 +53,7 @@ class Checkpoint:
         reason: Why it was rejected.
         received_bytes: How much of it is safely on the server.
         backbone: As declared; once ready, as found.
+        report: How the server found the backbone in the file.
     """
 
     id: str
@@ -71,6 +72,34 @@ class Checkpoint:
     input_spec: str | None = None
     network: Network | None = None
     reason: str | None = None
+    report: dict[str, Any] | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether the server has read it: it is ready or rejected."""
+        return self.state in ("ready", "rejected")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Newest:
+    """A model's newest checkpoint."""
+
+    id: str
+    state: str
+    created_at: datetime
+    run: str | None = None
+    step: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """A name that a team's checkpoints come under."""
+
+    name: str
+    team: str
+    num_checkpoints: int
+    num_evaluations: int
+    newest: Newest | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

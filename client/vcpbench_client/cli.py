@@ -8,20 +8,28 @@ place: where the whole of vcpbench is installed, `vcpbench status` speaks of the
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import entry_points, version
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
-from vcpbench_client.commands import boards, evaluations, gate, login
+from vcpbench_client.commands import boards, evaluations, gate, lists, login, uploads
+from vcpbench_client.commands.common import ERROR, INTERRUPTED, error_facts, print_json, say
 from vcpbench_client.output import outlive_readers
 
 GROUP = "vcpbench.commands"
 OWN = (
     login.login,
-    evaluations.upload,
+    uploads.upload,
     evaluations.evaluate,
     evaluations.status,
     boards.results,
+    lists.models,
+    lists.checkpoints,
+    lists.evaluations,
     boards.leaderboard,
     boards.compare,
     evaluations.cancel,
@@ -29,10 +37,40 @@ OWN = (
     boards.protocols,
     gate.gate,
 )
-UNFORESEEN = 2
+# Newer Typers bring a click of their own, so the base class of all errors of usage has no fixed address.
+ClickException: type[Any] = next(
+    kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"
+)
+
+
+class Root(TyperGroup):
+    """All commands. Under `--json`, errors of usage are JSON, too."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        """Parse the words before the command."""
+        with _usage_errors_as_json():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, *args: Any, **kwargs: Any) -> Any:
+        """Parse the command's own words and run it."""
+        with _usage_errors_as_json():
+            return super().invoke(*args, **kwargs)
+
+
+@contextmanager
+def _usage_errors_as_json() -> Iterator[None]:
+    """Typer prints errors of usage for people, on standard error. This adds the JSON on standard output."""
+    try:
+        yield
+    except ClickException as error:
+        if "--json" in sys.argv:
+            print_json({"error": {"type": "UsageError", "message": error.format_message()}})
+        raise
+
 
 app = typer.Typer(
     name="vcpbench",
+    cls=Root,
     help="What a video network's representation can do: cloze, recognition and retrieval.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
@@ -70,18 +108,51 @@ def _add_commands(root: typer.Typer) -> None:
             root.command(name=entry.name)(added)
 
 
-def main() -> None:
-    """Run the command line."""
+def load() -> Callable[[], None]:
+    """Collect the commands, those of other distributions included, and return what runs them."""
     outlive_readers()
-    try:
+    with _accidents():
         _add_commands(app)
-        try:
-            app()
-        finally:
-            sys.stdout.flush()  # a full disk is an error while there still is an exit code to choose
-    except Exception:
-        # Python would exit with 1, which a gate's users read as "worse than allowed".
+        command = typer.main.get_command(app)
+
+    def run() -> None:
+        with _accidents():
+            try:
+                command()
+            except KeyboardInterrupt:  # before or after what a command does itself
+                sys.exit(INTERRUPTED)
+            finally:
+                _flush()
+
+    return run
+
+
+def main() -> None:
+    """Load and run the command line."""
+    load()()
+
+
+def _flush() -> None:
+    """Write what is left while there still is an exit code to choose: a full disk is an error."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        say(f"Standard output cannot be written: {error.strerror}.", style="red")
+        sys.exit(ERROR)
+
+
+@contextmanager
+def _accidents() -> Iterator[None]:
+    """Exit with 2 after a fault of vcpbench's own, and say it.
+
+    Python would exit with 1, which a gate's users read as "worse than allowed".
+    """
+    try:
+        yield
+    except Exception as error:
         import traceback
 
         traceback.print_exc()
-        sys.exit(UNFORESEEN)
+        if "--json" in sys.argv:
+            print_json(error_facts(error))
+        sys.exit(ERROR)

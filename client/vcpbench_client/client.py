@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
-from urllib.parse import quote
 
 from vcpbench_client import defaults, login
 from vcpbench_client.answers import (
@@ -18,18 +16,18 @@ from vcpbench_client.answers import (
     Dataset,
     Evaluation,
     Identity,
+    Model,
     Protocol,
     Status,
     read,
 )
 from vcpbench_client.downloads import download
-from vcpbench_client.errors import BadAnswer, NotDone, TimedOut
-from vcpbench_client.patience import Deadline
-from vcpbench_client.transport import Query, Transport, content_of
+from vcpbench_client.errors import BadAnswer, NotDone, Rejected
+from vcpbench_client.patience import Deadline, Looks
+from vcpbench_client.transport import Query, Transport, content_of, segment
 from vcpbench_client.uploads import PART_BYTES, Tell, Upload
 
 T = TypeVar("T")
-FIRST_LOOK_S, LONGEST_LOOK_S = 0.2, 3.0
 PAGE = 100
 
 
@@ -121,6 +119,21 @@ class Client:
             input_spec=input_spec,
         )
 
+    def describe(self, checkpoint: Checkpoint, **facts: str | int | None) -> Checkpoint:
+        """Say more of an uploaded checkpoint, without sending it again; what is known stays.
+
+        Args:
+            checkpoint: What `upload` or `wait_ready` gave.
+            facts: `run`, `step`, `backbone` or `pretrained_on`.
+
+        Raises:
+            Conflict: If the checkpoint is known to be something else.
+        """
+        names = ("model", "size_bytes", "sha256", "prefix", "input_spec")
+        body = {name: getattr(checkpoint, name) for name in names} | facts
+        known = {name: value for name, value in body.items() if value is not None}
+        return read(Checkpoint, content_of(self._transport.ask("POST", "/checkpoints", body=known)))
+
     def evaluate(
         self, checkpoint: str | Checkpoint, dataset: str | None = None, protocol: str | None = None
     ) -> Evaluation:
@@ -135,6 +148,37 @@ class Client:
         where = {"dataset": dataset or defaults.dataset(), "protocol": protocol or defaults.protocol()}
         body = {"checkpoint": wanted, **where}
         return read(Evaluation, content_of(self._transport.ask("POST", "/evaluations", body=body)))
+
+    def wait_ready(
+        self,
+        checkpoint: str | Checkpoint,
+        *,
+        on_progress: Callable[[Checkpoint], None] | None = None,
+        timeout_s: float | None = None,
+    ) -> Checkpoint:
+        """Wait until the server has read a checkpoint, and return it with the backbone that was found.
+
+        Args:
+            checkpoint: What `upload` gave, or its id.
+            on_progress: Told how it stands, again and again.
+            timeout_s: How long to wait; the server goes on without us.
+
+        Raises:
+            Rejected: If the server refuses the file.
+            TimedOut: If it takes longer.
+        """
+        wanted = checkpoint if isinstance(checkpoint, str) else checkpoint.id
+        deadline = Deadline.within(timeout_s)
+        looks = Looks(deadline, self._transport.deadline)
+        while True:
+            found = self._get(Checkpoint, f"/checkpoints/{segment(wanted)}", deadline=deadline)
+            if on_progress:
+                on_progress(found)
+            if found.state == "rejected":
+                raise Rejected(found)
+            if found.ended:
+                return found
+            looks.pause(f"Checkpoint {found.id} of {found.model} is still {found.state}")
 
     def wait(
         self,
@@ -154,27 +198,46 @@ class Client:
             NotDone: If it fails, or is cancelled.
             TimedOut: If it takes longer.
         """
-        wanted = evaluation if isinstance(evaluation, str) else evaluation.id
-        deadline, pause_s = Deadline.within(timeout_s), FIRST_LOOK_S
+        (found,) = self.wait_all([evaluation], on_progress=on_progress, timeout_s=timeout_s)
+        if found.state != "done":
+            raise NotDone(found)
+        return found
+
+    def wait_all(
+        self,
+        evaluations: Sequence[str | Evaluation],
+        *,
+        on_progress: Callable[[Evaluation], None] | None = None,
+        timeout_s: float | None = None,
+    ) -> tuple[Evaluation, ...]:
+        """Wait until all of these evaluations have ended, those that fail included, and return them in order.
+
+        Args:
+            evaluations: What `evaluate` gave, or their ids.
+            on_progress: Told how one of them stands, again and again.
+            timeout_s: How long to wait; they go on without us.
+
+        Raises:
+            TimedOut: If it takes longer.
+        """
+        wanted = [one if isinstance(one, str) else one.id for one in evaluations]
+        deadline, known = Deadline.within(timeout_s), dict[str, Evaluation]()
+        looks = Looks(deadline, self._transport.deadline)
         while True:
-            found = self._get(Evaluation, f"/evaluations/{quote(wanted, safe='')}", deadline=deadline)
-            if on_progress:
-                on_progress(found)
-            if found.state == "done":
-                return found
-            if found.ended:
-                raise NotDone(found)
-            nearer = min((deadline, self._transport.deadline), key=lambda one: one.left_s)
-            if pause_s > nearer.left_s:
-                waits = f" It waits: {found.waiting_for}." if found.waiting_for else ""
-                whose = f"Evaluation {wanted} of {found.checkpoint.model or 'random weights'}"
-                raise TimedOut(f"{whose} is still {found.state} after {nearer.after_s:g} s.{waits}")
-            time.sleep(pause_s)
-            pause_s = min(1.5 * pause_s, LONGEST_LOOK_S)
+            for one in dict.fromkeys(wanted):
+                if one not in known or not known[one].ended:
+                    at = known[one].id if one in known else one  # MODEL@latest may mean another one later
+                    known[one] = self._get(Evaluation, f"/evaluations/{segment(at)}", deadline=deadline)
+                    if on_progress:
+                        on_progress(known[one])
+            late = [one for one in known.values() if not one.ended]
+            if not late:
+                return tuple(known[one] for one in wanted)
+            looks.pause(*_still(late))
 
     def evaluation(self, evaluation_id: str) -> Evaluation:
         """How an evaluation stands; its scores, once it is done."""
-        return self._get(Evaluation, f"/evaluations/{quote(evaluation_id, safe='')}")
+        return self._get(Evaluation, f"/evaluations/{segment(evaluation_id)}")
 
     def evaluations(self, *, limit: int | None = None, **wanted: Any) -> Iterator[Evaluation]:
         """Evaluations, newest first, fetched as they are needed.
@@ -187,7 +250,7 @@ class Client:
 
     def checkpoint(self, checkpoint_id: str) -> Checkpoint:
         """A checkpoint: its state, and how far its upload is."""
-        return self._get(Checkpoint, f"/checkpoints/{quote(checkpoint_id, safe='')}")
+        return self._get(Checkpoint, f"/checkpoints/{segment(checkpoint_id)}")
 
     def download(
         self, checkpoint: str | Checkpoint, path: str | Path, *, on_progress: Tell | None = None
@@ -212,6 +275,15 @@ class Client:
         """
         return self._pages(Checkpoint, "/checkpoints", limit, wanted)
 
+    def models(self, *, limit: int | None = None, **wanted: Any) -> Iterator[Model]:
+        """Models, the one with the newest checkpoint first, fetched as they are needed.
+
+        Args:
+            limit: At most so many.
+            wanted: `name` (a part of it), `team`: only those.
+        """
+        return self._pages(Model, "/models", limit, wanted)
+
     def results(self, evaluation_id: str) -> dict[str, Any]:
         """All that an evaluation gave, per-video predictions and provenance included."""
         found = json.loads(self.results_json(evaluation_id))
@@ -221,13 +293,13 @@ class Client:
 
     def results_json(self, evaluation_id: str) -> str:
         """The same as text, to the byte what `vcpbench local --json` writes."""
-        response = self._transport.ask("GET", f"/evaluations/{quote(evaluation_id, safe='')}/results")
+        response = self._transport.ask("GET", f"/evaluations/{segment(evaluation_id)}/results")
         content_of(response)
         return response.text
 
     def cancel(self, evaluation_id: str) -> Evaluation:
         """End an evaluation; what it has computed stays for the next one."""
-        path = f"/evaluations/{quote(evaluation_id, safe='')}/cancel"
+        path = f"/evaluations/{segment(evaluation_id)}/cancel"
         return read(Evaluation, content_of(self._transport.ask("POST", path)))
 
     def compare(self, first: str, second: str) -> Comparison:
@@ -264,11 +336,11 @@ class Client:
 
     def page(self, evaluation_id: str) -> str:
         """Address of an evaluation's page, for people."""
-        return f"{self.url}/evaluations/{quote(evaluation_id, safe='')}"
+        return f"{self.url}/evaluations/{segment(evaluation_id)}"
 
     def comparison_page(self, first: str, second: str) -> str:
         """Address of the page that compares two evaluations."""
-        return f"{self.url}/compare?first={quote(first, safe='')}&second={quote(second, safe='')}"
+        return f"{self.url}/compare?first={segment(first)}&second={segment(second)}"
 
     def datasets(self) -> tuple[Dataset, ...]:
         """All datasets, those that are built in and not used yet included."""
@@ -302,3 +374,13 @@ class Client:
             num_given += len(items)
             if len(items) < rows:
                 return
+
+
+def _still(late: Sequence[Evaluation]) -> tuple[str, str]:
+    """Which evaluation has not ended, and, for a second sentence, why, and how many others have not."""
+    first = late[0]
+    whose = first.checkpoint.model or "random weights"
+    more = f" It waits: {first.waiting_for}." if first.waiting_for else ""
+    if len(late) > 1:
+        more += f" {len(late) - 1} more have not ended either."
+    return f"Evaluation {first.id} of {whose} is still {first.state}", more

@@ -1,12 +1,15 @@
 """Every error that the client raises on purpose. Each says what, which, and what next.
 
 ClientError
-├── Misconfigured    no server is named, or its address or token cannot be one
+├── Misconfigured    no server is named, or its address, its token, a proxy or a certificate cannot be one
+├── NotText          a name that is not UTF-8, as a shell may hand it on; it cannot be sent
 ├── FileError        a local file that cannot be read or written, or changed while it was sent
+│   └── NotACheckpoint  its first bytes say that it is something else: a text, a web page, an archive, ...
 ├── Unreachable      no answer came: nobody listens there, or the line broke; tried again before it is raised
 ├── TimedOut         the server answers, but what was waited for has not come in time
 ├── BadAnswer        an answer that is not vcpbench's: a proxy's page, another service, another version
 ├── NotDone          an evaluation that failed or was cancelled; carries it
+├── Rejected         a checkpoint that the server read and refused; carries it
 ├── GateError        a rule or a baseline that cannot be judged
 └── ApiError         the server's own problem (RFC 9457); carries it
     ├── Unauthorised   401: no token, or one that opens nothing; never tried again
@@ -21,7 +24,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vcpbench_client.answers import Evaluation
+    from vcpbench_client.answers import Checkpoint, Evaluation
 
 PASSING = frozenset({429, 502, 503, 504})  # statuses that say: the same request may succeed shortly
 
@@ -39,13 +42,29 @@ class ClientError(Exception):
     retry_after_s: float | None = None
     log_tail: str | None = None
 
+    @property
+    def more(self) -> Mapping[str, Any]:
+        """What a program may want to know beside the text: ids, a status."""
+        return {}
+
 
 class Misconfigured(ClientError):
-    """No server is named, or its address or token cannot be one."""
+    """No server is named, or its address, its token, a proxy or a certificate cannot be one."""
+
+
+class NotText(ClientError):
+    """A name that is not UTF-8, so that it cannot be sent."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(f"{text!r} holds bytes that are not UTF-8 and cannot be sent. Use another name.")
 
 
 class FileError(ClientError):
     """A local file that cannot be read or written, or changed while it was sent."""
+
+
+class NotACheckpoint(FileError):
+    """A file whose first bytes say that it is something else."""
 
 
 class Unreachable(ClientError):
@@ -72,6 +91,26 @@ class NotDone(ClientError):
         self.evaluation = evaluation
         self.log_tail = evaluation.log_tail
 
+    @property
+    def more(self) -> Mapping[str, Any]:
+        """The evaluation's id and state."""
+        return {"evaluation": self.evaluation.id, "state": self.evaluation.state}
+
+
+class Rejected(ClientError):
+    """A checkpoint that the server read and refused."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        super().__init__(
+            f"Checkpoint {checkpoint.id} of {checkpoint.model} was rejected: {checkpoint.reason}"
+        )
+        self.checkpoint = checkpoint
+
+    @property
+    def more(self) -> Mapping[str, Any]:
+        """The checkpoint's id and state."""
+        return {"checkpoint": self.checkpoint.id, "state": self.checkpoint.state}
+
 
 class GateError(ClientError):
     """A rule or a baseline that cannot be judged."""
@@ -90,6 +129,11 @@ class ApiError(ClientError):
         self.status, self.problem = status, dict(problem)
         self.passing = status in PASSING
         self.retry_after_s = retry_after_s
+
+    @property
+    def more(self) -> Mapping[str, Any]:
+        """The response's status."""
+        return {"status": self.status}
 
 
 class Unauthorised(ApiError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,7 +37,10 @@ class Login:
             good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
         except ValueError:  # a port that is none
             good = False
-        if not good or parts.username is not None or parts.query or parts.fragment or " " in url:
+        good = good and url.isprintable() and " " not in url
+        if good and parts.username is not None:
+            raise Misconfigured("This is no address of a server: a user or a password is in it.")
+        if not good or parts.query or parts.fragment:
             raise Misconfigured(f"{url!r} is no address. Write it as https://vcpbench.example.org:8080.")
         if token is not None and (not token.isascii() or not token.isprintable() or " " in token):
             raise Misconfigured("The token holds characters that no token has. Was all of it copied, once?")
@@ -52,8 +56,8 @@ def find(url: str | None = None, token: str | None = None) -> Login:
     Raises:
         Misconfigured: If no server is named.
     """
-    url = url or os.environ.get("VCPBENCH_URL")
-    token = token or os.environ.get("VCPBENCH_TOKEN")
+    url = url or _variable("VCPBENCH_URL", lambda value: Login(value))
+    token = token or _variable("VCPBENCH_TOKEN", lambda value: Login("http://any", value))
     if url and token:
         return Login(url, token)
     kept = load()
@@ -63,6 +67,17 @@ def find(url: str | None = None, token: str | None = None) -> Login:
         return Login(kept.url, token or kept.token)
     found = Login(url or "", token)
     return kept if kept is not None and token is None and kept.url == found.url else found
+
+
+def _variable(name: str, check: Callable[[str], object]) -> str | None:
+    """What the environment says; an error names the variable."""
+    value = os.environ.get(name)
+    if value:
+        try:
+            check(value)
+        except Misconfigured as error:
+            raise Misconfigured(f"{name}: {error}") from None
+    return value or None
 
 
 def path() -> Path:

@@ -1,14 +1,16 @@
-"""Standard output and error that nobody reads any more: what is written is lost, and the work goes on."""
+"""Standard output and error that never fail a command: a lost reader and a small code page are no errors."""
 
 from __future__ import annotations
 
 import errno
 import io
 import os
+import re
 import sys
 from typing import IO, Any
 
 NOBODY_READS = (errno.EPIPE, errno.EIO)  # the pipe's reader is gone; the terminal is
+BEYOND_ASCII = re.compile("[^\x00-\x7f]")
 
 
 class Heedless(io.FileIO):
@@ -32,21 +34,49 @@ class Heedless(io.FileIO):
 
 
 def outlive_readers() -> None:
-    """From now on, standard output and error may lose their reader; closed ones count as such."""
+    r"""Make standard output and error safe to write to.
+
+    From now on, they may lose their reader; closed ones count as such. A character that their code page does
+    not have is written as Python escapes it (`\u25b2`), instead of raising `UnicodeEncodeError`.
+    """
     sys.stdout, sys.stderr = _outliving(sys.stdout), _outliving(sys.stderr)
+
+
+def writable_json(text: str, encoding: str | None) -> str:
+    r"""The same JSON in characters that an encoding has: others become JSON's own escapes.
+
+    >>> print(writable_json('"Zürich ▲"', "latin-1"))
+    "Z\u00fcrich \u25b2"
+    >>> writable_json('"Zürich"', "utf-8")
+    '"Zürich"'
+    """
+    try:
+        text.encode(encoding or "ascii")
+        return text
+    except UnicodeEncodeError:
+        return BEYOND_ASCII.sub(_escaped, text)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    """JSON's escape of a character; one beyond U+FFFF is a pair of UTF-16 surrogates."""
+    pair = found[0].encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{pair[at : at + 2].hex()}" for at in range(0, len(pair), 2))
 
 
 def _outliving(stream: IO[str] | None) -> IO[str]:
     if stream is None:
         return open(os.devnull, "w", encoding="utf-8")
-    if os.name == "nt" or not isinstance(stream, io.TextIOWrapper):
-        return stream  # a Windows console is no file descriptor
+    if not isinstance(stream, io.TextIOWrapper):
+        return stream
+    if os.name == "nt":  # a Windows console is no file descriptor
+        stream.reconfigure(errors="backslashreplace")
+        return stream
     stream.flush()
     raw = Heedless(stream.fileno(), "wb", closefd=False)
     return io.TextIOWrapper(
         io.BufferedWriter(raw),
         encoding=stream.encoding,
-        errors=stream.errors,
+        errors="backslashreplace",
         line_buffering=stream.line_buffering,
         write_through=stream.write_through,
     )

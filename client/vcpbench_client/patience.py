@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from vcpbench_client.errors import ClientError, TimedOut, Unreachable
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 15.0
+FIRST_LOOK_S, LONGEST_LOOK_S = 0.2, 3.0  # between looks at something that takes time
 UNKNOWN_S = 3.0  # a server that has not answered yet is more likely misspelt than restarting
 
 
@@ -69,3 +70,18 @@ class Patience:
             raise error
         time.sleep(pause_s)
         self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
+
+
+class Looks:
+    """Pauses between looks at something that takes time, longer every time."""
+
+    def __init__(self, *deadlines: Deadline) -> None:
+        self._deadlines, self._pause_s = deadlines, FIRST_LOOK_S
+
+    def pause(self, still: str, more: str = "") -> None:
+        """Wait until the next look; raise `TimedOut` with these words if no time is left for it."""
+        nearer = min(self._deadlines, key=lambda one: one.left_s)
+        if self._pause_s > nearer.left_s:
+            raise TimedOut(f"{still} after {nearer.after_s:g} s.{more}")
+        time.sleep(self._pause_s)
+        self._pause_s = min(1.5 * self._pause_s, LONGEST_LOOK_S)

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
-from vcpbench_client.answers import Board, BoardRow, ControlRow, Dataset, Difference, Protocol, Score, Status
+from vcpbench_client.answers import (
+    Board,
+    BoardRow,
+    Checkpoint,
+    ControlRow,
+    Dataset,
+    Difference,
+    Evaluation,
+    Model,
+    Protocol,
+    Score,
+    Status,
+)
 
 BENCHMARKS = ("cloze", "recognition", "retrieval")  # in this order; others after them
 
@@ -50,20 +64,91 @@ def board(found: Board) -> Table:
         if isinstance(row, ControlRow):
             facts = ["", row.title, "", row.backbone or ""]
         else:
-            step = "" if row.step is None else str(row.step)
             place = f"{row.rank or '-'}{'=' if row.tied else ''}"
-            facts = [place, row.model, step, row.backbone or ""]
+            facts = [place, row.model, _step(row.step), row.backbone or ""]
         style = "dim" if isinstance(row, ControlRow) else ""
         table.add_row(*map(Text, [*facts, *cells, row.evaluation]), style=style)
     return table
 
 
-def datasets(found: Iterable[Dataset]) -> Table:
-    """Datasets and their states."""
-    table = _table("dataset", "state", "fingerprint", "")
-    for one in found:
-        table.add_row(*map(Text, (one.name, one.state, (one.fingerprint or "")[:12], one.reason or "")))
+def several(found: Mapping[str, Evaluation]) -> Table:
+    """Evaluations of several files, by the files' names: a row each, with the headline scores."""
+    headline = [score.metric for one in found.values() for score in one.scores if score.headline]
+    metrics = list(dict.fromkeys(headline))
+    table = _table("file", "step", "state", *metrics, "evaluation")
+    for name, one in found.items():
+        scores = {score.metric: score for score in one.scores}
+        cells = [_cell(scores.get(metric), interval=True) for metric in metrics]
+        table.add_row(*map(Text, (name, _step(one.checkpoint.step), one.state, *cells, one.id)))
     return table
+
+
+def evaluations(found: Iterable[Evaluation]) -> Table:
+    """Evaluations, a row each."""
+    table = _table("evaluation", "model", "step", "dataset", "protocol", "state", "asked for")
+    for one in found:
+        about = one.checkpoint
+        facts = (
+            one.id,
+            about.model or "random weights",
+            _step(about.step),
+            one.dataset.name,
+            one.protocol.name,
+        )
+        table.add_row(*map(Text, (*facts, one.state, _moment(one.created_at))))
+    return table
+
+
+def checkpoints(found: Iterable[Checkpoint]) -> Table:
+    """Checkpoints, a row each."""
+    table = _table("checkpoint", "model", "run", "step", "backbone", "state", "MB", "uploaded")
+    for one in found:
+        size = "" if one.size_bytes is None else f"{one.size_bytes / 1e6:.1f}"
+        facts = (one.id, one.model, one.run or "", _step(one.step), one.backbone or "", one.state, size)
+        table.add_row(*map(Text, (*facts, _moment(one.created_at))))
+    return table
+
+
+def models(found: Iterable[Model]) -> Table:
+    """Models, a row each, with their newest checkpoints."""
+    table = _table(
+        "model", "team", "checkpoints", "evaluations", "newest", "run", "step", "state", "uploaded"
+    )
+    for one in found:
+        cells = [one.name, one.team, str(one.num_checkpoints), str(one.num_evaluations)]
+        if one.newest:
+            new = one.newest
+            cells += [new.id, new.run or "", _step(new.step), new.state, _moment(new.created_at)]
+        table.add_row(*map(Text, cells))
+    return table
+
+
+def datasets(found: Iterable[Dataset]) -> Table:
+    """Datasets, their states, and what became of their files."""
+    table = _table("dataset", "state", "train", "test", "left out", "not taken", "damaged", "fingerprint", "")
+    for one in found:
+        said = (one.reason or "").partition("\n")[0] or _first((one.summary or {}).get("warnings") or ())
+        cells = (one.name, one.state, *_files(one.summary or {}), (one.fingerprint or "")[:12], said)
+        table.add_row(*map(Text, cells))
+    return table
+
+
+def _files(summary: Mapping[str, Any]) -> tuple[str, ...]:
+    """Numbers of videos and of files that are none; empty where a summary of an older server has none."""
+    videos, damaged = summary.get("videos", {}), summary.get("damaged", {})
+    left_out, not_taken = summary.get("left_out"), summary.get("not_taken")
+    return (
+        *(str(videos.get(side, "")) for side in ("train", "test")),
+        "" if left_out is None else str(len(left_out)),
+        "" if not_taken is None else str(sum(files["count"] for files in not_taken)),
+        str(damaged.get("videos", "")),
+    )
+
+
+def _first(warnings: Sequence[str]) -> str:
+    """The first warning, and how many there are beside it."""
+    rest = f" And {len(warnings) - 1} more: see --json." if warnings[1:] else ""
+    return f"! {warnings[0]}{rest}" if warnings else ""
 
 
 def protocols(found: Iterable[Protocol]) -> Table:
@@ -114,6 +199,9 @@ def _table(*headings: str) -> Table:
         "p",
         "waiting",
         "running",
+        "checkpoints",
+        "evaluations",
+        "MB",
     }
     for heading in headings:
         right = heading in numbers or "interval" in heading or "." in heading or heading in ("rank", "step")
@@ -132,6 +220,15 @@ def _short(metric: str) -> Text:
 
 def _number(value: float | None, sign: str = "") -> str:
     return "" if value is None else f"{value:{sign}.1f}"
+
+
+def _step(value: int | None) -> str:
+    return "" if value is None else str(value)
+
+
+def _moment(value: datetime) -> str:
+    """A time, as clocks here show it."""
+    return f"{value.astimezone():%Y-%m-%d %H:%M}"
 
 
 def _probability(value: float | None) -> str:

@@ -7,10 +7,12 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from importlib.metadata import version
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
-from vcpbench_client.errors import BY_STATUS, ApiError, BadAnswer, ClientError, Unreachable
+from vcpbench_client import network
+from vcpbench_client.errors import BY_STATUS, ApiError, BadAnswer, ClientError, NotText
 from vcpbench_client.login import Login
 from vcpbench_client.patience import Deadline, Patience
 
@@ -36,7 +38,7 @@ class Transport:
         }
         if login.token:
             headers["Authorization"] = f"Bearer {login.token}"
-        self._http = httpx.Client(headers=headers)
+        self._http = network.open_client(login.url, headers)
 
     def close(self) -> None:
         """Close its connections."""
@@ -105,9 +107,15 @@ class Transport:
             )
         except httpx.TransportError as error:
             deadline.check(f"{self.url}: gave up")
-            raise Unreachable(f"{self.url} cannot be reached: {_reason(error)}.") from error
-        except (httpx.HTTPError, httpx.InvalidURL) as error:  # such as a body that does not decode
+            raise network.explain(self.url, error) from error
+        except (UnicodeError, httpx.InvalidURL) as error:
+            if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
+                raise NotText(error.object) from error  # a word of the query or the body, as a shell gave it
+            raise network.no_such_host(self.url, error) from error
+        except httpx.HTTPError as error:  # such as a body that does not decode
             raise BadAnswer(f"{self.url}{path}: {error}.") from error
+        if response.status_code == httpx.codes.PROXY_AUTHENTICATION_REQUIRED:
+            raise network.proxy_asks_for_login(self.url)
         self._answered = True
         if response.is_success:
             return response
@@ -133,7 +141,19 @@ class Transport:
                     deadline.check(f"{self.url}: gave up")
                     yield chunk
         except httpx.TransportError as error:
-            raise Unreachable(f"{self.url} cannot be reached: {_reason(error)}.") from error
+            raise network.explain(self.url, error) from error
+
+
+def segment(text: str) -> str:
+    """A name or an id as one segment of a path.
+
+    Raises:
+        NotText: If it is no text that can be sent.
+    """
+    try:
+        return quote(text, safe="")
+    except UnicodeEncodeError:
+        raise NotText(text) from None
 
 
 def content_of(response: httpx.Response) -> Any:
@@ -168,12 +188,6 @@ def _problem(response: httpx.Response) -> ClientError:
         title += ", and not as vcpbench would. Is it its address?"
     kind = BY_STATUS.get(response.status_code, ApiError)
     return kind(response.status_code, {"title": title}, retry_after_s)
-
-
-def _reason(error: httpx.TransportError) -> str:
-    if isinstance(error, httpx.TimeoutException):
-        return "no answer in time"
-    return str(error).strip().rstrip(".") or type(error).__name__
 
 
 def _seconds(retry_after: str | None) -> float | None:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from vcpbench_client.answers import Checkpoint, read
-from vcpbench_client.errors import BadAnswer, ClientError, Conflict, FileError
+from vcpbench_client.errors import BadAnswer, ClientError, Conflict, FileError, NotACheckpoint
+from vcpbench_client.formats import HEAD_BYTES, refuse_something_else
 from vcpbench_client.patience import Patience
 from vcpbench_client.transport import ANSWER_S, Transport, content_of
 
@@ -46,10 +47,12 @@ class Upload:
             facts: `run`, `step`, `backbone`, `pretrained_on`, `prefix`, `input_spec`; what is known of them.
 
         Raises:
+            NotACheckpoint: If its first bytes say that it is something else. Nothing is sent then.
             FileError: If the file cannot be read, or changes meanwhile.
             ClientError: As every request.
         """
         with self._open() as file:
+            self._look_at(file)
             before = _state(file)
             declared = {name: value for name, value in facts.items() if value is not None}
             body = {
@@ -67,11 +70,17 @@ class Upload:
     def _open(self) -> Iterator[BinaryIO]:
         try:
             with self.path.open("rb") as file:
-                if not _state(file)[0]:
-                    raise FileError(f"{self.path} is empty.")
                 yield file
         except OSError as error:
             raise FileError(f"{self.path} cannot be read: {error.strerror or error}.") from error
+
+    def _look_at(self, file: BinaryIO) -> None:
+        """Refuse what is certainly no checkpoint before anything is sent."""
+        try:
+            refuse_something_else(file.read(HEAD_BYTES))
+        except NotACheckpoint as error:
+            raise NotACheckpoint(f"{self.path}: {error}") from None
+        file.seek(0)
 
     def _hash(self, file: BinaryIO, size_bytes: int) -> str:
         digest, done = hashlib.sha256(), 0

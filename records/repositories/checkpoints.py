@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, selectinload
 
@@ -18,6 +18,30 @@ def get(session: Session, checkpoint_id: UUID) -> Checkpoint | None:
     """A checkpoint that somebody uploaded; controls are not found."""
     query = select(Checkpoint).where(Checkpoint.id == checkpoint_id, Checkpoint.origin == Origin.UPLOAD)
     return session.scalars(query).one_or_none()
+
+
+def seen(team: str | None, *, by_admin: bool = False) -> ColumnElement[bool]:
+    """Which uploads a team may see: those that are ready, its own in any state, and all for an administrator.
+
+    The statement joins `Model`.
+    """
+    upload = Checkpoint.origin == Origin.UPLOAD
+    if by_admin:
+        return upload
+    return and_(upload, or_(Checkpoint.state == CheckpointState.READY, Model.team == team))
+
+
+def owned(team: str) -> ColumnElement[bool]:
+    """Which uploads are a team's own. The statement joins `Model`."""
+    return and_(Checkpoint.origin == Origin.UPLOAD, Model.team == team)
+
+
+def between(
+    session: Session, low: UUID, high: UUID, among: ColumnElement[bool], limit: int
+) -> Sequence[Checkpoint]:
+    """Uploads whose ids lie in this range, in the order of their ids."""
+    query = select(Checkpoint).join(Checkpoint.model).where(Checkpoint.id.between(low, high), among)
+    return session.scalars(query.order_by(Checkpoint.id).limit(limit)).all()
 
 
 def upload_lock(checkpoint_id: UUID) -> str:
@@ -45,15 +69,25 @@ def same(
     return session.scalars(query.order_by(Checkpoint.created_at)).first()
 
 
-def latest(session: Session, team: str, model: str) -> Checkpoint | None:
-    """The model's newest checkpoint whose bytes are there and were not rejected."""
+def latest(session: Session, team: str, model: str, among: ColumnElement[bool]) -> Checkpoint | None:
+    """The newest of these uploads under that model whose bytes are there and were not rejected."""
     query = (
         select(Checkpoint)
         .join(Checkpoint.model)
-        .where(Model.team == team, Model.name == model, Checkpoint.state.in_(USABLE))
-        .order_by(Checkpoint.created_at.desc())
+        .where(Model.team == team, Model.name == model, Checkpoint.state.in_(USABLE), among)
+        .order_by(Checkpoint.created_at.desc(), Checkpoint.id)
     )
     return session.scalars(query.limit(1)).one_or_none()
+
+
+def teams_with(session: Session, model: str, among: ColumnElement[bool]) -> Sequence[str]:
+    """Teams that have usable ones of these uploads under a model of that name."""
+    query = (
+        select(Model.team)
+        .join(Checkpoint, Checkpoint.model_id == Model.id)
+        .where(Model.name == model, Checkpoint.state.in_(USABLE), among)
+    )
+    return session.scalars(query.distinct().order_by(Model.team)).all()
 
 
 def page(
@@ -77,9 +111,7 @@ def page(
         seen_by: The team that looks: what is not ready, or was rejected, is shown to its owners only.
         by_admin: Then all are shown.
     """
-    query = select(Checkpoint).join(Checkpoint.model).where(Checkpoint.origin == Origin.UPLOAD)
-    if not by_admin:
-        query = query.where(or_(Checkpoint.state == CheckpointState.READY, Model.team == seen_by))
+    query = select(Checkpoint).join(Checkpoint.model).where(seen(seen_by, by_admin=by_admin))
     if model is not None:
         query = query.where(Model.name == model)
     if team is not None:

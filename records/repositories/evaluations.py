@@ -47,6 +47,18 @@ def get(session: Session, evaluation_id: UUID, *, with_results: bool = False) ->
     return session.get(Evaluation, evaluation_id, options=options)
 
 
+def between(session: Session, low: UUID, high: UUID, limit: int) -> Sequence[Evaluation]:
+    """Evaluations whose ids lie in this range, in the order of their ids."""
+    query = select(Evaluation).where(Evaluation.id.between(low, high)).order_by(Evaluation.id)
+    return session.scalars(query.limit(limit)).unique().all()
+
+
+def newest_of(session: Session, checkpoint_id: UUID) -> UUID | None:
+    """The id of the newest evaluation of a checkpoint."""
+    query = select(Evaluation.id).where(Evaluation.checkpoint_id == checkpoint_id)
+    return session.scalars(query.order_by(Evaluation.created_at.desc(), Evaluation.id).limit(1)).one_or_none()
+
+
 def these(session: Session, evaluation_ids: Sequence[UUID]) -> list[Evaluation]:
     """These evaluations, in this order."""
     query = select(Evaluation).where(Evaluation.id.in_(evaluation_ids))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Annotated
-from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
@@ -11,7 +10,8 @@ from fastapi.responses import StreamingResponse
 from records.repositories import checkpoints
 from records.storage import checkpoint_key
 from service.auth import AnyCaller, Reader
-from service.checkpoints import service
+from service.checkpoints import named, service
+from service.checkpoints.named import Among
 from service.checkpoints.schemas import (
     INPUT_SPEC,
     PREFIX,
@@ -19,14 +19,13 @@ from service.checkpoints.schemas import (
     CheckpointIn,
     CheckpointOut,
     CheckpointPage,
-    Declaration,
-    Name,
-    Sha256,
     shown,
 )
 from service.checkpoints.uploads import Uploads
 from service.deps import DatabaseDep, Limit, Offset, SessionDep, SettingsDep, StorageDep
+from service.forms import Declaration, ModelName, Name, Sha256
 from service.problems import TooLarge, responses
+from service.references import CheckpointId, CheckpointNamed
 
 router = APIRouter(prefix="/checkpoints", tags=["checkpoints"])
 BYTES = {"requestBody": {"required": True, "content": {"application/octet-stream": {}}}}
@@ -68,7 +67,7 @@ async def upload(
     database: DatabaseDep,
     storage: StorageDep,
     settings: SettingsDep,
-    model: Annotated[Name, Query(description="The name that its checkpoints come under.")],
+    model: Annotated[ModelName, Query(description="The name that its checkpoints come under.")],
     backbone: Annotated[str | None, Query(description="Its architecture; found if left out.")] = None,
     sha256: Annotated[Sha256 | None, Query(description="If given, the bytes must have it.")] = None,
     run: Annotated[Name | None, Query(description="The training run.")] = None,
@@ -108,7 +107,7 @@ async def upload(
     summary="Send a checkpoint's bytes",
 )
 async def content(
-    checkpoint_id: UUID,
+    checkpoint_id: CheckpointId,
     request: Request,
     caller: AnyCaller,
     database: DatabaseDep,
@@ -128,19 +127,19 @@ async def content(
 
 
 @router.get(
-    "/{checkpoint_id}/content",
+    "/{checkpoint_id:named}/content",
     responses={200: {"content": {"application/octet-stream": {}}}, **responses(404, 409)},
     response_class=StreamingResponse,
     summary="Download a checkpoint",
 )
 def download(
-    checkpoint_id: UUID, caller: AnyCaller, session: SessionDep, storage: StorageDep
+    checkpoint_id: CheckpointNamed, caller: AnyCaller, session: SessionDep, storage: StorageDep
 ) -> StreamingResponse:
     """The file as it was uploaded; only your team's own, or any to an administrator."""
-    found = service.uploaded_file(session, checkpoint_id, None if caller.admin else caller.team)
+    found = service.uploaded_file(session, checkpoint_id, caller)
     headers = {
         "Content-Length": str(found.size_bytes),
-        "Content-Disposition": f'attachment; filename="{checkpoint_id}"',
+        "Content-Disposition": f'attachment; filename="{found.id}"',
         "ETag": f'"{found.sha256}"',
     }
     chunks = storage.stream(checkpoint_key(found.sha256 or ""))
@@ -169,10 +168,10 @@ def page(
     return CheckpointPage(items=[shown(checkpoint) for checkpoint in found], total=total)
 
 
-@router.get("/{checkpoint_id}", responses=responses(404), summary="Show a checkpoint")
-def show(checkpoint_id: UUID, reader: Reader, session: SessionDep) -> CheckpointOut:
+@router.get("/{checkpoint_id:named}", responses=responses(404, 409), summary="Show a checkpoint")
+def show(checkpoint_id: CheckpointNamed, reader: Reader, session: SessionDep) -> CheckpointOut:
     """One checkpoint: its state, and how far its upload is; until it is ready, only your team's own."""
-    return shown(service.visible(session, checkpoint_id, reader))
+    return shown(named.find(session, checkpoint_id, Among.seen_by(reader)))
 
 
 def _fits(size_bytes: int, max_bytes: int) -> None:

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field
 
 from records.models import Checkpoint, CheckpointState
+from service.forms import Declaration, ModelName, Name, Sha256
 from vcp_core.catalog.inputs import EXAMPLE
 from vcp_core.catalog.networks import network_used
 
-Name = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=100, pattern=r"^[\w.+/-][\w .+/-]*$"),
-]
-Declaration = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$"),
-]
 PREFIX = (
     "Which of several networks in the file, as `teacher.`; `.` for keys with nothing before them. If left "
     "out: the one that gradients trained. A file of which that is not known is rejected, with the choices."
@@ -32,7 +25,6 @@ PRETRAINED_ON = (
     "`kinetics400`, `none`, ... An entry of another form with the name of the dataset tested on in it is "
     "flagged: it may hold test videos."
 )
-Sha256 = Annotated[str, StringConstraints(to_lower=True, pattern=r"^[0-9a-fA-F]{64}$")]
 
 
 class CheckpointIn(BaseModel):
@@ -40,7 +32,7 @@ class CheckpointIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    model: Name = Field(description="The name that its checkpoints come under.", examples=["r3d-vcp"])
+    model: ModelName = Field(description="The name that its checkpoints come under.", examples=["r3d-vcp"])
     size_bytes: int = Field(ge=1, examples=[57_600_000])
     sha256: Sha256 = Field(examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"])
     backbone: str | None = Field(

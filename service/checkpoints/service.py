@@ -13,7 +13,9 @@ from records import flow, jobs
 from records.models import Checkpoint, CheckpointState, JobKind, Origin
 from records.repositories import checkpoints
 from records.storage import Storage
-from service.auth import Caller, is_of
+from service.auth import Caller
+from service.checkpoints import named
+from service.checkpoints.named import Among
 from service.problems import Conflict, NotFound
 from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.errors import StorageError
@@ -149,57 +151,14 @@ def uploaded(session: Session, checkpoint: Checkpoint) -> None:
     jobs.enqueue(session, JobKind.INGEST, team=checkpoint.model.team, checkpoint_id=checkpoint.id)
 
 
-def find(session: Session, checkpoint_id: UUID) -> Checkpoint:
-    """Any team's checkpoint.
-
-    Raises:
-        NotFound: If there is none.
-    """
-    found = checkpoints.get(session, checkpoint_id)
-    if found is None:
-        raise _missing(checkpoint_id)
-    return found
-
-
-def visible(session: Session, checkpoint_id: UUID, reader: Caller | None) -> Checkpoint:
-    """A checkpoint that may be shown: one that is ready, or whatever became of the reader's own.
-
-    Raises:
-        NotFound: If there is none.
-    """
-    found = find(session, checkpoint_id)
-    team = found.model.team if found.model else None
-    if found.state is not CheckpointState.READY and not is_of(team, reader):
-        raise _missing(checkpoint_id)
-    return found
-
-
-def uploaded_file(session: Session, checkpoint_id: UUID, team: str | None) -> Checkpoint:
-    """A checkpoint whose file is in the store, of that team; of any team where none is named.
+def uploaded_file(session: Session, wanted: str, caller: Caller) -> Checkpoint:
+    """A checkpoint of the caller's team, of any for an administrator, whose file is in the store.
 
     Raises:
         NotFound: If there is none.
         Conflict: If its bytes are not all there.
     """
-    found = find(session, checkpoint_id) if team is None else own(session, checkpoint_id, team)
-    if found.origin is not Origin.UPLOAD:
-        raise NotFound(f"{checkpoint_id} is random weights, which have no file: `vcp_core.random_weights`.")
+    found = named.find(session, wanted, Among.usable_by(caller))
     if found.state is CheckpointState.DECLARED:
-        raise Conflict(f"The bytes of {checkpoint_id} are not all there; PUT them first.")
+        raise Conflict(f"The bytes of {found.id} are not all there; PUT them first.")
     return found
-
-
-def own(session: Session, checkpoint_id: UUID, team: str) -> Checkpoint:
-    """The team's own checkpoint.
-
-    Raises:
-        NotFound: If it has none of that id.
-    """
-    found = checkpoints.get(session, checkpoint_id)
-    if found is None or found.model is None or found.model.team != team:
-        raise NotFound(f"Team {team!r} has no checkpoint {checkpoint_id}.")
-    return found
-
-
-def _missing(checkpoint_id: UUID) -> NotFound:
-    return NotFound(f"No checkpoint {checkpoint_id}. List them: GET /v1/checkpoints.")

@@ -19,7 +19,7 @@ from starlette.requests import ClientDisconnect
 from records.db import Database
 from records.models import CheckpointState, UploadPart
 from records.storage import Storage, checkpoint_key
-from service.checkpoints import service
+from service.checkpoints import named, service
 from service.checkpoints.schemas import CheckpointOut, shown
 from service.problems import BadUpload, Conflict, TooLarge
 from vcp_core.catalog.errors import StorageError
@@ -58,7 +58,7 @@ class Uploads:
     max_bytes: int
 
     async def part(
-        self, checkpoint_id: UUID, team: str, chunks: AsyncIterator[bytes], content_range: str | None
+        self, wanted: str, team: str, chunks: AsyncIterator[bytes], content_range: str | None
     ) -> CheckpointOut:
         """Take (some of) a declared checkpoint's bytes; with the last of them it goes to ingest.
 
@@ -66,14 +66,15 @@ class Uploads:
         not kept at all.
 
         Raises:
+            InvalidRequest: If what is wanted is no id, nor the first characters of one.
             NotFound: If the team has no such checkpoint.
+            Ambiguous: If it has several whose ids begin so.
             Conflict: If the part does not begin where the bytes so far end.
             BadUpload: If the body does not fit what was declared, or all bytes have another hash.
             StorageError: If the store fails.
         """
-        span, stored = await self._sql(
-            lambda session: self._begin(session, checkpoint_id, team, content_range)
-        )
+        checkpoint_id = await self._sql(lambda session: named.by_id(session, wanted, named.Among.of(team)).id)
+        span, stored = await self._sql(lambda session: self._begin(session, checkpoint_id, content_range))
         if span is None:  # sent again, because our answer was lost: hear it out, keep nothing
             async for _ in chunks:
                 pass
@@ -131,10 +132,9 @@ class Uploads:
         return await self._sql(store)
 
     def _begin(
-        self, session: Session, checkpoint_id: UUID, team: str, content_range: str | None
+        self, session: Session, checkpoint_id: UUID, content_range: str | None
     ) -> tuple[range | None, CheckpointOut | None]:
         """Which bytes to take; None if all are there, and the checkpoint if it was taken over, too."""
-        service.own(session, checkpoint_id, team)
         checkpoint = service.locked(session, checkpoint_id)
         if checkpoint.state is not CheckpointState.DECLARED:
             return None, shown(checkpoint)

@@ -7,10 +7,12 @@ from fastapi import APIRouter, Response
 from records.repositories import datasets
 from service.auth import Admin, Caller, Reader
 from service.datasets import service
+from service.datasets.files import check_files
 from service.datasets.schemas import DatasetIn, DatasetOut, shown
-from service.deps import SessionDep
+from service.deps import SessionDep, SettingsDep
 from service.problems import responses
 from vcp_core.catalog.errors import UnknownName
+from vcp_core.catalog.locations import Location
 
 router = APIRouter(prefix="/datasets", tags=["datasets"])
 
@@ -34,11 +36,17 @@ def show(name: str, reader: Reader, session: SessionDep) -> DatasetOut:
 
 
 @router.post("", status_code=202, responses=responses(403, 409), summary="Register a dataset")
-def register(body: DatasetIn, caller: Admin, session: SessionDep, response: Response) -> DatasetOut:
+def register(
+    body: DatasetIn, caller: Admin, session: SessionDep, settings: SettingsDep, response: Response
+) -> DatasetOut:
     """Register videos that the workers can read; a worker then hashes them and counts their frames.
 
-    A name that is taken goes over to the new one; results of the old one stay.
+    A name that is taken goes over to the new one; results of the old one stay. A location that no worker can
+    read is refused. So is one that is not there, if the service sees the folders of the workers.
     """
+    location = Location(**body.model_dump(exclude={"name"}))
+    if settings.datasets_are_local:
+        check_files(location)
     source = body.model_dump(exclude={"name", "location"}, exclude_defaults=True)
     row = service.register(session, body.name, {"name_or_path": body.location, **source}, team=caller.team)
     response.headers["Location"] = f"/v1/datasets/{row.name}"

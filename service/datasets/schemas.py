@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field
 
 from records.models import DatasetRow
-
-DatasetName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.-]{0,62}$")]
-
+from service.forms import Word
 
 # All of an absolute path but its last name; a web address is none. In quotes it ends where they do. Without
 # them it may hold blanks, and goes on to the last slash before a quote, or a colon, comma, semicolon or
@@ -27,7 +25,7 @@ class DatasetIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: DatasetName = Field(examples=["gestures"])
+    name: Word = Field(examples=["gestures"])
     location: str = Field(
         description="As the workers see it: a folder, `ucf101:FOLDER` or `hmdb51:FOLDER`.",
         min_length=1,
@@ -38,6 +36,7 @@ class DatasetIn(BaseModel):
     test_groups: list[str] = Field(
         [], description="For a folder: groups of the test side.", examples=[["P3"]]
     )
+    suffixes: list[str] = Field([], description="For a folder: suffixes of more videos.", examples=[[".xyz"]])
     lists: str | None = Field(None, description="For UCF101 and HMDB51: folder of the official lists.")
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from typing import Annotated
-from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
 from records.models import EvaluationState
 from records.repositories import evaluations
 from service.auth import AnyCaller, Reader
+from service.checkpoints import named as checkpoints
+from service.checkpoints.named import Among
 from service.deps import Limit, Offset, SessionDep
-from service.evaluations import service
+from service.evaluations import named, service
 from service.evaluations.schemas import Comparison, EvaluationIn, EvaluationOut, EvaluationPage, shown
 from service.problems import responses
+from service.references import CHECKPOINT, EVALUATION, EvaluationNamed
 from vcp_core.results import Results
 
 router = APIRouter(tags=["evaluations"])
@@ -39,7 +41,7 @@ def page(
         str | None, Query(description="Only on this dataset: its name, or the fingerprint of its videos.")
     ] = None,
     protocol: Annotated[str | None, Query(description="Only under this protocol: its name or hash.")] = None,
-    checkpoint: Annotated[UUID | None, Query(description="Only of this checkpoint.")] = None,
+    checkpoint: Annotated[str | None, Query(description=f"Only of this checkpoint. {CHECKPOINT}")] = None,
     limit: Limit = 50,
     offset: Offset = 0,
 ) -> EvaluationPage:
@@ -51,7 +53,7 @@ def page(
         team=team,
         dataset=dataset,
         protocol=protocol,
-        checkpoint_id=checkpoint,
+        checkpoint_id=checkpoints.id_of(session, checkpoint, Among.seen_by(reader)) if checkpoint else None,
         limit=limit,
         offset=offset,
     )
@@ -62,29 +64,29 @@ def page(
     )
 
 
-@router.get("/evaluations/{evaluation_id}", responses=responses(404), summary="Show an evaluation")
-def show(evaluation_id: UUID, reader: Reader, session: SessionDep) -> EvaluationOut:
+@router.get("/evaluations/{evaluation_id:named}", responses=responses(404, 409), summary="Show an evaluation")
+def show(evaluation_id: EvaluationNamed, reader: Reader, session: SessionDep) -> EvaluationOut:
     """One evaluation: state, progress, and once done its scores."""
-    return service.detail(session, service.find(session, evaluation_id, with_results=True), reader)
+    return service.detail(session, named.find(session, evaluation_id, reader, with_results=True), reader)
 
 
 @router.post(
-    "/evaluations/{evaluation_id}/cancel",
+    "/evaluations/{evaluation_id:named}/cancel",
     responses=responses(403, 404, 409),
     summary="Cancel an evaluation",
 )
-def cancel(evaluation_id: UUID, caller: AnyCaller, session: SessionDep) -> EvaluationOut:
+def cancel(evaluation_id: EvaluationNamed, caller: AnyCaller, session: SessionDep) -> EvaluationOut:
     """End an evaluation; its features stay, so asking for it again goes on where it stopped."""
     return service.detail(session, service.cancel(session, evaluation_id, caller), caller)
 
 
 @router.get(
-    "/evaluations/{evaluation_id}/results",
+    "/evaluations/{evaluation_id:named}/results",
     responses={200: {"model": Results}, **responses(404, 409)},
     response_class=Response,
     summary="Show all results of an evaluation",
 )
-def results(evaluation_id: UUID, reader: Reader, session: SessionDep) -> Response:
+def results(evaluation_id: EvaluationNamed, reader: Reader, session: SessionDep) -> Response:
     """Everything, per-video predictions and provenance included: the JSON that `vcpbench local` writes."""
     text = service.results(session, evaluation_id, reader).to_json()
     return Response(text, media_type="application/json")
@@ -94,8 +96,8 @@ def results(evaluation_id: UUID, reader: Reader, session: SessionDep) -> Respons
 def comparison(
     reader: Reader,
     session: SessionDep,
-    first: Annotated[UUID, Query(description="An evaluation.")],
-    second: Annotated[UUID, Query(description="Another on the same videos under the same protocol.")],
+    first: Annotated[str, Query(description=f"An evaluation. {EVALUATION}")],
+    second: Annotated[str, Query(description="Another on the same videos under the same protocol.")],
 ) -> Comparison:
     """Paired differences with intervals: the second's scores less the first's."""
     return service.comparison(session, first, second, reader)

@@ -25,7 +25,8 @@ class EvaluationIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     checkpoint: str = Field(
-        description="The id of one of your team's, or `MODEL@latest` for your model's newest.",
+        description="One of your team's: its id, the first characters of its id (4 or more), or "
+        "`MODEL@latest` (or `MODEL` alone) for your model's newest.",
         examples=["r3d-vcp@latest"],
     )
     dataset: str = Field(description="Its name.", examples=["playground-64"])

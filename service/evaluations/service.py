@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
-from uuid import UUID
 
 from sqlalchemy.orm import Session
 
@@ -12,8 +10,10 @@ from records import flow
 from records.models import Checkpoint, CheckpointState, Evaluation, EvaluationState, JobState
 from records.repositories import checkpoints, evaluations, workers
 from service.auth import Caller
-from service.checkpoints import service as checkpoint_service
+from service.checkpoints import named as checkpoint_named
+from service.checkpoints.named import Among
 from service.datasets import service as dataset_service
+from service.evaluations import named
 from service.evaluations.schemas import (
     Comparison,
     EvaluationIn,
@@ -23,14 +23,12 @@ from service.evaluations.schemas import (
     shown,
     with_declared,
 )
-from service.problems import Conflict, Forbidden, NotFound
+from service.problems import Conflict, Forbidden
 from service.protocols import service as protocol_service
 from vcp_core.catalog.protocols import Protocol
 from vcp_core.comparison import compare, unpaired
 from vcp_core.diagnosis import diagnose
 from vcp_core.results import Predictions, Results
-
-UUID_FORM = re.compile(r"^[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}$", re.IGNORECASE)
 
 
 def create(session: Session, wanted: EvaluationIn, caller: Caller) -> tuple[Evaluation, bool]:
@@ -57,30 +55,10 @@ def create(session: Session, wanted: EvaluationIn, caller: Caller) -> tuple[Eval
 
 
 def _checkpoint(session: Session, wanted: str, caller: Caller) -> Checkpoint:
-    if UUID_FORM.match(wanted):
-        checkpoint_id = UUID(wanted)
-        if caller.admin:
-            return checkpoint_service.find(session, checkpoint_id)
-        return checkpoint_service.own(session, checkpoint_id, caller.team)
-    model, at, which = wanted.partition("@")
-    if at and which != "latest":
-        raise NotFound(f"{wanted!r}: write a checkpoint's id, or MODEL@latest.")
-    found = checkpoints.latest(session, caller.team, model)
-    if found is None:
-        raise NotFound(f"Team {caller.team!r} has no checkpoint of a model {model!r}.")
-    return found
-
-
-def find(session: Session, evaluation_id: UUID, *, with_results: bool = False) -> Evaluation:
-    """An evaluation.
-
-    Raises:
-        NotFound: If there is none.
-    """
-    found = evaluations.get(session, evaluation_id, with_results=with_results)
-    if found is None:
-        raise NotFound(f"No evaluation {evaluation_id}. List them: GET /v1/evaluations.")
-    return found
+    """The checkpoint that is to be evaluated; the name of a model alone means its newest, too."""
+    among = Among.usable_by(caller)
+    newest = checkpoints.latest(session, caller.team, wanted, among.where)
+    return newest or checkpoint_named.find(session, wanted, among)
 
 
 def detail(session: Session, evaluation: Evaluation, reader: Caller | None = None) -> EvaluationOut:
@@ -119,7 +97,7 @@ def waiting_for(session: Session, evaluation: Evaluation) -> str | None:
     return None
 
 
-def cancel(session: Session, evaluation_id: UUID, caller: Caller) -> Evaluation:
+def cancel(session: Session, wanted: str, caller: Caller) -> Evaluation:
     """End an evaluation of the caller's team.
 
     Raises:
@@ -128,30 +106,30 @@ def cancel(session: Session, evaluation_id: UUID, caller: Caller) -> Evaluation:
         Conflict: If it has ended in another way, or is a control: other teams wait for it, too.
     """
     flow.lock(session)
-    evaluation = find(session, evaluation_id)
+    evaluation = named.find(session, wanted, caller)
     if evaluation.is_control:
         raise Conflict(
-            f"Evaluation {evaluation_id} is a control, which all evaluations beside it share. "
+            f"Evaluation {evaluation.id} is a control, which all evaluations beside it share. "
             "It ends by itself once the last that needs it is cancelled."
         )
     if evaluation.team != caller.team and not caller.admin:
-        raise Forbidden(f"Evaluation {evaluation_id} belongs to team {evaluation.team!r}.")
+        raise Forbidden(f"Evaluation {evaluation.id} belongs to team {evaluation.team!r}.")
     if evaluation.state in (EvaluationState.DONE, EvaluationState.FAILED):
-        raise Conflict(f"Evaluation {evaluation_id} is {evaluation.state.value} already.")
+        raise Conflict(f"Evaluation {evaluation.id} is {evaluation.state.value} already.")
     flow.cancel(session, evaluation)
     return evaluation
 
 
-def results(session: Session, evaluation_id: UUID, reader: Caller | None = None) -> Results:
+def results(session: Session, wanted: str, reader: Caller | None = None) -> Results:
     """All that an evaluation gave, predictions included.
 
     Raises:
         NotFound: If there is no such evaluation.
         Conflict: If it is not done.
     """
-    evaluation = find(session, evaluation_id, with_results=True)
+    evaluation = named.find(session, wanted, reader, with_results=True)
     _done(evaluation, reader)
-    predictions = evaluations.predictions(session, evaluation_id)
+    predictions = evaluations.predictions(session, evaluation.id)
     content = dict(with_declared(evaluation) or {})
     content["benchmarks"] = [
         {**result, "predictions": predictions.get(result["benchmark"])} for result in content["benchmarks"]
@@ -159,23 +137,23 @@ def results(session: Session, evaluation_id: UUID, reader: Caller | None = None)
     return Results.model_validate(content)
 
 
-def comparison(session: Session, first_id: UUID, second_id: UUID, reader: Caller | None = None) -> Comparison:
+def comparison(session: Session, first: str, second: str, reader: Caller | None = None) -> Comparison:
     """The second against the first, paired by video.
 
     Raises:
         NotFound: If there is no such evaluation.
         Conflict: If one is not done, or they do not stand on the same dataset and protocol.
     """
-    pair = [find(session, evaluation_id, with_results=True) for evaluation_id in (first_id, second_id)]
+    pair = [named.find(session, wanted, reader, with_results=True) for wanted in (first, second)]
     for evaluation in pair:
         _done(evaluation, reader)
-    first, second = pair
-    for what, mine, other in (
-        ("dataset", first.dataset.fingerprint, second.dataset.fingerprint),
-        ("protocol", first.protocol_hash, second.protocol_hash),
+    one, other = pair
+    for what, its, others in (
+        ("dataset", one.dataset.fingerprint, other.dataset.fingerprint),
+        ("protocol", one.protocol_hash, other.protocol_hash),
     ):
-        if mine != other:
-            raise Conflict(f"They differ in {what} ({mine} and {other}); only equals can be compared.")
+        if its != others:
+            raise Conflict(f"They differ in {what} ({its} and {others}); only equals can be compared.")
     found = [
         {
             name: Predictions.model_validate(value)
@@ -183,10 +161,10 @@ def comparison(session: Session, first_id: UUID, second_id: UUID, reader: Caller
         }
         for evaluation in pair
     ]
-    differences = compare(found[0], found[1], Protocol.model_validate(first.protocol.content))
+    differences = compare(found[0], found[1], Protocol.model_validate(one.protocol.content))
     return Comparison(
-        first=detail(session, first, reader),
-        second=detail(session, second, reader),
+        first=detail(session, one, reader),
+        second=detail(session, other, reader),
         differences=list(differences),
         notes=list(unpaired(*found)),
     )

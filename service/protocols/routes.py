@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field
 
 from records.repositories import datasets
 from service.auth import AnyCaller
 from service.deps import SessionDep
+from service.forms import Word
 from service.problems import responses
 from service.protocols import service
 from vcp_core.catalog.protocols import PROTOCOLS, Protocol, protocol_from
@@ -35,7 +34,7 @@ class ProtocolIn(BaseModel):
         },
     )
 
-    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.-]{0,62}$")]
+    name: Word
     base: str = Field("standard-v1", description="A protocol of the catalog.")
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy.orm import Session
 
 from records.repositories import datasets
+from service.auth import Caller
 from service.evaluations import service
 from service.evaluations.schemas import EvaluationOut
 from service.web import names
@@ -39,14 +39,14 @@ class Page:
     chart: dict[str, Any]
 
 
-def page(session: Session, first: UUID, second: UUID) -> Page:
+def page(session: Session, first: str, second: str, reader: Caller | None) -> Page:
     """The second against the first.
 
     Raises:
         NotFound: If there is no such evaluation.
         Conflict: If they cannot be compared.
     """
-    found = service.comparison(session, first, second)
+    found = service.comparison(session, first, second, reader)
     main = [one for one in found.differences if one.headline or one.metric in names.OPTION_METRICS]
     return Page(
         first=found.first,

@@ -17,7 +17,7 @@ KEPT = ("retry-after", "www-authenticate", "allow")
 NEXT = {
     401: "Log in with a token.",
     404: "It may have been removed, or the address has a slip in it.",
-    409: "It is not in a state for this.",
+    409: "",
     422: "Something in the address makes no sense.",
     500: "",
     503: "The page is there again as soon as that is.",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy.orm import Session
 
@@ -105,13 +104,8 @@ class Page:
     share: float | None
 
 
-def page(session: Session, evaluation_id: UUID, reader: Caller | None) -> Page:
-    """All of one evaluation that this reader may see.
-
-    Raises:
-        NotFound: If there is none.
-    """
-    evaluation = service.find(session, evaluation_id, with_results=True)
+def page(session: Session, evaluation: Evaluation, reader: Caller | None) -> Page:
+    """All of one evaluation, which comes with its results, that this reader may see."""
     shown = service.detail(session, evaluation, reader)
     done = evaluation.state is EvaluationState.DONE and evaluation.results is not None
     progress = shown.progress

@@ -17,6 +17,7 @@ from service.evaluations.schemas import EvaluationOut, score_out, shown
 from service.problems import NotFound
 from service.web import evaluation, names
 from service.web.evaluation import OptionLine
+from vcp_core.catalog.validation import quoted
 
 DETAILS = ("cloze.spatial", "cloze.temporal")  # of the chart; hidden until asked for
 METRICS = ("recognition.top1", "retrieval.top1", "cloze.accuracy", *DETAILS)
@@ -156,7 +157,7 @@ def _named(session: Session, path: str, reader: Caller | None) -> tuple[str, str
         team, name = "/".join(parts[:place]), "/".join(parts[place:])
         if _checkpoints(session, team, name, reader, 1)[0]:
             return team, name
-    raise NotFound(f"No model {path!r}; a model's name comes with its first checkpoint.")
+    raise NotFound(f"No model {quoted(path)}; a model's name comes with its first checkpoint.")
 
 
 def _newest(session: Session, done: Sequence[Evaluation]) -> Newest | None:

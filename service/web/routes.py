@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from typing import Annotated, Any
-from uuid import UUID
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
-from fastapi.responses import RedirectResponse
+from fastapi.responses import JSONResponse, RedirectResponse
 
 from records.models import EvaluationState, JobState
 from records.repositories import evaluations
@@ -14,8 +14,10 @@ from service.auth import Reader
 from service.auth import reader as by_token
 from service.datasets import service as datasets
 from service.deps import SessionDep
+from service.evaluations import named
 from service.evaluations.schemas import shown
 from service.protocols.routes import every as every_protocol
+from service.references import EvaluationNamed
 from service.web import board, comparison, errors, evaluation, models, session
 from service.web.pages import STATIC, Static, public_url, render
 from service.web.parameters import FACTS, MAX_PAGE, ParametersDep
@@ -86,17 +88,25 @@ def list_evaluations(
     )
 
 
-@router.get("/evaluations/{evaluation_id}")
-def show_evaluation(request: Request, reader: Reader, session: SessionDep, evaluation_id: UUID) -> Response:
-    """One evaluation."""
-    page = evaluation.page(session, evaluation_id, reader)
+@router.get("/evaluations/{evaluation_id:named}")
+def show_evaluation(
+    request: Request, reader: Reader, session: SessionDep, evaluation_id: EvaluationNamed
+) -> Response:
+    """One evaluation; whoever names it otherwise than by its id is led to the address that lasts."""
+    found = named.find(session, evaluation_id, reader, with_results=True)
+    if evaluation_id != str(found.id):
+        return RedirectResponse(f"/evaluations/{found.id}", status_code=302)
+    page = evaluation.page(session, found, reader)
     return render(request, "evaluation.html", url=_url(request), **_parts(page))
 
 
-@router.get("/evaluations/{evaluation_id}/progress")
-def show_progress(request: Request, reader: Reader, session: SessionDep, evaluation_id: UUID) -> Response:
+@router.get("/evaluations/{evaluation_id:named}/progress")
+def show_progress(
+    request: Request, reader: Reader, session: SessionDep, evaluation_id: EvaluationNamed
+) -> Response:
     """The part of an unfinished evaluation's page that changes; at its end, the page is loaded anew."""
-    page = evaluation.page(session, evaluation_id, reader)
+    found = named.find(session, evaluation_id, reader, with_results=True)
+    page = evaluation.page(session, found, reader)
     headers = {**HTTP_PARTS, **({"HX-Refresh": "true"} if page.shown.state.ended else {})}
     return render(request, "_progress.html", headers=headers, **_parts(page))
 
@@ -120,17 +130,19 @@ def show_model(
 @router.get("/compare")
 def compare(
     request: Request,
+    reader: Reader,
     session: SessionDep,
-    chosen: Annotated[list[UUID] | None, Query(alias="evaluation")] = None,
-    first: UUID | None = None,
-    second: UUID | None = None,
+    chosen: Annotated[list[str] | None, Query(alias="evaluation")] = None,
+    first: str = "",
+    second: str = "",
 ) -> Response:
     """Two evaluations in pairs; the board's checkboxes come as `evaluation`, twice."""
     if chosen and len(chosen) == 2:
-        return RedirectResponse(f"/compare?first={chosen[0]}&second={chosen[1]}", status_code=303)
-    if first is None or second is None:
+        query = urlencode({"first": chosen[0], "second": chosen[1]})
+        return RedirectResponse(f"/compare?{query}", status_code=303)
+    if not first or not second:
         return render(request, "choose.html", num_chosen=len(chosen or ()), status=422 if chosen else 200)
-    page = comparison.page(session, first, second)
+    page = comparison.page(session, first, second, reader)
     return render(request, "compare.html", page=page, verdict=comparison.verdict, tests=comparison.TESTS)
 
 
@@ -150,6 +162,12 @@ def submit(request: Request, session: SessionDep) -> Response:
 def show_reference(request: Request) -> Response:
     """Every route of the API, to read and to try; as open as /openapi.json, from which it is drawn."""
     return render(request, "reference.html")
+
+
+@open_router.get("/openapi.json")
+def show_description(request: Request) -> Response:
+    """The description of every route of the API, for programs."""
+    return JSONResponse(request.app.openapi())
 
 
 def _url(request: Request) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,15 +12,16 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from vcpbench_client.commands.common import complain
+from vcpbench_client.commands.common import (
+    print_json as print_json,
+)  # the stack's commands print as the client's
+from vcpbench_client.commands.common import saying_errors
 from vcpbench_client.errors import ClientError
 
 from vcp_core.catalog.errors import VcpbenchError
 
 if TYPE_CHECKING:
     from vcp_core.datasets import Dataset
-
-ERROR, INTERRUPTED = 2, 130  # exit codes; 130 is the shell's for SIGINT
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -83,6 +83,10 @@ TestGroupsOption = Annotated[
     list[str] | None,
     typer.Option("--test-groups", help="Groups that make the test side; repeat for several."),
 ]
+SuffixOption = Annotated[
+    list[str] | None,
+    typer.Option("--suffix", help="Of more videos of a folder, as .xyz; repeat for several."),
+]
 
 HomeOption = Annotated[
     Path | None,
@@ -96,24 +100,8 @@ ListsOption = Annotated[
 
 def plainly(command: Callable[P, R]) -> Callable[P, R]:
     """Say expected errors in one line, a server's too, and exit with 2; Ctrl-C exits with 130."""
-
-    @functools.wraps(command)
-    def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return command(*args, **kwargs)
-        except VcpbenchError as error:
-            messages.print(
-                f"{type(error).__name__}: {error}", style="red", highlight=False, markup=False, soft_wrap=True
-            )
-            raise typer.Exit(ERROR) from None
-        except ClientError as error:
-            complain(error)
-            raise typer.Exit(ERROR) from None
-        except KeyboardInterrupt:
-            messages.print("Interrupted. Nothing was left half-written; run it again to go on.")
-            raise typer.Exit(INTERRUPTED) from None
-
-    return run
+    said = "Interrupted. Nothing was left half-written; run it again to go on."
+    return saying_errors(command, VcpbenchError, ClientError, interrupted=said)
 
 
 @contextmanager
@@ -143,6 +131,7 @@ def load(
     split: str,
     csv: Path | None,
     test_groups: list[str] | None,
+    suffixes: list[str] | None,
     lists: Path | None,
     tell: Tell,
 ) -> Dataset:
@@ -154,11 +143,7 @@ def load(
         split=split,
         csv=csv,
         test_groups=tuple(test_groups or ()),
+        suffixes=tuple(suffixes or ()),
         lists=lists,
         progress=lambda done, total: tell("dataset", done, total),
     )
-
-
-def print_json(text: str) -> None:
-    """JSON on standard output, as it is: no colours, no wrapping."""
-    sys.stdout.write(text if text.endswith("\n") else text + "\n")

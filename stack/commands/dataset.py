@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +17,7 @@ from stack.commands.common import (
     JsonFlag,
     ListsOption,
     SplitOption,
+    SuffixOption,
     TestGroupsOption,
     console,
     load,
@@ -24,9 +26,12 @@ from stack.commands.common import (
     print_json,
     progress_bars,
 )
+from vcp_core.catalog.names import printable
 
 if TYPE_CHECKING:
     from vcp_core.datasets import Dataset
+
+EXAMPLES = 3  # of files that have one fate
 
 app = typer.Typer(help="Make the playground, look at a dataset.", no_args_is_help=True)
 
@@ -72,6 +77,7 @@ def show(
     split: SplitOption = "1",
     csv: CsvOption = None,
     test_groups: TestGroupsOption = None,
+    suffix: SuffixOption = None,
     lists: ListsOption = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -84,7 +90,9 @@ def show(
     `vcpbench dataset show clips/ --test-groups P3 --json`
     """
     with progress_bars() as tell:
-        loaded = load(dataset, split=split, csv=csv, test_groups=test_groups, lists=lists, tell=tell)
+        loaded = load(
+            dataset, split=split, csv=csv, test_groups=test_groups, suffixes=suffix, lists=lists, tell=tell
+        )
     if as_json:
         print_json(json.dumps(_facts(loaded), indent=1))
     else:
@@ -114,8 +122,39 @@ def _print(dataset: Dataset) -> None:
     for heading in ("class", "train", "test"):
         table.add_column(heading, justify="left" if heading == "class" else "right")
     for label, count in facts["classes"].items():
-        table.add_row(escape(label), str(count["train"]), str(count["test"]))
+        table.add_row(escape(printable(label)), str(count["train"]), str(count["test"]))
     console.print(table)
-    absent = [f"left out: {left.id}: {left.reason}" for left in dataset.left_out]
-    for line in [*absent, *(f"! {warning}" for warning in dataset.warnings)]:
-        messages.print(line, style="yellow", highlight=False, markup=False, soft_wrap=True)
+    for line in _of_files(dataset, facts):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    for warning in dataset.warnings:
+        messages.print(
+            f"! {printable(warning)}", style="yellow", highlight=False, markup=False, soft_wrap=True
+        )
+
+
+def _of_files(dataset: Dataset, facts: dict[str, Any]) -> list[str]:
+    """What became of every file that was seen, in lines."""
+    not_taken, damaged = sum(files.count for files in dataset.not_taken), facts["damaged"]
+    lines = [
+        f"files: {facts['seen']} seen, {facts['taken']} taken, {len(dataset.left_out)} left out, "
+        f"{not_taken} not taken; of those taken, {damaged['videos']} damaged"
+    ]
+    for reason, count in facts["left_out_by_reason"].items():
+        examples = [left.id for left in dataset.left_out if left.reason == reason]
+        lines.append(_line("left out", count, reason, examples[:EXAMPLES]))
+    for files in dataset.not_taken:
+        lines.append(_line("not taken", files.count, files.reason, files.examples))
+    if damaged["videos"]:
+        examples = [video.id for video in dataset.videos if video.num_damaged or video.num_failed_packets]
+        reason = (
+            f"{damaged['frames']} frames were mended by the decoder, "
+            f"{damaged['failed_packets']} packets were refused by it"
+        )
+        lines.append(_line("damaged", damaged["videos"], reason, examples[:EXAMPLES]))
+    return lines
+
+
+def _line(what: str, count: int, reason: str, examples: Sequence[str]) -> str:
+    rest = count - len(examples)
+    more = f" and {rest} more" if rest > 0 else ""
+    return f"  {what} {count:>5}  {printable(reason)}: {', '.join(map(printable, examples))}{more}"

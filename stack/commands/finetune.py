@@ -16,6 +16,7 @@ from stack.commands.common import (
     PrefixOption,
     PretrainedOnOption,
     SplitsOption,
+    SuffixOption,
     TestGroupsOption,
     console,
     plainly,
@@ -62,6 +63,7 @@ def finetune(
     split: SplitsOption = "1",
     csv: CsvOption = None,
     test_groups: TestGroupsOption = None,
+    suffix: SuffixOption = None,
     lists: ListsOption = None,
 ) -> None:
     """Finetune a checkpoint for recognition and test its best epoch: scores with 95 % intervals.
@@ -100,7 +102,9 @@ def finetune(
     checkpoints.precheck(file, backbone=backbone, input_spec=input_spec)
     runs: list[Finetuned] = []
     for name, place, run_name in _each(split, out, run):
-        loaded = training.load_once(dataset, split=name, csv=csv, test_groups=test_groups, lists=lists)
+        loaded = training.load_once(
+            dataset, split=name, csv=csv, test_groups=test_groups, suffixes=suffix, lists=lists
+        )
         with training.watched(config) as watcher:
             one = pretraining.finetune(
                 file,

@@ -18,6 +18,7 @@ from stack.commands.common import (
     PrefixOption,
     PretrainedOnOption,
     SplitsOption,
+    SuffixOption,
     Tell,
     TestGroupsOption,
     console,
@@ -67,6 +68,7 @@ def local(
     split: SplitsOption = "1",
     csv: CsvOption = None,
     test_groups: TestGroupsOption = None,
+    suffix: SuffixOption = None,
     lists: ListsOption = None,
     pretrained_on: PretrainedOnOption = None,
     every: Annotated[
@@ -108,7 +110,9 @@ def local(
     with progress_bars() as bars:
         for name in names:
             tell = bars if len(names) == 1 else of_split(name, bars)
-            loaded = load(dataset, split=name, csv=csv, test_groups=test_groups, lists=lists, tell=tell)
+            loaded = load(
+                dataset, split=name, csv=csv, test_groups=test_groups, suffixes=suffix, lists=lists, tell=tell
+            )
             runs.append(
                 evaluate(
                     file,

@@ -12,6 +12,7 @@ from stack.commands.common import (
     DatasetOption,
     ListsOption,
     SplitOption,
+    SuffixOption,
     TestGroupsOption,
     console,
     plainly,
@@ -54,6 +55,7 @@ def pretrain(
     split: SplitOption = "1",
     csv: CsvOption = None,
     test_groups: TestGroupsOption = None,
+    suffix: SuffixOption = None,
     lists: ListsOption = None,
 ) -> None:
     """Train a backbone to tell apart what was done to a withheld clip; its checkpoints upload as they are.
@@ -91,7 +93,9 @@ def pretrain(
     )
     machine = training.machine(device, frames_gb)
     pretraining.precheck(out, config, machine)
-    loaded = training.load_once(dataset, split=split, csv=csv, test_groups=test_groups, lists=lists)
+    loaded = training.load_once(
+        dataset, split=split, csv=csv, test_groups=test_groups, suffixes=suffix, lists=lists
+    )
     with training.watched(config) as watcher:
         trained = pretraining.pretrain(loaded, out, config, run=run, machine=machine, watcher=watcher)
     if training.is_first():

@@ -20,6 +20,7 @@ from rich.table import Table
 from stack.commands.common import (
     CsvOption,
     ListsOption,
+    SuffixOption,
     Tell,
     TestGroupsOption,
     console,
@@ -64,6 +65,7 @@ def reproduce(
     ] = None,
     csv: CsvOption = None,
     test_groups: TestGroupsOption = None,
+    suffix: SuffixOption = None,
     lists: ListsOption = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; a GPU if there is one.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
@@ -85,7 +87,7 @@ def reproduce(
     from vcp_core.reproduction import agreement
 
     published = _published(what)
-    options: dict[str, Any] = {"csv": csv, "test_groups": test_groups, "lists": lists}
+    options: dict[str, Any] = {"csv": csv, "test_groups": test_groups, "suffix": suffix, "lists": lists}
     found: dict[str, Agreement] = {}
     with (
         _file(what, checkpoint, next(iter(published.values()))) as file,
@@ -119,8 +121,10 @@ def _dataset(published: Results, dataset: str | None, options: dict[str, Any], t
         if "what" in command and dataset not in DATASETS:  # a server's command, which says PLACE
             raise CannotReproduce(f"Where are its videos here? Say so: {published.provenance.reproduce}")
         options = {name: given or command.get(name) for name, given in options.items()}
-    else:  # groups are names, which hold wherever the videos lie; the table and the lists are places
-        options = {**options, "test_groups": options["test_groups"] or command.get("test_groups")}
+    else:  # groups and suffixes hold wherever the videos lie; the table and the lists are places
+        kept = {name: options[name] or command.get(name) for name in ("test_groups", "suffix")}
+        options = {**options, **kept}
+    options["suffixes"] = options.pop("suffix")
     split = published.provenance.dataset["split"]
     # A folder's says how its two sides were made, which the other options decide.
     official = any(split in spec.splits for spec in DATASETS.values())
@@ -234,10 +238,9 @@ def _published(what: str) -> dict[str, Results]:
     except (OSError, UnicodeDecodeError) as error:
         raise CannotReproduce(f"{what} cannot be read: {error}.") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        raise CannotReproduce(
-            f"{what} holds no results of this version ({'.'.join(map(str, first['loc']))}: {first['msg']})."
-        ) from None
+        where = ".".join(map(str, error.errors()[0]["loc"]))
+        first = f" (at {where})" if where else ""
+        raise CannotReproduce(f"{what} holds no results of this version{first}.") from None
 
 
 def _ask(question: Any) -> Any:

@@ -46,7 +46,12 @@ def worker() -> None:
 
 
 def migrate() -> None:
-    """Bring the database to the newest schema."""
+    """Bring the database to the newest schema.
+
+    **Example**
+
+    `VCPBENCH_DATABASE_URL=postgresql://user:password@host:5432/vcpbench vcpbench migrate`
+    """
     from records.migrate import main
 
     raise typer.Exit(main())
@@ -81,7 +86,12 @@ def create(
 @tokens.command("list")
 @plainly
 def every(home: HomeOption = None, as_json: JsonFlag = False) -> None:
-    """All tokens, without their secrets."""
+    """All tokens, without their secrets.
+
+    **Example**
+
+    `vcpbench token list --json`
+    """
     from records.repositories import tokens as repository
 
     with _session(home) as session:
@@ -114,7 +124,12 @@ def revoke(
     name: Annotated[str, typer.Argument(help="Of the token; all of that name go.")],
     home: HomeOption = None,
 ) -> None:
-    """Let a token open nothing any more."""
+    """Let a token open nothing any more.
+
+    **Example**
+
+    `vcpbench token revoke ci`
+    """
     from records.repositories import tokens as repository
     from vcp_core.catalog.errors import UnknownName
 

@@ -93,11 +93,25 @@ def taking_turns() -> Iterator[None]:
 
 
 def load_once(
-    dataset: str, *, split: str, csv: Path | None, test_groups: list[str] | None, lists: Path | None
+    dataset: str,
+    *,
+    split: str,
+    csv: Path | None,
+    test_groups: list[str] | None,
+    suffixes: list[str] | None,
+    lists: Path | None,
 ) -> Dataset:
     """The dataset; whichever process has to decode it shows how far it is."""
     with taking_turns(), progress_bars() as tell:
-        return load(dataset, split=split, csv=csv, test_groups=test_groups, lists=lists, tell=tell)
+        return load(
+            dataset,
+            split=split,
+            csv=csv,
+            test_groups=test_groups,
+            suffixes=suffixes,
+            lists=lists,
+            tell=tell,
+        )
 
 
 @contextmanager

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,9 +13,13 @@ from vcpbench_client import Client
 
 from tests.client.hands import Hands
 from tests.client.line import Line
+from tests.patience import DEADLINE_S
 from tests.served import Served
 from tests.service.finished import ready_dataset
 from tests.service.kit import noise
+
+VCPBENCH = str(Path(sys.executable).with_name("vcpbench"))
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def token_of(api: Served) -> str:
@@ -35,6 +42,24 @@ def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setattr("vcpbench_client.patience.FIRST_PAUSE_S", 0.02)
+
+
+@pytest.fixture
+def run(api: Served, tmp_path: Path) -> Run:
+    """Runs a command, logged in by environment."""
+
+    def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        login = {"VCPBENCH_URL": api.url, "VCPBENCH_TOKEN": token_of(api)}
+        return subprocess.run(
+            [VCPBENCH, *words],
+            cwd=tmp_path,
+            env={**os.environ, **login, "COLUMNS": "100", **environment},
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE_S,
+        )
+
+    return run
 
 
 @pytest.fixture

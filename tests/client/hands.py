@@ -1,6 +1,7 @@
 """A worker that needs no video: it does the jobs of the real queue, with answers that the file itself gives.
 
-A checkpoint's file is JSON: which of the test videos it answers rightly, or why it is to be rejected.
+A checkpoint's file is the header of a safetensors file, which is JSON: which of the test videos it answers
+rightly, or why it is to be rejected.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ NUM_VIDEOS = 100
 
 def write_model(path: Path, right: range | list[int], **more: Any) -> Path:
     """A file of a model that answers these videos rightly, of `NUM_VIDEOS`; `more` makes other bytes."""
-    path.write_text(json.dumps({"right": list(right), **more}))
+    header = json.dumps({"right": list(right), **more}).encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
     return path
 
 
@@ -130,7 +132,7 @@ class Hands:
 
     def _content(self, checkpoint: Checkpoint) -> dict[str, Any]:
         assert checkpoint.sha256 is not None
-        return dict(json.loads(self._storage.get_bytes(checkpoint_key(checkpoint.sha256))))
+        return dict(json.loads(self._storage.get_bytes(checkpoint_key(checkpoint.sha256))[8:]))
 
 
 def _origin(evaluation: Evaluation, protocol: Protocol) -> Provenance:

@@ -114,7 +114,7 @@ def test_problems_are_errors_of_their_kind(api: Served, client: Client) -> None:
         client.leaderboard("playgruond")
     with pytest.raises(NotFound, match=f"No evaluation {unknown}"):
         client.evaluation(unknown)
-    with pytest.raises(ApiError, match="valid UUID") as caught:
+    with pytest.raises(ApiError, match="names no evaluation") as caught:
         client.evaluation("no-id?x=")
     assert caught.value.status == 422
     with api.database.session() as session:

@@ -10,47 +10,27 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import typer
 from vcpbench_client import Client
-from vcpbench_client.commands import evaluations
+from vcpbench_client.commands import evaluations, progress, uploads
 from vcpbench_client.defaults import DATASET, PROTOCOL
+from vcpbench_client.errors import Rejected, TimedOut
 
 from stack.commands.local import local
-from tests.client.conftest import token_of
+from tests.client.conftest import VCPBENCH, Run, token_of
 from tests.client.hands import Hands, write_model
 from tests.client.line import Line
 from tests.patience import DEADLINE_S, until
 from tests.served import Served
+from tests.service.finished import ready_dataset
 from tests.service.kit import in_thread, noise
 from vcp_core.catalog.defaults import DEFAULT_DATASET, DEFAULT_PROTOCOL
 
-VCPBENCH = str(Path(sys.executable).with_name("vcpbench"))
 OWN: tuple[str, ...] = ("login", "upload", "evaluate", "status", "results", "leaderboard")
-OWN += ("compare", "cancel", "datasets", "protocols", "gate")
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
+OWN += ("compare", "cancel", "datasets", "protocols", "gate", "models", "checkpoints", "evaluations")
 ON_GESTURES = ("-d", "gestures", "-p", "quick-v1")
-
-
-@pytest.fixture
-def run(api: Served, tmp_path: Path) -> Run:
-    """Runs a command, logged in by environment."""
-
-    def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        login = {"VCPBENCH_URL": api.url, "VCPBENCH_TOKEN": token_of(api)}
-        return subprocess.run(
-            [VCPBENCH, *words],
-            cwd=tmp_path,
-            env={**os.environ, **login, "COLUMNS": "100", **environment},
-            capture_output=True,
-            text=True,
-            timeout=DEADLINE_S,
-        )
-
-    return run
 
 
 def id_in(text: str) -> str:
@@ -94,6 +74,29 @@ def test_what_there_is_can_be_read(run: Run, hands: Hands, tmp_path: Path) -> No
     assert best_first.index(ids[0]) < best_first.index(ids[1])
 
 
+def test_datasets_say_what_became_of_the_files_that_a_worker_has_seen(run: Run, api: Served) -> None:
+    with api.database.session() as session:
+        ready_dataset(session, "old").summary = {
+            "videos": {"train": 71, "test": 30},
+            "left_out": [{"id": "a"}],
+        }
+        ready_dataset(session, "messy").summary = {
+            "videos": {"train": 6, "test": 3},
+            "left_out": [{"id": "run/empty.mp4", "reason": "the file is empty"}] * 12,
+            "not_taken": [{"reason": "a broken link", "count": 40}, {"reason": "hidden", "count": 5}],
+            "damaged": {"videos": 8},
+            "warnings": ["sit is gone.", "more"],
+        }
+    shown = run("datasets", COLUMNS="200")
+    assert shown.returncode == 0, shown.stderr
+    heading, *lines = shown.stdout.splitlines()
+    assert heading.split()[:8] == ["dataset", "state", "train", "test", "left", "out", "not", "taken"]
+    by_name = {line.split()[0]: line.split() for line in lines if line.strip()}
+    assert by_name["messy"][1:7] == ["ready", "6", "3", "12", "45", "8"]
+    assert "! sit is gone. And 1 more: see --json." in shown.stdout
+    assert by_name["old"][1:5] == ["ready", "71", "30", "1"]  # of a server from before it told the rest
+
+
 def test_a_shared_place_is_marked_on_the_board(run: Run, hands: Hands, tmp_path: Path) -> None:
     for step, right in enumerate((range(70), range(69), range(20))):
         write_model(tmp_path / "model.pt", right)
@@ -102,31 +105,53 @@ def test_a_shared_place_is_marked_on_the_board(run: Run, hands: Hands, tmp_path:
     assert [line.split()[0] for line in lines if "mine" in line] == ["1=", "1=", "3"]
 
 
-def test_upload_says_what_to_do_next_and_a_file_needs_a_model(run: Run, tmp_path: Path) -> None:
+def test_upload_says_what_was_found_and_what_to_do_next(run: Run, hands: Hands, tmp_path: Path) -> None:
+    write_model(tmp_path / "model.pt", [])
+    found = run("upload", "model.pt", "-m", "mine", "--step", "7")
+    as_json = json.loads(run("upload", "model.pt", "-m", "mine", "--json").stdout)
+    assert found.stdout == f"mine: checkpoint {as_json['id']}, ready, r3d_tiny, step 7\n"
+    assert found.stderr.endswith(f"Evaluate it: vcpbench evaluate {as_json['id']}\n")
+    assert (found.returncode, as_json["state"]) == (0, "ready")
+
+
+def test_upload_that_does_not_wait_says_that_the_server_reads_the_file(run: Run, tmp_path: Path) -> None:
     (tmp_path / "model.pt").write_bytes(noise(1000))
-    found = run("upload", "model.pt", "-m", "mine")
+    found = run("upload", "model.pt", "-m", "mine", "--no-wait")
     assert (found.returncode, "ingesting" in found.stdout) == (0, True)
-    assert (
-        f"vcpbench evaluate {json.loads(run('upload', 'model.pt', '-m', 'mine', '--json').stdout)['id']}"
-        in (found.stderr)
-    )
+    late = run("upload", "model.pt", "-m", "mine", "--timeout", "0.1")
+    assert (late.returncode, "of mine is still ingesting after 0.1 s" in late.stderr) == (2, True)
+
+
+def test_who_waits_for_a_verdict_is_told_that_nobody_reads_checkpoints(
+    client: Client, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "HINT_S", 0.1)
+    (tmp_path / "model.pt").write_bytes(noise(1000))
+    found = client.upload(tmp_path / "model.pt", "mine")
+    with pytest.raises(TimedOut):
+        uploads.until_read(client, found, timeout_s=2, quiet=True)
+    assert "No worker of the server takes the queue cpu" in capsys.readouterr().err
+
+
+def test_a_file_needs_a_model(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "model.pt").write_bytes(noise(1000))
     bare = run("evaluate", "model.pt", *ON_GESTURES)
     assert (bare.returncode, "--model NAME" in bare.stderr) == (2, True)
 
 
 def test_a_file_that_is_rejected_is_told_with_its_reason_and_fails(
-    run: Run, hands: Hands, client: Client, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run: Run, hands: Hands, client: Client, tmp_path: Path
 ) -> None:
-    write_model(tmp_path / "model.pt", [], reject="plain text, no weights")
-    found = client.upload(tmp_path / "model.pt", "mine")
-    until(lambda: client.checkpoint(found.id).state == "rejected")
-    # `upload` comes too early to see it, but for a broken line at its end.
-    with pytest.raises(typer.Exit) as ended:
-        evaluations.tell_uploaded(client.checkpoint(found.id), as_json=False)
-    said = capsys.readouterr().err
-    assert (ended.value.exit_code, said) == (2, "It was rejected: plain text, no weights\n")
-    evaluated = run("evaluate", found.id, *ON_GESTURES)
-    assert (evaluated.returncode, "rejected: plain text, no weights" in evaluated.stderr) == (2, True)
+    write_model(tmp_path / "model.pt", [], reject="no weights of a network")
+    found = run("upload", "model.pt", "-m", "mine")
+    assert (found.returncode, found.stdout) == (2, "")
+    assert "was rejected: no weights of a network" in found.stderr
+    (checkpoint,) = client.checkpoints()
+    with pytest.raises(Rejected) as caught:
+        client.wait_ready(checkpoint)
+    assert caught.value.checkpoint == client.checkpoint(checkpoint.id)
+    evaluated = run("evaluate", checkpoint.id, *ON_GESTURES)
+    assert (evaluated.returncode, "rejected: no weights of a network" in evaluated.stderr) == (2, True)
 
 
 def test_an_evaluation_that_fails_is_told_with_its_reason_and_the_end_of_its_log(
@@ -219,7 +244,7 @@ def test_a_login_is_checked_kept_and_used(api: Served, run: Run, tmp_path: Path)
         (("upload", "gone.pt", "-m", "mine"), "gone.pt cannot be read: No such file"),
         (("evaluate", "mine@latest", "-d", "playgruond"), "no checkpoint of a model 'mine'"),
         (("leaderboard", "-d", "playgruond"), "Did you mean 'playground'?"),
-        (("status", "no-id"), "valid UUID"),
+        (("status", "no-id"), "'no-id' names no evaluation"),
         (("results", "11111111-1111-1111-1111-111111111111"), "No evaluation 11111111"),
         (("cancel",), "EVALUATION"),
     ],

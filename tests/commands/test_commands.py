@@ -15,6 +15,7 @@ import torch
 
 import vcp_core
 from stack.commands.local import show
+from tests.datasets_on_disk import write_messy
 from tests.patience import DEADLINE_S, until
 from tests.videos import write_video
 from vcp_core.catalog.backbones import BACKBONES
@@ -125,6 +126,48 @@ def test_dataset_show_counts_classes_and_splits(home: Path) -> None:
     assert "jump" in vcpbench(home, "dataset", "show", "clips").stdout
 
 
+def test_dataset_show_says_what_became_of_every_file_of_a_messy_folder(home: Path) -> None:
+    messy = write_messy(home / "messy")
+    shown = vcpbench(home, "dataset", "show", "messy")
+    assert shown.returncode == 0, shown.stderr
+    lines = [" ".join(line.split()) for line in shown.stdout.splitlines()]
+    for line in (
+        "files: 21 seen, 9 taken, 2 left out, 10 not taken; of those taken, 1 damaged",
+        r"not taken 2 the suffix .xyz is not a video's: jump/two\nlines.xyz, run/1.xyz",
+        r"not taken 1 the name is not UTF-8: jump/caf\xe9.mp4",
+        "not taken 1 a broken link: jump/gone.mp4",
+        "not taken 1 a link to a folder above it: jump/up",
+        "not taken 1 a class folder without videos: sit",
+        "not taken 1 a video beside the class folders: loose.mp4",
+        "not taken 1 an AppleDouble file of a Mac (._name): run/._0.mp4",
+        "not taken 1 hidden (the name begins with a dot): .git",
+        "not taken 1 the suffix .txt is not a video's: sit/notes.txt",
+    ):
+        assert line in lines
+    for name in ("run/empty.mp4", "run/page.mp4"):
+        assert [line for line in lines if line.startswith("left out 1 ") and line.endswith(f": {name}")]
+    (damaged,) = [line for line in lines if line.startswith("damaged 1 ")]
+    assert damaged.endswith(": run/damaged.avi")
+    assert "! No video is taken from 1 class folder: sit (1 file (the" in shown.stderr
+
+    facts = json.loads(vcpbench(home, "dataset", "show", str(messy), "--json").stdout)
+    assert (facts["seen"], facts["taken"], len(facts["left_out"])) == (21, 9, 2)
+    assert sum(files["count"] for files in facts["not_taken"]) == 10
+    assert sum(facts["left_out_by_reason"].values()) == 2
+    assert facts["damaged"]["videos"] == 1
+    more = json.loads(vcpbench(home, "dataset", "show", "messy", "--suffix", "xyz", "--json").stdout)
+    assert (more["seen"], len(more["left_out"])) == (21, 4)  # now listed, and no videos
+
+
+def test_a_layout_that_is_not_known_is_drawn_on_the_terminal(home: Path) -> None:
+    for side in ("train", "val"):
+        write_video(home / "flat" / side / "1.mp4", 20)
+    shown = vcpbench(home, "dataset", "show", "flat")
+    assert shown.returncode == 2
+    assert "DatasetError: flat: train, val hold videos and no class folders" in shown.stderr
+    assert "\n    train/  1 video\n    val/    1 video\n" in shown.stderr
+
+
 def test_names_that_look_like_markup_are_shown_as_they_are(home: Path) -> None:
     clips = home / "[bold] clips"
     for seed in range(4):
@@ -134,7 +177,7 @@ def test_names_that_look_like_markup_are_shown_as_they_are(home: Path) -> None:
     assert shown.returncode == 0, shown.stderr
     for name in ("[bold] clips", "walk [", "run [red]"):
         assert name in shown.stdout
-    assert "left out: run [red]/My clip [dqw4w9wgxcq].mp4" in shown.stderr
+    assert ": run [red]/My clip [dqw4w9wgxcq].mp4" in shown.stdout
 
 
 def test_a_result_whose_names_look_like_markup_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:

@@ -86,6 +86,18 @@ def test_videos_that_lie_elsewhere_keep_their_groups(home: Path) -> None:
     assert "other files, labels or sides" in other.stderr
 
 
+def test_videos_of_a_suffix_of_their_own_are_found_again_by_it(home: Path) -> None:
+    for video in (home / "clips").rglob("*.mp4"):
+        (home / "odd" / video.parent.name).mkdir(parents=True, exist_ok=True)
+        (home / "odd" / video.parent.name / f"{video.stem}.xyz").symlink_to(video)
+    options = ("--suffix", "xyz", *RETRIEVAL, "--device", "cpu")
+    done(home, "local", "model.pt", "-d", "odd", *options, "--json", "odd.json")
+    assert "are equal to the last digit" in done(home, "reproduce", "odd.json", "--device", "cpu")
+    assert "are equal to the last digit" in done(
+        home, "reproduce", "odd.json", "-d", "odd", "--device", "cpu"
+    )
+
+
 def test_a_servers_command_says_where_the_videos_go_and_keeps_their_groups(home: Path) -> None:
     found = measured(home, "served.json", "--csv", "people.csv", "--test-groups", "P2")
     asked = "vcpbench reproduce 0d9c2c0e --dataset PLACE --csv TABLE --test-groups P2"

@@ -133,7 +133,7 @@ def test_test_groups_overrule_the_split_column(tmp_path: Path) -> None:
         ("path,label\n/1.mp4,a\n", "line 2: /1.mp4 lies outside"),
         ("path,label\ngone.mp4,a\n", r"line 2: there is no file gone\.mp4"),
         ("path,label\n1.mp4,a\n./1.mp4,b\n", r"line 3: 1\.mp4 is already on line 2"),
-        ("path,label,split\n1.mp4,a,val\n", "line 2: the split is 'val'"),
+        ("path,label,split\n1.mp4,a,vla\n", "line 2: the split is 'vla'"),
         ("path,label\n1.mp4,a,b\n", "line 2: 3 values for 2 columns"),
         ("path,label,split\n1.mp4,a\n", "line 2: 2 values for 3 columns"),
         ("path,label,group\n\n1.mp4,a\n", "line 3: 2 values for 3 columns"),

@@ -6,16 +6,19 @@ import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 import pytest
 
-from tests.videos import damage, write_video
+from tests.damaged_videos import zero_packet
+from tests.videos import damage, write_two_streams, write_video
+from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.errors import DatasetError, StorageError
+from vcp_core.catalog.protocols import PROTOCOLS
 from vcp_core.datasets import index as index_module
 from vcp_core.datasets.index import index_videos
 from vcp_core.datasets.manifest import Dataset, ListedVideo, Split
 from vcp_core.datasets.parallel import Progress
+from vcp_core.plan import Plan
 from vcp_core.video.examine import Examined, examine
 
 TRAIN: Split = "train"
@@ -120,14 +123,15 @@ def test_unusable_videos_are_named_with_their_reasons(tmp_path: Path) -> None:
     for _ in range(2):  # the second time from the cache
         dataset = load(root, [*FOUR, *more])
         assert {video.id: video.reason for video in dataset.left_out} == {
-            "a/empty.mp4": "the file is empty",
-            "a/gone.mp4": "no such file or directory",
-            "a/text.mp4": "cannot be decoded",
-            "b/one.mp4": "it has 1 frame, and at least 2 are needed",
+            "a/empty.mp4": "the file is empty; copy or download it again",
+            "a/gone.mp4": "there is no such file; correct the list, or put the file where the list says",
+            "a/text.mp4": "it is a text file (it begins with 'not a video'); put the video in its place",
+            "b/one.mp4": "it has 1 frame, and at least 2 are needed; a picture is no video, so remove it",
         }
         assert len(dataset.videos) == 4
         assert dataset.warnings == (
-            "4 of 8 listed videos are left out, for example a/empty.mp4: the file is empty.",
+            "4 of 8 listed videos are left out, for example a/empty.mp4: the file is empty; copy or download "
+            "it again.",
         )
 
 
@@ -135,8 +139,7 @@ def test_damaged_frames_are_counted_and_told_also_from_the_cache(tmp_path: Path)
     root = write_four(tmp_path / "set")
     damage(write_video(root / "b/1.mp4", 120, size=(240, 320), options={"crf": "10"}, seed=4), seed=4)
     for _ in range(2):
-        (warning,) = load(root).warnings
-        assert "damaged" in warning
+        (warning,) = [warning for warning in load(root).warnings if "damaged" in warning]
         assert warning.endswith("in 1 videos are damaged and used as the decoder mends them: b/1.mp4.")
 
 
@@ -149,11 +152,116 @@ def test_a_video_of_colours_that_cannot_be_converted_is_left_out_with_the_reason
         assert "colour matrix 8" in left.reason
 
 
-def test_a_read_error_that_passes_is_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    root, real = write_four(tmp_path / "set"), hashlib.file_digest
+def test_failed_packets_are_counted_and_told_also_from_the_cache(tmp_path: Path) -> None:
+    root = write_four(tmp_path / "set")
+    zero_packet(write_video(root / "b/1.mp4", 60, options={"g": "1"}), 20)
+    zero_packet(write_video(root / "a/1.mp4", 60, options={"g": "1"}), 59)
+    for _ in range(2):
+        dataset = load(root)
+        assert [video.num_failed_packets for video in dataset.videos] == [1, 0, 1, 0]
+        assert [video.num_frames for video in dataset.videos] == [59, 13, 59, 15]
+        assert dataset.warnings == (
+            "2 packets in 2 videos cannot be decoded, and their frames are missing: a/1.mp4, b/1.mp4.",
+        )
 
-    def fail_once(file: BinaryIO, name: str) -> object:
-        monkeypatch.setattr(hashlib, "file_digest", real)
+
+def test_which_of_several_streams_was_taken_is_told_also_from_the_cache(tmp_path: Path) -> None:
+    root = write_four(tmp_path / "set")
+    (root / "a/1.mp4").write_bytes(write_two_streams(tmp_path / "two.mkv").read_bytes())
+    for _ in range(2):
+        dataset = load(root)
+        assert [video.stream for video in dataset.videos] == ["stream 1 of 0, 1: h264 128x96", "", "", ""]
+        (warning,) = dataset.warnings
+        assert "a/1.mp4 (stream 1 of 0, 1: h264 128x96)" in warning
+
+
+@pytest.mark.parametrize(("curve", "name"), [("smpte2084", "PQ"), ("arib-std-b67", "HLG")])
+def test_an_hdr_curve_is_told_also_from_the_cache(tmp_path: Path, curve: str, name: str) -> None:
+    root = write_four(tmp_path / "set")
+    for seed, video in enumerate(("b/1.mp4", "b/2.mp4")):
+        write_video(
+            root / video, 12, options={"x264-params": f"transfer={curve}:log-level=none"}, seed=50 + seed
+        )
+    for _ in range(2):
+        (warning,) = load(root).warnings
+        assert warning.startswith(f"2 videos have the HDR transfer curve {name} ")
+        assert warning.endswith("b/1.mp4, b/2.mp4.")
+
+
+def test_other_bytes_of_the_same_length_and_time_are_noticed(tmp_path: Path) -> None:
+    root, backup = write_four(tmp_path / "set"), tmp_path / "backup.mp4"
+    victim = root / "a/1.mp4"
+    write_video(victim, 12, options={"g": "1"})
+    shutil.copy2(victim, backup)
+    zero_packet(victim, 6)
+    os.utime(victim, ns=(victim.stat().st_atime_ns, backup.stat().st_mtime_ns))
+    assert load(root).videos[0].num_frames == 11
+    shutil.copy2(backup, victim)
+    repaired = load(root).videos[0]
+    assert repaired.num_frames == 12
+    assert repaired.sha256 == hashlib.sha256(backup.read_bytes()).hexdigest()
+    zero_packet(backup, 6)
+    os.utime(backup, ns=(victim.stat().st_atime_ns, victim.stat().st_mtime_ns))
+    os.replace(backup, victim)  # another file in its place
+    assert load(root).videos[0].num_frames == 11
+
+
+def test_the_same_bytes_in_another_file_are_hashed_and_not_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_four(tmp_path / "set")
+    first = load(root)
+    for video in FOUR:
+        shutil.copy(root / video.id, tmp_path / "copy.mp4")
+        os.replace(tmp_path / "copy.mp4", root / video.id)
+    monkeypatch.setattr(index_module, "examine", lambda path: pytest.fail("it was decoded"))
+    assert load(root) == first
+
+
+def test_a_file_that_changes_while_it_is_read_is_left_out_this_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_four(tmp_path / "set")
+    write_video(root / "a/3.mp4", 12)
+    more = [*FOUR, listed("a/3.mp4", TRAIN)]
+
+    def examine_and_write(path: Path) -> Examined:
+        found = examine(path)
+        if path.name == "3.mp4":
+            write_video(path, 14)
+        return found
+
+    monkeypatch.setattr(index_module, "examine", examine_and_write)
+    (left,) = load(root, more).left_out
+    assert left.id == "a/3.mp4"
+    assert left.reason == "it changed while it was read; load the dataset again when it is complete"
+    monkeypatch.setattr(index_module, "examine", examine)
+    assert [video.num_frames for video in load(root, more).videos] == [12, 13, 14, 14, 15]
+
+
+def test_a_pipe_is_left_out_and_not_waited_for(tmp_path: Path) -> None:
+    root = write_four(tmp_path / "set")
+    os.mkfifo(root / "a/3.mp4")
+    (left,) = load(root, [*FOUR, listed("a/3.mp4", TRAIN)]).left_out
+    assert left.reason == "it is not a file; remove it from the dataset"
+
+
+def test_what_was_found_of_the_files_is_in_the_warnings_of_results(tmp_path: Path) -> None:
+    root = write_four(tmp_path / "set")
+    zero_packet(write_video(root / "b/1.mp4", 60, options={"g": "1"}), 20)
+    dataset = Dataset.from_json(load(root).to_json())  # as a service keeps it
+    plan = Plan(dataset=dataset, protocol=PROTOCOLS["quick-v1"], spec=BACKBONES["r3d_tiny"])
+    results = plan.results((), checkpoint={}, versions={}, device="cpu", reproduce=None)
+    assert results.warnings == (
+        "1 packets in 1 videos cannot be decoded, and their frames are missing: b/1.mp4.",
+    )
+
+
+def test_a_read_error_that_passes_is_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, real = write_four(tmp_path / "set"), index_module.sha256_of
+
+    def fail_once(path: Path) -> str:
+        monkeypatch.setattr(index_module, "sha256_of", real)
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     def break_off_once(path: Path) -> Examined:
@@ -164,10 +272,10 @@ def test_a_read_error_that_passes_is_forgotten(tmp_path: Path, monkeypatch: pyte
     for name in ("a/3.mp4", "b/3.mp4"):
         write_video(root / name, 12)
     load(root)
-    monkeypatch.setattr(hashlib, "file_digest", fail_once)
+    monkeypatch.setattr(index_module, "sha256_of", fail_once)
     monkeypatch.setattr(index_module, "examine", break_off_once)
     assert {left.reason for left in load(root, more).left_out} == {
-        "input/output error", "cannot be read (stale file handle)."
+        "it cannot be read now (input/output error); try again", "cannot be read (stale file handle)"
     }  # fmt: skip
     assert not load(root, more).left_out
 

@@ -7,6 +7,7 @@ from types import ModuleType
 
 import pytest
 
+from tests.datasets.test_text import WRITERS
 from tests.datasets_on_disk import write_ucf101
 from tests.shared import SHARED, needs_shared
 from tests.videos import write_video
@@ -93,6 +94,60 @@ def test_hmdb51_loads_as_its_archives_unpack(tmp_path: Path) -> None:
     assert len(ids) == 5100
     assert not any("#52" in one for one in ids)  # id 0: in neither
     assert load_dataset(root) == dataset
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_official_lists_of_every_editor_read_the_same(writer: str, tmp_path: Path) -> None:
+    """UCF101's pair and HMDB51's lists of classes, as `write` made them and as an editor saved them."""
+    ucf, hmdb = write_ucf101(tmp_path / "ucf"), write_hmdb51(tmp_path / "hmdb")
+    folders = (ucf / ucf101.LISTS, hmdb / hmdb51.LISTS)
+    before = ucf101.read_split(folders[0]), hmdb51.read_split(folders[1])
+    for file in (file for folder in folders for file in folder.iterdir()):
+        file.write_bytes(WRITERS[writer](file.read_text()))
+    assert (ucf101.read_split(folders[0]), hmdb51.read_split(folders[1])) == before
+
+
+def test_what_a_mac_leaves_beside_lists_is_no_list(tmp_path: Path) -> None:
+    root = write_hmdb51(tmp_path / "hmdb")
+    lists = root / hmdb51.LISTS
+    before = hmdb51.read_split(lists)
+    (lists / "._c0_x_test_split1.txt").write_bytes(
+        b"\0\5\x16\7\0\2\0\0Mac OS X        " + bytes(range(128, 200))
+    )
+    (lists / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
+    assert hmdb51.read_split(lists) == before
+    for name in ("._trainlist01.txt", "._c0_x_test_split1.txt"):
+        (tmp_path / name).touch()
+    assert ucf101.find_lists(tmp_path) is None
+    assert hmdb51.find_lists(tmp_path) is None
+
+
+def test_a_list_in_an_old_code_page_is_refused_by_line(tmp_path: Path) -> None:
+    (tmp_path / "trainlist01.txt").write_bytes(b"A/v_A_g01_c01.avi 1\r\nA/v_caf\xe9_g01_c01.avi 1\r\n")
+    with pytest.raises(DatasetError, match=r"trainlist01\.txt, line 2: not UTF-8 text .* Save the list"):
+        ucf101.read_split(tmp_path)
+
+
+def test_what_official_lists_do_not_name_is_counted(tmp_path: Path) -> None:
+    root = write_hmdb51(tmp_path / "hmdb")
+    (root / "c0_x" / "mine.mp4").touch()
+    dataset = load_dataset(root)
+    passed = {files.reason: files for files in dataset.not_taken}
+    assert passed["not listed in the lists of split 1"].count == 3  # two of id 0, and mine
+    assert passed["not listed in the lists of split 1"].examples[-1] == "c1_x/#52_c1_x_f_cm_np1_le_med_1.avi"
+    assert passed["a folder that leads to no listed video"].examples == ("testTrainMulti_7030_splits",)
+
+
+def test_a_listed_video_is_found_in_the_unicode_form_that_it_has_on_disk(tmp_path: Path) -> None:
+    root = write_ucf101(tmp_path / "ucf")
+    for name in ("trainlist01.txt", "testlist01.txt"):
+        file = root / "ucfTrainTestlist" / name
+        file.write_text(file.read_text().replace("C0/v_C0", "C\u00e9/v_C\u00e9"), encoding="utf-8")
+    for file in list((root / "UCF-101" / "C0").iterdir()):
+        file.rename(file.with_name(file.name.replace("C0", "Ce\u0301")))
+    (root / "UCF-101" / "C0").rename(root / "UCF-101" / "Ce\u0301")
+    dataset = load_dataset(root)
+    assert (dataset.classes, len(dataset.videos)) == (("C1", "C\u00e9"), 8)
 
 
 def test_a_bad_line_is_named_by_its_number(tmp_path: Path) -> None:

@@ -47,6 +47,7 @@ def test_a_default_that_is_shown_is_the_default(name: str) -> None:
         assert in_compose == {shown}
     elif shown and name in SETTINGS and not SETTINGS[name].is_required():
         default = SETTINGS[name].default
+        default = str(default).lower() if isinstance(default, bool) else default
         assert shown == (",".join(default) if isinstance(default, tuple) else str(default))
 
 

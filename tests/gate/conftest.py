@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.client.conftest import client, hands, line, nobody
+from tests.client.conftest import client, hands, line, nobody, run
 
-__all__ = ["client", "hands", "line", "nobody"]
+__all__ = ["client", "hands", "line", "nobody", "run"]

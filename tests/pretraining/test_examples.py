@@ -17,6 +17,7 @@ from vcp_core.catalog.options import OPTION_NAMES
 from vcp_core.datasets.manifest import Dataset, Video
 from vcp_core.features import Counters, read_frames
 from vcp_core.operations import apply_option
+from vcp_core.pretraining import frames as frames_module
 from vcp_core.pretraining.batches import iter_batches
 from vcp_core.pretraining.config import PretrainConfig
 from vcp_core.pretraining.examples import BLANK, SPATIAL, TEMPORAL, Crop, all_options, draw_question
@@ -140,6 +141,18 @@ def test_kept_frames_are_those_of_evaluation_to_the_last_bit(dataset: Dataset, t
     frames = read_frames(dataset.path(video), video, [40], range(16), Geometry(), Counters())
     cropped_THWC = clip_THWC[:, 8:120, 30:142]
     assert np.array_equal(cropped_THWC, np.stack([frames[40 + t] for t in range(16)]))
+
+
+def test_frames_that_another_engine_kept_are_not_used(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video, size = dataset.videos[0], (36, 48)
+    monkeypatch.setattr(frames_module, "ENGINE_VERSION", "2")
+    lying_down = np.zeros((video.num_frames, *size, 3), np.uint8)
+    np.save(tmp_path / frames_module.kept_name(video, size), lying_down)
+    monkeypatch.undo()
+    store = FrameStore(dataset, [video], size=size, folder=tmp_path, limit_bytes=10**9)
+    assert store.whole(video).any()
 
 
 def test_only_as_many_videos_are_kept_as_fit_and_the_others_read_the_same(

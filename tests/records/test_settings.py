@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from records.settings import Settings, SettingsError
@@ -30,8 +32,37 @@ def test_what_makes_no_sense_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SettingsError, match=r"VCPBENCH_PORT: .*65535"):
         load(monkeypatch, VCPBENCH_PORT="99999")
     monkeypatch.delenv("VCPBENCH_PORT")
-    with pytest.raises(SettingsError, match="VCPBENCH_QUEUES"):
+    with pytest.raises(SettingsError, match="VCPBENCH_QUEUES: it must be one of 'cpu' or 'gpu'"):
         load(monkeypatch, VCPBENCH_QUEUES="cpu,tpu")
+    monkeypatch.delenv("VCPBENCH_QUEUES")
+    for url in ("ftp://user:secret@host", "host", "https://"):
+        with pytest.raises(
+            SettingsError, match="VCPBENCH_PUBLIC_URL: it must be an address, https:"
+        ) as caught:
+            load(monkeypatch, VCPBENCH_PUBLIC_URL=url)
+        assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "x"),
+        ("PORT", "9" * 5000),
+        ("MAX_UPLOAD_BYTES", "-1"),
+        ("QUEUES", ""),
+        ("LEASE_S", "x"),
+        ("IDLE_LOOK_S", "0"),
+        ("SHARD_CLIPS", "1.5"),
+        ("PUBLIC_READ", "perhaps"),
+        ("LOG_FORMAT", "xml"),
+    ],
+)
+def test_no_setting_is_refused_in_a_validators_words(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    with pytest.raises(SettingsError, match=f"VCPBENCH_{name}: it must be ") as caught:
+        load(monkeypatch, **{f"VCPBENCH_{name}": value})
+    assert not re.search("Input|should|unable|Value error", str(caught.value))
 
 
 def test_secrets_are_not_printed(monkeypatch: pytest.MonkeyPatch) -> None:

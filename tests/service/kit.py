@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -12,6 +13,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+from fastapi import FastAPI
+from fastapi.routing import APIRoute, iter_route_contexts
 from sqlalchemy import func, select
 
 from records.models import Checkpoint, Job, JobKind, UploadPart
@@ -141,3 +144,15 @@ def in_thread(call: Callable[[], Any]) -> Callable[[], Any]:
 
 def canonical(value: object) -> str:
     return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def every_route(app: FastAPI) -> list[tuple[str, str, APIRoute]]:
+    """Method, address and route of all that the application answers, pages included; ids are of nothing."""
+    found = []
+    for context in iter_route_contexts(app.routes):
+        route = context.original_route
+        if isinstance(route, APIRoute):
+            address = re.sub(r"{\w+(:\w+)?}", "0123456789", str(context.path))
+            found += [(method, address, route) for method in sorted(route.methods)]
+    assert len(found) > 30
+    return found

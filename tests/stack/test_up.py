@@ -10,10 +10,10 @@ import shutil
 import signal
 import socket
 import subprocess
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import psycopg
 import pytest
 
@@ -65,11 +65,13 @@ def test_a_stack_comes_up_restarts_what_dies_and_leaves_nothing_behind(
 
     stack.up()  # the data, and with it the token, stay between runs
     assert (stack.home / "token").read_text() == token
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{stack.port}/v1/status", headers={"Authorization": f"Bearer {token.strip()}"}
-    )
-    with urllib.request.urlopen(request, timeout=DEADLINE_S) as response:
-        assert response.status == 200
+    base = f"http://127.0.0.1:{stack.port}/v1"
+    headers = {"Authorization": f"Bearer {token.strip()}"}
+    with httpx.Client(base_url=base, headers=headers, timeout=DEADLINE_S) as client:
+        assert client.get("/status").status_code == 200
+        missing = {"name": "gestures", "location": str(tmp_path / "gone")}
+        refused = client.post("/datasets", json=missing)
+        assert (refused.status_code, "does not exist" in refused.json()["detail"]) == (422, True)
 
 
 def test_a_killed_supervisor_takes_everything_with_it_and_the_next_start_works(

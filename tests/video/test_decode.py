@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import errno
-from collections.abc import Iterator
+import io
+import os
 from pathlib import Path
-from types import TracebackType
 
 import av
 import av.error
 import numpy as np
 import pytest
 
+from tests.damaged_videos import packets, with_empty_packet, zero_packet
+from tests.ffmpeg import frames_of_ffmpeg, needs_ffmpeg, run_ffmpeg
 from tests.shared import SHARED, needs_shared
 from tests.videos import damage, write_video
 from vcp_core.catalog.errors import StorageError, UndecodableVideo, UnsupportedVideo
-from vcp_core.video.decode import iter_frames
-from vcp_core.video.examine import examine
+from vcp_core.video import decode as decode_module
+from vcp_core.video.decode import Tally, iter_frames
+from vcp_core.video.examine import Examined, examine
+from vcp_core.video.frames import Geometry, frame_to_rgb
 
 FRAMES = {  # decoded frames; README of the shared videos
     "test.avi": 127,
     "carphone_pristine.mp4": 120,
-    "nasa_13013.mp4": 325,
+    "nasa_13013.mp4": 390,  # of its better stream; the first has 325
     "av1_video.mkv": 125,
     "h265_10bits.mp4": 30,
     "demo.mp4": 280,
@@ -31,6 +35,7 @@ FRAMES = {  # decoded frames; README of the shared videos
 }
 
 
+SIZES = {"h263": (96, 128)}  # H.263 knows five sizes
 FINE = {"crf": "10"}  # x264's; pictures of many bytes, so that the damage hits pictures
 
 
@@ -46,18 +51,6 @@ def test_frames_come_in_presentation_order(tmp_path: Path) -> None:
     times = [frame.pts for frame in iter_frames(path)]
     assert times == sorted(times)
     assert len(times) == 40
-
-
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [(b"", "cannot be decoded"), (b"not a video at all" * 100, "cannot be decoded")],
-)
-def test_a_file_that_holds_no_video_is_named(tmp_path: Path, content: bytes, reason: str) -> None:
-    path = tmp_path / "broken.avi"
-    path.write_bytes(content)
-    with pytest.raises(UndecodableVideo, match=reason) as error:
-        examine(path)
-    assert "broken.avi" in str(error.value)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
@@ -81,9 +74,11 @@ def test_a_damaged_file_gives_the_pixels_that_one_decoding_thread_gives_and_is_t
         path = write_video(tmp_path / f"{seed}.mp4", 120, size=(240, 320), options=FINE, seed=seed)
         damage(path, seed=seed)
         expected = []
-        with av.open(str(path)) as container, contextlib.suppress(av.error.InvalidDataError):
+        with av.open(str(path)) as container:
             container.streams.video[0].thread_count = 1
-            expected.extend(frame.to_ndarray() for frame in container.decode(video=0))
+            for packet in container.demux(video=0):
+                with contextlib.suppress(av.error.InvalidDataError):
+                    expected.extend(frame.to_ndarray() for frame in packet.decode())
         found = [frame.to_ndarray() for frame in iter_frames(path)]
         assert len(found) == len(expected)
         assert all(np.array_equal(one, other) for one, other in zip(found, expected, strict=True))
@@ -91,33 +86,148 @@ def test_a_damaged_file_gives_the_pixels_that_one_decoding_thread_gives_and_is_t
     assert num_damaged > 0
 
 
-class BreaksOff:
-    """A container whose disk fails after ten frames."""
-
-    def __init__(self, container: av.container.InputContainer, number: int) -> None:
-        self.container, self.number, self.streams = container, number, container.streams
-
-    def __enter__(self) -> BreaksOff:
-        return self
-
-    def __exit__(self, kind: type[BaseException], error: BaseException, trace: TracebackType) -> None:
-        self.container.close()
-
-    def decode(self, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
-        for index, frame in enumerate(self.container.decode(stream)):
-            if index == 10:
-                av.error.err_check(-self.number)
-            yield frame
-
-
-@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.ENOMEM])
-def test_a_read_error_in_the_middle_is_no_end_of_the_video(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+@pytest.mark.parametrize("index", [0, 10, 29])
+@pytest.mark.parametrize(
+    ("name", "codec", "options"),
+    [
+        ("a.avi", "mpeg4", {}),
+        ("b.avi", "mjpeg", {}),
+        ("c.mp4", "libx264", {"g": "1"}),
+        ("d.mov", "prores", {}),
+    ],
+)
+def test_a_packet_that_cannot_be_decoded_costs_its_own_frame_and_is_counted(
+    tmp_path: Path, name: str, codec: str, options: dict[str, str], index: int
 ) -> None:
-    path, real = write_video(tmp_path / "whole.mp4", 30), av.open
-    monkeypatch.setattr(av, "open", lambda *names, **options: BreaksOff(real(*names, **options), number))
-    with pytest.raises(StorageError, match=r"whole\.mp4: cannot be read now"):
+    path = zero_packet(write_video(tmp_path / name, 30, codec=codec, options=options), index)
+    tally = Tally()
+    assert len(list(iter_frames(path, tally=tally))) == 29
+    assert tally.num_failed_packets == 1
+    assert tally.trouble
+
+
+def test_frames_that_wait_in_the_decoder_come_out_behind_a_bad_packet(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", 30, options={"bf": "3", "b-adapt": "0", "g": "60"})
+    order = packet_times(path)
+    assert order != sorted(order), "no frame waits, so this test shows nothing"
+    zero_packet(path, len(order) - 1)
+    assert [frame.pts for frame in iter_frames(path)] == sorted(order[:-1])
+
+
+def packet_times(path: Path) -> list[int]:
+    with av.open(str(path)) as container:
+        return [packet.pts for packet in container.demux(video=0) if packet.size and packet.pts is not None]
+
+
+@needs_ffmpeg
+def test_an_empty_packet_repeats_the_frame_before_it(tmp_path: Path) -> None:
+    path = tmp_path / "still.ogv"
+    run_ffmpeg("-f", "lavfi", "-i", "color=red:s=64x48:d=1:r=25", "-c:v", "libtheora", path)
+    with av.open(str(path)) as container:
+        sizes = [packet.size for packet in container.demux(video=0)][:-1]
+    assert len(sizes) == 25
+    assert sizes.count(0) > 10, "no packet is empty, so this test shows nothing"
+    assert examine(path) == Examined(num_frames=25)
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.mov", "qtrle"), ("b.3gp", "h263"), ("c.mp4", "libx265")])
+def test_a_repeat_stands_where_the_empty_packet_is_shown_also_behind_frames_that_wait(
+    tmp_path: Path, name: str, codec: str
+) -> None:
+    path = with_empty_packet(
+        write_video(tmp_path / name, 20, codec=codec, size=SIZES.get(codec, (48, 64))), at=10
+    )
+    frames = [frame.to_ndarray(format="gray") for frame in iter_frames(path)]
+    same = [i for i in range(1, len(frames)) if np.array_equal(frames[i], frames[i - 1])]
+    assert len(frames) == 21
+    assert same == [10]
+
+
+def test_an_empty_packet_before_the_first_frame_repeats_nothing(tmp_path: Path) -> None:
+    path = with_empty_packet(write_video(tmp_path / "a.mov", 20, codec="qtrle"), at=0)
+    assert examine(path).num_frames == 20
+
+
+class BadDisk(io.FileIO):
+    """A file whose disk fails from a position on."""
+
+    number, good = errno.EIO, 8192
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self.tell() >= self.good:
+            raise OSError(self.number, os.strerror(self.number))
+        return super().read(size)
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE])
+@pytest.mark.parametrize(
+    ("name", "codec"), [("a.avi", "mjpeg"), ("b.mov", "prores"), ("c.mkv", "ffv1"), ("d.ts", "libx264")]
+)
+def test_a_read_error_in_the_middle_is_no_end_of_the_video(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, name: str, codec: str
+) -> None:
+    path = write_video(tmp_path / name, 30, size=(240, 320), codec=codec, options=FINE)
+    monkeypatch.setattr(BadDisk, "number", number)
+    monkeypatch.setattr(BadDisk, "good", path.stat().st_size // 2)
+    monkeypatch.setattr(io, "FileIO", BadDisk)
+    with pytest.raises(StorageError, match=rf"{name}: cannot be read now \({os.strerror(number).lower()}\)"):
         examine(path)
+
+
+def test_a_decoders_own_errno_is_not_the_disks(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.avi", 30, codec="rawvideo")
+    position, size = packets(path)[-1]
+    path.write_bytes(path.read_bytes()[: position + size // 2])  # "Invalid argument", says the decoder
+    tally = Tally()
+    assert len(list(iter_frames(path, tally=tally))) == 29
+    assert (tally.num_failed_packets, tally.trouble) == (1, "invalid argument")
+
+
+def test_memory_that_ran_out_says_nothing_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_memory(container: object) -> None:
+        av.error.err_check(-errno.ENOMEM)
+
+    path = write_video(tmp_path / "a.mp4", 5)
+    monkeypatch.setattr(decode_module, "choose_stream", no_memory)
+    with pytest.raises(StorageError, match=r"a\.mp4: cannot be read now \(memory ran out\)"):
+        examine(path)
+
+
+def test_a_frame_from_a_packet_that_is_cut_counts_as_damaged(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.avi", 30, codec="huffyuv")  # a decoder that does not tell by itself
+    position, size = packets(path)[20]
+    path.write_bytes(path.read_bytes()[: position + size // 2])
+    assert examine(path) == Examined(num_frames=21, num_damaged=1)
+
+
+def test_frames_whose_size_changes_in_the_middle_are_all_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.ts"
+    parts = [
+        write_video(tmp_path / f"{height}.ts", 10, size=(height, 64), codec="mpeg2video")
+        for height in (48, 96)
+    ]
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    frames = list(iter_frames(path))
+    assert {frame.height for frame in frames} == {48, 96}
+    assert all(frame_to_rgb(frame, Geometry()).shape == (112, 112, 3) for frame in frames)
+    assert examine(path).num_frames == len(frames) == 19  # as `ffmpeg` has it
+
+
+def test_tags_in_an_unknown_encoding_do_not_matter(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.avi", 10, codec="mpeg4", title="TITLE")
+    path.write_bytes(path.read_bytes().replace(b"TITLE", b"\xe9t\xe9!!"))
+    assert examine(path).num_frames == 10
+
+
+@needs_ffmpeg
+def test_frames_before_the_start_of_an_edit_list_are_not_shown(tmp_path: Path) -> None:
+    whole, cut = write_video(tmp_path / "whole.mp4", 50, options={"g": "25"}), tmp_path / "cut.mp4"
+    run_ffmpeg("-ss", "0.4", "-i", whole, "-c", "copy", cut)
+    with av.open(str(cut)) as container:
+        assert any(packet.is_discard for packet in container.demux(video=0))
+    assert examine(cut).num_frames == len(frames_of_ffmpeg(cut)) == 40
 
 
 @pytest.mark.parametrize(("name", "matrix"), [("YCgCo", 8), ("bt2020c", 10), ("ICtCp", 14)])

@@ -38,6 +38,8 @@ def test_built_in_videos_and_numbers_need_no_server() -> None:
         ({"name_or_path": "/data/a"}, {}, "--dataset PLACE"),
         ({"name_or_path": "/data/a", "test_groups": ["P3", "P 4"]}, {},
          "--dataset PLACE --test-groups P3 --test-groups 'P 4'"),
+        ({"name_or_path": "/data/a", "suffixes": [".xyz", ".abc"]}, {},
+         "--dataset PLACE --suffix .xyz --suffix .abc"),
         ({"name_or_path": "/data/a", "csv": "/data/a.csv"}, {}, "--dataset PLACE --csv TABLE"),
         ({"name_or_path": "ucf101:/data/u", "split": "2", "lists": "/l"}, {},
          "--dataset ucf101:PLACE --lists LISTS"),

@@ -15,7 +15,7 @@ VcpbenchError
 ├── InputError             a declared input that makes no sense, or that this backbone cannot take
 ├── VideoError
 │   ├── UndecodableVideo   no frame comes out of the decoder
-│   └── UnsupportedVideo   frames come out, in colours that cannot be converted
+│   └── UnsupportedVideo   frames come out, in colours or at an angle that cannot be converted
 ├── DatasetError           a dataset that cannot be evaluated as it stands
 ├── ProtocolError          a protocol file that does not make sense
 ├── OperationError         an option that cannot be applied to this clip
@@ -28,6 +28,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+
+MOST_QUOTED = 60  # characters of a value that are repeated to its sender
+MOST_NAMED = 300  # of an unknown name, which may be a path
 
 
 class VcpbenchError(Exception):
@@ -44,6 +47,8 @@ class UnknownName(VcpbenchError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         known = sorted(known)
+        if len(name) > MOST_NAMED:  # what a client sent may be as long as its whole request
+            name = name[:MOST_NAMED] + "…"
         near = difflib.get_close_matches(name, known, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         super().__init__(f"No {kind} {name!r}.{hint} Known: {', '.join(known)}.")
@@ -115,7 +120,7 @@ class UndecodableVideo(VideoError):
 
 
 class UnsupportedVideo(VideoError):
-    """Frames come out of the decoder, in colours that cannot be converted."""
+    """Frames come out of the decoder, in colours or at an angle that cannot be converted."""
 
 
 class DatasetError(VcpbenchError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import tempfile
@@ -13,6 +14,16 @@ from pathlib import Path
 from vcp_core.catalog.errors import StorageError
 
 _REASONS = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota is used up"}
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal digits.
+
+    Raises:
+        OSError: If the file cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

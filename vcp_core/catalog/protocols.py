@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from vcp_core.catalog.errors import ProtocolError
 from vcp_core.catalog.registry import Registry
+from vcp_core.catalog.validation import expected, objection, quoted
 
 PositiveInt = Annotated[int, Field(ge=1)]
 Strengths = Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)]
@@ -257,5 +258,6 @@ def _readable(error: ValidationError) -> str:
         elif problem["type"] == "missing":
             problems.append(f"{where} is missing")
         else:
-            problems.append(f"{where} = {problem['input']!r}: {problem['msg']}")
+            said = objection(problem) or f"it must be {expected(problem)}"
+            problems.append(f"{where} = {quoted(problem['input'])}: {said}")
     return "; ".join(problems) + ". See docs/protocols.md."

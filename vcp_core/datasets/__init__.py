@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 from vcp_core.catalog.datasets import DATASETS
-from vcp_core.catalog.errors import DatasetError, UnknownName
+from vcp_core.catalog.errors import DatasetError, UnknownName, VcpbenchError
+from vcp_core.catalog.names import printable
 from vcp_core.datasets import folders, hmdb51, playground, ucf101
 from vcp_core.datasets.manifest import Dataset
 from vcp_core.datasets.parallel import Progress
@@ -36,6 +39,7 @@ def load_dataset(
     csv: Path | str | None = None,
     test_groups: Sequence[str] = (),
     lists: Path | str | None = None,
+    suffixes: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> Dataset:
     """A dataset, ready to be evaluated on.
@@ -48,6 +52,7 @@ def load_dataset(
         csv: For a folder: its table, where it is not groups.csv, videos.csv or dataset.csv inside.
         test_groups: For a folder: groups whose videos are the test side.
         lists: For UCF101 and HMDB51: folder of the official lists, where it is not beside the videos.
+        suffixes: For a folder: suffixes of videos beside the known ones (".xyz").
         progress: Called with (videos done, videos in all), when there is something to decode or to make.
 
     Raises:
@@ -57,11 +62,17 @@ def load_dataset(
     """
     given = {"--csv": csv, "--lists": lists, "--split": None if split == "1" else split}
     source = [str(name_or_path)]
-    for option, value in [*given.items(), *(("--test-groups", group) for group in test_groups)]:
+    several = [("--test-groups", group) for group in test_groups] + [("--suffix", one) for one in suffixes]
+    for option, value in [*given.items(), *several]:
         source += [option, str(value)] if value else []
     table, lists = (Path(place) if place else None for place in (csv, lists))
-    found = _load(name_or_path, split, table, test_groups, lists, progress)
-    return dataclasses.replace(found, source=tuple(source))
+    try:
+        found = _load(name_or_path, split, table, test_groups, lists, suffixes, progress)
+    except VcpbenchError as error:
+        # Names of files go into the words. A terminal, JSON and PostgreSQL take no lone surrogates.
+        error.args = tuple(printable(str(words), keep="\n") for words in error.args)
+        raise
+    return dataclasses.replace(found, source=tuple(map(printable, source)))
 
 
 def _load(
@@ -70,15 +81,16 @@ def _load(
     csv: Path | None,
     test_groups: Sequence[str],
     lists: Path | None,
+    suffixes: Sequence[str],
     progress: Progress | None,
 ) -> Dataset:
     name, path = _resolve(name_or_path)
-    if name is None and not csv and not test_groups:
+    if name is None and not csv and not test_groups and not suffixes:
         name = next((official for official, reader in _READERS.items() if reader.is_home(path)), None)
     if name is None:
         _refuse_options(path, split=split != "1", lists=lists)
-        return folders.load(path, csv=csv, test_groups=test_groups, progress=progress)
-    _refuse_options(name, csv=csv, test_groups=test_groups)
+        return folders.load(path, csv=csv, test_groups=test_groups, suffixes=suffixes, progress=progress)
+    _refuse_options(name, csv=csv, test_groups=test_groups, suffixes=suffixes)
     if DATASETS[name].built_in:
         _refuse_options(name, split=split != "1", lists=lists)
         return playground.load(name, progress=progress)
@@ -90,14 +102,49 @@ def _resolve(name_or_path: str | Path) -> tuple[str | None, Path]:
     text = str(name_or_path)
     name, colon, folder = text.partition(":")
     if isinstance(name_or_path, str) and name in DATASETS:
-        if DATASETS[name].built_in == bool(colon):
-            usage = "needs no folder" if colon else f"comes with a folder: {name}:<folder>"
-            raise DatasetError(f"{name} {usage}.")
-        return name, Path(folder).expanduser()
+        built_in = DATASETS[name].built_in
+        if built_in and colon:
+            raise DatasetError(f"{name} needs no folder: vcpbench makes its videos.")
+        if not built_in and not folder:
+            raise DatasetError(f"{name} comes with a folder: {_form(name)}.")
+        place = Path(folder).expanduser()
+        if not built_in:
+            _refuse_no_folder(place)
+        return name, place
     path = Path(name_or_path).expanduser()
-    if not path.is_dir():
-        raise UnknownName("dataset or folder", text, DATASETS)
+    if not os.path.exists(path) and not text.startswith(("/", ".", "~")):
+        forms = [_form(one) for one in DATASETS]
+        near = [f"{one}:{folder}" for one in DATASETS if colon and _bare(one) == _bare(name)]
+        raise UnknownName("dataset or folder", text, [*forms, *near, "<folder>"])
+    _refuse_no_folder(path)
     return None, path
+
+
+def _form(name: str) -> str:
+    """How a dataset of the catalog is named."""
+    return name if DATASETS[name].built_in else f"{name}:<folder>"
+
+
+def _refuse_no_folder(place: Path) -> None:
+    """Refuse a place that is no folder or may not be read, and say what to give instead."""
+    try:
+        if stat.S_ISDIR(place.stat().st_mode):
+            with os.scandir(place):  # may its names be read,
+                os.stat(os.path.join(place, "."))  # and what has these names
+            return
+    except OSError as error:
+        reason = (error.strerror or "it cannot be read").lower()
+        missing = isinstance(error, FileNotFoundError)
+        said = f"There is no folder {place}" if missing else f"The folder {place} cannot be read"
+        raise DatasetError(f"{said} ({reason}).") from None
+    advice = "Give the folder that holds the videos; unpack an archive first."
+    if place.suffix.lower() in (".csv", ".tsv", ".txt"):
+        advice = f"Give the folder of the videos, and the table by --csv {place}."
+    raise DatasetError(f"{place} is a file and no folder. {advice}")
+
+
+def _bare(name: str) -> str:
+    return name.lower().replace("-", "").replace("_", "")
 
 
 def _refuse_options(what: str | Path, **given: object) -> None:

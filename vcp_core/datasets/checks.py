@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from vcp_core.catalog.errors import DatasetError
-from vcp_core.datasets.manifest import Dataset, LeftOut, ListedVideo, Video
+from vcp_core.catalog.names import counted, printable
+from vcp_core.datasets.manifest import Dataset, LeftOut, ListedVideo, NotTaken, Video
 
 Listed = Sequence[ListedVideo] | Sequence[Video]
 
@@ -19,6 +20,7 @@ def assemble(
     split_name: str,
     root: Path,
     left_out: Iterable[LeftOut] = (),
+    not_taken: Iterable[NotTaken] = (),
     licence: str = "unknown",
     warnings: Iterable[str] = (),
 ) -> Dataset:
@@ -30,6 +32,7 @@ def assemble(
         split_name: As `Dataset`.
         root: As `Dataset`.
         left_out: Listed videos that cannot be used.
+        not_taken: What a scan saw and did not take.
         licence: As `Dataset`.
         warnings: What was found out about the files.
 
@@ -38,16 +41,18 @@ def assemble(
     """
     videos = tuple(sorted(videos, key=lambda video: video.id))
     left_out = tuple(sorted(left_out, key=lambda video: video.id))
+    not_taken = tuple(not_taken)
     try:
         check_sides(videos)
     except DatasetError as error:
-        raise DatasetError(f"{error}{_blame(left_out)}") from None
+        raise DatasetError(f"{error}{_blame(left_out)}{_passed(not_taken)}") from None
     return Dataset(
         name=name,
         split_name=split_name,
         root=root,
         videos=videos,
         left_out=left_out,
+        not_taken=not_taken,
         licence=licence,
         warnings=(*_absences(videos, left_out), *warnings, *_twins(videos)),
     )
@@ -80,14 +85,14 @@ def check_sides(videos: Listed) -> None:
 
 
 def some(names: Iterable[str], most: int = 5) -> str:
-    """The first few names, and how many more there are.
+    """The first few names, fit to print, and how many more there are.
 
     >>> some(["a", "b", "c"], most=2)
     'a, b and 1 more'
     """
     names = sorted(names)
     rest = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + rest
+    return ", ".join(map(printable, names[:most])) + rest
 
 
 def _check_classes(train: set[str], test: set[str]) -> None:
@@ -112,15 +117,22 @@ def _absences(videos: Sequence[Video], left_out: Sequence[LeftOut]) -> list[str]
         return []
     return [
         f"{len(left_out)} of {len(videos) + len(left_out)} listed videos are left out, "
-        f"for example {left_out[0].id}: {left_out[0].reason}."
+        f"for example {printable(left_out[0].id)}: {left_out[0].reason}."
     ]
 
 
 def _blame(left_out: Sequence[LeftOut]) -> str:
     if not left_out:
         return ""
-    first = left_out[0]
-    return f" {len(left_out)} listed videos could not be used, for example {first.id}: {first.reason}."
+    first = f"{printable(left_out[0].id)}: {left_out[0].reason}"
+    return f" {len(left_out)} listed videos could not be used, for example {first}."
+
+
+def _passed(not_taken: Sequence[NotTaken]) -> str:
+    if not not_taken:
+        return ""
+    counts = ", ".join(f"{counted(files.count, 'file')} ({files.reason})" for files in not_taken[:3])
+    return f" Seen and not taken: {counts}."
 
 
 def _twins(videos: Sequence[Video]) -> list[str]:

@@ -3,29 +3,32 @@
 How the two sides are made, the first that applies:
     test groups  videos of the named groups are the test side
     listed       the CSV has a `split` column
-    folders      the folder holds train/class/video and test/class/video
+    folders      the folder holds train/class/video and test/class/video (or val, where there is no test)
     hash         about 30 % of each class by the hash of the group (of the path where there are none)
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vcp_core.catalog.errors import DatasetError
-from vcp_core.datasets.checks import some
+from vcp_core.catalog.names import one_form, printable
+from vcp_core.datasets import layouts
+from vcp_core.datasets.checks import check_sides, some
 from vcp_core.datasets.index import index_videos
-from vcp_core.datasets.manifest import Dataset, ListedVideo, Split
+from vcp_core.datasets.manifest import Dataset, ListedVideo, NotTaken
 from vcp_core.datasets.parallel import Progress
+from vcp_core.datasets.scanning import UNUSED_SIDE, Tally, count_unlisted
+from vcp_core.datasets.sides import test_side
+from vcp_core.datasets.suffixes import with_more
 from vcp_core.datasets.tables import Row, find_table, read_table
 
 TEST_SHARE = 0.3  # of the videos of a class, as HMDB51's official splits
-SUFFIXES = frozenset(
-    ".3gp .avi .flv .m4v .mkv .mov .mp4 .mpeg .mpg .ogv .webm .wmv".split()  # noqa: SIM905
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,13 +38,23 @@ class Listing:
     Attributes:
         videos: Sorted by id.
         split_name: How the sides were made: "hash", "listed", "folders", "test groups P3".
+        not_taken: What was seen and is not among the videos, by reason.
+        warnings: What a reader of any result must know.
     """
 
     videos: list[ListedVideo]
     split_name: str
+    not_taken: tuple[NotTaken, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
-def list_folder(root: Path, *, csv: Path | None = None, test_groups: Sequence[str] = ()) -> Listing:
+def list_folder(
+    root: Path,
+    *,
+    csv: Path | None = None,
+    test_groups: Sequence[str] = (),
+    suffixes: Sequence[str] = (),
+) -> Listing:
     """The labelled videos of a folder, each on a side.
 
     Args:
@@ -49,16 +62,25 @@ def list_folder(root: Path, *, csv: Path | None = None, test_groups: Sequence[st
         csv: Table of columns path, label and optionally group, split; without it, groups.csv, videos.csv or
             dataset.csv in the folder, if there is one.
         test_groups: Groups whose videos are the test side, whatever else says so.
+        suffixes: Of videos, beside the known ones (".xyz").
 
     Raises:
-        DatasetError: If there is no such folder, it holds no `class/video`, the table is not a good one, or
-            a test group does not exist.
+        DatasetError: If there is no such folder, its layout is not known, the table is not a good one, or a
+            test group does not exist.
     """
-    if not root.is_dir():
+    if not os.path.isdir(root):
         raise DatasetError(f"{root}: no such folder.")
+    known = with_more(suffixes)
     csv = csv or find_table(root)
-    rows = read_table(csv, root) if csv else _scan(root)
-    return _on_sides(sorted(rows, key=lambda row: row.id), tuple(test_groups))
+    if csv and suffixes:
+        raise DatasetError(f"{csv.name} lists the videos, whatever their suffix. Leave --suffix out.")
+    rows, tally, warnings = _of_table(csv, root, known) if csv else _of_scan(root, known)
+    rows.sort(key=lambda row: row.id)
+    if not test_groups:
+        rows, told = _without_unused(rows, root, tally)
+        warnings = [*told, *warnings]
+    listing = _on_sides(rows, tuple(map(one_form, test_groups)))
+    return replace(listing, not_taken=tally.result(), warnings=tuple(warnings))
 
 
 def load(
@@ -66,6 +88,7 @@ def load(
     *,
     csv: Path | None = None,
     test_groups: Sequence[str] = (),
+    suffixes: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> Dataset:
     """A folder as a dataset; arguments as `list_folder` and `index_videos`.
@@ -74,41 +97,55 @@ def load(
         DatasetError: As these two.
         StorageError: If the cache cannot be written.
     """
-    listing = list_folder(root, csv=csv, test_groups=test_groups)
+    listing = list_folder(root, csv=csv, test_groups=test_groups, suffixes=suffixes)
+    try:
+        check_sides(listing.videos)
+    except DatasetError as error:  # what was not taken is often the reason
+        raise DatasetError(" ".join([str(error), *listing.warnings])) from None
     return index_videos(
         listing.videos,
-        name=root.resolve().name,
+        name=printable(root.resolve().name),
         split_name=listing.split_name,
         root=root,
+        not_taken=listing.not_taken,
+        warnings=listing.warnings,
         progress=progress,
     )
 
 
-def _scan(root: Path) -> list[Row]:
-    """Rows of class/video, or of train/class/video and test/class/video; deeper files belong to the class."""
-    sides: tuple[tuple[Split | None, Path], ...] = ((None, root),)
-    if all(any(child.is_dir() for child in _children(root / side)) for side in ("train", "test")):
-        sides = (("train", root / "train"), ("test", root / "test"))
-    rows = [
-        Row(id=file.relative_to(root).as_posix(), label=folder.name, group=None, split=side)
-        for side, base in sides
-        for folder in _children(base)
-        if folder.is_dir()
-        for file in folder.rglob("*")
-        if file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
+def _of_table(csv: Path, root: Path, suffixes: frozenset[str]) -> tuple[list[Row], Tally, list[str]]:
+    """Rows of a table, and what else lies in the folder."""
+    rows = read_table(csv, root)
+    layouts.refuse_lookalikes([row.id for row in rows])
+    listed = (row.id for row in rows)
+    table = root / csv.name if csv.parent.resolve() == root.resolve() else None
+    tally = count_unlisted(root, listed, by=csv.name, suffixes=suffixes, table=table)
+    return rows, tally, layouts.warn_of_spellings({row.label for row in rows})
+
+
+def _of_scan(root: Path, suffixes: frozenset[str]) -> tuple[list[Row], Tally, list[str]]:
+    """Rows of class folders, and what else lies in the folder."""
+    found = layouts.scan(root, suffixes)
+    rows = [Row(id=video.id, label=video.label, group=None, side=video.side) for video in found.videos]
+    return rows, found.tally, found.warnings
+
+
+def _without_unused(rows: list[Row], root: Path, tally: Tally) -> tuple[list[Row], list[str]]:
+    """Rows of the training and the test side, and a warning that says what becomes of the validation side."""
+    sides = Counter(row.side for row in rows if row.side)
+    if not sides["val"]:
+        return rows, []
+    if test_side(sides) == "val":
+        return rows, [
+            f"There is no test side: the {sides['val']} videos of the validation side are tested on. "
+            "Scores are too high if the network was chosen by them."
+        ]
+    for row in rows:
+        if row.side == "val":
+            tally.add(UNUSED_SIDE, root / row.id)
+    return [row for row in rows if row.side != "val"], [
+        f"The {sides['val']} videos of the validation side are not used: the test side is tested on."
     ]
-    if not rows:
-        raise DatasetError(
-            f"{root}: no videos in class folders. Put every video into a folder named for its class "
-            "(class/video.mp4), or list them in a videos.csv with columns path and label."
-        )
-    return rows
-
-
-def _children(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    return sorted(child for child in folder.iterdir() if not child.name.startswith("."))
 
 
 def _on_sides(rows: Sequence[Row], test_groups: tuple[str, ...]) -> Listing:
@@ -125,9 +162,9 @@ def _on_sides(rows: Sequence[Row], test_groups: tuple[str, ...]) -> Listing:
         return _listing(
             rows, [row.group in test_groups for row in rows], f"test groups {','.join(test_groups)}"
         )
-    if any(row.split for row in rows):
+    if any(row.side for row in rows):
         how = "listed" if any(row.line for row in rows) else "folders"
-        return _listing(rows, [row.split == "test" for row in rows], how)
+        return _listing(rows, [row.side != "train" for row in rows], how)
     _refuse_lone_classes(rows)
     test = hash_split([(row.group or row.id, row.label) for row in rows])
     return _listing(rows, [(row.group or row.id) in test for row in rows], "hash")

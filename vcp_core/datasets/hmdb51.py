@@ -17,8 +17,16 @@ from pathlib import Path
 
 from vcp_core.catalog.datasets import DATASETS
 from vcp_core.catalog.errors import DatasetError
-from vcp_core.datasets.index import index_videos
-from vcp_core.datasets.lists import SIDES, check_sizes, first_holding, read_lines, read_pair, split_number
+from vcp_core.datasets.lists import (
+    SIDES,
+    check_sizes,
+    first_holding,
+    index_listed,
+    matching,
+    read_lines,
+    read_pair,
+    split_number,
+)
 from vcp_core.datasets.manifest import Dataset, ListedVideo, Split
 from vcp_core.datasets.parallel import Progress
 
@@ -39,7 +47,7 @@ def read_split(lists_dir: Path, split: str = "1") -> list[ListedVideo]:
         UnknownName: If there is no such split.
     """
     number = split_number(SPEC, split)
-    official = sorted(lists_dir.glob(f"*_test_split{number}.txt"))
+    official = matching(lists_dir, f"*_test_split{number}.txt")
     rows = (
         [row for path in official for row in _read_class(path)] if official else read_pair(lists_dir, number)
     )
@@ -82,12 +90,11 @@ def load(
             "class folders, or name the lists' folder."
         )
     videos = root / VIDEOS
-    return index_videos(
+    return index_listed(
+        SPEC,
         read_split(lists, split),
-        name=SPEC.name,
-        split_name=split,
+        split=split,
         root=videos if videos.is_dir() else root,
-        licence=SPEC.licence,
         progress=progress,
     )
 

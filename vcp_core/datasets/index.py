@@ -1,7 +1,8 @@
 """From listed videos to a dataset: every file is hashed and its frames are counted, once.
 
-What was found out about a file is kept in the user's cache, one JSON file per dataset root, and holds as
-long as the file's size, its modification time and the decoder stay the same.
+What was found out about a file is kept in the user's cache, one JSON file per dataset root. It holds as long
+as the file's `Identity` and the decoder stay the same. Where only the identity changed and the bytes did not
+(a copy, a new owner), the file is hashed again and not decoded again.
 """
 
 from __future__ import annotations
@@ -9,27 +10,60 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import av
 
-from vcp_core.catalog.errors import StorageError, UndecodableVideo, UnsupportedVideo
-from vcp_core.catalog.files import write_json
+from vcp_core.catalog.errors import StorageError, VideoError
+from vcp_core.catalog.files import sha256_of, write_json
 from vcp_core.catalog.paths import cache_dir
 from vcp_core.datasets.checks import assemble, check_sides, some
-from vcp_core.datasets.manifest import Dataset, LeftOut, ListedVideo, Video
+from vcp_core.datasets.manifest import Dataset, LeftOut, ListedVideo, NotTaken, Video
 from vcp_core.datasets.parallel import Progress, each_in_threads
-from vcp_core.video.examine import examine
+from vcp_core.video.examine import Examined, examine
+from vcp_core.video.reasons import EMPTY, of_os_error
 
 MIN_FRAMES = 2  # one frame is a picture: it has no motion, and looped it would be 16 times the same
+CHANGED = "it changed while it was read; load the dataset again when it is complete"
 SAVE_EVERY_S = 10.0
-LOOK = 2  # raise it when the same decoder's frames would be looked at otherwise
+LOOK = 3  # raise it when the same decoder's frames would be looked at otherwise
 DECODER = (
     f"PyAV {av.__version__}, libavcodec {'.'.join(map(str, av.library_versions['libavcodec']))}, look {LOOK}"
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """By what a file is known without reading it.
+
+    Size and modification time are not enough: `cp -p` and `rsync -t` give other bytes of the same length the
+    old time. The system alone sets the time of change, and a file that takes another's place has its own
+    number.
+
+    Attributes:
+        size: In bytes.
+        mtime_ns: When its bytes were last modified, as its owner may set it.
+        ctime_ns: When anything of it last changed.
+        inode: Its number in the file system.
+    """
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+
+    @classmethod
+    def of(cls, stat: os.stat_result) -> Identity:
+        """From what the system says of the file."""
+        return cls(size=stat.st_size, mtime_ns=stat.st_mtime_ns, ctime_ns=stat.st_ctime_ns, inode=stat.st_ino)
+
+
+NOWHERE = Identity(size=0, mtime_ns=0, ctime_ns=0, inode=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,22 +71,30 @@ class Found:
     """What is known about a file.
 
     Attributes:
-        size: In bytes.
-        mtime_ns: When it was last modified.
+        identity: By what the file is known again.
         sha256: Of its bytes.
-        num_frames: Counted by decoding; 0 where that is not possible.
-        num_damaged: Frames that the decoder had to make up in part.
+        seen: What decoding gave; None where that is not possible.
         trouble: Why the file cannot be used; empty where it can.
         passing: Whether the trouble may be gone next time, the bytes being the same.
     """
 
-    size: int
-    mtime_ns: int
+    identity: Identity
     sha256: str = ""
-    num_frames: int = 0
-    num_damaged: int = 0
+    seen: Examined | None = None
     trouble: str = ""
     passing: bool = False
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Found:
+        """What `dataclasses.asdict` made of it."""
+        seen = values["seen"]
+        return cls(
+            **{
+                **values,
+                "identity": Identity(**values["identity"]),
+                "seen": Examined(**seen) if seen else None,
+            }
+        )
 
 
 class IndexCache:
@@ -71,10 +113,9 @@ class IndexCache:
         self._path = cache_dir() / "index" / f"{name}.json"
         self._found = self._read()
 
-    def get(self, video_id: str, stat: os.stat_result) -> Found | None:
-        """What is known, if it still holds."""
-        found = self._found.get(video_id)
-        return found if found and (found.size, found.mtime_ns) == (stat.st_size, stat.st_mtime_ns) else None
+    def get(self, video_id: str) -> Found | None:
+        """What is known; it holds if the file still has the identity or the bytes that it had."""
+        return self._found.get(video_id)
 
     def put(self, video_id: str, found: Found) -> None:
         """Remember."""
@@ -92,7 +133,7 @@ class IndexCache:
             kept = json.loads(self._path.read_text())
             if kept["decoder"] != DECODER:
                 return {}
-            return {name: Found(**found) for name, found in kept["videos"].items()}
+            return {name: Found.from_dict(found) for name, found in kept["videos"].items()}
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return {}
 
@@ -104,6 +145,8 @@ def index_videos(
     split_name: str,
     root: Path,
     licence: str = "unknown",
+    not_taken: Sequence[NotTaken] = (),
+    warnings: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> Dataset:
     """Look at every listed file, and make a dataset of the usable ones.
@@ -117,6 +160,8 @@ def index_videos(
         split_name: As `Dataset`.
         root: As `Dataset`.
         licence: As `Dataset`.
+        not_taken: As `Dataset`.
+        warnings: What was found out about the folder before.
         progress: Called with (videos done, videos in all).
 
     Raises:
@@ -126,12 +171,8 @@ def index_videos(
     check_sides(listed)
     found = _look_at([video.id for video in listed], root, progress)
     reasons = {video_id: _reason(one) for video_id, one in found.items()}
-    usable = [
-        Video(**asdict(video), sha256=found[video.id].sha256, num_frames=found[video.id].num_frames)
-        for video in listed
-        if not reasons[video.id]
-    ]
-    damaged = {video.id: found[video.id].num_damaged for video in usable if found[video.id].num_damaged}
+    usable = [_video(video, found[video.id]) for video in listed if not reasons[video.id]]
+    hdr = {video.id: seen.hdr for video in usable if (seen := found[video.id].seen) and seen.hdr}
     return assemble(
         usable,
         name=name,
@@ -139,17 +180,57 @@ def index_videos(
         root=root,
         left_out=[LeftOut(id=video_id, reason=reason) for video_id, reason in reasons.items() if reason],
         licence=licence,
-        warnings=_damage(damaged),
+        not_taken=not_taken,
+        warnings=[*warnings, *_damage(usable), *_streams(usable), *_curves(hdr)],
     )
 
 
-def _damage(num_frames: Mapping[str, int]) -> list[str]:
-    if not num_frames:
+def _video(listed: ListedVideo, found: Found) -> Video:
+    assert found.seen is not None, listed.id
+    return Video(
+        **asdict(listed),
+        sha256=found.sha256,
+        num_frames=found.seen.num_frames,
+        num_damaged=found.seen.num_damaged,
+        num_failed_packets=found.seen.num_failed_packets,
+        stream=found.seen.stream,
+    )
+
+
+def _damage(videos: Sequence[Video]) -> list[str]:
+    warnings = []
+    failed = {video.id: video.num_failed_packets for video in videos if video.num_failed_packets}
+    if failed:
+        warnings.append(
+            f"{sum(failed.values())} packets in {len(failed)} videos cannot be decoded, and their frames are "
+            f"missing: {some(failed)}."
+        )
+    damaged = {video.id: video.num_damaged for video in videos if video.num_damaged}
+    if damaged:
+        warnings.append(
+            f"{sum(damaged.values())} frames in {len(damaged)} videos are damaged and used as the decoder "
+            f"mends them: {some(damaged)}."
+        )
+    return warnings
+
+
+def _streams(videos: Sequence[Video]) -> list[str]:
+    chosen = [f"{video.id} ({video.stream})" for video in videos if video.stream]
+    if not chosen:
         return []
-    total = sum(num_frames.values())
     return [
-        f"{total} frames in {len(num_frames)} videos are damaged and used as the decoder mends them: "
-        f"{some(num_frames)}."
+        f"{len(chosen)} files hold several videos, and the one that FFmpeg takes for the best is used: "
+        f"{some(chosen)}."
+    ]
+
+
+def _curves(hdr: Mapping[str, str]) -> list[str]:
+    """A warning for each transfer curve that is not SDR's; `hdr` is the curve by video."""
+    return [
+        f"{len(own)} videos have the HDR transfer curve {curve}, and their pixels are used without tone "
+        f"mapping. They look flat to a network that was trained on SDR: {some(own)}."
+        for curve in sorted(set(hdr.values()))
+        if (own := [video_id for video_id, one in hdr.items() if one == curve])
     ]
 
 
@@ -170,7 +251,9 @@ def _look_at(ids: Sequence[str], root: Path, progress: Progress | None) -> dict[
     cache.save()  # a cache that cannot be written should say so before hours of decoding
     saved = time.monotonic()
     try:
-        for video_id, one in each_in_threads(lambda video_id: _decode(video_id, root), unknown):
+        for video_id, one in each_in_threads(
+            lambda video_id: _decode(video_id, root, cache.get(video_id)), unknown
+        ):
             found[video_id] = one
             if not one.passing:
                 cache.put(video_id, one)
@@ -187,39 +270,51 @@ def _look_at(ids: Sequence[str], root: Path, progress: Progress | None) -> dict[
 def _at_a_glance(video_id: str, root: Path, cache: IndexCache) -> Found | None:
     """What takes no reading: files that are not there, are empty, or are known."""
     try:
-        stat = (root / video_id).stat()
+        status = (root / video_id).stat()
     except OSError as error:
-        return Found(size=0, mtime_ns=0, trouble=(error.strerror or "cannot be read").lower())
-    if stat.st_size == 0:
-        return Found(size=0, mtime_ns=stat.st_mtime_ns, trouble="the file is empty")
-    return cache.get(video_id, stat)
+        return Found(identity=NOWHERE, trouble=of_os_error(error))
+    identity = Identity.of(status)
+    if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
+        return Found(identity=identity, trouble="it is not a file; remove it from the dataset")
+    if status.st_size == 0:
+        return Found(identity=identity, trouble=EMPTY)
+    known = cache.get(video_id)
+    return known if known and known.identity == identity else None
 
 
-def _decode(video_id: str, root: Path) -> Found:
+def _decode(video_id: str, root: Path, known: Found | None) -> Found:
+    """Read a file; `known` spares the decoding if it is about the same bytes."""
     path = root / video_id
-    size, mtime_ns, sha256, passing = 0, 0, "", False
+    identity, sha256, seen, passing = NOWHERE, "", None, False
     try:
-        stat = path.stat()
-        size, mtime_ns = stat.st_size, stat.st_mtime_ns
-        with path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        seen = examine(path)
+        identity = Identity.of(path.stat())
+        sha256 = sha256_of(path)
+        if known and known.sha256 == sha256:
+            trouble, seen = known.trouble, known.seen
+        else:
+            trouble, seen = "", examine(path)
+        if Identity.of(path.stat()) != identity:
+            trouble, passing = CHANGED, True
     except OSError as error:
-        trouble, passing = (error.strerror or "cannot be read").lower(), True
+        trouble, passing = of_os_error(error), True
     except StorageError as error:
-        trouble, passing = str(error).removeprefix(f"{path}: "), True
-    except UndecodableVideo:
-        trouble = "cannot be decoded"
-    except UnsupportedVideo as error:
-        trouble = str(error)
-    else:
-        return Found(size=size, mtime_ns=mtime_ns, sha256=sha256, **asdict(seen))
-    return Found(size=size, mtime_ns=mtime_ns, sha256=sha256, trouble=trouble, passing=passing)
+        trouble, passing = _without(path, error), True
+    except VideoError as error:
+        trouble = _without(path, error)
+    return Found(identity=identity, sha256=sha256, seen=seen, trouble=trouble, passing=passing)
+
+
+def _without(path: Path, error: Exception) -> str:
+    """The reason in an error's text, without the path and the full stop."""
+    return str(error).removeprefix(f"{path}: ").removesuffix(".")
 
 
 def _reason(found: Found) -> str:
-    if found.trouble:
+    if found.trouble or found.seen is None:
         return found.trouble
-    if found.num_frames < MIN_FRAMES:
-        return f"it has {found.num_frames} frame, and at least {MIN_FRAMES} are needed"
+    if found.seen.num_frames < MIN_FRAMES:
+        return (
+            f"it has {found.seen.num_frames} frame, and at least {MIN_FRAMES} are needed; "
+            "a picture is no video, so remove it"
+        )
     return ""

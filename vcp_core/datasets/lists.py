@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from vcp_core.catalog.datasets import DatasetSpec
 from vcp_core.catalog.errors import DatasetError, UnknownName
-from vcp_core.datasets.manifest import ListedVideo, Split
+from vcp_core.catalog.names import OnDisk
+from vcp_core.datasets.index import index_videos
+from vcp_core.datasets.manifest import Dataset, ListedVideo, Split
+from vcp_core.datasets.parallel import Progress
+from vcp_core.datasets.scanning import count_unlisted
+from vcp_core.datasets.suffixes import SUFFIXES
+from vcp_core.datasets.text import read_text
 
 SIDES: tuple[Split, Split] = ("train", "test")
 _LINE = re.compile(r"(?P<label>[^/]+)/(?P<file>[^/]+\.avi)(?:\s+\d+)?")  # the number repeats the class
@@ -31,12 +38,7 @@ def read_lines(path: Path) -> list[tuple[int, str]]:
     Raises:
         DatasetError: If there is no such file, or it is not text.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise DatasetError(f"{path}: the list cannot be read ({(error.strerror or '').lower()}).") from None
-    except UnicodeDecodeError:
-        raise DatasetError(f"{path}: the list is not UTF-8 text.") from None
+    lines = read_text(path, what="list").split("\n")
     return [(number, line.strip()) for number, line in enumerate(lines, start=1) if line.strip()]
 
 
@@ -50,7 +52,7 @@ def read_pair(lists_dir: Path, number: int) -> list[tuple[str, str, Split]]:
     for side in SIDES:
         path = lists_dir / f"{side}list{number:02d}.txt"
         for line_number, line in read_lines(path):
-            match = _LINE.fullmatch(line)
+            match = _LINE.fullmatch(line.replace("\\", "/"))
             if not match:
                 raise DatasetError(f"{path}, line {line_number}: {line!r} is not 'class/video.avi'.")
             rows.append((match["label"], match["file"], side))
@@ -81,4 +83,38 @@ def check_sizes(
 
 def first_holding(pattern: str, folders: Iterable[Path]) -> Path | None:
     """The first of `folders` with something that matches the glob pattern."""
-    return next((folder for folder in folders if any(folder.glob(pattern))), None)
+    return next((folder for folder in folders if matching(folder, pattern)), None)
+
+
+def matching(folder: Path, pattern: str) -> list[Path]:
+    """Files of a folder whose names match the glob pattern, sorted; a Mac's `._name` beside each is none."""
+    return sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
+
+
+def index_listed(
+    spec: DatasetSpec,
+    listed: Iterable[ListedVideo],
+    *,
+    split: str,
+    root: Path,
+    progress: Progress | None,
+) -> Dataset:
+    """The videos of official lists as a dataset, with a count of what else lies in the folder.
+
+    Raises:
+        DatasetError: If too few videos are there.
+        StorageError: If the cache cannot be written.
+    """
+    disk = OnDisk(root)
+    videos = [replace(video, id=disk.find(video.id)) for video in listed]
+    by = f"the lists of split {split}"
+    tally = count_unlisted(root, (video.id for video in videos), by=by, suffixes=SUFFIXES)
+    return index_videos(
+        videos,
+        name=spec.name,
+        split_name=split,
+        root=root,
+        licence=spec.licence,
+        not_taken=tally.result(),
+        progress=progress,
+    )

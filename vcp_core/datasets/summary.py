@@ -13,7 +13,8 @@ def summary(dataset: Dataset) -> dict[str, Any]:
     """Plain values, ready for JSON.
 
     `seen` counts the files that were looked at or passed over: those that were taken, those that the dataset
-    lists and that cannot be used (`left_out`), and those that a scan did not take (`not_taken`).
+    lists and that cannot be used (`left_out`), and those that a scan did not take (`not_taken`). A folder
+    that was not entered counts as one.
     """
     lengths = sorted(video.num_frames for video in dataset.videos)
     damaged = [video for video in dataset.videos if video.num_damaged or video.num_failed_packets]
@@ -28,6 +29,7 @@ def summary(dataset: Dataset) -> dict[str, Any]:
         "seen": len(dataset.videos) + len(dataset.left_out) + num_not_taken,
         "taken": len(dataset.videos),
         "left_out": [asdict(video) for video in dataset.left_out],
+        "left_out_by_reason": dict(Counter(video.reason for video in dataset.left_out).most_common()),
         "not_taken": [asdict(files) for files in dataset.not_taken],
         "damaged": {
             "videos": len(damaged),

@@ -1,18 +1,24 @@
-"""CSV tables of videos: columns path and label, optionally group and split."""
+"""Tables of videos: columns path and label, optionally group and split; commas, semicolons or tabs."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+import functools
+import io
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from vcp_core.catalog.errors import DatasetError
-from vcp_core.datasets.manifest import Split
+from vcp_core.catalog.names import OnDisk, one_form
+from vcp_core.datasets.sides import SPELLINGS, Side, side_of
+from vcp_core.datasets.text import read_text
 
-NAMES = ("groups.csv", "videos.csv", "dataset.csv")  # picked up by themselves
+NAMES = ("groups.csv", "videos.csv", "dataset.csv")  # picked up by themselves, in any case of letters
 COLUMNS = ("path", "label")
-SPLITS: dict[str, Split] = {"train": "train", "test": "test"}
+DELIMITERS = (",", ";", "\t", "|")  # Excel writes semicolons where the comma is for decimals
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,14 +29,14 @@ class Row:
         id: Its path relative to the root, with forward slashes.
         label: Name of its class; a number stays text.
         group: What it shares with other videos, if anything.
-        split: Its side, if given.
+        side: Its side, if given.
         line: Where the table says so; 0 where no table does.
     """
 
     id: str
     label: str
     group: str | None
-    split: Split | None
+    side: Side | None
     line: int = 0
 
 
@@ -38,12 +44,16 @@ def find_table(root: Path) -> Path | None:
     """The table that lies in a folder.
 
     Raises:
-        DatasetError: If there are several.
+        DatasetError: If there are several, or the folder cannot be read.
     """
-    tables = [root / name for name in NAMES if (root / name).is_file()]
+    try:
+        named = [path for path in root.iterdir() if path.name.lower() in NAMES]
+    except OSError as error:
+        raise DatasetError(f"{root}: the folder cannot be read ({(error.strerror or '').lower()}).") from None
+    tables = sorted(path for path in named if os.path.isfile(path))
     if len(tables) > 1:
         raise DatasetError(
-            f"{root} holds {' and '.join(table.name for table in tables)}. Say which one to use."
+            f"{root} holds {' and '.join(table.name for table in tables)}. Say which one to use: --csv FILE."
         )
     return tables[0] if tables else None
 
@@ -52,20 +62,22 @@ def read_table(path: Path, root: Path) -> list[Row]:
     """Rows of a table, in its order.
 
     Args:
-        path: The CSV file, in UTF-8; header names in any case, other columns are ignored.
-        root: What the paths in it are relative to.
+        path: The file, as text of any editor (`read_text`); header names in any case, other columns are
+            ignored.
+        root: What the paths in it are relative to. Absolute paths into this folder are understood.
 
     Raises:
         DatasetError: Naming the line, if a column or value is missing or there are too many, a path leaves
-            the root, is given twice or is no file, or a split is neither train nor test.
+            the root, is given twice or is no file, or a split is no side.
     """
     rows: dict[str, Row] = {}
+    below = _finder(root)
     for line, values in _records(path):
         where = f"{path.name}, line {line}"
-        row = _row(values, line, where)
+        row = _row(values, line, where, below)
         if row.id in rows:
             raise DatasetError(f"{where}: {row.id} is already on line {rows[row.id].line}.")
-        if not (root / row.id).is_file():
+        if not os.path.isfile(root / row.id):
             raise DatasetError(f"{where}: there is no file {row.id} in {root}.")
         rows[row.id] = row
     if not rows:
@@ -75,44 +87,103 @@ def read_table(path: Path, root: Path) -> list[Row]:
 
 def _records(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """Line number and values by column, without blank lines."""
+    text = read_text(path, what="table")
+    first, _, rest = text.partition("\n")
+    num_skipped = 0
+    if first.lower().startswith("sep="):  # a line that Excel reads and writes
+        text, num_skipped = rest, 1
+    delimiter = _delimiter(text)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            columns = [name.strip().lower() for name in next(reader, [])]
-            missing = [name for name in COLUMNS if name not in columns]
-            if missing:
-                has = ", ".join(columns) or "nothing"
+        columns = _columns(next(reader, []), f"{path.name}, line {1 + num_skipped}")
+        for fields in reader:
+            if not any(field.strip() for field in fields):
+                continue
+            line = reader.line_num + num_skipped
+            while len(fields) > len(columns) and not fields[-1].strip():
+                fields.pop()
+            if len(fields) != len(columns):
                 raise DatasetError(
-                    f"{path.name}, line 1: no column {' or '.join(missing)}; the header has {has}."
+                    f"{path.name}, line {line}: {len(fields)} values for {len(columns)} columns."
                 )
-            for fields in reader:
-                if any(fields) and len(fields) != len(columns):
-                    where = f"{path.name}, line {reader.line_num}"
-                    raise DatasetError(f"{where}: {len(fields)} values for {len(columns)} columns.")
-                if any(fields):
-                    yield reader.line_num, dict(zip(columns, map(str.strip, fields), strict=True))
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be read ({(error.strerror or '').lower()}).") from None
-    except UnicodeDecodeError:
-        raise DatasetError(f"{path.name}: not UTF-8 text. Save it as CSV (UTF-8).") from None
+            yield line, dict(zip(columns, map(str.strip, fields), strict=True))
     except csv.Error as error:
-        raise DatasetError(f"{path.name}, line {reader.line_num}: {error}.") from None
+        raise DatasetError(f"{path.name}, line {reader.line_num + num_skipped}: {error}.") from None
 
 
-def _row(values: dict[str, str], line: int, where: str) -> Row:
+def _delimiter(text: str) -> str:
+    """The delimiter by which the header has the columns; a comma where none does."""
+    header = text.partition("\n")[0]
+    for delimiter in DELIMITERS:
+        names = next(csv.reader([header], delimiter=delimiter), [])
+        if {name.strip().lower() for name in names} >= set(COLUMNS):
+            return delimiter
+    return ","
+
+
+def _columns(header: list[str], where: str) -> list[str]:
+    """Names of the columns in small letters, without empty ones at the end."""
+    columns = [name.strip().lower() for name in header]
+    while columns and not columns[-1]:
+        columns.pop()
+    missing = [name for name in COLUMNS if name not in columns]
+    if missing:
+        has = ", ".join(columns) or "nothing"
+        raise DatasetError(f"{where}: no column {' or '.join(missing)}; the header has {has}.")
+    twice = [name for name, count in Counter(columns).items() if name and count > 1]
+    if twice:
+        raise DatasetError(f"{where}: the column {twice[0]} is there twice.")
+    return columns
+
+
+def _row(values: dict[str, str], line: int, where: str, below: Callable[[str], str | None]) -> Row:
     for column in COLUMNS:
         if not values.get(column):
             raise DatasetError(f"{where}: the {column} is empty.")
-    video = PurePosixPath(values["path"].replace("\\", "/"))
-    if video.is_absolute() or ".." in video.parts:
+    video = below(values["path"])
+    if video is None:
         raise DatasetError(f"{where}: {values['path']} lies outside of the dataset's folder.")
     split = values.get("split")
-    if split is not None and split.lower() not in SPLITS:
-        raise DatasetError(f"{where}: the split is {split!r}; it must be train or test.")
+    if split is not None and side_of(split) is None:
+        words = ", ".join(SPELLINGS)
+        raise DatasetError(f"{where}: the split is {split!r}; it must be one of {words}.")
     return Row(
-        id=str(video),
-        label=values["label"],
-        group=values.get("group") or None,
-        split=SPLITS[split.lower()] if split else None,
+        id=video,
+        label=one_form(values["label"]),
+        group=one_form(values.get("group", "")) or None,
+        side=side_of(split) if split else None,
         line=line,
     )
+
+
+def _finder(root: Path) -> Callable[[str], str | None]:
+    """A function from a path as a table has it to the path below the root; None if it is not below it."""
+    disk = OnDisk(root)
+
+    @functools.cache
+    def is_root(folder: PurePosixPath) -> bool:
+        try:
+            return os.path.samefile(folder, root)
+        except OSError:
+            return False
+
+    def below(text: str) -> str | None:
+        path = PurePosixPath(text.replace("\\", "/"))
+        if ".." in path.parts:
+            return None
+        if PureWindowsPath(text).drive:
+            return _of_windows(PurePosixPath(path), root)
+        if not path.is_absolute():
+            return disk.find(str(path))
+        # By the folders themselves, not by their names: a link to the root, or what it links to, is the root.
+        home = next((folder for folder in path.parents if is_root(folder)), None)
+        return disk.find(str(path.relative_to(home))) if home else None
+
+    return below
+
+
+def _of_windows(path: PurePosixPath, root: Path) -> str | None:
+    """The path below the root of a file that another machine's path names, found by the root's own name."""
+    parts, name = path.parts, root.resolve().name
+    places = [PurePosixPath(*parts[i + 1 :]) for i, part in enumerate(parts[:-1]) if part == name]
+    return next((str(place) for place in places if os.path.isfile(root / place)), None)

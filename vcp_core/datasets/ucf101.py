@@ -13,8 +13,7 @@ from pathlib import Path
 
 from vcp_core.catalog.datasets import DATASETS
 from vcp_core.catalog.errors import DatasetError
-from vcp_core.datasets.index import index_videos
-from vcp_core.datasets.lists import check_sizes, first_holding, read_pair, split_number
+from vcp_core.datasets.lists import check_sizes, first_holding, index_listed, read_pair, split_number
 from vcp_core.datasets.manifest import Dataset, ListedVideo
 from vcp_core.datasets.parallel import Progress
 
@@ -73,12 +72,11 @@ def load(
             f"RecognitionTask.zip ({SPEC.source.split()[-1]}) beside UCF-101, or name the lists' folder."
         )
     videos = root / VIDEOS
-    return index_videos(
+    return index_listed(
+        SPEC,
         read_split(lists, split),
-        name=SPEC.name,
-        split_name=split,
+        split=split,
         root=videos if videos.is_dir() else root,
-        licence=SPEC.licence,
         progress=progress,
     )
 

@@ -23,6 +23,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from vcp_core.bank import ENGINE_VERSION
 from vcp_core.catalog.errors import UndecodableVideo
 from vcp_core.catalog.files import whole
 from vcp_core.datasets.manifest import Dataset, Video
@@ -49,6 +50,11 @@ class Frames(Protocol):
 
     def cut(self, cuttings: Sequence[Cutting], offsets: Sequence[int], size: tuple[int, int]) -> Tensor:
         """Clips (K, T, H, W, C), uint8: frames at `offsets` from each start, cropped to `size` (H, W)."""
+
+
+def kept_name(video: Video, size: tuple[int, int]) -> str:
+    """The name of a file of kept frames; frames that an older engine read otherwise have another one."""
+    return f"{video.sha256}-{FRAMES_VERSION}-{ENGINE_VERSION}-{size[0]}x{size[1]}.npy"
 
 
 class FrameStore:
@@ -80,7 +86,7 @@ class FrameStore:
             left -= self._size_bytes(video)
             if left < 0:
                 break
-            self._kept[video.id] = folder / f"{video.sha256}-{FRAMES_VERSION}-{size[0]}x{size[1]}.npy"
+            self._kept[video.id] = folder / kept_name(video, size)
         self._make_room(limit_bytes)
 
     @property

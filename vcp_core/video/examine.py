@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from vcp_core.video.decode import iter_frames
+from vcp_core.video.decode import Tally, iter_frames
+from vcp_core.video.display import turn_of
 from vcp_core.video.frames import Geometry, frame_to_rgb
+
+# ITU-T H.273 transfer characteristics whose pictures look flat or dark where they are read as SDR.
+_HDR = {16: "PQ (SMPTE ST 2084)", 18: "HLG (ARIB STD-B67)"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,10 +20,16 @@ class Examined:
     Attributes:
         num_frames: All frames.
         num_damaged: Those of them that the decoder had to make up in part.
+        num_failed_packets: Packets that gave no frame, because the decoder refused them.
+        stream: Which stream was decoded, where the file has several videos.
+        hdr: The transfer curve, where it is not one of standard dynamic range.
     """
 
     num_frames: int
-    num_damaged: int
+    num_damaged: int = 0
+    num_failed_packets: int = 0
+    stream: str = ""
+    hdr: str = ""
 
 
 def examine(path: Path | str) -> Examined:
@@ -30,13 +40,21 @@ def examine(path: Path | str) -> Examined:
         StorageError: As `iter_frames`.
         UnsupportedVideo: As `frame_to_rgb`.
     """
-    num_frames = num_damaged = 0
-    kinds: set[tuple[str, int]] = set()
-    for frame in iter_frames(path):
+    num_frames = 0
+    tally = Tally()
+    curves: set[str] = set()
+    kinds: set[tuple[object, ...]] = set()
+    for frame in iter_frames(path, tally=tally):
         num_frames += 1
-        num_damaged += frame.is_corrupt
-        kind = frame.format.name, int(frame.colorspace)
+        kind = (frame.format.name, frame.colorspace, turn_of(frame))
         if kind not in kinds:
             kinds.add(kind)
             frame_to_rgb(frame, Geometry())
-    return Examined(num_frames=num_frames, num_damaged=num_damaged)
+        curves.add(_HDR.get(frame.color_trc, ""))
+    return Examined(
+        num_frames=num_frames,
+        num_damaged=tally.num_damaged,
+        num_failed_packets=tally.num_failed_packets,
+        stream=tally.stream,
+        hdr=" and ".join(sorted(curves - {""})),
+    )

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vcp_core.catalog.errors import UnsupportedVideo
+from vcp_core.video.display import turn_of
 
 FRAMES_VERSION = "planes-triangle-1"
 _ONE = 1 << 16  # filter weights are multiples of 1 / _ONE
@@ -98,13 +99,17 @@ def resize_plane(plane_hw: npt.NDArray[np.unsignedinteger], geometry: Geometry) 
 
 
 def frame_to_rgb(frame: av.VideoFrame, geometry: Geometry) -> npt.NDArray[np.uint8]:
-    """A decoded frame as RGB pixels of shape (H, W, 3), resized and centre-cropped.
+    """A decoded frame as RGB pixels of shape (H, W, 3), turned upright, resized and centre-cropped.
+
+    Every plane is turned by itself before it is resized, so subsampled chroma stays exact, in 4:2:2 too.
 
     Raises:
-        UnsupportedVideo: If the stream's colour matrix is one that this version does not know.
+        UnsupportedVideo: If the stream's colour matrix is one that this version does not know, or its display
+            matrix turns the picture by another angle than quarter turns.
     """
+    turn = turn_of(frame)
     frame = _planar(frame)
-    planes = [resize_plane(plane, geometry) for plane in _planes(frame)]
+    planes = [resize_plane(turn(plane), geometry) for plane in _planes(frame)]
     bits = frame.format.components[0].bits
     if frame.format.is_rgb:
         rgb = [plane * (255.0 / ((1 << bits) - 1)) for plane in planes]

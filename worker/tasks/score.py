@@ -129,6 +129,8 @@ def command_of(evaluation: Evaluation) -> str | None:
     words += ["--csv", "TABLE"] if source.get("csv") else []
     for group in source.get("test_groups", ()):
         words += ["--test-groups", group]
+    for suffix in source.get("suffixes", ()):
+        words += ["--suffix", suffix]
     words += ["--lists", "LISTS"] if source.get("lists") else []
     return shlex.join(words)
 

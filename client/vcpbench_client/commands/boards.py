@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from vcpbench_client.commands.common import (
+    EVALUATION,
     DatasetOption,
     JsonFlag,
     ProtocolOption,
@@ -24,7 +25,7 @@ AllFlag = Annotated[bool, typer.Option("--all", help="Every metric, not only the
 
 @plainly
 def results(
-    evaluation: Annotated[str, typer.Argument(help="Its id.")],
+    evaluation: Annotated[str, typer.Argument(help=EVALUATION)],
     as_json: Annotated[
         bool, typer.Option("--json", help="Everything, per-video predictions and provenance included.")
     ] = False,
@@ -33,7 +34,9 @@ def results(
 
     **Examples**
 
-    `vcpbench results 0d9c2c0e-5b9c-4d0e-9d6b-1b0c5f5f3c11 --json > results.json`
+    `vcpbench results my-model@latest`
+
+    `vcpbench results 0d9c2c0e --json > results.json`
     """
     with connect() as client:
         if as_json:
@@ -107,20 +110,22 @@ def leaderboard(
 
 @plainly
 def compare(
-    first: Annotated[str, typer.Argument(help="An evaluation's id.")],
+    first: Annotated[str, typer.Argument(help=EVALUATION)],
     second: Annotated[str, typer.Argument(help="Another's, on the same videos under the same protocol.")],
     every: AllFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
     """The second evaluation against the first, paired by video, with intervals.
 
-    **Example**
+    **Examples**
 
-    `vcpbench compare 0d9c2c0e-5b9c-4d0e-9d6b-1b0c5f5f3c11 7a4e6a7e-0a3e-4c55-8c4e-0a9f1f2b6d20`
+    `vcpbench compare 0d9c2c0e 7a4e6a7e`
+
+    `vcpbench compare my-model@latest another@latest`
     """
     with connect() as client:
         found = client.compare(first, second)
-        page = client.comparison_page(first, second)
+        page = client.comparison_page(found.first.id, found.second.id)
     if as_json:
         print_json(found)
         return

@@ -1,20 +1,19 @@
-"""`vcpbench upload`, `evaluate`, `status`, `cancel`: a checkpoint's way."""
+"""`vcpbench evaluate`, `status`, `cancel`: a checkpoint's way to its scores."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vcpbench_client.commands.common import (
-    ERROR,
+    EVALUATION,
     INTERRUPTED,
     BackboneOption,
     DatasetOption,
     InputOption,
     JsonFlag,
-    ModelOption,
     PrefixOption,
     PretrainedOption,
     ProtocolOption,
@@ -27,59 +26,30 @@ from vcpbench_client.commands.common import (
     say,
     show,
 )
+from vcpbench_client.commands.uploads import Facts, completed, declared_by_name, send
 from vcpbench_client.defaults import DATASET, PROTOCOL
 
 if TYPE_CHECKING:
     from vcpbench_client.answers import Checkpoint, Evaluation
     from vcpbench_client.client import Client
 
-EvaluationArgument = Annotated[str, typer.Argument(help="Its id.", metavar="EVALUATION")]
-
-
-@plainly
-def upload(
-    file: Annotated[Path, typer.Argument(help="The checkpoint.")],
-    model: ModelOption,
-    run: RunOption = None,
-    step: StepOption = None,
-    backbone: BackboneOption = None,
-    pretrained_on: PretrainedOption = None,
-    prefix: PrefixOption = None,
-    input_spec: InputOption = None,
-    as_json: JsonFlag = False,
-) -> None:
-    """Bring a checkpoint to the server; run it again after a broken line, and it goes on.
-
-    **Example**
-
-    `vcpbench upload model.pt --model my-model --run vcp-2026-11 --step 12000`
-    """
-    with connect() as client:
-        facts = {
-            "run": run,
-            "step": step,
-            "backbone": backbone,
-            "pretrained_on": pretrained_on,
-            "prefix": prefix,
-            "input_spec": input_spec,
-        }
-        found = send(client, file, model, quiet=as_json, **facts)
-    tell_uploaded(found, as_json=as_json)
+EvaluationArgument = Annotated[str, typer.Argument(help=EVALUATION, metavar="EVALUATION")]
 
 
 @plainly
 def evaluate(
     what: Annotated[
-        str,
+        list[str],
         typer.Argument(
-            metavar="FILE|CHECKPOINT",
-            help="A file, with --model; or what is uploaded already: a checkpoint's id, or MODEL@latest.",
+            metavar="FILE|CHECKPOINT...",
+            help="Files, with --model; or what is uploaded already: a checkpoint's id, its first characters, "
+            "or MODEL@latest.",
         ),
     ],
     model: Annotated[
         str | None,
         typer.Option(
-            "--model", "-m", help="The name that a file comes under.", autocompletion=complete_model
+            "--model", "-m", help="The name that the files come under.", autocompletion=complete_model
         ),
     ] = None,
     dataset: DatasetOption = DATASET,
@@ -96,42 +66,66 @@ def evaluate(
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Upload a checkpoint, have it evaluated, and show its scores.
+    """Upload checkpoints, have them evaluated, and show their scores.
 
-    What is there already is neither sent nor computed again. Ctrl-C leaves the evaluation running.
+    What is there already is neither sent nor computed again. Ctrl-C leaves the evaluations running.
+
+    Of several files, one that fails does not stop the others. The exit code is 2 then.
 
     **Examples**
 
     `vcpbench evaluate model.pt --model my-model`
 
+    `vcpbench evaluate checkpoints/*.ckpt --model my-model --run vcp-2026-11`
+
     `vcpbench evaluate my-model@latest --dataset ucf101 --protocol standard-v1`
     """
+    facts: Facts = {
+        "run": run,
+        "step": step,
+        "backbone": backbone,
+        "pretrained_on": pretrained_on,
+        "prefix": prefix,
+        "input_spec": input_spec,
+    }
+    if model is None:
+        _refuse_files(what)
+    if len(what) > 1 and step is not None:
+        raise typer.BadParameter(
+            "--step is for one file. Several files, or their names, tell their own steps."
+        )
     with connect() as client:
-        checkpoint: str | Checkpoint = what
-        if model is not None:
-            facts = {
-                "run": run,
-                "step": step,
-                "backbone": backbone,
-                "pretrained_on": pretrained_on,
-                "prefix": prefix,
-                "input_spec": input_spec,
-            }
-            checkpoint = send(client, Path(what), model, quiet=as_json, **facts)
-        elif Path(what).is_file():
-            raise typer.BadParameter(f"{what} is a file; say which model it is of: --model NAME.")
+        if len(what) > 1:
+            from vcpbench_client.commands import many
+
+            asked = many.Asked(client=client, dataset=dataset, protocol=protocol, quiet=as_json)
+            many.evaluate(asked, what, model, facts, wait=wait, timeout_s=timeout_s)
+            return
+        checkpoint: str | Checkpoint = what[0]
+        file = Path(what[0]) if model is not None else None
+        if file is not None and model is not None:
+            if not wait and step is None:
+                facts["step"] = declared_by_name(file)
+            checkpoint = send(client, file, model, quiet=as_json, **facts)
         found = client.evaluate(checkpoint, dataset, protocol)
         if not found.ended:
             say(f"Evaluation {found.id}: {client.page(found.id)}")
         if wait:
             found = follow(client, found, timeout_s=timeout_s, quiet=as_json)
-    _print(found, as_json=as_json)
+            found = completed(client, found, file) if file else found
+    show_evaluation(found, as_json=as_json)
+
+
+def _refuse_files(what: list[str]) -> None:
+    """Files need the name of a model; ids and `MODEL@latest` do not."""
+    if file := next((one for one in what if Path(one).exists()), None):
+        raise typer.BadParameter(f"{file} is a file; say which model it is of: --model NAME.")
 
 
 @plainly
 def status(
     evaluation: Annotated[
-        str | None, typer.Argument(help="Its id; the server's queues and workers if left out.")
+        str | None, typer.Argument(help=f"{EVALUATION} The server's queues and workers if left out.")
     ] = None,
     follow_it: Annotated[bool, typer.Option("--follow", "-f", help="Until it has ended.")] = False,
     as_json: JsonFlag = False,
@@ -140,7 +134,9 @@ def status(
 
     **Examples**
 
-    `vcpbench status 0d9c2c0e-5b9c-4d0e-9d6b-1b0c5f5f3c11 --follow`
+    `vcpbench status 0d9c2c0e --follow`
+
+    `vcpbench status my-model@latest`
 
     `vcpbench status --json`
     """
@@ -149,7 +145,7 @@ def status(
             found = client.evaluation(evaluation)
             if follow_it and (not found.ended or found.state == "failed"):  # an error, whenever it failed
                 found = follow(client, found, quiet=as_json)
-            _print(found, as_json=as_json)
+            show_evaluation(found, as_json=as_json)
             return
         workers = client.status()
     if as_json:
@@ -166,36 +162,11 @@ def cancel(evaluation: EvaluationArgument, as_json: JsonFlag = False) -> None:
 
     **Example**
 
-    `vcpbench cancel 0d9c2c0e-5b9c-4d0e-9d6b-1b0c5f5f3c11`
+    `vcpbench cancel 0d9c2c0e`
     """
     with connect() as client:
         found = client.cancel(evaluation)
-    _print(found, as_json=as_json)
-
-
-def tell_uploaded(found: Checkpoint, *, as_json: bool) -> None:
-    """What became of an upload; one that the server has refused by now is a failure, with its reason."""
-    if as_json:
-        print_json(found)
-    else:
-        show(f"{found.model}: checkpoint {found.id}, {found.state}")
-    if found.state == "rejected":
-        say(f"It was rejected: {found.reason}", style="red")
-        raise typer.Exit(ERROR)
-    if not as_json:
-        say(f"Evaluate it: vcpbench evaluate {found.id}")
-
-
-def send(client: Client, file: Path, model: str, *, quiet: bool, **facts: Any) -> Checkpoint:
-    """Upload with progress; Ctrl-C says that what was sent stays. `facts` are those of `Client.upload`."""
-    from vcpbench_client.commands.progress import uploading
-
-    try:
-        with uploading(quiet) as tell:
-            return client.upload(file, model, on_progress=tell, **facts)
-    except KeyboardInterrupt:
-        say("Interrupted. What was sent stays; run it again to go on.")
-        raise typer.Exit(INTERRUPTED) from None
+    show_evaluation(found, as_json=as_json)
 
 
 def follow(
@@ -214,7 +185,8 @@ def follow(
         raise typer.Exit(INTERRUPTED) from None
 
 
-def _print(found: Evaluation, *, as_json: bool) -> None:
+def show_evaluation(found: Evaluation, *, as_json: bool) -> None:
+    """The scores of an evaluation, or how it stands."""
     if as_json:
         print_json(found)
         return

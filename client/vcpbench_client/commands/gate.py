@@ -24,7 +24,8 @@ from vcpbench_client.commands.common import (
     say,
     show,
 )
-from vcpbench_client.commands.evaluations import follow, send
+from vcpbench_client.commands.evaluations import follow
+from vcpbench_client.commands.uploads import completed, send
 from vcpbench_client.defaults import DATASET, PROTOCOL
 from vcpbench_client.errors import ClientError
 
@@ -122,13 +123,13 @@ def _answer(question: Question, timeout_s: float) -> Answer:
 
     from vcpbench_client.gate.run import Answer, Gate
 
-    gate, answer = None, Answer(question=question)
+    gate, answer = None, Answer(question=question, notes=question.warnings)
     try:
         with connect(timeout_s=timeout_s) as client:
             gate = Gate(client, answer)
             gate.run(
                 lambda: send(client, question.file, question.model, quiet=False, **question.facts),
-                lambda evaluation: follow(client, evaluation, quiet=False),
+                lambda asked: completed(client, follow(client, asked, quiet=False), question.file),
             )
             return gate.answer
     except typer.Exit:  # Ctrl-C
@@ -155,7 +156,7 @@ def _write(answer: Answer, path: Path | None, text: Callable[[Answer], str]) -> 
         return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text(answer), encoding="utf-8")
+        path.write_text(text(answer), encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise FileError(f"{path} cannot be written: {error.strerror}.") from None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -13,14 +13,16 @@ from rich.progress import (
     Progress,
     TaskID,
     TextColumn,
+    TimeElapsedColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
 
-from vcpbench_client.answers import Evaluation
+from vcpbench_client.answers import Checkpoint, Evaluation
 from vcpbench_client.commands.common import messages, say
 from vcpbench_client.uploads import Tell
 
+HINT_S = 10.0  # after so long, who waits is told if nobody works
 LINE_S = 30.0  # between lines that say the same thing with another number, as in a log of CI
 
 
@@ -49,6 +51,93 @@ def uploading(quiet: bool = False) -> Iterator[Tell]:
             bars.update(tasks[stage], completed=done)
 
         yield tell
+
+
+@contextmanager
+def reading(quiet: bool, nobody: Callable[[], str | None]) -> Iterator[Callable[[Checkpoint], None]]:
+    """A line that says that the server reads the file.
+
+    Args:
+        quiet: Whether nothing is shown.
+        nobody: Asked once, after `HINT_S`; what it gives is said.
+    """
+    began, asked = time.monotonic(), False
+
+    def hint() -> None:
+        nonlocal asked
+        if not asked and time.monotonic() - began > HINT_S:
+            asked = True
+            if text := nobody():
+                say(text, style="yellow")
+
+    if quiet or not messages().is_terminal:
+        lines = _Lines(quiet, begin=True)
+
+        def tell_lines(found: Checkpoint) -> None:
+            lines.say("the server reads the file" if not found.ended else found.state, "", last=found.ended)
+            hint()
+
+        yield tell_lines
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=messages(), transient=True) as bars:
+        bars.add_task("the server reads the file", total=None)
+        yield lambda found: hint()
+
+
+@contextmanager
+def following_all(names: Mapping[str, str], quiet: bool = False) -> Iterator[Callable[[Evaluation], None]]:
+    """One bar for many evaluations, and a line for each that ends.
+
+    Args:
+        names: What each evaluation is called, by its id.
+        quiet: Whether nothing is shown.
+    """
+    found = dict[str, Evaluation]()
+
+    def ends(now: Evaluation) -> None:
+        before = found.get(now.id)
+        found[now.id] = now
+        if now.ended and not (before and before.ended) and not quiet:
+            reason = f": {now.reason}" if now.reason else ""
+            say(f"{names[now.id]}: {now.state}{reason}", style="red" if now.state == "failed" else None)
+
+    if quiet or not messages().is_terminal:
+        lines = _Lines(quiet, begin=False)
+
+        def tell_lines(now: Evaluation) -> None:
+            ends(now)
+            if len(found) == len(names):
+                lines.say("evaluating", _all_standing(found.values(), names), last=False)
+
+        yield tell_lines
+        return
+    columns = (TextColumn("evaluating"), BarColumn(), TextColumn("{task.fields[standing]}"))
+    with Progress(*columns, console=messages()) as bars:
+        task = bars.add_task("evaluating", total=None, standing="")
+
+        def tell(now: Evaluation) -> None:
+            ends(now)
+            clips = [one.progress for one in found.values() if one.progress]
+            bars.update(
+                task,
+                completed=sum(one.clips_done for one in clips),
+                total=sum(one.clips_total for one in clips) or None,
+                standing=_all_standing(found.values(), names),
+            )
+
+        yield tell
+
+
+def _all_standing(found: Collection[Evaluation], names: Mapping[str, str]) -> str:
+    """How many have ended, and how one of the others stands."""
+    text = f"{sum(one.ended for one in found)} of {len(names)} ended"
+    late = [one for one in found if not one.ended]
+    late.sort(key=lambda one: one.state == "waiting")  # what is under way first
+    if not late:
+        return text
+    standing = _standing(late[0])
+    return f"{text}; {names[late[0].id]}: {late[0].state}{f', {standing}' if standing else ''}"
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from vcpbench_client.answers import Checkpoint, Evaluation
 from vcpbench_client.client import Client
 from vcpbench_client.errors import GateError
 
-ID_FORM = re.compile(r"^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$", re.IGNORECASE)
+ID_FORM = re.compile(r"^[0-9a-f-]{4,36}$", re.IGNORECASE)  # an id, or its first characters
 FORMS = "MODEL@latest, MODEL@best:METRIC, or an evaluation's id"
 PAGE = 500
 

@@ -23,6 +23,7 @@ from vcpbench_client.answers import Difference, Evaluation
 from vcpbench_client.errors import GateError
 
 T = TypeVar("T")
+LARGEST = 100.0  # percent; every metric that a server gives is in percent, see `vcp_core.results.Score`
 Kind = Literal["min", "max-drop"]
 
 
@@ -41,7 +42,7 @@ SEVERITY = tuple(Verdict)
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """One demand.
+    """One demand. Every metric is in percent, from 0 to 100, and more is better.
 
     Attributes:
         kind: "min": the score must reach `bound`; "max-drop": it may fall by `bound` points.
@@ -49,7 +50,10 @@ class Rule:
         bound: Percent, or percentage points.
 
     Raises:
-        GateError: If it makes no sense.
+        GateError: If nobody can mean it: such a rule would pass every time, or fail every time.
+
+    >>> Rule.parse("min", "recognition.top1=40")
+    Rule(kind='min', metric='recognition.top1', bound=40.0)
     """
 
     kind: Kind
@@ -59,20 +63,53 @@ class Rule:
     def __post_init__(self) -> None:
         if not self.metric or not math.isfinite(self.bound):
             raise GateError(f"--{self.kind} {self}: write it as METRIC=NUMBER.")
-        if self.kind == "max-drop" and self.bound < 0:
-            raise GateError(f"--{self.kind} {self}: a drop that is allowed is 0 or more points.")
+        if 0 <= self.bound <= LARGEST:
+            return
+        if self.kind == "max-drop":
+            raise GateError(f"--{self.kind} {self}: the drop that is allowed is 0 to 100 percentage points.")
+        raise GateError(f"--{self.kind} {self}: scores are percent, so give a number from 0 to 100.")
 
     @classmethod
     def parse(cls, kind: Kind, text: str) -> Rule:
-        """From `METRIC=NUMBER`."""
+        """Read `METRIC=NUMBER`, or `METRIC=NUMBER%`.
+
+        A minimum below 1 needs its `%`: 0.4 is nearly always 40 percent written as a fraction, and a gate
+        that asks for 0.4 percent passes every time.
+        """
         metric, _, number = text.partition("=")
         try:
-            return cls(kind=kind, metric=metric.strip(), bound=float(number.strip().removesuffix("%")))
+            rule = cls(kind=kind, metric=metric.strip(), bound=float(number.strip().removesuffix("%")))
         except ValueError:
             raise GateError(f"--{kind} {text}: write it as METRIC=NUMBER.") from None
+        if rule.is_like_a_fraction and not number.rstrip().endswith("%"):
+            raise GateError(
+                f"--{kind} {text}: scores are percent, so {rule.bound:g} means {rule.bound:g} percent. "
+                f"Did you mean {rule.as_percent}? If you do mean {rule.bound:g} percent, write {rule}."
+            )
+        return rule
+
+    @property
+    def is_like_a_fraction(self) -> bool:
+        """Whether the bound of a minimum looks like a fraction of 1 instead of percent."""
+        return self.kind == "min" and 0 < self.bound < 1
+
+    @property
+    def as_percent(self) -> str:
+        """The bound in percent, if it was a fraction of 1."""
+        return f"{100 * self.bound:g}"
+
+    @property
+    def warning(self) -> str | None:
+        """What a reader of the verdict should know of this rule; None if it is as usual."""
+        if not self.is_like_a_fraction:
+            return None
+        return (
+            f"--{self.kind} {self}: {self.bound:g} means {self.bound:g} percent. "
+            f"Did you mean {self.as_percent}?"
+        )
 
     def __str__(self) -> str:
-        return f"{self.metric}={self.bound:g}"
+        return f"{self.metric}={self.bound:g}{'%' if self.is_like_a_fraction else ''}"
 
 
 @dataclass(frozen=True, kw_only=True)

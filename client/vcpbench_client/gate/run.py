@@ -51,6 +51,11 @@ class Question:
         if self.against is None and any(rule.kind == "max-drop" for rule in self.rules):
             raise GateError(f"--max-drop needs --against: {baseline.FORMS}.")
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is odd about the rules; it stands in every report, whatever the verdict."""
+        return tuple(rule.warning for rule in self.rules if rule.warning)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
@@ -118,7 +123,7 @@ class Gate:
         asked = self.client.evaluate(checkpoint, question.dataset, question.protocol)
         self._know(candidate=asked, url=self.client.page(asked.id))
         candidate = follow(asked)
-        self._know(candidate=candidate, notes=candidate.warnings)
+        self._know(candidate=candidate, notes=(*self.answer.notes, *candidate.warnings))
         if question.against is not None:
             self._compare(candidate, checkpoint, question.against)
         self._know(judged=tuple(self._judge(rule, candidate) for rule in question.rules))

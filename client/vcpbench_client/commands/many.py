@@ -1,0 +1,176 @@
+"""`vcpbench evaluate` with several files: each is sent and evaluated, and one that fails stops no other."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from vcpbench_client import tables
+from vcpbench_client.answers import Checkpoint, Evaluation, plain
+from vcpbench_client.commands.common import ERROR, error_facts, print_json, say, show
+from vcpbench_client.commands.progress import following_all
+from vcpbench_client.commands.uploads import Facts, completed, declared_by_name, send
+from vcpbench_client.errors import (
+    ApiError,
+    ClientError,
+    Conflict,
+    FileError,
+    Forbidden,
+    NotDone,
+    NotText,
+    Unauthorised,
+)
+
+if TYPE_CHECKING:
+    from vcpbench_client.client import Client
+
+TOO_LARGE = 413
+
+
+@dataclass(kw_only=True)
+class Item:
+    """One of the files, or a checkpoint that is there already.
+
+    Attributes:
+        word: As it was given.
+        evaluation: As it stands.
+        error: Why there is none, or why it is not done.
+    """
+
+    word: str
+    evaluation: Evaluation | None = None
+    error: ClientError | None = None
+
+    @property
+    def order(self) -> tuple[bool, int, str]:
+        """By step; what has none comes last."""
+        step = self.evaluation.checkpoint.step if self.evaluation else None
+        return step is None, step or 0, self.word
+
+
+@dataclass(kw_only=True)
+class Asked:
+    """Several checkpoints on one dataset under one protocol.
+
+    Attributes:
+        client: Of the server.
+        dataset: On which videos.
+        protocol: Under which numbers.
+        quiet: Whether JSON is printed, and no progress.
+        items: One for each different file.
+    """
+
+    client: Client
+    dataset: str
+    protocol: str
+    quiet: bool
+    items: list[Item] = field(default_factory=list)
+
+    @property
+    def going(self) -> list[Evaluation]:
+        """The evaluations that were asked for."""
+        return [item.evaluation for item in self.items if item.evaluation]
+
+
+def evaluate(
+    asked: Asked,
+    words: Sequence[str],
+    model: str | None,
+    facts: Facts,
+    *,
+    wait: bool,
+    timeout_s: float | None,
+) -> None:
+    """Send and evaluate each, show a table of all, and exit with 2 if one failed.
+
+    Args:
+        asked: What is wanted of each.
+        words: Files, or checkpoints that are there already.
+        model: The name that the files come under; None for checkpoints.
+        facts: What the user says of every file.
+        wait: Whether to wait until all have ended.
+        timeout_s: How long.
+    """
+    try:
+        for word in _different(words, files=model is not None):
+            _ask(asked, word, model, facts, named=not wait)
+        if wait and asked.going:
+            _follow(asked, timeout_s, files=model is not None)
+    except (ClientError, KeyboardInterrupt, typer.Exit):
+        if asked.going:
+            whose = f" --model {shlex.quote(model)}" if model else ""
+            say(f"{len(asked.going)} evaluations go on. Look at them: vcpbench evaluations{whose}")
+        raise
+    asked.items.sort(key=lambda item: item.order)
+    if asked.quiet:
+        print_json([_facts(item) for item in asked.items])
+    else:
+        show(tables.several({item.word: item.evaluation for item in asked.items if item.evaluation}))
+    failed = [item for item in asked.items if item.error]
+    for item in failed:
+        whose = "" if item.word in str(item.error) else f"{item.word}: "
+        say(f"{type(item.error).__name__}: {whose}{item.error}", style="red")
+    if failed:
+        names = ", ".join(item.word for item in failed)
+        say(f"{len(failed)} of {len(asked.items)} failed: {names}.", style="bold red")
+        raise typer.Exit(ERROR)
+
+
+def _different(words: Sequence[str], *, files: bool) -> list[str]:
+    """Each once; two spellings of one file's path are one."""
+    return list({Path(word).resolve() if files else word: word for word in reversed(words)}.values())[::-1]
+
+
+def _ask(asked: Asked, word: str, model: str | None, facts: Facts, *, named: bool) -> None:
+    """Send a file and ask for its evaluation, and keep the error if it is of this file alone."""
+    item = Item(word=word)
+    asked.items.append(item)
+    try:
+        checkpoint: str | Checkpoint = word
+        if model is not None:
+            if not asked.quiet:
+                say(word)
+            more = facts | {"step": declared_by_name(Path(word))} if named else facts
+            checkpoint = send(asked.client, Path(word), model, quiet=asked.quiet, **more)
+        item.evaluation = asked.client.evaluate(checkpoint, asked.dataset, asked.protocol)
+    except ClientError as error:
+        if not _is_of_one(error, files=model is not None):
+            raise
+        item.error = error
+        return
+    same = [one for one in asked.items[:-1] if one.evaluation and one.evaluation.id == item.evaluation.id]
+    if same:
+        asked.items.remove(item)
+        say(f"{word} is the same checkpoint as {same[0].word}.")
+
+
+def _is_of_one(error: ClientError, *, files: bool) -> bool:
+    """Whether the next one may succeed. A wrong token or an unknown dataset is the same for all."""
+    if isinstance(error, ApiError) and not files:
+        return not isinstance(error, Forbidden | Unauthorised)
+    return isinstance(error, FileError | NotText | Conflict) or getattr(error, "status", None) == TOO_LARGE
+
+
+def _follow(asked: Asked, timeout_s: float | None, *, files: bool) -> None:
+    """Wait until all have ended; add the steps that only the files' names tell."""
+    going = [item for item in asked.items if item.evaluation]
+    names = {item.evaluation.id: item.word for item in going if item.evaluation}
+    with following_all(names, asked.quiet) as tell:
+        ended = asked.client.wait_all(asked.going, on_progress=tell, timeout_s=timeout_s)
+    for item, found in zip(going, ended, strict=True):
+        item.evaluation = found
+        if found.state != "done":
+            item.error = NotDone(found)
+        elif files:
+            item.evaluation = completed(asked.client, found, Path(item.word))
+
+
+def _facts(item: Item) -> dict[str, Any]:
+    """An item as JSON: the evaluation, or the error, and whose it is."""
+    found = plain(item.evaluation) if item.evaluation else {}
+    return {"file": item.word, **found, **(error_facts(item.error) if item.error else {})}

@@ -1,0 +1,182 @@
+"""`vcpbench upload`, and how every command that takes a file brings it to the server."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypedDict, Unpack
+
+import typer
+
+from vcpbench_client.commands.common import (
+    INTERRUPTED,
+    BackboneOption,
+    InputOption,
+    JsonFlag,
+    ModelOption,
+    PrefixOption,
+    PretrainedOption,
+    RunOption,
+    StepOption,
+    connect,
+    plainly,
+    print_json,
+    say,
+    show,
+)
+from vcpbench_client.commands.steps import step_in_name
+
+if TYPE_CHECKING:
+    from vcpbench_client.answers import Checkpoint, Evaluation
+    from vcpbench_client.client import Client
+
+
+class Facts(TypedDict):
+    """What the user says of a file; the arguments of `Client.upload`."""
+
+    run: str | None
+    step: int | None
+    backbone: str | None
+    pretrained_on: str | None
+    prefix: str | None
+    input_spec: str | None
+
+
+@plainly
+def upload(
+    file: Annotated[Path, typer.Argument(help="The checkpoint.")],
+    model: ModelOption,
+    run: RunOption = None,
+    step: StepOption = None,
+    backbone: BackboneOption = None,
+    pretrained_on: PretrainedOption = None,
+    prefix: PrefixOption = None,
+    input_spec: InputOption = None,
+    wait: Annotated[bool, typer.Option(help="Wait until the server has read the file.")] = True,
+    timeout_s: Annotated[
+        float | None, typer.Option("--timeout", min=0, help="Seconds to wait; the server goes on without us.")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Bring a checkpoint to the server, and say which backbone the server found in it.
+
+    A file that the server refuses is an error (exit code 2). After a broken line, run it again: it goes on.
+
+    **Examples**
+
+    `vcpbench upload model.pt --model my-model --run vcp-2026-11 --step 12000`
+
+    `vcpbench upload model.pt --model my-model --no-wait`
+    """
+    facts: Facts = {
+        "run": run,
+        "step": step,
+        "backbone": backbone,
+        "pretrained_on": pretrained_on,
+        "prefix": prefix,
+        "input_spec": input_spec,
+    }
+    with connect() as client:
+        if not wait:
+            facts["step"] = step if step is not None else declared_by_name(file)
+        found = send(client, file, model, quiet=as_json, **facts)
+        if wait:
+            found = until_read(client, found, timeout_s=timeout_s, quiet=as_json)
+            found = complete(client, found, file) or found
+    _tell(found, as_json=as_json)
+
+
+def send(client: Client, file: Path, model: str, *, quiet: bool, **facts: Unpack[Facts]) -> Checkpoint:
+    """Upload with progress; Ctrl-C says that what was sent stays. `facts` are those of `Client.upload`."""
+    from vcpbench_client.commands.progress import uploading
+
+    try:
+        with uploading(quiet) as tell:
+            return client.upload(file, model, on_progress=tell, **facts)
+    except KeyboardInterrupt:
+        say("Interrupted. What was sent stays; run it again to go on.")
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def until_read(client: Client, checkpoint: Checkpoint, *, timeout_s: float | None, quiet: bool) -> Checkpoint:
+    """Wait with progress until the server has read the file; Ctrl-C leaves the server at it."""
+    from vcpbench_client.commands.progress import reading
+
+    try:
+        with reading(quiet, lambda: _nobody_reads(client)) as tell:
+            return client.wait_ready(checkpoint, on_progress=tell, timeout_s=timeout_s)
+    except KeyboardInterrupt:
+        say(f"Checkpoint {checkpoint.id} is uploaded. The server goes on reading it without you.")
+        say(f"  look at it  vcpbench checkpoints --model {checkpoint.model}")
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def complete(client: Client, checkpoint: Checkpoint, file: Path) -> Checkpoint | None:
+    """Add the step that the file's name tells; None where there is nothing to add.
+
+    The user's own words come first, then what the file itself tells (the server has read it by now), and its
+    name last.
+    """
+    from vcpbench_client.errors import Conflict
+
+    step = step_in_name(file)
+    if step is None or checkpoint.step is not None:
+        return None
+    try:
+        found = client.describe(checkpoint, step=step)
+    except Conflict:  # somebody has told another step just now
+        return None
+    say(f"Step {step}, by the name of {file.name}.")
+    return found
+
+
+def completed(client: Client, evaluation: Evaluation, file: Path) -> Evaluation:
+    """The evaluation, with the step by the file's name where nothing else told one."""
+    if evaluation.checkpoint.step is not None or step_in_name(file) is None:
+        return evaluation
+    added = complete(client, client.checkpoint(evaluation.checkpoint.id), file)
+    return client.evaluation(evaluation.id) if added else evaluation
+
+
+def declared_by_name(file: Path) -> int | None:
+    """The step by the file's name, where nobody waits to see whether the file itself tells one."""
+    step = step_in_name(file)
+    if step is not None:
+        say(f"Step {step}, by the name of {file.name}.")
+    return step
+
+
+def _nobody_reads(client: Client) -> str | None:
+    """That no worker reads checkpoints, if so."""
+    if any("cpu" in worker.queues for worker in client.status().workers):
+        return None
+    return "No worker of the server takes the queue cpu, which reads checkpoints. Start one: vcpbench worker."
+
+
+def _tell(found: Checkpoint, *, as_json: bool) -> None:
+    """What became of an upload.
+
+    The upload has succeeded, so a standard output that cannot be written is said, and is no failure.
+    """
+    if found.state == "rejected":  # while it was not waited for, or on an earlier day
+        from vcpbench_client.errors import Rejected
+
+        raise Rejected(found)
+    try:
+        if as_json:
+            print_json(found)
+        else:
+            show(_sentence(found))
+        sys.stdout.flush()
+    except OSError as error:
+        say(f"Checkpoint {found.id} is uploaded. Standard output cannot be written: {error.strerror}.")
+    if not as_json:
+        say(f"Evaluate it: vcpbench evaluate {found.id}")
+
+
+def _sentence(found: Checkpoint) -> str:
+    said = f"{found.model}: checkpoint {found.id}, {found.state}"
+    facts = [found.backbone] if found.state == "ready" and found.backbone else []
+    facts += [f"run {found.run}"] if found.run is not None else []
+    facts += [f"step {found.step}"] if found.step is not None else []
+    return ", ".join([said, *facts])

@@ -1,0 +1,106 @@
+"""Models, counted: how many checkpoints and evaluations each has, and its newest checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.orm import Session, aliased
+
+from records.models import Checkpoint, Evaluation, Model
+from records.repositories import checkpoints
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counted:
+    """A model and what there is of it.
+
+    Attributes:
+        model: The model.
+        newest: Its newest checkpoint that the reader may see.
+        num_checkpoints: Checkpoints that the reader may see.
+        num_evaluations: Evaluations of its checkpoints, in any state.
+        evaluated_at: When the last of them finished; None where none has.
+    """
+
+    model: Model
+    newest: Checkpoint
+    num_checkpoints: int
+    num_evaluations: int
+    evaluated_at: datetime | None
+
+
+def page(
+    session: Session,
+    *,
+    name: str | None,
+    team: str | None,
+    limit: int,
+    offset: int,
+    seen_by: str | None,
+    by_admin: bool = False,
+) -> tuple[list[Counted], int]:
+    """Models with a checkpoint that the reader may see, newest first, and how many there are.
+
+    Args:
+        session: Of the caller.
+        name: Only models whose name contains this, in any case of letters.
+        team: Only of this team.
+        limit: Rows of a page.
+        offset: Rows before it.
+        seen_by: The team that looks: checkpoints that are not ready, or were rejected, count for their owners
+            only.
+        by_admin: Then all count.
+    """
+    ranked = (
+        select(
+            Checkpoint.id,
+            func.count().over(partition_by=Checkpoint.model_id).label("number"),
+            func.row_number()
+            .over(partition_by=Checkpoint.model_id, order_by=(Checkpoint.created_at.desc(), Checkpoint.id))
+            .label("place"),
+        )
+        .join(Checkpoint.model)
+        .where(checkpoints.seen(seen_by, by_admin=by_admin), *_wanted(name, team))
+        .subquery()
+    )
+    newest = aliased(Checkpoint)
+    query = select(newest, ranked.c.number).join(ranked, ranked.c.id == newest.id).where(ranked.c.place == 1)
+    total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
+    ordered = query.order_by(newest.created_at.desc(), newest.id).limit(limit).offset(offset)
+    rows = session.execute(ordered).all()
+    evaluated = _evaluated(session, [found.model_id for found, _ in rows])
+    return [_counted(found, number, evaluated) for found, number in rows], total
+
+
+def _wanted(name: str | None, team: str | None) -> list[ColumnElement[bool]]:
+    found = [] if name is None else [Model.name.icontains(name, autoescape=True)]
+    return found if team is None else [*found, Model.team == team]
+
+
+def _evaluated(session: Session, model_ids: list[Any]) -> dict[UUID, tuple[int, datetime | None]]:
+    """By model, the number of its evaluations, and when the last of them finished."""
+    query = (
+        select(Checkpoint.model_id, func.count(), func.max(Evaluation.finished_at))
+        .join(Evaluation, Evaluation.checkpoint_id == Checkpoint.id)
+        .where(Checkpoint.model_id.in_(model_ids), Evaluation.is_control.is_(False))
+        .group_by(Checkpoint.model_id)
+    )
+    return {model_id: (number, last) for model_id, number, last in session.execute(query) if model_id}
+
+
+def _counted(
+    newest: Checkpoint, num_checkpoints: int, evaluated: dict[UUID, tuple[int, datetime | None]]
+) -> Counted:
+    assert newest.model is not None
+    num_evaluations, evaluated_at = evaluated.get(newest.model.id, (0, None))
+    return Counted(
+        model=newest.model,
+        newest=newest,
+        num_checkpoints=num_checkpoints,
+        num_evaluations=num_evaluations,
+        evaluated_at=evaluated_at,
+    )

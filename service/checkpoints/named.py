@@ -1,0 +1,125 @@
+"""Which checkpoint a request means: looked for among those only that its sender may see, or use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import ColumnElement
+from sqlalchemy.orm import Session
+
+from records.models import Checkpoint
+from records.repositories import checkpoints
+from service.auth import Caller
+from service.problems import NotFound
+from service.references import LATEST, MOST_TOLD, Beginning, Latest, ambiguous, parse, parse_id
+from vcp_core.catalog.validation import quoted
+
+KIND = "checkpoint"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Among:
+    """The checkpoints that a request may mean.
+
+    Attributes:
+        where: A condition on `Checkpoint` and `Model`.
+        team: Whose models are meant where no team is named; None where a reader has none.
+        only: Whether no other team's are among them.
+    """
+
+    where: ColumnElement[bool]
+    team: str | None
+    only: bool = False
+
+    @classmethod
+    def seen_by(cls, reader: Caller | None) -> Among:
+        """Those that a reader may see."""
+        team = reader.team if reader else None
+        return cls(where=checkpoints.seen(team, by_admin=bool(reader and reader.admin)), team=team)
+
+    @classmethod
+    def usable_by(cls, caller: Caller) -> Among:
+        """Those that a caller may evaluate and download: the team's own; for an administrator, all."""
+        return cls.seen_by(caller) if caller.admin else cls.of(caller.team)
+
+    @classmethod
+    def of(cls, team: str) -> Among:
+        """A team's own."""
+        return cls(where=checkpoints.owned(team), team=team, only=True)
+
+    def none(self, of_what: str) -> NotFound:
+        """The error for a checkpoint that is not among them."""
+        if self.only:
+            return NotFound(f"Team {self.team!r} has no checkpoint {of_what}.")
+        return NotFound(f"No checkpoint {of_what}. List them: GET /v1/checkpoints.")
+
+
+def find(session: Session, wanted: str, among: Among) -> Checkpoint:
+    """The checkpoint that is meant.
+
+    Raises:
+        InvalidRequest: If the text names no checkpoint.
+        NotFound: If there is none.
+        Ambiguous: If the id of more than one begins so.
+    """
+    reference = parse(wanted, KIND)
+    if isinstance(reference, Latest):
+        return _latest(session, reference, among)
+    return _beginning(session, reference, among)
+
+
+def id_of(session: Session, wanted: str, among: Among) -> UUID:
+    """The id that is meant; a whole one is given back as it is, whether or not there is such a checkpoint.
+
+    Raises:
+        InvalidRequest: If the text names no checkpoint.
+        NotFound: If there is none.
+        Ambiguous: If the id of more than one begins so.
+    """
+    reference = parse(wanted, KIND)
+    whole = None if isinstance(reference, Latest) else reference.whole
+    return whole or find(session, wanted, among).id
+
+
+def by_id(session: Session, wanted: str, among: Among) -> Checkpoint:
+    """The checkpoint that is meant, where `MODEL@latest` cannot be: the bytes of that one are there.
+
+    Raises:
+        InvalidRequest: If the text is no id, nor the first characters of one.
+        NotFound: If there is none.
+        Ambiguous: If the id of more than one begins so.
+    """
+    return _beginning(session, parse_id(wanted, KIND), among)
+
+
+def _beginning(session: Session, reference: Beginning, among: Among) -> Checkpoint:
+    found = checkpoints.between(session, reference.low, reference.high, among.where, MOST_TOLD + 1)
+    if not found:
+        whole = reference.whole
+        raise among.none(str(whole) if whole else f"has an id that begins with {reference.text!r}")
+    if len(found) > 1:
+        raise ambiguous(KIND, reference.text, [(one.id, _words(one)) for one in found])
+    return found[0]
+
+
+def _words(checkpoint: Checkpoint) -> str:
+    assert checkpoint.model is not None
+    step = "" if checkpoint.step is None else f" at step {checkpoint.step}"
+    return f"{checkpoint.model.team}/{checkpoint.model.name}{step}"
+
+
+def _latest(session: Session, reference: Latest, among: Among) -> Checkpoint:
+    """The team's own model of that name first; then that of a team which is named before it."""
+    own = [(among.team, reference.model)] if among.team is not None else []
+    for team, model in own + reference.teams:
+        found = checkpoints.latest(session, team, model, among.where)
+        if found is not None:
+            return found
+    whose = "No team has a" if among.team is None else f"Team {among.team!r} has no"
+    others = checkpoints.teams_with(session, reference.model, among.where)[:MOST_TOLD]
+    hint = " or ".join(f"{team}/{reference.model}{LATEST}" for team in others)
+    raise NotFound(
+        f"{whose} checkpoint of a model {quoted(reference.model)}."
+        + (f" Did you mean {hint}?" if hint else " List them: GET /v1/models.")
+    )

@@ -1,0 +1,77 @@
+"""Which evaluation a request means."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from records.models import Evaluation
+from records.repositories import evaluations
+from service.auth import Caller
+from service.checkpoints import named as checkpoints
+from service.checkpoints.named import Among
+from service.problems import NotFound
+from service.references import LATEST, MOST_TOLD, Beginning, Latest, ambiguous, parse
+
+
+def find(
+    session: Session, wanted: str, reader: Caller | None = None, *, with_results: bool = False
+) -> Evaluation:
+    """The evaluation that is meant: by its id, the first characters of its id, or `MODEL@latest`.
+
+    The last is the newest evaluation of the newest checkpoint that the reader may see of that model. An older
+    checkpoint's is never given in its place.
+
+    Raises:
+        InvalidRequest: If the text names no evaluation.
+        NotFound: If there is none.
+        Ambiguous: If the id of more than one begins so.
+    """
+    reference = parse(wanted, "evaluation")
+    if isinstance(reference, Latest):
+        found = _newest(session, wanted, reader)
+    else:
+        found = reference.whole or _begun(session, reference)
+    return get(session, found, with_results=with_results)
+
+
+def _newest(session: Session, wanted: str, reader: Caller | None) -> UUID:
+    checkpoint = checkpoints.find(session, wanted, Among.seen_by(reader))
+    found = evaluations.newest_of(session, checkpoint.id)
+    if found is None:
+        model = wanted.removesuffix(LATEST)
+        raise NotFound(
+            f"The newest checkpoint of {model!r}, {checkpoint.id}, has no evaluation. "
+            "Ask for one by POST /v1/evaluations, or name an older evaluation by its id."
+        )
+    return found
+
+
+def _begun(session: Session, reference: Beginning) -> UUID:
+    found = evaluations.between(session, reference.low, reference.high, MOST_TOLD + 1)
+    if not found:
+        raise NotFound(
+            f"No evaluation has an id that begins with {reference.text!r}. List them: GET /v1/evaluations."
+        )
+    if len(found) > 1:
+        raise ambiguous("evaluation", reference.text, [(one.id, _words(one)) for one in found])
+    return found[0].id
+
+
+def _words(evaluation: Evaluation) -> str:
+    model = evaluation.checkpoint.model
+    whose = f"{model.team}/{model.name}" if model else "random weights"
+    return f"{whose} on {evaluation.dataset.name} under {evaluation.protocol.name}"
+
+
+def get(session: Session, evaluation_id: UUID, *, with_results: bool = False) -> Evaluation:
+    """An evaluation.
+
+    Raises:
+        NotFound: If there is none.
+    """
+    found = evaluations.get(session, evaluation_id, with_results=with_results)
+    if found is None:
+        raise NotFound(f"No evaluation {evaluation_id}. List them: GET /v1/evaluations.")
+    return found

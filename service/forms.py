@@ -1,0 +1,40 @@
+"""Text that requests name things by: each form as a type, and in words for whoever misses it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, StringConstraints
+
+_NAME = r"^[\w.+/-][\w .+/-]*$"
+_DECLARATION = r"^[^\x00-\x1f\x7f]+$"
+_SHA256 = r"^[0-9a-fA-F]{64}$"
+_WORD = r"^[A-Za-z0-9][\w.-]{0,62}$"
+LONGEST_NAME = 100  # characters
+FORMS = {  # by regular expression, what text of it looks like
+    _NAME: "letters, digits, spaces and any of . _ + / -",
+    _DECLARATION: "text without control characters",
+    _SHA256: "a SHA-256, which has 64 hexadecimal digits",
+    _WORD: "at most 63 letters, digits and any of . _ -, the first a letter or a digit",
+}
+
+
+def _no_path(name: str) -> str:
+    """Refuse names that an address would not keep: browsers resolve `.` and `..`, and proxies merge `//`."""
+    if any(part.strip() in ("", ".", "..") for part in name.split("/")):
+        raise ValueError(
+            "No part of a model's name between slashes may be empty, '.' or '..': its page is "
+            "/models/TEAM/NAME, and a browser would open another address."
+        )
+    return name
+
+
+Name = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_NAME, pattern=_NAME)
+]
+ModelName = Annotated[Name, AfterValidator(_no_path)]
+Declaration = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=_DECLARATION)
+]
+Sha256 = Annotated[str, StringConstraints(to_lower=True, pattern=_SHA256)]
+Word = Annotated[str, StringConstraints(pattern=_WORD)]  # a name that an address holds as it is

@@ -1,0 +1,152 @@
+"""A layout that vcpbench does not know, as words: what was seen, what is expected, what to do next."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from vcp_core.catalog.errors import DatasetError
+from vcp_core.catalog.names import counted, printable
+from vcp_core.datasets.scanning import Look, look
+from vcp_core.datasets.suffixes import PICTURES, suffix_of
+
+MOST = 6  # lines of one level of a drawing, and names in one line
+LIST_FOLDERS = ("annotations", "annotation", "labels", "lists", "splits", "ucftraintestlist")
+
+# Files by which a dataset's own lists are known. vcpbench reads those of UCF101 and HMDB51 only.
+KNOWN_LISTS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("UCF101", ("trainlist0[123].txt", "testlist0[123].txt", "classind.txt")),
+    ("HMDB51", ("*_test_split[123].txt",)),
+    ("Kinetics", ("kinetics*.csv", "validate.csv", "replacement_for_corrupted_k400*")),
+    ("Something-Something v2", ("something-something-v2-*.json",)),
+    ("Diving48", ("diving48_*.json",)),
+    ("FineGym", ("gym99_*.txt", "gym288_*.txt")),
+    ("Jester", ("jester-v1-*.csv",)),
+    ("Moments in Time", ("moments_categories.txt", "trainingset.csv", "validationset.csv")),
+    ("EPIC-Kitchens", ("epic_100_*.csv", "epic_*_action_labels.csv")),
+    ("Charades", ("charades_v1_*.csv",)),
+    ("HVU", ("hvu_*.csv",)),
+    (
+        "another tool",
+        (
+            *("*train.csv", "*val.csv", "*test.csv", "*train*.json", "*val*.json", "*test*.json"),
+            *("*train*list*.txt", "*val*list*.txt", "*test*list*.txt", "train.txt", "val.txt", "test.txt"),
+            *("metadata.csv", "labels.csv", "labels.json", "*.xlsx", "*.tsv", "annotations.*"),
+        ),
+    ),
+)
+_OFFICIAL = {"UCF101": "ucf101", "HMDB51": "hmdb51"}
+
+EXPECTED = """\
+vcpbench expects one of:
+  FOLDER/
+    CLASS/video.mp4          (a folder for each class)
+  FOLDER/
+    train/CLASS/video.mp4
+    test/CLASS/video.mp4     (or val, where there is no test)
+  FOLDER/
+    videos.csv               (columns path,label; if you have them, group,split)"""
+
+
+def refusal(root: Path, what: str, suffixes: frozenset[str], *, advice: str = "") -> DatasetError:
+    """The error for a folder of an unknown layout.
+
+    Args:
+        root: The folder.
+        what: A sentence that says what was seen.
+        suffixes: Of videos, in small letters.
+        advice: Sentences that say what to do.
+    """
+    sentences = [f"{root}: {what}", advice, of_lists(root), _of_pictures(root, suffixes)]
+    return DatasetError("\n".join([" ".join(filter(None, sentences)), _drawing(root, suffixes), EXPECTED]))
+
+
+def lists_in(root: Path) -> dict[str, str]:
+    """Path of each file that looks like a list of videos, and the dataset whose lists are called so."""
+    places = [root, *sorted(child for child in _children(root) if child.name.casefold() in LIST_FOLDERS)]
+    return {
+        file.relative_to(root).as_posix(): whose
+        for place in places
+        for file in sorted(_children(place))
+        if os.path.isfile(file) and not file.name.startswith(".") and (whose := _whose(file.name))
+    }
+
+
+def _whose(name: str) -> str | None:
+    return next(
+        (
+            whose
+            for whose, patterns in KNOWN_LISTS
+            if any(fnmatchcase(name.casefold(), pattern) for pattern in patterns)
+        ),
+        None,
+    )
+
+
+def _children(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError:
+        return []
+
+
+def of_lists(root: Path) -> str:
+    """What lists of videos a folder holds, and what to do with them; empty where there are none."""
+    found = lists_in(root)
+    if not found:
+        return ""
+    file, whose = next(iter(found.items()))
+    if whose in _OFFICIAL:
+        return (
+            f"{file} is a list of {whose}: "
+            f"try {_OFFICIAL[whose]}:FOLDER-OF-THE-VIDEOS --lists FOLDER-OF-THE-LISTS."
+        )
+    return f"{file} looks like a list of {whose}, which vcpbench does not read: write its rows to videos.csv."
+
+
+def _of_pictures(root: Path, suffixes: frozenset[str]) -> str:
+    """A sentence where folders of pictures stand for videos."""
+    for folder in look(root, suffixes).folders[:MOST]:
+        for child in (folder, *look(folder, suffixes).folders[:MOST]):
+            deeper = [child, *look(child, suffixes).folders[:1]]
+            names = [path.name for one in deeper for _, path in look(one, suffixes).passed]
+            if any(suffix_of(name) in PICTURES for name in names):
+                return "Folders of pictures are not read: make each of them a video file."
+    return ""
+
+
+def _drawing(root: Path, suffixes: frozenset[str]) -> str:
+    top = look(root, suffixes)
+    names = [f"{child.name}/" for child in top.folders[:MOST]]
+    width = max(map(len, names), default=0)
+    lines = [
+        f"    {name:<{width}}  {_contents(look(child, suffixes))}"
+        for name, child in zip(names, top.folders, strict=False)
+    ]
+    rest = len(top.folders) - MOST
+    lines += [f"    and {rest} more folders"] if rest > 0 else []
+    files = [*top.videos, *(path.name for _, path in top.passed)]
+    lines += [f"    {_some(files)}"] if files else []
+    drawn = "\n".join([f"  {root.resolve().name}/", *(lines or ["    (empty)"])])
+    return f"vcpbench saw:\n{printable(drawn, keep=chr(10))}"
+
+
+def _contents(inside: Look) -> str:
+    """What lies in a folder, in a few words."""
+    parts = []
+    if inside.folders:
+        names = _some(f"{folder.name}/" for folder in inside.folders)
+        parts.append(f"{counted(len(inside.folders), 'folder')}: {names}")
+    if inside.videos:
+        parts.append(counted(len(inside.videos), "video"))
+    kinds = Counter(suffix_of(path.name) or path.name for _, path in inside.passed)
+    parts += [f"{counted(sum(kinds.values()), 'other file')} ({_some(kinds)})"] if kinds else []
+    return ", ".join(parts) or "empty"
+
+
+def _some(names: Iterable[str]) -> str:
+    names = list(names)
+    return ", ".join(names[:MOST]) + (f", and {len(names) - MOST} more" if len(names) > MOST else "")

@@ -1,0 +1,36 @@
+"""How the training, validation and test side of a dataset are called, and which of them are used."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Literal
+
+Side = Literal["train", "val", "test"]
+
+SPELLINGS: dict[Side, tuple[str, ...]] = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validate", "validation", "dev", "development", "eval", "evaluation"),
+    "test": ("test", "testing"),
+}
+AFFIXES = ("set", "split", "subset", "video", "videos", "clips", "data")  # before or after one of the words
+_SIDES = {word: side for side, words in SPELLINGS.items() for word in words}
+_AFFIX = "|".join(sorted(AFFIXES, key=len, reverse=True))
+_NAME = re.compile(rf"(?:{_AFFIX})?(?P<word>{'|'.join(sorted(_SIDES, key=len, reverse=True))})(?:{_AFFIX})?")
+
+
+def side_of(name: str) -> Side | None:
+    """The side that a folder's name or a table's word stands for; None if it stands for none.
+
+    Letters of any case count, and blanks, full stops, `-` and `_` do not.
+
+    >>> side_of("Training"), side_of("videos_val"), side_of("TestSet"), side_of("trainer")
+    ('train', 'val', 'test', None)
+    """
+    match = _NAME.fullmatch(re.sub(r"[\s._-]+", "", name.casefold()))
+    return _SIDES[match["word"]] if match else None
+
+
+def test_side(present: Iterable[Side]) -> Side:
+    """The side that is tested on: the test side, or the validation side where there is no test side."""
+    return "test" if "test" in present else "val"

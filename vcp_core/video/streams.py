@@ -1,0 +1,46 @@
+"""Which stream of a file is its video."""
+
+from __future__ import annotations
+
+import av
+from av.container import InputContainer
+from av.stream import Discard, Disposition
+
+from vcp_core.catalog.errors import UndecodableVideo
+from vcp_core.video import reasons
+
+TEXT_AS_PICTURES = "tty"  # FFmpeg's name of the container that draws text in a terminal's letters
+
+
+def choose_stream(container: InputContainer) -> tuple[av.VideoStream, str]:
+    """The stream that FFmpeg takes for the best video, and which of how many it is.
+
+    Attached pictures (cover art, pictures of chapters) are never the video. The container skips all other
+    streams from here on.
+
+    Returns:
+        The stream, and a description where the file has several videos ("" where it has one).
+
+    Raises:
+        UndecodableVideo: If the file has no video, or one whose codec has no decoder.
+    """
+    videos = [one for one in container.streams.video if not one.disposition & Disposition.attached_pic]
+    if not videos or container.format.name == TEXT_AS_PICTURES:
+        kinds = {stream.type for stream in container.streams}
+        raise UndecodableVideo(f"{container.name}: {reasons.of_no_video(container.name, kinds)}.")
+    stream = container.streams.best("video")
+    if not isinstance(stream, av.VideoStream) or stream not in videos:  # FFmpeg may prefer a picture
+        stream = max(videos, key=lambda one: bool(one.disposition & Disposition.default))
+    if stream.codec_context is None:
+        raise UndecodableVideo(f"{container.name}: {reasons.NO_DECODER}.")
+    for other in container.streams:
+        if other is not stream:
+            other.discard = Discard.all
+    return stream, _describe(stream, videos) if len(videos) > 1 else ""
+
+
+def _describe(stream: av.VideoStream, videos: list[av.VideoStream]) -> str:
+    """As "stream 1 of 0, 1: h264 320x240"."""
+    indices = ", ".join(str(video.index) for video in videos)
+    codec = stream.codec_context
+    return f"stream {stream.index} of {indices}: {codec.name} {codec.width}x{codec.height}"

@@ -73,11 +73,6 @@ def _identify_zip(file: BinaryIO, size: int) -> Format:
         ) from error
     if encrypted:
         raise NotACheckpoint("an encrypted zip archive. Unpack it with its password and pass the file in it.")
-    if begins:  # the file begins with another archive
-        raise NotACheckpoint(
-            "several archives one after the other: a part of a distributed checkpoint (.distcp). Join its "
-            "folder: `python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER weights.pt`."
-        )
     parts = {part for name in names for part in name.replace("\\", "/").split("/")}
     if OBJECT in parts and ("constants.pkl" in parts or "code" in parts):
         raise NotACheckpoint(
@@ -88,6 +83,11 @@ def _identify_zip(file: BinaryIO, size: int) -> Format:
         raise NotACheckpoint(
             "a program of torch.export, and not only weights. Save them with "
             "torch.save(torch.export.load(FILE).state_dict, 'weights.pt') where you trust it."
+        )
+    if OBJECT in parts and begins:  # the file begins with another archive
+        raise NotACheckpoint(
+            "several archives one after the other: a part of a distributed checkpoint (.distcp). Join its "
+            "folder: `python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER weights.pt`."
         )
     if OBJECT in parts and folder_of(names) is not None:
         return "torch zip"

@@ -121,7 +121,7 @@ def test_many_are_asked_for_without_waiting(run: Run, hands: Hands, client: Clie
         ["step=10.ckpt", "10", "waiting"],
         ["step=20.ckpt", "20", "waiting"],
     ]
-    late = run("evaluate", "step=20.ckpt", "step=10.ckpt", "-m", "mine", *ON_GESTURES, "--timeout", "0.5")
+    late = run("evaluate", "step=20.ckpt", "step=10.ckpt", "-m", "mine", *ON_GESTURES, "--timeout", "10")
     assert late.returncode == 2
     assert "2 evaluations go on. Look at them: vcpbench evaluations --model mine" in late.stderr
     assert "1 more have not ended either." in late.stderr

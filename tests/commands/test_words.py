@@ -88,5 +88,6 @@ def test_a_name_that_is_no_text_is_said_by_escapes(tmp_path: Path, environment: 
     for words in ((b"inspect", b"caf\xe9.pt"), (b"dataset", b"show", b"caf\xe9"), (b"local", b"caf\xe9.pt")):
         found = vcpbench(tmp_path, *words, **environment)
         assert found.returncode == 2
-        assert rb"caf\udce9" in found.stderr
+        # The byte as it is, or in the quotes of an unknown name as Python writes it.
+        assert rb"caf\xe9" in found.stderr or rb"'caf\udce9'" in found.stderr
         assert b"Traceback" not in found.stderr

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from stack.home import Home
 from tests.patience import DEADLINE_S, until
@@ -140,11 +141,11 @@ def test_closing_the_terminal_ends_the_demo_and_leaves_nothing_running(user: Pat
 def test_a_demo_whose_evaluation_fails_says_which_and_why_and_takes_everything_down(tmp_path: Path) -> None:
     home = tmp_path / "demo"
     home.mkdir()
-    (home / "r3d_tiny-untrained.pt").write_text("these are no weights")
+    torch.save({"a": torch.zeros(2)}, home / "r3d_tiny-untrained.pt")
     process = start(tmp_path, home=home)
     said, _ = process.communicate(timeout=DEADLINE_S)
     clear(home)
     assert process.returncode == 2, said
-    assert "rejected: plain text, beginning 'these are no weights'" in said
+    assert "rejected: none of its 1 tensors (a) is named as in any backbone known here" in said
     assert "Traceback" not in said
     assert all_gone(tmp_path)

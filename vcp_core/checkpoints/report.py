@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from vcp_core.catalog import names
 from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.inputs import input_of
 from vcp_core.checkpoints.names import WRAPPERS
@@ -158,12 +159,10 @@ def listed(names: Iterable[str], *, first: int = 5) -> str:
 
 
 def printable(text: str) -> str:
-    """Foreign text without control characters and of bounded length."""
-    return shown(text if len(text) <= 160 else f"{text[:160]}...")
+    """Foreign text of bounded length, with every character escaped that cannot be printed."""
+    return names.printable(text if len(text) <= 160 else f"{text[:160]}...")
 
 
 def shown(path: str | os.PathLike[str]) -> str:
-    """A path without what cannot be printed: a name of a file need not be UTF-8."""
-    return "".join(
-        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in os.fspath(path)
-    )
+    """A path with every character escaped that cannot be printed: a file's name need not be UTF-8."""
+    return names.printable(os.fspath(path))

@@ -43,6 +43,14 @@ def keep_out_of_the_users_folders(tmp_path_factory: pytest.TempPathFactory) -> I
         yield
 
 
+@pytest.fixture(autouse=True)
+def keep_the_priority() -> Iterator[None]:
+    """No test leaves its process at a real-time priority, as SVT-AV1's encoder does: all others would starve."""
+    before = os.sched_getscheduler(0)
+    yield
+    assert os.sched_getscheduler(0) == before
+
+
 @pytest.fixture(scope="session")
 def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
     """URLs of a PostgreSQL server and of a Valkey; those of the environment, where it has some."""

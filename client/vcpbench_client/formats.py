@@ -45,5 +45,4 @@ def refuse_something_else(head: bytes) -> None:
         raise NotACheckpoint("a Git LFS pointer, not the file itself. Run `git lfs pull`.")
     if TEXT.issuperset(head):
         begin = head[:40].decode("utf-8", "replace").strip()
-        begin = "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in begin)
         raise NotACheckpoint(f"plain text, beginning {begin!r}. Pass a PyTorch or safetensors file.")

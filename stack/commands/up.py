@@ -36,8 +36,14 @@ def up(
     `vcpbench up --port 8081 --home /data/second`
     """
     place = Home.chosen(home)
-    with messages.status("Starting") as bar:
-        state, started = control.start(place, host, port, lambda step: bar.update(step.capitalize()))
+    try:
+        with messages.status("Starting") as bar:
+            state, started = control.start(place, host, port, lambda step: bar.update(step.capitalize()))
+    except KeyboardInterrupt:
+        stop = shlex.join(["vcpbench", "down", "--home", str(place.folder)])
+        said = f"The start goes on in the background. To stop it: {stop}"
+        messages.print(said, soft_wrap=True, highlight=False, markup=False)
+        raise
     if not started:
         messages.print("It is running already.")
     if as_json:

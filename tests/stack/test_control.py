@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,9 +44,10 @@ def home(tmp_path: Path) -> Home:
     return found
 
 
-def start_beside(stack: Stack) -> subprocess.Popen[str]:
+def start_beside(stack: Stack, **options: Any) -> subprocess.Popen[str]:
     command = [VCPBENCH, "up", "--port", str(stack.port), "--home", str(stack.home)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, text=True, **pipes, **options)
 
 
 def supervisor_of(stack: Stack) -> int:
@@ -103,6 +105,20 @@ def test_a_stack_that_is_still_starting_can_be_stopped(make_stack: Callable[...,
     _, said = starting.communicate(timeout=DEADLINE_S)
     assert starting.returncode == 2
     assert "It was stopped while it started" in said or "It ended by SIGTERM while it started" in said
+    assert stack.run("status").returncode == 3
+
+
+def test_ctrl_c_while_a_stack_starts_says_that_it_goes_on_and_how_to_stop_it(
+    make_stack: Callable[..., Stack],
+) -> None:
+    stack = make_stack()
+    starting = start_beside(stack, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    supervisor_of(stack)
+    starting.send_signal(signal.SIGINT)
+    _, said = starting.communicate(timeout=DEADLINE_S)
+    assert starting.returncode == 130, said
+    assert f"The start goes on in the background. To stop it: vcpbench down --home {stack.home}" in said
+    assert stack.run("down").returncode == 0
     assert stack.run("status").returncode == 3
 
 

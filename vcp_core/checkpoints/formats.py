@@ -9,7 +9,7 @@ from typing import BinaryIO, Literal
 
 from vcp_core.catalog.errors import DamagedCheckpoint, NotACheckpoint
 from vcp_core.checkpoints.archives import OBJECT, folder_of
-from vcp_core.checkpoints.report import listed, printable
+from vcp_core.checkpoints.report import listed
 
 Format = Literal["torch zip", "torch legacy", "pickle", "safetensors"]
 
@@ -135,6 +135,6 @@ def _something_else(head: bytes, *, is_tar: bool) -> NotACheckpoint:
     if text.startswith(b"version https://git-lfs"):
         return NotACheckpoint("a Git LFS pointer, not the file itself. Run `git lfs pull`.")
     if all(byte >= 32 or byte in b"\r\n\t" for byte in head):
-        begin = printable(head[:40].decode("utf-8", "replace").strip())
+        begin = head[:40].decode("utf-8", "replace").strip()
         return NotACheckpoint(f"plain text, beginning {begin!r}. Pass a PyTorch or safetensors file.")
     return NotACheckpoint(f"of no format known here (PyTorch and safetensors are): it begins {head[:8]!r}.")

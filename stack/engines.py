@@ -169,6 +169,8 @@ class Postgres(Engine):
     def __init__(self, folder: Path, sockets: Path, account: Account, *, durable: bool = True) -> None:
         super().__init__(folder, sockets, account)
         self._durable = durable
+        if not durable:
+            self.stop_signal = signal.SIGQUIT  # "immediate": nothing of it is wanted any more
         self._data = folder / "postgres"
         self._password = folder / "postgres.password"
 

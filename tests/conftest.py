@@ -45,7 +45,7 @@ def keep_out_of_the_users_folders(tmp_path_factory: pytest.TempPathFactory) -> I
 
 @pytest.fixture(autouse=True)
 def keep_the_priority() -> Iterator[None]:
-    """No test leaves its process at a real-time priority, as SVT-AV1's encoder does: all others would starve."""
+    """No test leaves its process at a real-time priority, as SVT-AV1's encoder does: others would starve."""
     before = os.sched_getscheduler(0)
     yield
     assert os.sched_getscheduler(0) == before

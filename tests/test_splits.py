@@ -278,6 +278,7 @@ def test_one_split_or_one_twice_has_no_mean() -> None:
 
 
 @needs_shared
+@pytest.mark.long
 def test_the_command_evaluates_each_split_and_prints_their_mean(tmp_path: Path) -> None:
     for seed, (label, group) in enumerate(itertools.product(("Archery", "Biking"), ("01", "08"))):
         name = f"{label}/v_{label}_g{group}_c01.avi"  # groups 1 and 8 are tested by splits 1 and 2

@@ -13,8 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binom, sem
-from scipy.stats import t as student
+from scipy.special import bdtr, stdtrit  # scipy.stats would take half a second to import
 
 Array = npt.NDArray[np.float64]
 MIN_GROUPS = 5  # with fewer on the test side, videos are resampled instead; PROTOCOL 5
@@ -208,7 +207,9 @@ def difference_interval(
     unseen = quantile**2 / (num_units + quantile**2)
     half = quantile * float(np.sqrt(variance)) if variance > 0 else unseen
     if len(draws) > 1:
-        of_draws = float(student.ppf(0.5 + level / 2, len(draws) - 1) * sem(draws))
+        of_draws = float(
+            stdtrit(len(draws) - 1, 0.5 + level / 2) * np.std(draws, ddof=1) / np.sqrt(len(draws))
+        )
         half = float(np.hypot(half, of_draws))
     return Interval(low=max(-1.0, difference - half), high=min(1.0, difference + half))
 
@@ -216,7 +217,7 @@ def difference_interval(
 def _spread(values_R: npt.NDArray[np.floating[Any]], num_units: int, level: float) -> tuple[float, float]:
     """Student's quantile, and the bootstrap variance freed of its bias for few units."""
     freedom = max(1, num_units - 1)
-    quantile = float(student.ppf(0.5 + level / 2, freedom))
+    quantile = float(stdtrit(freedom, 0.5 + level / 2))
     known_R = values_R[~np.isnan(values_R)]
     variance = float(np.var(known_R, ddof=1)) * num_units / freedom if len(known_R) > 1 else 0.0
     return quantile, variance
@@ -231,7 +232,7 @@ def mcnemar(first_N: npt.NDArray[np.bool_], second_N: npt.NDArray[np.bool_]) -> 
     0.0625
     """
     only_first, only_second = int((first_N & ~second_N).sum()), int((second_N & ~first_N).sum())
-    return min(1.0, float(2 * binom.cdf(min(only_first, only_second), only_first + only_second, 0.5)))
+    return min(1.0, float(2 * bdtr(min(only_first, only_second), only_first + only_second, 0.5)))
 
 
 def flips(num_units: int, *, seed: int) -> Iterator[Array]:

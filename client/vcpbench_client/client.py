@@ -22,7 +22,7 @@ from vcpbench_client.answers import (
     read,
 )
 from vcpbench_client.downloads import download
-from vcpbench_client.errors import BadAnswer, NotDone, Rejected
+from vcpbench_client.errors import BadAnswer, NotDone, Rejected, TimedOut
 from vcpbench_client.patience import Deadline, Looks
 from vcpbench_client.transport import Query, Transport, content_of, segment
 from vcpbench_client.uploads import PART_BYTES, Tell, Upload
@@ -227,7 +227,13 @@ class Client:
             for one in dict.fromkeys(wanted):
                 if one not in known or not known[one].ended:
                     at = known[one].id if one in known else one  # MODEL@latest may mean another one later
-                    known[one] = self._get(Evaluation, f"/evaluations/{segment(at)}", deadline=deadline)
+                    try:
+                        known[one] = self._get(Evaluation, f"/evaluations/{segment(at)}", deadline=deadline)
+                    except TimedOut:
+                        if len(known) < len({*wanted}):
+                            raise
+                        late = [each for each in known.values() if not each.ended]
+                        raise looks.over(*_still(late)) from None
                     if on_progress:
                         on_progress(known[one])
             late = [one for one in known.values() if not one.ended]

@@ -80,8 +80,15 @@ class Looks:
 
     def pause(self, still: str, more: str = "") -> None:
         """Wait until the next look; raise `TimedOut` with these words if no time is left for it."""
-        nearer = min(self._deadlines, key=lambda one: one.left_s)
-        if self._pause_s > nearer.left_s:
-            raise TimedOut(f"{still} after {nearer.after_s:g} s.{more}")
+        if self._pause_s > self._nearer.left_s:
+            raise self.over(still, more)
         time.sleep(self._pause_s)
         self._pause_s = min(1.5 * self._pause_s, LONGEST_LOOK_S)
+
+    def over(self, still: str, more: str = "") -> TimedOut:
+        """The error that no time is left, with these words."""
+        return TimedOut(f"{still} after {self._nearer.after_s:g} s.{more}")
+
+    @property
+    def _nearer(self) -> Deadline:
+        return min(self._deadlines, key=lambda one: one.left_s)

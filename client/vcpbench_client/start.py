@@ -8,6 +8,7 @@ Once a command runs, Ctrl-C waits until the import that is under way has ended.
 from __future__ import annotations
 
 import _thread
+import gc
 import os
 import signal
 import time
@@ -34,6 +35,7 @@ def main() -> None:
     try:
         run()
     finally:
+        gc.freeze()  # Python would look through all of torch once more before it ends
         if watched:  # the exit code stands, and an interpreter that ends has nothing to interrupt
             signal.signal(signal.SIGINT, signal.SIG_IGN)
 

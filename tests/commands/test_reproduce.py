@@ -76,6 +76,7 @@ def test_what_was_measured_on_a_folder_of_videos_is_reproduced(
     assert "are equal to the last digit" in done(home, "reproduce", name, "--device", "cpu")
 
 
+@pytest.mark.long
 def test_videos_that_lie_elsewhere_keep_their_groups(home: Path) -> None:
     (home / "elsewhere").symlink_to("clips")
     measured(home, "moved.json", "--csv", "people.csv", "--test-groups", "P2")
@@ -86,6 +87,7 @@ def test_videos_that_lie_elsewhere_keep_their_groups(home: Path) -> None:
     assert "other files, labels or sides" in other.stderr
 
 
+@pytest.mark.long
 def test_videos_of_a_suffix_of_their_own_are_found_again_by_it(home: Path) -> None:
     for video in (home / "clips").rglob("*.mp4"):
         (home / "odd" / video.parent.name).mkdir(parents=True, exist_ok=True)
@@ -98,6 +100,7 @@ def test_videos_of_a_suffix_of_their_own_are_found_again_by_it(home: Path) -> No
     )
 
 
+@pytest.mark.long
 def test_a_servers_command_says_where_the_videos_go_and_keeps_their_groups(home: Path) -> None:
     found = measured(home, "served.json", "--csv", "people.csv", "--test-groups", "P2")
     asked = "vcpbench reproduce 0d9c2c0e --dataset PLACE --csv TABLE --test-groups P2"
@@ -119,6 +122,7 @@ def test_random_weights_have_no_file_to_reproduce_them_from(home: Path) -> None:
     assert "Random weights and pixels have no file." in refused.stderr
 
 
+@pytest.mark.long
 def test_what_was_finetuned_on_a_folder_of_videos_is_reproduced(home: Path) -> None:
     words = ("--epochs", "1", "--batch", "2", "--num-clips", "1", "--device", "cpu")
     done(home, "finetune", "model.pt", "-d", "clips", "-o", "run", *words)

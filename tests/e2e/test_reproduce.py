@@ -8,12 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.test_way import StartWorker, register, results
 from tests.patience import DEADLINE_S
 from tests.served import Served
 from tests.videos import write_video
 
 
+@pytest.mark.long
 def test_an_evaluation_on_a_registered_folder_is_reproduced_by_the_command_that_it_names(
     api: Served, start_worker: StartWorker, checkpoint: Path, tmp_path: Path
 ) -> None:

@@ -124,6 +124,7 @@ def test_weights_that_saw_test_videos_carry_a_warning(dataset: Dataset, model: P
 
 
 @needs_shared
+@pytest.mark.long
 def test_three_words_finetune_every_split_and_their_mean_is_reproduced(tmp_path: Path) -> None:
     groups = (
         "01",
@@ -174,6 +175,7 @@ def command(home: Path, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.long
 def test_the_command_interrupted_says_how_to_go_on_and_does(tmp_path: Path) -> None:
     make_folder(tmp_path / "clips", per_class=(3, 1))
     words = ("pretrain", "-d", "clips", "-o", "run", "--backbone", "r3d_tiny")
@@ -200,6 +202,7 @@ def test_the_command_interrupted_says_how_to_go_on_and_does(tmp_path: Path) -> N
     assert (asked["gap"], asked["remote_gap"]) == (4, 9)
 
 
+@pytest.mark.long
 def test_of_torchruns_processes_the_first_alone_says_what_there_is(tmp_path: Path) -> None:
     make_folder(tmp_path / "clips", per_class=(3, 1))
     words = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--no-python"]

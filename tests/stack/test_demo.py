@@ -138,6 +138,7 @@ def test_closing_the_terminal_ends_the_demo_and_leaves_nothing_running(user: Pat
     assert Home(user / "demo").running() is None
 
 
+@pytest.mark.long
 def test_a_demo_whose_evaluation_fails_says_which_and_why_and_takes_everything_down(tmp_path: Path) -> None:
     home = tmp_path / "demo"
     home.mkdir()

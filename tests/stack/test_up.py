@@ -23,6 +23,7 @@ from tests.stack.kit import VCPBENCH, Stack
 from tests.workers import alive
 
 
+@pytest.mark.long
 def test_a_stack_comes_up_restarts_what_dies_and_leaves_nothing_behind(
     make_stack: Callable[..., Stack], tmp_path: Path
 ) -> None:
@@ -87,6 +88,7 @@ def test_a_killed_supervisor_takes_everything_with_it_and_the_next_start_works(
     assert stack.health() == 200
 
 
+@pytest.mark.long
 def test_two_stacks_run_side_by_side_one_in_a_very_long_home(
     make_stack: Callable[..., Stack], tmp_path: Path
 ) -> None:
@@ -134,6 +136,7 @@ def test_a_home_that_cannot_be_written_is_named(make_stack: Callable[..., Stack]
     assert "file/home cannot be used: Not a directory. Choose another: --home" in run.stderr
 
 
+@pytest.mark.long
 def test_a_newer_schema_is_said_with_the_reason(make_stack: Callable[..., Stack]) -> None:
     stack = make_stack()
     stack.up()
@@ -171,6 +174,7 @@ def test_a_strict_umask_does_not_shut_the_engines_account_out(
 @pytest.mark.skipif(
     os.getuid() != 0 or not shutil.which("setpriv"), reason="only root can become another user"
 )
+@pytest.mark.long
 def test_an_ordinary_user_runs_a_stack_too(make_stack: Callable[..., Stack]) -> None:
     # It may read everything here (Python may lie in root's home), and is nobody otherwise.
     nobody = pwd.getpwnam("nobody")

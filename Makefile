@@ -2,7 +2,7 @@
 # make up      start the whole service on this machine; make down stops it, make status shows it
 # make test    what must pass before every commit, in at most ten minutes on two idle cores
 # make test-fast  the part of it that takes less than 90 s, for work in between
-# make test-long  what takes about 15 s or more a test, and is not in `make test`
+# make test-long  what takes about 10 s or more a test, and is not in `make test`
 # make check   lint, types, import rules
 # make format  let ruff tidy up
 SHELL := /bin/bash
@@ -38,11 +38,11 @@ down: $(STAMP)
 status: $(STAMP)
 	$(BIN)/vcpbench status $(ARGS)
 
-# Two at once, each with one thread: most tests wait for something, and torch's threads fight over two cores.
+# Three at once on two cores, each with one thread: tests often wait, and the threads of torch fight over cores.
 # Bytecode is kept, for hundreds of tests start a process that imports us; files go by their names, not by how many
 # tests they hold, for then the long ones would come last and one process would wait for the other.
 PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest \
-	--numprocesses 2 --dist loadfile --no-loadscope-reorder
+	--numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 test: $(STAMP)
 	$(PYTEST) -m 'not long' $(ARGS)

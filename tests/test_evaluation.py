@@ -34,6 +34,8 @@ from vcp_core.evaluation import _command
 from vcp_core.plan import Plan
 from vcp_core.results import BenchmarkResult
 
+pytestmark = pytest.mark.slow
+
 CI = Protocol.model_validate(
     {
         **load_protocol("quick-v1").model_dump(),
@@ -66,6 +68,7 @@ def test_a_checkpoint_that_is_not_there_is_told_before_a_dataset_is_made(tmp_pat
         vcp_core.evaluate(tmp_path / "gone.pt", tmp_path / "nowhere")
 
 
+@pytest.mark.long
 def test_the_same_run_twice_gives_the_same_json_to_the_last_digit(dataset: Dataset, checkpoint: Path) -> None:
     first = vcp_core.evaluate(checkpoint, dataset, CI)
     again = vcp_core.evaluate(checkpoint, dataset, CI)  # meets the kept control
@@ -87,6 +90,7 @@ def test_a_protocol_may_do_without_pixels(dataset: Dataset, checkpoint: Path) ->
     assert results.score("retrieval.top1").control is not None
 
 
+@pytest.mark.long
 def test_a_checkpoint_of_the_controls_own_weights_scores_exactly_what_the_control_scores(
     dataset: Dataset, tmp_path: Path
 ) -> None:
@@ -125,6 +129,7 @@ def test_results_answer_by_name_and_suggest(dataset: Dataset, checkpoint: Path) 
         results.score("retrieval.topp1")
 
 
+@pytest.mark.long
 def test_the_command_that_reproduces_names_all_that_the_caller_chose(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -165,6 +170,7 @@ def test_a_file_that_says_what_it_was_trained_on_needs_nobody_to_declare_it(
     assert "training side of split test groups P9" in warning
 
 
+@pytest.mark.long
 def test_a_declared_input_is_what_the_network_and_its_controls_get(
     dataset: Dataset, checkpoint: Path, tmp_path: Path
 ) -> None:
@@ -240,6 +246,7 @@ def test_threads_are_kept_with_the_results_and_make_another_control(
     assert run._control_key(0) != with_more
 
 
+@pytest.mark.long
 def test_progress_covers_all_that_takes_long_and_every_stage_reaches_its_end(
     dataset: Dataset, checkpoint: Path
 ) -> None:

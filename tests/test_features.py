@@ -27,6 +27,8 @@ from vcp_core.features import Counters, extract, geometry_of, iter_batches
 from vcp_core.shards import Clip, plan_shards
 from vcp_core.video.examine import examine
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 SPEC = BACKBONES["r3d_tiny"]
 QUICK = PROTOCOLS["quick-v1"]

@@ -23,6 +23,8 @@ from vcp_core.plan import Plan
 from vcp_core.shards import plan_shards
 from worker.tasks.plan import feature_space
 
+pytestmark = pytest.mark.slow
+
 QUICK, PAPER = PROTOCOLS["quick-v1"], PROTOCOLS["paper-v1"]
 BOTH = Protocol.model_validate(
     {**QUICK.model_dump(), "name": "both", "retrieval": PAPER.retrieval.model_dump()}

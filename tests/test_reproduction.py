@@ -16,6 +16,8 @@ from vcp_core.catalog.protocols import Protocol, load_protocol
 from vcp_core.reproduction import GIVEN, MULTIPLES, TOLERANCE_POINTS, agreement
 from vcp_core.results import Results
 
+pytestmark = pytest.mark.slow
+
 CI = Protocol.model_validate(
     {**load_protocol("quick-v1").model_dump(), "name": "ci", "grid": {"num_clips": 1}}
 )

@@ -12,6 +12,8 @@ from vcp_core.backbones import Backbone, allocate, build, key_shapes, skeleton
 from vcp_core.catalog.backbones import BACKBONES, Normalisation
 from vcp_core.catalog.errors import UnknownName
 
+pytestmark = pytest.mark.slow
+
 # Small clips: every network here is fully convolutional, and its own size takes seconds on a CPU.
 SMALL_CLIP = (3, 8, 32, 32)
 

@@ -17,6 +17,8 @@ from vcp_core.backbones.i3d import pad_same
 from vcp_core.backbones.r2plus1d import intermediate_channels
 from vcp_core.catalog.backbones import BACKBONES
 
+pytestmark = pytest.mark.slow
+
 VECTORS = {"c3d": "vcop-c3d", "r3d": "vcop-r3d", "r3d_18": "torchvision-r3d_18"}
 HEAD = {"fc.weight", "fc.bias"}  # torchvision's classifier; a backbone has none
 # PROTOCOL 9, of the largest feature. Measured on a CPU: c3d 3.1e-7, r3d 1.3e-7, r3d_18 5.4e-8, which is what

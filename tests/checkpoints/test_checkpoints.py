@@ -39,6 +39,8 @@ from vcp_core.checkpoints.child import ingest_here
 from vcp_core.checkpoints.formats import ZIP
 from vcp_core.checkpoints.sandbox import Limits, child_environment
 
+pytestmark = pytest.mark.slow
+
 TINY = build("r3d_tiny", seed=4)
 LIMITS = Limits.for_size(0)
 

@@ -12,6 +12,8 @@ from tests.checkpoints.test_read import save
 from vcp_core.catalog.errors import CheckpointError
 from vcp_core.checkpoints import ingest
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_page_has_the_table_that_the_command_prints() -> None:
     page = PAGE.read_text(encoding="utf-8")

@@ -19,6 +19,8 @@ from vcp_core.catalog.errors import CheckpointMismatch
 from vcp_core.checkpoints import load_checkpoint
 from vcp_core.checkpoints.networks import choose
 
+pytestmark = pytest.mark.slow
+
 Weights = Mapping[str, Tensor]
 SCHEMES = [(spec.name, scheme) for spec in BACKBONES.values() for scheme in spec.keys]
 every_scheme = pytest.mark.parametrize(

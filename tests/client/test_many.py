@@ -111,6 +111,7 @@ def test_many_checkpoints_that_are_there_need_no_files(
     assert [item["file"] for item in json.loads(found.stdout)] == [ids[1], ids[0], gone]
 
 
+@pytest.mark.long
 def test_many_are_asked_for_without_waiting(run: Run, hands: Hands, client: Client, tmp_path: Path) -> None:
     hands.work.clear()
     for step in (20, 10):

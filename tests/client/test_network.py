@@ -16,6 +16,8 @@ import pytest
 from tests.client.certificates import server_side, write_certificate
 from tests.patience import DEADLINE_S
 
+pytestmark = pytest.mark.slow
+
 VCPBENCH = str(Path(sys.executable).with_name("vcpbench"))
 Start = Callable[..., str]
 

@@ -17,6 +17,8 @@ from tests.client.hands import Hands, write_model
 from tests.patience import DEADLINE_S
 from tests.served import Served
 
+pytestmark = pytest.mark.slow
+
 ON_GESTURES = ("-d", "gestures", "-p", "quick-v1")
 CODE_PAGES: list[dict[str, str]] = [
     {"PYTHONIOENCODING": "ascii"},

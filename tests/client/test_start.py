@@ -14,6 +14,8 @@ import vcpbench_client
 from tests.client.conftest import VCPBENCH
 from tests.patience import DEADLINE_S
 
+pytestmark = pytest.mark.slow
+
 PACKAGE = str(Path(vcpbench_client.__file__).parent)
 MOMENTS_MS = (0, 50, 100, 150, 200, 300, 400, 500, 600, 700, 800)
 IN_TORCH_MS = (0, 100, 200, 300, 800)  # `local` is slow to start: Ctrl-C waits for the end of an import

@@ -24,6 +24,8 @@ from vcp_core.datasets.manifest import Dataset
 from vcp_core.plan import Plan
 from vcp_core.results import BenchmarkResult
 
+pytestmark = pytest.mark.slow
+
 QUICKEST = 'base = "quick-v1"\n[grid]\nnum_clips = 1\n[control]\nseeds = [0]\ncalibration_clips = 4\n'
 
 

@@ -16,6 +16,8 @@ import vcp_core
 from tests.patience import DEADLINE_S
 from tests.videos import write_video
 
+pytestmark = pytest.mark.slow
+
 QUICKEST = 'base = "quick-v1"\n[grid]\nnum_clips = 1\n'
 RETRIEVAL = ("-p", "quickest.toml", "--benchmark", "retrieval", "--no-controls")
 

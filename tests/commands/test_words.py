@@ -16,6 +16,8 @@ from vcpbench_client import cli
 
 from tests.patience import DEADLINE_S
 
+pytestmark = pytest.mark.slow
+
 VCPBENCH = str(Path(sys.executable).with_name("vcpbench"))
 
 

@@ -22,6 +22,8 @@ from vcp_core.video.decode import iter_frames
 from vcp_core.video.examine import examine
 from vcp_core.video.frames import Geometry, frame_to_rgb
 
+pytestmark = pytest.mark.slow
+
 
 def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()

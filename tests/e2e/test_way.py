@@ -247,6 +247,7 @@ def test_a_refused_checkpoint_says_why_and_fails_what_waits_for_it(
     assert found["reason"] == f"the checkpoint was rejected: {shown['reason']}"
 
 
+@pytest.mark.long
 def test_a_checkpoint_of_our_own_training_brings_its_run_and_step(
     api: Served, start_worker: StartWorker, tmp_path: Path
 ) -> None:

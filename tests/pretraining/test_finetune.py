@@ -29,6 +29,8 @@ from vcp_core.pretraining import FinetuneConfig, Machine, finetune
 from vcp_core.results import Results
 from vcp_core.splits import SplitsMean
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:

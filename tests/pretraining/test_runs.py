@@ -26,6 +26,8 @@ from vcp_core.datasets.manifest import Dataset
 from vcp_core.pretraining import Machine, PretrainConfig, pretrain
 from vcp_core.pretraining.runs import Place, RunFolder
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 STEPS = 12  # three epochs of four steps
 
@@ -102,6 +104,7 @@ def test_a_run_killed_at_a_random_step_and_resumed_gives_the_same_weights_as_one
     assert_same(left_behind(tmp_path / "killed"), left_behind(tmp_path / "whole"))
 
 
+@pytest.mark.long
 def test_so_does_a_run_of_adamw_with_all_questions(dataset: Dataset, manifest: Path, tmp_path: Path) -> None:
     changed = {"optimizer": "adamw", "questions": "all", "lr": 0.002}
     options = [f"{name}={json.dumps(value)}" for name, value in changed.items()]
@@ -131,6 +134,7 @@ def test_ctrl_c_saves_the_step_that_is_over_and_the_run_goes_on_from_it(
     assert train(dataset, tmp_path / "run", save_steps=1000).place.finished
 
 
+@pytest.mark.long
 def test_two_processes_share_every_batch(manifest: Path, tmp_path: Path) -> None:
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
     process = child(manifest, tmp_path / "run", "epochs=1", launcher=launcher)

@@ -19,6 +19,8 @@ from stack.home import Home, StackError, StackState
 from tests.patience import DEADLINE_S
 from tests.stack.kit import VCPBENCH, Stack
 
+pytestmark = pytest.mark.slow
+
 
 @contextmanager
 def holder(home: Home) -> Iterator[subprocess.Popen[str]]:
@@ -63,6 +65,7 @@ def supervisor_of(stack: Stack) -> int:
     return running.pid
 
 
+@pytest.mark.long
 def test_whoever_waits_for_a_start_that_dies_starts_it_itself(make_stack: Callable[..., Stack]) -> None:
     stack = make_stack()
     first = start_beside(stack)

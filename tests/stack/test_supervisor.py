@@ -18,6 +18,8 @@ from tests.patience import DEADLINE_S, until
 from tests.stack.kit import free_port
 from tests.workers import alive, descendants
 
+pytestmark = pytest.mark.slow
+
 # A server that answers /v1/health with a file, and two that take their time to end, or never do.
 SUPERVISE = """
 import pathlib, signal, sys

@@ -22,6 +22,8 @@ from tests.patience import DEADLINE_S
 from tests.stack.kit import VCPBENCH, Stack
 from tests.workers import alive
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.long
 def test_a_stack_comes_up_restarts_what_dies_and_leaves_nothing_behind(
@@ -116,6 +118,7 @@ def test_a_port_in_use_is_named_before_anything_starts(make_stack: Callable[...,
     assert stack.run("status").returncode == 3
 
 
+@pytest.mark.long
 def test_a_stack_comes_up_behind_a_proxy_and_at_an_ipv6_address(make_stack: Callable[..., Stack]) -> None:
     if not os.path.exists("/proc/net/if_inet6"):
         pytest.skip("this machine has no IPv6")
@@ -153,6 +156,7 @@ def test_a_newer_schema_is_said_with_the_reason(make_stack: Callable[..., Stack]
 
 
 @pytest.mark.parametrize("reachable", [True, False], ids=["in a home it reaches", "in one it does not"])
+@pytest.mark.long
 def test_a_strict_umask_does_not_shut_the_engines_account_out(
     make_stack: Callable[..., Stack], tmp_path: Path, reachable: bool
 ) -> None:

@@ -19,7 +19,7 @@ from tests.videos import PIXEL_FORMATS
 from vcp_core.catalog.errors import UndecodableVideo
 from vcp_core.video.decode import Tally, iter_frames
 
-pytestmark = needs_ffmpeg
+pytestmark = [needs_ffmpeg, pytest.mark.slow]
 
 NUM_FRAMES = 24
 STEP = 8  # of grey, from one frame's upper band to the next one's

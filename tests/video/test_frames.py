@@ -12,6 +12,8 @@ from vcp_core.catalog.errors import UnsupportedVideo
 from vcp_core.video.decode import iter_frames
 from vcp_core.video.frames import Geometry, _band, frame_to_rgb, resize_plane, triangle_weights
 
+pytestmark = pytest.mark.slow
+
 GEOMETRY = Geometry()
 VIDEOS = [
     "av1_video.mkv",

@@ -57,8 +57,7 @@ def paths(site: Site) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"])
+@pytest.mark.parametrize(("scheme", "viewport"), [("light", WIDE), ("dark", NARROW)], ids=["light", "dark"])
 def test_every_page_is_accessible_and_fits(browser: Browser, site: Site, scheme: str, viewport: Any) -> None:
     visitor = visit(browser, site, color_scheme=scheme, viewport=viewport)
     for path in paths(site):

@@ -51,12 +51,14 @@ def test_a_worker_says_which_setting_is_missing(settings: Settings, monkeypatch:
     assert run.stderr.startswith("VCPBENCH_PORT: ")
 
 
+@pytest.mark.long
 def test_a_device_that_is_not_there_ends_the_worker_and_fails_no_job(settings: Settings) -> None:
     run = start(settings, VCPBENCH_DEVICE="cuda:7")
     assert run.returncode == 2
     assert "No device 'cuda:7'" in run.stderr
 
 
+@pytest.mark.long
 def test_without_a_broker_a_worker_works_by_looking_for_itself_and_ends_when_told(
     api: Served, start_worker: StartWorker, tmp_path: Path
 ) -> None:
@@ -75,6 +77,7 @@ def test_a_worker_that_tries_to_reach_its_broker_still_ends_when_told(
     assert worker.terminate() == 0
 
 
+@pytest.mark.long
 def test_a_worker_is_seen_while_it_is_there_and_gone_when_it_ended(
     api: Served, settings: Settings, start_worker: StartWorker
 ) -> None:
@@ -88,6 +91,7 @@ def test_a_worker_is_seen_while_it_is_there_and_gone_when_it_ended(
     assert api.client.get("/v1/status").json()["workers"] == []
 
 
+@pytest.mark.long
 def test_a_worker_that_was_forgotten_in_a_long_silence_is_seen_again(
     settings: Settings, database: Database, start_worker: StartWorker
 ) -> None:
@@ -120,6 +124,7 @@ def test_a_worker_that_ends_while_the_database_is_away_ends_in_order(
     assert not list(settings.scratch.iterdir())
 
 
+@pytest.mark.long
 def test_a_good_file_whose_reader_was_killed_is_read_again(
     api: Served, database: Database, start_worker: StartWorker, tmp_path: Path
 ) -> None:

@@ -22,6 +22,8 @@ from vcp_core.datasets.manifest import Dataset
 from worker.disk import full_disk_told
 from worker.runner import ChildFailed, Runner
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def runner(tmp_path: Path) -> Iterator[Runner]:

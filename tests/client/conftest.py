@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from vcpbench_client import Client
 
 from tests.client.hands import Hands
 from tests.client.line import Line
-from tests.patience import DEADLINE_S
+from tests.forked import run_vcpbench
 from tests.served import Served
 from tests.service.finished import ready_dataset
 from tests.service.kit import noise
 
-VCPBENCH = str(Path(sys.executable).with_name("vcpbench"))
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -45,18 +45,22 @@ def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The client's pauses, which are not made; other threads of the process sleep as ever."""
+    pauses: list[float] = []
+    clock = SimpleNamespace(monotonic=time.monotonic, sleep=pauses.append)
+    monkeypatch.setattr("vcpbench_client.patience.time", clock)
+    return pauses
+
+
+@pytest.fixture
 def run(api: Served, tmp_path: Path) -> Run:
     """Runs a command, logged in by environment."""
 
     def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         login = {"VCPBENCH_URL": api.url, "VCPBENCH_TOKEN": token_of(api)}
-        return subprocess.run(
-            [VCPBENCH, *words],
-            cwd=tmp_path,
-            env={**os.environ, **login, "COLUMNS": "100", **environment},
-            capture_output=True,
-            text=True,
-            timeout=DEADLINE_S,
+        return run_vcpbench(
+            *words, cwd=tmp_path, env={**os.environ, **login, "COLUMNS": "100", **environment}
         )
 
     return run

@@ -141,10 +141,8 @@ def test_a_server_that_comes_back_is_not_noticed(far: Client, line: Line) -> Non
     ("after", "slept_s"), [("120", None), ("0.5", 0), ("Mon, 01 Jan 2001 00:00:00 GMT", 0)]
 )
 def test_retry_after_is_honoured_within_patience(
-    api: Served, line: Line, monkeypatch: pytest.MonkeyPatch, after: str, slept_s: float | None
+    api: Served, line: Line, slept: list[float], after: str, slept_s: float | None
 ) -> None:
-    slept: list[float] = []
-    monkeypatch.setattr("vcpbench_client.patience.time.sleep", slept.append)
     line.faults.append((503, f"Retry-After: {after}\r\n"))
     with Client(line.url, token_of(api), patience_s=30) as client:
         if slept_s is None:
@@ -156,9 +154,7 @@ def test_retry_after_is_honoured_within_patience(
             assert 0 < slept[0] < 0.1
 
 
-def test_retry_after_may_be_a_date(api: Served, line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
-    slept: list[float] = []
-    monkeypatch.setattr("vcpbench_client.patience.time.sleep", slept.append)
+def test_retry_after_may_be_a_date(api: Served, line: Line, slept: list[float]) -> None:
     at = format_datetime(datetime.now(UTC) + timedelta(seconds=20), usegmt=True)
     line.faults.append((503, f"Retry-After: {at}\r\n"))
     with Client(line.url, token_of(api)) as client:
@@ -166,9 +162,9 @@ def test_retry_after_may_be_a_date(api: Served, line: Line, monkeypatch: pytest.
     assert 15 < slept[0] <= 20
 
 
-def test_pauses_grow_and_differ(api: Served, line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
-    slept: list[float] = []
-    monkeypatch.setattr("vcpbench_client.patience.time.sleep", slept.append)
+def test_pauses_grow_and_differ(
+    api: Served, line: Line, slept: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("vcpbench_client.patience.FIRST_PAUSE_S", 0.5)
     line.faults.extend([(503, "")] * 6)
     with Client(line.url, token_of(api)) as client:

@@ -19,9 +19,10 @@ from vcpbench_client.defaults import DATASET, PROTOCOL
 from vcpbench_client.errors import Rejected, TimedOut
 
 from stack.commands.local import local
-from tests.client.conftest import VCPBENCH, Run, token_of
+from tests.client.conftest import Run, token_of
 from tests.client.hands import Hands, write_model
 from tests.client.line import Line
+from tests.forked import VCPBENCH
 from tests.patience import DEADLINE_S, until
 from tests.served import Served
 from tests.service.finished import ready_dataset

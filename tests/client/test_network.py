@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,11 +13,10 @@ import certifi
 import pytest
 
 from tests.client.certificates import server_side, write_certificate
-from tests.patience import DEADLINE_S
+from tests.forked import run_vcpbench
 
 pytestmark = pytest.mark.slow
 
-VCPBENCH = str(Path(sys.executable).with_name("vcpbench"))
 Start = Callable[..., str]
 
 
@@ -66,13 +64,8 @@ def ask(url: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """`vcpbench datasets`, with nothing but these variables."""
     unset = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "ssl_cert_file", "ssl_cert_dir")
     clean = {name: value for name, value in os.environ.items() if name.lower() not in unset}
-    return subprocess.run(
-        [VCPBENCH, "datasets"],
-        env={**clean, "VCPBENCH_URL": url, "VCPBENCH_TOKEN": "vcp_x", **environment},
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE_S,
-    )
+    login = {"VCPBENCH_URL": url, "VCPBENCH_TOKEN": "vcp_x"}
+    return run_vcpbench("datasets", cwd=Path.cwd(), env={**clean, **login, **environment})
 
 
 def the_line(found: subprocess.CompletedProcess[str]) -> str:

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from vcpbench_client.output import writable_json
 
-from tests.client.conftest import VCPBENCH, Run, token_of
+from tests.client.conftest import Run, token_of
 from tests.client.hands import Hands, write_model
+from tests.forked import VCPBENCH
 from tests.patience import DEADLINE_S
 from tests.served import Served
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import vcpbench_client
 
-from tests.client.conftest import VCPBENCH
+from tests.forked import VCPBENCH
 from tests.patience import DEADLINE_S
 
 pytestmark = pytest.mark.slow

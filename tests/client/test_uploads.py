@@ -139,10 +139,8 @@ def test_bytes_that_all_arrived_but_were_not_taken_over_are_not_sent_again(
 
 
 def test_a_server_that_is_busy_is_asked_again_when_it_says(
-    far: Client, line: Line, weights: Path, monkeypatch: pytest.MonkeyPatch
+    far: Client, line: Line, weights: Path, slept: list[float]
 ) -> None:
-    slept: list[float] = []
-    monkeypatch.setattr("vcpbench_client.patience.time.sleep", slept.append)
     line.faults.extend([(503, "Retry-After: 7\r\n"), (429, "Retry-After: 3\r\n"), (502, "")])
     assert far.upload(weights, "my-model").state == "ingesting"
     assert slept[:2] == [7, 3]

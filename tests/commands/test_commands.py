@@ -7,7 +7,6 @@ import os
 import resource
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ import torch
 import vcp_core
 from stack.commands.local import show
 from tests.datasets_on_disk import write_messy
+from tests.forked import VCPBENCH, run_vcpbench
 from tests.patience import DEADLINE_S, until
 from tests.videos import write_video
 from vcp_core.catalog.backbones import BACKBONES
@@ -46,7 +46,9 @@ def environment(home: Path) -> dict[str, str]:
 
 
 def vcpbench(home: Path, *arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
-    command = [str(Path(sys.executable).with_name("vcpbench")), *arguments]
+    if not options:
+        return run_vcpbench(*arguments, cwd=home, env=environment(home))
+    command = [VCPBENCH, *arguments]
     return subprocess.run(  # type: ignore[call-overload,no-any-return]
         command,
         cwd=home,
@@ -261,7 +263,7 @@ def test_every_command_has_help_and_those_that_do_something_have_examples(
 
 
 def test_ctrl_c_says_so_exits_with_130_and_leaves_nothing_half_written(home: Path) -> None:
-    command = [str(Path(sys.executable).with_name("vcpbench")), "local", "model.pt", "-d", "clips"]
+    command = [VCPBENCH, "local", "model.pt", "-d", "clips"]
     process = subprocess.Popen(
         [*command, "--no-controls", "--json", "interrupted.json"],
         cwd=home,

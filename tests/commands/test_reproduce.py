@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import pytest
 import torch
 
 import vcp_core
-from tests.patience import DEADLINE_S
+from tests.forked import run_vcpbench
 from tests.videos import write_video
 
 pytestmark = pytest.mark.slow
@@ -38,15 +37,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def vcpbench(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
-    return subprocess.run(
-        [str(Path(sys.executable).with_name("vcpbench")), *arguments],
-        cwd=home,
-        env={**environment, "HOME": str(home), "VCPBENCH_CACHE": str(home / "cache")},
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE_S,
-    )
+    own = {"OMP_NUM_THREADS": "1", "COLUMNS": "200", "HOME": str(home), "VCPBENCH_CACHE": str(home / "cache")}
+    return run_vcpbench(*arguments, cwd=home, env={**os.environ, **own})
 
 
 def done(home: Path, *arguments: str) -> str:

@@ -14,11 +14,10 @@ import pytest
 import typer
 from vcpbench_client import cli
 
+from tests.forked import VCPBENCH
 from tests.patience import DEADLINE_S
 
 pytestmark = pytest.mark.slow
-
-VCPBENCH = str(Path(sys.executable).with_name("vcpbench"))
 
 
 def every_command() -> Iterator[tuple[str, str]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -16,12 +15,12 @@ from vcpbench_client import Client
 from tests.client.conftest import token_of
 from tests.client.hands import Hands, write_model
 from tests.client.line import Line
+from tests.forked import VCPBENCH, run_vcpbench
 from tests.patience import DEADLINE_S, until
 from tests.served import Served
 from tests.service.finished import ready_dataset
 from tests.service.kit import in_thread
 
-VCPBENCH = str(Path(sys.executable).with_name("vcpbench"))
 TOP1 = "recognition.top1"
 # Of 100 videos. Those of BEFORE are right in LITTLE_LESS but for six, and three others are.
 BEFORE = range(60)
@@ -49,13 +48,10 @@ class Run:
     ) -> None:
         for name in FILES[1::2]:
             (folder / name).unlink(missing_ok=True)
-        run = subprocess.run(
-            [VCPBENCH, "gate", *ON_BOARD, *words, *files],
+        run = run_vcpbench(
+            *("gate", *ON_BOARD, *words, *files),
             cwd=folder,
             env={**os.environ, "VCPBENCH_URL": str(server), "VCPBENCH_TOKEN": token, "COLUMNS": "160"},
-            capture_output=True,
-            text=True,
-            timeout=DEADLINE_S,
         )
         self.code, self.out, self.err = run.returncode, run.stdout, run.stderr
         self.json: dict[str, Any] = {}

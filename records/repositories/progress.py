@@ -286,9 +286,13 @@ def _was_there(control: Evaluation, asked_at: datetime) -> bool:
 def _scoring_s(
     jobs: Mapping[tuple[JobKind, UUID], _Single], evaluation: Evaluation, missing: Iterable[Evaluation]
 ) -> float:
-    """Seconds of scoring that are left: as long as a control's took, which has the same clips and probes."""
+    """Seconds of scoring that are left, at the pace of the control that was scored fastest.
+
+    It has the same clips and probes. Another one may have been scored many times slower, while the same cores
+    forwarded clips.
+    """
     took = [job.elapsed_s for (kind, _), job in jobs.items() if kind is JobKind.SCORE and job.share == 1]
-    usual_s = max(took, default=SCORING_S + SCORING_CLIP_S * (evaluation.num_clips or 0))
+    usual_s = min(took, default=SCORING_S + SCORING_CLIP_S * (evaluation.num_clips or 0))
     left_s = 0.0
     for one in (evaluation, *missing):
         job = jobs.get((JobKind.SCORE, one.id))

@@ -108,8 +108,8 @@ def _reason(
         again = duration((job.not_before - found.now).total_seconds())
         return f"it is tried again in {again}, after: {why}"
     busy = queue.in_work(session, takers)
-    if len({one.worker_id for one in busy}) < len(takers):
-        return None
+    if len({one.worker_id for one in busy}) < len(takers) or job.id in {one.id for one in busy}:
+        return None  # also where one took it since we looked
     common = set.intersection(*(set(worker.queues) for worker in takers))
     before = jobs.num_before(session, job, sorted(common))
     turn = {0: "it is next", 1: "1 other job is before it"}.get(before, f"{before} other jobs are before it")

@@ -87,9 +87,7 @@ def main() -> None:
         walk.follow("first", walk.ask(sample_path(), "sample", QUICK))
         walk.follow("second", walk.ask(weights(folder, 5), "second", QUICK))
         notes = folder / "bad.pt"
-        notes.write_bytes(
-            b"\x80\x02}q\x00."
-        )  # an empty pickle: only the server can tell that nothing is in it
+        notes.write_bytes(b"\x80\x02}q\x00.")  # an empty pickle: only the server can tell
         walk.follow("bad", walk.ask(notes, "bad", LONG))
         walk.follow("third", walk.ask(weights(folder, 6), "third", QUICK))
         long = walk.ask(sample_path(), "sample", LONG)

@@ -56,30 +56,26 @@ class _Parent:
 _parent = _Parent()
 
 
-def run_vcpbench(
-    *words: str, cwd: Path, env: Mapping[str, str], input: str = ""
-) -> subprocess.CompletedProcess[str]:
+def run_vcpbench(*words: str, cwd: Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     """As `subprocess.run` of the program, with what it writes captured as text.
 
     Args:
         words: Of the command line, without the program's name.
         cwd: Its folder.
         env: All of its environment.
-        input: What it reads from standard input.
     """
     if _at_the_start(env) != _at_the_start(os.environ):
         return subprocess.run(
             [VCPBENCH, *words],
             cwd=cwd,
             env=env,
-            input=input,
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             timeout=DEADLINE_S,
         )
     with tempfile.TemporaryDirectory() as temp:
         out, err = Path(temp, "out"), Path(temp, "err")
-        Path(temp, "in").write_text(input)
         code = _parent.run(words, cwd, env, out, err)
         return subprocess.CompletedProcess([VCPBENCH, *words], code, out.read_text(), err.read_text())
 
@@ -108,7 +104,7 @@ def _become(request: dict[str, object]) -> NoReturn:
     try:
         out, err = Path(str(request["out"])), Path(str(request["err"]))
         for number, path, flags in (
-            (0, out.with_name("in"), os.O_RDONLY),
+            (0, Path(os.devnull), os.O_RDONLY),
             (1, out, os.O_WRONLY | os.O_CREAT),
             (2, err, os.O_WRONLY | os.O_CREAT),
         ):

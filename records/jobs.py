@@ -16,10 +16,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from typing import Any, cast
 from uuid import UUID, uuid4
 
-from sqlalchemy import CTE, CursorResult, Update, and_, case, func, or_, select, text, update
+from sqlalchemy import CTE, CursorResult, Select, Update, and_, case, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, aliased
 
@@ -84,19 +85,7 @@ def claim(session: Session, queues: Sequence[str], *, worker_id: UUID, lease_s: 
     """The next job: of the team that was served longest ago, the oldest. None if nothing waits."""
     if not queues:  # who takes none gets none
         return None
-    job, turns = aliased(Job), _turns(queues)
-    chosen = session.execute(
-        select(job)
-        .join(turns, turns.c.team.is_not_distinct_from(job.team))
-        .where(
-            job.state == JobState.QUEUED,
-            job.queue.in_(queues),
-            or_(job.not_before.is_(None), job.not_before <= NOW),
-        )
-        .order_by(turns.c.at.asc().nulls_first(), job.created_at, job.id)
-        .limit(1)
-        .with_for_update(of=job, skip_locked=True)
-    ).scalar_one_or_none()
+    chosen = session.execute(_next(tuple(sorted(set(queues))))).scalar_one_or_none()
     if chosen is None:
         return None
     token = uuid4()
@@ -112,6 +101,24 @@ def claim(session: Session, queues: Sequence[str], *, worker_id: UUID, lease_s: 
         )
     )
     return Claim(job_id=chosen.id, token=token, kind=chosen.kind, subject_id=subject_of(chosen))
+
+
+@cache
+def _next(queues: tuple[str, ...]) -> Select[tuple[Job]]:
+    """What `claim` asks. Kept: to make the statement took longer than to run it, and idle workers ask often."""
+    job, turns = aliased(Job), _turns(queues)
+    return (
+        select(job)
+        .join(turns, turns.c.team.is_not_distinct_from(job.team))
+        .where(
+            job.state == JobState.QUEUED,
+            job.queue.in_(queues),
+            or_(job.not_before.is_(None), job.not_before <= NOW),
+        )
+        .order_by(turns.c.at.asc().nulls_first(), job.created_at, job.id)
+        .limit(1)
+        .with_for_update(of=job, skip_locked=True)
+    )
 
 
 def _turns(queues: Sequence[str]) -> CTE:

@@ -55,9 +55,15 @@ def create_app(settings: Settings) -> FastAPI:
     """The service on the engines of these settings.
 
     Raises:
-        SchemaError: At start, if the database is not of this version.
         StorageError: If there is no such store.
     """
+    app = without_engines()
+    connect(app, settings)
+    return app
+
+
+def without_engines() -> FastAPI:
+    """Routes, handlers and pages; it answers nothing before `connect`."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -75,14 +81,6 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,  # FastAPI's page loads scripts from another host; that of service.web does not
         redoc_url=None,
         dependencies=[Depends(known_words)],
-    )
-    app.state.settings = settings
-    app.state.storage = Storage(settings.store_url)
-    app.state.database = Database(
-        settings.database_url.get_secret_value(),
-        ring=Doorbell(settings).ring,
-        lock_timeout_s=LOCK_TIMEOUT_S,
-        max_connections=MAX_CONNECTIONS,
     )
     app.add_middleware(BodyLimit)
     problems.install(app)
@@ -102,6 +100,22 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(health.open_router)
     web.install(app)
     return app
+
+
+def connect(app: FastAPI, settings: Settings) -> None:
+    """Give the application its engines: those of these settings, whatever it had before.
+
+    Raises:
+        StorageError: If there is no such store.
+    """
+    app.state.settings = settings
+    app.state.storage = Storage(settings.store_url)
+    app.state.database = Database(
+        settings.database_url.get_secret_value(),
+        ring=Doorbell(settings).ring,
+        lock_timeout_s=LOCK_TIMEOUT_S,
+        max_connections=MAX_CONNECTIONS,
+    )
 
 
 def checked_app(settings: Settings) -> FastAPI:

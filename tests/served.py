@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,10 +18,13 @@ from fastapi import FastAPI
 from records.db import Database
 from records.repositories import tokens
 from records.settings import Settings
-from service.app import checked_app
+from records import migrate
+from service.app import connect, without_engines
 from tests import patience
 from tests.workers import WorkerProcess
 
+PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # no TLS is spoken here: to load the authorities takes 40 ms
+idle: list[FastAPI] = []  # applications that nobody uses now
 ENDS = ("done", "failed", "cancelled", "ready", "rejected")  # states that nothing leaves
 
 
@@ -48,7 +52,7 @@ class Served:
         with self.database.session() as session:
             _, secret = tokens.create(session, name=team, team=team, admin=admin)
         headers = {"Authorization": f"Bearer {secret}"}
-        return httpx.Client(base_url=self.url, headers=headers, timeout=patience.DEADLINE_S)
+        return open_http(self.url, headers=headers)
 
     def upload(self, path: Path, model: str = "tiny", **facts: str) -> dict[str, Any]:
         """Upload in one go."""
@@ -85,10 +89,20 @@ class Served:
         return found
 
 
+def open_http(url: str, **more: Any) -> httpx.Client:
+    """A client of that service."""
+    return httpx.Client(base_url=url, timeout=patience.DEADLINE_S, verify=PLAIN, **more)
+
+
 @contextmanager
 def serve(settings: Settings) -> Iterator[Served]:
-    """Run the service in a thread, on a free port."""
-    app = checked_app(settings)
+    """Run the service in a thread, on a free port.
+
+    Applications are used again: to make the routes of one takes longer than most tests.
+    """
+    app = idle.pop() if idle else without_engines()
+    connect(app, settings)
+    migrate.check(app.state.database)
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=2))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -102,11 +116,12 @@ def serve(settings: Settings) -> Iterator[Served]:
         _, secret = tokens.create(session, name="test", team="default", admin=True)
     headers = {"Authorization": f"Bearer {secret}"}
     try:
-        with httpx.Client(base_url=url, headers=headers, timeout=patience.DEADLINE_S) as client:
+        with open_http(url, headers=headers) as client:
             yield Served(client, url, app)
     finally:
         server.should_exit = True
         thread.join(patience.DEADLINE_S)
+        idle.append(app)
 
 
 def sha256(content: bytes) -> str:

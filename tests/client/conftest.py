@@ -28,7 +28,7 @@ def token_of(api: Served) -> str:
 
 @pytest.fixture(autouse=True)
 def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No login of whoever runs the tests, no proxy, and pauses that a test can wait for."""
+    """No login of whoever runs the tests, no proxy or certificates, and pauses that a test can wait for."""
     for name in (
         "VCPBENCH_DATASET",
         "VCPBENCH_PROTOCOL",
@@ -38,6 +38,8 @@ def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "http_proxy",
         "ALL_PROXY",
         "all_proxy",
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
     ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))

@@ -17,7 +17,7 @@ from records.repositories import datasets, tokens
 from records.settings import Settings
 from service.app import create_app
 from service.datasets.schemas import without_paths
-from tests.served import Served, serve
+from tests.served import Served, open_http, serve
 from tests.service.finished import ready_checkpoint, ready_dataset
 from tests.service.kit import begun, declare, noise, objects, problem_of, put
 from vcp_core.catalog.protocols import PROTOCOLS
@@ -32,7 +32,7 @@ OF_A_TEAM = ("/v1/whoami", "/v1/checkpoints/{checkpoint_id}/content")  # read by
 @pytest.fixture
 def anyone(api: Served) -> Iterator[httpx.Client]:
     """A client without a token."""
-    with httpx.Client(base_url=api.url) as client:
+    with open_http(api.url) as client:
         yield client
 
 
@@ -121,7 +121,7 @@ def public(settings: Settings) -> Iterator[httpx.Client]:
     """A client without a token of an installation whose results are public."""
     with (
         serve(settings.model_copy(update={"public_read": True})) as served,
-        httpx.Client(base_url=served.url) as client,
+        open_http(served.url) as client,
     ):
         yield client
 
@@ -197,7 +197,7 @@ def test_what_is_not_ready_is_nobody_elses_business(api: Served, settings: Setti
         assert others.get(path).json()["sha256"] == theirs["sha256"]
     with (
         serve(settings.model_copy(update={"public_read": True})) as public,
-        httpx.Client(base_url=public.url) as anyone,
+        open_http(public.url) as anyone,
     ):
         declared = declare(public.client, noise(20))
         problem_of(anyone.get(f"/v1/checkpoints/{declared['id']}"), 404)
@@ -253,7 +253,7 @@ def test_why_a_file_was_refused_is_its_own_teams_and_where_videos_lie_the_operat
         api.client_of("vision") as owner,
         api.client_of("others") as others,
         serve(settings.model_copy(update={"public_read": True})) as public,
-        httpx.Client(base_url=public.url) as anyone,
+        open_http(public.url) as anyone,
     ):
 
         def told(client: httpx.Client) -> list[tuple[str, str, int | None]]:

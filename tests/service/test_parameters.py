@@ -9,7 +9,7 @@ from starlette.routing import Mount
 
 from records.models import Checkpoint
 from service.parameters import MOST_PROBLEMS, declared
-from tests.served import Served
+from tests.served import Served, open_http
 from tests.service.kit import every_route, num_rows, objects, one_shot, problem_of
 from tests.web.read import Page
 
@@ -132,6 +132,6 @@ def test_thousands_of_slips_make_a_short_answer(api: Served) -> None:
 
 
 def test_which_words_a_route_takes_is_told_without_a_token(api: Served) -> None:
-    with httpx.Client(base_url=api.url) as anyone:
+    with open_http(api.url) as anyone:
         problem_of(anyone.get("/v1/evaluations?latset=1"), 422)
         problem_of(anyone.get("/v1/evaluations?limit=0"), 401)

@@ -14,7 +14,7 @@ from sqlalchemy import event, text
 
 from records.models import Checkpoint, CheckpointState, Evaluation, EvaluationState
 from records.settings import Settings
-from tests.served import Served, serve
+from tests.served import Served, open_http, serve
 from tests.service.finished import done, ready_checkpoint, ready_dataset
 from tests.service.kit import declare, noise, problem_of, show
 from tests.web import played
@@ -210,7 +210,7 @@ def test_a_model_of_another_team_is_named_with_its_team(filled: Filled, stranger
 def test_where_reading_is_public_a_model_is_named_with_its_team(filled: Filled, settings: Settings) -> None:
     with (
         serve(settings.model_copy(update={"public_read": True})) as public,
-        httpx.Client(base_url=public.url) as anyone,
+        open_http(public.url) as anyone,
     ):
         assert filled.get("checkpoints/default/r3d@latest", anyone)["id"] == str(filled.new.id)
         detail = problem_of(anyone.get("/v1/checkpoints/r3d@latest"), 404)["detail"]

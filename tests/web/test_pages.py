@@ -26,7 +26,7 @@ from records.models import (
 from records.settings import Settings
 from service.auth import COOKIE
 from service.web import pages
-from tests.served import Served, serve
+from tests.served import Served, open_http, serve
 from tests.service.finished import ready_checkpoint, ready_dataset
 from tests.service.kit import PROBLEM
 from tests.web import played
@@ -40,7 +40,7 @@ HOSTILE = """<script>alert(1)</script>"' onload='x' {{7*7}} -->"""
 @pytest.fixture
 def browser(api: Served) -> Iterator[httpx.Client]:
     """A browser that nobody has logged in."""
-    with httpx.Client(base_url=api.url, headers=HTML) as client:
+    with open_http(api.url, headers=HTML) as client:
         yield client
 
 
@@ -453,7 +453,7 @@ def test_a_form_of_another_site_is_refused(api: Served, browser: httpx.Client) -
 def test_where_reading_is_public_nobody_needs_to_log_in(settings: Settings) -> None:
     with (
         serve(settings.model_copy(update={"public_read": True})) as api,
-        httpx.Client(base_url=api.url, headers=HTML, cookies={COOKIE: "revoked"}) as client,
+        open_http(api.url, headers=HTML, cookies={COOKIE: "revoked"}) as client,
     ):
         assert client.get("/evaluations").status_code == 200
         assert client.get("/v1/checkpoints").status_code == 200
@@ -467,7 +467,7 @@ def test_where_reading_is_public_who_logged_in_still_sees_what_is_its_own(settin
             failed = played.ended(session, ready_dataset(session), EvaluationState.FAILED, log_tail=LOG)
         path = f"/evaluations/{failed.id}"
         for cookies, sees in (({}, False), ({COOKIE: secret(api)}, True)):
-            with httpx.Client(base_url=api.url, headers=HTML, cookies=cookies) as client:
+            with open_http(api.url, headers=HTML, cookies=cookies) as client:
                 assert (html.escape(LOG) in client.get(path).text) == sees
 
 

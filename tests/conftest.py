@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import create_engine, text
-from sqlalchemy.engine import make_url
 
-from records import migrate
-from records.db import Database, driver_url
+from records.db import Database
 from records.settings import Settings
+from tests.databases import Databases
 from tests.served import Served, serve
 from tests.workers import WorkerProcess
 
-TEMPLATE = f"vcpbench_template_{os.getpid()}"
-numbers = itertools.count(1)
 STARTED = frozenset({"engines", "browser"})  # fixtures that start programs: whatever asks for one is slow
 
 GIVEN = os.environ.get("VCPBENCH_TEST_DATABASE_URL"), os.environ.get("VCPBENCH_TEST_BROKER_URL")
@@ -64,46 +59,32 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str
 
 
 @pytest.fixture(scope="session")
-def make_database(engines: tuple[str, str]) -> Iterator[Callable[[], str]]:
-    """Makes empty, migrated databases; drops them at the end where the server stays.
+def databases(engines: tuple[str, str]) -> Iterator[Databases]:
+    """Empty, migrated databases; dropped at the end where the server stays.
 
     A server of our own goes with its folder: dropping hundreds of databases one by one took minutes.
     """
-    server = driver_url(engines[0])
-    admin = create_engine(server, isolation_level="AUTOCOMMIT")
-    made: list[str] = []
-
-    def make(template: str = TEMPLATE) -> str:
-        name = f"vcpbench_test_{os.getpid()}_{next(numbers)}"
-        with admin.connect() as connection:
-            connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
-        made.append(name)
-        return make_url(server).set(database=name).render_as_string(hide_password=False)
-
-    with admin.connect() as connection:
-        connection.execute(text(f"DROP DATABASE IF EXISTS {TEMPLATE} WITH (FORCE)"))
-        connection.execute(text(f"CREATE DATABASE {TEMPLATE}"))
-    migrate.upgrade(make_url(server).set(database=TEMPLATE).render_as_string(hide_password=False))
-    yield make
-    with admin.connect() as connection:
-        for name in [*made, TEMPLATE] if all(GIVEN) else ():
-            connection.execute(text(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
-    admin.dispose()
+    found = Databases(engines[0])
+    yield found
+    if all(GIVEN):
+        found.drop()
+    found.close()
 
 
 @pytest.fixture
-def settings(engines: tuple[str, str], make_database: Callable[[], str], tmp_path: Path) -> Settings:
+def settings(engines: tuple[str, str], databases: Databases, tmp_path: Path) -> Iterator[Settings]:
     """Settings of an installation of this test's own; leases are the product's, so none ends by itself."""
-    return Settings(
-        database_url=SecretStr(make_database()),
-        broker_url=SecretStr(engines[1]),
-        store_url=f"file://{tmp_path}/objects",
-        scratch=tmp_path / "scratch",
-        device="cpu",
-        idle_look_s=1.0,
-        shard_clips=16,
-        max_upload_bytes=50_000_000,
-    )
+    with databases.lend() as database_url:
+        yield Settings(
+            database_url=SecretStr(database_url),
+            broker_url=SecretStr(engines[1]),
+            store_url=f"file://{tmp_path}/objects",
+            scratch=tmp_path / "scratch",
+            device="cpu",
+            idle_look_s=1.0,
+            shard_clips=16,
+            max_upload_bytes=50_000_000,
+        )
 
 
 @pytest.fixture

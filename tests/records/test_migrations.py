@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 
 import pytest
 from alembic import command
@@ -15,12 +14,13 @@ import records.models
 import records.settings
 from records import migrate
 from records.db import Base, Database
+from tests.databases import Databases
 from vcp_core.catalog.datasets import DATASETS
 
 
 @pytest.fixture
-def empty(make_database: Callable[..., str]) -> str:
-    return make_database("template0")
+def empty(databases: Databases) -> str:
+    return databases.make("template0")
 
 
 def test_the_models_are_the_migrated_schema(database: Database) -> None:

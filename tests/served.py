@@ -15,10 +15,10 @@ import httpx
 import uvicorn
 from fastapi import FastAPI
 
+from records import migrate
 from records.db import Database
 from records.repositories import tokens
 from records.settings import Settings
-from records import migrate
 from service.app import connect, without_engines
 from tests import patience
 from tests.workers import WorkerProcess

@@ -14,7 +14,7 @@ import pytest
 import typer
 from vcpbench_client import cli
 
-from tests.forked import VCPBENCH
+from tests.forked import VCPBENCH, run_vcpbench
 from tests.patience import DEADLINE_S
 
 pytestmark = pytest.mark.slow
@@ -33,12 +33,17 @@ def every_command() -> Iterator[tuple[str, str]]:
     yield from walk(typer.main.get_command(cli.app), "")
 
 
-def vcpbench(folder: Path, *words: str | bytes, **environment: str) -> subprocess.CompletedProcess[bytes]:
+def nobodys(folder: Path) -> dict[str, str]:
+    """An environment in which no server is named."""
     nobody = {"VCPBENCH_URL": "", "VCPBENCH_TOKEN": "", "XDG_CONFIG_HOME": str(folder / "config")}
+    return {**os.environ, **nobody}
+
+
+def vcpbench(folder: Path, *words: str | bytes, **environment: str) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
         [VCPBENCH, *words],
         cwd=folder,
-        env={**os.environ, **nobody, **environment},
+        env={**nobodys(folder), **environment},
         capture_output=True,
         timeout=DEADLINE_S,
     )
@@ -75,12 +80,13 @@ def test_every_command_shows_an_example() -> None:
 def test_errors_under_json_are_json_and_said_on_standard_error_too(
     tmp_path: Path, words: tuple[str, ...], kind: str, says: str
 ) -> None:
-    found = vcpbench(tmp_path, *words)
+    found = run_vcpbench(*words, cwd=tmp_path, env=nobodys(tmp_path))
     assert found.returncode == 2, found.stderr
     error = json.loads(found.stdout)["error"]
     assert (error["type"], says in error["message"]) == (kind, True), error
-    assert says.encode() in found.stderr
-    assert vcpbench(tmp_path, *(word for word in words if word not in ("--json", "-"))).stdout == b""
+    assert says in found.stderr
+    without = [word for word in words if word not in ("--json", "-")]
+    assert run_vcpbench(*without, cwd=tmp_path, env=nobodys(tmp_path)).stdout == ""
 
 
 @pytest.mark.parametrize("environment", [{}, {"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C"}], ids=str)

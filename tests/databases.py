@@ -21,7 +21,8 @@ from records.db import Base, driver_url
 TEMPLATE = f"vcpbench_template_{os.getpid()}"
 SCHEMA = text(
     """
-    SELECT md5(string_agg(concat(c.relname, c.relkind, a.attname, a.atttypid, a.attnotnull), ',' ORDER BY 1, 3)),
+    SELECT md5(string_agg(
+               concat(c.relname, c.relkind, a.attname, a.atttypid, a.attnotnull), ',' ORDER BY 1, 3)),
            (SELECT version_num FROM alembic_version),
            (SELECT count(*) FROM pg_proc WHERE pronamespace = 'public'::regnamespace),
            (SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal)

@@ -36,6 +36,7 @@ SHARES = {  # of an evaluation's time, before its clips are forwarded
 }
 SCORING = 0.25  # what scoring takes, in parts of what forwarding the same clips takes on a CPU
 SCORING_S, SCORING_CLIP_S = 4.0, 0.005  # the same in seconds: to start, and for each clip
+PACE_S, PACE_SHARE = 10.0, 0.25  # the first clips wait for a process to start: no pace before either
 MOST = 0.999  # of what is not done yet
 
 
@@ -270,8 +271,10 @@ class _Work:
             return round(max(1.0, self.scoring_s), 1)
         if not self.fresh_clips or self.begun_at is None or self.now is None:
             return None
-        pace_s = (self.now - self.begun_at).total_seconds() / self.fresh_clips
-        return round(max(1.0, pace_s * self.left_clips + self.scoring_s), 1)
+        elapsed_s = (self.now - self.begun_at).total_seconds()
+        if elapsed_s < PACE_S and self.fresh_clips < PACE_SHARE * (self.fresh_clips + self.left_clips):
+            return None
+        return round(max(1.0, elapsed_s / self.fresh_clips * self.left_clips + self.scoring_s), 1)
 
 
 def _was_there(control: Evaluation, asked_at: datetime) -> bool:

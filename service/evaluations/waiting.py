@@ -115,8 +115,8 @@ def _reason(
     turn = {0: "it is next", 1: "1 other job is before it"}.get(before, f"{before} other jobs are before it")
     activity = _activity(session, busy[0], found.now, reader)
     if len(takers) == 1:
-        return f"the only {job.queue} worker is {activity}; {turn}"
-    return f"all {len(takers)} {job.queue} workers are busy, one of them {activity}; {turn}"
+        return f"the only worker for this is {activity}; {turn}"
+    return f"all {len(takers)} workers for this are busy, one of them {activity}; {turn}"
 
 
 def _error(job: Job, evaluation: Evaluation, reader: Caller | None) -> str:

@@ -99,7 +99,7 @@ def test_what_the_only_worker_is_at_is_named_with_whom_it_is_for_since_when_and_
     asked = ask(api.client, upload(api.client))
     said = waits(api.client, asked) or ""
     assert re.fullmatch(
-        "the checkpoint waits to be read: the only cpu worker is making the videos of playground-64 for "
+        "the checkpoint waits to be read: the only worker for this is making the videos of playground-64 for "
         rf"evaluation {theirs[:8]} \(team others\), begun (4\d|\d\d+) (s|min) ago, 50 % done; it is next",
         said,
     ), said
@@ -143,9 +143,9 @@ def test_several_workers_are_all_busy(api: Served, crew: Crew, other: httpx.Clie
         upload(other, seed)
         crew.claim(worker)
     asked = ask(api.client, upload(api.client, 3))
-    assert "all 2 cpu workers are busy, one of them reading" in (waits(api.client, asked) or "")
+    assert "all 2 workers for this are busy, one of them reading" in (waits(api.client, asked) or "")
     crew.worker("gpu")
-    assert "all 2 cpu workers" in (waits(api.client, asked) or "")
+    assert "all 2 workers for this" in (waits(api.client, asked) or "")
     crew.worker("cpu", "gpu")
     assert waits(api.client, asked) is None
 
@@ -320,6 +320,11 @@ def test_the_estimate_goes_by_the_pace_of_clips_and_a_scoring_that_was_seen(api:
     asked = ask(api.client, ready(api, model="second"))
     crew.do(PLAN)
     claim = crew.claim()
+    crew.tell(claim, 1, 10)
+    crew.began(claim, 5)
+    assert show(api.client, asked)["progress"]["remaining_s"] is None  # most of it may be the process's start
+    crew.began(claim, 12)
+    assert show(api.client, asked)["progress"]["remaining_s"] == pytest.approx(19 * 12 + 30, abs=30)
     crew.tell(claim, 5, 10)
     crew.began(claim, 10)
     found = show(api.client, asked)["progress"]

@@ -39,3 +39,19 @@ def until(
         assert time.monotonic() < deadline, else_say()
         time.sleep(every_s)
     return found
+
+
+def with_time_enough(run: Callable[[str], T], meant: Callable[[T], object], first_s: float) -> T:
+    """What a command gives whose own `--timeout` is to end it in a certain state.
+
+    A busy machine does not come to that state in time: then the command gets four times as many seconds.
+
+    Args:
+        run: Takes the seconds, as the command's option has them.
+        meant: Whether it ended in that state.
+        first_s: For the first attempt.
+    """
+    seconds = first_s
+    while not meant(found := run(f"{seconds:g}")) and seconds < DEADLINE_S:
+        seconds *= 4
+    return found

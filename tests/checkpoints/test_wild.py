@@ -16,7 +16,8 @@ from tests.checkpoints.test_read import save
 from vcp_core.backbones import build, key_shapes
 from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.errors import CheckpointMismatch
-from vcp_core.checkpoints import load_checkpoint
+from vcp_core.checkpoints import read_canonical
+from vcp_core.checkpoints.child import ingest_here
 from vcp_core.checkpoints.networks import choose
 
 pytestmark = pytest.mark.slow
@@ -96,11 +97,12 @@ def test_a_familys_checkpoint_is_found_as_its_users_save_it(
     original = build(name).state_dict()
     (names,) = (known for known in BACKBONES[name].keys if known.name == scheme)
     weights = {names.rename(key): value for key, value in original.items()}
-    network, report = load_checkpoint(save(wrap(weights), tmp_path / "checkpoint.pth"))
+    canonical = tmp_path / "canonical.safetensors"
+    report = ingest_here(save(wrap(weights), tmp_path / "checkpoint.pth"), canonical)
     assert (report.backbone, report.scheme) == (name, scheme)
     assert (report.wrapper, report.prefix) == (wrapper, prefix)
     assert report.left_over
-    for key, value in network.state_dict().items():
+    for key, value in read_canonical(canonical).state_dict().items():
         assert torch.equal(value, original[key]), key
 
 

@@ -18,6 +18,7 @@ from records import flow, jobs
 from records.db import Database
 from records.models import BenchmarkRow, Checkpoint, CheckpointState, Evaluation, JobKind, ScoreRow, Worker
 from records.storage import Storage, checkpoint_key
+from tests.patience import DEADLINE_S
 from vcp_core.catalog.protocols import Protocol
 from vcp_core.results import Predictions, Provenance, Results
 from vcp_core.scoring import score_benchmark
@@ -75,7 +76,7 @@ class Hands:
     def stop(self) -> None:
         """Put them down."""
         self._stop.set()
-        self._thread.join(10)
+        self._thread.join(DEADLINE_S)
         assert not self._thread.is_alive()
 
     def _run(self) -> None:

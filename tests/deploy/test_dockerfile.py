@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from tests.deploy import parsed
+from tests.patience import DEADLINE_S
 
 PYPROJECT = tomllib.loads((parsed.ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 TARGETS = ("service", "worker")
@@ -161,7 +162,9 @@ def test_the_services_health_check_tells_well_from_ill(status: int) -> None:
     with HTTPServer(("127.0.0.1", 0), Service) as server:
         Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         here = [argument.replace("8080", str(server.server_port)) for argument in arguments]
-        run = subprocess.run([sys.executable, *here], env={"http_proxy": "http://127.0.0.1:9"}, timeout=10)
+        run = subprocess.run(
+            [sys.executable, *here], env={"http_proxy": "http://127.0.0.1:9"}, timeout=DEADLINE_S
+        )
         server.shutdown()
     assert asked == ["/v1/health"]
     assert (run.returncode == 0) is (status == 200)

@@ -135,7 +135,7 @@ def in_thread(call: Callable[[], Any]) -> Callable[[], Any]:
     thread.start()
 
     def wait() -> Any:
-        thread.join(30)
+        thread.join(DEADLINE_S)
         assert found, "it did not end, or raised"
         return found[0]
 

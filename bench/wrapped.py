@@ -294,7 +294,7 @@ WRAPPINGS: tuple[Wrapping, ...] = (
     ),
     Wrapping(
         group=PLAIN,
-        name="VCOP's `model_100.pt`, which counts in its name only",
+        name="VCOP's `model_100.pt`; its number is not read, for it may count anything",
         write=saved(lambda: under("module.base_network.", weights())),
         file_name="model_100.pt",
         apart=True,

@@ -95,7 +95,7 @@ def _add(found: Checkpoint, facts: Facts) -> None:
         Conflict: If it contradicts what is known, or names a backbone while one is being looked for.
     """
     said = {name: getattr(facts, name) for name in ADDED_LATER if getattr(facts, name) is not None}
-    known = {name: getattr(found, name) for name in said}
+    known = {name: None if name == "step" and _is_epoch(found) else getattr(found, name) for name in said}
     differs = {name for name in said if known[name] not in (None, said[name])}
     if differs and found.state is not CheckpointState.DECLARED:
         what = ", ".join(f"{name} is {known[name]!r}, not {said[name]!r}" for name in sorted(differs))
@@ -113,6 +113,12 @@ def _add(found: Checkpoint, facts: Facts) -> None:
         )
     for name, value in said.items():
         setattr(found, name, value)
+
+
+def _is_epoch(found: Checkpoint) -> bool:
+    """Whether its step is the epoch that the file counts, for want of a step."""
+    counted = (found.report or {}).get("training") or {}
+    return counted.get("step") is None and counted.get("epoch") == found.step
 
 
 def locked(session: Session, checkpoint_id: UUID) -> Checkpoint:

@@ -147,6 +147,11 @@ def test_two_names_for_one_key_are_told_where_their_numbers_differ_and_taken_whe
     match = choose(plain | compiled, equal=lambda first, second: True).match
     assert set(match.names.values()) == set(plain)
     assert len(match.spare) == 60
+    third = {key.replace(".", "._checkpoint_wrapped_module.", 1): shape for key, shape in plain.items()}
+    match = choose(plain | compiled | third, equal=lambda first, second: True).match
+    assert len(match.spare) == 120
+    with pytest.raises(CheckpointMismatch, match="there twice, with other values: 60"):
+        choose(plain | compiled | third, equal=lambda first, second: second not in third)
 
 
 @pytest.mark.parametrize("shape", [(1,), (), (2, 2), (0,)], ids=["one", "scalar", "a matrix", "nothing"])

@@ -107,6 +107,11 @@ def test_what_all_names_in_the_trained_place_share_says_nothing_there_either() -
         ("ema_fast.", "ema_slow."),
         ("student_a.", "student_b.", "teacher."),
         ("rgb.", "flow.", "ema."),
+        ("k400.", "ucf101."),
+        ("r3d_k400.", "r3d_ssv2."),
+        ("source.", "target."),
+        ("k.", "v."),
+        ("sampler.", "net."),
     ],
 )
 def test_where_nothing_is_known_the_file_is_refused_and_each_choice_works(prefixes: tuple[str, ...]) -> None:
@@ -148,6 +153,14 @@ def test_two_backbones_in_one_file_are_a_question_unless_a_name_or_backbone_deci
         choose(both)
     assert choose(both, backbone="r3d_tiny").network.name == "small."
     assert choose(at("teacher.", backbone="r3d_18") | at("student.")).match.backbone == "r3d_tiny"
+
+
+def test_networks_of_other_backbones_are_named_though_one_backbone_was_asked_for() -> None:
+    both = at("student.") | at("teacher.", backbone="r3d_18")
+    for backbone, name, other in (("r3d_18", "teacher.", "student."), ("r3d_tiny", "student.", "teacher.")):
+        choice = choose(both, backbone=backbone)
+        assert used(choice) == (name, (other,))
+        assert choice.why.startswith(f"the only {backbone} of the file, as --backbone asked")
 
 
 def test_an_average_alone_is_used_and_said_to_be_one() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import collections
 import contextlib
+import errno
 import pathlib
 import pickle
 import zipfile
@@ -21,6 +22,7 @@ from vcp_core.catalog.errors import (
     CheckpointError,
     DamagedCheckpoint,
     NotACheckpoint,
+    StorageError,
     UnreadableCheckpoint,
     UnsafeCheckpoint,
 )
@@ -196,6 +198,58 @@ def test_an_archive_that_someone_compressed_gives_the_same_weights(tmp_path: Pat
             archive.writestr(name, plain.read(name))
     found = read_contents(packed).tensors
     assert all(torch.equal(found[name], weights) for name, weights in WEIGHTS.items())
+
+
+def packed_again(folder: Path) -> Path:
+    """An archive without torch's outer folder, which has to be unpacked to be read."""
+    path, packed = save(WEIGHTS, folder / "plain.pt"), folder / "packed.pt"
+    with zipfile.ZipFile(path) as plain, zipfile.ZipFile(packed, "w") as archive:
+        for name in plain.namelist():
+            archive.writestr(name.partition("/")[2], plain.read(name))
+    return packed
+
+
+def test_an_archive_that_was_packed_again_is_unpacked_where_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed, asked = packed_again(tmp_path), []
+
+    def full(dir: Path | None) -> None:
+        asked.append(dir)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    assert set(read_contents(packed, tmp_path).tensors) == set(WEIGHTS)
+    monkeypatch.setattr("vcp_core.checkpoints.archives.tempfile.TemporaryFile", full)
+    with pytest.raises(StorageError, match="cannot take an unpacked copy: No space left"):
+        read_contents(packed, tmp_path)
+    assert asked == [tmp_path]
+
+
+def test_an_archive_packed_in_a_way_that_is_not_read_here_is_not_called_corrupt(tmp_path: Path) -> None:
+    path = save(WEIGHTS, tmp_path / "windows.pt")
+    data = path.read_bytes()
+    directory = data.index(b"PK\x01\x02")
+    deflate64 = data[: directory + 10] + b"\x09\x00" + data[directory + 12 :]
+    path.write_bytes(deflate64)
+    with pytest.raises(NotACheckpoint, match="compressed in a way that is not read here"):
+        read_contents(path)
+
+
+def test_a_flipped_bit_in_the_name_of_a_global_is_damage_and_no_code(tmp_path: Path) -> None:
+    path = save(WEIGHTS, tmp_path / "flipped.pt")
+    path.write_bytes(path.read_bytes().replace(b"_rebuild_tensor_v2", b"_rebuild_tensor_v3", 1))
+    with pytest.raises(DamagedCheckpoint, match="checksum"):
+        read_contents(path)
+
+
+def test_an_archive_whose_list_of_entries_makes_no_sense_is_corrupt(tmp_path: Path) -> None:
+    path = save({"é": WEIGHTS["conv.bias"]}, tmp_path / "é.pt")
+    data = path.read_bytes()
+    directory = data.index(b"PK\x01\x02")
+    utf8 = data[: directory + 8] + b"\x00\x08" + data[directory + 10 : directory + 46] + b"\xff"
+    path.write_bytes(utf8 + data[directory + 47 :])
+    with pytest.raises(DamagedCheckpoint, match="list of entries makes no sense"):
+        read_contents(path)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import save_file
+from vcpbench_client.commands.steps import step_in_name
 
 from bench.wrapped import weights
 from tests.checkpoints.test_read import save
@@ -83,9 +84,11 @@ def test_the_header_of_safetensors_may_say_it(tmp_path: Path) -> None:
         ("iter_2000.pth", {"step": 2000}),
         ("epoch_100.pth", {"epoch": 100}),
         ("checkpoint_epoch_00195.pyth", {"epoch": 195}),
-        ("model_100.pt", {"step": 100}),
-        ("checkpoint-100.pth.tar", {"step": 100}),
-        ("model_0004999.pth", {"step": 4999}),
+        ("model_100.pt", {}),
+        ("checkpoint-100.pth.tar", {}),
+        ("net_step2.1.pt", {}),
+        ("step=1-step=2.pt", {}),
+        ("global_step=7.pt", {"step": 7}),
         ("r3d_18-b3b3357e.pth", {}),
         ("step.pt", {}),
         ("twostep2000.pt", {}),
@@ -96,9 +99,10 @@ def test_the_header_of_safetensors_may_say_it(tmp_path: Path) -> None:
 )
 def test_names_of_files_count_steps_and_epochs(name: str, counts: dict[str, int]) -> None:
     assert counts_in_name(name) == counts
+    assert step_in_name(Path(name)) == counts.get("step")  # the client reads the same
 
 
-def test_a_name_is_looked_at_only_where_the_file_says_nothing(tmp_path: Path) -> None:
+def test_a_name_tells_what_the_file_does_not(tmp_path: Path) -> None:
     silent, speaking = tmp_path / "epoch=1-step=2000.ckpt", tmp_path / "step=5.ckpt"
     report = ingest(save(weights(), silent), tmp_path / "out")
     assert report.training == {
@@ -108,6 +112,9 @@ def test_a_name_is_looked_at_only_where_the_file_says_nothing(tmp_path: Path) ->
         "sources": dict.fromkeys(("step", "epoch"), "the file's name"),
     }
     assert "step        2000, from the file's name" in report.explain()
+    report = ingest(save({"state_dict": weights(), "epoch": 3}, silent), tmp_path / "out")
+    assert "step        2000, from the file's name" in report.explain()
+    assert "epoch       3, from 'epoch' in the file" in report.explain()
     report = ingest(save({"state_dict": weights(), "global_step": 9}, speaking), tmp_path / "out")
     assert "step        9, from 'global_step' in the file" in report.explain()
 

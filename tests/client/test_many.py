@@ -128,6 +128,20 @@ def test_many_are_asked_for_without_waiting(run: Run, hands: Hands, client: Clie
     assert "1 more have not ended either." in late.stderr
 
 
+def test_an_epoch_of_the_file_gives_way_to_the_step_of_its_name(
+    run: Run, hands: Hands, client: Client, tmp_path: Path
+) -> None:
+    training = {"step": None, "epoch": 1, "run": None, "sources": {"epoch": "'epoch' in the file"}}
+    for step in (1000, 2000):
+        path = tmp_path / f"epoch=1-step={step}.ckpt"
+        write_model(
+            path, range(step // 100), report={"others": [], "notes": [], "origin": None, "training": training}
+        )
+        found = run("evaluate", path.name, "-m", "mine", *ON_GESTURES, "--json")
+        assert json.loads(found.stdout)["checkpoint"]["step"] == step, found.stderr
+    assert sorted(one.step or 0 for one in client.checkpoints(model="mine")) == [1000, 2000]
+
+
 def test_a_step_that_the_user_tells_comes_before_the_names(
     run: Run, hands: Hands, client: Client, tmp_path: Path
 ) -> None:

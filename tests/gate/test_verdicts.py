@@ -12,8 +12,10 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from sqlalchemy import select
 from vcpbench_client import Client
 
+from records.models import Checkpoint
 from tests.client.conftest import token_of
 from tests.client.hands import Hands, write_model
 from tests.client.line import Line
@@ -199,6 +201,16 @@ def test_another_network_of_the_same_file_or_one_that_takes_in_something_else_is
     assert rule["low"] < 0 < rule["high"]
     assert rule["reason"] != "the same file"
     assert not any("the same file" in note for note in found.json["notes"])
+
+
+def test_one_file_of_which_an_older_server_chose_another_network_is_judged_by_its_scores(
+    gate: Any, before: str, api: Served
+) -> None:
+    with api.database.session() as session:
+        for checkpoint in session.scalars(select(Checkpoint)):
+            checkpoint.report = {"prefix": "", "network": "state_dict.", "others": ["ema_state_dict."]}
+    (rule,) = gate(BEFORE, "-m", "renamed", *DROP).json["rules"]
+    assert (rule["reason"] == "the same file", rule["low"] < 0 < rule["high"]) == (False, True)
 
 
 def test_another_models_latest_is_the_newest_whenever_that_was(

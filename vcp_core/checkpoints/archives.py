@@ -7,16 +7,18 @@ the first entry's folder for the archive's name, so it finds nothing; here the e
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
 
-from vcp_core.catalog.errors import CheckpointError, NotACheckpoint
+from vcp_core.catalog.errors import CheckpointError, NotACheckpoint, StorageError
 
 OBJECT = "data.pkl"  # caffe2/serialize/inline_container.cc: the pickle itself
 VERSION = "version"  # the same: a record that must be there; 3 since torch 1.6
+READABLE = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)  # by Python
 READ_BY_TORCH = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 BLOCK_BYTES = 1 << 20
 
@@ -56,16 +58,18 @@ def is_as_torch_wrote_it(archive: zipfile.ZipFile) -> bool:
     )
 
 
-def packed_as_torch_does(path: Path, most_bytes: int) -> IO[bytes]:
+def packed_as_torch_does(path: Path, most_bytes: int, scratch: Path | None) -> IO[bytes]:
     """A copy of the archive that torch's reader understands, in a temporary file that nothing else can see.
 
     Args:
         path: The archive.
         most_bytes: How much it may unpack to.
+        scratch: The folder of the copy; the system's own for temporary files if None.
 
     Raises:
         CheckpointError: If it unpacks to more.
-        zipfile.BadZipFile, EOFError, NotImplementedError, zlib.error: If an entry cannot be read, or does not
+        StorageError: If the folder has no room for it.
+        zipfile.BadZipFile, EOFError, zlib.error: If an entry cannot be read, or does not
             have the checksum that it was saved with.
     """
     with zipfile.ZipFile(path) as archive:
@@ -79,16 +83,18 @@ def packed_as_torch_does(path: Path, most_bytes: int) -> IO[bytes]:
         }
         if sum(entry.file_size for entry in wanted.values()) > most_bytes:
             raise CheckpointError("it unpacks to more than a checkpoint of its size should.")
-        copy = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
         try:
-            with zipfile.ZipFile(copy, "w", zipfile.ZIP_STORED) as packed:
-                packed.writestr(f"archive/{VERSION}", b"3\n")
-                for name, entry in wanted.items():
-                    if name != VERSION:
-                        _copy(archive, entry, packed, f"archive/{name}")
-        except BaseException:
-            copy.close()
-            raise
+            with contextlib.ExitStack() as undo:
+                copy = undo.enter_context(tempfile.TemporaryFile(dir=scratch))
+                with zipfile.ZipFile(copy, "w", zipfile.ZIP_STORED) as packed:
+                    packed.writestr(f"archive/{VERSION}", b"3\n")
+                    for name, entry in wanted.items():
+                        if name != VERSION:
+                            _copy(archive, entry, packed, f"archive/{name}")
+                undo.pop_all()  # it is whole: the caller closes it
+        except OSError as error:
+            where = scratch or tempfile.gettempdir()
+            raise StorageError(f"{where} cannot take an unpacked copy: {error.strerror}.") from error
     copy.seek(0)
     return copy
 
@@ -103,7 +109,7 @@ def broken_entry(path: Path) -> str | None:
     """The first entry that does not have its checksum; torch does not look at them.
 
     Raises:
-        zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, zlib.error: If one cannot be read.
+        zipfile.BadZipFile, EOFError, zlib.error: If one cannot be read.
     """
     with zipfile.ZipFile(path) as archive:
         return archive.testzip()

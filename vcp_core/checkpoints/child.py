@@ -131,7 +131,7 @@ def ingest_here(
     from vcp_core.checkpoints.networks import choose
     from vcp_core.checkpoints.read import read_contents
 
-    contents = read_contents(path)
+    contents = read_contents(path, canonical_path.parent)
     tensors = contents.tensors
     choice = choose(
         {name: tuple(tensor.shape) for name, tensor in tensors.items()},

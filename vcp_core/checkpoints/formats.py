@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from vcp_core.catalog.errors import DamagedCheckpoint, NotACheckpoint
-from vcp_core.checkpoints.archives import OBJECT, folder_of
+from vcp_core.checkpoints.archives import OBJECT, READABLE, folder_of
 from vcp_core.checkpoints.report import listed
 
 Format = Literal["torch zip", "torch legacy", "pickle", "safetensors"]
@@ -66,13 +66,24 @@ def _identify_zip(file: BinaryIO, size: int) -> Format:
         with zipfile.ZipFile(file) as archive:
             names = archive.namelist()
             encrypted = any(entry.flag_bits & 1 for entry in archive.infolist())
+            packed_otherwise = any(entry.compress_type not in READABLE for entry in archive.infolist())
             begins = min((entry.header_offset for entry in archive.infolist()), default=0)
     except zipfile.BadZipFile as error:
         raise DamagedCheckpoint(
             f"a zip archive of {size:,} bytes without its end: truncated or corrupt. Copy it again."
         ) from error
+    except (UnicodeDecodeError, NotImplementedError) as error:
+        raise DamagedCheckpoint(
+            f"a zip archive of {size:,} bytes whose list of entries makes no sense ({error}): corrupt. "
+            "Copy it again."
+        ) from error
     if encrypted:
         raise NotACheckpoint("an encrypted zip archive. Unpack it with its password and pass the file in it.")
+    if packed_otherwise:
+        raise NotACheckpoint(
+            "a zip archive compressed in a way that is not read here (Deflate64 or Zstandard, most likely). "
+            "Unpack it, and pass the file in it; a folder with data.pkl: pack it with `zip -0 -r`."
+        )
     parts = {part for name in names for part in name.replace("\\", "/").split("/")}
     if OBJECT in parts and ("constants.pkl" in parts or "code" in parts):
         raise NotACheckpoint(

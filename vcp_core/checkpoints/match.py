@@ -56,8 +56,8 @@ class Match:
         filled: Those of them that are not there.
         foreign: Names inside the backbone's own modules that it does not have: a deeper or otherwise
             different network, of which its keys are only a part.
-        twice: Keys that stand under two names once wrappers' words are left out, with both names.
-        spare: Second names of such keys whose numbers are the same, which are left out.
+        twice: Keys that stand under two names once wrappers' words are left out, with all names.
+        spare: Further names of such keys whose numbers are the same, which are left out.
     """
 
     backbone: str
@@ -70,7 +70,7 @@ class Match:
     steps: tuple[str, ...]
     filled: tuple[str, ...]
     foreign: tuple[str, ...]
-    twice: Mapping[str, tuple[str, str]]
+    twice: Mapping[str, tuple[str, ...]]
     spare: tuple[str, ...] = ()
 
     @property
@@ -201,7 +201,7 @@ def _match(
         # Only asked where it decides: it looks at every name of the file.
         foreign=() if wrong or missing else _foreign(shapes, known, prefix, scheme.heads),
         twice={
-            key: (chosen[key], next(name for name in found if name != chosen[key]))
+            key: (chosen[key], *(name for name in found if name != chosen[key]))
             for key, found in names.items()
             if len(found) > 1 and not is_unread(key)
         },
@@ -209,10 +209,14 @@ def _match(
 
 
 def _without_equal_twins(match: Match, equal: Equal) -> Match:
-    twice = {key: pair for key, pair in match.twice.items() if not equal(*pair)}
-    return replace(
-        match, twice=twice, spare=tuple(match.twice[key][1] for key in match.twice if key not in twice)
-    )
+    """The match without those names of a key that all hold the same bits as the chosen one."""
+    twice = {
+        key: (chosen, *others)
+        for key, (chosen, *others) in match.twice.items()
+        if not all(equal(chosen, other) for other in others)
+    }
+    spare = (name for key, (_, *others) in match.twice.items() if key not in twice for name in others)
+    return replace(match, twice=twice, spare=tuple(spare))
 
 
 def _foreign(
@@ -261,7 +265,7 @@ def _details(best: Match) -> list[str]:
             "A deeper or changed network is another backbone."
         )
     if best.twice:
-        pairs = (f"{first} and {second}" for first, second in best.twice.values())
+        pairs = (" and ".join(names) for names in best.twice.values())
         lines.append(
             f"  there twice, with other values: {len(best.twice)}: {listed(pairs, first=3)}. "
             "Save the state dict of one of the two networks."

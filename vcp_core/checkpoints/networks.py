@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 
 from vcp_core.catalog.errors import CheckpointMismatch, SeveralNetworks
@@ -82,6 +82,13 @@ AVERAGES = dict.fromkeys(
     "initial": "a network as it was before training",
 }
 TRAINED = ("online", "q", "query", "student")
+# Words that mean this only beside another: `k400.` is a dataset, and `source.` has a `target.`, too.
+BESIDE = {
+    "k": ("q", "query", "backbone"),  # of mmselfsup
+    "key": ("q", "query"),
+    "sampler": ("q", "query"),
+    "target": ("online",),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,11 +158,24 @@ def choose(
     under: Callable[[str], bool] = lambda found: prefix is None or _is_under(found, prefix)  # noqa: E731
     matches = whole_backbones(shapes, backbone=backbone, under=under, equal=equal)
     networks = sorted(_networks(matches, {*shapes, *words}), key=_order)
+    beside = _of_other_backbones(shapes, matches, equal) if backbone else ()
     if prefix is not None:
-        return _asked_for(networks, prefix, equal)
-    if len(networks) == 1:
-        return Choice(network=networks[0], why=_alone(networks[0], shapes))
-    return _trained(networks, equal)
+        choice = _asked_for(networks, prefix, equal)
+    elif len(networks) > 1:
+        choice = _trained(networks, equal)
+    else:
+        what = f"{backbone} of the file, as --backbone asked" if beside else "whole network of the file"
+        choice = Choice(network=networks[0], why=_alone(networks[0], shapes, f"the only {what}"))
+    return replace(choice, others=(*choice.others, *beside))
+
+
+def _of_other_backbones(
+    shapes: Mapping[str, Shape], matches: Sequence[Match], equal: Equal
+) -> tuple[str, ...]:
+    """The `--prefix` of whole networks that were not looked for."""
+    prefixes = {match.prefix for match in matches}
+    found = whole_backbones(shapes, equal=equal)
+    return tuple(Network(match=match).name for match in found if match.prefix not in prefixes)
 
 
 def _networks(matches: Sequence[Match], there: Collection[str]) -> list[Network]:
@@ -182,8 +202,13 @@ def _by_name(
         untrained = f"an average of the weights: torch's AveragedModel left its {COUNTER!r} beside it"
         return Network(match=match, untrained=untrained)
     common = _common(one.prefix for one in beside) if len(beside) > 1 or swap else 0
-    words = _words(match.prefix.split(".")[common:-1])
-    untrained = next((f"named as {AVERAGES[word]}" for word in words if word in AVERAGES), "")
+    said = {word for one in beside for word in _words(one.prefix.split(".")[common:-1])}
+    words = (
+        word
+        for word in _words(match.prefix.split(".")[common:-1])
+        if word in AVERAGES and (word not in BESIDE or said.intersection(BESIDE[word]))
+    )
+    untrained = next((f"named as {AVERAGES[word]}" for word in words), "")
     return Network(match=match, untrained=untrained, known="" if untrained or not swap else str(swap))
 
 
@@ -234,16 +259,17 @@ def _reason(used: Network, networks: list[Network]) -> str:
     return f"gradients trained it, as the names say{beside}"
 
 
-def _alone(network: Network, shapes: Mapping[str, Shape]) -> str:
+def _alone(network: Network, shapes: Mapping[str, Shape], what: str) -> str:
+    """What there is to say of a network that is chosen from itself alone."""
     if network.untrained:
-        return f"the only whole network of the file; it is {network.untrained}"
+        return f"{what}; it is {network.untrained}"
     copy = _mmcv_copy(network.match, shapes)
     if copy:
         return (
             f"MMCV's EMAHook left a second copy in names such as {printable(copy)!r}. It swaps the two after "
             "each epoch, so this one may be an average of the weights"
         )
-    return ""
+    return what if "--backbone" in what else ""
 
 
 def _mmcv_copy(match: Match, shapes: Mapping[str, Shape]) -> str:
@@ -316,5 +342,5 @@ def _common(prefixes: Iterable[str]) -> int:
 
 
 def _words(parts: Iterable[str]) -> list[str]:
-    """Words of names such as "state_dict_ema" and "modelTeacher", in lower case."""
-    return [word.lower() for part in parts for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+", part)]
+    """Words of names such as "state_dict_ema" and "modelTeacher", in lower case; "k400" is one word."""
+    return [word.lower() for part in parts for word in re.findall(r"[A-Z]?[a-z\d]+|[A-Z\d]+(?![a-z])", part)]

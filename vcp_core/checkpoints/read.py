@@ -24,6 +24,7 @@ from vcp_core.catalog.errors import (
     NotACheckpoint,
     UnreadableCheckpoint,
     UnsafeCheckpoint,
+    VcpbenchError,
 )
 from vcp_core.checkpoints.archives import broken_entry, is_as_torch_wrote_it, packed_as_torch_does
 from vcp_core.checkpoints.arrays import ARRAYS
@@ -66,14 +67,19 @@ class Contents:
     notes: list[str] = field(default_factory=list)
 
 
-def read_contents(path: Path) -> Contents:
+def read_contents(path: Path, scratch: Path | None = None) -> Contents:
     """All tensors of a checkpoint file, on the CPU.
+
+    Args:
+        path: The file.
+        scratch: Where an archive that was packed again is unpacked.
 
     Raises:
         NotACheckpoint: If the file is of another format, or holds no tensors.
         DamagedCheckpoint: If it is truncated, or a checksum in it is wrong.
         UnreadableCheckpoint: If its reader fails otherwise.
         UnsafeCheckpoint: If it asks for a global that is not known to be harmless; nothing of it was run.
+        StorageError: If there is no room to unpack it.
     """
     with _utf8(path) as path:
         file_format = identify(path)
@@ -83,7 +89,7 @@ def read_contents(path: Path) -> Contents:
         elif file_format == "safetensors":
             _load_safetensors(path, contents)
         else:
-            _load_torch(path, contents)
+            _load_torch(path, contents, scratch)
     if "" in contents.tensors:
         raise NotACheckpoint(
             "one tensor without a name. It may be a part of a distributed checkpoint: join its folder with "
@@ -120,7 +126,7 @@ def _load_safetensors(path: Path, contents: Contents) -> None:
 MAX_DIGITS = 19  # of a number that fits 63 bits
 
 
-def _load_torch(path: Path, contents: Contents) -> None:
+def _load_torch(path: Path, contents: Contents, scratch: Path | None) -> None:
     as_zip = contents.format == "torch zip"
     try:
         if as_zip and not _is_normal(path):
@@ -128,13 +134,13 @@ def _load_torch(path: Path, contents: Contents) -> None:
                 "the zip archive was packed again after torch wrote it; its checksums are right"
             )
             bounds = max(UNPACKED[0], UNPACKED[1] * path.stat().st_size)
-            with packed_as_torch_does(path, bounds) as copy:
+            with packed_as_torch_does(path, bounds, scratch) as copy:
                 _flatten(_weights_only(copy, mapped=False), contents)
             return
         _flatten(_weights_only(path, mapped=as_zip and _is_stored(path)), contents)
     except pickle.UnpicklingError as error:
         _refuse(path, contents.format, error)
-    except CheckpointError:
+    except VcpbenchError:
         raise
     except MemoryError as error:
         raise _too_large() from error
@@ -169,7 +175,7 @@ def _check_sums(path: Path) -> None:
     """Compare entries with their checksums, as torch does not: a flipped bit would be a wrong weight."""
     try:
         broken = broken_entry(path)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, zlib.error) as error:
+    except (zipfile.BadZipFile, EOFError, zlib.error) as error:
         raise _damaged(path, error) from error
     if broken:
         raise DamagedCheckpoint(
@@ -221,6 +227,8 @@ def _note(path: str, value: object, contents: Contents) -> None:
 
 def _refuse(path: Path, file_format: Format, error: pickle.UnpicklingError) -> NoReturn:
     """Say why torch's weights-only reader stopped: a global by its name where there is one."""
+    if file_format == "torch zip":
+        _check_sums(path)  # a flipped bit makes another name of a global
     found = survey(path, file_format)
     asked = found.asked(_STAND_INS)
     named = _REFUSED.search(str(error))

@@ -227,13 +227,12 @@ def _of_a_part(name: str) -> str:
 
 
 def _with_counts_in_name(report: CheckpointReport, name: str) -> CheckpointReport:
-    """The report, with step and epoch from the file's name where the file itself says neither."""
-    said = report.training or {}
-    if said.get("step") is not None or said.get("epoch") is not None:
+    """The report, with step and epoch from the file's name where the file itself does not say them."""
+    counted = training_of({}, (), name=name)
+    if counted is None:
         return report
-    named = training_of({}, (), name=name)
-    if named is None:
-        return report
-    run = {"run": said["run"]} if said.get("run") else {}
-    sources = {**named.sources, **said.get("sources", {})}
-    return dataclasses.replace(report, training={**named.as_dict(), **run, "sources": sources})
+    said, sources = counted.as_dict(), dict(counted.sources)
+    told = report.training or {}
+    for fact in told.get("sources", {}):
+        said[fact], sources[fact] = told[fact], told["sources"][fact]
+    return dataclasses.replace(report, training={**said, "sources": sources})

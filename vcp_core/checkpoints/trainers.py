@@ -89,16 +89,9 @@ ANYBODY = Trainer(
     run=tuple(place + name for place in _PLACES for name in _RUNS),
 )
 
-# File names, with what they count. Lightning, MMEngine, SlowFast, VCOP, timm, detectron2, Hugging Face.
-_NAMED = (
-    ("step", r"step[=_-]?(\d+)"),
-    ("step", r"iter(?:ation)?[=_-]?(\d+)"),
-    ("epoch", r"epoch[=_-]?(\d+)"),
-)
-_NUMBERED = (
-    r"^(?:model|checkpoint|ckpt|weights|net|snapshot)[_-](\d+)"
-    r"\.(?:pt|pth|pth\.tar|pyth|ckpt|tar|bin|safetensors)$"
-)
+# What the names of files count: of Lightning, MMEngine and SlowFast. A bare number may count anything:
+# `model_100.pt` is an epoch of VCOP's and a step of detectron2's.
+_NAMED = {"step": r"(?:step|iter(?:ation)?)[=_-]?(\d{1,18})", "epoch": r"epoch[=_-]?(\d{1,18})"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +121,7 @@ def training_of(values: Mapping[str, Value], there: Iterable[str], *, name: str 
     Args:
         values: Whole numbers and short texts of the file, by path.
         there: Paths of its dictionaries and tensors.
-        name: Of the file. It is looked at only where the file's contents say nothing.
+        name: Of the file. It tells what the contents do not.
 
     >>> training_of({"pytorch-lightning_version": "2.5.0", "global_step": 2000, "epoch": 1}, ()).step
     2000
@@ -145,30 +138,24 @@ def training_of(values: Mapping[str, Value], there: Iterable[str], *, name: str 
             if value is not None and isinstance(value, str) == (fact == "run"):
                 found[fact], sources[fact] = value, f"{path!r} in the file"
                 break
-    if "step" not in found and "epoch" not in found:
-        counts = counts_in_name(name)
-        found |= counts
-        sources |= dict.fromkeys(counts, "the file's name")
+    counts = {fact: count for fact, count in counts_in_name(name).items() if fact not in found}
+    found |= counts
+    sources |= dict.fromkeys(counts, "the file's name")
     return Training(**found, sources=sources) if found else None
 
 
 def counts_in_name(name: str) -> dict[str, int]:
     """Steps and epochs that a file's name counts.
 
-    >>> counts_in_name("checkpoint_epoch_00195.pyth"), counts_in_name("model_100.pt")
-    ({'epoch': 195}, {'step': 100})
+    >>> counts_in_name("checkpoint_epoch_00195.pyth"), counts_in_name("iter_2000.pth")
+    ({'epoch': 195}, {'step': 2000})
     >>> counts_in_name("r3d_18-b3b3357e.pth")
     {}
     """
-    counts: dict[str, int] = {}
-    for fact, pattern in _NAMED:
-        hit = re.search(rf"(?:^|[^a-zA-Z]){pattern}(?![\d.]*\d)", name) if len(name) <= MAX_TEXT else None
-        if hit and fact not in counts:
-            counts[fact] = int(hit[1])
-    numbered = re.search(_NUMBERED, name) if len(name) <= MAX_TEXT else None
-    if not counts and numbered:
-        counts["step"] = int(numbered[1])
-    return {fact: count for fact, count in counts.items() if count < MOST}
+    counts: dict[str, set[int]] = {}
+    for fact, pattern in _NAMED.items() if len(name) <= MAX_TEXT else ():
+        counts[fact] = set(map(int, re.findall(rf"(?<![a-z]){pattern}(?![\d.]*\d)", name, re.IGNORECASE)))
+    return {fact: found.pop() for fact, found in counts.items() if len(found) == 1 and max(found) < MOST}
 
 
 def _value(values: Mapping[str, Value], path: str) -> Value | None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-# Only the word "step" is read. A bare number or an epoch may count anything: `checkpoint-12` is an epoch of
-# timm's and a step of transformers'.
-STEP = re.compile(r"(?<![a-z])(?:global[_-]?)?step[=_-]?(\d{1,18})(?!\d)", re.IGNORECASE)
+# As vcp_core.checkpoints.trainers reads names. A bare number may count anything: `checkpoint-12` is an epoch
+# of timm's and a step of transformers'.
+STEP = re.compile(r"(?<![a-z])(?:step|iter(?:ation)?)[=_-]?(\d{1,18})(?![\d.]*\d)", re.IGNORECASE)
 
 
 def step_in_name(file: Path) -> int | None:

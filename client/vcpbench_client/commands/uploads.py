@@ -120,7 +120,9 @@ def complete(client: Client, checkpoint: Checkpoint, file: Path) -> Checkpoint |
     from vcpbench_client.errors import Conflict
 
     step = step_in_name(file)
-    if step is None or checkpoint.step is not None:
+    counted = (checkpoint.report or {}).get("training") or {}
+    is_epoch = counted.get("step") is None and counted.get("epoch") == checkpoint.step
+    if step is None or (checkpoint.step is not None and not is_epoch):
         return None
     try:
         found = client.describe(checkpoint, step=step)
@@ -132,7 +134,7 @@ def complete(client: Client, checkpoint: Checkpoint, file: Path) -> Checkpoint |
 
 def completed(client: Client, evaluation: Evaluation, file: Path) -> Evaluation:
     """The evaluation, with the step by the file's name where nothing else told one."""
-    if evaluation.checkpoint.step is not None or step_in_name(file) is None:
+    if step_in_name(file) in (None, evaluation.checkpoint.step):
         return evaluation
     added = complete(client, client.checkpoint(evaluation.checkpoint.id), file)
     return client.evaluation(evaluation.id) if added else evaluation

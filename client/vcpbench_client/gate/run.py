@@ -167,6 +167,8 @@ class Gate:
         if self.answer.candidate is None or self.answer.baseline is None:
             return False
         first, second = self.answer.candidate.checkpoint, self.answer.baseline.checkpoint
+        if getattr(first.network, "used", None) != getattr(second.network, "used", None):
+            return False  # a server of an older version may have chosen another one
         return first.sha256 is not None and all(
             getattr(first, name) == getattr(second, name)
             for name in ("sha256", "backbone", "prefix", "input_spec")

@@ -38,11 +38,11 @@ down: $(STAMP)
 status: $(STAMP)
 	$(BIN)/vcpbench status $(ARGS)
 
-# Three at once on two cores, each with one thread: tests often wait, and the threads of torch fight over cores.
+# Four at once on two cores, each with one thread: tests often wait, and the threads of torch fight over cores.
 # Bytecode is kept, for hundreds of tests start a process that imports us; files go by their names, not by how many
 # tests they hold, for then the long ones would come last and one process would wait for the other.
 PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest \
-	--numprocesses 3 --dist loadfile --no-loadscope-reorder
+	--numprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test: $(STAMP)
 	$(PYTEST) -m 'not long' $(ARGS)

@@ -135,6 +135,32 @@ def test_unusable_videos_are_named_with_their_reasons(tmp_path: Path) -> None:
         )
 
 
+def test_a_file_that_is_written_to_while_it_is_read_is_no_verdict_on_its_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, five = write_four(tmp_path / "set"), [*FOUR, listed("a/3.mp4", TRAIN)]
+    whole = write_video(root / "a/3.mp4", 12, seed=9).read_bytes()
+
+    def overtaken(path: Path) -> Examined:
+        if path.name == "3.mp4":
+            path.write_bytes(whole[:100])
+        return examine(path)
+
+    monkeypatch.setattr(index_module, "examine", overtaken)
+    (left_out,) = load(root, five).left_out
+    assert "changed while it was read" in left_out.reason
+    (root / "a/3.mp4").write_bytes(whole)
+    monkeypatch.setattr(index_module, "examine", examine)
+    assert load(root, five).left_out == ()
+
+
+def test_a_video_in_two_classes_is_told(tmp_path: Path) -> None:
+    root = write_four(tmp_path / "set")
+    shutil.copy(root / "a/1.mp4", root / "b/3.mp4")
+    (told,) = load(root, [*FOUR, listed("b/3.mp4", TRAIN)]).warnings
+    assert told.startswith("1 files are in two classes under different names: a/1.mp4 = b/3.mp4.")
+
+
 def test_damaged_frames_are_counted_and_told_also_from_the_cache(tmp_path: Path) -> None:
     root = write_four(tmp_path / "set")
     damage(write_video(root / "b/1.mp4", 120, size=(240, 320), options={"crf": "10"}, seed=4), seed=4)

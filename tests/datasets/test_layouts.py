@@ -149,6 +149,14 @@ UNKNOWN = {
         [*classes("mine/"), "readme.txt"],
         ["There is one class only, mine", "If jump, run, sit are the classes, give the folder ROOT/mine."],
     ),
+    "sides with a number": (
+        classes("train_256/", "val_256/"),
+        ["train_256, val_256 hold the class folders, and seem to be sides by their names."],
+    ),
+    "sides with a dataset's name": (
+        classes("kinetics_train/", "kinetics-val/"),
+        ["Rename them to train and test."],
+    ),
     "parts": (
         classes("fold1/", "fold2/", "fold3/"),
         ["fold1, fold2, fold3 hold the class folders, and are no classes themselves."],

@@ -86,3 +86,9 @@ def test_folders_follow_the_environment(tmp_path: Path, monkeypatch: pytest.Monk
 def test_datasets_load_without_torch() -> None:
     check = "import sys, vcp_core.datasets; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["~nobody-of-that-name/clips", "ucf101:~nobody-of-that-name/clips"])
+def test_the_home_of_nobody_is_refused(name: str) -> None:
+    with pytest.raises(DatasetError, match="There is no folder ~nobody-of-that-name/clips .no such user"):
+        load_dataset(name)

@@ -179,3 +179,12 @@ def test_every_dataset_states_its_licence_source_and_sizes(name: str) -> None:
     assert spec.licence
     assert spec.source
     assert all(min(sizes) > 0 for sizes in spec.splits.values())
+
+
+@pytest.mark.parametrize("before", ["./", "/data/UCF-101/", "C:/videos/UCF-101/", "C:\\videos\\"])
+def test_lists_with_the_folders_of_whoever_made_them_are_read(before: str, tmp_path: Path) -> None:
+    root = write_ucf101(tmp_path)
+    expected = load_dataset(f"ucf101:{root}")
+    for file in (root / "ucfTrainTestlist").glob("*.txt"):
+        file.write_text("".join(f"{before}{line} 1\n" for line in file.read_text().split()))
+    assert load_dataset(f"ucf101:{root}").fingerprint == expected.fingerprint

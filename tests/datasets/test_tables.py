@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.datasets.test_folders import touch
 from tests.datasets.test_text import WRITERS
 from vcp_core.catalog.errors import DatasetError
 from vcp_core.datasets.folders import list_folder
@@ -177,3 +178,9 @@ def test_a_suffix_and_a_table_do_not_go_together(root: Path) -> None:
     (root / "videos.csv").write_text("path,label\njump/0.mp4,jump\nrun/1.mp4,run\n")
     with pytest.raises(DatasetError, match=r"videos\.csv lists the videos, whatever their suffix"):
         list_folder(root, suffixes=[".xyz"])
+
+
+def test_what_a_table_lists_is_not_counted_as_not_taken(tmp_path: Path) -> None:
+    root = touch(tmp_path, "a/1.xyz", "a/2", "b/.3.mp4", "b/4.mp4", "b/5.xyz")
+    (root / "videos.csv").write_text("path,label\na/1.xyz,a\na/2,a\nb/.3.mp4,b\nb/4.mp4,b\n")
+    assert {files.reason for files in list_folder(root).not_taken} == {"the suffix .xyz is not a video's"}

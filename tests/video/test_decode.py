@@ -7,11 +7,14 @@ import errno
 import io
 import os
 from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
 
 import av
 import av.error
 import numpy as np
 import pytest
+from av.packet import Packet
 
 from tests.damaged_videos import packets, with_empty_packet, zero_packet
 from tests.ffmpeg import frames_of_ffmpeg, needs_ffmpeg, run_ffmpeg
@@ -199,7 +202,59 @@ def test_a_frame_from_a_packet_that_is_cut_counts_as_damaged(tmp_path: Path) -> 
     path = write_video(tmp_path / "a.avi", 30, codec="huffyuv")  # a decoder that does not tell by itself
     position, size = packets(path)[20]
     path.write_bytes(path.read_bytes()[: position + size // 2])
-    assert examine(path) == Examined(num_frames=21, num_damaged=1)
+    # The read that the file broke off counts for the nine frames that are missing.
+    assert examine(path) == Examined(num_frames=21, num_damaged=1, num_failed_packets=1)
+
+
+def with_its_index_first(path: Path) -> Path:
+    """The same packets, as servers store MP4 files."""
+    first = path.with_stem("first")
+    with av.open(str(path)) as source, av.open(str(first), "w", options={"movflags": "faststart"}) as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                target.mux(packet)
+    return first
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "avi", "mkv"])
+def test_a_file_that_is_cut_between_two_packets_is_told(suffix: str, tmp_path: Path) -> None:
+    path = write_video(tmp_path / f"a.{suffix}", 30)
+    path = with_its_index_first(path) if suffix == "mp4" else path
+    assert examine(path) == Examined(num_frames=30)
+    begin, _ = packets(path)[20]
+    path.write_bytes(path.read_bytes()[: begin - {"mp4": 0, "avi": 8, "mkv": 7}[suffix]])
+    found = examine(path)
+    assert (found.num_frames < 30, found.num_failed_packets) == (True, 1)
+
+
+@pytest.mark.parametrize("suffix", ["avi", "mkv"])
+def test_a_file_that_lacks_only_what_stands_behind_its_pictures_is_whole(suffix: str, tmp_path: Path) -> None:
+    path = write_video(tmp_path / f"a.{suffix}", 30)
+    path.write_bytes(path.read_bytes()[:-5])  # of the index
+    assert examine(path) == Examined(num_frames=30)
+
+
+def test_each_frame_of_several_cut_packets_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def cut(stream: av.VideoStream, packet: Packet[av.VideoStream] | None, tally: Tally) -> Any:
+        if packet is not None:
+            packet.opaque = decode_module._CutPacket()
+        return stream.decode(packet)
+
+    path = write_video(tmp_path / "a.mp4", 30)  # H.264 with B-frames: several packets are in the decoder
+    monkeypatch.setattr(decode_module, "_decode", cut)
+    assert examine(path).num_damaged == 30
+
+
+def test_frames_that_cannot_be_converted_leave_the_video_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_video(tmp_path / "a.mp4", 3)
+    for error, kind in ((ValueError("odd planes"), UnsupportedVideo), (MemoryError(), StorageError)):
+        monkeypatch.setattr("vcp_core.video.examine.frame_to_rgb", Mock(side_effect=error))
+        with pytest.raises(kind, match="cannot be converted"):
+            examine(path)
 
 
 def test_frames_whose_size_changes_in_the_middle_are_all_read(tmp_path: Path) -> None:

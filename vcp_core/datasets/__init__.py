@@ -110,17 +110,25 @@ def _resolve(name_or_path: str | Path) -> tuple[str | None, Path]:
             raise DatasetError(f"{name} needs no folder: vcpbench makes its videos.")
         if not built_in and not folder:
             raise DatasetError(f"{name} comes with a folder: {_form(name)}.")
-        place = Path(folder).expanduser()
+        place = _at_home(folder)
         if not built_in:
             _refuse_no_folder(place)
         return name, place
-    path = Path(name_or_path).expanduser()
+    path = _at_home(name_or_path)
     if not os.path.exists(path) and not text.startswith(("/", ".", "~")):
         forms = [_form(one) for one in DATASETS]
         near = [f"{one}:{folder}" for one in DATASETS if colon and _bare(one) == _bare(name)]
         raise UnknownName("dataset or folder", text, [*forms, *near, "<folder>"])
     _refuse_no_folder(path)
     return None, path
+
+
+def _at_home(folder: str | Path) -> Path:
+    """The folder, with a home in place of `~` or `~user`."""
+    try:
+        return Path(folder).expanduser()
+    except RuntimeError as error:
+        raise DatasetError(f"There is no folder {folder} (no such user).") from error
 
 
 def _form(name: str) -> str:

@@ -136,14 +136,22 @@ def _passed(not_taken: Sequence[NotTaken]) -> str:
 
 
 def _twins(videos: Sequence[Video]) -> list[str]:
-    """A warning where the same bytes are on both sides under two names."""
+    """Warnings where the same bytes are on both sides, or in two classes, under two names."""
     by_bytes = defaultdict(list)
     for video in videos:
         by_bytes[video.sha256].append(video)
     twins = [same for same in by_bytes.values() if len({video.split for video in same}) > 1]
-    if not twins:
-        return []
-    pairs = [" = ".join(video.id for video in same) for same in twins]
-    return [
-        f"{len(twins)} files are on both sides under different names: {some(pairs)}. Scores may be too high."
-    ]
+    torn = [same for same in by_bytes.values() if len({video.label for video in same}) > 1]
+    told = []
+    if twins:
+        pairs = some(" = ".join(video.id for video in same) for same in twins)
+        told.append(
+            f"{len(twins)} files are on both sides under different names: {pairs}. Scores may be too high."
+        )
+    if torn:
+        pairs = some(" = ".join(video.id for video in same) for same in torn)
+        told.append(
+            f"{len(torn)} files are in two classes under different names: {pairs}. No network can be right "
+            "about both: remove one name of each."
+        )
+    return told

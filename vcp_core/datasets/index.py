@@ -31,7 +31,7 @@ from vcp_core.video.reasons import EMPTY, of_os_error
 MIN_FRAMES = 2  # one frame is a picture: it has no motion, and looped it would be 16 times the same
 CHANGED = "it changed while it was read; load the dataset again when it is complete"
 SAVE_EVERY_S = 10.0
-LOOK = 3  # raise it when the same decoder's frames would be looked at otherwise
+LOOK = 4  # raise it when the same decoder's frames would be looked at otherwise
 DECODER = (
     f"PyAV {av.__version__}, libavcodec {'.'.join(map(str, av.library_versions['libavcodec']))}, look {LOOK}"
 )
@@ -293,7 +293,7 @@ def _decode(video_id: str, root: Path, known: Found | None) -> Found:
             trouble, seen = known.trouble, known.seen
         else:
             trouble, seen = "", examine(path)
-        if Identity.of(path.stat()) != identity:
+        if not _is_still(path, identity):
             trouble, passing = CHANGED, True
     except OSError as error:
         trouble, passing = of_os_error(error), True
@@ -301,7 +301,17 @@ def _decode(video_id: str, root: Path, known: Found | None) -> Found:
         trouble, passing = _without(path, error), True
     except VideoError as error:
         trouble = _without(path, error)
+        if not _is_still(path, identity):
+            trouble, passing = CHANGED, True
     return Found(identity=identity, sha256=sha256, seen=seen, trouble=trouble, passing=passing)
+
+
+def _is_still(path: Path, identity: Identity) -> bool:
+    """Whether nobody has written to the file meanwhile."""
+    try:
+        return Identity.of(path.stat()) == identity
+    except OSError:
+        return False
 
 
 def _without(path: Path, error: Exception) -> str:

@@ -27,6 +27,7 @@ from vcp_core.datasets.sides import Side, side_of, test_side
 
 # Names of folders that a dataset was cut into for storage or cross-validation: they are no classes.
 _PART = re.compile(r"(?:fold|part|split|chunk|shard|batch|disc|disk|volume|vol|subset)[\s._-]*\d+", re.I)
+_WORDS = re.compile(r"[^\W\d_]+")
 _BLANKS = re.compile(r"[\s_-]+")
 
 
@@ -210,6 +211,11 @@ def _refuse_unknown(root: Path, suffixes: frozenset[str], inside: dict[Path, Loo
             what = f"The dataset lies one level deeper, in {within[0].name}."
         advice = f"Give {within[0]}." if len(nested) + len(direct) == 1 else "Turn the two levels round."
         raise refusal(root, what, suffixes, advice=advice)
+    near = [folder for folder in nested if any(map(side_of, _WORDS.findall(folder.name)))]
+    if len(near) > 1:
+        names = some(folder.name for folder in near)
+        what = f"{names} hold the class folders, and seem to be sides by their names."
+        raise refusal(root, what, suffixes, advice="Rename them to train and test.")
     parts = [folder for folder in nested if _PART.fullmatch(folder.name)]
     if parts and parts == nested and not direct:
         names = some(folder.name for folder in parts)

@@ -18,7 +18,10 @@ from vcp_core.datasets.suffixes import SUFFIXES
 from vcp_core.datasets.text import read_text
 
 SIDES: tuple[Split, Split] = ("train", "test")
-_LINE = re.compile(r"(?P<label>[^/]+)/(?P<file>[^/]+\.avi)(?:\s+\d+)?")  # the number repeats the class
+# Lists are passed on with the folders of whoever made them: "./" or the whole path in front is left out.
+_LINE = re.compile(
+    r"(?:\./|(?:[A-Za-z]:)?/(?:.*/)?)?(?P<label>[^/]+)/(?P<file>[^/]+\.avi)(?:\s+\d+)?"
+)  # the number repeats the class
 
 
 def split_number(spec: DatasetSpec, split: str) -> int:

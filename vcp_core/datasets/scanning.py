@@ -167,7 +167,8 @@ def walk(top: Path, suffixes: frozenset[str], tally: Tally, *, above: Iterable[P
 
     Paths are relative to the tally's root, with forward slashes.
 
-    A folder that can be reached in two ways is read once. Without this rule one video would have two ids.
+    A folder below `top` that can be reached in two ways is read once. Without this rule one video would have
+    two ids. What another class links to is read for that class, too; `assemble` warns of it.
 
     Args:
         top: The folder.
@@ -221,12 +222,13 @@ def count_unlisted(
         if not os.path.isdir(folder):
             continue
         found = look(folder, suffixes)
+        prefix = "" if folder == root else f"{folder.relative_to(root).as_posix()}/"
         for reason, path in found.passed:
-            tally.add(reason, path)
+            if prefix + path.name not in known:  # a table lists its videos whatever their suffix
+                tally.add(reason, path)
         for path in found.folders:
             if path not in leading:
                 tally.add(UNLISTED_FOLDER, path)
-        prefix = "" if folder == root else f"{folder.relative_to(root).as_posix()}/"
         for name in found.videos:
             if prefix + name not in known:
                 tally.add(not_listed(by), folder / name)

@@ -22,10 +22,12 @@ from av.packet import Packet
 
 from vcp_core.catalog.errors import StorageError, UndecodableVideo
 from vcp_core.video import reasons
-from vcp_core.video.cut import HEAD_BYTES, is_cut_off
+from vcp_core.video.cut import is_cut_off
 from vcp_core.video.streams import choose_stream
 
-FROM_A_CUT_PACKET = "cut"  # goes with a packet through the decoder to its frame
+
+class _CutPacket:
+    """Goes with a packet through the decoder to its frame: one for each, for PyAV drops an object for all."""
 
 
 @dataclass(kw_only=True)
@@ -75,7 +77,7 @@ def iter_frames(path: Path | str, *, tally: Tally | None = None) -> Iterator[av.
             with _open(file) as container:
                 for frame in _shown(container, file, tally):
                     num_frames += 1
-                    tally.num_damaged += frame.is_corrupt or frame.opaque == FROM_A_CUT_PACKET
+                    tally.num_damaged += frame.is_corrupt or isinstance(frame.opaque, _CutPacket)
                     yield frame
         except MemoryError as error:  # PyAV's own is among them
             raise StorageError(
@@ -112,7 +114,7 @@ class _DiskFile:
             self._error = error
             return b""
 
-    def seek(self, offset: int, whence: int) -> int:
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """The new position; FFmpeg's number for an error where a damaged file invents a place."""
         try:
             return self._file.seek(offset, whence)
@@ -125,8 +127,7 @@ class _DiskFile:
 
     def is_cut_off(self) -> bool:
         """Whether the file ends before its container does; to be asked when all of it was read."""
-        self.seek(0, os.SEEK_SET)
-        return is_cut_off(self.read(HEAD_BYTES), os.fstat(self._file.fileno()).st_size)
+        return is_cut_off(self, os.fstat(self._file.fileno()).st_size)
 
     def close(self) -> None:
         """Close the file."""
@@ -225,7 +226,7 @@ def _decode(
     stream: av.VideoStream, packet: Packet[av.VideoStream] | None, tally: Tally
 ) -> list[av.VideoFrame]:
     if packet is not None and packet.is_corrupt:
-        packet.opaque = FROM_A_CUT_PACKET
+        packet.opaque = _CutPacket()
     try:
         return stream.decode(packet)
     except MemoryError:

@@ -49,7 +49,8 @@ def turn_of(frame: av.VideoFrame) -> Turn:
         matrix = cast(Mapping[Type, SideData], frame.side_data).get(Type.DISPLAYMATRIX)
     except ValueError:
         # PyAV 18.1 refuses a frame's side data when one is of a type that it does not list (31, EXIF).
-        # Its angle is all that it tells then.
+        # Its angle is all that it tells then. Half a turn is taken as upside down, not as the rare mirror
+        # (EXIF's 2); a mirror from top to bottom (EXIF's 4) tells nothing.
         return _of_angle(frame.rotation)
     return _of_matrix(bytes(matrix)) if matrix else Turn()
 
@@ -69,11 +70,20 @@ def _of_matrix(matrix: bytes) -> Turn:
     )
 
 
+_TURNS = {  # by the angle, counterclockwise
+    0: Turn(),
+    90: Turn(transpose=True, flip_rows=True),
+    -90: Turn(transpose=True, flip_columns=True),
+    180: Turn(flip_rows=True, flip_columns=True),
+    -180: Turn(flip_rows=True, flip_columns=True),
+}
+
+
 def _of_angle(counterclockwise: int) -> Turn:
-    quarters = round(-counterclockwise / 90) % 4
-    return (
-        Turn(),
-        Turn(transpose=True, flip_columns=True),
-        Turn(flip_rows=True, flip_columns=True),
-        Turn(transpose=True, flip_rows=True),
-    )[quarters]
+    for degrees, turn in _TURNS.items():
+        if abs(counterclockwise - degrees) <= 1:
+            return turn
+    raise UnsupportedVideo(
+        f"it is turned by {counterclockwise} degrees, which is no quarter turn; "
+        "turn the pictures themselves, with `ffmpeg -i IN OUT`"
+    )

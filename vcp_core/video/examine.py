@@ -5,9 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import av
+import av.error
+
+from vcp_core.catalog.errors import StorageError, UnsupportedVideo
 from vcp_core.video.decode import Tally, iter_frames
 from vcp_core.video.display import turn_of
 from vcp_core.video.frames import Geometry, frame_to_rgb
+from vcp_core.video.reasons import said_by
 
 # ITU-T H.273 transfer characteristics whose pictures look flat or dark where they are read as SDR.
 _HDR = {16: "PQ (SMPTE ST 2084)", 18: "HLG (ARIB STD-B67)"}
@@ -32,6 +37,17 @@ class Examined:
     hdr: str = ""
 
 
+def _convert(frame: av.VideoFrame, path: Path | str) -> None:
+    try:
+        frame_to_rgb(frame, Geometry())
+    except MemoryError as error:
+        raise StorageError(
+            f"{path}: its frames cannot be converted now (memory ran out). Try again."
+        ) from error
+    except (av.error.FFmpegError, ValueError) as error:
+        raise UnsupportedVideo(f"{path}: its frames cannot be converted ({said_by(error)}).") from error
+
+
 def examine(path: Path | str) -> Examined:
     """Decode a whole file, and convert a frame of each kind in it, so that nothing is left to fail later.
 
@@ -49,7 +65,7 @@ def examine(path: Path | str) -> Examined:
         kind = (frame.format.name, frame.colorspace, turn_of(frame))
         if kind not in kinds:
             kinds.add(kind)
-            frame_to_rgb(frame, Geometry())
+            _convert(frame, path)
         curves.add(_HDR.get(frame.color_trc, ""))
     return Examined(
         num_frames=num_frames,

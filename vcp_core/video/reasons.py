@@ -10,13 +10,14 @@ from __future__ import annotations
 import codecs
 import errno
 import os
-import struct
 from collections.abc import Collection
 from pathlib import Path
 from typing import BinaryIO
 
 import av
 import av.error
+
+from vcp_core.video.cut import top_boxes
 
 EMPTY = "the file is empty; copy or download it again"
 AGAIN = "copy or download it again"
@@ -134,20 +135,9 @@ def _text(head: bytes, *, whole: bool) -> str:
 
 
 def _by_boxes(file: BinaryIO, size: int) -> str:
-    """What an MP4 or QuickTime file lacks; ISO/IEC 14496-12, 4.2: boxes of a length and a name of 4 bytes."""
-    begin, names = 0, []
-    while begin + 8 <= size:
-        file.seek(begin)
-        head = file.read(16)
-        length, name = struct.unpack(">I4s", head[:8])
-        if length == 1 and len(head) == 16:  # the length follows in 8 bytes
-            (length,) = struct.unpack(">Q", head[8:])
-        elif length == 0:  # to the end of the file
-            length = size - begin
-        if length < 8 or not name.isalnum():
-            break
-        names.append(name)
-        begin += length
+    """What an MP4 or QuickTime file lacks."""
+    boxes = list(top_boxes(file, size))
+    names = [name for name, _ in boxes]
     if not {b"ftyp", b"mdat", b"wide"} & set(names):
         return ""
     if b"moov" not in names:
@@ -155,6 +145,6 @@ def _by_boxes(file: BinaryIO, size: int) -> str:
             "its index (the moov atom) is missing, because the recording or the copy was cut off; "
             "copy it again from its source, or rebuild the index with a tool such as untrunc"
         )
-    if names[-1] == b"moov" and begin > size:
+    if names[-1] == b"moov" and boxes[-1][1] > size:
         return f"it is cut off within its index (the moov atom); {AGAIN}"
     return ""

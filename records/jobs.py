@@ -20,7 +20,20 @@ from functools import cache
 from typing import Any, cast
 from uuid import UUID, uuid4
 
-from sqlalchemy import CTE, CursorResult, Select, Update, and_, case, func, or_, select, text, update
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    CursorResult,
+    Select,
+    Update,
+    and_,
+    case,
+    func,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, aliased
 
@@ -103,6 +116,15 @@ def claim(session: Session, queues: Sequence[str], *, worker_id: UUID, lease_s: 
     return Claim(job_id=chosen.id, token=token, kind=chosen.kind, subject_id=subject_of(chosen))
 
 
+def claimable(job: type[Job] = Job) -> ColumnElement[bool]:
+    """Whether a worker may claim the job now: it waits, and no pause after a failed attempt holds it back.
+
+    Args:
+        job: `Job`, or an alias of it.
+    """
+    return and_(job.state == JobState.QUEUED, or_(job.not_before.is_(None), job.not_before <= NOW))
+
+
 @cache
 def _next(queues: tuple[str, ...]) -> Select[Job]:
     """What `claim` asks. Kept: to make it took ten times as long as to run it, and idle workers ask often."""
@@ -110,11 +132,7 @@ def _next(queues: tuple[str, ...]) -> Select[Job]:
     return (
         select(job)
         .join(turns, turns.c.team.is_not_distinct_from(job.team))
-        .where(
-            job.state == JobState.QUEUED,
-            job.queue.in_(queues),
-            or_(job.not_before.is_(None), job.not_before <= NOW),
-        )
+        .where(claimable(job), job.queue.in_(queues))
         .order_by(turns.c.at.asc().nulls_first(), job.created_at, job.id)
         .limit(1)
         .with_for_update(of=job, skip_locked=True)
@@ -166,11 +184,7 @@ def num_before(session: Session, job: Job, queues: Sequence[str]) -> int:
             func.min(other.created_at),
         )
         .join(other, turns.c.team.is_not_distinct_from(other.team))
-        .where(
-            other.state == JobState.QUEUED,
-            other.queue.in_(queues),
-            or_(other.not_before.is_(None), other.not_before <= NOW),
-        )
+        .where(claimable(other), other.queue.in_(queues))
         .group_by(turns.c.team, turns.c.at)
     ).all()
     places = sorted(rows, key=lambda row: (row.at is not None, row.at or row[4], row[4]))
@@ -304,12 +318,9 @@ def sweep(session: Session) -> tuple[int, list[Job]]:
     return len(lost) - len(failed), failed
 
 
-def num_waiting(session: Session) -> dict[str, int]:
-    """Jobs that could be claimed now, by queue."""
-    claimable = or_(Job.not_before.is_(None), Job.not_before <= NOW)
-    rows = session.execute(
-        select(Job.queue, func.count()).where(Job.state == JobState.QUEUED, claimable).group_by(Job.queue)
-    )
+def num_claimable(session: Session) -> dict[str, int]:
+    """Count the jobs that a worker may claim now, by queue."""
+    rows = session.execute(select(Job.queue, func.count()).where(claimable()).group_by(Job.queue))
     return {queue: number for queue, number in rows}
 
 

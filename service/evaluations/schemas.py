@@ -15,6 +15,7 @@ from records.repositories.progress import Progress
 from service.auth import Caller, is_of
 from service.checkpoints.schemas import NetworkOut, network_out
 from service.datasets.schemas import without_paths
+from service.evaluations.redaction import redacted
 from service.evaluations.waiting import Standing
 from vcp_core.catalog.defaults import DEFAULT_PROTOCOL
 from vcp_core.catalog.leaks import leak_warnings
@@ -187,7 +188,7 @@ def shown(
         id=evaluation.id,
         state=evaluation.state,
         reason=reason_for(evaluation, reader),
-        log_tail=_log_for(evaluation, reader),
+        log_tail=redacted(evaluation.log_tail, evaluation, reader),
         waiting_for=waiting_for,
         checkpoint=_checkpoint(evaluation.checkpoint, reader),
         dataset=DatasetRef(name=evaluation.dataset.name, fingerprint=evaluation.dataset.fingerprint),
@@ -232,15 +233,6 @@ def reason_for(evaluation: Evaluation, reader: Caller | None) -> str | None:
     if checkpoint.model is not None and checkpoint.state is CheckpointState.REJECTED:
         return evaluation.reason if is_of(evaluation.team, reader) else "the checkpoint was rejected"
     return without_paths(evaluation.reason, evaluation.dataset)
-
-
-def _log_for(evaluation: Evaluation, reader: Caller | None) -> str | None:
-    """What its failing job printed, for its own team; where the videos lie is left to the operators."""
-    if not is_of(evaluation.team, reader):
-        return None
-    if reader is not None and reader.admin:
-        return evaluation.log_tail
-    return without_paths(evaluation.log_tail, evaluation.dataset)
 
 
 def with_declared(evaluation: Evaluation) -> dict[str, Any] | None:

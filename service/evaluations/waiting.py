@@ -96,13 +96,13 @@ def _reason(
     """Why the job is not done now; None where a worker is free to take it."""
     job = found.job
     takers = [worker for worker in there if job.queue in worker.queues]
+    if not takers:
+        waiting = jobs.num_claimable(session).get(job.queue, 0)
+        where = {0: "", 1: ", where 1 job waits"}.get(waiting, f", where {waiting} jobs wait")
+        return f"no worker takes the {job.queue} queue{where}; start one: vcpbench worker"
     if found.silent:
         left_s = (job.lease_until - found.now).total_seconds() if job.lease_until else 0.0
         return f"its worker fell silent, and another may take it in {duration(left_s)}"
-    if not takers:
-        waiting = jobs.num_claimable(session).get(job.queue, 0)
-        jobs_wait = "1 job waits" if waiting == 1 else f"{waiting} jobs wait"
-        return f"no worker takes the {job.queue} queue, where {jobs_wait}; start one: vcpbench worker"
     if job.not_before is not None and job.not_before > found.now:
         why = redacted(job.error, evaluation, reader) or "the last attempt failed"
         again = duration((job.not_before - found.now).total_seconds())

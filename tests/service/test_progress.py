@@ -5,17 +5,15 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
-from sqlalchemy import update
 
 from records import jobs
-from records.jobs import NOW, Claim
-from records.models import Job, JobKind, JobState, Worker
+from records.jobs import Claim
+from records.models import Job, JobKind, JobState
 from tests.crew import Crew
 from tests.served import Served
 from tests.service.finished import ready_checkpoint, ready_dataset
@@ -170,8 +168,13 @@ def test_a_worker_that_fell_silent_is_no_work(api: Served, crew: Crew) -> None:
     asked = ask(api.client, ready(api))
     crew.claim(worker)
     assert show(api.client, asked)["progress"]["stage"] == "planning"
-    with api.database.session() as session:
-        session.execute(update(Worker).values(seen_at=NOW - timedelta(seconds=40)))
+    crew.silence(worker)
+    assert waits(api.client, asked) == (
+        "the evaluation waits to be planned: no worker takes the cpu queue; start one: vcpbench worker"
+    )
+    upload(api.client)
+    assert "no worker takes the cpu queue, where 1 job waits; start" in (waits(api.client, asked) or "")
+    crew.worker("cpu")
     said = waits(api.client, asked) or ""
     assert said.startswith(
         "the evaluation waits to be planned: its worker fell silent, and another may take it in "

@@ -229,7 +229,13 @@ class _Work:
         """From the rows."""
         asked_at, num_clips = evaluation.created_at, evaluation.num_clips or 0
         missing = [one for one in controls if not _was_there(one, asked_at)]
-        unplanned = sum(num_clips for one in missing if one.num_clips is None and not one.state.ended)
+        # Rows are read one statement after the other, and others commit in between: a control's row may be
+        # older than its shards and jobs. So nothing that was counted once is dropped or counted again.
+        unplanned = sum(
+            num_clips
+            for one in missing
+            if one.num_clips is None and not one.state.ended and one.id not in clips
+        )
         calibrations = [
             job
             for one in missing
@@ -238,9 +244,7 @@ class _Work:
         wanted = int(evaluation.protocol.content.get("control", {}).get("calibration_clips", 0))
         sizes = [wanted if job.total is None else job.total for job in calibrations]
         calibrated = sum(round(job.share * size) for job, size in zip(calibrations, sizes, strict=True))
-        scorings = [jobs.get((JobKind.SCORE, one.id)) for one in (evaluation, *missing)]
-        scored = sum(1.0 if one.state is EvaluationState.DONE else 0.0 for one in missing)
-        scored += sum(job.share for job in scorings if job and job.state is not JobState.DONE)
+        scored = sum(_scored(one, jobs.get((JobKind.SCORE, one.id))) for one in (evaluation, *missing))
         # A shard that others cut may hold more clips than this evaluation needs: it weighs no more for that.
         weights = {key: min(one.total, num_clips) for key, one in clips.items()}
         forwarded = sum(weights[key] * one.done / one.total for key, one in clips.items() if one.total)
@@ -275,6 +279,13 @@ class _Work:
         if elapsed_s < PACE_S and self.fresh_clips < PACE_SHARE * (self.fresh_clips + self.left_clips):
             return None
         return round(max(1.0, elapsed_s / self.fresh_clips * self.left_clips + self.scoring_s), 1)
+
+
+def _scored(one: Evaluation, job: _Single | None) -> float:
+    """How much of an evaluation's or a control's scoring is done."""
+    if one.state is EvaluationState.DONE:
+        return 1.0
+    return job.share if job else 0.0
 
 
 def _was_there(control: Evaluation, asked_at: datetime) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +13,8 @@ import pytest
 
 from records import jobs
 from records.jobs import Claim
-from records.models import Job, JobKind, JobState
+from records.models import Evaluation, Job, JobKind, JobState
+from records.repositories.progress import progress
 from tests.crew import Crew
 from tests.served import Served
 from tests.service.finished import ready_checkpoint, ready_dataset
@@ -353,6 +354,29 @@ def test_a_second_attempt_takes_nothing_back(api: Served, crew: Crew) -> None:
     crew.tell(crew.claim(), 1, 10)
     again = show(api.client, asked)["progress"]
     assert (again["fraction"], again["clips_done"]) == (before["fraction"], before["clips_done"])
+
+
+def test_rows_that_change_between_two_statements_of_a_look_take_nothing_back(api: Served, crew: Crew) -> None:
+    crew.controls = (0,)
+    asked = ask(api.client, ready(api))
+
+    def look_before_and_after(change: Callable[[], None]) -> None:
+        with api.database.session() as session:
+            evaluation = session.get_one(Evaluation, UUID(asked))
+            assert len(evaluation.controls) == 1
+            before = progress(session, evaluation)
+            change()
+            after = progress(session, evaluation)  # the rows of evaluations are as old as before
+        assert after.fraction >= before.fraction
+        assert after.clips_total == before.clips_total == 40
+
+    crew.do(PLAN, CALIBRATE, EXTRACT, EXTRACT)
+    look_before_and_after(lambda: crew.do(PLAN))  # the control's
+    crew.do(EXTRACT, EXTRACT)
+    claim = crew.claim()
+    assert claim.kind is SCORE
+    crew.tell(claim, 5, 10)
+    look_before_and_after(lambda: crew.finish(claim))
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -125,6 +125,11 @@ def claimable(job: type[Job] = Job) -> ColumnElement[bool]:
     return and_(job.state == JobState.QUEUED, or_(job.not_before.is_(None), job.not_before <= NOW))
 
 
+def tried_before() -> ColumnElement[bool]:
+    """Whether an earlier attempt at the job crashed, met an outage, was lost or was given back."""
+    return or_(Job.crashes + Job.outages + Job.losses > 0, Job.not_before.is_not(None))
+
+
 @cache
 def _next(queues: tuple[str, ...]) -> Select[Job]:
     """What `claim` asks. Kept: to make it took ten times as long as to run it, and idle workers ask often."""
@@ -224,7 +229,9 @@ def finish(session: Session, claim: Claim) -> bool:
 
 def release(session: Session, claim: Claim) -> bool:
     """Give the job back untouched: the worker shuts down."""
-    if not _rows(session, _ours(claim).values(state=JobState.QUEUED, token=None, lease_until=None)):
+    # `not_before` holds nobody back here. It says that there was an attempt, which counts toward nothing.
+    values = {"state": JobState.QUEUED, "token": None, "lease_until": None, "not_before": NOW}
+    if not _rows(session, _ours(claim).values(**values)):
         return False
     ring_later(session, claim.kind.queue)
     return True

@@ -85,6 +85,11 @@ class Crew:
             if not pause:
                 session.execute(update(Job).where(Job.id == claim.job_id).values(not_before=None))
 
+    def release(self, claim: Claim) -> None:
+        """The worker shuts down, and gives the job back."""
+        with self.database.session() as session:
+            assert jobs.release(session, claim)
+
     def fail(self, claim: Claim, error: str) -> None:
         """The job fails for good."""
         with self.database.session() as session:

@@ -25,7 +25,7 @@ from uuid import UUID
 from sqlalchemy import and_, case, func, not_, or_, select
 from sqlalchemy.orm import Session
 
-from records.jobs import NOW
+from records.jobs import NOW, tried_before
 from records.models import Evaluation, EvaluationState, Job, JobKind, JobState, Shard, evaluation_shards
 
 SHARES = {  # of an evaluation's time, before its clips are forwarded
@@ -38,6 +38,8 @@ SCORING = 0.25  # what scoring takes, in parts of what forwarding the same clips
 SCORING_S, SCORING_CLIP_S = 4.0, 0.005  # the same in seconds: to start, and for each clip
 PACE_S, PACE_SHARE = 10.0, 0.25  # the first clips wait for a process to start: no pace before either
 MOST = 0.999  # of what is not done yet
+# A second attempt starts its clock anew and keeps `done` of the first: a pace by both would be absurd.
+RETRYING = and_(Job.state == JobState.RUNNING, tried_before())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +52,7 @@ class Progress:
         clips_total: Clips that had to be, as far as is known.
         scoring_done: Units (fits, rankings, intervals) of its own scoring.
         scoring_total: Units in all, once its scoring has begun.
-        remaining_s: Estimate at the pace so far; None where there is no pace yet.
+        remaining_s: Estimate at the pace so far; None where there is no pace yet, or a job is tried again.
     """
 
     fraction: float = 0.0
@@ -67,6 +69,7 @@ class _Clips(NamedTuple):
     total: int = 0
     done: int = 0
     begun_at: datetime | None = None
+    retrying: bool = False
 
 
 class _Single(NamedTuple):
@@ -79,6 +82,7 @@ class _Single(NamedTuple):
     total: int | None
     started_at: datetime | None
     finished_at: datetime | None
+    retrying: bool
     now: datetime
 
     @property
@@ -146,6 +150,7 @@ def _clips(session: Session, evaluation: Evaluation, controls: Iterable[Evaluati
             func.sum(Shard.num_clips),
             func.sum(done),
             func.min(Job.started_at),
+            func.bool_or(RETRYING),
         )
         .join(Shard, Shard.id == evaluation_shards.c.shard_id)
         .join(Job, Job.shard_id == Shard.id)
@@ -165,7 +170,17 @@ def _singles(
     everyone = [evaluation, *controls]
     subject = func.coalesce(Job.evaluation_id, Job.checkpoint_id, Job.dataset_id)
     rows = session.execute(
-        select(Job.kind, subject, Job.state, Job.done, Job.total, Job.started_at, Job.finished_at, NOW).where(
+        select(
+            Job.kind,
+            subject,
+            Job.state,
+            Job.done,
+            Job.total,
+            Job.started_at,
+            Job.finished_at,
+            RETRYING,
+            NOW,
+        ).where(
             or_(
                 Job.evaluation_id.in_([one.id for one in everyone]),
                 Job.checkpoint_id.in_([one.checkpoint_id for one in everyone]),
@@ -206,6 +221,7 @@ class _Work:
         left_clips: Those that have yet to.
         begun_at: When the first of the fresh ones was begun.
         scoring_s: Left, for the evaluation and its controls.
+        retrying: Whether one of these jobs is tried again now.
         now: By the database.
     """
 
@@ -216,6 +232,7 @@ class _Work:
     left_clips: int
     begun_at: datetime | None
     scoring_s: float
+    retrying: bool
     now: datetime | None
 
     @classmethod
@@ -244,7 +261,9 @@ class _Work:
         wanted = int(evaluation.protocol.content.get("control", {}).get("calibration_clips", 0))
         sizes = [wanted if job.total is None else job.total for job in calibrations]
         calibrated = sum(round(job.share * size) for job, size in zip(calibrations, sizes, strict=True))
-        scored = sum(_scored(one, jobs.get((JobKind.SCORE, one.id))) for one in (evaluation, *missing))
+        scorings = [(one, jobs.get((JobKind.SCORE, one.id))) for one in (evaluation, *missing)]
+        scored = sum(_scored(one, job) for one, job in scorings)
+        paced: list[_Clips | _Single] = [*clips.values(), *calibrations, *(job for _, job in scorings if job)]
         # A shard that others cut may hold more clips than this evaluation needs: it weighs no more for that.
         weights = {key: min(one.total, num_clips) for key, one in clips.items()}
         forwarded = sum(weights[key] * one.done / one.total for key, one in clips.items() if one.total)
@@ -261,6 +280,7 @@ class _Work:
             left_clips=sum(one.total for one in clips.values()) + unplanned + sum(sizes) - fresh,
             begun_at=min(begun, default=None),
             scoring_s=_scoring_s(jobs, evaluation, missing),
+            retrying=any(one.retrying for one in paced),
             now=next((job.now for job in jobs.values()), None),
         )
 
@@ -270,7 +290,9 @@ class _Work:
         return min(1.0, self.done / self.total) if self.total else 0.0
 
     def remaining_s(self) -> float | None:
-        """What is left at the pace so far; None before there is one."""
+        """What is left at the pace so far; None before there is one, and while a job is tried again."""
+        if self.retrying:
+            return None
         if self.left_clips <= 0:
             return round(max(1.0, self.scoring_s), 1)
         if not self.fresh_clips or self.begun_at is None or self.now is None:

@@ -83,7 +83,8 @@ class ProgressOut(BaseModel):
     scoring_total: int | None = Field(None, description="How many there are, once it is scored.")
     remaining_s: float | None = Field(
         None,
-        description="Estimate, at the pace so far; null while it waits, or nothing is known.",
+        description="Estimate, at the pace so far; null while it waits, while a job is tried again, or "
+        "while nothing is known.",
         examples=[35.0],
     )
 

@@ -342,18 +342,33 @@ def test_the_estimate_goes_by_the_pace_of_clips_and_a_scoring_that_was_seen(api:
     assert show(api.client, asked)["progress"]["remaining_s"] == pytest.approx(2, abs=1)
 
 
-def test_a_second_attempt_takes_nothing_back(api: Served, crew: Crew) -> None:
+@pytest.mark.parametrize("is_crash", [True, False])
+@pytest.mark.parametrize("kind", [EXTRACT, SCORE])
+def test_a_second_attempt_takes_nothing_back_and_has_no_pace(
+    api: Served, crew: Crew, kind: JobKind, is_crash: bool
+) -> None:
     crew.worker("cpu", "gpu")
     asked = ask(api.client, ready(api))
-    crew.do(PLAN)
+    crew.do(PLAN, *([EXTRACT, EXTRACT] if kind is SCORE else []))
     claim = crew.claim()
+    assert claim.kind is kind
     crew.tell(claim, 8, 10)
+    crew.began(claim, 80)
     before = show(api.client, asked)["progress"]
-    crew.crash(claim, pause=False)
+    assert before["remaining_s"] > 10
+    if is_crash:
+        crew.crash(claim, pause=False)
+    else:
+        crew.release(claim)
     assert show(api.client, asked)["progress"]["fraction"] == before["fraction"]
-    crew.tell(crew.claim(), 1, 10)
+    second = crew.claim()
+    crew.tell(second, 1, 10)
     again = show(api.client, asked)["progress"]
     assert (again["fraction"], again["clips_done"]) == (before["fraction"], before["clips_done"])
+    assert again["remaining_s"] is None  # not the pace of 8 at once
+    crew.finish(second)
+    if kind is EXTRACT:
+        assert show(api.client, asked)["progress"]["remaining_s"] is not None
 
 
 def test_rows_that_change_between_two_statements_of_a_look_take_nothing_back(api: Served, crew: Crew) -> None:

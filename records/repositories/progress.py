@@ -10,6 +10,7 @@ grows or only shrinks:
   for the evaluation and each control. A control that is not planned yet counts with as many clips as the
   evaluation has. Its own plan may find fewer missing, never more.
 - `Job.done` is that of the attempt that came farthest, so a second attempt takes nothing back.
+- An evaluation that failed or was cancelled keeps its share: its rows stay as they are.
 
 docs/decisions/2026-11-28-progress.md has the measurements.
 """
@@ -110,8 +111,6 @@ def progress(session: Session, evaluation: Evaluation) -> Progress:
     clips = _clips(session, evaluation, controls)
     clips_done = sum(one.done for one in clips.values())
     clips_total = sum(one.total for one in clips.values())
-    if evaluation.state.ended and evaluation.state is not EvaluationState.DONE:
-        return Progress(clips_done=clips_done, clips_total=clips_total)
     jobs = _singles(session, evaluation, controls)
     scoring = jobs.get((JobKind.SCORE, evaluation.id))
     units = scoring.total if scoring else None
@@ -136,7 +135,7 @@ def progress(session: Session, evaluation: Evaluation) -> Progress:
         clips_total=clips_total + (work.unplanned_clips if work else 0),
         scoring_done=scoring.done if scoring else 0,
         scoring_total=units,
-        remaining_s=work.remaining_s() if work else None,
+        remaining_s=work.remaining_s() if work and not evaluation.state.ended else None,
     )
 
 
@@ -248,11 +247,7 @@ class _Work:
         missing = [one for one in controls if not _was_there(one, asked_at)]
         # Rows are read one statement after the other, and others commit in between: a control's row may be
         # older than its shards and jobs. So nothing that was counted once is dropped or counted again.
-        unplanned = sum(
-            num_clips
-            for one in missing
-            if one.num_clips is None and not one.state.ended and one.id not in clips
-        )
+        unplanned = sum(num_clips for one in missing if one.num_clips is None and one.id not in clips)
         calibrations = [
             job
             for one in missing

@@ -71,7 +71,8 @@ class ProgressOut(BaseModel):
     """How far it is, with the controls that it needs. What was there before it was asked for is no work."""
 
     fraction: float = Field(
-        description="Of all its work, scoring included; it never falls, and is 1 only once it is done.",
+        description="Of all its work, scoring included; it never falls, and is 1 only once it is done. "
+        "An evaluation that failed or was cancelled keeps it.",
         examples=[0.62],
     )
     stage: str = Field(description="What is done now, in words.", examples=["forwarding clips"])
@@ -83,8 +84,8 @@ class ProgressOut(BaseModel):
     scoring_total: int | None = Field(None, description="How many there are, once it is scored.")
     remaining_s: float | None = Field(
         None,
-        description="Estimate, at the pace so far; null while it waits, while a job is tried again, or "
-        "while nothing is known.",
+        description="Estimate, at the pace so far; null while it waits, while a job is tried again, "
+        "while nothing is known, and once it has ended.",
         examples=[35.0],
     )
 

@@ -22,6 +22,7 @@ from tests.service.kit import noise
 
 INGEST, INDEX, PLAN, EXTRACT = JobKind.INGEST, JobKind.INDEX, JobKind.PLAN, JobKind.EXTRACT
 CALIBRATE, SCORE = JobKind.CALIBRATE, JobKind.SCORE
+ENDS = {"done", "failed", "cancelled"}
 
 
 @pytest.fixture
@@ -401,28 +402,35 @@ def test_whatever_workers_do_the_share_never_falls_nor_is_whole_before_the_end(
     rng = random.Random(seed)
     crew.controls, crew.shards = (0, 1), 3
     crew.worker("cpu", "gpu")
-    first = ask(api.client, upload(api.client, 1), "playground-64")
-    asked = [first]
-    told: dict[str, list[float]] = {first: [0.0]}
+    told: dict[str, list[float]] = {}
+    states: dict[str, str] = {}
     claims: dict[UUID, tuple[Claim, int]] = {}
-    for step in range(400):
-        if step == 30:
-            asked.append(ask(api.client, upload(api.client, 2, "second"), "playground-64"))
-            told[asked[-1]] = [0.0]
-        act(crew, rng, claims)
-        for one in asked:
+    for step in range(600):
+        live = [one for one in told if states[one] not in ENDS]
+        if not live or step in (20, 50):
+            new = ask(api.client, upload(api.client, step, f"m{step}"), "playground-64")
+            told[new], states[new] = [0.0], "waiting"
+        elif step == 40:
+            api.client.post(f"/v1/evaluations/{rng.choice(live)}/cancel").raise_for_status()
+        act(crew, rng, claims, may_fail=step > 60 and "failed" not in states.values())
+        for one in told if step % 10 == 0 else live:
             found = show(api.client, one)
             told[one].append(found["progress"]["fraction"])
+            states[one] = found["state"]
             assert (found["progress"]["fraction"] == 1) == (found["state"] == "done")
-        if len(asked) == 2 and all(fractions[-1] == 1 for fractions in told.values()):
+        if set(states.values()) >= ENDS and list(states.values()).count("done") > 1:
             break
-    for fractions in told.values():
+    assert set(states.values()) >= ENDS
+    for one, fractions in told.items():
         assert fractions == sorted(fractions)
-        assert fractions[-1] == 1
+        if states[one] != "done":
+            assert show(api.client, one)["progress"]["remaining_s"] is None
 
 
-def act(crew: Crew, rng: random.Random, claims: dict[UUID, tuple[Claim, int]]) -> None:
-    """A worker claims a job, tells how far it is, loses it or ends it."""
+def act(
+    crew: Crew, rng: random.Random, claims: dict[UUID, tuple[Claim, int]], *, may_fail: bool = False
+) -> None:
+    """A worker claims a job, tells how far it is, loses it or ends it; rarely, the job fails for good."""
     if not claims or rng.random() < 0.3:
         try:
             claim = crew.claim()
@@ -434,8 +442,12 @@ def act(crew: Crew, rng: random.Random, claims: dict[UUID, tuple[Claim, int]]) -
     if not claims:
         return
     claim, done = claims.pop(rng.choice(list(claims)))
+    if not is_wanted(crew, claim):
+        return
     choice = rng.random()
-    if choice < 0.5 and done < 10:
+    if may_fail and choice < 0.04:
+        crew.fail(claim, "broken")
+    elif choice < 0.5 and done < 10:
         done = rng.randint(done, 10)
         crew.tell(claim, done, 10)
         claims[claim.job_id] = (claim, done)

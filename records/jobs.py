@@ -24,6 +24,7 @@ from sqlalchemy import (
     CTE,
     ColumnElement,
     CursorResult,
+    Double,
     Select,
     Update,
     and_,
@@ -34,6 +35,7 @@ from sqlalchemy import (
     text,
     update,
 )
+from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, aliased
 
@@ -212,11 +214,16 @@ def subject_of(job: Job) -> UUID:
 def renew(session: Session, claim: Claim, *, lease_s: float, done: int = 0, total: int | None = None) -> bool:
     """Keep the job for another lease, and say how far it is; False if it is no longer ours.
 
-    A second attempt that is not as far yet as the first was takes nothing back: progress never falls.
+    A second attempt that is not as far yet as the first was takes nothing back: progress never falls. If it
+    counts other units, the kept `done` is scaled to the new total.
     """
+    kept: ColumnElement[Any] = cast(Any, Job.done)
+    if total is not None:
+        scaled = func.ceil(sql_cast(Job.done, Double) * total / Job.total)  # up: the share must not fall
+        kept = case((and_(Job.total > 0, Job.total != total), scaled), else_=Job.done)
     values = {
         "lease_until": NOW + timedelta(seconds=lease_s),
-        "done": func.greatest(Job.done, done),
+        "done": func.greatest(kept, done),
         "total": func.coalesce(total, Job.total),
     }
     return bool(_rows(session, _ours(claim).values(**values)))

@@ -1,8 +1,9 @@
 """How far an evaluation is, and how long the rest may take: from rows alone, by the database's clock.
 
 Work is what was still to be done when the evaluation was asked for: features and controls that were there
-already count neither as done nor as missing. The fraction never falls, because all that it is made of only
-grows or only shrinks:
+already count neither as done nor as missing. A job that was under way counts whole: what others had done of
+the job counts as done at the first look. The fraction never falls, because all that it is made of only grows
+or only shrinks:
 
 - Before the plan is made, reading, indexing and planning have fixed shares (`SHARES`), of which only those
   count that this evaluation has to wait for.
@@ -49,8 +50,8 @@ class Progress:
 
     Attributes:
         fraction: Of all its work; 1 only once it is done.
-        clips_done: Clips that were forwarded for it since it was asked for.
-        clips_total: Clips that had to be, as far as is known.
+        clips_done: Forwarded clips of the jobs that had not ended when it was asked for.
+        clips_total: All clips of these jobs, as far as is known.
         scoring_done: Units (fits, rankings, intervals) of its own scoring.
         scoring_total: Units in all, once its scoring has begun.
         remaining_s: Estimate at the pace so far; None where there is no pace yet, or a job is tried again.

@@ -68,7 +68,11 @@ class ProtocolRef(BaseModel):
 
 
 class ProgressOut(BaseModel):
-    """How far it is, with the controls that it needs. What was there before it was asked for is no work."""
+    """How far it is, with the controls that it needs.
+
+    Features and controls that were there when it was asked for are no work. A job that was under way then
+    counts whole, with what others had done of it.
+    """
 
     fraction: float = Field(
         description="Of all its work, scoring included; it never falls, and is 1 only once it is done. "
@@ -76,10 +80,11 @@ class ProgressOut(BaseModel):
         examples=[0.62],
     )
     stage: str = Field(description="What is done now, in words.", examples=["forwarding clips"])
-    clips_done: int = Field(description="Clips forwarded since it was asked for.", examples=[812])
-    clips_total: int = Field(
-        description="Clips that had to be forwarded, as far as is known yet.", examples=[1242]
+    clips_done: int = Field(
+        description="Clips that are forwarded, of the jobs that had not ended when it was asked for.",
+        examples=[812],
     )
+    clips_total: int = Field(description="All clips of these jobs, as far as is known yet.", examples=[1242])
     scoring_done: int = Field(0, description="Fits, rankings and intervals of its scoring that are made.")
     scoring_total: int | None = Field(None, description="How many there are, once it is scored.")
     remaining_s: float | None = Field(

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session, aliased
 
 from records import jobs
 from records.models import (
+    ENDED,
     Checkpoint,
     CheckpointState,
     DatasetRow,
@@ -32,7 +33,6 @@ from records.models import (
     evaluation_shards,
 )
 
-ENDED = tuple(state for state in EvaluationState if state.ended)
 UNWANTED = "nobody waited for it any more"
 NOW = cast(Any, jobs.NOW)
 

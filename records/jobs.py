@@ -20,7 +20,22 @@ from functools import cache
 from typing import Any, cast
 from uuid import UUID, uuid4
 
-from sqlalchemy import CTE, CursorResult, Select, Update, and_, case, func, or_, select, text, update
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    CursorResult,
+    Double,
+    Select,
+    Update,
+    and_,
+    case,
+    func,
+    or_,
+    select,
+    text,
+    update,
+)
+from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, aliased
 
@@ -103,6 +118,20 @@ def claim(session: Session, queues: Sequence[str], *, worker_id: UUID, lease_s: 
     return Claim(job_id=chosen.id, token=token, kind=chosen.kind, subject_id=subject_of(chosen))
 
 
+def claimable(job: type[Job] = Job) -> ColumnElement[bool]:
+    """Whether a worker may claim the job now: it waits, and no pause after a failed attempt holds it back.
+
+    Args:
+        job: `Job`, or an alias of it.
+    """
+    return and_(job.state == JobState.QUEUED, or_(job.not_before.is_(None), job.not_before <= NOW))
+
+
+def tried_before() -> ColumnElement[bool]:
+    """Whether an earlier attempt at the job crashed, met an outage, was lost or was given back."""
+    return or_(Job.crashes + Job.outages + Job.losses > 0, Job.not_before.is_not(None))
+
+
 @cache
 def _next(queues: tuple[str, ...]) -> Select[Job]:
     """What `claim` asks. Kept: to make it took ten times as long as to run it, and idle workers ask often."""
@@ -110,11 +139,7 @@ def _next(queues: tuple[str, ...]) -> Select[Job]:
     return (
         select(job)
         .join(turns, turns.c.team.is_not_distinct_from(job.team))
-        .where(
-            job.state == JobState.QUEUED,
-            job.queue.in_(queues),
-            or_(job.not_before.is_(None), job.not_before <= NOW),
-        )
+        .where(claimable(job), job.queue.in_(queues))
         .order_by(turns.c.at.asc().nulls_first(), job.created_at, job.id)
         .limit(1)
         .with_for_update(of=job, skip_locked=True)
@@ -166,11 +191,7 @@ def num_before(session: Session, job: Job, queues: Sequence[str]) -> int:
             func.min(other.created_at),
         )
         .join(other, turns.c.team.is_not_distinct_from(other.team))
-        .where(
-            other.state == JobState.QUEUED,
-            other.queue.in_(queues),
-            or_(other.not_before.is_(None), other.not_before <= NOW),
-        )
+        .where(claimable(other), other.queue.in_(queues))
         .group_by(turns.c.team, turns.c.at)
     ).all()
     places = sorted(rows, key=lambda row: (row.at is not None, row.at or row[4], row[4]))
@@ -193,11 +214,16 @@ def subject_of(job: Job) -> UUID:
 def renew(session: Session, claim: Claim, *, lease_s: float, done: int = 0, total: int | None = None) -> bool:
     """Keep the job for another lease, and say how far it is; False if it is no longer ours.
 
-    A second attempt that is not as far yet as the first was takes nothing back: progress never falls.
+    A second attempt that is not as far yet as the first was takes nothing back: progress never falls. If it
+    counts other units, the kept `done` is scaled to the new total.
     """
+    kept: ColumnElement[Any] = cast(Any, Job.done)
+    if total is not None:
+        scaled = func.ceil(sql_cast(Job.done, Double) * total / Job.total)  # up: the share must not fall
+        kept = case((and_(Job.total > 0, Job.total != total), scaled), else_=Job.done)
     values = {
         "lease_until": NOW + timedelta(seconds=lease_s),
-        "done": func.greatest(Job.done, done),
+        "done": func.greatest(kept, done),
         "total": func.coalesce(total, Job.total),
     }
     return bool(_rows(session, _ours(claim).values(**values)))
@@ -210,7 +236,9 @@ def finish(session: Session, claim: Claim) -> bool:
 
 def release(session: Session, claim: Claim) -> bool:
     """Give the job back untouched: the worker shuts down."""
-    if not _rows(session, _ours(claim).values(state=JobState.QUEUED, token=None, lease_until=None)):
+    # `not_before` holds nobody back here. It says that there was an attempt, which counts toward nothing.
+    values = {"state": JobState.QUEUED, "token": None, "lease_until": None, "not_before": NOW}
+    if not _rows(session, _ours(claim).values(**values)):
         return False
     ring_later(session, claim.kind.queue)
     return True
@@ -304,12 +332,9 @@ def sweep(session: Session) -> tuple[int, list[Job]]:
     return len(lost) - len(failed), failed
 
 
-def num_waiting(session: Session) -> dict[str, int]:
-    """Jobs that could be claimed now, by queue."""
-    claimable = or_(Job.not_before.is_(None), Job.not_before <= NOW)
-    rows = session.execute(
-        select(Job.queue, func.count()).where(Job.state == JobState.QUEUED, claimable).group_by(Job.queue)
-    )
+def num_claimable(session: Session) -> dict[str, int]:
+    """Count the jobs that a worker may claim now, by queue."""
+    rows = session.execute(select(Job.queue, func.count()).where(claimable()).group_by(Job.queue))
     return {queue: number for queue, number in rows}
 
 

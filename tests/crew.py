@@ -52,6 +52,12 @@ class Crew:
             session.flush()
             return row.id
 
+    def silence(self, worker_id: UUID) -> None:
+        """The worker has not been seen lately."""
+        with self.database.session() as session:
+            past = NOW - timedelta(seconds=40)
+            session.execute(update(Worker).where(Worker.id == worker_id).values(seen_at=past))
+
     def claim(self, worker_id: UUID | None = None, *queues: str) -> Claim:
         """The next job; without a worker, one of all queues takes it, who is there from then on."""
         if worker_id is None:
@@ -78,6 +84,11 @@ class Crew:
             assert jobs.crash(session, claim, error) is JobState.QUEUED
             if not pause:
                 session.execute(update(Job).where(Job.id == claim.job_id).values(not_before=None))
+
+    def release(self, claim: Claim) -> None:
+        """The worker shuts down, and gives the job back."""
+        with self.database.session() as session:
+            assert jobs.release(session, claim)
 
     def fail(self, claim: Claim, error: str) -> None:
         """The job fails for good."""

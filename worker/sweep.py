@@ -148,7 +148,7 @@ def sweep(session: Session) -> None:
     if requeued or failed:
         log.warning("workers fell silent", requeued=requeued, failed=len(failed))
     session.execute(delete(Worker).where(Worker.seen_at < jobs.NOW - timedelta(seconds=FORGOTTEN_S)))
-    waiting = jobs.num_waiting(session)
+    waiting = jobs.num_claimable(session)
     if waiting:
         _ring_idle(session, waiting)
 

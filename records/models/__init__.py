@@ -15,6 +15,7 @@ from __future__ import annotations
 from records.models.checkpoints import Checkpoint, CheckpointState, Model, Origin, UploadPart
 from records.models.datasets import DatasetRow, DatasetState, ProtocolRow
 from records.models.evaluations import (
+    ENDED,
     BenchmarkRow,
     Evaluation,
     EvaluationState,
@@ -27,6 +28,7 @@ from records.models.jobs import Job, JobKind, JobState, Worker
 from records.models.tokens import Token
 
 __all__ = [
+    "ENDED",
     "BenchmarkRow",
     "Checkpoint",
     "CheckpointState",

@@ -33,6 +33,8 @@ class EvaluationState(StrEnum):
         return self in (EvaluationState.DONE, EvaluationState.FAILED, EvaluationState.CANCELLED)
 
 
+ENDED = tuple(state for state in EvaluationState if state.ended)
+
 evaluation_shards = Table(
     "evaluation_shard",
     Base.metadata,

@@ -52,7 +52,7 @@ class Job(Identified, Base):
         evaluation_id: Subject of plan and score.
         shard_id: Subject of extract.
         state: See `JobState`.
-        not_before: Earliest time of the next attempt.
+        not_before: Earliest time of the next attempt; null until one crashed or was given back.
         token: Drawn at every claim; a write that names an older one matches no row.
         worker_id: Who has it.
         lease_until: When it is anyone's again.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, and_, func, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, selectinload
 
@@ -88,6 +88,18 @@ def teams_with(session: Session, model: str, among: ColumnElement[bool]) -> Sequ
         .where(Model.name == model, Checkpoint.state.in_(USABLE), among)
     )
     return session.scalars(query.distinct().order_by(Model.team)).all()
+
+
+def models_among(
+    session: Session, names: Sequence[tuple[str, str]], among: ColumnElement[bool]
+) -> set[tuple[str, str]]:
+    """Those of these models, each given as team and name, that have one of these uploads."""
+    query = (
+        select(Model.team, Model.name)
+        .join(Checkpoint, Checkpoint.model_id == Model.id)
+        .where(tuple_(Model.team, Model.name).in_(names), among)
+    )
+    return {(team, name) for team, name in session.execute(query.distinct())}
 
 
 def page(

@@ -1,8 +1,9 @@
 """How far an evaluation is, and how long the rest may take: from rows alone, by the database's clock.
 
 Work is what was still to be done when the evaluation was asked for: features and controls that were there
-already count neither as done nor as missing. The fraction never falls, because all that it is made of only
-grows or only shrinks:
+already count neither as done nor as missing. A job that was under way counts whole: what others had done of
+the job counts as done at the first look. The fraction never falls, because all that it is made of only grows
+or only shrinks:
 
 - Before the plan is made, reading, indexing and planning have fixed shares (`SHARES`), of which only those
   count that this evaluation has to wait for.
@@ -10,6 +11,7 @@ grows or only shrinks:
   for the evaluation and each control. A control that is not planned yet counts with as many clips as the
   evaluation has. Its own plan may find fewer missing, never more.
 - `Job.done` is that of the attempt that came farthest, so a second attempt takes nothing back.
+- An evaluation that failed or was cancelled keeps its share: its rows stay as they are.
 
 docs/decisions/2026-11-28-progress.md has the measurements.
 """
@@ -25,7 +27,7 @@ from uuid import UUID
 from sqlalchemy import and_, case, func, not_, or_, select
 from sqlalchemy.orm import Session
 
-from records.jobs import NOW
+from records.jobs import NOW, tried_before
 from records.models import Evaluation, EvaluationState, Job, JobKind, JobState, Shard, evaluation_shards
 
 SHARES = {  # of an evaluation's time, before its clips are forwarded
@@ -38,6 +40,8 @@ SCORING = 0.25  # what scoring takes, in parts of what forwarding the same clips
 SCORING_S, SCORING_CLIP_S = 4.0, 0.005  # the same in seconds: to start, and for each clip
 PACE_S, PACE_SHARE = 10.0, 0.25  # the first clips wait for a process to start: no pace before either
 MOST = 0.999  # of what is not done yet
+# A second attempt starts its clock anew and keeps `done` of the first: a pace by both would be absurd.
+RETRYING = and_(Job.state == JobState.RUNNING, tried_before())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,11 +50,11 @@ class Progress:
 
     Attributes:
         fraction: Of all its work; 1 only once it is done.
-        clips_done: Clips that were forwarded for it since it was asked for.
-        clips_total: Clips that had to be, as far as is known.
+        clips_done: Forwarded clips of the jobs that had not ended when it was asked for.
+        clips_total: All clips of these jobs, as far as is known.
         scoring_done: Units (fits, rankings, intervals) of its own scoring.
         scoring_total: Units in all, once its scoring has begun.
-        remaining_s: Estimate at the pace so far; None where there is no pace yet.
+        remaining_s: Estimate at the pace so far; None where there is no pace yet, or a job is tried again.
     """
 
     fraction: float = 0.0
@@ -67,6 +71,7 @@ class _Clips(NamedTuple):
     total: int = 0
     done: int = 0
     begun_at: datetime | None = None
+    retrying: bool = False
 
 
 class _Single(NamedTuple):
@@ -79,6 +84,7 @@ class _Single(NamedTuple):
     total: int | None
     started_at: datetime | None
     finished_at: datetime | None
+    retrying: bool
     now: datetime
 
     @property
@@ -106,8 +112,6 @@ def progress(session: Session, evaluation: Evaluation) -> Progress:
     clips = _clips(session, evaluation, controls)
     clips_done = sum(one.done for one in clips.values())
     clips_total = sum(one.total for one in clips.values())
-    if evaluation.state.ended and evaluation.state is not EvaluationState.DONE:
-        return Progress(clips_done=clips_done, clips_total=clips_total)
     jobs = _singles(session, evaluation, controls)
     scoring = jobs.get((JobKind.SCORE, evaluation.id))
     units = scoring.total if scoring else None
@@ -132,7 +136,7 @@ def progress(session: Session, evaluation: Evaluation) -> Progress:
         clips_total=clips_total + (work.unplanned_clips if work else 0),
         scoring_done=scoring.done if scoring else 0,
         scoring_total=units,
-        remaining_s=work.remaining_s() if work else None,
+        remaining_s=work.remaining_s() if work and not evaluation.state.ended else None,
     )
 
 
@@ -146,6 +150,7 @@ def _clips(session: Session, evaluation: Evaluation, controls: Iterable[Evaluati
             func.sum(Shard.num_clips),
             func.sum(done),
             func.min(Job.started_at),
+            func.bool_or(RETRYING),
         )
         .join(Shard, Shard.id == evaluation_shards.c.shard_id)
         .join(Job, Job.shard_id == Shard.id)
@@ -165,7 +170,17 @@ def _singles(
     everyone = [evaluation, *controls]
     subject = func.coalesce(Job.evaluation_id, Job.checkpoint_id, Job.dataset_id)
     rows = session.execute(
-        select(Job.kind, subject, Job.state, Job.done, Job.total, Job.started_at, Job.finished_at, NOW).where(
+        select(
+            Job.kind,
+            subject,
+            Job.state,
+            Job.done,
+            Job.total,
+            Job.started_at,
+            Job.finished_at,
+            RETRYING,
+            NOW,
+        ).where(
             or_(
                 Job.evaluation_id.in_([one.id for one in everyone]),
                 Job.checkpoint_id.in_([one.checkpoint_id for one in everyone]),
@@ -206,6 +221,7 @@ class _Work:
         left_clips: Those that have yet to.
         begun_at: When the first of the fresh ones was begun.
         scoring_s: Left, for the evaluation and its controls.
+        retrying: Whether one of these jobs is tried again now.
         now: By the database.
     """
 
@@ -216,6 +232,7 @@ class _Work:
     left_clips: int
     begun_at: datetime | None
     scoring_s: float
+    retrying: bool
     now: datetime | None
 
     @classmethod
@@ -229,7 +246,9 @@ class _Work:
         """From the rows."""
         asked_at, num_clips = evaluation.created_at, evaluation.num_clips or 0
         missing = [one for one in controls if not _was_there(one, asked_at)]
-        unplanned = sum(num_clips for one in missing if one.num_clips is None and not one.state.ended)
+        # Rows are read one statement after the other, and others commit in between: a control's row may be
+        # older than its shards and jobs. So nothing that was counted once is dropped or counted again.
+        unplanned = sum(num_clips for one in missing if one.num_clips is None and one.id not in clips)
         calibrations = [
             job
             for one in missing
@@ -238,9 +257,9 @@ class _Work:
         wanted = int(evaluation.protocol.content.get("control", {}).get("calibration_clips", 0))
         sizes = [wanted if job.total is None else job.total for job in calibrations]
         calibrated = sum(round(job.share * size) for job, size in zip(calibrations, sizes, strict=True))
-        scorings = [jobs.get((JobKind.SCORE, one.id)) for one in (evaluation, *missing)]
-        scored = sum(1.0 if one.state is EvaluationState.DONE else 0.0 for one in missing)
-        scored += sum(job.share for job in scorings if job and job.state is not JobState.DONE)
+        scorings = [(one, jobs.get((JobKind.SCORE, one.id))) for one in (evaluation, *missing)]
+        scored = sum(_scored(one, job) for one, job in scorings)
+        paced: list[_Clips | _Single] = [*clips.values(), *calibrations, *(job for _, job in scorings if job)]
         # A shard that others cut may hold more clips than this evaluation needs: it weighs no more for that.
         weights = {key: min(one.total, num_clips) for key, one in clips.items()}
         forwarded = sum(weights[key] * one.done / one.total for key, one in clips.items() if one.total)
@@ -257,6 +276,7 @@ class _Work:
             left_clips=sum(one.total for one in clips.values()) + unplanned + sum(sizes) - fresh,
             begun_at=min(begun, default=None),
             scoring_s=_scoring_s(jobs, evaluation, missing),
+            retrying=any(one.retrying for one in paced),
             now=next((job.now for job in jobs.values()), None),
         )
 
@@ -266,7 +286,9 @@ class _Work:
         return min(1.0, self.done / self.total) if self.total else 0.0
 
     def remaining_s(self) -> float | None:
-        """What is left at the pace so far; None before there is one."""
+        """What is left at the pace so far; None before there is one, and while a job is tried again."""
+        if self.retrying:
+            return None
         if self.left_clips <= 0:
             return round(max(1.0, self.scoring_s), 1)
         if not self.fresh_clips or self.begun_at is None or self.now is None:
@@ -275,6 +297,13 @@ class _Work:
         if elapsed_s < PACE_S and self.fresh_clips < PACE_SHARE * (self.fresh_clips + self.left_clips):
             return None
         return round(max(1.0, elapsed_s / self.fresh_clips * self.left_clips + self.scoring_s), 1)
+
+
+def _scored(one: Evaluation, job: _Single | None) -> float:
+    """How much of an evaluation's or a control's scoring is done."""
+    if one.state is EvaluationState.DONE:
+        return 1.0
+    return job.share if job else 0.0
 
 
 def _was_there(control: Evaluation, asked_at: datetime) -> bool:

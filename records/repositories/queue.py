@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select
 from sqlalchemy.orm import Session
 
-from records.jobs import NOW
+from records.jobs import NOW, claimable
 from records.models import (
+    ENDED,
     Evaluation,
     EvaluationState,
     Job,
@@ -21,8 +22,6 @@ from records.models import (
     evaluation_shards,
 )
 from records.repositories.workers import SEEN_S
-
-ENDED = tuple(state for state in EvaluationState if state.ended)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +50,7 @@ def next_jobs(session: Session, evaluation: Evaluation) -> list[Next]:
     seen = exists().where(Worker.id == Job.worker_id, Worker.seen_at > since)
     running = and_(Job.state == JobState.RUNNING, or_(Job.worker_id.is_(None), seen))
     queued = Job.state == JobState.QUEUED
-    claimable = and_(queued, or_(Job.not_before.is_(None), Job.not_before <= NOW))
-    rank = case((running, 0), (claimable, 1), (queued, 2), else_=3)
+    rank = case((running, 0), (claimable(), 1), (queued, 2), else_=3)
     last = case((Job.kind == JobKind.EXTRACT, 0), else_=1)  # of several in work, clips are what takes longest
     first = (rank, case((running, last), else_=0), Job.created_at, Job.id)
     place = func.row_number().over(partition_by=Job.queue, order_by=first)
@@ -89,12 +87,6 @@ def in_work(session: Session, workers: Sequence[Worker]) -> Sequence[Job]:
     ids = [worker.id for worker in workers]
     query = select(Job).where(Job.state == JobState.RUNNING, Job.worker_id.in_(ids))
     return session.scalars(query.order_by(Job.started_at)).all()
-
-
-def num_waiting(session: Session, queue: str) -> int:
-    """Jobs that wait in a queue."""
-    query = select(func.count()).where(Job.state == JobState.QUEUED, Job.queue == queue)
-    return session.scalar(query) or 0
 
 
 def done_for(session: Session, job: Job) -> Evaluation | None:

@@ -30,7 +30,7 @@ def create(body: EvaluationIn, caller: AnyCaller, session: SessionDep, response:
     return service.detail(session, evaluation, caller)
 
 
-@router.get("/evaluations", summary="List evaluations")
+@router.get("/evaluations", responses=responses(404, 409), summary="List evaluations")
 def page(
     reader: Reader,
     session: SessionDep,

@@ -15,6 +15,7 @@ from records.repositories.progress import Progress
 from service.auth import Caller, is_of
 from service.checkpoints.schemas import NetworkOut, network_out
 from service.datasets.schemas import without_paths
+from service.evaluations.redaction import redacted
 from service.evaluations.waiting import Standing
 from vcp_core.catalog.defaults import DEFAULT_PROTOCOL
 from vcp_core.catalog.leaks import leak_warnings
@@ -67,22 +68,29 @@ class ProtocolRef(BaseModel):
 
 
 class ProgressOut(BaseModel):
-    """How far it is, with the controls that it needs. What was there before it was asked for is no work."""
+    """How far it is, with the controls that it needs.
+
+    Features and controls that were there when it was asked for are no work. A job that was under way then
+    counts whole, with what others had done of it.
+    """
 
     fraction: float = Field(
-        description="Of all its work, scoring included; it never falls, and is 1 only once it is done.",
+        description="Of all its work, scoring included; it never falls, and is 1 only once it is done. "
+        "An evaluation that failed or was cancelled keeps it.",
         examples=[0.62],
     )
     stage: str = Field(description="What is done now, in words.", examples=["forwarding clips"])
-    clips_done: int = Field(description="Clips forwarded since it was asked for.", examples=[812])
-    clips_total: int = Field(
-        description="Clips that had to be forwarded, as far as is known yet.", examples=[1242]
+    clips_done: int = Field(
+        description="Clips that are forwarded, of the jobs that had not ended when it was asked for.",
+        examples=[812],
     )
+    clips_total: int = Field(description="All clips of these jobs, as far as is known yet.", examples=[1242])
     scoring_done: int = Field(0, description="Fits, rankings and intervals of its scoring that are made.")
     scoring_total: int | None = Field(None, description="How many there are, once it is scored.")
     remaining_s: float | None = Field(
         None,
-        description="Estimate, at the pace so far; null while it waits, or nothing is known.",
+        description="Estimate, at the pace so far; null while it waits, while a job is tried again, "
+        "while nothing is known, and once it has ended.",
         examples=[35.0],
     )
 
@@ -187,7 +195,7 @@ def shown(
         id=evaluation.id,
         state=evaluation.state,
         reason=reason_for(evaluation, reader),
-        log_tail=_log_for(evaluation, reader),
+        log_tail=redacted(evaluation.log_tail, evaluation, reader),
         waiting_for=waiting_for,
         checkpoint=_checkpoint(evaluation.checkpoint, reader),
         dataset=DatasetRef(name=evaluation.dataset.name, fingerprint=evaluation.dataset.fingerprint),
@@ -232,15 +240,6 @@ def reason_for(evaluation: Evaluation, reader: Caller | None) -> str | None:
     if checkpoint.model is not None and checkpoint.state is CheckpointState.REJECTED:
         return evaluation.reason if is_of(evaluation.team, reader) else "the checkpoint was rejected"
     return without_paths(evaluation.reason, evaluation.dataset)
-
-
-def _log_for(evaluation: Evaluation, reader: Caller | None) -> str | None:
-    """What its failing job printed, for its own team; where the videos lie is left to the operators."""
-    if not is_of(evaluation.team, reader):
-        return None
-    if reader is not None and reader.admin:
-        return evaluation.log_tail
-    return without_paths(evaluation.log_tail, evaluation.dataset)
 
 
 def with_declared(evaluation: Evaluation) -> dict[str, Any] | None:

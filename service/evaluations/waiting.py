@@ -13,7 +13,7 @@ from records.models import Checkpoint, DatasetRow, Evaluation, EvaluationState, 
 from records.repositories import queue, workers
 from records.repositories.queue import Next
 from service.auth import Caller, is_of
-from service.datasets.schemas import without_paths
+from service.evaluations.redaction import redacted
 from vcp_core.catalog.datasets import is_built_in, loading
 from vcp_core.progress import duration
 
@@ -96,15 +96,15 @@ def _reason(
     """Why the job is not done now; None where a worker is free to take it."""
     job = found.job
     takers = [worker for worker in there if job.queue in worker.queues]
+    if not takers:
+        waiting = jobs.num_claimable(session).get(job.queue, 0)
+        where = {0: "", 1: ", where 1 job waits"}.get(waiting, f", where {waiting} jobs wait")
+        return f"no worker takes the {job.queue} queue{where}; start one: vcpbench worker"
     if found.silent:
         left_s = (job.lease_until - found.now).total_seconds() if job.lease_until else 0.0
         return f"its worker fell silent, and another may take it in {duration(left_s)}"
-    if not takers:
-        waiting = queue.num_waiting(session, job.queue)
-        jobs_wait = "1 job waits" if waiting == 1 else f"{waiting} jobs wait"
-        return f"no worker takes the {job.queue} queue, where {jobs_wait}; start one: vcpbench worker"
     if job.not_before is not None and job.not_before > found.now:
-        why = _error(job, evaluation, reader)
+        why = redacted(job.error, evaluation, reader) or "the last attempt failed"
         again = duration((job.not_before - found.now).total_seconds())
         return f"it is tried again in {again}, after: {why}"
     busy = queue.in_work(session, takers)
@@ -117,15 +117,6 @@ def _reason(
     if len(takers) == 1:
         return f"the only worker for this is {activity}; {turn}"
     return f"all {len(takers)} workers for this are busy, one of them {activity}; {turn}"
-
-
-def _error(job: Job, evaluation: Evaluation, reader: Caller | None) -> str:
-    """Why the last attempt failed: for its own team; where videos lie is for the operators."""
-    if job.error is None or not is_of(evaluation.team, reader):
-        return "the last attempt failed"
-    if reader is not None and reader.admin:
-        return job.error
-    return without_paths(job.error, evaluation.dataset) or "the last attempt failed"
 
 
 def _activity(session: Session, job: Job, now: datetime, reader: Caller | None) -> str:

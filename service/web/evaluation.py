@@ -12,9 +12,9 @@ from sqlalchemy.orm import Session
 from records.models import Evaluation, EvaluationState, JobKind, JobState
 from records.repositories import board, datasets, evaluations
 from records.repositories.board import JobLine
-from service.auth import Caller, is_of
-from service.datasets.schemas import without_paths
+from service.auth import Caller
 from service.evaluations import service
+from service.evaluations.redaction import redacted
 from service.evaluations.schemas import EvaluationOut, ScoreOut, with_declared
 from service.web import names
 from vcp_core.catalog.options import KINDS, OPTIONS
@@ -128,23 +128,17 @@ def page(session: Session, evaluation: Evaluation, reader: Caller | None) -> Pag
 
 
 def _jobs(session: Session, evaluation: Evaluation, reader: Caller | None) -> list[JobLine]:
-    """What is done for it.
-
-    What went wrong in its jobs, and what they printed, is for its own team; where videos lie, and all that an
-    index printed, for the operators.
-    """
-    lines = board.job_lines(session, evaluation)
-    if reader is not None and reader.admin:
-        return lines
-    if not is_of(evaluation.team, reader):
-        return [replace(line, error=None, log_tail=None) for line in lines]
+    """What is done for it; only administrators see what an index printed."""
+    is_admin = reader is not None and reader.admin
     return [
         replace(
             line,
-            error=without_paths(line.error, evaluation.dataset),
-            log_tail=None if line.kind == JobKind.INDEX else without_paths(line.log_tail, evaluation.dataset),
+            error=redacted(line.error, evaluation, reader),
+            log_tail=redacted(line.log_tail, evaluation, reader)
+            if is_admin or line.kind != JobKind.INDEX
+            else None,
         )
-        for line in lines
+        for line in board.job_lines(session, evaluation)
     ]
 
 

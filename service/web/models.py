@@ -15,6 +15,7 @@ from records.repositories.board import Number
 from service.auth import Caller
 from service.evaluations.schemas import EvaluationOut, score_out, shown
 from service.problems import NotFound
+from service.references import Latest
 from service.web import evaluation, names
 from service.web.evaluation import OptionLine
 from vcp_core.catalog.validation import quoted
@@ -101,7 +102,15 @@ def page(session: Session, path: str, wanted: int, reader: Caller | None) -> Pag
         NotFound: If there is none.
     """
     team, name = _named(session, path, reader)
-    owned, num_checkpoints = _checkpoints(session, team, name, reader, MOST)
+    owned, num_checkpoints = checkpoints.page(
+        session,
+        model=name,
+        team=team,
+        limit=MOST,
+        offset=0,
+        seen_by=reader.team if reader else None,
+        by_admin=bool(reader and reader.admin),
+    )
     found, num_evaluations = evaluations.page(
         session,
         state=None,
@@ -136,27 +145,14 @@ def page(session: Session, path: str, wanted: int, reader: Caller | None) -> Pag
     )
 
 
-def _checkpoints(
-    session: Session, team: str, name: str, reader: Caller | None, limit: int
-) -> tuple[Sequence[Checkpoint], int]:
-    return checkpoints.page(
-        session,
-        model=name,
-        team=team,
-        limit=limit,
-        offset=0,
-        seen_by=reader.team if reader else None,
-        by_admin=bool(reader and reader.admin),
-    )
-
-
 def _named(session: Session, path: str, reader: Caller | None) -> tuple[str, str]:
     """The team and the name; either may hold slashes."""
-    parts = path.split("/")
-    for place in range(1, len(parts)):
-        team, name = "/".join(parts[:place]), "/".join(parts[place:])
-        if _checkpoints(session, team, name, reader, 1)[0]:
-            return team, name
+    among = checkpoints.seen(reader.team if reader else None, by_admin=bool(reader and reader.admin))
+    meant = Latest(model=path).teams
+    found = checkpoints.models_among(session, meant, among)
+    for pair in meant:
+        if pair in found:
+            return pair
     raise NotFound(f"No model {quoted(path)}; a model's name comes with its first checkpoint.")
 
 

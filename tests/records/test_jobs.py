@@ -132,6 +132,22 @@ def test_a_renewed_lease_is_not_swept(database: Database, queue: Queue) -> None:
     assert (job(database, job_id).done, job(database, job_id).total) == (3, 9)
 
 
+@pytest.mark.parametrize(
+    ("done", "total", "kept"), [(80, 400, 320), (330, 400, 330), (1, 3, 3), (90, None, 90)]
+)
+def test_an_attempt_that_counts_other_units_takes_no_share_back(
+    database: Database, queue: Queue, done: int, total: int | None, kept: int
+) -> None:
+    job_id = queue()
+    mine = claim(database)
+    assert mine is not None
+    for told in ((80, 100), (done, total), (0, total)):
+        with database.session() as session:
+            assert jobs.renew(session, mine, lease_s=60, done=told[0], total=told[1])
+    found = job(database, job_id)
+    assert (found.done, found.total) == (kept, 100 if total is None else total)
+
+
 def test_three_crashes_fail_a_job_with_the_reason_and_the_logs_tail(database: Database, queue: Queue) -> None:
     job_id = queue()
     states = []

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator
-from datetime import timedelta
+from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
-from sqlalchemy import update
 
 from records import jobs
-from records.jobs import NOW, Claim
-from records.models import Job, JobKind, JobState, Worker
+from records.jobs import Claim
+from records.models import Evaluation, Job, JobKind, JobState
+from records.repositories.progress import progress
 from tests.crew import Crew
 from tests.served import Served
 from tests.service.finished import ready_checkpoint, ready_dataset
@@ -23,6 +22,7 @@ from tests.service.kit import noise
 
 INGEST, INDEX, PLAN, EXTRACT = JobKind.INGEST, JobKind.INDEX, JobKind.PLAN, JobKind.EXTRACT
 CALIBRATE, SCORE = JobKind.CALIBRATE, JobKind.SCORE
+ENDS = {"done", "failed", "cancelled"}
 
 
 @pytest.fixture
@@ -170,8 +170,13 @@ def test_a_worker_that_fell_silent_is_no_work(api: Served, crew: Crew) -> None:
     asked = ask(api.client, ready(api))
     crew.claim(worker)
     assert show(api.client, asked)["progress"]["stage"] == "planning"
-    with api.database.session() as session:
-        session.execute(update(Worker).values(seen_at=NOW - timedelta(seconds=40)))
+    crew.silence(worker)
+    assert waits(api.client, asked) == (
+        "the evaluation waits to be planned: no worker takes the cpu queue; start one: vcpbench worker"
+    )
+    upload(api.client)
+    assert "no worker takes the cpu queue, where 1 job waits; start" in (waits(api.client, asked) or "")
+    crew.worker("cpu")
     said = waits(api.client, asked) or ""
     assert said.startswith(
         "the evaluation waits to be planned: its worker fell silent, and another may take it in "
@@ -338,18 +343,56 @@ def test_the_estimate_goes_by_the_pace_of_clips_and_a_scoring_that_was_seen(api:
     assert show(api.client, asked)["progress"]["remaining_s"] == pytest.approx(2, abs=1)
 
 
-def test_a_second_attempt_takes_nothing_back(api: Served, crew: Crew) -> None:
+@pytest.mark.parametrize("is_crash", [True, False])
+@pytest.mark.parametrize("kind", [EXTRACT, SCORE])
+def test_a_second_attempt_takes_nothing_back_and_has_no_pace(
+    api: Served, crew: Crew, kind: JobKind, is_crash: bool
+) -> None:
     crew.worker("cpu", "gpu")
     asked = ask(api.client, ready(api))
-    crew.do(PLAN)
+    crew.do(PLAN, *([EXTRACT, EXTRACT] if kind is SCORE else []))
     claim = crew.claim()
+    assert claim.kind is kind
     crew.tell(claim, 8, 10)
+    crew.began(claim, 80)
     before = show(api.client, asked)["progress"]
-    crew.crash(claim, pause=False)
+    assert before["remaining_s"] > 10
+    if is_crash:
+        crew.crash(claim, pause=False)
+    else:
+        crew.release(claim)
     assert show(api.client, asked)["progress"]["fraction"] == before["fraction"]
-    crew.tell(crew.claim(), 1, 10)
+    second = crew.claim()
+    crew.tell(second, 1, 10)
     again = show(api.client, asked)["progress"]
     assert (again["fraction"], again["clips_done"]) == (before["fraction"], before["clips_done"])
+    assert again["remaining_s"] is None  # not the pace of 8 at once
+    crew.finish(second)
+    if kind is EXTRACT:
+        assert show(api.client, asked)["progress"]["remaining_s"] is not None
+
+
+def test_rows_that_change_between_two_statements_of_a_look_take_nothing_back(api: Served, crew: Crew) -> None:
+    crew.controls = (0,)
+    asked = ask(api.client, ready(api))
+
+    def look_before_and_after(change: Callable[[], None]) -> None:
+        with api.database.session() as session:
+            evaluation = session.get_one(Evaluation, UUID(asked))
+            assert len(evaluation.controls) == 1
+            before = progress(session, evaluation)
+            change()
+            after = progress(session, evaluation)  # the rows of evaluations are as old as before
+        assert after.fraction >= before.fraction
+        assert after.clips_total == before.clips_total == 40
+
+    crew.do(PLAN, CALIBRATE, EXTRACT, EXTRACT)
+    look_before_and_after(lambda: crew.do(PLAN))  # the control's
+    crew.do(EXTRACT, EXTRACT)
+    claim = crew.claim()
+    assert claim.kind is SCORE
+    crew.tell(claim, 5, 10)
+    look_before_and_after(lambda: crew.finish(claim))
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -359,28 +402,35 @@ def test_whatever_workers_do_the_share_never_falls_nor_is_whole_before_the_end(
     rng = random.Random(seed)
     crew.controls, crew.shards = (0, 1), 3
     crew.worker("cpu", "gpu")
-    first = ask(api.client, upload(api.client, 1), "playground-64")
-    asked = [first]
-    told: dict[str, list[float]] = {first: [0.0]}
+    told: dict[str, list[float]] = {}
+    states: dict[str, str] = {}
     claims: dict[UUID, tuple[Claim, int]] = {}
-    for step in range(400):
-        if step == 30:
-            asked.append(ask(api.client, upload(api.client, 2, "second"), "playground-64"))
-            told[asked[-1]] = [0.0]
-        act(crew, rng, claims)
-        for one in asked:
+    for step in range(600):
+        live = [one for one in told if states[one] not in ENDS]
+        if not live or step in (20, 50):
+            new = ask(api.client, upload(api.client, step, f"m{step}"), "playground-64")
+            told[new], states[new] = [0.0], "waiting"
+        elif step == 40:
+            api.client.post(f"/v1/evaluations/{rng.choice(live)}/cancel").raise_for_status()
+        act(crew, rng, claims, may_fail=step > 60 and "failed" not in states.values())
+        for one in told if step % 10 == 0 else live:
             found = show(api.client, one)
             told[one].append(found["progress"]["fraction"])
+            states[one] = found["state"]
             assert (found["progress"]["fraction"] == 1) == (found["state"] == "done")
-        if len(asked) == 2 and all(fractions[-1] == 1 for fractions in told.values()):
+        if set(states.values()) >= ENDS and list(states.values()).count("done") > 1:
             break
-    for fractions in told.values():
+    assert set(states.values()) >= ENDS
+    for one, fractions in told.items():
         assert fractions == sorted(fractions)
-        assert fractions[-1] == 1
+        if states[one] != "done":
+            assert show(api.client, one)["progress"]["remaining_s"] is None
 
 
-def act(crew: Crew, rng: random.Random, claims: dict[UUID, tuple[Claim, int]]) -> None:
-    """A worker claims a job, tells how far it is, loses it or ends it."""
+def act(
+    crew: Crew, rng: random.Random, claims: dict[UUID, tuple[Claim, int]], *, may_fail: bool = False
+) -> None:
+    """A worker claims a job, tells how far it is, loses it or ends it; rarely, the job fails for good."""
     if not claims or rng.random() < 0.3:
         try:
             claim = crew.claim()
@@ -392,8 +442,12 @@ def act(crew: Crew, rng: random.Random, claims: dict[UUID, tuple[Claim, int]]) -
     if not claims:
         return
     claim, done = claims.pop(rng.choice(list(claims)))
+    if not is_wanted(crew, claim):
+        return
     choice = rng.random()
-    if choice < 0.5 and done < 10:
+    if may_fail and choice < 0.04:
+        crew.fail(claim, "broken")
+    elif choice < 0.5 and done < 10:
         done = rng.randint(done, 10)
         crew.tell(claim, done, 10)
         claims[claim.job_id] = (claim, done)

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from records import jobs
 from records.models import (
@@ -257,6 +257,19 @@ def test_a_model_shows_its_course_over_training_and_its_checkpoints(site: Site) 
     assert "c3d/rotation" in site.page("/models/vision/c3d/rotation").text
     assert "No model" in site.page("/models/vision/nothing", 404).text
     assert "No model" in site.page("/models/nothing", 404).text
+
+
+def test_thousands_of_slashes_in_a_models_address_are_not_thousands_of_questions(site: Site) -> None:
+    asked = 0
+
+    def count(*_: object) -> None:
+        nonlocal asked
+        asked += 1
+
+    event.listen(site.api.database.engine, "before_cursor_execute", count)
+    assert "No model" in site.page(f"/models/{'a/' * 20_000}b", 404).text
+    event.remove(site.api.database.engine, "before_cursor_execute", count)
+    assert 0 < asked < 10
 
 
 def charts(page: Page, kind: str) -> list[dict[str, Any]]:

@@ -1,6 +1,6 @@
 # make demo    everything once on this machine, with a page to look at; Ctrl-C ends it (ARGS=--exit: by itself)
 # make up      start the whole service on this machine; make down stops it, make status shows it
-# make test    what must pass before every commit; meant to take ten minutes on two idle cores, takes thirteen
+# make test    what must pass before every commit: about nine minutes on two idle cores
 # make test-fast  the part of it that takes less than 90 s, for work in between
 # make test-long  what takes about 10 s or more a test, and is not in `make test`
 # make check   lint, types, import rules

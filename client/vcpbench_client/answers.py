@@ -143,7 +143,7 @@ class Progress:
     Attributes:
         fraction: Of all its work, scoring included; None from a server that does not tell.
         stage: What is done now, in words.
-        clips_done: Clips forwarded since it was asked for.
+        clips_done: Clips forwarded for it. A job that was under way when it was asked for counts whole.
         clips_total: Clips that had to be, as far as is known.
         scoring_done: Steps of its scoring that are done.
         scoring_total: Steps in all, once it is scored.

@@ -7,6 +7,7 @@ import pytest
 from bench.backbones import BEGIN, END, PAGE, multiply_adds, table
 
 
+@pytest.mark.slow
 def test_the_page_has_the_table_that_the_command_prints() -> None:
     page = PAGE.read_text(encoding="utf-8")
     assert page.partition(BEGIN)[2].partition(END)[0] == table(), "run: python -m bench.backbones --write"

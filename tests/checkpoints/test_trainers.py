@@ -102,6 +102,7 @@ def test_names_of_files_count_steps_and_epochs(name: str, counts: dict[str, int]
     assert step_in_name(Path(name)) == counts.get("step")  # the client reads the same
 
 
+@pytest.mark.slow
 def test_a_name_tells_what_the_file_does_not(tmp_path: Path) -> None:
     silent, speaking = tmp_path / "epoch=1-step=2000.ckpt", tmp_path / "step=5.ckpt"
     report = ingest(save(weights(), silent), tmp_path / "out")

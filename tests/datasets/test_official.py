@@ -16,6 +16,8 @@ from vcp_core.catalog.errors import DatasetError, UnknownName
 from vcp_core.datasets import hmdb51, load_dataset, ucf101
 from vcp_core.datasets.checks import check_sides
 
+pytestmark = pytest.mark.slow
+
 UCF_LISTS, HMDB_LISTS = SHARED / "splits" / "ucf101", SHARED / "splits" / "hmdb51"
 
 

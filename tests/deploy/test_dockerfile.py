@@ -127,6 +127,7 @@ def test_images_get_every_dependency_but_torch_which_only_the_worker_has() -> No
     assert names | {"torch", "setuptools"} <= pinned
 
 
+@pytest.mark.slow
 def test_what_runs_in_the_image_without_torch_does_without_it() -> None:
     code = """
 import importlib.abc, sys

@@ -183,7 +183,7 @@ def test_the_gitlab_template_installs_and_judges_on_nothing_that_nobody_named(
     assert says in run.stderr
 
 
-def test_its_outputs_are_the_steps(temp: Path) -> None:
+def test_its_outputs_are_the_steps() -> None:
     for name, output in ACTION["outputs"].items():
         assert output["value"] == f"${{{{ steps.{STEP['id']}.outputs.{name} }}}}"
 

@@ -2,7 +2,7 @@
 # make up      start the whole service on this machine; make down stops it, make status shows it
 # make test    what must pass before every commit: about nine minutes on two idle cores
 # make test-fast  the part of it that takes less than 90 s, for work in between
-# make test-long  what takes about 10 s or more a test, and is not in `make test`
+# make test-long  what takes about 10 s or more (or a set-up that does), and is not in `make test`
 # make check   lint, types, import rules
 # make format  let ruff tidy up
 SHELL := /bin/bash

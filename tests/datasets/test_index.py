@@ -158,7 +158,7 @@ def test_a_video_in_two_classes_is_told(tmp_path: Path) -> None:
     root = write_four(tmp_path / "set")
     shutil.copy(root / "a/1.mp4", root / "b/3.mp4")
     (told,) = load(root, [*FOUR, listed("b/3.mp4", TRAIN)]).warnings
-    assert told.startswith("1 files are in two classes under different names: a/1.mp4 = b/3.mp4.")
+    assert told.startswith("In two classes under different names: a/1.mp4 = b/3.mp4.")
 
 
 def test_damaged_frames_are_counted_and_told_also_from_the_cache(tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_failed_packets_are_counted_and_told_also_from_the_cache(tmp_path: Path)
         assert [video.num_failed_packets for video in dataset.videos] == [1, 0, 1, 0]
         assert [video.num_frames for video in dataset.videos] == [59, 13, 59, 15]
         assert dataset.warnings == (
-            "2 packets in 2 videos cannot be decoded, and their frames are missing: a/1.mp4, b/1.mp4.",
+            "2 packets in 2 videos cannot be decoded. Frames are missing: a/1.mp4, b/1.mp4.",
         )
 
 
@@ -278,9 +278,7 @@ def test_what_was_found_of_the_files_is_in_the_warnings_of_results(tmp_path: Pat
     dataset = Dataset.from_json(load(root).to_json())  # as a service keeps it
     plan = Plan(dataset=dataset, protocol=PROTOCOLS["quick-v1"], spec=BACKBONES["r3d_tiny"])
     results = plan.results((), checkpoint={}, versions={}, device="cpu", reproduce=None)
-    assert results.warnings == (
-        "1 packets in 1 videos cannot be decoded, and their frames are missing: b/1.mp4.",
-    )
+    assert results.warnings == ("1 packet in 1 video cannot be decoded. Frames are missing: b/1.mp4.",)
 
 
 def test_a_read_error_that_passes_is_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -151,7 +151,7 @@ def _twins(videos: Sequence[Video]) -> list[str]:
     if torn:
         pairs = some(" = ".join(video.id for video in same) for same in torn)
         told.append(
-            f"{len(torn)} files are in two classes under different names: {pairs}. No network can be right "
-            "about both: remove one name of each."
+            f"In two classes under different names: {pairs}. No network can be right about both: "
+            "remove one name of each."
         )
     return told

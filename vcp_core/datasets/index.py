@@ -21,6 +21,7 @@ import av
 
 from vcp_core.catalog.errors import StorageError, VideoError
 from vcp_core.catalog.files import sha256_of, write_json
+from vcp_core.catalog.names import counted
 from vcp_core.catalog.paths import cache_dir
 from vcp_core.datasets.checks import assemble, check_sides, some
 from vcp_core.datasets.manifest import Dataset, LeftOut, ListedVideo, NotTaken, Video
@@ -202,8 +203,8 @@ def _damage(videos: Sequence[Video]) -> list[str]:
     failed = {video.id: video.num_failed_packets for video in videos if video.num_failed_packets}
     if failed:
         warnings.append(
-            f"{sum(failed.values())} packets in {len(failed)} videos cannot be decoded, and their frames are "
-            f"missing: {some(failed)}."
+            f"{counted(sum(failed.values()), 'packet')} in {counted(len(failed), 'video')} cannot be "
+            f"decoded. Frames are missing: {some(failed)}."
         )
     damaged = {video.id: video.num_damaged for video in videos if video.num_damaged}
     if damaged:

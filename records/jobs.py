@@ -134,7 +134,7 @@ def tried_before() -> ColumnElement[bool]:
 
 @cache
 def _next(queues: tuple[str, ...]) -> Select[Job]:
-    """What `claim` asks. Kept: to make it took ten times as long as to run it, and idle workers ask often."""
+    """What `claim` asks. Kept, because to make the statement takes longer than to run it."""
     job, turns = aliased(Job), _turns(queues)
     return (
         select(job)

@@ -1,6 +1,6 @@
 """Databases of one server for the tests: made from a migrated template, lent, emptied and lent again.
 
-To make one takes PostgreSQL 0.15 s, to empty one 0.01 s, and hundreds of tests want one.
+To make one takes PostgreSQL much longer than to empty one, and hundreds of tests want one.
 """
 
 from __future__ import annotations

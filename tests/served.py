@@ -23,7 +23,7 @@ from service.app import connect, without_engines
 from tests import patience
 from tests.workers import WorkerProcess
 
-PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # no TLS is spoken here: to load the authorities takes 40 ms
+PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # no TLS is spoken here, and authorities load slowly
 idle: list[FastAPI] = []  # applications that nobody uses now
 ENDS = ("done", "failed", "cancelled", "ready", "rejected")  # states that nothing leaves
 

@@ -229,6 +229,15 @@ def test_a_file_that_is_cut_between_two_packets_is_told(suffix: str, tmp_path: P
     assert (found.num_frames < 30, found.num_failed_packets) == (True, 1)
 
 
+@pytest.mark.parametrize("suffix", ["mp4", "avi", "mkv"])
+def test_a_disk_that_fails_while_the_end_is_looked_at_is_told(suffix: str, tmp_path: Path) -> None:
+    path = write_video(tmp_path / f"a.{suffix}", 5)
+    with contextlib.closing(decode_module._DiskFile(path)) as file:
+        file._file = Mock(wraps=file._file, read=Mock(side_effect=OSError(errno.EIO, "I/O error")))
+        with pytest.raises(StorageError, match="cannot be read now"):
+            file.is_cut_off()
+
+
 @pytest.mark.parametrize("suffix", ["avi", "mkv"])
 def test_a_file_that_lacks_only_what_stands_behind_its_pictures_is_whole(suffix: str, tmp_path: Path) -> None:
     path = write_video(tmp_path / f"a.{suffix}", 30)

@@ -54,7 +54,7 @@ def top_boxes(file: Seekable, size: int) -> Iterator[tuple[bytes, int]]:
     while begin + 8 <= size:
         head = _at(file, begin, 16)
         length, name = struct.unpack(">I4s", head[:8])
-        if length == 1 and len(head) == 16:  # the length follows in 8 bytes
+        if length == 1:  # the length follows in 8 bytes
             (length,) = struct.unpack(">Q", head[8:])
         elif length == 0:  # to the end of the file
             length = size - begin
@@ -101,8 +101,9 @@ def _is_cut_avi(file: Seekable, size: int) -> bool:
 
 
 def _at(file: Seekable, begin: int, size: int) -> bytes:
+    """So many bytes from a place on; zeros where the file or the disk gives fewer."""
     file.seek(begin)
-    return file.read(size)
+    return file.read(size).ljust(size, b"\0")
 
 
 def _element(file: Seekable, at: int) -> tuple[int | None, int]:

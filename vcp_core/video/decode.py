@@ -126,8 +126,14 @@ class _DiskFile:
         return self._file.tell()
 
     def is_cut_off(self) -> bool:
-        """Whether the file ends before its container does; to be asked when all of it was read."""
-        return is_cut_off(self, os.fstat(self._file.fileno()).st_size)
+        """Whether the file ends before its container does; to be asked when all of it was read.
+
+        Raises:
+            StorageError: If the disk fails meanwhile.
+        """
+        cut = is_cut_off(self, os.fstat(self._file.fileno()).st_size)
+        self.raise_error()
+        return cut
 
     def close(self) -> None:
         """Close the file."""

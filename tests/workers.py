@@ -65,6 +65,26 @@ class WorkerProcess:
 
         return until(look, hopeless=self.end, else_say=self.log.read_text, every_s=0.005) or 0
 
+    def crash_attempt(self) -> None:
+        """Kill the child in the middle of a job.
+
+        A child that is killed between two jobs is replaced without a word; then the next child is killed.
+        The child is looked for before the log is read, so no child of a second attempt is killed.
+        """
+        killed: set[int] = set()
+
+        def look() -> bool:
+            child = self.runner_child()
+            if "attempt crashed" in self.log.read_text():
+                return True
+            if child not in killed:
+                with contextlib.suppress(ProcessLookupError):  # the worker ended it first
+                    os.kill(child, signal.SIGKILL)
+                killed.add(child)
+            return False
+
+        until(look, hopeless=self.end, else_say=self.log.read_text, every_s=0.005)
+
     def reader(self) -> int:
         """Process id of the sandbox that opens a foreign file, once there is one."""
 

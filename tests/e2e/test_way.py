@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -183,12 +185,8 @@ def test_workers_killed_while_they_read_forward_and_score_change_no_score_and_le
 def test_a_killed_child_is_tried_again(
     api: Served, start_worker: StartWorker, folder: Path, checkpoint: Path, undisturbed: Any
 ) -> None:
-    import os
-    import signal
-
     worker, evaluation_id = begin(api, start_worker, folder, checkpoint)
-    os.kill(worker.runner_child(), signal.SIGKILL)
-    worker.wait_for("attempt crashed")
+    worker.crash_attempt()
     api.follow(evaluation_id)
     assert results(api, evaluation_id)["benchmarks"] == undisturbed
     with api.database.session() as session:
@@ -218,6 +216,8 @@ def test_a_cancelled_evaluation_stops_at_once_and_can_be_asked_for_again(
     api: Served, start_worker: StartWorker, folder: Path, checkpoint: Path, undisturbed: Any
 ) -> None:
     worker, evaluation_id = begin(api, start_worker, folder, checkpoint)
+    os.kill(worker.runner_child(), signal.SIGSTOP)  # so that the shard is not done before it is cancelled
+    wait_until_running(api, JobKind.EXTRACT)
     cancelled = api.client.post(f"/v1/evaluations/{evaluation_id}/cancel").json()
     assert cancelled["state"] == "cancelled"
     worker.wait_for("no longer ours")

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from vcp_core.catalog.errors import NotAvailable, UnknownName
 from vcp_core.catalog.files import whole
 from vcp_core.catalog.protocols import Protocol
+from vcp_core.catalog.units import Better, Unit
 
 SCHEMA = "vcpbench.results/1"
 
@@ -27,13 +28,15 @@ class _Record(BaseModel):
 
 
 class Score(_Record):
-    """One number with what it takes to believe it. All numbers but counts are percent.
+    """One number with what it takes to believe it. All numbers but counts have the score's unit.
 
     Attributes:
         metric: Its name, such as "cloze.temporal".
         value: The estimate.
         low: Lower end of its interval.
         high: Upper end of its interval.
+        unit: What it is measured in; lifts and distances of percents are points.
+        better: Which way is better.
         num_videos: Test videos behind it; for a precision, those where the answer was given.
         num_units: Units behind it, which the interval goes by.
         units: What a unit is.
@@ -53,7 +56,8 @@ class Score(_Record):
     value: float
     low: float
     high: float
-    unit: Literal["percent"] = "percent"
+    unit: Unit = "percent"
+    better: Better = "higher"
     num_videos: int
     num_units: int
     units: Literal["group", "video"]

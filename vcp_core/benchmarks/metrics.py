@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from vcp_core.catalog.units import Better, Unit
+
 Array = npt.NDArray[np.float64]
 Statistic = Callable[[Array], Array]
 
@@ -21,8 +23,11 @@ class Metric:
 
     Attributes:
         name: Such as "cloze.accuracy".
-        statistic: From weights (R, N) to values (R,), fractions in [0, 1]; NaN where no weight counts.
-        chance: What guessing gives, a fraction; None where guessing has no one answer.
+        statistic: From weights (R, N) to values (R,); NaN where no weight counts. Fractions where the unit is
+            percent or points, the numbers themselves where it is number.
+        chance: What guessing gives, on the scale of `statistic`; None where guessing has no one answer.
+        unit: What a score of it is measured in.
+        better: Which way is better.
         headline: Whether tables show it first.
         counts_N: The rows that it is a mean over, where these are not all: a precision stands on the answers
             that were given, however many questions were asked.
@@ -33,6 +38,8 @@ class Metric:
     name: str
     statistic: Statistic
     chance: float | None
+    unit: Unit = "percent"
+    better: Better = "higher"
     headline: bool = False
     counts_N: npt.NDArray[np.bool_] | None = None
     outcomes_N: npt.NDArray[np.bool_] | None = None

@@ -140,7 +140,7 @@ def _score_values(evaluation: Evaluation, results: Results) -> list[dict[str, An
         {
             "evaluation_id": evaluation.id,
             "benchmark": result.benchmark,
-            **found.model_dump(exclude={"unit"}),
+            **found.model_dump(exclude={"unit", "better"}),
         }
         for result in results.benchmarks
         for found in result.scores

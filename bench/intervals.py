@@ -1,140 +1,304 @@
-"""How often 95 % intervals hold the truth: percentiles, and Wilson with the bootstrap's effective size.
+"""How often 95 % intervals hold the truth, how often they hide a loss, and how wide they are.
 
-Then the same of paired differences between two evaluations on the same units, and of the lift over the mean
-of random networks, with and without the variance between these.
+python -m bench.intervals                 about five minutes; exits with 1 if a limit is not met
+python -m bench.intervals --trials 500    a first look
+python -m bench.intervals --only group    one of: paired, single, group, constant, wide, lift
 
-python -m bench.intervals
+Answers are made up. Everything else is what scores and comparisons are made by. Each number stands with
+its standard error; a limit is missed where the number is beyond it by more than two of these.
+
+Legend: T trials, N rows, U units.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from vcp_core.statistics import difference_interval, interval, resampling_weights
+from vcp_core.statistics.contrasts import contrasts, count_pairs, half_width_of_draws
+from vcp_core.statistics.means import mean_of, weighted_mean
+from vcp_core.statistics.paired import Pairs
+from vcp_core.statistics.shares import share_interval, wilson
+from vcp_core.statistics.units import Correlations, Units, quantile
 
-METHODS = ("percentile", "wilson")
-CORRELATION = 0.5  # part of a unit's items that share its outcome
-
-
-def simulate(num_units: int, per_unit: int, chance: float, trials: int, seed: int) -> npt.NDArray[np.float64]:
-    """Outcomes (trials, units): the part of each unit's items that was right; items of a unit correlate."""
-    rng = np.random.Generator(np.random.PCG64(seed))
-    shared = rng.random((trials, num_units, 1)) < chance
-    own = rng.random((trials, num_units, per_unit)) < chance
-    follows = rng.random((trials, num_units, per_unit)) < (CORRELATION if per_unit > 1 else 0)
-    return np.asarray(np.where(follows, shared, own).mean(axis=2))
-
-
-def coverage(method: str, num_units: int, per_unit: int, chance: float, *, trials: int, seed: int) -> float:
-    """Part of simulated data sets whose interval holds `chance`."""
-    weights = resampling_weights([str(i) for i in range(num_units)], num_resamples=500, seed=seed)
-    held = 0
-    for outcomes in simulate(num_units, per_unit, chance, trials, seed):
-        values = weights @ outcomes / num_units
-        if method == "percentile":
-            low, high = np.percentile(values, [2.5, 97.5])
-        else:
-            found = interval(float(outcomes.mean()), values, num_units=num_units, level=0.95)
-            low, high = found.low, found.high
-        held += bool(low <= chance <= high)
-    return held / trials
+Array = npt.NDArray[np.float64]
+LEVEL = 0.95
+VIDEOS = (24, 56, 200, 700, 1530, 3783)
+LOSSES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15)  # expected videos
+CHANGES = ((0.05, 0.05), (0.02, 0.06), (0.1, 0.1), (0.1, 0.2), (0.3, 0.3))  # chance of a win, of a loss
+TRUTHS = (0.03, 0.1, 0.3, 0.5, 0.7, 0.9, 0.97)
+GROUPS, PER_GROUP = (6, 25, 101), 4
+CORRELATIONS = (0.0, 0.1, 0.3, 0.5)
 
 
-def difference_coverage(
-    num_units: int, per_unit: int, chances: tuple[float, float], *, trials: int, seed: int
-) -> float:
-    """Part of simulated pairs of evaluations whose difference's interval holds the true difference."""
-    weights = resampling_weights([str(i) for i in range(num_units)], num_resamples=500, seed=seed)
-    first, second = (
-        simulate(num_units, per_unit, chance, trials, 2 * seed + place)
-        for place, chance in enumerate(chances)
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """What many trials of one kind gave.
+
+    Attributes:
+        name: Of the kind.
+        held: Part of the trials whose interval holds the truth.
+        below: Part in which the truth lies below the interval: a loss is hidden.
+        above: Part in which it lies above.
+        width: Mean width, as a multiple of Wald's.
+        trials: Their number.
+        limits: (least held, most below, most above, largest width); None where there is none.
+    """
+
+    name: str
+    held: float
+    below: float
+    above: float
+    width: float
+    trials: int
+    limits: tuple[float | None, float | None, float | None, float | None]
+
+    @property
+    def misses(self) -> list[str]:
+        """Limits that are not met, by more than two standard errors."""
+        least, *most = self.limits
+        found = ["held"] if least is not None and self.held + 2 * self._error(self.held) < least else []
+        parts = zip(("below", "above"), (self.below, self.above), most[:2], strict=True)
+        found += [
+            name for name, part, limit in parts if limit is not None and part - 2 * self._error(part) > limit
+        ]
+        return found + (["width"] if most[2] is not None and self.width > most[2] else [])
+
+    def _error(self, part: float) -> float:
+        return float(np.sqrt(max(part * (1 - part), 1 / self.trials) / self.trials))
+
+    def __str__(self) -> str:
+        parts = "".join(
+            f"{100 * part:9.2f} ± {100 * self._error(part):.2f}"
+            for part in (self.held, self.below, self.above)
+        )
+        return f"{self.name:<44}{parts}{self.width:9.3f}  {' '.join(self.misses)}"
+
+
+def cell(
+    name: str,
+    low_T: Array,
+    high_T: Array,
+    truth: float,
+    wald_T: Array | float,
+    limits: tuple[float | None, float | None, float | None, float | None],
+) -> Cell:
+    """Of intervals."""
+    below, above = float((truth < low_T - 1e-12).mean()), float((truth > high_T + 1e-12).mean())
+    width = float((high_T - low_T).mean() / np.mean(wald_T))
+    return Cell(
+        name=name,
+        held=1 - below - above,
+        below=below,
+        above=above,
+        width=width,
+        trials=len(low_T),
+        limits=limits,
     )
-    held = 0
-    for gains in second - first:
-        values = weights @ gains / num_units
-        found = difference_interval(float(gains.mean()), values, num_units=num_units, level=0.95)
-        held += bool(found.low <= chances[1] - chances[0] <= found.high)
-    return held / trials
 
 
-def lift_coverage(
-    num_units: int,
-    num_draws: int,
-    spread: float,
-    *,
-    between: bool,
+def wald(variance: float, num_units: int) -> float:
+    """Width of Wald's interval where the variance of the estimate is known."""
+    return 2 * quantile(LEVEL, 10**9) * float(np.sqrt(variance))
+
+
+def paired(trials: int, rng: np.random.Generator) -> Iterator[Cell]:
+    """Two evaluations with one outcome a video: losses alone, and independent changes both ways."""
+    for n in VIDEOS:
+        kinds = [(f"{n} videos, {losses} lost", 0.0, losses / n) for losses in LOSSES if losses < n]
+        kinds += [(f"{n} videos, won {b:g}, lost {c:g}", b, c) for b, c in CHANGES]
+        for name, b, c in kinds:
+            won_T, lost_T, _ = rng.multinomial(n, (b, c, 1 - b - c), size=trials).T.astype(np.float64)
+            low_T, high_T = Pairs(won=won_T, lost=lost_T, total=np.full(trials, float(n))).ends(
+                quantile(LEVEL, n)
+            )
+            variance = (b + c - (b - c) ** 2) / n
+            wide = 1.1 if n >= 200 and b > 0 else None
+            yield cell(name, low_T, high_T, b - c, wald(variance, n), (0.925, 0.03, 0.055, wide))
+
+
+def single(trials: int, rng: np.random.Generator) -> Iterator[Cell]:
+    """One score of one outcome a video."""
+    for n in VIDEOS:
+        for truth in TRUTHS:
+            share_T = rng.binomial(n, truth, size=trials) / n
+            low_T, high_T = wilson(share_T, np.full(trials, float(n)), quantile(LEVEL, n))
+            wide = 1.1 if n >= 200 and 0.1 <= truth <= 0.9 else None
+            limits = (0.93, None, None, wide)
+            yield cell(
+                f"{n} videos at {truth:.0%}", low_T, high_T, truth, wald(truth * (1 - truth) / n, n), limits
+            )
+
+
+def alike(
+    rng: np.random.Generator, trials: int, num_groups: int, per_group: int, chance: float, correlation: float
+) -> Array:
+    """Outcomes (trials, rows), of which rows of one group are alike: each follows the group's or its own."""
+    shape = (trials, num_groups, per_group)
+    group = rng.random((*shape[:2], 1)) < chance
+    follows = rng.random(shape) < np.sqrt(correlation)
+    own = rng.random(shape) < chance
+    return np.where(follows, group, own).reshape(trials, -1).astype(np.float64)
+
+
+def units_of(num_groups: int, per_group: int) -> Units:
+    """Groups of so many rows."""
+    return Units(ids=tuple(f"g{i:05d}" for i in np.repeat(np.arange(num_groups), per_group)), kind="group")
+
+
+def grouped(trials: int, rng: np.random.Generator) -> Iterator[Cell]:
+    """One score, and the difference of two, where rows of a group are alike."""
+    for num_groups in GROUPS:
+        for correlation in CORRELATIONS:
+            for truth in TRUTHS:
+                name = f"{num_groups} groups of {PER_GROUP}, r {correlation:g}, at {truth:.0%}"
+                yield group_cell(name, num_groups, correlation, truth, trials, rng, (0.92, None, None, None))
+            for chances in ((0.3, 0.3), (0.5, 0.6), (0.9, 0.85)):
+                yield grouped_difference(num_groups, correlation, chances, trials, rng)
+
+
+def group_cell(
+    name: str,
+    num_groups: int,
+    correlation: float,
+    truth: float,
     trials: int,
-    seed: int,
-    per_unit: int = 5,
-    chances: tuple[float, float] = (0.25, 0.3),
-) -> float:
-    """Part of simulated lifts over drawn networks whose interval holds the lift over all such networks.
+    rng: np.random.Generator,
+    limits: tuple[float | None, float | None, float | None, float | None],
+) -> Cell:
+    """Of one score."""
+    units = units_of(num_groups, PER_GROUP)
+    low_T, high_T = np.array(
+        [
+            share_interval(mean, units, Correlations([mean], units).within(mean), LEVEL)
+            for mean in map(weighted_mean, alike(rng, trials, num_groups, PER_GROUP, truth, correlation))
+        ]
+    ).T
+    variance = truth * (1 - truth) / len(units.ids) * (1 + (PER_GROUP - 1) * correlation)
+    return cell(name, low_T, high_T, truth, wald(variance, num_groups), limits)
+
+
+def grouped_difference(
+    num_groups: int, correlation: float, chances: tuple[float, float], trials: int, rng: np.random.Generator
+) -> Cell:
+    """Of the difference of two scores; each is alike within groups by itself."""
+    units = units_of(num_groups, PER_GROUP)
+    outcomes = [alike(rng, trials, num_groups, PER_GROUP, chance, correlation) for chance in chances]
+    counts = []
+    for both in zip(*outcomes, strict=True):
+        first, second = map(weighted_mean, both)
+        correlations = Correlations((first, second), units)
+        found = count_pairs([(first, second)], units, correlations, LEVEL).pairs
+        counts.append((found.won[0], found.lost[0], found.total[0]))
+    won_T, lost_T, total_T = np.array(counts).T
+    low_T, high_T = Pairs(won=won_T, lost=lost_T, total=total_T).ends(quantile(LEVEL, num_groups))
+    variance = sum(p * (1 - p) for p in chances) / len(units.ids) * (1 + (PER_GROUP - 1) * correlation)
+    name = f"{num_groups} groups of {PER_GROUP}, r {correlation:g}, {chances[0]:.0%} and {chances[1]:.0%}"
+    truth = chances[1] - chances[0]
+    return cell(name, low_T, high_T, truth, wald(variance, num_groups), (0.92, None, None, None))
+
+
+def wide(trials: int, rng: np.random.Generator) -> Iterator[Cell]:
+    """One score of 200 groups and more: not too wide."""
+    for num_groups in (200, 700):
+        for correlation in CORRELATIONS:
+            for truth in TRUTHS[1:-1]:
+                name = f"{num_groups} groups of {PER_GROUP}, r {correlation:g}, at {truth:.0%}"
+                limits = (0.92, None, None, 1.1)
+                yield group_cell(name, num_groups, correlation, truth, trials, rng, limits)
+
+
+def constant(trials: int, rng: np.random.Generator) -> Iterator[Cell]:
+    """A network that always gives one of five answers: 20 % of each video's, whatever the videos are.
+
+    Its width is printed as a multiple of Wilson's for as many independent answers.
+    """
+    for n in VIDEOS:
+        right_N = np.tile([1.0, 0, 0, 0, 0], n)
+        units = Units(ids=tuple(f"v{i:05d}" for i in np.repeat(np.arange(n), 5)), kind="video")
+        mean = weighted_mean(right_N)
+        low, high = share_interval(mean, units, Correlations([mean], units).within(mean), LEVEL)
+        lowest, highest = wilson(np.array([0.2]), np.array([5.0 * n]), quantile(LEVEL, 10**9))
+        name = f"{n} videos: {100 * low:.2f} to {100 * high:.2f}"
+        found = cell(name, np.array([low]), np.array([high]), 0.2, highest - lowest, (None, None, None, None))
+        assert found.width >= 1, "narrower than that of independent answers"
+        yield found
+
+
+def lift(trials: int, rng: np.random.Generator) -> Iterator[Cell]:
+    """The score over the mean of three random networks, which truly differ by so much."""
+    for num_units in (56, 200, 700):
+        for spread in (0.0, 0.01, 0.02, 0.04):
+            yield lift_cell(num_units, spread, trials // 10, rng)
+
+
+def lift_cell(
+    num_units: int, spread: float, trials: int, rng: np.random.Generator, *, between: bool = True
+) -> Cell:
+    """Of lifts of 5 points over 25 %: units of five questions, whose difficulty all networks share.
 
     Args:
-        num_units: Units, whose difficulty all networks share.
-        num_draws: Networks that are drawn for the control.
-        spread: Standard deviation of what such networks truly score.
-        between: Whether the interval counts the variance between the draws.
-        trials: Simulated data sets.
-        seed: Of everything.
-        per_unit: Items of a unit.
-        chances: What such networks truly score on average, and what the network does.
+        num_units: Units.
+        spread: Standard deviation of what random networks truly score.
+        trials: Made-up data sets.
+        rng: Of everything.
+        between: Whether the interval counts how the draws differ.
     """
-    rng = np.random.Generator(np.random.PCG64(seed))
-    weights = resampling_weights([str(i) for i in range(num_units)], num_resamples=300, seed=seed)
-    held = 0
+    units = units_of(num_units, 5)
+    ends, widths = [], []
     for _ in range(trials):
-        skills = [*np.clip(chances[0] + spread * rng.standard_normal(num_draws), 0, 1), chances[1]]
-        harder = 0.1 * rng.standard_normal(num_units)
-        right = [rng.binomial(per_unit, np.clip(skill + harder, 0, 1)) / per_unit for skill in skills]
-        gains = right[-1] - np.mean(right[:-1], axis=0)
-        draws = [float(one.mean()) for one in right[:-1]] if between else []
-        found = difference_interval(
-            float(gains.mean()), weights @ gains / num_units, num_units=num_units, level=0.95, draws=draws
+        skills = [*np.clip(0.25 + spread * rng.standard_normal(3), 0, 1), 0.3]
+        harder_N = np.repeat(0.1 * rng.standard_normal(num_units), 5)
+        *draws, own = (weighted_mean(rng.random(len(harder_N)) < skill + harder_N) for skill in skills)
+        correlations = Correlations((*draws, own), units)
+        (found,) = contrasts([(mean_of(*draws), own)], units, correlations=correlations, level=LEVEL)
+        of_draws = half_width_of_draws([one.value for one in draws], LEVEL) if between else 0.0
+        halves = (found.difference - found.low, found.high - found.difference)
+        ends.append(
+            [
+                found.difference - np.hypot(halves[0], of_draws),
+                found.difference + np.hypot(halves[1], of_draws),
+            ]
         )
-        held += bool(found.low <= chances[1] - chances[0] <= found.high)
-    return held / trials
+        widths.append(found.high - found.low)
+    low_T, high_T = np.array(ends).T
+    name = f"{num_units} units, draws differ by {100 * spread:g} points"
+    return cell(name, low_T, high_T, 0.05, np.array(widths), (0.925, None, None, None))
+
+
+PARTS: dict[str, Callable[[int, np.random.Generator], Iterator[Cell]]] = {
+    "paired": paired,
+    "single": single,
+    "group": grouped,
+    "constant": constant,
+    "wide": wide,
+    "lift": lift,
+}
 
 
 def main() -> None:
-    """Print coverage in percent by method, number of units, items of a unit, and true score."""
+    """Print every cell in percent, and the limits that are not met."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--trials", type=int, default=1000)
+    parser.add_argument("--trials", type=int, default=10_000)
+    parser.add_argument("--only", choices=PARTS)
     arguments = parser.parse_args()
-    chances = (0.1, 0.3, 0.5, 0.7, 0.9, 0.97)
-    print(f"{'units':>6}{'items':>6}  {'method':<12}" + "".join(f"{chance:>8}" for chance in chances))
-    for num_units in (5, 9, 24, 56, 200, 1000):
-        for per_unit in (1, 5):
-            for method in METHODS:
-                found = [
-                    100 * coverage(method, num_units, per_unit, chance, trials=arguments.trials, seed=0)
-                    for chance in chances
-                ]
-                cells = "".join(f"{percent:8.1f}" for percent in found)
-                print(f"{num_units:>6}{per_unit:>6}  {method:<12}{cells}", flush=True)
-    pairs = ((0.3, 0.3), (0.5, 0.5), (0.3, 0.4), (0.5, 0.7), (0.85, 0.9))
-    print(f"\n{'units':>6}{'items':>6}  {'difference':<12}" + "".join(f"{f'{a} {b}':>10}" for a, b in pairs))
-    for num_units in (5, 9, 24, 56, 200, 1000):
-        for per_unit in (1, 5):
-            found = [
-                100 * difference_coverage(num_units, per_unit, pair, trials=arguments.trials, seed=0)
-                for pair in pairs
-            ]
-            cells = "".join(f"{percent:10.1f}" for percent in found)
-            print(f"{num_units:>6}{per_unit:>6}  {'paired':<12}{cells}", flush=True)
-    spreads = (0.0, 0.005, 0.01, 0.02, 0.04)
-    print(f"\n{'units':>6}{'draws':>6}  {'lift':<12}" + "".join(f"{spread:>8}" for spread in spreads))
-    for num_units in (56, 200, 700):
-        for between in (False, True):
-            found = [
-                100 * lift_coverage(num_units, 3, spread, between=between, trials=arguments.trials, seed=0)
-                for spread in spreads
-            ]
-            cells = "".join(f"{percent:8.1f}" for percent in found)
-            print(f"{num_units:>6}{3:>6}  {'with' if between else 'without':<12}{cells}", flush=True)
+    missed = 0
+    for part, cells in PARTS.items():
+        if arguments.only not in (None, part):
+            continue
+        print(f"\n{cells.__doc__}".rstrip())
+        heads = "".join(f"{head:>16}" for head in ("held", "truth below", "truth above"))
+        print(f"{part:<44}{heads}{'width':>9}")
+        for found in cells(arguments.trials, np.random.Generator(np.random.PCG64(0))):
+            missed += bool(found.misses)
+            print(found, flush=True)
+    print(f"\n{missed} cells miss a limit")
+    sys.exit(1 if missed else 0)
 
 
 if __name__ == "__main__":

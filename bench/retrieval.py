@@ -33,7 +33,6 @@ from vcp_core.scoring import score_benchmark
 from vcp_core.shards import SHARD_CLIPS
 
 PROTOCOL, SPEC = PROTOCOLS["quick-v1"], BACKBONES["r3d"]
-NUM_RESAMPLES = PROTOCOL.interval.num_resamples
 SEEDS = PROTOCOLS["standard-v1"].control.seeds
 NUM_CLASSES = 400  # as Kinetics-400
 KS = (1, 5, 10, 20, 50)
@@ -160,7 +159,7 @@ def made_up(num_gallery: int, num_queries: int) -> Predictions:
 
 def score_alone(num_gallery: int, num_queries: int) -> None:
     """What scoring takes; fails where it has a peak of `LIMIT_GIB` or more."""
-    print(f"{num_queries:,} queries, {num_gallery:,} gallery videos, {NUM_RESAMPLES} resamples")
+    print(f"{num_queries:,} queries, {num_gallery:,} gallery videos")
     say = Steps()
     found = made_up(num_gallery, num_queries)
     say("answers made up")
@@ -186,8 +185,8 @@ def predict(folder: Path, num_gallery: int, num_queries: int, num_columns: int) 
     ranked, resident = peak_gib(), resident_gib()
     length = scored(found, say) / num_queries
     # A query has, while it is ranked, its feature in float32 and its answers; while it is scored, the answers
-    # of the network, of three controls and of pixels, the text of one of them, and a byte in every resample.
-    steps = ((ranked, 4 * num_columns + length), (resident, (5 * OBJECTS + 1) * length + NUM_RESAMPLES))
+    # of the network, of three controls and of pixels, and the text of one of them.
+    steps = ((ranked, 4 * num_columns + length), (resident, (5 * OBJECTS + 1) * length))
     most = max(gib + (FULL_QUERIES - num_queries) * kept / (1 << 30) for gib, kept in steps)
     if num_queries != FULL_QUERIES:
         print(f"  extrapolated, not measured: {FULL_QUERIES:,} queries have a peak of {most:.2f} GiB")

@@ -1,7 +1,7 @@
-"""What scoring and comparing cloze cost, against the matrix (resamples, rows) written out; answers made up.
+"""What scoring and comparing cloze cost; answers made up.
 
 python -m bench.scoring                    UCF101's size: 3,671 videos, five options each, two heads
-python -m bench.scoring --groups 700       resampled by group
+python -m bench.scoring --groups 700       by group
 python -m bench.scoring --probe 1          a linear probe on UCF101's training clips, or on that part of them
 python -m bench.scoring --threads          a cloze probe, with SciPy's BLAS held at one thread and let loose
 """
@@ -24,7 +24,6 @@ from vcp_core.comparison import compare
 from vcp_core.probes import fit_logistic
 from vcp_core.results import Fit, Predictions
 from vcp_core.scoring import score_benchmark
-from vcp_core.statistics import resampling_weights
 
 UCF101_CLASSES = 101
 UCF101_CLIPS = 10 * 9537  # grid clips of the training side; trainlist01.txt
@@ -117,10 +116,10 @@ def cpu_s(work: Callable[[], object]) -> float:
 
 
 def main() -> None:
-    """Print CPU seconds by unit, by the matrix with every product made anew, and their ratio."""
+    """Print CPU seconds of scoring and of comparing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--videos", type=int, default=UCF101_VIDEOS)
-    parser.add_argument("--groups", type=int, default=0, help="none: videos are resampled")
+    parser.add_argument("--groups", type=int, default=0, help="none: videos are the units")
     parser.add_argument("--stages", type=int, default=1)
     parser.add_argument("--probe", type=float, metavar="PART", help="fit on this part of UCF101's size")
     parser.add_argument("--threads", action="store_true", help="what threads of two BLAS do to each other")
@@ -137,14 +136,7 @@ def main() -> None:
     }
     print(f"{arguments.videos:,} videos, {arguments.groups} groups, {len(first.fits)} heads; CPU seconds")
     for name, work in works.items():
-        now = cpu_s(work)
-        with (
-            mock.patch("vcp_core.scoring.UnitWeights", resampling_weights),
-            mock.patch("vcp_core.comparison.UnitWeights", resampling_weights),
-            mock.patch("vcp_core.statistics._Products", lambda parts: parts[0].__matmul__),
-        ):
-            before = cpu_s(work)
-        print(f"  {name:<8}{now:7.2f} by unit{before:8.2f} by the matrix   {before / now:5.1f} x", flush=True)
+        print(f"  {name:<8}{cpu_s(work):7.2f}", flush=True)
 
 
 if __name__ == "__main__":

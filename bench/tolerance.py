@@ -2,7 +2,7 @@
 
 python -m bench.tolerance
 
-Legend: N test videos, R resamples.
+Legend: N test videos.
 """
 
 from __future__ import annotations
@@ -14,30 +14,30 @@ import numpy as np
 import numpy.typing as npt
 
 from vcp_core.reproduction import AT_THE_EDGE, MULTIPLES, TOLERANCE_POINTS, TOLERANCE_VIDEOS
-from vcp_core.statistics import difference_interval, interval, resampling_weights
+from vcp_core.statistics.contrasts import contrasts, half_width_of_draws
+from vcp_core.statistics.means import mean_of, weighted_mean
+from vcp_core.statistics.shares import share_interval
+from vcp_core.statistics.units import Correlations, Units
 
 Array = npt.NDArray[np.float64]
 SIZES = ((9, 1), (24, 3), (56, 1), (56, 7), (200, 1), (200, 5), (1530, 10))  # videos, of a group
 SKILLS = (0.02, 0.1, 0.3, 0.5, 0.8, 0.95, 1.0)
 
 
-def numbers(right_N: Array, controls: list[Array], weights_RN: Array, num_units: int) -> dict[str, float]:
+def numbers(right_N: Array, controls: list[Array], units: Units) -> dict[str, float]:
     """What a score is reported with, percent."""
-    values_R, value = weights_RN @ right_N / weights_RN.sum(axis=1), float(right_N.mean())
-    control_R = np.mean([weights_RN @ one_N / weights_RN.sum(axis=1) for one_N in controls], axis=0)
-    draws = [float(one_N.mean()) for one_N in controls]
-    lift = value - float(np.mean(draws))
-    own = interval(value, values_R, num_units=num_units, level=0.95)
-    over = difference_interval(lift, values_R - control_R, num_units=num_units, level=0.95, draws=draws)
-    pixels = difference_interval(  # any other answers do; it is one draw of nothing
-        value - draws[0],
-        values_R - weights_RN @ controls[0] / weights_RN.sum(axis=1),
-        num_units=num_units,
-        level=0.95,
+    own, drawn = weighted_mean(right_N), [weighted_mean(one_N) for one_N in controls]
+    correlations = Correlations((own, *drawn), units)
+    low, high = share_interval(own, units, correlations.within(own), 0.95)
+    over, above = (  # any other answers do for pixels; they are one draw of nothing
+        contrasts([(other, own)], units, correlations=correlations, level=0.95)[0]
+        for other in (mean_of(*drawn), drawn[0])
     )
-    found = {"value": value, "low": own.low, "high": own.high, "lift": lift}
-    found |= {"lift_low": over.low, "lift_high": over.high}
-    found |= {"above_pixels_low": pixels.low, "above_pixels_high": pixels.high}
+    of_draws = half_width_of_draws([one.value for one in drawn], 0.95)
+    found = {"value": own.value, "low": low, "high": high, "lift": over.difference}
+    found["lift_low"] = over.difference - float(np.hypot(over.difference - over.low, of_draws))
+    found["lift_high"] = over.difference + float(np.hypot(over.high - over.difference, of_draws))
+    found |= {"above_pixels_low": above.low, "above_pixels_high": above.high}
     return {name: 100 * number for name, number in found.items()}
 
 
@@ -57,8 +57,7 @@ def main() -> None:
     rng = np.random.Generator(np.random.PCG64(0))
     print(f"multiples {MULTIPLES}, at the edge {AT_THE_EDGE}")
     for num_videos, size in SIZES:
-        units = [f"{place // size}" for place in range(num_videos)]
-        weights_RN = resampling_weights(units, num_resamples=1000, seed=0)
+        units = Units(ids=tuple(f"{place // size}" for place in range(num_videos)), kind="group")
         allowed = max(TOLERANCE_POINTS, 100 * TOLERANCE_VIDEOS / num_videos)
         most = int(allowed * num_videos / 100)
         moves = defaultdict(list)
@@ -70,9 +69,9 @@ def main() -> None:
             controls = [
                 (rng.random(num_videos) < untrained).astype(np.float64) for _ in range(rng.choice([1, 3]))
             ]
-            was = numbers(right_N, controls, weights_RN, len(set(units)))
+            was = numbers(right_N, controls, units)
             turned = [flipped(one_N, most, rng) for one_N in (right_N, *controls)]
-            now = numbers(turned[0], turned[1:], weights_RN, len(set(units)))
+            now = numbers(turned[0], turned[1:], units)
             edge = {was["value"], now["value"]} & {0.0, 100.0}
             moved = {name: abs(now[name] - was[name]) / allowed for name in was}
             moves["ends at the edge" if edge else "ends"].append(max(moved["low"], moved["high"]))

@@ -1,26 +1,23 @@
-"""Paired comparisons: every test against brute force or SciPy, and the right one for the data."""
+"""Paired comparisons: the test and the interval that fit the data, and that they agree."""
 
 from __future__ import annotations
 
-import itertools
-import time
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binomtest, permutation_test
+from scipy.stats import t as student
 
-from vcp_core import comparison, statistics
-from vcp_core.benchmarks import load_benchmark
 from vcp_core.catalog.errors import NotAvailable
 from vcp_core.catalog.options import OPTION_NAMES
 from vcp_core.catalog.protocols import PROTOCOLS
 from vcp_core.comparison import Difference, compare, compare_many, unpaired
 from vcp_core.results import Fit, Predictions
-from vcp_core.scoring import estimate
-from vcp_core.statistics import flips, holm, mcnemar
+from vcp_core.statistics.paired import Pairs
+from vcp_core.statistics.several import holm
+from vcp_core.statistics.units import quantile
 
 QUICK = PROTOCOLS["quick-v1"]
 CLASSES = ("a", "b", "c")
@@ -69,18 +66,6 @@ def by_metric(first: Predictions, second: Predictions) -> dict[str, Difference]:
     return {one.metric: one for one in found}
 
 
-@given(bools)
-@settings(max_examples=60, deadline=None)
-def test_mcnemar_is_the_binomial_test_of_the_videos_that_one_alone_got_right(
-    outcomes: list[tuple[bool, bool]],
-) -> None:
-    first, second = np.array(outcomes, bool).T
-    only = [int((first & ~second).sum()), int((second & ~first).sum())]
-    expected = binomtest(only[0], sum(only), 0.5).pvalue if sum(only) else 1.0
-    assert mcnemar(first, second) == pytest.approx(expected)
-    assert mcnemar(second, first) == mcnemar(first, second)
-
-
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 @settings(max_examples=60, deadline=None)
 def test_holm_equals_its_definition(p_values: list[float]) -> None:
@@ -91,112 +76,60 @@ def test_holm_equals_its_definition(p_values: list[float]) -> None:
         assert holm(p_values)[i] == pytest.approx(expected)
 
 
-def exchanged(first: Predictions, second: Predictions, videos: set[str]) -> Predictions:
-    """`first`, with the second's answers for some videos."""
-    columns = {
-        name: [
-            theirs if video in videos else own
-            for video, own, theirs in zip(first.column("video"), values, second.column(name), strict=True)
-        ]
-        for name, values in first.columns.items()
-    }
-    return first.model_copy(update={"columns": columns})
-
-
-def slow_p_value(first: Predictions, second: Predictions, metric: str) -> float:
-    """Every way of exchanging videos' answers, written out, and the metrics of what comes out."""
-
-    def difference(videos: set[str]) -> float:
-        values = []
-        for predictions in (exchanged(first, second, videos), exchanged(second, first, videos)):
-            found = {m.name: m for m in load_benchmark(first.benchmark).metrics(predictions)}
-            values.append(estimate(found[metric], len(predictions.column("video"))))
-        return abs(values[1] - values[0])
-
-    videos = sorted(set(first.column("video")))
-    ways = [set(some) for size in range(len(videos) + 1) for some in itertools.combinations(videos, size)]
-    seen = difference(set())
-    return sum(not difference(way) < seen - 1e-9 for way in ways) / len(ways)
-
-
-@given(st.integers(0, 10_000), st.integers(2, 5))
-@settings(max_examples=6, deadline=None)
-def test_sign_flips_equal_every_exchange_written_out_also_for_precisions(seed: int, num_videos: int) -> None:
-    rng = np.random.default_rng(seed)
-    first, second = (answered(rng.choice(OPTION_NAMES, 5 * num_videos).tolist()) for _ in range(2))
-    found = by_metric(first, second)
-    for metric in ("cloze.accuracy", "cloze.temporal", "cloze.recall.remote"):
-        assert found[metric].p_value == pytest.approx(slow_p_value(first, second, metric)), metric
-        assert found[metric].test == "sign-flip"
-    for metric in {"cloze.precision.remote", "cloze.precision.original"} & set(found):
-        assert found[metric].p_value == pytest.approx(slow_p_value(first, second, metric)), metric
-
-
-@given(st.integers(0, 10_000), st.integers(2, 12))
-@settings(max_examples=20, deadline=None)
-def test_sign_flips_of_a_mean_over_groups_equal_scipys(seed: int, per_group: int) -> None:
-    rng = np.random.default_rng(seed)
-    groups = [f"g{i % 7}" for i in range(7 * per_group)]
-    first, second = (rng.random(len(groups)) < chance for chance in (0.4, 0.6))
-    found = by_metric(recognised(first, [*groups]), recognised(second, [*groups]))["recognition.top1"]
-    sums = [
-        sum(d for d, g in zip(second * 1.0 - first, groups, strict=True) if g == f"g{u}") for u in range(7)
-    ]
-    expected = permutation_test((sums,), np.sum, permutation_type="samples", n_resamples=np.inf)
-    assert found.test == "sign-flip"
-    assert found.p_value == pytest.approx(expected.pvalue)
-
-
-def test_random_flips_of_many_units_come_near_the_exact_test() -> None:
-    rng = np.random.default_rng(1)
-    groups = [f"g{i:02d}" for i in range(16) for _ in range(3)]
-    first, second = (rng.random(48) < chance for chance in (0.5, 0.65))
-    found = by_metric(recognised(first, [*groups]), recognised(second, [*groups]))["recognition.top1"]
-    sums = (second * 1.0 - first).reshape(16, 3).sum(axis=1)
-    signs = 1 - 2 * ((np.arange(2**16)[:, None] >> np.arange(16)) & 1)
-    exact = float((np.abs(signs @ sums) >= abs(sums.sum())).mean())
-    assert 0.02 < exact < 0.9
-    assert found.p_value == pytest.approx(exact, abs=4 * np.sqrt(exact * (1 - exact) / 10_000))
-    again = by_metric(recognised(first, [*groups]), recognised(second, [*groups]))["recognition.top1"]
-    assert again == found
-
-
-def test_flips_come_in_chunks_that_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    for num_units in (3, 13, 14, 40):
-        whole = np.concatenate(list(flips(num_units, seed=2)))
-        assert not whole[0].any()
-        assert len(whole) == (2**num_units if num_units < 14 else 10_000)
-        assert len(np.unique(whole, axis=0)) > 0.7 * len(whole)
-        with monkeypatch.context() as patch:
-            patch.setattr(statistics, "CHUNK_BYTES", 8 * num_units * 700)
-            chunks = list(flips(num_units, seed=2))
-        assert max(map(len, chunks)) <= 700
-        np.testing.assert_array_equal(np.concatenate(chunks)[:700], whole[:700])
-
-
-def test_mcnemar_where_a_video_gives_one_outcome_and_there_are_no_groups_else_sign_flips() -> None:
+def test_each_metric_is_compared_by_the_test_that_fits_it() -> None:
     rng = np.random.default_rng(0)
     first, second = rng.random(60) < 0.4, rng.random(60) < 0.7
-    alone = by_metric(recognised(first), recognised(second))
-    assert {name: one.test for name, one in alone.items()} == {
-        f"recognition.{method}{metric}": test
-        for method in ("", "knn.")
-        for metric, test in (("top1", "mcnemar"), ("top5", "mcnemar"), ("mean_class", "sign-flip"))
-    }
-    assert alone["recognition.top1"].p_value == mcnemar(first, second)
-    for num_groups in (2, 20):  # two are too few to be resampled; videos are, but not as if independent
-        groups: list[str | None] = [f"g{i % num_groups}" for i in range(60)]
-        grouped = by_metric(recognised(first, groups), recognised(second, groups))
-        assert {one.test for one in grouped.values()} == {"sign-flip"}
+    for groups in (None, [f"g{i % 20}" for i in range(60)]):
+        found = by_metric(recognised(first, groups), recognised(second, groups))
+        assert {one.test for one in found.values()} == {"mcnemar"}
+        assert {(one.units, one.num_units) for one in found.values()} == {
+            ("group", 20) if groups else ("video", 60)
+        }
+    cloze = by_metric(*(answered(rng.choice(OPTION_NAMES, 100).tolist()) for _ in range(2)))
+    assert cloze["cloze.temporal"].test == "mcnemar"
+    assert cloze["cloze.precision.remote"].test == "newcombe"
 
 
-def test_the_two_tests_agree_about_one_outcome_a_video() -> None:
-    rng = np.random.default_rng(3)
-    first, second = rng.random(300) < 0.5, rng.random(300) < 0.58
-    two_groups: list[str | None] = [f"g{i % 2}" for i in range(300)]
-    exact = by_metric(recognised(first), recognised(second))["recognition.top1"]
-    flipped = by_metric(recognised(first, two_groups), recognised(second, two_groups))["recognition.top1"]
-    assert flipped.p_value == pytest.approx(exact.p_value, rel=0.2, abs=0.01)
+@given(bools)
+@settings(max_examples=60, deadline=None)
+def test_one_outcome_a_video_gives_mcnemars_test(outcomes: list[tuple[bool, bool]]) -> None:
+    first, second = np.array(outcomes, bool).T
+    won, lost = int((second & ~first).sum()), int((first & ~second).sum())
+    z = (won - lost) / np.sqrt(won + lost) if won + lost else 0.0
+    found = by_metric(recognised(first), recognised(second))["recognition.top1"]
+    assert found.p_value == pytest.approx(2 * student.sf(abs(z), max(1, len(outcomes) - 1)))
+    assert (found.low <= 0 <= found.high) == (found.p_value >= 0.05)
+    pairs = Pairs(*(np.array([float(n)]) for n in (won, lost, len(outcomes))))
+    low, high = pairs.ends(quantile(0.95, len(outcomes)))
+    assert (found.low, found.high) == pytest.approx((100 * low[0], 100 * high[0]))
+
+
+def test_an_interval_excludes_zero_exactly_where_the_p_value_is_below_the_level() -> None:
+    rng = np.random.default_rng(5)
+    seen = set()
+    for trial in range(20):
+        groups = [f"g{i % 12}" for i in range(60)] if trial % 2 else None
+        first, second = (recognised(rng.random(60) < chance, groups) for chance in (0.4, 0.55))
+        guesses = rng.choice(OPTION_NAMES, (2, 100))
+        guesses[1] = np.where(rng.random(100) < 0.4, [*OPTION_NAMES] * 20, guesses[1])
+        cloze = [answered(one.tolist()) for one in guesses]
+        for one in (*by_metric(first, second).values(), *by_metric(*cloze).values()):
+            outside = one.low > 0 or one.high < 0
+            assert outside == (one.p_value < 0.05), one
+            seen.add((one.test, outside))
+    assert seen == {(test, outside) for test in ("mcnemar", "newcombe") for outside in (True, False)}
+
+
+def test_the_same_weights_are_equal_whatever_the_number_of_videos() -> None:
+    right = np.random.default_rng(0).random(24) < 0.5
+    one = {"recognition": recognised(right)}
+    unknown = {d.metric: d for d in compare(one, one, QUICK)}
+    assert unknown["recognition.top1"].low < -5, "equal answers alone prove little"
+    for found in (
+        *compare(one, one, QUICK, same=True),
+        *compare_many(one, {"copy": one}, QUICK, same={"copy"})["copy"],
+    ):
+        assert (found.low, found.high, found.p_value, found.test) == (0, 0, 1, "same")
 
 
 def test_equal_answers_have_a_p_value_of_one_and_clearly_better_ones_a_small_one() -> None:
@@ -219,10 +152,7 @@ def test_two_that_are_equally_good_are_told_apart_as_rarely_as_the_level_says(gr
         ]
         groups: list[str | None] | None = [f"g{i // 5}" for i in range(60)] if grouped else None
         first, second = (recognised(right, groups) for right in outcomes)
-        pair = comparison._Pair("recognition", first, second, QUICK)
-        name = "recognition.top1"
-        p = pair._sign_flips([name])[name] if grouped else mcnemar(*outcomes)
-        small += p <= 0.05
+        small += by_metric(first, second)["recognition.top1"].p_value <= 0.05
     assert small <= 200 * 0.05 + 3 * np.sqrt(200 * 0.05 * 0.95)
 
 
@@ -285,17 +215,6 @@ def test_a_benchmark_that_cannot_be_paired_takes_no_other_with_it() -> None:
     assert found == compare({"recognition": right[0]}, {"recognition": right[1]}, QUICK)
     assert unpaired(first, second) == ("cloze: no video has answers of both; not compared",)
     assert unpaired(first, {"recognition": right[1]}) == ("cloze: only the first has answers; not compared",)
-
-
-def test_a_comparison_of_ucf101s_size_takes_seconds() -> None:
-    rng = np.random.default_rng(0)
-    groups: list[str | None] = [f"g{i % 707}" for i in range(3783)]
-    first, second = (recognised(rng.random(3783) < chance, groups) for chance in (0.4, 0.42))
-    begun = time.process_time()
-    by_metric(first, second)
-    took = time.process_time() - begun
-    print(f"six metrics of 3,783 videos in 707 groups: {took:.1f} s of CPU")
-    assert took < 15
 
 
 def test_answers_that_are_not_of_the_same_videos_row_by_row_are_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from hypothesis import given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from vcp_core.catalog.options import OPTION_NAMES
 from vcp_core.diagnosis import diagnose
 from vcp_core.results import Score
+from vcp_core.scoring import weak
 
 OPTIONS = [name for name in OPTION_NAMES if name != "original"]
 
@@ -35,12 +37,40 @@ def recalls(lifts: Iterable[float]) -> list[Score]:
 
 
 def test_options_are_grouped_by_how_far_they_lie_from_random_weights() -> None:
-    (said,) = diagnose(recalls([31, 8, 1, -9]))
+    (said,) = diagnose(recalls([31, 8, 0.5, -9]))
     assert said == (
         "It finds rotation (+31.0) far above random weights; permutation (+8.0) plainly above random "
-        "weights; adjacent (-9.0) plainly below random weights; remote (+1.0) no better than random weights, "
+        "weights; adjacent (-9.0) plainly below random weights; remote (+0.5) no better than random weights, "
         "within error."
     )
+
+
+def test_what_may_be_plainly_better_is_not_called_no_better() -> None:
+    found = recalls([45, 45, 1, -9])
+    found[1] = found[1].model_copy(update={"lift_low": -5.0, "lift_high": 95.0, "units": "group"})
+    (said,) = diagnose(one.model_copy(update={"num_units": 6}) for one in found)
+    assert said == (
+        "It finds rotation (+45.0) far above random weights; adjacent (-9.0) plainly below random weights. "
+        "Of permutation (+45.0) and remote (+1.0) it cannot tell: 6 test videos."
+    )
+
+
+def test_nothing_is_called_above_or_below_on_fewer_than_six_units() -> None:
+    found = [
+        score("cloze.accuracy", 100, 80),
+        *recalls([100, 80, 60, -40]),
+        score("cloze.precision.remote", 9, -20),
+    ]
+    few = [one.model_copy(update={"num_units": 2, "units": "video"}) for one in found]
+    said = diagnose(few)
+    assert said == (
+        "Cloze accuracy is 100.0 % (chance 20.0): cannot tell: 2 test videos.",
+        "Of rotation (+100.0), permutation (+80.0), remote (+60.0) and adjacent (-40.0) it cannot tell: "
+        "2 test videos.",
+    )
+    assert weak(few[0]) == ["cloze.accuracy 100.0: cannot tell: 2 test videos"]
+    five = few[0].model_copy(update={"num_units": 5, "units": "group"})
+    assert weak(five) == ["cloze.accuracy 100.0: cannot tell: 5 groups of test videos"]
 
 
 def test_a_headline_within_error_is_called_so_and_one_apart_is_not() -> None:
@@ -90,8 +120,10 @@ def test_a_stage_that_knows_more_of_time_than_the_last_is_named() -> None:
 def test_no_option_is_called_better_or_worse_where_its_interval_holds_zero(lifts: list[float]) -> None:
     (said,) = diagnose(recalls(lifts))
     for name, lift in zip(OPTIONS, lifts, strict=True):
-        (part,) = [part for part in said.removesuffix(".").split("; ") if f"{name} (" in part]
-        expected = "above" if lift > 4 else "below" if lift < -4 else "within error"
+        (part,) = [part for part in re.split(r"; |\. (?=Of)", said.removesuffix(".")) if f"{name} (" in part]
+        expected = "cannot tell" if lift + 4 >= 5 else "within error"
+        if not -4 <= lift <= 4:
+            expected = "above" if lift > 4 else "below"
         assert expected in part
 
 

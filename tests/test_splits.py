@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import vcp_core
-from bench.intervals import simulate
+from bench.intervals import alike
 from stack.commands.local import show_mean
 from tests.patience import DEADLINE_S
 from tests.shared import SHARED, needs_shared
@@ -24,7 +24,10 @@ from vcp_core.catalog.protocols import PROTOCOLS
 from vcp_core.results import BenchmarkResult, Predictions, Provenance, Results
 from vcp_core.scoring import score_benchmark
 from vcp_core.splits import mean_of_splits
-from vcp_core.statistics import difference_interval, interval, resampling_weights
+from vcp_core.statistics.contrasts import contrasts, half_width_of_draws
+from vcp_core.statistics.means import Mean, weighted_mean
+from vcp_core.statistics.shares import share_interval
+from vcp_core.statistics.units import Correlations, Units
 
 QUICK = PROTOCOLS["quick-v1"]
 CLASSES = ("a", "b")
@@ -116,28 +119,23 @@ def answered_rightly(*parts: float, seed: int, name: str, num: int = 60) -> list
     return [predicted([f"{name}-v{i:03d}" for i in range(num)], rng.random(num) < part) for part in parts]
 
 
-def test_the_lifts_interval_resamples_both_together_and_counts_how_random_weights_differ() -> None:
+def test_the_lifts_interval_is_that_of_all_rows_and_counts_how_random_weights_differ() -> None:
     parts = {"1": (0.6, 0.3, 0.4, 0.2), "2": (0.5, 0.4, 0.4, 0.2)}
     by_split = {k: answered_rightly(*part, seed=int(k), name=f"s{k}") for k, part in parts.items()}
     found = mean_of_splits([results(split, *own) for split, own in by_split.items()])
     score = found.score("recognition.top1")
-    wrong = {
-        split: np.array([[row[0] == "x" for row in one.column("linear")] for one in own])
-        for split, own in by_split.items()
-    }
-    videos = [video for own in by_split.values() for video in own[0].column("video")]
-    weights = np.split(resampling_weights(videos, num_resamples=1000, seed=0), 2, axis=1)
-    lifts = [
-        (w @ (controls.mean(axis=0) - network)) / w.sum(axis=1)
-        for w, (network, *controls) in zip(weights, wrong.values(), strict=True)
-        for controls in [np.array(controls)]
+    right = np.concatenate([[correct(one) for one in own] for own in by_split.values()], axis=1)
+    units = Units(ids=tuple(f"v{i:03d}" for i in range(right.shape[1])), kind="video")
+    pair = weighted_mean(right[1:].mean(axis=0)), weighted_mean(right[0])
+    (plain,) = contrasts([pair], units, correlations=Correlations(pair, units), level=0.95)
+    of_draws = half_width_of_draws(100 * right[1:].mean(axis=1), 0.95)
+    assert of_draws > 5
+    assert score.lift == pytest.approx(100 * plain.difference)
+    expected = [
+        score.lift - np.hypot(100 * (plain.difference - plain.low), of_draws),
+        score.lift + np.hypot(100 * (plain.high - plain.difference), of_draws),
     ]
-    draws = np.mean([1 - own[1:].mean(axis=1) for own in wrong.values()], axis=0)
-    assert score.lift is not None
-    expected = difference_interval(
-        score.lift / 100, np.mean(lifts, axis=0), num_units=120, level=0.95, draws=draws.tolist()
-    )
-    assert (score.lift_low, score.lift_high) == pytest.approx((100 * expected.low, 100 * expected.high))
+    assert [score.lift_low, score.lift_high] == pytest.approx(expected)
 
 
 def test_results_that_were_read_from_a_file_have_a_lift_and_no_interval_of_it() -> None:
@@ -197,41 +195,45 @@ def test_the_same_videos_in_every_split_are_worth_no_more_than_once() -> None:
     assert (found.num_videos, found.num_units) == (200, 200)
     assert (found.low, found.high) == pytest.approx((own.low, own.high), abs=0.5)
     assert mean.warnings == (
-        "recognition: 400 test videos are in several splits, and are resampled in all at once",
+        "recognition: 400 test videos are in several splits, and each is one unit in all of them",
     )
 
 
-def test_the_interval_is_that_of_the_mean_when_all_units_are_resampled_together() -> None:
+def test_the_interval_is_that_of_the_rows_of_all_splits() -> None:
     every = three()
-    outcomes = [np.array([row[0] == "x" for row in column]) for column in map(_answers, every)]
-    videos = [f"s{k}-v{i:03d}" for k in range(3) for i in range(60)]
-    weights = np.split(resampling_weights(videos, num_resamples=1000, seed=0), 3, axis=1)
-    means = np.mean(
-        [1 - w @ wrong / w.sum(axis=1) for w, wrong in zip(weights, outcomes, strict=True)], axis=0
-    )
+    right = np.concatenate([correct(predictions_of(one)) for one in every])
+    mean: Mean = weighted_mean(right)  # splits of one size: each row weighs alike
+    units = Units(ids=tuple(f"v{i:03d}" for i in range(180)), kind="video")
     found = mean_of_splits(every).score("recognition.top1")
-    expected = interval(found.value / 100, means, num_units=180, level=0.95)
-    assert (found.low, found.high) == pytest.approx((100 * expected.low, 100 * expected.high))
+    expected = share_interval(mean, units, Correlations([mean], units).within(mean), 0.95)
+    assert (found.low, found.high) == pytest.approx((100 * expected[0], 100 * expected[1]))
 
 
-def _answers(one: Results) -> list[list[str]]:
+def predictions_of(one: Results) -> Predictions:
     predictions = one.benchmark("recognition").predictions
     assert predictions is not None
-    return predictions.column("linear")
+    return predictions
+
+
+def correct(predictions: Predictions) -> np.ndarray:
+    return np.array([row[0] != "x" for row in predictions.column("linear")])
 
 
 def test_the_interval_of_a_mean_covers_the_truth_as_often_as_it_says() -> None:
-    chances, groups, trials = (0.4, 0.5, 0.6), 30, 1500
-    splits = [simulate(groups, 4, chance, trials, seed=k) for k, chance in enumerate(chances)]
-    weights = resampling_weights([f"{i:03d}" for i in range(3 * groups)], num_resamples=500, seed=0)
-    parts = np.split(weights, 3, axis=1)
+    chances, num_groups, trials = (0.4, 0.5, 0.6), 30, 200
+    rng = np.random.Generator(np.random.PCG64(0))
+    splits = [alike(rng, trials, num_groups, 4, chance, 0.3) for chance in chances]
+    groups: list[list[str | None]] = [[f"s{k}-g{i // 4}" for i in range(4 * num_groups)] for k in range(3)]
     held = 0
     for outcomes in zip(*splits, strict=True):
-        values = [w @ own / w.sum(axis=1) for w, own in zip(parts, outcomes, strict=True)]
-        found = interval(float(np.mean(outcomes)), np.mean(values, axis=0), num_units=3 * groups, level=0.95)
-        held += found.low <= 0.5 <= found.high
-    print(f"mean of three splits of {groups} groups: {100 * held / trials:.1f} %")
-    assert 0.93 <= held / trials <= 0.97
+        every = [
+            results(str(k), predicted([f"s{k}-v{i:03d}" for i in range(len(right))], right > 0, groups[k]))
+            for k, right in enumerate(outcomes)
+        ]
+        found = mean_of_splits(every).score("recognition.top1")
+        held += found.low <= 50 <= found.high
+    print(f"mean of three splits of {num_groups} groups: {100 * held / trials:.1f} %")
+    assert held / trials >= 0.92
 
 
 def test_a_benchmark_that_a_split_cannot_carry_has_no_mean_and_that_is_said() -> None:

@@ -3,6 +3,8 @@
 A word stands only where an interval allows it: "above random weights" means that the interval of the lift
 lies above zero, "within error" that it holds zero; pixels give "more" or "less" where the interval of the
 difference does not hold zero. How much is the estimate's: far (20 points or more), plainly (5), slightly.
+"No better" means that a lift of 5 points or more is ruled out. Where it is not, and on fewer than six groups
+or videos whatever their intervals are, the words are "cannot tell".
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from typing import Protocol as Interface
 from vcp_core.catalog.options import KINDS, OPTION_NAMES
 
 FAR, PLAIN = 20.0, 5.0  # points of lift
+LEAST_UNITS = 6  # nothing is called above or below on fewer groups or videos
 QUESTIONS = {
     "cloze.accuracy": "Cloze accuracy",
     "recognition.top1": "Recognition top-1",
@@ -31,6 +34,10 @@ class Lifted(Interface):
     def low(self) -> float: ...  # noqa: D102
     @property
     def high(self) -> float: ...  # noqa: D102
+    @property
+    def num_units(self) -> int: ...  # noqa: D102
+    @property
+    def units(self) -> str: ...  # noqa: D102
     @property
     def chance(self) -> float | None: ...  # noqa: D102
     @property
@@ -75,10 +82,37 @@ def diagnose(scores: Iterable[Scored]) -> tuple[str, ...]:
     return tuple(said for said in [*heads[:place], *cloze, *heads[place:]] if said)
 
 
+def too_few(score: Lifted) -> bool:
+    """Whether a score stands on too few groups or videos to be called above or below anything."""
+    return score.num_units < LEAST_UNITS
+
+
+def cannot_tell(score: Lifted) -> str:
+    """On what a score stands, where that is too little.
+
+    >>> from types import SimpleNamespace
+    >>> cannot_tell(SimpleNamespace(num_units=5, units="group"))
+    'cannot tell: 5 groups of test videos'
+    """
+    plural = "" if score.num_units == 1 else "s"
+    if score.units == "group":
+        return f"cannot tell: {score.num_units} group{plural} of test videos"
+    return f"cannot tell: {score.num_units} test video{plural}"
+
+
+def way(score: Lifted) -> int:
+    """1 where a score lies above random weights, -1 below; 0 within error, and where nobody can tell."""
+    if score.lift_low is None or score.lift_high is None or too_few(score):
+        return 0
+    return (score.lift_low > 0) - (score.lift_high < 0)
+
+
 def _against(score: Scored) -> str:
     """A score beside chance and random weights."""
     chance = "" if score.chance is None else f" (chance {score.chance:.1f})"
     said = f"is {score.value:.1f} %{chance}"
+    if too_few(score):
+        return f"{said}: {cannot_tell(score)}"
     if score.lift is None or score.lift_low is None or score.lift_high is None:
         if score.chance is None:
             return said
@@ -105,35 +139,36 @@ def _beside_pixels(score: Scored) -> str:
 
 def _degree(score: Scored) -> str:
     assert score.lift is not None
-    way = _way(score)
-    if not way:
+    side = way(score)
+    if not side:
         return "within error of"
     word = "far" if abs(score.lift) >= FAR else "plainly" if abs(score.lift) >= PLAIN else "slightly"
-    return f"{word} {'above' if way > 0 else 'below'}"
-
-
-def _way(score: Scored) -> int:
-    """1 where it lies above random weights, -1 below, 0 within error, or where nothing was measured."""
-    if score.lift_low is None or score.lift_high is None:
-        return 0
-    return (score.lift_low > 0) - (score.lift_high < 0)
+    return f"{word} {'above' if side > 0 else 'below'}"
 
 
 def _options(scores: Scores) -> str:
     """Which operations are told apart better than by random weights, and which not."""
     found = [(name, scores[f"cloze.recall.{name}"]) for name in _changed(scores)]
     groups: dict[str, list[str]] = {}
+    open_for = None
     for name, score in found:
-        if score.lift is None:
+        if score.lift is None or score.lift_high is None:
             return ""
-        groups.setdefault(_degree(score), []).append(f"{name} ({score.lift:+.1f})")
+        said = _degree(score)
+        if not way(score) and (too_few(score) or score.lift_high >= PLAIN):
+            said, open_for = OPEN, score
+        groups.setdefault(said, []).append(f"{name} ({score.lift:+.1f})")
     order = [f"{word} {side}" for side, words in _SIDES.items() for word in words]
     parts = [f"{listed(groups[key])} {key} random weights" for key in order if key in groups]
     if "within error of" in groups:
         parts.append(f"{listed(groups['within error of'])} no better than random weights, within error")
-    return f"It finds {'; '.join(parts)}." if parts else ""
+    said = f"It finds {'; '.join(parts)}." if parts else ""
+    if open_for is None:
+        return said
+    return f"{said} Of {listed(groups[OPEN])} it {cannot_tell(open_for)}.".strip()
 
 
+OPEN = "open"
 _SIDES = {"above": ("far", "plainly", "slightly"), "below": ("far", "plainly", "slightly")}
 
 
@@ -142,7 +177,7 @@ def _answers(scores: Scores) -> list[str]:
     said = []
     for name in _changed(scores):
         recall, precision = scores[f"cloze.recall.{name}"], scores.get(f"cloze.precision.{name}")
-        if _way(recall) > 0 and precision is not None and _way(precision) < 0:
+        if way(recall) > 0 and precision is not None and way(precision) < 0:
             said.append(
                 f"It says {name} more often than random weights do, and is right less often when it says so "
                 f"({precision.value:.1f} %, {precision.lift:+.1f})."
@@ -160,7 +195,7 @@ def _kinds(scores: Scores) -> list[str]:
             continue
         hardest = min(found, key=lambda kind: found[kind].value)
         easiest = max(found, key=lambda kind: found[kind].value)
-        if found[hardest].high < found[easiest].low:
+        if found[hardest].high < found[easiest].low and not too_few(found[hardest]):
             said.append(
                 f"Of {option}, {hardest} is the hardest ({found[hardest].value:.1f} %) "
                 f"and {easiest} the easiest ({found[easiest].value:.1f})."
@@ -179,7 +214,7 @@ def _stage(scores: Scores) -> str:
     if last is None or not stages:
         return ""
     best = max(stages, key=lambda stage: stages[stage].value)
-    if stages[best].low <= last.high:
+    if stages[best].low <= last.high or too_few(last):
         return ""
     return (
         f"Order in time is known best after {best} ({stages[best].value:.1f} %); "

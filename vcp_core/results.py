@@ -43,10 +43,10 @@ class Score(_Record):
         chance: What guessing gives; None where guessing has no one answer.
         control: Mean over the random-weights controls; None without controls.
         lift: value - control.
-        lift_low: Lower end of the lift's interval, by the same resamples.
+        lift_low: Lower end of the lift's interval.
         lift_high: Upper end of the lift's interval.
         pixels: What the pixel baseline gives; None where it was not measured, or has no such metric.
-        above_pixels_low: Lower end of the interval of value - pixels, by the same resamples; None in results
+        above_pixels_low: Lower end of the interval of value - pixels; None in results
             from before it was kept.
         above_pixels_high: Its upper end.
         headline: Whether tables show it first.

@@ -1,26 +1,34 @@
 """From predictions to scores: estimates, intervals, lift over random weights, warnings (PROTOCOL 5).
 
-Legend: R resamples, N prediction rows.
+Legend: N prediction rows, M metrics.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import cast
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import numpy as np
-import numpy.typing as npt
 
 from vcp_core.benchmarks import load_benchmark
-from vcp_core.benchmarks.metrics import Metric
+from vcp_core.benchmarks.metrics import Array, Mean, Metric, Statistic, mean_of
 from vcp_core.catalog.protocols import Protocol
-from vcp_core.diagnosis import Lifted
+from vcp_core.diagnosis import Lifted, cannot_tell, too_few
 from vcp_core.results import BenchmarkResult, Predictions, Score
-from vcp_core.statistics import Units, UnitWeights, choose_units, difference_interval, interval
+from vcp_core.statistics.contrasts import (
+    Contrast,
+    contrasts,
+    half_width_of_draws,
+    leave_one_out,
+    number_contrast,
+)
+from vcp_core.statistics.shares import number_interval, share_interval
+from vcp_core.statistics.units import Correlations, Units, choose_units
 
-Array = npt.NDArray[np.float64]
+Metrics = Mapping[str, Metric]
 
 
 def score_benchmark(
@@ -45,115 +53,196 @@ def score_benchmark(
     if predictions is None:
         return BenchmarkResult(benchmark=name, unavailable=unavailable)
     benchmark = load_benchmark(name)
-    units = choose_units(predictions.column("video"), predictions.column("group"))
-    numbers = protocol.interval
-    weights = UnitWeights(units.ids, num_resamples=numbers.num_resamples, seed=protocol.seed)
-    found = {metric.name: metric for metric in benchmark.metrics(predictions)}
-    coarse = {metric.name: metric for metric in benchmark.metrics(pixels)} if pixels else {}
-    by_seed = {
-        seed: {metric.name: metric for metric in benchmark.metrics(control)}
-        for seed, control in controls.items()
-    }
-    sample = _Sample(cast(Array, weights), units, tuple(predictions.column("video")), numbers.level)
-    scores = tuple(
-        _score(
-            metric, [metrics[metric.name] for metrics in by_seed.values()], coarse.get(metric.name), sample
-        )
-        for metric in found.values()
-        if not np.isnan(estimate(metric, len(units.ids)))
+    metrics, coarse, *drawn = (
+        {metric.name: metric for metric in benchmark.metrics(one)} if one else {}
+        for one in (predictions, pixels, *controls.values())
     )
+    by_seed = dict(zip(controls, drawn, strict=True))
+    sample = Sample.of(predictions, [*drawn, metrics], protocol.interval.level)
+    scores = sample.scores(metrics, list(by_seed.values()), coarse)
     return BenchmarkResult(
         benchmark=name,
         scores=scores,
         tables=tuple(benchmark.tables(predictions)),
         predictions=predictions,
-        controls={
-            seed: {
-                name: value
-                for name, metric in metrics.items()
-                if not np.isnan(value := estimate(metric, len(units.ids)))
-            }
-            for seed, metrics in by_seed.items()
-        },
+        controls={seed: sample.values(metrics) for seed, metrics in by_seed.items()},
         control_predictions=dict(controls),
-        warnings=_warnings(predictions, scores, units),
+        warnings=_warnings(predictions, scores, sample.units),
     )
 
 
-@dataclass(frozen=True)
-class _Sample:
-    """The test rows of one benchmark: how they are resampled, and whose they are."""
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """The test rows of one benchmark: what varies as a whole, and how alike the answers within it are.
 
-    weights_RN: Array  # `UnitWeights`, which is all of an array that a metric asks for
+    Attributes:
+        units: Of the rows.
+        videos: Of the rows.
+        level: Nominal coverage of intervals.
+        correlations: Of answers within units, over all metrics of all that answered.
+    """
+
     units: Units
     videos: tuple[str, ...]
     level: float
+    correlations: Correlations
+
+    @classmethod
+    def of(cls, predictions: Predictions, answered: Sequence[Metrics], level: float) -> Sample:
+        """The rows of some predictions.
+
+        Args:
+            predictions: Whose rows these are.
+            answered: Metrics of all that answered them: the checkpoint, and random weights.
+            level: Nominal coverage.
+        """
+        return cls.over(
+            videos=predictions.column("video"),
+            groups=predictions.column("group"),
+            means=[one.statistic for metrics in answered for one in metrics.values()],
+            level=level,
+        )
+
+    @classmethod
+    def over(
+        cls,
+        *,
+        videos: Sequence[str],
+        groups: Sequence[str | None],
+        means: Sequence[Mean | Statistic],
+        level: float,
+    ) -> Sample:
+        """Rows by their videos and groups, with the means that say how alike a unit's answers are."""
+        units = choose_units(videos, groups)
+        correlations = Correlations((one for one in means if isinstance(one, Mean)), units)
+        return cls(units=units, videos=tuple(videos), level=level, correlations=correlations)
+
+    def values(self, metrics: Metrics) -> dict[str, float]:
+        """Of those that have one."""
+        found = {name: metric.value(len(self.videos)) for name, metric in metrics.items()}
+        return {name: value for name, value in found.items() if not math.isnan(value)}
+
+    def scores(self, metrics: Metrics, controls: Sequence[Metrics], pixels: Metrics) -> tuple[Score, ...]:
+        """Of all metrics that have a value."""
+        values = self.values(metrics)
+        drawn = {
+            name: [one[name] for one in controls if not math.isnan(one[name].value(len(self.videos)))]
+            for name in values
+        }
+        lifts = self.contrasts(
+            {name: (mean_metric(found), metrics[name]) for name, found in drawn.items() if found}
+        )
+        coarse = {name: given for name, given in self.values(pixels).items() if name in values}
+        above = self.contrasts({name: (pixels[name], metrics[name]) for name in coarse})
+        found = []
+        for name, value in values.items():
+            metric = metrics[name]
+            low, high = self.interval(metric)
+            found.append(
+                Score(
+                    metric=name,
+                    value=value,
+                    low=low,
+                    high=high,
+                    unit=metric.unit,
+                    better=metric.better,
+                    **self.behind(metric),
+                    chance=None if metric.chance is None else metric.scale * metric.chance,
+                    headline=metric.headline,
+                    **_above_pixels(coarse.get(name), above.get(name), metric.scale),
+                    **self._lifted(value, lifts.get(name), drawn[name]),
+                )
+            )
+        return tuple(found)
+
+    def interval(self, metric: Metric) -> tuple[float, float]:
+        """Both ends, in the metric's unit."""
+        if isinstance(metric.statistic, Mean):
+            mean = metric.statistic
+            low, high = share_interval(mean, self.units, self.correlations.within(mean), self.level)
+        else:
+            found = leave_one_out(metric.statistic, self.units)
+            low, high = number_interval(found, self.units.num_behind(), self.level)
+        return metric.scale * low, metric.scale * high
+
+    def behind(self, metric: Metric) -> dict[str, Any]:
+        """How many videos and units a metric stands on, and what a unit is."""
+        counts_N = metric.statistic.counts_N if isinstance(metric.statistic, Mean) else None
+        videos = self.videos if counts_N is None else itertools.compress(self.videos, counts_N)
+        return {
+            "num_videos": len(set(videos)),
+            "num_units": self.units.num_behind(counts_N),
+            "units": self.units.kind,
+        }
+
+    def contrasts(self, pairs: Mapping[str, tuple[Metric, Metric]]) -> dict[str, Contrast]:
+        """The differences (second less first) of one metric each, on the metrics' own scale."""
+        shares: dict[str, tuple[Mean, Mean]] = {}
+        numbers: dict[str, tuple[Statistic, Statistic]] = {}
+        for name, (one, other) in pairs.items():
+            first, second = one.statistic, other.statistic
+            if isinstance(first, Mean) and isinstance(second, Mean):
+                shares[name] = first, second
+            else:
+                numbers[name] = cast(Statistic, first), cast(Statistic, second)
+        of_shares = contrasts(
+            list(shares.values()), self.units, correlations=self.correlations, level=self.level
+        )
+        found = dict(zip(shares, of_shares, strict=True))
+        for name, both in numbers.items():
+            found[name] = number_contrast(*both, self.units, level=self.level)
+        return {name: found[name] for name in pairs}
+
+    def lift(
+        self, value: float, lift: Contrast, *, control: float, draws: Sequence[float], scale: float
+    ) -> dict[str, float]:
+        """The score over random weights, with its interval, which counts how such draws differ.
+
+        Args:
+            value: The score.
+            lift: Of it over the mean of the draws.
+            control: That mean.
+            draws: Scores of the single draws.
+            scale: Of the metric.
+        """
+        of_draws = half_width_of_draws(draws, self.level)
+        return {
+            "control": control,
+            "lift": value - control,
+            "lift_low": value - control - math.hypot(scale * (lift.difference - lift.low), of_draws),
+            "lift_high": value - control + math.hypot(scale * (lift.high - lift.difference), of_draws),
+        }
+
+    def _lifted(self, value: float, lift: Contrast | None, drawn: Sequence[Metric]) -> dict[str, float]:
+        if lift is None:
+            return {}
+        draws = [metric.value(len(self.videos)) for metric in drawn]
+        return self.lift(value, lift, control=float(np.mean(draws)), draws=draws, scale=drawn[0].scale)
 
 
-def estimate(metric: Metric, num_rows: int) -> float:
-    """The metric itself, in percent; NaN where nothing counts (the precision of an answer never given)."""
-    return 100 * float(metric.statistic(np.ones((1, num_rows)))[0])
-
-
-def _score(metric: Metric, controls: list[Metric], pixels: Metric | None, sample: _Sample) -> Score:
-    value = estimate(metric, len(sample.videos))
-    values_R = metric.statistic(sample.weights_RN)
-    num_units = sample.units.num_behind(metric.counts_N)
-    span = interval(value / 100, values_R, num_units=num_units, level=sample.level)
-    counts_N = itertools.repeat(True) if metric.counts_N is None else metric.counts_N
-    return Score(
-        metric=metric.name,
-        value=value,
-        low=100 * span.low,
-        high=100 * span.high,
-        num_videos=len(set(itertools.compress(sample.videos, counts_N))),
-        num_units=num_units,
-        units=sample.units.kind,
-        chance=None if metric.chance is None else 100 * metric.chance,
-        headline=metric.headline,
-        **_above_pixels(value, values_R, num_units, pixels, sample),
-        **_lift(value, values_R, num_units, controls, sample),
-    )
-
-
-def _above_pixels(
-    value: float, values_R: Array, num_units: int, pixels: Metric | None, sample: _Sample
-) -> dict[str, float]:
+def _above_pixels(given: float | None, above: Contrast | None, scale: float) -> dict[str, float]:
     """What the pixel baseline gives, and the score's distance from it on the same videos."""
-    if pixels is None or np.isnan(given := estimate(pixels, len(sample.videos))):
+    if given is None or above is None:
         return {}
-    span = difference_interval(
-        (value - given) / 100,
-        values_R - pixels.statistic(sample.weights_RN),
-        num_units=min(num_units, sample.units.num_behind(pixels.counts_N)),
-        level=sample.level,
-    )
-    return {"pixels": given, "above_pixels_low": 100 * span.low, "above_pixels_high": 100 * span.high}
-
-
-def _lift(
-    value: float, values_R: Array, num_units: int, controls: list[Metric], sample: _Sample
-) -> dict[str, float]:
-    """The score over the mean of those controls that have one: a few draws of random weights."""
-    by_seed = {i: estimate(control, len(sample.videos)) for i, control in enumerate(controls)}
-    measured = [i for i, found in by_seed.items() if not np.isnan(found)]
-    if not measured:
-        return {}
-    control = float(np.mean([by_seed[i] for i in measured]))
-    control_R = np.mean([controls[i].statistic(sample.weights_RN) for i in measured], axis=0)
-    span = difference_interval(
-        (value - control) / 100,
-        values_R - control_R,
-        num_units=min(num_units, *(sample.units.num_behind(controls[i].counts_N) for i in measured)),
-        level=sample.level,
-        draws=[by_seed[i] / 100 for i in measured],
-    )
     return {
-        "control": control,
-        "lift": value - control,
-        "lift_low": 100 * span.low,
-        "lift_high": 100 * span.high,
+        "pixels": given,
+        "above_pixels_low": scale * above.low,
+        "above_pixels_high": scale * above.high,
     }
+
+
+def mean_metric(metrics: Sequence[Metric]) -> Metric:
+    """One metric of several evaluations of the same rows, averaged over these."""
+    statistics = [metric.statistic for metric in metrics]
+    shares = [one for one in statistics if isinstance(one, Mean)]
+    if len(shares) == len(statistics):
+        return replace(metrics[0], statistic=mean_of(*shares))
+    functions = cast(list[Statistic], statistics)
+
+    def averaged(weights_RN: Array) -> Array:
+        return np.asarray(np.mean([one(weights_RN) for one in functions], axis=0))
+
+    return replace(metrics[0], statistic=averaged)
 
 
 def _warnings(predictions: Predictions, scores: tuple[Score, ...], units: Units) -> tuple[str, ...]:
@@ -177,7 +266,9 @@ def _warnings(predictions: Predictions, scores: tuple[Score, ...], units: Units)
 
 
 def weak(score: Lifted) -> list[str]:
-    """The warning of a score at chance or not above random weights, if it is (PROTOCOL 5)."""
+    """The warning of a score that is not above chance or random weights, or cannot be told (PROTOCOL 5)."""
+    if too_few(score):
+        return [f"{score.metric} {score.value:.1f}: {cannot_tell(score)}"]
     if score.chance is not None and score.low <= score.chance:
         place = "is at chance level" if score.high >= score.chance else "is below chance"
         return [f"{score.metric} {score.value:.1f} {place} ({score.chance:.1f})"]

@@ -1,30 +1,27 @@
 """Results of several splits of one dataset, and their mean (PROTOCOL 4). No torch.
 
-Legend: R resamples, N prediction rows of one split.
+Legend: N prediction rows of all splits, one split's after the other's.
 """
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, cast
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
 from vcp_core.benchmarks import load_benchmark
-from vcp_core.benchmarks.metrics import Metric
+from vcp_core.benchmarks.metrics import Array, Mean, Metric, Statistic, mean_of
 from vcp_core.catalog.errors import NotAvailable, UnknownName
 from vcp_core.catalog.files import whole
 from vcp_core.catalog.protocols import Protocol
 from vcp_core.results import BenchmarkResult, Results
-from vcp_core.scoring import weak
-from vcp_core.statistics import UnitWeights, choose_units, difference_interval, interval
+from vcp_core.scoring import Sample, mean_metric, weak
 
-Array = npt.NDArray[np.float64]
 SCHEMA = "vcpbench.splits/1"
 
 
@@ -47,7 +44,7 @@ class MeanScore(_Record):
         chance: Mean over splits of what guessing gives.
         control: Mean over splits of random weights; None where a split has none.
         lift: value - control.
-        lift_low: Lower end of the lift's interval, by the same resamples; None where results were read from a
+        lift_low: Lower end of the lift's interval, None where results were read from a
             file, which does not hold the controls' answers.
         lift_high: Upper end of the lift's interval.
         pixels: Mean over splits of the pixel baseline; None where a split has none.
@@ -107,12 +104,11 @@ class SplitsMean(_Record):
 def mean_of_splits(results: Sequence[Results]) -> SplitsMean:
     """The mean over splits of every score that all of them have, and of its lift, with intervals.
 
-    Units (groups, or videos) of all splits are resampled together, so that a split's number counts in each
-    resample as often as its own units were drawn. Where test sides have no unit in common, as UCF101's, that
-    is resampling each split by itself; a unit that is in several test sides (HMDB51's overlap) is drawn for
-    all of them at once, and not taken for several independent ones. What it does not cover: splits train on
-    much the same videos, so their probes are not independent, and neither is anything about the weights. The
-    random networks of one seed start alike on every split, so a draw is a seed's mean over splits.
+    Rows of all splits are taken together, each split's with an equal share of the weight. A unit (a group, or
+    a video) that is in several test sides (HMDB51's overlap) is one unit in all of them, and not taken for
+    several independent ones. What the interval does not cover: splits train on much the same videos, so their
+    probes are not independent, and neither is anything about the weights. The random networks of one seed
+    start alike on every split, so a draw is a seed's mean over splits.
 
     Args:
         results: One per split, of one checkpoint, dataset and protocol.
@@ -162,36 +158,30 @@ def _check(results: Sequence[Results]) -> None:
 
 
 class _Shared:
-    """One benchmark's results on all splits, with their units resampled together."""
+    """One benchmark's results on all splits: rows of one split after those of the other, and their units."""
 
     def __init__(self, parts: Mapping[str, BenchmarkResult], protocol: Protocol) -> None:
         predictions = {split: part.predictions for split, part in parts.items() if part.predictions}
-        videos = [video for one in predictions.values() for video in one.column("video")]
-        groups = [group for one in predictions.values() for group in one.column("group")]
-        self.units = choose_units(videos, groups)
-        self.protocol = protocol
-        weights = UnitWeights(
-            self.units.ids, num_resamples=protocol.interval.num_resamples, seed=protocol.seed
-        )
-        ends = np.cumsum([len(one.column("video")) for one in predictions.values()])
-        self.weights = {
-            split: cast(Array, _OwnRows(weights, slice(end - len(one.column("video")), end), len(videos)))
-            for (split, one), end in zip(predictions.items(), ends.tolist(), strict=True)
-        }
         self.videos = {split: one.column("video") for split, one in predictions.items()}
         self.scores = {split: {score.metric: score for score in part.scores} for split, part in parts.items()}
         metrics_of = load_benchmark(next(iter(parts.values())).benchmark).metrics
-        self.statistics = {
+        self.metrics_of = {
             split: {metric.name: metric for metric in metrics_of(one)} for split, one in predictions.items()
         }
         self.control_values = {split: part.controls for split, part in parts.items()}
-        self.control_statistics = {
+        self.controls_of = {
             split: {
                 seed: {metric.name: metric for metric in metrics_of(one)}
                 for seed, one in part.control_predictions.items()
             }
             for split, part in parts.items()
         }
+        self.sample = Sample.over(
+            videos=[video for videos in self.videos.values() for video in videos],
+            groups=[group for one in predictions.values() for group in one.column("group")],
+            means=[self._everywhere(self._metrics(name)) for name in self.metrics],
+            level=protocol.interval.level,
+        )
 
     @property
     def metrics(self) -> list[str]:
@@ -202,98 +192,94 @@ class _Shared:
     @property
     def warnings(self) -> list[str]:
         """What a reader of the intervals must know."""
-        found = [self.units.warning] if self.units.warning else []
+        found = [self.sample.units.warning] if self.sample.units.warning else []
         distinct = [set(videos) for videos in self.videos.values()]
         twice = sum(map(len, distinct)) - len(set().union(*distinct))
         if twice:
-            found.append(f"{twice} test videos are in several splits, and are resampled in all at once")
+            found.append(f"{twice} test videos are in several splits, and each is one unit in all of them")
         return found
 
     def mean(self, name: str) -> MeanScore:
         """Over the splits, with its interval."""
         scores = {split: scores[name] for split, scores in self.scores.items()}
-        value = _over([score.value for score in scores.values()])
-        values_R = self._resampled({split: [self.statistics[split][name]] for split in scores})
-        counts_N = self._counting({split: self.statistics[split][name] for split in scores})
-        num_units = self.units.num_behind(counts_N)
-        span = interval(value / 100, values_R, num_units=num_units, level=self.protocol.interval.level)
-        videos = [video for split in scores for video in self.videos[split]]
+        one = next(iter(scores.values()))
+        metric = replace(
+            next(iter(self._metrics(name).values())), statistic=self._everywhere(self._metrics(name))
+        )
+        low, high = self.sample.interval(metric)
         chance, control, pixels = (
             None if None in (found := [getattr(score, fact) for score in scores.values()]) else _over(found)
             for fact in ("chance", "control", "pixels")
         )
         return MeanScore(
             metric=name,
-            value=value,
-            low=100 * span.low,
-            high=100 * span.high,
+            value=_over([score.value for score in scores.values()]),
+            low=low,
+            high=high,
             by_split={split: score.value for split, score in scores.items()},
-            num_videos=len(set(itertools.compress(videos, counts_N))),
-            num_units=num_units,
-            units=self.units.kind,
+            **self.sample.behind(metric),
             chance=chance,
-            control=control,
             pixels=pixels,
-            headline=next(iter(scores.values())).headline,
-            **({} if control is None else self._lift(name, value - control, values_R, num_units)),
+            headline=one.headline,
+            **({} if control is None else self._lift(metric, control)),
         )
 
-    def _lift(self, name: str, lift: float, values_R: Array, num_units: int) -> dict[str, float]:
+    def _lift(self, metric: Metric, control: float) -> dict[str, float]:
         """The lift, and its interval where the controls' answers are there."""
-        metrics = {
-            split: {seed: by_seed[seed][name] for seed in by_seed if name in self.control_values[split][seed]}
-            for split, by_seed in self.control_statistics.items()
+        name, value = metric.name, _over([scores[metric.name].value for scores in self.scores.values()])
+        drawn = {
+            split: {seed: by_seed[seed] for seed in by_seed if name in self.control_values[split][seed]}
+            for split, by_seed in self.controls_of.items()
         }
-        if not all(metrics.values()):
-            return {"lift": lift}
-        seeds = {seed for by_seed in metrics.values() for seed in by_seed}
-        behind = (
-            self._counting({split: by_seed.get(seed) for split, by_seed in metrics.items()}) for seed in seeds
-        )
-        everywhere = [seed for seed in sorted(seeds) if all(seed in by_seed for by_seed in metrics.values())]
-        span = difference_interval(
-            lift / 100,
-            values_R - self._resampled({split: [*by_seed.values()] for split, by_seed in metrics.items()}),
-            num_units=min(num_units, *map(self.units.num_behind, behind)),
-            level=self.protocol.interval.level,
-            draws=[
-                _over([values[seed][name] for values in self.control_values.values()]) / 100
-                for seed in everywhere
-            ],
-        )
-        return {"lift": lift, "lift_low": 100 * span.low, "lift_high": 100 * span.high}
-
-    def _resampled(self, metrics: Mapping[str, Sequence[Metric]]) -> Array:
-        """Mean over splits of the mean of each split's metrics, under every resample."""
-        by_split = [
-            np.mean([metric.statistic(self.weights[split]) for metric in found], axis=0)
-            for split, found in metrics.items()
+        if not all(drawn.values()):
+            return {"control": control, "lift": value - control}
+        averaged = {
+            split: mean_metric([metrics[name] for metrics in by_seed.values()])
+            for split, by_seed in drawn.items()
+        }
+        everywhere = [
+            seed for seed in next(iter(drawn.values())) if all(seed in one for one in drawn.values())
         ]
-        return np.asarray(np.mean(by_split, axis=0))
+        against = replace(metric, statistic=self._everywhere(averaged))
+        return self.sample.lift(
+            value,
+            self.sample.contrasts({name: (against, metric)})[name],
+            control=control,
+            draws=[
+                _over([values[seed][name] for values in self.control_values.values()])
+                for seed in sorted(everywhere)
+            ],
+            scale=metric.scale,
+        )
 
-    def _counting(self, metrics: Mapping[str, Metric | None]) -> npt.NDArray[np.bool_]:
-        """Rows of all splits that count; none of a split whose metric is None."""
-        parts = []
-        for split, metric in metrics.items():
-            plain = np.full(len(self.videos[split]), metric is not None)
-            parts.append(plain if metric is None or metric.counts_N is None else metric.counts_N)
-        return np.concatenate(parts)
+    def _metrics(self, name: str) -> dict[str, Metric]:
+        return {split: metrics[name] for split, metrics in self.metrics_of.items()}
+
+    def _everywhere(self, metrics: Mapping[str, Metric]) -> Mean | Statistic:
+        """The mean over splits of one metric, as a statistic of the rows of all splits."""
+        ends = dict(
+            zip(self.videos, np.cumsum([len(videos) for videos in self.videos.values()]), strict=True)
+        )
+        total = sum(len(videos) for videos in self.videos.values())
+        places = {split: slice(end - len(self.videos[split]), end) for split, end in ends.items()}
+        statistics = {split: metric.statistic for split, metric in metrics.items()}
+        if all(isinstance(one, Mean) for one in statistics.values()):
+            means = cast(Mapping[str, Mean], statistics)
+            return mean_of(*(_among(mean, places[split], total) for split, mean in means.items()))
+        functions = cast(Mapping[str, Statistic], statistics)
+
+        def averaged(weights_RN: Array) -> Array:
+            found = [one(weights_RN[:, places[split]]) for split, one in functions.items()]
+            return np.asarray(np.mean(found, axis=0))
+
+        return averaged
 
 
-class _OwnRows:
-    """`UnitWeights` of all splits' rows, as a metric of one split's rows asks for them."""
-
-    def __init__(self, weights: UnitWeights, place: slice, num_rows: int) -> None:
-        self._weights, self._place, self._num_rows = weights, place, num_rows
-
-    def __matmul__(self, values_N: Array) -> Array:
-        everywhere = np.zeros(self._num_rows)
-        everywhere[self._place] = values_N
-        return self._weights @ everywhere
-
-    def sum(self, axis: int) -> Array:
-        """Sum of each row's weights; `axis` is 1, as for a matrix."""
-        return self @ np.ones(self._place.stop - self._place.start)
+def _among(mean: Mean, place: slice, total: int) -> Mean:
+    """A mean of one split's rows, among the rows of all splits."""
+    values_N, weights_N = np.zeros(total), np.zeros(total)
+    values_N[place], weights_N[place] = mean.values_N, mean.weights_N
+    return Mean(value=mean.value, values_N=values_N, weights_N=weights_N)
 
 
 def _over(values: Sequence[float]) -> float:

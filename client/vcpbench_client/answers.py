@@ -220,7 +220,7 @@ class Difference:
 
     Attributes:
         p_value: How often so large a difference, either way, comes from two that are equally good.
-        test: "mcnemar" or "sign-flip".
+        test: "mcnemar", "newcombe", "student", or "same" for the same weights.
         num_videos: Videos that both answered, on which all of this stands.
     """
 

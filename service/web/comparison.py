@@ -17,8 +17,10 @@ from service.web.evaluation import title
 from vcp_core.comparison import Difference
 
 TESTS = {
-    "mcnemar": "exact McNemar test on the videos",
-    "sign-flip": "permutation test that exchanges the two evaluations' answers for whole groups or videos",
+    "mcnemar": "McNemar's score test on gains and losses; within a group or a video, answers may be alike",
+    "newcombe": "Newcombe's interval of two shares of different answers",
+    "student": "Student's test, leaving out one group or video at a time",
+    "same": "the same weights: equal without a test",
 }
 
 

@@ -11,7 +11,7 @@ from functools import lru_cache
 from markupsafe import Markup
 
 from records.repositories.board import Number
-from vcp_core.diagnosis import Lifted
+from vcp_core.diagnosis import Lifted, way
 
 LIFT_STEPS = (5.0, 10.0, 20.0, 40.0)  # points of lift where a cell's colour changes
 SHARE_STEPS = 8
@@ -95,7 +95,7 @@ def heat_level(score: Lifted) -> str:
     """The class that colours a lift: up1 to up5, down1 to down5, or unsure."""
     if score.lift is None or score.lift_low is None or score.lift_high is None:
         return ""
-    return "unsure" if score.lift_low <= 0 <= score.lift_high else _level(score.lift)
+    return _level(score.lift) if way(score) else "unsure"
 
 
 def _level(lift: float) -> str:

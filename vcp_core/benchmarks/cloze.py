@@ -219,11 +219,7 @@ def metrics(predictions: Predictions) -> list[Metric]:
             found.append(Metric(name=f"{prefix}recall.{option}", statistic=recalls[option], chance=CHANCE))
             answers_N = guessed == option
             precision = mean_over(right, answers_N)
-            found.append(
-                Metric(
-                    name=f"{prefix}precision.{option}", statistic=precision, chance=CHANCE, counts_N=answers_N
-                )
-            )
+            found.append(Metric(name=f"{prefix}precision.{option}", statistic=precision, chance=CHANCE))
         if main:
             found.extend(_by_kind(predictions, right))
     return found
@@ -242,7 +238,6 @@ def _by_kind(predictions: Predictions, right_N: npt.NDArray[np.bool_]) -> Iterat
                     name=f"cloze.recall.{option}.{kind}",
                     statistic=mean_over(right_N, counts_N),
                     chance=CHANCE,
-                    counts_N=counts_N,
                 )
 
 

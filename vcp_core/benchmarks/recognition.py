@@ -136,13 +136,11 @@ def metrics(predictions: Predictions) -> list[Metric]:
                 statistic=weighted_mean(top1),
                 chance=of_top1,
                 headline=True,
-                outcomes_N=top1,
             ),
             Metric(
                 name=f"{prefix}top5",
                 statistic=weighted_mean(top5),
                 chance=of_top5,
-                outcomes_N=top5,
             ),
             Metric(name=f"{prefix}mean_class", statistic=by_class, chance=1 / num_classes),
         ]

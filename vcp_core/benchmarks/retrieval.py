@@ -137,7 +137,6 @@ def metrics(predictions: Predictions) -> list[Metric]:
                     statistic=weighted_mean(hits_N),
                     chance=chance,
                     headline=place == 0 and not prefix,
-                    outcomes_N=hits_N,
                 )
             )
         found.append(

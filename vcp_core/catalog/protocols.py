@@ -106,7 +106,11 @@ class RetrievalNumbers(_Numbers):
 
 
 class IntervalNumbers(_Numbers):
-    """Resampling behind every interval."""
+    """Intervals.
+
+    `num_resamples` is no longer read: intervals are computed without resampling. It stays, because it is part
+    of every protocol's hash.
+    """
 
     level: Annotated[float, Field(gt=0, lt=1)] = 0.95
     num_resamples: Annotated[int, Field(ge=100)] = 1000
@@ -149,7 +153,7 @@ class Protocol(_Numbers):
 
     Attributes:
         name: What users type; not part of the hash.
-        seed: Of tuples and resamples.
+        seed: Of tuples.
         precision: In which the network runs.
         frames: Version of colour conversion and resize.
         finetune: Of `vcpbench finetune`; None where recognition is on frozen features alone.

@@ -1,0 +1,71 @@
+"""Metrics as weighted means of a value a row: one definition serves estimate, interval and comparison.
+
+Legend: N prediction rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+Values = Sequence[float] | npt.NDArray[np.generic]
+
+
+@dataclass(frozen=True, eq=False)
+class Mean:
+    """A weighted mean.
+
+    Attributes:
+        value: The mean; NaN where nothing counts.
+        values_N: A value for each row, in [0, 1] where the metric is a share: right or wrong, a precision.
+        weights_N: What each row weighs; they add up to 1, and are 0 where a row does not count. All are 0
+            where nothing counts (the precision of an answer never given).
+    """
+
+    value: float
+    values_N: Array
+    weights_N: Array
+
+    @cached_property
+    def counts_N(self) -> npt.NDArray[np.bool_]:
+        """The rows that it is a mean over."""
+        counts: npt.NDArray[np.bool_] = self.weights_N > 0
+        return counts
+
+    @cached_property
+    def num_rows(self) -> float:
+        """As many equally weighted rows would give as exact a mean: 1 / sum of squared weights (Kish)."""
+        return float(1 / (self.weights_N @ self.weights_N)) if self.counts_N.any() else 0.0
+
+
+def weighted_mean(values_N: Values) -> Mean:
+    """The mean of a value per row."""
+    return mean_over(values_N, np.ones(len(values_N), np.bool_))
+
+
+def mean_over(values_N: Values, mask_N: Sequence[bool] | npt.NDArray[np.bool_]) -> Mean:
+    """The mean of a value over the rows of `mask_N` (a recall: right answers over rows of that truth)."""
+    chosen_N = np.asarray(mask_N, np.bool_)
+    counted_N = np.where(chosen_N, np.asarray(values_N, np.float64), 0.0)
+    count = int(chosen_N.sum())
+    return Mean(
+        value=float(counted_N.sum()) / count if count else float("nan"),  # n of n is 1 to the last digit
+        values_N=counted_N,
+        weights_N=chosen_N / max(1, count),
+    )
+
+
+def mean_of(*means: Mean) -> Mean:
+    """The plain mean of several means; those that nothing counts for are left out."""
+    found = [mean for mean in means if mean.counts_N.any()]
+    if not found:
+        return means[0]
+    weights_N = np.mean([mean.weights_N for mean in found], axis=0)
+    sums_N = np.mean([mean.weights_N * mean.values_N for mean in found], axis=0)
+    values_N = np.divide(sums_N, weights_N, out=np.zeros_like(sums_N), where=weights_N > 0)
+    return Mean(value=float(np.mean([mean.value for mean in found])), values_N=values_N, weights_N=weights_N)

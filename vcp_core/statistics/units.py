@@ -1,0 +1,181 @@
+"""What varies as a whole (groups, or videos), and how alike the answers within it are.
+
+Legend: N rows, U units.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import stdtrit  # scipy.stats would take half a second to import
+
+from vcp_core.statistics.means import Array, Mean
+
+IMAGINED = 5  # units; found by simulation, see docs/decisions/2026-11-28-intervals.md
+MOST_MEANS = 4  # of the same answers: more of them are hardly more evidence
+MIN_GROUPS = 5  # with fewer on the test side, videos are the units; PROTOCOL 5
+
+
+@dataclass(frozen=True)
+class Units:
+    """What varies as a whole.
+
+    Attributes:
+        ids: The unit of every row.
+        kind: Groups where the dataset has enough of them, else videos.
+        warning: Why not groups, where there are some.
+    """
+
+    ids: tuple[str, ...]
+    kind: Literal["group", "video"]
+    warning: str | None = None
+
+    @cached_property
+    def number_N(self) -> npt.NDArray[np.intp]:
+        """The unit of every row as a number from 0."""
+        return np.unique(np.asarray(self.ids), return_inverse=True)[1].astype(np.intp)
+
+    def num_behind(self, counts_N: npt.NDArray[np.bool_] | None = None) -> int:
+        """Distinct units of the rows that count; of all where None."""
+        return len(set(self.ids if counts_N is None else itertools.compress(self.ids, counts_N)))
+
+    def sums(self, values_N: Array) -> Array:
+        """Sum of each unit's values, (U,)."""
+        sums_U: Array = np.bincount(self.number_N, weights=values_N).astype(np.float64)
+        return sums_U
+
+
+def choose_units(videos: Sequence[str], groups: Sequence[str | None]) -> Units:
+    """Groups where there are at least five, else videos; a video without a group is a unit of its own.
+
+    Clips of one source video are not independent, so groups come first; but a handful of them cannot say
+    how much another handful would differ.
+    """
+    known = {group for group in groups if group is not None}
+    own = (f"video {video}" for video in videos)  # so that no group has the name by accident
+    if len(known) >= MIN_GROUPS:
+        ids = (video if group is None else group for video, group in zip(own, groups, strict=True))
+        return Units(ids=tuple(ids), kind="group")
+    warning = None
+    if known:
+        plural = "group" if len(known) == 1 else "groups"
+        warning = (
+            f"{len(known)} {plural} on the test side: intervals go by videos, "
+            "and say nothing about how other groups would differ"
+        )
+    return Units(ids=tuple(videos), kind="video", warning=warning)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How the rows of a mean vary, and how much of it their units share.
+
+    Attributes:
+        rows: Variance of the mean if all rows were independent.
+        shared: What is added to it, as found, because rows of a unit are alike.
+        companions: For each row, how many others it shares its unit with: 0 where a unit is one row. A
+            correlation r within units multiplies the variance by 1 + r * companions (Kish's design effect).
+        num_units: Units of the rows that count.
+    """
+
+    rows: float
+    shared: float
+    companions: float
+    num_units: int
+
+
+def spread(residuals_N: Array, weights_N: Array, units: Units) -> Spread:
+    """Of a mean's rows about it, freed of the bias for few units."""
+    counts_N = weights_N > 0
+    squares = float(weights_N @ weights_N)
+    num_units = units.num_behind(counts_N)
+    companions = float(np.square(units.sums(weights_N)).sum()) / squares - 1 if squares else 0.0
+    if num_units < 2 or companions < 1e-9:
+        return Spread(rows=0.0, shared=0.0, companions=max(0.0, companions), num_units=num_units)
+    parts_N = weights_N * residuals_N
+    rows = float(parts_N @ parts_N)
+    by_unit = float(np.square(units.sums(parts_N)).sum()) * num_units / (num_units - 1)
+    return Spread(rows=rows, shared=by_unit - rows, companions=companions, num_units=num_units)
+
+
+def spread_of(mean: Mean, units: Units) -> Spread:
+    """Of a mean's own rows."""
+    return spread(mean.values_N - mean.value, mean.weights_N, units)
+
+
+class Correlations:
+    """How alike rows of one unit are, from 0 to 1, by the rows that a mean is over.
+
+    One score alone says little of it: 24 right answers of 24 say nothing. So all means over the same rows are
+    taken together (of all heads and stages, of random weights too), each by how much it varies. Means over
+    other rows are not: two recalls of one video may be alike where two answers to other options are not.
+    Where no mean over some rows varies, all of them are taken.
+
+    A few units say little, too, and where chance made them look unlike, the interval would be too narrow. So
+    `IMAGINED` units are counted with them whose rows are all alike, as long as this raises the estimate.
+
+    Networks differ: one that always gives one answer has rows that are less alike than chance makes them.
+    Such a network must not narrow the interval of another, so a mean's rows are never taken for less alike
+    than its own answers show.
+
+    Args:
+        means: Of one benchmark: of all metrics, of all that answered.
+        units: Of the rows.
+    """
+
+    def __init__(self, means: Iterable[Mean], units: Units) -> None:
+        self._units = units
+        families: dict[bytes, list[Spread]] = {}
+        for mean in means:
+            if mean.counts_N.any():
+                families.setdefault(rows_of(mean), []).append(spread_of(mean, units))
+        self._everything = correlation_within([one for family in families.values() for one in family])
+        self._by_rows = {rows: self._of(family) for rows, family in families.items()}
+
+    def _of(self, family: Sequence[Spread]) -> float:
+        """By means over the same rows."""
+        found = correlation_within(family) if any(one.rows for one in family) else self._everything
+        seen = min(len(family), MOST_MEANS) * (family[0].num_units - 1)
+        return max(found, (seen * found + IMAGINED) / (seen + IMAGINED))
+
+    def among(self, mean: Mean) -> float:
+        """Of the rows that a mean is over, by all means over them; by itself where there is no other."""
+        known = self._by_rows.get(rows_of(mean))
+        return self._of([spread_of(mean, self._units)]) if known is None else known
+
+    def within(self, mean: Mean) -> float:
+        """Of the same rows, for the interval of this mean: at least what its own answers show."""
+        return max(self.among(mean), correlation_within([spread_of(mean, self._units)]))
+
+
+def rows_of(mean: Mean) -> bytes:
+    """The same for means over the same rows."""
+    return hashlib.blake2b(mean.counts_N.tobytes(), digest_size=16).digest()
+
+
+def correlation_within(spreads: Iterable[Spread], *, prior: Iterable[tuple[float, float]] = ()) -> float:
+    """One estimate for all the means that `spreads` come from.
+
+    Args:
+        spreads: One for each mean.
+        prior: What is known beforehand: (correlation, variance that it counts as much as).
+    """
+    found = list(spreads)
+    shared = sum(max(0.0, one.shared) for one in found)
+    largest = sum(one.rows * one.companions for one in found)
+    for correlation, variance in prior:
+        shared += correlation * variance
+        largest += variance
+    return min(1.0, shared / largest) if largest > 0 else 0.0
+
+
+def quantile(level: float, num_units: int) -> float:
+    """Student's, two-sided, for so many units."""
+    return float(stdtrit(max(1, num_units - 1), 0.5 + level / 2))

@@ -19,6 +19,7 @@ from vcp_core.catalog.units import Better, Unit
 from vcp_core.results import Predictions
 from vcp_core.scoring import Sample
 from vcp_core.statistics.contrasts import Contrast
+from vcp_core.statistics.power import detectable
 from vcp_core.statistics.several import holm
 
 Test = Literal["mcnemar", "newcombe", "student", "same"]
@@ -37,6 +38,7 @@ class Difference(BaseModel):
         high: Upper end.
         p_value: How often so large a difference, either way, comes from two that are equally good: one minus
             the level at which the interval first touches zero.
+        detectable: A difference of so much would be found in 80 % of cases (`vcp_core.statistics.power`).
         test: Whose test and interval these are (`vcp_core.statistics.contrasts`); "same" where both are the
             same weights, which are equal without any test.
         num_videos: Videos that both answered, on which all of this stands.
@@ -56,6 +58,7 @@ class Difference(BaseModel):
     low: float
     high: float
     p_value: float
+    detectable: float
     test: Test
     num_videos: int
     num_units: int
@@ -190,20 +193,22 @@ def _differences(
             unit=both[metric][0].unit,
             better=both[metric][0].better,
             headline=both[metric][0].headline,
-            **_evidence(found, both[metric][0], same=same),
+            **_evidence(found, both[metric][0], sample.level, same=same),
         )
         for metric, found in sample.contrasts(both).items()
     ]
 
 
-def _evidence(found: Contrast, metric: Metric, *, same: bool) -> dict[str, Any]:
-    """The interval of a difference and its test."""
+def _evidence(found: Contrast, metric: Metric, level: float, *, same: bool) -> dict[str, Any]:
+    """The interval of a difference, its test, and what it would find."""
     if same:
-        return {"low": 0.0, "high": 0.0, "p_value": 1.0, "test": "same"}
+        return {"low": 0.0, "high": 0.0, "p_value": 1.0, "test": "same", "detectable": 0.0}
+    low, high = metric.scale * found.low, metric.scale * found.high
     return {
-        "low": metric.scale * found.low,
-        "high": metric.scale * found.high,
+        "low": low,
+        "high": high,
         "p_value": found.p_value,
+        "detectable": detectable(low, high, level),
         "test": TESTS[found.method],
     }
 

@@ -17,6 +17,7 @@ from vcpbench_client.errors import BadAnswer
 
 T = TypeVar("T")
 ENDED = ("done", "failed", "cancelled")
+LEAST_UNITS = 6  # nothing is called better or worse on fewer groups or videos
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,8 +221,11 @@ class Difference:
 
     Attributes:
         p_value: How often so large a difference, either way, comes from two that are equally good.
+        detectable: A difference of so many points would be found in 80 % of cases.
         test: "mcnemar", "newcombe", "student", or "same" for the same weights.
         num_videos: Videos that both answered, on which all of this stands.
+        num_units: Groups or videos, which the interval goes by.
+        units: "group" or "video".
     """
 
     metric: str
@@ -231,9 +235,20 @@ class Difference:
     low: float
     high: float
     p_value: float | None = None
+    detectable: float | None = None
     test: str | None = None
     num_videos: int | None = None
+    num_units: int | None = None
+    units: str | None = None
     headline: bool = False
+
+
+def cannot_tell(of: Score | Difference) -> str:
+    """On what a number stands, where that is too little for a verdict."""
+    units = "groups of test videos" if of.units == "group" else "test videos"
+    if of.num_units == 1:
+        units = "group of test videos" if of.units == "group" else "test video"
+    return f"cannot tell: {of.num_units} {units}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vcpbench_client.answers import (
+    LEAST_UNITS,
     Board,
     BoardRow,
     Checkpoint,
@@ -39,14 +40,14 @@ def scores(found: Iterable[Score], *, headline: bool) -> Table:
 
 def differences(found: Sequence[Difference], *, headline: bool) -> Table:
     """Pairs of scores, and what lies between them."""
-    table = _table("percent", "first", "second", "difference", "95 % interval", "p", "")
+    table = _table("percent", "first", "second", "difference", "95 % interval", "found in 80 %", "p", "")
     wanted = [one for one in found if one.headline or not headline]
     for name in _benchmarks(one.metric for one in wanted):
         table.add_row(Text(name, style="bold"))
         for one in (one for one in wanted if benchmark_of(one.metric) == name):
             cells: tuple[str, ...] = (_number(one.first), _number(one.second), _number(one.difference, "+"))
             sign, style = arrow(one)
-            cells += (span(one.low, one.high, "+"), _probability(one.p_value))
+            cells += (span(one.low, one.high, "+"), _number(one.detectable), _probability(one.p_value))
             table.add_row(_short(one.metric), *cells, Text(sign, style=style))
     return table
 
@@ -175,6 +176,8 @@ def benchmark_of(metric: str) -> str:
 
 def arrow(one: Difference) -> tuple[str, str]:
     """Better, worse, or neither as far as the interval tells; with a colour."""
+    if one.num_units is not None and one.num_units < LEAST_UNITS:
+        return "·", "dim"
     if one.low > 0:
         return "▲", "green"
     return ("▼", "red") if one.high < 0 else ("·", "dim")
@@ -196,6 +199,7 @@ def _table(*headings: str) -> Table:
         "first",
         "second",
         "difference",
+        "found in 80 %",
         "p",
         "waiting",
         "running",

@@ -16,7 +16,7 @@ from service.auth import Caller
 from service.evaluations import service
 from service.evaluations.redaction import redacted
 from service.evaluations.schemas import EvaluationOut, ScoreOut, with_declared
-from service.web import names
+from service.web import names, power
 from vcp_core.catalog.options import KINDS, OPTIONS
 from vcp_core.results import Fit, Results, Table
 
@@ -84,6 +84,7 @@ class Finished:
 
     results: Results
     headlines: list[ScoreOut]
+    power: list[power.Line]
     options: list[OptionLine]
     kinds: list[KindLine]
     confusions: list[Table]
@@ -160,6 +161,7 @@ def _finished(session: Session, shown: EvaluationOut, evaluation: Evaluation) ->
     lines = options(scores)
     return Finished(
         results=results,
+        power=power.lines(score for score in shown.scores if score.headline),
         headlines=[score for score in shown.scores if score.headline],
         options=lines,
         kinds=_kinds(scores),

@@ -16,7 +16,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from service.auth import COOKIE
-from service.web import figures, names
+from service.web import figures, names, power
 from vcp_core.catalog.defaults import DEFAULT_DATASET, DEFAULT_PROTOCOL
 from vcp_core.progress import duration as in_words
 
@@ -145,6 +145,7 @@ ENVIRONMENT.globals.update(
     bar=figures.bar,
     heat_level=figures.heat_level,
     share_level=figures.share_level,
+    power_limits=power.LIMITS,
     default_dataset=DEFAULT_DATASET,
     default_protocol=DEFAULT_PROTOCOL,
 )

@@ -188,7 +188,7 @@ def test_the_best_by_a_metric_and_an_evaluation_by_its_id(
 
 def test_the_same_file_under_another_name_cannot_have_dropped(gate: Any, before: str) -> None:
     found = gate(BEFORE, "-m", "renamed", *DROP, "--inconclusive", "fail")
-    assert (found.code, found.json["rules"][0]["reason"]) == (0, "the same file")
+    assert (found.code, found.json["rules"][0]["reason"]) == (0, "the same weights")
 
 
 @pytest.mark.parametrize("other", [("--prefix", "teacher."), ("--input-spec", "crop=96")])
@@ -199,8 +199,8 @@ def test_another_network_of_the_same_file_or_one_that_takes_in_something_else_is
     assert found.json["baseline"]["id"] == before
     (rule,) = found.json["rules"]
     assert rule["low"] < 0 < rule["high"]
-    assert rule["reason"] != "the same file"
-    assert not any("the same file" in note for note in found.json["notes"])
+    assert rule["reason"] != "the same weights"
+    assert not any("the same weights" in note for note in found.json["notes"])
 
 
 def test_one_file_of_which_an_older_server_chose_another_network_is_judged_by_its_scores(
@@ -210,7 +210,7 @@ def test_one_file_of_which_an_older_server_chose_another_network_is_judged_by_it
         for checkpoint in session.scalars(select(Checkpoint)):
             checkpoint.report = {"prefix": "", "network": "state_dict.", "others": ["ema_state_dict."]}
     (rule,) = gate(BEFORE, "-m", "renamed", *DROP).json["rules"]
-    assert (rule["reason"] == "the same file", rule["low"] < 0 < rule["high"]) == (False, True)
+    assert (rule["reason"] == "the same weights", rule["low"] < 0 < rule["high"]) == (False, True)
 
 
 def test_another_models_latest_is_the_newest_whenever_that_was(

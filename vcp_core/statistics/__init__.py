@@ -6,6 +6,7 @@
     paired.py     gains and losses: the interval of a difference, and the test that it inverts
     contrasts.py  the differences of two evaluations, metric by metric
     several.py    p-values of several comparisons
+    power.py      which difference the videos would find, and how many videos a question takes
 
 Legend: N rows, U units, M metrics.
 """

@@ -131,11 +131,16 @@ def _outcome(verdict: Verdict, fail_inconclusive: bool) -> tuple[str | None, str
 def _metrics(answer: Answer) -> list[str]:
     """Headline metrics: before and after with arrows, or against chance where there is no before."""
     if answer.differences:
-        lines = ["| metric | before | now | | difference | 95 % interval |", "|---|--:|--:|---|--:|--:|"]
+        lines = [
+            "| metric | before | now | | difference | 95 % interval | found in 80 % of cases |",
+            "|---|--:|--:|---|--:|--:|--:|",
+        ]
         for one in answer.differences:
             if one.headline:
                 cells = f"{one.first:.1f} | {one.second:.1f} | {arrow(one)[0]} | {one.difference:+.1f}"
-                lines.append(f"| {_safe(one.metric)} | {cells} | {span(one.low, one.high, '+')} |")
+                power = "" if one.detectable is None else f"{one.detectable:.1f}"
+                interval = span(one.low, one.high, "+")
+                lines.append(f"| {_safe(one.metric)} | {cells} | {interval} | {power} |")
         return lines
     if answer.candidate is None or not answer.candidate.scores:
         return []

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, TypeVar
 
-from vcpbench_client.answers import Difference, Evaluation
+from vcpbench_client.answers import LEAST_UNITS, Difference, Evaluation, Score, cannot_tell
 from vcpbench_client.errors import GateError
 
 T = TypeVar("T")
@@ -138,8 +138,13 @@ def judge_min(rule: Rule, candidate: Evaluation) -> Judged:
         GateError: If the evaluation has no such score.
     """
     score = _named(rule.metric, {score.metric: score for score in candidate.scores}, candidate)
-    verdict = _verdict(score.low, score.high, rule.bound)
+    verdict = _verdict(score.low, score.high, rule.bound, score)
     reason = f"{score.value:.1f} [{score.low:.1f}, {score.high:.1f}], at least {rule.bound:g} is asked for"
+    if score.num_units < LEAST_UNITS:
+        reason += f"; {cannot_tell(score)}"
+    elif verdict is Verdict.INCONCLUSIVE:
+        half = (score.high - score.low) / 2
+        reason += f"; {score.num_videos:,} test videos tell a score to within {half:.1f} points only"
     return Judged(
         rule=rule, verdict=verdict, reason=reason, value=score.value, low=score.low, high=score.high
     )
@@ -152,11 +157,13 @@ def judge_drop(rule: Rule, candidate: Evaluation, differences: Iterable[Differen
         GateError: If the two evaluations do not share the metric.
     """
     found = _named(rule.metric, {one.metric: one for one in differences}, candidate)
-    verdict = _verdict(found.low, found.high, -rule.bound)
+    verdict = _verdict(found.low, found.high, -rule.bound, found)
     reason = (
         f"{found.first:.1f} before, {found.second:.1f} now: {found.difference:+.1f} "
         f"[{found.low:+.1f}, {found.high:+.1f}], a drop of {rule.bound:g} is allowed"
     )
+    if verdict is Verdict.INCONCLUSIVE:
+        reason += _power(found, rule.bound)
     return Judged(
         rule=rule,
         verdict=verdict,
@@ -167,12 +174,35 @@ def judge_drop(rule: Rule, candidate: Evaluation, differences: Iterable[Differen
     )
 
 
+def videos_needed(found: Difference, limit: float) -> int | None:
+    """How many test videos would decide about a drop in 80 % of cases where nothing changed; None if unknown.
+
+    The width of an interval shrinks with the square root of the number of videos.
+    """
+    if not (found.detectable and found.num_videos and limit > 0):
+        return None
+    return math.ceil(found.num_videos * (found.detectable / limit) ** 2 - 1e-9)
+
+
+def _power(found: Difference, limit: float) -> str:
+    """What these videos can show, and how many would be enough."""
+    if found.num_units is not None and found.num_units < LEAST_UNITS:
+        return f"; {cannot_tell(found)}"
+    if not (found.detectable and found.num_videos):
+        return ""
+    said = f"; {found.num_videos:,} test videos find a drop of {found.detectable:.1f} points in 80 % of cases"
+    needed = videos_needed(found, limit)
+    return said if needed is None else f"{said}, about {needed:,} videos would decide about {limit:g}"
+
+
 def worst(judged: Iterable[Judged]) -> Verdict:
     """The gate's verdict; a rule that was skipped does not count."""
     return max((one.verdict for one in judged), key=SEVERITY.index, default=Verdict.PASS)
 
 
-def _verdict(low: float, high: float, bound: float) -> Verdict:
+def _verdict(low: float, high: float, bound: float, of: Score | Difference) -> Verdict:
+    if of.num_units is not None and of.num_units < LEAST_UNITS:
+        return Verdict.INCONCLUSIVE
     if low >= bound:
         return Verdict.PASS
     return Verdict.FAIL if high < bound else Verdict.INCONCLUSIVE

@@ -1,0 +1,41 @@
+"""What the test videos of an evaluation can show: which difference they find, how many would find less."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from service.evaluations.schemas import ScoreOut
+from vcp_core.statistics.power import detectable, videos_needed
+
+LIMITS = (5, 2, 1)  # points; what people ask a gate for
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One metric, by the interval of its lift, which is paired as a comparison of two checkpoints is.
+
+    Attributes:
+        metric: Its name.
+        half_width: Of the paired interval, points.
+        found: The difference that is found in 80 % of cases, points.
+        needed: For each of `LIMITS`, the videos that would decide about it.
+    """
+
+    metric: str
+    half_width: float
+    found: float
+    needed: tuple[int, ...]
+
+
+def lines(scores: Iterable[ScoreOut]) -> list[Line]:
+    """Of those scores that have a lift with an interval."""
+    made = []
+    for score in scores:
+        if score.lift_low is None or score.lift_high is None:
+            continue
+        found = detectable(score.lift_low, score.lift_high)
+        needed = tuple(videos_needed(score.num_videos, found, limit) for limit in LIMITS)
+        half_width = (score.lift_high - score.lift_low) / 2
+        made.append(Line(metric=score.metric, half_width=half_width, found=found, needed=needed))
+    return made

@@ -5,10 +5,16 @@ python -m bench.faults
 
 from __future__ import annotations
 
+import dataclasses
+from typing import Any
+
 import numpy as np
+from vcpbench_client import answers
+from vcpbench_client.gate.rules import Rule, judge_drop
 
 from bench.intervals import units_of
-from vcp_core.benchmarks.cloze import HEADS, OPTION_NAMES
+from vcp_core.benchmarks.cloze import HEADS
+from vcp_core.catalog.options import OPTION_NAMES
 from vcp_core.catalog.protocols import PROTOCOLS
 from vcp_core.comparison import Difference, compare
 from vcp_core.diagnosis import diagnose
@@ -16,6 +22,7 @@ from vcp_core.results import Fit, Predictions, Score
 from vcp_core.scoring import score_benchmark
 
 PROTOCOL = PROTOCOLS["quick-v1"]
+CANDIDATE: Any = None  # the gate asks it only why a metric is not there
 FITTED = Fit(
     name="relational", l2=1.0, holdout_losses={}, converged=True, num_iterations=1, gradient_norm=0.0
 )
@@ -68,9 +75,15 @@ def lost(num: int, losses: int, num_groups: int = 0, *, same: bool = False) -> D
     first, second = np.ones(num), np.ones(num)
     order = np.arange(num).reshape(num_groups or 1, -1).T.ravel()
     second[order[:losses]] = 0
-    both = ({"recognition": recognition(right, num_groups)} for right in (first, second))
-    found = compare(*both, PROTOCOL, same=same)
+    was, now = ({"recognition": recognition(right, num_groups)} for right in (first, second))
+    found = compare(was, now, PROTOCOL, same=same)
     return next(one for one in found if one.metric == "recognition.top1")
+
+
+def as_client(one: Difference) -> answers.Difference:
+    """As the gate sees it."""
+    names = {field.name for field in dataclasses.fields(answers.Difference)}
+    return answers.Difference(**one.model_dump(include=names))
 
 
 def main() -> None:
@@ -84,6 +97,8 @@ def main() -> None:
     for losses in (0, 1, 2):
         one = lost(200, losses)
         print(f"    {losses} lost  {one.difference:.2f} [{one.low:.2f}, {one.high:.2f}], p {one.p_value:.3f}")
+    judged = judge_drop(Rule.parse("max-drop", "recognition.top1=1.5"), CANDIDATE, [as_client(lost(200, 1))])
+    print(f"    the gate, 1 lost: {judged.verdict}: {judged.reason}")
     print("(d) two test videos:")
     for said in diagnose(scored("cloze", cloze([*OPTION_NAMES] * 2), cloze(["original"] * 10)).values()):
         print(f"    {said}")

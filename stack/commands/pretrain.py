@@ -17,6 +17,7 @@ from stack.commands.common import (
     console,
     plainly,
 )
+from vcp_core.catalog.options import PAPERS_OPTIONS
 
 if TYPE_CHECKING:
     from vcp_core.pretraining import Trained
@@ -38,8 +39,11 @@ def pretrain(
         str, typer.Option(help="concat: the clips' features; relational: their differences, too.")
     ] = "concat",
     questions: Annotated[
-        str, typer.Option(help="one: a random option of each tuple, as in the paper; all: five at once.")
+        str, typer.Option(help="one: a random option of each tuple, as in the paper; all: every option.")
     ] = "one",
+    options: Annotated[
+        str, typer.Option(help="The answers, with commas between them; 'original' is one of them.")
+    ] = ",".join(PAPERS_OPTIONS),
     augment: training.AugmentOption = "crop",
     gap: Annotated[int, typer.Option(help="Frames between the clips of a tuple.")] = 8,
     remote_gap: Annotated[int, typer.Option(help="Frames at least between a tuple and a remote clip.")] = 16,
@@ -80,6 +84,7 @@ def pretrain(
         warmup_epochs=warmup,
         head=head,  # type: ignore[arg-type]
         questions=questions,  # type: ignore[arg-type]
+        options=tuple(name.strip() for name in options.split(",")),
         augment=augment,  # type: ignore[arg-type]
         gap=gap,
         remote_gap=remote_gap,

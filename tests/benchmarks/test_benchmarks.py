@@ -20,7 +20,7 @@ from vcp_core.benchmarks.cloze import questions
 from vcp_core.benchmarks.retrieval import chance_of_average_precision, chance_of_hit
 from vcp_core.catalog.backbones import BACKBONES, BackboneSpec
 from vcp_core.catalog.benchmarks import BENCHMARKS
-from vcp_core.catalog.options import DISTANCES, FARTHEST, KINDS, OPTION_NAMES
+from vcp_core.catalog.options import DISTANCES, FARTHEST, KINDS, OPTION_NAMES, PAPERS_OPTIONS
 from vcp_core.catalog.protocols import PROTOCOLS, Protocol, protocol_from
 from vcp_core.comparison import compare
 from vcp_core.datasets.manifest import Dataset, Video
@@ -315,8 +315,23 @@ def test_features_that_tell_one_angle_only_have_its_recall_alone(tmp_path: Path)
 def test_every_question_shows_five_options_of_one_tuple() -> None:
     for video in DATASET.videos:
         asked = questions(video, QUICK, SPEC)
-        assert [q.option for q in asked] == list(OPTION_NAMES)
+        assert [q.option for q in asked] == list(PAPERS_OPTIONS)
         assert len({(q.before, q.after) for q in asked}) == 1
+
+
+def test_a_protocol_that_asks_two_options_has_their_answers_and_their_chance(tmp_path: Path) -> None:
+    names = ["original", "adjacent"]
+    two = protocol_from({"name": "two", "base": "quick-v1", "cloze": {"options": names}})
+    for video in DATASET.videos:
+        assert [q.option for q in questions(video, two, SPEC)] == names
+
+    def feature(video: Video, clip: Clip) -> np.ndarray:
+        return np.eye(2)[int(clip.option == "adjacent")]
+
+    result = score("cloze", feature, tmp_path, protocol=two)
+    assert {(s.value, s.chance) for s in result.scores if s.headline} == {(100.0, 50.0)}
+    assert not any("rotation" in s.metric or "spatial" in s.metric for s in result.scores)
+    assert [table.columns for table in result.tables] == [tuple(names)] * 2
 
 
 def test_several_tuples_of_a_video_are_other_questions_and_one_unit(tmp_path: Path) -> None:

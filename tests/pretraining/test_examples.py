@@ -13,14 +13,16 @@ import pytest
 import torch
 
 from tests.pretraining.kit import small_backbone
-from vcp_core.catalog.options import OPTION_NAMES
+from vcp_core.catalog.errors import OperationError, TrainingError, UnknownName
+from vcp_core.catalog.options import OPTION_NAMES, OPTIONS
 from vcp_core.datasets.manifest import Dataset, Video
 from vcp_core.features import Counters, read_frames
 from vcp_core.operations import apply_option
 from vcp_core.pretraining import frames as frames_module
+from vcp_core.pretraining import rearrange
 from vcp_core.pretraining.batches import iter_batches
 from vcp_core.pretraining.config import PretrainConfig
-from vcp_core.pretraining.examples import BLANK, SPATIAL, TEMPORAL, Crop, all_options, draw_question
+from vcp_core.pretraining.examples import BLANK, REARRANGEMENTS, Crop, all_options, draw_question
 from vcp_core.pretraining.frames import FramesOnDevice, FrameStore
 from vcp_core.pretraining.looks import AS_IT_IS, Look, Looks
 from vcp_core.pretraining.rearrange import Rearrangements
@@ -36,15 +38,59 @@ def make_video(num_frames: int) -> Video:
 
 
 def test_options_of_a_batch_equal_operations_one_by_one() -> None:
-    pairs = list(itertools.product(range(len(SPATIAL)), range(len(TEMPORAL))))
     generator = torch.Generator().manual_seed(0)
-    clips_BTHWC = torch.randint(0, 256, (len(pairs), 16, 8, 8, 3), dtype=torch.uint8, generator=generator)
-    spatial_B, temporal_B = torch.tensor(pairs).unbind(1)
-    changed_BTHWC = Rearrangements(16, (8, 8), torch.device("cpu"))(clips_BTHWC, spatial_B, temporal_B)
-    for (spatial, temporal), clip_THWC, changed_THWC in zip(pairs, clips_BTHWC, changed_BTHWC, strict=True):
-        clip_CTHW = apply_option(clip_THWC.permute(3, 0, 1, 2), *SPATIAL[spatial])
-        wanted_CTHW = apply_option(clip_CTHW, *TEMPORAL[temporal])
+    shape = (len(REARRANGEMENTS), 16, 8, 8, 3)
+    clips_BTHWC = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+    changed_BTHWC = Rearrangements(16, (8, 8), torch.device("cpu"))(clips_BTHWC, torch.arange(shape[0]))
+    for one, clip_THWC, changed_THWC in zip(REARRANGEMENTS, clips_BTHWC, changed_BTHWC, strict=True):
+        wanted_CTHW = apply_option(clip_THWC.permute(3, 0, 1, 2), *one)
         assert torch.equal(changed_THWC, wanted_CTHW.permute(1, 2, 3, 0))
+
+
+def test_every_variant_of_the_catalog_that_rearranges_is_trained() -> None:
+    assert set(REARRANGEMENTS) == {
+        (option.name, variant)
+        for option in OPTIONS.values()
+        for variant in option.variants
+        if option.name != "remote"
+    }
+
+
+def test_an_operation_that_treats_frames_unlike_is_refused_and_not_trained_wrongly(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def mirror_the_first_frame(clip_CTHW: torch.Tensor, variant: str) -> torch.Tensor:
+        changed = clip_CTHW.clone()
+        changed[:, 0] = changed[:, 0].flip(-1)
+        return changed
+
+    monkeypatch.setattr(
+        rearrange, "apply_option", lambda clip, option, variant: mirror_the_first_frame(clip, variant)
+    )
+    with pytest.raises(OperationError, match="otherwise than those of another"):
+        Rearrangements(16, (8, 8), torch.device("cpu"))
+
+
+def test_an_option_that_no_catalog_knows_is_no_answer() -> None:
+    with pytest.raises(UnknownName, match="Did you mean 'rotation'"):
+        all_options(make_video(120), SHAPE, Crop(0, 0), Draws(0), ["original", "rotatoin"])
+    with pytest.raises(UnknownName, match="Did you mean 'rotation'"):
+        PretrainConfig(options=("original", "rotatoin"))
+    with pytest.raises(TrainingError, match="--options must hold 'original' and others"):
+        PretrainConfig(options=("rotation", "adjacent"))
+
+
+def test_fewer_options_have_fewer_answers_in_the_catalogs_order() -> None:
+    config = PretrainConfig(options=("adjacent", "original"))
+    assert config.options == ("original", "adjacent")
+    shown = all_options(make_video(120), SHAPE, Crop(0, 0), Draws(0), config.options)
+    assert [example.answer for example in shown] == [0, 1]
+    assert [REARRANGEMENTS[example.rearrangement][0] for example in shown] == ["original", "adjacent"]
+
+
+def test_the_papers_options_are_not_written_down_so_that_older_runs_go_on() -> None:
+    assert "options" not in PretrainConfig().as_dict()
+    assert PretrainConfig(options=("original", "adjacent")).as_dict()["options"] == ("original", "adjacent")
 
 
 def test_every_option_comes_up_about_as_often_and_as_its_answer_says() -> None:
@@ -54,10 +100,7 @@ def test_every_option_comes_up_about_as_often_and_as_its_answer_says() -> None:
     assert min(counts.values()) > 320
     for example in drawn:
         option = OPTION_NAMES[example.answer]
-        assert SPATIAL[example.spatial][0] == (
-            option if option in ("rotation", "permutation") else "original"
-        )
-        assert TEMPORAL[example.temporal][0] == (option if option == "adjacent" else "original")
+        assert REARRANGEMENTS[example.rearrangement][0] == ("original" if option == "remote" else option)
         before, blank, after = example.starts
         assert after - before == 48
         assert (blank - before == 24) == (option != "remote")

@@ -31,7 +31,7 @@ BENCHMARKS = Registry(
     BenchmarkSpec(
         name="cloze",
         title="Cloze",
-        asks="Which of five spatio-temporal operations was applied to a withheld clip?",
+        asks="Which spatio-temporal operation was applied to a withheld clip?",
         headline=("cloze.accuracy", "cloze.spatial", "cloze.temporal"),
         module="vcp_core.benchmarks.cloze",
     ),

@@ -11,7 +11,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from vcp_core.catalog.errors import ProtocolError
+from vcp_core.catalog.errors import ProtocolError, UnknownName
+from vcp_core.catalog.options import PAPERS_OPTIONS, chosen_options
 from vcp_core.catalog.registry import Registry
 from vcp_core.catalog.validation import expected, objection, quoted
 
@@ -46,12 +47,23 @@ class GridNumbers(_Numbers):
 
 
 class ClozeNumbers(_Numbers):
-    """Cloze tuples; gaps in frames."""
+    """Cloze tuples and the options that fill their blanks; gaps in frames."""
+
+    LATER = ("options",)
 
     gap: Annotated[int, Field(ge=0)] = 8
     remote_gap: Annotated[int, Field(ge=0)] = 16
     num_tuples: PositiveInt = 1
     stages: Literal["last", "all"] = "all"
+    options: tuple[str, ...] = PAPERS_OPTIONS
+
+    @field_validator("options")
+    @classmethod
+    def _known_and_in_order(cls, options: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            return chosen_options(options)
+        except UnknownName as error:
+            raise ValueError(str(error)) from error
 
 
 class ProbeNumbers(_Numbers):

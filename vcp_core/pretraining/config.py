@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.errors import TrainingError
+from vcp_core.catalog.options import PAPERS_OPTIONS, chosen_options
 from vcp_core.catalog.protocols import HOLDOUT_MOST, PROTOCOLS, FinetuneNumbers, GridNumbers, Protocol
 
 Head = Literal["concat", "relational"]
@@ -143,10 +144,11 @@ class PretrainConfig(TrainingConfig):
         backbone: The network that is trained, a name of the catalog.
         head: What the linear layer reads: "concat", the three features as in the paper, or "relational"
             (ours), these and their absolute differences as in the cloze benchmark.
-        questions: What a step asks of each video: "one" random option as in the paper, or "all" (ours), five
-            questions about one tuple for seven clips, which differ in nothing but the option.
+        questions: What a step asks of each video: "one" random option as in the paper, or "all" (ours), a
+            question for each option of one tuple, which differ in nothing but the option.
         gap: Frames between the clips of a tuple.
         remote_gap: Frames at least between a tuple and a remote clip.
+        options: The answers, names of the catalog; in its order, whatever order they are given in.
     """
 
     backbone: str = "r3d"
@@ -154,10 +156,25 @@ class PretrainConfig(TrainingConfig):
     questions: Questions = "one"
     gap: int = 8
     remote_gap: int = 16
+    options: tuple[str, ...] = PAPERS_OPTIONS
 
     def __post_init__(self) -> None:
         super().__post_init__()
         BACKBONES[self.backbone]
+        try:
+            object.__setattr__(self, "options", chosen_options(self.options))
+        except ValueError as error:
+            raise TrainingError(f"{_called('options')} {error}.") from error
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON; `options` only where they are not the papers'.
+
+        Runs that began before there was a choice go on, and their checkpoints keep their bytes.
+        """
+        values = super().as_dict()
+        if self.options == PAPERS_OPTIONS:
+            del values["options"]
+        return values
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import itertools
 import os
+import sys
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -220,6 +223,35 @@ def test_only_as_many_videos_are_kept_as_fit_and_the_others_read_the_same(
     assert written.exists()
     written.unlink()
     assert len(list((tmp_path / "some").glob("*.npy"))) == 1, "frames of earlier runs make room"
+
+
+def test_threads_open_kept_frames_one_after_the_other(dataset: Dataset, tmp_path: Path) -> None:
+    """CPython 3.11 fails where two threads parse headers of arrays at once: see `FrameStore._open`."""
+    video = dataset.videos[0]
+    store = FrameStore(dataset, [video], size=(4, 4), folder=tmp_path, limit_bytes=10**9)
+    store.read(video, [0], [0])
+
+    def read() -> None:
+        for _ in range(300):
+            store.read(video, [0], [0])
+            ring: list[object] = [[] for _ in range(100)]
+            ring.append(ring)  # for the garbage collector, whose callback lets another thread go on
+
+    def callback(phase: str, info: dict[str, int]) -> None:
+        sum(range(300))
+
+    before, interval = gc.get_threshold(), sys.getswitchinterval()
+    gc.callbacks.append(callback)
+    gc.set_threshold(5)
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(3) as pool:
+            for done in [pool.submit(read) for _ in range(3)]:
+                done.result()
+    finally:
+        gc.callbacks.remove(callback)
+        gc.set_threshold(*before)
+        sys.setswitchinterval(interval)
 
 
 def test_a_kept_video_holds_no_file_open(dataset: Dataset, tmp_path: Path) -> None:

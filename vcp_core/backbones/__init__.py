@@ -90,6 +90,8 @@ def skeleton(name: str) -> Backbone:
     Raises:
         UnknownName: If there is no such backbone.
     """
-    module, _, function = BACKBONES[name].builder.partition(":")
+    spec = BACKBONES[name]
+    module, _, builder = spec.builder.partition(":")
     with torch.device("meta"):
-        return cast(Backbone, getattr(importlib.import_module(module), function)()).eval()
+        made = getattr(importlib.import_module(module), builder)(spec, **spec.arguments)
+    return cast(Backbone, made).eval()

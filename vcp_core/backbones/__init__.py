@@ -34,12 +34,16 @@ def build(name: str, *, seed: int | None = None) -> Backbone:
 
 
 def allocate(name: str) -> Backbone:
-    """A backbone in eval mode on the CPU whose weights are whatever memory held; fill all of them.
+    """A backbone in eval mode on the CPU, whose weights are whatever memory held: load a whole state dict.
+
+    Buffers that are not in the state dict have their numbers already.
 
     Raises:
         UnknownName: If there is no such backbone.
     """
-    return skeleton(name).to_empty(device="cpu")
+    backbone = skeleton(name).to_empty(device="cpu")
+    backbone.fill_buffers()
+    return backbone
 
 
 def expect(backbone: Backbone, input_spec: str | None) -> Backbone:

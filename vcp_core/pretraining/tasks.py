@@ -10,8 +10,9 @@ import numpy as np
 
 from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.errors import TrainingError
+from vcp_core.catalog.training import Augment
 from vcp_core.datasets.manifest import Dataset, Video
-from vcp_core.pretraining.config import Augment, PretrainConfig, TrainingConfig
+from vcp_core.pretraining.config import PretrainConfig, TrainingConfig
 from vcp_core.pretraining.examples import Crop, Example, all_options, draw_clip, draw_crop, draw_question
 from vcp_core.pretraining.looks import AS_IT_IS, Look, draw_look
 from vcp_core.probes import holdout

@@ -14,6 +14,7 @@ from typing import TypeVar
 import numpy as np
 
 from vcp_core.catalog.options import OPTIONS, PAPERS_OPTIONS
+from vcp_core.catalog.training import GAP, REMOTE_GAP
 
 T = TypeVar("T")
 
@@ -64,8 +65,8 @@ class TupleShape:
     """
 
     clip_frames: int = 16
-    gap: int = 8
-    remote_gap: int = 16
+    gap: int = GAP
+    remote_gap: int = REMOTE_GAP
 
     @property
     def stride(self) -> int:

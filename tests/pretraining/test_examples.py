@@ -17,7 +17,7 @@ import torch
 
 from tests.pretraining.kit import small_backbone
 from vcp_core.catalog.errors import OperationError, TrainingError, UnknownName
-from vcp_core.catalog.options import OPTION_NAMES, OPTIONS
+from vcp_core.catalog.options import OPTIONS, PAPERS_OPTIONS
 from vcp_core.datasets.manifest import Dataset, Video
 from vcp_core.features import Counters, read_frames
 from vcp_core.operations import apply_option
@@ -98,11 +98,11 @@ def test_the_papers_options_are_not_written_down_so_that_older_runs_go_on() -> N
 
 def test_every_option_comes_up_about_as_often_and_as_its_answer_says() -> None:
     drawn = [draw_question(make_video(120), SHAPE, Crop(0, 0), Draws(0, i)) for i in range(2000)]
-    counts = Counter(OPTION_NAMES[example.answer] for example in drawn)
-    assert set(counts) == set(OPTION_NAMES)
+    counts = Counter(PAPERS_OPTIONS[example.answer] for example in drawn)
+    assert set(counts) == set(PAPERS_OPTIONS)
     assert min(counts.values()) > 320
     for example in drawn:
-        option = OPTION_NAMES[example.answer]
+        option = PAPERS_OPTIONS[example.answer]
         assert REARRANGEMENTS[example.rearrangement][0] == ("original" if option == "remote" else option)
         before, blank, after = example.starts
         assert after - before == 48
@@ -113,8 +113,8 @@ def test_every_option_comes_up_about_as_often_and_as_its_answer_says() -> None:
 @pytest.mark.parametrize("num_frames", [64, 95])
 def test_videos_too_short_for_remote_draw_from_the_other_four(num_frames: int) -> None:
     drawn = [draw_question(make_video(num_frames), SHAPE, Crop(0, 0), Draws(0, i)) for i in range(500)]
-    counts = Counter(OPTION_NAMES[example.answer] for example in drawn)
-    assert set(counts) == set(OPTION_NAMES) - {"remote"}
+    counts = Counter(PAPERS_OPTIONS[example.answer] for example in drawn)
+    assert set(counts) == set(PAPERS_OPTIONS) - {"remote"}
     assert min(counts.values()) > 90
     assert {example.starts[0] for example in drawn} == set(range(num_frames - 63))
     assert len(all_options(make_video(num_frames), SHAPE, Crop(0, 0), Draws(0))) == 4

@@ -72,6 +72,11 @@ def test_a_benchmark_is_scored_beside_the_others(tmp_path: Path) -> None:
     assert top1["chance"] == 50
     assert top1["low"] <= top1["value"] <= top1["high"]
     assert None not in (top1["control"], top1["lift"], top1["pixels"])
+    distance = scores(found, "centroid")["centroid.distance"]
+    assert (distance["unit"], distance["better"], distance["chance"]) == ("number", "lower", 1)
+    assert 0 < distance["value"] < 10, "a ratio, and no percent of it"
+    assert distance["low"] < distance["value"] < distance["high"]
+    assert distance["lift"] == pytest.approx(distance["value"] - distance["control"])
 
 
 def test_a_backbone_with_a_block_of_its_own_is_recognised_and_evaluated(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ HEAD = (
 
 
 def multiply_adds(name: str, *, frames: int | None = None) -> int:
-    """Multiply-adds of all convolutions for one clip, counted on the meta device.
+    """Multiply-adds of all convolutions and linear layers for one clip, counted on the meta device.
 
     Args:
         name: The backbone.
@@ -34,11 +34,11 @@ def multiply_adds(name: str, *, frames: int | None = None) -> int:
 
     def count(module: nn.Module, _: tuple[Tensor, ...], out_BCTHW: Tensor) -> None:
         nonlocal total
-        assert isinstance(module, nn.Conv3d)
+        assert isinstance(module, nn.Conv3d | nn.Linear)
         total += out_BCTHW.numel() * module.weight[0].numel()
 
     for module in network.modules():
-        if isinstance(module, nn.Conv3d):
+        if isinstance(module, nn.Conv3d | nn.Linear):
             module.register_forward_hook(count)
     channels, native, *size = BACKBONES[name].clip_shape
     network.forward_stages(torch.empty((1, channels, frames or native, *size), device="meta"))

@@ -14,7 +14,7 @@ from vcpbench_client.gate.rules import Rule, judge_drop
 
 from bench.intervals import units_of
 from vcp_core.benchmarks.cloze import HEADS
-from vcp_core.catalog.options import OPTION_NAMES
+from vcp_core.catalog.options import PAPERS_OPTIONS
 from vcp_core.catalog.protocols import PROTOCOLS
 from vcp_core.comparison import Difference, compare
 from vcp_core.diagnosis import diagnose
@@ -51,11 +51,11 @@ def cloze(answers: list[str]) -> Predictions:
     num = len(answers) // 5
     return Predictions(
         benchmark="cloze",
-        answers=OPTION_NAMES,
+        answers=PAPERS_OPTIONS,
         columns={
             "video": [f"v{i:05d}" for i in np.repeat(np.arange(num), 5)],
             "group": [None] * len(answers),
-            "option": [*OPTION_NAMES] * num,
+            "option": [*PAPERS_OPTIONS] * num,
             "variant": ["", "90", "1032", "before:21", "0-1"] * num,
             **{head: answers for head in HEADS},
         },
@@ -100,7 +100,7 @@ def main() -> None:
     judged = judge_drop(Rule.parse("max-drop", "recognition.top1=1.5"), CANDIDATE, [as_client(lost(200, 1))])
     print(f"    the gate, 1 lost: {judged.verdict}: {judged.reason}")
     print("(d) two test videos:")
-    for said in diagnose(scored("cloze", cloze([*OPTION_NAMES] * 2), cloze(["original"] * 10)).values()):
+    for said in diagnose(scored("cloze", cloze([*PAPERS_OPTIONS] * 2), cloze(["original"] * 10)).values()):
         print(f"    {said}")
     print("(e) 24 videos in 6 groups:")
     for right in (0, 1, 12, 23, 24):

@@ -18,6 +18,7 @@ import vcp_core
 from tests.datasets_on_disk import make_dataset
 from tests.shared import SHARED, needs_shared
 from vcp_core import evaluation
+from vcp_core import machine as facts
 from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.errors import (
     InputError,
@@ -207,7 +208,7 @@ def test_a_kept_control_is_another_one_when_any_version_that_touches_a_digit_cha
     dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = Plan(dataset=dataset, protocol=CI, spec=BACKBONES["r3d_tiny"])
-    run, now = evaluation._Run(plan, torch.device("cpu"), None), evaluation.versions()
+    run, now = evaluation._Run(plan, torch.device("cpu"), None), facts.versions()
     keys = {run._control_key(0)}
     assert keys == {run._control_key(0)}
     for name in now:

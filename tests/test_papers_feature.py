@@ -139,10 +139,16 @@ def test_only_a_run_of_retrieval_keeps_the_large_feature(dataset: Dataset) -> No
     assert not kept(QUICK, "retrieval")
 
 
-def test_stored_features_are_other_objects_when_the_papers_feature_is_among_them() -> None:
+def test_stored_features_are_other_objects_when_the_papers_feature_is_among_them(
+    dataset: Dataset,
+) -> None:
     standard = PROTOCOLS["standard-v1"]
+
+    def space(protocol: Protocol) -> str:
+        return feature_space(checkpoint, Plan(dataset=dataset, protocol=protocol, spec=BACKBONES["r3d"]))
+
     checkpoint = Checkpoint(
         origin=Origin.UPLOAD, state=CheckpointState.READY, weights_sha256="0" * 64, backbone="r3d"
     )
-    assert feature_space(checkpoint, PAPER) != feature_space(checkpoint, standard)
-    assert feature_space(checkpoint, QUICK) == feature_space(checkpoint, standard)
+    assert space(PAPER) != space(standard)
+    assert space(QUICK) == space(standard)

@@ -4,39 +4,32 @@ from __future__ import annotations
 
 import hashlib
 import json
-import platform
 import shlex
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-import av
 import torch
 from pydantic import ValidationError
-from threadpoolctl import threadpool_info
 
 from vcp_core.backbones.base import Backbone
-from vcp_core.backbones.pixels import Pixels
-from vcp_core.bank import ENGINE_VERSION, FeatureBank
 from vcp_core.catalog.benchmarks import BENCHMARKS
 from vcp_core.catalog.datasets import loading
-from vcp_core.catalog.errors import VcpbenchError
 from vcp_core.catalog.files import write_json
 from vcp_core.catalog.inputs import input_of
 from vcp_core.catalog.paths import cache_dir
 from vcp_core.catalog.protocols import PROTOCOLS, Protocol, load_protocol
 from vcp_core.checkpoints import load_checkpoint
 from vcp_core.checkpoints import precheck as precheck_checkpoint
-from vcp_core.controls import calibration_shard, random_weights
 from vcp_core.datasets import Dataset, load_dataset
-from vcp_core.features import BATCH_CLIPS, Counters, extract
+from vcp_core.features import Counters
+from vcp_core.machine import blas_threads, describe_device, describe_forward, pick_device, versions
 from vcp_core.plan import Plan
 from vcp_core.progress import Progress, counting, shown
 from vcp_core.results import Predictions, Results, Timings
+from vcp_core.running import control_network, pixel_network, predictions_of, results_of, shard_features
 
 
 def evaluate(
@@ -125,12 +118,14 @@ def _evaluate(
     controls_done = time.perf_counter()
     how = (checkpoint, dataset, protocol, controls)
     on_units = counting(tell, "computing intervals", plan.num_score_units)
-    results = plan.results(
-        plan.score(predictions, control_predictions, pixels, on_units=on_units),
+    results = results_of(
+        plan,
+        predictions,
+        control_predictions,
+        pixels,
         checkpoint=report.as_dict(),
-        versions=versions(),
         device=describe_device(chosen_device),
-        machine=describe_forward(chosen_device) | blas_threads(),
+        machine=describe_forward(chosen_device),
         pretrained_on=pretrained_on,
         reproduce=_command(
             *how,
@@ -141,6 +136,7 @@ def _evaluate(
             pretrained_on=[pretrained_on],
             benchmark=benchmarks,
         ),
+        on_units=on_units,
     )
     ended = time.perf_counter()
     counters = run.counters
@@ -184,25 +180,6 @@ def _load(dataset: str | Path, tell: Progress) -> Dataset:
     return load_dataset(dataset, progress=lambda done, total: tell(loading(dataset), done, total))
 
 
-def pick_device(device: str | torch.device | None) -> torch.device:
-    """The device asked for, or the first GPU, or the CPU.
-
-    Raises:
-        VcpbenchError: If the device is not there.
-    """
-    if device is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-    except RuntimeError:
-        raise VcpbenchError(f"No device {device!r}. Try 'cpu', 'cuda' or 'cuda:1'.") from None
-    if chosen.type not in ("cpu", "cuda"):
-        raise VcpbenchError(f"Device {device!r} is not supported. Try 'cpu' or 'cuda'.")
-    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
-        raise VcpbenchError(f"No device {device!r}: torch sees {torch.cuda.device_count()} GPUs here.")
-    return chosen
-
-
 @dataclass
 class _Run:
     """What one evaluation shares between the checkpoint and its controls."""
@@ -229,22 +206,19 @@ class _Run:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix="features-") as work:
             paths: list[Path] = []
-            for shard_features in extract(
+            for features in shard_features(
+                plan,
                 network,
-                plan.dataset,
                 plan.shards,
                 device=self.device,
-                precision=plan.protocol.precision,
-                max_pooled=plan.max_pooled,
                 counters=counters,
                 on_clips=counting(self.tell, f"forwarding clips{of}", plan.num_clips),
             ):
                 paths.append(Path(work) / f"{len(paths):06d}.safetensors")
-                shard_features.save(paths[-1])
+                features.save(paths[-1])
             begun = time.perf_counter()
-            bank = FeatureBank(paths)
             on_units = counting(self.tell, f"fitting probes{of}", plan.num_predict_units)
-            predictions = plan.predict(bank, on_units=on_units)
+            predictions = predictions_of(plan, paths, on_units=on_units)
             if counters is self.counters:
                 self.scoring_s += time.perf_counter() - begun
             return predictions
@@ -257,7 +231,7 @@ class _Run:
         """Predictions of the pixel baseline; kept as well."""
 
         def measure() -> dict[str, Predictions]:
-            network = Pixels(self.plan.spec)
+            network = pixel_network(self.plan)
             return self.predict(network, whose="pixels", plan=self.plan.pixels, counters=Counters())
 
         return self._kept(self._control_key(self.plan.pixels.spec.name), measure)
@@ -277,16 +251,9 @@ class _Run:
         return predictions
 
     def _measure_control(self, seed: int) -> dict[str, Predictions]:
-        calibration = calibration_shard(self.plan.dataset, self.plan.protocol, self.plan.spec).num_clips
-        network = random_weights(
-            self.plan.spec.name,
-            seed,
-            self.plan.dataset,
-            self.plan.protocol,
-            input_spec=input_of(self.plan.spec),
-            device=self.device,
-            on_clips=counting(self.tell, f"calibrating control {seed}", calibration),
-        )
+        total = self.plan.calibration.num_clips
+        on_clips = counting(self.tell, f"calibrating control {seed}", total)
+        network = control_network(self.plan, seed, device=self.device, on_clips=on_clips)
         return self.predict(network, whose=f"control {seed}", counters=Counters())
 
     def _control_key(self, seed: int | str) -> str:
@@ -334,40 +301,3 @@ def _is_text(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def describe_device(device: torch.device) -> str:
-    """The device in words that decide its kernels."""
-    if device.type == "cuda":
-        return f"cuda: {torch.cuda.get_device_name(device)}"
-    return f"cpu: {platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
-
-
-def network_threads(device: torch.device) -> dict[str, int]:
-    """Threads that share a network's sums, and so decide their last digits; a GPU's are its own."""
-    return {} if device.type == "cuda" else {"network_threads": torch.get_num_threads()}
-
-
-def describe_forward(device: torch.device) -> dict[str, int]:
-    """What else than the device decides the last digits of the engine's features."""
-    return {"batch_clips": BATCH_CLIPS[device.type], **network_threads(device)}
-
-
-def blas_threads() -> dict[str, int]:
-    """Threads that share the sums of probes and intervals, in NumPy's BLAS."""
-    pools = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
-    return {"blas_threads": max(pools)} if pools else {}
-
-
-def versions() -> dict[str, str]:
-    """Versions of everything that touches a digit."""
-    codec = ".".join(map(str, av.library_versions["libavcodec"]))
-    names: dict[str, Any] = {name: version(name) for name in ("vcpbench", "numpy", "scipy")}
-    return {
-        **names,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "av": av.__version__,
-        "libavcodec": codec,
-        "engine": ENGINE_VERSION,
-    }

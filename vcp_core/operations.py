@@ -1,17 +1,20 @@
-"""The five operations on a withheld clip: exact rearrangements of pixels and frames, on any device.
+"""The operations on a withheld clip: exact rearrangements of pixels and frames, on any device.
 
 Legend: C channels, T frames, H height, W width.
 """
 
 from __future__ import annotations
 
+import functools
+import importlib
 from collections.abc import Callable
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from vcp_core.catalog.errors import OperationError, UnknownName
-from vcp_core.catalog.options import EXCHANGES, NUM_SUBCLIPS, OPTIONS, PERMUTATIONS, ROTATIONS
+from vcp_core.catalog.options import NUM_SUBCLIPS, OPTIONS
 
 
 def rotate(clip_CTHW: Tensor, degrees: str) -> Tensor:
@@ -60,11 +63,13 @@ def exchange_subclips(clip_CTHW: Tensor, pair: str) -> Tensor:
     return torch.cat(parts, dim=-3)
 
 
-_REARRANGEMENTS: dict[str, tuple[Callable[[Tensor, str], Tensor], tuple[str, ...]]] = {
-    "rotation": (rotate, ROTATIONS),
-    "permutation": (permute_tiles, PERMUTATIONS),
-    "adjacent": (exchange_subclips, EXCHANGES),
-}
+@functools.cache
+def _operation(option: str) -> Callable[[Tensor, str], Tensor] | None:
+    where = OPTIONS[option].operation
+    if where is None:
+        return None
+    module, _, function = where.partition(":")
+    return cast("Callable[[Tensor, str], Tensor]", getattr(importlib.import_module(module), function))
 
 
 def apply_option(
@@ -89,19 +94,17 @@ def apply_option(
     >>> bool((apply_option(clip, "rotation", "180")[:, :, 0, 0] == clip[:, :, 3, 3]).all())
     True
     """
-    if option not in OPTIONS:
-        raise UnknownName("option", option, OPTIONS)
+    spec, operation = OPTIONS[option], _operation(option)
+    if operation is not None:
+        if variant not in spec.variants:
+            raise UnknownName(f"variant of {option}", variant, spec.variants)
+        return operation(clip_CTHW, variant)
     if option == "original":
         return clip_CTHW
-    if option == "remote":
-        if remote_CTHW is None or remote_CTHW.shape != clip_CTHW.shape:
-            got = "none" if remote_CTHW is None else f"one of shape {tuple(remote_CTHW.shape)}"
-            raise OperationError(
-                f"'remote' needs remote_CTHW, another clip of the video of shape {tuple(clip_CTHW.shape)}; "
-                f"got {got}."
-            )
-        return remote_CTHW
-    operation, variants = _REARRANGEMENTS[option]
-    if variant not in variants:
-        raise UnknownName(f"variant of {option}", variant, variants)
-    return operation(clip_CTHW, variant)
+    if remote_CTHW is None or remote_CTHW.shape != clip_CTHW.shape:
+        got = "none" if remote_CTHW is None else f"one of shape {tuple(remote_CTHW.shape)}"
+        raise OperationError(
+            f"{option!r} needs remote_CTHW, another clip of the video of shape {tuple(clip_CTHW.shape)}; "
+            f"got {got}."
+        )
+    return remote_CTHW

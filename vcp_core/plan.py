@@ -75,7 +75,13 @@ class Plan:
     @property
     def max_pooled(self) -> bool:
         """Whether a benchmark that runs wants the papers' retrieval feature."""
-        return "retrieval" in self.active and self.protocol.retrieval.max_pooled
+        wanting = [name for name in self.benchmarks if BENCHMARKS[name].max_pooled(self.protocol)]
+        return any(name in self.active for name in wanting)
+
+    @cached_property
+    def calibration(self) -> Shard:
+        """The training clips that calibrate random weights."""
+        return calibration_shard(self.dataset, self.protocol, self.spec)
 
     @property
     def num_clips(self) -> int:
@@ -182,7 +188,7 @@ class Plan:
         )
         calibration_clips = None
         if any(result.controls for result in benchmarks):
-            calibration_clips = calibration_shard(dataset, self.protocol, self.spec).num_clips
+            calibration_clips = self.calibration.num_clips
             if calibration_clips < wanted:
                 warnings += (
                     f"random weights were calibrated on {calibration_clips} clips instead of {wanted}",

@@ -57,66 +57,36 @@ def index(tell: Tell, *, source: dict[str, Any], name: str, out: str) -> dict[st
 
 def describe(tell: Tell, *, device: str) -> dict[str, Any]:
     """The device's name; an error if it is not there."""
-    from vcp_core.evaluation import describe_device, pick_device
+    from vcp_core.machine import describe_device, pick_device
 
-    return {"device": describe_device(pick_device(None if device == "auto" else device))}
+    return {"device": describe_device(pick_device(device))}
 
 
-def calibrate(
-    tell: Tell,
-    *,
-    manifest: str,
-    protocol: dict[str, Any],
-    backbone: str,
-    input_spec: str | None,
-    seed: int,
-    device: str,
-    out: str,
-) -> dict[str, Any]:
+def calibrate(tell: Tell, *, plan: dict[str, Any], seed: int, device: str, out: str) -> dict[str, Any]:
     """Seed -> canonical weights of the random-weights control."""
-    from vcp_core.catalog.protocols import Protocol
     from vcp_core.checkpoints.canonical import write_canonical
-    from vcp_core.controls import calibration_shard, random_weights
-    from vcp_core.evaluation import describe_device, pick_device
+    from vcp_core.machine import describe_device, pick_device
+    from vcp_core.running import control_network
 
-    dataset, numbers = _dataset(manifest), Protocol.model_validate(protocol)
-    total = calibration_shard(dataset, numbers, _spec(backbone, input_spec)).num_clips
-    chosen = pick_device(None if device == "auto" else device)
-    network = random_weights(
-        backbone,
-        seed,
-        dataset,
-        numbers,
-        input_spec=input_spec,
-        device=chosen,
-        on_clips=_counting(tell, total),
-    )
+    made, chosen = _plan(**plan), pick_device(device)
+    on_clips = _counting(tell, made.calibration.num_clips)
+    network = control_network(made, seed, device=chosen, on_clips=on_clips)
     state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
-    write_canonical(Path(out), backbone, state)
+    write_canonical(Path(out), made.spec.name, state)
     return {"weights_sha256": _sha256(Path(out)), "device": describe_device(chosen)}
 
 
 def extract(
-    tell: Tell,
-    *,
-    manifest: str,
-    clips: list[Any],
-    input_spec: str | None,
-    precision: str,
-    max_pooled: bool,
-    device: str,
-    out: str,
-    weights: str = "",
-    pixels_of: str = "",
+    tell: Tell, *, plan: dict[str, Any], clips: list[Any], weights: str | None, device: str, out: str
 ) -> dict[str, Any]:
-    """Clips and canonical weights -> one features file; or the pixel baseline's, of a backbone's clips."""
-    from vcp_core.evaluation import describe_device, describe_forward, pick_device
+    """Clips and canonical weights -> one features file; without weights, the pixel baseline's features."""
     from vcp_core.features import Counters
-    from vcp_core.features import extract as extract_shards
+    from vcp_core.machine import describe_device, describe_forward, pick_device
+    from vcp_core.running import pixel_network, shard_features
     from vcp_core.shards import Clip, Shard
 
-    dataset = _dataset(manifest)
-    by_id = {video.id: video for video in dataset.videos}
+    made = _plan(**plan)
+    by_id = {video.id: video for video in made.dataset.videos}
     shard = Shard(
         number=0,
         videos=tuple(
@@ -125,18 +95,17 @@ def extract(
         ),
     )
     for video, _ in shard.videos:  # wrong pixels under the right name would never be noticed later
-        if _sha256(dataset.path(video)) != video.sha256:
+        if _sha256(made.dataset.path(video)) != video.sha256:
             raise DatasetError(
-                f"{dataset.name}: {video.id} has changed since the dataset was registered. Register it again."
+                f"{made.dataset.name}: {video.id} has changed since the dataset was registered. Register it "
+                "again."
             )
-    chosen, counters = pick_device(None if device == "auto" else device), Counters()
-    for features in extract_shards(
-        _network(weights, input_spec) if weights else _pixels(pixels_of, input_spec),
-        dataset,
+    chosen, counters = pick_device(device), Counters()
+    for features in shard_features(
+        made,
+        pixel_network(made) if weights is None else _network(weights, plan["input_spec"]),
         [shard],
         device=chosen,
-        precision=precision,
-        max_pooled=max_pooled,
         counters=counters,
         on_clips=_counting(tell, shard.num_clips),
     ):
@@ -157,48 +126,27 @@ def extract(
 def score(
     tell: Tell,
     *,
-    manifest: str,
-    protocol: dict[str, Any],
-    backbone: str,
-    input_spec: str | None,
+    plan: dict[str, Any],
     features: list[str],
     controls: dict[str, str],
     pixels: str | None,
-    of_pixels: bool,
-    checkpoint: dict[str, Any],
-    device: str,
-    machine: dict[str, int | str],
-    reproduce: str | None,
-    pretrained_on: str | None,
-    own_name: str | None,
     warnings: list[str],
     out: str,
+    **said: Any,
 ) -> dict[str, Any]:
-    """Features, and the predictions of controls -> results."""
-    from vcp_core.bank import FeatureBank
-    from vcp_core.catalog.protocols import Protocol
-    from vcp_core.evaluation import blas_threads, versions
-    from vcp_core.plan import Plan
+    """Features, and the predictions of controls -> results; `said` goes into their provenance."""
+    from vcp_core.running import predictions_of, results_of
 
-    plan = Plan(
-        dataset=_dataset(manifest),
-        protocol=Protocol.model_validate(protocol),
-        spec=_spec(backbone, input_spec),
-    )
-    plan = plan.pixels if of_pixels else plan
-    on_units = _counting(tell, plan.num_predict_units + plan.num_score_units)
-    predictions = plan.predict(FeatureBank([Path(path) for path in features]), on_units=on_units)
-    by_seed = {seed: _predictions(path) for seed, path in controls.items()}
-    results = plan.results(
-        plan.score(predictions, by_seed, _predictions(pixels) if pixels else None, on_units=on_units),
-        checkpoint=checkpoint,
-        versions=versions(),
-        device=device,
-        machine=machine | blas_threads(),
-        reproduce=reproduce,
-        pretrained_on=pretrained_on,
-        own_name=own_name,
+    made = _plan(**plan)
+    on_units = _counting(tell, made.num_predict_units + made.num_score_units)
+    results = results_of(
+        made,
+        predictions_of(made, [Path(path) for path in features], on_units=on_units),
+        {seed: _predictions(path) for seed, path in controls.items()},
+        _predictions(pixels) if pixels else None,
         warnings=tuple(warnings),
+        on_units=on_units,
+        **said,
     )
     results.save(Path(out))
     return {}
@@ -243,17 +191,18 @@ def _predictions(path: str) -> dict[str, Any]:
     return {name: Predictions.model_validate(value) for name, value in found.items()}
 
 
-def _spec(backbone: str, input_spec: str | None) -> Any:
+def _plan(
+    *, manifest: str, protocol: dict[str, Any], backbone: str, input_spec: str | None, of_pixels: bool
+) -> Any:
+    """What a job is a part of, from what `worker.tasks.plan.plan_words` says of it."""
     from vcp_core.catalog.backbones import BACKBONES
     from vcp_core.catalog.inputs import with_input
+    from vcp_core.catalog.protocols import Protocol
+    from vcp_core.plan import Plan
 
-    return with_input(BACKBONES[backbone], input_spec)
-
-
-def _pixels(like: str, input_spec: str | None) -> Any:
-    from vcp_core.backbones.pixels import Pixels
-
-    return Pixels(_spec(like, input_spec))
+    spec = with_input(BACKBONES[backbone], input_spec)
+    plan = Plan(dataset=_dataset(manifest), protocol=Protocol.model_validate(protocol), spec=spec)
+    return plan.pixels if of_pixels else plan
 
 
 def _network(weights: str, input_spec: str | None) -> Any:

@@ -22,10 +22,13 @@ from stack.commands.common import (
     plainly,
 )
 from stack.commands.local import show, show_mean
+from vcp_core.pretraining.config import FinetuneConfig
 
 if TYPE_CHECKING:
     from vcp_core.pretraining import Finetuned
     from vcp_core.results import Results
+
+DEFAULTS = FinetuneConfig()
 
 
 @plainly
@@ -39,21 +42,21 @@ def finetune(
     prefix: PrefixOption = None,
     input_spec: InputOption = None,
     run: training.RunOption = None,
-    epochs: training.EpochsOption = 150,
-    batch: training.BatchOption = 8,
-    lr: training.LrOption = 1e-3,
-    optimizer: training.OptimizerOption = "sgd",
-    schedule: training.ScheduleOption = "constant",
-    warmup: training.WarmupOption = 0,
-    augment: training.AugmentOption = "crop",
-    seed: training.SeedOption = 0,
-    precision: training.PrecisionOption = "fp32",
-    holdout: training.HoldoutOption = 800,
-    validate_every: training.ValidateOption = 1,
-    export_every: training.ExportOption = 10,
-    save_steps: training.SaveOption = 200,
-    patience: training.PatienceOption = 0,
-    num_clips: Annotated[int, typer.Option(help="Grid clips of a test video.")] = 10,
+    epochs: training.EpochsOption = DEFAULTS.epochs,
+    batch: training.BatchOption = DEFAULTS.batch,
+    lr: training.LrOption = DEFAULTS.lr,
+    optimizer: training.OptimizerOption = DEFAULTS.optimizer,
+    schedule: training.ScheduleOption = DEFAULTS.schedule,
+    warmup: training.WarmupOption = DEFAULTS.warmup_epochs,
+    augment: training.AugmentOption = DEFAULTS.augment,
+    seed: training.SeedOption = DEFAULTS.seed,
+    precision: training.PrecisionOption = DEFAULTS.precision,
+    holdout: training.HoldoutOption = DEFAULTS.holdout_videos,
+    validate_every: training.ValidateOption = DEFAULTS.validate_every,
+    export_every: training.ExportOption = DEFAULTS.export_every,
+    save_steps: training.SaveOption = DEFAULTS.save_steps,
+    patience: training.PatienceOption = DEFAULTS.patience,
+    num_clips: Annotated[int, typer.Option(help="Grid clips of a test video.")] = DEFAULTS.num_clips,
     control: Annotated[
         bool, typer.Option("--control", help="Finetune random weights, too: scores get their lift over them.")
     ] = False,

@@ -17,39 +17,49 @@ from stack.commands.common import (
     console,
     plainly,
 )
+from vcp_core.pretraining.config import PretrainConfig
 
 if TYPE_CHECKING:
     from vcp_core.pretraining import Trained
+
+DEFAULTS = PretrainConfig()
 
 
 @plainly
 def pretrain(
     out: training.OutOption,
     dataset: DatasetOption = "playground",
-    backbone: Annotated[str, typer.Option(help="r3d_tiny, r3d, r2plus1d, c3d, r3d_18, ...")] = "r3d",
+    backbone: Annotated[
+        str, typer.Option(help="r3d_tiny, r3d, r2plus1d, c3d, r3d_18, ...")
+    ] = DEFAULTS.backbone,
     run: training.RunOption = None,
-    epochs: training.EpochsOption = 300,
-    batch: training.BatchOption = 8,
-    lr: training.LrOption = 0.01,
-    optimizer: training.OptimizerOption = "sgd",
-    schedule: training.ScheduleOption = "constant",
-    warmup: training.WarmupOption = 0,
+    epochs: training.EpochsOption = DEFAULTS.epochs,
+    batch: training.BatchOption = DEFAULTS.batch,
+    lr: training.LrOption = DEFAULTS.lr,
+    optimizer: training.OptimizerOption = DEFAULTS.optimizer,
+    schedule: training.ScheduleOption = DEFAULTS.schedule,
+    warmup: training.WarmupOption = DEFAULTS.warmup_epochs,
     head: Annotated[
         str, typer.Option(help="concat: the clips' features; relational: their differences, too.")
-    ] = "concat",
+    ] = DEFAULTS.head,
     questions: Annotated[
-        str, typer.Option(help="one: a random option of each tuple, as in the paper; all: five at once.")
-    ] = "one",
-    augment: training.AugmentOption = "crop",
-    gap: Annotated[int, typer.Option(help="Frames between the clips of a tuple.")] = 8,
-    remote_gap: Annotated[int, typer.Option(help="Frames at least between a tuple and a remote clip.")] = 16,
-    seed: training.SeedOption = 0,
-    precision: training.PrecisionOption = "fp32",
-    holdout: training.HoldoutOption = 800,
-    validate_every: training.ValidateOption = 1,
-    export_every: training.ExportOption = 10,
-    save_steps: training.SaveOption = 200,
-    patience: training.PatienceOption = 0,
+        str, typer.Option(help="one: a random option of each tuple, as in the paper; all: every option.")
+    ] = DEFAULTS.questions,
+    options: Annotated[
+        str, typer.Option(help="The answers, with commas between them; 'original' is one of them.")
+    ] = ",".join(DEFAULTS.options),
+    augment: training.AugmentOption = DEFAULTS.augment,
+    gap: Annotated[int, typer.Option(help="Frames between the clips of a tuple.")] = DEFAULTS.gap,
+    remote_gap: Annotated[
+        int, typer.Option(help="Frames at least between a tuple and a remote clip.")
+    ] = DEFAULTS.remote_gap,
+    seed: training.SeedOption = DEFAULTS.seed,
+    precision: training.PrecisionOption = DEFAULTS.precision,
+    holdout: training.HoldoutOption = DEFAULTS.holdout_videos,
+    validate_every: training.ValidateOption = DEFAULTS.validate_every,
+    export_every: training.ExportOption = DEFAULTS.export_every,
+    save_steps: training.SaveOption = DEFAULTS.save_steps,
+    patience: training.PatienceOption = DEFAULTS.patience,
     device: training.DeviceOption = None,
     frames_gb: training.FramesOption = 8.0,
     split: SplitOption = "1",
@@ -80,6 +90,7 @@ def pretrain(
         warmup_epochs=warmup,
         head=head,  # type: ignore[arg-type]
         questions=questions,  # type: ignore[arg-type]
+        options=tuple(name.strip() for name in options.split(",")),
         augment=augment,  # type: ignore[arg-type]
         gap=gap,
         remote_gap=remote_gap,

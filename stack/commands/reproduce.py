@@ -194,7 +194,7 @@ def _finetuned_again(
 
 def _refuse_another_way(origin: Provenance, device: str | None) -> None:
     """Before hours are spent on it: the tolerance is one of frozen features, not of another training."""
-    from vcp_core.evaluation import blas_threads, describe_device, network_threads, pick_device, versions
+    from vcp_core.machine import blas_threads, describe_device, network_threads, pick_device, versions
     from vcp_core.reproduction import conditions, differing
 
     chosen, before = pick_device(device), conditions(origin)

@@ -146,14 +146,105 @@ def test_changing_the_key_shapes_one_got_changes_nobody_elses() -> None:
     assert key_shapes("r3d_tiny")
 
 
-def test_a_layer_without_an_initialisation_rule_is_an_error_not_uninitialised_memory() -> None:
-    class WithLinear(Backbone):
-        def __init__(self) -> None:
-            super().__init__(BACKBONES["r3d_tiny"])
-            self.head = nn.Linear(2, 2)
+class Small(Backbone):
+    """A network of one module, whose map is its input's."""
 
-        def forward_stages(self, x_BCTHW: Tensor) -> list[Tensor]:
-            return [x_BCTHW]
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__(BACKBONES["r3d_tiny"])
+        self.block = module
 
-    with pytest.raises(TypeError, match="head"):
-        WithLinear().initialise(torch.Generator())
+    def forward_stages(self, x_BCTHW: Tensor) -> list[Tensor]:
+        return [x_BCTHW]
+
+
+class Token(nn.Module):
+    """A parameter of its own, and no rule for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.token = nn.Parameter(torch.empty(3))
+
+
+class DrawnToken(Token):
+    """The same, with a rule."""
+
+    def initialise_own(self, generator: torch.Generator) -> None:
+        nn.init.normal_(self.token, generator=generator)
+
+
+class Sines(nn.Module):
+    """A table that no checkpoint holds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("table", torch.empty(2, 3), persistent=False)
+
+
+class FilledSines(Sines):
+    """The same, computed."""
+
+    def reset_buffers(self) -> None:
+        torch.sin(torch.arange(6.0).reshape(2, 3), out=self.table)
+
+
+class HalfFilledSines(Sines):
+    """The same, of which a part stays as memory was."""
+
+    def reset_buffers(self) -> None:
+        self.table[0] = 0
+
+
+def test_linear_layers_and_layer_norm_are_drawn_by_torchs_default_and_by_the_generator_alone() -> None:
+    network = Small(nn.Sequential(nn.Linear(400, 300), nn.LayerNorm(300)))
+    linear, norm = network.block
+    before = torch.get_rng_state()
+    drawn = []
+    for _ in range(2):
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter.fill_(9)
+        network.initialise(torch.Generator().manual_seed(3))
+        drawn.append([parameter.detach().clone() for parameter in network.parameters()])
+    assert torch.equal(before, torch.get_rng_state())
+    assert all(torch.equal(*pair) for pair in zip(*drawn, strict=True))
+    for parameter in (linear.weight, linear.bias):  # uniform within 1 / sqrt(inputs), as torch draws them
+        assert 0.9 / 20 < parameter.abs().max() <= 1 / 20
+    assert norm.weight.eq(1).all()
+    assert norm.bias.eq(0).all()
+
+
+def test_a_parameter_without_an_initialisation_rule_is_an_error_not_uninitialised_memory() -> None:
+    with pytest.raises(TypeError, match=r"initialise block .*initialise_own"):
+        Small(Token()).initialise(torch.Generator())
+    network = Small(DrawnToken())
+    network.initialise(torch.Generator().manual_seed(0))
+    assert torch.equal(network.block.token, torch.randn(3, generator=torch.Generator().manual_seed(0)))
+
+
+def test_a_buffer_that_no_checkpoint_holds_is_computed_and_never_memory_as_it_was_found() -> None:
+    with pytest.raises(TypeError, match=r"nothing fills table of block .*reset_buffers"):
+        Small(Sines()).fill_buffers()
+    with pytest.raises(TypeError, match="computes all of it"):
+        Small(HalfFilledSines()).fill_buffers()
+    with torch.device("meta"):
+        network = Small(FilledSines())
+    network.to_empty(device="cpu")
+    network.fill_buffers()
+    assert torch.equal(network.block.table, torch.arange(6.0).reshape(2, 3).sin())
+    assert network.state_dict() == {}
+
+
+def test_a_buffer_of_the_state_dict_without_a_rule_is_an_error_when_weights_are_drawn() -> None:
+    module = nn.Module()
+    module.register_buffer("scale", torch.empty(1))
+    with pytest.raises(TypeError, match="initialise block"):
+        Small(module).initialise(torch.Generator())
+    Small(module).fill_buffers()  # a checkpoint holds it
+
+
+def test_what_is_allocated_has_its_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
+    filled: list[str] = []
+    monkeypatch.setattr(Backbone, "fill_buffers", lambda network: filled.append(network.spec.name))
+    for name in ("r3d_tiny", "c3d"):
+        allocate(name)
+    assert filled == ["r3d_tiny", "c3d"]

@@ -20,7 +20,7 @@ from vcp_core.benchmarks.cloze import questions
 from vcp_core.benchmarks.retrieval import chance_of_average_precision, chance_of_hit
 from vcp_core.catalog.backbones import BACKBONES, BackboneSpec
 from vcp_core.catalog.benchmarks import BENCHMARKS
-from vcp_core.catalog.options import DISTANCES, FARTHEST, KINDS, OPTION_NAMES
+from vcp_core.catalog.options import DISTANCES, FARTHEST, KINDS, PAPERS_OPTIONS
 from vcp_core.catalog.protocols import PROTOCOLS, Protocol, protocol_from
 from vcp_core.comparison import compare
 from vcp_core.datasets.manifest import Dataset, Video
@@ -139,7 +139,7 @@ def test_cloze_on_features_that_carry_the_option_is_100_percent(tmp_path: Path) 
 
     def feature(video: Video, clip: Clip) -> np.ndarray:
         option = "remote" if clip in remote else clip.option
-        return np.eye(len(OPTION_NAMES))[OPTION_NAMES.index(option)]
+        return np.eye(len(PAPERS_OPTIONS))[PAPERS_OPTIONS.index(option)]
 
     result = score("cloze", feature, tmp_path)
     assert value(result, "cloze.accuracy") == 100
@@ -173,16 +173,16 @@ def test_features_that_carry_only_time_let_relational_find_remote_and_concat_one
 
 def answered(by_row: dict[int, str], num_videos: int = 50) -> Predictions:
     """Cloze predictions that say "original" but for some rows; five rows a video, in the order of options."""
-    guesses = [by_row.get(row, "original") for row in range(num_videos * len(OPTION_NAMES))]
-    videos = [f"v{row // len(OPTION_NAMES):02d}" for row in range(len(guesses))]
+    guesses = [by_row.get(row, "original") for row in range(num_videos * len(PAPERS_OPTIONS))]
+    videos = [f"v{row // len(PAPERS_OPTIONS):02d}" for row in range(len(guesses))]
     numbers = {"l2": 1.0, "holdout_losses": {}, "converged": True, "num_iterations": 1, "gradient_norm": 0.0}
     return Predictions(
         benchmark="cloze",
-        answers=OPTION_NAMES,
+        answers=PAPERS_OPTIONS,
         columns={
             "video": videos,
             "group": [None] * len(guesses),
-            "option": [*OPTION_NAMES] * num_videos,
+            "option": [*PAPERS_OPTIONS] * num_videos,
             "variant": ["", "90", "1032", "before:21", "0-2"] * num_videos,
             "relational": guesses,
             "concat": guesses,
@@ -191,11 +191,11 @@ def answered(by_row: dict[int, str], num_videos: int = 50) -> Predictions:
     )
 
 
-REMOTE = OPTION_NAMES.index("remote")
+REMOTE = PAPERS_OPTIONS.index("remote")
 
 
 def test_a_precision_stands_on_the_answers_given_and_one_never_given_has_none() -> None:
-    once = answered({7 * len(OPTION_NAMES) + REMOTE: "remote"})
+    once = answered({7 * len(PAPERS_OPTIONS) + REMOTE: "remote"})
     result = score_benchmark("cloze", once, {}, unavailable=None, protocol=QUICK)
     scores = {found.metric: found for found in result.scores}
     one = scores["cloze.precision.remote"]
@@ -213,7 +213,7 @@ def test_a_precision_stands_on_the_answers_given_and_one_never_given_has_none() 
 
 
 def test_a_lift_needs_a_control_that_gave_the_answer_and_goes_by_the_fewer_answers() -> None:
-    first, second = 5 * len(OPTION_NAMES) + REMOTE, 9 * len(OPTION_NAMES) + REMOTE
+    first, second = 5 * len(PAPERS_OPTIONS) + REMOTE, 9 * len(PAPERS_OPTIONS) + REMOTE
     own = answered({first: "remote", second: "remote"})
     never, once_wrongly = answered({}), answered({first + 1: "remote"})
 
@@ -231,9 +231,9 @@ def test_a_lift_needs_a_control_that_gave_the_answer_and_goes_by_the_fewer_answe
 
 def test_a_lift_says_how_much_other_random_weights_would_differ_and_one_draw_says_nothing_of_it() -> None:
     rng = np.random.default_rng(0)
-    rows = rng.permutation(50 * len(OPTION_NAMES))
+    rows = rng.permutation(50 * len(PAPERS_OPTIONS))
     own, *draws = (
-        answered({row: OPTION_NAMES[row % len(OPTION_NAMES)] for row in rows[:right].tolist()})
+        answered({row: PAPERS_OPTIONS[row % len(PAPERS_OPTIONS)] for row in rows[:right].tolist()})
         for right in (150, 20, 60, 120)
     )
 
@@ -256,9 +256,9 @@ def test_a_lift_says_how_much_other_random_weights_would_differ_and_one_draw_say
 
 
 def test_the_distance_from_pixels_has_the_interval_of_a_lift_over_one_draw() -> None:
-    rows = np.random.default_rng(0).permutation(50 * len(OPTION_NAMES))
+    rows = np.random.default_rng(0).permutation(50 * len(PAPERS_OPTIONS))
     own, coarse = (
-        answered({row: OPTION_NAMES[row % len(OPTION_NAMES)] for row in rows[:right].tolist()})
+        answered({row: PAPERS_OPTIONS[row % len(PAPERS_OPTIONS)] for row in rows[:right].tolist()})
         for right in (150, 60)
     )
     result = score_benchmark("cloze", own, {"0": coarse}, pixels=coarse, unavailable=None, protocol=QUICK)
@@ -271,7 +271,7 @@ def test_the_distance_from_pixels_has_the_interval_of_a_lift_over_one_draw() -> 
 
 
 def test_two_evaluations_are_compared_where_both_have_a_value() -> None:
-    row = 5 * len(OPTION_NAMES) + REMOTE
+    row = 5 * len(PAPERS_OPTIONS) + REMOTE
     with_remote, without = answered({row: "remote"}), answered({})
     names = {d.metric for d in compare({"cloze": with_remote}, {"cloze": without}, QUICK)}
     assert "cloze.precision.original" in names
@@ -315,16 +315,31 @@ def test_features_that_tell_one_angle_only_have_its_recall_alone(tmp_path: Path)
 def test_every_question_shows_five_options_of_one_tuple() -> None:
     for video in DATASET.videos:
         asked = questions(video, QUICK, SPEC)
-        assert [q.option for q in asked] == list(OPTION_NAMES)
+        assert [q.option for q in asked] == list(PAPERS_OPTIONS)
         assert len({(q.before, q.after) for q in asked}) == 1
+
+
+def test_a_protocol_that_asks_two_options_has_their_answers_and_their_chance(tmp_path: Path) -> None:
+    names = ["original", "adjacent"]
+    two = protocol_from({"name": "two", "base": "quick-v1", "cloze": {"options": names}})
+    for video in DATASET.videos:
+        assert [q.option for q in questions(video, two, SPEC)] == names
+
+    def feature(video: Video, clip: Clip) -> np.ndarray:
+        return np.eye(2)[int(clip.option == "adjacent")]
+
+    result = score("cloze", feature, tmp_path, protocol=two)
+    assert {(s.value, s.chance) for s in result.scores if s.headline} == {(100.0, 50.0)}
+    assert not any("rotation" in s.metric or "spatial" in s.metric for s in result.scores)
+    assert [table.columns for table in result.tables] == [tuple(names)] * 2
 
 
 def test_several_tuples_of_a_video_are_other_questions_and_one_unit(tmp_path: Path) -> None:
     twice = protocol_from({"name": "twice", "base": "quick-v1", "cloze": {"num_tuples": 2}})
     for video in DATASET.videos:
         asked = questions(video, twice, SPEC)
-        assert [(q.number, q.option) for q in asked] == [(n, o) for n in (0, 1) for o in OPTION_NAMES]
-        assert asked[: len(OPTION_NAMES)] == questions(video, QUICK, SPEC)
+        assert [(q.number, q.option) for q in asked] == [(n, o) for n in (0, 1) for o in PAPERS_OPTIONS]
+        assert asked[: len(PAPERS_OPTIONS)] == questions(video, QUICK, SPEC)
     starts = [[q.before.start for q in questions(v, twice, SPEC)] for v in DATASET.videos]
     assert sum(own[0] != own[-1] for own in starts) > 0.9 * len(starts)
     alone = replace(DATASET, videos=tuple(replace(video, group=None) for video in DATASET.videos))
@@ -332,7 +347,7 @@ def test_several_tuples_of_a_video_are_other_questions_and_one_unit(tmp_path: Pa
         result = score("cloze", noise(), tmp_path, dataset, protocol=twice)
         assert result.predictions is not None
         videos, numbers = (result.predictions.column(name) for name in ("video", "tuple"))
-        assert len(videos) == 40 * 2 * len(OPTION_NAMES)
+        assert len(videos) == 40 * 2 * len(PAPERS_OPTIONS)
         assert len(set(zip(videos, numbers, result.predictions.column("option"), strict=True))) == len(videos)
         found = next(one for one in result.scores if one.metric == "cloze.accuracy")
         assert (found.num_videos, found.num_units) == (40, num_units)
@@ -340,8 +355,8 @@ def test_several_tuples_of_a_video_are_other_questions_and_one_unit(tmp_path: Pa
 
 def test_the_same_answers_to_a_second_tuple_make_no_interval_narrower() -> None:
     rng = np.random.default_rng(0)
-    rows = rng.permutation(50 * len(OPTION_NAMES))[:90].tolist()
-    once = answered({row: OPTION_NAMES[row % len(OPTION_NAMES)] for row in rows})
+    rows = rng.permutation(50 * len(PAPERS_OPTIONS))[:90].tolist()
+    once = answered({row: PAPERS_OPTIONS[row % len(PAPERS_OPTIONS)] for row in rows})
 
     def twice(own: Predictions) -> Predictions:
         return own.model_copy(update={"columns": {name: [*row, *row] for name, row in own.columns.items()}})

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from vcp_core.catalog.errors import ProtocolError, UnknownName
+from vcp_core.catalog.options import PAPERS_OPTIONS
 from vcp_core.catalog.protocols import PROTOCOLS, Protocol, load_protocol, protocol_from
 
 
@@ -61,6 +62,23 @@ def test_a_number_that_came_later_is_hashed_only_where_it_is_not_at_its_default(
     other_order = protocol_from({"name": "a", "retrieval": {"features": ["pooled", "max-pooled"]}})
     assert papers.hash == other_order.hash
     assert '"features":["pooled","max-pooled"]' in papers.canonical_json
+
+
+def test_the_options_that_cloze_asks_are_the_papers_unless_a_protocol_says_otherwise() -> None:
+    assert all(protocol.cloze.options == PAPERS_OPTIONS for protocol in PROTOCOLS.values())
+    same = protocol_from({"name": "a", "cloze": {"options": sorted(PAPERS_OPTIONS)}})
+    assert same.hash == PROTOCOLS["standard-v1"].hash, "the order in which they are named means nothing"
+    fewer = protocol_from({"name": "a", "cloze": {"options": ["adjacent", "original"]}})
+    assert fewer.cloze.options == ("original", "adjacent")
+    assert fewer.hash != same.hash
+    for wrong, says in (
+        (["original", "rotatoin"], "Did you mean 'rotation'"),
+        (["original"], "'original' and others"),
+        (["rotation", "adjacent"], "'original' and others"),
+        (["original", "adjacent", "adjacent"], "each once"),
+    ):
+        with pytest.raises(ProtocolError, match=says):
+            protocol_from({"name": "a", "cloze": {"options": wrong}})
 
 
 def test_what_is_stored_of_a_protocol_gives_its_hash_back() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -76,6 +78,27 @@ def test_every_number_of_a_run_is_called_by_an_option_that_its_command_has(
     options = {word for one in typer.main.get_command(alone).params for word in one.opts}
     named = {option_of(field.name) for field in dataclasses.fields(config)}
     assert named - {None} <= options
+
+
+def test_the_commands_take_their_numbers_from_the_configurations() -> None:
+    for command, config in ((pretrain, PretrainConfig()), (finetune, FinetuneConfig())):
+        named = {option_of(field.name): getattr(config, field.name) for field in dataclasses.fields(config)}
+        alone = typer.Typer()
+        alone.command()(command)
+        for parameter in typer.main.get_command(alone).params:
+            for word in set(parameter.opts) & set(named):
+                wanted = named[word]
+                assert parameter.default == (",".join(wanted) if isinstance(wanted, tuple) else wanted), word
+
+
+def test_the_commands_load_neither_pydantic_nor_torch() -> None:
+    """Every start of `vcpbench` imports all commands, and pydantic alone takes 150 ms."""
+    script = (
+        "import sys, stack.commands.pretrain, stack.commands.finetune;"
+        "print([name for name in ('pydantic', 'numpy', 'torch') if name in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
 
 
 def test_a_limit_that_is_no_number_of_bytes_is_refused_by_its_option() -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import itertools
 import os
+import sys
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +16,16 @@ import pytest
 import torch
 
 from tests.pretraining.kit import small_backbone
-from vcp_core.catalog.options import OPTION_NAMES
+from vcp_core.catalog.errors import OperationError, TrainingError, UnknownName
+from vcp_core.catalog.options import OPTIONS, PAPERS_OPTIONS
 from vcp_core.datasets.manifest import Dataset, Video
 from vcp_core.features import Counters, read_frames
 from vcp_core.operations import apply_option
 from vcp_core.pretraining import frames as frames_module
+from vcp_core.pretraining import rearrange
 from vcp_core.pretraining.batches import iter_batches
 from vcp_core.pretraining.config import PretrainConfig
-from vcp_core.pretraining.examples import BLANK, SPATIAL, TEMPORAL, Crop, all_options, draw_question
+from vcp_core.pretraining.examples import BLANK, REARRANGEMENTS, Crop, all_options, draw_question
 from vcp_core.pretraining.frames import FramesOnDevice, FrameStore
 from vcp_core.pretraining.looks import AS_IT_IS, Look, Looks
 from vcp_core.pretraining.rearrange import Rearrangements
@@ -36,28 +41,69 @@ def make_video(num_frames: int) -> Video:
 
 
 def test_options_of_a_batch_equal_operations_one_by_one() -> None:
-    pairs = list(itertools.product(range(len(SPATIAL)), range(len(TEMPORAL))))
     generator = torch.Generator().manual_seed(0)
-    clips_BTHWC = torch.randint(0, 256, (len(pairs), 16, 8, 8, 3), dtype=torch.uint8, generator=generator)
-    spatial_B, temporal_B = torch.tensor(pairs).unbind(1)
-    changed_BTHWC = Rearrangements(16, (8, 8), torch.device("cpu"))(clips_BTHWC, spatial_B, temporal_B)
-    for (spatial, temporal), clip_THWC, changed_THWC in zip(pairs, clips_BTHWC, changed_BTHWC, strict=True):
-        clip_CTHW = apply_option(clip_THWC.permute(3, 0, 1, 2), *SPATIAL[spatial])
-        wanted_CTHW = apply_option(clip_CTHW, *TEMPORAL[temporal])
+    shape = (len(REARRANGEMENTS), 16, 8, 8, 3)
+    clips_BTHWC = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+    changed_BTHWC = Rearrangements(16, (8, 8), torch.device("cpu"))(clips_BTHWC, torch.arange(shape[0]))
+    for one, clip_THWC, changed_THWC in zip(REARRANGEMENTS, clips_BTHWC, changed_BTHWC, strict=True):
+        wanted_CTHW = apply_option(clip_THWC.permute(3, 0, 1, 2), *one)
         assert torch.equal(changed_THWC, wanted_CTHW.permute(1, 2, 3, 0))
+
+
+def test_every_variant_of_the_catalog_that_rearranges_is_trained() -> None:
+    assert set(REARRANGEMENTS) == {
+        (option.name, variant)
+        for option in OPTIONS.values()
+        for variant in option.variants
+        if option.name != "remote"
+    }
+
+
+def test_an_operation_that_treats_frames_unlike_is_refused_and_not_trained_wrongly(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def mirror_the_first_frame(clip_CTHW: torch.Tensor, variant: str) -> torch.Tensor:
+        changed = clip_CTHW.clone()
+        changed[:, 0] = changed[:, 0].flip(-1)
+        return changed
+
+    monkeypatch.setattr(
+        rearrange, "apply_option", lambda clip, option, variant: mirror_the_first_frame(clip, variant)
+    )
+    with pytest.raises(OperationError, match="otherwise than those of another"):
+        Rearrangements(16, (8, 8), torch.device("cpu"))
+
+
+def test_an_option_that_no_catalog_knows_is_no_answer() -> None:
+    with pytest.raises(UnknownName, match="Did you mean 'rotation'"):
+        all_options(make_video(120), SHAPE, Crop(0, 0), Draws(0), ["original", "rotatoin"])
+    with pytest.raises(UnknownName, match="Did you mean 'rotation'"):
+        PretrainConfig(options=("original", "rotatoin"))
+    with pytest.raises(TrainingError, match="--options must hold 'original' and others"):
+        PretrainConfig(options=("rotation", "adjacent"))
+
+
+def test_fewer_options_have_fewer_answers_in_the_catalogs_order() -> None:
+    config = PretrainConfig(options=("adjacent", "original"))
+    assert config.options == ("original", "adjacent")
+    shown = all_options(make_video(120), SHAPE, Crop(0, 0), Draws(0), config.options)
+    assert [example.answer for example in shown] == [0, 1]
+    assert [REARRANGEMENTS[example.rearrangement][0] for example in shown] == ["original", "adjacent"]
+
+
+def test_the_papers_options_are_not_written_down_so_that_older_runs_go_on() -> None:
+    assert "options" not in PretrainConfig().as_dict()
+    assert PretrainConfig(options=("original", "adjacent")).as_dict()["options"] == ("original", "adjacent")
 
 
 def test_every_option_comes_up_about_as_often_and_as_its_answer_says() -> None:
     drawn = [draw_question(make_video(120), SHAPE, Crop(0, 0), Draws(0, i)) for i in range(2000)]
-    counts = Counter(OPTION_NAMES[example.answer] for example in drawn)
-    assert set(counts) == set(OPTION_NAMES)
+    counts = Counter(PAPERS_OPTIONS[example.answer] for example in drawn)
+    assert set(counts) == set(PAPERS_OPTIONS)
     assert min(counts.values()) > 320
     for example in drawn:
-        option = OPTION_NAMES[example.answer]
-        assert SPATIAL[example.spatial][0] == (
-            option if option in ("rotation", "permutation") else "original"
-        )
-        assert TEMPORAL[example.temporal][0] == (option if option == "adjacent" else "original")
+        option = PAPERS_OPTIONS[example.answer]
+        assert REARRANGEMENTS[example.rearrangement][0] == ("original" if option == "remote" else option)
         before, blank, after = example.starts
         assert after - before == 48
         assert (blank - before == 24) == (option != "remote")
@@ -67,8 +113,8 @@ def test_every_option_comes_up_about_as_often_and_as_its_answer_says() -> None:
 @pytest.mark.parametrize("num_frames", [64, 95])
 def test_videos_too_short_for_remote_draw_from_the_other_four(num_frames: int) -> None:
     drawn = [draw_question(make_video(num_frames), SHAPE, Crop(0, 0), Draws(0, i)) for i in range(500)]
-    counts = Counter(OPTION_NAMES[example.answer] for example in drawn)
-    assert set(counts) == set(OPTION_NAMES) - {"remote"}
+    counts = Counter(PAPERS_OPTIONS[example.answer] for example in drawn)
+    assert set(counts) == set(PAPERS_OPTIONS) - {"remote"}
     assert min(counts.values()) > 90
     assert {example.starts[0] for example in drawn} == set(range(num_frames - 63))
     assert len(all_options(make_video(num_frames), SHAPE, Crop(0, 0), Draws(0))) == 4
@@ -177,6 +223,35 @@ def test_only_as_many_videos_are_kept_as_fit_and_the_others_read_the_same(
     assert written.exists()
     written.unlink()
     assert len(list((tmp_path / "some").glob("*.npy"))) == 1, "frames of earlier runs make room"
+
+
+def test_threads_open_kept_frames_one_after_the_other(dataset: Dataset, tmp_path: Path) -> None:
+    """CPython 3.11 fails where two threads parse headers of arrays at once: see `FrameStore._open`."""
+    video = dataset.videos[0]
+    store = FrameStore(dataset, [video], size=(4, 4), folder=tmp_path, limit_bytes=10**9)
+    store.read(video, [0], [0])
+
+    def read() -> None:
+        for _ in range(300):
+            store.read(video, [0], [0])
+            ring: list[object] = [[] for _ in range(100)]
+            ring.append(ring)  # for the garbage collector, whose callback lets another thread go on
+
+    def callback(phase: str, info: dict[str, int]) -> None:
+        sum(range(300))
+
+    before, interval = gc.get_threshold(), sys.getswitchinterval()
+    gc.callbacks.append(callback)
+    gc.set_threshold(5)
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(3) as pool:
+            for done in [pool.submit(read) for _ in range(3)]:
+                done.result()
+    finally:
+        gc.callbacks.remove(callback)
+        gc.set_threshold(*before)
+        sys.setswitchinterval(interval)
 
 
 def test_a_kept_video_holds_no_file_open(dataset: Dataset, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vcp_core.catalog.options import EXCHANGES, OPTION_NAMES, PERMUTATIONS, ROTATIONS
+from vcp_core.catalog.options import EXCHANGES, PAPERS_OPTIONS, PERMUTATIONS, ROTATIONS
 from vcp_core.video.clips import Draws, TupleShape, draw_tuple, grid_starts
 
 SHAPE = TupleShape()
@@ -54,7 +54,7 @@ def test_every_drawn_tuple_obeys_the_protocol(num_frames: int, seed: int) -> Non
     side, distance = drawn.variants["remote"].split(":")
     assert int(distance) == (start - r - 16 if side == "before" else r - start - 64)
     assert int(distance) >= 16
-    assert tuple(drawn.variants) == OPTION_NAMES
+    assert tuple(drawn.variants) == PAPERS_OPTIONS
 
 
 @given(st.integers(0, 60), st.integers(0, 30), st.integers(0, 30))

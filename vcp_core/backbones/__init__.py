@@ -34,12 +34,16 @@ def build(name: str, *, seed: int | None = None) -> Backbone:
 
 
 def allocate(name: str) -> Backbone:
-    """A backbone in eval mode on the CPU whose weights are whatever memory held; fill all of them.
+    """A backbone in eval mode on the CPU, whose weights are whatever memory held: load a whole state dict.
+
+    Buffers that are not in the state dict have their numbers already.
 
     Raises:
         UnknownName: If there is no such backbone.
     """
-    return skeleton(name).to_empty(device="cpu")
+    backbone = skeleton(name).to_empty(device="cpu")
+    backbone.fill_buffers()
+    return backbone
 
 
 def expect(backbone: Backbone, input_spec: str | None) -> Backbone:
@@ -90,6 +94,8 @@ def skeleton(name: str) -> Backbone:
     Raises:
         UnknownName: If there is no such backbone.
     """
-    module, _, function = BACKBONES[name].builder.partition(":")
+    spec = BACKBONES[name]
+    module, _, builder = spec.builder.partition(":")
     with torch.device("meta"):
-        return cast(Backbone, getattr(importlib.import_module(module), function)()).eval()
+        made = getattr(importlib.import_module(module), builder)(spec, **spec.arguments)
+    return cast(Backbone, made).eval()

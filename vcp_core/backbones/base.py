@@ -7,11 +7,28 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from vcp_core.catalog.backbones import BackboneSpec, Normalisation
+
+
+@runtime_checkable
+class InitialisesItself(Protocol):
+    """A module that holds parameters of a kind of its own, such as a position's embedding."""
+
+    def initialise_own(self, generator: torch.Generator) -> None:
+        """Draw the parameters that the module holds itself, not those of modules in it."""
+
+
+@runtime_checkable
+class ResetsBuffers(Protocol):
+    """A module with buffers that are not in the state dict, such as a table of sines."""
+
+    def reset_buffers(self) -> None:
+        """Compute them from the module's own numbers, in place."""
 
 
 class Backbone(nn.Module, ABC):
@@ -20,7 +37,8 @@ class Backbone(nn.Module, ABC):
     Clips may be uint8, 0 to 255: they are scaled to [0, 1] and normalised as the family's checkpoints expect.
     Floating-point clips are taken as prepared already, and go in as they are.
 
-    A subclass names its modules as the family's checkpoints name their keys, and registers nothing else.
+    A subclass names its modules as the family's checkpoints name their keys, and registers nothing else. A
+    buffer that is not in the state dict is computed by its module's `reset_buffers`.
 
     Attributes:
         spec: What the catalog says about it.
@@ -68,28 +86,51 @@ class Backbone(nn.Module, ABC):
         return found
 
     def initialise(self, generator: torch.Generator) -> None:
-        """Draw every weight anew by the family's own initialisation, and reset batch-norm.
+        """Draw every weight anew by the family's own initialisation, and reset normalisation layers.
 
         Args:
             generator: On the CPU, where the network must be as well.
 
         Raises:
-            TypeError: If the network has a kind of layer that no rule is known for.
+            TypeError: If a module holds parameters or buffers and no rule is known for it.
         """
         for name, module in self.named_modules():
-            if isinstance(module, nn.Conv3d):
+            if isinstance(module, InitialisesItself):
+                module.initialise_own(generator)
+            elif isinstance(module, nn.Conv3d):
                 self.initialise_conv(module, generator)
-            elif isinstance(module, nn.BatchNorm3d):
+            elif isinstance(module, nn.Linear):
+                self.initialise_linear(module, generator)
+            elif isinstance(module, nn.BatchNorm3d | nn.LayerNorm):
                 module.reset_parameters()  # weight 1, bias 0, and statistics of unit variance: no drawing
-            elif next(module.parameters(recurse=False), None) is not None:
-                raise TypeError(f"{self.spec.name}: nothing says how to initialise {name} ({type(module)}).")
+            elif next(module.parameters(recurse=False), None) is not None or _in_state(module):
+                raise TypeError(
+                    f"{self.spec.name}: nothing says how to initialise {name} ({type(module)}). Give the "
+                    "module a method `initialise_own(generator)`, or `Backbone.initialise` a rule."
+                )
 
     def initialise_conv(self, conv: nn.Conv3d, generator: torch.Generator) -> None:
         """Draw one convolution; torch's default unless the family has its own rule."""
-        nn.init.kaiming_uniform_(conv.weight, a=math.sqrt(5), generator=generator)
-        if conv.bias is not None:
-            bound = 1 / math.sqrt(conv.weight[0].numel())
-            nn.init.uniform_(conv.bias, -bound, bound, generator=generator)
+        _draw_by_fan_in(conv, generator)
+
+    def initialise_linear(self, linear: nn.Linear, generator: torch.Generator) -> None:
+        """Draw one linear layer; torch's default unless the family has its own rule."""
+        _draw_by_fan_in(linear, generator)
+
+    def fill_buffers(self) -> None:
+        """Compute every buffer that is not in the state dict: no checkpoint holds it.
+
+        Raises:
+            TypeError: If a module has such a buffer and no method `reset_buffers` that sets all of it.
+        """
+        for name, module in self.named_modules():
+            buffers = [key for key, _ in module.named_buffers(recurse=False)]
+            missing = sorted(set(buffers) - _in_state(module)) if buffers else []
+            if missing and not (isinstance(module, ResetsBuffers) and _sets_all(module, missing)):
+                raise TypeError(
+                    f"{self.spec.name}: nothing fills {', '.join(missing)} of {name} ({type(module)}), which "
+                    "no checkpoint holds. Give the module a method `reset_buffers()` that computes all of it."
+                )
 
     def _prepare(self, clips_BCTHW: Tensor) -> Tensor:
         shape = tuple(clips_BCTHW.shape)
@@ -110,6 +151,30 @@ class Backbone(nn.Module, ABC):
             )
             x_BCTHW.sub_(mean).div_(std)
         return x_BCTHW
+
+
+def _draw_by_fan_in(layer: nn.Conv3d | nn.Linear, generator: torch.Generator) -> None:
+    nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=generator)
+    if layer.bias is not None:
+        bound = 1 / math.sqrt(layer.weight[0].numel())
+        nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
+
+
+def _in_state(module: nn.Module) -> set[str]:
+    """Names of the module's own buffers that its state dict holds."""
+    found = {name for name, _ in module.named_buffers(recurse=False)}
+    return found & set(module.state_dict()) if found else found
+
+
+def _sets_all(module: ResetsBuffers, names: list[str]) -> bool:
+    """Whether `reset_buffers` gives the same numbers whatever the memory held."""
+    found = []
+    for value in (1, 0):
+        for name in names:
+            getattr(module, name).fill_(value)
+        module.reset_buffers()
+        found.append([getattr(module, name).clone() for name in names])
+    return all(torch.equal(first, second) for first, second in zip(*found, strict=True))
 
 
 def _pool(x_BCTHW: Tensor) -> Tensor:

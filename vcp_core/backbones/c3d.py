@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from vcp_core.backbones.base import Backbone
-from vcp_core.catalog.backbones import BACKBONES, BackboneSpec
+from vcp_core.catalog.backbones import BackboneSpec
 
 LAYERS = (("1",), ("2",), ("3a", "3b"), ("4a", "4b"), ("5a", "5b"))  # conv<layer>, bn<layer>, stage by stage
 
@@ -34,8 +34,3 @@ class C3D(Backbone):
                 x_BCTHW = torch.relu_(norm(conv(x_BCTHW)))
             maps.append(x_BCTHW)
         return maps
-
-
-def c3d() -> C3D:
-    """C3D of the VCOP/VCP family."""
-    return C3D(BACKBONES["c3d"])

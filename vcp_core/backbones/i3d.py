@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from vcp_core.backbones.base import Backbone
 from vcp_core.backbones.inception import EPSILON, MIXED_3, MIXED_4, MIXED_5, Mixed
 from vcp_core.backbones.r3d import Triple
-from vcp_core.catalog.backbones import BACKBONES, BackboneSpec
+from vcp_core.catalog.backbones import BackboneSpec
 
 # Poolings by the block they come before, as (kernel, stride).
 POOLINGS: dict[str, tuple[Triple, Triple]] = {
@@ -99,8 +99,3 @@ class I3D(Backbone):
             if name in self.spec.stages:
                 maps.append(x_BCTHW)
         return maps
-
-
-def i3d() -> I3D:
-    """I3D for RGB."""
-    return I3D(BACKBONES["i3d"])

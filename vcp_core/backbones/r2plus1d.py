@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from vcp_core.backbones.r3d import R3D, Triple
-from vcp_core.catalog.backbones import BACKBONES
 
 
 def intermediate_channels(in_channels: int, out_channels: int, kernel: Triple) -> int:
@@ -46,13 +45,3 @@ class R2Plus1D(R3D):
     """R3D with factored convolutions, the stem's and the shortcuts' among them."""
 
     conv = FactoredConv
-
-
-def r2plus1d() -> R2Plus1D:
-    """R(2+1)D of the VCOP/VCP family."""
-    return R2Plus1D(BACKBONES["r2plus1d"])
-
-
-def r2plus1d_18_vcop() -> R2Plus1D:
-    """R(2+1)D with two blocks per stage."""
-    return R2Plus1D(BACKBONES["r2plus1d_18_vcop"], num_blocks=2)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from vcp_core.backbones.base import Backbone
-from vcp_core.catalog.backbones import BACKBONES, BackboneSpec
+from vcp_core.catalog.backbones import BackboneSpec
 
 Triple = tuple[int, int, int]
 
@@ -100,18 +100,3 @@ class R3D(Backbone):
         for name in self.spec.stages[1:]:
             maps.append(self.get_submodule(name)(maps[-1]))
         return maps
-
-
-def r3d() -> R3D:
-    """R3D of the VCOP/VCP family."""
-    return R3D(BACKBONES["r3d"])
-
-
-def r3d_18_vcop() -> R3D:
-    """R3D with two blocks per stage."""
-    return R3D(BACKBONES["r3d_18_vcop"], num_blocks=2)
-
-
-def r3d_tiny() -> R3D:
-    """The same layout at a quarter of its width."""
-    return R3D(BACKBONES["r3d_tiny"])

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from vcp_core.backbones.base import Backbone
 from vcp_core.backbones.r2plus1d import intermediate_channels
-from vcp_core.catalog.backbones import BACKBONES, BackboneSpec
+from vcp_core.catalog.backbones import BackboneSpec
 
 
 class Convolution(NamedTuple):
@@ -45,9 +45,11 @@ def _factored(in_channels: int, middle: int, out_channels: int, stride: int) -> 
     )
 
 
-FULL = Convolution(_full)
-SPATIAL = Convolution(_spatial, strides_time=False)
-FACTORED = Convolution(_factored)
+CONVOLUTIONS = {
+    "full": Convolution(_full),
+    "spatial": Convolution(_spatial, strides_time=False),
+    "factored": Convolution(_factored),
+}
 
 
 class BasicBlock(nn.Module):
@@ -102,27 +104,30 @@ def _factored_stem(out_channels: int) -> nn.Sequential:
     )
 
 
+STEMS = {"full": _full_stem, "factored": _factored_stem}
+
+
 class ResNet3D(Backbone):
     """A stem and four layers of two blocks each.
 
     Args:
         spec: What the catalog says; its stage_dims are the widths.
-        convolutions: Of each layer's blocks, first to last.
-        stem: From a number of channels to the stem.
+        convolutions: Of each layer's blocks, first to last: names of `CONVOLUTIONS`.
+        stem: A name of `STEMS`.
     """
 
     def __init__(
         self,
         spec: BackboneSpec,
         *,
-        convolutions: Sequence[Convolution],
-        stem: Callable[[int], nn.Sequential] = _full_stem,
+        convolutions: Sequence[str],
+        stem: str = "full",
     ) -> None:
         super().__init__(spec)
         dims = spec.stage_dims
-        self.stem = stem(dims[0])
-        for number, conv in enumerate(convolutions, start=1):
-            stride = 1 if number == 1 else 2
+        self.stem = STEMS[stem](dims[0])
+        for number, name in enumerate(convolutions, start=1):
+            conv, stride = CONVOLUTIONS[name], 1 if number == 1 else 2
             layer = nn.Sequential(
                 BasicBlock(conv, dims[number - 1], dims[number], stride),
                 BasicBlock(conv, dims[number], dims[number], 1),
@@ -142,18 +147,3 @@ class ResNet3D(Backbone):
         nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu", generator=generator)
         if conv.bias is not None:
             nn.init.zeros_(conv.bias)
-
-
-def r3d_18() -> ResNet3D:
-    """R3D with 18 layers, as torchvision has it."""
-    return ResNet3D(BACKBONES["r3d_18"], convolutions=(FULL,) * 4)
-
-
-def mc3_18() -> ResNet3D:
-    """Mixed convolutions: full in the first layer, spatial after it, so that all frames are kept."""
-    return ResNet3D(BACKBONES["mc3_18"], convolutions=(FULL, SPATIAL, SPATIAL, SPATIAL))
-
-
-def r2plus1d_18() -> ResNet3D:
-    """R(2+1)D with 18 layers, as torchvision has it."""
-    return ResNet3D(BACKBONES["r2plus1d_18"], convolutions=(FACTORED,) * 4, stem=_factored_stem)

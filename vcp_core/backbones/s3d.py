@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from vcp_core.backbones.base import Backbone
 from vcp_core.backbones.inception import EPSILON, MIXED_3, MIXED_4, MIXED_5, Mixed
 from vcp_core.backbones.r3d import Triple
-from vcp_core.catalog.backbones import BACKBONES, BackboneSpec
+from vcp_core.catalog.backbones import BackboneSpec
 
 LAST_OF_STAGES = (0, 3, 6, 12, 15)  # of the sixteen blocks: the last before each pooling, and the last of all
 
@@ -76,8 +76,3 @@ class S3D(Backbone):
             if number in LAST_OF_STAGES:
                 maps.append(x_BCTHW)
         return maps
-
-
-def s3d() -> S3D:
-    """S3D, as torchvision has it."""
-    return S3D(BACKBONES["s3d"])

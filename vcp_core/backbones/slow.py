@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from vcp_core.backbones.base import Backbone
-from vcp_core.catalog.backbones import BACKBONES, BackboneSpec
+from vcp_core.catalog.backbones import BackboneSpec
 
 DEPTHS = (3, 4, 6, 3)  # blocks of a 50-layer ResNet, stage by stage
 KERNELS_T = (1, 1, 3, 3)  # frames that a block's first convolution reaches over; section 3.1, table 1
@@ -114,8 +114,3 @@ class Slow(Backbone):
     def initialise_conv(self, conv: nn.Conv3d, generator: torch.Generator) -> None:
         """Kaiming's normal distribution over the fan-out, as all three projects draw it."""
         nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu", generator=generator)
-
-
-def slow_r50() -> Slow:
-    """Slow with 50 layers."""
-    return Slow(BACKBONES["slow_r50"])

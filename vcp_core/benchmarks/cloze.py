@@ -1,6 +1,6 @@
-"""Cloze (PROTOCOL 3 and 4): which of five operations was applied to the withheld clip?
+"""Cloze (PROTOCOL 3 and 4): which of the protocol's options was applied to the withheld clip?
 
-Legend: N options shown (five per tuple), D features, K = 5 options.
+Legend: N options shown (K per tuple), D features, K options: five in the published protocols.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from vcp_core.bank import FeatureBank
 from vcp_core.benchmarks.metrics import Metric, mean_of, mean_over, weighted_mean
 from vcp_core.catalog.backbones import BackboneSpec
-from vcp_core.catalog.options import KINDS, OPTION_NAMES, OPTIONS, kinds_of
+from vcp_core.catalog.options import KINDS, OPTIONS, kinds_of
 from vcp_core.catalog.protocols import Protocol
 from vcp_core.datasets.manifest import Dataset, Split, Video
 from vcp_core.probes import fit_with_holdout, num_fits
@@ -23,7 +23,6 @@ from vcp_core.results import Fit, Predictions, Table, confusion
 from vcp_core.shards import Clip
 from vcp_core.video.clips import Draws, TupleShape, draw_tuple
 
-CHANCE = 1 / len(OPTION_NAMES)
 HEADS = ("relational", "concat")  # the first is the headline; the second is the papers'
 Floats = npt.NDArray[np.float32]
 
@@ -49,11 +48,11 @@ def tuple_shape(protocol: Protocol, spec: BackboneSpec) -> TupleShape:
 
 
 def questions(video: Video, protocol: Protocol, spec: BackboneSpec) -> list[Question]:
-    """All five options of every tuple of a video; none where it is too short."""
-    shape = tuple_shape(protocol, spec)
+    """All options of every tuple of a video; none where it is too short."""
+    shape, options = tuple_shape(protocol, spec), protocol.cloze.options
     asked = []
     for number in range(protocol.cloze.num_tuples):
-        drawn = draw_tuple(video.num_frames, shape, Draws(protocol.seed, video.id, number))
+        drawn = draw_tuple(video.num_frames, shape, Draws(protocol.seed, video.id, number), options)
         if drawn is None:
             return []
         before, withheld, after = drawn.starts
@@ -138,7 +137,8 @@ def predict(
 ) -> Predictions:
     """Fit every head on the training split's tuples and answer the test split's."""
     train, test = (_side(dataset, split, protocol, spec) for split in ("train", "test"))
-    labels_N = np.array([OPTION_NAMES.index(q.option) for q in train])
+    options = protocol.cloze.options
+    labels_N = np.array([options.index(q.option) for q in train])
     units_N = [q.video.group or q.video.id for q in train]
     columns: dict[str, list[object]] = {
         "video": [q.video.id for q in test],
@@ -157,7 +157,7 @@ def predict(
                 inputs(*train_clips),
                 labels_N,
                 units_N,
-                num_classes=len(OPTION_NAMES),
+                num_classes=len(options),
                 candidates=protocol.probe.l2,
                 holdout_fraction=protocol.probe.holdout_fraction,
                 max_iterations=protocol.probe.max_iterations,
@@ -165,12 +165,12 @@ def predict(
                 on_units=on_units,
             )
             guesses_N = fitted.probe.probabilities(inputs(*test_clips)).argmax(axis=1)
-            columns[name] = [OPTION_NAMES[guess] for guess in guesses_N]
+            columns[name] = [options[guess] for guess in guesses_N]
             fits.append(Fit(name=name, **fitted.report()))
     test_videos = dataset.side("test")
     return Predictions(
         benchmark="cloze",
-        answers=OPTION_NAMES,
+        answers=options,
         columns=columns,
         num_left_out=len(test_videos) - len({q.video.id for q in test}),
         fits=tuple(fits),
@@ -203,23 +203,26 @@ def metrics(predictions: Predictions) -> list[Metric]:
 
     The headline's head has a recall for every kind of variant, too: "cloze.recall.rotation.90".
     """
-    truth = np.array(predictions.column("option"))
+    truth, options = np.array(predictions.column("option")), predictions.answers
+    chance = 1 / len(options)
     found = []
     for fit in predictions.fits:
         guessed = np.array(predictions.column(fit.name))
         right, prefix, main = guessed == truth, _prefix(fit.name), fit.name == HEADS[0]
-        recalls = {option: mean_over(right, truth == option) for option in OPTION_NAMES}
+        recalls = {option: mean_over(right, truth == option) for option in options}
         found.append(
-            Metric(name=f"{prefix}accuracy", statistic=weighted_mean(right), chance=CHANCE, headline=main)
+            Metric(name=f"{prefix}accuracy", statistic=weighted_mean(right), chance=chance, headline=main)
         )
         for ability in ("spatial", "temporal"):
-            both = mean_of(*(recalls[spec.name] for spec in OPTIONS.values() if spec.ability == ability))
-            found.append(Metric(name=f"{prefix}{ability}", statistic=both, chance=CHANCE, headline=main))
-        for option in OPTION_NAMES:
-            found.append(Metric(name=f"{prefix}recall.{option}", statistic=recalls[option], chance=CHANCE))
+            of_ability = [recalls[option] for option in options if OPTIONS[option].ability == ability]
+            if of_ability:
+                both = mean_of(*of_ability)
+                found.append(Metric(name=f"{prefix}{ability}", statistic=both, chance=chance, headline=main))
+        for option in options:
+            found.append(Metric(name=f"{prefix}recall.{option}", statistic=recalls[option], chance=chance))
             answers_N = guessed == option
             precision = mean_over(right, answers_N)
-            found.append(Metric(name=f"{prefix}precision.{option}", statistic=precision, chance=CHANCE))
+            found.append(Metric(name=f"{prefix}precision.{option}", statistic=precision, chance=chance))
         if main:
             found.extend(_by_kind(predictions, right))
     return found
@@ -237,12 +240,12 @@ def _by_kind(predictions: Predictions, right_N: npt.NDArray[np.bool_]) -> Iterat
                 yield Metric(
                     name=f"cloze.recall.{option}.{kind}",
                     statistic=mean_over(right_N, counts_N),
-                    chance=CHANCE,
+                    chance=1 / len(predictions.answers),
                 )
 
 
 def tables(predictions: Predictions) -> list[Table]:
-    """A 5 x 5 confusion per head (last stage)."""
+    """A K x K confusion per head (last stage)."""
     truth = predictions.column("option")
     return [
         confusion(truth, predictions.column(head), predictions.answers, f"{_prefix(head)}confusion")

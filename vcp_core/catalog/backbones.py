@@ -1,9 +1,11 @@
-"""Facts about every backbone. Adding one: an entry here, a builder in vcp_core/backbones/<family>.py."""
+"""Facts about every backbone. Adding one: an entry here, a class in vcp_core/backbones/<family>.py."""
 
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from vcp_core.catalog.keys import (
     MMACTION2,
@@ -57,7 +59,8 @@ class BackboneSpec:
         normalisation: What the family's checkpoints expect; None is pixel values in [0, 1] as they are.
         num_parameters: Of the backbone without any head.
         source: Paper or repository that defines the family.
-        builder: `module:function`, a callable without arguments that returns the network.
+        builder: `module:class`, called with this spec and `arguments`; gives the network.
+        arguments: What sets this network apart from others of its class: plain values.
     """
 
     name: str
@@ -72,6 +75,7 @@ class BackboneSpec:
     num_parameters: int
     source: str
     builder: str
+    arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if len(self.stages) != len(self.stage_dims) or not self.stages:
@@ -125,6 +129,7 @@ def pixels_like(spec: BackboneSpec, *, parts: int = PIXEL_PARTS) -> BackboneSpec
         num_parameters=0,
         source="PROTOCOL 4",
         builder="vcp_core.backbones.pixels:Pixels",
+        arguments={},
     )
 
 
@@ -139,7 +144,7 @@ BACKBONES = Registry(
         stage_dims=(64, 128, 256, 512, 512),
         num_parameters=27_661_440,
         source=f"arXiv:1412.0767; {VCOP_PAPER}",
-        builder="vcp_core.backbones.c3d:c3d",
+        builder="vcp_core.backbones.c3d:C3D",
     ),
     BackboneSpec(
         name="r3d",
@@ -149,7 +154,7 @@ BACKBONES = Registry(
         stage_dims=(64, 64, 128, 256, 512),
         num_parameters=14_361_792,
         source=f"arXiv:1711.11248; {VCOP_PAPER}",
-        builder="vcp_core.backbones.r3d:r3d",
+        builder="vcp_core.backbones.r3d:R3D",
     ),
     BackboneSpec(
         name="r2plus1d",
@@ -159,7 +164,7 @@ BACKBONES = Registry(
         stage_dims=(64, 64, 128, 256, 512),
         num_parameters=14_365_303,
         source=f"arXiv:1711.11248; {VCOP_PAPER}",
-        builder="vcp_core.backbones.r2plus1d:r2plus1d",
+        builder="vcp_core.backbones.r2plus1d:R2Plus1D",
     ),
     BackboneSpec(
         name="r3d_18_vcop",
@@ -169,7 +174,8 @@ BACKBONES = Registry(
         stage_dims=(64, 64, 128, 256, 512),
         num_parameters=33_166_272,
         source=f"arXiv:1711.11248; {VCOP_PAPER}, two blocks per stage",
-        builder="vcp_core.backbones.r3d:r3d_18_vcop",
+        builder="vcp_core.backbones.r3d:R3D",
+        arguments={"num_blocks": 2},
     ),
     BackboneSpec(
         name="r2plus1d_18_vcop",
@@ -179,7 +185,8 @@ BACKBONES = Registry(
         stage_dims=(64, 64, 128, 256, 512),
         num_parameters=33_178_423,
         source=f"arXiv:1711.11248; {VCOP_PAPER}, two blocks per stage",
-        builder="vcp_core.backbones.r2plus1d:r2plus1d_18_vcop",
+        builder="vcp_core.backbones.r2plus1d:R2Plus1D",
+        arguments={"num_blocks": 2},
     ),
     BackboneSpec(
         name="r3d_18",
@@ -190,7 +197,8 @@ BACKBONES = Registry(
         normalisation=KINETICS,
         num_parameters=33_166_272,
         source="arXiv:1711.11248; torchvision",
-        builder="vcp_core.backbones.resnet3d:r3d_18",
+        builder="vcp_core.backbones.resnet3d:ResNet3D",
+        arguments={"convolutions": ("full", "full", "full", "full")},
     ),
     BackboneSpec(
         name="mc3_18",
@@ -201,7 +209,8 @@ BACKBONES = Registry(
         normalisation=KINETICS,
         num_parameters=11_490_240,
         source="arXiv:1711.11248; torchvision",
-        builder="vcp_core.backbones.resnet3d:mc3_18",
+        builder="vcp_core.backbones.resnet3d:ResNet3D",
+        arguments={"convolutions": ("full", "spatial", "spatial", "spatial")},  # keeps all frames
     ),
     BackboneSpec(
         name="r2plus1d_18",
@@ -212,7 +221,8 @@ BACKBONES = Registry(
         normalisation=KINETICS,
         num_parameters=31_300_125,
         source="arXiv:1711.11248; torchvision",
-        builder="vcp_core.backbones.resnet3d:r2plus1d_18",
+        builder="vcp_core.backbones.resnet3d:ResNet3D",
+        arguments={"convolutions": ("factored", "factored", "factored", "factored"), "stem": "factored"},
     ),
     BackboneSpec(
         name="s3d",
@@ -225,7 +235,7 @@ BACKBONES = Registry(
         normalisation=KINETICS,
         num_parameters=7_910_048,
         source="arXiv:1712.04851; torchvision",
-        builder="vcp_core.backbones.s3d:s3d",
+        builder="vcp_core.backbones.s3d:S3D",
     ),
     BackboneSpec(
         name="i3d",
@@ -238,7 +248,7 @@ BACKBONES = Registry(
         normalisation=PLUS_MINUS_ONE,
         num_parameters=12_287_264,
         source="arXiv:1705.07750; piergiaj/pytorch-i3d",
-        builder="vcp_core.backbones.i3d:i3d",
+        builder="vcp_core.backbones.i3d:I3D",
     ),
     BackboneSpec(
         name="slow_r50",
@@ -252,7 +262,7 @@ BACKBONES = Registry(
         normalisation=FACEBOOK,
         num_parameters=31_634_496,
         source="arXiv:1812.03982; PyTorchVideo, SlowFast, MMAction2",
-        builder="vcp_core.backbones.slow:slow_r50",
+        builder="vcp_core.backbones.slow:Slow",
     ),
     BackboneSpec(
         name="r3d_tiny",
@@ -264,6 +274,6 @@ BACKBONES = Registry(
         resize=(64, 86),
         num_parameters=903_984,
         source="vcpbench: r3d at a quarter of its width and half its frame size, for demos and tests",
-        builder="vcp_core.backbones.r3d:r3d_tiny",
+        builder="vcp_core.backbones.r3d:R3D",
     ),
 )

@@ -19,6 +19,9 @@ class DatasetSpec:
         num_classes: Of every split.
         splits: By split name, the numbers of (training, test) videos.
         built_in: Whether vcpbench makes the files itself.
+        reader: Module of the dataset's official layout (`vcp_core.datasets.OfficialReader`); None where it is
+            built in.
+        lists: Glob patterns, in small letters, of the files by which its official lists are known.
     """
 
     name: str
@@ -28,8 +31,12 @@ class DatasetSpec:
     num_classes: int
     splits: dict[str, tuple[int, int]]
     built_in: bool = False
+    reader: str | None = None
+    lists: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.built_in == bool(self.reader):
+            raise ValueError(f"{self.name}: a dataset is built in, or it names the module that reads it.")
         if self.num_classes < 2 or not self.splits or any(min(sizes) < 1 for sizes in self.splits.values()):
             raise ValueError(
                 f"{self.name}: {self.num_classes} classes and splits {self.splits} make no dataset."
@@ -46,6 +53,8 @@ DATASETS = Registry(
         num_classes=101,
         # Lines of trainlist0k.txt and testlist0k.txt of UCF101TrainTestSplits-RecognitionTask.zip.
         splits={"1": (9537, 3783), "2": (9586, 3734), "3": (9624, 3696)},
+        reader="vcp_core.datasets.ucf101",
+        lists=("trainlist0[123].txt", "testlist0[123].txt", "classind.txt"),
     ),
     DatasetSpec(
         name="hmdb51",
@@ -55,6 +64,8 @@ DATASETS = Registry(
         num_classes=51,
         # 70 and 30 videos of each class have id 1 and 2 in its test_split<k>.txt of test_train_splits.rar.
         splits={"1": (3570, 1530), "2": (3570, 1530), "3": (3570, 1530)},
+        reader="vcp_core.datasets.hmdb51",
+        lists=("*_test_split[123].txt",),
     ),
     DatasetSpec(
         name="playground",

@@ -11,15 +11,24 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from vcp_core.catalog.errors import ProtocolError
+from vcp_core.catalog.errors import ProtocolError, UnknownName
+from vcp_core.catalog.options import PAPERS_OPTIONS, chosen_options
 from vcp_core.catalog.registry import Registry
+from vcp_core.catalog.training import (
+    BOUNDS,
+    FINETUNING,
+    GAP,
+    GRID_CLIPS,
+    REMOTE_GAP,
+    Augment,
+    Optimizer,
+    Precision,
+    Schedule,
+)
 from vcp_core.catalog.validation import expected, objection, quoted
 
 PositiveInt = Annotated[int, Field(ge=1)]
 Strengths = Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)]
-
-
-HOLDOUT_MOST = 0.112  # of the training videos: 400 of HMDB51's 3,570; PROTOCOL 4. UCF101's 800 are 0.084
 
 
 class _Numbers(BaseModel):
@@ -42,16 +51,27 @@ class _Numbers(BaseModel):
 class GridNumbers(_Numbers):
     """Clips of recognition and retrieval."""
 
-    num_clips: PositiveInt = 10
+    num_clips: PositiveInt = GRID_CLIPS
 
 
 class ClozeNumbers(_Numbers):
-    """Cloze tuples; gaps in frames."""
+    """Cloze tuples and the options that fill their blanks; gaps in frames."""
 
-    gap: Annotated[int, Field(ge=0)] = 8
-    remote_gap: Annotated[int, Field(ge=0)] = 16
+    LATER = ("options",)
+
+    gap: Annotated[int, Field(ge=0)] = GAP
+    remote_gap: Annotated[int, Field(ge=0)] = REMOTE_GAP
     num_tuples: PositiveInt = 1
     stages: Literal["last", "all"] = "all"
+    options: tuple[str, ...] = PAPERS_OPTIONS
+
+    @field_validator("options")
+    @classmethod
+    def _known_and_in_order(cls, options: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            return chosen_options(options)
+        except UnknownName as error:
+            raise ValueError(str(error)) from error
 
 
 class ProbeNumbers(_Numbers):
@@ -129,23 +149,29 @@ class ControlNumbers(_Numbers):
     pixels: bool = True
 
 
+def _training_number(name: str) -> Any:
+    """A field of `FinetuneNumbers`: its default and its bounds stand in `vcp_core.catalog.training`."""
+    bounds: dict[str, Any] = BOUNDS.get(name, {})
+    return Field(getattr(FINETUNING, name), **bounds)
+
+
 class FinetuneNumbers(_Numbers):
     """Recognition by finetuning (PROTOCOL 4): how weights are trained, and how the best epoch is chosen."""
 
-    epochs: PositiveInt = 150
-    batch: Annotated[int, Field(ge=2)] = 8
-    lr: Annotated[float, Field(gt=0)] = 1e-3
-    optimizer: Literal["sgd", "adamw"] = "sgd"
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    weight_decay: Annotated[float, Field(ge=0, lt=1)] = 5e-4
-    schedule: Literal["constant", "cosine"] = "constant"
-    warmup_epochs: Annotated[int, Field(ge=0)] = 0
-    holdout_videos: PositiveInt = 800
-    holdout_most: Annotated[float, Field(gt=0, le=0.5)] = HOLDOUT_MOST
-    validate_every: PositiveInt = 1
-    patience: Annotated[int, Field(ge=0)] = 0
-    augment: Literal["crop", "jitter"] = "crop"
-    seed: Annotated[int, Field(ge=0)] = 0
+    epochs: int = _training_number("epochs")
+    batch: int = _training_number("batch")
+    lr: float = _training_number("lr")
+    optimizer: Optimizer = _training_number("optimizer")
+    momentum: float = _training_number("momentum")
+    weight_decay: float = _training_number("weight_decay")
+    schedule: Schedule = _training_number("schedule")
+    warmup_epochs: int = _training_number("warmup_epochs")
+    holdout_videos: int = _training_number("holdout_videos")
+    holdout_most: float = _training_number("holdout_most")
+    validate_every: int = _training_number("validate_every")
+    patience: int = _training_number("patience")
+    augment: Augment = _training_number("augment")
+    seed: int = _training_number("seed")
 
 
 class Protocol(_Numbers):
@@ -163,7 +189,7 @@ class Protocol(_Numbers):
 
     name: str
     seed: Annotated[int, Field(ge=0)] = 0
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Precision = "fp32"
     frames: Literal["planes-triangle-1"] = "planes-triangle-1"
     grid: GridNumbers = GridNumbers()
     cloze: ClozeNumbers = ClozeNumbers()

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import importlib
 import os
 import stat
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 from vcp_core.catalog.datasets import DATASETS, loading
 from vcp_core.catalog.errors import DatasetError, UnknownName, VcpbenchError
 from vcp_core.catalog.names import printable
-from vcp_core.datasets import folders, hmdb51, playground, ucf101
+from vcp_core.datasets import folders, playground
 from vcp_core.datasets.manifest import Dataset
 from vcp_core.datasets.parallel import Progress
 from vcp_core.progress import Counts, counted
@@ -30,7 +32,13 @@ class OfficialReader(Protocol):
 
 __all__ = ["Dataset", "load_dataset"]
 
-_READERS: dict[str, OfficialReader] = {"ucf101": ucf101, "hmdb51": hmdb51}
+
+@functools.cache
+def _reader(name: str) -> OfficialReader:
+    """The module that reads a dataset's official layout."""
+    module = DATASETS[name].reader
+    assert module is not None
+    return cast(OfficialReader, importlib.import_module(module))
 
 
 def load_dataset(
@@ -89,7 +97,10 @@ def _load(
 ) -> Dataset:
     name, path = _resolve(name_or_path)
     if name is None and not csv and not test_groups and not suffixes:
-        name = next((official for official, reader in _READERS.items() if reader.is_home(path)), None)
+        name = next(
+            (spec.name for spec in DATASETS.values() if spec.reader and _reader(spec.name).is_home(path)),
+            None,
+        )
     if name is None:
         _refuse_options(path, split=split != "1", lists=lists)
         return folders.load(path, csv=csv, test_groups=test_groups, suffixes=suffixes, progress=progress)
@@ -97,7 +108,7 @@ def _load(
     if DATASETS[name].built_in:
         _refuse_options(name, split=split != "1", lists=lists)
         return playground.load(name, progress=progress)
-    return _READERS[name].load(path, split=split, lists=lists, progress=progress)
+    return _reader(name).load(path, split=split, lists=lists, progress=progress)
 
 
 def _resolve(name_or_path: str | Path) -> tuple[str | None, Path]:

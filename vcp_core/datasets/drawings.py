@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from vcp_core.catalog.datasets import DATASETS
 from vcp_core.catalog.errors import DatasetError
 from vcp_core.catalog.names import counted, printable
 from vcp_core.datasets.scanning import Look, look
@@ -16,10 +17,10 @@ from vcp_core.datasets.suffixes import PICTURES, suffix_of
 MOST = 6  # lines of one level of a drawing, and names in one line
 LIST_FOLDERS = ("annotations", "annotation", "labels", "lists", "splits", "ucftraintestlist")
 
-# Files by which a dataset's own lists are known. vcpbench reads those of UCF101 and HMDB51 only.
+OFFICIAL = {spec.title: spec.name for spec in DATASETS.values() if spec.lists}
+# Files by which a dataset's own lists are known. vcpbench reads those of its catalog, which come first.
 KNOWN_LISTS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("UCF101", ("trainlist0[123].txt", "testlist0[123].txt", "classind.txt")),
-    ("HMDB51", ("*_test_split[123].txt",)),
+    *((spec.title, spec.lists) for spec in DATASETS.values() if spec.lists),
     ("Kinetics", ("kinetics*.csv", "validate.csv", "replacement_for_corrupted_k400*")),
     ("Something-Something v2", ("something-something-v2-*.json",)),
     ("Diving48", ("diving48_*.json",)),
@@ -38,7 +39,6 @@ KNOWN_LISTS: tuple[tuple[str, tuple[str, ...]], ...] = (
         ),
     ),
 )
-_OFFICIAL = {"UCF101": "ucf101", "HMDB51": "hmdb51"}
 
 EXPECTED = """\
 vcpbench expects one of:
@@ -99,10 +99,10 @@ def of_lists(root: Path) -> str:
     if not found:
         return ""
     file, whose = next(iter(found.items()))
-    if whose in _OFFICIAL:
+    if whose in OFFICIAL:
         return (
             f"{file} is a list of {whose}: "
-            f"try {_OFFICIAL[whose]}:FOLDER-OF-THE-VIDEOS --lists FOLDER-OF-THE-LISTS."
+            f"try {OFFICIAL[whose]}:FOLDER-OF-THE-VIDEOS --lists FOLDER-OF-THE-LISTS."
         )
     return f"{file} looks like a list of {whose}, which vcpbench does not read: write its rows to videos.csv."
 

@@ -29,8 +29,7 @@ class Batch(NamedTuple):
         clips_NTHWC: uint8.
         places_BK: Which of them an example shows, in its order.
         answers_B: The right ones.
-        spatial_B: What is done to the blanks' frames.
-        temporal_B: What is done to the blanks' order.
+        rearrangements_B: What is done to the blanks, places in `REARRANGEMENTS`.
         looks: How every clip is changed before; None where all stay as they are.
     """
 
@@ -38,18 +37,17 @@ class Batch(NamedTuple):
     clips_NTHWC: Tensor
     places_BK: Tensor
     answers_B: Tensor
-    spatial_B: Tensor
-    temporal_B: Tensor
+    rearrangements_B: Tensor
     looks: Looks | None
 
     def to(self, device: torch.device) -> Batch:
         """The same on a device."""
-        clips, places, answers, spatial, temporal = (
+        clips, places, answers, rearrangements = (
             tensor.to(device, non_blocking=True)
-            for tensor in (self.clips_NTHWC, self.places_BK, self.answers_B, self.spatial_B, self.temporal_B)
+            for tensor in (self.clips_NTHWC, self.places_BK, self.answers_B, self.rearrangements_B)
         )
         looks = self.looks.to(device) if self.looks else None
-        return Batch(self.examples, clips, places, answers, spatial, temporal, looks)
+        return Batch(self.examples, clips, places, answers, rearrangements, looks)
 
 
 def iter_batches(
@@ -74,8 +72,7 @@ def iter_batches(
             frames.cut(cuttings, offsets, size),
             torch.tensor(places),
             torch.tensor([example.answer for example in examples]),
-            torch.tensor([example.spatial for example in examples]),
-            torch.tensor([example.temporal for example in examples]),
+            torch.tensor([example.rearrangement for example in examples]),
             Looks.of(looks) if any(look != AS_IT_IS for look in looks) else None,
         )
 

@@ -1,32 +1,33 @@
-"""The numbers of a training run (PROTOCOL 7 and 4), checked at birth; no torch."""
+"""The numbers of a training run (PROTOCOL 7 and 4), checked at birth; no torch, and cheap to import."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.errors import TrainingError
-from vcp_core.catalog.protocols import HOLDOUT_MOST, PROTOCOLS, FinetuneNumbers, GridNumbers, Protocol
+from vcp_core.catalog.options import PAPERS_OPTIONS, chosen_options
+from vcp_core.catalog.training import (
+    BOUNDS,
+    CHOICES,
+    FINETUNING,
+    GAP,
+    GRID_CLIPS,
+    REMOTE_GAP,
+    Head,
+    Precision,
+    Questions,
+    TrainingNumbers,
+    fits,
+    in_words,
+)
 
-Head = Literal["concat", "relational"]
-Schedule = Literal["constant", "cosine"]
-Precision = Literal["fp32", "bf16"]
-Optimizer = Literal["sgd", "adamw"]
-Questions = Literal["one", "all"]
-Augment = Literal["crop", "jitter"]
+if TYPE_CHECKING:
+    from vcp_core.catalog.protocols import Protocol
 
-_CHOICES = {
-    "head": ("concat", "relational"),
-    "schedule": ("constant", "cosine"),
-    "precision": ("fp32", "bf16"),
-    "optimizer": ("sgd", "adamw"),
-    "questions": ("one", "all"),
-    "augment": ("crop", "jitter"),
-}
 # Where the commands' words are not the fields' names; None is what can be had from Python alone.
 _OPTIONS = {
     "warmup_epochs": "--warmup",
@@ -34,24 +35,6 @@ _OPTIONS = {
     "momentum": None,
     "weight_decay": None,
     "holdout_most": None,
-}
-_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "epochs": (lambda n: n >= 1, "at least 1"),
-    "batch": (lambda n: n >= 2, "at least 2: batch-norm learns nothing from one example"),
-    "lr": (lambda x: 0 < x < math.inf, "above 0 and finite"),
-    "momentum": (lambda x: 0 <= x < 1, "in [0, 1)"),
-    "weight_decay": (lambda x: 0 <= x < 1, "in [0, 1)"),
-    "warmup_epochs": (lambda n: n >= 0, "at least 0"),
-    "holdout_videos": (lambda n: n >= 1, "at least 1"),
-    "holdout_most": (lambda x: 0 < x <= 0.5, "in (0, 0.5]"),
-    "seed": (lambda n: n >= 0, "at least 0"),
-    "validate_every": (lambda n: n >= 1, "at least 1"),
-    "export_every": (lambda n: n >= 1, "at least 1"),
-    "save_steps": (lambda n: n >= 1, "at least 1"),
-    "patience": (lambda n: n >= 0, "at least 0"),
-    "gap": (lambda n: n >= 0, "at least 0"),
-    "remote_gap": (lambda n: n >= 0, "at least 0"),
-    "num_clips": (lambda n: n >= 1, "at least 1"),
 }
 
 
@@ -73,57 +56,29 @@ def _called(field: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingConfig:
-    """What pretraining and finetuning share. Defaults are PROTOCOL 7's.
+class TrainingConfig(TrainingNumbers):
+    """What pretraining and finetuning share.
 
     Attributes:
-        epochs: Each shows every training video once, but leaves out a last, smaller batch.
-        batch: Videos of a step, over all devices; `questions="all"` makes up to five examples of each.
-        lr: Learning rate, at its highest.
-        optimizer: "sgd", or "adamw" (ours), which small networks and short runs get further with.
-        momentum: Of SGD.
-        weight_decay: Of either.
-        schedule: How the learning rate goes on: "constant", or "cosine" down to 0.
-        warmup_epochs: Over which it rises to `lr`.
-        holdout_videos: Training videos held out to choose the best epoch, about; whole groups.
-        holdout_most: The part of the training videos that this may be, at most.
-        augment: What changes from epoch to epoch beside the clip: "crop", its place in the frame as in the
-            papers, or "jitter" (ours), its colours and sides as well.
-        seed: Of everything random.
         precision: "fp32" (TF32 stays off), or "bf16": mixed, weights stay float32.
-        validate_every: Epochs between looks at the held-out videos.
         export_every: Epochs between exported checkpoints.
         save_steps: Steps between saved states, within an epoch.
-        patience: Looks at the held-out videos without a better one after which training ends; 0 never.
     """
 
-    epochs: int = 300
-    batch: int = 8
-    lr: float = 0.01
-    optimizer: Optimizer = "sgd"
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    schedule: Schedule = "constant"
-    warmup_epochs: int = 0
-    holdout_videos: int = 800
-    holdout_most: float = 0.125
-    augment: Augment = "crop"
-    seed: int = 0
     precision: Precision = "fp32"
-    validate_every: int = 1
     export_every: int = 10
     save_steps: int = 200
-    patience: int = 0
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             number = isinstance(value, int | float) and not isinstance(value, bool)
-            if field.name in _RULES and not (number and _RULES[field.name][0](value)):
-                raise TrainingError(f"{_called(field.name)} must be {_RULES[field.name][1]}, got {value!r}.")
-            if field.name in _CHOICES and value not in _CHOICES[field.name]:
+            bounds = BOUNDS.get(field.name)
+            if bounds is not None and not (number and fits(value, bounds)):
+                raise TrainingError(f"{_called(field.name)} must be {in_words(bounds)}, got {value!r}.")
+            if field.name in CHOICES and value not in CHOICES[field.name]:
                 raise TrainingError(
-                    f"{_called(field.name)} must be one of {', '.join(_CHOICES[field.name])}, got {value!r}."
+                    f"{_called(field.name)} must be one of {', '.join(CHOICES[field.name])}, got {value!r}."
                 )
         if self.warmup_epochs >= self.epochs:
             raise TrainingError(
@@ -143,21 +98,37 @@ class PretrainConfig(TrainingConfig):
         backbone: The network that is trained, a name of the catalog.
         head: What the linear layer reads: "concat", the three features as in the paper, or "relational"
             (ours), these and their absolute differences as in the cloze benchmark.
-        questions: What a step asks of each video: "one" random option as in the paper, or "all" (ours), five
-            questions about one tuple for seven clips, which differ in nothing but the option.
+        questions: What a step asks of each video: "one" random option as in the paper, or "all" (ours), a
+            question for each option of one tuple, which differ in nothing but the option.
         gap: Frames between the clips of a tuple.
         remote_gap: Frames at least between a tuple and a remote clip.
+        options: The answers, names of the catalog; in its order, whatever order they are given in.
     """
 
     backbone: str = "r3d"
     head: Head = "concat"
     questions: Questions = "one"
-    gap: int = 8
-    remote_gap: int = 16
+    gap: int = GAP
+    remote_gap: int = REMOTE_GAP
+    options: tuple[str, ...] = PAPERS_OPTIONS
 
     def __post_init__(self) -> None:
         super().__post_init__()
         BACKBONES[self.backbone]
+        try:
+            object.__setattr__(self, "options", chosen_options(self.options))
+        except ValueError as error:
+            raise TrainingError(f"{_called('options')} {error}.") from error
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON; `options` only where they are not the papers'.
+
+        Runs that began before there was a choice go on, and their checkpoints keep their bytes.
+        """
+        values = super().as_dict()
+        if self.options == PAPERS_OPTIONS:
+            del values["options"]
+        return values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,10 +139,10 @@ class FinetuneConfig(TrainingConfig):
         num_clips: Grid clips of a test video.
     """
 
-    epochs: int = 150
-    lr: float = 1e-3
-    holdout_most: float = HOLDOUT_MOST
-    num_clips: int = 10
+    epochs: int = FINETUNING.epochs
+    lr: float = FINETUNING.lr
+    holdout_most: float = FINETUNING.holdout_most
+    num_clips: int = GRID_CLIPS
 
     @classmethod
     def of(cls, protocol: Protocol) -> FinetuneConfig:
@@ -190,6 +161,10 @@ class FinetuneConfig(TrainingConfig):
 
     def protocol(self) -> Protocol:
         """paper-v1, where all numbers are its own; else one of these numbers, called "finetune"."""
+        # Imported here: the commands take their defaults from this module, and pydantic would double the time
+        # that `vcpbench --help` takes.
+        from vcp_core.catalog.protocols import PROTOCOLS, FinetuneNumbers, GridNumbers
+
         papers = PROTOCOLS["paper-v1"]
         numbers = {name: getattr(self, name) for name in FinetuneNumbers.model_fields}
         mine = papers.model_copy(

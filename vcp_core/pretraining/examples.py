@@ -9,18 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from vcp_core.catalog.options import EXCHANGES, OPTION_NAMES, PERMUTATIONS, ROTATIONS
+from vcp_core.catalog.options import OPTIONS, PAPERS_OPTIONS
 from vcp_core.datasets.manifest import Video
 from vcp_core.pretraining.looks import AS_IT_IS, Look
-from vcp_core.video.clips import Draws, TupleShape, draw_tuple
+from vcp_core.video.clips import Draws, TupleShape, draw_tuple, draw_variants
 
-# Every spatial and every temporal rearrangement as (option, variant); an example names them by place.
-SPATIAL = (
+# Everything that can be done to a blank's pixels, as (option, variant); an example names it by place.
+REARRANGEMENTS = (
     ("original", ""),
-    *(("rotation", variant) for variant in ROTATIONS),
-    *(("permutation", variant) for variant in PERMUTATIONS),
+    *((spec.name, variant) for spec in OPTIONS.values() if spec.operation for variant in spec.variants),
 )
-TEMPORAL = (("original", ""), *(("adjacent", variant) for variant in EXCHANGES))
 BLANK = 1  # place of the withheld clip among a tuple's three
 
 
@@ -39,8 +37,7 @@ class Example(NamedTuple):
         starts: First frames of its clips; of a remote option, the remote clip's in the blank's place.
         crop: Of every frame.
         answer: Place among the task's answers.
-        spatial: What is done to the blank's frames, a place in `SPATIAL`.
-        temporal: What is done to the blank's order, a place in `TEMPORAL`.
+        rearrangement: What is done to the blank's pixels, a place in `REARRANGEMENTS`.
         look: Of all its clips.
     """
 
@@ -48,8 +45,7 @@ class Example(NamedTuple):
     starts: tuple[int, ...]
     crop: Crop
     answer: int
-    spatial: int = 0
-    temporal: int = 0
+    rearrangement: int = 0
     look: Look = AS_IT_IS
 
 
@@ -63,46 +59,55 @@ def draw_crop(draws: Draws, frame: tuple[int, int], size: tuple[int, int]) -> Cr
     return Crop(draws.below(frame[0] - size[0] + 1), draws.below(frame[1] - size[1] + 1))
 
 
-def draw_question(video: Video, shape: TupleShape, crop: Crop, draws: Draws) -> Example:
-    """A cloze tuple with one random option; a video too short for `remote` draws from the other four.
+def draw_question(
+    video: Video, shape: TupleShape, crop: Crop, draws: Draws, options: Sequence[str] = PAPERS_OPTIONS
+) -> Example:
+    """A cloze tuple with one random option; a video too short for `remote` draws from the others.
 
     Raises:
         ValueError: If the video is shorter than a tuple.
     """
-    return draws.choice(all_options(video, shape, crop, draws))
+    return draws.choice(all_options(video, shape, crop, draws, options))
 
 
-def all_options(video: Video, shape: TupleShape, crop: Crop, draws: Draws) -> list[Example]:
-    """A random cloze tuple with each option that the video is long enough for.
+def all_options(
+    video: Video, shape: TupleShape, crop: Crop, draws: Draws, options: Sequence[str] = PAPERS_OPTIONS
+) -> list[Example]:
+    """A random cloze tuple with each of `options` that the video is long enough for.
+
+    Args:
+        video: Whose frames.
+        shape: Lengths of the tuple.
+        crop: Of every frame.
+        draws: Where starts and variants come from.
+        options: The answers; an example's answer is its option's place among them.
 
     Raises:
+        UnknownName: If there is no such option.
         ValueError: If the video is shorter than a tuple.
     """
     if video.num_frames < shape.span:
         raise ValueError(f"{video.id} has {video.num_frames} frames; a tuple has {shape.span}.")
-    drawn = draw_tuple(video.num_frames, shape, draws)
+    drawn = draw_tuple(video.num_frames, shape, draws, options)
     if drawn is not None:
         starts, variants = drawn.starts, drawn.variants
     else:
         first = draws.below(video.num_frames - shape.span + 1)
         starts = (first, first + shape.stride, first + 2 * shape.stride)
-        variants = {
-            "original": "",
-            "rotation": draws.choice(ROTATIONS),
-            "permutation": draws.choice(PERMUTATIONS),
-            "adjacent": draws.choice(EXCHANGES),
-        }
+        variants = draw_variants(draws, options, remote=None)
     shown = []
-    for option, variant in variants.items():
-        blank = drawn.remote_start if drawn is not None and option == "remote" else starts[BLANK]
+    for answer, option in enumerate(options):
+        if option not in variants:  # remote, in a video that is too short for it
+            continue
+        remote = option == "remote"
+        blank = drawn.remote_start if drawn is not None and remote else starts[BLANK]
         shown.append(
             Example(
                 video=video,
                 starts=(starts[0], blank, starts[2]),
                 crop=crop,
-                answer=OPTION_NAMES.index(option),
-                spatial=_place(SPATIAL, option, variant),
-                temporal=_place(TEMPORAL, option, variant),
+                answer=answer,
+                rearrangement=0 if remote else REARRANGEMENTS.index((option, variants[option])),
             )
         )
     return shown
@@ -112,7 +117,3 @@ def draw_clip(video: Video, clip_span: int, crop: Crop, answer: int, draws: Draw
     """One clip at a random start."""
     start = draws.below(max(1, video.num_frames - clip_span + 1))
     return Example(video=video, starts=(start,), crop=crop, answer=answer)
-
-
-def _place(known: Sequence[tuple[str, str]], option: str, variant: str) -> int:
-    return known.index((option, variant)) if (option, variant) in known else 0

@@ -22,7 +22,7 @@ from vcp_core.catalog.inputs import input_of
 from vcp_core.catalog.leaks import declaration
 from vcp_core.checkpoints import load_checkpoint
 from vcp_core.datasets import Dataset, load_dataset
-from vcp_core.evaluation import blas_threads, describe_device, versions
+from vcp_core.machine import blas_threads, describe_device, versions
 from vcp_core.plan import Plan
 from vcp_core.pretraining.config import FinetuneConfig, option_of
 from vcp_core.pretraining.devices import reproducible, summed

@@ -13,6 +13,7 @@ import contextlib
 import io
 import itertools
 import os
+import threading
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -80,6 +81,7 @@ class FrameStore:
         self._dataset = dataset
         self._geometry = Geometry(resize=size, crop=size)
         self._folder = folder
+        self._opening = threading.Lock()
         self._kept: dict[str, Path] = {}
         left = limit_bytes
         for video in videos:
@@ -139,16 +141,23 @@ class FrameStore:
         """
         path = self._kept[video.id]
         try:
-            frames_NHWC: Pixels = np.load(path, mmap_mode="r")
+            frames_NHWC = self._open(path)
         except FileNotFoundError:
             frames = self._decode(video, [0], range(video.num_frames))
             data = io.BytesIO()  # NumPy on a file does not say of a full disk that it is full
             np.save(data, np.stack([frames[i] for i in range(video.num_frames)]))
             with whole(path) as part:
                 part.write_bytes(data.getbuffer())
-            frames_NHWC = np.load(path, mmap_mode="r")
+            frames_NHWC = self._open(path)
         if len(frames_NHWC) != video.num_frames:
             raise UndecodableVideo(f"{path}: not the frames of {video.id}. Delete it; it is made again.")
+        return frames_NHWC
+
+    def _open(self, path: Path) -> Pixels:
+        # NumPy reads the header by `ast`, and CPython 3.11 counts how deep that goes per interpreter: of two
+        # threads that do it at once, one met "SystemError: AST constructor recursion depth mismatch".
+        with self._opening:
+            frames_NHWC: Pixels = np.load(path, mmap_mode="r")
         return frames_NHWC
 
     def _decode(self, video: Video, starts: Sequence[int], offsets: Sequence[int]) -> dict[int, Pixels]:

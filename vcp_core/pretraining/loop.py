@@ -270,7 +270,7 @@ class Trainer:
         clips_NTHWC = batch.looks(batch.clips_NTHWC) if batch.looks else batch.clips_NTHWC
         if self.task.rearranges:
             blanks_B = batch.places_BK[:, BLANK]
-            clips_NTHWC[blanks_B] = self._rearrange(clips_NTHWC[blanks_B], batch.spatial_B, batch.temporal_B)
+            clips_NTHWC[blanks_B] = self._rearrange(clips_NTHWC[blanks_B], batch.rearrangements_B)
         return clips_NTHWC
 
     def _refuse_diverged(self, loss: float) -> None:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from vcp_core.backbones.base import Backbone
-from vcp_core.pretraining.config import Head
+from vcp_core.catalog.training import Head
 from vcp_core.video.clips import Draws
 
 

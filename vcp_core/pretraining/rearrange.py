@@ -3,8 +3,7 @@
 The tables are made by `vcp_core.operations` from a picture of its own indices, so that there is one
 definition of what an option does.
 
-Legend: B clips, T frames, H height, W width, C channels, P = H x W pixels, S spatial and E temporal
-rearrangements.
+Legend: B clips, T frames, H height, W width, C channels, P = H x W pixels, R rearrangements.
 """
 
 from __future__ import annotations
@@ -12,8 +11,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from vcp_core.catalog.errors import OperationError
 from vcp_core.operations import apply_option
-from vcp_core.pretraining.examples import SPATIAL, TEMPORAL
+from vcp_core.pretraining.examples import REARRANGEMENTS
 
 
 class Rearrangements:
@@ -25,25 +25,37 @@ class Rearrangements:
         device: Where the clips will be.
 
     Raises:
-        OperationError: If a rearrangement does not keep this shape.
+        OperationError: If a rearrangement does not keep this shape, or moves the pixels of one frame
+            otherwise than those of another.
     """
 
     def __init__(self, clip_frames: int, size: tuple[int, int], device: torch.device) -> None:
-        height, width = size
-        picture = torch.arange(height * width).reshape(1, 1, height, width)
-        order = torch.arange(clip_frames).reshape(1, clip_frames, 1, 1)
-        self._pixels_SP = torch.stack([apply_option(picture, *one).flatten() for one in SPATIAL]).to(device)
-        self._frames_ET = torch.stack([apply_option(order, *one).flatten() for one in TEMPORAL]).to(device)
+        found = [_tables(option, variant, clip_frames, size) for option, variant in REARRANGEMENTS]
+        self._frames_RT = torch.stack([frames_T for frames_T, _ in found]).to(device)
+        self._pixels_RP = torch.stack([pixels_P for _, pixels_P in found]).to(device)
 
-    def __call__(self, clips_BTHWC: Tensor, spatial_B: Tensor, temporal_B: Tensor) -> Tensor:
+    def __call__(self, clips_BTHWC: Tensor, rearrangements_B: Tensor) -> Tensor:
         """Every clip rearranged in its own way.
 
         Args:
             clips_BTHWC: Any dtype.
-            spatial_B: Places in `SPATIAL`.
-            temporal_B: Places in `TEMPORAL`.
+            rearrangements_B: Places in `REARRANGEMENTS`.
         """
         batch_B11 = torch.arange(len(clips_BTHWC), device=clips_BTHWC.device)[:, None, None]
-        frames_BT1 = self._frames_ET[temporal_B][:, :, None]
-        pixels_B1P = self._pixels_SP[spatial_B][:, None, :]
+        frames_BT1 = self._frames_RT[rearrangements_B][:, :, None]
+        pixels_B1P = self._pixels_RP[rearrangements_B][:, None, :]
         return clips_BTHWC.flatten(2, 3)[batch_B11, frames_BT1, pixels_B1P].reshape(clips_BTHWC.shape)
+
+
+def _tables(option: str, variant: str, clip_frames: int, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Where each frame comes from (T), and where each pixel of a frame comes from (P)."""
+    height, width = size
+    picture_CTHW = torch.arange(clip_frames * height * width).reshape(1, clip_frames, height, width)
+    source_TP = apply_option(picture_CTHW, option, variant).reshape(clip_frames, height * width)
+    frames_T, pixels_P = source_TP[:, 0] // (height * width), source_TP[0] % (height * width)
+    if not torch.equal(source_TP, frames_T[:, None] * (height * width) + pixels_P):
+        raise OperationError(
+            f"{option!r} moves the pixels of one frame otherwise than those of another, which pretraining "
+            "cannot do. Write it as one order of the frames and one order of a frame's pixels."
+        )
+    return frames_T, pixels_P

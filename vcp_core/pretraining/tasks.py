@@ -10,9 +10,9 @@ import numpy as np
 
 from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.errors import TrainingError
-from vcp_core.catalog.options import OPTION_NAMES
+from vcp_core.catalog.training import Augment
 from vcp_core.datasets.manifest import Dataset, Video
-from vcp_core.pretraining.config import Augment, PretrainConfig, TrainingConfig
+from vcp_core.pretraining.config import PretrainConfig, TrainingConfig
 from vcp_core.pretraining.examples import Crop, Example, all_options, draw_clip, draw_crop, draw_question
 from vcp_core.pretraining.looks import AS_IT_IS, Look, draw_look
 from vcp_core.probes import holdout
@@ -54,7 +54,7 @@ class Task(Protocol):
 
 
 class ClozeTask:
-    """Which of five options fills the blank?
+    """Which option fills the blank?
 
     Args:
         dataset: Whose training side is used; its test side is never looked at.
@@ -66,12 +66,12 @@ class ClozeTask:
     """
 
     name = "pretrain"
-    answers = OPTION_NAMES
     num_clips = 3
     rearranges = True
 
     def __init__(self, dataset: Dataset, spec: BackboneSpec, config: PretrainConfig) -> None:
         self._spec, self._seed, self._questions = spec, config.seed, config.questions
+        self.answers = config.options
         self._augment = config.augment
         self._shape = TupleShape(clip_frames=spec.clip_span, gap=config.gap, remote_gap=config.remote_gap)
         side = dataset.side("train")
@@ -84,7 +84,7 @@ class ClozeTask:
             )
         short = sum(video.num_frames < self._shape.min_frames for video in usable)
         if short:
-            notes.append(f"{short} are too short for 'remote' and draw from the other four options")
+            notes.append(f"{short} are too short for 'remote' and draw from the other options")
         self.division = divide(usable, dataset.classes, config, notes)
 
     def draw(self, video: Video, epoch: int) -> list[Example]:
@@ -92,9 +92,9 @@ class ClozeTask:
         draws = Draws(self._seed, "pretrain", epoch, video.id)
         crop = _random_crop(self._spec, draws)
         if self._questions == "all":
-            examples = all_options(video, self._shape, crop, draws)
+            examples = all_options(video, self._shape, crop, draws, self.answers)
         else:
-            examples = [draw_question(video, self._shape, crop, draws)]
+            examples = [draw_question(video, self._shape, crop, draws, self.answers)]
         look = _random_look(self._augment, self._seed, epoch, video)
         return [example._replace(look=look) for example in examples]
 
@@ -104,7 +104,11 @@ class ClozeTask:
             example
             for video in self.division.held_out
             for example in all_options(
-                video, self._shape, centre_crop(self._spec), Draws(self._seed, "held out", video.id)
+                video,
+                self._shape,
+                centre_crop(self._spec),
+                Draws(self._seed, "held out", video.id),
+                self.answers,
             )
         ]
 

@@ -13,7 +13,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from vcp_core.catalog.options import EXCHANGES, PERMUTATIONS, ROTATIONS
+from vcp_core.catalog.options import OPTIONS, PAPERS_OPTIONS
+from vcp_core.catalog.training import GAP, REMOTE_GAP
 
 T = TypeVar("T")
 
@@ -64,8 +65,8 @@ class TupleShape:
     """
 
     clip_frames: int = 16
-    gap: int = 8
-    remote_gap: int = 16
+    gap: int = GAP
+    remote_gap: int = REMOTE_GAP
 
     @property
     def stride(self) -> int:
@@ -98,8 +99,10 @@ class ClozeTuple:
     variants: dict[str, str]
 
 
-def draw_tuple(num_frames: int, shape: TupleShape, draws: Draws) -> ClozeTuple | None:
-    """Draw a question; None where the video is too short for all five options.
+def draw_tuple(
+    num_frames: int, shape: TupleShape, draws: Draws, options: Sequence[str] = PAPERS_OPTIONS
+) -> ClozeTuple | None:
+    """Draw a question with a variant of each of `options`; None where the video is too short for `remote`.
 
     The start is uniform over those that leave room for `remote` on a side, the side uniform over those
     with room, then the remote clip's start uniform on that side.
@@ -120,14 +123,34 @@ def draw_tuple(num_frames: int, shape: TupleShape, draws: Draws) -> ClozeTuple |
     else:
         remote_start = end + shape.remote_gap + draws.below(num_frames - end - away + 1)
         distance = remote_start - end
+    variants = draw_variants(draws, options, remote=f"{side}:{distance}")
     return ClozeTuple(
         starts=(start, start + shape.stride, start + 2 * shape.stride),
         remote_start=remote_start,
-        variants={
-            "original": "",
-            "rotation": draws.choice(ROTATIONS),
-            "permutation": draws.choice(PERMUTATIONS),
-            "remote": f"{side}:{distance}",
-            "adjacent": draws.choice(EXCHANGES),
-        },
+        variants=variants,
     )
+
+
+def draw_variants(draws: Draws, options: Sequence[str], *, remote: str | None) -> dict[str, str]:
+    """A variant of each of `options`, drawn in their order.
+
+    Args:
+        draws: Where they come from; an option with one variant takes no draw.
+        options: Names of the catalog.
+        remote: The variant of "remote", which is drawn with its clip; None leaves "remote" out.
+
+    Raises:
+        UnknownName: If there is no such option.
+
+    >>> list(draw_variants(Draws(0), ["original", "rotation", "remote"], remote=None))
+    ['original', 'rotation']
+    """
+    variants = {}
+    for name in options:
+        known = OPTIONS[name].variants
+        if name == "remote":
+            if remote is not None:
+                variants[name] = remote
+        else:
+            variants[name] = known[0] if len(known) == 1 else draws.choice(known)
+    return variants

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from records import flow, storage
 from records.models import Checkpoint, CheckpointState, Evaluation
+from worker.tasks.plan import plan_words
 from worker.work import Work
 
 STALL_S = 900.0
@@ -27,10 +28,7 @@ def calibrate(work: Work) -> None:
         "calibrate",
         affinity=str(evaluation.dataset_id),
         stall_s=STALL_S,
-        manifest=str(work.keep(storage.manifest_key(evaluation.dataset_id))),
-        protocol=evaluation.protocol.content,
-        backbone=checkpoint.backbone,
-        input_spec=checkpoint.input_spec,
+        plan=plan_words(work, evaluation),
         seed=checkpoint.seed,
         device=work.settings.device,
         out=str(out),

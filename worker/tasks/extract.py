@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, undefer
 
 from records import flow, storage
 from records.models import Checkpoint, Evaluation, Shard, evaluation_shards
-from vcp_core.catalog.protocols import Protocol
+from worker.tasks.plan import plan_words
 from worker.work import Work
 
 STALL_S = 600.0
@@ -18,7 +18,7 @@ STALL_S = 600.0
 def extract(work: Work) -> None:
     """Forward the clips, unless an earlier attempt got as far as storing them."""
 
-    def rows(session: Session) -> tuple[Shard, Checkpoint, Protocol]:
+    def rows(session: Session) -> tuple[Shard, Evaluation]:
         shard = session.get_one(Shard, work.subject_id, options=[undefer(Shard.clips)])
         # Any of its evaluations tells the precision and the features: the shard's space is hashed over them.
         evaluation = (
@@ -28,14 +28,10 @@ def extract(work: Work) -> None:
             .first()
         )
         assert evaluation is not None
-        return (
-            shard,
-            session.get_one(Checkpoint, shard.checkpoint_id),
-            Protocol.model_validate(evaluation.protocol.content),
-        )
+        return shard, evaluation
 
-    shard, checkpoint, protocol = work.read(rows)
-    facts = _stored(work, shard) or _forward(work, shard, checkpoint, protocol)
+    shard, evaluation = work.read(rows)
+    facts = _stored(work, shard) or _forward(work, shard, evaluation)
 
     def write(session: Session) -> None:
         row = session.get_one(Shard, work.subject_id)
@@ -45,18 +41,15 @@ def extract(work: Work) -> None:
     work.conclude(write)
 
 
-def _forward(work: Work, shard: Shard, checkpoint: Checkpoint, protocol: Protocol) -> dict[str, Any]:
+def _forward(work: Work, shard: Shard, evaluation: Evaluation) -> dict[str, Any]:
     out = work.folder / "features.safetensors"
     facts = work.in_child(
         "extract",
         affinity=str(shard.dataset_id),
         stall_s=STALL_S,
-        manifest=str(work.keep(storage.manifest_key(shard.dataset_id))),
-        **_network(work, checkpoint),
-        input_spec=checkpoint.input_spec,
+        plan=plan_words(work, evaluation),
         clips=shard.clips,
-        precision=protocol.precision,
-        max_pooled=protocol.retrieval.max_pooled,
+        weights=_weights(work, evaluation.checkpoint),
         device=work.settings.device,
         out=str(out),
     )
@@ -69,12 +62,12 @@ def _forward(work: Work, shard: Shard, checkpoint: Checkpoint, protocol: Protoco
     return facts
 
 
-def _network(work: Work, checkpoint: Checkpoint) -> dict[str, Any]:
-    """Weights, or whose clips the pixel baseline sees."""
+def _weights(work: Work, checkpoint: Checkpoint) -> str | None:
+    """Where the network's weights lie here; None for the pixel baseline, which has none."""
     if checkpoint.is_pixels:
-        return {"pixels_of": checkpoint.backbone}
+        return None
     assert checkpoint.weights_sha256 is not None
-    return {"weights": str(work.keep(storage.weights_key(checkpoint.weights_sha256)))}
+    return str(work.keep(storage.weights_key(checkpoint.weights_sha256)))
 
 
 def _stored(work: Work, shard: Shard) -> dict[str, Any] | None:

@@ -38,7 +38,7 @@ def plan(work: Work) -> None:
         evaluation,
         dataset,
         wanted={(video.id, video.sha256): set(clips) for video, clips in _clips(made)},
-        space=feature_space(checkpoint, protocol),
+        space=feature_space(checkpoint, made),
         max_clips=work.settings.shard_clips,
     )
     work.read(cut.refresh)  # without the flow's lock, which all other workers wait for
@@ -149,13 +149,24 @@ def spec_of(checkpoint: Checkpoint) -> BackboneSpec:
     return pixels_like(spec) if checkpoint.is_pixels else spec
 
 
-def feature_space(checkpoint: Checkpoint, protocol: Protocol) -> str:
+def plan_words(work: Work, evaluation: Evaluation) -> dict[str, Any]:
+    """The plan of an evaluation in plain values, of which the child makes a `Plan`."""
+    checkpoint = evaluation.checkpoint
+    return {
+        "manifest": str(work.keep(storage.manifest_key(evaluation.dataset_id))),
+        "protocol": evaluation.protocol.content,
+        "backbone": checkpoint.backbone,
+        "input_spec": checkpoint.input_spec,
+        "of_pixels": checkpoint.is_pixels,
+    }
+
+
+def feature_space(checkpoint: Checkpoint, made: Plan) -> str:
     """Hash of everything but the clip that determines a feature; devices are noted on the shard."""
     network = checkpoint.control_key if checkpoint.is_pixels else checkpoint.weights_sha256
     assert network is not None
     decides: list[object] = [ENGINE_VERSION, version("torch"), version("av"), network]
-    decides += [input_of(spec_of(checkpoint)), protocol.precision, protocol.frames]
-    decides += [protocol.retrieval.max_pooled]
+    decides += [input_of(made.spec), made.protocol.precision, made.protocol.frames, made.max_pooled]
     return _hash(decides)
 
 

@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
-from records import flow, storage
+from records import flow
 from records.models import BenchmarkRow, Evaluation, ScoreRow, Shard
 from vcp_core.catalog.backbones import PIXELS
 from vcp_core.catalog.datasets import DATASETS
 from vcp_core.catalog.protocols import PROTOCOLS
 from vcp_core.results import Results
+from worker.tasks.plan import plan_words
 from worker.work import Work
 
 MACHINE = ("batch_clips", "network_threads")  # of what a shard's counts hold
@@ -39,14 +40,10 @@ def score(work: Work) -> None:
         "score",
         affinity=str(evaluation.dataset_id),
         stall_s=STALL_S,
-        manifest=str(work.keep(storage.manifest_key(evaluation.dataset_id))),
-        protocol=evaluation.protocol.content,
-        backbone=evaluation.checkpoint.backbone,
-        input_spec=evaluation.checkpoint.input_spec,
+        plan=plan_words(work, evaluation),
         features=[str(work.storage.fetch(shard.key, work.folder)) for shard in needs.shards],
         controls={seed: _to_file(work, seed, found) for seed, found in needs.controls.items()},
         pixels=None if needs.pixels is None else _to_file(work, PIXELS, needs.pixels),
-        of_pixels=evaluation.checkpoint.is_pixels,
         checkpoint=evaluation.checkpoint.report,
         **_devices(needs.shards),
         reproduce=command_of(evaluation),

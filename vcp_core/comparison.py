@@ -16,6 +16,7 @@ from vcp_core.benchmarks import load_benchmark
 from vcp_core.benchmarks.metrics import Array, Metric
 from vcp_core.catalog.errors import NotAvailable
 from vcp_core.catalog.protocols import Protocol
+from vcp_core.catalog.units import Better, Unit
 from vcp_core.results import Predictions
 from vcp_core.scoring import estimate
 from vcp_core.statistics import (
@@ -33,7 +34,7 @@ ROUNDING = 1e-12  # of a difference: the order of a sum must not decide what is 
 
 
 class Difference(BaseModel):
-    """One metric of two evaluations, percent.
+    """One metric of two evaluations; all numbers but p-values and counts have its unit.
 
     Attributes:
         metric: Such as "cloze.temporal".
@@ -46,6 +47,8 @@ class Difference(BaseModel):
         test: Exact McNemar where a video gives one outcome and the dataset has no groups; else a sign-flip
             permutation test that exchanges the two evaluations' answers for whole units.
         num_videos: Videos that both answered, on which all of this stands.
+        unit: What the metric is measured in.
+        better: Which way is better.
         headline: Whether tables show it first.
     """
 
@@ -60,6 +63,8 @@ class Difference(BaseModel):
     p_value: float
     test: Literal["mcnemar", "sign-flip"]
     num_videos: int
+    unit: Unit = "percent"
+    better: Better = "higher"
     headline: bool = False
 
 
@@ -204,6 +209,8 @@ class _Pair:
                     p_value=flipped[name] if name in flipped else _mcnemar(*pair),
                     test="sign-flip" if name in flipped else "mcnemar",
                     num_videos=self.num_videos,
+                    unit=pair[0].unit,
+                    better=pair[0].better,
                     headline=pair[0].headline,
                 )
             )

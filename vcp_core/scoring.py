@@ -103,6 +103,8 @@ def _score(metric: Metric, controls: list[Metric], pixels: Metric | None, sample
     counts_N = itertools.repeat(True) if metric.counts_N is None else metric.counts_N
     return Score(
         metric=metric.name,
+        unit=metric.unit,
+        better=metric.better,
         value=value,
         low=100 * span.low,
         high=100 * span.high,

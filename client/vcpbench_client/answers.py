@@ -160,12 +160,19 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """One number, percent, with its 95 % interval; `control` is random weights', `lift` the rest."""
+    """One number with its 95 % interval; `control` is random weights', `lift` the rest.
+
+    Attributes:
+        unit: "percent", "points" or "number"; of lifts and other differences of percents, points.
+        better: "higher", "lower" or "neither".
+    """
 
     metric: str
     value: float
     low: float
     high: float
+    unit: str = "percent"
+    better: str = "higher"
     chance: float | None = None
     control: float | None = None
     lift: float | None = None
@@ -216,12 +223,14 @@ class Evaluation:
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """One metric of two evaluations, percent: the second's less the first's, paired by video.
+    """One metric of two evaluations: the second's less the first's, paired by video.
 
     Attributes:
         p_value: How often so large a difference, either way, comes from two that are equally good.
         test: "mcnemar" or "sign-flip".
         num_videos: Videos that both answered, on which all of this stands.
+        unit: As of a score.
+        better: As of a score.
     """
 
     metric: str
@@ -233,6 +242,8 @@ class Difference:
     p_value: float | None = None
     test: str | None = None
     num_videos: int | None = None
+    unit: str = "percent"
+    better: str = "higher"
     headline: bool = False
 
 

@@ -38,7 +38,8 @@ curl "$URL/v1/evaluations" -H "Authorization: Bearer $TOKEN" -H "Content-Type: a
 curl "$URL/v1/evaluations/ID" -H "Authorization: Bearer $TOKEN"
 ```
 
-All numbers are percent. Every error is a problem (RFC 9457) whose `detail` says what, which, and what next.
+A score's `unit` says what its numbers are: percent, points, or plain numbers. Every error is a problem
+(RFC 9457) whose `detail` says what, which, and what next.
 """
 TAGS = [
     {"name": "checkpoints", "description": "Weights: declared, uploaded (in parts if need be), recognised."},

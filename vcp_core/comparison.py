@@ -27,7 +27,7 @@ TESTS: dict[str, Test] = {"pairs": "mcnemar", "squares": "newcombe", "student": 
 
 
 class Difference(BaseModel):
-    """One metric of two evaluations, in the metric's unit; differences of percents are points.
+    """One metric of two evaluations; all numbers but p-values and counts have its unit.
 
     Attributes:
         metric: Such as "cloze.temporal".

@@ -10,9 +10,10 @@ or videos whatever their intervals are, the words are "cannot tell".
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol as Interface
 
 from vcp_core.catalog.options import KINDS, OPTION_NAMES
+from vcp_core.catalog.scores import Score
+from vcp_core.catalog.units import verdict
 
 FAR, PLAIN = 20.0, 5.0  # points of lift
 LEAST_UNITS = 6  # nothing is called above or below on fewer groups or videos
@@ -23,48 +24,10 @@ QUESTIONS = {
 }
 
 
-class Lifted(Interface):
-    """A number with its interval, and with its lift over random weights where there is one."""
-
-    @property
-    def metric(self) -> str: ...  # noqa: D102
-    @property
-    def value(self) -> float: ...  # noqa: D102
-    @property
-    def low(self) -> float: ...  # noqa: D102
-    @property
-    def high(self) -> float: ...  # noqa: D102
-    @property
-    def num_units(self) -> int: ...  # noqa: D102
-    @property
-    def units(self) -> str: ...  # noqa: D102
-    @property
-    def chance(self) -> float | None: ...  # noqa: D102
-    @property
-    def control(self) -> float | None: ...  # noqa: D102
-    @property
-    def lift(self) -> float | None: ...  # noqa: D102
-    @property
-    def lift_low(self) -> float | None: ...  # noqa: D102
-    @property
-    def lift_high(self) -> float | None: ...  # noqa: D102
+Scores = Mapping[str, Score]
 
 
-class Scored(Lifted, Interface):
-    """What a sentence is made of; `vcp_core.results.Score`, or a row of a database."""
-
-    @property
-    def pixels(self) -> float | None: ...  # noqa: D102
-    @property
-    def above_pixels_low(self) -> float | None: ...  # noqa: D102
-    @property
-    def above_pixels_high(self) -> float | None: ...  # noqa: D102
-
-
-Scores = Mapping[str, Scored]
-
-
-def diagnose(scores: Iterable[Scored]) -> tuple[str, ...]:
+def diagnose(scores: Iterable[Score]) -> tuple[str, ...]:
     """Sentences about one evaluation, the most important first; none where there are no scores.
 
     Args:
@@ -82,12 +45,12 @@ def diagnose(scores: Iterable[Scored]) -> tuple[str, ...]:
     return tuple(said for said in [*heads[:place], *cloze, *heads[place:]] if said)
 
 
-def too_few(score: Lifted) -> bool:
+def too_few(score: Score) -> bool:
     """Whether a score stands on too few groups or videos to be called above or below anything."""
     return score.num_units < LEAST_UNITS
 
 
-def cannot_tell(score: Lifted) -> str:
+def cannot_tell(score: Score) -> str:
     """On what a score stands, where that is too little.
 
     >>> from types import SimpleNamespace
@@ -100,14 +63,12 @@ def cannot_tell(score: Lifted) -> str:
     return f"cannot tell: {score.num_units} test video{plural}"
 
 
-def way(score: Lifted) -> int:
-    """1 where a score lies above random weights, -1 below; 0 within error, and where nobody can tell."""
-    if score.lift_low is None or score.lift_high is None or too_few(score):
-        return 0
-    return (score.lift_low > 0) - (score.lift_high < 0)
+def way(score: Score) -> int:
+    """1 where a score is better than random weights', -1 worse; 0 within error, and where nobody can tell."""
+    return 0 if too_few(score) else verdict(score.lift_low, score.lift_high, score.better)
 
 
-def _against(score: Scored) -> str:
+def _against(score: Score) -> str:
     """A score beside chance and random weights."""
     chance = "" if score.chance is None else f" (chance {score.chance:.1f})"
     said = f"is {score.value:.1f} %{chance}"
@@ -122,7 +83,7 @@ def _against(score: Scored) -> str:
     return f"{said}: {_degree(score)} random weights, {span}"
 
 
-def _beside_pixels(score: Scored) -> str:
+def _beside_pixels(score: Score) -> str:
     """What the pixel baseline gives; a word on it only where the interval of the difference is known."""
     if score.pixels is None:
         return ""
@@ -137,7 +98,7 @@ def _beside_pixels(score: Scored) -> str:
     return f"; 8 x 8 pixels alone give {said} ({score.pixels:.1f})"
 
 
-def _degree(score: Scored) -> str:
+def _degree(score: Score) -> str:
     assert score.lift is not None
     side = way(score)
     if not side:

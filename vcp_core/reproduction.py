@@ -10,9 +10,10 @@ the other way, and a probe that chooses its strength by a hair may choose anothe
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from vcp_core.catalog.units import Unit
 from vcp_core.results import Provenance, Results, Score
 
 # A choice, wider than what was seen: by other kernels of the same CPU (without oneDNN) no score moved in
@@ -37,19 +38,24 @@ MULTIPLES = {
 KEPT_LATER = ("above_pixels_low", "above_pixels_high")  # results from before 2026-11-26 have none
 AT_THE_EDGE = 10  # instead of 4, where a score comes to 0 or 100, or leaves it
 GIVEN = ("chance", "num_videos", "num_units")  # by the dataset and the protocol, whatever the device
+NAMES = ("metric", "unit", "better", "units", "headline")  # no numbers
+TOLERANCE_SHARE = (
+    0.01  # of a plain number, in place of points; a choice, until one is measured on two devices
+)
 ROUNDING = 1e-9  # points
 
 
 @dataclass(frozen=True, kw_only=True)
 class Deviation:
-    """A number of a score that came out otherwise, percent; of counts, a count.
+    """A number of a score that came out otherwise, in the score's unit; of counts, a count.
 
     Attributes:
         metric: Whose score.
         field: Which of its numbers; "value" where the whole score came or went.
         first: As it was.
         second: As it is now; None where there is none any more, or `first` where there was none.
-        allowed: By how much it may differ between devices, points.
+        allowed: By how much it may differ between devices.
+        unit: Of the score.
     """
 
     metric: str
@@ -57,6 +63,7 @@ class Deviation:
     first: float | None
     second: float | None
     allowed: float
+    unit: Unit = "percent"
 
     @property
     def tolerable(self) -> bool:
@@ -148,15 +155,15 @@ def _by_metric(results: Results) -> dict[str, Score]:
 
 def _deviations(metric: str, before: Score | None, now: Score | None) -> Iterator[Deviation]:
     """Those of one score."""
-    num_videos = min(one.num_videos for one in (before, now) if one is not None)
-    points = max(TOLERANCE_POINTS, 100 * TOLERANCE_VIDEOS / max(num_videos, 1))
+    there = [one for one in (before, now) if one is not None]
+    unit, once = there[0].unit, _once(there)
     if before is None or now is None:
         first, second = (None if one is None else one.value for one in (before, now))
-        yield Deviation(metric=metric, field="value", first=first, second=second, allowed=points)
+        yield Deviation(metric=metric, field="value", first=first, second=second, allowed=once, unit=unit)
         return
-    at_the_edge = bool({before.value, now.value} & {0.0, 100.0})
+    at_the_edge = unit == "percent" and bool({before.value, now.value} & {0.0, 100.0})
     allowed = {
-        name: points * (AT_THE_EDGE if times == 4 and at_the_edge else times)
+        name: once * (AT_THE_EDGE if times == 4 and at_the_edge else times)
         for name, times in MULTIPLES.items()
     }
     # A precision stands on the answers that were given, and on as many as there were.
@@ -165,7 +172,15 @@ def _deviations(metric: str, before: Score | None, now: Score | None) -> Iterato
         first, second = getattr(before, name), getattr(now, name)
         known = name not in KEPT_LATER or None not in (first, second)
         if first != second and known:
-            yield Deviation(metric=metric, field=name, first=first, second=second, allowed=most)
+            yield Deviation(metric=metric, field=name, first=first, second=second, allowed=most, unit=unit)
+
+
+def _once(scores: Sequence[Score]) -> float:
+    """By how much an estimate may differ between devices, in the score's unit."""
+    if scores[0].unit == "number":
+        return max(ROUNDING, TOLERANCE_SHARE * max(abs(one.value) for one in scores))
+    num_videos = min(one.num_videos for one in scores)
+    return max(TOLERANCE_POINTS, 100 * TOLERANCE_VIDEOS / max(num_videos, 1))
 
 
 def conditions(provenance: Provenance) -> dict[str, int | str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,58 +18,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from vcp_core.catalog.errors import NotAvailable, UnknownName
 from vcp_core.catalog.files import whole
 from vcp_core.catalog.protocols import Protocol
-from vcp_core.catalog.units import Better, Unit
+from vcp_core.catalog.scores import Score as Score  # part of a result, as every class here
 
 SCHEMA = "vcpbench.results/1"
 
 
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Score(_Record):
-    """One number with what it takes to believe it. All numbers but counts have the score's unit.
-
-    Attributes:
-        metric: Its name, such as "cloze.temporal".
-        value: The estimate.
-        low: Lower end of its interval.
-        high: Upper end of its interval.
-        unit: What it is measured in; lifts and distances of percents are points.
-        better: Which way is better.
-        num_videos: Test videos behind it; for a precision, those where the answer was given.
-        num_units: Units behind it, which the interval goes by.
-        units: What a unit is.
-        chance: What guessing gives; None where guessing has no one answer.
-        control: Mean over the random-weights controls; None without controls.
-        lift: value - control.
-        lift_low: Lower end of the lift's interval.
-        lift_high: Upper end of the lift's interval.
-        pixels: What the pixel baseline gives; None where it was not measured, or has no such metric.
-        above_pixels_low: Lower end of the interval of value - pixels; None in results
-            from before it was kept.
-        above_pixels_high: Its upper end.
-        headline: Whether tables show it first.
-    """
-
-    metric: str
-    value: float
-    low: float
-    high: float
-    unit: Unit = "percent"
-    better: Better = "higher"
-    num_videos: int
-    num_units: int
-    units: Literal["group", "video"]
-    chance: float | None = None
-    control: float | None = None
-    lift: float | None = None
-    lift_low: float | None = None
-    lift_high: float | None = None
-    pixels: float | None = None
-    above_pixels_low: float | None = None
-    above_pixels_high: float | None = None
-    headline: bool = False
 
 
 class Fit(_Record):

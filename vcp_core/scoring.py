@@ -16,7 +16,7 @@ import numpy as np
 from vcp_core.benchmarks import load_benchmark
 from vcp_core.benchmarks.metrics import Array, Mean, Metric, Statistic, mean_of
 from vcp_core.catalog.protocols import Protocol
-from vcp_core.diagnosis import Lifted, cannot_tell, too_few
+from vcp_core.diagnosis import cannot_tell, too_few
 from vcp_core.results import BenchmarkResult, Predictions, Score
 from vcp_core.statistics.contrasts import (
     Contrast,
@@ -265,7 +265,7 @@ def _warnings(predictions: Predictions, scores: tuple[Score, ...], units: Units)
     return tuple(found)
 
 
-def weak(score: Lifted) -> list[str]:
+def weak(score: Score) -> list[str]:
     """The warning of a score that is not above chance or random weights, or cannot be told (PROTOCOL 5)."""
     if too_few(score):
         return [f"{score.metric} {score.value:.1f}: {cannot_tell(score)}"]

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, cast
+from typing import cast
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -19,7 +19,7 @@ from vcp_core.benchmarks.metrics import Array, Mean, Metric, Statistic, mean_of
 from vcp_core.catalog.errors import NotAvailable, UnknownName
 from vcp_core.catalog.files import whole
 from vcp_core.catalog.protocols import Protocol
-from vcp_core.results import BenchmarkResult, Results
+from vcp_core.results import BenchmarkResult, Results, Score
 from vcp_core.scoring import Sample, mean_metric, weak
 
 SCHEMA = "vcpbench.splits/1"
@@ -29,43 +29,19 @@ class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class MeanScore(_Record):
-    """The mean of one metric over splits. All numbers but counts are percent.
+class MeanScore(Score):
+    """The mean of one metric over splits; its fields are a score's, and each split's own value.
+
+    The value is the plain mean of the splits' values, as chance, control and pixels are of theirs; the last
+    two are None where a split has none. `num_videos` and `num_units` count those of all splits once. The
+    lift has no interval where results were read from a file, which does not hold the controls' answers; the
+    distance from pixels never has one.
 
     Attributes:
-        metric: Its name, such as "recognition.top1".
-        value: The plain mean of the splits' values.
-        low: Lower end of its interval.
-        high: Upper end.
         by_split: Each split's value, by its name.
-        num_videos: Distinct test videos behind it, of all splits.
-        num_units: Distinct units behind it, of all splits.
-        units: What a unit is.
-        chance: Mean over splits of what guessing gives.
-        control: Mean over splits of random weights; None where a split has none.
-        lift: value - control.
-        lift_low: Lower end of the lift's interval, None where results were read from a
-            file, which does not hold the controls' answers.
-        lift_high: Upper end of the lift's interval.
-        pixels: Mean over splits of the pixel baseline; None where a split has none.
-        headline: Whether tables show it first.
     """
 
-    metric: str
-    value: float
-    low: float
-    high: float
     by_split: dict[str, float]
-    num_videos: int
-    num_units: int
-    units: Literal["group", "video"]
-    chance: float | None = None
-    control: float | None = None
-    lift: float | None = None
-    lift_low: float | None = None
-    lift_high: float | None = None
-    pixels: float | None = None
-    headline: bool = False
 
 
 class SplitsMean(_Record):
@@ -211,8 +187,11 @@ class _Shared:
             None if None in (found := [getattr(score, fact) for score in scores.values()]) else _over(found)
             for fact in ("chance", "control", "pixels")
         )
+        one = next(iter(scores.values()))
         return MeanScore(
             metric=name,
+            unit=one.unit,
+            better=one.better,
             value=_over([score.value for score in scores.values()]),
             low=low,
             high=high,

@@ -161,12 +161,19 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """One number, percent, with its 95 % interval; `control` is random weights', `lift` the rest."""
+    """One number with its 95 % interval; `control` is random weights', `lift` the rest.
+
+    Attributes:
+        unit: "percent", "points" or "number"; of lifts and other differences of percents, points.
+        better: "higher", "lower" or "neither".
+    """
 
     metric: str
     value: float
     low: float
     high: float
+    unit: str = "percent"
+    better: str = "higher"
     chance: float | None = None
     control: float | None = None
     lift: float | None = None
@@ -217,7 +224,7 @@ class Evaluation:
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """One metric of two evaluations, percent: the second's less the first's, paired by video.
+    """One metric of two evaluations: the second's less the first's, paired by video.
 
     Attributes:
         p_value: How often so large a difference, either way, comes from two that are equally good.
@@ -226,6 +233,8 @@ class Difference:
         num_videos: Videos that both answered, on which all of this stands.
         num_units: Groups or videos, which the interval goes by.
         units: "group" or "video".
+        unit: As of a score.
+        better: As of a score.
     """
 
     metric: str
@@ -240,6 +249,8 @@ class Difference:
     num_videos: int | None = None
     num_units: int | None = None
     units: str | None = None
+    unit: str = "percent"
+    better: str = "higher"
     headline: bool = False
 
 

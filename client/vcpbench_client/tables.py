@@ -24,31 +24,40 @@ from vcpbench_client.answers import (
     Status,
 )
 
+PERCENT = "percent"
+ARROWS = {1: ("▲", "green"), 0: ("·", "dim"), -1: ("▼", "red")}  # better, open, worse; with colours
 BENCHMARKS = ("cloze", "recognition", "retrieval")  # in this order; others after them
 
 
 def scores(found: Iterable[Score], *, headline: bool) -> Table:
     """Scores with interval, chance, random weights and lift; only the headline ones, or all."""
-    table = _table("percent", "score", "95 % interval", "chance", "pixels", "random", "lift", "its interval")
     wanted = [score for score in found if score.headline or not headline]
+    measure = _measure(wanted)
+    table = _table(measure, "score", "95 % interval", "chance", "pixels", "random", "lift", "its interval")
     for name in _benchmarks(score.metric for score in wanted):
         table.add_row(Text(name, style="bold"))
         for score in (score for score in wanted if benchmark_of(score.metric) == name):
-            table.add_row(*_cells(score), style="" if score.headline else "dim")
+            name_cell = _short(score.metric, "" if measure == PERCENT else score.unit)
+            table.add_row(name_cell, *_cells(score), style="" if score.headline else "dim")
     return table
 
 
 def differences(found: Sequence[Difference], *, headline: bool) -> Table:
     """Pairs of scores, and what lies between them."""
-    table = _table("percent", "first", "second", "difference", "95 % interval", "found in 80 %", "p", "")
     wanted = [one for one in found if one.headline or not headline]
+    measure = _measure(wanted)
+    table = _table(measure, "first", "second", "difference", "95 % interval", "found in 80 %", "p", "")
     for name in _benchmarks(one.metric for one in wanted):
         table.add_row(Text(name, style="bold"))
         for one in (one for one in wanted if benchmark_of(one.metric) == name):
-            cells: tuple[str, ...] = (_number(one.first), _number(one.second), _number(one.difference, "+"))
+            numbers = (one.first, ""), (one.second, ""), (one.difference, "+")
+            cells = [written(value, one.unit, plus) for value, plus in numbers]
+            cells += [span(one.low, one.high, "+", one.unit), written(one.detectable, one.unit)]
+            cells += [_probability(one.p_value)]
             sign, style = arrow(one)
-            cells += (span(one.low, one.high, "+"), _number(one.detectable), _probability(one.p_value))
-            table.add_row(_short(one.metric), *cells, Text(sign, style=style))
+            table.add_row(
+                _short(one.metric, "" if measure == PERCENT else one.unit), *cells, Text(sign, style=style)
+            )
     return table
 
 
@@ -176,16 +185,31 @@ def benchmark_of(metric: str) -> str:
 
 def arrow(one: Difference) -> tuple[str, str]:
     """Better, worse, or neither as far as the interval tells; with a colour."""
-    if one.num_units is not None and one.num_units < LEAST_UNITS:
-        return "·", "dim"
-    if one.low > 0:
-        return "▲", "green"
-    return ("▼", "red") if one.high < 0 else ("·", "dim")
+    few = one.num_units is not None and one.num_units < LEAST_UNITS
+    return ARROWS[0 if few else verdict(one.low, one.high, one.better)]
 
 
-def span(low: float, high: float, sign: str = "") -> str:
+def verdict(low: float | None, high: float | None, better: str) -> int:
+    """Judge the interval of a difference: 1 if all of it is better, -1 if all of it is worse, else 0."""
+    if low is None or high is None or better == "neither":
+        return 0
+    above = (low > 0) - (high < 0)
+    return -above if better == "lower" else above
+
+
+def span(low: float, high: float, sign: str = "", unit: str = "percent") -> str:
     """An interval."""
-    return f"{low:{sign}.1f} .. {high:{sign}.1f}"
+    return f"{written(low, unit, sign)} .. {written(high, unit, sign)}"
+
+
+def written(value: float | None, unit: str = "percent", sign: str = "") -> str:
+    """A number of a score as the server's pages write it: one decimal, or three digits of a plain number."""
+    if value is None:
+        return ""
+    decimals = 1
+    if unit == "number":
+        decimals = next((places for places, least in enumerate((100, 10, 1)) if abs(value) >= least), 3)
+    return f"{value:{sign}.{decimals}f}"
 
 
 def _table(*headings: str) -> Table:
@@ -218,12 +242,15 @@ def _benchmarks(metrics: Iterable[str]) -> list[str]:
     return [*(name for name in BENCHMARKS if name in found), *(n for n in found if n not in BENCHMARKS)]
 
 
-def _short(metric: str) -> Text:
-    return Text("  " + metric.partition(".")[2])
+def _measure(found: Iterable[Score | Difference]) -> str:
+    """The first heading: what all rows are measured in, where they are measured in one thing."""
+    return "metric" if any(one.unit == "number" for one in found) else PERCENT
 
 
-def _number(value: float | None, sign: str = "") -> str:
-    return "" if value is None else f"{value:{sign}.1f}"
+def _short(metric: str, unit: str = "") -> Text:
+    """A metric below its benchmark, with its unit where not all rows have one."""
+    mark = {"percent": ", %", "points": ", points"}.get(unit, "")
+    return Text(f"  {metric.partition('.')[2]}{mark}")
 
 
 def _step(value: int | None) -> str:
@@ -242,20 +269,19 @@ def _probability(value: float | None) -> str:
 def _cell(score: Score | None, *, interval: bool) -> str:
     if score is None:
         return "-"
-    return f"{score.value:.1f} [{score.low:.1f}, {score.high:.1f}]" if interval else f"{score.value:.1f}"
+    value, low, high = (written(one, score.unit) for one in (score.value, score.low, score.high))
+    return f"{value} [{low}, {high}]" if interval else value
 
 
 def _cells(score: Score) -> list[Text | str]:
+    others = (score.chance, score.pixels, score.control)
     cells: list[Text | str] = [
-        _short(score.metric),
-        _number(score.value),
-        span(score.low, score.high),
-        _number(score.chance),
-        _number(score.pixels),
-        _number(score.control),
+        written(score.value, score.unit),
+        span(score.low, score.high, unit=score.unit),
+        *(written(one, score.unit) for one in others),
     ]
     if score.lift_low is None or score.lift_high is None:
         return cells
-    style = "green" if score.lift_low > 0 else "red" if score.lift_high < 0 else "dim"
-    lift = Text(_number(score.lift, "+"), style=style)
-    return [*cells, lift, span(score.lift_low, score.lift_high, "+")]
+    _, style = ARROWS[verdict(score.lift_low, score.lift_high, score.better)]
+    lift = Text(written(score.lift, score.unit, "+"), style=style)
+    return [*cells, lift, span(score.lift_low, score.lift_high, "+", score.unit)]

@@ -138,7 +138,7 @@ class Shard(Identified, Base):
 
 
 class ScoreRow(Base):
-    """One number of a finished evaluation; columns as in `vcp_core.results.Score`."""
+    """One number of a finished evaluation; a column for each field of `vcp_core.catalog.scores.Score`."""
 
     __tablename__ = "score"
     __table_args__ = (Index("ix_score_metric_value", "metric", "value"),)
@@ -151,6 +151,8 @@ class ScoreRow(Base):
     value: Mapped[float]
     low: Mapped[float]
     high: Mapped[float]
+    unit: Mapped[str] = mapped_column(default="percent", server_default="percent")
+    better: Mapped[str] = mapped_column(default="higher", server_default="higher")
     num_videos: Mapped[int]
     num_units: Mapped[int]
     units: Mapped[str]

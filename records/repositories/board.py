@@ -28,21 +28,9 @@ from records.models import (
     ScoreRow,
     evaluation_shards,
 )
+from vcp_core.catalog.scores import PARTS, Score
 
 DONE = Evaluation.state == EvaluationState.DONE
-
-
-class Number(NamedTuple):
-    """A score's columns; as in `vcp_core.results.Score`."""
-
-    value: float
-    low: float
-    high: float
-    chance: float | None
-    control: float | None
-    lift: float | None
-    lift_low: float | None
-    lift_high: float | None
 
 
 class Facts(NamedTuple):
@@ -180,22 +168,23 @@ def _facts(session: Session, which: Any) -> list[Facts]:
 
 
 NUMBERS = f"""
-SELECT evaluation_id, metric, {", ".join(Number._fields)}
+SELECT evaluation_id, metric, {", ".join(PARTS)}
 FROM score WHERE evaluation_id = ANY(%s) AND metric = ANY(%s)
 """  # noqa: S608 - of names of columns
 
 
 def numbers(
     session: Session, evaluations: Iterable[UUID], metrics: Iterable[str]
-) -> dict[UUID, dict[str, Number]]:
+) -> dict[UUID, dict[str, Score]]:
     """These metrics of these evaluations, for each by the metric's name."""
-    found: dict[UUID, dict[str, Number]] = {}
+    found: dict[UUID, dict[str, Score]] = {}
     # Binary, past SQLAlchemy: reading 128,000 numbers from their digits takes 70 ms of CPU, so it takes 20.
     driver: psycopg.Connection[Any] = cast(Any, session.connection().connection.driver_connection)
     with driver.cursor(binary=True) as cursor:
         cursor.execute(NUMBERS, (list(evaluations), list(metrics)))
         for evaluation, metric, *columns in cursor.fetchall():
-            found.setdefault(evaluation, {})[metric] = Number._make(columns)
+            score = Score(metric=metric, **dict(zip(PARTS, columns, strict=True)))
+            found.setdefault(evaluation, {})[metric] = score
     return found
 
 
@@ -204,8 +193,8 @@ def _any(evaluations: Iterable[UUID]) -> Any:
     return func.any(bindparam(None, list(evaluations), type_=ARRAY(Uuid())))
 
 
-def metrics(session: Session, fingerprint: str, protocol_hash: str) -> list[str]:
-    """Metrics that a board's columns can show: those of its newest evaluations."""
+def metrics(session: Session, fingerprint: str, protocol_hash: str) -> dict[str, str]:
+    """Metrics that a board's columns can show, each with which way is better: its newest evaluations'."""
     newest = (
         select(Evaluation.id)
         .join(DatasetRow, DatasetRow.id == Evaluation.dataset_id)
@@ -213,8 +202,9 @@ def metrics(session: Session, fingerprint: str, protocol_hash: str) -> list[str]
         .order_by(Evaluation.finished_at.desc().nulls_last())
         .limit(20)  # of a large board, all would take longer than the rest of the page
     )
-    query = select(ScoreRow.metric).where(ScoreRow.evaluation_id.in_(newest.scalar_subquery()))
-    return sorted(session.scalars(query.distinct()))
+    query = select(ScoreRow.metric, ScoreRow.better)
+    there = session.execute(query.where(ScoreRow.evaluation_id.in_(newest.scalar_subquery())).distinct())
+    return {metric: better for metric, better in there}
 
 
 def choices(session: Session, fingerprint: str, protocol_hash: str) -> dict[str, list[str]]:

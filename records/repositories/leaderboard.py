@@ -47,6 +47,7 @@ class Place(NamedTuple):
     value: float | None
     low: float | None
     high: float | None
+    better: str | None
 
 
 COLUMNS: dict[str, Any] = {
@@ -64,20 +65,20 @@ def places(session: Session, board: BoardQuery) -> list[Place]:
     query = _chosen(board).outerjoin(score, by_metric)
     column = COLUMNS.get(board.sort, score.value)
     order = column.desc() if board.descending else column.asc()
-    columns = query.with_only_columns(Evaluation.id, score.value, score.low, score.high)
+    columns = query.with_only_columns(Evaluation.id, score.value, score.low, score.high, score.better)
     ordered = columns.order_by(order.nulls_last(), Evaluation.created_at, Evaluation.id)
     return [Place._make(row) for row in session.connection().execute(ordered)]
 
 
-def metrics(session: Session, fingerprint: str, protocol_hash: str) -> set[str]:
-    """Names of the metrics that some evaluation under these conditions has."""
+def metrics(session: Session, fingerprint: str, protocol_hash: str) -> dict[str, str]:
+    """Metrics that some evaluation under these conditions has, and which way each is better."""
     query = (
-        select(ScoreRow.metric)
+        select(ScoreRow.metric, ScoreRow.better)
         .join(Evaluation, Evaluation.id == ScoreRow.evaluation_id)
         .join(DatasetRow, DatasetRow.id == Evaluation.dataset_id)
         .where(DatasetRow.fingerprint == fingerprint, Evaluation.protocol_hash == protocol_hash)
     )
-    return set(session.scalars(query.distinct()))
+    return {metric: better for metric, better in session.execute(query.distinct())}
 
 
 def known(session: Session, names: Iterable[str]) -> set[str]:

@@ -19,6 +19,7 @@ from service.evaluations.redaction import redacted
 from service.evaluations.waiting import Standing
 from vcp_core.catalog.defaults import DEFAULT_PROTOCOL
 from vcp_core.catalog.leaks import leak_warnings
+from vcp_core.catalog.scores import Score
 from vcp_core.comparison import Difference
 
 
@@ -103,27 +104,6 @@ class ProgressOut(BaseModel):
         return cls(stage=stands.stage, **values)
 
 
-class ScoreOut(BaseModel):
-    """One number, percent, with its 95 % interval and its lift over random weights."""
-
-    metric: str = Field(examples=["cloze.temporal"])
-    value: float
-    low: float
-    high: float
-    chance: float | None
-    control: float | None
-    lift: float | None
-    lift_low: float | None
-    lift_high: float | None
-    pixels: float | None = Field(description="What the clips averaged to 8 x 8 fields give.")
-    above_pixels_low: float | None = Field(description="Ends of the interval of value - pixels.")
-    above_pixels_high: float | None
-    num_videos: int
-    num_units: int
-    units: str
-    headline: bool
-
-
 class EvaluationOut(BaseModel):
     """An evaluation.
 
@@ -145,7 +125,7 @@ class EvaluationOut(BaseModel):
     protocol: ProtocolRef
     is_control: bool
     progress: ProgressOut | None = None
-    scores: list[ScoreOut] = []
+    scores: list[Score] = []
     diagnosis: list[str] = Field([], description="What the scores say, in words, once it is done.")
     unavailable: dict[str, str] = Field({}, description="Benchmarks that this dataset cannot carry, and why.")
     warnings: list[str] = []
@@ -173,11 +153,6 @@ class Comparison(BaseModel):
     )
 
 
-def score_out(row: ScoreRow) -> ScoreOut:
-    """A score for a client."""
-    return ScoreOut.model_validate(row, from_attributes=True)
-
-
 def shown(
     evaluation: Evaluation,
     *,
@@ -202,7 +177,7 @@ def shown(
         protocol=ProtocolRef(name=evaluation.protocol.name, hash=evaluation.protocol_hash),
         is_control=evaluation.is_control,
         progress=progress,
-        scores=[score_out(row) for row in scores or []],
+        scores=[Score.model_validate(row) for row in scores or []],
         diagnosis=diagnosis or [],
         unavailable={name: str(reason) for name, reason in unavailable.items()},
         warnings=warnings or [],

@@ -27,6 +27,7 @@ from service.evaluations.waiting import standing
 from service.problems import Conflict, Forbidden
 from service.protocols import service as protocol_service
 from vcp_core.catalog.protocols import Protocol
+from vcp_core.catalog.scores import Score
 from vcp_core.comparison import compare, unpaired
 from vcp_core.diagnosis import diagnose
 from vcp_core.results import Predictions, Results
@@ -69,7 +70,7 @@ def detail(session: Session, evaluation: Evaluation, reader: Caller | None = Non
     return shown(
         evaluation,
         scores=scores,
-        diagnosis=[] if evaluation.is_control else list(diagnose(scores)),
+        diagnosis=[] if evaluation.is_control else list(diagnose(map(Score.model_validate, scores))),
         progress=ProgressOut.of(progress(session, evaluation), stands),
         waiting_for=stands.waiting_for,
         warnings=all_warnings(evaluation),

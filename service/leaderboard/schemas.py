@@ -7,7 +7,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from service.evaluations.schemas import DatasetRef, ProtocolRef, ScoreOut
+from service.evaluations.schemas import DatasetRef, ProtocolRef
+from vcp_core.catalog.scores import Score
 
 
 class BoardRow(BaseModel):
@@ -28,7 +29,7 @@ class BoardRow(BaseModel):
     checkpoint: UUID
     sha256: str | None
     finished_at: datetime | None
-    scores: dict[str, ScoreOut]
+    scores: dict[str, Score]
 
 
 class ControlRow(BaseModel):
@@ -37,7 +38,7 @@ class ControlRow(BaseModel):
     evaluation: UUID
     backbone: str | None
     seed: int | None = Field(description="Of random weights; None is the pixel baseline.")
-    scores: dict[str, ScoreOut]
+    scores: dict[str, Score]
 
 
 class Board(BaseModel):

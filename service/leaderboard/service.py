@@ -13,12 +13,13 @@ from records.models import DatasetRow, Evaluation, ScoreRow
 from records.repositories import datasets, evaluations, leaderboard
 from records.repositories.leaderboard import COLUMNS, BoardQuery
 from service.datasets import service as dataset_service
-from service.evaluations.schemas import DatasetRef, ProtocolRef, ScoreOut, score_out
+from service.evaluations.schemas import DatasetRef, ProtocolRef
 from service.leaderboard.places import NOWHERE, Standing, standings
 from service.leaderboard.schemas import Board, BoardRow, ControlRow
 from service.problems import Conflict
 from service.protocols import service as protocol_service
 from vcp_core.catalog.errors import UnknownName
+from vcp_core.catalog.scores import PARTS, Score
 
 FACTS = (
     "rank",
@@ -33,7 +34,6 @@ FACTS = (
     "sha256",
     "finished_at",
 )
-PARTS = ("value", "low", "high", "lift", "lift_low", "lift_high", "chance", "control", "pixels")
 
 
 def board(
@@ -102,7 +102,7 @@ def _indexed(session: Session, name: str) -> tuple[DatasetRow, str]:
 
 
 def to_csv(found: Board) -> str:
-    """The same rows; a metric is nine columns: `recognition.top1.value`, and so on through `PARTS`."""
+    """The same rows; a metric has a column for each of `PARTS`: `recognition.top1.value`, and so on."""
     metrics = sorted({metric for row in found.rows for metric in row.scores})
     text = io.StringIO()
     writer = csv.writer(text)
@@ -110,7 +110,7 @@ def to_csv(found: Board) -> str:
     for row in found.rows:
         facts = [_safe(getattr(row, fact)) for fact in FACTS]
         numbers = [
-            getattr(row.scores[metric], part) if metric in row.scores else None
+            _plain(getattr(row.scores[metric], part)) if metric in row.scores else None
             for metric in metrics
             for part in PARTS
         ]
@@ -118,10 +118,14 @@ def to_csv(found: Board) -> str:
     return text.getvalue()
 
 
+def _plain(value: object) -> object:
+    """A cell that JSON would write likewise."""
+    return str(value).lower() if isinstance(value, bool) else value
+
+
 def _safe(value: object) -> object:
     """A cell that a spreadsheet takes for text: a model may be called `=cmd()`."""
-    if isinstance(value, bool):
-        return str(value).lower()
+    value = _plain(value)
     text = value.isoformat() if hasattr(value, "isoformat") else value
     return f"'{text}" if isinstance(text, str) and text[:1] in "=+-@\t\r" and text else text
 
@@ -138,17 +142,19 @@ def _check_metrics(
     if not unseen:
         return
     known = leaderboard.metrics(session, fingerprint, protocol_hash)
-    for metric in sorted(unseen - known) if known else ():
-        raise UnknownName("metric", metric, known | set(COLUMNS))
+    for metric in sorted(unseen - known.keys()) if known else ():
+        raise UnknownName("metric", metric, [*known, *COLUMNS])
 
 
-def _wanted(rows: list[ScoreRow], metrics: list[str]) -> dict[str, ScoreOut]:
+def _wanted(rows: list[ScoreRow], metrics: list[str]) -> dict[str, Score]:
     return {
-        row.metric: score_out(row) for row in rows if (row.metric in metrics if metrics else row.headline)
+        row.metric: Score.model_validate(row)
+        for row in rows
+        if (row.metric in metrics if metrics else row.headline)
     }
 
 
-def _row(evaluation: Evaluation, standing: Standing, scores: dict[str, ScoreOut]) -> BoardRow:
+def _row(evaluation: Evaluation, standing: Standing, scores: dict[str, Score]) -> BoardRow:
     checkpoint = evaluation.checkpoint
     assert checkpoint.model is not None
     return BoardRow(
@@ -167,7 +173,7 @@ def _row(evaluation: Evaluation, standing: Standing, scores: dict[str, ScoreOut]
     )
 
 
-def _control(control: Evaluation, scores: dict[str, ScoreOut]) -> ControlRow:
+def _control(control: Evaluation, scores: dict[str, Score]) -> ControlRow:
     checkpoint = control.checkpoint
     return ControlRow(
         evaluation=control.id, backbone=checkpoint.backbone, seed=checkpoint.seed, scores=scores

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from records.models import DatasetState, ProtocolRow
 from records.repositories import board, datasets, leaderboard
-from records.repositories.board import Facts, Named, Number
+from records.repositories.board import Facts, Named
 from records.repositories.leaderboard import COLUMNS, BoardQuery
 from service.datasets import schemas as dataset_schemas
 from service.datasets import service as dataset_service
@@ -22,6 +22,8 @@ from service.web import figures, names
 from service.web.parameters import API_PAGE, DEFAULT_METRICS, BoardParameters
 from vcp_core.catalog.defaults import DEFAULT_PROTOCOL
 from vcp_core.catalog.errors import UnknownName
+from vcp_core.catalog.scores import Score
+from vcp_core.catalog.units import written
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,11 +34,13 @@ class Column:
         metric: What it shows.
         title: Under its group's heading.
         heat: Whether it belongs to the options' strip.
+        falls: Whether its best values are its largest, so that it is sorted from these at first.
     """
 
     metric: str
     title: str
     heat: bool
+    falls: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +77,7 @@ class Board:
         choices: Teams, backbones and runs that there are.
         metrics: That columns can show.
         downloads: Labels, and addresses of JSON and CSV.
+        in_percent: Whether all numbers are percents.
     """
 
     boards: list[Named]
@@ -89,6 +94,7 @@ class Board:
     choices: dict[str, list[str]]
     metrics: list[str]
     downloads: list[tuple[str, str, str]]
+    in_percent: bool
 
 
 def show(session: Session, wanted: BoardParameters) -> Board | None:
@@ -102,11 +108,16 @@ def show(session: Session, wanted: BoardParameters) -> Board | None:
     if shown is None:
         return None
     parameters = replace(wanted, dataset=shown.key, protocol=shown.protocol)
-    metrics = board.metrics(session, shown.fingerprint, shown.hash) if shown.num_results else []
+    metrics = board.metrics(session, shown.fingerprint, shown.hash) if shown.num_results else {}
     if metrics:
         parameters = _known(session, shown, parameters, metrics)
     columns = [
-        Column(metric=metric, title=names.short(metric), heat=metric in names.OPTION_METRICS)
+        Column(
+            metric=metric,
+            title=names.short(metric),
+            heat=metric in names.OPTION_METRICS,
+            falls=metrics.get(metric) != "lower",
+        )
         for metric in parameters.metric
     ]
     places = leaderboard.places(session, _query(shown, parameters))
@@ -129,8 +140,9 @@ def show(session: Session, wanted: BoardParameters) -> Board | None:
         chance=_chance(columns, numbers),
         total=len(places),
         choices=board.choices(session, shown.fingerprint, shown.hash) if shown.num_results else {},
-        metrics=metrics,
+        metrics=sorted(metrics),
         downloads=_downloads(parameters, len(page)),
+        in_percent=all(score.unit == "percent" for mine in numbers.values() for score in mine.values()),
     )
 
 
@@ -177,21 +189,24 @@ def _empty(session: Session, dataset: str, protocol: ProtocolRow) -> tuple[Named
     return empty, f"{row.name} is {row.state.value}: {dataset_schemas.without_paths(row.reason, row) or ''}"
 
 
-def _known(session: Session, shown: Named, wanted: BoardParameters, metrics: list[str]) -> BoardParameters:
-    """Without what this board cannot show; a metric that no board has is a slip."""
+def _known(
+    session: Session, shown: Named, wanted: BoardParameters, metrics: dict[str, str]
+) -> BoardParameters:
+    """Without what this board cannot show, which `metrics` is told; a metric that no board has is a slip."""
     if unseen := {wanted.column, *wanted.metric} - {*COLUMNS, *metrics, *DEFAULT_METRICS}:
         every = leaderboard.metrics(session, shown.fingerprint, shown.hash)
-        elsewhere = leaderboard.known(session, unseen - every)
-        for metric in sorted(unseen - every - elsewhere):
+        elsewhere = leaderboard.known(session, unseen - every.keys())
+        for metric in sorted(unseen - every.keys() - elsewhere):
             raise UnknownName("metric", metric, [*every, *COLUMNS])
-        metrics += sorted(unseen & every)
+        metrics |= {metric: every[metric] for metric in unseen & every.keys()}
     there = tuple(metric for metric in wanted.metric if metric in metrics) or _usual(metrics)
     sortable = wanted.column in metrics or wanted.column in COLUMNS
-    return replace(wanted, metric=there, sort=wanted.sort if sortable else f"-{there[0]}")
+    best_first = there[0] if metrics[there[0]] == "lower" else f"-{there[0]}"
+    return replace(wanted, metric=there, sort=wanted.sort if sortable else best_first)
 
 
-def _usual(metrics: list[str]) -> tuple[str, ...]:
-    return tuple(metric for metric in DEFAULT_METRICS if metric in metrics) or (metrics[0],)
+def _usual(metrics: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(metric for metric in DEFAULT_METRICS if metric in metrics) or (min(metrics),)
 
 
 def _query(shown: Named, wanted: BoardParameters) -> BoardQuery:
@@ -211,7 +226,7 @@ def _query(shown: Named, wanted: BoardParameters) -> BoardQuery:
 def _row(
     facts: Facts,
     columns: Sequence[Column],
-    numbers: Mapping[UUID, Mapping[str, Number]],
+    numbers: Mapping[UUID, Mapping[str, Score]],
     standing: Mapping[UUID, Standing],
 ) -> Row:
     evaluation = facts.evaluation
@@ -229,17 +244,17 @@ def _row(
     )
 
 
-def _chance(columns: Sequence[Column], numbers: Mapping[UUID, Mapping[str, Number]]) -> Markup:
+def _chance(columns: Sequence[Column], numbers: Mapping[UUID, Mapping[str, Score]]) -> Markup:
     """What guessing gives: the same for every row, because they answer the same videos."""
     cells = []
     for column in columns:
-        scored = (mine[column.metric].chance for mine in numbers.values() if column.metric in mine)
-        value = next(scored, None)
+        scored = (mine[column.metric] for mine in numbers.values() if column.metric in mine)
+        value = next((written(score.chance, score.unit) for score in scored), "")
         kind = "heat" if column.heat else "value"
         cells.append(
             '<td class="none">–</td>'
-            if value is None
-            else f'<td class="{kind}"><span class="cell"><b>{value:.1f}</b></span></td>'
+            if not value
+            else f'<td class="{kind}"><span class="cell"><b>{value}</b></span></td>'
         )
     return Markup("".join(cells))  # noqa: S704 - of numbers
 

@@ -14,6 +14,7 @@ from service.evaluations import service
 from service.evaluations.schemas import EvaluationOut
 from service.web import names
 from service.web.evaluation import title
+from vcp_core.catalog import units
 from vcp_core.comparison import Difference
 
 TESTS = {
@@ -61,15 +62,15 @@ def page(session: Session, first: str, second: str, reader: Caller | None) -> Pa
         num_better=sum(verdict(one) == "better" for one in main),
         num_worse=sum(verdict(one) == "worse" for one in main),
         notes=found.notes,
-        chart=_chart(main),
+        chart=_chart([one for one in main if one.unit != "number"]),
     )
 
 
 def verdict(difference: Difference) -> str:
     """What the interval allows to say: better, worse, or open."""
-    if difference.low > 0:
-        return "better"
-    return "worse" if difference.high < 0 else "open"
+    return {1: "better", 0: "open", -1: "worse"}[
+        units.verdict(difference.low, difference.high, difference.better)
+    ]
 
 
 def _chart(differences: Sequence[Difference]) -> dict[str, Any]:

@@ -15,9 +15,10 @@ from records.repositories.board import JobLine
 from service.auth import Caller
 from service.evaluations import service
 from service.evaluations.redaction import redacted
-from service.evaluations.schemas import EvaluationOut, ScoreOut, with_declared
+from service.evaluations.schemas import EvaluationOut, with_declared
 from service.web import names, power
 from vcp_core.catalog.options import KINDS, OPTIONS
+from vcp_core.catalog.scores import Score
 from vcp_core.results import Fit, Results, Table
 
 MAX_CONFUSION = 20  # classes; a larger matrix cannot be read, its rows are in the table of classes
@@ -36,8 +37,8 @@ class OptionLine:
 
     name: str
     does: str
-    recall: ScoreOut
-    precision: ScoreOut | None
+    recall: Score
+    precision: Score | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +47,7 @@ class KindLine:
 
     option: str
     kind: str
-    recall: ScoreOut
+    recall: Score
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +84,7 @@ class Finished:
     """What a finished evaluation's page shows besides its scores."""
 
     results: Results
-    headlines: list[ScoreOut]
+    headlines: list[Score]
     power: list[power.Line]
     options: list[OptionLine]
     kinds: list[KindLine]
@@ -179,7 +180,7 @@ def _finished(session: Session, shown: EvaluationOut, evaluation: Evaluation) ->
     )
 
 
-def options(scores: Mapping[str, ScoreOut]) -> list[OptionLine]:
+def options(scores: Mapping[str, Score]) -> list[OptionLine]:
     """The options that were scored."""
     return [
         OptionLine(
@@ -193,7 +194,7 @@ def options(scores: Mapping[str, ScoreOut]) -> list[OptionLine]:
     ]
 
 
-def _kinds(scores: Mapping[str, ScoreOut]) -> list[KindLine]:
+def _kinds(scores: Mapping[str, Score]) -> list[KindLine]:
     return [
         KindLine(option=option, kind=kind, recall=scores[metric])
         for option, kinds in KINDS.items()

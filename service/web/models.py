@@ -11,19 +11,19 @@ from sqlalchemy.orm import Session
 
 from records.models import Checkpoint, Evaluation, EvaluationState
 from records.repositories import board, checkpoints, datasets, evaluations
-from records.repositories.board import Number
 from service.auth import Caller
-from service.evaluations.schemas import EvaluationOut, score_out, shown
+from service.evaluations.schemas import EvaluationOut, shown
 from service.problems import NotFound
 from service.references import Latest
 from service.web import evaluation, names
 from service.web.evaluation import OptionLine
+from vcp_core.catalog.scores import Score
 from vcp_core.catalog.validation import quoted
 
 DETAILS = ("cloze.spatial", "cloze.temporal")  # of the chart; hidden until asked for
 METRICS = ("recognition.top1", "retrieval.top1", "cloze.accuracy", *DETAILS)
 MOST = 500  # checkpoints and evaluations of a page
-Numbers = Mapping[UUID, Mapping[str, Number]]
+Numbers = Mapping[UUID, Mapping[str, Score]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +160,9 @@ def _newest(session: Session, done: Sequence[Evaluation]) -> Newest | None:
     last = max(done, key=lambda one: one.finished_at or one.created_at, default=None)
     if last is None:
         return None
-    scores = {row.metric: score_out(row) for row in evaluations.scores(session, [last.id])[last.id]}
+    scores = {
+        row.metric: Score.model_validate(row) for row in evaluations.scores(session, [last.id])[last.id]
+    }
     lines = evaluation.options(scores)
     return Newest(evaluation=last, options=lines, profile=evaluation.profile(lines))
 

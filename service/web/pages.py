@@ -18,6 +18,7 @@ from starlette.types import Scope
 from service.auth import COOKIE
 from service.web import figures, names, power
 from vcp_core.catalog.defaults import DEFAULT_DATASET, DEFAULT_PROTOCOL
+from vcp_core.catalog.units import written
 from vcp_core.progress import duration as in_words
 
 STATIC = Path(__file__).parent / "static"
@@ -134,7 +135,7 @@ ENVIRONMENT.filters.update(
     duration=duration,
     size=size,
     probability=probability,
-    percent=figures.percent,
+    written=written,
     signed=figures.signed,
 )
 ENVIRONMENT.globals.update(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from service.evaluations.schemas import ScoreOut
+from vcp_core.catalog.scores import Score
 from vcp_core.statistics.power import detectable, videos_needed
 
 LIMITS = (5, 2, 1)  # points; what people ask a gate for
@@ -28,11 +28,11 @@ class Line:
     needed: tuple[int, ...]
 
 
-def lines(scores: Iterable[ScoreOut]) -> list[Line]:
-    """Of those scores that have a lift with an interval."""
+def lines(scores: Iterable[Score]) -> list[Line]:
+    """Of those shares that have a lift with an interval; limits are points, so plain numbers have no line."""
     made = []
     for score in scores:
-        if score.lift_low is None or score.lift_high is None:
+        if score.unit != "percent" or score.lift_low is None or score.lift_high is None:
             continue
         found = detectable(score.lift_low, score.lift_high)
         needed = tuple(videos_needed(score.num_videos, found, limit) for limit in LIMITS)

@@ -28,6 +28,7 @@ from stack.commands.common import (
     print_json,
     progress_bars,
 )
+from vcp_core.catalog import units
 from vcp_core.catalog.defaults import DEFAULT_DATASET, DEFAULT_PROTOCOL
 from vcp_core.catalog.files import refuse_unwritable, write_json
 from vcp_core.catalog.networks import network_used
@@ -250,11 +251,11 @@ def _add_rows(table: Table, result: BenchmarkResult, *, every: bool) -> None:
 
 def _cells(score: Score | MeanScore) -> list[str]:
     def number(value: float | None, sign: str = "") -> str:
-        return "" if value is None else f"{value:{sign}.1f}"
+        return units.written(value, score.unit, sign)
 
     cells = [
         number(score.value),
-        f"{score.low:.1f}..{score.high:.1f}",
+        f"{number(score.low)}..{number(score.high)}",
         number(score.chance),
         number(score.pixels),
         number(score.control),
@@ -263,6 +264,6 @@ def _cells(score: Score | MeanScore) -> list[str]:
         return cells
     if score.lift_low is None or score.lift_high is None:
         return [*cells, number(score.lift, "+")]
-    style = "green" if score.lift_low > 0 else "red" if score.lift_high < 0 else "dim"
-    span = f"{score.lift_low:+.1f}..{score.lift_high:+.1f}"
+    style = {1: "green", 0: "dim", -1: "red"}[units.verdict(score.lift_low, score.lift_high, score.better)]
+    span = f"{number(score.lift_low, '+')}..{number(score.lift_high, '+')}"
     return [*cells, f"[{style}]{number(score.lift, '+')}[/]", span]

@@ -120,7 +120,7 @@ class Hands:
         found = score_benchmark("recognition", predictions, {}, unavailable=None, protocol=protocol)
         for one in found.scores:
             row = ScoreRow(evaluation_id=evaluation.id, benchmark="recognition")
-            for name, value in one.model_dump(exclude={"unit", "better"}).items():
+            for name, value in one.model_dump().items():
                 setattr(row, name, value)
             session.add(row)
         kept = predictions.model_dump(mode="json")

@@ -85,6 +85,24 @@ def test_what_was_registered_before_gets_its_name_in_the_catalog(empty: str) -> 
     found.dispose()
 
 
+def test_scores_from_before_units_are_percents_of_which_more_is_better(empty: str) -> None:
+    command.upgrade(migrate.config(empty), "0009")
+    found = Database(empty)
+    with found.session() as session:
+        session.execute(
+            text("SET session_replication_role = replica")
+        )  # the score alone, without its evaluation
+        columns = (
+            "(evaluation_id, metric, benchmark, value, low, high, num_videos, num_units, units, headline)"
+        )
+        values = "(gen_random_uuid(), 'a.b', 'a', 40, 30, 50, 9, 9, 'video', true)"
+        session.execute(text(f"INSERT INTO score {columns} VALUES {values}"))
+    assert any(step.startswith("0010:") for step in migrate.upgrade(empty))
+    with found.session() as session:
+        assert session.execute(text("SELECT unit, better FROM score")).all() == [("percent", "higher")]
+    found.dispose()
+
+
 def test_migrating_twice_does_nothing_the_second_time(empty: str) -> None:
     migrate.upgrade(empty)
     assert migrate.upgrade(empty) == []

@@ -192,7 +192,7 @@ def finished(
         ScoreRow(
             evaluation_id=evaluation.id,
             benchmark=result.benchmark,
-            **score.model_dump(exclude={"unit", "better"}),
+            **score.model_dump(),
         )
         for result in scored
         for score in result.scores

@@ -1,4 +1,4 @@
-"""What a score is measured in, and which way is better."""
+"""What a score is measured in, which way is better, and how its numbers are written."""
 
 from __future__ import annotations
 
@@ -7,3 +7,50 @@ from typing import Literal
 # percent: a share of outcomes, 0 to 100. points: a difference of percents. number: anything else, unbounded.
 Unit = Literal["percent", "points", "number"]
 Better = Literal["higher", "lower", "neither"]
+
+
+def written(value: float | None, unit: Unit = "percent", sign: str = "") -> str:
+    """Write a number of a score for people.
+
+    Percent and points have one decimal, plain numbers three digits.
+
+    Args:
+        value: The number; None is written as nothing.
+        unit: Of the score.
+        sign: "+" to write a plus in front of what is not negative, as differences have it.
+
+    >>> written(61.54), written(-1.25, "points"), written(3.04, sign="+"), written(None)
+    ('61.5', '-1.2', '+3.0', '')
+    >>> [written(value, "number") for value in (1234.5, 37.42, 2.3026, 0.012345, 0.0)]
+    ['1234', '37.4', '2.30', '0.012', '0.000']
+    """
+    if value is None:
+        return ""
+    return f"{value:{sign}.{_decimals(value, unit)}f}"
+
+
+def _decimals(value: float, unit: Unit) -> int:
+    if unit != "number":
+        return 1
+    return next((places for places, least in enumerate((100, 10, 1)) if abs(value) >= least), 3)
+
+
+def gain(difference: float, better: Better) -> float:
+    """Say how much better a difference is: above 0 is better, below 0 is worse, 0 where neither way is.
+
+    >>> gain(2.5, "higher"), gain(2.5, "lower"), gain(2.5, "neither")
+    (2.5, -2.5, 0.0)
+    """
+    return difference if better == "higher" else -difference if better == "lower" else 0.0
+
+
+def verdict(low: float | None, high: float | None, better: Better = "higher") -> Literal[-1, 0, 1]:
+    """Judge the interval of a difference: 1 if all of it is better, -1 if all of it is worse, else 0.
+
+    >>> verdict(1.0, 3.0), verdict(1.0, 3.0, "lower"), verdict(-1.0, 3.0), verdict(1.0, 3.0, "neither")
+    (1, -1, 0, 0)
+    """
+    if low is None or high is None:
+        return 0
+    ends = sorted((gain(low, better), gain(high, better)))
+    return 1 if ends[0] > 0 else -1 if ends[1] < 0 else 0

@@ -134,11 +134,7 @@ def command_of(evaluation: Evaluation) -> str | None:
 
 def _score_values(evaluation: Evaluation, results: Results) -> list[dict[str, Any]]:
     return [
-        {
-            "evaluation_id": evaluation.id,
-            "benchmark": result.benchmark,
-            **found.model_dump(exclude={"unit", "better"}),
-        }
+        {"evaluation_id": evaluation.id, "benchmark": result.benchmark, **found.model_dump()}
         for result in results.benchmarks
         for found in result.scores
     ]

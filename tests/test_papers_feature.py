@@ -125,9 +125,9 @@ def test_the_two_features_are_ranked_apart(tmp_path: Path) -> None:
     stages = {SPEC.stages[-1]: alike, SPEC.max_pooled_stage: by_class}
     ShardFeatures(clips=tuple(clip for _, clip in clips), stages=stages).save(path)
     predictions = benchmark.predict(FeatureBank([path]), dataset, BOTH, SPEC)
-    values = {m.name: float(m.statistic(np.ones((1, 4)))[0]) for m in benchmark.metrics(predictions)}
-    assert values["retrieval.top1"] == 0.5
-    assert values["retrieval.max.top1"] == values["retrieval.max.map"] == 1.0
+    values = {metric.name: metric.value(4) for metric in benchmark.metrics(predictions)}
+    assert values["retrieval.top1"] == 50
+    assert values["retrieval.max.top1"] == values["retrieval.max.map"] == 100
 
 
 def test_only_a_run_of_retrieval_keeps_the_large_feature(dataset: Dataset) -> None:

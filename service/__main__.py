@@ -24,8 +24,8 @@ def main() -> int:
     except VcpbenchError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    # What was loaded by now never becomes garbage; without this, full collections walk all of it in the
-    # middle of a large board, whose 230 to 380 ms of CPU became 190 to 200 (2,000 rows, bench/board.py).
+    # What was loaded by now never becomes garbage. Without this, a full collection walks all of it in the
+    # middle of a large board: docs/decisions/2026-11-28-board.md.
     gc.freeze()
     uvicorn.run(
         app,

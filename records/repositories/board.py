@@ -1,6 +1,7 @@
-"""What the board's pages read: plain tuples, because thousands of mapped objects take longer than their page.
+"""The board: which boards there are, a page of one, and its numbers; rows are plain tuples.
 
-The facts of a page's rows and their numbers are a statement each, whatever its length.
+Mapped objects of a page's rows and scores would take longer than all of the page's SQL. Every statement about
+one board names it by `_is_of` alone.
 """
 
 from __future__ import annotations
@@ -12,25 +13,58 @@ from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 import psycopg
-from sqlalchemy import ARRAY, String, Uuid, bindparam, exists, func, or_, select
-from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy import ARRAY, ColumnElement, Select, String, bindparam, exists, func, select
 from sqlalchemy.orm import Session, aliased
 
-from records.models import (
-    Checkpoint,
-    DatasetRow,
-    Evaluation,
-    EvaluationState,
-    Job,
-    JobState,
-    Model,
-    ProtocolRow,
-    ScoreRow,
-    evaluation_shards,
-)
+from records.models import Checkpoint, DatasetRow, Evaluation, EvaluationState, Model, ProtocolRow, ScoreRow
 from vcp_core.catalog.scores import PARTS, Score
 
 DONE = Evaluation.state == EvaluationState.DONE
+NEWEST = 20  # evaluations whose metrics are offered as columns; those of all would take longer than a page
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoardKey:
+    """Which board: results that stand together.
+
+    Attributes:
+        fingerprint: Of the dataset's videos.
+        protocol_hash: One protocol, one board.
+    """
+
+    fingerprint: str
+    protocol_hash: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoardQuery:
+    """What is shown of a board.
+
+    Attributes:
+        board: Which one.
+        sort: A metric, or one of `COLUMNS`.
+        descending: Largest or newest first.
+        metrics: The numbers of a row; the headline ones where none is named.
+        model: Only models whose name contains this.
+        team: Only of this team.
+        backbone: Only of this one.
+        run: Only of this training run.
+        latest: Only the newest evaluated checkpoint of every model.
+        limit: Rows of a page.
+        offset: Rows before it.
+    """
+
+    board: BoardKey
+    sort: str
+    descending: bool = True
+    metrics: tuple[str, ...] = ()
+    model: str | None = None
+    team: str | None = None
+    backbone: str | None = None
+    run: str | None = None
+    latest: bool = False
+    limit: int
+    offset: int = 0
 
 
 class Facts(NamedTuple):
@@ -43,7 +77,12 @@ class Facts(NamedTuple):
     run: str | None
     step: int | None
     seed: int | None
+    checkpoint: UUID
+    sha256: str | None
     finished_at: datetime | None
+
+
+Measured = tuple[float, float, float, str]  # value, low, high and `better` of a score
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,28 +108,34 @@ class Named:
     superseded: bool
 
     @property
+    def board(self) -> BoardKey:
+        """Which board it is."""
+        return BoardKey(fingerprint=self.fingerprint, protocol_hash=self.hash)
+
+    @property
     def key(self) -> str:
         """What an address calls its dataset: other videos may have the name of those that lost it."""
         return self.fingerprint if self.superseded else self.dataset
 
 
-@dataclass(frozen=True, kw_only=True)
-class JobLine:
-    """Jobs of one kind, as far as an evaluation needs them.
-
-    Attributes:
-        kind: What they do.
-        counts: How many are in which state.
-        retries: Attempts beyond the first that crashed or lost their worker.
-        error: What went wrong last.
-        log_tail: What that attempt printed last.
-    """
-
-    kind: str
-    counts: dict[JobState, int]
-    retries: int
-    error: str | None
-    log_tail: str | None
+FACTS = (
+    Evaluation.id,
+    Model.name,
+    Model.team,
+    Checkpoint.backbone,
+    Checkpoint.run,
+    Checkpoint.step,
+    Checkpoint.seed,
+    Checkpoint.id,
+    Checkpoint.sha256,
+    Evaluation.finished_at,
+)
+COLUMNS: dict[str, Any] = {
+    "created_at": Evaluation.created_at,
+    "finished_at": Evaluation.finished_at,
+    "model": Model.name,
+    "step": Checkpoint.step,
+}
 
 
 def boards(session: Session) -> list[Named]:
@@ -130,84 +175,109 @@ def boards(session: Session) -> list[Named]:
     ]
 
 
-def facts(session: Session, evaluations: Sequence[UUID]) -> dict[UUID, Facts]:
-    """Whose these evaluations are."""
-    return {row.evaluation: row for row in _facts(session, Evaluation.id == _any(evaluations))}
-
-
-def controls(session: Session, fingerprint: str, protocol_hash: str) -> list[Facts]:
-    """Finished evaluations of random weights under the board's conditions."""
-    found = _facts(
-        session,
-        Evaluation.is_control.is_(True)
-        & DONE
-        & (DatasetRow.fingerprint == fingerprint)
-        & (Evaluation.protocol_hash == protocol_hash),
-    )
-    return sorted(found, key=lambda row: (row.backbone or "", row.seed or 0))
-
-
-def _facts(session: Session, which: Any) -> list[Facts]:
+def page(session: Session, wanted: BoardQuery) -> list[tuple[Facts, float | None]]:
+    """The page's rows in their order, each with the value that it is sorted by; those without one last."""
+    score = aliased(ScoreRow)
+    column = COLUMNS.get(wanted.sort, score.value)
+    order = column.desc() if wanted.descending else column.asc()
     query = (
-        select(
-            Evaluation.id,
-            Model.name,
-            Model.team,
-            Checkpoint.backbone,
-            Checkpoint.run,
-            Checkpoint.step,
-            Checkpoint.seed,
-            Evaluation.finished_at,
-        )
+        _chosen(wanted)
+        .outerjoin(score, (score.evaluation_id == Evaluation.id) & (score.metric == wanted.sort))
+        .with_only_columns(*FACTS, score.value)
+        .order_by(order.nulls_last(), Evaluation.created_at, Evaluation.id)
+        .limit(wanted.limit)
+        .offset(wanted.offset)
+    )
+    return [(Facts._make(facts), value) for *facts, value in session.connection().execute(query).all()]
+
+
+def count(session: Session, wanted: BoardQuery) -> int:
+    """Rows of all pages."""
+    return session.scalar(_chosen(wanted).with_only_columns(func.count())) or 0
+
+
+def scale(session: Session, wanted: BoardQuery) -> Sequence[Measured]:
+    """The scores that all pages are sorted by, in no order; none where they are sorted by something else."""
+    if wanted.sort in COLUMNS:
+        return []
+    score = aliased(ScoreRow)
+    query = (
+        _chosen(wanted)
+        .join(score, (score.evaluation_id == Evaluation.id) & (score.metric == wanted.sort))
+        .with_only_columns(score.value, score.low, score.high, score.better)
+    )
+    return cast(Sequence[Measured], session.connection().execute(query).all())
+
+
+def controls(session: Session, board: BoardKey) -> list[Facts]:
+    """Finished evaluations of random weights, and of pixels, on the board's conditions."""
+    query = (
+        select(*FACTS)
+        .select_from(Evaluation)
         .join(Checkpoint, Checkpoint.id == Evaluation.checkpoint_id)
         .join(DatasetRow, DatasetRow.id == Evaluation.dataset_id)
         .outerjoin(Model, Model.id == Checkpoint.model_id)
-        .where(which)
+        .where(Evaluation.is_control.is_(True), _is_of(board))
+        .order_by(Checkpoint.backbone, Checkpoint.seed.nulls_first(), Evaluation.created_at)
     )
-    return [Facts._make(row) for row in session.connection().execute(query)]
+    return [Facts._make(row) for row in session.execute(query)]
 
 
-NUMBERS = f"""
-SELECT evaluation_id, metric, {", ".join(PARTS)}
-FROM score WHERE evaluation_id = ANY(%s) AND metric = ANY(%s)
+NAMES = ("metric", *PARTS)
+SCORES = f"""
+SELECT evaluation_id, {", ".join(NAMES)} FROM score
+WHERE evaluation_id = ANY(%s) AND CASE WHEN %s THEN metric = ANY(%s) ELSE headline END
+ORDER BY evaluation_id, metric
 """  # noqa: S608 - of names of columns
 
 
-def numbers(
-    session: Session, evaluations: Iterable[UUID], metrics: Iterable[str]
+def scores(
+    session: Session, evaluations: Iterable[UUID], metrics: Sequence[str] = ()
 ) -> dict[UUID, dict[str, Score]]:
-    """These metrics of these evaluations, for each by the metric's name."""
+    """These metrics of these evaluations, by the metric's name; the headline ones if none is named."""
     found: dict[UUID, dict[str, Score]] = {}
-    # Binary, past SQLAlchemy: reading 128,000 numbers from their digits takes 70 ms of CPU, so it takes 20.
+    # Past SQLAlchemy, as plain tuples in PostgreSQL's binary form: docs/decisions/2026-11-28-board.md.
     driver: psycopg.Connection[Any] = cast(Any, session.connection().connection.driver_connection)
     with driver.cursor(binary=True) as cursor:
-        cursor.execute(NUMBERS, (list(evaluations), list(metrics)))
-        for evaluation, metric, *columns in cursor.fetchall():
-            score = Score(metric=metric, **dict(zip(PARTS, columns, strict=True)))
-            found.setdefault(evaluation, {})[metric] = score
+        cursor.execute(SCORES, (list(evaluations), bool(metrics), list(metrics)))
+        for evaluation, *values in cursor.fetchall():
+            score = Score.model_validate(dict(zip(NAMES, values, strict=True)))
+            found.setdefault(evaluation, {})[score.metric] = score
     return found
 
 
-def _any(evaluations: Iterable[UUID]) -> Any:
-    """One array, where IN would make two thousand parameters of two thousand ids."""
-    return func.any(bindparam(None, list(evaluations), type_=ARRAY(Uuid())))
-
-
-def metrics(session: Session, fingerprint: str, protocol_hash: str) -> dict[str, str]:
+def newest_metrics(session: Session, board: BoardKey) -> dict[str, str]:
     """Metrics that a board's columns can show, each with which way is better: its newest evaluations'."""
     newest = (
         select(Evaluation.id)
         .join(DatasetRow, DatasetRow.id == Evaluation.dataset_id)
-        .where(DONE, DatasetRow.fingerprint == fingerprint, Evaluation.protocol_hash == protocol_hash)
+        .where(_is_of(board))
         .order_by(Evaluation.finished_at.desc().nulls_last())
-        .limit(20)  # of a large board, all would take longer than the rest of the page
+        .limit(NEWEST)
     )
     query = select(ScoreRow.metric, ScoreRow.better)
     there = session.execute(query.where(ScoreRow.evaluation_id.in_(newest.scalar_subquery())).distinct())
     return {metric: better for metric, better in there}
 
 
-def choices(session: Session, fingerprint: str, protocol_hash: str) -> dict[str, list[str]]:
+def all_metrics(session: Session, board: BoardKey) -> dict[str, str]:
+    """Metrics that any evaluation of a board has, each with which way is better."""
+    query = (
+        select(ScoreRow.metric, ScoreRow.better)
+        .join(Evaluation, Evaluation.id == ScoreRow.evaluation_id)
+        .join(DatasetRow, DatasetRow.id == Evaluation.dataset_id)
+        .where(_is_of(board))
+    )
+    return {metric: better for metric, better in session.execute(query.distinct())}
+
+
+def known(session: Session, names: Iterable[str]) -> set[str]:
+    """Those of these metrics that any evaluation of any board has."""
+    name = func.unnest(bindparam(None, list(names), type_=ARRAY(String))).column_valued("name")
+    return set(session.scalars(select(name).where(exists().where(ScoreRow.metric == name))))
+
+
+def choices(session: Session, board: BoardKey) -> dict[str, list[str]]:
     """Teams, backbones and runs that a board can be filtered by."""
     query = (
         select(Model.team, Checkpoint.backbone, Checkpoint.run)
@@ -215,7 +285,7 @@ def choices(session: Session, fingerprint: str, protocol_hash: str) -> dict[str,
         .join(Checkpoint, Checkpoint.id == Evaluation.checkpoint_id)
         .join(Model, Model.id == Checkpoint.model_id)
         .join(DatasetRow, DatasetRow.id == Evaluation.dataset_id)
-        .where(DONE, DatasetRow.fingerprint == fingerprint, Evaluation.protocol_hash == protocol_hash)
+        .where(_is_of(board))
         .distinct()
     )
     rows = session.execute(query).all()
@@ -223,47 +293,38 @@ def choices(session: Session, fingerprint: str, protocol_hash: str) -> dict[str,
     return {name: sorted({str(row[place]) for row in rows if row[place]}) for place, name in enumerate(names)}
 
 
-def job_lines(session: Session, evaluation: Evaluation) -> list[JobLine]:
-    """What has been done and is to be done for an evaluation and its controls, by kind, in order of birth."""
-    everyone = [evaluation, *evaluation.controls]
-    ids = [one.id for one in everyone]
-    needed = exists().where(
-        evaluation_shards.c.shard_id == Job.shard_id, evaluation_shards.c.evaluation_id.in_(ids)
+def _is_of(board: BoardKey) -> ColumnElement[bool]:
+    """The finished evaluations of a board, controls among them; the statement joins their datasets."""
+    return (
+        DONE
+        & (DatasetRow.fingerprint == board.fingerprint)
+        & (Evaluation.protocol_hash == board.protocol_hash)
     )
-    newest = (Job.created_at.desc(), Job.id.desc())
-    last = [aggregate_order_by(column, *newest) for column in (Job.error, Job.log_tail)]
+
+
+def _chosen(wanted: BoardQuery) -> Select[Any]:
+    """The board's evaluations, joined with checkpoint, model and dataset, in no order."""
+    query = _filtered(wanted)
+    if wanted.latest:
+        order = (Checkpoint.created_at.desc(), Evaluation.created_at.desc(), Evaluation.id)
+        place = func.row_number().over(partition_by=Model.id, order_by=order).label("place")
+        newest = _filtered(wanted).with_only_columns(Evaluation.id, place).subquery()
+        query = query.where(Evaluation.id.in_(select(newest.c.id).where(newest.c.place == 1)))
+    return query
+
+
+def _filtered(wanted: BoardQuery) -> Select[Any]:
     query = (
-        select(
-            Job.kind,
-            Job.state,
-            func.count(),
-            func.sum(Job.crashes + Job.outages + Job.losses),
-            func.max(Job.created_at).filter(Job.error.is_not(None)),
-            *(func.array_agg(one, type_=ARRAY(String)).filter(Job.error.is_not(None))[1] for one in last),
-        )
-        .where(
-            or_(
-                Job.evaluation_id.in_(ids),
-                Job.checkpoint_id.in_([one.checkpoint_id for one in everyone]),
-                Job.dataset_id == evaluation.dataset_id,
-                needed,
-            )
-        )
-        .group_by(Job.kind, Job.state)
-        .order_by(func.min(Job.created_at))
+        select(Evaluation.id)
+        .join(Checkpoint, Evaluation.checkpoint_id == Checkpoint.id)
+        .join(Model, Checkpoint.model_id == Model.id)
+        .join(DatasetRow, Evaluation.dataset_id == DatasetRow.id)
+        .where(Evaluation.is_control.is_(False), _is_of(wanted.board))
     )
-    lines: dict[str, JobLine] = {}
-    errors: dict[str, datetime] = {}
-    for kind, state, number, retries, failed_at, error, log_tail in session.execute(query):
-        line = lines.get(kind) or JobLine(kind=kind.value, counts={}, retries=0, error=None, log_tail=None)
-        newer = failed_at is not None and (kind not in errors or failed_at > errors[kind])
-        if newer:
-            errors[kind] = failed_at
-        lines[kind] = JobLine(
-            kind=line.kind,
-            counts={**line.counts, state: number},
-            retries=line.retries + retries,
-            error=error if newer else line.error,
-            log_tail=log_tail if newer else line.log_tail,
-        )
-    return list(lines.values())
+    if wanted.model is not None:
+        query = query.where(Model.name.icontains(wanted.model, autoescape=True))
+    equal = {Model.team: wanted.team, Checkpoint.backbone: wanted.backbone, Checkpoint.run: wanted.run}
+    for column, value in equal.items():
+        if value is not None:
+            query = query.where(column == value)
+    return query

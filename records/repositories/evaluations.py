@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import ARRAY, Select, String, exists, func, or_, select
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import Session, undefer
 
 from records.models import (
@@ -15,10 +18,32 @@ from records.models import (
     DatasetRow,
     Evaluation,
     EvaluationState,
+    Job,
+    JobState,
     Model,
     ProtocolRow,
     ScoreRow,
+    evaluation_shards,
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobLine:
+    """Jobs of one kind, as far as an evaluation needs them.
+
+    Attributes:
+        kind: What they do.
+        counts: How many are in which state.
+        retries: Attempts beyond the first that crashed or lost their worker.
+        error: What went wrong last.
+        log_tail: What that attempt printed last.
+    """
+
+    kind: str
+    counts: dict[JobState, int]
+    retries: int
+    error: str | None
+    log_tail: str | None
 
 
 def get(session: Session, evaluation_id: UUID, *, with_results: bool = False) -> Evaluation | None:
@@ -121,3 +146,49 @@ def fits(session: Session, evaluation_id: UUID) -> list[tuple[str, dict[str, Any
         .order_by(BenchmarkRow.benchmark)
     )
     return [(benchmark, fit) for benchmark, found in rows for fit in found or ()]
+
+
+def job_lines(session: Session, evaluation: Evaluation) -> list[JobLine]:
+    """What has been done and is to be done for an evaluation and its controls, by kind, in order of birth."""
+    everyone = [evaluation, *evaluation.controls]
+    ids = [one.id for one in everyone]
+    needed = exists().where(
+        evaluation_shards.c.shard_id == Job.shard_id, evaluation_shards.c.evaluation_id.in_(ids)
+    )
+    newest = (Job.created_at.desc(), Job.id.desc())
+    last = [aggregate_order_by(column, *newest) for column in (Job.error, Job.log_tail)]
+    query = (
+        select(
+            Job.kind,
+            Job.state,
+            func.count(),
+            func.sum(Job.crashes + Job.outages + Job.losses),
+            func.max(Job.created_at).filter(Job.error.is_not(None)),
+            *(func.array_agg(one, type_=ARRAY(String)).filter(Job.error.is_not(None))[1] for one in last),
+        )
+        .where(
+            or_(
+                Job.evaluation_id.in_(ids),
+                Job.checkpoint_id.in_([one.checkpoint_id for one in everyone]),
+                Job.dataset_id == evaluation.dataset_id,
+                needed,
+            )
+        )
+        .group_by(Job.kind, Job.state)
+        .order_by(func.min(Job.created_at))
+    )
+    lines: dict[str, JobLine] = {}
+    errors: dict[str, datetime] = {}
+    for kind, state, number, retries, failed_at, error, log_tail in session.execute(query):
+        line = lines.get(kind) or JobLine(kind=kind.value, counts={}, retries=0, error=None, log_tail=None)
+        newer = failed_at is not None and (kind not in errors or failed_at > errors[kind])
+        if newer:
+            errors[kind] = failed_at
+        lines[kind] = JobLine(
+            kind=line.kind,
+            counts={**line.counts, state: number},
+            retries=line.retries + retries,
+            error=error if newer else line.error,
+            log_tail=log_tail if newer else line.log_tail,
+        )
+    return list(lines.values())

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from uuid import UUID
 
-from records.repositories.leaderboard import Place
+from records.repositories.board import Measured
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,36 +20,44 @@ class Standing:
 NOWHERE = Standing()
 
 
-def standings(places: Iterable[Place]) -> dict[UUID, Standing]:
-    """Of all rows with the metric; the best is 1, whichever way the board is sorted.
+class Places:
+    """The places of a whole board, by the values that it is sorted by.
 
-    A metric of which neither more nor less is better has no places.
+    The best value has place 1, whichever way the board is sorted. A metric of which neither more nor less is
+    better has no places. A value shares the place of the best of its group if it lies within that one's
+    interval: without their paired difference, nothing says that they differ (PROTOCOL 5).
 
-    A row shares the place of the best of its group if its value lies within that one's interval: without
-    their paired difference, nothing says that they differ (PROTOCOL 5).
+    Args:
+        scores: Of all rows that have the metric, in any order.
     """
-    scored = sorted(_losses(places), key=lambda one: one[0])
-    groups: list[list[Place]] = []
-    reach = 0.0  # how far the interval of the group's best reaches towards the worse
-    for loss, worst, place in scored:
-        if groups and loss <= reach:
-            groups[-1].append(place)
-        else:
-            groups.append([place])
-            reach = max(loss, worst)
-    found: dict[UUID, Standing] = {}
-    for group in groups:
-        standing = Standing(rank=len(found) + 1, tied=len(group) > 1)
-        found |= {place.evaluation: standing for place in group}
-    return found
 
+    def __init__(self, scores: Iterable[Measured]) -> None:
+        everyone = list(scores)
+        directions = {better for *_, better in everyone}
+        self._sign = {"higher": -1, "lower": 1}.get(directions.pop(), 0) if len(directions) == 1 else 0
+        self._bests: list[float] = []  # of every group, turned so that less is better
+        self._standings: list[Standing] = []
+        if self._sign < 0:
+            self._group(sorted((-value, -low) for value, low, _, _ in everyone))
+        elif self._sign > 0:
+            self._group(sorted((value, high) for value, _, high, _ in everyone))
 
-def _losses(places: Iterable[Place]) -> Iterator[tuple[float, float, Place]]:
-    """Those that can be ranked, with value and worse end of the interval, turned so that less is better."""
-    for place in places:
-        if place.value is None or place.low is None or place.high is None:
-            continue
-        if place.better == "higher":
-            yield -place.value, -place.low, place
-        elif place.better == "lower":
-            yield place.value, place.high, place
+    def _group(self, turned: Sequence[tuple[float, float]]) -> None:
+        """Fill the groups from values, each with the worse end of its interval, turned and in order."""
+        begins: list[int] = []
+        reach = 0.0  # how far the interval of the group's best goes towards the worse
+        for place, (loss, worst) in enumerate(turned):
+            if not begins or loss > reach:
+                begins.append(place)
+                self._bests.append(loss)
+                reach = max(loss, worst)
+        ends = [*begins[1:], len(turned)]
+        self._standings = [
+            Standing(rank=begin + 1, tied=end - begin > 1) for begin, end in zip(begins, ends, strict=True)
+        ]
+
+    def of(self, value: float | None) -> Standing:
+        """The place of one of the values; nowhere for a row without one."""
+        if value is None or not self._standings:
+            return NOWHERE
+        return self._standings[bisect_right(self._bests, self._sign * value) - 1]

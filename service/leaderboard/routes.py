@@ -44,7 +44,7 @@ def _board(
         dataset=dataset,
         protocol=protocol,
         sort=sort,
-        metrics=metric or [],
+        metrics=tuple(metric or ()),
         limit=limit,
         offset=offset,
         model=model,

@@ -1,39 +1,64 @@
-"""The board: rows with scores, ranked; as JSON and as CSV from the same query."""
+"""The board: a page of rows with scores, ranked. JSON, CSV and the page for people are views of `rows_of`."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
-from uuid import UUID
+from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from records.models import DatasetRow, Evaluation, ScoreRow
-from records.repositories import datasets, evaluations, leaderboard
-from records.repositories.leaderboard import COLUMNS, BoardQuery
+from records.models import DatasetRow
+from records.repositories import board as repository
+from records.repositories import datasets
+from records.repositories.board import COLUMNS, BoardKey, BoardQuery, Facts
 from service.datasets import service as dataset_service
 from service.evaluations.schemas import DatasetRef, ProtocolRef
-from service.leaderboard.places import NOWHERE, Standing, standings
+from service.leaderboard.places import Places
 from service.leaderboard.schemas import Board, BoardRow, ControlRow
 from service.problems import Conflict
 from service.protocols import service as protocol_service
 from vcp_core.catalog.errors import UnknownName
 from vcp_core.catalog.scores import PARTS, Score
 
-FACTS = (
-    "rank",
-    "tied",
-    "model",
-    "team",
-    "backbone",
-    "run",
-    "step",
-    "evaluation",
-    "checkpoint",
-    "sha256",
-    "finished_at",
-)
+FACTS = tuple(name for name in BoardRow.model_fields if name != "scores")  # of a CSV's row
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """A page of a board.
+
+    Attributes:
+        total: Rows of all pages.
+        rows: Of this page.
+        controls: Random weights and pixels under the same conditions.
+    """
+
+    total: int
+    rows: list[BoardRow]
+    controls: list[ControlRow]
+
+
+def rows_of(session: Session, wanted: BoardQuery) -> Rows:
+    """A page of a board, with the numbers that are wanted and every row's place on the whole board."""
+    page = repository.page(session, wanted)
+    places = Places(repository.scale(session, wanted))
+    controls = repository.controls(session, wanted.board)
+    everyone = [facts.evaluation for facts in (*(facts for facts, _ in page), *controls)]
+    scores = repository.scores(session, everyone, wanted.metrics)
+    return Rows(
+        total=repository.count(session, wanted),
+        rows=[_row(facts, value, places, scores.get(facts.evaluation, {})) for facts, value in page],
+        controls=[
+            ControlRow(
+                evaluation=facts.evaluation,
+                backbone=facts.backbone,
+                seed=facts.seed,
+                scores=scores.get(facts.evaluation, {}),
+            )
+            for facts in controls
+        ],
+    )
 
 
 def board(
@@ -42,7 +67,7 @@ def board(
     dataset: str,
     protocol: str,
     sort: str,
-    metrics: list[str],
+    metrics: tuple[str, ...],
     limit: int,
     offset: int,
     model: str | None = None,
@@ -51,7 +76,7 @@ def board(
     run: str | None = None,
     latest: bool = False,
 ) -> Board:
-    """One page of the board.
+    """One page of the board, as clients name it.
 
     Raises:
         UnknownName: If there is no such dataset, protocol, or metric to sort by.
@@ -59,34 +84,48 @@ def board(
     """
     row, fingerprint = _indexed(session, dataset)
     numbers = protocol_service.find(session, protocol)
-    column = sort.removeprefix("-")
-    query = BoardQuery(
-        fingerprint=fingerprint,
-        protocol_hash=numbers.hash,
-        sort=column,
+    wanted = BoardQuery(
+        board=BoardKey(fingerprint=fingerprint, protocol_hash=numbers.hash),
+        sort=sort.removeprefix("-"),
         descending=sort.startswith("-"),
+        metrics=metrics,
         model=model,
         team=team,
         backbone=backbone,
         run=run,
         latest=latest,
+        limit=limit,
+        offset=offset,
     )
-    places = leaderboard.places(session, query)
-    standing = standings(places)
-    page = [place.evaluation for place in places[offset : offset + limit]]
-    controls = leaderboard.controls(session, fingerprint, numbers.hash)
-    scores = evaluations.scores(session, [*page, *(control.id for control in controls)])
-    _check_metrics(session, fingerprint, numbers.hash, {column, *metrics} - set(COLUMNS), scores)
+    found = rows_of(session, wanted)
+    _check_metrics(session, wanted, found)
     return Board(
         dataset=DatasetRef(name=row.name, fingerprint=fingerprint),
         protocol=ProtocolRef(name=numbers.name, hash=numbers.hash),
         sort=sort,
-        total=len(places),
-        rows=[
-            _row(found, standing.get(found.id, NOWHERE), _wanted(scores[found.id], metrics))
-            for found in evaluations.these(session, page)
-        ],
-        controls=[_control(control, _wanted(scores[control.id], metrics)) for control in controls],
+        total=found.total,
+        rows=found.rows,
+        controls=found.controls,
+    )
+
+
+def _row(facts: Facts, value: float | None, places: Places, scores: dict[str, Score]) -> BoardRow:
+    assert facts.model is not None
+    assert facts.team is not None
+    standing = places.of(value)
+    return BoardRow(
+        rank=standing.rank,
+        tied=standing.tied,
+        evaluation=facts.evaluation,
+        model=facts.model,
+        team=facts.team,
+        backbone=facts.backbone,
+        run=facts.run,
+        step=facts.step,
+        checkpoint=facts.checkpoint,
+        sha256=facts.sha256,
+        finished_at=facts.finished_at,
+        scores=scores,
     )
 
 
@@ -99,6 +138,17 @@ def _indexed(session: Session, name: str) -> tuple[DatasetRow, str]:
         state = row.state.value if row else "not used yet"
         raise Conflict(f"The dataset {name} is {state}; it has no results.")
     return row, row.fingerprint
+
+
+def _check_metrics(session: Session, wanted: BoardQuery, found: Rows) -> None:
+    """A metric that no row of this page has may be on another page; one that no page has is a slip."""
+    unseen = {wanted.sort, *wanted.metrics} - COLUMNS.keys()
+    unseen -= {metric for row in found.rows for metric in row.scores}
+    if not unseen or not unseen - repository.newest_metrics(session, wanted.board).keys():
+        return
+    known = repository.all_metrics(session, wanted.board)
+    for metric in sorted(unseen - known.keys()) if known else ():
+        raise UnknownName("metric", metric, [*known, *COLUMNS])
 
 
 def to_csv(found: Board) -> str:
@@ -128,53 +178,3 @@ def _safe(value: object) -> object:
     value = _plain(value)
     text = value.isoformat() if hasattr(value, "isoformat") else value
     return f"'{text}" if isinstance(text, str) and text[:1] in "=+-@\t\r" and text else text
-
-
-def _check_metrics(
-    session: Session,
-    fingerprint: str,
-    protocol_hash: str,
-    wanted: set[str],
-    page: Mapping[UUID, list[ScoreRow]],
-) -> None:
-    """A metric that no row of this page has may be on another page; one that no page has is a slip."""
-    unseen = wanted - {row.metric for rows in page.values() for row in rows}
-    if not unseen:
-        return
-    known = leaderboard.metrics(session, fingerprint, protocol_hash)
-    for metric in sorted(unseen - known.keys()) if known else ():
-        raise UnknownName("metric", metric, [*known, *COLUMNS])
-
-
-def _wanted(rows: list[ScoreRow], metrics: list[str]) -> dict[str, Score]:
-    return {
-        row.metric: Score.model_validate(row)
-        for row in rows
-        if (row.metric in metrics if metrics else row.headline)
-    }
-
-
-def _row(evaluation: Evaluation, standing: Standing, scores: dict[str, Score]) -> BoardRow:
-    checkpoint = evaluation.checkpoint
-    assert checkpoint.model is not None
-    return BoardRow(
-        rank=standing.rank,
-        tied=standing.tied,
-        evaluation=evaluation.id,
-        model=checkpoint.model.name,
-        team=checkpoint.model.team,
-        backbone=checkpoint.backbone,
-        run=checkpoint.run,
-        step=checkpoint.step,
-        checkpoint=checkpoint.id,
-        sha256=checkpoint.sha256,
-        finished_at=evaluation.finished_at,
-        scores=scores,
-    )
-
-
-def _control(control: Evaluation, scores: dict[str, Score]) -> ControlRow:
-    checkpoint = control.checkpoint
-    return ControlRow(
-        evaluation=control.id, backbone=checkpoint.backbone, seed=checkpoint.seed, scores=scores
-    )

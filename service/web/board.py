@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from uuid import UUID
 
 from markupsafe import Markup
 from sqlalchemy.orm import Session
 
 from records.models import DatasetState, ProtocolRow
-from records.repositories import board, datasets, leaderboard
-from records.repositories.board import Facts, Named
-from records.repositories.leaderboard import COLUMNS, BoardQuery
+from records.repositories import board, datasets
+from records.repositories.board import COLUMNS, Named
 from service.datasets import schemas as dataset_schemas
 from service.datasets import service as dataset_service
-from service.leaderboard.places import NOWHERE, Standing, standings
+from service.leaderboard.schemas import BoardRow, ControlRow
+from service.leaderboard.service import rows_of
 from service.protocols import service as protocol_service
 from service.web import figures, names
-from service.web.parameters import API_PAGE, DEFAULT_METRICS, BoardParameters
+from service.web.parameters import DEFAULT_METRICS, BoardParameters
 from vcp_core.catalog.defaults import DEFAULT_PROTOCOL
 from vcp_core.catalog.errors import UnknownName
 from vcp_core.catalog.scores import Score
@@ -45,16 +44,9 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A line of the table; `cells` are its numbers, as markup.
+    """A line of the table: what the API's row holds, and its numbers as cells in the columns' order."""
 
-    Attributes:
-        facts: Whose it is.
-        standing: Its place.
-        cells: Table cells, in the order of the columns.
-    """
-
-    facts: Facts
-    standing: Standing
+    facts: BoardRow | ControlRow
     cells: Markup
 
 
@@ -76,7 +68,6 @@ class Board:
         total: Rows of all pages.
         choices: Teams, backbones and runs that there are.
         metrics: That columns can show.
-        downloads: Labels, and addresses of JSON and CSV.
         in_percent: Whether all numbers are percents.
     """
 
@@ -93,7 +84,6 @@ class Board:
     total: int
     choices: dict[str, list[str]]
     metrics: list[str]
-    downloads: list[tuple[str, str, str]]
     in_percent: bool
 
 
@@ -108,7 +98,7 @@ def show(session: Session, wanted: BoardParameters) -> Board | None:
     if shown is None:
         return None
     parameters = replace(wanted, dataset=shown.key, protocol=shown.protocol)
-    metrics = board.metrics(session, shown.fingerprint, shown.hash) if shown.num_results else {}
+    metrics = board.newest_metrics(session, shown.board) if shown.num_results else {}
     if metrics:
         parameters = _known(session, shown, parameters, metrics)
     columns = [
@@ -120,13 +110,9 @@ def show(session: Session, wanted: BoardParameters) -> Board | None:
         )
         for metric in parameters.metric
     ]
-    places = leaderboard.places(session, _query(shown, parameters))
-    page = places[parameters.offset : parameters.offset + parameters.limit]
-    facts = board.facts(session, [place.evaluation for place in page])
-    controls = board.controls(session, shown.fingerprint, shown.hash)
-    everyone = [*facts, *(control.evaluation for control in controls)]
-    numbers = board.numbers(session, everyone, parameters.metric)
-    standing = standings(places)
+    found = rows_of(session, parameters.query(shown.board))
+    everyone: list[BoardRow | ControlRow] = [*found.rows, *found.controls]
+    scores = [score for row in everyone for score in row.scores.values()]
     return Board(
         boards=[one for one in known if not one.superseded],
         shown=shown,
@@ -135,14 +121,13 @@ def show(session: Session, wanted: BoardParameters) -> Board | None:
         parameters=parameters,
         columns=columns,
         groups=[(title, len(list(of))) for title, of in groupby(names.group(c.metric) for c in columns)],
-        rows=[_row(facts[place.evaluation], columns, numbers, standing) for place in page],
-        controls=[_row(control, columns, numbers, {}) for control in controls],
-        chance=_chance(columns, numbers),
-        total=len(places),
-        choices=board.choices(session, shown.fingerprint, shown.hash) if shown.num_results else {},
+        rows=[_row(row, columns) for row in found.rows],
+        controls=[_row(row, columns) for row in found.controls],
+        chance=_chance(columns, scores),
+        total=found.total,
+        choices=board.choices(session, shown.board) if shown.num_results else {},
         metrics=sorted(metrics),
-        downloads=_downloads(parameters, len(page)),
-        in_percent=all(score.unit == "percent" for mine in numbers.values() for score in mine.values()),
+        in_percent=all(score.unit == "percent" for score in scores),
     )
 
 
@@ -194,8 +179,8 @@ def _known(
 ) -> BoardParameters:
     """Without what this board cannot show, which `metrics` is told; a metric that no board has is a slip."""
     if unseen := {wanted.column, *wanted.metric} - {*COLUMNS, *metrics, *DEFAULT_METRICS}:
-        every = leaderboard.metrics(session, shown.fingerprint, shown.hash)
-        elsewhere = leaderboard.known(session, unseen - every.keys())
+        every = board.all_metrics(session, shown.board)
+        elsewhere = board.known(session, unseen - every.keys())
         for metric in sorted(unseen - every.keys() - elsewhere):
             raise UnknownName("metric", metric, [*every, *COLUMNS])
         metrics |= {metric: every[metric] for metric in unseen & every.keys()}
@@ -209,62 +194,27 @@ def _usual(metrics: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(metric for metric in DEFAULT_METRICS if metric in metrics) or (min(metrics),)
 
 
-def _query(shown: Named, wanted: BoardParameters) -> BoardQuery:
-    return BoardQuery(
-        fingerprint=shown.fingerprint,
-        protocol_hash=shown.hash,
-        sort=wanted.column,
-        descending=wanted.descending,
-        model=wanted.model,
-        team=wanted.team,
-        backbone=wanted.backbone,
-        run=wanted.run,
-        latest=wanted.latest,
-    )
-
-
-def _row(
-    facts: Facts,
-    columns: Sequence[Column],
-    numbers: Mapping[UUID, Mapping[str, Score]],
-    standing: Mapping[UUID, Standing],
-) -> Row:
-    evaluation = facts.evaluation
-    mine = numbers.get(evaluation, {})
+def _row(row: BoardRow | ControlRow, columns: Sequence[Column]) -> Row:
+    is_control = isinstance(row, ControlRow)
     cells = [
-        figures.heat_cell(mine.get(column.metric), is_control=facts.model is None)
+        figures.heat_cell(row.scores.get(column.metric), is_control=is_control)
         if column.heat
-        else figures.value_cell(mine.get(column.metric))
+        else figures.value_cell(row.scores.get(column.metric))
         for column in columns
     ]
-    return Row(
-        facts=facts,
-        standing=standing.get(evaluation, NOWHERE),
-        cells=Markup("".join(cells)),  # noqa: S704 - of numbers
-    )
+    return Row(facts=row, cells=Markup("".join(cells)))  # noqa: S704 - of numbers
 
 
-def _chance(columns: Sequence[Column], numbers: Mapping[UUID, Mapping[str, Score]]) -> Markup:
+def _chance(columns: Sequence[Column], scores: Iterable[Score]) -> Markup:
     """What guessing gives: the same for every row, because they answer the same videos."""
+    by_metric = {score.metric: score for score in scores}
+    chances = {metric: written(score.chance, score.unit) for metric, score in by_metric.items()}
     cells = []
     for column in columns:
-        scored = (mine[column.metric] for mine in numbers.values() if column.metric in mine)
-        value = next((written(score.chance, score.unit) for score in scored), "")
-        kind = "heat" if column.heat else "value"
+        kind, value = "heat" if column.heat else "value", chances.get(column.metric)
         cells.append(
-            '<td class="none">–</td>'
-            if not value
-            else f'<td class="{kind}"><span class="cell"><b>{value}</b></span></td>'
+            f'<td class="{kind}"><span class="cell"><b>{value}</b></span></td>'
+            if value
+            else '<td class="none">–</td>'
         )
     return Markup("".join(cells))  # noqa: S704 - of numbers
-
-
-def _downloads(parameters: BoardParameters, num_rows: int) -> list[tuple[str, str, str]]:
-    """This page's rows as JSON and CSV; more than one of each where the API gives fewer at a time."""
-    found = []
-    for begin in range(0, max(1, num_rows), API_PAGE):
-        first, number = parameters.offset + begin, min(API_PAGE, parameters.limit - begin)
-        label = f" {first + 1}–{first + min(number, num_rows - begin)}" if num_rows > API_PAGE else ""
-        json, csv = (parameters.api(suffix, offset=first, limit=number) for suffix in ("", ".csv"))
-        found.append((label, json, csv))
-    return found

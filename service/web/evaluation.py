@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from records.models import Evaluation, EvaluationState, JobKind, JobState
-from records.repositories import board, datasets, evaluations
-from records.repositories.board import JobLine
+from records.repositories import datasets, evaluations
+from records.repositories.evaluations import JobLine
 from service.auth import Caller
 from service.evaluations import service
 from service.evaluations.redaction import redacted
@@ -140,7 +140,7 @@ def _jobs(session: Session, evaluation: Evaluation, reader: Caller | None) -> li
             if is_admin or line.kind != JobKind.INDEX
             else None,
         )
-        for line in board.job_lines(session, evaluation)
+        for line in evaluations.job_lines(session, evaluation)
     ]
 
 

@@ -6,7 +6,9 @@ A bar's scale is 0 to 100 percent, a unit of width per point.
 from __future__ import annotations
 
 from bisect import bisect
+from collections.abc import Callable
 from functools import partial
+from typing import Final
 
 from markupsafe import Markup
 
@@ -34,12 +36,16 @@ def bar(score: Score) -> Markup:
 
     Other units have no scale from 0 to 100, so nothing is drawn.
     """
+    return Markup(_bar(score))  # noqa: S704 - numbers only
+
+
+def _bar(score: Score) -> str:
     if score.unit != "percent":
-        return Markup("")
+        return ""
     ticks = "" if score.chance is None else f'<path class="b-chance" d="M{score.chance:.1f} 1v12"/>'
     if score.control is not None:
         ticks += f'<path class="b-control" d="M{score.control:.1f} 3.5l3.5 3.5-3.5 3.5-3.5-3.5z"/>'
-    return Markup(  # noqa: S704 - numbers only
+    return (
         f'<svg class="bar" viewBox="-4 0 108 14" aria-hidden="true">{ticks}'
         f'<path class="b-span" d="M{score.low:.1f} 7H{score.high:.1f}"/>'
         f'<circle class="b-value" cx="{score.value:.1f}" cy="7" r="3"/></svg>'
@@ -50,11 +56,11 @@ def value_cell(score: Score | None) -> str:
     """Write a table's cell: the value, its interval in digits and as a bar; the pointer brings the rest."""
     if score is None:
         return NONE
-    value, low, high = (written(one, score.unit) for one in (score.value, score.low, score.high))
-    title = f"95 % interval {low} to {high}{_beside(score)}"
+    number, _ = _writers(score.unit)
+    value, low, high = number(score.value), number(score.low), number(score.high)
     return (
-        f'<td class="value" title="{title}"><span class="cell"><b>{value}</b> '
-        f"<small>{low}\N{EN DASH}{high}</small>{bar(score)}</span></td>"
+        f'<td class="value" title="95 % interval {low} to {high}{_beside(score)}"><span class="cell">'
+        f"<b>{value}</b> <small>{low}\N{EN DASH}{high}</small>{_bar(score)}</span></td>"
     )
 
 
@@ -80,27 +86,40 @@ def _beside(score: Score) -> str:
     >>> _beside(Score(metric="a.b", value=2.5, low=1, high=4, num_videos=9, num_units=3, units="group"))
     '; 9 videos in 3 groups'
     """
-    n, said = partial(written, unit=score.unit), ""
+    number, difference = _writers(score.unit)
+    said = ""
     if score.lift is not None:
-        said += f"; lift {n(score.lift, sign='+')}"
-    if score.lift_low is not None:
-        said += f" [{n(score.lift_low, sign='+')}, {n(score.lift_high, sign='+')}]"
+        said = f"; lift {difference(score.lift)}"
+    if score.lift_low is not None and score.lift_high is not None:
+        said += f" [{difference(score.lift_low)}, {difference(score.lift_high)}]"
     if score.control is not None:
-        said += f" over random weights ({n(score.control)})"
+        said += f" over random weights ({number(score.control)})"
     if score.pixels is not None:
-        said += f"; pixels {n(score.pixels)}"
-    if score.above_pixels_low is not None:
-        ends = (n(end, sign="+") for end in (score.above_pixels_low, score.above_pixels_high))
-        said += f", above them [{', '.join(ends)}]"
+        said += f"; pixels {number(score.pixels)}"
+    if score.above_pixels_low is not None and score.above_pixels_high is not None:
+        ends = f"{difference(score.above_pixels_low)}, {difference(score.above_pixels_high)}"
+        said += f", above them [{ends}]"
     if score.chance is not None:
-        said += f"; chance {n(score.chance)}"
-    grouped = f" in {score.num_units} groups" if score.units == "group" else ""
-    said += f"; {score.num_videos} videos{grouped}"
+        said += f"; chance {number(score.chance)}"
+    said += f"; {score.num_videos} videos"
+    if score.units == "group":
+        said += f" in {score.num_units} groups"
     if score.unit != "percent":
         said += f"; {score.unit}"
     if score.better != "higher":
-        said += f"; {score.better} is better" if score.better == "lower" else "; neither way is better"
+        said += f"; {_BETTER[score.better]}"
     return said
+
+
+_BETTER = {"lower": "lower is better", "neither": "neither way is better"}
+# A page of 200 rows writes some 20,000 numbers: these take a third of the time of `written`.
+_ONE_DECIMAL: Final = "{:.1f}".format, "{:+.1f}".format
+_THREE_DIGITS: Final = partial(written, unit="number"), partial(written, unit="number", sign="+")
+
+
+def _writers(unit: Unit) -> tuple[Callable[[float], str], Callable[[float], str]]:
+    """What writes numbers of this unit, and what writes differences, as `written` does."""
+    return _THREE_DIGITS if unit == "number" else _ONE_DECIMAL
 
 
 def heat_level(score: Score) -> str:

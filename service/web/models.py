@@ -123,7 +123,7 @@ def page(session: Session, path: str, wanted: int, reader: Caller | None) -> Pag
         offset=0,
     )
     done = [one for one in found if one.state is EvaluationState.DONE]
-    numbers = board.numbers(session, [one.id for one in done], METRICS)
+    numbers = board.scores(session, [one.id for one in done], METRICS)
     superseded = datasets.superseded(session, [one.dataset.fingerprint for one in found])
     ordered = _by_course(done, superseded)
     courses = [course for course, members in ordered.items() if len({_step(one) for one in members}) > 1]

@@ -8,6 +8,8 @@ from urllib.parse import urlencode
 
 from fastapi import Depends, Query
 
+from records.repositories.board import BoardKey, BoardQuery
+from service.deps import Limit, Offset
 from service.web.names import OPTION_METRICS
 
 DEFAULT_METRICS = ("recognition.top1", "retrieval.top1", "cloze.accuracy", *OPTION_METRICS)
@@ -16,8 +18,7 @@ DEFAULT_FACTS = ("team", "backbone", "step")
 LOOKS = ("fact", "intervals")  # what the page alone has: the API always gives all of it
 DEFAULT_SORT = "-recognition.top1"
 PAGE = 100
-API_PAGE = 500  # rows that the API gives at a time
-MAX_PAGE = 2000
+FILTERS = ("model", "team", "backbone", "run", "latest", "limit", "offset")
 Number = str | int | bool
 
 
@@ -79,9 +80,16 @@ class BoardParameters:
             if value != getattr(BoardParameters, name) and value is not None
         )
 
-    def api(self, suffix: str = "", *, offset: int, limit: int) -> str:
+    def query(self, board: BoardKey) -> BoardQuery:
+        """The same rows and numbers of this board."""
+        wanted = {name: value for name, value in vars(self).items() if name in FILTERS}
+        return BoardQuery(
+            board=board, sort=self.column, descending=self.descending, metrics=self.metric, **wanted
+        )
+
+    def api(self, suffix: str = "") -> str:
         """The address of the same rows and numbers as JSON, or with ".csv"."""
-        wanted = vars(replace(self, limit=limit, offset=offset)).items()
+        wanted = vars(self).items()
         pairs = ((name, value) for name, value in wanted if name not in LOOKS and value not in (None, False))
         return f"/v1/leaderboard{suffix}" + _query(pairs)
 
@@ -106,8 +114,8 @@ def _parameters(
     backbone: str = "",
     run: str = "",
     latest: bool = False,
-    limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = PAGE,
-    offset: Annotated[int, Query(ge=0, le=2**31)] = 0,
+    limit: Limit = PAGE,
+    offset: Offset = 0,
 ) -> BoardParameters:
     """An empty field of a form is a parameter that was left out."""
     return BoardParameters(

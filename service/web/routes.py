@@ -20,7 +20,7 @@ from service.protocols.routes import every as every_protocol
 from service.references import EvaluationNamed
 from service.web import board, comparison, errors, evaluation, models, session
 from service.web.pages import STATIC, Static, public_url, render
-from service.web.parameters import FACTS, MAX_PAGE, ParametersDep
+from service.web.parameters import FACTS, ParametersDep
 from vcp_core.catalog.reported import reported_rows
 
 router = APIRouter(include_in_schema=False, dependencies=[Depends(by_token)])
@@ -52,7 +52,6 @@ def show_board(request: Request, session: SessionDep, wanted: ParametersDep) -> 
         parameters=found.parameters,
         reported=reported,
         facts=FACTS,
-        most=MAX_PAGE,
     )
 
 

@@ -323,6 +323,15 @@ def test_a_board_of_two_thousand_takes_as_many_statements_as_one_of_two(api: Ser
     assert len(board(api, limit=500, offset=1900, sort=f"-{MAP}")["rows"]) == 100
 
 
+def test_rows_are_paged_by_the_database(filled: Served) -> None:
+    with statements(filled) as sent:
+        board(filled, limit=2, offset=4)
+        filled.client.get("/?dataset=gestures&protocol=quick-v1&limit=2&offset=4")
+    pages = [one for one in sent if "checkpoint.sha256" in one and "is_control IS false" in one]
+    assert len(pages) == 2  # one for each view
+    assert all("LIMIT" in one and "OFFSET" in one for one in pages)
+
+
 def _fill(api: Served, number: int) -> None:
     with api.database.session() as session:
         dataset = datasets.named(session, "gestures")

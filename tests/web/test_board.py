@@ -240,18 +240,6 @@ def test_pages_follow_each_other(site: Site) -> None:
     assert "Nothing on this page" in site.page(f"{BOARD}&offset=90").text
 
 
-def test_more_rows_than_the_api_gives_at_a_time_are_several_links(api: Served) -> None:
-    with api.database.session() as session:
-        dataset = ready_dataset(session)
-        for number in range(3):
-            done(session, ready_checkpoint(session, f"m{number}"), dataset, {HEADLINE: float(number)})
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("service.web.board.API_PAGE", 2)
-        page = Page.of(api.client.get("/?limit=2000", headers={"Accept": "text/html"}))
-    parts = [api.client.get(page.links(f"JSON {span}")[0]).json()["rows"] for span in ("1–2", "3–3")]
-    assert [[row["model"] for row in rows] for rows in parts] == [["m2", "m1"], ["m0"]]
-
-
 def test_an_empty_installation_says_how_to_begin(api: Served) -> None:
     page = Page.of(api.client.get("/", headers={"Accept": "text/html"}))
     assert "No results yet" in page.text
@@ -278,7 +266,7 @@ def test_an_unknown_name_is_a_readable_404_with_a_suggestion(site: Site) -> None
         ("/?protocol=quick-v2", "Did you mean 'quick-v1'?"),
     ):
         assert suggestion in site.page(query, 404).text
-    assert "limit" in site.page("/?limit=2001", 422).text
+    assert "limit" in site.page("/?limit=501", 422).text
 
 
 def test_a_board_without_a_benchmark_leaves_its_columns_out(api: Served) -> None:
@@ -296,7 +284,7 @@ def test_a_lift_whose_interval_includes_zero_has_no_colour(site: Site) -> None:
         (cell,) = [cell for cell in row.all("td") if cell.attributes.get("class", "").startswith("heat")]
         evaluation = UUID(next(row.all("input")).attributes["value"])
         with site.api.database.session() as session:
-            number = board.numbers(session, [evaluation], ["cloze.recall.remote"])[evaluation]
+            number = board.scores(session, [evaluation], ["cloze.recall.remote"])[evaluation]
         lift = number["cloze.recall.remote"]
         assert lift.lift is not None
         assert lift.lift_low is not None

@@ -35,15 +35,6 @@ def _decimals(value: float, unit: Unit) -> int:
     return next((places for places, least in enumerate((100, 10, 1)) if abs(value) >= least), 3)
 
 
-def gain(difference: float, better: Better) -> float:
-    """Say how much better a difference is: above 0 is better, below 0 is worse, 0 where neither way is.
-
-    >>> gain(2.5, "higher"), gain(2.5, "lower"), gain(2.5, "neither")
-    (2.5, -2.5, 0.0)
-    """
-    return difference if better == "higher" else -difference if better == "lower" else 0.0
-
-
 def verdict(low: float | None, high: float | None, better: Better = "higher") -> Literal[-1, 0, 1]:
     """Judge the interval of a difference: 1 if all of it is better, -1 if all of it is worse, else 0.
 
@@ -52,5 +43,10 @@ def verdict(low: float | None, high: float | None, better: Better = "higher") ->
     """
     if low is None or high is None:
         return 0
-    ends = sorted((gain(low, better), gain(high, better)))
-    return 1 if ends[0] > 0 else -1 if ends[1] < 0 else 0
+    if low > 0:
+        return _ABOVE[better]
+    return _BELOW[better] if high < 0 else 0
+
+
+_ABOVE: dict[Better, Literal[-1, 0, 1]] = {"higher": 1, "lower": -1, "neither": 0}
+_BELOW: dict[Better, Literal[-1, 0, 1]] = {"higher": -1, "lower": 1, "neither": 0}

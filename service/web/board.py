@@ -14,10 +14,10 @@ from records.models import DatasetState, ProtocolRow
 from records.repositories import board, datasets, leaderboard
 from records.repositories.board import Facts, Named, Number
 from records.repositories.leaderboard import COLUMNS, BoardQuery
-from service.datasets import schemas as dataset_schemas
 from service.datasets import service as dataset_service
 from service.leaderboard.places import NOWHERE, Standing, standings
 from service.protocols import service as protocol_service
+from service.reasons import text_for
 from service.web import figures, names
 from service.web.parameters import API_PAGE, DEFAULT_METRICS, BoardParameters
 from vcp_core.catalog.defaults import DEFAULT_PROTOCOL
@@ -174,7 +174,7 @@ def _empty(session: Session, dataset: str, protocol: ProtocolRow) -> tuple[Named
     ready = row is None or row.state is DatasetState.READY
     if ready or row is None:
         return empty, None
-    return empty, f"{row.name} is {row.state.value}: {dataset_schemas.without_paths(row.reason, row) or ''}"
+    return empty, f"{row.name} is {row.state.value}: {text_for(row.reason, None, row) or ''}"
 
 
 def _known(session: Session, shown: Named, wanted: BoardParameters, metrics: list[str]) -> BoardParameters:

@@ -148,7 +148,7 @@ class FrameStore:
                 part.write_bytes(data.getbuffer())
             frames_NHWC = np.load(path, mmap_mode="r")
         if len(frames_NHWC) != video.num_frames:
-            raise UndecodableVideo(f"{path}: not the frames of {video.id}. Delete it; it is made again.")
+            raise UndecodableVideo(f"not the frames of {video.id}. Delete it; it is made again", path=path)
         return frames_NHWC
 
     def _decode(self, video: Video, starts: Sequence[int], offsets: Sequence[int]) -> dict[int, Pixels]:

@@ -9,8 +9,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import JSON, DateTime, MetaData, Uuid, create_engine, func
+from sqlalchemy import JSON, DateTime, MetaData, TypeDecorator, Uuid, create_engine, func
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
+
+from vcp_core.catalog.errors import VcpbenchError
 
 Ring = Callable[[Counter[str]], None]
 CONNECT_TIMEOUT_S = 5
@@ -26,6 +28,24 @@ TCP = {
     "tcp_user_timeout": 30_000,  # ms
 }
 BELLS = "bells"  # key of Session.info: how many jobs each queue got in this transaction
+
+
+class Errors(TypeDecorator[VcpbenchError]):
+    """Errors with their fields, as JSON.
+
+    PostgreSQL's `json` keeps the lone surrogates of a path that is not UTF-8; `jsonb` refuses them.
+    """
+
+    impl = JSON(none_as_null=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: VcpbenchError | None, dialect: Any) -> dict[str, Any] | None:
+        """To the database."""
+        return None if value is None else value.as_dict()
+
+    def process_result_value(self, value: dict[str, Any] | None, dialect: Any) -> VcpbenchError | None:
+        """From the database."""
+        return None if value is None else VcpbenchError.from_dict(value)
 
 
 class Base(DeclarativeBase):
@@ -45,6 +65,7 @@ class Base(DeclarativeBase):
         datetime: DateTime(timezone=True),
         dict[str, Any]: JSON(),
         list[Any]: JSON(),
+        VcpbenchError: Errors(),
     }
 
 

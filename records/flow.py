@@ -32,8 +32,9 @@ from records.models import (
     evaluation_controls,
     evaluation_shards,
 )
+from vcp_core.catalog.errors import VcpbenchError
 
-UNWANTED = "nobody waited for it any more"
+UNWANTED = VcpbenchError("nobody waited for it any more")
 NOW = cast(Any, jobs.NOW)
 
 
@@ -119,15 +120,17 @@ def advance(session: Session, evaluation: Evaluation) -> None:
 def _leave_waiting(session: Session, evaluation: Evaluation) -> None:
     checkpoint, dataset = evaluation.checkpoint, evaluation.dataset
     if checkpoint.state is CheckpointState.REJECTED:
-        fail(session, evaluation, f"the checkpoint was rejected: {checkpoint.reason}")
+        fail(session, evaluation, _known(checkpoint.reason).within("the checkpoint was rejected: "))
     elif dataset.state is DatasetState.FAILED:
-        fail(session, evaluation, f"the dataset {dataset.name} cannot be used: {dataset.reason}")
+        words = f"the dataset {dataset.name} cannot be used: "
+        fail(session, evaluation, _known(dataset.reason).within(words))
     elif checkpoint.state is CheckpointState.READY and dataset.state is DatasetState.READY:
         # When it was asked for, its videos may not have been known; now they may turn out to be another's.
         twin = live_evaluation(session, checkpoint, dataset, evaluation.protocol_hash, begun=True)
         if twin is not None:
             state = "done" if twin.state.ended else "under way"
-            evaluation.reason = f"the same as evaluation {twin.id}, which is {state}: their videos are equal"
+            same = f"the same as evaluation {twin.id}, which is {state}: their videos are equal"
+            evaluation.reason = VcpbenchError(same, evaluation=str(twin.id))
             _end(session, evaluation, EvaluationState.CANCELLED)
             return
         evaluation.state, evaluation.started_at = EvaluationState.PLANNING, NOW
@@ -138,10 +141,10 @@ def _leave_running(session: Session, evaluation: Evaluation) -> None:
     session.flush()
     for control in evaluation.controls:
         if control.state.ended and control.state is not EvaluationState.DONE:
-            checkpoint, reason = control.checkpoint, control.reason or "it was cancelled"
+            checkpoint, reason = control.checkpoint, control.reason or VcpbenchError("it was cancelled")
             random_weights = f"random-weights control (seed {checkpoint.seed})"
             what = "pixel baseline" if checkpoint.is_pixels else random_weights
-            fail(session, evaluation, f"its {what} failed: {reason}", control.log_tail)
+            fail(session, evaluation, reason.within(f"its {what} failed: "), control.log_tail)
             return
     waits_for_shard = session.scalar(
         select(
@@ -195,7 +198,9 @@ def scored(session: Session, evaluation: Evaluation) -> None:
     _advance_all(session, _parents(evaluation))
 
 
-def fail(session: Session, evaluation: Evaluation, reason: str, log_tail: str | None = None) -> None:
+def fail(
+    session: Session, evaluation: Evaluation, reason: VcpbenchError, log_tail: str | None = None
+) -> None:
     """End an evaluation with the reason, and those that need it."""
     if evaluation.state.ended:
         return
@@ -275,13 +280,13 @@ def _dataset_failed(session: Session, job: Job) -> None:
 
 
 def _evaluation_failed(session: Session, job: Job) -> None:
-    fail(session, session.get_one(Evaluation, job.evaluation_id), job.error or "", job.log_tail)
+    fail(session, session.get_one(Evaluation, job.evaluation_id), _known(job.error), job.log_tail)
 
 
 def _shard_failed(session: Session, job: Job) -> None:
     assert job.shard_id is not None
     for evaluation in session.scalars(_needing_shard(job.shard_id)).all():
-        fail(session, evaluation, job.error or "", job.log_tail)
+        fail(session, evaluation, _known(job.error), job.log_tail)
 
 
 _ON_FAILED: Mapping[JobKind, Callable[[Session, Job], None]] = {
@@ -292,6 +297,10 @@ _ON_FAILED: Mapping[JobKind, Callable[[Session, Job], None]] = {
     JobKind.SCORE: _evaluation_failed,
     JobKind.EXTRACT: _shard_failed,
 }
+
+
+def _known(error: VcpbenchError | None) -> VcpbenchError:
+    return error or VcpbenchError("no reason was left behind")
 
 
 def _needing_shard(shard_id: UUID) -> Any:

@@ -41,6 +41,7 @@ from sqlalchemy.orm import Session, aliased
 
 from records.db import BELLS
 from records.models import Job, JobKind, JobState
+from vcp_core.catalog.errors import VcpbenchError
 
 MAX_CRASHES = 3
 MAX_OUTAGES = 10  # attempts while the store is full or away: with the pauses below, about half an hour
@@ -244,9 +245,9 @@ def release(session: Session, claim: Claim) -> bool:
     return True
 
 
-def fail(session: Session, claim: Claim, error: str, *, log_tail: str | None = None) -> bool:
+def fail(session: Session, claim: Claim, error: VcpbenchError, *, log_tail: str | None = None) -> bool:
     """The attempt failed by its input, which another attempt would not change."""
-    values = {"state": JobState.FAILED, "finished_at": NOW, "error": _text(error)[:ERROR_CHARACTERS]}
+    values = {"state": JobState.FAILED, "finished_at": NOW, "error": error.shortened(ERROR_CHARACTERS)}
     tail = None if log_tail is None else _text(log_tail)
     return bool(_rows(session, _ours(claim).values(**values, log_tail=tail)))
 
@@ -254,7 +255,7 @@ def fail(session: Session, claim: Claim, error: str, *, log_tail: str | None = N
 def crash(
     session: Session,
     claim: Claim,
-    error: str,
+    error: VcpbenchError,
     *,
     log_tail: str | None = None,
     outage: bool = False,
@@ -264,7 +265,7 @@ def crash(
     Args:
         session: Of the caller.
         claim: Which attempt.
-        error: Why, for everybody.
+        error: Why.
         log_tail: What it printed last.
         outage: Whether a store was full or away: counted apart, for it says nothing of the job.
 
@@ -281,7 +282,7 @@ def crash(
         return None
     job.outages, job.crashes = job.outages + outage, job.crashes + (not outage)
     attempts, limit = (job.outages, MAX_OUTAGES) if outage else (job.crashes, MAX_CRASHES)
-    job.error = _text(error)[:ERROR_CHARACTERS]
+    job.error = error.shortened(ERROR_CHARACTERS)
     job.log_tail = None if log_tail is None else _text(log_tail)
     job.lease_until = None
     if attempts >= limit:
@@ -322,11 +323,13 @@ def sweep(session: Session) -> tuple[int, list[Job]]:
         job.token, job.lease_until = None, None
         if job.losses >= MAX_LOSSES:
             job.state, job.finished_at = JobState.FAILED, cast(Any, NOW)
-            job.error = f"{job.losses} workers fell silent at it; most likely it takes their machine down"
+            job.error = VcpbenchError(
+                f"{job.losses} workers fell silent at it; most likely it takes their machine down"
+            )
             failed.append(job)
         else:
             job.state = JobState.QUEUED
-            job.error = "the worker that had it fell silent"
+            job.error = VcpbenchError("the worker that had it fell silent")
             ring_later(session, job.queue)
     session.flush()
     return len(lost) - len(failed), failed

@@ -30,7 +30,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore, ObjectStore, from_url
 
-from vcp_core.catalog.errors import StorageError
+from vcp_core.catalog.errors import Private, StorageError
 
 if TYPE_CHECKING:
     from obstore.store import RetryConfig
@@ -240,10 +240,11 @@ def _told(what: str) -> Iterator[None]:
         yield
     except (OSError, BaseError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        if "No space left" in str(error) or "StorageFull" in str(error):
-            first = "the disk is full"
-        kind = StoreAway if AWAY.search(first) else StorageError  # its writers raise plain OSError
-        raise kind(f"{what}: the object store failed: {first}") from error
+        # obstore has one class for all of these, and its writers raise a plain OSError without a number.
+        full = "No space left" in str(error) or "StorageFull" in str(error)
+        kind = StoreAway if AWAY.search(first) else StorageError
+        said = "the disk is full" if full else Private(first, "operators see why in the log")
+        raise kind(f"{what}: the object store failed: ", said, full=full) from error
 
 
 def checkpoint_key(sha256: str) -> str:

@@ -31,7 +31,7 @@ from starlette.requests import ClientDisconnect
 
 from records.storage import StoreAway
 from service import wording
-from vcp_core.catalog.errors import MOST_QUOTED, StorageError, UnknownName, VcpbenchError
+from vcp_core.catalog.errors import MOST_QUOTED, StorageError, UnknownName, VcpbenchError, last_name
 
 MEDIA_TYPE = "application/problem+json"
 TITLES = {  # our own: those of http.HTTPStatus change between versions of Python
@@ -68,8 +68,7 @@ class ServiceError(VcpbenchError):
     headers: dict[str, str] = {}  # noqa: RUF012 - constants of each class
 
     def __init__(self, detail: str, **more: Any) -> None:
-        super().__init__(detail)
-        self.more = more
+        super().__init__(detail, **more)
 
 
 class Unauthorised(ServiceError):
@@ -172,17 +171,18 @@ def install(app: FastAPI) -> None:
 
 
 def _ours(request: Request, error: Exception) -> Response:
-    kind = type(error).__name__
+    assert isinstance(error, VcpbenchError)
+    kind = error.code
     if isinstance(error, ServiceError):
-        return problem(error.status, kind, str(error), error.headers, **error.more)
+        return problem(error.status, kind, str(error), error.headers, **error.fields)
     if isinstance(error, StorageError):
         log.error("store failed", error=str(error), path=request.url.path)
         if isinstance(error, StoreAway):
             detail = "The object store cannot be reached just now. What came before is safe; try again."
             return problem(503, kind, detail, {"Retry-After": "5"})
-        how = "is full" if "the disk is full" in str(error) else "fails; the service's log says how"
+        how = "is full" if error.full else "fails; the service's log says how"
         return problem(507, kind, f"The object store {how}. What came before is safe; try again later.")
-    return problem(422 if not isinstance(error, UnknownName) else 404, kind, str(error))
+    return problem(422 if not isinstance(error, UnknownName) else 404, kind, error.text(last_name))
 
 
 def _invalid(request: Request, error: Exception) -> Response:

@@ -25,6 +25,7 @@ from records.models import (
     Shard,
     Worker,
 )
+from vcp_core.catalog.errors import VcpbenchError
 
 
 class Crew:
@@ -81,7 +82,7 @@ class Crew:
     def crash(self, claim: Claim, error: str = "out of memory", *, pause: bool = True) -> None:
         """The attempt fails; the next may begin at once, if it is not to pause."""
         with self.database.session() as session:
-            assert jobs.crash(session, claim, error) is JobState.QUEUED
+            assert jobs.crash(session, claim, VcpbenchError(error)) is JobState.QUEUED
             if not pause:
                 session.execute(update(Job).where(Job.id == claim.job_id).values(not_before=None))
 
@@ -94,7 +95,7 @@ class Crew:
         """The job fails for good."""
         with self.database.session() as session:
             flow.lock(session)
-            assert jobs.fail(session, claim, error)
+            assert jobs.fail(session, claim, VcpbenchError(error))
             flow.job_failed(session, session.get_one(Job, claim.job_id))
 
     def finish(self, claim: Claim) -> None:

@@ -112,8 +112,9 @@ def read_frames(
     # decoding took 600 (a video of 250 frames, 640 x 272).
     if len(frames) < len(wanted) or not _is_as_indexed(path, video):
         raise UndecodableVideo(
-            f"{path}: the file changed after the dataset was indexed, so its frames are not those that the "
-            "dataset's fingerprint stands for. Load the dataset again."
+            "the file changed after the dataset was indexed, so its frames are not those that the "
+            "dataset's fingerprint stands for. Load the dataset again",
+            path=path,
         )
     counters.add_decoded(decoded, time.perf_counter() - begun)
     return frames
@@ -123,7 +124,7 @@ def _is_as_indexed(path: Path, video: Video) -> bool:
     try:
         return sha256_of(path) == video.sha256
     except OSError as error:
-        raise StorageError(f"{path}: cannot be read now ({error.strerror or error}). Try again.") from error
+        raise StorageError(f"cannot be read now ({error.strerror}). Try again.", path=path) from error
 
 
 def iter_batches(

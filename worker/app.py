@@ -25,7 +25,7 @@ from records.db import Database
 from records.logs import configure
 from records.settings import Settings
 from records.storage import Storage
-from vcp_core.catalog.errors import VcpbenchError
+from vcp_core.catalog.errors import Private, VcpbenchError
 from worker import workplace
 from worker.desk import Desk
 from worker.runner import ChildFailed, Runner
@@ -109,7 +109,7 @@ def _device(settings: Settings) -> str:
         request = {"do": "describe", "device": settings.device}
         answer = runner.call(request, affinity=None, stall_s=DEVICE_S, on_progress=lambda done, total: None)
     except ChildFailed as error:
-        raise VcpbenchError(f"torch does not start: {error}. {error.log_tail}") from None
+        raise VcpbenchError(f"torch does not start: {error}. ", Private(error.log_tail)) from None
     finally:
         runner.close()
     return str(answer["device"])

@@ -260,15 +260,10 @@ def main() -> None:
                 result = FUNCTIONS[request.pop("do")](tell, **request)
             say({"result": result})
         except VcpbenchError as error:
-            say({"error": type(error).__name__, "message": str(error)})
+            say({"error": error.as_dict()})
         except Exception as error:  # the parent decides whether to try again; its log gets the traceback
             traceback.print_exc()
-            say(
-                {
-                    "error": "",
-                    "message": f"an unforeseen error ({type(error).__name__}); see the end of its log",
-                }
-            )
+            say({"unforeseen": type(error).__name__})
 
 
 def _listen(requests: queue.Queue[str]) -> None:

@@ -21,7 +21,7 @@ from records.storage import Storage
 from vcp_core.catalog.errors import ReaderFailed, StorageError, VcpbenchError
 from worker.disk import full_disk_told
 from worker.leases import Heartbeat
-from worker.runner import ChildFailed, Runner
+from worker.runner import ChildFailed, Runner, unforeseen
 from worker.tasks import TASKS
 from worker.work import LostClaim, Shelf, Work, is_away
 from worker.workplace import Workplace
@@ -153,15 +153,13 @@ class Desk:
     def _is_final(self, session: Session, claim: Claim, error: Exception) -> bool:
         if isinstance(error, VcpbenchError) and not isinstance(error, ACCIDENTS):
             log.warning("job failed", error=str(error))
-            return jobs.fail(session, claim, str(error))
+            return jobs.fail(session, claim, error)
         tail = error.log_tail if isinstance(error, ChildFailed) else None
         if not isinstance(error, ACCIDENTS):
             log.exception("job crashed", exc_info=error)
             tail = "".join(traceback.format_exception(error))[-4000:]
         log.warning("attempt crashed", error=str(error))
-        # What nobody foresaw may quote paths or rows: everybody reads the reason, its team the log.
-        what = f"an unforeseen error of vcpbench ({type(error).__name__}); see the end of its log"
-        if isinstance(error, ChildFailed | VcpbenchError):
-            what = str(error)
+        # What nobody foresaw may quote paths or rows: everybody reads the reason, operators the log.
+        what = error if isinstance(error, VcpbenchError) else VcpbenchError(unforeseen(type(error).__name__))
         outage = isinstance(error, StorageError)
         return jobs.crash(session, claim, what, log_tail=tail, outage=outage) is JobState.FAILED

@@ -19,4 +19,5 @@ def full_disk_told() -> Iterator[None]:
     except OSError as error:
         if error.errno not in FULL:
             raise
-        raise StorageError(f"the disk of the worker's temporary files {FULL[error.errno]}") from error
+        why = f"the disk of the worker's temporary files {FULL[error.errno]}"
+        raise StorageError(why, full=True) from error

@@ -20,7 +20,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-from vcp_core.catalog import errors
 from vcp_core.catalog.errors import VcpbenchError
 
 OnProgress = Callable[[int, int], None]
@@ -28,16 +27,32 @@ OnProgress = Callable[[int, int], None]
 # another kernel of OpenBLAS (OPENBLAS_CORETYPE) its last digits would not be those of `vcpbench local`.
 PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "VCPBENCH_CACHE", "VCPBENCH_DATA")
 PASSED_ON_PREFIXES = ("CUDA_", "NVIDIA_", "OMP_", "MKL_", "OPENBLAS_", "XDG_", "TORCH_")
+COMMAND = (sys.executable, "-m", "worker.child")
 TAIL_CHARACTERS = 4000
 TICK_S = 1.0
 
 
-class ChildFailed(Exception):
-    """The child died, hung, or met an error that is no user's fault."""
+class ChildFailed(VcpbenchError):
+    """The child died, hung, or met an error that is no user's fault.
+
+    Attributes:
+        log_tail: What it printed last. Operators only may read it: a library's words may hold any path.
+    """
+
+    log_tail = ""
 
     def __init__(self, what: str, log_tail: str) -> None:
         super().__init__(what)
         self.log_tail = log_tail
+
+
+def unforeseen(kind: str) -> str:
+    """What everybody may read of an exception of this class, that nobody foresaw.
+
+    >>> unforeseen("KeyError")
+    'an unforeseen error of vcpbench (KeyError); operators see the end of its log'
+    """
+    return f"an unforeseen error of vcpbench ({kind}); operators see the end of its log"
 
 
 class Runner:
@@ -123,8 +138,8 @@ class _Child:
             for name, value in os.environ.items()
             if name in PASSED_ON or name.startswith(PASSED_ON_PREFIXES)
         }
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "worker.child"],
+        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and code
+            COMMAND,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
@@ -157,7 +172,9 @@ class _Child:
             if "progress" in answer:
                 on_progress(*answer["progress"])
             elif "error" in answer:
-                raise self._error(answer["error"], answer["message"])
+                raise VcpbenchError.from_dict(answer["error"])
+            elif "unforeseen" in answer:
+                raise ChildFailed(unforeseen(answer["unforeseen"]), self._tail())
             else:
                 return dict(answer["result"])
         raise self._failed()
@@ -179,13 +196,6 @@ class _Child:
                 elif time.monotonic() - heard > stall_s:
                     self.kill()
                     raise ChildFailed(f"no sign of progress for {stall_s:.0f} s; stopped", self._tail())
-
-    def _error(self, name: str, message: str) -> Exception:
-        kind = getattr(errors, name, None)
-        if kind is None:
-            return ChildFailed(message, self._tail())
-        error: VcpbenchError = kind.__new__(kind, message)  # its text is made already
-        return error
 
     def _failed(self) -> ChildFailed:
         code = self._process.wait()

@@ -93,11 +93,12 @@ def private(scratch: Path) -> None:
         scratch.mkdir(parents=True, exist_ok=True, mode=OWN)
         place, found = scratch.lstat(), scratch.stat()
     except OSError as error:
-        raise StorageError(f"VCPBENCH_SCRATCH: {scratch} cannot be used: {error.strerror}.") from None
+        raise StorageError("VCPBENCH_SCRATCH: ", scratch, f" cannot be used: {error.strerror}.") from None
     strangers = {place.st_uid, found.st_uid} - {0, os.geteuid()}
     if strangers or found.st_mode & OTHERS:
         whose = f"belongs to user {strangers.pop()}" if strangers else "can be written by other users"
-        raise StorageError(f"VCPBENCH_SCRATCH: {scratch} {whose}. Name a folder that only you write to.")
+        advice = "Name a folder that only you write to."
+        raise StorageError("VCPBENCH_SCRATCH: ", scratch, f" {whose}. {advice}")
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from records.db import Base, Identified
 from records.models.columns import words
+from vcp_core.catalog.errors import VcpbenchError
 
 
 class Origin(StrEnum):
@@ -83,7 +84,7 @@ class Checkpoint(Identified, Base):
     input_spec: Mapped[str | None]
     report: Mapped[dict[str, Any] | None]
     weights_sha256: Mapped[str | None]
-    reason: Mapped[str | None]
+    reason: Mapped[VcpbenchError | None]
     control_key: Mapped[str | None] = mapped_column(unique=True)
     seed: Mapped[int | None] = mapped_column(BigInteger)
     uploaded_at: Mapped[datetime | None]

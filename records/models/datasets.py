@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from records.db import Base, Identified
 from records.models.columns import words
+from vcp_core.catalog.errors import VcpbenchError
 
 
 class DatasetState(StrEnum):
@@ -45,7 +46,7 @@ class DatasetRow(Identified, Base):
     own_name: Mapped[str | None]
     source: Mapped[dict[str, Any]]
     state: Mapped[DatasetState] = mapped_column(words(DatasetState, "state"))
-    reason: Mapped[str | None]
+    reason: Mapped[VcpbenchError | None]
     fingerprint: Mapped[str | None] = mapped_column(index=True)
     summary: Mapped[dict[str, Any] | None]
     retired_at: Mapped[datetime | None]

@@ -14,6 +14,7 @@ from records.db import Base, Identified
 from records.models.checkpoints import Checkpoint
 from records.models.columns import words
 from records.models.datasets import DatasetRow, ProtocolRow
+from vcp_core.catalog.errors import VcpbenchError
 
 
 class EvaluationState(StrEnum):
@@ -91,7 +92,7 @@ class Evaluation(Identified, Base):
     team: Mapped[str]
     is_control: Mapped[bool]
     state: Mapped[EvaluationState] = mapped_column(words(EvaluationState, "state"))
-    reason: Mapped[str | None]
+    reason: Mapped[VcpbenchError | None]
     log_tail: Mapped[str | None]
     num_clips: Mapped[int | None]
     unavailable: Mapped[dict[str, Any] | None]

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from records.db import Base, Identified
 from records.models.columns import words
+from vcp_core.catalog.errors import VcpbenchError
 
 
 class JobKind(StrEnum):
@@ -96,7 +97,7 @@ class Job(Identified, Base):
     losses: Mapped[int] = mapped_column(default=0)
     done: Mapped[int] = mapped_column(default=0)
     total: Mapped[int | None]
-    error: Mapped[str | None]
+    error: Mapped[VcpbenchError | None]
     log_tail: Mapped[str | None]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]

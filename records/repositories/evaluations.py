@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Select, String, exists, func, or_, select
+from sqlalchemy import ARRAY, Select, exists, func, or_, select
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import Session, undefer
 
@@ -25,6 +25,7 @@ from records.models import (
     ScoreRow,
     evaluation_shards,
 )
+from vcp_core.catalog.errors import VcpbenchError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +43,7 @@ class JobLine:
     kind: str
     counts: dict[JobState, int]
     retries: int
-    error: str | None
+    error: VcpbenchError | None
     log_tail: str | None
 
 
@@ -156,7 +157,10 @@ def job_lines(session: Session, evaluation: Evaluation) -> list[JobLine]:
         evaluation_shards.c.shard_id == Job.shard_id, evaluation_shards.c.evaluation_id.in_(ids)
     )
     newest = (Job.created_at.desc(), Job.id.desc())
-    last = [aggregate_order_by(column, *newest) for column in (Job.error, Job.log_tail)]
+    last = [
+        func.array_agg(aggregate_order_by(column, *newest), type_=ARRAY(column.type))
+        for column in (Job.error, Job.log_tail)
+    ]
     query = (
         select(
             Job.kind,
@@ -164,7 +168,7 @@ def job_lines(session: Session, evaluation: Evaluation) -> list[JobLine]:
             func.count(),
             func.sum(Job.crashes + Job.outages + Job.losses),
             func.max(Job.created_at).filter(Job.error.is_not(None)),
-            *(func.array_agg(one, type_=ARRAY(String)).filter(Job.error.is_not(None))[1] for one in last),
+            *(one.filter(Job.error.is_not(None))[1] for one in last),
         )
         .where(
             or_(

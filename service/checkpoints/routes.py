@@ -165,13 +165,13 @@ def page(
         seen_by=reader.team if reader else None,
         by_admin=bool(reader and reader.admin),
     )
-    return CheckpointPage(items=[shown(checkpoint) for checkpoint in found], total=total)
+    return CheckpointPage(items=[shown(checkpoint, reader) for checkpoint in found], total=total)
 
 
 @router.get("/{checkpoint_id:named}", responses=responses(404, 409), summary="Show a checkpoint")
 def show(checkpoint_id: CheckpointNamed, reader: Reader, session: SessionDep) -> CheckpointOut:
     """One checkpoint: its state, and how far its upload is; until it is ready, only your team's own."""
-    return shown(named.find(session, checkpoint_id, Among.seen_by(reader)))
+    return shown(named.find(session, checkpoint_id, Among.seen_by(reader)), reader)
 
 
 def _fits(size_bytes: int, max_bytes: int) -> None:

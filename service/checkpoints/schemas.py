@@ -9,7 +9,9 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from records.models import Checkpoint, CheckpointState
+from service.auth import Caller
 from service.forms import Declaration, ModelName, Name, Sha256
+from service.reasons import CauseOut, cause_for, text_for
 from vcp_core.catalog.inputs import EXAMPLE
 from vcp_core.catalog.networks import network_used
 
@@ -65,6 +67,7 @@ class CheckpointOut(BaseModel):
     team: str
     state: CheckpointState
     reason: str | None = Field(None, description="Why it was rejected.")
+    cause: CauseOut | None = Field(None, description="The reason, for programs.")
     size_bytes: int | None
     sha256: str | None
     received_bytes: int = Field(description="Bytes that are safely there; an upload goes on from here.")
@@ -93,7 +96,7 @@ def network_out(checkpoint: Checkpoint) -> NetworkOut | None:
     return None if found is None else NetworkOut.model_validate(found, from_attributes=True)
 
 
-def shown(checkpoint: Checkpoint) -> CheckpointOut:
+def shown(checkpoint: Checkpoint, reader: Caller | None = None) -> CheckpointOut:
     """The checkpoint for a client."""
     assert checkpoint.model is not None
     if checkpoint.state is CheckpointState.DECLARED:
@@ -105,7 +108,8 @@ def shown(checkpoint: Checkpoint) -> CheckpointOut:
         model=checkpoint.model.name,
         team=checkpoint.model.team,
         state=checkpoint.state,
-        reason=checkpoint.reason,
+        reason=text_for(checkpoint.reason, reader),
+        cause=cause_for(checkpoint.reason, reader),
         size_bytes=checkpoint.size_bytes,
         sha256=checkpoint.sha256,
         received_bytes=received,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 
 from records.repositories import datasets
-from service.auth import Admin, Caller, Reader
+from service.auth import Admin, Reader
 from service.datasets import service
 from service.datasets.files import check_files
 from service.datasets.schemas import DatasetIn, DatasetOut, shown
@@ -20,7 +20,7 @@ router = APIRouter(prefix="/datasets", tags=["datasets"])
 @router.get("", summary="List datasets")
 def every(reader: Reader, session: SessionDep) -> list[DatasetOut]:
     """All datasets, those that are built in and not used yet included."""
-    found = {row.name: shown(row, with_paths=_is_operator(reader)) for row in datasets.every(session)}
+    found = {row.name: shown(row, reader) for row in datasets.every(session)}
     return [found.get(name) or _available(name) for name in service.known(session)]
 
 
@@ -29,7 +29,7 @@ def show(name: str, reader: Reader, session: SessionDep) -> DatasetOut:
     """One dataset: its state, and what is in it."""
     row = datasets.named(session, name)
     if row is not None:
-        return shown(row, with_paths=_is_operator(reader))
+        return shown(row, reader)
     if name in service.known(session):
         return _available(name)
     raise UnknownName("dataset", name, service.known(session))
@@ -50,7 +50,7 @@ def register(
     source = body.model_dump(exclude={"name", "location"}, exclude_defaults=True)
     row = service.register(session, body.name, {"name_or_path": body.location, **source}, team=caller.team)
     response.headers["Location"] = f"/v1/datasets/{row.name}"
-    return shown(row, with_paths=True)
+    return shown(row, caller)
 
 
 @router.delete("/{name}", status_code=204, responses=responses(403, 404), summary="Retire a dataset")
@@ -58,10 +58,6 @@ def retire(name: str, caller: Admin, session: SessionDep) -> None:
     """Take a dataset off the list; its results stay, its files are not touched."""
     if not service.retire(session, name):
         raise UnknownName("dataset", name, service.known(session))
-
-
-def _is_operator(reader: Caller | None) -> bool:
-    return reader is not None and reader.admin
 
 
 def _available(name: str) -> DatasetOut:

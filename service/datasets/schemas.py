@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -10,14 +9,9 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from records.models import DatasetRow
+from service.auth import Caller
 from service.forms import Word
-
-# All of an absolute path but its last name; a web address is none. In quotes it ends where they do. Without
-# them it may hold blanks, and goes on to the last slash before a quote, or a colon, comma, semicolon or
-# full stop that ends a word: rather a word too many goes than a folder's name stays.
-_BEGIN = r"(?<![\w/.])(?<!https:)(?<!http:)(?:~[\w.-]*)?/+"
-_QUOTED = re.compile(rf"(?P<before>(?P<quote>['\"])(?:[\w-]+:)?){_BEGIN}(?:(?:(?!(?P=quote))[^/\n])+/+)+")
-_PLAIN = re.compile(rf"{_BEGIN}(?:(?!\s)(?:[^/\n'\":,;.]|[:,;.](?!\s)|(?<=\w)'(?=\w))+(?<!\s)/+)+")
+from service.reasons import CauseOut, cause_for, text_for
 
 
 class DatasetIn(BaseModel):
@@ -51,29 +45,20 @@ class DatasetOut(BaseModel):
     name: str
     state: Literal["available", "indexing", "ready", "failed"]
     reason: str | None = None
+    cause: CauseOut | None = Field(None, description="The reason, for programs.")
     fingerprint: str | None = Field(None, description="Of its videos; a board never mixes two.")
     summary: dict[str, Any] | None = None
     created_at: datetime | None = None
 
 
-def without_paths(words: str | None, dataset: DatasetRow) -> str | None:
-    """What a worker said, without where its files lie: that is the operators' business."""
-    if words is None:
-        return None
-    for place in ("lists", "csv", "name_or_path"):
-        path = str(dataset.source.get(place) or "").partition(":")[2] or dataset.source.get(place)
-        if path and path.startswith(("/", "~")):
-            words = words.replace(path, dataset.name)
-    return _PLAIN.sub("", _QUOTED.sub(r"\g<before>", words))
-
-
-def shown(dataset: DatasetRow, *, with_paths: bool = False) -> DatasetOut:
+def shown(dataset: DatasetRow, reader: Caller | None) -> DatasetOut:
     """The dataset for a client; where its files lie is the operators' business."""
     return DatasetOut(
         id=dataset.id,
         name=dataset.name,
         state=dataset.state.value,
-        reason=dataset.reason if with_paths else without_paths(dataset.reason, dataset),
+        reason=text_for(dataset.reason, reader, dataset),
+        cause=cause_for(dataset.reason, reader, dataset),
         fingerprint=dataset.fingerprint,
         summary=dataset.summary,
         created_at=dataset.created_at,

@@ -14,9 +14,8 @@ from records.models import Checkpoint, CheckpointState, Evaluation, EvaluationSt
 from records.repositories.progress import Progress
 from service.auth import Caller, is_of
 from service.checkpoints.schemas import NetworkOut, network_out
-from service.datasets.schemas import without_paths
-from service.evaluations.redaction import redacted
 from service.evaluations.waiting import Standing
+from service.reasons import CauseOut, cause_for, is_operator, text_for
 from vcp_core.catalog.defaults import DEFAULT_PROTOCOL
 from vcp_core.catalog.leaks import leak_warnings
 from vcp_core.catalog.scores import Score
@@ -116,7 +115,8 @@ class EvaluationOut(BaseModel):
     reason: str | None = Field(
         None, description="Why it failed, or was cancelled by itself; what a file held is for its own team."
     )
-    log_tail: str | None = Field(None, description="What the failing job printed last; for its own team.")
+    cause: CauseOut | None = Field(None, description="The reason, for programs.")
+    log_tail: str | None = Field(None, description="What the failing job printed last; for administrators.")
     waiting_for: str | None = Field(
         None, description="Why nothing happens, if nothing does: what waits, and what is in front of it."
     )
@@ -164,13 +164,14 @@ def shown(
     controls: list[UUID] | None = None,
     reader: Caller | None = None,
 ) -> EvaluationOut:
-    """The evaluation for a client; what its jobs printed is for its own team and administrators."""
+    """The evaluation for a client; what its jobs printed is for administrators."""
     unavailable = evaluation.unavailable or {}
     return EvaluationOut(
         id=evaluation.id,
         state=evaluation.state,
         reason=reason_for(evaluation, reader),
-        log_tail=redacted(evaluation.log_tail, evaluation, reader),
+        cause=_cause(evaluation, reader),
+        log_tail=evaluation.log_tail if is_operator(reader) else None,
         waiting_for=waiting_for,
         checkpoint=_checkpoint(evaluation.checkpoint, reader),
         dataset=DatasetRef(name=evaluation.dataset.name, fingerprint=evaluation.dataset.fingerprint),
@@ -209,12 +210,22 @@ def _checkpoint(checkpoint: Checkpoint, reader: Caller | None) -> CheckpointRef:
 
 def reason_for(evaluation: Evaluation, reader: Caller | None) -> str | None:
     """Why it ended; what a refused file held is its team's, where the videos lie the operators'."""
-    if reader is not None and reader.admin:
-        return evaluation.reason
+    if _is_anothers_file(evaluation, reader):
+        return "the checkpoint was rejected"
+    return text_for(evaluation.reason, reader, evaluation.dataset)
+
+
+def _cause(evaluation: Evaluation, reader: Caller | None) -> CauseOut | None:
+    if _is_anothers_file(evaluation, reader):
+        return None
+    return cause_for(evaluation.reason, reader, evaluation.dataset)
+
+
+def _is_anothers_file(evaluation: Evaluation, reader: Caller | None) -> bool:
+    """Whether it ended because of what is in another team's file."""
     checkpoint = evaluation.checkpoint
-    if checkpoint.model is not None and checkpoint.state is CheckpointState.REJECTED:
-        return evaluation.reason if is_of(evaluation.team, reader) else "the checkpoint was rejected"
-    return without_paths(evaluation.reason, evaluation.dataset)
+    refused = checkpoint.model is not None and checkpoint.state is CheckpointState.REJECTED
+    return refused and not is_of(evaluation.team, reader)
 
 
 def with_declared(evaluation: Evaluation) -> dict[str, Any] | None:

@@ -26,6 +26,7 @@ from service.evaluations.schemas import (
 from service.evaluations.waiting import standing
 from service.problems import Conflict, Forbidden
 from service.protocols import service as protocol_service
+from service.reasons import text_for
 from vcp_core.catalog.protocols import Protocol
 from vcp_core.catalog.scores import Score
 from vcp_core.comparison import compare, unpaired
@@ -46,7 +47,7 @@ def create(session: Session, wanted: EvaluationIn, caller: Caller) -> tuple[Eval
     protocol = protocol_service.find(session, wanted.protocol)
     dataset = dataset_service.find(session, wanted.dataset, team=caller.team)
     if checkpoint.state is CheckpointState.REJECTED:
-        raise Conflict(f"Checkpoint {checkpoint.id} was rejected: {checkpoint.reason}")
+        raise Conflict(f"Checkpoint {checkpoint.id} was rejected: {text_for(checkpoint.reason, caller)}")
     if checkpoint.state is CheckpointState.DECLARED:
         raise Conflict(
             f"Checkpoint {checkpoint.id} is declared, but its bytes are not there. "

@@ -13,7 +13,7 @@ from records.models import Checkpoint, DatasetRow, Evaluation, EvaluationState, 
 from records.repositories import queue, workers
 from records.repositories.queue import Next
 from service.auth import Caller, is_of
-from service.evaluations.redaction import redacted
+from service.reasons import text_for
 from vcp_core.catalog.datasets import is_built_in, loading
 from vcp_core.progress import duration
 
@@ -37,6 +37,18 @@ class Standing(NamedTuple):
     waiting_for: str | None = None
 
 
+class Why(NamedTuple):
+    """Why a job is not done now.
+
+    Attributes:
+        text: In words.
+        no_worker: Whether no worker takes the job's queue: waiting alone does not help.
+    """
+
+    text: str
+    no_worker: bool = False
+
+
 def standing(session: Session, evaluation: Evaluation, reader: Caller | None) -> Standing:
     """What is done for it now; what other teams keep to themselves is not told."""
     if evaluation.state.ended:
@@ -48,10 +60,11 @@ def standing(session: Session, evaluation: Evaluation, reader: Caller | None) ->
         there = workers.seen(session)
         reasons = [_reason(session, one, there, evaluation, reader) for one in found]
         if all(reasons):  # else a worker is free, and takes the job at once
-            nobody = [reason for reason in reasons if reason and reason.startswith("no worker")]
-            reason = (nobody or reasons)[0]
-            which = found[reasons.index(reason)].job
-            return Standing(WAITING, f"{_subject(session, which, evaluation)}: {reason}")
+            nobody = [place for place, reason in enumerate(reasons) if reason and reason.no_worker]
+            place = (nobody or [0])[0]
+            which, why = found[place].job, reasons[place]
+            assert why is not None
+            return Standing(WAITING, f"{_subject(session, which, evaluation)}: {why.text}")
         found = [one for one, reason in zip(found, reasons, strict=True) if reason is None]
     return Standing(_stage(session, found[0].job, evaluation))
 
@@ -92,21 +105,24 @@ def _reason(
     there: Sequence[Worker],
     evaluation: Evaluation,
     reader: Caller | None,
-) -> str | None:
+) -> Why | None:
     """Why the job is not done now; None where a worker is free to take it."""
     job = found.job
     takers = [worker for worker in there if job.queue in worker.queues]
     if not takers:
         waiting = jobs.num_claimable(session).get(job.queue, 0)
         where = {0: "", 1: ", where 1 job waits"}.get(waiting, f", where {waiting} jobs wait")
-        return f"no worker takes the {job.queue} queue{where}; start one: vcpbench worker"
+        text = f"no worker takes the {job.queue} queue{where}; start one: vcpbench worker"
+        return Why(text, no_worker=True)
     if found.silent:
         left_s = (job.lease_until - found.now).total_seconds() if job.lease_until else 0.0
-        return f"its worker fell silent, and another may take it in {duration(left_s)}"
+        return Why(f"its worker fell silent, and another may take it in {duration(left_s)}")
     if job.not_before is not None and job.not_before > found.now:
-        why = redacted(job.error, evaluation, reader) or "the last attempt failed"
+        mine = is_of(evaluation.team, reader)
+        said = text_for(job.error, reader, evaluation.dataset) if mine else None
+        why = said or "the last attempt failed"
         again = duration((job.not_before - found.now).total_seconds())
-        return f"it is tried again in {again}, after: {why}"
+        return Why(f"it is tried again in {again}, after: {why}")
     busy = queue.in_work(session, takers)
     if len({one.worker_id for one in busy}) < len(takers) or job.id in {one.id for one in busy}:
         return None  # also where one took it since we looked
@@ -115,8 +131,8 @@ def _reason(
     turn = {0: "it is next", 1: "1 other job is before it"}.get(before, f"{before} other jobs are before it")
     activity = _activity(session, busy[0], found.now, reader)
     if len(takers) == 1:
-        return f"the only worker for this is {activity}; {turn}"
-    return f"all {len(takers)} workers for this are busy, one of them {activity}; {turn}"
+        return Why(f"the only worker for this is {activity}; {turn}")
+    return Why(f"all {len(takers)} workers for this are busy, one of them {activity}; {turn}")
 
 
 def _activity(session: Session, job: Job, now: datetime, reader: Caller | None) -> str:

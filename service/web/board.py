@@ -12,11 +12,11 @@ from sqlalchemy.orm import Session
 from records.models import DatasetState, ProtocolRow
 from records.repositories import board, datasets
 from records.repositories.board import COLUMNS, Named
-from service.datasets import schemas as dataset_schemas
 from service.datasets import service as dataset_service
 from service.leaderboard.schemas import BoardRow, ControlRow
 from service.leaderboard.service import rows_of
 from service.protocols import service as protocol_service
+from service.reasons import text_for
 from service.web import figures, names
 from service.web.parameters import DEFAULT_METRICS, BoardParameters
 from vcp_core.catalog.defaults import DEFAULT_PROTOCOL
@@ -171,7 +171,7 @@ def _empty(session: Session, dataset: str, protocol: ProtocolRow) -> tuple[Named
     ready = row is None or row.state is DatasetState.READY
     if ready or row is None:
         return empty, None
-    return empty, f"{row.name} is {row.state.value}: {dataset_schemas.without_paths(row.reason, row) or ''}"
+    return empty, f"{row.name} is {row.state.value}: {text_for(row.reason, None, row) or ''}"
 
 
 def _known(

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy.orm import Session
 
-from records.models import Evaluation, EvaluationState, JobKind, JobState
+from records.models import Evaluation, EvaluationState, JobState
 from records.repositories import datasets, evaluations
-from records.repositories.evaluations import JobLine
-from service.auth import Caller
+from service.auth import Caller, is_of
 from service.evaluations import service
-from service.evaluations.redaction import redacted
 from service.evaluations.schemas import EvaluationOut, with_declared
+from service.reasons import is_operator, text_for
 from service.web import names, power
 from vcp_core.catalog.options import KINDS, OPTIONS
 from vcp_core.catalog.scores import Score
@@ -95,6 +94,17 @@ class Finished:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ShownJobs:
+    """Jobs of one kind, as this reader sees them; see `records.repositories.board.JobLine`."""
+
+    kind: str
+    counts: dict[JobState, int]
+    retries: int
+    error: str | None
+    log_tail: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Page:
     """An evaluation's page; `finished` once it is done, `jobs` until then."""
 
@@ -103,7 +113,7 @@ class Page:
     title: str
     superseded: bool
     finished: Finished | None
-    jobs: list[JobLine]
+    jobs: list[ShownJobs]
 
     @property
     def tab(self) -> str:
@@ -129,16 +139,16 @@ def page(session: Session, evaluation: Evaluation, reader: Caller | None) -> Pag
     )
 
 
-def _jobs(session: Session, evaluation: Evaluation, reader: Caller | None) -> list[JobLine]:
-    """What is done for it; only administrators see what an index printed."""
-    is_admin = reader is not None and reader.admin
+def _jobs(session: Session, evaluation: Evaluation, reader: Caller | None) -> list[ShownJobs]:
+    """What is done for it. Its team reads what went wrong; operators read the log, too."""
+    mine = is_of(evaluation.team, reader)
     return [
-        replace(
-            line,
-            error=redacted(line.error, evaluation, reader),
-            log_tail=redacted(line.log_tail, evaluation, reader)
-            if is_admin or line.kind != JobKind.INDEX
-            else None,
+        ShownJobs(
+            kind=line.kind,
+            counts=line.counts,
+            retries=line.retries,
+            error=text_for(line.error, reader, evaluation.dataset) if mine else None,
+            log_tail=line.log_tail if is_operator(reader) else None,
         )
         for line in evaluations.job_lines(session, evaluation)
     ]
@@ -254,6 +264,6 @@ def _recall(table: Table | None, name: str) -> float | None:
     return 100 * counts[table.columns.index(name)] / sum(counts) if sum(counts) else None
 
 
-def count(line: JobLine, *states: JobState) -> int:
+def count(line: ShownJobs, *states: JobState) -> int:
     """Jobs of a line in these states."""
     return sum(line.counts.get(state, 0) for state in states)

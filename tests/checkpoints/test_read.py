@@ -18,6 +18,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from tests.errors import SECRET
 from vcp_core.catalog.errors import (
     CheckpointError,
     DamagedCheckpoint,
@@ -25,10 +26,11 @@ from vcp_core.catalog.errors import (
     StorageError,
     UnreadableCheckpoint,
     UnsafeCheckpoint,
+    last_name,
 )
 from vcp_core.checkpoints import precheck, read
 from vcp_core.checkpoints.arrays import PlainArray, PlainDtype
-from vcp_core.checkpoints.read import MAX_DEPTH, read_contents
+from vcp_core.checkpoints.read import MAX_DEPTH, _said, read_contents
 
 WEIGHTS = {"conv.weight": torch.arange(6.0).view(2, 3), "conv.bias": torch.ones(2)}
 both_formats = pytest.mark.parametrize("as_zip", [True, False], ids=["zip", "legacy"])
@@ -458,3 +460,11 @@ def test_an_encrypted_archive_is_refused_as_one(tmp_path: Path) -> None:
     (tmp_path / "a.pt").write_bytes(data)
     with pytest.raises(NotACheckpoint, match="encrypted zip archive"):
         read_contents(tmp_path / "a.pt")
+
+
+def test_where_a_copy_of_the_file_lies_is_not_told_with_a_librarys_words(tmp_path: Path) -> None:
+    path = tmp_path / SECRET / "weights.pt"
+    missing = FileNotFoundError(errno.ENOENT, "No such file", str(path))
+    for error in (missing, ValueError(f"{path} is odd"), ValueError("odd")):
+        told = DamagedCheckpoint("(", _said(error, path), ").").text(last_name)
+        assert told == ("(odd)." if str(error) == "odd" else "(…).")

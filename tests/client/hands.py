@@ -19,6 +19,7 @@ from records.db import Database
 from records.models import BenchmarkRow, Checkpoint, CheckpointState, Evaluation, JobKind, ScoreRow, Worker
 from records.storage import Storage, checkpoint_key
 from tests.patience import DEADLINE_S
+from vcp_core.catalog.errors import NotACheckpoint, VcpbenchError
 from vcp_core.catalog.protocols import Protocol
 from vcp_core.results import Predictions, Provenance, Results
 from vcp_core.scoring import score_benchmark
@@ -95,7 +96,7 @@ class Hands:
             checkpoint = session.get_one(Checkpoint, claim.subject_id)
             content = self._content(checkpoint)
             if reason := content.get("reject"):
-                checkpoint.state, checkpoint.reason = CheckpointState.REJECTED, reason
+                checkpoint.state, checkpoint.reason = CheckpointState.REJECTED, NotACheckpoint(reason)
             else:
                 checkpoint.state, checkpoint.backbone = CheckpointState.READY, "r3d_tiny"
                 checkpoint.report = content.get("report")
@@ -113,7 +114,7 @@ class Hands:
     def _score(self, session: Session, evaluation: Evaluation) -> None:
         content = self._content(evaluation.checkpoint)
         if reason := content.get("fail"):
-            flow.fail(session, evaluation, reason, "Traceback: ...")
+            flow.fail(session, evaluation, VcpbenchError(reason), "Traceback: ...")
             return
         predictions = answers(content["right"])
         protocol = Protocol.model_validate(evaluation.protocol.content)

@@ -20,6 +20,7 @@ from vcp_core.datasets.manifest import Dataset, ListedVideo, Split
 from vcp_core.datasets.parallel import Progress
 from vcp_core.plan import Plan
 from vcp_core.video.examine import Examined, examine
+from vcp_core.video.reasons import cannot_be_used_now
 
 TRAIN: Split = "train"
 TEST: Split = "test"
@@ -290,7 +291,7 @@ def test_a_read_error_that_passes_is_forgotten(tmp_path: Path, monkeypatch: pyte
 
     def break_off_once(path: Path) -> Examined:
         monkeypatch.setattr(index_module, "examine", examine)
-        raise StorageError(f"{path}: cannot be read (stale file handle).")
+        raise cannot_be_used_now("cannot be read (stale file handle)", path)
 
     more = [*FOUR, listed("a/3.mp4", TRAIN), listed("b/3.mp4", TRAIN)]
     for name in ("a/3.mp4", "b/3.mp4"):

@@ -27,6 +27,7 @@ from records.models import (
     ProtocolRow,
     Shard,
 )
+from vcp_core.catalog.errors import VcpbenchError
 
 
 @dataclass
@@ -110,7 +111,7 @@ class Lab:
     def fail(self, claim: Claim, reason: str) -> None:
         with self.database.session() as session:
             flow.lock(session)
-            assert jobs.fail(session, claim, reason, log_tail="tail")
+            assert jobs.fail(session, claim, VcpbenchError(reason), log_tail="tail")
             flow.job_failed(session, session.get_one(Job, claim.job_id))
 
     def cancel(self, evaluation_id: UUID) -> None:
@@ -211,7 +212,7 @@ def test_a_failed_shard_fails_all_who_need_it_with_its_reason(lab: Lab) -> None:
     claim = lab.claim(JobKind.EXTRACT)
     lab.fail(claim, "a.mp4 has changed")
     found = [lab.evaluation(e) for e in ((first, second) if claim.subject_id == shard else (first,))]
-    assert [(e.state, e.reason, e.log_tail) for e in found] == [
+    assert [(e.state, str(e.reason), e.log_tail) for e in found] == [
         (EvaluationState.FAILED, "a.mp4 has changed", "tail")
     ] * len(found)
 
@@ -228,7 +229,7 @@ def test_a_failed_control_fails_its_parents_and_a_cancelled_parent_cancels_its_c
     assert lab.evaluation(parents[0]).state is EvaluationState.CANCELLED
     failed = lab.evaluation(parents[1])
     assert failed.state is EvaluationState.FAILED
-    assert failed.reason == "its random-weights control (seed 2) failed: out of memory"
+    assert str(failed.reason) == "its random-weights control (seed 2) failed: out of memory"
 
 
 def test_the_last_parents_cancel_ends_the_control(lab: Lab) -> None:
@@ -246,7 +247,7 @@ def test_an_ended_evaluation_stays_as_it_ended(lab: Lab) -> None:
     lab.cancel(evaluation_id)
     with lab.database.session() as session:
         flow.lock(session)
-        flow.fail(session, session.get_one(Evaluation, evaluation_id), "too late")
+        flow.fail(session, session.get_one(Evaluation, evaluation_id), VcpbenchError("too late"))
     assert lab.evaluation(evaluation_id).state is EvaluationState.CANCELLED
     assert lab.evaluation(evaluation_id).reason is None
 
@@ -257,7 +258,7 @@ def test_asking_again_after_a_failure_makes_a_new_evaluation(lab: Lab) -> None:
     lab.fail(lab.claim(JobKind.PLAN), "no")
     second = lab.request(checkpoint_id)
     assert second != first
-    assert lab.evaluation(first).reason == "no"
+    assert str(lab.evaluation(first).reason) == "no"
     assert lab.request(checkpoint_id) == second
 
 
@@ -280,6 +281,6 @@ def test_an_evaluation_that_turns_out_to_be_of_the_same_videos_is_not_done_again
         flow.dataset_ended(session, dataset)
     found = lab.evaluation(second)
     assert found.state is EvaluationState.CANCELLED
-    assert found.reason == f"the same as evaluation {first}, which is under way: their videos are equal"
+    assert str(found.reason) == f"the same as evaluation {first}, which is under way: their videos are equal"
     assert lab.jobs(JobKind.PLAN) == [JobState.QUEUED]
     assert lab.request(checkpoint_id) == first

@@ -17,8 +17,10 @@ from records import jobs
 from records.db import Database
 from records.jobs import NOW, Claim
 from records.models import Checkpoint, CheckpointState, Job, JobKind, JobState, Origin
+from vcp_core.catalog.errors import VcpbenchError
 
 Queue = Callable[..., UUID]
+LATE = VcpbenchError("late")
 
 
 @pytest.fixture
@@ -111,8 +113,8 @@ def test_only_the_newest_token_may_write(database: Database, queue: Queue) -> No
     with database.session() as session:
         assert not jobs.renew(session, old, lease_s=60)
         assert not jobs.finish(session, old)
-        assert not jobs.fail(session, old, "late")
-        assert jobs.crash(session, old, "late") is None
+        assert not jobs.fail(session, old, LATE)
+        assert jobs.crash(session, old, LATE) is None
         assert not jobs.release(session, old)
     assert job(database, job_id).state is JobState.RUNNING
     with database.session() as session:
@@ -157,9 +159,9 @@ def test_three_crashes_fail_a_job_with_the_reason_and_the_logs_tail(database: Da
         mine = claim(database)
         assert mine is not None
         with database.session() as session:
-            states.append(jobs.crash(session, mine, f"crash {attempt}", log_tail="last words"))
+            states.append(jobs.crash(session, mine, VcpbenchError(f"crash {attempt}"), log_tail="last words"))
     assert states == [JobState.QUEUED, JobState.QUEUED, JobState.FAILED]
-    assert (job(database, job_id).error, job(database, job_id).log_tail) == ("crash 2", "last words")
+    assert (str(job(database, job_id).error), job(database, job_id).log_tail) == ("crash 2", "last words")
 
 
 def test_outages_of_the_store_use_up_no_attempt_that_a_crash_has(database: Database, queue: Queue) -> None:
@@ -171,7 +173,7 @@ def test_outages_of_the_store_use_up_no_attempt_that_a_crash_has(database: Datab
         mine = claim(database)
         assert mine is not None
         with database.session() as session:
-            states.append(jobs.crash(session, mine, "the store is away", outage=outage))
+            states.append(jobs.crash(session, mine, VcpbenchError("the store is away"), outage=outage))
     assert states == [*11 * [JobState.QUEUED], JobState.FAILED]
     assert (job(database, job_id).outages, job(database, job_id).crashes) == (10, 2)
 
@@ -181,7 +183,7 @@ def test_after_a_crash_a_job_waits_before_it_is_tried_again(database: Database, 
     mine = claim(database)
     assert mine is not None
     with database.session() as session:
-        jobs.crash(session, mine, "out of memory")
+        jobs.crash(session, mine, VcpbenchError("out of memory"))
     assert claim(database) is None
 
 
@@ -253,9 +255,9 @@ def test_whatever_bytes_a_process_printed_its_failure_is_recorded(
     found = claim(database)
     assert found is not None
     with database.session() as session:
-        assert end(session, found, "no \0 such \udcff file", log_tail="tail \0 of \ud800 it")
-    assert (job(database, job_id).error, job(database, job_id).log_tail) == (
-        "no  such ? file",
+        assert end(session, found, VcpbenchError("no \0 such \udcff file"), log_tail="tail \0 of \ud800 it")
+    assert (str(job(database, job_id).error), job(database, job_id).log_tail) == (
+        r"no \x00 such \xff file",
         "tail  of ? it",
     )
 

@@ -16,6 +16,7 @@ from records import migrate
 from records.db import Base, Database
 from tests.databases import Databases
 from vcp_core.catalog.datasets import DATASETS
+from vcp_core.catalog.errors import VcpbenchError, last_name
 
 
 @pytest.fixture
@@ -100,6 +101,58 @@ def test_scores_from_before_units_are_percents_of_which_more_is_better(empty: st
     assert any(step.startswith("0010:") for step in migrate.upgrade(empty))
     with found.session() as session:
         assert session.execute(text("SELECT unit, better FROM score")).all() == [("percent", "higher")]
+
+
+def test_reasons_of_before_are_kept_and_those_that_may_hold_a_folder_are_for_operators(empty: str) -> None:
+    texts = ["it has 3 classes", "/srv/Dr. Who: no such folder.", None]
+    command.upgrade(migrate.config(empty), "0009")
+    found = Database(empty)
+    insert = text(
+        "INSERT INTO dataset (id, name, source, state, reason) "
+        "VALUES (gen_random_uuid(), :name, '{}', 'failed', :reason)"
+    )
+    with found.session() as session:
+        for number, reason in enumerate(texts):
+            session.execute(insert, {"name": f"d{number}", "reason": reason})
+    command.upgrade(migrate.config(empty), "0013")
+    with found.session() as session:
+        rows = session.execute(text("SELECT reason FROM dataset ORDER BY name")).scalars().all()
+    errors = [row and VcpbenchError.from_dict(row) for row in rows]
+    assert [error and str(error) for error in errors] == texts
+    told = [error and error.text(last_name) for error in errors]
+    assert told == [
+        texts[0],
+        "an older version of vcpbench noted the reason; an administrator can read it",
+        None,
+    ]
+    command.downgrade(migrate.config(empty), "0012")
+    with found.session() as session:
+        assert session.scalars(text("SELECT reason FROM dataset ORDER BY name")).all() == texts
+    found.dispose()
+
+
+def test_what_a_teams_own_file_held_stays_its_teams_to_read(empty: str) -> None:
+    command.upgrade(migrate.config(empty), "0009")
+    found = Database(empty)
+    statements = (
+        "INSERT INTO model (id, team, name) VALUES (gen_random_uuid(), 'a', 'm')",
+        "INSERT INTO dataset (id, name, source, state) VALUES (gen_random_uuid(), 'd', '{}', 'ready')",
+        "INSERT INTO protocol (hash, name, content) VALUES ('p', 'p', '{}')",
+        "INSERT INTO checkpoint (id, model_id, origin, state, reason) "
+        "SELECT gen_random_uuid(), id, 'upload', 'rejected', 'a zip with a/b' FROM model",
+        "INSERT INTO evaluation "
+        "(id, checkpoint_id, dataset_id, protocol_hash, team, is_control, state, reason) "
+        "SELECT gen_random_uuid(), checkpoint.id, dataset.id, 'p', 'a', false, 'failed', 'rejected: a/b' "
+        "FROM checkpoint, dataset",
+    )
+    with found.session() as session:
+        for statement in statements:
+            session.execute(text(statement))
+    command.upgrade(migrate.config(empty), "0013")
+    with found.session() as session:
+        for table, said in (("checkpoint", "a zip with a/b"), ("evaluation", "rejected: a/b")):
+            kept = session.execute(text(f"SELECT reason FROM {table}")).scalar_one()
+            assert VcpbenchError.from_dict(kept).text(last_name) == said
     found.dispose()
 
 

@@ -17,6 +17,7 @@ from tests.served import Served
 from tests.service.finished import ready_dataset
 from tests.web import played
 from tests.web.read import Page
+from vcp_core.catalog.errors import VcpbenchError
 
 LOG = "decoding videos/a.avi\n<b>no frame</b>"
 REASON = "UndecodableVideo: videos/a.avi: no frame comes out of the decoder. Mend the file."
@@ -60,7 +61,7 @@ def site(api: Served) -> Site:
             session,
             dataset,
             EvaluationState.FAILED,
-            reason=REASON,
+            reason=VcpbenchError(REASON),
             log_tail=LOG,
             finished_at=datetime.now(UTC),
         )
@@ -108,7 +109,7 @@ def _running(session: Session, dataset: DatasetRow) -> Evaluation:
                 done=50 if state is JobState.RUNNING else 0,
                 finished_at=datetime.now(UTC) if state is JobState.DONE else None,
                 losses=int(number == 1),
-                error="the worker fell silent" if number == 1 else None,
+                error=VcpbenchError("the worker fell silent") if number == 1 else None,
             )
         )
     session.flush()

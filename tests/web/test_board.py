@@ -18,6 +18,7 @@ from tests.service.finished import HEADLINE, done, ready_checkpoint, ready_datas
 from tests.web import played
 from tests.web.conftest import Site, supersede
 from tests.web.read import Element, Page
+from vcp_core.catalog.errors import VcpbenchError
 
 BOARD = "/?dataset=playground&protocol=quick-v1"
 
@@ -254,7 +255,7 @@ def test_an_empty_board_says_what_to_do_next(site: Site) -> None:
     assert "No results on playground-64" in site.page("/?dataset=playground-64").text
     with site.api.database.session() as session:
         row = ready_dataset(session, "broken")
-        row.state, row.reason, row.fingerprint = DatasetState.FAILED, "no such folder", None
+        row.state, row.reason, row.fingerprint = DatasetState.FAILED, VcpbenchError("no such folder"), None
     assert "no such folder" in site.page("/?dataset=broken").text
 
 

@@ -15,6 +15,7 @@ from tests.service.finished import ready_dataset
 from tests.web import played
 from tests.web.browser import NARROW, WIDE, Visitor, chromium
 from tests.web.conftest import Site
+from vcp_core.catalog.errors import VcpbenchError
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +181,11 @@ def test_a_running_evaluation_moves_and_ends_by_itself(visitor: Visitor, site: S
     expect(jobs).to_be_focused()
     with site.api.database.session() as session:
         row = session.get_one(Evaluation, site.running)
-        row.state, row.reason, row.finished_at = EvaluationState.FAILED, "out of memory", datetime.now(UTC)
+        row.state, row.reason, row.finished_at = (
+            EvaluationState.FAILED,
+            VcpbenchError("out of memory"),
+            datetime.now(UTC),
+        )
     expect(page.get_by_role("heading", name="It failed")).to_be_visible()
     expect(page.get_by_text("out of memory")).to_be_visible()
 
@@ -201,7 +206,11 @@ def test_the_badge_and_the_tab_of_a_page_that_was_opened_early_follow_the_evalua
     before = page.title()
     with site.api.database.session() as session:
         row = session.get_one(Evaluation, site.running)
-        row.state, row.reason, row.finished_at = EvaluationState.FAILED, "out of memory", datetime.now(UTC)
+        row.state, row.reason, row.finished_at = (
+            EvaluationState.FAILED,
+            VcpbenchError("out of memory"),
+            datetime.now(UTC),
+        )
     expect(badge).to_have_text("failed")
     expect(page).to_have_title(re.compile("^failed · "))
     assert re.match(r"\d+ % · ", before), before

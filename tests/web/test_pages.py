@@ -32,6 +32,7 @@ from tests.service.kit import PROBLEM
 from tests.web import played
 from tests.web.conftest import LOG, REASON, Site, supersede
 from tests.web.read import Page
+from vcp_core.catalog.errors import UndecodableVideo, VcpbenchError
 
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 HOSTILE = """<script>alert(1)</script>"' onload='x' {{7*7}} -->"""
@@ -171,7 +172,7 @@ def test_a_running_evaluation_shows_progress_what_it_waits_for_and_its_jobs(site
     assert "HX-Refresh" not in part.headers
 
 
-def test_what_went_wrong_in_an_attempt_and_what_it_printed_is_shown_to_its_own_team(site: Site) -> None:
+def test_what_went_wrong_in_an_attempt_is_its_teams_and_what_it_printed_the_operators(site: Site) -> None:
     with site.api.database.session() as session:
         (job,) = session.scalars(select(Job).where(Job.error.is_not(None)))
         job.log_tail = LOG
@@ -180,10 +181,11 @@ def test_what_went_wrong_in_an_attempt_and_what_it_printed_is_shown_to_its_own_t
     (log,) = own.root.all("pre", class_="log")
     assert log.text == LOG
     assert "the worker fell silent" in own.text
-    with site.api.client_of("others") as others:
-        page = Page.of(others.get(path, headers=HTML))
-    assert list(page.root.all("pre", class_="log")) == []
-    assert "the worker fell silent" not in page.text
+    for team, told in (("default", True), ("others", False)):
+        with site.api.client_of(team) as client:
+            page = Page.of(client.get(path, headers=HTML))
+        assert list(page.root.all("pre", class_="log")) == []
+        assert ("the worker fell silent" in page.text) == told
 
 
 def test_what_an_index_printed_is_for_the_operators_even_where_the_evaluation_is_the_readers(
@@ -195,15 +197,16 @@ def test_what_an_index_printed_is_for_the_operators_even_where_the_evaluation_is
         waits = played.ended(session, dataset, EvaluationState.WAITING)
         jobs.enqueue(session, JobKind.INDEX, team="ops", dataset_id=dataset.id)
         (job,) = session.scalars(select(Job))
-        job.error, job.log_tail = "'/mnt/se cret/a.avi' has no frames", "opened /mnt/se cret/a.avi"
+        job.error = UndecodableVideo("it has no frames", path="/mnt/se cret/a.avi")
+        job.log_tail = "opened /mnt/se cret/a.avi"
     path = f"/evaluations/{waits.id}"
     with api.client_of("default") as owner:
         page = Page.of(owner.get(path, headers=HTML))
-    assert "'a.avi' has no frames" in page.text
+    assert "a.avi: it has no frames." in page.text
     assert "waits to be indexed: no worker takes the cpu queue, where 1 job waits" in page.text
     assert list(page.root.all("pre", class_="log")) == []
     assert "cret" not in page.text
-    assert job.error in Page.of(api.client.get(path, headers=HTML)).text
+    assert str(job.error) in Page.of(api.client.get(path, headers=HTML)).text
 
 
 def test_of_what_is_not_ready_strangers_see_neither_step_nor_run(api: Served) -> None:
@@ -325,7 +328,9 @@ def test_videos_that_lost_their_name_have_a_course_of_their_own(site: Site) -> N
 
 def test_a_rejected_checkpoint_says_why_on_its_models_page(api: Served) -> None:
     with api.database.session() as session:
-        ready_checkpoint(session, "odd", state=CheckpointState.REJECTED, reason="12 keys of r3d are missing")
+        ready_checkpoint(
+            session, "odd", state=CheckpointState.REJECTED, reason=VcpbenchError("12 keys of r3d are missing")
+        )
     page = Page.of(api.client.get("/models/default/odd", headers=HTML))
     assert "12 keys of r3d are missing" in page.text
     assert "None yet" in page.text
@@ -368,7 +373,9 @@ def test_a_hostile_name_is_shown_and_does_nothing(api: Served) -> None:
         other = played.finished(
             session, dataset, HOSTILE, team=HOSTILE, seed=2, skill=0.75, run=HOSTILE, step=2
         )
-        failed = played.ended(session, dataset, EvaluationState.FAILED, reason=HOSTILE, log_tail=HOSTILE)
+        failed = played.ended(
+            session, dataset, EvaluationState.FAILED, reason=VcpbenchError(HOSTILE), log_tail=HOSTILE
+        )
     model = f"/models/{quote(HOSTILE)}/{quote(HOSTILE)}"
     for path in (
         f"/?dataset={quote(HOSTILE)}&team={quote(HOSTILE)}&fact=run",

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vcp_core.catalog.errors import StorageError
+from vcp_core.catalog.errors import Private, StorageError
 
-_REASONS = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota is used up"}
+_FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota is used up"}
 
 
 def sha256_of(path: Path) -> str:
@@ -48,7 +48,7 @@ def whole(path: Path, *, mode: int = 0o644) -> Iterator[Path]:
         part.chmod(mode)
         part.replace(path)
     except OSError as error:
-        raise StorageError(f"{path} cannot be written: {_reason(error)}. Nothing was left behind.") from error
+        raise _unwritable(path, error, ". Nothing was left behind.") from error
     finally:
         if part is not None:
             part.unlink(missing_ok=True)
@@ -70,11 +70,13 @@ def refuse_unwritable(path: Path) -> None:
         with tempfile.TemporaryFile(dir=nearest):
             pass
     except OSError as error:
-        raise StorageError(f"{path} cannot be written: {_reason(error)}.") from error
+        raise _unwritable(path, error, ".") from error
 
 
-def _reason(error: OSError) -> str:
-    return _REASONS.get(error.errno or 0, error.strerror or str(error))
+def _unwritable(path: Path, error: OSError, end: str) -> StorageError:
+    full = _FULL.get(error.errno or 0)
+    said = full or error.strerror or Private(str(error))
+    return StorageError(path, " cannot be written: ", said, end, full=full is not None)
 
 
 def write_json(path: Path, content: object) -> None:

@@ -14,6 +14,16 @@ _OFFICIAL = [spec.name for spec in DATASETS.values() if not spec.built_in]
 LOCATIONS = ", ".join(["/FOLDER", *(f"{name}:/FOLDER" for name in _OFFICIAL), *_BUILT_IN])
 
 
+def folder_of(location: str) -> str | None:
+    """Where the videos of a location lie; None for a built-in dataset, whose files a worker makes.
+
+    >>> folder_of("ucf101:/data/UCF"), folder_of("/data/a:b"), folder_of("playground")
+    ('/data/UCF', '/data/a:b', None)
+    """
+    name, _, folder = location.partition(":")
+    return (folder or None) if name in _BUILT_IN + _OFFICIAL else location
+
+
 @dataclass(frozen=True, kw_only=True)
 class Location:
     """A dataset's source; refuses at birth what no machine could read.
@@ -57,9 +67,7 @@ class Location:
     @property
     def folder(self) -> str | None:
         """Where the videos lie; None for a built-in dataset, whose files a worker makes."""
-        if self.spec is None:
-            return self.location
-        return self.location.partition(":")[2] or None
+        return folder_of(self.location)
 
     def _check_paths(self) -> None:
         name, colon, _ = self.location.partition(":")

@@ -247,13 +247,13 @@ def load_protocol(name_or_path: str | Path) -> Protocol:
     try:
         numbers = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ProtocolError(f"{path}: cannot be read ({error.strerror}).") from error
+        raise ProtocolError(f"cannot be read ({error.strerror}).", path=path) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ProtocolError(f"{path}: not TOML ({error}).") from error
+        raise ProtocolError(f"not TOML ({error}).", path=path) from error
     try:
         return protocol_from({"name": path.stem, **numbers})
     except ProtocolError as error:
-        raise ProtocolError(f"{path}: {error}") from error
+        raise error.about(path) from error
 
 
 def protocol_from(numbers: Mapping[str, Any]) -> Protocol:

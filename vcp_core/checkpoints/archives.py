@@ -93,8 +93,8 @@ def packed_as_torch_does(path: Path, most_bytes: int, scratch: Path | None) -> I
                             _copy(archive, entry, packed, f"archive/{name}")
                 undo.pop_all()  # it is whole: the caller closes it
         except OSError as error:
-            where = scratch or tempfile.gettempdir()
-            raise StorageError(f"{where} cannot take an unpacked copy: {error.strerror}.") from error
+            where = scratch or Path(tempfile.gettempdir())
+            raise StorageError(where, f" cannot take an unpacked copy: {error.strerror}.") from error
     copy.seek(0)
     return copy
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from vcp_core.backbones import Backbone, allocate, expect
-from vcp_core.catalog.errors import CheckpointMismatch, DamagedCheckpoint, NonFiniteWeights
+from vcp_core.catalog.errors import CheckpointMismatch, DamagedCheckpoint, NonFiniteWeights, Private
 from vcp_core.catalog.files import whole
 from vcp_core.checkpoints.match import Match, own_keys
 from vcp_core.checkpoints.report import listed
@@ -110,7 +110,8 @@ def read_canonical(path: Path, *, input_spec: str | None = None) -> Backbone:
                 {key: file.get_tensor(key) for key in backbone.state_dict()}, strict=True
             )
     except safetensors.SafetensorError as error:
-        raise DamagedCheckpoint(f"{path}: not whole ({error}). Ingest the checkpoint again.") from error
+        said, advice = Private(str(error)), "). Ingest the checkpoint again."
+        raise DamagedCheckpoint("not whole (", said, advice, path=path) from error
     return expect(backbone, input_spec)
 
 

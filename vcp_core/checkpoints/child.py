@@ -15,7 +15,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vcp_core.catalog.errors import CheckpointError, SeveralNetworks, VcpbenchError
+from vcp_core.catalog.errors import CheckpointError, VcpbenchError
 from vcp_core.checkpoints.formats import identify
 from vcp_core.checkpoints.origin import Origin, read_origin
 from vcp_core.checkpoints.report import CheckpointReport, printable
@@ -52,11 +52,9 @@ def main(job: dict[str, Any]) -> None:
         )
         answer: dict[str, Any] = {"report": report.to_json()}
     except VcpbenchError as error:
-        answer = {"error": type(error).__name__, "message": str(error)}
-        if isinstance(error, SeveralNetworks):
-            answer["choices"] = list(error.choices)
+        answer = {"error": error.as_dict()}
     except MemoryError:
-        answer = {"error": CheckpointError.__name__, "message": TOO_MUCH}
+        answer = {"error": CheckpointError(TOO_MUCH).as_dict()}
     answers.give(answer)
     os._exit(0)  # Python would take torch apart for half a second, and nothing here is worth it
 
@@ -107,7 +105,7 @@ class _Ceiling:
         """End the process, with the answer that says so, once it is reached."""
         while (ceiling := self._bytes) is None or _address_space() <= ceiling:
             time.sleep(LOOK_S)
-        self._answers.give({"error": CheckpointError.__name__, "message": TOO_MUCH})
+        self._answers.give({"error": CheckpointError(TOO_MUCH).as_dict()})
         os._exit(0)
 
 

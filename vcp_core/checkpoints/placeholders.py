@@ -11,6 +11,18 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 
+class Refused(pickle.UnpicklingError):
+    """A pickle asks for a global that its reader does not give.
+
+    Attributes:
+        name: The global.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the global {name} is refused")
+        self.name = name
+
+
 class Inert:
     """Stands for an object of another kind: takes whatever the pickle gives, does and keeps nothing."""
 
@@ -41,7 +53,7 @@ def _method(owner: object, *_: object) -> object:
     """Stands for `getattr`, which is code anywhere else than on a HistoryBuffer."""
     if owner is InertBuffer:
         return Inert
-    raise pickle.UnpicklingError("Unsupported global: GLOBAL builtins.getattr")  # worded as torch's reader
+    raise Refused("builtins.getattr")
 
 
 def _names(module: str, *names: str) -> list[str]:

@@ -22,6 +22,7 @@ from vcp_core.catalog.errors import (
     CheckpointError,
     DamagedCheckpoint,
     NotACheckpoint,
+    Private,
     UnreadableCheckpoint,
     UnsafeCheckpoint,
     VcpbenchError,
@@ -30,7 +31,7 @@ from vcp_core.checkpoints.archives import broken_entry, is_as_torch_wrote_it, pa
 from vcp_core.checkpoints.arrays import ARRAYS
 from vcp_core.checkpoints.formats import RE_SAVE, Format, identify
 from vcp_core.checkpoints.pickles import Survey, survey
-from vcp_core.checkpoints.placeholders import HARMLESS
+from vcp_core.checkpoints.placeholders import HARMLESS, Refused
 from vcp_core.checkpoints.report import listed, printable
 from vcp_core.checkpoints.trainers import MAX_TEXT, Value
 
@@ -42,7 +43,7 @@ UNPACKED = 1 << 30, 4  # bytes, and times its size: how much a compressed archiv
 # How torch's readers word it that a file ends too early.
 _CUT_OFF = re.compile(r"unexpected EOF|Ran out of input|pickle data was truncated|file not found|read past")
 _NO_MEMORY = re.compile(r"can't allocate memory|Cannot allocate memory")
-_REFUSED = re.compile(r"[Uu]nsupported (?:global: )?GLOBAL (\S+)")
+_REFUSED = re.compile(r"[Uu]nsupported (?:global: )?GLOBAL (\S+)")  # torch names a global in its text only
 _STAND_INS = HARMLESS | ARRAYS
 
 
@@ -231,9 +232,9 @@ def _refuse(path: Path, file_format: Format, error: pickle.UnpicklingError) -> N
         _check_sums(path)  # a flipped bit makes another name of a global
     found = survey(path, file_format)
     asked = found.asked(_STAND_INS)
-    named = _REFUSED.search(str(error))
+    named = _refused(error)
     if named:
-        raise _unsafe([found.modern(named[1])], found) from error
+        raise _unsafe([found.modern(named)], found) from error
     if asked:
         raise _unsafe(asked, found) from error
     if found.protocol > 2:
@@ -241,6 +242,14 @@ def _refuse(path: Path, file_format: Format, error: pickle.UnpicklingError) -> N
             f"pickled with protocol {found.protocol}; only 2 can be read safely. {RE_SAVE}"
         ) from error
     raise _failure(path, file_format, error) from error
+
+
+def _refused(error: pickle.UnpicklingError) -> str | None:
+    """The global at which the reader stopped."""
+    if isinstance(error.__context__, Refused):  # torch raises every error anew, with its own text
+        return error.__context__.name
+    named = _REFUSED.search(str(error))
+    return named[1] if named else None
 
 
 def _refuse_plain_pickle(path: Path) -> NoReturn:
@@ -274,15 +283,22 @@ def _failure(path: Path, file_format: Format, error: Exception) -> CheckpointErr
     elif not survey(path, file_format).whole:
         return _damaged(path, error)
     return UnreadableCheckpoint(
-        f"cannot be read: {_said(error)}. If it loads in your own environment, save its state_dict there "
-        "with torch.save(model.state_dict(), 'weights.pt') and use that file."
+        "cannot be read: ",
+        _said(error, path),
+        ". If it loads in your own environment, save its state_dict there "
+        "with torch.save(model.state_dict(), 'weights.pt') and use that file.",
     )
 
 
 def _damaged(path: Path, error: Exception) -> DamagedCheckpoint:
     size = path.stat().st_size
-    return DamagedCheckpoint(f"truncated or corrupt at {size:,} bytes ({_said(error)}). Copy it again.")
+    said = _said(error, path)
+    return DamagedCheckpoint(f"truncated or corrupt at {size:,} bytes (", said, "). Copy it again.")
 
 
-def _said(error: Exception) -> str:
-    return printable(str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__)
+def _said(error: Exception, path: Path) -> str | Private:
+    """The first line of what a library said; for operators only if it says where the file lies."""
+    said = str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
+    folder = os.fspath(path.parent)
+    tells_where = folder in said or repr(folder)[1:-1] in said  # OSError quotes paths as repr does
+    return Private(printable(said)) if tells_where else printable(said)

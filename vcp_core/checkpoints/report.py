@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -161,8 +160,3 @@ def listed(names: Iterable[str], *, first: int = 5) -> str:
 def printable(text: str) -> str:
     """Foreign text of bounded length, with every character escaped that cannot be printed."""
     return names.printable(text if len(text) <= 160 else f"{text[:160]}...")
-
-
-def shown(path: str | os.PathLike[str]) -> str:
-    """A path with every character escaped that cannot be printed: a file's name need not be UTF-8."""
-    return names.printable(os.fspath(path))

@@ -16,22 +16,21 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from vcp_core.catalog import errors
 from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.errors import (
     CheckpointError,
     CheckpointMismatch,
     NotACheckpoint,
+    Private,
     ReaderFailed,
-    SeveralNetworks,
     UnreadableCheckpoint,
     VcpbenchError,
 )
 from vcp_core.catalog.inputs import InputSpec
 from vcp_core.checkpoints.folders import about_folder
-from vcp_core.checkpoints.report import CheckpointReport, printable, shown
+from vcp_core.checkpoints.report import CheckpointReport, printable
 from vcp_core.checkpoints.trainers import training_of
 
 GIB = 1 << 30
@@ -110,7 +109,7 @@ def ingest(
     }
     answer = _run(path, job, limits)
     if "error" in answer:
-        _raise(path, answer)
+        raise _named(path, VcpbenchError.from_dict(answer["error"]))
     return _with_counts_in_name(CheckpointReport.from_json(answer["report"]), path.name)
 
 
@@ -139,15 +138,15 @@ def precheck(path: str | Path, *, backbone: str | None = None, input_spec: str |
         InputSpec.parse(input_spec)
     path = Path(path)
     if path.is_dir():
-        raise NotACheckpoint(f"{shown(path)}: {about_folder(path)}")
+        raise NotACheckpoint(about_folder(path), path=path)
     if not path.exists():
-        raise NotACheckpoint(f"{shown(path)}: no such file.")
+        raise NotACheckpoint("no such file.", path=path)
     if not path.is_file():
-        raise NotACheckpoint(f"{shown(path)}: not a regular file.")
+        raise NotACheckpoint("not a regular file.", path=path)
     if not os.access(path, os.R_OK):
-        raise NotACheckpoint(f"{shown(path)}: no permission to read it.")
+        raise NotACheckpoint("no permission to read it.", path=path)
     if path.stat().st_size == 0:
-        raise NotACheckpoint(f"{shown(path)}: the file is empty. Was it saved, or copied, to its end?")
+        raise NotACheckpoint("the file is empty. Was it saved, or copied, to its end?", path=path)
 
 
 def _run(path: Path, job: dict[str, Any], limits: Limits) -> dict[str, Any]:
@@ -165,7 +164,7 @@ def _run(path: Path, job: dict[str, Any], limits: Limits) -> dict[str, Any]:
             answer, complaints = child.communicate(timeout=limits.wall_s)
         except subprocess.TimeoutExpired:
             raise ReaderFailed(
-                f"{shown(path)}: reading it took longer than {limits.wall_s} s; stopped."
+                f"reading it took longer than {limits.wall_s} s; stopped.", path=path
             ) from None
         finally:
             if child.poll() is None:
@@ -182,38 +181,33 @@ def _run(path: Path, job: dict[str, Any], limits: Limits) -> dict[str, Any]:
 
 def _crash(path: Path, returncode: int, complaints: str, limits: Limits) -> VcpbenchError:
     last = " | ".join(printable(line.strip()) for line in complaints.strip().splitlines()[-3:])
-    said = f" Its last words: {last}" if last else ""
+    said = (" Its last words: ", Private(last)) if last else ()
     if returncode == -signal.SIGXCPU:
         return CheckpointError(
-            f"{shown(path)}: reading it took more than {limits.cpu_s} s of processor time; stopped."
+            f"reading it took more than {limits.cpu_s} s of processor time; stopped.", path=path
         )
     if returncode == -signal.SIGKILL:
-        return ReaderFailed(f"{shown(path)}: its reader was killed; most likely memory ran out.{said}")
+        return ReaderFailed("its reader was killed; most likely memory ran out.", *said, path=path)
     if returncode in ENDED_BY_OTHERS:
-        return ReaderFailed(
-            f"{shown(path)}: its reader was told to end ({signal.Signals(-returncode).name})."
-        )
+        return ReaderFailed(f"its reader was told to end ({signal.Signals(-returncode).name}).", path=path)
     if returncode < 0:
         name = signal.Signals(-returncode).name
         return UnreadableCheckpoint(
-            f"{shown(path)}: its reader crashed ({name}). If it loads in your own environment, "
-            f"save its state_dict there and use that file.{said}"
+            f"its reader crashed ({name}). If it loads in your own environment, save its state_dict there "
+            "and use that file.",
+            *said,
+            path=path,
         )
     return ReaderFailed(
-        f"{shown(path)}: its reader failed, which is a fault of vcpbench; please report it.{said}"
+        "its reader failed, which is a fault of vcpbench; please report it.", *said, path=path
     )
 
 
-def _raise(path: Path, answer: dict[str, Any]) -> NoReturn:
-    """Raise the child's error as the class it was there, with the name of the file that it is about."""
-    kind: type[VcpbenchError] = getattr(errors, answer["error"])
-    text = answer["message"]
-    if issubclass(kind, CheckpointError):
-        text = f"{shown(path)}: {text}{_of_a_part(path.name) if kind is CheckpointMismatch else ''}"
-    error = kind.__new__(kind, text)  # some classes make their text themselves; this one is made already
-    if isinstance(error, SeveralNetworks):
-        error.choices = tuple(answer["choices"])
-    raise error
+def _named(path: Path, error: VcpbenchError) -> VcpbenchError:
+    """The child's error, with the name of the file that it is about."""
+    if isinstance(error, CheckpointMismatch):
+        error = error.within(end=[_of_a_part(path.name)])
+    return error.about(path) if isinstance(error, CheckpointError) else error
 
 
 def _of_a_part(name: str) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from vcp_core.catalog.datasets import DATASETS, loading
-from vcp_core.catalog.errors import DatasetError, UnknownName, VcpbenchError
+from vcp_core.catalog.errors import DatasetError, UnknownName
 from vcp_core.catalog.names import printable
 from vcp_core.datasets import folders, playground
 from vcp_core.datasets.manifest import Dataset
@@ -76,13 +76,8 @@ def load_dataset(
     for option, value in [*given.items(), *several]:
         source += [option, str(value)] if value else []
     table, lists = (Path(place) if place else None for place in (csv, lists))
-    try:
-        with counted(loading(name_or_path), progress) as tell:
-            found = _load(name_or_path, split, table, test_groups, lists, suffixes, tell)
-    except VcpbenchError as error:
-        # Names of files go into the words. A terminal, JSON and PostgreSQL take no lone surrogates.
-        error.args = tuple(printable(str(words), keep="\n") for words in error.args)
-        raise
+    with counted(loading(name_or_path), progress) as tell:
+        found = _load(name_or_path, split, table, test_groups, lists, suffixes, tell)
     return dataclasses.replace(found, source=tuple(map(printable, source)))
 
 
@@ -139,7 +134,7 @@ def _at_home(folder: str | Path) -> Path:
     try:
         return Path(folder).expanduser()
     except RuntimeError as error:
-        raise DatasetError(f"There is no folder {folder} (no such user).") from error
+        raise DatasetError("There is no folder ", Path(folder), " (no such user).") from error
 
 
 def _form(name: str) -> str:
@@ -157,12 +152,13 @@ def _refuse_no_folder(place: Path) -> None:
     except OSError as error:
         reason = (error.strerror or "it cannot be read").lower()
         missing = isinstance(error, FileNotFoundError)
-        said = f"There is no folder {place}" if missing else f"The folder {place} cannot be read"
-        raise DatasetError(f"{said} ({reason}).") from None
-    advice = "Give the folder that holds the videos; unpack an archive first."
+        if missing:
+            raise DatasetError("There is no folder ", place, f" ({reason}).") from None
+        raise DatasetError("The folder ", place, f" cannot be read ({reason}).") from None
+    advice: tuple[str | Path, ...] = ("Give the folder that holds the videos; unpack an archive first.",)
     if place.suffix.lower() in (".csv", ".tsv", ".txt"):
-        advice = f"Give the folder of the videos, and the table by --csv {place}."
-    raise DatasetError(f"{place} is a file and no folder. {advice}")
+        advice = ("Give the folder of the videos, and the table by --csv ", place, ".")
+    raise DatasetError(place, " is a file and no folder. ", *advice)
 
 
 def _bare(name: str) -> str:
@@ -173,4 +169,4 @@ def _refuse_options(what: str | Path, **given: object) -> None:
     """An option that would be ignored is an error: its user meant something by it."""
     ignored = [name for name, value in given.items() if value]
     if ignored:
-        raise DatasetError(f"{what} does not take {' or '.join(ignored)}.")
+        raise DatasetError(what, f" does not take {' or '.join(ignored)}.")

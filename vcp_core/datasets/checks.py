@@ -45,7 +45,7 @@ def assemble(
     try:
         check_sides(videos)
     except DatasetError as error:
-        raise DatasetError(f"{error}{_blame(left_out)}{_passed(not_taken)}") from None
+        raise error.within(end=[_blame(left_out), _passed(not_taken)]) from None
     return Dataset(
         name=name,
         split_name=split_name,

@@ -9,8 +9,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from vcp_core.catalog.datasets import DATASETS
-from vcp_core.catalog.errors import DatasetError
-from vcp_core.catalog.names import counted, printable
+from vcp_core.catalog.errors import DatasetError, Private
+from vcp_core.catalog.names import counted
 from vcp_core.datasets.scanning import Look, look
 from vcp_core.datasets.suffixes import PICTURES, suffix_of
 
@@ -60,8 +60,11 @@ def refusal(root: Path, what: str, suffixes: frozenset[str], *, advice: str = ""
         suffixes: Of videos, in small letters.
         advice: Sentences that say what to do.
     """
-    sentences = [f"{root}: {what}", advice, of_lists(root), _of_pictures(root, suffixes)]
-    return DatasetError("\n".join([" ".join(filter(None, sentences)), _drawing(root, suffixes), EXPECTED]))
+    sentences = [what, advice, of_lists(root), _of_pictures(root, suffixes)]
+    said = " ".join(filter(None, sentences))
+    name = Private(root.resolve().name, "FOLDER")
+    drawn = f"/\n{_drawing(root, suffixes)}\n{EXPECTED}"
+    return DatasetError(f"{said}\nvcpbench saw:\n  ", name, drawn, path=root)
 
 
 def lists_in(root: Path) -> dict[str, str]:
@@ -119,6 +122,7 @@ def _of_pictures(root: Path, suffixes: frozenset[str]) -> str:
 
 
 def _drawing(root: Path, suffixes: frozenset[str]) -> str:
+    """The lines below the folder's own."""
     top = look(root, suffixes)
     names = [f"{child.name}/" for child in top.folders[:MOST]]
     width = max(map(len, names), default=0)
@@ -130,8 +134,7 @@ def _drawing(root: Path, suffixes: frozenset[str]) -> str:
     lines += [f"    and {rest} more folders"] if rest > 0 else []
     files = [*top.videos, *(path.name for _, path in top.passed)]
     lines += [f"    {_some(files)}"] if files else []
-    drawn = "\n".join([f"  {root.resolve().name}/", *(lines or ["    (empty)"])])
-    return f"vcpbench saw:\n{printable(drawn, keep=chr(10))}"
+    return "\n".join(lines or ["    (empty)"])
 
 
 def _contents(inside: Look) -> str:

@@ -69,7 +69,7 @@ def list_folder(
             test group does not exist.
     """
     if not os.path.isdir(root):
-        raise DatasetError(f"{root}: no such folder.")
+        raise DatasetError("no such folder.", path=root)
     known = with_more(suffixes)
     csv = csv or find_table(root)
     if csv and suffixes:
@@ -101,7 +101,7 @@ def load(
     try:
         check_sides(listing.videos)
     except DatasetError as error:  # what was not taken is often the reason
-        raise DatasetError(" ".join([str(error), *listing.warnings])) from None
+        raise error.within(end=[f" {warning}" for warning in listing.warnings]) from None
     return index_videos(
         listing.videos,
         name=printable(root.resolve().name),

@@ -16,7 +16,7 @@ import re
 from pathlib import Path
 
 from vcp_core.catalog.datasets import DATASETS
-from vcp_core.catalog.errors import DatasetError
+from vcp_core.catalog.errors import DatasetError, Private
 from vcp_core.datasets.lists import (
     SIDES,
     check_sizes,
@@ -86,8 +86,9 @@ def load(
     lists = lists or find_lists(root)
     if lists is None:
         raise DatasetError(
-            f"{root}: no {LISTS} here. Unpack test_train_splits.rar ({SPEC.source.split()[-1]}) beside the "
-            "class folders, or name the lists' folder."
+            f"no {LISTS} here. Unpack test_train_splits.rar ({SPEC.source.split()[-1]}) beside the "
+            "class folders, or name the lists' folder.",
+            path=root,
         )
     videos = root / VIDEOS
     return index_listed(
@@ -105,7 +106,9 @@ def _read_class(path: Path) -> list[tuple[str, str, Split]]:
     for number, line in read_lines(path):
         match = _OFFICIAL_LINE.fullmatch(line)
         if not match:
-            raise DatasetError(f"{path}, line {number}: {line!r} is not 'video.avi 0', 1 or 2.")
+            raise DatasetError(
+                path, f", line {number}: ", Private(repr(line)), " is not 'video.avi 0', 1 or 2."
+            )
         if match["id"] != "0":
             rows.append((label, match["file"], SIDES[int(match["id"]) - 1]))
     return rows

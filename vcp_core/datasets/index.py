@@ -299,9 +299,9 @@ def _decode(video_id: str, root: Path, known: Found | None) -> Found:
     except OSError as error:
         trouble, passing = of_os_error(error), True
     except StorageError as error:
-        trouble, passing = _without(path, error), True
+        trouble, passing = str(error.fields["reason"]), True
     except VideoError as error:
-        trouble = _without(path, error)
+        trouble = error.reason
         if not _is_still(path, identity):
             trouble, passing = CHANGED, True
     return Found(identity=identity, sha256=sha256, seen=seen, trouble=trouble, passing=passing)
@@ -313,11 +313,6 @@ def _is_still(path: Path, identity: Identity) -> bool:
         return Identity.of(path.stat()) == identity
     except OSError:
         return False
-
-
-def _without(path: Path, error: Exception) -> str:
-    """The reason in an error's text, without the path and the full stop."""
-    return str(error).removeprefix(f"{path}: ").removesuffix(".")
 
 
 def _reason(found: Found) -> str:

@@ -126,7 +126,7 @@ def warn_of_spellings(labels: set[str]) -> list[str]:
 def _plan(root: Path, suffixes: frozenset[str], tally: Tally) -> _Plan:
     top = look(root, suffixes)
     if (UNREADABLE, root) in top.passed:
-        raise DatasetError(f"{root}: the folder cannot be read (permission denied).")
+        raise DatasetError("the folder cannot be read (permission denied).", path=root)
     inside = {folder: look(folder, suffixes) for folder in top.folders}
     _count_beside(root, top, tally)
     sides: defaultdict[Side, list[Path]] = defaultdict(list)

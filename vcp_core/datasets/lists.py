@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from vcp_core.catalog.datasets import DatasetSpec
-from vcp_core.catalog.errors import DatasetError, UnknownName
+from vcp_core.catalog.errors import DatasetError, Private, UnknownName
 from vcp_core.catalog.names import OnDisk
 from vcp_core.datasets.index import index_videos
 from vcp_core.datasets.manifest import Dataset, ListedVideo, Split
@@ -57,7 +57,8 @@ def read_pair(lists_dir: Path, number: int) -> list[tuple[str, str, Split]]:
         for line_number, line in read_lines(path):
             match = _LINE.fullmatch(line.replace("\\", "/"))
             if not match:
-                raise DatasetError(f"{path}, line {line_number}: {line!r} is not 'class/video.avi'.")
+                said = Private(repr(line))  # it may hold the folder of whoever made the list
+                raise DatasetError(path, f", line {line_number}: ", said, " is not 'class/video.avi'.")
             rows.append((match["label"], match["file"], side))
     return rows
 
@@ -75,12 +76,13 @@ def check_sizes(
         num = sum(video.split == side for video in videos)
         if num != expected:
             raise DatasetError(
-                f"{lists_dir}: the {side} list of {spec.title} split {split} has {num:,} videos; "
-                f"the official one has {expected:,}."
+                f"the {side} list of {spec.title} split {split} has {num:,} videos; "
+                f"the official one has {expected:,}.",
+                path=lists_dir,
             )
     num_classes = len({video.label for video in videos})
     if num_classes != spec.num_classes:
-        raise DatasetError(f"{lists_dir}: {num_classes} classes; {spec.title} has {spec.num_classes}.")
+        raise DatasetError(f"{num_classes} classes; {spec.title} has {spec.num_classes}.", path=lists_dir)
     return videos
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from vcp_core.catalog.errors import DatasetError
+from vcp_core.catalog.errors import DatasetError, Private
 from vcp_core.catalog.names import OnDisk, one_form
 from vcp_core.datasets.sides import SPELLINGS, Side, side_of
 from vcp_core.datasets.text import read_text
@@ -49,11 +49,13 @@ def find_table(root: Path) -> Path | None:
     try:
         named = [path for path in root.iterdir() if path.name.lower() in NAMES]
     except OSError as error:
-        raise DatasetError(f"{root}: the folder cannot be read ({(error.strerror or '').lower()}).") from None
+        reason = (error.strerror or "").lower()
+        raise DatasetError(f"the folder cannot be read ({reason}).", path=root) from None
     tables = sorted(path for path in named if os.path.isfile(path))
     if len(tables) > 1:
         raise DatasetError(
-            f"{root} holds {' and '.join(table.name for table in tables)}. Say which one to use: --csv FILE."
+            root,
+            f" holds {' and '.join(table.name for table in tables)}. Say which one to use: --csv FILE.",
         )
     return tables[0] if tables else None
 
@@ -78,7 +80,7 @@ def read_table(path: Path, root: Path) -> list[Row]:
         if row.id in rows:
             raise DatasetError(f"{where}: {row.id} is already on line {rows[row.id].line}.")
         if not os.path.isfile(root / row.id):
-            raise DatasetError(f"{where}: there is no file {row.id} in {root}.")
+            raise DatasetError(f"{where}: there is no file {row.id} in ", root, ".")
         rows[row.id] = row
     if not rows:
         raise DatasetError(f"{path.name}: no videos are listed.")
@@ -142,7 +144,8 @@ def _row(values: dict[str, str], line: int, where: str, below: Callable[[str], s
             raise DatasetError(f"{where}: the {column} is empty.")
     video = below(values["path"])
     if video is None:
-        raise DatasetError(f"{where}: {values['path']} lies outside of the dataset's folder.")
+        place = Private(values["path"], "a path")
+        raise DatasetError(f"{where}: ", place, " lies outside of the dataset's folder.")
     split = values.get("split")
     if split is not None and side_of(split) is None:
         words = ", ".join(SPELLINGS)

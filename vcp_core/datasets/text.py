@@ -33,7 +33,8 @@ def read_text(path: Path, *, what: str) -> str:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise DatasetError(f"{path}: the {what} cannot be read ({(error.strerror or '').lower()}).") from None
+        reason = (error.strerror or "").lower()
+        raise DatasetError(f"the {what} cannot be read ({reason}).", path=path) from None
     mark, encoding = next(
         ((mark, name) for mark, name in _MARKS if data.startswith(mark)), (b"", _without_mark(data))
     )

@@ -68,8 +68,9 @@ def load(
     lists = lists or find_lists(root)
     if lists is None:
         raise DatasetError(
-            f"{root}: no trainlist01.txt here or in {LISTS}. Unpack UCF101TrainTestSplits-"
-            f"RecognitionTask.zip ({SPEC.source.split()[-1]}) beside UCF-101, or name the lists' folder."
+            f"no trainlist01.txt here or in {LISTS}. Unpack UCF101TrainTestSplits-"
+            f"RecognitionTask.zip ({SPEC.source.split()[-1]}) beside UCF-101, or name the lists' folder.",
+            path=root,
         )
     videos = root / VIDEOS
     return index_listed(
@@ -81,8 +82,8 @@ def load(
     )
 
 
-def _group(file: str) -> str:
-    match = _GROUP.search(file)
+def _group(name: str) -> str:
+    match = _GROUP.search(name)
     if not match:
-        raise DatasetError(f"{file!r} does not end in _gXX_cYY.avi, as every video of UCF101 does.")
+        raise DatasetError(f"{name!r} does not end in _gXX_cYY.avi, as every video of UCF101 does.")
     return match[1]

@@ -150,7 +150,7 @@ class FrameStore:
                 part.write_bytes(data.getbuffer())
             frames_NHWC = self._open(path)
         if len(frames_NHWC) != video.num_frames:
-            raise UndecodableVideo(f"{path}: not the frames of {video.id}. Delete it; it is made again.")
+            raise UndecodableVideo(f"not the frames of {video.id}. Delete it; it is made again", path=path)
         return frames_NHWC
 
     def _open(self, path: Path) -> Pixels:

@@ -277,7 +277,9 @@ class Trainer:
         if not math.isfinite(loss):
             raise TrainingError(
                 f"The loss is {loss} at step {self.place.step}: training has diverged. Begin again with a "
-                f"lower --lr in another --out; what was saved before stays in {self.folder.path}."
+                f"lower --lr in another --out; what was saved before stays in ",
+                self.folder.path,
+                ".",
             )
 
     def _refuse_broken_weights(self) -> None:

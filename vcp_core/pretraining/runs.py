@@ -25,7 +25,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from vcp_core.catalog.errors import StorageError, TrainingError
+from vcp_core.catalog.errors import Private, StorageError, TrainingError
 from vcp_core.catalog.files import whole, write_json
 from vcp_core.checkpoints.origin import METADATA
 
@@ -113,8 +113,9 @@ class RunFolder:
         if saved is None:
             if (self.path / BEST).exists():
                 raise TrainingError(
-                    f"{self.path} holds checkpoints of a run whose state.pt is gone, and they would be "
-                    "overwritten. Put it back, or choose another --out."
+                    self.path,
+                    " holds checkpoints of a run whose state.pt is gone, and they would be "
+                    "overwritten. Put it back, or choose another --out.",
                 )
             return
         held = _read_note(self.path)
@@ -139,7 +140,7 @@ class RunFolder:
         if differing:
             pairs = "; ".join(f"{name} was {held.get(name)}, now {wanted[name]}" for name in differing)
             raise TrainingError(
-                f"{self.path} holds another run: {pairs}. Choose another --out, or the same options."
+                self.path, f" holds another run: {pairs}. Choose another --out, or the same options."
             )
 
     def _go_on(self, held: dict[str, Any], place: Place) -> None:
@@ -180,10 +181,12 @@ class RunFolder:
             state = torch.load(path, map_location="cpu", weights_only=True)
             return Place.from_dict(state["place"]), state["model"], state["optimizer"]
         except _DAMAGE as error:
-            reason = str(error).partition("\n")[0]
+            reason = Private(str(error).partition("\n")[0])  # torch's own words
             raise TrainingError(
-                f"{path} cannot be read ({reason}). If it is damaged, begin again in another --out; the "
-                "checkpoints beside it are whole."
+                path,
+                " cannot be read (",
+                reason,
+                "). If it is damaged, begin again in another --out; the checkpoints beside it are whole.",
             ) from error
 
     def export(self, name: str, tensors: Mapping[str, Tensor], place: Place) -> Path:
@@ -214,7 +217,7 @@ class RunFolder:
             return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         except ValueError as error:
             raise TrainingError(
-                f"{path} is damaged. Move it away; only the curve until here is lost."
+                path, " is damaged. Move it away; only the curve until here is lost."
             ) from error
 
     def log(self, row: Mapping[str, Any]) -> None:
@@ -242,8 +245,9 @@ def _read_note(path: Path) -> dict[str, Any]:
         _ = held["facts"]["run"]
     except (OSError, *_DAMAGE) as error:
         raise TrainingError(
-            f"{path} holds the state of a run and no readable run.json that says of which. Put it back, or "
-            "choose another --out."
+            path,
+            " holds the state of a run and no readable run.json that says of which. Put it back, or "
+            "choose another --out.",
         ) from error
     return held
 
@@ -254,13 +258,13 @@ def _locked(path: Path) -> IO[str]:
         path.mkdir(parents=True, exist_ok=True)
         handle = (path / ".lock").open("w")
     except OSError as error:
-        raise StorageError(f"{path} cannot be written: {error.strerror or error}.") from error
+        raise StorageError(path, f" cannot be written: {error.strerror or error}.") from error
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         handle.close()
         raise TrainingError(
-            f"{path} is being trained by another process. Wait for it, or choose another --out."
+            path, " is being trained by another process. Wait for it, or choose another --out."
         ) from error
     except OSError:
         pass  # a file system without locks

@@ -20,7 +20,7 @@ import av.error
 from av.container import InputContainer
 from av.packet import Packet
 
-from vcp_core.catalog.errors import StorageError, UndecodableVideo
+from vcp_core.catalog.errors import UndecodableVideo
 from vcp_core.video import reasons
 from vcp_core.video.cut import is_cut_off
 from vcp_core.video.streams import choose_stream
@@ -80,12 +80,13 @@ def iter_frames(path: Path | str, *, tally: Tally | None = None) -> Iterator[av.
                     tally.num_damaged += frame.is_corrupt or isinstance(frame.opaque, _CutPacket)
                     yield frame
         except MemoryError as error:  # PyAV's own is among them
-            raise StorageError(
-                f"{path}: cannot be read now (memory ran out). Try again. If it happens every time, the file "
-                "is damaged and asks for too much: leave it out."
+            raise reasons.cannot_be_used_now(
+                "cannot be read now (memory ran out). Try again. If it happens every time, the file "
+                "is damaged and asks for too much: leave it out",
+                path,
             ) from error
     if num_frames == 0:
-        raise UndecodableVideo(f"{path}: {reasons.of_no_frame(path, tally.trouble)}.")
+        raise UndecodableVideo(reasons.of_no_frame(path, tally.trouble), path=path)
 
 
 class _DiskFile:
@@ -102,7 +103,7 @@ class _DiskFile:
             self._file = io.FileIO(path)
         except OSError as error:
             if isinstance(error, reasons.ABOUT_THE_PATH):
-                raise UndecodableVideo(f"{path}: {reasons.of_os_error(error)}.") from error
+                raise UndecodableVideo(reasons.of_os_error(error), path=path) from error
             self._error = error
             self.raise_error()
 
@@ -143,7 +144,8 @@ class _DiskFile:
         """Raise what the disk said, if it said anything."""
         if self._error is not None:
             reason = (self._error.strerror or str(self._error)).lower()
-            raise StorageError(f"{self.name}: cannot be read now ({reason}). Try again.") from self._error
+            said = f"cannot be read now ({reason}). Try again"
+            raise reasons.cannot_be_used_now(said, self.name) from self._error
 
 
 def _open(file: _DiskFile) -> InputContainer:
@@ -156,7 +158,7 @@ def _open(file: _DiskFile) -> InputContainer:
     except (av.error.FFmpegError, ValueError) as error:
         file.raise_error()
         reason = reasons.of_no_container(file.name, reasons.said_by(error))
-        raise UndecodableVideo(f"{file.name}: {reason}.") from error
+        raise UndecodableVideo(reason, path=file.name) from error
     file.raise_error()
     return container
 
@@ -214,7 +216,7 @@ def _packets(
             break
         file.raise_error()
         if following is not None and following.has_sidedata("encryption_info"):
-            raise UndecodableVideo(f"{file.name}: {reasons.ENCRYPTED}.")
+            raise UndecodableVideo(reasons.ENCRYPTED, path=file.name)
         if following is None:
             packet = None  # PyAV's last one is empty and stands for the end
             if not tally.num_failed_packets and file.is_cut_off():

@@ -8,11 +8,11 @@ from pathlib import Path
 import av
 import av.error
 
-from vcp_core.catalog.errors import StorageError, UnsupportedVideo
+from vcp_core.catalog.errors import UnsupportedVideo
 from vcp_core.video.decode import Tally, iter_frames
 from vcp_core.video.display import turn_of
 from vcp_core.video.frames import Geometry, frame_to_rgb
-from vcp_core.video.reasons import said_by
+from vcp_core.video.reasons import cannot_be_used_now, said_by
 
 # ITU-T H.273 transfer characteristics whose pictures look flat or dark where they are read as SDR.
 _HDR = {16: "PQ (SMPTE ST 2084)", 18: "HLG (ARIB STD-B67)"}
@@ -41,11 +41,10 @@ def _convert(frame: av.VideoFrame, path: Path | str) -> None:
     try:
         frame_to_rgb(frame, Geometry())
     except MemoryError as error:
-        raise StorageError(
-            f"{path}: its frames cannot be converted now (memory ran out). Try again."
-        ) from error
+        reason = "its frames cannot be converted now (memory ran out). Try again"
+        raise cannot_be_used_now(reason, path) from error
     except (av.error.FFmpegError, ValueError) as error:
-        raise UnsupportedVideo(f"{path}: its frames cannot be converted ({said_by(error)}).") from error
+        raise UnsupportedVideo(f"its frames cannot be converted ({said_by(error)})", path=path) from error
 
 
 def examine(path: Path | str) -> Examined:

@@ -17,6 +17,7 @@ from typing import BinaryIO
 import av
 import av.error
 
+from vcp_core.catalog.errors import StorageError
 from vcp_core.video.cut import top_boxes
 
 EMPTY = "the file is empty; copy or download it again"
@@ -47,6 +48,11 @@ def said_by(error: Exception) -> str:
     if isinstance(error, av.error.FFmpegError) and error.errno == errno.EPERM:
         return "FFmpeg gives no reason"  # some decoders return a bare -1, which is "operation not permitted"
     return str(getattr(error, "strerror", None) or error).strip().rstrip(".").lower()
+
+
+def cannot_be_used_now(reason: str, path: Path | str) -> StorageError:
+    """The error for a file that another try may read; its reason has no full stop, as a video's has none."""
+    return StorageError(f"{reason}.", path=path, reason=reason)
 
 
 def of_os_error(error: OSError) -> str:

@@ -27,12 +27,12 @@ def choose_stream(container: InputContainer) -> tuple[av.VideoStream, str]:
     videos = [one for one in container.streams.video if not one.disposition & Disposition.attached_pic]
     if not videos or container.format.name == TEXT_AS_PICTURES:
         kinds = {stream.type for stream in container.streams}
-        raise UndecodableVideo(f"{container.name}: {reasons.of_no_video(container.name, kinds)}.")
+        raise UndecodableVideo(reasons.of_no_video(container.name, kinds), path=container.name)
     stream = container.streams.best("video")
     if not isinstance(stream, av.VideoStream) or stream not in videos:  # FFmpeg may prefer a picture
         stream = max(videos, key=lambda one: bool(one.disposition & Disposition.default))
     if stream.codec_context is None:
-        raise UndecodableVideo(f"{container.name}: {reasons.NO_DECODER}.")
+        raise UndecodableVideo(reasons.NO_DECODER, path=container.name)
     for other in container.streams:
         if other is not stream:
             other.discard = Discard.all

@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from records import flow, storage
 from records.models import Checkpoint, CheckpointState
-from vcp_core.catalog.errors import StorageError, VcpbenchError
+from vcp_core.catalog.errors import CheckpointError, ReaderFailed
 from vcp_core.catalog.leaks import declaration
 from worker.work import Work
 
@@ -31,10 +31,8 @@ def ingest(work: Work) -> None:
             prefix=checkpoint.prefix,
             input_spec=checkpoint.input_spec,
         )
-    except StorageError:
-        raise
-    except VcpbenchError as error:  # its text names the path here, which means nothing to its owner
-        raise type(error).__new__(type(error), str(error).removeprefix(f"{path}: ")) from None
+    except (CheckpointError, ReaderFailed) as error:
+        raise error.about(None) from None  # the path of the worker's copy means nothing to the file's owner
     work.storage.put_file(storage.weights_key(answer["weights_sha256"]), out)
 
     def write(session: Session) -> None:

@@ -185,7 +185,7 @@ def read_manifest(path: Path, *, seed: int = 0) -> list[Video] | None:
             return None
         if file.stat().st_size != row.pop("num_bytes"):
             raise DatasetError(
-                f"{file} is not what was made here. Delete it and {path.name}, and it is made again."
+                file, f" is not what was made here. Delete it and {path.name}, and it is made again."
             )
     return [Video(**row) for row in made["videos"]]
 
@@ -205,7 +205,7 @@ def _claim(folder: Path, seed: int) -> None:
     held = json.loads(note.read_text())
     if held != wanted:
         raise DatasetError(
-            f"{folder} holds the playground {held}, not {wanted}. Choose another folder, or delete it."
+            folder, f" holds the playground {held}, not {wanted}. Choose another folder, or delete it."
         )
 
 

@@ -1,0 +1,63 @@
+"""What a reader is told of why something failed: here the text of an error is made, for this reader.
+
+Operators (administrators) read whole paths, what libraries said, and logs. Everybody else reads paths without
+the operators' folders: below the dataset's folder by the dataset's name, elsewhere by their last name. A log
+holds whatever a library printed, so operators alone read logs.
+"""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from records.models import DatasetRow
+from service.auth import Caller
+from vcp_core.catalog.errors import Show, VcpbenchError, below
+from vcp_core.catalog.locations import folder_of
+
+
+class CauseOut(BaseModel):
+    """Why something failed, for programs; its text is beside it as `reason`."""
+
+    code: str = Field(description="Which kind of error.", examples=["DatasetError"])
+    path: str | None = Field(None, description="The file or folder that it is about, as this reader sees it.")
+    fields: dict[str, Any] = Field({}, description="Other facts, by kind of error.")
+
+
+def is_operator(reader: Caller | None) -> bool:
+    """Whether the reader may see where files lie on the workers, and what jobs printed."""
+    return reader is not None and reader.admin
+
+
+def text_for(
+    error: VcpbenchError | None, reader: Caller | None, dataset: DatasetRow | None = None
+) -> str | None:
+    """Make an error's text for a reader.
+
+    Args:
+        error: Why something failed, if it did.
+        reader: Whoever asks.
+        dataset: The dataset that the error may be about.
+    """
+    return None if error is None else error.text(_show(reader, dataset))
+
+
+def cause_for(
+    error: VcpbenchError | None, reader: Caller | None, dataset: DatasetRow | None = None
+) -> CauseOut | None:
+    """An error's facts for a reader; arguments as `text_for`."""
+    if error is None:
+        return None
+    path = error.path
+    shown = None if path is None else VcpbenchError(path).text(_show(reader, dataset))
+    return CauseOut(code=error.code, path=shown, fields=error.fields)
+
+
+def _show(reader: Caller | None, dataset: DatasetRow | None) -> Show | None:
+    if is_operator(reader):
+        return None
+    source = {} if dataset is None else dataset.source
+    folders = (folder_of(str(source.get("name_or_path") or "")), source.get("lists"))
+    return below({PurePath(folder): dataset.name for folder in folders if folder and dataset})

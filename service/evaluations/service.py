@@ -58,7 +58,7 @@ def create(session: Session, wanted: EvaluationIn, caller: Caller) -> tuple[Eval
 def _checkpoint(session: Session, wanted: str, caller: Caller) -> Checkpoint:
     """The checkpoint that is to be evaluated; the name of a model alone means its newest, too."""
     among = Among.usable_by(caller)
-    newest = checkpoints.latest(session, caller.team, wanted, among.where)
+    newest = checkpoints.latest(session, [(caller.team, wanted)], among.where)
     return newest or checkpoint_named.find(session, wanted, among)
 
 

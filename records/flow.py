@@ -21,6 +21,8 @@ from records.models import (
     ENDED,
     Checkpoint,
     CheckpointState,
+    Comparison,
+    ComparisonState,
     DatasetRow,
     DatasetState,
     Evaluation,
@@ -284,6 +286,12 @@ def _shard_failed(session: Session, job: Job) -> None:
         fail(session, evaluation, job.error or "", job.log_tail)
 
 
+def _comparison_failed(session: Session, job: Job) -> None:
+    comparison = session.get_one(Comparison, job.comparison_id)
+    comparison.state, comparison.reason = ComparisonState.FAILED, job.error
+    comparison.finished_at = NOW
+
+
 _ON_FAILED: Mapping[JobKind, Callable[[Session, Job], None]] = {
     JobKind.INGEST: _checkpoint_failed,
     JobKind.CALIBRATE: _checkpoint_failed,
@@ -291,6 +299,7 @@ _ON_FAILED: Mapping[JobKind, Callable[[Session, Job], None]] = {
     JobKind.PLAN: _evaluation_failed,
     JobKind.SCORE: _evaluation_failed,
     JobKind.EXTRACT: _shard_failed,
+    JobKind.COMPARE: _comparison_failed,
 }
 
 

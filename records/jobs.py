@@ -70,6 +70,7 @@ def enqueue(
     dataset_id: UUID | None = None,
     evaluation_id: UUID | None = None,
     shard_id: UUID | None = None,
+    comparison_id: UUID | None = None,
 ) -> None:
     """Queue a job for its one subject, unless it has one of this kind; the bell rings after commit."""
     values = {
@@ -82,6 +83,7 @@ def enqueue(
         "dataset_id": dataset_id,
         "evaluation_id": evaluation_id,
         "shard_id": shard_id,
+        "comparison_id": comparison_id,
         "crashes": 0,
         "outages": 0,
         "losses": 0,
@@ -206,7 +208,7 @@ def num_before(session: Session, job: Job, queues: Sequence[str]) -> int:
 
 def subject_of(job: Job) -> UUID:
     """The id of what the job is about."""
-    found = job.checkpoint_id or job.dataset_id or job.evaluation_id or job.shard_id
+    found = job.checkpoint_id or job.dataset_id or job.evaluation_id or job.shard_id or job.comparison_id
     assert found is not None  # the table's check constraint
     return found
 

@@ -237,17 +237,44 @@ class Difference:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ComparisonProgress:
+    """How far a comparison is.
+
+    Attributes:
+        fraction: Of the benchmarks.
+        stage: What is done now, in words.
+    """
+
+    fraction: float
+    stage: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Comparison:
     """Two evaluations on the videos that both answered.
 
     Attributes:
+        state: "waiting", "running", "done" or "failed".
+        reason: Why it failed.
+        waiting_for: Why nothing happens, if nothing does.
+        progress: None from a server that compares at once.
+        differences: Empty until it is done.
         notes: Benchmarks that stand on fewer videos than one of the two, or on none.
     """
 
+    state: str = "done"
+    reason: str | None = None
+    waiting_for: str | None = None
+    progress: ComparisonProgress | None = None
     first: Evaluation
     second: Evaluation
     differences: tuple[Difference, ...]
     notes: tuple[str, ...] = ()
+
+    @property
+    def ended(self) -> bool:
+        """Whether it will not change any more."""
+        return self.state in ENDED
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,7 @@ from vcpbench_client.answers import (
     read,
 )
 from vcpbench_client.downloads import download
-from vcpbench_client.errors import BadAnswer, NotDone, Rejected, TimedOut
+from vcpbench_client.errors import BadAnswer, NotCompared, NotDone, Rejected, TimedOut
 from vcpbench_client.patience import Deadline, Looks
 from vcpbench_client.transport import Query, Transport, content_of, segment
 from vcpbench_client.uploads import PART_BYTES, Tell, Upload
@@ -308,9 +308,40 @@ class Client:
         path = f"/evaluations/{segment(evaluation_id)}/cancel"
         return read(Evaluation, content_of(self._transport.ask("POST", path)))
 
-    def compare(self, first: str, second: str) -> Comparison:
-        """The second evaluation against the first, paired by video."""
-        return self._get(Comparison, "/comparisons", {"first": first, "second": second})
+    def compare(
+        self,
+        first: str,
+        second: str,
+        *,
+        on_progress: Callable[[Comparison], None] | None = None,
+        timeout_s: float | None = None,
+    ) -> Comparison:
+        """The second evaluation against the first, paired by video, once a worker has compared them.
+
+        Args:
+            first: Its id, or `MODEL@latest`.
+            second: Another's, on the same videos under the same protocol.
+            on_progress: Told how it stands, again and again.
+            timeout_s: How long to wait; the comparison goes on without us.
+
+        Raises:
+            NotCompared: If it fails.
+            TimedOut: If it takes longer.
+        """
+        deadline = Deadline.within(timeout_s)
+        looks = Looks(deadline, self._transport.deadline)
+        while True:
+            pair = {"first": first, "second": second}
+            found = self._get(Comparison, "/comparisons", pair, deadline=deadline)
+            if on_progress:
+                on_progress(found)
+            if found.state == "failed":
+                raise NotCompared(found)
+            if found.ended:
+                return found
+            first, second = found.first.id, found.second.id  # MODEL@latest may mean another one later
+            more = f" It waits, because {found.waiting_for}." if found.waiting_for else ""
+            looks.pause(f"The comparison of {first} and {second} is still {found.state}", more)
 
     def leaderboard(
         self,

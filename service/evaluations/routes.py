@@ -1,4 +1,4 @@
-"""`/v1/evaluations` and `/v1/comparisons`."""
+"""`/v1/evaluations`."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from service.checkpoints import named as checkpoints
 from service.checkpoints.named import Among
 from service.deps import Limit, Offset, SessionDep
 from service.evaluations import named, service
-from service.evaluations.schemas import Comparison, EvaluationIn, EvaluationOut, EvaluationPage, shown
+from service.evaluations.schemas import EvaluationIn, EvaluationOut, EvaluationPage, shown
 from service.problems import responses
-from service.references import CHECKPOINT, EVALUATION, EvaluationNamed
+from service.references import CHECKPOINT, EvaluationNamed
 from vcp_core.results import Results
 
 router = APIRouter(tags=["evaluations"])
@@ -90,14 +90,3 @@ def results(evaluation_id: EvaluationNamed, reader: Reader, session: SessionDep)
     """Everything, per-video predictions and provenance included: the JSON that `vcpbench local` writes."""
     text = service.results(session, evaluation_id, reader).to_json()
     return Response(text, media_type="application/json")
-
-
-@router.get("/comparisons", responses=responses(404, 409), summary="Compare two evaluations")
-def comparison(
-    reader: Reader,
-    session: SessionDep,
-    first: Annotated[str, Query(description=f"An evaluation. {EVALUATION}")],
-    second: Annotated[str, Query(description="Another on the same videos under the same protocol.")],
-) -> Comparison:
-    """Paired differences with intervals: the second's scores less the first's."""
-    return service.comparison(session, first, second, reader)

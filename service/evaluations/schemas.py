@@ -19,7 +19,6 @@ from service.evaluations.redaction import redacted
 from service.evaluations.waiting import Standing
 from vcp_core.catalog.defaults import DEFAULT_PROTOCOL
 from vcp_core.catalog.leaks import leak_warnings
-from vcp_core.comparison import Difference
 
 
 class EvaluationIn(BaseModel):
@@ -160,17 +159,6 @@ class EvaluationPage(BaseModel):
 
     items: list[EvaluationOut]
     total: int
-
-
-class Comparison(BaseModel):
-    """Two evaluations, paired on the videos that both answered; each difference is second less first."""
-
-    first: EvaluationOut
-    second: EvaluationOut
-    differences: list[Difference]
-    notes: list[str] = Field(
-        description="Benchmarks that stand on fewer videos than one of the two, or on none."
-    )
 
 
 def score_out(row: ScoreRow) -> ScoreOut:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vcpbench_client.commands.common import (
     EVALUATION,
+    INTERRUPTED,
     DatasetOption,
     JsonFlag,
     ProtocolOption,
@@ -19,6 +20,10 @@ from vcpbench_client.commands.common import (
     show,
 )
 from vcpbench_client.defaults import DATASET, PROTOCOL
+
+if TYPE_CHECKING:
+    from vcpbench_client.answers import Comparison
+    from vcpbench_client.client import Client
 
 AllFlag = Annotated[bool, typer.Option("--all", help="Every metric, not only the headline ones.")]
 
@@ -113,9 +118,14 @@ def compare(
     first: Annotated[str, typer.Argument(help=EVALUATION)],
     second: Annotated[str, typer.Argument(help="Another's, on the same videos under the same protocol.")],
     every: AllFlag = False,
+    timeout_s: Annotated[
+        float | None, typer.Option("--timeout", min=0, help="Seconds to wait; it goes on without us.")
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """The second evaluation against the first, paired by video, with intervals.
+
+    A worker of the server compares the two, once. What was compared before is there at once.
 
     **Examples**
 
@@ -124,7 +134,7 @@ def compare(
     `vcpbench compare my-model@latest another@latest`
     """
     with connect() as client:
-        found = client.compare(first, second)
+        found = compared(client, first, second, timeout_s=timeout_s, quiet=as_json)
         page = client.comparison_page(found.first.id, found.second.id)
     if as_json:
         print_json(found)
@@ -137,6 +147,20 @@ def compare(
     for note in found.notes:
         show(note)
     say(page)
+
+
+def compared(
+    client: Client, first: str, second: str, *, timeout_s: float | None = None, quiet: bool
+) -> Comparison:
+    """Wait with progress until two evaluations are compared; Ctrl-C leaves the server to it."""
+    from vcpbench_client.commands.progress import comparing
+
+    try:
+        with comparing(quiet) as tell:
+            return client.compare(first, second, on_progress=tell, timeout_s=timeout_s)
+    except KeyboardInterrupt:
+        say("The comparison goes on without you. Ask again to see it.")
+        raise typer.Exit(INTERRUPTED) from None
 
 
 @plainly

@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_info
 
 from vcp_core.backbones.base import Backbone
 from vcp_core.backbones.pixels import Pixels
-from vcp_core.bank import ENGINE_VERSION, FeatureBank
+from vcp_core.bank import FeatureBank
 from vcp_core.catalog.benchmarks import BENCHMARKS
 from vcp_core.catalog.datasets import loading
 from vcp_core.catalog.errors import VcpbenchError
@@ -29,6 +29,7 @@ from vcp_core.catalog.files import write_json
 from vcp_core.catalog.inputs import input_of
 from vcp_core.catalog.paths import cache_dir
 from vcp_core.catalog.protocols import PROTOCOLS, Protocol, load_protocol
+from vcp_core.catalog.versions import FEATURES_VERSION, SCORING_VERSION
 from vcp_core.checkpoints import load_checkpoint
 from vcp_core.checkpoints import precheck as precheck_checkpoint
 from vcp_core.controls import calibration_shard, random_weights
@@ -369,5 +370,6 @@ def versions() -> dict[str, str]:
         "torch": torch.__version__,
         "av": av.__version__,
         "libavcodec": codec,
-        "engine": ENGINE_VERSION,
+        "engine": FEATURES_VERSION,
+        "scoring": SCORING_VERSION,
     }

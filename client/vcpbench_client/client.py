@@ -18,6 +18,7 @@ from vcpbench_client.answers import (
     Identity,
     Model,
     Protocol,
+    Reevaluation,
     Status,
     read,
 )
@@ -348,6 +349,7 @@ class Client:
         dataset: str | None = None,
         protocol: str | None = None,
         *,
+        engine: str | None = None,
         sort: str = "-recognition.top1",
         metrics: Sequence[str] = (),
         latest: bool = False,
@@ -360,6 +362,7 @@ class Client:
         Args:
             dataset: Its name; `VCPBENCH_DATASET`, else "playground-64".
             protocol: Its name or hash; `VCPBENCH_PROTOCOL`, else "quick-v1".
+            engine: That made the results; the server's own, or the newest that has some, if left out.
             sort: A metric, `created_at`, `model` or `step`; `-` before it: largest first.
             metrics: Columns; the headline ones if left out.
             latest: Only every model's newest checkpoint.
@@ -369,7 +372,21 @@ class Client:
         """
         where = {"dataset": dataset or defaults.dataset(), "protocol": protocol or defaults.protocol()}
         page = {"sort": sort, "metric": list(metrics), "latest": latest, "limit": limit, "offset": offset}
-        return self._get(Board, "/leaderboard", {**where, **page, **wanted})
+        return self._get(Board, "/leaderboard", {**where, **page, **wanted, "engine": engine})
+
+    def reevaluate(
+        self, dataset: str | None = None, protocol: str | None = None, *, engine: str | None = None
+    ) -> Reevaluation:
+        """Ask for the evaluations of an older version's board again, at low priority; for administrators.
+
+        Args:
+            dataset: Its name, or the fingerprint of its videos; `VCPBENCH_DATASET`, else "playground-64".
+            protocol: Its name or hash; `VCPBENCH_PROTOCOL`, else "quick-v1".
+            engine: That made the board; all but the server's own if left out.
+        """
+        body = {"dataset": dataset or defaults.dataset(), "protocol": protocol or defaults.protocol()}
+        body |= {} if engine is None else {"engine": engine}
+        return read(Reevaluation, content_of(self._transport.ask("POST", "/reevaluations", body=body)))
 
     def page(self, evaluation_id: str) -> str:
         """Address of an evaluation's page, for people."""

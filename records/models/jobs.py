@@ -53,6 +53,7 @@ class Job(Identified, Base):
         evaluation_id: Subject of plan and score.
         shard_id: Subject of extract.
         comparison_id: Subject of compare.
+        priority: 0, or less for what can wait: it is taken when nothing of more waits.
         state: See `JobState`.
         not_before: Earliest time of the next attempt; null until one crashed or was given back.
         token: Drawn at every claim; a write that names an older one matches no row.
@@ -91,6 +92,7 @@ class Job(Identified, Base):
     evaluation_id: Mapped[UUID | None] = mapped_column(ForeignKey("evaluation.id", ondelete="CASCADE"))
     shard_id: Mapped[UUID | None] = mapped_column(ForeignKey("shard.id", ondelete="CASCADE"))
     comparison_id: Mapped[UUID | None] = mapped_column(ForeignKey("comparison.id", ondelete="CASCADE"))
+    priority: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     state: Mapped[JobState] = mapped_column(words(JobState, "state"))
     not_before: Mapped[datetime | None]
     token: Mapped[UUID | None]

@@ -28,6 +28,7 @@ from records.models import (
     ScoreRow,
     evaluation_shards,
 )
+from vcp_core.catalog.versions import engine
 
 DONE = Evaluation.state == EvaluationState.DONE
 
@@ -68,6 +69,7 @@ class Named:
         fingerprint: Of its videos.
         protocol: Its name.
         hash: Of the protocol.
+        engine: That made the results.
         num_results: Finished evaluations, controls not counted.
         superseded: Whether no dataset of a name has these videos any more.
     """
@@ -77,8 +79,14 @@ class Named:
     fingerprint: str
     protocol: str
     hash: str
+    engine: str
     num_results: int
     superseded: bool
+
+    @property
+    def older(self) -> bool:
+        """Whether another version made its results."""
+        return self.engine != engine()
 
     @property
     def key(self) -> str:
@@ -106,7 +114,11 @@ class JobLine:
 
 
 def boards(session: Session) -> list[Named]:
-    """Boards with results; those of datasets that have a name now first, then by the newest result."""
+    """Boards with results.
+
+    First come those of datasets that have a name now, and of these those by this engine. The one with the
+    newest result is before others.
+    """
     named = aliased(DatasetRow)
     name = func.coalesce(named.name, func.max(DatasetRow.name))
     superseded = named.name.is_(None)
@@ -117,6 +129,7 @@ def boards(session: Session) -> list[Named]:
             DatasetRow.fingerprint,
             ProtocolRow.name,
             ProtocolRow.hash,
+            Evaluation.engine,
             func.count(Evaluation.id),
             superseded,
         )
@@ -126,7 +139,9 @@ def boards(session: Session) -> list[Named]:
         .join(ProtocolRow, ProtocolRow.hash == Evaluation.protocol_hash)
         .where(Evaluation.is_control.is_(False), DONE)
         .group_by(named.name, DatasetRow.fingerprint, ProtocolRow.name, ProtocolRow.hash)
-        .order_by(superseded, func.max(Evaluation.finished_at).desc().nulls_last(), name, ProtocolRow.name)
+        .group_by(Evaluation.engine)
+        .order_by(superseded, Evaluation.engine != engine())
+        .order_by(func.max(Evaluation.finished_at).desc().nulls_last(), name, ProtocolRow.name)
     )
     return [
         Named(
@@ -135,10 +150,11 @@ def boards(session: Session) -> list[Named]:
             fingerprint=print_ or "",
             protocol=protocol,
             hash=hash_,
+            engine=made_by,
             num_results=number,
             superseded=old,
         )
-        for dataset, own_name, print_, protocol, hash_, number, old in session.execute(query)
+        for dataset, own_name, print_, protocol, hash_, made_by, number, old in session.execute(query)
     ]
 
 
@@ -147,14 +163,15 @@ def facts(session: Session, evaluations: Sequence[UUID]) -> dict[UUID, Facts]:
     return {row.evaluation: row for row in _facts(session, Evaluation.id == _any(evaluations))}
 
 
-def controls(session: Session, fingerprint: str, protocol_hash: str) -> list[Facts]:
+def controls(session: Session, fingerprint: str, protocol_hash: str, made_by: str) -> list[Facts]:
     """Finished evaluations of random weights under the board's conditions."""
     found = _facts(
         session,
         Evaluation.is_control.is_(True)
         & DONE
         & (DatasetRow.fingerprint == fingerprint)
-        & (Evaluation.protocol_hash == protocol_hash),
+        & (Evaluation.protocol_hash == protocol_hash)
+        & (Evaluation.engine == made_by),
     )
     return sorted(found, key=lambda row: (row.backbone or "", row.seed or 0))
 
@@ -204,12 +221,13 @@ def _any(evaluations: Iterable[UUID]) -> Any:
     return func.any(bindparam(None, list(evaluations), type_=ARRAY(Uuid())))
 
 
-def metrics(session: Session, fingerprint: str, protocol_hash: str) -> list[str]:
+def metrics(session: Session, fingerprint: str, protocol_hash: str, made_by: str) -> list[str]:
     """Metrics that a board's columns can show: those of its newest evaluations."""
     newest = (
         select(Evaluation.id)
         .join(DatasetRow, DatasetRow.id == Evaluation.dataset_id)
         .where(DONE, DatasetRow.fingerprint == fingerprint, Evaluation.protocol_hash == protocol_hash)
+        .where(Evaluation.engine == made_by)
         .order_by(Evaluation.finished_at.desc().nulls_last())
         .limit(20)  # of a large board, all would take longer than the rest of the page
     )
@@ -217,7 +235,7 @@ def metrics(session: Session, fingerprint: str, protocol_hash: str) -> list[str]
     return sorted(session.scalars(query.distinct()))
 
 
-def choices(session: Session, fingerprint: str, protocol_hash: str) -> dict[str, list[str]]:
+def choices(session: Session, fingerprint: str, protocol_hash: str, made_by: str) -> dict[str, list[str]]:
     """Teams, backbones and runs that a board can be filtered by."""
     query = (
         select(Model.team, Checkpoint.backbone, Checkpoint.run)
@@ -226,6 +244,7 @@ def choices(session: Session, fingerprint: str, protocol_hash: str) -> dict[str,
         .join(Model, Model.id == Checkpoint.model_id)
         .join(DatasetRow, DatasetRow.id == Evaluation.dataset_id)
         .where(DONE, DatasetRow.fingerprint == fingerprint, Evaluation.protocol_hash == protocol_hash)
+        .where(Evaluation.engine == made_by)
         .distinct()
     )
     rows = session.execute(query).all()

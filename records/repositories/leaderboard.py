@@ -20,6 +20,7 @@ class BoardQuery:
     Attributes:
         fingerprint: Of the dataset.
         protocol_hash: One protocol, one board.
+        engine: That made the results; one engine, one board.
         sort: A metric, or one of `COLUMNS`.
         descending: Best or newest first.
         model: Only models whose name contains this.
@@ -31,6 +32,7 @@ class BoardQuery:
 
     fingerprint: str
     protocol_hash: str
+    engine: str
     sort: str
     descending: bool = True
     model: str | None = None
@@ -69,13 +71,30 @@ def places(session: Session, board: BoardQuery) -> list[Place]:
     return [Place._make(row) for row in session.connection().execute(ordered)]
 
 
-def metrics(session: Session, fingerprint: str, protocol_hash: str) -> set[str]:
+def engines(session: Session, fingerprint: str, protocol_hash: str) -> list[str]:
+    """Those that made results under these conditions, the one with the newest first."""
+    query = (
+        select(Evaluation.engine)
+        .join(DatasetRow, DatasetRow.id == Evaluation.dataset_id)
+        .where(
+            Evaluation.is_control.is_(False),
+            Evaluation.state == EvaluationState.DONE,
+            DatasetRow.fingerprint == fingerprint,
+            Evaluation.protocol_hash == protocol_hash,
+        )
+        .group_by(Evaluation.engine)
+    )
+    return list(session.scalars(query.order_by(func.max(Evaluation.finished_at).desc().nulls_last())))
+
+
+def metrics(session: Session, fingerprint: str, protocol_hash: str, engine: str) -> set[str]:
     """Names of the metrics that some evaluation under these conditions has."""
     query = (
         select(ScoreRow.metric)
         .join(Evaluation, Evaluation.id == ScoreRow.evaluation_id)
         .join(DatasetRow, DatasetRow.id == Evaluation.dataset_id)
         .where(DatasetRow.fingerprint == fingerprint, Evaluation.protocol_hash == protocol_hash)
+        .where(Evaluation.engine == engine)
     )
     return set(session.scalars(query.distinct()))
 
@@ -86,7 +105,7 @@ def known(session: Session, names: Iterable[str]) -> set[str]:
     return set(session.scalars(select(name).where(exists().where(ScoreRow.metric == name))))
 
 
-def controls(session: Session, fingerprint: str, protocol_hash: str) -> Sequence[Evaluation]:
+def controls(session: Session, fingerprint: str, protocol_hash: str, engine: str) -> Sequence[Evaluation]:
     """Finished evaluations of random weights under the board's conditions."""
     query = (
         select(Evaluation)
@@ -96,6 +115,7 @@ def controls(session: Session, fingerprint: str, protocol_hash: str) -> Sequence
             Evaluation.state == EvaluationState.DONE,
             DatasetRow.fingerprint == fingerprint,
             Evaluation.protocol_hash == protocol_hash,
+            Evaluation.engine == engine,
         )
     )
     return session.scalars(query.order_by(Evaluation.created_at)).unique().all()
@@ -123,6 +143,7 @@ def _finished(board: BoardQuery) -> Select[Any]:
             Evaluation.state == EvaluationState.DONE,
             DatasetRow.fingerprint == board.fingerprint,
             Evaluation.protocol_hash == board.protocol_hash,
+            Evaluation.engine == board.engine,
         )
     )
     if board.model is not None:

@@ -22,7 +22,7 @@ def ask(session: Session, first: str, second: str, reader: Caller | None = None)
 
     Raises:
         NotFound: If there is no such evaluation.
-        Conflict: If one is not done, or they do not stand on the same dataset and protocol.
+        Conflict: If one is not done, or their datasets, protocols or engines are not the same.
     """
     one, other = (named.find(session, wanted, reader, with_results=True) for wanted in (first, second))
     _check(one, other, reader)
@@ -37,6 +37,7 @@ def _check(one: Evaluation, other: Evaluation, reader: Caller | None) -> None:
     for what, its, others in (
         ("dataset", one.dataset.fingerprint, other.dataset.fingerprint),
         ("protocol", one.protocol_hash, other.protocol_hash),
+        ("version of vcpbench", one.engine, other.engine),
     ):
         if its != others:
             raise Conflict(f"They differ in {what} ({its} and {others}); only equals can be compared.")

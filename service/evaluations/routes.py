@@ -8,12 +8,19 @@ from fastapi import APIRouter, Query, Response
 
 from records.models import EvaluationState
 from records.repositories import evaluations
-from service.auth import AnyCaller, Reader
+from service.auth import Admin, AnyCaller, Reader
 from service.checkpoints import named as checkpoints
 from service.checkpoints.named import Among
-from service.deps import Limit, Offset, SessionDep
-from service.evaluations import named, service
-from service.evaluations.schemas import EvaluationIn, EvaluationOut, EvaluationPage, shown
+from service.deps import DatabaseDep, Limit, Offset, SessionDep
+from service.evaluations import again, named, service
+from service.evaluations.schemas import (
+    EvaluationIn,
+    EvaluationOut,
+    EvaluationPage,
+    ReevaluationIn,
+    ReevaluationOut,
+    shown,
+)
 from service.problems import responses
 from service.references import CHECKPOINT, EvaluationNamed
 from vcp_core.results import Results
@@ -78,6 +85,17 @@ def show(evaluation_id: EvaluationNamed, reader: Reader, session: SessionDep) ->
 def cancel(evaluation_id: EvaluationNamed, caller: AnyCaller, session: SessionDep) -> EvaluationOut:
     """End an evaluation; its features stay, so asking for it again goes on where it stopped."""
     return service.detail(session, service.cancel(session, evaluation_id, caller), caller)
+
+
+@router.post(
+    "/reevaluations", status_code=202, responses=responses(403, 404, 409), summary="Evaluate a board again"
+)
+def reevaluate(body: ReevaluationIn, caller: Admin, database: DatabaseDep) -> ReevaluationOut:
+    """Ask for the evaluations of an older version's board again, at low priority.
+
+    The old results stay where they are.
+    """
+    return again.reevaluate(database, body)
 
 
 @router.get(

@@ -142,6 +142,12 @@ class EvaluationOut(BaseModel):
     checkpoint: CheckpointRef
     dataset: DatasetRef
     protocol: ProtocolRef
+    engine: str = Field(
+        description="Version of frames, features and scoring, and the benchmarks that run. Results of two "
+        "engines share no board.",
+        examples=["planes-triangle-1/3/1/cloze,recognition,retrieval"],
+    )
+    older: bool = Field(description="Whether another version made it than the one that answers.")
     is_control: bool
     progress: ProgressOut | None = None
     scores: list[ScoreOut] = []
@@ -159,6 +165,28 @@ class EvaluationPage(BaseModel):
 
     items: list[EvaluationOut]
     total: int
+
+
+class ReevaluationIn(BaseModel):
+    """Which older board to evaluate again."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    dataset: str = Field(
+        description="Its name, or the fingerprint of its videos.", examples=["playground-64"]
+    )
+    protocol: str = Field(DEFAULT_PROTOCOL, description="Its name or hash.")
+    engine: str | None = Field(None, description="That made the board; all but this version's if left out.")
+
+
+class ReevaluationOut(BaseModel):
+    """What became of a board's evaluations."""
+
+    dataset: str
+    protocol: str
+    asked: list[UUID] = Field(description="New evaluations. They wait until no other job does.")
+    there: list[UUID] = Field(description="Evaluations by this version that are done or under way already.")
+    left_out: dict[str, str] = Field(description="Old evaluations that cannot be made anew, and why.")
 
 
 def score_out(row: ScoreRow) -> ScoreOut:
@@ -188,6 +216,8 @@ def shown(
         checkpoint=_checkpoint(evaluation.checkpoint, reader),
         dataset=DatasetRef(name=evaluation.dataset.name, fingerprint=evaluation.dataset.fingerprint),
         protocol=ProtocolRef(name=evaluation.protocol.name, hash=evaluation.protocol_hash),
+        engine=evaluation.engine,
+        older=evaluation.older,
         is_control=evaluation.is_control,
         progress=progress,
         scores=[score_out(row) for row in scores or []],

@@ -35,11 +35,13 @@ def create(session: Session, wanted: EvaluationIn, caller: Caller) -> tuple[Eval
     Raises:
         NotFound: If there is no such checkpoint of the caller's team, or of any for an administrator.
         UnknownName: If there is no such dataset or protocol.
-        Conflict: If the checkpoint was rejected, or its bytes are not there yet.
+        Conflict: If the checkpoint was rejected, its bytes are not there yet, or the protocol is an older
+            version's.
     """
     flow.lock(session)
     checkpoint = _checkpoint(session, wanted.checkpoint, caller)
     protocol = protocol_service.find(session, wanted.protocol)
+    protocol_service.check_runnable(protocol)
     dataset = dataset_service.find(session, wanted.dataset, team=caller.team)
     if checkpoint.state is CheckpointState.REJECTED:
         raise Conflict(f"Checkpoint {checkpoint.id} was rejected: {checkpoint.reason}")

@@ -18,6 +18,7 @@ from service.leaderboard.places import NOWHERE, Standing, standings
 from service.leaderboard.schemas import Board, BoardRow, ControlRow
 from service.problems import Conflict
 from service.protocols import service as protocol_service
+from vcp_core.catalog import versions
 from vcp_core.catalog.errors import UnknownName
 
 FACTS = (
@@ -41,6 +42,7 @@ def board(
     *,
     dataset: str,
     protocol: str,
+    engine: str | None = None,
     sort: str,
     metrics: list[str],
     limit: int,
@@ -54,15 +56,17 @@ def board(
     """One page of the board.
 
     Raises:
-        UnknownName: If there is no such dataset, protocol, or metric to sort by.
+        UnknownName: If there is no such dataset, protocol, engine, or metric to sort by.
         Conflict: If the dataset is not indexed yet.
     """
     row, fingerprint = _indexed(session, dataset)
     numbers = protocol_service.find(session, protocol)
+    made_by = engine_of(session, fingerprint, numbers.hash, engine)
     column = sort.removeprefix("-")
     query = BoardQuery(
         fingerprint=fingerprint,
         protocol_hash=numbers.hash,
+        engine=made_by,
         sort=column,
         descending=sort.startswith("-"),
         model=model,
@@ -74,12 +78,14 @@ def board(
     places = leaderboard.places(session, query)
     standing = standings(places)
     page = [place.evaluation for place in places[offset : offset + limit]]
-    controls = leaderboard.controls(session, fingerprint, numbers.hash)
+    controls = leaderboard.controls(session, fingerprint, numbers.hash, made_by)
     scores = evaluations.scores(session, [*page, *(control.id for control in controls)])
-    _check_metrics(session, fingerprint, numbers.hash, {column, *metrics} - set(COLUMNS), scores)
+    _check_metrics(session, query, {column, *metrics} - set(COLUMNS), scores)
     return Board(
         dataset=DatasetRef(name=row.name, fingerprint=fingerprint),
         protocol=ProtocolRef(name=numbers.name, hash=numbers.hash),
+        engine=made_by,
+        older=made_by != versions.engine(),
         sort=sort,
         total=len(places),
         rows=[
@@ -88,6 +94,19 @@ def board(
         ],
         controls=[_control(control, _wanted(scores[control.id], metrics)) for control in controls],
     )
+
+
+def engine_of(session: Session, fingerprint: str, protocol_hash: str, wanted: str | None) -> str:
+    """The engine of the board that is meant: this version's; an older one's where that alone has results.
+
+    Raises:
+        UnknownName: If none of that name has results.
+    """
+    current = versions.engine()
+    known = leaderboard.engines(session, fingerprint, protocol_hash)
+    if wanted is not None and wanted not in (current, *known):
+        raise UnknownName("engine", wanted, {current, *known})
+    return wanted or (current if current in known or not known else known[0])
 
 
 def _indexed(session: Session, name: str) -> tuple[DatasetRow, str]:
@@ -128,8 +147,7 @@ def _safe(value: object) -> object:
 
 def _check_metrics(
     session: Session,
-    fingerprint: str,
-    protocol_hash: str,
+    query: BoardQuery,
     wanted: set[str],
     page: Mapping[UUID, list[ScoreRow]],
 ) -> None:
@@ -137,7 +155,7 @@ def _check_metrics(
     unseen = wanted - {row.metric for rows in page.values() for row in rows}
     if not unseen:
         return
-    known = leaderboard.metrics(session, fingerprint, protocol_hash)
+    known = leaderboard.metrics(session, query.fingerprint, query.protocol_hash, query.engine)
     for metric in sorted(unseen - known) if known else ():
         raise UnknownName("metric", metric, known | set(COLUMNS))
 

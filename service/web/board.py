@@ -22,6 +22,7 @@ from service.web import figures, names
 from service.web.parameters import API_PAGE, DEFAULT_METRICS, BoardParameters
 from vcp_core.catalog.defaults import DEFAULT_PROTOCOL
 from vcp_core.catalog.errors import UnknownName
+from vcp_core.catalog.versions import engine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +62,7 @@ class Board:
     Attributes:
         boards: Those that have results, newest first, of datasets that have a name now.
         shown: The chosen one; its `num_results` is 0 where there are none yet.
+        older: Boards of the same videos and protocol that other versions made.
         earlier: Boards under this protocol of videos that had the dataset's name before.
         why_empty: What the chosen dataset's state has to do with it.
         parameters: With the chosen dataset and protocol filled in.
@@ -77,6 +79,7 @@ class Board:
 
     boards: list[Named]
     shown: Named
+    older: list[Named]
     earlier: list[Named]
     why_empty: str | None
     parameters: BoardParameters
@@ -102,7 +105,8 @@ def show(session: Session, wanted: BoardParameters) -> Board | None:
     if shown is None:
         return None
     parameters = replace(wanted, dataset=shown.key, protocol=shown.protocol)
-    metrics = board.metrics(session, shown.fingerprint, shown.hash) if shown.num_results else []
+    parameters = replace(parameters, engine=shown.engine if shown.older else None)
+    metrics = board.metrics(session, shown.fingerprint, shown.hash, shown.engine) if shown.num_results else []
     if metrics:
         parameters = _known(session, shown, parameters, metrics)
     columns = [
@@ -112,13 +116,14 @@ def show(session: Session, wanted: BoardParameters) -> Board | None:
     places = leaderboard.places(session, _query(shown, parameters))
     page = places[parameters.offset : parameters.offset + parameters.limit]
     facts = board.facts(session, [place.evaluation for place in page])
-    controls = board.controls(session, shown.fingerprint, shown.hash)
+    controls = board.controls(session, shown.fingerprint, shown.hash, shown.engine)
     everyone = [*facts, *(control.evaluation for control in controls)]
     numbers = board.numbers(session, everyone, parameters.metric)
     standing = standings(places)
     return Board(
         boards=[one for one in known if not one.superseded],
         shown=shown,
+        older=[one for one in known if _is_other_engine(one, shown)],
         earlier=[one for one in known if _is_earlier(one, shown)],
         why_empty=why_empty,
         parameters=parameters,
@@ -128,10 +133,17 @@ def show(session: Session, wanted: BoardParameters) -> Board | None:
         controls=[_row(control, columns, numbers, {}) for control in controls],
         chance=_chance(columns, numbers),
         total=len(places),
-        choices=board.choices(session, shown.fingerprint, shown.hash) if shown.num_results else {},
+        choices=board.choices(session, shown.fingerprint, shown.hash, shown.engine)
+        if shown.num_results
+        else {},
         metrics=metrics,
         downloads=_downloads(parameters, len(page)),
     )
+
+
+def _is_other_engine(one: Named, shown: Named) -> bool:
+    same = (one.fingerprint, one.hash) == (shown.fingerprint, shown.hash)
+    return same and one.engine != shown.engine
 
 
 def _is_earlier(one: Named, shown: Named) -> bool:
@@ -151,9 +163,10 @@ def _choose(
     of_dataset = [one for one in known if dataset in (one.key, one.fingerprint)]
     usual = of_dataset[0].protocol if of_dataset else DEFAULT_PROTOCOL
     protocol = protocol_service.find(session, wanted.protocol or usual)
-    for one in of_dataset:
-        if one.hash == protocol.hash:
-            return one, None
+    of_both = [one for one in of_dataset if one.hash == protocol.hash]
+    by_engine = [one for one in of_both if one.engine == wanted.engine]
+    if of_both:
+        return (by_engine or of_both)[0], None
     return _empty(session, dataset, protocol)
 
 
@@ -168,6 +181,7 @@ def _empty(session: Session, dataset: str, protocol: ProtocolRow) -> tuple[Named
         fingerprint=row.fingerprint or "" if row else "",
         protocol=protocol.name,
         hash=protocol.hash,
+        engine=engine(),
         num_results=0,
         superseded=row is not None and row.retired_at is not None,
     )
@@ -180,7 +194,7 @@ def _empty(session: Session, dataset: str, protocol: ProtocolRow) -> tuple[Named
 def _known(session: Session, shown: Named, wanted: BoardParameters, metrics: list[str]) -> BoardParameters:
     """Without what this board cannot show; a metric that no board has is a slip."""
     if unseen := {wanted.column, *wanted.metric} - {*COLUMNS, *metrics, *DEFAULT_METRICS}:
-        every = leaderboard.metrics(session, shown.fingerprint, shown.hash)
+        every = leaderboard.metrics(session, shown.fingerprint, shown.hash, shown.engine)
         elsewhere = leaderboard.known(session, unseen - every)
         for metric in sorted(unseen - every - elsewhere):
             raise UnknownName("metric", metric, [*every, *COLUMNS])
@@ -198,6 +212,7 @@ def _query(shown: Named, wanted: BoardParameters) -> BoardQuery:
     return BoardQuery(
         fingerprint=shown.fingerprint,
         protocol_hash=shown.hash,
+        engine=shown.engine,
         sort=wanted.column,
         descending=wanted.descending,
         model=wanted.model,

@@ -8,7 +8,7 @@ from typing import Any, cast
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from records import flow, jobs
 from records.db import Database
@@ -121,6 +121,11 @@ class Lab:
     def evaluation(self, evaluation_id: UUID) -> Evaluation:
         with self.database.session() as session:
             return session.get_one(Evaluation, evaluation_id)
+
+    def priorities(self) -> dict[JobKind, int]:
+        """Of the newest job of each kind."""
+        with self.database.session() as own:
+            return {job.kind: job.priority for job in own.scalars(select(Job).order_by(Job.created_at))}
 
     def jobs(self, kind: JobKind) -> list[JobState]:
         with self.database.session() as own:
@@ -283,3 +288,27 @@ def test_an_evaluation_that_turns_out_to_be_of_the_same_videos_is_not_done_again
     assert found.reason == f"the same as evaluation {first}, which is under way: their videos are equal"
     assert lab.jobs(JobKind.PLAN) == [JobState.QUEUED]
     assert lab.request(checkpoint_id) == first
+
+
+def test_clips_that_somebody_waits_for_are_no_longer_those_that_can_wait(lab: Lab) -> None:
+    later = lab.request(lab.checkpoint())
+    with lab.database.session() as session:
+        session.execute(update(Evaluation).values(priority=jobs.LOW))
+        session.execute(update(Job).values(priority=jobs.LOW))
+    (shared,) = lab.planned(later, new=1)
+    assert lab.priorities() == {JobKind.PLAN: jobs.LOW, JobKind.EXTRACT: jobs.LOW}
+    soon = lab.request(lab.checkpoint())
+    lab.planned(soon, shared=[shared])
+    assert lab.priorities()[JobKind.EXTRACT] == 0
+
+
+def test_a_control_that_somebody_waits_for_is_no_longer_one_that_can_wait(lab: Lab) -> None:
+    weights = lab.checkpoint(CheckpointState.INGESTING)
+    control = lab.request(weights)
+    with lab.database.session() as session:
+        flow.lock(session)
+        jobs.enqueue(session, JobKind.CALIBRATE, team="a", checkpoint_id=weights, priority=jobs.LOW)
+        session.get_one(Evaluation, control).priority = jobs.LOW
+    assert lab.request(weights) == control
+    assert lab.evaluation(control).priority == 0
+    assert lab.priorities() == {JobKind.CALIBRATE: 0}

@@ -86,6 +86,15 @@ def test_evaluations_and_their_scores_read_as_before(old: Served) -> None:
                 assert within(before[name], now[name]), (name, before[name], now[name])
 
 
+def test_old_evaluations_know_which_engine_made_them(old: Served) -> None:
+    made_by = "planes-triangle-1/2/1/cloze,recognition,retrieval"  # features of version 2
+    for path, before in said_before("/v1/evaluations/").items():
+        if not path.endswith("/results"):
+            now = read(old, path)
+            assert now["engine"] == (made_by if before["state"] == "done" else "")
+            assert now["older"]
+
+
 def test_results_and_predictions_read_as_before(old: Served) -> None:
     for path, before in said_before("/v1/evaluations/", "/results").items():
         now = read(old, path)
@@ -96,6 +105,7 @@ def test_boards_read_as_before_with_their_controls(old: Served) -> None:
     for path, before in said_before("/v1/leaderboard").items():
         now = read(old, path)
         assert now["total"] == before["total"] > 0
+        assert now["older"]
         assert [those(row, ROW) for row in before["rows"]] == [
             {**those(row, ROW), "scores": _known(row["scores"], before["rows"][0]["scores"])}
             for row in now["rows"]

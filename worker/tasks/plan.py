@@ -14,10 +14,10 @@ from sqlalchemy.orm import Session
 
 from records import flow, jobs, storage
 from records.models import Checkpoint, CheckpointState, Evaluation, Job, JobKind, JobState, Origin, Shard
-from vcp_core.bank import ENGINE_VERSION
 from vcp_core.catalog.backbones import BACKBONES, BackboneSpec, pixels_like
 from vcp_core.catalog.inputs import input_of, with_input
 from vcp_core.catalog.protocols import Protocol
+from vcp_core.catalog.versions import FEATURES_VERSION
 from vcp_core.datasets.manifest import Dataset, Video
 from vcp_core.plan import Plan
 from vcp_core.shards import Clip, plan_shards
@@ -153,7 +153,7 @@ def feature_space(checkpoint: Checkpoint, protocol: Protocol) -> str:
     """Hash of everything but the clip that determines a feature; devices are noted on the shard."""
     network = checkpoint.control_key if checkpoint.is_pixels else checkpoint.weights_sha256
     assert network is not None
-    decides: list[object] = [ENGINE_VERSION, version("torch"), version("av"), network]
+    decides: list[object] = [FEATURES_VERSION, version("torch"), version("av"), network]
     decides += [input_of(spec_of(checkpoint)), protocol.precision, protocol.frames]
     decides += [protocol.retrieval.max_pooled]
     return _hash(decides)
@@ -165,7 +165,11 @@ def _clips(made: Plan) -> Iterable[tuple[Video, tuple[Clip, ...]]]:
 
 
 def _controls(session: Session, evaluation: Evaluation, protocol: Protocol) -> Iterator[Evaluation]:
-    """An evaluation of random weights for every seed, and one of pixels; new ones are made."""
+    """An evaluation of random weights for every seed, and one of pixels; new ones are made.
+
+    The weights of a control know nothing of scoring. Its evaluation has an engine like every other, so a
+    benchmark that is added, or another way of scoring, measures the same weights anew.
+    """
     networks = list(_random_weights(session, evaluation, protocol))
     if protocol.control.pixels:
         networks.append(_pixels(session, evaluation))
@@ -177,6 +181,7 @@ def _controls(session: Session, evaluation: Evaluation, protocol: Protocol) -> I
             evaluation.protocol_hash,
             team=evaluation.team,
             is_control=True,
+            priority=evaluation.priority,
         )
         yield control
 
@@ -205,7 +210,7 @@ def _random_weights(session: Session, evaluation: Evaluation, protocol: Protocol
     for seed in protocol.control.seeds:
         key = _hash(
             [
-                ENGINE_VERSION,
+                FEATURES_VERSION,
                 *(version(package) for package in ("torch", "av", "numpy", "scipy")),
                 backbone,
                 input_of(spec_of(evaluation.checkpoint)),
@@ -226,7 +231,13 @@ def _random_weights(session: Session, evaluation: Evaluation, protocol: Protocol
             )
             session.add(checkpoint)
             session.flush()
-            jobs.enqueue(session, JobKind.CALIBRATE, team=evaluation.team, checkpoint_id=checkpoint.id)
+            jobs.enqueue(
+                session,
+                JobKind.CALIBRATE,
+                team=evaluation.team,
+                checkpoint_id=checkpoint.id,
+                priority=evaluation.priority,
+            )
         yield checkpoint
 
 

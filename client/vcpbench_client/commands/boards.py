@@ -65,6 +65,9 @@ def results(
 def leaderboard(
     dataset: DatasetOption = DATASET,
     protocol: ProtocolOption = PROTOCOL,
+    engine: Annotated[
+        str | None, typer.Option(help="That made the results; the server's own if left out.")
+    ] = None,
     sort: Annotated[
         str, typer.Option(help="A metric, created_at, model or step; `-` before it: largest first.")
     ] = "-recognition.top1",
@@ -92,6 +95,7 @@ def leaderboard(
         found = client.leaderboard(
             dataset,
             protocol,
+            engine=engine,
             sort=sort,
             metrics=metric or (),
             latest=latest,
@@ -109,6 +113,8 @@ def leaderboard(
 
     fingerprint = (found.dataset.fingerprint or "")[:12]
     show(f"{found.dataset.name} {fingerprint}, {found.protocol.name}", tables.board(found))
+    if found.older:
+        say(f"Older: another version of vcpbench made these results ({found.engine}).", style="yellow")
     if found.total > len(found.rows):
         say(f"Rows {offset + 1} to {offset + len(found.rows)} of {found.total}; more: --offset, --limit.")
 

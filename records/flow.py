@@ -229,6 +229,8 @@ def planned(
     session: Session, evaluation: Evaluation, shards: Iterable[Shard], controls: Iterable[Evaluation]
 ) -> None:
     """The plan is made: its shards and controls are known, new ones among them are queued."""
+    if evaluation.older and not _renewed(session, evaluation):  # an update came before anything was computed
+        return
     evaluation.shards = list(shards)
     evaluation.controls = list(controls)
     evaluation.state = EvaluationState.RUNNING

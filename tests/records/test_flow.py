@@ -27,6 +27,7 @@ from records.models import (
     ProtocolRow,
     Shard,
 )
+from vcp_core.catalog.versions import engine
 
 
 @dataclass
@@ -312,3 +313,24 @@ def test_a_control_that_somebody_waits_for_is_no_longer_one_that_can_wait(lab: L
     assert lab.request(weights) == control
     assert lab.evaluation(control).priority == 0
     assert lab.priorities() == {JobKind.CALIBRATE: 0}
+
+
+def test_what_was_to_be_planned_across_an_update_is_made_by_the_new_version(lab: Lab) -> None:
+    evaluation_id = lab.request(lab.checkpoint())
+    with lab.database.session() as session:
+        session.execute(update(Evaluation).values(engine="of before"))
+    lab.planned(evaluation_id, new=1)
+    assert (lab.evaluation(evaluation_id).engine, lab.evaluation(evaluation_id).older) == (engine(), False)
+    assert lab.jobs(JobKind.EXTRACT) == [JobState.QUEUED]
+
+
+def test_what_was_asked_for_again_across_an_update_is_not_made_twice(lab: Lab) -> None:
+    checkpoint_id = lab.checkpoint()
+    before = lab.request(checkpoint_id)
+    with lab.database.session() as session:
+        session.execute(update(Evaluation).values(engine="of before"))
+    again = lab.request(checkpoint_id)
+    assert again != before
+    lab.planned(before, new=1)
+    assert lab.evaluation(before).state is EvaluationState.CANCELLED
+    assert f"the same as evaluation {again}" in (lab.evaluation(before).reason or "")

@@ -21,6 +21,8 @@ from records.models import (
     ENDED,
     Checkpoint,
     CheckpointState,
+    Comparison,
+    ComparisonState,
     DatasetRow,
     DatasetState,
     Evaluation,
@@ -33,6 +35,7 @@ from records.models import (
     evaluation_shards,
 )
 from vcp_core.catalog.errors import VcpbenchError
+from vcp_core.catalog.versions import engine
 
 UNWANTED = VcpbenchError("nobody waited for it any more")
 NOW = cast(Any, jobs.NOW)
@@ -55,7 +58,9 @@ def live_evaluation(
     *,
     begun: bool = False,
 ) -> Evaluation | None:
-    """The evaluation of just this that is done or under way; the same videos count as the same dataset.
+    """The evaluation of just this that is done or under way by this engine.
+
+    The same videos count as the same dataset.
 
     Args:
         session: Of the caller.
@@ -76,6 +81,7 @@ def live_evaluation(
             Evaluation.checkpoint_id == checkpoint.id,
             same,
             Evaluation.protocol_hash == protocol_hash,
+            Evaluation.engine == engine(),
             Evaluation.state.not_in(unwanted),
         )
     ).first()
@@ -89,15 +95,23 @@ def request(
     *,
     team: str,
     is_control: bool = False,
+    priority: int = 0,
 ) -> tuple[Evaluation, bool]:
-    """The evaluation of this checkpoint, and whether it is new."""
+    """The evaluation of this checkpoint by this engine, and whether it is new.
+
+    One that can wait, and is under way, waits no longer once somebody asks who cannot.
+    """
     found = live_evaluation(session, checkpoint, dataset, protocol_hash)
     if found is not None:
+        if found.priority < priority:
+            _hurry(session, found)
         return found, False
     evaluation = Evaluation(
         checkpoint_id=checkpoint.id,
         dataset_id=dataset.id,
         protocol_hash=protocol_hash,
+        engine=engine(),
+        priority=priority,
         team=team,
         is_control=is_control,
         state=EvaluationState.WAITING,
@@ -107,6 +121,20 @@ def request(
     session.refresh(evaluation)
     advance(session, evaluation)
     return evaluation, True
+
+
+def _hurry(session: Session, evaluation: Evaluation) -> None:
+    """Give an evaluation, its controls, and all their jobs the usual priority."""
+    for one in (evaluation, *evaluation.controls):
+        one.priority = 0
+        jobs.hurry(session, Job.evaluation_id == one.id)
+        jobs.hurry(session, Job.checkpoint_id == one.checkpoint_id)
+        _hurry_shards(session, one)
+
+
+def _hurry_shards(session: Session, evaluation: Evaluation) -> None:
+    needed = select(evaluation_shards.c.shard_id).where(evaluation_shards.c.evaluation_id == evaluation.id)
+    jobs.hurry(session, Job.shard_id.in_(needed))
 
 
 def advance(session: Session, evaluation: Evaluation) -> None:
@@ -125,16 +153,38 @@ def _leave_waiting(session: Session, evaluation: Evaluation) -> None:
         words = f"the dataset {dataset.name} cannot be used: "
         fail(session, evaluation, _known(dataset.reason).within(words))
     elif checkpoint.state is CheckpointState.READY and dataset.state is DatasetState.READY:
+        if evaluation.older and not _renewed(session, evaluation):
+            return
         # When it was asked for, its videos may not have been known; now they may turn out to be another's.
         twin = live_evaluation(session, checkpoint, dataset, evaluation.protocol_hash, begun=True)
         if twin is not None:
-            state = "done" if twin.state.ended else "under way"
-            same = f"the same as evaluation {twin.id}, which is {state}: their videos are equal"
-            evaluation.reason = VcpbenchError(same, evaluation=str(twin.id))
-            _end(session, evaluation, EvaluationState.CANCELLED)
+            _same_as(session, evaluation, twin, "their videos are equal")
             return
         evaluation.state, evaluation.started_at = EvaluationState.PLANNING, NOW
-        jobs.enqueue(session, JobKind.PLAN, team=evaluation.team, evaluation_id=evaluation.id)
+        _enqueue(session, JobKind.PLAN, evaluation)
+
+
+def _renewed(session: Session, evaluation: Evaluation) -> bool:
+    """Let this engine make what another was asked for; False if it has been asked for that already."""
+    found = live_evaluation(session, evaluation.checkpoint, evaluation.dataset, evaluation.protocol_hash)
+    if found is not None:
+        _same_as(session, evaluation, found, "it was asked for again after an update")
+        return False
+    evaluation.engine = engine()
+    return True
+
+
+def _same_as(session: Session, evaluation: Evaluation, other: Evaluation, why: str) -> None:
+    state = "done" if other.state.ended else "under way"
+    same = f"the same as evaluation {other.id}, which is {state}: {why}"
+    evaluation.reason = VcpbenchError(same, evaluation=str(other.id))
+    _end(session, evaluation, EvaluationState.CANCELLED)
+
+
+def _enqueue(session: Session, kind: JobKind, evaluation: Evaluation) -> None:
+    jobs.enqueue(
+        session, kind, team=evaluation.team, evaluation_id=evaluation.id, priority=evaluation.priority
+    )
 
 
 def _leave_running(session: Session, evaluation: Evaluation) -> None:
@@ -158,7 +208,7 @@ def _leave_running(session: Session, evaluation: Evaluation) -> None:
     if waits_for_shard or any(control.state is not EvaluationState.DONE for control in evaluation.controls):
         return
     evaluation.state = EvaluationState.SCORING
-    jobs.enqueue(session, JobKind.SCORE, team=evaluation.team, evaluation_id=evaluation.id)
+    _enqueue(session, JobKind.SCORE, evaluation)
 
 
 def checkpoint_ended(session: Session, checkpoint: Checkpoint) -> None:
@@ -182,12 +232,22 @@ def planned(
     session: Session, evaluation: Evaluation, shards: Iterable[Shard], controls: Iterable[Evaluation]
 ) -> None:
     """The plan is made: its shards and controls are known, new ones among them are queued."""
+    if evaluation.older and not _renewed(session, evaluation):  # an update came before anything was computed
+        return
     evaluation.shards = list(shards)
     evaluation.controls = list(controls)
     evaluation.state = EvaluationState.RUNNING
     session.flush()
     for shard in evaluation.shards:
-        jobs.enqueue(session, JobKind.EXTRACT, team=evaluation.team, shard_id=shard.id)
+        jobs.enqueue(
+            session,
+            JobKind.EXTRACT,
+            team=evaluation.team,
+            shard_id=shard.id,
+            priority=evaluation.priority,
+        )
+    if evaluation.priority == 0:  # some are shared with others that can wait
+        _hurry_shards(session, evaluation)
     advance(session, evaluation)
 
 
@@ -289,6 +349,12 @@ def _shard_failed(session: Session, job: Job) -> None:
         fail(session, evaluation, _known(job.error), job.log_tail)
 
 
+def _comparison_failed(session: Session, job: Job) -> None:
+    comparison = session.get_one(Comparison, job.comparison_id)
+    comparison.state, comparison.reason = ComparisonState.FAILED, job.error
+    comparison.finished_at = NOW
+
+
 _ON_FAILED: Mapping[JobKind, Callable[[Session, Job], None]] = {
     JobKind.INGEST: _checkpoint_failed,
     JobKind.CALIBRATE: _checkpoint_failed,
@@ -296,6 +362,7 @@ _ON_FAILED: Mapping[JobKind, Callable[[Session, Job], None]] = {
     JobKind.PLAN: _evaluation_failed,
     JobKind.SCORE: _evaluation_failed,
     JobKind.EXTRACT: _shard_failed,
+    JobKind.COMPARE: _comparison_failed,
 }
 
 

@@ -46,6 +46,7 @@ from vcp_core.catalog.errors import VcpbenchError
 MAX_CRASHES = 3
 MAX_OUTAGES = 10  # attempts while the store is full or away: with the pauses below, about half an hour
 MAX_LOSSES = 10
+LOW = -1  # priority of what can wait until nothing else does
 RETRY_S = 5.0  # before the second attempt after a crash, doubled for each further one
 LONGEST_RETRY_S = 300.0
 ERROR_CHARACTERS = 4000
@@ -71,6 +72,8 @@ def enqueue(
     dataset_id: UUID | None = None,
     evaluation_id: UUID | None = None,
     shard_id: UUID | None = None,
+    comparison_id: UUID | None = None,
+    priority: int = 0,
 ) -> None:
     """Queue a job for its one subject, unless it has one of this kind; the bell rings after commit."""
     values = {
@@ -83,6 +86,8 @@ def enqueue(
         "dataset_id": dataset_id,
         "evaluation_id": evaluation_id,
         "shard_id": shard_id,
+        "comparison_id": comparison_id,
+        "priority": priority,
         "crashes": 0,
         "outages": 0,
         "losses": 0,
@@ -98,7 +103,10 @@ def ring_later(session: Session, queue: str, bells: int = 1) -> None:
 
 
 def claim(session: Session, queues: Sequence[str], *, worker_id: UUID, lease_s: float) -> Claim | None:
-    """The next job: of the team that was served longest ago, the oldest. None if nothing waits."""
+    """The next job: of those that cannot wait, of the team that was served longest ago, the oldest.
+
+    None if nothing waits.
+    """
     if not queues:  # who takes none gets none
         return None
     chosen = session.execute(_next(tuple(sorted(set(queues))))).scalar_one_or_none()
@@ -141,7 +149,7 @@ def _next(queues: tuple[str, ...]) -> Select[Job]:
         select(job)
         .join(turns, turns.c.team.is_not_distinct_from(job.team))
         .where(claimable(job), job.queue.in_(queues))
-        .order_by(turns.c.at.asc().nulls_first(), job.created_at, job.id)
+        .order_by(job.priority.desc(), turns.c.at.asc().nulls_first(), job.created_at, job.id)
         .limit(1)
         .with_for_update(of=job, skip_locked=True)
     )
@@ -176,7 +184,8 @@ def _turns(queues: Sequence[str]) -> CTE:
 def num_before(session: Session, job: Job, queues: Sequence[str]) -> int:
     """How many jobs a worker of these queues takes before this one, if no others come.
 
-    Teams take turns. Before the k-th job of a team comes its turn k times, so of each other team that is to
+    Jobs of a higher priority all come before it, and those of a lower one after it. Among its own, teams
+    take turns. Before the k-th job of a team comes its turn k times, so of each other team that is to
     be served before it at most k jobs, and of each that is to be served after it at most k - 1.
     """
     other, turns = aliased(Job), _turns(queues)
@@ -192,24 +201,35 @@ def num_before(session: Session, job: Job, queues: Sequence[str]) -> int:
             func.min(other.created_at),
         )
         .join(other, turns.c.team.is_not_distinct_from(other.team))
-        .where(claimable(other), other.queue.in_(queues))
+        .where(claimable(other), other.queue.in_(queues), other.priority == job.priority)
         .group_by(turns.c.team, turns.c.at)
     ).all()
+    higher = select(func.count()).where(
+        claimable(other), other.queue.in_(queues), other.priority > job.priority
+    )
+    num_higher = session.scalar(higher) or 0
     places = sorted(rows, key=lambda row: (row.at is not None, row.at or row[4], row[4]))
     mine = next((place for place, row in enumerate(places) if row.team == job.team), None)
     if mine is None:
-        return 0
+        return num_higher
     rounds = int(places[mine][3])
-    return rounds + sum(
-        min(int(row[2]), rounds + (place < mine)) for place, row in enumerate(places) if place != mine
+    return (
+        num_higher
+        + rounds
+        + sum(min(int(row[2]), rounds + (place < mine)) for place, row in enumerate(places) if place != mine)
     )
 
 
 def subject_of(job: Job) -> UUID:
     """The id of what the job is about."""
-    found = job.checkpoint_id or job.dataset_id or job.evaluation_id or job.shard_id
+    found = job.checkpoint_id or job.dataset_id or job.evaluation_id or job.shard_id or job.comparison_id
     assert found is not None  # the table's check constraint
     return found
+
+
+def hurry(session: Session, *which: ColumnElement[bool]) -> None:
+    """Let these jobs wait no longer than others."""
+    session.execute(update(Job).where(*which, Job.priority < 0).values(priority=0))
 
 
 def renew(session: Session, claim: Claim, *, lease_s: float, done: int = 0, total: int | None = None) -> bool:

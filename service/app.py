@@ -16,6 +16,7 @@ from records.storage import Storage
 from service import health, problems, whoami
 from service.auth import reader
 from service.checkpoints.routes import router as checkpoints
+from service.comparisons.routes import router as comparisons
 from service.datasets.routes import router as datasets
 from service.evaluations.routes import router as evaluations
 from service.leaderboard.routes import router as leaderboard
@@ -90,6 +91,7 @@ def without_engines() -> FastAPI:
         checkpoints,
         models,
         evaluations,
+        comparisons,
         leaderboard,
         datasets,
         protocols,

@@ -21,8 +21,6 @@ from vcp_core.shards import Clip
 
 Floats = npt.NDArray[np.float32]
 
-ENGINE_VERSION = "3"  # raise it when the same weights and clips would give other digits
-
 
 @dataclass(frozen=True, kw_only=True)
 class ShardFeatures:

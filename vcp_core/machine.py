@@ -10,8 +10,8 @@ import av
 import torch
 from threadpoolctl import threadpool_info
 
-from vcp_core.bank import ENGINE_VERSION
 from vcp_core.catalog.errors import VcpbenchError
+from vcp_core.catalog.versions import FEATURES_VERSION, SCORING_VERSION
 from vcp_core.features import BATCH_CLIPS
 
 
@@ -67,5 +67,6 @@ def versions() -> dict[str, str]:
         "torch": torch.__version__,
         "av": av.__version__,
         "libavcodec": codec,
-        "engine": ENGINE_VERSION,
+        "engine": FEATURES_VERSION,
+        "scoring": SCORING_VERSION,
     }

@@ -37,6 +37,7 @@ class Plan:
 
     Raises:
         UnknownName: If there is no such benchmark.
+        ProtocolError: If the protocol is for frames of another version.
     """
 
     dataset: Dataset
@@ -45,6 +46,7 @@ class Plan:
     benchmarks: tuple[str, ...] = tuple(BENCHMARKS)
 
     def __post_init__(self) -> None:
+        self.protocol.check_frames()
         for name in self.benchmarks:
             BENCHMARKS[name]
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from vcp_core.catalog.errors import DatasetError, VcpbenchError
+from vcp_core.catalog.errors import DatasetError, VcpbenchError, VersionError
 from worker.disk import full_disk_told
 
 Tell = Callable[[int, int], None]
@@ -152,8 +152,28 @@ def score(
     return {}
 
 
+def compare(
+    tell: Tell, *, first: str, second: str, same: bool, protocol: dict[str, Any], version: str, out: str
+) -> dict[str, Any]:
+    """Predictions of two evaluations -> their differences."""
+    from vcp_core.catalog.protocols import Protocol
+    from vcp_core.compared import COMPARED_VERSION, compare_and_note
+
+    if version != COMPARED_VERSION:
+        raise VersionError(
+            f"The service compares by version {version} of the rules and this worker by {COMPARED_VERSION}. "
+            "Update both to one version of vcpbench."
+        )
+    predictions = _predictions(first), _predictions(second)
+    on_units = _counting(tell, len(predictions[0]))
+    numbers = Protocol.model_validate(protocol)
+    found = compare_and_note(*predictions, numbers, same=same, on_units=on_units)
+    Path(out).write_text(found.model_dump_json(), encoding="utf-8")
+    return {}
+
+
 FUNCTIONS: Mapping[str, Callable[..., dict[str, Any]]] = {
-    function.__name__: function for function in (describe, ingest, index, calibrate, extract, score)
+    function.__name__: function for function in (describe, ingest, index, calibrate, extract, score, compare)
 }
 _kept: dict[str, tuple[object, Any]] = {}  # the last dataset and network, for the next shard of the same
 

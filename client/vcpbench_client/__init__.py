@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from vcpbench_client.errors import (
         ApiError,
         ClientError,
+        NotCompared,
         NotDone,
         Rejected,
         TimedOut,
@@ -40,6 +41,7 @@ __all__ = [
     "Dataset",
     "Evaluation",
     "Model",
+    "NotCompared",
     "NotDone",
     "Protocol",
     "Rejected",

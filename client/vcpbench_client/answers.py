@@ -198,6 +198,8 @@ class Evaluation:
         log_tail: What the failing job printed last.
         waiting_for: Why nothing happens, if nothing does.
         unavailable: Benchmarks that this dataset cannot carry, and why.
+        engine: Version of all that makes its scores, and the benchmarks that it runs.
+        older: Whether another version made it than the server's: it shares no board with newer ones.
     """
 
     id: str
@@ -205,6 +207,8 @@ class Evaluation:
     checkpoint: CheckpointRef
     dataset: DatasetRef
     protocol: ProtocolRef
+    engine: str | None = None
+    older: bool = False
     reason: str | None = None
     log_tail: str | None = None
     waiting_for: str | None = None
@@ -263,17 +267,44 @@ def cannot_tell(of: Score | Difference) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ComparisonProgress:
+    """How far a comparison is.
+
+    Attributes:
+        fraction: Of the benchmarks.
+        stage: What is done now, in words.
+    """
+
+    fraction: float
+    stage: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Comparison:
     """Two evaluations on the videos that both answered.
 
     Attributes:
+        state: "waiting", "running", "done" or "failed".
+        reason: Why it failed.
+        waiting_for: Why nothing happens, if nothing does.
+        progress: None from a server that compares at once.
+        differences: Empty until it is done.
         notes: Benchmarks that stand on fewer videos than one of the two, or on none.
     """
 
+    state: str = "done"
+    reason: str | None = None
+    waiting_for: str | None = None
+    progress: ComparisonProgress | None = None
     first: Evaluation
     second: Evaluation
     differences: tuple[Difference, ...]
     notes: tuple[str, ...] = ()
+
+    @property
+    def ended(self) -> bool:
+        """Whether it will not change any more."""
+        return self.state in ENDED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -316,10 +347,12 @@ class ControlRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Board:
-    """Finished evaluations of one dataset and one protocol; `total` counts those of other pages, too."""
+    """Finished evaluations of one dataset, one protocol and one engine; `total` counts other pages, too."""
 
     dataset: DatasetRef
     protocol: ProtocolRef
+    engine: str | None = None
+    older: bool = False
     sort: str
     total: int
     rows: tuple[BoardRow, ...]
@@ -341,11 +374,33 @@ class Dataset:
 
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
-    """Every number that fixes how the benchmarks run; the hash is what counts."""
+    """Every number that fixes how the benchmarks run; the hash is what counts.
+
+    Attributes:
+        older: Whether another version made it, and the server cannot run it; its results can be read.
+    """
 
     name: str
     hash: str
     numbers: dict[str, Any]
+    older: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reevaluation:
+    """What became of a board's evaluations that were asked for again.
+
+    Attributes:
+        asked: Ids of new evaluations.
+        there: Ids of those that are done or under way already.
+        left_out: By the old evaluation's id, why it cannot be made anew.
+    """
+
+    dataset: str
+    protocol: str
+    asked: tuple[str, ...]
+    there: tuple[str, ...]
+    left_out: dict[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from vcpbench_client.commands import boards, evaluations, gate, lists, login, uploads
+from vcpbench_client.commands import admin, boards, evaluations, gate, lists, login, uploads
 from vcpbench_client.commands.common import ERROR, INTERRUPTED, error_facts, print_json, say
 from vcpbench_client.output import outlive_readers
 
@@ -97,6 +97,7 @@ def _root(
 def _add_commands(root: typer.Typer) -> None:
     entries = sorted(entry_points(group=GROUP), key=lambda entry: entry.name)
     taken = {entry.name for entry in entries}
+    root.add_typer(admin.app, name="admin")
     for command in OWN:
         if command.__name__ not in taken:
             root.command(name=command.__name__)(command)

@@ -18,11 +18,12 @@ from vcpbench_client.answers import (
     Identity,
     Model,
     Protocol,
+    Reevaluation,
     Status,
     read,
 )
 from vcpbench_client.downloads import download
-from vcpbench_client.errors import BadAnswer, NotDone, Rejected, TimedOut
+from vcpbench_client.errors import BadAnswer, NotCompared, NotDone, Rejected, TimedOut
 from vcpbench_client.patience import Deadline, Looks
 from vcpbench_client.transport import Query, Transport, content_of, segment
 from vcpbench_client.uploads import PART_BYTES, Tell, Upload
@@ -308,15 +309,47 @@ class Client:
         path = f"/evaluations/{segment(evaluation_id)}/cancel"
         return read(Evaluation, content_of(self._transport.ask("POST", path)))
 
-    def compare(self, first: str, second: str) -> Comparison:
-        """The second evaluation against the first, paired by video."""
-        return self._get(Comparison, "/comparisons", {"first": first, "second": second})
+    def compare(
+        self,
+        first: str,
+        second: str,
+        *,
+        on_progress: Callable[[Comparison], None] | None = None,
+        timeout_s: float | None = None,
+    ) -> Comparison:
+        """The second evaluation against the first, paired by video, once a worker has compared them.
+
+        Args:
+            first: Its id, or `MODEL@latest`.
+            second: Another's, on the same videos under the same protocol.
+            on_progress: Told how it stands, again and again.
+            timeout_s: How long to wait; the comparison goes on without us.
+
+        Raises:
+            NotCompared: If it fails.
+            TimedOut: If it takes longer.
+        """
+        deadline = Deadline.within(timeout_s)
+        looks = Looks(deadline, self._transport.deadline)
+        while True:
+            pair = {"first": first, "second": second}
+            found = self._get(Comparison, "/comparisons", pair, deadline=deadline)
+            if on_progress:
+                on_progress(found)
+            if found.state == "failed":
+                raise NotCompared(found)
+            if found.ended:
+                return found
+            first, second = found.first.id, found.second.id  # MODEL@latest may mean another one later
+            more = f" It waits, because {found.waiting_for}." if found.waiting_for else ""
+            looks.pause(f"The comparison of {first} and {second} is still {found.state}", more)
 
     def leaderboard(
         self,
         dataset: str | None = None,
         protocol: str | None = None,
         *,
+        engine: str | None = None,
         sort: str = "-recognition.top1",
         metrics: Sequence[str] = (),
         latest: bool = False,
@@ -329,6 +362,7 @@ class Client:
         Args:
             dataset: Its name; `VCPBENCH_DATASET`, else "playground-64".
             protocol: Its name or hash; `VCPBENCH_PROTOCOL`, else "quick-v1".
+            engine: That made the results; the server's own, or the newest that has some, if left out.
             sort: A metric, `created_at`, `model` or `step`; `-` before it: largest first.
             metrics: Columns; the headline ones if left out.
             latest: Only every model's newest checkpoint.
@@ -338,7 +372,21 @@ class Client:
         """
         where = {"dataset": dataset or defaults.dataset(), "protocol": protocol or defaults.protocol()}
         page = {"sort": sort, "metric": list(metrics), "latest": latest, "limit": limit, "offset": offset}
-        return self._get(Board, "/leaderboard", {**where, **page, **wanted})
+        return self._get(Board, "/leaderboard", {**where, **page, **wanted, "engine": engine})
+
+    def reevaluate(
+        self, dataset: str | None = None, protocol: str | None = None, *, engine: str | None = None
+    ) -> Reevaluation:
+        """Ask for the evaluations of an older version's board again, at low priority; for administrators.
+
+        Args:
+            dataset: Its name, or the fingerprint of its videos; `VCPBENCH_DATASET`, else "playground-64".
+            protocol: Its name or hash; `VCPBENCH_PROTOCOL`, else "quick-v1".
+            engine: That made the board; all but the server's own if left out.
+        """
+        body = {"dataset": dataset or defaults.dataset(), "protocol": protocol or defaults.protocol()}
+        body |= {} if engine is None else {"engine": engine}
+        return read(Reevaluation, content_of(self._transport.ask("POST", "/reevaluations", body=body)))
 
     def page(self, evaluation_id: str) -> str:
         """Address of an evaluation's page, for people."""

@@ -9,6 +9,7 @@ ClientError
 ├── TimedOut         the server answers, but what was waited for has not come in time
 ├── BadAnswer        an answer that is not vcpbench's: a proxy's page, another service, another version
 ├── NotDone          an evaluation that failed or was cancelled; carries it
+├── NotCompared      a comparison that failed; carries it
 ├── Rejected         a checkpoint that the server read and refused; carries it
 ├── GateError        a rule or a baseline that cannot be judged
 └── ApiError         the server's own problem (RFC 9457); carries it
@@ -24,7 +25,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vcpbench_client.answers import Checkpoint, Evaluation
+    from vcpbench_client.answers import Checkpoint, Comparison, Evaluation
 
 PASSING = frozenset({429, 502, 503, 504})  # statuses that say: the same request may succeed shortly
 
@@ -95,6 +96,20 @@ class NotDone(ClientError):
     def more(self) -> Mapping[str, Any]:
         """The evaluation's id and state."""
         return {"evaluation": self.evaluation.id, "state": self.evaluation.state}
+
+
+class NotCompared(ClientError):
+    """A comparison that failed."""
+
+    def __init__(self, comparison: Comparison) -> None:
+        first, second = comparison.first.id, comparison.second.id
+        super().__init__(f"Evaluations {first} and {second} could not be compared: {comparison.reason}")
+        self.comparison = comparison
+
+    @property
+    def more(self) -> Mapping[str, Any]:
+        """The ids of both evaluations."""
+        return {"first": self.comparison.first.id, "second": self.comparison.second.id}
 
 
 class Rejected(ClientError):

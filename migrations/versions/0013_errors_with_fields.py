@@ -8,11 +8,17 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0013"
-down_revision = "0010"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 
-COLUMNS = {"job": "error", "dataset": "reason", "evaluation": "reason", "checkpoint": "reason"}
+COLUMNS = {
+    "job": "error",
+    "dataset": "reason",
+    "evaluation": "reason",
+    "checkpoint": "reason",
+    "comparison": "reason",
+}
 INSTEAD = "an older version of vcpbench noted the reason; an administrator can read it"
 
 

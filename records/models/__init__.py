@@ -5,6 +5,7 @@ model        a name that checkpoints come under ── checkpoint ── upload_
 dataset      where videos lie, and their manifest's fingerprint
 protocol     by hash
 evaluation   checkpoint x dataset x protocol ── score, benchmark_result; needs shards and control evaluations
+comparison   two evaluations, in pairs
 shard        distinct clips of one checkpoint, forwarded once, in one object
 job          everything that a worker does, whatever it is for; the only place with leases and attempts
 worker       who is there
@@ -13,6 +14,7 @@ worker       who is there
 from __future__ import annotations
 
 from records.models.checkpoints import Checkpoint, CheckpointState, Model, Origin, UploadPart
+from records.models.comparisons import Comparison, ComparisonState
 from records.models.datasets import DatasetRow, DatasetState, ProtocolRow
 from records.models.evaluations import (
     ENDED,
@@ -32,6 +34,8 @@ __all__ = [
     "BenchmarkRow",
     "Checkpoint",
     "CheckpointState",
+    "Comparison",
+    "ComparisonState",
     "DatasetRow",
     "DatasetState",
     "Evaluation",

@@ -15,6 +15,7 @@ from records.models.checkpoints import Checkpoint
 from records.models.columns import words
 from records.models.datasets import DatasetRow, ProtocolRow
 from vcp_core.catalog.errors import VcpbenchError
+from vcp_core.catalog.versions import engine
 
 
 class EvaluationState(StrEnum):
@@ -60,6 +61,9 @@ class Evaluation(Identified, Base):
         checkpoint_id: The weights.
         dataset_id: The videos.
         protocol_hash: The numbers; frozen when it was created.
+        engine: Version of all that makes its scores, and the benchmarks that it runs
+            (`vcp_core.catalog.versions`); empty where nobody knows.
+        priority: Of its jobs; see `Job`.
         team: Who asked; workers take turns between teams.
         is_control: Whether it measures random weights, or pixels, for others.
         state: See `EvaluationState`.
@@ -79,16 +83,19 @@ class Evaluation(Identified, Base):
             "checkpoint_id",
             "dataset_id",
             "protocol_hash",
+            "engine",
             unique=True,
             postgresql_where=text("state NOT IN ('failed', 'cancelled')"),
         ),
-        Index("ix_evaluation_board", "dataset_id", "protocol_hash", "state"),
+        Index("ix_evaluation_board", "dataset_id", "protocol_hash", "engine", "state"),
         Index("ix_evaluation_created_at", "created_at"),
     )
 
     checkpoint_id: Mapped[UUID] = mapped_column(ForeignKey("checkpoint.id"))
     dataset_id: Mapped[UUID] = mapped_column(ForeignKey("dataset.id"))
     protocol_hash: Mapped[str] = mapped_column(ForeignKey("protocol.hash"))
+    engine: Mapped[str] = mapped_column(default=engine)
+    priority: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     team: Mapped[str]
     is_control: Mapped[bool]
     state: Mapped[EvaluationState] = mapped_column(words(EvaluationState, "state"))
@@ -103,6 +110,12 @@ class Evaluation(Identified, Base):
     checkpoint: Mapped[Checkpoint] = relationship(lazy="joined")
     dataset: Mapped[DatasetRow] = relationship(lazy="joined")
     protocol: Mapped[ProtocolRow] = relationship(lazy="joined")
+
+    @property
+    def older(self) -> bool:
+        """Whether another version made it, or is to make it: it shares no board with what is made now."""
+        return self.engine != engine()
+
     shards: Mapped[list[Shard]] = relationship(secondary=evaluation_shards)
     controls: Mapped[list[Evaluation]] = relationship(
         secondary=evaluation_controls,

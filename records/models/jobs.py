@@ -24,6 +24,7 @@ class JobKind(StrEnum):
     PLAN = "plan"
     EXTRACT = "extract"
     SCORE = "score"
+    COMPARE = "compare"
 
     @property
     def queue(self) -> str:
@@ -52,6 +53,8 @@ class Job(Identified, Base):
         dataset_id: Subject of index.
         evaluation_id: Subject of plan and score.
         shard_id: Subject of extract.
+        comparison_id: Subject of compare.
+        priority: 0, or less for what can wait: it is taken when nothing of more waits.
         state: See `JobState`.
         not_before: Earliest time of the next attempt; null until one crashed or was given back.
         token: Drawn at every claim; a write that names an older one matches no row.
@@ -69,12 +72,14 @@ class Job(Identified, Base):
     __tablename__ = "job"
     __table_args__ = (
         CheckConstraint(
-            "num_nonnulls(checkpoint_id, dataset_id, evaluation_id, shard_id) = 1", name="subject"
+            "num_nonnulls(checkpoint_id, dataset_id, evaluation_id, shard_id, comparison_id) = 1",
+            name="subject",
         ),
         Index("uq_job_checkpoint", "checkpoint_id", "kind", unique=True),
         Index("uq_job_dataset", "dataset_id", "kind", unique=True),
         Index("uq_job_evaluation", "evaluation_id", "kind", unique=True),
         Index("uq_job_shard", "shard_id", unique=True),
+        Index("uq_job_comparison", "comparison_id", unique=True),
         Index("ix_job_queued", "queue", "created_at", postgresql_where=text("state = 'queued'")),
         Index("ix_job_turn", "queue", "team", "started_at"),
         Index("ix_job_running", "lease_until", postgresql_where=text("state = 'running'")),
@@ -87,6 +92,8 @@ class Job(Identified, Base):
     dataset_id: Mapped[UUID | None] = mapped_column(ForeignKey("dataset.id", ondelete="CASCADE"))
     evaluation_id: Mapped[UUID | None] = mapped_column(ForeignKey("evaluation.id", ondelete="CASCADE"))
     shard_id: Mapped[UUID | None] = mapped_column(ForeignKey("shard.id", ondelete="CASCADE"))
+    comparison_id: Mapped[UUID | None] = mapped_column(ForeignKey("comparison.id", ondelete="CASCADE"))
+    priority: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     state: Mapped[JobState] = mapped_column(words(JobState, "state"))
     not_before: Mapped[datetime | None]
     token: Mapped[UUID | None]

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session, aliased
 
 from records.models import Checkpoint, DatasetRow, Evaluation, EvaluationState, Model, ProtocolRow, ScoreRow
 from vcp_core.catalog.scores import PARTS, Score
+from vcp_core.catalog.versions import engine
 
 DONE = Evaluation.state == EvaluationState.DONE
 NEWEST = 20  # evaluations whose metrics are offered as columns; those of all would take longer than a page
@@ -30,10 +31,12 @@ class BoardKey:
     Attributes:
         fingerprint: Of the dataset's videos.
         protocol_hash: One protocol, one board.
+        engine: That made the results; one engine, one board.
     """
 
     fingerprint: str
     protocol_hash: str
+    engine: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +98,7 @@ class Named:
         fingerprint: Of its videos.
         protocol: Its name.
         hash: Of the protocol.
+        engine: That made the results.
         num_results: Finished evaluations, controls not counted.
         superseded: Whether no dataset of a name has these videos any more.
     """
@@ -104,13 +108,19 @@ class Named:
     fingerprint: str
     protocol: str
     hash: str
+    engine: str
     num_results: int
     superseded: bool
 
     @property
     def board(self) -> BoardKey:
         """Which board it is."""
-        return BoardKey(fingerprint=self.fingerprint, protocol_hash=self.hash)
+        return BoardKey(fingerprint=self.fingerprint, protocol_hash=self.hash, engine=self.engine)
+
+    @property
+    def older(self) -> bool:
+        """Whether another version made its results."""
+        return self.engine != engine()
 
     @property
     def key(self) -> str:
@@ -139,7 +149,11 @@ COLUMNS: dict[str, Any] = {
 
 
 def boards(session: Session) -> list[Named]:
-    """Boards with results; those of datasets that have a name now first, then by the newest result."""
+    """Boards with results.
+
+    First come those of datasets that have a name now, and of these those by this engine. The one with the
+    newest result is before others.
+    """
     named = aliased(DatasetRow)
     name = func.coalesce(named.name, func.max(DatasetRow.name))
     superseded = named.name.is_(None)
@@ -150,6 +164,7 @@ def boards(session: Session) -> list[Named]:
             DatasetRow.fingerprint,
             ProtocolRow.name,
             ProtocolRow.hash,
+            Evaluation.engine,
             func.count(Evaluation.id),
             superseded,
         )
@@ -159,7 +174,9 @@ def boards(session: Session) -> list[Named]:
         .join(ProtocolRow, ProtocolRow.hash == Evaluation.protocol_hash)
         .where(Evaluation.is_control.is_(False), DONE)
         .group_by(named.name, DatasetRow.fingerprint, ProtocolRow.name, ProtocolRow.hash)
-        .order_by(superseded, func.max(Evaluation.finished_at).desc().nulls_last(), name, ProtocolRow.name)
+        .group_by(Evaluation.engine)
+        .order_by(superseded, Evaluation.engine != engine())
+        .order_by(func.max(Evaluation.finished_at).desc().nulls_last(), name, ProtocolRow.name)
     )
     return [
         Named(
@@ -168,10 +185,11 @@ def boards(session: Session) -> list[Named]:
             fingerprint=print_ or "",
             protocol=protocol,
             hash=hash_,
+            engine=made_by,
             num_results=number,
             superseded=old,
         )
-        for dataset, own_name, print_, protocol, hash_, number, old in session.execute(query)
+        for dataset, own_name, print_, protocol, hash_, made_by, number, old in session.execute(query)
     ]
 
 
@@ -277,6 +295,22 @@ def known(session: Session, names: Iterable[str]) -> set[str]:
     return set(session.scalars(select(name).where(exists().where(ScoreRow.metric == name))))
 
 
+def engines(session: Session, fingerprint: str, protocol_hash: str) -> list[str]:
+    """Those that made results of these videos under this protocol, the one with the newest first."""
+    query = (
+        select(Evaluation.engine)
+        .join(DatasetRow, DatasetRow.id == Evaluation.dataset_id)
+        .where(
+            DONE,
+            Evaluation.is_control.is_(False),
+            DatasetRow.fingerprint == fingerprint,
+            Evaluation.protocol_hash == protocol_hash,
+        )
+        .group_by(Evaluation.engine)
+    )
+    return list(session.scalars(query.order_by(func.max(Evaluation.finished_at).desc().nulls_last())))
+
+
 def choices(session: Session, board: BoardKey) -> dict[str, list[str]]:
     """Teams, backbones and runs that a board can be filtered by."""
     query = (
@@ -299,6 +333,7 @@ def _is_of(board: BoardKey) -> ColumnElement[bool]:
         DONE
         & (DatasetRow.fingerprint == board.fingerprint)
         & (Evaluation.protocol_hash == board.protocol_hash)
+        & (Evaluation.engine == board.engine)
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Integer, String, and_, column, func, or_, select, tuple_, values
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, selectinload
 
@@ -69,15 +69,26 @@ def same(
     return session.scalars(query.order_by(Checkpoint.created_at)).first()
 
 
-def latest(session: Session, team: str, model: str, among: ColumnElement[bool]) -> Checkpoint | None:
-    """The newest of these uploads under that model whose bytes are there and were not rejected."""
+def latest(
+    session: Session, names: Sequence[tuple[str, str]], among: ColumnElement[bool]
+) -> Checkpoint | None:
+    """The newest of these uploads whose bytes are there and were not rejected.
+
+    Args:
+        session: Of the caller.
+        names: Models, each given as team and name. The first that has such an upload is meant.
+        among: Which uploads.
+    """
+    wanted = values(column("team", String), column("name", String), column("place", Integer), name="wanted")
+    rows = wanted.data([(team, name, place) for place, (team, name) in enumerate(names)])
     query = (
         select(Checkpoint)
         .join(Checkpoint.model)
-        .where(Model.team == team, Model.name == model, Checkpoint.state.in_(USABLE), among)
-        .order_by(Checkpoint.created_at.desc(), Checkpoint.id)
+        .join(rows, and_(rows.c.team == Model.team, rows.c.name == Model.name))
+        .where(Checkpoint.state.in_(USABLE), among)
+        .order_by(rows.c.place, Checkpoint.created_at.desc(), Checkpoint.id)
     )
-    return session.scalars(query.limit(1)).one_or_none()
+    return session.scalars(query.limit(1)).one_or_none() if names else None
 
 
 def teams_with(session: Session, model: str, among: ColumnElement[bool]) -> Sequence[str]:

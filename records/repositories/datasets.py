@@ -48,6 +48,18 @@ def keep_protocol(session: Session, protocol: Protocol) -> ProtocolRow | None:
     return session.get(ProtocolRow, protocol.hash)
 
 
+def rename_protocol(session: Session, name: str) -> None:
+    """Add the hash to a protocol's name, which other numbers need."""
+    row = session.scalars(select(ProtocolRow).where(ProtocolRow.name == name)).one()
+    row.name = longer_name(row)
+    session.flush()
+
+
+def longer_name(row: ProtocolRow) -> str:
+    """A protocol's name where other numbers have the name itself."""
+    return f"{row.name}-{row.hash[:8]}"
+
+
 def protocol(session: Session, name_or_hash: str) -> ProtocolRow | None:
     """A protocol by its name or its hash."""
     by_name = select(ProtocolRow).where(ProtocolRow.name == name_or_hash)

@@ -25,6 +25,7 @@ from records.models import (
     ScoreRow,
     evaluation_shards,
 )
+from vcp_core.catalog import versions
 from vcp_core.catalog.errors import VcpbenchError
 
 
@@ -70,6 +71,36 @@ def these(session: Session, evaluation_ids: Sequence[UUID]) -> list[Evaluation]:
     query = select(Evaluation).where(Evaluation.id.in_(evaluation_ids))
     found = {row.id: row for row in session.scalars(query).unique()}
     return [found[evaluation_id] for evaluation_id in evaluation_ids]
+
+
+def by_other_engines(
+    session: Session, fingerprint: str, protocol_hash: str, *, engine: str | None
+) -> list[UUID]:
+    """The newest finished evaluation of each uploaded checkpoint that other engines made, the oldest first.
+
+    Args:
+        session: Of the caller.
+        fingerprint: Of the videos.
+        protocol_hash: By which numbers.
+        engine: Only by this one; None is all but the current.
+    """
+    made_by = Evaluation.engine == engine if engine else Evaluation.engine != versions.engine()
+    order = (Evaluation.created_at.desc(), Evaluation.id)
+    place = func.row_number().over(partition_by=Evaluation.checkpoint_id, order_by=order).label("place")
+    query = (
+        select(Evaluation.id, Evaluation.created_at, place)
+        .join(DatasetRow, DatasetRow.id == Evaluation.dataset_id)
+        .where(
+            Evaluation.is_control.is_(False),
+            Evaluation.state == EvaluationState.DONE,
+            DatasetRow.fingerprint == fingerprint,
+            Evaluation.protocol_hash == protocol_hash,
+            made_by,
+        )
+        .subquery()
+    )
+    newest = select(query.c.id).where(query.c.place == 1)
+    return list(session.scalars(newest.order_by(query.c.created_at, query.c.id)))
 
 
 def page(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select
 from sqlalchemy.orm import Session
@@ -46,6 +47,15 @@ class Next:
 
 def next_jobs(session: Session, evaluation: Evaluation) -> list[Next]:
     """Of each queue the job that the evaluation needs first; those in work come before those that wait."""
+    return _first_of_each_queue(session, _needed(evaluation))
+
+
+def next_of_comparison(session: Session, comparison_id: UUID) -> list[Next]:
+    """The job of a comparison, unless it has ended."""
+    return _first_of_each_queue(session, Job.comparison_id == comparison_id)
+
+
+def _first_of_each_queue(session: Session, needed: ColumnElement[bool]) -> list[Next]:
     since = NOW - timedelta(seconds=SEEN_S)
     seen = exists().where(Worker.id == Job.worker_id, Worker.seen_at > since)
     running = and_(Job.state == JobState.RUNNING, or_(Job.worker_id.is_(None), seen))
@@ -56,7 +66,7 @@ def next_jobs(session: Session, evaluation: Evaluation) -> list[Next]:
     place = func.row_number().over(partition_by=Job.queue, order_by=first)
     live = (
         select(Job.id, running.label("running"), place.label("place"))
-        .where(Job.state.in_((JobState.QUEUED, JobState.RUNNING)), _needed(evaluation))
+        .where(Job.state.in_((JobState.QUEUED, JobState.RUNNING)), needed)
         .subquery()
     )
     rows = session.execute(
@@ -90,11 +100,16 @@ def in_work(session: Session, workers: Sequence[Worker]) -> Sequence[Job]:
 
 
 def done_for(session: Session, job: Job) -> Evaluation | None:
-    """The evaluation that a job is done for: the first that waits for it, or for a control, for that."""
+    """The evaluation that a job is done for: the first that waits for it, or for a control, for that.
+
+    None where nobody waits, and for a comparison, which is of two.
+    """
     query = select(Evaluation).where(Evaluation.state.not_in(ENDED))
     if job.kind is JobKind.EXTRACT:
         needing = select(evaluation_shards.c.evaluation_id)
         query = query.where(Evaluation.id.in_(needing.where(evaluation_shards.c.shard_id == job.shard_id)))
+    elif job.kind is JobKind.COMPARE:
+        return None
     elif job.evaluation_id is not None:
         query = query.where(Evaluation.id == job.evaluation_id)
     elif job.dataset_id is not None:

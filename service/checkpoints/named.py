@@ -112,10 +112,9 @@ def _words(checkpoint: Checkpoint) -> str:
 def _latest(session: Session, reference: Latest, among: Among) -> Checkpoint:
     """The team's own model of that name first; then that of a team which is named before it."""
     own = [(among.team, reference.model)] if among.team is not None else []
-    for team, model in own + reference.teams:
-        found = checkpoints.latest(session, team, model, among.where)
-        if found is not None:
-            return found
+    found = checkpoints.latest(session, own + reference.teams, among.where)
+    if found is not None:
+        return found
     whose = "No team has a" if among.team is None else f"Team {among.team!r} has no"
     others = checkpoints.teams_with(session, reference.model, among.where)[:MOST_TOLD]
     hint = " or ".join(f"{team}/{reference.model}{LATEST}" for team in others)

@@ -1,4 +1,4 @@
-"""`/v1/evaluations` and `/v1/comparisons`."""
+"""`/v1/evaluations`."""
 
 from __future__ import annotations
 
@@ -8,14 +8,21 @@ from fastapi import APIRouter, Query, Response
 
 from records.models import EvaluationState
 from records.repositories import evaluations
-from service.auth import AnyCaller, Reader
+from service.auth import Admin, AnyCaller, Reader
 from service.checkpoints import named as checkpoints
 from service.checkpoints.named import Among
-from service.deps import Limit, Offset, SessionDep
-from service.evaluations import named, service
-from service.evaluations.schemas import Comparison, EvaluationIn, EvaluationOut, EvaluationPage, shown
+from service.deps import DatabaseDep, Limit, Offset, SessionDep
+from service.evaluations import again, named, service
+from service.evaluations.schemas import (
+    EvaluationIn,
+    EvaluationOut,
+    EvaluationPage,
+    ReevaluationIn,
+    ReevaluationOut,
+    shown,
+)
 from service.problems import responses
-from service.references import CHECKPOINT, EVALUATION, EvaluationNamed
+from service.references import CHECKPOINT, EvaluationNamed
 from vcp_core.results import Results
 
 router = APIRouter(tags=["evaluations"])
@@ -80,6 +87,17 @@ def cancel(evaluation_id: EvaluationNamed, caller: AnyCaller, session: SessionDe
     return service.detail(session, service.cancel(session, evaluation_id, caller), caller)
 
 
+@router.post(
+    "/reevaluations", status_code=202, responses=responses(403, 404, 409), summary="Evaluate a board again"
+)
+def reevaluate(body: ReevaluationIn, caller: Admin, database: DatabaseDep) -> ReevaluationOut:
+    """Ask for the evaluations of an older version's board again, at low priority.
+
+    The old results stay where they are.
+    """
+    return again.reevaluate(database, body)
+
+
 @router.get(
     "/evaluations/{evaluation_id:named}/results",
     responses={200: {"model": Results}, **responses(404, 409)},
@@ -90,14 +108,3 @@ def results(evaluation_id: EvaluationNamed, reader: Reader, session: SessionDep)
     """Everything, per-video predictions and provenance included: the JSON that `vcpbench local` writes."""
     text = service.results(session, evaluation_id, reader).to_json()
     return Response(text, media_type="application/json")
-
-
-@router.get("/comparisons", responses=responses(404, 409), summary="Compare two evaluations")
-def comparison(
-    reader: Reader,
-    session: SessionDep,
-    first: Annotated[str, Query(description=f"An evaluation. {EVALUATION}")],
-    second: Annotated[str, Query(description="Another on the same videos under the same protocol.")],
-) -> Comparison:
-    """Paired differences with intervals: the second's scores less the first's."""
-    return service.comparison(session, first, second, reader)

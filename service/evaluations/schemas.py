@@ -19,7 +19,6 @@ from service.reasons import CauseOut, cause_for, is_operator, text_for
 from vcp_core.catalog.defaults import DEFAULT_PROTOCOL
 from vcp_core.catalog.leaks import leak_warnings
 from vcp_core.catalog.scores import Score
-from vcp_core.comparison import Difference
 
 
 class EvaluationIn(BaseModel):
@@ -123,6 +122,12 @@ class EvaluationOut(BaseModel):
     checkpoint: CheckpointRef
     dataset: DatasetRef
     protocol: ProtocolRef
+    engine: str = Field(
+        description="Version of frames, features and scoring, and the benchmarks that run. Results of two "
+        "engines share no board.",
+        examples=["planes-triangle-1/3/1/cloze,recognition,retrieval"],
+    )
+    older: bool = Field(description="Whether another version made it than the one that answers.")
     is_control: bool
     progress: ProgressOut | None = None
     scores: list[Score] = []
@@ -142,15 +147,26 @@ class EvaluationPage(BaseModel):
     total: int
 
 
-class Comparison(BaseModel):
-    """Two evaluations, paired on the videos that both answered; each difference is second less first."""
+class ReevaluationIn(BaseModel):
+    """Which older board to evaluate again."""
 
-    first: EvaluationOut
-    second: EvaluationOut
-    differences: list[Difference]
-    notes: list[str] = Field(
-        description="Benchmarks that stand on fewer videos than one of the two, or on none."
+    model_config = ConfigDict(extra="forbid")
+
+    dataset: str = Field(
+        description="Its name, or the fingerprint of its videos.", examples=["playground-64"]
     )
+    protocol: str = Field(DEFAULT_PROTOCOL, description="Its name or hash.")
+    engine: str | None = Field(None, description="That made the board; all but this version's if left out.")
+
+
+class ReevaluationOut(BaseModel):
+    """What became of a board's evaluations."""
+
+    dataset: str
+    protocol: str
+    asked: list[UUID] = Field(description="New evaluations. They wait until no other job does.")
+    there: list[UUID] = Field(description="Evaluations by this version that are done or under way already.")
+    left_out: dict[str, str] = Field(description="Old evaluations that cannot be made anew, and why.")
 
 
 def shown(
@@ -176,6 +192,8 @@ def shown(
         checkpoint=_checkpoint(evaluation.checkpoint, reader),
         dataset=DatasetRef(name=evaluation.dataset.name, fingerprint=evaluation.dataset.fingerprint),
         protocol=ProtocolRef(name=evaluation.protocol.name, hash=evaluation.protocol_hash),
+        engine=evaluation.engine,
+        older=evaluation.older,
         is_control=evaluation.is_control,
         progress=progress,
         scores=[Score.model_validate(row) for row in scores or []],

@@ -1,4 +1,4 @@
-"""Asking for evaluations, following them, reading and comparing what they gave."""
+"""Asking for evaluations, following them, reading what they gave."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from service.checkpoints.named import Among
 from service.datasets import service as dataset_service
 from service.evaluations import named
 from service.evaluations.schemas import (
-    Comparison,
     EvaluationIn,
     EvaluationOut,
     ProgressOut,
@@ -27,11 +26,9 @@ from service.evaluations.waiting import standing
 from service.problems import Conflict, Forbidden
 from service.protocols import service as protocol_service
 from service.reasons import text_for
-from vcp_core.catalog.protocols import Protocol
 from vcp_core.catalog.scores import Score
-from vcp_core.comparison import compare, unpaired
 from vcp_core.diagnosis import diagnose
-from vcp_core.results import Predictions, Results
+from vcp_core.results import Results
 
 
 def create(session: Session, wanted: EvaluationIn, caller: Caller) -> tuple[Evaluation, bool]:
@@ -40,11 +37,13 @@ def create(session: Session, wanted: EvaluationIn, caller: Caller) -> tuple[Eval
     Raises:
         NotFound: If there is no such checkpoint of the caller's team, or of any for an administrator.
         UnknownName: If there is no such dataset or protocol.
-        Conflict: If the checkpoint was rejected, or its bytes are not there yet.
+        Conflict: If the checkpoint was rejected, its bytes are not there yet, or the protocol is an older
+            version's.
     """
     flow.lock(session)
     checkpoint = _checkpoint(session, wanted.checkpoint, caller)
     protocol = protocol_service.find(session, wanted.protocol)
+    protocol_service.check_runnable(protocol)
     dataset = dataset_service.find(session, wanted.dataset, team=caller.team)
     if checkpoint.state is CheckpointState.REJECTED:
         raise Conflict(f"Checkpoint {checkpoint.id} was rejected: {text_for(checkpoint.reason, caller)}")
@@ -60,7 +59,7 @@ def create(session: Session, wanted: EvaluationIn, caller: Caller) -> tuple[Eval
 def _checkpoint(session: Session, wanted: str, caller: Caller) -> Checkpoint:
     """The checkpoint that is to be evaluated; the name of a model alone means its newest, too."""
     among = Among.usable_by(caller)
-    newest = checkpoints.latest(session, caller.team, wanted, among.where)
+    newest = checkpoints.latest(session, [(caller.team, wanted)], among.where)
     return newest or checkpoint_named.find(session, wanted, among)
 
 
@@ -111,7 +110,7 @@ def results(session: Session, wanted: str, reader: Caller | None = None) -> Resu
         Conflict: If it is not done.
     """
     evaluation = named.find(session, wanted, reader, with_results=True)
-    _done(evaluation, reader)
+    check_done(evaluation, reader)
     predictions = evaluations.predictions(session, evaluation.id)
     content = dict(with_declared(evaluation) or {})
     content["benchmarks"] = [
@@ -120,40 +119,12 @@ def results(session: Session, wanted: str, reader: Caller | None = None) -> Resu
     return Results.model_validate(content)
 
 
-def comparison(session: Session, first: str, second: str, reader: Caller | None = None) -> Comparison:
-    """The second against the first, paired by video.
+def check_done(evaluation: Evaluation, reader: Caller | None) -> None:
+    """Make sure that an evaluation is done.
 
     Raises:
-        NotFound: If there is no such evaluation.
-        Conflict: If one is not done, or they do not stand on the same dataset and protocol.
+        Conflict: If it is not.
     """
-    pair = [named.find(session, wanted, reader, with_results=True) for wanted in (first, second)]
-    for evaluation in pair:
-        _done(evaluation, reader)
-    one, other = pair
-    for what, its, others in (
-        ("dataset", one.dataset.fingerprint, other.dataset.fingerprint),
-        ("protocol", one.protocol_hash, other.protocol_hash),
-    ):
-        if its != others:
-            raise Conflict(f"They differ in {what} ({its} and {others}); only equals can be compared.")
-    found = [
-        {
-            name: Predictions.model_validate(value)
-            for name, value in evaluations.predictions(session, evaluation.id).items()
-        }
-        for evaluation in pair
-    ]
-    differences = compare(found[0], found[1], Protocol.model_validate(one.protocol.content))
-    return Comparison(
-        first=detail(session, one, reader),
-        second=detail(session, other, reader),
-        differences=list(differences),
-        notes=list(unpaired(*found)),
-    )
-
-
-def _done(evaluation: Evaluation, reader: Caller | None) -> None:
     if evaluation.state is not EvaluationState.DONE:
         reason = reason_for(evaluation, reader)
         what = f": {reason}" if reason else "; results come when it is done"

@@ -9,7 +9,17 @@ from typing import NamedTuple
 from sqlalchemy.orm import Session
 
 from records import jobs
-from records.models import Checkpoint, DatasetRow, Evaluation, EvaluationState, Job, JobKind, Worker
+from records.models import (
+    Checkpoint,
+    Comparison,
+    ComparisonState,
+    DatasetRow,
+    Evaluation,
+    EvaluationState,
+    Job,
+    JobKind,
+    Worker,
+)
 from records.repositories import queue, workers
 from records.repositories.queue import Next
 from service.auth import Caller, is_of
@@ -54,8 +64,28 @@ def standing(session: Session, evaluation: Evaluation, reader: Caller | None) ->
     if evaluation.state.ended:
         return Standing(evaluation.state.value)
     found = queue.next_jobs(session, evaluation)
+    return _standing(session, found, evaluation, reader, otherwise=STAGES.get(evaluation.state, WAITING))
+
+
+def comparing(session: Session, comparison: Comparison, reader: Caller | None) -> Standing:
+    """What is done for a comparison now, as for an evaluation."""
+    if comparison.state is not ComparisonState.WAITING:
+        return Standing(comparison.state.value)
+    found = queue.next_of_comparison(session, comparison.id)
+    return _standing(session, found, comparison.second, reader, otherwise=WAITING)
+
+
+def _standing(
+    session: Session,
+    found: list[Next],
+    evaluation: Evaluation,
+    reader: Caller | None,
+    *,
+    otherwise: str,
+) -> Standing:
+    """By the first job of each queue; `otherwise` is the stage where there is none."""
     if not found:
-        return Standing(STAGES.get(evaluation.state, WAITING))
+        return Standing(otherwise)
     if not found[0].running:
         there = workers.seen(session)
         reasons = [_reason(session, one, there, evaluation, reader) for one in found]
@@ -79,6 +109,7 @@ def _stage(session: Session, job: Job, evaluation: Evaluation) -> str:
         JobKind.PLAN: "planning" if own else "planning the controls",
         JobKind.EXTRACT: "forwarding clips",
         JobKind.SCORE: "scoring" if own else "scoring the controls",
+        JobKind.COMPARE: "comparing",
     }[job.kind]
 
 
@@ -96,6 +127,7 @@ def _subject(session: Session, job: Job, evaluation: Evaluation) -> str:
         JobKind.PLAN: f"{it} waits to be planned",
         JobKind.EXTRACT: "the clips wait to be forwarded",
         JobKind.SCORE: f"{it} waits to be scored",
+        JobKind.COMPARE: "the comparison waits to be made",
     }[job.kind]
 
 
@@ -164,4 +196,5 @@ def _doing(session: Session, job: Job, reader: Caller | None) -> str:
         JobKind.PLAN: "planning",
         JobKind.EXTRACT: "forwarding clips",
         JobKind.SCORE: "scoring",
+        JobKind.COMPARE: "comparing",
     }[job.kind]

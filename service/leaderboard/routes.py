@@ -21,6 +21,10 @@ def _board(
         str, Query(description="Its name, or the fingerprint of its videos.", examples=["playground-64"])
     ],
     protocol: Annotated[str, Query(description="Its name or hash.")] = DEFAULT_PROTOCOL,
+    engine: Annotated[
+        str | None,
+        Query(description="That made the results; this version's, or the newest that has some, if left out."),
+    ] = None,
     sort: Annotated[
         str,
         Query(
@@ -43,6 +47,7 @@ def _board(
         session,
         dataset=dataset,
         protocol=protocol,
+        engine=engine,
         sort=sort,
         metrics=tuple(metric or ()),
         limit=limit,

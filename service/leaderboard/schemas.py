@@ -46,6 +46,8 @@ class Board(BaseModel):
 
     dataset: DatasetRef
     protocol: ProtocolRef
+    engine: str = Field(description="That made the results; one engine, one board.")
+    older: bool = Field(description="Whether another version made them than the one that answers.")
     sort: str = Field(examples=["-recognition.top1"])
     total: int
     rows: list[BoardRow]

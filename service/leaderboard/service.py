@@ -18,6 +18,7 @@ from service.leaderboard.places import Places
 from service.leaderboard.schemas import Board, BoardRow, ControlRow
 from service.problems import Conflict
 from service.protocols import service as protocol_service
+from vcp_core.catalog import versions
 from vcp_core.catalog.errors import UnknownName
 from vcp_core.catalog.scores import PARTS, Score
 
@@ -66,6 +67,7 @@ def board(
     *,
     dataset: str,
     protocol: str,
+    engine: str | None = None,
     sort: str,
     metrics: tuple[str, ...],
     limit: int,
@@ -79,13 +81,14 @@ def board(
     """One page of the board, as clients name it.
 
     Raises:
-        UnknownName: If there is no such dataset, protocol, or metric to sort by.
+        UnknownName: If there is no such dataset, protocol, engine, or metric to sort by.
         Conflict: If the dataset is not indexed yet.
     """
     row, fingerprint = _indexed(session, dataset)
     numbers = protocol_service.find(session, protocol)
+    made_by = engine_of(session, fingerprint, numbers.hash, engine)
     wanted = BoardQuery(
-        board=BoardKey(fingerprint=fingerprint, protocol_hash=numbers.hash),
+        board=BoardKey(fingerprint=fingerprint, protocol_hash=numbers.hash, engine=made_by),
         sort=sort.removeprefix("-"),
         descending=sort.startswith("-"),
         metrics=metrics,
@@ -102,6 +105,8 @@ def board(
     return Board(
         dataset=DatasetRef(name=row.name, fingerprint=fingerprint),
         protocol=ProtocolRef(name=numbers.name, hash=numbers.hash),
+        engine=made_by,
+        older=made_by != versions.engine(),
         sort=sort,
         total=found.total,
         rows=found.rows,
@@ -127,6 +132,19 @@ def _row(facts: Facts, value: float | None, places: Places, scores: dict[str, Sc
         finished_at=facts.finished_at,
         scores=scores,
     )
+
+
+def engine_of(session: Session, fingerprint: str, protocol_hash: str, wanted: str | None) -> str:
+    """The engine of the board that is meant: this version's; an older one's where that alone has results.
+
+    Raises:
+        UnknownName: If none of that name has results.
+    """
+    current = versions.engine()
+    known = repository.engines(session, fingerprint, protocol_hash)
+    if wanted is not None and wanted not in (current, *known):
+        raise UnknownName("engine", wanted, {current, *known})
+    return wanted or (current if current in known or not known else known[0])
 
 
 def _indexed(session: Session, name: str) -> tuple[DatasetRow, str]:

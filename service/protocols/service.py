@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
 from records.models import ProtocolRow
 from records.repositories import datasets
 from service.problems import Conflict
-from vcp_core.catalog.errors import UnknownName
+from vcp_core.catalog.errors import ProtocolError, UnknownName
 from vcp_core.catalog.protocols import PROTOCOLS, Protocol
 
 
@@ -22,9 +23,35 @@ def keep(session: Session, protocol: Protocol) -> ProtocolRow:
             f"{protocol.name!r} is a protocol of the catalog, with other numbers. Choose another name."
         )
     row = datasets.keep_protocol(session, protocol)
+    if row is None and protocol.name in PROTOCOLS:  # of an older catalog, whose results keep their numbers
+        datasets.rename_protocol(session, protocol.name)
+        row = datasets.keep_protocol(session, protocol)
     if row is None:
         raise Conflict(f"There is a protocol {protocol.name!r} with other numbers. Choose another name.")
     return row
+
+
+def numbers_of(row: ProtocolRow) -> Protocol | None:
+    """The protocol of a row; None where this version has other numbers, or is for other frames."""
+    try:
+        found = Protocol.model_validate(row.content)
+        found.check_frames()
+    except (ValidationError, ProtocolError):
+        return None
+    return found if found.hash == row.hash else None
+
+
+def check_runnable(row: ProtocolRow) -> None:
+    """Make sure that this version can evaluate by it.
+
+    Raises:
+        Conflict: If it cannot.
+    """
+    if numbers_of(row) is None:
+        raise Conflict(
+            f"The protocol {row.name!r} was made by another version of vcpbench, which cannot run here. Its "
+            "results can be read. Choose another protocol for new ones: GET /v1/protocols."
+        )
 
 
 def find(session: Session, name_or_hash: str) -> ProtocolRow:

@@ -23,6 +23,7 @@ from vcp_core.catalog.defaults import DEFAULT_PROTOCOL
 from vcp_core.catalog.errors import UnknownName
 from vcp_core.catalog.scores import Score
 from vcp_core.catalog.units import written
+from vcp_core.catalog.versions import engine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +58,7 @@ class Board:
     Attributes:
         boards: Those that have results, newest first, of datasets that have a name now.
         shown: The chosen one; its `num_results` is 0 where there are none yet.
+        older: Boards of the same videos and protocol that other versions made.
         earlier: Boards under this protocol of videos that had the dataset's name before.
         why_empty: What the chosen dataset's state has to do with it.
         parameters: With the chosen dataset and protocol filled in.
@@ -73,6 +75,7 @@ class Board:
 
     boards: list[Named]
     shown: Named
+    older: list[Named]
     earlier: list[Named]
     why_empty: str | None
     parameters: BoardParameters
@@ -98,6 +101,7 @@ def show(session: Session, wanted: BoardParameters) -> Board | None:
     if shown is None:
         return None
     parameters = replace(wanted, dataset=shown.key, protocol=shown.protocol)
+    parameters = replace(parameters, engine=shown.engine if shown.older else None)
     metrics = board.newest_metrics(session, shown.board) if shown.num_results else {}
     if metrics:
         parameters = _known(session, shown, parameters, metrics)
@@ -116,6 +120,7 @@ def show(session: Session, wanted: BoardParameters) -> Board | None:
     return Board(
         boards=[one for one in known if not one.superseded],
         shown=shown,
+        older=[one for one in known if _is_other_engine(one, shown)],
         earlier=[one for one in known if _is_earlier(one, shown)],
         why_empty=why_empty,
         parameters=parameters,
@@ -129,6 +134,11 @@ def show(session: Session, wanted: BoardParameters) -> Board | None:
         metrics=sorted(metrics),
         in_percent=all(score.unit == "percent" for score in scores),
     )
+
+
+def _is_other_engine(one: Named, shown: Named) -> bool:
+    same = (one.fingerprint, one.hash) == (shown.fingerprint, shown.hash)
+    return same and one.engine != shown.engine
 
 
 def _is_earlier(one: Named, shown: Named) -> bool:
@@ -148,9 +158,10 @@ def _choose(
     of_dataset = [one for one in known if dataset in (one.key, one.fingerprint)]
     usual = of_dataset[0].protocol if of_dataset else DEFAULT_PROTOCOL
     protocol = protocol_service.find(session, wanted.protocol or usual)
-    for one in of_dataset:
-        if one.hash == protocol.hash:
-            return one, None
+    of_both = [one for one in of_dataset if one.hash == protocol.hash]
+    by_engine = [one for one in of_both if one.engine == wanted.engine]
+    if of_both:
+        return (by_engine or of_both)[0], None
     return _empty(session, dataset, protocol)
 
 
@@ -165,6 +176,7 @@ def _empty(session: Session, dataset: str, protocol: ProtocolRow) -> tuple[Named
         fingerprint=row.fingerprint or "" if row else "",
         protocol=protocol.name,
         hash=protocol.hash,
+        engine=engine(),
         num_results=0,
         superseded=row is not None and row.retired_at is not None,
     )

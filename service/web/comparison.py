@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 
 from records.repositories import datasets
 from service.auth import Caller
-from service.evaluations import service
-from service.evaluations.schemas import EvaluationOut
+from service.comparisons import service
+from service.comparisons.schemas import ComparisonOut
 from service.web import names
 from service.web.evaluation import title
 from vcp_core.catalog import units
@@ -27,10 +27,21 @@ TESTS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """A comparison's page; `main` are the metrics of the chart, `rest` all others."""
+    """A comparison's page.
 
-    first: EvaluationOut
-    second: EvaluationOut
+    Attributes:
+        shown: As the API shows it; without differences until it is done.
+        superseded: Whether the videos lost their name.
+        first_title: Whose evaluation the first is.
+        second_title: Whose the second is.
+        main: The metrics of the chart.
+        rest: All others.
+        num_better: Of `main`, how many are better.
+        num_worse: And how many worse.
+        chart: Of `main`.
+    """
+
+    shown: ComparisonOut
     superseded: bool
     first_title: str
     second_title: str
@@ -38,8 +49,12 @@ class Page:
     rest: list[Difference]
     num_better: int
     num_worse: int
-    notes: list[str]
     chart: dict[str, Any]
+
+    @property
+    def ended(self) -> bool:
+        """Whether it will not change any more."""
+        return self.shown.state in ("done", "failed")
 
 
 def page(session: Session, first: str, second: str, reader: Caller | None) -> Page:
@@ -49,11 +64,10 @@ def page(session: Session, first: str, second: str, reader: Caller | None) -> Pa
         NotFound: If there is no such evaluation.
         Conflict: If they cannot be compared.
     """
-    found = service.comparison(session, first, second, reader)
+    found = service.ask(session, first, second, reader)
     main = [one for one in found.differences if one.headline or one.metric in names.OPTION_METRICS]
     return Page(
-        first=found.first,
-        second=found.second,
+        shown=found,
         superseded=bool(datasets.superseded(session, [found.first.dataset.fingerprint])),
         first_title=title(found.first),
         second_title=title(found.second),
@@ -61,7 +75,6 @@ def page(session: Session, first: str, second: str, reader: Caller | None) -> Pa
         rest=[one for one in found.differences if one not in main],
         num_better=sum(verdict(one) == "better" for one in main),
         num_worse=sum(verdict(one) == "worse" for one in main),
-        notes=found.notes,
         chart=_chart([one for one in main if one.unit != "number"]),
     )
 

@@ -36,6 +36,8 @@ class Course:
         run: Its name.
         dataset: The name of the videos.
         superseded: Whether they lost it.
+        engine: That made the results.
+        older: Whether that is another version than this one.
     """
 
     fingerprint: str | None
@@ -43,12 +45,15 @@ class Course:
     run: str | None
     dataset: str = field(compare=False)
     superseded: bool
+    engine: str
+    older: bool
 
     @property
     def title(self) -> str:
         """In words."""
         videos = f" (superseded videos {self.fingerprint:.8})" if self.superseded else ""
-        return f"{self.dataset}{videos}, {self.protocol}" + (f", run {self.run}" if self.run else "")
+        older = " (by an older version)" if self.older else ""
+        return f"{self.dataset}{videos}, {self.protocol}{older}" + (f", run {self.run}" if self.run else "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,6 +189,8 @@ def _by_course(done: Sequence[Evaluation], superseded: set[str]) -> dict[Course,
             run=one.checkpoint.run,
             dataset=one.dataset.name,
             superseded=one.dataset.fingerprint in superseded,
+            engine=one.engine,
+            older=one.older,
         )
         found.setdefault(course, []).append(one)
     return {course: sorted(members, key=_step) for course, members in found.items()}

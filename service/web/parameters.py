@@ -29,6 +29,7 @@ class BoardParameters:
     Attributes:
         dataset: Its name; the one with the newest result if left out.
         protocol: Its name or hash, likewise.
+        engine: That made the results; this version's, or the newest that has some, if left out.
         sort: A metric, `created_at`, `finished_at`, `model` or `step`; `-` before it: largest first.
         metric: Columns with numbers.
         fact: Columns without.
@@ -44,6 +45,7 @@ class BoardParameters:
 
     dataset: str | None = None
     protocol: str | None = None
+    engine: str | None = None
     sort: str = DEFAULT_SORT
     metric: tuple[str, ...] = DEFAULT_METRICS
     fact: tuple[str, ...] = DEFAULT_FACTS
@@ -105,6 +107,7 @@ def _query(pairs: Any) -> str:
 def _parameters(
     dataset: str = "",
     protocol: str = "",
+    engine: str = "",
     sort: str = "",
     metric: Annotated[list[str] | None, Query()] = None,
     fact: Annotated[list[str] | None, Query()] = None,
@@ -121,6 +124,7 @@ def _parameters(
     return BoardParameters(
         dataset=dataset or None,
         protocol=protocol or None,
+        engine=engine or None,
         sort=sort or DEFAULT_SORT,
         metric=tuple(dict.fromkeys(filter(None, metric or ()))) or DEFAULT_METRICS,
         fact=DEFAULT_FACTS if fact is None else tuple(name for name in FACTS if name in fact),

@@ -145,6 +145,16 @@ def compare(
     return render(request, "compare.html", page=page, verdict=comparison.verdict, tests=comparison.TESTS)
 
 
+@router.get("/compare/progress")
+def show_comparing(
+    request: Request, reader: Reader, session: SessionDep, first: str, second: str
+) -> Response:
+    """The part of an unfinished comparison's page that changes; at its end, the page is loaded anew."""
+    page = comparison.page(session, first, second, reader)
+    headers = {**HTTP_PARTS, **({"HX-Refresh": "true"} if page.ended else {})}
+    return render(request, "_comparing.html", headers=headers, page=page)
+
+
 @router.get("/submit")
 def submit(request: Request, session: SessionDep) -> Response:
     """How to submit, with this server's address."""

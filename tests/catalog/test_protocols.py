@@ -129,3 +129,13 @@ def test_an_unknown_name_suggests_and_a_missing_file_is_named(tmp_path: Path) ->
         load_protocol("quick")
     with pytest.raises(ProtocolError, match=r"gone\.toml"):
         load_protocol(tmp_path / "gone.toml")
+
+
+def test_a_protocol_for_other_frames_is_read_with_its_own_hash_and_not_run() -> None:
+    quick = PROTOCOLS["quick-v1"]
+    old = Protocol.model_validate({**quick.model_dump(mode="json"), "frames": "planes-of-old-1"})
+    assert old.hash != quick.hash
+    with pytest.raises(ProtocolError, match="made for frames of version 'planes-of-old-1'"):
+        old.check_frames()
+    with pytest.raises(ProtocolError, match="made for frames of version"):
+        protocol_from({"name": "x", "frames": "planes-of-old-1"})

@@ -16,9 +16,19 @@ from sqlalchemy.orm import Session
 
 from records import flow, jobs
 from records.db import Database
-from records.models import BenchmarkRow, Checkpoint, CheckpointState, Evaluation, JobKind, ScoreRow, Worker
+from records.models import (
+    BenchmarkRow,
+    Checkpoint,
+    CheckpointState,
+    Comparison,
+    Evaluation,
+    JobKind,
+    ScoreRow,
+    Worker,
+)
 from records.storage import Storage, checkpoint_key
 from tests.patience import DEADLINE_S
+from tests.service.finished import compare_now
 from vcp_core.catalog.errors import NotACheckpoint, VcpbenchError
 from vcp_core.catalog.protocols import Protocol
 from vcp_core.results import Predictions, Provenance, Results
@@ -103,6 +113,9 @@ class Hands:
                 if checkpoint.report and "training" in checkpoint.report:
                     _name(checkpoint)  # as a worker does
             flow.checkpoint_ended(session, checkpoint)
+            return
+        if claim.kind is JobKind.COMPARE:
+            compare_now(session, session.get_one(Comparison, claim.subject_id))
             return
         evaluation = session.get_one(Evaluation, claim.subject_id)
         if claim.kind is JobKind.PLAN:

@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 import vcpbench_client
+from sqlalchemy import update
 from vcpbench_client import (
     ApiError,
     Client,
     ClientError,
+    Comparison,
     Evaluation,
+    NotCompared,
     NotDone,
     TimedOut,
     Unauthorised,
@@ -21,6 +24,9 @@ from vcpbench_client import (
 )
 from vcpbench_client.errors import BadAnswer, Conflict, Forbidden, Misconfigured, NotFound
 
+import records.models
+from records.jobs import NOW
+from records.models import ComparisonState
 from tests.client.conftest import token_of
 from tests.client.hands import Hands, write_model
 from tests.client.line import Line
@@ -90,6 +96,32 @@ def test_progress_is_told_until_it_is_done(client: Client, hands: Hands, tmp_pat
     assert client.wait(asked.id, on_progress=tell).state == "done"
     assert told[-1] == "done"
     assert told[0] != "done"
+
+
+def test_a_comparison_is_waited_for_and_told(
+    api: Served, client: Client, hands: Hands, tmp_path: Path
+) -> None:
+    first = evaluated(client, write_model(tmp_path / "a", range(40)))
+    second = evaluated(client, write_model(tmp_path / "b", range(90)))
+    hands.work.clear()
+    told: list[str] = []
+
+    def tell(found: Comparison) -> None:
+        told.append(found.state)
+        hands.work.set()
+
+    assert client.compare(first.id, "mine@latest", on_progress=tell).second.id == second.id
+    assert (told[0], told[-1]) == ("waiting", "done")
+    client.compare(first.id, second.id, on_progress=tell)
+    assert told[-2:] == ["done", "done"]  # what was made once is there at once
+    hands.stop()
+    with pytest.raises(TimedOut, match=r"comparison of .* is still waiting after 0\.3 s"):
+        client.compare(second.id, first.id, timeout_s=0.3)
+    with api.database.session() as session:
+        failed = {"state": ComparisonState.FAILED, "reason": "no room", "finished_at": NOW}
+        session.execute(update(records.models.Comparison).values(**failed))
+    with pytest.raises(NotCompared, match="could not be compared: no room"):
+        client.compare(second.id, first.id)
 
 
 def test_waiting_ends_with_the_reason(client: Client, hands: Hands, tmp_path: Path) -> None:

@@ -13,11 +13,13 @@ import time
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 from vcpbench_client import Client
 from vcpbench_client.commands import evaluations, progress, uploads
 from vcpbench_client.defaults import DATASET, PROTOCOL
 from vcpbench_client.errors import Rejected, TimedOut
 
+from records.models import Comparison
 from stack.commands.local import local
 from tests.client.conftest import Run, token_of
 from tests.client.hands import Hands, write_model
@@ -31,6 +33,7 @@ from vcp_core.catalog.defaults import DEFAULT_DATASET, DEFAULT_PROTOCOL
 
 OWN: tuple[str, ...] = ("login", "upload", "evaluate", "status", "results", "leaderboard")
 OWN += ("compare", "cancel", "datasets", "protocols", "gate", "models", "checkpoints", "evaluations")
+OWN += ("admin reevaluate",)
 ON_GESTURES = ("-d", "gestures", "-p", "quick-v1")
 
 
@@ -51,6 +54,30 @@ def test_evaluate_uploads_waits_and_shows_the_table(run: Run, hands: Hands, tmp_
     again = run("evaluate", "mine@latest", *ON_GESTURES, "--json")
     assert json.loads(again.stdout)["id"] == id_in(first.stdout)
     assert again.stderr == ""
+
+
+def test_compare_says_that_it_waits_and_shows_what_came_out(
+    run: Run, hands: Hands, api: Served, tmp_path: Path
+) -> None:
+    ids = []
+    for right in (range(70), range(20)):
+        write_model(tmp_path / "model.pt", right)
+        found = run("evaluate", "model.pt", "-m", "mine", *ON_GESTURES, "--json")
+        ids.append(json.loads(found.stdout)["id"])
+    hands.work.clear()
+    compared = in_thread(lambda: run("compare", *ids))
+
+    def asked() -> bool:
+        with api.database.session() as session:
+            return session.scalars(select(Comparison.id)).first() is not None
+
+    until(asked)
+    hands.work.set()
+    found = compared()
+    assert found.returncode == 0, found.stderr
+    assert "comparing: 0 %" in found.stderr
+    assert "▼" in found.stdout
+    assert "comparing" not in run("compare", *ids).stderr  # it is kept
 
 
 def test_what_there_is_can_be_read(run: Run, hands: Hands, tmp_path: Path) -> None:
@@ -283,7 +310,9 @@ def test_status_alone_shows_who_works(
 
 @pytest.mark.parametrize("command", OWN)
 def test_every_command_has_help_examples_and_json(command: str) -> None:
-    found = subprocess.run([VCPBENCH, command, "--help"], capture_output=True, text=True, timeout=DEADLINE_S)
+    found = subprocess.run(
+        [VCPBENCH, *command.split(), "--help"], capture_output=True, text=True, timeout=DEADLINE_S
+    )
     assert found.returncode == 0
     assert "Example" in found.stdout
     assert ("--json" in found.stdout) == (command != "login")

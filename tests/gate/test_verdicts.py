@@ -12,10 +12,10 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 from vcpbench_client import Client
 
-from records.models import Checkpoint
+from records.models import Checkpoint, Evaluation
 from tests.client.conftest import token_of
 from tests.client.hands import Hands, write_model
 from tests.client.line import Line
@@ -211,6 +211,15 @@ def test_one_file_of_which_an_older_server_chose_another_network_is_judged_by_it
             checkpoint.report = {"prefix": "", "network": "state_dict.", "others": ["ema_state_dict."]}
     (rule,) = gate(BEFORE, "-m", "renamed", *DROP).json["rules"]
     assert (rule["reason"] == "the same weights", rule["low"] < 0 < rule["high"]) == (False, True)
+
+
+def test_latest_passes_over_what_another_version_evaluated(api: Served, gate: Any, before: str) -> None:
+    with api.database.session() as session:
+        session.execute(update(Evaluation).values(engine="planes-triangle-1/2/1/cloze"))
+    found = gate(MORE, *DROP, "--min", f"{TOP1}=50")
+    assert (found.code, found.json["verdict"]) == (0, "pass"), found.err
+    assert found.json["baseline"] is None
+    assert found.json["rules"][1]["verdict"] == "skipped" or found.json["rules"][0]["verdict"] == "skipped"
 
 
 def test_another_models_latest_is_the_newest_whenever_that_was(

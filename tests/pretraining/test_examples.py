@@ -193,7 +193,7 @@ def test_frames_that_another_engine_kept_are_not_used(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     video, size = dataset.videos[0], (36, 48)
-    monkeypatch.setattr(frames_module, "ENGINE_VERSION", "2")
+    monkeypatch.setattr(frames_module, "FEATURES_VERSION", "2")
     lying_down = np.zeros((video.num_frames, *size, 3), np.uint8)
     np.save(tmp_path / frames_module.kept_name(video, size), lying_down)
     monkeypatch.undo()

@@ -8,7 +8,7 @@ from typing import Any, cast
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from records import flow, jobs
 from records.db import Database
@@ -28,6 +28,7 @@ from records.models import (
     Shard,
 )
 from vcp_core.catalog.errors import VcpbenchError
+from vcp_core.catalog.versions import engine
 
 
 @dataclass
@@ -122,6 +123,11 @@ class Lab:
     def evaluation(self, evaluation_id: UUID) -> Evaluation:
         with self.database.session() as session:
             return session.get_one(Evaluation, evaluation_id)
+
+    def priorities(self) -> dict[JobKind, int]:
+        """Of the newest job of each kind."""
+        with self.database.session() as own:
+            return {job.kind: job.priority for job in own.scalars(select(Job).order_by(Job.created_at))}
 
     def jobs(self, kind: JobKind) -> list[JobState]:
         with self.database.session() as own:
@@ -284,3 +290,48 @@ def test_an_evaluation_that_turns_out_to_be_of_the_same_videos_is_not_done_again
     assert str(found.reason) == f"the same as evaluation {first}, which is under way: their videos are equal"
     assert lab.jobs(JobKind.PLAN) == [JobState.QUEUED]
     assert lab.request(checkpoint_id) == first
+
+
+def test_clips_that_somebody_waits_for_are_no_longer_those_that_can_wait(lab: Lab) -> None:
+    later = lab.request(lab.checkpoint())
+    with lab.database.session() as session:
+        session.execute(update(Evaluation).values(priority=jobs.LOW))
+        session.execute(update(Job).values(priority=jobs.LOW))
+    (shared,) = lab.planned(later, new=1)
+    assert lab.priorities() == {JobKind.PLAN: jobs.LOW, JobKind.EXTRACT: jobs.LOW}
+    soon = lab.request(lab.checkpoint())
+    lab.planned(soon, shared=[shared])
+    assert lab.priorities()[JobKind.EXTRACT] == 0
+
+
+def test_a_control_that_somebody_waits_for_is_no_longer_one_that_can_wait(lab: Lab) -> None:
+    weights = lab.checkpoint(CheckpointState.INGESTING)
+    control = lab.request(weights)
+    with lab.database.session() as session:
+        flow.lock(session)
+        jobs.enqueue(session, JobKind.CALIBRATE, team="a", checkpoint_id=weights, priority=jobs.LOW)
+        session.get_one(Evaluation, control).priority = jobs.LOW
+    assert lab.request(weights) == control
+    assert lab.evaluation(control).priority == 0
+    assert lab.priorities() == {JobKind.CALIBRATE: 0}
+
+
+def test_what_was_to_be_planned_across_an_update_is_made_by_the_new_version(lab: Lab) -> None:
+    evaluation_id = lab.request(lab.checkpoint())
+    with lab.database.session() as session:
+        session.execute(update(Evaluation).values(engine="of before"))
+    lab.planned(evaluation_id, new=1)
+    assert (lab.evaluation(evaluation_id).engine, lab.evaluation(evaluation_id).older) == (engine(), False)
+    assert lab.jobs(JobKind.EXTRACT) == [JobState.QUEUED]
+
+
+def test_what_was_asked_for_again_across_an_update_is_not_made_twice(lab: Lab) -> None:
+    checkpoint_id = lab.checkpoint()
+    before = lab.request(checkpoint_id)
+    with lab.database.session() as session:
+        session.execute(update(Evaluation).values(engine="of before"))
+    again = lab.request(checkpoint_id)
+    assert again != before
+    lab.planned(before, new=1)
+    assert lab.evaluation(before).state is EvaluationState.CANCELLED
+    assert f"the same as evaluation {again}" in str(lab.evaluation(before).reason)

@@ -27,12 +27,12 @@ LATE = VcpbenchError("late")
 def queue(database: Database) -> Queue:
     """Queues an ingest job of a new checkpoint, and gives the job's id."""
 
-    def put(team: str = "a", kind: JobKind = JobKind.INGEST) -> UUID:
+    def put(team: str = "a", kind: JobKind = JobKind.INGEST, priority: int = 0) -> UUID:
         with database.session() as session:
             checkpoint = Checkpoint(origin=Origin.UPLOAD, state=CheckpointState.INGESTING)
             session.add(checkpoint)
             session.flush()
-            jobs.enqueue(session, kind, team=team, checkpoint_id=checkpoint.id)
+            jobs.enqueue(session, kind, team=team, checkpoint_id=checkpoint.id, priority=priority)
             return session.scalars(select(Job.id).where(Job.checkpoint_id == checkpoint.id)).one()
 
     return put
@@ -75,6 +75,18 @@ def test_teams_take_turns_and_each_has_its_oldest_first(database: Database, queu
     small = [queue("small") for _ in range(2)]
     order = [found.job_id for _ in range(5) if (found := claim(database))]
     assert order == [large[0], small[0], large[1], small[1], large[2]]
+
+
+def test_what_can_wait_is_taken_when_nothing_else_waits(database: Database, queue: Queue) -> None:
+    later = [queue("a", priority=jobs.LOW), queue("b", priority=jobs.LOW)]
+    soon = [queue("c"), queue("c")]
+    with database.session() as session:
+        before = [
+            jobs.num_before(session, session.get_one(Job, one), ("cpu", "gpu")) for one in (*soon, *later)
+        ]
+    assert before == [0, 1, 2, 3]
+    order = [found.job_id for _ in range(4) if (found := claim(database))]
+    assert order == [*soon, *later]
 
 
 def test_a_worker_gets_only_what_its_queues_hold(database: Database, queue: Queue) -> None:

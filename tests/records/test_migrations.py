@@ -101,6 +101,7 @@ def test_scores_from_before_units_are_percents_of_which_more_is_better(empty: st
     assert any(step.startswith("0010:") for step in migrate.upgrade(empty))
     with found.session() as session:
         assert session.execute(text("SELECT unit, better FROM score")).all() == [("percent", "higher")]
+    found.dispose()
 
 
 def test_reasons_of_before_are_kept_and_those_that_may_hold_a_folder_are_for_operators(empty: str) -> None:

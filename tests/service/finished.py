@@ -6,23 +6,31 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from records import flow
+from records.db import Database
 from records.models import (
     BenchmarkRow,
     Checkpoint,
     CheckpointState,
+    Comparison,
+    ComparisonState,
     DatasetRow,
     DatasetState,
     Evaluation,
     EvaluationState,
+    Job,
+    JobState,
     Origin,
     ScoreRow,
 )
-from records.repositories import checkpoints, datasets
+from records.repositories import checkpoints, datasets, evaluations
 from tests.served import sha256
 from vcp_core.catalog.datasets import DATASETS
 from vcp_core.catalog.protocols import PROTOCOLS, Protocol
+from vcp_core.compared import compare_and_note
 from vcp_core.results import Predictions
 
 HEADLINE = "recognition.top1"
@@ -121,3 +129,27 @@ def done(
     )
     session.flush()
     return found
+
+
+def compare_waiting(database: Database) -> None:
+    """Make the comparisons that wait, and end their jobs."""
+    with database.session() as session:
+        waiting = select(Comparison).where(Comparison.state == ComparisonState.WAITING)
+        for row in session.scalars(waiting).all():
+            compare_now(session, row)
+            job = update(Job).where(Job.comparison_id == row.id)
+            session.execute(job.values(state=JobState.DONE, finished_at=flow.NOW))
+
+
+def compare_now(session: Session, row: Comparison) -> None:
+    """Write what a worker would."""
+    first, second = (
+        {
+            name: Predictions.model_validate(found)
+            for name, found in evaluations.predictions(session, one).items()
+        }
+        for one in (row.first_id, row.second_id)
+    )
+    found = compare_and_note(first, second, Protocol.model_validate(row.first.protocol.content))
+    row.content, row.state = found.model_dump(mode="json"), ComparisonState.DONE
+    row.finished_at = flow.NOW

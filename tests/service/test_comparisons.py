@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import random
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
+from sqlalchemy import delete, select, update
 
-from records.models import DatasetState, EvaluationState
+from records import flow, jobs
+from records.models import BenchmarkRow, Comparison, DatasetState, EvaluationState, Job, JobKind, JobState
+from records.repositories.comparisons import FAILED_FOR
+from service.comparisons import service
 from tests.served import Served
-from tests.service.finished import HEADLINE, done, ready_checkpoint, ready_dataset
+from tests.service.finished import HEADLINE, compare_waiting, done, ready_checkpoint, ready_dataset
 from tests.service.kit import problem_of
 from vcp_core.catalog.protocols import PROTOCOLS
 from vcp_core.comparison import compare
@@ -44,6 +49,16 @@ def answers(seed: int, skill: float, num_videos: int = 40) -> Predictions:
 
 
 def ask(api: Served, first: Any, second: Any) -> httpx.Response:
+    """Once it is made, if it can be."""
+    found = look(api, first, second)
+    if found.status_code == 202:
+        compare_waiting(api.database)
+        found = look(api, first, second)
+    return found
+
+
+def look(api: Served, first: Any, second: Any) -> httpx.Response:
+    """As it is now."""
     return api.client.get("/v1/comparisons", params={"first": str(first), "second": str(second)})
 
 
@@ -142,3 +157,90 @@ def test_predictions_of_fewer_videos_are_compared_on_those_and_the_page_says_so(
     assert found["notes"] == [note]
     page = api.client.get("/compare", params={"first": pair[0], "second": str(fewer.id)})
     assert note in page.text
+
+
+def rows(api: Served) -> list[Comparison]:
+    with api.database.session() as session:
+        return list(session.scalars(select(Comparison).order_by(Comparison.created_at)))
+
+
+def jobs_of(api: Served) -> list[Job]:
+    with api.database.session() as session:
+        return list(session.scalars(select(Job).where(Job.kind == JobKind.COMPARE)))
+
+
+def test_a_comparison_is_made_once_by_a_worker_and_kept(api: Served, pair: tuple[str, str]) -> None:
+    found = look(api, *pair)
+    assert found.status_code == 202
+    assert found.json()["state"] == "waiting"
+    assert found.json()["differences"] == []
+    assert found.json()["progress"] == {"fraction": 0.0, "stage": "waiting"}
+    assert found.json()["waiting_for"].startswith("the comparison waits to be made: no worker takes the cpu")
+    assert look(api, *pair).status_code == 202
+    (job,) = jobs_of(api)
+    assert (job.team, job.queue, job.state) == ("default", "cpu", JobState.QUEUED)
+    compare_waiting(api.database)
+    kept = look(api, *pair).json()
+    assert (kept["state"], kept["progress"]) == ("done", {"fraction": 1.0, "stage": "done"})
+    with api.database.session() as session:  # what is kept is shown, not made again
+        session.execute(delete(BenchmarkRow))
+    assert look(api, *pair).json()["differences"] == kept["differences"] != []
+    assert (len(rows(api)), len(jobs_of(api))) == (1, 1)
+
+
+def test_who_looks_while_a_worker_is_at_it_sees_how_far_it_is(api: Served, pair: tuple[str, str]) -> None:
+    look(api, *pair)
+    with api.database.session() as session:
+        claim = jobs.claim(session, ["cpu"], worker_id=uuid4(), lease_s=60)
+        assert claim is not None
+        assert jobs.renew(session, claim, lease_s=60, done=1, total=4)
+        session.execute(update(Job).values(worker_id=None))
+    found = look(api, *pair).json()
+    assert found["state"] == "running"
+    assert found["progress"] == {"fraction": 0.25, "stage": "comparing"}
+    assert found["waiting_for"] is None
+    page = api.client.get("/compare", params={"first": pair[0], "second": pair[1]})
+    assert "25.0 %" in page.text
+    assert "/compare/progress?" in page.text
+    part = api.client.get("/compare/progress", params={"first": pair[0], "second": pair[1]})
+    assert "HX-Refresh" not in part.headers
+    compare_waiting(api.database)
+    part = api.client.get("/compare/progress", params={"first": pair[0], "second": pair[1]})
+    assert part.headers["HX-Refresh"] == "true"
+
+
+def test_what_other_rules_gave_is_not_shown(
+    api: Served, pair: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ask(api, *pair).status_code == 200
+    monkeypatch.setattr(service, "COMPARED_VERSION", "of tomorrow")
+    assert look(api, *pair).status_code == 202
+    assert [row.version for row in rows(api)] == ["of tomorrow"]
+    assert len(jobs_of(api)) == 1
+
+
+def test_a_comparison_that_failed_says_why_and_is_tried_anew_later(
+    api: Served, pair: tuple[str, str]
+) -> None:
+    look(api, *pair)
+    with api.database.session() as session:
+        claim = jobs.claim(session, ["cpu"], worker_id=uuid4(), lease_s=60)
+        assert claim is not None
+        jobs.fail(session, claim, "recognition: the two do not have the same videos row by row")
+        flow.job_failed(session, session.get_one(Job, claim.job_id))
+    found = look(api, *pair)
+    assert (found.status_code, found.json()["state"]) == (200, "failed")
+    assert "row by row" in found.json()["reason"]
+    page = api.client.get("/compare", params={"first": pair[0], "second": pair[1]})
+    assert "row by row" in page.text
+    with api.database.session() as session:
+        session.execute(update(Comparison).values(finished_at=jobs.NOW - 2 * FAILED_FOR))
+    assert ask(api, *pair).json()["state"] == "done"
+    assert (len(rows(api)), len(jobs_of(api))) == (1, 1)
+
+
+def test_two_who_ask_at_once_get_one_comparison(api: Served, pair: tuple[str, str]) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: look(api, *pair), range(8)))
+    assert {answer.status_code for answer in found} == {202}
+    assert (len(rows(api)), len(jobs_of(api))) == (1, 1)

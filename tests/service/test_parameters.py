@@ -68,7 +68,10 @@ def test_only_the_pages_files_are_served_by_no_route(api: Served) -> None:
 @pytest.mark.parametrize(
     ("query", "says"),
     [
-        ("latset=true", "No parameter 'latset'. Did you mean 'latest'? Known: backbone, dataset, latest,"),
+        (
+            "latset=true",
+            "No parameter 'latset'. Did you mean 'latest'? Known: backbone, dataset, engine, latest,",
+        ),
         ("Model=m", "No parameter 'Model'. Did you mean 'model'?"),
         ("colour=red", "No parameter 'colour'. Known: backbone,"),
         ("modle=m&latset=1", "'latest'"),

@@ -38,7 +38,7 @@ class Filled:
 
     def get(self, path: str, client: httpx.Client | None = None) -> dict[str, Any]:
         answer = (client or self.api.client).get(f"/v1/{path}")
-        assert answer.status_code == 200, answer.text
+        assert answer.status_code in (200, 202), answer.text
         return dict(answer.json())
 
 
@@ -125,7 +125,7 @@ def test_thousands_of_slashes_are_not_thousands_of_questions(api: Served) -> Non
     event.listen(api.database.engine, "before_cursor_execute", count)
     problem_of(api.client.get(f"/v1/checkpoints/{'a/' * 20_000}b@latest"), 404)
     event.remove(api.database.engine, "before_cursor_execute", count)
-    assert 0 < asked < 110
+    assert 0 < asked < 10
 
 
 def test_all_results_are_found_by_any_name(api: Served) -> None:

@@ -70,6 +70,7 @@ def test_no_path_is_refused_in_a_validators_words(api: Served) -> None:
 BODIES = {
     "/v1/checkpoints": {"model": "m", "size_bytes": 1, "sha256": "0" * 64},
     "/v1/evaluations": {"checkpoint": "m@latest", "dataset": "playground-64", "protocol": "quick-v1"},
+    "/v1/reevaluations": {"dataset": "playground-64", "protocol": "quick-v1"},
     "/v1/datasets": {"name": "gestures", "location": "/videos"},
     "/v1/protocols": {"name": "mine", "base": "quick-v1"},
 }

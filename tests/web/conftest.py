@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,7 +16,7 @@ from sqlalchemy.orm import Session
 from records.models import DatasetRow, Evaluation, EvaluationState, Job, JobKind, JobState, Shard
 from records.repositories import datasets
 from tests.served import Served
-from tests.service.finished import ready_dataset
+from tests.service.finished import compare_waiting, ready_dataset
 from tests.web import played
 from tests.web.read import Page
 from vcp_core.catalog.errors import VcpbenchError
@@ -38,6 +40,12 @@ class Site:
     def get(self, path: str, **headers: str) -> httpx.Response:
         """As a browser asks, with a token."""
         return self.api.client.get(path, headers={"Accept": "text/html", **headers})
+
+    def compare(self, first: UUID, second: UUID) -> None:
+        """Have a comparison made."""
+        asked = self.api.client.get("/v1/comparisons", params={"first": str(first), "second": str(second)})
+        assert asked.status_code == 202, asked.text
+        compare_waiting(self.api.database)
 
     def page(self, path: str, status: int = 200) -> Page:
         """A page, once it is made sure that it is a whole and safe one."""
@@ -66,7 +74,25 @@ def site(api: Served) -> Site:
             finished_at=datetime.now(UTC),
         )
         cancelled = played.ended(session, dataset, EvaluationState.CANCELLED)
-        return Site(api, best.id, second.id, control.id, running.id, failed.id, cancelled.id)
+        found = Site(api, best.id, second.id, control.id, running.id, failed.id, cancelled.id)
+    found.compare(second.id, best.id)
+    return found
+
+
+@pytest.fixture
+def comparer(api: Served) -> Iterator[None]:
+    """Comparisons are made as soon as somebody asks for them."""
+    stop = threading.Event()
+
+    def run() -> None:
+        while not stop.wait(0.02):
+            compare_waiting(api.database)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    yield
+    stop.set()
+    thread.join()
 
 
 def supersede(site: Site, *steps: int) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from uuid import uuid4
 
+import pytest
+
 from records import jobs
 from records.db import Database
 from records.models import (
@@ -17,10 +19,16 @@ from records.models import (
     Origin,
     Shard,
 )
+from records.repositories import datasets
+from tests.service.finished import done, ready_checkpoint, ready_dataset
+from vcp_core.catalog import versions
+from vcp_core.catalog.benchmarks import BENCHMARKS
+from vcp_core.catalog.protocols import PROTOCOLS
 from vcp_core.datasets.manifest import Dataset, Video
 from vcp_core.shards import Clip
-from worker.tasks.plan import Cut
+from worker.tasks.plan import Cut, _controls
 
+QUICK = PROTOCOLS["quick-v1"]
 VIDEOS = tuple(
     Video(id=name, label="x", split="test", group=None, sha256=name * 64, num_frames=40) for name in "ab"
 )
@@ -60,3 +68,22 @@ def test_a_shard_that_came_while_a_plan_was_made_is_shared_and_not_forwarded_twi
             [["a", "a" * 64, [[16, "original", ""]]]],
             [["b", "b" * 64, [[0, "original", ""], [16, "original", ""]]]],
         ]
+
+
+def test_a_benchmark_that_is_added_later_is_measured_for_controls_too(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def controls() -> list[Evaluation]:
+        with database.session() as session:
+            dataset = datasets.named(session, "gestures") or ready_dataset(session)
+            weights = ready_checkpoint(session, "a", step=len(versions.engine()))
+            return list(_controls(session, done(session, weights, dataset, {}), QUICK))
+
+    before = controls()
+    assert [one.checkpoint.is_pixels for one in before] == [False, True]
+    assert [one.id for one in controls()] == [one.id for one in before]  # one for all
+    monkeypatch.setattr(versions, "BENCHMARKS", [*BENCHMARKS, "speed"])
+    after = controls()
+    assert not {one.id for one in after} & {one.id for one in before}
+    assert [one.checkpoint_id for one in after] == [one.checkpoint_id for one in before]  # the same weights
+    assert {one.engine for one in after} == {versions.engine()}

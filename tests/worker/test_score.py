@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from records.models import Checkpoint, DatasetRow, Evaluation, ProtocolRow, Shard
+from records.db import Database
+from records.models import Checkpoint, DatasetRow, Evaluation, EvaluationState, ProtocolRow, Shard
+from records.settings import Settings
+from tests.service.finished import done, ready_checkpoint, ready_dataset
+from tests.worker.test_work import of
+from vcp_core.catalog.errors import VersionError
 from vcp_core.catalog.protocols import PROTOCOLS
-from worker.tasks.score import _devices, command_of
+from worker.tasks.score import _devices, command_of, score
 
 ID = UUID("0d9c2c0e-5b9c-4d0e-9d6b-1b0c5f5f3c11")
 QUICK = PROTOCOLS["quick-v1"]
@@ -55,6 +62,19 @@ def test_what_only_the_server_knows_by_name_is_asked_of_it(
 
 def test_a_control_has_no_command_because_it_has_no_file() -> None:
     assert command_of(evaluation({"name_or_path": "playground"}, is_control=True)) is None
+
+
+def test_what_was_begun_by_another_version_is_not_scored_by_this_one(
+    settings: Settings, database: Database, tmp_path: Path
+) -> None:
+    with database.session() as session:
+        dataset = ready_dataset(session)
+        facts = {"state": EvaluationState.SCORING, "results": None, "engine": "planes-triangle-1/2/1/cloze"}
+        found = done(session, ready_checkpoint(session, "a"), dataset, {}, **facts)
+    work = of(settings, database, tmp_path)
+    claim = replace(work.claim, subject_id=found.id)
+    with pytest.raises(VersionError, match="vcpbench was updated while this was evaluated"):
+        score(replace(work, claim=claim))
 
 
 def test_workers_with_other_threads_are_told_apart() -> None:

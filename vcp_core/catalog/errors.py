@@ -21,6 +21,7 @@ VcpbenchError
 ├── OperationError         an option that cannot be applied to this clip
 ├── NotAvailable           a benchmark that this dataset cannot carry, with the count that shows it
 ├── TrainingError          a training run that cannot start, or cannot go on, as it was asked for
+├── VersionError           parts of one installation that are of two versions
 └── StorageError           a full disk, a folder that cannot be written, a file that cannot be read now
 
 An error is made of parts: words, paths, and private words. Its text is made where its reader is known. An
@@ -346,6 +347,10 @@ class NotAvailable(VcpbenchError):
 
 class TrainingError(VcpbenchError):
     """A training run that cannot start, or cannot go on, as it was asked for."""
+
+
+class VersionError(VcpbenchError):
+    """Parts of one installation that are of two versions."""
 
 
 class StorageError(VcpbenchError):

@@ -26,6 +26,7 @@ from vcp_core.catalog.training import (
     Schedule,
 )
 from vcp_core.catalog.validation import expected, objection, quoted
+from vcp_core.catalog.versions import FRAMES_VERSION
 
 PositiveInt = Annotated[int, Field(ge=1)]
 Strengths = Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)]
@@ -181,7 +182,7 @@ class Protocol(_Numbers):
         name: What users type; not part of the hash.
         seed: Of tuples.
         precision: In which the network runs.
-        frames: Version of colour conversion and resize.
+        frames: Version of colour conversion and resize. A protocol of another one can be read, and not run.
         finetune: Of `vcpbench finetune`; None where recognition is on frozen features alone.
     """
 
@@ -190,7 +191,7 @@ class Protocol(_Numbers):
     name: str
     seed: Annotated[int, Field(ge=0)] = 0
     precision: Precision = "fp32"
-    frames: Literal["planes-triangle-1"] = "planes-triangle-1"
+    frames: str = FRAMES_VERSION
     grid: GridNumbers = GridNumbers()
     cloze: ClozeNumbers = ClozeNumbers()
     probe: ProbeNumbers = ProbeNumbers()
@@ -199,6 +200,18 @@ class Protocol(_Numbers):
     interval: IntervalNumbers = IntervalNumbers()
     control: ControlNumbers = ControlNumbers()
     finetune: FinetuneNumbers | None = None
+
+    def check_frames(self) -> None:
+        """Make sure that this version of vcpbench can run it.
+
+        Raises:
+            ProtocolError: If its frames are those of another version.
+        """
+        if self.frames != FRAMES_VERSION:
+            raise ProtocolError(
+                f"The protocol {self.name} was made for frames of version {self.frames!r}, and this vcpbench "
+                f"makes {FRAMES_VERSION!r}. Its results can be read; new ones need another protocol."
+            )
 
     @property
     def canonical_json(self) -> str:
@@ -261,14 +274,16 @@ def protocol_from(numbers: Mapping[str, Any]) -> Protocol:
 
     Raises:
         UnknownName: If there is no such base.
-        ProtocolError: If a number does not make sense.
+        ProtocolError: If a number does not make sense, or the frames are of another version.
     """
     changes = dict(numbers)
     base = PROTOCOLS[str(changes.pop("base", "standard-v1"))].model_dump(exclude={"name"})
     try:
-        return Protocol.model_validate(_overlay(base, changes))
+        found = Protocol.model_validate(_overlay(base, changes))
     except ValidationError as error:
         raise ProtocolError(_readable(error)) from error
+    found.check_frames()
+    return found
 
 
 def _overlay(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

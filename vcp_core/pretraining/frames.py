@@ -24,13 +24,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from vcp_core.bank import ENGINE_VERSION
 from vcp_core.catalog.errors import UndecodableVideo
 from vcp_core.catalog.files import whole
+from vcp_core.catalog.versions import FEATURES_VERSION, FRAMES_VERSION
 from vcp_core.datasets.manifest import Dataset, Video
 from vcp_core.features import Counters, ahead, read_frames
 from vcp_core.pretraining.examples import Crop
-from vcp_core.video.frames import FRAMES_VERSION, Geometry
+from vcp_core.video.frames import Geometry
 
 NPY_HEADER_BYTES = 128  # of a .npy file, whose header is padded to multiples of 64
 READERS = 2  # threads that fill a device, each a video ahead
@@ -55,7 +55,7 @@ class Frames(Protocol):
 
 def kept_name(video: Video, size: tuple[int, int]) -> str:
     """The name of a file of kept frames; frames that an older engine read otherwise have another one."""
-    return f"{video.sha256}-{FRAMES_VERSION}-{ENGINE_VERSION}-{size[0]}x{size[1]}.npy"
+    return f"{video.sha256}-{FRAMES_VERSION}-{FEATURES_VERSION}-{size[0]}x{size[1]}.npy"
 
 
 class FrameStore:

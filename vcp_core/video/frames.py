@@ -21,7 +21,6 @@ import numpy.typing as npt
 from vcp_core.catalog.errors import UnsupportedVideo
 from vcp_core.video.display import turn_of
 
-FRAMES_VERSION = "planes-triangle-1"
 _ONE = 1 << 16  # filter weights are multiples of 1 / _ONE
 
 # Luma coefficients (Kr, Kb) by ITU-T H.273 matrix number; 2 and 3 mean that the stream says nothing.

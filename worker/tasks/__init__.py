@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 
 from records.models import JobKind
 from worker.tasks.calibrate import calibrate
+from worker.tasks.compare import compare
 from worker.tasks.extract import extract
 from worker.tasks.index import index
 from worker.tasks.ingest import ingest
@@ -24,4 +25,5 @@ TASKS: Mapping[JobKind, Callable[[Work], None]] = {
     JobKind.PLAN: plan,
     JobKind.EXTRACT: extract,
     JobKind.SCORE: score,
+    JobKind.COMPARE: compare,
 }

@@ -14,10 +14,10 @@ from sqlalchemy.orm import Session
 
 from records import flow, jobs, storage
 from records.models import Checkpoint, CheckpointState, Evaluation, Job, JobKind, JobState, Origin, Shard
-from vcp_core.bank import ENGINE_VERSION
 from vcp_core.catalog.backbones import BACKBONES, BackboneSpec, pixels_like
 from vcp_core.catalog.inputs import input_of, with_input
 from vcp_core.catalog.protocols import Protocol
+from vcp_core.catalog.versions import FEATURES_VERSION
 from vcp_core.datasets.manifest import Dataset, Video
 from vcp_core.plan import Plan
 from vcp_core.shards import Clip, plan_shards
@@ -165,7 +165,7 @@ def feature_space(checkpoint: Checkpoint, made: Plan) -> str:
     """Hash of everything but the clip that determines a feature; devices are noted on the shard."""
     network = checkpoint.control_key if checkpoint.is_pixels else checkpoint.weights_sha256
     assert network is not None
-    decides: list[object] = [ENGINE_VERSION, version("torch"), version("av"), network]
+    decides: list[object] = [FEATURES_VERSION, version("torch"), version("av"), network]
     decides += [input_of(made.spec), made.protocol.precision, made.protocol.frames, made.max_pooled]
     return _hash(decides)
 
@@ -176,7 +176,11 @@ def _clips(made: Plan) -> Iterable[tuple[Video, tuple[Clip, ...]]]:
 
 
 def _controls(session: Session, evaluation: Evaluation, protocol: Protocol) -> Iterator[Evaluation]:
-    """An evaluation of random weights for every seed, and one of pixels; new ones are made."""
+    """An evaluation of random weights for every seed, and one of pixels; new ones are made.
+
+    The weights of a control know nothing of scoring. Its evaluation has an engine like every other, so a
+    benchmark that is added, or another way of scoring, measures the same weights anew.
+    """
     networks = list(_random_weights(session, evaluation, protocol))
     if protocol.control.pixels:
         networks.append(_pixels(session, evaluation))
@@ -188,6 +192,7 @@ def _controls(session: Session, evaluation: Evaluation, protocol: Protocol) -> I
             evaluation.protocol_hash,
             team=evaluation.team,
             is_control=True,
+            priority=evaluation.priority,
         )
         yield control
 
@@ -216,7 +221,7 @@ def _random_weights(session: Session, evaluation: Evaluation, protocol: Protocol
     for seed in protocol.control.seeds:
         key = _hash(
             [
-                ENGINE_VERSION,
+                FEATURES_VERSION,
                 *(version(package) for package in ("torch", "av", "numpy", "scipy")),
                 backbone,
                 input_of(spec_of(evaluation.checkpoint)),
@@ -237,7 +242,13 @@ def _random_weights(session: Session, evaluation: Evaluation, protocol: Protocol
             )
             session.add(checkpoint)
             session.flush()
-            jobs.enqueue(session, JobKind.CALIBRATE, team=evaluation.team, checkpoint_id=checkpoint.id)
+            jobs.enqueue(
+                session,
+                JobKind.CALIBRATE,
+                team=evaluation.team,
+                checkpoint_id=checkpoint.id,
+                priority=evaluation.priority,
+            )
         yield checkpoint
 
 

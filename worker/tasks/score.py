@@ -13,6 +13,7 @@ from records import flow
 from records.models import BenchmarkRow, Evaluation, ScoreRow, Shard
 from vcp_core.catalog.backbones import PIXELS
 from vcp_core.catalog.datasets import DATASETS
+from vcp_core.catalog.errors import VersionError
 from vcp_core.catalog.protocols import PROTOCOLS
 from vcp_core.results import Results
 from worker.tasks.plan import plan_words
@@ -35,6 +36,8 @@ def score(work: Work) -> None:
     """Run every benchmark's scoring, and write what it gives."""
     needs = work.read(lambda session: _needs(session, work))
     evaluation = needs.evaluation
+    if evaluation.older:  # some of its features, or its controls, may be of before
+        raise VersionError("vcpbench was updated while this was evaluated. Ask for it again.")
     out = work.folder / "results.json"
     work.in_child(
         "score",

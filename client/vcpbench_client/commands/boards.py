@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vcpbench_client.commands.common import (
     EVALUATION,
+    INTERRUPTED,
     DatasetOption,
     JsonFlag,
     ProtocolOption,
@@ -19,6 +20,10 @@ from vcpbench_client.commands.common import (
     show,
 )
 from vcpbench_client.defaults import DATASET, PROTOCOL
+
+if TYPE_CHECKING:
+    from vcpbench_client.answers import Comparison
+    from vcpbench_client.client import Client
 
 AllFlag = Annotated[bool, typer.Option("--all", help="Every metric, not only the headline ones.")]
 
@@ -60,6 +65,9 @@ def results(
 def leaderboard(
     dataset: DatasetOption = DATASET,
     protocol: ProtocolOption = PROTOCOL,
+    engine: Annotated[
+        str | None, typer.Option(help="That made the results; the server's own if left out.")
+    ] = None,
     sort: Annotated[
         str, typer.Option(help="A metric, created_at, model or step; `-` before it: largest first.")
     ] = "-recognition.top1",
@@ -87,6 +95,7 @@ def leaderboard(
         found = client.leaderboard(
             dataset,
             protocol,
+            engine=engine,
             sort=sort,
             metrics=metric or (),
             latest=latest,
@@ -104,6 +113,8 @@ def leaderboard(
 
     fingerprint = (found.dataset.fingerprint or "")[:12]
     show(f"{found.dataset.name} {fingerprint}, {found.protocol.name}", tables.board(found))
+    if found.older:
+        say(f"Older: another version of vcpbench made these results ({found.engine}).", style="yellow")
     if found.total > len(found.rows):
         say(f"Rows {offset + 1} to {offset + len(found.rows)} of {found.total}; more: --offset, --limit.")
 
@@ -113,9 +124,14 @@ def compare(
     first: Annotated[str, typer.Argument(help=EVALUATION)],
     second: Annotated[str, typer.Argument(help="Another's, on the same videos under the same protocol.")],
     every: AllFlag = False,
+    timeout_s: Annotated[
+        float | None, typer.Option("--timeout", min=0, help="Seconds to wait; it goes on without us.")
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """The second evaluation against the first, paired by video, with intervals.
+
+    A worker of the server compares the two, once. What was compared before is there at once.
 
     **Examples**
 
@@ -124,7 +140,7 @@ def compare(
     `vcpbench compare my-model@latest another@latest`
     """
     with connect() as client:
-        found = client.compare(first, second)
+        found = compared(client, first, second, timeout_s=timeout_s, quiet=as_json)
         page = client.comparison_page(found.first.id, found.second.id)
     if as_json:
         print_json(found)
@@ -137,6 +153,20 @@ def compare(
     for note in found.notes:
         show(note)
     say(page)
+
+
+def compared(
+    client: Client, first: str, second: str, *, timeout_s: float | None = None, quiet: bool
+) -> Comparison:
+    """Wait with progress until two evaluations are compared; Ctrl-C leaves the server to it."""
+    from vcpbench_client.commands.progress import comparing
+
+    try:
+        with comparing(quiet) as tell:
+            return client.compare(first, second, on_progress=tell, timeout_s=timeout_s)
+    except KeyboardInterrupt:
+        say("The comparison goes on without you. Ask again to see it.")
+        raise typer.Exit(INTERRUPTED) from None
 
 
 @plainly

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from vcpbench_client.commands.boards import compared
 from vcpbench_client.commands.common import (
     BackboneOption,
     DatasetOption,
@@ -126,7 +127,7 @@ def _answer(question: Question, timeout_s: float) -> Answer:
     gate, answer = None, Answer(question=question, notes=question.warnings)
     try:
         with connect(timeout_s=timeout_s) as client:
-            gate = Gate(client, answer)
+            gate = Gate(client, answer, lambda one, other: compared(client, one, other, quiet=False))
             gate.run(
                 lambda: send(client, question.file, question.model, quiet=False, **question.facts),
                 lambda asked: completed(client, follow(client, asked, quiet=False), question.file),

@@ -20,7 +20,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from vcpbench_client.answers import Checkpoint, Evaluation
+from vcpbench_client.answers import Checkpoint, Comparison, Evaluation
 from vcpbench_client.commands.common import messages, say
 from vcpbench_client.uploads import Tell
 
@@ -163,6 +163,36 @@ def following(quiet: bool = False) -> Iterator[Callable[[Evaluation], None]]:
             )
 
         yield tell
+
+
+@contextmanager
+def comparing(quiet: bool = False) -> Iterator[Callable[[Comparison], None]]:
+    """The bar of a comparison that is not there yet; nothing where it is."""
+    if quiet or not messages().is_terminal:
+        lines = _Lines(quiet, begin=True)
+
+        def tell_lines(found: Comparison) -> None:
+            if not found.ended:
+                lines.say("comparing", _comparison_standing(found), last=False)
+
+        yield tell_lines
+        return
+    columns = (TextColumn("comparing"), BarColumn(), TextColumn("{task.fields[standing]}"))
+    with Progress(*columns, console=messages(), transient=True) as bars:
+        task = bars.add_task("comparing", total=1, standing="", visible=False)
+
+        def tell(found: Comparison) -> None:
+            done = found.progress.fraction if found.progress else 0.0
+            standing = escape(_comparison_standing(found))
+            bars.update(task, completed=done, standing=standing, visible=not found.ended)
+
+        yield tell
+
+
+def _comparison_standing(found: Comparison) -> str:
+    """Which share of the benchmarks is compared, and why it waits, if it does."""
+    share = f"{math.floor(100 * found.progress.fraction)} %" if found.progress else ""
+    return ", ".join(part for part in (share, found.waiting_for) if part)
 
 
 def _fraction(found: Evaluation) -> float:

@@ -78,6 +78,7 @@ def _latest(client: Client, model: str, candidate: Evaluation, checkpoint: Check
     found = client.evaluations(
         model=model, team=checkpoint.team, dataset=fingerprint, protocol=protocol, state="done"
     )
+    found = (one for one in found if one.engine == candidate.engine)  # others share no board with it
     others = [one for one in found if one.checkpoint.id != checkpoint.id]
     if model == checkpoint.model:
         others = [one for one in others if one.checkpoint.created_at <= checkpoint.created_at]
@@ -92,6 +93,7 @@ def _best(
         board = client.leaderboard(
             dataset,
             candidate.protocol.hash,
+            engine=candidate.engine,
             sort=f"-{metric}",
             metrics=[metric],
             model=model,

@@ -1,0 +1,56 @@
+"""`vcpbench admin`: what only an administrator's token opens."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from vcpbench_client.commands.common import (
+    DatasetOption,
+    JsonFlag,
+    ProtocolOption,
+    connect,
+    plainly,
+    print_json,
+    say,
+    show,
+)
+from vcpbench_client.defaults import DATASET, PROTOCOL
+
+app = typer.Typer(help="What only an administrator's token opens.", no_args_is_help=True)
+
+
+@app.callback()
+def _group() -> None:
+    """What only an administrator's token opens."""
+
+
+@app.command()
+@plainly
+def reevaluate(
+    dataset: DatasetOption = DATASET,
+    protocol: ProtocolOption = PROTOCOL,
+    engine: Annotated[
+        str | None, typer.Option(help="That made the board; all but the server's own if left out.")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Evaluate the checkpoints of an older version's board again, when nothing else waits.
+
+    Older results share no board with newer ones, because another version of vcpbench made them. They stay
+    where they are.
+
+    **Example**
+
+    `vcpbench admin reevaluate --dataset ucf101 --protocol standard-v1`
+    """
+    with connect() as client:
+        found = client.reevaluate(dataset, protocol, engine=engine)
+    if as_json:
+        print_json(found)
+        return
+    where = f"{found.dataset} under {found.protocol}"
+    show(f"{where}: {len(found.asked)} asked for again, {len(found.there)} done or under way already")
+    for evaluation, reason in found.left_out.items():
+        say(f"! {evaluation}: {reason}", style="yellow")

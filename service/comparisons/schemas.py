@@ -1,0 +1,38 @@
+"""Comparisons as clients see them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from service.evaluations.schemas import EvaluationOut
+from vcp_core.comparison import Difference
+
+
+class ComparisonProgress(BaseModel):
+    """How far it is."""
+
+    fraction: float = Field(description="Of the benchmarks; 1 only once it is done.", examples=[0.67])
+    stage: str = Field(description="What is done now, in words.", examples=["comparing"])
+
+
+class ComparisonOut(BaseModel):
+    """Two evaluations, paired on the videos that both answered; each difference is second less first.
+
+    A worker makes it when somebody first asks for it, and it is kept. Until then it is `waiting` or `running`
+    and has no differences. It is `done`, or `failed` with a `reason`.
+    """
+
+    state: Literal["waiting", "running", "done", "failed"]
+    reason: str | None = Field(None, description="Why it failed.")
+    waiting_for: str | None = Field(
+        None, description="Why nothing happens, if nothing does: what waits, and what is in front of it."
+    )
+    progress: ComparisonProgress
+    first: EvaluationOut
+    second: EvaluationOut
+    differences: list[Difference] = Field(description="Empty until it is done.")
+    notes: list[str] = Field(
+        description="Benchmarks that stand on fewer videos than one of the two, or on none."
+    )

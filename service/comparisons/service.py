@@ -1,0 +1,64 @@
+"""Comparing two evaluations: what is kept is read, what is not is asked of a worker."""
+
+from __future__ import annotations
+
+from sqlalchemy.orm import Session
+
+from records.models import Comparison, ComparisonState, Evaluation, JobState
+from records.repositories import comparisons
+from service.auth import Caller
+from service.comparisons.schemas import ComparisonOut, ComparisonProgress
+from service.evaluations import named
+from service.evaluations.service import check_done, detail
+from service.evaluations.waiting import comparing
+from service.problems import Conflict
+from service.reasons import text_for
+from vcp_core.compared import COMPARED_VERSION, Compared
+
+MOST = 0.999  # of what is not done yet
+
+
+def ask(session: Session, first: str, second: str, reader: Caller | None = None) -> ComparisonOut:
+    """The second against the first, paired by video; a worker makes it if it is not there yet.
+
+    Raises:
+        NotFound: If there is no such evaluation.
+        Conflict: If one is not done, or their datasets, protocols or engines are not the same.
+    """
+    one, other = (named.find(session, wanted, reader, with_results=True) for wanted in (first, second))
+    _check(one, other, reader)
+    team = reader.team if reader else None
+    found = comparisons.ask(session, one.id, other.id, version=COMPARED_VERSION, team=team)
+    return _shown(session, found, one, other, reader)
+
+
+def _check(one: Evaluation, other: Evaluation, reader: Caller | None) -> None:
+    for evaluation in (one, other):
+        check_done(evaluation, reader)
+    for what, its, others in (
+        ("dataset", one.dataset.fingerprint, other.dataset.fingerprint),
+        ("protocol", one.protocol_hash, other.protocol_hash),
+        ("version of vcpbench", one.engine, other.engine),
+    ):
+        if its != others:
+            raise Conflict(f"They differ in {what} ({its} and {others}); only equals can be compared.")
+
+
+def _shown(
+    session: Session, found: Comparison, one: Evaluation, other: Evaluation, reader: Caller | None
+) -> ComparisonOut:
+    job = comparisons.job_of(session, found)
+    running = found.state is ComparisonState.WAITING and job is not None and job.state is JobState.RUNNING
+    done = job.done / job.total if job is not None and job.total else 0.0
+    stands = comparing(session, found, reader)
+    content = Compared.model_validate(found.content) if found.content is not None else None
+    return ComparisonOut(
+        state="running" if running else found.state.value,
+        reason=text_for(found.reason, reader, one.dataset),
+        waiting_for=stands.waiting_for,
+        progress=ComparisonProgress(fraction=1.0 if content else min(done, MOST), stage=stands.stage),
+        first=detail(session, one, reader),
+        second=detail(session, other, reader),
+        differences=list(content.differences) if content else [],
+        notes=list(content.notes) if content else [],
+    )

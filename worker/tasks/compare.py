@@ -1,0 +1,74 @@
+"""Predictions of two evaluations -> their differences, which are kept."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from records import flow
+from records.models import Checkpoint, Comparison, ComparisonState
+from records.repositories import evaluations
+from worker.work import Work
+
+STALL_S = 1800.0  # a benchmark of thousands of videos is compared for minutes, and says nothing meanwhile
+
+
+class Needs(NamedTuple):
+    """Everything that comparing reads from the database; predictions by benchmark."""
+
+    version: str
+    same: bool
+    protocol: dict[str, Any]
+    first: dict[str, dict[str, Any]]
+    second: dict[str, dict[str, Any]]
+
+
+def compare(work: Work) -> None:
+    """Compare two evaluations, and keep what comes out."""
+    needs = work.read(lambda session: _needs(session, work.subject_id))
+    out = work.folder / "compared.json"
+    work.in_child(
+        "compare",
+        affinity=None,
+        stall_s=STALL_S,
+        first=_to_file(work.folder / "first.json", needs.first),
+        second=_to_file(work.folder / "second.json", needs.second),
+        same=needs.same,
+        protocol=needs.protocol,
+        version=needs.version,
+        out=str(out),
+    )
+    content = json.loads(out.read_text(encoding="utf-8"))
+
+    def write(session: Session) -> None:
+        row = session.get_one(Comparison, work.subject_id)
+        row.state, row.content, row.finished_at = ComparisonState.DONE, content, flow.NOW
+
+    work.conclude(write)
+
+
+def _needs(session: Session, comparison_id: UUID) -> Needs:
+    comparison = session.get_one(Comparison, comparison_id)
+    return Needs(
+        version=comparison.version,
+        same=_same_weights(comparison.first.checkpoint, comparison.second.checkpoint),
+        protocol=comparison.first.protocol.content,
+        first=evaluations.predictions(session, comparison.first_id),
+        second=evaluations.predictions(session, comparison.second_id),
+    )
+
+
+def _same_weights(first: Checkpoint, second: Checkpoint) -> bool:
+    """Whether both are the same tensors, whatever files they came in, and take in the same."""
+    return first.weights_sha256 is not None and all(
+        getattr(first, name) == getattr(second, name) for name in ("weights_sha256", "backbone", "input_spec")
+    )
+
+
+def _to_file(path: Path, predictions: dict[str, dict[str, Any]]) -> str:
+    path.write_text(json.dumps(predictions), encoding="utf-8")
+    return str(path)

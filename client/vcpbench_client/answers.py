@@ -46,12 +46,28 @@ class Network:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Cause:
+    """Why something failed, for programs.
+
+    Attributes:
+        code: Which kind of error: "DatasetError", "CheckpointMismatch", ...
+        path: The file or folder that it is about, as far as the reader may see it.
+        fields: Other facts, by kind of error.
+    """
+
+    code: str
+    path: str | None = None
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Checkpoint:
     """Weights of one moment.
 
     Attributes:
         state: "declared", "ingesting", "ready" or "rejected".
         reason: Why it was rejected.
+        cause: The same, for programs.
         received_bytes: How much of it is safely on the server.
         backbone: As declared; once ready, as found.
         report: How the server found the backbone in the file.
@@ -73,6 +89,7 @@ class Checkpoint:
     input_spec: str | None = None
     network: Network | None = None
     reason: str | None = None
+    cause: Cause | None = None
     report: dict[str, Any] | None = None
 
     @property
@@ -195,7 +212,8 @@ class Evaluation:
     Attributes:
         state: "waiting", "planning", "running", "scoring", "done", "failed" or "cancelled".
         reason: Why it failed.
-        log_tail: What the failing job printed last.
+        cause: The same, for programs.
+        log_tail: What the failing job printed last; for administrators.
         waiting_for: Why nothing happens, if nothing does.
         unavailable: Benchmarks that this dataset cannot carry, and why.
         engine: Version of all that makes its scores, and the benchmarks that it runs.
@@ -210,6 +228,7 @@ class Evaluation:
     engine: str | None = None
     older: bool = False
     reason: str | None = None
+    cause: Cause | None = None
     log_tail: str | None = None
     waiting_for: str | None = None
     progress: Progress | None = None
@@ -367,6 +386,7 @@ class Dataset:
     state: str
     id: str | None = None
     reason: str | None = None
+    cause: Cause | None = None
     fingerprint: str | None = None
     summary: dict[str, Any] | None = None
     created_at: datetime | None = None

@@ -24,7 +24,7 @@ def download(transport: Transport, checkpoint: Checkpoint, path: Path, tell: Tel
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:
-        raise FileError(f"{path} cannot be written: {error.strerror or error}.") from error
+        raise FileError(path, f" cannot be written: {error.strerror or error}.", path=path) from error
     try:
         os.close(handle)
         patience = transport.patience()
@@ -38,7 +38,7 @@ def download(transport: Transport, checkpoint: Checkpoint, path: Path, tell: Tel
             raise BadAnswer(f"{checkpoint.id}: bytes of SHA-256 {digest} came, not of {checkpoint.sha256}.")
         os.replace(name, path)
     except OSError as error:
-        raise FileError(f"{path} cannot be written: {error.strerror or error}.") from error
+        raise FileError(path, f" cannot be written: {error.strerror or error}.", path=path) from error
     finally:
         Path(name).unlink(missing_ok=True)
 

@@ -22,10 +22,11 @@ ClientError
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vcpbench_client.answers import Checkpoint, Comparison, Evaluation
+    from vcpbench_client.answers import Cause, Checkpoint, Comparison, Evaluation
 
 PASSING = frozenset({429, 502, 503, 504})  # statuses that say: the same request may succeed shortly
 
@@ -36,7 +37,7 @@ class ClientError(Exception):
     Attributes:
         passing: Whether the same request may succeed shortly.
         retry_after_s: When the server wants to be asked again, if it said so.
-        log_tail: What a failing job printed last, where one did.
+        log_tail: What a failing job printed last, where one did and the reader is an administrator.
     """
 
     passing = False
@@ -61,7 +62,15 @@ class NotText(ClientError):
 
 
 class FileError(ClientError):
-    """A local file that cannot be read or written, or changed while it was sent."""
+    """A local file that cannot be read or written, or changed while it was sent.
+
+    Attributes:
+        path: Which, if the error says so.
+    """
+
+    def __init__(self, *words: object, path: Path | None = None) -> None:
+        super().__init__("".join(map(str, words)))
+        self.path = path
 
 
 class NotACheckpoint(FileError):
@@ -94,8 +103,9 @@ class NotDone(ClientError):
 
     @property
     def more(self) -> Mapping[str, Any]:
-        """The evaluation's id and state."""
-        return {"evaluation": self.evaluation.id, "state": self.evaluation.state}
+        """The evaluation's id and state, and the facts of why."""
+        facts = {"evaluation": self.evaluation.id, "state": self.evaluation.state}
+        return facts | _facts(self.evaluation.cause)
 
 
 class NotCompared(ClientError):
@@ -123,8 +133,9 @@ class Rejected(ClientError):
 
     @property
     def more(self) -> Mapping[str, Any]:
-        """The checkpoint's id and state."""
-        return {"checkpoint": self.checkpoint.id, "state": self.checkpoint.state}
+        """The checkpoint's id and state, and the facts of why."""
+        facts = {"checkpoint": self.checkpoint.id, "state": self.checkpoint.state}
+        return facts | _facts(self.checkpoint.cause)
 
 
 class GateError(ClientError):
@@ -165,6 +176,10 @@ class NotFound(ApiError):
 
 class Conflict(ApiError):
     """It is not in a state for this."""
+
+
+def _facts(cause: Cause | None) -> dict[str, Any]:
+    return {} if cause is None else {"code": cause.code, "path": cause.path, "fields": cause.fields}
 
 
 BY_STATUS: Mapping[int, type[ApiError]] = {401: Unauthorised, 403: Forbidden, 404: NotFound, 409: Conflict}

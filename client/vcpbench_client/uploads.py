@@ -72,14 +72,16 @@ class Upload:
             with self.path.open("rb") as file:
                 yield file
         except OSError as error:
-            raise FileError(f"{self.path} cannot be read: {error.strerror or error}.") from error
+            raise FileError(
+                self.path, f" cannot be read: {error.strerror or error}.", path=self.path
+            ) from error
 
     def _look_at(self, file: BinaryIO) -> None:
         """Refuse what is certainly no checkpoint before anything is sent."""
         try:
             refuse_something_else(file.read(HEAD_BYTES))
         except NotACheckpoint as error:
-            raise NotACheckpoint(f"{self.path}: {error}") from None
+            raise NotACheckpoint(self.path, f": {error}", path=self.path) from None
         file.seek(0)
 
     def _hash(self, file: BinaryIO, size_bytes: int) -> str:
@@ -98,7 +100,9 @@ class Upload:
                 checkpoint = self._send_part(file, checkpoint.id, checkpoint.received_bytes, before[0])
             except ClientError as error:
                 if _state(file) != before:
-                    raise FileError(f"{self.path} changed while it was sent. Run it again.") from error
+                    raise FileError(
+                        self.path, " changed while it was sent. Run it again.", path=self.path
+                    ) from error
                 self._pause(patience, error)
                 checkpoint = self._look(checkpoint.id)
             if checkpoint.received_bytes > furthest:
@@ -139,7 +143,7 @@ class Upload:
             self.transport.deadline.check(f"{self.path}: gave up sending")
             chunk = file.read(min(CHUNK_BYTES, end - begin))
             if not chunk:
-                raise FileError(f"{self.path} became shorter while it was sent.")
+                raise FileError(self.path, " became shorter while it was sent.", path=self.path)
             yield chunk
             begin += len(chunk)
             self.tell("sending", begin, size_bytes)

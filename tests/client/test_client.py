@@ -128,6 +128,9 @@ def test_waiting_ends_with_the_reason(client: Client, hands: Hands, tmp_path: Pa
     with pytest.raises(NotDone, match="is failed: out of memory") as caught:
         evaluated(client, write_model(tmp_path / "a", [], fail="out of memory"))
     assert caught.value.evaluation.log_tail == "Traceback: ..."
+    cause = caught.value.evaluation.cause
+    assert cause is not None
+    assert cause.code == caught.value.more["code"] == "VcpbenchError"
     hands.stop()
     path = write_model(tmp_path / "b", range(3))
     asked = client.evaluate(client.upload(path, "mine"), "gestures", "quick-v1")

@@ -113,7 +113,8 @@ def evaluate(
         show(tables.several({item.word: item.evaluation for item in asked.items if item.evaluation}))
     failed = [item for item in asked.items if item.error]
     for item in failed:
-        whose = "" if item.word in str(item.error) else f"{item.word}: "
+        named = isinstance(item.error, FileError) and item.error.path == Path(item.word)
+        whose = "" if named else f"{item.word}: "
         say(f"{type(item.error).__name__}: {whose}{item.error}", style="red")
     if failed:
         names = ", ".join(item.word for item in failed)

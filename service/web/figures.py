@@ -112,8 +112,8 @@ def _beside(score: Score) -> str:
 
 
 _BETTER = {"lower": "lower is better", "neither": "neither way is better"}
-# A page of 200 rows writes some 20,000 numbers: these take a third of the time of `written`.
-_ONE_DECIMAL: Final = "{:.1f}".format, "{:+.1f}".format
+# A page of 200 rows writes some 20,000 numbers: these take half of the time of `written`.
+_ONE_DECIMAL: Final = "%.1f".__mod__, "%+.1f".__mod__
 _THREE_DIGITS: Final = partial(written, unit="number"), partial(written, unit="number", sign="+")
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from vcpbench_client.answers import Difference, Evaluation
-from vcpbench_client.gate.rules import Rule, Verdict, judge_drop, videos_needed
+from vcpbench_client.answers import Difference, Evaluation, Score
+from vcpbench_client.errors import GateError
+from vcpbench_client.gate.rules import Rule, Verdict, judge_drop, judge_score, videos_needed
 
 from vcp_core.statistics import power
 from vcp_core.statistics.paired import Pairs
@@ -103,3 +105,76 @@ def test_fewer_than_six_units_decide_nothing(units: str, words: str) -> None:
     judged = judge_drop(Rule(kind="max-drop", metric=TOP1, bound=5), ANY, [found])
     assert judged.verdict is Verdict.INCONCLUSIVE
     assert judged.reason.endswith(f"; cannot tell: {words}")
+
+
+def plain(better: str, low: float, high: float) -> Difference:
+    middle = (low + high) / 2
+    return Difference(
+        metric="spectrum.rank",
+        first=37.0,
+        second=37.0 + middle,
+        difference=middle,
+        low=low,
+        high=high,
+        num_videos=200,
+        num_units=50,
+        units="group",
+        detectable=2.0,
+        unit="number",
+        better=better,
+    )
+
+
+@pytest.mark.parametrize(
+    ("better", "low", "high", "expected"),
+    [
+        ("higher", -1.0, 3.0, Verdict.PASS),
+        ("higher", -6.0, -4.0, Verdict.FAIL),
+        ("lower", 4.0, 6.0, Verdict.FAIL),
+        ("lower", -6.0, -4.0, Verdict.PASS),
+        ("lower", 1.0, 5.0, Verdict.INCONCLUSIVE),
+    ],
+)
+def test_a_drop_of_a_plain_number_is_a_change_for_the_worse(
+    better: str, low: float, high: float, expected: Verdict
+) -> None:
+    rule = Rule.parse("max-drop", "spectrum.rank=3")
+    judged = judge_drop(rule, ANY, [plain(better, low, high)])
+    assert judged.verdict is expected, judged.reason
+    assert "points" not in judged.reason
+
+
+def test_of_a_number_of_which_neither_way_is_better_nothing_is_a_drop() -> None:
+    with pytest.raises(GateError, match="neither way is better, so nothing is a drop"):
+        judge_drop(Rule.parse("max-drop", "spectrum.rank=3"), ANY, [plain("neither", -1, 1)])
+
+
+@pytest.mark.parametrize(
+    ("kind", "bound", "expected"),
+    [
+        ("min", 300, Verdict.PASS),
+        ("min", 340, Verdict.FAIL),
+        ("min", 320, Verdict.INCONCLUSIVE),
+        ("max", 340, Verdict.PASS),
+        ("max", 300, Verdict.FAIL),
+        ("max", 320, Verdict.INCONCLUSIVE),
+    ],
+)
+def test_a_plain_number_has_a_minimum_or_a_maximum(kind: Any, bound: float, expected: Verdict) -> None:
+    score = Score(
+        metric="spectrum.rank",
+        value=320,
+        low=310,
+        high=330,
+        num_videos=200,
+        num_units=50,
+        units="group",
+        unit="number",
+        better="lower",
+    )
+    candidate: Any = SimpleNamespace(scores=[score], unavailable={})
+    judged = judge_score(Rule.parse(kind, f"spectrum.rank={bound:g}"), candidate)
+    assert judged.verdict is expected, judged.reason
+    percent: Any = SimpleNamespace(scores=[replace(score, unit="percent")], unavailable={})
+    with pytest.raises(GateError, match="from 0 to 100"):
+        judge_score(Rule.parse(kind, f"spectrum.rank={bound:g}"), percent)

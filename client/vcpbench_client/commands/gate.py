@@ -46,6 +46,14 @@ def gate(
         list[str] | None,
         typer.Option("--min", metavar="METRIC=PERCENT", help="A score to reach; repeat for several."),
     ] = None,
+    maximum: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--max",
+            metavar="METRIC=NUMBER",
+            help="A score not to exceed, where lower is better; repeat for several.",
+        ),
+    ] = None,
     max_drop: Annotated[
         list[str] | None,
         typer.Option(
@@ -91,6 +99,7 @@ def gate(
     from vcpbench_client.gate.run import Question
 
     rules = [Rule.parse("min", text) for text in minimum or ()]
+    rules += [Rule.parse("max", text) for text in maximum or ()]
     rules += [Rule.parse("max-drop", text) for text in max_drop or ()]
     question = Question(
         file=file,

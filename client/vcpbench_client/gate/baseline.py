@@ -88,13 +88,19 @@ def _latest(client: Client, model: str, candidate: Evaluation, checkpoint: Check
 def _best(
     client: Client, model: str, metric: str, candidate: Evaluation, checkpoint: Checkpoint, dataset: str
 ) -> Evaluation | None:
+    better = next((score.better for score in candidate.scores if score.metric == metric), "higher")
+    if better == "neither":
+        raise GateError(
+            f"{model}@best:{metric}: of {metric} neither way is better, so no checkpoint is best."
+        )
+    sort = metric if better == "lower" else f"-{metric}"
     offset = 0
     while True:
         board = client.leaderboard(
             dataset,
             candidate.protocol.hash,
             engine=candidate.engine,
-            sort=f"-{metric}",
+            sort=sort,
             metrics=[metric],
             model=model,
             team=checkpoint.team,

@@ -13,7 +13,7 @@ from rich.text import Text
 from vcpbench_client.answers import Evaluation, plain
 from vcpbench_client.gate.rules import Judged, Rule, Verdict
 from vcpbench_client.gate.run import Answer
-from vcpbench_client.tables import arrow, span
+from vcpbench_client.tables import arrow, span, written
 
 SCHEMA = "vcpbench.gate/1"
 SIGNS = {
@@ -137,9 +137,10 @@ def _metrics(answer: Answer) -> list[str]:
         ]
         for one in answer.differences:
             if one.headline:
-                cells = f"{one.first:.1f} | {one.second:.1f} | {arrow(one)[0]} | {one.difference:+.1f}"
-                power = "" if one.detectable is None else f"{one.detectable:.1f}"
-                interval = span(one.low, one.high, "+")
+                first, second = written(one.first, one.unit), written(one.second, one.unit)
+                cells = f"{first} | {second} | {arrow(one)[0]} | {written(one.difference, one.unit, '+')}"
+                power = written(one.detectable, one.unit)
+                interval = span(one.low, one.high, "+", one.unit)
                 lines.append(f"| {_safe(one.metric)} | {cells} | {interval} | {power} |")
         return lines
     if answer.candidate is None or not answer.candidate.scores:
@@ -147,9 +148,11 @@ def _metrics(answer: Answer) -> list[str]:
     lines = ["| metric | score | 95 % interval | chance | random weights |", "|---|--:|--:|--:|--:|"]
     for score in answer.candidate.scores:
         if score.headline:
-            beside = (f"{one:.1f}" if one is not None else "" for one in (score.chance, score.control))
-            interval = span(score.low, score.high)
-            lines.append(f"| {_safe(score.metric)} | {score.value:.1f} | {interval} | {' | '.join(beside)} |")
+            beside = (written(one, score.unit) for one in (score.chance, score.control))
+            interval = span(score.low, score.high, "", score.unit)
+            lines.append(
+                f"| {_safe(score.metric)} | {written(score.value, score.unit)} | {interval} | {' | '.join(beside)} |"
+            )
     return lines
 
 
@@ -163,7 +166,8 @@ def _compared(answer: Answer) -> str:
 
 def _words(rule: Rule) -> str:
     metric = _safe(rule.metric)
-    return f"{metric} ≥ {rule.bound:g}" if rule.kind == "min" else f"{metric} drops by ≤ {rule.bound:g}"
+    signs = {"min": "≥", "max": "≤", "max-drop": "drops by ≤"}
+    return f"{metric} {signs[rule.kind]} {rule.bound:g}"
 
 
 def _subject(answer: Answer) -> str:

@@ -3,7 +3,10 @@
 A rule compares what an interval leaves possible with what is allowed:
 
     --min METRIC=VALUE        the score's interval           against VALUE
+    --max METRIC=VALUE        the same, turned round
     --max-drop METRIC=POINTS  the paired difference's one    against -POINTS
+
+A drop is a change for the worse: where lower is better, it is a rise.
 
         [----]         wholly at or above the bound: pass
            [--|--]     the bound lies inside: inconclusive, the videos are too few to tell
@@ -21,10 +24,16 @@ from typing import Literal, TypeVar
 
 from vcpbench_client.answers import LEAST_UNITS, Difference, Evaluation, Score, cannot_tell
 from vcpbench_client.errors import GateError
+from vcpbench_client.tables import written
 
 T = TypeVar("T")
-LARGEST = 100.0  # percent; every metric that a server gives is in percent, see `vcp_core.results.Score`
-Kind = Literal["min", "max-drop"]
+LARGEST = 100.0  # percent
+IN_PERCENT = (
+    "cloze.",
+    "recognition.",
+    "retrieval.",
+)  # of other metrics the server's scores say what they are in
+Kind = Literal["min", "max", "max-drop"]
 
 
 class Verdict(StrEnum):
@@ -42,12 +51,13 @@ SEVERITY = tuple(Verdict)
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """One demand. Every metric is in percent, from 0 to 100, and more is better.
+    """One demand.
 
     Attributes:
-        kind: "min": the score must reach `bound`; "max-drop": it may fall by `bound` points.
+        kind: "min": the score must reach `bound`; "max": it must not exceed it; "max-drop": it may get worse by
+            `bound`.
         metric: Such as "cloze.temporal".
-        bound: Percent, or percentage points.
+        bound: In the metric's unit: percent, or percentage points of a drop.
 
     Raises:
         GateError: If nobody can mean it: such a rule would pass every time, or fail every time.
@@ -63,6 +73,17 @@ class Rule:
     def __post_init__(self) -> None:
         if not self.metric or not math.isfinite(self.bound):
             raise GateError(f"--{self.kind} {self}: write it as METRIC=NUMBER.")
+        if self.metric.startswith(IN_PERCENT):
+            self.check_percent()
+        elif self.kind == "max-drop" and self.bound < 0:
+            raise GateError(f"--{self.kind} {self}: the drop that is allowed is 0 or more.")
+
+    def check_percent(self) -> None:
+        """Refuse a bound that no share and no difference of shares reaches.
+
+        Raises:
+            GateError: If it is out of 0 to 100.
+        """
         if 0 <= self.bound <= LARGEST:
             return
         if self.kind == "max-drop":
@@ -91,7 +112,7 @@ class Rule:
     @property
     def is_like_a_fraction(self) -> bool:
         """Whether the bound of a minimum looks like a fraction of 1 instead of percent."""
-        return self.kind == "min" and 0 < self.bound < 1
+        return self.kind != "max-drop" and 0 < self.bound < 1 and self.metric.startswith(IN_PERCENT)
 
     @property
     def as_percent(self) -> str:
@@ -131,36 +152,48 @@ class Judged:
     high: float | None = None
 
 
-def judge_min(rule: Rule, candidate: Evaluation) -> Judged:
-    """Whether a score reaches its minimum, as far as its interval tells.
+def judge_score(rule: Rule, candidate: Evaluation) -> Judged:
+    """Whether a score keeps to its minimum or maximum, as far as its interval tells.
 
     Raises:
-        GateError: If the evaluation has no such score.
+        GateError: If the evaluation has no such score, or the bound is none for its unit.
     """
     score = _named(rule.metric, {score.metric: score for score in candidate.scores}, candidate)
-    verdict = _verdict(score.low, score.high, rule.bound, score)
-    reason = f"{score.value:.1f} [{score.low:.1f}, {score.high:.1f}], at least {rule.bound:g} is asked for"
+    if score.unit == "percent":
+        rule.check_percent()
+    ends = (score.low, score.high, rule.bound)
+    verdict = _verdict(*(ends if rule.kind == "min" else (-score.high, -score.low, -rule.bound)), of=score)
+    said = [written(number, score.unit) for number in (score.value, score.low, score.high)]
+    least = "at least" if rule.kind == "min" else "at most"
+    reason = f"{said[0]} [{said[1]}, {said[2]}], {least} {rule.bound:g} is asked for"
     if score.num_units < LEAST_UNITS:
         reason += f"; {cannot_tell(score)}"
     elif verdict is Verdict.INCONCLUSIVE:
-        half = (score.high - score.low) / 2
-        reason += f"; {score.num_videos:,} test videos tell a score to within {half:.1f} points only"
+        half = written((score.high - score.low) / 2, score.unit)
+        points = " points" if score.unit == "percent" else ""
+        reason += f"; {score.num_videos:,} test videos tell a score to within {half}{points} only"
     return Judged(
         rule=rule, verdict=verdict, reason=reason, value=score.value, low=score.low, high=score.high
     )
 
 
 def judge_drop(rule: Rule, candidate: Evaluation, differences: Iterable[Difference]) -> Judged:
-    """Whether a score fell by more than is allowed, as far as the paired interval tells.
+    """Whether a score got worse by more than is allowed, as far as the paired interval tells.
 
     Raises:
-        GateError: If the two evaluations do not share the metric.
+        GateError: If the two evaluations do not share the metric, or no change of it is for the worse.
     """
     found = _named(rule.metric, {one.metric: one for one in differences}, candidate)
-    verdict = _verdict(found.low, found.high, -rule.bound, found)
+    if found.better == "neither":
+        raise GateError(f"--max-drop {rule}: of {rule.metric} neither way is better, so nothing is a drop.")
+    ends = (found.low, found.high) if found.better == "higher" else (-found.high, -found.low)
+    verdict = _verdict(*ends, -rule.bound, of=found)
+    first, second = (written(number, found.unit) for number in (found.first, found.second))
+    change = [written(number, found.unit, "+") for number in (found.difference, found.low, found.high)]
+    turned = "" if found.better == "higher" else " (lower is better)"
     reason = (
-        f"{found.first:.1f} before, {found.second:.1f} now: {found.difference:+.1f} "
-        f"[{found.low:+.1f}, {found.high:+.1f}], a drop of {rule.bound:g} is allowed"
+        f"{first} before, {second} now: {change[0]} [{change[1]}, {change[2]}]{turned}, "
+        f"a drop of {rule.bound:g} is allowed"
     )
     if verdict is Verdict.INCONCLUSIVE:
         reason += _power(found, rule.bound)
@@ -190,7 +223,8 @@ def _power(found: Difference, limit: float) -> str:
         return f"; {cannot_tell(found)}"
     if not (found.detectable and found.num_videos):
         return ""
-    said = f"; {found.num_videos:,} test videos find a drop of {found.detectable:.1f} points in 80 % of cases"
+    size = written(found.detectable, found.unit) + ("" if found.unit == "number" else " points")
+    said = f"; {found.num_videos:,} test videos find a drop of {size} in 80 % of cases"
     needed = videos_needed(found, limit)
     return said if needed is None else f"{said}, about {needed:,} videos would decide about {limit:g}"
 
@@ -200,7 +234,7 @@ def worst(judged: Iterable[Judged]) -> Verdict:
     return max((one.verdict for one in judged), key=SEVERITY.index, default=Verdict.PASS)
 
 
-def _verdict(low: float, high: float, bound: float, of: Score | Difference) -> Verdict:
+def _verdict(low: float, high: float, bound: float, *, of: Score | Difference) -> Verdict:
     if of.num_units is not None and of.num_units < LEAST_UNITS:
         return Verdict.INCONCLUSIVE
     if low >= bound:

@@ -12,7 +12,7 @@ from vcpbench_client.client import Client
 from vcpbench_client.errors import GateError
 from vcpbench_client.gate import baseline
 from vcpbench_client.gate.baseline import Against
-from vcpbench_client.gate.rules import Judged, Rule, Verdict, judge_drop, judge_min, worst
+from vcpbench_client.gate.rules import Judged, Rule, Verdict, judge_drop, judge_score, worst
 
 CODES = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.ERROR: 2}
 INCONCLUSIVE_CODE = 3
@@ -47,7 +47,7 @@ class Question:
 
     def __post_init__(self) -> None:
         if not self.rules:
-            raise GateError("A gate without rules lets everything pass. Give --min, or --max-drop.")
+            raise GateError("A gate without rules lets everything pass. Give --min, --max, or --max-drop.")
         if self.against is None and any(rule.kind == "max-drop" for rule in self.rules):
             raise GateError(f"--max-drop needs --against: {baseline.FORMS}.")
 
@@ -145,8 +145,8 @@ class Gate:
             self._note(f"{against} has the same weights: its scores are the same, and no drop is possible.")
 
     def _judge(self, rule: Rule, candidate: Evaluation) -> Judged:
-        if rule.kind == "min":
-            return judge_min(rule, candidate)
+        if rule.kind != "max-drop":
+            return judge_score(rule, candidate)
         if self.answer.baseline is None:
             return self._without_baseline(rule)
         found = judge_drop(rule, candidate, self.answer.differences)

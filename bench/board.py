@@ -57,7 +57,7 @@ NUM_METRICS = 38  # that an evaluation has under quick-v1
 METRICS = (*DEFAULT_METRICS, *(f"cloze.other.{place}" for place in range(NUM_METRICS - len(DEFAULT_METRICS))))
 NUM_SHARDS = 870  # 13,320 videos with some 17 clips each, 256 clips a shard
 CHUNK = 500
-PAGES = 15  # of a turn: without freeze, a full collection comes with one in eight
+PAGES = 15  # of a turn: a full collection comes with one in eight
 
 
 def fill(session: Session, num_rows: int) -> UUID:

@@ -73,6 +73,8 @@ class Cell:
         return float(np.sqrt(max(part * (1 - part), 1 / self.trials) / self.trials))
 
     def __str__(self) -> str:
+        if self.trials == 1:  # nothing was drawn
+            return f"{self.name:<44}{'':48}{self.width:9.3f}"
         parts = "".join(
             f"{100 * part:9.2f} ± {100 * self._error(part):.2f}"
             for part in (self.held, self.below, self.above)

@@ -150,9 +150,8 @@ def _metrics(answer: Answer) -> list[str]:
         if score.headline:
             beside = (written(one, score.unit) for one in (score.chance, score.control))
             interval = span(score.low, score.high, "", score.unit)
-            lines.append(
-                f"| {_safe(score.metric)} | {written(score.value, score.unit)} | {interval} | {' | '.join(beside)} |"
-            )
+            row = [_safe(score.metric), written(score.value, score.unit), interval, *beside]
+            lines.append(f"| {' | '.join(row)} |")
     return lines
 
 

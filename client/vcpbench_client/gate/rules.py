@@ -28,11 +28,8 @@ from vcpbench_client.tables import written
 
 T = TypeVar("T")
 LARGEST = 100.0  # percent
-IN_PERCENT = (
-    "cloze.",
-    "recognition.",
-    "retrieval.",
-)  # of other metrics the server's scores say what they are in
+# What other metrics are measured in, the server's scores say.
+IN_PERCENT = ("cloze.", "recognition.", "retrieval.")
 Kind = Literal["min", "max", "max-drop"]
 
 
@@ -54,8 +51,8 @@ class Rule:
     """One demand.
 
     Attributes:
-        kind: "min": the score must reach `bound`; "max": it must not exceed it; "max-drop": it may get worse by
-            `bound`.
+        kind: "min": the score must reach `bound`; "max": it must not exceed it; "max-drop": it may get worse
+            by so much.
         metric: Such as "cloze.temporal".
         bound: In the metric's unit: percent, or percentage points of a drop.
 

@@ -13,6 +13,7 @@ from scipy.stats import binom, binomtest, multinomial, norm
 from scipy.stats import t as student
 
 from bench import intervals as bench
+from vcp_core.benchmarks.metrics import Metric
 from vcp_core.statistics.contrasts import (
     Contrast,
     _Squares,
@@ -402,6 +403,18 @@ def test_wilsons_ends_stay_within_the_scale() -> None:
     low, high = wilson(np.array([0.0, 1.0, 0.5]), np.array([3.0, 3.0, 1e9]), 1.96)
     assert (low[0], high[1]) == (0, 1)
     assert high[2] - low[2] < 1e-4
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.1, float("nan"), float("inf")])
+def test_values_that_are_no_share_are_refused(value: float) -> None:
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        weighted_mean([0.5, value])
+    assert mean_over([0.5, value], [True, False]).value == 0.5
+
+
+def test_a_share_that_is_said_to_be_a_plain_number_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"a\.b: a Mean is a share"):
+        Metric(name="a.b", statistic=weighted_mean([1.0]), chance=None, unit="number")
 
 
 def test_a_mean_that_nothing_counts_for_has_no_value() -> None:

@@ -18,6 +18,7 @@ from service.comparisons import service
 from tests.served import Served
 from tests.service.finished import HEADLINE, compare_waiting, done, ready_checkpoint, ready_dataset
 from tests.service.kit import problem_of
+from vcp_core.catalog.errors import NotAvailable
 from vcp_core.catalog.protocols import PROTOCOLS
 from vcp_core.comparison import compare
 from vcp_core.results import Predictions
@@ -226,7 +227,7 @@ def test_a_comparison_that_failed_says_why_and_is_tried_anew_later(
     with api.database.session() as session:
         claim = jobs.claim(session, ["cpu"], worker_id=uuid4(), lease_s=60)
         assert claim is not None
-        jobs.fail(session, claim, "recognition: the two do not have the same videos row by row")
+        jobs.fail(session, claim, NotAvailable("recognition: not the same videos row by row"))
         flow.job_failed(session, session.get_one(Job, claim.job_id))
     found = look(api, *pair)
     assert (found.status_code, found.json()["state"]) == (200, "failed")

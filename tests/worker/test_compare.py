@@ -6,13 +6,15 @@ from collections.abc import Callable
 
 from sqlalchemy import select, update
 
-from records.models import BenchmarkRow, Comparison
+from records.models import BenchmarkRow, Checkpoint, Comparison
 from tests.patience import until
 from tests.served import Served
 from tests.service.finished import done, ready_checkpoint, ready_dataset
 from tests.service.test_comparisons import answers
 from tests.workers import WorkerProcess
+from vcp_core.catalog.errors import VcpbenchError
 from vcp_core.catalog.protocols import PROTOCOLS
+from vcp_core.compared import SAME
 from vcp_core.comparison import compare
 
 StartWorker = Callable[..., WorkerProcess]
@@ -40,6 +42,17 @@ def test_a_worker_compares_two_evaluations(api: Served, start_worker: StartWorke
     assert found["notes"] == []
 
 
+def test_the_same_weights_under_two_names_are_equal(api: Served, start_worker: StartWorker) -> None:
+    address = pair(api)
+    with api.database.session() as session:
+        session.execute(update(Checkpoint).values(weights_sha256="f" * 64))
+    api.client.get(address)
+    start_worker(VCPBENCH_QUEUES="cpu")
+    found = api.poll(address, "done")
+    assert {(one["low"], one["high"], one["test"]) for one in found["differences"]} == {(0, 0, "same")}
+    assert found["notes"] == [SAME]
+
+
 def test_what_cannot_be_compared_fails_with_the_reason(api: Served, start_worker: StartWorker) -> None:
     address = pair(api)
     with api.database.session() as session:
@@ -60,8 +73,9 @@ def test_a_worker_of_another_version_says_so(api: Served, start_worker: StartWor
         comparison_id = session.scalars(select(Comparison.id)).one()
     start_worker(VCPBENCH_QUEUES="cpu")
 
-    def reason() -> str | None:
+    def reason() -> VcpbenchError | None:
         with api.database.session() as session:
             return session.get_one(Comparison, comparison_id).reason
 
-    assert "version of tomorrow of the rules" in (until(reason, hopeless=WorkerProcess.casualty) or "")
+    found = until(reason, hopeless=WorkerProcess.casualty)
+    assert "version of tomorrow of the rules" in str(found)

@@ -32,6 +32,9 @@ class Metric:
         unit: What a score of it is measured in.
         better: Which way is better.
         headline: Whether tables show it first.
+
+    Raises:
+        ValueError: If a share is not in percent.
     """
 
     name: str
@@ -40,6 +43,12 @@ class Metric:
     unit: Unit = "percent"
     better: Better = "higher"
     headline: bool = False
+
+    def __post_init__(self) -> None:
+        if isinstance(self.statistic, Mean) and self.unit != "percent":
+            raise ValueError(
+                f"{self.name}: a Mean is a share in percent; for {self.unit!r} give a function of weights."
+            )
 
     @property
     def scale(self) -> float:

@@ -44,14 +44,20 @@ class Mean:
 
 
 def weighted_mean(values_N: Values) -> Mean:
-    """The mean of a value per row."""
+    """The mean of a value per row, each in [0, 1]; errors as of `mean_over`."""
     return mean_over(values_N, np.ones(len(values_N), np.bool_))
 
 
 def mean_over(values_N: Values, mask_N: Sequence[bool] | npt.NDArray[np.bool_]) -> Mean:
-    """The mean of a value over the rows of `mask_N` (a recall: right answers over rows of that truth)."""
+    """The mean of a value over the rows of `mask_N` (a recall: right answers over rows of that truth).
+
+    Raises:
+        ValueError: If a value is not in [0, 1].
+    """
     chosen_N = np.asarray(mask_N, np.bool_)
     counted_N = np.where(chosen_N, np.asarray(values_N, np.float64), 0.0)
+    if not ((counted_N >= 0) & (counted_N <= 1)).all():
+        raise ValueError("The values of a share are from 0 to 1.")
     count = int(chosen_N.sum())
     return Mean(
         value=float(counted_N.sum()) / count if count else float("nan"),  # n of n is 1 to the last digit

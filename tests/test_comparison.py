@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import t as student
 
+from service.web.comparison import verdict
 from vcp_core.catalog.errors import NotAvailable
 from vcp_core.catalog.options import OPTION_NAMES
 from vcp_core.catalog.protocols import PROTOCOLS
@@ -223,3 +224,9 @@ def test_answers_that_are_not_of_the_same_videos_row_by_row_are_refused() -> Non
     backwards = first.model_copy(update={"columns": columns})
     with pytest.raises(NotAvailable, match="recognition: the two do not have the same videos row by row"):
         compare({"recognition": first}, {"recognition": backwards}, QUICK)
+
+
+@pytest.mark.parametrize(("num_units", "said"), [(5, "open"), (6, "worse")])
+def test_a_page_calls_nothing_worse_on_fewer_than_six_units(num_units: int, said: str) -> None:
+    one = by_metric(recognised(np.ones(60)), recognised(np.zeros(60)))["recognition.top1"]
+    assert verdict(one.model_copy(update={"num_units": num_units})) == said

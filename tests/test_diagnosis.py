@@ -69,6 +69,8 @@ def test_nothing_is_called_above_or_below_on_fewer_than_six_units() -> None:
         "2 test videos.",
     )
     assert weak(few[0]) == ["cloze.accuracy 100.0: cannot tell: 2 test videos"]
+    beside = few[0].model_copy(update={"pixels": 40.0, "above_pixels_low": 30.0, "above_pixels_high": 90.0})
+    assert diagnose([beside])[0].endswith("cannot tell: 2 test videos; 8 x 8 pixels alone give 40.0.")
     five = few[0].model_copy(update={"num_units": 5, "units": "group"})
     assert weak(five) == ["cloze.accuracy 100.0: cannot tell: 5 groups of test videos"]
 

@@ -10,6 +10,7 @@ or videos whatever their intervals are, the words are "cannot tell".
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol as Interface
 
 from vcp_core.catalog.options import KINDS, OPTION_NAMES
 from vcp_core.catalog.scores import Score
@@ -45,9 +46,16 @@ def diagnose(scores: Iterable[Score]) -> tuple[str, ...]:
     return tuple(said for said in [*heads[:place], *cloze, *heads[place:]] if said)
 
 
-def too_few(score: Score) -> bool:
-    """Whether a score stands on too few groups or videos to be called above or below anything."""
-    return score.num_units < LEAST_UNITS
+class Counted(Interface):
+    """A number that stands on groups or videos: a score, or a difference of two."""
+
+    @property
+    def num_units(self) -> int: ...  # noqa: D102
+
+
+def too_few(number: Counted) -> bool:
+    """Whether a number stands on too few groups or videos to be called above or below anything."""
+    return number.num_units < LEAST_UNITS
 
 
 def cannot_tell(score: Score) -> str:
@@ -87,7 +95,7 @@ def _beside_pixels(score: Score) -> str:
     """What the pixel baseline gives; a word on it only where the interval of the difference is known."""
     if score.pixels is None:
         return ""
-    if score.above_pixels_low is None or score.above_pixels_high is None:
+    if score.above_pixels_low is None or score.above_pixels_high is None or too_few(score):
         return f"; 8 x 8 pixels alone give {score.pixels:.1f}"
     if score.above_pixels_low > 0:
         said = "less"

@@ -16,6 +16,7 @@ from service.web import names
 from service.web.evaluation import title
 from vcp_core.catalog import units
 from vcp_core.comparison import Difference
+from vcp_core.diagnosis import too_few
 
 TESTS = {
     "mcnemar": "McNemar's score test on gains and losses; within a group or a video, answers may be alike",
@@ -80,7 +81,9 @@ def page(session: Session, first: str, second: str, reader: Caller | None) -> Pa
 
 
 def verdict(difference: Difference) -> str:
-    """What the interval allows to say: better, worse, or open."""
+    """What the interval allows to say: better, worse, or open; on few groups or videos it is open."""
+    if too_few(difference):
+        return "open"
     return {1: "better", 0: "open", -1: "worse"}[
         units.verdict(difference.low, difference.high, difference.better)
     ]

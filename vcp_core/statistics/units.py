@@ -6,7 +6,6 @@ Legend: N rows, U units.
 from __future__ import annotations
 
 import hashlib
-import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -44,7 +43,8 @@ class Units:
 
     def num_behind(self, counts_N: npt.NDArray[np.bool_] | None = None) -> int:
         """Distinct units of the rows that count; of all where None."""
-        return len(set(self.ids if counts_N is None else itertools.compress(self.ids, counts_N)))
+        numbers_N = self.number_N if counts_N is None else self.number_N[counts_N]
+        return int(np.count_nonzero(np.bincount(numbers_N)))
 
     def sums(self, values_N: Array) -> Array:
         """Sum of each unit's values, (U,)."""

@@ -64,7 +64,8 @@ def _signature(name: str, thing: Any) -> str:
     except ValueError:
         return ""
     given = [one for one in signature.parameters.values() if one.name not in ("self", "cls")]
-    signature = signature.replace(parameters=given)
+    returned = inspect.Signature.empty if inspect.isclass(thing) else signature.return_annotation
+    signature = signature.replace(parameters=given, return_annotation=returned)
     text = _unquoted(f"{name}{signature}")
     if len(text) > 90:
         returns = "" if signature.return_annotation is inspect.Signature.empty else f" -> {_plain(signature)}"

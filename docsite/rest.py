@@ -6,6 +6,8 @@ import re
 from http import HTTPStatus
 from typing import Any
 
+from docsite.library import markdown
+
 HEAD = """# REST
 
 This page is made from the OpenAPI document, which every server gives at `/openapi.json`, and as a page to
@@ -80,14 +82,16 @@ def _answers(responses: dict[str, Any]) -> list[str]:
 
 def schema_table(name: str, schema: dict[str, Any]) -> list[str]:
     """A named schema with its fields, as a section."""
-    lines = [f"### {name}", "", schema.get("description", ""), ""]
+    lines = [f"### {name}", "", markdown(schema.get("description", "")), ""]
     properties = schema.get("properties", {})
     if properties:
         required = set(schema.get("required", ()))
-        lines += ["| field | type | what it says |", "|---|---|---|"]
+        rows = [("field", "type", "what it says"), ("---", "---", "---")]
         for field, one in properties.items():
             mark = " (required)" if field in required else ""
-            lines.append(f"| `{field}` | {_type(one)}{mark} | {_cell(one.get('description', ''))} |")
+            rows.append((f"`{field}`", f"{_type(one)}{mark}", _cell(one.get("description", ""))))
+        columns = 3 if any(row[2] for row in rows[2:]) else 2
+        lines += [f"| {' | '.join(row[:columns])} |" for row in rows]
         lines.append("")
     return lines
 

@@ -64,6 +64,6 @@ class SharedTests:
             return
         name = f"../{self._folder.name}"
         terminalreporter.section(f"tests that need {name}")
-        terminalreporter.line(f"{len(self._seen)} tests, {len(self._skipped)} skipped")
+        terminalreporter.line(f"tests: {len(self._seen)}, skipped: {len(self._skipped)}")
         for nodeid in self._wrongly_skipped:
             terminalreporter.line(f"FAILED {nodeid}: skipped, although {name} is there", red=True)

@@ -79,13 +79,13 @@ def test_without_the_folder_such_tests_are_skipped_counted_and_the_run_passes(
 ) -> None:
     code, section, said = run(tmp_path, words=words, folder=False, test_runs=RUNS, test_skips=SKIPS)
     assert code == 0, said
-    assert section == "4 tests, 4 skipped"
+    assert section == "tests: 4, skipped: 4"
 
 
 def test_with_the_folder_such_tests_run(tmp_path: Path) -> None:
     code, section, said = run(tmp_path, folder=True, test_runs=RUNS)
     assert code == 0, said
-    assert section == "2 tests, 0 skipped"
+    assert section == "tests: 2, skipped: 0"
     assert "2 passed, 1 xfailed" in said
 
 
@@ -94,7 +94,7 @@ def test_with_the_folder_a_run_fails_that_skipped_such_a_test(tmp_path: Path, wo
     code, section, said = run(tmp_path, words=words, folder=True, test_runs=RUNS, test_skips=SKIPS)
     assert code == 1, said
     assert section.splitlines() == [
-        "4 tests, 2 skipped",
+        "tests: 4, skipped: 2",
         "FAILED test_skips.py::test_gives_up: skipped, although ../shared is there",
         "FAILED test_skips.py::test_not_here: skipped, although ../shared is there",
     ]

@@ -127,6 +127,26 @@ def test_the_order_in_which_clips_arrive_changes_nothing(name: str, tmp_path: Pa
     assert outcomes[0] == outcomes[1]
 
 
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_no_label_of_a_test_video_chooses_anything(name: str, tmp_path: Path) -> None:
+    def by_content(video: Video, clip: Clip) -> np.ndarray:
+        return np.random.default_rng(zlib.crc32(repr(clip).encode())).standard_normal(8)
+
+    def relabelled(video: Video) -> Video:
+        return replace(video, label=f"c{3 - int(video.label[1])}") if video.split == "test" else video
+
+    others = replace(DATASET, videos=tuple(map(relabelled, DATASET.videos)))
+    found = [score(name, by_content, tmp_path, dataset).predictions for dataset in (DATASET, others)]
+    assert found[0] is not None
+    assert found[1] is not None
+    assert found[0].fits == found[1].fits
+    # What follows from a label and an answer differs, of course; the answers themselves do not.
+    derived = ("label", "average_precision", *(f"hit_at_{k}" for k in QUICK.retrieval.ks))
+    answers = [{c: v for c, v in one.columns.items() if c not in derived} for one in found if one]
+    assert answers[0] == answers[1]
+    assert {"linear", "knn", "neighbours", "relational"} & set(answers[0])
+
+
 def test_cloze_on_constant_features_is_chance_within_its_interval(tmp_path: Path) -> None:
     result = score("cloze", lambda video, clip: np.ones(8), tmp_path)
     found = next(s for s in result.scores if s.metric == "cloze.accuracy")

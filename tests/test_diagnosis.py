@@ -99,6 +99,8 @@ def test_a_warning_says_cannot_tell_where_the_words_above_it_do() -> None:
     narrow = score("cloze.spatial", 60, 0, error=4)
     assert weak(narrow) == ["cloze.spatial 60.0 is not above random weights (60.0) within error"]
     assert weak(score("cloze.spatial", 60, 30)) == []
+    below = score("cloze.spatial", 60, -9)
+    assert weak(below) == ["cloze.spatial 60.0 is below random weights (69.0)"]
     assert weak(score("cloze.spatial", 21)) == ["cloze.spatial 21.0 is at chance level (20.0)"]
     assert weak(score("cloze.spatial", 12)) == ["cloze.spatial 12.0 is below chance (20.0)"]
 

@@ -284,6 +284,8 @@ def weak(score: Score) -> list[str]:
         return [f"{said} {place} ({number(score.chance)})"]
     if score.lift is None or way(score) > 0:
         return []
+    if way(score) < 0:
+        return [f"{said} is {worse} random weights ({number(score.control)})"]
     if is_open(score):
         return [f"{said} may be {better} random weights ({number(score.control)}): {cannot_tell(score)}"]
     return [f"{said} is not {better} random weights ({number(score.control)}) within error"]

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from vcp_core.catalog.errors import DatasetError, VcpbenchError, VersionError
-from worker.disk import full_disk_told
+from worker.disk import full_disk_as_storage_error
 
 Tell = Callable[[int, int], None]
 TELL_EVERY_S = 0.5
@@ -276,7 +276,7 @@ def main() -> None:
     while True:
         request = json.loads(requests.get())
         try:
-            with full_disk_told():
+            with full_disk_as_storage_error():
                 result = FUNCTIONS[request.pop("do")](tell, **request)
             say({"result": result})
         except VcpbenchError as error:

@@ -159,4 +159,4 @@ def test_a_worker_that_met_what_nobody_foresaw_ends_instead_of_looking_healthy(
     with database.session() as session:
         session.execute(text("ALTER TABLE job RENAME TO gone"))
     assert worker.wait_for_end() == 1
-    assert "the worker's clock broke" in worker.log.read_text()
+    assert "a background thread broke" in worker.log.read_text()

@@ -67,7 +67,7 @@ def _weights(work: Work, checkpoint: Checkpoint) -> str | None:
     if checkpoint.is_pixels:
         return None
     assert checkpoint.weights_sha256 is not None
-    return str(work.keep(storage.weights_key(checkpoint.weights_sha256)))
+    return str(work.cached(storage.weights_key(checkpoint.weights_sha256)))
 
 
 def _stored(work: Work, shard: Shard) -> dict[str, Any] | None:

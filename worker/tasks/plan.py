@@ -153,7 +153,7 @@ def plan_words(work: Work, evaluation: Evaluation) -> dict[str, Any]:
     """The plan of an evaluation in plain values, of which the child makes a `Plan`."""
     checkpoint = evaluation.checkpoint
     return {
-        "manifest": str(work.keep(storage.manifest_key(evaluation.dataset_id))),
+        "manifest": str(work.cached(storage.manifest_key(evaluation.dataset_id))),
         "protocol": evaluation.protocol.content,
         "backbone": checkpoint.backbone,
         "input_spec": checkpoint.input_spec,

@@ -1,4 +1,4 @@
-"""The clock of a worker: says that it is there, takes back what silent workers had, looks for work itself."""
+"""What a worker does beside its jobs: say that it is there, take back lost jobs, look for work by itself."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from records.repositories.checkpoints import upload_lock
 from records.settings import Settings
 from records.storage import Storage
 from vcp_core.catalog.errors import StorageError
-from worker.desk import Desk
+from worker.job_loop import JobLoop
 
 SWEEP_EVERY_S = 5.0
 SEEN_S = 30.0  # a worker not seen for so long counts as gone
@@ -60,14 +60,14 @@ def seen(
     session.execute(wanted.on_conflict_do_update(index_elements=[Worker.id], set_=now))
 
 
-class Clock:
+class BackgroundThreads:
     """Two threads: one sweeps and says that we are there, one looks for work when nobody rings.
 
     Args:
         settings: How often.
         database: Where jobs and workers are.
         storage: Where objects are.
-        desk: Who does the work.
+        job_loop: Who does the work.
         worker_id: This process.
         device: Of its networks, in words.
 
@@ -80,12 +80,12 @@ class Clock:
         settings: Settings,
         database: Database,
         storage: Storage,
-        desk: Desk,
+        job_loop: JobLoop,
         worker_id: UUID,
         device: str,
     ) -> None:
         self._settings, self._database, self._storage = settings, database, storage
-        self._desk, self._worker_id, self._device = desk, worker_id, device
+        self._job_loop, self._worker_id, self._device = job_loop, worker_id, device
         self._ended = threading.Event()
         self._threads = [
             threading.Thread(target=self._run, args=(loop,), name=loop.__name__, daemon=True)
@@ -99,7 +99,7 @@ class Clock:
             thread.start()
 
     def stop(self) -> None:
-        """End; a job that the looking thread is at is ended by `Desk.stop`."""
+        """End; a job that the looking thread is at is ended by `JobLoop.stop`."""
         self._ended.set()
         for thread in self._threads:
             thread.join()
@@ -109,13 +109,13 @@ class Clock:
         try:
             loop()
         except Exception:
-            log.exception("the worker's clock broke; the worker ends")
+            log.exception("a background thread broke; the worker ends")
             self.broken = True
             os.kill(os.getpid(), signal.SIGTERM)
 
     def _look_loop(self) -> None:
         while not self._ended.is_set():
-            self._desk.answer()
+            self._job_loop.run_until_idle()
             self._ended.wait(self._settings.idle_look_s)
 
     def _sweep_loop(self) -> None:
@@ -123,7 +123,7 @@ class Clock:
         while not self._ended.is_set():
             try:
                 with self._database.session() as session:
-                    at = self._desk.current
+                    at = self._job_loop.current
                     seen(session, self._worker_id, self._settings.queues, self._device, job_id=at)
                 with self._database.session() as session:
                     sweep(session)

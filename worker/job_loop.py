@@ -1,4 +1,7 @@
-"""One slot: claims a job, does it, claims the next, until nothing waits. Rung by Celery, or by the clock."""
+"""The job loop: claim a job, do it, claim the next, until none waits.
+
+A Celery message starts the loop, and so does a background thread of the worker (worker/background.py).
+"""
 
 from __future__ import annotations
 
@@ -19,19 +22,19 @@ from records.models import Job, JobState
 from records.settings import Settings
 from records.storage import Storage
 from vcp_core.catalog.errors import ReaderFailed, StorageError, VcpbenchError
-from worker.disk import full_disk_told
+from worker.disk import full_disk_as_storage_error
 from worker.leases import Heartbeat
 from worker.runner import ChildFailed, Runner, unforeseen
+from worker.scratch import ScratchFolder
 from worker.tasks import TASKS
-from worker.work import LostClaim, Shelf, Work, is_away
-from worker.workplace import Workplace
+from worker.work import LostClaim, ObjectCache, Work, is_away
 
 ACCIDENTS = (ChildFailed, ReaderFailed, StorageError)  # foreseen, and another attempt may do better
 
 log = structlog.get_logger("vcpbench.worker")
 
 
-class Desk:
+class JobLoop:
     """Does jobs one at a time.
 
     Args:
@@ -39,7 +42,7 @@ class Desk:
         database: Where jobs are.
         storage: Where objects are.
         worker_id: Of this process in the table of workers.
-        place: For temporary files.
+        scratch: For temporary files.
     """
 
     def __init__(
@@ -48,18 +51,18 @@ class Desk:
         database: Database,
         storage: Storage,
         worker_id: UUID,
-        place: Workplace,
+        scratch: ScratchFolder,
     ) -> None:
         self._settings, self._database, self._storage = settings, database, storage
-        self._worker_id, self._place = worker_id, place
-        place.enter()
-        self._shelf = Shelf(storage, place.path / "objects")
-        self._runner = Runner(place.path)
+        self._worker_id, self._scratch = worker_id, scratch
+        scratch.enter()
+        self._object_cache = ObjectCache(storage, scratch.path / "objects")
+        self._runner = Runner(scratch.path)
         self._slot = threading.Lock()
         self._stopping = threading.Event()
         self.current: UUID | None = None
 
-    def answer(self) -> None:
+    def run_until_idle(self) -> None:
         """Do jobs until none waits. While another call is at it, wait: a bell is then never missed."""
         with self._slot:
             while not self._stopping.is_set() and self._do_next():
@@ -71,7 +74,7 @@ class Desk:
         self._runner.stop()
 
     def close(self) -> None:
-        """End the child, once `answer` has returned."""
+        """End the child, once `run_until_idle` has returned."""
         with self._slot:
             self._runner.close()
 
@@ -113,10 +116,10 @@ class Desk:
                 self._ended_badly(claim, beat, error)
 
     def _try(self, claim: Claim, beat: Heartbeat) -> None:
-        with full_disk_told():
-            self._place.enter()  # whoever tidies /tmp may have removed it
+        with full_disk_as_storage_error():
+            self._scratch.enter()  # whoever tidies /tmp may have removed it
             with tempfile.TemporaryDirectory(
-                dir=self._place.path, prefix="job-", ignore_cleanup_errors=True
+                dir=self._scratch.path, prefix="job-", ignore_cleanup_errors=True
             ) as folder:
                 TASKS[claim.kind](self._work(claim, beat, Path(folder)))
 
@@ -128,7 +131,7 @@ class Desk:
             settings=self._settings,
             _database=self._database,
             _runner=self._runner,
-            _shelf=self._shelf,
+            _object_cache=self._object_cache,
             _heartbeat=beat,
         )
 

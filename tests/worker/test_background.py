@@ -14,7 +14,7 @@ from records.jobs import NOW
 from records.models import Checkpoint, CheckpointState, Origin, UploadPart
 from records.settings import Settings
 from records.storage import Storage
-from worker.sweep import UNFINISHED_S, tidy
+from worker.background import UNFINISHED_S, tidy
 
 
 def test_uploads_that_nobody_finished_in_a_week_are_forgotten_and_no_others(

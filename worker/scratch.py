@@ -21,7 +21,7 @@ OWN = 0o700
 OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
-class Workplace:
+class ScratchFolder:
     """One worker's folder.
 
     Args:
@@ -45,7 +45,7 @@ class Workplace:
         if self._held is not None and self._is_there(self._held):
             return
         self._let_go()
-        private(self._scratch)
+        make_private(self._scratch)
         with _lock(self._scratch):  # nobody clears between the next two lines
             self.path.mkdir(mode=OWN, exist_ok=True)
             self._held = _locked(self.path)
@@ -64,7 +64,7 @@ class Workplace:
             self._held = None
 
 
-def clear(scratch: Path) -> None:
+def remove_abandoned(scratch: Path) -> None:
     """Remove what killed workers left: folders of workers that nobody holds; all else stays."""
     with _lock(scratch):
         for folder in filter(_is_workers, list(scratch.iterdir())):
@@ -83,7 +83,7 @@ def _is_workers(folder: Path) -> bool:
         return False
 
 
-def private(scratch: Path) -> None:
+def make_private(scratch: Path) -> None:
     """Have the folder, and make sure that only this user writes there.
 
     Raises:
@@ -91,10 +91,10 @@ def private(scratch: Path) -> None:
     """
     try:
         scratch.mkdir(parents=True, exist_ok=True, mode=OWN)
-        place, found = scratch.lstat(), scratch.stat()
+        link, found = scratch.lstat(), scratch.stat()
     except OSError as error:
         raise StorageError("VCPBENCH_SCRATCH: ", scratch, f" cannot be used: {error.strerror}.") from None
-    strangers = {place.st_uid, found.st_uid} - {0, os.geteuid()}
+    strangers = {link.st_uid, found.st_uid} - {0, os.geteuid()}
     if strangers or found.st_mode & OTHERS:
         whose = f"belongs to user {strangers.pop()}" if strangers else "can be written by other users"
         advice = "Name a folder that only you write to."

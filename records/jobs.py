@@ -39,7 +39,7 @@ from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, aliased
 
-from records.db import BELLS
+from records.db import NEW_JOBS
 from records.models import Job, JobKind, JobState
 from vcp_core.catalog.errors import VcpbenchError
 
@@ -75,7 +75,7 @@ def enqueue(
     comparison_id: UUID | None = None,
     priority: int = 0,
 ) -> None:
-    """Queue a job for its one subject, unless it has one of this kind; the bell rings after commit."""
+    """Queue a job for its one subject, unless it has one of this kind; a worker is woken after the commit."""
     values = {
         "id": uuid4(),
         "kind": kind,
@@ -94,12 +94,12 @@ def enqueue(
         "done": 0,
     }
     if _rows(session, insert(Job).values(values).on_conflict_do_nothing()):
-        ring_later(session, kind.queue)
+        wake_up_after_commit(session, kind.queue)
 
 
-def ring_later(session: Session, queue: str, bells: int = 1) -> None:
-    """Ring for a queue once this transaction is committed."""
-    session.info.setdefault(BELLS, Counter())[queue] += bells
+def wake_up_after_commit(session: Session, queue: str, times: int = 1) -> None:
+    """OnNewJobs for a queue once this transaction is committed."""
+    session.info.setdefault(NEW_JOBS, Counter())[queue] += times
 
 
 def claim(session: Session, queues: Sequence[str], *, worker_id: UUID, lease_s: float) -> Claim | None:
@@ -261,7 +261,7 @@ def release(session: Session, claim: Claim) -> bool:
     values = {"state": JobState.QUEUED, "token": None, "lease_until": None, "not_before": NOW}
     if not _rows(session, _ours(claim).values(**values)):
         return False
-    ring_later(session, claim.kind.queue)
+    wake_up_after_commit(session, claim.kind.queue)
     return True
 
 
@@ -350,7 +350,7 @@ def sweep(session: Session) -> tuple[int, list[Job]]:
         else:
             job.state = JobState.QUEUED
             job.error = VcpbenchError("the worker that had it fell silent")
-            ring_later(session, job.queue)
+            wake_up_after_commit(session, job.queue)
     session.flush()
     return len(lost) - len(failed), failed
 

@@ -42,7 +42,7 @@ POSTGRES_SETTINGS = {  # for one machine with little to spare; everything else a
     "log_timezone": "UTC",
 }
 NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
-VALKEY_SETTINGS = {  # a message is only a bell: nothing of it needs to last
+VALKEY_SETTINGS = {  # a message only wakes workers: it need not last
     "port": "0",
     "unixsocketperm": "700",
     "save": '""',

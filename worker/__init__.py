@@ -1,1 +1,1 @@
-"""Workers: a Celery process that is rung, claims jobs, and has a child process do the heavy part."""
+"""Workers: a Celery process that is woken, claims jobs, and has a child process do the heavy part."""

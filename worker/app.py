@@ -1,7 +1,7 @@
-"""The worker process: Celery listens for bells, a loop does the jobs, background threads keep both honest.
+"""The worker process: Celery listens for wake-ups, a loop does the jobs, background threads keep both honest.
 
-Celery runs one thread in its pool (`--pool threads`), so the process stays free to hear signals; a bell's
-message is acknowledged when it is heard, for it carries nothing that could be lost.
+Celery runs one thread in its pool (`--pool threads`), so the process stays free to hear signals; a
+wake-up is acknowledged when it is heard, for it carries nothing that could be lost.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from celery.platforms import SecurityWarning
 from celery.signals import setup_logging, worker_shutting_down
 
 from records import migrate
-from records.bell import BELL, Doorbell, celery_app
 from records.db import Database
 from records.logs import configure
 from records.settings import Settings
 from records.storage import Storage
+from records.wakeups import WAKE_UP, WakeUps, celery_app
 from vcp_core.catalog.errors import Private, VcpbenchError
 from worker.background import BackgroundThreads, register, unregister
 from worker.job_loop import JobLoop
@@ -42,7 +42,7 @@ def main() -> int:
         settings = Settings.load()
         configure(settings.log_format)
         app = celery_app(settings)
-        database = Database(settings.database_url.get_secret_value(), ring=Doorbell(settings).ring)
+        database = Database(settings.database_url.get_secret_value(), on_new_jobs=WakeUps(settings).send)
         migrate.check(database)
         storage = Storage(settings.store_url)
         make_private(settings.scratch)
@@ -74,8 +74,8 @@ def main() -> int:
 
 
 def _listen(app: Celery, job_loop: JobLoop, settings: Settings) -> None:
-    @app.task(name=BELL, ignore_result=True)  # type: ignore[untyped-decorator]
-    def bell() -> None:
+    @app.task(name=WAKE_UP, ignore_result=True)  # type: ignore[untyped-decorator]
+    def wake_up() -> None:
         job_loop.run_until_idle()
 
     def shutting_down(**_: Any) -> None:

@@ -61,7 +61,7 @@ def seen(
 
 
 class BackgroundThreads:
-    """Two threads: one sweeps and says that we are there, one looks for work when nobody rings.
+    """Two threads: one sweeps and says that we are there, one looks for work when no message comes.
 
     Args:
         settings: How often.
@@ -138,7 +138,7 @@ class BackgroundThreads:
 
 
 def sweep(session: Session) -> None:
-    """One round, by one worker at a time: lost jobs wait again, idle workers are rung for what waits."""
+    """One round, by one worker at a time: lost jobs wait again, idle workers are woken for what waits."""
     if not jobs.try_lock(session, "vcpbench.sweep"):
         return
     flow.lock(session)
@@ -150,7 +150,7 @@ def sweep(session: Session) -> None:
     session.execute(delete(Worker).where(Worker.seen_at < jobs.NOW - timedelta(seconds=FORGOTTEN_S)))
     waiting = jobs.num_claimable(session)
     if waiting:
-        _ring_idle(session, waiting)
+        _wake_idle(session, waiting)
 
 
 def tidy(database: Database, storage: Storage) -> None:
@@ -178,13 +178,13 @@ def _unfinished() -> ColumnElement[bool]:
     return and_(Checkpoint.state == CheckpointState.DECLARED, Checkpoint.created_at < since, ~came)
 
 
-def _ring_idle(session: Session, waiting: dict[str, int]) -> None:
-    """At most as many bells as there are idle slots: more would only pile up in the broker."""
+def _wake_idle(session: Session, waiting: dict[str, int]) -> None:
+    """Send at most as many wake-ups as there are idle slots: more would only pile up in the broker."""
     idle = select(Worker).where(
         Worker.job_id.is_(None), Worker.seen_at > func.clock_timestamp() - timedelta(seconds=SEEN_S)
     )
     slots = [worker.queues for worker in session.scalars(idle)]
     for queue, number in waiting.items():
-        bells = min(number, sum(queue in queues for queues in slots))
-        if bells:
-            jobs.ring_later(session, queue, bells)
+        times = min(number, sum(queue in queues for queues in slots))
+        if times:
+            jobs.wake_up_after_commit(session, queue, times)

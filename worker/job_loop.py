@@ -63,7 +63,7 @@ class JobLoop:
         self.current: UUID | None = None
 
     def run_until_idle(self) -> None:
-        """Do jobs until none waits. While another call is at it, wait: a bell is then never missed."""
+        """Do jobs until none waits. While another call is at it, wait: no wake-up is missed then."""
         with self._slot:
             while not self._stopping.is_set() and self._do_next():
                 pass

@@ -1,6 +1,6 @@
-"""The doorbell: a Celery message that names a queue and says only "look again".
+"""Wake-ups: a Celery message that names a queue and says only "look again".
 
-A bell that cannot be rung is no error: the row is there, and idle workers look by themselves.
+A wake-up that cannot be sent is no error: the job's row is there, and idle workers look by themselves.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from redis.exceptions import RedisError
 
 from records.settings import Settings
 
-BELL = "vcpbench.bell"
-MAX_BELLS = 8  # at once; a worker that is done looks again by itself
+WAKE_UP = "vcpbench.bell"  # the task's name in messages; workers of earlier versions know no other
+MAX_WAKE_UPS = 8  # at once; a worker that is done looks again by itself
 SILENCE_S = 5.0  # after a failure: requests should not wait for a broker that is down, one after the other
 BROKER_TIMEOUT_S = 1.0
 
-log = structlog.get_logger("vcpbench.bell")
+log = structlog.get_logger("vcpbench.wakeups")
 
 
 def celery_app(settings: Settings) -> Celery:
@@ -49,8 +49,8 @@ def celery_app(settings: Settings) -> Celery:
     return app
 
 
-class Doorbell:
-    """Rings after commit; never raises for a broker that is down, and never waits long for one.
+class WakeUps:
+    """Wakes workers after a commit. Never raises for a broker that is down, and never waits long for one.
 
     Args:
         settings: Where the broker is.
@@ -58,24 +58,24 @@ class Doorbell:
 
     def __init__(self, settings: Settings) -> None:
         self._app = celery_app(settings)
-        # Who listens must wait for ever; who rings must not, not even for a broker that takes the connection
-        # and says nothing.
+        # A worker that listens must wait for ever. A sender must not, not even for a broker that takes the
+        # connection and says nothing.
         self._app.conf.broker_transport_options["socket_timeout"] = BROKER_TIMEOUT_S
         self._silent_until = 0.0
 
-    def ring(self, bells: Counter[str]) -> None:
-        """Ring for each queue, at most a few times."""
+    def send(self, new_jobs: Counter[str]) -> None:
+        """Send one wake-up for each new job of each queue, at most `MAX_WAKE_UPS` for a queue."""
         if time.monotonic() < self._silent_until:
             return
         try:
-            for queue, number in bells.items():
-                for _ in range(min(number, MAX_BELLS)):
+            for queue, number in new_jobs.items():
+                for _ in range(min(number, MAX_WAKE_UPS)):
                     self._send(queue)
         except (OperationalError, RedisError, OSError) as error:
             self._silent_until = time.monotonic() + SILENCE_S
-            log.warning("bell not rung", queues=sorted(bells), error=str(error) or type(error).__name__)
+            log.warning("wake-up not sent", queues=sorted(new_jobs), error=str(error) or type(error).__name__)
 
     def _send(self, queue: str) -> None:
         options: dict[str, Any] = {"queue": queue, "expires": 60, "ignore_result": True}
         policy = {"max_retries": 1, "interval_start": 0, "interval_max": 0.1}
-        self._app.send_task(BELL, retry=True, retry_policy=policy, **options)
+        self._app.send_task(WAKE_UP, retry=True, retry_policy=policy, **options)

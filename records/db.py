@@ -110,7 +110,7 @@ class Database:
 
     @contextmanager
     def session(self) -> Iterator[Session]:
-        """One transaction: committed when the block ends, rolled back if it raises; then workers are woken."""
+        """A transaction: committed when the block ends, rolled back if it raises. Then workers are woken."""
         with self._sessions.begin() as session:
             yield session
         new_jobs: Counter[str] = session.info.get(NEW_JOBS, Counter())

@@ -208,15 +208,15 @@ def num_before(session: Session, job: Job, queues: Sequence[str]) -> int:
         claimable(other), other.queue.in_(queues), other.priority > job.priority
     )
     num_higher = session.scalar(higher) or 0
-    places = sorted(rows, key=lambda row: (row.at is not None, row.at or row[4], row[4]))
-    mine = next((place for place, row in enumerate(places) if row.team == job.team), None)
+    ordered = sorted(rows, key=lambda row: (row.at is not None, row.at or row[4], row[4]))
+    mine = next((index for index, row in enumerate(ordered) if row.team == job.team), None)
     if mine is None:
         return num_higher
-    rounds = int(places[mine][3])
+    rounds = int(ordered[mine][3])
     return (
         num_higher
         + rounds
-        + sum(min(int(row[2]), rounds + (place < mine)) for place, row in enumerate(places) if place != mine)
+        + sum(min(int(row[2]), rounds + (index < mine)) for index, row in enumerate(ordered) if index != mine)
     )
 
 

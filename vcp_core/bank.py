@@ -56,16 +56,16 @@ class _Index:
     def __init__(self, shards: Iterable[Iterable[Clip]]) -> None:
         self._videos: dict[str, int] = {}
         self._kinds: dict[tuple[str, str], int] = {}
-        keys, places = array("q"), array("q")
+        keys, locations = array("q"), array("q")
         for number, clips in enumerate(shards):
             for row, clip in enumerate(clips):
                 video = self._videos.setdefault(clip.video_id, len(self._videos))
                 kind = self._kinds.setdefault((clip.option, clip.variant), len(self._kinds))
                 keys.append(self._key(video, clip.start, kind))
-                places.append(number << self.ROW_BITS | row)
-        keys_N, places_N = np.array(keys, np.int64), np.array(places, np.int64)
+                locations.append(number << self.ROW_BITS | row)
+        keys_N, locations_N = np.array(keys, np.int64), np.array(locations, np.int64)
         order_N = np.argsort(keys_N, kind="stable")
-        self._keys_N, self._places_N = keys_N[order_N], places_N[order_N]
+        self._keys_N, self._locations_N = keys_N[order_N], locations_N[order_N]
 
     def _key(self, video: int, start: int, kind: int) -> int:
         numbers = ((video, self.VIDEO_BITS), (start, self.START_BITS), (kind, self.KIND_BITS))
@@ -96,8 +96,8 @@ class _Index:
         missing_N = self._keys_N[at_N] != wanted_N
         if missing_N.any():
             raise KeyError(clips[int(missing_N.argmax())])
-        places_N = self._places_N[at_N]
-        return places_N >> self.ROW_BITS, places_N & ((1 << self.ROW_BITS) - 1)
+        rows_N = self._locations_N[at_N]
+        return rows_N >> self.ROW_BITS, rows_N & ((1 << self.ROW_BITS) - 1)
 
 
 class FeatureBank:

@@ -20,8 +20,8 @@ def calibration_shard(dataset: Dataset, protocol: Protocol, spec: BackboneSpec) 
     last batch would count as much as a full one. Only where there is no full batch, a smaller one.
     """
     draws = {video: Draws(protocol.seed, "calibration", video.id) for video in dataset.side("train")}
-    places = {video: drawn.below(1 << 62) for video, drawn in draws.items()}
-    train = sorted(draws, key=lambda video: places[video])
+    random_order = {video: drawn.below(1 << 62) for video, drawn in draws.items()}
+    train = sorted(draws, key=lambda video: random_order[video])
     num_starts = [max(1, video.num_frames - spec.clip_span + 1) for video in train]
     wanted = min(protocol.control.calibration_clips, sum(num_starts))
     if wanted > CALIBRATION_BATCH:

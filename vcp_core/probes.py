@@ -202,13 +202,13 @@ def holdout(
     for unit, label in zip(units_N, labels_N.tolist(), strict=True):
         labels_of.setdefault(unit, Counter())[label] += 1
 
-    def place(unit: str) -> tuple[int, str]:
+    def rank(unit: str) -> tuple[int, str]:
         # Equal counts go to the lower class, never to the one that arrived first.
         label = min(labels_of[unit].items(), key=lambda item: (-item[1], item[0]))[0]
         return label, hashlib.sha256(unit.encode()).hexdigest()
 
     every = max(2, round(1 / fraction))
-    ordered = sorted(labels_of, key=place)
+    ordered = sorted(labels_of, key=rank)
     units_left = Counter(label for labels in labels_of.values() for label in labels)
     lone = sum(count == 1 for count in units_left.values())
     held: list[str] = []
@@ -246,7 +246,7 @@ def _path(
     basis_DR: Array | None = None
     rows: list[tuple[slice, Array]] | None = None
     if features_ND.size * 8 <= KEPT_BYTES:
-        rows = [(place, part.copy()) for place, part in _standardised(features_ND, mean_D, scale_D)]
+        rows = [(span, part.copy()) for span, part in _standardised(features_ND, mean_D, scale_D)]
         if features_ND.shape[0] < features_ND.shape[1]:
             # The penalised optimum lies in the span of the rows: with fewer rows than columns, solve there.
             # Rotations keep the penalty, so the optimum is the same (3 times faster at 200 x 768).
@@ -310,8 +310,8 @@ def _objective(
     loss = 0.5 * l2 * float((weights[:-1] ** 2).sum())
     gradient = np.zeros_like(weights)
     gradient[:-1] = l2 * weights[:-1]
-    for place, rows in chunks():
-        labels = labels_N[place]
+    for span, rows in chunks():
+        labels = labels_N[span]
         log_NK = log_softmax(rows @ weights[:-1] + weights[-1], axis=1)
         loss -= float(log_NK[np.arange(len(labels)), labels].sum()) / num_rows
         error_NK = np.exp(log_NK)
@@ -325,8 +325,8 @@ def _objective(
 def _moments(features_ND: Floats) -> tuple[Array, Array]:
     mean_D = np.mean(features_ND, axis=0, dtype=np.float64)
     variance_D = np.zeros_like(mean_D)
-    for place in _places(len(features_ND)):
-        variance_D += ((features_ND[place] - mean_D) ** 2).sum(axis=0)
+    for span in _spans(len(features_ND)):
+        variance_D += ((features_ND[span] - mean_D) ** 2).sum(axis=0)
     scale_D = np.sqrt(variance_D / len(features_ND))
     # A constant column leaves rounding noise of its mean; dividing by that would make a feature of it.
     constant_D = scale_D <= 1e-6 * np.maximum(np.abs(mean_D), 1e-6)
@@ -336,14 +336,14 @@ def _moments(features_ND: Floats) -> tuple[Array, Array]:
 def _standardised(features_ND: Floats, mean_D: Array, scale_D: Array) -> Iterator[tuple[slice, Array]]:
     """A chunk of rows at a time, in float64; the next one takes the memory."""
     buffer = np.empty((min(CHUNK_ROWS, len(features_ND)), features_ND.shape[1]))
-    for place in _places(len(features_ND)):
-        rows = buffer[: place.stop - place.start]
-        np.subtract(features_ND[place], mean_D, out=rows)
+    for span in _spans(len(features_ND)):
+        rows = buffer[: span.stop - span.start]
+        np.subtract(features_ND[span], mean_D, out=rows)
         rows /= scale_D
-        yield place, rows
+        yield span, rows
 
 
-def _places(num_rows: int) -> Iterator[slice]:
+def _spans(num_rows: int) -> Iterator[slice]:
     for start in range(0, num_rows, CHUNK_ROWS):
         yield slice(start, min(start + CHUNK_ROWS, num_rows))
 
@@ -364,9 +364,9 @@ def knn_probabilities(
     """
     from vcp_core.ranking import nearest
 
-    places_Nk, similarities_Nk = nearest(queries_ND, bank_MD, k=k)
+    indices_Nk, similarities_Nk = nearest(queries_ND, bank_MD, k=k)
     votes_Nk = softmax(similarities_Nk / temperature, axis=1)
     result_NK = np.zeros((len(queries_ND), num_classes))
-    rows_Nk = np.broadcast_to(np.arange(len(queries_ND))[:, None], places_Nk.shape)
-    np.add.at(result_NK, (rows_Nk, bank_labels_M[places_Nk]), votes_Nk)
+    rows_Nk = np.broadcast_to(np.arange(len(queries_ND))[:, None], indices_Nk.shape)
+    np.add.at(result_NK, (rows_Nk, bank_labels_M[indices_Nk]), votes_Nk)
     return result_NK

@@ -17,10 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.floating[Any]]
-Places = npt.NDArray[np.integer[Any]]
+Indices = npt.NDArray[np.integer[Any]]
 
 UNITS = 10**12  # of similarity, in one
-MAX_GALLERY = 1 << 23  # rows: UNITS times as many places is what 63 bits hold
+MAX_GALLERY = 1 << 23  # rows: UNITS times as many indices is what 63 bits hold
 CHUNK_BYTES = 512 << 20  # of one chunk of queries: its similarities to the whole gallery, twice
 BLOCK_BYTES = 64 << 20  # of one block of the gallery in float64
 NUM_NEIGHBOURS = 10
@@ -33,12 +33,12 @@ class RetrievalOutcomes:
     Attributes:
         hits_NK: Whether a gallery row of the query's class is among the nearest k, for every depth.
         average_precision_N: Over the whole ranking; 0 where the gallery has none of the class.
-        neighbours_NK: Gallery places of the nearest rows, nearest first.
+        neighbours_NK: Indices in the gallery of the nearest rows, nearest first.
     """
 
     hits_NK: npt.NDArray[np.bool_]
     average_precision_N: npt.NDArray[np.float64]
-    neighbours_NK: Places
+    neighbours_NK: Indices
 
 
 def _scale(features_ND: Floats) -> npt.NDArray[np.float64]:
@@ -59,26 +59,26 @@ class _Gallery:
     def __init__(self, gallery_MD: Floats) -> None:
         self._gallery_MD = gallery_MD
         rows = min(len(gallery_MD), max(1, BLOCK_BYTES // (8 * gallery_MD.shape[1])))
-        self._places = [slice(i, min(i + rows, len(gallery_MD))) for i in range(0, len(gallery_MD), rows)]
-        self._scale_M = np.concatenate([_scale(gallery_MD[place]) for place in self._places])
+        self._blocks = [slice(i, min(i + rows, len(gallery_MD))) for i in range(0, len(gallery_MD), rows)]
+        self._scale_M = np.concatenate([_scale(gallery_MD[block]) for block in self._blocks])
         self._buffer = np.empty((rows, gallery_MD.shape[1]))
         self._filled_with: slice | None = None
 
     def similarities(self, queries_ND: npt.NDArray[np.float64], out: npt.NDArray[np.float64]) -> None:
         """Cosines of normalised queries with every row, into `out` (N, M)."""
-        for place in self._places:
-            block_MD = self._buffer[: place.stop - place.start]
-            if self._filled_with != place:
-                np.multiply(self._gallery_MD[place], self._scale_M[place, None], out=block_MD)
-                self._filled_with = place
-            np.matmul(queries_ND, block_MD.T, out=out[:, place])
+        for block in self._blocks:
+            block_MD = self._buffer[: block.stop - block.start]
+            if self._filled_with != block:
+                np.multiply(self._gallery_MD[block], self._scale_M[block, None], out=block_MD)
+                self._filled_with = block
+            np.matmul(queries_ND, block_MD.T, out=out[:, block])
 
 
 def _keys(queries_ND: Floats, gallery_MD: Floats) -> Iterator[tuple[slice, npt.NDArray[np.int64]]]:
     """A chunk of queries at a time, (rows, M): whole numbers whose order is that of the neighbours.
 
-    A key is the similarity in units of 1e-12, negated, times a power of two, plus the place in the gallery.
-    No two are equal, so any sort of them, however fast, ranks ties by place. The next chunk takes the memory.
+    A key is the similarity in units of 1e-12, negated, times a power of two, plus the index in the gallery.
+    No two are equal, so any sort of them, however fast, ranks ties by index. The next chunk takes the memory.
     """
     num_gallery = len(gallery_MD)
     if num_gallery > MAX_GALLERY:
@@ -87,47 +87,47 @@ def _keys(queries_ND: Floats, gallery_MD: Floats) -> Iterator[tuple[slice, npt.N
     rows = max(1, min(len(queries_ND), CHUNK_BYTES // (16 * num_gallery)))
     kept, kept_keys = np.empty((rows, num_gallery)), np.empty((rows, num_gallery), np.int64)
     for start in range(0, len(queries_ND), rows):
-        place = slice(start, min(start + rows, len(queries_ND)))
-        similarities, keys = kept[: place.stop - start], kept_keys[: place.stop - start]
-        chunk_ND = queries_ND[place]
+        span = slice(start, min(start + rows, len(queries_ND)))
+        similarities, keys = kept[: span.stop - start], kept_keys[: span.stop - start]
+        chunk_ND = queries_ND[span]
         gallery.similarities(np.asarray(chunk_ND * _scale(chunk_ND)[:, None], np.float64), similarities)
         similarities *= -UNITS
         np.rint(similarities, out=keys, casting="unsafe")
         keys <<= _shift(num_gallery)
         keys |= np.arange(num_gallery)
-        yield place, keys
+        yield span, keys
 
 
 def _shift(num_gallery: int) -> int:
     return max(1, (num_gallery - 1).bit_length())
 
 
-def _places(keys: npt.NDArray[np.int64], num_gallery: int) -> Places:
+def _indices(keys: npt.NDArray[np.int64], num_gallery: int) -> Indices:
     return keys & ((1 << _shift(num_gallery)) - 1)
 
 
-def nearest(queries_ND: Floats, gallery_MD: Floats, *, k: int) -> tuple[Places, npt.NDArray[np.float64]]:
-    """The k nearest gallery rows of every query, nearest first: places and similarities, (N, min(k, M)).
+def nearest(queries_ND: Floats, gallery_MD: Floats, *, k: int) -> tuple[Indices, npt.NDArray[np.float64]]:
+    """The k nearest gallery rows of every query, nearest first: indices and similarities, (N, min(k, M)).
 
     Raises:
         ValueError: If the gallery has more than `MAX_GALLERY` rows.
     """
     num_gallery = len(gallery_MD)
     k = min(k, num_gallery)
-    places, values = [], []
+    indices, values = [], []
     for _, keys in _keys(queries_ND, gallery_MD):
         keys.partition(k - 1, axis=1)
         first = np.sort(keys[:, :k], axis=1)
-        places.append(_places(first, num_gallery))
+        indices.append(_indices(first, num_gallery))
         values.append(-(first >> _shift(num_gallery)) / UNITS)
-    return np.concatenate(places), np.concatenate(values)
+    return np.concatenate(indices), np.concatenate(values)
 
 
 def retrieval_ranks(
     queries_ND: Floats,
     gallery_MD: Floats,
-    query_labels_N: Places,
-    gallery_labels_M: Places,
+    query_labels_N: Indices,
+    gallery_labels_M: Indices,
     *,
     ks: Sequence[int],
 ) -> RetrievalOutcomes:
@@ -150,10 +150,10 @@ def retrieval_ranks(
     hits_NK = np.zeros((num_queries, len(ks)), bool)
     precision_N = np.zeros(num_queries)
     neighbours_NK = np.zeros((num_queries, min(NUM_NEIGHBOURS, num_gallery)), np.int64)
-    for place, keys in _keys(queries_ND, gallery_MD):
+    for span, keys in _keys(queries_ND, gallery_MD):
         keys.sort(axis=1)
-        for query, keys_M in zip(range(place.start, place.stop), keys, strict=True):
-            order_M = _places(keys_M, num_gallery)
+        for query, keys_M in zip(range(span.start, span.stop), keys, strict=True):
+            order_M = _indices(keys_M, num_gallery)
             # Ranks of the query's class, from 1; its n-th found among the first `rank` is n of so many.
             ranks = np.flatnonzero(gallery_labels_M[order_M] == query_labels_N[query]) + 1
             hits_NK[query] = [len(ranks) > 0 and ranks[0] <= k for k in ks]

@@ -220,8 +220,8 @@ def per_class(
 
 def confusion(truth: Sequence[str], predicted: Sequence[str], answers: Sequence[str], name: str) -> Table:
     """Counts of predicted answers (columns) by true answer (rows)."""
-    place = {answer: i for i, answer in enumerate(answers)}
+    index_of = {answer: i for i, answer in enumerate(answers)}
     counts = [[0.0] * len(answers) for _ in answers]
     for true, guess in zip(truth, predicted, strict=True):
-        counts[place[true]][place[guess]] += 1
+        counts[index_of[true]][index_of[guess]] += 1
     return Table(name=name, rows=tuple(answers), columns=tuple(answers), values=tuple(map(tuple, counts)))

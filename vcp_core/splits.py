@@ -240,24 +240,24 @@ class _Shared:
             zip(self.videos, np.cumsum([len(videos) for videos in self.videos.values()]), strict=True)
         )
         total = sum(len(videos) for videos in self.videos.values())
-        places = {split: slice(end - len(self.videos[split]), end) for split, end in ends.items()}
+        spans = {split: slice(end - len(self.videos[split]), end) for split, end in ends.items()}
         statistics = {split: metric.statistic for split, metric in metrics.items()}
         if all(isinstance(one, Mean) for one in statistics.values()):
             means = cast(Mapping[str, Mean], statistics)
-            return mean_of(*(_among(mean, places[split], total) for split, mean in means.items()))
+            return mean_of(*(_among(mean, spans[split], total) for split, mean in means.items()))
         functions = cast(Mapping[str, Statistic], statistics)
 
         def averaged(weights_RN: Array) -> Array:
-            found = [one(weights_RN[:, places[split]]) for split, one in functions.items()]
+            found = [one(weights_RN[:, spans[split]]) for split, one in functions.items()]
             return np.asarray(np.mean(found, axis=0))
 
         return averaged
 
 
-def _among(mean: Mean, place: slice, total: int) -> Mean:
+def _among(mean: Mean, span: slice, total: int) -> Mean:
     """A mean of one split's rows, among the rows of all splits."""
     values_N, weights_N = np.zeros(total), np.zeros(total)
-    values_N[place], weights_N[place] = mean.values_N, mean.weights_N
+    values_N[span], weights_N[span] = mean.values_N, mean.weights_N
     return Mean(value=mean.value, values_N=values_N, weights_N=weights_N)
 
 

@@ -79,14 +79,14 @@ def latest(
         names: Models, each given as team and name. The first that has such an upload is meant.
         among: Which uploads.
     """
-    wanted = values(column("team", String), column("name", String), column("place", Integer), name="wanted")
-    rows = wanted.data([(team, name, place) for place, (team, name) in enumerate(names)])
+    wanted = values(column("team", String), column("name", String), column("order", Integer), name="wanted")
+    rows = wanted.data([(team, name, order) for order, (team, name) in enumerate(names)])
     query = (
         select(Checkpoint)
         .join(Checkpoint.model)
         .join(rows, and_(rows.c.team == Model.team, rows.c.name == Model.name))
         .where(Checkpoint.state.in_(USABLE), among)
-        .order_by(rows.c.place, Checkpoint.created_at.desc(), Checkpoint.id)
+        .order_by(rows.c.order, Checkpoint.created_at.desc(), Checkpoint.id)
     )
     return session.scalars(query.limit(1)).one_or_none() if names else None
 

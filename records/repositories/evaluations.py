@@ -86,9 +86,9 @@ def by_other_engines(
     """
     made_by = Evaluation.engine == engine if engine else Evaluation.engine != versions.engine()
     order = (Evaluation.created_at.desc(), Evaluation.id)
-    place = func.row_number().over(partition_by=Evaluation.checkpoint_id, order_by=order).label("place")
+    position = func.row_number().over(partition_by=Evaluation.checkpoint_id, order_by=order).label("position")
     query = (
-        select(Evaluation.id, Evaluation.created_at, place)
+        select(Evaluation.id, Evaluation.created_at, position)
         .join(DatasetRow, DatasetRow.id == Evaluation.dataset_id)
         .where(
             Evaluation.is_control.is_(False),
@@ -99,7 +99,7 @@ def by_other_engines(
         )
         .subquery()
     )
-    newest = select(query.c.id).where(query.c.place == 1)
+    newest = select(query.c.id).where(query.c.position == 1)
     return list(session.scalars(newest.order_by(query.c.created_at, query.c.id)))
 
 

@@ -104,7 +104,7 @@ def finetune(
     pretraining.precheck(out, config, machine)
     checkpoints.precheck(file, backbone=backbone, input_spec=input_spec)
     runs: list[Finetuned] = []
-    for name, place, run_name in _each(split, out, run):
+    for name, folder, run_name in _each(split, out, run):
         loaded = training.load_once(
             dataset, split=name, csv=csv, test_groups=test_groups, suffixes=suffix, lists=lists
         )
@@ -112,7 +112,7 @@ def finetune(
             one = pretraining.finetune(
                 file,
                 loaded,
-                place,
+                folder,
                 config,
                 backbone=backbone,
                 prefix=prefix,

@@ -22,7 +22,7 @@ from vcp_core.catalog.protocols import Protocol, load_protocol
 from vcp_core.datasets.manifest import Dataset
 from vcp_core.features import extract
 from vcp_core.plan import Plan
-from vcp_core.pretraining.runs import Place
+from vcp_core.pretraining.runs import RunProgress
 from vcp_core.reproduction import agreement
 from vcp_core.shards import plan_shards
 
@@ -50,7 +50,7 @@ class Interrupter:
     def __init__(self, at: int) -> None:
         self.at = at
 
-    def on_start(self, run: str, notes: tuple[str, ...], place: Place) -> None:
+    def on_start(self, run: str, notes: tuple[str, ...], progress: RunProgress) -> None:
         """Say nothing."""
 
     def on_step(self, done: int, total: int, loss: float) -> None:
@@ -84,10 +84,10 @@ def test_a_run_interrupted_on_a_gpu_goes_on_there_as_one_that_was_not(
     with pytest.raises(KeyboardInterrupt):
         run.train(trainer, Interrupter(at=3))
     run, trainer = tiny_run(dataset, tmp_path / "stopped", **options)
-    assert trainer.place.step == 3
-    assert run.train(trainer, None).place.finished
+    assert trainer.progress.step == 3
+    assert run.train(trainer, None).progress.finished
     run, trainer = tiny_run(dataset, tmp_path / "whole", **options)
-    assert run.train(trainer, None).place.finished
+    assert run.train(trainer, None).progress.finished
     resumed, whole = saved_tensors(tmp_path / "stopped"), saved_tensors(tmp_path / "whole")
     assert resumed.keys() == whole.keys()
     differences = [float((resumed[key].double() - whole[key].double()).abs().max()) for key in whole]

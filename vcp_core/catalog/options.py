@@ -75,7 +75,7 @@ FARTHEST = "64-up"
 
 
 def _tiles_moved(permutation: str) -> tuple[str, ...]:
-    return (f"{sum(int(tile) != place for place, tile in enumerate(permutation))}-tiles",)
+    return (f"{sum(int(tile) != position for position, tile in enumerate(permutation))}-tiles",)
 
 
 def _side_and_distance(variant: str) -> tuple[str, ...]:

@@ -214,7 +214,7 @@ class _Finetuning:
             logits_MA[rank::world] = torch.cat(mine)
         logits_MA = summed(logits_MA, trainer.fabric)
         clip_span = trainer.network.backbone.spec.clip_span
-        return _predictions(logits_MA, self.dataset, clip_span, trained.place.best)
+        return _predictions(logits_MA, self.dataset, clip_span, trained.progress.best)
 
 
 def _predictions(logits_MA: Tensor, dataset: Dataset, clip_span: int, best: Best | None) -> Predictions:

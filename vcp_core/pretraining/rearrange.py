@@ -39,7 +39,7 @@ class Rearrangements:
 
         Args:
             clips_BTHWC: Any dtype.
-            rearrangements_B: Places in `REARRANGEMENTS`.
+            rearrangements_B: Indices in `REARRANGEMENTS`.
         """
         batch_B11 = torch.arange(len(clips_BTHWC), device=clips_BTHWC.device)[:, None, None]
         frames_BT1 = self._frames_RT[rearrangements_B][:, :, None]

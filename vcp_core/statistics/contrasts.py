@@ -78,10 +78,10 @@ def contrasts(
     found: list[Contrast | None] = [None] * len(pairs)
     paired = [i for i, (first, second) in enumerate(pairs) if _same_rows(first, second)]
     others = [i for i in range(len(pairs)) if i not in set(paired)]
-    for places, of in ((paired, _of_pairs), (others, _of_squares)):
-        if places:
+    for indices, of in ((paired, _of_pairs), (others, _of_squares)):
+        if indices:
             for i, one in zip(
-                places, of([pairs[i] for i in places], units, correlations, level), strict=True
+                indices, of([pairs[i] for i in indices], units, correlations, level), strict=True
             ):
                 found[i] = one
     return [one for one in found if one is not None]

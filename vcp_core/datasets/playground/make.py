@@ -92,8 +92,8 @@ def plan(*, num_train: int = NUM_TRAIN, num_test: int = NUM_TEST, seed: int = 0)
     for split, first, num in sides:
         for pair in range(num // len(ACTIONS)):
             group = first + 2 * pair
-            for place, action in enumerate(_shuffled_actions(seed, group)):
-                own = group + place // VIDEOS_PER_GROUP
+            for index, action in enumerate(_shuffled_actions(seed, group)):
+                own = group + index // VIDEOS_PER_GROUP
                 planned.append(Planned(seed=seed, action=action, group=own, split=split))
     return sorted(planned, key=lambda video: video.id)
 

@@ -1,6 +1,6 @@
-"""Augmentation by looks: colour jitter and mirroring of a whole example, on its device.
+"""Augmentation: colour jitter and mirroring of a whole example, on its device.
 
-All clips of an example change alike, so that no look says anything about an answer.
+All clips of an example change alike, so that no augmentation says anything about an answer.
 
 Legend: N clips, T frames, H height, W width, C channels (RGB).
 """
@@ -19,7 +19,7 @@ GREY = 127.5
 STEPS = 1000  # of the numbers that are drawn
 
 
-class Look(NamedTuple):
+class Augmentation(NamedTuple):
     """How an example's colours and sides are changed.
 
     Attributes:
@@ -35,17 +35,17 @@ class Look(NamedTuple):
     shifts: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
 
-AS_IT_IS = Look()
+UNCHANGED = Augmentation()
 _ORDERS = ((0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0))
 
 
-def draw_look(draws: Draws) -> Look:
+def draw_augmentation(draws: Draws) -> Augmentation:
     """Mirrored or not, channels in any order, contrast of 0.5 to 1.5, brightness by up to 40 grey levels."""
 
     def between(low: float, high: float) -> float:
         return low + (high - low) * draws.below(STEPS + 1) / STEPS
 
-    return Look(
+    return Augmentation(
         mirrored=draws.below(2) == 1,
         order=draws.choice(_ORDERS),
         gains=(between(0.5, 1.5), between(0.5, 1.5), between(0.5, 1.5)),
@@ -53,8 +53,8 @@ def draw_look(draws: Draws) -> Look:
     )
 
 
-class Looks(NamedTuple):
-    """The looks of a batch's clips."""
+class Augmentations(NamedTuple):
+    """The augmentations of a batch's clips."""
 
     mirrored_N: Tensor
     order_NC: Tensor
@@ -62,21 +62,21 @@ class Looks(NamedTuple):
     shift_NC: Tensor
 
     @classmethod
-    def of(cls, looks: Sequence[Look]) -> Looks:
-        """A clip's look each."""
+    def of(cls, augmentations: Sequence[Augmentation]) -> Augmentations:
+        """One for each clip."""
         return cls(
-            torch.tensor([look.mirrored for look in looks]),
-            torch.tensor([look.order for look in looks]),
-            torch.tensor([look.gains for look in looks]),
-            torch.tensor([look.shifts for look in looks]),
+            torch.tensor([augmentation.mirrored for augmentation in augmentations]),
+            torch.tensor([augmentation.order for augmentation in augmentations]),
+            torch.tensor([augmentation.gains for augmentation in augmentations]),
+            torch.tensor([augmentation.shifts for augmentation in augmentations]),
         )
 
-    def to(self, device: torch.device) -> Looks:
+    def to(self, device: torch.device) -> Augmentations:
         """The same on a device."""
-        return Looks(*(tensor.to(device, non_blocking=True) for tensor in self))
+        return Augmentations(*(tensor.to(device, non_blocking=True) for tensor in self))
 
     def __call__(self, clips_NTHWC: Tensor) -> Tensor:
-        """The clips, uint8, as they look now."""
+        """The clips, uint8, augmented."""
         order, gain, shift = (
             values_NC[:, None, None, None] for values_NC in (self.order_NC, self.gain_NC, self.shift_NC)
         )

@@ -45,7 +45,7 @@ def _board(session: Session, wanted: ReevaluationIn, protocol: ProtocolRow) -> t
     """The videos, and the evaluations of the board: one for each checkpoint, the oldest first."""
     if wanted.engine == engine():
         raise Conflict("This version of vcpbench made that board. Nothing of it can be made anew.")
-    dataset = datasets.of_board(session, wanted.dataset)
+    dataset = datasets.of_leaderboard(session, wanted.dataset)
     fingerprint = dataset.fingerprint if dataset else None
     old = (
         evaluations.by_other_engines(session, fingerprint, protocol.hash, engine=wanted.engine)

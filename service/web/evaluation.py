@@ -95,7 +95,7 @@ class Finished:
 
 @dataclass(frozen=True, kw_only=True)
 class ShownJobs:
-    """Jobs of one kind, as this reader sees them; see `records.repositories.board.JobLine`."""
+    """Jobs of one kind, as this reader sees them; see `records.repositories.leaderboard.JobLine`."""
 
     kind: str
     counts: dict[JobState, int]

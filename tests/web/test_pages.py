@@ -412,7 +412,7 @@ def test_a_fault_is_a_readable_page_without_inner_words(site: Site, monkeypatch:
     def fail(*given: object) -> None:
         raise RuntimeError("inner words")
 
-    monkeypatch.setattr("service.web.board.show", fail)
+    monkeypatch.setattr("service.web.leaderboard.show", fail)
     page = site.page("/", 500)
     assert "Please report it" in page.text
     assert "inner words" not in page.html

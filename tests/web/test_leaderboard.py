@@ -11,8 +11,8 @@ from uuid import UUID
 import pytest
 
 from records.models import DatasetState
-from records.repositories import board
-from service.web.parameters import BoardParameters
+from records.repositories import leaderboard
+from service.web.parameters import LeaderboardParameters
 from tests.served import Served
 from tests.service.finished import HEADLINE, done, ready_checkpoint, ready_dataset
 from tests.web import played
@@ -191,7 +191,7 @@ def test_every_heading_sorts_and_turns_round(site: Site) -> None:
         assert parse_qs(urlsplit(link).query)["sort"] == [column]
         once = site.page(link)
         (back,) = once.links(title)
-        assert BoardParameters.sort not in back
+        assert LeaderboardParameters.sort not in back
         order = [row["model"] for row in site.api.client.get(once.links("JSON")[0]).json()["rows"]]
         assert models(once) == order
     headings = {cell.attributes.get("aria-sort") for cell in page.root.all("th")}
@@ -199,7 +199,7 @@ def test_every_heading_sorts_and_turns_round(site: Site) -> None:
 
 
 def test_the_address_says_all_of_it_and_nothing_that_goes_without_saying(site: Site) -> None:
-    given = BoardParameters(
+    given = LeaderboardParameters(
         dataset="playground",
         protocol="quick-v1",
         sort="-cloze.accuracy",
@@ -217,7 +217,7 @@ def test_the_address_says_all_of_it_and_nothing_that_goes_without_saying(site: S
         "metric": ["cloze.accuracy", "retrieval.map"], "model": ["a&b=c/é"], "team": ["vision"],
         "latest": ["true"], "limit": ["500"], "offset": ["7"],
     }  # fmt: skip
-    assert BoardParameters().address() == "/"
+    assert LeaderboardParameters().address() == "/"
     page = site.page(given.address(model=None, offset=0))
     form = next(page.root.all("form", role="search"))
     kept = {
@@ -285,7 +285,7 @@ def test_a_lift_whose_interval_includes_zero_has_no_colour(site: Site) -> None:
         (cell,) = [cell for cell in row.all("td") if cell.attributes.get("class", "").startswith("heat")]
         evaluation = UUID(next(row.all("input")).attributes["value"])
         with site.api.database.session() as session:
-            number = board.scores(session, [evaluation], ["cloze.recall.remote"])[evaluation]
+            number = leaderboard.scores(session, [evaluation], ["cloze.recall.remote"])[evaluation]
         lift = number["cloze.recall.remote"]
         assert lift.lift is not None
         assert lift.lift_low is not None

@@ -25,7 +25,7 @@ NEWEST = 20  # evaluations whose metrics are offered as columns; those of all wo
 
 
 @dataclass(frozen=True, kw_only=True)
-class BoardKey:
+class LeaderboardKey:
     """Which board: results that stand together.
 
     Attributes:
@@ -40,7 +40,7 @@ class BoardKey:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BoardQuery:
+class LeaderboardQuery:
     """What is shown of a board.
 
     Attributes:
@@ -57,7 +57,7 @@ class BoardQuery:
         offset: Rows before it.
     """
 
-    board: BoardKey
+    board: LeaderboardKey
     sort: str
     descending: bool = True
     metrics: tuple[str, ...] = ()
@@ -89,7 +89,7 @@ Measured = tuple[float, float, float, str]  # value, low, high and `better` of a
 
 
 @dataclass(frozen=True, kw_only=True)
-class Named:
+class LeaderboardInfo:
     """A board that has results.
 
     Attributes:
@@ -113,9 +113,9 @@ class Named:
     superseded: bool
 
     @property
-    def board(self) -> BoardKey:
+    def board(self) -> LeaderboardKey:
         """Which board it is."""
-        return BoardKey(fingerprint=self.fingerprint, protocol_hash=self.hash, engine=self.engine)
+        return LeaderboardKey(fingerprint=self.fingerprint, protocol_hash=self.hash, engine=self.engine)
 
     @property
     def older(self) -> bool:
@@ -148,7 +148,7 @@ COLUMNS: dict[str, Any] = {
 }
 
 
-def boards(session: Session) -> list[Named]:
+def list_leaderboards(session: Session) -> list[LeaderboardInfo]:
     """Boards with results.
 
     First come those of datasets that have a name now, and of these those by this engine. The one with the
@@ -179,7 +179,7 @@ def boards(session: Session) -> list[Named]:
         .order_by(func.max(Evaluation.finished_at).desc().nulls_last(), name, ProtocolRow.name)
     )
     return [
-        Named(
+        LeaderboardInfo(
             dataset=dataset,
             own_name=own_name,
             fingerprint=print_ or "",
@@ -193,7 +193,7 @@ def boards(session: Session) -> list[Named]:
     ]
 
 
-def page(session: Session, wanted: BoardQuery) -> list[tuple[Facts, float | None]]:
+def page(session: Session, wanted: LeaderboardQuery) -> list[tuple[Facts, float | None]]:
     """The page's rows in their order, each with the value that it is sorted by; those without one last."""
     score = aliased(ScoreRow)
     column = COLUMNS.get(wanted.sort, score.value)
@@ -209,12 +209,12 @@ def page(session: Session, wanted: BoardQuery) -> list[tuple[Facts, float | None
     return [(Facts._make(facts), value) for *facts, value in session.connection().execute(query).all()]
 
 
-def count(session: Session, wanted: BoardQuery) -> int:
+def count(session: Session, wanted: LeaderboardQuery) -> int:
     """Rows of all pages."""
     return session.scalar(_chosen(wanted).with_only_columns(func.count())) or 0
 
 
-def scale(session: Session, wanted: BoardQuery) -> Sequence[Measured]:
+def scale(session: Session, wanted: LeaderboardQuery) -> Sequence[Measured]:
     """The scores that all pages are sorted by, in no order; none where they are sorted by something else."""
     if wanted.sort in COLUMNS:
         return []
@@ -227,7 +227,7 @@ def scale(session: Session, wanted: BoardQuery) -> Sequence[Measured]:
     return cast(Sequence[Measured], session.connection().execute(query).all())
 
 
-def controls(session: Session, board: BoardKey) -> list[Facts]:
+def controls(session: Session, board: LeaderboardKey) -> list[Facts]:
     """Finished evaluations of random weights, and of pixels, on the board's conditions."""
     query = (
         select(*FACTS)
@@ -264,7 +264,7 @@ def scores(
     return found
 
 
-def newest_metrics(session: Session, board: BoardKey) -> dict[str, str]:
+def newest_metrics(session: Session, board: LeaderboardKey) -> dict[str, str]:
     """Metrics that a board's columns can show, each with which way is better: its newest evaluations'."""
     newest = (
         select(Evaluation.id)
@@ -278,7 +278,7 @@ def newest_metrics(session: Session, board: BoardKey) -> dict[str, str]:
     return {metric: better for metric, better in there}
 
 
-def all_metrics(session: Session, board: BoardKey) -> dict[str, str]:
+def all_metrics(session: Session, board: LeaderboardKey) -> dict[str, str]:
     """Metrics that any evaluation of a board has, each with which way is better."""
     query = (
         select(ScoreRow.metric, ScoreRow.better)
@@ -311,7 +311,7 @@ def engines(session: Session, fingerprint: str, protocol_hash: str) -> list[str]
     return list(session.scalars(query.order_by(func.max(Evaluation.finished_at).desc().nulls_last())))
 
 
-def choices(session: Session, board: BoardKey) -> dict[str, list[str]]:
+def choices(session: Session, board: LeaderboardKey) -> dict[str, list[str]]:
     """Teams, backbones and runs that a board can be filtered by."""
     query = (
         select(Model.team, Checkpoint.backbone, Checkpoint.run)
@@ -327,7 +327,7 @@ def choices(session: Session, board: BoardKey) -> dict[str, list[str]]:
     return {name: sorted({str(row[place]) for row in rows if row[place]}) for place, name in enumerate(names)}
 
 
-def _is_of(board: BoardKey) -> ColumnElement[bool]:
+def _is_of(board: LeaderboardKey) -> ColumnElement[bool]:
     """The finished evaluations of a board, controls among them; the statement joins their datasets."""
     return (
         DONE
@@ -337,7 +337,7 @@ def _is_of(board: BoardKey) -> ColumnElement[bool]:
     )
 
 
-def _chosen(wanted: BoardQuery) -> Select[Any]:
+def _chosen(wanted: LeaderboardQuery) -> Select[Any]:
     """The board's evaluations, joined with checkpoint, model and dataset, in no order."""
     query = _filtered(wanted)
     if wanted.latest:
@@ -348,7 +348,7 @@ def _chosen(wanted: BoardQuery) -> Select[Any]:
     return query
 
 
-def _filtered(wanted: BoardQuery) -> Select[Any]:
+def _filtered(wanted: LeaderboardQuery) -> Select[Any]:
     query = (
         select(Evaluation.id)
         .join(Checkpoint, Evaluation.checkpoint_id == Checkpoint.id)

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from records.repositories.board import Measured
+from records.repositories.leaderboard import Measured
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,10 +17,10 @@ class Standing:
     tied: bool = False
 
 
-NOWHERE = Standing()
+UNRANKED = Standing()
 
 
-class Places:
+class Ranks:
     """The places of a whole board, by the values that it is sorted by.
 
     The best value has place 1, whichever way the board is sorted. A metric of which neither more nor less is
@@ -59,5 +59,5 @@ class Places:
     def of(self, value: float | None) -> Standing:
         """The place of one of the values; nowhere for a row without one."""
         if value is None or not self._standings:
-            return NOWHERE
+            return UNRANKED
         return self._standings[bisect_right(self._bests, self._sign * value) - 1]

@@ -10,15 +10,15 @@ from markupsafe import Markup
 from sqlalchemy.orm import Session
 
 from records.models import DatasetState, ProtocolRow
-from records.repositories import board, datasets
-from records.repositories.board import COLUMNS, Named
+from records.repositories import datasets, leaderboard
+from records.repositories.leaderboard import COLUMNS, LeaderboardInfo
 from service.datasets import service as dataset_service
 from service.leaderboard.schemas import BoardRow, ControlRow
 from service.leaderboard.service import rows_of
 from service.protocols import service as protocol_service
 from service.reasons import text_for
 from service.web import figures, names
-from service.web.parameters import DEFAULT_METRICS, BoardParameters
+from service.web.parameters import DEFAULT_METRICS, LeaderboardParameters
 from vcp_core.catalog.defaults import DEFAULT_PROTOCOL
 from vcp_core.catalog.errors import UnknownName
 from vcp_core.catalog.scores import Score
@@ -52,7 +52,7 @@ class Row:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Board:
+class LeaderboardPage:
     """All that the template needs.
 
     Attributes:
@@ -73,12 +73,12 @@ class Board:
         in_percent: Whether all numbers are percents.
     """
 
-    boards: list[Named]
-    shown: Named
-    older: list[Named]
-    earlier: list[Named]
+    boards: list[LeaderboardInfo]
+    shown: LeaderboardInfo
+    older: list[LeaderboardInfo]
+    earlier: list[LeaderboardInfo]
     why_empty: str | None
-    parameters: BoardParameters
+    parameters: LeaderboardParameters
     columns: list[Column]
     groups: list[tuple[str, int]]
     rows: list[Row]
@@ -90,19 +90,19 @@ class Board:
     in_percent: bool
 
 
-def show(session: Session, wanted: BoardParameters) -> Board | None:
+def show(session: Session, wanted: LeaderboardParameters) -> LeaderboardPage | None:
     """The board; None where no dataset has results and none was named.
 
     Raises:
         UnknownName: If there is no such dataset, protocol or metric.
     """
-    known = board.boards(session)
+    known = leaderboard.list_leaderboards(session)
     shown, why_empty = _choose(session, known, wanted)
     if shown is None:
         return None
     parameters = replace(wanted, dataset=shown.key, protocol=shown.protocol)
     parameters = replace(parameters, engine=shown.engine if shown.older else None)
-    metrics = board.newest_metrics(session, shown.board) if shown.num_results else {}
+    metrics = leaderboard.newest_metrics(session, shown.board) if shown.num_results else {}
     if metrics:
         parameters = _known(session, shown, parameters, metrics)
     columns = [
@@ -117,7 +117,7 @@ def show(session: Session, wanted: BoardParameters) -> Board | None:
     found = rows_of(session, parameters.query(shown.board))
     everyone: list[BoardRow | ControlRow] = [*found.rows, *found.controls]
     scores = [score for row in everyone for score in row.scores.values()]
-    return Board(
+    return LeaderboardPage(
         boards=[one for one in known if not one.superseded],
         shown=shown,
         older=[one for one in known if _is_other_engine(one, shown)],
@@ -130,25 +130,25 @@ def show(session: Session, wanted: BoardParameters) -> Board | None:
         controls=[_row(row, columns) for row in found.controls],
         chance=_chance(columns, scores),
         total=found.total,
-        choices=board.choices(session, shown.board) if shown.num_results else {},
+        choices=leaderboard.choices(session, shown.board) if shown.num_results else {},
         metrics=sorted(metrics),
         in_percent=all(score.unit == "percent" for score in scores),
     )
 
 
-def _is_other_engine(one: Named, shown: Named) -> bool:
+def _is_other_engine(one: LeaderboardInfo, shown: LeaderboardInfo) -> bool:
     same = (one.fingerprint, one.hash) == (shown.fingerprint, shown.hash)
     return same and one.engine != shown.engine
 
 
-def _is_earlier(one: Named, shown: Named) -> bool:
+def _is_earlier(one: LeaderboardInfo, shown: LeaderboardInfo) -> bool:
     same = (one.dataset, one.hash) == (shown.dataset, shown.hash)
     return same and one.superseded and one.fingerprint != shown.fingerprint
 
 
 def _choose(
-    session: Session, known: Sequence[Named], wanted: BoardParameters
-) -> tuple[Named | None, str | None]:
+    session: Session, known: Sequence[LeaderboardInfo], wanted: LeaderboardParameters
+) -> tuple[LeaderboardInfo | None, str | None]:
     """The board that is asked for, else the one with the newest result; and why it may be empty."""
     if wanted.dataset is None and wanted.protocol is None:
         return (known[0] if known else None), None
@@ -165,12 +165,12 @@ def _choose(
     return _empty(session, dataset, protocol)
 
 
-def _empty(session: Session, dataset: str, protocol: ProtocolRow) -> tuple[Named, str | None]:
+def _empty(session: Session, dataset: str, protocol: ProtocolRow) -> tuple[LeaderboardInfo, str | None]:
     """A board without results, and what the dataset's state has to do with it."""
-    row = datasets.of_board(session, dataset)
+    row = datasets.of_leaderboard(session, dataset)
     if row is None and dataset not in (offered := dataset_service.known(session)):
         raise UnknownName("dataset", dataset, offered)
-    empty = Named(
+    empty = LeaderboardInfo(
         dataset=row.name if row else dataset,
         own_name=row.own_name if row else None,
         fingerprint=row.fingerprint or "" if row else "",
@@ -187,12 +187,12 @@ def _empty(session: Session, dataset: str, protocol: ProtocolRow) -> tuple[Named
 
 
 def _known(
-    session: Session, shown: Named, wanted: BoardParameters, metrics: dict[str, str]
-) -> BoardParameters:
+    session: Session, shown: LeaderboardInfo, wanted: LeaderboardParameters, metrics: dict[str, str]
+) -> LeaderboardParameters:
     """Without what this board cannot show, which `metrics` is told; a metric that no board has is a slip."""
     if unseen := {wanted.column, *wanted.metric} - {*COLUMNS, *metrics, *DEFAULT_METRICS}:
-        every = board.all_metrics(session, shown.board)
-        elsewhere = board.known(session, unseen - every.keys())
+        every = leaderboard.all_metrics(session, shown.board)
+        elsewhere = leaderboard.known(session, unseen - every.keys())
         for metric in sorted(unseen - every.keys() - elsewhere):
             raise UnknownName("metric", metric, [*every, *COLUMNS])
         metrics |= {metric: every[metric] for metric in unseen & every.keys()}

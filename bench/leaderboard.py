@@ -1,8 +1,8 @@
 """What a board of 2,000 rows costs: the page, and the same rows as JSON and CSV, over real HTTP.
 
-python -m bench.board              starts engines of its own
-python -m bench.board --rows 5000  a larger board
-python -m bench.board --worth      what three shortcuts save of a page of 200 rows, in one process
+python -m bench.leaderboard              starts engines of its own
+python -m bench.leaderboard --rows 5000  a larger board
+python -m bench.leaderboard --worth      what three shortcuts save of a page of 200 rows, in one process
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ from records.models import (
     ScoreRow,
     Shard,
 )
-from records.repositories import board, datasets
-from service.web import board as web_board
+from records.repositories import datasets, leaderboard
 from service.web import figures
+from service.web import leaderboard as web_leaderboard
 from service.web.pages import ENVIRONMENT
-from service.web.parameters import DEFAULT_METRICS, FACTS, BoardParameters
+from service.web.parameters import DEFAULT_METRICS, FACTS, LeaderboardParameters
 from stack.engines import start_engines
 from vcp_core.catalog.protocols import PROTOCOLS
 from vcp_core.catalog.scores import PARTS, Score
@@ -191,7 +191,7 @@ def _cpu_s(pid: int) -> float:
 def through_sqlalchemy(
     session: Session, evaluations: Iterable[UUID], metrics: Sequence[str] = ()
 ) -> dict[UUID, dict[str, Score]]:
-    """`records.repositories.board.scores` without its own cursor."""
+    """`records.repositories.leaderboard.scores` without its own cursor."""
     names = ("metric", *PARTS)
     wanted = ScoreRow.evaluation_id.in_(list(evaluations)) & ScoreRow.metric.in_(list(metrics))
     query = select(ScoreRow.evaluation_id, *(getattr(ScoreRow, name) for name in names)).where(wanted)
@@ -208,7 +208,7 @@ def worth(session: Session, rounds: int) -> None:
     The variants take turns, so that what else the machine does falls on all of them.
     """
     plain: dict[str, Any] = {
-        "scores": board.scores,
+        "scores": leaderboard.scores,
         "value_cell": figures.value_cell,
         "heat_cell": figures.heat_cell,
     }
@@ -224,7 +224,7 @@ def worth(session: Session, rounds: int) -> None:
     for _ in range(rounds):
         for name, changes in variants.items():
             for function, chosen in {**plain, **changes}.items():
-                setattr(board if function == "scores" else figures, function, chosen)
+                setattr(leaderboard if function == "scores" else figures, function, chosen)
             gc.collect()
             if name != "without gc.freeze":
                 gc.freeze()
@@ -243,11 +243,11 @@ def worth(session: Session, rounds: int) -> None:
 
 def _page_ms(session: Session) -> float:
     """CPU milliseconds of a page of 200 rows, a mean over `PAGES`."""
-    template = ENVIRONMENT.get_template("board.html")
+    template = ENVIRONMENT.get_template("leaderboard.html")
     facts = {"here": "/", "theme": None, "logged_in": False, "reported": (), "facts": FACTS}
     begun = time.process_time()
     for _ in range(PAGES):
-        found = web_board.show(session, BoardParameters(limit=200))
+        found = web_leaderboard.show(session, LeaderboardParameters(limit=200))
         assert found is not None
         template.render(**facts, board=found, parameters=found.parameters)
     return 1000 * (time.process_time() - begun) / PAGES

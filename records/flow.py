@@ -50,7 +50,7 @@ def lock(session: Session) -> None:
     session.expire_all()
 
 
-def live_evaluation(
+def reusable_evaluation(
     session: Session,
     checkpoint: Checkpoint,
     dataset: DatasetRow,
@@ -58,16 +58,16 @@ def live_evaluation(
     *,
     begun: bool = False,
 ) -> Evaluation | None:
-    """The evaluation of just this that is done or under way by this engine.
+    """The evaluation of these weights, videos and numbers by this engine, unless it failed or was cancelled.
 
-    The same videos count as the same dataset.
+    It may wait, be under way or be done. The same videos count as the same dataset.
 
     Args:
         session: Of the caller.
         checkpoint: Of just these weights.
         dataset: On just these videos.
         protocol_hash: By just these numbers.
-        begun: Not one that waits.
+        begun: Only one that no longer waits.
     """
     same = DatasetRow.id == dataset.id
     if dataset.fingerprint is not None:
@@ -87,7 +87,7 @@ def live_evaluation(
     ).first()
 
 
-def request(
+def find_or_create(
     session: Session,
     checkpoint: Checkpoint,
     dataset: DatasetRow,
@@ -97,11 +97,11 @@ def request(
     is_control: bool = False,
     priority: int = 0,
 ) -> tuple[Evaluation, bool]:
-    """The evaluation of this checkpoint by this engine, and whether it is new.
+    """Find the evaluation of this checkpoint by this engine, or make it. The second value says whether it is new.
 
-    One that can wait, and is under way, waits no longer once somebody asks who cannot.
+    An evaluation of low priority that is under way gets the usual priority once somebody asks for that.
     """
-    found = live_evaluation(session, checkpoint, dataset, protocol_hash)
+    found = reusable_evaluation(session, checkpoint, dataset, protocol_hash)
     if found is not None:
         if found.priority < priority:
             _hurry(session, found)
@@ -156,7 +156,7 @@ def _leave_waiting(session: Session, evaluation: Evaluation) -> None:
         if evaluation.older and not _renewed(session, evaluation):
             return
         # When it was asked for, its videos may not have been known; now they may turn out to be another's.
-        twin = live_evaluation(session, checkpoint, dataset, evaluation.protocol_hash, begun=True)
+        twin = reusable_evaluation(session, checkpoint, dataset, evaluation.protocol_hash, begun=True)
         if twin is not None:
             _same_as(session, evaluation, twin, "their videos are equal")
             return
@@ -166,7 +166,7 @@ def _leave_waiting(session: Session, evaluation: Evaluation) -> None:
 
 def _renewed(session: Session, evaluation: Evaluation) -> bool:
     """Let this engine make what another was asked for; False if it has been asked for that already."""
-    found = live_evaluation(session, evaluation.checkpoint, evaluation.dataset, evaluation.protocol_hash)
+    found = reusable_evaluation(session, evaluation.checkpoint, evaluation.dataset, evaluation.protocol_hash)
     if found is not None:
         _same_as(session, evaluation, found, "it was asked for again after an update")
         return False

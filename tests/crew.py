@@ -148,7 +148,7 @@ class Crew:
             session.flush()
             jobs.enqueue(session, JobKind.CALIBRATE, team=evaluation.team, checkpoint_id=weights.id)
         dataset, protocol_hash = evaluation.dataset, evaluation.protocol_hash
-        found, _ = flow.request(
+        found, _ = flow.find_or_create(
             session, weights, dataset, protocol_hash, team=evaluation.team, is_control=True
         )
         return found

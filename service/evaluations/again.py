@@ -65,7 +65,7 @@ def _again(session: Session, old: Evaluation, dataset_id: UUID, out: Reevaluatio
         out.left_out[str(old.id)] = f"its checkpoint is {old.checkpoint.state.value}"
         return
     dataset = session.get_one(DatasetRow, dataset_id)
-    found, new = flow.request(
+    found, new = flow.find_or_create(
         session, old.checkpoint, dataset, old.protocol_hash, team=old.team, priority=LOW
     )
     (out.asked if new else out.there).append(found.id)

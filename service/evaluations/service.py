@@ -53,7 +53,7 @@ def create(session: Session, wanted: EvaluationIn, caller: Caller) -> tuple[Eval
             f"PUT them to /v1/checkpoints/{checkpoint.id}/content."
         )
     assert checkpoint.model is not None
-    return flow.request(session, checkpoint, dataset, protocol.hash, team=checkpoint.model.team)
+    return flow.find_or_create(session, checkpoint, dataset, protocol.hash, team=checkpoint.model.team)
 
 
 def _checkpoint(session: Session, wanted: str, caller: Caller) -> Checkpoint:

@@ -55,7 +55,7 @@ class Lab:
     def request(self, checkpoint_id: UUID) -> UUID:
         with self.database.session() as session:
             flow.lock(session)
-            found, _ = flow.request(
+            found, _ = flow.find_or_create(
                 session,
                 session.get_one(Checkpoint, checkpoint_id),
                 session.get_one(DatasetRow, self.dataset_id),

@@ -66,7 +66,7 @@ def register(api: Served, name: str, source: str, *, last: bool = True, **option
         assert protocol is not None
         flow.lock(session)
         checkpoint = ready_checkpoint(session, model=name, team="vision")
-        return flow.request(session, checkpoint, row, protocol.hash, team="vision")[0].id
+        return flow.find_or_create(session, checkpoint, row, protocol.hash, team="vision")[0].id
 
 
 def everything_told(api: Served, client: httpx.Client, name: str, evaluation: UUID) -> str:

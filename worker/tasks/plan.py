@@ -185,7 +185,7 @@ def _controls(session: Session, evaluation: Evaluation, protocol: Protocol) -> I
     if protocol.control.pixels:
         networks.append(_pixels(session, evaluation))
     for checkpoint in networks:
-        control, _ = flow.request(
+        control, _ = flow.find_or_create(
             session,
             checkpoint,
             evaluation.dataset,

@@ -97,7 +97,7 @@ def find_or_create(
     is_control: bool = False,
     priority: int = 0,
 ) -> tuple[Evaluation, bool]:
-    """Find the evaluation of this checkpoint by this engine, or make it. The second value says whether it is new.
+    """Find the evaluation of this checkpoint by this engine, or make it. True means that it is new.
 
     An evaluation of low priority that is under way gets the usual priority once somebody asks for that.
     """

@@ -9,7 +9,8 @@ import os
 import stat
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Protocol as Interface
+from typing import cast
 
 from vcp_core.catalog.datasets import DATASETS, loading
 from vcp_core.catalog.errors import DatasetError, UnknownName
@@ -20,7 +21,7 @@ from vcp_core.datasets.parallel import Progress
 from vcp_core.progress import Counts, counted
 
 
-class OfficialReader(Protocol):
+class OfficialReader(Interface):
     """What the module of a dataset with official archives offers."""
 
     def is_home(self, root: Path) -> bool:

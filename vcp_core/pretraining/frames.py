@@ -17,7 +17,8 @@ import threading
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
+from typing import Protocol as Interface
 
 import numpy as np
 import numpy.typing as npt
@@ -46,7 +47,7 @@ class Cutting(NamedTuple):
     crop: Crop
 
 
-class Frames(Protocol):
+class Frames(Interface):
     """Where clips are cut out of."""
 
     def cut(self, cuttings: Sequence[Cutting], offsets: Sequence[int], size: tuple[int, int]) -> Tensor:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
+from typing import Protocol as Interface
 
 from vcp_core.backbones import build
 from vcp_core.catalog.errors import TrainingError
@@ -49,7 +50,7 @@ class Machine:
             raise TrainingError(f"frames_limit_bytes must be at least 0, got {self.frames_limit_bytes}.")
 
 
-class Watcher(Protocol):
+class Watcher(Interface):
     """Who is told how a run goes; only the first process tells."""
 
     def on_start(self, run: str, notes: tuple[str, ...], progress: RunProgress) -> None:

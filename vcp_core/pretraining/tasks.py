@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol as Interface
 
 import numpy as np
 
@@ -37,7 +37,7 @@ class Division:
     notes: tuple[str, ...] = ()
 
 
-class Task(Protocol):
+class Task(Interface):
     """What the loop needs to know."""
 
     name: str

@@ -32,7 +32,7 @@ from vcp_core.catalog.protocols import Protocol, load_protocol
 from vcp_core.checkpoints.origin import METADATA
 from vcp_core.datasets.manifest import Dataset
 from vcp_core.evaluation import _command
-from vcp_core.plan import Plan
+from vcp_core.plan import EvaluationPlan
 from vcp_core.results import BenchmarkResult
 
 pytestmark = pytest.mark.slow
@@ -110,7 +110,9 @@ def test_a_control_on_fewer_clips_than_the_protocol_wants_is_told(dataset: Datas
     for wanted, has in ((16, 16), (10_000, most - most % 16)):
         control = {"seeds": (0,), "calibration_clips": wanted}
         protocol = Protocol.model_validate({**CI.model_dump(), "control": control})
-        plan = Plan(dataset=dataset, protocol=protocol, spec=BACKBONES["r3d"], benchmarks=("retrieval",))
+        plan = EvaluationPlan(
+            dataset=dataset, protocol=protocol, spec=BACKBONES["r3d"], benchmarks=("retrieval",)
+        )
         with_controls = BenchmarkResult(benchmark="retrieval", controls={"0": {"retrieval.top1": 1.0}})
         results = plan.results((with_controls,), checkpoint={}, versions={}, device="", reproduce="")
         assert results.provenance.calibration_clips == has
@@ -207,7 +209,7 @@ def test_what_was_made_in_python_has_no_command_that_reproduces(dataset: Dataset
 def test_a_kept_control_is_another_one_when_any_version_that_touches_a_digit_changes(
     dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = Plan(dataset=dataset, protocol=CI, spec=BACKBONES["r3d_tiny"])
+    plan = EvaluationPlan(dataset=dataset, protocol=CI, spec=BACKBONES["r3d_tiny"])
     run, now = evaluation._Run(plan, torch.device("cpu"), None), facts.versions()
     keys = {run._control_key(0)}
     assert keys == {run._control_key(0)}
@@ -238,7 +240,7 @@ def test_threads_are_kept_with_the_results_and_make_another_control(
     assert set(machine) == {"network_threads", "batch_clips", "blas_threads"}
     assert str(other_threads) not in results.provenance.device.split()
     run = evaluation._Run(
-        Plan(dataset=dataset, protocol=CI, spec=BACKBONES["r3d_tiny"]),
+        EvaluationPlan(dataset=dataset, protocol=CI, spec=BACKBONES["r3d_tiny"]),
         torch.device("cpu"),
         lambda stage, done, total: None,
     )

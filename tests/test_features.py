@@ -24,7 +24,7 @@ from vcp_core.catalog.files import sha256_of
 from vcp_core.catalog.protocols import PROTOCOLS, Protocol
 from vcp_core.datasets.manifest import Dataset, Video
 from vcp_core.features import Counters, extract, geometry_of, iter_batches
-from vcp_core.shards import Clip, plan_shards
+from vcp_core.shards import Clip, cut_shards
 from vcp_core.video.examine import examine
 
 pytestmark = pytest.mark.slow
@@ -46,7 +46,7 @@ def wanted(video: Video, protocol: Protocol = QUICK) -> Iterator[Clip]:
 
 def features_of(dataset: Dataset, clips: list[Clip], **options: int) -> dict[Clip, np.ndarray]:
     by_video = {video.id: video for video in dataset.videos}
-    shards = plan_shards(
+    shards = cut_shards(
         [by_video[video_id] for video_id in {clip.video_id for clip in clips}],
         lambda video: [clip for clip in clips if clip.video_id == video.id],
         **options,
@@ -59,7 +59,7 @@ def features_of(dataset: Dataset, clips: list[Clip], **options: int) -> dict[Cli
 
 
 def test_all_benchmarks_together_decode_no_frame_and_forward_no_clip_twice(dataset: Dataset) -> None:
-    shards = plan_shards(dataset.videos, wanted)
+    shards = cut_shards(dataset.videos, wanted)
     network = build("r3d_tiny", seed=0)
     rows_forwarded = []
     counters = Counters()
@@ -79,7 +79,7 @@ def test_all_benchmarks_together_decode_no_frame_and_forward_no_clip_twice(datas
 
 
 def test_no_video_is_in_two_shards_and_shards_stay_small(dataset: Dataset) -> None:
-    shards = plan_shards(dataset.videos, wanted, max_clips=12)
+    shards = cut_shards(dataset.videos, wanted, max_clips=12)
     videos = [video.id for shard in shards for video, _ in shard.videos]
     assert len(shards) > 1
     assert len(videos) == len(set(videos)) == len(dataset.videos)
@@ -121,7 +121,7 @@ def test_a_video_shorter_than_a_clip_is_looped(dataset: Dataset) -> None:
 def test_a_video_that_changed_since_it_was_indexed_is_named(dataset: Dataset) -> None:
     video = dataset.videos[0]
     longer = Video(**{**video.__dict__, "num_frames": video.num_frames + 50})
-    shards = plan_shards([longer], lambda v: [Clip(v.id, v.num_frames - 16)])
+    shards = cut_shards([longer], lambda v: [Clip(v.id, v.num_frames - 16)])
     with pytest.raises(UndecodableVideo, match="changed") as error:
         list(extract(build("r3d_tiny", seed=0), dataset, shards, device=CPU))
     assert video.id in str(error.value)
@@ -131,7 +131,7 @@ def test_no_feature_comes_from_other_bytes_than_those_that_were_indexed(tmp_path
     dataset = make_dataset(tmp_path, lengths=(40,))
     video = dataset.videos[0]
     write_video(dataset.path(video), video.num_frames, seed=99)  # as many frames, and another picture
-    shards = plan_shards([video], lambda v: [Clip(v.id, 0)])
+    shards = cut_shards([video], lambda v: [Clip(v.id, 0)])
     with pytest.raises(UndecodableVideo, match="changed after the dataset was indexed") as error:
         list(extract(build("r3d_tiny", seed=0), dataset, shards, device=CPU))
     assert video.id in str(error.value)
@@ -144,7 +144,7 @@ def test_a_network_that_gives_nan_is_refused_with_the_stage_and_the_number_of_cl
     network = build("r3d_tiny", seed=0)
     for parameter in network.conv3.parameters():  # finite, and too much for float32 two layers on
         parameter.data *= 1e30
-    shards = plan_shards(dataset.videos[:1], lambda video: [Clip(video.id, 0), Clip(video.id, 3)])
+    shards = cut_shards(dataset.videos[:1], lambda video: [Clip(video.id, 0), Clip(video.id, 3)])
     with pytest.raises(
         NonFiniteFeatures, match="after conv3 for 2 of 2 clips, the first from frame 0"
     ) as error:
@@ -253,7 +253,7 @@ def test_a_clip_with_a_stride_has_every_so_many_frames_of_the_longer_one(dataset
     strided = dataclasses.replace(SPEC, clip_shape=(3, 8, *SPEC.clip_shape[2:]), stride=2)
     assert strided.clip_span == dense.clip_span == 15
     # One of the videos has 12 frames, so that its clip is looped.
-    shards = plan_shards(dataset.videos, lambda video: [Clip(video.id, 0)])
+    shards = cut_shards(dataset.videos, lambda video: [Clip(video.id, 0)])
     batches = (
         next(iter_batches(dataset, shards, spec, batch_clips=len(dataset.videos), counters=Counters()))
         for spec in (dense, strided)

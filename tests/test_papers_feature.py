@@ -19,8 +19,8 @@ from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.protocols import PROTOCOLS, Protocol
 from vcp_core.datasets.manifest import Dataset
 from vcp_core.features import extract
-from vcp_core.plan import Plan
-from vcp_core.shards import plan_shards
+from vcp_core.plan import EvaluationPlan
+from vcp_core.shards import cut_shards
 from worker.tasks.plan import feature_space
 
 pytestmark = pytest.mark.slow
@@ -74,7 +74,7 @@ def test_the_feature_is_the_maximum_of_every_two_by_two_and_costs_the_averages_n
 def bank(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> FeatureBank:
     """Features of the dataset's grid clips by r3d_tiny of seed 5, in several shards."""
     folder = tmp_path_factory.mktemp("features")
-    shards = plan_shards(dataset.videos, lambda video: grid.clips(video, QUICK, SPEC), max_clips=7)
+    shards = cut_shards(dataset.videos, lambda video: grid.clips(video, QUICK, SPEC), max_clips=7)
     for done in extract(build("r3d_tiny", seed=5), dataset, shards, device=CPU, max_pooled=True):
         done.save(folder / f"{len(list(folder.iterdir()))}.safetensors")
     return FeatureBank(folder.iterdir())
@@ -101,7 +101,7 @@ def test_a_protocol_that_asks_for_both_scores_both_and_changes_no_digit_of_the_p
     monkeypatch.setenv("VCPBENCH_CACHE", str(tmp_path / "cache"))
     torch.save(build("r3d_tiny", seed=5).state_dict(), tmp_path / "m.pt")
     both = vcp_core.evaluate(tmp_path / "m.pt", dataset, BOTH, benchmarks=["retrieval"], controls=False)
-    plain = Plan(dataset=dataset, protocol=QUICK, spec=SPEC, benchmarks=("retrieval",))
+    plain = EvaluationPlan(dataset=dataset, protocol=QUICK, spec=SPEC, benchmarks=("retrieval",))
     own, other = plain.score(plain.predict(bank), {})[0], both.benchmark("retrieval")
     assert own.scores == other.scores[: len(own.scores)]
     added = [score.metric for score in other.scores[len(own.scores) :]]
@@ -132,7 +132,7 @@ def test_the_two_features_are_ranked_apart(tmp_path: Path) -> None:
 
 def test_only_a_run_of_retrieval_keeps_the_large_feature(dataset: Dataset) -> None:
     def kept(protocol: Protocol, *benchmarks: str) -> bool:
-        return Plan(dataset=dataset, protocol=protocol, spec=SPEC, benchmarks=benchmarks).max_pooled
+        return EvaluationPlan(dataset=dataset, protocol=protocol, spec=SPEC, benchmarks=benchmarks).max_pooled
 
     assert kept(BOTH, "recognition", "retrieval")
     assert not kept(BOTH, "recognition")
@@ -145,7 +145,9 @@ def test_stored_features_are_other_objects_when_the_papers_feature_is_among_them
     standard = PROTOCOLS["standard-v1"]
 
     def space(protocol: Protocol) -> str:
-        return feature_space(checkpoint, Plan(dataset=dataset, protocol=protocol, spec=BACKBONES["r3d"]))
+        return feature_space(
+            checkpoint, EvaluationPlan(dataset=dataset, protocol=protocol, spec=BACKBONES["r3d"])
+        )
 
     checkpoint = Checkpoint(
         origin=Origin.UPLOAD, state=CheckpointState.READY, weights_sha256="0" * 64, backbone="r3d"

@@ -26,7 +26,7 @@ from vcp_core.checkpoints import precheck as precheck_checkpoint
 from vcp_core.datasets import Dataset, load_dataset
 from vcp_core.features import Counters
 from vcp_core.machine import blas_threads, describe_device, describe_forward, pick_device, versions
-from vcp_core.plan import Plan
+from vcp_core.plan import EvaluationPlan
 from vcp_core.progress import Progress, counting, shown
 from vcp_core.results import Predictions, Results, Timings
 from vcp_core.running import control_network, pixel_network, predictions_of, results_of, shard_features
@@ -109,7 +109,7 @@ def _evaluate(
     tell("reading the checkpoint", 1, 1)
     dataset = dataset if isinstance(dataset, Dataset) else _load(dataset, tell)
     active = tuple(benchmarks) or tuple(BENCHMARKS)
-    plan = Plan(dataset=dataset, protocol=numbers, spec=network.spec, benchmarks=active)
+    plan = EvaluationPlan(dataset=dataset, protocol=numbers, spec=network.spec, benchmarks=active)
     run = _Run(plan, chosen_device, tell)
     predictions = run.predict(network)
     features_done = time.perf_counter()
@@ -184,7 +184,7 @@ def _load(dataset: str | Path, tell: Progress) -> Dataset:
 class _Run:
     """What one evaluation shares between the checkpoint and its controls."""
 
-    plan: Plan
+    plan: EvaluationPlan
     device: torch.device
     tell: Progress
     counters: Counters = field(default_factory=Counters)
@@ -195,7 +195,7 @@ class _Run:
         network: Backbone,
         *,
         whose: str = "",
-        plan: Plan | None = None,
+        plan: EvaluationPlan | None = None,
         counters: Counters | None = None,
     ) -> dict[str, Predictions]:
         """Features of every clip, shard by shard on disk, then every benchmark's predictions."""

@@ -203,7 +203,7 @@ def extract(
     Args:
         backbone: The network; it is moved to `device` and put into eval mode.
         dataset: Where the videos lie.
-        shards: From `plan_shards`.
+        shards: From `cut_shards`.
         device: Where to run.
         precision: "fp32" (TF32 stays off) or "bf16" (autocast; features are float32 all the same).
         max_pooled: Whether to keep the papers' retrieval feature as well (`Backbone.stages`): from the same

@@ -22,11 +22,11 @@ from vcp_core.datasets.manifest import Dataset, Video
 from vcp_core.progress import OnUnits, ignore
 from vcp_core.results import BenchmarkResult, Predictions, Provenance, Results
 from vcp_core.scoring import score_benchmark
-from vcp_core.shards import Clip, Shard, plan_shards
+from vcp_core.shards import Clip, Shard, cut_shards
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class EvaluationPlan:
     """A dataset, a protocol and a backbone, and the benchmarks wanted of them.
 
     Attributes:
@@ -72,7 +72,7 @@ class Plan:
     @cached_property
     def shards(self) -> list[Shard]:
         """All distinct clips, cut into shards."""
-        return plan_shards(self.dataset.videos, self.clips)
+        return cut_shards(self.dataset.videos, self.clips)
 
     @property
     def max_pooled(self) -> bool:
@@ -113,7 +113,7 @@ class Plan:
         }
 
     @cached_property
-    def pixels(self) -> Plan:
+    def pixels(self) -> EvaluationPlan:
         """The same of the pixel baseline."""
         return replace(self, spec=pixels_like(self.spec))
 

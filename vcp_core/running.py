@@ -18,14 +18,14 @@ from vcp_core.catalog.inputs import input_of
 from vcp_core.controls import random_weights
 from vcp_core.features import Counters, OnClips, extract
 from vcp_core.machine import blas_threads, versions
-from vcp_core.plan import Plan
+from vcp_core.plan import EvaluationPlan
 from vcp_core.progress import OnUnits, ignore
 from vcp_core.results import Predictions, Results
 from vcp_core.shards import Shard
 
 
 def control_network(
-    plan: Plan, seed: int, *, device: torch.device, on_clips: OnClips | None = None
+    plan: EvaluationPlan, seed: int, *, device: torch.device, on_clips: OnClips | None = None
 ) -> Backbone:
     """The random-weights control of a seed, calibrated on `plan.calibration`."""
     return random_weights(
@@ -39,13 +39,13 @@ def control_network(
     )
 
 
-def pixel_network(plan: Plan) -> Backbone:
+def pixel_network(plan: EvaluationPlan) -> Backbone:
     """The pixel baseline that sees the clips of the plan's network; its features are of `plan.pixels`."""
     return Pixels(plan.spec)
 
 
 def shard_features(
-    plan: Plan,
+    plan: EvaluationPlan,
     network: Backbone,
     shards: Sequence[Shard],
     *,
@@ -72,14 +72,14 @@ def shard_features(
 
 
 def predictions_of(
-    plan: Plan, features: Sequence[Path], *, on_units: OnUnits = ignore
+    plan: EvaluationPlan, features: Sequence[Path], *, on_units: OnUnits = ignore
 ) -> dict[str, Predictions]:
     """Every benchmark's predictions, from files of `ShardFeatures`; their order changes nothing."""
     return plan.predict(FeatureBank(features), on_units=on_units)
 
 
 def results_of(
-    plan: Plan,
+    plan: EvaluationPlan,
     predictions: Mapping[str, Predictions],
     controls: Mapping[str, Mapping[str, Predictions]],
     pixels: Mapping[str, Predictions] | None,

@@ -33,7 +33,7 @@ class Shard:
         return sum(len(clips) for _, clips in self.videos)
 
 
-def plan_shards(
+def cut_shards(
     videos: Iterable[Video], wanted: Callable[[Video], Iterable[Clip]], *, max_clips: int = SHARD_CLIPS
 ) -> list[Shard]:
     """Cut the distinct clips of all videos into shards of about `max_clips`; a video is in one shard only."""

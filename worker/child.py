@@ -68,7 +68,7 @@ def calibrate(tell: Tell, *, plan: dict[str, Any], seed: int, device: str, out: 
     from vcp_core.machine import describe_device, pick_device
     from vcp_core.running import control_network
 
-    made, chosen = _plan(**plan), pick_device(device)
+    made, chosen = _evaluation_plan(**plan), pick_device(device)
     on_clips = _counting(tell, made.calibration.num_clips)
     network = control_network(made, seed, device=chosen, on_clips=on_clips)
     state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
@@ -85,7 +85,7 @@ def extract(
     from vcp_core.running import pixel_network, shard_features
     from vcp_core.shards import Clip, Shard
 
-    made = _plan(**plan)
+    made = _evaluation_plan(**plan)
     by_id = {video.id: video for video in made.dataset.videos}
     shard = Shard(
         number=0,
@@ -137,7 +137,7 @@ def score(
     """Features, and the predictions of controls -> results; `said` goes into their provenance."""
     from vcp_core.running import predictions_of, results_of
 
-    made = _plan(**plan)
+    made = _evaluation_plan(**plan)
     on_units = _counting(tell, made.num_predict_units + made.num_score_units)
     results = results_of(
         made,
@@ -211,17 +211,17 @@ def _predictions(path: str) -> dict[str, Any]:
     return {name: Predictions.model_validate(value) for name, value in found.items()}
 
 
-def _plan(
+def _evaluation_plan(
     *, manifest: str, protocol: dict[str, Any], backbone: str, input_spec: str | None, of_pixels: bool
 ) -> Any:
-    """What a job is a part of, from what `worker.tasks.plan.plan_words` says of it."""
+    """What a job is a part of, from what `worker.tasks.plan.plan_arguments` says of it."""
     from vcp_core.catalog.backbones import BACKBONES
     from vcp_core.catalog.inputs import with_input
     from vcp_core.catalog.protocols import Protocol
-    from vcp_core.plan import Plan
+    from vcp_core.plan import EvaluationPlan
 
     spec = with_input(BACKBONES[backbone], input_spec)
-    plan = Plan(dataset=_dataset(manifest), protocol=Protocol.model_validate(protocol), spec=spec)
+    plan = EvaluationPlan(dataset=_dataset(manifest), protocol=Protocol.model_validate(protocol), spec=spec)
     return plan.pixels if of_pixels else plan
 
 

@@ -21,10 +21,10 @@ from tests.pretraining.kit import tiny_run
 from vcp_core.catalog.protocols import Protocol, load_protocol
 from vcp_core.datasets.manifest import Dataset
 from vcp_core.features import extract
-from vcp_core.plan import Plan
+from vcp_core.plan import EvaluationPlan
 from vcp_core.pretraining.runs import RunProgress
 from vcp_core.reproduction import agreement
-from vcp_core.shards import plan_shards
+from vcp_core.shards import cut_shards
 
 pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"),
@@ -110,8 +110,8 @@ def test_bf16_trains_on_a_gpu_and_leaves_float32_weights(dataset: Dataset, tmp_p
 @pytest.mark.parametrize("name", ["r3d_tiny", "r3d"])
 def test_features_on_a_gpu_are_those_of_the_cpu(videos: Dataset, name: str) -> None:
     network = vcp_core.build(name, seed=3)
-    plan = Plan(dataset=videos, protocol=CI, spec=network.spec)
-    shards = plan_shards(videos.videos[:2], plan.clips)
+    plan = EvaluationPlan(dataset=videos, protocol=CI, spec=network.spec)
+    shards = cut_shards(videos.videos[:2], plan.clips)
     here, there = (
         next(extract(network, videos, shards, device=torch.device(device))).stages
         for device in ("cpu", "cuda")

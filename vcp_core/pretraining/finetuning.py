@@ -23,7 +23,7 @@ from vcp_core.catalog.leaks import declaration
 from vcp_core.checkpoints import load_checkpoint
 from vcp_core.datasets import Dataset, load_dataset
 from vcp_core.machine import blas_threads, describe_device, versions
-from vcp_core.plan import Plan
+from vcp_core.plan import EvaluationPlan
 from vcp_core.pretraining.config import FinetuneConfig, option_of
 from vcp_core.pretraining.devices import reproducible, summed
 from vcp_core.pretraining.loop import Trainer
@@ -186,7 +186,7 @@ class _Finetuning:
         scored = score_benchmark(
             "recognition", answered.predictions, controls, unavailable=None, protocol=protocol
         )
-        plan = Plan(dataset=self.dataset, protocol=protocol, spec=spec, benchmarks=("recognition",))
+        plan = EvaluationPlan(dataset=self.dataset, protocol=protocol, spec=spec, benchmarks=("recognition",))
         results = plan.results(
             (),  # frozen benchmarks, whose random weights would have to be calibrated
             checkpoint=checkpoint,

@@ -14,7 +14,7 @@ from worker.tasks.compare import compare
 from worker.tasks.extract import extract
 from worker.tasks.index import index
 from worker.tasks.ingest import ingest
-from worker.tasks.plan import plan
+from worker.tasks.plan import plan_evaluation
 from worker.tasks.score import score
 from worker.work import Work
 
@@ -22,7 +22,7 @@ TASKS: Mapping[JobKind, Callable[[Work], None]] = {
     JobKind.INGEST: ingest,
     JobKind.CALIBRATE: calibrate,
     JobKind.INDEX: index,
-    JobKind.PLAN: plan,
+    JobKind.PLAN: plan_evaluation,
     JobKind.EXTRACT: extract,
     JobKind.SCORE: score,
     JobKind.COMPARE: compare,

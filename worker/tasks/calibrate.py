@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from records import flow, storage
 from records.models import Checkpoint, CheckpointState, Evaluation
-from worker.tasks.plan import plan_words
+from worker.tasks.plan import plan_arguments
 from worker.work import Work
 
 STALL_S = 900.0
@@ -28,7 +28,7 @@ def calibrate(work: Work) -> None:
         "calibrate",
         affinity=str(evaluation.dataset_id),
         stall_s=STALL_S,
-        plan=plan_words(work, evaluation),
+        plan=plan_arguments(work, evaluation),
         seed=checkpoint.seed,
         device=work.settings.device,
         out=str(out),

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, undefer
 
 from records import flow, storage
 from records.models import Checkpoint, Evaluation, Shard, evaluation_shards
-from worker.tasks.plan import plan_words
+from worker.tasks.plan import plan_arguments
 from worker.work import Work
 
 STALL_S = 600.0
@@ -47,7 +47,7 @@ def _forward(work: Work, shard: Shard, evaluation: Evaluation) -> dict[str, Any]
         "extract",
         affinity=str(shard.dataset_id),
         stall_s=STALL_S,
-        plan=plan_words(work, evaluation),
+        plan=plan_arguments(work, evaluation),
         clips=shard.clips,
         weights=_weights(work, evaluation.checkpoint),
         device=work.settings.device,

@@ -19,21 +19,21 @@ from vcp_core.catalog.inputs import input_of, with_input
 from vcp_core.catalog.protocols import Protocol
 from vcp_core.catalog.versions import FEATURES_VERSION
 from vcp_core.datasets.manifest import Dataset, Video
-from vcp_core.plan import Plan
-from vcp_core.shards import Clip, plan_shards
+from vcp_core.plan import EvaluationPlan
+from vcp_core.shards import Clip, cut_shards
 from worker.work import Work
 
 VideoKey = tuple[str, str]  # id, SHA-256
 LIVING = (JobState.QUEUED, JobState.RUNNING, JobState.DONE)
 
 
-def plan(work: Work) -> None:
+def plan_evaluation(work: Work) -> None:
     """Cut what is missing into shards, ask for the controls, and let both be queued."""
     evaluation = work.read(lambda session: session.get_one(Evaluation, work.subject_id))
     checkpoint = evaluation.checkpoint
     manifest = work.storage.get_bytes(storage.manifest_key(evaluation.dataset_id)).decode()
     dataset, protocol = Dataset.from_json(manifest), Protocol.model_validate(evaluation.protocol.content)
-    made = Plan(dataset=dataset, protocol=protocol, spec=spec_of(checkpoint))
+    made = EvaluationPlan(dataset=dataset, protocol=protocol, spec=spec_of(checkpoint))
     cut = Cut(
         evaluation,
         dataset,
@@ -121,7 +121,7 @@ class Cut:
             self._held[shard_id] = held
 
     def _shards(self, missing: dict[VideoKey, set[Clip]]) -> list[dict[str, Any]]:
-        found = plan_shards(
+        found = cut_shards(
             self._dataset.videos,
             lambda video: missing.get((video.id, video.sha256), ()),
             max_clips=self._max_clips,
@@ -149,8 +149,8 @@ def spec_of(checkpoint: Checkpoint) -> BackboneSpec:
     return pixels_like(spec) if checkpoint.is_pixels else spec
 
 
-def plan_words(work: Work, evaluation: Evaluation) -> dict[str, Any]:
-    """The plan of an evaluation in plain values, of which the child makes a `Plan`."""
+def plan_arguments(work: Work, evaluation: Evaluation) -> dict[str, Any]:
+    """The plan of an evaluation in plain values, of which the child makes a `EvaluationPlan`."""
     checkpoint = evaluation.checkpoint
     return {
         "manifest": str(work.cached(storage.manifest_key(evaluation.dataset_id))),
@@ -161,7 +161,7 @@ def plan_words(work: Work, evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def feature_space(checkpoint: Checkpoint, made: Plan) -> str:
+def feature_space(checkpoint: Checkpoint, made: EvaluationPlan) -> str:
     """Hash of everything but the clip that determines a feature; devices are noted on the shard."""
     network = checkpoint.control_key if checkpoint.is_pixels else checkpoint.weights_sha256
     assert network is not None
@@ -170,7 +170,7 @@ def feature_space(checkpoint: Checkpoint, made: Plan) -> str:
     return _hash(decides)
 
 
-def _clips(made: Plan) -> Iterable[tuple[Video, tuple[Clip, ...]]]:
+def _clips(made: EvaluationPlan) -> Iterable[tuple[Video, tuple[Clip, ...]]]:
     for shard in made.shards:
         yield from shard.videos
 

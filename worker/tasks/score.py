@@ -16,7 +16,7 @@ from vcp_core.catalog.datasets import DATASETS
 from vcp_core.catalog.errors import VersionError
 from vcp_core.catalog.protocols import PROTOCOLS
 from vcp_core.results import Results
-from worker.tasks.plan import plan_words
+from worker.tasks.plan import plan_arguments
 from worker.work import Work
 
 MACHINE = ("batch_clips", "network_threads")  # of what a shard's counts hold
@@ -43,7 +43,7 @@ def score(work: Work) -> None:
         "score",
         affinity=str(evaluation.dataset_id),
         stall_s=STALL_S,
-        plan=plan_words(work, evaluation),
+        plan=plan_arguments(work, evaluation),
         features=[str(work.storage.fetch(shard.key, work.folder)) for shard in needs.shards],
         controls={seed: _to_file(work, seed, found) for seed, found in needs.controls.items()},
         pixels=None if needs.pixels is None else _to_file(work, PIXELS, needs.pixels),

@@ -16,9 +16,9 @@ from vcp_core.catalog.paths import data_dir
 from vcp_core.datasets.checks import assemble
 from vcp_core.datasets.manifest import Dataset
 from vcp_core.datasets.parallel import Progress
-from vcp_core.datasets.playground.make import RECIPE, make, manifest_name, plan, read_manifest, render
+from vcp_core.datasets.playground.make import RECIPE, make, manifest_name, plan_videos, read_manifest, render
 
-__all__ = ["load", "make", "plan", "render"]
+__all__ = ["load", "make", "plan_videos", "render"]
 
 
 def load(

@@ -39,7 +39,7 @@ CODEC_OPTIONS = {"preset": "veryfast", "tune": "zerolatency", "crf": "24", "thre
 
 
 @dataclass(frozen=True, kw_only=True)
-class Planned:
+class PlannedVideo:
     """A video before it is made.
 
     Attributes:
@@ -70,7 +70,7 @@ class Planned:
         return MIN_FRAMES + Chance(self.seed, "length", self.id).below(MAX_FRAMES - MIN_FRAMES + 1)
 
 
-def plan(*, num_train: int = NUM_TRAIN, num_test: int = NUM_TEST, seed: int = 0) -> list[Planned]:
+def plan_videos(*, num_train: int = NUM_TRAIN, num_test: int = NUM_TEST, seed: int = 0) -> list[PlannedVideo]:
     """The videos of a playground, sorted by id.
 
     Args:
@@ -94,7 +94,7 @@ def plan(*, num_train: int = NUM_TRAIN, num_test: int = NUM_TEST, seed: int = 0)
             group = first + 2 * pair
             for index, action in enumerate(_shuffled_actions(seed, group)):
                 own = group + index // VIDEOS_PER_GROUP
-                planned.append(Planned(seed=seed, action=action, group=own, split=split))
+                planned.append(PlannedVideo(seed=seed, action=action, group=own, split=split))
     return sorted(planned, key=lambda video: video.id)
 
 
@@ -112,9 +112,9 @@ def make(
 
     Args:
         folder: Where to; made if need be.
-        num_train: As `plan`.
-        num_test: As `plan`.
-        seed: As `plan`.
+        num_train: As `plan_videos`.
+        num_test: As `plan_videos`.
+        seed: As `plan_videos`.
         progress: Called with (videos done, videos in all).
 
     Returns:
@@ -128,7 +128,7 @@ def make(
         raise DatasetError(
             f"This PyAV has no {CODEC}, which makes the playground. Its wheels do: pip install av."
         )
-    planned = plan(num_train=num_train, num_test=num_test, seed=seed)
+    planned = plan_videos(num_train=num_train, num_test=num_test, seed=seed)
     _claim(folder, seed)
     missing = [video for video in planned if not (folder / video.id).exists()]
     done = len(planned) - len(missing)
@@ -149,7 +149,7 @@ def manifest_name(num_videos: int) -> str:
     return f"playground-{num_videos}.json"
 
 
-def render(video: Planned, path: Path) -> None:
+def render(video: PlannedVideo, path: Path) -> None:
     """Make one video's file; the same bytes every time, for one version of PyAV."""
     look = draw_appearance(Chance(video.seed, "look", video.group))
     chance = Chance(video.seed, "video", video.id)
@@ -209,7 +209,7 @@ def _claim(folder: Path, seed: int) -> None:
         )
 
 
-def _row(video: Planned, folder: Path) -> dict[str, Any]:
+def _row(video: PlannedVideo, folder: Path) -> dict[str, Any]:
     data = (folder / video.id).read_bytes()
     made = Video(
         id=video.id,

@@ -15,10 +15,10 @@ import torch
 
 from vcp_core import load_dataset, load_protocol
 from vcp_core.backbones.pixels import Pixels
-from vcp_core.bank import FeatureBank
 from vcp_core.catalog.backbones import BACKBONES, pixels_like
-from vcp_core.features import extract
-from vcp_core.plan import EvaluationPlan
+from vcp_core.evaluation.plan import EvaluationPlan
+from vcp_core.features.bank import FeatureBank
+from vcp_core.features.extraction import extract
 
 METRICS = ("cloze.accuracy", "cloze.spatial", "cloze.temporal", "recognition.top1", "retrieval.top1")
 

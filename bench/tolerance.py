@@ -13,7 +13,7 @@ from collections import defaultdict
 import numpy as np
 import numpy.typing as npt
 
-from vcp_core.reproduction import AT_THE_EDGE, MULTIPLES, TOLERANCE_POINTS, TOLERANCE_VIDEOS
+from vcp_core.results.reproduction import AT_THE_EDGE, MULTIPLES, TOLERANCE_POINTS, TOLERANCE_VIDEOS
 from vcp_core.statistics.contrasts import contrasts, half_width_of_draws
 from vcp_core.statistics.means import mean_of, weighted_mean
 from vcp_core.statistics.shares import share_interval

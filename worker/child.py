@@ -57,7 +57,7 @@ def index(tell: Tell, *, source: dict[str, Any], name: str, out: str) -> dict[st
 
 def describe(tell: Tell, *, device: str) -> dict[str, Any]:
     """The device's name; an error if it is not there."""
-    from vcp_core.machine import describe_device, pick_device
+    from vcp_core.evaluation.machine import describe_device, pick_device
 
     return {"device": describe_device(pick_device(device))}
 
@@ -65,8 +65,8 @@ def describe(tell: Tell, *, device: str) -> dict[str, Any]:
 def calibrate(tell: Tell, *, plan: dict[str, Any], seed: int, device: str, out: str) -> dict[str, Any]:
     """Seed -> canonical weights of the random-weights control."""
     from vcp_core.checkpoints.canonical import write_canonical
-    from vcp_core.machine import describe_device, pick_device
-    from vcp_core.running import control_network
+    from vcp_core.evaluation.machine import describe_device, pick_device
+    from vcp_core.evaluation.running import control_network
 
     made, chosen = _evaluation_plan(**plan), pick_device(device)
     on_clips = _counting(tell, made.calibration.num_clips)
@@ -80,10 +80,10 @@ def extract(
     tell: Tell, *, plan: dict[str, Any], clips: list[Any], weights: str | None, device: str, out: str
 ) -> dict[str, Any]:
     """Clips and canonical weights -> one features file; without weights, the pixel baseline's features."""
-    from vcp_core.features import Counters
-    from vcp_core.machine import describe_device, describe_forward, pick_device
-    from vcp_core.running import pixel_network, shard_features
-    from vcp_core.shards import Clip, Shard
+    from vcp_core.evaluation.machine import describe_device, describe_forward, pick_device
+    from vcp_core.evaluation.running import pixel_network, shard_features
+    from vcp_core.features.extraction import Counters
+    from vcp_core.features.shards import Clip, Shard
 
     made = _evaluation_plan(**plan)
     by_id = {video.id: video for video in made.dataset.videos}
@@ -135,7 +135,7 @@ def score(
     **said: Any,
 ) -> dict[str, Any]:
     """Features, and the predictions of controls -> results; `said` goes into their provenance."""
-    from vcp_core.running import predictions_of, results_of
+    from vcp_core.evaluation.running import predictions_of, results_of
 
     made = _evaluation_plan(**plan)
     on_units = _counting(tell, made.num_predict_units + made.num_score_units)
@@ -157,7 +157,7 @@ def compare(
 ) -> dict[str, Any]:
     """Predictions of two evaluations -> their differences."""
     from vcp_core.catalog.protocols import Protocol
-    from vcp_core.compared import COMPARED_VERSION, compare_and_note
+    from vcp_core.scoring.stored_comparison import COMPARED_VERSION, compare_and_note
 
     if version != COMPARED_VERSION:
         raise VersionError(
@@ -205,7 +205,7 @@ def _at_home(dataset: Any) -> Any:
 
 
 def _predictions(path: str) -> dict[str, Any]:
-    from vcp_core.results import Predictions
+    from vcp_core.results.types import Predictions
 
     found = json.loads(Path(path).read_text(encoding="utf-8"))
     return {name: Predictions.model_validate(value) for name, value in found.items()}
@@ -218,7 +218,7 @@ def _evaluation_plan(
     from vcp_core.catalog.backbones import BACKBONES
     from vcp_core.catalog.inputs import with_input
     from vcp_core.catalog.protocols import Protocol
-    from vcp_core.plan import EvaluationPlan
+    from vcp_core.evaluation.plan import EvaluationPlan
 
     spec = with_input(BACKBONES[backbone], input_spec)
     plan = EvaluationPlan(dataset=_dataset(manifest), protocol=Protocol.model_validate(protocol), spec=spec)

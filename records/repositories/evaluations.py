@@ -171,7 +171,7 @@ def predictions(session: Session, evaluation_id: UUID) -> dict[str, dict[str, An
 
 
 def fits(session: Session, evaluation_id: UUID) -> list[tuple[str, dict[str, Any]]]:
-    """How the probes were fitted (`vcp_core.results.Fit`), by benchmark; the answers stay where they are."""
+    """How the probes were fitted (`vcp_core.results.types.Fit`), by benchmark, without the answers."""
     rows = session.execute(
         select(BenchmarkRow.benchmark, BenchmarkRow.predictions["fits"])
         .where(BenchmarkRow.evaluation_id == evaluation_id)

@@ -27,8 +27,8 @@ from service.problems import Conflict, Forbidden
 from service.protocols import service as protocol_service
 from service.reasons import text_for
 from vcp_core.catalog.scores import Score
-from vcp_core.diagnosis import diagnose
-from vcp_core.results import Results
+from vcp_core.results.diagnosis import diagnose
+from vcp_core.results.types import Results
 
 
 def create(session: Session, wanted: EvaluationIn, caller: Caller) -> tuple[Evaluation, bool]:

@@ -9,7 +9,7 @@ import pytest
 from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.datasets import DATASETS
 from vcp_core.catalog.reported import REPORTED, ReportedRow, reported_rows
-from vcp_core.results import Score
+from vcp_core.results.types import Score
 
 
 def test_rows_hold_the_numbers_of_the_protocol_page() -> None:

@@ -31,8 +31,8 @@ from tests.patience import DEADLINE_S
 from tests.service.finished import compare_now
 from vcp_core.catalog.errors import NotACheckpoint, VcpbenchError
 from vcp_core.catalog.protocols import Protocol
-from vcp_core.results import Predictions, Provenance, Results
-from vcp_core.scoring import score_benchmark
+from vcp_core.results.types import Predictions, Provenance, Results
+from vcp_core.scoring.scores import score_benchmark
 from worker.tasks.ingest import _name
 
 CLASSES = ("run", "sit", "wave")

@@ -36,7 +36,7 @@ from tests.patience import with_time_enough
 from tests.served import Served
 from tests.service.finished import HEADLINE, done, ready_checkpoint, ready_dataset
 from vcp_core.catalog.errors import VcpbenchError
-from vcp_core.results import Results
+from vcp_core.results.types import Results
 
 
 def evaluated(client: Client, path: Path, model: str = "mine", **facts: int) -> Evaluation:

@@ -21,8 +21,8 @@ from tests.videos import write_video
 from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.protocols import PROTOCOLS
 from vcp_core.datasets.manifest import Dataset
-from vcp_core.plan import EvaluationPlan
-from vcp_core.results import BenchmarkResult
+from vcp_core.evaluation.plan import EvaluationPlan
+from vcp_core.results.types import BenchmarkResult
 
 pytestmark = pytest.mark.slow
 

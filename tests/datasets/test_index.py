@@ -18,7 +18,7 @@ from vcp_core.datasets import index as index_module
 from vcp_core.datasets.index import index_videos
 from vcp_core.datasets.manifest import Dataset, ListedVideo, Split
 from vcp_core.datasets.parallel import Progress
-from vcp_core.plan import EvaluationPlan
+from vcp_core.evaluation.plan import EvaluationPlan
 from vcp_core.video.examine import Examined, examine
 from vcp_core.video.reasons import cannot_be_used_now
 

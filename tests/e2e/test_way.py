@@ -23,7 +23,7 @@ from tests.shared import SHARED, needs_shared
 from tests.workers import WorkerProcess, alive
 from vcp_core.catalog.protocols import protocol_from
 from vcp_core.checkpoints.origin import METADATA
-from vcp_core.plan import EvaluationPlan
+from vcp_core.evaluation.plan import EvaluationPlan
 
 DECLARED = "small, hmdb51:2, kinetics400"
 StartWorker = Callable[..., WorkerProcess]

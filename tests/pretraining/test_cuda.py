@@ -20,11 +20,11 @@ from tests.datasets_on_disk import make_dataset
 from tests.pretraining.kit import tiny_run
 from vcp_core.catalog.protocols import Protocol, load_protocol
 from vcp_core.datasets.manifest import Dataset
-from vcp_core.features import extract
-from vcp_core.plan import EvaluationPlan
+from vcp_core.evaluation.plan import EvaluationPlan
+from vcp_core.features.extraction import extract
+from vcp_core.features.shards import cut_shards
 from vcp_core.pretraining.runs import RunProgress
-from vcp_core.reproduction import agreement
-from vcp_core.shards import cut_shards
+from vcp_core.results.reproduction import agreement
 
 pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"),

@@ -19,8 +19,7 @@ from tests.pretraining.kit import small_backbone
 from vcp_core.catalog.errors import OperationError, TrainingError, UnknownName
 from vcp_core.catalog.options import OPTIONS, PAPERS_OPTIONS
 from vcp_core.datasets.manifest import Dataset, Video
-from vcp_core.features import Counters, read_frames
-from vcp_core.operations import apply_option
+from vcp_core.features.extraction import Counters, read_frames
 from vcp_core.pretraining import frames as frames_module
 from vcp_core.pretraining import rearrange
 from vcp_core.pretraining.augmentation import UNCHANGED, Augmentation, Augmentations
@@ -32,6 +31,7 @@ from vcp_core.pretraining.rearrange import Rearrangements
 from vcp_core.pretraining.tasks import ClozeTask
 from vcp_core.video.clips import Draws, TupleShape
 from vcp_core.video.frames import Geometry
+from vcp_core.video.operations import apply_option
 
 SHAPE = TupleShape()
 

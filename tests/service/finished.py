@@ -30,8 +30,8 @@ from records.repositories import checkpoints, datasets, evaluations
 from tests.served import sha256
 from vcp_core.catalog.datasets import DATASETS
 from vcp_core.catalog.protocols import PROTOCOLS, Protocol
-from vcp_core.compared import compare_and_note
-from vcp_core.results import Predictions
+from vcp_core.results.types import Predictions
+from vcp_core.scoring.stored_comparison import compare_and_note
 
 HEADLINE = "recognition.top1"
 

@@ -20,8 +20,8 @@ from tests.service.finished import HEADLINE, compare_waiting, done, ready_checkp
 from tests.service.kit import problem_of
 from vcp_core.catalog.errors import NotAvailable
 from vcp_core.catalog.protocols import PROTOCOLS
-from vcp_core.comparison import compare
-from vcp_core.results import Predictions
+from vcp_core.results.types import Predictions
+from vcp_core.scoring.comparison import compare
 
 QUICK, STANDARD = PROTOCOLS["quick-v1"], PROTOCOLS["standard-v1"]
 CLASSES = ("run", "sit", "wave")

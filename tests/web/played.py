@@ -23,8 +23,8 @@ from records.repositories import datasets
 from tests.service.finished import ready_checkpoint
 from vcp_core.catalog.options import OPTION_NAMES, OPTIONS
 from vcp_core.catalog.protocols import PROTOCOLS
-from vcp_core.results import BenchmarkResult, Fit, Predictions, Provenance, Results
-from vcp_core.scoring import score_benchmark
+from vcp_core.results.types import BenchmarkResult, Fit, Predictions, Provenance, Results
+from vcp_core.scoring.scores import score_benchmark
 from worker.tasks.score import command_of
 
 CLASSES = ("bounce", "circle", "drift", "pendulum", "shake", "spin", "zigzag", "zoom")

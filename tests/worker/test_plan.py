@@ -25,7 +25,7 @@ from vcp_core.catalog import versions
 from vcp_core.catalog.benchmarks import BENCHMARKS
 from vcp_core.catalog.protocols import PROTOCOLS
 from vcp_core.datasets.manifest import Dataset, Video
-from vcp_core.shards import Clip
+from vcp_core.features.shards import Clip
 from worker.tasks.plan import Cut, _controls
 
 QUICK = PROTOCOLS["quick-v1"]

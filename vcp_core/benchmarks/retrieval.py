@@ -15,15 +15,15 @@ from math import comb
 
 import numpy as np
 
-from vcp_core.bank import FeatureBank
 from vcp_core.benchmarks.grid import clips, video_means
 from vcp_core.benchmarks.metrics import Metric, weighted_mean
 from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.protocols import Protocol, RetrievalFeature
 from vcp_core.datasets.manifest import Dataset
+from vcp_core.features.bank import FeatureBank
+from vcp_core.probes.ranking import retrieval_ranks
 from vcp_core.progress import OnUnits, ignore
-from vcp_core.ranking import retrieval_ranks
-from vcp_core.results import Predictions, Table, per_class
+from vcp_core.results.types import Predictions, Table, per_class
 
 __all__ = ["availability", "clips", "metrics", "num_units", "predict", "tables"]
 

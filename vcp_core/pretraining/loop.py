@@ -139,7 +139,7 @@ class Trainer:
             TrainingError: If the loss is no number.
             StorageError: If the folder cannot be written.
         """
-        # BLAS threads of the decoders only fight over the cores with the network (features.py).
+        # BLAS threads of the decoders only fight over the cores with the network (features/extraction.py).
         with Stop() as stop, reproducible(), threadpool_limits(1, user_api="blas"):
             while not self.progress.finished:
                 begun = time.perf_counter()

@@ -13,7 +13,7 @@ from vcp_core.catalog.files import refuse_unwritable
 from vcp_core.catalog.paths import cache_dir
 from vcp_core.datasets import Dataset, load_dataset
 from vcp_core.datasets.manifest import Video
-from vcp_core.machine import describe_device, network_threads, pick_device, versions
+from vcp_core.evaluation.machine import describe_device, network_threads, pick_device, versions
 from vcp_core.pretraining.config import PretrainConfig, TrainingConfig
 from vcp_core.pretraining.curves import Curves
 from vcp_core.pretraining.devices import check_devices, start_fabric

@@ -19,8 +19,8 @@ from vcp_core.catalog.inputs import input_of, with_input
 from vcp_core.catalog.protocols import Protocol
 from vcp_core.catalog.versions import FEATURES_VERSION
 from vcp_core.datasets.manifest import Dataset, Video
-from vcp_core.plan import EvaluationPlan
-from vcp_core.shards import Clip, cut_shards
+from vcp_core.evaluation.plan import EvaluationPlan
+from vcp_core.features.shards import Clip, cut_shards
 from worker.work import Work
 
 VideoKey = tuple[str, str]  # id, SHA-256

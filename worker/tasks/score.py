@@ -15,7 +15,7 @@ from vcp_core.catalog.backbones import PIXELS
 from vcp_core.catalog.datasets import DATASETS
 from vcp_core.catalog.errors import VersionError
 from vcp_core.catalog.protocols import PROTOCOLS
-from vcp_core.results import Results
+from vcp_core.results.types import Results
 from worker.tasks.plan import plan_arguments
 from worker.work import Work
 

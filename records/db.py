@@ -27,6 +27,7 @@ TCP = {
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,  # ms
 }
+NOW = func.clock_timestamp()  # not now(): a transaction that waited for a lock would see an old time
 NEW_JOBS = "new_jobs"  # key of Session.info: how many jobs each queue got in this transaction
 
 

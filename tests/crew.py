@@ -9,9 +9,8 @@ from uuid import UUID, uuid4
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from records import flow, jobs
-from records.db import Database
-from records.jobs import NOW, Claim
+from records import flow
+from records.db import NOW, Database
 from records.models import (
     Checkpoint,
     CheckpointState,
@@ -25,6 +24,8 @@ from records.models import (
     Shard,
     Worker,
 )
+from records.repositories import jobs
+from records.repositories.jobs import Claim
 from vcp_core.catalog.errors import VcpbenchError
 
 

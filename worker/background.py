@@ -8,26 +8,21 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
-from datetime import timedelta
 from uuid import UUID
 
 import structlog
-from sqlalchemy import ColumnElement, and_, delete, exists, func, select
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from records import flow, jobs
+from records import flow
 from records.db import Database
-from records.models import Checkpoint, CheckpointState, UploadPart, Worker
-from records.repositories.checkpoints import upload_lock
+from records.repositories import checkpoints, jobs, locks, workers
 from records.settings import Settings
 from records.storage import Storage
 from vcp_core.catalog.errors import StorageError
 from worker.job_loop import JobLoop
 
 SWEEP_EVERY_S = 5.0
-SEEN_S = 30.0  # a worker not seen for so long counts as gone
 FORGOTTEN_S = 86400.0
 TIDY_EVERY_S = 3600.0
 UNFINISHED_S = 7 * 86400.0
@@ -38,26 +33,20 @@ log = structlog.get_logger("vcpbench.worker")
 def register(database: Database, worker_id: UUID, queues: Sequence[str], device: str) -> None:
     """Put this process into the table of workers."""
     with database.session() as session:
-        seen(session, worker_id, queues, device, job_id=None)
+        workers.tell(session, worker_id, name=_name(), queues=queues, device=device, job_id=None)
 
 
 def unregister(database: Database, worker_id: UUID) -> None:
     """Take it out again; where the database is away, it goes by itself in a day."""
     try:
         with database.session() as session:
-            session.execute(delete(Worker).where(Worker.id == worker_id))
+            workers.remove(session, worker_id)
     except SQLAlchemyError as error:
         log.warning("database away; not signed off", error=str(error.args[0]).splitlines()[0])
 
 
-def seen(
-    session: Session, worker_id: UUID, queues: Sequence[str], device: str, *, job_id: UUID | None
-) -> None:
-    """Say that this process is there, and at which job; also where a long silence had it forgotten."""
-    row = {"id": worker_id, "name": f"{platform.node()}:{os.getpid()}", "queues": list(queues)}
-    now = {"seen_at": jobs.NOW, "job_id": job_id}
-    wanted = insert(Worker).values(**row, device=device, **now)
-    session.execute(wanted.on_conflict_do_update(index_elements=[Worker.id], set_=now))
+def _name() -> str:
+    return f"{platform.node()}:{os.getpid()}"
 
 
 class BackgroundThreads:
@@ -123,8 +112,14 @@ class BackgroundThreads:
         while not self._ended.is_set():
             try:
                 with self._database.session() as session:
-                    at = self._job_loop.current
-                    seen(session, self._worker_id, self._settings.queues, self._device, job_id=at)
+                    workers.tell(
+                        session,
+                        self._worker_id,
+                        name=_name(),
+                        queues=self._settings.queues,
+                        device=self._device,
+                        job_id=self._job_loop.current,
+                    )
                 with self._database.session() as session:
                     sweep(session)
                 if time.monotonic() > tidied + TIDY_EVERY_S:
@@ -139,7 +134,7 @@ class BackgroundThreads:
 
 def sweep(session: Session) -> None:
     """One round, by one worker at a time: lost jobs wait again, idle workers are woken for what waits."""
-    if not jobs.try_lock(session, "vcpbench.sweep"):
+    if not locks.try_take(session, "vcpbench.sweep"):
         return
     flow.lock(session)
     requeued, failed = jobs.sweep(session)
@@ -147,7 +142,7 @@ def sweep(session: Session) -> None:
         flow.job_failed(session, job)
     if requeued or failed:
         log.warning("workers fell silent", requeued=requeued, failed=len(failed))
-    session.execute(delete(Worker).where(Worker.seen_at < jobs.NOW - timedelta(seconds=FORGOTTEN_S)))
+    workers.forget_silent(session, FORGOTTEN_S)
     waiting = jobs.num_claimable(session)
     if waiting:
         _wake_idle(session, waiting)
@@ -155,35 +150,23 @@ def sweep(session: Session) -> None:
 
 def tidy(database: Database, storage: Storage) -> None:
     """Forget uploads that nobody finished in a week, and bytes that a crash left on their way in."""
-    unfinished = _unfinished()
     with database.session() as session:
-        ids = session.scalars(select(Checkpoint.id).where(unfinished)).all()
+        ids = checkpoints.unfinished(session, UNFINISHED_S)
     for checkpoint_id in ids:
         with database.session() as session:
-            jobs.lock(session, upload_lock(checkpoint_id))  # a part may have come just now
-            session.execute(delete(Checkpoint).where(Checkpoint.id == checkpoint_id, unfinished))
-    left = set(
-        storage.older("uploads", UNFINISHED_S)
-    )  # first: a part that comes after this is not among them
+            locks.take(session, checkpoints.upload_lock(checkpoint_id))  # a part may have come just now
+            checkpoints.forget_unfinished(session, checkpoint_id, UNFINISHED_S)
+    # The store is listed before the table is read: a part that comes in between is not in the list.
+    left = set(storage.older("uploads", UNFINISHED_S))
     with database.session() as session:
-        left -= set(session.scalars(select(UploadPart.key).where(UploadPart.key.in_(left))))
+        left -= checkpoints.keys_of_parts(session, left)
     storage.delete(*left)
     storage.forget_staged(UNFINISHED_S)
 
 
-def _unfinished() -> ColumnElement[bool]:
-    """Declared checkpoints for which nothing came in a week, however long ago they were declared."""
-    since = jobs.NOW - timedelta(seconds=UNFINISHED_S)
-    came = exists().where(UploadPart.checkpoint_id == Checkpoint.id, UploadPart.created_at >= since)
-    return and_(Checkpoint.state == CheckpointState.DECLARED, Checkpoint.created_at < since, ~came)
-
-
 def _wake_idle(session: Session, waiting: dict[str, int]) -> None:
     """Send at most as many wake-ups as there are idle slots: more would only pile up in the broker."""
-    idle = select(Worker).where(
-        Worker.job_id.is_(None), Worker.seen_at > func.clock_timestamp() - timedelta(seconds=SEEN_S)
-    )
-    slots = [worker.queues for worker in session.scalars(idle)]
+    slots = [worker.queues for worker in workers.idle(session)]
     for queue, number in waiting.items():
         times = min(number, sum(queue in queues for queues in slots))
         if times:

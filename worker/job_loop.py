@@ -15,10 +15,11 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from records import flow, jobs
+from records import flow
 from records.db import Database
-from records.jobs import Claim
 from records.models import Job, JobState
+from records.repositories import jobs
+from records.repositories.jobs import Claim
 from records.settings import Settings
 from records.storage import Storage
 from vcp_core.catalog.errors import ReaderFailed, StorageError, VcpbenchError

@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select
 from sqlalchemy.orm import Session
 
-from records.jobs import NOW, claimable
+from records.db import NOW
 from records.models import (
     ENDED,
     Evaluation,
@@ -22,6 +22,7 @@ from records.models import (
     evaluation_controls,
     evaluation_shards,
 )
+from records.repositories.turns import claimable
 from records.repositories.workers import SEEN_S
 
 

@@ -8,9 +8,9 @@ from sqlalchemy.orm import Session
 
 from records import flow
 from records.db import Database
-from records.jobs import LOW
 from records.models import CheckpointState, DatasetRow, DatasetState, Evaluation, ProtocolRow
 from records.repositories import datasets, evaluations
+from records.repositories.jobs import LOW
 from service.evaluations.schemas import ReevaluationIn, ReevaluationOut
 from service.problems import Conflict, NotFound
 from service.protocols import service as protocols

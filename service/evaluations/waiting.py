@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
-from records import jobs
 from records.models import (
     Checkpoint,
     Comparison,
@@ -20,7 +19,7 @@ from records.models import (
     JobKind,
     Worker,
 )
-from records.repositories import queue, workers
+from records.repositories import jobs, queue, turns, workers
 from records.repositories.queue import Next
 from service.auth import Caller, is_of
 from service.reasons import text_for
@@ -159,7 +158,7 @@ def _reason(
     if len({one.worker_id for one in busy}) < len(takers) or job.id in {one.id for one in busy}:
         return None  # also where one took it since we looked
     common = set.intersection(*(set(worker.queues) for worker in takers))
-    before = jobs.num_before(session, job, sorted(common))
+    before = turns.num_before(session, job, sorted(common))
     turn = {0: "it is next", 1: "1 other job is before it"}.get(before, f"{before} other jobs are before it")
     activity = _activity(session, busy[0], found.now, reader)
     if len(takers) == 1:

@@ -14,8 +14,8 @@ from uuid import uuid4
 
 from sqlalchemy.orm import Session
 
-from records import flow, jobs
-from records.db import Database
+from records import flow
+from records.db import NOW, Database
 from records.models import (
     BenchmarkRow,
     Checkpoint,
@@ -26,6 +26,7 @@ from records.models import (
     ScoreRow,
     Worker,
 )
+from records.repositories import jobs
 from records.storage import Storage, checkpoint_key
 from tests.patience import DEADLINE_S
 from tests.service.finished import compare_now
@@ -81,7 +82,7 @@ class Hands:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         with database.session() as session:
-            row = Worker(name="hands", queues=["cpu", "gpu"], device="hands", seen_at=jobs.NOW)
+            row = Worker(name="hands", queues=["cpu", "gpu"], device="hands", seen_at=NOW)
             session.add(row)
         self._thread.start()
 

@@ -27,7 +27,7 @@ from vcpbench_client import (
 from vcpbench_client.errors import BadAnswer, Conflict, Forbidden, Misconfigured, NotFound
 
 import records.models
-from records.jobs import NOW
+from records.db import NOW
 from records.models import ComparisonState
 from tests.client.conftest import token_of
 from tests.client.hands import Hands, write_model

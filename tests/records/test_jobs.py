@@ -13,10 +13,10 @@ import pytest
 from sqlalchemy import event, select, text, update
 from sqlalchemy.orm import Session
 
-from records import jobs
-from records.db import Database
-from records.jobs import NOW, Claim
+from records.db import NOW, Database
 from records.models import Checkpoint, CheckpointState, Job, JobKind, JobState, Origin
+from records.repositories import jobs, turns
+from records.repositories.jobs import Claim
 from vcp_core.catalog.errors import VcpbenchError
 
 Queue = Callable[..., UUID]
@@ -82,7 +82,7 @@ def test_what_can_wait_is_taken_when_nothing_else_waits(database: Database, queu
     soon = [queue("c"), queue("c")]
     with database.session() as session:
         before = [
-            jobs.num_before(session, session.get_one(Job, one), ("cpu", "gpu")) for one in (*soon, *later)
+            turns.num_before(session, session.get_one(Job, one), ("cpu", "gpu")) for one in (*soon, *later)
         ]
     assert before == [0, 1, 2, 3]
     order = [found.job_id for _ in range(4) if (found := claim(database))]

@@ -13,7 +13,6 @@ import httpx
 import pytest
 from sqlalchemy import event, select
 
-from records import jobs
 from records.models import (
     BenchmarkRow,
     CheckpointState,
@@ -23,6 +22,7 @@ from records.models import (
     Job,
     JobKind,
 )
+from records.repositories import jobs
 from records.settings import Settings
 from service.auth import COOKIE
 from service.web import pages

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from sqlalchemy import update
 
-from records.db import Database
-from records.jobs import NOW
+from records.db import NOW, Database
 from records.models import Checkpoint, CheckpointState, Origin, UploadPart
 from records.settings import Settings
 from records.storage import Storage

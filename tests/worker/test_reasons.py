@@ -14,9 +14,9 @@ from vcpbench_client import Client
 from vcpbench_client.commands.common import error_facts
 from vcpbench_client.errors import NotDone
 
-from records import flow, jobs
+from records import flow
 from records.models import DatasetRow, DatasetState, Job, JobKind
-from records.repositories import datasets
+from records.repositories import datasets, jobs
 from records.settings import Settings
 from records.storage import Storage
 from tests.errors import EVERY, SECRET, SIGNS

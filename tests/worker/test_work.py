@@ -12,8 +12,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from records.db import Database
-from records.jobs import Claim
 from records.models import JobKind
+from records.repositories.jobs import Claim
 from records.settings import Settings
 from records.storage import Storage
 from vcp_core.catalog.errors import StorageError

@@ -1,4 +1,11 @@
-"""The benchmarks: each names its clips, predicts from their features, derives metrics from predictions."""
+"""The benchmarks: each names its clips, predicts from their features, derives metrics from predictions.
+
+cloze.py        which option was applied to the withheld clip?
+recognition.py  a linear probe on clips, nearest neighbours of videos
+retrieval.py    every test video queries the training side
+grid.py         the grid of clips that recognition and retrieval share
+metrics.py      what a metric is
+"""
 
 from __future__ import annotations
 

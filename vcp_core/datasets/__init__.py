@@ -1,4 +1,23 @@
-"""Datasets: a name or a folder in, a checked manifest of labelled videos out; no torch."""
+"""Datasets: a name or a folder in, a checked manifest of labelled videos out; no torch.
+
+manifest.py    a dataset as everything else sees it
+ucf101.py      the official archives and lists
+hmdb51.py      the official archives and lists
+playground/    built-in videos, drawn by a program
+folders.py     any folder of class/video, with or without a table
+layouts.py     which folders are classes, and on which side
+scanning.py    what a folder holds, and what is not taken
+suffixes.py    which files are taken for videos
+drawings.py    an unknown layout in words
+sides.py       how sides are called
+tables.py      tables of videos
+lists.py       what the readers of official lists share
+text.py        text files from any editor
+index.py       hash every file, count its frames, once
+parallel.py    two threads for that
+checks.py      what makes a list of videos a dataset
+summary.py     what people ask of a dataset first
+"""
 
 from __future__ import annotations
 

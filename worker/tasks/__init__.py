@@ -2,6 +2,14 @@
 
 Every task may run twice, or be killed at any line: objects are written under keys that hash what they hold,
 and rows only in the one transaction that ends the job.
+
+    ingest.py     read an uploaded file
+    index.py      read a dataset's videos
+    plan.py       which clips, and which controls
+    calibrate.py  the weights of a random-weights control
+    extract.py    the features of one shard
+    score.py      the scores of an evaluation
+    compare.py    two evaluations in pairs
 """
 
 from __future__ import annotations

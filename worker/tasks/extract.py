@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from sqlalchemy.orm import Session, undefer
+from sqlalchemy.orm import Session
 
 from records import flow, storage
-from records.models import Checkpoint, Evaluation, Shard, evaluation_shards
+from records.models import Checkpoint, Evaluation, Shard
+from records.repositories import shards
 from worker.tasks.plan import plan_arguments
 from worker.work import Work
 
@@ -17,20 +18,8 @@ STALL_S = 600.0
 
 def extract(work: Work) -> None:
     """Forward the clips, unless an earlier attempt got as far as storing them."""
-
-    def rows(session: Session) -> tuple[Shard, Evaluation]:
-        shard = session.get_one(Shard, work.subject_id, options=[undefer(Shard.clips)])
-        # Any of its evaluations tells the precision and the features: the shard's space is hashed over them.
-        evaluation = (
-            session.query(Evaluation)
-            .join(evaluation_shards, evaluation_shards.c.evaluation_id == Evaluation.id)
-            .filter(evaluation_shards.c.shard_id == shard.id)
-            .first()
-        )
-        assert evaluation is not None
-        return shard, evaluation
-
-    shard, evaluation = work.read(rows)
+    # Any of its evaluations tells the precision and the features: the shard's space is hashed over them.
+    shard, evaluation = work.read(lambda session: shards.with_evaluation(session, work.subject_id))
     facts = _stored(work, shard) or _forward(work, shard, evaluation)
 
     def write(session: Session) -> None:

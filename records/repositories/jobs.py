@@ -16,12 +16,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cache
 from typing import Any, cast
 from uuid import UUID, uuid4
 
 from sqlalchemy import (
-    CTE,
     ColumnElement,
     CursorResult,
     Double,
@@ -29,18 +27,29 @@ from sqlalchemy import (
     Update,
     and_,
     case,
+    exists,
     func,
     or_,
     select,
-    text,
     update,
 )
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
-from records.db import NEW_JOBS
-from records.models import Job, JobKind, JobState
+from records.db import NEW_JOBS, NOW
+from records.models import (
+    ENDED,
+    Checkpoint,
+    DatasetRow,
+    Evaluation,
+    Job,
+    JobKind,
+    JobState,
+    evaluation_shards,
+)
+from records.repositories import turns
+from records.repositories.turns import claimable
 from vcp_core.catalog.errors import VcpbenchError
 
 MAX_CRASHES = 3
@@ -50,7 +59,11 @@ LOW = -1  # priority of what can wait until nothing else does
 RETRY_S = 5.0  # before the second attempt after a crash, doubled for each further one
 LONGEST_RETRY_S = 300.0
 ERROR_CHARACTERS = 4000
-NOW = func.clock_timestamp()  # not now(): a transaction that waited for a lock would see an old time
+_SUBJECTS: dict[type, InstrumentedAttribute[UUID | None]] = {
+    Checkpoint: Job.checkpoint_id,
+    DatasetRow: Job.dataset_id,
+    Evaluation: Job.evaluation_id,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +122,7 @@ def claim(session: Session, queues: Sequence[str], *, worker_id: UUID, lease_s: 
     """
     if not queues:  # who takes none gets none
         return None
-    chosen = session.execute(_next(tuple(sorted(set(queues))))).scalar_one_or_none()
+    chosen = session.execute(turns.next_job(tuple(sorted(set(queues))))).scalar_one_or_none()
     if chosen is None:
         return None
     token = uuid4()
@@ -127,97 +140,9 @@ def claim(session: Session, queues: Sequence[str], *, worker_id: UUID, lease_s: 
     return Claim(job_id=chosen.id, token=token, kind=chosen.kind, subject_id=subject_of(chosen))
 
 
-def claimable(job: type[Job] = Job) -> ColumnElement[bool]:
-    """Whether a worker may claim the job now: it waits, and no pause after a failed attempt holds it back.
-
-    Args:
-        job: `Job`, or an alias of it.
-    """
-    return and_(job.state == JobState.QUEUED, or_(job.not_before.is_(None), job.not_before <= NOW))
-
-
 def tried_before() -> ColumnElement[bool]:
     """Whether an earlier attempt at the job crashed, met an outage, was lost or was given back."""
     return or_(Job.crashes + Job.outages + Job.losses > 0, Job.not_before.is_not(None))
-
-
-@cache
-def _next(queues: tuple[str, ...]) -> Select[Job]:
-    """What `claim` asks. Kept, because to make the statement takes longer than to run it."""
-    job, turns = aliased(Job), _turns(queues)
-    return (
-        select(job)
-        .join(turns, turns.c.team.is_not_distinct_from(job.team))
-        .where(claimable(job), job.queue.in_(queues))
-        .order_by(job.priority.desc(), turns.c.at.asc().nulls_first(), job.created_at, job.id)
-        .limit(1)
-        .with_for_update(of=job, skip_locked=True)
-    )
-
-
-def _turns(queues: Sequence[str]) -> CTE:
-    """Of each team that has jobs in these queues: when it was served last (`at`)."""
-    job, served = aliased(Job), aliased(Job)
-    waiting = (
-        select(job.team)
-        .where(job.state == JobState.QUEUED, job.queue.in_(queues))
-        .distinct()
-        .subquery("waiting")
-    )
-    # Each is one step into ix_job_turn, however many jobs have ended, but only in its own order, of one
-    # queue: not for IN, nor for IS NOT DISTINCT FROM. greatest() passes over the NULL of who had no turn.
-    turns_taken = []
-    order = (served.team.desc(), served.started_at.desc())
-    for queue in sorted(set(queues)):
-        newest = select(served.started_at).where(served.queue == queue, served.started_at.is_not(None))
-        newest = newest.order_by(*order).limit(1)
-        of_system = newest.where(served.team.is_(None)).scalar_subquery()
-        of_team = newest.where(served.team == waiting.c.team).scalar_subquery()
-        turns_taken.append(case((waiting.c.team.is_(None), of_system), else_=of_team))
-    return (
-        select(waiting.c.team, func.greatest(*turns_taken).label("at"))
-        .cte("turns")
-        .prefix_with("MATERIALIZED", dialect="postgresql")  # once for a team, not once for each of its jobs
-    )
-
-
-def num_before(session: Session, job: Job, queues: Sequence[str]) -> int:
-    """How many jobs a worker of these queues takes before this one, if no others come.
-
-    Jobs of a higher priority all come before it, and those of a lower one after it. Among its own, teams
-    take turns. Before the k-th job of a team comes its turn k times, so of each other team that is to
-    be served before it at most k jobs, and of each that is to be served after it at most k - 1.
-    """
-    other, turns = aliased(Job), _turns(queues)
-    older = or_(
-        other.created_at < job.created_at, and_(other.created_at == job.created_at, other.id < job.id)
-    )
-    rows = session.execute(
-        select(
-            turns.c.team,
-            turns.c.at,
-            func.count(),
-            func.count().filter(older),
-            func.min(other.created_at),
-        )
-        .join(other, turns.c.team.is_not_distinct_from(other.team))
-        .where(claimable(other), other.queue.in_(queues), other.priority == job.priority)
-        .group_by(turns.c.team, turns.c.at)
-    ).all()
-    higher = select(func.count()).where(
-        claimable(other), other.queue.in_(queues), other.priority > job.priority
-    )
-    num_higher = session.scalar(higher) or 0
-    ordered = sorted(rows, key=lambda row: (row.at is not None, row.at or row[4], row[4]))
-    mine = next((index for index, row in enumerate(ordered) if row.team == job.team), None)
-    if mine is None:
-        return num_higher
-    rounds = int(ordered[mine][3])
-    return (
-        num_higher
-        + rounds
-        + sum(min(int(row[2]), rounds + (index < mine)) for index, row in enumerate(ordered) if index != mine)
-    )
 
 
 def subject_of(job: Job) -> UUID:
@@ -227,9 +152,17 @@ def subject_of(job: Job) -> UUID:
     return found
 
 
-def hurry(session: Session, *which: ColumnElement[bool]) -> None:
-    """Let these jobs wait no longer than others."""
-    session.execute(update(Job).where(*which, Job.priority < 0).values(priority=0))
+def hurry(session: Session, evaluation: Evaluation) -> None:
+    """Let the jobs of an evaluation, of its checkpoint and of its shards wait no longer than others."""
+    own = or_(Job.evaluation_id == evaluation.id, Job.checkpoint_id == evaluation.checkpoint_id)
+    session.execute(update(Job).where(own, Job.priority < 0).values(priority=0))
+    hurry_shards(session, evaluation)
+
+
+def hurry_shards(session: Session, evaluation: Evaluation) -> None:
+    """Let the jobs of an evaluation's shards wait no longer than others."""
+    of_shards = Job.shard_id.in_(_shards_of(evaluation))
+    session.execute(update(Job).where(of_shards, Job.priority < 0).values(priority=0))
 
 
 def renew(session: Session, claim: Claim, *, lease_s: float, done: int = 0, total: int | None = None) -> bool:
@@ -325,6 +258,30 @@ def cancel(session: Session, job_ids: Sequence[UUID]) -> None:
     )
 
 
+def cancel_own(session: Session, subject: Checkpoint | DatasetRow | Evaluation) -> None:
+    """End the jobs about this one subject."""
+    column = _SUBJECTS[type(subject)]
+    cancel(session, session.scalars(select(Job.id).where(column == subject.id)).all())
+
+
+def cancel_unshared(session: Session, evaluation: Evaluation) -> None:
+    """End the jobs of those of an evaluation's shards that no evaluation waits for any more."""
+    other = aliased(Evaluation)
+    wanted = exists().where(
+        evaluation_shards.c.shard_id == Job.shard_id,
+        evaluation_shards.c.evaluation_id == other.id,
+        other.state.not_in(ENDED),
+    )
+    query = select(Job.id).where(Job.shard_id.in_(_shards_of(evaluation)), ~wanted)
+    cancel(session, session.scalars(query).all())
+
+
+def any_shard_missing(session: Session, evaluation: Evaluation) -> bool:
+    """Whether an evaluation still waits for the features of one of its shards."""
+    waits = exists().where(Job.shard_id.in_(_shards_of(evaluation)), Job.state != JobState.DONE)
+    return bool(session.scalar(select(waits)))
+
+
 def sweep(session: Session) -> tuple[int, list[Job]]:
     """Take jobs back whose lease is over.
 
@@ -361,14 +318,9 @@ def num_claimable(session: Session) -> dict[str, int]:
     return {queue: number for queue, number in rows}
 
 
-def try_lock(session: Session, name: str) -> bool:
-    """An advisory lock until the transaction ends; False if another process has it."""
-    return bool(session.scalar(text("SELECT pg_try_advisory_xact_lock(hashtext(:name))"), {"name": name}))
-
-
-def lock(session: Session, name: str) -> None:
-    """Wait for an advisory lock, and hold it until the transaction ends."""
-    session.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": name})
+def _shards_of(evaluation: Evaluation) -> Select[UUID]:
+    of_this = evaluation_shards.c.evaluation_id == evaluation.id
+    return select(evaluation_shards.c.shard_id).where(of_this)
 
 
 def _text(said: str) -> str:

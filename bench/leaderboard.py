@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -24,7 +24,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
-from sqlalchemy import insert, select, text
+from sqlalchemy import Row, Select, insert, text
 from sqlalchemy.orm import Session
 
 from records import migrate
@@ -45,18 +45,19 @@ from records.models import (
     Shard,
 )
 from records.repositories import datasets, leaderboard
+from service.__main__ import GC_THRESHOLD
 from service.web import figures
 from service.web import leaderboard as web_leaderboard
 from service.web.pages import ENVIRONMENT
 from service.web.parameters import DEFAULT_METRICS, FACTS, LeaderboardParameters
 from stack.engines import start_engines
 from vcp_core.catalog.protocols import PROTOCOLS
-from vcp_core.catalog.scores import PARTS, Score
 
 NUM_METRICS = 38  # that an evaluation has under quick-v1
 METRICS = (*DEFAULT_METRICS, *(f"cloze.other.{place}" for place in range(NUM_METRICS - len(DEFAULT_METRICS))))
 NUM_SHARDS = 870  # 13,320 videos with some 17 clips each, 256 clips a shard
 CHUNK = 500
+USUAL = gc.get_threshold()[0]  # new objects that start a collection
 PAGES = 15  # of a turn: a full collection comes with one in eight
 
 
@@ -188,18 +189,9 @@ def _cpu_s(pid: int) -> float:
     return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9
 
 
-def through_sqlalchemy(
-    session: Session, evaluations: Iterable[UUID], metrics: Sequence[str] = ()
-) -> dict[UUID, dict[str, Score]]:
-    """`records.repositories.leaderboard.scores` without its own cursor."""
-    names = ("metric", *PARTS)
-    wanted = ScoreRow.evaluation_id.in_(list(evaluations)) & ScoreRow.metric.in_(list(metrics))
-    query = select(ScoreRow.evaluation_id, *(getattr(ScoreRow, name) for name in names)).where(wanted)
-    found: dict[UUID, dict[str, Score]] = {}
-    for evaluation, *values in session.connection().execute(query).all():
-        score = Score.model_validate(dict(zip(names, values, strict=True)))
-        found.setdefault(evaluation, {})[score.metric] = score
-    return found
+def as_text(session: Session, query: Select[Any]) -> Sequence[Row[Any]]:
+    """`records.repositories.leaderleaderboard._fetch` without PostgreSQL's binary form."""
+    return session.connection().execute(query).all()
 
 
 def worth(session: Session, rounds: int) -> None:
@@ -208,7 +200,7 @@ def worth(session: Session, rounds: int) -> None:
     The variants take turns, so that what else the machine does falls on all of them.
     """
     plain: dict[str, Any] = {
-        "scores": leaderboard.scores,
+        "_fetch": leaderboard._fetch,
         "value_cell": figures.value_cell,
         "heat_cell": figures.heat_cell,
     }
@@ -216,7 +208,8 @@ def worth(session: Session, rounds: int) -> None:
     variants: dict[str, dict[str, Any]] = {
         "as served": {},
         "without gc.freeze": {},
-        "numbers through SQLAlchemy": {"scores": through_sqlalchemy},
+        "collections by the usual thresholds": {},
+        "numbers as text": {"_fetch": as_text},
         "with kept cells": cells,
     }
     spent: dict[str, list[float]] = {name: [] for name in variants}
@@ -224,17 +217,18 @@ def worth(session: Session, rounds: int) -> None:
     for _ in range(rounds):
         for name, changes in variants.items():
             for function, chosen in {**plain, **changes}.items():
-                setattr(leaderboard if function == "scores" else figures, function, chosen)
+                setattr(leaderboard if function == "_fetch" else figures, function, chosen)
             gc.collect()
             if name != "without gc.freeze":
                 gc.freeze()
+            gc.set_threshold(USUAL if "usual" in name else GC_THRESHOLD)
             before = gc.get_stats()[2]["collections"]
             spent[name].append(_page_ms(session))
             collections[name] += gc.get_stats()[2]["collections"] - before
             gc.unfreeze()
     for name, measured in spent.items():
         share = collections[name] / (rounds * PAGES)
-        print(f"{name:<30}{statistics.median(measured):>8.1f}{min(measured):>8.1f}{share:>8.2f}")
+        print(f"{name:<36}{statistics.median(measured):>8.1f}{min(measured):>8.1f}{share:>8.2f}")
     begun = time.process_time()
     gc.collect()
     collection_ms = 1000 * (time.process_time() - begun)
@@ -266,9 +260,10 @@ def main() -> None:
         database = Database(engines.database_url)
         with database.session() as session:
             running = fill(session, arguments.rows)
-            session.execute(text("ANALYZE"))  # as autovacuum does within a minute
+        with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("VACUUM ANALYZE"))  # as autovacuum does within a minute
         if arguments.worth:
-            print(f"{arguments.rows} rows, CPU ms a page{'':<5}median   least  full collections a page")
+            print(f"{arguments.rows} rows, CPU ms a page{'':<11}median   least  full collections a page")
             with database.session() as session:
                 worth(session, arguments.repeats)
             return

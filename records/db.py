@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import JSON, DateTime, MetaData, TypeDecorator, Uuid, create_engine, func
+from psycopg import pq
+from sqlalchemy import JSON, DateTime, MetaData, TypeDecorator, Uuid, create_engine, event, func
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
 from vcp_core.catalog.errors import VcpbenchError
@@ -27,6 +28,7 @@ TCP = {
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,  # ms
 }
+BINARY = "vcpbench_binary"  # an execution option: `_choose_format`
 NOW = func.clock_timestamp()  # not now(): a transaction that waited for a lock would see an old time
 NEW_JOBS = "new_jobs"  # key of Session.info: how many jobs each queue got in this transaction
 
@@ -106,6 +108,7 @@ class Database:
             max_overflow=max(0, max_connections - KEPT_CONNECTIONS),
             pool_timeout=POOL_TIMEOUT_S,
         )
+        event.listen(self.engine, "before_cursor_execute", _choose_format)
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
         self._on_new_jobs = on_new_jobs
 
@@ -121,6 +124,17 @@ class Database:
     def dispose(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+
+def _choose_format(
+    connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool
+) -> None:
+    """Let PostgreSQL answer a statement with the execution option `BINARY` in its binary form.
+
+    Numbers then need no parsing. Columns of our enumerations do not know that form.
+    """
+    if context is not None and context.execution_options.get(BINARY):
+        cursor.format = pq.Format.BINARY
 
 
 def driver_url(url: str) -> str:

@@ -12,6 +12,7 @@ from records.settings import Settings
 from service.app import checked_app
 from vcp_core.catalog.errors import VcpbenchError
 
+GC_THRESHOLD = 20_000  # new objects that start a collection of the youngest
 GRACE_S = 10  # for requests that are under way when a signal comes
 
 
@@ -24,9 +25,12 @@ def main() -> int:
     except VcpbenchError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    # What was loaded by now never becomes garbage. Without this, a full collection walks all of it in the
-    # middle of a large board: docs/decisions/2026-11-28-board.md.
+    # A page of a large board makes tens of thousands of objects, and all of them live until the page is sent.
+    # With the usual threshold of 700 new objects, Python walks them dozens of times in search of garbage.
+    # `freeze` keeps a full collection from walking what was loaded by now, too.
+    # docs/decisions/2026-11-28-board.md says what both save.
     gc.freeze()
+    gc.set_threshold(GC_THRESHOLD)
     uvicorn.run(
         app,
         host=settings.host,

@@ -155,7 +155,15 @@ class ScoreRow(Base):
     """One number of a finished evaluation; a column for each field of `vcp_core.catalog.scores.Score`."""
 
     __tablename__ = "score"
-    __table_args__ = (Index("ix_score_metric_value", "metric", "value"),)
+    # All that a board's places go by, so that thousands of scores are read from the index alone.
+    __table_args__ = (
+        Index(
+            "ix_score_scale",
+            "metric",
+            "value",
+            postgresql_include=["evaluation_id", "low", "high", "better"],
+        ),
+    )
 
     evaluation_id: Mapped[UUID] = mapped_column(
         ForeignKey("evaluation.id", ondelete="CASCADE"), primary_key=True

@@ -12,12 +12,26 @@ from datetime import datetime
 from typing import Any, NamedTuple, cast
 from uuid import UUID
 
-import psycopg
-from sqlalchemy import ARRAY, ColumnElement, Select, String, bindparam, exists, func, select
+from pydantic import TypeAdapter
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Row,
+    Select,
+    String,
+    Uuid,
+    any_,
+    bindparam,
+    exists,
+    func,
+    literal,
+    select,
+)
 from sqlalchemy.orm import Session, aliased
 
+from records.db import BINARY
 from records.models import Checkpoint, DatasetRow, Evaluation, EvaluationState, Model, ProtocolRow, ScoreRow
-from vcp_core.catalog.scores import PARTS, Score
+from vcp_core.catalog.scores import FIELDS, Score
 from vcp_core.catalog.versions import engine
 
 DONE = Evaluation.state == EvaluationState.DONE
@@ -224,7 +238,7 @@ def scale(session: Session, wanted: LeaderboardQuery) -> Sequence[Measured]:
         .join(score, (score.evaluation_id == Evaluation.id) & (score.metric == wanted.sort))
         .with_only_columns(score.value, score.low, score.high, score.better)
     )
-    return cast(Sequence[Measured], session.connection().execute(query).all())
+    return cast(Sequence[Measured], _fetch(session, query))
 
 
 def controls(session: Session, board: LeaderboardKey) -> list[Facts]:
@@ -241,26 +255,24 @@ def controls(session: Session, board: LeaderboardKey) -> list[Facts]:
     return [Facts._make(row) for row in session.execute(query)]
 
 
-NAMES = ("metric", *PARTS)
-SCORES = f"""
-SELECT evaluation_id, {", ".join(NAMES)} FROM score
-WHERE evaluation_id = ANY(%s) AND CASE WHEN %s THEN metric = ANY(%s) ELSE headline END
-ORDER BY evaluation_id, metric
-"""  # noqa: S608 - of names of columns
+SCORES = TypeAdapter(list[Score])
 
 
 def scores(
     session: Session, evaluations: Iterable[UUID], metrics: Sequence[str] = ()
 ) -> dict[UUID, dict[str, Score]]:
     """These metrics of these evaluations, by the metric's name; the headline ones if none is named."""
+    shown = ScoreRow.metric.in_(metrics) if metrics else ScoreRow.headline
+    query = (
+        select(ScoreRow.evaluation_id, *(getattr(ScoreRow, name) for name in FIELDS))
+        .where(ScoreRow.evaluation_id == any_(literal(list(evaluations), ARRAY(Uuid))), shown)
+        .order_by(ScoreRow.evaluation_id, ScoreRow.metric)
+    )
+    rows = _fetch(session, query)
+    every = SCORES.validate_python([dict(zip(FIELDS, row[1:], strict=True)) for row in rows])
     found: dict[UUID, dict[str, Score]] = {}
-    # Past SQLAlchemy, as plain tuples in PostgreSQL's binary form: docs/decisions/2026-11-28-board.md.
-    driver: psycopg.Connection[Any] = cast(Any, session.connection().connection.driver_connection)
-    with driver.cursor(binary=True) as cursor:
-        cursor.execute(SCORES, (list(evaluations), bool(metrics), list(metrics)))
-        for evaluation, *values in cursor.fetchall():
-            score = Score.model_validate(dict(zip(NAMES, values, strict=True)))
-            found.setdefault(evaluation, {})[score.metric] = score
+    for row, score in zip(rows, every, strict=True):
+        found.setdefault(row[0], {})[score.metric] = score
     return found
 
 
@@ -325,6 +337,14 @@ def choices(session: Session, board: LeaderboardKey) -> dict[str, list[str]]:
     rows = session.execute(query).all()
     names = ("team", "backbone", "run")
     return {name: sorted({str(row[place]) for row in rows if row[place]}) for place, name in enumerate(names)}
+
+
+def _fetch(session: Session, query: Any) -> Sequence[Row[Any]]:
+    """Read rows of thousands of numbers in PostgreSQL's binary form.
+
+    docs/decisions/2026-11-28-board.md says what the binary form saves.
+    """
+    return session.connection().execute(query, execution_options={BINARY: True}).all()
 
 
 def _is_of(board: LeaderboardKey) -> ColumnElement[bool]:

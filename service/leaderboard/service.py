@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import dataclass
+from itertools import chain
+from operator import attrgetter
 
 from sqlalchemy.orm import Session
 
@@ -175,14 +177,14 @@ def to_csv(found: Board) -> str:
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow([*FACTS, *(f"{metric}.{part}" for metric in metrics for part in PARTS)])
+    parts_of, nothing = attrgetter(*PARTS), (None,) * len(PARTS)
     for row in found.rows:
         facts = [_safe(getattr(row, fact)) for fact in FACTS]
-        numbers = [
-            _plain(getattr(row.scores[metric], part)) if metric in row.scores else None
+        numbers = (
+            map(_plain, parts_of(row.scores[metric])) if metric in row.scores else nothing
             for metric in metrics
-            for part in PARTS
-        ]
-        writer.writerow([*facts, *numbers])
+        )
+        writer.writerow([*facts, *chain.from_iterable(numbers)])
     return text.getvalue()
 
 

@@ -5,15 +5,18 @@ A bar's scale is 0 to 100 percent, a unit of width per point.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect
 from collections.abc import Callable
-from functools import partial
-from typing import Final
+from functools import lru_cache, partial
+from itertools import compress
+from operator import attrgetter
+from typing import Literal, NamedTuple
 
 from markupsafe import Markup
 
 from vcp_core.catalog.scores import Score
-from vcp_core.catalog.units import Unit, written
+from vcp_core.catalog.units import Better, Unit, written
 from vcp_core.results.diagnosis import way
 
 LIFT_STEPS = (5.0, 10.0, 20.0, 40.0)  # points of lift where a cell's colour changes
@@ -36,39 +39,19 @@ def bar(score: Score) -> Markup:
 
     Other units have no scale from 0 to 100, so nothing is drawn.
     """
-    return Markup(_bar(score))  # noqa: S704 - numbers only
-
-
-def _bar(score: Score) -> str:
-    if score.unit != "percent":
-        return ""
-    ticks = "" if score.chance is None else f'<path class="b-chance" d="M{score.chance:.1f} 1v12"/>'
-    if score.control is not None:
-        ticks += f'<path class="b-control" d="M{score.control:.1f} 3.5l3.5 3.5-3.5 3.5-3.5-3.5z"/>'
-    return (
-        f'<svg class="bar" viewBox="-4 0 108 14" aria-hidden="true">{ticks}'
-        f'<path class="b-span" d="M{score.low:.1f} 7H{score.high:.1f}"/>'
-        f'<circle class="b-value" cx="{score.value:.1f}" cy="7" r="3"/></svg>'
-    )
+    return Markup(_writer("bar", _kind(score))(score))  # noqa: S704 - numbers only
 
 
 def value_cell(score: Score | None) -> str:
     """Write a table's cell: the value, its interval in digits and as a bar; the pointer brings the rest."""
-    if score is None:
-        return NONE
-    number, _ = _writers(score.unit)
-    value, low, high = number(score.value), number(score.low), number(score.high)
-    return (
-        f'<td class="value" title="95 % interval {low} to {high}{_beside(score)}"><span class="cell">'
-        f"<b>{value}</b> <small>{low}\N{EN DASH}{high}</small>{_bar(score)}</span></td>"
-    )
+    return NONE if score is None else _writer("value", _kind(score))(score)
 
 
 def heat_cell(score: Score | None, *, is_control: bool = False) -> str:
     """Write a cell of the strip: the lift, coloured where it is no error; of a control, the recall."""
     if score is None:
         return NONE
-    title = f"recall {score.value:.1f} [{score.low:.1f}, {score.high:.1f}]{_beside(score)}"
+    title = _writer("recall", _kind(score))(score)
     if score.lift is None or score.lift_low is None or score.lift_high is None or is_control:
         return (
             f'<td class="heat" title="{title}"><b class="recall">{score.value:.0f}</b> '
@@ -78,48 +61,99 @@ def heat_cell(score: Score | None, *, is_control: bool = False) -> str:
     return f'<td class="heat {heat_level(score)}" title="{title}">{lift}</td>'.replace("-", "\N{MINUS SIGN}")
 
 
-def _beside(score: Score) -> str:
-    """Write all of a score but its value and interval, as far as it was measured, for the title of a cell.
+class _Kind(NamedTuple):
+    """What was measured of a score, and in what: scores of one kind are written alike."""
+
+    lift: bool
+    lift_interval: bool
+    control: bool
+    pixels: bool
+    above_pixels: bool
+    chance: bool
+    unit: Unit
+    better: Better
+    units: str
+
+
+def _kind(score: Score) -> _Kind:
+    return _Kind(
+        score.lift is not None,
+        score.lift_low is not None,
+        score.control is not None,
+        score.pixels is not None,
+        score.above_pixels_low is not None,
+        score.chance is not None,
+        score.unit,
+        score.better,
+        score.units,
+    )
+
+
+# A page of 200 rows writes some 20,000 numbers. The text around them is composed once for all scores of one
+# kind; a score then takes one formatting operation, not one for each number
+# (docs/decisions/2026-11-28-board.md). In braces are fields of a score: "+" marks a difference, "#" a count.
+FIELD = re.compile(r"\{([+#]?)(\w+)\}")
+MARKS = {"": "%.1f", "+": "%+.1f", "#": "%d"}
+
+
+@lru_cache
+def _writer(what: Literal["bar", "value", "recall"], kind: _Kind) -> Callable[[Score], str]:
+    """Make the function that writes a bar, a cell, or the title of a recall, for scores of this kind."""
+    if what == "bar":
+        text = _bar(kind)
+    elif what == "recall":
+        text = f"recall {{value}} [{{low}}, {{high}}]{_beside(kind)}"
+    else:
+        text = (
+            f'<td class="value" title="95 % interval {{low}} to {{high}}{_beside(kind)}"><span class="cell">'
+            f"<b>{{value}}</b> <small>{{low}}\N{EN DASH}{{high}}</small>{_bar(kind)}</span></td>"
+        )
+    if kind.unit == "number" or not text:
+        return lambda score: FIELD.sub(partial(_digits, score), text)
+    fields = attrgetter(*(name for _, name in FIELD.findall(text)))
+    pattern = FIELD.sub(lambda field: MARKS[field[1]], text.replace("%", "%%"))
+    return lambda score: pattern % fields(score)
+
+
+def _digits(score: Score, field: re.Match[str]) -> str:
+    """A field of a plain number's score: three digits, where the field is no count."""
+    value = getattr(score, field[2])
+    return str(value) if field[1] == "#" else written(value, score.unit, field[1])
+
+
+def _bar(kind: _Kind) -> str:
+    if kind.unit != "percent":
+        return ""
+    ticks = '<path class="b-chance" d="M{chance} 1v12"/>' if kind.chance else ""
+    if kind.control:
+        ticks += '<path class="b-control" d="M{control} 3.5l3.5 3.5-3.5 3.5-3.5-3.5z"/>'
+    return (
+        f'<svg class="bar" viewBox="-4 0 108 14" aria-hidden="true">{ticks}'
+        '<path class="b-span" d="M{low} 7H{high}"/><circle class="b-value" cx="{value}" cy="7" r="3"/></svg>'
+    )
+
+
+def _beside(kind: _Kind) -> str:
+    """All of a score but its value and interval, as far as it was measured, for the title of a cell.
 
     A unit other than percent and a direction other than "higher" are named.
-
-    >>> _beside(Score(metric="a.b", value=2.5, low=1, high=4, num_videos=9, num_units=3, units="group"))
-    '; 9 videos in 3 groups'
     """
-    number, difference = _writers(score.unit)
-    said = ""
-    if score.lift is not None:
-        said = f"; lift {difference(score.lift)}"
-    if score.lift_low is not None and score.lift_high is not None:
-        said += f" [{difference(score.lift_low)}, {difference(score.lift_high)}]"
-    if score.control is not None:
-        said += f" over random weights ({number(score.control)})"
-    if score.pixels is not None:
-        said += f"; pixels {number(score.pixels)}"
-    if score.above_pixels_low is not None and score.above_pixels_high is not None:
-        ends = f"{difference(score.above_pixels_low)}, {difference(score.above_pixels_high)}"
-        said += f", above them [{ends}]"
-    if score.chance is not None:
-        said += f"; chance {number(score.chance)}"
-    said += f"; {score.num_videos} videos"
-    if score.units == "group":
-        said += f" in {score.num_units} groups"
-    if score.unit != "percent":
-        said += f"; {score.unit}"
-    if score.better != "higher":
-        said += f"; {_BETTER[score.better]}"
-    return said
+    parts = {
+        "; lift {+lift}": kind.lift,
+        " [{+lift_low}, {+lift_high}]": kind.lift_interval,
+        " over random weights ({control})": kind.control,
+        "; pixels {pixels}": kind.pixels,
+        ", above them [{+above_pixels_low}, {+above_pixels_high}]": kind.above_pixels,
+        "; chance {chance}": kind.chance,
+        "; {#num_videos} videos": True,
+        " in {#num_units} groups": kind.units == "group",
+        f"; {kind.unit}": kind.unit != "percent",
+        f"; {BETTER.get(kind.better)}": kind.better != "higher",
+    }
+    return "".join(compress(parts, parts.values()))
 
 
-_BETTER = {"lower": "lower is better", "neither": "neither way is better"}
-# A page of 200 rows writes some 20,000 numbers: these take half of the time of `written`.
-_ONE_DECIMAL: Final = "%.1f".__mod__, "%+.1f".__mod__
-_THREE_DIGITS: Final = partial(written, unit="number"), partial(written, unit="number", sign="+")
-
-
-def _writers(unit: Unit) -> tuple[Callable[[float], str], Callable[[float], str]]:
-    """What writes numbers of this unit, and what writes differences, as `written` does."""
-    return _THREE_DIGITS if unit == "number" else _ONE_DECIMAL
+BETTER = {"lower": "lower is better", "neither": "neither way is better"}
 
 
 def heat_level(score: Score) -> str:

@@ -22,10 +22,11 @@ from tests.videos import write_video
 from vcp_core.catalog.errors import NotAvailable, UnknownName
 from vcp_core.catalog.protocols import PROTOCOLS
 from vcp_core.results.types import BenchmarkResult, Predictions, Provenance, Results
+from vcp_core.scoring import splits
 from vcp_core.scoring.scores import score_benchmark
 from vcp_core.scoring.splits import mean_of_splits
 from vcp_core.statistics.contrasts import contrasts, half_width_of_draws
-from vcp_core.statistics.means import Mean, weighted_mean
+from vcp_core.statistics.means import Mean, Statistic, weighted_mean
 from vcp_core.statistics.shares import share_interval
 from vcp_core.statistics.units import Correlations, Units
 
@@ -318,3 +319,10 @@ def test_the_command_evaluates_each_split_and_prints_their_mean(tmp_path: Path) 
     verdict = json.loads(again.stdout)
     assert verdict["reproduced"]
     assert {name: one["equal"] for name, one in verdict["splits"].items()} == {"1": True, "2": True}
+
+
+def test_a_plain_number_of_one_split_sees_that_splits_rows_only() -> None:
+    total_N = np.array([3.0, 5.0])
+    one = splits._among(Statistic(lambda weights_RN: weights_RN @ total_N), slice(1, 3), 4)
+    assert isinstance(one, Statistic)
+    assert one(np.array([[9.0, 1.0, 1.0, 9.0], [9.0, 2.0, 0.0, 9.0]])).tolist() == [8.0, 6.0]

@@ -22,7 +22,7 @@ from vcp_core.statistics.contrasts import (
     leave_one_out,
     number_contrast,
 )
-from vcp_core.statistics.means import Mean, mean_of, mean_over, weighted_mean
+from vcp_core.statistics.means import Mean, Statistic, mean_of, mean_over, mean_statistic, weighted_mean
 from vcp_core.statistics.paired import Pairs
 from vcp_core.statistics.shares import share_interval, wilson
 from vcp_core.statistics.units import Correlations, Units, choose_units, quantile
@@ -415,6 +415,22 @@ def test_values_that_are_no_share_are_refused(value: float) -> None:
 def test_a_share_that_is_said_to_be_a_plain_number_is_refused() -> None:
     with pytest.raises(ValueError, match=r"a\.b: a Mean is a share"):
         Metric(name="a.b", statistic=weighted_mean([1.0]), chance=None, unit="number")
+
+
+def test_a_bare_function_of_weights_is_refused_with_what_to_write() -> None:
+    with pytest.raises(TypeError, match=r"a\.b: wrap the function of weights: Statistic\(function\)"):
+        Metric(name="a.b", statistic=lambda weights_RN: weights_RN[:, 0], chance=None, unit="number")  # type: ignore[arg-type]
+
+
+def test_the_mean_of_plain_numbers_is_theirs_for_every_weighting() -> None:
+    weights_RN = np.array([[1.0, 1.0, 1.0], [0.0, 2.0, 1.0]])
+    first, second = (Statistic(lambda w_RN, i=i: w_RN[:, i] / w_RN.sum(axis=1)) for i in (0, 1))
+    mean = mean_statistic([first, second])
+    assert isinstance(mean, Statistic)
+    np.testing.assert_allclose(mean(weights_RN), [1 / 3, 1 / 3])
+    assert isinstance(mean_statistic([weighted_mean([1.0]), weighted_mean([0.0])]), Mean)
+    with pytest.raises(TypeError, match="no common mean"):
+        mean_statistic([weighted_mean([1.0]), first])
 
 
 def test_a_mean_that_nothing_counts_for_has_no_value() -> None:

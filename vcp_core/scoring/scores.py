@@ -9,12 +9,12 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from vcp_core.benchmarks import load_benchmark
-from vcp_core.benchmarks.metrics import Array, Mean, Metric, Statistic, mean_of
+from vcp_core.benchmarks.metrics import Mean, Metric, Statistic
 from vcp_core.catalog.protocols import Protocol
 from vcp_core.results.diagnosis import cannot_tell, too_few
 from vcp_core.results.types import BenchmarkResult, Predictions, Score
@@ -25,6 +25,7 @@ from vcp_core.statistics.contrasts import (
     leave_one_out,
     number_contrast,
 )
+from vcp_core.statistics.means import mean_statistic
 from vcp_core.statistics.shares import number_interval, share_interval
 from vcp_core.statistics.units import Correlations, Units, choose_units
 
@@ -183,8 +184,10 @@ class Sample:
             first, second = one.statistic, other.statistic
             if isinstance(first, Mean) and isinstance(second, Mean):
                 shares[name] = first, second
+            elif isinstance(first, Statistic) and isinstance(second, Statistic):
+                numbers[name] = first, second
             else:
-                numbers[name] = cast(Statistic, first), cast(Statistic, second)
+                raise TypeError(f"{name}: a share and a plain number have no difference.")
         of_shares = contrasts(
             list(shares.values()), self.units, correlations=self.correlations, level=self.level
         )
@@ -233,16 +236,7 @@ def _above_pixels(given: float | None, above: Contrast | None, scale: float) -> 
 
 def mean_metric(metrics: Sequence[Metric]) -> Metric:
     """One metric of several evaluations of the same rows, averaged over these."""
-    statistics = [metric.statistic for metric in metrics]
-    shares = [one for one in statistics if isinstance(one, Mean)]
-    if len(shares) == len(statistics):
-        return replace(metrics[0], statistic=mean_of(*shares))
-    functions = cast(list[Statistic], statistics)
-
-    def averaged(weights_RN: Array) -> Array:
-        return np.asarray(np.mean([one(weights_RN) for one in functions], axis=0))
-
-    return replace(metrics[0], statistic=averaged)
+    return replace(metrics[0], statistic=mean_statistic([metric.statistic for metric in metrics]))
 
 
 def _warnings(predictions: Predictions, scores: tuple[Score, ...], units: Units) -> tuple[str, ...]:

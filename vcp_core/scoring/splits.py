@@ -9,18 +9,18 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from vcp_core.benchmarks import load_benchmark
-from vcp_core.benchmarks.metrics import Array, Mean, Metric, Statistic, mean_of
+from vcp_core.benchmarks.metrics import Mean, Metric, Statistic
 from vcp_core.catalog.errors import NotAvailable, UnknownName
 from vcp_core.catalog.files import whole
 from vcp_core.catalog.protocols import Protocol
 from vcp_core.results.types import BenchmarkResult, Results, Score
 from vcp_core.scoring.scores import Sample, mean_metric, weak
+from vcp_core.statistics.means import mean_statistic
 
 SCHEMA = "vcpbench.splits/1"
 
@@ -242,23 +242,16 @@ class _Shared:
         total = sum(len(videos) for videos in self.videos.values())
         spans = {split: slice(end - len(self.videos[split]), end) for split, end in ends.items()}
         statistics = {split: metric.statistic for split, metric in metrics.items()}
-        if all(isinstance(one, Mean) for one in statistics.values()):
-            means = cast(Mapping[str, Mean], statistics)
-            return mean_of(*(_among(mean, spans[split], total) for split, mean in means.items()))
-        functions = cast(Mapping[str, Statistic], statistics)
-
-        def averaged(weights_RN: Array) -> Array:
-            found = [one(weights_RN[:, spans[split]]) for split, one in functions.items()]
-            return np.asarray(np.mean(found, axis=0))
-
-        return averaged
+        return mean_statistic([_among(one, spans[split], total) for split, one in statistics.items()])
 
 
-def _among(mean: Mean, span: slice, total: int) -> Mean:
-    """A mean of one split's rows, among the rows of all splits."""
+def _among(one: Mean | Statistic, span: slice, total: int) -> Mean | Statistic:
+    """A statistic of one split's rows, among the rows of all splits."""
+    if isinstance(one, Statistic):
+        return Statistic(lambda weights_RN: one(weights_RN[:, span]))
     values_N, weights_N = np.zeros(total), np.zeros(total)
-    values_N[span], weights_N[span] = mean.values_N, mean.weights_N
-    return Mean(value=mean.value, values_N=values_N, weights_N=weights_N)
+    values_N[span], weights_N[span] = one.values_N, one.weights_N
+    return Mean(value=one.value, values_N=values_N, weights_N=weights_N)
 
 
 def _over(values: Sequence[float]) -> float:

@@ -12,7 +12,7 @@ Legend: N rows, M differences, U units.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtr, stdtrit
 
-from vcp_core.statistics.means import Array, Mean
+from vcp_core.statistics.means import Array, Mean, OfWeights
 from vcp_core.statistics.paired import Pairs
 from vcp_core.statistics.shares import wilson, worth
 from vcp_core.statistics.units import (
@@ -33,7 +33,6 @@ from vcp_core.statistics.units import (
     spread,
 )
 
-Statistic = Callable[[Array], Array]  # from weights (R, N) to values (R,)
 Method = Literal["pairs", "squares", "student"]
 HALVINGS = 60
 LARGEST_QUANTILE = 40.0
@@ -289,7 +288,7 @@ def _together(first: Mean, second: Mean, units: Units) -> float:
     return max(0.0, float(parts_2U[0] @ parts_2U[1]) / norms) * num_units / (num_units + 4)
 
 
-def number_contrast(first: Statistic, second: Statistic, units: Units, *, level: float) -> Contrast:
+def number_contrast(first: OfWeights, second: OfWeights, units: Units, *, level: float) -> Contrast:
     """The difference of two plain numbers, by leaving out one unit at a time."""
     value, variance = leave_one_out(lambda weights_RN: second(weights_RN) - first(weights_RN), units)
     num_units = units.num_behind()
@@ -305,7 +304,7 @@ def number_contrast(first: Statistic, second: Statistic, units: Units, *, level:
     )
 
 
-def leave_one_out(statistic: Statistic, units: Units, *, at_once: int = 256) -> tuple[float, float]:
+def leave_one_out(statistic: OfWeights, units: Units, *, at_once: int = 256) -> tuple[float, float]:
     """A statistic of all rows, and its variance by the jackknife over units.
 
     Args:

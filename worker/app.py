@@ -6,6 +6,7 @@ wake-up is acknowledged when it is heard, for it carries nothing that could be l
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -17,7 +18,7 @@ from uuid import uuid4
 import structlog
 from celery import Celery
 from celery.platforms import SecurityWarning
-from celery.signals import setup_logging, worker_shutting_down
+from celery.signals import setup_logging, worker_ready, worker_shutting_down
 
 from records import migrate
 from records.db import Database
@@ -34,6 +35,7 @@ from worker.scratch import ScratchFolder, make_private, remove_abandoned
 DEVICE_S = 300.0  # torch from a cold disk takes its time
 
 log = structlog.get_logger("vcpbench.worker")
+_ASKED_TO_LEAVE = threading.Event()
 
 
 def main() -> int:
@@ -83,6 +85,7 @@ def _listen(app: Celery, job_loop: JobLoop, settings: Settings) -> None:
         threading.Thread(target=job_loop.stop, daemon=True).start()
 
     worker_shutting_down.connect(shutting_down, weak=False)
+    worker_ready.connect(_leave_if_asked, weak=False)
     setup_logging.connect(_leave_logging_alone, weak=False)
     # It warns of pickled messages from strangers; ours are JSON, and an image may have no other user.
     warnings.simplefilter("ignore", SecurityWarning)
@@ -116,7 +119,18 @@ def _device(settings: Settings) -> str:
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
+    _ASKED_TO_LEAVE.set()
     raise SystemExit(0)
+
+
+def _leave_if_asked(**_: Any) -> None:
+    """Send the signal again, now that Celery listens for it.
+
+    Python drops an exception that a signal raises while an object's `__del__` runs, such as a closed
+    connection's. The worker would then go on as if nobody had asked it to end.
+    """
+    if _ASKED_TO_LEAVE.is_set():
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _leave_logging_alone(**_: Any) -> None:

@@ -54,7 +54,7 @@ from stack.engines import start_engines
 from vcp_core.catalog.protocols import PROTOCOLS
 
 NUM_METRICS = 38  # that an evaluation has under quick-v1
-METRICS = (*DEFAULT_METRICS, *(f"cloze.other.{place}" for place in range(NUM_METRICS - len(DEFAULT_METRICS))))
+METRICS = (*DEFAULT_METRICS, *(f"cloze.other.{index}" for index in range(NUM_METRICS - len(DEFAULT_METRICS))))
 NUM_SHARDS = 870  # 13,320 videos with some 17 clips each, 256 clips a shard
 CHUNK = 500
 USUAL = gc.get_threshold()[0]  # new objects that start a collection
@@ -65,17 +65,17 @@ def fill(session: Session, num_rows: int) -> UUID:
     """A board of so many evaluations of twenty models, and a running one, whose id is given."""
     rng = random.Random(0)  # noqa: S311 - invented scores
     dataset = DatasetRow(name="bench", source={}, state=DatasetState.READY, fingerprint="0" * 64)
-    models = [Model(team=f"team-{place % 4}", name=f"model-{place}") for place in range(20)]
+    models = [Model(team=f"team-{index % 4}", name=f"model-{index}") for index in range(20)]
     session.add_all([dataset, *models])
     session.flush()
     protocol = datasets.keep_protocol(session, PROTOCOLS["quick-v1"])
     assert protocol is not None
     for begin in range(0, num_rows, CHUNK):
-        places = range(begin, min(begin + CHUNK, num_rows))
-        checkpoints = [_checkpoint(models[place % len(models)].id, place) for place in places]
+        indices = range(begin, min(begin + CHUNK, num_rows))
+        checkpoints = [_checkpoint(models[index % len(models)].id, index) for index in indices]
         evaluations = [
-            _evaluation(checkpoint["id"], dataset.id, protocol.hash, place)
-            for checkpoint, place in zip(checkpoints, places, strict=True)
+            _evaluation(checkpoint["id"], dataset.id, protocol.hash, index)
+            for checkpoint, index in zip(checkpoints, indices, strict=True)
         ]
         scores = [_score(one["id"], metric, rng) for one in evaluations for metric in METRICS]
         session.execute(insert(Checkpoint), checkpoints)
@@ -107,18 +107,18 @@ def _running(session: Session, like: dict[str, Any]) -> UUID:
     return row.id
 
 
-def _checkpoint(model_id: UUID, place: int) -> dict[str, Any]:
+def _checkpoint(model_id: UUID, index: int) -> dict[str, Any]:
     return {
         "id": uuid4(),
         "model_id": model_id,
         "origin": Origin.UPLOAD,
         "state": CheckpointState.READY,
         "backbone": "r3d",
-        "step": 1000 * place,
+        "step": 1000 * index,
     }
 
 
-def _evaluation(checkpoint_id: UUID, dataset_id: UUID, protocol_hash: str, place: int) -> dict[str, Any]:
+def _evaluation(checkpoint_id: UUID, dataset_id: UUID, protocol_hash: str, index: int) -> dict[str, Any]:
     return {
         "id": uuid4(),
         "checkpoint_id": checkpoint_id,
@@ -127,7 +127,7 @@ def _evaluation(checkpoint_id: UUID, dataset_id: UUID, protocol_hash: str, place
         "team": "bench",
         "is_control": False,
         "state": EvaluationState.DONE,
-        "finished_at": datetime.now(UTC) + timedelta(seconds=place),
+        "finished_at": datetime.now(UTC) + timedelta(seconds=index),
     }
 
 

@@ -53,9 +53,9 @@ def written(
         path, mode="w+", dtype=np.float32, shape=(num_rows, num_columns)
     )
     for start in range(0, num_rows, CHUNK_ROWS):
-        place = slice(start, min(start + CHUNK_ROWS, num_rows))
-        noise = rng.standard_normal((place.stop - start, num_columns))
-        rows[place] = centres[labels[place]] + 6 * noise
+        span = slice(start, min(start + CHUNK_ROWS, num_rows))
+        noise = rng.standard_normal((span.stop - start, num_columns))
+        rows[span] = centres[labels[span]] + 6 * noise
     rows.flush()
     return np.lib.format.open_memmap(path, mode="r"), labels
 

@@ -336,7 +336,10 @@ def choices(session: Session, board: LeaderboardKey) -> dict[str, list[str]]:
     )
     rows = session.execute(query).all()
     names = ("team", "backbone", "run")
-    return {name: sorted({str(row[place]) for row in rows if row[place]}) for place, name in enumerate(names)}
+    return {
+        name: sorted({str(row[position]) for row in rows if row[position]})
+        for position, name in enumerate(names)
+    }
 
 
 def _fetch(session: Session, query: Any) -> Sequence[Row[Any]]:
@@ -362,9 +365,9 @@ def _chosen(wanted: LeaderboardQuery) -> Select[Any]:
     query = _filtered(wanted)
     if wanted.latest:
         order = (Checkpoint.created_at.desc(), Evaluation.created_at.desc(), Evaluation.id)
-        place = func.row_number().over(partition_by=Model.id, order_by=order).label("place")
-        newest = _filtered(wanted).with_only_columns(Evaluation.id, place).subquery()
-        query = query.where(Evaluation.id.in_(select(newest.c.id).where(newest.c.place == 1)))
+        position = func.row_number().over(partition_by=Model.id, order_by=order).label("position")
+        newest = _filtered(wanted).with_only_columns(Evaluation.id, position).subquery()
+        query = query.where(Evaluation.id.in_(select(newest.c.id).where(newest.c.position == 1)))
     return query
 
 

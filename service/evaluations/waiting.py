@@ -89,9 +89,9 @@ def _standing(
         there = workers.seen(session)
         reasons = [_reason(session, one, there, evaluation, reader) for one in found]
         if all(reasons):  # else a worker is free, and takes the job at once
-            nobody = [place for place, reason in enumerate(reasons) if reason and reason.no_worker]
-            place = (nobody or [0])[0]
-            which, why = found[place].job, reasons[place]
+            nobody = [index for index, reason in enumerate(reasons) if reason and reason.no_worker]
+            first = (nobody or [0])[0]
+            which, why = found[first].job, reasons[first]
             assert why is not None
             return Standing(WAITING, f"{_subject(session, which, evaluation)}: {why.text}")
         found = [one for one, reason in zip(found, reasons, strict=True) if reason is None]

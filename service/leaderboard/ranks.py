@@ -1,4 +1,4 @@
-"""Who stands where: one rule of shared places for page, JSON and CSV."""
+"""Ranks, shared where scores do not differ: one rule for page, JSON and CSV."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from records.repositories.leaderboard import Measured
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """A place on the whole board, and whether others share it; no place without the metric."""
+    """A rank on the whole board, and whether others share it; no rank without the metric."""
 
     rank: int | None = None
     tied: bool = False
@@ -21,10 +21,10 @@ UNRANKED = Standing()
 
 
 class Ranks:
-    """The places of a whole board, by the values that it is sorted by.
+    """The ranks of a whole board, by the values that it is sorted by.
 
-    The best value has place 1, whichever way the board is sorted. A metric of which neither more nor less is
-    better has no places. A value shares the place of the best of its group if it lies within that one's
+    The best value has rank 1, whichever way the board is sorted. A metric of which neither more nor less is
+    better has no ranks. A value shares the rank of the best of its group if it lies within that one's
     interval: without their paired difference, nothing says that they differ (PROTOCOL 5).
 
     Args:
@@ -46,9 +46,9 @@ class Ranks:
         """Fill the groups from values, each with the worse end of its interval, turned and in order."""
         begins: list[int] = []
         reach = 0.0  # how far the interval of the group's best goes towards the worse
-        for place, (loss, worst) in enumerate(turned):
+        for index, (loss, worst) in enumerate(turned):
             if not begins or loss > reach:
-                begins.append(place)
+                begins.append(index)
                 self._bests.append(loss)
                 reach = max(loss, worst)
         ends = [*begins[1:], len(turned)]
@@ -57,7 +57,7 @@ class Ranks:
         ]
 
     def of(self, value: float | None) -> Standing:
-        """The place of one of the values; nowhere for a row without one."""
+        """The rank of one of the values; `UNRANKED` for a row without one."""
         if value is None or not self._standings:
             return UNRANKED
         return self._standings[bisect_right(self._bests, self._sign * value) - 1]

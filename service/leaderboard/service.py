@@ -43,15 +43,15 @@ class Rows:
 
 
 def rows_of(session: Session, wanted: LeaderboardQuery) -> Rows:
-    """A page of a board, with the numbers that are wanted and every row's place on the whole board."""
+    """A page of a board, with the numbers that are wanted and every row's rank on the whole board."""
     page = repository.page(session, wanted)
-    places = Ranks(repository.scale(session, wanted))
+    ranks = Ranks(repository.scale(session, wanted))
     controls = repository.controls(session, wanted.board)
     everyone = [facts.evaluation for facts in (*(facts for facts, _ in page), *controls)]
     scores = repository.scores(session, everyone, wanted.metrics)
     return Rows(
         total=repository.count(session, wanted),
-        rows=[_row(facts, value, places, scores.get(facts.evaluation, {})) for facts, value in page],
+        rows=[_row(facts, value, ranks, scores.get(facts.evaluation, {})) for facts, value in page],
         controls=[
             ControlRow(
                 evaluation=facts.evaluation,
@@ -116,10 +116,10 @@ def leaderboard_page(
     )
 
 
-def _row(facts: Facts, value: float | None, places: Ranks, scores: dict[str, Score]) -> BoardRow:
+def _row(facts: Facts, value: float | None, ranks: Ranks, scores: dict[str, Score]) -> BoardRow:
     assert facts.model is not None
     assert facts.team is not None
-    standing = places.of(value)
+    standing = ranks.of(value)
     return BoardRow(
         rank=standing.rank,
         tied=standing.tied,

@@ -177,9 +177,9 @@ def test_a_bank_tells_every_clip_from_every_other_and_has_no_row_of_one_that_is_
         for start in (0, 1, 25, 1 << 24)
         for variant in variants
     ]
-    for number, places in enumerate(np.array_split(rng.permutation(len(clips)), 7)):
-        rows = places[:, None].astype(np.float32)
-        ShardFeatures(clips=tuple(clips[i] for i in places), stages={"last": rows}).save(
+    for number, indices in enumerate(np.array_split(rng.permutation(len(clips)), 7)):
+        rows = indices[:, None].astype(np.float32)
+        ShardFeatures(clips=tuple(clips[i] for i in indices), stages={"last": rows}).save(
             tmp_path / f"{number}.safetensors"
         )
     bank = FeatureBank(tmp_path.iterdir())

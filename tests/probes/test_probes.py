@@ -250,8 +250,8 @@ def test_knn_votes_as_a_slow_twin_does_also_with_ties(seed: int, num_bank: int, 
             lengths = float(np.linalg.norm(query) * np.linalg.norm(row))
             cosines.append(round(float(query @ row) / lengths, 12) if lengths else 0.0)
         votes = np.zeros(3)
-        for place in sorted(range(num_bank), key=lambda i: (-cosines[i], i))[:k]:
-            votes[labels[place]] += np.exp(cosines[place] / 0.07)
+        for index in sorted(range(num_bank), key=lambda i: (-cosines[i], i))[:k]:
+            votes[labels[index]] += np.exp(cosines[index] / 0.07)
         np.testing.assert_allclose(probabilities, votes / votes.sum(), rtol=1e-6, atol=1e-12)
 
 

@@ -61,9 +61,9 @@ def test_average_precision_equals_scikit_learns() -> None:
 def test_the_nearest_equal_a_slow_twin_also_with_many_ties(seed: int, num_gallery: int, k: int) -> None:
     rng = np.random.default_rng(seed)
     queries, gallery = rng.integers(-1, 2, (4, 2)), rng.integers(-1, 2, (num_gallery, 2))
-    places, similarities = nearest(queries.astype(np.float32), gallery.astype(np.float32), k=k)
-    assert places.shape == similarities.shape == (4, min(k, num_gallery))
-    for query, found, values in zip(queries, places, similarities, strict=True):
+    indices, similarities = nearest(queries.astype(np.float32), gallery.astype(np.float32), k=k)
+    assert indices.shape == similarities.shape == (4, min(k, num_gallery))
+    for query, found, values in zip(queries, indices, similarities, strict=True):
         cosines = []
         for row in gallery:
             lengths = float(np.linalg.norm(query) * np.linalg.norm(row))
@@ -130,8 +130,8 @@ def test_a_nearly_collapsed_network_is_ranked_by_what_is_left_of_it() -> None:
 
 def test_equal_features_rank_by_gallery_order() -> None:
     gallery = np.ones((300, 33), np.float32) * np.linspace(0.1, 9, 300, dtype=np.float32)[:, None]
-    places, _ = nearest(np.ones((5, 33), np.float32), gallery, k=50)
-    assert (places == np.arange(50)).all()
+    indices, _ = nearest(np.ones((5, 33), np.float32), gallery, k=50)
+    assert (indices == np.arange(50)).all()
 
 
 def test_a_class_that_the_gallery_lacks_is_never_hit() -> None:

@@ -72,8 +72,8 @@ def by_metric(first: Predictions, second: Predictions) -> dict[str, Difference]:
 def test_holm_equals_its_definition(p_values: list[float]) -> None:
     m = len(p_values)
     order = sorted(range(m), key=lambda i: p_values[i])
-    for place, i in enumerate(order):
-        expected = min(1.0, max((m - j) * p_values[order[j]] for j in range(place + 1)))
+    for index, i in enumerate(order):
+        expected = min(1.0, max((m - j) * p_values[order[j]] for j in range(index + 1)))
         assert holm(p_values)[i] == pytest.approx(expected)
 
 

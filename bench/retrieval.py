@@ -2,12 +2,12 @@
 
 With --predict it is the whole way from stored features: shards on disk, the index of the bank, the means of
 the videos, the ranking, the predictions that are kept, and their scores beside three controls and pixels.
-With --score it is the last step alone, with made-up answers: its memory at PROTOCOL's size in minutes.
+With --score it is the last step alone, with made-up answers: its memory at full size in minutes.
 
 python -m bench.retrieval --predict --queries 200  200 test videos against 400,000 training videos of 3 clips
 python -m bench.retrieval --score                  scores of 100,000 queries, without groups
 python -m bench.retrieval                          2,000 queries against 400,000 gallery rows of 512 numbers
-python -m bench.retrieval --predict --queries 100000   all of PROTOCOL's size; 17 minutes on two idle cores
+python -m bench.retrieval --predict --queries 100000   full size; 17 minutes on two idle cores
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ scores with intervals.
 ```
 curl -T model.pt "$URL/v1/checkpoints/upload?model=my-model" -H "Authorization: Bearer $TOKEN"
 curl "$URL/v1/evaluations" -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" \\
-     -d '{"checkpoint": "my-model@latest", "dataset": "playground-64", "protocol": "quick-v1"}'
+     -d '{"checkpoint": "my-model@latest", "dataset": "playground-136", "protocol": "quick-v1"}'
 curl "$URL/v1/evaluations/ID" -H "Authorization: Bearer $TOKEN"
 ```
 

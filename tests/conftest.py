@@ -13,11 +13,17 @@ from records.db import Database
 from records.settings import Settings
 from tests.databases import Databases
 from tests.served import Served, serve
+from tests.shared import SHARED, SharedTests
 from tests.workers import WorkerProcess
 
 STARTED = frozenset({"engines", "browser"})  # fixtures that start programs: whatever asks for one is slow
 
 GIVEN = os.environ.get("VCPBENCH_TEST_DATABASE_URL"), os.environ.get("VCPBENCH_TEST_BROKER_URL")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Watch over the tests that need ../shared."""
+    config.pluginmanager.register(SharedTests(SHARED))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -3,7 +3,7 @@
     import vcp_core
 
     backbone, report = vcp_core.load_checkpoint("model.pt")
-    results = vcp_core.evaluate("model.pt", "playground-64", "quick-v1")
+    results = vcp_core.evaluate("model.pt", "playground-136", "quick-v1")
     results.score("cloze.temporal").value
 
 `import vcp_core` is cheap: torch is loaded when something that needs it is first used.

@@ -45,7 +45,7 @@ class Client:
 
     >>> with Client("http://127.0.0.1:8080", "vcp_...") as client:  # doctest: +SKIP
     ...     uploaded = client.upload("model.pt", "my-model")
-    ...     asked = client.evaluate(uploaded, "playground-64", "quick-v1")
+    ...     asked = client.evaluate(uploaded, "playground-136", "quick-v1")
     ...     for score in client.wait(asked).scores:
     ...         print(score.metric, score.value, score.low, score.high)
     """
@@ -142,7 +142,7 @@ class Client:
 
         Args:
             checkpoint: What `upload` gave, its id, or `MODEL@latest`.
-            dataset: Its name; `VCPBENCH_DATASET`, else "playground-64".
+            dataset: Its name; `VCPBENCH_DATASET`, else "playground-136".
             protocol: Its name or hash; `VCPBENCH_PROTOCOL`, else "quick-v1".
         """
         wanted = checkpoint.id if isinstance(checkpoint, Checkpoint) else checkpoint
@@ -360,7 +360,7 @@ class Client:
         """Finished evaluations of one dataset and one protocol.
 
         Args:
-            dataset: Its name; `VCPBENCH_DATASET`, else "playground-64".
+            dataset: Its name; `VCPBENCH_DATASET`, else "playground-136".
             protocol: Its name or hash; `VCPBENCH_PROTOCOL`, else "quick-v1".
             engine: That made the results; the server's own, or the newest that has some, if left out.
             sort: A metric, `created_at`, `model` or `step`; `-` before it: largest first.
@@ -380,7 +380,7 @@ class Client:
         """Ask for the evaluations of an older version's board again, at low priority; for administrators.
 
         Args:
-            dataset: Its name, or the fingerprint of its videos; `VCPBENCH_DATASET`, else "playground-64".
+            dataset: Its name, or the fingerprint of its videos; `VCPBENCH_DATASET`, else "playground-136".
             protocol: Its name or hash; `VCPBENCH_PROTOCOL`, else "quick-v1".
             engine: That made the board; all but the server's own if left out.
         """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-DATASET, PROTOCOL = "playground-64", "quick-v1"  # the server's own, in `vcp_core.catalog`
+DATASET, PROTOCOL = "playground-136", "quick-v1"  # the server's own, in `vcp_core.catalog`
 DATASET_VARIABLE, PROTOCOL_VARIABLE = "VCPBENCH_DATASET", "VCPBENCH_PROTOCOL"
 
 

@@ -31,7 +31,7 @@ class EvaluationIn(BaseModel):
         "`MODEL@latest` (or `MODEL` alone) for your model's newest.",
         examples=["r3d-vcp@latest"],
     )
-    dataset: str = Field(description="Its name.", examples=["playground-64"])
+    dataset: str = Field(description="Its name.", examples=["playground-136"])
     protocol: str = Field(DEFAULT_PROTOCOL, description="Its name or hash.", examples=["quick-v1"])
 
 
@@ -153,7 +153,7 @@ class ReevaluationIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     dataset: str = Field(
-        description="Its name, or the fingerprint of its videos.", examples=["playground-64"]
+        description="Its name, or the fingerprint of its videos.", examples=["playground-136"]
     )
     protocol: str = Field(DEFAULT_PROTOCOL, description="Its name or hash.")
     engine: str | None = Field(None, description="That made the board; all but this version's if left out.")

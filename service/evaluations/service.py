@@ -67,10 +67,16 @@ def detail(session: Session, evaluation: Evaluation, reader: Caller | None = Non
     """Everything about one evaluation that this reader may see."""
     stands = standing(session, evaluation, reader)
     scores = evaluations.scores(session, [evaluation.id])[evaluation.id]
+    num_controls = sum(control.checkpoint.seed is not None for control in evaluation.controls)
+    said = (
+        ()
+        if evaluation.is_control
+        else diagnose(map(Score.model_validate, scores), num_controls=num_controls)
+    )
     return shown(
         evaluation,
         scores=scores,
-        diagnosis=[] if evaluation.is_control else list(diagnose(map(Score.model_validate, scores))),
+        diagnosis=list(said),
         progress=ProgressOut.of(progress(session, evaluation), stands),
         waiting_for=stands.waiting_for,
         warnings=all_warnings(evaluation),

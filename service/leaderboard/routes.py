@@ -18,7 +18,7 @@ router = APIRouter(tags=["leaderboard"])
 def _board(
     session: SessionDep,
     dataset: Annotated[
-        str, Query(description="Its name, or the fingerprint of its videos.", examples=["playground-64"])
+        str, Query(description="Its name, or the fingerprint of its videos.", examples=["playground-136"])
     ],
     protocol: Annotated[str, Query(description="Its name or hash.")] = DEFAULT_PROTOCOL,
     engine: Annotated[

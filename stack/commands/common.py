@@ -44,7 +44,7 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of a 
 DatasetArgument = Annotated[
     str,
     typer.Argument(
-        help="A name (playground, playground-64, playground-344), ucf101:DIR, hmdb51:DIR, or a folder."
+        help="A name (playground, playground-136, playground-344), ucf101:DIR, hmdb51:DIR, or a folder."
     ),
 ]
 PrefixOption = Annotated[
@@ -64,7 +64,7 @@ DatasetOption = Annotated[
     typer.Option(
         "--dataset",
         "-d",
-        help="A name (playground, playground-64, playground-344), ucf101:DIR, hmdb51:DIR, or a folder.",
+        help="A name (playground, playground-136, playground-344), ucf101:DIR, hmdb51:DIR, or a folder.",
     ),
 ]
 SplitOption = Annotated[str, typer.Option("--split", help="Which split of UCF101 or HMDB51.")]

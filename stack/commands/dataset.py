@@ -41,7 +41,9 @@ app = typer.Typer(help="Make the playground, look at a dataset.", no_args_is_hel
 def make(
     name: Annotated[
         str,
-        typer.Argument(help="playground; playground-64, a part of it; playground-344, with more to test on."),
+        typer.Argument(
+            help="playground, playground-64, playground-136 or playground-344 (docs/datasets.md)."
+        ),
     ],
     folder: Annotated[
         Path | None, typer.Option(help="Where to; a folder of vcpbench's own if left out.")

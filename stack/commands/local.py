@@ -216,7 +216,8 @@ def show(results: Results, *, every: bool = False) -> None:
     for result in results.benchmarks:
         _add_rows(table, result, every=every)
     console.print(table)
-    for sentence in diagnose(score for result in results.benchmarks for score in result.scores):
+    scores = [score for result in results.benchmarks for score in result.scores]
+    for sentence in diagnose(scores, num_controls=max(len(result.controls) for result in results.benchmarks)):
         console.print(sentence, highlight=False, markup=False)
     for warning in _warnings(results):
         console.print(f"! {warning}", style="yellow", highlight=False, markup=False)

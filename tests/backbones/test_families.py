@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.shared import SHARED, needs_shared
 from vcp_core.backbones import build, key_shapes, skeleton
 from vcp_core.backbones.i3d import pad_same
 from vcp_core.backbones.r2plus1d import intermediate_channels
@@ -19,6 +19,7 @@ from vcp_core.catalog.backbones import BACKBONES
 
 pytestmark = pytest.mark.slow
 
+FOLDER = Path(__file__).parent / "vectors"
 VECTORS = {"c3d": "vcop-c3d", "r3d": "vcop-r3d", "r3d_18": "torchvision-r3d_18"}
 HEAD = {"fc.weight", "fc.bias"}  # torchvision's classifier; a backbone has none
 # PROTOCOL 9, of the largest feature. Measured on a CPU: c3d 3.1e-7, r3d 1.3e-7, r3d_18 5.4e-8, which is what
@@ -42,10 +43,9 @@ def recipe_weight(name: str, shape: tuple[int, ...]) -> Tensor:
     return torch.from_numpy(np.asarray(value, dtype=np.float32))
 
 
-@needs_shared
 @pytest.mark.parametrize("name", list(VECTORS))
 def test_keys_and_features_are_those_of_the_public_implementation(name: str) -> None:
-    vector: dict[str, Any] = json.loads((SHARED / "vectors" / f"{VECTORS[name]}.json").read_text())
+    vector: dict[str, Any] = json.loads((FOLDER / f"{VECTORS[name]}.json").read_text())
     keys = {key: tuple(shape) for key, shape in vector["keys"].items()}
     assert key_shapes(name) == {key: shape for key, shape in keys.items() if key not in HEAD}
 

@@ -6,6 +6,7 @@ import json
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -125,6 +126,26 @@ def test_the_order_in_which_clips_arrive_changes_nothing(name: str, tmp_path: Pa
         ShardFeatures(clips=tuple(order), stages={s: rows for s in SPEC.stages}).save(path)
         outcomes.append(benchmark.predict(FeatureBank([path]), DATASET, QUICK, SPEC))
     assert outcomes[0] == outcomes[1]
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_no_label_of_a_test_video_chooses_anything(name: str, tmp_path: Path) -> None:
+    def by_content(video: Video, clip: Clip) -> np.ndarray:
+        return np.random.default_rng(zlib.crc32(repr(clip).encode())).standard_normal(8)
+
+    changed = {video.id for video in DATASET.side("test")[::2]}
+    labels = {f"c{k}": f"c{(k + 1) % NUM_CLASSES}" for k in range(NUM_CLASSES)}
+    videos = (replace(v, label=labels[v.label]) if v.id in changed else v for v in DATASET.videos)
+    relabelled = replace(DATASET, videos=tuple(videos))
+    before, after = (score(name, by_content, tmp_path, one).predictions for one in (DATASET, relabelled))
+    assert before is not None
+    assert after is not None
+    assert before.fits == after.fits
+    # A row may depend on its own video's label (whether it is right), and on no other test video's.
+    kept = [video not in changed for video in before.column("video")]
+    assert 0 < sum(kept) < len(kept)
+    for column, values in before.columns.items():
+        assert list(compress(values, kept)) == list(compress(after.column(column), kept)), column
 
 
 def test_cloze_on_constant_features_is_chance_within_its_interval(tmp_path: Path) -> None:

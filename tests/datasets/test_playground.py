@@ -29,14 +29,22 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-@pytest.mark.parametrize("name", ["playground", "playground-64", "playground-344"])
-def test_the_plan_has_the_catalogued_sizes_balanced_classes_and_whole_groups(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "groups"),
+    [("playground", 14), ("playground-64", 6), ("playground-136", 47), ("playground-344", 50)],
+)
+def test_the_plan_has_the_catalogued_sizes_and_balanced_classes(name: str, groups: int) -> None:
     ((num_train, num_test),) = DATASETS[name].splits.values()
-    planned = plan_videos(num_train=num_train, num_test=num_test)
+    each = playground.PER_TEST_GROUP.get(name, 4)
+    planned = plan_videos(num_train=num_train, num_test=num_test, per_test_group=each)
     for split, num in (("train", num_train), ("test", num_test)):
         own = [video for video in planned if video.split == split]
         assert Counter(video.action for video in own) == dict.fromkeys(ACTIONS, num // 8)
-        assert set(Counter(video.group for video in own).values()) == {4}
+        sizes = Counter(video.group for video in own).values()
+        if split == "train" or each == 4:
+            assert set(sizes) == {4}
+        else:
+            assert len(sizes) == groups
     as_listed = [ListedVideo(id=v.id, label=v.action, split=v.split, group=v.group_name) for v in planned]
     check_sides(as_listed)
     assert all(96 <= video.num_frames <= 160 for video in planned)
@@ -44,6 +52,7 @@ def test_the_plan_has_the_catalogued_sizes_balanced_classes_and_whole_groups(nam
 
 def test_a_smaller_playground_is_a_part_of_a_larger_one() -> None:
     assert set(plan_videos(num_train=40, num_test=24)) < set(plan_videos()) < set(plan_videos(num_test=200))
+    assert set(plan_videos(num_train=40, num_test=96, per_test_group=2)) < set(plan_videos(num_test=200))
 
 
 def test_another_seed_is_another_playground() -> None:
@@ -54,6 +63,18 @@ def test_another_seed_is_another_playground() -> None:
 def test_unbalanced_or_impossible_sizes_are_refused(num_train: int) -> None:
     with pytest.raises(DatasetError, match=f"not {num_train}"):
         plan_videos(num_train=num_train, num_test=8)
+
+
+@pytest.mark.parametrize(("per_test_group", "most"), [(2, 100), (1, 50)])
+def test_more_test_videos_than_the_groups_have_are_refused(per_test_group: int, most: int) -> None:
+    with pytest.raises(DatasetError, match=f"up to {most} videos, not 104"):
+        plan_videos(num_test=104, per_test_group=per_test_group)
+
+
+@pytest.mark.parametrize("number", [0, 3, 8])
+def test_a_number_of_videos_that_no_test_group_can_give_is_refused(number: int) -> None:
+    with pytest.raises(DatasetError, match=f"1, 2 or 4 videos, not {number}"):
+        plan_videos(per_test_group=number)
 
 
 @pytest.fixture(scope="module")

@@ -45,6 +45,22 @@ def test_options_are_grouped_by_how_far_they_lie_from_random_weights() -> None:
     )
 
 
+def test_one_random_network_does_not_stand_for_all() -> None:
+    found = [score("cloze.accuracy", 51.7, -12), *recalls([31, 0.5, 0.5, -9])]
+    head, options, closing = diagnose(found, num_controls=1)
+    assert "plainly below one random network, -12.0 points" in head
+    assert "far above one random network; adjacent (-9.0) plainly below one random network" in options
+    assert closing == (
+        "Another random network would score differently; no interval here includes by how much."
+    )
+    assert not any("random weights" in said for said in (head, options, closing))
+    assert diagnose(found, num_controls=3) == diagnose(found)
+
+
+def test_nothing_is_said_of_random_networks_where_none_was_measured() -> None:
+    assert not any("random" in said for said in diagnose([score("cloze.accuracy", 51.7)], num_controls=1))
+
+
 def test_what_may_be_plainly_better_is_not_called_no_better() -> None:
     found = recalls([45, 45, 1, -9])
     found[1] = found[1].model_copy(update={"lift_low": -5.0, "lift_high": 95.0, "units": "group"})
@@ -75,6 +91,46 @@ def test_nothing_is_called_above_or_below_on_fewer_than_six_units() -> None:
     assert weak(five) == ["cloze.accuracy 100.0: cannot tell: 5 groups of test videos"]
 
 
+def test_a_warning_says_cannot_tell_where_the_words_above_it_do() -> None:
+    wide = score("cloze.spatial", 100, 35, error=40).model_copy(update={"num_units": 6, "units": "group"})
+    assert weak(wide) == [
+        "cloze.spatial 100.0 may be above random weights (65.0): cannot tell: 6 groups of test videos"
+    ]
+    narrow = score("cloze.spatial", 60, 0, error=4)
+    assert weak(narrow) == ["cloze.spatial 60.0 is not above random weights (60.0) within error"]
+    assert weak(score("cloze.spatial", 60, 30)) == []
+    assert weak(score("cloze.spatial", 21)) == ["cloze.spatial 21.0 is at chance level (20.0)"]
+    assert weak(score("cloze.spatial", 12)) == ["cloze.spatial 12.0 is below chance (20.0)"]
+
+
+def test_a_warning_knows_units_and_directions() -> None:
+    loss = Score(
+        metric="cloze.loss",
+        value=1.5,
+        low=1.4,
+        high=1.55,
+        unit="number",
+        better="lower",
+        num_videos=90,
+        num_units=90,
+        units="video",
+        chance=1.609,
+        control=1.7,
+        lift=-0.2,
+        lift_low=-0.3,
+        lift_high=-0.1,
+    )
+    assert weak(loss) == []
+    assert weak(loss.model_copy(update={"high": 1.7})) == ["cloze.loss 1.50 is at chance level (1.61)"]
+    assert weak(loss.model_copy(update={"low": 1.7, "high": 1.8})) == [
+        "cloze.loss 1.50 is above chance (1.61)"
+    ]
+    assert weak(loss.model_copy(update={"lift_low": -0.3, "lift_high": 0.1})) == [
+        "cloze.loss 1.50 may be below random weights (1.70): cannot tell: 90 test videos"
+    ]
+    assert weak(loss.model_copy(update={"better": "neither", "low": 1.0, "high": 2.0})) == []
+
+
 def test_a_headline_within_error_is_called_so_and_one_apart_is_not() -> None:
     within, above = diagnose([score("cloze.accuracy", 60, 3), score("retrieval.top1", 60, 4.5)])
     assert within == (
@@ -94,7 +150,7 @@ def test_without_a_control_it_is_said_against_chance() -> None:
 def test_an_answer_that_is_given_more_often_and_less_often_right_is_said_to_be() -> None:
     found = [*recalls([0, 0, 20, 0]), score("cloze.precision.remote", 30, -8)]
     assert diagnose(found)[-1] == (
-        "It says remote more often than random weights do, and is right less often when it says so "
+        "It says remote more often than random weights, and is right less often when it says so "
         "(30.0 %, -8.0)."
     )
     assert len(diagnose([*recalls([0, 0, 20, 0]), score("cloze.precision.remote", 30, -3)])) == 1

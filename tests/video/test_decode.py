@@ -26,7 +26,7 @@ from vcp_core.video.decode import Tally, iter_frames
 from vcp_core.video.examine import Examined, examine
 from vcp_core.video.frames import Geometry, frame_to_rgb
 
-FRAMES = {  # decoded frames; README of the shared videos
+FRAMES = {  # of the videos of ../shared, as counted by decoding all of each
     "test.avi": 127,
     "carphone_pristine.mp4": 120,
     "nasa_13013.mp4": 390,  # of its better stream; the first has 325

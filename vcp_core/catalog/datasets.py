@@ -86,6 +86,15 @@ DATASETS = Registry(
         built_in=True,
     ),
     DatasetSpec(
+        name="playground-136",
+        title="Playground, with few test videos of many scenes",
+        licence="CC0 1.0",
+        source="vcp_core/datasets/playground",
+        num_classes=8,
+        splits={"1": (40, 96)},
+        built_in=True,
+    ),
+    DatasetSpec(
         name="playground-344",
         title="Playground, with 200 videos to test on",
         licence="CC0 1.0",

@@ -74,9 +74,9 @@ def load_dataset(
     """A dataset, ready to be evaluated on.
 
     Args:
-        name_or_path: "playground", "playground-64", "playground-344", "ucf101:<folder>", "hmdb51:<folder>",
-            or any folder of `class/video`; a folder that holds UCF101 or HMDB51 with its official lists is
-            known as such.
+        name_or_path: "playground", "playground-64", "playground-136", "playground-344", "ucf101:<folder>",
+            "hmdb51:<folder>", or any folder of `class/video`; a folder that holds UCF101 or HMDB51 with its
+            official lists is known as such.
         split: Which of the official splits.
         csv: For a folder: its table, where it is not groups.csv, videos.csv or dataset.csv inside.
         test_groups: For a folder: groups whose videos are the test side.

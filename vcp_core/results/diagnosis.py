@@ -16,6 +16,7 @@ from vcp_core.catalog.options import KINDS, OPTION_NAMES
 from vcp_core.catalog.scores import Score
 from vcp_core.catalog.units import verdict
 
+ONE_DRAW = "one random network"
 FAR, PLAIN = 20.0, 5.0  # points of lift
 LEAST_UNITS = 6  # nothing is called above or below on fewer groups or videos
 QUESTIONS = {
@@ -28,22 +29,28 @@ QUESTIONS = {
 Scores = Mapping[str, Score]
 
 
-def diagnose(scores: Iterable[Score]) -> tuple[str, ...]:
-    """Sentences about one evaluation, the most important first; none where there are no scores.
+def diagnose(scores: Iterable[Score], *, num_controls: int | None = None) -> tuple[str, ...]:
+    """Describe one evaluation in sentences, the most important first; none where there are no scores.
 
     Args:
-        scores: All of one evaluation's, in any order. Without a random-weights control, what is said is said
-            against chance.
+        scores: All scores of one evaluation, in any order. Without a random-weights control, each score is
+            compared with chance.
+        num_controls: How many random networks the controls are. The interval of a lift over one of them does
+            not tell how another would differ, so the words name "one random network".
     """
     found = {score.metric: score for score in scores}
+    baseline = ONE_DRAW if num_controls == 1 else "random weights"
     heads = [
-        f"{words} {_against(found[metric])}{_beside_pixels(found[metric])}."
+        f"{words} {_against(found[metric], baseline)}{_beside_pixels(found[metric])}."
         for metric, words in QUESTIONS.items()
         if metric in found
     ]
-    cloze = [_options(found), *_answers(found), *_kinds(found), _stage(found)]
+    cloze = [_options(found, baseline), *_answers(found, baseline), *_kinds(found), _stage(found)]
     place = 1 if "cloze.accuracy" in found else 0
-    return tuple(said for said in [*heads[:place], *cloze, *heads[place:]] if said)
+    said = [one for one in [*heads[:place], *cloze, *heads[place:]] if one]
+    if any(baseline in one for one in said) and baseline == ONE_DRAW:
+        said.append("Another random network would score differently; no interval here includes by how much.")
+    return tuple(said)
 
 
 class Counted(Interface):
@@ -76,7 +83,21 @@ def way(score: Score) -> int:
     return 0 if too_few(score) else verdict(score.lift_low, score.lift_high, score.better)
 
 
-def _against(score: Score) -> str:
+def is_open(score: Score) -> bool:
+    """Whether nobody can tell if a score is better than random weights'.
+
+    On fewer than six units nobody can. On more, the interval of the lift has to hold zero and a lift of 5
+    points; of a plain number, which has no such scale, zero alone.
+    """
+    if too_few(score):
+        return True
+    if way(score) or score.lift_low is None or score.lift_high is None:
+        return False
+    best = -score.lift_low if score.better == "lower" else score.lift_high
+    return score.unit == "number" or best >= PLAIN
+
+
+def _against(score: Score, baseline: str) -> str:
     """A score beside chance and random weights."""
     chance = "" if score.chance is None else f" (chance {score.chance:.1f})"
     said = f"is {score.value:.1f} %{chance}"
@@ -88,7 +109,7 @@ def _against(score: Score) -> str:
         far = score.low > score.chance or score.high < score.chance
         return f"{said}: {'apart from' if far else 'within error of'} chance"
     span = f"{score.lift:+.1f} points [{score.lift_low:+.1f}, {score.lift_high:+.1f}]"
-    return f"{said}: {_degree(score)} random weights, {span}"
+    return f"{said}: {_degree(score)} {baseline}, {span}"
 
 
 def _beside_pixels(score: Score) -> str:
@@ -115,7 +136,7 @@ def _degree(score: Score) -> str:
     return f"{word} {'above' if side > 0 else 'below'}"
 
 
-def _options(scores: Scores) -> str:
+def _options(scores: Scores, baseline: str) -> str:
     """Which operations are told apart better than by random weights, and which not."""
     found = [(name, scores[f"cloze.recall.{name}"]) for name in _changed(scores)]
     groups: dict[str, list[str]] = {}
@@ -124,13 +145,13 @@ def _options(scores: Scores) -> str:
         if score.lift is None or score.lift_high is None:
             return ""
         said = _degree(score)
-        if not way(score) and (too_few(score) or score.lift_high >= PLAIN):
+        if is_open(score):
             said, open_for = OPEN, score
         groups.setdefault(said, []).append(f"{name} ({score.lift:+.1f})")
     order = [f"{word} {side}" for side, words in _SIDES.items() for word in words]
-    parts = [f"{listed(groups[key])} {key} random weights" for key in order if key in groups]
+    parts = [f"{listed(groups[key])} {key} {baseline}" for key in order if key in groups]
     if "within error of" in groups:
-        parts.append(f"{listed(groups['within error of'])} no better than random weights, within error")
+        parts.append(f"{listed(groups['within error of'])} no better than {baseline}, within error")
     said = f"It finds {'; '.join(parts)}." if parts else ""
     if open_for is None:
         return said
@@ -141,14 +162,14 @@ OPEN = "open"
 _SIDES = {"above": ("far", "plainly", "slightly"), "below": ("far", "plainly", "slightly")}
 
 
-def _answers(scores: Scores) -> list[str]:
+def _answers(scores: Scores, baseline: str) -> list[str]:
     """Options that are found more often only because the answer is given more often."""
     said = []
     for name in _changed(scores):
         recall, precision = scores[f"cloze.recall.{name}"], scores.get(f"cloze.precision.{name}")
         if way(recall) > 0 and precision is not None and way(precision) < 0:
             said.append(
-                f"It says {name} more often than random weights do, and is right less often when it says so "
+                f"It says {name} more often than {baseline}, and is right less often when it says so "
                 f"({precision.value:.1f} %, {precision.lift:+.1f})."
             )
     return said

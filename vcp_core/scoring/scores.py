@@ -9,6 +9,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ import numpy as np
 from vcp_core.benchmarks import load_benchmark
 from vcp_core.benchmarks.metrics import Mean, Metric, Statistic
 from vcp_core.catalog.protocols import Protocol
-from vcp_core.results.diagnosis import cannot_tell, too_few
+from vcp_core.catalog.units import verdict, written
+from vcp_core.results.diagnosis import cannot_tell, is_open, too_few, way
 from vcp_core.results.types import BenchmarkResult, Predictions, Score
 from vcp_core.statistics.contrasts import (
     Contrast,
@@ -260,14 +262,22 @@ def _warnings(predictions: Predictions, scores: tuple[Score, ...], units: Units)
 
 
 def weak(score: Score) -> list[str]:
-    """The warning of a score that is not above chance or random weights, or cannot be told (PROTOCOL 5)."""
+    """Warn of a score that is not better than chance or random weights, or cannot be told (PROTOCOL 5)."""
+    if score.better == "neither":
+        return []
+    number = partial(written, unit=score.unit)
+    said = f"{score.metric} {number(score.value)}"
     if too_few(score):
-        return [f"{score.metric} {score.value:.1f}: {cannot_tell(score)}"]
-    if score.chance is not None and score.low <= score.chance:
-        place = "is at chance level" if score.high >= score.chance else "is below chance"
-        return [f"{score.metric} {score.value:.1f} {place} ({score.chance:.1f})"]
-    if score.lift is not None and score.lift_low is not None and score.lift_low <= 0:
-        return [
-            f"{score.metric} {score.value:.1f} is not above random weights ({score.control:.1f}) within error"
-        ]
-    return []
+        return [f"{said}: {cannot_tell(score)}"]
+    better, worse = ("above", "below") if score.better == "higher" else ("below", "above")
+    if (
+        score.chance is not None
+        and (side := verdict(score.low - score.chance, score.high - score.chance, score.better)) != 1
+    ):
+        place = f"is {worse} chance" if side else "is at chance level"
+        return [f"{said} {place} ({number(score.chance)})"]
+    if score.lift is None or way(score) > 0:
+        return []
+    if is_open(score):
+        return [f"{said} may be {better} random weights ({number(score.control)}): {cannot_tell(score)}"]
+    return [f"{said} is not {better} random weights ({number(score.control)}) within error"]

@@ -22,9 +22,19 @@ from vcp_core.catalog.paths import data_dir
 from vcp_core.datasets.checks import assemble
 from vcp_core.datasets.manifest import Dataset
 from vcp_core.datasets.parallel import Progress
-from vcp_core.datasets.playground.make import RECIPE, make, manifest_name, plan_videos, read_manifest, render
+from vcp_core.datasets.playground.make import (
+    RECIPE,
+    VIDEOS_PER_GROUP,
+    make,
+    manifest_name,
+    plan_videos,
+    read_manifest,
+    render,
+)
 
 __all__ = ["load", "make", "plan_videos", "render"]
+
+PER_TEST_GROUP = {"playground-136": 2}  # videos of a test group, on average; of all others, four
 
 
 def load(
@@ -33,8 +43,9 @@ def load(
     """The playground, made on first use.
 
     Args:
-        name: "playground"; "playground-64" for its first sixteen groups; "playground-344" for the same to
-            train on and 200 videos to test on.
+        name: "playground"; "playground-64" for its first sixteen groups; "playground-136" for ten of these to
+            train on and 96 videos of 47 groups to test on; "playground-344" for all that "playground" trains
+            on and 200 videos to test on.
         folder: Where it lies; by default datasets/playground-RECIPE in the user's data folder.
         seed: Another seed, in a folder of its own, is another playground.
         progress: Called with (videos made, videos in all) while it is made.
@@ -53,7 +64,15 @@ def load(
     manifest = folder / manifest_name(num_train + num_test)
     videos = read_manifest(manifest, seed=seed)
     if videos is None:
-        make(folder, num_train=num_train, num_test=num_test, seed=seed, progress=progress)
+        each = PER_TEST_GROUP.get(name, VIDEOS_PER_GROUP)
+        make(
+            folder,
+            num_train=num_train,
+            num_test=num_test,
+            per_test_group=each,
+            seed=seed,
+            progress=progress,
+        )
         videos = read_manifest(manifest, seed=seed)
     assert videos is not None
     return assemble(videos, name=name, split_name=split_name, root=folder, licence=spec.licence)

@@ -3,12 +3,15 @@
 A full playground is 50 groups of 4 videos, 36 groups to train on and 14 to test on. Two neighbouring
 groups share out the eight actions, so every action has as many videos as any other on each side. A smaller
 playground takes the first groups of each side, and its files are the same bytes.
+
+Intervals go by groups. So a playground that is evaluated quickly tests on few videos of many groups.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -70,32 +73,53 @@ class PlannedVideo:
         return MIN_FRAMES + Chance(self.seed, "length", self.id).below(MAX_FRAMES - MIN_FRAMES + 1)
 
 
-def plan_videos(*, num_train: int = NUM_TRAIN, num_test: int = NUM_TEST, seed: int = 0) -> list[PlannedVideo]:
+def plan_videos(
+    *,
+    num_train: int = NUM_TRAIN,
+    num_test: int = NUM_TEST,
+    per_test_group: int = VIDEOS_PER_GROUP,
+    seed: int = 0,
+) -> list[PlannedVideo]:
     """The videos of a playground, sorted by id.
 
     Args:
         num_train: Videos to train on, a multiple of 8 (so that classes are balanced) up to 144.
         num_test: Videos to test on, a multiple of 8 up to 200.
+        per_test_group: How many videos of a test group to take on average: 4 (all of them), 2 or 1. The same
+            number of test videos then comes from more groups.
         seed: Another seed gives another playground.
 
     Raises:
         DatasetError: If a number is not one of these.
     """
-    for num, most in ((num_train, NUM_TRAIN), (num_test, MOST_TEST)):
+    if per_test_group not in (1, 2, VIDEOS_PER_GROUP):
+        raise DatasetError(f"A test group of the playground gives 1, 2 or 4 videos, not {per_test_group}.")
+    stride = VIDEOS_PER_GROUP // per_test_group
+    for num, most in ((num_train, NUM_TRAIN), (num_test, MOST_TEST // stride)):
         if num % len(ACTIONS) or not 0 < num <= most:
             raise DatasetError(f"A side of the playground has 8, 16, ... up to {most} videos, not {num}.")
-    sides: tuple[tuple[Split, int, int], ...] = (
-        ("train", 1, num_train),
-        ("test", 1 + NUM_TRAIN // VIDEOS_PER_GROUP, num_test),
-    )
-    planned = []
-    for split, first, num in sides:
-        for pair in range(num // len(ACTIONS)):
-            group = first + 2 * pair
-            for index, action in enumerate(_shuffled_actions(seed, group)):
+    every = [
+        *_side("train", 1, num_train // len(ACTIONS), seed),
+        *_side(
+            "test", 1 + NUM_TRAIN // VIDEOS_PER_GROUP, stride * num_test // len(ACTIONS), seed, stride=stride
+        ),
+    ]
+    return sorted(every, key=lambda video: video.id)
+
+
+def _side(split: Split, first: int, num_pairs: int, seed: int, *, stride: int = 1) -> Iterator[PlannedVideo]:
+    """Videos of so many pairs of neighbouring groups, from group `first` on.
+
+    Of each pair's eight actions, every `stride`-th is taken. Each pair begins one action earlier than the one
+    before it, so `stride` pairs together have every action once.
+    """
+    actions = list(ACTIONS)
+    for pair in range(num_pairs):
+        group = first + 2 * pair
+        for index, action in enumerate(_shuffled_actions(seed, group)):
+            if (actions.index(action) + pair) % stride == 0:
                 own = group + index // VIDEOS_PER_GROUP
-                planned.append(PlannedVideo(seed=seed, action=action, group=own, split=split))
-    return sorted(planned, key=lambda video: video.id)
+                yield PlannedVideo(seed=seed, action=action, group=own, split=split)
 
 
 def make(
@@ -103,6 +127,7 @@ def make(
     *,
     num_train: int = NUM_TRAIN,
     num_test: int = NUM_TEST,
+    per_test_group: int = VIDEOS_PER_GROUP,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Path:
@@ -114,6 +139,7 @@ def make(
         folder: Where to; made if need be.
         num_train: As `plan_videos`.
         num_test: As `plan_videos`.
+        per_test_group: As `plan_videos`.
         seed: As `plan_videos`.
         progress: Called with (videos done, videos in all).
 
@@ -128,7 +154,7 @@ def make(
         raise DatasetError(
             f"This PyAV has no {CODEC}, which makes the playground. Its wheels do: pip install av."
         )
-    planned = plan_videos(num_train=num_train, num_test=num_test, seed=seed)
+    planned = plan_videos(num_train=num_train, num_test=num_test, per_test_group=per_test_group, seed=seed)
     _claim(folder, seed)
     missing = [video for video in planned if not (folder / video.id).exists()]
     done = len(planned) - len(missing)

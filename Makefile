@@ -4,6 +4,7 @@
 # make test-fast  the part of it that takes less than 90 s, for work in between
 # make test-long  what takes about 10 s or more (or a set-up that does), and is not in `make test`
 # make check   lint, types, import rules
+# make docs    the documentation as a site in build/site; a warning or a broken link fails
 # make format  let ruff tidy up
 SHELL := /bin/bash
 PYTHON ?= python3
@@ -11,7 +12,7 @@ BIN := .venv/bin
 STAMP := .venv/installed
 ARGS ?=
 
-.PHONY: demo up down status test test-fast test-long check format install bench clean
+.PHONY: demo up down status test test-fast test-long check docs format install bench clean
 
 install: $(STAMP)
 
@@ -23,7 +24,8 @@ $(STAMP): pyproject.toml client/pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation \
 		--config-settings editable_mode=compat -e ./client -e '.[embedded,train]'
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt \
-		httpx hypothesis import-linter mypy pillow playwright pytest pytest-timeout pytest-xdist pyyaml ruff scikit-learn types-PyYAML
+		furo httpx hypothesis import-linter mypy myst-parser pillow playwright pytest pytest-timeout pytest-xdist pyyaml ruff \
+		scikit-learn sphinx types-PyYAML
 	touch $(STAMP)
 
 demo: $(STAMP)
@@ -58,6 +60,9 @@ check: $(STAMP)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(STAMP)
+	$(BIN)/python -m docsite $(ARGS)
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix

@@ -13,7 +13,7 @@ from collections import defaultdict
 import numpy as np
 import numpy.typing as npt
 
-from vcp_core.results.reproduction import AT_THE_EDGE, MULTIPLES, TOLERANCE_POINTS, TOLERANCE_VIDEOS
+from vcp_core.results.reproduction import MULTIPLES, TOLERANCE_POINTS, TOLERANCE_VIDEOS
 from vcp_core.statistics.contrasts import contrasts, half_width_of_draws
 from vcp_core.statistics.means import mean_of, weighted_mean
 from vcp_core.statistics.shares import share_interval
@@ -55,7 +55,7 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=450, help="of answers, for each size")
     draws = parser.parse_args().draws
     rng = np.random.Generator(np.random.PCG64(0))
-    print(f"multiples {MULTIPLES}, at the edge {AT_THE_EDGE}")
+    print(f"multiples {MULTIPLES}")
     for num_videos, size in SIZES:
         units = Units(ids=tuple(f"{index // size}" for index in range(num_videos)), kind="group")
         allowed = max(TOLERANCE_POINTS, 100 * TOLERANCE_VIDEOS / num_videos)

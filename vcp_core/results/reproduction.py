@@ -36,7 +36,6 @@ MULTIPLES = {
     "above_pixels_high": 4,
 }
 KEPT_LATER = ("above_pixels_low", "above_pixels_high")  # results from before 2026-11-26 have none
-AT_THE_EDGE = 10  # instead of 4, where a score comes to 0 or 100, or leaves it
 GIVEN = ("chance", "num_videos", "num_units")  # by the dataset and the protocol, whatever the device
 NAMES = ("metric", "unit", "better", "units", "headline")  # no numbers
 TOLERANCE_SHARE = (
@@ -161,11 +160,7 @@ def _deviations(metric: str, before: Score | None, now: Score | None) -> Iterato
         first, second = (None if one is None else one.value for one in (before, now))
         yield Deviation(metric=metric, field="value", first=first, second=second, allowed=once, unit=unit)
         return
-    at_the_edge = unit == "percent" and bool({before.value, now.value} & {0.0, 100.0})
-    allowed = {
-        name: once * (AT_THE_EDGE if times == 4 and at_the_edge else times)
-        for name, times in MULTIPLES.items()
-    }
+    allowed = {name: once * times for name, times in MULTIPLES.items()}
     # A precision stands on the answers that were given, and on as many as there were.
     allowed |= {name: ROUNDING for name in GIVEN if name == "chance" or ".precision." not in metric}
     for name, most in allowed.items():

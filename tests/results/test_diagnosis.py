@@ -94,7 +94,7 @@ def test_nothing_is_called_above_or_below_on_fewer_than_six_units() -> None:
 def test_a_warning_says_cannot_tell_where_the_words_above_it_do() -> None:
     wide = score("cloze.spatial", 100, 35, error=40).model_copy(update={"num_units": 6, "units": "group"})
     assert weak(wide) == [
-        "cloze.spatial 100.0 may be above random weights (65.0): cannot tell: 6 groups of test videos"
+        "cloze.spatial 100.0 is not told apart from random weights (65.0) by 6 groups of test videos"
     ]
     narrow = score("cloze.spatial", 60, 0, error=4)
     assert weak(narrow) == ["cloze.spatial 60.0 is not above random weights (60.0) within error"]
@@ -128,7 +128,7 @@ def test_a_warning_knows_units_and_directions() -> None:
         "cloze.loss 1.50 is above chance (1.61)"
     ]
     assert weak(loss.model_copy(update={"lift_low": -0.3, "lift_high": 0.1})) == [
-        "cloze.loss 1.50 may be below random weights (1.70): cannot tell: 90 test videos"
+        "cloze.loss 1.50 is not told apart from random weights (1.70) by 90 test videos"
     ]
     assert weak(loss.model_copy(update={"better": "neither", "low": 1.0, "high": 2.0})) == []
 

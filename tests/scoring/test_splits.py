@@ -150,7 +150,10 @@ def test_results_that_were_read_from_a_file_have_a_lift_and_no_interval_of_it() 
 def test_a_mean_at_chance_and_one_that_random_weights_have_carry_a_warning() -> None:
     at_chance = [results(k, *answered_rightly(0.35, 0.3, seed=int(k), name=k)) for k in "12"]
     no_better = [results(k, *answered_rightly(0.6, 0.6, seed=int(k), name=k)) for k in "12"]
-    for every, says in ((at_chance, "is at chance level (33.3)"), (no_better, "is not above random weights")):
+    for every, says in (
+        (at_chance, "is at chance level (33.3)"),
+        (no_better, "is not told apart from random weights"),
+    ):
         found = mean_of_splits(every)
         value = found.score("recognition.top1").value
         (said,) = [one for one in found.warnings if "the mean of recognition.top1" in one]

@@ -72,10 +72,20 @@ def cannot_tell(score: Score) -> str:
     >>> cannot_tell(SimpleNamespace(num_units=5, units="group"))
     'cannot tell: 5 groups of test videos'
     """
+    return f"cannot tell: {units_behind(score)}"
+
+
+def units_behind(score: Score) -> str:
+    """The units that a score stands on, counted.
+
+    >>> from types import SimpleNamespace
+    >>> units_behind(SimpleNamespace(num_units=1, units="video"))
+    '1 test video'
+    """
     plural = "" if score.num_units == 1 else "s"
     if score.units == "group":
-        return f"cannot tell: {score.num_units} group{plural} of test videos"
-    return f"cannot tell: {score.num_units} test video{plural}"
+        return f"{score.num_units} group{plural} of test videos"
+    return f"{score.num_units} test video{plural}"
 
 
 def way(score: Score) -> int:

@@ -18,7 +18,7 @@ from vcp_core.benchmarks import load_benchmark
 from vcp_core.benchmarks.metrics import Mean, Metric, Statistic
 from vcp_core.catalog.protocols import Protocol
 from vcp_core.catalog.units import verdict, written
-from vcp_core.results.diagnosis import cannot_tell, is_open, too_few, way
+from vcp_core.results.diagnosis import cannot_tell, is_open, too_few, units_behind, way
 from vcp_core.results.types import BenchmarkResult, Predictions, Score
 from vcp_core.statistics.contrasts import (
     Contrast,
@@ -281,5 +281,6 @@ def weak(score: Score) -> list[str]:
     if way(score) < 0:
         return [f"{said} is {worse} random weights ({number(score.control)})"]
     if is_open(score):
-        return [f"{said} may be {better} random weights ({number(score.control)}): {cannot_tell(score)}"]
+        apart = f"is not told apart from random weights ({number(score.control)})"
+        return [f"{said} {apart} by {units_behind(score)}"]
     return [f"{said} is not {better} random weights ({number(score.control)}) within error"]

@@ -126,7 +126,7 @@ def test_unusable_videos_are_named_with_their_reasons(tmp_path: Path) -> None:
         assert {video.id: video.reason for video in dataset.left_out} == {
             "a/empty.mp4": "the file is empty; copy or download it again",
             "a/gone.mp4": "there is no such file; correct the list, or put the file where the list says",
-            "a/text.mp4": "it is a text file (it begins with 'not a video'); put the video in its place",
+            "a/text.mp4": "it is a text file (it begins with 'not a video'); replace it with the video",
             "b/one.mp4": "it has 1 frame, and at least 2 are needed; a picture is no video, so remove it",
         }
         assert len(dataset.videos) == 4

@@ -88,7 +88,7 @@ def test_other_pixel_formats_are_turned_alike(way: str, pixel_format: str, tmp_p
 
 def test_another_angle_is_refused_when_the_file_is_examined(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", 2, matrix=matrix(0.7071, 0.7071, -0.7071, 0.7071))
-    with pytest.raises(UnsupportedVideo, match="turns it by a part of a quarter"):
+    with pytest.raises(UnsupportedVideo, match="skews the pictures, or its angle is not a multiple"):
         examine(path)
 
 

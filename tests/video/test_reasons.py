@@ -24,14 +24,14 @@ CONTENTS: dict[str, tuple[bytes, str]] = {
         b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 1234\n",
         "it is a Git LFS pointer and not the video; run `git lfs pull`",
     ),
-    "a web page": (HTML.encode(), r"it is a web page \(HTML\).*; download it again"),
+    "a web page": (HTML.encode(), r"it is a web page \(HTML\).*; download the video again"),
     "a web page with a mark": (b"\xef\xbb\xbf\n" + HTML.encode(), r"it is a web page \(HTML\)"),
     "a web page in Latin-1": (
         HTML.replace("S", "Ü").encode("latin-1"),
         r"it is a web page \(HTML\)",
     ),
     "a web page in UTF-16": (HTML.encode("utf-16"), r"it is a web page \(HTML\)"),
-    "a playlist": (b"#EXTM3U\n#EXTINF:2,\nfile.ts\n", "it is a playlist, which only names other files; put"),
+    "a playlist": (b"#EXTM3U\n#EXTINF:2,\nfile.ts\n", "it is a playlist, which only names other files"),
     "a list to join": (b"ffconcat version 1.0\nfile 'a.mp4'\n", "it is a playlist"),
     "a manifest": (b"<?xml version='1.0'?><MPD></MPD>", "it is a playlist"),
     "text": (b"not a video\n" * 1000, r"it is a text file \(it begins with 'not a video not"),
@@ -42,7 +42,7 @@ CONTENTS: dict[str, tuple[bytes, str]] = {
     ),
     "an archive": (b"PK\x03\x04" + bytes(range(256)), "it is a ZIP archive; unpack it"),
     "a gzip file": (gzip.compress(b"video" * 100), "it is a gzip file; unpack it"),
-    "zeros": (bytes(100_000), "it begins with nothing but zeros, as an unfinished download does; copy or"),
+    "zeros": (bytes(100_000), "its first 4096 bytes are zeros, as in an unfinished download; copy or"),
     "noise": (bytes(range(256)) * 40, r"FFmpeg cannot open it \(.+\); try playing it, or leave it out"),
 }
 
@@ -96,7 +96,7 @@ def test_the_decoders_own_reason_reaches_the_user(tmp_path: Path) -> None:
     for index in range(5):
         zero_packet(path, index)
     with pytest.raises(
-        UndecodableVideo, match=r"no frame of it can be decoded \(invalid data found.*\); try"
+        UndecodableVideo, match=r"none of its frames can be decoded \(invalid data found.*\); try"
     ):
         examine(path)
 

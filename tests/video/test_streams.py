@@ -55,5 +55,5 @@ def test_sound_with_a_cover_is_sound(tmp_path: Path) -> None:
 def test_a_codec_without_a_decoder_is_named(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.avi", 5, codec="mpeg4")
     path.write_bytes(path.read_bytes().replace(b"FMP4", b"XYZW"))
-    with pytest.raises(UndecodableVideo, match=r"codec has no decoder in FFmpeg .*; convert the video"):
+    with pytest.raises(UndecodableVideo, match=r"FFmpeg .* has no decoder for its video codec; convert"):
         examine(path)

@@ -1,12 +1,12 @@
 """From video files to frames and clips.
 
-examine.py     decode a whole file once, and say what it holds
+examine.py     decode a whole file once, and count what comes out
 decode.py      frames of a file, by PyAV
 streams.py     which stream of a file is its video
 display.py     how a frame is turned and mirrored to be shown
 cut.py         whether a file ends before its container does
-reasons.py     why a file cannot be used, in words for its owner
+reasons.py     the sentences that say why a file cannot be used
 frames.py      one frame: resized, cropped, converted to RGB
-clips.py       where clips start
-operations.py  what a cloze question does to a clip; the only module here that loads torch
+clips.py       where the clips of a video start
+operations.py  the operations of cloze questions on clips; the only module here that loads torch
 """

@@ -1,7 +1,7 @@
 """Where clips start: the grid of recognition and retrieval, and the tuples of cloze (PROTOCOL 2 and 3).
 
-Every draw comes from raw PCG64 words, whose stream NumPy guarantees across versions (its `Generator`
-methods it does not): a protocol must mean the same tuples in five years.
+Every draw comes from raw PCG64 words. NumPy guarantees their stream across versions. It does not guarantee
+what the methods of its `Generator` return. A protocol must mean the same tuples in five years.
 """
 
 from __future__ import annotations
@@ -34,18 +34,22 @@ class Draws:
         self._bits = np.random.PCG64(int.from_bytes(digest, "big"))
 
     def below(self, bound: int) -> int:
-        """An integer in [0, bound); the bias is below bound / 2**64."""
+        """Draw an integer in [0, bound).
+
+        Multiplying and shifting is not exactly uniform; the bias is below bound / 2**64.
+        """
         return (int(self._bits.random_raw()) * bound) >> 64
 
     def choice(self, items: Sequence[T]) -> T:
-        """One of `items`."""
+        """Draw one of `items`."""
         return items[self.below(len(items))]
 
 
 def grid_starts(num_frames: int, num_clips: int, clip_frames: int = 16) -> list[int]:
-    """First frames of the grid clips: centres linspace(8, n - 8, num_clips), start = int(centre - 8).
+    """List the first frames of `num_clips` clips that are spread evenly over a video.
 
-    A video shorter than a clip is looped: all its clips start at 0.
+    The centres of 16-frame clips are linspace(8, num_frames - 8, num_clips), and a clip starts at
+    int(centre - 8). A video that is no longer than a clip is looped, so all its clips start at frame 0.
 
     >>> grid_starts(100, 3)
     [0, 42, 84]
@@ -58,7 +62,10 @@ def grid_starts(num_frames: int, num_clips: int, clip_frames: int = 16) -> list[
 
 @dataclass(frozen=True, kw_only=True)
 class TupleShape:
-    """Lengths of a cloze tuple, in frames: three clips `gap` apart, a remote clip `remote_gap` away.
+    """Lengths of a cloze tuple, in frames.
+
+    A tuple is three clips with `gap` frames between neighbours. A remote clip lies at least `remote_gap`
+    frames before or after the tuple.
 
     >>> TupleShape().span, TupleShape().min_frames
     (64, 96)
@@ -70,28 +77,28 @@ class TupleShape:
 
     @property
     def stride(self) -> int:
-        """From one clip's start to the next one's."""
+        """Frames from the start of one clip to the start of the next."""
         return self.clip_frames + self.gap
 
     @property
     def span(self) -> int:
-        """From the first clip's first frame to the third one's last."""
+        """Frames of the whole tuple, from the first clip's first frame to the third clip's last."""
         return 2 * self.stride + self.clip_frames
 
     @property
     def min_frames(self) -> int:
-        """What a video needs for all five options."""
+        """The fewest frames of a video that has room for a tuple and a remote clip."""
         return self.span + self.remote_gap + self.clip_frames
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClozeTuple:
-    """One drawn question: where its clips start, and which variant of every option it shows.
+    """One drawn cloze question: where its clips start, and which variant of each option it uses.
 
     Attributes:
-        starts: First frames of (before, withheld, after).
-        remote_start: First frame of the clip that `remote` puts into the blank.
-        variants: Variant by option name.
+        starts: First frames of the clips (before the blank, withheld, after the blank).
+        remote_start: First frame of the clip that the option `remote` puts into the blank.
+        variants: The variant of each option, by the option's name.
     """
 
     starts: tuple[int, int, int]
@@ -102,10 +109,29 @@ class ClozeTuple:
 def draw_tuple(
     num_frames: int, shape: TupleShape, draws: Draws, options: Sequence[str] = PAPERS_OPTIONS
 ) -> ClozeTuple | None:
-    """Draw a question with a variant of each of `options`; None where the video is too short for `remote`.
+    """Draw a question with a variant of each of `options`.
 
-    The start is uniform over those that leave room for `remote` on a side, the side uniform over those
-    with room, then the remote clip's start uniform on that side.
+    The tuple's start is uniform over all starts that leave room for the remote clip before or after the
+    tuple. Then the side of the remote clip is uniform over the sides with room. Then the remote clip's start
+    is uniform on that side.
+
+    Args:
+        num_frames: Frames of the video.
+        shape: Lengths of the tuple.
+        draws: The source of all three draws and of the variants.
+        options: Names of options in the catalog.
+
+    Returns:
+        The question; None where the video is too short for a remote clip.
+
+    Raises:
+        UnknownName: If there is no such option.
+
+    >>> question = draw_tuple(96, TupleShape(), Draws(0, "a.avi", 0))
+    >>> question.starts[1] - question.starts[0]
+    24
+    >>> draw_tuple(80, TupleShape(), Draws(0, "a.avi", 0)) is None
+    True
     """
     clip, span, away = shape.clip_frames, shape.span, shape.clip_frames + shape.remote_gap
     starts = [
@@ -132,12 +158,13 @@ def draw_tuple(
 
 
 def draw_variants(draws: Draws, options: Sequence[str], *, remote: str | None) -> dict[str, str]:
-    """A variant of each of `options`, drawn in their order.
+    """Draw a variant of each of `options`, in their order.
 
     Args:
-        draws: Where they come from; an option with one variant takes no draw.
-        options: Names of the catalog.
-        remote: The variant of "remote", which is drawn with its clip; None leaves "remote" out.
+        draws: The source of the draws. An option with one variant takes no draw.
+        options: Names of options in the catalog.
+        remote: The variant of "remote", which `draw_tuple` draws with the remote clip; None leaves "remote"
+            out.
 
     Raises:
         UnknownName: If there is no such option.

@@ -1,7 +1,8 @@
-"""Whether a file ends before its container does: FFmpeg takes the cut for the end, and says nothing.
+"""Tell whether a video file was cut off, so that frames are missing at its end.
 
-Matroska, AVI and MP4 tell how long the part with the pictures is. A file that lacks only what stands behind
-that part (an index, tags) has every frame.
+FFmpeg reads a file that was cut off to the cut and reports no error. Matroska, AVI and MP4 say how long the
+part with the pictures is, so this module compares that length with the file's size. A file that lacks only
+the parts behind the pictures (an index, tags) has every frame, and is not reported.
 """
 
 from __future__ import annotations
@@ -11,28 +12,31 @@ from collections.abc import Iterator
 from typing import Protocol as Interface
 
 _EBML, _SEGMENT = bytes.fromhex("1a45dfa3"), bytes.fromhex("18538067")  # RFC 8794, 8.1; RFC 9559, 5.1
-# RFC 9559: cues, tags, attachments and chapters, which may stand behind the pictures.
+# RFC 9559: cues, tags, attachments and chapters. They may stand behind the pictures, and hold no frames.
 _BEHIND = tuple(map(bytes.fromhex, ("1c53bb6b", "1254c367", "1941a469", "1043a770")))
-_UNKNOWN = (0, 0xFFFFFFFF)  # of an AVI: a recording whose length was never written
-_PICTURES = (b"mdat", b"moof", b"moov")  # MP4's boxes without which frames are missing
+_UNKNOWN = (0, 0xFFFFFFFF)  # lengths in an AVI whose recorder never wrote the true length
+_PICTURES = (b"mdat", b"moof", b"moov")  # the boxes of an MP4 that frames depend on
 
 
 class Seekable(Interface):
-    """What is asked of a file."""
+    """A binary file that can be read and moved about in."""
 
     def read(self, size: int, /) -> bytes:
-        """The next bytes."""
+        """Read up to `size` bytes."""
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
-        """Go to a place."""
+        """Go to a position, and return it."""
 
 
 def is_cut_off(file: Seekable, size: int) -> bool:
-    """Whether frames are missing behind the end of the file, as its container tells.
+    """Tell whether the container announces frames that lie behind the end of the file.
 
     Args:
-        file: At any place.
-        size: Of the file, in bytes.
+        file: The file, at any position.
+        size: Size of the file, in bytes.
+
+    Returns:
+        False also for containers other than Matroska (WebM), AVI, MP4 and QuickTime.
 
     >>> import io
     >>> whole = bytes.fromhex("1a45dfa3 80 18538067 88 1f43b675 83 ec8100")
@@ -49,14 +53,17 @@ def is_cut_off(file: Seekable, size: int) -> bool:
 
 
 def top_boxes(file: Seekable, size: int) -> Iterator[tuple[bytes, int]]:
-    """Name and end of the boxes of an MP4 or QuickTime file (ISO/IEC 14496-12, 4.2)."""
+    """Yield the name and the end (in bytes) of each outermost box of an MP4 or QuickTime file.
+
+    The format is that of ISO/IEC 14496-12, 4.2. The last box may end behind the file.
+    """
     begin = 0
     while begin + 8 <= size:
         head = _at(file, begin, 16)
         length, name = struct.unpack(">I4s", head[:8])
         if length == 1:  # the length follows in 8 bytes
             (length,) = struct.unpack(">Q", head[8:])
-        elif length == 0:  # to the end of the file
+        elif length == 0:  # the box goes on to the end of the file
             length = size - begin
         if length < 8 or not name.isalnum():
             return
@@ -75,7 +82,7 @@ def _is_cut_matroska(file: Seekable, size: int) -> bool:
     name = b""
     while at < size:
         name = _at(file, at, 4)
-        name = name[: 9 - name[0].bit_length()]  # as many bytes as its first one tells
+        name = name[: 9 - name[0].bit_length()]  # the leading zeros of the first byte give the name's length
         length, begin = _element(file, at + len(name))
         if length is None:
             break
@@ -84,7 +91,7 @@ def _is_cut_matroska(file: Seekable, size: int) -> bool:
 
 
 def _is_cut_avi(file: Seekable, size: int) -> bool:
-    """AVI: lists `movi` within chunks `RIFF`, of which files over 1 GiB have several."""
+    """Look for a list `movi` that ends behind the file. Files over 1 GiB have several, each in a `RIFF`."""
     begin = 0
     while begin + 12 <= size:
         head = _at(file, begin, 12)
@@ -92,7 +99,7 @@ def _is_cut_avi(file: Seekable, size: int) -> bool:
         if length in _UNKNOWN:
             return False
         if head[:4] == b"RIFF":
-            begin += 12  # into it
+            begin += 12  # go into the chunk: its lists are inside
             continue
         if head[:4] == b"LIST" and head[8:] == b"movi" and begin + 8 + length > size:
             return True
@@ -101,16 +108,16 @@ def _is_cut_avi(file: Seekable, size: int) -> bool:
 
 
 def _at(file: Seekable, begin: int, size: int) -> bytes:
-    """So many bytes from a place on; zeros where the file or the disk gives fewer."""
+    """Read `size` bytes from position `begin` on, with zeros in place of bytes that cannot be read."""
     file.seek(begin)
     return file.read(size).ljust(size, b"\0")
 
 
 def _element(file: Seekable, at: int) -> tuple[int | None, int]:
-    """An element's length, None where it is not known (a live recording), and where its content begins."""
+    """Read an element's length (None in a live recording, which has none) and where its content begins."""
     data = _at(file, at, 8)
     first = data[0] if data else 0
-    width = 9 - first.bit_length()  # as many bytes as there are zeros in front of the first one
+    width = 9 - first.bit_length()  # the leading zeros of the first byte give the width of the length
     value = int.from_bytes(data[:width], "big") & ((1 << 7 * width) - 1)
     unknown = first == 0 or value == (1 << 7 * width) - 1
     return None if unknown else value, at + width

@@ -1,7 +1,7 @@
 """Frames of a video file, as the decoder outputs them, in presentation order (PyAV).
 
-A damaged packet costs the frames that were in it, and nothing else: decoding goes on with the next packet, as
-players and `ffmpeg` do. What was lost is counted in a `Tally`.
+A damaged packet costs only the frames that were in it. Decoding goes on with the next packet, as in players
+and in `ffmpeg`. A `Tally` counts the losses.
 """
 
 from __future__ import annotations
@@ -27,18 +27,22 @@ from vcp_core.video.streams import choose_stream
 
 
 class _CutPacket:
-    """Goes with a packet through the decoder to its frame: one for each, for PyAV drops an object for all."""
+    """Marks a packet that is cut off; the decoder hands the mark on to the packet's frame.
+
+    Each packet gets a mark of its own, because PyAV drops an object that several packets share.
+    """
 
 
 @dataclass(kw_only=True)
 class Tally:
-    """What decoding met beside frames; complete when the iteration has ended.
+    """Counts of what went wrong while a file was decoded. They are complete when the iteration has ended.
 
     Attributes:
-        num_damaged: Frames that the decoder had to make up in part, or that come from a packet that is cut.
-        num_failed_packets: Packets that the decoder refused, and reads that the container broke off.
-        trouble: The first reason that the decoder or the container gave; "" where all went well.
-        stream: Which stream was decoded, where the file has several videos; "" where it has one.
+        num_damaged: Frames that the decoder had to make up in part, or that come from a cut-off packet.
+        num_failed_packets: Packets that the decoder refused, and errors of the container that ended the
+            reading.
+        trouble: The first reason that the decoder or the container gave; "" if there was none.
+        stream: Description of the decoded stream if the file has several videos; "" if it has one.
     """
 
     num_damaged: int = 0
@@ -47,7 +51,7 @@ class Tally:
     stream: str = ""
 
     def fail(self, error: Exception) -> None:
-        """Count a packet that gives no frame."""
+        """Count a packet that gives no frame, and keep the reason if it is the first."""
         self.num_failed_packets += 1
         self.trouble = self.trouble or reasons.said_by(error)
 
@@ -55,20 +59,19 @@ class Tally:
 def iter_frames(path: Path | str, *, tally: Tally | None = None) -> Iterator[av.VideoFrame]:
     """Decode the video of a file.
 
-    A header's frame count is never trusted: what comes out of the decoder is what there is. A packet that
-    cannot be decoded is left out, and one that is empty repeats the frame before it. A file gives the same
-    frames every time.
+    The frames that come out of the decoder count, never the number in a header. A packet that cannot be
+    decoded is left out. An empty packet repeats the frame before it. A file gives the same frames every time.
 
     Args:
         path: The file.
-        tally: Filled while the frames are read.
+        tally: Counts what went wrong, while the frames are read.
 
     Yields:
         Frames in presentation order.
 
     Raises:
         UndecodableVideo: If there is no such file, no video in it, or not one frame.
-        StorageError: If reading fails, or memory runs out: that says nothing about the file.
+        StorageError: If the disk fails or memory runs out. The file may be good, and a retry may read it.
     """
     tally = tally if tally is not None else Tally()
     num_frames = 0
@@ -79,7 +82,7 @@ def iter_frames(path: Path | str, *, tally: Tally | None = None) -> Iterator[av.
                     num_frames += 1
                     tally.num_damaged += frame.is_corrupt or isinstance(frame.opaque, _CutPacket)
                     yield frame
-        except MemoryError as error:  # PyAV's own is among them
+        except MemoryError as error:  # PyAV's error for FFmpeg's ENOMEM is a MemoryError, too
             raise reasons.cannot_be_used_now(
                 "cannot be read now (memory ran out). Try again. If it happens every time, the file "
                 "is damaged and asks for too much: leave it out",
@@ -90,14 +93,14 @@ def iter_frames(path: Path | str, *, tally: Tally | None = None) -> Iterator[av.
 
 
 class _DiskFile:
-    """A file as FFmpeg reads it through PyAV; it remembers whether a read of the disk failed.
+    """A file that FFmpeg reads through PyAV. It remembers whether the disk failed.
 
-    FFmpeg's own file access gives an error of the disk and an error of a decoder as the same numbers (EIO,
-    EINVAL), and some containers drop them.
+    With FFmpeg's own file access, an error of the disk and an error of a decoder have the same numbers (EIO,
+    EINVAL), and some containers drop the error.
     """
 
     def __init__(self, path: Path | str) -> None:
-        self.name = os.fspath(path)  # PyAV asks for it: FFmpeg looks at the suffix, too
+        self.name = os.fspath(path)  # PyAV passes the name on, because FFmpeg looks at the suffix, too
         self._error: OSError | None = None
         try:
             self._file = io.FileIO(path)
@@ -108,29 +111,33 @@ class _DiskFile:
             self.raise_error()
 
     def read(self, size: int) -> bytes:
-        """The next bytes; none at the end, and none where the disk fails."""
+        """Read up to `size` bytes: none at the end of the file, and none after an error of the disk."""
         try:
             return self._file.read(size) or b""
         except OSError as error:
+            # Not raised here: some containers would drop it. `raise_error` raises it after every packet.
             self._error = error
             return b""
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """The new position; FFmpeg's number for an error where a damaged file invents a place."""
+        """Go to a position, and return it; -EINVAL, FFmpeg's error, for a position that cannot exist.
+
+        A damaged file can ask for such a position.
+        """
         try:
             return self._file.seek(offset, whence)
         except OSError:
             return -errno.EINVAL
 
     def tell(self) -> int:
-        """The position."""
+        """Return the position."""
         return self._file.tell()
 
     def is_cut_off(self) -> bool:
-        """Whether the file ends before its container does; to be asked when all of it was read.
+        """Tell whether frames are missing at the end of the file. Moves the position: call it last.
 
         Raises:
-            StorageError: If the disk fails meanwhile.
+            StorageError: If the disk fails.
         """
         cut = is_cut_off(self, os.fstat(self._file.fileno()).st_size)
         self.raise_error()
@@ -141,7 +148,11 @@ class _DiskFile:
         self._file.close()
 
     def raise_error(self) -> None:
-        """Raise what the disk said, if it said anything."""
+        """Raise the error of the disk, if there was one.
+
+        Raises:
+            StorageError: If a read of the disk failed.
+        """
         if self._error is not None:
             reason = (self._error.strerror or str(self._error)).lower()
             said = f"cannot be read now ({reason}). Try again"
@@ -150,10 +161,10 @@ class _DiskFile:
 
 def _open(file: _DiskFile) -> InputContainer:
     # No protocols: a playlist among the videos must not make this process open other files or addresses.
-    # Tags in an unknown encoding say nothing about the pictures, so they are not decoded strictly.
+    # "replace": a file whose tags are in an unknown encoding still has good pictures.
     try:
         container = av.open(file, "r", options={"protocol_whitelist": "none"}, metadata_errors="replace")
-    except MemoryError:
+    except MemoryError:  # PyAV's is an FFmpegError, too, and says nothing about the file
         raise
     except (av.error.FFmpegError, ValueError) as error:
         file.raise_error()
@@ -164,19 +175,20 @@ def _open(file: _DiskFile) -> InputContainer:
 
 
 def _shown(container: InputContainer, file: _DiskFile, tally: Tally) -> Iterator[av.VideoFrame]:
-    """The frames of the chosen stream in presentation order, with repeats where the file asks for them."""
+    """Yield the chosen stream's frames in presentation order, with the repeats that the file asks for."""
     stream, tally.stream = choose_stream(container)
-    # One thread: with several, a damaged frame is concealed with what its neighbours hold by then,
-    # and 10 decodes of one file gave 2 results. Two videos are decoded at a time, so it costs nothing
-    # (8 real files: 0.60 s, and 0.70 s with FFmpeg's own threads).
+    # One thread. With several threads, the decoder fills a damaged frame with what its neighbours hold at
+    # that moment: 10 decodes of one file gave 2 results. Two videos are decoded at a time, so one thread
+    # each costs nothing (8 real files: 0.60 s, and 0.70 s with FFmpeg's own threads).
     stream.thread_count = 1
-    # So that a frame says which packet it comes from; PyAV gives it no other way.
+    # Each frame carries its packet's mark (`_CutPacket`). PyAV has no other way from a frame to its packet.
     stream.codec_context.copy_opaque = True
     last: av.VideoFrame | None = None
     repeats: deque[int | None] = deque()  # times of empty packets whose place has not come yet
     for packet in _packets(container, stream, file, tally):
         if packet is not None and packet.size == 0:
-            # "The last frame again" (drop frames, Theora). To the decoder it would mean the end of the file.
+            # An empty packet means "the last frame again" (drop frames, Theora). It must not reach the
+            # decoder, which would take it for the end of the file.
             repeats.append(packet.pts)
             continue
         for frame in _decode(stream, packet, tally):
@@ -192,23 +204,26 @@ def _shown(container: InputContainer, file: _DiskFile, tally: Tally) -> Iterator
 
 
 def _is_due(repeat_pts: int | None, frame_pts: int | None) -> bool:
-    """Whether a repeat comes before a frame; without times it comes where the file has it."""
+    """Tell whether a repeat comes before a frame. A repeat without a time comes where the file has it."""
     return repeat_pts is None or frame_pts is None or repeat_pts <= frame_pts
 
 
 def _packets(
     container: InputContainer, stream: av.VideoStream, file: _DiskFile, tally: Tally
 ) -> Iterator[Packet[av.VideoStream] | None]:
-    """The packets of a stream, then None: the decoder gives what it still holds.
+    """Yield the packets of a stream, then None, on which the decoder gives the frames that it still holds.
 
-    Some containers take a failed read for the end of the file, so the file is asked after every packet.
+    Some containers take a failed read for the end of the file, so the disk's errors are checked after every
+    packet.
     """
     packets = container.demux(stream)
+    # Packets are yielded one step late: PyAV's last one is a marker of the end, and is known as the last
+    # only when no other follows.
     packet: Packet[av.VideoStream] | None = None
     while True:
         try:
             following = next(packets, None)
-        except MemoryError:  # PyAV's is one of FFmpeg's errors, too, and says nothing of the file
+        except MemoryError:  # PyAV's is an FFmpegError, too, and says nothing about the file
             raise
         except av.error.FFmpegError as error:
             file.raise_error()
@@ -218,7 +233,7 @@ def _packets(
         if following is not None and following.has_sidedata("encryption_info"):
             raise UndecodableVideo(reasons.ENCRYPTED, path=file.name)
         if following is None:
-            packet = None  # PyAV's last one is empty and stands for the end
+            packet = None  # PyAV's last packet is empty and marks the end
             if not tally.num_failed_packets and file.is_cut_off():
                 tally.fail(EOFError("the file is cut off"))
             break
@@ -237,7 +252,7 @@ def _decode(
         packet.opaque = _CutPacket()
     try:
         return stream.decode(packet)
-    except MemoryError:
+    except MemoryError:  # PyAV's is an FFmpegError, too, and says nothing about the file
         raise
     except (av.error.FFmpegError, ValueError) as error:
         tally.fail(error)

@@ -1,4 +1,4 @@
-"""What there is to know about a video file before it is used, by decoding all of it."""
+"""Decode a whole video file before it is used, so that every problem is known early."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from vcp_core.video.display import turn_of
 from vcp_core.video.frames import Geometry, frame_to_rgb
 from vcp_core.video.reasons import cannot_be_used_now, said_by
 
-# ITU-T H.273 transfer characteristics whose pictures look flat or dark where they are read as SDR.
+# ITU-T H.273 transfer characteristics. Their pictures look flat or dark if they are read as SDR.
 _HDR = {16: "PQ (SMPTE ST 2084)", 18: "HLG (ARIB STD-B67)"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Examined:
-    """What came out of the decoder.
+    """The counts and properties of a file that was decoded once.
 
     Attributes:
-        num_frames: All frames.
-        num_damaged: Those of them that the decoder had to make up in part.
+        num_frames: Frames that came out of the decoder, damaged ones included.
+        num_damaged: Frames that the decoder had to make up in part, or that come from a cut-off packet.
         num_failed_packets: Packets that gave no frame, because the decoder refused them.
-        stream: Which stream was decoded, where the file has several videos.
-        hdr: The transfer curve, where it is not one of standard dynamic range.
+        stream: Description of the decoded stream if the file has several videos; "" if it has one.
+        hdr: The transfer curves of high dynamic range that the frames use; "" if there are none.
     """
 
     num_frames: int
@@ -48,7 +48,9 @@ def _convert(frame: av.VideoFrame, path: Path | str) -> None:
 
 
 def examine(path: Path | str) -> Examined:
-    """Decode a whole file, and convert a frame of each kind in it, so that nothing is left to fail later.
+    """Decode a whole file, and convert a frame of each kind in it, so that later reading cannot fail.
+
+    Frames are of one kind if they agree in pixel format, colour matrix and orientation.
 
     Raises:
         UndecodableVideo: As `iter_frames`.

@@ -1,9 +1,10 @@
-"""One frame, one value on every machine: planes resized, cropped, converted to RGB (PROTOCOL 2).
+"""Turn a decoded frame into RGB pixels that are the same on every machine (PROTOCOL 2).
 
-Every native plane is resized by itself with the antialiased triangle filter, then converted to 8-bit RGB.
-The arithmetic is exact, so that no BLAS, thread count or device can change a digit: filter weights are
-multiples of 2**-16, so an 8-bit row sums below 2**24 (exact in float32) and the second pass below 2**40
-(exact in float64); the colour conversion is a fixed order of float64 operations and one rounding.
+Every native plane is resized and cropped by itself, with the antialiased triangle filter. Then the planes are
+converted to 8-bit RGB. The arithmetic is exact, so no BLAS, thread count or device can change a digit. Filter
+weights are multiples of 2**-16. So the sums over an 8-bit row stay below 2**24, which is exact in float32,
+and the sums of the second pass stay below 2**40, which is exact in float64. The colour conversion is a fixed
+order of float64 operations and one rounding.
 
 Legend: H height, W width of the result; h, w of the plane.
 """
@@ -23,7 +24,8 @@ from vcp_core.video.display import turn_of
 
 _ONE = 1 << 16  # filter weights are multiples of 1 / _ONE
 
-# Luma coefficients (Kr, Kb) by ITU-T H.273 matrix number; 2 and 3 mean that the stream says nothing.
+# Luma coefficients (Kr, Kb) by ITU-T H.273 matrix number. 2 and 3 mean that the stream does not say its
+# matrix; BT.601 is assumed.
 _BT601 = (0.299, 0.114)
 _MATRICES = {
     1: (0.2126, 0.0722),  # BT.709
@@ -51,7 +53,11 @@ class Geometry:
 
     @property
     def offset(self) -> tuple[int, int]:
-        """Top and left of the crop; rounded as torchvision's CenterCrop does: (8, 30)."""
+        """Top and left of the crop, in pixels, rounded as in torchvision's CenterCrop.
+
+        >>> Geometry().offset
+        (8, 30)
+        """
         return (
             round((self.resize[0] - self.crop[0]) / 2.0),
             round((self.resize[1] - self.crop[1]) / 2.0),
@@ -59,10 +65,14 @@ class Geometry:
 
 
 def triangle_weights(size_in: int, size_out: int) -> npt.NDArray[np.float64]:
-    """Weights of the antialiased bilinear filter, shape (size_out, size_in), each row summing to 1.
+    """Compute the weights of the antialiased bilinear filter, shape (size_out, size_in).
 
-    The half-pixel convention, a support of max(1, size_in / size_out) source pixels to either side, weights
-    renormalised at the borders: what PIL calls BILINEAR and torch `antialias=True`.
+    Pixel centres lie at half-integers. The filter reaches max(1, size_in / size_out) source pixels to either
+    side, and weights are renormalised at the borders, so that each row sums to 1. This is PIL's BILINEAR, and
+    torch's bilinear interpolation with `antialias=True`.
+
+    >>> triangle_weights(4, 2).round(3).tolist()
+    [[0.429, 0.429, 0.143, 0.0], [0.0, 0.143, 0.429, 0.429]]
     """
     scale = size_in / size_out
     support = max(scale, 1.0)
@@ -76,20 +86,25 @@ def triangle_weights(size_in: int, size_out: int) -> npt.NDArray[np.float64]:
 def _band(
     size_in: int, size_out: int, offset: int, length: int, wide: bool
 ) -> tuple[slice, npt.NDArray[Any]]:
-    """Integer weights for rows offset..offset+length of the result, and the source rows that they touch."""
+    """Compute integer weights for rows offset..offset+length of the result, and the source rows they use."""
     weights = np.rint(triangle_weights(size_in, size_out)[offset : offset + length] * _ONE)
     largest = weights.argmax(axis=1)
-    weights[np.arange(length), largest] += _ONE - weights.sum(axis=1)  # a constant plane stays constant
+    # Rounded weights need not sum to 1. The largest one takes the rest, so that a constant plane stays so.
+    weights[np.arange(length), largest] += _ONE - weights.sum(axis=1)
     used = np.flatnonzero(weights.any(axis=0))
     rows = slice(int(used[0]), int(used[-1]) + 1)
     band = np.ascontiguousarray(weights[:, rows], dtype=np.float64 if wide else np.float32)
-    band.setflags(write=False)
+    band.setflags(write=False)  # the cache hands the same array to every caller
     return rows, band
 
 
 def resize_plane(plane_hw: npt.NDArray[np.unsignedinteger], geometry: Geometry) -> npt.NDArray[np.float64]:
-    """The cropped part of a resized plane, shape (H, W), in the plane's own units and not rounded."""
-    wide = plane_hw.dtype != np.uint8  # more than 8 bits do not sum exactly in float32
+    """Resize and crop a plane (h, w); gives shape (H, W) in the plane's own units, not rounded.
+
+    >>> float(resize_plane(np.full((240, 320), 7, np.uint8), Geometry()).mean())
+    7.0
+    """
+    wide = plane_hw.dtype != np.uint8  # sums of more than 8 bits are not exact in float32
     height, width = plane_hw.shape
     columns, across = _band(width, geometry.resize[1], geometry.offset[1], geometry.crop[1], wide)
     rows, down = _band(height, geometry.resize[0], geometry.offset[0], geometry.crop[0], True)
@@ -98,13 +113,13 @@ def resize_plane(plane_hw: npt.NDArray[np.unsignedinteger], geometry: Geometry) 
 
 
 def frame_to_rgb(frame: av.VideoFrame, geometry: Geometry) -> npt.NDArray[np.uint8]:
-    """A decoded frame as RGB pixels of shape (H, W, 3), turned upright, resized and centre-cropped.
+    """Turn a decoded frame upright, resize and centre-crop it, and convert it to RGB of shape (H, W, 3).
 
     Every plane is turned by itself before it is resized, so subsampled chroma stays exact, in 4:2:2 too.
 
     Raises:
-        UnsupportedVideo: If the stream's colour matrix is one that this version does not know, or its display
-            matrix turns the picture by another angle than quarter turns.
+        UnsupportedVideo: If this version does not know the stream's colour matrix, or the display matrix
+            turns the picture by an angle that is not a multiple of 90 degrees.
     """
     turn = turn_of(frame)
     frame = _planar(frame)
@@ -120,7 +135,7 @@ def frame_to_rgb(frame: av.VideoFrame, geometry: Geometry) -> npt.NDArray[np.uin
 
 
 def _planar(frame: av.VideoFrame) -> av.VideoFrame:
-    """The frame itself where each component has a plane of its own, else its nearest planar form."""
+    """Return the frame itself if each component has a plane of its own, else its nearest planar form."""
     layout = frame.format
     name = layout.name
     own_planes = name.startswith(("yuv", "gray", "gbr")) and (layout.is_planar or name.startswith("gray"))
@@ -132,7 +147,7 @@ def _planar(frame: av.VideoFrame) -> av.VideoFrame:
 
 
 def _planes(frame: av.VideoFrame) -> list[npt.NDArray[np.unsignedinteger]]:
-    """Colour planes in component order (Y U V, R G B or grey); an alpha plane is left out."""
+    """List the colour planes in component order (Y U V, R G B or grey); an alpha plane is left out."""
     planes = []
     for component in frame.format.components[:3]:
         plane = frame.planes[component.plane]
@@ -166,7 +181,7 @@ def _luma(plane: npt.NDArray[np.float64], bits: int, *, full: bool) -> npt.NDArr
 def _yuv_to_rgb(
     planes: list[npt.NDArray[np.float64]], bits: int, matrix: tuple[float, float], *, full: bool
 ) -> list[npt.NDArray[np.float64]]:
-    """ITU-R BT.601 / 709 / 2020 inverse: Y in [0, 255], colour differences around 0, all in 8-bit units."""
+    """Invert ITU-R BT.601, 709 or 2020: Y in [0, 255], colour differences around 0, all in 8-bit units."""
     kr, kb = matrix
     kg = 1.0 - kr - kb
     y = _luma(planes[0], bits, full=full)

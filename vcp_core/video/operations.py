@@ -1,4 +1,4 @@
-"""The operations on a withheld clip: exact rearrangements of pixels and frames, on any device.
+"""The operations of cloze questions: exact rearrangements of a clip's pixels and frames, on any device.
 
 Legend: C channels, T frames, H height, W width.
 """
@@ -18,28 +18,38 @@ from vcp_core.catalog.options import NUM_SUBCLIPS, OPTIONS
 
 
 def rotate(clip_CTHW: Tensor, degrees: str) -> Tensor:
-    """Every frame turned counter-clockwise by "90", "180" or "270" degrees.
+    """Turn every frame counter-clockwise by "90", "180" or "270" degrees.
 
     Raises:
-        OperationError: For frames that are not square (their shape would change).
+        OperationError: If frames are not square and the turn would change their shape.
+
+    >>> rotate(torch.arange(4).reshape(1, 1, 2, 2), "90").flatten().tolist()
+    [1, 3, 0, 2]
     """
     if clip_CTHW.shape[-1] != clip_CTHW.shape[-2] and degrees != "180":
         raise OperationError(
-            f"Rotation by {degrees} degrees keeps only square frames; "
-            f"these are {clip_CTHW.shape[-2]} x {clip_CTHW.shape[-1]}."
+            f"Rotation by {degrees} degrees needs square frames, "
+            f"and these are {clip_CTHW.shape[-2]} x {clip_CTHW.shape[-1]}. Use a square crop."
         )
     return torch.rot90(clip_CTHW, int(degrees) // 90, dims=(-2, -1))
 
 
 def permute_tiles(clip_CTHW: Tensor, permutation: str) -> Tensor:
-    """Tile `permutation[i]` of a 2 x 2 grid, numbered row by row, moves to place i.
+    """Rearrange the 2 x 2 tiles of every frame: tile `permutation[i]` moves to place i.
+
+    Tiles are numbered row by row, from 0.
 
     Raises:
-        OperationError: For frames of odd height or width.
+        OperationError: If frames have an odd height or width.
+
+    >>> permute_tiles(torch.arange(4).reshape(1, 1, 2, 2), "1032").flatten().tolist()
+    [1, 0, 3, 2]
     """
     height, width = clip_CTHW.shape[-2:]
     if height % 2 or width % 2:
-        raise OperationError(f"2 x 2 tiles need an even height and width; these are {height} x {width}.")
+        raise OperationError(
+            f"2 x 2 tiles need frames of even height and width, and these are {height} x {width}."
+        )
     halves = clip_CTHW.chunk(2, dim=-2)
     tiles = [tile for half in halves for tile in half.chunk(2, dim=-1)]
     moved = [tiles[int(i)] for i in permutation]
@@ -48,14 +58,17 @@ def permute_tiles(clip_CTHW: Tensor, permutation: str) -> Tensor:
 
 
 def exchange_subclips(clip_CTHW: Tensor, pair: str) -> Tensor:
-    """Two of four sub-clips of equal length ("0-2": the first and the third) change places.
+    """Exchange two of a clip's four sub-clips of equal length; "0-2" are the first and the third.
 
     Raises:
         OperationError: If the number of frames is not a multiple of four.
+
+    >>> exchange_subclips(torch.arange(4).reshape(1, 4, 1, 1), "0-2").flatten().tolist()
+    [2, 1, 0, 3]
     """
     if clip_CTHW.shape[-3] % NUM_SUBCLIPS:
         raise OperationError(
-            f"Four sub-clips need a multiple of 4 frames; this clip has {clip_CTHW.shape[-3]}."
+            f"Four sub-clips need a multiple of 4 frames, and this clip has {clip_CTHW.shape[-3]}."
         )
     i, j = map(int, pair.split("-"))
     parts = list(clip_CTHW.chunk(NUM_SUBCLIPS, dim=-3))
@@ -75,20 +88,22 @@ def _operation(option: str) -> Callable[[Tensor, str], Tensor] | None:
 def apply_option(
     clip_CTHW: Tensor, option: str, variant: str = "", *, remote_CTHW: Tensor | None = None
 ) -> Tensor:
-    """Fill the blank: what `option` makes of the withheld clip.
+    """Apply an option's operation to the withheld clip; the result fills the blank of a cloze question.
 
     Args:
-        clip_CTHW: The withheld clip, any dtype; leading dimensions may be added (B, C, T, H, W).
-        option: A name of `vcp_core.catalog.options.OPTIONS`.
-        variant: Which rotation ("90"), permutation ("1032") or exchange ("0-2"); see the options' page.
-        remote_CTHW: For "remote": the clip of the same video that takes the blank's place.
+        clip_CTHW: The withheld clip, of any dtype. Leading dimensions may be added (B, C, T, H, W).
+        option: A name in `vcp_core.catalog.options.OPTIONS`.
+        variant: Which rotation ("90"), permutation ("1032") or exchange ("0-2"); `OPTIONS[option].variants`
+            lists all of them.
+        remote_CTHW: For "remote": the clip of the same video that fills the blank.
 
     Returns:
-        A clip of the same shape and dtype; its pixels are those of its source, rearranged.
+        A clip of the same shape and dtype. Its pixels are rearranged, and not computed anew.
 
     Raises:
-        UnknownName: For an unknown option or variant.
-        OperationError: If the clip's shape does not allow it, or "remote" comes without its clip.
+        UnknownName: If the option or the variant is unknown.
+        OperationError: If the operation is not possible for the clip's shape, or "remote" has no remote clip
+            of that shape.
 
     >>> clip = torch.arange(3 * 16 * 4 * 4).reshape(3, 16, 4, 4)
     >>> bool((apply_option(clip, "rotation", "180")[:, :, 0, 0] == clip[:, :, 3, 3]).all())
@@ -104,7 +119,7 @@ def apply_option(
     if remote_CTHW is None or remote_CTHW.shape != clip_CTHW.shape:
         got = "none" if remote_CTHW is None else f"one of shape {tuple(remote_CTHW.shape)}"
         raise OperationError(
-            f"{option!r} needs remote_CTHW, another clip of the video of shape {tuple(clip_CTHW.shape)}; "
-            f"got {got}."
+            f"{option!r} needs remote_CTHW, another clip of the same video, of shape "
+            f"{tuple(clip_CTHW.shape)}. Got {got}."
         )
     return remote_CTHW

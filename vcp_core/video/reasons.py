@@ -1,8 +1,8 @@
-"""Why a file cannot be used as a video, in a sentence for the user; each ends with what to do next.
+"""Sentences for the user that say why a file cannot be used as a video, and what to do next.
 
-FFmpeg calls a web page, a recording without its index and a damaged header all "invalid data", so the first
-bytes and the file's outer boxes are looked at when it refuses one. Sentences have no full stop: a list of
-left-out videos and an error's text put them in sentences of their own.
+FFmpeg says "invalid data" of a web page, of a recording without its index and of a damaged header alike. So
+these functions look at the first bytes and the outermost boxes of a file that FFmpeg refused. The sentences
+have no full stop, because errors and the list of left-out videos put them into sentences of their own.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ from vcp_core.video.cut import top_boxes
 EMPTY = "the file is empty; copy or download it again"
 AGAIN = "copy or download it again"
 NO_DECODER = (
-    f"its video codec has no decoder in FFmpeg {av.ffmpeg_version_info}, which is used here; "
+    f"FFmpeg {av.ffmpeg_version_info}, which vcpbench uses, has no decoder for its video codec; "
     "convert the video to H.264"
 )
 ENCRYPTED = "its pictures are encrypted (DRM) and cannot be decoded; use a copy without encryption"
-ABOUT_THE_PATH = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)  # not the disk's
+# Errors that say that the path is wrong; any other OSError says that the disk failed.
+ABOUT_THE_PATH = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
 
 _HEAD_BYTES = 4096
 _LFS = b"version https://git-lfs.github.com/spec/"
@@ -38,27 +39,27 @@ _OTHER_FILES = {
     b"7z\xbc\xaf\x27\x1c": "it is a 7z archive; unpack it",
     b"\x1f\x8b": "it is a gzip file; unpack it",
     b"%PDF": "it is a PDF document; remove it from the dataset",
-    b"\x00\x05\x16\x07": "it holds what macOS keeps beside a file (AppleDouble), not the video; delete it",
+    b"\x00\x05\x16\x07": "it is a file of macOS about another file (AppleDouble) and no video; delete it",
 }
 _TEXT_CONTROLS = frozenset("\t\n\r\f\x1b")
 
 
 def said_by(error: Exception) -> str:
-    """What FFmpeg or the system said, in lower case and without numbers and paths."""
+    """Give FFmpeg's or the system's message, in lower case and without numbers and paths."""
     if isinstance(error, av.error.FFmpegError) and error.errno == errno.EPERM:
         return "FFmpeg gives no reason"  # some decoders return a bare -1, which is "operation not permitted"
     return str(getattr(error, "strerror", None) or error).strip().rstrip(".").lower()
 
 
 def cannot_be_used_now(reason: str, path: Path | str) -> StorageError:
-    """The error for a file that another try may read; its reason has no full stop, as a video's has none."""
+    """Make the error for a file that a retry may read; `reason` has no full stop."""
     return StorageError(f"{reason}.", path=path, reason=reason)
 
 
 def of_os_error(error: OSError) -> str:
-    """Why a path cannot be opened."""
+    """Say why a path cannot be opened."""
     if isinstance(error, PermissionError):
-        return "there is no permission to read it; let the user that runs vcpbench read it (chmod +r)"
+        return "vcpbench has no permission to read it; give its user that permission (chmod +r)"
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return "there is no such file; correct the list, or put the file where the list says"
     if isinstance(error, IsADirectoryError):
@@ -67,27 +68,27 @@ def of_os_error(error: OSError) -> str:
 
 
 def of_no_container(path: Path | str, said: str) -> str:
-    """Why FFmpeg did not find a video container in a file."""
+    """Say why FFmpeg did not find a video container in a file."""
     return _by_content(path) or f"FFmpeg cannot open it ({said}); try playing it, or leave it out"
 
 
 def of_no_frame(path: Path | str, said: str) -> str:
-    """Why not one frame came out of a container."""
+    """Say why not one frame came out of a container."""
     found = _by_content(path)
     if found:
         return found
     if said:
-        return f"no frame of it can be decoded ({said}); try playing it, or leave it out"
-    return f"it has a video stream and not one frame in it; {AGAIN}"
+        return f"none of its frames can be decoded ({said}); try playing it, or leave it out"
+    return f"its video stream holds not one frame; {AGAIN}"
 
 
 def of_no_video(path: Path | str, kinds: Collection[str]) -> str:
-    """Why no stream of a container is a video; `kinds` are the kinds of stream that there are."""
+    """Say why no stream of a container is a video; `kinds` are the kinds of its streams."""
     found = _by_content(path)
     if found:
         return found
     if not kinds:
-        return f"no sound and no pictures were found in it; {AGAIN}"
+        return f"it holds neither sound nor pictures; {AGAIN}"
     cover = "a picture (cover art)" if "video" in kinds else ""
     sound = "sound" if "audio" in kinds else ""
     held = " and ".join(filter(None, (sound, cover))) or ", ".join(sorted(kinds))
@@ -95,7 +96,7 @@ def of_no_video(path: Path | str, kinds: Collection[str]) -> str:
 
 
 def _by_content(path: Path | str) -> str:
-    """What the file is instead of a video, as its bytes say; "" where they say nothing."""
+    """Say by its bytes what a file is instead of a video; "" if the bytes do not show it."""
     try:
         with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
@@ -111,7 +112,7 @@ def _by_head(head: bytes, size: int) -> str:
     if head.startswith(_LFS):
         return "it is a Git LFS pointer and not the video; run `git lfs pull` in its repository"
     if not any(head):
-        return f"it begins with nothing but zeros, as an unfinished download does; {AGAIN}"
+        return f"its first {len(head)} bytes are zeros, as in an unfinished download; {AGAIN}"
     for magic, reason in _OTHER_FILES.items():
         if head.startswith(magic):
             return reason
@@ -119,19 +120,19 @@ def _by_head(head: bytes, size: int) -> str:
     start = (text or head.decode("latin-1")).lstrip().lower()
     if start.startswith(("<!doctype html", "<html")) or (text and "<html" in start):
         return (
-            "it is a web page (HTML), as servers send for an error or a sign-in, and not the video; "
-            "download it again"
+            "it is a web page (HTML) and not the video (a server may have sent an error or a sign-in page); "
+            "download the video again"
         )
     if head.lstrip().startswith(_PLAYLISTS) or (text and "<mpd" in start):
-        return "it is a playlist, which only names other files; put the video itself in its place"
+        return "it is a playlist, which only names other files; replace it with the video"
     if text:
         begin = " ".join(text.split())[:40]
-        return f"it is a text file (it begins with {begin!r}); put the video in its place"
+        return f"it is a text file (it begins with {begin!r}); replace it with the video"
     return ""
 
 
 def _text(head: bytes, *, whole: bool) -> str:
-    """The bytes as text; "" where they are not text."""
+    """Decode the bytes as text; "" if they are not text."""
     encoding = "utf-16" if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
     try:
         text = codecs.getincrementaldecoder(encoding)().decode(head, final=whole)
@@ -141,7 +142,7 @@ def _text(head: bytes, *, whole: bool) -> str:
 
 
 def _by_boxes(file: BinaryIO, size: int) -> str:
-    """What an MP4 or QuickTime file lacks."""
+    """Say which part an MP4 or QuickTime file lacks; "" if none."""
     boxes = list(top_boxes(file, size))
     names = [name for name, _ in boxes]
     if not {b"ftyp", b"mdat", b"wide"} & set(names):

@@ -1,4 +1,4 @@
-"""Which stream of a file is its video."""
+"""Choose the stream of a file that is its video."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from av.stream import Discard, Disposition
 from vcp_core.catalog.errors import UndecodableVideo
 from vcp_core.video import reasons
 
-TEXT_AS_PICTURES = "tty"  # FFmpeg's name of the container that draws text in a terminal's letters
+TEXT_AS_PICTURES = "tty"  # FFmpeg's container that draws a text file as pictures of a terminal
 
 
 def choose_stream(container: InputContainer) -> tuple[av.VideoStream, str]:
-    """The stream that FFmpeg takes for the best video, and which of how many it is.
+    """Choose the stream that FFmpeg takes for the best video.
 
-    Attached pictures (cover art, pictures of chapters) are never the video. The container skips all other
-    streams from here on.
+    Attached pictures (cover art, pictures of chapters) are never the video. From here on the container skips
+    all other streams.
 
     Returns:
-        The stream, and a description where the file has several videos ("" where it has one).
+        The stream, and its description if the file has several videos ("" if it has one).
 
     Raises:
-        UndecodableVideo: If the file has no video, or one whose codec has no decoder.
+        UndecodableVideo: If the file has no video, or FFmpeg has no decoder for the video's codec.
     """
     videos = [one for one in container.streams.video if not one.disposition & Disposition.attached_pic]
     if not videos or container.format.name == TEXT_AS_PICTURES:
@@ -40,7 +40,7 @@ def choose_stream(container: InputContainer) -> tuple[av.VideoStream, str]:
 
 
 def _describe(stream: av.VideoStream, videos: list[av.VideoStream]) -> str:
-    """As "stream 1 of 0, 1: h264 320x240"."""
+    """Describe a stream, as in "stream 1 of 0, 1: h264 320x240"."""
     indices = ", ".join(str(video.index) for video in videos)
     codec = stream.codec_context
     return f"stream {stream.index} of {indices}: {codec.name} {codec.width}x{codec.height}"

@@ -107,13 +107,13 @@ def test_a_file_changes_what_it_says_and_keeps_the_rest_of_its_base(tmp_path: Pa
     ("text", "says"),
     [
         ("[cloze]\ngap = -1\n", "cloze.gap = -1"),
-        ("[cloze]\ngaps = 1\n", "cloze.gaps is not a number of a protocol"),
+        ("[cloze]\ngaps = 1\n", "a protocol has no number cloze.gaps"),
         ("[retrieval]\nks = [5, 1]\n", "must ascend"),
         ('[retrieval]\nfeatures = ["max-pooled"]\n', "must hold 'pooled'"),
         ('[retrieval]\nfeatures = ["pooled", "pooled"]\n', "each feature once"),
         ("[probe]\nl2 = []\n", "probe.l2"),
         ('precision = "fp8"\n', "precision = 'fp8'"),
-        ("not toml", "not TOML"),
+        ("not toml", "is not valid TOML"),
     ],
 )
 def test_a_file_that_makes_no_sense_is_refused_by_what_is_wrong(tmp_path: Path, text: str, says: str) -> None:
@@ -135,7 +135,7 @@ def test_a_protocol_for_other_frames_is_read_with_its_own_hash_and_not_run() -> 
     quick = PROTOCOLS["quick-v1"]
     old = Protocol.model_validate({**quick.model_dump(mode="json"), "frames": "planes-of-old-1"})
     assert old.hash != quick.hash
-    with pytest.raises(ProtocolError, match="made for frames of version 'planes-of-old-1'"):
+    with pytest.raises(ProtocolError, match="is for frames of version 'planes-of-old-1'"):
         old.check_frames()
-    with pytest.raises(ProtocolError, match="made for frames of version"):
+    with pytest.raises(ProtocolError, match="is for frames of version"):
         protocol_from({"name": "x", "frames": "planes-of-old-1"})

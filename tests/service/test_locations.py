@@ -40,7 +40,11 @@ def nothing_was_kept(api: Served) -> bool:
 
 @pytest.mark.parametrize(
     ("location", "says"),
-    [("videos", "A location is one of: /FOLDER"), ("a/b", "no absolute path"), ("ucf101:", "ucf101:/FOLDER")],
+    [
+        ("videos", "A location is one of: /FOLDER"),
+        ("a/b", "not an absolute path"),
+        ("ucf101:", "ucf101:/FOLDER"),
+    ],
 )
 def test_a_location_of_no_form_is_refused_everywhere(api: Served, location: str, says: str) -> None:
     assert says in problem_of(register(api, location), 422)["detail"]

@@ -89,7 +89,7 @@ def test_a_protocol_that_makes_no_sense_is_said_by_its_field(api: Served) -> Non
         ({"name": 7}, "Field 'name' is 7; it must be text."),
         ({"name": "x", "grid": {"num_clips": 0}}, "grid.num_clips = 0"),
         ({"name": "x", "grid": 3}, "grid"),
-        ({"name": "x", "speed": 1}, "speed is not a number of a protocol"),
+        ({"name": "x", "speed": 1}, "a protocol has no number speed"),
     ):
         assert where in problem_of(api.client.post("/v1/protocols", json=numbers), 422)["detail"]
     problem_of(api.client.post("/v1/protocols", json={"name": "quick-v1", "seed": 5}), 409)

@@ -380,7 +380,7 @@ def test_an_input_that_makes_no_sense_is_refused_with_what_would(api: Served, se
         api.client.post("/v1/checkpoints", json=body),
         one_shot(api.client, b"abc", input_spec="frames=6"),
     ):
-        assert "frames of an input spec is a multiple of 4" in problem_of(response, 422)["detail"]
+        assert "frames of an input spec must be a multiple of 4" in problem_of(response, 422)["detail"]
     assert objects(settings) == {}
 
 

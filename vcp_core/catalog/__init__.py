@@ -1,28 +1,28 @@
-"""Facts without torch: names and specs, and what many packages need that computes nothing.
+"""Facts, and small tools that many packages share. Importing them is cheap: nothing here loads torch.
 
 Facts, each with its registry:
     backbones.py   networks, and the pixel baseline
-    inputs.py      what a network takes in
-    keys.py        how people's checkpoints name weights
-    networks.py    which network of a file was used
+    inputs.py      the declared input of a network: frames, size, normalisation
+    keys.py        how published checkpoints name the weights of a network
+    networks.py    which network of a checkpoint file was used
     options.py     the options of a cloze question
     benchmarks.py  benchmarks and their metrics
     datasets.py    named datasets
     protocols.py   every number that fixes how benchmarks run
-    training.py    every number that decides what training gives
-    defaults.py    what is used where nothing is named
+    training.py    every number that fixes how training runs
+    defaults.py    the default dataset and protocol
     reported.py    published numbers
     leaks.py       whether training data holds the test videos
     scores.py      the one definition of a score
     units.py       units, directions, and how numbers are written
-    versions.py    versions of what decides numbers
-    registry.py    a named collection: two of one name raise
+    versions.py    versions of the code that decides scores
+    registry.py    a collection by name: two of one name raise
 
 Tools:
     errors.py      the tree of errors
-    validation.py  what a value should have been, in words
-    names.py       names of files, printable
-    locations.py   where a dataset's videos lie, as it is written
+    validation.py  pydantic's errors in plain words
+    names.py       names of files, made printable
+    locations.py   a dataset's location, checked before any disk is read
     paths.py       the user's folders
-    files.py       files that are whole or not there
+    files.py       writing a file whole or not at all
 """

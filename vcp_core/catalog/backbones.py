@@ -1,4 +1,4 @@
-"""Facts about every backbone. Adding one: an entry here, a class in vcp_core/backbones/<family>.py."""
+"""Facts about every backbone. To add one, add an entry here and a class in vcp_core/backbones/<family>.py."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ class Normalisation:
 
     def __post_init__(self) -> None:
         if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
-            raise ValueError(f"Normalisation wants 3 means and 3 positive stds, got {self.mean}, {self.std}.")
+            raise ValueError(
+                f"Normalisation needs 3 means and 3 positive stds. Got {self.mean} and {self.std}."
+            )
 
 
 KINETICS = Normalisation(  # torchvision's video models; PROTOCOL 2
@@ -45,22 +47,23 @@ FACEBOOK = Normalisation(  # SlowFast's DATA.MEAN and DATA.STD, which PyTorchVid
 
 @dataclass(frozen=True, kw_only=True)
 class BackboneSpec:
-    """What is known about a backbone without building it.
+    """The facts of a backbone that are known without building it.
 
     Attributes:
-        name: The name users type.
-        family: The file in vcp_core/backbones/.
-        keys: Whose names its checkpoints' keys may have; those of the first are our own, too.
-        stages: Stage names, first to last; the last one's pooled output is the feature.
+        name: The name that users type.
+        family: The module in vcp_core/backbones/ that defines the network.
+        keys: The key schemes that checkpoints of this network may have. The first one is also our own.
+        stages: Stage names, first to last. The last stage's pooled output is the feature.
         stage_dims: Channels of each stage, as many as `stages`.
         clip_shape: Native input (channels, frames, height, width).
-        stride: From one frame of a clip to the next, in frames of the video.
-        resize: Frame size before the centre crop (height, width).
-        normalisation: What the family's checkpoints expect; None is pixel values in [0, 1] as they are.
-        num_parameters: Of the backbone without any head.
+        stride: Distance from one frame of a clip to the next, in frames of the video.
+        resize: Frame size before the centre crop (height, width), in pixels.
+        normalisation: The normalisation that the family's checkpoints expect. None leaves pixel values in
+            [0, 1] as they are.
+        num_parameters: Parameters of the backbone without any head.
         source: Paper or repository that defines the family.
-        builder: `module:class`, called with this spec and `arguments`; gives the network.
-        arguments: What sets this network apart from others of its class: plain values.
+        builder: `module:class`. Calling the class with this spec and `arguments` gives the network.
+        arguments: Plain values that tell this network from others of the same class.
     """
 
     name: str
@@ -86,7 +89,8 @@ class BackboneSpec:
             or len({scheme.name for scheme in self.keys}) < len(self.keys)
         ):
             raise ValueError(
-                f"{self.name}: the first of its key schemes is its own names, and no two are equal."
+                f"{self.name}: the first key scheme must be our own names (no renames), "
+                "and no two key schemes may share a name."
             )
 
     @property
@@ -96,7 +100,7 @@ class BackboneSpec:
 
     @property
     def max_pooled_stage(self) -> str:
-        """Under which name the last stage's max-pooled map is kept beside the stages' averages."""
+        """The name under which the last stage's max-pooled map is kept beside the stages' averages."""
         return f"{self.stages[-1]}:max"
 
     @property
@@ -111,12 +115,16 @@ class BackboneSpec:
 
 
 PIXELS = "pixels"  # the name of the pixel baseline, which is no backbone
-PIXEL_SIDE = 8  # fields across and down
-PIXEL_PARTS = 4  # of a clip, each averaged (docs/decisions/2026-11-23-pixels.md)
+PIXEL_SIDE = 8  # fields across a frame, and fields down it
+PIXEL_PARTS = 4  # parts of a clip, each averaged over its frames (docs/decisions/2026-11-23-pixels.md)
 
 
 def pixels_like(spec: BackboneSpec, *, parts: int = PIXEL_PARTS) -> BackboneSpec:
-    """The pixel baseline that sees the clips of `spec`: one stage of `parts` x 3 x 8 x 8 numbers."""
+    """Describe the pixel baseline on the clips of `spec`: one stage of `parts` x 3 x 8 x 8 numbers.
+
+    >>> pixels_like(BACKBONES["r3d"]).feature_dim
+    768
+    """
     parts = min(parts, spec.clip_frames)
     return dataclasses.replace(
         spec,
@@ -133,7 +141,8 @@ def pixels_like(spec: BackboneSpec, *, parts: int = PIXEL_PARTS) -> BackboneSpec
     )
 
 
-VCOP_PAPER = "Xu et al., CVPR 2019 (VCOP)"  # whose variants these are: batch-norm in C3D, one block per stage
+# The VCOP code defines the variants of C3D, R3D and R(2+1)D below: batch-norm in C3D, one block per stage.
+VCOP_PAPER = "Xu et al., CVPR 2019 (VCOP)"
 BACKBONES = Registry(
     "backbone",
     BackboneSpec(

@@ -1,4 +1,7 @@
-"""Facts about every benchmark and its metrics. Adding one: an entry here, vcp_core/benchmarks/<name>.py."""
+"""Facts about every benchmark and its metrics.
+
+To add a benchmark, add an entry here and a module vcp_core/benchmarks/<name>.py.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +17,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkSpec:
-    """One benchmark.
+    """The facts of one benchmark.
 
     Attributes:
-        name: What users type; the prefix of its metrics.
-        title: What tables and pages say.
-        asks: The question it answers, in one line.
-        headline: The metrics shown first.
-        module: Where `clips`, `availability`, `predict`, `metrics` and `tables` live.
-        max_pooled: Whether it reads the papers' max-pooled feature under a protocol. That feature is kept
-            beside the averages only where a benchmark reads it: it is nine times as large.
+        name: The name that users type, which is also the prefix of the benchmark's metrics.
+        title: The name that tables and pages show.
+        asks: The question that the benchmark answers, in one line.
+        headline: The metrics that tables show first.
+        module: The module that defines `clips`, `availability`, `predict`, `metrics` and `tables`.
+        max_pooled: Tells whether the benchmark reads the papers' max-pooled feature under a protocol. This
+            feature is nine times as large as the average, so it is stored only if a benchmark reads it.
     """
 
     name: str

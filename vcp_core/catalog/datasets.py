@@ -1,4 +1,4 @@
-"""Facts about every named dataset. Adding one: an entry here, a reader in vcp_core/datasets/<name>.py."""
+"""Facts about every named dataset. To add one, add an entry here and a reader vcp_core/datasets/<name>.py."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from vcp_core.catalog.registry import Registry
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetSpec:
-    """What is known about a dataset without its files.
+    """The facts of a dataset that are known without its files.
 
     Attributes:
-        name: What users type; `<name>:<folder>` where they bring the files.
-        title: As its makers write it.
-        licence: As its makers state it, or "unknown".
-        source: Paper and home.
-        num_classes: Of every split.
-        splits: By split name, the numbers of (training, test) videos.
+        name: The name that users type. Users who bring the files type `<name>:<folder>`.
+        title: The name as the dataset's makers write it.
+        licence: The licence as the makers state it, or "unknown".
+        source: The dataset's paper and home page.
+        num_classes: Classes of every split.
+        splits: The numbers of (training, test) videos, by the split's name.
         built_in: Whether vcpbench makes the files itself.
-        reader: Module of the dataset's official layout (`vcp_core.datasets.OfficialReader`); None where it is
-            built in.
-        lists: Glob patterns, in small letters, of the files by which its official lists are known.
+        reader: The module that reads the dataset's official layout (`vcp_core.datasets.OfficialReader`);
+            None if the dataset is built in.
+        lists: Glob patterns, in lower case, of the dataset's official lists. A folder with such files is
+            recognised as this dataset.
     """
 
     name: str
@@ -36,10 +37,13 @@ class DatasetSpec:
 
     def __post_init__(self) -> None:
         if self.built_in == bool(self.reader):
-            raise ValueError(f"{self.name}: a dataset is built in, or it names the module that reads it.")
+            raise ValueError(
+                f"{self.name}: a dataset must either be built in or name its reader, and not both."
+            )
         if self.num_classes < 2 or not self.splits or any(min(sizes) < 1 for sizes in self.splits.values()):
             raise ValueError(
-                f"{self.name}: {self.num_classes} classes and splits {self.splits} make no dataset."
+                f"{self.name}: a dataset needs two classes, a split, and a video on each side of each split. "
+                f"Got {self.num_classes} classes and splits {self.splits}."
             )
 
 
@@ -107,7 +111,7 @@ DATASETS = Registry(
 
 
 def is_built_in(name_or_path: object) -> bool:
-    """Whether vcpbench makes the videos of that name itself.
+    """Tell whether vcpbench makes the videos of this dataset itself.
 
     >>> is_built_in("playground"), is_built_in("ucf101"), is_built_in("/data/clips")
     (True, False, False)
@@ -117,7 +121,7 @@ def is_built_in(name_or_path: object) -> bool:
 
 
 def loading(name_or_path: object) -> str:
-    """What the first use of a dataset takes so long for, in words.
+    """Name the long work that the first use of a dataset takes, for a progress line.
 
     >>> loading("playground"), loading("ucf101:/data/UCF101")
     ('making videos', 'indexing videos')

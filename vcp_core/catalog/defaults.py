@@ -1,9 +1,10 @@
-"""What is evaluated on, and by which numbers, where neither is named; cheap to import.
+"""The dataset and the protocol of an evaluation that names neither.
 
-The same here, on a server, on its pages and in its client (`vcpbench_client`, which has a copy of its own).
+The library, a server, its pages and its client have the same defaults. The client (`vcpbench_client`) imports
+nothing from here, so it has a copy of its own.
 """
 
 from __future__ import annotations
 
-DEFAULT_DATASET = "playground-136"  # there without a download; tells differences of 20 points in minutes
+DEFAULT_DATASET = "playground-136"  # needs no download, and shows differences of 20 points within minutes
 DEFAULT_PROTOCOL = "quick-v1"

@@ -1,33 +1,35 @@
-"""Every error that vcpbench raises on purpose. Each says what, which, and what next.
+"""Every error that vcpbench raises on purpose.
+
+The text of each error says what happened, to which thing, and what to do next.
 
 VcpbenchError
 ├── UnknownName            no such backbone, dataset, protocol, option, ... (suggests the nearest)
 ├── CheckpointError
 │   ├── NotACheckpoint     the file is not of a format that holds weights
 │   ├── DamagedCheckpoint  truncated or corrupt
-│   ├── UnreadableCheckpoint  its reader fails, and nothing shows that the file is damaged
-│   ├── UnsafeCheckpoint   a pickle that asks for code; named, refused, never run
-│   ├── CheckpointMismatch no backbone's keys are all there; carries the difference
-│   ├── SeveralNetworks    several whole networks, of which one must be named; carries the choices
+│   ├── UnreadableCheckpoint  the reader fails, though the file does not seem damaged
+│   ├── UnsafeCheckpoint   a pickle that asks for code; the code is named and never run
+│   ├── CheckpointMismatch the file holds no whole backbone; says what differs from the closest
+│   ├── SeveralNetworks    the file holds several networks, and the user must choose; lists the choices
 │   ├── NonFiniteWeights   NaN or infinity among the weights, or a variance below zero
 │   └── NonFiniteFeatures  the network gives NaN or infinity for some clips
-├── ReaderFailed           whoever read a checkpoint was killed, or was too slow: no word on the file
-├── InputError             a declared input that makes no sense, or that this backbone cannot take
+├── ReaderFailed           the process that read a checkpoint was killed or too slow; the file may be good
+├── InputError             a declared input that is not valid, or that this backbone cannot take
 ├── VideoError
 │   ├── UndecodableVideo   no frame comes out of the decoder
 │   └── UnsupportedVideo   frames come out, in colours or at an angle that cannot be converted
 ├── DatasetError           a dataset that cannot be evaluated as it stands
-├── ProtocolError          a protocol file that does not make sense
+├── ProtocolError          a protocol that is not valid
 ├── OperationError         an option that cannot be applied to this clip
-├── NotAvailable           a benchmark that this dataset cannot carry, with the count that shows it
-├── TrainingError          a training run that cannot start, or cannot go on, as it was asked for
-├── VersionError           parts of one installation that are of two versions
+├── NotAvailable           a benchmark that cannot run on this dataset, with the count that shows why
+├── TrainingError          a training run that cannot start or go on with these settings
+├── VersionError           parts of one installation that have different versions
 └── StorageError           a full disk, a folder that cannot be written, a file that cannot be read now
 
-An error is made of parts: words, paths, and private words. Its text is made where its reader is known. An
-operator reads whole paths (`str(error)`). Everybody else reads `error.text(show)`, and `show` says how a path
-is shown. An error goes through JSON (`as_dict`, `from_dict`) without becoming a text. See
-docs/decisions/2026-11-28-errors.md.
+An error is made of parts: words, paths, and private words. The parts become a text only where it is known who
+reads it. An operator reads whole paths (`str(error)`). Everybody else reads `error.text(show)`, where `show`
+decides how a path looks. `as_dict` and `from_dict` carry an error through JSON without making a text of it.
+See docs/decisions/2026-11-28-errors.md.
 """
 
 from __future__ import annotations
@@ -41,19 +43,23 @@ from typing import Any
 
 from vcp_core.catalog.names import printable
 
-MOST_QUOTED = 60  # characters of a value that are repeated to its sender
-MOST_NAMED = 300  # of an unknown name, which may be a path
+MOST_QUOTED = 60  # characters of a value that a message repeats to its sender
+MOST_NAMED = 300  # characters of an unknown name; more than of a value, for the name may be a path
 
 Show = Callable[[PurePath], str]
 
 
 @dataclass(frozen=True)
 class Private:
-    """Words for operators only: what a library said, or a line of a file of theirs. Either may hold paths.
+    """Words for operators only, such as a library's message or a line of a file. They may hold paths.
 
     Attributes:
-        words: What operators read.
-        instead: What everybody else reads in their place.
+        words: The words for operators.
+        instead: The words for everybody else.
+
+    >>> error = StorageError("The copy failed: ", Private("no room on /mnt/lab7"), ".")
+    >>> str(error), error.text(last_name)
+    ('The copy failed: no room on /mnt/lab7.', 'The copy failed: ….')
     """
 
     words: str
@@ -73,10 +79,10 @@ def last_name(path: PurePath) -> str:
 
 
 def below(names: Mapping[PurePath, str]) -> Show:
-    """Show paths in known places by the place's name, and all others by their last name only.
+    """Make a `show` that names known folders, and shows any other path by its last name only.
 
     Args:
-        names: What each known folder or file is called. The first one that holds a path names it.
+        names: The name of each known folder or file. The first one that holds a path gives its name.
 
     >>> show = below({PurePath("/mnt/lab7/Dr. Who"): "gestures"})
     >>> show(PurePath("/mnt/lab7/Dr. Who")), show(PurePath("/mnt/lab7/Dr. Who/wave/x.avi"))
@@ -96,12 +102,13 @@ class VcpbenchError(Exception):
     """Base of every error meant for a user.
 
     Args:
-        parts: What happened: words, paths (`pathlib`), and words for operators only (`Private`).
-        path: The file or folder that the error is about. Its text begins with it.
-        fields: Other facts, as JSON has them. Everybody may read them.
+        parts: The message, in parts: words, paths (`pathlib`), and words for operators only (`Private`).
+        path: The file or folder that the error is about. The text begins with it.
+        fields: Other facts, as plain JSON values. Everybody may read them.
 
     Attributes:
-        code: Name of the class, also where another process raised it and this one does not know the class.
+        code: Name of the class. An error from another process keeps it, even if this process does not know
+            the class.
         parts: As given.
         fields: As given.
 
@@ -123,23 +130,24 @@ class VcpbenchError(Exception):
 
     @property
     def path(self) -> PurePath | None:
-        """The file or folder that the error is about, else the first that it names."""
+        """The file or folder that the error is about, else the first one that its parts name."""
         named = (part for part in self.parts if isinstance(part, PurePath))
         return self._about or next(named, None)
 
     def text(self, show: Show | None = None) -> str:
-        """Make the text.
+        """Make the text of the error for a reader.
 
         Args:
-            show: How a path is shown to this reader. None is for operators: they read whole paths and
-                private words.
+            show: Gives the form in which this reader sees a path. None makes the text for operators, with
+                whole paths and private words.
         """
         parts = self.parts if self._about is None else (self._about, ": ", *self.parts)
-        # Names of files go into the words. A terminal, JSON and PostgreSQL take no lone surrogates.
+        # Words may hold names of files. A name that is not UTF-8 has lone surrogates in Python, and neither
+        # a terminal nor JSON nor PostgreSQL takes these.
         return printable("".join(_shown(part, show) for part in parts), keep="\n")
 
     def __str__(self) -> str:
-        """The text for operators, and for whoever runs vcpbench on files of their own."""
+        """The text for operators, and for users who run vcpbench on their own files."""
         return self.text()
 
     def __repr__(self) -> str:
@@ -147,21 +155,21 @@ class VcpbenchError(Exception):
         return f"{self.code}({str(self)!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the parts and fields: `Exception` would call the class with them as arguments."""
+        """Pickle the plain values, because `Exception` would call the class with the parts alone."""
         return VcpbenchError.from_dict, (self.as_dict(),)
 
     def about(self, path: str | PurePath | None) -> VcpbenchError:
-        """The same error about another file, or about none."""
+        """Copy the error, with another file to be about, or none."""
         return self.from_dict({**self.as_dict(), "path": None if path is None else os.fspath(path)})
 
     def within(self, *words: Part, end: Iterable[Part] = ()) -> VcpbenchError:
-        """The same error, its text put between other parts."""
+        """Copy the error, with its text between `words` and `end`."""
         own = self.parts if self._about is None else (self._about, ": ", *self.parts)
         parts = [_plain(part) for part in (*words, *own, *end)]
         return self.from_dict({**self.as_dict(), "parts": parts, "path": None})
 
     def shortened(self, most: int) -> VcpbenchError:
-        """The same error, of at most so many characters of words; paths count as one."""
+        """Copy the error, with at most `most` characters of words; any other part counts as one."""
         parts: list[Any] = []
         for part in self.parts:
             parts.append(_plain(part[:most] if isinstance(part, str) else part))
@@ -171,7 +179,7 @@ class VcpbenchError(Exception):
         return self.from_dict({**self.as_dict(), "parts": parts})
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON; `from_dict` reads them."""
+        """Turn the error into plain values, ready for JSON. `from_dict` reads them."""
         return {
             "code": self.code,
             "path": None if self._about is None else os.fspath(self._about),
@@ -181,9 +189,10 @@ class VcpbenchError(Exception):
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> VcpbenchError:
-        """The error that `as_dict` described; `VcpbenchError` with that code where the class is unknown."""
+        """Rebuild the error that `as_dict` described; a `VcpbenchError` if the class is unknown here."""
         kind = next((one for one in _family(VcpbenchError) if one.__name__ == values["code"]), VcpbenchError)
-        error = kind.__new__(kind)  # some classes make their parts themselves; these are made already
+        # Not `kind(...)`: some classes make the parts from other arguments, and here the parts exist already.
+        error = kind.__new__(kind)
         parts = [_part(one) for one in values["parts"]]
         VcpbenchError.__init__(error, *parts, path=values["path"], **values["fields"])
         error.code = values["code"]
@@ -221,7 +230,7 @@ class UnknownName(VcpbenchError):
 
     Attributes:
         name: The name, as it was asked for.
-        known: The names that there are.
+        known: All names of the catalog, sorted.
 
     >>> raise UnknownName("backbone", "r3d18", ["c3d", "r3d_18"])
     Traceback (most recent call last):
@@ -230,7 +239,7 @@ class UnknownName(VcpbenchError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         known = sorted(known)
-        if len(name) > MOST_NAMED:  # what a client sent may be as long as its whole request
+        if len(name) > MOST_NAMED:  # a client may send a name as long as its whole request
             name = name[:MOST_NAMED] + "…"
         near = difflib.get_close_matches(name, known, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
@@ -244,7 +253,7 @@ class UnknownName(VcpbenchError):
 
     @property
     def known(self) -> list[str]:
-        """The names that there are."""
+        """All names of the catalog, sorted."""
         return list(self.fields["known"])
 
 
@@ -261,15 +270,15 @@ class DamagedCheckpoint(CheckpointError):
 
 
 class UnreadableCheckpoint(CheckpointError):
-    """The file's reader fails, and nothing shows that the file is damaged."""
+    """The reader of the file's format fails, and nothing shows that the file is damaged."""
 
 
 class UnsafeCheckpoint(CheckpointError):
-    """A pickle that asks for a global which is not on the list of harmless ones; it was not run."""
+    """A pickle that asks for a global outside the list of harmless ones. The pickle was not run."""
 
 
 class CheckpointMismatch(CheckpointError):
-    """No known backbone's keys and shapes are all in the file."""
+    """The file does not hold all keys of any known backbone in their shapes."""
 
 
 class SeveralNetworks(CheckpointError):
@@ -290,7 +299,7 @@ class NonFiniteWeights(CheckpointError):
 
 
 class NonFiniteFeatures(CheckpointError):
-    """The weights are finite, and what the network makes of some clips is not."""
+    """The weights are finite, and the network's features of some clips are not."""
 
 
 class ReaderFailed(VcpbenchError):
@@ -298,14 +307,14 @@ class ReaderFailed(VcpbenchError):
 
 
 class InputError(VcpbenchError):
-    """A declared input that makes no sense, or that the backbone cannot take."""
+    """A declared input that is not valid, or that the backbone cannot take."""
 
 
 class VideoError(VcpbenchError):
     """A video file that cannot be used.
 
     Args:
-        reason: Why, and what to do; without a full stop.
+        reason: Why the file cannot be used, and what to do; without a full stop.
         path: The file.
 
     >>> print(UndecodableVideo("the file is empty", path="x.avi"))
@@ -334,7 +343,7 @@ class DatasetError(VcpbenchError):
 
 
 class ProtocolError(VcpbenchError):
-    """A protocol that does not make sense."""
+    """A protocol that is not valid."""
 
 
 class OperationError(VcpbenchError):
@@ -342,15 +351,15 @@ class OperationError(VcpbenchError):
 
 
 class NotAvailable(VcpbenchError):
-    """A benchmark that this dataset cannot carry."""
+    """A benchmark that cannot run on this dataset."""
 
 
 class TrainingError(VcpbenchError):
-    """A training run that cannot start, or cannot go on, as it was asked for."""
+    """A training run that cannot start or go on with these settings."""
 
 
 class VersionError(VcpbenchError):
-    """Parts of one installation that are of two versions."""
+    """Parts of one installation that have different versions."""
 
 
 class StorageError(VcpbenchError):

@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Write files whole or not at all."""
 
 from __future__ import annotations
 
@@ -17,10 +17,13 @@ _FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota is used up"}
 
 
 def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in hexadecimal digits.
+    """Compute the SHA-256 of a file's bytes, in hexadecimal digits.
 
     Raises:
         OSError: If the file cannot be read.
+
+    >>> sha256_of(Path(os.devnull))[:8]
+    'e3b0c442'
     """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -28,19 +31,26 @@ def sha256_of(path: Path) -> str:
 
 @contextmanager
 def whole(path: Path, *, mode: int = 0o644) -> Iterator[Path]:
-    """A temporary file to fill, which becomes `path` when the block ends well, and goes otherwise.
+    """Give a temporary file to fill. It replaces `path` if the block ends well, and is deleted otherwise.
 
     Args:
-        path: The file.
-        mode: Its own; mkstemp's 0600 would hide a shared folder from its other readers.
+        path: The file to write. Its folder is made if it is missing.
+        mode: Permissions of the file. mkstemp's 0600 would lock out other readers of a shared folder.
 
     Raises:
-        StorageError: If the folder cannot be written, or the disk is full; `path` is then as it was.
+        StorageError: If the folder cannot be written, or the disk is full. `path` is then unchanged.
+
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with whole(Path(folder) / "a.txt") as part:
+    ...         _ = part.write_text("hello")
+    ...     (Path(folder) / "a.txt").read_text()
+    'hello'
     """
     part: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # The suffix stays: encoders choose their container by it.
+        # Beside `path` and not in /tmp: a rename across disks would be a copy, and not one step.
+        # The suffix stays, because encoders choose the container by it.
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=f".part{path.suffix}")
         os.close(handle)
         part = Path(name)
@@ -55,13 +65,13 @@ def whole(path: Path, *, mode: int = 0o644) -> Iterator[Path]:
 
 
 def refuse_unwritable(path: Path) -> None:
-    """Find out before long work whether a file can be put into place after it; leaves nothing.
+    """Check before long work that its file can be written afterwards. The check leaves nothing behind.
 
     Args:
-        path: The file. Folders on the way to it may be missing; they are not made yet.
+        path: The file. Folders above it may be missing; they are not made yet.
 
     Raises:
-        StorageError: If it cannot be written.
+        StorageError: If the file cannot be written.
     """
     try:
         if path.is_dir():
@@ -80,7 +90,7 @@ def _unwritable(path: Path, error: OSError, end: str) -> StorageError:
 
 
 def write_json(path: Path, content: object) -> None:
-    """Put a JSON file in place in one step.
+    """Write a JSON file whole or not at all.
 
     Raises:
         StorageError: As `whole`.

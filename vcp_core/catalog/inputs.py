@@ -1,14 +1,15 @@
-"""What a network takes in, as its makers declare it where it is not its family's own (PROTOCOL 2).
+"""The declared input of a network: frames, size and normalisation (PROTOCOL 2).
 
-A declaration is words with commas between, in any order; what it leaves out stays as the family has it:
+Each family of backbones has a default input. A user whose network was trained on another input declares it,
+as words in any order with commas between them. A word that is left out keeps the family's value:
 
     frames=8,stride=4,resize=256x340,crop=224,mean=0.45,std=0.225
 
-frames      of a clip, a multiple of 4 from 4 to 64: `adjacent` exchanges quarters
-stride      from one frame of a clip to the next, in frames of the video, 1 to 64
-resize      HEIGHTxWIDTH of a frame before the crop, pixels, up to 640 each
-crop        height and width of the centre crop, pixels, even, 32 to 320: `rotation` wants squares
-mean, std   of pixel values in [0, 1]: one number, or one each for red/green/blue
+frames      frames of a clip: a multiple of 4 from 4 to 64, because `adjacent` exchanges quarters of a clip
+stride      distance from one frame of a clip to the next, in frames of the video: 1 to 64
+resize      HEIGHTxWIDTH of a frame before the crop, in pixels: 32 to 640 each
+crop        height and width of the centre crop, in pixels: even, 32 to 320; `rotation` needs squares
+mean, std   of pixel values in [0, 1]: one number, or three as red/green/blue
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ Colour = tuple[float, float, float]
 
 @dataclass(frozen=True, kw_only=True)
 class InputSpec:
-    """A declaration, read; None is what it leaves to the family. `str` gives its one spelling.
+    """A declaration that was read. A field is None if the declaration leaves it to the family.
+
+    Two declarations of the same input have the same `str`.
 
     >>> str(InputSpec.parse("crop=224, resize=256x340, std=0.50"))
     'resize=256x340,crop=224,std=0.5'
@@ -47,21 +50,23 @@ class InputSpec:
         """Read a declaration.
 
         Raises:
-            InputError: If a word is unknown, there twice, or has a value that it cannot have.
+            InputError: If a word is unknown, stands there twice, or has a value that it cannot have.
         """
         read: dict[str, Any] = {}
         for part in "".join(text.split()).split(","):
             word, _, value = part.partition("=")
             if word not in _WORDS or not value:
                 known = ", ".join(_WORDS)
-                raise InputError(f"An input spec has no {part!r}. Its words are {known}; such as {EXAMPLE}.")
+                raise InputError(
+                    f"An input spec has no {part!r}. Its words are {known}. An example is {EXAMPLE}."
+                )
             if word in read:
-                raise InputError(f"An input spec says {word} once, not twice: {text!r}.")
+                raise InputError(f"The input spec {text!r} says {word} twice. Say it once.")
             reader, rule = _WORDS[word]
             try:
                 read[word] = reader(value)
             except ValueError:
-                raise InputError(f"{word} of an input spec is {rule}, not {value!r}.") from None
+                raise InputError(f"{word} of an input spec must be {rule}, not {value!r}.") from None
         return cls(**read)
 
     def __str__(self) -> str:
@@ -70,10 +75,14 @@ class InputSpec:
 
 
 def with_input(spec: BackboneSpec, declared: str | None) -> BackboneSpec:
-    """The backbone with its declared input; None leaves it the family's own.
+    """Give a backbone its declared input; None keeps the family's.
 
     Raises:
-        InputError: If the declaration makes no sense, or not for this backbone.
+        InputError: If the declaration is not valid, or does not fit this backbone.
+
+    >>> from vcp_core.catalog.backbones import BACKBONES
+    >>> with_input(BACKBONES["slow_r50"], "stride=4").clip_span
+    29
     """
     if declared is None:
         return spec
@@ -99,7 +108,7 @@ def with_input(spec: BackboneSpec, declared: str | None) -> BackboneSpec:
 
 
 def input_of(spec: BackboneSpec) -> str:
-    """All that a backbone takes in, as a declaration that leaves nothing out.
+    """Write the whole input of a backbone as a declaration that leaves nothing out.
 
     >>> from vcp_core.catalog.backbones import BACKBONES
     >>> input_of(BACKBONES["r3d"])
@@ -145,7 +154,7 @@ def _colour(low: float, high: float) -> Callable[[str], Colour]:
 
 
 def _spelt(value: int | tuple[int, int] | Colour) -> str:
-    """One number where all are the same; a float as short as it can be read back."""
+    """Write a value as short as it can be read back; three equal numbers are written as one."""
     if isinstance(value, int):
         return str(value)
     if len(value) == 2:

@@ -1,7 +1,7 @@
-"""How people's checkpoints name the weights of one network: our keys, and theirs.
+"""How published checkpoints name the weights of a network.
 
-A network has one set of keys here, those of its modules, and canonical files hold no others. Where the same
-network is published under other names, a scheme renames our keys to theirs.
+A network has one set of keys of our own, the names of its modules, and canonical files hold only these. Other
+projects publish the same network with other names. A key scheme renames our keys to theirs.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ class KeyScheme:
     """One way to name a backbone's keys.
 
     Attributes:
-        name: Whose way it is ("torchvision").
-        renames: Pattern and replacement (as of `re.sub`), applied in this order to a key of ours.
-        heads: Beginnings of names that the scheme gives to the head inside a module of the backbone.
+        name: The project that names keys this way ("torchvision").
+        renames: Pairs of a pattern and its replacement (as in `re.sub`), applied to our key in this order.
+        heads: Beginnings of names that belong to the head, though they lie inside a module of the backbone.
     """
 
     name: str
@@ -25,7 +25,7 @@ class KeyScheme:
     heads: tuple[str, ...] = ()
 
     def rename(self, key: str) -> str:
-        """The scheme's name of a key of ours.
+        """Rename one of our keys to the scheme's key.
 
         >>> TORCHVISION_S3D.rename("blocks.2.0.weight")
         'features.2.0.weight'

@@ -1,11 +1,17 @@
-"""Whether what a checkpoint was trained on holds the videos that it is tested on (PROTOCOL 10).
+"""Warn if a checkpoint's training data may hold the videos that it is tested on (PROTOCOL 10).
 
-A declaration is text, since most of the world's datasets have no name here: entries with commas between them,
-each a dataset's name, or a name and a split (`ucf101:1`, `UCF101 split 1`, `clips:test groups P3,P4`), which
-means its training side, or the fingerprint of a dataset, which means the training side of exactly that one.
-A number after a name and its split is another split of that name (`ucf101:1,2`). `none` is: on nothing.
-Any other entry with the name of the dataset tested on in it (`UCF101 full`) may hold test videos. What a file
-says of its own training (`vcp_core.checkpoints.origin`) is an entry with name, split and fingerprint.
+A user declares the training data as text, because most of the world's datasets have no name here. The text is
+a list of entries with commas between them. An entry is one of:
+
+    kinetics400                      a dataset
+    ucf101:1, UCF101 split 1         the training side of a dataset's split
+    clips:test groups P3,P4          the training side of a split by groups
+    64 hexadecimal digits            the training side of the dataset with this fingerprint
+    none                             no training data
+
+A number after a name and its split is another split of the same name (`ucf101:1,2`). If any other entry
+contains the tested dataset's name (`UCF101 full`), its data may hold test videos. A file that says how it was
+trained (`vcp_core.checkpoints.origin`) adds an entry with name, split and fingerprint.
 """
 
 from __future__ import annotations
@@ -17,7 +23,7 @@ from dataclasses import dataclass, replace
 from vcp_core.catalog.datasets import DATASETS
 
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
-# Several groups are joined by commas alone, as in a split's name; a comma and a blank end the entry.
+# Commas without a blank join several groups, as in a split's name. A comma and a blank end the entry.
 _ENTRY = re.compile(r"[^,;+]*:\s*test groups (?:[^,;+]|,(?=\S))+|[^,;+]+", re.IGNORECASE)
 _SPLIT = re.compile(
     r"(?P<groups_of>.+?)\s*:\s*test groups (?P<groups>.+)"
@@ -25,12 +31,12 @@ _SPLIT = re.compile(
     r"|(?P<before>.+)\s*:\s*(?P<after>.+)",
     re.IGNORECASE | re.DOTALL,
 )
-# Numbers and nothing else: a dataset's name may begin with one (20bn-jester).
+# The whole entry must be numbers, because a dataset's name may begin with one (20bn-jester).
 _MORE = re.compile(
     r"(?:(?:and|&)\s+)?(?:splits?\s*)?(?P<splits>[0-9]+(?:\s*(?:and|[&/-])\s*[0-9]+)*)\)?", re.IGNORECASE
 )
 NOTHING = ("none", "random weights")
-GROUPS = "test groups "  # how the name of such a split begins (`vcp_core.datasets.folders`)
+GROUPS = "test groups "  # the name of a split by groups begins so (`vcp_core.datasets.folders`)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +44,10 @@ class Pretraining:
     """One entry of a declaration.
 
     Attributes:
-        text: As it was written.
-        name: The dataset's name, spelt alike however it was written; empty for a fingerprint.
-        split: Whose training side it was; None where the declaration does not say.
-        fingerprint: Of the dataset, where that is known.
+        text: The entry as it was written.
+        name: The dataset's name in plain spelling (no case, no punctuation); empty for a fingerprint.
+        split: The split whose training side was used; None if the declaration does not say.
+        fingerprint: The dataset's fingerprint, if it is known.
     """
 
     text: str
@@ -51,7 +57,7 @@ class Pretraining:
 
 
 def declared(text: str | None) -> tuple[Pretraining, ...]:
-    """The entries of a declaration; none where nothing was declared, or "none" was.
+    """Read the entries of a declaration. There are none if nothing or "none" was declared.
 
     >>> [(one.name, one.split) for one in declared("Kinetics-400, UCF101 split 1, hmdb51:2")]
     [('kinetics400', None), ('ucf101', '1'), ('hmdb51', '2')]
@@ -71,7 +77,11 @@ def declared(text: str | None) -> tuple[Pretraining, ...]:
 
 
 def declaration(origin: Mapping[str, object]) -> str:
-    """What a file's own origin declares, as text: what it was trained on last, and what before."""
+    """Write a file's origin as a declaration: the data of its last training, then the data before that.
+
+    >>> declaration({"dataset": "ucf101", "dataset_split": "1", "pretrained_on": "kinetics400"})
+    'ucf101:1, kinetics400'
+    """
     return ", ".join([_last(origin), *([str(before)] if (before := origin.get("pretrained_on")) else [])])
 
 
@@ -91,7 +101,7 @@ def _entry(text: str) -> Pretraining:
 
 
 def _entries(text: str | None, origin: Mapping[str, object] | None) -> list[Pretraining]:
-    """What was declared and what the file says itself, which also knows the fingerprint."""
+    """List the declared entries and the file's own entry, which also has a fingerprint."""
     if origin is None:
         return list(declared(text))
     own = Pretraining(
@@ -101,10 +111,12 @@ def _entries(text: str | None, origin: Mapping[str, object] | None) -> list[Pret
         fingerprint=str(origin["dataset_fingerprint"]),
     )
     before = declared(str(origin.get("pretrained_on") or ""))
-    # Never taken apart again: a folder's or a group's name may hold anything.
+    # A text that was made from the origin is not read again: a folder's or a group's name may hold anything,
+    # commas too.
     if text in (None, declaration(origin)):
         return [own, *before]
-    same = (None, _comparable(own.split))  # the file knows what the declaration leaves open
+    # A declared entry that says no more than the file does is left out.
+    same = (None, _comparable(own.split))
     return [
         own,
         *before,
@@ -116,12 +128,13 @@ def _plain(name: str) -> str:
     return re.sub(r"[\W_]", "", name.casefold())
 
 
-# A part of the playground is named after it, and no playground trains on what another tests on.
+# Names in the catalog may contain one another (playground-64). They are told apart by name, because no
+# playground trains on a video that another one tests on.
 _KNOWN = frozenset(_plain(name) for name in DATASETS)
 
 
 def _comparable(split: str | None) -> frozenset[str] | str | None:
-    """A split's groups in no order, or its name spelt alike however it was written."""
+    """Make a split comparable: its groups as a set, or its name without case, extra blanks and zeros."""
     if split is None:
         return None
     if split.startswith(GROUPS):
@@ -138,20 +151,29 @@ def leak_warnings(
     own_name: str | None = None,
     origin: Mapping[str, object] | None = None,
 ) -> tuple[str, ...]:
-    """What a reader of a result must know about its checkpoint's pretraining data.
+    """Warn the reader of a result if the checkpoint's training data may hold test videos.
 
-    The training side of the same split is what a model may have seen. Another split's holds test videos of
-    this one; a dataset without a split may, and so may one of the same name and split whose videos are not
-    the same, and whatever else is called by a name with the dataset's in it. Nothing declared is no evidence
-    of either, and gives no warning.
+    A model may have seen the training side of the tested split, so that gives no warning. These give one:
+
+    - another split of the dataset: its training side holds test videos of the tested split;
+    - the dataset without a split;
+    - a dataset of the same name and split with other videos;
+    - any other entry that contains the dataset's name.
+
+    If nothing is declared, there is no warning. This does not mean that the training data is clean.
 
     Args:
-        pretrained_on: The declaration; None where there is none.
-        dataset: Name of the dataset that it was tested on.
-        split: Which of its splits.
-        fingerprint: Of that dataset.
-        own_name: The dataset's in the catalog, where it is registered under another.
-        origin: What the file says of its own training (`vcp_core.checkpoints.origin.Origin`, as a mapping).
+        pretrained_on: The declaration; None if there is none.
+        dataset: Name of the tested dataset.
+        split: The tested split.
+        fingerprint: Fingerprint of the tested dataset.
+        own_name: The dataset's name in the catalog, if it is registered under another name.
+        origin: The training that the file claims (`vcp_core.checkpoints.origin.Origin`, as a mapping).
+
+    >>> leak_warnings("ucf101:1", dataset="ucf101", split="1", fingerprint="")
+    ()
+    >>> len(leak_warnings("ucf101:2", dataset="ucf101", split="1", fingerprint=""))
+    1
     """
     names = {_plain(name): name for name in (own_name, dataset) if name and _plain(name)}
     found = (
@@ -163,16 +185,16 @@ def leak_warnings(
 
 
 def _warning(one: Pretraining, names: Mapping[str, str], split: str) -> str | None:
-    """Of training data not known to be the same; `names` are the tested dataset's, by plain spelling."""
+    """Warn about one entry, if need be; `names` are the tested dataset's names by their plain spelling."""
     if one.name in names:
         return _same_name(one, dataset=names[one.name], split=split)
-    # Groups may be called anything.
+    # Group names may hold anything, the dataset's name too. So only the name of a split by groups counts.
     plain = one.name if (one.split or "").startswith(GROUPS) else _plain(one.text)
     for name, dataset in names.items():
-        if name in plain and not {one.name, name} <= _KNOWN:  # two of the catalog's are known to be apart
+        if name in plain and not {one.name, name} <= _KNOWN:
             return (
-                f"pretrained on {one.text}, which holds the name {dataset} and is not understood: "
-                f"test videos of split {split} may be among what it was trained on"
+                f"pretrained on {one.text}, which contains the name {dataset} and is not understood: "
+                f"its training data may hold test videos of split {split}"
             )
     return None
 
@@ -181,18 +203,18 @@ def _same_name(one: Pretraining, *, dataset: str, split: str) -> str | None:
     if one.split is None:
         return (
             f"pretrained on {one.text}, and the declaration does not say on which split's training side: "
-            f"test videos of split {split} may be among what it was trained on"
+            f"its training data may hold test videos of split {split}"
         )
     trained, tested = _comparable(one.split), _comparable(split)
     if trained == tested:
         if one.fingerprint is None:
             return None
         return (
-            f"pretrained on split {one.split} of a {dataset} with another fingerprint, whose videos or sides "
-            f"are not these: test videos of split {split} may be among what it was trained on"
+            f"pretrained on split {one.split} of a {dataset} with another fingerprint, so with other videos "
+            f"or sides: its training data may hold test videos of split {split}"
         )
     if isinstance(trained, frozenset) and isinstance(tested, frozenset) and tested <= trained:
-        return None  # all the groups tested were held out, and others with them
+        return None  # training held out all the groups that are tested, and perhaps more
     holds = "holds" if one.split.isdigit() and split.isdigit() else "may hold"
     return (
         f"pretrained on the training side of split {one.split} of {dataset}, which {holds} test videos "

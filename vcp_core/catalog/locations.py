@@ -1,4 +1,4 @@
-"""Where a dataset's videos lie, as it is written: what is wrong for certain, before any disk is looked at."""
+"""The location of a dataset, as users write it. Mistakes are found here before any disk is read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LOCATIONS = ", ".join(["/FOLDER", *(f"{name}:/FOLDER" for name in _OFFICIAL), *_
 
 
 def folder_of(location: str) -> str | None:
-    """Where the videos of a location lie; None for a built-in dataset, whose files a worker makes.
+    """Give the folder of a location's videos; None for a built-in dataset, whose files a worker makes.
 
     >>> folder_of("ucf101:/data/UCF"), folder_of("/data/a:b"), folder_of("playground")
     ('/data/UCF', '/data/a:b', None)
@@ -26,18 +26,21 @@ def folder_of(location: str) -> str | None:
 
 @dataclass(frozen=True, kw_only=True)
 class Location:
-    """A dataset's source; refuses at birth what no machine could read.
+    """A dataset's location and the options that go with it. One that no machine could read is refused.
 
     Attributes:
         location: A folder, `NAME:FOLDER` of an official dataset, or the name of a built-in one.
-        split: Which of the official splits.
-        csv: For a folder: its table.
-        test_groups: For a folder: groups whose videos are the test side.
-        lists: For an official dataset: folder of its lists.
-        suffixes: For a folder: suffixes of videos beside the known ones.
+        split: The official split.
+        csv: For a folder: the table of its videos.
+        test_groups: For a folder: the groups whose videos are the test side.
+        lists: For an official dataset: the folder of its lists.
+        suffixes: For a folder: suffixes of videos besides the known ones.
 
     Raises:
-        DatasetError: If the location is of no form, or an option does not go with it.
+        DatasetError: If the location has none of these forms, or an option does not go with it.
+
+    >>> Location(location="ucf101:/data/UCF").folder
+    '/data/UCF'
     """
 
     location: str
@@ -60,34 +63,38 @@ class Location:
 
     @property
     def spec(self) -> DatasetSpec | None:
-        """What is known of a dataset with a name; None where all that is named is a folder."""
+        """The catalog's facts of the named dataset; None if the location is a folder alone."""
         name = self.location.partition(":")[0]
         return next((spec for spec in DATASETS.values() if spec.name == name), None)
 
     @property
     def folder(self) -> str | None:
-        """Where the videos lie; None for a built-in dataset, whose files a worker makes."""
+        """The folder of the videos; None for a built-in dataset, whose files a worker makes."""
         return folder_of(self.location)
 
     def _check_paths(self) -> None:
         name, colon, _ = self.location.partition(":")
         spec = self.spec
         if spec is not None and spec.built_in and colon:
-            raise DatasetError(f"{name} is made by a worker and comes without a folder. Write {name}.")
+            raise DatasetError(f"A worker makes {name}, so it takes no folder. Write {name}.")
         if spec is not None and not spec.built_in and self.folder is None:
-            raise DatasetError(f"{name} comes with the folder of its videos. Write {name}:/FOLDER.")
+            raise DatasetError(f"{name} needs the folder of its videos. Write {name}:/FOLDER.")
         if spec is None and "/" not in name and not name.startswith("~"):
             unknown = UnknownName("dataset", name, DATASETS)
             raise DatasetError(f"{unknown} A location is one of: {LOCATIONS}.")
         for what, path in (("location", self.folder), ("csv", self.csv), ("lists", self.lists)):
             if path is not None and (not path.startswith(("/", "~")) or "\x00" in path):
                 raise DatasetError(
-                    f"{what} {quoted(path)} is no absolute path, so each worker would look elsewhere. "
-                    f"A location is one of: {LOCATIONS}."
+                    f"{what} {quoted(path)} is not an absolute path, so each worker would look in another "
+                    f"folder. A location is one of: {LOCATIONS}."
                 )
 
     def _check_folder(self) -> None:
-        """A folder may turn out to be an official dataset's, with splits and lists; not so with a table."""
+        """Check the options of a folder.
+
+        A folder may turn out to be an official dataset, which has splits and lists. A table or test groups
+        rule that out.
+        """
         if self.csv or self.test_groups:
             self._refuse(self.location, "split", "lists")
         self._check_split(sorted({split for name in _OFFICIAL for split in DATASETS[name].splits}))
@@ -100,4 +107,4 @@ class Location:
         defaults = {"split": "1", "csv": None, "test_groups": (), "lists": None, "suffixes": ()}
         given = [name for name in options if getattr(self, name) not in (defaults[name], [])]
         if given:
-            raise DatasetError(f"{quoted(what)} does not take {' or '.join(given)}: leave it out.")
+            raise DatasetError(f"{quoted(what)} does not take {' or '.join(given)}. Leave it out.")

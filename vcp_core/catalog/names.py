@@ -1,4 +1,4 @@
-"""Names of files as they can be printed, kept and compared."""
+"""Make names of files fit to print, to store and to compare."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import os
 import unicodedata
 from pathlib import Path
 
-# Marks that turn the direction of the text around them: a name with one can be shown as another name.
+# Marks that change the direction of text. A name with such a mark can look like another name.
 _DIRECTIONS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})  # controls, lone surrogates, line and paragraph separators
 
 
 def is_utf8(name: str) -> bool:
-    r"""Whether a name from the file system is text; the system's other bytes are lone surrogates in Python.
+    r"""Tell whether a name from the file system is UTF-8. Python gives other bytes as lone surrogates.
 
     >>> is_utf8("café.mp4"), is_utf8("caf\udce9.mp4")
     (True, False)
@@ -26,11 +26,11 @@ def is_utf8(name: str) -> bool:
 
 
 def printable(text: str, *, keep: str = "") -> str:
-    r"""The text with every character escaped that a terminal, JSON or PostgreSQL cannot take.
+    r"""Escape every character that a terminal, JSON or PostgreSQL cannot take.
 
     Args:
-        text: A name from the file system, or words around one.
-        keep: Characters to leave as they are, such as the ends of lines.
+        text: A name from the file system, or a text that holds one.
+        keep: Characters to leave as they are, such as newlines.
 
     >>> print(printable("caf\udce9\n.mp4"))
     caf\xe9\n.mp4
@@ -47,7 +47,7 @@ def _escaped(character: str) -> str:
 
 
 def counted(count: int, what: str) -> str:
-    """A number and a noun that goes with it.
+    """Write a number and its noun, in the plural if need be.
 
     >>> counted(1, "file"), counted(20, "file")
     ('1 file', '20 files')
@@ -56,7 +56,7 @@ def counted(count: int, what: str) -> str:
 
 
 def one_form(name: str) -> str:
-    r"""The name in Unicode's composed form (NFC), by which names that look alike are equal.
+    r"""Bring a name into Unicode's composed form (NFC), in which names that look alike are equal.
 
     >>> one_form("cafe\u0301") == "caf\u00e9"
     True
@@ -78,7 +78,8 @@ class OnDisk:
         self._children = functools.cache(self._read)
 
     def find(self, name: str) -> str:
-        """The name that the file has on disk; the given name where there is no such file."""
+        """Give the name that the file has on disk, or the given name if there is no such file."""
+        # Most names are ASCII or in the right form: they cost one look, and no listing of folders.
         if name.isascii() or os.path.exists(self._root / name):
             return name
         found = Path()

@@ -1,4 +1,4 @@
-"""Which network of a checkpoint file was used, as its report says it, and in words."""
+"""Say which network of a checkpoint file was used, from the checkpoint's report."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-SHOWN = 10  # other networks that a sentence names
+SHOWN = 10  # the most other networks that the sentence names
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkUsed:
-    """One of several networks in a file, or the only one where something is known of it.
+    """The network of a file that was used, and the networks that were not.
 
     Attributes:
-        used: The `--prefix` that names it.
-        others: The `--prefix` of the others.
-        why: Why this one, or what is known of it; "" in reports from before this was kept.
+        used: The value of `--prefix` that names the used network.
+        others: The values of `--prefix` that name the other networks.
+        why: Why this network was used, or a fact about it; "" in old reports, which do not keep it.
     """
 
     used: str
@@ -37,13 +37,14 @@ class NetworkUsed:
 
 
 def network_used(report: Mapping[str, Any] | None) -> NetworkUsed | None:
-    """What a checkpoint's report says of the network that was used.
+    """Read from a checkpoint's report which network was used.
 
     Args:
-        report: Plain values of a `CheckpointReport`, of any version; None or a control's without one.
+        report: Plain values of a `CheckpointReport`, of any version. None for random weights, which have no
+            report.
 
     Returns:
-        None where the file held one network, and nothing is known of it.
+        The network; None if the file held only one, and the report says nothing about it.
 
     >>> network_used({"wrapper": "", "prefix": "", "others": []})
     >>> network_used({"wrapper": "state_dict", "prefix": "student.", "others": ["teacher."]}).used

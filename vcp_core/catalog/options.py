@@ -1,6 +1,6 @@
 """The options of a cloze question, and every variant of each (PROTOCOL 3).
 
-Adding one: an entry here, its function in vcp_core/video/operations.py (docs/adding/operation.md).
+To add an option, add an entry here and a function in vcp_core/video/operations.py (docs/adding/operation.md).
 
 A variant is a short string, recorded with every prediction:
     rotation     "90", "180", "270"      degrees, counter-clockwise
@@ -8,7 +8,7 @@ A variant is a short string, recorded with every prediction:
     remote       "before:21", "after:16" side, and frames between the replacement and the tuple
     adjacent     "0-2", ...              the two sub-clips of four that change places
 
-Results are given per kind of variant, too (PROTOCOL 4):
+Results also have a recall for each kind of variant (PROTOCOL 4):
     rotation     "90", "180", "270"             the angle
     permutation  "2-tiles", "3-tiles", "4-tiles"  how many tiles moved: 6, 8 and 9 permutations
     remote       "before", "after"              the side, and
@@ -35,17 +35,17 @@ def _no_kinds(variant: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class OptionSpec:
-    """One of the answers.
+    """One of the options of a cloze question.
 
     Attributes:
-        name: What users read.
-        ability: What telling it apart takes: spatial or temporal knowledge, or none.
-        does: One clause for tables and help.
-        variants: All of them; empty where they are open-ended (remote).
-        operation: `module:function` from a clip and a variant to the rearranged clip; None where the option
-            rearranges nothing (original, remote).
-        kinds: Kinds of variant, each of which gets a recall of its own.
-        kinds_of: From a variant to those of `kinds` that it is.
+        name: The name that users read.
+        ability: The knowledge that it takes to recognise the option: spatial, temporal, or none.
+        does: A clause for tables and help that says what the option does to the clip.
+        variants: All variants; empty if their number is open (remote).
+        operation: `module:function`. The function takes a clip and a variant, and gives the rearranged clip.
+            None if the option rearranges nothing (original, remote).
+        kinds: Kinds of variant. Each kind has a recall of its own in the results.
+        kinds_of: Gives the kinds (of `kinds`) of a variant.
     """
 
     name: str
@@ -58,11 +58,12 @@ class OptionSpec:
 
     def __post_init__(self) -> None:
         if self.operation is None and self.name not in ("original", "remote"):
-            raise ValueError(f"{self.name}: no operation. Name the function that rearranges a clip.")
+            raise ValueError(f"{self.name} has no operation. Name the function that rearranges a clip.")
         found = {kind for variant in self.variants for kind in self.kinds_of(variant)}
         if self.variants and found != {*self.kinds}:
             raise ValueError(
-                f"{self.name}: kinds_of gives {sorted(found)}, and its kinds are {sorted(self.kinds)}."
+                f"{self.name}: kinds_of gives {sorted(found)} over all variants, but kinds is "
+                f"{sorted(self.kinds)}. The two must agree."
             )
 
 
@@ -129,14 +130,14 @@ OPTIONS = Registry(
     ),
 )
 OPTION_NAMES = tuple(OPTIONS)
-# What the protocols published so far ask. An option that is added later is asked only where a protocol names
-# it: more answers change what chance is.
+# The options of all protocols published so far. An option that is added later is asked only if a protocol
+# names it, because more options change the accuracy of guessing.
 PAPERS_OPTIONS = ("original", "rotation", "permutation", "remote", "adjacent")
 KINDS = {spec.name: spec.kinds for spec in OPTIONS.values() if spec.kinds}
 
 
 def kinds_of(option: str, variant: str) -> tuple[str, ...]:
-    """Which of its option's `KINDS` a variant is; none for the original.
+    """List the kinds of a variant, of those in `KINDS[option]`; none for the original.
 
     Raises:
         UnknownName: If there is no such option.
@@ -150,17 +151,17 @@ def kinds_of(option: str, variant: str) -> tuple[str, ...]:
 
 
 def chosen_options(names: Sequence[str]) -> tuple[str, ...]:
-    """The options of these names in the catalog's order, which is the order of answers everywhere.
+    """Check the names of options, and sort them in the catalog's order, which every list of answers has.
 
     Raises:
         UnknownName: If there is no such option.
-        ValueError: If there are fewer than two, one is named twice, or "original" is missing.
+        ValueError: If there are fewer than two options, one is named twice, or "original" is missing.
 
     >>> chosen_options(["adjacent", "original"])
     ('original', 'adjacent')
     """
     for name in names:
-        OPTIONS[name]
+        OPTIONS[name]  # raises UnknownName
     if len(set(names)) < max(2, len(names)) or "original" not in names:
         raise ValueError(f"must hold 'original' and others, each once, got {list(names)}")
     return tuple(name for name in OPTION_NAMES if name in names)

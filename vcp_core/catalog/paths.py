@@ -1,4 +1,4 @@
-"""Where vcpbench keeps a user's files: what can be made again (cache), and what should stay (data)."""
+"""The folders in which vcpbench keeps a user's files: a cache, and data that should stay."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import platformdirs
 
 
 def cache_dir() -> Path:
-    """Folder of what costs time but can be made again; `VCPBENCH_CACHE` overrides the system's place."""
+    """Give the folder of files that can be made again; `VCPBENCH_CACHE` overrides the system's folder."""
     return _folder("VCPBENCH_CACHE", platformdirs.user_cache_path("vcpbench"))
 
 
 def data_dir() -> Path:
-    """Folder of built-in videos and the like; `VCPBENCH_DATA` overrides the system's place."""
+    """Give the folder of files that should stay, such as videos; `VCPBENCH_DATA` overrides the system's."""
     return _folder("VCPBENCH_DATA", platformdirs.user_data_path("vcpbench"))
 
 

@@ -1,4 +1,4 @@
-"""Protocols (PROTOCOL 6): every number that fixes how the benchmarks run, named, known by a hash."""
+"""Protocols: every number that fixes how the benchmarks run, with a name and a hash (PROTOCOL 6)."""
 
 from __future__ import annotations
 
@@ -35,12 +35,13 @@ Strengths = Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_lengt
 class _Numbers(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    # Numbers that were added after standard-v1 was published. At its default such a number changes nothing
-    # that was measured before, so it is not hashed there: published hashes, and their boards, stay.
+    # Names of the numbers that were added after standard-v1 was published. At its default, such a number
+    # changes no score that was measured before. So the default is not hashed, and published hashes and
+    # leaderboards stay as they are.
     LATER: ClassVar[tuple[str, ...]] = ()
 
     def hashed(self) -> dict[str, Any]:
-        """The numbers that the hash is over."""
+        """Collect the numbers that go into the hash."""
         found: dict[str, Any] = {}
         for name, field in type(self).model_fields.items():
             value = getattr(self, name)
@@ -50,13 +51,13 @@ class _Numbers(BaseModel):
 
 
 class GridNumbers(_Numbers):
-    """Clips of recognition and retrieval."""
+    """The clips of recognition and retrieval."""
 
     num_clips: PositiveInt = GRID_CLIPS
 
 
 class ClozeNumbers(_Numbers):
-    """Cloze tuples and the options that fill their blanks; gaps in frames."""
+    """Cloze tuples and the options that fill their blanks. Gaps are in frames."""
 
     LATER = ("options",)
 
@@ -76,7 +77,7 @@ class ClozeNumbers(_Numbers):
 
 
 class ProbeNumbers(_Numbers):
-    """Logistic regression: candidates for the L2 strength, and when L-BFGS has converged."""
+    """Logistic regression: the candidates for the L2 strength, and when L-BFGS has converged."""
 
     l2: Strengths = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
     holdout_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
@@ -95,10 +96,11 @@ RetrievalFeature = Literal["pooled", "max-pooled"]
 
 
 class RetrievalNumbers(_Numbers):
-    """Depths at which a hit counts, and by which features of a clip videos are ranked.
+    """The depths at which a hit counts (`ks`), and the features of a clip by which videos are ranked.
 
-    "pooled" is the average of the last stage, as everywhere else; "max-pooled" is the papers': the last stage
-    max-pooled by (1, 2, 2) and flattened. The headline stands on the pooled one, so it is always there.
+    "pooled" is the average of the last stage, as in the other benchmarks. "max-pooled" is the feature of the
+    papers: the last stage max-pooled by (1, 2, 2) and flattened. "pooled" must be among the features, because
+    the headline metrics use it.
     """
 
     LATER = ("features",)
@@ -108,7 +110,7 @@ class RetrievalNumbers(_Numbers):
 
     @property
     def max_pooled(self) -> bool:
-        """Whether the papers' feature is wanted."""
+        """Whether videos are ranked by the papers' feature, too."""
         return "max-pooled" in self.features
 
     @field_validator("ks")
@@ -123,14 +125,14 @@ class RetrievalNumbers(_Numbers):
     def _pooled_and_each_once(cls, features: tuple[RetrievalFeature, ...]) -> tuple[RetrievalFeature, ...]:
         if "pooled" not in features or len(set(features)) < len(features):
             raise ValueError(f"must hold 'pooled', and each feature once, got {list(features)}")
-        return tuple(sorted(features, reverse=True))  # their order means nothing, so it may not change a hash
+        return tuple(sorted(features, reverse=True))  # the order means nothing, so the hash must not see it
 
 
 class IntervalNumbers(_Numbers):
-    """Intervals.
+    """The intervals of scores.
 
-    `num_resamples` is no longer read: intervals are computed without resampling. It stays, because it is part
-    of every protocol's hash.
+    `num_resamples` is no longer read, because intervals are computed without resampling. It stays, because it
+    is part of every protocol's hash.
     """
 
     level: Annotated[float, Field(gt=0, lt=1)] = 0.95
@@ -138,9 +140,9 @@ class IntervalNumbers(_Numbers):
 
 
 class ControlNumbers(_Numbers):
-    """Random-weights controls: their seeds, and clips for their batch-norm statistics; the pixel baseline.
+    """The controls: random weights (seeds, and clips for batch-norm statistics), and the pixel baseline.
 
-    Whether pixels are measured beside a checkpoint changes no number of its own.
+    `pixels` decides whether the pixel baseline is measured, too. It changes no score of a checkpoint.
     """
 
     LATER = ("pixels",)
@@ -151,7 +153,7 @@ class ControlNumbers(_Numbers):
 
 
 def _training_number(name: str) -> Any:
-    """A field of `FinetuneNumbers`: its default and its bounds stand in `vcp_core.catalog.training`."""
+    """Make a field of `FinetuneNumbers` with the default and the bounds of `vcp_core.catalog.training`."""
     bounds: dict[str, Any] = BOUNDS.get(name, {})
     return Field(getattr(FINETUNING, name), **bounds)
 
@@ -176,14 +178,18 @@ class FinetuneNumbers(_Numbers):
 
 
 class Protocol(_Numbers):
-    """The resolved set of numbers.
+    """All numbers that fix how the benchmarks run.
 
     Attributes:
-        name: What users type; not part of the hash.
-        seed: Of tuples.
-        precision: In which the network runs.
-        frames: Version of colour conversion and resize. A protocol of another one can be read, and not run.
-        finetune: Of `vcpbench finetune`; None where recognition is on frozen features alone.
+        name: The name that users type; not part of the hash.
+        seed: The seed of cloze tuples.
+        precision: The precision in which the network runs.
+        frames: Version of the colour conversion and the resize. A protocol of another version can be read but
+            cannot run.
+        finetune: The numbers of `vcpbench finetune`; None if the protocol has no finetuning.
+
+    >>> load_protocol("quick-v1").grid.num_clips
+    3
     """
 
     LATER = ("finetune",)
@@ -202,27 +208,28 @@ class Protocol(_Numbers):
     finetune: FinetuneNumbers | None = None
 
     def check_frames(self) -> None:
-        """Make sure that this version of vcpbench can run it.
+        """Check that this version of vcpbench can run the protocol.
 
         Raises:
-            ProtocolError: If its frames are those of another version.
+            ProtocolError: If the protocol is for frames of another version.
         """
         if self.frames != FRAMES_VERSION:
             raise ProtocolError(
-                f"The protocol {self.name} was made for frames of version {self.frames!r}, and this vcpbench "
-                f"makes {FRAMES_VERSION!r}. Its results can be read; new ones need another protocol."
+                f"The protocol {self.name} is for frames of version {self.frames!r}, and this vcpbench makes "
+                f"frames of version {FRAMES_VERSION!r}. You can read its results, but use another protocol "
+                "for new ones."
             )
 
     @property
     def canonical_json(self) -> str:
-        """Every number that is hashed but the name, in one spelling."""
+        """The JSON text that is hashed: the numbers without the name, with sorted keys and no blanks."""
         numbers = self.hashed()
         del numbers["name"]
         return json.dumps(numbers, sort_keys=True, separators=(",", ":"))
 
     @property
     def hash(self) -> str:
-        """SHA-256 of the canonical JSON; only results of one hash share a board."""
+        """SHA-256 of the canonical JSON. Only results of one hash share a leaderboard."""
         return hashlib.sha256(self.canonical_json.encode()).hexdigest()
 
 
@@ -245,14 +252,17 @@ PROTOCOLS = Registry(
 
 
 def load_protocol(name_or_path: str | Path) -> Protocol:
-    """A protocol by its name, or from a TOML file of the same numbers.
+    """Load a protocol by its name, or from a TOML file of the same numbers.
 
-    A file may start from another protocol by `base = "quick-v1"`; what it does not say stays as there
-    (without a base: as in standard-v1).
+    A file can name a base, as in `base = "quick-v1"`. Numbers that the file leaves out are the base's. If the
+    file names none, the base is standard-v1.
 
     Raises:
-        UnknownName: If it is neither a known name nor a file.
-        ProtocolError: If the file cannot be read, or holds a number that does not make sense.
+        UnknownName: If there is neither a protocol nor a file of that name.
+        ProtocolError: If the file cannot be read, or a number in it is not valid.
+
+    >>> load_protocol("standard-v1").retrieval.ks
+    (1, 5, 10, 20, 50)
     """
     path = Path(name_or_path)
     if path.suffix != ".toml" and not path.is_file():
@@ -262,7 +272,7 @@ def load_protocol(name_or_path: str | Path) -> Protocol:
     except OSError as error:
         raise ProtocolError(f"cannot be read ({error.strerror}).", path=path) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ProtocolError(f"not TOML ({error}).", path=path) from error
+        raise ProtocolError(f"is not valid TOML ({error}).", path=path) from error
     try:
         return protocol_from({"name": path.stem, **numbers})
     except ProtocolError as error:
@@ -270,11 +280,16 @@ def load_protocol(name_or_path: str | Path) -> Protocol:
 
 
 def protocol_from(numbers: Mapping[str, Any]) -> Protocol:
-    """A protocol from plain values: a name, optionally a base, and what differs from it (from standard-v1).
+    """Make a protocol from plain values: a name, the name of a base, and the numbers that differ from it.
+
+    The base may be left out. It is standard-v1 then.
 
     Raises:
         UnknownName: If there is no such base.
-        ProtocolError: If a number does not make sense, or the frames are of another version.
+        ProtocolError: If a number is not valid, or the frames are of another version.
+
+    >>> protocol_from({"name": "mine", "base": "quick-v1", "knn": {"k": 5}}).knn.k
+    5
     """
     changes = dict(numbers)
     base = PROTOCOLS[str(changes.pop("base", "standard-v1"))].model_dump(exclude={"name"})
@@ -299,7 +314,7 @@ def _readable(error: ValidationError) -> str:
     for problem in error.errors():
         where = ".".join(map(str, problem["loc"]))
         if problem["type"] == "extra_forbidden":
-            problems.append(f"{where} is not a number of a protocol")
+            problems.append(f"a protocol has no number {where}")
         elif problem["type"] == "missing":
             problems.append(f"{where} is missing")
         else:

@@ -1,4 +1,4 @@
-"""A named collection of facts: two of one name raise, an unknown name suggests."""
+"""A collection of facts by name. Two of one name raise an error, and an unknown name gets a suggestion."""
 
 from __future__ import annotations
 
@@ -21,14 +21,16 @@ SpecT = TypeVar("SpecT", bound=Named)
 
 
 class Registry(Generic[SpecT]):
-    """Specs by name, in the order they were given.
+    """Specs by name, in the order in which they were given.
 
     Args:
-        kind: What one entry is called in an error ("backbone").
+        kind: The word for an entry in error messages ("backbone").
         specs: The entries.
 
     Raises:
         ValueError: If two specs have one name.
+
+    Indexing by an unknown name raises UnknownName.
     """
 
     def __init__(self, kind: str, *specs: SpecT) -> None:
@@ -55,5 +57,5 @@ class Registry(Generic[SpecT]):
         return len(self._specs)
 
     def values(self) -> list[SpecT]:
-        """All specs, in the order they were given."""
+        """List all specs, in the order in which they were given."""
         return list(self._specs.values())

@@ -1,7 +1,7 @@
-"""Published numbers (PROTOCOL 8): reference rows, never mixed with measured ones.
+"""Published numbers, for reference; they are never mixed with measured scores (PROTOCOL 8).
 
-They were measured by their authors, by their own code, decoder and protocol, and none carries an interval. A
-row says so wherever it is shown: `status` is always "reported".
+The papers' authors measured these numbers with their own code, decoder and protocol, and gave no intervals.
+Every row that shows such a number says so: its `status` is always "reported".
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ RETRIEVED = (
 
 @dataclass(frozen=True, kw_only=True)
 class ReportedRow:
-    """What a paper says that a method scored.
+    """The scores that a paper reports for a method.
 
     Attributes:
-        method: As the paper calls it.
-        backbone: Its architecture, by the catalog's name where it is in the catalog.
-        dataset: On which it was tested, by the catalog's name.
-        pretrained_on: What it was trained on before, by the catalog's name; None for random weights.
-        scores: Percent, by the name of the metric that is nearest here.
-        protocol: In words: how it was measured, which is not how anything is measured here.
-        source: The paper that reports it.
-        status: What tells it from a measurement.
+        method: The method's name in the paper.
+        backbone: The architecture, by its name in the catalog if it has one there.
+        dataset: The tested dataset, by its name in the catalog.
+        pretrained_on: The dataset of the pretraining, by its name in the catalog; None for random weights.
+        scores: The scores in percent, by the name of our nearest metric.
+        protocol: How the paper measured, in words. vcpbench measures otherwise.
+        source: The paper that reports the scores.
+        status: Always "reported", which tells the row from a measurement.
     """
 
     method: str
@@ -51,12 +51,14 @@ class ReportedRow:
     def __post_init__(self) -> None:
         wrong = {metric: value for metric, value in self.scores.items() if not 0 <= value <= 100}
         if wrong or not self.scores:
-            raise ValueError(f"{self.method}, {self.backbone}: scores are percent, got {wrong or 'none'}.")
+            raise ValueError(
+                f"{self.method}, {self.backbone}: scores are percent, at least one. Got {wrong or 'none'}."
+            )
         object.__setattr__(self, "scores", MappingProxyType(dict(self.scores)))
 
 
 def _finetuned(method: str, source: str, percent: Mapping[str, tuple[float, float]]) -> list[ReportedRow]:
-    """Rows of one table: backbone -> top-1 on UCF101 and on HMDB51, pretrained on UCF101."""
+    """Make the rows of one paper's table from each backbone's top-1 on UCF101 and on HMDB51."""
     return [
         ReportedRow(
             method=method,
@@ -100,7 +102,7 @@ REPORTED: tuple[ReportedRow, ...] = (
 
 
 def reported_rows(dataset: str) -> tuple[ReportedRow, ...]:
-    """What papers report on a dataset, by its catalog name; nothing where nobody does.
+    """List the rows that papers report on a dataset, given by its name in the catalog.
 
     >>> [row.scores["recognition.finetune.top1"] for row in reported_rows("hmdb51") if row.backbone == "c3d"]
     [32.5, 28.4]

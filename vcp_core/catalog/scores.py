@@ -1,8 +1,8 @@
 """The one definition of a score.
 
-`vcp_core.results.types` writes it into files, `records` keeps a column for each of its fields, and the API,
-the CSV of the board and the pages read this class. The client has a list of its own, because it imports none
-of this. tests/scoring/test_scores.py compares every other list with this one, field by field.
+`vcp_core.results.types` writes scores into files. `records` has a database column for each field. The API,
+the leaderboard's CSV and the pages read this class. The client has a list of its own, because it imports
+nothing from here. tests/scoring/test_scores.py compares every other list with this one, field by field.
 """
 
 from __future__ import annotations
@@ -15,7 +15,11 @@ from vcp_core.catalog.units import Better, Unit
 
 
 def _open_to_newer_fields(schema: dict[str, Any]) -> None:
-    """A file with an unknown field is refused; a newer server may answer with more fields."""
+    """Let readers of the schema accept more fields, because a newer server may send some.
+
+    `extra="forbid"` alone would put `additionalProperties: false` into the schema. It is there so that a file
+    with an unknown field is refused.
+    """
     schema.pop("additionalProperties", None)
 
 
@@ -65,4 +69,4 @@ class Score(BaseModel):
 
 
 FIELDS = tuple(Score.model_fields)
-PARTS = tuple(name for name in FIELDS if name != "metric")  # of a score whose metric is known
+PARTS = tuple(name for name in FIELDS if name != "metric")  # the fields beside the metric's name

@@ -1,6 +1,7 @@
-"""The numbers that decide what a training run gives (PROTOCOL 7 and 4), once; cheap to import.
+"""The numbers that fix how a training run works, with bounds and choices (PROTOCOL 7 and 4).
 
-Configurations of runs, protocols and the commands' options take defaults, bounds and choices from here.
+The configurations of runs, the protocols and the options of commands all take their defaults, bounds and
+choices from here. Importing this module is cheap.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ Augment = Literal["crop", "jitter"]
 Head = Literal["concat", "relational"]
 Questions = Literal["one", "all"]
 
-GRID_CLIPS = 10  # of a video, in recognition and retrieval; PROTOCOL 4
-GAP = 8  # frames between the clips of a cloze tuple; PROTOCOL 3
-REMOTE_GAP = 16  # frames at least between a tuple and a remote clip; PROTOCOL 3
+GRID_CLIPS = 10  # clips of a video, in recognition and retrieval; PROTOCOL 4
+GAP = 8  # frames between neighbouring clips of a cloze tuple; PROTOCOL 3
+REMOTE_GAP = 16  # the fewest frames between a tuple and a remote clip; PROTOCOL 3
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "head": get_args(Head),
@@ -28,7 +29,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "questions": get_args(Questions),
     "augment": get_args(Augment),
 }
-# By pydantic's names: ge at least, gt more than, le at most, lt less than.
+# Bounds have pydantic's names: ge is at least, gt more than, le at most, lt less than.
 BOUNDS: dict[str, dict[str, int | float]] = {
     "epochs": {"ge": 1},
     "batch": {"ge": 2},  # batch-norm learns nothing from one example
@@ -51,7 +52,7 @@ _WORDS = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than
 
 
 def in_words(bounds: Mapping[str, float]) -> str:
-    """Bounds as the rest of a sentence that begins "it must be".
+    """Write bounds as the rest of a sentence that begins "it must be".
 
     >>> in_words(BOUNDS["holdout_most"])
     'more than 0 and at most 0.5'
@@ -60,7 +61,7 @@ def in_words(bounds: Mapping[str, float]) -> str:
 
 
 def fits(value: float, bounds: Mapping[str, float]) -> bool:
-    """Whether a number is finite and within its bounds.
+    """Tell whether a number is finite and within its bounds.
 
     >>> fits(0.5, BOUNDS["holdout_most"]), fits(0.0, BOUNDS["lr"]), fits(float("nan"), BOUNDS["seed"])
     (True, False, False)
@@ -76,24 +77,27 @@ def fits(value: float, bounds: Mapping[str, float]) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingNumbers:
-    """What decides a run's weights. Defaults are pretraining's, PROTOCOL 7.
+    """The numbers that decide a run's weights. The defaults are those of pretraining (PROTOCOL 7).
 
     Attributes:
-        epochs: Each shows every training video once, but leaves out a last, smaller batch.
-        batch: Videos of a step, over all devices; `questions="all"` makes an example for each option of each.
-        lr: Learning rate, at its highest.
-        optimizer: "sgd", or "adamw" (ours), which small networks and short runs get further with.
-        momentum: Of SGD.
-        weight_decay: Of either.
-        schedule: How the learning rate goes on: "constant", or "cosine" down to 0.
-        warmup_epochs: Over which it rises to `lr`.
-        holdout_videos: Training videos held out to choose the best epoch, about; whole groups.
-        holdout_most: The part of the training videos that this may be, at most.
-        augment: What changes from epoch to epoch beside the clip: "crop", its place in the frame as in the
-            papers, or "jitter" (ours), its colours and sides as well.
-        seed: Of everything random.
-        validate_every: Epochs between looks at the held-out videos.
-        patience: Looks at the held-out videos without a better one after which training ends; 0 never.
+        epochs: Number of epochs. An epoch shows every training video once, without the last batch if that is
+            smaller than the others.
+        batch: Videos of a step, over all devices. With `questions="all"`, each video gives an example for
+            each option.
+        lr: The highest learning rate of the run.
+        optimizer: "sgd", or "adamw" (ours), which gets small networks and short runs further.
+        momentum: Momentum of SGD.
+        weight_decay: Weight decay of either optimizer.
+        schedule: The course of the learning rate after the warm-up: "constant", or "cosine" down to 0.
+        warmup_epochs: Epochs over which the learning rate rises to `lr`.
+        holdout_videos: About how many training videos are held out to choose the best epoch. Whole groups
+            are held out.
+        holdout_most: The largest share of the training videos that may be held out.
+        augment: The changes to a clip from epoch to epoch. "crop", as in the papers, moves the crop. "jitter"
+            (ours) also changes colours and mirrors clips.
+        seed: The seed of everything random.
+        validate_every: Epochs from one validation to the next. A validation tests the held-out videos.
+        patience: Training ends after this many validations without a better one. 0 never ends it early.
     """
 
     epochs: int = 300
@@ -115,5 +119,5 @@ class TrainingNumbers:
 FINETUNING = TrainingNumbers(  # PROTOCOL 4
     epochs=150,
     lr=1e-3,
-    holdout_most=0.112,  # of the training videos: 400 of HMDB51's 3,570; UCF101's 800 are 0.084
+    holdout_most=0.112,  # 400 of HMDB51's 3,570 training videos; UCF101's 800 are a share of 0.084
 )

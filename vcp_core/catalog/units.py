@@ -1,4 +1,4 @@
-"""What a score is measured in, which way is better, and how its numbers are written."""
+"""The unit of a score, its better direction, and how its numbers are written."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ Better = Literal["higher", "lower", "neither"]
 def written(value: float | None, unit: Unit = "percent", sign: str = "") -> str:
     """Write a number of a score for people.
 
-    Percent and points have one decimal, plain numbers three digits.
+    Percents and points get one decimal. Plain numbers get three digits.
 
     Args:
-        value: The number; None is written as nothing.
-        unit: Of the score.
-        sign: "+" to write a plus in front of what is not negative, as differences have it.
+        value: The number; None is written as "".
+        unit: The unit of the score.
+        sign: "+" writes a plus in front of numbers that are not negative, as is usual for differences.
 
     >>> written(61.54), written(-1.25, "points"), written(3.04, sign="+"), written(None)
     ('61.5', '-1.2', '+3.0', '')
@@ -36,7 +36,7 @@ def _decimals(value: float, unit: Unit) -> int:
 
 
 def verdict(low: float | None, high: float | None, better: Better = "higher") -> Literal[-1, 0, 1]:
-    """Judge the interval of a difference: 1 if all of it is better, -1 if all of it is worse, else 0.
+    """Judge the interval of a difference: 1 if the whole interval is better, -1 if it is worse, else 0.
 
     >>> verdict(1.0, 3.0), verdict(1.0, 3.0, "lower"), verdict(-1.0, 3.0), verdict(1.0, 3.0, "neither")
     (1, -1, 0, 0)

@@ -1,4 +1,4 @@
-"""What a value should have been, in plain words: pydantic's own messages never reach a user."""
+"""Say in plain words what a value must be. Users never see pydantic's own messages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails
 
 from vcp_core.catalog.errors import MOST_QUOTED
 
-# By pydantic's type of error; `{...}` is filled from the error's own context.
+# The words by pydantic's type of error. The error's context fills `{...}`.
 EXPECTED = {
     "bool_parsing": "true or false",
     "bool_type": "true or false",
@@ -44,11 +44,11 @@ UNFORESEEN = "of another form"
 
 
 def expected(error: ErrorDetails, patterns: Mapping[str, str] | None = None) -> str:
-    """What the value must be: the rest of a sentence that begins "it must be".
+    """Say what the value must be: the rest of a sentence that begins "it must be".
 
     Args:
         error: One of `ValidationError.errors()`.
-        patterns: What text of a regular expression looks like, by the expression.
+        patterns: Words for the texts that a regular expression allows, by the expression.
 
     >>> from pydantic import TypeAdapter, ValidationError
     >>> try:
@@ -65,13 +65,13 @@ def expected(error: ErrorDetails, patterns: Mapping[str, str] | None = None) -> 
 
 
 def objection(error: ErrorDetails) -> str | None:
-    """The sentence of a check that this project wrote itself; None where one of pydantic's failed."""
+    """Give the sentence of a check that this project wrote; None if one of pydantic's checks failed."""
     reason = error.get("ctx", {}).get("error")
     return str(reason) if error["type"] == "value_error" else None
 
 
 def quoted(value: Any) -> str:
-    """A value as it may be repeated to its sender: on one line, and not longer than it helps.
+    """Quote a value in a message to its sender: on one line, at most 60 characters of it.
 
     >>> quoted("many"), quoted(0), quoted({"a": 1}), quoted("x" * 100)[-4:]
     ("'many'", '0', '{"a": 1}', 'xxx…')

@@ -1,20 +1,20 @@
-"""Versions of what decides the numbers beside the protocol and the packages."""
+"""Versions of the code that decides scores. Protocols and installed packages have versions of their own."""
 
 from __future__ import annotations
 
 from vcp_core.catalog.benchmarks import BENCHMARKS
 
-FRAMES_VERSION = "planes-triangle-1"  # of colour conversion and resize; a number of every protocol
-FEATURES_VERSION = "3"  # raise it when the same weights and clips would give other digits
+FRAMES_VERSION = "planes-triangle-1"  # of colour conversion and resize; every protocol names it
+FEATURES_VERSION = "3"  # raise it when the same weights and clips would give other features
 # Raise it when the same features would give other scores, intervals, p-values or differences.
 # tests/catalog/test_versions.py notices most changes.
 SCORING_VERSION = "2"
 
 
 def engine() -> str:
-    """The version of all that makes scores, and the benchmarks that it runs.
+    """Name the version of all code that decides scores, with the benchmarks that it runs.
 
-    Results share a board, and are compared, where their videos, their protocol's hash and their engine agree.
+    Two results can be compared, and share a leaderboard, if their videos, protocol hashes and engines agree.
 
     >>> engine()
     'planes-triangle-1/3/2/cloze,recognition,retrieval'

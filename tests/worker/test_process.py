@@ -166,7 +166,7 @@ def test_a_good_file_whose_reader_was_killed_is_read_again(
     worker.wait_for("worker starts")
     uploaded = api.upload(tmp_path / "good.pt")
     os.kill(worker.reader(), signal.SIGKILL)
-    worker.wait_for("its reader was killed")
+    worker.wait_for("the process that read it was killed")
     api.poll(f"/v1/checkpoints/{uploaded['id']}", "ready")
     with database.session() as session:
         (job,) = session.scalars(select(Job))

@@ -1,27 +1,29 @@
-"""Foreign weights files: opened in a sandbox, recognised by names and shapes, used as safetensors.
+"""Read foreign checkpoints: open them in a sandbox, recognise the backbone, convert to safetensors.
 
-load_checkpoint(path)              the network, ready to use, and how it was found
-inspect_checkpoint(path)           only how it was found
-precheck(path)                     what is wrong without opening it
-ingest(path, canonical_path)       the canonical file, for whoever keeps it
+A foreign file is one that somebody else wrote: it may be damaged or hostile.
+
+load_checkpoint(path)              the network, ready to use, and a report of how it was found
+inspect_checkpoint(path)           the report alone
+precheck(path)                     problems that can be seen without opening the file
+ingest(path, canonical_path)       write the canonical file, and report
 read_canonical(canonical_path)     the network of a canonical file
 
-    sandbox.py       the child process that opens a foreign file
-    child.py         what runs in it
-    formats.py       which format a file is of, by its bytes
+    sandbox.py       start the child process that opens a foreign file
+    child.py         the work of that child process
+    formats.py       the format of a file, by its bytes
     archives.py      zip archives of torch.save
-    pickles.py       what a pickle asks for; nothing is run
-    placeholders.py  what stands for the objects in it
-    arrays.py        NumPy arrays out of it
-    read.py          tensors out of a file
-    folders.py       folders that people pass for a checkpoint
+    pickles.py       the globals that a pickle asks for; nothing is run
+    placeholders.py  harmless objects in place of the objects in a pickle
+    arrays.py        NumPy arrays from a pickle
+    read.py          tensors from a file
+    folders.py       folders that people pass instead of a checkpoint file
     names.py         names of tensors
-    match.py         which backbones are in a file
-    networks.py      which of several networks is used
-    trainers.py      what trainers write beside the weights
-    origin.py        what our own exports say about themselves
-    canonical.py     the one form in which weights go on
-    report.py        what was found, for people
+    match.py         the backbones in a file
+    networks.py      the choice among several networks in a file
+    trainers.py      step, epoch and run, as trainers write them beside the weights
+    origin.py        the header that our own exports carry
+    canonical.py     the canonical file: float32 safetensors with our own keys
+    report.py        the report for users
 """
 
 from __future__ import annotations
@@ -56,23 +58,24 @@ def load_checkpoint(
     prefix: str | None = None,
     input_spec: str | None = None,
 ) -> tuple[Backbone, CheckpointReport]:
-    """The network that a weights file holds, in eval mode on the CPU, and how it was found.
+    """Load the network of a weights file, in eval mode on the CPU, with a report of how it was found.
 
-    The file is opened only in a child process, which takes a few seconds; see sandbox.py.
+    Only a child process opens the file (see sandbox.py). Starting it takes a few seconds.
 
     Args:
-        path: .pt, .pth, .tar, .ckpt or .safetensors; what counts are its bytes.
-        backbone: Its architecture; found by itself if left out.
-        prefix: Which of several networks in the file ("teacher."); if left out the one trained by
-            gradients, not an averaged copy of it. `CheckpointReport.others` lists those there are.
-        input_spec: What it takes in where that is not its family's own: "frames=8,stride=4,crop=224,..."
+        path: The file: .pt, .pth, .tar, .ckpt or .safetensors. Its bytes count, not its suffix.
+        backbone: Name of the architecture. If left out, it is recognised by the names and shapes of tensors.
+        prefix: Which of several networks in the file to load ("teacher."). If left out, the one that
+            gradients trained, and not an average of its weights. `CheckpointReport.others` lists the others.
+        input_spec: The network's input, if it is not its family's: "frames=8,stride=4,crop=224,..."
             (`vcp_core.catalog.inputs`).
 
     Raises:
         UnknownName: If there is no such backbone.
-        InputError: If the declared input makes no sense, or the network cannot take it.
+        InputError: If the declared input is not valid, or the network cannot take it.
         CheckpointError: If the file is not a whole, safe, finite checkpoint of a known backbone.
-        StorageError: If there is no room for the canonical copy, which goes when this returns.
+        ReaderFailed: If the child process was killed, took too long or broke. The file may be good.
+        StorageError: If there is no room for the canonical copy, which is deleted before this returns.
     """
     with _ingested(path, backbone, prefix) as (canonical_path, report):
         return read_canonical(canonical_path, input_spec=input_spec), report
@@ -81,18 +84,22 @@ def load_checkpoint(
 def inspect_checkpoint(
     path: str | Path, *, backbone: str | None = None, prefix: str | None = None
 ) -> CheckpointReport:
-    """How the backbone was found in a weights file; fails as `load_checkpoint` does, but needs no torch."""
+    """Report how the backbone was found in a weights file; fails as `load_checkpoint` does.
+
+    The caller's process does not import torch.
+    """
     with _ingested(path, backbone, prefix) as (_, report):
         return report
 
 
 def read_canonical(path: Path, *, input_spec: str | None = None) -> Backbone:
-    """The network of a file that `ingest` wrote, in eval mode on the CPU.
+    """Load the network of a file that `ingest` wrote, in eval mode on the CPU.
 
     Raises:
         DamagedCheckpoint: If the file is not whole.
-        InputError: If the network cannot take the declared input.
+        InputError: If the declared input is not valid, or the network cannot take it.
     """
+    # Imported here: `import vcp_core.checkpoints` must not load torch.
     from vcp_core.checkpoints.canonical import read_canonical as read
 
     return read(path, input_spec=input_spec)
@@ -105,7 +112,9 @@ def _ingested(
     try:
         folder = tempfile.TemporaryDirectory(prefix="vcpbench-")
     except OSError as error:
-        raise StorageError(f"No temporary folder ({error.strerror}). Set TMPDIR to one with room.") from error
+        raise StorageError(
+            f"No temporary folder can be made ({error.strerror}). Set TMPDIR to a folder with room."
+        ) from error
     with folder:
         canonical_path = Path(folder.name) / "canonical.safetensors"
         yield canonical_path, ingest(path, canonical_path, backbone=backbone, prefix=prefix)

@@ -1,8 +1,9 @@
 """Zip archives of `torch.save`, as torch wrote them or as another program packed them again.
 
-Browsers unpack archives, and people pack them again: the Finder adds `__MACOSX`, others leave out the outer
-folder, compress entries, or write backslashes. The numbers in such an archive are whole. Torch's reader takes
-the first entry's folder for the archive's name, so it finds nothing; here the entries are copied as it wants.
+Browsers unpack archives, and people pack them again. The Finder then adds `__MACOSX`. Other programs leave
+out the outer folder, compress entries, or write backslashes. The weights in such an archive are whole. But
+torch's reader takes the first entry's folder for the archive's name, and finds nothing. So the entries are
+copied into an archive of the form that torch expects.
 """
 
 from __future__ import annotations
@@ -16,18 +17,21 @@ from typing import IO
 
 from vcp_core.catalog.errors import CheckpointError, NotACheckpoint, StorageError
 
-OBJECT = "data.pkl"  # caffe2/serialize/inline_container.cc: the pickle itself
-VERSION = "version"  # the same: a record that must be there; 3 since torch 1.6
-READABLE = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)  # by Python
+OBJECT = "data.pkl"  # the pickle itself; caffe2/serialize/inline_container.cc
+VERSION = "version"  # a record that must be there; same source; 3 since torch 1.6
+READABLE = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)  # in Python
 READ_BY_TORCH = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 BLOCK_BYTES = 1 << 20
 
 
 def folder_of(names: Iterable[str]) -> str | None:
-    """The folder of a torch archive within a zip archive: "archive/", "" for none; None without weights.
+    """Find the folder of a torch archive within a zip archive, such as "archive/".
+
+    Returns:
+        The folder; "" if the torch archive lies at the top; None if there is none.
 
     Raises:
-        NotACheckpoint: If there are several.
+        NotACheckpoint: If there are several torch archives.
 
     >>> folder_of(["__MACOSX/x/._data.pkl", "x/data.pkl", "x/data/0"])
     'x/'
@@ -39,14 +43,14 @@ def folder_of(names: Iterable[str]) -> str | None:
     }
     if len(folders) > 1:
         raise NotACheckpoint(
-            f"a zip archive of {len(folders)} checkpoints, each a folder in it. Unpack it, pack one of the "
-            "folders alone with `zip -0 -r weights.pt FOLDER`, and pass that file."
+            f"a zip archive of {len(folders)} checkpoints, each in a folder of its own. Unpack it, pack one "
+            "folder with `zip -0 -r weights.pt FOLDER`, and pass weights.pt."
         )
     return next(iter(folders), None)
 
 
 def is_as_torch_wrote_it(archive: zipfile.ZipFile) -> bool:
-    """Whether torch's reader finds everything in it."""
+    """Tell whether torch's reader can read the archive as it is."""
     entries = archive.infolist()
     names = {entry.filename for entry in entries}
     first = entries[0].filename.partition("/")
@@ -59,18 +63,17 @@ def is_as_torch_wrote_it(archive: zipfile.ZipFile) -> bool:
 
 
 def packed_as_torch_does(path: Path, most_bytes: int, scratch: Path | None) -> IO[bytes]:
-    """A copy of the archive that torch's reader understands, in a temporary file that nothing else can see.
+    """Copy the archive into the form that torch's reader expects, in an unnamed temporary file.
 
     Args:
         path: The archive.
-        most_bytes: How much it may unpack to.
-        scratch: The folder of the copy; the system's own for temporary files if None.
+        most_bytes: The most bytes that the archive may unpack to.
+        scratch: The folder of the copy; None is the system's folder for temporary files.
 
     Raises:
-        CheckpointError: If it unpacks to more.
-        StorageError: If the folder has no room for it.
-        zipfile.BadZipFile, EOFError, zlib.error: If an entry cannot be read, or does not
-            have the checksum that it was saved with.
+        CheckpointError: If the archive unpacks to more bytes.
+        StorageError: If the folder has no room for the copy.
+        zipfile.BadZipFile, EOFError, zlib.error: If an entry cannot be read, or its checksum is wrong.
     """
     with zipfile.ZipFile(path) as archive:
         folder = folder_of(archive.namelist()) or ""
@@ -82,7 +85,7 @@ def packed_as_torch_does(path: Path, most_bytes: int, scratch: Path | None) -> I
             and not entry.is_dir()
         }
         if sum(entry.file_size for entry in wanted.values()) > most_bytes:
-            raise CheckpointError("it unpacks to more than a checkpoint of its size should.")
+            raise CheckpointError("it unpacks to far more bytes than a checkpoint of its size has.")
         try:
             with contextlib.ExitStack() as undo:
                 copy = undo.enter_context(tempfile.TemporaryFile(dir=scratch))
@@ -91,7 +94,7 @@ def packed_as_torch_does(path: Path, most_bytes: int, scratch: Path | None) -> I
                     for name, entry in wanted.items():
                         if name != VERSION:
                             _copy(archive, entry, packed, f"archive/{name}")
-                undo.pop_all()  # it is whole: the caller closes it
+                undo.pop_all()  # the copy is whole, so it stays open; the caller closes it
         except OSError as error:
             where = scratch or Path(tempfile.gettempdir())
             raise StorageError(where, f" cannot take an unpacked copy: {error.strerror}.") from error
@@ -106,10 +109,10 @@ def _copy(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, packed: zipfile.ZipF
 
 
 def broken_entry(path: Path) -> str | None:
-    """The first entry that does not have its checksum; torch does not look at them.
+    """Name the first entry whose checksum is wrong; None if all are right. Torch does not check them.
 
     Raises:
-        zipfile.BadZipFile, EOFError, zlib.error: If one cannot be read.
+        zipfile.BadZipFile, EOFError, zlib.error: If an entry cannot be read.
     """
     with zipfile.ZipFile(path) as archive:
         return archive.testzip()
@@ -120,6 +123,6 @@ def _plain(name: str) -> str:
 
 
 def _is_theirs(name: str) -> bool:
-    """Whether it belongs to the checkpoint, and not to the Finder."""
+    """Tell whether an entry belongs to the checkpoint, and not to a Mac's Finder."""
     parts = name.split("/")
     return parts[0] != "__MACOSX" and not parts[-1].startswith("._") and parts[-1] != ".DS_Store"

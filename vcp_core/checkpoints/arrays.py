@@ -1,7 +1,8 @@
-"""NumPy arrays out of a foreign pickle, with nothing but numbers in them.
+"""NumPy arrays from a foreign pickle that hold nothing but numbers.
 
-Torch writes a tensor of a TPU (an XLA device) through a NumPy array, so a checkpoint from there is made of
-them. NumPy's own way to set an array's state takes any type and any length; here both are checked first.
+Torch saves a tensor of a TPU (an XLA device) as a NumPy array, so checkpoints from TPUs consist of such
+arrays. NumPy itself accepts any type and any length when a pickle sets an array's state. Here both are
+checked first.
 """
 
 from __future__ import annotations
@@ -27,20 +28,20 @@ class PlainDtype(Inert):
             self.code = code
 
     def __setstate__(self, state: object) -> None:
-        """Forget the type where its bytes are the other way round; the order comes apart from the type."""
+        """Forget a big-endian type. A pickle gives the byte order here, and not with the type's name."""
         if isinstance(state, tuple) and len(state) > 1 and state[1] == ">":
             self.code = ""
 
 
 class PlainArray(np.ndarray):
-    """An array that is empty until a pickle gives it numbers; anything else leaves it empty."""
+    """An array that stays empty unless a pickle gives it plain numbers."""
 
     def __new__(cls, *_: object) -> PlainArray:
-        """Ignore the arguments: a shape alone would take memory."""
+        """Ignore the arguments, because a shape alone could allocate all memory."""
         return super().__new__(cls, (0,), np.uint8)
 
     def __setstate__(self, state: object, /) -> None:
-        """Take shape, type, order and bytes where they fit each other."""
+        """Take shape, type, order and bytes if they fit each other."""
         match state:
             case (int(), tuple(shape), PlainDtype(code=code), bool(fortran), bytes(data)) if code:
                 dtype = np.dtype(code)

@@ -1,4 +1,4 @@
-"""The one form in which weights go on: safetensors, float32, contiguous, the backbone's own keys only."""
+"""The canonical file: weights as float32 safetensors, contiguous, with the backbone's own keys only."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from vcp_core.catalog.files import whole
 from vcp_core.checkpoints.match import Match, own_keys
 from vcp_core.checkpoints.report import listed
 
-MAX_STEPS = 1 << 62  # of a training; more is no count
+MAX_STEPS = 1 << 62  # a larger number is no count of training steps
 
 
 def canonical_tensors(tensors: Mapping[str, Tensor], match: Match) -> dict[str, Tensor]:
-    """The backbone's state dict out of a file's tensors: float32, and int64 for `num_batches_tracked`.
+    """Make the backbone's state dict from a file's tensors: float32, and int64 for `num_batches_tracked`.
 
     Raises:
-        CheckpointMismatch: If a weight is not a floating-point number.
-        NonFiniteWeights: If a weight is NaN or infinite as float32, or a variance is below zero; names the
-            keys, and counts.
+        CheckpointMismatch: If a weight is not of a floating-point type.
+        NonFiniteWeights: If a weight is NaN or infinite as float32, or a variance is below zero. The message
+            names the keys and counts the weights.
     """
     state = {key: tensors[match.names[key]] for key in match.right}
     integers = [f"{key} ({_dtype(value)})" for key, value in state.items() if not value.is_floating_point()]
@@ -41,7 +41,7 @@ def canonical_tensors(tensors: Mapping[str, Tensor], match: Match) -> dict[str, 
         counts = listed(f"{key} ({count:,} of {state[key].numel():,})" for key, count in broken.items())
         raise NonFiniteWeights(
             f"NaN or infinity in {len(broken)} of {len(state)} keys: {counts}. "
-            "The training diverged, or a number did not fit its type; use an earlier checkpoint."
+            "The training diverged, or a number did not fit its type. Use an earlier checkpoint."
         )
     _refuse_negative_variances(state)
     counted = {key: steps_of(tensors, match, key) for key in match.steps}
@@ -51,21 +51,25 @@ def canonical_tensors(tensors: Mapping[str, Tensor], match: Match) -> dict[str, 
 
 
 def steps_of(tensors: Mapping[str, Tensor], match: Match, key: str) -> int | None:
-    """How many training steps a batch-norm layer counted; None where it says nothing, or no count."""
+    """Read how many training steps a batch-norm layer counted; None if the file holds no valid count."""
     value = tensors.get(match.names.get(key, ""))
     return None if value is None else count_of(value)
 
 
 def count_of(tensor: Tensor) -> int | None:
-    """The whole number that a tensor of one element counts; None for any other tensor."""
+    """Read the whole number in a tensor of one element; None for any other tensor.
+
+    >>> count_of(torch.tensor(7)), count_of(torch.tensor([1, 2]))
+    (7, None)
+    """
     if tensor.numel() != 1 or tensor.is_complex():
         return None
-    count = tensor.item()
+    count = tensor.item()  # a float can be NaN, and fails both comparisons then
     return int(count) if 0 <= count < MAX_STEPS else None
 
 
 def are_equal(first: Tensor, second: Tensor) -> bool:
-    """Whether two tensors are the same numbers of the same type."""
+    """Tell whether two tensors hold the same numbers in the same type."""
     return first.dtype == second.dtype and torch.equal(first, second)
 
 
@@ -75,18 +79,18 @@ def _refuse_negative_variances(state: Mapping[str, Tensor]) -> None:
     if negative:
         counts = listed(f"{key} ({count:,} of {state[key].numel():,})" for key, count in negative.items())
         raise NonFiniteWeights(
-            f"variances below zero in {len(negative)} keys: {counts}. A batch-norm layer takes their root, "
-            "which is no number; the file was changed after training, so save it again."
+            f"variances below zero in {len(negative)} keys: {counts}. A batch-norm layer takes their square "
+            "root, which does not exist. The file was changed after training, so save it again."
         )
 
 
 def weight_dtypes(tensors: Mapping[str, Tensor], match: Match) -> tuple[str, ...]:
-    """Types in which the backbone's weights came, sorted."""
+    """List the types of the backbone's weights in the file, sorted."""
     return tuple(sorted({_dtype(tensors[match.names[key]]) for key in match.right}))
 
 
 def write_canonical(path: Path, backbone: str, state: Mapping[str, Tensor]) -> None:
-    """Write a state dict; whole or not at all. The same weights give the same bytes.
+    """Write a state dict, whole or not at all. The same weights give the same bytes.
 
     Raises:
         StorageError: If the disk is full or the folder cannot be written.
@@ -97,11 +101,11 @@ def write_canonical(path: Path, backbone: str, state: Mapping[str, Tensor]) -> N
 
 
 def read_canonical(path: Path, *, input_spec: str | None = None) -> Backbone:
-    """The network of a file that `write_canonical` wrote, in eval mode on the CPU.
+    """Load the network of a file that `write_canonical` wrote, in eval mode on the CPU.
 
     Raises:
         DamagedCheckpoint: If the file is not whole.
-        InputError: If the network cannot take the declared input.
+        InputError: If the declared input is not valid, or the network cannot take it.
     """
     try:
         with safetensors.safe_open(path, framework="pt", device="cpu") as file:

@@ -1,4 +1,4 @@
-"""What runs in the sandbox's child process; see sandbox.py."""
+"""The work of the sandbox's child process, under its limits; see sandbox.py."""
 
 from __future__ import annotations
 
@@ -24,16 +24,18 @@ from vcp_core.checkpoints.trainers import Training, training_of
 if TYPE_CHECKING:
     from vcp_core.checkpoints.read import Contents
 
-MAX_PREFIXES = 30  # of left-over tensors that a report lists
+MAX_PREFIXES = 30  # the most prefixes of left-over tensors, and of other networks, that a report lists
 TOO_MUCH = "reading it takes more memory than a checkpoint of its size should."
-ROOM_BYTES = 64 << 20  # between the ceiling and the kernel's limit: what small objects fill in some 0.3 s
+# The room between our ceiling and the kernel's limit. Small objects take some 0.3 s to fill it, and the
+# watching thread looks every 0.02 s.
+ROOM_BYTES = 64 << 20
 LOOK_S = 0.02
 
 
 def main(job: dict[str, Any]) -> None:
     """Do the job, and write the answer as JSON where standard output was."""
     answers = _Answers(os.dup(1))
-    os.dup2(2, 1)  # whatever a library prints must not get into the answer
+    os.dup2(2, 1)  # standard output becomes standard error: a library's prints must not mix with the answer
     ceiling = _Ceiling(job["limits"]["memory_bytes"], answers)
     for watch in (_end_with_parent, ceiling.watch):
         threading.Thread(target=watch, daemon=True).start()
@@ -56,29 +58,30 @@ def main(job: dict[str, Any]) -> None:
     except MemoryError:
         answer = {"error": CheckpointError(TOO_MUCH).as_dict()}
     answers.give(answer)
-    os._exit(0)  # Python would take torch apart for half a second, and nothing here is worth it
+    os._exit(0)  # at once: the usual exit takes half a second to take torch apart, and nothing needs it
 
 
 class _Answers:
-    """Where the one answer goes."""
+    """Writes the one answer of this process."""
 
     def __init__(self, fd: int) -> None:
         self._fd, self._given = fd, threading.Lock()
 
     def give(self, answer: dict[str, Any]) -> None:
-        """Write it; a thread that comes second waits here until the process ends."""
-        self._given.acquire()
+        """Write the answer. A second thread that has one, too, waits here until the process ends."""
+        self._given.acquire()  # never released, so only the first answer is written
         with os.fdopen(self._fd, "w", encoding="utf-8") as file:
             json.dump(answer, file)
 
 
 class _Ceiling:
-    """How far the address space may grow.
+    """Limits how far the address space may grow.
 
-    The kernel's limit alone is not enough: small objects fill it to the last byte, and CPython 3.11 then
-    spins. Unwinding into a handler takes a new int for where it was (Python/ceval.c, exception_unwind); if
-    that cannot be had, it unwinds again from the same place, for ever, and never lets go of the interpreter.
-    So a thread looks at a ceiling a little below the limit, and ends the process there.
+    The kernel's limit alone is not enough. Small objects can fill it to the last byte, and CPython 3.11 then
+    loops forever: to unwind into an exception handler, it allocates an int (Python/ceval.c,
+    exception_unwind). If this fails, it unwinds again from the same place, and never releases the
+    interpreter's lock. So a thread compares the address space with a ceiling a little below the kernel's
+    limit, and ends the process when the ceiling is reached.
     """
 
     def __init__(self, memory_bytes: int, answers: _Answers) -> None:
@@ -87,7 +90,11 @@ class _Ceiling:
         self._before = resource.getrlimit(resource.RLIMIT_AS)
 
     def put(self, *, for_good: bool = False) -> None:
-        """So much above what is mapped now."""
+        """Set the ceiling at `memory_bytes` above what is mapped now.
+
+        Args:
+            for_good: Whether the kernel's hard limit is set, too, so that nothing can raise it again.
+        """
         ceiling = _address_space() + self._memory_bytes
         known = [limit for limit in self._before if limit != resource.RLIM_INFINITY]
         most = min([ceiling + ROOM_BYTES, *known])
@@ -96,13 +103,13 @@ class _Ceiling:
         self._bytes = ceiling
 
     def lift(self) -> None:
-        """None, until it is put again."""
+        """Remove the ceiling until `put` is called again."""
         self._bytes = None
         with contextlib.suppress(ValueError):
             resource.setrlimit(resource.RLIMIT_AS, self._before)
 
     def watch(self) -> None:
-        """End the process, with the answer that says so, once it is reached."""
+        """Wait until the ceiling is reached. Then give the answer that says so, and end the process."""
         while (ceiling := self._bytes) is None or _address_space() <= ceiling:
             time.sleep(LOOK_S)
         self._answers.give({"error": CheckpointError(TOO_MUCH).as_dict()})
@@ -112,10 +119,10 @@ class _Ceiling:
 def _ingest(
     path: Path, canonical_path: Path, ceiling: _Ceiling, *, backbone: str | None, prefix: str | None
 ) -> CheckpointReport:
-    ceiling.put()  # a zip's directory becomes objects, nine times its size of them
-    identify(path)  # before torch is imported: a file of another kind is refused at once
-    ceiling.lift()  # torch needs its own
-    import torch  # noqa: F401 - the rest takes little
+    ceiling.put()  # reading a zip's directory makes objects of nine times its size
+    identify(path)  # before torch is imported, so that a file of another kind is refused at once
+    ceiling.lift()  # torch maps much memory of its own, and the ceiling is for the file alone
+    import torch  # noqa: F401 - imported for its memory; everything else maps little
 
     ceiling.put(for_good=True)
     return ingest_here(path, canonical_path, backbone=backbone, prefix=prefix)
@@ -124,7 +131,7 @@ def _ingest(
 def ingest_here(
     path: Path, canonical_path: Path, *, backbone: str | None = None, prefix: str | None = None
 ) -> CheckpointReport:
-    """Read a file in this process: the sandbox's child, or one that wrote the file itself."""
+    """Read a file in this process. Call it only in the sandbox's child, or for a file that we wrote."""
     from vcp_core.checkpoints import canonical
     from vcp_core.checkpoints.networks import choose
     from vcp_core.checkpoints.read import read_contents
@@ -187,14 +194,14 @@ def _training(contents: Contents, origin: Origin | None) -> dict[str, Any] | Non
 
 
 def _split(prefix: str, containers: set[str]) -> tuple[str, str]:
-    """The dictionaries that a prefix goes through, and what is left: the beginning of the keys themselves."""
+    """Split a prefix into the nested dictionaries that hold the keys and the beginning of the keys."""
     ends = [end for end, character in enumerate(prefix) if character == "." and prefix[:end] in containers]
     cut = max(ends, default=-1)
     return prefix[: max(cut, 0)], prefix[cut + 1 :]
 
 
 def _left_over(names: list[str], prefix: str) -> dict[str, int]:
-    """Left-over tensors, counted by where their names part from the backbone's."""
+    """Count left-over tensors by the place where their names part from the backbone's names."""
     wrappers = [prefix[: dot.end()] for dot in re.finditer(r"\.", prefix)][::-1]
     start = {name: len(next(filter(name.startswith, wrappers), "")) for name in names}
     prefixes = Counter(
@@ -211,13 +218,17 @@ def _sha256(path: Path) -> str:
 
 
 def _address_space() -> int:
-    """Bytes mapped so far: torch alone takes from half a gigabyte to tens, depending on its build."""
+    """Read how many bytes are mapped. Torch alone maps half a gigabyte to tens of them, by its build."""
     statm = Path("/proc/self/statm")
     return int(statm.read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE") if statm.exists() else 64 << 30
 
 
 def _limit(kind: int, value: int, *, grace: int = 0) -> None:
-    """Set a limit for good; with `grace`, a signal that can be told from others comes that much earlier."""
+    """Set a limit that cannot be raised again.
+
+    With `grace`, the soft limit is that much below the hard one. At the soft limit of processor time, the
+    process gets SIGXCPU, which tells the reason. At the hard limit it gets SIGKILL, which does not.
+    """
     _, hard = resource.getrlimit(kind)
     most = value + grace if hard == resource.RLIM_INFINITY else min(value + grace, hard)
     with contextlib.suppress(ValueError):  # macOS knows limits that it does not let anyone set
@@ -225,5 +236,5 @@ def _limit(kind: int, value: int, *, grace: int = 0) -> None:
 
 
 def _end_with_parent() -> None:
-    os.read(0, 1)  # nothing is ever written: this returns when the parent is gone
+    os.read(0, 1)  # the parent never writes, so this returns only when the parent is gone
     os._exit(1)

@@ -1,6 +1,6 @@
-"""Folders that people pass for a checkpoint: what each is, and which file to pass or make.
+"""Advice for people who pass a folder instead of a checkpoint file: which file to pass or to make.
 
-Only names are looked at; no file of the folder is opened.
+The folder is recognised by the names in it. No file in it is opened.
 """
 
 from __future__ import annotations
@@ -14,17 +14,18 @@ from vcp_core.checkpoints.archives import OBJECT
 from vcp_core.checkpoints.formats import WEIGHTS
 from vcp_core.checkpoints.report import listed
 
-MAX_NAMES = 10_000  # a folder of videos may have many more
+MAX_NAMES = 10_000  # the most names that are read; a folder of videos may have many more
 
 Names = frozenset[str]
 
 
 def _any(*patterns: str) -> Callable[[Names], bool]:
-    """Whether, for each pattern, a name of the folder fits it."""
+    """Make a test of a folder: for each pattern, at least one name must match."""
     return lambda names: all(any(fnmatch(name, pattern) for name in names) for pattern in patterns)
 
 
-# The first that fits. Lightning's FSDP folders are distributed checkpoints with `meta.pt` beside the parts.
+# The first match counts. Lightning's FSDP folders are distributed checkpoints with a `meta.pt`, so they come
+# before the others.
 KINDS: tuple[tuple[Callable[[Names], bool], str], ...] = (
     (
         _any("meta.pt", "*.distcp"),
@@ -95,7 +96,7 @@ KINDS: tuple[tuple[Callable[[Names], bool], str], ...] = (
 
 
 def about_folder(folder: Path) -> str:
-    """What a folder is, as far as its names tell, and what to pass instead of it."""
+    """Say what a folder is, judged by the names in it, and what to pass instead."""
     names = frozenset(_names(folder))
     for fits, said in KINDS:
         if fits(names):
@@ -110,5 +111,5 @@ def _names(folder: Path) -> list[str]:
     try:
         with os.scandir(folder) as entries:
             return [entry.name for entry, _ in zip(entries, range(MAX_NAMES), strict=False)]
-    except OSError:  # it says so itself where its files are opened
+    except OSError:  # without names the advice is general, which is better than an error here
         return []

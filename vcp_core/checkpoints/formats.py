@@ -1,4 +1,4 @@
-"""Which format a file is of, told by its bytes; its name is the sender's and means nothing."""
+"""Recognise the format of a file by its bytes. The sender chose its name, so the name proves nothing."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ WEIGHTS = (".pt", ".pth", ".pyth", ".ckpt", ".tar", ".bin", ".safetensors")  # s
 
 
 def identify(path: Path) -> Format:
-    """The file's format.
+    """Recognise the format of a file.
 
     Raises:
-        NotACheckpoint: If it is something else; says what it looks like and what to do.
-        DamagedCheckpoint: If it is a format of ours, cut off before its contents can be listed.
+        NotACheckpoint: If the file has another format. The message says which, and what to do.
+        DamagedCheckpoint: If the file has a known format, but is cut off before its contents can be listed.
     """
     with path.open("rb") as file:
         head = file.read(512)
@@ -95,7 +95,7 @@ def _identify_zip(file: BinaryIO, size: int) -> Format:
             "a program of torch.export, and not only weights. Save them with "
             "torch.save(torch.export.load(FILE).state_dict, 'weights.pt') where you trust it."
         )
-    if OBJECT in parts and begins:  # the file begins with another archive
+    if OBJECT in parts and begins:  # the last archive does not begin at byte 0, so others come before it
         raise NotACheckpoint(
             "several archives one after the other: a part of a distributed checkpoint (.distcp). Join its "
             "folder: `python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER weights.pt`."

@@ -1,11 +1,11 @@
-"""Which backbones are in this file? Told by names and shapes of tensors alone, whatever they are wrapped in.
+"""Find the backbones in a file by the names and shapes of its tensors alone.
 
-Keys are the names that a scheme of the catalog gives them; where a network has several, each is looked for.
-No list of prefixes is kept. A key of a backbone is looked for at the end of every name, and what stands
-before it is a prefix; a prefix under which all keys of a backbone are, each in its shape, is where it is.
-Words that wrappers put between the parts of a key (`names.WRAPPERS`) are left out of it.
+Each key scheme of a backbone in the catalog is tried. There is no list of known prefixes. The search looks
+for every key of a backbone at the end of every tensor's name; the text before the key is then a prefix. If
+all keys of a backbone stand under one prefix, each in its shape, the backbone is there. Wrappers such as
+DataParallel put words between the parts of a key (`names.WRAPPERS`). The search leaves these words out.
 
-A file may hold several whole backbones: networks.py says which of them is used.
+A file may hold several whole backbones. networks.py chooses among them.
 """
 
 from __future__ import annotations
@@ -42,22 +42,23 @@ IN_PIECES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Match:
-    """One way to read a file's names as a backbone's keys; keys are named as the scheme names them.
+    """One way to read the names in a file as a backbone's keys. All keys are the scheme's.
 
     Attributes:
-        backbone: Its name.
-        scheme: Whose names its keys have.
-        prefix: What stands before each key, wrappers included.
-        names: The file's name of each key that is there.
+        backbone: Name of the backbone.
+        scheme: The key scheme that was tried.
+        prefix: The text before each key, words of wrappers included.
+        names: The name in the file, by key.
         right: Keys that are there in their shape.
-        wrong: Keys that are there in another shape, with it.
+        wrong: Keys that are there in another shape, with that shape.
         missing: Keys that are not there.
-        steps: Keys that count training steps; a frozen network does without them, and any shape will do.
-        filled: Those of them that are not there.
-        foreign: Names inside the backbone's own modules that it does not have: a deeper or otherwise
-            different network, of which its keys are only a part.
-        twice: Keys that stand under two names once wrappers' words are left out, with all names.
-        spare: Further names of such keys whose numbers are the same, which are left out.
+        steps: Keys that count training steps. A frozen network does not need them, so they may be missing or
+            have any shape.
+        filled: The keys of `steps` that are not there.
+        foreign: Names inside the backbone's modules that are no keys of it. They show a deeper or otherwise
+            different network that contains all keys of this backbone.
+        twice: Keys that stand under several names once wrappers' words are left out, with these names.
+        spare: Further names of keys whose tensors are the same bits; they are ignored.
     """
 
     backbone: str
@@ -75,7 +76,7 @@ class Match:
 
     @property
     def complete(self) -> bool:
-        """Whether this is that backbone, whole and nothing else."""
+        """Whether the file holds this whole backbone here, and no different network."""
         return not (self.wrong or self.missing or self.foreign or self.twice)
 
     @property
@@ -85,7 +86,7 @@ class Match:
 
     @property
     def stripped(self) -> dict[str, int]:
-        """Wrappers' words that were left out from between the parts of keys, and of how many keys."""
+        """The wrappers' words that were left out of keys, with the number of keys of each."""
         inner = (self.names[key].removeprefix(self.prefix) for key in self.right)
         return dict(Counter(word for name in inner for word in sorted(wrappers_in(name) & transparent())))
 
@@ -97,17 +98,17 @@ def whole_backbones(
     under: Callable[[str], bool] = lambda prefix: True,
     equal: Equal = lambda first, second: False,
 ) -> list[Match]:
-    """Every whole backbone that a file holds; at least one.
+    """List every whole backbone in a file. There is at least one.
 
     Args:
-        shapes: Of all tensors, by name.
-        backbone: The only one to look for; any if left out.
-        under: Which prefixes a near miss is told of, if nothing is whole.
-        equal: Whether two tensors hold the same bits. Asked where two names stand for one key.
+        shapes: Shapes of all tensors, by name.
+        backbone: The only backbone to look for; None looks for all.
+        under: Tells of a prefix whether the message about the closest backbone may be about it.
+        equal: Tells whether two tensors hold the same bits. It is called if two names stand for one key.
 
     Raises:
         UnknownName: If `backbone` is not in the catalog.
-        CheckpointMismatch: If none is whole; says which is closest and what it lacks.
+        CheckpointMismatch: If no backbone is whole. The message says which is closest and what it lacks.
     """
     matches = _matches(shapes, [BACKBONES[backbone].name] if backbone else BACKBONES)
     matches = [_without_equal_twins(match, equal) if match.twice else match for match in matches]
@@ -119,13 +120,13 @@ def whole_backbones(
 
 
 def own_keys(backbone: str, scheme: KeyScheme) -> dict[str, str]:
-    """Our key by the scheme's name of it."""
+    """Map each key of the scheme to our own key."""
     return {scheme.rename(key): key for key in key_shapes(backbone)}
 
 
 @functools.cache
 def transparent() -> frozenset[str]:
-    """Wrappers' words that may be left out of a key: those that no backbone has in a key of its own."""
+    """List the wrappers' words that may be left out of names: those that no backbone has in its own keys."""
     used = {part for known in _every_known() for key in known for part in key.split(".")}
     return frozenset(WRAPPERS.keys() - used)
 
@@ -151,7 +152,7 @@ def _matches(shapes: Mapping[str, Shape], backbones: Iterable[str]) -> list[Matc
 
 
 def _names_of_keys(shapes: Mapping[str, Shape]) -> dict[str, list[tuple[str, str]]]:
-    """Where each key of any backbone is: the prefix and the name, for each time that a name ends with it."""
+    """Find every key of any backbone: for each name that ends with the key, the prefix and the name."""
     keys = {key for known in _every_known() for key in known}
     longest = max(key.count(".") + 1 for key in keys)
     found: dict[str, list[tuple[str, str]]] = defaultdict(list)
@@ -165,7 +166,7 @@ def _names_of_keys(shapes: Mapping[str, Shape]) -> dict[str, list[tuple[str, str
 def _by_prefix(
     names_of_keys: Mapping[str, list[tuple[str, str]]], known: Iterable[str]
 ) -> dict[str, dict[str, list[str]]]:
-    """Names by key, by prefix. A prefix with nothing but step counters under it is none."""
+    """Sort the names by prefix, then by key. A prefix that holds only step counters is left out."""
     found: dict[str, dict[str, list[str]]] = defaultdict(dict)
     for key in known:
         for prefix, name in names_of_keys.get(key, ()):
@@ -181,7 +182,7 @@ def _match(
     names: Mapping[str, list[str]],
 ) -> Match:
     known = _known(backbone, scheme)
-    # Without wrappers' words first: of two names for a key, the plain one is the key's own.
+    # The shortest name has the fewest wrappers' words, so it is the key's own name.
     chosen = {key: min(found, key=len) for key, found in names.items()}
     needed = [key for key in known if not is_unread(key)]
     wrong = {
@@ -198,7 +199,7 @@ def _match(
         missing=missing,
         steps=tuple(filter(is_unread, known)),
         filled=tuple(key for key in filter(is_unread, known) if key not in chosen),
-        # Only asked where it decides: it looks at every name of the file.
+        # Computed only if it can decide, because it goes through every name of the file.
         foreign=() if wrong or missing else _foreign(shapes, known, prefix, scheme.heads),
         twice={
             key: (chosen[key], *(name for name in found if name != chosen[key]))
@@ -209,7 +210,7 @@ def _match(
 
 
 def _without_equal_twins(match: Match, equal: Equal) -> Match:
-    """The match without those names of a key that all hold the same bits as the chosen one."""
+    """Remove a key from `twice` if all its names hold the same bits as the chosen one."""
     twice = {
         key: (chosen, *others)
         for key, (chosen, *others) in match.twice.items()
@@ -280,8 +281,9 @@ def _in_pieces(shapes: Mapping[str, Shape]) -> list[str]:
 
 
 def _closeness(shapes: Mapping[str, Shape], match: Match) -> tuple[float, float, int]:
-    """Of keys and strangers together: which part is there, and which part in its shape."""
-    # Strangers count: all keys of a shallower network are there, and it is not the closest for that.
+    """Rate a match: the share of keys that are there, then the share that also has the right shape."""
+    # Foreign names count in the whole. Otherwise a shallower network, all of whose keys are there, would
+    # always be the closest.
     known = _known(match.backbone, match.scheme)
     strangers = match.foreign or _foreign(shapes, known, match.prefix, match.scheme.heads)
     union = match.num_keys + len(list(itertools.filterfalse(is_unread, strangers)))

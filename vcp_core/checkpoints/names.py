@@ -1,4 +1,4 @@
-"""Names of tensors: the words that wrappers put into them, and the tensors that no forward pass reads."""
+"""Names of tensors: the words that wrappers put into names, and tensors that no forward pass reads."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ UNREAD = ("num_batches_tracked", "total_ops", "total_params")
 
 
 def is_unread(name: str) -> bool:
-    """Whether no forward pass of a frozen network reads this tensor.
+    """Tell whether the forward pass of a frozen network ignores this tensor.
 
     >>> is_unread("bn1.num_batches_tracked"), is_unread("bn1.running_var")
     (True, False)
@@ -27,11 +27,12 @@ def is_unread(name: str) -> bool:
 
 
 def tails(name: str, *, longest: int, wrappers: Collection[str]) -> Iterator[tuple[int, str]]:
-    """Every end of a name that may be a key: where the end begins, and the end without wrappers' words.
+    """Yield every end of a name that may be a key: its position, and its text without wrappers' words.
 
     Args:
-        name: Of a tensor.
-        longest: Parts of the longest key. A name may have very many, and each end would be a copy of it.
+        name: Name of a tensor.
+        longest: Number of parts of the longest key. A hostile name may have very many parts, and each end is
+            a copy of the name.
         wrappers: Words to leave out.
 
     >>> list(tails("net._orig_mod.conv1.module.weight", longest=2, wrappers=("module", "_orig_mod")))
@@ -47,10 +48,14 @@ def tails(name: str, *, longest: int, wrappers: Collection[str]) -> Iterator[tup
 
 
 def without(name: str, wrappers: Collection[str]) -> str:
-    """A name without wrappers' words."""
+    """Remove the wrappers' words from a name.
+
+    >>> without("conv1.module.weight", ("module",))
+    'conv1.weight'
+    """
     return ".".join(part for part in name.split(".") if part not in wrappers)
 
 
 def wrappers_in(name: str) -> set[str]:
-    """The wrappers' words that are parts of a name."""
+    """List the wrappers' words that are parts of a name."""
     return WRAPPERS.keys() & set(name.split("."))

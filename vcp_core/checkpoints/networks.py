@@ -1,8 +1,8 @@
-"""Which of several whole networks in a file is used: the one that gradients trained, or none without a word.
+"""Choose among several whole networks in a file: use the one that gradients trained, or ask the user.
 
 Trainers keep an average of the weights beside the trained network, or a teacher beside a student. Some swap
-the two when they save. What is known of them is written down here (`SWAPPED`, `AVERAGES`, `TRAINED`), with
-its sources in docs/decisions/2026-11-28-several-networks.md. Where nothing is known, `SeveralNetworks` asks.
+the two when they save. `SWAPPED`, `AVERAGES` and `TRAINED` list the known trainers and names; their sources
+are in docs/decisions/2026-11-28-several-networks.md. If these do not decide, `SeveralNetworks` asks the user.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from vcp_core.checkpoints.match import Equal, Match, Shape, whole_backbones
 from vcp_core.checkpoints.names import is_unread
 from vcp_core.checkpoints.report import listed, printable
 
-TOP = "."  # how --prefix names keys with nothing before them: "" is no value of a form or a query
+TOP = "."  # the value of --prefix for keys without a prefix; forms and queries cannot send ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Swap:
-    """A trainer that saves the average where others save the trained network, and the other way round.
+    """A trainer that saves the average in the usual place of the trained network, and the reverse.
 
     Attributes:
-        who: Its name.
-        signs: Names of tensors, dictionaries or values that its files have, all of them.
-        trained: Where the trained network is.
-        average: Where the average is.
+        who: Name of the trainer.
+        signs: Names of tensors, dictionaries or values. A file of this trainer has all of them.
+        trained: The dictionary that holds the trained network.
+        average: The dictionary that holds the average.
     """
 
     who: str
@@ -64,9 +64,9 @@ SWAPPED = (
         average="state_dict",
     ),
 )
-MAX_CHOICES = 20  # of a message
+MAX_CHOICES = 20  # the most networks that a message lists
 COUNTER = "n_averaged"  # torch/optim/swa_utils.py: AveragedModel holds the network as `module` beside it
-# Words of a prefix, and what they say of a network beside another one.
+# Words of a prefix, and what they say of a network if the file holds another one, too.
 AVERAGES = dict.fromkeys(
     ("average", "averaged", "avg", "ema", "mean", "polyak", "shadow", "swa"), "an average of the weights"
 ) | {
@@ -82,7 +82,7 @@ AVERAGES = dict.fromkeys(
     "initial": "a network as it was before training",
 }
 TRAINED = ("online", "q", "query", "student")
-# Words that mean this only beside another: `k400.` is a dataset, and `source.` has a `target.`, too.
+# These words count only if a certain other word is in the file: `target.` may also stand beside `source.`.
 BESIDE = {
     "k": ("q", "query", "backbone"),  # of mmselfsup
     "key": ("q", "query"),
@@ -96,9 +96,10 @@ class Network:
     """A whole network of a file.
 
     Attributes:
-        match: Where it is.
-        untrained: Why gradients did not train it ("an average of the weights"); "" where nothing says so.
-        known: Whose way of saving says that gradients did train it, as a sentence; "" where none does.
+        match: The place of the network in the file.
+        untrained: Why gradients did not train it ("an average of the weights"); "" if nothing says so.
+        known: A sentence about the trainer that is known to save the trained network here; "" if there is
+            none.
     """
 
     match: Match
@@ -107,7 +108,7 @@ class Network:
 
     @property
     def name(self) -> str:
-        """The value of `--prefix` that stands for it."""
+        """The value of `--prefix` that names the network."""
         return self.match.prefix or TOP
 
 
@@ -116,9 +117,9 @@ class Choice:
     """The network that is used.
 
     Attributes:
-        network: That one.
-        others: The `--prefix` of the other whole networks, which are not used.
-        why: Why this one, or what is known of it, as a sentence; "" where there is nothing to say.
+        network: The used network.
+        others: The values of `--prefix` that name the other whole networks, which are not used.
+        why: Why this network was chosen, or a fact about it; "" if there is nothing to say.
     """
 
     network: Network
@@ -127,7 +128,7 @@ class Choice:
 
     @property
     def match(self) -> Match:
-        """Where it is."""
+        """The place of the used network in the file."""
         return self.network.match
 
 
@@ -139,21 +140,21 @@ def choose(
     words: Collection[str] = (),
     equal: Equal = lambda first, second: False,
 ) -> Choice:
-    """The network of a file that is used.
+    """Choose the network of a file that is used.
 
     Args:
-        shapes: Of all tensors, by name.
-        backbone: The only one to look for; any if left out.
-        prefix: What stands before its keys ("teacher."), or the end of that ("teacher" of
-            "state_dict.teacher."). "" and "." stand for keys with nothing before them.
-        words: Names of dictionaries and values that the file holds beside tensors.
-        equal: Whether two tensors of the file hold the same bits.
+        shapes: Shapes of all tensors, by name.
+        backbone: The only backbone to look for; None looks for all.
+        prefix: The text before the network's keys ("teacher."), or the end of that text ("teacher" of
+            "state_dict.teacher."). "" and "." stand for keys without a prefix.
+        words: Names of dictionaries and values that the file holds besides tensors.
+        equal: Tells whether two tensors of the file hold the same bits.
 
     Raises:
         UnknownName: If `backbone` is not in the catalog.
-        SeveralNetworks: If there are several, and nothing says which of them gradients trained.
-        CheckpointMismatch: If none is whole; says which is closest and what it lacks. If none is under
-            `prefix`: which prefixes there are.
+        SeveralNetworks: If there are several networks, and nothing says which of them gradients trained.
+        CheckpointMismatch: If no network is whole; the message says which backbone is closest and what it
+            lacks. If none is under `prefix`; the message lists the prefixes that there are.
     """
     under: Callable[[str], bool] = lambda found: prefix is None or _is_under(found, prefix)  # noqa: E731
     matches = whole_backbones(shapes, backbone=backbone, under=under, equal=equal)
@@ -172,7 +173,7 @@ def choose(
 def _of_other_backbones(
     shapes: Mapping[str, Shape], matches: Sequence[Match], equal: Equal
 ) -> tuple[str, ...]:
-    """The `--prefix` of whole networks that were not looked for."""
+    """List the prefixes of whole networks of other backbones than the one that was asked for."""
     prefixes = {match.prefix for match in matches}
     found = whole_backbones(shapes, equal=equal)
     return tuple(Network(match=match).name for match in found if match.prefix not in prefixes)
@@ -197,7 +198,7 @@ def _networks(matches: Sequence[Match], there: Collection[str]) -> list[Network]
 def _by_name(
     match: Match, beside: Sequence[Match], there: Collection[str], swap: Swap | None = None
 ) -> Network:
-    """What a network's own name says of it; words that all names have in common say nothing."""
+    """Judge a network by the words of its prefix. Words that all prefixes share say nothing."""
     if _is_averaged_model(match.prefix, there):
         untrained = f"an average of the weights: torch's AveragedModel left its {COUNTER!r} beside it"
         return Network(match=match, untrained=untrained)
@@ -235,7 +236,7 @@ def _asked_for(networks: list[Network], prefix: str, equal: Equal) -> Choice:
 
 
 def _trained(networks: list[Network], equal: Equal) -> Choice:
-    """The one that gradients trained, where that is known."""
+    """Choose the network that gradients trained, or raise `SeveralNetworks`."""
     groups = _groups(networks, equal)
     if len(groups) == 1:
         used = networks[0]
@@ -260,7 +261,7 @@ def _reason(used: Network, networks: list[Network]) -> str:
 
 
 def _alone(network: Network, shapes: Mapping[str, Shape], what: str) -> str:
-    """What there is to say of a network that is chosen from itself alone."""
+    """Say what is known about a network that is the only one to choose from."""
     if network.untrained:
         return f"{what}; it is {network.untrained}"
     copy = _mmcv_copy(network.match, shapes)
@@ -273,7 +274,7 @@ def _alone(network: Network, shapes: Mapping[str, Shape], what: str) -> str:
 
 
 def _mmcv_copy(match: Match, shapes: Mapping[str, Shape]) -> str:
-    """The name of MMCV's second copy of the first weight; "" if there is none."""
+    """Name MMCV's second copy of the first weight; "" if there is none."""
     name = match.names[match.right[0]]
     ends = [0, *(dot.end() for dot in re.finditer(r"\.", match.prefix))]
     copies = (f"{name[:end]}ema_{name[end:].replace('.', '_')}" for end in ends)
@@ -281,7 +282,7 @@ def _mmcv_copy(match: Match, shapes: Mapping[str, Shape]) -> str:
 
 
 def _groups(networks: Iterable[Network], equal: Equal) -> list[list[Network]]:
-    """Networks whose weights are the same bits, together; each group in order of preference."""
+    """Group networks whose weights are the same bits. Each group keeps the order of preference."""
     groups: list[list[Network]] = []
     for network in networks:
         same = (group for group in groups if _same(group[0].match, network.match, equal))
@@ -308,7 +309,7 @@ def _several(networks: Sequence[Network], which: str) -> SeveralNetworks:
     shown = [_line(one) for one in networks[:MAX_CHOICES]]
     if len(networks) > MAX_CHOICES:
         shown.append(f"  and {len(networks) - MAX_CHOICES} more")
-    text = f"{len(networks)} whole networks are in the file, {which}. Name the one that is meant:"
+    text = f"{len(networks)} whole networks are in the file, {which}. Name the one to use:"
     return SeveralNetworks("\n".join([text, *shown]), choices=tuple(one.name for one in networks))
 
 
@@ -336,11 +337,17 @@ def _spelled(prefix: str) -> str:
 
 
 def _common(prefixes: Iterable[str]) -> int:
-    """How many parts all prefixes begin with: those say nothing of the difference between networks."""
+    """Count the parts with which all prefixes begin. They say nothing about how the networks differ."""
     parts = zip(*(prefix.split(".")[:-1] for prefix in prefixes), strict=False)
     return sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, parts))
 
 
 def _words(parts: Iterable[str]) -> list[str]:
-    """Words of names such as "state_dict_ema" and "modelTeacher", in lower case; "k400" is one word."""
+    """Split names such as "state_dict_ema" and "modelTeacher" into words in lower case.
+
+    "k400", a dataset, stays one word, so it is not taken for the word "k".
+
+    >>> _words(["modelTeacher", "k400"])
+    ['model', 'teacher', 'k400']
+    """
     return [word.lower() for part in parts for word in re.findall(r"[A-Z]?[a-z\d]+|[A-Z\d]+(?![a-z])", part)]

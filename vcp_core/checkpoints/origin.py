@@ -1,7 +1,7 @@
-"""What an exported checkpoint says about itself: its run, step and training data; no torch.
+"""Read the origin that an exported checkpoint claims: its run, step and training data. No torch is needed.
 
-A claim of whoever sent the file, read from a bounded header and checked for its types, and nothing more: to
-name a point of a learning curve, never to decide anything.
+The sender of the file makes this claim. The reader bounds the header's length and checks types, and no more.
+So an origin may name a point of a learning curve, and it must never decide anything.
 """
 
 from __future__ import annotations
@@ -12,24 +12,25 @@ from pathlib import Path
 from typing import Any
 
 METADATA = "vcpbench"  # key of a safetensors header, whose value is JSON
-MAX_HEADER_BYTES = 1_000_000  # ours has 8 kB
+MAX_HEADER_BYTES = 1_000_000  # our own headers have 8 kB
 MAX_TEXT = 200  # characters
 
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """Where a checkpoint comes from.
+    """The training run that a checkpoint comes from.
 
     Attributes:
         run: Name of the run.
-        step: Steps of the optimizer before it.
-        epoch: Epochs before it.
+        step: Optimizer steps before the export.
+        epoch: Epochs before the export.
         task: "pretrain" or "finetune".
-        backbone: A name of the catalog.
+        backbone: Name of the backbone in the catalog.
         dataset: Name of the training data.
-        dataset_split: Which of its splits.
-        dataset_fingerprint: By which a dataset's videos are known.
-        pretrained_on: What it had been trained on before, as that was declared; None where nothing was.
+        dataset_split: The split whose training side was used.
+        dataset_fingerprint: Fingerprint of that dataset.
+        pretrained_on: The declared training data of the weights that the run started from; None if nothing
+            was declared.
     """
 
     run: str
@@ -44,7 +45,7 @@ class Origin:
 
 
 def read_origin(path: Path) -> Origin | None:
-    """The origin that a file claims; None where it claims none, or one that makes no sense."""
+    """Read the origin that a file claims; None if it claims none, or the claim is not valid."""
     try:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
@@ -61,7 +62,7 @@ def read_origin(path: Path) -> Origin | None:
         return None
 
 
-BEFORE = "pretrained_on"  # the one that may be missing
+BEFORE = "pretrained_on"  # the only field that a header may leave out
 _KINDS: dict[str, type] = {
     name: int if name in ("step", "epoch") else str for name in Origin.__dataclass_fields__ if name != BEFORE
 }

@@ -1,4 +1,4 @@
-"""What a pickle asks for, by parsing it: nothing is run, and nothing is made."""
+"""List the globals that a pickle asks for. The pickle is only parsed: nothing in it is run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TORCHS_OWN = re.compile(
     r"collections\.(OrderedDict|Counter)|_codecs\.encode|torch(\.\w+)*\.(_\w+|\w*Storage|dtype)"
     r"|torch\.(Size|device|Tensor|strided|bool|complex\d+|b?float\w+|u?int\d+)"
 )
-# What a file is that asks for globals of these names, and what to do with it.
+# For globals of these names: what kind of file asks for them, and what to do with it.
 EXPLANATIONS = (
     (
         r"torch\.distributed\.checkpoint\.",
@@ -60,7 +60,7 @@ EXPLANATIONS = (
 
 
 def survey(path: Path, file_format: Format) -> Survey:
-    """What the pickles of a file ask for."""
+    """List what the pickles of a file ask for."""
     found = Survey()
     if file_format == "torch zip":
         with zipfile.ZipFile(path) as archive:
@@ -77,12 +77,12 @@ def survey(path: Path, file_format: Format) -> Survey:
 
 @dataclass
 class Survey:
-    """Follows strings through a pickle as far as it takes to name the globals made of them.
+    """Follows the strings in a pickle, as far as needed to name the globals that are made from them.
 
     Attributes:
-        protocol: The highest that a pickle names.
-        names: The globals, in the order in which they come.
-        whole: Whether every pickle was there to its end.
+        protocol: The highest protocol that a pickle names.
+        names: The globals, in the order of the pickle.
+        whole: Whether every pickle was complete.
     """
 
     protocol: int = 0
@@ -90,7 +90,7 @@ class Survey:
     whole: bool = True
 
     def parse(self, file: IO[bytes]) -> None:
-        """Read one pickle, or as much as makes sense."""
+        """Parse one pickle, up to its end or to the first bytes that are no pickle."""
         strings, memo = ["", ""], dict[int, str]()
         opcode = None
         try:
@@ -108,21 +108,21 @@ class Survey:
                     strings = [strings[-1], memo.get(argument, "")]
                 elif isinstance(argument, str):
                     strings = [strings[-1], argument]
-        # The parser raises ValueError, or anything at all, where broken bytes stop making sense.
+        # At broken bytes the parser raises ValueError, or any other error.
         except Exception as error:
             self.whole = self.whole and "exhausted" not in str(error) and "not enough data" not in str(error)
 
     def asked(self, known: Container[str]) -> list[str]:
-        """The globals that are neither known to be harmless nor torch's own."""
+        """List the globals that are neither known to be harmless nor torch's own."""
         return [name for name in self.names if name not in known and not _TORCHS_OWN.fullmatch(name)]
 
     def modern(self, name: str) -> str:
-        """A global under the name that it has had since Python 3; torch leaves builtins' module out."""
+        """Give a global its name in Python 3. Torch's messages leave out the module of builtins."""
         module, _, short = name.rpartition(".")
         return _modern(module or "builtins", short)
 
     def explanation(self, names: Iterable[str]) -> tuple[str, str]:
-        """What a file is that asks for these, and what to do."""
+        """Say what kind of file asks for these globals, and what to do."""
         every = [*names, *self.names]
         for pattern, what, advice in EXPLANATIONS:
             if any(re.match(pattern, name) for name in every):
@@ -131,5 +131,5 @@ class Survey:
 
 
 def _modern(module: str, name: str) -> str:
-    """Protocol 2 writes the name of a global that it had in Python 2."""
+    """Give a global its name in Python 3. Protocol 2 writes the name that it had in Python 2."""
     return f"{_compat_pickle.IMPORT_MAPPING.get(module, module)}.{name}"

@@ -1,7 +1,8 @@
-"""What stands for the objects that ordinary checkpoints hold beside their weights. None of them is imported.
+"""Placeholders for the objects that ordinary checkpoints hold besides weights.
 
-Hyper-parameters, numpy scalars, message hubs and the like say nothing about a frozen network. torch's
-weights-only reader gets one of these in the place of each, by its name; any other name is refused.
+Hyper-parameters, NumPy scalars, message hubs and the like do not matter to a frozen network. Torch's
+weights-only reader gets a placeholder for each of these classes, by its name. The class itself is never
+imported. Any other name is refused.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Callable
 
 
 class Refused(pickle.UnpicklingError):
-    """A pickle asks for a global that its reader does not give.
+    """A pickle asks for a global that is not allowed.
 
     Attributes:
         name: The global.
@@ -24,7 +25,7 @@ class Refused(pickle.UnpicklingError):
 
 
 class Inert:
-    """Stands for an object of another kind: takes whatever the pickle gives, does and keeps nothing."""
+    """Stands for any other object: accepts all that the pickle gives, and keeps nothing."""
 
     def __new__(cls, *_: object, **__: object) -> Inert:
         """Ignore the arguments."""
@@ -38,10 +39,10 @@ class Inert:
 
 
 class InertMapping:
-    """Stands for a dictionary of another kind: what it holds is kept, for there may be weights in it."""
+    """Stands for a dictionary of another class. The items are kept, because they may be weights."""
 
     def __new__(cls, *_: object) -> OrderedDict[object, object]:  # type: ignore[misc]
-        """Torch's reader fills, and sets attributes of, no other mapping than this."""
+        """Give an OrderedDict, the only mapping that torch's reader fills and sets attributes of."""
         return OrderedDict()
 
 
@@ -50,7 +51,7 @@ class InertBuffer(Inert):
 
 
 def _method(owner: object, *_: object) -> object:
-    """Stands for `getattr`, which is code anywhere else than on a HistoryBuffer."""
+    """Stands for `getattr`. It is allowed on a HistoryBuffer only; elsewhere it could reach any code."""
     if owner is InertBuffer:
         return Inert
     raise Refused("builtins.getattr")

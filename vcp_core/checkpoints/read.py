@@ -1,4 +1,4 @@
-"""Tensors out of a foreign file, and never code. Only the sandbox's child process calls this."""
+"""Read the tensors of a foreign file, and never run its code. Only the sandbox's child calls this."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ from vcp_core.checkpoints.trainers import MAX_TEXT, Value
 
 MAX_TENSORS = 50_000  # the largest video networks have a few thousand, their optimizers three times that
 MAX_DEPTH = 12  # of nested dictionaries and lists
-MAX_VALUES, VALUES_DEPTH = 1_000, 4  # plain numbers and words beside the tensors; trainers' are near the top
-UNPACKED = 1 << 30, 4  # bytes, and times its size: how much a compressed archive may hold
+MAX_VALUES, VALUES_DEPTH = 1_000, 4  # numbers and texts beside the tensors; trainers' are near the top
+UNPACKED = 1 << 30, 4  # a compressed archive may unpack to 1 GiB, or to 4 times its size if that is more
 
-# How torch's readers word it that a file ends too early.
+# The words of torch's readers for a file that ends too early.
 _CUT_OFF = re.compile(r"unexpected EOF|Ran out of input|pickle data was truncated|file not found|read past")
 _NO_MEMORY = re.compile(r"can't allocate memory|Cannot allocate memory")
-_REFUSED = re.compile(r"[Uu]nsupported (?:global: )?GLOBAL (\S+)")  # torch names a global in its text only
+_REFUSED = re.compile(r"[Uu]nsupported (?:global: )?GLOBAL (\S+)")  # only the text of torch's error names it
 _STAND_INS = HARMLESS | ARRAYS
 
 
@@ -52,12 +52,12 @@ class Contents:
     """The tensors of a file.
 
     Attributes:
-        format: As its bytes tell.
-        tensors: By the path to each, dictionaries and keys joined by dots ("state_dict.module.conv1.weight").
-        containers: Paths of the dictionaries themselves.
-        values: Whole numbers and short texts beside the tensors, by path ("meta.epoch").
-        skipped: Tensors that hold no plain numbers (sparse, quantised, meta).
-        notes: How the file had to be read, where that was not as its writer meant it.
+        format: The format of the file, by its bytes.
+        tensors: The tensors by path: dictionaries and keys joined by dots ("state_dict.module.conv1.weight").
+        containers: Paths of the dictionaries.
+        values: Whole numbers and short texts besides the tensors, by path ("meta.epoch").
+        skipped: Paths of tensors that do not hold plain numbers (sparse, quantised, meta).
+        notes: Sentences about anything unusual in how the file was read.
     """
 
     format: Format
@@ -69,18 +69,18 @@ class Contents:
 
 
 def read_contents(path: Path, scratch: Path | None = None) -> Contents:
-    """All tensors of a checkpoint file, on the CPU.
+    """Read all tensors of a checkpoint file, on the CPU.
 
     Args:
         path: The file.
-        scratch: Where an archive that was packed again is unpacked.
+        scratch: The folder for the copy of an archive that another program packed again.
 
     Raises:
         NotACheckpoint: If the file is of another format, or holds no tensors.
-        DamagedCheckpoint: If it is truncated, or a checksum in it is wrong.
-        UnreadableCheckpoint: If its reader fails otherwise.
-        UnsafeCheckpoint: If it asks for a global that is not known to be harmless; nothing of it was run.
-        StorageError: If there is no room to unpack it.
+        DamagedCheckpoint: If the file is truncated, or a checksum in it is wrong.
+        UnreadableCheckpoint: If the reader of the file's format fails in another way.
+        UnsafeCheckpoint: If the file asks for a global that is not known to be harmless. Nothing was run.
+        StorageError: If there is no room to unpack the file.
     """
     with _utf8(path) as path:
         file_format = identify(path)
@@ -103,7 +103,7 @@ def read_contents(path: Path, scratch: Path | None = None) -> Contents:
 
 @contextlib.contextmanager
 def _utf8(path: Path) -> Iterator[Path]:
-    """A path to the same file that torch and safetensors can take: they want UTF-8."""
+    """Give a path to the same file in UTF-8, because torch and safetensors take no other paths."""
     try:
         os.fspath(path).encode()
     except UnicodeEncodeError:
@@ -145,7 +145,7 @@ def _load_torch(path: Path, contents: Contents, scratch: Path | None) -> None:
         raise
     except MemoryError as error:
         raise _too_large() from error
-    # Hostile or strange bytes can make the reader fail in any way.
+    # Any error: hostile or broken bytes can make torch's reader fail in every way.
     except Exception as error:
         raise _failure(path, contents.format, error) from error
     if as_zip:
@@ -153,7 +153,7 @@ def _load_torch(path: Path, contents: Contents, scratch: Path | None) -> None:
 
 
 def _weights_only(file: Path | IO[bytes], *, mapped: bool) -> object:
-    """The object in a file of `torch.save`; an optimizer's gigabytes stay on disk where they are mapped."""
+    """Load the object in a file of `torch.save`. With `mapped`, unused gigabytes (optimizer) stay on disk."""
     stand_ins: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
         (stand_in, name) for name, stand_in in _STAND_INS.items()
     ]
@@ -167,21 +167,21 @@ def _is_normal(path: Path) -> bool:
 
 
 def _is_stored(path: Path) -> bool:
-    """Whether nothing is compressed: torch maps compressed bytes as if they were the numbers."""
+    """Tell whether no entry is compressed. Torch would map compressed bytes as if they were weights."""
     with zipfile.ZipFile(path) as archive:
         return all(entry.compress_type == zipfile.ZIP_STORED for entry in archive.infolist())
 
 
 def _check_sums(path: Path) -> None:
-    """Compare entries with their checksums, as torch does not: a flipped bit would be a wrong weight."""
+    """Check the checksums of all entries. Torch does not, and a flipped bit would be a wrong weight."""
     try:
         broken = broken_entry(path)
     except (zipfile.BadZipFile, EOFError, zlib.error) as error:
         raise _damaged(path, error) from error
     if broken:
         raise DamagedCheckpoint(
-            f"entry {printable(broken)} does not have the checksum it was saved with: corrupt. Copy it "
-            "again. (If it was saved with torch.serialization.set_crc32_options(False): save it without.)"
+            f"entry {printable(broken)} does not have the checksum it was saved with: corrupt. Copy the file "
+            "again. (If it was saved with torch.serialization.set_crc32_options(False), save it without.)"
         )
 
 
@@ -227,9 +227,9 @@ def _note(path: str, value: object, contents: Contents) -> None:
 
 
 def _refuse(path: Path, file_format: Format, error: pickle.UnpicklingError) -> NoReturn:
-    """Say why torch's weights-only reader stopped: a global by its name where there is one."""
+    """Say why torch's weights-only reader stopped. If a global is the reason, name it."""
     if file_format == "torch zip":
-        _check_sums(path)  # a flipped bit makes another name of a global
+        _check_sums(path)  # first, because a flipped bit can change the name of a harmless global
     found = survey(path, file_format)
     asked = found.asked(_STAND_INS)
     named = _refused(error)
@@ -245,7 +245,7 @@ def _refuse(path: Path, file_format: Format, error: pickle.UnpicklingError) -> N
 
 
 def _refused(error: pickle.UnpicklingError) -> str | None:
-    """The global at which the reader stopped."""
+    """Name the global at which the reader stopped; None if it stopped for another reason."""
     if isinstance(error.__context__, Refused):  # torch raises every error anew, with its own text
         return error.__context__.name
     named = _REFUSED.search(str(error))
@@ -273,7 +273,7 @@ def _too_large() -> CheckpointError:
 
 
 def _failure(path: Path, file_format: Format, error: Exception) -> CheckpointError:
-    """What a reader's failure means: damage only where something shows it."""
+    """Turn a reader's failure into our error. The file counts as damaged only if something shows it."""
     if _NO_MEMORY.search(str(error)):
         return _too_large()
     if isinstance(error, EOFError | zipfile.BadZipFile | zlib.error) or _CUT_OFF.search(str(error)):
@@ -297,7 +297,7 @@ def _damaged(path: Path, error: Exception) -> DamagedCheckpoint:
 
 
 def _said(error: Exception, path: Path) -> str | Private:
-    """The first line of what a library said; for operators only if it says where the file lies."""
+    """Give the first line of a library's message; for operators only, if the line holds the file's folder."""
     said = str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
     folder = os.fspath(path.parent)
     tells_where = folder in said or repr(folder)[1:-1] in said  # OSError quotes paths as repr does

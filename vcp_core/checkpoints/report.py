@@ -1,4 +1,4 @@
-"""What was found in a checkpoint file, for people and for provenance."""
+"""The report on a checkpoint file: what was found in it, for users and for provenance."""
 
 from __future__ import annotations
 
@@ -19,25 +19,24 @@ class CheckpointReport:
     """How a backbone was found in a file.
 
     Attributes:
-        sha256: Of the file as it came.
-        size_bytes: Of the file as it came.
-        format: "torch zip", "torch legacy" or "safetensors", told by its bytes.
-        backbone: Which one it holds.
-        scheme: Whose names its keys have ("torchvision"); "" in reports from before there were several.
-        wrapper: The nested dictionaries its keys were in, joined by dots ("state_dict"); "" for none.
-        prefix: What its keys began with inside of them ("module."); "" for nothing.
-        stripped: Words of wrappers that were left out from between the parts of its keys ("_orig_mod"), and
-            from how many keys.
-        network: The `--prefix` that names it: its wrapper and prefix together, "." for none.
-        why: Why this one of several networks, or what is known of the only one; "" for nothing to say.
-        num_keys: Keys of the backbone, all of which were there in the right shape.
-        filled: Keys that no forward pass reads (`num_batches_tracked`) and that held no count: they are 0.
-        left_over: Tensors that are not the backbone's, counted by where they are (heads, queues, optimizer).
-        others: The `--prefix` of each other whole backbone in the same file ("teacher."); not used.
-        dtypes: Of the weights as they came; they are float32 from here on.
-        notes: Anything else worth knowing.
-        origin: What a file of ours says of its training run (`vcp_core.checkpoints.origin`); a claim.
-        training: What the file says of step, epoch and run (`vcp_core.checkpoints.trainers`); a claim.
+        sha256: SHA-256 of the original file.
+        size_bytes: Size of the original file.
+        format: "torch zip", "torch legacy" or "safetensors", recognised by the file's bytes.
+        backbone: Name of the backbone in the file.
+        scheme: The key scheme of the file ("torchvision"); "" in reports from before there were schemes.
+        wrapper: The nested dictionaries that hold the keys, joined by dots ("state_dict"); "" for none.
+        prefix: The beginning of the keys inside these dictionaries ("module."); "" for none.
+        stripped: Words of wrappers that were left out of keys ("_orig_mod"), with the number of keys.
+        network: The value of `--prefix` that names the network: wrapper and prefix together, "." for none.
+        why: Why this network was chosen, or a fact about it; "" if there is nothing to say.
+        num_keys: Number of the backbone's keys. All of them were there in the right shape.
+        filled: Keys that no forward pass reads (`num_batches_tracked`) and that held no count. They are 0.
+        left_over: Numbers of tensors that are not the backbone's (head, queue, optimizer), by their place.
+        others: The value of `--prefix` of every other whole backbone in the file ("teacher."); not used.
+        dtypes: Types of the weights in the original file. The canonical file has float32.
+        notes: Sentences about anything unusual in the file.
+        origin: The training run that a file of ours claims (`vcp_core.checkpoints.origin`).
+        training: The step, epoch and run that the file claims (`vcp_core.checkpoints.trainers`).
     """
 
     sha256: str
@@ -60,22 +59,22 @@ class CheckpointReport:
     training: dict[str, Any] | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON."""
+        """Turn the report into plain values, ready for JSON."""
         return dataclasses.asdict(self)
 
     def to_json(self) -> str:
-        """One line of JSON; `from_json` reads it."""
+        """Write the report as one line of JSON. `from_json` reads it."""
         return json.dumps(self.as_dict())
 
     @classmethod
     def from_json(cls, text: str) -> CheckpointReport:
-        """The report that `to_json` wrote."""
+        """Read a report that `to_json` wrote."""
         values: dict[str, Any] = json.loads(text)
         lists = {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
         return cls(**{**values, **lists})
 
     def explain(self) -> str:
-        """A few lines for people."""
+        """Explain the report to a user, in a few lines."""
         millions = BACKBONES[self.backbone].num_parameters / 1e6
         named = f", named as in {self.scheme}" if self.scheme else ""
         lines = [
@@ -135,7 +134,8 @@ class CheckpointReport:
         ]
 
 
-# What people's code calls the module that a backbone is in, and why; for explaining, never for finding.
+# Common names of the module that holds a backbone, and what they mean. They explain a report; the search for
+# a backbone does not use them.
 PREFIXES = {
     **WRAPPERS,
     "base_network": "VCOP's proxy network",
@@ -147,7 +147,7 @@ PREFIXES = {
 
 
 def listed(names: Iterable[str], *, first: int = 5) -> str:
-    """The first few, then how many more; safe to show on a terminal or a page.
+    """List the first few names and the number of the rest; safe to show on a terminal or a page.
 
     >>> listed(["a", "b", "c"], first=2)
     'a, b and 1 more'
@@ -158,5 +158,5 @@ def listed(names: Iterable[str], *, first: int = 5) -> str:
 
 
 def printable(text: str) -> str:
-    """Foreign text of bounded length, with every character escaped that cannot be printed."""
+    """Shorten a foreign text, and escape every character that cannot be printed."""
     return names.printable(text if len(text) <= 160 else f"{text[:160]}...")

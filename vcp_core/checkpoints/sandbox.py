@@ -1,8 +1,9 @@
-"""The only place that opens a foreign file: a child process with limits, no secrets and nothing to lose.
+"""Open a foreign file in a child process with limits and without secrets. No other process opens it.
 
-The child gets an environment of a few harmless variables, limits on memory, processor time, file size and
-open files, and no terminal. It ends when its parent does. It reads tensors only, finds the backbone, writes
-the canonical file and answers with a report or an error; what else it prints is only shown if it crashes.
+The child gets a few harmless environment variables and no terminal. Its memory, processor time, file size and
+number of open files are limited. It ends when its parent ends. The child reads tensors only, finds the
+backbone, writes the canonical file, and answers with a report or an error. Its other output is shown only if
+it crashes.
 """
 
 from __future__ import annotations
@@ -34,9 +35,9 @@ from vcp_core.checkpoints.report import CheckpointReport, printable
 from vcp_core.checkpoints.trainers import training_of
 
 GIB = 1 << 30
-PASSED_ON = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TMPDIR")  # where libraries are found, and space is
-ENDED_BY_OTHERS = (-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP)  # no file makes its reader get these
-# sys.path is the parent's, so that the child finds the same vcp_core however the parent did.
+PASSED_ON = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TMPDIR")  # the child needs libraries and disk space
+ENDED_BY_OTHERS = (-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP)  # a file cannot cause these signals
+# The child gets the parent's sys.path, so that it imports the same vcp_core.
 START = (
     "import json, sys; job = json.loads(sys.argv[1]); sys.path[:] = job.pop('sys_path'); "
     "from vcp_core.checkpoints.child import main; main(job)"
@@ -45,13 +46,13 @@ START = (
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What the child may use.
+    """The limits of the child process.
 
     Attributes:
         memory_bytes: Address space on top of what Python and torch take.
-        file_bytes: Size of any file it writes.
-        cpu_s: Processor time.
-        wall_s: Time by the clock.
+        file_bytes: Size of any file that the child writes.
+        cpu_s: Processor time, in seconds.
+        wall_s: Time by the clock, in seconds.
     """
 
     memory_bytes: int
@@ -61,9 +62,10 @@ class Limits:
 
     @classmethod
     def for_size(cls, size_bytes: int) -> Limits:
-        """Generous ones for a file of that size: a slow disk passes, a bomb does not."""
+        """Choose limits for a file of this size that allow a slow disk and stop a decompression bomb."""
         return cls(
-            # A legacy file is held whole, a mapped one counts as address space; half precision doubles.
+            # A legacy file is held in memory, and a mapped file counts as address space. Half precision
+            # doubles when it becomes float32.
             memory_bytes=4 * GIB + 4 * size_bytes,
             file_bytes=GIB + 4 * size_bytes,
             cpu_s=120 + size_bytes // 20_000_000,
@@ -82,17 +84,18 @@ def ingest(
     """Read a foreign checkpoint in the sandbox, and write the canonical file of its backbone.
 
     Args:
-        path: The foreign file; never opened in this process.
-        canonical_path: Written whole or not at all.
-        backbone: The only one to look for; found by itself if left out.
-        prefix: Which of several networks in the file ("teacher."); the one trained by gradients if left out.
-        limits: By the file's size if left out.
+        path: The foreign file. This process never opens it.
+        canonical_path: The canonical file, written whole or not at all.
+        backbone: Name of the architecture. If left out, it is recognised.
+        prefix: Which of several networks in the file to use ("teacher."). If left out, the one that gradients
+            trained.
+        limits: Limits of the child process. If left out, they follow from the file's size.
 
     Raises:
         UnknownName: If there is no such backbone.
-        CheckpointError: If the file is not a whole, safe, finite checkpoint of a known backbone; its subclass
-            says which of these.
-        ReaderFailed: If its reader was killed, took too long or broke, which says nothing of the file.
+        CheckpointError: If the file is not a whole, safe, finite checkpoint of a known backbone. The subclass
+            says which of these fails.
+        ReaderFailed: If the child process was killed, took too long or broke. The file may be good.
         StorageError: If the canonical file cannot be written.
     """
     precheck(path, backbone=backbone)  # before a process is started
@@ -114,23 +117,26 @@ def ingest(
 
 
 def child_environment() -> dict[str, str]:
-    """All variables that the child sees. One thread: a limit on processor time should mean one thing."""
+    """List all environment variables of the child.
+
+    The child has one thread, so that its processor time does not depend on the number of cores.
+    """
     passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     return {"LANG": "C.UTF-8", "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", **passed_on}
 
 
 def precheck(path: str | Path, *, backbone: str | None = None, input_spec: str | None = None) -> None:
-    """Find what is wrong without opening the file; at once, so that it can come before other long work.
+    """Find problems without opening the file. This is quick, so call it before other long work.
 
     Args:
         path: As for `ingest`.
         backbone: As for `ingest`.
-        input_spec: What it is declared to take in (`vcp_core.catalog.inputs`).
+        input_spec: The declared input of the network (`vcp_core.catalog.inputs`).
 
     Raises:
         UnknownName: If there is no such backbone.
-        InputError: If the declared input makes no sense.
-        NotACheckpoint: If there is no file, or none that can be read.
+        InputError: If the declared input is not valid.
+        NotACheckpoint: If there is no such file, or it cannot be read.
     """
     if backbone is not None:
         BACKBONES[backbone]
@@ -150,7 +156,9 @@ def precheck(path: str | Path, *, backbone: str | None = None, input_spec: str |
 
 
 def _run(path: Path, job: dict[str, Any], limits: Limits) -> dict[str, Any]:
-    lifeline, held = os.pipe()  # the child reads one end; the other closes with this process, however it ends
+    # The child waits on one end of this pipe. The system closes the other end when this process ends, even if
+    # it is killed, and the child ends, too.
+    lifeline, held = os.pipe()
     try:
         child = subprocess.Popen(  # noqa: S603 - our own interpreter and code; the file is an argument to it
             [sys.executable, "-I", "-B", "-W", "ignore", "-c", START, json.dumps(job)],
@@ -164,7 +172,7 @@ def _run(path: Path, job: dict[str, Any], limits: Limits) -> dict[str, Any]:
             answer, complaints = child.communicate(timeout=limits.wall_s)
         except subprocess.TimeoutExpired:
             raise ReaderFailed(
-                f"reading it took longer than {limits.wall_s} s; stopped.", path=path
+                f"reading it took longer than {limits.wall_s} s and was stopped.", path=path
             ) from None
         finally:
             if child.poll() is None:
@@ -184,27 +192,30 @@ def _crash(path: Path, returncode: int, complaints: str, limits: Limits) -> Vcpb
     said = (" Its last words: ", Private(last)) if last else ()
     if returncode == -signal.SIGXCPU:
         return CheckpointError(
-            f"reading it took more than {limits.cpu_s} s of processor time; stopped.", path=path
+            f"reading it took more than {limits.cpu_s} s of processor time and was stopped.", path=path
         )
     if returncode == -signal.SIGKILL:
-        return ReaderFailed("its reader was killed; most likely memory ran out.", *said, path=path)
+        return ReaderFailed(
+            "the process that read it was killed. Most likely memory ran out.", *said, path=path
+        )
     if returncode in ENDED_BY_OTHERS:
-        return ReaderFailed(f"its reader was told to end ({signal.Signals(-returncode).name}).", path=path)
+        name = signal.Signals(-returncode).name
+        return ReaderFailed(f"the process that read it was told to end ({name}). Try again.", path=path)
     if returncode < 0:
         name = signal.Signals(-returncode).name
         return UnreadableCheckpoint(
-            f"its reader crashed ({name}). If it loads in your own environment, save its state_dict there "
-            "and use that file.",
+            f"the process that read it crashed ({name}). If the file loads in your own environment, save its "
+            "state_dict there and use that file.",
             *said,
             path=path,
         )
     return ReaderFailed(
-        "its reader failed, which is a fault of vcpbench; please report it.", *said, path=path
+        "the process that read it failed, which is a fault of vcpbench. Please report it.", *said, path=path
     )
 
 
 def _named(path: Path, error: VcpbenchError) -> VcpbenchError:
-    """The child's error, with the name of the file that it is about."""
+    """Add the file's name to the child's error."""
     if isinstance(error, CheckpointMismatch):
         error = error.within(end=[_of_a_part(path.name)])
     return error.about(path) if isinstance(error, CheckpointError) else error
@@ -221,7 +232,7 @@ def _of_a_part(name: str) -> str:
 
 
 def _with_counts_in_name(report: CheckpointReport, name: str) -> CheckpointReport:
-    """The report, with step and epoch from the file's name where the file itself does not say them."""
+    """Add step and epoch from the file's name to the report, if the file itself does not say them."""
     counted = training_of({}, (), name=name)
     if counted is None:
         return report

@@ -1,7 +1,7 @@
-"""What trainers write beside the weights: how far the training was, and the name of its run; no torch.
+"""Read what trainers write beside the weights: step, epoch and name of the run. No torch is needed.
 
-All of it is a claim of whoever wrote the file: it names a point of a learning curve, and decides nothing.
-Sources are in docs/decisions/2026-11-28-several-networks.md.
+The writer of the file makes these claims. They name a point of a learning curve, and decide nothing. Sources
+are in docs/decisions/2026-11-28-several-networks.md.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from typing import Any
 
 Value = int | str
 MAX_TEXT = 200  # characters of a name or a value
-MOST = 1 << 62  # of a count
+MOST = 1 << 62  # a larger number is no count
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trainer:
-    """Where one trainer keeps what it says.
+    """The places in which one trainer writes step, epoch and run.
 
     Attributes:
-        name: Its name.
-        sign: A value, dictionary or tensor that its files have.
-        step: Where the count of optimizer steps is.
-        epoch: Where the count of epochs is.
-        run: Where the name of the run is.
+        name: Name of the trainer.
+        sign: A value, dictionary or tensor that every file of the trainer has.
+        step: Paths of the count of optimizer steps, the best first.
+        epoch: Paths of the count of epochs, the best first.
+        run: Paths of the name of the run, the best first.
     """
 
     name: str
@@ -66,7 +66,7 @@ TRAINERS = (
     ),
     Trainer(name="DeepSpeed", sign="global_steps", step=("global_steps",)),
 )
-# Names that many scripts give them, at the top of a file or in one of these dictionaries.
+# Names that many scripts use for step, epoch and run, at the top of a file or in one of `_PREFIXES`.
 _STEPS = (
     "global_step",
     "step",
@@ -89,20 +89,20 @@ ANYBODY = Trainer(
     run=tuple(prefix + name for prefix in _PREFIXES for name in _RUNS),
 )
 
-# What the names of files count: of Lightning, MMEngine and SlowFast. A bare number may count anything:
-# `model_100.pt` is an epoch of VCOP's and a step of detectron2's.
+# Counts in file names of Lightning, MMEngine and SlowFast. A bare number is ignored, because it may count
+# anything: `model_100.pt` is epoch 100 of VCOP's code and step 100 of detectron2's.
 _NAMED = {"step": r"(?:step|iter(?:ation)?)[=_-]?(\d{1,18})", "epoch": r"epoch[=_-]?(\d{1,18})"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """How far a training was when a file was written, as the file says it.
+    """How far a training was when a file was written, as the file claims it.
 
     Attributes:
         step: Optimizer steps.
         epoch: Epochs.
         run: Name of the run.
-        sources: Where each of these comes from: "'global_step' in the file", "the file's name".
+        sources: The source of each of these: "'global_step' in the file", "the file's name".
     """
 
     step: int | None = None
@@ -111,17 +111,17 @@ class Training:
     sources: Mapping[str, str]
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON."""
+        """Turn the claims into plain values, ready for JSON."""
         return {"step": self.step, "epoch": self.epoch, "run": self.run, "sources": dict(self.sources)}
 
 
 def training_of(values: Mapping[str, Value], there: Iterable[str], *, name: str = "") -> Training | None:
-    """What a file says of its training; None where it says nothing.
+    """Read what a file claims about its training; None if it claims nothing.
 
     Args:
         values: Whole numbers and short texts of the file, by path.
-        there: Paths of its dictionaries and tensors.
-        name: Of the file. It tells what the contents do not.
+        there: Paths of the file's dictionaries and tensors.
+        name: Name of the file. It is used for facts that the contents do not give.
 
     >>> training_of({"pytorch-lightning_version": "2.5.0", "global_step": 2000, "epoch": 1}, ()).step
     2000
@@ -145,7 +145,7 @@ def training_of(values: Mapping[str, Value], there: Iterable[str], *, name: str 
 
 
 def counts_in_name(name: str) -> dict[str, int]:
-    """Steps and epochs that a file's name counts.
+    """Read step and epoch from a file's name.
 
     >>> counts_in_name("checkpoint_epoch_00195.pyth"), counts_in_name("iter_2000.pth")
     ({'epoch': 195}, {'step': 2000})
@@ -159,7 +159,7 @@ def counts_in_name(name: str) -> dict[str, int]:
 
 
 def _value(values: Mapping[str, Value], path: str) -> Value | None:
-    if ".-1." in path:
+    if ".-1." in path:  # the last item of a list, as in fairseq's optimizer_history
         before, _, after = path.partition(".-1.")
         ends = [key for key in values if re.fullmatch(rf"{re.escape(before)}\.\d+\.{re.escape(after)}", key)]
         path = max(ends, key=lambda key: int(key.removeprefix(f"{before}.").partition(".")[0]), default="")

@@ -46,7 +46,7 @@ def test_one_video_a_class_is_refused_with_the_classes_named(tmp_path: Path) -> 
             (tmp_path / "set" / file.stem).mkdir(parents=True, exist_ok=True)
             (tmp_path / "set" / file.stem / file.name).symlink_to(file)
     with pytest.raises(
-        DatasetError, match=r"6 of 7 classes would be in one split only.*: av1_video, bikes, carphone"
+        DatasetError, match=r"6 of 7 classes have only one video or one group.*: av1_video, bikes, carphone"
     ):
         load_dataset(tmp_path / "set")
 
@@ -124,8 +124,11 @@ def test_test_groups_overrule_the_split_column(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ("path,class\n1.mp4,a\n", r"videos\.csv, line 1: no column label; the header has path, class"),
-        ("", r"line 1: no column path or label; the header has nothing"),
+        (
+            "path,class\n1.mp4,a\n",
+            r"videos\.csv, line 1: there is no column label. The header has path, class",
+        ),
+        ("", r"line 1: there is no column path or label. The header has nothing"),
         ("path,label\n", "no videos are listed"),
         ("path,label\n1.mp4,\n", "line 2: the label is empty"),
         ("path,label\n1.mp4\n", "line 2: 1 values for 2 columns"),

@@ -127,7 +127,7 @@ def test_unusable_videos_are_named_with_their_reasons(tmp_path: Path) -> None:
             "a/empty.mp4": "the file is empty; copy or download it again",
             "a/gone.mp4": "there is no such file; correct the list, or put the file where the list says",
             "a/text.mp4": "it is a text file (it begins with 'not a video'); replace it with the video",
-            "b/one.mp4": "it has 1 frame, and at least 2 are needed; a picture is no video, so remove it",
+            "b/one.mp4": "it has only 1 frame, and a video needs at least 2; remove it from the dataset",
         }
         assert len(dataset.videos) == 4
         assert dataset.warnings == (
@@ -159,7 +159,7 @@ def test_a_video_in_two_classes_is_told(tmp_path: Path) -> None:
     root = write_four(tmp_path / "set")
     shutil.copy(root / "a/1.mp4", root / "b/3.mp4")
     (told,) = load(root, [*FOUR, listed("b/3.mp4", TRAIN)]).warnings
-    assert told.startswith("In two classes under different names: a/1.mp4 = b/3.mp4.")
+    assert told.startswith("The same file is in two classes under different names: a/1.mp4 = b/3.mp4.")
 
 
 def test_damaged_frames_are_counted_and_told_also_from_the_cache(tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_damaged_frames_are_counted_and_told_also_from_the_cache(tmp_path: Path)
     damage(write_video(root / "b/1.mp4", 120, size=(240, 320), options={"crf": "10"}, seed=4), seed=4)
     for _ in range(2):
         (warning,) = [warning for warning in load(root).warnings if "damaged" in warning]
-        assert warning.endswith("in 1 videos are damaged and used as the decoder mends them: b/1.mp4.")
+        assert warning.endswith("are damaged. They are used as the decoder repairs them: b/1.mp4.")
 
 
 def test_a_video_of_colours_that_cannot_be_converted_is_left_out_with_the_reason(tmp_path: Path) -> None:

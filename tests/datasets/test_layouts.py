@@ -175,7 +175,7 @@ UNKNOWN = {
     ),
     "folders of pictures": (
         [f"{label}/{video}/{n:05d}.jpg" for label in ("jump", "run") for video in ("a", "b") for n in (1, 2)],
-        ["8 files (the suffix .jpg is not a video's)", "make each of them a video file"],
+        ["8 files (the suffix .jpg is not a video's)", "Make a video file of each"],
     ),
     "videos without folders": (
         ["1.mp4", "2.mp4", "a.xyz"],

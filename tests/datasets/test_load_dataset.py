@@ -35,7 +35,7 @@ def test_a_place_that_is_no_folder_is_refused_by_what_it_is(tmp_path: Path) -> N
         (tmp_path / "gone", r"There is no folder .*/gone \(no such file or directory\)"),
         (tmp_path / "clips.csv" / "deeper", r"cannot be read \(not a directory\)"),
         (tmp_path / ("x" * 300), r"cannot be read \(file name too long\)"),
-        ("ucf101:", "ucf101 comes with a folder: ucf101:<folder>"),
+        ("ucf101:", "ucf101 needs the folder of its videos. Write ucf101:<folder>"),
     ):
         with pytest.raises(DatasetError, match=says):
             load_dataset(given)
@@ -58,7 +58,7 @@ def test_suffixes_are_kept_with_the_words_that_load_the_dataset_again(
 def test_a_name_that_wants_a_folder_says_so_and_one_that_does_not_too(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="ucf101:<folder>"):
         load_dataset("ucf101")
-    with pytest.raises(DatasetError, match="needs no folder"):
+    with pytest.raises(DatasetError, match="takes no folder"):
         load_dataset(f"playground:{tmp_path}")
 
 

@@ -98,13 +98,13 @@ def test_a_class_folder_that_is_a_link_keeps_its_place_in_an_absolute_path(root:
 
 def test_a_path_of_windows_is_found_by_the_name_of_the_dataset_folder(root: Path) -> None:
     assert ids(root, "path,label\nD:\\work\\my clips\\jump\\0.mp4,jump\n") == BOTH[:1]
-    with pytest.raises(DatasetError, match=r"line 2: .*lies outside of the dataset's folder"):
+    with pytest.raises(DatasetError, match=r"line 2: .*lies outside the dataset's folder"):
         rows(root, "path,label\nD:\\work\\others\\jump\\0.mp4,jump\n")
 
 
 def test_an_absolute_path_elsewhere_lies_outside_even_where_the_file_exists(root: Path) -> None:
     (root.parent / "0.mp4").touch()
-    with pytest.raises(DatasetError, match=r"line 2: .*0\.mp4 lies outside of the dataset's folder"):
+    with pytest.raises(DatasetError, match=r"line 2: .*0\.mp4 lies outside the dataset's folder"):
         rows(root, f"path,label\n{root.parent}/0.mp4,jump\n")
 
 
@@ -176,7 +176,7 @@ def test_the_sides_of_a_table_have_the_spellings_of_folders(
 
 def test_a_suffix_and_a_table_do_not_go_together(root: Path) -> None:
     (root / "videos.csv").write_text("path,label\njump/0.mp4,jump\nrun/1.mp4,run\n")
-    with pytest.raises(DatasetError, match=r"videos\.csv lists the videos, whatever their suffix"):
+    with pytest.raises(DatasetError, match=r"videos\.csv lists the videos, so suffixes do not matter"):
         list_folder(root, suffixes=[".xyz"])
 
 

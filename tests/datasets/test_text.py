@@ -42,7 +42,7 @@ def test_a_separator_of_lines_within_a_name_is_no_end_of_a_line(tmp_path: Path) 
     ("content", "says"),
     [
         (b"one\r\ntwo\rcaf\xe9.mp4\n", r"list\.txt, line 3: not UTF-8 text \(byte 0xe9\)"),
-        (b"one\ntwo\0\n", r"list\.txt, line 2: a NUL byte"),
+        (b"one\ntwo\0\n", r"list\.txt, line 2 has a NUL byte"),
         (b"\xff\xfea\0\n\0\0\xd8a\0", r"list\.txt, line 2: not UTF-8 text"),
     ],
 )

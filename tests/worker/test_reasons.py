@@ -137,7 +137,7 @@ def nothing(folder: Path) -> dict[str, str]:
     ("make", "told"),
     [
         (no_classes, "vcpbench saw:\n  FOLDER/\n    lonely.mp4"),
-        (a_table_of_paths_elsewhere, "videos.csv, line 2: a path lies outside of the dataset's folder."),
+        (a_table_of_paths_elsewhere, "videos.csv, line 2: a path lies outside the dataset's folder."),
         (a_table_of_files_that_are_not_there, "videos.csv, line 2: there is no file x.mp4 in gestures."),
         (a_list_of_other_lines, "gestures/lists/trainlist01.txt, line 1: … is not 'class/video.avi'."),
         (nothing, "There is no folder gestures (no such file or directory)."),

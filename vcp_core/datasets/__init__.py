@@ -1,22 +1,22 @@
-"""Datasets: a name or a folder in, a checked manifest of labelled videos out; no torch.
+"""Load datasets: from a name or a folder to a checked list of labelled videos. No torch is needed.
 
-manifest.py    a dataset as everything else sees it
+manifest.py    the dataset as a type: videos, labels, sides, fingerprint
 ucf101.py      the official archives and lists
 hmdb51.py      the official archives and lists
 playground/    built-in videos, drawn by a program
 folders.py     any folder of class/video, with or without a table
-layouts.py     which folders are classes, and on which side
-scanning.py    what a folder holds, and what is not taken
-suffixes.py    which files are taken for videos
-drawings.py    an unknown layout in words
-sides.py       how sides are called
+layouts.py     find the folders that are classes, and their sides
+scanning.py    sort the files of a folder into videos and others, and count the others by reason
+suffixes.py    the suffixes of videos
+drawings.py    draw a folder of an unknown layout, for an error message
+sides.py       names of the training, validation and test side
 tables.py      tables of videos
-lists.py       what the readers of official lists share
-text.py        text files from any editor
-index.py       hash every file, count its frames, once
-parallel.py    two threads for that
-checks.py      what makes a list of videos a dataset
-summary.py     what people ask of a dataset first
+lists.py       shared functions of the readers of official lists
+text.py        read text files from any editor
+index.py       hash every file and count its frames, once
+parallel.py    two threads for index.py
+checks.py      check that a list of videos can be evaluated
+summary.py     a summary of a dataset for users
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ from vcp_core.progress import Counts, counted
 
 
 class OfficialReader(Interface):
-    """What the module of a dataset with official archives offers."""
+    """The functions of a module that reads a dataset's official archives."""
 
     def is_home(self, root: Path) -> bool:
-        """Whether its archives were unpacked in `root`."""
+        """Tell whether the archives were unpacked in `root`."""
 
     def load(self, root: Path, *, split: str, lists: Path | None, progress: Progress | None) -> Dataset:
-        """The dataset, from its archives."""
+        """Load the dataset from its unpacked archives."""
 
 
 __all__ = ["Dataset", "load_dataset"]
@@ -55,7 +55,7 @@ __all__ = ["Dataset", "load_dataset"]
 
 @functools.cache
 def _reader(name: str) -> OfficialReader:
-    """The module that reads a dataset's official layout."""
+    """Import the module that reads a dataset's official layout."""
     module = DATASETS[name].reader
     assert module is not None
     return cast(OfficialReader, importlib.import_module(module))
@@ -71,23 +71,23 @@ def load_dataset(
     suffixes: Sequence[str] = (),
     progress: Counts | bool | None = True,
 ) -> Dataset:
-    """A dataset, ready to be evaluated on.
+    """Load a dataset for an evaluation. The first time, this decodes every video to count its frames.
 
     Args:
         name_or_path: "playground", "playground-64", "playground-136", "playground-344", "ucf101:<folder>",
-            "hmdb51:<folder>", or any folder of `class/video`; a folder that holds UCF101 or HMDB51 with its
-            official lists is known as such.
-        split: Which of the official splits.
-        csv: For a folder: its table, where it is not groups.csv, videos.csv or dataset.csv inside.
-        test_groups: For a folder: groups whose videos are the test side.
-        lists: For UCF101 and HMDB51: folder of the official lists, where it is not beside the videos.
-        suffixes: For a folder: suffixes of videos beside the known ones (".xyz").
-        progress: Called with (videos done, videos in all), when there is something to decode or to make. True
-            shows a line in a terminal or a notebook.
+            "hmdb51:<folder>", or any folder of `class/video`. A folder with UCF101 or HMDB51 and its official
+            lists is recognised.
+        split: The official split.
+        csv: For a folder: the table of its videos, if it is not groups.csv, videos.csv or dataset.csv inside.
+        test_groups: For a folder: the groups whose videos are the test side.
+        lists: For UCF101 and HMDB51: the folder of the official lists, if it is not beside the videos.
+        suffixes: For a folder: suffixes of videos besides the known ones (".xyz").
+        progress: Called with (videos done, videos in all) while videos are decoded or made. True shows a
+            progress line in a terminal or a notebook.
 
     Raises:
-        UnknownName: If it is neither a known name nor a folder, or there is no such split.
-        DatasetError: If it cannot be evaluated as it stands, or an option does not go with it.
+        UnknownName: If there is neither a dataset nor a folder of this name, or no such split.
+        DatasetError: If the dataset cannot be evaluated as it stands, or an option does not go with it.
         StorageError: If the cache or the playground's folder cannot be written.
     """
     given = {"--csv": csv, "--lists": lists, "--split": None if split == "1" else split}
@@ -127,15 +127,15 @@ def _load(
 
 
 def _resolve(name_or_path: str | Path) -> tuple[str | None, Path]:
-    """Name of the dataset (None where a folder is all that was given) and its folder."""
+    """Split the argument into the dataset's name (None for a folder alone) and its folder."""
     text = str(name_or_path)
     name, colon, folder = text.partition(":")
     if isinstance(name_or_path, str) and name in DATASETS:
         built_in = DATASETS[name].built_in
         if built_in and colon:
-            raise DatasetError(f"{name} needs no folder: vcpbench makes its videos.")
+            raise DatasetError(f"{name} takes no folder, because vcpbench makes its videos. Write {name}.")
         if not built_in and not folder:
-            raise DatasetError(f"{name} comes with a folder: {_form(name)}.")
+            raise DatasetError(f"{name} needs the folder of its videos. Write {_form(name)}.")
         path = _at_home(folder)
         if not built_in:
             _refuse_no_folder(path)
@@ -150,7 +150,7 @@ def _resolve(name_or_path: str | Path) -> tuple[str | None, Path]:
 
 
 def _at_home(folder: str | Path) -> Path:
-    """The folder, with a home in place of `~` or `~user`."""
+    """Replace `~` or `~user` by the home folder."""
     try:
         return Path(folder).expanduser()
     except RuntimeError as error:
@@ -158,7 +158,7 @@ def _at_home(folder: str | Path) -> Path:
 
 
 def _form(name: str) -> str:
-    """How a dataset of the catalog is named."""
+    """Write the form in which a user names a dataset of the catalog."""
     return name if DATASETS[name].built_in else f"{name}:<folder>"
 
 
@@ -166,8 +166,8 @@ def _refuse_no_folder(path: Path) -> None:
     """Refuse a path that is no folder or may not be read, and say what to give instead."""
     try:
         if stat.S_ISDIR(path.stat().st_mode):
-            with os.scandir(path):  # may its names be read,
-                os.stat(os.path.join(path, "."))  # and what has these names
+            with os.scandir(path):  # fails without the right to list the folder
+                os.stat(os.path.join(path, "."))  # fails without the right to use its entries
             return
     except OSError as error:
         reason = (error.strerror or "it cannot be read").lower()
@@ -189,4 +189,4 @@ def _refuse_options(what: str | Path, **given: object) -> None:
     """An option that would be ignored is an error: its user meant something by it."""
     ignored = [name for name, value in given.items() if value]
     if ignored:
-        raise DatasetError(what, f" does not take {' or '.join(ignored)}.")
+        raise DatasetError(what, f" does not take {' or '.join(ignored)}. Leave it out.")

@@ -1,4 +1,4 @@
-"""What makes a list of videos a dataset that can be evaluated; all else is refused, by name."""
+"""Check that a list of videos can be evaluated. A list that cannot is refused, and the error names why."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ def assemble(
     licence: str = "unknown",
     warnings: Iterable[str] = (),
 ) -> Dataset:
-    """A checked dataset of usable videos.
+    """Check usable videos, and make a dataset of them.
 
     Args:
-        videos: In any order.
-        name: As `Dataset`.
-        split_name: As `Dataset`.
-        root: As `Dataset`.
+        videos: The usable videos, in any order.
+        name: As in `Dataset`.
+        split_name: As in `Dataset`.
+        root: As in `Dataset`.
         left_out: Listed videos that cannot be used.
-        not_taken: What a scan saw and did not take.
-        licence: As `Dataset`.
-        warnings: What was found out about the files.
+        not_taken: Files that a scan saw and did not take.
+        licence: As in `Dataset`.
+        warnings: Warnings about the files.
 
     Raises:
         DatasetError: As `check_sides`.
@@ -59,11 +59,11 @@ def assemble(
 
 
 def check_sides(videos: Listed) -> None:
-    """Check ids, sides, classes and groups; needs no files, so a bad list is refused before any decoding.
+    """Check ids, sides, classes and groups. No file is read, so a bad list is refused before any decoding.
 
     Raises:
-        DatasetError: If there are no videos, one id twice, an empty side, fewer than two classes, a class
-            on one side only, or a group on both sides.
+        DatasetError: If there are no videos, an id stands there twice, a side is empty, there are fewer than
+            two classes, a class is on one side only, or a group is on both sides.
     """
     if not videos:
         raise DatasetError("There are no usable videos.")
@@ -79,13 +79,13 @@ def check_sides(videos: Listed) -> None:
     leaks = sorted(groups[0] & groups[1])
     if leaks:
         raise DatasetError(
-            f"{len(leaks)} groups have videos on both sides: {some(leaks)}. Test videos would be recognised "
-            "by their source. Change the split."
+            f"{len(leaks)} groups have videos on both sides: {some(leaks)}. A network could recognise test "
+            "videos by their source. Put each group on one side."
         )
 
 
 def some(names: Iterable[str], most: int = 5) -> str:
-    """The first few names, fit to print, and how many more there are.
+    """List the first few names in order, fit to print, and the number of the rest.
 
     >>> some(["a", "b", "c"], most=2)
     'a, b and 1 more'
@@ -107,8 +107,8 @@ def _check_classes(train: set[str], test: set[str]) -> None:
         ]
         raise DatasetError(
             f"{len(alone)} of {len(train | test)} classes have videos in one split only "
-            f"({'; '.join(where)}). A class needs videos on both sides, so at least two, "
-            "and of two groups where there are groups."
+            f"({'; '.join(where)}). A class needs a video on each side. If there are groups, it needs videos "
+            "of two groups."
         )
 
 
@@ -136,7 +136,7 @@ def _passed(not_taken: Sequence[NotTaken]) -> str:
 
 
 def _twins(videos: Sequence[Video]) -> list[str]:
-    """Warnings where the same bytes are on both sides, or in two classes, under two names."""
+    """Warn if the same bytes lie on both sides, or in two classes, under different names."""
     by_bytes = defaultdict(list)
     for video in videos:
         by_bytes[video.sha256].append(video)
@@ -151,7 +151,7 @@ def _twins(videos: Sequence[Video]) -> list[str]:
     if torn:
         pairs = some(" = ".join(video.id for video in same) for same in torn)
         told.append(
-            f"In two classes under different names: {pairs}. No network can be right about both: "
-            "remove one name of each."
+            f"The same file is in two classes under different names: {pairs}. No network can be right "
+            "about both. Remove one of the two names."
         )
     return told

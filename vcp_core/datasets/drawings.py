@@ -1,4 +1,4 @@
-"""A layout that vcpbench does not know, as words: what was seen, what is expected, what to do next."""
+"""The error for a folder of an unknown layout: what was seen, what is expected, what to do next."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from vcp_core.catalog.names import counted
 from vcp_core.datasets.scanning import Look, look
 from vcp_core.datasets.suffixes import PICTURES, suffix_of
 
-MOST = 6  # lines of one level of a drawing, and names in one line
+MOST = 6  # the most lines of one level of a drawing, and the most names in one line
 LIST_FOLDERS = ("annotations", "annotation", "labels", "lists", "splits", "ucftraintestlist")
 
 OFFICIAL = {spec.title: spec.name for spec in DATASETS.values() if spec.lists}
-# Files by which a dataset's own lists are known. vcpbench reads those of its catalog, which come first.
+# Name patterns of datasets' own lists. vcpbench reads the lists of its catalog, which come first.
 KNOWN_LISTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     *((spec.title, spec.lists) for spec in DATASETS.values() if spec.lists),
     ("Kinetics", ("kinetics*.csv", "validate.csv", "replacement_for_corrupted_k400*")),
@@ -52,12 +52,12 @@ vcpbench expects one of:
 
 
 def refusal(root: Path, what: str, suffixes: frozenset[str], *, advice: str = "") -> DatasetError:
-    """The error for a folder of an unknown layout.
+    """Make the error for a folder of an unknown layout, with a drawing of the folder.
 
     Args:
         root: The folder.
         what: A sentence that says what was seen.
-        suffixes: Of videos, in small letters.
+        suffixes: Suffixes of videos, in lower case.
         advice: Sentences that say what to do.
     """
     sentences = [what, advice, of_lists(root), _of_pictures(root, suffixes)]
@@ -68,7 +68,7 @@ def refusal(root: Path, what: str, suffixes: frozenset[str], *, advice: str = ""
 
 
 def lists_in(root: Path) -> dict[str, str]:
-    """Path of each file that looks like a list of videos, and the dataset whose lists are called so."""
+    """Find files that look like lists of videos: each path, with the dataset whose lists have such names."""
     folders = [root, *sorted(child for child in _children(root) if child.name.casefold() in LIST_FOLDERS)]
     return {
         file.relative_to(root).as_posix(): whose
@@ -97,7 +97,7 @@ def _children(folder: Path) -> list[Path]:
 
 
 def of_lists(root: Path) -> str:
-    """What lists of videos a folder holds, and what to do with them; empty where there are none."""
+    """Say which list of videos a folder holds, and what to do with it; "" if there is none."""
     found = lists_in(root)
     if not found:
         return ""
@@ -111,18 +111,18 @@ def of_lists(root: Path) -> str:
 
 
 def _of_pictures(root: Path, suffixes: frozenset[str]) -> str:
-    """A sentence where folders of pictures stand for videos."""
+    """Give advice if folders of pictures stand in the place of videos; else ""."""
     for folder in look(root, suffixes).folders[:MOST]:
         for child in (folder, *look(folder, suffixes).folders[:MOST]):
             deeper = [child, *look(child, suffixes).folders[:1]]
             names = [path.name for one in deeper for _, path in look(one, suffixes).passed]
             if any(suffix_of(name) in PICTURES for name in names):
-                return "Folders of pictures are not read: make each of them a video file."
+                return "vcpbench does not read folders of pictures. Make a video file of each."
     return ""
 
 
 def _drawing(root: Path, suffixes: frozenset[str]) -> str:
-    """The lines below the folder's own."""
+    """Draw the contents of the folder: a line for each folder in it, and a line of files."""
     top = look(root, suffixes)
     names = [f"{child.name}/" for child in top.folders[:MOST]]
     width = max(map(len, names), default=0)
@@ -138,7 +138,7 @@ def _drawing(root: Path, suffixes: frozenset[str]) -> str:
 
 
 def _contents(inside: Look) -> str:
-    """What lies in a folder, in a few words."""
+    """Say in a few words what a folder holds."""
     parts = []
     if inside.folders:
         names = _some(f"{folder.name}/" for folder in inside.folders)

@@ -1,10 +1,10 @@
-"""Any folder of `class/video`, with or without a CSV file that says more.
+"""Load any folder of `class/video`, with or without a CSV file.
 
-How the two sides are made, the first that applies:
-    test groups  videos of the named groups are the test side
+The first of these rules that applies makes the training side and the test side:
+    test groups  the videos of the named groups are the test side
     listed       the CSV has a `split` column
-    folders      the folder holds train/class/video and test/class/video (or val, where there is no test)
-    hash         about 30 % of each class by the hash of the group (of the path where there are none)
+    folders      the folder holds train/class/video and test/class/video (or val, if there is no test)
+    hash         about 30 % of each class, chosen by the hash of the group (or of the path without groups)
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from vcp_core.datasets.sides import test_side
 from vcp_core.datasets.suffixes import with_more
 from vcp_core.datasets.tables import Row, find_table, read_table
 
-TEST_SHARE = 0.3  # of the videos of a class, as HMDB51's official splits
+TEST_SHARE = 0.3  # share of a class's videos on the test side, as in HMDB51's official splits
 
 
 @dataclass(frozen=True, kw_only=True)
 class Listing:
-    """What a folder holds, before anyone has looked into the files.
+    """The videos of a folder, before any file is read.
 
     Attributes:
-        videos: Sorted by id.
-        split_name: How the sides were made: "hash", "listed", "folders", "test groups P3".
-        not_taken: What was seen and is not among the videos, by reason.
-        warnings: What a reader of any result must know.
+        videos: The videos, sorted by id.
+        split_name: The rule that made the sides: "hash", "listed", "folders", "test groups P3".
+        not_taken: Other files and folders that were seen, by the reason why they are no videos.
+        warnings: Warnings for every reader of a result.
     """
 
     videos: list[ListedVideo]
@@ -55,25 +55,25 @@ def list_folder(
     test_groups: Sequence[str] = (),
     suffixes: Sequence[str] = (),
 ) -> Listing:
-    """The labelled videos of a folder, each on a side.
+    """List the videos of a folder with their labels and sides. No file is decoded.
 
     Args:
         root: The folder.
-        csv: Table of columns path, label and optionally group, split; without it, groups.csv, videos.csv or
-            dataset.csv in the folder, if there is one.
-        test_groups: Groups whose videos are the test side, whatever else says so.
-        suffixes: Of videos, beside the known ones (".xyz").
+        csv: A table with the columns path, label and optionally group, split. If left out, groups.csv,
+            videos.csv or dataset.csv in the folder, if there is one.
+        test_groups: Groups whose videos are the test side. They overrule a `split` column and folders.
+        suffixes: Suffixes of videos besides the known ones (".xyz").
 
     Raises:
-        DatasetError: If there is no such folder, its layout is not known, the table is not a good one, or a
-            test group does not exist.
+        DatasetError: If there is no such folder, its layout is unknown, the table cannot be used, or there is
+            no such test group.
     """
     if not os.path.isdir(root):
         raise DatasetError("no such folder.", path=root)
     known = with_more(suffixes)
     csv = csv or find_table(root)
     if csv and suffixes:
-        raise DatasetError(f"{csv.name} lists the videos, whatever their suffix. Leave --suffix out.")
+        raise DatasetError(f"{csv.name} lists the videos, so suffixes do not matter. Leave --suffix out.")
     rows, tally, warnings = _of_table(csv, root, known) if csv else _of_scan(root, known)
     rows.sort(key=lambda row: row.id)
     if not test_groups:
@@ -91,10 +91,10 @@ def load(
     suffixes: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> Dataset:
-    """A folder as a dataset; arguments as `list_folder` and `index_videos`.
+    """Load a folder as a dataset. The arguments are those of `list_folder` and `index_videos`.
 
     Raises:
-        DatasetError: As these two.
+        DatasetError: As in `list_folder` and `index_videos`.
         StorageError: If the cache cannot be written.
     """
     listing = list_folder(root, csv=csv, test_groups=test_groups, suffixes=suffixes)
@@ -114,7 +114,7 @@ def load(
 
 
 def _of_table(csv: Path, root: Path, suffixes: frozenset[str]) -> tuple[list[Row], Tally, list[str]]:
-    """Rows of a table, and what else lies in the folder."""
+    """Read the rows of a table, and count the other files of the folder."""
     rows = read_table(csv, root)
     layouts.refuse_lookalikes([row.id for row in rows])
     listed = (row.id for row in rows)
@@ -124,14 +124,14 @@ def _of_table(csv: Path, root: Path, suffixes: frozenset[str]) -> tuple[list[Row
 
 
 def _of_scan(root: Path, suffixes: frozenset[str]) -> tuple[list[Row], Tally, list[str]]:
-    """Rows of class folders, and what else lies in the folder."""
+    """Make rows of the class folders, and count the other files of the folder."""
     found = layouts.scan(root, suffixes)
     rows = [Row(id=video.id, label=video.label, group=None, side=video.side) for video in found.videos]
     return rows, found.tally, found.warnings
 
 
 def _without_unused(rows: list[Row], root: Path, tally: Tally) -> tuple[list[Row], list[str]]:
-    """Rows of the training and the test side, and a warning that says what becomes of the validation side."""
+    """Keep the rows of both sides that are used, and warn of what happens to a validation side."""
     sides = Counter(row.side for row in rows if row.side)
     if not sides["val"]:
         return rows, []
@@ -177,8 +177,8 @@ def _refuse_lone_classes(rows: Sequence[Row]) -> None:
     lone = [label for label, own in sources.items() if len(own) == 1]
     if lone:
         raise DatasetError(
-            f"{len(lone)} of {len(sources)} classes would be in one split only, having just one video or one "
-            f"group: {some(lone, most=10)}. Add videos to them, or leave them out."
+            f"{len(lone)} of {len(sources)} classes have only one video or one group, so they would be on "
+            f"one side only: {some(lone, most=10)}. Add videos to them, or leave them out."
         )
 
 
@@ -191,19 +191,23 @@ def _listing(rows: Iterable[Row], is_test: Iterable[bool], split_name: str) -> L
 
 
 def hash_split(videos: Sequence[tuple[str, str]]) -> set[str]:
-    """The groups of the test side: about 30 % of each class, never the last group that a class can train on.
+    """Choose the groups of the test side: about 30 % of each class, but never all groups of a class.
 
     Args:
         videos: Group and label of each video.
 
     Returns:
-        Names of groups. The same videos give the same groups, in whatever order they come.
+        Names of groups. The same videos give the same groups, in any order of the videos.
+
+    >>> sorted(hash_split([("p1", "wave"), ("p2", "wave"), ("p3", "wave")]))
+    ['p2']
     """
     sizes: defaultdict[str, Counter[str]] = defaultdict(Counter)  # label -> group -> videos
     for group, label in videos:
         sizes[label][group] += 1
     test: set[str] = set()
-    for label in sorted(sizes, key=lambda label: (len(sizes[label]), label)):  # those with least choice first
+    # Classes of few groups come first, because they have the least choice.
+    for label in sorted(sizes, key=lambda label: (len(sizes[label]), label)):
         groups = sizes[label]
         wanted = TEST_SHARE * groups.total()
         for group in sorted(groups, key=lambda group: hashlib.sha256(group.encode()).digest()):

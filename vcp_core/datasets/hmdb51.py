@@ -36,14 +36,14 @@ _OFFICIAL_LINE = re.compile(r"(?P<file>\S.*\.avi)\s+(?P<id>[012])")
 
 
 def read_split(lists_dir: Path, split: str = "1") -> list[ListedVideo]:
-    """The videos of one split, without looking for their files.
+    """Read the official lists of one split. The video files need not be there.
 
     Args:
         lists_dir: Folder of <class>_test_split<k>.txt, or of trainlist0k.txt and testlist0k.txt.
         split: "1", "2" or "3".
 
     Raises:
-        DatasetError: If a list cannot be read, or is not the official one's size.
+        DatasetError: If a list cannot be read, or does not have the official number of videos.
         UnknownName: If there is no such split.
     """
     number = split_number(SPEC, split)
@@ -59,26 +59,26 @@ def read_split(lists_dir: Path, split: str = "1") -> list[ListedVideo]:
 
 
 def find_lists(root: Path) -> Path | None:
-    """Where the lists lie, if `root` is where the archives were unpacked, or its hmdb51_org folder."""
+    """Find the lists beside or in `root`, the folder of the archives or its hmdb51_org; else None."""
     folders = (root / LISTS, root.parent / LISTS, root)
     return first_holding("*_test_split[123].txt", folders) or first_holding("trainlist0[123].txt", folders)
 
 
 def is_home(root: Path) -> bool:
-    """Whether the archives were unpacked here, without being told that this is HMDB51."""
+    """Tell whether HMDB51's archives were unpacked here."""
     return (root / LISTS).is_dir() or (root.name == VIDEOS and (root.parent / LISTS).is_dir())
 
 
 def load(
     root: Path, *, split: str = "1", lists: Path | None = None, progress: Progress | None = None
 ) -> Dataset:
-    """HMDB51 as the archives unpack.
+    """Load HMDB51 from its unpacked archives.
 
     Args:
         root: The folder of the class folders, or of hmdb51_org.
         split: "1", "2" or "3".
-        lists: Folder of the lists, where it is not beside the videos.
-        progress: As `index_videos`.
+        lists: Folder of the lists, if it is not beside the videos.
+        progress: As in `index_videos`.
 
     Raises:
         DatasetError: If the lists are not found or not the official ones, or too few videos are there.

@@ -1,8 +1,8 @@
-"""From listed videos to a dataset: every file is hashed and its frames are counted, once.
+"""Make a dataset of listed videos: hash every file and count its frames, once.
 
-What was found out about a file is kept in the user's cache, one JSON file per dataset root. It holds as long
-as the file's `Identity` and the decoder stay the same. Where only the identity changed and the bytes did not
-(a copy, a new owner), the file is hashed again and not decoded again.
+The user's cache keeps the findings, in one JSON file for each dataset root. A finding is valid as long as the
+file's `Identity` and the decoder stay the same. If the identity changed and the bytes did not (a copy, a new
+owner), the file is hashed again, and not decoded again.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from vcp_core.video.reasons import EMPTY, of_os_error
 MIN_FRAMES = 2  # one frame is a picture: it has no motion, and looped it would be 16 times the same
 CHANGED = "it changed while it was read; load the dataset again when it is complete"
 SAVE_EVERY_S = 10.0
-LOOK = 4  # raise it when the same decoder's frames would be looked at otherwise
+LOOK = 4  # raise it when `examine` would find something else with the same decoder
 DECODER = (
     f"PyAV {av.__version__}, libavcodec {'.'.join(map(str, av.library_versions['libavcodec']))}, look {LOOK}"
 )
@@ -40,17 +40,17 @@ DECODER = (
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """By what a file is known without reading it.
+    """The facts by which a file is recognised without reading it.
 
-    Size and modification time are not enough: `cp -p` and `rsync -t` give other bytes of the same length the
-    old time. The system alone sets the time of change, and a file that takes another's place has its own
-    number.
+    Size and modification time are not enough: `cp -p` and `rsync -t` can put other bytes of the same length
+    in place with the old time. Only the system sets the time of change. A file that replaces another has an
+    inode of its own.
 
     Attributes:
-        size: In bytes.
-        mtime_ns: When its bytes were last modified, as its owner may set it.
-        ctime_ns: When anything of it last changed.
-        inode: Its number in the file system.
+        size: Size in bytes.
+        mtime_ns: Time of the last change of the bytes. The file's owner can set it.
+        ctime_ns: Time of the last change of anything of the file. Only the system sets it.
+        inode: Number of the file in the file system.
     """
 
     size: int
@@ -60,7 +60,7 @@ class Identity:
 
     @classmethod
     def of(cls, stat: os.stat_result) -> Identity:
-        """From what the system says of the file."""
+        """Take the identity from the system's status of the file."""
         return cls(size=stat.st_size, mtime_ns=stat.st_mtime_ns, ctime_ns=stat.st_ctime_ns, inode=stat.st_ino)
 
 
@@ -69,14 +69,15 @@ NOWHERE = Identity(size=0, mtime_ns=0, ctime_ns=0, inode=0)
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """What is known about a file.
+    """The findings about a file.
 
     Attributes:
-        identity: By what the file is known again.
-        sha256: Of its bytes.
-        seen: What decoding gave; None where that is not possible.
-        trouble: Why the file cannot be used; empty where it can.
-        passing: Whether the trouble may be gone next time, the bytes being the same.
+        identity: The facts by which the file is recognised.
+        sha256: SHA-256 of the file's bytes.
+        seen: The result of decoding; None if the file cannot be decoded.
+        trouble: Why the file cannot be used; "" if it can.
+        passing: Whether the trouble may be gone at the next try with the same bytes. Such findings are not
+            kept in the cache.
     """
 
     identity: Identity
@@ -87,7 +88,7 @@ class Found:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Found:
-        """What `dataclasses.asdict` made of it."""
+        """Rebuild the findings from the values of `dataclasses.asdict`."""
         seen = values["seen"]
         return cls(
             **{
@@ -99,7 +100,7 @@ class Found:
 
 
 class IndexCache:
-    """What is known about the files under one root.
+    """The cached findings about the files under one root.
 
     Args:
         root: The dataset's folder.
@@ -115,21 +116,21 @@ class IndexCache:
         self._found = self._read()
 
     def get(self, video_id: str) -> Found | None:
-        """What is known; it holds if the file still has the identity or the bytes that it had."""
+        """Give the findings about a video. The caller checks that its identity or bytes are the same."""
         return self._found.get(video_id)
 
     def put(self, video_id: str, found: Found) -> None:
-        """Remember."""
+        """Remember the findings about a video."""
         self._found[video_id] = found
 
     def save(self) -> None:
-        """Write what is known, together with what another process has written since."""
+        """Write the cache. Findings that another process wrote in the meantime are kept."""
         self._found = {**self._read(), **self._found}
         videos = {name: asdict(found) for name, found in self._found.items()}
         write_json(self._path, {"root": self._root, "decoder": DECODER, "videos": videos})
 
     def _read(self) -> dict[str, Found]:
-        """Empty where there is no cache, or one of another decoder, or one that cannot be read."""
+        """Read the cache: empty if there is none, it is of another decoder, or it cannot be read."""
         try:
             kept = json.loads(self._path.read_text())
             if kept["decoder"] != DECODER:
@@ -150,23 +151,23 @@ def index_videos(
     warnings: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> Dataset:
-    """Look at every listed file, and make a dataset of the usable ones.
+    """Examine every listed file, and make a dataset of the usable ones.
 
-    Videos that are missing, empty, undecodable or of fewer than two frames are named in `left_out`.
-    Interrupted, it keeps what it has found out so far.
+    `left_out` names the videos that are missing, empty, undecodable or of fewer than two frames. If the work
+    is interrupted, the cache keeps the findings so far.
 
     Args:
-        listed: Videos by path relative to `root`.
-        name: As `Dataset`.
-        split_name: As `Dataset`.
-        root: As `Dataset`.
-        licence: As `Dataset`.
-        not_taken: As `Dataset`.
-        warnings: What was found out about the folder before.
+        listed: The videos, by path relative to `root`.
+        name: As in `Dataset`.
+        split_name: As in `Dataset`.
+        root: As in `Dataset`.
+        licence: As in `Dataset`.
+        not_taken: As in `Dataset`.
+        warnings: Warnings about the folder.
         progress: Called with (videos done, videos in all).
 
     Raises:
-        DatasetError: As `check_sides`, for what is listed and again for what is usable.
+        DatasetError: As in `check_sides`, first for the listed videos and then for the usable ones.
         StorageError: If the cache cannot be written.
     """
     check_sides(listed)
@@ -209,8 +210,8 @@ def _damage(videos: Sequence[Video]) -> list[str]:
     damaged = {video.id: video.num_damaged for video in videos if video.num_damaged}
     if damaged:
         warnings.append(
-            f"{sum(damaged.values())} frames in {len(damaged)} videos are damaged and used as the decoder "
-            f"mends them: {some(damaged)}."
+            f"{sum(damaged.values())} frames in {len(damaged)} videos are damaged. They are used as the "
+            f"decoder repairs them: {some(damaged)}."
         )
     return warnings
 
@@ -226,7 +227,7 @@ def _streams(videos: Sequence[Video]) -> list[str]:
 
 
 def _curves(hdr: Mapping[str, str]) -> list[str]:
-    """A warning for each transfer curve that is not SDR's; `hdr` is the curve by video."""
+    """Warn of each transfer curve that is not of SDR; `hdr` is the curve by video."""
     return [
         f"{len(own)} videos have the HDR transfer curve {curve}, and their pixels are used without tone "
         f"mapping. They look flat to a network that was trained on SDR: {some(own)}."
@@ -249,7 +250,7 @@ def _look_at(ids: Sequence[str], root: Path, progress: Progress | None) -> dict[
         progress(len(found), len(ids))
     if not unknown:
         return found
-    cache.save()  # a cache that cannot be written should say so before hours of decoding
+    cache.save()  # before hours of decoding, so that a cache that cannot be written fails now
     saved = time.monotonic()
     try:
         for video_id, one in each_in_threads(
@@ -269,7 +270,7 @@ def _look_at(ids: Sequence[str], root: Path, progress: Progress | None) -> dict[
 
 
 def _at_a_glance(video_id: str, root: Path, cache: IndexCache) -> Found | None:
-    """What takes no reading: files that are not there, are empty, or are known."""
+    """Give the findings that need no reading: on missing, empty and cached files. None for all others."""
     try:
         status = (root / video_id).stat()
     except OSError as error:
@@ -284,7 +285,7 @@ def _at_a_glance(video_id: str, root: Path, cache: IndexCache) -> Found | None:
 
 
 def _decode(video_id: str, root: Path, known: Found | None) -> Found:
-    """Read a file; `known` spares the decoding if it is about the same bytes."""
+    """Read and decode a file. If `known` is about the same bytes, the file is not decoded again."""
     path = root / video_id
     identity, sha256, seen, passing = NOWHERE, "", None, False
     try:
@@ -308,7 +309,7 @@ def _decode(video_id: str, root: Path, known: Found | None) -> Found:
 
 
 def _is_still(path: Path, identity: Identity) -> bool:
-    """Whether nobody has written to the file meanwhile."""
+    """Tell whether the file is still the same: nobody wrote to it while it was read."""
     try:
         return Identity.of(path.stat()) == identity
     except OSError:
@@ -320,7 +321,7 @@ def _reason(found: Found) -> str:
         return found.trouble
     if found.seen.num_frames < MIN_FRAMES:
         return (
-            f"it has {found.seen.num_frames} frame, and at least {MIN_FRAMES} are needed; "
-            "a picture is no video, so remove it"
+            f"it has only {counted(found.seen.num_frames, 'frame')}, and a video needs at least "
+            f"{MIN_FRAMES}; remove it from the dataset"
         )
     return ""

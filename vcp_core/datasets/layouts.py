@@ -1,4 +1,4 @@
-"""Which folders of a dataset are its classes, and on which side; a layout that is not known is refused."""
+"""Find the class folders of a dataset and their sides. An unknown layout is refused."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from vcp_core.datasets.scanning import (
 )
 from vcp_core.datasets.sides import Side, side_of, test_side
 
-# Names of folders that a dataset was cut into for storage or cross-validation: they are no classes.
+# Names of parts into which a dataset was cut, for storage or cross-validation. They are no classes.
 _PART = re.compile(r"(?:fold|part|split|chunk|shard|batch|disc|disk|volume|vol|subset)[\s._-]*\d+", re.I)
 _WORDS = re.compile(r"[^\W\d_]+")
 _BLANKS = re.compile(r"[\s_-]+")
@@ -33,7 +33,7 @@ _BLANKS = re.compile(r"[\s_-]+")
 
 @dataclass(frozen=True)
 class Found:
-    """A video of a folder: its path below the folder, its class, and the side that its place gives it."""
+    """A video of a folder: its path below the folder, its class, and its side by the folder it is in."""
 
     id: str
     label: str
@@ -42,12 +42,12 @@ class Found:
 
 @dataclass(frozen=True, kw_only=True)
 class Scan:
-    """What a folder holds.
+    """The result of a scan.
 
     Attributes:
-        videos: In no order.
-        tally: What was not taken.
-        warnings: What a reader of any result must know.
+        videos: The videos, in no order.
+        tally: Counts of the files that were not taken.
+        warnings: Warnings for every reader of a result.
     """
 
     videos: list[Found]
@@ -64,7 +64,7 @@ class _ClassFolders:
 
 
 def scan(root: Path, suffixes: frozenset[str]) -> Scan:
-    """The videos of class/video, or of train/class/video and test/class/video.
+    """Find the videos of class/video, or of train/class/video and test/class/video.
 
     Files in folders below a class folder belong to the class.
 
@@ -92,7 +92,7 @@ def scan(root: Path, suffixes: frozenset[str]) -> Scan:
 
 
 def refuse_lookalikes(ids: list[str]) -> None:
-    """Refuse two files whose names differ by nothing that can be seen.
+    """Refuse two files whose names look the same on a screen.
 
     Raises:
         DatasetError: If the names of two files have the same Unicode form.
@@ -110,7 +110,7 @@ def refuse_lookalikes(ids: list[str]) -> None:
 
 
 def warn_of_spellings(labels: set[str]) -> list[str]:
-    """A warning where two classes seem to be one in two spellings: `HandStand`, `handstand`; `hand_stand`."""
+    """Warn if two classes seem to be one in two spellings, such as `hand_stand` and `Hand Stand`."""
     folded: defaultdict[str, list[str]] = defaultdict(list)
     for label in labels:
         folded[_BLANKS.sub(" ", unicodedata.normalize("NFKC", label).casefold()).strip()].append(label)
@@ -118,7 +118,7 @@ def warn_of_spellings(labels: set[str]) -> list[str]:
     if not pairs:
         return []
     return [
-        f"Names of classes differ by capital letters or by what stands for a blank only: {some(pairs)}. "
+        f"Names of classes differ only by capital letters, or by blanks, - and _: {some(pairs)}. "
         "They are counted as different classes. If they are one, give them one name."
     ]
 
@@ -141,7 +141,7 @@ def _class_folders(root: Path, suffixes: frozenset[str], tally: Tally) -> _Class
 
 
 def _count_beside(folder: Path, found: Look, tally: Tally) -> None:
-    """Count what lies beside the class folders of a folder."""
+    """Count the files that lie beside class folders."""
     for name in found.videos:
         tally.add(LOOSE, folder / name)
     for reason, path in found.passed:
@@ -179,7 +179,7 @@ def _plan_of_sides(
 def _one_side(
     root: Path, suffixes: frozenset[str], inside: dict[Path, Look], sides: dict[Side, list[Path]]
 ) -> DatasetError:
-    """The error where folders of the sides hold classes, but not of both sides."""
+    """Make the error for a dataset whose class folders are on one side only."""
     own = [folder for folders in sides.values() for folder in folders]
     others = [folder.name for folder in inside if folder not in own]
     what = f"Class folders lie in {' and '.join(folder.name for folder in own)}, and there is "
@@ -195,7 +195,7 @@ def _refuse_unknown(root: Path, suffixes: frozenset[str], inside: dict[Path, Loo
     """Refuse folders that are no classes.
 
     Raises:
-        DatasetError: With a drawing.
+        DatasetError: If the layout is unknown. The message draws the folder.
     """
     direct = [folder for folder, found in inside.items() if found.videos]
     flat = [folder for folder in direct if side_of(folder.name)]
@@ -223,7 +223,7 @@ def _refuse_unknown(root: Path, suffixes: frozenset[str], inside: dict[Path, Loo
 
 
 def _too_few(root: Path, suffixes: frozenset[str], classes: set[str], tally: Tally) -> DatasetError:
-    """The error where fewer than two folders hold videos."""
+    """Make the error for fewer than two class folders with videos."""
     top = look(root, suffixes)
     seen = f" Not taken: {tally}." if str(tally) else ""
     if not classes:
@@ -241,7 +241,7 @@ def _too_few(root: Path, suffixes: frozenset[str], classes: set[str], tally: Tal
 
 
 def _of_classes(inside: dict[Path, Look]) -> list[str]:
-    """Warnings where the folders that are taken as classes may be something else."""
+    """Warn if the folders that are taken as classes may be something else."""
     told = [
         f"The folder {printable(folder.name)} is taken as a class, because it holds videos and "
         "no class folders."
@@ -276,7 +276,7 @@ def _of_lists(root: Path) -> list[str]:
 
 
 def _of_forms(class_folders: _ClassFolders) -> list[str]:
-    """Warnings where names of class folders differ by their Unicode form or their spelling only."""
+    """Warn if names of class folders differ only by their Unicode form or their spelling."""
     names = {folder.name for _, folder in class_folders.folders}
     forms: defaultdict[str, set[str]] = defaultdict(set)
     for name in names:

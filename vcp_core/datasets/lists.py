@@ -1,4 +1,4 @@
-"""What the readers of official train/test lists share."""
+"""Shared functions of the readers of official train/test lists."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from vcp_core.datasets.suffixes import SUFFIXES
 from vcp_core.datasets.text import read_text
 
 SIDES: tuple[Split, Split] = ("train", "test")
-# Lists are passed on with the folders of whoever made them: "./" or the whole path in front is left out.
+# People share lists with paths of their own machine. The pattern skips "./" or a whole path in front.
 _LINE = re.compile(
     r"(?:\./|(?:[A-Za-z]:)?/(?:.*/)?)?(?P<label>[^/]+)/(?P<file>[^/]+\.avi)(?:\s+\d+)?"
 )  # the number repeats the class
 
 
 def split_number(spec: DatasetSpec, split: str) -> int:
-    """The k in list names.
+    """Give the number of a split, which the names of its lists contain.
 
     Raises:
         UnknownName: If the dataset has no such split.
@@ -36,17 +36,19 @@ def split_number(spec: DatasetSpec, split: str) -> int:
 
 
 def read_lines(path: Path) -> list[tuple[int, str]]:
-    """Lines that are not blank, without their ends, each with its number.
+    """Read the lines of a list that are not blank, each with its number.
 
     Raises:
-        DatasetError: If there is no such file, or it is not text.
+        DatasetError: If there is no such file, or the file is not text.
     """
     lines = read_text(path, what="list").split("\n")
     return [(number, line.strip()) for number, line in enumerate(lines, start=1) if line.strip()]
 
 
 def read_pair(lists_dir: Path, number: int) -> list[tuple[str, str, Split]]:
-    """Label, file name and side of each line `label/file.avi [class number]` of the two lists of a split.
+    """Read the training list and the test list of a split: label, file name and side of each line.
+
+    A line is `label/file.avi`, or `label/file.avi class-number`.
 
     Raises:
         DatasetError: If a list cannot be read, or a line is not of this form.
@@ -57,7 +59,7 @@ def read_pair(lists_dir: Path, number: int) -> list[tuple[str, str, Split]]:
         for line_number, line in read_lines(path):
             match = _LINE.fullmatch(line.replace("\\", "/"))
             if not match:
-                said = Private(repr(line))  # it may hold the folder of whoever made the list
+                said = Private(repr(line))  # the line may hold a folder of the person who made the list
                 raise DatasetError(path, f", line {line_number}: ", said, " is not 'class/video.avi'.")
             rows.append((match["label"], match["file"], side))
     return rows
@@ -66,10 +68,10 @@ def read_pair(lists_dir: Path, number: int) -> list[tuple[str, str, Split]]:
 def check_sizes(
     spec: DatasetSpec, split: str, listed: Iterable[ListedVideo], lists_dir: Path
 ) -> list[ListedVideo]:
-    """The listed videos, sorted by id, if they are as many as the official ones.
+    """Check that the lists have the official numbers of videos and classes, and sort the videos by id.
 
     Raises:
-        DatasetError: If a side has another number of videos, or there are other than so many classes.
+        DatasetError: If a side has another number of videos, or the lists have another number of classes.
     """
     videos = sorted(listed, key=lambda video: video.id)
     for side, expected in zip(SIDES, spec.splits[split], strict=True):
@@ -87,12 +89,12 @@ def check_sizes(
 
 
 def first_holding(pattern: str, folders: Iterable[Path]) -> Path | None:
-    """The first of `folders` with something that matches the glob pattern."""
+    """Find the first of `folders` with a file that matches the glob pattern; None if there is none."""
     return next((folder for folder in folders if matching(folder, pattern)), None)
 
 
 def matching(folder: Path, pattern: str) -> list[Path]:
-    """Files of a folder whose names match the glob pattern, sorted; a Mac's `._name` beside each is none."""
+    """List the files of a folder that match the glob pattern, sorted, without a Mac's `._name` files."""
     return sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
 
 
@@ -104,7 +106,7 @@ def index_listed(
     root: Path,
     progress: Progress | None,
 ) -> Dataset:
-    """The videos of official lists as a dataset, with a count of what else lies in the folder.
+    """Make a dataset of the videos of official lists, and count the other files of the folder.
 
     Raises:
         DatasetError: If too few videos are there.

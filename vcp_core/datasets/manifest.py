@@ -1,4 +1,4 @@
-"""A dataset as the engine sees it: videos with labels, groups and splits, known by a fingerprint."""
+"""The type of a dataset: videos with labels, groups and sides, and a fingerprint of all that."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Split = Literal["train", "test"]
 
 @dataclass(frozen=True, kw_only=True)
 class ListedVideo:
-    """A video that a dataset lists, before anyone has looked at its file; attributes as in `Video`."""
+    """A video that a dataset lists. Its file has not been read yet. The attributes are those of `Video`."""
 
     id: str
     label: str
@@ -26,15 +26,16 @@ class Video:
     """One usable video of a dataset.
 
     Attributes:
-        id: Its path relative to the dataset's root, with forward slashes; ties and seeds go by it.
-        label: Name of its class.
-        split: The side it is on.
-        group: Videos of one group share a source (UCF101's `gXX`, a person, ...); None where unknown.
-        sha256: Of the file's bytes.
-        num_frames: Counted by decoding.
-        num_damaged: Frames among them that the decoder had to make up in part.
-        num_failed_packets: Packets of the file that the decoder refused; their frames are missing.
-        stream: Which stream of the file was decoded, where it has several videos; "" where it has one.
+        id: The path relative to the dataset's root, with forward slashes. The id decides ties and seeds.
+        label: Name of the class.
+        split: The side of the video.
+        group: Name of the group. Videos of one group share a source (UCF101's `gXX`, a person, ...). None if
+            the group is unknown.
+        sha256: SHA-256 of the file's bytes.
+        num_frames: Number of frames, counted by decoding.
+        num_damaged: How many of these frames the decoder had to make up in part.
+        num_failed_packets: Packets of the file that the decoder refused. Their frames are missing.
+        stream: Description of the decoded stream if the file has several videos; "" if it has one.
     """
 
     id: str
@@ -50,7 +51,7 @@ class Video:
 
 @dataclass(frozen=True, kw_only=True)
 class LeftOut:
-    """A video that the dataset lists and that cannot be used, with the reason."""
+    """A video that the dataset lists but that cannot be used, with the reason."""
 
     id: str
     reason: str
@@ -61,9 +62,9 @@ class NotTaken:
     """Files that a scan of a folder saw and did not take, for one reason.
 
     Attributes:
-        reason: Why ("the suffix .txt is not a video's", "a broken link", ...).
-        count: How many there are.
-        examples: The first few of their paths, relative to the dataset's root; safe to print.
+        reason: Why they are not taken ("the suffix .txt is not a video's", "a broken link", ...).
+        count: Number of these files.
+        examples: A few of their paths, relative to the dataset's root; safe to print.
     """
 
     reason: str
@@ -73,18 +74,18 @@ class NotTaken:
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """A manifest of videos, and where they lie.
+    """A list of checked videos, and the folder in which they lie.
 
     Attributes:
-        name: What users type, or the folder's name.
-        split_name: Which of its splits this is ("1" for UCF101's first).
-        root: The folder that video ids are relative to; not part of the fingerprint.
-        videos: Usable videos; kept sorted by id, because ties and the fingerprint go by that order.
-        left_out: Listed but unusable.
-        not_taken: Seen in the folder and not listed, by reason.
-        licence: As the dataset's makers state it, or "unknown".
-        source: What to type to load it again: name or folder, then options; empty where nobody can.
-        warnings: What a reader of any result must know ("the same file is on both sides", ...).
+        name: The dataset's name in the catalog, or the folder's name.
+        split_name: Name of the split ("1" for UCF101's first).
+        root: The folder that video ids are relative to. It is not part of the fingerprint.
+        videos: The usable videos, sorted by id, because ties and the fingerprint depend on their order.
+        left_out: Listed videos that cannot be used.
+        not_taken: Other files that were seen in the folder, by reason.
+        licence: The licence as the dataset's makers state it, or "unknown".
+        source: The arguments that load the dataset again: name or folder, then options. Empty if unknown.
+        warnings: Warnings for every reader of a result ("the same file is on both sides", ...).
     """
 
     name: str
@@ -110,7 +111,7 @@ class Dataset:
         return tuple(video for video in self.videos if video.split == split)
 
     def to_json(self) -> str:
-        """All of it but its source as text; `from_json` reads it."""
+        """Write the dataset without its source as JSON. `from_json` reads it."""
         return json.dumps(
             {
                 "name": self.name,
@@ -126,7 +127,7 @@ class Dataset:
 
     @classmethod
     def from_json(cls, text: str) -> Dataset:
-        """The dataset that `to_json` wrote; its files are not looked at."""
+        """Read a dataset that `to_json` wrote. The video files are not read."""
         values = json.loads(text)
         return cls(
             name=values["name"],
@@ -143,11 +144,11 @@ class Dataset:
         )
 
     def path(self, video: Video) -> Path:
-        """Where the video's file lies."""
+        """Give the path of a video's file."""
         return self.root / video.id
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over every video's id, label, split, group, bytes and frame count; not over the name."""
+        """SHA-256 over id, label, split, group, bytes and frame count of every video; not over the name."""
         rows = [[v.id, v.label, v.split, v.group, v.sha256, v.num_frames] for v in self.videos]
         return hashlib.sha256(json.dumps(rows, separators=(",", ":")).encode()).hexdigest()

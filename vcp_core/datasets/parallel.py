@@ -1,4 +1,4 @@
-"""Two threads for work that PyAV does outside Python's lock."""
+"""Two threads for decoding. PyAV decodes without holding Python's lock, so threads help."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Progress = Callable[[int, int], None]  # (done, total), from the caller's own th
 def each_in_threads(
     work: Callable[[T], R], items: Iterable[T], *, num_threads: int = 2
 ) -> Iterator[tuple[T, R]]:
-    """Apply `work` to every item; yields (item, result) as they finish.
+    """Apply `work` to every item in threads, and yield (item, result) in the order in which items finish.
 
-    When the caller stops (Ctrl-C, an error, no more interest), nothing new is started, and the items in work
-    are finished.
+    If the caller stops early (Ctrl-C, an error, a break), no new item is started, and the items in work are
+    finished.
     """
     pool = ThreadPoolExecutor(num_threads)
     try:

@@ -1,4 +1,4 @@
-"""What a folder holds: videos that are taken, and everything else, counted by reason."""
+"""Scan a folder: take the videos, and count all other files by the reason why they are not taken."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from vcp_core.catalog.names import counted, is_utf8, printable
 from vcp_core.datasets.manifest import NotTaken
 from vcp_core.datasets.suffixes import COMPANIONS, suffix_of
 
-NUM_EXAMPLES = 3  # of a reason
+NUM_EXAMPLES = 3  # examples that are kept for each reason
 OF_A_SYSTEM = frozenset({"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"})
 _NO_VIDEOS = frozenset({"README", "LICENSE", "LICENCE", "COPYING", "CHANGELOG", "MD5SUMS", "SHA256SUMS"})
 
-Key = tuple[int, int]  # device and inode: what a folder is, by whatever name it is reached
+Key = tuple[int, int]  # device and inode: they identify a folder under all its names
 
 
 @dataclass(frozen=True)
 class Reason:
-    """Why something that a scan saw is not taken.
+    """The reason why a file or folder is not taken.
 
     Attributes:
-        words: For people; files with the same words are counted together.
-        advice: What to do if it should have been taken; where this is empty, no warning is given.
+        words: The reason in words. Files with the same words are counted together.
+        advice: What a user can do if the file should be taken. Without advice there is no warning.
     """
 
     words: str
@@ -40,7 +40,7 @@ CYCLE = Reason("a link to a folder above it")
 TWICE = Reason("a link to a folder that is read already")
 NO_FILE = Reason("not a regular file")
 UNREADABLE = Reason("cannot be read (permission denied)", "Ask for the right to read them.")
-NO_ENTRY = Reason("cannot be read (an error of the file system)", "Look at the disk or the network share.")
+NO_ENTRY = Reason("cannot be read (an error of the file system)", "Check the disk or the network share.")
 APPLE_DOUBLE = Reason("an AppleDouble file of a Mac (._name)")
 HIDDEN = Reason("hidden (the name begins with a dot)")
 SYSTEM = Reason("a folder that the operating system made")
@@ -65,22 +65,22 @@ REASONS = (
 
 
 def of_suffix(suffix: str) -> Reason:
-    """The reason of a file whose suffix is no video's."""
+    """Make the reason for a file whose suffix is not a video's."""
     advice = "" if suffix in COMPANIONS else f"If they are videos, add --suffix {suffix}."
     return Reason(f"the suffix {suffix} is not a video's", advice)
 
 
 def not_listed(by: str) -> Reason:
-    """The reason of a video that a table or an official list does not name."""
+    """Make the reason for a video that a table or an official list does not name."""
     return Reason(f"not listed in {by}")
 
 
 class Tally:
-    """Counts what was not taken, by reason.
+    """Counts the files that are not taken, by reason.
 
     Args:
-        root: The dataset's folder; examples are paths below it.
-        read: A file that is no video and is read, so it is not counted: the table.
+        root: The dataset's folder. Examples are paths below it.
+        read: The table of the videos. It is used, so it is not counted.
     """
 
     def __init__(self, root: Path, *, read: Path | None = None) -> None:
@@ -98,20 +98,20 @@ class Tally:
             self._examples[reason].append(printable(path.relative_to(self.root).as_posix()))
 
     def extend(self, other: Tally) -> None:
-        """Count what another tally of the same folder has counted."""
+        """Add the counts of another tally of the same folder."""
         for reason, count in other._counts.items():
             self._counts[reason] += count
             self._examples[reason] = (self._examples[reason] + other._examples[reason])[:NUM_EXAMPLES]
 
     def result(self) -> tuple[NotTaken, ...]:
-        """What was counted, most first."""
+        """List the counts by reason, the largest first."""
         return tuple(
             NotTaken(reason=reason.words, count=count, examples=tuple(self._examples[reason]))
             for reason, count in sorted(self._counts.items(), key=lambda item: (-item[1], item[0].words))
         )
 
     def warnings(self) -> list[str]:
-        """A sentence for each reason after which a user may want to do something."""
+        """Write a sentence for each reason that has advice."""
         return [
             f"Not taken: {counted(count, 'file')}, for example {self._examples[reason][0]} "
             f"({reason.words}). {reason.advice}"
@@ -120,19 +120,19 @@ class Tally:
         ]
 
     def __str__(self) -> str:
-        """Numbers and reasons in a few words, for a message; empty where nothing was counted."""
+        """The largest counts in a few words, for a message; "" if nothing was counted."""
         most = self._counts.most_common(3)
         return ", ".join(f"{counted(count, 'file')} ({reason.words})" for reason, count in most)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """What lies directly in a folder.
+    """The direct contents of a folder.
 
     Attributes:
         folders: Real folders, then links to folders, each sorted by name.
         videos: Names of files with a video's suffix, sorted.
-        passed: What is not taken, with the reason.
+        passed: Paths that are not taken, each with the reason.
     """
 
     folders: list[Path] = field(default_factory=list)
@@ -141,7 +141,7 @@ class Look:
 
 
 def look(folder: Path, suffixes: frozenset[str]) -> Look:
-    """Sort what lies directly in a folder; links are followed."""
+    """Sort the direct contents of a folder. Links are followed."""
     found = Look()
     linked: list[Path] = []
     try:
@@ -163,18 +163,18 @@ def look(folder: Path, suffixes: frozenset[str]) -> Look:
 
 
 def walk(top: Path, suffixes: frozenset[str], tally: Tally, *, above: Iterable[Path] = ()) -> Iterator[str]:
-    """The path of every video below a folder, links followed; whatever is not taken is counted.
+    """Yield the path of every video below a folder, and count all other files. Links are followed.
 
     Paths are relative to the tally's root, with forward slashes.
 
     A folder below `top` that can be reached in two ways is read once. Without this rule one video would have
-    two ids. What another class links to is read for that class, too; `assemble` warns of it.
+    two ids. If two classes link to one folder, it is read for both, and `assemble` warns of it.
 
     Args:
         top: The folder.
-        suffixes: Of videos, in small letters.
-        tally: Counts what is not taken.
-        above: Folders that `top` lies in; a link to one of them is a cycle.
+        suffixes: Suffixes of videos, in lower case.
+        tally: Counts the files that are not taken.
+        above: Folders that `top` lies in. A link to one of them is a cycle.
     """
     outer = frozenset(filter(None, map(_key, above)))
     read: set[Key] = set()
@@ -204,16 +204,16 @@ def walk(top: Path, suffixes: frozenset[str], tally: Tally, *, above: Iterable[P
 def count_unlisted(
     root: Path, listed: Iterable[str], *, by: str, suffixes: frozenset[str], table: Path | None = None
 ) -> Tally:
-    """Tally of what lies beside the videos that a table or official lists name.
+    """Count the files that lie beside the videos of a table or of official lists.
 
-    Only folders that lead to a listed video are looked at: the root may hold much more than the dataset.
+    Only folders that lead to a listed video are read, because the root may hold much more than the dataset.
 
     Args:
         root: The dataset's folder.
-        listed: Ids of the videos that are named.
-        by: What names them ("groups.csv").
-        suffixes: Of videos, in small letters.
-        table: The file that names them, which may lie in the folder.
+        listed: Ids of the listed videos.
+        by: The name of the table or lists, for the reason ("groups.csv").
+        suffixes: Suffixes of videos, in lower case.
+        table: The table, if it lies in the folder.
     """
     tally, known = Tally(root, read=table), set(listed)
     nearest = {root / folder for folder in {os.path.dirname(video_id) for video_id in known}}
@@ -236,7 +236,7 @@ def count_unlisted(
 
 
 def _kind(entry: os.DirEntry[str], suffixes: frozenset[str]) -> Reason | str:
-    """Why an entry is not taken, else "folder" or "video"."""
+    """Give "folder", "video", or the reason why an entry is not taken."""
     if entry.name.startswith("."):
         return APPLE_DOUBLE if entry.name.startswith("._") else HIDDEN
     try:
@@ -256,7 +256,7 @@ def _kind(entry: os.DirEntry[str], suffixes: frozenset[str]) -> Reason | str:
 
 
 def _mode(entry: os.DirEntry[str]) -> int:
-    """The kind of an entry that is no link, without a call to the file system where the folder says it."""
+    """Read the kind of an entry that is no link; mostly the folder stores it, which saves a system call."""
     if entry.is_dir(follow_symlinks=False):
         return stat.S_IFDIR
     return stat.S_IFREG if entry.is_file(follow_symlinks=False) else 0

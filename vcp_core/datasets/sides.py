@@ -1,4 +1,4 @@
-"""How the training, validation and test side of a dataset are called, and which of them are used."""
+"""The names of the training, validation and test side of a dataset, and which sides are used."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _NAME = re.compile(rf"(?:{_AFFIX})?(?P<word>{'|'.join(sorted(_SIDES, key=len, re
 
 
 def side_of(name: str) -> Side | None:
-    """The side that a folder's name or a table's word stands for; None if it stands for none.
+    """Recognise the side in a folder's name or a table's word; None if it names no side.
 
-    Letters of any case count, and blanks, full stops, `-` and `_` do not.
+    Case does not matter. Blanks, full stops, `-` and `_` are ignored.
 
     >>> side_of("Training"), side_of("videos_val"), side_of("TestSet"), side_of("trainer")
     ('train', 'val', 'test', None)
@@ -32,5 +32,9 @@ def side_of(name: str) -> Side | None:
 
 
 def test_side(present: Iterable[Side]) -> Side:
-    """The side that is tested on: the test side, or the validation side where there is no test side."""
+    """Choose the side that is tested on: the test side, or the validation side if there is no test side.
+
+    >>> test_side(["train", "val"])
+    'val'
+    """
     return "test" if "test" in present else "val"

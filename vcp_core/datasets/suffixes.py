@@ -1,4 +1,4 @@
-"""Which files of a folder are taken for videos. FFmpeg opens even a text file as one: the suffix decides."""
+"""The suffixes of videos. They decide what a video is, because FFmpeg opens even a text file as one."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 from vcp_core.catalog.errors import DatasetError
 
-# In any case of letters: what FFmpeg's demuxers of moving pictures call their own (`ffmpeg -demuxers`), and
-# what cameras and recorders write. Pictures, sound, and pixels without a header (.yuv) are not among them.
+# The suffixes of FFmpeg's demuxers of moving pictures (`ffmpeg -demuxers`), and of cameras and recorders;
+# case does not matter. Pictures, sound, and pixels without a header (.yuv) are not among them.
 SUFFIXES = frozenset(
     """
     .264 .265 .3g2 .3gp .3gp2 .3gpp .amv .apng .asf .av1 .avc .avi .avs2 .avs3 .bik .bk2 .cavs .dav .divx .dv
@@ -19,7 +19,7 @@ SUFFIXES = frozenset(
     """.split()  # noqa: SIM905
 )
 
-# What lies beside videos in many datasets. Its number is told, and no warning is given.
+# Suffixes of files that lie beside videos in many datasets. They are counted, and give no warning.
 COMPANIONS = frozenset(
     """
     .7z .aac .ass .bmp .bz2 .cfg .csv .dat .db .doc .docx .flac .gz .h5 .hdf5 .htm .html .info .ini .ipynb
@@ -29,11 +29,11 @@ COMPANIONS = frozenset(
     """.split()  # noqa: SIM905
 )
 PICTURES = frozenset(".bmp .jpeg .jpg .png .tif .tiff .webp".split())  # noqa: SIM905
-_SUFFIX = re.compile(r"\.(?=\w*[^\W\d])[\w-]{1,9}")  # a name's end after a dot, which is no number
+_SUFFIX = re.compile(r"\.(?=\w*[^\W\d])[\w-]{1,9}")  # must hold a letter: ".0042" is no suffix
 
 
 def suffix_of(name: str) -> str:
-    """The suffix of a file's name, in small letters; empty where it has none.
+    """Give the suffix of a file's name in lower case; "" if it has none.
 
     >>> suffix_of("0.MTS"), suffix_of("v_g01.0042"), suffix_of("README")
     ('.mts', '', '')
@@ -44,7 +44,7 @@ def suffix_of(name: str) -> str:
 
 
 def with_more(more: Iterable[str]) -> frozenset[str]:
-    """The suffixes of videos, and those that a user adds.
+    """Add a user's suffixes to the known suffixes of videos.
 
     >>> ".xyz" in with_more(["XYZ"])
     True

@@ -1,4 +1,4 @@
-"""What people ask of a dataset first: one summary for the command line, the service and the page."""
+"""A summary of a dataset. The command line, the service and the page show the same one."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from vcp_core.datasets.manifest import Dataset
 
 
 def summary(dataset: Dataset) -> dict[str, Any]:
-    """Plain values, ready for JSON.
+    """Summarise a dataset in plain values, ready for JSON.
 
-    `seen` counts the files that were looked at or passed over: those that were taken, those that the dataset
-    lists and that cannot be used (`left_out`), and those that a scan did not take (`not_taken`). A folder
-    that was not entered counts as one.
+    `seen` is the sum of the files that were taken, the listed files that cannot be used (`left_out`), and the
+    files that a scan did not take (`not_taken`). A folder that the scan did not enter counts as one file.
     """
     lengths = sorted(video.num_frames for video in dataset.videos)
     damaged = [video for video in dataset.videos if video.num_damaged or video.num_failed_packets]

@@ -16,9 +16,9 @@ from vcp_core.catalog.names import OnDisk, one_form
 from vcp_core.datasets.sides import SPELLINGS, Side, side_of
 from vcp_core.datasets.text import read_text
 
-NAMES = ("groups.csv", "videos.csv", "dataset.csv")  # picked up by themselves, in any case of letters
+NAMES = ("groups.csv", "videos.csv", "dataset.csv")  # found without an option; case does not matter
 COLUMNS = ("path", "label")
-DELIMITERS = (",", ";", "\t", "|")  # Excel writes semicolons where the comma is for decimals
+DELIMITERS = (",", ";", "\t", "|")  # Excel writes semicolons in countries with decimal commas
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,10 +41,10 @@ class Row:
 
 
 def find_table(root: Path) -> Path | None:
-    """The table that lies in a folder.
+    """Find the table in a folder; None if there is none.
 
     Raises:
-        DatasetError: If there are several, or the folder cannot be read.
+        DatasetError: If there are several tables, or the folder cannot be read.
     """
     try:
         named = [path for path in root.iterdir() if path.name.lower() in NAMES]
@@ -61,16 +61,16 @@ def find_table(root: Path) -> Path | None:
 
 
 def read_table(path: Path, root: Path) -> list[Row]:
-    """Rows of a table, in its order.
+    """Read the rows of a table, in its order.
 
     Args:
-        path: The file, as text of any editor (`read_text`); header names in any case, other columns are
+        path: The file, from any editor (`read_text`). Case does not matter in the header. Unknown columns are
             ignored.
-        root: What the paths in it are relative to. Absolute paths into this folder are understood.
+        root: The folder that paths in the table are relative to. Absolute paths into this folder are allowed.
 
     Raises:
-        DatasetError: Naming the line, if a column or value is missing or there are too many, a path leaves
-            the root, is given twice or is no file, or a split is no side.
+        DatasetError: If a column or a value is missing, a line has too many values, a path leaves the root,
+            is there twice or is no file, or a split names no side. The message names the line.
     """
     rows: dict[str, Row] = {}
     below = _finder(root)
@@ -88,11 +88,11 @@ def read_table(path: Path, root: Path) -> list[Row]:
 
 
 def _records(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Line number and values by column, without blank lines."""
+    """Yield the line number and the values by column of every line that is not blank."""
     text = read_text(path, what="table")
     first, _, rest = text.partition("\n")
     num_skipped = 0
-    if first.lower().startswith("sep="):  # a line that Excel reads and writes
+    if first.lower().startswith("sep="):  # Excel reads and writes this line in front of the header
         text, num_skipped = rest, 1
     delimiter = _delimiter(text)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
@@ -114,7 +114,7 @@ def _records(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
 
 
 def _delimiter(text: str) -> str:
-    """The delimiter by which the header has the columns; a comma where none does."""
+    """Find the delimiter that splits the header into the needed columns; a comma if none does."""
     header = text.partition("\n")[0]
     for delimiter in DELIMITERS:
         names = next(csv.reader([header], delimiter=delimiter), [])
@@ -124,14 +124,14 @@ def _delimiter(text: str) -> str:
 
 
 def _columns(header: list[str], where: str) -> list[str]:
-    """Names of the columns in small letters, without empty ones at the end."""
+    """Check the header, and give the names of its columns in lower case, without empty ones at the end."""
     columns = [name.strip().lower() for name in header]
     while columns and not columns[-1]:
         columns.pop()
     missing = [name for name in COLUMNS if name not in columns]
     if missing:
         has = ", ".join(columns) or "nothing"
-        raise DatasetError(f"{where}: no column {' or '.join(missing)}; the header has {has}.")
+        raise DatasetError(f"{where}: there is no column {' or '.join(missing)}. The header has {has}.")
     twice = [name for name, count in Counter(columns).items() if name and count > 1]
     if twice:
         raise DatasetError(f"{where}: the column {twice[0]} is there twice.")
@@ -145,7 +145,7 @@ def _row(values: dict[str, str], line: int, where: str, below: Callable[[str], s
     video = below(values["path"])
     if video is None:
         path = Private(values["path"], "a path")
-        raise DatasetError(f"{where}: ", path, " lies outside of the dataset's folder.")
+        raise DatasetError(f"{where}: ", path, " lies outside the dataset's folder.")
     split = values.get("split")
     if split is not None and side_of(split) is None:
         words = ", ".join(SPELLINGS)
@@ -160,7 +160,7 @@ def _row(values: dict[str, str], line: int, where: str, below: Callable[[str], s
 
 
 def _finder(root: Path) -> Callable[[str], str | None]:
-    """A function from a path as a table has it to the path below the root; None if it is not below it."""
+    """Make a function that turns a path in a table into the path below the root, or None if outside it."""
     disk = OnDisk(root)
 
     @functools.cache
@@ -178,7 +178,7 @@ def _finder(root: Path) -> Callable[[str], str | None]:
             return _of_windows(PurePosixPath(path), root)
         if not path.is_absolute():
             return disk.find(str(path))
-        # By the folders themselves, not by their names: a link to the root, or what it links to, is the root.
+        # Compare folders by what they are and not by name, so that a link to the root counts as the root.
         home = next((folder for folder in path.parents if is_root(folder)), None)
         return disk.find(str(path.relative_to(home))) if home else None
 
@@ -186,7 +186,7 @@ def _finder(root: Path) -> Callable[[str], str | None]:
 
 
 def _of_windows(path: PurePosixPath, root: Path) -> str | None:
-    """The path below the root of a file that another machine's path names, found by the root's own name."""
+    """Find the file of a Windows path below the root, by the folder in the path that has the root's name."""
     parts, name = path.parts, root.resolve().name
     paths = [PurePosixPath(*parts[i + 1 :]) for i, part in enumerate(parts[:-1]) if part == name]
     return next((str(path) for path in paths if os.path.isfile(root / path)), None)

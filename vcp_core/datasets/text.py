@@ -1,4 +1,4 @@
-"""Text files from any editor: lists and tables that people wrote, exported or downloaded."""
+"""Read text files from any editor: lists and tables that people wrote, exported or downloaded."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vcp_core.catalog.errors import DatasetError
 
-# UTF-32's mark begins with UTF-16's, so it comes first.
+# UTF-32's byte order mark begins with UTF-16's, so it is tried first.
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -18,14 +18,14 @@ _MARKS = (
 
 
 def read_text(path: Path, *, what: str) -> str:
-    r"""The text of a file, whatever editor wrote it; its lines end in "\n".
+    r"""Read a text file from any editor, with "\n" at the ends of lines.
 
     UTF-8 and UTF-16 are read, with and without a byte order mark. Old code pages (Latin-1, Windows-1252) are
-    refused: their bytes do not say which one it is, and a guess gives wrong names without a word.
+    refused, because the bytes do not say which code page it is. A wrong guess would give wrong names.
 
     Args:
         path: The file.
-        what: What it is, for messages ("list", "table").
+        what: The word for the file in messages ("list", "table").
 
     Raises:
         DatasetError: If the file cannot be read, or a line of it is not text.
@@ -51,13 +51,13 @@ def read_text(path: Path, *, what: str) -> str:
     if "\0" in text:
         line = _num_lines(text[: text.index("\0")])
         raise DatasetError(
-            f"{path.name}, line {line}: a NUL byte, so this is not text. Save the {what} as UTF-8."
+            f"{path.name}, line {line} has a NUL byte, so this is not text. Save the {what} as UTF-8."
         )
     return text
 
 
 def _without_mark(data: bytes) -> str:
-    """UTF-16 shows in the zeros of its Latin letters, digits and line ends; else it is UTF-8."""
+    """Recognise UTF-16 without a mark by the zero bytes of Latin letters and digits; else UTF-8."""
     zeros = data[0::2].count(0), data[1::2].count(0)
     num_units = len(data) // 2
     if num_units and len(data) % 2 == 0:

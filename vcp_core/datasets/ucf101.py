@@ -23,14 +23,14 @@ _GROUP = re.compile(r"_(g\d\d)_c\d\d\.avi$")
 
 
 def read_split(lists_dir: Path, split: str = "1") -> list[ListedVideo]:
-    """The videos of one split, without looking for their files.
+    """Read the official lists of one split. The video files need not be there.
 
     Args:
         lists_dir: Folder of trainlist0k.txt and testlist0k.txt.
         split: "1", "2" or "3".
 
     Raises:
-        DatasetError: If a list cannot be read, or is not the official one's size.
+        DatasetError: If a list cannot be read, or does not have the official number of videos.
         UnknownName: If there is no such split.
     """
     rows = read_pair(lists_dir, split_number(SPEC, split))
@@ -42,25 +42,25 @@ def read_split(lists_dir: Path, split: str = "1") -> list[ListedVideo]:
 
 
 def find_lists(root: Path) -> Path | None:
-    """Where the lists lie, if `root` is where the archives were unpacked, or its UCF-101 folder."""
+    """Find the lists beside or in `root`, the folder of the unpacked archives or its UCF-101; else None."""
     return first_holding("trainlist0[123].txt", (root / LISTS, root.parent / LISTS, root))
 
 
 def is_home(root: Path) -> bool:
-    """Whether the archives were unpacked here, without being told that this is UCF101."""
+    """Tell whether UCF101's archives were unpacked here."""
     return (root / LISTS).is_dir() or (root.name == VIDEOS and (root.parent / LISTS).is_dir())
 
 
 def load(
     root: Path, *, split: str = "1", lists: Path | None = None, progress: Progress | None = None
 ) -> Dataset:
-    """UCF101 as the archives unpack.
+    """Load UCF101 from its unpacked archives.
 
     Args:
         root: The folder that holds UCF-101, or UCF-101 itself.
         split: "1", "2" or "3".
-        lists: Folder of the lists, where it is not beside the videos.
-        progress: As `index_videos`.
+        lists: Folder of the lists, if it is not beside the videos.
+        progress: As in `index_videos`.
 
     Raises:
         DatasetError: If the lists are not found or not the official ones, or too few videos are there.

@@ -24,7 +24,9 @@ def _open_to_newer_fields(schema: dict[str, Any]) -> None:
 
 
 class Score(BaseModel):
-    """One number with what it takes to believe it; all of its numbers but counts have its unit.
+    """A score: one number with its interval, its counts and what it is compared with.
+
+    All numbers but the counts have the score's unit.
 
     Lifts and other differences of percents are percentage points.
     """

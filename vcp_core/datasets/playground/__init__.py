@@ -2,14 +2,14 @@
 
     bounce   flutter   rise   roll   spiral   swing   throw   zigzag
 
-Classes differ by motion alone; scenes, bodies and light belong to the groups, and no group is on both
-sides. The files are real H.264, so a checkpoint's whole way can be tried without any download.
+Classes differ by motion alone. All videos of a group share scene, body and light, and no group is on both
+sides. The files are real H.264, so a whole evaluation can be tried without a download.
 
-    make.py     which videos, in files, with their manifest
+    make.py     choose the videos, encode them, write the manifest
     actions.py  the eight motions
-    scene.py    how a group looks: its body, its light, its frames
-    scenery.py  the empty scene behind it
-    chance.py   draws that are the same on every machine
+    scene.py    the look of a group: body, light, frames
+    scenery.py  the empty scene of a group
+    chance.py   random numbers that are the same on every machine
 """
 
 from __future__ import annotations
@@ -34,21 +34,21 @@ from vcp_core.datasets.playground.make import (
 
 __all__ = ["load", "make", "plan_videos", "render"]
 
-PER_TEST_GROUP = {"playground-136": 2}  # videos of a test group, on average; of all others, four
+PER_TEST_GROUP = {"playground-136": 2}  # videos of a test group, on average; other playgrounds have 4
 
 
 def load(
     name: str = "playground", *, folder: Path | None = None, seed: int = 0, progress: Progress | None = None
 ) -> Dataset:
-    """The playground, made on first use.
+    """Load the playground. The first use makes its videos.
 
     Args:
-        name: "playground"; "playground-64" for its first sixteen groups; "playground-136" for ten of these to
-            train on and 96 videos of 47 groups to test on; "playground-344" for all that "playground" trains
-            on and 200 videos to test on.
-        folder: Where it lies; by default datasets/playground-RECIPE in the user's data folder.
-        seed: Another seed, in a folder of its own, is another playground.
-        progress: Called with (videos made, videos in all) while it is made.
+        name: "playground" is the whole. "playground-64" has its first sixteen groups. "playground-136" has
+            ten groups to train on, and 96 videos of 47 groups to test on. "playground-344" has the training
+            side of "playground", and 200 videos to test on.
+        folder: The folder of the videos; by default datasets/playground-RECIPE in the user's data folder.
+        seed: The seed of the playground. Each seed needs a folder of its own.
+        progress: Called with (videos made, videos in all) while videos are made.
 
     Raises:
         UnknownName: If there is no such dataset.
@@ -58,7 +58,9 @@ def load(
     spec = DATASETS[name]
     if not spec.built_in:
         made_here = ", ".join(known.name for known in DATASETS.values() if known.built_in)
-        raise DatasetError(f"{name} is not made but brought: see docs/datasets.md. Made here: {made_here}.")
+        raise DatasetError(
+            f"vcpbench does not make the videos of {name}. See docs/datasets.md. It makes {made_here}."
+        )
     (split_name, (num_train, num_test)), *_ = spec.splits.items()
     folder = folder or data_dir() / "datasets" / f"playground-{RECIPE}"
     manifest = folder / manifest_name(num_train + num_test)

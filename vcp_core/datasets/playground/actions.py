@@ -1,13 +1,14 @@
-"""The playground's eight actions: how a body moves, and nothing about how it looks.
+"""The playground's eight actions. An action decides how a body moves, and not how it looks.
 
-Each action is a path over the whole video, without a repeat: something always goes one way (across, up,
-down, or the radius of a spiral), so a clip from elsewhere in the video does not fit into a gap. Paths
-start anywhere in their action and run left or right, so that no single place gives an action away.
+An action is a path over the whole video that never repeats. One quantity always changes in one direction (the
+place across, up or down, or the radius of a spiral). So a clip from elsewhere in the video does not fit into
+the blank. A path starts at a random point of its action and runs left or right, so that no single place gives
+an action away.
 
-Units: pixels of a 320 x 240 frame, frames, radians. `x` is counted from the frame's middle, `height` of
-the body's lowest point above the ground. The ranges keep a body of radius 22 inside what a 112 x 112
-centre crop of the 128 x 171 frame shows. What goes back and forth does so once in 14 to 38 frames: a clip of
-16 frames shows what kind of motion it is (docs/decisions/2026-11-26-sample.md).
+Units: pixels of a 320 x 240 frame, frames, radians. `x` is the distance from the frame's middle. `height` is
+the height of the body's lowest point above the ground. A body of radius 22 stays inside the 112 x 112 centre
+crop of the 128 x 171 frame. A motion to and fro takes 14 to 38 frames, so that a clip of 16 frames shows its
+kind (docs/decisions/2026-11-26-sample.md).
 
 Legend: T frames.
 """
@@ -24,12 +25,12 @@ from vcp_core.datasets.playground.chance import Chance
 
 Floats = npt.NDArray[np.float64]
 TAU = 2 * np.pi
-GRID = 64  # paths are rounded to 1/64 px: the last digit of a platform's sine must not reach the pixels
+GRID = 64  # paths are rounded to 1/64 px, so that a platform's last digit of a sine cannot reach the pixels
 
 
 @dataclass(frozen=True, kw_only=True)
 class Path:
-    """Where a body is, and how it is turned, at every frame; three arrays of length T."""
+    """The place and the rotation of a body in every frame: three arrays of length T."""
 
     x_T: Floats
     height_T: Floats
@@ -115,7 +116,7 @@ ACTIONS: dict[str, Callable[[Floats, Chance], Path]] = {
 
 
 def draw_path(action: str, num_frames: int, chance: Chance) -> Path:
-    """A new path of `action`, mirrored half of the time."""
+    """Draw a path of `action`, mirrored half of the time."""
     path = ACTIONS[action](np.arange(num_frames, dtype=np.float64), chance)
     side = chance.choice([-1.0, 1.0])
     return Path(

@@ -16,11 +16,12 @@ class Chance(Draws):
     """
 
     def between(self, low: float, high: float) -> float:
-        """A number in [low, high)."""
+        """Draw a number in [low, high)."""
         return low + (high - low) * float(self.field()[0])
 
     def field(self, *shape: int) -> npt.NDArray[np.float64]:
-        """Numbers in [0, 1) of the given shape; one number without a shape."""
+        """Draw numbers in [0, 1) of the given shape; shape (1,) if none is given."""
         words = self._bits.random_raw(int(np.prod(shape)) if shape else 1)
+        # The upper 53 of 64 bits fill a float64 exactly, so no rounding can give 1.0.
         unit = (np.asarray(words) >> np.uint64(11)) * 2.0**-53
         return np.asarray(unit.reshape(shape or (1,)), dtype=np.float64)

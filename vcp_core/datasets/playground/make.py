@@ -1,10 +1,11 @@
-"""Making the playground's files: which videos there are, their encoding, and the manifest written last.
+"""Make the playground's files: choose the videos, encode them, and write the manifest last.
 
-A full playground is 50 groups of 4 videos, 36 groups to train on and 14 to test on. Two neighbouring
-groups share out the eight actions, so every action has as many videos as any other on each side. A smaller
-playground takes the first groups of each side, and its files are the same bytes.
+A full playground has 50 groups of 4 videos: 36 groups to train on and 14 to test on. Two neighbouring groups
+share the eight actions, so every action has the same number of videos on each side. A smaller playground
+has the first groups of each side, and its files are the same bytes.
 
-Intervals go by groups. So a playground that is evaluated quickly tests on few videos of many groups.
+The unit of a confidence interval is the group. So a playground for quick evaluations tests on few videos of
+many groups.
 """
 
 from __future__ import annotations
@@ -31,25 +32,26 @@ from vcp_core.datasets.playground.scenery import HEIGHT, WIDTH
 
 RECIPE = 2  # raise it with any change that changes a pixel
 FPS = 25
-MIN_FRAMES, MAX_FRAMES = 96, 160  # the least that has all five options (PROTOCOL 3), and 6.4 s
+MIN_FRAMES, MAX_FRAMES = 96, 160  # the fewest frames with room for all five options (PROTOCOL 3), and 6.4 s
 VIDEOS_PER_GROUP = len(ACTIONS) // 2
 NUM_TRAIN, NUM_TEST = 144, 56  # videos of the playground
-MOST_TEST = 200  # of the one with more to test on
+MOST_TEST = 200  # test videos of playground-344
 CODEC: Final = "libx264"
-# No lookahead (zerolatency): with x264's macroblock tree, 4 of 6 videos, each encoded 12 times on two
-# threads, came out in several versions (PyAV 18.1, x264 core 165); without it 60 times each gave one.
+# "zerolatency" turns off lookahead, and with it x264's macroblock tree. With the tree, the files were not the
+# same every time: 4 of 6 videos, each encoded 12 times on two threads, came out in several versions (PyAV
+# 18.1, x264 core 165). Without it, 60 encodings of each gave one version.
 CODEC_OPTIONS = {"preset": "veryfast", "tune": "zerolatency", "crf": "24", "threads": "1"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedVideo:
-    """A video before it is made.
+    """A video that is planned and not made yet.
 
     Attributes:
-        seed: Of the playground.
-        action: Its class.
-        group: Number of its group, from 1; groups of the test side follow those of the full train side.
-        split: Its side.
+        seed: Seed of the playground.
+        action: The action, which is the video's class.
+        group: Number of the group, from 1. Groups of the test side come after those of the full train side.
+        split: The side of the video.
     """
 
     seed: int
@@ -59,17 +61,17 @@ class PlannedVideo:
 
     @property
     def id(self) -> str:
-        """Where it lies in the playground's folder."""
+        """The path below the playground's folder."""
         return f"{self.action}/{self.group_name}.mp4"
 
     @property
     def group_name(self) -> str:
-        """As the manifest calls the group."""
+        """The group's name in the manifest."""
         return f"g{self.group:02d}"
 
     @property
     def num_frames(self) -> int:
-        """Its length."""
+        """Number of frames."""
         return MIN_FRAMES + Chance(self.seed, "length", self.id).below(MAX_FRAMES - MIN_FRAMES + 1)
 
 
@@ -80,17 +82,20 @@ def plan_videos(
     per_test_group: int = VIDEOS_PER_GROUP,
     seed: int = 0,
 ) -> list[PlannedVideo]:
-    """The videos of a playground, sorted by id.
+    """Plan the videos of a playground, sorted by id.
 
     Args:
-        num_train: Videos to train on, a multiple of 8 (so that classes are balanced) up to 144.
-        num_test: Videos to test on, a multiple of 8 up to 200.
-        per_test_group: How many videos of a test group to take on average: 4 (all of them), 2 or 1. The same
-            number of test videos then comes from more groups.
-        seed: Another seed gives another playground.
+        num_train: Number of training videos: a multiple of 8 up to 144, so that classes are balanced.
+        num_test: Number of test videos: a multiple of 8 up to 200.
+        per_test_group: How many videos of a test group to take on average: 4 (all of them), 2 or 1. With
+            fewer, the same number of test videos comes from more groups.
+        seed: The seed of the playground.
 
     Raises:
-        DatasetError: If a number is not one of these.
+        DatasetError: If a number is not allowed.
+
+    >>> len(plan_videos(num_train=40, num_test=24))
+    64
     """
     if per_test_group not in (1, 2, VIDEOS_PER_GROUP):
         raise DatasetError(f"A test group of the playground gives 1, 2 or 4 videos, not {per_test_group}.")
@@ -108,10 +113,10 @@ def plan_videos(
 
 
 def _side(split: Split, first: int, num_pairs: int, seed: int, *, stride: int = 1) -> Iterator[PlannedVideo]:
-    """Videos of so many pairs of neighbouring groups, from group `first` on.
+    """Yield the videos of `num_pairs` pairs of neighbouring groups, from group `first` on.
 
-    Of each pair's eight actions, every `stride`-th is taken. Each pair begins one action earlier than the one
-    before it, so `stride` pairs together have every action once.
+    Every `stride`-th of a pair's eight actions is taken. Each pair begins one action earlier than the pair
+    before it. So `stride` pairs together have every action once.
     """
     actions = list(ACTIONS)
     for pair in range(num_pairs):
@@ -133,14 +138,14 @@ def make(
 ) -> Path:
     """Make the videos that are not there yet, then the manifest.
 
-    Interrupted at any point, it goes on from there the next time.
+    If the work is interrupted, the next call continues it.
 
     Args:
-        folder: Where to; made if need be.
-        num_train: As `plan_videos`.
-        num_test: As `plan_videos`.
-        per_test_group: As `plan_videos`.
-        seed: As `plan_videos`.
+        folder: The folder of the videos. It is made if it is missing.
+        num_train: As in `plan_videos`.
+        num_test: As in `plan_videos`.
+        per_test_group: As in `plan_videos`.
+        seed: As in `plan_videos`.
         progress: Called with (videos done, videos in all).
 
     Returns:
@@ -152,7 +157,8 @@ def make(
     """
     if CODEC not in av.codecs_available:
         raise DatasetError(
-            f"This PyAV has no {CODEC}, which makes the playground. Its wheels do: pip install av."
+            f"This PyAV has no {CODEC}, and the playground needs that encoder. The wheels of PyAV have it: "
+            "pip install av."
         )
     planned = plan_videos(num_train=num_train, num_test=num_test, per_test_group=per_test_group, seed=seed)
     _claim(folder, seed)
@@ -171,12 +177,12 @@ def make(
 
 
 def manifest_name(num_videos: int) -> str:
-    """Name of the manifest of a playground of so many videos."""
+    """Name the manifest of a playground with `num_videos` videos."""
     return f"playground-{num_videos}.json"
 
 
 def render(video: PlannedVideo, path: Path) -> None:
-    """Make one video's file; the same bytes every time, for one version of PyAV."""
+    """Make the file of one video. One version of PyAV gives the same bytes every time."""
     look = draw_appearance(Chance(video.seed, "look", video.group))
     chance = Chance(video.seed, "video", video.id)
     body = draw_path(video.action, video.num_frames, chance)
@@ -195,10 +201,13 @@ def render(video: PlannedVideo, path: Path) -> None:
 
 
 def read_manifest(path: Path, *, seed: int = 0) -> list[Video] | None:
-    """Videos of a manifest; None where it is another one's, or it or one of its files is not there.
+    """Read the videos of a manifest.
+
+    Returns:
+        The videos; None if the manifest or one of its files is missing, or is of another seed or recipe.
 
     Raises:
-        DatasetError: If a file is not the one that was made.
+        DatasetError: If a file has another size than the one that was made.
     """
     if not path.exists():
         return None
@@ -211,7 +220,7 @@ def read_manifest(path: Path, *, seed: int = 0) -> list[Video] | None:
             return None
         if file.stat().st_size != row.pop("num_bytes"):
             raise DatasetError(
-                file, f" is not what was made here. Delete it and {path.name}, and it is made again."
+                file, f" was changed after it was made. Delete it and {path.name}, and it is made again."
             )
     return [Video(**row) for row in made["videos"]]
 
@@ -223,7 +232,10 @@ def _shuffled_actions(seed: int, group: int) -> list[str]:
 
 
 def _claim(folder: Path, seed: int) -> None:
-    """Note in the folder whose files it holds: files already there are taken for this playground's."""
+    """Note seed and recipe in the folder, or check them.
+
+    `make` keeps files that are already there, so they must be of the same playground.
+    """
     note = folder / "recipe.json"
     wanted = {"recipe": RECIPE, "seed": seed}
     if not note.exists():

@@ -1,7 +1,8 @@
-"""How a group of playground videos looks: its scene, its light, and the body that moves.
+"""The look of a group of playground videos: its scene, its light, and the body that moves.
 
-A group draws its appearance once; its videos share it, whatever their action. The world has an up: the sky
-is above the ground, light falls from above, a shadow lies below. So a turned or rearranged frame shows.
+The appearance is drawn once for each group, and all videos of the group share it. The scene has a top and a
+bottom: the sky is above the ground, light falls from above, and a shadow lies below. So a rotated or
+rearranged frame can be recognised.
 
 Legend: H height, W width of a frame; h, w of a patch of it. Colours are RGB in [0, 1].
 """
@@ -17,24 +18,24 @@ from vcp_core.datasets.playground.actions import Floats, Path
 from vcp_core.datasets.playground.chance import Chance
 from vcp_core.datasets.playground.scenery import HEIGHT, WIDTH, Image, draw_palette, paint_scenery
 
-NOISE_MARGIN = 32  # the noise field is so much larger than a frame, and shifts from frame to frame
+NOISE_MARGIN = 32  # pixels by which the noise field is larger than a frame; it shifts from frame to frame
 
 
 @dataclass(frozen=True, kw_only=True)
 class Appearance:
-    """What the videos of one group have in common.
+    """The look that all videos of one group share.
 
     Attributes:
         background: The empty scene, (H, W, 3).
         light: Unit vector towards the light (right, down, towards the viewer).
         cloud: Colour of clouds, RGB in [0, 255].
         noise: Camera noise, (H + margin, W + margin) in grey levels.
-        radius: Of the body.
-        lobes: Bumps around its outline; 0 is a disc.
-        bump: Their height as a share of the radius.
-        stripes: Sectors or stripes of its second colour.
-        sectors: Whether these are sectors.
-        colours: Its two colours.
+        radius: Radius of the body, in pixels.
+        lobes: Number of bumps around the body's outline; 0 is a disc.
+        bump: Height of the bumps as a share of the radius.
+        stripes: Number of sectors or stripes in the body's second colour.
+        sectors: Whether the pattern is sectors, and not stripes.
+        colours: The body's two colours.
     """
 
     background: Image
@@ -50,7 +51,7 @@ class Appearance:
 
 
 def draw_appearance(chance: Chance) -> Appearance:
-    """A new look."""
+    """Draw the look of a group."""
     palette = draw_palette(chance)
     side = chance.between(-0.75, 0.75)
     hue = chance.between(0, 1)
@@ -76,8 +77,8 @@ class Painter:
 
     Args:
         look: The group's appearance.
-        path: Where the body goes.
-        chance: Draws what differs between the videos of a group: clouds, the ground's line, noise.
+        path: The path of the body.
+        chance: The source of the differences between videos of a group: clouds, the ground's line, noise.
     """
 
     def __init__(self, look: Appearance, path: Path, chance: Chance) -> None:
@@ -89,7 +90,7 @@ class Painter:
         self._shifts = [(chance.below(NOISE_MARGIN), chance.below(NOISE_MARGIN)) for _ in path.x_T]
 
     def frame(self, t: int) -> Image:
-        """Frame number `t`, shape (H, W, 3)."""
+        """Paint frame number `t`, shape (H, W, 3)."""
         image = self._look.background.copy()
         for cloud_hw, (x, y) in zip(self._clouds, self._places, strict=True):
             _blend(image, x + self._wind * t, y, cloud_hw, self._look.cloud)
@@ -100,7 +101,7 @@ class Painter:
         return np.asarray(np.clip(noisy, 0, 255), dtype=np.uint8)
 
     def _shadow(self, image: Image, t: int) -> None:
-        """Wider and fainter the higher the body is."""
+        """Paint the shadow: the higher the body, the wider and fainter its shadow."""
         height, radius = float(self._path.height_T[t]), self._look.radius
         wide = radius * (1.05 + height / 160)
         x = WIDTH / 2 + float(self._path.x_T[t]) - self._look.light[0] * height * 0.12
@@ -111,7 +112,7 @@ class Painter:
         patch[:] = patch * dark[..., None] + 0.5
 
     def _body(self, image: Image, t: int) -> None:
-        """An anti-aliased outline, a pattern that turns with it, and light that does not."""
+        """Paint the body: outline and pattern turn with it, and the light on it does not."""
         look = self._look
         x = WIDTH / 2 + float(self._path.x_T[t])
         y = self._ground - look.radius - float(self._path.height_T[t])

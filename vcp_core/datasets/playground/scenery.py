@@ -1,4 +1,4 @@
-"""The empty scene behind a group's videos: sky, sun, hills, trees, textured ground.
+"""The empty scene of a group's videos: sky, sun, hills, trees, textured ground.
 
 Legend: H height, W width of a frame. Colours are RGB in [0, 1].
 """
@@ -45,18 +45,18 @@ PALETTES: tuple[tuple[str, str, str, str, str, str], ...] = (
 
 
 def draw_palette(chance: Chance) -> Palette:
-    """One of the palettes, every colour slightly changed."""
+    """Draw one of the palettes, and change every colour of it slightly."""
     zenith, haze, hill, ground, soil, light = (_rgb(code, chance) for code in chance.choice(PALETTES))
     return Palette(zenith=zenith, haze=haze, hill=hill, ground=ground, soil=soil, light=light)
 
 
 def paint_scenery(palette: Palette, sun_side: float, chance: Chance) -> Image:
-    """A new place in the given colours, (H, W, 3).
+    """Paint a scene in the given colours, (H, W, 3).
 
     Args:
-        palette: Its colours.
-        sun_side: Where the sun stands, from -1 (left) to 1.
-        chance: Draws the rest.
+        palette: The colours of the scene.
+        sun_side: Place of the sun, from -1 (left) to 1 (right).
+        chance: The source of all other choices.
     """
     rows, columns = np.arange(float(HEIGHT))[:, None], np.arange(float(WIDTH))[None, :]
     horizon = chance.between(122, 148)

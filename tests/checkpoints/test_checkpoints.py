@@ -318,7 +318,7 @@ def test_a_child_that_crashes_is_an_error_that_says_whether_the_file_is_to_blame
     path = save(state(), tmp_path / "fine.pt")
     for sent, kind, says in (
         (signal.SIGTERM, ReaderFailed, r"told to end \(SIGTERM\)"),
-        (signal.SIGKILL, ReaderFailed, "killed; most likely memory ran out"),
+        (signal.SIGKILL, ReaderFailed, "killed. Most likely memory ran out"),
         (signal.SIGSEGV, UnreadableCheckpoint, r"crashed \(SIGSEGV\)"),
     ):
         killer = threading.Thread(target=lambda sent=sent: os.kill(wait_for_child(os.getpid()), sent))

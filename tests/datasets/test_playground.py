@@ -125,7 +125,7 @@ def test_a_changed_file_is_noticed_and_a_missing_one_is_asked_for(tmp_path: Path
     row = {"id": "a.mp4", "label": "a", "split": "train", "group": "g", "sha256": "", "num_frames": 9}
     manifest = tmp_path / "playground-16.json"
     manifest.write_text(json.dumps({"recipe": RECIPE, "seed": 0, "videos": [{**row, "num_bytes": 3}]}))
-    with pytest.raises(DatasetError, match="not what was made here"):
+    with pytest.raises(DatasetError, match="was changed after it was made"):
         read_manifest(manifest)
     (tmp_path / "a.mp4").unlink()
     assert read_manifest(manifest) is None

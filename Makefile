@@ -4,6 +4,8 @@
 # make test-fast  the part of it that takes less than 90 s, for work in between
 # make test-long  what takes about 10 s or more (or a set-up that does), and is not in `make test`
 # make check   lint, types, import rules
+# make dist    wheels and source distributions of both packages in dist/, checked
+# make dist-try  install the wheels of dist/ into environments of their own and use them; ARGS="client resolve": a part
 # make format  let ruff tidy up
 SHELL := /bin/bash
 PYTHON ?= python3
@@ -11,7 +13,7 @@ BIN := .venv/bin
 STAMP := .venv/installed
 ARGS ?=
 
-.PHONY: demo up down status test test-fast test-long check format install bench clean
+.PHONY: demo up down status test test-fast test-long check dist dist-try format install bench clean
 
 install: $(STAMP)
 
@@ -63,8 +65,24 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+# What nothing else needs is installed when it is first asked for. dist/ is made anew, for a wheel of yesterday
+# would be checked and tried, too.
+$(BIN)/twine: $(STAMP)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt build twine
+	touch $@
+
+dist: $(BIN)/twine
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation --outdir dist .
+	$(BIN)/python -m build --no-isolation --outdir dist client
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/python deploy/distributions.py dist
+
+dist-try:
+	$(PYTHON) deploy/try_wheels.py dist $(ARGS)
+
 bench: $(STAMP)
 	$(BIN)/python -m bench.evaluation $(ARGS)
 
 clean:
-	rm -rf .venv build dist *.egg-info client/*.egg-info
+	rm -rf .venv build dist client/build *.egg-info client/*.egg-info

@@ -4,6 +4,7 @@
 # make test-fast  the part of it that takes less than 90 s, for work in between
 # make test-long  what takes about 10 s or more (or a set-up that does), and is not in `make test`
 # make check   lint, types, import rules
+# make docs    the documentation as a site in build/site; a warning or a broken link fails
 # make dist    wheels and source distributions of both packages in dist/, checked
 # make dist-try  install the wheels of dist/ into environments of their own and use them; ARGS="client resolve": a part
 # make format  let ruff tidy up
@@ -13,7 +14,7 @@ BIN := .venv/bin
 STAMP := .venv/installed
 ARGS ?=
 
-.PHONY: demo up down status test test-fast test-long check dist dist-try format install bench clean
+.PHONY: demo up down status test test-fast test-long check docs dist dist-try format install bench clean
 
 install: $(STAMP)
 
@@ -25,7 +26,8 @@ $(STAMP): pyproject.toml client/pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation \
 		--config-settings editable_mode=compat -e ./client -e '.[embedded,train]'
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt \
-		httpx hypothesis import-linter mypy pillow playwright pytest pytest-timeout pytest-xdist pyyaml ruff scikit-learn types-PyYAML
+		furo httpx hypothesis import-linter mypy myst-parser pillow playwright pytest pytest-timeout pytest-xdist pyyaml ruff \
+		scikit-learn sphinx types-PyYAML
 	touch $(STAMP)
 
 demo: $(STAMP)
@@ -61,6 +63,9 @@ check: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: $(STAMP)
+	$(BIN)/python -m docsite $(ARGS)
+
 format: $(STAMP)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
@@ -73,8 +78,8 @@ $(BIN)/twine: $(STAMP)
 
 dist: $(BIN)/twine
 	rm -rf dist
-	$(BIN)/python -m build --no-isolation --outdir dist .
-	$(BIN)/python -m build --no-isolation --outdir dist client
+	$(BIN)/pyproject-build --no-isolation --outdir dist .
+	$(BIN)/pyproject-build --no-isolation --outdir dist client
 	$(BIN)/twine check --strict dist/*
 	$(BIN)/python deploy/distributions.py dist
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from vcp_core.backbones import build
 from vcp_core.backbones.base import Backbone
-from vcp_core.features import inference
+from vcp_core.features.extraction import inference
 
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last_3d": torch.channels_last_3d}
 

@@ -15,7 +15,7 @@ import torch
 
 from vcp_core.backbones import build
 from vcp_core.datasets import load_dataset
-from vcp_core.evaluation import evaluate
+from vcp_core.evaluation.evaluate import evaluate
 
 
 def main() -> None:

@@ -16,10 +16,10 @@ from bench.intervals import units_of
 from vcp_core.benchmarks.cloze import HEADS
 from vcp_core.catalog.options import PAPERS_OPTIONS
 from vcp_core.catalog.protocols import PROTOCOLS
-from vcp_core.comparison import Difference, compare
-from vcp_core.diagnosis import diagnose
-from vcp_core.results import Fit, Predictions, Score
-from vcp_core.scoring import score_benchmark
+from vcp_core.results.diagnosis import diagnose
+from vcp_core.results.types import Fit, Predictions, Score
+from vcp_core.scoring.comparison import Difference, compare
+from vcp_core.scoring.scores import score_benchmark
 
 PROTOCOL = PROTOCOLS["quick-v1"]
 CANDIDATE: Any = None  # the gate asks it only why a metric is not there

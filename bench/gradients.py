@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vcp_core.machine import describe_device
+from vcp_core.evaluation.machine import describe_device
 
 # Clips, channels, and the map's time, height and width before each stage of r3d_tiny but the first.
 MAPS = ((24, 16, (16, 56, 56)), (24, 32, (8, 28, 28)), (24, 64, (4, 14, 14)), (24, 128, (2, 7, 7)))

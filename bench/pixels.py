@@ -15,10 +15,10 @@ import torch
 
 from vcp_core import load_dataset, load_protocol
 from vcp_core.backbones.pixels import Pixels
-from vcp_core.bank import FeatureBank
 from vcp_core.catalog.backbones import BACKBONES, pixels_like
-from vcp_core.features import extract
-from vcp_core.plan import Plan
+from vcp_core.evaluation.plan import EvaluationPlan
+from vcp_core.features.bank import FeatureBank
+from vcp_core.features.extraction import extract
 
 METRICS = ("cloze.accuracy", "cloze.spatial", "cloze.temporal", "recognition.top1", "retrieval.top1")
 
@@ -37,7 +37,7 @@ def main() -> None:
     print(f"{'parts':>5} {'numbers':>7} {'probes':>8}  " + "  ".join(f"{name:>21}" for name in METRICS))
     for parts in wanted.parts:
         plan = replace(
-            Plan(dataset=dataset, protocol=protocol, spec=like), spec=pixels_like(like, parts=parts)
+            EvaluationPlan(dataset=dataset, protocol=protocol, spec=like), spec=pixels_like(like, parts=parts)
         )
         with tempfile.TemporaryDirectory() as folder:
             paths: list[Path] = []

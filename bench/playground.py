@@ -16,9 +16,9 @@ import numpy.typing as npt
 from vcp_core import load_dataset
 from vcp_core.datasets.playground.actions import ACTIONS, draw_path
 from vcp_core.datasets.playground.chance import Chance
-from vcp_core.datasets.playground.make import Planned, plan
-from vcp_core.features import Counters, read_frames
-from vcp_core.probes import fit_with_holdout
+from vcp_core.datasets.playground.make import PlannedVideo, plan_videos
+from vcp_core.features.extraction import Counters, read_frames
+from vcp_core.probes.logistic import fit_with_holdout
 from vcp_core.video.clips import grid_starts
 from vcp_core.video.frames import Geometry
 
@@ -26,7 +26,7 @@ Floats = npt.NDArray[np.float64]
 CLIPS = 3
 
 
-def motion(video: Planned, num_frames: int, error: float) -> list[Floats]:
+def motion(video: PlannedVideo, num_frames: int, error: float) -> list[Floats]:
     """What some clips of the video show of the body's displacement, as a few numbers each."""
     path = draw_path(video.action, video.num_frames, Chance(video.seed, "video", video.id))
     noise = np.random.default_rng([*video.id.encode()])
@@ -46,7 +46,7 @@ def _numbers(places_TX: Floats) -> Floats:
     return np.concatenate([*moments, np.ptp(places_TX, axis=0), turns_X])
 
 
-def score(rows: list[list[Floats]], videos: list[Planned]) -> float:
+def score(rows: list[list[Floats]], videos: list[PlannedVideo]) -> float:
     """Percent of the test videos that a linear probe gets right, averaging over a video's clips."""
     labels = [list(ACTIONS).index(video.action) for video in videos]
     train = [i for i, video in enumerate(videos) if video.split == "train"]
@@ -65,7 +65,7 @@ def score(rows: list[list[Floats]], videos: list[Planned]) -> float:
 def looks() -> float:
     """The same of the middle frame as a picture of 8 x 8, of the playground as it lies here."""
     dataset = load_dataset("playground")
-    planned = {video.id: video for video in plan()}
+    planned = {video.id: video for video in plan_videos()}
     shape, rows = Geometry(resize=(8, 8), crop=(8, 8)), []
     for video in dataset.videos:
         frames = read_frames(dataset.path(video), video, [video.num_frames // 2], [0], shape, Counters())
@@ -81,7 +81,7 @@ def main() -> None:
     parser.add_argument("--errors", type=float, nargs="+", default=[0, 2, 4])
     wanted = parser.parse_args()
     print(f"{'percent right, by error in pixels':<38} {'  '.join(f'{one:5.1f}' for one in wanted.errors)}")
-    videos = plan()
+    videos = plan_videos()
     for frames in (8, 16, 32, 1000):
         found = [score([motion(video, frames, error) for video in videos], videos) for error in wanted.errors]
         shown = f"{CLIPS} clips of {frames} frames" if frames < 1000 else "the whole video"

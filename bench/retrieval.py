@@ -21,16 +21,16 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from vcp_core.bank import FeatureBank, ShardFeatures
 from vcp_core.benchmarks import retrieval
 from vcp_core.benchmarks.grid import grid_clips
 from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.protocols import PROTOCOLS
 from vcp_core.datasets.manifest import Dataset, Video
-from vcp_core.ranking import NUM_NEIGHBOURS, retrieval_ranks
-from vcp_core.results import Predictions
-from vcp_core.scoring import score_benchmark
-from vcp_core.shards import SHARD_CLIPS
+from vcp_core.features.bank import FeatureBank, ShardFeatures
+from vcp_core.features.shards import SHARD_CLIPS
+from vcp_core.probes.ranking import NUM_NEIGHBOURS, retrieval_ranks
+from vcp_core.results.types import Predictions
+from vcp_core.scoring.scores import score_benchmark
 
 PROTOCOL, SPEC = PROTOCOLS["quick-v1"], BACKBONES["r3d"]
 SEEDS = PROTOCOLS["standard-v1"].control.seeds
@@ -53,9 +53,9 @@ def written(
         path, mode="w+", dtype=np.float32, shape=(num_rows, num_columns)
     )
     for start in range(0, num_rows, CHUNK_ROWS):
-        place = slice(start, min(start + CHUNK_ROWS, num_rows))
-        noise = rng.standard_normal((place.stop - start, num_columns))
-        rows[place] = centres[labels[place]] + 6 * noise
+        span = slice(start, min(start + CHUNK_ROWS, num_rows))
+        noise = rng.standard_normal((span.stop - start, num_columns))
+        rows[span] = centres[labels[span]] + 6 * noise
     rows.flush()
     return np.lib.format.open_memmap(path, mode="r"), labels
 

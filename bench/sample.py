@@ -17,7 +17,7 @@ import torch
 from vcp_core import evaluate, load_protocol, random_weights
 from vcp_core.catalog.paths import cache_dir
 from vcp_core.datasets import playground
-from vcp_core.results import Results, Score
+from vcp_core.results.types import Results, Score
 from vcp_core.samples import sample_path
 
 ROOT = Path(__file__).parents[1]

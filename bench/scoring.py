@@ -20,10 +20,10 @@ import numpy as np
 
 from vcp_core.catalog.options import OPTION_NAMES
 from vcp_core.catalog.protocols import PROTOCOLS
-from vcp_core.comparison import compare
-from vcp_core.probes import fit_logistic
-from vcp_core.results import Fit, Predictions
-from vcp_core.scoring import score_benchmark
+from vcp_core.probes.logistic import fit_logistic
+from vcp_core.results.types import Fit, Predictions
+from vcp_core.scoring.comparison import compare
+from vcp_core.scoring.scores import score_benchmark
 
 UCF101_CLASSES = 101
 UCF101_CLIPS = 10 * 9537  # grid clips of the training side; trainlist01.txt
@@ -102,7 +102,7 @@ def fit_both_ways() -> None:
         return time.perf_counter() - begun
 
     held = fit()
-    with mock.patch("vcp_core.probes._scipys_blas_on_one_thread", nullcontext):
+    with mock.patch("vcp_core.probes.logistic._scipys_blas_on_one_thread", nullcontext):
         loose = fit()
     print(f"{features.shape[0]} x {features.shape[1]}, three strengths; {os.cpu_count()} cores; wall seconds")
     print(f"  SciPy's BLAS on one thread {held:.2f}, on all of them {loose:.2f}: {loose / held:.1f} x")

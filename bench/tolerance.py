@@ -13,7 +13,7 @@ from collections import defaultdict
 import numpy as np
 import numpy.typing as npt
 
-from vcp_core.reproduction import AT_THE_EDGE, MULTIPLES, TOLERANCE_POINTS, TOLERANCE_VIDEOS
+from vcp_core.results.reproduction import MULTIPLES, TOLERANCE_POINTS, TOLERANCE_VIDEOS
 from vcp_core.statistics.contrasts import contrasts, half_width_of_draws
 from vcp_core.statistics.means import mean_of, weighted_mean
 from vcp_core.statistics.shares import share_interval
@@ -45,7 +45,7 @@ def flipped(right_N: Array, most: int, rng: np.random.Generator) -> Array:
     """As many answers as may change, all for the worse, all for the better, or as many of each."""
     turned_N, order = right_N.copy(), rng.permutation(len(right_N))
     for kind in ((1,), (0,), (1, 0))[rng.integers(3)]:
-        turned_N[[place for place in order if right_N[place] == kind][:most]] = 1 - kind
+        turned_N[[index for index in order if right_N[index] == kind][:most]] = 1 - kind
     return turned_N
 
 
@@ -55,9 +55,9 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=450, help="of answers, for each size")
     draws = parser.parse_args().draws
     rng = np.random.Generator(np.random.PCG64(0))
-    print(f"multiples {MULTIPLES}, at the edge {AT_THE_EDGE}")
+    print(f"multiples {MULTIPLES}")
     for num_videos, size in SIZES:
-        units = Units(ids=tuple(f"{place // size}" for place in range(num_videos)), kind="group")
+        units = Units(ids=tuple(f"{index // size}" for index in range(num_videos)), kind="group")
         allowed = max(TOLERANCE_POINTS, 100 * TOLERANCE_VIDEOS / num_videos)
         most = int(allowed * num_videos / 100)
         moves = defaultdict(list)

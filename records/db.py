@@ -1,4 +1,4 @@
-"""The database: one engine, short sessions that commit at their end and ring after that."""
+"""The database: one engine, short sessions that commit at their end and wake workers after that."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sess
 
 from vcp_core.catalog.errors import VcpbenchError
 
-Ring = Callable[[Counter[str]], None]
+OnNewJobs = Callable[[Counter[str]], None]
 CONNECT_TIMEOUT_S = 5
 KEPT_CONNECTIONS = 5  # of a pool, when it is idle
 POOL_TIMEOUT_S = 10.0
@@ -29,7 +29,8 @@ TCP = {
     "tcp_user_timeout": 30_000,  # ms
 }
 BINARY = "vcpbench_binary"  # an execution option: `_choose_format`
-BELLS = "bells"  # key of Session.info: how many jobs each queue got in this transaction
+NOW = func.clock_timestamp()  # not now(): a transaction that waited for a lock would see an old time
+NEW_JOBS = "new_jobs"  # key of Session.info: how many jobs each queue got in this transaction
 
 
 class Errors(TypeDecorator[VcpbenchError]):
@@ -83,7 +84,7 @@ class Database:
 
     Args:
         url: `postgresql://...`.
-        ring: Called after a commit with the number of new jobs by queue.
+        on_new_jobs: Called after a commit with the number of new jobs by queue.
         lock_timeout_s: How long a statement waits for a lock before it fails; None is for ever.
         max_connections: At once; whoever needs one more waits for `POOL_TIMEOUT_S`.
     """
@@ -92,7 +93,7 @@ class Database:
         self,
         url: str,
         *,
-        ring: Ring | None = None,
+        on_new_jobs: OnNewJobs | None = None,
         lock_timeout_s: float | None = None,
         max_connections: int = 15,
     ) -> None:
@@ -109,16 +110,16 @@ class Database:
         )
         event.listen(self.engine, "before_cursor_execute", _choose_format)
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
-        self._ring = ring
+        self._on_new_jobs = on_new_jobs
 
     @contextmanager
     def session(self) -> Iterator[Session]:
-        """One transaction: committed when the block ends, rolled back if it raises; bells ring after."""
+        """A transaction: committed when the block ends, rolled back if it raises. Then workers are woken."""
         with self._sessions.begin() as session:
             yield session
-        bells: Counter[str] = session.info.get(BELLS, Counter())
-        if bells and self._ring:
-            self._ring(bells)
+        new_jobs: Counter[str] = session.info.get(NEW_JOBS, Counter())
+        if new_jobs and self._on_new_jobs:
+            self._on_new_jobs(new_jobs)
 
     def dispose(self) -> None:
         """Close all connections."""

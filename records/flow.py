@@ -4,21 +4,21 @@ Every change happens under one advisory lock, so each sees all earlier ones: two
 cannot both miss that they were the last, and no two transactions wait for each other in a circle. The lock is
 held for milliseconds, a few times a minute and worker; claims and renewals do not take it.
 
-Everything here is called inside a transaction that its caller commits.
+Callers take the lock, call what they want in the same transaction, and commit it. Every function that changes
+a state refuses to run without the lock. All SQL is in `records.repositories`.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, cast
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 from uuid import UUID
 
-from sqlalchemy import exists, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
-from records import jobs
+from records import db
 from records.models import (
-    ENDED,
     Checkpoint,
     CheckpointState,
     Comparison,
@@ -29,65 +29,45 @@ from records.models import (
     EvaluationState,
     Job,
     JobKind,
-    JobState,
     Shard,
-    evaluation_controls,
-    evaluation_shards,
 )
+from records.repositories import evaluations, jobs, locks
 from vcp_core.catalog.errors import VcpbenchError
 from vcp_core.catalog.versions import engine
 
+P = ParamSpec("P")
+T = TypeVar("T")
+FLOW = "vcpbench.flow"
 UNWANTED = VcpbenchError("nobody waited for it any more")
-NOW = cast(Any, jobs.NOW)
+NOW = cast(Any, db.NOW)
 
 
 def lock(session: Session) -> None:
-    """Take the flow's lock until the transaction ends; all functions here want it held.
+    """Take the flow's lock until the transaction ends.
 
     Rows that were read before are read again: they may have changed while we waited.
     """
-    jobs.lock(session, "vcpbench.flow")
+    locks.take(session, FLOW)
     session.expire_all()
 
 
-def live_evaluation(
-    session: Session,
-    checkpoint: Checkpoint,
-    dataset: DatasetRow,
-    protocol_hash: str,
-    *,
-    begun: bool = False,
-) -> Evaluation | None:
-    """The evaluation of just this that is done or under way by this engine.
+def _under_lock(change: Callable[Concatenate[Session, P], T]) -> Callable[Concatenate[Session, P], T]:
+    """Refuse a call without the flow's lock: without it, two shards that end at once are both not the last.
 
-    The same videos count as the same dataset.
-
-    Args:
-        session: Of the caller.
-        checkpoint: Of just these weights.
-        dataset: On just these videos.
-        protocol_hash: By just these numbers.
-        begun: Not one that waits.
+    Raises:
+        LockNotHeld: If the transaction does not hold it.
     """
-    same = DatasetRow.id == dataset.id
-    if dataset.fingerprint is not None:
-        same |= DatasetRow.fingerprint == dataset.fingerprint
-    ended_badly = (EvaluationState.FAILED, EvaluationState.CANCELLED)
-    unwanted = (*ended_badly, EvaluationState.WAITING) if begun else ended_badly
-    return session.scalars(
-        select(Evaluation)
-        .join(Evaluation.dataset)
-        .where(
-            Evaluation.checkpoint_id == checkpoint.id,
-            same,
-            Evaluation.protocol_hash == protocol_hash,
-            Evaluation.engine == engine(),
-            Evaluation.state.not_in(unwanted),
-        )
-    ).first()
+
+    def checked(session: Session, /, *arguments: P.args, **named: P.kwargs) -> T:
+        locks.expect(session, FLOW)
+        return change(session, *arguments, **named)
+
+    functools.update_wrapper(checked, change)
+    return checked
 
 
-def request(
+@_under_lock
+def find_or_create(
     session: Session,
     checkpoint: Checkpoint,
     dataset: DatasetRow,
@@ -97,11 +77,11 @@ def request(
     is_control: bool = False,
     priority: int = 0,
 ) -> tuple[Evaluation, bool]:
-    """The evaluation of this checkpoint by this engine, and whether it is new.
+    """Find the evaluation of this checkpoint by this engine, or make it. True means that it is new.
 
-    One that can wait, and is under way, waits no longer once somebody asks who cannot.
+    An evaluation of low priority that is under way gets the usual priority once somebody asks for that.
     """
-    found = live_evaluation(session, checkpoint, dataset, protocol_hash)
+    found = evaluations.reusable(session, checkpoint, dataset, protocol_hash)
     if found is not None:
         if found.priority < priority:
             _hurry(session, found)
@@ -127,16 +107,10 @@ def _hurry(session: Session, evaluation: Evaluation) -> None:
     """Give an evaluation, its controls, and all their jobs the usual priority."""
     for one in (evaluation, *evaluation.controls):
         one.priority = 0
-        jobs.hurry(session, Job.evaluation_id == one.id)
-        jobs.hurry(session, Job.checkpoint_id == one.checkpoint_id)
-        _hurry_shards(session, one)
+        jobs.hurry(session, one)
 
 
-def _hurry_shards(session: Session, evaluation: Evaluation) -> None:
-    needed = select(evaluation_shards.c.shard_id).where(evaluation_shards.c.evaluation_id == evaluation.id)
-    jobs.hurry(session, Job.shard_id.in_(needed))
-
-
+@_under_lock
 def advance(session: Session, evaluation: Evaluation) -> None:
     """Move an evaluation as far as it can go by itself."""
     if evaluation.state is EvaluationState.WAITING:
@@ -156,7 +130,7 @@ def _leave_waiting(session: Session, evaluation: Evaluation) -> None:
         if evaluation.older and not _renewed(session, evaluation):
             return
         # When it was asked for, its videos may not have been known; now they may turn out to be another's.
-        twin = live_evaluation(session, checkpoint, dataset, evaluation.protocol_hash, begun=True)
+        twin = evaluations.reusable(session, checkpoint, dataset, evaluation.protocol_hash, begun=True)
         if twin is not None:
             _same_as(session, evaluation, twin, "their videos are equal")
             return
@@ -166,7 +140,7 @@ def _leave_waiting(session: Session, evaluation: Evaluation) -> None:
 
 def _renewed(session: Session, evaluation: Evaluation) -> bool:
     """Let this engine make what another was asked for; False if it has been asked for that already."""
-    found = live_evaluation(session, evaluation.checkpoint, evaluation.dataset, evaluation.protocol_hash)
+    found = evaluations.reusable(session, evaluation.checkpoint, evaluation.dataset, evaluation.protocol_hash)
     if found is not None:
         _same_as(session, evaluation, found, "it was asked for again after an update")
         return False
@@ -196,38 +170,34 @@ def _leave_running(session: Session, evaluation: Evaluation) -> None:
             what = "pixel baseline" if checkpoint.is_pixels else random_weights
             fail(session, evaluation, reason.within(f"its {what} failed: "), control.log_tail)
             return
-    waits_for_shard = session.scalar(
-        select(
-            exists().where(
-                evaluation_shards.c.evaluation_id == evaluation.id,
-                Job.shard_id == evaluation_shards.c.shard_id,
-                Job.state != JobState.DONE,
-            )
-        )
-    )
-    if waits_for_shard or any(control.state is not EvaluationState.DONE for control in evaluation.controls):
+    waits_for_control = any(control.state is not EvaluationState.DONE for control in evaluation.controls)
+    if waits_for_control or jobs.any_shard_missing(session, evaluation):
         return
     evaluation.state = EvaluationState.SCORING
     _enqueue(session, JobKind.SCORE, evaluation)
 
 
+@_under_lock
 def checkpoint_ended(session: Session, checkpoint: Checkpoint) -> None:
     """A checkpoint is ready or rejected: whoever waits for it goes on."""
     session.flush()
-    _advance_all(session, select(Evaluation).where(Evaluation.checkpoint_id == checkpoint.id))
+    _advance_all(session, evaluations.of_checkpoint(session, checkpoint.id))
 
 
+@_under_lock
 def dataset_ended(session: Session, dataset: DatasetRow) -> None:
     """A dataset is ready or failed: whoever waits for it goes on."""
     session.flush()
-    _advance_all(session, select(Evaluation).where(Evaluation.dataset_id == dataset.id))
+    _advance_all(session, evaluations.of_dataset(session, dataset.id))
 
 
+@_under_lock
 def shard_done(session: Session, shard_id: UUID) -> None:
     """A shard's features are there: the evaluations that it was the last for go on to scoring."""
-    _advance_all(session, _needing_shard(shard_id))
+    _advance_all(session, evaluations.needing_shard(session, shard_id))
 
 
+@_under_lock
 def planned(
     session: Session, evaluation: Evaluation, shards: Iterable[Shard], controls: Iterable[Evaluation]
 ) -> None:
@@ -247,17 +217,19 @@ def planned(
             priority=evaluation.priority,
         )
     if evaluation.priority == 0:  # some are shared with others that can wait
-        _hurry_shards(session, evaluation)
+        jobs.hurry_shards(session, evaluation)
     advance(session, evaluation)
 
 
+@_under_lock
 def scored(session: Session, evaluation: Evaluation) -> None:
     """The scores are there: it is done, and so may be those that wait for it as their control."""
     evaluation.state, evaluation.finished_at = EvaluationState.DONE, NOW
     session.flush()
-    _advance_all(session, _parents(evaluation))
+    _advance_all(session, evaluations.needing_control(session, evaluation))
 
 
+@_under_lock
 def fail(
     session: Session, evaluation: Evaluation, reason: VcpbenchError, log_tail: str | None = None
 ) -> None:
@@ -268,6 +240,7 @@ def fail(
     _end(session, evaluation, EvaluationState.FAILED)
 
 
+@_under_lock
 def cancel(session: Session, evaluation: Evaluation) -> None:
     """End an evaluation because its owner wants so; what only it needed ends with it."""
     if not evaluation.state.ended:
@@ -277,32 +250,26 @@ def cancel(session: Session, evaluation: Evaluation) -> None:
 def _end(session: Session, evaluation: Evaluation, state: EvaluationState) -> None:
     evaluation.state, evaluation.finished_at = state, NOW
     session.flush()
-    own = select(Job.id).where(Job.evaluation_id == evaluation.id)
-    jobs.cancel(session, session.scalars(own).all())
-    other = aliased(Evaluation)
-    wanted = exists().where(
-        evaluation_shards.c.shard_id == Job.shard_id,
-        evaluation_shards.c.evaluation_id == other.id,
-        other.state.not_in(ENDED),
-    )
-    mine = select(evaluation_shards.c.shard_id).where(evaluation_shards.c.evaluation_id == evaluation.id)
-    jobs.cancel(session, session.scalars(select(Job.id).where(Job.shard_id.in_(mine), ~wanted)).all())
+    jobs.cancel_own(session, evaluation)
+    jobs.cancel_unshared(session, evaluation)
     for control in list(evaluation.controls):
-        if session.scalars(_parents(control)).first() is None:
+        if not evaluations.needing_control(session, control):
             cancel(session, control)
             if control.checkpoint.state is CheckpointState.INGESTING:
                 forget_control(session, control.checkpoint)
     forget_dataset(session, evaluation.dataset)
-    _advance_all(session, _parents(evaluation))
+    _advance_all(session, evaluations.needing_control(session, evaluation))
 
 
+@_under_lock
 def forget_control(session: Session, checkpoint: Checkpoint) -> None:
     """Nobody waits for these random weights any more; who needs them next makes them anew."""
-    jobs.cancel(session, session.scalars(select(Job.id).where(Job.checkpoint_id == checkpoint.id)).all())
+    jobs.cancel_own(session, checkpoint)
     checkpoint.state, checkpoint.control_key = CheckpointState.REJECTED, None
     checkpoint.reason = UNWANTED
 
 
+@_under_lock
 def forget_dataset(session: Session, dataset: DatasetRow) -> None:
     """Stop the indexing of videos that nobody waits for any more; it is begun anew for whoever asks next.
 
@@ -312,15 +279,15 @@ def forget_dataset(session: Session, dataset: DatasetRow) -> None:
     if dataset.state is not DatasetState.INDEXING or (dataset.retired_at is None and not dataset.on_demand):
         return
     session.flush()
-    waits = exists().where(Evaluation.dataset_id == dataset.id, Evaluation.state.not_in(ENDED))
-    if session.scalar(select(waits)):
+    if evaluations.any_live_on(session, dataset):
         return
-    jobs.cancel(session, session.scalars(select(Job.id).where(Job.dataset_id == dataset.id)).all())
+    jobs.cancel_own(session, dataset)
     dataset.state, dataset.reason = DatasetState.FAILED, UNWANTED
     dataset.retired_at = dataset.retired_at or NOW
     session.flush()
 
 
+@_under_lock
 def job_failed(session: Session, job: Job) -> None:
     """A job failed for good: what it was about fails with its reason."""
     _ON_FAILED[job.kind](session, job)
@@ -345,7 +312,7 @@ def _evaluation_failed(session: Session, job: Job) -> None:
 
 def _shard_failed(session: Session, job: Job) -> None:
     assert job.shard_id is not None
-    for evaluation in session.scalars(_needing_shard(job.shard_id)).all():
+    for evaluation in evaluations.needing_shard(session, job.shard_id):
         fail(session, evaluation, _known(job.error), job.log_tail)
 
 
@@ -370,22 +337,6 @@ def _known(error: VcpbenchError | None) -> VcpbenchError:
     return error or VcpbenchError("no reason was left behind")
 
 
-def _needing_shard(shard_id: UUID) -> Any:
-    return (
-        select(Evaluation)
-        .join(evaluation_shards, evaluation_shards.c.evaluation_id == Evaluation.id)
-        .where(evaluation_shards.c.shard_id == shard_id, Evaluation.state.not_in(ENDED))
-    )
-
-
-def _parents(control: Evaluation) -> Any:
-    return (
-        select(Evaluation)
-        .join(evaluation_controls, evaluation_controls.c.evaluation_id == Evaluation.id)
-        .where(evaluation_controls.c.control_id == control.id, Evaluation.state.not_in(ENDED))
-    )
-
-
-def _advance_all(session: Session, query: Any) -> None:
-    for evaluation in session.scalars(query.order_by(Evaluation.created_at)).all():
+def _advance_all(session: Session, waiting: Iterable[Evaluation]) -> None:
+    for evaluation in waiting:
         advance(session, evaluation)

@@ -40,7 +40,7 @@ class Settings(BaseSettings):
         scratch: Folder of a worker's temporary files and its copies of objects; nobody else may write there.
         lease_s: How long a claimed job stays a silent worker's, seconds.
         shard_clips: Clips of one job; about a minute of work is a good size, so raise it for fast GPUs.
-        idle_look_s: How often an idle worker looks for work without being rung, seconds.
+        idle_look_s: How often an idle worker looks for work without being woken, seconds.
         log_format: "text" for people, "json" for machines.
     """
 

@@ -9,10 +9,10 @@ from importlib.metadata import version
 from fastapi import APIRouter, Depends, FastAPI
 
 from records import migrate
-from records.bell import Doorbell
 from records.db import Database
 from records.settings import Settings
 from records.storage import Storage
+from records.wakeups import WakeUps
 from service import health, problems, whoami
 from service.auth import reader
 from service.checkpoints.routes import router as checkpoints
@@ -115,7 +115,7 @@ def connect(app: FastAPI, settings: Settings) -> None:
     app.state.storage = Storage(settings.store_url)
     app.state.database = Database(
         settings.database_url.get_secret_value(),
-        ring=Doorbell(settings).ring,
+        on_new_jobs=WakeUps(settings).send,
         lock_timeout_s=LOCK_TIMEOUT_S,
         max_connections=MAX_CONNECTIONS,
     )

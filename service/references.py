@@ -65,8 +65,8 @@ class Latest:
     @property
     def teams(self) -> list[tuple[str, str]]:
         """Every team and model that it may mean; the names of both may hold slashes."""
-        places = [place for place, letter in enumerate(self.model) if letter == "/"]
-        found = [(self.model[:place], self.model[place + 1 :]) for place in places]
+        positions = [position for position, letter in enumerate(self.model) if letter == "/"]
+        found = [(self.model[:position], self.model[position + 1 :]) for position in positions]
         # An address holds tens of thousands of slashes, and each pair is looked up.
         return [(team, name) for team, name in found[-LONGEST_NAME:] if len(name) <= LONGEST_NAME]
 

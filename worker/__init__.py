@@ -1,1 +1,14 @@
-"""Workers: a Celery process that is rung, claims jobs, and has a child process do the heavy part."""
+"""Workers: a Celery process that is woken, claims jobs, and has a child process do the heavy part.
+
+app.py         the process: starts everything, ends it in order
+job_loop.py    claim a job, do it, claim the next
+background.py  beside the jobs: say that we are here, take back lost jobs, look for work
+tasks/         what each kind of job does
+work.py        what a task may use: rows, objects, the child, one transaction at its end
+leases.py      keep a claimed job, notice that it is lost
+runner.py      start the child process, talk to it, kill it
+child.py       what runs in the child: torch is here
+scratch.py     the worker's folder of temporary files
+disk.py        recognise a full disk
+health.py      was a worker of this machine seen lately?
+"""

@@ -1,11 +1,12 @@
-"""The worker process: Celery listens for bells, a desk does the jobs, a clock keeps both honest.
+"""The worker process: Celery listens for wake-ups, a loop does the jobs, background threads keep both honest.
 
-Celery runs one thread in its pool (`--pool threads`), so the process stays free to hear signals; a bell's
-message is acknowledged when it is heard, for it carries nothing that could be lost.
+Celery runs one thread in its pool (`--pool threads`), so the process stays free to hear signals; a
+wake-up is acknowledged when it is heard, for it carries nothing that could be lost.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -17,23 +18,24 @@ from uuid import uuid4
 import structlog
 from celery import Celery
 from celery.platforms import SecurityWarning
-from celery.signals import setup_logging, worker_shutting_down
+from celery.signals import setup_logging, worker_ready, worker_shutting_down
 
 from records import migrate
-from records.bell import BELL, Doorbell, celery_app
 from records.db import Database
 from records.logs import configure
 from records.settings import Settings
 from records.storage import Storage
+from records.wakeups import WAKE_UP, WakeUps, celery_app
 from vcp_core.catalog.errors import Private, VcpbenchError
-from worker import workplace
-from worker.desk import Desk
+from worker.background import BackgroundThreads, register, unregister
+from worker.job_loop import JobLoop
 from worker.runner import ChildFailed, Runner
-from worker.sweep import Clock, register, unregister
+from worker.scratch import ScratchFolder, make_private, remove_abandoned
 
 DEVICE_S = 300.0  # torch from a cold disk takes its time
 
 log = structlog.get_logger("vcpbench.worker")
+_ASKED_TO_LEAVE = threading.Event()
 
 
 def main() -> int:
@@ -42,47 +44,48 @@ def main() -> int:
         settings = Settings.load()
         configure(settings.log_format)
         app = celery_app(settings)
-        database = Database(settings.database_url.get_secret_value(), ring=Doorbell(settings).ring)
+        database = Database(settings.database_url.get_secret_value(), on_new_jobs=WakeUps(settings).send)
         migrate.check(database)
         storage = Storage(settings.store_url)
-        workplace.private(settings.scratch)
-        workplace.clear(settings.scratch)
+        make_private(settings.scratch)
+        remove_abandoned(settings.scratch)
         device = _device(settings)
         worker_id = uuid4()
-        place = workplace.Workplace(settings.scratch, str(worker_id))
-        desk = Desk(settings, database, storage, worker_id, place)
+        scratch = ScratchFolder(settings.scratch, str(worker_id))
+        job_loop = JobLoop(settings, database, storage, worker_id, scratch)
     except VcpbenchError as error:
         sys.stderr.write(f"{error}\n")
         return 2
     register(database, worker_id, settings.queues, device)
-    clock = Clock(settings, database, storage, desk, worker_id, device)
+    background = BackgroundThreads(settings, database, storage, job_loop, worker_id, device)
     signal.signal(signal.SIGTERM, _leave)  # until Celery, once it listens, has its own
     log.info("worker starts", queues=settings.queues, device=device, worker=str(worker_id))
-    clock.start()
+    background.start()
     try:
-        _listen(app, desk, settings)
+        _listen(app, job_loop, settings)
     finally:
-        desk.stop()
-        clock.stop()
-        desk.close()
+        job_loop.stop()
+        background.stop()
+        job_loop.close()
         unregister(database, worker_id)
-        place.leave()
+        scratch.leave()
         log.info("worker ended")
-        if clock.broken:
+        if background.broken:
             sys.exit(1)  # whatever Celery, or a signal before it, makes of the end
     return 0
 
 
-def _listen(app: Celery, desk: Desk, settings: Settings) -> None:
-    @app.task(name=BELL, ignore_result=True)  # type: ignore[untyped-decorator]
-    def bell() -> None:
-        desk.answer()
+def _listen(app: Celery, job_loop: JobLoop, settings: Settings) -> None:
+    @app.task(name=WAKE_UP, ignore_result=True)  # type: ignore[untyped-decorator]
+    def wake_up() -> None:
+        job_loop.run_until_idle()
 
     def shutting_down(**_: Any) -> None:
-        # Not in the signal's own context: the desk's lock may be held by the very thread it interrupts.
-        threading.Thread(target=desk.stop, daemon=True).start()
+        # Not in the signal's own context: the signal may interrupt the thread that holds the loop's lock.
+        threading.Thread(target=job_loop.stop, daemon=True).start()
 
     worker_shutting_down.connect(shutting_down, weak=False)
+    worker_ready.connect(_leave_if_asked, weak=False)
     setup_logging.connect(_leave_logging_alone, weak=False)
     # It warns of pickled messages from strangers; ours are JSON, and an image may have no other user.
     warnings.simplefilter("ignore", SecurityWarning)
@@ -116,7 +119,18 @@ def _device(settings: Settings) -> str:
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
+    _ASKED_TO_LEAVE.set()
     raise SystemExit(0)
+
+
+def _leave_if_asked(**_: Any) -> None:
+    """Send the signal again, now that Celery listens for it.
+
+    Python drops an exception that a signal raises while an object's `__del__` runs, such as a closed
+    connection's. The worker would then go on as if nobody had asked it to end.
+    """
+    if _ASKED_TO_LEAVE.is_set():
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _leave_logging_alone(**_: Any) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from vcp_core.catalog.errors import DatasetError, VcpbenchError, VersionError
-from worker.disk import full_disk_told
+from worker.disk import full_disk_as_storage_error
 
 Tell = Callable[[int, int], None]
 TELL_EVERY_S = 0.5
@@ -57,7 +57,7 @@ def index(tell: Tell, *, source: dict[str, Any], name: str, out: str) -> dict[st
 
 def describe(tell: Tell, *, device: str) -> dict[str, Any]:
     """The device's name; an error if it is not there."""
-    from vcp_core.machine import describe_device, pick_device
+    from vcp_core.evaluation.machine import describe_device, pick_device
 
     return {"device": describe_device(pick_device(device))}
 
@@ -65,10 +65,10 @@ def describe(tell: Tell, *, device: str) -> dict[str, Any]:
 def calibrate(tell: Tell, *, plan: dict[str, Any], seed: int, device: str, out: str) -> dict[str, Any]:
     """Seed -> canonical weights of the random-weights control."""
     from vcp_core.checkpoints.canonical import write_canonical
-    from vcp_core.machine import describe_device, pick_device
-    from vcp_core.running import control_network
+    from vcp_core.evaluation.machine import describe_device, pick_device
+    from vcp_core.evaluation.running import control_network
 
-    made, chosen = _plan(**plan), pick_device(device)
+    made, chosen = _evaluation_plan(**plan), pick_device(device)
     on_clips = _counting(tell, made.calibration.num_clips)
     network = control_network(made, seed, device=chosen, on_clips=on_clips)
     state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
@@ -80,12 +80,12 @@ def extract(
     tell: Tell, *, plan: dict[str, Any], clips: list[Any], weights: str | None, device: str, out: str
 ) -> dict[str, Any]:
     """Clips and canonical weights -> one features file; without weights, the pixel baseline's features."""
-    from vcp_core.features import Counters
-    from vcp_core.machine import describe_device, describe_forward, pick_device
-    from vcp_core.running import pixel_network, shard_features
-    from vcp_core.shards import Clip, Shard
+    from vcp_core.evaluation.machine import describe_device, describe_forward, pick_device
+    from vcp_core.evaluation.running import pixel_network, shard_features
+    from vcp_core.features.extraction import Counters
+    from vcp_core.features.shards import Clip, Shard
 
-    made = _plan(**plan)
+    made = _evaluation_plan(**plan)
     by_id = {video.id: video for video in made.dataset.videos}
     shard = Shard(
         number=0,
@@ -135,9 +135,9 @@ def score(
     **said: Any,
 ) -> dict[str, Any]:
     """Features, and the predictions of controls -> results; `said` goes into their provenance."""
-    from vcp_core.running import predictions_of, results_of
+    from vcp_core.evaluation.running import predictions_of, results_of
 
-    made = _plan(**plan)
+    made = _evaluation_plan(**plan)
     on_units = _counting(tell, made.num_predict_units + made.num_score_units)
     results = results_of(
         made,
@@ -157,7 +157,7 @@ def compare(
 ) -> dict[str, Any]:
     """Predictions of two evaluations -> their differences."""
     from vcp_core.catalog.protocols import Protocol
-    from vcp_core.compared import COMPARED_VERSION, compare_and_note
+    from vcp_core.scoring.stored_comparison import COMPARED_VERSION, compare_and_note
 
     if version != COMPARED_VERSION:
         raise VersionError(
@@ -205,23 +205,23 @@ def _at_home(dataset: Any) -> Any:
 
 
 def _predictions(path: str) -> dict[str, Any]:
-    from vcp_core.results import Predictions
+    from vcp_core.results.types import Predictions
 
     found = json.loads(Path(path).read_text(encoding="utf-8"))
     return {name: Predictions.model_validate(value) for name, value in found.items()}
 
 
-def _plan(
+def _evaluation_plan(
     *, manifest: str, protocol: dict[str, Any], backbone: str, input_spec: str | None, of_pixels: bool
 ) -> Any:
-    """What a job is a part of, from what `worker.tasks.plan.plan_words` says of it."""
+    """What a job is a part of, from what `worker.tasks.plan.plan_arguments` says of it."""
     from vcp_core.catalog.backbones import BACKBONES
     from vcp_core.catalog.inputs import with_input
     from vcp_core.catalog.protocols import Protocol
-    from vcp_core.plan import Plan
+    from vcp_core.evaluation.plan import EvaluationPlan
 
     spec = with_input(BACKBONES[backbone], input_spec)
-    plan = Plan(dataset=_dataset(manifest), protocol=Protocol.model_validate(protocol), spec=spec)
+    plan = EvaluationPlan(dataset=_dataset(manifest), protocol=Protocol.model_validate(protocol), spec=spec)
     return plan.pixels if of_pixels else plan
 
 
@@ -276,7 +276,7 @@ def main() -> None:
     while True:
         request = json.loads(requests.get())
         try:
-            with full_disk_told():
+            with full_disk_as_storage_error():
                 result = FUNCTIONS[request.pop("do")](tell, **request)
             say({"result": result})
         except VcpbenchError as error:

@@ -1,4 +1,7 @@
-"""A full disk of temporary files, told from a fault: it passes, and says nothing of the job that met it."""
+"""Recognise a full disk of temporary files.
+
+It is temporary, so the job is retried and not counted as failed.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ FULL = {errno.ENOSPC: "is full", errno.EDQUOT: "has a quota, which is used up"}
 
 
 @contextmanager
-def full_disk_told() -> Iterator[None]:
+def full_disk_as_storage_error() -> Iterator[None]:
     """A write that found no room is a StorageError; all else is raised as it is."""
     try:
         yield

@@ -11,9 +11,9 @@ from typing import Self
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from records import jobs
 from records.db import Database
-from records.jobs import Claim
+from records.repositories import jobs
+from records.repositories.jobs import Claim
 
 RENEW_EVERY_S = 2.0  # so often, because a cancel is noticed by it
 

@@ -13,9 +13,10 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from records import flow, jobs
+from records import flow
 from records.db import Database
-from records.jobs import Claim
+from records.repositories import jobs
+from records.repositories.jobs import Claim
 from records.settings import Settings
 from records.storage import Storage
 from vcp_core.catalog.errors import StorageError
@@ -26,7 +27,7 @@ T = TypeVar("T")
 RETRY_EVERY_S = 1.0
 AWAY_S = 300.0  # then the job is given back: a lease that is renewed all the while would hold it for ever
 NO_ROOM = ("53100", "53300")  # SQLSTATE of a full disk, and of too many connections
-SHELF_FILES = 16
+CACHED_OBJECTS = 16
 
 log = structlog.get_logger("vcpbench.worker")
 
@@ -35,7 +36,7 @@ class LostClaim(Exception):
     """The job is no longer ours: cancelled, or given to another worker after a silence."""
 
 
-class Shelf:
+class ObjectCache:
     """The last few objects that jobs have used, where the store is not a folder of this machine.
 
     Args:
@@ -53,7 +54,7 @@ class Shelf:
         if path.parent == self._folder:
             path.touch()
             kept = sorted(self._folder.iterdir(), key=lambda file: file.stat().st_mtime)
-            for old in kept[:-SHELF_FILES]:
+            for old in kept[:-CACHED_OBJECTS]:
                 old.unlink()
         return path
 
@@ -75,7 +76,7 @@ class Work:
     settings: Settings
     _database: Database
     _runner: Runner
-    _shelf: Shelf
+    _object_cache: ObjectCache
     _heartbeat: Heartbeat
 
     @property
@@ -83,9 +84,9 @@ class Work:
         """What the job is about."""
         return self.claim.subject_id
 
-    def keep(self, key: str) -> Path:
+    def cached(self, key: str) -> Path:
         """A file of an object that the next jobs will want, too."""
-        return self._shelf.fetch(key)
+        return self._object_cache.fetch(key)
 
     def read(self, query: Callable[[Session], T]) -> T:
         """What a short transaction gives; tried again while the database is away.

@@ -16,7 +16,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from vcpbench_client.commands import admin, boards, evaluations, gate, lists, login, uploads
+from vcpbench_client.commands import admin, evaluations, gate, leaderboards, lists, login, uploads
 from vcpbench_client.commands.common import ERROR, INTERRUPTED, error_facts, print_json, say
 from vcpbench_client.output import outlive_readers
 
@@ -26,15 +26,15 @@ OWN = (
     uploads.upload,
     evaluations.evaluate,
     evaluations.status,
-    boards.results,
+    leaderboards.results,
     lists.models,
     lists.checkpoints,
     lists.evaluations,
-    boards.leaderboard,
-    boards.compare,
+    leaderboards.leaderboard,
+    leaderboards.compare,
     evaluations.cancel,
-    boards.datasets,
-    boards.protocols,
+    leaderboards.datasets,
+    leaderboards.protocols,
     gate.gate,
 )
 # Newer Typers bring a click of their own, so the base class of all errors of usage has no fixed address.

@@ -74,8 +74,8 @@ def board(found: Board) -> Table:
         if isinstance(row, ControlRow):
             facts = ["", row.title, "", row.backbone or ""]
         else:
-            place = f"{row.rank or '-'}{'=' if row.tied else ''}"
-            facts = [place, row.model, _step(row.step), row.backbone or ""]
+            rank = f"{row.rank or '-'}{'=' if row.tied else ''}"
+            facts = [rank, row.model, _step(row.step), row.backbone or ""]
         style = "dim" if isinstance(row, ControlRow) else ""
         table.add_row(*map(Text, [*facts, *cells, row.evaluation]), style=style)
     return table
@@ -208,7 +208,7 @@ def written(value: float | None, unit: str = "percent", sign: str = "") -> str:
         return ""
     decimals = 1
     if unit == "number":
-        decimals = next((places for places, least in enumerate((100, 10, 1)) if abs(value) >= least), 3)
+        decimals = next((decimals for decimals, least in enumerate((100, 10, 1)) if abs(value) >= least), 3)
     return f"{value:{sign}.{decimals}f}"
 
 

@@ -9,6 +9,14 @@ comparison   two evaluations, in pairs
 shard        distinct clips of one checkpoint, forwarded once, in one object
 job          everything that a worker does, whatever it is for; the only place with leases and attempts
 worker       who is there
+
+    tokens.py       token
+    checkpoints.py  model, checkpoint, upload_part
+    datasets.py     dataset, protocol
+    evaluations.py  evaluation, shard, score, benchmark_result
+    comparisons.py  comparison
+    jobs.py         job, worker
+    columns.py      columns whose values are names
 """
 
 from __future__ import annotations

@@ -30,10 +30,10 @@ class Comparison(Identified, Base):
     Attributes:
         first_id: What is compared with.
         second_id: What is compared.
-        version: Of the rules that it is made by (`vcp_core.compared`).
+        version: Of the rules that it is made by (`vcp_core.scoring.stored_comparison`).
         state: See `ComparisonState`.
         reason: Why it failed.
-        content: What came out (`vcp_core.compared.Compared`), once done.
+        content: What came out (`vcp_core.scoring.stored_comparison.Compared`), once done.
         finished_at: When it ended.
     """
 

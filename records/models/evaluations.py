@@ -190,7 +190,7 @@ class ScoreRow(Base):
 
 
 class BenchmarkRow(Base):
-    """Per-video outcomes of one benchmark of an evaluation (`vcp_core.results.Predictions`)."""
+    """Per-video outcomes of one benchmark of an evaluation (`vcp_core.results.types.Predictions`)."""
 
     __tablename__ = "benchmark_result"
 

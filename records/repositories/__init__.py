@@ -1,1 +1,17 @@
-"""All SQL that reads: repositories query, services decide, neither commits."""
+"""All SQL. Repositories query and write, flow and services decide, the session's owner commits.
+
+jobs.py         queued, claimed, renewed, ended
+turns.py        which job is next
+queue.py        the queue as one evaluation sees it
+workers.py      who works
+progress.py     how far an evaluation is, and when it ends
+checkpoints.py  models' checkpoints, and their parts while they are uploaded
+models.py       models, each with its newest checkpoint
+datasets.py     datasets and protocols
+evaluations.py  evaluations, their scores and predictions
+shards.py       which clips are forwarded already, or will be
+comparisons.py  two evaluations compared
+leaderboard.py  results that stand together
+tokens.py       who may ask
+locks.py        advisory locks: taken, and asserted
+"""

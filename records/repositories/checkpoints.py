@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Integer, String, and_, column, func, or_, select, tuple_, values
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    String,
+    and_,
+    column,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+    tuple_,
+    values,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, selectinload
 
-from records.models import Checkpoint, CheckpointState, Model, Origin
+from records.db import NOW
+from records.models import Checkpoint, CheckpointState, Model, Origin, UploadPart
+from records.repositories import locks
 
 USABLE = (CheckpointState.INGESTING, CheckpointState.READY)
 
@@ -49,6 +65,38 @@ def upload_lock(checkpoint_id: UUID) -> str:
     return f"vcpbench.upload.{checkpoint_id}"
 
 
+def model_lock(model_id: UUID) -> str:
+    """Name of the lock of whoever looks for a model's checkpoint, and makes it where there is none."""
+    return f"vcpbench.model.{model_id}"
+
+
+def unfinished(session: Session, after_s: float) -> Sequence[UUID]:
+    """Ids of the declared checkpoints for which nothing came for so long, however old they are."""
+    return session.scalars(select(Checkpoint.id).where(_is_unfinished(after_s))).all()
+
+
+def forget_unfinished(session: Session, checkpoint_id: UUID, after_s: float) -> None:
+    """Delete a declared checkpoint, unless a part came meanwhile. The caller holds its upload's lock."""
+    locks.expect(session, upload_lock(checkpoint_id))
+    session.execute(delete(Checkpoint).where(Checkpoint.id == checkpoint_id, _is_unfinished(after_s)))
+
+
+def _is_unfinished(after_s: float) -> ColumnElement[bool]:
+    since = NOW - timedelta(seconds=after_s)
+    came = exists().where(UploadPart.checkpoint_id == Checkpoint.id, UploadPart.created_at >= since)
+    return and_(Checkpoint.state == CheckpointState.DECLARED, Checkpoint.created_at < since, ~came)
+
+
+def keys_of_parts(session: Session, among: Collection[str]) -> set[str]:
+    """Those of these objects that are parts of uploads."""
+    return set(session.scalars(select(UploadPart.key).where(UploadPart.key.in_(among))))
+
+
+def control(session: Session, control_key: str) -> Checkpoint | None:
+    """The random weights, or the pixel baseline, of this key."""
+    return session.scalars(select(Checkpoint).where(Checkpoint.control_key == control_key)).one_or_none()
+
+
 def model_of(session: Session, team: str, name: str) -> Model:
     """A team's model of that name; made if it is new."""
     session.execute(insert(Model).values(team=team, name=name).on_conflict_do_nothing())
@@ -58,7 +106,11 @@ def model_of(session: Session, team: str, name: str) -> Model:
 def same(
     session: Session, model: Model, sha256: str, *, prefix: str | None = None, input_spec: str | None = None
 ) -> Checkpoint | None:
-    """The model's checkpoint with these bytes and declarations, unless it was rejected."""
+    """The model's checkpoint with these bytes and declarations, unless it was rejected.
+
+    The caller holds the model's lock: it makes the checkpoint where there is none.
+    """
+    locks.expect(session, model_lock(model.id))
     query = select(Checkpoint).where(
         Checkpoint.model_id == model.id,
         Checkpoint.sha256 == sha256,
@@ -79,14 +131,14 @@ def latest(
         names: Models, each given as team and name. The first that has such an upload is meant.
         among: Which uploads.
     """
-    wanted = values(column("team", String), column("name", String), column("place", Integer), name="wanted")
-    rows = wanted.data([(team, name, place) for place, (team, name) in enumerate(names)])
+    wanted = values(column("team", String), column("name", String), column("order", Integer), name="wanted")
+    rows = wanted.data([(team, name, order) for order, (team, name) in enumerate(names)])
     query = (
         select(Checkpoint)
         .join(Checkpoint.model)
         .join(rows, and_(rows.c.team == Model.team, rows.c.name == Model.name))
         .where(Checkpoint.state.in_(USABLE), among)
-        .order_by(rows.c.place, Checkpoint.created_at.desc(), Checkpoint.id)
+        .order_by(rows.c.order, Checkpoint.created_at.desc(), Checkpoint.id)
     )
     return session.scalars(query.limit(1)).one_or_none() if names else None
 

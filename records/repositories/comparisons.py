@@ -9,8 +9,9 @@ from sqlalchemy import delete, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from records import jobs
+from records.db import NOW
 from records.models import Comparison, ComparisonState, Job, JobKind
+from records.repositories import jobs
 
 FAILED_FOR = timedelta(minutes=10)  # a comparison that failed is tried anew for who asks after that
 
@@ -28,7 +29,7 @@ def ask(session: Session, first_id: UUID, second_id: UUID, *, version: str, team
     pair = Comparison.first_id == first_id, Comparison.second_id == second_id
     current = select(Comparison).where(*pair, Comparison.version == version)
     failed_long_ago = (Comparison.state == ComparisonState.FAILED) & (
-        Comparison.finished_at < jobs.NOW - FAILED_FOR
+        Comparison.finished_at < NOW - FAILED_FOR
     )
     found = session.scalars(current.where(~failed_long_ago)).one_or_none()
     if found is not None:

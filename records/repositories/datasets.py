@@ -18,7 +18,7 @@ def named(session: Session, name: str) -> DatasetRow | None:
     return session.scalars(query).one_or_none()
 
 
-def of_board(session: Session, name_or_fingerprint: str) -> DatasetRow | None:
+def of_leaderboard(session: Session, name_or_fingerprint: str) -> DatasetRow | None:
     """The dataset that has this name now, or the last that had these videos, whatever became of its name."""
     newest = DatasetRow.retired_at.desc().nulls_first()
     query = select(DatasetRow).where(DatasetRow.fingerprint == name_or_fingerprint).order_by(newest)

@@ -8,11 +8,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Select, exists, func, or_, select
+from sqlalchemy import ARRAY, Select, delete, exists, func, insert, or_, select
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import Session, undefer
 
 from records.models import (
+    ENDED,
     BenchmarkRow,
     Checkpoint,
     DatasetRow,
@@ -23,6 +24,7 @@ from records.models import (
     Model,
     ProtocolRow,
     ScoreRow,
+    evaluation_controls,
     evaluation_shards,
 )
 from vcp_core.catalog import versions
@@ -73,6 +75,83 @@ def these(session: Session, evaluation_ids: Sequence[UUID]) -> list[Evaluation]:
     return [found[evaluation_id] for evaluation_id in evaluation_ids]
 
 
+def reusable(
+    session: Session,
+    checkpoint: Checkpoint,
+    dataset: DatasetRow,
+    protocol_hash: str,
+    *,
+    begun: bool = False,
+) -> Evaluation | None:
+    """The evaluation of these weights, videos and numbers by this engine, unless it failed or was cancelled.
+
+    It may wait, be under way or be done. The same videos count as the same dataset.
+
+    Args:
+        session: Of the caller.
+        checkpoint: Of just these weights.
+        dataset: On just these videos.
+        protocol_hash: By just these numbers.
+        begun: Only one that no longer waits.
+    """
+    same = DatasetRow.id == dataset.id
+    if dataset.fingerprint is not None:
+        same |= DatasetRow.fingerprint == dataset.fingerprint
+    ended_badly = (EvaluationState.FAILED, EvaluationState.CANCELLED)
+    unwanted = (*ended_badly, EvaluationState.WAITING) if begun else ended_badly
+    return session.scalars(
+        select(Evaluation)
+        .join(Evaluation.dataset)
+        .where(
+            Evaluation.checkpoint_id == checkpoint.id,
+            same,
+            Evaluation.protocol_hash == protocol_hash,
+            Evaluation.engine == versions.engine(),
+            Evaluation.state.not_in(unwanted),
+        )
+    ).first()
+
+
+def of_checkpoint(session: Session, checkpoint_id: UUID) -> Sequence[Evaluation]:
+    """All evaluations of a checkpoint, the oldest first."""
+    return _oldest_first(session, select(Evaluation).where(Evaluation.checkpoint_id == checkpoint_id))
+
+
+def of_dataset(session: Session, dataset_id: UUID) -> Sequence[Evaluation]:
+    """All evaluations on a dataset, the oldest first."""
+    return _oldest_first(session, select(Evaluation).where(Evaluation.dataset_id == dataset_id))
+
+
+def needing_shard(session: Session, shard_id: UUID) -> Sequence[Evaluation]:
+    """The evaluations that need a shard and have not ended, the oldest first."""
+    query = (
+        select(Evaluation)
+        .join(evaluation_shards, evaluation_shards.c.evaluation_id == Evaluation.id)
+        .where(evaluation_shards.c.shard_id == shard_id, Evaluation.state.not_in(ENDED))
+    )
+    return _oldest_first(session, query)
+
+
+def needing_control(session: Session, control: Evaluation) -> Sequence[Evaluation]:
+    """The evaluations that need this one as their control and have not ended, the oldest first."""
+    query = (
+        select(Evaluation)
+        .join(evaluation_controls, evaluation_controls.c.evaluation_id == Evaluation.id)
+        .where(evaluation_controls.c.control_id == control.id, Evaluation.state.not_in(ENDED))
+    )
+    return _oldest_first(session, query)
+
+
+def any_live_on(session: Session, dataset: DatasetRow) -> bool:
+    """Whether an evaluation on this dataset has not ended."""
+    live = exists().where(Evaluation.dataset_id == dataset.id, Evaluation.state.not_in(ENDED))
+    return bool(session.scalar(select(live)))
+
+
+def _oldest_first(session: Session, query: Select[Evaluation]) -> Sequence[Evaluation]:
+    return session.scalars(query.order_by(Evaluation.created_at)).all()
+
+
 def by_other_engines(
     session: Session, fingerprint: str, protocol_hash: str, *, engine: str | None
 ) -> list[UUID]:
@@ -86,9 +165,9 @@ def by_other_engines(
     """
     made_by = Evaluation.engine == engine if engine else Evaluation.engine != versions.engine()
     order = (Evaluation.created_at.desc(), Evaluation.id)
-    place = func.row_number().over(partition_by=Evaluation.checkpoint_id, order_by=order).label("place")
+    position = func.row_number().over(partition_by=Evaluation.checkpoint_id, order_by=order).label("position")
     query = (
-        select(Evaluation.id, Evaluation.created_at, place)
+        select(Evaluation.id, Evaluation.created_at, position)
         .join(DatasetRow, DatasetRow.id == Evaluation.dataset_id)
         .where(
             Evaluation.is_control.is_(False),
@@ -99,7 +178,7 @@ def by_other_engines(
         )
         .subquery()
     )
-    newest = select(query.c.id).where(query.c.place == 1)
+    newest = select(query.c.id).where(query.c.position == 1)
     return list(session.scalars(newest.order_by(query.c.created_at, query.c.id)))
 
 
@@ -164,6 +243,26 @@ def scores(session: Session, evaluation_ids: Sequence[UUID]) -> Mapping[UUID, li
     return found
 
 
+def replace_scores(
+    session: Session,
+    evaluation_id: UUID,
+    scores: Sequence[Mapping[str, Any]],
+    benchmarks: Sequence[Mapping[str, Any]],
+) -> None:
+    """Write an evaluation's scores and predictions; what another attempt wrote goes.
+
+    Args:
+        session: Of the caller.
+        evaluation_id: Whose.
+        scores: Columns of `ScoreRow`.
+        benchmarks: Columns of `BenchmarkRow`.
+    """
+    for table, rows in ((ScoreRow, scores), (BenchmarkRow, benchmarks)):
+        session.execute(delete(table).where(table.evaluation_id == evaluation_id))
+        if rows:
+            session.execute(insert(table), rows)
+
+
 def predictions(session: Session, evaluation_id: UUID) -> dict[str, dict[str, Any]]:
     """Per-video outcomes, by benchmark."""
     rows = session.scalars(select(BenchmarkRow).where(BenchmarkRow.evaluation_id == evaluation_id))
@@ -171,7 +270,7 @@ def predictions(session: Session, evaluation_id: UUID) -> dict[str, dict[str, An
 
 
 def fits(session: Session, evaluation_id: UUID) -> list[tuple[str, dict[str, Any]]]:
-    """How the probes were fitted (`vcp_core.results.Fit`), by benchmark; the answers stay where they are."""
+    """How the probes were fitted (`vcp_core.results.types.Fit`), by benchmark, without the answers."""
     rows = session.execute(
         select(BenchmarkRow.benchmark, BenchmarkRow.predictions["fits"])
         .where(BenchmarkRow.evaluation_id == evaluation_id)

@@ -61,14 +61,16 @@ def page(
             func.count().over(partition_by=Checkpoint.model_id).label("number"),
             func.row_number()
             .over(partition_by=Checkpoint.model_id, order_by=(Checkpoint.created_at.desc(), Checkpoint.id))
-            .label("place"),
+            .label("position"),
         )
         .join(Checkpoint.model)
         .where(checkpoints.seen(seen_by, by_admin=by_admin), *_wanted(name, team))
         .subquery()
     )
     newest = aliased(Checkpoint)
-    query = select(newest, ranked.c.number).join(ranked, ranked.c.id == newest.id).where(ranked.c.place == 1)
+    query = (
+        select(newest, ranked.c.number).join(ranked, ranked.c.id == newest.id).where(ranked.c.position == 1)
+    )
     total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
     ordered = query.order_by(newest.created_at.desc(), newest.id).limit(limit).offset(offset)
     rows = session.execute(ordered).all()

@@ -27,8 +27,9 @@ from uuid import UUID
 from sqlalchemy import and_, case, func, not_, or_, select
 from sqlalchemy.orm import Session
 
-from records.jobs import NOW, tried_before
+from records.db import NOW
 from records.models import Evaluation, EvaluationState, Job, JobKind, JobState, Shard, evaluation_shards
+from records.repositories.jobs import tried_before
 
 SHARES = {  # of an evaluation's time, before its clips are forwarded
     JobKind.INGEST: 0.04,

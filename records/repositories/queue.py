@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select
 from sqlalchemy.orm import Session
 
-from records.jobs import NOW, claimable
+from records.db import NOW
 from records.models import (
     ENDED,
     Evaluation,
@@ -22,6 +22,7 @@ from records.models import (
     evaluation_controls,
     evaluation_shards,
 )
+from records.repositories.turns import claimable
 from records.repositories.workers import SEEN_S
 
 
@@ -63,14 +64,14 @@ def _first_of_each_queue(session: Session, needed: ColumnElement[bool]) -> list[
     rank = case((running, 0), (claimable(), 1), (queued, 2), else_=3)
     last = case((Job.kind == JobKind.EXTRACT, 0), else_=1)  # of several in work, clips are what takes longest
     first = (rank, case((running, last), else_=0), Job.created_at, Job.id)
-    place = func.row_number().over(partition_by=Job.queue, order_by=first)
+    position = func.row_number().over(partition_by=Job.queue, order_by=first)
     live = (
-        select(Job.id, running.label("running"), place.label("place"))
+        select(Job.id, running.label("running"), position.label("position"))
         .where(Job.state.in_((JobState.QUEUED, JobState.RUNNING)), needed)
         .subquery()
     )
     rows = session.execute(
-        select(Job, live.c.running, NOW).join(live, live.c.id == Job.id).where(live.c.place == 1)
+        select(Job, live.c.running, NOW).join(live, live.c.id == Job.id).where(live.c.position == 1)
     )
     found = [Next(job=job, running=is_running, now=now) for job, is_running, now in rows]
     return sorted(found, key=lambda one: (not one.running, one.job.created_at, one.job.id))

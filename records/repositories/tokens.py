@@ -10,7 +10,7 @@ from datetime import timedelta
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
-from records.jobs import NOW
+from records.db import NOW
 from records.models import Token
 
 PREFIX = "vcp_"  # secret scanners can be told what to look for

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from records.jobs import NOW
+from records.db import NOW
 from records.models import Job, JobState, Worker
 
 SEEN_S = 30.0  # a worker that was not seen for so long counts as gone
@@ -18,6 +20,38 @@ def seen(session: Session, within_s: float = SEEN_S) -> Sequence[Worker]:
     """Workers that are there."""
     since = NOW - timedelta(seconds=within_s)
     return session.scalars(select(Worker).where(Worker.seen_at > since).order_by(Worker.created_at)).all()
+
+
+def idle(session: Session) -> Sequence[Worker]:
+    """Workers that are there and have no job."""
+    since = NOW - timedelta(seconds=SEEN_S)
+    return session.scalars(select(Worker).where(Worker.job_id.is_(None), Worker.seen_at > since)).all()
+
+
+def tell(
+    session: Session,
+    worker_id: UUID,
+    *,
+    name: str,
+    queues: Sequence[str],
+    device: str,
+    job_id: UUID | None,
+) -> None:
+    """Note that a worker is there, and at which job; also where a long silence had it forgotten."""
+    row = {"id": worker_id, "name": name, "queues": list(queues), "device": device}
+    now = {"seen_at": NOW, "job_id": job_id}
+    wanted = insert(Worker).values(**row, **now)
+    session.execute(wanted.on_conflict_do_update(index_elements=[Worker.id], set_=now))
+
+
+def remove(session: Session, worker_id: UUID) -> None:
+    """Take a worker out of the table."""
+    session.execute(delete(Worker).where(Worker.id == worker_id))
+
+
+def forget_silent(session: Session, after_s: float) -> None:
+    """Take out the workers that were not seen for so long."""
+    session.execute(delete(Worker).where(Worker.seen_at < NOW - timedelta(seconds=after_s)))
 
 
 def job_counts(session: Session) -> dict[tuple[str, JobState], int]:

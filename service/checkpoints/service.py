@@ -9,9 +9,10 @@ import structlog
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
-from records import flow, jobs
+from records import flow
+from records.db import NOW
 from records.models import Checkpoint, CheckpointState, JobKind, Origin
-from records.repositories import checkpoints
+from records.repositories import checkpoints, jobs, locks
 from records.storage import Storage
 from service.auth import Caller
 from service.checkpoints import named
@@ -60,7 +61,7 @@ def declare(
     """
     flow.lock(session)  # a worker that has read the file writes what it found under the same
     model = checkpoints.model_of(session, team, facts.model)
-    jobs.lock(session, f"vcpbench.model.{model.id}")  # two that declare the same at once get one
+    locks.take(session, checkpoints.model_lock(model.id))  # two that declare the same at once get one
     found = checkpoints.same(session, model, sha256, prefix=facts.prefix, input_spec=facts.input_spec)
     if found is not None:
         found = locked(session, found.id)
@@ -127,7 +128,7 @@ def locked(session: Session, checkpoint_id: UUID) -> Checkpoint:
     Raises:
         NotFound: If it was forgotten meanwhile: nothing had come for a week.
     """
-    jobs.lock(session, checkpoints.upload_lock(checkpoint_id))
+    locks.take(session, checkpoints.upload_lock(checkpoint_id))
     found = session.get(Checkpoint, checkpoint_id, populate_existing=True)
     if found is None:
         raise NotFound(f"No checkpoint {checkpoint_id}: nothing came for a week. Declare it again.")
@@ -135,7 +136,8 @@ def locked(session: Session, checkpoint_id: UUID) -> Checkpoint:
 
 
 def begin_anew(session: Session, storage: Storage, checkpoint: Checkpoint) -> None:
-    """Forget the parts so far; their objects go once that is committed."""
+    """Forget the parts so far; their objects go once that is committed. `locked` was called before."""
+    locks.expect(session, checkpoints.upload_lock(checkpoint.id))
     keys = [part.key for part in checkpoint.parts]
 
     def delete(_: Session) -> None:
@@ -150,9 +152,10 @@ def begin_anew(session: Session, storage: Storage, checkpoint: Checkpoint) -> No
 
 
 def uploaded(session: Session, checkpoint: Checkpoint) -> None:
-    """All bytes are in the store: read them."""
+    """Let a worker read the file, whose bytes are all in the store. `locked` was called before."""
+    locks.expect(session, checkpoints.upload_lock(checkpoint.id))
     assert checkpoint.model is not None
-    checkpoint.state, checkpoint.uploaded_at = CheckpointState.INGESTING, jobs.NOW
+    checkpoint.state, checkpoint.uploaded_at = CheckpointState.INGESTING, NOW
     session.flush()
     jobs.enqueue(session, JobKind.INGEST, team=checkpoint.model.team, checkpoint_id=checkpoint.id)
 

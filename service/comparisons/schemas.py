@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from service.evaluations.schemas import EvaluationOut
-from vcp_core.comparison import Difference
+from vcp_core.scoring.comparison import Difference
 
 
 class ComparisonProgress(BaseModel):

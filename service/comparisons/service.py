@@ -13,7 +13,7 @@ from service.evaluations.service import check_done, detail
 from service.evaluations.waiting import comparing
 from service.problems import Conflict
 from service.reasons import text_for
-from vcp_core.compared import COMPARED_VERSION, Compared
+from vcp_core.scoring.stored_comparison import COMPARED_VERSION, Compared
 
 MOST = 0.999  # of what is not done yet
 

@@ -6,9 +6,10 @@ from typing import Any, cast
 
 from sqlalchemy.orm import Session
 
-from records import flow, jobs
+from records import flow
+from records.db import NOW
 from records.models import DatasetRow, DatasetState, JobKind
-from records.repositories import datasets
+from records.repositories import datasets, jobs
 from service.problems import Conflict
 from vcp_core.catalog.datasets import DATASETS, is_built_in
 from vcp_core.catalog.errors import UnknownName
@@ -48,7 +49,7 @@ def _retire(session: Session, name: str) -> bool:
     found = datasets.named(session, name)
     if found is None:
         return False
-    found.retired_at = cast(Any, jobs.NOW)
+    found.retired_at = cast(Any, NOW)
     session.flush()
     session.refresh(found)
     flow.forget_dataset(session, found)

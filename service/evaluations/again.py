@@ -8,9 +8,9 @@ from sqlalchemy.orm import Session
 
 from records import flow
 from records.db import Database
-from records.jobs import LOW
 from records.models import CheckpointState, DatasetRow, DatasetState, Evaluation, ProtocolRow
 from records.repositories import datasets, evaluations
+from records.repositories.jobs import LOW
 from service.evaluations.schemas import ReevaluationIn, ReevaluationOut
 from service.problems import Conflict, NotFound
 from service.protocols import service as protocols
@@ -45,7 +45,7 @@ def _board(session: Session, wanted: ReevaluationIn, protocol: ProtocolRow) -> t
     """The videos, and the evaluations of the board: one for each checkpoint, the oldest first."""
     if wanted.engine == engine():
         raise Conflict("This version of vcpbench made that board. Nothing of it can be made anew.")
-    dataset = datasets.of_board(session, wanted.dataset)
+    dataset = datasets.of_leaderboard(session, wanted.dataset)
     fingerprint = dataset.fingerprint if dataset else None
     old = (
         evaluations.by_other_engines(session, fingerprint, protocol.hash, engine=wanted.engine)
@@ -65,7 +65,7 @@ def _again(session: Session, old: Evaluation, dataset_id: UUID, out: Reevaluatio
         out.left_out[str(old.id)] = f"its checkpoint is {old.checkpoint.state.value}"
         return
     dataset = session.get_one(DatasetRow, dataset_id)
-    found, new = flow.request(
+    found, new = flow.find_or_create(
         session, old.checkpoint, dataset, old.protocol_hash, team=old.team, priority=LOW
     )
     (out.asked if new else out.there).append(found.id)

@@ -23,7 +23,7 @@ from service.evaluations.schemas import (
 )
 from service.problems import responses
 from service.references import CHECKPOINT, EvaluationNamed
-from vcp_core.results import Results
+from vcp_core.results.types import Results
 
 router = APIRouter(tags=["evaluations"])
 

@@ -27,8 +27,8 @@ from service.problems import Conflict, Forbidden
 from service.protocols import service as protocol_service
 from service.reasons import text_for
 from vcp_core.catalog.scores import Score
-from vcp_core.diagnosis import diagnose
-from vcp_core.results import Results
+from vcp_core.results.diagnosis import diagnose
+from vcp_core.results.types import Results
 
 
 def create(session: Session, wanted: EvaluationIn, caller: Caller) -> tuple[Evaluation, bool]:
@@ -53,7 +53,7 @@ def create(session: Session, wanted: EvaluationIn, caller: Caller) -> tuple[Eval
             f"PUT them to /v1/checkpoints/{checkpoint.id}/content."
         )
     assert checkpoint.model is not None
-    return flow.request(session, checkpoint, dataset, protocol.hash, team=checkpoint.model.team)
+    return flow.find_or_create(session, checkpoint, dataset, protocol.hash, team=checkpoint.model.team)
 
 
 def _checkpoint(session: Session, wanted: str, caller: Caller) -> Checkpoint:

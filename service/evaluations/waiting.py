@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
-from records import jobs
 from records.models import (
     Checkpoint,
     Comparison,
@@ -20,7 +19,7 @@ from records.models import (
     JobKind,
     Worker,
 )
-from records.repositories import queue, workers
+from records.repositories import jobs, queue, turns, workers
 from records.repositories.queue import Next
 from service.auth import Caller, is_of
 from service.reasons import text_for
@@ -90,9 +89,9 @@ def _standing(
         there = workers.seen(session)
         reasons = [_reason(session, one, there, evaluation, reader) for one in found]
         if all(reasons):  # else a worker is free, and takes the job at once
-            nobody = [place for place, reason in enumerate(reasons) if reason and reason.no_worker]
-            place = (nobody or [0])[0]
-            which, why = found[place].job, reasons[place]
+            nobody = [index for index, reason in enumerate(reasons) if reason and reason.no_worker]
+            first = (nobody or [0])[0]
+            which, why = found[first].job, reasons[first]
             assert why is not None
             return Standing(WAITING, f"{_subject(session, which, evaluation)}: {why.text}")
         found = [one for one, reason in zip(found, reasons, strict=True) if reason is None]
@@ -159,7 +158,7 @@ def _reason(
     if len({one.worker_id for one in busy}) < len(takers) or job.id in {one.id for one in busy}:
         return None  # also where one took it since we looked
     common = set.intersection(*(set(worker.queues) for worker in takers))
-    before = jobs.num_before(session, job, sorted(common))
+    before = turns.num_before(session, job, sorted(common))
     turn = {0: "it is next", 1: "1 other job is before it"}.get(before, f"{before} other jobs are before it")
     activity = _activity(session, busy[0], found.now, reader)
     if len(takers) == 1:

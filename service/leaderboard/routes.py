@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from service.deps import Limit, Offset, SessionDep
 from service.leaderboard.schemas import Board
-from service.leaderboard.service import board, to_csv
+from service.leaderboard.service import leaderboard_page, to_csv
 from service.problems import responses
 from vcp_core.catalog.defaults import DEFAULT_PROTOCOL
 
@@ -43,7 +43,7 @@ def _board(
     limit: Limit = 100,
     offset: Offset = 0,
 ) -> Board:
-    return board(
+    return leaderboard_page(
         session,
         dataset=dataset,
         protocol=protocol,

@@ -11,12 +11,12 @@ from operator import attrgetter
 from sqlalchemy.orm import Session
 
 from records.models import DatasetRow
-from records.repositories import board as repository
 from records.repositories import datasets
-from records.repositories.board import COLUMNS, BoardKey, BoardQuery, Facts
+from records.repositories import leaderboard as repository
+from records.repositories.leaderboard import COLUMNS, Facts, LeaderboardKey, LeaderboardQuery
 from service.datasets import service as dataset_service
 from service.evaluations.schemas import DatasetRef, ProtocolRef
-from service.leaderboard.places import Places
+from service.leaderboard.ranks import Ranks
 from service.leaderboard.schemas import Board, BoardRow, ControlRow
 from service.problems import Conflict
 from service.protocols import service as protocol_service
@@ -42,16 +42,16 @@ class Rows:
     controls: list[ControlRow]
 
 
-def rows_of(session: Session, wanted: BoardQuery) -> Rows:
-    """A page of a board, with the numbers that are wanted and every row's place on the whole board."""
+def rows_of(session: Session, wanted: LeaderboardQuery) -> Rows:
+    """A page of a board, with the numbers that are wanted and every row's rank on the whole board."""
     page = repository.page(session, wanted)
-    places = Places(repository.scale(session, wanted))
+    ranks = Ranks(repository.scale(session, wanted))
     controls = repository.controls(session, wanted.board)
     everyone = [facts.evaluation for facts in (*(facts for facts, _ in page), *controls)]
     scores = repository.scores(session, everyone, wanted.metrics)
     return Rows(
         total=repository.count(session, wanted),
-        rows=[_row(facts, value, places, scores.get(facts.evaluation, {})) for facts, value in page],
+        rows=[_row(facts, value, ranks, scores.get(facts.evaluation, {})) for facts, value in page],
         controls=[
             ControlRow(
                 evaluation=facts.evaluation,
@@ -64,7 +64,7 @@ def rows_of(session: Session, wanted: BoardQuery) -> Rows:
     )
 
 
-def board(
+def leaderboard_page(
     session: Session,
     *,
     dataset: str,
@@ -89,8 +89,8 @@ def board(
     row, fingerprint = _indexed(session, dataset)
     numbers = protocol_service.find(session, protocol)
     made_by = engine_of(session, fingerprint, numbers.hash, engine)
-    wanted = BoardQuery(
-        board=BoardKey(fingerprint=fingerprint, protocol_hash=numbers.hash, engine=made_by),
+    wanted = LeaderboardQuery(
+        board=LeaderboardKey(fingerprint=fingerprint, protocol_hash=numbers.hash, engine=made_by),
         sort=sort.removeprefix("-"),
         descending=sort.startswith("-"),
         metrics=metrics,
@@ -116,10 +116,10 @@ def board(
     )
 
 
-def _row(facts: Facts, value: float | None, places: Places, scores: dict[str, Score]) -> BoardRow:
+def _row(facts: Facts, value: float | None, ranks: Ranks, scores: dict[str, Score]) -> BoardRow:
     assert facts.model is not None
     assert facts.team is not None
-    standing = places.of(value)
+    standing = ranks.of(value)
     return BoardRow(
         rank=standing.rank,
         tied=standing.tied,
@@ -150,7 +150,7 @@ def engine_of(session: Session, fingerprint: str, protocol_hash: str, wanted: st
 
 
 def _indexed(session: Session, name: str) -> tuple[DatasetRow, str]:
-    row = datasets.of_board(session, name)
+    row = datasets.of_leaderboard(session, name)
     known = () if row else dataset_service.known(session)
     if row is None and name not in known:
         raise UnknownName("dataset", name, known)
@@ -160,7 +160,7 @@ def _indexed(session: Session, name: str) -> tuple[DatasetRow, str]:
     return row, row.fingerprint
 
 
-def _check_metrics(session: Session, wanted: BoardQuery, found: Rows) -> None:
+def _check_metrics(session: Session, wanted: LeaderboardQuery, found: Rows) -> None:
     """A metric that no row of this page has may be on another page; one that no page has is a slip."""
     unseen = {wanted.sort, *wanted.metrics} - COLUMNS.keys()
     unseen -= {metric for row in found.rows for metric in row.scores}

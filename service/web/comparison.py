@@ -15,8 +15,8 @@ from service.comparisons.schemas import ComparisonOut
 from service.web import names
 from service.web.evaluation import title
 from vcp_core.catalog import units
-from vcp_core.comparison import Difference
-from vcp_core.diagnosis import too_few
+from vcp_core.results.diagnosis import too_few
+from vcp_core.scoring.comparison import Difference
 
 TESTS = {
     "mcnemar": "McNemar's score test on gains and losses; within a group or a video, answers may be alike",

@@ -18,7 +18,7 @@ from service.reasons import is_operator, text_for
 from service.web import names, power
 from vcp_core.catalog.options import KINDS, OPTIONS
 from vcp_core.catalog.scores import Score
-from vcp_core.results import Fit, Results, Table
+from vcp_core.results.types import Fit, Results, Table
 
 MAX_CONFUSION = 20  # classes; a larger matrix cannot be read, its rows are in the table of classes
 STEPS = {
@@ -95,7 +95,7 @@ class Finished:
 
 @dataclass(frozen=True, kw_only=True)
 class ShownJobs:
-    """Jobs of one kind, as this reader sees them; see `records.repositories.board.JobLine`."""
+    """Jobs of one kind, as this reader sees them; see `records.repositories.leaderboard.JobLine`."""
 
     kind: str
     counts: dict[JobState, int]

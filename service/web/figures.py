@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from vcp_core.catalog.scores import Score
 from vcp_core.catalog.units import Better, Unit, written
-from vcp_core.diagnosis import way
+from vcp_core.results.diagnosis import way
 
 LIFT_STEPS = (5.0, 10.0, 20.0, 40.0)  # points of lift where a cell's colour changes
 SHARE_STEPS = 8

@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from records.models import Checkpoint, Evaluation, EvaluationState
-from records.repositories import board, checkpoints, datasets, evaluations
+from records.repositories import checkpoints, datasets, evaluations, leaderboard
 from service.auth import Caller
 from service.evaluations.schemas import EvaluationOut, shown
 from service.problems import NotFound
@@ -128,7 +128,7 @@ def page(session: Session, path: str, wanted: int, reader: Caller | None) -> Pag
         offset=0,
     )
     done = [one for one in found if one.state is EvaluationState.DONE]
-    numbers = board.scores(session, [one.id for one in done], METRICS)
+    numbers = leaderboard.scores(session, [one.id for one in done], METRICS)
     superseded = datasets.superseded(session, [one.dataset.fingerprint for one in found])
     ordered = _by_course(done, superseded)
     courses = [course for course, members in ordered.items() if len({_step(one) for one in members}) > 1]

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from fastapi import Depends, Query
 
-from records.repositories.board import BoardKey, BoardQuery
+from records.repositories.leaderboard import LeaderboardKey, LeaderboardQuery
 from service.deps import Limit, Offset
 from service.web.names import OPTION_METRICS
 
@@ -23,7 +23,7 @@ Number = str | int | bool
 
 
 @dataclass(frozen=True, kw_only=True)
-class BoardParameters:
+class LeaderboardParameters:
     """A view of a board; whatever is left out of the address is as here.
 
     Attributes:
@@ -79,13 +79,13 @@ class BoardParameters:
         return "/" + _query(
             (name, value)
             for name, value in vars(changed).items()
-            if value != getattr(BoardParameters, name) and value is not None
+            if value != getattr(LeaderboardParameters, name) and value is not None
         )
 
-    def query(self, board: BoardKey) -> BoardQuery:
+    def query(self, board: LeaderboardKey) -> LeaderboardQuery:
         """The same rows and numbers of this board."""
         wanted = {name: value for name, value in vars(self).items() if name in FILTERS}
-        return BoardQuery(
+        return LeaderboardQuery(
             board=board, sort=self.column, descending=self.descending, metrics=self.metric, **wanted
         )
 
@@ -119,9 +119,9 @@ def _parameters(
     latest: bool = False,
     limit: Limit = PAGE,
     offset: Offset = 0,
-) -> BoardParameters:
+) -> LeaderboardParameters:
     """An empty field of a form is a parameter that was left out."""
-    return BoardParameters(
+    return LeaderboardParameters(
         dataset=dataset or None,
         protocol=protocol or None,
         engine=engine or None,
@@ -139,4 +139,4 @@ def _parameters(
     )
 
 
-ParametersDep = Annotated[BoardParameters, Depends(_parameters)]
+ParametersDep = Annotated[LeaderboardParameters, Depends(_parameters)]

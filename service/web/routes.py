@@ -18,7 +18,7 @@ from service.evaluations import named
 from service.evaluations.schemas import shown
 from service.protocols.routes import every as every_protocol
 from service.references import EvaluationNamed
-from service.web import board, comparison, errors, evaluation, models, session
+from service.web import comparison, errors, evaluation, leaderboard, models, session
 from service.web.pages import STATIC, Static, public_url, render
 from service.web.parameters import FACTS, ParametersDep
 from vcp_core.catalog.reported import reported_rows
@@ -41,13 +41,13 @@ def install(app: FastAPI) -> None:
 @router.get("/")
 def show_board(request: Request, session: SessionDep, wanted: ParametersDep) -> Response:
     """Finished evaluations of one dataset and protocol."""
-    found = board.show(session, wanted)
+    found = leaderboard.show(session, wanted)
     if found is None:
         return render(request, "welcome.html", url=_url(request))
     reported = reported_rows(found.shown.own_name or found.shown.dataset)
     return render(
         request,
-        "board.html",
+        "leaderboard.html",
         board=found,
         parameters=found.parameters,
         reported=reported,

@@ -6,7 +6,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, ParamSpec, TypeVar
+from typing import Protocol as Interface
 
 import typer
 from rich.console import Console
@@ -28,7 +29,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Tell(Protocol):
+class Tell(Interface):
     """Who shows progress."""
 
     def __call__(self, stage: str, done: int, total: int, words: str = "") -> None:

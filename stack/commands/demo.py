@@ -18,7 +18,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Table
 
 from stack import control
-from stack.accounts import ROOTS_PLACE
+from stack.accounts import ROOTS_FOLDER
 from stack.commands.common import console, messages, plainly
 from stack.home import Home, StackState
 from vcp_core.catalog.defaults import DEFAULT_DATASET, DEFAULT_PROTOCOL
@@ -56,17 +56,17 @@ def demo(
 
     `vcpbench demo --exit`
     """
-    place = Home((home or _default_home()).expanduser().absolute())
+    stack_home = Home((home or _default_home()).expanduser().absolute())
     begun = time.monotonic()
     for number in ENDINGS:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup and a shell's background have some
             signal.signal(number, _interrupt)
-    with _running(place, port) as state:
+    with _running(stack_home, port) as state:
         from vcpbench_client import Client
 
-        token = place.token.read_text(encoding="utf-8").strip()
+        token = stack_home.token.read_text(encoding="utf-8").strip()
         with Client(state.url, token) as client:
-            _evaluate(client, place)
+            _evaluate(client, stack_home)
             _show(client.leaderboard(DATASET, PROTOCOL, sort=f"-{METRICS[0]}"))
         messages.print(f"{time.monotonic() - begun:.0f} s in all.", style="dim")
         if leave:
@@ -94,18 +94,18 @@ def _line(text: str) -> None:
 
 
 def _default_home() -> Path:
-    return (ROOTS_PLACE if os.getuid() == 0 else data_dir()) / "demo"
+    return (ROOTS_FOLDER if os.getuid() == 0 else data_dir()) / "demo"
 
 
 @contextmanager
-def _running(place: Home, port: int) -> Iterator[StackState]:
+def _running(stack_home: Home, port: int) -> Iterator[StackState]:
     """The demo's own stack, for as long as the block lasts, however it ends; another demo's is only used."""
     started = True
     try:
         try:
             with messages.status("Starting") as bar:
                 state, started = control.start(
-                    place, "127.0.0.1", _free_port(port), lambda step: bar.update(step.capitalize())
+                    stack_home, "127.0.0.1", _free_port(port), lambda step: bar.update(step.capitalize())
                 )
             messages.print(f"PostgreSQL, Valkey, the API and workers run at {state.url}.", highlight=False)
             yield state
@@ -113,14 +113,14 @@ def _running(place: Home, port: int) -> Iterator[StackState]:
             _ignore_endings()
     finally:
         if started:
-            _take_down(place)
+            _take_down(stack_home)
 
 
-def _take_down(place: Home) -> None:
+def _take_down(stack_home: Home) -> None:
     try:
         messages.print("Stopping.")
     finally:  # whatever has become of the terminal
-        control.stop(place)
+        control.stop(stack_home)
     messages.print("Everything is stopped.")
 
 
@@ -136,10 +136,10 @@ def _free_port(wanted: int) -> int:
     return wanted
 
 
-def _evaluate(client: Client, place: Home) -> None:
+def _evaluate(client: Client, stack_home: Home) -> None:
     """Upload both checkpoints, evaluate them, show how far they are."""
     asked: dict[str, Evaluation] = {}
-    for model, path in _checkpoints(place).items():
+    for model, path in _checkpoints(stack_home).items():
         uploaded = client.upload(path, model)
         asked[model] = client.evaluate(uploaded, DATASET, PROTOCOL)
         messages.print(f"Uploaded {model}, {path.stat().st_size / 1e6:.1f} MB.", highlight=False)
@@ -164,11 +164,11 @@ def _teller(bars: Progress, task: TaskID, model: str) -> Callable[[Evaluation], 
     return tell
 
 
-def _checkpoints(place: Home) -> dict[str, Path]:
+def _checkpoints(stack_home: Home) -> dict[str, Path]:
     """A network as its initialisation left it, and the sample: the same one, pretrained by VCP."""
     from vcp_core.samples import sample_path
 
-    untrained = place.folder / f"{UNTRAINED}.pt"
+    untrained = stack_home.folder / f"{UNTRAINED}.pt"
     if not untrained.exists():
         with messages.status("Making a checkpoint"):
             import torch

@@ -26,7 +26,7 @@ from vcp_core.pretraining.config import FinetuneConfig
 
 if TYPE_CHECKING:
     from vcp_core.pretraining import Finetuned
-    from vcp_core.results import Results
+    from vcp_core.results.types import Results
 
 DEFAULTS = FinetuneConfig()
 
@@ -104,7 +104,7 @@ def finetune(
     pretraining.precheck(out, config, machine)
     checkpoints.precheck(file, backbone=backbone, input_spec=input_spec)
     runs: list[Finetuned] = []
-    for name, place, run_name in _each(split, out, run):
+    for name, folder, run_name in _each(split, out, run):
         loaded = training.load_once(
             dataset, split=name, csv=csv, test_groups=test_groups, suffixes=suffix, lists=lists
         )
@@ -112,7 +112,7 @@ def finetune(
             one = pretraining.finetune(
                 file,
                 loaded,
-                place,
+                folder,
                 config,
                 backbone=backbone,
                 prefix=prefix,
@@ -141,7 +141,7 @@ def _each(split: str, out: Path, run: str | None) -> list[tuple[str, Path, str |
 def _give(runs: list[Results], out: Path) -> None:
     """Print one split's scores, or write and print the mean of several."""
     from vcp_core.pretraining.finetuning import RESULTS
-    from vcp_core.splits import mean_of_splits
+    from vcp_core.scoring.splits import mean_of_splits
 
     if len(runs) == 1:
         show(runs[0], every=True)

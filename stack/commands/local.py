@@ -35,8 +35,8 @@ from vcp_core.catalog.networks import network_used
 from vcp_core.catalog.options import OPTION_NAMES
 
 if TYPE_CHECKING:
-    from vcp_core.results import BenchmarkResult, Provenance, Results, Score
-    from vcp_core.splits import MeanScore, SplitsMean
+    from vcp_core.results.types import BenchmarkResult, Provenance, Results, Score
+    from vcp_core.scoring.splits import MeanScore, SplitsMean
 
 RECALLS = tuple(f"recall.{option}" for option in OPTION_NAMES)
 HEADINGS = ("score", "95 % interval", "chance", "pixels", "random", "lift", "its interval")
@@ -92,8 +92,8 @@ def local(
 
     `vcpbench local dino.pt --prefix teacher. --input-spec frames=8,stride=4,mean=0.45,std=0.225`
     """
-    from vcp_core.evaluation import evaluate, precheck
-    from vcp_core.splits import mean_of_splits
+    from vcp_core.evaluation.evaluate import evaluate, precheck
+    from vcp_core.scoring.splits import mean_of_splits
 
     for written in (json_out, timings):
         if written and written != Path("-"):
@@ -137,7 +137,7 @@ def local(
 
 def _give(found: Results | SplitsMean, json_out: Path | None, *, every: bool) -> None:
     """Print tables, or JSON where that is asked for; write the file."""
-    from vcp_core.splits import SplitsMean
+    from vcp_core.scoring.splits import SplitsMean
 
     if json_out == Path("-"):
         print_json(found.to_json())
@@ -200,7 +200,7 @@ def _warnings(results: Results) -> list[str]:
 
 def show(results: Results, *, every: bool = False) -> None:
     """Print tables of scores, what they say in words, warnings and where they come from."""
-    from vcp_core.diagnosis import diagnose
+    from vcp_core.results.diagnosis import diagnose
 
     origin = results.provenance
     data = origin.dataset

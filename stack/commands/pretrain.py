@@ -115,7 +115,7 @@ def pretrain(
 
 def _said(trained: Trained) -> str:
     """Which checkpoints there are, and which to take."""
-    best, last = trained.place.best, trained.place.epoch
+    best, last = trained.progress.best, trained.progress.epoch
     assert best is not None
     lines = [
         f"Best on held-out videos: epoch {best.epoch}, loss {best.loss:.3f}, accuracy {best.accuracy:.1f} %",

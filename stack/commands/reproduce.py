@@ -38,8 +38,8 @@ from vcp_core.catalog.paths import cache_dir
 
 if TYPE_CHECKING:
     from vcp_core.datasets import Dataset
-    from vcp_core.reproduction import Agreement
-    from vcp_core.results import Provenance, Results
+    from vcp_core.results.reproduction import Agreement
+    from vcp_core.results.types import Provenance, Results
 
 DIFFERENT = 1  # exit code: it ran, and the scores are not those that were published
 SHOWN = 12  # deviations of a table
@@ -84,7 +84,7 @@ def reproduce(
 
     `vcpbench reproduce runs/ucf101/recognition.json`
     """
-    from vcp_core.reproduction import agreement
+    from vcp_core.results.reproduction import agreement
 
     published = _published(what)
     options: dict[str, Any] = {"csv": csv, "test_groups": test_groups, "suffix": suffix, "lists": lists}
@@ -140,7 +140,7 @@ def _dataset(published: Results, dataset: str | None, options: dict[str, Any], t
 
 def _again(published: Results, file: Path, dataset: Dataset, device: str | None, tell: Tell) -> Results:
     """The same results, measured now."""
-    from vcp_core.evaluation import evaluate
+    from vcp_core.evaluation.evaluate import evaluate
 
     origin = published.provenance
     network = {
@@ -194,8 +194,14 @@ def _finetuned_again(
 
 def _refuse_another_way(origin: Provenance, device: str | None) -> None:
     """Before hours are spent on it: the tolerance is one of frozen features, not of another training."""
-    from vcp_core.machine import blas_threads, describe_device, network_threads, pick_device, versions
-    from vcp_core.reproduction import conditions, differing
+    from vcp_core.evaluation.machine import (
+        blas_threads,
+        describe_device,
+        network_threads,
+        pick_device,
+        versions,
+    )
+    from vcp_core.results.reproduction import conditions, differing
 
     chosen, before = pick_device(device), conditions(origin)
     threads = network_threads(chosen)
@@ -225,8 +231,8 @@ def _published(what: str) -> dict[str, Results]:
     """Results by split; by the empty name where they are of one alone."""
     from pydantic import ValidationError
 
-    from vcp_core.results import Results
-    from vcp_core.splits import SCHEMA, SplitsMean
+    from vcp_core.results.types import Results
+    from vcp_core.scoring.splits import SCHEMA, SplitsMean
 
     if not Path(what).suffix and not Path(what).exists():
         return {"": Results.model_validate_json(_ask(lambda client: client.results_json(what)))}

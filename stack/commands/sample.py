@@ -31,9 +31,9 @@ def sample(
     from vcp_core.catalog.files import whole
     from vcp_core.samples import SAMPLE, sample_path
 
-    place = Path(out)  # which forgets a slash at the end
-    if out.endswith("/") or place.is_dir():
-        place /= SAMPLE
-    with whole(place) as part:
+    target = Path(out)  # which forgets a slash at the end
+    if out.endswith("/") or target.is_dir():
+        target /= SAMPLE
+    with whole(target) as part:
         shutil.copyfile(sample_path(), part)
-    console.print(str(place), highlight=False, markup=False, soft_wrap=True)
+    console.print(str(target), highlight=False, markup=False, soft_wrap=True)

@@ -150,13 +150,13 @@ def _session(home: Path | None) -> Iterator[Session]:
 
     url = os.environ.get("VCPBENCH_DATABASE_URL")
     if not url or home is not None:
-        place = Home.chosen(home)
-        if place.running() is None:
+        stack_home = Home.chosen(home)
+        if stack_home.running() is None:
             raise StackError(
-                f"Nothing is running in {place.folder}, and VCPBENCH_DATABASE_URL is not set. "
+                f"Nothing is running in {stack_home.folder}, and VCPBENCH_DATABASE_URL is not set. "
                 "Start it: vcpbench up."
             )
-        url = Engines.in_folder(place.engines).database_url
+        url = Engines.in_folder(stack_home.engines).database_url
     database = Database(url)
     try:
         migrate.check(database)

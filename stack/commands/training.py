@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from stack.commands.common import Tell
     from vcp_core.datasets import Dataset
     from vcp_core.pretraining import Machine
-    from vcp_core.pretraining.runs import Place
+    from vcp_core.pretraining.runs import RunProgress
 
 OutOption = Annotated[
     Path, typer.Option("--out", "-o", help="Folder of the run; the same command goes on with it.")
@@ -147,16 +147,18 @@ class Watched:
         self._tell, self._num_epochs = tell, num_epochs
         self._bar, self._loss = "", Running()
 
-    def on_start(self, run: str, notes: tuple[str, ...], place: Place) -> None:
+    def on_start(self, run: str, notes: tuple[str, ...], progress: RunProgress) -> None:
         """Say which run it is, what is left out, and where it goes on."""
         self._bar, self._loss = f"training {run}", Running()
         messages.print(f"Training {run}.", highlight=False, markup=False)
         for note in notes:
             messages.print(f"! {note}", style="yellow", highlight=False, markup=False)
-        if place.finished:
+        if progress.finished:
             messages.print("This run is finished; nothing is left to train.")
-        elif place.step:
-            messages.print(f"Going on after step {place.step}, in epoch {place.epoch + 1}.", highlight=False)
+        elif progress.step:
+            messages.print(
+                f"Going on after step {progress.step}, in epoch {progress.epoch + 1}.", highlight=False
+            )
 
     def on_step(self, done: int, total: int, loss: float) -> None:
         """Move the bar, and say the loss beside it."""

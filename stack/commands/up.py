@@ -35,21 +35,23 @@ def up(
 
     `vcpbench up --port 8081 --home /data/second`
     """
-    place = Home.chosen(home)
+    stack_home = Home.chosen(home)
     try:
         with messages.status("Starting") as bar:
-            state, started = control.start(place, host, port, lambda step: bar.update(step.capitalize()))
+            state, started = control.start(stack_home, host, port, lambda step: bar.update(step.capitalize()))
     except KeyboardInterrupt:
-        stop = shlex.join(["vcpbench", "down", "--home", str(place.folder)])
+        stop = shlex.join(["vcpbench", "down", "--home", str(stack_home.folder)])
         said = f"The start goes on in the background. To stop it: {stop}"
         messages.print(said, soft_wrap=True, highlight=False, markup=False)
         raise
     if not started:
         messages.print("It is running already.")
     if as_json:
-        print_json(json.dumps({"url": state.url, "token_file": str(place.token), "logs": str(place.logs)}))
+        print_json(
+            json.dumps({"url": state.url, "token_file": str(stack_home.token), "logs": str(stack_home.logs)})
+        )
     else:
-        _welcome(place, state)
+        _welcome(stack_home, state)
 
 
 @plainly
@@ -60,13 +62,13 @@ def down(home: HomeOption = None) -> None:
 
     `vcpbench down --home /data/second`
     """
-    place = Home.chosen(home)
+    stack_home = Home.chosen(home)
     with messages.status("Stopping"):
-        stopped = control.stop(place)
+        stopped = control.stop(stack_home)
     if not stopped:
-        messages.print(f"Nothing is running in {place.folder}.", highlight=False, markup=False)
+        messages.print(f"Nothing is running in {stack_home.folder}.", highlight=False, markup=False)
         return
-    messages.print(f"Stopped. The data stays in {place.folder}.", highlight=False, markup=False)
+    messages.print(f"Stopped. The data stays in {stack_home.folder}.", highlight=False, markup=False)
 
 
 @plainly
@@ -91,34 +93,38 @@ def status(
 
         evaluations.status(evaluation, follow_it=follow_it, as_json=as_json)
         return
-    place = Home.chosen(home)
-    state = place.running()
+    stack_home = Home.chosen(home)
+    state = stack_home.running()
     if as_json:
-        facts = {"running": state is not None, "home": str(place.folder), "token_file": str(place.token)}
+        facts = {
+            "running": state is not None,
+            "home": str(stack_home.folder),
+            "token_file": str(stack_home.token),
+        }
         print_json(json.dumps({**facts, **(asdict(state) if state else {})}))
     elif state is None:
-        last = place.state()
+        last = stack_home.state()
         why = f" It failed last: {last.reason}" if last is not None and last.reason else ""
-        messages.print(f"Nothing is running in {place.folder}.{why}", highlight=False, markup=False)
+        messages.print(f"Nothing is running in {stack_home.folder}.{why}", highlight=False, markup=False)
     else:
-        _show(place, state)
+        _show(stack_home, state)
     if state is None:
         raise typer.Exit(NOT_RUNNING)
 
 
-def _welcome(place: Home, state: StackState) -> None:
-    option = "" if place == Home.chosen(None) else f" --home {shlex.quote(str(place.folder))}"
+def _welcome(stack_home: Home, state: StackState) -> None:
+    option = "" if stack_home == Home.chosen(None) else f" --home {shlex.quote(str(stack_home.folder))}"
     for line in (
         f"vcpbench runs at {state.url}, its reference at {state.url}/docs",
-        f"  token   {place.token}",
-        f"  logs    {place.logs}",
+        f"  token   {stack_home.token}",
+        f"  logs    {stack_home.logs}",
         f"  stop    vcpbench down{option}",
         "",
         "By curl:",
-        f"  URL={state.url}; TOKEN=$(cat {shlex.quote(str(place.token))})",
+        f"  URL={state.url}; TOKEN=$(cat {shlex.quote(str(stack_home.token))})",
         '  curl -T model.pt "$URL/v1/checkpoints/upload?model=my-model" -H "Authorization: Bearer $TOKEN"',
         "Or log in once, for vcpbench evaluate and all other commands:",
-        f"  vcpbench login {state.url} --token-file {shlex.quote(str(place.token))}",
+        f"  vcpbench login {state.url} --token-file {shlex.quote(str(stack_home.token))}",
     ):
         _line(line)
 
@@ -128,9 +134,9 @@ def _line(text: str) -> None:
     console.print(text, soft_wrap=True, highlight=False, markup=False)
 
 
-def _show(place: Home, state: StackState) -> None:
+def _show(stack_home: Home, state: StackState) -> None:
     step = f" ({state.step})" if state.step else ""
-    _line(f"{state.url or place.folder} is {state.phase}{step}")
+    _line(f"{state.url or stack_home.folder} is {state.phase}{step}")
     table = Table("", "process", "up for", "restarts", "log", box=None, pad_edge=False, header_style="dim")
     now = time.time()
     for program in state.programs:
@@ -139,5 +145,5 @@ def _show(place: Home, state: StackState) -> None:
         log = Path(program.log)
         table.add_row(program.name, str(program.pid or "-"), up_for, str(program.restarts), log.name)
     console.print(table)
-    _line(f"logs in {place.logs}, token in {place.token}")
-    _line(f"data in {place.folder}, PostgreSQL's in {state.data}")
+    _line(f"logs in {stack_home.logs}, token in {stack_home.token}")
+    _line(f"data in {stack_home.folder}, PostgreSQL's in {state.data}")

@@ -2,9 +2,9 @@
 
 A page's code blocks are its steps. The first line of a block says where the rest of it goes:
 
-    # vcp_core/operations.py: last                       at the end of a file
+    # vcp_core/video/operations.py: last                 at the end of a file
     # vcp_core/catalog/options.py: last in OPTIONS       before the last bracket of what a name is given
-    # tests/test_operations.py: first in source          at the beginning of a function
+    # tests/video/test_operations.py: first in source    at the beginning of a function
     # vcp_core/backbones/mixer.py: new                   a file that is not there yet
 
 Blocks of shell (```sh) hold commands, which are run in the copy's root in their order.

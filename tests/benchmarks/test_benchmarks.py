@@ -15,7 +15,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import recall_score, top_k_accuracy_score
 
-from vcp_core.bank import FeatureBank, ShardFeatures
 from vcp_core.benchmarks import load_benchmark, recognition, retrieval
 from vcp_core.benchmarks.cloze import questions
 from vcp_core.benchmarks.retrieval import chance_of_average_precision, chance_of_hit
@@ -23,12 +22,13 @@ from vcp_core.catalog.backbones import BACKBONES, BackboneSpec
 from vcp_core.catalog.benchmarks import BENCHMARKS
 from vcp_core.catalog.options import DISTANCES, FARTHEST, KINDS, PAPERS_OPTIONS
 from vcp_core.catalog.protocols import PROTOCOLS, Protocol, protocol_from
-from vcp_core.comparison import compare
 from vcp_core.datasets.manifest import Dataset, Video
-from vcp_core.diagnosis import diagnose
-from vcp_core.results import BenchmarkResult, Fit, Predictions, Score
-from vcp_core.scoring import score_benchmark
-from vcp_core.shards import Clip
+from vcp_core.features.bank import FeatureBank, ShardFeatures
+from vcp_core.features.shards import Clip
+from vcp_core.results.diagnosis import diagnose
+from vcp_core.results.types import BenchmarkResult, Fit, Predictions, Score
+from vcp_core.scoring.comparison import compare
+from vcp_core.scoring.scores import score_benchmark
 
 SPEC = BACKBONES["r3d_tiny"]
 QUICK = PROTOCOLS["quick-v1"]

@@ -25,7 +25,7 @@ from vcp_core.catalog.errors import (
 ROOT = Path(__file__).resolve().parents[2]
 # Code whose errors may be read by a team: it runs in a worker's job, or in the service.
 TOLD = ("vcp_core", "worker", "records", "service")
-PLACES = frozenset(
+PATH_NAMES = frozenset(
     {"path", "root", "folder", "place", "lists_dir", "scratch", "out", "file", "target", "source", "where_to"}
 )
 
@@ -105,8 +105,8 @@ def test_a_long_error_is_cut_between_and_inside_its_words() -> None:
 def _is_place(node: ast.expr) -> bool:
     """Whether an expression is called as paths are."""
     if isinstance(node, ast.Attribute):
-        return node.attr in PLACES
-    return isinstance(node, ast.Name) and node.id in PLACES
+        return node.attr in PATH_NAMES
+    return isinstance(node, ast.Name) and node.id in PATH_NAMES
 
 
 def _formatted_paths(module: Path, kinds: set[str]) -> list[str]:

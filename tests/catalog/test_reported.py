@@ -10,7 +10,7 @@ from tests.pages import ROOT, table_between
 from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.datasets import DATASETS
 from vcp_core.catalog.reported import REPORTED, ReportedRow, reported_rows
-from vcp_core.results import Score
+from vcp_core.results.types import Score
 
 
 def test_rows_hold_the_numbers_of_the_protocol_page() -> None:

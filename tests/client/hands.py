@@ -14,8 +14,8 @@ from uuid import uuid4
 
 from sqlalchemy.orm import Session
 
-from records import flow, jobs
-from records.db import Database
+from records import flow
+from records.db import NOW, Database
 from records.models import (
     BenchmarkRow,
     Checkpoint,
@@ -26,13 +26,14 @@ from records.models import (
     ScoreRow,
     Worker,
 )
+from records.repositories import jobs
 from records.storage import Storage, checkpoint_key
 from tests.patience import DEADLINE_S
 from tests.service.finished import compare_now
 from vcp_core.catalog.errors import NotACheckpoint, VcpbenchError
 from vcp_core.catalog.protocols import Protocol
-from vcp_core.results import Predictions, Provenance, Results
-from vcp_core.scoring import score_benchmark
+from vcp_core.results.types import Predictions, Provenance, Results
+from vcp_core.scoring.scores import score_benchmark
 from worker.tasks.ingest import _name
 
 CLASSES = ("run", "sit", "wave")
@@ -81,7 +82,7 @@ class Hands:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         with database.session() as session:
-            row = Worker(name="hands", queues=["cpu", "gpu"], device="hands", seen_at=jobs.NOW)
+            row = Worker(name="hands", queues=["cpu", "gpu"], device="hands", seen_at=NOW)
             session.add(row)
         self._thread.start()
 

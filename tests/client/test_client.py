@@ -27,7 +27,7 @@ from vcpbench_client import (
 from vcpbench_client.errors import BadAnswer, Conflict, Forbidden, Misconfigured, NotFound
 
 import records.models
-from records.jobs import NOW
+from records.db import NOW
 from records.models import ComparisonState
 from tests.client.conftest import token_of
 from tests.client.hands import Hands, write_model
@@ -36,7 +36,7 @@ from tests.patience import with_time_enough
 from tests.served import Served
 from tests.service.finished import HEADLINE, done, ready_checkpoint, ready_dataset
 from vcp_core.catalog.errors import VcpbenchError
-from vcp_core.results import Results
+from vcp_core.results.types import Results
 
 
 def evaluated(client: Client, path: Path, model: str = "mine", **facts: int) -> Evaluation:

@@ -21,8 +21,8 @@ from tests.videos import write_video
 from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.protocols import PROTOCOLS
 from vcp_core.datasets.manifest import Dataset
-from vcp_core.plan import Plan
-from vcp_core.results import BenchmarkResult
+from vcp_core.evaluation.plan import EvaluationPlan
+from vcp_core.results.types import BenchmarkResult
 
 pytestmark = pytest.mark.slow
 
@@ -187,7 +187,7 @@ def test_names_that_look_like_markup_are_shown_as_they_are(home: Path) -> None:
 def test_a_result_whose_names_look_like_markup_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     dataset = Dataset(name="clips [/x]", split_name="[", root=Path(), videos=(), warnings=("left [/x] out",))
     named = PROTOCOLS["quick-v1"].model_copy(update={"name": "mine [red]"})
-    plan = Plan(dataset=dataset, protocol=named, spec=BACKBONES["r3d_tiny"])
+    plan = EvaluationPlan(dataset=dataset, protocol=named, spec=BACKBONES["r3d_tiny"])
     retrieval = BenchmarkResult(benchmark="retrieval", unavailable="no [/x]")
     results = plan.results(
         (retrieval,), checkpoint={"sha256": "0" * 64}, versions={}, device="cpu", reproduce=""

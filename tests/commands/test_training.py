@@ -19,7 +19,7 @@ from stack.commands.training import Running, Watched, machine, taking_turns
 from tests.patience import DEADLINE_S
 from vcp_core.catalog.errors import TrainingError
 from vcp_core.pretraining.config import FinetuneConfig, PretrainConfig, TrainingConfig, option_of
-from vcp_core.pretraining.runs import Place
+from vcp_core.pretraining.runs import RunProgress
 from vcp_core.pretraining.start import Machine
 
 
@@ -55,7 +55,7 @@ def test_a_process_on_its_own_waits_for_nobody_and_leaves_no_lock(
 def test_the_bar_says_a_loss_that_follows_the_steps() -> None:
     told: list[tuple[str, int, int, str]] = []
     watched = Watched(lambda stage, done, total, words="": told.append((stage, done, total, words)), 2)
-    watched.on_start("tiny", (), Place())
+    watched.on_start("tiny", (), RunProgress())
     for step, loss in enumerate((2.0, 2.0, 1.0)):
         watched.on_step(step + 1, 3, loss)
     assert told[0] == ("training tiny", 1, 3, "loss 2.000")

@@ -18,7 +18,7 @@ from vcp_core.datasets import index as index_module
 from vcp_core.datasets.index import index_videos
 from vcp_core.datasets.manifest import Dataset, ListedVideo, Split
 from vcp_core.datasets.parallel import Progress
-from vcp_core.plan import Plan
+from vcp_core.evaluation.plan import EvaluationPlan
 from vcp_core.video.examine import Examined, examine
 from vcp_core.video.reasons import cannot_be_used_now
 
@@ -277,7 +277,7 @@ def test_what_was_found_of_the_files_is_in_the_warnings_of_results(tmp_path: Pat
     root = write_four(tmp_path / "set")
     zero_packet(write_video(root / "b/1.mp4", 60, options={"g": "1"}), 20)
     dataset = Dataset.from_json(load(root).to_json())  # as a service keeps it
-    plan = Plan(dataset=dataset, protocol=PROTOCOLS["quick-v1"], spec=BACKBONES["r3d_tiny"])
+    plan = EvaluationPlan(dataset=dataset, protocol=PROTOCOLS["quick-v1"], spec=BACKBONES["r3d_tiny"])
     results = plan.results((), checkpoint={}, versions={}, device="cpu", reproduce=None)
     assert results.warnings == ("1 packet in 1 video cannot be decoded. Frames are missing: b/1.mp4.",)
 

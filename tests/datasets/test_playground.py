@@ -16,7 +16,7 @@ from vcp_core.datasets.checks import check_sides
 from vcp_core.datasets.manifest import ListedVideo
 from vcp_core.datasets.playground.actions import ACTIONS, draw_path
 from vcp_core.datasets.playground.chance import Chance
-from vcp_core.datasets.playground.make import RECIPE, make, plan, read_manifest, render
+from vcp_core.datasets.playground.make import RECIPE, make, plan_videos, read_manifest, render
 from vcp_core.datasets.playground.scene import draw_appearance
 from vcp_core.video.decode import iter_frames
 from vcp_core.video.examine import examine
@@ -36,7 +36,7 @@ def digest(path: Path) -> str:
 def test_the_plan_has_the_catalogued_sizes_and_balanced_classes(name: str, groups: int) -> None:
     ((num_train, num_test),) = DATASETS[name].splits.values()
     each = playground.PER_TEST_GROUP.get(name, 4)
-    planned = plan(num_train=num_train, num_test=num_test, per_test_group=each)
+    planned = plan_videos(num_train=num_train, num_test=num_test, per_test_group=each)
     for split, num in (("train", num_train), ("test", num_test)):
         own = [video for video in planned if video.split == split]
         assert Counter(video.action for video in own) == dict.fromkeys(ACTIONS, num // 8)
@@ -51,30 +51,30 @@ def test_the_plan_has_the_catalogued_sizes_and_balanced_classes(name: str, group
 
 
 def test_a_smaller_playground_is_a_part_of_a_larger_one() -> None:
-    assert set(plan(num_train=40, num_test=24)) < set(plan()) < set(plan(num_test=200))
-    assert set(plan(num_train=40, num_test=96, per_test_group=2)) < set(plan(num_test=200))
+    assert set(plan_videos(num_train=40, num_test=24)) < set(plan_videos()) < set(plan_videos(num_test=200))
+    assert set(plan_videos(num_train=40, num_test=96, per_test_group=2)) < set(plan_videos(num_test=200))
 
 
 def test_another_seed_is_another_playground() -> None:
-    assert plan(seed=1) != plan(seed=0)
+    assert plan_videos(seed=1) != plan_videos(seed=0)
 
 
 @pytest.mark.parametrize("num_train", [0, -8, 12, 152])
 def test_unbalanced_or_impossible_sizes_are_refused(num_train: int) -> None:
     with pytest.raises(DatasetError, match=f"not {num_train}"):
-        plan(num_train=num_train, num_test=8)
+        plan_videos(num_train=num_train, num_test=8)
 
 
 @pytest.mark.parametrize(("per_test_group", "most"), [(2, 100), (1, 50)])
 def test_more_test_videos_than_the_groups_have_are_refused(per_test_group: int, most: int) -> None:
     with pytest.raises(DatasetError, match=f"up to {most} videos, not 104"):
-        plan(num_test=104, per_test_group=per_test_group)
+        plan_videos(num_test=104, per_test_group=per_test_group)
 
 
 @pytest.mark.parametrize("number", [0, 3, 8])
 def test_a_number_of_videos_that_no_test_group_can_give_is_refused(number: int) -> None:
     with pytest.raises(DatasetError, match=f"1, 2 or 4 videos, not {number}"):
-        plan(per_test_group=number)
+        plan_videos(per_test_group=number)
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def test_a_made_playground_has_the_frames_and_bytes_that_its_manifest_says(small
 
 
 def test_the_same_seed_gives_the_same_bytes(small: Path, tmp_path: Path) -> None:
-    for video in plan(num_train=8, num_test=8)[:4]:
+    for video in plan_videos(num_train=8, num_test=8)[:4]:
         render(video, tmp_path / "again.mp4")
         assert digest(tmp_path / "again.mp4") == digest(small / video.id)
 
@@ -135,7 +135,7 @@ def test_a_changed_file_is_noticed_and_a_missing_one_is_asked_for(tmp_path: Path
 def test_loading_by_manifest_decodes_nothing(tmp_path: Path) -> None:
     """The manifest is believed: files of the right size that hold no video load as well."""
     rows = []
-    for video in plan(num_train=40, num_test=24):
+    for video in plan_videos(num_train=40, num_test=24):
         (tmp_path / video.id).parent.mkdir(exist_ok=True)
         (tmp_path / video.id).write_bytes(video.id.encode())
         rows.append(

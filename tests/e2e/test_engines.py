@@ -80,7 +80,7 @@ def test_with_valkey_down_an_evaluation_is_accepted_and_runs_once(
     register(api, folder)
     asked = api.evaluate(api.upload(checkpoint)["id"], "small", "light")
     assert asked["state"] == "waiting"
-    start_worker(VCPBENCH_IDLE_LOOK_S="3600")  # only bells will tell it
+    start_worker(VCPBENCH_IDLE_LOOK_S="3600")  # only wake-ups will tell it
     time.sleep(2)
     own.valkey.start()
     api.follow(asked["id"])

@@ -23,7 +23,7 @@ from tests.shared import SHARED, needs_shared
 from tests.workers import WorkerProcess, alive
 from vcp_core.catalog.protocols import protocol_from
 from vcp_core.checkpoints.origin import METADATA
-from vcp_core.plan import Plan
+from vcp_core.evaluation.plan import EvaluationPlan
 
 DECLARED = "small, hmdb51:2, kinetics400"
 StartWorker = Callable[..., WorkerProcess]
@@ -148,8 +148,8 @@ def test_another_protocol_forwards_only_the_clips_that_are_new(
     asked = api.evaluate("tiny@latest", "small", "two-clips")
     api.follow(asked["id"])
     dataset, spec = vcp_core.load_dataset(folder), vcp_core.build("r3d_tiny", seed=0).spec
-    old = Plan(dataset=dataset, protocol=protocol_from(LIGHT), spec=spec)
-    new = Plan(dataset=dataset, protocol=protocol_from(more), spec=spec)
+    old = EvaluationPlan(dataset=dataset, protocol=protocol_from(LIGHT), spec=spec)
+    new = EvaluationPlan(dataset=dataset, protocol=protocol_from(more), spec=spec)
     known, wanted = ({clip for v in dataset.videos for clip in plan.clips(v)} for plan in (old, new))
     # For the checkpoint and for its control, whose weights are the same under both protocols.
     assert forwarded(api) - before == 2 * len(wanted - known)

@@ -54,8 +54,8 @@ def test_one_more_lost_video_never_turns_a_verdict_for_the_better(num: int) -> N
         severity[~possible] = np.nan
         assert not (severity[:, 1:] < severity[:, :-1]).any(), "one more lost"
         assert not (severity[:-1] < severity[1:]).any(), "one fewer won"
-    places = np.random.default_rng(0).choice(np.argwhere(possible), 200)
-    for b, c in places:  # the enumeration above judges as the gate does
+    indices = np.random.default_rng(0).choice(np.argwhere(possible), 200)
+    for b, c in indices:  # the enumeration above judges as the gate does
         expected = 0 if low[b, c] >= -1.6 else 2 if high[b, c] < -1.6 else 1
         assert verdict(low[b, c], high[b, c], 1.6) is ORDER[expected]
 

@@ -60,7 +60,7 @@ def test_a_wheel_holds_what_git_tracks_in_its_packages_and_nothing_else(
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("lost", ["service/web/templates/board.html", "migrations/versions/__init__.py"])
+@pytest.mark.parametrize("lost", ["service/web/templates/base.html", "migrations/versions/__init__.py"])
 def test_a_wheel_without_a_template_or_a_migration_is_refused(
     wheels: dict[str, Path], tmp_path: Path, lost: str
 ) -> None:

@@ -22,7 +22,7 @@ from vcp_core.datasets.manifest import Dataset
 from vcp_core.pretraining.config import PretrainConfig
 from vcp_core.pretraining.loop import Trainer
 from vcp_core.pretraining.network import ClipsNetwork
-from vcp_core.pretraining.runs import Place
+from vcp_core.pretraining.runs import RunProgress
 from vcp_core.pretraining.start import Machine, Run, Trained
 from vcp_core.pretraining.tasks import ClozeTask
 
@@ -66,9 +66,9 @@ class Printer:
     def __init__(self, pause: int) -> None:
         self.pause = pause
 
-    def on_start(self, run: str, notes: tuple[str, ...], place: Place) -> None:
+    def on_start(self, run: str, notes: tuple[str, ...], progress: RunProgress) -> None:
         """Say where it begins."""
-        print(f"begins after {place.step}", flush=True)
+        print(f"begins after {progress.step}", flush=True)
 
     def on_step(self, done: int, total: int, loss: float) -> None:
         """Say the step."""

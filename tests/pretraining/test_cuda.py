@@ -20,11 +20,11 @@ from tests.datasets_on_disk import make_dataset
 from tests.pretraining.kit import tiny_run
 from vcp_core.catalog.protocols import Protocol, load_protocol
 from vcp_core.datasets.manifest import Dataset
-from vcp_core.features import extract
-from vcp_core.plan import Plan
-from vcp_core.pretraining.runs import Place
-from vcp_core.reproduction import agreement
-from vcp_core.shards import plan_shards
+from vcp_core.evaluation.plan import EvaluationPlan
+from vcp_core.features.extraction import extract
+from vcp_core.features.shards import cut_shards
+from vcp_core.pretraining.runs import RunProgress
+from vcp_core.results.reproduction import agreement
 
 pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"),
@@ -50,7 +50,7 @@ class Interrupter:
     def __init__(self, at: int) -> None:
         self.at = at
 
-    def on_start(self, run: str, notes: tuple[str, ...], place: Place) -> None:
+    def on_start(self, run: str, notes: tuple[str, ...], progress: RunProgress) -> None:
         """Say nothing."""
 
     def on_step(self, done: int, total: int, loss: float) -> None:
@@ -84,10 +84,10 @@ def test_a_run_interrupted_on_a_gpu_goes_on_there_as_one_that_was_not(
     with pytest.raises(KeyboardInterrupt):
         run.train(trainer, Interrupter(at=3))
     run, trainer = tiny_run(dataset, tmp_path / "stopped", **options)
-    assert trainer.place.step == 3
-    assert run.train(trainer, None).place.finished
+    assert trainer.progress.step == 3
+    assert run.train(trainer, None).progress.finished
     run, trainer = tiny_run(dataset, tmp_path / "whole", **options)
-    assert run.train(trainer, None).place.finished
+    assert run.train(trainer, None).progress.finished
     resumed, whole = saved_tensors(tmp_path / "stopped"), saved_tensors(tmp_path / "whole")
     assert resumed.keys() == whole.keys()
     differences = [float((resumed[key].double() - whole[key].double()).abs().max()) for key in whole]
@@ -110,8 +110,8 @@ def test_bf16_trains_on_a_gpu_and_leaves_float32_weights(dataset: Dataset, tmp_p
 @pytest.mark.parametrize("name", ["r3d_tiny", "r3d"])
 def test_features_on_a_gpu_are_those_of_the_cpu(videos: Dataset, name: str) -> None:
     network = vcp_core.build(name, seed=3)
-    plan = Plan(dataset=videos, protocol=CI, spec=network.spec)
-    shards = plan_shards(videos.videos[:2], plan.clips)
+    plan = EvaluationPlan(dataset=videos, protocol=CI, spec=network.spec)
+    shards = cut_shards(videos.videos[:2], plan.clips)
     here, there = (
         next(extract(network, videos, shards, device=torch.device(device))).stages
         for device in ("cpu", "cuda")

@@ -19,19 +19,19 @@ from tests.pretraining.kit import small_backbone
 from vcp_core.catalog.errors import OperationError, TrainingError, UnknownName
 from vcp_core.catalog.options import OPTIONS, PAPERS_OPTIONS
 from vcp_core.datasets.manifest import Dataset, Video
-from vcp_core.features import Counters, read_frames
-from vcp_core.operations import apply_option
+from vcp_core.features.extraction import Counters, read_frames
 from vcp_core.pretraining import frames as frames_module
 from vcp_core.pretraining import rearrange
+from vcp_core.pretraining.augmentation import UNCHANGED, Augmentation, Augmentations
 from vcp_core.pretraining.batches import iter_batches
 from vcp_core.pretraining.config import PretrainConfig
 from vcp_core.pretraining.examples import BLANK, REARRANGEMENTS, Crop, all_options, draw_question
 from vcp_core.pretraining.frames import FramesOnDevice, FrameStore
-from vcp_core.pretraining.looks import AS_IT_IS, Look, Looks
 from vcp_core.pretraining.rearrange import Rearrangements
 from vcp_core.pretraining.tasks import ClozeTask
 from vcp_core.video.clips import Draws, TupleShape
 from vcp_core.video.frames import Geometry
+from vcp_core.video.operations import apply_option
 
 SHAPE = TupleShape()
 
@@ -157,7 +157,7 @@ def test_batches_are_the_same_with_any_number_of_workers(dataset: Dataset, tmp_p
     for first, second in zip(one, three, strict=True):
         assert first.examples == second.examples
         assert torch.equal(first.clips_NTHWC, second.clips_NTHWC)
-        assert torch.equal(first.places_BK, second.places_BK)
+        assert torch.equal(first.clip_indices_BK, second.clip_indices_BK)
 
 
 def test_five_questions_about_one_tuple_show_seven_clips_and_each_its_own_blank(
@@ -171,13 +171,15 @@ def test_five_questions_about_one_tuple_show_seven_clips_and_each_its_own_blank(
     [batch] = iter_batches(groups, store, offsets=range(16), size=(32, 32), workers=1)
     assert batch.answers_B.tolist() == [*range(5), *range(5)]
     assert batch.clips_NTHWC.shape == (2 * 7, 16, 32, 32, 3)
-    assert len(set(batch.places_BK[:, BLANK].tolist())) == 10, "what is done to one blank is done to no other"
-    for example, places in zip(batch.examples, batch.places_BK.tolist(), strict=True):
+    assert len(set(batch.clip_indices_BK[:, BLANK].tolist())) == 10, (
+        "what is done to one blank is done to no other"
+    )
+    for example, clip_indices in zip(batch.examples, batch.clip_indices_BK.tolist(), strict=True):
         top, left = example.crop
         shown = store.read(example.video, example.starts, range(16))
-        for clip, place in zip(shown, places, strict=True):
+        for clip, index in zip(shown, clip_indices, strict=True):
             cut = np.ascontiguousarray(clip[:, top : top + 32, left : left + 32])
-            assert torch.equal(batch.clips_NTHWC[place], torch.from_numpy(cut))
+            assert torch.equal(batch.clips_NTHWC[index], torch.from_numpy(cut))
 
 
 def test_kept_frames_are_those_of_evaluation_to_the_last_bit(dataset: Dataset, tmp_path: Path) -> None:
@@ -299,10 +301,10 @@ def test_clips_cut_out_on_a_device_are_those_of_the_store(dataset: Dataset, tmp_
         assert torch.equal(first.clips_NTHWC, second.clips_NTHWC)
 
 
-def test_looks_change_colours_and_sides_of_each_clip_in_its_own_way() -> None:
+def test_augmentations_change_colours_and_sides_of_each_clip_in_its_own_way() -> None:
     clips_NTHWC = torch.randint(0, 256, (3, 2, 4, 5, 3), dtype=torch.uint8)
-    swapped = Look(mirrored=True, order=(2, 1, 0), gains=(0.5, 1.0, 1.5), shifts=(10.0, 0.0, -20.0))
-    seen = Looks.of([AS_IT_IS, swapped, Look(mirrored=True)])(clips_NTHWC)
+    swapped = Augmentation(mirrored=True, order=(2, 1, 0), gains=(0.5, 1.0, 1.5), shifts=(10.0, 0.0, -20.0))
+    seen = Augmentations.of([UNCHANGED, swapped, Augmentation(mirrored=True)])(clips_NTHWC)
     assert seen.dtype == torch.uint8
     assert torch.equal(seen[0], clips_NTHWC[0])
     assert torch.equal(seen[2], clips_NTHWC[2].flip(2))
@@ -314,7 +316,7 @@ def test_looks_change_colours_and_sides_of_each_clip_in_its_own_way() -> None:
         assert torch.equal(seen[1, ..., channel].double(), expected)
 
 
-def test_jitter_gives_an_example_one_look_and_moves_nothing_else(dataset: Dataset) -> None:
+def test_jitter_gives_an_example_one_augmentation_and_moves_nothing_else(dataset: Dataset) -> None:
     spec = small_backbone().spec
     plain, jitter = (
         ClozeTask(dataset, spec, PretrainConfig(batch=2, questions="all", augment=augment))
@@ -323,10 +325,10 @@ def test_jitter_gives_an_example_one_look_and_moves_nothing_else(dataset: Datase
     video = plain.division.train[0]
     drawn = [jitter.draw(video, epoch) for epoch in range(8)]
     for epoch, examples in enumerate(drawn):
-        assert [example._replace(look=AS_IT_IS) for example in examples] == plain.draw(video, epoch)
-        assert len({example.look for example in examples}) == 1, (
-            "a clip's own look would give its option away"
+        assert [example._replace(augmentation=UNCHANGED) for example in examples] == plain.draw(video, epoch)
+        assert len({example.augmentation for example in examples}) == 1, (
+            "a clip's own augmentation would give its option away"
         )
-    assert len({examples[0].look for examples in drawn}) == 8
-    assert {examples[0].look.mirrored for examples in drawn} == {True, False}
-    assert all(example.look == AS_IT_IS for example in jitter.held_out())
+    assert len({examples[0].augmentation for examples in drawn}) == 8
+    assert {examples[0].augmentation.mirrored for examples in drawn} == {True, False}
+    assert all(example.augmentation == UNCHANGED for example in jitter.held_out())

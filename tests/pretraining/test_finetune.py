@@ -26,8 +26,8 @@ from tests.videos import write_video
 from vcp_core.benchmarks import recognition
 from vcp_core.datasets.manifest import Dataset
 from vcp_core.pretraining import FinetuneConfig, Machine, finetune
-from vcp_core.results import Results
-from vcp_core.splits import SplitsMean
+from vcp_core.results.types import Results
+from vcp_core.scoring.splits import SplitsMean
 
 pytestmark = pytest.mark.slow
 

@@ -24,7 +24,7 @@ from vcp_core.catalog.errors import StorageError, TrainingError
 from vcp_core.checkpoints.origin import read_origin
 from vcp_core.datasets.manifest import Dataset
 from vcp_core.pretraining import Machine, PretrainConfig, pretrain
-from vcp_core.pretraining.runs import Place, RunFolder
+from vcp_core.pretraining.runs import RunFolder, RunProgress
 
 pytestmark = pytest.mark.slow
 
@@ -99,7 +99,7 @@ def test_a_run_killed_at_a_random_step_and_resumed_gives_the_same_weights_as_one
     process.communicate()
     assert process.returncode == -signal.SIGKILL
     resumed = train(dataset, tmp_path / "killed")
-    assert resumed.place.step == STEPS
+    assert resumed.progress.step == STEPS
     train(dataset, tmp_path / "whole")
     assert_same(left_behind(tmp_path / "killed"), left_behind(tmp_path / "whole"))
 
@@ -131,7 +131,7 @@ def test_ctrl_c_saves_the_step_that_is_over_and_the_run_goes_on_from_it(
     assert saved is not None
     assert saved[0].step == 2
     assert not list(tmp_path.rglob(".*part*"))
-    assert train(dataset, tmp_path / "run", save_steps=1000).place.finished
+    assert train(dataset, tmp_path / "run", save_steps=1000).progress.finished
 
 
 @pytest.mark.long
@@ -151,9 +151,12 @@ def test_the_loss_goes_down_and_the_best_epoch_is_kept(dataset: Dataset, tmp_pat
     losses = [row["loss"] for row in trained.log]
     assert sum(losses[-3:]) < 0.9 * sum(losses[:3])
     best = min(trained.log, key=lambda row: row["held_out"]["loss"])
-    assert trained.place.best is not None
-    assert (trained.place.best.epoch, trained.place.best.loss) == (best["epoch"], best["held_out"]["loss"])
-    assert [row["held_out"]["best"] for row in trained.log][trained.place.best.epoch - 1]
+    assert trained.progress.best is not None
+    assert (trained.progress.best.epoch, trained.progress.best.loss) == (
+        best["epoch"],
+        best["held_out"]["loss"],
+    )
+    assert [row["held_out"]["best"] for row in trained.log][trained.progress.best.epoch - 1]
     [events] = (tmp_path / "run" / "tensorboard").iterdir()
     assert b"loss/train" in events.read_bytes()
     assert events.read_bytes().count(b"loss/steps") == 1  # of 24 steps, after 20
@@ -161,9 +164,9 @@ def test_the_loss_goes_down_and_the_best_epoch_is_kept(dataset: Dataset, tmp_pat
 
 def test_patience_ends_a_run_that_no_longer_gets_better(dataset: Dataset, tmp_path: Path) -> None:
     trained = train(dataset, tmp_path / "run", epochs=200, batch=4, lr=0.2, patience=1)
-    assert trained.place.finished
+    assert trained.progress.finished
     assert len(trained.log) < 200
-    assert trained.place.looks_since_best == 1
+    assert trained.progress.looks_since_best == 1
 
 
 def test_held_out_and_test_videos_are_never_trained_on(dataset: Dataset, tmp_path: Path) -> None:
@@ -216,7 +219,7 @@ def test_a_run_that_saved_nothing_gives_its_folder_to_the_next(dataset: Dataset,
     with pytest.raises(TrainingError, match=r"training has diverged.*lower --lr"):
         train(dataset, tmp_path / "run", lr=1e30, save_steps=100)
     assert not (tmp_path / "run" / "state.pt").exists()
-    assert train(dataset, tmp_path / "run", epochs=1).place.finished
+    assert train(dataset, tmp_path / "run", epochs=1).progress.finished
 
 
 def test_a_moved_run_keeps_its_name_and_may_write_more_often(dataset: Dataset, tmp_path: Path) -> None:
@@ -232,7 +235,7 @@ def test_one_process_at_a_time_trains_in_a_folder(dataset: Dataset, tmp_path: Pa
     with pytest.raises(TrainingError, match="being trained by another process"):
         tiny_run(dataset, tmp_path / "run", epochs=1)
     run.train(trainer, None)
-    assert train(dataset, tmp_path / "run", epochs=1).place.finished
+    assert train(dataset, tmp_path / "run", epochs=1).progress.finished
 
 
 def test_what_a_run_went_on_from_under_other_conditions_stays_with_it(tmp_path: Path) -> None:
@@ -247,13 +250,13 @@ def test_what_a_run_went_on_from_under_other_conditions_stays_with_it(tmp_path: 
         folder = RunFolder(tmp_path, identity={"lr": 0.1}, facts=facts)
         folder.claim()
         assert bool(folder.notes) == (step >= 2)
-        folder.save(Place(step=step), {}, {})
+        folder.save(RunProgress(step=step), {}, {})
         folder.release()
     assert folder.notes == (
         "trained under more than one condition, so not as under either alone: until step 1 network_threads "
         "1, then 2; until step 3 network_threads 2, then 4",
     )
-    exported = folder.export("x.safetensors", {"w": torch.zeros(1)}, Place(step=5))
+    exported = folder.export("x.safetensors", {"w": torch.zeros(1)}, RunProgress(step=5))
     with safetensors.safe_open(exported, framework="pt") as file:
         said = json.loads(file.metadata()["vcpbench"])
     assert said["network_threads"] == 4
@@ -263,7 +266,7 @@ def test_what_a_run_went_on_from_under_other_conditions_stays_with_it(tmp_path: 
 def test_a_finished_run_stays_what_it_was_trained_on(tmp_path: Path) -> None:
     facts = {"run": "r", "processes": 1, "device": "an H100", "versions": {"torch": "2"}}
     folder = RunFolder(tmp_path, identity={}, facts=facts)
-    folder.save(Place(step=7, finished=True), {}, {})
+    folder.save(RunProgress(step=7, finished=True), {}, {})
     again = RunFolder(tmp_path, identity={}, facts={**facts, "device": "cpu", "network_threads": 2})
     again.claim()
     again.release()
@@ -274,7 +277,7 @@ def test_a_finished_run_stays_what_it_was_trained_on(tmp_path: Path) -> None:
 
 def test_conditions_of_a_start_that_trained_nothing_are_forgotten(tmp_path: Path) -> None:
     facts = {"run": "r", "processes": 1, "device": "cpu", "versions": {}}
-    RunFolder(tmp_path, identity={}, facts=facts).save(Place(step=7), {}, {})
+    RunFolder(tmp_path, identity={}, facts=facts).save(RunProgress(step=7), {}, {})
     for processes in (3, 1):
         folder = RunFolder(tmp_path, identity={}, facts={**facts, "processes": processes})
         folder.claim()
@@ -291,8 +294,10 @@ def test_checkpoints_without_their_state_are_not_overwritten(dataset: Dataset, t
 
 def test_a_process_whose_part_of_an_epoch_is_over_ends_the_epoch(dataset: Dataset, tmp_path: Path) -> None:
     run, trainer = tiny_run(dataset, tmp_path / "run", epochs=1)
-    trainer.place = Place(step=4)  # as all but the first go on that were stopped after an epoch's last step
-    assert run.train(trainer, None).place.finished
+    trainer.progress = RunProgress(
+        step=4
+    )  # as all but the first go on that were stopped after an epoch's last step
+    assert run.train(trainer, None).progress.finished
 
 
 def test_diverged_weights_are_neither_saved_nor_the_best(dataset: Dataset, tmp_path: Path) -> None:
@@ -321,12 +326,12 @@ def test_a_damaged_file_is_named_with_what_to_do(dataset: Dataset, tmp_path: Pat
 
 def test_a_full_disk_is_told_and_leaves_the_state_before_it(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path, identity={}, facts={})
-    folder.save(Place(step=1), {"w": torch.zeros(4)}, {})
+    folder.save(RunProgress(step=1), {"w": torch.zeros(4)}, {})
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))  # as good as full
     try:
         with pytest.raises(StorageError, match=r"state\.pt cannot be written: .*Nothing was left behind"):
-            folder.save(Place(step=2), {"w": torch.zeros(100_000)}, {})
+            folder.save(RunProgress(step=2), {"w": torch.zeros(100_000)}, {})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     saved = folder.load()
@@ -351,9 +356,9 @@ def test_a_run_whose_best_checkpoint_was_moved_away_says_what_is_missing(
 def test_an_interrupted_write_leaves_the_state_before_it_and_nothing_half_written(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path, identity={}, facts={})
     weights = {"w": torch.arange(3.0)}
-    folder.save(Place(step=1), weights, {})
+    folder.save(RunProgress(step=1), weights, {})
     with pytest.raises(Exception, match="pickle"):
-        folder.save(Place(step=2), weights, {"not data": lambda: 0})
+        folder.save(RunProgress(step=2), weights, {"not data": lambda: 0})
     saved = folder.load()
     assert saved is not None
     assert (saved[0].step, {path.name for path in tmp_path.iterdir()}) == (1, {"run.json", "state.pt"})

@@ -10,9 +10,8 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import select, update
 
-from records import flow, jobs
-from records.db import Database
-from records.jobs import Claim
+from records import flow
+from records.db import NOW, Database
 from records.models import (
     Checkpoint,
     CheckpointState,
@@ -27,6 +26,8 @@ from records.models import (
     ProtocolRow,
     Shard,
 )
+from records.repositories import jobs
+from records.repositories.jobs import Claim
 from vcp_core.catalog.errors import VcpbenchError
 from vcp_core.catalog.versions import engine
 
@@ -55,7 +56,7 @@ class Lab:
     def request(self, checkpoint_id: UUID) -> UUID:
         with self.database.session() as session:
             flow.lock(session)
-            found, _ = flow.request(
+            found, _ = flow.find_or_create(
                 session,
                 session.get_one(Checkpoint, checkpoint_id),
                 session.get_one(DatasetRow, self.dataset_id),
@@ -272,7 +273,7 @@ def test_an_evaluation_that_turns_out_to_be_of_the_same_videos_is_not_done_again
     checkpoint_id, first_dataset = lab.checkpoint(), lab.dataset_id
     first = lab.request(checkpoint_id)
     with lab.database.session() as session:
-        session.get_one(DatasetRow, first_dataset).retired_at = cast(Any, jobs.NOW)
+        session.get_one(DatasetRow, first_dataset).retired_at = cast(Any, NOW)
         session.flush()
         again = DatasetRow(name="d", source={}, state=DatasetState.INDEXING)
         session.add(again)

@@ -13,10 +13,10 @@ import pytest
 from sqlalchemy import event, select, text, update
 from sqlalchemy.orm import Session
 
-from records import jobs
-from records.db import Database
-from records.jobs import NOW, Claim
+from records.db import NOW, Database
 from records.models import Checkpoint, CheckpointState, Job, JobKind, JobState, Origin
+from records.repositories import jobs, turns
+from records.repositories.jobs import Claim
 from vcp_core.catalog.errors import VcpbenchError
 
 Queue = Callable[..., UUID]
@@ -82,7 +82,7 @@ def test_what_can_wait_is_taken_when_nothing_else_waits(database: Database, queu
     soon = [queue("c"), queue("c")]
     with database.session() as session:
         before = [
-            jobs.num_before(session, session.get_one(Job, one), ("cpu", "gpu")) for one in (*soon, *later)
+            turns.num_before(session, session.get_one(Job, one), ("cpu", "gpu")) for one in (*soon, *later)
         ]
     assert before == [0, 1, 2, 3]
     order = [found.job_id for _ in range(4) if (found := claim(database))]
@@ -231,10 +231,11 @@ def test_a_cancelled_job_is_noticed_at_the_next_renewal(database: Database, queu
         assert not jobs.renew(session, mine, lease_s=60)
 
 
-def test_bells_ring_after_the_commit_and_not_without_one(database: Database, queue: Queue) -> None:
-    rung: list[dict[str, int]] = []
-    ringing = Database(
-        database.engine.url.render_as_string(hide_password=False), ring=lambda bells: rung.append(dict(bells))
+def test_workers_are_woken_after_the_commit_and_not_without_one(database: Database, queue: Queue) -> None:
+    woken: list[dict[str, int]] = []
+    waking = Database(
+        database.engine.url.render_as_string(hide_password=False),
+        on_new_jobs=lambda new: woken.append(dict(new)),
     )
 
     def put(session: Session) -> None:
@@ -244,19 +245,19 @@ def test_bells_ring_after_the_commit_and_not_without_one(database: Database, que
         jobs.enqueue(session, JobKind.INGEST, team="a", checkpoint_id=checkpoint.id)
 
     def give_up() -> None:
-        with ringing.session() as session:
+        with waking.session() as session:
             put(session)
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
         give_up()
-    assert rung == []
-    with ringing.session() as session:
+    assert woken == []
+    with waking.session() as session:
         put(session)
         put(session)
-        assert rung == []
-    assert rung == [{"cpu": 2}]
-    ringing.dispose()
+        assert woken == []
+    assert woken == [{"cpu": 2}]
+    waking.dispose()
 
 
 @pytest.mark.parametrize("end", [jobs.fail, jobs.crash])

@@ -9,8 +9,7 @@ from uuid import UUID
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from records import flow
-from records.db import Database
+from records.db import NOW, Database
 from records.models import (
     BenchmarkRow,
     Checkpoint,
@@ -30,8 +29,8 @@ from records.repositories import checkpoints, datasets, evaluations
 from tests.served import sha256
 from vcp_core.catalog.datasets import DATASETS
 from vcp_core.catalog.protocols import PROTOCOLS, Protocol
-from vcp_core.compared import compare_and_note
-from vcp_core.results import Predictions
+from vcp_core.results.types import Predictions
+from vcp_core.scoring.stored_comparison import compare_and_note
 
 HEADLINE = "recognition.top1"
 
@@ -138,7 +137,7 @@ def compare_waiting(database: Database) -> None:
         for row in session.scalars(waiting).all():
             compare_now(session, row)
             job = update(Job).where(Job.comparison_id == row.id)
-            session.execute(job.values(state=JobState.DONE, finished_at=flow.NOW))
+            session.execute(job.values(state=JobState.DONE, finished_at=NOW))
 
 
 def compare_now(session: Session, row: Comparison) -> None:
@@ -152,4 +151,4 @@ def compare_now(session: Session, row: Comparison) -> None:
     )
     found = compare_and_note(first, second, Protocol.model_validate(row.first.protocol.content))
     row.content, row.state = found.model_dump(mode="json"), ComparisonState.DONE
-    row.finished_at = flow.NOW
+    row.finished_at = NOW

@@ -227,7 +227,7 @@ def test_why_a_file_was_refused_is_its_own_teams_and_where_videos_lie_the_operat
         assert protocol is not None
         flow.lock(session)
         asked = [
-            flow.request(session, one, on, protocol.hash, team="vision")[0].id
+            flow.find_or_create(session, one, on, protocol.hash, team="vision")[0].id
             for one, on in ((weights, dataset), (good, gone))
         ]
         weights.state, weights.reason = CheckpointState.REJECTED, NotACheckpoint(refused)

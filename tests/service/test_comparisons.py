@@ -11,8 +11,10 @@ import httpx
 import pytest
 from sqlalchemy import delete, select, update
 
-from records import flow, jobs
+from records import flow
+from records.db import NOW
 from records.models import BenchmarkRow, Comparison, DatasetState, EvaluationState, Job, JobKind, JobState
+from records.repositories import jobs
 from records.repositories.comparisons import FAILED_FOR
 from service.comparisons import service
 from tests.served import Served
@@ -20,8 +22,8 @@ from tests.service.finished import HEADLINE, compare_waiting, done, ready_checkp
 from tests.service.kit import problem_of
 from vcp_core.catalog.errors import NotAvailable
 from vcp_core.catalog.protocols import PROTOCOLS
-from vcp_core.comparison import compare
-from vcp_core.results import Predictions
+from vcp_core.results.types import Predictions
+from vcp_core.scoring.comparison import compare
 
 QUICK, STANDARD = PROTOCOLS["quick-v1"], PROTOCOLS["standard-v1"]
 CLASSES = ("run", "sit", "wave")
@@ -228,6 +230,7 @@ def test_a_comparison_that_failed_says_why_and_is_tried_anew_later(
         claim = jobs.claim(session, ["cpu"], worker_id=uuid4(), lease_s=60)
         assert claim is not None
         jobs.fail(session, claim, NotAvailable("recognition: not the same videos row by row"))
+        flow.lock(session)
         flow.job_failed(session, session.get_one(Job, claim.job_id))
     found = look(api, *pair)
     assert (found.status_code, found.json()["state"]) == (200, "failed")
@@ -235,7 +238,7 @@ def test_a_comparison_that_failed_says_why_and_is_tried_anew_later(
     page = api.client.get("/compare", params={"first": pair[0], "second": pair[1]})
     assert "row by row" in page.text
     with api.database.session() as session:
-        session.execute(update(Comparison).values(finished_at=jobs.NOW - 2 * FAILED_FOR))
+        session.execute(update(Comparison).values(finished_at=NOW - 2 * FAILED_FOR))
     assert ask(api, *pair).json()["state"] == "done"
     assert (len(rows(api)), len(jobs_of(api))) == (1, 1)
 

@@ -15,7 +15,8 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import select
 
-from records import flow, jobs
+from records import flow
+from records.db import NOW
 from records.models import (
     Checkpoint,
     CheckpointState,
@@ -28,6 +29,7 @@ from records.models import (
     Origin,
     Worker,
 )
+from records.repositories import jobs
 from records.settings import Settings
 from tests.served import Served, serve
 from tests.service.finished import done, ready_checkpoint, ready_dataset
@@ -255,7 +257,7 @@ def test_a_control_that_two_teams_share_is_cancelled_by_neither(api: Served, dat
         session.add(weights)
         session.flush()
         mine, theirs = (session.get_one(Evaluation, one) for one in asked)
-        control, _ = flow.request(
+        control, _ = flow.find_or_create(
             session, weights, mine.dataset, mine.protocol_hash, team="one", is_control=True
         )
         for parent in (mine, theirs):
@@ -336,7 +338,7 @@ def test_what_nobody_works_at_says_so(api: Served, checkpoint: str, dataset: str
     )
     assert asked["progress"]["stage"] == "waiting"
     with api.database.session() as session:
-        session.add(Worker(name="host:1", queues=["cpu"], device="cpu", seen_at=jobs.NOW))
+        session.add(Worker(name="host:1", queues=["cpu"], device="cpu", seen_at=NOW))
         jobs.enqueue(session, JobKind.CALIBRATE, team=None, checkpoint_id=UUID(checkpoint))  # not its own
     assert api.client.get(f"/v1/evaluations/{asked['id']}").json()["waiting_for"] is None
     status = api.client.get("/v1/status").json()

@@ -11,9 +11,9 @@ from uuid import UUID
 import httpx
 import pytest
 
-from records import jobs
-from records.jobs import Claim
 from records.models import Evaluation, Job, JobKind, JobState
+from records.repositories import jobs
+from records.repositories.jobs import Claim
 from records.repositories.progress import progress
 from tests.crew import Crew
 from tests.served import Served

@@ -23,8 +23,8 @@ from records.repositories import datasets
 from tests.service.finished import ready_checkpoint
 from vcp_core.catalog.options import OPTION_NAMES, OPTIONS
 from vcp_core.catalog.protocols import PROTOCOLS
-from vcp_core.results import BenchmarkResult, Fit, Predictions, Provenance, Results
-from vcp_core.scoring import score_benchmark
+from vcp_core.results.types import BenchmarkResult, Fit, Predictions, Provenance, Results
+from vcp_core.scoring.scores import score_benchmark
 from worker.tasks.score import command_of
 
 CLASSES = ("bounce", "circle", "drift", "pendulum", "shake", "spin", "zigzag", "zoom")
@@ -43,15 +43,15 @@ def _guess(rng: random.Random, truth: str, answers: Sequence[str], skill: float)
 
 def _videos(prefix: str = "v") -> dict[str, list[Any]]:
     return {
-        "video": [f"{prefix}{place}" for place in range(NUM_VIDEOS)],
-        "group": [f"g{place // 3}" for place in range(NUM_VIDEOS)],
+        "video": [f"{prefix}{index}" for index in range(NUM_VIDEOS)],
+        "group": [f"g{index // 3}" for index in range(NUM_VIDEOS)],
     }
 
 
 def recognition(seed: int, skill: float) -> Predictions:
     """Answers that are right so often; the rest is guessed."""
     rng = random.Random(seed)
-    labels = [CLASSES[place % len(CLASSES)] for place in range(NUM_VIDEOS)]
+    labels = [CLASSES[index % len(CLASSES)] for index in range(NUM_VIDEOS)]
     ranked = {
         method: [_guess(rng, label, CLASSES, skill)[:5] for label in labels] for method in ("linear", "knn")
     }
@@ -68,13 +68,13 @@ def retrieval(seed: int, skill: float) -> Predictions:
     rng = random.Random(seed + 1)
     ks = PROTOCOLS["quick-v1"].retrieval.ks
     first = [rng.random() < skill for _ in range(NUM_VIDEOS)]
-    hits = {f"hit_at_{k}": [hit or rng.random() < 0.1 * place for hit in first] for place, k in enumerate(ks)}
+    hits = {f"hit_at_{k}": [hit or rng.random() < 0.1 * index for hit in first] for index, k in enumerate(ks)}
     return Predictions(
         benchmark="retrieval",
         answers=CLASSES,
         columns={
             **_videos(),
-            "label": [CLASSES[place % len(CLASSES)] for place in range(NUM_VIDEOS)],
+            "label": [CLASSES[index % len(CLASSES)] for index in range(NUM_VIDEOS)],
             "average_precision": [0.4 * hit + 0.3 * rng.random() for hit in first],
             "neighbours": [[] for _ in first],
             **hits,

@@ -13,7 +13,6 @@ import httpx
 import pytest
 from sqlalchemy import event, select
 
-from records import jobs
 from records.models import (
     BenchmarkRow,
     CheckpointState,
@@ -23,6 +22,7 @@ from records.models import (
     Job,
     JobKind,
 )
+from records.repositories import jobs
 from records.settings import Settings
 from service.auth import COOKIE
 from service.web import pages
@@ -412,7 +412,7 @@ def test_a_fault_is_a_readable_page_without_inner_words(site: Site, monkeypatch:
     def fail(*given: object) -> None:
         raise RuntimeError("inner words")
 
-    monkeypatch.setattr("service.web.board.show", fail)
+    monkeypatch.setattr("service.web.leaderboard.show", fail)
     page = site.page("/", 500)
     assert "Please report it" in page.text
     assert "inner words" not in page.html

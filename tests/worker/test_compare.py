@@ -14,8 +14,8 @@ from tests.service.test_comparisons import answers
 from tests.workers import WorkerProcess
 from vcp_core.catalog.errors import VcpbenchError
 from vcp_core.catalog.protocols import PROTOCOLS
-from vcp_core.compared import SAME
-from vcp_core.comparison import compare
+from vcp_core.scoring.comparison import compare
+from vcp_core.scoring.stored_comparison import SAME
 
 StartWorker = Callable[..., WorkerProcess]
 QUICK = PROTOCOLS["quick-v1"]

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from records import jobs
+from records import flow
 from records.db import Database
 from records.models import (
     Checkpoint,
@@ -19,13 +19,13 @@ from records.models import (
     Origin,
     Shard,
 )
-from records.repositories import datasets
+from records.repositories import datasets, jobs
 from tests.service.finished import done, ready_checkpoint, ready_dataset
 from vcp_core.catalog import versions
 from vcp_core.catalog.benchmarks import BENCHMARKS
 from vcp_core.catalog.protocols import PROTOCOLS
 from vcp_core.datasets.manifest import Dataset, Video
-from vcp_core.shards import Clip
+from vcp_core.features.shards import Clip
 from worker.tasks.plan import Cut, _controls
 
 QUICK = PROTOCOLS["quick-v1"]
@@ -77,6 +77,7 @@ def test_a_benchmark_that_is_added_later_is_measured_for_controls_too(
         with database.session() as session:
             dataset = datasets.named(session, "gestures") or ready_dataset(session)
             weights = ready_checkpoint(session, "a", step=len(versions.engine()))
+            flow.lock(session)
             return list(_controls(session, done(session, weights, dataset, {}), QUICK))
 
     before = controls()

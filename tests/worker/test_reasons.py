@@ -14,9 +14,9 @@ from vcpbench_client import Client
 from vcpbench_client.commands.common import error_facts
 from vcpbench_client.errors import NotDone
 
-from records import flow, jobs
+from records import flow
 from records.models import DatasetRow, DatasetState, Job, JobKind
-from records.repositories import datasets
+from records.repositories import datasets, jobs
 from records.settings import Settings
 from records.storage import Storage
 from tests.errors import EVERY, SECRET, SIGNS
@@ -28,20 +28,20 @@ from vcp_core.catalog.errors import below
 from vcp_core.catalog.names import printable
 from vcp_core.catalog.protocols import PROTOCOLS
 from worker import runner
-from worker.desk import Desk
-from worker.workplace import Workplace
+from worker.job_loop import JobLoop
+from worker.scratch import ScratchFolder
 
 HTML = {"Accept": "text/html"}
 
 
 @pytest.fixture
-def desk(settings: Settings, api: Served) -> Iterator[Desk]:
-    place = Workplace(settings.scratch, str(uuid4()))
-    found = Desk(settings, api.database, Storage(settings.store_url), uuid4(), place)
+def job_loop(settings: Settings, api: Served) -> Iterator[JobLoop]:
+    scratch = ScratchFolder(settings.scratch, str(uuid4()))
+    found = JobLoop(settings, api.database, Storage(settings.store_url), uuid4(), scratch)
     yield found
     found.stop()
     found.close()
-    place.leave()
+    scratch.leave()
 
 
 def register(api: Served, name: str, source: str, *, last: bool = True, **options: str) -> UUID:
@@ -66,7 +66,7 @@ def register(api: Served, name: str, source: str, *, last: bool = True, **option
         assert protocol is not None
         flow.lock(session)
         checkpoint = ready_checkpoint(session, model=name, team="vision")
-        return flow.request(session, checkpoint, row, protocol.hash, team="vision")[0].id
+        return flow.find_or_create(session, checkpoint, row, protocol.hash, team="vision")[0].id
 
 
 def everything_told(api: Served, client: httpx.Client, name: str, evaluation: UUID) -> str:
@@ -85,11 +85,11 @@ def everything_told(api: Served, client: httpx.Client, name: str, evaluation: UU
 
 
 def test_every_error_reaches_its_readers_with_its_fields(
-    api: Served, desk: Desk, monkeypatch: pytest.MonkeyPatch
+    api: Served, job_loop: JobLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runner, "COMMAND", (sys.executable, "-m", "tests.throwing"))
     asked = {name: register(api, name, "/videos") for name in EVERY}
-    desk.answer()
+    job_loop.run_until_idle()
     with api.client_of("vision") as team:
         for name, error in EVERY.items():
             show = below({Path("/videos"): name})
@@ -145,7 +145,7 @@ def nothing(folder: Path) -> dict[str, str]:
 )
 def test_an_operators_folder_reaches_no_team_and_the_operator_sees_it_whole(
     api: Served,
-    desk: Desk,
+    job_loop: JobLoop,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     make: Callable[[Path], dict[str, str]],
@@ -153,7 +153,7 @@ def test_an_operators_folder_reaches_no_team_and_the_operator_sees_it_whole(
 ) -> None:
     folder = tmp_path / SECRET / "set"
     evaluation = register(api, "gestures", **make(folder))
-    desk.answer()
+    job_loop.run_until_idle()
     with api.client_of("vision") as team, api.client_of("others") as others:
         for client in (team, others):
             assert told in client.get("/v1/datasets/gestures").json()["reason"]
@@ -168,11 +168,11 @@ def test_an_operators_folder_reaches_no_team_and_the_operator_sees_it_whole(
 
 
 def test_a_log_is_for_operators_for_a_library_may_print_any_path(
-    api: Served, desk: Desk, monkeypatch: pytest.MonkeyPatch
+    api: Served, job_loop: JobLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runner, "COMMAND", (sys.executable, "-m", "tests.throwing"))
     evaluation = register(api, UNFORESEEN, "/videos", last=False)
-    desk.answer()
+    job_loop.run_until_idle()
     with api.client_of("vision") as team:
         said = everything_told(api, team, UNFORESEEN, evaluation)
         assert "an unforeseen error of vcpbench (KeyError); operators see the end of its log" in said

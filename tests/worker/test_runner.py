@@ -19,7 +19,7 @@ from tests.patience import DEADLINE_S, until
 from tests.workers import alive, runner_child
 from vcp_core.catalog.errors import StorageError, UnknownName
 from vcp_core.datasets.manifest import Dataset
-from worker.disk import full_disk_told
+from worker.disk import full_disk_as_storage_error
 from worker.runner import ChildFailed, Runner
 
 pytestmark = pytest.mark.slow
@@ -89,9 +89,9 @@ def test_a_full_disk_of_temporary_files_is_no_fault_of_the_job(runner: Runner, t
             stall_s=DEADLINE_S,
             on_progress=lambda done, total: None,
         )
-    with pytest.raises(StorageError, match="temporary files is full"), full_disk_told():
+    with pytest.raises(StorageError, match="temporary files is full"), full_disk_as_storage_error():
         Path("/dev/full").write_text("x")
-    with pytest.raises(IsADirectoryError), full_disk_told():
+    with pytest.raises(IsADirectoryError), full_disk_as_storage_error():
         tmp_path.write_text("x")
 
 

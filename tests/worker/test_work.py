@@ -12,15 +12,15 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from records.db import Database
-from records.jobs import Claim
 from records.models import JobKind
+from records.repositories.jobs import Claim
 from records.settings import Settings
 from records.storage import Storage
 from vcp_core.catalog.errors import StorageError
 from worker import work
 from worker.leases import Heartbeat
 from worker.runner import Runner
-from worker.work import Shelf, Work
+from worker.work import ObjectCache, Work
 
 
 def of(settings: Settings, database: Database, folder: Path) -> Work:
@@ -33,7 +33,7 @@ def of(settings: Settings, database: Database, folder: Path) -> Work:
         settings=settings,
         _database=database,
         _runner=Runner(folder),
-        _shelf=Shelf(storage, folder),
+        _object_cache=ObjectCache(storage, folder),
         _heartbeat=Heartbeat(database, claim, lease_s=60, on_lost=lambda: None),
     )
 

@@ -1,4 +1,16 @@
-"""The networks, built from the catalog's facts: one family per file, with that family's key names."""
+"""The networks, built from the catalog's facts: one family per file, with that family's key names.
+
+base.py       what every backbone is
+c3d.py        C3D
+r3d.py        R3D, as VCOP and VCP train it
+r2plus1d.py   R(2+1)D, as VCOP and VCP train it
+resnet3d.py   torchvision's video ResNets
+s3d.py        S3D
+i3d.py        I3D
+inception.py  what S3D and I3D share
+slow.py       the Slow pathway of SlowFast
+pixels.py     the pixel baseline, which has no weights
+"""
 
 from __future__ import annotations
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import Protocol, runtime_checkable
+from typing import Protocol as Interface
+from typing import runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +17,7 @@ from vcp_core.catalog.backbones import BackboneSpec, Normalisation
 
 
 @runtime_checkable
-class InitialisesItself(Protocol):
+class InitialisesItself(Interface):
     """A module that holds parameters of a kind of its own, such as a position's embedding."""
 
     def initialise_own(self, generator: torch.Generator) -> None:
@@ -24,7 +25,7 @@ class InitialisesItself(Protocol):
 
 
 @runtime_checkable
-class ResetsBuffers(Protocol):
+class ResetsBuffers(Interface):
     """A module with buffers that are not in the state dict, such as a table of sines."""
 
     def reset_buffers(self) -> None:

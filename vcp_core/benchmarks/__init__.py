@@ -1,4 +1,11 @@
-"""The benchmarks: each names its clips, predicts from their features, derives metrics from predictions."""
+"""The benchmarks: each names its clips, predicts from their features, derives metrics from predictions.
+
+cloze.py        which option was applied to the withheld clip?
+recognition.py  a linear probe on clips, nearest neighbours of videos
+retrieval.py    every test video queries the training side
+grid.py         the grid of clips that recognition and retrieval share
+metrics.py      what a metric is
+"""
 
 from __future__ import annotations
 
@@ -6,15 +13,15 @@ import importlib
 from typing import Protocol as Interface
 from typing import cast
 
-from vcp_core.bank import FeatureBank
 from vcp_core.benchmarks.metrics import Metric
 from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.benchmarks import BENCHMARKS
 from vcp_core.catalog.protocols import Protocol
 from vcp_core.datasets.manifest import Dataset, Video
+from vcp_core.features.bank import FeatureBank
+from vcp_core.features.shards import Clip
 from vcp_core.progress import OnUnits, ignore
-from vcp_core.results import Predictions, Table
-from vcp_core.shards import Clip
+from vcp_core.results.types import Predictions, Table
 
 
 class Benchmark(Interface):

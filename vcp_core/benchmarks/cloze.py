@@ -11,16 +11,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from vcp_core.bank import FeatureBank
 from vcp_core.benchmarks.metrics import Metric, mean_of, mean_over, weighted_mean
 from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.options import KINDS, OPTIONS, kinds_of
 from vcp_core.catalog.protocols import Protocol
 from vcp_core.datasets.manifest import Dataset, Split, Video
-from vcp_core.probes import fit_with_holdout, num_fits
+from vcp_core.features.bank import FeatureBank
+from vcp_core.features.shards import Clip
+from vcp_core.probes.logistic import fit_with_holdout, num_fits
 from vcp_core.progress import OnUnits, ignore
-from vcp_core.results import Fit, Predictions, Table, confusion
-from vcp_core.shards import Clip
+from vcp_core.results.types import Fit, Predictions, Table, confusion
 from vcp_core.video.clips import Draws, TupleShape, draw_tuple
 
 HEADS = ("relational", "concat")  # the first is the headline; the second is the papers'

@@ -11,11 +11,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from vcp_core.bank import FeatureBank
 from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.protocols import Protocol
 from vcp_core.datasets.manifest import Video
-from vcp_core.shards import Clip
+from vcp_core.features.bank import FeatureBank
+from vcp_core.features.shards import Clip
 from vcp_core.video.clips import grid_starts
 
 CHUNK_VIDEOS = 128  # of 10 clips of 9,216 numbers: 47 MB at a time

@@ -11,8 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vcp_core.catalog.units import Better, Unit
-from vcp_core.statistics.contrasts import Statistic
-from vcp_core.statistics.means import Mean, mean_of, mean_over, weighted_mean
+from vcp_core.statistics.means import Mean, Statistic, mean_of, mean_over, weighted_mean
 
 __all__ = ["Array", "Mean", "Metric", "Statistic", "mean_of", "mean_over", "weighted_mean"]
 
@@ -26,8 +25,8 @@ class Metric:
     Attributes:
         name: Such as "cloze.accuracy".
         statistic: A `Mean` of values in [0, 1] for percent: intervals then know that a share is between 0 and
-            1, and that answers are right or wrong. For every other unit a function from weights of the rows
-            (R, N) to values (R,), NaN where no weight counts.
+            1, and that answers are right or wrong. For every other unit a `Statistic`, a function of the
+            rows' weights.
         chance: What guessing gives, on the scale of `statistic`; None where guessing has no one answer.
         unit: What a score of it is measured in.
         better: Which way is better.
@@ -35,6 +34,7 @@ class Metric:
 
     Raises:
         ValueError: If a share is not in percent.
+        TypeError: If the statistic is a bare function.
     """
 
     name: str
@@ -47,8 +47,10 @@ class Metric:
     def __post_init__(self) -> None:
         if isinstance(self.statistic, Mean) and self.unit != "percent":
             raise ValueError(
-                f"{self.name}: a Mean is a share in percent; for {self.unit!r} give a function of weights."
+                f"{self.name}: a Mean is a share in percent; for {self.unit!r} give a Statistic."
             )
+        if not isinstance(self.statistic, Mean | Statistic):
+            raise TypeError(f"{self.name}: wrap the function of weights: Statistic(function).")
 
     @property
     def scale(self) -> float:

@@ -13,15 +13,16 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
-from vcp_core.bank import FeatureBank
 from vcp_core.benchmarks.grid import clips, video_features
 from vcp_core.benchmarks.metrics import Metric, mean_of, mean_over, weighted_mean
 from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.protocols import Protocol
 from vcp_core.datasets.manifest import Dataset
-from vcp_core.probes import fit_with_holdout, knn_probabilities, num_fits
+from vcp_core.features.bank import FeatureBank
+from vcp_core.probes.knn import knn_probabilities
+from vcp_core.probes.logistic import fit_with_holdout, num_fits
 from vcp_core.progress import OnUnits, ignore
-from vcp_core.results import Fit, Predictions, Table, confusion, per_class
+from vcp_core.results.types import Fit, Predictions, Table, confusion, per_class
 
 __all__ = ["availability", "clips", "metrics", "num_units", "predict", "tables"]
 

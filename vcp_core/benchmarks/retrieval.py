@@ -15,15 +15,15 @@ from math import comb
 
 import numpy as np
 
-from vcp_core.bank import FeatureBank
 from vcp_core.benchmarks.grid import clips, video_means
 from vcp_core.benchmarks.metrics import Metric, weighted_mean
 from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.protocols import Protocol, RetrievalFeature
 from vcp_core.datasets.manifest import Dataset
+from vcp_core.features.bank import FeatureBank
+from vcp_core.probes.ranking import retrieval_ranks
 from vcp_core.progress import OnUnits, ignore
-from vcp_core.ranking import retrieval_ranks
-from vcp_core.results import Predictions, Table, per_class
+from vcp_core.results.types import Predictions, Table, per_class
 
 __all__ = ["availability", "clips", "metrics", "num_units", "predict", "tables"]
 
@@ -68,8 +68,8 @@ def predict(
         prefix = PREFIXES[feature]
         columns[f"{prefix}average_precision"] = [float(value) for value in ranked.average_precision_N]
         columns[f"{prefix}neighbours"] = [[gallery[i].id for i in row] for row in ranked.neighbours_NK]
-        for place, k in enumerate(protocol.retrieval.ks):
-            columns[f"{prefix}hit_at_{k}"] = [bool(hit) for hit in ranked.hits_NK[:, place]]
+        for index, k in enumerate(protocol.retrieval.ks):
+            columns[f"{prefix}hit_at_{k}"] = [bool(hit) for hit in ranked.hits_NK[:, index]]
         on_units(1)
     return Predictions(
         benchmark="retrieval",
@@ -95,7 +95,7 @@ def chance_of_hit(num_gallery: int, num_relevant: int, k: int) -> float:
 def chance_of_average_precision(num_gallery: int, num_relevant: int) -> float:
     """Expected average precision of a random order.
 
-    The i-th place holds a relevant video with probability R/M, and then the i - 1 places before it hold
+    Rank i holds a relevant video with probability R/M, and then the i - 1 ranks before it hold
     (i - 1)(R - 1)/(M - 1) more on average; the mean over relevant videos of (hits so far)/i follows.
 
     >>> round(chance_of_average_precision(4, 4), 6)
@@ -129,14 +129,14 @@ def metrics(predictions: Predictions) -> list[Metric]:
     of_precision = mean_chance(partial(chance_of_average_precision, num_gallery))
     found = []
     for prefix in _prefixes(predictions):
-        for place, (k, chance) in enumerate(of_hit.items()):
+        for index, (k, chance) in enumerate(of_hit.items()):
             hits_N = np.array(predictions.column(f"{prefix}hit_at_{k}"))
             found.append(
                 Metric(
                     name=f"retrieval.{prefix}top{k}",
                     statistic=weighted_mean(hits_N),
                     chance=chance,
-                    headline=place == 0 and not prefix,
+                    headline=index == 0 and not prefix,
                 )
             )
         found.append(

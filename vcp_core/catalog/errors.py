@@ -72,11 +72,11 @@ def last_name(path: PurePath) -> str:
     return path.name or "a folder"
 
 
-def below(places: Mapping[PurePath, str]) -> Show:
+def below(names: Mapping[PurePath, str]) -> Show:
     """Show paths in known places by the place's name, and all others by their last name only.
 
     Args:
-        places: What each known folder or file is called. The first one that holds a path names it.
+        names: What each known folder or file is called. The first one that holds a path names it.
 
     >>> show = below({PurePath("/mnt/lab7/Dr. Who"): "gestures"})
     >>> show(PurePath("/mnt/lab7/Dr. Who")), show(PurePath("/mnt/lab7/Dr. Who/wave/x.avi"))
@@ -84,9 +84,9 @@ def below(places: Mapping[PurePath, str]) -> Show:
     """
 
     def show(path: PurePath) -> str:
-        for place, name in places.items():
-            if path.is_relative_to(place):
-                return (PurePath(name) / path.relative_to(place)).as_posix()
+        for folder, name in names.items():
+            if path.is_relative_to(folder):
+                return (PurePath(name) / path.relative_to(folder)).as_posix()
         return last_name(path)
 
     return show

@@ -1,6 +1,6 @@
 """The options of a cloze question, and every variant of each (PROTOCOL 3).
 
-Adding one: an entry here, its function in vcp_core/operations.py (docs/adding/operation.md).
+Adding one: an entry here, its function in vcp_core/video/operations.py (docs/adding/operation.md).
 
 A variant is a short string, recorded with every prediction:
     rotation     "90", "180", "270"      degrees, counter-clockwise
@@ -75,7 +75,7 @@ FARTHEST = "64-up"
 
 
 def _tiles_moved(permutation: str) -> tuple[str, ...]:
-    return (f"{sum(int(tile) != place for place, tile in enumerate(permutation))}-tiles",)
+    return (f"{sum(int(tile) != position for position, tile in enumerate(permutation))}-tiles",)
 
 
 def _side_and_distance(variant: str) -> tuple[str, ...]:
@@ -97,7 +97,7 @@ OPTIONS = Registry(
         ability="spatial",
         does="every frame rotated",
         variants=ROTATIONS,
-        operation="vcp_core.operations:rotate",
+        operation="vcp_core.video.operations:rotate",
         kinds=ROTATIONS,
         kinds_of=lambda degrees: (degrees,),
     ),
@@ -106,7 +106,7 @@ OPTIONS = Registry(
         ability="spatial",
         does="2 x 2 tiles rearranged",
         variants=PERMUTATIONS,
-        operation="vcp_core.operations:permute_tiles",
+        operation="vcp_core.video.operations:permute_tiles",
         kinds=("2-tiles", "3-tiles", "4-tiles"),
         kinds_of=_tiles_moved,
     ),
@@ -123,7 +123,7 @@ OPTIONS = Registry(
         ability="temporal",
         does="two of four sub-clips exchanged",
         variants=EXCHANGES,
-        operation="vcp_core.operations:exchange_subclips",
+        operation="vcp_core.video.operations:exchange_subclips",
         kinds=("1-apart", "2-apart", "3-apart"),
         kinds_of=_apart,
     ),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
+from typing import Protocol as Interface
 
 from vcp_core.catalog.errors import UnknownName
 
 
-class Named(Protocol):
+class Named(Interface):
     """Anything with a name."""
 
     @property

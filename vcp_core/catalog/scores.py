@@ -1,8 +1,8 @@
 """The one definition of a score.
 
-`vcp_core.results` writes it into files, `records` keeps a column for each of its fields, and the API, the CSV
-of the board and the pages read this class. The client has a list of its own, because it imports none of this.
-tests/test_scores.py compares every other list with this one, field by field.
+`vcp_core.results.types` writes it into files, `records` keeps a column for each of its fields, and the API,
+the CSV of the board and the pages read this class. The client has a list of its own, because it imports none
+of this. tests/scoring/test_scores.py compares every other list with this one, field by field.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ def written(value: float | None, unit: Unit = "percent", sign: str = "") -> str:
 def _decimals(value: float, unit: Unit) -> int:
     if unit != "number":
         return 1
-    return next((places for places, least in enumerate((100, 10, 1)) if abs(value) >= least), 3)
+    return next((decimals for decimals, least in enumerate((100, 10, 1)) if abs(value) >= least), 3)
 
 
 def verdict(low: float | None, high: float | None, better: Better = "higher") -> Literal[-1, 0, 1]:

@@ -7,7 +7,7 @@ from vcp_core.catalog.benchmarks import BENCHMARKS
 FRAMES_VERSION = "planes-triangle-1"  # of colour conversion and resize; a number of every protocol
 FEATURES_VERSION = "3"  # raise it when the same weights and clips would give other digits
 # Raise it when the same features would give other scores, intervals, p-values or differences.
-# tests/test_versions.py notices most changes.
+# tests/catalog/test_versions.py notices most changes.
 SCORING_VERSION = "2"
 
 

@@ -5,6 +5,23 @@ inspect_checkpoint(path)           only how it was found
 precheck(path)                     what is wrong without opening it
 ingest(path, canonical_path)       the canonical file, for whoever keeps it
 read_canonical(canonical_path)     the network of a canonical file
+
+    sandbox.py       the child process that opens a foreign file
+    child.py         what runs in it
+    formats.py       which format a file is of, by its bytes
+    archives.py      zip archives of torch.save
+    pickles.py       what a pickle asks for; nothing is run
+    placeholders.py  what stands for the objects in it
+    arrays.py        NumPy arrays out of it
+    read.py          tensors out of a file
+    folders.py       folders that people pass for a checkpoint
+    names.py         names of tensors
+    match.py         which backbones are in a file
+    networks.py      which of several networks is used
+    trainers.py      what trainers write beside the weights
+    origin.py        what our own exports say about themselves
+    canonical.py     the one form in which weights go on
+    report.py        what was found, for people
 """
 
 from __future__ import annotations

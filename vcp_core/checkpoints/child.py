@@ -24,7 +24,7 @@ from vcp_core.checkpoints.trainers import Training, training_of
 if TYPE_CHECKING:
     from vcp_core.checkpoints.read import Contents
 
-MAX_PLACES = 30  # of left-over tensors that a report lists
+MAX_PREFIXES = 30  # of left-over tensors that a report lists
 TOO_MUCH = "reading it takes more memory than a checkpoint of its size should."
 ROOM_BYTES = 64 << 20  # between the ceiling and the kernel's limit: what small objects fill in some 0.3 s
 LOOK_S = 0.02
@@ -157,7 +157,7 @@ def ingest_here(
         num_keys=match.num_keys,
         filled=tuple(key for key in match.steps if canonical.steps_of(tensors, match, key) is None),
         left_over=_left_over([name for name in tensors if name not in own], match.prefix),
-        others=tuple(map(printable, choice.others[:MAX_PLACES])),
+        others=tuple(map(printable, choice.others[:MAX_PREFIXES])),
         dtypes=canonical.weight_dtypes(tensors, match),
         notes=_notes(contents),
         origin=dataclasses.asdict(origin) if origin else None,
@@ -197,11 +197,11 @@ def _left_over(names: list[str], prefix: str) -> dict[str, int]:
     """Left-over tensors, counted by where their names part from the backbone's."""
     wrappers = [prefix[: dot.end()] for dot in re.finditer(r"\.", prefix)][::-1]
     start = {name: len(next(filter(name.startswith, wrappers), "")) for name in names}
-    places = Counter(
+    prefixes = Counter(
         printable(name[:begin] + name[begin:].partition(".")[0]) for name, begin in start.items()
     )
-    most = places.most_common(MAX_PLACES)
-    rest = places.total() - sum(count for _, count in most)
+    most = prefixes.most_common(MAX_PREFIXES)
+    rest = prefixes.total() - sum(count for _, count in most)
     return dict(most) | ({"elsewhere": rest} if rest else {})
 
 

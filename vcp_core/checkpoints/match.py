@@ -141,34 +141,34 @@ def _known(backbone: str, scheme: KeyScheme) -> dict[str, Shape]:
 
 
 def _matches(shapes: Mapping[str, Shape], backbones: Iterable[str]) -> list[Match]:
-    places = _places(shapes)
+    found = _names_of_keys(shapes)
     return [
         _match(shapes, backbone, scheme, prefix, names)
         for backbone in backbones
         for scheme in BACKBONES[backbone].keys
-        for prefix, names in sorted(_by_prefix(places, _known(backbone, scheme)).items())
+        for prefix, names in sorted(_by_prefix(found, _known(backbone, scheme)).items())
     ]
 
 
-def _places(shapes: Mapping[str, Shape]) -> dict[str, list[tuple[str, str]]]:
+def _names_of_keys(shapes: Mapping[str, Shape]) -> dict[str, list[tuple[str, str]]]:
     """Where each key of any backbone is: the prefix and the name, for each time that a name ends with it."""
     keys = {key for known in _every_known() for key in known}
     longest = max(key.count(".") + 1 for key in keys)
-    places: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    found: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for name in shapes:
         for begin, key in tails(name, longest=longest, wrappers=transparent()):
             if key in keys:
-                places[key].append((name[:begin], name))
-    return places
+                found[key].append((name[:begin], name))
+    return found
 
 
 def _by_prefix(
-    places: Mapping[str, list[tuple[str, str]]], known: Iterable[str]
+    names_of_keys: Mapping[str, list[tuple[str, str]]], known: Iterable[str]
 ) -> dict[str, dict[str, list[str]]]:
     """Names by key, by prefix. A prefix with nothing but step counters under it is none."""
     found: dict[str, dict[str, list[str]]] = defaultdict(dict)
     for key in known:
-        for prefix, name in places.get(key, ()):
+        for prefix, name in names_of_keys.get(key, ()):
             found[prefix].setdefault(key, []).append(name)
     return {prefix: names for prefix, names in found.items() if not all(map(is_unread, names))}
 

@@ -80,13 +80,13 @@ _STEPS = (
 )
 _EPOCHS = ("epoch", "current_epoch", "last_epoch", "epochs_run")
 _RUNS = ("run_name", "experiment_name", "exp_name")
-_PLACES = ("", "meta.", "state.", "trainer.", "trainer_state.", "training_state.", "train_state.", "info.")
+_PREFIXES = ("", "meta.", "state.", "trainer.", "trainer_state.", "training_state.", "train_state.", "info.")
 ANYBODY = Trainer(
     name="",
     sign="",
-    step=tuple(place + name for place in _PLACES for name in _STEPS),
-    epoch=tuple(place + name for place in _PLACES for name in _EPOCHS),
-    run=tuple(place + name for place in _PLACES for name in _RUNS),
+    step=tuple(prefix + name for prefix in _PREFIXES for name in _STEPS),
+    epoch=tuple(prefix + name for prefix in _PREFIXES for name in _EPOCHS),
+    run=tuple(prefix + name for prefix in _PREFIXES for name in _RUNS),
 )
 
 # What the names of files count: of Lightning, MMEngine and SlowFast. A bare number may count anything:

@@ -1,4 +1,23 @@
-"""Datasets: a name or a folder in, a checked manifest of labelled videos out; no torch."""
+"""Datasets: a name or a folder in, a checked manifest of labelled videos out; no torch.
+
+manifest.py    a dataset as everything else sees it
+ucf101.py      the official archives and lists
+hmdb51.py      the official archives and lists
+playground/    built-in videos, drawn by a program
+folders.py     any folder of class/video, with or without a table
+layouts.py     which folders are classes, and on which side
+scanning.py    what a folder holds, and what is not taken
+suffixes.py    which files are taken for videos
+drawings.py    an unknown layout in words
+sides.py       how sides are called
+tables.py      tables of videos
+lists.py       what the readers of official lists share
+text.py        text files from any editor
+index.py       hash every file, count its frames, once
+parallel.py    two threads for that
+checks.py      what makes a list of videos a dataset
+summary.py     what people ask of a dataset first
+"""
 
 from __future__ import annotations
 
@@ -9,7 +28,8 @@ import os
 import stat
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Protocol as Interface
+from typing import cast
 
 from vcp_core.catalog.datasets import DATASETS, loading
 from vcp_core.catalog.errors import DatasetError, UnknownName
@@ -20,7 +40,7 @@ from vcp_core.datasets.parallel import Progress
 from vcp_core.progress import Counts, counted
 
 
-class OfficialReader(Protocol):
+class OfficialReader(Interface):
     """What the module of a dataset with official archives offers."""
 
     def is_home(self, root: Path) -> bool:
@@ -75,7 +95,7 @@ def load_dataset(
     several = [("--test-groups", group) for group in test_groups] + [("--suffix", one) for one in suffixes]
     for option, value in [*given.items(), *several]:
         source += [option, str(value)] if value else []
-    table, lists = (Path(place) if place else None for place in (csv, lists))
+    table, lists = (Path(path) if path else None for path in (csv, lists))
     with counted(loading(name_or_path), progress) as tell:
         found = _load(name_or_path, split, table, test_groups, lists, suffixes, tell)
     return dataclasses.replace(found, source=tuple(map(printable, source)))
@@ -116,10 +136,10 @@ def _resolve(name_or_path: str | Path) -> tuple[str | None, Path]:
             raise DatasetError(f"{name} needs no folder: vcpbench makes its videos.")
         if not built_in and not folder:
             raise DatasetError(f"{name} comes with a folder: {_form(name)}.")
-        place = _at_home(folder)
+        path = _at_home(folder)
         if not built_in:
-            _refuse_no_folder(place)
-        return name, place
+            _refuse_no_folder(path)
+        return name, path
     path = _at_home(name_or_path)
     if not os.path.exists(path) and not text.startswith(("/", ".", "~")):
         forms = [_form(one) for one in DATASETS]
@@ -142,23 +162,23 @@ def _form(name: str) -> str:
     return name if DATASETS[name].built_in else f"{name}:<folder>"
 
 
-def _refuse_no_folder(place: Path) -> None:
-    """Refuse a place that is no folder or may not be read, and say what to give instead."""
+def _refuse_no_folder(path: Path) -> None:
+    """Refuse a path that is no folder or may not be read, and say what to give instead."""
     try:
-        if stat.S_ISDIR(place.stat().st_mode):
-            with os.scandir(place):  # may its names be read,
-                os.stat(os.path.join(place, "."))  # and what has these names
+        if stat.S_ISDIR(path.stat().st_mode):
+            with os.scandir(path):  # may its names be read,
+                os.stat(os.path.join(path, "."))  # and what has these names
             return
     except OSError as error:
         reason = (error.strerror or "it cannot be read").lower()
         missing = isinstance(error, FileNotFoundError)
         if missing:
-            raise DatasetError("There is no folder ", place, f" ({reason}).") from None
-        raise DatasetError("The folder ", place, f" cannot be read ({reason}).") from None
+            raise DatasetError("There is no folder ", path, f" ({reason}).") from None
+        raise DatasetError("The folder ", path, f" cannot be read ({reason}).") from None
     advice: tuple[str | Path, ...] = ("Give the folder that holds the videos; unpack an archive first.",)
-    if place.suffix.lower() in (".csv", ".tsv", ".txt"):
-        advice = ("Give the folder of the videos, and the table by --csv ", place, ".")
-    raise DatasetError(place, " is a file and no folder. ", *advice)
+    if path.suffix.lower() in (".csv", ".tsv", ".txt"):
+        advice = ("Give the folder of the videos, and the table by --csv ", path, ".")
+    raise DatasetError(path, " is a file and no folder. ", *advice)
 
 
 def _bare(name: str) -> str:

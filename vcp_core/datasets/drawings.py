@@ -69,11 +69,11 @@ def refusal(root: Path, what: str, suffixes: frozenset[str], *, advice: str = ""
 
 def lists_in(root: Path) -> dict[str, str]:
     """Path of each file that looks like a list of videos, and the dataset whose lists are called so."""
-    places = [root, *sorted(child for child in _children(root) if child.name.casefold() in LIST_FOLDERS)]
+    folders = [root, *sorted(child for child in _children(root) if child.name.casefold() in LIST_FOLDERS)]
     return {
         file.relative_to(root).as_posix(): whose
-        for place in places
-        for file in sorted(_children(place))
+        for folder in folders
+        for file in sorted(_children(folder))
         if os.path.isfile(file) and not file.name.startswith(".") and (whose := _whose(file.name))
     }
 

@@ -60,8 +60,8 @@ def read_split(lists_dir: Path, split: str = "1") -> list[ListedVideo]:
 
 def find_lists(root: Path) -> Path | None:
     """Where the lists lie, if `root` is where the archives were unpacked, or its hmdb51_org folder."""
-    places = (root / LISTS, root.parent / LISTS, root)
-    return first_holding("*_test_split[123].txt", places) or first_holding("trainlist0[123].txt", places)
+    folders = (root / LISTS, root.parent / LISTS, root)
+    return first_holding("*_test_split[123].txt", folders) or first_holding("trainlist0[123].txt", folders)
 
 
 def is_home(root: Path) -> bool:

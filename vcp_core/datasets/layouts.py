@@ -56,7 +56,7 @@ class Scan:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Plan:
+class _ClassFolders:
     """Class folders, each with its side."""
 
     folders: list[tuple[Side | None, Path]] = field(default_factory=list)
@@ -72,10 +72,10 @@ def scan(root: Path, suffixes: frozenset[str]) -> Scan:
         DatasetError: If the folder cannot be read, its layout is not known, or two of its names look alike.
     """
     tally = Tally(root)
-    plan = _plan(root, suffixes, tally)
+    class_folders = _class_folders(root, suffixes, tally)
     videos: list[Found] = []
     vanished: dict[str, str] = {}
-    for side, folder in plan.folders:
+    for side, folder in class_folders.folders:
         own = Tally(root)
         files = list(walk(folder, suffixes, own, above=(root, folder.parent)))
         videos += [Found(one, one_form(folder.name), side) for one in files]
@@ -87,8 +87,8 @@ def scan(root: Path, suffixes: frozenset[str]) -> Scan:
     if len(classes) < 2:
         raise _too_few(root, suffixes, classes, tally)
     refuse_lookalikes([video.id for video in videos])
-    warnings = [*plan.warnings, *_of_vanished(vanished), *tally.warnings(), *_of_lists(root)]
-    return Scan(videos=videos, tally=tally, warnings=[*warnings, *_of_forms(plan)])
+    warnings = [*class_folders.warnings, *_of_vanished(vanished), *tally.warnings(), *_of_lists(root)]
+    return Scan(videos=videos, tally=tally, warnings=[*warnings, *_of_forms(class_folders)])
 
 
 def refuse_lookalikes(ids: list[str]) -> None:
@@ -123,7 +123,7 @@ def warn_of_spellings(labels: set[str]) -> list[str]:
     ]
 
 
-def _plan(root: Path, suffixes: frozenset[str], tally: Tally) -> _Plan:
+def _class_folders(root: Path, suffixes: frozenset[str], tally: Tally) -> _ClassFolders:
     top = look(root, suffixes)
     if (UNREADABLE, root) in top.passed:
         raise DatasetError("the folder cannot be read (permission denied).", path=root)
@@ -137,7 +137,7 @@ def _plan(root: Path, suffixes: frozenset[str], tally: Tally) -> _Plan:
     if sides:
         return _plan_of_sides(root, suffixes, inside, sides, tally)
     _refuse_unknown(root, suffixes, inside)
-    return _Plan(folders=[(None, folder) for folder in inside], warnings=_of_classes(inside))
+    return _ClassFolders(folders=[(None, folder) for folder in inside], warnings=_of_classes(inside))
 
 
 def _count_beside(folder: Path, found: Look, tally: Tally) -> None:
@@ -154,7 +154,7 @@ def _plan_of_sides(
     inside: dict[Path, Look],
     sides: dict[Side, list[Path]],
     tally: Tally,
-) -> _Plan:
+) -> _ClassFolders:
     tested = test_side(sides)
     if "train" not in sides or tested not in sides:
         raise _one_side(root, suffixes, inside, sides)
@@ -163,17 +163,17 @@ def _plan_of_sides(
             names = " and ".join(folder.name for folder in sides[side])
             what = f"{names} are both the {side} side. Join them, or move one away."
             raise refusal(root, what, suffixes)
-    plan = _Plan()
+    class_folders = _ClassFolders()
     for side, own in sides.items():
         for folder in own:
             _count_beside(folder, inside[folder], tally)
-            plan.folders.extend((side, child) for child in inside[folder].folders)
+            class_folders.folders.extend((side, child) for child in inside[folder].folders)
     own = [folder for folders in sides.values() for folder in folders]
     for folder in (folder for folder in inside if folder not in own):
         reason = NO_CLASS_ON_SIDE if side_of(folder.name) else BESIDE_SIDES
         for video in walk(folder, suffixes, tally, above=(root,)):
             tally.add(reason, root / video)
-    return plan
+    return class_folders
 
 
 def _one_side(
@@ -275,9 +275,9 @@ def _of_lists(root: Path) -> list[str]:
     return [printable(f"{told} The folders alone say which class and side a video has.")] if told else []
 
 
-def _of_forms(plan: _Plan) -> list[str]:
+def _of_forms(class_folders: _ClassFolders) -> list[str]:
     """Warnings where names of class folders differ by their Unicode form or their spelling only."""
-    names = {folder.name for _, folder in plan.folders}
+    names = {folder.name for _, folder in class_folders.folders}
     forms: defaultdict[str, set[str]] = defaultdict(set)
     for name in names:
         forms[one_form(name)].add(name)

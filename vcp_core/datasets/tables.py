@@ -144,8 +144,8 @@ def _row(values: dict[str, str], line: int, where: str, below: Callable[[str], s
             raise DatasetError(f"{where}: the {column} is empty.")
     video = below(values["path"])
     if video is None:
-        place = Private(values["path"], "a path")
-        raise DatasetError(f"{where}: ", place, " lies outside of the dataset's folder.")
+        path = Private(values["path"], "a path")
+        raise DatasetError(f"{where}: ", path, " lies outside of the dataset's folder.")
     split = values.get("split")
     if split is not None and side_of(split) is None:
         words = ", ".join(SPELLINGS)
@@ -188,5 +188,5 @@ def _finder(root: Path) -> Callable[[str], str | None]:
 def _of_windows(path: PurePosixPath, root: Path) -> str | None:
     """The path below the root of a file that another machine's path names, found by the root's own name."""
     parts, name = path.parts, root.resolve().name
-    places = [PurePosixPath(*parts[i + 1 :]) for i, part in enumerate(parts[:-1]) if part == name]
-    return next((str(place) for place in places if os.path.isfile(root / place)), None)
+    paths = [PurePosixPath(*parts[i + 1 :]) for i, part in enumerate(parts[:-1]) if part == name]
+    return next((str(path) for path in paths if os.path.isfile(root / path)), None)

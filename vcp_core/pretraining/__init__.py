@@ -5,6 +5,21 @@
 
 Both end with checkpoints that upload as they are, and go on from where they were killed when they are
 called again.
+
+    config.py        the numbers of a run
+    start.py         a dataset, a folder and numbers in; pretraining
+    finetuning.py    train all of a checkpoint's network, test the best
+    loop.py          the loop that both share
+    tasks.py         cloze questions, and recognition
+    examples.py      which clips, which crop, which option
+    frames.py        decoded frames, kept
+    batches.py       examples' pixels, read ahead
+    augmentation.py  colours and sides of a whole example
+    rearrange.py     the options of a whole batch, on its device
+    network.py       a backbone with one linear layer
+    devices.py       one process or several
+    runs.py          a run's folder
+    curves.py        curves for TensorBoard
 """
 
 from __future__ import annotations

@@ -13,10 +13,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vcp_core.features import ahead
+from vcp_core.features.extraction import ahead
+from vcp_core.pretraining.augmentation import UNCHANGED, Augmentation, Augmentations
 from vcp_core.pretraining.examples import BLANK, Example
 from vcp_core.pretraining.frames import Cutting, Frames
-from vcp_core.pretraining.looks import AS_IT_IS, Look, Looks
 
 BATCHES_AHEAD = 4  # 14 MB each at batch 8, three clips of 16 x 112 x 112
 
@@ -27,27 +27,27 @@ class Batch(NamedTuple):
     Attributes:
         examples: Whose.
         clips_NTHWC: uint8.
-        places_BK: Which of them an example shows, in its order.
+        clip_indices_BK: Which of them an example shows, in its order.
         answers_B: The right ones.
-        rearrangements_B: What is done to the blanks, places in `REARRANGEMENTS`.
-        looks: How every clip is changed before; None where all stay as they are.
+        rearrangements_B: What is done to the blanks, indices in `REARRANGEMENTS`.
+        augmentations: How every clip is changed before; None where all stay as they are.
     """
 
     examples: tuple[Example, ...]
     clips_NTHWC: Tensor
-    places_BK: Tensor
+    clip_indices_BK: Tensor
     answers_B: Tensor
     rearrangements_B: Tensor
-    looks: Looks | None
+    augmentations: Augmentations | None
 
     def to(self, device: torch.device) -> Batch:
         """The same on a device."""
-        clips, places, answers, rearrangements = (
+        clips, clip_indices, answers, rearrangements = (
             tensor.to(device, non_blocking=True)
-            for tensor in (self.clips_NTHWC, self.places_BK, self.answers_B, self.rearrangements_B)
+            for tensor in (self.clips_NTHWC, self.clip_indices_BK, self.answers_B, self.rearrangements_B)
         )
-        looks = self.looks.to(device) if self.looks else None
-        return Batch(self.examples, clips, places, answers, rearrangements, looks)
+        augmentations = self.augmentations.to(device) if self.augmentations else None
+        return Batch(self.examples, clips, clip_indices, answers, rearrangements, augmentations)
 
 
 def iter_batches(
@@ -66,36 +66,40 @@ def iter_batches(
     """
 
     def read(examples: Sequence[Example]) -> Batch:
-        cuttings, looks, places = _distinct(examples)
+        cuttings, augmentations, clip_indices = _distinct(examples)
         return Batch(
             tuple(examples),
             frames.cut(cuttings, offsets, size),
-            torch.tensor(places),
+            torch.tensor(clip_indices),
             torch.tensor([example.answer for example in examples]),
             torch.tensor([example.rearrangement for example in examples]),
-            Looks.of(looks) if any(look != AS_IT_IS for look in looks) else None,
+            Augmentations.of(augmentations)
+            if any(augmentation != UNCHANGED for augmentation in augmentations)
+            else None,
         )
 
     with ThreadPoolExecutor(workers, thread_name_prefix="frames") as pool:
         yield from ahead(pool, read, groups, BATCHES_AHEAD)
 
 
-def _distinct(examples: Sequence[Example]) -> tuple[list[Cutting], list[Look], list[list[int]]]:
-    """The clips of all examples, and the places of each example's; every blank is a clip of its own."""
+def _distinct(examples: Sequence[Example]) -> tuple[list[Cutting], list[Augmentation], list[list[int]]]:
+    """The clips of all examples, and the indices of each example's; every blank is a clip of its own."""
     cuttings: list[Cutting] = []
-    looks: list[Look] = []
-    known: dict[tuple[str, int, int, int, Look], int] = {}
-    places = []
+    augmentations: list[Augmentation] = []
+    known: dict[tuple[str, int, int, int, Augmentation], int] = {}
+    clip_indices = []
     for example in examples:
         mine = []
         for number, start in enumerate(example.starts):
             cutting = Cutting(example.video, start, example.crop)
-            place = len(cuttings)
+            index = len(cuttings)
             if number != BLANK:
-                place = known.setdefault((example.video.id, start, *example.crop, example.look), place)
-            if place == len(cuttings):
+                index = known.setdefault(
+                    (example.video.id, start, *example.crop, example.augmentation), index
+                )
+            if index == len(cuttings):
                 cuttings.append(cutting)
-                looks.append(example.look)
-            mine.append(place)
-        places.append(mine)
-    return cuttings, looks, places
+                augmentations.append(example.augmentation)
+            mine.append(index)
+        clip_indices.append(mine)
+    return cuttings, augmentations, clip_indices

@@ -11,15 +11,15 @@ from typing import NamedTuple
 
 from vcp_core.catalog.options import OPTIONS, PAPERS_OPTIONS
 from vcp_core.datasets.manifest import Video
-from vcp_core.pretraining.looks import AS_IT_IS, Look
+from vcp_core.pretraining.augmentation import UNCHANGED, Augmentation
 from vcp_core.video.clips import Draws, TupleShape, draw_tuple, draw_variants
 
-# Everything that can be done to a blank's pixels, as (option, variant); an example names it by place.
+# Everything that can be done to a blank's pixels, as (option, variant); an example names it by its index.
 REARRANGEMENTS = (
     ("original", ""),
     *((spec.name, variant) for spec in OPTIONS.values() if spec.operation for variant in spec.variants),
 )
-BLANK = 1  # place of the withheld clip among a tuple's three
+BLANK = 1  # index of the withheld clip among a tuple's three
 
 
 class Crop(NamedTuple):
@@ -36,9 +36,9 @@ class Example(NamedTuple):
         video: Whose frames.
         starts: First frames of its clips; of a remote option, the remote clip's in the blank's place.
         crop: Of every frame.
-        answer: Place among the task's answers.
-        rearrangement: What is done to the blank's pixels, a place in `REARRANGEMENTS`.
-        look: Of all its clips.
+        answer: Index among the task's answers.
+        rearrangement: What is done to the blank's pixels, an index in `REARRANGEMENTS`.
+        augmentation: Of all its clips.
     """
 
     video: Video
@@ -46,7 +46,7 @@ class Example(NamedTuple):
     crop: Crop
     answer: int
     rearrangement: int = 0
-    look: Look = AS_IT_IS
+    augmentation: Augmentation = UNCHANGED
 
 
 def shuffled(videos: Sequence[Video], seed: int, epoch: int) -> list[Video]:
@@ -80,7 +80,7 @@ def all_options(
         shape: Lengths of the tuple.
         crop: Of every frame.
         draws: Where starts and variants come from.
-        options: The answers; an example's answer is its option's place among them.
+        options: The answers; an example's answer is its option's index among them.
 
     Raises:
         UnknownName: If there is no such option.

@@ -22,8 +22,8 @@ from vcp_core.catalog.inputs import input_of
 from vcp_core.catalog.leaks import declaration
 from vcp_core.checkpoints import load_checkpoint
 from vcp_core.datasets import Dataset, load_dataset
-from vcp_core.machine import blas_threads, describe_device, versions
-from vcp_core.plan import Plan
+from vcp_core.evaluation.machine import blas_threads, describe_device, versions
+from vcp_core.evaluation.plan import EvaluationPlan
 from vcp_core.pretraining.config import FinetuneConfig, option_of
 from vcp_core.pretraining.devices import reproducible, summed
 from vcp_core.pretraining.loop import Trainer
@@ -31,8 +31,8 @@ from vcp_core.pretraining.network import ClipsNetwork
 from vcp_core.pretraining.runs import Best, name_of
 from vcp_core.pretraining.start import Machine, Run, Trained, Watcher, precheck
 from vcp_core.pretraining.tasks import RecognitionTask
-from vcp_core.results import Predictions, Results
-from vcp_core.scoring import score_benchmark
+from vcp_core.results.types import Predictions, Results
+from vcp_core.scoring.scores import score_benchmark
 
 RESULTS, CONTROL = "recognition.json", "control"  # in a run's folder
 AGAIN = "again"  # the folder that the command for the same numbers names
@@ -186,7 +186,7 @@ class _Finetuning:
         scored = score_benchmark(
             "recognition", answered.predictions, controls, unavailable=None, protocol=protocol
         )
-        plan = Plan(dataset=self.dataset, protocol=protocol, spec=spec, benchmarks=("recognition",))
+        plan = EvaluationPlan(dataset=self.dataset, protocol=protocol, spec=spec, benchmarks=("recognition",))
         results = plan.results(
             (),  # frozen benchmarks, whose random weights would have to be calibrated
             checkpoint=checkpoint,
@@ -214,7 +214,7 @@ class _Finetuning:
             logits_MA[rank::world] = torch.cat(mine)
         logits_MA = summed(logits_MA, trainer.fabric)
         clip_span = trainer.network.backbone.spec.clip_span
-        return _predictions(logits_MA, self.dataset, clip_span, trained.place.best)
+        return _predictions(logits_MA, self.dataset, clip_span, trained.progress.best)
 
 
 def _predictions(logits_MA: Tensor, dataset: Dataset, clip_span: int, best: Best | None) -> Predictions:

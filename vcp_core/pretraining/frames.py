@@ -17,7 +17,8 @@ import threading
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
+from typing import Protocol as Interface
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +29,7 @@ from vcp_core.catalog.errors import UndecodableVideo
 from vcp_core.catalog.files import whole
 from vcp_core.catalog.versions import FEATURES_VERSION, FRAMES_VERSION
 from vcp_core.datasets.manifest import Dataset, Video
-from vcp_core.features import Counters, ahead, read_frames
+from vcp_core.features.extraction import Counters, ahead, read_frames
 from vcp_core.pretraining.examples import Crop
 from vcp_core.video.frames import Geometry
 
@@ -46,7 +47,7 @@ class Cutting(NamedTuple):
     crop: Crop
 
 
-class Frames(Protocol):
+class Frames(Interface):
     """Where clips are cut out of."""
 
     def cut(self, cuttings: Sequence[Cutting], offsets: Sequence[int], size: tuple[int, int]) -> Tensor:

@@ -27,7 +27,7 @@ from vcp_core.pretraining.examples import BLANK, Example, shuffled
 from vcp_core.pretraining.frames import Frames
 from vcp_core.pretraining.network import ClipsNetwork
 from vcp_core.pretraining.rearrange import Rearrangements
-from vcp_core.pretraining.runs import BEST, Best, Place, RunFolder
+from vcp_core.pretraining.runs import BEST, Best, RunFolder, RunProgress
 from vcp_core.pretraining.tasks import Task
 
 if TYPE_CHECKING:
@@ -111,13 +111,13 @@ class Trainer:
         self._rearrange = Rearrangements(spec.clip_frames, self._size, fabric.device)
         self.network = network
         optimizer = _optimizer(network, config)
-        self.place = Place()
+        self.progress = RunProgress()
         saved = folder.load()
         if saved is not None:
-            self.place, model, momenta = saved
+            self.progress, model, momenta = saved
             network.load_state_dict(model)
             if not fabric.is_global_zero:
-                self.place.tally = {}  # the first process has what all of them counted
+                self.progress.tally = {}  # the first process has what all of them counted
         self._model, self._optimizer = fabric.setup(network, optimizer)
         if saved is not None:  # after setup, which moves the network alone: momenta follow their parameters
             self._optimizer.load_state_dict(momenta)
@@ -127,7 +127,7 @@ class Trainer:
         """Steps of the whole run."""
         return self._steps * self.config.epochs
 
-    def run(self, *, on_step: OnStep | None = None, on_epoch: OnEpoch | None = None) -> Place:
+    def run(self, *, on_step: OnStep | None = None, on_epoch: OnEpoch | None = None) -> RunProgress:
         """Train to the end, or until someone asks to stop.
 
         Args:
@@ -139,25 +139,27 @@ class Trainer:
             TrainingError: If the loss is no number.
             StorageError: If the folder cannot be written.
         """
-        # BLAS threads of the decoders only fight over the cores with the network (features.py).
+        # BLAS threads of the decoders only fight over the cores with the network (features/extraction.py).
         with Stop() as stop, reproducible(), threadpool_limits(1, user_api="blas"):
-            while not self.place.finished:
+            while not self.progress.finished:
                 begun = time.perf_counter()
                 self._train_epoch(stop, on_step)
                 row = self._end_epoch(time.perf_counter() - begun)
                 if on_epoch:
                     on_epoch(row)
-        return self.place
+        return self.progress
 
     def _train_epoch(self, stop: Stop, on_step: OnStep | None) -> None:
-        place, steps = self.place, self._steps
-        first = place.step - place.epoch * steps
-        tally = Tally(values=place.tally.get("values", Tally.empty(len(self.task.answers)).values))
-        place.tally = {"values": tally.values}  # a process whose part of the epoch was over has counted none
+        progress, steps = self.progress, self._steps
+        first = progress.step - progress.epoch * steps
+        tally = Tally(values=progress.tally.get("values", Tally.empty(len(self.task.answers)).values))
+        progress.tally = {
+            "values": tally.values
+        }  # a process whose part of the epoch was over has counted none
         self._model.train()
-        for batch in self._batches(self.epoch(place.epoch, first)):
+        for batch in self._batches(self.epoch(progress.epoch, first)):
             for group in self._optimizer.param_groups:
-                group["lr"] = learning_rate(self.config, place.step, steps)
+                group["lr"] = learning_rate(self.config, progress.step, steps)
             losses_B, logits_BA = self._forward(self._model, batch)
             loss = losses_B.mean()
             self._optimizer.zero_grad()
@@ -165,12 +167,12 @@ class Trainer:
             self._optimizer.step()
             tally.add(losses_B.detach(), logits_BA.detach(), batch.answers_B)
             self._refuse_diverged(float(loss.detach()))
-            place.step += 1
-            place.tally = {"values": tally.values}
+            progress.step += 1
+            progress.tally = {"values": tally.values}
             if on_step:
-                on_step(place.step, self.total_steps, float(loss.detach()))
+                on_step(progress.step, self.total_steps, float(loss.detach()))
             stopped = stop.agreed(self.fabric)
-            if stopped or (place.step % self.config.save_steps == 0 and place.step % steps):
+            if stopped or (progress.step % self.config.save_steps == 0 and progress.step % steps):
                 self._refuse_broken_weights()
                 self._save()
             if stopped:
@@ -178,29 +180,29 @@ class Trainer:
 
     def _end_epoch(self, seconds: float) -> Row:
         self._refuse_broken_weights()
-        place, config = self.place, self.config
-        place.epoch += 1
-        trained = Tally(values=total(place.tally["values"], self.fabric))
-        place.tally = {}
+        progress, config = self.progress, self.config
+        progress.epoch += 1
+        trained = Tally(values=total(progress.tally["values"], self.fabric))
+        progress.tally = {}
         row: Row = {
-            "epoch": place.epoch,
-            "step": place.step,
+            "epoch": progress.epoch,
+            "step": progress.step,
             "examples": int(trained.count),
-            "lr": learning_rate(config, place.step - 1, self._steps),
+            "lr": learning_rate(config, progress.step - 1, self._steps),
             "loss": trained.loss,
             "accuracy": trained.accuracy,
             "accuracy_of": trained.by_answer(self.task.answers),
         }
-        last = place.epoch == config.epochs
-        if last or place.epoch % config.validate_every == 0:
+        last = progress.epoch == config.epochs
+        if last or progress.epoch % config.validate_every == 0:
             held_out = self.validate()
             self._refuse_diverged(held_out.loss)
             row |= self._look(held_out)
-        place.finished = last or (0 < config.patience <= place.looks_since_best)
+        progress.finished = last or (0 < config.patience <= progress.looks_since_best)
         if self.fabric.is_global_zero:
-            if place.finished or place.epoch % config.export_every == 0:
+            if progress.finished or progress.epoch % config.export_every == 0:
                 self.folder.export(
-                    f"checkpoints/step-{place.step:06d}.safetensors", self.network.exported(), place
+                    f"checkpoints/step-{progress.step:06d}.safetensors", self.network.exported(), progress
                 )
             self.folder.log(row | {"seconds": round(seconds, 1)})
         self._save()
@@ -208,21 +210,21 @@ class Trainer:
 
     def _look(self, held_out: Tally) -> Row:
         """Note a look at the held-out videos, and keep the weights if they are the best so far."""
-        place = self.place
-        place.looks_since_best += 1
-        if place.best is None or held_out.loss < place.best.loss:
-            place.looks_since_best = 0
-            place.best = Best(
-                epoch=place.epoch, step=place.step, loss=held_out.loss, accuracy=held_out.accuracy
+        progress = self.progress
+        progress.looks_since_best += 1
+        if progress.best is None or held_out.loss < progress.best.loss:
+            progress.looks_since_best = 0
+            progress.best = Best(
+                epoch=progress.epoch, step=progress.step, loss=held_out.loss, accuracy=held_out.accuracy
             )
             if self.fabric.is_global_zero:
-                self.folder.export(BEST, self.network.exported(), place)
+                self.folder.export(BEST, self.network.exported(), progress)
         return {
             "held_out": {
                 "loss": held_out.loss,
                 "accuracy": held_out.accuracy,
                 "accuracy_of": held_out.by_answer(self.task.answers),
-                "best": place.looks_since_best == 0,
+                "best": progress.looks_since_best == 0,
             }
         }
 
@@ -242,7 +244,7 @@ class Trainer:
         self.network.eval()
         for one in self._batches(mine[i : i + batch] for i in range(0, len(mine), batch)):
             with torch.inference_mode(), self.fabric.autocast():
-                logits_BA = self.network(self._filled(one), one.places_BK)
+                logits_BA = self.network(self._filled(one), one.clip_indices_BK)
             yield one, logits_BA
 
     def epoch(self, epoch: int, first: int = 0) -> Iterator[list[Example]]:
@@ -262,21 +264,21 @@ class Trainer:
             yield batch.to(self.fabric.device)
 
     def _forward(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
-        logits_BA = model(self._filled(batch), batch.places_BK)
+        logits_BA = model(self._filled(batch), batch.clip_indices_BK)
         return nn.functional.cross_entropy(logits_BA, batch.answers_B, reduction="none"), logits_BA
 
     def _filled(self, batch: Batch) -> Tensor:
         """The batch's clips, with every blank filled by its option."""
-        clips_NTHWC = batch.looks(batch.clips_NTHWC) if batch.looks else batch.clips_NTHWC
+        clips_NTHWC = batch.augmentations(batch.clips_NTHWC) if batch.augmentations else batch.clips_NTHWC
         if self.task.rearranges:
-            blanks_B = batch.places_BK[:, BLANK]
+            blanks_B = batch.clip_indices_BK[:, BLANK]
             clips_NTHWC[blanks_B] = self._rearrange(clips_NTHWC[blanks_B], batch.rearrangements_B)
         return clips_NTHWC
 
     def _refuse_diverged(self, loss: float) -> None:
         if not math.isfinite(loss):
             raise TrainingError(
-                f"The loss is {loss} at step {self.place.step}: training has diverged. Begin again with a "
+                f"The loss is {loss} at step {self.progress.step}: training has diverged. Begin again with a "
                 f"lower --lr in another --out; what was saved before stays in ",
                 self.folder.path,
                 ".",
@@ -289,11 +291,11 @@ class Trainer:
 
     def _save(self) -> None:
         """Save the state; of an epoch that is under way, with what all processes counted."""
-        place = self.place
-        if place.tally:
-            place = replace(place, tally={"values": total(place.tally["values"], self.fabric)})
+        progress = self.progress
+        if progress.tally:
+            progress = replace(progress, tally={"values": total(progress.tally["values"], self.fabric)})
         if self.fabric.is_global_zero:
-            self.folder.save(place, self.network.state_dict(), self._optimizer.state_dict())
+            self.folder.save(progress, self.network.state_dict(), self._optimizer.state_dict())
         self.fabric.barrier()
 
 

@@ -61,16 +61,16 @@ class ClipsNetwork(nn.Module):
         for parameter in self.head.parameters():
             nn.init.uniform_(parameter, -bound, bound, generator=generator)
 
-    def forward(self, clips_NTHWC: Tensor, places_BK: Tensor) -> Tensor:
-        """Logits (B, A), float32, of examples that show the clips at these places.
+    def forward(self, clips_NTHWC: Tensor, clip_indices_BK: Tensor) -> Tensor:
+        """Logits (B, A), float32, of examples that show the clips at these indices.
 
         Args:
             clips_NTHWC: uint8.
-            places_BK: From 0 to N - 1.
+            clip_indices_BK: From 0 to N - 1.
         """
         # Seen as (N, C, T, H, W), this memory is torch's channels_last_3d.
         features_ND = self.backbone(clips_NTHWC.permute(0, 4, 1, 2, 3))
-        features_BKD = features_ND[places_BK]
+        features_BKD = features_ND[clip_indices_BK]
         return cast(Tensor, self.head(self._join(features_BKD))).float()
 
     def exported(self) -> dict[str, Tensor]:

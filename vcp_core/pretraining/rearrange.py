@@ -1,6 +1,6 @@
 """The options of a whole batch at once, on its device: two tables of indices and one gather.
 
-The tables are made by `vcp_core.operations` from a picture of its own indices, so that there is one
+The tables are made by `vcp_core.video.operations` from a picture of its own indices, so that there is one
 definition of what an option does.
 
 Legend: B clips, T frames, H height, W width, C channels, P = H x W pixels, R rearrangements.
@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from vcp_core.catalog.errors import OperationError
-from vcp_core.operations import apply_option
 from vcp_core.pretraining.examples import REARRANGEMENTS
+from vcp_core.video.operations import apply_option
 
 
 class Rearrangements:
@@ -39,7 +39,7 @@ class Rearrangements:
 
         Args:
             clips_BTHWC: Any dtype.
-            rearrangements_B: Places in `REARRANGEMENTS`.
+            rearrangements_B: Indices in `REARRANGEMENTS`.
         """
         batch_B11 = torch.arange(len(clips_BTHWC), device=clips_BTHWC.device)[:, None, None]
         frames_BT1 = self._frames_RT[rearrangements_B][:, :, None]

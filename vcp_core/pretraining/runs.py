@@ -1,7 +1,7 @@
 """A run's folder: the state to go on from, the log, and checkpoints that upload as they are.
 
 OUT/run.json                    what was asked for, by which a resumed run knows itself, and on what it ran
-OUT/state.pt                    everything to go on from: weights, optimizer, place, best
+OUT/state.pt                    everything to go on from: weights, optimizer, progress, best
 OUT/log.jsonl                   a line per epoch
 OUT/best.safetensors            the weights of the lowest held-out loss
 OUT/checkpoints/step-000123.safetensors
@@ -45,7 +45,7 @@ class Best:
 
 
 @dataclass(kw_only=True)
-class Place:
+class RunProgress:
     """Where a run is.
 
     Attributes:
@@ -65,8 +65,8 @@ class Place:
     finished: bool = False
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Place:
-        """The place that `dataclasses.asdict` took apart."""
+    def from_dict(cls, values: Mapping[str, Any]) -> RunProgress:
+        """The progress that `dataclasses.asdict` took apart."""
         best = values["best"]
         return cls(**{**values, "best": None if best is None else Best(**best)})
 
@@ -143,32 +143,33 @@ class RunFolder:
                 self.path, f" holds another run: {pairs}. Choose another --out, or the same options."
             )
 
-    def _go_on(self, held: dict[str, Any], place: Place) -> None:
+    def _go_on(self, held: dict[str, Any], progress: RunProgress) -> None:
         """Keep what the run was trained on so far, where it goes on under something else."""
         earlier = held.get("earlier", [])
         before = {name: held[name] for name in CONDITIONS if name in held}
-        if place.finished:
+        if progress.finished:
             rest = {name: fact for name, fact in self._facts.items() if name not in CONDITIONS}
             self._facts = {**rest, **before}
         elif any(before[name] != self._facts.get(name) for name in before):
-            earlier = [*earlier, {"until_step": place.step, **before}]
+            earlier = [*earlier, {"until_step": progress.step, **before}]
         if earlier:
             self._facts = {**self._facts, "earlier": earlier}
             self.notes = (_mixed([*earlier, self._facts]),)
 
-    def save(self, place: Place, model: Mapping[str, Tensor], optimizer: Mapping[str, Any]) -> None:
+    def save(self, progress: RunProgress, model: Mapping[str, Tensor], optimizer: Mapping[str, Any]) -> None:
         """Put the state in place, whole or not at all.
 
         Raises:
             StorageError: If it cannot be written.
         """
         data = io.BytesIO()  # torch.save on a file says of a full disk what nobody understands
-        torch.save({"place": asdict(place), "model": dict(model), "optimizer": dict(optimizer)}, data)
+        # "place" is the progress's key in every state that was ever saved: kept, so that runs can go on.
+        torch.save({"place": asdict(progress), "model": dict(model), "optimizer": dict(optimizer)}, data)
         write_json(self.path / "run.json", {**self._identity, "facts": self._facts})
         with whole(self.path / "state.pt") as part:
             part.write_bytes(data.getbuffer())
 
-    def load(self) -> tuple[Place, dict[str, Tensor], dict[str, Any]] | None:
+    def load(self) -> tuple[RunProgress, dict[str, Tensor], dict[str, Any]] | None:
         """The state to go on from; None at the beginning.
 
         Raises:
@@ -179,7 +180,7 @@ class RunFolder:
             return None
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
-            return Place.from_dict(state["place"]), state["model"], state["optimizer"]
+            return RunProgress.from_dict(state["place"]), state["model"], state["optimizer"]
         except _DAMAGE as error:
             reason = Private(str(error).partition("\n")[0])  # torch's own words
             raise TrainingError(
@@ -189,18 +190,18 @@ class RunFolder:
                 "). If it is damaged, begin again in another --out; the checkpoints beside it are whole.",
             ) from error
 
-    def export(self, name: str, tensors: Mapping[str, Tensor], place: Place) -> Path:
+    def export(self, name: str, tensors: Mapping[str, Tensor], progress: RunProgress) -> Path:
         """Write a checkpoint that says where it comes from.
 
         Args:
             name: Relative to the folder, such as "best.safetensors".
             tensors: The backbone's keys, and a head's.
-            place: When.
+            progress: When.
 
         Raises:
             StorageError: If it cannot be written.
         """
-        said = {**self._facts, "step": place.step, "epoch": place.epoch}
+        said = {**self._facts, "step": progress.step, "epoch": progress.epoch}
         # One key: safetensors writes several in any order, and the same weights would be another upload.
         metadata = {METADATA: json.dumps(said, sort_keys=True)}
         data = safetensors.torch.save(dict(tensors), metadata=metadata)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
+from typing import Protocol as Interface
 
 from vcp_core.backbones import build
 from vcp_core.catalog.errors import TrainingError
@@ -12,14 +13,14 @@ from vcp_core.catalog.files import refuse_unwritable
 from vcp_core.catalog.paths import cache_dir
 from vcp_core.datasets import Dataset, load_dataset
 from vcp_core.datasets.manifest import Video
-from vcp_core.machine import describe_device, network_threads, pick_device, versions
+from vcp_core.evaluation.machine import describe_device, network_threads, pick_device, versions
 from vcp_core.pretraining.config import PretrainConfig, TrainingConfig
 from vcp_core.pretraining.curves import Curves
 from vcp_core.pretraining.devices import check_devices, start_fabric
 from vcp_core.pretraining.frames import Frames, FramesOnDevice, FrameStore
 from vcp_core.pretraining.loop import Row, Trainer
 from vcp_core.pretraining.network import ClipsNetwork
-from vcp_core.pretraining.runs import BEST, Place, RunFolder, name_of
+from vcp_core.pretraining.runs import BEST, RunFolder, RunProgress, name_of
 from vcp_core.pretraining.tasks import ClozeTask, Task
 
 if TYPE_CHECKING:
@@ -49,10 +50,10 @@ class Machine:
             raise TrainingError(f"frames_limit_bytes must be at least 0, got {self.frames_limit_bytes}.")
 
 
-class Watcher(Protocol):
+class Watcher(Interface):
     """Who is told how a run goes; only the first process tells."""
 
-    def on_start(self, run: str, notes: tuple[str, ...], place: Place) -> None:
+    def on_start(self, run: str, notes: tuple[str, ...], progress: RunProgress) -> None:
         """Before the first step: the run's name, what is left out, and where it goes on."""
 
     def on_step(self, done: int, total: int, loss: float) -> None:
@@ -69,14 +70,14 @@ class Trained:
     Attributes:
         best: The checkpoint of the lowest held-out loss.
         last: The checkpoint of the last epoch; None where it was moved away since.
-        place: Where it ended.
+        progress: Where it ended.
         log: A row per epoch.
         notes: What a reader must know.
     """
 
     best: Path
     last: Path | None
-    place: Place
+    progress: RunProgress
     log: tuple[Row, ...]
     notes: tuple[str, ...]
 
@@ -163,7 +164,7 @@ class Run:
             fabric.barrier()
             frames = self._frames((*division.train, *division.held_out), spec.resize, fabric.device)
             trainer = Trainer(task, network, frames, self.config, folder, fabric)
-            self._refuse_without_best(trainer.place)
+            self._refuse_without_best(trainer.progress)
             return trainer
         except BaseException:
             folder.release()
@@ -181,14 +182,14 @@ class Run:
             return FramesOnDevice(store, videos, size=size, device=device)
         return store
 
-    def _refuse_without_best(self, place: Place) -> None:
+    def _refuse_without_best(self, progress: RunProgress) -> None:
         """A run that goes on may never again be as good as the file that its state speaks of."""
         best = self.out / BEST
-        if place.best and not best.is_file():
+        if progress.best and not best.is_file():
             raise TrainingError(
-                f"{best} is missing: the weights of epoch {place.best.epoch}, the best of this run on its "
+                f"{best} is missing: the weights of epoch {progress.best.epoch}, the best of this run on its "
                 f"held-out videos. Put it back, or train again in another --out. {self.out / 'state.pt'} has "
-                f"the weights of step {place.step}, and loads as a checkpoint."
+                f"the weights of step {progress.step}, and loads as a checkpoint."
             )
 
     def train(self, trainer: Trainer, watcher: Watcher | None) -> Trained:
@@ -202,17 +203,17 @@ class Run:
                 trainer.run()
         finally:
             folder.release()
-        last = self.out / f"checkpoints/step-{trainer.place.step:06d}.safetensors"
+        last = self.out / f"checkpoints/step-{trainer.progress.step:06d}.safetensors"
         return Trained(
             best=self.out / BEST,
             last=last if last.is_file() else None,
-            place=trainer.place,
+            progress=trainer.progress,
             log=tuple(trainer.folder.read_log()),
             notes=notes,
         )
 
     def _train_and_tell(self, trainer: Trainer, watcher: Watcher | None, notes: tuple[str, ...]) -> None:
-        curves = Curves(self.out / "tensorboard", trainer.place.step)
+        curves = Curves(self.out / "tensorboard", trainer.progress.step)
 
         def on_step(done: int, total: int, loss: float) -> None:
             curves.step(done, loss)
@@ -225,7 +226,7 @@ class Run:
                 watcher.on_epoch(row)
 
         if watcher:
-            watcher.on_start(self.name, notes, trainer.place)
+            watcher.on_start(self.name, notes, trainer.progress)
         try:
             trainer.run(on_step=on_step, on_epoch=on_epoch)
         finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol as Interface
 
 import numpy as np
 
@@ -12,10 +12,10 @@ from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.errors import TrainingError
 from vcp_core.catalog.training import Augment
 from vcp_core.datasets.manifest import Dataset, Video
+from vcp_core.pretraining.augmentation import UNCHANGED, Augmentation, draw_augmentation
 from vcp_core.pretraining.config import PretrainConfig, TrainingConfig
 from vcp_core.pretraining.examples import Crop, Example, all_options, draw_clip, draw_crop, draw_question
-from vcp_core.pretraining.looks import AS_IT_IS, Look, draw_look
-from vcp_core.probes import holdout
+from vcp_core.probes.logistic import holdout
 from vcp_core.video.clips import Draws, TupleShape, grid_starts
 from vcp_core.video.frames import Geometry
 
@@ -37,7 +37,7 @@ class Division:
     notes: tuple[str, ...] = ()
 
 
-class Task(Protocol):
+class Task(Interface):
     """What the loop needs to know."""
 
     name: str
@@ -95,8 +95,8 @@ class ClozeTask:
             examples = all_options(video, self._shape, crop, draws, self.answers)
         else:
             examples = [draw_question(video, self._shape, crop, draws, self.answers)]
-        look = _random_look(self._augment, self._seed, epoch, video)
-        return [example._replace(look=look) for example in examples]
+        augmentation = _random_augmentation(self._augment, self._seed, epoch, video)
+        return [example._replace(augmentation=augmentation) for example in examples]
 
     def held_out(self) -> list[Example]:
         """One tuple of every held-out video with all options that it can have, centre crop."""
@@ -139,7 +139,7 @@ class RecognitionTask:
         draws = Draws(self._seed, "finetune", epoch, video.id)
         answer = self.answers.index(video.label)
         example = draw_clip(video, self._spec.clip_span, _random_crop(self._spec, draws), answer, draws)
-        return [example._replace(look=_random_look(self._augment, self._seed, epoch, video))]
+        return [example._replace(augmentation=_random_augmentation(self._augment, self._seed, epoch, video))]
 
     def held_out(self) -> list[Example]:
         """Grid clips of every held-out video, centre crop."""
@@ -192,5 +192,5 @@ def _random_crop(spec: BackboneSpec, draws: Draws) -> Crop:
     return draw_crop(draws, spec.resize, spec.clip_shape[2:])
 
 
-def _random_look(augment: Augment, seed: int, epoch: int, video: Video) -> Look:
-    return draw_look(Draws(seed, "look", epoch, video.id)) if augment == "jitter" else AS_IT_IS
+def _random_augmentation(augment: Augment, seed: int, epoch: int, video: Video) -> Augmentation:
+    return draw_augmentation(Draws(seed, "look", epoch, video.id)) if augment == "jitter" else UNCHANGED

@@ -1,6 +1,6 @@
 """Intervals and tests, all from the answers to single videos (PROTOCOL 5). NumPy and SciPy only.
 
-    means.py      a metric as a weighted mean of a value a row
+    means.py      a metric as a weighted mean of a value a row, or as a function of weights
     units.py      what varies as a whole, and how alike the answers within it are
     shares.py     the interval of one score
     paired.py     gains and losses: the interval of a difference, and the test that it inverts

@@ -12,7 +12,7 @@ Legend: N rows, M differences, U units.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtr, stdtrit
 
-from vcp_core.statistics.means import Array, Mean
+from vcp_core.statistics.means import Array, Mean, OfWeights
 from vcp_core.statistics.paired import Pairs
 from vcp_core.statistics.shares import wilson, worth
 from vcp_core.statistics.units import (
@@ -33,7 +33,6 @@ from vcp_core.statistics.units import (
     spread,
 )
 
-Statistic = Callable[[Array], Array]  # from weights (R, N) to values (R,)
 Method = Literal["pairs", "squares", "student"]
 HALVINGS = 60
 LARGEST_QUANTILE = 40.0
@@ -78,10 +77,10 @@ def contrasts(
     found: list[Contrast | None] = [None] * len(pairs)
     paired = [i for i, (first, second) in enumerate(pairs) if _same_rows(first, second)]
     others = [i for i in range(len(pairs)) if i not in set(paired)]
-    for places, of in ((paired, _of_pairs), (others, _of_squares)):
-        if places:
+    for indices, of in ((paired, _of_pairs), (others, _of_squares)):
+        if indices:
             for i, one in zip(
-                places, of([pairs[i] for i in places], units, correlations, level), strict=True
+                indices, of([pairs[i] for i in indices], units, correlations, level), strict=True
             ):
                 found[i] = one
     return [one for one in found if one is not None]
@@ -289,7 +288,7 @@ def _together(first: Mean, second: Mean, units: Units) -> float:
     return max(0.0, float(parts_2U[0] @ parts_2U[1]) / norms) * num_units / (num_units + 4)
 
 
-def number_contrast(first: Statistic, second: Statistic, units: Units, *, level: float) -> Contrast:
+def number_contrast(first: OfWeights, second: OfWeights, units: Units, *, level: float) -> Contrast:
     """The difference of two plain numbers, by leaving out one unit at a time."""
     value, variance = leave_one_out(lambda weights_RN: second(weights_RN) - first(weights_RN), units)
     num_units = units.num_behind()
@@ -305,7 +304,7 @@ def number_contrast(first: Statistic, second: Statistic, units: Units, *, level:
     )
 
 
-def leave_one_out(statistic: Statistic, units: Units, *, at_once: int = 256) -> tuple[float, float]:
+def leave_one_out(statistic: OfWeights, units: Units, *, at_once: int = 256) -> tuple[float, float]:
     """A statistic of all rows, and its variance by the jackknife over units.
 
     Args:

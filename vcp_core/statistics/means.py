@@ -1,11 +1,13 @@
-"""Metrics as weighted means of a value a row: one definition serves estimate, interval and comparison.
+"""What a metric is, in statistics: a weighted mean of a value a row, or a function of the rows' weights.
 
-Legend: N prediction rows.
+One definition serves estimate, interval and comparison.
+
+Legend: R weightings, N prediction rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,6 +16,7 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 Values = Sequence[float] | npt.NDArray[np.generic]
+OfWeights = Callable[[Array], Array]  # from weights (R, N) to values (R,)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +44,25 @@ class Mean:
     def num_rows(self) -> float:
         """As many equally weighted rows would give as exact a mean: 1 / sum of squared weights (Kish)."""
         return float(1 / (self.weights_N @ self.weights_N)) if self.counts_N.any() else 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Statistic:
+    """A number that is no mean of a value a row; it is computed anew for every weighting of the rows.
+
+    >>> ratio = Statistic(lambda weights_RN: weights_RN @ [1.0, 2.0] / (weights_RN @ [2.0, 2.0]))
+    >>> ratio(np.array([[1.0, 1.0], [1.0, 0.0]]))
+    array([0.75, 0.5 ])
+
+    Attributes:
+        of_weights: From weights (R, N) to values (R,), NaN where no weight counts.
+    """
+
+    of_weights: OfWeights
+
+    def __call__(self, weights_RN: Array) -> Array:
+        """The number for each weighting, (R,)."""
+        return self.of_weights(weights_RN)
 
 
 def weighted_mean(values_N: Values) -> Mean:
@@ -75,3 +97,18 @@ def mean_of(*means: Mean) -> Mean:
     sums_N = np.mean([mean.weights_N * mean.values_N for mean in found], axis=0)
     values_N = np.divide(sums_N, weights_N, out=np.zeros_like(sums_N), where=weights_N > 0)
     return Mean(value=float(np.mean([mean.value for mean in found])), values_N=values_N, weights_N=weights_N)
+
+
+def mean_statistic(statistics: Sequence[Mean | Statistic]) -> Mean | Statistic:
+    """The plain mean of several: a `Mean` where all are, else a `Statistic`.
+
+    Raises:
+        TypeError: If some are means of values and some are not.
+    """
+    means = [one for one in statistics if isinstance(one, Mean)]
+    if len(means) == len(statistics):
+        return mean_of(*means)
+    if means:
+        raise TypeError("A mean of a value a row and a function of weights have no common mean.")
+    functions = [one for one in statistics if isinstance(one, Statistic)]
+    return Statistic(lambda weights_RN: np.mean([one(weights_RN) for one in functions], axis=0))

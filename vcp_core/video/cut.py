@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Protocol as Interface
 
 _EBML, _SEGMENT = bytes.fromhex("1a45dfa3"), bytes.fromhex("18538067")  # RFC 8794, 8.1; RFC 9559, 5.1
 # RFC 9559: cues, tags, attachments and chapters, which may stand behind the pictures.
@@ -17,7 +17,7 @@ _UNKNOWN = (0, 0xFFFFFFFF)  # of an AVI: a recording whose length was never writ
 _PICTURES = (b"mdat", b"moof", b"moov")  # MP4's boxes without which frames are missing
 
 
-class Seekable(Protocol):
+class Seekable(Interface):
     """What is asked of a file."""
 
     def read(self, size: int, /) -> bytes:

@@ -2,6 +2,14 @@
 
 Every task may run twice, or be killed at any line: objects are written under keys that hash what they hold,
 and rows only in the one transaction that ends the job.
+
+    ingest.py     read an uploaded file
+    index.py      read a dataset's videos
+    plan.py       which clips, and which controls
+    calibrate.py  the weights of a random-weights control
+    extract.py    the features of one shard
+    score.py      the scores of an evaluation
+    compare.py    two evaluations in pairs
 """
 
 from __future__ import annotations
@@ -14,7 +22,7 @@ from worker.tasks.compare import compare
 from worker.tasks.extract import extract
 from worker.tasks.index import index
 from worker.tasks.ingest import ingest
-from worker.tasks.plan import plan
+from worker.tasks.plan import plan_evaluation
 from worker.tasks.score import score
 from worker.work import Work
 
@@ -22,7 +30,7 @@ TASKS: Mapping[JobKind, Callable[[Work], None]] = {
     JobKind.INGEST: ingest,
     JobKind.CALIBRATE: calibrate,
     JobKind.INDEX: index,
-    JobKind.PLAN: plan,
+    JobKind.PLAN: plan_evaluation,
     JobKind.EXTRACT: extract,
     JobKind.SCORE: score,
     JobKind.COMPARE: compare,

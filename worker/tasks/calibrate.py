@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from records import flow, storage
-from records.models import Checkpoint, CheckpointState, Evaluation
-from worker.tasks.plan import plan_words
+from records.models import Checkpoint, CheckpointState
+from records.repositories import evaluations
+from worker.tasks.plan import plan_arguments
 from worker.work import Work
 
 STALL_S = 900.0
@@ -15,20 +15,15 @@ STALL_S = 900.0
 
 def calibrate(work: Work) -> None:
     """Make the network, and keep its weights like anybody's."""
-
-    def wanted(session: Session) -> Evaluation:
-        # Its key hashes dataset and protocol, so all its evaluations agree on both.
-        query = select(Evaluation).where(Evaluation.checkpoint_id == work.subject_id)
-        return session.scalars(query.order_by(Evaluation.created_at.desc()).limit(1)).one()
-
-    evaluation = work.read(wanted)
+    # Its key hashes dataset and protocol, so all its evaluations agree on both.
+    evaluation = work.read(lambda session: evaluations.of_checkpoint(session, work.subject_id)[-1])
     checkpoint = evaluation.checkpoint
     out = work.folder / "weights.safetensors"
     answer = work.in_child(
         "calibrate",
         affinity=str(evaluation.dataset_id),
         stall_s=STALL_S,
-        plan=plan_words(work, evaluation),
+        plan=plan_arguments(work, evaluation),
         seed=checkpoint.seed,
         device=work.settings.device,
         out=str(out),

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from records import flow
+from records.db import NOW
 from records.models import Checkpoint, Comparison, ComparisonState
 from records.repositories import evaluations
 from worker.work import Work
@@ -46,7 +46,7 @@ def compare(work: Work) -> None:
 
     def write(session: Session) -> None:
         row = session.get_one(Comparison, work.subject_id)
-        row.state, row.content, row.finished_at = ComparisonState.DONE, content, flow.NOW
+        row.state, row.content, row.finished_at = ComparisonState.DONE, content, NOW
 
     work.conclude(write)
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from sqlalchemy.orm import Session, undefer
+from sqlalchemy.orm import Session
 
 from records import flow, storage
-from records.models import Checkpoint, Evaluation, Shard, evaluation_shards
-from worker.tasks.plan import plan_words
+from records.models import Checkpoint, Evaluation, Shard
+from records.repositories import shards
+from worker.tasks.plan import plan_arguments
 from worker.work import Work
 
 STALL_S = 600.0
@@ -17,20 +18,8 @@ STALL_S = 600.0
 
 def extract(work: Work) -> None:
     """Forward the clips, unless an earlier attempt got as far as storing them."""
-
-    def rows(session: Session) -> tuple[Shard, Evaluation]:
-        shard = session.get_one(Shard, work.subject_id, options=[undefer(Shard.clips)])
-        # Any of its evaluations tells the precision and the features: the shard's space is hashed over them.
-        evaluation = (
-            session.query(Evaluation)
-            .join(evaluation_shards, evaluation_shards.c.evaluation_id == Evaluation.id)
-            .filter(evaluation_shards.c.shard_id == shard.id)
-            .first()
-        )
-        assert evaluation is not None
-        return shard, evaluation
-
-    shard, evaluation = work.read(rows)
+    # Any of its evaluations tells the precision and the features: the shard's space is hashed over them.
+    shard, evaluation = work.read(lambda session: shards.with_evaluation(session, work.subject_id))
     facts = _stored(work, shard) or _forward(work, shard, evaluation)
 
     def write(session: Session) -> None:
@@ -47,7 +36,7 @@ def _forward(work: Work, shard: Shard, evaluation: Evaluation) -> dict[str, Any]
         "extract",
         affinity=str(shard.dataset_id),
         stall_s=STALL_S,
-        plan=plan_words(work, evaluation),
+        plan=plan_arguments(work, evaluation),
         clips=shard.clips,
         weights=_weights(work, evaluation.checkpoint),
         device=work.settings.device,
@@ -67,7 +56,7 @@ def _weights(work: Work, checkpoint: Checkpoint) -> str | None:
     if checkpoint.is_pixels:
         return None
     assert checkpoint.weights_sha256 is not None
-    return str(work.keep(storage.weights_key(checkpoint.weights_sha256)))
+    return str(work.cached(storage.weights_key(checkpoint.weights_sha256)))
 
 
 def _stored(work: Work, shard: Shard) -> dict[str, Any] | None:

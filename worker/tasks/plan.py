@@ -9,31 +9,30 @@ from importlib.metadata import version
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from records import flow, jobs, storage
-from records.models import Checkpoint, CheckpointState, Evaluation, Job, JobKind, JobState, Origin, Shard
+from records import flow, storage
+from records.models import Checkpoint, CheckpointState, Evaluation, JobKind, Origin, Shard
+from records.repositories import checkpoints, jobs, shards
 from vcp_core.catalog.backbones import BACKBONES, BackboneSpec, pixels_like
 from vcp_core.catalog.inputs import input_of, with_input
 from vcp_core.catalog.protocols import Protocol
 from vcp_core.catalog.versions import FEATURES_VERSION
 from vcp_core.datasets.manifest import Dataset, Video
-from vcp_core.plan import Plan
-from vcp_core.shards import Clip, plan_shards
+from vcp_core.evaluation.plan import EvaluationPlan
+from vcp_core.features.shards import Clip, cut_shards
 from worker.work import Work
 
 VideoKey = tuple[str, str]  # id, SHA-256
-LIVING = (JobState.QUEUED, JobState.RUNNING, JobState.DONE)
 
 
-def plan(work: Work) -> None:
+def plan_evaluation(work: Work) -> None:
     """Cut what is missing into shards, ask for the controls, and let both be queued."""
     evaluation = work.read(lambda session: session.get_one(Evaluation, work.subject_id))
     checkpoint = evaluation.checkpoint
     manifest = work.storage.get_bytes(storage.manifest_key(evaluation.dataset_id)).decode()
     dataset, protocol = Dataset.from_json(manifest), Protocol.model_validate(evaluation.protocol.content)
-    made = Plan(dataset=dataset, protocol=protocol, spec=spec_of(checkpoint))
+    made = EvaluationPlan(dataset=dataset, protocol=protocol, spec=spec_of(checkpoint))
     cut = Cut(
         evaluation,
         dataset,
@@ -47,7 +46,7 @@ def plan(work: Work) -> None:
         row = session.get_one(Evaluation, work.subject_id)
         row.num_clips, row.unavailable = made.num_clips, dict(made.unavailable)
         cut.refresh(session)
-        shared = session.scalars(select(Shard).where(Shard.id.in_(cut.shared))).all()
+        shared = shards.these(session, cut.shared)
         new = [Shard(**columns) for columns in cut.new]
         session.add_all(new)
         controls = [] if row.is_control else list(_controls(session, row, protocol))
@@ -82,37 +81,30 @@ class Cut:
     ) -> None:
         self._evaluation, self._dataset = evaluation, dataset
         self._wanted, self._space, self._max_clips = wanted, space, max_clips
-        self._living: Sequence[UUID] | None = None
+        self._usable: Sequence[UUID] | None = None
         self._held: dict[UUID, dict[VideoKey, set[Clip]]] = {}  # wanted clips by shard
         self.shared: list[UUID] = []
         self.new: list[dict[str, Any]] = []
 
     def refresh(self, session: Session) -> None:
         """Look at the shards that there are now; where none came or went, all stays as it is."""
-        query = (
-            select(Shard.id)
-            .join(Job, Job.shard_id == Shard.id)
-            .where(Shard.space == self._space, Job.state.in_(LIVING))
-            .order_by(Shard.created_at, Shard.number)
-        )
-        living = session.scalars(query).all()
-        if living == self._living:
+        usable = shards.usable(session, self._space)
+        if usable == self._usable:
             return
-        self._read(session, [shard_id for shard_id in living if shard_id not in self._held])
+        self._read(session, [shard_id for shard_id in usable if shard_id not in self._held])
         missing = {video: set(clips) for video, clips in self._wanted.items()}
         self.shared = []
-        for shard_id in living:
+        for shard_id in usable:
             useful = {video: held for video, held in self._held[shard_id].items() if held & missing[video]}
             for video, held in useful.items():
                 missing[video] -= held
             if useful:
                 self.shared.append(shard_id)
         self.new = self._shards(missing)
-        self._living = living
+        self._usable = usable
 
     def _read(self, session: Session, shard_ids: Sequence[UUID]) -> None:
-        rows = session.execute(select(Shard.id, Shard.clips).where(Shard.id.in_(shard_ids)))
-        for shard_id, videos in rows:
+        for shard_id, videos in shards.clips(session, shard_ids):
             held = {
                 (video_id, sha256): wanted & {Clip(video_id, *clip) for clip in clips}
                 for video_id, sha256, clips in videos
@@ -121,7 +113,7 @@ class Cut:
             self._held[shard_id] = held
 
     def _shards(self, missing: dict[VideoKey, set[Clip]]) -> list[dict[str, Any]]:
-        found = plan_shards(
+        found = cut_shards(
             self._dataset.videos,
             lambda video: missing.get((video.id, video.sha256), ()),
             max_clips=self._max_clips,
@@ -149,11 +141,11 @@ def spec_of(checkpoint: Checkpoint) -> BackboneSpec:
     return pixels_like(spec) if checkpoint.is_pixels else spec
 
 
-def plan_words(work: Work, evaluation: Evaluation) -> dict[str, Any]:
-    """The plan of an evaluation in plain values, of which the child makes a `Plan`."""
+def plan_arguments(work: Work, evaluation: Evaluation) -> dict[str, Any]:
+    """The plan of an evaluation in plain values, of which the child makes a `EvaluationPlan`."""
     checkpoint = evaluation.checkpoint
     return {
-        "manifest": str(work.keep(storage.manifest_key(evaluation.dataset_id))),
+        "manifest": str(work.cached(storage.manifest_key(evaluation.dataset_id))),
         "protocol": evaluation.protocol.content,
         "backbone": checkpoint.backbone,
         "input_spec": checkpoint.input_spec,
@@ -161,7 +153,7 @@ def plan_words(work: Work, evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def feature_space(checkpoint: Checkpoint, made: Plan) -> str:
+def feature_space(checkpoint: Checkpoint, made: EvaluationPlan) -> str:
     """Hash of everything but the clip that determines a feature; devices are noted on the shard."""
     network = checkpoint.control_key if checkpoint.is_pixels else checkpoint.weights_sha256
     assert network is not None
@@ -170,7 +162,7 @@ def feature_space(checkpoint: Checkpoint, made: Plan) -> str:
     return _hash(decides)
 
 
-def _clips(made: Plan) -> Iterable[tuple[Video, tuple[Clip, ...]]]:
+def _clips(made: EvaluationPlan) -> Iterable[tuple[Video, tuple[Clip, ...]]]:
     for shard in made.shards:
         yield from shard.videos
 
@@ -185,7 +177,7 @@ def _controls(session: Session, evaluation: Evaluation, protocol: Protocol) -> I
     if protocol.control.pixels:
         networks.append(_pixels(session, evaluation))
     for checkpoint in networks:
-        control, _ = flow.request(
+        control, _ = flow.find_or_create(
             session,
             checkpoint,
             evaluation.dataset,
@@ -201,7 +193,7 @@ def _pixels(session: Session, evaluation: Evaluation) -> Checkpoint:
     """The pixel baseline of clips as this evaluation's network takes them, whatever the network."""
     spec = pixels_like(spec_of(evaluation.checkpoint))
     key = _hash([spec.name, input_of(spec), spec.stage_dims])
-    checkpoint = session.scalars(select(Checkpoint).where(Checkpoint.control_key == key)).one_or_none()
+    checkpoint = checkpoints.control(session, key)
     if checkpoint is None:
         checkpoint = Checkpoint(
             origin=Origin.CONTROL,
@@ -230,7 +222,7 @@ def _random_weights(session: Session, evaluation: Evaluation, protocol: Protocol
                 protocol.hash,
             ]
         )
-        checkpoint = session.scalars(select(Checkpoint).where(Checkpoint.control_key == key)).one_or_none()
+        checkpoint = checkpoints.control(session, key)
         if checkpoint is None:
             checkpoint = Checkpoint(
                 origin=Origin.CONTROL,

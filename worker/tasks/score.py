@@ -6,17 +6,17 @@ import json
 import shlex
 from typing import Any, NamedTuple
 
-from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
 from records import flow
-from records.models import BenchmarkRow, Evaluation, ScoreRow, Shard
+from records.models import Evaluation, Shard
+from records.repositories import evaluations
 from vcp_core.catalog.backbones import PIXELS
 from vcp_core.catalog.datasets import DATASETS
 from vcp_core.catalog.errors import VersionError
 from vcp_core.catalog.protocols import PROTOCOLS
-from vcp_core.results import Results
-from worker.tasks.plan import plan_words
+from vcp_core.results.types import Results
+from worker.tasks.plan import plan_arguments
 from worker.work import Work
 
 MACHINE = ("batch_clips", "network_threads")  # of what a shard's counts hold
@@ -43,7 +43,7 @@ def score(work: Work) -> None:
         "score",
         affinity=str(evaluation.dataset_id),
         stall_s=STALL_S,
-        plan=plan_words(work, evaluation),
+        plan=plan_arguments(work, evaluation),
         features=[str(work.storage.fetch(shard.key, work.folder)) for shard in needs.shards],
         controls={seed: _to_file(work, seed, found) for seed, found in needs.controls.items()},
         pixels=None if needs.pixels is None else _to_file(work, PIXELS, needs.pixels),
@@ -61,10 +61,7 @@ def score(work: Work) -> None:
 
     def write(session: Session) -> None:
         row = session.get_one(Evaluation, work.subject_id)
-        for table, values in ((ScoreRow, scores), (BenchmarkRow, benchmarks)):
-            session.execute(delete(table).where(table.evaluation_id == row.id))
-            if values:
-                session.execute(insert(table), values)
+        evaluations.replace_scores(session, row.id, scores, benchmarks)
         row.results = rest
         flow.scored(session, row)
 
@@ -76,8 +73,7 @@ def _needs(session: Session, work: Work) -> Needs:
     controls: dict[str, dict[str, Any]] = {}
     pixels = None
     for control in sorted(evaluation.controls, key=lambda control: control.checkpoint.seed or 0):
-        rows = session.scalars(select(BenchmarkRow).where(BenchmarkRow.evaluation_id == control.id))
-        found = {row.benchmark: row.predictions for row in rows}
+        found = evaluations.predictions(session, control.id)
         if control.checkpoint.is_pixels:
             pixels = found
         else:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from vcpbench_client.commands.boards import compared
 from vcpbench_client.commands.common import (
     BackboneOption,
     DatasetOption,
@@ -26,6 +25,7 @@ from vcpbench_client.commands.common import (
     show,
 )
 from vcpbench_client.commands.evaluations import follow
+from vcpbench_client.commands.leaderboards import compared
 from vcpbench_client.commands.uploads import completed, send
 from vcpbench_client.defaults import DATASET, PROTOCOL
 from vcpbench_client.errors import ClientError

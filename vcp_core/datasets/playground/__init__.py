@@ -4,6 +4,12 @@
 
 Classes differ by motion alone; scenes, bodies and light belong to the groups, and no group is on both
 sides. The files are real H.264, so a checkpoint's whole way can be tried without any download.
+
+    make.py     which videos, in files, with their manifest
+    actions.py  the eight motions
+    scene.py    how a group looks: its body, its light, its frames
+    scenery.py  the empty scene behind it
+    chance.py   draws that are the same on every machine
 """
 
 from __future__ import annotations
@@ -21,12 +27,12 @@ from vcp_core.datasets.playground.make import (
     VIDEOS_PER_GROUP,
     make,
     manifest_name,
-    plan,
+    plan_videos,
     read_manifest,
     render,
 )
 
-__all__ = ["load", "make", "plan", "render"]
+__all__ = ["load", "make", "plan_videos", "render"]
 
 PER_TEST_GROUP = {"playground-136": 2}  # videos of a test group, on average; of all others, four
 

@@ -42,7 +42,7 @@ CODEC_OPTIONS = {"preset": "veryfast", "tune": "zerolatency", "crf": "24", "thre
 
 
 @dataclass(frozen=True, kw_only=True)
-class Planned:
+class PlannedVideo:
     """A video before it is made.
 
     Attributes:
@@ -73,13 +73,13 @@ class Planned:
         return MIN_FRAMES + Chance(self.seed, "length", self.id).below(MAX_FRAMES - MIN_FRAMES + 1)
 
 
-def plan(
+def plan_videos(
     *,
     num_train: int = NUM_TRAIN,
     num_test: int = NUM_TEST,
     per_test_group: int = VIDEOS_PER_GROUP,
     seed: int = 0,
-) -> list[Planned]:
+) -> list[PlannedVideo]:
     """The videos of a playground, sorted by id.
 
     Args:
@@ -107,7 +107,7 @@ def plan(
     return sorted(every, key=lambda video: video.id)
 
 
-def _side(split: Split, first: int, num_pairs: int, seed: int, *, stride: int = 1) -> Iterator[Planned]:
+def _side(split: Split, first: int, num_pairs: int, seed: int, *, stride: int = 1) -> Iterator[PlannedVideo]:
     """Videos of so many pairs of neighbouring groups, from group `first` on.
 
     Of each pair's eight actions, every `stride`-th is taken. Each pair begins one action earlier than the one
@@ -116,10 +116,10 @@ def _side(split: Split, first: int, num_pairs: int, seed: int, *, stride: int = 
     actions = list(ACTIONS)
     for pair in range(num_pairs):
         group = first + 2 * pair
-        for place, action in enumerate(_shuffled_actions(seed, group)):
+        for index, action in enumerate(_shuffled_actions(seed, group)):
             if (actions.index(action) + pair) % stride == 0:
-                own = group + place // VIDEOS_PER_GROUP
-                yield Planned(seed=seed, action=action, group=own, split=split)
+                own = group + index // VIDEOS_PER_GROUP
+                yield PlannedVideo(seed=seed, action=action, group=own, split=split)
 
 
 def make(
@@ -137,10 +137,10 @@ def make(
 
     Args:
         folder: Where to; made if need be.
-        num_train: As `plan`.
-        num_test: As `plan`.
-        per_test_group: As `plan`.
-        seed: As `plan`.
+        num_train: As `plan_videos`.
+        num_test: As `plan_videos`.
+        per_test_group: As `plan_videos`.
+        seed: As `plan_videos`.
         progress: Called with (videos done, videos in all).
 
     Returns:
@@ -154,7 +154,7 @@ def make(
         raise DatasetError(
             f"This PyAV has no {CODEC}, which makes the playground. Its wheels do: pip install av."
         )
-    planned = plan(num_train=num_train, num_test=num_test, per_test_group=per_test_group, seed=seed)
+    planned = plan_videos(num_train=num_train, num_test=num_test, per_test_group=per_test_group, seed=seed)
     _claim(folder, seed)
     missing = [video for video in planned if not (folder / video.id).exists()]
     done = len(planned) - len(missing)
@@ -175,7 +175,7 @@ def manifest_name(num_videos: int) -> str:
     return f"playground-{num_videos}.json"
 
 
-def render(video: Planned, path: Path) -> None:
+def render(video: PlannedVideo, path: Path) -> None:
     """Make one video's file; the same bytes every time, for one version of PyAV."""
     look = draw_appearance(Chance(video.seed, "look", video.group))
     chance = Chance(video.seed, "video", video.id)
@@ -235,7 +235,7 @@ def _claim(folder: Path, seed: int) -> None:
         )
 
 
-def _row(video: Planned, folder: Path) -> dict[str, Any]:
+def _row(video: PlannedVideo, folder: Path) -> dict[str, Any]:
     data = (folder / video.id).read_bytes()
     made = Video(
         id=video.id,

@@ -1,0 +1,336 @@
+"""Jobs: queued in the transaction that needs them, claimed, renewed, ended; every write names its token.
+
+All times are the database's. A claim is for one attempt: whoever holds its token may write, and a write that
+matches no row means that the job is someone else's now, or nobody's.
+
+    queued --claim--> running --finish--> done
+      ^                  |----fail------> failed      by its own fault, for good
+      |                  |----crash-----> failed      after MAX_CRASHES, or MAX_OUTAGES of the store, else
+      '---- not_before --'                            back to queued, later
+      ^---- release (shutdown; counts toward nothing), sweep (lease over; failed after MAX_LOSSES)
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, cast
+from uuid import UUID, uuid4
+
+from sqlalchemy import (
+    ColumnElement,
+    CursorResult,
+    Double,
+    Select,
+    Update,
+    and_,
+    case,
+    exists,
+    func,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy import cast as sql_cast
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
+
+from records.db import NEW_JOBS, NOW
+from records.models import (
+    ENDED,
+    Checkpoint,
+    DatasetRow,
+    Evaluation,
+    Job,
+    JobKind,
+    JobState,
+    evaluation_shards,
+)
+from records.repositories import turns
+from records.repositories.turns import claimable
+from vcp_core.catalog.errors import VcpbenchError
+
+MAX_CRASHES = 3
+MAX_OUTAGES = 10  # attempts while the store is full or away: with the pauses below, about half an hour
+MAX_LOSSES = 10
+LOW = -1  # priority of what can wait until nothing else does
+RETRY_S = 5.0  # before the second attempt after a crash, doubled for each further one
+LONGEST_RETRY_S = 300.0
+ERROR_CHARACTERS = 4000
+_SUBJECTS: dict[type, InstrumentedAttribute[UUID | None]] = {
+    Checkpoint: Job.checkpoint_id,
+    DatasetRow: Job.dataset_id,
+    Evaluation: Job.evaluation_id,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """One attempt at one job."""
+
+    job_id: UUID
+    token: UUID
+    kind: JobKind
+    subject_id: UUID
+
+
+def enqueue(
+    session: Session,
+    kind: JobKind,
+    *,
+    team: str | None,
+    checkpoint_id: UUID | None = None,
+    dataset_id: UUID | None = None,
+    evaluation_id: UUID | None = None,
+    shard_id: UUID | None = None,
+    comparison_id: UUID | None = None,
+    priority: int = 0,
+) -> None:
+    """Queue a job for its one subject, unless it has one of this kind; a worker is woken after the commit."""
+    values = {
+        "id": uuid4(),
+        "kind": kind,
+        "queue": kind.queue,
+        "team": team,
+        "state": JobState.QUEUED,
+        "checkpoint_id": checkpoint_id,
+        "dataset_id": dataset_id,
+        "evaluation_id": evaluation_id,
+        "shard_id": shard_id,
+        "comparison_id": comparison_id,
+        "priority": priority,
+        "crashes": 0,
+        "outages": 0,
+        "losses": 0,
+        "done": 0,
+    }
+    if _rows(session, insert(Job).values(values).on_conflict_do_nothing()):
+        wake_up_after_commit(session, kind.queue)
+
+
+def wake_up_after_commit(session: Session, queue: str, times: int = 1) -> None:
+    """OnNewJobs for a queue once this transaction is committed."""
+    session.info.setdefault(NEW_JOBS, Counter())[queue] += times
+
+
+def claim(session: Session, queues: Sequence[str], *, worker_id: UUID, lease_s: float) -> Claim | None:
+    """The next job: of those that cannot wait, of the team that was served longest ago, the oldest.
+
+    None if nothing waits.
+    """
+    if not queues:  # who takes none gets none
+        return None
+    chosen = session.execute(turns.next_job(tuple(sorted(set(queues))))).scalar_one_or_none()
+    if chosen is None:
+        return None
+    token = uuid4()
+    session.execute(
+        update(Job)
+        .where(Job.id == chosen.id)
+        .values(
+            state=JobState.RUNNING,
+            token=token,
+            worker_id=worker_id,
+            lease_until=NOW + timedelta(seconds=lease_s),
+            started_at=NOW,
+        )
+    )
+    return Claim(job_id=chosen.id, token=token, kind=chosen.kind, subject_id=subject_of(chosen))
+
+
+def tried_before() -> ColumnElement[bool]:
+    """Whether an earlier attempt at the job crashed, met an outage, was lost or was given back."""
+    return or_(Job.crashes + Job.outages + Job.losses > 0, Job.not_before.is_not(None))
+
+
+def subject_of(job: Job) -> UUID:
+    """The id of what the job is about."""
+    found = job.checkpoint_id or job.dataset_id or job.evaluation_id or job.shard_id or job.comparison_id
+    assert found is not None  # the table's check constraint
+    return found
+
+
+def hurry(session: Session, evaluation: Evaluation) -> None:
+    """Let the jobs of an evaluation, of its checkpoint and of its shards wait no longer than others."""
+    own = or_(Job.evaluation_id == evaluation.id, Job.checkpoint_id == evaluation.checkpoint_id)
+    session.execute(update(Job).where(own, Job.priority < 0).values(priority=0))
+    hurry_shards(session, evaluation)
+
+
+def hurry_shards(session: Session, evaluation: Evaluation) -> None:
+    """Let the jobs of an evaluation's shards wait no longer than others."""
+    of_shards = Job.shard_id.in_(_shards_of(evaluation))
+    session.execute(update(Job).where(of_shards, Job.priority < 0).values(priority=0))
+
+
+def renew(session: Session, claim: Claim, *, lease_s: float, done: int = 0, total: int | None = None) -> bool:
+    """Keep the job for another lease, and say how far it is; False if it is no longer ours.
+
+    A second attempt that is not as far yet as the first was takes nothing back: progress never falls. If it
+    counts other units, the kept `done` is scaled to the new total.
+    """
+    kept: ColumnElement[Any] = cast(Any, Job.done)
+    if total is not None:
+        scaled = func.ceil(sql_cast(Job.done, Double) * total / Job.total)  # up: the share must not fall
+        kept = case((and_(Job.total > 0, Job.total != total), scaled), else_=Job.done)
+    values = {
+        "lease_until": NOW + timedelta(seconds=lease_s),
+        "done": func.greatest(kept, done),
+        "total": func.coalesce(total, Job.total),
+    }
+    return bool(_rows(session, _ours(claim).values(**values)))
+
+
+def finish(session: Session, claim: Claim) -> bool:
+    """The attempt succeeded; False if it is no longer ours, and nothing may be written for it."""
+    return bool(_rows(session, _ours(claim).values(state=JobState.DONE, finished_at=NOW, error=None)))
+
+
+def release(session: Session, claim: Claim) -> bool:
+    """Give the job back untouched: the worker shuts down."""
+    # `not_before` holds nobody back here. It says that there was an attempt, which counts toward nothing.
+    values = {"state": JobState.QUEUED, "token": None, "lease_until": None, "not_before": NOW}
+    if not _rows(session, _ours(claim).values(**values)):
+        return False
+    wake_up_after_commit(session, claim.kind.queue)
+    return True
+
+
+def fail(session: Session, claim: Claim, error: VcpbenchError, *, log_tail: str | None = None) -> bool:
+    """The attempt failed by its input, which another attempt would not change."""
+    values = {"state": JobState.FAILED, "finished_at": NOW, "error": error.shortened(ERROR_CHARACTERS)}
+    tail = None if log_tail is None else _text(log_tail)
+    return bool(_rows(session, _ours(claim).values(**values, log_tail=tail)))
+
+
+def crash(
+    session: Session,
+    claim: Claim,
+    error: VcpbenchError,
+    *,
+    log_tail: str | None = None,
+    outage: bool = False,
+) -> JobState | None:
+    """The attempt failed by accident: tried again a little later, a few times.
+
+    Args:
+        session: Of the caller.
+        claim: Which attempt.
+        error: Why.
+        log_tail: What it printed last.
+        outage: Whether a store was full or away: counted apart, for it says nothing of the job.
+
+    Returns:
+        The job's state now; None if it is no longer ours.
+    """
+    job = session.scalars(
+        select(Job)
+        .where(Job.id == claim.job_id, Job.token == claim.token, Job.state == JobState.RUNNING)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).one_or_none()
+    if job is None:
+        return None
+    job.outages, job.crashes = job.outages + outage, job.crashes + (not outage)
+    attempts, limit = (job.outages, MAX_OUTAGES) if outage else (job.crashes, MAX_CRASHES)
+    job.error = error.shortened(ERROR_CHARACTERS)
+    job.log_tail = None if log_tail is None else _text(log_tail)
+    job.lease_until = None
+    if attempts >= limit:
+        job.state = JobState.FAILED
+        job.finished_at = cast(Any, NOW)
+    else:
+        job.state, job.token = JobState.QUEUED, None
+        pause_s = min(RETRY_S * 2 ** (attempts - 1), LONGEST_RETRY_S)
+        job.not_before = cast(Any, NOW + timedelta(seconds=pause_s))
+    session.flush()
+    return job.state
+
+
+def cancel(session: Session, job_ids: Sequence[UUID]) -> None:
+    """End jobs that nobody wants; whoever is at one notices at the next renewal."""
+    session.execute(
+        update(Job)
+        .where(Job.id.in_(job_ids), Job.state.in_((JobState.QUEUED, JobState.RUNNING)))
+        .values(state=JobState.CANCELLED, finished_at=NOW)
+    )
+
+
+def cancel_own(session: Session, subject: Checkpoint | DatasetRow | Evaluation) -> None:
+    """End the jobs about this one subject."""
+    column = _SUBJECTS[type(subject)]
+    cancel(session, session.scalars(select(Job.id).where(column == subject.id)).all())
+
+
+def cancel_unshared(session: Session, evaluation: Evaluation) -> None:
+    """End the jobs of those of an evaluation's shards that no evaluation waits for any more."""
+    other = aliased(Evaluation)
+    wanted = exists().where(
+        evaluation_shards.c.shard_id == Job.shard_id,
+        evaluation_shards.c.evaluation_id == other.id,
+        other.state.not_in(ENDED),
+    )
+    query = select(Job.id).where(Job.shard_id.in_(_shards_of(evaluation)), ~wanted)
+    cancel(session, session.scalars(query).all())
+
+
+def any_shard_missing(session: Session, evaluation: Evaluation) -> bool:
+    """Whether an evaluation still waits for the features of one of its shards."""
+    waits = exists().where(Job.shard_id.in_(_shards_of(evaluation)), Job.state != JobState.DONE)
+    return bool(session.scalar(select(waits)))
+
+
+def sweep(session: Session) -> tuple[int, list[Job]]:
+    """Take jobs back whose lease is over.
+
+    Returns:
+        How many wait again, and those that were lost too often and have failed.
+    """
+    lost = session.scalars(
+        select(Job)
+        .where(Job.state == JobState.RUNNING, Job.lease_until < NOW)
+        .with_for_update(skip_locked=True)
+        .execution_options(populate_existing=True)
+    ).all()
+    failed = []
+    for job in lost:
+        job.losses += 1
+        job.token, job.lease_until = None, None
+        if job.losses >= MAX_LOSSES:
+            job.state, job.finished_at = JobState.FAILED, cast(Any, NOW)
+            job.error = VcpbenchError(
+                f"{job.losses} workers fell silent at it; most likely it takes their machine down"
+            )
+            failed.append(job)
+        else:
+            job.state = JobState.QUEUED
+            job.error = VcpbenchError("the worker that had it fell silent")
+            wake_up_after_commit(session, job.queue)
+    session.flush()
+    return len(lost) - len(failed), failed
+
+
+def num_claimable(session: Session) -> dict[str, int]:
+    """Count the jobs that a worker may claim now, by queue."""
+    rows = session.execute(select(Job.queue, func.count()).where(claimable()).group_by(Job.queue))
+    return {queue: number for queue, number in rows}
+
+
+def _shards_of(evaluation: Evaluation) -> Select[UUID]:
+    of_this = evaluation_shards.c.evaluation_id == evaluation.id
+    return select(evaluation_shards.c.shard_id).where(of_this)
+
+
+def _text(said: str) -> str:
+    """What a process said, as PostgreSQL can keep it: no NUL, no half of a surrogate pair."""
+    return said.replace("\0", "").encode("utf-8", "replace").decode()
+
+
+def _ours(claim: Claim) -> Update:
+    return update(Job).where(Job.id == claim.job_id, Job.token == claim.token, Job.state == JobState.RUNNING)
+
+
+def _rows(session: Session, statement: Any) -> int:
+    return cast("CursorResult[Any]", session.execute(statement)).rowcount

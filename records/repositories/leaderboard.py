@@ -1,0 +1,388 @@
+"""The board: which boards there are, a page of one, and its numbers; rows are plain tuples.
+
+Mapped objects of a page's rows and scores would take longer than all of the page's SQL. Every statement about
+one board names it by `_is_of` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple, cast
+from uuid import UUID
+
+from pydantic import TypeAdapter
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Row,
+    Select,
+    String,
+    Uuid,
+    any_,
+    bindparam,
+    exists,
+    func,
+    literal,
+    select,
+)
+from sqlalchemy.orm import Session, aliased
+
+from records.db import BINARY
+from records.models import Checkpoint, DatasetRow, Evaluation, EvaluationState, Model, ProtocolRow, ScoreRow
+from vcp_core.catalog.scores import FIELDS, Score
+from vcp_core.catalog.versions import engine
+
+DONE = Evaluation.state == EvaluationState.DONE
+NEWEST = 20  # evaluations whose metrics are offered as columns; those of all would take longer than a page
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeaderboardKey:
+    """Which board: results that stand together.
+
+    Attributes:
+        fingerprint: Of the dataset's videos.
+        protocol_hash: One protocol, one board.
+        engine: That made the results; one engine, one board.
+    """
+
+    fingerprint: str
+    protocol_hash: str
+    engine: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeaderboardQuery:
+    """What is shown of a board.
+
+    Attributes:
+        board: Which one.
+        sort: A metric, or one of `COLUMNS`.
+        descending: Largest or newest first.
+        metrics: The numbers of a row; the headline ones where none is named.
+        model: Only models whose name contains this.
+        team: Only of this team.
+        backbone: Only of this one.
+        run: Only of this training run.
+        latest: Only the newest evaluated checkpoint of every model.
+        limit: Rows of a page.
+        offset: Rows before it.
+    """
+
+    board: LeaderboardKey
+    sort: str
+    descending: bool = True
+    metrics: tuple[str, ...] = ()
+    model: str | None = None
+    team: str | None = None
+    backbone: str | None = None
+    run: str | None = None
+    latest: bool = False
+    limit: int
+    offset: int = 0
+
+
+class Facts(NamedTuple):
+    """Whose evaluation it is."""
+
+    evaluation: UUID
+    model: str | None
+    team: str | None
+    backbone: str | None
+    run: str | None
+    step: int | None
+    seed: int | None
+    checkpoint: UUID
+    sha256: str | None
+    finished_at: datetime | None
+
+
+Measured = tuple[float, float, float, str]  # value, low, high and `better` of a score
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeaderboardInfo:
+    """A board that has results.
+
+    Attributes:
+        dataset: Its name; the one that it had, where it has none now.
+        own_name: What the catalog calls it; None where it has no name for it.
+        fingerprint: Of its videos.
+        protocol: Its name.
+        hash: Of the protocol.
+        engine: That made the results.
+        num_results: Finished evaluations, controls not counted.
+        superseded: Whether no dataset of a name has these videos any more.
+    """
+
+    dataset: str
+    own_name: str | None
+    fingerprint: str
+    protocol: str
+    hash: str
+    engine: str
+    num_results: int
+    superseded: bool
+
+    @property
+    def board(self) -> LeaderboardKey:
+        """Which board it is."""
+        return LeaderboardKey(fingerprint=self.fingerprint, protocol_hash=self.hash, engine=self.engine)
+
+    @property
+    def older(self) -> bool:
+        """Whether another version made its results."""
+        return self.engine != engine()
+
+    @property
+    def key(self) -> str:
+        """What an address calls its dataset: other videos may have the name of those that lost it."""
+        return self.fingerprint if self.superseded else self.dataset
+
+
+FACTS = (
+    Evaluation.id,
+    Model.name,
+    Model.team,
+    Checkpoint.backbone,
+    Checkpoint.run,
+    Checkpoint.step,
+    Checkpoint.seed,
+    Checkpoint.id,
+    Checkpoint.sha256,
+    Evaluation.finished_at,
+)
+COLUMNS: dict[str, Any] = {
+    "created_at": Evaluation.created_at,
+    "finished_at": Evaluation.finished_at,
+    "model": Model.name,
+    "step": Checkpoint.step,
+}
+
+
+def list_leaderboards(session: Session) -> list[LeaderboardInfo]:
+    """Boards with results.
+
+    First come those of datasets that have a name now, and of these those by this engine. The one with the
+    newest result is before others.
+    """
+    named = aliased(DatasetRow)
+    name = func.coalesce(named.name, func.max(DatasetRow.name))
+    superseded = named.name.is_(None)
+    query = (
+        select(
+            name,
+            func.max(DatasetRow.own_name),
+            DatasetRow.fingerprint,
+            ProtocolRow.name,
+            ProtocolRow.hash,
+            Evaluation.engine,
+            func.count(Evaluation.id),
+            superseded,
+        )
+        .select_from(Evaluation)
+        .join(DatasetRow, DatasetRow.id == Evaluation.dataset_id)
+        .outerjoin(named, (named.fingerprint == DatasetRow.fingerprint) & named.retired_at.is_(None))
+        .join(ProtocolRow, ProtocolRow.hash == Evaluation.protocol_hash)
+        .where(Evaluation.is_control.is_(False), DONE)
+        .group_by(named.name, DatasetRow.fingerprint, ProtocolRow.name, ProtocolRow.hash)
+        .group_by(Evaluation.engine)
+        .order_by(superseded, Evaluation.engine != engine())
+        .order_by(func.max(Evaluation.finished_at).desc().nulls_last(), name, ProtocolRow.name)
+    )
+    return [
+        LeaderboardInfo(
+            dataset=dataset,
+            own_name=own_name,
+            fingerprint=print_ or "",
+            protocol=protocol,
+            hash=hash_,
+            engine=made_by,
+            num_results=number,
+            superseded=old,
+        )
+        for dataset, own_name, print_, protocol, hash_, made_by, number, old in session.execute(query)
+    ]
+
+
+def page(session: Session, wanted: LeaderboardQuery) -> list[tuple[Facts, float | None]]:
+    """The page's rows in their order, each with the value that it is sorted by; those without one last."""
+    score = aliased(ScoreRow)
+    column = COLUMNS.get(wanted.sort, score.value)
+    order = column.desc() if wanted.descending else column.asc()
+    query = (
+        _chosen(wanted)
+        .outerjoin(score, (score.evaluation_id == Evaluation.id) & (score.metric == wanted.sort))
+        .with_only_columns(*FACTS, score.value)
+        .order_by(order.nulls_last(), Evaluation.created_at, Evaluation.id)
+        .limit(wanted.limit)
+        .offset(wanted.offset)
+    )
+    return [(Facts._make(facts), value) for *facts, value in session.connection().execute(query).all()]
+
+
+def count(session: Session, wanted: LeaderboardQuery) -> int:
+    """Rows of all pages."""
+    return session.scalar(_chosen(wanted).with_only_columns(func.count())) or 0
+
+
+def scale(session: Session, wanted: LeaderboardQuery) -> Sequence[Measured]:
+    """The scores that all pages are sorted by, in no order; none where they are sorted by something else."""
+    if wanted.sort in COLUMNS:
+        return []
+    score = aliased(ScoreRow)
+    query = (
+        _chosen(wanted)
+        .join(score, (score.evaluation_id == Evaluation.id) & (score.metric == wanted.sort))
+        .with_only_columns(score.value, score.low, score.high, score.better)
+    )
+    return cast(Sequence[Measured], _fetch(session, query))
+
+
+def controls(session: Session, board: LeaderboardKey) -> list[Facts]:
+    """Finished evaluations of random weights, and of pixels, on the board's conditions."""
+    query = (
+        select(*FACTS)
+        .select_from(Evaluation)
+        .join(Checkpoint, Checkpoint.id == Evaluation.checkpoint_id)
+        .join(DatasetRow, DatasetRow.id == Evaluation.dataset_id)
+        .outerjoin(Model, Model.id == Checkpoint.model_id)
+        .where(Evaluation.is_control.is_(True), _is_of(board))
+        .order_by(Checkpoint.backbone, Checkpoint.seed.nulls_first(), Evaluation.created_at)
+    )
+    return [Facts._make(row) for row in session.execute(query)]
+
+
+SCORES = TypeAdapter(list[Score])
+
+
+def scores(
+    session: Session, evaluations: Iterable[UUID], metrics: Sequence[str] = ()
+) -> dict[UUID, dict[str, Score]]:
+    """These metrics of these evaluations, by the metric's name; the headline ones if none is named."""
+    shown = ScoreRow.metric.in_(metrics) if metrics else ScoreRow.headline
+    query = (
+        select(ScoreRow.evaluation_id, *(getattr(ScoreRow, name) for name in FIELDS))
+        .where(ScoreRow.evaluation_id == any_(literal(list(evaluations), ARRAY(Uuid))), shown)
+        .order_by(ScoreRow.evaluation_id, ScoreRow.metric)
+    )
+    rows = _fetch(session, query)
+    every = SCORES.validate_python([dict(zip(FIELDS, row[1:], strict=True)) for row in rows])
+    found: dict[UUID, dict[str, Score]] = {}
+    for row, score in zip(rows, every, strict=True):
+        found.setdefault(row[0], {})[score.metric] = score
+    return found
+
+
+def newest_metrics(session: Session, board: LeaderboardKey) -> dict[str, str]:
+    """Metrics that a board's columns can show, each with which way is better: its newest evaluations'."""
+    newest = (
+        select(Evaluation.id)
+        .join(DatasetRow, DatasetRow.id == Evaluation.dataset_id)
+        .where(_is_of(board))
+        .order_by(Evaluation.finished_at.desc().nulls_last())
+        .limit(NEWEST)
+    )
+    query = select(ScoreRow.metric, ScoreRow.better)
+    there = session.execute(query.where(ScoreRow.evaluation_id.in_(newest.scalar_subquery())).distinct())
+    return {metric: better for metric, better in there}
+
+
+def all_metrics(session: Session, board: LeaderboardKey) -> dict[str, str]:
+    """Metrics that any evaluation of a board has, each with which way is better."""
+    query = (
+        select(ScoreRow.metric, ScoreRow.better)
+        .join(Evaluation, Evaluation.id == ScoreRow.evaluation_id)
+        .join(DatasetRow, DatasetRow.id == Evaluation.dataset_id)
+        .where(_is_of(board))
+    )
+    return {metric: better for metric, better in session.execute(query.distinct())}
+
+
+def known(session: Session, names: Iterable[str]) -> set[str]:
+    """Those of these metrics that any evaluation of any board has."""
+    name = func.unnest(bindparam(None, list(names), type_=ARRAY(String))).column_valued("name")
+    return set(session.scalars(select(name).where(exists().where(ScoreRow.metric == name))))
+
+
+def engines(session: Session, fingerprint: str, protocol_hash: str) -> list[str]:
+    """Those that made results of these videos under this protocol, the one with the newest first."""
+    query = (
+        select(Evaluation.engine)
+        .join(DatasetRow, DatasetRow.id == Evaluation.dataset_id)
+        .where(
+            DONE,
+            Evaluation.is_control.is_(False),
+            DatasetRow.fingerprint == fingerprint,
+            Evaluation.protocol_hash == protocol_hash,
+        )
+        .group_by(Evaluation.engine)
+    )
+    return list(session.scalars(query.order_by(func.max(Evaluation.finished_at).desc().nulls_last())))
+
+
+def choices(session: Session, board: LeaderboardKey) -> dict[str, list[str]]:
+    """Teams, backbones and runs that a board can be filtered by."""
+    query = (
+        select(Model.team, Checkpoint.backbone, Checkpoint.run)
+        .select_from(Evaluation)
+        .join(Checkpoint, Checkpoint.id == Evaluation.checkpoint_id)
+        .join(Model, Model.id == Checkpoint.model_id)
+        .join(DatasetRow, DatasetRow.id == Evaluation.dataset_id)
+        .where(_is_of(board))
+        .distinct()
+    )
+    rows = session.execute(query).all()
+    names = ("team", "backbone", "run")
+    return {
+        name: sorted({str(row[position]) for row in rows if row[position]})
+        for position, name in enumerate(names)
+    }
+
+
+def _fetch(session: Session, query: Any) -> Sequence[Row[Any]]:
+    """Read rows of thousands of numbers in PostgreSQL's binary form.
+
+    docs/decisions/2026-11-28-board.md says what the binary form saves.
+    """
+    return session.connection().execute(query, execution_options={BINARY: True}).all()
+
+
+def _is_of(board: LeaderboardKey) -> ColumnElement[bool]:
+    """The finished evaluations of a board, controls among them; the statement joins their datasets."""
+    return (
+        DONE
+        & (DatasetRow.fingerprint == board.fingerprint)
+        & (Evaluation.protocol_hash == board.protocol_hash)
+        & (Evaluation.engine == board.engine)
+    )
+
+
+def _chosen(wanted: LeaderboardQuery) -> Select[Any]:
+    """The board's evaluations, joined with checkpoint, model and dataset, in no order."""
+    query = _filtered(wanted)
+    if wanted.latest:
+        order = (Checkpoint.created_at.desc(), Evaluation.created_at.desc(), Evaluation.id)
+        position = func.row_number().over(partition_by=Model.id, order_by=order).label("position")
+        newest = _filtered(wanted).with_only_columns(Evaluation.id, position).subquery()
+        query = query.where(Evaluation.id.in_(select(newest.c.id).where(newest.c.position == 1)))
+    return query
+
+
+def _filtered(wanted: LeaderboardQuery) -> Select[Any]:
+    query = (
+        select(Evaluation.id)
+        .join(Checkpoint, Evaluation.checkpoint_id == Checkpoint.id)
+        .join(Model, Checkpoint.model_id == Model.id)
+        .join(DatasetRow, Evaluation.dataset_id == DatasetRow.id)
+        .where(Evaluation.is_control.is_(False), _is_of(wanted.board))
+    )
+    if wanted.model is not None:
+        query = query.where(Model.name.icontains(wanted.model, autoescape=True))
+    equal = {Model.team: wanted.team, Checkpoint.backbone: wanted.backbone, Checkpoint.run: wanted.run}
+    for column, value in equal.items():
+        if value is not None:
+            query = query.where(column == value)
+    return query

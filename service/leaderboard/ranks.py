@@ -1,0 +1,63 @@
+"""Ranks, shared where scores do not differ: one rule for page, JSON and CSV."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from records.repositories.leaderboard import Measured
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """A rank on the whole board, and whether others share it; no rank without the metric."""
+
+    rank: int | None = None
+    tied: bool = False
+
+
+UNRANKED = Standing()
+
+
+class Ranks:
+    """The ranks of a whole board, by the values that it is sorted by.
+
+    The best value has rank 1, whichever way the board is sorted. A metric of which neither more nor less is
+    better has no ranks. A value shares the rank of the best of its group if it lies within that one's
+    interval: without their paired difference, nothing says that they differ (PROTOCOL 5).
+
+    Args:
+        scores: Of all rows that have the metric, in any order.
+    """
+
+    def __init__(self, scores: Iterable[Measured]) -> None:
+        everyone = list(scores)
+        directions = {better for *_, better in everyone}
+        self._sign = {"higher": -1, "lower": 1}.get(directions.pop(), 0) if len(directions) == 1 else 0
+        self._bests: list[float] = []  # of every group, turned so that less is better
+        self._standings: list[Standing] = []
+        if self._sign < 0:
+            self._group(sorted((-value, -low) for value, low, _, _ in everyone))
+        elif self._sign > 0:
+            self._group(sorted((value, high) for value, _, high, _ in everyone))
+
+    def _group(self, turned: Sequence[tuple[float, float]]) -> None:
+        """Fill the groups from values, each with the worse end of its interval, turned and in order."""
+        begins: list[int] = []
+        reach = 0.0  # how far the interval of the group's best goes towards the worse
+        for index, (loss, worst) in enumerate(turned):
+            if not begins or loss > reach:
+                begins.append(index)
+                self._bests.append(loss)
+                reach = max(loss, worst)
+        ends = [*begins[1:], len(turned)]
+        self._standings = [
+            Standing(rank=begin + 1, tied=end - begin > 1) for begin, end in zip(begins, ends, strict=True)
+        ]
+
+    def of(self, value: float | None) -> Standing:
+        """The rank of one of the values; `UNRANKED` for a row without one."""
+        if value is None or not self._standings:
+            return UNRANKED
+        return self._standings[bisect_right(self._bests, self._sign * value) - 1]

@@ -1,0 +1,232 @@
+"""The board as a page: which board, its order with ties, its cells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+from markupsafe import Markup
+from sqlalchemy.orm import Session
+
+from records.models import DatasetState, ProtocolRow
+from records.repositories import datasets, leaderboard
+from records.repositories.leaderboard import COLUMNS, LeaderboardInfo
+from service.datasets import service as dataset_service
+from service.leaderboard.schemas import BoardRow, ControlRow
+from service.leaderboard.service import rows_of
+from service.protocols import service as protocol_service
+from service.reasons import text_for
+from service.web import figures, names
+from service.web.parameters import DEFAULT_METRICS, LeaderboardParameters
+from vcp_core.catalog.defaults import DEFAULT_PROTOCOL
+from vcp_core.catalog.errors import UnknownName
+from vcp_core.catalog.scores import Score
+from vcp_core.catalog.units import written
+from vcp_core.catalog.versions import engine
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A column of numbers.
+
+    Attributes:
+        metric: What it shows.
+        title: Under its group's heading.
+        heat: Whether it belongs to the options' strip.
+        falls: Whether its best values are its largest, so that it is sorted from these at first.
+    """
+
+    metric: str
+    title: str
+    heat: bool
+    falls: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A line of the table: what the API's row holds, and its numbers as cells in the columns' order."""
+
+    facts: BoardRow | ControlRow
+    cells: Markup
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeaderboardPage:
+    """All that the template needs.
+
+    Attributes:
+        boards: Those that have results, newest first, of datasets that have a name now.
+        shown: The chosen one; its `num_results` is 0 where there are none yet.
+        older: Boards of the same videos and protocol that other versions made.
+        earlier: Boards under this protocol of videos that had the dataset's name before.
+        why_empty: What the chosen dataset's state has to do with it.
+        parameters: With the chosen dataset and protocol filled in.
+        columns: Of numbers.
+        groups: Headings above them, and how many columns each spans.
+        rows: Of this page.
+        controls: Random weights.
+        chance: A cell for every column.
+        total: Rows of all pages.
+        choices: Teams, backbones and runs that there are.
+        metrics: That columns can show.
+        in_percent: Whether all numbers are percents.
+    """
+
+    boards: list[LeaderboardInfo]
+    shown: LeaderboardInfo
+    older: list[LeaderboardInfo]
+    earlier: list[LeaderboardInfo]
+    why_empty: str | None
+    parameters: LeaderboardParameters
+    columns: list[Column]
+    groups: list[tuple[str, int]]
+    rows: list[Row]
+    controls: list[Row]
+    chance: Markup
+    total: int
+    choices: dict[str, list[str]]
+    metrics: list[str]
+    in_percent: bool
+
+
+def show(session: Session, wanted: LeaderboardParameters) -> LeaderboardPage | None:
+    """The board; None where no dataset has results and none was named.
+
+    Raises:
+        UnknownName: If there is no such dataset, protocol or metric.
+    """
+    known = leaderboard.list_leaderboards(session)
+    shown, why_empty = _choose(session, known, wanted)
+    if shown is None:
+        return None
+    parameters = replace(wanted, dataset=shown.key, protocol=shown.protocol)
+    parameters = replace(parameters, engine=shown.engine if shown.older else None)
+    metrics = leaderboard.newest_metrics(session, shown.board) if shown.num_results else {}
+    if metrics:
+        parameters = _known(session, shown, parameters, metrics)
+    columns = [
+        Column(
+            metric=metric,
+            title=names.short(metric),
+            heat=metric in names.OPTION_METRICS,
+            falls=metrics.get(metric) != "lower",
+        )
+        for metric in parameters.metric
+    ]
+    found = rows_of(session, parameters.query(shown.board))
+    everyone: list[BoardRow | ControlRow] = [*found.rows, *found.controls]
+    scores = [score for row in everyone for score in row.scores.values()]
+    return LeaderboardPage(
+        boards=[one for one in known if not one.superseded],
+        shown=shown,
+        older=[one for one in known if _is_other_engine(one, shown)],
+        earlier=[one for one in known if _is_earlier(one, shown)],
+        why_empty=why_empty,
+        parameters=parameters,
+        columns=columns,
+        groups=[(title, len(list(of))) for title, of in groupby(names.group(c.metric) for c in columns)],
+        rows=[_row(row, columns) for row in found.rows],
+        controls=[_row(row, columns) for row in found.controls],
+        chance=_chance(columns, scores),
+        total=found.total,
+        choices=leaderboard.choices(session, shown.board) if shown.num_results else {},
+        metrics=sorted(metrics),
+        in_percent=all(score.unit == "percent" for score in scores),
+    )
+
+
+def _is_other_engine(one: LeaderboardInfo, shown: LeaderboardInfo) -> bool:
+    same = (one.fingerprint, one.hash) == (shown.fingerprint, shown.hash)
+    return same and one.engine != shown.engine
+
+
+def _is_earlier(one: LeaderboardInfo, shown: LeaderboardInfo) -> bool:
+    same = (one.dataset, one.hash) == (shown.dataset, shown.hash)
+    return same and one.superseded and one.fingerprint != shown.fingerprint
+
+
+def _choose(
+    session: Session, known: Sequence[LeaderboardInfo], wanted: LeaderboardParameters
+) -> tuple[LeaderboardInfo | None, str | None]:
+    """The board that is asked for, else the one with the newest result; and why it may be empty."""
+    if wanted.dataset is None and wanted.protocol is None:
+        return (known[0] if known else None), None
+    dataset = wanted.dataset or (known[0].key if known else None)
+    if dataset is None:
+        return None, None
+    of_dataset = [one for one in known if dataset in (one.key, one.fingerprint)]
+    usual = of_dataset[0].protocol if of_dataset else DEFAULT_PROTOCOL
+    protocol = protocol_service.find(session, wanted.protocol or usual)
+    of_both = [one for one in of_dataset if one.hash == protocol.hash]
+    by_engine = [one for one in of_both if one.engine == wanted.engine]
+    if of_both:
+        return (by_engine or of_both)[0], None
+    return _empty(session, dataset, protocol)
+
+
+def _empty(session: Session, dataset: str, protocol: ProtocolRow) -> tuple[LeaderboardInfo, str | None]:
+    """A board without results, and what the dataset's state has to do with it."""
+    row = datasets.of_leaderboard(session, dataset)
+    if row is None and dataset not in (offered := dataset_service.known(session)):
+        raise UnknownName("dataset", dataset, offered)
+    empty = LeaderboardInfo(
+        dataset=row.name if row else dataset,
+        own_name=row.own_name if row else None,
+        fingerprint=row.fingerprint or "" if row else "",
+        protocol=protocol.name,
+        hash=protocol.hash,
+        engine=engine(),
+        num_results=0,
+        superseded=row is not None and row.retired_at is not None,
+    )
+    ready = row is None or row.state is DatasetState.READY
+    if ready or row is None:
+        return empty, None
+    return empty, f"{row.name} is {row.state.value}: {text_for(row.reason, None, row) or ''}"
+
+
+def _known(
+    session: Session, shown: LeaderboardInfo, wanted: LeaderboardParameters, metrics: dict[str, str]
+) -> LeaderboardParameters:
+    """Without what this board cannot show, which `metrics` is told; a metric that no board has is a slip."""
+    if unseen := {wanted.column, *wanted.metric} - {*COLUMNS, *metrics, *DEFAULT_METRICS}:
+        every = leaderboard.all_metrics(session, shown.board)
+        elsewhere = leaderboard.known(session, unseen - every.keys())
+        for metric in sorted(unseen - every.keys() - elsewhere):
+            raise UnknownName("metric", metric, [*every, *COLUMNS])
+        metrics |= {metric: every[metric] for metric in unseen & every.keys()}
+    there = tuple(metric for metric in wanted.metric if metric in metrics) or _usual(metrics)
+    sortable = wanted.column in metrics or wanted.column in COLUMNS
+    best_first = there[0] if metrics[there[0]] == "lower" else f"-{there[0]}"
+    return replace(wanted, metric=there, sort=wanted.sort if sortable else best_first)
+
+
+def _usual(metrics: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(metric for metric in DEFAULT_METRICS if metric in metrics) or (min(metrics),)
+
+
+def _row(row: BoardRow | ControlRow, columns: Sequence[Column]) -> Row:
+    is_control = isinstance(row, ControlRow)
+    cells = [
+        figures.heat_cell(row.scores.get(column.metric), is_control=is_control)
+        if column.heat
+        else figures.value_cell(row.scores.get(column.metric))
+        for column in columns
+    ]
+    return Row(facts=row, cells=Markup("".join(cells)))  # noqa: S704 - of numbers
+
+
+def _chance(columns: Sequence[Column], scores: Iterable[Score]) -> Markup:
+    """What guessing gives: the same for every row, because they answer the same videos."""
+    by_metric = {score.metric: score for score in scores}
+    chances = {metric: written(score.chance, score.unit) for metric, score in by_metric.items()}
+    cells = []
+    for column in columns:
+        kind, value = "heat" if column.heat else "value", chances.get(column.metric)
+        cells.append(
+            f'<td class="{kind}"><span class="cell"><b>{value}</b></span></td>'
+            if value
+            else '<td class="none">–</td>'
+        )
+    return Markup("".join(cells))  # noqa: S704 - of numbers

@@ -1,0 +1,51 @@
+"""Which training clips calibrate the random-weights control (PROTOCOL 4); no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vcp_core.catalog.backbones import BackboneSpec
+from vcp_core.catalog.protocols import Protocol
+from vcp_core.datasets.manifest import Dataset
+from vcp_core.features.shards import Clip, Shard
+from vcp_core.video.clips import Draws
+
+CALIBRATION_BATCH = 16  # clips; fixed, because batch statistics depend on it and devices must agree
+
+
+def calibration_shard(dataset: Dataset, protocol: Protocol, spec: BackboneSpec) -> Shard:
+    """Distinct clips at seeded starts, as evenly from all training videos as their lengths allow.
+
+    As many as the protocol wants, where the videos have so many starts, and whole batches of them: a small
+    last batch would count as much as a full one. Only where there is no full batch, a smaller one.
+    """
+    draws = {video: Draws(protocol.seed, "calibration", video.id) for video in dataset.side("train")}
+    random_order = {video: drawn.below(1 << 62) for video, drawn in draws.items()}
+    train = sorted(draws, key=lambda video: random_order[video])
+    num_starts = [max(1, video.num_frames - spec.clip_span + 1) for video in train]
+    wanted = min(protocol.control.calibration_clips, sum(num_starts))
+    if wanted > CALIBRATION_BATCH:
+        wanted -= wanted % CALIBRATION_BATCH
+    chosen = []
+    for video, most, share in zip(train, num_starts, _shares(num_starts, wanted), strict=True):
+        starts: set[int] = set()
+        while len(starts) < share:
+            starts.add(draws[video].below(most))
+        if starts:
+            chosen.append((video, tuple(Clip(video.id, start) for start in sorted(starts))))
+    return Shard(number=0, videos=tuple(chosen))
+
+
+def _shares(room: Sequence[int], wanted: int) -> list[int]:
+    """`wanted` dealt out one at a time to all that have room, as often as it takes.
+
+    >>> _shares([5, 1, 5], 6)
+    [3, 1, 2]
+    """
+    shares = [0] * len(room)
+    while wanted:
+        takers = [i for i, most in enumerate(room) if shares[i] < most][:wanted]
+        for i in takers:
+            shares[i] += 1
+        wanted -= len(takers)
+    return shares

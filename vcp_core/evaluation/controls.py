@@ -1,0 +1,82 @@
+"""The random-weights control: the same backbone, its own initialisation, calibrated batch-norm (PROTOCOL 4).
+
+An uncalibrated random network is a straw man: its activations die or explode after a few layers, so its
+batch-norm statistics are estimated on training clips first.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from vcp_core.backbones import build, expect
+from vcp_core.backbones.base import Backbone
+from vcp_core.catalog.protocols import Protocol
+from vcp_core.datasets.manifest import Dataset
+from vcp_core.evaluation.calibration import CALIBRATION_BATCH, calibration_shard
+from vcp_core.features.extraction import Counters, OnClips, inference, iter_batches
+
+__all__ = ["calibrate", "calibration_shard", "random_weights"]
+
+
+def calibrate(
+    backbone: Backbone,
+    dataset: Dataset,
+    protocol: Protocol,
+    *,
+    device: torch.device,
+    on_clips: OnClips | None = None,
+) -> None:
+    """Replace the running statistics of every batch-norm layer by averages over training clips."""
+    norms = [module for module in backbone.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    if not norms:
+        return
+    backbone.to(device=device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    backbone.eval()
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # torch: the plain average over batches
+        norm.train()
+    shard = calibration_shard(dataset, protocol, backbone.spec)
+    batches = iter_batches(
+        dataset, [shard], backbone.spec, batch_clips=CALIBRATION_BATCH, counters=Counters()
+    )
+    for batch in batches:
+        with inference(device, "fp32"):
+            backbone.stages(batch.pixels_BCTHW[: len(batch.clips)].to(device))
+        if on_clips:
+            on_clips(len(batch.clips))
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    backbone.eval()
+
+
+def random_weights(
+    name: str,
+    seed: int,
+    dataset: Dataset,
+    protocol: Protocol,
+    *,
+    input_spec: str | None = None,
+    device: torch.device | None = None,
+    on_clips: OnClips | None = None,
+) -> Backbone:
+    """The control network of `seed`: save its state dict, evaluate it, and it scores what the control scores.
+
+    Args:
+        name: A backbone of the catalog.
+        seed: Of its initialisation.
+        dataset: Whose training clips give the batch-norm statistics.
+        protocol: How many of them, and which.
+        input_spec: What the checkpoint beside it is declared to take in; None for the family's own.
+        device: Where to run; the CPU by default.
+        on_clips: Called with the number of clips after each batch.
+
+    Raises:
+        UnknownName: If there is no such backbone.
+        InputError: If it cannot take the declared input.
+    """
+    backbone = expect(build(name, seed=seed), input_spec)
+    calibrate(backbone, dataset, protocol, device=device or torch.device("cpu"), on_clips=on_clips)
+    return backbone

@@ -1,0 +1,309 @@
+"""Checkpoint + dataset + protocol -> results, in one process."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shlex
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from pydantic import ValidationError
+
+from vcp_core.backbones.base import Backbone
+from vcp_core.catalog.benchmarks import BENCHMARKS
+from vcp_core.catalog.datasets import loading
+from vcp_core.catalog.files import write_json
+from vcp_core.catalog.inputs import input_of
+from vcp_core.catalog.paths import cache_dir
+from vcp_core.catalog.protocols import PROTOCOLS, Protocol, load_protocol
+from vcp_core.checkpoints import load_checkpoint
+from vcp_core.checkpoints import precheck as precheck_checkpoint
+from vcp_core.datasets import Dataset, load_dataset
+from vcp_core.evaluation.machine import blas_threads, describe_device, describe_forward, pick_device, versions
+from vcp_core.evaluation.plan import EvaluationPlan
+from vcp_core.evaluation.running import (
+    control_network,
+    pixel_network,
+    predictions_of,
+    results_of,
+    shard_features,
+)
+from vcp_core.features.extraction import Counters
+from vcp_core.progress import Progress, counting, shown
+from vcp_core.results.types import Predictions, Results, Timings
+
+
+def evaluate(
+    checkpoint: str | Path,
+    dataset: str | Path | Dataset,
+    protocol: str | Path | Protocol = "standard-v1",
+    *,
+    backbone: str | None = None,
+    prefix: str | None = None,
+    input_spec: str | None = None,
+    benchmarks: Sequence[str] = (),
+    device: str | torch.device | None = None,
+    controls: bool = True,
+    pretrained_on: str | None = None,
+    progress: Progress | bool = True,
+) -> Results:
+    """Run the benchmarks on a checkpoint's frozen features.
+
+    Args:
+        checkpoint: A weights file; opened only in the sandbox.
+        dataset: A name, a folder, or what `load_dataset` gave.
+        protocol: A name, a TOML file, or a protocol.
+        backbone: Its architecture's name; found by itself when not given.
+        prefix: Which of several networks in the file ("teacher."); the one trained by gradients if left out.
+        input_spec: What it takes in where that is not its family's own: "frames=8,stride=4,crop=224,..."
+            (`vcp_core.catalog.inputs`). Its controls take the same.
+        benchmarks: Some of "cloze", "recognition", "retrieval"; all by default.
+        device: "cpu", "cuda", ...; a GPU if there is one.
+        controls: Whether to measure random weights beside it (kept per dataset and protocol).
+        pretrained_on: What it was trained on, such as "ucf101:1" or "kinetics400"; kept with the results,
+            which warn where that holds test videos.
+        progress: Called with (stage, what of it is done, what it is in all), such as ("forwarding clips", 8,
+            621). True shows one line in a terminal or a notebook, and nothing elsewhere; False never does.
+
+    Returns:
+        Scores with intervals, predictions, warnings, provenance and timings.
+
+    Raises:
+        VcpbenchError: For every input that cannot be evaluated; nothing is left half-written.
+    """
+    with shown(progress) as tell:
+        return _evaluate(
+            checkpoint,
+            dataset,
+            protocol,
+            backbone=backbone,
+            prefix=prefix,
+            input_spec=input_spec,
+            benchmarks=benchmarks,
+            device=device,
+            controls=controls,
+            pretrained_on=pretrained_on,
+            tell=tell,
+        )
+
+
+def _evaluate(
+    checkpoint: str | Path,
+    dataset: str | Path | Dataset,
+    protocol: str | Path | Protocol,
+    *,
+    backbone: str | None,
+    prefix: str | None,
+    input_spec: str | None,
+    benchmarks: Sequence[str],
+    device: str | torch.device | None,
+    controls: bool,
+    pretrained_on: str | None,
+    tell: Progress,
+) -> Results:
+    begun = time.perf_counter()
+    numbers, chosen_device = precheck(
+        checkpoint, protocol, backbone=backbone, input_spec=input_spec, benchmarks=benchmarks, device=device
+    )
+    tell("reading the checkpoint", 0, 1)
+    network, report = load_checkpoint(checkpoint, backbone=backbone, prefix=prefix, input_spec=input_spec)
+    tell("reading the checkpoint", 1, 1)
+    dataset = dataset if isinstance(dataset, Dataset) else _load(dataset, tell)
+    active = tuple(benchmarks) or tuple(BENCHMARKS)
+    plan = EvaluationPlan(dataset=dataset, protocol=numbers, spec=network.spec, benchmarks=active)
+    run = _Run(plan, chosen_device, tell)
+    predictions = run.predict(network)
+    features_done = time.perf_counter()
+    control_predictions = run.controls() if controls else {}
+    pixels = run.pixels() if controls and numbers.control.pixels else None
+    controls_done = time.perf_counter()
+    how = (checkpoint, dataset, protocol, controls)
+    on_units = counting(tell, "computing intervals", plan.num_score_units)
+    results = results_of(
+        plan,
+        predictions,
+        control_predictions,
+        pixels,
+        checkpoint=report.as_dict(),
+        device=describe_device(chosen_device),
+        machine=describe_forward(chosen_device),
+        pretrained_on=pretrained_on,
+        reproduce=_command(
+            *how,
+            backbone=[backbone],
+            prefix=[prefix],
+            input_spec=[input_spec],
+            device=[device],
+            pretrained_on=[pretrained_on],
+            benchmark=benchmarks,
+        ),
+        on_units=on_units,
+    )
+    ended = time.perf_counter()
+    counters = run.counters
+    timings = Timings(
+        total_s=ended - begun,
+        decode_s=counters.decode_s,
+        wait_s=counters.wait_s,
+        forward_s=counters.forward_s,
+        scoring_s=run.scoring_s + (ended - controls_done),
+        controls_s=controls_done - features_done,
+    )
+    return results.model_copy(update={"timings": timings})
+
+
+def precheck(
+    checkpoint: str | Path,
+    protocol: str | Path | Protocol,
+    *,
+    backbone: str | None = None,
+    input_spec: str | None = None,
+    benchmarks: Sequence[str] = (),
+    device: str | torch.device | None = None,
+) -> tuple[Protocol, torch.device]:
+    """Find what is wrong with an evaluation without its dataset, which takes long to decode or to make.
+
+    Returns:
+        The protocol, and the device that it runs on.
+
+    Raises:
+        VcpbenchError: For an unknown name, a file or a device that is not there, or a declared input that
+            makes no sense.
+    """
+    numbers = protocol if isinstance(protocol, Protocol) else load_protocol(protocol)
+    for name in benchmarks:
+        BENCHMARKS[name]
+    precheck_checkpoint(checkpoint, backbone=backbone, input_spec=input_spec)
+    return numbers, pick_device(device)
+
+
+def _load(dataset: str | Path, tell: Progress) -> Dataset:
+    return load_dataset(dataset, progress=lambda done, total: tell(loading(dataset), done, total))
+
+
+@dataclass
+class _Run:
+    """What one evaluation shares between the checkpoint and its controls."""
+
+    plan: EvaluationPlan
+    device: torch.device
+    tell: Progress
+    counters: Counters = field(default_factory=Counters)
+    scoring_s: float = 0.0
+
+    def predict(
+        self,
+        network: Backbone,
+        *,
+        whose: str = "",
+        plan: EvaluationPlan | None = None,
+        counters: Counters | None = None,
+    ) -> dict[str, Predictions]:
+        """Features of every clip, shard by shard on disk, then every benchmark's predictions."""
+        counters = counters if counters is not None else self.counters
+        plan = plan or self.plan
+        of = f" of {whose}" if whose else ""
+        folder = cache_dir() / "work"
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix="features-") as work:
+            paths: list[Path] = []
+            for features in shard_features(
+                plan,
+                network,
+                plan.shards,
+                device=self.device,
+                counters=counters,
+                on_clips=counting(self.tell, f"forwarding clips{of}", plan.num_clips),
+            ):
+                paths.append(Path(work) / f"{len(paths):06d}.safetensors")
+                features.save(paths[-1])
+            begun = time.perf_counter()
+            on_units = counting(self.tell, f"fitting probes{of}", plan.num_predict_units)
+            predictions = predictions_of(plan, paths, on_units=on_units)
+            if counters is self.counters:
+                self.scoring_s += time.perf_counter() - begun
+            return predictions
+
+    def controls(self) -> dict[str, dict[str, Predictions]]:
+        """Predictions of random weights by seed; kept, because every checkpoint meets them."""
+        return {str(seed): self._control(seed) for seed in self.plan.protocol.control.seeds}
+
+    def pixels(self) -> dict[str, Predictions]:
+        """Predictions of the pixel baseline; kept as well."""
+
+        def measure() -> dict[str, Predictions]:
+            network = pixel_network(self.plan)
+            return self.predict(network, whose="pixels", plan=self.plan.pixels, counters=Counters())
+
+        return self._kept(self._control_key(self.plan.pixels.spec.name), measure)
+
+    def _control(self, seed: int) -> dict[str, Predictions]:
+        return self._kept(self._control_key(seed), lambda: self._measure_control(seed))
+
+    def _kept(self, key: str, measure: Callable[[], dict[str, Predictions]]) -> dict[str, Predictions]:
+        path = cache_dir() / "controls" / f"{key}.json"
+        try:
+            kept = json.loads(path.read_text(encoding="utf-8"))
+            return {name: Predictions.model_validate(value) for name, value in kept.items()}
+        except (OSError, json.JSONDecodeError, ValidationError):
+            pass  # not there, or of another version: measure it
+        predictions = measure()
+        write_json(path, {name: value.model_dump(mode="json") for name, value in predictions.items()})
+        return predictions
+
+    def _measure_control(self, seed: int) -> dict[str, Predictions]:
+        total = self.plan.calibration.num_clips
+        on_clips = counting(self.tell, f"calibrating control {seed}", total)
+        network = control_network(self.plan, seed, device=self.device, on_clips=on_clips)
+        return self.predict(network, whose=f"control {seed}", counters=Counters())
+
+    def _control_key(self, seed: int | str) -> str:
+        decides = [
+            versions(),
+            self.plan.spec.name,
+            input_of(self.plan.spec),
+            seed,
+            self.plan.dataset.fingerprint,
+            self.plan.protocol.hash,
+            sorted(self.plan.active),
+            describe_device(self.device),
+            describe_forward(self.device) | blas_threads(),
+        ]
+        return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
+
+
+def _command(
+    checkpoint: str | Path,
+    dataset: Dataset,
+    protocol: str | Path | Protocol,
+    controls: bool,
+    **options: Sequence[object],
+) -> str | None:
+    """The command that does the same again; None where the dataset or the protocol was made in Python."""
+    if isinstance(protocol, Protocol):
+        if protocol.name not in PROTOCOLS or PROTOCOLS[protocol.name].hash != protocol.hash:
+            return None
+        protocol = protocol.name
+    if not dataset.source:
+        return None
+    file = str(checkpoint) if _is_text(str(checkpoint)) else "FILE"
+    words = ["vcpbench", "local", file, "--dataset", *dataset.source, "--protocol", str(protocol)]
+    words += [] if controls else ["--no-controls"]
+    for name, values in options.items():
+        for value in values:
+            words += [f"--{name.replace('_', '-')}", str(value)] if value is not None else []
+    return shlex.join(words)
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name can stand in JSON: one that is not UTF-8 cannot."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

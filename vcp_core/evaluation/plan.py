@@ -1,0 +1,227 @@
+"""One evaluation, thought through: what can run, which clips it needs, and results from their features.
+
+No torch: a service may plan, score and compare without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import cast
+
+from vcp_core.benchmarks import Benchmark, load_benchmark
+from vcp_core.catalog.backbones import BackboneSpec, pixels_like
+from vcp_core.catalog.benchmarks import BENCHMARKS
+from vcp_core.catalog.inputs import input_of
+from vcp_core.catalog.leaks import declaration, leak_warnings
+from vcp_core.catalog.protocols import Protocol
+from vcp_core.datasets.manifest import Dataset, Video
+from vcp_core.evaluation.calibration import calibration_shard
+from vcp_core.features.bank import FeatureBank
+from vcp_core.features.shards import Clip, Shard, cut_shards
+from vcp_core.progress import OnUnits, ignore
+from vcp_core.results.types import BenchmarkResult, Predictions, Provenance, Results
+from vcp_core.scoring.scores import score_benchmark
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationPlan:
+    """A dataset, a protocol and a backbone, and the benchmarks wanted of them.
+
+    Attributes:
+        dataset: On which videos.
+        protocol: By which numbers.
+        spec: With which backbone.
+        benchmarks: Names, in the order of the results.
+
+    Raises:
+        UnknownName: If there is no such benchmark.
+        ProtocolError: If the protocol is for frames of another version.
+    """
+
+    dataset: Dataset
+    protocol: Protocol
+    spec: BackboneSpec
+    benchmarks: tuple[str, ...] = tuple(BENCHMARKS)
+
+    def __post_init__(self) -> None:
+        self.protocol.check_frames()
+        for name in self.benchmarks:
+            BENCHMARKS[name]
+
+    @cached_property
+    def unavailable(self) -> dict[str, str]:
+        """Benchmarks that this dataset cannot carry, with the reason."""
+        reasons = {
+            name: load_benchmark(name).availability(self.dataset, self.protocol, self.spec)
+            for name in self.benchmarks
+        }
+        return {name: reason for name, reason in reasons.items() if reason}
+
+    @cached_property
+    def active(self) -> dict[str, Benchmark]:
+        """The benchmarks that run."""
+        return {name: load_benchmark(name) for name in self.benchmarks if name not in self.unavailable}
+
+    def clips(self, video: Video) -> Iterable[Clip]:
+        """The clips that the benchmarks need of a video; some more than once."""
+        for benchmark in self.active.values():
+            yield from benchmark.clips(video, self.protocol, self.spec)
+
+    @cached_property
+    def shards(self) -> list[Shard]:
+        """All distinct clips, cut into shards."""
+        return cut_shards(self.dataset.videos, self.clips)
+
+    @property
+    def max_pooled(self) -> bool:
+        """Whether a benchmark that runs wants the papers' retrieval feature."""
+        wanting = [name for name in self.benchmarks if BENCHMARKS[name].max_pooled(self.protocol)]
+        return any(name in self.active for name in wanting)
+
+    @cached_property
+    def calibration(self) -> Shard:
+        """The training clips that calibrate random weights."""
+        return calibration_shard(self.dataset, self.protocol, self.spec)
+
+    @property
+    def num_clips(self) -> int:
+        """Distinct clips, each of which is one forward pass."""
+        return sum(shard.num_clips for shard in self.shards)
+
+    @property
+    def num_predict_units(self) -> int:
+        """How many units of work `predict` tells."""
+        return sum(benchmark.num_units(self.protocol, self.spec) for benchmark in self.active.values())
+
+    @property
+    def num_score_units(self) -> int:
+        """How many units of work `score` tells: one for the intervals of each benchmark."""
+        return len(self.active)
+
+    def predict(self, bank: FeatureBank, *, on_units: OnUnits = ignore) -> dict[str, Predictions]:
+        """Every benchmark's predictions, from the features of all clips.
+
+        Args:
+            bank: The features.
+            on_units: Told how many units of work are done since the last call.
+        """
+        return {
+            name: benchmark.predict(bank, self.dataset, self.protocol, self.spec, on_units=on_units)
+            for name, benchmark in self.active.items()
+        }
+
+    @cached_property
+    def pixels(self) -> EvaluationPlan:
+        """The same of the pixel baseline."""
+        return replace(self, spec=pixels_like(self.spec))
+
+    def score(
+        self,
+        predictions: Mapping[str, Predictions],
+        controls: Mapping[str, Mapping[str, Predictions]],
+        pixels: Mapping[str, Predictions] | None = None,
+        *,
+        on_units: OnUnits = ignore,
+    ) -> tuple[BenchmarkResult, ...]:
+        """Scores of every benchmark.
+
+        Args:
+            predictions: Of the checkpoint, by benchmark.
+            controls: Of random weights, by seed and benchmark.
+            pixels: Of the pixel baseline, by benchmark.
+            on_units: Told how many units of work are done since the last call.
+        """
+        scored = []
+        for name in self.benchmarks:
+            scored.append(
+                score_benchmark(
+                    name,
+                    predictions.get(name),
+                    {seed: found[name] for seed, found in controls.items() if name in found},
+                    pixels=(pixels or {}).get(name),
+                    unavailable=self.unavailable.get(name),
+                    protocol=self.protocol,
+                )
+            )
+            if name in self.active:
+                on_units(1)
+        return tuple(scored)
+
+    def results(
+        self,
+        benchmarks: tuple[BenchmarkResult, ...],
+        *,
+        checkpoint: Mapping[str, object],
+        versions: Mapping[str, str],
+        device: str,
+        reproduce: str | None,
+        machine: Mapping[str, int | str] | None = None,
+        pretrained_on: str | None = None,
+        own_name: str | None = None,
+        warnings: tuple[str, ...] = (),
+    ) -> Results:
+        """Scores with everything that determined them (PROTOCOL 10).
+
+        Args:
+            benchmarks: From `score`.
+            checkpoint: Its report, as plain values.
+            versions: Of everything that touches a digit.
+            device: Where the network ran, in words.
+            reproduce: The command that gives these results again, if there is one.
+            machine: What else of it decides last digits (`Provenance.machine`).
+            pretrained_on: What its makers declare that it was trained on (`vcp_core.catalog.leaks`); what the
+                checkpoint's report says of its origin where they declare nothing.
+            own_name: The dataset's in the catalog, where it is registered under another.
+            warnings: On top of the dataset's.
+        """
+        dataset, wanted = self.dataset, self.protocol.control.calibration_clips
+        origin = cast(Mapping[str, object] | None, checkpoint.get("origin"))
+        if pretrained_on is None and origin is not None:
+            pretrained_on = declaration(origin)
+        warnings += leak_warnings(
+            pretrained_on,
+            dataset=dataset.name,
+            split=dataset.split_name,
+            fingerprint=dataset.fingerprint,
+            own_name=own_name,
+            origin=origin,
+        )
+        calibration_clips = None
+        if any(result.controls for result in benchmarks):
+            calibration_clips = self.calibration.num_clips
+            if calibration_clips < wanted:
+                warnings += (
+                    f"random weights were calibrated on {calibration_clips} clips instead of {wanted}",
+                )
+        return Results(
+            benchmarks=benchmarks,
+            warnings=dataset.warnings + warnings,
+            provenance=Provenance(
+                checkpoint=dict(checkpoint),
+                backbone=self.spec.name,
+                dataset={
+                    "name": dataset.name,
+                    **({"own_name": own_name} if own_name not in (None, dataset.name) else {}),
+                    "split": dataset.split_name,
+                    "fingerprint": dataset.fingerprint,
+                    "licence": dataset.licence,
+                    "classes": len(dataset.classes),
+                    "videos": {split: len(dataset.side(split)) for split in ("train", "test")},
+                    "looped": sum(video.num_frames < self.spec.clip_span for video in dataset.videos),
+                    "left_out": [{"id": video.id, "reason": video.reason} for video in dataset.left_out],
+                },
+                protocol_name=self.protocol.name,
+                protocol_hash=self.protocol.hash,
+                protocol=self.protocol,
+                versions=dict(versions),
+                device=device,
+                machine=dict(machine or {}),
+                num_clips=self.num_clips,
+                calibration_clips=calibration_clips,
+                pretrained_on=pretrained_on,
+                input_spec=input_of(self.spec),
+                reproduce=reproduce,
+            ),
+        )

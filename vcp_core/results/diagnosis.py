@@ -1,0 +1,236 @@
+"""What the numbers of an evaluation say, in words: generated from scores, and only from them; no torch.
+
+A word stands only where an interval allows it: "above random weights" means that the interval of the lift
+lies above zero, "within error" that it holds zero; pixels give "more" or "less" where the interval of the
+difference does not hold zero. How much is the estimate's: far (20 points or more), plainly (5), slightly.
+"No better" means that a lift of 5 points or more is ruled out. Where it is not, and on fewer than six groups
+or videos whatever their intervals are, the words are "cannot tell".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol as Interface
+
+from vcp_core.catalog.options import KINDS, OPTION_NAMES
+from vcp_core.catalog.scores import Score
+from vcp_core.catalog.units import verdict
+
+ONE_DRAW = "one random network"
+FAR, PLAIN = 20.0, 5.0  # points of lift
+LEAST_UNITS = 6  # nothing is called above or below on fewer groups or videos
+QUESTIONS = {
+    "cloze.accuracy": "Cloze accuracy",
+    "recognition.top1": "Recognition top-1",
+    "retrieval.top1": "Retrieval top-1",
+}
+
+
+Scores = Mapping[str, Score]
+
+
+def diagnose(scores: Iterable[Score], *, num_controls: int | None = None) -> tuple[str, ...]:
+    """Describe one evaluation in sentences, the most important first; none where there are no scores.
+
+    Args:
+        scores: All scores of one evaluation, in any order. Without a random-weights control, each score is
+            compared with chance.
+        num_controls: How many random networks the controls are. The interval of a lift over one of them does
+            not tell how another would differ, so the words name "one random network".
+    """
+    found = {score.metric: score for score in scores}
+    baseline = ONE_DRAW if num_controls == 1 else "random weights"
+    heads = [
+        f"{words} {_against(found[metric], baseline)}{_beside_pixels(found[metric])}."
+        for metric, words in QUESTIONS.items()
+        if metric in found
+    ]
+    cloze = [_options(found, baseline), *_answers(found, baseline), *_kinds(found), _stage(found)]
+    place = 1 if "cloze.accuracy" in found else 0
+    said = [one for one in [*heads[:place], *cloze, *heads[place:]] if one]
+    if any(baseline in one for one in said) and baseline == ONE_DRAW:
+        said.append("Another random network would score differently; no interval here includes by how much.")
+    return tuple(said)
+
+
+class Counted(Interface):
+    """A number that stands on groups or videos: a score, or a difference of two."""
+
+    @property
+    def num_units(self) -> int: ...  # noqa: D102
+
+
+def too_few(number: Counted) -> bool:
+    """Whether a number stands on too few groups or videos to be called above or below anything."""
+    return number.num_units < LEAST_UNITS
+
+
+def cannot_tell(score: Score) -> str:
+    """On what a score stands, where that is too little.
+
+    >>> from types import SimpleNamespace
+    >>> cannot_tell(SimpleNamespace(num_units=5, units="group"))
+    'cannot tell: 5 groups of test videos'
+    """
+    return f"cannot tell: {units_behind(score)}"
+
+
+def units_behind(score: Score) -> str:
+    """The units that a score stands on, counted.
+
+    >>> from types import SimpleNamespace
+    >>> units_behind(SimpleNamespace(num_units=1, units="video"))
+    '1 test video'
+    """
+    plural = "" if score.num_units == 1 else "s"
+    if score.units == "group":
+        return f"{score.num_units} group{plural} of test videos"
+    return f"{score.num_units} test video{plural}"
+
+
+def way(score: Score) -> int:
+    """1 where a score is better than random weights', -1 worse; 0 within error, and where nobody can tell."""
+    return 0 if too_few(score) else verdict(score.lift_low, score.lift_high, score.better)
+
+
+def is_open(score: Score) -> bool:
+    """Whether nobody can tell if a score is better than random weights'.
+
+    On fewer than six units nobody can. On more, the interval of the lift has to hold zero and a lift of 5
+    points; of a plain number, which has no such scale, zero alone.
+    """
+    if too_few(score):
+        return True
+    if way(score) or score.lift_low is None or score.lift_high is None:
+        return False
+    best = -score.lift_low if score.better == "lower" else score.lift_high
+    return score.unit == "number" or best >= PLAIN
+
+
+def _against(score: Score, baseline: str) -> str:
+    """A score beside chance and random weights."""
+    chance = "" if score.chance is None else f" (chance {score.chance:.1f})"
+    said = f"is {score.value:.1f} %{chance}"
+    if too_few(score):
+        return f"{said}: {cannot_tell(score)}"
+    if score.lift is None or score.lift_low is None or score.lift_high is None:
+        if score.chance is None:
+            return said
+        far = score.low > score.chance or score.high < score.chance
+        return f"{said}: {'apart from' if far else 'within error of'} chance"
+    span = f"{score.lift:+.1f} points [{score.lift_low:+.1f}, {score.lift_high:+.1f}]"
+    return f"{said}: {_degree(score)} {baseline}, {span}"
+
+
+def _beside_pixels(score: Score) -> str:
+    """What the pixel baseline gives; a word on it only where the interval of the difference is known."""
+    if score.pixels is None:
+        return ""
+    if score.above_pixels_low is None or score.above_pixels_high is None or too_few(score):
+        return f"; 8 x 8 pixels alone give {score.pixels:.1f}"
+    if score.above_pixels_low > 0:
+        said = "less"
+    elif score.above_pixels_high < 0:
+        said = "more"
+    else:
+        said = "as much, within error"
+    return f"; 8 x 8 pixels alone give {said} ({score.pixels:.1f})"
+
+
+def _degree(score: Score) -> str:
+    assert score.lift is not None
+    side = way(score)
+    if not side:
+        return "within error of"
+    word = "far" if abs(score.lift) >= FAR else "plainly" if abs(score.lift) >= PLAIN else "slightly"
+    return f"{word} {'above' if side > 0 else 'below'}"
+
+
+def _options(scores: Scores, baseline: str) -> str:
+    """Which operations are told apart better than by random weights, and which not."""
+    found = [(name, scores[f"cloze.recall.{name}"]) for name in _changed(scores)]
+    groups: dict[str, list[str]] = {}
+    open_for = None
+    for name, score in found:
+        if score.lift is None or score.lift_high is None:
+            return ""
+        said = _degree(score)
+        if is_open(score):
+            said, open_for = OPEN, score
+        groups.setdefault(said, []).append(f"{name} ({score.lift:+.1f})")
+    order = [f"{word} {side}" for side, words in _SIDES.items() for word in words]
+    parts = [f"{listed(groups[key])} {key} {baseline}" for key in order if key in groups]
+    if "within error of" in groups:
+        parts.append(f"{listed(groups['within error of'])} no better than {baseline}, within error")
+    said = f"It finds {'; '.join(parts)}." if parts else ""
+    if open_for is None:
+        return said
+    return f"{said} Of {listed(groups[OPEN])} it {cannot_tell(open_for)}.".strip()
+
+
+OPEN = "open"
+_SIDES = {"above": ("far", "plainly", "slightly"), "below": ("far", "plainly", "slightly")}
+
+
+def _answers(scores: Scores, baseline: str) -> list[str]:
+    """Options that are found more often only because the answer is given more often."""
+    said = []
+    for name in _changed(scores):
+        recall, precision = scores[f"cloze.recall.{name}"], scores.get(f"cloze.precision.{name}")
+        if way(recall) > 0 and precision is not None and way(precision) < 0:
+            said.append(
+                f"It says {name} more often than {baseline}, and is right less often when it says so "
+                f"({precision.value:.1f} %, {precision.lift:+.1f})."
+            )
+    return said
+
+
+def _kinds(scores: Scores) -> list[str]:
+    """Per option, the kind of variant that is hardest, where its interval lies below the easiest one's."""
+    said = []
+    for option, kinds in KINDS.items():
+        named = {kind: f"cloze.recall.{option}.{kind}" for kind in kinds}
+        found = {kind: scores[metric] for kind, metric in named.items() if metric in scores}
+        if not found:
+            continue
+        hardest = min(found, key=lambda kind: found[kind].value)
+        easiest = max(found, key=lambda kind: found[kind].value)
+        if found[hardest].high < found[easiest].low and not too_few(found[hardest]):
+            said.append(
+                f"Of {option}, {hardest} is the hardest ({found[hardest].value:.1f} %) "
+                f"and {easiest} the easiest ({found[easiest].value:.1f})."
+            )
+    return said
+
+
+def _stage(scores: Scores) -> str:
+    """Whether an earlier stage knows more of order in time than the last one."""
+    last = scores.get("cloze.temporal")
+    stages = {
+        metric.split("@")[1].split(".")[0]: score
+        for metric, score in scores.items()
+        if metric.startswith("cloze.relational@") and metric.endswith(".temporal")
+    }
+    if last is None or not stages:
+        return ""
+    best = max(stages, key=lambda stage: stages[stage].value)
+    if stages[best].low <= last.high or too_few(last):
+        return ""
+    return (
+        f"Order in time is known best after {best} ({stages[best].value:.1f} %); "
+        f"the last stage has lost some of it ({last.value:.1f})."
+    )
+
+
+def _changed(scores: Scores) -> list[str]:
+    """Options that change something, and have a recall."""
+    return [name for name in OPTION_NAMES if name != "original" and f"cloze.recall.{name}" in scores]
+
+
+def listed(items: Sequence[str]) -> str:
+    """Joined as in a sentence.
+
+    >>> listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"])
+    ('a', 'a and b', 'a, b and c')
+    """
+    return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)

@@ -1,0 +1,9 @@
+"""From predictions to numbers: scores, differences, means, each with its interval (PROTOCOL 5). No torch.
+
+    scores.py             the scores of one evaluation
+    comparison.py         two or more evaluations of the same videos
+    stored_comparison.py  two evaluations compared, as a worker stores it
+    splits.py             the mean over the splits of a dataset
+
+The statistics under it are in `vcp_core.statistics`, what a metric is in `vcp_core.benchmarks.metrics`.
+"""

@@ -1,0 +1,286 @@
+"""From predictions to scores: estimates, intervals, lift over random weights, warnings (PROTOCOL 5).
+
+Legend: N prediction rows, M metrics.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from vcp_core.benchmarks import load_benchmark
+from vcp_core.benchmarks.metrics import Mean, Metric, Statistic
+from vcp_core.catalog.protocols import Protocol
+from vcp_core.catalog.units import verdict, written
+from vcp_core.results.diagnosis import cannot_tell, is_open, too_few, units_behind, way
+from vcp_core.results.types import BenchmarkResult, Predictions, Score
+from vcp_core.statistics.contrasts import (
+    Contrast,
+    contrasts,
+    half_width_of_draws,
+    leave_one_out,
+    number_contrast,
+)
+from vcp_core.statistics.means import mean_statistic
+from vcp_core.statistics.shares import number_interval, share_interval
+from vcp_core.statistics.units import Correlations, Units, choose_units
+
+Metrics = Mapping[str, Metric]
+
+
+def score_benchmark(
+    name: str,
+    predictions: Predictions | None,
+    controls: Mapping[str, Predictions],
+    *,
+    pixels: Predictions | None = None,
+    unavailable: str | None,
+    protocol: Protocol,
+) -> BenchmarkResult:
+    """Scores of one benchmark from the predictions of a checkpoint and of its controls.
+
+    Args:
+        name: The benchmark.
+        predictions: Of the checkpoint; None where the benchmark is not available.
+        controls: Of random weights, by seed, on the same videos.
+        pixels: Of the pixel baseline, on the same videos.
+        unavailable: Why it is not available.
+        protocol: How intervals are made.
+    """
+    if predictions is None:
+        return BenchmarkResult(benchmark=name, unavailable=unavailable)
+    benchmark = load_benchmark(name)
+    metrics, coarse, *drawn = (
+        {metric.name: metric for metric in benchmark.metrics(one)} if one else {}
+        for one in (predictions, pixels, *controls.values())
+    )
+    by_seed = dict(zip(controls, drawn, strict=True))
+    sample = Sample.of(predictions, [*drawn, metrics], protocol.interval.level)
+    scores = sample.scores(metrics, list(by_seed.values()), coarse)
+    return BenchmarkResult(
+        benchmark=name,
+        scores=scores,
+        tables=tuple(benchmark.tables(predictions)),
+        predictions=predictions,
+        controls={seed: sample.values(metrics) for seed, metrics in by_seed.items()},
+        control_predictions=dict(controls),
+        warnings=_warnings(predictions, scores, sample.units),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """The test rows of one benchmark: what varies as a whole, and how alike the answers within it are.
+
+    Attributes:
+        units: Of the rows.
+        videos: Of the rows.
+        level: Nominal coverage of intervals.
+        correlations: Of answers within units, over all metrics of all that answered.
+    """
+
+    units: Units
+    videos: tuple[str, ...]
+    level: float
+    correlations: Correlations
+
+    @classmethod
+    def of(cls, predictions: Predictions, answered: Sequence[Metrics], level: float) -> Sample:
+        """The rows of some predictions.
+
+        Args:
+            predictions: Whose rows these are.
+            answered: Metrics of all that answered them: the checkpoint, and random weights.
+            level: Nominal coverage.
+        """
+        return cls.over(
+            videos=predictions.column("video"),
+            groups=predictions.column("group"),
+            means=[one.statistic for metrics in answered for one in metrics.values()],
+            level=level,
+        )
+
+    @classmethod
+    def over(
+        cls,
+        *,
+        videos: Sequence[str],
+        groups: Sequence[str | None],
+        means: Sequence[Mean | Statistic],
+        level: float,
+    ) -> Sample:
+        """Rows by their videos and groups, with the means that say how alike a unit's answers are."""
+        units = choose_units(videos, groups)
+        correlations = Correlations((one for one in means if isinstance(one, Mean)), units)
+        return cls(units=units, videos=tuple(videos), level=level, correlations=correlations)
+
+    def values(self, metrics: Metrics) -> dict[str, float]:
+        """Of those that have one."""
+        found = {name: metric.value(len(self.videos)) for name, metric in metrics.items()}
+        return {name: value for name, value in found.items() if not math.isnan(value)}
+
+    def scores(self, metrics: Metrics, controls: Sequence[Metrics], pixels: Metrics) -> tuple[Score, ...]:
+        """Of all metrics that have a value."""
+        values = self.values(metrics)
+        drawn = {
+            name: [one[name] for one in controls if not math.isnan(one[name].value(len(self.videos)))]
+            for name in values
+        }
+        lifts = self.contrasts(
+            {name: (mean_metric(found), metrics[name]) for name, found in drawn.items() if found}
+        )
+        coarse = {name: given for name, given in self.values(pixels).items() if name in values}
+        above = self.contrasts({name: (pixels[name], metrics[name]) for name in coarse})
+        found = []
+        for name, value in values.items():
+            metric = metrics[name]
+            low, high = self.interval(metric)
+            found.append(
+                Score(
+                    metric=name,
+                    value=value,
+                    low=low,
+                    high=high,
+                    unit=metric.unit,
+                    better=metric.better,
+                    **self.behind(metric),
+                    chance=None if metric.chance is None else metric.scale * metric.chance,
+                    headline=metric.headline,
+                    **_above_pixels(coarse.get(name), above.get(name), metric.scale),
+                    **self._lifted(value, lifts.get(name), drawn[name]),
+                )
+            )
+        return tuple(found)
+
+    def interval(self, metric: Metric) -> tuple[float, float]:
+        """Both ends, in the metric's unit."""
+        if isinstance(metric.statistic, Mean):
+            mean = metric.statistic
+            low, high = share_interval(mean, self.units, self.correlations.within(mean), self.level)
+        else:
+            found = leave_one_out(metric.statistic, self.units)
+            low, high = number_interval(found, self.units.num_behind(), self.level)
+        return metric.scale * low, metric.scale * high
+
+    def behind(self, metric: Metric) -> dict[str, Any]:
+        """How many videos and units a metric stands on, and what a unit is."""
+        counts_N = metric.statistic.counts_N if isinstance(metric.statistic, Mean) else None
+        videos = self.videos if counts_N is None else itertools.compress(self.videos, counts_N)
+        return {
+            "num_videos": len(set(videos)),
+            "num_units": self.units.num_behind(counts_N),
+            "units": self.units.kind,
+        }
+
+    def contrasts(self, pairs: Mapping[str, tuple[Metric, Metric]]) -> dict[str, Contrast]:
+        """The differences (second less first) of one metric each, on the metrics' own scale."""
+        shares: dict[str, tuple[Mean, Mean]] = {}
+        numbers: dict[str, tuple[Statistic, Statistic]] = {}
+        for name, (one, other) in pairs.items():
+            first, second = one.statistic, other.statistic
+            if isinstance(first, Mean) and isinstance(second, Mean):
+                shares[name] = first, second
+            elif isinstance(first, Statistic) and isinstance(second, Statistic):
+                numbers[name] = first, second
+            else:
+                raise TypeError(f"{name}: a share and a plain number have no difference.")
+        of_shares = contrasts(
+            list(shares.values()), self.units, correlations=self.correlations, level=self.level
+        )
+        found = dict(zip(shares, of_shares, strict=True))
+        for name, both in numbers.items():
+            found[name] = number_contrast(*both, self.units, level=self.level)
+        return {name: found[name] for name in pairs}
+
+    def lift(
+        self, value: float, lift: Contrast, *, control: float, draws: Sequence[float], scale: float
+    ) -> dict[str, float]:
+        """The score over random weights, with its interval, which counts how such draws differ.
+
+        Args:
+            value: The score.
+            lift: Of it over the mean of the draws.
+            control: That mean.
+            draws: Scores of the single draws.
+            scale: Of the metric.
+        """
+        of_draws = half_width_of_draws(draws, self.level)
+        return {
+            "control": control,
+            "lift": value - control,
+            "lift_low": value - control - math.hypot(scale * (lift.difference - lift.low), of_draws),
+            "lift_high": value - control + math.hypot(scale * (lift.high - lift.difference), of_draws),
+        }
+
+    def _lifted(self, value: float, lift: Contrast | None, drawn: Sequence[Metric]) -> dict[str, float]:
+        if lift is None:
+            return {}
+        draws = [metric.value(len(self.videos)) for metric in drawn]
+        return self.lift(value, lift, control=float(np.mean(draws)), draws=draws, scale=drawn[0].scale)
+
+
+def _above_pixels(given: float | None, above: Contrast | None, scale: float) -> dict[str, float]:
+    """What the pixel baseline gives, and the score's distance from it on the same videos."""
+    if given is None or above is None:
+        return {}
+    return {
+        "pixels": given,
+        "above_pixels_low": scale * above.low,
+        "above_pixels_high": scale * above.high,
+    }
+
+
+def mean_metric(metrics: Sequence[Metric]) -> Metric:
+    """One metric of several evaluations of the same rows, averaged over these."""
+    return replace(metrics[0], statistic=mean_statistic([metric.statistic for metric in metrics]))
+
+
+def _warnings(predictions: Predictions, scores: tuple[Score, ...], units: Units) -> tuple[str, ...]:
+    found = [] if units.warning is None else [units.warning]
+    if predictions.num_left_out:
+        left_out, used = predictions.num_left_out, predictions.num_videos
+        needs = f" (it takes {least} frames)" if (least := predictions.facts.get("min_frames")) else ""
+        found.append(
+            f"{left_out} of {left_out + used} test videos are too short{needs} and were left out: "
+            f"scores stand on {used}"
+        )
+    if predictions.facts.get("looped"):
+        found.append(f"{predictions.facts['looped']} test videos are shorter than one clip and were looped")
+    for fit in predictions.fits:
+        if not fit.converged:
+            found.append(f"the {fit.name} probe did not converge (gradient {fit.gradient_norm:.1e})")
+    for score in scores:
+        if score.headline:
+            found.extend(weak(score))
+    return tuple(found)
+
+
+def weak(score: Score) -> list[str]:
+    """Warn of a score that is not better than chance or random weights, or cannot be told (PROTOCOL 5)."""
+    if score.better == "neither":
+        return []
+    number = partial(written, unit=score.unit)
+    said = f"{score.metric} {number(score.value)}"
+    if too_few(score):
+        return [f"{said}: {cannot_tell(score)}"]
+    better, worse = ("above", "below") if score.better == "higher" else ("below", "above")
+    if (
+        score.chance is not None
+        and (side := verdict(score.low - score.chance, score.high - score.chance, score.better)) != 1
+    ):
+        place = f"is {worse} chance" if side else "is at chance level"
+        return [f"{said} {place} ({number(score.chance)})"]
+    if score.lift is None or way(score) > 0:
+        return []
+    if way(score) < 0:
+        return [f"{said} is {worse} random weights ({number(score.control)})"]
+    if is_open(score):
+        apart = f"is not told apart from random weights ({number(score.control)})"
+        return [f"{said} {apart} by {units_behind(score)}"]
+    return [f"{said} is not {better} random weights ({number(score.control)}) within error"]

@@ -1,0 +1,258 @@
+"""Results of several splits of one dataset, and their mean (PROTOCOL 4). No torch.
+
+Legend: N prediction rows of all splits, one split's after the other's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from vcp_core.benchmarks import load_benchmark
+from vcp_core.benchmarks.metrics import Mean, Metric, Statistic
+from vcp_core.catalog.errors import NotAvailable, UnknownName
+from vcp_core.catalog.files import whole
+from vcp_core.catalog.protocols import Protocol
+from vcp_core.results.types import BenchmarkResult, Results, Score
+from vcp_core.scoring.scores import Sample, mean_metric, weak
+from vcp_core.statistics.means import mean_statistic
+
+SCHEMA = "vcpbench.splits/1"
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class MeanScore(Score):
+    """The mean of one metric over splits; its fields are a score's, and each split's own value.
+
+    The value is the plain mean of the splits' values, as chance, control and pixels are of theirs; the last
+    two are None where a split has none. `num_videos` and `num_units` count those of all splits once. The
+    lift has no interval where results were read from a file, which does not hold the controls' answers; the
+    distance from pixels never has one.
+
+    Attributes:
+        by_split: Each split's value, by its name.
+    """
+
+    by_split: dict[str, float]
+
+
+class SplitsMean(_Record):
+    """One checkpoint on several splits of one dataset: each split's results, and means over them."""
+
+    schema_name: str = SCHEMA
+    scores: tuple[MeanScore, ...]
+    warnings: tuple[str, ...] = ()
+    splits: dict[str, Results]
+
+    def score(self, metric: str) -> MeanScore:
+        """One mean by its metric's name.
+
+        Raises:
+            UnknownName: If the splits share no such metric.
+        """
+        known = {score.metric: score for score in self.scores}
+        if metric not in known:
+            raise UnknownName("metric", metric, known)
+        return known[metric]
+
+    def to_json(self) -> str:
+        """All of it; the same runs twice give the same text."""
+        return json.dumps(self.model_dump(mode="json"), indent=1, allow_nan=False) + "\n"
+
+    def save(self, path: Path) -> None:
+        """Write the JSON, whole or not at all.
+
+        Raises:
+            StorageError: If the disk is full or the folder cannot be written.
+        """
+        with whole(path) as part:
+            part.write_text(self.to_json(), encoding="utf-8")
+
+
+def mean_of_splits(results: Sequence[Results]) -> SplitsMean:
+    """The mean over splits of every score that all of them have, and of its lift, with intervals.
+
+    Rows of all splits are taken together, each split's with an equal share of the weight. A unit (a group, or
+    a video) that is in several test sides (HMDB51's overlap) is one unit in all of them, and not taken for
+    several independent ones. What the interval does not cover: splits train on much the same videos, so their
+    probes are not independent, and neither is anything about the weights. The random networks of one seed
+    start alike on every split, so a draw is a seed's mean over splits.
+
+    Args:
+        results: One per split, of one checkpoint, dataset and protocol.
+
+    Raises:
+        NotAvailable: If there are fewer than two, or they are not splits of the same thing.
+    """
+    _check(results)
+    by_split = {_split(one): one for one in sorted(results, key=_split)}
+    scores: list[MeanScore] = []
+    warnings: list[str] = []
+    for name in (result.benchmark for result in results[0].benchmarks):
+        parts = {split: one.benchmark(name) for split, one in by_split.items()}
+        lacking = [split for split, part in parts.items() if part.predictions is None]
+        if lacking:
+            warnings.append(f"{name} has no mean: it is not available on split {', '.join(lacking)}")
+            continue
+        shared = _Shared(parts, results[0].provenance.protocol)
+        warnings += [f"{name}: {said}" for said in shared.warnings]
+        means = [shared.mean(metric) for metric in shared.metrics]
+        warnings += [f"{name}: the mean of {said}" for one in means if one.headline for said in weak(one)]
+        scores += means
+    return SplitsMean(scores=tuple(scores), warnings=tuple(warnings), splits=by_split)
+
+
+def _split(results: Results) -> str:
+    return str(results.provenance.dataset["split"])
+
+
+def _check(results: Sequence[Results]) -> None:
+    if len(results) < 2:
+        raise NotAvailable(f"A mean over splits needs two or more, got {len(results)}.")
+    facts: dict[str, Callable[[Results], object]] = {
+        "checkpoints": lambda one: one.provenance.checkpoint.get("sha256"),
+        # A service has each split under a name of its own.
+        "datasets": lambda one: one.provenance.dataset.get("own_name", one.provenance.dataset["name"]),
+        "protocols": lambda one: one.provenance.protocol_hash,
+        "sets of benchmarks": lambda one: tuple(result.benchmark for result in one.benchmarks),
+    }
+    for what, fact in facts.items():
+        found = {fact(one) for one in results}
+        if len(found) > 1:
+            raise NotAvailable(f"These are results of {len(found)} {what}, not splits of one: {found}.")
+    splits = [_split(one) for one in results]
+    if len(set(splits)) < len(splits):
+        raise NotAvailable(f"A split is there more than once: {', '.join(sorted(splits))}.")
+
+
+class _Shared:
+    """One benchmark's results on all splits: rows of one split after those of the other, and their units."""
+
+    def __init__(self, parts: Mapping[str, BenchmarkResult], protocol: Protocol) -> None:
+        predictions = {split: part.predictions for split, part in parts.items() if part.predictions}
+        self.videos = {split: one.column("video") for split, one in predictions.items()}
+        self.scores = {split: {score.metric: score for score in part.scores} for split, part in parts.items()}
+        metrics_of = load_benchmark(next(iter(parts.values())).benchmark).metrics
+        self.metrics_of = {
+            split: {metric.name: metric for metric in metrics_of(one)} for split, one in predictions.items()
+        }
+        self.control_values = {split: part.controls for split, part in parts.items()}
+        self.controls_of = {
+            split: {
+                seed: {metric.name: metric for metric in metrics_of(one)}
+                for seed, one in part.control_predictions.items()
+            }
+            for split, part in parts.items()
+        }
+        self.sample = Sample.over(
+            videos=[video for videos in self.videos.values() for video in videos],
+            groups=[group for one in predictions.values() for group in one.column("group")],
+            means=[self._everywhere(self._metrics(name)) for name in self.metrics],
+            level=protocol.interval.level,
+        )
+
+    @property
+    def metrics(self) -> list[str]:
+        """Those that all splits have a value of."""
+        first, *others = self.scores.values()
+        return [name for name in first if all(name in other for other in others)]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a reader of the intervals must know."""
+        found = [self.sample.units.warning] if self.sample.units.warning else []
+        distinct = [set(videos) for videos in self.videos.values()]
+        twice = sum(map(len, distinct)) - len(set().union(*distinct))
+        if twice:
+            found.append(f"{twice} test videos are in several splits, and each is one unit in all of them")
+        return found
+
+    def mean(self, name: str) -> MeanScore:
+        """Over the splits, with its interval."""
+        scores = {split: scores[name] for split, scores in self.scores.items()}
+        one = next(iter(scores.values()))
+        metric = replace(
+            next(iter(self._metrics(name).values())), statistic=self._everywhere(self._metrics(name))
+        )
+        low, high = self.sample.interval(metric)
+        chance, control, pixels = (
+            None if None in (found := [getattr(score, fact) for score in scores.values()]) else _over(found)
+            for fact in ("chance", "control", "pixels")
+        )
+        one = next(iter(scores.values()))
+        return MeanScore(
+            metric=name,
+            unit=one.unit,
+            better=one.better,
+            value=_over([score.value for score in scores.values()]),
+            low=low,
+            high=high,
+            by_split={split: score.value for split, score in scores.items()},
+            **self.sample.behind(metric),
+            chance=chance,
+            pixels=pixels,
+            headline=one.headline,
+            **({} if control is None else self._lift(metric, control)),
+        )
+
+    def _lift(self, metric: Metric, control: float) -> dict[str, float]:
+        """The lift, and its interval where the controls' answers are there."""
+        name, value = metric.name, _over([scores[metric.name].value for scores in self.scores.values()])
+        drawn = {
+            split: {seed: by_seed[seed] for seed in by_seed if name in self.control_values[split][seed]}
+            for split, by_seed in self.controls_of.items()
+        }
+        if not all(drawn.values()):
+            return {"control": control, "lift": value - control}
+        averaged = {
+            split: mean_metric([metrics[name] for metrics in by_seed.values()])
+            for split, by_seed in drawn.items()
+        }
+        everywhere = [
+            seed for seed in next(iter(drawn.values())) if all(seed in one for one in drawn.values())
+        ]
+        against = replace(metric, statistic=self._everywhere(averaged))
+        return self.sample.lift(
+            value,
+            self.sample.contrasts({name: (against, metric)})[name],
+            control=control,
+            draws=[
+                _over([values[seed][name] for values in self.control_values.values()])
+                for seed in sorted(everywhere)
+            ],
+            scale=metric.scale,
+        )
+
+    def _metrics(self, name: str) -> dict[str, Metric]:
+        return {split: metrics[name] for split, metrics in self.metrics_of.items()}
+
+    def _everywhere(self, metrics: Mapping[str, Metric]) -> Mean | Statistic:
+        """The mean over splits of one metric, as a statistic of the rows of all splits."""
+        ends = dict(
+            zip(self.videos, np.cumsum([len(videos) for videos in self.videos.values()]), strict=True)
+        )
+        total = sum(len(videos) for videos in self.videos.values())
+        spans = {split: slice(end - len(self.videos[split]), end) for split, end in ends.items()}
+        statistics = {split: metric.statistic for split, metric in metrics.items()}
+        return mean_statistic([_among(one, spans[split], total) for split, one in statistics.items()])
+
+
+def _among(one: Mean | Statistic, span: slice, total: int) -> Mean | Statistic:
+    """A statistic of one split's rows, among the rows of all splits."""
+    if isinstance(one, Statistic):
+        return Statistic(lambda weights_RN: one(weights_RN[:, span]))
+    values_N, weights_N = np.zeros(total), np.zeros(total)
+    values_N[span], weights_N[span] = one.values_N, one.weights_N
+    return Mean(value=one.value, values_N=values_N, weights_N=weights_N)
+
+
+def _over(values: Sequence[float]) -> float:
+    return float(np.mean(values))

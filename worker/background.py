@@ -1,0 +1,173 @@
+"""What a worker does beside its jobs: say that it is there, take back lost jobs, look for work by itself."""
+
+from __future__ import annotations
+
+import os
+import platform
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from uuid import UUID
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from records import flow
+from records.db import Database
+from records.repositories import checkpoints, jobs, locks, workers
+from records.settings import Settings
+from records.storage import Storage
+from vcp_core.catalog.errors import StorageError
+from worker.job_loop import JobLoop
+
+SWEEP_EVERY_S = 5.0
+FORGOTTEN_S = 86400.0
+TIDY_EVERY_S = 3600.0
+UNFINISHED_S = 7 * 86400.0
+
+log = structlog.get_logger("vcpbench.worker")
+
+
+def register(database: Database, worker_id: UUID, queues: Sequence[str], device: str) -> None:
+    """Put this process into the table of workers."""
+    with database.session() as session:
+        workers.tell(session, worker_id, name=_name(), queues=queues, device=device, job_id=None)
+
+
+def unregister(database: Database, worker_id: UUID) -> None:
+    """Take it out again; where the database is away, it goes by itself in a day."""
+    try:
+        with database.session() as session:
+            workers.remove(session, worker_id)
+    except SQLAlchemyError as error:
+        log.warning("database away; not signed off", error=str(error.args[0]).splitlines()[0])
+
+
+def _name() -> str:
+    return f"{platform.node()}:{os.getpid()}"
+
+
+class BackgroundThreads:
+    """Two threads: one sweeps and says that we are there, one looks for work when no message comes.
+
+    Args:
+        settings: How often.
+        database: Where jobs and workers are.
+        storage: Where objects are.
+        job_loop: Who does the work.
+        worker_id: This process.
+        device: Of its networks, in words.
+
+    Attributes:
+        broken: Whether one of them met what nobody foresaw; the process was then told to end.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        storage: Storage,
+        job_loop: JobLoop,
+        worker_id: UUID,
+        device: str,
+    ) -> None:
+        self._settings, self._database, self._storage = settings, database, storage
+        self._job_loop, self._worker_id, self._device = job_loop, worker_id, device
+        self._ended = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._run, args=(loop,), name=loop.__name__, daemon=True)
+            for loop in (self._sweep_loop, self._look_loop)
+        ]
+        self.broken = False
+
+    def start(self) -> None:
+        """Begin."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """End; a job that the looking thread is at is ended by `JobLoop.stop`."""
+        self._ended.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self, loop: Callable[[], None]) -> None:
+        """A worker without one of its loops looks healthy and is not: better none, which is started anew."""
+        try:
+            loop()
+        except Exception:
+            log.exception("a background thread broke; the worker ends")
+            self.broken = True
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def _look_loop(self) -> None:
+        while not self._ended.is_set():
+            self._job_loop.run_until_idle()
+            self._ended.wait(self._settings.idle_look_s)
+
+    def _sweep_loop(self) -> None:
+        every, tidied = min(SWEEP_EVERY_S, self._settings.lease_s / 4), -TIDY_EVERY_S
+        while not self._ended.is_set():
+            try:
+                with self._database.session() as session:
+                    workers.tell(
+                        session,
+                        self._worker_id,
+                        name=_name(),
+                        queues=self._settings.queues,
+                        device=self._device,
+                        job_id=self._job_loop.current,
+                    )
+                with self._database.session() as session:
+                    sweep(session)
+                if time.monotonic() > tidied + TIDY_EVERY_S:
+                    tidied = time.monotonic()
+                    tidy(self._database, self._storage)
+            except StorageError as error:
+                log.warning("not tidied", error=str(error))
+            except SQLAlchemyError as error:
+                log.warning("database away; not swept", error=str(error.args[0]).splitlines()[0])
+            self._ended.wait(every)
+
+
+def sweep(session: Session) -> None:
+    """One round, by one worker at a time: lost jobs wait again, idle workers are woken for what waits."""
+    if not locks.try_take(session, "vcpbench.sweep"):
+        return
+    flow.lock(session)
+    requeued, failed = jobs.sweep(session)
+    for job in failed:
+        flow.job_failed(session, job)
+    if requeued or failed:
+        log.warning("workers fell silent", requeued=requeued, failed=len(failed))
+    workers.forget_silent(session, FORGOTTEN_S)
+    waiting = jobs.num_claimable(session)
+    if waiting:
+        _wake_idle(session, waiting)
+
+
+def tidy(database: Database, storage: Storage) -> None:
+    """Forget uploads that nobody finished in a week, and bytes that a crash left on their way in."""
+    with database.session() as session:
+        ids = checkpoints.unfinished(session, UNFINISHED_S)
+    for checkpoint_id in ids:
+        with database.session() as session:
+            locks.take(session, checkpoints.upload_lock(checkpoint_id))  # a part may have come just now
+            checkpoints.forget_unfinished(session, checkpoint_id, UNFINISHED_S)
+    # The store is listed before the table is read: a part that comes in between is not in the list.
+    left = set(storage.older("uploads", UNFINISHED_S))
+    with database.session() as session:
+        left -= checkpoints.keys_of_parts(session, left)
+    storage.delete(*left)
+    storage.forget_staged(UNFINISHED_S)
+
+
+def _wake_idle(session: Session, waiting: dict[str, int]) -> None:
+    """Send at most as many wake-ups as there are idle slots: more would only pile up in the broker."""
+    slots = [worker.queues for worker in workers.idle(session)]
+    for queue, number in waiting.items():
+        times = min(number, sum(queue in queues for queues in slots))
+        if times:
+            jobs.wake_up_after_commit(session, queue, times)

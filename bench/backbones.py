@@ -1,4 +1,4 @@
-"""The table of docs/backbones.md: every backbone's size, cost, native input, source and names of its keys.
+"""Makes the table of docs/backbones.md: each backbone's size, cost, native input, source and key names.
 
 python -m bench.backbones          prints the table
 python -m bench.backbones --write  puts it into docs/backbones.md
@@ -28,7 +28,7 @@ def multiply_adds(name: str, *, frames: int | None = None) -> int:
 
     Args:
         name: The backbone.
-        frames: Of the clip, where not its native number.
+        frames: Number of frames of the clip; the native number if left out.
     """
     network, total = skeleton(name), 0
 
@@ -70,7 +70,7 @@ def _numbers(values: tuple[float, ...]) -> str:
 
 
 def table() -> str:
-    """The table, from the catalog and from counting."""
+    """The table, from the catalog and from counted operations."""
     return "\n".join([*HEAD, *map(row, BACKBONES.values())]) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""How large the client alone is, and how long `vcpbench --help` takes, in an environment of its own.
+"""Measures the client's size and the time of `vcpbench --help`, in a fresh environment.
 
 python -m bench.client
 """
@@ -32,7 +32,7 @@ def main() -> None:
 
 
 def run(command: list[str]) -> None:
-    """Run it, its output aside."""
+    """Run a command without showing its output."""
     subprocess.run(command, check=True, stdout=subprocess.PIPE)  # noqa: S603 - commands of this page
 
 

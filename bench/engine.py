@@ -1,4 +1,4 @@
-"""What batch size and memory layout cost, and whether a clip's feature depends on its batch.
+"""Measures the effect of batch size and memory layout, and whether a clip's feature depends on its batch.
 
 python -m bench.engine                  r3d_tiny and r3d on this machine's CPU
 python -m bench.engine --device cuda
@@ -20,7 +20,7 @@ LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last_3d": torch.chan
 
 
 def seconds_per_clip(network: Backbone, clips_BCTHW: Tensor, precision: str, repeats: int) -> float:
-    """Best of `repeats`, after one to warm up."""
+    """Shortest time per clip of `repeats` rounds, after one warm-up round."""
     device = clips_BCTHW.device
     times = []
     for _ in range(repeats + 1):

@@ -1,4 +1,4 @@
-"""Where an evaluation's time goes, for one checkpoint on the playground.
+"""Measures the parts of an evaluation's time, for one checkpoint on the playground.
 
 python -m bench.evaluation                          r3d_tiny, playground, quick-v1
 python -m bench.evaluation --checkpoint model.pt --dataset playground-64 --protocol standard-v1
@@ -19,7 +19,7 @@ from vcp_core.evaluation.evaluate import evaluate
 
 
 def main() -> None:
-    """Evaluate once without controls and print wall time by part, and peak memory."""
+    """Evaluate once without controls, and print wall time by part and peak memory."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--checkpoint", type=Path, help="a weights file; random r3d_tiny if left out")
     parser.add_argument("--dataset", default="playground")

@@ -1,4 +1,4 @@
-"""The numbers of a review that found five faults in intervals; what they are now.
+"""Five faults that a review found in intervals, with the numbers of today's code.
 
 python -m bench.faults
 """
@@ -22,14 +22,14 @@ from vcp_core.scoring.comparison import Difference, compare
 from vcp_core.scoring.scores import score_benchmark
 
 PROTOCOL = PROTOCOLS["quick-v1"]
-CANDIDATE: Any = None  # the gate asks it only why a metric is not there
+CANDIDATE: Any = None  # the gate reads it only if a metric is missing
 FITTED = Fit(
     name="relational", l2=1.0, holdout_losses={}, converged=True, num_iterations=1, gradient_norm=0.0
 )
 
 
 def recognition(right: np.ndarray, num_groups: int = 0) -> Predictions:
-    """One outcome a video; in so many groups of one size."""
+    """Predictions with one outcome per video, in `num_groups` groups of equal size."""
     num = len(right)
     names = [["a"] if good else ["x"] for good in right.astype(bool).tolist()]
     groups = units_of(num_groups, num // num_groups).ids if num_groups else [None] * num
@@ -47,7 +47,7 @@ def recognition(right: np.ndarray, num_groups: int = 0) -> Predictions:
 
 
 def cloze(answers: list[str]) -> Predictions:
-    """Five options a video, without groups."""
+    """Cloze predictions with five options per video, without groups."""
     num = len(answers) // 5
     return Predictions(
         benchmark="cloze",
@@ -64,14 +64,14 @@ def cloze(answers: list[str]) -> Predictions:
 
 
 def scored(benchmark: str, predictions: Predictions, control: Predictions | None = None) -> dict[str, Score]:
-    """By metric."""
+    """The scores of predictions, by metric."""
     controls = {} if control is None else {"0": control}
     found = score_benchmark(benchmark, predictions, controls, unavailable=None, protocol=PROTOCOL)
     return {score.metric: score for score in found.scores}
 
 
 def lost(num: int, losses: int, num_groups: int = 0, *, same: bool = False) -> Difference:
-    """Of a checkpoint that loses so many right answers and gains none, of one group after the other."""
+    """The difference to a checkpoint that loses right answers, one per group in turn, and gains none."""
     first, second = np.ones(num), np.ones(num)
     order = np.arange(num).reshape(num_groups or 1, -1).T.ravel()
     second[order[:losses]] = 0
@@ -81,13 +81,13 @@ def lost(num: int, losses: int, num_groups: int = 0, *, same: bool = False) -> D
 
 
 def as_client(one: Difference) -> answers.Difference:
-    """As the gate sees it."""
+    """Convert a difference into the client's type, which the gate reads."""
     names = {field.name for field in dataclasses.fields(answers.Difference)}
     return answers.Difference(**one.model_dump(include=names))
 
 
 def main() -> None:
-    """Print them."""
+    """Print the numbers of each fault."""
     print("(a) a network that always gives one answer, cloze accuracy:")
     for num in (24, 200, 3783):
         score = scored("cloze", cloze(["original"] * 5 * num))["cloze.accuracy"]

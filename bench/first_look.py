@@ -1,4 +1,4 @@
-"""What each built-in dataset can tell, and what an evaluation on it costs: the sample under quick-v1.
+"""Measures what each built-in dataset can detect, and the time of the sample's evaluation under quick-v1.
 
 python -m bench.first_look                                       all of them: about 10 min on two cores
 python -m bench.first_look --datasets playground-64,playground-136  these
@@ -31,7 +31,7 @@ def main() -> None:
     for name in parser.parse_args().datasets:
         dataset = playground.load(name)
         test = dataset.side("test")
-        with tempfile.TemporaryDirectory() as folder:  # without controls that are kept from an earlier run
+        with tempfile.TemporaryDirectory() as folder:  # a fresh cache, so that the controls are measured, too
             os.environ["VCPBENCH_CACHE"] = folder
             begun, cpu = time.perf_counter(), time.process_time()
             results = evaluate(sample_path(), dataset, protocol)

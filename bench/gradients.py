@@ -1,4 +1,4 @@
-"""Weight gradients of a small 3D convolution in bf16 on the CPU, beside those in fp32.
+"""Compares weight gradients of a small 3D convolution on the CPU in bf16 and in fp32.
 
 python -m bench.gradients
 """
@@ -15,7 +15,7 @@ MAPS = ((24, 16, (16, 56, 56)), (24, 32, (8, 28, 28)), (24, 64, (4, 14, 14)), (2
 
 
 def gradients(clips: int, channels: int, size: tuple[int, int, int], *, bf16: bool) -> tuple[Tensor, Tensor]:
-    """Of a 3 x 3 x 3 convolution's weight and input, for one fixed upstream gradient."""
+    """Gradients of a 3 x 3 x 3 convolution's weight and input, for one fixed upstream gradient."""
     generator = torch.Generator().manual_seed(0)
     conv = torch.nn.Conv3d(channels, channels, 3, padding=1, bias=False)
     torch.nn.init.normal_(conv.weight, std=0.05, generator=generator)

@@ -1,4 +1,4 @@
-"""Where the time of `vcpbench inspect` goes: medians of five runs of each part, on one thread.
+"""Measures the parts of the time of `vcpbench inspect`: medians of five runs, on one thread.
 
 python -m bench.inspect
 """

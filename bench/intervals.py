@@ -1,11 +1,11 @@
-"""How often 95 % intervals hold the truth, how often they hide a loss, and how wide they are.
+"""Measures how often 95 % intervals contain the truth, how often they hide a loss, and their width.
 
 python -m bench.intervals                 about five minutes; exits with 1 if a limit is not met
 python -m bench.intervals --trials 500    a first look
 python -m bench.intervals --only group    one of: paired, single, group, constant, wide, lift
 
-Answers are made up. Everything else is what scores and comparisons are made by. Each number stands with
-its standard error; a limit is missed where the number is beyond it by more than two of these.
+Answers are simulated. Intervals are computed by the functions that scores and comparisons use. Each number is
+printed with its standard error. A limit is missed if the number is beyond it by more than two of these.
 
 Legend: T trials, N rows, U units.
 """
@@ -38,15 +38,15 @@ CORRELATIONS = (0.0, 0.1, 0.3, 0.5)
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """What many trials of one kind gave.
+    """The result of many trials of one kind.
 
     Attributes:
-        name: Of the kind.
-        held: Part of the trials whose interval holds the truth.
-        below: Part in which the truth lies below the interval: a loss is hidden.
-        above: Part in which it lies above.
-        width: Mean width, as a multiple of Wald's.
-        trials: Their number.
+        name: Name of the kind.
+        held: Share of trials whose interval contains the truth.
+        below: Share of trials with the truth below the interval, which hides a loss.
+        above: Share of trials with the truth above the interval.
+        width: Mean width of the interval, as a multiple of Wald's.
+        trials: Number of trials.
         limits: (least held, most below, most above, largest width); None where there is none.
     """
 
@@ -60,7 +60,7 @@ class Cell:
 
     @property
     def misses(self) -> list[str]:
-        """Limits that are not met, by more than two standard errors."""
+        """The limits that are missed by more than two standard errors."""
         least, *most = self.limits
         found = ["held"] if least is not None and self.held + 2 * self._error(self.held) < least else []
         parts = zip(("below", "above"), (self.below, self.above), most[:2], strict=True)
@@ -73,7 +73,7 @@ class Cell:
         return float(np.sqrt(max(part * (1 - part), 1 / self.trials) / self.trials))
 
     def __str__(self) -> str:
-        if self.trials == 1:  # nothing was drawn
+        if self.trials == 1:  # the answers were not random, so there are no shares
             return f"{self.name:<44}{'':48}{self.width:9.3f}"
         parts = "".join(
             f"{100 * part:9.2f} ± {100 * self._error(part):.2f}"
@@ -90,7 +90,7 @@ def cell(
     wald_T: Array | float,
     limits: tuple[float | None, float | None, float | None, float | None],
 ) -> Cell:
-    """Of intervals."""
+    """The result of one kind of trial, from the ends of its intervals."""
     below, above = float((truth < low_T - 1e-12).mean()), float((truth > high_T + 1e-12).mean())
     width = float((high_T - low_T).mean() / np.mean(wald_T))
     return Cell(
@@ -140,7 +140,7 @@ def single(trials: int, rng: np.random.Generator) -> Iterator[Cell]:
 def alike(
     rng: np.random.Generator, trials: int, num_groups: int, per_group: int, chance: float, correlation: float
 ) -> Array:
-    """Outcomes (trials, rows), of which rows of one group are alike: each follows the group's or its own."""
+    """Correlated outcomes (trials, rows): each row takes its group's outcome or draws its own."""
     shape = (trials, num_groups, per_group)
     group = rng.random((*shape[:2], 1)) < chance
     follows = rng.random(shape) < np.sqrt(correlation)
@@ -149,7 +149,7 @@ def alike(
 
 
 def units_of(num_groups: int, per_group: int) -> Units:
-    """Groups of so many rows."""
+    """The units of `num_groups` groups with `per_group` rows each."""
     return Units(ids=tuple(f"g{i:05d}" for i in np.repeat(np.arange(num_groups), per_group)), kind="group")
 
 
@@ -173,7 +173,7 @@ def group_cell(
     rng: np.random.Generator,
     limits: tuple[float | None, float | None, float | None, float | None],
 ) -> Cell:
-    """Of one score."""
+    """The result for one score with groups."""
     units = units_of(num_groups, PER_GROUP)
     low_T, high_T = np.array(
         [
@@ -188,7 +188,7 @@ def group_cell(
 def grouped_difference(
     num_groups: int, correlation: float, chances: tuple[float, float], trials: int, rng: np.random.Generator
 ) -> Cell:
-    """Of the difference of two scores; each is alike within groups by itself."""
+    """The result for the difference of two scores; each is correlated within groups on its own."""
     units = units_of(num_groups, PER_GROUP)
     outcomes = [alike(rng, trials, num_groups, PER_GROUP, chance, correlation) for chance in chances]
     counts = []
@@ -242,14 +242,14 @@ def lift(trials: int, rng: np.random.Generator) -> Iterator[Cell]:
 def lift_cell(
     num_units: int, spread: float, trials: int, rng: np.random.Generator, *, between: bool = True
 ) -> Cell:
-    """Of lifts of 5 points over 25 %: units of five questions, whose difficulty all networks share.
+    """The result for lifts of 5 points over 25 %. A unit has five questions, equally hard for all networks.
 
     Args:
-        num_units: Units.
-        spread: Standard deviation of what random networks truly score.
-        trials: Made-up data sets.
-        rng: Of everything.
-        between: Whether the interval counts how the draws differ.
+        num_units: Number of units.
+        spread: Standard deviation of the true scores of random networks.
+        trials: Number of simulated data sets.
+        rng: Generator of all random numbers.
+        between: Whether the interval includes the variation between random networks.
     """
     units = units_of(num_units, 5)
     ends, widths = [], []
@@ -284,7 +284,7 @@ PARTS: dict[str, Callable[[int, np.random.Generator], Iterator[Cell]]] = {
 
 
 def main() -> None:
-    """Print every cell in percent, and the limits that are not met."""
+    """Print every cell in percent, and the missed limits."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--trials", type=int, default=10_000)
     parser.add_argument("--only", choices=PARTS)

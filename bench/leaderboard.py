@@ -1,8 +1,8 @@
-"""What a board of 2,000 rows costs: the page, and the same rows as JSON and CSV, over real HTTP.
+"""Measures the cost of a leaderboard of 2,000 rows over real HTTP: the page, JSON and CSV.
 
 python -m bench.leaderboard              starts engines of its own
 python -m bench.leaderboard --rows 5000  a larger board
-python -m bench.leaderboard --worth      what three shortcuts save of a page of 200 rows, in one process
+python -m bench.leaderboard --worth      what three shortcuts save on a page of 200 rows, in one process
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ PAGES = 15  # of a turn: a full collection comes with one in eight
 
 
 def fill(session: Session, num_rows: int) -> UUID:
-    """A board of so many evaluations of twenty models, and a running one, whose id is given."""
+    """Insert evaluations of twenty models and a running one; return the running one's id."""
     rng = random.Random(0)  # noqa: S311 - invented scores
     dataset = DatasetRow(name="bench", source={}, state=DatasetState.READY, fingerprint="0" * 64)
     models = [Model(team=f"team-{index % 4}", name=f"model-{index}") for index in range(20)]
@@ -85,7 +85,7 @@ def fill(session: Session, num_rows: int) -> UUID:
 
 
 def _running(session: Session, like: dict[str, Any]) -> UUID:
-    """Half done, with as many shards as UCF101 under standard-v1 has."""
+    """Insert a half-done evaluation with as many shards as UCF101 has under standard-v1."""
     now = datetime.now(UTC)
     model_id = session.get_one(Checkpoint, like["checkpoint_id"]).model_id
     assert model_id is not None
@@ -184,13 +184,13 @@ def measure(client: httpx.Client, pid: int, path: str, repeats: int) -> None:
 
 
 def _cpu_s(pid: int) -> float:
-    """CPU time of all threads, to the nanosecond; /proc/PID/stat counts in steps of 10 ms."""
+    """CPU time of all threads, to the nanosecond; /proc/PID/stat would count in steps of 10 ms."""
     threads = Path(f"/proc/{pid}/task").glob("*/schedstat")
     return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9
 
 
 def as_text(session: Session, query: Select[Any]) -> Sequence[Row[Any]]:
-    """`records.repositories.leaderleaderboard._fetch` without PostgreSQL's binary form."""
+    """`records.repositories.leaderboard._fetch` without PostgreSQL's binary form."""
     return session.connection().execute(query).all()
 
 
@@ -248,7 +248,7 @@ def _page_ms(session: Session) -> float:
 
 
 def main() -> None:
-    """Print what pages of a large board cost."""
+    """Print the cost of the pages of a large leaderboard."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--rows", type=int, default=2000)
     parser.add_argument("--repeats", type=int, default=9)

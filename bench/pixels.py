@@ -1,4 +1,4 @@
-"""The pixel baseline, every frame by itself or averaged over sub-clips: what it finds, and what it costs.
+"""Measures scores and cost of the pixel baseline, by the number of sub-clips that frames are averaged over.
 
 python -m bench.pixels --dataset playground --protocol quick-v1
 """

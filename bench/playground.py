@@ -1,7 +1,7 @@
-"""What gives an action of the playground away: the looks of a frame, or the motion that a clip shows?
+"""Measures what reveals an action of the playground: the look of a frame, or the motion in a clip.
 
-A network does not know the body's place to a fraction of a pixel: every place is taken to be known with a
-normal error, in pixels of the 320 x 240 frame (one pixel of r3d_tiny's input is 3.75 of them).
+A network cannot locate the body to a fraction of a pixel. So a normal error is added to every position, in
+pixels of the 320 x 240 frame. One pixel of r3d_tiny's input is 3.75 of these.
 
 python -m bench.playground --errors 0 2 4
 """
@@ -27,7 +27,7 @@ CLIPS = 3
 
 
 def motion(video: PlannedVideo, num_frames: int, error: float) -> list[Floats]:
-    """What some clips of the video show of the body's displacement, as a few numbers each."""
+    """A few numbers about the body's displacement in each of some clips of the video."""
     path = draw_path(video.action, video.num_frames, Chance(video.seed, "video", video.id))
     noise = np.random.default_rng([*video.id.encode()])
     places_TX = np.stack([path.x_T, path.height_T], axis=1)
@@ -47,7 +47,7 @@ def _numbers(places_TX: Floats) -> Floats:
 
 
 def score(rows: list[list[Floats]], videos: list[PlannedVideo]) -> float:
-    """Percent of the test videos that a linear probe gets right, averaging over a video's clips."""
+    """Percentage of test videos that a linear probe gets right, by the mean over a video's clips."""
     labels = [list(ACTIONS).index(video.action) for video in videos]
     train = [i for i, video in enumerate(videos) if video.split == "train"]
     test = [i for i, video in enumerate(videos) if video.split == "test"]
@@ -63,7 +63,7 @@ def score(rows: list[list[Floats]], videos: list[PlannedVideo]) -> float:
 
 
 def looks() -> float:
-    """The same of the middle frame as a picture of 8 x 8, of the playground as it lies here."""
+    """The same percentage from the middle frame, resized to 8 x 8, of the local playground."""
     dataset = load_dataset("playground")
     planned = {video.id: video for video in plan_videos()}
     shape, rows = Geometry(resize=(8, 8), crop=(8, 8)), []
@@ -74,7 +74,7 @@ def looks() -> float:
 
 
 def main() -> None:
-    """Print percent of the test videos for every kind of evidence."""
+    """Print the percentage of right test videos for every kind of evidence."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

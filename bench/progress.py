@@ -1,12 +1,18 @@
-"""What a server says of evaluations while they run: stage, share done, seconds left, and what they wait for.
+"""Prints the progress of evaluations that a server reports: stage, share done, time left, reason to wait.
 
 vcpbench up --home /tmp/walk --port 8177
 VCPBENCH_URL=http://127.0.0.1:8177 VCPBENCH_TOKEN=$(cat /tmp/walk/token) python -m bench.progress
 
-The evaluations, one after another: the sample, whose videos and controls have to be made; other weights, for
-which both are there; a file that holds no weights, on videos that take a minute to make; weights asked for
-right after it; and weights asked for while the only worker makes those videos for another evaluation. A line
-is printed whenever words change, and every 5 s. Last come the errors of what was said to be left.
+The evaluations run one after another:
+
+1. the sample, before its videos and controls are made
+2. other weights, after both are made
+3. a file without weights, on videos that take a minute to make
+4. weights that are submitted right after that file
+5. weights that are submitted while the only worker makes videos for another evaluation
+
+A line is printed whenever state or stage change, and every 5 s. At the end of each evaluation the errors of
+the estimated times are printed.
 """
 
 from __future__ import annotations
@@ -33,7 +39,7 @@ def weights(folder: Path, seed: int) -> Path:
 
 
 class Walk:
-    """Follows evaluations, and prints what is said of them."""
+    """Follows evaluations, and prints their progress."""
 
     def __init__(self, client: Client) -> None:
         self.client, self.begun = client, time.monotonic()
@@ -43,7 +49,7 @@ class Walk:
         return self.client.evaluate(self.client.upload(path, model), dataset, "quick-v1")
 
     def follow(self, name: str, asked: Evaluation, *, until_s: float = float("inf")) -> Evaluation:
-        """Print how it stands until it ends, or for so long.
+        """Print an evaluation's progress until it ends, or for `until_s`.
 
         Raises:
             AssertionError: If the share done ever falls.
@@ -87,7 +93,7 @@ def main() -> None:
         walk.follow("first", walk.ask(sample_path(), "sample", QUICK))
         walk.follow("second", walk.ask(weights(folder, 5), "second", QUICK))
         notes = folder / "bad.pt"
-        notes.write_bytes(b"\x80\x02}q\x00.")  # an empty pickle: only the server can tell
+        notes.write_bytes(b"\x80\x02}q\x00.")  # an empty pickle: only the server can refuse it
         walk.follow("bad", walk.ask(notes, "bad", LONG))
         walk.follow("third", walk.ask(weights(folder, 6), "third", QUICK))
         long = walk.ask(sample_path(), "sample", LONG)

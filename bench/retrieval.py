@@ -1,8 +1,8 @@
-"""What ranking many queries costs, and that its memory does not grow with them; files are memory-mapped.
+"""Measures time and memory of ranking many queries. Files are memory-mapped; memory must stay bounded.
 
-With --predict it is the whole way from stored features: shards on disk, the index of the bank, the means of
-the videos, the ranking, the predictions that are kept, and their scores beside three controls and pixels.
-With --score it is the last step alone, with made-up answers: its memory at full size in minutes.
+--predict measures all steps from stored features: the index of the bank, the means of the videos, the
+ranking, the predictions, and the scores beside three controls and pixels.
+--score measures only the last step, with simulated answers. It shows the memory at full size within minutes.
 
 python -m bench.retrieval --predict --queries 200  200 test videos against 400,000 training videos of 3 clips
 python -m bench.retrieval --score                  scores of 100,000 queries, without groups
@@ -45,7 +45,7 @@ OBJECTS = 4.5  # memory of answers, in lengths of their text: 1,320 bytes a quer
 def written(
     path: Path, num_rows: int, num_columns: int, seed: int
 ) -> tuple[np.memmap[tuple[int, ...], np.dtype[np.float32]], npt.NDArray[np.int64]]:
-    """Rows around their class's centre, in a file, and their classes."""
+    """Write random rows around their class's centre to a file, and return them with their classes."""
     rng = np.random.Generator(np.random.PCG64(seed))
     centres = np.random.Generator(np.random.PCG64(0)).standard_normal((NUM_CLASSES, num_columns))
     labels = rng.integers(0, NUM_CLASSES, num_rows)
@@ -61,18 +61,18 @@ def written(
 
 
 def peak_gib() -> float:
-    """The largest resident size that this process has had, mapped pages of files included."""
+    """The largest resident size of this process so far, including mapped pages of files."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20)
 
 
 def resident_gib() -> float:
-    """The resident size that it has now."""
+    """The resident size of this process now."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * resource.getpagesize() / (1 << 30)
 
 
 def extracted(folder: Path, num_gallery: int, num_queries: int, num_columns: int) -> Dataset:
-    """Videos of both sides, and the features of their grid clips in shards of the engine's size."""
+    """Make videos of both sides, and write features of their grid clips in shards of the usual size."""
     rng = np.random.Generator(np.random.PCG64(1))
     centres = np.random.Generator(np.random.PCG64(0)).standard_normal((NUM_CLASSES, num_columns))
     videos = tuple(
@@ -105,16 +105,16 @@ class Steps:
         self._begun = time.perf_counter()
 
     def __call__(self, step: str) -> None:
-        """Since the last one, or since it was made."""
+        """Print the time since the previous step, or since this object was made."""
         took = time.perf_counter() - self._begun
         print(f"  {step:<30}{took:8.1f} s, peak {peak_gib():5.2f} GiB", flush=True)
         self._begun = time.perf_counter()
 
 
 def scored(found: Predictions, say: Steps) -> int:
-    """Score as a worker does, beside controls and pixels read from text; gives the text's length.
+    """Score as a worker does, with controls and pixels read from text; return the text's length.
 
-    All have the same answers: what they cost does not go by what they say.
+    All have the same answers, because the cost does not depend on the answers.
     """
     text = found.model_dump_json()
     others = [Predictions.model_validate_json(text) for _ in (*SEEDS, "pixels")]
@@ -133,7 +133,7 @@ def scored(found: Predictions, say: Steps) -> int:
 
 
 def made_up(num_gallery: int, num_queries: int) -> Predictions:
-    """Answers of retrieval without any ranking, one unit a query."""
+    """Simulated answers of retrieval, without a ranking; each query is a unit."""
     rng = np.random.Generator(np.random.PCG64(1))
     names = [f"class{i:03d}" for i in range(NUM_CLASSES)]
     first_N = rng.integers(1, 100, num_queries)  # where the first of the query's class was found
@@ -158,7 +158,7 @@ def made_up(num_gallery: int, num_queries: int) -> Predictions:
 
 
 def score_alone(num_gallery: int, num_queries: int) -> None:
-    """What scoring takes; fails where it has a peak of `LIMIT_GIB` or more."""
+    """Measure scoring alone. Exit with an error if its peak memory reaches `LIMIT_GIB`."""
     print(f"{num_queries:,} queries, {num_gallery:,} gallery videos")
     say = Steps()
     found = made_up(num_gallery, num_queries)
@@ -169,7 +169,7 @@ def score_alone(num_gallery: int, num_queries: int) -> None:
 
 
 def predict(folder: Path, num_gallery: int, num_queries: int, num_columns: int) -> None:
-    """From stored features to scores; prints time and peak memory after each step."""
+    """Go from stored features to scores, and print time and peak memory after each step."""
     say = Steps()
     dataset = extracted(folder, num_gallery, num_queries, num_columns)
     say("features written")
@@ -197,12 +197,14 @@ def predict(folder: Path, num_gallery: int, num_queries: int, num_columns: int) 
 def main() -> None:
     """Rank, and print hits, the rate, and peak memory after a tenth of the queries and after all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--queries", type=int, help="2,000; with --score 100,000")
+    parser.add_argument("--queries", type=int, help="default 2,000; with --score 100,000")
     parser.add_argument("--gallery", type=int, default=400_000)
     parser.add_argument("--columns", type=int, default=512)
-    parser.add_argument("--folder", type=Path, help="where the two files are written; a temporary one if not")
-    parser.add_argument("--predict", action="store_true", help="the whole way from stored features")
-    parser.add_argument("--score", action="store_true", help="the scores alone, of made-up answers")
+    parser.add_argument("--folder", type=Path, help="parent folder of the temporary files")
+    parser.add_argument(
+        "--predict", action="store_true", help="measure all steps from stored features to scores"
+    )
+    parser.add_argument("--score", action="store_true", help="measure scoring alone, with simulated answers")
     arguments = parser.parse_args()
     if arguments.score:
         return score_alone(arguments.gallery, arguments.queries or FULL_QUERIES)

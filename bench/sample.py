@@ -1,8 +1,8 @@
-"""What the sample that comes with vcpbench tells apart, beside random weights and pixels.
+"""Scores of the sample checkpoint, beside random weights and pixels.
 
 python -m bench.sample                             prints the table: playground-344, quick-v1
 python -m bench.sample --write                     puts it into the sample's page and README.md
-python -m bench.sample --seed 1 --checkpoint FILE  on other videos, by which to choose what becomes the sample
+python -m bench.sample --seed 1 --checkpoint FILE  measures on other videos, to choose a sample by
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ METRICS = {
 
 
 def row(name: str, score: Score, controls: Iterable[Score]) -> str:
-    """One metric: the sample and every control with intervals, the lift with its own, pixels, chance."""
+    """The row of one metric: sample, controls and lift with intervals, then pixels and chance."""
     lift = "" if score.lift is None else f"{score.lift:+.1f} [{score.lift_low:+.1f}, {score.lift_high:+.1f}]"
     pixels = "" if score.pixels is None else f"{score.pixels:.1f}"
     chance = "" if score.chance is None else f"{score.chance:.1f}"
@@ -48,7 +48,7 @@ def _shown(score: Score) -> str:
 
 
 def table(sample: Results, controls: list[Results]) -> str:
-    """Percent, with 95 % intervals."""
+    """The table, in percent with 95 % intervals."""
     lines = [
         "| percent | sample | random weights | lift | pixels | chance |",
         "|---|---|---|---|---|---|",
@@ -59,7 +59,7 @@ def table(sample: Results, controls: list[Results]) -> str:
 
 
 def measure(checkpoint: Path, seed: int) -> str:
-    """Evaluate it, and every control as if it were a checkpoint: its scores then have intervals."""
+    """Evaluate the checkpoint, and each control as a checkpoint, so that its scores have intervals, too."""
     folder = cache_dir() / f"playground-{seed}" if seed else None
     dataset, protocol = playground.load(DATASET, folder=folder, seed=seed), load_protocol(PROTOCOL)
     sample, controls = evaluate(checkpoint, dataset, protocol), []
@@ -76,14 +76,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--write", action="store_true", help="put it into the pages that show it")
+    parser.add_argument("--write", action="store_true", help="write the table into the pages that show it")
     parser.add_argument(
-        "--checkpoint", type=Path, default=sample_path(), help="another network than the sample"
+        "--checkpoint", type=Path, default=sample_path(), help="a network other than the sample"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the playground; the sample's is 0")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the playground; the sample's is 0")
     wanted = parser.parse_args()
     if wanted.write and (wanted.seed or wanted.checkpoint != sample_path()):
-        parser.error("--write is for the sample on its own videos")
+        parser.error("--write needs the sample and seed 0. Leave out --seed and --checkpoint.")
     found = measure(wanted.checkpoint, wanted.seed)
     for page in PAGES if wanted.write else ():
         before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)

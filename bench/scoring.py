@@ -1,9 +1,9 @@
-"""What scoring and comparing cloze cost; answers made up.
+"""Measures the time of scoring and comparing cloze. Answers are simulated.
 
 python -m bench.scoring                    UCF101's size: 3,671 videos, five options each, two heads
-python -m bench.scoring --groups 700       by group
-python -m bench.scoring --probe 1          a linear probe on UCF101's training clips, or on that part of them
-python -m bench.scoring --threads          a cloze probe, with SciPy's BLAS held at one thread and let loose
+python -m bench.scoring --groups 700       intervals by group
+python -m bench.scoring --probe 1          a linear probe on so large a part of UCF101's training clips
+python -m bench.scoring --threads          a cloze probe, with SciPy's BLAS on one thread and on all
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from vcp_core.scoring.scores import score_benchmark
 UCF101_CLASSES = 101
 UCF101_CLIPS = 10 * 9537  # grid clips of the training side; trainlist01.txt
 NUM_COLUMNS = 512  # of an r3d feature
-UCF101_VIDEOS = 3671  # made up in this number; split 1's test side has 3,783 in all
+UCF101_VIDEOS = 3671  # simulated videos; split 1's test side has 3,783 in all
 
 
 def made_up(num_videos: int, num_groups: int, num_stages: int, seed: int) -> Predictions:
-    """Cloze answers, right somewhat more often than by chance."""
+    """Simulated cloze answers, right more often than by chance."""
     rng = np.random.Generator(np.random.PCG64(seed))
     options = np.array([*OPTION_NAMES] * num_videos)
     videos = [i for i in range(num_videos) for _ in OPTION_NAMES]
@@ -65,7 +65,7 @@ def made_up(num_videos: int, num_groups: int, num_stages: int, seed: int) -> Pre
 
 
 def fit_probe(part: float) -> None:
-    """Fit a probe on made-up clips and print time, memory, and what all of UCF101's would take."""
+    """Fit a probe on simulated clips, and print time, memory, and the extrapolation to UCF101's size."""
     rng = np.random.Generator(np.random.PCG64(0))
     num_rows = round(part * UCF101_CLIPS)
     labels = rng.integers(0, UCF101_CLASSES, num_rows)
@@ -88,10 +88,10 @@ def fit_probe(part: float) -> None:
 
 
 def fit_both_ways() -> None:
-    """Fit the cloze probe of 144 videos as the library does, and with both BLAS at all their threads."""
+    """Fit the cloze probe of 144 videos as the library does, and with all threads of both BLAS."""
     rng = np.random.Generator(np.random.PCG64(0))
     labels = np.tile(np.arange(len(OPTION_NAMES)), 144)
-    # Columns that hang together, as a network's do: without that L-BFGS has too little to do.
+    # Correlated columns, as a network's are: on independent ones L-BFGS needs too few iterations.
     mixing = rng.standard_normal((6 * 128, 6 * 128), np.float32) / np.arange(1, 6 * 128 + 1)[:, None]
     features = rng.standard_normal((len(labels), 6 * 128), np.float32) @ mixing
 
@@ -119,10 +119,12 @@ def main() -> None:
     """Print CPU seconds of scoring and of comparing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--videos", type=int, default=UCF101_VIDEOS)
-    parser.add_argument("--groups", type=int, default=0, help="none: videos are the units")
+    parser.add_argument("--groups", type=int, default=0, help="number of groups; 0: videos are the units")
     parser.add_argument("--stages", type=int, default=1)
     parser.add_argument("--probe", type=float, metavar="PART", help="fit on this part of UCF101's size")
-    parser.add_argument("--threads", action="store_true", help="what threads of two BLAS do to each other")
+    parser.add_argument(
+        "--threads", action="store_true", help="compare SciPy's BLAS on one thread and on all"
+    )
     arguments = parser.parse_args()
     if arguments.threads:
         return fit_both_ways()

@@ -1,4 +1,4 @@
-"""How far intervals and lifts move when scores move by their tolerance; answers made up.
+"""Measures how far intervals and lifts move when scores move by their tolerance. Answers are simulated.
 
 python -m bench.tolerance
 
@@ -25,11 +25,11 @@ SKILLS = (0.02, 0.1, 0.3, 0.5, 0.8, 0.95, 1.0)
 
 
 def numbers(right_N: Array, controls: list[Array], units: Units) -> dict[str, float]:
-    """What a score is reported with, percent."""
+    """The numbers that are reported with a score, in percent."""
     own, drawn = weighted_mean(right_N), [weighted_mean(one_N) for one_N in controls]
     correlations = Correlations((own, *drawn), units)
     low, high = share_interval(own, units, correlations.within(own), 0.95)
-    over, above = (  # any other answers do for pixels; they are one draw of nothing
+    over, above = (  # any other answers can stand for pixels
         contrasts([(other, own)], units, correlations=correlations, level=0.95)[0]
         for other in (mean_of(*drawn), drawn[0])
     )
@@ -42,7 +42,7 @@ def numbers(right_N: Array, controls: list[Array], units: Units) -> dict[str, fl
 
 
 def flipped(right_N: Array, most: int, rng: np.random.Generator) -> Array:
-    """As many answers as may change, all for the worse, all for the better, or as many of each."""
+    """Flip up to `most` answers: right ones, wrong ones, or as many of each."""
     turned_N, order = right_N.copy(), rng.permutation(len(right_N))
     for kind in ((1,), (0,), (1, 0))[rng.integers(3)]:
         turned_N[[index for index in order if right_N[index] == kind][:most]] = 1 - kind
@@ -52,7 +52,7 @@ def flipped(right_N: Array, most: int, rng: np.random.Generator) -> Array:
 def main() -> None:
     """Print the largest moves, as multiples of a score's tolerance."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--draws", type=int, default=450, help="of answers, for each size")
+    parser.add_argument("--draws", type=int, default=450, help="number of simulated results for each size")
     draws = parser.parse_args().draws
     rng = np.random.Generator(np.random.PCG64(0))
     print(f"multiples {MULTIPLES}")

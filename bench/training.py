@@ -1,9 +1,9 @@
-"""What a training step and a forward pass cost a clip, by memory layout, precision and choice of kernels.
+"""Measures the time per clip of a training step and a forward pass, by layout, precision and kernels.
 
 python -m bench.training                  r3d_tiny on this machine's CPU
 python -m bench.training --device cuda --backbones r3d_tiny r3d
 
-"deterministic" is what training and evaluation run; "benchmarked" is cuDNN free to choose, on GPUs only.
+Training and evaluation use "deterministic" kernels. With "benchmarked", on GPUs only, cuDNN chooses freely.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ KERNELS = {
     "deterministic": {"benchmark": False, "deterministic": True},
     "benchmarked": {"benchmark": True, "deterministic": False},
 }
-QUESTIONS, CLIPS = 5, 3  # of a tuple
+QUESTIONS, CLIPS = 5, 3  # options and clips of a tuple
 
 
 def milliseconds(work: Callable[[], object], device: torch.device, *, least_s: float) -> float:
-    """Mean of as many rounds as take `least_s`, after two to warm up."""
+    """Mean time of a round, over at least `least_s` seconds and after two warm-up rounds."""
     rounds, begun = -2, 0.0
     while rounds < 2 or time.perf_counter() - begun < least_s:
         if rounds == 0:
@@ -79,8 +79,8 @@ def main() -> None:
     )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--backbones", nargs="+", default=["r3d_tiny"])
-    parser.add_argument("--clips", type=int, default=56, help="of a step: 8 tuples of 7 clips")
-    parser.add_argument("--seconds", type=float, default=1.0, help="of every measurement, at least")
+    parser.add_argument("--clips", type=int, default=56, help="clips of a step: 8 tuples of 7 clips")
+    parser.add_argument("--seconds", type=float, default=1.0, help="least duration of every measurement")
     wanted = parser.parse_args()
     device = torch.device(wanted.device)
     kernels = KERNELS if device.type == "cuda" else ["deterministic"]

@@ -1,7 +1,7 @@
-"""Checkpoint files in the wrappings that people have, each written by the code that writes them.
+"""Writes checkpoint files in the wrappings that users have, each with the original trainer's code.
 
-Where the trainer's package is not installed here, its dictionary is made by hand, with the keys that
-docs/decisions/2026-11-28-several-networks.md gives for it.
+If the trainer's package is not installed, its dictionary is made by hand, with the keys in
+docs/decisions/2026-11-28-several-networks.md.
 """
 
 from __future__ import annotations

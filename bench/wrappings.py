@@ -1,9 +1,9 @@
-"""The table of docs/checkpoints.md: which wrappings of a checkpoint load, which are asked about or refused.
+"""Makes the table of docs/checkpoints.md: the wrappings of a checkpoint that load, need an answer, or fail.
 
 python -m bench.wrappings          prints the table
 python -m bench.wrappings --write  puts it into docs/checkpoints.md
 
-Each file is written and read; what the table says of it is what `vcpbench inspect` says.
+Each file is written and read. The table shows the words of `vcpbench inspect` about it.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ HEAD = ("| what | | what is said |", "|---|---|---|")
 
 
 def read(path: Path, *, apart: bool) -> CheckpointReport:
-    """Read a file of ours.
+    """Read a file that this process has written.
 
     Args:
-        path: The file, which this process has written.
-        apart: Whether in the sandbox. If not, what the sandbox's child does is done in this process, which
-            saves two seconds a file.
+        path: The file.
+        apart: Whether to read it in the sandbox. If not, this process does the work of the sandbox's child,
+            which saves two seconds a file.
 
     Raises:
-        CheckpointError: If it is refused.
+        CheckpointError: If the file is refused.
     """
     canonical_path = path.with_name("canonical.safetensors")
     if apart:
@@ -44,7 +44,7 @@ def read(path: Path, *, apart: bool) -> CheckpointReport:
 
 
 def row(wrapping: Wrapping, folder: Path) -> str:
-    """One line of the table: the file is written into the folder, and read."""
+    """Write a file into the folder, read it, and return its line of the table."""
     path = folder / wrapping.file_name
     wrapping.write(path)
     try:
@@ -90,7 +90,7 @@ def _said(report: CheckpointReport) -> list[str]:
 
 
 def _line(wrapping: Wrapping, outcome: str, said: str) -> str:
-    # What differs between machines: where the file lay, how large it was, and what a library said of it.
+    # Remove words that differ between machines: the path, the size, and entry names in libraries' messages.
     said = re.sub(r"^.*?: (?=[a-z0-9])", "", said) if said.startswith("/") else said
     said = re.sub(r"[\d,]+ bytes", "N bytes", said)
     said = re.sub(r"^entry \S+", "entry N", said)

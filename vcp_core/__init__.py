@@ -1,4 +1,4 @@
-"""The science of vcpbench: from video files and a checkpoint to three benchmarks' scores.
+"""The science of vcpbench: it turns video files and a checkpoint into the scores of three benchmarks.
 
     import vcp_core
 
@@ -6,20 +6,20 @@
     results = vcp_core.evaluate("model.pt", "playground-136", "quick-v1")
     results.score("cloze.temporal").value
 
-`import vcp_core` is cheap: torch is loaded when something that needs it is first used.
+`import vcp_core` is cheap: torch is imported on the first use of a name that needs torch.
 
 The packages, from the ground up. Each imports only from those above it in this list:
 
     catalog/      facts without torch: backbones, options, benchmarks, protocols, errors
-    progress.py   how long calls say how far they are
+    progress.py   the progress of long calls
     statistics/   intervals and tests
-    results/      what an evaluation gives, in words too
+    results/      the results of an evaluation, and sentences about them
     video/        from a file to frames and clips
     backbones/    the networks
     datasets/     from a folder to labelled videos
-    checkpoints/  from a stranger's file to weights
+    checkpoints/  from an untrusted file to weights
     features/     from clips to features
-    probes/       what reads frozen features
+    probes/       classifiers and rankings on frozen features
     benchmarks/   cloze, recognition, retrieval
     scoring/      from predictions to scores and differences
     evaluation/   checkpoint, dataset and protocol -> results
@@ -96,6 +96,7 @@ __all__ = [
 ]
 
 
+# Importing every name here would import torch. So a name is imported on its first use.
 def __getattr__(name: str) -> Any:
     try:
         home = _HOME[name]

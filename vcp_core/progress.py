@@ -1,7 +1,7 @@
-"""Progress of long calls: what they tell, and the line that shows it to people.
+"""Progress of long calls: the numbers that a call reports, and the line that shows them.
 
-A long call tells a stage, what of it is done, and what the stage is in all. In a terminal or a notebook a
-`Line` on standard error shows it. A pipe, a log or a test gets nothing.
+A long call reports the name of its stage, the number of units done and the number of units in all. In a
+terminal or a notebook a `Line` on standard error shows them. A pipe, a log or a test gets no line.
 """
 
 from __future__ import annotations
@@ -17,20 +17,21 @@ Progress = Callable[[str, int, int], None]  # stage, done, total
 Counts = Callable[[int, int], None]  # done, total
 OnUnits = Callable[[int], None]  # how many units were done since the last call
 
-EVERY_S = 0.2  # between two drawings of the line
-KNOWN_S = 1.0  # before that, a pace says little
+EVERY_S = 0.2  # shortest time between two drawings of the line
+KNOWN_S = 1.0  # no estimate before that: the pace of the first second says little
 
 
 def ignore(num_units: int) -> None:
-    """Nobody follows."""
+    """Do nothing: the default for calls whose progress nobody follows."""
 
 
 @contextmanager
 def shown(progress: Progress | bool) -> Iterator[Progress]:
-    """What a long call tells its progress to, until the block ends.
+    """Give the function that a long call reports its progress to, until the block ends.
 
     Args:
-        progress: A function, which is told everything. True: a line, where somebody looks. False: silence.
+        progress: A function receives every report. True shows a line in a terminal or a notebook, and
+            nothing elsewhere. False shows nothing.
     """
     if not isinstance(progress, bool):
         yield progress
@@ -46,7 +47,7 @@ def shown(progress: Progress | bool) -> Iterator[Progress]:
 
 @contextmanager
 def counted(stage: str, progress: Counts | bool | None) -> Iterator[Counts | None]:
-    """The same for a call that has one stage only; a function is told (done, total)."""
+    """Give the same function for a call with one stage; it receives (done, total)."""
     if not isinstance(progress, bool):
         yield progress
         return
@@ -55,7 +56,14 @@ def counted(stage: str, progress: Counts | bool | None) -> Iterator[Counts | Non
 
 
 def counting(tell: Progress, stage: str, total: int) -> OnUnits:
-    """A function that adds up what is done of a stage, and tells the sum."""
+    """Make a function that adds up the units done of a stage and reports the sum.
+
+    >>> count = counting(lambda stage, done, total: print(stage, done, total), "decoding", 3)
+    >>> count(1)
+    decoding 1 3
+    >>> count(2)
+    decoding 3 3
+    """
     done = 0
 
     def count(num_units: int) -> None:
@@ -67,21 +75,21 @@ def counting(tell: Progress, stage: str, total: int) -> OnUnits:
 
 
 class Line:
-    """One line that is written over: stage, share, count, and an estimate once there is a pace.
+    """One line that overwrites itself: stage, percentage, count, and the time left once a pace is known.
 
     Args:
-        stream: Where it stands.
-        clock: Seconds that only grow.
+        stream: The stream that the line is written to.
+        clock: A monotonic clock, in seconds.
     """
 
     def __init__(self, stream: TextIO, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream, self._clock = stream, clock
         self._stage, self._width = "", 0
         self._began_at = self._drawn_at = 0.0
-        self._first = 0  # of the stage, what was done before it began: that says nothing of the pace
+        self._first = 0  # units done at the first report: they were done earlier and tell no pace
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        """Show it; two calls in quick succession draw once."""
+        """Show the progress; of two calls in quick succession only the first draws."""
         now = self._clock()
         if stage != self._stage:
             self._stage, self._began_at, self._first = stage, now, done
@@ -91,7 +99,7 @@ class Line:
         self._draw(self._text(done, total, now - self._began_at))
 
     def clear(self) -> None:
-        """Leave an empty line."""
+        """Blank the line and return the cursor to its start."""
         self._draw("")
         self._stream.write("\r")
         self._stream.flush()
@@ -114,7 +122,7 @@ class Line:
 
 
 def duration(seconds: float) -> str:
-    """About how long.
+    """Write a number of seconds roughly, for people.
 
     >>> duration(35.2), duration(200), duration(8000)
     ('35 s', '3 min', '2 h 13 min')
@@ -126,7 +134,7 @@ def duration(seconds: float) -> str:
 
 
 def _somebody_looks(stream: TextIO | None) -> bool:
-    """Whether it is a terminal, or a notebook, whose standard error is none."""
+    """Whether people see the stream: in a terminal, or in a notebook, whose stream is not a terminal."""
     if stream is None:  # pythonw has no standard error
         return False
     if stream.isatty():

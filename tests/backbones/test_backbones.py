@@ -222,7 +222,7 @@ def test_a_parameter_without_an_initialisation_rule_is_an_error_not_uninitialise
 
 
 def test_a_buffer_that_no_checkpoint_holds_is_computed_and_never_memory_as_it_was_found() -> None:
-    with pytest.raises(TypeError, match=r"nothing fills table of block .*reset_buffers"):
+    with pytest.raises(TypeError, match=r"no method fills table of block .*reset_buffers"):
         Small(Sines()).fill_buffers()
     with pytest.raises(TypeError, match="computes all of it"):
         Small(HalfFilledSines()).fill_buffers()

@@ -70,7 +70,7 @@ def test_an_operation_that_treats_frames_unlike_is_refused_and_not_trained_wrong
     monkeypatch.setattr(
         rearrange, "apply_option", lambda clip, option, variant: mirror_the_first_frame(clip, variant)
     )
-    with pytest.raises(OperationError, match="otherwise than those of another"):
+    with pytest.raises(OperationError, match="pixels of two frames differently"):
         Rearrangements(16, (8, 8), torch.device("cpu"))
 
 

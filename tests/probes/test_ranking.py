@@ -112,7 +112,7 @@ def test_a_gallery_whose_places_do_not_fit_a_key_is_refused(monkeypatch: pytest.
     largest = (ranking.UNITS << ranking._shift(ranking.MAX_GALLERY)) | (ranking.MAX_GALLERY - 1)
     assert largest < 2**63
     monkeypatch.setattr(ranking, "MAX_GALLERY", 5)
-    with pytest.raises(ValueError, match="A gallery of 6 rows; at most 5"):
+    with pytest.raises(ValueError, match="The gallery has 6 rows; at most 5"):
         nearest(np.eye(6), np.eye(6), k=1)
 
 

@@ -1,13 +1,13 @@
 """The networks, built from the catalog's facts: one family per file, with that family's key names.
 
-base.py       what every backbone is
+base.py       the class that every backbone extends
 c3d.py        C3D
 r3d.py        R3D, as VCOP and VCP train it
 r2plus1d.py   R(2+1)D, as VCOP and VCP train it
 resnet3d.py   torchvision's video ResNets
 s3d.py        S3D
 i3d.py        I3D
-inception.py  what S3D and I3D share
+inception.py  the block widths that S3D and I3D share
 slow.py       the Slow pathway of SlowFast
 pixels.py     the pixel baseline, which has no weights
 """
@@ -27,18 +27,24 @@ from vcp_core.catalog.inputs import input_of, with_input
 
 __all__ = ["Backbone", "allocate", "build", "expect", "key_shapes", "skeleton"]
 
-SMALLEST_MAP = 2  # of the last stage, height and width: the papers' retrieval feature pools 2 x 2
+SMALLEST_MAP = 2  # height and width of the last stage, at least: the papers' retrieval feature pools 2 x 2
 
 
 def build(name: str, *, seed: int | None = None) -> Backbone:
-    """A backbone with random weights, by its family's own initialisation, in eval mode on the CPU.
+    """Build a backbone with random weights in eval mode on the CPU.
+
+    The weights are drawn by the family's own initialisation.
 
     Args:
         name: A name of the catalog.
-        seed: Of the initialisation; 0 if left out. Torch's global generator is neither read nor moved.
+        seed: Seed of the initialisation; 0 if left out. Torch's global generator stays as it is.
 
     Raises:
         UnknownName: If there is no such backbone.
+
+    >>> backbone = build("r3d_tiny", seed=1)
+    >>> backbone.training, backbone.spec.clip_shape
+    (False, (3, 16, 56, 56))
     """
     backbone = allocate(name)
     backbone.initialise(torch.Generator().manual_seed(0 if seed is None else seed))
@@ -46,9 +52,9 @@ def build(name: str, *, seed: int | None = None) -> Backbone:
 
 
 def allocate(name: str) -> Backbone:
-    """A backbone in eval mode on the CPU, whose weights are whatever memory held: load a whole state dict.
+    """Build a backbone in eval mode on the CPU with uninitialised weights. Load a whole state dict into it.
 
-    Buffers that are not in the state dict have their numbers already.
+    Buffers that are not in the state dict are already computed.
 
     Raises:
         UnknownName: If there is no such backbone.
@@ -59,14 +65,15 @@ def allocate(name: str) -> Backbone:
 
 
 def expect(backbone: Backbone, input_spec: str | None) -> Backbone:
-    """The same network, made to take clips of a declared input; None leaves it its family's own.
+    """Make a network take clips of a declared input.
 
     Args:
-        backbone: Changed, and returned.
-        input_spec: Such as "frames=8,stride=4,crop=224,resize=256x340" (`vcp_core.catalog.inputs`).
+        backbone: The network. It is changed in place, and returned.
+        input_spec: Such as "frames=8,stride=4,crop=224,resize=256x340" (`vcp_core.catalog.inputs`). None
+            keeps the family's own input.
 
     Raises:
-        InputError: If the declaration makes no sense, or the network has no room for such clips.
+        InputError: If the declaration is invalid, or such clips are too small for the network.
     """
     if input_spec is None:
         return backbone
@@ -75,7 +82,7 @@ def expect(backbone: Backbone, input_spec: str | None) -> Backbone:
     try:
         *_, last_BCTHW = skeleton(spec.name).forward_stages(clips_BCTHW)
         smallest = min(last_BCTHW.shape[3:])
-    except RuntimeError:  # torch: a map smaller than a kernel
+    except RuntimeError:  # torch raises it if a map is smaller than a kernel
         smallest = 0
     if smallest < SMALLEST_MAP:
         raise InputError(
@@ -87,7 +94,7 @@ def expect(backbone: Backbone, input_spec: str | None) -> Backbone:
 
 
 def key_shapes(name: str) -> dict[str, tuple[int, ...]]:
-    """Shape of every entry of the backbone's state dict, by key; no weight is ever allocated for it.
+    """The shape of every entry of the backbone's state dict, by key. No weight is allocated for this.
 
     Raises:
         UnknownName: If there is no such backbone.
@@ -101,7 +108,7 @@ def _key_shapes(name: str) -> dict[str, tuple[int, ...]]:
 
 
 def skeleton(name: str) -> Backbone:
-    """A backbone in eval mode on the meta device: shapes without numbers, and without their memory.
+    """Build a backbone in eval mode on the meta device: tensors have shapes, but no values and no memory.
 
     Raises:
         UnknownName: If there is no such backbone.

@@ -1,4 +1,4 @@
-"""What every backbone is: clips in, one feature map per stage out.
+"""The class that every backbone extends: it takes clips and gives one feature map per stage.
 
 Shapes: B clips, C channels (RGB), T frames, H height, W width, D features.
 """
@@ -18,10 +18,10 @@ from vcp_core.catalog.backbones import BackboneSpec, Normalisation
 
 @runtime_checkable
 class InitialisesItself(Interface):
-    """A module that holds parameters of a kind of its own, such as a position's embedding."""
+    """A module that holds its own parameters, such as a position embedding."""
 
     def initialise_own(self, generator: torch.Generator) -> None:
-        """Draw the parameters that the module holds itself, not those of modules in it."""
+        """Draw the module's own parameters; its submodules draw theirs."""
 
 
 @runtime_checkable
@@ -29,20 +29,20 @@ class ResetsBuffers(Interface):
     """A module with buffers that are not in the state dict, such as a table of sines."""
 
     def reset_buffers(self) -> None:
-        """Compute them from the module's own numbers, in place."""
+        """Compute these buffers in place from the module's own numbers."""
 
 
 class Backbone(nn.Module, ABC):
     """A 3D-CNN without its head.
 
-    Clips may be uint8, 0 to 255: they are scaled to [0, 1] and normalised as the family's checkpoints expect.
-    Floating-point clips are taken as prepared already, and go in as they are.
+    Clips of uint8, 0 to 255, are scaled to [0, 1] and normalised as the family's checkpoints expect.
+    Floating-point clips must be prepared already: the network takes them unchanged.
 
     A subclass names its modules as the family's checkpoints name their keys, and registers nothing else. A
     buffer that is not in the state dict is computed by its module's `reset_buffers`.
 
     Attributes:
-        spec: What the catalog says about it.
+        spec: The backbone's entry in the catalog.
         normalisation: Applied to uint8 clips; None leaves them in [0, 1].
     """
 
@@ -53,7 +53,7 @@ class Backbone(nn.Module, ABC):
 
     @abstractmethod
     def forward_stages(self, x_BCTHW: Tensor) -> list[Tensor]:
-        """The map after each of `spec.stages`, from prepared clips; the last one is what gets pooled."""
+        """The map after each of `spec.stages`, from prepared clips. `features` pools the last one."""
 
     def forward(self, clips_BCTHW: Tensor) -> Tensor:
         """The same as `features`."""
@@ -90,7 +90,7 @@ class Backbone(nn.Module, ABC):
         """Draw every weight anew by the family's own initialisation, and reset normalisation layers.
 
         Args:
-            generator: On the CPU, where the network must be as well.
+            generator: A generator on the CPU. The network must be on the CPU, too.
 
         Raises:
             TypeError: If a module holds parameters or buffers and no rule is known for it.
@@ -103,11 +103,11 @@ class Backbone(nn.Module, ABC):
             elif isinstance(module, nn.Linear):
                 self.initialise_linear(module, generator)
             elif isinstance(module, nn.BatchNorm3d | nn.LayerNorm):
-                module.reset_parameters()  # weight 1, bias 0, and statistics of unit variance: no drawing
+                module.reset_parameters()  # weight 1, bias 0, mean 0, variance 1: nothing random
             elif next(module.parameters(recurse=False), None) is not None or _in_state(module):
                 raise TypeError(
-                    f"{self.spec.name}: nothing says how to initialise {name} ({type(module)}). Give the "
-                    "module a method `initialise_own(generator)`, or `Backbone.initialise` a rule."
+                    f"{self.spec.name}: no rule says how to initialise {name} ({type(module)}). Give the "
+                    "module a method `initialise_own(generator)`, or add a rule to `Backbone.initialise`."
                 )
 
     def initialise_conv(self, conv: nn.Conv3d, generator: torch.Generator) -> None:
@@ -119,7 +119,7 @@ class Backbone(nn.Module, ABC):
         _draw_by_fan_in(linear, generator)
 
     def fill_buffers(self) -> None:
-        """Compute every buffer that is not in the state dict: no checkpoint holds it.
+        """Compute every buffer that is not in the state dict, because no checkpoint contains it.
 
         Raises:
             TypeError: If a module has such a buffer and no method `reset_buffers` that sets all of it.
@@ -129,8 +129,9 @@ class Backbone(nn.Module, ABC):
             missing = sorted(set(buffers) - _in_state(module)) if buffers else []
             if missing and not (isinstance(module, ResetsBuffers) and _sets_all(module, missing)):
                 raise TypeError(
-                    f"{self.spec.name}: nothing fills {', '.join(missing)} of {name} ({type(module)}), which "
-                    "no checkpoint holds. Give the module a method `reset_buffers()` that computes all of it."
+                    f"{self.spec.name}: no method fills {', '.join(missing)} of {name} ({type(module)}), "
+                    "and no checkpoint contains it. Give the module a method `reset_buffers()` that computes "
+                    "all of it."
                 )
 
     def _prepare(self, clips_BCTHW: Tensor) -> Tensor:
@@ -168,7 +169,7 @@ def _in_state(module: nn.Module) -> set[str]:
 
 
 def _sets_all(module: ResetsBuffers, names: list[str]) -> bool:
-    """Whether `reset_buffers` gives the same numbers whatever the memory held."""
+    """Whether `reset_buffers` sets every value: it must give the same after a fill with 1 and with 0."""
     found = []
     for value in (1, 0):
         for name in names:

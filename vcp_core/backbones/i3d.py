@@ -1,4 +1,4 @@
-"""I3D (arXiv:1705.07750), RGB, as its public PyTorch port has it: Inception, its kernels inflated in time."""
+"""I3D (arXiv:1705.07750), RGB, as in its public PyTorch port: Inception with kernels inflated in time."""
 
 from __future__ import annotations
 
@@ -22,25 +22,29 @@ POOLINGS: dict[str, tuple[Triple, Triple]] = {
 
 
 def pad_same(x_BCTHW: Tensor, kernel: Triple, stride: Triple) -> Tensor:
-    """Zeros around the map, so that its size over the stride, rounded up, is what a window gives.
+    """Pad the map with zeros, so that a window gives the map's size divided by the stride, rounded up.
 
-    TensorFlow's rule: an odd number of them has one more behind than in front, so it is no `padding=` of
-    torch's, and how many there are depends on the size of the map.
+    This is TensorFlow's "SAME" rule. Torch's `padding=` cannot express it: the number of zeros depends on the
+    size of the map, and an odd number puts one more zero behind the map than in front.
+
+    >>> tuple(pad_same(torch.ones(1, 1, 4, 4, 4), (3, 3, 3), (2, 2, 2)).shape)
+    (1, 1, 5, 5, 5)
     """
     pads: list[int] = []
-    for size, k, s in zip(x_BCTHW.shape[:1:-1], kernel[::-1], stride[::-1], strict=True):  # width comes first
+    # Reversed: nn.functional.pad takes the width first.
+    for size, k, s in zip(x_BCTHW.shape[:1:-1], kernel[::-1], stride[::-1], strict=True):
         total = max((-(-size // s) - 1) * s + k - size, 0)
         pads += [total // 2, total - total // 2]
     return nn.functional.pad(x_BCTHW, pads)
 
 
 def _pool_same(x_BCTHW: Tensor, kernel: Triple, stride: Triple) -> Tensor:
-    # Maps come out of a ReLU, so the zeros never win against a pixel: the same as TensorFlow's pooling.
+    # Maps come out of a ReLU, so no zero exceeds a pixel: the result equals TensorFlow's pooling.
     return nn.functional.max_pool3d(pad_same(x_BCTHW, kernel, stride), kernel, stride)
 
 
 class Unit(nn.Module):
-    """A convolution padded TensorFlow's way, batch-norm and ReLU."""
+    """A convolution with TensorFlow's padding, batch-norm and ReLU."""
 
     def __init__(self, in_channels: int, out_channels: int, size: int, stride: int = 1) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What S3D and I3D share: the widths of the mixed blocks of Inception (arXiv:1409.4842, table 1)."""
+"""Widths of the mixed blocks of Inception (arXiv:1409.4842, table 1), which S3D and I3D share."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Mixed(NamedTuple):
 
     @property
     def out_channels(self) -> int:
-        """Of the concatenation."""
+        """Channels of the concatenated output."""
         return self.b0 + self.b1 + self.b2 + self.b3
 
 
@@ -32,5 +32,5 @@ MIXED_4 = {
 }
 MIXED_5 = {"b": Mixed(832, 256, 160, 320, 32, 128, 128), "c": Mixed(832, 384, 192, 384, 48, 128, 128)}
 
-# Both networks' batch-norm, as TensorFlow had it; torch's default is 1e-5.
+# Epsilon of both networks' batch-norm, as in TensorFlow. Torch's default is 1e-5.
 EPSILON = 1e-3

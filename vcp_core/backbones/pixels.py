@@ -1,7 +1,7 @@
-"""The pixel baseline (PROTOCOL 4): what a clip is before any network, coarsely.
+"""The pixel baseline (PROTOCOL 4): coarse pixels of a clip instead of a network's features.
 
-Not a backbone that a checkpoint can be: it has no weights. It goes the way of one, so that it meets the same
-clips and the same probes as the network that it stands beside.
+It has no weights, so no checkpoint can be of it. It has a backbone's interface, so that the same code gives
+it the same clips and the same probes as the network that it is compared with.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from vcp_core.catalog.backbones import PIXEL_PARTS, PIXEL_SIDE, BackboneSpec, pi
 
 
 class Pixels(Backbone):
-    """RGB of 8 x 8 fields, averaged over each of the clip's sub-clips.
+    """Mean RGB of 8 x 8 fields over each of the clip's sub-clips.
 
     Args:
-        like: The network whose clips it sees.
-        parts: Sub-clips, at most as many as frames.
+        like: The catalog's entry of the network whose clips it takes.
+        parts: Number of sub-clips, at most the number of frames.
     """
 
     def __init__(self, like: BackboneSpec, *, parts: int = PIXEL_PARTS) -> None:
@@ -25,12 +25,12 @@ class Pixels(Backbone):
         self._parts = self.spec.feature_dim // (3 * PIXEL_SIDE**2)
 
     def forward_stages(self, x_BCTHW: Tensor) -> list[Tensor]:
-        """One map of one place: averaging over it leaves it as it is."""
+        """One map of size 1 x 1 x 1, which pooling leaves unchanged."""
         fields_BCTHW = nn.functional.adaptive_avg_pool3d(x_BCTHW, (self._parts, PIXEL_SIDE, PIXEL_SIDE))
         return [fields_BCTHW.flatten(start_dim=1)[..., None, None, None]]
 
     def stages(self, clips_BCTHW: Tensor, *, max_pooled: bool = False) -> dict[str, Tensor]:
-        """As every backbone's; the papers' feature of a single place is the same numbers."""
+        """As `Backbone.stages`. Max-pooling cannot change a map of size 1, so both features are equal."""
         found = super().stages(clips_BCTHW)
         if max_pooled:
             found[self.spec.max_pooled_stage] = found[self.spec.stages[-1]]

@@ -1,4 +1,4 @@
-"""R(2+1)D (arXiv:1711.11248) as VCOP and VCP train it: R3D, its convolutions split in space and time."""
+"""R(2+1)D (arXiv:1711.11248) as VCOP and VCP train it: R3D with convolutions split into space and time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vcp_core.backbones.r3d import R3D, Triple
 
 
 def intermediate_channels(in_channels: int, out_channels: int, kernel: Triple) -> int:
-    """Channels between the two parts that give them as many weights as the whole had (section 3.5).
+    """Channels between the two convolutions, so that both have as many weights as one full 3D (section 3.5).
 
     >>> intermediate_channels(64, 64, (3, 3, 3))
     144
@@ -36,7 +36,7 @@ class FactoredConv(nn.Module):
         )
 
     def forward(self, x_BCTHW: Tensor) -> Tensor:
-        """Both parts."""
+        """The map after both convolutions."""
         x_BCTHW = torch.relu_(self.bn(self.spatial_conv(x_BCTHW)))
         return cast(Tensor, self.temporal_conv(x_BCTHW))
 

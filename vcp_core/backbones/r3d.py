@@ -1,6 +1,6 @@
 """R3D (arXiv:1711.11248) as VCOP and VCP train it: five stages, residual blocks in all but the first.
 
-One block per stage is the papers' network; two of them, its 18-layer variant.
+One block per stage gives the papers' network. Two blocks per stage give its 18-layer variant.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Triple = tuple[int, int, int]
 
 
 class SpatioTemporalConv(nn.Module):
-    """A 3D convolution that keeps the size but for its stride, under the family's key name."""
+    """A padded 3D convolution under the family's key name. Only its stride makes the map smaller."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel: Triple, stride: Triple) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class ResidualBlock(nn.Module):
 
 
 class Stage(nn.Module):
-    """Blocks under VCOP's key names: the first by itself, those that follow in a list."""
+    """Blocks under VCOP's key names: `block1` is the first, the list `blocks` holds the others."""
 
     def __init__(
         self, conv: type[nn.Module], in_channels: int, out_channels: int, *, stride: int, num_blocks: int
@@ -75,11 +75,11 @@ class Stage(nn.Module):
 
 
 class R3D(Backbone):
-    """The family's layout; `conv` is the kind of convolution in all its places.
+    """The layout of the R3D family; the attribute `conv` is the kind of all its convolutions.
 
     Args:
-        spec: What the catalog says; its stage_dims are the widths.
-        num_blocks: Of each stage but the first.
+        spec: The backbone's entry in the catalog; its stage_dims are the widths.
+        num_blocks: Number of blocks in each stage except the first, which has none.
     """
 
     conv: type[nn.Module] = SpatioTemporalConv

@@ -1,6 +1,6 @@
 """Torchvision's video ResNets (arXiv:1711.11248): a stem and four layers of basic blocks.
 
-The networks of the family differ in the kind of convolution a layer is made of, so that is an argument.
+The networks of the family differ in the kind of convolution in their layers, so the kind is an argument.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from vcp_core.catalog.backbones import BackboneSpec
 
 
 class Convolution(NamedTuple):
-    """What the blocks of a layer are made of.
+    """The kind of convolution in the blocks of a layer.
 
     Attributes:
-        make: From (in channels, channels between two factors, out channels, stride) to the module.
-        strides_time: Whether its stride, and its shortcut's, takes frames as well as pixels.
+        make: Builds the module from (in channels, channels between two factors, out channels, stride).
+        strides_time: Whether the stride of the convolution and of the shortcut applies to frames, too.
     """
 
     make: Callable[[int, int, int, int], nn.Module]
@@ -57,7 +57,7 @@ class BasicBlock(nn.Module):
 
     def __init__(self, conv: Convolution, in_channels: int, out_channels: int, stride: int) -> None:
         super().__init__()
-        # One number for both convolutions, by the first one's channels: so do the published weights.
+        # As in the published weights, the first convolution's channels decide the number for both.
         middle = intermediate_channels(in_channels, out_channels, (3, 3, 3))
         self.conv1 = nn.Sequential(
             conv.make(in_channels, middle, out_channels, stride),
@@ -111,8 +111,8 @@ class ResNet3D(Backbone):
     """A stem and four layers of two blocks each.
 
     Args:
-        spec: What the catalog says; its stage_dims are the widths.
-        convolutions: Of each layer's blocks, first to last: names of `CONVOLUTIONS`.
+        spec: The backbone's entry in the catalog; its stage_dims are the widths.
+        convolutions: Names of `CONVOLUTIONS`, one for each layer, first to last.
         stem: A name of `STEMS`.
     """
 

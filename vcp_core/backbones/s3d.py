@@ -1,4 +1,4 @@
-"""S3D (arXiv:1712.04851) as torchvision has it: Inception, its convolutions split in space and time."""
+"""S3D (arXiv:1712.04851) as in torchvision: Inception with convolutions split into space and time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vcp_core.backbones.inception import EPSILON, MIXED_3, MIXED_4, MIXED_5, Mix
 from vcp_core.backbones.r3d import Triple
 from vcp_core.catalog.backbones import BackboneSpec
 
-LAST_OF_STAGES = (0, 3, 6, 12, 15)  # of the sixteen blocks: the last before each pooling, and the last of all
+LAST_OF_STAGES = (0, 3, 6, 12, 15)  # indices of blocks: the last one before each pooling, and the last of all
 
 
 def _conv(in_channels: int, out_channels: int, kernel: Triple, stride: Triple = (1, 1, 1)) -> nn.Sequential:
@@ -50,11 +50,11 @@ class MixedBlock(nn.Module):
 
 
 class S3D(Backbone):
-    """Sixteen blocks, poolings among them, numbered as torchvision's."""
+    """Sixteen blocks, poolings included, with torchvision's numbers."""
 
     def __init__(self, spec: BackboneSpec) -> None:
         super().__init__(spec)
-        # torchvision calls this list `features`, which is a method here; catalog/keys.py has both names.
+        # Torchvision calls this list `features`, but here `features` is a method. catalog/keys.py has both.
         self.blocks = nn.Sequential(
             _separable(3, 64, 7, 2),
             nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1)),

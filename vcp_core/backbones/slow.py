@@ -1,7 +1,7 @@
-"""The Slow pathway of SlowFast (arXiv:1812.03982) by itself: a ResNet-50 that keeps every frame it is given.
+"""The Slow pathway of SlowFast (arXiv:1812.03982) by itself: a ResNet-50 that never strides in time.
 
-Kernels reach over time in the last two stages only. Modules are named as PyTorchVideo names them; SlowFast's
-and MMAction2's names of the same weights are in catalog/keys.py.
+Only the last two stages have kernels that cover several frames. Modules have PyTorchVideo's names. The names
+that SlowFast and MMAction2 give to the same weights are in catalog/keys.py.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from vcp_core.backbones.base import Backbone
 from vcp_core.catalog.backbones import BackboneSpec
 
 DEPTHS = (3, 4, 6, 3)  # blocks of a 50-layer ResNet, stage by stage
-KERNELS_T = (1, 1, 3, 3)  # frames that a block's first convolution reaches over; section 3.1, table 1
-WIDENS = 4  # how many times a block's output is wider than what it computes in
+KERNELS_T = (1, 1, 3, 3)  # frames that a block's first convolution covers; section 3.1, table 1
+WIDENS = 4  # output channels of a block, as a multiple of its inner channels
 
 
 class Stem(nn.Module):
@@ -31,7 +31,7 @@ class Stem(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """Three convolutions: over time, over space with the stride, and to full width."""
+    """Three convolutions: over time, over space with the stride, and 1 x 1 x 1 to the full width."""
 
     def __init__(
         self, in_channels: int, channels: int, out_channels: int, kernel_t: int, stride: int
@@ -73,7 +73,7 @@ class Block(nn.Module):
 
 
 class Stage(nn.Module):
-    """Blocks, of which the first changes the shape."""
+    """Several blocks; the first changes the shape."""
 
     def __init__(
         self, in_channels: int, out_channels: int, *, depth: int, kernel_t: int, stride: int

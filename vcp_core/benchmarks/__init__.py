@@ -4,7 +4,7 @@ cloze.py        which option was applied to the withheld clip?
 recognition.py  a linear probe on clips, nearest neighbours of videos
 retrieval.py    every test video queries the training side
 grid.py         the grid of clips that recognition and retrieval share
-metrics.py      what a metric is
+metrics.py      the definition of a metric
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from vcp_core.results.types import Predictions, Table
 
 
 class Benchmark(Interface):
-    """What a module in this package provides."""
+    """The functions that a benchmark's module provides."""
 
     def clips(self, video: Video, protocol: Protocol, spec: BackboneSpec) -> set[Clip]:
-        """The distinct clips that it needs of a video."""
+        """The distinct clips that the benchmark needs of a video."""
 
     def availability(self, dataset: Dataset, protocol: Protocol, spec: BackboneSpec) -> str | None:
-        """Why this dataset cannot carry it; None where it can."""
+        """The reason why the benchmark cannot run on this dataset; None if it can."""
 
     def num_units(self, protocol: Protocol, spec: BackboneSpec) -> int:
-        """How many units of work `predict` tells: its progress."""
+        """How many units of work `predict` reports in all."""
 
     def predict(
         self,
@@ -51,13 +51,16 @@ class Benchmark(Interface):
         """The metrics that predictions give."""
 
     def tables(self, predictions: Predictions) -> list[Table]:
-        """Matrices for people to look at."""
+        """Matrices for people to read, such as confusions."""
 
 
 def load_benchmark(name: str) -> Benchmark:
-    """The benchmark of that name.
+    """The module of a benchmark, by its name.
+
+    >>> load_benchmark("retrieval").__name__
+    'vcp_core.benchmarks.retrieval'
 
     Raises:
-        UnknownName: If there is none.
+        UnknownName: If there is no such benchmark.
     """
     return cast(Benchmark, importlib.import_module(BENCHMARKS[name].module))

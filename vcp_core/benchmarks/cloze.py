@@ -41,14 +41,14 @@ class Question:
 
 
 def tuple_shape(protocol: Protocol, spec: BackboneSpec) -> TupleShape:
-    """Lengths of this protocol's tuples for this backbone's clips."""
+    """The lengths, in frames, of this protocol's tuples with this backbone's clips."""
     return TupleShape(
         clip_frames=spec.clip_span, gap=protocol.cloze.gap, remote_gap=protocol.cloze.remote_gap
     )
 
 
 def questions(video: Video, protocol: Protocol, spec: BackboneSpec) -> list[Question]:
-    """All options of every tuple of a video; none where it is too short."""
+    """All options of every tuple of a video. A video that is too short gives an empty list."""
     shape, options = tuple_shape(protocol, spec), protocol.cloze.options
     asked = []
     for number in range(protocol.cloze.num_tuples):
@@ -57,7 +57,7 @@ def questions(video: Video, protocol: Protocol, spec: BackboneSpec) -> list[Ques
             return []
         before, withheld, after = drawn.starts
         for option, variant in drawn.variants.items():
-            # A remote option is an ordinary clip: the same start elsewhere needs no second forward pass.
+            # A remote option is an unchanged clip, so other uses of the same start share its forward pass.
             shown = (
                 Clip(video.id, drawn.remote_start)
                 if option == "remote"
@@ -83,7 +83,7 @@ def clips(video: Video, protocol: Protocol, spec: BackboneSpec) -> set[Clip]:
 
 
 def availability(dataset: Dataset, protocol: Protocol, spec: BackboneSpec) -> str | None:
-    """Why this dataset cannot carry the benchmark; None where it can."""
+    """The reason why this dataset cannot carry the benchmark; None if it can."""
     least = tuple_shape(protocol, spec).min_frames
     for split, side in (("test", dataset.side("test")), ("training", dataset.side("train"))):
         enough = sum(video.num_frames >= least for video in side)
@@ -95,8 +95,12 @@ def availability(dataset: Dataset, protocol: Protocol, spec: BackboneSpec) -> st
 def relational_head(before_ND: Floats, shown_ND: Floats, after_ND: Floats) -> Floats:
     """[before; shown; after; |shown - before|; |shown - after|; |after - before|], (N, 6 D).
 
-    A linear head on the concatenation adds up one term per clip, so it cannot ask whether the option fits
-    its neighbours; the differences let it (PROTOCOL 4, ours).
+    A linear head on the concatenation adds up one term per clip, so it cannot test whether the option fits
+    its neighbours. With the differences it can (PROTOCOL 4, ours).
+
+    >>> before_ND, shown_ND, after_ND = (np.full((1, 1), value, np.float32) for value in (1, 4, 6))
+    >>> relational_head(before_ND, shown_ND, after_ND).tolist()
+    [[1.0, 4.0, 6.0, 3.0, 2.0, 5.0]]
     """
     return np.concatenate(
         [
@@ -201,7 +205,7 @@ def _prefix(column: str) -> str:
 def metrics(predictions: Predictions) -> list[Metric]:
     """Accuracy, recall and precision per option, spatial and temporal, for every head and stage.
 
-    The headline's head has a recall for every kind of variant, too: "cloze.recall.rotation.90".
+    The headline's head also has a recall for every kind of variant, such as "cloze.recall.rotation.90".
     """
     truth, options = np.array(predictions.column("option")), predictions.answers
     chance = 1 / len(options)
@@ -229,7 +233,7 @@ def metrics(predictions: Predictions) -> list[Metric]:
 
 
 def _by_kind(predictions: Predictions, right_N: npt.NDArray[np.bool_]) -> Iterator[Metric]:
-    """Recalls of the kinds of variant that were asked for."""
+    """The recall of every kind of variant that occurs among the questions."""
     options, variants = predictions.column("option"), predictions.column("variant")
     kinds_N = [kinds_of(*one) for one in zip(options, variants, strict=True)]
     for option, kinds in KINDS.items():

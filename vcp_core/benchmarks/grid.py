@@ -1,4 +1,4 @@
-"""The grid clips of a video, which recognition and retrieval share.
+"""Grid clips of a video, which recognition and retrieval share.
 
 Legend: N videos, M = N x num_clips clips, D features.
 """
@@ -18,7 +18,7 @@ from vcp_core.features.bank import FeatureBank
 from vcp_core.features.shards import Clip
 from vcp_core.video.clips import grid_starts
 
-CHUNK_VIDEOS = 128  # of 10 clips of 9,216 numbers: 47 MB at a time
+CHUNK_VIDEOS = 128  # 47 MB at a time, with 10 clips a video and 9,216 numbers a clip
 
 
 class GridFeatures(NamedTuple):
@@ -29,7 +29,7 @@ class GridFeatures(NamedTuple):
 
 
 def grid_clips(video: Video, protocol: Protocol, spec: BackboneSpec) -> list[Clip]:
-    """Grid clips in order; a short video's clips may be the same one several times."""
+    """Grid clips of a video in order. A short video may give the same clip several times."""
     starts = grid_starts(video.num_frames, protocol.grid.num_clips, spec.clip_span)
     return [Clip(video.id, start) for start in starts]
 

@@ -1,4 +1,4 @@
-"""What a benchmark measures: names, units and directions of numbers that predictions give.
+"""Metrics: numbers that a benchmark computes from predictions, with name, unit and direction.
 
 Legend: R weightings, N prediction rows.
 """
@@ -20,17 +20,16 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """A number that predictions give.
+    """A number that is computed from predictions.
 
     Attributes:
         name: Such as "cloze.accuracy".
-        statistic: A `Mean` of values in [0, 1] for percent: intervals then know that a share is between 0 and
-            1, and that answers are right or wrong. For every other unit a `Statistic`, a function of the
-            rows' weights.
-        chance: What guessing gives, on the scale of `statistic`; None where guessing has no one answer.
-        unit: What a score of it is measured in.
-        better: Which way is better.
-        headline: Whether tables show it first.
+        statistic: A `Mean` of values in [0, 1] if the unit is percent: its interval then stays within 0 and
+            100. For every other unit a `Statistic`, a function of the rows' weights.
+        chance: The expected value of guessing, on the scale of `statistic`; None if it is not defined.
+        unit: The unit of the metric's scores.
+        better: Whether a higher or a lower value is better.
+        headline: Whether tables show the metric first.
 
     Raises:
         ValueError: If a share is not in percent.
@@ -54,11 +53,11 @@ class Metric:
 
     @property
     def scale(self) -> float:
-        """What the statistic is multiplied by to give a score: 100 where it is a fraction."""
+        """The factor from the statistic to the score: 100 for a fraction, 1 for a plain number."""
         return 1.0 if self.unit == "number" else 100.0
 
     def value(self, num_rows: int) -> float:
-        """The score; NaN where nothing counts (the precision of an answer never given)."""
+        """The score; NaN where no row counts, as for the precision of an answer that was never given."""
         if isinstance(self.statistic, Mean):
             return self.scale * self.statistic.value
         return self.scale * float(self.statistic(np.ones((1, num_rows)))[0])

@@ -27,12 +27,12 @@ from vcp_core.results.types import Fit, Predictions, Table, confusion, per_class
 __all__ = ["availability", "clips", "metrics", "num_units", "predict", "tables"]
 
 METHODS = ("linear", "knn")
-FINETUNE = "finetune"  # answered by a finetuned network (vcp_core.pretraining), on its own
+FINETUNE = "finetune"  # column of a finetuned network's answers (vcp_core.pretraining)
 TOP = 5
 
 
 def availability(dataset: Dataset, protocol: Protocol, spec: BackboneSpec) -> str | None:
-    """Any dataset of two classes on both sides carries recognition."""
+    """None: any dataset with two classes on both sides carries recognition."""
     return None
 
 
@@ -101,13 +101,13 @@ def predict(
 
 
 def training_sizes(dataset: Dataset) -> dict[str, int]:
-    """Videos of each class on the training side: what chance goes by."""
+    """Number of training videos of each class; the chance level depends on these."""
     return dict(sorted(Counter(video.label for video in dataset.side("train")).items()))
 
 
 def ranked_classes(scores_NK: npt.NDArray[np.floating], classes: Sequence[str]) -> list[object]:
     """Names of the best five classes of every row, the best first."""
-    # Stable: equal scores rank by class name, never by what a partial sort happens to leave first.
+    # A stable sort: equal scores rank by class name. A partial sort leaves their order open.
     best_NK = np.argsort(-scores_NK, axis=1, kind="stable")[:, :TOP]
     return [[classes[k] for k in row] for row in best_NK]
 
@@ -119,8 +119,8 @@ def _answered(predictions: Predictions) -> list[str]:
 def metrics(predictions: Predictions) -> list[Metric]:
     """Top-1, top-5 and mean per-class accuracy, by the linear probe, knn, or finetuning.
 
-    Chance of the first two is what whoever knows nothing of a video gets by its training: the test share of
-    the classes that are most frequent there. The mean over classes is 1/K, whatever one always answers.
+    Chance of top-1 and top-5 is the score of always answering the classes that are most frequent in training.
+    Chance of the mean over classes is 1/K, because any constant answer scores 1/K.
     """
     labels = np.array(predictions.column("label"))
     num_classes = len(predictions.answers)
@@ -149,10 +149,10 @@ def metrics(predictions: Predictions) -> list[Metric]:
 
 
 def chance_of_frequent(predictions: Predictions, depth: int) -> float:
-    """Part of the test videos whose class is among the `depth` most frequent ones of the training side.
+    """Share of test videos whose class is among the `depth` most frequent classes of the training side.
 
-    Of classes of one size that do not all fit in, each is as good a guess: the mean over all choices. So it
-    is depth/K where all have one size, and where predictions do not say what sizes there were.
+    If classes of equal size compete for the last places, the result is the mean over all choices among them.
+    So it is depth/K if all classes have one size, or if the predictions do not record the sizes.
     """
     sizes: dict[str, int] = predictions.facts.get("training", {})
     tested = Counter(predictions.column("label"))
@@ -167,14 +167,14 @@ def chance_of_frequent(predictions: Predictions, depth: int) -> float:
 
 
 def _hits(predictions: Predictions, method: str) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Whether a video's class is the first answer, and whether it is among the first five."""
+    """For each video: whether its class is the first answer, and whether it is among the first five."""
     answered = list(zip(predictions.column(method), predictions.column("label"), strict=True))
     first = [row[0] == label for row, label in answered]
     return np.array(first), np.array([label in row for row, label in answered])
 
 
 def tables(predictions: Predictions) -> list[Table]:
-    """Recall per class within the first answer and the first five, and the confusion, by method."""
+    """For each method, recall per class (top-1 and top-5) and the confusion."""
     truth = predictions.column("label")
     methods = _answered(predictions)
     recalls: dict[str, npt.NDArray[np.bool_]] = {}

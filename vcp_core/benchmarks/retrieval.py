@@ -1,7 +1,8 @@
 """Retrieval: every test video queries the training split by cosine distance (PROTOCOL 4).
 
-By the pooled feature, on which the headline stands, and where the protocol asks for it also by the papers'
-max-pooled one, whose columns and metrics are called `max.`; both from the same clips and forward pass.
+Distances are between pooled features, which give the headline. If the protocol asks for it, videos are also
+ranked by the papers' max-pooled feature. Its columns and metrics begin with `max.`. Both features come from
+the same clips and the same forward pass.
 
 Legend: N queries, M gallery videos, D features, K depths.
 """
@@ -31,12 +32,12 @@ PREFIXES: dict[RetrievalFeature, str] = {"pooled": "", "max-pooled": "max."}
 
 
 def availability(dataset: Dataset, protocol: Protocol, spec: BackboneSpec) -> str | None:
-    """Any dataset with two sides carries retrieval."""
+    """None: any dataset with two sides carries retrieval."""
     return None
 
 
 def num_units(protocol: Protocol, spec: BackboneSpec) -> int:
-    """A unit for the ranking by each feature."""
+    """One unit for the ranking by each feature."""
     return len(protocol.retrieval.features)
 
 
@@ -48,7 +49,7 @@ def predict(
     *,
     on_units: OnUnits = ignore,
 ) -> Predictions:
-    """Rank the training videos for every test video; both sides are sorted by id, which breaks ties."""
+    """Rank the training videos for every test video. Both sides are sorted by id, so ties rank by id."""
     gallery, queries = dataset.side("train"), dataset.side("test")
     classes = dataset.classes
     columns: dict[str, list[object]] = {
@@ -95,8 +96,9 @@ def chance_of_hit(num_gallery: int, num_relevant: int, k: int) -> float:
 def chance_of_average_precision(num_gallery: int, num_relevant: int) -> float:
     """Expected average precision of a random order.
 
-    Rank i holds a relevant video with probability R/M, and then the i - 1 ranks before it hold
-    (i - 1)(R - 1)/(M - 1) more on average; the mean over relevant videos of (hits so far)/i follows.
+    The gallery has M videos, R of them relevant. Rank i holds a relevant video with probability R/M. Then the
+    i - 1 ranks before it hold (i - 1)(R - 1)/(M - 1) relevant videos on average. The result is the sum over
+    all ranks of that probability times (hits so far)/i, divided by R.
 
     >>> round(chance_of_average_precision(4, 4), 6)
     1.0
@@ -121,7 +123,7 @@ def metrics(predictions: Predictions) -> list[Metric]:
     relevant = [sizes.get(label, 0) for label in labels]
 
     def mean_chance(of_query: Callable[[int], float]) -> float:
-        # Once for each size of a class: a harmonic sum over 400,000 videos takes 10 ms, too long per query.
+        # Once for each class size: a harmonic sum over 400,000 videos takes 10 ms, too long per query.
         by_size = {r: of_query(r) for r in set(relevant)}
         return float(np.mean([by_size[r] for r in relevant]))
 

@@ -1,11 +1,11 @@
-"""Checkpoint, dataset and protocol -> results.
+"""Evaluation: from a checkpoint, a dataset and a protocol to results.
 
-    plan.py         what can run, which clips that takes, and results from their features; no torch
+    plan.py         which benchmarks can run, which clips they need, results from their features; no torch
     running.py      the steps of a plan: network, features, predictions, results
     evaluate.py     all steps in one process
     controls.py     the random-weights control
     calibration.py  which training clips calibrate its batch-norm; no torch
-    machine.py      device, threads, versions: what decides last digits
+    machine.py      device, threads, versions, which decide the last digits
 
-`vcpbench local` and `vcp_core.evaluate` call evaluate.py. Workers make a plan, and take the steps as jobs.
+`vcpbench local` and `vcp_core.evaluate` call evaluate.py. Workers make a plan and run each step as a job.
 """

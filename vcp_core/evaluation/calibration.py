@@ -16,8 +16,9 @@ CALIBRATION_BATCH = 16  # clips; fixed, because batch statistics depend on it an
 def calibration_shard(dataset: Dataset, protocol: Protocol, spec: BackboneSpec) -> Shard:
     """Distinct clips at seeded starts, as evenly from all training videos as their lengths allow.
 
-    As many as the protocol wants, where the videos have so many starts, and whole batches of them: a small
-    last batch would count as much as a full one. Only where there is no full batch, a smaller one.
+    The shard has as many clips as the protocol wants, if the videos have so many starts. Their number is
+    rounded down to whole batches, because a small last batch would count as much as a full one. If there is
+    no full batch, the only batch is smaller.
     """
     draws = {video: Draws(protocol.seed, "calibration", video.id) for video in dataset.side("train")}
     random_order = {video: drawn.below(1 << 62) for video, drawn in draws.items()}
@@ -37,7 +38,7 @@ def calibration_shard(dataset: Dataset, protocol: Protocol, spec: BackboneSpec) 
 
 
 def _shares(room: Sequence[int], wanted: int) -> list[int]:
-    """`wanted` dealt out one at a time to all that have room, as often as it takes.
+    """Deal out `wanted` clips, one per video and round, to all videos that have starts left.
 
     >>> _shares([5, 1, 5], 6)
     [3, 1, 2]

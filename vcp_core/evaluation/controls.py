@@ -1,7 +1,7 @@
 """The random-weights control: the same backbone, its own initialisation, calibrated batch-norm (PROTOCOL 4).
 
-An uncalibrated random network is a straw man: its activations die or explode after a few layers, so its
-batch-norm statistics are estimated on training clips first.
+An uncalibrated random network would be too easy to beat: its activations vanish or explode after a few
+layers. So its batch-norm statistics are first estimated on training clips.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ def calibrate(
     device: torch.device,
     on_clips: OnClips | None = None,
 ) -> None:
-    """Replace the running statistics of every batch-norm layer by averages over training clips."""
+    """Replace the running statistics of every batch-norm layer by averages over training clips.
+
+    The backbone is changed in place, moved to `device`, and left in eval mode.
+    """
     norms = [module for module in backbone.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     if not norms:
         return
@@ -36,7 +39,7 @@ def calibrate(
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
-        norm.momentum = None  # torch: the plain average over batches
+        norm.momentum = None  # in torch this means the plain average over batches
         norm.train()
     shard = calibration_shard(dataset, protocol, backbone.spec)
     batches = iter_batches(
@@ -62,20 +65,20 @@ def random_weights(
     device: torch.device | None = None,
     on_clips: OnClips | None = None,
 ) -> Backbone:
-    """The control network of `seed`: save its state dict, evaluate it, and it scores what the control scores.
+    """Build the random-weights control of `seed`. Its saved state dict scores what the control scores.
 
     Args:
         name: A backbone of the catalog.
-        seed: Of its initialisation.
-        dataset: Whose training clips give the batch-norm statistics.
-        protocol: How many of them, and which.
-        input_spec: What the checkpoint beside it is declared to take in; None for the family's own.
+        seed: Seed of the initialisation.
+        dataset: Its training clips give the batch-norm statistics.
+        protocol: Says how many clips, and which.
+        input_spec: The declared input of the checkpoint that it is compared with; None for the family's own.
         device: Where to run; the CPU by default.
         on_clips: Called with the number of clips after each batch.
 
     Raises:
         UnknownName: If there is no such backbone.
-        InputError: If it cannot take the declared input.
+        InputError: If the backbone cannot take the declared input.
     """
     backbone = expect(build(name, seed=seed), input_spec)
     calibrate(backbone, dataset, protocol, device=device or torch.device("cpu"), on_clips=on_clips)

@@ -1,4 +1,4 @@
-"""Checkpoint + dataset + protocol -> results, in one process."""
+"""Evaluation in one process: from a checkpoint, a dataset and a protocol to results."""
 
 from __future__ import annotations
 
@@ -55,26 +55,27 @@ def evaluate(
     """Run the benchmarks on a checkpoint's frozen features.
 
     Args:
-        checkpoint: A weights file; opened only in the sandbox.
-        dataset: A name, a folder, or what `load_dataset` gave.
+        checkpoint: A weights file. Only the sandbox opens it.
+        dataset: A name, a folder, or the result of `load_dataset`.
         protocol: A name, a TOML file, or a protocol.
-        backbone: Its architecture's name; found by itself when not given.
-        prefix: Which of several networks in the file ("teacher."); the one trained by gradients if left out.
-        input_spec: What it takes in where that is not its family's own: "frames=8,stride=4,crop=224,..."
-            (`vcp_core.catalog.inputs`). Its controls take the same.
+        backbone: The architecture's name. If left out, it is recognised from the weights.
+        prefix: Prefix of the network's keys if the file holds several networks, such as "teacher."; the one
+            trained by gradients if left out.
+        input_spec: The clips that the network takes, if they are not its family's own, such as
+            "frames=8,stride=4,crop=224,..." (`vcp_core.catalog.inputs`). The controls take the same clips.
         benchmarks: Some of "cloze", "recognition", "retrieval"; all by default.
         device: "cpu", "cuda", ...; a GPU if there is one.
-        controls: Whether to measure random weights beside it (kept per dataset and protocol).
-        pretrained_on: What it was trained on, such as "ucf101:1" or "kinetics400"; kept with the results,
-            which warn where that holds test videos.
-        progress: Called with (stage, what of it is done, what it is in all), such as ("forwarding clips", 8,
-            621). True shows one line in a terminal or a notebook, and nothing elsewhere; False never does.
+        controls: Whether to measure random weights and pixels as well. Their predictions are cached.
+        pretrained_on: The checkpoint's training data, such as "ucf101:1" or "kinetics400". The results record
+            it, and warn if it contains test videos.
+        progress: Called with (stage, units done, units in all), such as ("forwarding clips", 8, 621). True
+            shows one line in a terminal or a notebook, and nothing elsewhere. False shows nothing.
 
     Returns:
         Scores with intervals, predictions, warnings, provenance and timings.
 
     Raises:
-        VcpbenchError: For every input that cannot be evaluated; nothing is left half-written.
+        VcpbenchError: If an input cannot be evaluated. No file is left half-written.
     """
     with shown(progress) as tell:
         return _evaluate(
@@ -166,14 +167,13 @@ def precheck(
     benchmarks: Sequence[str] = (),
     device: str | torch.device | None = None,
 ) -> tuple[Protocol, torch.device]:
-    """Find what is wrong with an evaluation without its dataset, which takes long to decode or to make.
+    """Check all arguments of an evaluation but the dataset, before the dataset takes minutes to decode.
 
     Returns:
-        The protocol, and the device that it runs on.
+        The protocol, and the device to run on.
 
     Raises:
-        VcpbenchError: For an unknown name, a file or a device that is not there, or a declared input that
-            makes no sense.
+        VcpbenchError: If a name is unknown, a file or device does not exist, or a declared input is invalid.
     """
     numbers = protocol if isinstance(protocol, Protocol) else load_protocol(protocol)
     for name in benchmarks:
@@ -188,7 +188,7 @@ def _load(dataset: str | Path, tell: Progress) -> Dataset:
 
 @dataclass
 class _Run:
-    """What one evaluation shares between the checkpoint and its controls."""
+    """One evaluation: the state that the checkpoint and its controls share."""
 
     plan: EvaluationPlan
     device: torch.device
@@ -204,7 +204,7 @@ class _Run:
         plan: EvaluationPlan | None = None,
         counters: Counters | None = None,
     ) -> dict[str, Predictions]:
-        """Features of every clip, shard by shard on disk, then every benchmark's predictions."""
+        """Write the features of every clip to disk, shard by shard, then predict every benchmark."""
         counters = counters if counters is not None else self.counters
         plan = plan or self.plan
         of = f" of {whose}" if whose else ""
@@ -230,11 +230,11 @@ class _Run:
             return predictions
 
     def controls(self) -> dict[str, dict[str, Predictions]]:
-        """Predictions of random weights by seed; kept, because every checkpoint meets them."""
+        """Predictions of random weights, by seed, cached because every checkpoint needs them."""
         return {str(seed): self._control(seed) for seed in self.plan.protocol.control.seeds}
 
     def pixels(self) -> dict[str, Predictions]:
-        """Predictions of the pixel baseline; kept as well."""
+        """Predictions of the pixel baseline, cached like the controls."""
 
         def measure() -> dict[str, Predictions]:
             network = pixel_network(self.plan)
@@ -251,7 +251,7 @@ class _Run:
             kept = json.loads(path.read_text(encoding="utf-8"))
             return {name: Predictions.model_validate(value) for name, value in kept.items()}
         except (OSError, json.JSONDecodeError, ValidationError):
-            pass  # not there, or of another version: measure it
+            pass  # not cached yet, or cached by another version: measure it
         predictions = measure()
         write_json(path, {name: value.model_dump(mode="json") for name, value in predictions.items()})
         return predictions
@@ -284,7 +284,7 @@ def _command(
     controls: bool,
     **options: Sequence[object],
 ) -> str | None:
-    """The command that does the same again; None where the dataset or the protocol was made in Python."""
+    """The command that repeats the evaluation; None if the dataset or the protocol was made in Python."""
     if isinstance(protocol, Protocol):
         if protocol.name not in PROTOCOLS or PROTOCOLS[protocol.name].hash != protocol.hash:
             return None
@@ -301,7 +301,7 @@ def _command(
 
 
 def _is_text(name: str) -> bool:
-    """Whether a name can stand in JSON: one that is not UTF-8 cannot."""
+    """Whether a name can be written to JSON: a file name need not be valid UTF-8."""
     try:
         name.encode()
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""Facts about this machine that decide last digits: device, threads, versions."""
+"""Facts about this machine that decide the last digits of results: device, threads, versions."""
 
 from __future__ import annotations
 
@@ -16,10 +16,13 @@ from vcp_core.features.extraction import BATCH_CLIPS
 
 
 def pick_device(device: str | torch.device | None) -> torch.device:
-    """The device asked for; for None or "auto" the first GPU, or the CPU where there is none.
+    """Choose the device: the one asked for, or for None and "auto" a GPU if there is one, else the CPU.
+
+    >>> pick_device("cpu")
+    device(type='cpu')
 
     Raises:
-        VcpbenchError: If the device is not there.
+        VcpbenchError: If the device does not exist here, or is neither a CPU nor a CUDA GPU.
     """
     if device is None or device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -35,30 +38,30 @@ def pick_device(device: str | torch.device | None) -> torch.device:
 
 
 def describe_device(device: torch.device) -> str:
-    """The device in words that decide its kernels."""
+    """Describe the device by the facts that decide its kernels: GPU model, or CPU architecture and level."""
     if device.type == "cuda":
         return f"cuda: {torch.cuda.get_device_name(device)}"
     return f"cpu: {platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
 
 
 def network_threads(device: torch.device) -> dict[str, int]:
-    """Threads that share a network's sums, and so decide their last digits; a GPU's are its own."""
+    """Number of CPU threads that share a network's sums, and so decide the last digits. Empty for a GPU."""
     return {} if device.type == "cuda" else {"network_threads": torch.get_num_threads()}
 
 
 def describe_forward(device: torch.device) -> dict[str, int]:
-    """What else than the device decides the last digits of the engine's features."""
+    """The facts besides the device that decide the last digits of features."""
     return {"batch_clips": BATCH_CLIPS[device.type], **network_threads(device)}
 
 
 def blas_threads() -> dict[str, int]:
-    """Threads that share the sums of probes and intervals, in NumPy's BLAS."""
+    """Number of BLAS threads that share the sums of probes and intervals; empty if no BLAS is known."""
     pools = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
     return {"blas_threads": max(pools)} if pools else {}
 
 
 def versions() -> dict[str, str]:
-    """Versions of everything that touches a digit."""
+    """Versions of all software that can change a digit of a result."""
     codec = ".".join(map(str, av.library_versions["libavcodec"]))
     names: dict[str, Any] = {name: version(name) for name in ("vcpbench", "numpy", "scipy")}
     return {

@@ -1,6 +1,6 @@
-"""One evaluation, thought through: what can run, which clips it needs, and results from their features.
+"""The plan of one evaluation: which benchmarks can run, which clips they need, results from their features.
 
-No torch: a service may plan, score and compare without it.
+No torch: a service can plan, score and compare without it.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from vcp_core.scoring.scores import score_benchmark
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationPlan:
-    """A dataset, a protocol and a backbone, and the benchmarks wanted of them.
+    """A dataset, a protocol, a backbone, and the benchmarks to run on them.
 
     Attributes:
-        dataset: On which videos.
-        protocol: By which numbers.
-        spec: With which backbone.
+        dataset: The videos.
+        protocol: The numbers of the evaluation.
+        spec: The catalog's entry of the backbone.
         benchmarks: Names, in the order of the results.
 
     Raises:
         UnknownName: If there is no such benchmark.
-        ProtocolError: If the protocol is for frames of another version.
+        ProtocolError: If the protocol needs another version of frame decoding.
     """
 
     dataset: Dataset
@@ -52,7 +52,7 @@ class EvaluationPlan:
 
     @cached_property
     def unavailable(self) -> dict[str, str]:
-        """Benchmarks that this dataset cannot carry, with the reason."""
+        """The benchmarks that cannot run on this dataset, each with the reason."""
         reasons = {
             name: load_benchmark(name).availability(self.dataset, self.protocol, self.spec)
             for name in self.benchmarks
@@ -65,7 +65,7 @@ class EvaluationPlan:
         return {name: load_benchmark(name) for name in self.benchmarks if name not in self.unavailable}
 
     def clips(self, video: Video) -> Iterable[Clip]:
-        """The clips that the benchmarks need of a video; some more than once."""
+        """The clips that the benchmarks need of a video. A clip may occur several times."""
         for benchmark in self.active.values():
             yield from benchmark.clips(video, self.protocol, self.spec)
 
@@ -76,7 +76,7 @@ class EvaluationPlan:
 
     @property
     def max_pooled(self) -> bool:
-        """Whether a benchmark that runs wants the papers' retrieval feature."""
+        """Whether any active benchmark uses the papers' retrieval feature."""
         wanting = [name for name in self.benchmarks if BENCHMARKS[name].max_pooled(self.protocol)]
         return any(name in self.active for name in wanting)
 
@@ -92,12 +92,12 @@ class EvaluationPlan:
 
     @property
     def num_predict_units(self) -> int:
-        """How many units of work `predict` tells."""
+        """How many units of work `predict` reports."""
         return sum(benchmark.num_units(self.protocol, self.spec) for benchmark in self.active.values())
 
     @property
     def num_score_units(self) -> int:
-        """How many units of work `score` tells: one for the intervals of each benchmark."""
+        """How many units of work `score` reports: one for the intervals of each benchmark."""
         return len(self.active)
 
     def predict(self, bank: FeatureBank, *, on_units: OnUnits = ignore) -> dict[str, Predictions]:
@@ -105,7 +105,7 @@ class EvaluationPlan:
 
         Args:
             bank: The features.
-            on_units: Told how many units of work are done since the last call.
+            on_units: Called with the number of units of work done since the last call.
         """
         return {
             name: benchmark.predict(bank, self.dataset, self.protocol, self.spec, on_units=on_units)
@@ -114,7 +114,7 @@ class EvaluationPlan:
 
     @cached_property
     def pixels(self) -> EvaluationPlan:
-        """The same of the pixel baseline."""
+        """The same plan for the pixel baseline."""
         return replace(self, spec=pixels_like(self.spec))
 
     def score(
@@ -128,10 +128,10 @@ class EvaluationPlan:
         """Scores of every benchmark.
 
         Args:
-            predictions: Of the checkpoint, by benchmark.
-            controls: Of random weights, by seed and benchmark.
-            pixels: Of the pixel baseline, by benchmark.
-            on_units: Told how many units of work are done since the last call.
+            predictions: Predictions of the checkpoint, by benchmark.
+            controls: Predictions of random weights, by seed and benchmark.
+            pixels: Predictions of the pixel baseline, by benchmark.
+            on_units: Called with the number of units of work done since the last call.
         """
         scored = []
         for name in self.benchmarks:
@@ -162,19 +162,19 @@ class EvaluationPlan:
         own_name: str | None = None,
         warnings: tuple[str, ...] = (),
     ) -> Results:
-        """Scores with everything that determined them (PROTOCOL 10).
+        """Join scores with everything that determined them (PROTOCOL 10).
 
         Args:
-            benchmarks: From `score`.
-            checkpoint: Its report, as plain values.
-            versions: Of everything that touches a digit.
-            device: Where the network ran, in words.
+            benchmarks: The results of `score`.
+            checkpoint: The checkpoint's report, as plain values.
+            versions: Versions of all software that can change a digit.
+            device: The device that the network ran on, in words.
             reproduce: The command that gives these results again, if there is one.
-            machine: What else of it decides last digits (`Provenance.machine`).
-            pretrained_on: What its makers declare that it was trained on (`vcp_core.catalog.leaks`); what the
-                checkpoint's report says of its origin where they declare nothing.
-            own_name: The dataset's in the catalog, where it is registered under another.
-            warnings: On top of the dataset's.
+            machine: Other facts that decide the last digits (`Provenance.machine`).
+            pretrained_on: The training data that the checkpoint's makers declare (`vcp_core.catalog.leaks`).
+                If None, the origin in the checkpoint's report is used.
+            own_name: The dataset's name in the catalog, if it is registered under another name.
+            warnings: Warnings in addition to the dataset's.
         """
         dataset, wanted = self.dataset, self.protocol.control.calibration_clips
         origin = cast(Mapping[str, object] | None, checkpoint.get("origin"))

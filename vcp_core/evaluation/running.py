@@ -1,7 +1,7 @@
-"""How a plan is run: networks to features, features to results; for `vcpbench local` and for workers.
+"""The steps of a plan: from networks to features, and from features to results.
 
-`vcp_core.evaluation.evaluate` takes the steps one after the other in one process. A worker's child takes one
-for each of its jobs: the same functions on the same plan, so both give the same digits.
+`vcp_core.evaluation.evaluate` runs all steps in one process. A worker runs one step per job, in a child
+process. Both call the functions of this module on the same plan, so both give the same digits.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def control_network(
 
 
 def pixel_network(plan: EvaluationPlan) -> Backbone:
-    """The pixel baseline that sees the clips of the plan's network; its features are of `plan.pixels`."""
+    """The pixel baseline for the clips of the plan's network. Use its features with `plan.pixels`."""
     return Pixels(plan.spec)
 
 
@@ -74,7 +74,7 @@ def shard_features(
 def predictions_of(
     plan: EvaluationPlan, features: Sequence[Path], *, on_units: OnUnits = ignore
 ) -> dict[str, Predictions]:
-    """Every benchmark's predictions, from files of `ShardFeatures`; their order changes nothing."""
+    """Every benchmark's predictions, from files of `ShardFeatures` in any order."""
     return plan.predict(FeatureBank(features), on_units=on_units)
 
 
@@ -93,21 +93,21 @@ def results_of(
     warnings: tuple[str, ...] = (),
     on_units: OnUnits = ignore,
 ) -> Results:
-    """Scores with everything that determined them, as `Plan.score` and `Plan.results` give them.
+    """Score all predictions, and join the scores with everything that determined them.
 
     Args:
-        plan: What was run.
-        predictions: Of the checkpoint, by benchmark.
-        controls: Of random weights, by seed and benchmark.
-        pixels: Of the pixel baseline, by benchmark.
-        checkpoint: Its report, as plain values.
-        device: Where the network ran, in words.
-        machine: What else decided the features' last digits; the threads of intervals are this process's.
+        plan: The plan that was run.
+        predictions: Predictions of the checkpoint, by benchmark.
+        controls: Predictions of random weights, by seed and benchmark.
+        pixels: Predictions of the pixel baseline, by benchmark.
+        checkpoint: The checkpoint's report, as plain values.
+        device: The device that the network ran on, in words.
+        machine: Other facts that decided the features' last digits. This process's BLAS threads are added.
         reproduce: The command that gives these results again, if there is one.
-        pretrained_on: What its makers declare that it was trained on.
-        own_name: The dataset's in the catalog, where it is registered under another.
-        warnings: On top of the dataset's.
-        on_units: Told how many units of work are done since the last call.
+        pretrained_on: The training data that the checkpoint's makers declare.
+        own_name: The dataset's name in the catalog, if it is registered under another name.
+        warnings: Warnings in addition to the dataset's.
+        on_units: Called with the number of units of work done since the last call.
     """
     return plan.results(
         plan.score(predictions, controls, pixels, on_units=on_units),

@@ -1,4 +1,4 @@
-"""Features of shards, as files: written whole, read when a benchmark asks for rows; no torch.
+"""Files with the features of shards; a benchmark reads the rows that it needs. No torch.
 
 Legend: N clips of a shard, D features.
 """
@@ -24,13 +24,13 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, kw_only=True)
 class ShardFeatures:
-    """Pooled features of a shard's clips: an array (N, D) per stage of the network, float32."""
+    """Features of a shard's clips: one float32 array (N, D) for each stage of the network."""
 
     clips: tuple[Clip, ...]
     stages: Mapping[str, Floats]
 
     def save(self, path: Path) -> None:
-        """Write as safetensors; whole or not at all.
+        """Write a safetensors file, whole or not at all.
 
         Raises:
             StorageError: If the disk is full or the folder cannot be written.
@@ -42,9 +42,9 @@ class ShardFeatures:
 
 
 class _Index:
-    """Where each clip's row is, in 16 bytes a clip and a name a video; a dictionary of clips takes 260.
+    """Finds the row of a clip. It takes 16 bytes a clip, where a dictionary of clips would take 260.
 
-    A clip's key is its video's number, its start and the number of what was done to it, in 63 bits.
+    A clip's key has 63 bits: the number of its video, its start, and the number of its option and variant.
 
     Args:
         shards: The clips of each shard, in the order of its rows.
@@ -101,7 +101,7 @@ class _Index:
 
 
 class FeatureBank:
-    """Features of many shards on disk; rows are read when a benchmark asks for them."""
+    """The features of many shards on disk. `rows` reads only the shards that it needs."""
 
     def __init__(self, paths: Iterable[Path]) -> None:
         self._paths = sorted(paths)
@@ -111,7 +111,7 @@ class FeatureBank:
         return len(self._index)
 
     def rows(self, clips: Sequence[Clip], stage: str) -> Floats:
-        """Features of `clips` after `stage`, shape (len(clips), D).
+        """The features of `clips` after `stage`, (len(clips), D), in the order of `clips`.
 
         Raises:
             KeyError: For a clip that was not extracted.

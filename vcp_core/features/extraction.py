@@ -1,10 +1,12 @@
-"""The engine: the union of the clips that benchmarks need, each decoded once and forwarded once.
+"""Feature extraction: it decodes every clip that a benchmark needs once, and forwards it once.
 
-Videos are decoded ahead in threads (PyAV, NumPy and torch release the interpreter), clips are made from
-8-bit frames and go through the network in batches of one fixed shape, the last one padded: on one device, a
-clip's feature then depends on nothing but the clip, whatever else is in its batch or shard (measured: bit for
-bit). On a CPU some backbones' features depend on torch's number of threads, too: those of r2plus1d and
-r2plus1d_18 differed by 2e-7 and 4e-7 of the largest between one and two, of c3d and r3d_tiny by nothing.
+Threads decode videos ahead: PyAV, NumPy and torch release the interpreter's lock. Clips are cut from 8-bit
+frames. They go through the network in batches of one fixed shape, and the last batch is padded. So on one
+device a clip's feature depends only on the clip, not on its batch or shard (measured: equal bit for bit).
+
+On a CPU the features of some backbones also depend on torch's number of threads. Between one and two threads
+those of r2plus1d and r2plus1d_18 differed by 2e-7 and 4e-7 of the largest feature. Those of c3d and r3d_tiny
+did not differ.
 
 Legend: B clips of a batch, N clips of a shard, C channels, T frames, H height, W width, D features.
 """
@@ -43,16 +45,16 @@ ResultT = TypeVar("ResultT")
 OnClips = Callable[[int], None]
 
 BATCH_CLIPS = {"cpu": 8, "cuda": 64}  # clips; larger ones were not faster on a CPU (bench/engine.py)
-DECODERS = 2
+DECODERS = 2  # threads
 VIDEOS_AHEAD = 4  # at most 9 MB of frames each under standard-v1
 
 
 @dataclass
 class Counters:
-    """What the engine did, for progress, provenance and bench/; seconds are wall time.
+    """Counts of frames and clips, and wall time in seconds.
 
-    `decode_s` adds up the decoding threads and overlaps with the rest; `wait_s` is how long the network
-    waited for them.
+    `decode_s` is the sum over all decoding threads, and overlaps with the other times. `wait_s` is the time
+    that the network waited for frames.
     """
 
     decoded_frames: int = 0
@@ -63,14 +65,14 @@ class Counters:
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def add_decoded(self, num_frames: int, seconds: float) -> None:
-        """Count frames that came out of a decoder, from any thread."""
+        """Count decoded frames. The lock makes this safe from several decoding threads."""
         with self._lock:
             self.decoded_frames += num_frames
             self.decode_s += seconds
 
 
 class Batch(NamedTuple):
-    """Clips of one shard and their pixels; rows beyond `len(clips)` are padding."""
+    """Clips of one shard with their pixels. Rows from `len(clips)` on are padding."""
 
     shard: Shard
     clips: tuple[Clip, ...]
@@ -79,7 +81,7 @@ class Batch(NamedTuple):
 
 
 def geometry_of(spec: BackboneSpec) -> Geometry:
-    """The frame size that a backbone is native to."""
+    """The resize and the crop that a backbone's clips need."""
     return Geometry(resize=spec.resize, crop=(spec.clip_shape[2], spec.clip_shape[3]))
 
 
@@ -91,10 +93,12 @@ def read_frames(
     geometry: Geometry,
     counters: Counters,
 ) -> dict[int, npt.NDArray[np.uint8]]:
-    """The frames at `offsets` from `starts`, by index; a video shorter than a clip is looped.
+    """Decode the frames at `offsets` from each of `starts`, and return them by index.
+
+    A video shorter than a clip is looped.
 
     Raises:
-        UndecodableVideo: If the file's bytes are not those that were indexed.
+        UndecodableVideo: If the file changed after it was indexed.
         StorageError: As `iter_frames`.
     """
     begun = time.perf_counter()
@@ -108,8 +112,8 @@ def read_frames(
             frames[index] = frame_to_rgb(frame, geometry)
         if index == last:
             break
-    # After the decoding, so that a file which changes in its course is noticed, too. Hashing took 5 ms where
-    # decoding took 600 (a video of 250 frames, 640 x 272).
+    # The hash is compared after the decoding, so that a change during the decoding is noticed, too. Hashing
+    # took 5 ms where decoding took 600 ms (a video of 250 frames, 640 x 272).
     if len(frames) < len(wanted) or not _is_as_indexed(path, video):
         raise UndecodableVideo(
             "the file changed after the dataset was indexed, so its frames are not those that the "
@@ -130,7 +134,7 @@ def _is_as_indexed(path: Path, video: Video) -> bool:
 def iter_batches(
     dataset: Dataset, shards: Sequence[Shard], spec: BackboneSpec, *, batch_clips: int, counters: Counters
 ) -> Iterator[Batch]:
-    """Pixels of every clip, uint8, in batches of one fixed shape that never cross a shard's border."""
+    """Pixels of every clip, uint8, in batches of one fixed shape. A batch holds clips of one shard only."""
     geometry = geometry_of(spec)
     channels, clip_frames, height, width = spec.clip_shape
     offsets = range(0, spec.clip_span, spec.stride)
@@ -141,15 +145,15 @@ def iter_batches(
         return read_frames(dataset.path(video), video, starts, offsets, geometry, counters)
 
     items = [item for shard in shards for item in shard.videos]
-    # The planes' products are small and each decoder has its own thread: BLAS threads on top of those only
-    # fight over the cores with the network (four times slower on two cores).
+    # Resizing multiplies small matrices, and each decoder has its own thread already. More BLAS threads only
+    # compete with the network for the cores (four times slower on two cores).
     with (
         threadpool_limits(1, user_api="blas"),
         ThreadPoolExecutor(DECODERS, thread_name_prefix="decode") as pool,
     ):
         decoded = ahead(pool, read, items, VIDEOS_AHEAD)
         for shard in shards:
-            # Batch, time, height, width, channel: seen as (B, C, T, H, W) this is torch's channels_last_3d.
+            # Axes B, T, H, W, C: permuted to (B, C, T, H, W), this memory is torch's channels_last_3d.
             pixels = torch.zeros((batch_clips, clip_frames, height, width, channels), dtype=torch.uint8)
             filled: list[Clip] = []
             left = shard.num_clips
@@ -172,7 +176,7 @@ def iter_batches(
 def ahead(
     pool: ThreadPoolExecutor, function: Callable[[ItemT], ResultT], items: Iterable[ItemT], ahead: int
 ) -> Iterator[ResultT]:
-    """Results in the order of `items`, at most `ahead` of them computed before they are asked for."""
+    """Compute results in threads and give them in the order of `items`, at most `ahead` of them early."""
     pending: deque[Future[ResultT]] = deque()
     try:
         for item in items:
@@ -181,7 +185,7 @@ def ahead(
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
-    finally:  # an error or Ctrl-C must not wait for videos that nobody will look at
+    finally:  # after an error or Ctrl-C no one needs the pending results, so do not wait for them
         for future in pending:
             future.cancel()
 
@@ -198,22 +202,22 @@ def extract(
     counters: Counters | None = None,
     on_clips: OnClips | None = None,
 ) -> Iterator[ShardFeatures]:
-    """Forward every clip of `shards` once, and give each shard's features when it is done.
+    """Forward every clip of `shards` once, and yield the features of each finished shard.
 
     Args:
-        backbone: The network; it is moved to `device` and put into eval mode.
-        dataset: Where the videos lie.
-        shards: From `cut_shards`.
-        device: Where to run.
+        backbone: The network. It is moved to `device` and put into eval mode.
+        dataset: The dataset of the videos.
+        shards: The result of `cut_shards`.
+        device: The device to run on.
         precision: "fp32" (TF32 stays off) or "bf16" (autocast; features are float32 all the same).
-        max_pooled: Whether to keep the papers' retrieval feature as well (`Backbone.stages`): from the same
-            forward pass, and 36 kB a clip for the VCOP family, beside 4 to 6 kB of all stages' averages.
-        batch_clips: Clips of a batch; a default by device.
-        counters: Filled while the extraction runs.
+        max_pooled: Whether to add the papers' retrieval feature (`Backbone.stages`), from the same forward
+            pass. It takes 36 kB a clip for the VCOP family; all stages' averages take 4 to 6 kB.
+        batch_clips: Number of clips in a batch; a default for the device if left out.
+        counters: Updated while the extraction runs.
         on_clips: Called with the number of clips after each batch.
 
     Raises:
-        NonFiniteFeatures: If the network gives NaN or infinity for a clip.
+        NonFiniteFeatures: If a clip's features contain NaN or infinity.
         UndecodableVideo: As `read_frames`.
     """
     counters = counters if counters is not None else Counters()
@@ -242,7 +246,7 @@ def extract(
 
 
 def _refuse_non_finite(stages: Mapping[str, Floats], clips: Sequence[Clip]) -> None:
-    """Here, where features leave the network: a ranking would sort NaN somewhere and say nothing."""
+    """Refuse NaN and infinity here, because a ranking would sort them without an error."""
     for name, rows_ND in stages.items():
         broken_N = ~np.isfinite(rows_ND).all(axis=1)
         if broken_N.any():
@@ -255,7 +259,7 @@ def _refuse_non_finite(stages: Mapping[str, Floats], clips: Sequence[Clip]) -> N
 
 
 def inference(device: torch.device, precision: str) -> AbstractContextManager[object]:
-    """No gradients, no TF32, deterministic kernels; autocast where the protocol says bf16."""
+    """A context without gradients or TF32, with deterministic kernels, and autocast for "bf16"."""
     stack = ExitStack()
     stack.enter_context(torch.inference_mode())
     stack.enter_context(

@@ -1,4 +1,4 @@
-"""Which clips a run forwards, cut into shards; no torch."""
+"""The clips that a run forwards, cut into shards. No torch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SHARD_CLIPS = 256  # about a minute of r3d on two CPU cores (235 ms a clip)
 
 
 class Clip(NamedTuple):
-    """One forward pass: 16 frames from `start` of a video, after an option was applied to them."""
+    """The input of one forward pass: the frames of a video from `start` on, changed by an option."""
 
     video_id: str
     start: int
@@ -22,7 +22,7 @@ class Clip(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Shard:
-    """Some videos and the distinct clips wanted of them, in a fixed order."""
+    """Some videos, each with the distinct clips that are needed of it, in a fixed order."""
 
     number: int
     videos: tuple[tuple[Video, tuple[Clip, ...]], ...]
@@ -36,7 +36,7 @@ class Shard:
 def cut_shards(
     videos: Iterable[Video], wanted: Callable[[Video], Iterable[Clip]], *, max_clips: int = SHARD_CLIPS
 ) -> list[Shard]:
-    """Cut the distinct clips of all videos into shards of about `max_clips`; a video is in one shard only."""
+    """Cut the distinct clips of all videos into shards of about `max_clips`. A video is never split."""
     shards: list[Shard] = []
     current: list[tuple[Video, tuple[Clip, ...]]] = []
     size = 0

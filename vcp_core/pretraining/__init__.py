@@ -3,19 +3,20 @@
     pretrain("playground", Path("runs/r3d"), PretrainConfig(backbone="r3d"))
     finetune("runs/r3d/best.safetensors", "ucf101:/data/UCF101", Path("runs/ucf"), FinetuneConfig())
 
-Both end with checkpoints that upload as they are, and go on from where they were killed when they are
-called again.
+Both write checkpoints that can be uploaded unchanged. A run that was killed goes on from its last saved state
+when the same call is made again.
+docs/pretraining.md says how long a run takes.
 
     config.py        the numbers of a run
-    start.py         a dataset, a folder and numbers in; pretraining
-    finetuning.py    train all of a checkpoint's network, test the best
-    loop.py          the loop that both share
-    tasks.py         cloze questions, and recognition
-    examples.py      which clips, which crop, which option
-    frames.py        decoded frames, kept
-    batches.py       examples' pixels, read ahead
-    augmentation.py  colours and sides of a whole example
-    rearrange.py     the options of a whole batch, on its device
+    start.py         starts a run with a dataset, a folder and numbers; pretraining
+    finetuning.py    trains all of a checkpoint's network, and tests the best epoch
+    loop.py          the training loop of both
+    tasks.py         the two tasks: cloze questions and recognition
+    examples.py      draws clips, crop and option of an example
+    frames.py        keeps decoded frames
+    batches.py       reads examples' pixels ahead
+    augmentation.py  colour jitter and mirroring of a whole example
+    rearrange.py     applies options to a whole batch on its device
     network.py       a backbone with one linear layer
     devices.py       one process or several
     runs.py          a run's folder

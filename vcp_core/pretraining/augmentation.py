@@ -1,6 +1,6 @@
 """Augmentation: colour jitter and mirroring of a whole example, on its device.
 
-All clips of an example change alike, so that no augmentation says anything about an answer.
+All clips of an example change in the same way, so that an augmentation cannot reveal the answer.
 
 Legend: N clips, T frames, H height, W width, C channels (RGB).
 """
@@ -15,18 +15,18 @@ from torch import Tensor
 
 from vcp_core.video.clips import Draws
 
-GREY = 127.5
-STEPS = 1000  # of the numbers that are drawn
+GREY = 127.5  # mid grey of 0 to 255
+STEPS = 1000  # steps between the ends of a range that a number is drawn from
 
 
 class Augmentation(NamedTuple):
-    """How an example's colours and sides are changed.
+    """The change of an example's colours and sides.
 
     Attributes:
-        mirrored: Whether left and right change places.
-        order: Which channel becomes red, green and blue.
-        gains: Contrast of each, around mid grey.
-        shifts: Added to each, in grey levels of 255.
+        mirrored: Whether left and right are swapped.
+        order: Indices of the channels that become red, green and blue.
+        gains: Contrast of each channel, around mid grey.
+        shifts: Added to each channel, in grey levels of 255.
     """
 
     mirrored: bool = False
@@ -40,7 +40,7 @@ _ORDERS = ((0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0))
 
 
 def draw_augmentation(draws: Draws) -> Augmentation:
-    """Mirrored or not, channels in any order, contrast of 0.5 to 1.5, brightness by up to 40 grey levels."""
+    """Draw mirroring, channel order, contrast from 0.5 to 1.5, and a shift of up to 40 grey levels."""
 
     def between(low: float, high: float) -> float:
         return low + (high - low) * draws.below(STEPS + 1) / STEPS
@@ -63,7 +63,7 @@ class Augmentations(NamedTuple):
 
     @classmethod
     def of(cls, augmentations: Sequence[Augmentation]) -> Augmentations:
-        """One for each clip."""
+        """Stack the augmentations of a batch, one for each clip."""
         return cls(
             torch.tensor([augmentation.mirrored for augmentation in augmentations]),
             torch.tensor([augmentation.order for augmentation in augmentations]),
@@ -76,7 +76,7 @@ class Augmentations(NamedTuple):
         return Augmentations(*(tensor.to(device, non_blocking=True) for tensor in self))
 
     def __call__(self, clips_NTHWC: Tensor) -> Tensor:
-        """The clips, uint8, augmented."""
+        """The augmented clips, uint8."""
         order, gain, shift = (
             values_NC[:, None, None, None] for values_NC in (self.order_NC, self.gain_NC, self.shift_NC)
         )

@@ -1,4 +1,4 @@
-"""Examples' pixels, read ahead in threads and put into batches in the order that was asked for.
+"""Batches of examples' pixels. Threads read them ahead; batches come in the order of the examples.
 
 Legend: B examples, K clips of an example, N distinct clips of a batch, T frames, H height, W width,
 C channels.
@@ -22,15 +22,16 @@ BATCHES_AHEAD = 4  # 14 MB each at batch 8, three clips of 16 x 112 x 112
 
 
 class Batch(NamedTuple):
-    """Pixels and answers of some examples; a clip that several of them show is there once.
+    """Pixels and answers of some examples. A clip that several examples show is stored once.
 
     Attributes:
-        examples: Whose.
-        clips_NTHWC: uint8.
-        clip_indices_BK: Which of them an example shows, in its order.
-        answers_B: The right ones.
-        rearrangements_B: What is done to the blanks, indices in `REARRANGEMENTS`.
-        augmentations: How every clip is changed before; None where all stay as they are.
+        examples: The examples.
+        clips_NTHWC: The distinct clips, uint8.
+        clip_indices_BK: Indices of the clips that each example shows, in the example's order.
+        answers_B: The right answers.
+        rearrangements_B: The changes of the blanks, indices in `REARRANGEMENTS`.
+        augmentations: The augmentation of every clip, applied before the rearrangement; None if no clip has
+            one.
     """
 
     examples: tuple[Example, ...]
@@ -41,7 +42,7 @@ class Batch(NamedTuple):
     augmentations: Augmentations | None
 
     def to(self, device: torch.device) -> Batch:
-        """The same on a device."""
+        """Copy the batch to a device."""
         clips, clip_indices, answers, rearrangements = (
             tensor.to(device, non_blocking=True)
             for tensor in (self.clips_NTHWC, self.clip_indices_BK, self.answers_B, self.rearrangements_B)
@@ -58,7 +59,7 @@ def iter_batches(
     size: tuple[int, int],
     workers: int,
 ) -> Iterator[Batch]:
-    """A batch for every group of examples: frames at `offsets` from each start, cropped to `size` (H, W).
+    """Make a batch of every group of examples: frames at `offsets` from each start, cropped to `size` (H, W).
 
     Raises:
         UndecodableVideo: As `FrameStore.read`.
@@ -83,7 +84,7 @@ def iter_batches(
 
 
 def _distinct(examples: Sequence[Example]) -> tuple[list[Cutting], list[Augmentation], list[list[int]]]:
-    """The clips of all examples, and the indices of each example's; every blank is a clip of its own."""
+    """The distinct clips, and each example's indices. A blank is never shared: it is changed in place."""
     cuttings: list[Cutting] = []
     augmentations: list[Augmentation] = []
     known: dict[tuple[str, int, int, int, Augmentation], int] = {}

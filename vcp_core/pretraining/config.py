@@ -1,4 +1,4 @@
-"""The numbers of a training run (PROTOCOL 7 and 4), checked at birth; no torch, and cheap to import."""
+"""The numbers of a training run (PROTOCOL 7 and 4), checked when they are made. No torch; cheap to import."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from vcp_core.catalog.training import (
 if TYPE_CHECKING:
     from vcp_core.catalog.protocols import Protocol
 
-# Where the commands' words are not the fields' names; None is what can be had from Python alone.
+# The fields whose command-line option has another name. None: only Python can set the field.
 _OPTIONS = {
     "warmup_epochs": "--warmup",
     "holdout_videos": "--holdout",
@@ -39,7 +39,7 @@ _OPTIONS = {
 
 
 def option_of(field: str) -> str | None:
-    """How the commands call a field of a configuration; None if it has no option.
+    """The command-line option of a field of a configuration; None if there is no option.
 
     >>> option_of("save_steps"), option_of("holdout_videos"), option_of("momentum")
     ('--save-steps', '--holdout', None)
@@ -48,7 +48,7 @@ def option_of(field: str) -> str | None:
 
 
 def _called(field: str) -> str:
-    """A field as an error names it: by its option, and by itself where that is another word."""
+    """The name of a field in error messages: its option, and the field's own name if that differs."""
     option = option_of(field)
     if option is None:
         return field
@@ -57,12 +57,12 @@ def _called(field: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig(TrainingNumbers):
-    """What pretraining and finetuning share.
+    """The numbers that pretraining and finetuning share.
 
     Attributes:
-        precision: "fp32" (TF32 stays off), or "bf16": mixed, weights stay float32.
-        export_every: Epochs between exported checkpoints.
-        save_steps: Steps between saved states, within an epoch.
+        precision: "fp32" (TF32 stays off), or "bf16": mixed precision, with weights in float32.
+        export_every: Number of epochs between exported checkpoints.
+        save_steps: Number of steps between saved states, within an epoch.
     """
 
     precision: Precision = "fp32"
@@ -92,17 +92,20 @@ class TrainingConfig(TrainingNumbers):
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainConfig(TrainingConfig):
-    """Video Cloze Procedure as the proxy task.
+    """The numbers of pretraining by Video Cloze Procedure.
+
+    >>> PretrainConfig(backbone="r3d_tiny", epochs=2).options
+    ('original', 'rotation', 'permutation', 'remote', 'adjacent')
 
     Attributes:
-        backbone: The network that is trained, a name of the catalog.
-        head: What the linear layer reads: "concat", the three features as in the paper, or "relational"
-            (ours), these and their absolute differences as in the cloze benchmark.
-        questions: What a step asks of each video: "one" random option as in the paper, or "all" (ours), a
-            question for each option of one tuple, which differ in nothing but the option.
-        gap: Frames between the clips of a tuple.
-        remote_gap: Frames at least between a tuple and a remote clip.
-        options: The answers, names of the catalog; in its order, whatever order they are given in.
+        backbone: The network to train, a name of the catalog.
+        head: The input of the linear layer. "concat" is the three features, as in the paper. "relational"
+            (ours) adds their absolute differences, as in the cloze benchmark.
+        questions: The questions of a step about each video. "one" is one random option, as in the paper.
+            "all" (ours) is one question for each option of one tuple; they differ only in the option.
+        gap: Number of frames between the clips of a tuple.
+        remote_gap: Smallest number of frames between a tuple and a remote clip.
+        options: The answers, names of the catalog. They are sorted into the catalog's order.
     """
 
     backbone: str = "r3d"
@@ -121,9 +124,9 @@ class PretrainConfig(TrainingConfig):
             raise TrainingError(f"{_called('options')} {error}.") from error
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON; `options` only where they are not the papers'.
+        """Plain values, ready for JSON. `options` is left out if they are the papers'.
 
-        Runs that began before there was a choice go on, and their checkpoints keep their bytes.
+        So runs that began before options could be chosen can go on, and their checkpoints keep their bytes.
         """
         values = super().as_dict()
         if self.options == PAPERS_OPTIONS:
@@ -136,7 +139,7 @@ class FinetuneConfig(TrainingConfig):
     """Recognition by finetuning; PROTOCOL 4.
 
     Attributes:
-        num_clips: Grid clips of a test video.
+        num_clips: Number of grid clips of a test video.
     """
 
     epochs: int = FINETUNING.epochs
@@ -146,10 +149,10 @@ class FinetuneConfig(TrainingConfig):
 
     @classmethod
     def of(cls, protocol: Protocol) -> FinetuneConfig:
-        """The numbers of a protocol.
+        """Take the finetuning numbers of a protocol.
 
         Raises:
-            TrainingError: If it has none for finetuning.
+            TrainingError: If the protocol has none.
         """
         if protocol.finetune is None:
             raise TrainingError(f"Protocol {protocol.name} has no numbers for finetuning.")
@@ -160,7 +163,7 @@ class FinetuneConfig(TrainingConfig):
         )
 
     def protocol(self) -> Protocol:
-        """paper-v1, where all numbers are its own; else one of these numbers, called "finetune"."""
+        """The protocol of these numbers: paper-v1 if they are equal to it, else one named "finetune"."""
         # Imported here: the commands take their defaults from this module, and pydantic would double the time
         # that `vcpbench --help` takes.
         from vcp_core.catalog.protocols import PROTOCOLS, FinetuneNumbers, GridNumbers
@@ -178,7 +181,7 @@ class FinetuneConfig(TrainingConfig):
 
 
 def learning_rate(config: TrainingConfig, step: int, steps_per_epoch: int) -> float:
-    """Of a step, counted from 0, and of nothing else: a resumed run needs no memory of it.
+    """The learning rate of a step, counted from 0. A resumed run needs no earlier step to compute it.
 
     >>> learning_rate(TrainingConfig(epochs=10, lr=0.1), 99, 10)
     0.1

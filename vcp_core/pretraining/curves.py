@@ -9,15 +9,15 @@ from typing import Any
 from vcp_core.catalog.errors import TrainingError
 from vcp_core.pretraining.devices import INSTALL
 
-STEPS = 20  # of a point
+STEPS = 20  # number of steps that one point of the loss curve averages
 
 
 class Curves:
-    """Scalars of every epoch: loss, accuracy, accuracy of each answer, learning rate; and the loss between.
+    """Writes curves of every epoch (loss, accuracy, accuracy of each answer, learning rate) and of the loss.
 
     Args:
-        folder: For `tensorboard --logdir`.
-        step: Where the run goes on; what an interrupted one wrote beyond it is hidden.
+        folder: The folder for `tensorboard --logdir`.
+        step: The step that the run goes on from. TensorBoard hides points that were written beyond it.
 
     Raises:
         TrainingError: If tensorboardX is not installed.
@@ -32,14 +32,14 @@ class Curves:
         self._losses: list[float] = []
 
     def step(self, step: int, loss: float) -> None:
-        """Write the mean loss of `STEPS` steps after the last of them: an epoch of UCF101 has a thousand."""
+        """Write the mean loss of every `STEPS` steps: an epoch of UCF101 has a thousand steps."""
         self._losses.append(loss)
         if len(self._losses) == STEPS:
             self._writer.add_scalar("loss/steps", sum(self._losses) / STEPS, step)
             self._losses.clear()
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Write the log's line of an epoch."""
+        """Write the points of an epoch's row of the log."""
         step = row["step"]
         self._writer.add_scalar("learning rate", row["lr"], step)
         for side, values in (("train", row), ("held out", row.get("held_out"))):
@@ -51,5 +51,5 @@ class Curves:
         self._writer.flush()
 
     def close(self) -> None:
-        """Write what is left."""
+        """Write all pending points, and close the file."""
         self._writer.close()

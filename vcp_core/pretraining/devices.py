@@ -1,4 +1,4 @@
-"""One process or several, one device each: what Lightning Fabric is used for, and what it leaves open."""
+"""Training with one process or several, one device each: Lightning Fabric, and helpers that it lacks."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed"}
 
 
 def check_devices(device: torch.device, precision: str) -> None:
-    """Find out whether `start_fabric` can do what is asked.
+    """Check that `start_fabric` can start on a device with a precision.
 
     Raises:
-        TrainingError: If Fabric is not installed, or the devices are not there or cannot do this.
+        TrainingError: If Fabric is not installed, a device does not exist, or it cannot train so.
     """
     try:
         import lightning_fabric  # noqa: F401
@@ -46,12 +46,12 @@ def check_devices(device: torch.device, precision: str) -> None:
 
 
 def _local_processes() -> int:
-    """Processes that torchrun started on this machine."""
+    """Number of processes that torchrun started on this machine."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
 def start_fabric(device: torch.device, precision: str) -> Fabric:
-    """Fabric on one device, launched; under torchrun, as one process of its group, one device each.
+    """Launch Fabric on one device. Under torchrun this process joins its group, with one device each.
 
     Raises:
         TrainingError: As `check_devices`.
@@ -73,14 +73,14 @@ def start_fabric(device: torch.device, precision: str) -> Fabric:
 
 
 def share_buffers(network: nn.Module, fabric: Fabric) -> None:
-    """Give every process the first one's batch-norm statistics; each has seen its part of a batch only."""
+    """Give every process the first one's batch-norm statistics: each has seen only its part of a batch."""
     if fabric.world_size > 1:
         for buffer in network.buffers():
             torch.distributed.broadcast(buffer, src=0)
 
 
 def summed(values: Tensor, fabric: Fabric) -> Tensor:
-    """A tensor of the CPU, added up over all processes."""
+    """The sum of a CPU tensor over all processes."""
     if fabric.world_size == 1:
         return values
     everywhere = values.to(fabric.device)
@@ -89,13 +89,13 @@ def summed(values: Tensor, fabric: Fabric) -> Tensor:
 
 
 def total(values: list[float], fabric: Fabric) -> list[float]:
-    """Sums over all processes."""
+    """The sum of each value over all processes."""
     return [float(value) for value in summed(torch.tensor(values, dtype=torch.float64), fabric)]
 
 
 @contextmanager
 def reproducible() -> Iterator[None]:
-    """Kernels that give the same digits again; no TF32."""
+    """A context with deterministic kernels and without TF32."""
     with ExitStack() as stack:
         stack.enter_context(
             torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
@@ -107,14 +107,14 @@ def reproducible() -> Iterator[None]:
 
 
 class Stop:
-    """Whether someone asked to stop: Ctrl-C or SIGTERM end a run after its step, a second Ctrl-C at once."""
+    """Catches requests to stop: Ctrl-C or SIGTERM end a run after its step, a second Ctrl-C at once."""
 
     def __init__(self) -> None:
         self.asked = False
 
     def __enter__(self) -> Stop:
         self._before: dict[int, Any] = {}
-        if threading.current_thread() is threading.main_thread():  # signals reach no other
+        if threading.current_thread() is threading.main_thread():  # Python sets handlers in this thread only
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._before[number] = signal.signal(number, self._ask)
         return self
@@ -129,5 +129,5 @@ class Stop:
         self.asked = True
 
     def agreed(self, fabric: Fabric) -> bool:
-        """Whether any process was asked: all stop after the same step, or one would wait for ever."""
+        """Whether any process was asked to stop. All stop after the same step, or one would wait forever."""
         return total([float(self.asked)], fabric)[0] > 0

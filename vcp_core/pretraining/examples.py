@@ -1,7 +1,7 @@
-"""What a network is shown in training: which clips, which crop, which option (PROTOCOL 3, 4 and 7).
+"""Training examples: their clips, crop and option (PROTOCOL 3, 4 and 7).
 
-Every draw belongs to (seed, what it is for, epoch, video), so neither the number of workers nor where a run
-was killed changes what an epoch shows.
+Every random draw depends only on (seed, purpose, epoch, video). So an epoch shows the same examples with any
+number of workers, and after any interruption.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from vcp_core.datasets.manifest import Video
 from vcp_core.pretraining.augmentation import UNCHANGED, Augmentation
 from vcp_core.video.clips import Draws, TupleShape, draw_tuple, draw_variants
 
-# Everything that can be done to a blank's pixels, as (option, variant); an example names it by its index.
+# All changes of a blank's pixels, as (option, variant). An example holds an index into this tuple.
 REARRANGEMENTS = (
     ("original", ""),
     *((spec.name, variant) for spec in OPTIONS.values() if spec.operation for variant in spec.variants),
@@ -23,7 +23,7 @@ BLANK = 1  # index of the withheld clip among a tuple's three
 
 
 class Crop(NamedTuple):
-    """Top and left of the part of a resized frame that the network sees, in pixels."""
+    """Top left corner, in pixels, of the part of a resized frame that the network sees."""
 
     top: int
     left: int
@@ -33,12 +33,12 @@ class Example(NamedTuple):
     """Clips of one video, one crop for all of them, and the right answer.
 
     Attributes:
-        video: Whose frames.
-        starts: First frames of its clips; of a remote option, the remote clip's in the blank's place.
-        crop: Of every frame.
-        answer: Index among the task's answers.
-        rearrangement: What is done to the blank's pixels, an index in `REARRANGEMENTS`.
-        augmentation: Of all its clips.
+        video: The video of all clips.
+        starts: First frame of each clip. For a remote option the blank's start is the remote clip's.
+        crop: The crop of every frame.
+        answer: Index of the right answer among the task's answers.
+        rearrangement: The change of the blank's pixels, an index in `REARRANGEMENTS`.
+        augmentation: The augmentation of all clips.
     """
 
     video: Video
@@ -50,19 +50,19 @@ class Example(NamedTuple):
 
 
 def shuffled(videos: Sequence[Video], seed: int, epoch: int) -> list[Video]:
-    """The order of an epoch."""
+    """The videos in the order of an epoch."""
     return sorted(videos, key=lambda video: (Draws(seed, "order", epoch, video.id).below(1 << 62), video.id))
 
 
 def draw_crop(draws: Draws, frame: tuple[int, int], size: tuple[int, int]) -> Crop:
-    """A crop of `size` anywhere in a frame, both (height, width)."""
+    """Draw the place of a crop of `size` in a frame; both are (height, width)."""
     return Crop(draws.below(frame[0] - size[0] + 1), draws.below(frame[1] - size[1] + 1))
 
 
 def draw_question(
     video: Video, shape: TupleShape, crop: Crop, draws: Draws, options: Sequence[str] = PAPERS_OPTIONS
 ) -> Example:
-    """A cloze tuple with one random option; a video too short for `remote` draws from the others.
+    """Draw a cloze tuple with one random option. A video too short for `remote` gets another option.
 
     Raises:
         ValueError: If the video is shorter than a tuple.
@@ -73,13 +73,13 @@ def draw_question(
 def all_options(
     video: Video, shape: TupleShape, crop: Crop, draws: Draws, options: Sequence[str] = PAPERS_OPTIONS
 ) -> list[Example]:
-    """A random cloze tuple with each of `options` that the video is long enough for.
+    """Draw a cloze tuple, and show it with each of `options` that the video is long enough for.
 
     Args:
-        video: Whose frames.
+        video: The video of all clips.
         shape: Lengths of the tuple.
-        crop: Of every frame.
-        draws: Where starts and variants come from.
+        crop: The crop of every frame.
+        draws: The source of random starts and variants.
         options: The answers; an example's answer is its option's index among them.
 
     Raises:
@@ -114,6 +114,6 @@ def all_options(
 
 
 def draw_clip(video: Video, clip_span: int, crop: Crop, answer: int, draws: Draws) -> Example:
-    """One clip at a random start."""
+    """Draw one clip at a random start."""
     start = draws.below(max(1, video.num_frames - clip_span + 1))
     return Example(video=video, starts=(start,), crop=crop, answer=answer)

@@ -1,4 +1,4 @@
-"""Recognition by finetuning (PROTOCOL 4): train all of a checkpoint's network, then test the best of it.
+"""Recognition by finetuning (PROTOCOL 4): train all of a checkpoint's network, then test the best epoch.
 
 Legend: M clips, N videos, A classes.
 """
@@ -35,16 +35,16 @@ from vcp_core.results.types import Predictions, Results
 from vcp_core.scoring.scores import score_benchmark
 
 RESULTS, CONTROL = "recognition.json", "control"  # in a run's folder
-AGAIN = "again"  # the folder that the command for the same numbers names
+AGAIN = "again"  # name of the output folder in the command that repeats the run
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finetuned:
-    """A finetuned network and what it scores on the test side.
+    """A finetuned network and its scores on the test side.
 
     Attributes:
-        trained: The run; its best checkpoint holds the classes' linear layer, too.
-        results: Scores with intervals, the predictions behind them, and where they come from.
+        trained: The run. Its best checkpoint contains the linear layer, too.
+        results: Scores with intervals, the predictions behind them, and their provenance.
     """
 
     trained: Trained
@@ -66,27 +66,30 @@ def finetune(
     machine: Machine | None = None,
     watcher: Watcher | None = None,
 ) -> Finetuned:
-    """Finetune a checkpoint on the training side, and test the best epoch; call again to go on.
+    """Finetune a checkpoint on the training side, and test the best epoch.
+
+    After an interruption the same call goes on from the last saved state.
 
     Args:
-        checkpoint: A weights file; opened only in the sandbox.
-        dataset: A name, a folder, or what `load_dataset` gave.
-        out: Folder of the run; `recognition.json` in it gets the results.
-        config: Its numbers.
-        backbone: The checkpoint's architecture; found by itself if left out.
-        prefix: Which of several networks in the file; the one trained by gradients if left out.
-        input_spec: What it takes in where that is not its family's own (`vcp_core.catalog.inputs`).
-        control: Whether to train the same backbone from random weights as well, by the same numbers, in
-            `control` of the folder: its scores are what the lift is over.
-        pretrained_on: What the checkpoint was trained on, such as "ucf101:1"; what its header says if left
-            out. The results warn where that holds test videos.
-        run: The run's name; the folder's if left out.
-        machine: What it may use.
-        watcher: Who is told how it goes.
+        checkpoint: A weights file. Only the sandbox opens it.
+        dataset: A name, a folder, or the result of `load_dataset`.
+        out: Folder of the run. The results are written to `recognition.json` in it.
+        config: The numbers of the run.
+        backbone: The checkpoint's architecture. If left out, it is recognised from the weights.
+        prefix: Prefix of the network's keys if the file holds several networks; the one trained by gradients
+            if left out.
+        input_spec: The clips that the network takes, if not its family's own (`vcp_core.catalog.inputs`).
+        control: Whether to train the same backbone from random weights as well, with the same numbers, in the
+            subfolder `control`. The lift is the difference from its scores.
+        pretrained_on: The checkpoint's training data, such as "ucf101:1"; the data that its header declares
+            if left out. The results warn if it contains test videos.
+        run: The run's name; the folder's name if left out.
+        machine: The resources of the run.
+        watcher: Receives the progress.
 
     Raises:
-        VcpbenchError: For everything that cannot be trained as asked.
-        KeyboardInterrupt: After Ctrl-C or SIGTERM, when the state is saved.
+        VcpbenchError: If the run cannot be trained as asked.
+        KeyboardInterrupt: After Ctrl-C or SIGTERM, once the state is saved.
     """
     machine = machine or Machine()
     precheck(out, config, machine)
@@ -98,7 +101,7 @@ def finetune(
         "checkpoint": report.sha256,
         "prefix": report.prefix,
         "input_spec": input_of(network.spec),
-        # Where nobody declares it, a header's word on the training data is better than none.
+        # Without a declaration, the header's record of the training data is better than none.
         "pretrained_on": pretrained_on or (declaration(report.origin) if report.origin else None),
     }
     answered = begun.answer(network, out, run, origin)
@@ -131,7 +134,7 @@ def finetune(
 
 @dataclass(frozen=True)
 class _Answered:
-    """A finetuned network's answers for the test side; `first` is the process that writes them down."""
+    """A finetuned network's answers for the test side. `first` says if this process writes the results."""
 
     trained: Trained
     predictions: Predictions
@@ -142,7 +145,7 @@ class _Answered:
 
 @dataclass(frozen=True)
 class _Finetuning:
-    """What a checkpoint and its control have in common."""
+    """The arguments that the runs of a checkpoint and of its control share."""
 
     dataset: Dataset
     config: FinetuneConfig
@@ -152,13 +155,13 @@ class _Finetuning:
     def answer(
         self, network: Backbone, out: Path, run: str | None, origin: Mapping[str, str | None]
     ) -> _Answered:
-        """Train, and let the best epoch answer for the test side."""
+        """Train the network, and predict the test side with the weights of the best epoch."""
         task = RecognitionTask(self.dataset, network.spec, self.config)
         begun = Run(self.dataset, out, self.config, run, self.machine, dict(origin))
         clips = ClipsNetwork(network, num_clips=1, num_answers=len(task.answers), seed=self.config.seed)
         trainer = begun.trainer(task, clips)
         trained = begun.train(trainer, self.watcher)
-        # Of the training: a run that was finished before may be tested on another machine.
+        # The conditions of the training: a finished run may be tested on another machine.
         trained_on = trainer.folder.conditions
         processes = trained_on["processes"]
         device = trained_on.get("device") or describe_device(trainer.fabric.device)
@@ -181,14 +184,14 @@ class _Finetuning:
         pretrained_on: str | None,
         reproduce: str | None,
     ) -> Results:
-        """Scores, and everything that determined them."""
+        """Compute the scores, and join them with everything that determined them."""
         protocol = self.config.protocol()
         scored = score_benchmark(
             "recognition", answered.predictions, controls, unavailable=None, protocol=protocol
         )
         plan = EvaluationPlan(dataset=self.dataset, protocol=protocol, spec=spec, benchmarks=("recognition",))
         results = plan.results(
-            (),  # frozen benchmarks, whose random weights would have to be calibrated
+            (),  # no benchmarks yet: with them the plan would calibrate random weights for frozen features
             checkpoint=checkpoint,
             versions=versions(),
             device=answered.device,
@@ -202,7 +205,7 @@ class _Finetuning:
         return results.model_copy(update={"benchmarks": (scored,), "provenance": provenance})
 
     def _test(self, trainer: Trainer, task: RecognitionTask, trained: Trained) -> Predictions:
-        """The best epoch's answers: the mean of the softmax over grid clips."""
+        """Predict with the weights of the best epoch: the mean softmax over a video's grid clips."""
         trainer.network.load_exported(safetensors.torch.load_file(trained.best))
         videos = self.dataset.side("test")
         examples = task.grid(videos, self.config.num_clips)
@@ -240,7 +243,7 @@ def _predictions(logits_MA: Tensor, dataset: Dataset, clip_span: int, best: Best
 def _command(
     what: tuple[str | Path, Dataset, FinetuneConfig, bool], options: dict[str, str | None]
 ) -> str | None:
-    """The command that does the same again; None where dataset or numbers can be had from Python alone."""
+    """The command that repeats the run; None if only Python can give its dataset or numbers."""
     checkpoint, dataset, config, control = what
     usual = FinetuneConfig()
     changed = {

@@ -1,8 +1,7 @@
-"""Decoded frames kept as they are, so that a video is decoded once and not once an epoch.
+"""A cache of decoded frames, so that a video is decoded once and not once an epoch.
 
-Whole resized frames, 8 bits, without loss, a file per video in the cache folder, mapped into memory: all
-processes of a run share the system's copy of them. Videos beyond the limit are decoded whenever they are
-asked for.
+The cache folder has one file per video with its resized frames, uncompressed, in 8 bits. Files are mapped
+into memory, so all processes of a run share the system's copy. A video that does not fit is decoded anew.
 
 Legend: N frames, K clips, T frames of a clip, H height, W width, C channels (RGB).
 """
@@ -33,14 +32,14 @@ from vcp_core.features.extraction import Counters, ahead, read_frames
 from vcp_core.pretraining.examples import Crop
 from vcp_core.video.frames import Geometry
 
-NPY_HEADER_BYTES = 128  # of a .npy file, whose header is padded to multiples of 64
-READERS = 2  # threads that fill a device, each a video ahead
-DEVICE_SHARE = 4  # frames take at most one part in so many of a device's free memory
+NPY_HEADER_BYTES = 128  # header of a .npy file; NumPy pads it to multiples of 64
+READERS = 2  # threads that copy frames to a device, each one video ahead
+DEVICE_SHARE = 4  # frames take at most a quarter of a device's free memory
 Pixels = npt.NDArray[np.uint8]
 
 
 class Cutting(NamedTuple):
-    """A clip to cut out: of which video, from which frame on, and where in its frames."""
+    """A clip to cut out: its video, its first frame, and its crop."""
 
     video: Video
     start: int
@@ -48,26 +47,26 @@ class Cutting(NamedTuple):
 
 
 class Frames(Interface):
-    """Where clips are cut out of."""
+    """A source of frames, which cuts clips out of them."""
 
     def cut(self, cuttings: Sequence[Cutting], offsets: Sequence[int], size: tuple[int, int]) -> Tensor:
         """Clips (K, T, H, W, C), uint8: frames at `offsets` from each start, cropped to `size` (H, W)."""
 
 
 def kept_name(video: Video, size: tuple[int, int]) -> str:
-    """The name of a file of kept frames; frames that an older engine read otherwise have another one."""
+    """The name of a video's cache file. It contains the decoding versions, so older files are not read."""
     return f"{video.sha256}-{FRAMES_VERSION}-{FEATURES_VERSION}-{size[0]}x{size[1]}.npy"
 
 
 class FrameStore:
-    """Frames of a dataset's videos, resized and not cropped.
+    """Resized frames of a dataset's videos, not cropped.
 
     Args:
-        dataset: Where the files lie.
-        videos: Those that will be read; the first of them are kept, as many as fit.
+        dataset: The dataset of the video files.
+        videos: The videos that will be read. The first ones are cached, as many as fit.
         size: (H, W) after the resize.
-        folder: Where kept frames lie; other files of earlier runs in it make room when it is full.
-        limit_bytes: How large the folder may become; 0 keeps nothing.
+        folder: The cache folder. If it is full, files of earlier runs are deleted.
+        limit_bytes: Largest size of the folder; 0 caches nothing.
     """
 
     def __init__(
@@ -94,15 +93,15 @@ class FrameStore:
 
     @property
     def num_kept(self) -> int:
-        """Videos that are decoded once."""
+        """Number of videos that are cached."""
         return len(self._kept)
 
     def read(self, video: Video, starts: Sequence[int], offsets: Sequence[int]) -> list[Pixels]:
-        """Clips of (len(offsets), H, W, C) from `starts`; a video shorter than a clip is looped.
+        """Read one clip (len(offsets), H, W, C) from each start. A video shorter than a clip is looped.
 
         Raises:
-            UndecodableVideo: If the file does not give the frames that it gave when it was indexed.
-            StorageError: If there is no room for what is kept.
+            UndecodableVideo: If the file changed after it was indexed.
+            StorageError: If the disk has no room for the cache.
         """
         wanted = [[(start + t) % video.num_frames for t in offsets] for start in starts]
         if video.id not in self._kept:
@@ -135,28 +134,30 @@ class FrameStore:
         return torch.from_numpy(np.stack([frames[i] for i in range(video.num_frames)]))
 
     def _map(self, video: Video) -> Pixels:
-        """All frames of a kept video; decoded here if no process has done it yet.
+        """Map all frames of a cached video. Decode them first if no process has done so.
 
-        Mapped anew each time: a map that stays open is an open file, and there are more videos than a process
-        may have of those.
+        The file is mapped anew each time. An open map is an open file, and a dataset has more videos than
+        a process may have open files.
         """
         path = self._kept[video.id]
         try:
             frames_NHWC = self._open(path)
         except FileNotFoundError:
             frames = self._decode(video, [0], range(video.num_frames))
-            data = io.BytesIO()  # NumPy on a file does not say of a full disk that it is full
+            data = io.BytesIO()  # np.save on a file does not report a full disk
             np.save(data, np.stack([frames[i] for i in range(video.num_frames)]))
             with whole(path) as part:
                 part.write_bytes(data.getbuffer())
             frames_NHWC = self._open(path)
         if len(frames_NHWC) != video.num_frames:
-            raise UndecodableVideo(f"not the frames of {video.id}. Delete it; it is made again", path=path)
+            raise UndecodableVideo(
+                f"the cached frames are not those of {video.id}. Delete the file; it is made again", path=path
+            )
         return frames_NHWC
 
     def _open(self, path: Path) -> Pixels:
-        # NumPy reads the header by `ast`, and CPython 3.11 counts how deep that goes per interpreter: of two
-        # threads that do it at once, one met "SystemError: AST constructor recursion depth mismatch".
+        # NumPy parses the header with `ast`, and CPython 3.11 counts the recursion depth per interpreter.
+        # When two threads parsed at once, one got "SystemError: AST constructor recursion depth mismatch".
         with self._opening:
             frames_NHWC: Pixels = np.load(path, mmap_mode="r")
         return frames_NHWC
@@ -170,30 +171,32 @@ class FrameStore:
         return NPY_HEADER_BYTES + video.num_frames * height * width * 3
 
     def _make_room(self, limit_bytes: int) -> None:
-        """Delete other runs' frames, the oldest first, while they and ours are more than the limit."""
+        """Delete other runs' files, the oldest first, until the folder with our files is within the limit."""
         ours = set(self._kept.values())
         room = limit_bytes - sum(
             self._size_bytes(video) for video in self._dataset.videos if video.id in self._kept
         )
         others: list[tuple[Path, os.stat_result]] = []
-        for path in self._folder.glob("[!.]*.npy"):  # a dot begins what another process is writing just now
-            with contextlib.suppress(FileNotFoundError):  # which may make room, too
+        for path in self._folder.glob(
+            "[!.]*.npy"
+        ):  # names with a dot are files that another process is writing
+            with contextlib.suppress(FileNotFoundError):  # another process may delete files as well
                 if path not in ours:
                     others.append((path, path.stat()))
         for path, stat in sorted(others, key=lambda item: -item[1].st_mtime):
             room -= stat.st_size
             if room < 0:
-                path.unlink(missing_ok=True)  # whoever comes to it decodes again
+                path.unlink(missing_ok=True)  # a process that needs it decodes the video again
 
 
 class FramesOnDevice:
-    """All frames of some videos in a device's memory: their clips are cut out there; others are copied over.
+    """Frames of some videos in a device's memory. Clips of other videos are copied from the store.
 
     Args:
-        store: Gives the frames, once.
-        videos: Whose.
+        store: The store that the frames are read from, once.
+        videos: The videos to hold.
         size: (H, W) of a frame, as in the store.
-        device: Where they will be.
+        device: The device that holds the frames.
 
     Raises:
         UndecodableVideo: As `FrameStore.read`.
@@ -216,7 +219,7 @@ class FramesOnDevice:
 
     @staticmethod
     def fit(videos: Sequence[Video], *, size: tuple[int, int], device: torch.device) -> bool:
-        """Whether it is a GPU that has the room."""
+        """Whether the device is a GPU with enough free memory for the videos."""
         if device.type != "cuda":
             return False
         free_bytes, _ = torch.cuda.mem_get_info(device)
@@ -224,7 +227,7 @@ class FramesOnDevice:
         return num_bytes <= free_bytes / DEVICE_SHARE
 
     def cut(self, cuttings: Sequence[Cutting], offsets: Sequence[int], size: tuple[int, int]) -> Tensor:
-        """As `Frames`, on the device; clips of other videos come from the store."""
+        """Cut clips as `Frames` does, on the device. Clips of other videos come from the store."""
         if any(video.id not in self._first for video, _, _ in cuttings):
             return self._store.cut(cuttings, offsets, size).to(self._device)
         frames_KT = torch.tensor(

@@ -1,8 +1,8 @@
 """The training loop that pretraining and finetuning share.
 
-A run is a function of its configuration, its dataset, the number of its processes and, on a CPU, of threads:
-what a step shows is drawn by (seed, epoch, video), the learning rate by the step, and everything else is in
-the saved state. So a run that was killed goes on from its last state as if nothing had been.
+Configuration, dataset, number of processes and, on a CPU, number of threads determine a run. The examples of
+a step are drawn by (seed, epoch, video). The step decides the learning rate. Everything else is in the saved
+state. So a killed run goes on from its last state, and ends with the same weights as without the kill.
 
 Legend: B examples, A answers.
 """
@@ -41,13 +41,13 @@ OnEpoch = Callable[[Row], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Tally:
-    """Loss and answers, counted; sums, so that parts of an epoch and processes add up."""
+    """Sums of losses and right answers. Sums of several processes or of parts of an epoch can be added."""
 
     values: list[float]
 
     @classmethod
     def empty(cls, num_answers: int) -> Tally:
-        """Nothing counted yet."""
+        """A tally of no examples."""
         return cls(values=[0.0] * (1 + 2 * num_answers))
 
     def add(self, losses_B: Tensor, logits_BA: Tensor, answers_B: Tensor) -> None:
@@ -65,30 +65,30 @@ class Tally:
 
     @property
     def loss(self) -> float:
-        """Mean over examples."""
+        """Mean loss over examples."""
         return self.values[0] / max(1.0, self.count)
 
     @property
     def accuracy(self) -> float:
-        """Percent of all examples."""
+        """Percentage of examples with the right answer."""
         return 100 * sum(self.values[2::2]) / max(1.0, self.count)
 
     def by_answer(self, answers: Sequence[str]) -> dict[str, float]:
-        """Percent of each answer's examples, where there were some."""
+        """Percentage of right answers for each answer that had examples."""
         pairs = zip(answers, self.values[1::2], self.values[2::2], strict=True)
         return {answer: 100 * right / asked for answer, asked, right in pairs if asked}
 
 
 class Trainer:
-    """One run, from where its folder stands to its end.
+    """Trains one run from the last saved state of its folder to the end.
 
     Args:
-        task: What is learned.
-        network: What learns; its weights are where the run begins.
-        frames: The videos' pixels.
-        config: The numbers.
-        folder: Where state, log and checkpoints go.
-        fabric: Launched; with one device per process.
+        task: The task to learn.
+        network: The network to train, with its initial weights.
+        frames: The source of the videos' pixels.
+        config: The numbers of the run.
+        folder: The folder of state, log and checkpoints.
+        fabric: Launched Fabric, with one device per process.
     """
 
     def __init__(
@@ -117,29 +117,29 @@ class Trainer:
             self.progress, model, momenta = saved
             network.load_state_dict(model)
             if not fabric.is_global_zero:
-                self.progress.tally = {}  # the first process has what all of them counted
+                self.progress.tally = {}  # the saved sum is over all processes: only the first keeps it
         self._model, self._optimizer = fabric.setup(network, optimizer)
-        if saved is not None:  # after setup, which moves the network alone: momenta follow their parameters
+        if saved is not None:  # after setup has moved the network, so that momenta are loaded onto its device
             self._optimizer.load_state_dict(momenta)
 
     @property
     def total_steps(self) -> int:
-        """Steps of the whole run."""
+        """Number of steps of the whole run."""
         return self._steps * self.config.epochs
 
     def run(self, *, on_step: OnStep | None = None, on_epoch: OnEpoch | None = None) -> RunProgress:
-        """Train to the end, or until someone asks to stop.
+        """Train to the end, or until a signal asks to stop.
 
         Args:
             on_step: Called with (steps done, steps in all, the step's loss).
-            on_epoch: Called with the log's line of an epoch.
+            on_epoch: Called with an epoch's line of the log.
 
         Raises:
-            KeyboardInterrupt: After Ctrl-C or SIGTERM, when the state is saved.
-            TrainingError: If the loss is no number.
+            KeyboardInterrupt: After Ctrl-C or SIGTERM, once the state is saved.
+            TrainingError: If the loss is NaN or infinite.
             StorageError: If the folder cannot be written.
         """
-        # BLAS threads of the decoders only fight over the cores with the network (features/extraction.py).
+        # One BLAS thread: more only compete with the network for the cores (features/extraction.py).
         with Stop() as stop, reproducible(), threadpool_limits(1, user_api="blas"):
             while not self.progress.finished:
                 begun = time.perf_counter()
@@ -153,9 +153,8 @@ class Trainer:
         progress, steps = self.progress, self._steps
         first = progress.step - progress.epoch * steps
         tally = Tally(values=progress.tally.get("values", Tally.empty(len(self.task.answers)).values))
-        progress.tally = {
-            "values": tally.values
-        }  # a process whose part of the epoch was over has counted none
+        # Set before the loop: a process with no batch left must have a tally, too.
+        progress.tally = {"values": tally.values}
         self._model.train()
         for batch in self._batches(self.epoch(progress.epoch, first)):
             for group in self._optimizer.param_groups:
@@ -209,7 +208,7 @@ class Trainer:
         return row
 
     def _look(self, held_out: Tally) -> Row:
-        """Note a look at the held-out videos, and keep the weights if they are the best so far."""
+        """Record the result on the held-out videos, and export the weights if they are the best so far."""
         progress = self.progress
         progress.looks_since_best += 1
         if progress.best is None or held_out.loss < progress.best.loss:
@@ -238,7 +237,7 @@ class Trainer:
         return Tally(values=total(tally.values, self.fabric))
 
     def answer(self, examples: Sequence[Example]) -> Iterator[tuple[Batch, Tensor]]:
-        """This process's part of the examples, in batches, with the network's logits."""
+        """Forward this process's part of the examples, and yield batches with their logits."""
         rank, world, batch = self.fabric.global_rank, self.fabric.world_size, self.config.batch
         mine = examples[rank::world]
         self.network.eval()
@@ -248,12 +247,11 @@ class Trainer:
             yield one, logits_BA
 
     def epoch(self, epoch: int, first: int = 0) -> Iterator[list[Example]]:
-        """This process's part of every batch of an epoch, from the step `first` on."""
+        """Yield this process's part of every batch of an epoch, from the step `first` on."""
         videos, batch = shuffled(self.task.division.train, self.config.seed, epoch), self.config.batch
         rank, world = self.fabric.global_rank, self.fabric.world_size
-        for step in range(
-            first, self._steps
-        ):  # a last, smaller batch would be another step: docs/pretraining.md
+        # Whole batches only: a step on fewer examples is a different step (docs/pretraining.md).
+        for step in range(first, self._steps):
             mine = videos[step * batch : (step + 1) * batch][rank::world]
             yield [example for video in mine for example in self.task.draw(video, epoch)]
 
@@ -268,7 +266,7 @@ class Trainer:
         return nn.functional.cross_entropy(logits_BA, batch.answers_B, reduction="none"), logits_BA
 
     def _filled(self, batch: Batch) -> Tensor:
-        """The batch's clips, with every blank filled by its option."""
+        """The batch's clips, augmented, with every blank rearranged by its option."""
         clips_NTHWC = batch.augmentations(batch.clips_NTHWC) if batch.augmentations else batch.clips_NTHWC
         if self.task.rearranges:
             blanks_B = batch.clip_indices_BK[:, BLANK]
@@ -285,12 +283,12 @@ class Trainer:
             )
 
     def _refuse_broken_weights(self) -> None:
-        """Before anything is written: the loss says nothing yet of what the last step made of the weights."""
+        """Refuse to write broken weights: the loss was computed before the last step changed them."""
         if not all(bool(weights.isfinite().all()) for weights in self.network.parameters()):
             self._refuse_diverged(math.nan)
 
     def _save(self) -> None:
-        """Save the state; of an epoch that is under way, with what all processes counted."""
+        """Save the state. Within an epoch its tally is the sum over all processes."""
         progress = self.progress
         if progress.tally:
             progress = replace(progress, tally={"values": total(progress.tally["values"], self.fabric)})

@@ -37,14 +37,14 @@ _JOINS: dict[Head, tuple[Callable[[Tensor], Tensor], int]] = {
 
 
 class ClipsNetwork(nn.Module):
-    """Clips in, one number for every answer out.
+    """A backbone and a linear layer: from clips to one logit per answer.
 
     Args:
-        backbone: Applied to each clip.
+        backbone: The backbone that is applied to each clip.
         num_clips: K.
         num_answers: A.
         head: How the clips' features are joined.
-        seed: Of the linear layer's weights.
+        seed: Seed of the linear layer's weights.
     """
 
     def __init__(
@@ -62,24 +62,24 @@ class ClipsNetwork(nn.Module):
             nn.init.uniform_(parameter, -bound, bound, generator=generator)
 
     def forward(self, clips_NTHWC: Tensor, clip_indices_BK: Tensor) -> Tensor:
-        """Logits (B, A), float32, of examples that show the clips at these indices.
+        """Compute the logits (B, A), float32, of examples.
 
         Args:
-            clips_NTHWC: uint8.
-            clip_indices_BK: From 0 to N - 1.
+            clips_NTHWC: The distinct clips, uint8.
+            clip_indices_BK: Indices of each example's clips, 0 to N - 1.
         """
-        # Seen as (N, C, T, H, W), this memory is torch's channels_last_3d.
+        # Permuted to (N, C, T, H, W), this memory is torch's channels_last_3d.
         features_ND = self.backbone(clips_NTHWC.permute(0, 4, 1, 2, 3))
         features_BKD = features_ND[clip_indices_BK]
         return cast(Tensor, self.head(self._join(features_BKD))).float()
 
     def exported(self) -> dict[str, Tensor]:
-        """What a checkpoint of it holds: the backbone's own keys, and the linear layer's under `head.`."""
+        """The tensors of a checkpoint: the backbone's own keys, and the linear layer's under `head.`."""
         state = {**self.backbone.state_dict(), **self.head.state_dict(prefix="head.")}
         return {key: value.detach().to("cpu").contiguous() for key, value in state.items()}
 
     def load_exported(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take the weights that `exported` gave."""
+        """Load the result of `exported`."""
         heads = {key: value for key, value in tensors.items() if key.startswith("head.")}
         self.head.load_state_dict({key.removeprefix("head."): value for key, value in heads.items()})
         self.backbone.load_state_dict({key: tensors[key] for key in tensors if key not in heads})

@@ -1,7 +1,7 @@
 """The options of a whole batch at once, on its device: two tables of indices and one gather.
 
-The tables are made by `vcp_core.video.operations` from a picture of its own indices, so that there is one
-definition of what an option does.
+The tables are made by applying `vcp_core.video.operations` to a clip whose pixels are their own indices. So
+an option has only one definition.
 
 Legend: B clips, T frames, H height, W width, C channels, P = H x W pixels, R rearrangements.
 """
@@ -25,8 +25,7 @@ class Rearrangements:
         device: Where the clips will be.
 
     Raises:
-        OperationError: If a rearrangement does not keep this shape, or moves the pixels of one frame
-            otherwise than those of another.
+        OperationError: If a rearrangement changes the shape, or moves the pixels of two frames differently.
     """
 
     def __init__(self, clip_frames: int, size: tuple[int, int], device: torch.device) -> None:
@@ -48,14 +47,14 @@ class Rearrangements:
 
 
 def _tables(option: str, variant: str, clip_frames: int, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Where each frame comes from (T), and where each pixel of a frame comes from (P)."""
+    """The source index of each frame (T), and of each pixel within a frame (P)."""
     height, width = size
     picture_CTHW = torch.arange(clip_frames * height * width).reshape(1, clip_frames, height, width)
     source_TP = apply_option(picture_CTHW, option, variant).reshape(clip_frames, height * width)
     frames_T, pixels_P = source_TP[:, 0] // (height * width), source_TP[0] % (height * width)
     if not torch.equal(source_TP, frames_T[:, None] * (height * width) + pixels_P):
         raise OperationError(
-            f"{option!r} moves the pixels of one frame otherwise than those of another, which pretraining "
-            "cannot do. Write it as one order of the frames and one order of a frame's pixels."
+            f"{option!r} moves the pixels of two frames differently, which pretraining cannot do. "
+            "Write it as one order of the frames and one order of a frame's pixels."
         )
     return frames_T, pixels_P

@@ -1,9 +1,9 @@
-"""A run's folder: the state to go on from, the log, and checkpoints that upload as they are.
+"""A run's folder: the saved state, the log, and checkpoints that can be uploaded unchanged.
 
-OUT/run.json                    what was asked for, by which a resumed run knows itself, and on what it ran
-OUT/state.pt                    everything to go on from: weights, optimizer, progress, best
+OUT/run.json                    the run's numbers, which identify it, and its device and versions
+OUT/state.pt                    the state to go on from: weights, optimizer, progress, best
 OUT/log.jsonl                   a line per epoch
-OUT/best.safetensors            the weights of the lowest held-out loss
+OUT/best.safetensors            the weights with the lowest held-out loss
 OUT/checkpoints/step-000123.safetensors
 OUT/tensorboard/
 OUT/.lock                       held while a process trains here
@@ -30,13 +30,18 @@ from vcp_core.catalog.files import whole, write_json
 from vcp_core.checkpoints.origin import METADATA
 
 BEST = "best.safetensors"
-CONDITIONS = ("processes", "network_threads", "device", "versions")  # under others the digits are others
+CONDITIONS = (
+    "processes",
+    "network_threads",
+    "device",
+    "versions",
+)  # the digits of the weights depend on these
 _DAMAGE = (RuntimeError, EOFError, pickle.UnpicklingError, KeyError, TypeError, ValueError)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Best:
-    """The best look at the held-out videos so far."""
+    """The best result on the held-out videos so far."""
 
     epoch: int
     step: int
@@ -46,15 +51,15 @@ class Best:
 
 @dataclass(kw_only=True)
 class RunProgress:
-    """Where a run is.
+    """The progress of a run.
 
     Attributes:
-        epoch: Epochs that are over.
-        step: Steps that are over, in all.
-        tally: Of the epoch that is under way: loss and counts so far.
-        best: None before the first look.
-        looks_since_best: Looks at the held-out videos since then.
-        finished: Whether there is nothing left to do.
+        epoch: Number of finished epochs.
+        step: Number of finished steps, over all epochs.
+        tally: Loss and counts of the current epoch so far.
+        best: The best result on the held-out videos; None before the first one.
+        looks_since_best: Number of results on the held-out videos since the best one.
+        finished: Whether the run is at its end.
     """
 
     epoch: int = 0
@@ -66,13 +71,13 @@ class RunProgress:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RunProgress:
-        """The progress that `dataclasses.asdict` took apart."""
+        """Make the progress from the result of `dataclasses.asdict`."""
         best = values["best"]
         return cls(**{**values, "best": None if best is None else Best(**best)})
 
 
 def name_of(path: Path, asked: str | None) -> str:
-    """A run's name: as asked for, as the folder has it, or the folder's own."""
+    """A run's name: the one asked for, or the one in the folder's run.json, or the folder's name."""
     if asked is None and (path / "state.pt").exists():
         asked = _read_note(path)["facts"]["run"]
     return asked or path.absolute().name
@@ -82,15 +87,15 @@ class RunFolder:
     """Files of one run.
 
     Args:
-        path: The folder; made if need be.
-        identity: What makes it this run and no other: task, numbers, dataset.
-        facts: What exported checkpoints say about themselves besides: `run`, `CONDITIONS`, ...
+        path: The folder. It is made if it does not exist.
+        identity: The facts that identify the run: task, numbers, dataset.
+        facts: Other facts that exported checkpoints record: `run`, `CONDITIONS`, ...
 
     Attributes:
-        notes: What a reader of the run must know; `claim` fills it.
+        notes: Remarks for readers of the run. `claim` fills them.
 
     Raises:
-        StorageError: If it cannot be written.
+        StorageError: If the folder cannot be written.
     """
 
     def __init__(self, path: Path, *, identity: dict[str, Any], facts: dict[str, Any]) -> None:
@@ -100,15 +105,16 @@ class RunFolder:
         self._lock: IO[str] | None = None
 
     def claim(self) -> None:
-        """Take the folder until `release`, and find that it is ours, or nobody's.
+        """Lock the folder until `release`, and check that it is empty or holds this run.
 
-        A run that has saved nothing yet has nothing to lose: another may take its folder.
+        Another run may take the folder of a run that has saved no state: there is nothing to lose.
 
         Raises:
-            TrainingError: If another process trains here, or it holds another run; says what differs.
+            TrainingError: If another process trains here, or the folder holds another run. The message says
+                how the runs differ.
         """
         self._lock = _locked(self.path)
-        self.read_log()  # what is damaged is said before training, not after an epoch of it
+        self.read_log()  # reports a damaged log before training, not after the first epoch
         saved = self.load()
         if saved is None:
             if (self.path / BEST).exists():
@@ -124,11 +130,11 @@ class RunFolder:
 
     @property
     def conditions(self) -> dict[str, Any]:
-        """What the last part of the run was trained on."""
+        """The conditions of the last part of the run."""
         return {name: self._facts[name] for name in CONDITIONS if name in self._facts}
 
     def release(self) -> None:
-        """Leave the folder to other processes."""
+        """Unlock the folder for other processes."""
         if self._lock is not None:
             self._lock.close()
             self._lock = None
@@ -144,7 +150,7 @@ class RunFolder:
             )
 
     def _go_on(self, held: dict[str, Any], progress: RunProgress) -> None:
-        """Keep what the run was trained on so far, where it goes on under something else."""
+        """Record the earlier conditions of a run that goes on under other ones."""
         earlier = held.get("earlier", [])
         before = {name: held[name] for name in CONDITIONS if name in held}
         if progress.finished:
@@ -157,12 +163,12 @@ class RunFolder:
             self.notes = (_mixed([*earlier, self._facts]),)
 
     def save(self, progress: RunProgress, model: Mapping[str, Tensor], optimizer: Mapping[str, Any]) -> None:
-        """Put the state in place, whole or not at all.
+        """Write the state, whole or not at all.
 
         Raises:
-            StorageError: If it cannot be written.
+            StorageError: If the folder cannot be written.
         """
-        data = io.BytesIO()  # torch.save on a file says of a full disk what nobody understands
+        data = io.BytesIO()  # torch.save on a file reports a full disk with an unclear error
         # "place" is the progress's key in every state that was ever saved: kept, so that runs can go on.
         torch.save({"place": asdict(progress), "model": dict(model), "optimizer": dict(optimizer)}, data)
         write_json(self.path / "run.json", {**self._identity, "facts": self._facts})
@@ -170,7 +176,7 @@ class RunFolder:
             part.write_bytes(data.getbuffer())
 
     def load(self) -> tuple[RunProgress, dict[str, Tensor], dict[str, Any]] | None:
-        """The state to go on from; None at the beginning.
+        """Load the state to go on from; None if no state was saved.
 
         Raises:
             TrainingError: If the file is damaged.
@@ -182,7 +188,7 @@ class RunFolder:
             state = torch.load(path, map_location="cpu", weights_only=True)
             return RunProgress.from_dict(state["place"]), state["model"], state["optimizer"]
         except _DAMAGE as error:
-            reason = Private(str(error).partition("\n")[0])  # torch's own words
+            reason = Private(str(error).partition("\n")[0])  # torch's own message
             raise TrainingError(
                 path,
                 " cannot be read (",
@@ -191,18 +197,18 @@ class RunFolder:
             ) from error
 
     def export(self, name: str, tensors: Mapping[str, Tensor], progress: RunProgress) -> Path:
-        """Write a checkpoint that says where it comes from.
+        """Write a checkpoint that records its origin.
 
         Args:
             name: Relative to the folder, such as "best.safetensors".
-            tensors: The backbone's keys, and a head's.
-            progress: When.
+            tensors: Weights under the backbone's keys, and the head's.
+            progress: The progress of the run at these weights.
 
         Raises:
-            StorageError: If it cannot be written.
+            StorageError: If the folder cannot be written.
         """
         said = {**self._facts, "step": progress.step, "epoch": progress.epoch}
-        # One key: safetensors writes several in any order, and the same weights would be another upload.
+        # One key: safetensors writes several keys in any order, so the same weights could give other bytes.
         metadata = {METADATA: json.dumps(said, sort_keys=True)}
         data = safetensors.torch.save(dict(tensors), metadata=metadata)
         with whole(self.path / name) as part:
@@ -210,7 +216,7 @@ class RunFolder:
         return self.path / name
 
     def read_log(self) -> list[dict[str, Any]]:
-        """Lines so far, one per epoch."""
+        """The rows of the log, one per epoch."""
         path = self.path / "log.jsonl"
         if not path.exists():
             return []
@@ -222,14 +228,14 @@ class RunFolder:
             ) from error
 
     def log(self, row: Mapping[str, Any]) -> None:
-        """Add the line of an epoch; lines of a future that a resumed run has not reached go."""
+        """Add the row of an epoch, and drop rows of later epochs: a resumed run trains those again."""
         rows = [*(old for old in self.read_log() if old["epoch"] < row["epoch"]), dict(row)]
         with whole(self.path / "log.jsonl") as part:
             part.write_text("".join(json.dumps(line) + "\n" for line in rows), encoding="utf-8")
 
 
 def _mixed(parts: list[dict[str, Any]]) -> str:
-    """What a run was trained on, part by part."""
+    """Say under which conditions each part of a run was trained."""
     changes = [
         f"until step {one['until_step']} {name} {one[name]}, then {other.get(name)}"
         for one, other in itertools.pairwise(parts)
@@ -254,7 +260,7 @@ def _read_note(path: Path) -> dict[str, Any]:
 
 
 def _locked(path: Path) -> IO[str]:
-    """The folder's lock, which goes with the process that holds it."""
+    """Lock the folder. The system releases the lock when the process ends."""
     try:
         path.mkdir(parents=True, exist_ok=True)
         handle = (path / ".lock").open("w")
@@ -268,5 +274,5 @@ def _locked(path: Path) -> IO[str]:
             path, " is being trained by another process. Wait for it, or choose another --out."
         ) from error
     except OSError:
-        pass  # a file system without locks
+        pass  # this file system has no locks: train without one
     return handle

@@ -1,4 +1,4 @@
-"""Where a run begins: a data set, a folder and numbers in; checkpoints and a log out."""
+"""Starts a training run: from a dataset, a folder and numbers to checkpoints and a log."""
 
 from __future__ import annotations
 
@@ -27,19 +27,20 @@ if TYPE_CHECKING:
     import torch
     from lightning_fabric import Fabric
 
-MOVES_NOTHING = ("export_every", "save_steps")  # how often something is written: a run may change its mind
+MOVES_NOTHING = ("export_every", "save_steps")  # how often files are written; a run may go on with others
 FRAMES_LIMIT_BYTES = 8_000_000_000  # the playground takes 1.2 GB, UCF101 160
 
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """What a run may use; none of it changes its digits but the device and the number of processes.
+    """The resources of a run.
 
-    On a CPU the number of torch's threads (OMP_NUM_THREADS) changes them as well: gradients are other sums.
+    Only the device and the number of processes change the digits of its weights. On a CPU the number of
+    torch's threads (OMP_NUM_THREADS) changes them, too, because gradients are summed in another order.
 
     Attributes:
         device: "cpu", "cuda", ...; a GPU if there is one.
-        frames_limit_bytes: Of decoded frames kept in the cache folder.
+        frames_limit_bytes: Largest size of the decoded frames in the cache folder.
     """
 
     device: str | None = None
@@ -51,28 +52,28 @@ class Machine:
 
 
 class Watcher(Interface):
-    """Who is told how a run goes; only the first process tells."""
+    """Receives the progress of a run. Only the first process reports."""
 
     def on_start(self, run: str, notes: tuple[str, ...], progress: RunProgress) -> None:
-        """Before the first step: the run's name, what is left out, and where it goes on."""
+        """Called before the first step, with the run's name, notes for the reader, and the progress."""
 
     def on_step(self, done: int, total: int, loss: float) -> None:
-        """After every step: steps done, steps of the whole run, the step's loss."""
+        """Called after every step, with the steps done, the steps of the whole run, and the step's loss."""
 
     def on_epoch(self, row: Row) -> None:
-        """After every epoch: the log's line."""
+        """Called after every epoch, with its line of the log."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """What a run of training left.
+    """The result of a training run.
 
     Attributes:
-        best: The checkpoint of the lowest held-out loss.
-        last: The checkpoint of the last epoch; None where it was moved away since.
-        progress: Where it ended.
-        log: A row per epoch.
-        notes: What a reader must know.
+        best: The checkpoint with the lowest held-out loss.
+        last: The checkpoint of the last epoch; None if the file was moved away.
+        progress: The progress at the end.
+        log: One row per epoch.
+        notes: Remarks for readers of the results, such as videos left out.
     """
 
     best: Path
@@ -83,15 +84,15 @@ class Trained:
 
 
 def precheck(out: Path, config: TrainingConfig, machine: Machine) -> None:
-    """Find what is wrong with a run without its dataset, which takes long to decode or to make.
+    """Check everything about a run but its dataset, before the dataset takes minutes to decode.
 
     Args:
-        out: Folder of the run; not made yet.
-        config: Its numbers.
-        machine: What it may use.
+        out: Folder of the run. The check does not make it.
+        config: The numbers of the run.
+        machine: The resources of the run.
 
     Raises:
-        VcpbenchError: If a device or Lightning Fabric is not there, or cannot do this.
+        VcpbenchError: If the device or Lightning Fabric is missing, or cannot train with these numbers.
         StorageError: If the folder cannot be written.
     """
     check_devices(pick_device(machine.device), config.precision)
@@ -107,19 +108,21 @@ def pretrain(
     machine: Machine | None = None,
     watcher: Watcher | None = None,
 ) -> Trained:
-    """Train a backbone from random weights to answer cloze questions; call again to go on.
+    """Train a backbone from random weights to answer cloze questions.
+
+    After an interruption the same call goes on from the last saved state.
 
     Args:
-        dataset: A name, a folder, or what `load_dataset` gave; its training side is used.
+        dataset: A name, a folder, or the result of `load_dataset`. Only its training side is used.
         out: Folder of the run.
-        config: Its numbers.
-        run: Its name, which its checkpoints carry; the folder's if left out.
-        machine: What it may use.
-        watcher: Who is told how it goes.
+        config: The numbers of the run.
+        run: The run's name, which its checkpoints record; the folder's name if left out.
+        machine: The resources of the run.
+        watcher: Receives the progress.
 
     Raises:
-        VcpbenchError: For everything that cannot be trained as asked.
-        KeyboardInterrupt: After Ctrl-C or SIGTERM, when the state is saved.
+        VcpbenchError: If the run cannot be trained as asked.
+        KeyboardInterrupt: After Ctrl-C or SIGTERM, once the state is saved.
     """
     machine = machine or Machine()
     precheck(out, config, machine)
@@ -136,7 +139,7 @@ def pretrain(
 
 @dataclass(frozen=True)
 class Run:
-    """What both kinds of run do alike."""
+    """One run of pretraining or finetuning: the steps that both share."""
 
     dataset: Dataset
     out: Path
@@ -147,11 +150,11 @@ class Run:
 
     @property
     def name(self) -> str:
-        """As given, as it began, or the folder's."""
+        """The given name, or the name that the run began with, or the folder's name."""
         return name_of(self.out, self.run)
 
     def trainer(self, task: Task, network: ClipsNetwork) -> Trainer:
-        """The run, ready to go on."""
+        """Claim the run's folder, and make the trainer at the last saved state."""
         spec, division = network.backbone.spec, task.division
         device = pick_device(self.machine.device)
         fabric = start_fabric(device, self.config.precision)
@@ -183,7 +186,7 @@ class Run:
         return store
 
     def _refuse_without_best(self, progress: RunProgress) -> None:
-        """A run that goes on may never again be as good as the file that its state speaks of."""
+        """Refuse to go on without the best checkpoint, because the run may never be as good again."""
         best = self.out / BEST
         if progress.best and not best.is_file():
             raise TrainingError(
@@ -193,7 +196,7 @@ class Run:
             )
 
     def train(self, trainer: Trainer, watcher: Watcher | None) -> Trained:
-        """To the end."""
+        """Train to the end, and release the folder."""
         folder = trainer.folder
         notes = (*trainer.task.division.notes, *folder.notes)
         try:
@@ -233,7 +236,7 @@ class Run:
             curves.close()
 
     def _facts(self, task: Task, backbone: str, fabric: Fabric) -> dict[str, Any]:
-        """What a checkpoint of this run says about itself."""
+        """The facts that every checkpoint of this run records."""
         return {
             "backbone": backbone,
             "run": self.name,

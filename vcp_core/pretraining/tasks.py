@@ -1,4 +1,4 @@
-"""The two things that a network is trained to do here: cloze questions (PROTOCOL 7) and recognition (4)."""
+"""The two training tasks: cloze questions (PROTOCOL 7) and recognition (PROTOCOL 4)."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ HELD_OUT_CLIPS = 3  # grid clips of a held-out video in finetuning
 
 @dataclass(frozen=True, kw_only=True)
 class Division:
-    """The training side, divided.
+    """The division of the training side into training videos and held-out videos.
 
     Attributes:
-        train: Videos to learn from.
-        held_out: Videos that choose the best epoch, and nothing else.
-        notes: What a reader of the run must know (videos left out, groups that could not be held out).
+        train: Videos to train on.
+        held_out: Videos that serve only to choose the best epoch.
+        notes: Remarks for readers of the run: videos left out, groups that could not be held out.
     """
 
     train: tuple[Video, ...]
@@ -38,7 +38,7 @@ class Division:
 
 
 class Task(Interface):
-    """What the loop needs to know."""
+    """The interface of a training task."""
 
     name: str
     answers: tuple[str, ...]
@@ -47,19 +47,19 @@ class Task(Interface):
     division: Division
 
     def draw(self, video: Video, epoch: int) -> list[Example]:
-        """What `epoch` shows of a training video."""
+        """The examples of a training video in `epoch`."""
 
     def held_out(self) -> list[Example]:
-        """What is asked of the held-out videos, every time the same."""
+        """The examples of the held-out videos, the same in every epoch."""
 
 
 class ClozeTask:
-    """Which option fills the blank?
+    """The cloze task: which option fills the blank?
 
     Args:
-        dataset: Whose training side is used; its test side is never looked at.
-        spec: Of the network.
-        config: Gaps, seed, and how much is held out.
+        dataset: The dataset. Only its training side is read.
+        spec: The catalog's entry of the network.
+        config: Gaps, seed, and the number of held-out videos.
 
     Raises:
         TrainingError: If too few videos are as long as a tuple.
@@ -88,7 +88,7 @@ class ClozeTask:
         self.division = divide(usable, dataset.classes, config, notes)
 
     def draw(self, video: Video, epoch: int) -> list[Example]:
-        """A random tuple and crop, with one random option or with all."""
+        """Draw a tuple and a crop, with one random option or with all."""
         draws = Draws(self._seed, "pretrain", epoch, video.id)
         crop = _random_crop(self._spec, draws)
         if self._questions == "all":
@@ -99,7 +99,7 @@ class ClozeTask:
         return [example._replace(augmentation=augmentation) for example in examples]
 
     def held_out(self) -> list[Example]:
-        """One tuple of every held-out video with all options that it can have, centre crop."""
+        """One tuple of every held-out video with all options that its length allows, centre crop."""
         return [
             example
             for video in self.division.held_out
@@ -114,12 +114,12 @@ class ClozeTask:
 
 
 class RecognitionTask:
-    """Which action does a clip show?
+    """The recognition task: which action does a clip show?
 
     Args:
-        dataset: Whose training side is used.
-        spec: Of the network.
-        config: Seed, and how much is held out.
+        dataset: The dataset.
+        spec: The catalog's entry of the network.
+        config: Seed, and the number of held-out videos.
 
     Raises:
         TrainingError: If there are too few videos.
@@ -135,7 +135,7 @@ class RecognitionTask:
         self.division = divide(dataset.side("train"), dataset.classes, config)
 
     def draw(self, video: Video, epoch: int) -> list[Example]:
-        """A random clip and crop."""
+        """Draw a clip and a crop."""
         draws = Draws(self._seed, "finetune", epoch, video.id)
         answer = self.answers.index(video.label)
         example = draw_clip(video, self._spec.clip_span, _random_crop(self._spec, draws), answer, draws)
@@ -162,10 +162,12 @@ class RecognitionTask:
 def divide(
     videos: Sequence[Video], classes: Sequence[str], config: TrainingConfig, notes: Sequence[str] = ()
 ) -> Division:
-    """Hold out about `config.holdout_videos`, but no more than its part; whole groups, by no seed.
+    """Hold out about `config.holdout_videos` videos, at most the fraction `config.holdout_most`.
+
+    Whole groups are held out. The choice is not random, so it does not depend on the seed.
 
     Raises:
-        TrainingError: If what is left is less than a batch, or nothing can be held out.
+        TrainingError: If fewer videos than a batch are left, or none can be held out.
     """
     if not videos:
         raise TrainingError("No training video is long enough. Take longer videos, or a shorter gap.")
@@ -184,7 +186,7 @@ def divide(
 
 
 def centre_crop(spec: BackboneSpec) -> Crop:
-    """The crop that evaluation takes."""
+    """The centre crop, which evaluation uses."""
     return Crop(*Geometry(resize=spec.resize, crop=spec.clip_shape[2:]).offset)
 
 

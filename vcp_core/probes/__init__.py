@@ -1,6 +1,6 @@
-"""What reads frozen features: two probes, and a ranking. NumPy and SciPy only (PROTOCOL 4).
+"""Two probes and a ranking, which read frozen features. NumPy and SciPy only (PROTOCOL 4).
 
-logistic.py  multinomial logistic regression, its strength chosen on training videos that are held out
+logistic.py  multinomial logistic regression; its L2 strength is chosen on held-out training videos
 knn.py       votes of the k nearest neighbours
 ranking.py   nearest neighbours and retrieval by cosine similarity, in bounded memory
 """

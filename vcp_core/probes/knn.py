@@ -27,10 +27,15 @@ def knn_probabilities(
     k: int = 20,
     temperature: float = 0.07,
 ) -> Array:
-    """Votes of the k nearest bank rows by cosine, each weighing exp(similarity / temperature); (N, K).
+    """Class probabilities by votes of the k nearest bank rows, (N, K).
 
-    Equal similarities rank by bank order, which callers sort by video id; a bank smaller than k votes whole.
+    Rows are compared by cosine similarity. A vote weighs exp(similarity / temperature). Equal similarities
+    rank by bank order, which callers sort by video id. In a bank of fewer than k rows all rows vote.
     Source: Wu et al., CVPR 2018 (k and temperature as in PROTOCOL 4).
+
+    >>> bank_MD, labels_M = np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([0, 1])
+    >>> knn_probabilities(np.array([[2.0, 0.1]]), bank_MD, labels_M, num_classes=2, k=1)
+    array([[1., 0.]])
     """
     indices_Nk, similarities_Nk = nearest(queries_ND, bank_MD, k=k)
     votes_Nk = softmax(similarities_Nk / temperature, axis=1)

@@ -27,7 +27,7 @@ Array = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.integer[Any]]
 
 CHUNK_ROWS = 8192
-KEPT_BYTES = 256 << 20  # standardised rows up to this size are kept in float64, larger ones made as needed
+KEPT_BYTES = 256 << 20  # standardised float64 rows up to this size stay in memory; larger ones are recomputed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,13 +35,13 @@ class LogisticProbe:
     """A fitted multinomial logistic regression on standardised features.
 
     Attributes:
-        weights_DK: On standardised features.
-        bias_K: Not penalised.
-        mean_D: Of the training rows.
+        weights_DK: Weights on standardised features.
+        bias_K: Bias of each class; the penalty does not apply to it.
+        mean_D: Mean of the training rows.
         scale_D: Standard deviation of the training rows; 1 where a column is constant.
         converged: Whether the gradient came below the tolerance.
-        num_iterations: Of L-BFGS.
-        gradient_norm: Largest absolute entry of the gradient where it stopped.
+        num_iterations: Number of L-BFGS iterations.
+        gradient_norm: Largest absolute entry of the gradient where L-BFGS stopped.
     """
 
     weights_DK: Array
@@ -70,10 +70,10 @@ class FittedProbe:
     """A probe whose L2 strength was chosen on a part of its training rows, then refitted on all of them.
 
     Attributes:
-        probe: Fitted on every row.
+        probe: The probe, fitted on every row.
         l2: The chosen strength.
         holdout_losses: Mean log loss on the held-out part, by candidate.
-        notes: What a reader should know about the choice.
+        notes: Remarks for readers of the score, such as a strength at the edge of the sweep.
     """
 
     probe: LogisticProbe
@@ -106,13 +106,18 @@ def fit_logistic(
 
     For three classes or more scikit-learn's `LogisticRegression(C=1 / (N * l2))` has the same optimum.
 
+    >>> features_ND, labels_N = np.array([[-1.0], [-2.0], [1.0], [2.0]]), np.array([0, 0, 1, 1])
+    >>> probe = fit_logistic(features_ND, labels_N, num_classes=2, l2=0.01)
+    >>> probe.probabilities(np.array([[-3.0], [3.0]])).argmax(axis=1).tolist()
+    [0, 1]
+
     Args:
         features_ND: Rows, float32 or float64; they may be a memory map.
         labels_N: Class of every row, 0 .. num_classes - 1.
         num_classes: K.
         l2: Strength of the penalty; the bias has none.
-        max_iterations: After which it stops unconverged.
-        tolerance: On the largest absolute entry of the gradient.
+        max_iterations: L-BFGS stops after so many iterations, converged or not.
+        tolerance: Upper limit of the largest absolute entry of the gradient.
     """
     return next(_path(features_ND, labels_N, num_classes, [l2], max_iterations, tolerance))
 
@@ -131,18 +136,18 @@ def fit_with_holdout(
 ) -> FittedProbe:
     """Choose the L2 strength on held-out units by log loss, then fit on everything.
 
-    A candidate that did not converge is judged as it stopped, and a note names it.
+    A candidate that did not converge is judged by the weights where L-BFGS stopped, and a note names it.
 
     Args:
         features_ND: Training rows.
         labels_N: Their classes.
-        units_N: Group (or video) of every row; held out whole, because its rows are not independent.
+        units_N: Group (or video) of every row. A unit is held out whole: its rows are not independent.
         num_classes: K.
         candidates: Strengths to choose from.
         holdout_fraction: Part of the units that is held out.
         max_iterations: As for `fit_logistic`.
         tolerance: As for `fit_logistic`.
-        on_units: Told 1 after each fit, `num_fits(candidates)` in all.
+        on_units: Called with 1 after each fit; the calls add up to `num_fits(candidates)`.
     """
     strengths = sorted(candidates, reverse=True)
     held_N, note = holdout(units_N, labels_N, holdout_fraction)
@@ -172,7 +177,7 @@ def fit_with_holdout(
         max_iterations=max_iterations,
         tolerance=tolerance,
     )
-    on_units(num_fits(candidates) - len(losses))  # the last fit, and those of a choice that could not be made
+    on_units(num_fits(candidates) - len(losses))  # the last fit, and the fits of a skipped choice
     return FittedProbe(
         probe=probe,
         l2=chosen,
@@ -182,18 +187,18 @@ def fit_with_holdout(
 
 
 def num_fits(candidates: Sequence[float]) -> int:
-    """How many fits `fit_with_holdout` tells: one for each candidate, and one on every row."""
+    """How many fits `fit_with_holdout` reports: one for each candidate, and the last one on every row."""
     return len(candidates) + 1
 
 
 def holdout(
     units_N: Sequence[str], labels_N: Labels, fraction: float
 ) -> tuple[npt.NDArray[np.bool_], str | None]:
-    """Which rows are held out: a unit of every n, in the order of (most frequent class, hash of its name).
+    """Choose the rows that are held out: one unit of every n, where n is 1 / `fraction`.
 
-    Where groups nest in classes this takes a part of every class of n units or more; where they cross them,
-    whole groups. No unit is held out that is the last of a class: a probe fitted without a class would be
-    judged by how wrong it is about it.
+    Units are sorted by (most frequent class, hash of the unit's name). If each group has one class, every
+    class of n units or more loses some. If groups mix classes, whole groups are held out. The last unit of a
+    class is never held out: a probe fitted without a class would be judged by its errors on that class.
 
     Returns:
         A mask (N,), and a note where classes could not be held out by the unit.
@@ -226,7 +231,7 @@ def holdout(
 
 
 def _every_nth_row_of_each_class(labels_N: Labels, every: int) -> npt.NDArray[np.bool_]:
-    """From the second row on: the first stays to be fitted on, and of two rows one is held out."""
+    """Hold out every n-th row of each class, from the second on: the fit needs a row of every class."""
     held_N = np.zeros(len(labels_N), bool)
     for label in np.unique(labels_N):
         held_N[np.flatnonzero(labels_N == label)[1::every]] = True
@@ -241,15 +246,16 @@ def _path(
     max_iterations: int,
     tolerance: float,
 ) -> Iterator[LogisticProbe]:
-    """Probes for descending strengths, each started where the one before ended."""
+    """Fit probes for descending strengths. Each fit starts at the solution of the one before."""
     mean_D, scale_D = _moments(features_ND)
     basis_DR: Array | None = None
     rows: list[tuple[slice, Array]] | None = None
     if features_ND.size * 8 <= KEPT_BYTES:
         rows = [(span, part.copy()) for span, part in _standardised(features_ND, mean_D, scale_D)]
         if features_ND.shape[0] < features_ND.shape[1]:
-            # The penalised optimum lies in the span of the rows: with fewer rows than columns, solve there.
-            # Rotations keep the penalty, so the optimum is the same (3 times faster at 200 x 768).
+            # The penalised optimum lies in the span of the rows. With fewer rows than columns the span has
+            # fewer dimensions, so we solve there (3 times faster at 200 x 768). A rotation does not change
+            # the penalty, so the optimum is the same.
             whole_ND = np.concatenate([part for _, part in rows])
             basis_DR, corner = np.linalg.qr(whole_ND.T)
             rows = [(slice(0, len(whole_ND)), np.ascontiguousarray(corner.T))]
@@ -290,10 +296,11 @@ def _path(
 
 
 def _scipys_blas_on_one_thread() -> AbstractContextManager[object]:
-    """NumPy's and SciPy's wheels bring an OpenBLAS each, with threads of its own.
+    """Limit SciPy's own OpenBLAS to one thread, and leave NumPy's alone.
 
-    L-BFGS calls both in turns, and the threads of the one that waits keep the other's off the cores: a fit
-    took 15 times as long on two (docs/decisions/2026-11-26-two-blas.md). SciPy's part is sums only.
+    The wheels of NumPy and of SciPy each contain an OpenBLAS with its own threads. L-BFGS calls both in turn,
+    and the waiting threads of one keep the threads of the other off the cores. A fit took 15 times as long on
+    two cores (docs/decisions/2026-11-26-two-blas.md). SciPy's part is only sums, so one thread is enough.
     """
     controller = ThreadpoolController()
     paths = [library["filepath"] for library in controller.info()]
@@ -328,13 +335,13 @@ def _moments(features_ND: Floats) -> tuple[Array, Array]:
     for span in _spans(len(features_ND)):
         variance_D += ((features_ND[span] - mean_D) ** 2).sum(axis=0)
     scale_D = np.sqrt(variance_D / len(features_ND))
-    # A constant column leaves rounding noise of its mean; dividing by that would make a feature of it.
+    # The deviation of a constant column is rounding noise. Dividing by noise would make a feature of it.
     constant_D = scale_D <= 1e-6 * np.maximum(np.abs(mean_D), 1e-6)
     return np.asarray(mean_D), np.where(constant_D, 1.0, scale_D)
 
 
 def _standardised(features_ND: Floats, mean_D: Array, scale_D: Array) -> Iterator[tuple[slice, Array]]:
-    """A chunk of rows at a time, in float64; the next one takes the memory."""
+    """Standardised rows in float64, one chunk at a time. The next chunk reuses the memory."""
     buffer = np.empty((min(CHUNK_ROWS, len(features_ND)), features_ND.shape[1]))
     for span in _spans(len(features_ND)):
         rows = buffer[: span.stop - span.start]

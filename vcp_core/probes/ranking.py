@@ -1,8 +1,8 @@
 """Nearest neighbours and retrieval by cosine similarity, in bounded memory (PROTOCOL 4).
 
-Similarities are compared at 1e-12, so that equal features tie whatever kernel multiplied them in float64, and
-those of a nearly collapsed network, all but one another's copies, still do not; ties rank by gallery order,
-which callers sort by video id.
+Similarities are rounded to 1e-12 before they are compared. This is coarse enough that equal features tie,
+whatever kernel multiplied them in float64. It is fine enough that the nearly equal features of a collapsed
+network do not tie. Ties rank by gallery order, which callers sort by video id.
 
 Legend: N queries, M gallery rows, D features, K depths.
 """
@@ -19,20 +19,20 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.floating[Any]]
 Indices = npt.NDArray[np.integer[Any]]
 
-UNITS = 10**12  # of similarity, in one
-MAX_GALLERY = 1 << 23  # rows: UNITS times as many indices is what 63 bits hold
-CHUNK_BYTES = 512 << 20  # of one chunk of queries: its similarities to the whole gallery, twice
-BLOCK_BYTES = 64 << 20  # of one block of the gallery in float64
+UNITS = 10**12  # steps in a similarity of 1
+MAX_GALLERY = 1 << 23  # rows: a key of UNITS steps and an index then fits into 63 bits
+CHUNK_BYTES = 512 << 20  # memory of a chunk of queries: similarities to the gallery, and keys
+BLOCK_BYTES = 64 << 20  # memory of one block of the gallery in float64
 NUM_NEIGHBOURS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
 class RetrievalOutcomes:
-    """What every query found.
+    """The outcome of every query.
 
     Attributes:
-        hits_NK: Whether a gallery row of the query's class is among the nearest k, for every depth.
-        average_precision_N: Over the whole ranking; 0 where the gallery has none of the class.
+        hits_NK: Whether a gallery row of the query's class is among the nearest k, for every depth k.
+        average_precision_N: Over the whole ranking; 0 where no gallery row has the query's class.
         neighbours_NK: Indices in the gallery of the nearest rows, nearest first.
     """
 
@@ -42,7 +42,7 @@ class RetrievalOutcomes:
 
 
 def _scale(features_ND: Floats) -> npt.NDArray[np.float64]:
-    """What makes rows of length 1; 0 for a zero row, which so is similar to nothing."""
+    """The factor that gives each row length 1; 0 for a zero row, which is then similar to no row."""
     lengths_N = np.sqrt(np.einsum("nd,nd->n", features_ND, features_ND, dtype=np.float64))
     scale_N: npt.NDArray[np.float64] = np.divide(
         1.0, lengths_N, out=np.zeros_like(lengths_N), where=lengths_N > 0
@@ -51,9 +51,10 @@ def _scale(features_ND: Floats) -> npt.NDArray[np.float64]:
 
 
 class _Gallery:
-    """Normalised rows, block by block; made anew for each chunk of queries, where they are not one block.
+    """The gallery's normalised rows, block by block.
 
-    Lengths are measured once, and blocks share one buffer: fresh memory would cost more than the products.
+    A gallery of several blocks is normalised anew for each chunk of queries, to bound memory. Lengths are
+    measured once. All blocks share one buffer: allocating memory would cost more time than the products.
     """
 
     def __init__(self, gallery_MD: Floats) -> None:
@@ -65,7 +66,7 @@ class _Gallery:
         self._filled_with: slice | None = None
 
     def similarities(self, queries_ND: npt.NDArray[np.float64], out: npt.NDArray[np.float64]) -> None:
-        """Cosines of normalised queries with every row, into `out` (N, M)."""
+        """Write the cosines of normalised queries with every row into `out`, (N, M)."""
         for block in self._blocks:
             block_MD = self._buffer[: block.stop - block.start]
             if self._filled_with != block:
@@ -75,14 +76,15 @@ class _Gallery:
 
 
 def _keys(queries_ND: Floats, gallery_MD: Floats) -> Iterator[tuple[slice, npt.NDArray[np.int64]]]:
-    """A chunk of queries at a time, (rows, M): whole numbers whose order is that of the neighbours.
+    """Integer keys that sort like the neighbours, one chunk of queries at a time, (rows, M).
 
-    A key is the similarity in units of 1e-12, negated, times a power of two, plus the index in the gallery.
-    No two are equal, so any sort of them, however fast, ranks ties by index. The next chunk takes the memory.
+    A key is the negated similarity in units of 1e-12, times a power of two, plus the index in the gallery.
+    No two keys are equal, so even an unstable sort ranks ties by index. The next chunk reuses the memory, so
+    use a chunk before asking for the next.
     """
     num_gallery = len(gallery_MD)
     if num_gallery > MAX_GALLERY:
-        raise ValueError(f"A gallery of {num_gallery:,} rows; at most {MAX_GALLERY:,} can be ranked.")
+        raise ValueError(f"The gallery has {num_gallery:,} rows; at most {MAX_GALLERY:,} can be ranked.")
     gallery = _Gallery(gallery_MD)
     rows = max(1, min(len(queries_ND), CHUNK_BYTES // (16 * num_gallery)))
     kept, kept_keys = np.empty((rows, num_gallery)), np.empty((rows, num_gallery), np.int64)
@@ -109,6 +111,10 @@ def _indices(keys: npt.NDArray[np.int64], num_gallery: int) -> Indices:
 def nearest(queries_ND: Floats, gallery_MD: Floats, *, k: int) -> tuple[Indices, npt.NDArray[np.float64]]:
     """The k nearest gallery rows of every query, nearest first: indices and similarities, (N, min(k, M)).
 
+    >>> indices_Nk, similarities_Nk = nearest(np.array([[3.0, 0.0]]), np.array([[0.0, 1.0], [2.0, 0.0]]), k=1)
+    >>> indices_Nk.tolist(), similarities_Nk.tolist()
+    ([[1]], [[1.0]])
+
     Raises:
         ValueError: If the gallery has more than `MAX_GALLERY` rows.
     """
@@ -134,14 +140,14 @@ def retrieval_ranks(
     """Rank the gallery for every query by cosine similarity.
 
     Args:
-        queries_ND: A feature per query; may be a memory map, as may the gallery.
+        queries_ND: A feature per query. Queries and gallery may be memory maps.
         gallery_MD: A feature per gallery row, sorted by video id.
         query_labels_N: Class of every query.
         gallery_labels_M: Class of every gallery row.
         ks: Depths for hits.
 
-    Memory beyond what comes in and goes out is bounded by `CHUNK_BYTES` and `BLOCK_BYTES`, however many
-    queries there are (bench/retrieval.py).
+    Memory beyond the arguments and the result is bounded by `CHUNK_BYTES` and `BLOCK_BYTES`, whatever the
+    number of queries (bench/retrieval.py).
 
     Raises:
         ValueError: If the gallery has more than `MAX_GALLERY` rows.
@@ -154,7 +160,7 @@ def retrieval_ranks(
         keys.sort(axis=1)
         for query, keys_M in zip(range(span.start, span.stop), keys, strict=True):
             order_M = _indices(keys_M, num_gallery)
-            # Ranks of the query's class, from 1; its n-th found among the first `rank` is n of so many.
+            # Ranks of the query's class, from 1. At the n-th of them the precision is n / rank.
             ranks = np.flatnonzero(gallery_labels_M[order_M] == query_labels_N[query]) + 1
             hits_NK[query] = [len(ranks) > 0 and ranks[0] <= k for k in ks]
             if len(ranks):

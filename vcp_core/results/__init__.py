@@ -1,8 +1,8 @@
-"""What an evaluation gives, and what can be read in it. No torch.
+"""The results of an evaluation, and tools to read and compare them. No torch.
 
     types.py         predictions, scores, provenance: the JSON of a result
-    diagnosis.py     the scores in words
-    reproduction.py  two results of the same checkpoint, dataset and protocol: do they agree?
+    diagnosis.py     sentences about the scores
+    reproduction.py  whether two results of the same checkpoint, dataset and protocol agree
 
-A single score is `vcp_core.catalog.scores.Score`, which the API, the tables and the pages share.
+The class of a single score is `vcp_core.catalog.scores.Score`. The API, the tables and the pages use it, too.
 """

@@ -1,10 +1,14 @@
-"""What the numbers of an evaluation say, in words: generated from scores, and only from them; no torch.
+"""Sentences about an evaluation, generated from its scores alone. No torch.
 
-A word stands only where an interval allows it: "above random weights" means that the interval of the lift
-lies above zero, "within error" that it holds zero; pixels give "more" or "less" where the interval of the
-difference does not hold zero. How much is the estimate's: far (20 points or more), plainly (5), slightly.
-"No better" means that a lift of 5 points or more is ruled out. Where it is not, and on fewer than six groups
-or videos whatever their intervals are, the words are "cannot tell".
+An interval decides each word:
+
+- "above random weights" means that the interval of the lift lies above zero.
+- "within error" means that the interval of the lift contains zero.
+- Pixels give "more" or "less" if the interval of the difference does not contain zero.
+- "No better" means that the interval rules out a lift of 5 points or more.
+- "Cannot tell" means that it does not, or that there are fewer than six groups or videos.
+
+The estimate decides the degree: far (20 points or more), plainly (5 or more), slightly.
 """
 
 from __future__ import annotations
@@ -16,9 +20,9 @@ from vcp_core.catalog.options import KINDS, OPTION_NAMES
 from vcp_core.catalog.scores import Score
 from vcp_core.catalog.units import verdict
 
-ONE_DRAW = "one random network"
+ONE_DRAW = "one random network"  # stands in sentences for "random weights"
 FAR, PLAIN = 20.0, 5.0  # points of lift
-LEAST_UNITS = 6  # nothing is called above or below on fewer groups or videos
+LEAST_UNITS = 6  # with fewer groups or videos no score is called above or below
 QUESTIONS = {
     "cloze.accuracy": "Cloze accuracy",
     "recognition.top1": "Recognition top-1",
@@ -30,13 +34,16 @@ Scores = Mapping[str, Score]
 
 
 def diagnose(scores: Iterable[Score], *, num_controls: int | None = None) -> tuple[str, ...]:
-    """Describe one evaluation in sentences, the most important first; none where there are no scores.
+    """Describe one evaluation in sentences, the most important first. No scores give no sentences.
 
     Args:
         scores: All scores of one evaluation, in any order. Without a random-weights control, each score is
             compared with chance.
-        num_controls: How many random networks the controls are. The interval of a lift over one of them does
-            not tell how another would differ, so the words name "one random network".
+        num_controls: Number of random networks. The interval of a lift over a single one does not cover how
+            another would differ, so the sentences then say "one random network".
+
+    >>> diagnose([])
+    ()
     """
     found = {score.metric: score for score in scores}
     baseline = ONE_DRAW if num_controls == 1 else "random weights"
@@ -54,19 +61,19 @@ def diagnose(scores: Iterable[Score], *, num_controls: int | None = None) -> tup
 
 
 class Counted(Interface):
-    """A number that stands on groups or videos: a score, or a difference of two."""
+    """A number with a count of the groups or videos behind it: a score, or a difference of two scores."""
 
     @property
     def num_units(self) -> int: ...  # noqa: D102
 
 
 def too_few(number: Counted) -> bool:
-    """Whether a number stands on too few groups or videos to be called above or below anything."""
+    """Whether too few groups or videos are behind a number to call it above or below another."""
     return number.num_units < LEAST_UNITS
 
 
 def cannot_tell(score: Score) -> str:
-    """On what a score stands, where that is too little.
+    """Say that a score's groups or videos are too few.
 
     >>> from types import SimpleNamespace
     >>> cannot_tell(SimpleNamespace(num_units=5, units="group"))
@@ -76,7 +83,7 @@ def cannot_tell(score: Score) -> str:
 
 
 def units_behind(score: Score) -> str:
-    """The units that a score stands on, counted.
+    """The number and kind of units behind a score.
 
     >>> from types import SimpleNamespace
     >>> units_behind(SimpleNamespace(num_units=1, units="video"))
@@ -89,15 +96,15 @@ def units_behind(score: Score) -> str:
 
 
 def way(score: Score) -> int:
-    """1 where a score is better than random weights', -1 worse; 0 within error, and where nobody can tell."""
+    """1 if a score is better than random weights, -1 if worse, 0 if within error or on too few units."""
     return 0 if too_few(score) else verdict(score.lift_low, score.lift_high, score.better)
 
 
 def is_open(score: Score) -> bool:
-    """Whether nobody can tell if a score is better than random weights'.
+    """Whether the test videos leave open if a score is better than random weights.
 
-    On fewer than six units nobody can. On more, the interval of the lift has to hold zero and a lift of 5
-    points; of a plain number, which has no such scale, zero alone.
+    Fewer than six units always leave it open. More units leave it open if the interval of the lift contains
+    zero and also a lift of 5 points. A plain number has no points, so zero alone is enough.
     """
     if too_few(score):
         return True
@@ -108,7 +115,7 @@ def is_open(score: Score) -> bool:
 
 
 def _against(score: Score, baseline: str) -> str:
-    """A score beside chance and random weights."""
+    """The sentence part that compares a score with chance and random weights."""
     chance = "" if score.chance is None else f" (chance {score.chance:.1f})"
     said = f"is {score.value:.1f} %{chance}"
     if too_few(score):
@@ -123,7 +130,7 @@ def _against(score: Score, baseline: str) -> str:
 
 
 def _beside_pixels(score: Score) -> str:
-    """What the pixel baseline gives; a word on it only where the interval of the difference is known."""
+    """The sentence part about the pixel baseline. It compares only if the difference has an interval."""
     if score.pixels is None:
         return ""
     if score.above_pixels_low is None or score.above_pixels_high is None or too_few(score):
@@ -147,7 +154,7 @@ def _degree(score: Score) -> str:
 
 
 def _options(scores: Scores, baseline: str) -> str:
-    """Which operations are told apart better than by random weights, and which not."""
+    """The sentence about which options the network finds better than random weights, and which not."""
     found = [(name, scores[f"cloze.recall.{name}"]) for name in _changed(scores)]
     groups: dict[str, list[str]] = {}
     open_for = None
@@ -173,7 +180,7 @@ _SIDES = {"above": ("far", "plainly", "slightly"), "below": ("far", "plainly", "
 
 
 def _answers(scores: Scores, baseline: str) -> list[str]:
-    """Options that are found more often only because the answer is given more often."""
+    """Sentences about options with a better recall but a worse precision: the answer is given more often."""
     said = []
     for name in _changed(scores):
         recall, precision = scores[f"cloze.recall.{name}"], scores.get(f"cloze.precision.{name}")
@@ -186,7 +193,7 @@ def _answers(scores: Scores, baseline: str) -> list[str]:
 
 
 def _kinds(scores: Scores) -> list[str]:
-    """Per option, the kind of variant that is hardest, where its interval lies below the easiest one's."""
+    """Name the hardest and the easiest kind of variant of an option, if their intervals do not overlap."""
     said = []
     for option, kinds in KINDS.items():
         named = {kind: f"cloze.recall.{option}.{kind}" for kind in kinds}
@@ -204,7 +211,7 @@ def _kinds(scores: Scores) -> list[str]:
 
 
 def _stage(scores: Scores) -> str:
-    """Whether an earlier stage knows more of order in time than the last one."""
+    """The sentence for networks whose earlier stage scores higher on temporal options than the last one."""
     last = scores.get("cloze.temporal")
     stages = {
         metric.split("@")[1].split(".")[0]: score
@@ -223,12 +230,12 @@ def _stage(scores: Scores) -> str:
 
 
 def _changed(scores: Scores) -> list[str]:
-    """Options that change something, and have a recall."""
+    """The options other than "original" that have a recall."""
     return [name for name in OPTION_NAMES if name != "original" and f"cloze.recall.{name}" in scores]
 
 
 def listed(items: Sequence[str]) -> str:
-    """Joined as in a sentence.
+    """Join items as in a sentence.
 
     >>> listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"])
     ('a', 'a and b', 'a, b and c')

@@ -1,10 +1,9 @@
-"""Two results of the same checkpoint, dataset and protocol: are they the same? No torch.
+"""Whether two results of the same checkpoint, dataset and protocol agree. No torch.
 
-The same versions on the same kind of device, with as many threads, give the same scores to the last digit.
-Another device, or other versions, round features elsewhere: an answer that was nearly a draw may then fall
-the other way, and a probe that chooses its strength by a hair may choose another. Scores may then differ by
-`TOLERANCE_POINTS`, or by `TOLERANCE_VIDEOS` test videos where these weigh more, and what is made of them by
-`MULTIPLES` of that.
+The same versions on the same kind of device with the same number of threads give equal scores to the last
+digit. Another device or other versions round features differently. Then an answer that was nearly a tie may
+change, and a probe may choose another L2 strength. So scores may differ by `TOLERANCE_POINTS`, or by
+`TOLERANCE_VIDEOS` test videos if that is more. Numbers derived from scores may differ by `MULTIPLES` of that.
 """
 
 from __future__ import annotations
@@ -16,13 +15,14 @@ from dataclasses import dataclass
 from vcp_core.catalog.units import Unit
 from vcp_core.results.types import Provenance, Results, Score
 
-# A choice, wider than what was seen: by other kernels of the same CPU (without oneDNN) no score moved in
-# `pytest -s tests/results/test_reproduction.py`, and none of 50 on a GPU in `tests/pretraining/test_cuda.py`;
-# both print those that do. Of frozen features: what was finetuned on another device is another trajectory.
+# The tolerances are a choice, wider than any difference seen. With other kernels of the same CPU (without
+# oneDNN) no score moved in `pytest -s tests/results/test_reproduction.py`. On a GPU none of 50 moved in
+# `tests/pretraining/test_cuda.py`. Both tests print scores that move. The tolerances hold for frozen features
+# only: finetuning on another device follows another trajectory.
 TOLERANCE_POINTS = 0.5
 TOLERANCE_VIDEOS = 2
-# Control and pixels are scores as well; a lift is the difference of two. How far the ends of intervals move
-# when scores move so far: docs/decisions/2026-11-26-tolerance.md, `python -m bench.tolerance`.
+# Control and pixels are scores as well, and a lift is the difference of two scores. For the ends of intervals
+# see docs/decisions/2026-11-26-tolerance.md, `python -m bench.tolerance`.
 MULTIPLES = {
     "value": 1,
     "control": 1,
@@ -35,9 +35,9 @@ MULTIPLES = {
     "above_pixels_low": 4,
     "above_pixels_high": 4,
 }
-KEPT_LATER = ("above_pixels_low", "above_pixels_high")  # results from before 2026-11-26 have none
-GIVEN = ("chance", "num_videos", "num_units")  # by the dataset and the protocol, whatever the device
-NAMES = ("metric", "unit", "better", "units", "headline")  # no numbers
+KEPT_LATER = ("above_pixels_low", "above_pixels_high")  # results from before 2026-11-26 lack these
+GIVEN = ("chance", "num_videos", "num_units")  # decided by dataset and protocol, not by the device
+NAMES = ("metric", "unit", "better", "units", "headline")  # fields that are not numbers
 TOLERANCE_SHARE = (
     0.01  # of a plain number, in place of points; a choice, until one is measured on two devices
 )
@@ -46,15 +46,15 @@ ROUNDING = 1e-9  # points
 
 @dataclass(frozen=True, kw_only=True)
 class Deviation:
-    """A number of a score that came out otherwise, in the score's unit; of counts, a count.
+    """One number of a score that differs between two results.
 
     Attributes:
-        metric: Whose score.
-        field: Which of its numbers; "value" where the whole score came or went.
-        first: As it was.
-        second: As it is now; None where there is none any more, or `first` where there was none.
-        allowed: By how much it may differ between devices.
-        unit: Of the score.
+        metric: The score's metric.
+        field: The name of the number; "value" if only one of the results has the score.
+        first: The number in the first result, in the score's unit; None if the result does not have it.
+        second: The number in the second result; None if the result does not have it.
+        allowed: The largest difference that another device explains.
+        unit: The score's unit.
     """
 
     metric: str
@@ -73,7 +73,7 @@ class Deviation:
 
     @property
     def size(self) -> float:
-        """The difference as a multiple of what is allowed; infinite where a number came or went."""
+        """The difference as a multiple of `allowed`; infinite if one result lacks the number."""
         if self.first is None or self.second is None:
             return math.inf
         return abs(self.second - self.first) / self.allowed
@@ -84,9 +84,9 @@ class Agreement:
     """How two results of the same inputs relate.
 
     Attributes:
-        num_scores: Compared.
-        deviations: Numbers that differ at all, the largest first, by what is allowed.
-        conditions: What else differs and may explain it: "device: A, now B", "network threads: 2, now 1",
+        num_scores: Number of scores compared.
+        deviations: All numbers that differ, sorted by `size`, the largest first.
+        conditions: Differences that may explain them: "device: A, now B", "network threads: 2, now 1",
             "torch: 2.12, now 2.13".
     """
 
@@ -101,12 +101,12 @@ class Agreement:
 
     @property
     def num_differing(self) -> int:
-        """Scores with a number that differs."""
+        """Number of scores in which a number differs."""
         return len({one.metric for one in self.deviations})
 
     @property
     def reproduced(self) -> bool:
-        """Equal; or on another device, by other threads or versions, and within the tolerance."""
+        """Equal, or within the tolerance if device, threads or versions differ."""
         return self.equal or (bool(self.conditions) and all(one.tolerable for one in self.deviations))
 
 
@@ -114,11 +114,11 @@ def agreement(first: Results, second: Results) -> Agreement:
     """Compare every score with its interval, its control, the lift over it, and the pixels'.
 
     Args:
-        first: As published.
-        second: As measured again, from the same checkpoint, dataset and protocol.
+        first: The published results.
+        second: Results measured again, from the same checkpoint, dataset and protocol.
 
     Raises:
-        ValueError: If the two are of other inputs.
+        ValueError: If checkpoint, dataset or protocol differ.
     """
     for what, mine, other in (
         ("checkpoint", first.provenance.checkpoint["sha256"], second.provenance.checkpoint["sha256"]),
@@ -143,7 +143,7 @@ def agreement(first: Results, second: Results) -> Agreement:
 
 
 def _sizes_known(results: Results) -> bool:
-    """Whether chance of recognition goes by the sizes of classes; before 2026-11-26 it was 1/K."""
+    """Whether chance of recognition was computed from class sizes; before 2026-11-26 it was 1/K."""
     parts = [part for part in results.benchmarks if part.benchmark == "recognition" and part.predictions]
     return all(part.predictions and "training" in part.predictions.facts for part in parts)
 
@@ -153,7 +153,7 @@ def _by_metric(results: Results) -> dict[str, Score]:
 
 
 def _deviations(metric: str, before: Score | None, now: Score | None) -> Iterator[Deviation]:
-    """Those of one score."""
+    """The deviations of one score."""
     there = [one for one in (before, now) if one is not None]
     unit, once = there[0].unit, _once(there)
     if before is None or now is None:
@@ -161,7 +161,7 @@ def _deviations(metric: str, before: Score | None, now: Score | None) -> Iterato
         yield Deviation(metric=metric, field="value", first=first, second=second, allowed=once, unit=unit)
         return
     allowed = {name: once * times for name, times in MULTIPLES.items()}
-    # A precision stands on the answers that were given, and on as many as there were.
+    # A precision's videos depend on the network's answers, so their number may differ.
     allowed |= {name: ROUNDING for name in GIVEN if name == "chance" or ".precision." not in metric}
     for name, most in allowed.items():
         first, second = getattr(before, name), getattr(now, name)
@@ -171,7 +171,7 @@ def _deviations(metric: str, before: Score | None, now: Score | None) -> Iterato
 
 
 def _once(scores: Sequence[Score]) -> float:
-    """By how much an estimate may differ between devices, in the score's unit."""
+    """The tolerance of an estimate between devices, in the score's unit."""
     if scores[0].unit == "number":
         return max(ROUNDING, TOLERANCE_SHARE * max(abs(one.value) for one in scores))
     num_videos = min(one.num_videos for one in scores)
@@ -179,12 +179,16 @@ def _once(scores: Sequence[Score]) -> float:
 
 
 def conditions(provenance: Provenance) -> dict[str, int | str]:
-    """What decided the last digits, beside checkpoint, dataset and protocol."""
+    """The facts besides checkpoint, dataset and protocol that decided the last digits."""
     return {"device": provenance.device, **provenance.machine, **provenance.versions}
 
 
 def differing(before: Mapping[str, int | str], now: Mapping[str, int | str]) -> dict[str, str]:
-    """Those conditions that are not the same, in words, by name."""
+    """Describe each condition that differs, by its name.
+
+    >>> differing({"torch": "2.12", "device": "cpu"}, {"torch": "2.13", "device": "cpu"})
+    {'torch': 'torch: 2.12, now 2.13'}
+    """
     return {
         name: f"{name.replace('_', ' ')}: {before.get(name, 'not kept')}, now {now.get(name, 'not kept')}"
         for name in sorted({*before, *now})

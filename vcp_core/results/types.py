@@ -1,7 +1,7 @@
-"""What an evaluation gives: typed scores with intervals, predictions behind them, and provenance.
+"""The results of an evaluation: scores with intervals, the predictions behind them, and provenance.
 
-The JSON of a result is determined by checkpoint, dataset, protocol, versions and the device with its numbers
-of threads: the same run twice gives the same bytes. Clocks are kept apart, in `Timings`.
+Checkpoint, dataset, protocol, versions, device and numbers of threads determine the JSON of a result, so the
+same run twice gives the same bytes. Wall times would differ, so they are kept apart in `Timings`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Fit(_Record):
 
 
 class Table(_Record):
-    """A named matrix for people: a confusion, recalls per class."""
+    """A named matrix for people to read, such as a confusion or recalls per class."""
 
     name: str
     rows: tuple[str, ...]
@@ -52,11 +52,11 @@ class Predictions(_Record):
     """Per-video outcomes of one benchmark, by column; every score derives from these.
 
     Attributes:
-        benchmark: Whose they are.
+        benchmark: The benchmark's name.
         answers: The possible answers, in order (options or classes).
-        columns: Lists of one length; "video" and "group" are always there.
-        num_left_out: Test videos that this benchmark cannot use, counted.
-        facts: Counts that its metrics need and that rows do not carry (class sizes of a gallery).
+        columns: Lists of equal length, one value per row. "video" and "group" are always among them.
+        num_left_out: Number of test videos that this benchmark cannot use.
+        facts: Counts that metrics need and that rows do not contain, such as class sizes of a gallery.
         fits: The probes behind the answers.
     """
 
@@ -73,15 +73,15 @@ class Predictions(_Record):
 
     @property
     def num_videos(self) -> int:
-        """Distinct test videos."""
+        """Number of distinct test videos."""
         return len(set(self.columns["video"]))
 
 
 class BenchmarkResult(_Record):
     """One benchmark of one evaluation; `unavailable` says why there are no scores.
 
-    A metric that nothing counts for (the precision of an answer never given) has no score: zero of zero is
-    no measurement.
+    A metric over no rows has no score, because zero of zero is not a measurement. An example is the precision
+    of an answer that was never given.
     """
 
     benchmark: str
@@ -90,8 +90,8 @@ class BenchmarkResult(_Record):
     tables: tuple[Table, ...] = ()
     predictions: Predictions | None = None
     controls: dict[str, dict[str, float]] = {}
-    # Of random weights, by seed; in memory alone, for the lift of a mean over splits: files would be several
-    # times as large with them.
+    # Predictions of random weights, by seed, for the lift of a mean over splits. They stay in memory only:
+    # files would be several times as large with them.
     control_predictions: dict[str, Predictions] = Field(default={}, exclude=True, repr=False)
     warnings: tuple[str, ...] = ()
 
@@ -100,25 +100,25 @@ class Provenance(_Record):
     """Everything that determined the numbers (PROTOCOL 10).
 
     Attributes:
-        checkpoint: Its report.
-        backbone: Its architecture's name.
-        dataset: Name, split, fingerprint, licence, counts, and what was left out; `own_name`, the catalog's,
-            where it is registered under another.
-        protocol_name: As the run was asked for.
-        protocol_hash: By which results are comparable.
-        protocol: All its numbers.
-        versions: Of everything that touches a digit.
-        device: In words.
-        machine: What else of it decides last digits: `batch_clips` of a forward pass, `network_threads` of a
-            CPU in it, `blas_threads` of probes and intervals. Of several workers' "1; 2"; without a key that
-            was not kept, as in results from before they were.
-        num_clips: Distinct clips, each forwarded once.
-        calibration_clips: Training clips that random weights were calibrated on; None without controls.
-        pretrained_on: What the checkpoint's makers declare that it was trained on; None where they do not.
-        input_spec: The clips that it took, in full (`vcp_core.catalog.inputs`); None in results from before
-            it could be declared.
-        reproduce: The command that gives the same again; None where dataset or protocol has no name, and for
-            random weights and pixels, which have no file.
+        checkpoint: The checkpoint's report.
+        backbone: The architecture's name.
+        dataset: Name, split, fingerprint, licence, counts, and the videos left out. `own_name` is the name in
+            the catalog, if the dataset is registered under another name.
+        protocol_name: The protocol's name in the request.
+        protocol_hash: Results with the same hash are comparable.
+        protocol: All numbers of the protocol.
+        versions: Versions of all software that can change a digit.
+        device: The device, in words.
+        machine: Other facts that decide the last digits: `batch_clips` of a forward pass, `network_threads`
+            of a CPU, `blas_threads` of probes and intervals. Several workers' values are joined as "1; 2".
+            Older results lack the keys that were not recorded then.
+        num_clips: Number of distinct clips. Each was forwarded once.
+        calibration_clips: Number of training clips that calibrated random weights; None without controls.
+        pretrained_on: The training data that the checkpoint's makers declare; None if they declare none.
+        input_spec: The clips that the network took, in full (`vcp_core.catalog.inputs`); None in results from
+            before inputs could be declared.
+        reproduce: The command that gives the same results again. None if dataset or protocol has no name, and
+            for random weights and pixels, which have no file.
     """
 
     checkpoint: dict[str, Any]
@@ -138,7 +138,7 @@ class Provenance(_Record):
 
 
 class Timings(_Record):
-    """Wall time in seconds; decoding overlaps with the rest, `wait_s` is what the network waited for it."""
+    """Wall time in seconds. Decoding overlaps with the rest; the network waited `wait_s` for frames."""
 
     total_s: float
     decode_s: float
@@ -161,7 +161,7 @@ class Results(_Record):
         """One benchmark's result.
 
         Raises:
-            UnknownName: If it was not run.
+            UnknownName: If the benchmark was not run.
         """
         for result in self.benchmarks:
             if result.benchmark == name:
@@ -172,7 +172,7 @@ class Results(_Record):
         """One score by its metric's name, such as "recognition.top1".
 
         Raises:
-            NotAvailable: If the dataset cannot carry its benchmark.
+            NotAvailable: If the metric's benchmark cannot run on the dataset.
             UnknownName: If there is no such metric.
         """
         scores = {score.metric: score for result in self.benchmarks for score in result.scores}
@@ -184,7 +184,7 @@ class Results(_Record):
         raise UnknownName("metric", metric, scores)
 
     def to_json(self) -> str:
-        """The whole result; the same run twice gives the same text."""
+        """The whole result as JSON text. The same run twice gives the same text."""
         return json.dumps(self.model_dump(mode="json"), indent=1, allow_nan=False) + "\n"
 
     def save(self, path: Path) -> None:
@@ -200,13 +200,18 @@ class Results(_Record):
 def per_class(
     name: str, truth: Sequence[str], answers: Sequence[str], outcomes: Mapping[str, npt.ArrayLike]
 ) -> Table:
-    """Mean outcome of each class (rows) by each measure (columns), percent; a class without rows has no line.
+    """The mean outcome of each class (rows) by each measure (columns), in percent.
+
+    A class without prediction rows has no line.
 
     Args:
-        name: Of the table.
+        name: The table's name.
         truth: Class of every prediction row.
         answers: All classes, in order.
         outcomes: By measure, a value in [0, 1] for every prediction row.
+
+    >>> per_class("example", ["a", "a", "b"], ["a", "b", "c"], {"top1": [1, 0, 1]}).values
+    ((50.0,), (100.0,))
     """
     labels = np.asarray(truth)
     present = tuple(answer for answer in answers if (labels == answer).any())
@@ -219,7 +224,11 @@ def per_class(
 
 
 def confusion(truth: Sequence[str], predicted: Sequence[str], answers: Sequence[str], name: str) -> Table:
-    """Counts of predicted answers (columns) by true answer (rows)."""
+    """Counts of predicted answers (columns) by true answer (rows).
+
+    >>> confusion(["a", "a", "b"], ["a", "b", "b"], ["a", "b"], "example").values
+    ((1.0, 1.0), (0.0, 1.0))
+    """
     index_of = {answer: i for i, answer in enumerate(answers)}
     counts = [[0.0] * len(answers) for _ in answers]
     for true, guess in zip(truth, predicted, strict=True):

@@ -1,6 +1,6 @@
-"""A checkpoint that comes with vcpbench, so that there is something to look at; no torch.
+"""A sample checkpoint that is part of vcpbench, so that users can try it without weights of their own.
 
-README.md beside this file says how it was made and what it scores.
+README.md in this folder says how the sample was made and what it scores. No torch.
 """
 
 from __future__ import annotations
@@ -12,5 +12,9 @@ SAMPLE = "r3d_tiny-vcp.safetensors"
 
 
 def sample_path() -> Path:
-    """Where the sample lies: r3d_tiny, pretrained by VCP on the playground's training side."""
+    """The path of the sample: r3d_tiny, pretrained by VCP on the playground's training side.
+
+    >>> sample_path().name
+    'r3d_tiny-vcp.safetensors'
+    """
     return Path(str(files(__name__) / SAMPLE))

@@ -2,8 +2,8 @@
 
     scores.py             the scores of one evaluation
     comparison.py         two or more evaluations of the same videos
-    stored_comparison.py  two evaluations compared, as a worker stores it
+    stored_comparison.py  the comparison of two evaluations, as a worker stores it
     splits.py             the mean over the splits of a dataset
 
-The statistics under it are in `vcp_core.statistics`, what a metric is in `vcp_core.benchmarks.metrics`.
+Intervals and tests are in `vcp_core.statistics`. Metrics are defined in `vcp_core.benchmarks.metrics`.
 """

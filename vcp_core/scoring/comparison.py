@@ -27,26 +27,26 @@ TESTS: dict[str, Test] = {"pairs": "mcnemar", "squares": "newcombe", "student": 
 
 
 class Difference(BaseModel):
-    """One metric of two evaluations; all numbers but p-values and counts have its unit.
+    """The difference of two evaluations in one metric, in the metric's unit.
 
     Attributes:
-        metric: Such as "cloze.temporal".
-        first: Its value in the first.
-        second: Its value in the second.
+        metric: The metric's name, such as "cloze.temporal".
+        first: Value of the first evaluation.
+        second: Value of the second evaluation.
         difference: second - first.
         low: Lower end of the difference's interval.
-        high: Upper end.
-        p_value: How often so large a difference, either way, comes from two that are equally good: one minus
-            the level at which the interval first touches zero.
-        detectable: A difference of so much would be found in 80 % of cases (`vcp_core.statistics.power`).
-        test: Whose test and interval these are (`vcp_core.statistics.contrasts`); "same" where both are the
-            same weights, which are equal without any test.
-        num_videos: Videos that both answered, on which all of this stands.
-        num_units: Units behind it, which the interval goes by.
-        units: What a unit is.
-        unit: What the metric is measured in.
-        better: Which way is better.
-        headline: Whether tables show it first.
+        high: Upper end of the difference's interval.
+        p_value: Two-sided: how often two equally good networks would differ by at least as much. It is one
+            minus the level at which the interval first touches zero.
+        detectable: The difference that would be found in 80 % of cases (`vcp_core.statistics.power`).
+        test: The method that gave interval and p-value (`vcp_core.statistics.contrasts`). "same" means that
+            both are the same weights, which are equal without a test.
+        num_videos: Number of videos that both answered. All numbers are computed from these.
+        num_units: Number of units behind the interval.
+        units: Whether a unit is a group or a video.
+        unit: The unit of the metric.
+        better: Whether a higher or a lower value is better.
+        headline: Whether tables show the metric first.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -72,8 +72,8 @@ class AdjustedDifference(Difference):
     """One of several comparisons with the same reference.
 
     Attributes:
-        num_comparisons: In how many this metric was compared.
-        p_adjusted: Holm's p-value over these.
+        num_comparisons: Number of comparisons of this metric.
+        p_adjusted: Holm's p-value, adjusted for all of them.
     """
 
     num_comparisons: int
@@ -87,19 +87,22 @@ def compare(
     *,
     same: bool = False,
 ) -> tuple[Difference, ...]:
-    """Every metric that both have a value of, the second against the first, on the videos that both answered.
+    """Compare the second evaluation with the first in every metric of both, on the videos that both answered.
 
-    Backbones whose clips are longer leave more videos out of cloze; `unpaired` says where that is so.
+    Backbones with longer clips leave more videos out of cloze. `unpaired` reports such videos.
 
     Args:
         first: Predictions by benchmark.
         second: Predictions by benchmark, on the same dataset under the same protocol.
-        protocol: How intervals are made.
-        same: Whether both are the same weights with the same input: then they are equal, whatever the number
-            of videos.
+        protocol: The protocol; it sets the level of intervals.
+        same: Whether both are the same weights with the same input. Then every difference is exactly 0.
 
     Raises:
-        NotAvailable: If the two have other numbers of answers for a video.
+        NotAvailable: If the two have different rows for a video.
+
+    >>> from vcp_core.catalog.protocols import load_protocol
+    >>> compare({}, {}, load_protocol("quick-v1"))
+    ()
     """
     return tuple(
         difference
@@ -110,7 +113,7 @@ def compare(
 
 
 def unpaired(first: Mapping[str, Predictions], second: Mapping[str, Predictions]) -> tuple[str, ...]:
-    """What a reader of `compare` must know: which benchmarks stand on fewer videos than one has, or none."""
+    """Notes for readers of `compare`: the benchmarks that were compared on fewer videos, or not at all."""
     found = []
     for name in (*first, *(name for name in second if name not in first)):
         if name not in first or name not in second:
@@ -135,13 +138,13 @@ def compare_many(
     *,
     same: Collection[str] = (),
 ) -> dict[str, tuple[AdjustedDifference, ...]]:
-    """Each of `others` against the reference, with p-values that count how many comparisons were made.
+    """Compare each of `others` with the reference, with p-values adjusted for the number of comparisons.
 
     Args:
         reference: Predictions by benchmark.
         others: By name, predictions by benchmark, on the same dataset under the same protocol.
         protocol: As for `compare`.
-        same: Names of those that are the same weights as the reference, with the same input.
+        same: Names of the evaluations with the same weights and the same input as the reference.
     """
     found = {name: compare(reference, other, protocol, same=name in same) for name, other in others.items()}
     families: dict[str, dict[str, float]] = {}
@@ -168,7 +171,7 @@ def compare_many(
 def _differences(
     name: str, first: Predictions, second: Predictions, protocol: Protocol, *, same: bool
 ) -> list[Difference]:
-    """Of every metric of one benchmark that both have a value of, on the videos that both answered."""
+    """The differences in every metric of one benchmark that both have, on the videos that both answered."""
     videos = _common(first, second)
     first, second = (_restricted(one, videos) for one in (first, second))
     if first.column("video") != second.column("video"):
@@ -200,7 +203,7 @@ def _differences(
 
 
 def _evidence(found: Contrast, metric: Metric, level: float, *, same: bool) -> dict[str, Any]:
-    """The interval of a difference, its test, and what it would find."""
+    """The interval of a difference, its test, and the detectable difference."""
     if same:
         return {"low": 0.0, "high": 0.0, "p_value": 1.0, "test": "same", "detectable": 0.0}
     low, high = metric.scale * found.low, metric.scale * found.high
@@ -214,7 +217,7 @@ def _evidence(found: Contrast, metric: Metric, level: float, *, same: bool) -> d
 
 
 def _common(first: Predictions, second: Predictions) -> set[str]:
-    """Videos that both answered; one protocol asks as many questions of each."""
+    """The videos that both answered. Under one protocol each video has the same number of questions."""
     return set(first.column("video")) & set(second.column("video"))
 
 

@@ -46,12 +46,12 @@ def score_benchmark(
     """Scores of one benchmark from the predictions of a checkpoint and of its controls.
 
     Args:
-        name: The benchmark.
-        predictions: Of the checkpoint; None where the benchmark is not available.
-        controls: Of random weights, by seed, on the same videos.
-        pixels: Of the pixel baseline, on the same videos.
-        unavailable: Why it is not available.
-        protocol: How intervals are made.
+        name: The benchmark's name.
+        predictions: Predictions of the checkpoint; None if the benchmark is not available.
+        controls: Predictions of random weights, by seed, on the same videos.
+        pixels: Predictions of the pixel baseline, on the same videos.
+        unavailable: The reason why the benchmark is not available.
+        protocol: The protocol; it sets the level of intervals.
     """
     if predictions is None:
         return BenchmarkResult(benchmark=name, unavailable=unavailable)
@@ -76,13 +76,13 @@ def score_benchmark(
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """The test rows of one benchmark: what varies as a whole, and how alike the answers within it are.
+    """The test rows of one benchmark, with their units and the correlation of answers within a unit.
 
     Attributes:
-        units: Of the rows.
-        videos: Of the rows.
+        units: The units of the rows.
+        videos: The video of every row.
         level: Nominal coverage of intervals.
-        correlations: Of answers within units, over all metrics of all that answered.
+        correlations: Correlations of answers within units, from all metrics of all networks that answered.
     """
 
     units: Units
@@ -92,11 +92,11 @@ class Sample:
 
     @classmethod
     def of(cls, predictions: Predictions, answered: Sequence[Metrics], level: float) -> Sample:
-        """The rows of some predictions.
+        """The sample of the rows of `predictions`.
 
         Args:
-            predictions: Whose rows these are.
-            answered: Metrics of all that answered them: the checkpoint, and random weights.
+            predictions: The predictions with the rows.
+            answered: Metrics of every network that answered these rows: the checkpoint and random weights.
             level: Nominal coverage.
         """
         return cls.over(
@@ -115,18 +115,18 @@ class Sample:
         means: Sequence[Mean | Statistic],
         level: float,
     ) -> Sample:
-        """Rows by their videos and groups, with the means that say how alike a unit's answers are."""
+        """The sample of rows with these videos and groups. `means` give the correlations within units."""
         units = choose_units(videos, groups)
         correlations = Correlations((one for one in means if isinstance(one, Mean)), units)
         return cls(units=units, videos=tuple(videos), level=level, correlations=correlations)
 
     def values(self, metrics: Metrics) -> dict[str, float]:
-        """Of those that have one."""
+        """The value of every metric that has one, by name."""
         found = {name: metric.value(len(self.videos)) for name, metric in metrics.items()}
         return {name: value for name, value in found.items() if not math.isnan(value)}
 
     def scores(self, metrics: Metrics, controls: Sequence[Metrics], pixels: Metrics) -> tuple[Score, ...]:
-        """Of all metrics that have a value."""
+        """The score of every metric that has a value."""
         values = self.values(metrics)
         drawn = {
             name: [one[name] for one in controls if not math.isnan(one[name].value(len(self.videos)))]
@@ -159,7 +159,7 @@ class Sample:
         return tuple(found)
 
     def interval(self, metric: Metric) -> tuple[float, float]:
-        """Both ends, in the metric's unit."""
+        """Both ends of the metric's interval, in its unit."""
         if isinstance(metric.statistic, Mean):
             mean = metric.statistic
             low, high = share_interval(mean, self.units, self.correlations.within(mean), self.level)
@@ -169,7 +169,7 @@ class Sample:
         return metric.scale * low, metric.scale * high
 
     def behind(self, metric: Metric) -> dict[str, Any]:
-        """How many videos and units a metric stands on, and what a unit is."""
+        """The number of videos and of units behind a metric, and the kind of unit."""
         counts_N = metric.statistic.counts_N if isinstance(metric.statistic, Mean) else None
         videos = self.videos if counts_N is None else itertools.compress(self.videos, counts_N)
         return {
@@ -179,7 +179,7 @@ class Sample:
         }
 
     def contrasts(self, pairs: Mapping[str, tuple[Metric, Metric]]) -> dict[str, Contrast]:
-        """The differences (second less first) of one metric each, on the metrics' own scale."""
+        """The difference (second minus first) of each pair, on the metric's own scale."""
         shares: dict[str, tuple[Mean, Mean]] = {}
         numbers: dict[str, tuple[Statistic, Statistic]] = {}
         for name, (one, other) in pairs.items():
@@ -189,7 +189,7 @@ class Sample:
             elif isinstance(first, Statistic) and isinstance(second, Statistic):
                 numbers[name] = first, second
             else:
-                raise TypeError(f"{name}: a share and a plain number have no difference.")
+                raise TypeError(f"{name}: a share cannot be compared with a plain number.")
         of_shares = contrasts(
             list(shares.values()), self.units, correlations=self.correlations, level=self.level
         )
@@ -201,14 +201,14 @@ class Sample:
     def lift(
         self, value: float, lift: Contrast, *, control: float, draws: Sequence[float], scale: float
     ) -> dict[str, float]:
-        """The score over random weights, with its interval, which counts how such draws differ.
+        """The lift over random weights. Its interval includes the variation between random networks.
 
         Args:
             value: The score.
-            lift: Of it over the mean of the draws.
-            control: That mean.
-            draws: Scores of the single draws.
-            scale: Of the metric.
+            lift: The difference of the score and the mean of the random networks.
+            control: The mean score of the random networks.
+            draws: The score of each random network.
+            scale: The metric's scale.
         """
         of_draws = half_width_of_draws(draws, self.level)
         return {
@@ -226,7 +226,7 @@ class Sample:
 
 
 def _above_pixels(given: float | None, above: Contrast | None, scale: float) -> dict[str, float]:
-    """What the pixel baseline gives, and the score's distance from it on the same videos."""
+    """The score of the pixel baseline, and the interval of the difference on the same videos."""
     if given is None or above is None:
         return {}
     return {
@@ -237,7 +237,7 @@ def _above_pixels(given: float | None, above: Contrast | None, scale: float) -> 
 
 
 def mean_metric(metrics: Sequence[Metric]) -> Metric:
-    """One metric of several evaluations of the same rows, averaged over these."""
+    """The mean of one metric over several evaluations of the same rows."""
     return replace(metrics[0], statistic=mean_statistic([metric.statistic for metric in metrics]))
 
 
@@ -262,7 +262,7 @@ def _warnings(predictions: Predictions, scores: tuple[Score, ...], units: Units)
 
 
 def weak(score: Score) -> list[str]:
-    """Warn of a score that is not better than chance or random weights, or cannot be told (PROTOCOL 5)."""
+    """Warn of a score not shown to be better than chance and random weights (PROTOCOL 5)."""
     if score.better == "neither":
         return []
     number = partial(written, unit=score.unit)

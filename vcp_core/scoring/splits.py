@@ -1,6 +1,6 @@
 """Results of several splits of one dataset, and their mean (PROTOCOL 4). No torch.
 
-Legend: N prediction rows of all splits, one split's after the other's.
+Legend: N prediction rows of all splits, split after split.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ class _Record(BaseModel):
 
 
 class MeanScore(Score):
-    """The mean of one metric over splits; its fields are a score's, and each split's own value.
+    """The mean of one metric over splits. It has a score's fields, and the value of each split.
 
-    The value is the plain mean of the splits' values, as chance, control and pixels are of theirs; the last
-    two are None where a split has none. `num_videos` and `num_units` count those of all splits once. The
-    lift has no interval where results were read from a file, which does not hold the controls' answers; the
-    distance from pixels never has one.
+    Value, chance, control and pixels are plain means over the splits. Control and pixels are None if a split
+    has none. `num_videos` and `num_units` count each video and each unit once. The lift has no interval if
+    results were read from a file, because a file does not contain the controls' answers. The difference from
+    pixels never has an interval.
 
     Attributes:
         by_split: Each split's value, by its name.
@@ -53,10 +53,10 @@ class SplitsMean(_Record):
     splits: dict[str, Results]
 
     def score(self, metric: str) -> MeanScore:
-        """One mean by its metric's name.
+        """The mean of one metric, by the metric's name.
 
         Raises:
-            UnknownName: If the splits share no such metric.
+            UnknownName: If not all splits have the metric.
         """
         known = {score.metric: score for score in self.scores}
         if metric not in known:
@@ -64,7 +64,7 @@ class SplitsMean(_Record):
         return known[metric]
 
     def to_json(self) -> str:
-        """All of it; the same runs twice give the same text."""
+        """Everything as JSON text. The same runs twice give the same text."""
         return json.dumps(self.model_dump(mode="json"), indent=1, allow_nan=False) + "\n"
 
     def save(self, path: Path) -> None:
@@ -78,19 +78,20 @@ class SplitsMean(_Record):
 
 
 def mean_of_splits(results: Sequence[Results]) -> SplitsMean:
-    """The mean over splits of every score that all of them have, and of its lift, with intervals.
+    """Compute the mean over splits of every score that all splits have, and of its lift, with intervals.
 
-    Rows of all splits are taken together, each split's with an equal share of the weight. A unit (a group, or
-    a video) that is in several test sides (HMDB51's overlap) is one unit in all of them, and not taken for
-    several independent ones. What the interval does not cover: splits train on much the same videos, so their
-    probes are not independent, and neither is anything about the weights. The random networks of one seed
-    start alike on every split, so a draw is a seed's mean over splits.
+    The rows of all splits are pooled, and each split has an equal share of the weight. The test sides of
+    splits may overlap, as HMDB51's do. A unit (a group, or a video) in several test sides counts as one unit.
+
+    The interval does not cover that the splits' probes are dependent: splits share most training videos. It
+    does not cover another training of the weights either. Random networks of one seed start alike on every
+    split, so one draw is a seed's mean over splits.
 
     Args:
         results: One per split, of one checkpoint, dataset and protocol.
 
     Raises:
-        NotAvailable: If there are fewer than two, or they are not splits of the same thing.
+        NotAvailable: If there are fewer than two results, or they differ in more than the split.
     """
     _check(results)
     by_split = {_split(one): one for one in sorted(results, key=_split)}
@@ -119,7 +120,7 @@ def _check(results: Sequence[Results]) -> None:
         raise NotAvailable(f"A mean over splits needs two or more, got {len(results)}.")
     facts: dict[str, Callable[[Results], object]] = {
         "checkpoints": lambda one: one.provenance.checkpoint.get("sha256"),
-        # A service has each split under a name of its own.
+        # A service registers each split under its own name, so compare the catalog's name.
         "datasets": lambda one: one.provenance.dataset.get("own_name", one.provenance.dataset["name"]),
         "protocols": lambda one: one.provenance.protocol_hash,
         "sets of benchmarks": lambda one: tuple(result.benchmark for result in one.benchmarks),
@@ -134,7 +135,7 @@ def _check(results: Sequence[Results]) -> None:
 
 
 class _Shared:
-    """One benchmark's results on all splits: rows of one split after those of the other, and their units."""
+    """One benchmark's results on all splits: the rows, split after split, and their units."""
 
     def __init__(self, parts: Mapping[str, BenchmarkResult], protocol: Protocol) -> None:
         predictions = {split: part.predictions for split, part in parts.items() if part.predictions}
@@ -161,13 +162,13 @@ class _Shared:
 
     @property
     def metrics(self) -> list[str]:
-        """Those that all splits have a value of."""
+        """The metrics that have a value on every split."""
         first, *others = self.scores.values()
         return [name for name in first if all(name in other for other in others)]
 
     @property
     def warnings(self) -> list[str]:
-        """What a reader of the intervals must know."""
+        """Warnings for readers of the intervals."""
         found = [self.sample.units.warning] if self.sample.units.warning else []
         distinct = [set(videos) for videos in self.videos.values()]
         twice = sum(map(len, distinct)) - len(set().union(*distinct))
@@ -176,7 +177,7 @@ class _Shared:
         return found
 
     def mean(self, name: str) -> MeanScore:
-        """Over the splits, with its interval."""
+        """The mean of one metric over the splits, with its interval."""
         scores = {split: scores[name] for split, scores in self.scores.items()}
         one = next(iter(scores.values()))
         metric = replace(
@@ -204,7 +205,7 @@ class _Shared:
         )
 
     def _lift(self, metric: Metric, control: float) -> dict[str, float]:
-        """The lift, and its interval where the controls' answers are there."""
+        """The lift, with its interval if the controls' answers are in memory."""
         name, value = metric.name, _over([scores[metric.name].value for scores in self.scores.values()])
         drawn = {
             split: {seed: by_seed[seed] for seed in by_seed if name in self.control_values[split][seed]}

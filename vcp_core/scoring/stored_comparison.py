@@ -1,4 +1,4 @@
-"""Two evaluations compared, as it is kept: a worker makes it; page, client and gate read it. No torch."""
+"""The stored comparison of two evaluations. A worker makes it; page, client and gate read it. No torch."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ SAME = "the two are the same weights with the same input, so they are equal what
 
 
 class Compared(BaseModel):
-    """Everything that a comparison gives.
+    """The result of a comparison.
 
     Attributes:
-        differences: Of every metric that both have, the second less the first.
-        notes: Benchmarks that stand on fewer videos than one of the two, or on none.
+        differences: The difference, second minus first, in every metric that both have.
+        notes: Sentences about benchmarks that were compared on fewer videos, or not at all.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -30,8 +30,8 @@ class Compared(BaseModel):
     notes: tuple[str, ...]
 
 
-# What is kept under one version is never read by another. The fields are part of the version, because a
-# document of other fields could not be read at all.
+# A comparison that was stored under one version is never read by another. The names of the fields are part of
+# the version, because a document with other fields could not be parsed.
 _FIELDS = hashlib.sha256(" ".join(sorted(Difference.model_fields)).encode()).hexdigest()
 COMPARED_VERSION = f"{SCORING_VERSION}-{_FIELDS[:8]}"
 
@@ -44,17 +44,17 @@ def compare_and_note(
     same: bool = False,
     on_units: OnUnits = ignore,
 ) -> Compared:
-    """Every difference of two evaluations, and what a reader must know of them.
+    """Compare two evaluations, and collect notes for the reader.
 
     Args:
         first: Predictions by benchmark.
         second: Predictions by benchmark, on the same dataset under the same protocol.
-        protocol: How intervals are made.
+        protocol: The protocol; it sets the level of intervals.
         same: Whether both are the same weights with the same input.
-        on_units: Told how many benchmarks are compared since the last call.
+        on_units: Called with the number of benchmarks compared since the last call.
 
     Raises:
-        NotAvailable: If the two have other numbers of answers for a video.
+        NotAvailable: If the two have different rows for a video.
     """
     differences: list[Difference] = []
     for name in first:

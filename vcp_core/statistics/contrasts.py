@@ -1,11 +1,11 @@
 """The differences of two evaluations on the same rows, metric by metric, with intervals and p-values.
 
-Three methods, of which each gives the interval and the p-value alike: the p-value is one minus the level at
-which the interval first touches zero.
+There are three methods. Each gives an interval and the matching p-value: one minus the level at which the
+interval first touches zero.
 
     pairs    both are means of the same rows: Tango's interval of gains and losses (paired.py)
-    squares  the rows differ, as of precisions: Newcombe's square-and-add of the two Wilson intervals
-    student  plain numbers: Student's interval, by the variance that leaving out single units gives
+    squares  the rows differ, as for precisions: Newcombe's square-and-add of the two Wilson intervals
+    student  plain numbers: Student's interval, with the jackknife variance over units
 
 Legend: N rows, M differences, U units.
 """
@@ -34,8 +34,8 @@ from vcp_core.statistics.units import (
 )
 
 Method = Literal["pairs", "squares", "student"]
-HALVINGS = 60
-LARGEST_QUANTILE = 40.0
+HALVINGS = 60  # of an interval of length 40: below the last digit of a float64
+LARGEST_QUANTILE = 40.0  # standard errors; upper end of the search for the p-value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,9 +46,9 @@ class Contrast:
         difference: The estimate.
         low: Lower end of its interval.
         high: Upper end.
-        p_value: How often so large a difference, either way, comes from two that are equally good.
-        method: How they were made.
-        num_units: Units that it stands on.
+        p_value: Two-sided: how often two equally good networks would differ by at least as much.
+        method: The method that gave interval and p-value.
+        num_units: Number of units behind the difference.
     """
 
     difference: float
@@ -64,14 +64,14 @@ def contrasts(
 ) -> list[Contrast]:
     """Differences of shares (first, second), all of one benchmark on the same rows.
 
-    How alike the *changes* within a unit are is estimated from all differences on the same rows together. Two
-    that hardly differ say little of it, so how alike the answers themselves are counts beforehand: as much as
-    so many changes as would go unseen.
+    The correlation of the *changes* within a unit is estimated from all differences on the same rows
+    together. Two evaluations that hardly differ tell little about it. So the correlation of the answers
+    themselves serves as a prior, with the weight of as many changes as could go unseen.
 
     Args:
         pairs: Means of values in [0, 1].
-        units: Of the rows.
-        correlations: Of the answers, within units.
+        units: The units of the rows.
+        correlations: Correlations of the answers within units.
         level: Nominal coverage.
     """
     found: list[Contrast | None] = [None] * len(pairs)
@@ -113,13 +113,13 @@ def _of_pairs(
 
 @dataclass(frozen=True, kw_only=True)
 class Counted:
-    """Several differences as gains and losses of so many independent pairs.
+    """Several differences, expressed as gains and losses of independent pairs.
 
     Attributes:
         pairs: The counts, (M,) each.
-        size_M: Typical size of a change, which the counts are counted in: 1 where answers are right or wrong.
-        num_units_M: Units behind each.
-        factor_M: Standard errors on either side of the interval.
+        size_M: Typical size of a change, the unit of the counts: 1 where answers are right or wrong.
+        num_units_M: Number of units behind each difference.
+        factor_M: Number of standard errors from the estimate to either end of the interval.
     """
 
     pairs: Pairs
@@ -131,7 +131,7 @@ class Counted:
 def count_pairs(
     pairs: Sequence[tuple[Mean, Mean]], units: Units, correlations: Correlations, level: float
 ) -> Counted:
-    """What means of the same rows gain and lose, in as many independent pairs as their rows are worth."""
+    """Count the gains and losses of means over the same rows, in effective independent pairs."""
     changes = [_Changes.of(first, second, units) for first, second in pairs]
     factor_M = np.array([quantile(level, one.spread.num_units) for one in changes])
     alike = _alike_changes(pairs, changes, correlations, factor_M)
@@ -160,7 +160,7 @@ def _alike_changes(
     correlations: Correlations,
     factor_M: Array,
 ) -> list[float]:
-    """Correlation of changes within units, for each pair by all pairs on its rows."""
+    """Correlation of changes within units for each pair, estimated from all pairs on the same rows."""
     families: dict[bytes, list[int]] = {}
     for i, (first, _) in enumerate(pairs):
         families.setdefault(rows_of(first), []).append(i)
@@ -176,14 +176,14 @@ def _alike_changes(
 
 @dataclass(frozen=True, kw_only=True)
 class _Changes:
-    """What the rows of two means gain and lose.
+    """The gains and losses of the rows, from the first mean to the second.
 
     Attributes:
-        won: Weighted sum of what rows gain.
-        lost: Weighted sum of what rows lose.
+        won: Weighted sum of the gains.
+        lost: Weighted sum of the losses.
         size: Typical size of a change: 1 where answers are right or wrong.
-        num_rows: Rows that count, effective.
-        spread: Of the changes.
+        num_rows: Effective number of rows that count.
+        spread: Spread of the changes.
     """
 
     won: float
@@ -207,7 +207,7 @@ class _Changes:
         )
 
     def prior(self, correlation: float, factor: float) -> tuple[float, float]:
-        """What the scores' correlation counts: as much as factor^2 / 2 changes of independent rows."""
+        """The scores' correlation as a prior, with the weight of factor^2 / 2 changes of independent rows."""
         effect = 1 + correlation * self.spread.companions
         changes = factor**2 / 2 * effect
         return correlation, changes * self.size**2 / self.num_rows**2 * self.spread.companions
@@ -245,8 +245,8 @@ class _Squares:
     """Newcombe's method 10 (doi:10.1002/(SICI)1097-0258(19981130)17:22<2635::AID-SIM954>3.0.CO;2-C).
 
     Attributes:
-        shares_2M: Of the first and the second.
-        worth_2M: As many independent answers as they stand on.
+        shares_2M: The first and the second share.
+        worth_2M: The effective number of independent answers behind each share.
         alike_M: Correlation of the two estimates.
     """
 
@@ -255,7 +255,7 @@ class _Squares:
     alike_M: Array
 
     def ends(self, factor_M: Array) -> tuple[Array, Array]:
-        """Both ends within so many standard errors."""
+        """Both ends of the interval that reaches `factor_M` standard errors to either side."""
         (first_M, second_M), difference_M = self.shares_2M, self.shares_2M[1] - self.shares_2M[0]
         low_2M, high_2M = wilson(self.shares_2M, self.worth_2M, factor_M)
         below_M = self._added(second_M - low_2M[1], high_2M[0] - first_M)
@@ -279,7 +279,7 @@ class _Squares:
 
 
 def _together(first: Mean, second: Mean, units: Units) -> float:
-    """Correlation of two estimates, by the units that they share; nearer to 0 the fewer units there are."""
+    """Correlation of two estimates through their common units, shrunk towards 0 where units are few."""
     parts_2U = [units.sums(one.weights_N * (one.values_N - one.value)) for one in (first, second)]
     norms = float(np.linalg.norm(parts_2U[0]) * np.linalg.norm(parts_2U[1]))
     if norms == 0:
@@ -289,7 +289,7 @@ def _together(first: Mean, second: Mean, units: Units) -> float:
 
 
 def number_contrast(first: OfWeights, second: OfWeights, units: Units, *, level: float) -> Contrast:
-    """The difference of two plain numbers, by leaving out one unit at a time."""
+    """The difference of two plain numbers, with the jackknife variance over units."""
     value, variance = leave_one_out(lambda weights_RN: second(weights_RN) - first(weights_RN), units)
     num_units = units.num_behind()
     half = quantile(level, num_units) * float(np.sqrt(variance))
@@ -308,9 +308,9 @@ def leave_one_out(statistic: OfWeights, units: Units, *, at_once: int = 256) -> 
     """A statistic of all rows, and its variance by the jackknife over units.
 
     Args:
-        statistic: From weights (R, N) to values (R,).
-        units: Of the rows.
-        at_once: Units in one call of it.
+        statistic: A function from weights (R, N) to values (R,).
+        units: The units of the rows.
+        at_once: Number of units left out, one by one, in a single call of `statistic`; bounds its memory.
     """
     num_units = units.num_behind()
     value = float(statistic(np.ones((1, len(units.ids))))[0])
@@ -327,9 +327,13 @@ def leave_one_out(statistic: OfWeights, units: Units, *, at_once: int = 256) -> 
 
 
 def half_width_of_draws(draws: Sequence[float], level: float) -> float:
-    """Of Student's interval of the mean of several random networks: other draws would have another mean.
+    """Half the width of Student's interval of the mean score of several random networks.
 
-    One draw alone says nothing about others (docs/decisions/2026-11-26-lift.md).
+    The lift's interval includes it, because other random networks would have another mean. One draw alone
+    tells nothing about others, so its half width is 0 (docs/decisions/2026-11-26-lift.md).
+
+    >>> round(half_width_of_draws([20.0, 21.0, 22.0], 0.95), 2)
+    2.48
     """
     if len(draws) < 2:
         return 0.0

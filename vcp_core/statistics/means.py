@@ -1,6 +1,6 @@
-"""What a metric is, in statistics: a weighted mean of a value a row, or a function of the rows' weights.
+"""A metric as statistics see it: a weighted mean of one value per row, or a function of the rows' weights.
 
-One definition serves estimate, interval and comparison.
+Estimate, interval and comparison all use this one definition.
 
 Legend: R weightings, N prediction rows.
 """
@@ -21,13 +21,13 @@ OfWeights = Callable[[Array], Array]  # from weights (R, N) to values (R,)
 
 @dataclass(frozen=True, eq=False)
 class Mean:
-    """A weighted mean.
+    """A weighted mean of one value per row.
 
     Attributes:
-        value: The mean; NaN where nothing counts.
+        value: The mean; NaN where no row counts.
         values_N: A value for each row, in [0, 1] where the metric is a share: right or wrong, a precision.
-        weights_N: What each row weighs; they add up to 1, and are 0 where a row does not count. All are 0
-            where nothing counts (the precision of an answer never given).
+        weights_N: The weight of each row. Weights add up to 1. A row that does not count has weight 0. All
+            are 0 where no row counts, as for the precision of an answer that was never given.
     """
 
     value: float
@@ -36,19 +36,19 @@ class Mean:
 
     @cached_property
     def counts_N(self) -> npt.NDArray[np.bool_]:
-        """The rows that it is a mean over."""
+        """Which rows count, (N,)."""
         counts: npt.NDArray[np.bool_] = self.weights_N > 0
         return counts
 
     @cached_property
     def num_rows(self) -> float:
-        """As many equally weighted rows would give as exact a mean: 1 / sum of squared weights (Kish)."""
+        """Kish's effective number of rows, 1 / sum of squared weights: 0 where no row counts."""
         return float(1 / (self.weights_N @ self.weights_N)) if self.counts_N.any() else 0.0
 
 
 @dataclass(frozen=True, eq=False)
 class Statistic:
-    """A number that is no mean of a value a row; it is computed anew for every weighting of the rows.
+    """A number that is not a mean over rows. It is computed anew for every weighting of the rows.
 
     >>> ratio = Statistic(lambda weights_RN: weights_RN @ [1.0, 2.0] / (weights_RN @ [2.0, 2.0]))
     >>> ratio(np.array([[1.0, 1.0], [1.0, 0.0]]))
@@ -66,12 +66,24 @@ class Statistic:
 
 
 def weighted_mean(values_N: Values) -> Mean:
-    """The mean of a value per row, each in [0, 1]; errors as of `mean_over`."""
+    """The mean of one value per row, each in [0, 1].
+
+    >>> weighted_mean([1, 0, 1, 1]).value
+    0.75
+
+    Raises:
+        ValueError: If a value is not in [0, 1].
+    """
     return mean_over(values_N, np.ones(len(values_N), np.bool_))
 
 
 def mean_over(values_N: Values, mask_N: Sequence[bool] | npt.NDArray[np.bool_]) -> Mean:
-    """The mean of a value over the rows of `mask_N` (a recall: right answers over rows of that truth).
+    """The mean of a value over the rows of `mask_N`.
+
+    A recall is such a mean: of right answers, over the rows whose true answer is the option.
+
+    >>> mean_over([1, 0, 1, 1], [True, True, False, False]).value
+    0.5
 
     Raises:
         ValueError: If a value is not in [0, 1].
@@ -79,17 +91,18 @@ def mean_over(values_N: Values, mask_N: Sequence[bool] | npt.NDArray[np.bool_]) 
     chosen_N = np.asarray(mask_N, np.bool_)
     counted_N = np.where(chosen_N, np.asarray(values_N, np.float64), 0.0)
     if not ((counted_N >= 0) & (counted_N <= 1)).all():
-        raise ValueError("The values of a share are from 0 to 1.")
+        raise ValueError("Every value of a share must lie between 0 and 1.")
     count = int(chosen_N.sum())
     return Mean(
-        value=float(counted_N.sum()) / count if count else float("nan"),  # n of n is 1 to the last digit
+        # Not the dot product of weights and values: n right answers of n must give exactly 1.
+        value=float(counted_N.sum()) / count if count else float("nan"),
         values_N=counted_N,
         weights_N=chosen_N / max(1, count),
     )
 
 
 def mean_of(*means: Mean) -> Mean:
-    """The plain mean of several means; those that nothing counts for are left out."""
+    """The plain mean of several means. A mean over no rows is left out."""
     found = [mean for mean in means if mean.counts_N.any()]
     if not found:
         return means[0]
@@ -100,7 +113,7 @@ def mean_of(*means: Mean) -> Mean:
 
 
 def mean_statistic(statistics: Sequence[Mean | Statistic]) -> Mean | Statistic:
-    """The plain mean of several: a `Mean` where all are, else a `Statistic`.
+    """The plain mean of several statistics: a `Mean` if all of them are, otherwise a `Statistic`.
 
     Raises:
         TypeError: If some are means of values and some are not.
@@ -109,6 +122,6 @@ def mean_statistic(statistics: Sequence[Mean | Statistic]) -> Mean | Statistic:
     if len(means) == len(statistics):
         return mean_of(*means)
     if means:
-        raise TypeError("A mean of a value a row and a function of weights have no common mean.")
+        raise TypeError("A Mean and a Statistic cannot be averaged together.")
     functions = [one for one in statistics if isinstance(one, Statistic)]
     return Statistic(lambda weights_RN: np.mean([one(weights_RN) for one in functions], axis=0))

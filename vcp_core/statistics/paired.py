@@ -1,15 +1,15 @@
-"""What pairs of right-or-wrong answers say about the difference of two evaluations (PROTOCOL 5).
+"""The difference of two evaluations, from pairs of right-or-wrong answers (PROTOCOL 5).
 
-Of N videos one evaluation wins some (it alone is right) and loses others. Tango's score interval inverts
-the score test of a difference (Statistics in Medicine 17, 1998, pages 891 to 908). At zero that test is
-McNemar's, (won - lost)^2 / (won + lost): interval and p-value always agree.
+Of N videos the second evaluation wins some (it alone is right) and loses others. Tango's score interval
+inverts the score test of a difference (Statistics in Medicine 17, 1998, pages 891 to 908). At zero that
+test is McNemar's, (won - lost)^2 / (won + lost): interval and p-value always agree.
 
-Where nearly all changes go one way, their number is skewed, and Tango's interval misses small truths too
-often: 8 % of the time for one expected loss. So each end is also computed with the skewness of the count
-allowed for, as Laud does (doi:10.1002/pst.1813), and the wider end is taken. At zero there is no skewness, so
-the p-value stays McNemar's.
+Where nearly all changes go one way, the distribution of their number is skewed. Tango's interval then misses
+a small true difference too often: 8 % of the time if one loss is expected. So each end is computed a second
+time with a correction for skewness, as Laud does (doi:10.1002/pst.1813), and the wider end is taken. At zero
+there is no skewness, so the p-value stays McNemar's.
 
-All counts are arrays of one shape, a place for each difference; they need not be whole.
+All counts are arrays of one shape, with one element for each difference. Counts need not be whole numbers.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 HALVINGS = 60  # of an interval of length 2 at most: below the last digit of a float64
-LEAST_VARIANCE = 1e-100  # so that nothing is divided by zero where no pair can differ
+LEAST_VARIANCE = 1e-100  # avoids a division by zero where no pair can differ
 
 
 @dataclass(frozen=True)
@@ -44,19 +44,19 @@ class Pairs:
         return (self.won - self.lost) / self.total
 
     def score(self) -> Array:
-        """McNemar's z: how far the difference lies from zero, in its standard errors under zero."""
+        """McNemar's z: the difference in standard errors, taken as if the true difference were zero."""
         changed = self.won + self.lost
         return np.divide(
             self.won - self.lost, np.sqrt(changed), out=np.zeros_like(changed), where=changed > 0
         )
 
     def ends(self, quantile: float | Array) -> tuple[Array, Array]:
-        """Both ends of the interval that lies within so many standard errors, in [-1, 1]."""
+        """Both ends of the interval, in [-1, 1], that reaches `quantile` standard errors to either side."""
         swapped = Pairs(won=self.lost, lost=self.won, total=self.total)
         return -swapped._upper(quantile), self._upper(quantile)
 
     def _upper(self, quantile: float | Array) -> Array:
-        """The largest difference that either test, plain or with its skewness, does not reject."""
+        """The largest difference that the plain test or the test corrected for skewness still accepts."""
         plain, skewed = (self._last_kept(quantile, allow_for_skewness=allow) for allow in (False, True))
         return np.maximum(plain, skewed)
 
@@ -69,7 +69,7 @@ class Pairs:
         return high
 
     def _too_high(self, difference: Array, quantile: float | Array, allow_for_skewness: bool) -> Array:
-        """By how many standard errors a supposed difference lies above what was seen."""
+        """By how many standard errors a supposed difference lies above the observed one."""
         lost_rate = self._lost_rate(difference)
         second = 2 * lost_rate + difference  # E[x^2] of a pair's outcome x: 1 won, -1 lost, 0 else
         variance = np.maximum(second - difference**2, LEAST_VARIANCE)

@@ -1,4 +1,4 @@
-"""What test videos can show: which difference they would find, and how many of them a question takes."""
+"""Power: the smallest difference that the test videos would find, and the number that a question needs."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import math
 
 from scipy.special import ndtri
 
-POWER = 0.8  # in so many cases a difference is to be found
+POWER = 0.8  # share of cases in which a true difference is to be found
 
 
 def detectable(low: float, high: float, level: float = 0.95) -> float:
-    """The difference that is found in `POWER` of cases, by the interval of one: 1.43 times its half width.
+    """The true difference that would be found in `POWER` of cases: 1.43 half widths of the interval at 95 %.
 
     Args:
         low: Lower end of the difference's interval, in any unit.
@@ -25,13 +25,13 @@ def detectable(low: float, high: float, level: float = 0.95) -> float:
 
 
 def videos_needed(num_videos: int, found: float, limit: float) -> int:
-    """How many videos would decide about a drop of `limit` in `POWER` of cases where nothing changed.
+    """The number of videos that would rule out a drop of `limit` in `POWER` of cases without any true drop.
 
-    Widths shrink with the square root of the number of videos (and of groups of one size).
+    An interval's width shrinks with the square root of the number of videos, or of groups of equal size.
 
     Args:
-        num_videos: Behind the interval.
-        found: What `detectable` gives.
+        num_videos: Number of videos behind the interval.
+        found: The detectable difference, from `detectable`.
         limit: The drop that is asked about, above 0.
 
     >>> videos_needed(100, 10.0, 5.0)

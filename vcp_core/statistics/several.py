@@ -1,4 +1,4 @@
-"""p-values of several comparisons."""
+"""Correction of p-values for several comparisons."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's adjusted p-values: what each is worth after so many comparisons (doi:10.2307/4615733).
+    """Holm's adjusted p-values (doi:10.2307/4615733), in the order of `p_values`.
+
+    An adjusted p-value below 0.05 stands at 5 % although several comparisons were made.
 
     >>> holm([0.01, 0.04, 0.03])
     [0.03, 0.06, 0.06]

@@ -1,4 +1,4 @@
-"""The interval of one score: Wilson's, for as many independent answers as the answers there are worth."""
+"""The interval of one score: Wilson's, with the effective number of independent answers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from vcp_core.statistics.units import Units, quantile, spread_of
 
 
 def wilson(share: Array, num: Array, quantile: Array | float) -> tuple[Array, Array]:
-    """Both ends of Wilson's score interval (doi:10.1080/01621459.1927.10502953) of shares, arrays alike.
+    """Both ends of Wilson's score interval (doi:10.1080/01621459.1927.10502953) of shares, elementwise.
 
     >>> low, high = wilson(np.array([1.0]), np.array([9.0]), 2.306)
     >>> round(float(low[0]), 2), round(float(high[0]), 2)
@@ -22,19 +22,21 @@ def wilson(share: Array, num: Array, quantile: Array | float) -> tuple[Array, Ar
 
 
 def worth(mean: Mean, units: Units, correlation: float) -> float:
-    """As many independent right-or-wrong answers as a share's rows are worth.
+    """The effective number of independent right-or-wrong answers behind a share.
 
-    Rows of one unit are alike: n of them are worth n / (1 + correlation * companions). Values between 0 and
-    1, such as a precision, vary less than answers that are right or wrong, so each is worth more than one.
+    Rows of one unit are correlated: n rows are worth n / (1 + correlation * companions) independent ones.
+    Values between 0 and 1, such as an average precision, vary less than right-or-wrong answers. So each such
+    value is worth more than one answer.
     """
     companions = spread_of(mean, units).companions
     return mean.num_rows * _finer(mean) / (1 + correlation * companions)
 
 
 def _finer(mean: Mean) -> float:
-    """How often a value's variance goes into that of right-or-wrong answers of the same mean; 1 for these.
+    """The variance of right-or-wrong answers with the same mean, divided by the variance of these values.
 
-    One imagined right-or-wrong answer is counted with them: values that are all equal prove little.
+    The ratio is 1 for right-or-wrong answers. One imagined right-or-wrong answer is added to the values:
+    otherwise a few values that happen to be equal would give a variance of 0 and an infinite ratio.
     """
     coarse = mean.value * (1 - mean.value)
     fine = float(mean.weights_N @ np.square(mean.values_N - mean.value))
@@ -45,9 +47,9 @@ def share_interval(mean: Mean, units: Units, correlation: float, level: float) -
     """Both ends of the interval of a share, in [0, 1].
 
     Args:
-        mean: Of values in [0, 1].
-        units: Of its rows.
-        correlation: Of its rows within units.
+        mean: A mean of values in [0, 1].
+        units: The unit of every row.
+        correlation: Correlation of the rows within a unit.
         level: Nominal coverage.
     """
     factor = quantile(level, units.num_behind(mean.counts_N))
@@ -59,8 +61,8 @@ def number_interval(values: tuple[float, float], num_units: int, level: float) -
     """Both ends of Student's interval of a plain number.
 
     Args:
-        values: The number, and its variance.
-        num_units: Units that it stands on.
+        values: The number and its variance.
+        num_units: Number of units behind the number.
         level: Nominal coverage.
     """
     number, variance = values

@@ -1,4 +1,4 @@
-"""What varies as a whole (groups, or videos), and how alike the answers within it are.
+"""Units (groups or videos), which are sampled whole, and the correlation of answers within one unit.
 
 Legend: N rows, U units.
 """
@@ -18,18 +18,18 @@ from scipy.special import stdtrit  # scipy.stats would take half a second to imp
 from vcp_core.statistics.means import Array, Mean
 
 IMAGINED = 5  # units; found by simulation, see docs/decisions/2026-11-28-intervals.md
-MOST_MEANS = 4  # of the same answers: more of them are hardly more evidence
+MOST_MEANS = 4  # over the same rows; more of them add hardly any evidence
 MIN_GROUPS = 5  # with fewer on the test side, videos are the units; PROTOCOL 5
 
 
 @dataclass(frozen=True)
 class Units:
-    """What varies as a whole.
+    """The units of the rows. Rows of different units count as independent.
 
     Attributes:
         ids: The unit of every row.
         kind: Groups where the dataset has enough of them, else videos.
-        warning: Why not groups, where there are some.
+        warning: Why videos are the units although the dataset has groups; None where that is not so.
     """
 
     ids: tuple[str, ...]
@@ -42,7 +42,7 @@ class Units:
         return np.unique(np.asarray(self.ids), return_inverse=True)[1].astype(np.intp)
 
     def num_behind(self, counts_N: npt.NDArray[np.bool_] | None = None) -> int:
-        """Distinct units of the rows that count; of all where None."""
+        """Number of distinct units of the rows that count; of all rows where `counts_N` is None."""
         numbers_N = self.number_N if counts_N is None else self.number_N[counts_N]
         return int(np.count_nonzero(np.bincount(numbers_N)))
 
@@ -55,11 +55,14 @@ class Units:
 def choose_units(videos: Sequence[str], groups: Sequence[str | None]) -> Units:
     """Groups where there are at least five, else videos; a video without a group is a unit of its own.
 
-    Clips of one source video are not independent, so groups come first; but a handful of them cannot say
-    how much another handful would differ.
+    Clips cut from one source video are not independent, so groups are preferred. With fewer than five groups
+    the variance between groups cannot be estimated.
+
+    >>> choose_units(["a", "b"], ["source", "source"]).kind
+    'video'
     """
     known = {group for group in groups if group is not None}
-    own = (f"video {video}" for video in videos)  # so that no group has the name by accident
+    own = (f"video {video}" for video in videos)  # the prefix keeps a video from sharing a name with a group
     if len(known) >= MIN_GROUPS:
         ids = (video if group is None else group for video, group in zip(own, groups, strict=True))
         return Units(ids=tuple(ids), kind="group")
@@ -68,21 +71,21 @@ def choose_units(videos: Sequence[str], groups: Sequence[str | None]) -> Units:
         plural = "group" if len(known) == 1 else "groups"
         warning = (
             f"{len(known)} {plural} on the test side: intervals go by videos, "
-            "and say nothing about how other groups would differ"
+            "and do not cover how other groups would differ"
         )
     return Units(ids=tuple(videos), kind="video", warning=warning)
 
 
 @dataclass(frozen=True)
 class Spread:
-    """How the rows of a mean vary, and how much of it their units share.
+    """The variance of a mean, and the part of it that comes from rows sharing units.
 
     Attributes:
         rows: Variance of the mean if all rows were independent.
-        shared: What is added to it, as found, because rows of a unit are alike.
-        companions: For each row, how many others it shares its unit with: 0 where a unit is one row. A
-            correlation r within units multiplies the variance by 1 + r * companions (Kish's design effect).
-        num_units: Units of the rows that count.
+        shared: The variance that is added because rows of one unit are correlated, as estimated.
+        companions: Mean number of other rows in a row's unit: 0 where every unit is one row. A correlation r
+            within units multiplies the variance by 1 + r * companions (Kish's design effect).
+        num_units: Number of units with a row that counts.
     """
 
     rows: float
@@ -92,7 +95,7 @@ class Spread:
 
 
 def spread(residuals_N: Array, weights_N: Array, units: Units) -> Spread:
-    """Of a mean's rows about it, freed of the bias for few units."""
+    """The spread of residuals about a mean, corrected for the bias of few units."""
     counts_N = weights_N > 0
     squares = float(weights_N @ weights_N)
     num_units = units.num_behind(counts_N)
@@ -106,28 +109,28 @@ def spread(residuals_N: Array, weights_N: Array, units: Units) -> Spread:
 
 
 def spread_of(mean: Mean, units: Units) -> Spread:
-    """Of a mean's own rows."""
+    """The spread of a mean's own rows."""
     return spread(mean.values_N - mean.value, mean.weights_N, units)
 
 
 class Correlations:
-    """How alike rows of one unit are, from 0 to 1, by the rows that a mean is over.
+    """The correlation of rows within a unit, from 0 to 1, for each set of rows that a mean is over.
 
-    One score alone says little of it: 24 right answers of 24 say nothing. So all means over the same rows are
-    taken together (of all heads and stages, of random weights too), each by how much it varies. Means over
-    other rows are not: two recalls of one video may be alike where two answers to other options are not.
-    Where no mean over some rows varies, all of them are taken.
+    One score alone tells little about it: 24 right answers of 24 tell nothing. So one estimate serves all
+    means over the same rows: of all heads and stages, and of random weights too. A mean that varies more
+    weighs more. Means over other rows are kept apart, because answers to one option may be correlated where
+    answers to another are not. If no mean over a set of rows varies, the estimate from all means is used.
 
-    A few units say little, too, and where chance made them look unlike, the interval would be too narrow. So
-    `IMAGINED` units are counted with them whose rows are all alike, as long as this raises the estimate.
+    Few units tell little, too. If they look uncorrelated by chance, the interval would be too narrow. So
+    `IMAGINED` units with fully correlated rows are added, as long as this raises the estimate.
 
-    Networks differ: one that always gives one answer has rows that are less alike than chance makes them.
-    Such a network must not narrow the interval of another, so a mean's rows are never taken for less alike
-    than its own answers show.
+    Networks differ. A network that always gives one answer has rows that are less correlated than chance
+    makes them. Such a network must not narrow the interval of another one. So the correlation used for a mean
+    is at least the one that its own answers show.
 
     Args:
-        means: Of one benchmark: of all metrics, of all that answered.
-        units: Of the rows.
+        means: The means of one benchmark: all metrics, of every network that answered.
+        units: The units of the rows.
     """
 
     def __init__(self, means: Iterable[Mean], units: Units) -> None:
@@ -140,32 +143,32 @@ class Correlations:
         self._by_rows = {rows: self._of(family) for rows, family in families.items()}
 
     def _of(self, family: Sequence[Spread]) -> float:
-        """By means over the same rows."""
+        """The estimate from means over the same rows."""
         found = correlation_within(family) if any(one.rows for one in family) else self._everything
         seen = min(len(family), MOST_MEANS) * (family[0].num_units - 1)
         return max(found, (seen * found + IMAGINED) / (seen + IMAGINED))
 
     def among(self, mean: Mean) -> float:
-        """Of the rows that a mean is over, by all means over them; by itself where there is no other."""
+        """The correlation from all means over the rows of `mean`, or from `mean` where there is no other."""
         known = self._by_rows.get(rows_of(mean))
         return self._of([spread_of(mean, self._units)]) if known is None else known
 
     def within(self, mean: Mean) -> float:
-        """Of the same rows, for the interval of this mean: at least what its own answers show."""
+        """The correlation for the interval of `mean`: at least the one that its own answers show."""
         return max(self.among(mean), correlation_within([spread_of(mean, self._units)]))
 
 
 def rows_of(mean: Mean) -> bytes:
-    """The same for means over the same rows."""
+    """A key that is equal for means over the same rows."""
     return hashlib.blake2b(mean.counts_N.tobytes(), digest_size=16).digest()
 
 
 def correlation_within(spreads: Iterable[Spread], *, prior: Iterable[tuple[float, float]] = ()) -> float:
-    """One estimate for all the means that `spreads` come from.
+    """One estimate of the correlation within units, for all means that `spreads` come from.
 
     Args:
         spreads: One for each mean.
-        prior: What is known beforehand: (correlation, variance that it counts as much as).
+        prior: Prior estimates as (correlation, weight); the weight is a variance.
     """
     found = list(spreads)
     shared = sum(max(0.0, one.shared) for one in found)
@@ -177,5 +180,5 @@ def correlation_within(spreads: Iterable[Spread], *, prior: Iterable[tuple[float
 
 
 def quantile(level: float, num_units: int) -> float:
-    """Student's, two-sided, for so many units."""
+    """Student's two-sided quantile at `level`, with `num_units` - 1 degrees of freedom, 1 at least."""
     return float(stdtrit(max(1, num_units - 1), 0.5 + level / 2))

@@ -138,7 +138,6 @@ class Storage:
 
         The caller must not change the file.
 
-
         Raises:
             StorageError: As `get_bytes`, or if `folder` is full.
         """

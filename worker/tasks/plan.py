@@ -60,7 +60,6 @@ class Cut:
 
     Clips of a shard are read only once, so a second `refresh` is cheap: it runs under the flow's lock.
 
-
     Args:
         evaluation: The planned evaluation.
         dataset: Its videos.

@@ -137,10 +137,10 @@ def _row(facts: Facts, value: float | None, ranks: Ranks, scores: dict[str, Scor
 
 
 def engine_of(session: Session, fingerprint: str, protocol_hash: str, wanted: str | None) -> str:
-    """The engine of the board that is meant: this version's; an older one's where that alone has results.
+    """Choose the engine of a board: this version's, or an older one if only older ones have results.
 
     Raises:
-        UnknownName: If none of that name has results.
+        UnknownName: If the named engine has no results.
     """
     current = versions.engine()
     known = repository.engines(session, fingerprint, protocol_hash)

@@ -31,8 +31,9 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 
 
 FROM dependencies AS wheels
-COPY LICENSE README.md ./
+COPY LICENSE ./
 COPY client client
+COPY deploy/pypi.md deploy/
 COPY migrations migrations
 COPY records records
 COPY service service

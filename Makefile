@@ -5,6 +5,8 @@
 # make test-long  what takes about 10 s or more (or a set-up that does), and is not in `make test`
 # make check   lint, types, import rules
 # make docs    the documentation as a site in build/site; a warning or a broken link fails
+# make dist    wheels and source distributions of both packages in dist/, checked
+# make dist-try  install the wheels of dist/ into environments of their own and use them; ARGS="client resolve": a part
 # make format  let ruff tidy up
 SHELL := /bin/bash
 PYTHON ?= python3
@@ -12,7 +14,7 @@ BIN := .venv/bin
 STAMP := .venv/installed
 ARGS ?=
 
-.PHONY: demo up down status test test-fast test-long check docs format install bench clean
+.PHONY: demo up down status test test-fast test-long check docs dist dist-try format install bench clean
 
 install: $(STAMP)
 
@@ -68,8 +70,24 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+# What nothing else needs is installed when it is first asked for. dist/ is made anew, for a wheel of yesterday
+# would be checked and tried, too.
+$(BIN)/twine: $(STAMP)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt build twine
+	touch $@
+
+dist: $(BIN)/twine
+	rm -rf dist
+	$(BIN)/pyproject-build --no-isolation --outdir dist .
+	$(BIN)/pyproject-build --no-isolation --outdir dist client
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/python deploy/distributions.py dist
+
+dist-try:
+	$(PYTHON) deploy/try_wheels.py dist $(ARGS)
+
 bench: $(STAMP)
 	$(BIN)/python -m bench.evaluation $(ARGS)
 
 clean:
-	rm -rf .venv build dist *.egg-info client/*.egg-info
+	rm -rf .venv build dist client/build *.egg-info client/*.egg-info

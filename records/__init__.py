@@ -1,10 +1,10 @@
-"""What service and worker share: rows, objects, jobs. No torch, no HTTP.
+"""The code that service and worker share: rows, objects, jobs. It loads no torch and speaks no HTTP.
 
-flow.py        what follows from what: the states of evaluations, and all that moves them
+flow.py        the states of evaluations, and every change of them
 repositories/  all SQL
 models/        the tables
 db.py          the engine, short sessions, the database's clock
-migrate.py     is the schema the newest? make it so
+migrate.py     check the schema, and bring it up to date
 storage.py     objects: checkpoints, features, reports
 wakeups.py     messages that wake workers
 settings.py    settings, from the environment

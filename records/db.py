@@ -17,10 +17,11 @@ from vcp_core.catalog.errors import VcpbenchError
 
 OnNewJobs = Callable[[Counter[str]], None]
 CONNECT_TIMEOUT_S = 5
-KEPT_CONNECTIONS = 5  # of a pool, when it is idle
+KEPT_CONNECTIONS = 5  # an idle pool keeps these open
 POOL_TIMEOUT_S = 10.0
-# A machine that vanished is noticed after 10 + 3 * 5 s of silence, or 30 s of unanswered words: within a
-# lease, so that a worker on a dead connection still renews by another. Without these, Linux takes two hours.
+# Linux notices a vanished machine after two hours by default. With these values it takes 10 + 3 * 5 s on a
+# silent connection, and 30 s if sent data is not acknowledged. Both are shorter than a lease, so a worker on
+# a dead connection still renews its lease over a new one.
 TCP = {
     "keepalives": 1,
     "keepalives_idle": 10,  # s
@@ -34,7 +35,7 @@ NEW_JOBS = "new_jobs"  # key of Session.info: how many jobs each queue got in th
 
 
 class Errors(TypeDecorator[VcpbenchError]):
-    """Errors with their fields, as JSON.
+    """A column of errors with their fields, as JSON.
 
     PostgreSQL's `json` keeps the lone surrogates of a path that is not UTF-8; `jsonb` refuses them.
     """
@@ -43,16 +44,20 @@ class Errors(TypeDecorator[VcpbenchError]):
     cache_ok = True
 
     def process_bind_param(self, value: VcpbenchError | None, dialect: Any) -> dict[str, Any] | None:
-        """To the database."""
+        """Convert an error into JSON for the database."""
         return None if value is None else value.as_dict()
 
     def process_result_value(self, value: dict[str, Any] | None, dialect: Any) -> VcpbenchError | None:
-        """From the database."""
+        """Convert JSON of the database into an error."""
         return None if value is None else VcpbenchError.from_dict(value)
 
 
 class Base(DeclarativeBase):
-    """Of all tables. JSON is kept as text: the same digits come out that went in."""
+    """The base of all tables.
+
+    JSON columns are PostgreSQL's `json`, which keeps the text. So every number comes out with the digits that
+    it went in with.
+    """
 
     metadata = MetaData(
         naming_convention={
@@ -73,7 +78,7 @@ class Base(DeclarativeBase):
 
 
 class Identified:
-    """Rows with an id of their own and a time of birth, by the database's clock."""
+    """A row with an id and its time of creation, by the database's clock."""
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
@@ -85,8 +90,8 @@ class Database:
     Args:
         url: `postgresql://...`.
         on_new_jobs: Called after a commit with the number of new jobs by queue.
-        lock_timeout_s: How long a statement waits for a lock before it fails; None is for ever.
-        max_connections: At once; whoever needs one more waits for `POOL_TIMEOUT_S`.
+        lock_timeout_s: How long a statement waits for a lock before it fails, seconds; None waits for ever.
+        max_connections: Most connections at once. A thread that needs one more waits for `POOL_TIMEOUT_S`.
     """
 
     def __init__(
@@ -114,7 +119,10 @@ class Database:
 
     @contextmanager
     def session(self) -> Iterator[Session]:
-        """A transaction: committed when the block ends, rolled back if it raises. Then workers are woken."""
+        """Open a transaction. Commit it when the block ends, or roll it back if the block raises.
+
+        Workers are woken only after the commit. Before it, they would not see the new jobs.
+        """
         with self._sessions.begin() as session:
             yield session
         new_jobs: Counter[str] = session.info.get(NEW_JOBS, Counter())
@@ -138,7 +146,7 @@ def _choose_format(
 
 
 def driver_url(url: str) -> str:
-    """The URL with the driver that we use; people write it without."""
+    """Add our driver's name to a URL that people write without it."""
     for scheme in ("postgresql://", "postgres://"):
         if url.startswith(scheme):
             return "postgresql+psycopg://" + url.removeprefix(scheme)

@@ -1,11 +1,12 @@
-"""What follows from what: the states of evaluations, and all that moves them.
+"""The states of evaluations, and every change of them.
 
-Every change happens under one advisory lock, so each sees all earlier ones: two shards that finish at once
-cannot both miss that they were the last, and no two transactions wait for each other in a circle. The lock is
-held for milliseconds, a few times a minute and worker; claims and renewals do not take it.
+Every change happens under one advisory lock, so each change sees all earlier ones. Without the lock, two
+shards that finish at once could both miss that they are the last. With one lock, no two transactions wait
+for each other in a circle. A worker holds the lock for milliseconds, a few times a minute. Claims and
+renewals do not take it.
 
-Callers take the lock, call what they want in the same transaction, and commit it. Every function that changes
-a state refuses to run without the lock. All SQL is in `records.repositories`.
+A caller takes the lock, calls these functions in the same transaction, and commits. Every function that
+changes a state refuses to run without the lock. All SQL is in `records.repositories`.
 """
 
 from __future__ import annotations
@@ -45,17 +46,18 @@ NOW = cast(Any, db.NOW)
 def lock(session: Session) -> None:
     """Take the flow's lock until the transaction ends.
 
-    Rows that were read before are read again: they may have changed while we waited.
+    Every row that the session has read is read again on its next use, because it may have changed while this
+    transaction waited.
     """
     locks.take(session, FLOW)
     session.expire_all()
 
 
 def _under_lock(change: Callable[Concatenate[Session, P], T]) -> Callable[Concatenate[Session, P], T]:
-    """Refuse a call without the flow's lock: without it, two shards that end at once are both not the last.
+    """Make a function refuse to run without the flow's lock.
 
     Raises:
-        LockNotHeld: If the transaction does not hold it.
+        LockNotHeld: If the transaction does not hold the lock.
     """
 
     def checked(session: Session, /, *arguments: P.args, **named: P.kwargs) -> T:
@@ -79,7 +81,7 @@ def find_or_create(
 ) -> tuple[Evaluation, bool]:
     """Find the evaluation of this checkpoint by this engine, or make it. True means that it is new.
 
-    An evaluation of low priority that is under way gets the usual priority once somebody asks for that.
+    If the found evaluation has a lower priority than asked for, it gets the usual priority.
     """
     found = evaluations.reusable(session, checkpoint, dataset, protocol_hash)
     if found is not None:
@@ -112,7 +114,7 @@ def _hurry(session: Session, evaluation: Evaluation) -> None:
 
 @_under_lock
 def advance(session: Session, evaluation: Evaluation) -> None:
-    """Move an evaluation as far as it can go by itself."""
+    """Move an evaluation to its next state, if everything that it waits for is there."""
     if evaluation.state is EvaluationState.WAITING:
         _leave_waiting(session, evaluation)
     elif evaluation.state is EvaluationState.RUNNING:
@@ -129,7 +131,8 @@ def _leave_waiting(session: Session, evaluation: Evaluation) -> None:
     elif checkpoint.state is CheckpointState.READY and dataset.state is DatasetState.READY:
         if evaluation.older and not _renewed(session, evaluation):
             return
-        # When it was asked for, its videos may not have been known; now they may turn out to be another's.
+        # The videos may not have been known when the evaluation was created. Now that they are, another
+        # evaluation of the same videos may exist.
         twin = evaluations.reusable(session, checkpoint, dataset, evaluation.protocol_hash, begun=True)
         if twin is not None:
             _same_as(session, evaluation, twin, "their videos are equal")
@@ -139,7 +142,10 @@ def _leave_waiting(session: Session, evaluation: Evaluation) -> None:
 
 
 def _renewed(session: Session, evaluation: Evaluation) -> bool:
-    """Let this engine make what another was asked for; False if it has been asked for that already."""
+    """Let the current engine make an evaluation that an older engine was asked for.
+
+    Return False, and cancel the evaluation, if the current engine has such an evaluation already.
+    """
     found = evaluations.reusable(session, evaluation.checkpoint, evaluation.dataset, evaluation.protocol_hash)
     if found is not None:
         _same_as(session, evaluation, found, "it was asked for again after an update")
@@ -179,21 +185,21 @@ def _leave_running(session: Session, evaluation: Evaluation) -> None:
 
 @_under_lock
 def checkpoint_ended(session: Session, checkpoint: Checkpoint) -> None:
-    """A checkpoint is ready or rejected: whoever waits for it goes on."""
+    """Advance the evaluations that wait for a checkpoint, which is now ready or rejected."""
     session.flush()
     _advance_all(session, evaluations.of_checkpoint(session, checkpoint.id))
 
 
 @_under_lock
 def dataset_ended(session: Session, dataset: DatasetRow) -> None:
-    """A dataset is ready or failed: whoever waits for it goes on."""
+    """Advance the evaluations that wait for a dataset, which is now ready or failed."""
     session.flush()
     _advance_all(session, evaluations.of_dataset(session, dataset.id))
 
 
 @_under_lock
 def shard_done(session: Session, shard_id: UUID) -> None:
-    """A shard's features are there: the evaluations that it was the last for go on to scoring."""
+    """Advance the evaluations that need a finished shard. Those that waited only for it go on to scoring."""
     _advance_all(session, evaluations.needing_shard(session, shard_id))
 
 
@@ -201,8 +207,8 @@ def shard_done(session: Session, shard_id: UUID) -> None:
 def planned(
     session: Session, evaluation: Evaluation, shards: Iterable[Shard], controls: Iterable[Evaluation]
 ) -> None:
-    """The plan is made: its shards and controls are known, new ones among them are queued."""
-    if evaluation.older and not _renewed(session, evaluation):  # an update came before anything was computed
+    """Record the shards and controls of a planned evaluation, and queue the new ones among them."""
+    if evaluation.older and not _renewed(session, evaluation):  # vcpbench was updated before any computation
         return
     evaluation.shards = list(shards)
     evaluation.controls = list(controls)
@@ -216,14 +222,14 @@ def planned(
             shard_id=shard.id,
             priority=evaluation.priority,
         )
-    if evaluation.priority == 0:  # some are shared with others that can wait
+    if evaluation.priority == 0:  # an evaluation of low priority may have queued some of these shards
         jobs.hurry_shards(session, evaluation)
     advance(session, evaluation)
 
 
 @_under_lock
 def scored(session: Session, evaluation: Evaluation) -> None:
-    """The scores are there: it is done, and so may be those that wait for it as their control."""
+    """Mark a scored evaluation as done, and advance the evaluations that need it as their control."""
     evaluation.state, evaluation.finished_at = EvaluationState.DONE, NOW
     session.flush()
     _advance_all(session, evaluations.needing_control(session, evaluation))
@@ -233,7 +239,7 @@ def scored(session: Session, evaluation: Evaluation) -> None:
 def fail(
     session: Session, evaluation: Evaluation, reason: VcpbenchError, log_tail: str | None = None
 ) -> None:
-    """End an evaluation with the reason, and those that need it."""
+    """Fail an evaluation with a reason. Evaluations that need it as their control fail, too."""
     if evaluation.state.ended:
         return
     evaluation.reason, evaluation.log_tail = reason, log_tail
@@ -242,7 +248,7 @@ def fail(
 
 @_under_lock
 def cancel(session: Session, evaluation: Evaluation) -> None:
-    """End an evaluation because its owner wants so; what only it needed ends with it."""
+    """Cancel an evaluation for its owner, and cancel all work that only this evaluation needed."""
     if not evaluation.state.ended:
         _end(session, evaluation, EvaluationState.CANCELLED)
 
@@ -263,7 +269,7 @@ def _end(session: Session, evaluation: Evaluation, state: EvaluationState) -> No
 
 @_under_lock
 def forget_control(session: Session, checkpoint: Checkpoint) -> None:
-    """Nobody waits for these random weights any more; who needs them next makes them anew."""
+    """Give up random weights that nobody waits for. The next evaluation that needs them makes them anew."""
     jobs.cancel_own(session, checkpoint)
     checkpoint.state, checkpoint.control_key = CheckpointState.REJECTED, None
     checkpoint.reason = UNWANTED
@@ -271,10 +277,10 @@ def forget_control(session: Session, checkpoint: Checkpoint) -> None:
 
 @_under_lock
 def forget_dataset(session: Session, dataset: DatasetRow) -> None:
-    """Stop the indexing of videos that nobody waits for any more; it is begun anew for whoever asks next.
+    """Stop the indexing of a dataset if nobody waits for it. The next request starts the indexing anew.
 
-    An evaluation that has not ended waits for it. So does whoever registered it, until it is retired. Nobody
-    else registered a dataset that came with an evaluation's request.
+    Evaluations that have not ended wait for it. The team that registered the dataset also waits, until the
+    dataset is retired. If an evaluation's request registered the dataset, only evaluations wait.
     """
     if dataset.state is not DatasetState.INDEXING or (dataset.retired_at is None and not dataset.on_demand):
         return
@@ -289,14 +295,14 @@ def forget_dataset(session: Session, dataset: DatasetRow) -> None:
 
 @_under_lock
 def job_failed(session: Session, job: Job) -> None:
-    """A job failed for good: what it was about fails with its reason."""
+    """Fail the subject of a job that failed for good, with the job's reason."""
     _ON_FAILED[job.kind](session, job)
 
 
 def _checkpoint_failed(session: Session, job: Job) -> None:
     checkpoint = session.get_one(Checkpoint, job.checkpoint_id)
     checkpoint.state, checkpoint.reason = CheckpointState.REJECTED, job.error
-    checkpoint.control_key = None  # a control may be tried again by the next evaluation
+    checkpoint.control_key = None  # so the next evaluation may make this control again
     checkpoint_ended(session, checkpoint)
 
 

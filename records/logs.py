@@ -1,4 +1,4 @@
-"""Logs: lines for people, or JSON for machines, on standard error."""
+"""Set up logs on standard error, as lines for people or as JSON for machines."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Literal
 import structlog
 from structlog.typing import Processor
 
-LIBRARIES = ("celery", "kombu", "uvicorn", "alembic")  # what they warn of is said in our form
+LIBRARIES = ("celery", "kombu", "uvicorn", "alembic")  # their warnings are written in our format
 
 
 def configure(form: Literal["text", "json"]) -> None:
-    """Set up structlog, and the standard library's loggers with it."""
+    """Set up structlog and the standard library's loggers."""
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,

@@ -1,4 +1,4 @@
-"""The schema: `python -m records.migrate` brings a database up to date; others only check that it is."""
+"""The database's schema. `python -m records.migrate` updates it; service and workers only check it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class SchemaError(VcpbenchError):
 
 
 def config(url: str) -> Config:
-    """Alembic's configuration for a database."""
+    """Return Alembic's configuration for a database."""
     found = Config()
     found.set_main_option("script_location", str(Path(migrations.__file__).parent))
     found.attributes["url"] = driver_url(url)
@@ -31,7 +31,7 @@ def config(url: str) -> Config:
 
 
 def upgrade(url: str) -> list[str]:
-    """Bring the database to the newest schema; the names of the steps that were made.
+    """Bring the database to the newest schema, and return the names of the steps made.
 
     Raises:
         SchemaError: If the database is newer than this code, or cannot be reached.
@@ -46,10 +46,10 @@ def upgrade(url: str) -> list[str]:
 
 
 def check(database: Database) -> None:
-    """Make sure that the schema is the newest.
+    """Check that the schema is the newest.
 
     Raises:
-        SchemaError: If it is not, or the database cannot be reached; says what to do.
+        SchemaError: If it is not, or the database cannot be reached. The message says what to do.
     """
     current = _revision(database.engine)
     script = ScriptDirectory.from_config(config(""))
@@ -86,7 +86,7 @@ def _revision(engine: Engine) -> str | None:
 
 
 def main() -> int:
-    """Upgrade the database of the settings, and print the steps."""
+    """Upgrade the database that the settings name, and print the steps."""
     try:
         steps = upgrade(Settings.load().database_url.get_secret_value())
     except VcpbenchError as error:

@@ -1,4 +1,4 @@
-"""Settings by environment: every variable begins with `VCPBENCH_`, and each is listed in .env.example."""
+"""Settings from environment variables. Each begins with `VCPBENCH_`, and .env.example lists them all."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PATTERNS = {ADDRESS: "an address, https://HOST or http://HOST"}
 
 
 class Settings(BaseSettings):
-    """Where the engines are, and the limits of this installation.
+    """The addresses of database, broker and store, and the limits of this installation.
 
     Attributes:
         database_url: PostgreSQL, `postgresql://user:password@host:5432/vcpbench`.
@@ -29,17 +29,17 @@ class Settings(BaseSettings):
             from the usual `AWS_...` variables.
         host: The address the service listens on.
         port: The port it listens on.
-        public_url: Where readers reach the service, if a proxy stands before it: `https://host`. A login's
-            cookie is then Secure, and pages print it; empty is as each request says.
+        public_url: Where readers reach the service behind a proxy: `https://host`. Pages print this address,
+            and for https a login's cookie is Secure. If empty, the address of each request is used.
         public_read: Whether results can be read without a token.
-        max_upload_bytes: Of one checkpoint.
-        datasets_are_local: Whether the service sees datasets' folders as the workers do. It then refuses to
-            register one that does not exist; otherwise a worker says so when it looks.
-        queues: What a worker takes: "gpu" forwards clips (on whatever `device` is), "cpu" does all the rest.
-        device: Of a worker's networks: "cpu", "cuda", "cuda:1"; "auto" is the first GPU if there is one.
+        max_upload_bytes: Largest checkpoint that can be uploaded.
+        datasets_are_local: Whether the service sees the same folders as the workers. If so, the service
+            refuses to register a folder that does not exist. If not, a worker reports the missing folder.
+        queues: The queues that a worker takes. "gpu" forwards clips on `device`; "cpu" does all other jobs.
+        device: Where a worker runs networks: "cpu", "cuda", "cuda:1"; "auto" is the first GPU, or the CPU.
         scratch: Folder of a worker's temporary files and its copies of objects; nobody else may write there.
-        lease_s: How long a claimed job stays a silent worker's, seconds.
-        shard_clips: Clips of one job; about a minute of work is a good size, so raise it for fast GPUs.
+        lease_s: How long a silent worker keeps a claimed job, seconds.
+        shard_clips: Clips of one job. About a minute of work is a good size, so raise it for fast GPUs.
         idle_look_s: How often an idle worker looks for work without being woken, seconds.
         log_format: "text" for people, "json" for machines.
     """
@@ -70,10 +70,10 @@ class Settings(BaseSettings):
 
     @classmethod
     def load(cls) -> Settings:
-        """The settings of this process's environment.
+        """Read the settings from this process's environment.
 
         Raises:
-            SettingsError: Naming every variable that is missing or makes no sense.
+            SettingsError: If a variable is missing or invalid. The message names every such variable.
         """
         try:
             return cls()
@@ -82,7 +82,7 @@ class Settings(BaseSettings):
 
 
 class SettingsError(VcpbenchError):
-    """A `VCPBENCH_...` variable that is missing or makes no sense."""
+    """A `VCPBENCH_...` variable is missing or invalid."""
 
 
 def _readable(error: ValidationError) -> str:
@@ -91,6 +91,6 @@ def _readable(error: ValidationError) -> str:
         variable = "VCPBENCH_" + "_".join(map(str, problem["loc"][:1])).upper()
         if problem["type"] == "missing":
             problems.append(f"{variable} is not set")
-        else:  # without the value: it may hold a password
+        else:  # leave out the value, which may hold a password
             problems.append(f"{variable}: it must be {expected(problem, PATTERNS)}")
     return "; ".join(problems) + ". See .env.example and docs/operating.md."

@@ -1,11 +1,11 @@
-"""Objects by key: a local folder or S3, by one URL. Everything is whole or not there.
+"""Objects by key, in a local folder or in S3. An object is either complete or absent.
 
-What was stored stays when the power fails: obstore does not sync what it writes into a folder, so this does
-(measured on an ext4 disk: 12 ms an object of 20 kB, where 0.1 ms were none).
+A stored object survives a power failure. obstore does not sync the files that it writes into a folder, so
+this module does (measured on an ext4 disk: 12 ms for an object of 20 kB, and 0.1 ms without sync).
 
-uploads/<checkpoint id>/<part id>      bytes on their way in; gone once the checkpoint is whole
-uploads/<random id>                    likewise, of an upload in one go, or of any object in a local folder
-checkpoints/<sha256>                   files as they came; only the sandbox opens them
+uploads/<checkpoint id>/<part id>      parts of an upload; deleted once the checkpoint is complete
+uploads/<random id>                    an upload in one go, or any object on its way into a local folder
+checkpoints/<sha256>                   files as uploaded; only the sandbox opens them
 weights/<sha256>.safetensors           canonical weights
 manifests/<dataset id>.json            videos of a dataset
 features/<hash>.safetensors, .json     of one shard, and how they were made; the hash is over all that
@@ -36,25 +36,25 @@ if TYPE_CHECKING:
     from obstore.store import RetryConfig
 
 CHUNK_BYTES = 8 << 20
-CHUNKS_AT_ONCE = 2  # on their way to the store, of one upload; obstore's own 12 hold 100 MB each
-STAGED = re.compile(r"#\d+$")  # end of a file's name in a folder, in obstore's words, until it is whole
-# By itself obstore tries for three minutes: longer than whoever sent a request waits for its answer.
+CHUNKS_AT_ONCE = 2  # chunks of one upload in memory; with obstore's default of 12, an upload holds 100 MB
+STAGED = re.compile(r"#\d+$")  # obstore ends the name of an incomplete file so
+# By default obstore retries for three minutes, which is longer than a client waits for its answer.
 RETRIES: RetryConfig = {"max_retries": 4, "retry_timeout": timedelta(seconds=10)}
-AWAY = re.compile(r"^Generic S3 error: .*(HTTP error|status code: (5\d\d|429))")  # in obstore's words
+AWAY = re.compile(r"^Generic S3 error: .*(HTTP error|status code: (5\d\d|429))")  # as obstore writes it
 
 
 class StoreAway(StorageError):
-    """A store that is not answering, or says to come back later."""
+    """The store does not answer, or asks to try again later."""
 
 
 class Storage:
     """An object store.
 
     Args:
-        url: `file:///folder` (made if it is not there) or `s3://bucket/prefix`.
+        url: `file:///folder`, which is made if it does not exist, or `s3://bucket/prefix`.
 
     Raises:
-        StorageError: If the URL is of no store that we know, or the folder cannot be made.
+        StorageError: If the URL has another scheme, or the folder cannot be made.
     """
 
     def __init__(self, url: str) -> None:
@@ -72,19 +72,19 @@ class Storage:
                 raise StorageError(f"{url}: not a store. Try file:///folder or s3://bucket/prefix.")
 
     def put_file(self, key: str, path: Path) -> None:
-        """Store a file's bytes; an object of that key is replaced.
+        """Store a file's bytes, and replace an object of that key.
 
         Raises:
-            StoreAway: If the store cannot be reached just now; so does every other method.
-            StorageError: If it is full, or fails.
+            StoreAway: If the store cannot be reached now. Every other method raises it, too.
+            StorageError: If the store is full or fails.
         """
         with _told(key), path.open("rb") as file:
             self._put(key, file)
 
     def put_file_once(self, key: str, path: Path) -> bool:
-        """Store a file's bytes unless there is an object of that key, which stays; whether it was new.
+        """Store a file's bytes unless the key has an object already. Return whether it was stored.
 
-        A store that ignores `If-None-Match: *` replaces it, so look first.
+        Some stores ignore `If-None-Match: *` and would replace the object, so call `exists` first.
 
         Raises:
             StorageError: As `put_file`.
@@ -105,7 +105,8 @@ class Storage:
         if self._folder is None:
             obstore.put(self.store, key, content, mode="create" if once else "overwrite")
             return
-        # Under its own name only once it is on the disk: a name with no bytes behind it looks like an object.
+        # Sync the bytes before giving them their name. Otherwise a power failure could leave a name without
+        # bytes, which would look like an object.
         staged = f"uploads/{uuid4()}"
         try:
             obstore.put(self.store, staged, content)
@@ -116,7 +117,7 @@ class Storage:
             self.delete(staged)
 
     def _settle(self, key: str) -> None:
-        """Have an object in a local folder, and the names that lead to it, on the disk."""
+        """Sync an object of a local folder, and all folders above it, to the disk."""
         if self._folder is not None:
             path = self._folder / key
             _sync(path)
@@ -124,16 +125,18 @@ class Storage:
                 _sync(folder)
 
     def get_bytes(self, key: str) -> bytes:
-        """An object's bytes.
+        """Return an object's bytes.
 
         Raises:
-            StorageError: If it is not there, or the store cannot be reached.
+            StorageError: If the object does not exist, or the store cannot be reached.
         """
         with _told(key):
             return bytes(obstore.get(self.store, key).bytes())
 
     def fetch(self, key: str, folder: Path) -> Path:
-        """A file with the object's bytes, not to be changed: in the store itself, or a copy in `folder`.
+        """Return a file with the object's bytes: in the store itself, or a copy in `folder`.
+
+        The caller must not change the file.
 
         Raises:
             StorageError: As `get_bytes`, or if `folder` is full.
@@ -153,7 +156,7 @@ class Storage:
         return copy
 
     def exists(self, key: str) -> bool:
-        """Whether there is such an object."""
+        """Whether the key has an object."""
         with _told(key):
             try:
                 obstore.head(self.store, key)
@@ -162,13 +165,13 @@ class Storage:
             return True
 
     def move(self, key: str, new_key: str) -> None:
-        """Rename an object; one of the new name is replaced."""
+        """Rename an object, and replace an object of the new name."""
         with _told(key):
             obstore.rename(self.store, key, new_key)
             self._settle(new_key)
 
     def delete(self, *keys: str) -> None:
-        """Delete objects; those that are not there are no error."""
+        """Delete objects. A key without an object is no error."""
         for key in keys:
             with _told(key):
                 try:
@@ -177,20 +180,20 @@ class Storage:
                     continue
 
     def keys(self, prefix: str) -> Iterator[str]:
-        """Keys that begin with a folder's name."""
+        """Yield the keys in a folder and below."""
         with _told(prefix):
             for batch in obstore.list(self.store, prefix):
                 yield from (str(found["path"]) for found in batch)
 
     def older(self, prefix: str, age_s: float) -> Iterator[str]:
-        """Keys below a folder that were written longer ago than that."""
+        """Yield the keys below a folder whose objects are older than `age_s` seconds."""
         since = datetime.now(UTC) - timedelta(seconds=age_s)
         with _told(prefix):
             for batch in obstore.list(self.store, prefix):
                 yield from (str(found["path"]) for found in batch if found["last_modified"] < since)
 
     def forget_staged(self, age_s: float) -> None:
-        """Remove what a process that was killed had begun to write into a local folder; no list shows it."""
+        """Remove incomplete files that killed processes left in a local folder. `keys` does not list them."""
         if self._folder is not None:
             since = time.time() - age_s
             with _told("staged files"):
@@ -203,7 +206,7 @@ class Storage:
                                 path.unlink()
 
     async def stream(self, key: str) -> AsyncIterator[bytes]:
-        """An object's bytes, a few megabytes at a time."""
+        """Yield an object's bytes, a few megabytes at a time."""
         with _told(key):
             found = await obstore.get_async(self.store, key)
             async for chunk in found.stream(CHUNK_BYTES):
@@ -211,7 +214,7 @@ class Storage:
 
     @asynccontextmanager
     async def writer(self, key: str) -> AsyncIterator[obstore.AsyncWritableFile]:
-        """An asynchronous writer for one object; nothing is stored until the block ends well.
+        """Open an asynchronous writer of one object. It stores nothing unless the block ends without error.
 
         Raises:
             StorageError: If the store is full or cannot be reached.
@@ -225,7 +228,7 @@ class Storage:
 
 
 def _sync(path: Path) -> None:
-    """Have a file, or the names in a folder, on the disk."""
+    """Sync a file, or the names in a folder, to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -235,7 +238,7 @@ def _sync(path: Path) -> None:
 
 @contextmanager
 def _told(what: str) -> Iterator[None]:
-    """Errors of the store as ours, in one line."""
+    """Turn the store's errors into a StorageError of one line."""
     try:
         yield
     except (OSError, BaseError) as error:
@@ -248,25 +251,25 @@ def _told(what: str) -> Iterator[None]:
 
 
 def checkpoint_key(sha256: str) -> str:
-    """Of a file as it came."""
+    """Key of an uploaded file."""
     return f"checkpoints/{sha256}"
 
 
 def weights_key(sha256: str) -> str:
-    """Of canonical weights."""
+    """Key of canonical weights."""
     return f"weights/{sha256}.safetensors"
 
 
 def manifest_key(dataset_id: UUID) -> str:
-    """Of a dataset's videos."""
+    """Key of a dataset's manifest."""
     return f"manifests/{dataset_id}.json"
 
 
 def features_key(digest: str) -> str:
-    """Of a shard's features."""
+    """Key of a shard's features."""
     return f"features/{digest}.safetensors"
 
 
 def facts_key(features_key: str) -> str:
-    """Of how a shard's features were made."""
+    """Key of the facts about how a shard's features were made."""
     return features_key.removesuffix(".safetensors") + ".json"

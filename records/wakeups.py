@@ -1,6 +1,6 @@
 """Wake-ups: a Celery message that names a queue and says only "look again".
 
-A wake-up that cannot be sent is no error: the job's row is there, and idle workers look by themselves.
+If a wake-up cannot be sent, nothing is lost: the job has its row, and idle workers look for work regularly.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from redis.exceptions import RedisError
 from records.settings import Settings
 
 WAKE_UP = "vcpbench.bell"  # the task's name in messages; workers of earlier versions know no other
-MAX_WAKE_UPS = 8  # at once; a worker that is done looks again by itself
-SILENCE_S = 5.0  # after a failure: requests should not wait for a broker that is down, one after the other
+MAX_WAKE_UPS = 8  # for one commit; a worker that ends a job looks for the next by itself
+SILENCE_S = 5.0  # pause after a failure: otherwise every request would wait for a broker that is down
 BROKER_TIMEOUT_S = 1.0
 
 log = structlog.get_logger("vcpbench.wakeups")
 
 
 def celery_app(settings: Settings) -> Celery:
-    """The Celery application of service and workers; JSON only, no result backend."""
+    """Make the Celery application of service and workers. It takes JSON only and has no result backend."""
     app = Celery("vcpbench", broker=settings.broker_url.get_secret_value(), set_as_current=False)
     app.conf.update(
         task_ignore_result=True,
@@ -50,16 +50,16 @@ def celery_app(settings: Settings) -> Celery:
 
 
 class WakeUps:
-    """Wakes workers after a commit. Never raises for a broker that is down, and never waits long for one.
+    """Wakes workers after a commit. If the broker is down, it does not raise and does not wait long.
 
     Args:
-        settings: Where the broker is.
+        settings: Names the broker.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._app = celery_app(settings)
-        # A worker that listens must wait for ever. A sender must not, not even for a broker that takes the
-        # connection and says nothing.
+        # A worker that listens waits for ever, so this timeout is not in `celery_app`. A sender must not wait
+        # for ever: a broker may accept the connection and never answer.
         self._app.conf.broker_transport_options["socket_timeout"] = BROKER_TIMEOUT_S
         self._silent_until = 0.0
 

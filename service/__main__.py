@@ -12,7 +12,7 @@ from records.settings import Settings
 from service.app import checked_app
 from vcp_core.catalog.errors import VcpbenchError
 
-GC_THRESHOLD = 20_000  # new objects that start a collection of the youngest
+GC_THRESHOLD = 20_000  # number of new objects that starts a collection of the youngest generation
 GRACE_S = 10  # for requests that are under way when a signal comes
 
 

@@ -26,8 +26,8 @@ from service.parameters import known_words
 from service.protocols.routes import router as protocols
 from service.web import routes as web
 
-MAX_CONNECTIONS = 40  # one for each thread that requests run in (anyio); PostgreSQL itself takes 100
-LOCK_TIMEOUT_S = 10.0  # a request that waited so long for others gets 503; workers wait as long as it takes
+MAX_CONNECTIONS = 40  # one for each of the 40 threads that run requests (anyio); PostgreSQL takes 100
+LOCK_TIMEOUT_S = 10.0  # a request that waits longer gets 503; workers have no such limit
 DESCRIPTION = """
 What can the representation of a video network do? Send a checkpoint, name a dataset and a protocol, read
 scores with intervals.
@@ -40,21 +40,21 @@ curl "$URL/v1/evaluations/ID" -H "Authorization: Bearer $TOKEN"
 ```
 
 A score's `unit` says what its numbers are: percent, points, or plain numbers. Every error is a problem
-(RFC 9457) whose `detail` says what, which, and what next.
+(RFC 9457). Its `detail` says what happened, to which thing, and what to do next.
 """
 TAGS = [
     {"name": "checkpoints", "description": "Weights: declared, uploaded (in parts if need be), recognised."},
-    {"name": "models", "description": "Names under which a team's checkpoints come."},
+    {"name": "models", "description": "Named series of a team's checkpoints."},
     {"name": "evaluations", "description": "One checkpoint on one dataset under one protocol."},
     {"name": "leaderboard", "description": "Finished evaluations of one dataset and protocol, side by side."},
     {"name": "datasets", "description": "Videos that the workers can read."},
-    {"name": "protocols", "description": "Every number that fixes how the benchmarks run."},
-    {"name": "operation", "description": "Whether all is well."},
+    {"name": "protocols", "description": "The numbers that determine how the benchmarks run."},
+    {"name": "operation", "description": "The state of the service, its queues and its workers."},
 ]
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The service on the engines of these settings.
+    """Make the service, with the database, broker and store that these settings name.
 
     Raises:
         StorageError: If there is no such store.
@@ -65,7 +65,7 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 def without_engines() -> FastAPI:
-    """Routes, handlers and pages; it answers nothing before `connect`."""
+    """Make an application of routes, handlers and pages. It can answer only after `connect`."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -79,8 +79,8 @@ def without_engines() -> FastAPI:
         openapi_tags=TAGS,
         lifespan=lifespan,
         license_info={"name": "Apache-2.0"},
-        openapi_url=None,  # service.web has it: as every route of ours, it refuses what it does not take
-        docs_url=None,  # FastAPI's page loads scripts from another host; that of service.web does not
+        openapi_url=None,  # service.web serves it by a route of ours, which refuses unknown parameters
+        docs_url=None,  # FastAPI's page loads scripts from another host; service.web has a page that does not
         redoc_url=None,
         dependencies=[Depends(known_words)],
     )
@@ -106,7 +106,7 @@ def without_engines() -> FastAPI:
 
 
 def connect(app: FastAPI, settings: Settings) -> None:
-    """Give the application its engines: those of these settings, whatever it had before.
+    """Connect the application to the database, broker and store of these settings, replacing earlier ones.
 
     Raises:
         StorageError: If there is no such store.
@@ -122,10 +122,10 @@ def connect(app: FastAPI, settings: Settings) -> None:
 
 
 def checked_app(settings: Settings) -> FastAPI:
-    """The service, on a database whose schema was looked at.
+    """Make the service, and check its database's schema.
 
     Raises:
-        SchemaError: If it is not the one that this version needs, or the database cannot be reached.
+        SchemaError: If the schema is not the one that this version needs, or the database is away.
     """
     app = create_app(settings)
     migrate.check(app.state.database)

@@ -1,4 +1,4 @@
-"""Who is asking: a bearer token opens what its team may do."""
+"""Identify the sender of a request by its bearer token."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ HOW = "Send `Authorization: Bearer TOKEN`; `vcpbench token create` makes one."
 
 @dataclass(frozen=True, kw_only=True)
 class Caller:
-    """Whoever sent the request.
+    """The sender of a request, known by a token.
 
     Attributes:
-        name: Of the token.
-        team: Whose models it writes.
-        admin: Whether it may register datasets.
+        name: Name of the token.
+        team: The team that the sender may upload for.
+        admin: Whether the sender is an administrator, who may register datasets.
     """
 
     name: str
@@ -33,10 +33,10 @@ class Caller:
 
 
 def reader(request: Request, credentials: Credentials) -> Caller | None:
-    """Whoever reads; None where the installation is public and no token, or a stale login, was sent.
+    """The reader. None if the installation is public and the request has no token, or only an old login.
 
     Raises:
-        Unauthorised: If there is no token and one is needed, or it opens nothing.
+        Unauthorised: If a token is needed and none was sent, or if the token is unknown or revoked.
     """
     secret = credentials.credentials if credentials else _cookie(request)
     token = None
@@ -53,17 +53,20 @@ def reader(request: Request, credentials: Credentials) -> Caller | None:
 
 
 def _cookie(request: Request) -> str | None:
-    """A logged-in browser's token; it reads only: what writes wants a header that no other site can send."""
+    """The token of a logged-in browser, which only reads.
+
+    Requests that write need the Authorization header, which no other site can make the browser send.
+    """
     if request.method not in ("GET", "HEAD"):
         return None
     return request.cookies.get(COOKIE) or None
 
 
 def caller(found: Annotated[Caller | None, Depends(reader)]) -> Caller:
-    """The bearer of a token.
+    """The sender, who must have a token.
 
     Raises:
-        Unauthorised: If there is none.
+        Unauthorised: If the request has no token.
     """
     if found is None:
         raise Unauthorised(f"This needs a token. {HOW}")
@@ -71,10 +74,10 @@ def caller(found: Annotated[Caller | None, Depends(reader)]) -> Caller:
 
 
 def admin(found: Annotated[Caller, Depends(caller)]) -> Caller:
-    """The bearer of an administrator's token.
+    """The sender, who must have an administrator's token.
 
     Raises:
-        Forbidden: If it is not one.
+        Forbidden: If the token is not an administrator's.
     """
     if not found.admin:
         raise Forbidden("This needs an administrator's token: `vcpbench token create --admin`.")
@@ -82,7 +85,7 @@ def admin(found: Annotated[Caller, Depends(caller)]) -> Caller:
 
 
 def is_of(team: str | None, found: Caller | None) -> bool:
-    """Whether it is someone of that team, or an administrator."""
+    """Whether the sender belongs to the team or is an administrator."""
     return found is not None and (found.admin or found.team == team)
 
 

@@ -1,4 +1,4 @@
-"""What routes are given: a session that commits before the response leaves, the store, the settings."""
+"""The arguments that routes get: a session that commits before the response leaves, store and settings."""
 
 from __future__ import annotations
 

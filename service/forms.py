@@ -1,4 +1,4 @@
-"""Text that requests name things by: each form as a type, and in words for whoever misses it."""
+"""The types of names in requests, each with a description for error messages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _DECLARATION = r"^[^\x00-\x1f\x7f]+$"
 _SHA256 = r"^[0-9a-fA-F]{64}$"
 _WORD = r"^[A-Za-z0-9][\w.-]{0,62}$"
 LONGEST_NAME = 100  # characters
-FORMS = {  # by regular expression, what text of it looks like
+FORMS = {  # description of the valid text, by regular expression
     _NAME: "letters, digits, spaces and any of . _ + / -",
     _DECLARATION: "text without control characters",
     _SHA256: "a SHA-256, which has 64 hexadecimal digits",
@@ -20,7 +20,7 @@ FORMS = {  # by regular expression, what text of it looks like
 
 
 def _no_path(name: str) -> str:
-    """Refuse names that an address would not keep: browsers resolve `.` and `..`, and proxies merge `//`."""
+    """Refuse names that an address would change: browsers resolve `.` and `..`, and proxies merge `//`."""
     if any(part.strip() in ("", ".", "..") for part in name.split("/")):
         raise ValueError(
             "No part of a model's name between slashes may be empty, '.' or '..': its page is "

@@ -1,4 +1,4 @@
-"""Whether all is well, for people, load balancers and Prometheus."""
+"""The state of the installation, for people, load balancers and Prometheus."""
 
 from __future__ import annotations
 

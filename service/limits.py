@@ -1,4 +1,4 @@
-"""Bodies that are read into memory have a limit; a checkpoint's bytes are streamed and have their own."""
+"""Limit the bodies that are read into memory. Checkpoints are streamed and have a limit of their own."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ MAX_BODY_BYTES = 1 << 20  # the largest protocol takes a few kilobytes
 
 
 class BodyLimit:
-    """Middleware: all but PUT may send so much, whether or not they say how much it is.
+    """Middleware that limits the body of every request but PUT, with or without a Content-Length.
 
-    FastAPI reads a JSON body before it asks for the token: without this, anyone could fill the memory.
+    FastAPI reads a JSON body before it checks the token. Without this limit, anyone could fill the memory.
     """
 
     def __init__(self, app: ASGIApp) -> None:

@@ -1,6 +1,6 @@
-"""Which words the query of an address may hold: those that its route declares, each as often as it says.
+"""Refuse query parameters that a route does not declare, or that are given more often than it declares.
 
-A word that nobody reads is an option that its sender believes in: `&prefx=teacher.` would evaluate the
+If unknown parameters were ignored, a slip would change the result: `&prefx=teacher.` would evaluate the
 student.
 """
 
@@ -19,21 +19,21 @@ from service.problems import InvalidRequest
 from vcp_core.catalog.errors import MOST_QUOTED, UnknownName
 
 API = "/v1/"
-MOST_PROBLEMS = 10  # of one request that are told: an address holds thousands of words
-# Chat tools, newsletters and advertisements append these to links: whoever follows one did not write them.
+MOST_PROBLEMS = 10  # reported for one request: an address may hold thousands of parameters
+# Chat tools, newsletters and advertisements append these to links. The reader did not write them.
 TRACKING = re.compile(
     r"utm_\w+|fbclid|gclid|gbraid|wbraid|dclid|msclkid|twclid|yclid|igshid|mc_[ce]id|mkt_tok|_hs(enc|mi)"
 )
 
 
 async def known_words(request: Request) -> None:
-    """Refuse a query with a word that the route does not take, or with one of them twice, or left empty.
+    """Refuse a query whose parameters are unknown, repeated or empty.
 
-    A dependency of the whole application, so every route has it, and it derives from the route itself what
-    that takes. It comes before the token is looked at: which words a route takes is in /openapi.json, too.
+    This is a dependency of the whole application, so every route has it. It reads the route's declaration.
+    It runs before the token is checked: /openapi.json lists the parameters anyway.
 
     Raises:
-        InvalidRequest: If there is such a word.
+        InvalidRequest: If there is such a parameter.
     """
     given = request.query_params.multi_items()
     if given:
@@ -44,7 +44,7 @@ async def known_words(request: Request) -> None:
 
 
 def declared(route: APIRoute) -> dict[str, bool]:
-    """The words of a route's query, and whether each may come more than once."""
+    """The parameters of a route's query, and whether each may be given more than once."""
     return {
         field.alias: _is_list(field.field_info.annotation)
         for field in get_flat_params(route.dependant)
@@ -63,7 +63,7 @@ def _problems(request: Request, given: list[tuple[str, str]], known: dict[str, b
         elif number > 1 and not known[word]:
             found.append((name, f"Parameter {name!r} is given {number} times. Give it once."))
         elif is_api and any(key == word and not value.strip() for key, value in given):
-            # On pages an empty field of a form is one that was left out; a program means something by it.
+            # A browser sends every empty field of a form. A program that sends an empty one made a slip.
             found.append((name, f"Parameter {name!r} is empty. Give it a value, or leave it out."))
         if len(found) == MOST_PROBLEMS:
             break

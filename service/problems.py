@@ -1,16 +1,21 @@
-"""Errors as RFC 9457 problem details; the one place that turns them into responses.
+"""Turn errors into responses (RFC 9457 problem details). No other module does.
 
 ServiceError
-├── Unauthorised      no token, or one that opens nothing
-├── Forbidden         a token that may not do this
+├── Unauthorised      no token, or an unknown or revoked one
+├── Forbidden         the token does not permit this
 ├── NotFound          no such checkpoint, evaluation, ...
-├── Conflict          it is not in a state for this; says which
-├── Ambiguous         the first characters of several ids (service/references.py)
+├── Conflict          the state of the thing does not permit this
+├── Ambiguous         several ids begin with the given characters (service/references.py)
 ├── TooLarge          more bytes than this installation takes
-├── InvalidRequest    a parameter or a field that its route does not take, or not like this
-└── BadUpload         bytes that are not what was declared
-Everything else of vcpbench's own tree is a 422, a full store or database a 507, one that is away, or has no
-time, a 503, what the database cannot hold a 422, and two writers of one thing at one moment a 409.
+├── InvalidRequest    an unknown parameter or field, or an invalid value
+└── BadUpload         bytes that differ from their declaration
+
+Other errors have these statuses:
+
+422  every other error of vcpbench, and values that the database cannot hold
+507  a full store or database
+503  a store or database that is away or too busy
+409  two requests that write the same thing at once
 """
 
 from __future__ import annotations
@@ -34,7 +39,7 @@ from service import wording
 from vcp_core.catalog.errors import MOST_QUOTED, StorageError, UnknownName, VcpbenchError, last_name
 
 MEDIA_TYPE = "application/problem+json"
-TITLES = {  # our own: those of http.HTTPStatus change between versions of Python
+TITLES = {  # titles of our own, because those of http.HTTPStatus change between versions of Python
     401: "Unauthorised",
     403: "Forbidden",
     404: "Not found",
@@ -57,11 +62,11 @@ log = structlog.get_logger("vcpbench.service")
 
 
 class ServiceError(VcpbenchError):
-    """An answer that is not what was asked for.
+    """A request that the service refuses.
 
     Args:
-        detail: What, which, and what next.
-        more: Further members of the problem.
+        detail: What happened, to which thing, and what to do next.
+        more: Further members of the problem details.
     """
 
     status = 400
@@ -72,44 +77,44 @@ class ServiceError(VcpbenchError):
 
 
 class Unauthorised(ServiceError):
-    """No token, or one that opens nothing."""
+    """The request has no token, or its token is unknown or revoked."""
 
     status = 401
     headers = {"WWW-Authenticate": "Bearer"}  # noqa: RUF012
 
 
 class Forbidden(ServiceError):
-    """A token that may not do this."""
+    """The token does not permit this."""
 
     status = 403
 
 
 class NotFound(ServiceError):
-    """There is no such thing."""
+    """The named thing does not exist."""
 
     status = 404
 
 
 class Conflict(ServiceError):
-    """It is not in a state for this."""
+    """The state of the thing does not permit this."""
 
     status = 409
 
 
 class TooLarge(ServiceError):
-    """More bytes than this installation takes."""
+    """The request has more bytes than this installation takes."""
 
     status = 413
 
 
 class InvalidRequest(ServiceError):
-    """A parameter or a field that its route does not take, or not like this."""
+    """A parameter or a field is unknown, or its value is invalid."""
 
     status = 422
 
 
 class BadUpload(ServiceError):
-    """Bytes that are not what was declared."""
+    """The bytes differ from their declaration."""
 
     status = 422
 
@@ -123,7 +128,7 @@ class Problem(BaseModel):
     title: str = Field(examples=["Not found"])
     status: int = Field(examples=[404])
     detail: str = Field(
-        description="What, which, and what next.",
+        description="What happened, to which thing, and what to do next.",
         examples=["No evaluation 5f0c.... List them: GET /v1/evaluations."],
     )
 
@@ -131,7 +136,7 @@ class Problem(BaseModel):
 def problem(
     status: int, kind: str, detail: str, headers: dict[str, str] | None = None, **more: Any
 ) -> Response:
-    """A response of problem details."""
+    """Make a response of problem details."""
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", kind)
     content = {
         "type": "urn:vcpbench:" + words.lower().replace(" ", "-"),
@@ -140,18 +145,18 @@ def problem(
         "detail": detail,
         **more,
     }
-    # ASCII, as JSONResponse is not: what is quoted of a request may hold half a surrogate pair.
+    # JSONResponse writes UTF-8, which fails on half a surrogate pair in a quoted request. ASCII escapes it.
     return Response(json.dumps(content), status_code=status, headers=headers, media_type=MEDIA_TYPE)
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """For a route's `responses`: which problems it may answer with."""
+    """Make a route's `responses`: the problems that it may answer with."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {status: {"description": TITLES[status], "content": content} for status in statuses}
 
 
 def install(app: FastAPI) -> None:
-    """Have every error of the application answered so."""
+    """Make the application answer every error with problem details."""
     document = app.openapi
 
     def openapi() -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""What a reader is told of why something failed: here the text of an error is made, for this reader.
+"""Make the text of an error for one reader.
 
-Operators (administrators) read whole paths, what libraries said, and logs. Everybody else reads paths without
-the operators' folders: below the dataset's folder by the dataset's name, elsewhere by their last name. A log
-holds whatever a library printed, so operators alone read logs.
+Operators (administrators) read complete paths, messages of libraries, and logs. Other readers see no folder
+of the operators: a path in a dataset begins with the dataset's name, and any other is only its last part.
+A log may hold anything that a library printed, so only operators read logs.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def text_for(
 
     Args:
         error: Why something failed, if it did.
-        reader: Whoever asks.
+        reader: The reader; None without a token.
         dataset: The dataset that the error may be about.
     """
     return None if error is None else error.text(_show(reader, dataset))

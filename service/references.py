@@ -1,4 +1,4 @@
-"""What a request may call a checkpoint or an evaluation: an id, the first characters of one, MODEL@latest.
+"""The ways to name a checkpoint or an evaluation: an id, its first characters, or MODEL@latest.
 
 0d9c2c0e-5b9c-4d0e-9d6b-1b0c5f5f3c11    an id
 0d9c2                                   the first characters of an id, 4 or more
@@ -22,9 +22,9 @@ from service.problems import InvalidRequest, ServiceError
 from vcp_core.catalog.validation import quoted
 
 LATEST = "@latest"
-FEWEST = 4  # hexadecimal digits of an id: 3 hit one of 4,096 checkpoints by a slip of the hand
-DIGITS = 32  # of a whole one
-MOST_TOLD = 5  # candidates of an ambiguous one
+FEWEST = 4  # hexadecimal digits of an id; 3 have 4,096 values, so a slip could hit another checkpoint
+DIGITS = 32  # hexadecimal digits of a complete id
+MOST_TOLD = 5  # candidates that the error for an ambiguous id names
 # Hyphens where a whole id has them, or none at all.
 _BEGINNING = re.compile(
     r"[0-9a-f]{1,32}|[0-9a-f]{8}-(?:[0-9a-f]{0,4}|[0-9a-f]{4}-(?:[0-9a-f]{0,4}|[0-9a-f]{4}-"
@@ -41,9 +41,9 @@ class Ambiguous(ServiceError):
 
 @dataclass(frozen=True, kw_only=True)
 class Beginning:
-    """An id, or how some ids begin: those from `low` to `high`.
+    """An id, or the first characters of ids: those from `low` to `high`.
 
-    A range, because PostgreSQL finds one by the primary key; of text that an id begins with it cannot.
+    It is a range, because PostgreSQL can search the primary key for a range but not for a prefix of text.
     """
 
     text: str
@@ -52,13 +52,13 @@ class Beginning:
 
     @property
     def whole(self) -> UUID | None:
-        """The id, if all of it was given."""
+        """The id, if it was given completely."""
         return self.low if self.low == self.high else None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Latest:
-    """The newest of a model, which is named with its team or without."""
+    """The newest checkpoint or evaluation of a model, named with or without its team."""
 
     model: str
 
@@ -72,7 +72,7 @@ class Latest:
 
 
 def parse(text: str, kind: str) -> Beginning | Latest:
-    """What the text means, where a checkpoint or an evaluation is to be named.
+    """Parse a text that names a checkpoint or an evaluation.
 
     >>> parse("0D9C2c", "checkpoint").low
     UUID('0d9c2c00-0000-0000-0000-000000000000')
@@ -80,7 +80,7 @@ def parse(text: str, kind: str) -> Beginning | Latest:
     Latest(model='vision/r3d')
 
     Raises:
-        InvalidRequest: If it is of no form, or has too few characters to mean one thing.
+        InvalidRequest: If the text has no known form, or too few characters of an id.
     """
     model = text.removesuffix(LATEST)
     if model and model != text:
@@ -93,10 +93,10 @@ def parse(text: str, kind: str) -> Beginning | Latest:
 
 
 def parse_id(text: str, kind: str) -> Beginning:
-    """What the text means, where nothing but an id is of use.
+    """Parse a text that must be an id or its first characters.
 
     Raises:
-        InvalidRequest: If it is no id, nor enough of the first characters of one.
+        InvalidRequest: If the text is neither, or has too few characters.
     """
     given = text.lower()
     digits = given.replace("-", "")
@@ -107,12 +107,12 @@ def parse_id(text: str, kind: str) -> Beginning:
 
 
 def ambiguous(kind: str, text: str, candidates: Sequence[tuple[UUID, str]]) -> Ambiguous:
-    """The error for the first characters of several ids; names what they begin.
+    """Make the error for a text that begins several ids. It names the candidates.
 
     Args:
         kind: "checkpoint" or "evaluation".
-        text: As it was given.
-        candidates: Ids, and what they are in words; one more than `MOST_TOLD` says that there are more.
+        text: The text of the request.
+        candidates: Ids, each with a description. If there are more than `MOST_TOLD`, the error says so.
     """
     told = ", ".join(f"{found} ({words})" for found, words in candidates[:MOST_TOLD])
     more = ", and more" if len(candidates) > MOST_TOLD else ""
@@ -123,7 +123,7 @@ def ambiguous(kind: str, text: str, candidates: Sequence[tuple[UUID, str]]) -> A
 
 
 class _Named(Convertor[str]):
-    """Of a path: one segment, or more where they end in `@latest`: a model's name may hold slashes."""
+    """Match one segment of a path, or several that end in `@latest`: a model's name may hold slashes."""
 
     regex = f"[^/]+|.+{LATEST}"
 

@@ -13,9 +13,9 @@ router = APIRouter(tags=["operation"])
 class Identity(BaseModel):
     """The bearer of a token."""
 
-    name: str = Field(description="Of the token.", examples=["ci"])
-    team: str = Field(description="Whose models it writes.", examples=["vision"])
-    admin: bool = Field(description="Whether it may register datasets.")
+    name: str = Field(description="Name of the token.", examples=["ci"])
+    team: str = Field(description="The team that the token may upload for.", examples=["vision"])
+    admin: bool = Field(description="Whether the bearer is an administrator, who may register datasets.")
 
 
 @router.get("/whoami", summary="Show whose token this is")

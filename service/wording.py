@@ -1,6 +1,6 @@
-"""What is wrong with a request, in sentences: the field, the value received, and what it must be.
+"""Describe an invalid request in sentences: the field, its value, and what the value must be.
 
-A validator's own words never reach a user.
+The validator's own messages never reach a user.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from vcp_core.catalog.errors import MOST_QUOTED, UnknownName
 from vcp_core.catalog.validation import expected, objection, quoted
 
 PLACES = {"query": "Parameter", "path": "Parameter", "header": "Header", "cookie": "Cookie"}
-MOST_PROBLEMS = 10  # of one request that are told: a body may hold thousands of fields
+MOST_PROBLEMS = 10  # reported for one request: a body may hold thousands of fields
 SEND_JSON = "Send a JSON object, with `Content-Type: application/json`."
 
 
 def problems(errors: Sequence[ErrorDetails], dependant: Dependant) -> list[dict[str, str]]:
-    """For each error where it is (`query.limit`, `body.step`) and a sentence; the first ten of many."""
+    """Return the place (`query.limit`, `body.step`) of each error and a sentence, for the first ten."""
     told = errors[:MOST_PROBLEMS]
     return [{"at": _place(error), "message": _sentence(error, dependant)} for error in told]
 

@@ -1,7 +1,7 @@
-"""The worker process: Celery listens for wake-ups, a loop does the jobs, background threads keep both honest.
+"""The worker process: Celery listens for wake-ups, a loop does the jobs, background threads do the rest.
 
-Celery runs one thread in its pool (`--pool threads`), so the process stays free to hear signals; a
-wake-up is acknowledged when it is heard, for it carries nothing that could be lost.
+Celery runs one thread in its pool (`--pool threads`), so the process stays free to hear signals. A wake-up
+is acknowledged as soon as it arrives: it carries no data, so losing one loses no job.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from worker.job_loop import JobLoop
 from worker.runner import ChildFailed, Runner
 from worker.scratch import ScratchFolder, make_private, remove_abandoned
 
-DEVICE_S = 300.0  # torch from a cold disk takes its time
+DEVICE_S = 300.0  # loading torch from a cold disk can take minutes
 
 log = structlog.get_logger("vcpbench.worker")
 _ASKED_TO_LEAVE = threading.Event()
@@ -58,7 +58,7 @@ def main() -> int:
         return 2
     register(database, worker_id, settings.queues, device)
     background = BackgroundThreads(settings, database, storage, job_loop, worker_id, device)
-    signal.signal(signal.SIGTERM, _leave)  # until Celery, once it listens, has its own
+    signal.signal(signal.SIGTERM, _leave)  # Celery replaces this handler once it listens
     log.info("worker starts", queues=settings.queues, device=device, worker=str(worker_id))
     background.start()
     try:
@@ -71,7 +71,8 @@ def main() -> int:
         scratch.leave()
         log.info("worker ended")
         if background.broken:
-            sys.exit(1)  # whatever Celery, or a signal before it, makes of the end
+            # Exit here, in `finally`: Celery or `_leave` may already be ending the process with status 0.
+            sys.exit(1)
     return 0
 
 
@@ -87,7 +88,8 @@ def _listen(app: Celery, job_loop: JobLoop, settings: Settings) -> None:
     worker_shutting_down.connect(shutting_down, weak=False)
     worker_ready.connect(_leave_if_asked, weak=False)
     setup_logging.connect(_leave_logging_alone, weak=False)
-    # It warns of pickled messages from strangers; ours are JSON, and an image may have no other user.
+    # Celery warns a worker that runs as root of pickled messages. Our messages are JSON, and a container
+    # may have no other user than root.
     warnings.simplefilter("ignore", SecurityWarning)
     app.worker_main(
         [
@@ -104,7 +106,7 @@ def _listen(app: Celery, job_loop: JobLoop, settings: Settings) -> None:
 
 
 def _device(settings: Settings) -> str:
-    """What networks run on here: a device that is not there should fail the worker, not its jobs."""
+    """Name the device that networks run on. A missing device fails the worker here, not each of its jobs."""
     if "gpu" not in settings.queues:
         return "none"
     runner = Runner(settings.scratch)

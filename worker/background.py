@@ -1,4 +1,4 @@
-"""What a worker does beside its jobs: say that it is there, take back lost jobs, look for work by itself."""
+"""The background threads of a worker: report that it is alive, take back lost jobs, look for work."""
 
 from __future__ import annotations
 
@@ -23,21 +23,24 @@ from vcp_core.catalog.errors import StorageError
 from worker.job_loop import JobLoop
 
 SWEEP_EVERY_S = 5.0
-FORGOTTEN_S = 86400.0
+FORGOTTEN_S = 86400.0  # a worker that was silent for a day leaves the table
 TIDY_EVERY_S = 3600.0
-UNFINISHED_S = 7 * 86400.0
+UNFINISHED_S = 7 * 86400.0  # an upload that got no bytes for a week is deleted
 
 log = structlog.get_logger("vcpbench.worker")
 
 
 def register(database: Database, worker_id: UUID, queues: Sequence[str], device: str) -> None:
-    """Put this process into the table of workers."""
+    """Add this process to the table of workers."""
     with database.session() as session:
         workers.tell(session, worker_id, name=_name(), queues=queues, device=device, job_id=None)
 
 
 def unregister(database: Database, worker_id: UUID) -> None:
-    """Take it out again; where the database is away, it goes by itself in a day."""
+    """Remove this process from the table of workers.
+
+    If the database is away, the row stays. Another worker's sweep removes it after `FORGOTTEN_S`.
+    """
     try:
         with database.session() as session:
             workers.remove(session, worker_id)
@@ -50,18 +53,18 @@ def _name() -> str:
 
 
 class BackgroundThreads:
-    """Two threads: one sweeps and says that we are there, one looks for work when no message comes.
+    """Two threads: one sweeps and reports that the worker is alive, one looks for work without a message.
 
     Args:
-        settings: How often.
-        database: Where jobs and workers are.
-        storage: Where objects are.
-        job_loop: Who does the work.
-        worker_id: This process.
-        device: Of its networks, in words.
+        settings: Says how often both look.
+        database: Holds the jobs and workers.
+        storage: Holds the objects.
+        job_loop: Does the jobs.
+        worker_id: Id of this process in the table of workers.
+        device: Name of the device that networks run on.
 
     Attributes:
-        broken: Whether one of them met what nobody foresaw; the process was then told to end.
+        broken: Whether a thread ended by an unexpected exception. The process was then told to end.
     """
 
     def __init__(
@@ -83,18 +86,21 @@ class BackgroundThreads:
         self.broken = False
 
     def start(self) -> None:
-        """Begin."""
+        """Start both threads."""
         for thread in self._threads:
             thread.start()
 
     def stop(self) -> None:
-        """End; a job that the looking thread is at is ended by `JobLoop.stop`."""
+        """Stop both threads and wait for them. Call `JobLoop.stop` first: it ends the job in work."""
         self._ended.set()
         for thread in self._threads:
             thread.join()
 
     def _run(self, loop: Callable[[], None]) -> None:
-        """A worker without one of its loops looks healthy and is not: better none, which is started anew."""
+        """Run a loop, and end the process if the loop breaks.
+
+        A worker with a broken loop would look healthy. A process that ends is restarted.
+        """
         try:
             loop()
         except Exception:
@@ -133,7 +139,7 @@ class BackgroundThreads:
 
 
 def sweep(session: Session) -> None:
-    """One round, by one worker at a time: lost jobs wait again, idle workers are woken for what waits."""
+    """Requeue lost jobs and wake idle workers. Only one worker sweeps at a time."""
     if not locks.try_take(session, "vcpbench.sweep"):
         return
     flow.lock(session)
@@ -149,14 +155,14 @@ def sweep(session: Session) -> None:
 
 
 def tidy(database: Database, storage: Storage) -> None:
-    """Forget uploads that nobody finished in a week, and bytes that a crash left on their way in."""
+    """Delete uploads that nobody finished within a week, and bytes that a crash left in the store."""
     with database.session() as session:
         ids = checkpoints.unfinished(session, UNFINISHED_S)
     for checkpoint_id in ids:
         with database.session() as session:
-            locks.take(session, checkpoints.upload_lock(checkpoint_id))  # a part may have come just now
+            locks.take(session, checkpoints.upload_lock(checkpoint_id))  # a part may have arrived just now
             checkpoints.forget_unfinished(session, checkpoint_id, UNFINISHED_S)
-    # The store is listed before the table is read: a part that comes in between is not in the list.
+    # List the store before reading the table: a part that arrives in between is then not in the list.
     left = set(storage.older("uploads", UNFINISHED_S))
     with database.session() as session:
         left -= checkpoints.keys_of_parts(session, left)

@@ -1,4 +1,7 @@
-"""What runs in a worker's child process: files in, files out, lines of JSON between. See runner.py."""
+"""The functions of a worker's child process: they read and write files. Requests and answers are JSON lines.
+
+The other end of the pipe is runner.py.
+"""
 
 from __future__ import annotations
 
@@ -25,17 +28,17 @@ TELL_EVERY_S = 0.5
 def ingest(
     tell: Tell, *, path: str, out: str, backbone: str | None, prefix: str | None, input_spec: str | None
 ) -> dict[str, Any]:
-    """Foreign file -> canonical weights, in the sandbox; a child of this child."""
+    """Convert an uploaded file into canonical weights. The sandbox is a child process of this child."""
     from vcp_core.backbones import expect, skeleton
     from vcp_core.checkpoints import ingest as in_sandbox
 
     report = in_sandbox(path, Path(out), backbone=backbone, prefix=prefix)
-    expect(skeleton(report.backbone), input_spec)  # what it cannot take in is refused here, with the reason
+    expect(skeleton(report.backbone), input_spec)  # refuse an input that the network cannot take
     return {"report": report.as_dict(), "weights_sha256": _sha256(Path(out))}
 
 
 def index(tell: Tell, *, source: dict[str, Any], name: str, out: str) -> dict[str, Any]:
-    """Where videos lie -> manifest."""
+    """Read the videos of a dataset and write their manifest."""
     import dataclasses
 
     from vcp_core.catalog.datasets import DATASETS
@@ -48,22 +51,22 @@ def index(tell: Tell, *, source: dict[str, Any], name: str, out: str) -> dict[st
     Path(out).write_text(dataset.to_json(), encoding="utf-8")
     return {
         "fingerprint": dataset.fingerprint,
-        # The name of a folder is nothing to go by, and says where it lies. Only the readers of the catalog's
-        # datasets give their licence.
+        # A folder's name proves nothing, and it would tell where the folder lies. The licence proves more:
+        # only the readers of the catalog's datasets give it.
         "own_name": found.name if known else None,
         "summary": summary(dataset),
     }
 
 
 def describe(tell: Tell, *, device: str) -> dict[str, Any]:
-    """The device's name; an error if it is not there."""
+    """Return the device's name. Raise an error if the device does not exist."""
     from vcp_core.evaluation.machine import describe_device, pick_device
 
     return {"device": describe_device(pick_device(device))}
 
 
 def calibrate(tell: Tell, *, plan: dict[str, Any], seed: int, device: str, out: str) -> dict[str, Any]:
-    """Seed -> canonical weights of the random-weights control."""
+    """Write the canonical weights of the random-weights control of this seed."""
     from vcp_core.checkpoints.canonical import write_canonical
     from vcp_core.evaluation.machine import describe_device, pick_device
     from vcp_core.evaluation.running import control_network
@@ -79,7 +82,7 @@ def calibrate(tell: Tell, *, plan: dict[str, Any], seed: int, device: str, out: 
 def extract(
     tell: Tell, *, plan: dict[str, Any], clips: list[Any], weights: str | None, device: str, out: str
 ) -> dict[str, Any]:
-    """Clips and canonical weights -> one features file; without weights, the pixel baseline's features."""
+    """Forward a shard's clips and write one features file. Without weights, write the pixel baseline's."""
     from vcp_core.evaluation.machine import describe_device, describe_forward, pick_device
     from vcp_core.evaluation.running import pixel_network, shard_features
     from vcp_core.features.extraction import Counters
@@ -94,7 +97,7 @@ def extract(
             for video_id, _, wanted in clips
         ),
     )
-    for video, _ in shard.videos:  # wrong pixels under the right name would never be noticed later
+    for video, _ in shard.videos:  # no later step would notice a file that changed
         if _sha256(made.dataset.path(video)) != video.sha256:
             raise DatasetError(
                 f"{made.dataset.name}: {video.id} has changed since the dataset was registered. Register it "
@@ -134,7 +137,7 @@ def score(
     out: str,
     **said: Any,
 ) -> dict[str, Any]:
-    """Features, and the predictions of controls -> results; `said` goes into their provenance."""
+    """Score features against the controls' predictions. `said` goes into the provenance of the results."""
     from vcp_core.evaluation.running import predictions_of, results_of
 
     made = _evaluation_plan(**plan)
@@ -155,7 +158,7 @@ def score(
 def compare(
     tell: Tell, *, first: str, second: str, same: bool, protocol: dict[str, Any], version: str, out: str
 ) -> dict[str, Any]:
-    """Predictions of two evaluations -> their differences."""
+    """Compare the predictions of two evaluations, and write their differences."""
     from vcp_core.catalog.protocols import Protocol
     from vcp_core.scoring.stored_comparison import COMPARED_VERSION, compare_and_note
 
@@ -175,7 +178,9 @@ def compare(
 FUNCTIONS: Mapping[str, Callable[..., dict[str, Any]]] = {
     function.__name__: function for function in (describe, ingest, index, calibrate, extract, score, compare)
 }
-_kept: dict[str, tuple[object, Any]] = {}  # the last dataset and network, for the next shard of the same
+_kept: dict[
+    str, tuple[object, Any]
+] = {}  # the last dataset and network: the next shard usually needs the same
 
 
 def _dataset(manifest: str) -> Any:
@@ -187,7 +192,7 @@ def _dataset(manifest: str) -> Any:
 
 
 def _at_home(dataset: Any) -> Any:
-    """A built-in dataset lies where this machine keeps it, and is made if it is not there yet."""
+    """Point a built-in dataset at this machine's copy, and make the copy if it does not exist yet."""
     import dataclasses
 
     from vcp_core.catalog.datasets import DATASETS
@@ -214,7 +219,7 @@ def _predictions(path: str) -> dict[str, Any]:
 def _evaluation_plan(
     *, manifest: str, protocol: dict[str, Any], backbone: str, input_spec: str | None, of_pixels: bool
 ) -> Any:
-    """What a job is a part of, from what `worker.tasks.plan.plan_arguments` says of it."""
+    """Build the plan of the evaluation from the values of `worker.tasks.plan.plan_arguments`."""
     from vcp_core.catalog.backbones import BACKBONES
     from vcp_core.catalog.inputs import with_input
     from vcp_core.catalog.protocols import Protocol
@@ -239,7 +244,7 @@ def _keep(what: str, name: object, load: Callable[[], Any]) -> Any:
 
 
 def _counting(tell: Tell, total: int) -> Callable[[int], None]:
-    """Adds up what is done of a total, clips or units of scoring, and tells the sum."""
+    """Return a function that adds up finished clips or units of scoring, and reports the sum."""
     done = 0
 
     def count(number: int) -> None:
@@ -258,7 +263,7 @@ def _sha256(path: Path) -> str:
 def main() -> None:
     """Answer requests until standard input ends."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # whatever a library prints must not get into the answers
+    os.dup2(2, 1)  # standard output carries the answers, so prints of libraries go to standard error
     requests: queue.Queue[str] = queue.Queue()
     threading.Thread(target=_listen, args=(requests,), daemon=True).start()
     told = 0.0
@@ -289,7 +294,7 @@ def main() -> None:
 def _listen(requests: queue.Queue[str]) -> None:
     for line in sys.stdin:
         requests.put(line)
-    os._exit(1)  # the worker is gone, whatever we were doing is nobody's
+    os._exit(1)  # the worker has ended, so nobody waits for this job
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ FULL = {errno.ENOSPC: "is full", errno.EDQUOT: "has a quota, which is used up"}
 
 @contextmanager
 def full_disk_as_storage_error() -> Iterator[None]:
-    """A write that found no room is a StorageError; all else is raised as it is."""
+    """Turn the error of a full disk into a StorageError. Every other error passes unchanged."""
     try:
         yield
     except OSError as error:

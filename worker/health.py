@@ -1,4 +1,7 @@
-"""Whether this machine's workers have been seen lately: for the health checks of containers. Loads little."""
+"""The health check of a worker's container: has a worker of this machine been seen lately?
+
+Every check starts a new process, so this module imports little.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from vcp_core.catalog.errors import VcpbenchError
 
 
 def health() -> int:
-    """0 if a worker of this machine was seen within a lease, else 1."""
+    """Return 0 if a worker of this machine was seen within a lease, else 1."""
     try:
         settings = Settings.load()
         database = Database(settings.database_url.get_secret_value())

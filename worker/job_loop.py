@@ -30,7 +30,7 @@ from worker.scratch import ScratchFolder
 from worker.tasks import TASKS
 from worker.work import LostClaim, ObjectCache, Work, is_away
 
-ACCIDENTS = (ChildFailed, ReaderFailed, StorageError)  # foreseen, and another attempt may do better
+ACCIDENTS = (ChildFailed, ReaderFailed, StorageError)  # expected errors; another attempt may succeed
 
 log = structlog.get_logger("vcpbench.worker")
 
@@ -39,11 +39,11 @@ class JobLoop:
     """Does jobs one at a time.
 
     Args:
-        settings: Queues, device, lease.
-        database: Where jobs are.
-        storage: Where objects are.
-        worker_id: Of this process in the table of workers.
-        scratch: For temporary files.
+        settings: Names queues and device, and the length of a lease.
+        database: Holds the jobs.
+        storage: Holds the objects.
+        worker_id: Id of this process in the table of workers.
+        scratch: Folder of temporary files.
     """
 
     def __init__(
@@ -64,13 +64,17 @@ class JobLoop:
         self.current: UUID | None = None
 
     def run_until_idle(self) -> None:
-        """Do jobs until none waits. While another call is at it, wait: no wake-up is missed then."""
+        """Do jobs until none waits.
+
+        A second call waits for the first and then looks again. Otherwise a wake-up could be missed: it may
+        arrive just after the first call found the queue empty.
+        """
         with self._slot:
             while not self._stopping.is_set() and self._do_next():
                 pass
 
     def stop(self) -> None:
-        """Give the job back that is in work, and start no other."""
+        """Give back the job in work, and start no other."""
         self._stopping.set()
         self._runner.stop()
 
@@ -113,12 +117,12 @@ class JobLoop:
             try:
                 self._try(claim, beat)
                 log.info("job done")
-            except Exception as error:  # whatever it was, the job's row must say so: nobody reads our log
+            except Exception as error:  # users read the job's row, not this log
                 self._ended_badly(claim, beat, error)
 
     def _try(self, claim: Claim, beat: Heartbeat) -> None:
         with full_disk_as_storage_error():
-            self._scratch.enter()  # whoever tidies /tmp may have removed it
+            self._scratch.enter()  # a cleaner of /tmp may have removed the folder
             with tempfile.TemporaryDirectory(
                 dir=self._scratch.path, prefix="job-", ignore_cleanup_errors=True
             ) as folder:
@@ -138,7 +142,7 @@ class JobLoop:
 
     def _ended_badly(self, claim: Claim, beat: Heartbeat, error: Exception) -> None:
         if beat.lost or isinstance(error, LostClaim):
-            log.info("job is no longer ours; stopped")
+            log.info("this worker lost the job; stopped")
             return
         try:
             with self._database.session() as session:
@@ -163,7 +167,8 @@ class JobLoop:
             log.exception("job crashed", exc_info=error)
             tail = "".join(traceback.format_exception(error))[-4000:]
         log.warning("attempt crashed", error=str(error))
-        # What nobody foresaw may quote paths or rows: everybody reads the reason, operators the log.
+        # An unexpected error may quote paths or rows, so its text goes only into the log. Everybody reads the
+        # reason, but only operators read the log.
         what = error if isinstance(error, VcpbenchError) else VcpbenchError(unforeseen(type(error).__name__))
         outage = isinstance(error, StorageError)
         return jobs.crash(session, claim, what, log_tail=tail, outage=outage) is JobState.FAILED

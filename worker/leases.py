@@ -1,4 +1,4 @@
-"""Keeping a claimed job: a thread renews its lease, tells its progress, notices when it is lost."""
+"""Keep a claimed job: a thread renews the lease, reports progress, and notices when the job is lost."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from records.db import Database
 from records.repositories import jobs
 from records.repositories.jobs import Claim
 
-RENEW_EVERY_S = 2.0  # so often, because a cancel is noticed by it
+RENEW_EVERY_S = 2.0  # far below a lease: a worker notices a cancelled job only when it renews
 
 log = structlog.get_logger("vcpbench.worker")
 
@@ -23,14 +23,14 @@ log = structlog.get_logger("vcpbench.worker")
 class Heartbeat:
     """Renews a claim until the block ends.
 
-    A database that is away for a while is no loss: the job stays ours until the lease is over by our own
-    clock, which started before the database's.
+    If the database is away for a while, the job is not lost yet. This worker keeps the job until the lease
+    is over by its own clock. That clock started before the database's, so it never ends later.
 
     Args:
-        database: Where the job is.
-        claim: Which.
-        lease_s: For how long each renewal holds.
-        on_lost: Called once, from the thread, when the job is cancelled or somebody else's.
+        database: Holds the job.
+        claim: The attempt whose lease is renewed.
+        lease_s: Length of a lease, seconds.
+        on_lost: Called once, from the thread, when the job was cancelled or another worker has it.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
     def tell(self, done: int, total: int) -> None:
-        """How far the job is; written with the next renewal."""
+        """Set the job's progress. The next renewal writes it."""
         self._progress = (done, total)
 
     def __enter__(self) -> Self:

@@ -1,7 +1,8 @@
 """The child process that does the heavy part of a job; the worker stays free to renew, listen and kill.
 
-It gets requests as lines of JSON and answers likewise (worker/child.py). It holds no secrets: no database, no
-broker, no store; files go in, files come out. It ends when this process does, however that ends.
+The child reads requests and writes answers as lines of JSON (worker/child.py). It holds no secrets: it
+reaches no database, no broker and no store, and only reads and writes files. It ends when this process ends,
+even if this process is killed.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from typing import IO, Any
 from vcp_core.catalog.errors import VcpbenchError
 
 OnProgress = Callable[[int, int], None]
-# All that the child sees of our environment: where things are, how many threads to use, which kernels. With
-# another kernel of OpenBLAS (OPENBLAS_CORETYPE) its last digits would not be those of `vcpbench local`.
+# The child gets only these variables of our environment: paths, numbers of threads, choices of kernels.
+# With another kernel of OpenBLAS (OPENBLAS_CORETYPE) the last digits would differ from `vcpbench local`.
 PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "VCPBENCH_CACHE", "VCPBENCH_DATA")
 PASSED_ON_PREFIXES = ("CUDA_", "NVIDIA_", "OMP_", "MKL_", "OPENBLAS_", "XDG_", "TORCH_")
 COMMAND = (sys.executable, "-m", "worker.child")
@@ -33,10 +34,10 @@ TICK_S = 1.0
 
 
 class ChildFailed(VcpbenchError):
-    """The child died, hung, or met an error that is no user's fault.
+    """The child died, hung, or met an error that no user caused.
 
     Attributes:
-        log_tail: What it printed last. Operators only may read it: a library's words may hold any path.
+        log_tail: The last lines that the child printed. Only operators read them: they may hold paths.
     """
 
     log_tail = ""
@@ -47,7 +48,7 @@ class ChildFailed(VcpbenchError):
 
 
 def unforeseen(kind: str) -> str:
-    """What everybody may read of an exception of this class, that nobody foresaw.
+    """Describe an unexpected exception of this class without its text, which may hold secrets.
 
     >>> unforeseen("KeyError")
     'an unforeseen error of vcpbench (KeyError); operators see the end of its log'
@@ -56,7 +57,7 @@ def unforeseen(kind: str) -> str:
 
 
 class Runner:
-    """At most one child, kept for the next request of the same affinity: starting one takes seconds.
+    """At most one child process. It is kept for the next request of the same affinity: a start takes seconds.
 
     A child that failed in any way is not used again.
 
@@ -80,18 +81,18 @@ class Runner:
         on_progress: OnProgress,
         check: Callable[[], None] = lambda: None,
     ) -> dict[str, Any]:
-        """Have the child do something, and wait for its answer.
+        """Send the child a request, and wait for its answer.
 
         Args:
             request: `{"do": function of worker/child.py, ...its arguments}`.
-            affinity: A child that served another one is replaced; None is always a new one.
+            affinity: A child serves requests of one affinity. Another affinity, or None, starts a new child.
             stall_s: Longest time without a sign of progress.
             on_progress: Called with (done, total).
-            check: Called once there is a child that `kill` would find; what it raises is raised here.
+            check: Called as soon as `kill` would find the child. An error that it raises is raised here.
 
         Raises:
-            ChildFailed: If there was no answer.
-            VcpbenchError: What the child said of its input.
+            ChildFailed: If the child gave no answer.
+            VcpbenchError: If the child refused its input; the error is the child's own.
         """
         with self._starting:
             if self._stopped:
@@ -112,13 +113,13 @@ class Runner:
         return self._child
 
     def stop(self) -> None:
-        """End whatever the child is doing, for good: every `call` fails from here on."""
+        """Kill the child for good. Every later `call` fails."""
         with self._starting:
             self._stopped = True
             self.kill()
 
     def kill(self) -> None:
-        """End whatever the child is doing, from any thread; `call` then raises ChildFailed."""
+        """Kill the child. Any thread may do so; `call` then raises ChildFailed."""
         child = self._child  # another thread may close it meanwhile
         if child is not None:
             child.kill()
@@ -153,7 +154,7 @@ class _Child:
 
     def kill(self) -> None:
         if self.alive:
-            with suppress(ProcessLookupError):  # it ended, and was reaped, since we looked
+            with suppress(ProcessLookupError):  # the child ended, and was reaped, after the check
                 os.killpg(self._process.pid, signal.SIGKILL)
 
     def close(self) -> None:
@@ -180,7 +181,7 @@ class _Child:
         raise self._failed()
 
     def _answers(self, stall_s: float) -> Any:
-        """Lines of the child as they come; ends when it does."""
+        """Yield the child's lines as they arrive, until the child ends."""
         assert self._process.stdout is not None
         fd, rest, heard = self._process.stdout.fileno(), b"", time.monotonic()
         with selectors.DefaultSelector() as selector:

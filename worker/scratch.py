@@ -1,7 +1,8 @@
-"""A worker's own folder of temporary files, in one that no stranger can write to.
+"""A worker's own folder of temporary files, inside a folder that no other user can write to.
 
-Whoever works in a folder holds its lock (flock), of whichever installation it is; what a killed worker left
-is held by nobody, and goes when the next one starts.
+A worker holds the lock (flock) of its folder while it runs. The system releases the lock of a killed worker,
+so the next worker that starts sees an unlocked folder and removes it. This also holds if two installations
+share one machine.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ class ScratchFolder:
     """One worker's folder.
 
     Args:
-        scratch: The folder of all workers here.
+        scratch: Folder of all workers on this machine.
         name: The worker's id.
 
     Attributes:
-        path: The folder.
+        path: This worker's folder.
     """
 
     def __init__(self, scratch: Path, name: str) -> None:
@@ -37,21 +38,21 @@ class ScratchFolder:
         self._held: int | None = None
 
     def enter(self) -> None:
-        """Make the folder and hold it; again, where whoever tidies temporary files has removed it.
+        """Make the folder and lock it. Do so again if a cleaner of temporary files has removed the folder.
 
         Raises:
-            StorageError: If it cannot be made, or strangers could write to where it lies.
+            StorageError: If the folder cannot be made, or other users could write to its parent.
         """
         if self._held is not None and self._is_there(self._held):
             return
         self._let_go()
         make_private(self._scratch)
-        with _lock(self._scratch):  # nobody clears between the next two lines
+        with _lock(self._scratch):  # no other worker removes the folder between making and locking it
             self.path.mkdir(mode=OWN, exist_ok=True)
             self._held = _locked(self.path)
 
     def leave(self) -> None:
-        """Remove it."""
+        """Remove this worker's folder."""
         shutil.rmtree(self.path, ignore_errors=True)
         self._let_go()
 
@@ -65,10 +66,10 @@ class ScratchFolder:
 
 
 def remove_abandoned(scratch: Path) -> None:
-    """Remove what killed workers left: folders of workers that nobody holds; all else stays."""
+    """Remove the folders that killed workers left: those of workers that no process locks."""
     with _lock(scratch):
         for folder in filter(_is_workers, list(scratch.iterdir())):
-            with suppress(OSError):  # it goes just now, or is a file or a stranger's: not what a worker left
+            with suppress(OSError):  # just removed, a file, or another user's: no worker left it
                 held = _locked(folder, wait=False)
                 if held is not None:
                     shutil.rmtree(folder, ignore_errors=True)
@@ -76,7 +77,7 @@ def remove_abandoned(scratch: Path) -> None:
 
 
 def _is_workers(folder: Path) -> bool:
-    """Whether it has a worker's id for a name, as this writes it."""
+    """Whether the folder's name is a worker's id, as `ScratchFolder` writes it."""
     try:
         return str(UUID(folder.name)) == folder.name
     except ValueError:
@@ -84,10 +85,10 @@ def _is_workers(folder: Path) -> bool:
 
 
 def make_private(scratch: Path) -> None:
-    """Have the folder, and make sure that only this user writes there.
+    """Make the folder, and check that only this user can write to it.
 
     Raises:
-        StorageError: If it cannot be made, or others could put things into it, or others' into its place.
+        StorageError: If the folder cannot be made, or if another user could write into or replace it.
     """
     try:
         scratch.mkdir(parents=True, exist_ok=True, mode=OWN)
@@ -112,7 +113,7 @@ def _lock(folder: Path) -> Iterator[None]:
 
 
 def _locked(folder: Path, *, wait: bool = True) -> int | None:
-    """A handle that holds the folder's lock until it is closed; None if somebody else does."""
+    """Lock the folder until the returned handle is closed. Return None if another process holds the lock."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""What a task may use: its subject's rows, the store, a child process, and one transaction at its end."""
+"""The tools of a task: its subject's rows, the store, a child process, and one transaction at the end."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from worker.runner import Runner
 
 T = TypeVar("T")
 RETRY_EVERY_S = 1.0
-AWAY_S = 300.0  # then the job is given back: a lease that is renewed all the while would hold it for ever
+AWAY_S = 300.0  # then the job is given back: the lease is renewed meanwhile and would never end
 NO_ROOM = ("53100", "53300")  # SQLSTATE of a full disk, and of too many connections
 CACHED_OBJECTS = 16
 
@@ -33,22 +33,22 @@ log = structlog.get_logger("vcpbench.worker")
 
 
 class LostClaim(Exception):
-    """The job is no longer ours: cancelled, or given to another worker after a silence."""
+    """This worker lost the job: it was cancelled, or another worker got it after a silence."""
 
 
 class ObjectCache:
-    """The last few objects that jobs have used, where the store is not a folder of this machine.
+    """Local copies of the objects that jobs used last, for a store that is not a local folder.
 
     Args:
-        storage: All objects.
-        folder: For copies.
+        storage: Holds all objects.
+        folder: Holds the copies.
     """
 
     def __init__(self, storage: Storage, folder: Path) -> None:
         self._storage, self._folder = storage, folder
 
     def fetch(self, key: str) -> Path:
-        """A file with the object's bytes, not to be changed."""
+        """Return a file with the object's bytes. The caller must not change the file."""
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._storage.fetch(key, self._folder)
         if path.parent == self._folder:
@@ -64,10 +64,10 @@ class Work:
     """One attempt at one job.
 
     Attributes:
-        claim: Which job.
-        storage: All objects.
+        claim: The claim of this attempt.
+        storage: Holds all objects.
         folder: A temporary folder of this attempt.
-        settings: Device of networks, size of shards.
+        settings: Names the device of networks and the size of shards.
     """
 
     claim: Claim
@@ -81,28 +81,28 @@ class Work:
 
     @property
     def subject_id(self) -> UUID:
-        """What the job is about."""
+        """Id of the row that the job is about."""
         return self.claim.subject_id
 
     def cached(self, key: str) -> Path:
-        """A file of an object that the next jobs will want, too."""
+        """Return a file of an object that the next jobs will need, too."""
         return self._object_cache.fetch(key)
 
     def read(self, query: Callable[[Session], T]) -> T:
-        """What a short transaction gives; tried again while the database is away.
+        """Run a query in a short transaction. Try again while the database is away.
 
         Raises:
-            StorageError: If it stays so for `AWAY_S`.
+            StorageError: If the database is away for `AWAY_S`.
         """
         return self._patiently(query)
 
     def in_child(self, do: str, *, affinity: str | None, stall_s: float, **arguments: Any) -> dict[str, Any]:
-        """Have a function of worker/child.py run; its progress is the job's.
+        """Run a function of worker/child.py. Its progress becomes the job's progress.
 
         Raises:
             LostClaim: If the job was taken away meanwhile.
-            ChildFailed: If there was no answer.
-            VcpbenchError: What the child said of its input.
+            ChildFailed: If the child gave no answer.
+            VcpbenchError: If the child refused its input; the error is the child's own.
         """
         self.check()
         return self._runner.call(
@@ -110,26 +110,26 @@ class Work:
             affinity=affinity,
             stall_s=stall_s,
             on_progress=self._heartbeat.tell,
-            check=self.check,  # again: a loss just before the child was there had nothing to kill
+            check=self.check,  # a loss before the child started found no child to kill
         )
 
     def check(self) -> None:
-        """Stop here if the job is somebody else's by now.
+        """Stop if this worker lost the job.
 
         Raises:
-            LostClaim: If it is.
+            LostClaim: If it did.
         """
         if self._heartbeat.lost:
             raise LostClaim
 
     def conclude(self, write: Callable[[Session], None]) -> None:
-        """End the job, and write what it gave, in one transaction under the flow's lock.
+        """End the job and write its results, in one transaction under the flow's lock.
 
         Args:
-            write: Called in it; may be called again if the database was away.
+            write: Writes the results. It may be called again if the database was away.
 
         Raises:
-            LostClaim: If the job is no longer ours; nothing is written.
+            LostClaim: If this worker lost the job. Nothing is written.
             StorageError: If the database stays away for `AWAY_S`.
         """
 
@@ -159,9 +159,9 @@ class Work:
 
 
 def is_away(error: DBAPIError) -> bool:
-    """Whether the database went away, is not there yet or has no room: not that it refuses what we asked.
+    """Whether the database went away, has not started yet or has no room, so that a retry may succeed.
 
-    A statement for which it has no memory is no such thing: it would not have it next time.
+    A statement that needs too much memory does not count: it would fail again.
     """
     return (
         getattr(error.orig, "sqlstate", None) in NO_ROOM

@@ -10,8 +10,8 @@ down_revision = "0006"
 branch_labels = None
 depends_on = None
 
-# What was registered says it in its source; a folder that was known as the official archives says it by its
-# licence, which a reader of those alone gives.
+# A dataset's source names it in the catalog. A folder that was recognised as an official archive is found by
+# its licence, because only the readers of those archives give one.
 KNOWN = """
 UPDATE dataset SET own_name = CASE
     WHEN source ->> 'name_or_path' ~ '^(ucf101|hmdb51):' THEN split_part(source ->> 'name_or_path', ':', 1)

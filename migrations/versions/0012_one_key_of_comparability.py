@@ -10,8 +10,8 @@ down_revision = "0011"
 branch_labels = None
 depends_on = None
 
-# Until now every version ran the same benchmarks, and none had a version of its scoring. Nobody knows what
-# makes an evaluation that is not done; one that waits is renewed when its turn comes.
+# Until now every version ran the same benchmarks, and scoring had no version. An evaluation that is not done
+# has no known engine. If it still waits, it gets the current engine when its turn comes.
 MADE_BY = """
 UPDATE evaluation SET engine = concat_ws('/', protocol.content ->> 'frames',
     evaluation.results -> 'provenance' -> 'versions' ->> 'engine', '1', 'cloze,recognition,retrieval')

@@ -11,7 +11,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make the wider index before the narrow one goes."""
+    """Make the wider index before dropping the narrow one, so that pages always have an index."""
     op.create_index(
         "ix_score_scale",
         "score",

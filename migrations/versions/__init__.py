@@ -1,1 +1,1 @@
-"""One file a step; docs/operating.md says how a new one is made."""
+"""Migrations, one file for each step. docs/operating.md says how to add one."""

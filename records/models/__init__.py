@@ -1,14 +1,14 @@
 """All tables.
 
-token        who may do what
-model        a name that checkpoints come under ── checkpoint ── upload_part
-dataset      where videos lie, and their manifest's fingerprint
-protocol     by hash
+token        secrets, each with the team and the rights of its bearer
+model        the name of a series of checkpoints ── checkpoint ── upload_part
+dataset      the place of videos, and the fingerprint of their manifest
+protocol     the numbers of a protocol, by hash
 evaluation   checkpoint x dataset x protocol ── score, benchmark_result; needs shards and control evaluations
 comparison   two evaluations, in pairs
 shard        distinct clips of one checkpoint, forwarded once, in one object
-job          everything that a worker does, whatever it is for; the only place with leases and attempts
-worker       who is there
+job          one task of a worker; only this table has leases and attempts
+worker       worker processes that were seen lately
 
     tokens.py       token
     checkpoints.py  model, checkpoint, upload_part

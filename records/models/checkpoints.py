@@ -16,14 +16,14 @@ from vcp_core.catalog.errors import VcpbenchError
 
 
 class Origin(StrEnum):
-    """Where weights come from."""
+    """The origin of weights."""
 
     UPLOAD = "upload"
     CONTROL = "control"  # random weights that vcpbench calibrates itself, or the pixel baseline
 
 
 class CheckpointState(StrEnum):
-    """declared -> ingesting -> ready or rejected; a control starts at ingesting."""
+    """The states: declared -> ingesting -> ready or rejected. A control starts at ingesting."""
 
     DECLARED = "declared"
     INGESTING = "ingesting"
@@ -32,7 +32,7 @@ class CheckpointState(StrEnum):
 
 
 class Model(Identified, Base):
-    """A name under which a team's checkpoints come."""
+    """The name of a series of a team's checkpoints."""
 
     __tablename__ = "model"
     __table_args__ = (UniqueConstraint("team", "name"),)
@@ -42,27 +42,27 @@ class Model(Identified, Base):
 
 
 class Checkpoint(Identified, Base):
-    """Weights of one moment.
+    """The weights of a network at one moment of its training.
 
     Attributes:
-        model_id: Whose they are; None for a control.
+        model_id: The model that the checkpoint belongs to; None for a control.
         origin: An upload, or a control.
         state: See `CheckpointState`.
-        size_bytes: As declared, and once uploaded as counted.
-        sha256: Of the file; as declared, and once uploaded as computed.
-        backbone: As declared; once ready, as found.
+        size_bytes: Size of the file: as declared, then as counted once it is uploaded.
+        sha256: SHA-256 of the file: as declared, then as computed once it is uploaded.
+        backbone: The architecture: as declared, then as found once the checkpoint is ready.
         run: Name of the training run.
-        step: Of that run.
-        pretrained_on: What its makers declare that it was trained on (`vcp_core.catalog.leaks`).
-        prefix: Which of several networks in the file, as declared; None for the one that is preferred.
-        input_spec: What it takes in, as declared (`vcp_core.catalog.inputs`); None for the backbone's own. A
-            control takes what the checkpoints beside it take.
+        step: Training step of that run.
+        pretrained_on: Training data, as the uploader declares it (`vcp_core.catalog.leaks`).
+        prefix: Which of several networks in the file is meant, as declared; None for the preferred one.
+        input_spec: Form of the input, as declared (`vcp_core.catalog.inputs`); None for the backbone's own. A
+            control has the input of the checkpoints that it is compared with.
         report: How the backbone was found (CheckpointReport).
-        weights_sha256: Of the canonical file, whose object key it gives.
-        reason: Why it was rejected.
-        control_key: For a control: hash of all that determines it.
-        seed: For random weights; the control without one is the pixel baseline, which has no weights either.
-        uploaded_at: When the last byte was there.
+        weights_sha256: SHA-256 of the canonical weights; their object key is made of it.
+        reason: Why the checkpoint was rejected.
+        control_key: For a control: hash of everything that determines its weights.
+        seed: Seed of random weights. A control without a seed is the pixel baseline, which has no weights.
+        uploaded_at: When the last byte arrived.
     """
 
     __tablename__ = "checkpoint"
@@ -91,7 +91,7 @@ class Checkpoint(Identified, Base):
 
     @property
     def is_pixels(self) -> bool:
-        """Whether it is the pixel baseline, of clips as `backbone` takes them."""
+        """Whether this is the pixel baseline of clips as `backbone` takes them."""
         return self.origin is Origin.CONTROL and self.seed is None
 
     model: Mapped[Model | None] = relationship(lazy="joined")
@@ -99,7 +99,7 @@ class Checkpoint(Identified, Base):
 
 
 class UploadPart(Identified, Base):
-    """Bytes of an upload that are safely in the store, from `start` on."""
+    """A part of an upload, from byte `start` on, that is in the store."""
 
     __tablename__ = "upload_part"
     __table_args__ = (UniqueConstraint("checkpoint_id", "start"),)

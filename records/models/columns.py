@@ -8,7 +8,7 @@ from sqlalchemy import Enum
 
 
 def words(kind: type[StrEnum], name: str) -> Enum:
-    """A text column with a check constraint; a new word is a migration of one line."""
+    """Make a text column with a check constraint. A new word then needs only a migration of one line."""
     return Enum(
         kind,
         native_enum=False,

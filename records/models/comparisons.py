@@ -17,7 +17,7 @@ from vcp_core.catalog.errors import VcpbenchError
 
 
 class ComparisonState(StrEnum):
-    """waiting -> done or failed. Its job says whether a worker is at it."""
+    """The states: waiting -> done or failed. The comparison's job says whether a worker is making it."""
 
     WAITING = "waiting"
     DONE = "done"
@@ -28,13 +28,13 @@ class Comparison(Identified, Base):
     """The second evaluation against the first.
 
     Attributes:
-        first_id: What is compared with.
-        second_id: What is compared.
-        version: Of the rules that it is made by (`vcp_core.scoring.stored_comparison`).
+        first_id: The evaluation that the second is compared with.
+        second_id: The evaluation that is compared.
+        version: Version of the rules of comparison (`vcp_core.scoring.stored_comparison`).
         state: See `ComparisonState`.
-        reason: Why it failed.
-        content: What came out (`vcp_core.scoring.stored_comparison.Compared`), once done.
-        finished_at: When it ended.
+        reason: Why the comparison failed.
+        content: The differences (`vcp_core.scoring.stored_comparison.Compared`), once done.
+        finished_at: When the comparison ended.
     """
 
     __tablename__ = "comparison"

@@ -15,7 +15,7 @@ from vcp_core.catalog.errors import VcpbenchError
 
 
 class DatasetState(StrEnum):
-    """indexing -> ready or failed."""
+    """The states: indexing -> ready or failed."""
 
     INDEXING = "indexing"
     READY = "ready"
@@ -23,18 +23,18 @@ class DatasetState(StrEnum):
 
 
 class DatasetRow(Identified, Base):
-    """Videos that workers can read, under a name.
+    """A named set of videos that workers can read.
 
     Attributes:
-        name: What users type. A newer registration of the name retires the older one, whose results stay.
-        own_name: The catalog's, whatever it is registered under; None where that has none.
-        source: Arguments of `vcp_core.load_dataset`, as the workers see the files.
+        name: The name that users type. A newer registration of the name retires the older; results stay.
+        own_name: The catalog's name of the dataset; None if the catalog does not know the dataset.
+        source: Arguments of `vcp_core.load_dataset`, with paths as the workers see them.
         state: See `DatasetState`.
-        reason: Why it failed.
-        fingerprint: Of its videos; results of different fingerprints never share a board.
-        summary: Numbers for people: videos, classes, licence, warnings, what was left out.
-        retired_at: Since when it has no name: a newer one has it, or nobody waited for this one.
-        on_demand: Whether an evaluation's request registered it. Nobody wants it but those evaluations.
+        reason: Why the indexing failed.
+        fingerprint: Hash of the videos. Results of different fingerprints never share a leaderboard.
+        summary: Facts for people: videos, classes, licence, warnings, and what was left out.
+        retired_at: When the dataset lost its name: to a newer dataset, or because nobody waited for it.
+        on_demand: Whether an evaluation's request registered it. Then only evaluations wait for it.
     """
 
     __tablename__ = "dataset"
@@ -54,7 +54,7 @@ class DatasetRow(Identified, Base):
 
 
 class ProtocolRow(Base):
-    """A resolved protocol; its hash is what counts, its name is for people."""
+    """A resolved protocol. Its hash identifies it; its name is for people."""
 
     __tablename__ = "protocol"
 

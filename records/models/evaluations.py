@@ -1,4 +1,4 @@
-"""Evaluations, the shards they need, and what they gave."""
+"""Evaluations, the shards they need, and their scores."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ from vcp_core.catalog.versions import engine
 
 
 class EvaluationState(StrEnum):
-    """waiting (for checkpoint or dataset) -> planning -> running -> scoring -> done, failed or cancelled."""
+    """The states: waiting (for checkpoint or dataset) -> planning -> running -> scoring -> done.
+
+    In each of the first four states, an evaluation may instead become failed or cancelled.
+    """
 
     WAITING = "waiting"
     PLANNING = "planning"
@@ -54,26 +57,26 @@ evaluation_controls = Table(
 class Evaluation(Identified, Base):
     """One checkpoint on one dataset under one protocol.
 
-    A failed or cancelled one stays as it is; asking again makes a new row, which finds its predecessor's
-    features.
+    A failed or cancelled evaluation never changes again. A new request makes a new row, which reuses the
+    features of the old one.
 
     Attributes:
-        checkpoint_id: The weights.
+        checkpoint_id: The evaluated weights.
         dataset_id: The videos.
-        protocol_hash: The numbers; frozen when it was created.
-        engine: Version of all that makes its scores, and the benchmarks that it runs
-            (`vcp_core.catalog.versions`); empty where nobody knows.
-        priority: Of its jobs; see `Job`.
-        team: Who asked; workers take turns between teams.
-        is_control: Whether it measures random weights, or pixels, for others.
+        protocol_hash: The protocol, which never changes.
+        engine: Version of everything that makes its scores, and the benchmarks that run
+            (`vcp_core.catalog.versions`); empty if the version is unknown.
+        priority: Priority of its jobs; see `Job`.
+        team: The team that asked. Workers take turns between teams.
+        is_control: Whether it measures random weights, or pixels, for other evaluations.
         state: See `EvaluationState`.
-        reason: Why it failed, or was cancelled by itself.
-        log_tail: What the failing job printed last.
-        num_clips: Distinct clips, once planned.
+        reason: Why it failed, or why the service cancelled it.
+        log_tail: The last lines that the failing job printed.
+        num_clips: Number of distinct clips, once planned.
         unavailable: Benchmarks that cannot run, with the reason, once planned.
-        results: Everything of `vcp_core.Results` but predictions, once done.
+        results: `vcp_core.Results` without the predictions, once done.
         started_at: When planning began.
-        finished_at: When it ended, however it did.
+        finished_at: When it became done, failed or cancelled.
     """
 
     __tablename__ = "evaluation"
@@ -113,7 +116,7 @@ class Evaluation(Identified, Base):
 
     @property
     def older(self) -> bool:
-        """Whether another version made it, or is to make it: it shares no board with what is made now."""
+        """Whether it belongs to another version, so that it shares no leaderboard with new evaluations."""
         return self.engine != engine()
 
     shards: Mapped[list[Shard]] = relationship(secondary=evaluation_shards)
@@ -125,16 +128,16 @@ class Evaluation(Identified, Base):
 
 
 class Shard(Identified, Base):
-    """Distinct clips that are forwarded once and then belong to every evaluation that needs them.
+    """Distinct clips that are forwarded once, for every evaluation that needs them.
 
     Attributes:
         space: Hash of everything but the clips that determines a feature (weights, precision, versions).
-        checkpoint_id: Whose weights.
-        dataset_id: Whose files are read.
-        number: Within its plan.
+        checkpoint_id: The checkpoint whose weights are used.
+        dataset_id: The dataset whose files are read.
+        number: Position within the plan that made it.
         clips: `[[video id, SHA-256 of the file, [[start, option, variant], ...]], ...]`.
-        num_clips: Forward passes.
-        device: Where it was forwarded, in words.
+        num_clips: Number of clips.
+        device: Name of the device that forwarded the clips.
         counts: Frames decoded, clips forwarded, seconds; clips of a batch, threads of a CPU.
     """
 
@@ -155,7 +158,7 @@ class ScoreRow(Base):
     """One number of a finished evaluation; a column for each field of `vcp_core.catalog.scores.Score`."""
 
     __tablename__ = "score"
-    # All that a board's places go by, so that thousands of scores are read from the index alone.
+    # The index holds every column that ranks need, so PostgreSQL reads thousands of scores from it alone.
     __table_args__ = (
         Index(
             "ix_score_scale",

@@ -16,7 +16,7 @@ from vcp_core.catalog.errors import VcpbenchError
 
 
 class JobKind(StrEnum):
-    """What is to be done; each has a function in worker/tasks/."""
+    """The kinds of job. Each has a function in worker/tasks/."""
 
     INGEST = "ingest"
     CALIBRATE = "calibrate"
@@ -33,7 +33,7 @@ class JobKind(StrEnum):
 
 
 class JobState(StrEnum):
-    """queued <-> running -> done or failed; cancelled from either of the first two."""
+    """The states: queued <-> running -> done or failed. A queued or running job may be cancelled."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -46,27 +46,27 @@ class Job(Identified, Base):
     """One thing for a worker to do.
 
     Attributes:
-        kind: What.
-        queue: Which workers may.
-        team: For whom; None for the system.
+        kind: What the worker does.
+        queue: Workers of this queue may claim the job.
+        team: The team that needs the job; None for the system.
         checkpoint_id: Subject of ingest and calibrate.
         dataset_id: Subject of index.
         evaluation_id: Subject of plan and score.
         shard_id: Subject of extract.
         comparison_id: Subject of compare.
-        priority: 0, or less for what can wait: it is taken when nothing of more waits.
+        priority: 0, or less for a job that can wait. Workers take jobs of higher priority first.
         state: See `JobState`.
-        not_before: Earliest time of the next attempt; null until one crashed or was given back.
-        token: Drawn at every claim; a write that names an older one matches no row.
-        worker_id: Who has it.
-        lease_until: When it is anyone's again.
-        crashes: Attempts that ended by a fault of their own.
+        not_before: Earliest time of the next attempt; null until an attempt crashed or was given back.
+        token: Drawn at every claim. A write that names an older token matches no row.
+        worker_id: The worker that claimed the job.
+        lease_until: When the claim ends, unless the worker renews it.
+        crashes: Attempts that ended by an error of the job itself.
         outages: Attempts that a full or absent store ended.
-        losses: Attempts whose worker fell silent.
-        done: Units (clips, videos, fits) that are done, of the attempt that came farthest.
-        total: Units in all, once known.
+        losses: Attempts whose worker stopped renewing the lease.
+        done: Finished units (clips, videos, fits) of the attempt that got farthest.
+        total: Number of units, once known.
         error: Why it failed, or why the last attempt did.
-        log_tail: What that attempt printed last.
+        log_tail: The last lines that this attempt printed.
     """
 
     __tablename__ = "job"
@@ -115,11 +115,11 @@ class Worker(Identified, Base):
 
     Attributes:
         name: Host and process id.
-        queues: What it takes.
-        device: Of its networks, in words.
-        versions: Of what touches a digit.
-        job_id: What it is doing.
-        seen_at: When it last said so.
+        queues: The queues that it takes jobs from.
+        device: Name of the device that networks run on.
+        versions: Versions of the packages that affect the digits of a score.
+        job_id: The job that it is doing.
+        seen_at: When it last reported.
     """
 
     __tablename__ = "worker"

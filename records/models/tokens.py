@@ -13,12 +13,12 @@ class Token(Identified, Base):
     """A secret's SHA-256 (the secret is 32 random bytes: nothing slower would protect it better).
 
     Attributes:
-        name: For people: whose or what for.
-        team: Whose models its bearer uploads and sees under their own name.
+        name: A name for people, such as its owner or purpose.
+        team: The team that the bearer uploads for.
         admin: Whether it may register datasets and make tokens.
-        secret_sha256: Of the whole token as sent.
-        last_used_at: To the minute.
-        revoked_at: Since when it opens nothing.
+        secret_sha256: SHA-256 of the whole token as it is sent.
+        last_used_at: When it was last used, to the minute.
+        revoked_at: When it was revoked.
     """
 
     __tablename__ = "token"

@@ -1,9 +1,9 @@
-"""All SQL. Repositories query and write, flow and services decide, the session's owner commits.
+"""All SQL. Repositories query and write. Flow and services decide. The session's owner commits.
 
 jobs.py         queued, claimed, renewed, ended
 turns.py        which job is next
 queue.py        the queue as one evaluation sees it
-workers.py      who works
+workers.py      the workers that were seen lately
 progress.py     how far an evaluation is, and when it ends
 checkpoints.py  models' checkpoints, and their parts while they are uploaded
 models.py       models, each with its newest checkpoint
@@ -11,7 +11,7 @@ datasets.py     datasets and protocols
 evaluations.py  evaluations, their scores and predictions
 shards.py       which clips are forwarded already, or will be
 comparisons.py  two evaluations compared
-leaderboard.py  results that stand together
-tokens.py       who may ask
+leaderboard.py  results of one dataset, protocol and engine
+tokens.py       API tokens
 locks.py        advisory locks: taken, and asserted
 """

@@ -31,15 +31,15 @@ USABLE = (CheckpointState.INGESTING, CheckpointState.READY)
 
 
 def get(session: Session, checkpoint_id: UUID) -> Checkpoint | None:
-    """A checkpoint that somebody uploaded; controls are not found."""
+    """Find an uploaded checkpoint. Controls are not found."""
     query = select(Checkpoint).where(Checkpoint.id == checkpoint_id, Checkpoint.origin == Origin.UPLOAD)
     return session.scalars(query).one_or_none()
 
 
 def seen(team: str | None, *, by_admin: bool = False) -> ColumnElement[bool]:
-    """Which uploads a team may see: those that are ready, its own in any state, and all for an administrator.
+    """The uploads that a team may see: ready ones, and its own in any state. An administrator sees all.
 
-    The statement joins `Model`.
+    The statement must join `Model`.
     """
     upload = Checkpoint.origin == Origin.UPLOAD
     if by_admin:
@@ -48,7 +48,7 @@ def seen(team: str | None, *, by_admin: bool = False) -> ColumnElement[bool]:
 
 
 def owned(team: str) -> ColumnElement[bool]:
-    """Which uploads are a team's own. The statement joins `Model`."""
+    """The uploads of a team. The statement must join `Model`."""
     return and_(Checkpoint.origin == Origin.UPLOAD, Model.team == team)
 
 
@@ -61,22 +61,22 @@ def between(
 
 
 def upload_lock(checkpoint_id: UUID) -> str:
-    """Name of the lock of whoever changes a declared checkpoint's parts."""
+    """Name of the lock under which requests change the parts of a declared checkpoint."""
     return f"vcpbench.upload.{checkpoint_id}"
 
 
 def model_lock(model_id: UUID) -> str:
-    """Name of the lock of whoever looks for a model's checkpoint, and makes it where there is none."""
+    """Name of the lock under which requests find or make a checkpoint of a model."""
     return f"vcpbench.model.{model_id}"
 
 
 def unfinished(session: Session, after_s: float) -> Sequence[UUID]:
-    """Ids of the declared checkpoints for which nothing came for so long, however old they are."""
+    """Ids of the declared checkpoints for which no bytes arrived within `after_s` seconds."""
     return session.scalars(select(Checkpoint.id).where(_is_unfinished(after_s))).all()
 
 
 def forget_unfinished(session: Session, checkpoint_id: UUID, after_s: float) -> None:
-    """Delete a declared checkpoint, unless a part came meanwhile. The caller holds its upload's lock."""
+    """Delete a declared checkpoint, unless a part arrived meanwhile. The caller holds its `upload_lock`."""
     locks.expect(session, upload_lock(checkpoint_id))
     session.execute(delete(Checkpoint).where(Checkpoint.id == checkpoint_id, _is_unfinished(after_s)))
 
@@ -88,17 +88,17 @@ def _is_unfinished(after_s: float) -> ColumnElement[bool]:
 
 
 def keys_of_parts(session: Session, among: Collection[str]) -> set[str]:
-    """Those of these objects that are parts of uploads."""
+    """The keys among these that belong to parts of uploads."""
     return set(session.scalars(select(UploadPart.key).where(UploadPart.key.in_(among))))
 
 
 def control(session: Session, control_key: str) -> Checkpoint | None:
-    """The random weights, or the pixel baseline, of this key."""
+    """Find the control with this key: random weights or the pixel baseline."""
     return session.scalars(select(Checkpoint).where(Checkpoint.control_key == control_key)).one_or_none()
 
 
 def model_of(session: Session, team: str, name: str) -> Model:
-    """A team's model of that name; made if it is new."""
+    """Find a team's model of this name, or make it."""
     session.execute(insert(Model).values(team=team, name=name).on_conflict_do_nothing())
     return session.scalars(select(Model).where(Model.team == team, Model.name == name)).one()
 
@@ -108,7 +108,7 @@ def same(
 ) -> Checkpoint | None:
     """The model's checkpoint with these bytes and declarations, unless it was rejected.
 
-    The caller holds the model's lock: it makes the checkpoint where there is none.
+    The caller holds the `model_lock`, because it makes the checkpoint if none is found.
     """
     locks.expect(session, model_lock(model.id))
     query = select(Checkpoint).where(
@@ -124,11 +124,11 @@ def same(
 def latest(
     session: Session, names: Sequence[tuple[str, str]], among: ColumnElement[bool]
 ) -> Checkpoint | None:
-    """The newest of these uploads whose bytes are there and were not rejected.
+    """The newest of these uploads that has all its bytes and was not rejected.
 
     Args:
         session: Of the caller.
-        names: Models, each given as team and name. The first that has such an upload is meant.
+        names: Models, each as team and name, in order of preference. The first with such an upload wins.
         among: Which uploads.
     """
     wanted = values(column("team", String), column("name", String), column("order", Integer), name="wanted")

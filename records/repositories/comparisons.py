@@ -13,18 +13,18 @@ from records.db import NOW
 from records.models import Comparison, ComparisonState, Job, JobKind
 from records.repositories import jobs
 
-FAILED_FOR = timedelta(minutes=10)  # a comparison that failed is tried anew for who asks after that
+FAILED_FOR = timedelta(minutes=10)  # after this time, a request retries a failed comparison
 
 
 def ask(session: Session, first_id: UUID, second_id: UUID, *, version: str, team: str | None) -> Comparison:
-    """The comparison of these two; a job is queued if there is none yet.
+    """Find the comparison of two evaluations, or make it and queue a job.
 
     Args:
         session: Of the caller.
-        first_id: What is compared with.
-        second_id: What is compared.
-        version: Of the rules; comparisons by other rules are dropped.
-        team: Who asks; workers take turns between teams. None is for everybody.
+        first_id: The evaluation that the second is compared with.
+        second_id: The evaluation that is compared.
+        version: Version of the rules. Comparisons by other rules are deleted.
+        team: The team that asks; workers take turns between teams. None is a reader without a team.
     """
     pair = Comparison.first_id == first_id, Comparison.second_id == second_id
     current = select(Comparison).where(*pair, Comparison.version == version)
@@ -45,5 +45,5 @@ def ask(session: Session, first_id: UUID, second_id: UUID, *, version: str, team
 
 
 def job_of(session: Session, comparison: Comparison) -> Job | None:
-    """The job that makes it, or made it."""
+    """Find the job that makes a comparison, or made it."""
     return session.scalars(select(Job).where(Job.comparison_id == comparison.id)).one_or_none()

@@ -19,14 +19,14 @@ def named(session: Session, name: str) -> DatasetRow | None:
 
 
 def of_leaderboard(session: Session, name_or_fingerprint: str) -> DatasetRow | None:
-    """The dataset that has this name now, or the last that had these videos, whatever became of its name."""
+    """The dataset that has this name now, or the last dataset of this fingerprint, named or not."""
     newest = DatasetRow.retired_at.desc().nulls_first()
     query = select(DatasetRow).where(DatasetRow.fingerprint == name_or_fingerprint).order_by(newest)
     return named(session, name_or_fingerprint) or session.scalars(query.limit(1)).one_or_none()
 
 
 def superseded(session: Session, fingerprints: Iterable[str | None]) -> set[str]:
-    """Those of these videos that no dataset of a name has now; what has no fingerprint yet is new."""
+    """The fingerprints among these that no named dataset has now. A missing fingerprint is left out."""
     wanted = {one for one in fingerprints if one is not None}
     still = select(DatasetRow.fingerprint).where(
         DatasetRow.fingerprint.in_(wanted), DatasetRow.retired_at.is_(None)
@@ -35,13 +35,13 @@ def superseded(session: Session, fingerprints: Iterable[str | None]) -> set[str]
 
 
 def every(session: Session) -> Sequence[DatasetRow]:
-    """All that have a name now."""
+    """All datasets that have a name now."""
     query = select(DatasetRow).where(DatasetRow.retired_at.is_(None))
     return session.scalars(query.order_by(DatasetRow.name)).all()
 
 
 def keep_protocol(session: Session, protocol: Protocol) -> ProtocolRow | None:
-    """The protocol's row, made if it is new; None if another protocol has its name."""
+    """Find or make the protocol's row. Return None if another protocol has its name."""
     content = protocol.model_dump(mode="json")
     values = {"hash": protocol.hash, "name": protocol.name, "content": content}
     session.execute(insert(ProtocolRow).values(values).on_conflict_do_nothing())
@@ -49,14 +49,14 @@ def keep_protocol(session: Session, protocol: Protocol) -> ProtocolRow | None:
 
 
 def rename_protocol(session: Session, name: str) -> None:
-    """Add the hash to a protocol's name, which other numbers need."""
+    """Add the hash to a protocol's name, so that other numbers can have the name."""
     row = session.scalars(select(ProtocolRow).where(ProtocolRow.name == name)).one()
     row.name = longer_name(row)
     session.flush()
 
 
 def longer_name(row: ProtocolRow) -> str:
-    """A protocol's name where other numbers have the name itself."""
+    """The name of a protocol whose name now belongs to other numbers."""
     return f"{row.name}-{row.hash[:8]}"
 
 
@@ -67,5 +67,5 @@ def protocol(session: Session, name_or_hash: str) -> ProtocolRow | None:
 
 
 def protocols(session: Session) -> Sequence[ProtocolRow]:
-    """All that were used or registered."""
+    """All protocols that were used or registered."""
     return session.scalars(select(ProtocolRow).order_by(ProtocolRow.name)).all()

@@ -36,11 +36,11 @@ class JobLine:
     """Jobs of one kind, as far as an evaluation needs them.
 
     Attributes:
-        kind: What they do.
-        counts: How many are in which state.
+        kind: What the jobs do.
+        counts: Number of jobs by state.
         retries: Attempts beyond the first that crashed or lost their worker.
-        error: What went wrong last.
-        log_tail: What that attempt printed last.
+        error: The newest error of an attempt.
+        log_tail: The last lines that this attempt printed.
     """
 
     kind: str
@@ -51,7 +51,7 @@ class JobLine:
 
 
 def get(session: Session, evaluation_id: UUID, *, with_results: bool = False) -> Evaluation | None:
-    """An evaluation."""
+    """Find an evaluation by its id."""
     options = [undefer(Evaluation.results)] if with_results else []
     return session.get(Evaluation, evaluation_id, options=options)
 
@@ -89,10 +89,10 @@ def reusable(
 
     Args:
         session: Of the caller.
-        checkpoint: Of just these weights.
-        dataset: On just these videos.
-        protocol_hash: By just these numbers.
-        begun: Only one that no longer waits.
+        checkpoint: The evaluated weights.
+        dataset: The videos.
+        protocol_hash: The protocol.
+        begun: Leave out evaluations that still wait.
     """
     same = DatasetRow.id == dataset.id
     if dataset.fingerprint is not None:
@@ -159,9 +159,9 @@ def by_other_engines(
 
     Args:
         session: Of the caller.
-        fingerprint: Of the videos.
-        protocol_hash: By which numbers.
-        engine: Only by this one; None is all but the current.
+        fingerprint: Fingerprint of the videos.
+        protocol_hash: The protocol.
+        engine: Only evaluations by this engine; None is every engine but the current one.
     """
     made_by = Evaluation.engine == engine if engine else Evaluation.engine != versions.engine()
     order = (Evaluation.created_at.desc(), Evaluation.id)
@@ -201,9 +201,9 @@ def page(
         state: Only in this state.
         model: Only of this model.
         team: Only of this team.
-        dataset: Only on this one, by its name (which may have been given to other videos since) or its
-            fingerprint.
-        protocol: Only under this one, by its name or hash.
+        dataset: Only on this dataset, by its name or its fingerprint. A name also finds evaluations of
+            earlier videos of that name.
+        protocol: Only under this protocol, by its name or hash.
         checkpoint_id: Only of this checkpoint.
         limit: Rows of a page.
         offset: Rows before it.
@@ -249,11 +249,11 @@ def replace_scores(
     scores: Sequence[Mapping[str, Any]],
     benchmarks: Sequence[Mapping[str, Any]],
 ) -> None:
-    """Write an evaluation's scores and predictions; what another attempt wrote goes.
+    """Write an evaluation's scores and predictions, and delete those of an earlier attempt.
 
     Args:
         session: Of the caller.
-        evaluation_id: Whose.
+        evaluation_id: The scored evaluation.
         scores: Columns of `ScoreRow`.
         benchmarks: Columns of `BenchmarkRow`.
     """
@@ -280,7 +280,7 @@ def fits(session: Session, evaluation_id: UUID) -> list[tuple[str, dict[str, Any
 
 
 def job_lines(session: Session, evaluation: Evaluation) -> list[JobLine]:
-    """What has been done and is to be done for an evaluation and its controls, by kind, in order of birth."""
+    """Count the jobs of an evaluation and its controls by kind, in the order of their creation."""
     everyone = [evaluation, *evaluation.controls]
     ids = [one.id for one in everyone]
     needed = exists().where(

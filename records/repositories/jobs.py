@@ -1,7 +1,7 @@
-"""Jobs: queued in the transaction that needs them, claimed, renewed, ended; every write names its token.
+"""Jobs are queued in the transaction that needs them, then claimed, renewed and ended.
 
-All times are the database's. A claim is for one attempt: whoever holds its token may write, and a write that
-matches no row means that the job is someone else's now, or nobody's.
+All times are the database's. A claim is for one attempt and draws a token. Every write names the token. If a
+write matches no row, the worker has lost the job: it was cancelled, or another worker may claim it.
 
     queued --claim--> running --finish--> done
       ^                  |----fail------> failed      by its own fault, for good
@@ -55,7 +55,7 @@ from vcp_core.catalog.errors import VcpbenchError
 MAX_CRASHES = 3
 MAX_OUTAGES = 10  # attempts while the store is full or away: with the pauses below, about half an hour
 MAX_LOSSES = 10
-LOW = -1  # priority of what can wait until nothing else does
+LOW = -1  # priority of jobs that wait until no other job does
 RETRY_S = 5.0  # before the second attempt after a crash, doubled for each further one
 LONGEST_RETRY_S = 300.0
 ERROR_CHARACTERS = 4000
@@ -88,7 +88,7 @@ def enqueue(
     comparison_id: UUID | None = None,
     priority: int = 0,
 ) -> None:
-    """Queue a job for its one subject, unless it has one of this kind; a worker is woken after the commit."""
+    """Queue a job, unless its subject has a job of this kind. A worker is woken after the commit."""
     values = {
         "id": uuid4(),
         "kind": kind,
@@ -111,16 +111,16 @@ def enqueue(
 
 
 def wake_up_after_commit(session: Session, queue: str, times: int = 1) -> None:
-    """OnNewJobs for a queue once this transaction is committed."""
+    """Wake workers of a queue once this transaction is committed (`records.db.OnNewJobs`)."""
     session.info.setdefault(NEW_JOBS, Counter())[queue] += times
 
 
 def claim(session: Session, queues: Sequence[str], *, worker_id: UUID, lease_s: float) -> Claim | None:
-    """The next job: of those that cannot wait, of the team that was served longest ago, the oldest.
+    """Claim the next job; None if no job waits.
 
-    None if nothing waits.
+    The highest priority comes first, then the team that was served longest ago, then the oldest job.
     """
-    if not queues:  # who takes none gets none
+    if not queues:  # a worker without queues gets no job
         return None
     chosen = session.execute(turns.next_job(tuple(sorted(set(queues))))).scalar_one_or_none()
     if chosen is None:
@@ -153,23 +153,23 @@ def subject_of(job: Job) -> UUID:
 
 
 def hurry(session: Session, evaluation: Evaluation) -> None:
-    """Let the jobs of an evaluation, of its checkpoint and of its shards wait no longer than others."""
+    """Give the usual priority to the jobs of an evaluation, of its checkpoint and of its shards."""
     own = or_(Job.evaluation_id == evaluation.id, Job.checkpoint_id == evaluation.checkpoint_id)
     session.execute(update(Job).where(own, Job.priority < 0).values(priority=0))
     hurry_shards(session, evaluation)
 
 
 def hurry_shards(session: Session, evaluation: Evaluation) -> None:
-    """Let the jobs of an evaluation's shards wait no longer than others."""
+    """Give the usual priority to the jobs of an evaluation's shards."""
     of_shards = Job.shard_id.in_(_shards_of(evaluation))
     session.execute(update(Job).where(of_shards, Job.priority < 0).values(priority=0))
 
 
 def renew(session: Session, claim: Claim, *, lease_s: float, done: int = 0, total: int | None = None) -> bool:
-    """Keep the job for another lease, and say how far it is; False if it is no longer ours.
+    """Renew the lease and write the progress. Return False if the worker has lost the job.
 
-    A second attempt that is not as far yet as the first was takes nothing back: progress never falls. If it
-    counts other units, the kept `done` is scaled to the new total.
+    Progress never falls, even while a second attempt is behind the first. If the second attempt counts other
+    units, the kept `done` is scaled to the new total.
     """
     kept: ColumnElement[Any] = cast(Any, Job.done)
     if total is not None:
@@ -184,13 +184,13 @@ def renew(session: Session, claim: Claim, *, lease_s: float, done: int = 0, tota
 
 
 def finish(session: Session, claim: Claim) -> bool:
-    """The attempt succeeded; False if it is no longer ours, and nothing may be written for it."""
+    """End a successful attempt. Return False if the worker has lost the job: it must then write nothing."""
     return bool(_rows(session, _ours(claim).values(state=JobState.DONE, finished_at=NOW, error=None)))
 
 
 def release(session: Session, claim: Claim) -> bool:
-    """Give the job back untouched: the worker shuts down."""
-    # `not_before` holds nobody back here. It says that there was an attempt, which counts toward nothing.
+    """Give a job back, because the worker shuts down. The attempt does not count."""
+    # `not_before` delays nothing here. It only notes that there was an attempt (`tried_before`).
     values = {"state": JobState.QUEUED, "token": None, "lease_until": None, "not_before": NOW}
     if not _rows(session, _ours(claim).values(**values)):
         return False
@@ -199,7 +199,7 @@ def release(session: Session, claim: Claim) -> bool:
 
 
 def fail(session: Session, claim: Claim, error: VcpbenchError, *, log_tail: str | None = None) -> bool:
-    """The attempt failed by its input, which another attempt would not change."""
+    """Fail a job because of its input. Another attempt would fail, too."""
     values = {"state": JobState.FAILED, "finished_at": NOW, "error": error.shortened(ERROR_CHARACTERS)}
     tail = None if log_tail is None else _text(log_tail)
     return bool(_rows(session, _ours(claim).values(**values, log_tail=tail)))
@@ -213,17 +213,17 @@ def crash(
     log_tail: str | None = None,
     outage: bool = False,
 ) -> JobState | None:
-    """The attempt failed by accident: tried again a little later, a few times.
+    """End an attempt that failed by accident. The job is retried a few times, with growing pauses.
 
     Args:
         session: Of the caller.
-        claim: Which attempt.
-        error: Why.
-        log_tail: What it printed last.
-        outage: Whether a store was full or away: counted apart, for it says nothing of the job.
+        claim: The attempt.
+        error: Why it failed.
+        log_tail: The last lines that it printed.
+        outage: Whether a store was full or away. Outages are counted apart: the job did not cause them.
 
     Returns:
-        The job's state now; None if it is no longer ours.
+        The job's state now; None if the worker has lost the job.
     """
     job = session.scalars(
         select(Job)
@@ -250,7 +250,7 @@ def crash(
 
 
 def cancel(session: Session, job_ids: Sequence[UUID]) -> None:
-    """End jobs that nobody wants; whoever is at one notices at the next renewal."""
+    """Cancel jobs. A worker notices at its next renewal that its job was cancelled."""
     session.execute(
         update(Job)
         .where(Job.id.in_(job_ids), Job.state.in_((JobState.QUEUED, JobState.RUNNING)))
@@ -286,7 +286,7 @@ def sweep(session: Session) -> tuple[int, list[Job]]:
     """Take jobs back whose lease is over.
 
     Returns:
-        How many wait again, and those that were lost too often and have failed.
+        The number of requeued jobs, and the jobs that were lost too often and have failed.
     """
     lost = session.scalars(
         select(Job)
@@ -324,7 +324,7 @@ def _shards_of(evaluation: Evaluation) -> Select[UUID]:
 
 
 def _text(said: str) -> str:
-    """What a process said, as PostgreSQL can keep it: no NUL, no half of a surrogate pair."""
+    """Replace what PostgreSQL cannot store in the text of a process: NUL, and halves of surrogate pairs."""
     return said.replace("\0", "").encode("utf-8", "replace").decode()
 
 

@@ -1,7 +1,7 @@
-"""The board: which boards there are, a page of one, and its numbers; rows are plain tuples.
+"""Leaderboards: which there are, a page of one, and its numbers.
 
-Mapped objects of a page's rows and scores would take longer than all of the page's SQL. Every statement about
-one board names it by `_is_of` alone.
+Rows are plain tuples: making mapped objects of them would take longer than all of the page's SQL. Every
+statement about one leaderboard selects it by `_is_of`.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ from vcp_core.catalog.scores import FIELDS, Score
 from vcp_core.catalog.versions import engine
 
 DONE = Evaluation.state == EvaluationState.DONE
-NEWEST = 20  # evaluations whose metrics are offered as columns; those of all would take longer than a page
+NEWEST = 20  # offer the metrics of so many evaluations as columns: reading all takes longer than a page
 
 
 @dataclass(frozen=True, kw_only=True)
 class LeaderboardKey:
-    """Which board: results that stand together.
+    """The key of a leaderboard: only results that agree on all three are compared.
 
     Attributes:
-        fingerprint: Of the dataset's videos.
-        protocol_hash: One protocol, one board.
-        engine: That made the results; one engine, one board.
+        fingerprint: Fingerprint of the dataset's videos.
+        protocol_hash: Hash of the protocol.
+        engine: The engine that made the results.
     """
 
     fingerprint: str
@@ -55,16 +55,16 @@ class LeaderboardKey:
 
 @dataclass(frozen=True, kw_only=True)
 class LeaderboardQuery:
-    """What is shown of a board.
+    """The rows and numbers that are asked for.
 
     Attributes:
-        board: Which one.
+        board: The leaderboard.
         sort: A metric, or one of `COLUMNS`.
         descending: Largest or newest first.
-        metrics: The numbers of a row; the headline ones where none is named.
+        metrics: The numbers of a row; the headline metrics if none is named.
         model: Only models whose name contains this.
         team: Only of this team.
-        backbone: Only of this one.
+        backbone: Only of this backbone.
         run: Only of this training run.
         latest: Only the newest evaluated checkpoint of every model.
         limit: Rows of a page.
@@ -85,7 +85,7 @@ class LeaderboardQuery:
 
 
 class Facts(NamedTuple):
-    """Whose evaluation it is."""
+    """The facts of a row: which evaluation, of which checkpoint and model."""
 
     evaluation: UUID
     model: str | None
@@ -107,14 +107,14 @@ class LeaderboardInfo:
     """A board that has results.
 
     Attributes:
-        dataset: Its name; the one that it had, where it has none now.
-        own_name: What the catalog calls it; None where it has no name for it.
-        fingerprint: Of its videos.
-        protocol: Its name.
-        hash: Of the protocol.
-        engine: That made the results.
-        num_results: Finished evaluations, controls not counted.
-        superseded: Whether no dataset of a name has these videos any more.
+        dataset: Name of the dataset; its last name if it has none now.
+        own_name: The catalog's name of the dataset; None if the catalog does not know it.
+        fingerprint: Fingerprint of the videos.
+        protocol: Name of the protocol.
+        hash: Hash of the protocol.
+        engine: The engine that made the results.
+        num_results: Finished evaluations without controls.
+        superseded: Whether no named dataset has these videos any more.
     """
 
     dataset: str
@@ -128,7 +128,7 @@ class LeaderboardInfo:
 
     @property
     def board(self) -> LeaderboardKey:
-        """Which board it is."""
+        """The leaderboard's key."""
         return LeaderboardKey(fingerprint=self.fingerprint, protocol_hash=self.hash, engine=self.engine)
 
     @property
@@ -138,7 +138,7 @@ class LeaderboardInfo:
 
     @property
     def key(self) -> str:
-        """What an address calls its dataset: other videos may have the name of those that lost it."""
+        """The dataset's word in an address: the fingerprint if other videos may have the name now."""
         return self.fingerprint if self.superseded else self.dataset
 
 
@@ -208,7 +208,7 @@ def list_leaderboards(session: Session) -> list[LeaderboardInfo]:
 
 
 def page(session: Session, wanted: LeaderboardQuery) -> list[tuple[Facts, float | None]]:
-    """The page's rows in their order, each with the value that it is sorted by; those without one last."""
+    """The page's rows in order, each with its sort value. Rows without a value come last."""
     score = aliased(ScoreRow)
     column = COLUMNS.get(wanted.sort, score.value)
     order = column.desc() if wanted.descending else column.asc()
@@ -224,12 +224,12 @@ def page(session: Session, wanted: LeaderboardQuery) -> list[tuple[Facts, float 
 
 
 def count(session: Session, wanted: LeaderboardQuery) -> int:
-    """Rows of all pages."""
+    """Number of rows on all pages."""
     return session.scalar(_chosen(wanted).with_only_columns(func.count())) or 0
 
 
 def scale(session: Session, wanted: LeaderboardQuery) -> Sequence[Measured]:
-    """The scores that all pages are sorted by, in no order; none where they are sorted by something else."""
+    """The scores that all pages are sorted by, unordered. Empty if the sort key is no metric."""
     if wanted.sort in COLUMNS:
         return []
     score = aliased(ScoreRow)
@@ -242,7 +242,7 @@ def scale(session: Session, wanted: LeaderboardQuery) -> Sequence[Measured]:
 
 
 def controls(session: Session, board: LeaderboardKey) -> list[Facts]:
-    """Finished evaluations of random weights, and of pixels, on the board's conditions."""
+    """The leaderboard's finished evaluations of random weights and of pixels."""
     query = (
         select(*FACTS)
         .select_from(Evaluation)
@@ -277,7 +277,7 @@ def scores(
 
 
 def newest_metrics(session: Session, board: LeaderboardKey) -> dict[str, str]:
-    """Metrics that a board's columns can show, each with which way is better: its newest evaluations'."""
+    """The metrics of the newest evaluations, which columns can show, each with its better direction."""
     newest = (
         select(Evaluation.id)
         .join(DatasetRow, DatasetRow.id == Evaluation.dataset_id)
@@ -291,7 +291,7 @@ def newest_metrics(session: Session, board: LeaderboardKey) -> dict[str, str]:
 
 
 def all_metrics(session: Session, board: LeaderboardKey) -> dict[str, str]:
-    """Metrics that any evaluation of a board has, each with which way is better."""
+    """The metrics of all evaluations of a leaderboard, each with its better direction."""
     query = (
         select(ScoreRow.metric, ScoreRow.better)
         .join(Evaluation, Evaluation.id == ScoreRow.evaluation_id)
@@ -302,13 +302,13 @@ def all_metrics(session: Session, board: LeaderboardKey) -> dict[str, str]:
 
 
 def known(session: Session, names: Iterable[str]) -> set[str]:
-    """Those of these metrics that any evaluation of any board has."""
+    """The metrics among these that any evaluation of any leaderboard has."""
     name = func.unnest(bindparam(None, list(names), type_=ARRAY(String))).column_valued("name")
     return set(session.scalars(select(name).where(exists().where(ScoreRow.metric == name))))
 
 
 def engines(session: Session, fingerprint: str, protocol_hash: str) -> list[str]:
-    """Those that made results of these videos under this protocol, the one with the newest first."""
+    """Engines with results of these videos under this protocol, the one with the newest result first."""
     query = (
         select(Evaluation.engine)
         .join(DatasetRow, DatasetRow.id == Evaluation.dataset_id)

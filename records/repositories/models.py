@@ -16,14 +16,14 @@ from records.repositories import checkpoints
 
 @dataclass(frozen=True, kw_only=True)
 class Counted:
-    """A model and what there is of it.
+    """A model, with the numbers of its checkpoints and evaluations.
 
     Attributes:
         model: The model.
         newest: Its newest checkpoint that the reader may see.
         num_checkpoints: Checkpoints that the reader may see.
         num_evaluations: Evaluations of its checkpoints, in any state.
-        evaluated_at: When the last of them finished; None where none has.
+        evaluated_at: When the last of these evaluations finished; None if none has.
     """
 
     model: Model
@@ -51,9 +51,8 @@ def page(
         team: Only of this team.
         limit: Rows of a page.
         offset: Rows before it.
-        seen_by: The team that looks: checkpoints that are not ready, or were rejected, count for their owners
-            only.
-        by_admin: Then all count.
+        seen_by: The reader's team. Checkpoints that are not ready count only for their own team.
+        by_admin: Whether the reader is an administrator, for whom all checkpoints count.
     """
     ranked = (
         select(

@@ -1,9 +1,8 @@
-"""How far an evaluation is, and how long the rest may take: from rows alone, by the database's clock.
+"""Estimate from rows alone how far an evaluation is and how long the rest takes, by the database's clock.
 
-Work is what was still to be done when the evaluation was asked for: features and controls that were there
-already count neither as done nor as missing. A job that was under way counts whole: what others had done of
-the job counts as done at the first look. The fraction never falls, because all that it is made of only grows
-or only shrinks:
+The work is everything that was missing when the evaluation was asked for. Features and controls that existed
+then do not count. A job that was under way counts completely, so the first fraction may be above 0. The
+fraction never falls, because each of its parts only grows or only shrinks:
 
 - Before the plan is made, reading, indexing and planning have fixed shares (`SHARES`), of which only those
   count that this evaluation has to wait for.
@@ -31,17 +30,17 @@ from records.db import NOW
 from records.models import Evaluation, EvaluationState, Job, JobKind, JobState, Shard, evaluation_shards
 from records.repositories.jobs import tried_before
 
-SHARES = {  # of an evaluation's time, before its clips are forwarded
+SHARES = {  # shares of an evaluation's time that pass before its clips are forwarded
     JobKind.INGEST: 0.04,
-    JobKind.CALIBRATE: 0.04,  # what a control waits for, where an upload waits for its ingest
+    JobKind.CALIBRATE: 0.04,  # a control waits for it as an upload waits for its ingest
     JobKind.INDEX: 0.30,
     JobKind.PLAN: 0.01,
 }
-SCORING = 0.25  # what scoring takes, in parts of what forwarding the same clips takes on a CPU
-SCORING_S, SCORING_CLIP_S = 4.0, 0.005  # the same in seconds: to start, and for each clip
-PACE_S, PACE_SHARE = 10.0, 0.25  # the first clips wait for a process to start: no pace before either
-MOST = 0.999  # of what is not done yet
-# A second attempt starts its clock anew and keeps `done` of the first: a pace by both would be absurd.
+SCORING = 0.25  # time of scoring, relative to forwarding the same clips on a CPU
+SCORING_S, SCORING_CLIP_S = 4.0, 0.005  # time of scoring in seconds: fixed, and for each clip
+PACE_S, PACE_SHARE = 10.0, 0.25  # estimate no pace earlier: the first clips wait for a process to start
+MOST = 0.999  # largest fraction of an evaluation that is not done
+# A retried job has the clock of the second attempt and `done` of the first, so it gives no pace.
 RETRYING = and_(Job.state == JobState.RUNNING, tried_before())
 
 
@@ -50,12 +49,12 @@ class Progress:
     """How far an evaluation is, its controls included.
 
     Attributes:
-        fraction: Of all its work; 1 only once it is done.
-        clips_done: Forwarded clips of the jobs that had not ended when it was asked for.
-        clips_total: All clips of these jobs, as far as is known.
+        fraction: Share of all its work; 1 only once the evaluation is done.
+        clips_done: Forwarded clips of the jobs that had not ended when the evaluation was asked for.
+        clips_total: All clips of these jobs, as far as known.
         scoring_done: Units (fits, rankings, intervals) of its own scoring.
         scoring_total: Units in all, once its scoring has begun.
-        remaining_s: Estimate at the pace so far; None where there is no pace yet, or a job is tried again.
+        remaining_s: Estimate at the pace so far; None without a pace, and while a job is retried.
     """
 
     fraction: float = 0.0
@@ -76,7 +75,7 @@ class _Clips(NamedTuple):
 
 
 class _Single(NamedTuple):
-    """A job that is alone of its kind for its subject."""
+    """A job of a kind of which its subject has only one."""
 
     kind: JobKind
     subject_id: UUID
@@ -108,7 +107,7 @@ class _Single(NamedTuple):
 
 
 def progress(session: Session, evaluation: Evaluation) -> Progress:
-    """How far it is now."""
+    """How far an evaluation is now."""
     controls = evaluation.controls
     clips = _clips(session, evaluation, controls)
     clips_done = sum(one.done for one in clips.values())
@@ -196,7 +195,7 @@ def _singles(
 def _waited_for(
     evaluation: Evaluation, jobs: Mapping[tuple[JobKind, UUID], _Single]
 ) -> dict[JobKind, _Single | None]:
-    """What had to be done before its clips could be forwarded; its plan is queued only after the others."""
+    """The jobs before an evaluation's clips can be forwarded. The plan is queued only after the others."""
     subjects = {
         JobKind.INGEST: evaluation.checkpoint_id,
         JobKind.CALIBRATE: evaluation.checkpoint_id,
@@ -321,8 +320,8 @@ def _scoring_s(
 ) -> float:
     """Seconds of scoring that are left, at the pace of the control that was scored fastest.
 
-    It has the same clips and probes. Another one may have been scored many times slower, while the same cores
-    forwarded clips.
+    That control has the same clips and probes. Other controls may have been scored many times slower, because
+    the same cores forwarded clips meanwhile.
     """
     took = [job.elapsed_s for (kind, _), job in jobs.items() if kind is JobKind.SCORE and job.share == 1]
     usual_s = min(took, default=SCORING_S + SCORING_CLIP_S * (evaluation.num_clips or 0))

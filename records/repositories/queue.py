@@ -1,4 +1,4 @@
-"""The queue as one evaluation sees it: its next jobs, who could take them, and what is in front of them."""
+"""The queue as one evaluation sees it: its next jobs, and the jobs in front of them."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Next:
     """A job that an evaluation needs now.
 
     Attributes:
-        job: Which.
-        running: Whether a worker that is there is at it.
+        job: The job.
+        running: Whether a worker that was seen lately is doing it.
         now: The time, by the database.
     """
 
@@ -42,17 +42,17 @@ class Next:
 
     @property
     def silent(self) -> bool:
-        """Whether the worker that is at it has not been seen lately."""
+        """Whether the worker that claimed the job has not been seen lately."""
         return self.job.state is JobState.RUNNING and not self.running
 
 
 def next_jobs(session: Session, evaluation: Evaluation) -> list[Next]:
-    """Of each queue the job that the evaluation needs first; those in work come before those that wait."""
+    """For each queue, the job that the evaluation needs first. Running jobs come before queued ones."""
     return _first_of_each_queue(session, _needed(evaluation))
 
 
 def next_of_comparison(session: Session, comparison_id: UUID) -> list[Next]:
-    """The job of a comparison, unless it has ended."""
+    """The job of a comparison, unless the job has ended."""
     return _first_of_each_queue(session, Job.comparison_id == comparison_id)
 
 
@@ -62,7 +62,9 @@ def _first_of_each_queue(session: Session, needed: ColumnElement[bool]) -> list[
     running = and_(Job.state == JobState.RUNNING, or_(Job.worker_id.is_(None), seen))
     queued = Job.state == JobState.QUEUED
     rank = case((running, 0), (claimable(), 1), (queued, 2), else_=3)
-    last = case((Job.kind == JobKind.EXTRACT, 0), else_=1)  # of several in work, clips are what takes longest
+    last = case(
+        (Job.kind == JobKind.EXTRACT, 0), else_=1
+    )  # of several running jobs, extraction takes longest
     first = (rank, case((running, last), else_=0), Job.created_at, Job.id)
     position = func.row_number().over(partition_by=Job.queue, order_by=first)
     live = (
@@ -94,16 +96,16 @@ def _needed(evaluation: Evaluation) -> ColumnElement[bool]:
 
 
 def in_work(session: Session, workers: Sequence[Worker]) -> Sequence[Job]:
-    """What these workers are at, begun first first."""
+    """The jobs that these workers are doing, the first begun first."""
     ids = [worker.id for worker in workers]
     query = select(Job).where(Job.state == JobState.RUNNING, Job.worker_id.in_(ids))
     return session.scalars(query.order_by(Job.started_at)).all()
 
 
 def done_for(session: Session, job: Job) -> Evaluation | None:
-    """The evaluation that a job is done for: the first that waits for it, or for a control, for that.
+    """The first evaluation that waits for a job. For a job of a control, the first that needs the control.
 
-    None where nobody waits, and for a comparison, which is of two.
+    None if no evaluation waits, and for a comparison, which belongs to two.
     """
     query = select(Evaluation).where(Evaluation.state.not_in(ENDED))
     if job.kind is JobKind.EXTRACT:

@@ -1,4 +1,4 @@
-"""Shards: which clips are forwarded already or will be, and for whom."""
+"""Shards: which clips are forwarded already or will be, and for which evaluations."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ USABLE = (JobState.QUEUED, JobState.RUNNING, JobState.DONE)
 
 
 def usable(session: Session, space: str) -> Sequence[UUID]:
-    """Ids of the shards of a feature space whose features are there or will be, the oldest first."""
+    """Ids of the shards of a feature space whose features exist or are being made, the oldest first."""
     query = (
         select(Shard.id)
         .join(Job, Job.shard_id == Shard.id)
@@ -37,7 +37,10 @@ def these(session: Session, shard_ids: Sequence[UUID]) -> Sequence[Shard]:
 
 
 def with_evaluation(session: Session, shard_id: UUID) -> tuple[Shard, Evaluation]:
-    """A shard with its clips, and one of the evaluations that need it: all agree on what decides features."""
+    """A shard with its clips, and one of the evaluations that need it.
+
+    Any will do: all of them agree on everything that determines features.
+    """
     shard = session.get_one(Shard, shard_id, options=[undefer(Shard.clips)])
     query = (
         select(Evaluation)

@@ -19,7 +19,7 @@ USED_EVERY = timedelta(minutes=1)
 
 
 def create(session: Session, *, name: str, team: str, admin: bool = False) -> tuple[Token, str]:
-    """A new token, and its secret, which is nowhere else."""
+    """Make a token. Return it with its secret, which is stored nowhere."""
     secret = PREFIX + secrets.token_urlsafe(SECRET_BYTES)
     token = Token(name=name, team=team, admin=admin, secret_sha256=_hash(secret))
     session.add(token)
@@ -28,7 +28,7 @@ def create(session: Session, *, name: str, team: str, admin: bool = False) -> tu
 
 
 def find(session: Session, secret: str) -> Token | None:
-    """The token of that secret, if it is not revoked; notes that it was used."""
+    """Find the token of a secret, unless it is revoked, and note that it was used."""
     token = session.scalars(
         select(Token).where(Token.secret_sha256 == _hash(secret), Token.revoked_at.is_(None))
     ).one_or_none()
@@ -44,7 +44,7 @@ def every(session: Session) -> Sequence[Token]:
 
 
 def revoke(session: Session, name: str) -> int:
-    """Revoke the tokens of that name; how many there were."""
+    """Revoke the tokens of a name, and return their number."""
     rows = session.scalars(select(Token).where(Token.name == name, Token.revoked_at.is_(None))).all()
     session.execute(update(Token).where(Token.id.in_([token.id for token in rows])).values(revoked_at=NOW))
     return len(rows)

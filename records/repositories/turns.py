@@ -23,7 +23,7 @@ def claimable(job: type[Job] = Job) -> ColumnElement[bool]:
 
 @cache
 def next_job(queues: tuple[str, ...]) -> Select[Job]:
-    """What `claim` asks. Kept, because to make the statement takes longer than to run it."""
+    """The statement of `claim`. It is cached, because making it takes longer than running it."""
     job, turns = aliased(Job), _turns(queues)
     return (
         select(job)
@@ -36,7 +36,7 @@ def next_job(queues: tuple[str, ...]) -> Select[Job]:
 
 
 def _turns(queues: Sequence[str]) -> CTE:
-    """Of each team that has jobs in these queues: when it was served last (`at`)."""
+    """For each team with jobs in these queues, the time when it was served last (`at`)."""
     job, served = aliased(Job), aliased(Job)
     waiting = (
         select(job.team)

@@ -1,4 +1,4 @@
-"""Who works, and what waits."""
+"""Workers that were seen lately, and the numbers of jobs that wait for them."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ SEEN_S = 30.0  # a worker that was not seen for so long counts as gone
 
 
 def seen(session: Session, within_s: float = SEEN_S) -> Sequence[Worker]:
-    """Workers that are there."""
+    """Workers that were seen lately."""
     since = NOW - timedelta(seconds=within_s)
     return session.scalars(select(Worker).where(Worker.seen_at > since).order_by(Worker.created_at)).all()
 
 
 def idle(session: Session) -> Sequence[Worker]:
-    """Workers that are there and have no job."""
+    """Workers that were seen lately and have no job."""
     since = NOW - timedelta(seconds=SEEN_S)
     return session.scalars(select(Worker).where(Worker.job_id.is_(None), Worker.seen_at > since)).all()
 
@@ -37,7 +37,7 @@ def tell(
     device: str,
     job_id: UUID | None,
 ) -> None:
-    """Note that a worker is there, and at which job; also where a long silence had it forgotten."""
+    """Note that a worker is alive, and which job it does. Add its row again if `forget_silent` removed it."""
     row = {"id": worker_id, "name": name, "queues": list(queues), "device": device}
     now = {"seen_at": NOW, "job_id": job_id}
     wanted = insert(Worker).values(**row, **now)
@@ -45,17 +45,17 @@ def tell(
 
 
 def remove(session: Session, worker_id: UUID) -> None:
-    """Take a worker out of the table."""
+    """Remove a worker from the table."""
     session.execute(delete(Worker).where(Worker.id == worker_id))
 
 
 def forget_silent(session: Session, after_s: float) -> None:
-    """Take out the workers that were not seen for so long."""
+    """Remove the workers that were not seen for `after_s` seconds."""
     session.execute(delete(Worker).where(Worker.seen_at < NOW - timedelta(seconds=after_s)))
 
 
 def job_counts(session: Session) -> dict[tuple[str, JobState], int]:
-    """Jobs by queue and state, as far as they have not ended."""
+    """Number of queued and running jobs, by queue and state."""
     live = (JobState.QUEUED, JobState.RUNNING)
     rows = session.execute(
         select(Job.queue, Job.state, func.count()).where(Job.state.in_(live)).group_by(Job.queue, Job.state)

@@ -1,4 +1,4 @@
-"""Which checkpoint a request means: looked for among those only that its sender may see, or use."""
+"""Find the checkpoint that a request names, among those that its sender may see or use."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Among:
 
     Attributes:
         where: A condition on `Checkpoint` and `Model`.
-        team: Whose models are meant where no team is named; None where a reader has none.
-        only: Whether no other team's are among them.
+        team: The team of a model that is named without its team; None if the reader has no team.
+        only: Whether only this team's checkpoints are allowed.
     """
 
     where: ColumnElement[bool]
@@ -34,29 +34,29 @@ class Among:
 
     @classmethod
     def seen_by(cls, reader: Caller | None) -> Among:
-        """Those that a reader may see."""
+        """The checkpoints that a reader may see."""
         team = reader.team if reader else None
         return cls(where=checkpoints.seen(team, by_admin=bool(reader and reader.admin)), team=team)
 
     @classmethod
     def usable_by(cls, caller: Caller) -> Among:
-        """Those that a caller may evaluate and download: the team's own; for an administrator, all."""
+        """The checkpoints that a caller may evaluate and download: the team's own; all for administrators."""
         return cls.seen_by(caller) if caller.admin else cls.of(caller.team)
 
     @classmethod
     def of(cls, team: str) -> Among:
-        """A team's own."""
+        """The checkpoints of a team."""
         return cls(where=checkpoints.owned(team), team=team, only=True)
 
     def none(self, of_what: str) -> NotFound:
-        """The error for a checkpoint that is not among them."""
+        """Make the error for a checkpoint that is not among these."""
         if self.only:
             return NotFound(f"Team {self.team!r} has no checkpoint {of_what}.")
         return NotFound(f"No checkpoint {of_what}. List them: GET /v1/checkpoints.")
 
 
 def find(session: Session, wanted: str, among: Among) -> Checkpoint:
-    """The checkpoint that is meant.
+    """Find the checkpoint that a text names.
 
     Raises:
         InvalidRequest: If the text names no checkpoint.
@@ -70,7 +70,7 @@ def find(session: Session, wanted: str, among: Among) -> Checkpoint:
 
 
 def id_of(session: Session, wanted: str, among: Among) -> UUID:
-    """The id that is meant; a whole one is given back as it is, whether or not there is such a checkpoint.
+    """Find the id that a text names. A complete id is returned without looking for its checkpoint.
 
     Raises:
         InvalidRequest: If the text names no checkpoint.
@@ -83,7 +83,9 @@ def id_of(session: Session, wanted: str, among: Among) -> UUID:
 
 
 def by_id(session: Session, wanted: str, among: Among) -> Checkpoint:
-    """The checkpoint that is meant, where `MODEL@latest` cannot be: the bytes of that one are there.
+    """Find a checkpoint by its id or the first characters of it.
+
+    Uploads use this: `MODEL@latest` always means a checkpoint that has its bytes already.
 
     Raises:
         InvalidRequest: If the text is no id, nor the first characters of one.

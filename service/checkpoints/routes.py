@@ -40,7 +40,7 @@ def declare(
     settings: SettingsDep,
     response: Response,
 ) -> CheckpointOut:
-    """Say what is going to be uploaded; then `PUT` its bytes to `/v1/checkpoints/{id}/content`.
+    """Declare a file. Then `PUT` its bytes to `/v1/checkpoints/{id}/content`.
 
     The same bytes under the same model, with the same prefix and input, give the checkpoint that is there
     (200); what was left out before is added to it, and what contradicts it is refused (409).
@@ -67,11 +67,13 @@ async def upload(
     database: DatabaseDep,
     storage: StorageDep,
     settings: SettingsDep,
-    model: Annotated[ModelName, Query(description="The name that its checkpoints come under.")],
-    backbone: Annotated[str | None, Query(description="Its architecture; found if left out.")] = None,
-    sha256: Annotated[Sha256 | None, Query(description="If given, the bytes must have it.")] = None,
+    model: Annotated[ModelName, Query(description="Name of the model that the checkpoint belongs to.")],
+    backbone: Annotated[
+        str | None, Query(description="Its architecture; the service finds it if left out.")
+    ] = None,
+    sha256: Annotated[Sha256 | None, Query(description="If given, the bytes must have this SHA-256.")] = None,
     run: Annotated[Name | None, Query(description="The training run.")] = None,
-    step: Annotated[int | None, Query(ge=0, lt=2**63, description="Of that run.")] = None,
+    step: Annotated[int | None, Query(ge=0, lt=2**63, description="Training step of that run.")] = None,
     pretrained_on: Annotated[Declaration | None, Query(description=PRETRAINED_ON)] = None,
     prefix: Annotated[Declaration | None, Query(description=PREFIX)] = None,
     input_spec: Annotated[Declaration | None, Query(description=INPUT_SPEC)] = None,
@@ -135,7 +137,7 @@ async def content(
 def download(
     checkpoint_id: CheckpointNamed, caller: AnyCaller, session: SessionDep, storage: StorageDep
 ) -> StreamingResponse:
-    """The file as it was uploaded; only your team's own, or any to an administrator."""
+    """The file as it was uploaded. You can download your team's files; an administrator can download all."""
     found = service.uploaded_file(session, checkpoint_id, caller)
     headers = {
         "Content-Length": str(found.size_bytes),
@@ -155,7 +157,7 @@ def page(
     limit: Limit = 50,
     offset: Offset = 0,
 ) -> CheckpointPage:
-    """Checkpoints, newest first; what is not ready, or was rejected, is shown to its own team only."""
+    """Checkpoints, newest first. Only its own team sees a checkpoint that is not ready or was rejected."""
     found, total = checkpoints.page(
         session,
         model=model,
@@ -170,7 +172,7 @@ def page(
 
 @router.get("/{checkpoint_id:named}", responses=responses(404, 409), summary="Show a checkpoint")
 def show(checkpoint_id: CheckpointNamed, reader: Reader, session: SessionDep) -> CheckpointOut:
-    """One checkpoint: its state, and how far its upload is; until it is ready, only your team's own."""
+    """One checkpoint: its state, and how far its upload is. Until it is ready, only its own team sees it."""
     return shown(named.find(session, checkpoint_id, Among.seen_by(reader)), reader)
 
 

@@ -16,39 +16,42 @@ from vcp_core.catalog.inputs import EXAMPLE
 from vcp_core.catalog.networks import network_used
 
 PREFIX = (
-    "Which of several networks in the file, as `teacher.`; `.` for keys with nothing before them. If left "
-    "out: the one that gradients trained. A file of which that is not known is rejected, with the choices."
+    "Which of several networks in the file is meant, as `teacher.`; `.` for keys without a prefix. If left "
+    "out, the network that gradients trained is used. If that is unknown, the file is rejected, and the "
+    "reason lists the choices."
 )
 INPUT_SPEC = (
-    "What it takes in where that is not its backbone's own: words of frames, stride, resize, crop, mean, std."
+    "Form of the input if it is not the backbone's own: words of frames, stride, resize, crop, mean, std."
 )
 PRETRAINED_ON = (
-    "What it was trained on, with commas between: `ucf101:1` or `ucf101:1,2` (training sides of splits), "
-    "`kinetics400`, `none`, ... An entry of another form with the name of the dataset tested on in it is "
-    "flagged: it may hold test videos."
+    "Training data, separated by commas: `ucf101:1` or `ucf101:1,2` (training sides of splits), "
+    "`kinetics400`, `none`, ... An entry of another form that contains the name of the test dataset gets a "
+    "warning, because the training data may hold test videos."
 )
 
 
 class CheckpointIn(BaseModel):
-    """What is going to be uploaded."""
+    """The file that will be uploaded."""
 
     model_config = ConfigDict(extra="forbid")
 
-    model: ModelName = Field(description="The name that its checkpoints come under.", examples=["r3d-vcp"])
+    model: ModelName = Field(
+        description="Name of the model that the checkpoint belongs to.", examples=["r3d-vcp"]
+    )
     size_bytes: int = Field(ge=1, examples=[57_600_000])
     sha256: Sha256 = Field(examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"])
     backbone: str | None = Field(
-        None, description="Its architecture; found by itself if left out.", examples=["r3d"]
+        None, description="Its architecture; the service finds it if left out.", examples=["r3d"]
     )
     run: Name | None = Field(None, description="The training run.", examples=["vcp-2026-11"])
-    step: int | None = Field(None, ge=0, lt=2**63, description="Of that run.", examples=[12000])
+    step: int | None = Field(None, ge=0, lt=2**63, description="Training step of that run.", examples=[12000])
     pretrained_on: Declaration | None = Field(None, description=PRETRAINED_ON, examples=["ucf101:1"])
     prefix: Declaration | None = Field(None, description=PREFIX, examples=["teacher."])
     input_spec: Declaration | None = Field(None, description=INPUT_SPEC, examples=[EXAMPLE])
 
 
 class NetworkOut(BaseModel):
-    """Which network of the file was used, where it holds several or something is known of the only one."""
+    """The network of the file that was used, if the file holds several or the choice needs a note."""
 
     used: str = Field(description="The `prefix` that names it.", examples=["state_dict.student."])
     others: list[str] = Field(description="The `prefix` of each other whole network; not used.")
@@ -70,14 +73,18 @@ class CheckpointOut(BaseModel):
     cause: CauseOut | None = Field(None, description="The reason, for programs.")
     size_bytes: int | None
     sha256: str | None
-    received_bytes: int = Field(description="Bytes that are safely there; an upload goes on from here.")
+    received_bytes: int = Field(
+        description="Bytes that are stored. An interrupted upload continues from here."
+    )
     backbone: str | None = Field(None, description="As declared; once ready, as found.")
     run: str | None = None
     step: int | None = None
     pretrained_on: str | None = Field(None, description="As declared.")
     prefix: str | None = Field(None, description="As declared.")
     input_spec: str | None = Field(None, description="As declared; null for the backbone's own.")
-    network: NetworkOut | None = Field(None, description="Once ready; null for the only one of the file.")
+    network: NetworkOut | None = Field(
+        None, description="The network that was used, once ready; null if the file holds only one."
+    )
     report: dict[str, Any] | None = Field(None, description="How the backbone was found in the file.")
     created_at: datetime
     uploaded_at: datetime | None = None

@@ -1,4 +1,4 @@
-"""What may become of a checkpoint."""
+"""Declare checkpoints, and start uploads anew or end them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ log = structlog.get_logger("vcpbench.uploads")
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What a client says of a file; attributes as in `CheckpointIn`."""
+    """The client's declaration of a file, with the attributes of `CheckpointIn`."""
 
     model: str
     sha256: str | None = None
@@ -51,17 +51,17 @@ class Facts:
 def declare(
     session: Session, storage: Storage, team: str, facts: Facts, sha256: str, size_bytes: int
 ) -> tuple[Checkpoint, bool]:
-    """The team's checkpoint of these bytes under that model, declared alike, and whether it is new.
+    """Find or make the team's checkpoint of these bytes. Return it, and whether it is new.
 
-    What is declared only now is added to what is known of it. Only the team's own are looked at: that another
-    team has the same file is nobody's business.
+    Facts that were not declared before are added. The search covers only the team's own checkpoints, because
+    the answer must not tell that another team has the same file.
 
     Raises:
-        Conflict: If it contradicts what was declared before, or what the file was found to be.
+        Conflict: If a fact contradicts an earlier declaration, or what the file was found to be.
     """
-    flow.lock(session)  # a worker that has read the file writes what it found under the same
+    flow.lock(session)  # a worker writes what it found in the file under the same lock
     model = checkpoints.model_of(session, team, facts.model)
-    locks.take(session, checkpoints.model_lock(model.id))  # two that declare the same at once get one
+    locks.take(session, checkpoints.model_lock(model.id))  # two equal declarations at once get one checkpoint
     found = checkpoints.same(session, model, sha256, prefix=facts.prefix, input_spec=facts.input_spec)
     if found is not None:
         found = locked(session, found.id)
@@ -90,10 +90,10 @@ def declare(
 
 
 def _add(found: Checkpoint, facts: Facts) -> None:
-    """Fill in what was left out before; while no byte was read, what is said last counts.
+    """Fill in facts that were left out before. Until a worker reads the file, the last declaration counts.
 
     Raises:
-        Conflict: If it contradicts what is known, or names a backbone while one is being looked for.
+        Conflict: If a fact contradicts what is known, or names a backbone while a worker looks for it.
     """
     said = {name: getattr(facts, name) for name in ADDED_LATER if getattr(facts, name) is not None}
     known = {name: None if name == "step" and _is_epoch(found) else getattr(found, name) for name in said}
@@ -136,14 +136,14 @@ def locked(session: Session, checkpoint_id: UUID) -> Checkpoint:
 
 
 def begin_anew(session: Session, storage: Storage, checkpoint: Checkpoint) -> None:
-    """Forget the parts so far; their objects go once that is committed. `locked` was called before."""
+    """Delete the parts so far, and their objects after the commit. Call `locked` before."""
     locks.expect(session, checkpoints.upload_lock(checkpoint.id))
     keys = [part.key for part in checkpoint.parts]
 
     def delete(_: Session) -> None:
         try:
             storage.delete(*keys)
-        except StorageError as error:  # the transaction stands; all that is left over is rubbish
+        except StorageError as error:  # the commit is done, so only useless objects stay in the store
             log.warning("parts of an upload were not deleted", keys=keys, error=str(error))
 
     if keys:
@@ -152,7 +152,7 @@ def begin_anew(session: Session, storage: Storage, checkpoint: Checkpoint) -> No
 
 
 def uploaded(session: Session, checkpoint: Checkpoint) -> None:
-    """Let a worker read the file, whose bytes are all in the store. `locked` was called before."""
+    """Let a worker read the complete file. Call `locked` before."""
     locks.expect(session, checkpoints.upload_lock(checkpoint.id))
     assert checkpoint.model is not None
     checkpoint.state, checkpoint.uploaded_at = CheckpointState.INGESTING, NOW

@@ -1,6 +1,7 @@
-"""Bytes on their way in: streamed to the store with a running cap and hash, kept as far as they came.
+"""Stream uploads to the store, counting and hashing the bytes. Bytes that arrived are kept.
 
-Only this is asynchronous. SQL runs in threads, in short transactions; none is open while bytes flow.
+Only this module is asynchronous. SQL runs in threads, in short transactions. No transaction is open while
+bytes arrive.
 """
 
 from __future__ import annotations
@@ -33,9 +34,9 @@ class Received:
     """Bytes that have come in one request.
 
     Attributes:
-        size_bytes: How many.
-        sha256: Of them.
-        complete: Whether the client meant them all; otherwise the connection broke.
+        size_bytes: Number of bytes.
+        sha256: SHA-256 of the bytes.
+        complete: Whether the body ended; if not, the connection broke.
     """
 
     size_bytes: int
@@ -48,9 +49,9 @@ class Uploads:
     """Takes uploads.
 
     Attributes:
-        database: Where checkpoints are.
-        storage: Where bytes go.
-        max_bytes: Of one checkpoint.
+        database: Holds the checkpoints.
+        storage: Holds the bytes.
+        max_bytes: Largest checkpoint that is taken.
     """
 
     database: Database
@@ -75,7 +76,7 @@ class Uploads:
         """
         checkpoint_id = await self._sql(lambda session: named.by_id(session, wanted, named.Among.of(team)).id)
         span, stored = await self._sql(lambda session: self._begin(session, checkpoint_id, content_range))
-        if span is None:  # sent again, because our answer was lost: hear it out, keep nothing
+        if span is None:  # the client repeats itself because our answer was lost: read the body, keep nothing
             async for _ in chunks:
                 pass
             return stored or await self._complete(checkpoint_id, None)
@@ -170,7 +171,7 @@ class Uploads:
     def _record(
         self, session: Session, checkpoint_id: UUID, span: range, received: Received, key: str
     ) -> CheckpointOut:
-        """Keep the part, unless another request changed meanwhile what it stands on."""
+        """Keep the part, unless another request changed the earlier parts meanwhile."""
         checkpoint = service.locked(session, checkpoint_id)
         there = shown(checkpoint).received_bytes
         if checkpoint.state is not CheckpointState.DECLARED or there != span.start:
@@ -183,7 +184,7 @@ class Uploads:
         return shown(checkpoint)
 
     async def _complete(self, checkpoint_id: UUID, last: Received | None) -> CheckpointOut:
-        """All bytes are there: take them over, if they are the right ones."""
+        """Complete an upload whose bytes have all arrived, if their hash is right."""
         keys, before = await self._sql(lambda session: self._parts(session, checkpoint_id))
         if before.state is not CheckpointState.DECLARED:
             return before
@@ -219,7 +220,7 @@ class Uploads:
         return shown(checkpoint)
 
     def _drop(self, session: Session, checkpoint_id: UUID, keys: Sequence[str]) -> CheckpointOut:
-        """Forget these parts, unless others have taken their place."""
+        """Delete these parts, unless other parts have replaced them."""
         checkpoint = service.locked(session, checkpoint_id)
         if [part.key for part in checkpoint.parts] == keys:
             service.begin_anew(session, self.storage, checkpoint)

@@ -1,4 +1,4 @@
-"""Comparing two evaluations: what is kept is read, what is not is asked of a worker."""
+"""Compare two evaluations: read a stored comparison, or ask a worker to make it."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from service.problems import Conflict
 from service.reasons import text_for
 from vcp_core.scoring.stored_comparison import COMPARED_VERSION, Compared
 
-MOST = 0.999  # of what is not done yet
+MOST = 0.999  # largest fraction of a comparison that is not done
 
 
 def ask(session: Session, first: str, second: str, reader: Caller | None = None) -> ComparisonOut:
-    """The second against the first, paired by video; a worker makes it if it is not there yet.
+    """Compare the second evaluation with the first, paired by video. A worker makes a missing comparison.
 
     Raises:
-        NotFound: If there is no such evaluation.
-        Conflict: If one is not done, or their datasets, protocols or engines are not the same.
+        NotFound: If an evaluation does not exist.
+        Conflict: If one is not done, or their datasets, protocols or engines differ.
     """
     one, other = (named.find(session, wanted, reader, with_results=True) for wanted in (first, second))
     _check(one, other, reader)

@@ -13,7 +13,7 @@ def check_files(location: Location) -> None:
     """Look for the folders and the table that a location names.
 
     Raises:
-        DatasetError: If one is not there, is of another kind, or cannot be read.
+        DatasetError: If a folder or table is missing, is of another kind, or cannot be read.
     """
     for path in (location.folder, location.lists):
         if path is not None:
@@ -28,7 +28,7 @@ def _check(text: str, *, is_folder: bool) -> None:
         path = Path(text).expanduser()
         there = path.is_dir() if is_folder else path.is_file()
         exists = path.exists()
-    except (OSError, RuntimeError) as error:  # a folder above it is closed; a home of nobody
+    except (OSError, RuntimeError) as error:  # a folder above it is closed, or `~USER` names no user
         reason = getattr(error, "strerror", None) or str(error)
         raise DatasetError(f"{text} cannot be looked for: {reason}.") from None
     if not there:

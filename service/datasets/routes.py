@@ -55,7 +55,7 @@ def register(
 
 @router.delete("/{name}", status_code=204, responses=responses(403, 404), summary="Retire a dataset")
 def retire(name: str, caller: Admin, session: SessionDep) -> None:
-    """Take a dataset off the list; its results stay, its files are not touched."""
+    """Take a dataset off the list. Its results stay, and its files are not changed."""
     if not service.retire(session, name):
         raise UnknownName("dataset", name, service.known(session))
 

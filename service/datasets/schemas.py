@@ -46,7 +46,9 @@ class DatasetOut(BaseModel):
     state: Literal["available", "indexing", "ready", "failed"]
     reason: str | None = None
     cause: CauseOut | None = Field(None, description="The reason, for programs.")
-    fingerprint: str | None = Field(None, description="Of its videos; a board never mixes two.")
+    fingerprint: str | None = Field(
+        None, description="Hash of its videos. A board never mixes two fingerprints."
+    )
     summary: dict[str, Any] | None = None
     created_at: datetime | None = None
 

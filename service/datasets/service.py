@@ -1,4 +1,4 @@
-"""Registering datasets, and finding them by name."""
+"""Register datasets, and find them by name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vcp_core.catalog.errors import UnknownName
 
 
 def register(session: Session, name: str, source: dict[str, Any], *, team: str) -> DatasetRow:
-    """Have a worker index the videos; an older dataset of the name keeps its results and loses the name.
+    """Register a dataset, and let a worker index it. An older dataset loses the name and keeps its results.
 
     Raises:
         Conflict: If the name is a built-in dataset's.
@@ -57,12 +57,13 @@ def _retire(session: Session, name: str) -> bool:
 
 
 def find(session: Session, name: str, *, team: str) -> DatasetRow:
-    """The dataset of that name; a built-in one is registered when it is first asked for, or after a failure.
+    """Find a dataset by its name. A built-in one is registered on its first request, or after a failure.
 
-    The caller holds the flow's lock: what is found must not be forgotten before an evaluation waits for it.
+    The caller holds the flow's lock. Otherwise the dataset could be forgotten before an evaluation waits for
+    it.
 
     Raises:
-        UnknownName: If there is none.
+        UnknownName: If no dataset has the name.
     """
     found = datasets.named(session, name)
     if is_built_in(name) and (found is None or found.state is DatasetState.FAILED):
@@ -73,6 +74,6 @@ def find(session: Session, name: str, *, team: str) -> DatasetRow:
 
 
 def known(session: Session) -> list[str]:
-    """Names that can be asked for."""
+    """All names of datasets that an evaluation can name."""
     registered = {row.name for row in datasets.every(session)}
     return sorted(registered | {spec.name for spec in DATASETS.values() if spec.built_in})

@@ -1,4 +1,4 @@
-"""Asking for the evaluations of an older board again."""
+"""Ask again for the evaluations of an older leaderboard."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from service.protocols import service as protocols
 from vcp_core.catalog.validation import quoted
 from vcp_core.catalog.versions import engine
 
-AT_A_TIME = 50  # evaluations of a transaction: others wait for the flow's lock meanwhile
+AT_A_TIME = 50  # evaluations in one transaction, because it holds the flow's lock, which others wait for
 
 
 def reevaluate(database: Database, wanted: ReevaluationIn) -> ReevaluationOut:

@@ -1,4 +1,4 @@
-"""Which evaluation a request means."""
+"""Find the evaluation that a request names."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from service.references import LATEST, MOST_TOLD, Beginning, Latest, ambiguous, 
 def find(
     session: Session, wanted: str, reader: Caller | None = None, *, with_results: bool = False
 ) -> Evaluation:
-    """The evaluation that is meant: by its id, the first characters of its id, or `MODEL@latest`.
+    """Find an evaluation by its id, the first characters of its id, or `MODEL@latest`.
 
-    The last is the newest evaluation of the newest checkpoint that the reader may see of that model. An older
-    checkpoint's is never given in its place.
+    `MODEL@latest` means the newest evaluation of the model's newest checkpoint that the reader may see. If
+    that checkpoint has no evaluation, none is found: an older checkpoint never takes its place.
 
     Raises:
         InvalidRequest: If the text names no evaluation.

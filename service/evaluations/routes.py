@@ -30,7 +30,7 @@ router = APIRouter(tags=["evaluations"])
 
 @router.post("/evaluations", status_code=201, responses=responses(404, 409), summary="Evaluate a checkpoint")
 def create(body: EvaluationIn, caller: AnyCaller, session: SessionDep, response: Response) -> EvaluationOut:
-    """Evaluate a checkpoint; what is done or under way already is given as it is (200)."""
+    """Evaluate a checkpoint. If such an evaluation is done or under way, the answer is that one (200)."""
     evaluation, new = service.create(session, body, caller)
     response.status_code = 201 if new else 200
     response.headers["Location"] = f"/v1/evaluations/{evaluation.id}"
@@ -83,7 +83,7 @@ def show(evaluation_id: EvaluationNamed, reader: Reader, session: SessionDep) ->
     summary="Cancel an evaluation",
 )
 def cancel(evaluation_id: EvaluationNamed, caller: AnyCaller, session: SessionDep) -> EvaluationOut:
-    """End an evaluation; its features stay, so asking for it again goes on where it stopped."""
+    """Cancel an evaluation. Its features stay, so a new request continues where it stopped."""
     return service.detail(session, service.cancel(session, evaluation_id, caller), caller)
 
 

@@ -22,7 +22,7 @@ from vcp_core.catalog.scores import Score
 
 
 class EvaluationIn(BaseModel):
-    """What to evaluate, on what, by which numbers."""
+    """The checkpoint to evaluate, the dataset, and the protocol."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -48,7 +48,7 @@ class CheckpointRef(BaseModel):
     prefix: str | None = Field(None, description="As declared: which of several networks in the file.")
     input_spec: str | None = Field(None, description="As declared; null for the backbone's own.")
     network: NetworkOut | None = Field(None, description="Once ready; null for the only one of the file.")
-    seed: int | None = Field(None, description="Of random weights.")
+    seed: int | None = Field(None, description="Seed of random weights.")
     created_at: datetime = Field(description="When it was declared.")
 
 
@@ -74,8 +74,8 @@ class ProgressOut(BaseModel):
     """
 
     fraction: float = Field(
-        description="Of all its work, scoring included; it never falls, and is 1 only once it is done. "
-        "An evaluation that failed or was cancelled keeps it.",
+        description="Share of all work, scoring included. It never falls, and it is 1 only once the "
+        "evaluation is done. An evaluation that failed or was cancelled keeps its fraction.",
         examples=[0.62],
     )
     stage: str = Field(description="What is done now, in words.", examples=["forwarding clips"])
@@ -127,12 +127,14 @@ class EvaluationOut(BaseModel):
         "engines share no board.",
         examples=["planes-triangle-1/3/1/cloze,recognition,retrieval"],
     )
-    older: bool = Field(description="Whether another version made it than the one that answers.")
+    older: bool = Field(description="Whether another version of vcpbench made it.")
     is_control: bool
     progress: ProgressOut | None = None
     scores: list[Score] = []
     diagnosis: list[str] = Field([], description="What the scores say, in words, once it is done.")
-    unavailable: dict[str, str] = Field({}, description="Benchmarks that this dataset cannot carry, and why.")
+    unavailable: dict[str, str] = Field(
+        {}, description="Benchmarks that cannot run on this dataset, and why."
+    )
     warnings: list[str] = []
     controls: list[UUID] = Field([], description="Evaluations of random weights that it is compared with.")
     created_at: datetime
@@ -156,17 +158,19 @@ class ReevaluationIn(BaseModel):
         description="Its name, or the fingerprint of its videos.", examples=["playground-136"]
     )
     protocol: str = Field(DEFAULT_PROTOCOL, description="Its name or hash.")
-    engine: str | None = Field(None, description="That made the board; all but this version's if left out.")
+    engine: str | None = Field(
+        None, description="The engine that made the board. If left out: every engine but this version's."
+    )
 
 
 class ReevaluationOut(BaseModel):
-    """What became of a board's evaluations."""
+    """The evaluations of a board that were asked for again, and those that were not."""
 
     dataset: str
     protocol: str
     asked: list[UUID] = Field(description="New evaluations. They wait until no other job does.")
     there: list[UUID] = Field(description="Evaluations by this version that are done or under way already.")
-    left_out: dict[str, str] = Field(description="Old evaluations that cannot be made anew, and why.")
+    left_out: dict[str, str] = Field(description="Old evaluations that cannot be repeated, and why.")
 
 
 def shown(

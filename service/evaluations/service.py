@@ -1,4 +1,4 @@
-"""Asking for evaluations, following them, reading what they gave."""
+"""Ask for evaluations, follow them, cancel them, and read their results."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ from vcp_core.results.types import Results
 
 
 def create(session: Session, wanted: EvaluationIn, caller: Caller) -> tuple[Evaluation, bool]:
-    """The evaluation, and whether it is new: what is done or under way is not done again.
+    """Find or make an evaluation. Return it, and whether it is new.
+
+    An evaluation that is done or under way is not made again.
 
     Raises:
         NotFound: If there is no such checkpoint of the caller's team, or of any for an administrator.
@@ -57,7 +59,7 @@ def create(session: Session, wanted: EvaluationIn, caller: Caller) -> tuple[Eval
 
 
 def _checkpoint(session: Session, wanted: str, caller: Caller) -> Checkpoint:
-    """The checkpoint that is to be evaluated; the name of a model alone means its newest, too."""
+    """Find the checkpoint to evaluate. The name of a model alone means its newest checkpoint."""
     among = Among.usable_by(caller)
     newest = checkpoints.latest(session, [(caller.team, wanted)], among.where)
     return newest or checkpoint_named.find(session, wanted, among)
@@ -109,7 +111,7 @@ def cancel(session: Session, wanted: str, caller: Caller) -> Evaluation:
 
 
 def results(session: Session, wanted: str, reader: Caller | None = None) -> Results:
-    """All that an evaluation gave, predictions included.
+    """The results of an evaluation, predictions included.
 
     Raises:
         NotFound: If there is no such evaluation.

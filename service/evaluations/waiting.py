@@ -1,4 +1,7 @@
-"""What is done for an evaluation now; and if nothing is, why, as the API, pages and the client say it."""
+"""Say in words what workers do for an evaluation now, or why nothing happens.
+
+The API, the pages and the client show these words.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ from vcp_core.catalog.datasets import is_built_in, loading
 from vcp_core.progress import duration
 
 WAITING = "waiting"
-STAGES = {  # until a job of it is known
+STAGES = {  # shown until the evaluation has a job
     EvaluationState.PLANNING: "planning",
     EvaluationState.RUNNING: "forwarding clips",
     EvaluationState.SCORING: "scoring",
@@ -35,11 +38,11 @@ STAGES = {  # until a job of it is known
 
 
 class Standing(NamedTuple):
-    """What is done for an evaluation.
+    """What workers do for an evaluation.
 
     Attributes:
-        stage: In words.
-        waiting_for: Why nothing is done, if so.
+        stage: The present step, in words.
+        waiting_for: Why nothing happens; None if a worker is at work.
     """
 
     stage: str
@@ -47,11 +50,11 @@ class Standing(NamedTuple):
 
 
 class Why(NamedTuple):
-    """Why a job is not done now.
+    """Why no worker does a job now.
 
     Attributes:
-        text: In words.
-        no_worker: Whether no worker takes the job's queue: waiting alone does not help.
+        text: The reason, in words.
+        no_worker: Whether no worker takes the job's queue. Then waiting alone does not help.
     """
 
     text: str
@@ -59,7 +62,7 @@ class Why(NamedTuple):
 
 
 def standing(session: Session, evaluation: Evaluation, reader: Caller | None) -> Standing:
-    """What is done for it now; what other teams keep to themselves is not told."""
+    """What workers do for an evaluation now. The words tell nothing that another team keeps to itself."""
     if evaluation.state.ended:
         return Standing(evaluation.state.value)
     found = queue.next_jobs(session, evaluation)
@@ -137,7 +140,7 @@ def _reason(
     evaluation: Evaluation,
     reader: Caller | None,
 ) -> Why | None:
-    """Why the job is not done now; None where a worker is free to take it."""
+    """Why no worker does the job now; None if a worker is free to take it."""
     job = found.job
     takers = [worker for worker in there if job.queue in worker.queues]
     if not takers:
@@ -156,7 +159,7 @@ def _reason(
         return Why(f"it is tried again in {again}, after: {why}")
     busy = queue.in_work(session, takers)
     if len({one.worker_id for one in busy}) < len(takers) or job.id in {one.id for one in busy}:
-        return None  # also where one took it since we looked
+        return None  # a worker may also have taken the job since the query
     common = set.intersection(*(set(worker.queues) for worker in takers))
     before = turns.num_before(session, job, sorted(common))
     turn = {0: "it is next", 1: "1 other job is before it"}.get(before, f"{before} other jobs are before it")
@@ -167,7 +170,7 @@ def _reason(
 
 
 def _activity(session: Session, job: Job, now: datetime, reader: Caller | None) -> str:
-    """What a worker is at: for which evaluation, since when, how far."""
+    """Say what a worker does: for which evaluation, since when, and how far it is."""
     words = _doing(session, job, reader)
     whom = queue.done_for(session, job)
     if whom is not None:

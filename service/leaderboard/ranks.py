@@ -1,4 +1,4 @@
-"""Ranks, shared where scores do not differ: one rule for page, JSON and CSV."""
+"""Ranks of a leaderboard, by one rule for page, JSON and CSV. Scores that are not told apart share a rank."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from records.repositories.leaderboard import Measured
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """A rank on the whole board, and whether others share it; no rank without the metric."""
+    """A rank on the whole leaderboard, and whether other rows share it. A row without the metric has none."""
 
     rank: int | None = None
     tied: bool = False
@@ -23,9 +23,9 @@ UNRANKED = Standing()
 class Ranks:
     """The ranks of a whole board, by the values that it is sorted by.
 
-    The best value has rank 1, whichever way the board is sorted. A metric of which neither more nor less is
-    better has no ranks. A value shares the rank of the best of its group if it lies within that one's
-    interval: without their paired difference, nothing says that they differ (PROTOCOL 5).
+    The best value has rank 1, however the leaderboard is sorted. A metric without a better direction has no
+    ranks. A value shares the rank of the best of its group if it lies within the interval of that best value.
+    Only a paired difference could tell the two apart (PROTOCOL 5).
 
     Args:
         scores: Of all rows that have the metric, in any order.

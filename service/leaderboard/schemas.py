@@ -37,17 +37,17 @@ class ControlRow(BaseModel):
 
     evaluation: UUID
     backbone: str | None
-    seed: int | None = Field(description="Of random weights; None is the pixel baseline.")
+    seed: int | None = Field(description="Seed of random weights; null for the pixel baseline.")
     scores: dict[str, Score]
 
 
 class Board(BaseModel):
-    """Finished evaluations of one dataset and one protocol; never of two."""
+    """Finished evaluations of one dataset, one protocol and one engine."""
 
     dataset: DatasetRef
     protocol: ProtocolRef
-    engine: str = Field(description="That made the results; one engine, one board.")
-    older: bool = Field(description="Whether another version made them than the one that answers.")
+    engine: str = Field(description="The engine that made the results. A board never mixes two engines.")
+    older: bool = Field(description="Whether another version of vcpbench made them.")
     sort: str = Field(examples=["-recognition.top1"])
     total: int
     rows: list[BoardRow]

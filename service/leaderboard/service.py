@@ -137,10 +137,10 @@ def _row(facts: Facts, value: float | None, ranks: Ranks, scores: dict[str, Scor
 
 
 def engine_of(session: Session, fingerprint: str, protocol_hash: str, wanted: str | None) -> str:
-    """The engine of the board that is meant: this version's; an older one's where that alone has results.
+    """Choose the engine of a board: this version's, or an older one if only older ones have results.
 
     Raises:
-        UnknownName: If none of that name has results.
+        UnknownName: If the named engine has no results.
     """
     current = versions.engine()
     known = repository.engines(session, fingerprint, protocol_hash)
@@ -161,7 +161,7 @@ def _indexed(session: Session, name: str) -> tuple[DatasetRow, str]:
 
 
 def _check_metrics(session: Session, wanted: LeaderboardQuery, found: Rows) -> None:
-    """A metric that no row of this page has may be on another page; one that no page has is a slip."""
+    """Refuse a metric that no page has. A metric that this page lacks may be on another page."""
     unseen = {wanted.sort, *wanted.metrics} - COLUMNS.keys()
     unseen -= {metric for row in found.rows for metric in row.scores}
     if not unseen or not unseen - repository.newest_metrics(session, wanted.board).keys():
@@ -172,7 +172,7 @@ def _check_metrics(session: Session, wanted: LeaderboardQuery, found: Rows) -> N
 
 
 def to_csv(found: Board) -> str:
-    """The same rows; a metric has a column for each of `PARTS`: `recognition.top1.value`, and so on."""
+    """Write a leaderboard as CSV. A metric has a column for each of `PARTS`, as `recognition.top1.value`."""
     metrics = sorted({metric for row in found.rows for metric in row.scores})
     text = io.StringIO()
     writer = csv.writer(text)
@@ -189,12 +189,12 @@ def to_csv(found: Board) -> str:
 
 
 def _plain(value: object) -> object:
-    """A cell that JSON would write likewise."""
+    """Convert a value into what JSON would write."""
     return str(value).lower() if isinstance(value, bool) else value
 
 
 def _safe(value: object) -> object:
-    """A cell that a spreadsheet takes for text: a model may be called `=cmd()`."""
+    """Make a spreadsheet take a cell for text: a model may have the name `=cmd()`."""
     value = _plain(value)
     text = value.isoformat() if hasattr(value, "isoformat") else value
     return f"'{text}" if isinstance(text, str) and text[:1] in "=+-@\t\r" and text else text

@@ -1,4 +1,4 @@
-"""Protocols by name or hash; the catalog's are always there."""
+"""Find protocols by name or hash. Those of the catalog always exist."""
 
 from __future__ import annotations
 

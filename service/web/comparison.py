@@ -32,14 +32,14 @@ class Page:
 
     Attributes:
         shown: As the API shows it; without differences until it is done.
-        superseded: Whether the videos lost their name.
-        first_title: Whose evaluation the first is.
-        second_title: Whose the second is.
+        superseded: Whether another dataset has the name of the videos now.
+        first_title: Title of the first evaluation.
+        second_title: Title of the second evaluation.
         main: The metrics of the chart.
         rest: All others.
-        num_better: Of `main`, how many are better.
-        num_worse: And how many worse.
-        chart: Of `main`.
+        num_better: Number of better metrics in `main`.
+        num_worse: Number of worse metrics in `main`.
+        chart: Chart of `main`.
     """
 
     shown: ComparisonOut
@@ -81,7 +81,7 @@ def page(session: Session, first: str, second: str, reader: Caller | None) -> Pa
 
 
 def verdict(difference: Difference) -> str:
-    """What the interval allows to say: better, worse, or open; on few groups or videos it is open."""
+    """Say better, worse or open, by the interval. With few groups or videos, the verdict is open."""
     if too_few(difference):
         return "open"
     return {1: "better", 0: "open", -1: "worse"}[

@@ -1,4 +1,4 @@
-"""Problems for people: a browser that asks for a page gets one; API clients keep problem details."""
+"""Show problems as pages to browsers that ask for a page. API clients get problem details."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The board as a page: which board, its order with ties, its cells."""
+"""The leaderboard as a page: the choice of the board, its order with ties, and its cells."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class LeaderboardPage:
-    """All that the template needs.
+    """The values that the template needs.
 
     Attributes:
         boards: Those that have results, newest first, of datasets that have a name now.
         shown: The chosen one; its `num_results` is 0 where there are none yet.
         older: Boards of the same videos and protocol that other versions made.
         earlier: Boards under this protocol of videos that had the dataset's name before.
-        why_empty: What the chosen dataset's state has to do with it.
+        why_empty: How the chosen dataset's state explains an empty board.
         parameters: With the chosen dataset and protocol filled in.
         columns: Of numbers.
         groups: Headings above them, and how many columns each spans.
@@ -166,7 +166,7 @@ def _choose(
 
 
 def _empty(session: Session, dataset: str, protocol: ProtocolRow) -> tuple[LeaderboardInfo, str | None]:
-    """A board without results, and what the dataset's state has to do with it."""
+    """A board without results, and whether the dataset's state explains that."""
     row = datasets.of_leaderboard(session, dataset)
     if row is None and dataset not in (offered := dataset_service.known(session)):
         raise UnknownName("dataset", dataset, offered)
@@ -218,7 +218,7 @@ def _row(row: BoardRow | ControlRow, columns: Sequence[Column]) -> Row:
 
 
 def _chance(columns: Sequence[Column], scores: Iterable[Score]) -> Markup:
-    """What guessing gives: the same for every row, because they answer the same videos."""
+    """The cells of chance. It is the same for every row, because all rows answer the same videos."""
     by_metric = {score.metric: score for score in scores}
     chances = {metric: written(score.chance, score.unit) for metric, score in by_metric.items()}
     cells = []

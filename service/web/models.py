@@ -31,13 +31,13 @@ class Course:
     """A training run's checkpoints on one board, by step.
 
     Attributes:
-        fingerprint: Of the videos; their name may have been given to others since.
-        protocol: Its name.
-        run: Its name.
-        dataset: The name of the videos.
-        superseded: Whether they lost it.
-        engine: That made the results.
-        older: Whether that is another version than this one.
+        fingerprint: Fingerprint of the videos.
+        protocol: Name of the protocol.
+        run: Name of the training run.
+        dataset: Name of the dataset when it had these videos.
+        superseded: Whether other videos may have this name now.
+        engine: The engine that made the results.
+        older: Whether another version of vcpbench made the results.
     """
 
     fingerprint: str | None
@@ -58,7 +58,7 @@ class Course:
 
 @dataclass(frozen=True, kw_only=True)
 class Newest:
-    """The evaluation that ended last, and its profile; `options` is empty where there was no cloze."""
+    """The evaluation that ended last, and its profile. Without a cloze benchmark, `options` is empty."""
 
     evaluation: Evaluation
     options: list[OptionLine]
@@ -70,19 +70,19 @@ class Page:
     """A model's page.
 
     Attributes:
-        team: Whose it is.
-        name: Its name.
-        checkpoints: Newest first.
-        num_checkpoints: In all.
-        evaluations: Newest first; as the API shows them to this reader.
-        num_evaluations: In all.
-        numbers: Of the finished ones, by evaluation and metric.
-        metrics: Columns that any of them has.
-        superseded: Fingerprints among them whose videos lost their name.
-        newest: What the last of them says, None where none is finished.
+        team: The team that owns the model.
+        name: Name of the model.
+        checkpoints: The newest checkpoints, newest first.
+        num_checkpoints: Number of all its checkpoints.
+        evaluations: The newest evaluations, newest first, as the API shows them to this reader.
+        num_evaluations: Number of all its evaluations.
+        numbers: Scores of the finished evaluations, by evaluation and metric.
+        metrics: Metrics that any finished evaluation has.
+        superseded: Fingerprints whose videos have lost their name.
+        newest: The newest result; None if no evaluation is finished.
         courses: Runs with two steps or more, the newest first.
-        course: The one that the chart shows.
-        chart: Of it.
+        course: The course that the chart shows.
+        chart: Chart of `course`.
     """
 
     team: str
@@ -178,7 +178,7 @@ def _step(one: Evaluation) -> int:
 
 
 def _by_course(done: Sequence[Evaluation], superseded: set[str]) -> dict[Course, list[Evaluation]]:
-    """Those with a step, by course and then by step."""
+    """Evaluations with a step, by course and then by step."""
     found: dict[Course, list[Evaluation]] = {}
     for one in done:
         if one.checkpoint.step is None:

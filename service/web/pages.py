@@ -1,4 +1,4 @@
-"""How a page leaves: one template environment, one Content-Security-Policy, the reader's theme."""
+"""The parts that all pages share: template environment, Content-Security-Policy and the reader's theme."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ ENVIRONMENT = Environment(
 def render(
     request: Request, template: str, *, status: int = 200, headers: dict[str, str] | None = None, **more: Any
 ) -> Response:
-    """A page, with what every page needs."""
+    """Render a page with the values that every page needs."""
     path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     text = ENVIRONMENT.get_template(template).render(
         here=path,
@@ -59,12 +59,12 @@ def render(
 
 
 def public_url(request: Request) -> str:
-    """Where readers reach the service: a proxy that ends TLS says nothing of it in its requests."""
+    """The address of the service for readers. A proxy's requests do not tell it, if the proxy ends TLS."""
     return str(request.app.state.settings.public_url or request.base_url).rstrip("/")
 
 
 def theme(request: Request) -> str | None:
-    """The chosen theme; None: the system's."""
+    """The chosen theme; None for the system's."""
     found = request.cookies.get(THEME)
     return found if found in THEMES else None
 

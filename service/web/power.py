@@ -1,4 +1,4 @@
-"""What the test videos of an evaluation can show: which difference they find, how many would find less."""
+"""The smallest difference that an evaluation's test videos show, and the videos that a smaller one needs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from vcp_core.catalog.scores import Score
 from vcp_core.statistics.power import detectable, videos_needed
 
-LIMITS = (5, 2, 1)  # points; what people ask a gate for
+LIMITS = (5, 2, 1)  # points; usual limits of a gate
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -63,7 +63,7 @@ def list_evaluations(
     state: EvaluationState | None = None,
     offset: Annotated[int, Query(ge=0, le=2**31)] = 0,
 ) -> Response:
-    """All evaluations, newest first, whatever became of them."""
+    """All evaluations, newest first, in any state."""
     found, total = evaluations.page(
         session,
         state=state,
@@ -91,7 +91,7 @@ def list_evaluations(
 def show_evaluation(
     request: Request, reader: Reader, session: SessionDep, evaluation_id: EvaluationNamed
 ) -> Response:
-    """One evaluation; whoever names it otherwise than by its id is led to the address that lasts."""
+    """One evaluation. Another name than the id redirects to the address by id, which never changes."""
     found = named.find(session, evaluation_id, reader, with_results=True)
     if evaluation_id != str(found.id):
         return RedirectResponse(f"/evaluations/{found.id}", status_code=302)

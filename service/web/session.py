@@ -1,4 +1,4 @@
-"""Logging in with a token, logging out, light and dark: the only forms that are sent."""
+"""Log in with a token, log out, choose light or dark: the only forms that pages send."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Form = Annotated[dict[str, str], Depends(_form)]
 
 
 def _local(path: str) -> str:
-    """A path of this site, whatever was sent: two slashes, of either kind, lead elsewhere."""
+    """Return a path of this site. Two slashes or backslashes at its beginning would lead to another site."""
     safe = path.startswith("/") and path[1:2] not in ("/", "\\") and path.isprintable()
     return path if safe else "/"
 
@@ -65,7 +65,7 @@ def log_in(request: Request, form: Form, session: SessionDep) -> Response:
 
 @router.post("/logout")
 def log_out(form: Form) -> Response:
-    """Forget the token."""
+    """Delete the cookie of the token."""
     response = RedirectResponse("/login", status_code=303)
     response.delete_cookie(COOKIE, httponly=True, samesite="strict")
     return response

@@ -119,7 +119,7 @@ def test_what_was_measured_on_a_registered_folder_names_the_command_that_asks_th
 
 
 def test_random_weights_say_that_no_command_reproduces_them_alone(site: Site) -> None:
-    assert "No command reproduces them alone" in site.page(f"/evaluations/{site.control}").text
+    assert "no command reproduces it alone" in site.page(f"/evaluations/{site.control}").text
 
 
 def test_how_the_probes_were_fitted_is_shown_and_one_that_did_not_converge_is_counted(site: Site) -> None:

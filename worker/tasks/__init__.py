@@ -1,7 +1,7 @@
 """What workers do, by kind of job: read rows, have the child compute, store objects, conclude.
 
-Every task may run twice, or be killed at any line: objects are written under keys that hash what they hold,
-and rows only in the one transaction that ends the job.
+Every task may run twice, or be killed at any line. So a task writes objects only under keys that hash their
+content, and it writes rows only in the one transaction that ends the job.
 
     ingest.py     read an uploaded file
     index.py      read a dataset's videos

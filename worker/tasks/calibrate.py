@@ -1,4 +1,4 @@
-"""The random-weights control of a backbone: its seed's weights, batch-norm calibrated on training clips."""
+"""Make the random-weights control of a backbone, its batch norm calibrated on training clips."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ STALL_S = 900.0
 
 
 def calibrate(work: Work) -> None:
-    """Make the network, and keep its weights like anybody's."""
-    # Its key hashes dataset and protocol, so all its evaluations agree on both.
+    """Make the network, and store its weights like those of an upload."""
+    # Any evaluation will do: the control's key hashes dataset and protocol, so all of them agree on both.
     evaluation = work.read(lambda session: evaluations.of_checkpoint(session, work.subject_id)[-1])
     checkpoint = evaluation.checkpoint
     out = work.folder / "weights.safetensors"

@@ -1,4 +1,4 @@
-"""Predictions of two evaluations -> their differences, which are kept."""
+"""Compare the predictions of two evaluations, and store their differences."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from records.models import Checkpoint, Comparison, ComparisonState
 from records.repositories import evaluations
 from worker.work import Work
 
-STALL_S = 1800.0  # a benchmark of thousands of videos is compared for minutes, and says nothing meanwhile
+STALL_S = 1800.0  # a benchmark of thousands of videos takes minutes without reporting progress
 
 
 class Needs(NamedTuple):
@@ -28,7 +28,7 @@ class Needs(NamedTuple):
 
 
 def compare(work: Work) -> None:
-    """Compare two evaluations, and keep what comes out."""
+    """Compare two evaluations, and store the differences."""
     needs = work.read(lambda session: _needs(session, work.subject_id))
     out = work.folder / "compared.json"
     work.in_child(
@@ -63,7 +63,7 @@ def _needs(session: Session, comparison_id: UUID) -> Needs:
 
 
 def _same_weights(first: Checkpoint, second: Checkpoint) -> bool:
-    """Whether both are the same tensors, whatever files they came in, and take in the same."""
+    """Whether both have the same tensors and take the same input. Their files may differ."""
     return first.weights_sha256 is not None and all(
         getattr(first, name) == getattr(second, name) for name in ("weights_sha256", "backbone", "input_spec")
     )

@@ -1,4 +1,4 @@
-"""Clips of one shard -> their features, once for all who need them."""
+"""Compute the features of one shard, once for all evaluations that need them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ STALL_S = 600.0
 
 
 def extract(work: Work) -> None:
-    """Forward the clips, unless an earlier attempt got as far as storing them."""
-    # Any of its evaluations tells the precision and the features: the shard's space is hashed over them.
+    """Forward the clips, unless an earlier attempt has stored their features."""
+    # Any evaluation of the shard will do: all agree on precision and features, which its space hashes.
     shard, evaluation = work.read(lambda session: shards.with_evaluation(session, work.subject_id))
     facts = _stored(work, shard) or _forward(work, shard, evaluation)
 
@@ -42,17 +42,19 @@ def _forward(work: Work, shard: Shard, evaluation: Evaluation) -> dict[str, Any]
         device=work.settings.device,
         out=str(out),
     )
-    work.check()  # or this object may be whole and read already: another worker's, on another device perhaps
+    # Stop if another worker took this job over. Others may have read its features, which may be of another
+    # device, and storing ours would replace them.
+    work.check()
     if (theirs := _stored(work, shard)) is not None:
         return theirs
-    # The facts come first: where the features are, their facts are.
+    # Store the facts first: if the features exist, their facts then exist, too.
     work.storage.put_bytes(storage.facts_key(shard.key), json.dumps(facts).encode())
     work.storage.put_file_once(shard.key, out)
     return facts
 
 
 def _weights(work: Work, checkpoint: Checkpoint) -> str | None:
-    """Where the network's weights lie here; None for the pixel baseline, which has none."""
+    """Return the local file of the network's weights; None for the pixel baseline, which has no weights."""
     if checkpoint.is_pixels:
         return None
     assert checkpoint.weights_sha256 is not None

@@ -1,4 +1,4 @@
-"""A registered folder -> the manifest of its videos."""
+"""Make the manifest of a registered dataset."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ STALL_S = 600.0
 
 
 def index(work: Work) -> None:
-    """Look at every video, and keep the manifest."""
+    """Read every video, and store the manifest."""
     dataset = work.read(lambda session: session.get_one(DatasetRow, work.subject_id))
     out = work.folder / "manifest.json"
     answer = work.in_child(

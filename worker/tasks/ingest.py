@@ -1,4 +1,4 @@
-"""An uploaded file -> canonical weights, or a reason why not."""
+"""Convert an uploaded file into canonical weights, or reject it with a reason."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STALL_S = 3600.0  # the sandbox has limits of its own, by the file's size
 
 
 def ingest(work: Work) -> None:
-    """Read the file in the sandbox, and keep its weights."""
+    """Read the file in the sandbox, and store its weights."""
     checkpoint = work.read(lambda session: session.get_one(Checkpoint, work.subject_id))
     assert checkpoint.sha256 is not None
     path = work.storage.fetch(storage.checkpoint_key(checkpoint.sha256), work.folder)
@@ -48,10 +48,10 @@ def ingest(work: Work) -> None:
 
 
 def _name(row: Checkpoint) -> None:
-    """Fill in what the uploader left out of run, step and training data, as the file itself says it.
+    """Fill in run, step and training data from the file where the uploader left them out.
 
-    A file that counts only epochs has them for its step. Where a declared step and the file's differ, the
-    declaration stands, and the report notes the difference.
+    If the file counts only epochs, the epoch becomes the step. If the declared step differs from the file's,
+    the declared step stays, and the report notes the difference.
     """
     assert row.report is not None
     said = row.report.get("training") or {}

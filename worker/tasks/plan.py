@@ -1,4 +1,4 @@
-"""Which clips an evaluation needs, which of them nobody has forwarded yet, and which controls."""
+"""Plan an evaluation: its clips, its controls, and the shards of clips that nobody has forwarded yet."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ VideoKey = tuple[str, str]  # id, SHA-256
 
 
 def plan_evaluation(work: Work) -> None:
-    """Cut what is missing into shards, ask for the controls, and let both be queued."""
+    """Cut the missing clips into shards, ask for the controls, and queue both."""
     evaluation = work.read(lambda session: session.get_one(Evaluation, work.subject_id))
     checkpoint = evaluation.checkpoint
     manifest = work.storage.get_bytes(storage.manifest_key(evaluation.dataset_id)).decode()
@@ -40,7 +40,7 @@ def plan_evaluation(work: Work) -> None:
         space=feature_space(checkpoint, made),
         max_clips=work.settings.shard_clips,
     )
-    work.read(cut.refresh)  # without the flow's lock, which all other workers wait for
+    work.read(cut.refresh)  # before taking the flow's lock, because all other workers wait for that lock
 
     def write(session: Session) -> None:
         row = session.get_one(Evaluation, work.subject_id)
@@ -56,18 +56,20 @@ def plan_evaluation(work: Work) -> None:
 
 
 class Cut:
-    """Which of the wanted clips others forward, and shards of the rest; what was read is not read again.
+    """Divide the wanted clips into existing shards and new ones.
+
+    Clips of a shard are read only once, so a second `refresh` is cheap: it runs under the flow's lock.
 
     Args:
-        evaluation: Whose plan it is.
+        evaluation: The planned evaluation.
         dataset: Its videos.
-        wanted: Clips by video's id and hash.
-        space: Where features can be shared: `feature_space`.
-        max_clips: Of one shard.
+        wanted: Clips by the id and hash of their video.
+        space: Features of one `feature_space` can be shared.
+        max_clips: Most clips of one shard.
 
     Attributes:
-        shared: Shards that hold some of the clips.
-        new: Columns of shards for the clips that none holds.
+        shared: Ids of existing shards that hold some of the wanted clips.
+        new: Columns of new shards, for the clips that no existing shard holds.
     """
 
     def __init__(
@@ -87,7 +89,7 @@ class Cut:
         self.new: list[dict[str, Any]] = []
 
     def refresh(self, session: Session) -> None:
-        """Look at the shards that there are now; where none came or went, all stays as it is."""
+        """Read the shards that exist now. If none came or went since the last call, change nothing."""
         usable = shards.usable(session, self._space)
         if usable == self._usable:
             return
@@ -135,14 +137,14 @@ class Cut:
 
 
 def spec_of(checkpoint: Checkpoint) -> BackboneSpec:
-    """What the catalog says about a checkpoint that is ready, with what is declared of its input."""
+    """Return the catalog's spec of a ready checkpoint, with the input that its owner declared."""
     assert checkpoint.backbone is not None
     spec = with_input(BACKBONES[checkpoint.backbone], checkpoint.input_spec)
     return pixels_like(spec) if checkpoint.is_pixels else spec
 
 
 def plan_arguments(work: Work, evaluation: Evaluation) -> dict[str, Any]:
-    """The plan of an evaluation in plain values, of which the child makes a `EvaluationPlan`."""
+    """Describe an evaluation in plain values. The child makes an `EvaluationPlan` of them."""
     checkpoint = evaluation.checkpoint
     return {
         "manifest": str(work.cached(storage.manifest_key(evaluation.dataset_id))),
@@ -154,7 +156,7 @@ def plan_arguments(work: Work, evaluation: Evaluation) -> dict[str, Any]:
 
 
 def feature_space(checkpoint: Checkpoint, made: EvaluationPlan) -> str:
-    """Hash of everything but the clip that determines a feature; devices are noted on the shard."""
+    """Hash everything that determines a feature, except the clip. The shard notes the device."""
     network = checkpoint.control_key if checkpoint.is_pixels else checkpoint.weights_sha256
     assert network is not None
     decides: list[object] = [FEATURES_VERSION, version("torch"), version("av"), network]
@@ -168,10 +170,10 @@ def _clips(made: EvaluationPlan) -> Iterable[tuple[Video, tuple[Clip, ...]]]:
 
 
 def _controls(session: Session, evaluation: Evaluation, protocol: Protocol) -> Iterator[Evaluation]:
-    """An evaluation of random weights for every seed, and one of pixels; new ones are made.
+    """Find or make the control evaluations: one of random weights for every seed, and one of pixels.
 
-    The weights of a control know nothing of scoring. Its evaluation has an engine like every other, so a
-    benchmark that is added, or another way of scoring, measures the same weights anew.
+    A control's weights do not depend on scoring. Its evaluation belongs to one engine, like every evaluation.
+    So a new benchmark, or a new way of scoring, measures the same weights again.
     """
     networks = list(_random_weights(session, evaluation, protocol))
     if protocol.control.pixels:
@@ -190,7 +192,10 @@ def _controls(session: Session, evaluation: Evaluation, protocol: Protocol) -> I
 
 
 def _pixels(session: Session, evaluation: Evaluation) -> Checkpoint:
-    """The pixel baseline of clips as this evaluation's network takes them, whatever the network."""
+    """Find or make the pixel baseline for clips as this evaluation's network takes them.
+
+    All networks that take clips alike share one baseline.
+    """
     spec = pixels_like(spec_of(evaluation.checkpoint))
     key = _hash([spec.name, input_of(spec), spec.stage_dims])
     checkpoint = checkpoints.control(session, key)

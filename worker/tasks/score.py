@@ -1,4 +1,4 @@
-"""Features of all clips, and the controls' predictions -> scores."""
+"""Score an evaluation from the features of its clips and the predictions of its controls."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from vcp_core.results.types import Results
 from worker.tasks.plan import plan_arguments
 from worker.work import Work
 
-MACHINE = ("batch_clips", "network_threads")  # of what a shard's counts hold
-STALL_S = 7200.0  # probes on large datasets fit for long, and say nothing meanwhile
+MACHINE = ("batch_clips", "network_threads")  # keys of `Shard.counts` that describe the machine
+STALL_S = 7200.0  # fitting a probe on a large dataset takes long without reporting progress
 
 
 class Needs(NamedTuple):
@@ -33,10 +33,10 @@ class Needs(NamedTuple):
 
 
 def score(work: Work) -> None:
-    """Run every benchmark's scoring, and write what it gives."""
+    """Score every benchmark, and write the scores."""
     needs = work.read(lambda session: _needs(session, work))
     evaluation = needs.evaluation
-    if evaluation.older:  # some of its features, or its controls, may be of before
+    if evaluation.older:  # an older version may have made some features or controls
         raise VersionError("vcpbench was updated while this was evaluated. Ask for it again.")
     out = work.folder / "results.json"
     work.in_child(
@@ -55,7 +55,7 @@ def score(work: Work) -> None:
         out=str(out),
     )
     results = Results.model_validate_json(out.read_text(encoding="utf-8"))
-    # Made before the flow's lock is taken: while it is held, every other worker waits.
+    # Make the rows before `conclude` takes the flow's lock: every other worker waits for that lock.
     scores, benchmarks = _score_values(evaluation, results), _benchmark_values(evaluation, results)
     rest = results.model_dump(mode="json", exclude={"benchmarks": {"__all__": {"predictions"}}})
 
@@ -104,10 +104,11 @@ def _devices(shards: list[Shard]) -> dict[str, Any]:
 
 
 def command_of(evaluation: Evaluation) -> str | None:
-    """The command that gives the scores again; None for a control, which has no file.
+    """Return the command that reproduces the scores; None for a control, which has no file.
 
-    `vcpbench local` where dataset and protocol are built in. The server's own names mean nothing to it: there
-    `vcpbench reproduce` asks the server, and PLACE, TABLE and LISTS stand for what only the reader knows.
+    If dataset and protocol are built in, the command is `vcpbench local`. That command does not know the
+    server's own names, so otherwise the command is `vcpbench reproduce`, which asks the server. PLACE, TABLE
+    and LISTS then stand for paths that only the reader knows.
     """
     if evaluation.is_control:
         return None

@@ -1,12 +1,12 @@
-"""Every error that the client raises on purpose. Each says what, which, and what next.
+"""Every error that the client raises on purpose. Each says what happened, to which thing, and what to do.
 
 ClientError
-├── Misconfigured    no server is named, or its address, its token, a proxy or a certificate cannot be one
+├── Misconfigured    no server is named, or an address, token, proxy or certificate is not valid
 ├── NotText          a name that is not UTF-8, as a shell may hand it on; it cannot be sent
 ├── FileError        a local file that cannot be read or written, or changed while it was sent
 │   └── NotACheckpoint  its first bytes say that it is something else: a text, a web page, an archive, ...
 ├── Unreachable      no answer came: nobody listens there, or the line broke; tried again before it is raised
-├── TimedOut         the server answers, but what was waited for has not come in time
+├── TimedOut         the server answers, but the awaited result has not come in time
 ├── BadAnswer        an answer that is not vcpbench's: a proxy's page, another service, another version
 ├── NotDone          an evaluation that failed or was cancelled; carries it
 ├── NotCompared      a comparison that failed; carries it

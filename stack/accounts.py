@@ -114,7 +114,7 @@ class Account:
 def make_folder(folder: Path, mode: int) -> None:
     """Make a folder of exactly this mode, whatever the umask; what is there already stays as it is.
 
-    The folders above it that have to be made can be passed by whoever may enter it.
+    This also makes missing folders above it. Every user who may enter the folder may pass through them.
 
     Raises:
         OSError: If it cannot be made.
@@ -132,8 +132,8 @@ def make_folder(folder: Path, mode: int) -> None:
 def socket_folder(home: Path, engines_folder: Path) -> Path:
     """A short path for sockets, the same for a home every time; not made yet.
 
-    Whoever looks for a running engine may have another environment than whoever started it, and
-    XDG_RUNTIME_DIR goes when its user logs out: neither may decide where it is.
+    XDG_RUNTIME_DIR does not decide the path. The process that looks for a running engine may have another
+    environment than the process that started it, and XDG_RUNTIME_DIR goes when its user logs out.
 
     Args:
         home: Whose engines.

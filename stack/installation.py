@@ -96,7 +96,7 @@ def num_gpus() -> int:
 
 
 def _keep_token(home: Home, url: str) -> None:
-    """A token for whoever can read this folder; a new one if it was deleted, or the database is another."""
+    """Keep a token in the home. Make a new one if the file was deleted or the database does not know it."""
     database = Database(url)
     try:
         with database.session() as session:

@@ -1,4 +1,4 @@
-"""What the server answers, as frozen dataclasses.
+"""The server's answers as frozen dataclasses.
 
 Members that this version does not know are ignored: a newer server may add some.
 """
@@ -62,7 +62,7 @@ class Cause:
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """Weights of one moment.
+    """A checkpoint: a network's weights at one step of training.
 
     Attributes:
         state: "declared", "ingesting", "ready" or "rejected".
@@ -122,7 +122,7 @@ class Model:
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointRef:
-    """Whose weights were evaluated; random weights have a seed and no model."""
+    """The checkpoint that was evaluated. Random weights have a seed and no model."""
 
     id: str
     created_at: datetime
@@ -140,7 +140,7 @@ class CheckpointRef:
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetRef:
-    """Which videos."""
+    """The dataset of an evaluation."""
 
     name: str
     fingerprint: str | None = None
@@ -148,7 +148,7 @@ class DatasetRef:
 
 @dataclass(frozen=True, kw_only=True)
 class ProtocolRef:
-    """Which numbers."""
+    """The protocol of an evaluation."""
 
     name: str
     hash: str
@@ -162,7 +162,7 @@ class Progress:
         fraction: Of all its work, scoring included; None from a server that does not tell.
         stage: What is done now, in words.
         clips_done: Clips forwarded for it. A job that was under way when it was asked for counts whole.
-        clips_total: Clips that had to be, as far as is known.
+        clips_total: Clips to forward in all, as far as is known.
         scoring_done: Steps of its scoring that are done.
         scoring_total: Steps in all, once it is scored.
     """
@@ -216,8 +216,8 @@ class Evaluation:
         log_tail: What the failing job printed last; for administrators.
         waiting_for: Why nothing happens, if nothing does.
         unavailable: Benchmarks that this dataset cannot carry, and why.
-        engine: Version of all that makes its scores, and the benchmarks that it runs.
-        older: Whether another version made it than the server's: it shares no board with newer ones.
+        engine: The versions of the code that makes its scores, and the benchmarks that it runs.
+        older: Whether another engine than the server's made it. Then it is on another board.
     """
 
     id: str
@@ -250,11 +250,11 @@ class Difference:
     """One metric of two evaluations: the second's less the first's, paired by video.
 
     Attributes:
-        p_value: How often so large a difference, either way, comes from two that are equally good.
+        p_value: Probability of a difference at least as large, in either direction, if both are equally good.
         detectable: A difference of so many points would be found in 80 % of cases.
         test: "mcnemar", "newcombe", "student", or "same" for the same weights.
-        num_videos: Videos that both answered, on which all of this stands.
-        num_units: Groups or videos, which the interval goes by.
+        num_videos: Number of videos that both answered; only these are compared.
+        num_units: Number of groups or videos that the interval is computed over.
         units: "group" or "video".
         unit: As of a score.
         better: As of a score.
@@ -278,7 +278,7 @@ class Difference:
 
 
 def cannot_tell(of: Score | Difference) -> str:
-    """On what a number stands, where that is too little for a verdict."""
+    """Say that the groups or videos are too few for a verdict."""
     units = "groups of test videos" if of.units == "group" else "test videos"
     if of.num_units == 1:
         units = "group of test videos" if of.units == "group" else "test video"
@@ -408,7 +408,7 @@ class Protocol:
 
 @dataclass(frozen=True, kw_only=True)
 class Reevaluation:
-    """What became of a board's evaluations that were asked for again.
+    """The outcome of asking for a board's evaluations again.
 
     Attributes:
         asked: Ids of new evaluations.
@@ -425,7 +425,7 @@ class Reevaluation:
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """Whose token it is; an administrator may register datasets."""
+    """The owner of a token. An administrator may register datasets."""
 
     name: str
     team: str
@@ -455,7 +455,7 @@ class Worker:
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
-    """What the server's workers do, and what waits."""
+    """The server's workers with their jobs, and the queues."""
 
     queues: tuple[Queue, ...]
     workers: tuple[Worker, ...]
@@ -471,7 +471,7 @@ def read(kind: type[T], value: Any) -> T:
 
 
 def plain(value: Any) -> Any:
-    """What was read, as JSON again."""
+    """Turn an answer back into JSON."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {one.name: plain(getattr(value, one.name)) for one in dataclasses.fields(value)}
     if isinstance(value, list | tuple):

@@ -33,13 +33,13 @@ PAGE = 100
 
 
 class Client:
-    """A server, and what may be asked of it.
+    """A server, with one method for each request.
 
     Args:
         url: Of the server; `VCPBENCH_URL`, else that of `vcpbench login`.
         token: `VCPBENCH_TOKEN`, else that of `vcpbench login`, if it was for this server.
-        patience_s: How long a server that is away, or says to come again, is asked again.
-        timeout_s: For everything together that this client does; no limit if left out.
+        patience_s: How long a request is retried while the server is away or says to try later.
+        timeout_s: Limit of everything together that this client does; no limit if left out.
 
     All methods raise what `vcpbench_client.errors` lists. The client may be used from one thread at a time.
 
@@ -89,24 +89,24 @@ class Client:
         on_progress: Tell | None = None,
         part_bytes: int = PART_BYTES,
     ) -> Checkpoint:
-        """Bring a checkpoint to the server, in parts; a second call goes on where the first broke off.
+        """Upload a checkpoint in parts. A second call goes on where the first broke off.
 
         Args:
-            path: Of the file.
-            model: The name that its checkpoints come under.
+            path: The checkpoint's file.
+            model: The model's name that the checkpoint is uploaded under.
             run: The training run.
-            step: Of that run.
-            backbone: Its architecture; found by the server if left out.
+            step: The training step of that run.
+            backbone: Its architecture; the server finds it if left out.
             pretrained_on: What it was trained on, such as "ucf101:1"; results say so, and flag a leak.
             prefix: Which of several networks in the file ("teacher."); the one trained by gradients if left
                 out.
-            input_spec: What it takes in where that is not its backbone's own:
+            input_spec: The network's input, if it is not its backbone's usual one:
                 "frames=8,stride=4,resize=256x340,crop=224,mean=0.45,std=0.225", or some of these words.
             on_progress: Told the stage ("hashing", "sending"), bytes done, and bytes in all.
             part_bytes: Of one request.
 
         Returns:
-            The checkpoint; if these bytes are there under this model already, declared alike, just that.
+            The checkpoint: the existing one if the model has the same bytes, declared alike.
         """
         tell = on_progress or (lambda stage, done, total: None)
         upload = Upload(transport=self._transport, path=Path(path), tell=tell, part_bytes=part_bytes)
@@ -121,7 +121,7 @@ class Client:
         )
 
     def describe(self, checkpoint: Checkpoint, **facts: str | int | None) -> Checkpoint:
-        """Say more of an uploaded checkpoint, without sending it again; what is known stays.
+        """Add facts to an uploaded checkpoint without sending it again. Known facts stay.
 
         Args:
             checkpoint: What `upload` or `wait_ready` gave.
@@ -138,7 +138,7 @@ class Client:
     def evaluate(
         self, checkpoint: str | Checkpoint, dataset: str | None = None, protocol: str | None = None
     ) -> Evaluation:
-        """Ask for an evaluation; the one that is done or under way already is given as it is.
+        """Ask for an evaluation. If it is done or under way already, return it as it is.
 
         Args:
             checkpoint: What `upload` gave, its id, or `MODEL@latest`.
@@ -162,7 +162,7 @@ class Client:
         Args:
             checkpoint: What `upload` gave, or its id.
             on_progress: Told how it stands, again and again.
-            timeout_s: How long to wait; the server goes on without us.
+            timeout_s: How long to wait. The server goes on afterwards.
 
         Raises:
             Rejected: If the server refuses the file.
@@ -188,12 +188,12 @@ class Client:
         on_progress: Callable[[Evaluation], None] | None = None,
         timeout_s: float | None = None,
     ) -> Evaluation:
-        """The evaluation, once it is done.
+        """Wait until an evaluation is done, and return it.
 
         Args:
             evaluation: What `evaluate` gave, or its id.
             on_progress: Told how it stands, again and again.
-            timeout_s: How long to wait; the evaluation goes on without us.
+            timeout_s: How long to wait. The evaluation goes on afterwards.
 
         Raises:
             NotDone: If it fails, or is cancelled.
@@ -211,12 +211,12 @@ class Client:
         on_progress: Callable[[Evaluation], None] | None = None,
         timeout_s: float | None = None,
     ) -> tuple[Evaluation, ...]:
-        """Wait until all of these evaluations have ended, those that fail included, and return them in order.
+        """Wait until all evaluations have ended, in success or failure, and return them in order.
 
         Args:
             evaluations: What `evaluate` gave, or their ids.
-            on_progress: Told how one of them stands, again and again.
-            timeout_s: How long to wait; they go on without us.
+            on_progress: Called with one of them, again and again.
+            timeout_s: How long to wait. The evaluations go on afterwards.
 
         Raises:
             TimedOut: If it takes longer.
@@ -262,11 +262,11 @@ class Client:
     def download(
         self, checkpoint: str | Checkpoint, path: str | Path, *, on_progress: Tell | None = None
     ) -> Checkpoint:
-        """Write a checkpoint's file as it was uploaded: your team's own; with an administrator's token, any.
+        """Download a checkpoint's file: one of your team's, or any with an administrator's token.
 
         Args:
             checkpoint: What `upload` gave, or its id.
-            path: Of the file; it is there once all bytes are and have the right hash.
+            path: The file to write. It appears only when all bytes have come and the hash is right.
             on_progress: Told the stage ("receiving"), bytes done, and bytes in all.
         """
         found = self.checkpoint(checkpoint) if isinstance(checkpoint, str) else checkpoint
@@ -299,7 +299,7 @@ class Client:
         return found
 
     def results_json(self, evaluation_id: str) -> str:
-        """The same as text, to the byte what `vcpbench local --json` writes."""
+        """The results as JSON text, byte for byte as `vcpbench local --json` writes it."""
         response = self._transport.ask("GET", f"/evaluations/{segment(evaluation_id)}/results")
         content_of(response)
         return response.text
@@ -323,7 +323,7 @@ class Client:
             first: Its id, or `MODEL@latest`.
             second: Another's, on the same videos under the same protocol.
             on_progress: Told how it stands, again and again.
-            timeout_s: How long to wait; the comparison goes on without us.
+            timeout_s: How long to wait. The comparison goes on afterwards.
 
         Raises:
             NotCompared: If it fails.
@@ -362,12 +362,12 @@ class Client:
         Args:
             dataset: Its name; `VCPBENCH_DATASET`, else "playground-136".
             protocol: Its name or hash; `VCPBENCH_PROTOCOL`, else "quick-v1".
-            engine: That made the results; the server's own, or the newest that has some, if left out.
+            engine: The engine that made the results. If left out: the server's, or the newest with results.
             sort: A metric, `created_at`, `model` or `step`; `-` before it: largest first.
             metrics: Columns; the headline ones if left out.
-            latest: Only every model's newest checkpoint.
-            limit: Rows of a page.
-            offset: Rows before it.
+            latest: Show only each model's newest checkpoint.
+            limit: Number of rows to return.
+            offset: Number of rows to skip.
             wanted: `model` (part of its name), `team`, `backbone`, `run`: only those.
         """
         where = {"dataset": dataset or defaults.dataset(), "protocol": protocol or defaults.protocol()}
@@ -382,7 +382,7 @@ class Client:
         Args:
             dataset: Its name, or the fingerprint of its videos; `VCPBENCH_DATASET`, else "playground-136".
             protocol: Its name or hash; `VCPBENCH_PROTOCOL`, else "quick-v1".
-            engine: That made the board; all but the server's own if left out.
+            engine: The engine that made the board. If left out: every engine but the server's.
         """
         body = {"dataset": dataset or defaults.dataset(), "protocol": protocol or defaults.protocol()}
         body |= {} if engine is None else {"engine": engine}
@@ -397,7 +397,7 @@ class Client:
         return f"{self.url}/compare?first={segment(first)}&second={segment(second)}"
 
     def datasets(self) -> tuple[Dataset, ...]:
-        """All datasets, those that are built in and not used yet included."""
+        """All datasets, including built-in ones that are not used yet."""
         return read(tuple[Dataset, ...], content_of(self._transport.ask("GET", "/datasets")))
 
     def protocols(self) -> tuple[Protocol, ...]:
@@ -405,11 +405,11 @@ class Client:
         return read(tuple[Protocol, ...], content_of(self._transport.ask("GET", "/protocols")))
 
     def identity(self) -> Identity:
-        """Whose token this is."""
+        """The owner of the client's token."""
         return self._get(Identity, "/whoami")
 
     def status(self) -> Status:
-        """What the workers do, and what waits."""
+        """The server's workers with their jobs, and the queues."""
         return self._get(Status, "/status")
 
     def _get(

@@ -1,4 +1,4 @@
-"""A file's way back from the server: whole and with the right hash, or not there."""
+"""Download a file. It appears whole and with the right hash, or not at all."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def download(transport: Transport, checkpoint: Checkpoint, path: Path, tell: Tel
 
     Raises:
         FileError: If it cannot be written.
-        BadAnswer: If the bytes that came are not those of the checkpoint.
+        BadAnswer: If the hash of the received bytes is not the checkpoint's.
         ClientError: As every request.
     """
     try:

@@ -1,19 +1,19 @@
-"""Every error that the client raises on purpose. Each says what, which, and what next.
+"""Every error that the client raises on purpose. Each says what happened, to which thing, and what to do.
 
 ClientError
-├── Misconfigured    no server is named, or its address, its token, a proxy or a certificate cannot be one
+├── Misconfigured    no server is named, or an address, token, proxy or certificate is not valid
 ├── NotText          a name that is not UTF-8, as a shell may hand it on; it cannot be sent
 ├── FileError        a local file that cannot be read or written, or changed while it was sent
 │   └── NotACheckpoint  its first bytes say that it is something else: a text, a web page, an archive, ...
 ├── Unreachable      no answer came: nobody listens there, or the line broke; tried again before it is raised
-├── TimedOut         the server answers, but what was waited for has not come in time
+├── TimedOut         the server answers, but the awaited result has not come in time
 ├── BadAnswer        an answer that is not vcpbench's: a proxy's page, another service, another version
 ├── NotDone          an evaluation that failed or was cancelled; carries it
 ├── NotCompared      a comparison that failed; carries it
 ├── Rejected         a checkpoint that the server read and refused; carries it
 ├── GateError        a rule or a baseline that cannot be judged
 └── ApiError         the server's own problem (RFC 9457); carries it
-    ├── Unauthorised   401: no token, or one that opens nothing; never tried again
+    ├── Unauthorised   401: no token, or one that the server does not know; never retried
     ├── Forbidden      403: a token that may not do this
     ├── NotFound       404: no such checkpoint, evaluation, dataset, metric, ...
     └── Conflict       409: it is not in a state for this
@@ -37,7 +37,7 @@ class ClientError(Exception):
     Attributes:
         passing: Whether the same request may succeed shortly.
         retry_after_s: When the server wants to be asked again, if it said so.
-        log_tail: What a failing job printed last, where one did and the reader is an administrator.
+        log_tail: What a failed job printed last; only for an administrator's token.
     """
 
     passing = False
@@ -46,12 +46,12 @@ class ClientError(Exception):
 
     @property
     def more(self) -> Mapping[str, Any]:
-        """What a program may want to know beside the text: ids, a status."""
+        """Further facts for programs, such as ids or a status."""
         return {}
 
 
 class Misconfigured(ClientError):
-    """No server is named, or its address, its token, a proxy or a certificate cannot be one."""
+    """No server is named, or an address, token, proxy or certificate is not valid."""
 
 
 class NotText(ClientError):
@@ -84,11 +84,11 @@ class Unreachable(ClientError):
 
 
 class TimedOut(ClientError):
-    """What was waited for has not come in time."""
+    """The awaited result has not come in time."""
 
 
 class BadAnswer(ClientError):
-    """An answer that is not vcpbench's."""
+    """An answer in another form than this version of vcpbench expects."""
 
 
 class NotDone(ClientError):
@@ -146,7 +146,7 @@ class ApiError(ClientError):
     """The server's own problem.
 
     Attributes:
-        status: Of the response.
+        status: The HTTP status of the response.
         problem: Its members: `type`, `title`, `detail`, and what the server adds, as `received_bytes`.
     """
 
@@ -163,7 +163,7 @@ class ApiError(ClientError):
 
 
 class Unauthorised(ApiError):
-    """No token, or one that opens nothing."""
+    """No token, or a token that the server does not know."""
 
 
 class Forbidden(ApiError):
@@ -175,7 +175,7 @@ class NotFound(ApiError):
 
 
 class Conflict(ApiError):
-    """It is not in a state for this."""
+    """The thing's state does not allow this request."""
 
 
 def _facts(cause: Cause | None) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def open_client(url: str, headers: Mapping[str, str]) -> httpx.Client:
 
 
 def _trusted(url: str) -> ssl.SSLContext | bool:
-    """Whose certificates are trusted: nobody's where no TLS is spoken, because authorities load slowly."""
+    """Certificates to trust. Without TLS, trust none, because loading the authorities is slow."""
     proxies = [proxy.value for proxy in map(_set, PROXIES) if proxy]
     if any(address.lower().startswith("https:") for address in (url, *proxies)) or any(map(_set, TLS)):
         return True

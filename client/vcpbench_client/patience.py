@@ -1,4 +1,4 @@
-"""How long to try again: pauses that double, with jitter, as long as patience lasts."""
+"""Retries: pauses that double, with jitter, until a time limit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ UNKNOWN_S = 3.0  # a server that has not answered yet is more likely misspelt th
 
 @dataclass(frozen=True)
 class Deadline:
-    """A moment after which nothing is tried any more.
+    """The moment after which the client stops trying.
 
     Attributes:
         after_s: What was allowed.
@@ -27,16 +27,16 @@ class Deadline:
 
     @classmethod
     def within(cls, seconds: float | None) -> Deadline:
-        """So far from now."""
+        """Make a deadline that lies so many seconds from now."""
         return cls() if seconds is None else cls(seconds, time.monotonic() + seconds)
 
     @property
     def left_s(self) -> float:
-        """How much is left."""
+        """Seconds that are left."""
         return float("inf") if self.at is None else max(0.0, self.at - time.monotonic())
 
     def check(self, what: str) -> None:
-        """Raise `TimedOut` if it is over."""
+        """Raise `TimedOut` if the deadline has passed."""
         if not self.left_s:
             raise TimedOut(f"{what} after {self.after_s:g} s.")
 
@@ -54,10 +54,10 @@ class Patience:
         self._pause_s = FIRST_PAUSE_S
 
     def pause(self, error: ClientError, *, known: bool = True) -> None:
-        """Wait a little, longer every time; raises the error if waiting would not help, or is over.
+        """Wait, longer every time. Raise the error if waiting does not help or the time is over.
 
         Args:
-            error: Of the last attempt.
+            error: The error of the last attempt.
             known: Whether this server has answered before.
         """
         left_s = min(self._until - time.monotonic(), self.deadline.left_s)

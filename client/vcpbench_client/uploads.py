@@ -1,4 +1,4 @@
-"""A file's way to the server: hashed, declared, sent in parts, taken up again where it broke off."""
+"""Upload a file: hash it, declare it, send it in parts, and resume where the line broke."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Tell = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Upload:
-    """A file on its way.
+    """The upload of one file.
 
     Attributes:
         transport: To the server.
@@ -40,7 +40,7 @@ class Upload:
     part_bytes: int = PART_BYTES
 
     def run(self, model: str, **facts: str | int | None) -> Checkpoint:
-        """Send what is not there yet; what is there under this model already is given as it is.
+        """Send the bytes that the server lacks. If the model has this checkpoint already, return it as it is.
 
         Args:
             model: The name that it comes under.
@@ -77,7 +77,7 @@ class Upload:
             ) from error
 
     def _look_at(self, file: BinaryIO) -> None:
-        """Refuse what is certainly no checkpoint before anything is sent."""
+        """Refuse a file that is certainly no checkpoint, before anything is sent."""
         try:
             refuse_something_else(file.read(HEAD_BYTES))
         except NotACheckpoint as error:
@@ -111,7 +111,7 @@ class Upload:
         return checkpoint
 
     def _pause(self, patience: Patience, error: ClientError) -> None:
-        """Before the next attempt; a conflict says that the server counts otherwise, so we look and go on."""
+        """Pause before the next attempt. After a conflict over the bytes received, look again and go on."""
         if isinstance(error, Conflict) and "received_bytes" in error.problem:
             error.passing = True
         self.transport.pause(patience, error)
@@ -120,7 +120,7 @@ class Upload:
         return read(Checkpoint, content_of(self.transport.ask("GET", f"/checkpoints/{checkpoint_id}")))
 
     def _send_part(self, file: BinaryIO, checkpoint_id: str, begin: int, size_bytes: int) -> Checkpoint:
-        """One request; none of its bytes are needed if all are there and only wait to be taken over."""
+        """Send one part. It is empty if the server has all bytes and only has to take the file over."""
         end = min(begin + self.part_bytes, size_bytes)
         headers = {"Content-Length": str(end - begin), "Content-Type": "application/octet-stream"}
         if end > begin:
@@ -150,6 +150,6 @@ class Upload:
 
 
 def _state(file: BinaryIO) -> tuple[int, int]:
-    """What changes when somebody writes to it: its size, and when that was."""
+    """Size and time of change, which differ after somebody writes to the file."""
     found = os.fstat(file.fileno())
     return found.st_size, found.st_mtime_ns

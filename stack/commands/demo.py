@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from vcpbench_client import Board, Client, Evaluation
 
 DATASET, PROTOCOL = DEFAULT_DATASET, DEFAULT_PROTOCOL
-ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # Ctrl-C, whoever ends us, the terminal closes
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # Ctrl-C, `kill`, a closed terminal
 SAMPLE, UNTRAINED = "r3d_tiny-vcp", "r3d_tiny-untrained"
 SEED = 11  # of the untrained network, which is none of the board's own controls
 TIMEOUT_S = 900.0

@@ -37,7 +37,10 @@ def login(
     address = url or typer.prompt("Server", err=True)
     found = kept.Login(address, _token(token_file))
     if urlsplit(found.url).scheme == "http" and urlsplit(found.url).hostname not in LOOPBACK:
-        say("This address is http: whoever is on the way can read the token.", style="yellow")
+        say(
+            "This address is http: everyone on the network path can read the token. Use https.",
+            style="yellow",
+        )
     with connect(url=found.url, token=found.token) as client:
         who, status = client.identity(), client.status()
     where = kept.keep(found)

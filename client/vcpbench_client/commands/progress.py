@@ -24,7 +24,7 @@ from vcpbench_client.answers import Checkpoint, Comparison, Evaluation
 from vcpbench_client.commands.common import messages, say
 from vcpbench_client.uploads import Tell
 
-HINT_S = 10.0  # after so long, who waits is told if nobody works
+HINT_S = 10.0  # wait this long before saying that no worker takes the job
 LINE_S = 30.0  # between lines that say the same thing with another number, as in a log of CI
 
 
@@ -61,7 +61,7 @@ def reading(quiet: bool, nobody: Callable[[], str | None]) -> Iterator[Callable[
 
     Args:
         quiet: Whether nothing is shown.
-        nobody: Asked once, after `HINT_S`; what it gives is said.
+        nobody: Called once, after `HINT_S`. Returns a hint if no worker reads checkpoints, else None.
     """
     began, asked = time.monotonic(), False
 

@@ -87,7 +87,7 @@ def upload(
 
 
 def send(client: Client, file: Path, model: str, *, quiet: bool, **facts: Unpack[Facts]) -> Checkpoint:
-    """Upload with progress; Ctrl-C says that what was sent stays. `facts` are those of `Client.upload`."""
+    """Upload with progress. On Ctrl-C, say that the sent bytes stay. `facts` go to `Client.upload`."""
     from vcpbench_client.commands.progress import uploading
 
     try:
@@ -141,7 +141,7 @@ def completed(client: Client, evaluation: Evaluation, file: Path) -> Evaluation:
 
 
 def declared_by_name(file: Path) -> int | None:
-    """The step by the file's name, where nobody waits to see whether the file itself tells one."""
+    """The step in the file's name, for `--no-wait`: the client never learns the step inside the file."""
     step = step_in_name(file)
     if step is not None:
         say(f"Step {step}, by the name of {file.name}.")
@@ -149,7 +149,7 @@ def declared_by_name(file: Path) -> int | None:
 
 
 def _nobody_reads(client: Client) -> str | None:
-    """That no worker reads checkpoints, if so."""
+    """A message if no worker reads checkpoints, else None."""
     if any("cpu" in worker.queues for worker in client.status().workers):
         return None
     return "No worker of the server takes the queue cpu, which reads checkpoints. Start one: vcpbench worker."

@@ -16,12 +16,12 @@ PAGE = 500
 
 @dataclass(frozen=True, kw_only=True)
 class Against:
-    """Whom to compare with.
+    """The baseline to compare with.
 
     Attributes:
-        model: Of the same team; None where an evaluation is named.
-        metric: The best by it; None is the newest.
-        evaluation: Its id.
+        model: A model of the same team; None if `evaluation` is given.
+        metric: Take the model's best checkpoint by this metric; None takes the newest.
+        evaluation: The id of one evaluation, or the id's first characters.
     """
 
     model: str | None = None
@@ -30,10 +30,10 @@ class Against:
 
     @classmethod
     def parse(cls, text: str) -> Against:
-        """From one of the three forms.
+        """Parse one of the three forms of `--against`.
 
         Raises:
-            GateError: If it is none of them.
+            GateError: If the text has none of these forms.
         """
         model, at, which = text.strip().rpartition("@")
         if not at and ID_FORM.match(which):

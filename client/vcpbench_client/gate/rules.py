@@ -57,7 +57,7 @@ class Rule:
         bound: In the metric's unit: percent, or percentage points of a drop.
 
     Raises:
-        GateError: If nobody can mean it: such a rule would pass every time, or fail every time.
+        GateError: If the rule would pass every time, or fail every time.
 
     >>> Rule.parse("min", "recognition.top1=40")
     Rule(kind='min', metric='recognition.top1', bound=40.0)

@@ -1,4 +1,4 @@
-"""Upload, evaluate, compare, judge."""
+"""Run the gate: upload a checkpoint, evaluate it, compare it with a baseline, judge the rules."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ class Question:
 
     Attributes:
         file: The checkpoint.
-        model: The name that it comes under.
-        dataset: On which videos.
-        protocol: Under which numbers.
-        rules: What is demanded.
-        against: Whom it is compared with.
-        fail_inconclusive: Whether what cannot be told exits with 3 instead of 0.
-        facts: What `Client.upload` is told of the checkpoint: `run`, `step`, `backbone`, ...
+        model: The model's name that the checkpoint is uploaded under.
+        dataset: The dataset that it is evaluated on.
+        protocol: The protocol that it is evaluated under.
+        rules: The rules to judge; at least one.
+        against: The baseline of the `max-drop` rules.
+        fail_inconclusive: Whether an inconclusive verdict exits with 3 instead of 0.
+        facts: Further arguments of `Client.upload`: `run`, `step`, `backbone`, ...
 
     Raises:
-        GateError: If it makes no sense.
+        GateError: If there is no rule, or a `max-drop` rule without `against`.
     """
 
     file: Path
@@ -53,21 +53,21 @@ class Question:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What is odd about the rules; it stands in every report, whatever the verdict."""
+        """Warnings of the rules. Every report shows them, whatever the verdict."""
         return tuple(rule.warning for rule in self.rules if rule.warning)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What came out, as far as it came.
+    """The outcome of the gate, as far as it is known.
 
     Attributes:
-        question: What was asked.
+        question: The question that this answers.
         judged: Every rule with its verdict; empty after an error.
         candidate: The checkpoint's evaluation.
-        baseline: The one that it was compared with.
-        differences: Between the two, in pairs.
-        notes: What else a reader should know.
+        baseline: The evaluation that the candidate was compared with.
+        differences: Candidate less baseline for each metric, paired by video.
+        notes: Further facts for the reader of a report.
         error: Why there is no verdict.
         url: Of the candidate's page.
         comparison_url: Of the page that compares the two.
@@ -85,13 +85,13 @@ class Answer:
 
     @property
     def verdict(self) -> Verdict:
-        """The worst of the rules'."""
+        """The worst verdict of the rules. If all rules were skipped, the gate passes."""
         found = Verdict.ERROR if self.error is not None else worst(self.judged)
         return Verdict.PASS if found is Verdict.SKIPPED else found
 
     @property
     def exit_code(self) -> int:
-        """For pass 0, fail 1, error 2, inconclusive 0 or 3."""
+        """0 for pass, 1 for fail, 2 for error; for inconclusive 3 if `fail_inconclusive`, else 0."""
         if self.verdict is Verdict.INCONCLUSIVE:
             return INCONCLUSIVE_CODE if self.question.fail_inconclusive else 0
         return CODES[self.verdict]
@@ -99,7 +99,7 @@ class Answer:
 
 @dataclass
 class Gate:
-    """One run; `answer` holds what is known so far, whatever happens."""
+    """One run of the gate. `answer` holds everything known so far, also after an error."""
 
     client: Client
     answer: Answer
@@ -110,14 +110,14 @@ class Gate:
         send: Callable[[], Checkpoint],
         follow: Callable[[Evaluation], Evaluation],
     ) -> None:
-        """Find the answer.
+        """Upload, evaluate, compare and judge; fill in `answer` on the way.
 
         Args:
             send: Uploads the file.
             follow: Waits for an evaluation.
 
         Raises:
-            ClientError: If there is none.
+            ClientError: If there is no verdict.
         """
         question = self.answer.question
         checkpoint = send()
@@ -151,12 +151,13 @@ class Gate:
             return self._without_baseline(rule)
         found = judge_drop(rule, candidate, self.answer.differences)
         if self._same_weights():
-            # Paired intervals are never empty: no video that differs is no proof that none would. Here it is.
+            # A paired interval of equal answers has a width above 0, because other videos may differ.
+            # The same weights cannot differ on any video, so the interval is exactly 0.
             return replace(found, verdict=Verdict.PASS, reason="the same weights", low=0.0, high=0.0)
         return found
 
     def _without_baseline(self, rule: Rule) -> Judged:
-        """A model's own first run cannot have dropped; beside another model's, it may have, every time."""
+        """Skip the rule in a model's own first run; beside another model it is inconclusive."""
         question = self.answer.question
         if question.against is not None and question.against.model == question.model:
             return Judged(rule=rule, verdict=Verdict.SKIPPED, reason="nothing to compare with yet")

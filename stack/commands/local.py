@@ -29,6 +29,7 @@ from stack.commands.common import (
     progress_bars,
 )
 from vcp_core.catalog import units
+from vcp_core.catalog.benchmarks import BENCHMARKS
 from vcp_core.catalog.defaults import DEFAULT_DATASET, DEFAULT_PROTOCOL
 from vcp_core.catalog.files import refuse_unwritable, write_json
 from vcp_core.catalog.networks import network_used
@@ -62,7 +63,7 @@ def local(
     prefix: PrefixOption = None,
     input_spec: InputOption = None,
     benchmark: Annotated[
-        list[str] | None, typer.Option(help="cloze, recognition or retrieval; all if left out.")
+        list[str] | None, typer.Option(help=f"{', '.join(BENCHMARKS)}; all if left out.")
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; a GPU if there is one.")] = None,
     controls: Annotated[bool, typer.Option(help="Measure random weights beside the checkpoint.")] = True,

@@ -24,7 +24,7 @@ class BenchmarkSpec:
         title: The name that tables and pages show.
         asks: The question that the benchmark answers, in one line.
         headline: The metrics that tables show first.
-        module: The module that defines `clips`, `availability`, `predict`, `metrics` and `tables`.
+        module: The module that defines the six functions of `vcp_core.benchmarks.Benchmark`.
         max_pooled: Tells whether the benchmark reads the papers' max-pooled feature under a protocol. This
             feature is nine times as large as the average, so it is stored only if a benchmark reads it.
     """

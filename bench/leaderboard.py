@@ -18,7 +18,6 @@ import tempfile
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -29,6 +28,7 @@ from sqlalchemy.orm import Session
 
 from records import migrate
 from records.db import Database
+from records.kept import Kept
 from records.models import (
     Checkpoint,
     CheckpointState,
@@ -45,8 +45,6 @@ from records.models import (
     Shard,
 )
 from records.repositories import datasets, leaderboard
-from service.__main__ import GC_THRESHOLD
-from service.web import figures
 from service.web import leaderboard as web_leaderboard
 from service.web.pages import ENVIRONMENT
 from service.web.parameters import DEFAULT_METRICS, FACTS, LeaderboardParameters
@@ -57,7 +55,6 @@ NUM_METRICS = 38  # that an evaluation has under quick-v1
 METRICS = (*DEFAULT_METRICS, *(f"cloze.other.{index}" for index in range(NUM_METRICS - len(DEFAULT_METRICS))))
 NUM_SHARDS = 870  # 13,320 videos with some 17 clips each, 256 clips a shard
 CHUNK = 500
-USUAL = gc.get_threshold()[0]  # new objects that start a collection
 PAGES = 15  # of a turn: a full collection comes with one in eight
 
 
@@ -199,29 +196,30 @@ def worth(session: Session, rounds: int) -> None:
 
     The variants take turns, so that what else the machine does falls on all of them.
     """
-    plain: dict[str, Any] = {
-        "_fetch": leaderboard._fetch,
-        "value_cell": figures.value_cell,
-        "heat_cell": figures.heat_cell,
-    }
-    cells: dict[str, Any] = {name: lru_cache(1 << 14)(plain[name]) for name in ("value_cell", "heat_cell")}
     variants: dict[str, dict[str, Any]] = {
         "as served": {},
+        "the first time": {"scores": Kept(0), "cells": Kept(0)},
+        "without kept scores": {"scores": Kept(0)},
+        "without kept cells": {"cells": Kept(0)},
+        "the first time, numbers as text": {"scores": Kept(0), "cells": Kept(0), "fetch": as_text},
         "without gc.freeze": {},
-        "collections by the usual thresholds": {},
-        "numbers as text": {"_fetch": as_text},
-        "with kept cells": cells,
+        "the first time, without gc.freeze": {"scores": Kept(0), "cells": Kept(0)},
+    }
+    plain = {"scores": leaderboard.KEPT, "cells": web_leaderboard.KEPT, "fetch": leaderboard._fetch}
+    places = {
+        "scores": (leaderboard, "KEPT"),
+        "cells": (web_leaderboard, "KEPT"),
+        "fetch": (leaderboard, "_fetch"),
     }
     spent: dict[str, list[float]] = {name: [] for name in variants}
     collections = dict.fromkeys(variants, 0)
     for _ in range(rounds):
         for name, changes in variants.items():
-            for function, chosen in {**plain, **changes}.items():
-                setattr(leaderboard if function == "_fetch" else figures, function, chosen)
+            for part, chosen in {**plain, **changes}.items():
+                setattr(*places[part], chosen)
             gc.collect()
-            if name != "without gc.freeze":
+            if "without gc.freeze" not in name:
                 gc.freeze()
-            gc.set_threshold(USUAL if "usual" in name else GC_THRESHOLD)
             before = gc.get_stats()[2]["collections"]
             spent[name].append(_page_ms(session))
             collections[name] += gc.get_stats()[2]["collections"] - before

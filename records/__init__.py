@@ -6,6 +6,7 @@ models/        the tables
 db.py          the engine, short sessions, the database's clock
 migrate.py     check the schema, and bring it up to date
 storage.py     objects: checkpoints, features, reports
+kept.py        values that never change, kept in memory
 wakeups.py     messages that wake workers
 settings.py    settings, from the environment
 logs.py        logs, for people or as JSON

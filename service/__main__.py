@@ -12,7 +12,7 @@ from records.settings import Settings
 from service.app import checked_app
 from vcp_core.catalog.errors import VcpbenchError
 
-GC_THRESHOLD = 20_000  # number of new objects that starts a collection of the youngest generation
+GC_THRESHOLD = 20_000  # new objects that start a collection
 GRACE_S = 10  # for requests that are under way when a signal comes
 
 
@@ -25,10 +25,9 @@ def main() -> int:
     except VcpbenchError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    # A page of a large board makes tens of thousands of objects, and all of them live until the page is sent.
-    # With the usual threshold of 700 new objects, Python walks them dozens of times in search of garbage.
-    # `freeze` keeps a full collection from walking what was loaded by now, too.
-    # docs/decisions/2026-11-28-board.md says what both save.
+    # A page of a large board makes thousands of objects, and all of them live until the page is sent. With
+    # Python's own threshold of 700 new objects, each page is searched for garbage many times. `freeze` takes
+    # what was loaded by now out of a full collection. docs/decisions/2026-11-28-board.md has both in numbers.
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD)
     uvicorn.run(

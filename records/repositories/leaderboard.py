@@ -30,6 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session, aliased
 
 from records.db import BINARY
+from records.kept import Kept
 from records.models import Checkpoint, DatasetRow, Evaluation, EvaluationState, Model, ProtocolRow, ScoreRow
 from vcp_core.catalog.scores import FIELDS, Score
 from vcp_core.catalog.versions import engine
@@ -114,6 +115,7 @@ class LeaderboardInfo:
         hash: Hash of the protocol.
         engine: The engine that made the results.
         num_results: Finished evaluations without controls.
+        newest: When the newest of these evaluations ended.
         superseded: Whether no named dataset has these videos any more.
     """
 
@@ -124,6 +126,7 @@ class LeaderboardInfo:
     hash: str
     engine: str
     num_results: int
+    newest: datetime | None
     superseded: bool
 
     @property
@@ -180,6 +183,7 @@ def list_leaderboards(session: Session) -> list[LeaderboardInfo]:
             ProtocolRow.hash,
             Evaluation.engine,
             func.count(Evaluation.id),
+            func.max(Evaluation.finished_at),
             superseded,
         )
         .select_from(Evaluation)
@@ -201,31 +205,42 @@ def list_leaderboards(session: Session) -> list[LeaderboardInfo]:
             hash=hash_,
             engine=made_by,
             num_results=number,
+            newest=newest,
             superseded=old,
         )
-        for dataset, own_name, print_, protocol, hash_, made_by, number, old in session.execute(query)
+        for dataset, own_name, print_, protocol, hash_, made_by, number, newest, old in session.execute(query)
     ]
 
 
-def page(session: Session, wanted: LeaderboardQuery) -> list[tuple[Facts, float | None]]:
-    """The page's rows in order, each with its sort value. Rows without a value come last."""
+def page(session: Session, wanted: LeaderboardQuery) -> tuple[list[tuple[Facts, float | None]], int]:
+    """Read one page of a board.
+
+    Args:
+        session: A transaction.
+        wanted: Which board, which rows, in which order.
+
+    Returns:
+        The page's rows in order, each with its sort value, those without a value last; and the number of rows
+        on all pages.
+    """
     score = aliased(ScoreRow)
     column = COLUMNS.get(wanted.sort, score.value)
     order = column.desc() if wanted.descending else column.asc()
     query = (
         _chosen(wanted)
         .outerjoin(score, (score.evaluation_id == Evaluation.id) & (score.metric == wanted.sort))
-        .with_only_columns(*FACTS, score.value)
+        .with_only_columns(*FACTS, score.value, func.count().over())
         .order_by(order.nulls_last(), Evaluation.created_at, Evaluation.id)
         .limit(wanted.limit)
         .offset(wanted.offset)
     )
-    return [(Facts._make(facts), value) for *facts, value in session.connection().execute(query).all()]
-
-
-def count(session: Session, wanted: LeaderboardQuery) -> int:
-    """Number of rows on all pages."""
-    return session.scalar(_chosen(wanted).with_only_columns(func.count())) or 0
+    found = session.connection().execute(query).all()
+    rows = [(Facts._make(facts), value) for *facts, value, _ in found]
+    if found or not wanted.offset:
+        return rows, int(found[0][-1]) if found else 0
+    # A page behind the last one has no row that tells the number.
+    total: int | None = session.scalar(_chosen(wanted).with_only_columns(func.count()))
+    return rows, total or 0
 
 
 def scale(session: Session, wanted: LeaderboardQuery) -> Sequence[Measured]:
@@ -256,16 +271,39 @@ def controls(session: Session, board: LeaderboardKey) -> list[Facts]:
 
 
 SCORES = TypeAdapter(list[Score])
+# The scores of a finished evaluation never change, so a process reads and checks them once.
+KEPT = Kept[tuple[UUID, tuple[str, ...]], dict[str, Score]](4096)  # evaluations; some 10 kB each
 
 
 def scores(
     session: Session, evaluations: Iterable[UUID], metrics: Sequence[str] = ()
 ) -> dict[UUID, dict[str, Score]]:
-    """These metrics of these evaluations, by the metric's name; the headline ones if none is named."""
+    """Read scores of finished evaluations.
+
+    Args:
+        session: A transaction.
+        evaluations: Their ids. All of them are done.
+        metrics: The metrics to read; the headline ones if none is named.
+
+    Returns:
+        For each evaluation, its scores by the metric's name.
+    """
+    names = tuple(metrics)
+    found = {one: KEPT.get((one, names)) for one in evaluations}
+    missing = [one for one, known in found.items() if known is None]
+    read = _read_scores(session, missing, names) if missing else {}
+    for one in missing:
+        KEPT.put((one, names), read.setdefault(one, {}))
+    return {one: read[one] if known is None else known for one, known in found.items()}
+
+
+def _read_scores(
+    session: Session, evaluations: Sequence[UUID], metrics: Sequence[str]
+) -> dict[UUID, dict[str, Score]]:
     shown = ScoreRow.metric.in_(metrics) if metrics else ScoreRow.headline
     query = (
         select(ScoreRow.evaluation_id, *(getattr(ScoreRow, name) for name in FIELDS))
-        .where(ScoreRow.evaluation_id == any_(literal(list(evaluations), ARRAY(Uuid))), shown)
+        .where(ScoreRow.evaluation_id == any_(literal(evaluations, ARRAY(Uuid))), shown)
         .order_by(ScoreRow.evaluation_id, ScoreRow.metric)
     )
     rows = _fetch(session, query)

@@ -44,13 +44,13 @@ class Rows:
 
 def rows_of(session: Session, wanted: LeaderboardQuery) -> Rows:
     """A page of a board, with the numbers that are wanted and every row's rank on the whole board."""
-    page = repository.page(session, wanted)
+    page, total = repository.page(session, wanted)
     ranks = Ranks(repository.scale(session, wanted))
     controls = repository.controls(session, wanted.board)
     everyone = [facts.evaluation for facts in (*(facts for facts, _ in page), *controls)]
     scores = repository.scores(session, everyone, wanted.metrics)
     return Rows(
-        total=repository.count(session, wanted),
+        total=total,
         rows=[_row(facts, value, ranks, scores.get(facts.evaluation, {})) for facts, value in page],
         controls=[
             ControlRow(
@@ -120,7 +120,7 @@ def _row(facts: Facts, value: float | None, ranks: Ranks, scores: dict[str, Scor
     assert facts.model is not None
     assert facts.team is not None
     standing = ranks.of(value)
-    return BoardRow(
+    return BoardRow.model_construct(  # of rows that were checked when they were written
         rank=standing.rank,
         tied=standing.tied,
         evaluation=facts.evaluation,

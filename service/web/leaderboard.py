@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
+from uuid import UUID
 
 from markupsafe import Markup
 from sqlalchemy.orm import Session
 
+from records.kept import Kept
 from records.models import DatasetState, ProtocolRow
 from records.repositories import datasets, leaderboard
 from records.repositories.leaderboard import COLUMNS, LeaderboardInfo
@@ -79,7 +81,7 @@ class LeaderboardPage:
     earlier: list[LeaderboardInfo]
     why_empty: str | None
     parameters: LeaderboardParameters
-    columns: list[Column]
+    columns: tuple[Column, ...]
     groups: list[tuple[str, int]]
     rows: list[Row]
     controls: list[Row]
@@ -102,10 +104,11 @@ def show(session: Session, wanted: LeaderboardParameters) -> LeaderboardPage | N
         return None
     parameters = replace(wanted, dataset=shown.key, protocol=shown.protocol)
     parameters = replace(parameters, engine=shown.engine if shown.older else None)
-    metrics = leaderboard.newest_metrics(session, shown.board) if shown.num_results else {}
+    offered, choices = _offered(session, shown)
+    metrics = dict(offered)
     if metrics:
         parameters = _known(session, shown, parameters, metrics)
-    columns = [
+    columns = tuple(
         Column(
             metric=metric,
             title=names.short(metric),
@@ -113,7 +116,7 @@ def show(session: Session, wanted: LeaderboardParameters) -> LeaderboardPage | N
             falls=metrics.get(metric) != "lower",
         )
         for metric in parameters.metric
-    ]
+    )
     found = rows_of(session, parameters.query(shown.board))
     everyone: list[BoardRow | ControlRow] = [*found.rows, *found.controls]
     scores = [score for row in everyone for score in row.scores.values()]
@@ -130,10 +133,25 @@ def show(session: Session, wanted: LeaderboardParameters) -> LeaderboardPage | N
         controls=[_row(row, columns) for row in found.controls],
         chance=_chance(columns, scores),
         total=found.total,
-        choices=leaderboard.choices(session, shown.board) if shown.num_results else {},
+        choices=choices,
         metrics=sorted(metrics),
         in_percent=all(score.unit == "percent" for score in scores),
     )
+
+
+# What a board offers to choose from changes only when a result comes or goes.
+OFFERED = Kept[LeaderboardInfo, tuple[dict[str, str], dict[str, list[str]]]](64)
+
+
+def _offered(session: Session, shown: LeaderboardInfo) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """Metrics for the columns, each with the better direction; and teams, backbones and runs to filter by."""
+    if not shown.num_results:
+        return {}, {}
+    offered = OFFERED.get(shown)
+    if offered is None:
+        offered = leaderboard.newest_metrics(session, shown.board), leaderboard.choices(session, shown.board)
+        OFFERED.put(shown, offered)
+    return offered
 
 
 def _is_other_engine(one: LeaderboardInfo, shown: LeaderboardInfo) -> bool:
@@ -178,6 +196,7 @@ def _empty(session: Session, dataset: str, protocol: ProtocolRow) -> tuple[Leade
         hash=protocol.hash,
         engine=engine(),
         num_results=0,
+        newest=None,
         superseded=row is not None and row.retired_at is not None,
     )
     ready = row is None or row.state is DatasetState.READY
@@ -206,7 +225,20 @@ def _usual(metrics: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(metric for metric in DEFAULT_METRICS if metric in metrics) or (min(metrics),)
 
 
-def _row(row: BoardRow | ControlRow, columns: Sequence[Column]) -> Row:
+# A finished evaluation's cells in the same columns never change either: docs/decisions/2026-11-28-board.md.
+KEPT = Kept[tuple[UUID, tuple[Column, ...]], Markup](4096)  # rows; some 3 kB each
+
+
+def _row(row: BoardRow | ControlRow, columns: tuple[Column, ...]) -> Row:
+    key = row.evaluation, columns
+    cells = KEPT.get(key)
+    if cells is None:
+        cells = _cells(row, columns)
+        KEPT.put(key, cells)
+    return Row(facts=row, cells=cells)
+
+
+def _cells(row: BoardRow | ControlRow, columns: tuple[Column, ...]) -> Markup:
     is_control = isinstance(row, ControlRow)
     cells = [
         figures.heat_cell(row.scores.get(column.metric), is_control=is_control)
@@ -214,7 +246,7 @@ def _row(row: BoardRow | ControlRow, columns: Sequence[Column]) -> Row:
         else figures.value_cell(row.scores.get(column.metric))
         for column in columns
     ]
-    return Row(facts=row, cells=Markup("".join(cells)))  # noqa: S704 - of numbers
+    return Markup("".join(cells))  # noqa: S704 - of numbers
 
 
 def _chance(columns: Sequence[Column], scores: Iterable[Score]) -> Markup:

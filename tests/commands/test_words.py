@@ -64,7 +64,7 @@ def test_every_command_shows_an_example() -> None:
     [
         (("inspect", "gone.pt", "--json"), "NotACheckpoint", "gone.pt: no such file"),
         (("dataset", "show", "gone", "--json"), "UnknownName", "No dataset or folder 'gone'"),
-        (("dataset", "make", "ucf101", "--json"), "DatasetError", "ucf101 is not made"),
+        (("dataset", "make", "ucf101", "--json"), "DatasetError", "does not make the videos of ucf101"),
         (("local", "gone.pt", "--json", "-"), "NotACheckpoint", "gone.pt: no such file"),
         (("reproduce", "gone", "--json"), "CannotReproduce", "No server is named"),
         (("token", "list", "--home", "gone", "--json"), "StackError", "vcpbench up"),

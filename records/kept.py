@@ -1,0 +1,36 @@
+"""Values that never change once they are known, kept in memory for the next request."""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import Generic, TypeVar
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Kept(Generic[K, V]):
+    """The last values that were put in. Several threads may use it; the oldest values go first.
+
+    >>> squares = Kept[int, int](2)
+    >>> for number in (1, 2, 3):
+    ...     squares.put(number, number**2)
+    >>> squares.get(1), squares.get(3)
+    (None, 9)
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._values: dict[K, V] = {}
+        self._lock = Lock()
+
+    def get(self, key: K) -> V | None:
+        """Give the value of a key; None if it is not kept."""
+        return self._values.get(key)
+
+    def put(self, key: K, value: V) -> None:
+        """Keep a value."""
+        with self._lock:  # a dict must not grow while another thread looks for its oldest key
+            self._values[key] = value
+            while len(self._values) > self._most:
+                del self._values[next(iter(self._values))]

@@ -220,7 +220,7 @@ def test_a_cancelled_evaluation_stops_at_once_and_can_be_asked_for_again(
     wait_until_running(api, JobKind.EXTRACT)
     cancelled = api.client.post(f"/v1/evaluations/{evaluation_id}/cancel").json()
     assert cancelled["state"] == "cancelled"
-    worker.wait_for("no longer ours")
+    worker.wait_for("lost the job")
     with api.database.session() as session:
         assert not session.scalars(
             select(Job).where(Job.state.in_((JobState.QUEUED, JobState.RUNNING)))

@@ -272,7 +272,8 @@ def controls(session: Session, board: LeaderboardKey) -> list[Facts]:
 
 SCORES = TypeAdapter(list[Score])
 # The scores of a finished evaluation never change, so a process reads and checks them once.
-KEPT = Kept[tuple[UUID, tuple[str, ...]], dict[str, Score]](4096)  # evaluations; some 10 kB each
+KEPT = Kept[tuple[UUID, tuple[str, ...]], dict[str, Score]](4096)  # evaluations
+MOST_KEPT_METRICS = 12  # a wider selection is read each time: a board of all metrics would fill the memory
 
 
 def scores(
@@ -292,9 +293,10 @@ def scores(
     found = {one: KEPT.get((one, names)) for one in evaluations}
     missing = [one for one, known in found.items() if known is None]
     read = _read_scores(session, missing, names) if missing else {}
-    for one in missing:
-        KEPT.put((one, names), read.setdefault(one, {}))
-    return {one: read[one] if known is None else known for one, known in found.items()}
+    if len(names) <= MOST_KEPT_METRICS:
+        for one in missing:
+            KEPT.put((one, names), read.get(one, {}))
+    return {one: read.get(one, {}) if known is None else known for one, known in found.items()}
 
 
 def _read_scores(

@@ -226,7 +226,7 @@ def _usual(metrics: Mapping[str, str]) -> tuple[str, ...]:
 
 
 # A finished evaluation's cells in the same columns never change either: docs/decisions/2026-11-28-board.md.
-KEPT = Kept[tuple[UUID, tuple[Column, ...]], Markup](4096)  # rows; some 3 kB each
+KEPT = Kept[tuple[UUID, tuple[Column, ...]], Markup](4096)  # rows; 3 kB each with the usual columns
 
 
 def _row(row: BoardRow | ControlRow, columns: tuple[Column, ...]) -> Row:
@@ -234,7 +234,8 @@ def _row(row: BoardRow | ControlRow, columns: tuple[Column, ...]) -> Row:
     cells = KEPT.get(key)
     if cells is None:
         cells = _cells(row, columns)
-        KEPT.put(key, cells)
+        if len(columns) <= leaderboard.MOST_KEPT_METRICS:
+            KEPT.put(key, cells)
     return Row(facts=row, cells=cells)
 
 

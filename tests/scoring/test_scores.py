@@ -179,16 +179,14 @@ def test_a_number_of_which_neither_way_is_better_has_no_rank(plain: Served) -> N
     assert "neither way is better" in cell.attributes["title"]
 
 
-def test_a_plain_number_stands_on_no_scale_of_percents(plain: Served) -> None:
-    (row, *_) = page(plain).rows()
-    (cell,) = row.all("td", class_="value")
-    assert list(cell.all("svg")) == []
-    percent = PLAIN.model_copy(update={"unit": "percent"})
+@pytest.mark.parametrize(("unit", "drawn"), [(PLAIN.unit, 0), ("percent", 1)])
+def test_only_a_percentage_is_drawn_on_a_scale_to_100(plain: Served, unit: str, drawn: int) -> None:
     with plain.database.session() as session:
         for one in session.query(ScoreRow):
-            one.unit = percent.unit
+            one.unit = unit
     (row, *_) = page(plain).rows()
-    assert len(list(row.all("svg"))) == 1
+    (cell,) = row.all("td", class_="value")
+    assert len(list(cell.all("svg"))) == drawn
 
 
 def test_a_terminals_table_names_units_where_they_differ() -> None:

@@ -67,6 +67,15 @@ def progress_bars(quiet: bool = False) -> Iterator[Tell]:
         yield tell
 
 
+def split_names(splits: str) -> list[str]:
+    """The splits that `--split` names, each once.
+
+    >>> split_names("1, 2,1")
+    ['1', '2']
+    """
+    return list(dict.fromkeys(name.strip() for name in splits.split(",")))
+
+
 def load(dataset: str, *, split: str, tell: Tell, **files: Unpack[DatasetFiles]) -> Dataset:
     """The dataset that the options name; what has to be decoded or made first shows its progress."""
     from vcp_core.datasets import load_dataset

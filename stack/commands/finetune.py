@@ -9,7 +9,7 @@ import typer
 from vcpbench_client.commands.options import option_groups
 
 from stack.commands import options, training
-from stack.commands.common import console, plainly
+from stack.commands.common import console, plainly, split_names
 from stack.commands.local import show, show_mean
 from vcp_core.pretraining.config import FinetuneConfig
 
@@ -94,7 +94,7 @@ def finetune(
 
 def _each(split: str, out: Path, run: str | None) -> list[tuple[str, Path, str | None]]:
     """Every split with the folder and the name of its run."""
-    names = list(dict.fromkeys(name.strip() for name in split.split(",")))
+    names = split_names(split)
     if len(names) == 1:
         return [(names[0], out, run)]
     return [(name, out / f"split-{name}", f"{run or out.absolute().name}, split {name}") for name in names]

@@ -12,7 +12,16 @@ from rich.table import Table
 from vcpbench_client.commands.options import option_groups
 
 from stack.commands import options
-from stack.commands.common import Tell, console, load, messages, plainly, print_json, progress_bars
+from stack.commands.common import (
+    Tell,
+    console,
+    load,
+    messages,
+    plainly,
+    print_json,
+    progress_bars,
+    split_names,
+)
 from vcp_core.catalog import units
 from vcp_core.catalog.benchmarks import BENCHMARKS
 from vcp_core.catalog.defaults import DEFAULT_DATASET, DEFAULT_PROTOCOL
@@ -87,7 +96,7 @@ def local(
         benchmarks=tuple(benchmark or ()),
         device=device,
     )
-    names = list(dict.fromkeys(name.strip() for name in split.split(",")))
+    names = split_names(split)
     runs: list[Results] = []
     with progress_bars() as bars:
         for name in names:

@@ -14,7 +14,7 @@ import pwd
 import signal
 import stat
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -150,7 +150,31 @@ def socket_folder(home: Path, engines_folder: Path) -> Path:
     raise StorageError(f"{engines_folder} is too long for a socket's path, and /tmp cannot be written.")
 
 
-def end_with_parent(number: signal.Signals) -> Callable[[], None]:
+def spawn(
+    command: Sequence[str], *, log: Path, stop_signal: signal.Signals, **options: Any
+) -> subprocess.Popen[bytes]:
+    """Start a program that gets its stop signal if the thread that called this ends.
+
+    Args:
+        command: The program and its arguments.
+        log: The file that the program's output is added to.
+        stop_signal: The program's stop signal.
+        options: Further arguments of `subprocess.Popen`.
+    """
+    with log.open("ab") as file:
+        return subprocess.Popen(  # noqa: S603 - our own programs, and binaries of wheels that we depend on
+            list(command),
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+            preexec_fn=_end_with_parent(stop_signal),
+            **options,
+        )
+
+
+def _end_with_parent(number: signal.Signals) -> Callable[[], None]:
     """For `Popen(preexec_fn=...)`: the child gets this signal when the thread that started it ends."""
     prctl = ctypes.CDLL(None, use_errno=True).prctl
 

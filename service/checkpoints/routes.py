@@ -160,12 +160,11 @@ def page(
     """Checkpoints, newest first. Only its own team sees a checkpoint that is not ready or was rejected."""
     found, total = checkpoints.page(
         session,
+        among=Among.seen_by(reader).where,
         model=model,
         team=team,
         limit=limit,
         offset=offset,
-        seen_by=reader.team if reader else None,
-        by_admin=bool(reader and reader.admin),
     )
     return CheckpointPage(items=[shown(checkpoint, reader) for checkpoint in found], total=total)
 

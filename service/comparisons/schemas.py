@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from service.evaluations.schemas import EvaluationOut
+from service.evaluations.schemas import EvaluationOut, WaitingFor
 from vcp_core.scoring.comparison import Difference
 
 
@@ -26,9 +26,7 @@ class ComparisonOut(BaseModel):
 
     state: Literal["waiting", "running", "done", "failed"]
     reason: str | None = Field(None, description="Why it failed.")
-    waiting_for: str | None = Field(
-        None, description="Why nothing happens, if nothing does: what waits, and what is in front of it."
-    )
+    waiting_for: WaitingFor = None
     progress: ComparisonProgress
     first: EvaluationOut
     second: EvaluationOut

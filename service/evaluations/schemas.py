@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,6 +19,11 @@ from service.reasons import CauseOut, cause_for, is_operator, text_for
 from vcp_core.catalog.defaults import DEFAULT_PROTOCOL
 from vcp_core.catalog.leaks import leak_warnings
 from vcp_core.catalog.scores import Score
+
+WaitingFor = Annotated[
+    str | None,
+    Field(description="Why nothing happens, if nothing does: what waits, and what is in front of it."),
+]
 
 
 class EvaluationIn(BaseModel):
@@ -116,9 +121,7 @@ class EvaluationOut(BaseModel):
     )
     cause: CauseOut | None = Field(None, description="The reason, for programs.")
     log_tail: str | None = Field(None, description="What the failing job printed last; for administrators.")
-    waiting_for: str | None = Field(
-        None, description="Why nothing happens, if nothing does: what waits, and what is in front of it."
-    )
+    waiting_for: WaitingFor = None
     checkpoint: CheckpointRef
     dataset: DatasetRef
     protocol: ProtocolRef

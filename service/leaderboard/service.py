@@ -11,7 +11,7 @@ from operator import attrgetter
 from sqlalchemy.orm import Session
 
 from records.models import DatasetRow
-from records.repositories import datasets
+from records.repositories import datasets, leaderboard_choices
 from records.repositories import leaderboard as repository
 from records.repositories.leaderboard import COLUMNS, Facts, LeaderboardKey, LeaderboardQuery
 from service.datasets import service as dataset_service
@@ -143,7 +143,7 @@ def engine_of(session: Session, fingerprint: str, protocol_hash: str, wanted: st
         UnknownName: If the named engine has no results.
     """
     current = versions.engine()
-    known = repository.engines(session, fingerprint, protocol_hash)
+    known = leaderboard_choices.engines(session, fingerprint, protocol_hash)
     if wanted is not None and wanted not in (current, *known):
         raise UnknownName("engine", wanted, {current, *known})
     return wanted or (current if current in known or not known else known[0])
@@ -164,9 +164,9 @@ def _check_metrics(session: Session, wanted: LeaderboardQuery, found: Rows) -> N
     """Refuse a metric that no page has. A metric that this page lacks may be on another page."""
     unseen = {wanted.sort, *wanted.metrics} - COLUMNS.keys()
     unseen -= {metric for row in found.rows for metric in row.scores}
-    if not unseen or not unseen - repository.newest_metrics(session, wanted.board).keys():
+    if not unseen or not unseen - leaderboard_choices.newest_metrics(session, wanted.board).keys():
         return
-    known = repository.all_metrics(session, wanted.board)
+    known = leaderboard_choices.all_metrics(session, wanted.board)
     for metric in sorted(unseen - known.keys()) if known else ():
         raise UnknownName("metric", metric, [*known, *COLUMNS])
 

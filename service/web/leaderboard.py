@@ -12,8 +12,9 @@ from sqlalchemy.orm import Session
 
 from records.kept import Kept
 from records.models import DatasetState, ProtocolRow
-from records.repositories import datasets, leaderboard
-from records.repositories.leaderboard import COLUMNS, LeaderboardInfo
+from records.repositories import datasets, leaderboard, leaderboard_choices
+from records.repositories.leaderboard import COLUMNS
+from records.repositories.leaderboard_choices import LeaderboardInfo
 from service.datasets import service as dataset_service
 from service.leaderboard.schemas import BoardRow, ControlRow
 from service.leaderboard.service import rows_of
@@ -98,7 +99,7 @@ def show(session: Session, wanted: LeaderboardParameters) -> LeaderboardPage | N
     Raises:
         UnknownName: If there is no such dataset, protocol or metric.
     """
-    known = leaderboard.list_leaderboards(session)
+    known = leaderboard_choices.list_leaderboards(session)
     shown, why_empty = _choose(session, known, wanted)
     if shown is None:
         return None
@@ -149,7 +150,10 @@ def _offered(session: Session, shown: LeaderboardInfo) -> tuple[dict[str, str], 
         return {}, {}
     offered = OFFERED.get(shown)
     if offered is None:
-        offered = leaderboard.newest_metrics(session, shown.board), leaderboard.choices(session, shown.board)
+        offered = (
+            leaderboard_choices.newest_metrics(session, shown.board),
+            leaderboard_choices.choices(session, shown.board),
+        )
         OFFERED.put(shown, offered)
     return offered
 
@@ -210,8 +214,8 @@ def _known(
 ) -> LeaderboardParameters:
     """Without what this board cannot show, which `metrics` is told; a metric that no board has is a slip."""
     if unseen := {wanted.column, *wanted.metric} - {*COLUMNS, *metrics, *DEFAULT_METRICS}:
-        every = leaderboard.all_metrics(session, shown.board)
-        elsewhere = leaderboard.known(session, unseen - every.keys())
+        every = leaderboard_choices.all_metrics(session, shown.board)
+        elsewhere = leaderboard_choices.known(session, unseen - every.keys())
         for metric in sorted(unseen - every.keys() - elsewhere):
             raise UnknownName("metric", metric, [*every, *COLUMNS])
         metrics |= {metric: every[metric] for metric in unseen & every.keys()}

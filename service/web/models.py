@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from records.models import Checkpoint, Evaluation, EvaluationState
 from records.repositories import checkpoints, datasets, evaluations, leaderboard
 from service.auth import Caller
+from service.checkpoints.named import Among
 from service.evaluations.schemas import EvaluationOut, shown
 from service.problems import NotFound
 from service.references import Latest
@@ -107,26 +108,9 @@ def page(session: Session, path: str, wanted: int, reader: Caller | None) -> Pag
         NotFound: If there is none.
     """
     team, name = _named(session, path, reader)
-    owned, num_checkpoints = checkpoints.page(
-        session,
-        model=name,
-        team=team,
-        limit=MOST,
-        offset=0,
-        seen_by=reader.team if reader else None,
-        by_admin=bool(reader and reader.admin),
-    )
-    found, num_evaluations = evaluations.page(
-        session,
-        state=None,
-        model=name,
-        team=team,
-        dataset=None,
-        protocol=None,
-        checkpoint_id=None,
-        limit=MOST,
-        offset=0,
-    )
+    among = Among.seen_by(reader).where
+    owned, num_checkpoints = checkpoints.page(session, among=among, model=name, team=team, limit=MOST)
+    found, num_evaluations = evaluations.page(session, model=name, team=team, limit=MOST)
     done = [one for one in found if one.state is EvaluationState.DONE]
     numbers = leaderboard.scores(session, [one.id for one in done], METRICS)
     superseded = datasets.superseded(session, [one.dataset.fingerprint for one in found])
@@ -152,7 +136,7 @@ def page(session: Session, path: str, wanted: int, reader: Caller | None) -> Pag
 
 def _named(session: Session, path: str, reader: Caller | None) -> tuple[str, str]:
     """The team and the name; either may hold slashes."""
-    among = checkpoints.seen(reader.team if reader else None, by_admin=bool(reader and reader.admin))
+    among = Among.seen_by(reader).where
     meant = Latest(model=path).teams
     found = checkpoints.models_among(session, meant, among)
     for pair in meant:

@@ -64,17 +64,7 @@ def list_evaluations(
     offset: Annotated[int, Query(ge=0, le=2**31)] = 0,
 ) -> Response:
     """All evaluations, newest first, in any state."""
-    found, total = evaluations.page(
-        session,
-        state=state,
-        model=None,
-        team=None,
-        dataset=None,
-        protocol=None,
-        checkpoint_id=None,
-        limit=LIST,
-        offset=offset,
-    )
+    found, total = evaluations.page(session, state=state, limit=LIST, offset=offset)
     return render(
         request,
         "evaluations.html",

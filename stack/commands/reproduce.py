@@ -16,20 +16,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
+from vcpbench_client.commands.options import option_groups
 
-from stack.commands.common import (
-    CsvOption,
-    ListsOption,
-    SuffixOption,
-    Tell,
-    TestGroupsOption,
-    console,
-    load,
-    messages,
-    plainly,
-    print_json,
-    progress_bars,
-)
+from stack.commands import options
+from stack.commands.common import Tell, console, load, messages, plainly, print_json, progress_bars
 from stack.commands.local import of_split
 from stack.commands.training import Watched
 from vcp_core.catalog.datasets import DATASETS
@@ -50,6 +40,7 @@ class CannotReproduce(VcpbenchError):
 
 
 @plainly
+@option_groups()
 def reproduce(
     what: Annotated[
         str,
@@ -57,18 +48,16 @@ def reproduce(
             metavar="EVALUATION|FILE", help="An evaluation's id, or results that a command once wrote."
         ),
     ],
+    *,
     checkpoint: Annotated[
         Path | None, typer.Option(help="Its file; fetched from the server, or found by the results' command.")
     ] = None,
     dataset: Annotated[
         str | None, typer.Option("--dataset", "-d", help="Where its videos are here, if not as it says.")
     ] = None,
-    csv: CsvOption = None,
-    test_groups: TestGroupsOption = None,
-    suffix: SuffixOption = None,
-    lists: ListsOption = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; a GPU if there is one.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    files: options.DatasetFiles,
+    device: options.DeviceOption = None,
+    as_json: options.JsonFlag = False,
 ) -> None:
     """Run an evaluation again here, and compare every score with what was published.
 
@@ -87,7 +76,6 @@ def reproduce(
     from vcp_core.results.reproduction import agreement
 
     published = _published(what)
-    options: dict[str, Any] = {"csv": csv, "test_groups": test_groups, "suffix": suffix, "lists": lists}
     found: dict[str, Agreement] = {}
     with (
         _file(what, checkpoint, next(iter(published.values()))) as file,
@@ -95,7 +83,7 @@ def reproduce(
     ):
         for name, one in published.items():
             tell = of_split(name, bars) if name else bars
-            loaded = _dataset(one, dataset, options, tell)
+            loaded = _dataset(one, dataset, files, tell)
             found[name] = agreement(one, _again(one, file, loaded, device, tell))
     verdicts = {name: _verdict(one) for name, one in found.items()}
     reproduced = all(one.reproduced for one in found.values())
@@ -113,22 +101,23 @@ def _verdict(found: Agreement) -> dict[str, Any]:
     return {"reproduced": found.reproduced, "equal": found.equal, **dataclasses.asdict(found)}
 
 
-def _dataset(published: Results, dataset: str | None, options: dict[str, Any], tell: Tell) -> Dataset:
+def _dataset(published: Results, dataset: str | None, files: options.DatasetFiles, tell: Tell) -> Dataset:
     """The same videos, where the caller or the results' own command says that they are."""
     command = _command(published)
     if dataset is None:
         dataset = str(command["dataset"])
         if "what" in command and dataset not in DATASETS:  # a server's command, which says PLACE
             raise CannotReproduce(f"Where are its videos here? Say so: {published.provenance.reproduce}")
-        options = {name: given or command.get(name) for name, given in options.items()}
+        of_command = set(files)
     else:  # groups and suffixes hold wherever the videos lie; the table and the lists are places
-        kept = {name: options[name] or command.get(name) for name in ("test_groups", "suffix")}
-        options = {**options, **kept}
-    options["suffixes"] = options.pop("suffix")
+        of_command = {"test_groups", "suffixes"}
+    known: dict[str, Any] = {
+        name: given or (command.get(name) if name in of_command else None) for name, given in files.items()
+    }
     split = published.provenance.dataset["split"]
     # A folder's says how its two sides were made, which the other options decide.
     official = any(split in spec.splits for spec in DATASETS.values())
-    loaded = load(dataset, split=split if official else "1", tell=tell, **options)
+    loaded = load(dataset, split=split if official else "1", tell=tell, **known)
     if loaded.fingerprint != published.provenance.dataset["fingerprint"]:
         raise CannotReproduce(
             f"{dataset} here has fingerprint {loaded.fingerprint[:12]}, the evaluation's videos have "

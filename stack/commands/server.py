@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from stack.commands.common import HomeOption, JsonFlag, console, messages, plainly, print_json
+from stack.commands import options
+from stack.commands.common import console, messages, plainly, print_json
 from stack.home import Home, StackError
 
 if TYPE_CHECKING:
@@ -63,8 +64,8 @@ def create(
     name: Annotated[str, typer.Argument(help="Whose it is, or what for; for people.")],
     team: Annotated[str, typer.Option(help="Whose models its bearer uploads.")] = "default",
     admin: Annotated[bool, typer.Option("--admin", help="It may register datasets, too.")] = False,
-    home: HomeOption = None,
-    as_json: JsonFlag = False,
+    home: options.HomeOption = None,
+    as_json: options.JsonFlag = False,
 ) -> None:
     """Make a token and print it; it is shown this once.
 
@@ -85,7 +86,7 @@ def create(
 
 @tokens.command("list")
 @plainly
-def every(home: HomeOption = None, as_json: JsonFlag = False) -> None:
+def every(home: options.HomeOption = None, as_json: options.JsonFlag = False) -> None:
     """All tokens, without their secrets.
 
     **Example**
@@ -122,7 +123,7 @@ def every(home: HomeOption = None, as_json: JsonFlag = False) -> None:
 @plainly
 def revoke(
     name: Annotated[str, typer.Argument(help="Of the token; all of that name go.")],
-    home: HomeOption = None,
+    home: options.HomeOption = None,
 ) -> None:
     """Let a token open nothing any more.
 

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict, Unpack
 
 import typer
 
@@ -18,6 +18,7 @@ from vcp_core.catalog.paths import cache_dir
 
 if TYPE_CHECKING:
     from stack.commands.common import Tell
+    from stack.commands.options import DatasetFiles
     from vcp_core.datasets import Dataset
     from vcp_core.pretraining import Machine
     from vcp_core.pretraining.runs import RunProgress
@@ -44,7 +45,8 @@ PrecisionOption = Annotated[str, typer.Option(help="fp32, or bf16 (mixed; GPUs o
 HoldoutOption = Annotated[
     int,
     typer.Option(
-        help="Training videos held out to choose the best epoch; an eighth at most (finetune: 0.112)."
+        "--holdout",
+        help="Training videos held out to choose the best epoch; an eighth at most (finetune: 0.112).",
     ),
 ]
 ValidateOption = Annotated[int, typer.Option(help="Epochs between looks at the held-out videos.")]
@@ -53,8 +55,28 @@ SaveOption = Annotated[int, typer.Option(help="Steps between saved states within
 PatienceOption = Annotated[
     int, typer.Option(help="Looks at the held-out videos without a better one before it ends; 0: never.")
 ]
-DeviceOption = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; a GPU if there is one.")]
 FramesOption = Annotated[float, typer.Option(help="Decoded frames kept in the cache folder, in GB at most.")]
+
+
+class Optimisation(TypedDict):
+    """How the weights move; arguments of `TrainingConfig`."""
+
+    epochs: EpochsOption
+    batch: BatchOption
+    lr: LrOption
+    optimizer: OptimizerOption
+    schedule: ScheduleOption
+    warmup_epochs: WarmupOption
+
+
+class Validation(TypedDict):
+    """When a run looks at held-out videos, exports, saves and ends; arguments of `TrainingConfig`."""
+
+    holdout_videos: HoldoutOption
+    validate_every: ValidateOption
+    export_every: ExportOption
+    save_steps: SaveOption
+    patience: PatienceOption
 
 
 def machine(device: str | None, frames_gb: float) -> Machine:
@@ -92,26 +114,10 @@ def taking_turns() -> Iterator[None]:
         yield
 
 
-def load_once(
-    dataset: str,
-    *,
-    split: str,
-    csv: Path | None,
-    test_groups: list[str] | None,
-    suffixes: list[str] | None,
-    lists: Path | None,
-) -> Dataset:
+def load_once(dataset: str, *, split: str, **files: Unpack[DatasetFiles]) -> Dataset:
     """The dataset; whichever process has to decode it shows how far it is."""
     with taking_turns(), progress_bars() as tell:
-        return load(
-            dataset,
-            split=split,
-            csv=csv,
-            test_groups=test_groups,
-            suffixes=suffixes,
-            lists=lists,
-            tell=tell,
-        )
+        return load(dataset, split=split, tell=tell, **files)
 
 
 @contextmanager

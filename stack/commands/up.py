@@ -14,7 +14,8 @@ import typer
 from rich.table import Table
 
 from stack import control
-from stack.commands.common import HomeOption, JsonFlag, console, messages, plainly, print_json
+from stack.commands import options
+from stack.commands.common import console, messages, plainly, print_json
 from stack.home import Home, StackState
 
 NOT_RUNNING = 3  # exit code of status, as of service managers
@@ -24,8 +25,8 @@ NOT_RUNNING = 3  # exit code of status, as of service managers
 def up(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Of the API.")] = 8080,
     host: Annotated[str, typer.Option(help="Its address; 0.0.0.0 opens it to the network.")] = "127.0.0.1",
-    home: HomeOption = None,
-    as_json: JsonFlag = False,
+    home: options.HomeOption = None,
+    as_json: options.JsonFlag = False,
 ) -> None:
     """Start PostgreSQL, Valkey, the API and workers here, in the background; data stays between runs.
 
@@ -55,7 +56,7 @@ def up(
 
 
 @plainly
-def down(home: HomeOption = None) -> None:
+def down(home: options.HomeOption = None) -> None:
     """Stop what `vcpbench up` started; its data stays.
 
     **Example**
@@ -77,8 +78,8 @@ def status(
         str | None, typer.Argument(help="An evaluation's id; the stack on this machine if left out.")
     ] = None,
     follow_it: Annotated[bool, typer.Option("--follow", "-f", help="An evaluation, until it ends.")] = False,
-    home: HomeOption = None,
-    as_json: JsonFlag = False,
+    home: options.HomeOption = None,
+    as_json: options.JsonFlag = False,
 ) -> None:
     """How an evaluation stands; without one, what runs here, and where it logs (exit code 3: nothing).
 

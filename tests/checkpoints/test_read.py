@@ -184,11 +184,16 @@ def test_a_truncated_safetensors_file_is_damaged_wherever_it_ends(tmp_path: Path
             read_contents(path)
 
 
-def test_one_flipped_bit_among_the_weights_is_noticed(tmp_path: Path) -> None:
-    path = save({"w": torch.zeros(10_000)}, tmp_path / "flipped.pt")
+def flip_a_bit(path: Path) -> None:
+    """In the middle of the file, among the weights."""
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
+
+
+def test_one_flipped_bit_among_the_weights_is_noticed(tmp_path: Path) -> None:
+    path = save({"w": torch.zeros(10_000)}, tmp_path / "flipped.pt")
+    flip_a_bit(path)
     with pytest.raises(DamagedCheckpoint, match="checksum"):
         read_contents(path)
 
@@ -384,9 +389,7 @@ def test_a_flipped_bit_in_an_archive_that_was_packed_again_is_noticed(tmp_path: 
     with zipfile.ZipFile(plain) as source, zipfile.ZipFile(path, "w") as flat:
         for entry in source.namelist():
             flat.writestr(entry.split("/", 1)[1], source.read(entry))
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
+    flip_a_bit(path)
     with pytest.raises(DamagedCheckpoint, match="CRC"):
         read_contents(path)
 

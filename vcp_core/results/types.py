@@ -148,7 +148,24 @@ class Timings(_Record):
     controls_s: float
 
 
-class Results(_Record):
+class Document(_Record):
+    """A record that is written to a file of its own."""
+
+    def to_json(self) -> str:
+        """The whole result as JSON text. The same run twice gives the same text."""
+        return json.dumps(self.model_dump(mode="json"), indent=1, allow_nan=False) + "\n"
+
+    def save(self, path: Path) -> None:
+        """Write the JSON, whole or not at all.
+
+        Raises:
+            StorageError: If the disk is full or the folder cannot be written.
+        """
+        with whole(path) as part:
+            part.write_text(self.to_json(), encoding="utf-8")
+
+
+class Results(Document):
     """All benchmarks of one checkpoint on one dataset under one protocol."""
 
     schema_name: str = SCHEMA
@@ -182,19 +199,6 @@ class Results(_Record):
             if result.unavailable and metric.split(".")[0] == result.benchmark:
                 raise NotAvailable(f"{metric}: {result.unavailable}")
         raise UnknownName("metric", metric, scores)
-
-    def to_json(self) -> str:
-        """The whole result as JSON text. The same run twice gives the same text."""
-        return json.dumps(self.model_dump(mode="json"), indent=1, allow_nan=False) + "\n"
-
-    def save(self, path: Path) -> None:
-        """Write the JSON, whole or not at all.
-
-        Raises:
-            StorageError: If the disk is full or the folder cannot be written.
-        """
-        with whole(path) as part:
-            part.write_text(self.to_json(), encoding="utf-8")
 
 
 def per_class(

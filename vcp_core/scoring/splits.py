@@ -5,28 +5,20 @@ Legend: N prediction rows of all splits, split after split.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from vcp_core.benchmarks import load_benchmark
 from vcp_core.benchmarks.metrics import Mean, Metric, Statistic
 from vcp_core.catalog.errors import NotAvailable, UnknownName
-from vcp_core.catalog.files import whole
 from vcp_core.catalog.protocols import Protocol
-from vcp_core.results.types import BenchmarkResult, Results, Score
+from vcp_core.results.types import BenchmarkResult, Document, Results, Score
 from vcp_core.scoring.scores import Sample, mean_metric, weak
 from vcp_core.statistics.means import mean_statistic
 
 SCHEMA = "vcpbench.splits/1"
-
-
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class MeanScore(Score):
@@ -44,7 +36,7 @@ class MeanScore(Score):
     by_split: dict[str, float]
 
 
-class SplitsMean(_Record):
+class SplitsMean(Document):
     """One checkpoint on several splits of one dataset: each split's results, and means over them."""
 
     schema_name: str = SCHEMA
@@ -62,19 +54,6 @@ class SplitsMean(_Record):
         if metric not in known:
             raise UnknownName("metric", metric, known)
         return known[metric]
-
-    def to_json(self) -> str:
-        """Everything as JSON text. The same runs twice give the same text."""
-        return json.dumps(self.model_dump(mode="json"), indent=1, allow_nan=False) + "\n"
-
-    def save(self, path: Path) -> None:
-        """Write the JSON, whole or not at all.
-
-        Raises:
-            StorageError: If the disk is full or the folder cannot be written.
-        """
-        with whole(path) as part:
-            part.write_text(self.to_json(), encoding="utf-8")
 
 
 def mean_of_splits(results: Sequence[Results]) -> SplitsMean:

@@ -6,16 +6,8 @@ from typing import Annotated
 
 import typer
 
-from vcpbench_client.commands.common import (
-    DatasetOption,
-    JsonFlag,
-    ProtocolOption,
-    connect,
-    plainly,
-    print_json,
-    say,
-    show,
-)
+from vcpbench_client.commands import options
+from vcpbench_client.commands.common import connect, plainly, print_json, say, show
 from vcpbench_client.defaults import DATASET, PROTOCOL
 
 app = typer.Typer(help="What only an administrator's token opens.", no_args_is_help=True)
@@ -29,12 +21,12 @@ def _group() -> None:
 @app.command()
 @plainly
 def reevaluate(
-    dataset: DatasetOption = DATASET,
-    protocol: ProtocolOption = PROTOCOL,
+    dataset: options.DatasetOption = DATASET,
+    protocol: options.ProtocolOption = PROTOCOL,
     engine: Annotated[
         str | None, typer.Option(help="That made the board; all but the server's own if left out.")
     ] = None,
-    as_json: JsonFlag = False,
+    as_json: options.JsonFlag = False,
 ) -> None:
     """Evaluate the checkpoints of an older version's board again, when nothing else waits.
 

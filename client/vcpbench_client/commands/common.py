@@ -1,18 +1,17 @@
-"""What the commands share: how errors are said, JSON printed, options named and completed."""
+"""What the commands share: how errors are said, and JSON printed."""
 
 from __future__ import annotations
 
 import functools
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import typer
 
-from vcpbench_client import defaults
 from vcpbench_client.errors import ClientError
 from vcpbench_client.output import writable_json
 
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
     from vcpbench_client.client import Client
 
-EVALUATION = "An evaluation: its id, the first characters of its id, or MODEL@latest."
 ERROR, INTERRUPTED = 2, 130  # exit codes; 130 is the shell's for SIGINT
 WIDEST = 10_000  # characters
 
@@ -124,80 +122,3 @@ def connect(**options: Any) -> Iterator[Client]:
 
     with Client(**options) as client:
         yield client
-
-
-def _complete(names: Callable[[Client], Iterable[str]], incomplete: str) -> list[str]:
-    """What a shell may offer; nothing rather than an error or a long wait."""
-    try:
-        with connect(patience_s=0, timeout_s=2) as client:
-            return sorted({name for name in names(client) if name.startswith(incomplete)})
-    except ClientError:
-        return []
-
-
-def complete_model(incomplete: str) -> list[str]:
-    """Names of models, by their newest checkpoints."""
-    return _complete(lambda client: (one.model for one in client.checkpoints(limit=100)), incomplete)
-
-
-def complete_dataset(incomplete: str) -> list[str]:
-    """Names of datasets."""
-    return _complete(lambda client: (one.name for one in client.datasets()), incomplete)
-
-
-def complete_protocol(incomplete: str) -> list[str]:
-    """Names of protocols."""
-    return _complete(lambda client: (one.name for one in client.protocols()), incomplete)
-
-
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-DatasetOption = Annotated[
-    str,
-    typer.Option(
-        "--dataset",
-        "-d",
-        help="Its name.",
-        envvar=defaults.DATASET_VARIABLE,
-        autocompletion=complete_dataset,
-    ),
-]
-ProtocolOption = Annotated[
-    str,
-    typer.Option(
-        "--protocol",
-        "-p",
-        help="Its name or hash.",
-        envvar=defaults.PROTOCOL_VARIABLE,
-        autocompletion=complete_protocol,
-    ),
-]
-ModelOption = Annotated[
-    str,
-    typer.Option(
-        "--model", "-m", help="The name that its checkpoints come under.", autocompletion=complete_model
-    ),
-]
-RunOption = Annotated[str | None, typer.Option("--run", help="The training run.")]
-StepOption = Annotated[int | None, typer.Option("--step", min=0, help="Of that run.")]
-BackboneOption = Annotated[
-    str | None, typer.Option("--backbone", help="Its architecture; found by the server if left out.")
-]
-PretrainedOption = Annotated[
-    str | None,
-    typer.Option(
-        "--pretrained-on",
-        help="What it was trained on: ucf101:1 or ucf101:1,2 (splits), kinetics400, none, ...",
-    ),
-]
-PrefixOption = Annotated[
-    str | None,
-    typer.Option(
-        "--prefix", help="Which of several networks, as 'teacher.'; the one trained by gradients if left out."
-    ),
-]
-InputOption = Annotated[
-    str | None,
-    typer.Option(
-        "--input-spec", help="What it takes in, if not its backbone's own: 'frames=8,stride=4,crop=224,...'"
-    ),
-]

@@ -7,36 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vcpbench_client.commands.common import (
-    EVALUATION,
-    INTERRUPTED,
-    BackboneOption,
-    DatasetOption,
-    InputOption,
-    JsonFlag,
-    PrefixOption,
-    PretrainedOption,
-    ProtocolOption,
-    RunOption,
-    StepOption,
-    complete_model,
-    connect,
-    plainly,
-    print_json,
-    say,
-    show,
-)
-from vcpbench_client.commands.uploads import Facts, completed, declared_by_name, send
+from vcpbench_client.commands import options
+from vcpbench_client.commands.common import INTERRUPTED, connect, plainly, print_json, say, show
+from vcpbench_client.commands.uploads import completed, declared_by_name, send
 from vcpbench_client.defaults import DATASET, PROTOCOL
 
 if TYPE_CHECKING:
     from vcpbench_client.answers import Checkpoint, Evaluation
     from vcpbench_client.client import Client
 
-EvaluationArgument = Annotated[str, typer.Argument(help=EVALUATION, metavar="EVALUATION")]
+EvaluationArgument = Annotated[str, typer.Argument(help=options.EVALUATION, metavar="EVALUATION")]
 
 
 @plainly
+@options.option_groups()
 def evaluate(
     what: Annotated[
         list[str],
@@ -49,22 +33,18 @@ def evaluate(
     model: Annotated[
         str | None,
         typer.Option(
-            "--model", "-m", help="The name that the files come under.", autocompletion=complete_model
+            "--model", "-m", help="The name that the files come under.", autocompletion=options.complete_model
         ),
     ] = None,
-    dataset: DatasetOption = DATASET,
-    protocol: ProtocolOption = PROTOCOL,
-    run: RunOption = None,
-    step: StepOption = None,
-    backbone: BackboneOption = None,
-    pretrained_on: PretrainedOption = None,
-    prefix: PrefixOption = None,
-    input_spec: InputOption = None,
+    *,
+    dataset: options.DatasetOption = DATASET,
+    protocol: options.ProtocolOption = PROTOCOL,
+    facts: options.Facts,
     wait: Annotated[bool, typer.Option(help="Wait until it is done.")] = True,
     timeout_s: Annotated[
         float | None, typer.Option("--timeout", min=0, help="Seconds to wait; it goes on without us.")
     ] = None,
-    as_json: JsonFlag = False,
+    as_json: options.JsonFlag = False,
 ) -> None:
     """Upload checkpoints, have them evaluated, and show their scores.
 
@@ -80,17 +60,9 @@ def evaluate(
 
     `vcpbench evaluate my-model@latest --dataset ucf101 --protocol standard-v1`
     """
-    facts: Facts = {
-        "run": run,
-        "step": step,
-        "backbone": backbone,
-        "pretrained_on": pretrained_on,
-        "prefix": prefix,
-        "input_spec": input_spec,
-    }
     if model is None:
         _refuse_files(what)
-    if len(what) > 1 and step is not None:
+    if len(what) > 1 and facts["step"] is not None:
         raise typer.BadParameter(
             "--step is for one file. Several files, or their names, tell their own steps."
         )
@@ -104,7 +76,7 @@ def evaluate(
         checkpoint: str | Checkpoint = what[0]
         file = Path(what[0]) if model is not None else None
         if file is not None and model is not None:
-            if not wait and step is None:
+            if not wait and facts["step"] is None:
                 facts["step"] = declared_by_name(file)
             checkpoint = send(client, file, model, quiet=as_json, **facts)
         found = client.evaluate(checkpoint, dataset, protocol)
@@ -125,10 +97,10 @@ def _refuse_files(what: list[str]) -> None:
 @plainly
 def status(
     evaluation: Annotated[
-        str | None, typer.Argument(help=f"{EVALUATION} The server's queues and workers if left out.")
+        str | None, typer.Argument(help=f"{options.EVALUATION} The server's queues and workers if left out.")
     ] = None,
     follow_it: Annotated[bool, typer.Option("--follow", "-f", help="Until it has ended.")] = False,
-    as_json: JsonFlag = False,
+    as_json: options.JsonFlag = False,
 ) -> None:
     """How an evaluation stands; without one, what the server's workers do.
 
@@ -157,7 +129,7 @@ def status(
 
 
 @plainly
-def cancel(evaluation: EvaluationArgument, as_json: JsonFlag = False) -> None:
+def cancel(evaluation: EvaluationArgument, as_json: options.JsonFlag = False) -> None:
     """End an evaluation; what it has computed stays for the next one.
 
     **Example**

@@ -179,5 +179,6 @@ def show(checkpoint_id: CheckpointNamed, reader: Reader, session: SessionDep) ->
 def _fits(size_bytes: int, max_bytes: int) -> None:
     if size_bytes > max_bytes:
         raise TooLarge(
-            f"{size_bytes} bytes; this installation takes {max_bytes} (VCPBENCH_MAX_UPLOAD_BYTES)."
+            f"The file has {size_bytes} bytes, and this installation takes at most {max_bytes} "
+            "(VCPBENCH_MAX_UPLOAD_BYTES)."
         )

@@ -101,14 +101,14 @@ def _add(found: Checkpoint, facts: Facts) -> None:
     if differs and found.state is not CheckpointState.DECLARED:
         what = ", ".join(f"{name} is {known[name]!r}, not {said[name]!r}" for name in sorted(differs))
         raise Conflict(
-            f"Checkpoint {found.id} has these bytes: {what}. Leave it out, or name another model.",
+            f"Checkpoint {found.id} has these bytes: {what}. Leave out what differs, or name another model.",
             checkpoint_id=str(found.id),
             differs=sorted(differs),
         )
     if "backbone" in said and known["backbone"] is None and found.state is CheckpointState.INGESTING:
         raise Conflict(
-            f"Checkpoint {found.id} has these bytes, and is being read without a word of its backbone. "
-            "Leave it out, or say it once the checkpoint is ready.",
+            f"Checkpoint {found.id} has these bytes. A worker is finding its backbone now. "
+            "Leave the backbone out, or declare it once the checkpoint is ready.",
             checkpoint_id=str(found.id),
             differs=["backbone"],
         )
@@ -131,7 +131,7 @@ def locked(session: Session, checkpoint_id: UUID) -> Checkpoint:
     locks.take(session, checkpoints.upload_lock(checkpoint_id))
     found = session.get(Checkpoint, checkpoint_id, populate_existing=True)
     if found is None:
-        raise NotFound(f"No checkpoint {checkpoint_id}: nothing came for a week. Declare it again.")
+        raise NotFound(f"Checkpoint {checkpoint_id} was deleted: no bytes came for a week. Declare it again.")
     return found
 
 
@@ -169,5 +169,8 @@ def uploaded_file(session: Session, wanted: str, caller: Caller) -> Checkpoint:
     """
     found = named.find(session, wanted, Among.usable_by(caller))
     if found.state is CheckpointState.DECLARED:
-        raise Conflict(f"The bytes of {found.id} are not all there; PUT them first.")
+        raise Conflict(
+            f"Bytes of checkpoint {found.id} are missing. "
+            f"PUT them to /v1/checkpoints/{found.id}/content first."
+        )
     return found

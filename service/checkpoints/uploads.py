@@ -85,7 +85,8 @@ class Uploads:
         try:
             if received.complete and received.size_bytes < len(span):
                 raise BadUpload(
-                    f"{received.size_bytes} bytes came, {len(span)} were announced; they were dropped."
+                    f"{received.size_bytes} bytes came, but {len(span)} were announced. "
+                    "They were dropped; send them again."
                 )
             if not received.size_bytes:
                 raise ClientDisconnect
@@ -147,7 +148,8 @@ class Uploads:
             service.begin_anew(session, self.storage, checkpoint)
         elif span.start != received:
             raise Conflict(
-                f"The part begins at byte {span.start}, but {received} bytes are there. Go on from there.",
+                f"The part begins at byte {span.start}, but {received} bytes are stored. "
+                f"Continue at byte {received}.",
                 received_bytes=received,
             )
         return span, None
@@ -176,8 +178,8 @@ class Uploads:
         there = shown(checkpoint).received_bytes
         if checkpoint.state is not CheckpointState.DECLARED or there != span.start:
             raise Conflict(
-                f"Another request uploads this checkpoint, too: {there} bytes are there now; "
-                "those of this one were dropped.",
+                f"Another request uploads this checkpoint at the same time. {there} bytes are stored now. "
+                "The bytes of this request were dropped.",
                 received_bytes=there,
             )
         checkpoint.parts.append(UploadPart(start=span.start, size_bytes=received.size_bytes, key=key))
@@ -276,17 +278,19 @@ def _span(content_range: str | None, size_bytes: int) -> range:
 
 
 def _too_large(max_bytes: int) -> TooLarge:
-    return TooLarge(f"More than {max_bytes} bytes, which is what this installation takes.")
+    return TooLarge(f"The body has more than {max_bytes} bytes, the most that this installation takes.")
 
 
 def _too_long(announced: int) -> BadUpload:
-    return BadUpload(f"More bytes came than the {announced} that were announced; they were dropped.")
+    return BadUpload(
+        f"More bytes came than the {announced} that were announced. They were dropped; send them again."
+    )
 
 
 def _wrong_hash(declared: str | None, found: str) -> BadUpload:
     return BadUpload(
-        f"The bytes have SHA-256 {found}, but {declared} was declared. Nothing was kept; "
-        "if the file is whole on your side, send it again.",
+        f"The bytes have SHA-256 {found}, but {declared} was declared. The bytes were "
+        "dropped. If the file is whole on your side, send it again.",
         declared_sha256=declared,
         received_sha256=found,
     )

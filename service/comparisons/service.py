@@ -41,7 +41,10 @@ def _check(one: Evaluation, other: Evaluation, reader: Caller | None) -> None:
         ("version of vcpbench", one.engine, other.engine),
     ):
         if its != others:
-            raise Conflict(f"They differ in {what} ({its} and {others}); only equals can be compared.")
+            raise Conflict(
+                f"The evaluations differ in {what}: {its} and {others}. "
+                "A comparison needs the same on both sides."
+            )
 
 
 def _shown(

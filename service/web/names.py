@@ -1,4 +1,4 @@
-"""What metrics are called on pages."""
+"""The names of metrics on pages."""
 
 from __future__ import annotations
 

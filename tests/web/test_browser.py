@@ -188,7 +188,7 @@ def test_a_running_evaluation_moves_and_ends_by_itself(visitor: Visitor, site: S
             VcpbenchError("out of memory"),
             datetime.now(UTC),
         )
-    expect(page.get_by_role("heading", name="It failed")).to_be_visible()
+    expect(page.get_by_role("heading", name="The evaluation failed")).to_be_visible()
     expect(page.get_by_text("out of memory")).to_be_visible()
 
 

@@ -148,6 +148,7 @@ def begin_anew(session: Session, storage: Storage, checkpoint: Checkpoint) -> No
 
     if keys:
         checkpoint.parts.clear()
+        # Not at once: if the transaction is rolled back, the parts stay and need their objects.
         event.listen(session, "after_commit", delete, once=True)
 
 

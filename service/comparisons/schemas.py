@@ -11,9 +11,11 @@ from vcp_core.scoring.comparison import Difference
 
 
 class ComparisonProgress(BaseModel):
-    """How far it is."""
+    """The progress of a comparison."""
 
-    fraction: float = Field(description="Of the benchmarks; 1 only once it is done.", examples=[0.67])
+    fraction: float = Field(
+        description="Share of the benchmarks that are compared; 1 only once all is done.", examples=[0.67]
+    )
     stage: str = Field(description="What is done now, in words.", examples=["comparing"])
 
 
@@ -27,12 +29,12 @@ class ComparisonOut(BaseModel):
     state: Literal["waiting", "running", "done", "failed"]
     reason: str | None = Field(None, description="Why it failed.")
     waiting_for: str | None = Field(
-        None, description="Why nothing happens, if nothing does: what waits, and what is in front of it."
+        None, description="Why no worker is busy with it: what waits, and for what. Null otherwise."
     )
     progress: ComparisonProgress
     first: EvaluationOut
     second: EvaluationOut
     differences: list[Difference] = Field(description="Empty until it is done.")
     notes: list[str] = Field(
-        description="Benchmarks that stand on fewer videos than one of the two, or on none."
+        description="Benchmarks that were compared on fewer videos than one of the two answered, or on none."
     )

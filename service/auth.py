@@ -33,7 +33,7 @@ class Caller:
 
 
 def reader(request: Request, credentials: Credentials) -> Caller | None:
-    """The reader. None if the installation is public and the request has no token, or only an old login.
+    """Identify the reader. None if the installation is public and the request has no token or an old login.
 
     Raises:
         Unauthorised: If a token is needed and none was sent, or if the token is unknown or revoked.

@@ -117,16 +117,16 @@ def _add(found: Checkpoint, facts: Facts) -> None:
 
 
 def _is_epoch(found: Checkpoint) -> bool:
-    """Whether its step is the epoch that the file counts, for want of a step."""
+    """Whether the stored step is the file's epoch, which is used if the file counts no steps."""
     counted = (found.report or {}).get("training") or {}
     return counted.get("step") is None and counted.get("epoch") == found.step
 
 
 def locked(session: Session, checkpoint_id: UUID) -> Checkpoint:
-    """The checkpoint as it is now; no other request changes its parts until this transaction ends.
+    """Read the checkpoint again under its lock. No other request changes it until the transaction ends.
 
     Raises:
-        NotFound: If it was forgotten meanwhile: nothing had come for a week.
+        NotFound: If it was deleted, because no bytes came for a week.
     """
     locks.take(session, checkpoints.upload_lock(checkpoint_id))
     found = session.get(Checkpoint, checkpoint_id, populate_existing=True)
@@ -162,11 +162,11 @@ def uploaded(session: Session, checkpoint: Checkpoint) -> None:
 
 
 def uploaded_file(session: Session, wanted: str, caller: Caller) -> Checkpoint:
-    """A checkpoint of the caller's team, of any for an administrator, whose file is in the store.
+    """Find a checkpoint whose file the caller may download: the team's own, or any for an administrator.
 
     Raises:
         NotFound: If there is none.
-        Conflict: If its bytes are not all there.
+        Conflict: If bytes of the file are missing.
     """
     found = named.find(session, wanted, Among.usable_by(caller))
     if found.state is CheckpointState.DECLARED:

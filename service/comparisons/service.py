@@ -15,7 +15,7 @@ from service.problems import Conflict
 from service.reasons import text_for
 from vcp_core.scoring.stored_comparison import COMPARED_VERSION, Compared
 
-MOST = 0.999  # largest fraction of a comparison that is not done
+MOST = 0.999  # largest fraction of a comparison that is not done; 1 means done
 
 
 def ask(session: Session, first: str, second: str, reader: Caller | None = None) -> ComparisonOut:

@@ -42,7 +42,7 @@ def reevaluate(database: Database, wanted: ReevaluationIn) -> ReevaluationOut:
 
 
 def _board(session: Session, wanted: ReevaluationIn, protocol: ProtocolRow) -> tuple[DatasetRow, list[UUID]]:
-    """The videos, and the evaluations of the board: one for each checkpoint, the oldest first."""
+    """Find the board's dataset and its evaluations, one for each checkpoint, the oldest first."""
     if wanted.engine == engine():
         raise Conflict("This version of vcpbench made that board, so it need not be evaluated again.")
     dataset = datasets.of_leaderboard(session, wanted.dataset)

@@ -31,7 +31,7 @@ def install(app: FastAPI) -> None:
 
 
 def wants_page(request: Request) -> bool:
-    """Whether a browser asks, and not for a part of a page."""
+    """Whether the request is from a browser and for a whole page."""
     return "text/html" in request.headers.get("Accept", "") and "HX-Request" not in request.headers
 
 

@@ -80,7 +80,7 @@ class FitLine:
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """What a finished evaluation's page shows besides its scores."""
+    """The parts of a finished evaluation's page beside its scores."""
 
     results: Results
     headlines: list[Score]
@@ -191,7 +191,7 @@ def _finished(session: Session, shown: EvaluationOut, evaluation: Evaluation) ->
 
 
 def options(scores: Mapping[str, Score]) -> list[OptionLine]:
-    """The options that were scored."""
+    """List the options that have a score."""
     return [
         OptionLine(
             name=option.name,

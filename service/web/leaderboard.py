@@ -184,7 +184,7 @@ def _choose(
 
 
 def _empty(session: Session, dataset: str, protocol: ProtocolRow) -> tuple[LeaderboardInfo, str | None]:
-    """A board without results, and whether the dataset's state explains that."""
+    """Make a board without results. Also give the dataset's state as the reason, if that is one."""
     row = datasets.of_leaderboard(session, dataset)
     if row is None and dataset not in (offered := dataset_service.known(session)):
         raise UnknownName("dataset", dataset, offered)
@@ -255,7 +255,7 @@ def _cells(row: BoardRow | ControlRow, columns: tuple[Column, ...]) -> Markup:
 
 
 def _chance(columns: Sequence[Column], scores: Iterable[Score]) -> Markup:
-    """The cells of chance. It is the same for every row, because all rows answer the same videos."""
+    """Write the cells of chance, which is the same for all rows, because all answer the same videos."""
     by_metric = {score.metric: score for score in scores}
     chances = {metric: written(score.chance, score.unit) for metric, score in by_metric.items()}
     cells = []

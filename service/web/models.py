@@ -200,7 +200,7 @@ def _by_course(done: Sequence[Evaluation], superseded: set[str]) -> dict[Course,
 
 
 def _chart(ordered: Sequence[Evaluation], numbers: Numbers) -> dict[str, Any]:
-    """A line for every metric; a point is [step, low, value, high]."""
+    """Make the chart's data: a line for each metric, with points [step, low, value, high]."""
     series = []
     for metric in METRICS:
         scored = [(_step(one), numbers.get(one.id, {}).get(metric)) for one in ordered]

@@ -59,7 +59,7 @@ def render(
 
 
 def public_url(request: Request) -> str:
-    """The address of the service for readers. A proxy's requests do not tell it, if the proxy ends TLS."""
+    """The service's address for readers. A request through a proxy that ends TLS does not show it."""
     return str(request.app.state.settings.public_url or request.base_url).rstrip("/")
 
 
@@ -71,7 +71,7 @@ def theme(request: Request) -> str | None:
 
 @cache
 def static(path: str) -> str:
-    """The address of a static file, which changes with its content and so may be kept forever."""
+    """Make the address of a static file. It changes with the content, so browsers may keep the file."""
     digest = hashlib.sha256((STATIC / path).read_bytes()).hexdigest()
     return f"/static/{path}?v={digest[:12]}"
 

@@ -70,11 +70,11 @@ class LeaderboardParameters:
 
     @property
     def filtered(self) -> bool:
-        """Whether it shows less than the whole board."""
+        """Whether the view leaves out rows of the board."""
         return self.latest or any((self.model, self.team, self.backbone, self.run))
 
     def address(self, **changes: Any) -> str:
-        """The page's address after these changes; what is as it would be anyway is left out."""
+        """Make the page's address after these changes. Parameters with their defaults are left out."""
         changed = replace(self, **changes)
         return "/" + _query(
             (name, value)
@@ -83,7 +83,7 @@ class LeaderboardParameters:
         )
 
     def query(self, board: LeaderboardKey) -> LeaderboardQuery:
-        """The same rows and numbers of this board."""
+        """Make the query for the rows and scores of this view on a board."""
         wanted = {name: value for name, value in vars(self).items() if name in FILTERS}
         return LeaderboardQuery(
             board=board, sort=self.column, descending=self.descending, metrics=self.metric, **wanted
@@ -120,7 +120,7 @@ def _parameters(
     limit: Limit = PAGE,
     offset: Offset = 0,
 ) -> LeaderboardParameters:
-    """An empty field of a form is a parameter that was left out."""
+    """Drop empty values: a browser sends every field of a form, and an empty one means the default."""
     return LeaderboardParameters(
         dataset=dataset or None,
         protocol=protocol or None,

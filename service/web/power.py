@@ -13,7 +13,7 @@ LIMITS = (5, 2, 1)  # points; usual limits of a gate
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One metric, by the interval of its lift, which is paired as a comparison of two checkpoints is.
+    """One metric's power, from the interval of its lift. A comparison of checkpoints is paired like a lift.
 
     Attributes:
         metric: Name of the metric.

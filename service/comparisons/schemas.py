@@ -11,9 +11,11 @@ from vcp_core.scoring.comparison import Difference
 
 
 class ComparisonProgress(BaseModel):
-    """How far it is."""
+    """The progress of a comparison."""
 
-    fraction: float = Field(description="Of the benchmarks; 1 only once it is done.", examples=[0.67])
+    fraction: float = Field(
+        description="Share of the benchmarks that are compared; 1 only once all is done.", examples=[0.67]
+    )
     stage: str = Field(description="What is done now, in words.", examples=["comparing"])
 
 
@@ -32,5 +34,5 @@ class ComparisonOut(BaseModel):
     second: EvaluationOut
     differences: list[Difference] = Field(description="Empty until it is done.")
     notes: list[str] = Field(
-        description="Benchmarks that stand on fewer videos than one of the two, or on none."
+        description="Benchmarks that were compared on fewer videos than one of the two answered, or on none."
     )

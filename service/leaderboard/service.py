@@ -24,7 +24,9 @@ from vcp_core.catalog import versions
 from vcp_core.catalog.errors import UnknownName
 from vcp_core.catalog.scores import PARTS, Score
 
-FACTS = tuple(name for name in BoardRow.model_fields if name != "scores")  # of a CSV's row
+FACTS = tuple(
+    name for name in BoardRow.model_fields if name != "scores"
+)  # columns of the CSV before the scores
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +34,8 @@ class Rows:
     """A page of a board.
 
     Attributes:
-        total: Rows of all pages.
-        rows: Of this page.
+        total: Number of rows on all pages.
+        rows: The rows of this page.
         controls: Random weights and pixels under the same conditions.
     """
 
@@ -43,7 +45,7 @@ class Rows:
 
 
 def rows_of(session: Session, wanted: LeaderboardQuery) -> Rows:
-    """A page of a board, with the numbers that are wanted and every row's rank on the whole board."""
+    """Read a page of a board: rows with the wanted scores, and each row's rank on the whole board."""
     page, total = repository.page(session, wanted)
     ranks = Ranks(repository.scale(session, wanted))
     controls = repository.controls(session, wanted.board)
@@ -80,7 +82,7 @@ def leaderboard_page(
     run: str | None = None,
     latest: bool = False,
 ) -> Board:
-    """One page of the board, as clients name it.
+    """Find the board that a client names, and read one page of it.
 
     Raises:
         UnknownName: If there is no such dataset, protocol, engine, or metric to sort by.
@@ -120,7 +122,7 @@ def _row(facts: Facts, value: float | None, ranks: Ranks, scores: dict[str, Scor
     assert facts.model is not None
     assert facts.team is not None
     standing = ranks.of(value)
-    return BoardRow.model_construct(  # of rows that were checked when they were written
+    return BoardRow.model_construct(  # without validation: the rows were checked when they were written
         rank=standing.rank,
         tied=standing.tied,
         evaluation=facts.evaluation,

@@ -192,7 +192,7 @@ def test_a_running_evaluation_moves_and_ends_by_itself(visitor: Visitor, site: S
     expect(page.get_by_text("58.4 %")).to_be_visible()
     expect(jobs).to_be_focused()
     fail_running(site)
-    expect(page.get_by_role("heading", name="It failed")).to_be_visible()
+    expect(page.get_by_role("heading", name="The evaluation failed")).to_be_visible()
     expect(page.get_by_text("out of memory")).to_be_visible()
 
 

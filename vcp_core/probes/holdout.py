@@ -25,6 +25,11 @@ def holdout(
 
     Returns:
         A mask (N,), and a note where classes could not be held out by the unit.
+
+    >>> groups = ["g1", "g1", "g2", "g2", "g3", "g3", "g4", "g4"]
+    >>> mask_N, note = holdout(groups, np.array([0, 0, 0, 0, 1, 1, 1, 1]), 0.5)
+    >>> mask_N.tolist(), note
+    ([False, False, True, True, True, True, False, False], None)
     """
     labels_of: dict[str, Counter[int]] = {}
     for unit, label in zip(units_N, labels_N.tolist(), strict=True):

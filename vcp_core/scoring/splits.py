@@ -37,7 +37,10 @@ class MeanScore(Score):
 
 
 class SplitsMean(Document):
-    """One checkpoint on several splits of one dataset: each split's results, and means over them."""
+    """One checkpoint on several splits of one dataset: each split's results, and means over them.
+
+    `mean_of_splits` makes it, and has an example.
+    """
 
     schema_name: str = SCHEMA
     scores: tuple[MeanScore, ...]
@@ -71,6 +74,23 @@ def mean_of_splits(results: Sequence[Results]) -> SplitsMean:
 
     Raises:
         NotAvailable: If there are fewer than two results, or they differ in more than the split.
+
+    >>> from vcp_core.catalog.protocols import load_protocol
+    >>> from vcp_core.results.types import Predictions, Provenance
+    >>> from vcp_core.scoring.scores import score_benchmark
+    >>> quick = load_protocol("quick-v1")
+    >>> def results_of(split, answers):
+    ...     videos = [f"{split}/{number}.mp4" for number in range(10)]
+    ...     first = [[answer] for answer in answers]
+    ...     columns = {"video": videos, "group": [None] * 10, "label": ["a"] * 10, "linear": first}
+    ...     answered = Predictions(benchmark="recognition", answers=("a", "b"), columns=columns)
+    ...     scored = score_benchmark("recognition", answered, {}, unavailable=None, protocol=quick)
+    ...     videos_of = {"name": "ucf101", "split": split}
+    ...     of = {"checkpoint": {}, "dataset": videos_of, "protocol": quick, "protocol_hash": quick.hash}
+    ...     return Results(benchmarks=(scored,), provenance=Provenance.model_construct(**of))
+    >>> mean = mean_of_splits([results_of("1", "aaaaabbbbb"), results_of("2", "aaaaaaaaab")])
+    >>> mean.score("recognition.top1").value, mean.score("recognition.top1").by_split
+    (70.0, {'1': 50.0, '2': 90.0})
     """
     _check(results)
     by_split = {_split(one): one for one in sorted(results, key=_split)}

@@ -1,4 +1,4 @@
-"""What the commands share: how errors are said, progress shown, and datasets named."""
+"""Shared by the commands: report errors, show progress, load datasets, declare options."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ R = TypeVar("R")
 
 
 class Tell(Interface):
-    """Who shows progress."""
+    """A function that shows progress."""
 
     def __call__(self, stage: str, done: int, total: int, words: str = "") -> None:
-        """What of a stage is done, what it is in all, and a few words beside the bar."""
+        """Show that `done` of `total` units of a stage are done, with a few words beside the bar."""
 
 
-# What is piped or kept in a log is not cut at the 80 columns that a pipe is taken for.
+# For a pipe or a log, rich assumes 80 columns and would cut lines there.
 console = Console(width=None if sys.stdout.isatty() else 10_000)
 messages = Console(stderr=True)
 
@@ -49,14 +49,13 @@ DatasetArgument = Annotated[
 ]
 PrefixOption = Annotated[
     str | None,
-    typer.Option(
-        help="Which of several networks in the file, as 'teacher.'; '.' for keys with nothing before."
-    ),
+    typer.Option(help="Prefix of the network's keys if the file holds several: 'teacher.'; '.' for none."),
 ]
 InputOption = Annotated[
     str | None,
     typer.Option(
-        "--input-spec", help="What it takes in, if not its backbone's own: 'frames=8,stride=4,crop=224,...'"
+        "--input-spec",
+        help="Input of the network, if not the backbone's own: 'frames=8,stride=4,crop=224,...'",
     ),
 ]
 DatasetOption = Annotated[
@@ -75,24 +74,25 @@ PretrainedOnOption = Annotated[
     str | None,
     typer.Option(
         "--pretrained-on",
-        help="What it was trained on: ucf101:1 or ucf101:1,2 (splits), kinetics400, none, ...",
+        help="Training data of the checkpoint: ucf101:1 or ucf101:1,2 (splits), kinetics400, none, ...",
     ),
 ]
 CsvOption = Annotated[
-    Path | None, typer.Option("--csv", help="Columns path,label and optionally group,split.")
+    Path | None,
+    typer.Option("--csv", help="Table of the videos: columns path,label and optionally group,split."),
 ]
 TestGroupsOption = Annotated[
     list[str] | None,
-    typer.Option("--test-groups", help="Groups that make the test side; repeat for several."),
+    typer.Option("--test-groups", help="A group of the test side; repeat for several."),
 ]
 SuffixOption = Annotated[
     list[str] | None,
-    typer.Option("--suffix", help="Of more videos of a folder, as .xyz; repeat for several."),
+    typer.Option("--suffix", help="A further suffix of video files, such as .xyz; repeat for several."),
 ]
 
 HomeOption = Annotated[
     Path | None,
-    typer.Option(help="Folder of all data. Default: VCPBENCH_HOME, else the user's own place."),
+    typer.Option(help="Folder of all data. Default: VCPBENCH_HOME, else the user's data folder."),
 ]
 ListsOption = Annotated[
     Path | None,
@@ -101,14 +101,17 @@ ListsOption = Annotated[
 
 
 def plainly(command: Callable[P, R]) -> Callable[P, R]:
-    """Say expected errors in one line, a server's too, and exit with 2; Ctrl-C exits with 130."""
-    said = "Interrupted. Nothing was left half-written; run it again to go on."
+    """Print an expected error of this command or of a server in one line, and exit with 2.
+
+    Ctrl-C exits with 130.
+    """
+    said = "Interrupted. No file was left half-written. Run the same command again to go on."
     return saying_errors(command, VcpbenchError, ClientError, interrupted=said)
 
 
 @contextmanager
 def progress_bars(quiet: bool = False) -> Iterator[Tell]:
-    """A bar per stage on standard error, each with an estimate of the time left."""
+    """Show one bar for each stage on standard error, with an estimate of the time left."""
     columns = (
         TextColumn("{task.description:<29}"),
         BarColumn(),
@@ -137,7 +140,7 @@ def load(
     lists: Path | None,
     tell: Tell,
 ) -> Dataset:
-    """The dataset that the options name; what has to be decoded or made first shows its progress."""
+    """Load the dataset that the options name. A bar shows the progress while videos are decoded or made."""
     from vcp_core.datasets import load_dataset
 
     return load_dataset(

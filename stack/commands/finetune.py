@@ -1,4 +1,4 @@
-"""`vcpbench finetune`: recognition by training all of a checkpoint's network."""
+"""`vcpbench finetune`: recognition by training all weights of a checkpoint's network."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def finetune(
     out: training.OutOption,
     dataset: DatasetOption = "playground",
     backbone: Annotated[
-        str | None, typer.Option(help="Its architecture; found by itself if left out.")
+        str | None, typer.Option(help="Architecture; recognised from the file if left out.")
     ] = None,
     prefix: PrefixOption = None,
     input_spec: InputOption = None,
@@ -56,9 +56,11 @@ def finetune(
     export_every: training.ExportOption = DEFAULTS.export_every,
     save_steps: training.SaveOption = DEFAULTS.save_steps,
     patience: training.PatienceOption = DEFAULTS.patience,
-    num_clips: Annotated[int, typer.Option(help="Grid clips of a test video.")] = DEFAULTS.num_clips,
+    num_clips: Annotated[
+        int, typer.Option(help="Clips of each test video, evenly spaced.")
+    ] = DEFAULTS.num_clips,
     control: Annotated[
-        bool, typer.Option("--control", help="Finetune random weights, too: scores get their lift over them.")
+        bool, typer.Option("--control", help="Finetune random weights, too, and report the lift over them.")
     ] = False,
     pretrained_on: PretrainedOnOption = None,
     device: training.DeviceOption = None,
@@ -69,9 +71,10 @@ def finetune(
     suffix: SuffixOption = None,
     lists: ListsOption = None,
 ) -> None:
-    """Finetune a checkpoint for recognition and test its best epoch: scores with 95 % intervals.
+    """Finetune a checkpoint for recognition, and test its best epoch. Scores have 95 % intervals.
 
-    Results are in recognition.json of the run's folder; of several splits, the mean, and a folder for each.
+    The results are in recognition.json of the run's folder. For several splits, this file has the mean, and
+    each split has a folder of its own.
 
     **Examples**
 
@@ -131,7 +134,7 @@ def finetune(
 
 
 def _each(split: str, out: Path, run: str | None) -> list[tuple[str, Path, str | None]]:
-    """Every split with the folder and the name of its run."""
+    """The name of each split, the folder of its run, and the name of its run."""
     names = list(dict.fromkeys(name.strip() for name in split.split(",")))
     if len(names) == 1:
         return [(names[0], out, run)]
@@ -139,7 +142,7 @@ def _each(split: str, out: Path, run: str | None) -> list[tuple[str, Path, str |
 
 
 def _give(runs: list[Results], out: Path) -> None:
-    """Print one split's scores, or write and print the mean of several."""
+    """Print the scores of one split, or write and print the mean of several."""
     from vcp_core.pretraining.finetuning import RESULTS
     from vcp_core.scoring.splits import mean_of_splits
 

@@ -1,4 +1,4 @@
-"""`vcpbench inspect`: what is in a checkpoint file, without running anything of it."""
+"""`vcpbench inspect`: show what a checkpoint file holds, without running code from it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from stack.commands.common import JsonFlag, PrefixOption, console, plainly, prin
 def inspect(
     file: Annotated[Path, typer.Argument(help="The checkpoint: .pt, .pth, .tar, .ckpt or .safetensors.")],
     backbone: Annotated[
-        str | None, typer.Option(help="Its architecture; found by itself if left out.")
+        str | None, typer.Option(help="Architecture; recognised from the file if left out.")
     ] = None,
     prefix: PrefixOption = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Say which backbone a file holds, how its keys were found, and what was left over.
+    """Say which backbone a file holds, how its keys were matched, and which keys are left over.
 
     **Examples**
 

@@ -1,4 +1,4 @@
-"""What the commands share: how errors are said, JSON printed, options named and completed."""
+"""Shared by the commands: report errors, print JSON, declare options and their completion."""
 
 from __future__ import annotations
 
@@ -22,25 +22,28 @@ if TYPE_CHECKING:
     from vcpbench_client.client import Client
 
 EVALUATION = "An evaluation: its id, the first characters of its id, or MODEL@latest."
-ERROR, INTERRUPTED = 2, 130  # exit codes; 130 is the shell's for SIGINT
-WIDEST = 10_000  # characters
+ERROR, INTERRUPTED = 2, 130  # exit codes; a shell gives 130 for SIGINT
+WIDEST = 10_000  # characters of a line, so that rich wraps and cuts nothing
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 def plainly(command: Callable[P, R]) -> Callable[P, R]:
-    """Say expected errors in one line, a failed job's log below, and exit with 2; Ctrl-C exits with 130."""
+    """Print an expected error in one line, the log of a failed job below it, and exit with 2.
+
+    Ctrl-C exits with 130.
+    """
     return saying_errors(command, ClientError, interrupted="Interrupted.")
 
 
 def saying_errors(command: Callable[P, R], *kinds: type[Exception], interrupted: str) -> Callable[P, R]:
-    """Say errors of these kinds on standard error, under `--json` also as JSON, and exit with 2.
+    """Print errors of these kinds on standard error, and exit with 2. With `--json`, print them as JSON, too.
 
     Args:
         command: A function whose option `--json` is its argument `as_json`, or `json_out` if it takes a file.
-        kinds: Errors that are meant for users.
-        interrupted: What is said after Ctrl-C; the exit code is 130 then.
+        kinds: The error classes whose messages are written for users.
+        interrupted: The message after Ctrl-C. The exit code is then 130.
     """
 
     @functools.wraps(command)
@@ -65,7 +68,7 @@ def wants_json(options: Mapping[str, object]) -> bool:
 
 
 def error_facts(error: Exception) -> dict[str, Any]:
-    """An error as JSON has it: `{"error": {"type", "message"}}`, and what else is known of it."""
+    """An error as JSON: `{"error": {"type", "message"}}`, with the error's further fields."""
     facts: dict[str, Any] = {"type": type(error).__name__, "message": str(error)}
     if isinstance(error, ClientError):
         facts |= error.more
@@ -76,7 +79,7 @@ def error_facts(error: Exception) -> dict[str, Any]:
 
 @functools.cache
 def console() -> Console:
-    """Standard output; a wide table runs on rather than losing what is in its cells."""
+    """Standard output. A table wider than the terminal runs on, so that no cell is cut."""
     from rich.console import Console
 
     return Console(width=WIDEST)
@@ -91,25 +94,25 @@ def messages() -> Console:
 
 
 def say(text: str, style: str | None = None) -> None:
-    """A line for people on standard error, as it is: names may hold what rich would read as markup."""
+    """Print a line on standard error, unchanged: rich would read brackets in names as markup."""
     messages().print(text, style=style, highlight=False, markup=False, soft_wrap=True)
 
 
 def complain(error: Exception) -> None:
-    """Say what went wrong, and below it what the failing job printed last."""
+    """Print an error, and below it the last lines of the failed job's log."""
     say(f"{type(error).__name__}: {error}", style="red")
     if isinstance(error, ClientError) and error.log_tail:
         say(error.log_tail.rstrip(), style="dim")
 
 
 def show(*lines: object) -> None:
-    """Lines and tables on standard output."""
+    """Print lines and tables on standard output."""
     for line in lines:
         console().print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def print_json(value: Any) -> None:
-    """JSON on standard output: no colours, no wrapping."""
+    """Print JSON on standard output, without colours and without wrapping."""
     from vcpbench_client.answers import plain
 
     text = value if isinstance(value, str) else json.dumps(plain(value), indent=1)
@@ -119,7 +122,7 @@ def print_json(value: Any) -> None:
 
 @contextmanager
 def connect(**options: Any) -> Iterator[Client]:
-    """The server of the environment, or of `vcpbench login`."""
+    """Connect to the server of the environment, or else of `vcpbench login`."""
     from vcpbench_client.client import Client
 
     with Client(**options) as client:
@@ -127,7 +130,7 @@ def connect(**options: Any) -> Iterator[Client]:
 
 
 def _complete(names: Callable[[Client], Iterable[str]], incomplete: str) -> list[str]:
-    """What a shell may offer; nothing rather than an error or a long wait."""
+    """Names for a shell's completion. If the server does not answer within 2 seconds, there are none."""
     try:
         with connect(patience_s=0, timeout_s=2) as client:
             return sorted({name for name in names(client) if name.startswith(incomplete)})
@@ -136,17 +139,17 @@ def _complete(names: Callable[[Client], Iterable[str]], incomplete: str) -> list
 
 
 def complete_model(incomplete: str) -> list[str]:
-    """Names of models, by their newest checkpoints."""
+    """Names of models that begin with `incomplete`, from the 100 newest checkpoints."""
     return _complete(lambda client: (one.model for one in client.checkpoints(limit=100)), incomplete)
 
 
 def complete_dataset(incomplete: str) -> list[str]:
-    """Names of datasets."""
+    """Names of datasets that begin with `incomplete`."""
     return _complete(lambda client: (one.name for one in client.datasets()), incomplete)
 
 
 def complete_protocol(incomplete: str) -> list[str]:
-    """Names of protocols."""
+    """Names of protocols that begin with `incomplete`."""
     return _complete(lambda client: (one.name for one in client.protocols()), incomplete)
 
 
@@ -156,7 +159,7 @@ DatasetOption = Annotated[
     typer.Option(
         "--dataset",
         "-d",
-        help="Its name.",
+        help="Name of the dataset.",
         envvar=defaults.DATASET_VARIABLE,
         autocompletion=complete_dataset,
     ),
@@ -166,7 +169,7 @@ ProtocolOption = Annotated[
     typer.Option(
         "--protocol",
         "-p",
-        help="Its name or hash.",
+        help="Name or hash of the protocol.",
         envvar=defaults.PROTOCOL_VARIABLE,
         autocompletion=complete_protocol,
     ),
@@ -174,30 +177,35 @@ ProtocolOption = Annotated[
 ModelOption = Annotated[
     str,
     typer.Option(
-        "--model", "-m", help="The name that its checkpoints come under.", autocompletion=complete_model
+        "--model",
+        "-m",
+        help="Name of the model that the checkpoint belongs to.",
+        autocompletion=complete_model,
     ),
 ]
 RunOption = Annotated[str | None, typer.Option("--run", help="The training run.")]
-StepOption = Annotated[int | None, typer.Option("--step", min=0, help="Of that run.")]
+StepOption = Annotated[int | None, typer.Option("--step", min=0, help="Step of the training run.")]
 BackboneOption = Annotated[
-    str | None, typer.Option("--backbone", help="Its architecture; found by the server if left out.")
+    str | None, typer.Option("--backbone", help="Architecture. Default: the server recognises it.")
 ]
 PretrainedOption = Annotated[
     str | None,
     typer.Option(
         "--pretrained-on",
-        help="What it was trained on: ucf101:1 or ucf101:1,2 (splits), kinetics400, none, ...",
+        help="Training data of the checkpoint: ucf101:1 or ucf101:1,2 (splits), kinetics400, none, ...",
     ),
 ]
 PrefixOption = Annotated[
     str | None,
     typer.Option(
-        "--prefix", help="Which of several networks, as 'teacher.'; the one trained by gradients if left out."
+        "--prefix",
+        help="Prefix of the network's keys, such as 'teacher.'. Default: the network trained by gradients.",
     ),
 ]
 InputOption = Annotated[
     str | None,
     typer.Option(
-        "--input-spec", help="What it takes in, if not its backbone's own: 'frames=8,stride=4,crop=224,...'"
+        "--input-spec",
+        help="Input of the network, if not the backbone's own: 'frames=8,stride=4,crop=224,...'",
     ),
 ]

@@ -69,7 +69,7 @@ class Account:
         """Whether the account can enter the folder, or run the file, at `path`."""
         if self.uid is None:
             return True
-        check = ["/usr/bin/test", "-x", str(path)]
+        check = ["/usr/bin/test", "-x", str(path)]  # `os.access` would answer for this process's account
         return subprocess.run(check, cwd="/", check=False, **self.options).returncode == 0  # noqa: S603
 
     def reachable_folder(self, folder: Path) -> Path:
@@ -147,6 +147,7 @@ def socket_folder(home: Path, engines_folder: Path) -> Path:
     """
     digest = hashlib.sha256(os.fsencode(home.resolve())).hexdigest()[:12]
     name = f"vcpbench-{os.getuid()}-{digest}"
+    # 20 bytes are for the socket's own name, such as /.s.PGSQL.5432.
     for folder in (engines_folder / "sockets", Path("/run", name), Path("/tmp", name)):  # noqa: S108
         if os.access(folder.parent, os.W_OK) and len(os.fsencode(folder)) < SOCKET_PATH_BYTES - 20:
             return folder

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from stack.home import IN_USE, SUPERVISOR, Home, StackError, StackState
 
 POLL_S = 0.1
-STOP_S = 90.0
+STOP_S = 90.0  # the supervisor itself takes at most 20 s for each step (supervisor.STOP_S)
 STEP_S = 360.0  # for one step of a start. The slowest, the API's first answer, may take half (READY_S).
 LEFT_OVER_S = 5.0  # the processes of a killed supervisor end by themselves, and hold the port until then
 Tell = Callable[[str], None]
@@ -98,7 +98,7 @@ class _Supervisor:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,
+                start_new_session=True,  # Ctrl-C in this terminal must not reach the supervisor
             )
         self.pid = self._process.pid
 

@@ -91,7 +91,7 @@ class Engine(ABC):
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,
+                start_new_session=True,  # so that `killpg` also ends the server's children
                 preexec_fn=end_with_parent(self.stop_signal),
                 **self.account.options,
             )

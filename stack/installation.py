@@ -107,7 +107,7 @@ def _keep_token(home: Home, url: str) -> None:
             kept = home.token.read_text().strip() if home.token.exists() else ""
             if kept and tokens.find(session, kept) is not None:
                 return
-            tokens.revoke(session, "local")
+            tokens.revoke(session, "local")  # a token whose file is gone must not stay valid
             _, secret = tokens.create(session, name="local", team="default", admin=True)
             with whole(home.token, mode=0o600) as part:
                 part.write_text(secret + "\n")

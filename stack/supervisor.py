@@ -74,7 +74,7 @@ class Supervised:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,
+                start_new_session=True,  # so that `killpg` also ends the program's children
                 preexec_fn=end_with_parent(program.stop_signal),
                 **(program.options or {}),
             )

@@ -30,7 +30,7 @@ RunOption = Annotated[
 ]
 EpochsOption = Annotated[
     int,
-    typer.Option(help="Number of epochs; each shows every training video once, but no smaller last batch."),
+    typer.Option(help="Number of epochs. Each shows all training videos once, except a smaller last batch."),
 ]
 BatchOption = Annotated[int, typer.Option(help="Videos of one step, summed over all devices.")]
 LrOption = Annotated[float, typer.Option(help="Learning rate.")]

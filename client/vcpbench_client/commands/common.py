@@ -183,7 +183,7 @@ ModelOption = Annotated[
         autocompletion=complete_model,
     ),
 ]
-RunOption = Annotated[str | None, typer.Option("--run", help="The training run.")]
+RunOption = Annotated[str | None, typer.Option("--run", help="Name of the training run.")]
 StepOption = Annotated[int | None, typer.Option("--step", min=0, help="Step of the training run.")]
 BackboneOption = Annotated[
     str | None, typer.Option("--backbone", help="Architecture. Default: the server recognises it.")

@@ -70,16 +70,19 @@ def gate(
     ] = None,
     timeout_s: Annotated[
         float,
-        typer.Option("--timeout", min=0, help="Seconds for everything. After them, the verdict is an error."),
+        typer.Option(
+            "--timeout", min=0, help="Seconds for the whole run. After them, the verdict is an error."
+        ),
     ] = 3600,
     inconclusive: Annotated[
         Literal["pass", "fail"],
         typer.Option(help="Exit with 0 (pass) or 3 (fail) if the videos are too few to tell."),
     ] = "pass",
-    summary: Annotated[Path | None, typer.Option(help="Write Markdown here.")] = None,
-    junit: Annotated[Path | None, typer.Option(help="Write JUnit XML here.")] = None,
+    summary: Annotated[Path | None, typer.Option(help="File to write a Markdown report to.")] = None,
+    junit: Annotated[Path | None, typer.Option(help="File to write a JUnit XML report to.")] = None,
     json_out: Annotated[
-        Path | None, typer.Option("--json", help="Write JSON here; `-` prints it instead of the table.")
+        Path | None,
+        typer.Option("--json", help="File to write JSON to. `-` prints JSON instead of the table."),
     ] = None,
     run: RunOption = None,
     step: StepOption = None,

@@ -88,7 +88,7 @@ def test_whoever_waits_for_a_start_that_dies_starts_it_itself(make_stack: Callab
     assert stack.health() == 200
     # The first one's supervisor was killed: it says so, unless the other's was there in time.
     _, why = first.communicate(timeout=DEADLINE_S)
-    assert first.returncode == 0 or "It ended by SIGKILL while it started" in why
+    assert first.returncode == 0 or "The supervisor ended by SIGKILL while it started" in why
 
 
 def test_two_starts_at_once_give_one_stack(make_stack: Callable[..., Stack]) -> None:

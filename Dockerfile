@@ -31,7 +31,12 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 
 
 FROM dependencies AS wheels
-COPY LICENSE ./
+# For vcp_core/video/_kernel.c. No later stage has a compiler, so its version is not pinned.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends gcc libc6-dev \
+    && rm -rf /var/lib/apt/lists/*
+COPY LICENSE setup.py ./
 COPY client client
 COPY deploy/pypi.md deploy/
 COPY migrations migrations

@@ -20,7 +20,7 @@ install: $(STAMP)
 
 # torch's pin has no CUDA on a machine whose index offers a CPU build; constraints.txt holds every version.
 # compat: a folder on Python's path; setuptools' default runs code in every Python that starts (14 ms, not 64).
-$(STAMP): pyproject.toml client/pyproject.toml constraints.txt
+$(STAMP): pyproject.toml setup.py vcp_core/video/_kernel.c client/pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt setuptools torch==2.13.0
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation \

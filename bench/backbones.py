@@ -6,17 +6,17 @@ python -m bench.backbones --write  puts it into docs/backbones.md
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from bench import pages
 from vcp_core.backbones import skeleton
 from vcp_core.catalog.backbones import BACKBONES, BackboneSpec
 
 PAGE = Path(__file__).parents[1] / "docs" / "backbones.md"
-BEGIN, END = "<!-- python -m bench.backbones -->\n", "<!-- end -->\n"
+BEGIN = "<!-- python -m bench.backbones -->\n"
 HEAD = (
     "| backbone | parameters | GFLOP | frames x height x width | resized to | pixels | source | key names |",
     "|---|---:|---:|---|---|---|---|---|",
@@ -76,15 +76,7 @@ def table() -> str:
 
 def main() -> None:
     """Print the table, or write it into its page."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--write", action="store_true", help="put it into docs/backbones.md")
-    if parser.parse_args().write:
-        before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-        PAGE.write_text(f"{before}{BEGIN}{table()}{END}{rest.partition(END)[2]}", encoding="utf-8")
-    else:
-        print(table(), end="")
+    pages.print_or_write(__doc__, table, PAGE, BEGIN)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 
+from bench import pages
 from vcp_core import evaluate, load_protocol, random_weights
 from vcp_core.catalog.paths import cache_dir
 from vcp_core.datasets import playground
@@ -22,7 +23,7 @@ from vcp_core.samples import sample_path
 
 ROOT = Path(__file__).parents[1]
 PAGES = (sample_path().with_name("README.md"), ROOT / "README.md")
-BEGIN, END = "<!-- python -m bench.sample -->\n", "<!-- end -->\n"
+BEGIN = "<!-- python -m bench.sample -->\n"
 DATASET = "playground-344"
 PROTOCOL = "quick-v1"
 METRICS = {
@@ -86,8 +87,7 @@ def main() -> None:
         parser.error("--write needs the sample and seed 0. Leave out --seed and --checkpoint.")
     found = measure(wanted.checkpoint, wanted.seed)
     for page in PAGES if wanted.write else ():
-        before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-        page.write_text(f"{before}{BEGIN}{found}{END}{rest.partition(END)[2]}", encoding="utf-8")
+        pages.write(found, page, BEGIN)
     print(found, end="")
 
 

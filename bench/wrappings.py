@@ -8,12 +8,12 @@ Each file is written and read. The table shows the words of `vcpbench inspect` a
 
 from __future__ import annotations
 
-import argparse
 import re
 import tempfile
 from itertools import groupby
 from pathlib import Path
 
+from bench import pages
 from bench.wrapped import WRAPPINGS, Wrapping
 from vcp_core.catalog.errors import CheckpointError, SeveralNetworks
 from vcp_core.catalog.networks import network_used
@@ -21,7 +21,7 @@ from vcp_core.checkpoints import CheckpointReport, ingest, precheck
 from vcp_core.checkpoints.child import ingest_here
 
 PAGE = Path(__file__).parents[1] / "docs" / "checkpoints.md"
-BEGIN, END = "<!-- python -m bench.wrappings -->\n", "<!-- end -->\n"
+BEGIN = "<!-- python -m bench.wrappings -->\n"
 HEAD = ("| what | | what is said |", "|---|---|---|")
 
 
@@ -100,15 +100,7 @@ def _line(wrapping: Wrapping, outcome: str, said: str) -> str:
 
 def main() -> None:
     """Print the table, or write it into its page."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--write", action="store_true", help="put it into docs/checkpoints.md")
-    if parser.parse_args().write:
-        before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-        PAGE.write_text(f"{before}{BEGIN}{table()}{END}{rest.partition(END)[2]}", encoding="utf-8")
-    else:
-        print(table(), end="")
+    pages.print_or_write(__doc__, table, PAGE, BEGIN)
 
 
 if __name__ == "__main__":

@@ -61,12 +61,17 @@ def entry_points(wheel: Path) -> dict[str, dict[str, str]]:
 
 
 def problems(distribution: str, wheel: Path) -> list[str]:
-    """Faults in the contents of a wheel, one line for each. The list is empty if there are none."""
+    """Faults in the contents of a wheel, one line for each. The list is empty if there are none.
+
+    A wheel holds the compiled form of a C source, and not the source.
+    """
     with ZipFile(wheel) as archive:
         held = set(archive.namelist())
     inside = {name for name in held if ".dist-info/" not in name}
     ours = packages(distribution)
     wanted = {name for name in tracked(FOLDERS[distribution]) if name.partition("/")[0] in ours}
+    sources = {name for name in wanted if name.endswith(".c")}
+    wanted = (wanted - sources) | {name.removesuffix(".c") + ".abi3.so" for name in sources}
     found = [f"{wheel.name} lacks {name}" for name in sorted(wanted - inside)]
     found += [f"{wheel.name} holds {name}, which git does not track" for name in sorted(inside - wanted)]
     if not any(name.endswith(".dist-info/licenses/LICENSE") for name in held):

@@ -33,7 +33,7 @@ class Caller:
 
 
 def reader(request: Request, credentials: Credentials) -> Caller | None:
-    """The reader. None if the installation is public and the request has no token, or only an old login.
+    """Identify the reader. None if the installation is public and the request has no token or an old login.
 
     Raises:
         Unauthorised: If a token is needed and none was sent, or if the token is unknown or revoked.
@@ -47,7 +47,7 @@ def reader(request: Request, credentials: Credentials) -> Caller | None:
         if request.app.state.settings.public_read and credentials is None:
             return None
         if secret is None:
-            raise Unauthorised(f"This needs a token. {HOW}")
+            raise Unauthorised(f"This request needs a token. {HOW}")
         raise Unauthorised(f"This token is unknown or was revoked. {HOW}")
     return Caller(name=token.name, team=token.team, admin=token.admin)
 
@@ -69,7 +69,7 @@ def caller(found: Annotated[Caller | None, Depends(reader)]) -> Caller:
         Unauthorised: If the request has no token.
     """
     if found is None:
-        raise Unauthorised(f"This needs a token. {HOW}")
+        raise Unauthorised(f"This request needs a token. {HOW}")
     return found
 
 
@@ -80,7 +80,7 @@ def admin(found: Annotated[Caller, Depends(caller)]) -> Caller:
         Forbidden: If the token is not an administrator's.
     """
     if not found.admin:
-        raise Forbidden("This needs an administrator's token: `vcpbench token create --admin`.")
+        raise Forbidden("This request needs an administrator's token: `vcpbench token create --admin`.")
     return found
 
 

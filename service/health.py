@@ -30,13 +30,13 @@ class QueueOut(BaseModel):
     """One queue."""
 
     name: str = Field(examples=["gpu"])
-    waiting: int = Field(description="Jobs that wait.")
-    running: int = Field(description="Jobs in work.")
+    waiting: int = Field(description="Jobs that wait for a worker.")
+    running: int = Field(description="Jobs that a worker has claimed.")
     workers: int = Field(description="Workers that take this queue and were seen in the last 30 s.")
 
 
 class WorkerOut(BaseModel):
-    """A worker that is there."""
+    """A worker that was seen in the last 30 s."""
 
     name: str
     queues: list[str]
@@ -46,7 +46,7 @@ class WorkerOut(BaseModel):
 
 
 class Status(BaseModel):
-    """What works and what waits."""
+    """The queues and the workers."""
 
     queues: list[QueueOut]
     workers: list[WorkerOut]
@@ -61,7 +61,7 @@ def health(session: SessionDep) -> Health:
 
 @router.get("/status", summary="Show queues and workers")
 def status(session: SessionDep) -> Status:
-    """Queues and workers: why something waits."""
+    """Queues and workers. They show why a job waits."""
     seen = workers.seen(session)
     counts = workers.job_counts(session)
     return Status(

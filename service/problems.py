@@ -50,13 +50,14 @@ TITLES = {  # titles of our own, because those of http.HTTPStatus change between
     507: "Storage error",
 }
 DISK_FULL = "53100"  # SQLSTATE
-NO_ROOM = "The database's disk is full. What came before is safe; try again later."
+SAFE = "Everything that was stored before is safe."
+NO_ROOM = f"The database's disk is full. {SAFE} Try again later."
 AWAY = "The database cannot be reached just now. Nothing was lost; try again in a few seconds."
 BUSY = {  # by SQLSTATE, or the first two characters of it, its class
     "40": "Another request changed the same thing just now. Nothing was done; try again.",
     "53": "The database has no memory or connection to spare just now. Nothing was done; try again.",
-    "55P03": "Others hold what this request needs, and did not let go of it in time. Try again.",
-    "57014": "The database took too long over it, and was stopped. Nothing was done; try again.",
+    "55P03": "This request waited too long for a lock that another request or a worker holds. Try again.",
+    "57014": "The database stopped a query that took too long. Nothing was done; try again.",
 }
 log = structlog.get_logger("vcpbench.service")
 
@@ -164,7 +165,8 @@ def install(app: FastAPI) -> None:
         found["components"]["schemas"]["Problem"] = Problem.model_json_schema()
         return found
 
-    # Not by `model` of each response: FastAPI would say that problems are application/json, too.
+    # The schema is added here, and not by `model` of each response. With `model`, FastAPI would list problems
+    # as application/json, too.
     app.openapi = openapi  # type: ignore[method-assign]
     app.add_exception_handler(VcpbenchError, _ours)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -183,10 +185,11 @@ def _ours(request: Request, error: Exception) -> Response:
     if isinstance(error, StorageError):
         log.error("store failed", error=str(error), path=request.url.path)
         if isinstance(error, StoreAway):
-            detail = "The object store cannot be reached just now. What came before is safe; try again."
+            detail = f"The object store cannot be reached just now. {SAFE} Try again."
             return problem(503, kind, detail, {"Retry-After": "5"})
-        how = "is full" if error.full else "fails; the service's log says how"
-        return problem(507, kind, f"The object store {how}. What came before is safe; try again later.")
+        how = "is full" if error.full else "failed, and the service's log says how"
+        detail = f"The object store {how}. {SAFE} Try again later."
+        return problem(507, kind, detail)
     return problem(422 if not isinstance(error, UnknownName) else 404, kind, error.text(last_name))
 
 
@@ -207,7 +210,7 @@ def _http(request: Request, error: Exception) -> Response:
         detail = (
             f"{request.url.path[:MOST_QUOTED]} does not take {request.method}. See /docs for what it takes."
         )
-    elif error.status_code == 400:  # FastAPI's only one: a body that is no text, or is nested too deeply
+    elif error.status_code == 400:  # FastAPI raises 400 only for a body that is no text, or nested too deeply
         detail = f"The body cannot be read as JSON. {wording.SEND_JSON}"
     title = TITLES.get(error.status_code) or HTTPStatus(error.status_code).phrase
     kind = title.title().replace(" ", "")
@@ -226,7 +229,7 @@ def _database(request: Request, error: Exception) -> Response:
         kind = "DatabaseBusy" if busy else "DatabaseAway"
         return problem(503, kind, busy or AWAY, {"Retry-After": "5"})
     if isinstance(error, DataError):
-        detail = "A value cannot be stored or looked for: it holds a NUL, or is too large a number."
+        detail = "The database can neither store nor find a value: it holds a NUL, or is too large."
         return problem(422, "InvalidRequest", detail)
     if isinstance(error, IntegrityError):
         return problem(409, "Conflict", "Another request changed the same thing just now. Try again.")
@@ -234,15 +237,18 @@ def _database(request: Request, error: Exception) -> Response:
 
 
 def _no_text(request: Request, error: Exception) -> Response:
-    return problem(422, "InvalidRequest", "A value is not text: it holds half a surrogate pair.")
+    return problem(
+        422, "InvalidRequest", "A value of the request is not text: it holds half a surrogate pair."
+    )
 
 
 def _gone(request: Request, error: Exception) -> Response:
     log.info("client went away", path=request.url.path)
-    return problem(400, "ClientDisconnect", "The connection broke.")  # nobody reads it
+    return problem(400, "ClientDisconnect", "The connection broke.")  # the client is gone, so nobody reads it
 
 
 def _unforeseen(request: Request, error: Exception) -> Response:
-    # Starlette raises it again after this, and uvicorn logs the traceback; the client gets no inner words.
-    detail = "A fault of vcpbench; its log says which. Please report it."
+    # Starlette raises the error again after this response, and uvicorn logs its traceback. The client
+    # gets no internal text.
+    detail = "This is a fault of vcpbench. The service's log has the details. Please report it."
     return problem(500, "InternalError", detail)

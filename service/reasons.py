@@ -19,10 +19,10 @@ from vcp_core.catalog.locations import folder_of
 
 
 class CauseOut(BaseModel):
-    """Why something failed, for programs; its text is beside it as `reason`."""
+    """Why something failed, for programs. The field `reason` beside it has the text for people."""
 
     code: str = Field(description="Which kind of error.", examples=["DatasetError"])
-    path: str | None = Field(None, description="The file or folder that it is about, as this reader sees it.")
+    path: str | None = Field(None, description="The file or folder of the error, as this reader may see it.")
     fields: dict[str, Any] = Field({}, description="Other facts, by kind of error.")
 
 
@@ -47,7 +47,7 @@ def text_for(
 def cause_for(
     error: VcpbenchError | None, reader: Caller | None, dataset: DatasetRow | None = None
 ) -> CauseOut | None:
-    """An error's facts for a reader; arguments as `text_for`."""
+    """Make the facts of an error for a reader. The arguments are those of `text_for`."""
     if error is None:
         return None
     path = error.path

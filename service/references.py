@@ -34,7 +34,7 @@ IDS = f"its id, or the first characters of its id ({FEWEST} or more)"
 
 
 class Ambiguous(ServiceError):
-    """The first characters of more than one id."""
+    """Several ids begin with the given characters."""
 
     status = 409
 

@@ -14,7 +14,7 @@ import pwd
 import signal
 import stat
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -154,7 +154,31 @@ def socket_folder(home: Path, engines_folder: Path) -> Path:
     raise StorageError(f"{engines_folder} is too long for the path of a socket, and /tmp is not writable.")
 
 
-def end_with_parent(number: signal.Signals) -> Callable[[], None]:
+def spawn(
+    command: Sequence[str], *, log: Path, stop_signal: signal.Signals, **options: Any
+) -> subprocess.Popen[bytes]:
+    """Start a program that gets its stop signal when the thread that called this function ends.
+
+    Args:
+        command: The program and its arguments.
+        log: The file that the program's output is added to.
+        stop_signal: The program's stop signal.
+        options: Further arguments of `subprocess.Popen`.
+    """
+    with log.open("ab") as file:
+        return subprocess.Popen(  # noqa: S603 - our own programs, and binaries of wheels that we depend on
+            list(command),
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,  # so that `killpg` also ends the program's children
+            preexec_fn=_end_with_parent(stop_signal),
+            **options,
+        )
+
+
+def _end_with_parent(number: signal.Signals) -> Callable[[], None]:
     """Make a `preexec_fn` for `Popen`: the child gets this signal when the thread that started it ends."""
     prctl = ctypes.CDLL(None, use_errno=True).prctl
 

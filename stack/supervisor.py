@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from stack.accounts import end_with_parent
+from stack.accounts import spawn
 from stack.home import Home, Phase, ProgramState, StackError, StackState
 from vcp_core.catalog.errors import StorageError
 
@@ -66,18 +66,13 @@ class Supervised:
     def start(self) -> None:
         """Start the process."""
         program = self.program
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(  # type: ignore[call-overload]  # noqa: S603 - our own programs
-                list(program.command),
-                env={**os.environ, **program.environment},
-                cwd="/",
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,  # so that `killpg` also ends the program's children
-                preexec_fn=end_with_parent(program.stop_signal),
-                **(program.options or {}),
-            )
+        self.process = spawn(
+            program.command,
+            log=self.log,
+            stop_signal=program.stop_signal,
+            env={**os.environ, **program.environment},
+            **(program.options or {}),
+        )
         self.started_at = time.time()
 
     def look(self) -> bool:

@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
 
 from records.db import Database
 from records.settings import Settings
 from tests.databases import Databases
-from tests.served import Served, serve
+from tests.served import Served, serve, settings_in
 from tests.shared import SHARED, SharedTests
 from tests.workers import WorkerProcess
 
@@ -81,16 +80,7 @@ def databases(engines: tuple[str, str]) -> Iterator[Databases]:
 def settings(engines: tuple[str, str], databases: Databases, tmp_path: Path) -> Iterator[Settings]:
     """Settings of an installation of this test's own; leases are the product's, so none ends by itself."""
     with databases.lend() as database_url:
-        yield Settings(
-            database_url=SecretStr(database_url),
-            broker_url=SecretStr(engines[1]),
-            store_url=f"file://{tmp_path}/objects",
-            scratch=tmp_path / "scratch",
-            device="cpu",
-            idle_look_s=1.0,
-            shard_clips=16,
-            max_upload_bytes=50_000_000,
-        )
+        yield settings_in(tmp_path, database_url, engines[1], max_upload_bytes=50_000_000)
 
 
 @pytest.fixture

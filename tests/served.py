@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import uvicorn
 from fastapi import FastAPI
+from pydantic import SecretStr
 
 from records import migrate
 from records.db import Database
@@ -92,6 +93,20 @@ class Served:
 def open_http(url: str, **more: Any) -> httpx.Client:
     """A client of that service."""
     return httpx.Client(base_url=url, timeout=patience.DEADLINE_S, verify=PLAIN, **more)
+
+
+def settings_in(folder: Path, database_url: str, broker_url: str, **more: Any) -> Settings:
+    """Settings of an installation of one test's own."""
+    return Settings(
+        database_url=SecretStr(database_url),
+        broker_url=SecretStr(broker_url),
+        store_url=f"file://{folder}/objects",
+        scratch=folder / "scratch",
+        device="cpu",
+        idle_look_s=1.0,
+        shard_clips=16,
+        **more,
+    )
 
 
 @contextmanager

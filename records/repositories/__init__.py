@@ -12,6 +12,7 @@ evaluations.py  evaluations, their scores and predictions
 shards.py       which clips are forwarded already, or will be
 comparisons.py  two evaluations compared
 leaderboard.py  results of one dataset, protocol and engine
+leaderboard_choices.py  which leaderboards there are, and what one can be asked for
 tokens.py       API tokens
 locks.py        advisory locks: taken, and asserted
 """

@@ -168,25 +168,23 @@ def models_among(
 def page(
     session: Session,
     *,
-    model: str | None,
-    team: str | None,
+    among: ColumnElement[bool],
+    model: str | None = None,
+    team: str | None = None,
     limit: int,
-    offset: int,
-    seen_by: str | None,
-    by_admin: bool = False,
+    offset: int = 0,
 ) -> tuple[Sequence[Checkpoint], int]:
     """Checkpoints, newest first, and how many there are.
 
     Args:
         session: Of the caller.
+        among: Which uploads.
         model: Only of this model.
         team: Only of this team.
         limit: Rows of a page.
         offset: Rows before it.
-        seen_by: The team that looks: what is not ready, or was rejected, is shown to its owners only.
-        by_admin: Then all are shown.
     """
-    query = select(Checkpoint).join(Checkpoint.model).where(seen(seen_by, by_admin=by_admin))
+    query = select(Checkpoint).join(Checkpoint.model).where(among)
     if model is not None:
         query = query.where(Model.name == model)
     if team is not None:

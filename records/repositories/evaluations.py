@@ -185,14 +185,14 @@ def by_other_engines(
 def page(
     session: Session,
     *,
-    state: EvaluationState | None,
-    model: str | None,
-    team: str | None,
-    dataset: str | None,
-    protocol: str | None,
-    checkpoint_id: UUID | None,
+    state: EvaluationState | None = None,
+    model: str | None = None,
+    team: str | None = None,
+    dataset: str | None = None,
+    protocol: str | None = None,
+    checkpoint_id: UUID | None = None,
     limit: int,
-    offset: int,
+    offset: int = 0,
 ) -> tuple[Sequence[Evaluation], int]:
     """Evaluations of uploaded checkpoints, newest first, and how many there are.
 

@@ -1,7 +1,7 @@
-"""Leaderboards: which there are, a page of one, and its numbers.
+"""A page of a leaderboard, and its numbers.
 
 Rows are plain tuples: making mapped objects of them would take longer than all of the page's SQL. Every
-statement about one leaderboard selects it by `_is_of`.
+statement about one leaderboard selects it by `is_of`.
 """
 
 from __future__ import annotations
@@ -18,11 +18,8 @@ from sqlalchemy import (
     ColumnElement,
     Row,
     Select,
-    String,
     Uuid,
     any_,
-    bindparam,
-    exists,
     func,
     literal,
     select,
@@ -31,12 +28,10 @@ from sqlalchemy.orm import Session, aliased
 
 from records.db import BINARY
 from records.kept import Kept
-from records.models import Checkpoint, DatasetRow, Evaluation, EvaluationState, Model, ProtocolRow, ScoreRow
+from records.models import Checkpoint, DatasetRow, Evaluation, EvaluationState, Model, ScoreRow
 from vcp_core.catalog.scores import FIELDS, Score
-from vcp_core.catalog.versions import engine
 
 DONE = Evaluation.state == EvaluationState.DONE
-NEWEST = 20  # offer the metrics of so many evaluations as columns: reading all takes longer than a page
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,48 +98,6 @@ class Facts(NamedTuple):
 Measured = tuple[float, float, float, str]  # value, low, high and `better` of a score
 
 
-@dataclass(frozen=True, kw_only=True)
-class LeaderboardInfo:
-    """A board that has results.
-
-    Attributes:
-        dataset: Name of the dataset; its last name if it has none now.
-        own_name: The catalog's name of the dataset; None if the catalog does not know it.
-        fingerprint: Fingerprint of the videos.
-        protocol: Name of the protocol.
-        hash: Hash of the protocol.
-        engine: The engine that made the results.
-        num_results: Finished evaluations without controls.
-        newest: When the newest of these evaluations ended.
-        superseded: Whether no named dataset has these videos any more.
-    """
-
-    dataset: str
-    own_name: str | None
-    fingerprint: str
-    protocol: str
-    hash: str
-    engine: str
-    num_results: int
-    newest: datetime | None
-    superseded: bool
-
-    @property
-    def board(self) -> LeaderboardKey:
-        """The leaderboard's key."""
-        return LeaderboardKey(fingerprint=self.fingerprint, protocol_hash=self.hash, engine=self.engine)
-
-    @property
-    def older(self) -> bool:
-        """Whether another version made its results."""
-        return self.engine != engine()
-
-    @property
-    def key(self) -> str:
-        """The dataset's word in an address: the fingerprint if other videos may have the name now."""
-        return self.fingerprint if self.superseded else self.dataset
-
-
 FACTS = (
     Evaluation.id,
     Model.name,
@@ -163,53 +116,6 @@ COLUMNS: dict[str, Any] = {
     "model": Model.name,
     "step": Checkpoint.step,
 }
-
-
-def list_leaderboards(session: Session) -> list[LeaderboardInfo]:
-    """Boards with results.
-
-    First come those of datasets that have a name now, and of these those by this engine. The one with the
-    newest result is before others.
-    """
-    named = aliased(DatasetRow)
-    name = func.coalesce(named.name, func.max(DatasetRow.name))
-    superseded = named.name.is_(None)
-    query = (
-        select(
-            name,
-            func.max(DatasetRow.own_name),
-            DatasetRow.fingerprint,
-            ProtocolRow.name,
-            ProtocolRow.hash,
-            Evaluation.engine,
-            func.count(Evaluation.id),
-            func.max(Evaluation.finished_at),
-            superseded,
-        )
-        .select_from(Evaluation)
-        .join(DatasetRow, DatasetRow.id == Evaluation.dataset_id)
-        .outerjoin(named, (named.fingerprint == DatasetRow.fingerprint) & named.retired_at.is_(None))
-        .join(ProtocolRow, ProtocolRow.hash == Evaluation.protocol_hash)
-        .where(Evaluation.is_control.is_(False), DONE)
-        .group_by(named.name, DatasetRow.fingerprint, ProtocolRow.name, ProtocolRow.hash)
-        .group_by(Evaluation.engine)
-        .order_by(superseded, Evaluation.engine != engine())
-        .order_by(func.max(Evaluation.finished_at).desc().nulls_last(), name, ProtocolRow.name)
-    )
-    return [
-        LeaderboardInfo(
-            dataset=dataset,
-            own_name=own_name,
-            fingerprint=print_ or "",
-            protocol=protocol,
-            hash=hash_,
-            engine=made_by,
-            num_results=number,
-            newest=newest,
-            superseded=old,
-        )
-        for dataset, own_name, print_, protocol, hash_, made_by, number, newest, old in session.execute(query)
-    ]
 
 
 def page(session: Session, wanted: LeaderboardQuery) -> tuple[list[tuple[Facts, float | None]], int]:
@@ -264,7 +170,7 @@ def controls(session: Session, board: LeaderboardKey) -> list[Facts]:
         .join(Checkpoint, Checkpoint.id == Evaluation.checkpoint_id)
         .join(DatasetRow, DatasetRow.id == Evaluation.dataset_id)
         .outerjoin(Model, Model.id == Checkpoint.model_id)
-        .where(Evaluation.is_control.is_(True), _is_of(board))
+        .where(Evaluation.is_control.is_(True), is_of(board))
         .order_by(Checkpoint.backbone, Checkpoint.seed.nulls_first(), Evaluation.created_at)
     )
     return [Facts._make(row) for row in session.execute(query)]
@@ -316,72 +222,6 @@ def _read_scores(
     return found
 
 
-def newest_metrics(session: Session, board: LeaderboardKey) -> dict[str, str]:
-    """The metrics of the newest evaluations, which columns can show, each with its better direction."""
-    newest = (
-        select(Evaluation.id)
-        .join(DatasetRow, DatasetRow.id == Evaluation.dataset_id)
-        .where(_is_of(board))
-        .order_by(Evaluation.finished_at.desc().nulls_last())
-        .limit(NEWEST)
-    )
-    query = select(ScoreRow.metric, ScoreRow.better)
-    there = session.execute(query.where(ScoreRow.evaluation_id.in_(newest.scalar_subquery())).distinct())
-    return {metric: better for metric, better in there}
-
-
-def all_metrics(session: Session, board: LeaderboardKey) -> dict[str, str]:
-    """The metrics of all evaluations of a leaderboard, each with its better direction."""
-    query = (
-        select(ScoreRow.metric, ScoreRow.better)
-        .join(Evaluation, Evaluation.id == ScoreRow.evaluation_id)
-        .join(DatasetRow, DatasetRow.id == Evaluation.dataset_id)
-        .where(_is_of(board))
-    )
-    return {metric: better for metric, better in session.execute(query.distinct())}
-
-
-def known(session: Session, names: Iterable[str]) -> set[str]:
-    """The metrics among these that any evaluation of any leaderboard has."""
-    name = func.unnest(bindparam(None, list(names), type_=ARRAY(String))).column_valued("name")
-    return set(session.scalars(select(name).where(exists().where(ScoreRow.metric == name))))
-
-
-def engines(session: Session, fingerprint: str, protocol_hash: str) -> list[str]:
-    """Engines with results of these videos under this protocol, the one with the newest result first."""
-    query = (
-        select(Evaluation.engine)
-        .join(DatasetRow, DatasetRow.id == Evaluation.dataset_id)
-        .where(
-            DONE,
-            Evaluation.is_control.is_(False),
-            DatasetRow.fingerprint == fingerprint,
-            Evaluation.protocol_hash == protocol_hash,
-        )
-        .group_by(Evaluation.engine)
-    )
-    return list(session.scalars(query.order_by(func.max(Evaluation.finished_at).desc().nulls_last())))
-
-
-def choices(session: Session, board: LeaderboardKey) -> dict[str, list[str]]:
-    """Teams, backbones and runs that a board can be filtered by."""
-    query = (
-        select(Model.team, Checkpoint.backbone, Checkpoint.run)
-        .select_from(Evaluation)
-        .join(Checkpoint, Checkpoint.id == Evaluation.checkpoint_id)
-        .join(Model, Model.id == Checkpoint.model_id)
-        .join(DatasetRow, DatasetRow.id == Evaluation.dataset_id)
-        .where(_is_of(board))
-        .distinct()
-    )
-    rows = session.execute(query).all()
-    names = ("team", "backbone", "run")
-    return {
-        name: sorted({str(row[position]) for row in rows if row[position]})
-        for position, name in enumerate(names)
-    }
-
-
 def _fetch(session: Session, query: Any) -> Sequence[Row[Any]]:
     """Read rows of thousands of numbers in PostgreSQL's binary form.
 
@@ -390,7 +230,7 @@ def _fetch(session: Session, query: Any) -> Sequence[Row[Any]]:
     return session.connection().execute(query, execution_options={BINARY: True}).all()
 
 
-def _is_of(board: LeaderboardKey) -> ColumnElement[bool]:
+def is_of(board: LeaderboardKey) -> ColumnElement[bool]:
     """The finished evaluations of a board, controls among them; the statement joins their datasets."""
     return (
         DONE
@@ -417,7 +257,7 @@ def _filtered(wanted: LeaderboardQuery) -> Select[Any]:
         .join(Checkpoint, Evaluation.checkpoint_id == Checkpoint.id)
         .join(Model, Checkpoint.model_id == Model.id)
         .join(DatasetRow, Evaluation.dataset_id == DatasetRow.id)
-        .where(Evaluation.is_control.is_(False), _is_of(wanted.board))
+        .where(Evaluation.is_control.is_(False), is_of(wanted.board))
     )
     if wanted.model is not None:
         query = query.where(Model.name.icontains(wanted.model, autoescape=True))

@@ -11,7 +11,6 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session, aliased
 
 from records.models import Checkpoint, Evaluation, Model
-from records.repositories import checkpoints
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,23 +35,21 @@ class Counted:
 def page(
     session: Session,
     *,
-    name: str | None,
-    team: str | None,
+    among: ColumnElement[bool],
+    name: str | None = None,
+    team: str | None = None,
     limit: int,
-    offset: int,
-    seen_by: str | None,
-    by_admin: bool = False,
+    offset: int = 0,
 ) -> tuple[list[Counted], int]:
     """Models with a checkpoint that the reader may see, newest first, and how many there are.
 
     Args:
         session: Of the caller.
+        among: Checkpoints that the reader may see (`records.repositories.checkpoints.seen`).
         name: Only models whose name contains this, in any case of letters.
         team: Only of this team.
         limit: Rows of a page.
         offset: Rows before it.
-        seen_by: The reader's team. Checkpoints that are not ready count only for their own team.
-        by_admin: Whether the reader is an administrator, for whom all checkpoints count.
     """
     ranked = (
         select(
@@ -63,7 +60,7 @@ def page(
             .label("position"),
         )
         .join(Checkpoint.model)
-        .where(checkpoints.seen(seen_by, by_admin=by_admin), *_wanted(name, team))
+        .where(among, *_wanted(name, team))
         .subquery()
     )
     newest = aliased(Checkpoint)

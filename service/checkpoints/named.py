@@ -61,7 +61,7 @@ def find(session: Session, wanted: str, among: Among) -> Checkpoint:
     Raises:
         InvalidRequest: If the text names no checkpoint.
         NotFound: If there is none.
-        Ambiguous: If the id of more than one begins so.
+        Ambiguous: If several ids begin with the text.
     """
     reference = parse(wanted, KIND)
     if isinstance(reference, Latest):
@@ -75,7 +75,7 @@ def id_of(session: Session, wanted: str, among: Among) -> UUID:
     Raises:
         InvalidRequest: If the text names no checkpoint.
         NotFound: If there is none.
-        Ambiguous: If the id of more than one begins so.
+        Ambiguous: If several ids begin with the text.
     """
     reference = parse(wanted, KIND)
     whole = None if isinstance(reference, Latest) else reference.whole
@@ -90,7 +90,7 @@ def by_id(session: Session, wanted: str, among: Among) -> Checkpoint:
     Raises:
         InvalidRequest: If the text is no id, nor the first characters of one.
         NotFound: If there is none.
-        Ambiguous: If the id of more than one begins so.
+        Ambiguous: If several ids begin with the text.
     """
     return _beginning(session, parse_id(wanted, KIND), among)
 
@@ -112,7 +112,7 @@ def _words(checkpoint: Checkpoint) -> str:
 
 
 def _latest(session: Session, reference: Latest, among: Among) -> Checkpoint:
-    """The team's own model of that name first; then that of a team which is named before it."""
+    """Find the newest checkpoint of a model: the team's own `NAME` first, then another `TEAM/NAME`."""
     own = [(among.team, reference.model)] if among.team is not None else []
     found = checkpoints.latest(session, own + reference.teams, among.where)
     if found is not None:

@@ -42,8 +42,8 @@ def declare(
 ) -> CheckpointOut:
     """Declare a file. Then `PUT` its bytes to `/v1/checkpoints/{id}/content`.
 
-    The same bytes under the same model, with the same prefix and input, give the checkpoint that is there
-    (200); what was left out before is added to it, and what contradicts it is refused (409).
+    If your team has declared the same bytes under the same model, prefix and input before, the answer is that
+    checkpoint (200). Facts that it lacks are added. A fact that contradicts it is refused (409).
     """
     _fits(body.size_bytes, settings.max_upload_bytes)
     facts = service.Facts(**body.model_dump(exclude={"size_bytes"}))
@@ -53,7 +53,7 @@ def declare(
     return shown(checkpoint)
 
 
-@router.put(
+@router.put(  # not post: `curl -T` sends PUT
     "/upload",
     status_code=201,
     responses=responses(404, 409, 413, 507),
@@ -81,8 +81,8 @@ async def upload(
 ) -> CheckpointOut:
     """Upload in one go: `curl -T model.pt "$URL/v1/checkpoints/upload?model=NAME"`.
 
-    The same bytes under the same model, with the same prefix and input, give the checkpoint that is there
-    (200); what was left out before is added to it, and what contradicts it is refused (409).
+    If your team has declared the same bytes under the same model, prefix and input before, the answer is that
+    checkpoint (200). Facts that it lacks are added. A fact that contradicts it is refused (409).
     """
     facts = service.Facts(
         model=model,
@@ -116,13 +116,13 @@ async def content(
     storage: StorageDep,
     settings: SettingsDep,
     content_range: Annotated[
-        str | None, Header(description="`bytes FIRST-LAST/ALL`, to go on after `received_bytes`.")
+        str | None, Header(description="`bytes FIRST-LAST/ALL`, to continue after `received_bytes`.")
     ] = None,
 ) -> CheckpointOut:
     """Send the bytes of a declared checkpoint, at once or in parts one after the other.
 
-    After a broken connection, `received_bytes` of `GET /v1/checkpoints/{id}` says where to go on. Without a
-    range, the upload begins anew. Once all bytes are there, sending them again changes nothing.
+    After a broken connection, `received_bytes` of `GET /v1/checkpoints/{id}` says where to continue. Without
+    a range, the upload starts again. Once all bytes are stored, sending them again changes nothing.
     """
     uploads = Uploads(database=database, storage=storage, max_bytes=settings.max_upload_bytes)
     return await uploads.part(checkpoint_id, caller.team, request.stream(), content_range)
@@ -160,12 +160,11 @@ def page(
     """Checkpoints, newest first. Only its own team sees a checkpoint that is not ready or was rejected."""
     found, total = checkpoints.page(
         session,
+        among=Among.seen_by(reader).where,
         model=model,
         team=team,
         limit=limit,
         offset=offset,
-        seen_by=reader.team if reader else None,
-        by_admin=bool(reader and reader.admin),
     )
     return CheckpointPage(items=[shown(checkpoint, reader) for checkpoint in found], total=total)
 
@@ -179,5 +178,6 @@ def show(checkpoint_id: CheckpointNamed, reader: Reader, session: SessionDep) ->
 def _fits(size_bytes: int, max_bytes: int) -> None:
     if size_bytes > max_bytes:
         raise TooLarge(
-            f"{size_bytes} bytes; this installation takes {max_bytes} (VCPBENCH_MAX_UPLOAD_BYTES)."
+            f"The file has {size_bytes} bytes, and this installation takes at most {max_bytes} "
+            "(VCPBENCH_MAX_UPLOAD_BYTES)."
         )

@@ -16,12 +16,12 @@ from vcp_core.catalog.inputs import EXAMPLE
 from vcp_core.catalog.networks import network_used
 
 PREFIX = (
-    "Which of several networks in the file is meant, as `teacher.`; `.` for keys without a prefix. If left "
-    "out, the network that gradients trained is used. If that is unknown, the file is rejected, and the "
-    "reason lists the choices."
+    "Which of several networks in the file to use, such as `teacher.`; `.` for keys without a prefix. If "
+    "left out, the network that gradients trained is used. If nothing says which one that is, the file is "
+    "rejected, and the reason lists the choices."
 )
 INPUT_SPEC = (
-    "Form of the input if it is not the backbone's own: words of frames, stride, resize, crop, mean, std."
+    "The network's input, if it is not the backbone's own: values of frames, stride, resize, crop, mean, std."
 )
 PRETRAINED_ON = (
     "Training data, separated by commas: `ucf101:1` or `ucf101:1,2` (training sides of splits), "
@@ -55,14 +55,14 @@ class NetworkOut(BaseModel):
 
     used: str = Field(description="The `prefix` that names it.", examples=["state_dict.student."])
     others: list[str] = Field(description="The `prefix` of each other whole network; not used.")
-    why: str = Field(description="Why this one, or what is known of it.")
+    why: str = Field(description="Why this network was chosen, or a fact about it.")
 
 
 class CheckpointOut(BaseModel):
     """A checkpoint.
 
-    It is `declared` until all its bytes are there, `ingesting` while it is read in the sandbox, then `ready`,
-    or `rejected` with a `reason`.
+    It is `declared` until all its bytes are stored, and `ingesting` while the sandbox reads it. Then it is
+    `ready`, or `rejected` with a `reason`.
     """
 
     id: UUID
@@ -108,7 +108,7 @@ def shown(checkpoint: Checkpoint, reader: Caller | None = None) -> CheckpointOut
     assert checkpoint.model is not None
     if checkpoint.state is CheckpointState.DECLARED:
         received = sum(part.size_bytes for part in checkpoint.parts)
-    else:  # its parts are not looked for: lists are long
+    else:  # without a query for its parts, because a list has many checkpoints
         received = checkpoint.size_bytes or 0
     return CheckpointOut(
         id=checkpoint.id,

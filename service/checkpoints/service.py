@@ -101,14 +101,14 @@ def _add(found: Checkpoint, facts: Facts) -> None:
     if differs and found.state is not CheckpointState.DECLARED:
         what = ", ".join(f"{name} is {known[name]!r}, not {said[name]!r}" for name in sorted(differs))
         raise Conflict(
-            f"Checkpoint {found.id} has these bytes: {what}. Leave it out, or name another model.",
+            f"Checkpoint {found.id} has these bytes: {what}. Leave out what differs, or name another model.",
             checkpoint_id=str(found.id),
             differs=sorted(differs),
         )
     if "backbone" in said and known["backbone"] is None and found.state is CheckpointState.INGESTING:
         raise Conflict(
-            f"Checkpoint {found.id} has these bytes, and is being read without a word of its backbone. "
-            "Leave it out, or say it once the checkpoint is ready.",
+            f"Checkpoint {found.id} has these bytes. A worker is finding its backbone now. "
+            "Leave the backbone out, or declare it once the checkpoint is ready.",
             checkpoint_id=str(found.id),
             differs=["backbone"],
         )
@@ -117,21 +117,21 @@ def _add(found: Checkpoint, facts: Facts) -> None:
 
 
 def _is_epoch(found: Checkpoint) -> bool:
-    """Whether its step is the epoch that the file counts, for want of a step."""
+    """Whether the stored step is the file's epoch, which is used if the file counts no steps."""
     counted = (found.report or {}).get("training") or {}
     return counted.get("step") is None and counted.get("epoch") == found.step
 
 
 def locked(session: Session, checkpoint_id: UUID) -> Checkpoint:
-    """The checkpoint as it is now; no other request changes its parts until this transaction ends.
+    """Read the checkpoint again under its lock. No other request changes it until the transaction ends.
 
     Raises:
-        NotFound: If it was forgotten meanwhile: nothing had come for a week.
+        NotFound: If it was deleted, because no bytes came for a week.
     """
     locks.take(session, checkpoints.upload_lock(checkpoint_id))
     found = session.get(Checkpoint, checkpoint_id, populate_existing=True)
     if found is None:
-        raise NotFound(f"No checkpoint {checkpoint_id}: nothing came for a week. Declare it again.")
+        raise NotFound(f"Checkpoint {checkpoint_id} was deleted: no bytes came for a week. Declare it again.")
     return found
 
 
@@ -148,6 +148,7 @@ def begin_anew(session: Session, storage: Storage, checkpoint: Checkpoint) -> No
 
     if keys:
         checkpoint.parts.clear()
+        # Not at once: if the transaction is rolled back, the parts stay and need their objects.
         event.listen(session, "after_commit", delete, once=True)
 
 
@@ -161,13 +162,16 @@ def uploaded(session: Session, checkpoint: Checkpoint) -> None:
 
 
 def uploaded_file(session: Session, wanted: str, caller: Caller) -> Checkpoint:
-    """A checkpoint of the caller's team, of any for an administrator, whose file is in the store.
+    """Find a checkpoint whose file the caller may download: the team's own, or any for an administrator.
 
     Raises:
         NotFound: If there is none.
-        Conflict: If its bytes are not all there.
+        Conflict: If bytes of the file are missing.
     """
     found = named.find(session, wanted, Among.usable_by(caller))
     if found.state is CheckpointState.DECLARED:
-        raise Conflict(f"The bytes of {found.id} are not all there; PUT them first.")
+        raise Conflict(
+            f"Bytes of checkpoint {found.id} are missing. "
+            f"PUT them to /v1/checkpoints/{found.id}/content first."
+        )
     return found

@@ -61,13 +61,13 @@ class Uploads:
     async def part(
         self, wanted: str, team: str, chunks: AsyncIterator[bytes], content_range: str | None
     ) -> CheckpointOut:
-        """Take (some of) a declared checkpoint's bytes; with the last of them it goes to ingest.
+        """Take all or some of a declared checkpoint's bytes. Once all are stored, it goes to ingest.
 
-        A broken connection loses nothing that arrived; a body that is longer or shorter than it should be is
-        not kept at all.
+        If the connection breaks, the bytes that arrived are kept. A body that is longer or shorter than
+        announced is dropped.
 
         Raises:
-            InvalidRequest: If what is wanted is no id, nor the first characters of one.
+            InvalidRequest: If `wanted` is neither an id nor the first characters of one.
             NotFound: If the team has no such checkpoint.
             Ambiguous: If it has several whose ids begin so.
             Conflict: If the part does not begin where the bytes so far end.
@@ -85,7 +85,8 @@ class Uploads:
         try:
             if received.complete and received.size_bytes < len(span):
                 raise BadUpload(
-                    f"{received.size_bytes} bytes came, {len(span)} were announced; they were dropped."
+                    f"{received.size_bytes} bytes came, but {len(span)} were announced. "
+                    "They were dropped; send them again."
                 )
             if not received.size_bytes:
                 raise ClientDisconnect
@@ -119,6 +120,7 @@ class Uploads:
                 raise BadUpload("The body was empty. Send the file: curl -T FILE URL.")
             if facts.sha256 not in (None, received.sha256):
                 raise _wrong_hash(facts.sha256, received.sha256)
+            # Before the row says so: a worker may open the object as soon as the row is committed.
             await run_in_threadpool(self.storage.move, key, checkpoint_key(received.sha256))
         except BaseException:
             await run_in_threadpool(self.storage.delete, key)
@@ -135,7 +137,7 @@ class Uploads:
     def _begin(
         self, session: Session, checkpoint_id: UUID, content_range: str | None
     ) -> tuple[range | None, CheckpointOut | None]:
-        """Which bytes to take; None if all are there, and the checkpoint if it was taken over, too."""
+        """Say which bytes to take; None if all are stored. Also give the checkpoint if ingest has it."""
         checkpoint = service.locked(session, checkpoint_id)
         if checkpoint.state is not CheckpointState.DECLARED:
             return None, shown(checkpoint)
@@ -147,7 +149,8 @@ class Uploads:
             service.begin_anew(session, self.storage, checkpoint)
         elif span.start != received:
             raise Conflict(
-                f"The part begins at byte {span.start}, but {received} bytes are there. Go on from there.",
+                f"The part begins at byte {span.start}, but {received} bytes are stored. "
+                f"Continue at byte {received}.",
                 received_bytes=received,
             )
         return span, None
@@ -176,8 +179,8 @@ class Uploads:
         there = shown(checkpoint).received_bytes
         if checkpoint.state is not CheckpointState.DECLARED or there != span.start:
             raise Conflict(
-                f"Another request uploads this checkpoint, too: {there} bytes are there now; "
-                "those of this one were dropped.",
+                f"Another request uploads this checkpoint at the same time. {there} bytes are stored now. "
+                "The bytes of this request were dropped.",
                 received_bytes=there,
             )
         checkpoint.parts.append(UploadPart(start=span.start, size_bytes=received.size_bytes, key=key))
@@ -199,7 +202,9 @@ class Uploads:
                 return now
             if now.received_bytes:
                 raise
-            raise Conflict("Its bytes are not there any more. Send them again.", received_bytes=0) from None
+            raise Conflict(
+                "The bytes of this checkpoint are no longer stored. Send them again.", received_bytes=0
+            ) from None
         if found != declared:
             await self._sql(lambda session: self._drop(session, checkpoint_id, keys))
             raise _wrong_hash(declared, found)
@@ -211,7 +216,7 @@ class Uploads:
         return [part.key for part in checkpoint.parts], shown(checkpoint)
 
     def _end(self, session: Session, checkpoint_id: UUID, size_bytes: int) -> CheckpointOut:
-        """The object is in its place: on to ingest, unless another request was first."""
+        """Send the checkpoint to ingest, unless another request did so. Its object is in place."""
         checkpoint = service.locked(session, checkpoint_id)
         if checkpoint.state is CheckpointState.DECLARED:
             service.begin_anew(session, self.storage, checkpoint)
@@ -227,7 +232,7 @@ class Uploads:
         return shown(checkpoint)
 
     def _after_failure(self, session: Session, checkpoint_id: UUID, keys: Sequence[str]) -> CheckpointOut:
-        """How it stands. Bytes that another request, or one that died, has moved away count as not there."""
+        """Drop the parts if another request moved their objects away, and give the checkpoint."""
         if all(self.storage.exists(key) for key in keys):
             return self._parts(session, checkpoint_id)[1]
         return self._drop(session, checkpoint_id, keys)
@@ -260,7 +265,7 @@ class Uploads:
 
 
 def _span(content_range: str | None, size_bytes: int) -> range:
-    """Which bytes a body holds; without a range it is the whole file."""
+    """Parse which bytes a body holds: all of them if there is no Content-Range."""
     if content_range is None:
         return range(size_bytes)
     match = CONTENT_RANGE.match(content_range)
@@ -276,17 +281,19 @@ def _span(content_range: str | None, size_bytes: int) -> range:
 
 
 def _too_large(max_bytes: int) -> TooLarge:
-    return TooLarge(f"More than {max_bytes} bytes, which is what this installation takes.")
+    return TooLarge(f"The body has more than {max_bytes} bytes, the most that this installation takes.")
 
 
 def _too_long(announced: int) -> BadUpload:
-    return BadUpload(f"More bytes came than the {announced} that were announced; they were dropped.")
+    return BadUpload(
+        f"More bytes came than the {announced} that were announced. They were dropped; send them again."
+    )
 
 
 def _wrong_hash(declared: str | None, found: str) -> BadUpload:
     return BadUpload(
-        f"The bytes have SHA-256 {found}, but {declared} was declared. Nothing was kept; "
-        "if the file is whole on your side, send it again.",
+        f"The bytes have SHA-256 {found}, but {declared} was declared. The bytes were "
+        "dropped. If the file is whole on your side, send it again.",
         declared_sha256=declared,
         received_sha256=found,
     )

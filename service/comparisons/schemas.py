@@ -6,14 +6,16 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from service.evaluations.schemas import EvaluationOut
+from service.evaluations.schemas import EvaluationOut, WaitingFor
 from vcp_core.scoring.comparison import Difference
 
 
 class ComparisonProgress(BaseModel):
-    """How far it is."""
+    """The progress of a comparison."""
 
-    fraction: float = Field(description="Of the benchmarks; 1 only once it is done.", examples=[0.67])
+    fraction: float = Field(
+        description="Share of the benchmarks that are compared; 1 only once all is done.", examples=[0.67]
+    )
     stage: str = Field(description="What is done now, in words.", examples=["comparing"])
 
 
@@ -26,13 +28,11 @@ class ComparisonOut(BaseModel):
 
     state: Literal["waiting", "running", "done", "failed"]
     reason: str | None = Field(None, description="Why it failed.")
-    waiting_for: str | None = Field(
-        None, description="Why nothing happens, if nothing does: what waits, and what is in front of it."
-    )
+    waiting_for: WaitingFor = None
     progress: ComparisonProgress
     first: EvaluationOut
     second: EvaluationOut
     differences: list[Difference] = Field(description="Empty until it is done.")
     notes: list[str] = Field(
-        description="Benchmarks that stand on fewer videos than one of the two, or on none."
+        description="Benchmarks that were compared on fewer videos than one of the two answered, or on none."
     )

@@ -15,7 +15,7 @@ from service.problems import Conflict
 from service.reasons import text_for
 from vcp_core.scoring.stored_comparison import COMPARED_VERSION, Compared
 
-MOST = 0.999  # largest fraction of a comparison that is not done
+MOST = 0.999  # largest fraction of a comparison that is not done; 1 means done
 
 
 def ask(session: Session, first: str, second: str, reader: Caller | None = None) -> ComparisonOut:
@@ -41,7 +41,10 @@ def _check(one: Evaluation, other: Evaluation, reader: Caller | None) -> None:
         ("version of vcpbench", one.engine, other.engine),
     ):
         if its != others:
-            raise Conflict(f"They differ in {what} ({its} and {others}); only equals can be compared.")
+            raise Conflict(
+                f"The evaluations differ in {what}: {its} and {others}. "
+                "A comparison needs the same on both sides."
+            )
 
 
 def _shown(

@@ -1,4 +1,4 @@
-"""Whether a dataset's files are there, where the service sees the same folders as the workers."""
+"""Check that a dataset's files exist. Only for services that see the same folders as the workers."""
 
 from __future__ import annotations
 

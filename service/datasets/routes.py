@@ -41,8 +41,9 @@ def register(
 ) -> DatasetOut:
     """Register videos that the workers can read; a worker then hashes them and counts their frames.
 
-    A name that is taken goes over to the new one; results of the old one stay. A location that no worker can
-    read is refused. So is one that is not there, if the service sees the folders of the workers.
+    If another dataset has the name, the new one takes it over, and the old one keeps its results. A location
+    that no worker could read is refused. If the service sees the folders of the workers, a location that does
+    not exist is refused, too.
     """
     location = Location(**body.model_dump(exclude={"name"}))
     if settings.datasets_are_local:

@@ -47,7 +47,7 @@ class DatasetOut(BaseModel):
     reason: str | None = None
     cause: CauseOut | None = Field(None, description="The reason, for programs.")
     fingerprint: str | None = Field(
-        None, description="Hash of its videos. A board never mixes two fingerprints."
+        None, description="Hash of its videos. A board never mixes datasets of two fingerprints."
     )
     summary: dict[str, Any] | None = None
     created_at: datetime | None = None

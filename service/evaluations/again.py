@@ -42,9 +42,9 @@ def reevaluate(database: Database, wanted: ReevaluationIn) -> ReevaluationOut:
 
 
 def _board(session: Session, wanted: ReevaluationIn, protocol: ProtocolRow) -> tuple[DatasetRow, list[UUID]]:
-    """The videos, and the evaluations of the board: one for each checkpoint, the oldest first."""
+    """Find the board's dataset and its evaluations, one for each checkpoint, the oldest first."""
     if wanted.engine == engine():
-        raise Conflict("This version of vcpbench made that board. Nothing of it can be made anew.")
+        raise Conflict("This version of vcpbench made that board, so it need not be evaluated again.")
     dataset = datasets.of_leaderboard(session, wanted.dataset)
     fingerprint = dataset.fingerprint if dataset else None
     old = (

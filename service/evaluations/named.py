@@ -26,7 +26,7 @@ def find(
     Raises:
         InvalidRequest: If the text names no evaluation.
         NotFound: If there is none.
-        Ambiguous: If the id of more than one begins so.
+        Ambiguous: If several ids begin with the text.
     """
     reference = parse(wanted, "evaluation")
     if isinstance(reference, Latest):

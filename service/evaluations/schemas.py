@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,6 +19,11 @@ from service.reasons import CauseOut, cause_for, is_operator, text_for
 from vcp_core.catalog.defaults import DEFAULT_PROTOCOL
 from vcp_core.catalog.leaks import leak_warnings
 from vcp_core.catalog.scores import Score
+
+WaitingFor = Annotated[
+    str | None,
+    Field(description="Why no worker is busy with it: what waits, and for what. Null otherwise."),
+]
 
 
 class EvaluationIn(BaseModel):
@@ -36,7 +41,10 @@ class EvaluationIn(BaseModel):
 
 
 class CheckpointRef(BaseModel):
-    """Whose weights; of those that are not ready, or were rejected, the rest is for their own team."""
+    """The checkpoint of an evaluation.
+
+    Until it is ready, only its own team sees its backbone, hash, run, step, prefix, input and network.
+    """
 
     id: UUID
     model: str | None = Field(description="None for random weights.")
@@ -53,24 +61,24 @@ class CheckpointRef(BaseModel):
 
 
 class DatasetRef(BaseModel):
-    """Which videos."""
+    """The dataset of an evaluation."""
 
     name: str
     fingerprint: str | None
 
 
 class ProtocolRef(BaseModel):
-    """Which numbers."""
+    """The protocol of an evaluation."""
 
     name: str
     hash: str
 
 
 class ProgressOut(BaseModel):
-    """How far it is, with the controls that it needs.
+    """The progress of an evaluation and of the controls that it needs.
 
-    Features and controls that were there when it was asked for are no work. A job that was under way then
-    counts whole, with what others had done of it.
+    Features and controls that existed when the evaluation was requested do not count. A job that was running
+    then counts in full, including the part that was done before.
     """
 
     fraction: float = Field(
@@ -80,15 +88,17 @@ class ProgressOut(BaseModel):
     )
     stage: str = Field(description="What is done now, in words.", examples=["forwarding clips"])
     clips_done: int = Field(
-        description="Clips that are forwarded, of the jobs that had not ended when it was asked for.",
+        description="Forwarded clips of the jobs that had not ended when the evaluation was requested.",
         examples=[812],
     )
     clips_total: int = Field(description="All clips of these jobs, as far as is known yet.", examples=[1242])
-    scoring_done: int = Field(0, description="Fits, rankings and intervals of its scoring that are made.")
-    scoring_total: int | None = Field(None, description="How many there are, once it is scored.")
+    scoring_done: int = Field(0, description="Finished fits, rankings and intervals of the scoring.")
+    scoring_total: int | None = Field(
+        None, description="All fits, rankings and intervals, known once scoring begins."
+    )
     remaining_s: float | None = Field(
         None,
-        description="Estimate, at the pace so far; null while it waits, while a job is tried again, "
+        description="Estimate by the pace so far; null while the evaluation waits or retries a job, "
         "while nothing is known, and once it has ended.",
         examples=[35.0],
     )
@@ -97,7 +107,7 @@ class ProgressOut(BaseModel):
     def of(cls, found: Progress, stands: Standing) -> ProgressOut:
         """For a client."""
         values = asdict(found)
-        if stands.waiting_for is not None:  # who knows what is in front of it
+        if stands.waiting_for is not None:  # nobody knows how long the jobs before it take
             values["remaining_s"] = None
         return cls(stage=stands.stage, **values)
 
@@ -105,20 +115,19 @@ class ProgressOut(BaseModel):
 class EvaluationOut(BaseModel):
     """An evaluation.
 
-    It waits (for its checkpoint to be read, or its dataset to be indexed), is planned, runs, is scored, and
-    is `done`; or it is `failed` with a `reason`, or `cancelled`.
+    It is `waiting` until its checkpoint is read and its dataset is indexed. Then it is `planning`, `running`,
+    `scoring` and `done`. It may also end as `failed`, with a `reason`, or as `cancelled`.
     """
 
     id: UUID
     state: EvaluationState
     reason: str | None = Field(
-        None, description="Why it failed, or was cancelled by itself; what a file held is for its own team."
+        None,
+        description="Why it failed, or why vcpbench cancelled it. Only the file's team reads its contents.",
     )
     cause: CauseOut | None = Field(None, description="The reason, for programs.")
     log_tail: str | None = Field(None, description="What the failing job printed last; for administrators.")
-    waiting_for: str | None = Field(
-        None, description="Why nothing happens, if nothing does: what waits, and what is in front of it."
-    )
+    waiting_for: WaitingFor = None
     checkpoint: CheckpointRef
     dataset: DatasetRef
     protocol: ProtocolRef
@@ -184,7 +193,7 @@ def shown(
     controls: list[UUID] | None = None,
     reader: Caller | None = None,
 ) -> EvaluationOut:
-    """The evaluation for a client; what its jobs printed is for administrators."""
+    """The evaluation for a client. Only administrators see what its jobs printed."""
     unavailable = evaluation.unavailable or {}
     return EvaluationOut(
         id=evaluation.id,
@@ -231,7 +240,10 @@ def _checkpoint(checkpoint: Checkpoint, reader: Caller | None) -> CheckpointRef:
 
 
 def reason_for(evaluation: Evaluation, reader: Caller | None) -> str | None:
-    """Why it ended; what a refused file held is its team's, where the videos lie the operators'."""
+    """Why it ended, for one reader.
+
+    Only the file's team reads what a rejected file held. Only operators read where the videos lie.
+    """
     if _is_anothers_file(evaluation, reader):
         return "the checkpoint was rejected"
     return text_for(evaluation.reason, reader, evaluation.dataset)
@@ -251,7 +263,7 @@ def _is_anothers_file(evaluation: Evaluation, reader: Caller | None) -> bool:
 
 
 def with_declared(evaluation: Evaluation) -> dict[str, Any] | None:
-    """What it gave, and what is known by now of its checkpoint's training: a declaration may come later."""
+    """The results, with the training data that is declared by now. A declaration may come after them."""
     results, declared = evaluation.results, evaluation.checkpoint.pretrained_on
     if results is None or declared is None:
         return results
@@ -276,7 +288,7 @@ def with_declared(evaluation: Evaluation) -> dict[str, Any] | None:
 
 
 def all_warnings(evaluation: Evaluation) -> list[str]:
-    """Warnings of the whole and of every benchmark, the latter by its name."""
+    """List the warnings of the results, then those of each benchmark, with its name before them."""
     results = with_declared(evaluation)
     if results is None:
         return []

@@ -42,7 +42,7 @@ def create(session: Session, wanted: EvaluationIn, caller: Caller) -> tuple[Eval
         Conflict: If the checkpoint was rejected, its bytes are not there yet, or the protocol is an older
             version's.
     """
-    flow.lock(session)
+    flow.lock(session)  # before the dataset is read: it could be forgotten before the evaluation waits for it
     checkpoint = _checkpoint(session, wanted.checkpoint, caller)
     protocol = protocol_service.find(session, wanted.protocol)
     protocol_service.check_runnable(protocol)
@@ -95,7 +95,7 @@ def cancel(session: Session, wanted: str, caller: Caller) -> Evaluation:
         Forbidden: If it is another team's.
         Conflict: If it has ended in another way, or is a control: other teams wait for it, too.
     """
-    flow.lock(session)
+    flow.lock(session)  # before the state is read: workers change it under the same lock
     evaluation = named.find(session, wanted, caller)
     if evaluation.is_control:
         raise Conflict(

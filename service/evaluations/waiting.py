@@ -70,7 +70,7 @@ def standing(session: Session, evaluation: Evaluation, reader: Caller | None) ->
 
 
 def comparing(session: Session, comparison: Comparison, reader: Caller | None) -> Standing:
-    """What is done for a comparison now, as for an evaluation."""
+    """What workers do for a comparison now. The words are those for an evaluation."""
     if comparison.state is not ComparisonState.WAITING:
         return Standing(comparison.state.value)
     found = queue.next_of_comparison(session, comparison.id)
@@ -85,7 +85,7 @@ def _standing(
     *,
     otherwise: str,
 ) -> Standing:
-    """By the first job of each queue; `otherwise` is the stage where there is none."""
+    """Judge by the first job of each queue. `otherwise` is the stage if there is no job."""
     if not found:
         return Standing(otherwise)
     if not found[0].running:
@@ -116,7 +116,7 @@ def _stage(session: Session, job: Job, evaluation: Evaluation) -> str:
 
 
 def _subject(session: Session, job: Job, evaluation: Evaluation) -> str:
-    """What waits, in words."""
+    """Say in words which thing waits, and for what."""
     it = "the evaluation" if job.evaluation_id == evaluation.id else "a control of the evaluation"
     if job.kind is JobKind.INDEX:
         dataset = session.get_one(DatasetRow, job.dataset_id)

@@ -21,21 +21,21 @@ UNRANKED = Standing()
 
 
 class Ranks:
-    """The ranks of a whole board, by the values that it is sorted by.
+    """Computes the ranks of a whole board, from the values that the board is sorted by.
 
     The best value has rank 1, however the leaderboard is sorted. A metric without a better direction has no
     ranks. A value shares the rank of the best of its group if it lies within the interval of that best value.
     Only a paired difference could tell the two apart (PROTOCOL 5).
 
     Args:
-        scores: Of all rows that have the metric, in any order.
+        scores: The scores of all rows that have the metric, in any order.
     """
 
     def __init__(self, scores: Iterable[Measured]) -> None:
         everyone = list(scores)
         directions = {better for *_, better in everyone}
         self._sign = {"higher": -1, "lower": 1}.get(directions.pop(), 0) if len(directions) == 1 else 0
-        self._bests: list[float] = []  # of every group, turned so that less is better
+        self._bests: list[float] = []  # best value of each group, negated where higher is better
         self._standings: list[Standing] = []
         if self._sign < 0:
             self._group(sorted((-value, -low) for value, low, _, _ in everyone))
@@ -43,9 +43,9 @@ class Ranks:
             self._group(sorted((value, high) for value, _, high, _ in everyone))
 
     def _group(self, turned: Sequence[tuple[float, float]]) -> None:
-        """Fill the groups from values, each with the worse end of its interval, turned and in order."""
+        """Form the groups from sorted pairs: a value and the worse end of its interval, less being better."""
         begins: list[int] = []
-        reach = 0.0  # how far the interval of the group's best goes towards the worse
+        reach = 0.0  # the worse end of the interval of the group's best value
         for index, (loss, worst) in enumerate(turned):
             if not begins or loss > reach:
                 begins.append(index)

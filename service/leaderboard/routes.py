@@ -23,7 +23,9 @@ def _board(
     protocol: Annotated[str, Query(description="Its name or hash.")] = DEFAULT_PROTOCOL,
     engine: Annotated[
         str | None,
-        Query(description="That made the results; this version's, or the newest that has some, if left out."),
+        Query(
+            description="The engine that made the results; by default this version's, else the newest there."
+        ),
     ] = None,
     sort: Annotated[
         str,

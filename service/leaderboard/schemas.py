@@ -15,10 +15,10 @@ class BoardRow(BaseModel):
     """One finished evaluation."""
 
     rank: int | None = Field(
-        description="Its place by the metric that the board is sorted by; 1 is the best, whichever way."
+        description="Rank by the metric that the board is sorted by. 1 is the best, in either order."
     )
     tied: bool = Field(
-        description="Whether others share the place: their scores lie within the interval of its first row."
+        description="Whether rows share the rank: their scores lie within the interval of its first row."
     )
     evaluation: UUID
     model: str

@@ -11,7 +11,7 @@ from operator import attrgetter
 from sqlalchemy.orm import Session
 
 from records.models import DatasetRow
-from records.repositories import datasets
+from records.repositories import datasets, leaderboard_choices
 from records.repositories import leaderboard as repository
 from records.repositories.leaderboard import COLUMNS, Facts, LeaderboardKey, LeaderboardQuery
 from service.datasets import service as dataset_service
@@ -24,7 +24,9 @@ from vcp_core.catalog import versions
 from vcp_core.catalog.errors import UnknownName
 from vcp_core.catalog.scores import PARTS, Score
 
-FACTS = tuple(name for name in BoardRow.model_fields if name != "scores")  # of a CSV's row
+FACTS = tuple(
+    name for name in BoardRow.model_fields if name != "scores"
+)  # columns of the CSV before the scores
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +34,8 @@ class Rows:
     """A page of a board.
 
     Attributes:
-        total: Rows of all pages.
-        rows: Of this page.
+        total: Number of rows on all pages.
+        rows: The rows of this page.
         controls: Random weights and pixels under the same conditions.
     """
 
@@ -43,7 +45,7 @@ class Rows:
 
 
 def rows_of(session: Session, wanted: LeaderboardQuery) -> Rows:
-    """A page of a board, with the numbers that are wanted and every row's rank on the whole board."""
+    """Read a page of a board: rows with the wanted scores, and each row's rank on the whole board."""
     page, total = repository.page(session, wanted)
     ranks = Ranks(repository.scale(session, wanted))
     controls = repository.controls(session, wanted.board)
@@ -80,7 +82,7 @@ def leaderboard_page(
     run: str | None = None,
     latest: bool = False,
 ) -> Board:
-    """One page of the board, as clients name it.
+    """Find the board that a client names, and read one page of it.
 
     Raises:
         UnknownName: If there is no such dataset, protocol, engine, or metric to sort by.
@@ -120,7 +122,7 @@ def _row(facts: Facts, value: float | None, ranks: Ranks, scores: dict[str, Scor
     assert facts.model is not None
     assert facts.team is not None
     standing = ranks.of(value)
-    return BoardRow.model_construct(  # of rows that were checked when they were written
+    return BoardRow.model_construct(  # without validation: the rows were checked when they were written
         rank=standing.rank,
         tied=standing.tied,
         evaluation=facts.evaluation,
@@ -143,7 +145,7 @@ def engine_of(session: Session, fingerprint: str, protocol_hash: str, wanted: st
         UnknownName: If the named engine has no results.
     """
     current = versions.engine()
-    known = repository.engines(session, fingerprint, protocol_hash)
+    known = leaderboard_choices.engines(session, fingerprint, protocol_hash)
     if wanted is not None and wanted not in (current, *known):
         raise UnknownName("engine", wanted, {current, *known})
     return wanted or (current if current in known or not known else known[0])
@@ -164,9 +166,9 @@ def _check_metrics(session: Session, wanted: LeaderboardQuery, found: Rows) -> N
     """Refuse a metric that no page has. A metric that this page lacks may be on another page."""
     unseen = {wanted.sort, *wanted.metrics} - COLUMNS.keys()
     unseen -= {metric for row in found.rows for metric in row.scores}
-    if not unseen or not unseen - repository.newest_metrics(session, wanted.board).keys():
+    if not unseen or not unseen - leaderboard_choices.newest_metrics(session, wanted.board).keys():
         return
-    known = repository.all_metrics(session, wanted.board)
+    known = leaderboard_choices.all_metrics(session, wanted.board)
     for metric in sorted(unseen - known.keys()) if known else ():
         raise UnknownName("metric", metric, [*known, *COLUMNS])
 

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query
 
 from records.repositories import models
 from service.auth import Reader
+from service.checkpoints.named import Among
 from service.deps import Limit, Offset, SessionDep
 from service.models.schemas import ModelPage, shown
 
@@ -26,11 +27,10 @@ def page(
     """Models, the one with the newest checkpoint first; one with nothing ready is shown to its team only."""
     found, total = models.page(
         session,
+        among=Among.seen_by(reader).where,
         name=name,
         team=team,
         limit=limit,
         offset=offset,
-        seen_by=reader.team if reader else None,
-        by_admin=bool(reader and reader.admin),
     )
     return ModelPage(items=[shown(one) for one in found], total=total)

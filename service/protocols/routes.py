@@ -20,7 +20,7 @@ router = APIRouter(prefix="/protocols", tags=["protocols"])
 
 
 class ProtocolOut(BaseModel):
-    """A protocol: its name is for people, its hash is what counts."""
+    """A protocol. People use its name; only the hash decides which results can be compared."""
 
     name: str = Field(examples=["quick-v1"])
     hash: str

@@ -13,7 +13,7 @@ from vcp_core.catalog.protocols import PROTOCOLS, Protocol
 
 
 def keep(session: Session, protocol: Protocol) -> ProtocolRow:
-    """The protocol's row; the same numbers keep the name under which they came first.
+    """Find or make the protocol's row. The same numbers keep the name under which they were first stored.
 
     Raises:
         Conflict: If other numbers have the name.
@@ -32,7 +32,7 @@ def keep(session: Session, protocol: Protocol) -> ProtocolRow:
 
 
 def numbers_of(row: ProtocolRow) -> Protocol | None:
-    """The protocol of a row; None where this version has other numbers, or is for other frames."""
+    """The protocol of a row; None if this version has other numbers in protocols, or makes other frames."""
     try:
         found = Protocol.model_validate(row.content)
         found.check_frames()
@@ -42,7 +42,7 @@ def numbers_of(row: ProtocolRow) -> Protocol | None:
 
 
 def check_runnable(row: ProtocolRow) -> None:
-    """Make sure that this version can evaluate by it.
+    """Make sure that this version can run the protocol.
 
     Raises:
         Conflict: If it cannot.

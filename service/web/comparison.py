@@ -31,7 +31,7 @@ class Page:
     """A comparison's page.
 
     Attributes:
-        shown: As the API shows it; without differences until it is done.
+        shown: The comparison as the API shows it; it has no differences until it is done.
         superseded: Whether another dataset has the name of the videos now.
         first_title: Title of the first evaluation.
         second_title: Title of the second evaluation.
@@ -59,7 +59,7 @@ class Page:
 
 
 def page(session: Session, first: str, second: str, reader: Caller | None) -> Page:
-    """The second against the first.
+    """Make the page that compares the second evaluation with the first.
 
     Raises:
         NotFound: If there is no such evaluation.

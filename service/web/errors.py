@@ -16,11 +16,11 @@ Handler = Callable[[Request, Exception], Response | Awaitable[Response]]
 KEPT = ("retry-after", "www-authenticate", "allow")
 NEXT = {
     401: "Log in with a token.",
-    404: "It may have been removed, or the address has a slip in it.",
+    404: "The page may have been removed, or its address may be mistyped.",
     409: "",
-    422: "Something in the address makes no sense.",
+    422: "Correct the address, or go to the board.",
     500: "",
-    503: "The page is there again as soon as that is.",
+    503: "Load this page again in a few seconds.",
 }
 
 
@@ -31,7 +31,7 @@ def install(app: FastAPI) -> None:
 
 
 def wants_page(request: Request) -> bool:
-    """Whether a browser asks, and not for a part of a page."""
+    """Whether the request is from a browser and for a whole page."""
     return "text/html" in request.headers.get("Accept", "") and "HX-Request" not in request.headers
 
 

@@ -1,4 +1,4 @@
-"""An evaluation as a page: profile, confusion, classes, provenance; or how far it is, or why it ended."""
+"""The page of an evaluation: its results once it is done, else its progress or why it ended."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from vcp_core.catalog.options import KINDS, OPTIONS
 from vcp_core.catalog.scores import Score
 from vcp_core.results.types import Fit, Results, Table
 
-MAX_CONFUSION = 20  # classes; a larger matrix cannot be read, its rows are in the table of classes
+MAX_CONFUSION = 20  # classes; a larger matrix cannot be read; the table of classes has its rows
 STEPS = {
     EvaluationState.WAITING: "Waits",
     EvaluationState.PLANNING: "Plans",
@@ -54,11 +54,11 @@ class ClassLine:
     """One class of videos; percent.
 
     Attributes:
-        name: Its label.
-        num_videos: Test videos of it.
-        recall: By the linear probe.
-        knn: By nearest neighbours.
-        hit: Of retrieval at the first depth.
+        name: Label of the class.
+        num_videos: Number of its test videos.
+        recall: Recall of the linear probe.
+        knn: Recall of k nearest neighbours.
+        hit: Hit rate of retrieval at the protocol's first k.
         taken_for: The class that it is most often taken for, and how often.
     """
 
@@ -80,7 +80,7 @@ class FitLine:
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """What a finished evaluation's page shows besides its scores."""
+    """The parts of a finished evaluation's page beside its scores."""
 
     results: Results
     headlines: list[Score]
@@ -117,7 +117,7 @@ class Page:
 
     @property
     def tab(self) -> str:
-        """What the browser's tab says: how far it is, or how it ended if not well, and what it is."""
+        """The title of the browser's tab: the progress or a bad end, then the network and the dataset."""
         state, progress = self.shown.state, self.shown.progress
         begun = "" if state is EvaluationState.DONE else f"{state.value} · "
         if not state.ended and progress is not None:
@@ -126,7 +126,7 @@ class Page:
 
 
 def page(session: Session, evaluation: Evaluation, reader: Caller | None) -> Page:
-    """All of one evaluation, which comes with its results, that this reader may see."""
+    """Make an evaluation's page for one reader. The evaluation must be loaded with its results."""
     shown = service.detail(session, evaluation, reader)
     done = evaluation.state is EvaluationState.DONE and evaluation.results is not None
     return Page(
@@ -140,7 +140,7 @@ def page(session: Session, evaluation: Evaluation, reader: Caller | None) -> Pag
 
 
 def _jobs(session: Session, evaluation: Evaluation, reader: Caller | None) -> list[ShownJobs]:
-    """What is done for it. Its team reads what went wrong; operators read the log, too."""
+    """List the evaluation's jobs. Only its team reads errors, and only operators read logs."""
     mine = is_of(evaluation.team, reader)
     return [
         ShownJobs(
@@ -155,7 +155,7 @@ def _jobs(session: Session, evaluation: Evaluation, reader: Caller | None) -> li
 
 
 def title(shown: EvaluationOut) -> str:
-    """Whose evaluation it is, in words."""
+    """Name the evaluated network: a checkpoint, random weights or the pixel baseline."""
     checkpoint = shown.checkpoint
     if checkpoint.model is None:
         if checkpoint.seed is None:
@@ -191,7 +191,7 @@ def _finished(session: Session, shown: EvaluationOut, evaluation: Evaluation) ->
 
 
 def options(scores: Mapping[str, Score]) -> list[OptionLine]:
-    """The options that were scored."""
+    """List the options that have a score."""
     return [
         OptionLine(
             name=option.name,
@@ -214,7 +214,7 @@ def _kinds(scores: Mapping[str, Score]) -> list[KindLine]:
 
 
 def profile(lines: Sequence[OptionLine]) -> dict[str, Any]:
-    """For the chart: a point with its interval for each option, and the control beside it."""
+    """Make the chart's data: each option's recall with its interval, and that of random weights beside it."""
     return {
         "kind": "intervals",
         "axis": "recall, percent",
@@ -265,5 +265,5 @@ def _recall(table: Table | None, name: str) -> float | None:
 
 
 def count(line: ShownJobs, *states: JobState) -> int:
-    """Jobs of a line in these states."""
+    """Count the jobs of a line that are in these states."""
     return sum(line.counts.get(state, 0) for state in states)

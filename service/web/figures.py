@@ -25,7 +25,7 @@ NONE = '<td class="none">\N{EN DASH}</td>'
 
 
 def signed(value: float | None, unit: Unit = "percent") -> str:
-    """Write a difference with its sign; a true minus, as wide as the plus.
+    """Write a difference with its sign. The minus is U+2212, which is as wide as the plus.
 
     >>> signed(-1.25), signed(3.04), signed(-0.01), signed(-0.4, "number")
     ('−1.2', '+3.0', '0.0', '−0.400')
@@ -43,12 +43,12 @@ def bar(score: Score) -> Markup:
 
 
 def value_cell(score: Score | None) -> str:
-    """Write a table's cell: the value, its interval in digits and as a bar; the pointer brings the rest."""
+    """Write a table's cell: the value, and its interval in digits and as a bar. The title has the rest."""
     return NONE if score is None else _writer("value", _kind(score))(score)
 
 
 def heat_cell(score: Score | None, *, is_control: bool = False) -> str:
-    """Write a cell of the strip: the lift, coloured where it is no error; of a control, the recall."""
+    """Write a cell of the options' strip: the lift with its colour. A control's cell has the recall."""
     if score is None:
         return NONE
     title = _writer("recall", _kind(score))(score)
@@ -62,7 +62,7 @@ def heat_cell(score: Score | None, *, is_control: bool = False) -> str:
 
 
 class _Kind(NamedTuple):
-    """What was measured of a score, and in what: scores of one kind are written alike."""
+    """Which numbers a score has, and their unit. Scores of one kind are written by the same pattern."""
 
     lift: bool
     lift_interval: bool
@@ -116,7 +116,7 @@ def _writer(what: Literal["bar", "value", "recall"], kind: _Kind) -> Callable[[S
 
 
 def _digits(score: Score, field: re.Match[str]) -> str:
-    """A field of a plain number's score: three digits, where the field is no count."""
+    """Write one field of a score that is no percentage. A count has no decimals."""
     value = getattr(score, field[2])
     return str(value) if field[1] == "#" else written(value, score.unit, field[1])
 
@@ -134,9 +134,10 @@ def _bar(kind: _Kind) -> str:
 
 
 def _beside(kind: _Kind) -> str:
-    """All of a score but its value and interval, as far as it was measured, for the title of a cell.
+    """Write the part of a cell's title that follows the value and its interval.
 
-    A unit other than percent and a direction other than "higher" are named.
+    A number that was not measured is left out. The unit is named unless it is percent, and the direction
+    unless it is "higher".
     """
     parts = {
         "; lift {+lift}": kind.lift,
@@ -157,9 +158,9 @@ BETTER = {"lower": "lower is better", "neither": "neither way is better"}
 
 
 def heat_level(score: Score) -> str:
-    """The class that colours a lift: up1 to up5 where it is better, down1 to down5 where worse, or unsure.
+    """Name the CSS class that colours a lift: up1 to up5 if better, down1 to down5 if worse, or unsure.
 
-    Steps are points. A plain number has no such steps: its lift has the middle one.
+    The steps are in points of percent. A lift in another unit gets the middle step.
     """
     if score.lift is None or score.lift_low is None or score.lift_high is None:
         return ""
@@ -171,5 +172,5 @@ def heat_level(score: Score) -> str:
 
 
 def share_level(share: float) -> str:
-    """The class that colours a share of a row, 0 to 1."""
+    """Name the CSS class that colours a share of a row, 0 to 1."""
     return f"share{round(min(1.0, max(0.0, share)) * SHARE_STEPS)}"

@@ -12,8 +12,9 @@ from sqlalchemy.orm import Session
 
 from records.kept import Kept
 from records.models import DatasetState, ProtocolRow
-from records.repositories import datasets, leaderboard
-from records.repositories.leaderboard import COLUMNS, LeaderboardInfo
+from records.repositories import datasets, leaderboard, leaderboard_choices
+from records.repositories.leaderboard import COLUMNS
+from records.repositories.leaderboard_choices import LeaderboardInfo
 from service.datasets import service as dataset_service
 from service.leaderboard.schemas import BoardRow, ControlRow
 from service.leaderboard.service import rows_of
@@ -33,10 +34,10 @@ class Column:
     """A column of numbers.
 
     Attributes:
-        metric: What it shows.
-        title: Under its group's heading.
-        heat: Whether it belongs to the options' strip.
-        falls: Whether its best values are its largest, so that it is sorted from these at first.
+        metric: The metric of the column.
+        title: The title under the group's heading.
+        heat: Whether the column belongs to the options' strip.
+        falls: Whether a first click sorts the largest values first, because they are the best.
     """
 
     metric: str
@@ -47,7 +48,7 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A line of the table: what the API's row holds, and its numbers as cells in the columns' order."""
+    """A row of the table: the API's row, and its scores as cells in the order of the columns."""
 
     facts: BoardRow | ControlRow
     cells: Markup
@@ -58,21 +59,21 @@ class LeaderboardPage:
     """The values that the template needs.
 
     Attributes:
-        boards: Those that have results, newest first, of datasets that have a name now.
-        shown: The chosen one; its `num_results` is 0 where there are none yet.
+        boards: Boards with results, newest first, of datasets that still have their name.
+        shown: The chosen board; its `num_results` is 0 if it has no results yet.
         older: Boards of the same videos and protocol that other versions made.
         earlier: Boards under this protocol of videos that had the dataset's name before.
         why_empty: How the chosen dataset's state explains an empty board.
-        parameters: With the chosen dataset and protocol filled in.
-        columns: Of numbers.
-        groups: Headings above them, and how many columns each spans.
-        rows: Of this page.
-        controls: Random weights.
-        chance: A cell for every column.
-        total: Rows of all pages.
-        choices: Teams, backbones and runs that there are.
-        metrics: That columns can show.
-        in_percent: Whether all numbers are percents.
+        parameters: The address's parameters, with the chosen dataset and protocol filled in.
+        columns: The columns of scores.
+        groups: The headings above the columns, each with the number of columns that it spans.
+        rows: The rows of this page.
+        controls: The rows of random weights and pixels.
+        chance: The cells of the row of chance.
+        total: Number of rows on all pages.
+        choices: The teams, backbones and runs that a reader can filter by.
+        metrics: The metrics that columns can show.
+        in_percent: Whether all scores are percentages.
     """
 
     boards: list[LeaderboardInfo]
@@ -93,12 +94,12 @@ class LeaderboardPage:
 
 
 def show(session: Session, wanted: LeaderboardParameters) -> LeaderboardPage | None:
-    """The board; None where no dataset has results and none was named.
+    """Make the page of a board; None if no dataset has results and none was named.
 
     Raises:
         UnknownName: If there is no such dataset, protocol or metric.
     """
-    known = leaderboard.list_leaderboards(session)
+    known = leaderboard_choices.list_leaderboards(session)
     shown, why_empty = _choose(session, known, wanted)
     if shown is None:
         return None
@@ -149,7 +150,10 @@ def _offered(session: Session, shown: LeaderboardInfo) -> tuple[dict[str, str], 
         return {}, {}
     offered = OFFERED.get(shown)
     if offered is None:
-        offered = leaderboard.newest_metrics(session, shown.board), leaderboard.choices(session, shown.board)
+        offered = (
+            leaderboard_choices.newest_metrics(session, shown.board),
+            leaderboard_choices.choices(session, shown.board),
+        )
         OFFERED.put(shown, offered)
     return offered
 
@@ -167,7 +171,7 @@ def _is_earlier(one: LeaderboardInfo, shown: LeaderboardInfo) -> bool:
 def _choose(
     session: Session, known: Sequence[LeaderboardInfo], wanted: LeaderboardParameters
 ) -> tuple[LeaderboardInfo | None, str | None]:
-    """The board that is asked for, else the one with the newest result; and why it may be empty."""
+    """Choose the named board, or else the one with the newest result. Also say why it is empty, if it is."""
     if wanted.dataset is None and wanted.protocol is None:
         return (known[0] if known else None), None
     dataset = wanted.dataset or (known[0].key if known else None)
@@ -184,7 +188,7 @@ def _choose(
 
 
 def _empty(session: Session, dataset: str, protocol: ProtocolRow) -> tuple[LeaderboardInfo, str | None]:
-    """A board without results, and whether the dataset's state explains that."""
+    """Make a board without results. Also give the dataset's state as the reason, if that is one."""
     row = datasets.of_leaderboard(session, dataset)
     if row is None and dataset not in (offered := dataset_service.known(session)):
         raise UnknownName("dataset", dataset, offered)
@@ -208,10 +212,14 @@ def _empty(session: Session, dataset: str, protocol: ProtocolRow) -> tuple[Leade
 def _known(
     session: Session, shown: LeaderboardInfo, wanted: LeaderboardParameters, metrics: dict[str, str]
 ) -> LeaderboardParameters:
-    """Without what this board cannot show, which `metrics` is told; a metric that no board has is a slip."""
+    """Drop columns that this board cannot show. Older metrics of the board are added to `metrics`.
+
+    Raises:
+        UnknownName: If no board has a metric.
+    """
     if unseen := {wanted.column, *wanted.metric} - {*COLUMNS, *metrics, *DEFAULT_METRICS}:
-        every = leaderboard.all_metrics(session, shown.board)
-        elsewhere = leaderboard.known(session, unseen - every.keys())
+        every = leaderboard_choices.all_metrics(session, shown.board)
+        elsewhere = leaderboard_choices.known(session, unseen - every.keys())
         for metric in sorted(unseen - every.keys() - elsewhere):
             raise UnknownName("metric", metric, [*every, *COLUMNS])
         metrics |= {metric: every[metric] for metric in unseen & every.keys()}
@@ -251,7 +259,7 @@ def _cells(row: BoardRow | ControlRow, columns: tuple[Column, ...]) -> Markup:
 
 
 def _chance(columns: Sequence[Column], scores: Iterable[Score]) -> Markup:
-    """The cells of chance. It is the same for every row, because all rows answer the same videos."""
+    """Write the cells of chance, which is the same for all rows, because all answer the same videos."""
     by_metric = {score.metric: score for score in scores}
     chances = {metric: written(score.chance, score.unit) for metric, score in by_metric.items()}
     cells = []

@@ -1,4 +1,4 @@
-"""A model as a page: its checkpoints, and what they scored over the course of training."""
+"""The page of a model: its checkpoints, and their scores over the course of training."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from records.models import Checkpoint, Evaluation, EvaluationState
 from records.repositories import checkpoints, datasets, evaluations, leaderboard
 from service.auth import Caller
+from service.checkpoints.named import Among
 from service.evaluations.schemas import EvaluationOut, shown
 from service.problems import NotFound
 from service.references import Latest
@@ -20,7 +21,10 @@ from service.web.evaluation import OptionLine
 from vcp_core.catalog.scores import Score
 from vcp_core.catalog.validation import quoted
 
-DETAILS = ("cloze.spatial", "cloze.temporal")  # of the chart; hidden until asked for
+DETAILS = (
+    "cloze.spatial",
+    "cloze.temporal",
+)  # of the chart; hidden until a reader presses their buttons
 METRICS = ("recognition.top1", "retrieval.top1", "cloze.accuracy", *DETAILS)
 MOST = 500  # checkpoints and evaluations of a page
 Numbers = Mapping[UUID, Mapping[str, Score]]
@@ -101,32 +105,15 @@ class Page:
 
 
 def page(session: Session, path: str, wanted: int, reader: Caller | None) -> Page:
-    """All of the model at `TEAM/NAME`; the chart shows the course of that place.
+    """Make the page of the model at `TEAM/NAME`. Its chart shows the course with the index `wanted`.
 
     Raises:
-        NotFound: If there is none.
+        NotFound: If there is no such model.
     """
     team, name = _named(session, path, reader)
-    owned, num_checkpoints = checkpoints.page(
-        session,
-        model=name,
-        team=team,
-        limit=MOST,
-        offset=0,
-        seen_by=reader.team if reader else None,
-        by_admin=bool(reader and reader.admin),
-    )
-    found, num_evaluations = evaluations.page(
-        session,
-        state=None,
-        model=name,
-        team=team,
-        dataset=None,
-        protocol=None,
-        checkpoint_id=None,
-        limit=MOST,
-        offset=0,
-    )
+    among = Among.seen_by(reader).where
+    owned, num_checkpoints = checkpoints.page(session, among=among, model=name, team=team, limit=MOST)
+    found, num_evaluations = evaluations.page(session, model=name, team=team, limit=MOST)
     done = [one for one in found if one.state is EvaluationState.DONE]
     numbers = leaderboard.scores(session, [one.id for one in done], METRICS)
     superseded = datasets.superseded(session, [one.dataset.fingerprint for one in found])
@@ -151,8 +138,8 @@ def page(session: Session, path: str, wanted: int, reader: Caller | None) -> Pag
 
 
 def _named(session: Session, path: str, reader: Caller | None) -> tuple[str, str]:
-    """The team and the name; either may hold slashes."""
-    among = checkpoints.seen(reader.team if reader else None, by_admin=bool(reader and reader.admin))
+    """Split a path into team and name. Either may hold slashes, so every split is looked up."""
+    among = Among.seen_by(reader).where
     meant = Latest(model=path).teams
     found = checkpoints.models_among(session, meant, among)
     for pair in meant:
@@ -197,7 +184,7 @@ def _by_course(done: Sequence[Evaluation], superseded: set[str]) -> dict[Course,
 
 
 def _chart(ordered: Sequence[Evaluation], numbers: Numbers) -> dict[str, Any]:
-    """A line for every metric; a point is [step, low, value, high]."""
+    """Make the chart's data: a line for each metric, with points [step, low, value, high]."""
     series = []
     for metric in METRICS:
         scored = [(_step(one), numbers.get(one.id, {}).get(metric)) for one in ordered]

@@ -1,4 +1,4 @@
-"""What metrics are called on pages."""
+"""The names of metrics on pages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _WORDS = {"knn": "kNN", "map": "mAP", "mean_class": "mean of classes"}
 
 
 def group(metric: str) -> str:
-    """The heading above a metric's column: its benchmark, or the options' strip."""
+    """Name the heading above a metric's column: its benchmark, or the options' strip."""
     if metric in OPTION_METRICS:
         return OPTIONS_GROUP
     return _benchmark(metric.partition(".")[0])
@@ -29,7 +29,7 @@ def by_benchmark(metrics: Iterable[str]) -> list[tuple[str, list[str]]]:
 
 
 def short(metric: str) -> str:
-    """A metric under its group's heading.
+    """Name a metric under its group's heading.
 
     >>> short("recognition.knn.top1"), short("cloze.recall.remote"), short("cloze.concat.recall.remote")
     ('kNN top-1', 'remote', 'concat recall remote')
@@ -46,7 +46,7 @@ def _word(part: str) -> str:
 
 
 def title(metric: str) -> str:
-    """A metric by its whole name.
+    """Name a metric in full.
 
     >>> title("retrieval.top1"), title("cloze.recall.remote")
     ('Retrieval top-1', 'Cloze recall remote')

@@ -59,7 +59,7 @@ def render(
 
 
 def public_url(request: Request) -> str:
-    """The address of the service for readers. A proxy's requests do not tell it, if the proxy ends TLS."""
+    """The service's address for readers. A request through a proxy that ends TLS does not show it."""
     return str(request.app.state.settings.public_url or request.base_url).rstrip("/")
 
 
@@ -71,13 +71,13 @@ def theme(request: Request) -> str | None:
 
 @cache
 def static(path: str) -> str:
-    """The address of a static file, which changes with its content and so may be kept forever."""
+    """Make the address of a static file. It changes with the content, so browsers may keep the file."""
     digest = hashlib.sha256((STATIC / path).read_bytes()).hexdigest()
     return f"/static/{path}?v={digest[:12]}"
 
 
 class Static(StaticFiles):
-    """Static files; those asked for by their content's hash are kept."""
+    """Static files. A browser keeps a file forever if the address holds the hash of its content."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         """The file."""
@@ -89,12 +89,12 @@ class Static(StaticFiles):
 
 
 def moment(at: datetime | None) -> str:
-    """A time for people, UTC, to the minute."""
+    """Write a time for people: UTC, to the minute."""
     return "" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M}"
 
 
 def duration(seconds: float | None) -> str:
-    """About how long.
+    """Write a duration for people, rounded.
 
     >>> duration(35.0), duration(None)
     ('35 s', '')
@@ -103,7 +103,7 @@ def duration(seconds: float | None) -> str:
 
 
 def size(num_bytes: int | None) -> str:
-    """Bytes for people.
+    """Write a number of bytes for people.
 
     >>> size(3642287)
     '3.6 MB'
@@ -117,7 +117,7 @@ def size(num_bytes: int | None) -> str:
 
 
 def probability(value: float) -> str:
-    """A p-value for people.
+    """Write a p-value for people.
 
     >>> probability(0.2345), probability(0.00001)
     ('0.234', '< 0.001')

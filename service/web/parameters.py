@@ -1,4 +1,4 @@
-"""What a board's address says: the same parameters for the page, the JSON and the CSV."""
+"""The parameters of a board's address, which the page, the JSON and the CSV share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from service.web.names import OPTION_METRICS
 DEFAULT_METRICS = ("recognition.top1", "retrieval.top1", "cloze.accuracy", *OPTION_METRICS)
 FACTS = {"team": "team", "backbone": "backbone", "run": "run", "step": "step", "finished": "finished"}
 DEFAULT_FACTS = ("team", "backbone", "step")
-LOOKS = ("fact", "intervals")  # what the page alone has: the API always gives all of it
+LOOKS = ("fact", "intervals")  # only of the page: the API always gives all facts and intervals
 DEFAULT_SORT = "-recognition.top1"
 PAGE = 100
 FILTERS = ("model", "team", "backbone", "run", "latest", "limit", "offset")
@@ -24,23 +24,23 @@ Number = str | int | bool
 
 @dataclass(frozen=True, kw_only=True)
 class LeaderboardParameters:
-    """A view of a board; whatever is left out of the address is as here.
+    """A view of a board. A parameter that the address leaves out has its default.
 
     Attributes:
-        dataset: Its name; the one with the newest result if left out.
-        protocol: Its name or hash, likewise.
-        engine: That made the results; this version's, or the newest that has some, if left out.
+        dataset: Name of the dataset; if left out, the one with the newest result.
+        protocol: Name or hash of the protocol; if left out, the one with the newest result.
+        engine: The engine that made the results; if left out, this version's, or else the newest with some.
         sort: A metric, `created_at`, `finished_at`, `model` or `step`; `-` before it: largest first.
-        metric: Columns with numbers.
-        fact: Columns without.
-        intervals: Whether the options' strip shows them in digits.
+        metric: The columns of scores.
+        fact: The other columns.
+        intervals: Whether the options' strip shows intervals in digits.
         model: Only models whose name contains this.
         team: Only of this team.
         backbone: Only of this backbone.
         run: Only of this training run.
         latest: Only every model's newest checkpoint.
-        limit: Rows of a page.
-        offset: Rows before it.
+        limit: Number of rows on a page.
+        offset: Number of rows before the page.
     """
 
     dataset: str | None = None
@@ -60,7 +60,7 @@ class LeaderboardParameters:
 
     @property
     def column(self) -> str:
-        """What it is sorted by."""
+        """The column that the board is sorted by."""
         return self.sort.removeprefix("-")
 
     @property
@@ -70,11 +70,11 @@ class LeaderboardParameters:
 
     @property
     def filtered(self) -> bool:
-        """Whether it shows less than the whole board."""
+        """Whether the view leaves out rows of the board."""
         return self.latest or any((self.model, self.team, self.backbone, self.run))
 
     def address(self, **changes: Any) -> str:
-        """The page's address after these changes; what is as it would be anyway is left out."""
+        """Make the page's address after these changes. Parameters with their defaults are left out."""
         changed = replace(self, **changes)
         return "/" + _query(
             (name, value)
@@ -83,7 +83,7 @@ class LeaderboardParameters:
         )
 
     def query(self, board: LeaderboardKey) -> LeaderboardQuery:
-        """The same rows and numbers of this board."""
+        """Make the query for the rows and scores of this view on a board."""
         wanted = {name: value for name, value in vars(self).items() if name in FILTERS}
         return LeaderboardQuery(
             board=board, sort=self.column, descending=self.descending, metrics=self.metric, **wanted
@@ -120,7 +120,7 @@ def _parameters(
     limit: Limit = PAGE,
     offset: Offset = 0,
 ) -> LeaderboardParameters:
-    """An empty field of a form is a parameter that was left out."""
+    """Drop empty values: a browser sends every field of a form, and an empty one means the default."""
     return LeaderboardParameters(
         dataset=dataset or None,
         protocol=protocol or None,

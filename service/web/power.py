@@ -13,11 +13,11 @@ LIMITS = (5, 2, 1)  # points; usual limits of a gate
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One metric, by the interval of its lift, which is paired as a comparison of two checkpoints is.
+    """One metric's power, from the interval of its lift. A comparison of checkpoints is paired like a lift.
 
     Attributes:
-        metric: Its name.
-        half_width: Of the paired interval, points.
+        metric: Name of the metric.
+        half_width: Half width of the paired interval, points.
         found: The difference that is found in 80 % of cases, points.
         needed: For each of `LIMITS`, the videos that would decide about it.
     """
@@ -29,7 +29,10 @@ class Line:
 
 
 def lines(scores: Iterable[Score]) -> list[Line]:
-    """Of those shares that have a lift with an interval; limits are points, so plain numbers have no line."""
+    """Make a line for each percentage whose lift has an interval.
+
+    The limits are in points, so a plain number has no line.
+    """
     made = []
     for score in scores:
         if score.unit != "percent" or score.lift_low is None or score.lift_high is None:

@@ -1,4 +1,4 @@
-"""The pages that show something; all that show results need what reading the API needs."""
+"""The pages. A page with results needs the same right to read as the API."""
 
 from __future__ import annotations
 
@@ -64,17 +64,7 @@ def list_evaluations(
     offset: Annotated[int, Query(ge=0, le=2**31)] = 0,
 ) -> Response:
     """All evaluations, newest first, in any state."""
-    found, total = evaluations.page(
-        session,
-        state=state,
-        model=None,
-        team=None,
-        dataset=None,
-        protocol=None,
-        checkpoint_id=None,
-        limit=LIST,
-        offset=offset,
-    )
+    found, total = evaluations.page(session, state=state, limit=LIST, offset=offset)
     return render(
         request,
         "evaluations.html",
@@ -91,7 +81,7 @@ def list_evaluations(
 def show_evaluation(
     request: Request, reader: Reader, session: SessionDep, evaluation_id: EvaluationNamed
 ) -> Response:
-    """One evaluation. Another name than the id redirects to the address by id, which never changes."""
+    """One evaluation. A name such as `MODEL@latest` redirects to the id, which always means the same one."""
     found = named.find(session, evaluation_id, reader, with_results=True)
     if evaluation_id != str(found.id):
         return RedirectResponse(f"/evaluations/{found.id}", status_code=302)
@@ -135,7 +125,7 @@ def compare(
     first: str = "",
     second: str = "",
 ) -> Response:
-    """Two evaluations in pairs; the board's checkboxes come as `evaluation`, twice."""
+    """Two evaluations in pairs. The board's form sends its two ticked rows as `evaluation`, twice."""
     if chosen and len(chosen) == 2:
         query = urlencode({"first": chosen[0], "second": chosen[1]})
         return RedirectResponse(f"/compare?{query}", status_code=303)

@@ -19,7 +19,7 @@ A_YEAR_S = 365 * 24 * 3600
 
 
 async def _form(request: Request) -> dict[str, str]:
-    """A form's fields, of this site's own pages.
+    """The fields of a form on one of this site's own pages.
 
     Raises:
         Forbidden: If another site sends it.
@@ -73,7 +73,7 @@ def log_out(form: Form) -> Response:
 
 @router.post("/theme")
 def choose_theme(form: Form) -> Response:
-    """Light or dark, whatever the system says."""
+    """Keep the reader's choice of light or dark, which goes before the system's."""
     response = _back(form)
     if form.get("theme") in THEMES:
         response.set_cookie(THEME, form["theme"], max_age=A_YEAR_S, httponly=True, samesite="lax")

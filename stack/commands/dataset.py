@@ -10,22 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 from rich.table import Table
+from vcpbench_client.commands.options import option_groups
 
-from stack.commands.common import (
-    CsvOption,
-    DatasetArgument,
-    JsonFlag,
-    ListsOption,
-    SplitOption,
-    SuffixOption,
-    TestGroupsOption,
-    console,
-    load,
-    messages,
-    plainly,
-    print_json,
-    progress_bars,
-)
+from stack.commands import options
+from stack.commands.common import console, load, messages, plainly, print_json, progress_bars
 from vcp_core.catalog.names import printable
 
 if TYPE_CHECKING:
@@ -49,7 +37,7 @@ def make(
         Path | None, typer.Option(help="Folder to write to; vcpbench's data folder if left out.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Another seed makes another playground.")] = 0,
-    as_json: JsonFlag = False,
+    as_json: options.JsonFlag = False,
 ) -> None:
     """Make the built-in videos: eight actions in a small world. This takes about a minute, once.
 
@@ -74,14 +62,13 @@ def make(
 
 @app.command()
 @plainly
+@option_groups()
 def show(
-    dataset: DatasetArgument,
-    split: SplitOption = "1",
-    csv: CsvOption = None,
-    test_groups: TestGroupsOption = None,
-    suffix: SuffixOption = None,
-    lists: ListsOption = None,
-    as_json: JsonFlag = False,
+    dataset: options.DatasetArgument,
+    *,
+    split: options.SplitOption = "1",
+    files: options.DatasetFiles,
+    as_json: options.JsonFlag = False,
 ) -> None:
     """Show classes, splits, groups, lengths, fingerprint, and the files that were left out.
 
@@ -92,9 +79,7 @@ def show(
     `vcpbench dataset show clips/ --test-groups P3 --json`
     """
     with progress_bars() as tell:
-        loaded = load(
-            dataset, split=split, csv=csv, test_groups=test_groups, suffixes=suffix, lists=lists, tell=tell
-        )
+        loaded = load(dataset, split=split, tell=tell, **files)
     if as_json:
         print_json(json.dumps(_facts(loaded), indent=1))
     else:

@@ -6,21 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from vcpbench_client.commands.options import option_groups
 
-from stack.commands import training
-from stack.commands.common import (
-    CsvOption,
-    DatasetOption,
-    InputOption,
-    ListsOption,
-    PrefixOption,
-    PretrainedOnOption,
-    SplitsOption,
-    SuffixOption,
-    TestGroupsOption,
-    console,
-    plainly,
-)
+from stack.commands import options, training
+from stack.commands.common import console, plainly, split_names
 from stack.commands.local import show, show_mean
 from vcp_core.pretraining.config import FinetuneConfig
 
@@ -32,44 +21,30 @@ DEFAULTS = FinetuneConfig()
 
 
 @plainly
+@option_groups(DEFAULTS)
 def finetune(
-    file: Annotated[Path, typer.Argument(help="The checkpoint: .pt, .pth, .tar, .ckpt or .safetensors.")],
+    file: options.CheckpointArgument,
     out: training.OutOption,
-    dataset: DatasetOption = "playground",
-    backbone: Annotated[
-        str | None, typer.Option(help="Architecture; recognised from the file if left out.")
-    ] = None,
-    prefix: PrefixOption = None,
-    input_spec: InputOption = None,
+    *,
+    dataset: options.DatasetOption = "playground",
+    network: options.Network,
     run: training.RunOption = None,
-    epochs: training.EpochsOption = DEFAULTS.epochs,
-    batch: training.BatchOption = DEFAULTS.batch,
-    lr: training.LrOption = DEFAULTS.lr,
-    optimizer: training.OptimizerOption = DEFAULTS.optimizer,
-    schedule: training.ScheduleOption = DEFAULTS.schedule,
-    warmup: training.WarmupOption = DEFAULTS.warmup_epochs,
+    optimisation: training.Optimisation,
     augment: training.AugmentOption = DEFAULTS.augment,
     seed: training.SeedOption = DEFAULTS.seed,
     precision: training.PrecisionOption = DEFAULTS.precision,
-    holdout: training.HoldoutOption = DEFAULTS.holdout_videos,
-    validate_every: training.ValidateOption = DEFAULTS.validate_every,
-    export_every: training.ExportOption = DEFAULTS.export_every,
-    save_steps: training.SaveOption = DEFAULTS.save_steps,
-    patience: training.PatienceOption = DEFAULTS.patience,
+    validation: training.Validation,
     num_clips: Annotated[
         int, typer.Option(help="Clips of each test video, evenly spaced.")
     ] = DEFAULTS.num_clips,
     control: Annotated[
         bool, typer.Option("--control", help="Finetune random weights, too, and report the lift over them.")
     ] = False,
-    pretrained_on: PretrainedOnOption = None,
-    device: training.DeviceOption = None,
+    pretrained_on: options.PretrainedOnOption = None,
+    device: options.DeviceOption = None,
     frames_gb: training.FramesOption = 8.0,
-    split: SplitsOption = "1",
-    csv: CsvOption = None,
-    test_groups: TestGroupsOption = None,
-    suffix: SuffixOption = None,
-    lists: ListsOption = None,
+    split: options.SplitsOption = "1",
+    files: options.DatasetFiles,
 ) -> None:
     """Finetune a checkpoint for recognition, and test its best epoch. Scores have 95 % intervals.
 
@@ -87,44 +62,31 @@ def finetune(
     from vcp_core import checkpoints, pretraining
 
     config = pretraining.FinetuneConfig(
-        epochs=epochs,
-        batch=batch,
-        lr=lr,
-        optimizer=optimizer,  # type: ignore[arg-type]
-        schedule=schedule,  # type: ignore[arg-type]
-        warmup_epochs=warmup,
         augment=augment,  # type: ignore[arg-type]
         seed=seed,
         precision=precision,  # type: ignore[arg-type]
-        holdout_videos=holdout,
-        validate_every=validate_every,
-        export_every=export_every,
-        save_steps=save_steps,
-        patience=patience,
         num_clips=num_clips,
+        **optimisation,  # type: ignore[arg-type]
+        **validation,
     )
     machine = training.machine(device, frames_gb)
     pretraining.precheck(out, config, machine)
-    checkpoints.precheck(file, backbone=backbone, input_spec=input_spec)
+    checkpoints.precheck(file, backbone=network["backbone"], input_spec=network["input_spec"])
     runs: list[Finetuned] = []
     for name, folder, run_name in _each(split, out, run):
-        loaded = training.load_once(
-            dataset, split=name, csv=csv, test_groups=test_groups, suffixes=suffix, lists=lists
-        )
+        loaded = training.load_once(dataset, split=name, **files)
         with training.watched(config) as watcher:
             one = pretraining.finetune(
                 file,
                 loaded,
                 folder,
                 config,
-                backbone=backbone,
-                prefix=prefix,
-                input_spec=input_spec,
                 control=control,
                 pretrained_on=pretrained_on,
                 run=run_name,
                 machine=machine,
                 watcher=watcher,
+                **network,
             )
         runs.append(one)
     if training.is_first():
@@ -135,7 +97,7 @@ def finetune(
 
 def _each(split: str, out: Path, run: str | None) -> list[tuple[str, Path, str | None]]:
     """The name of each split, the folder of its run, and the name of its run."""
-    names = list(dict.fromkeys(name.strip() for name in split.split(",")))
+    names = split_names(split)
     if len(names) == 1:
         return [(names[0], out, run)]
     return [(name, out / f"split-{name}", f"{run or out.absolute().name}, split {name}") for name in names]

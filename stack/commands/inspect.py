@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Annotated
 
-import typer
-
-from stack.commands.common import JsonFlag, PrefixOption, console, plainly, print_json
+from stack.commands import options
+from stack.commands.common import console, plainly, print_json
 
 
 @plainly
 def inspect(
-    file: Annotated[Path, typer.Argument(help="The checkpoint: .pt, .pth, .tar, .ckpt or .safetensors.")],
-    backbone: Annotated[
-        str | None, typer.Option(help="Architecture; recognised from the file if left out.")
-    ] = None,
-    prefix: PrefixOption = None,
-    as_json: JsonFlag = False,
+    file: options.CheckpointArgument,
+    backbone: options.BackboneOption = None,
+    prefix: options.PrefixOption = None,
+    as_json: options.JsonFlag = False,
 ) -> None:
     """Say which backbone a file holds, how its keys were matched, and which keys are left over.
 

@@ -9,24 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 from rich.table import Table
+from vcpbench_client.commands.options import option_groups
 
+from stack.commands import options
 from stack.commands.common import (
-    CsvOption,
-    DatasetOption,
-    InputOption,
-    ListsOption,
-    PrefixOption,
-    PretrainedOnOption,
-    SplitsOption,
-    SuffixOption,
     Tell,
-    TestGroupsOption,
     console,
     load,
     messages,
     plainly,
     print_json,
     progress_bars,
+    split_names,
 )
 from vcp_core.catalog import units
 from vcp_core.catalog.benchmarks import BENCHMARKS
@@ -44,9 +38,11 @@ HEADINGS = ("score", "95 % interval", "chance", "pixels", "random", "lift", "its
 
 
 @plainly
+@option_groups()
 def local(
-    file: Annotated[Path, typer.Argument(help="The checkpoint: .pt, .pth, .tar, .ckpt or .safetensors.")],
-    dataset: DatasetOption = DEFAULT_DATASET,
+    file: options.CheckpointArgument,
+    *,
+    dataset: options.DatasetOption = DEFAULT_DATASET,
     protocol: Annotated[
         str, typer.Option("--protocol", "-p", help="standard-v1, quick-v1, or a TOML file.")
     ] = DEFAULT_PROTOCOL,
@@ -57,24 +53,15 @@ def local(
         Path | None,
         typer.Option(help="Write wall times to this file. They vary, so the results do not hold them."),
     ] = None,
-    backbone: Annotated[
-        str | None, typer.Option(help="Architecture; recognised from the file if left out.")
-    ] = None,
-    prefix: PrefixOption = None,
-    input_spec: InputOption = None,
+    network: options.Network,
     benchmark: Annotated[
         list[str] | None, typer.Option(help=f"{', '.join(BENCHMARKS)}; all if left out.")
     ] = None,
-    device: Annotated[
-        str | None, typer.Option(help="cpu, cuda, cuda:1. Default: a GPU if there is one.")
-    ] = None,
+    device: options.DeviceOption = None,
     controls: Annotated[bool, typer.Option(help="Measure random weights beside the checkpoint.")] = True,
-    split: SplitsOption = "1",
-    csv: CsvOption = None,
-    test_groups: TestGroupsOption = None,
-    suffix: SuffixOption = None,
-    lists: ListsOption = None,
-    pretrained_on: PretrainedOnOption = None,
+    split: options.SplitsOption = "1",
+    files: options.DatasetFiles,
+    pretrained_on: options.PretrainedOnOption = None,
     every: Annotated[
         bool, typer.Option("--all", help="Print every metric: stages, variants, precision, all depths.")
     ] = False,
@@ -104,32 +91,28 @@ def local(
     precheck(
         file,
         protocol,
-        backbone=backbone,
-        input_spec=input_spec,
+        backbone=network["backbone"],
+        input_spec=network["input_spec"],
         benchmarks=tuple(benchmark or ()),
         device=device,
     )
-    names = list(dict.fromkeys(name.strip() for name in split.split(",")))
+    names = split_names(split)
     runs: list[Results] = []
     with progress_bars() as bars:
         for name in names:
             tell = bars if len(names) == 1 else of_split(name, bars)
-            loaded = load(
-                dataset, split=name, csv=csv, test_groups=test_groups, suffixes=suffix, lists=lists, tell=tell
-            )
+            loaded = load(dataset, split=name, tell=tell, **files)
             runs.append(
                 evaluate(
                     file,
                     loaded,
                     protocol,
-                    backbone=backbone,
-                    prefix=prefix,
-                    input_spec=input_spec,
                     benchmarks=tuple(benchmark or ()),
                     device=device,
                     controls=controls,
                     pretrained_on=pretrained_on,
                     progress=tell,
+                    **network,
                 )
             )
     if timings:

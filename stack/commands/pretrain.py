@@ -5,18 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from vcpbench_client.commands.options import option_groups
 
-from stack.commands import training
-from stack.commands.common import (
-    CsvOption,
-    DatasetOption,
-    ListsOption,
-    SplitOption,
-    SuffixOption,
-    TestGroupsOption,
-    console,
-    plainly,
-)
+from stack.commands import options, training
+from stack.commands.common import console, plainly
 from vcp_core.pretraining.config import PretrainConfig
 
 if TYPE_CHECKING:
@@ -26,19 +18,16 @@ DEFAULTS = PretrainConfig()
 
 
 @plainly
+@option_groups(DEFAULTS)
 def pretrain(
     out: training.OutOption,
-    dataset: DatasetOption = "playground",
+    *,
+    dataset: options.DatasetOption = "playground",
     backbone: Annotated[
         str, typer.Option(help="r3d_tiny, r3d, r2plus1d, c3d, r3d_18, ...")
     ] = DEFAULTS.backbone,
     run: training.RunOption = None,
-    epochs: training.EpochsOption = DEFAULTS.epochs,
-    batch: training.BatchOption = DEFAULTS.batch,
-    lr: training.LrOption = DEFAULTS.lr,
-    optimizer: training.OptimizerOption = DEFAULTS.optimizer,
-    schedule: training.ScheduleOption = DEFAULTS.schedule,
-    warmup: training.WarmupOption = DEFAULTS.warmup_epochs,
+    optimisation: training.Optimisation,
     head: Annotated[
         str, typer.Option(help="concat: the clips' features; relational: their differences, too.")
     ] = DEFAULTS.head,
@@ -55,18 +44,11 @@ def pretrain(
     ] = DEFAULTS.remote_gap,
     seed: training.SeedOption = DEFAULTS.seed,
     precision: training.PrecisionOption = DEFAULTS.precision,
-    holdout: training.HoldoutOption = DEFAULTS.holdout_videos,
-    validate_every: training.ValidateOption = DEFAULTS.validate_every,
-    export_every: training.ExportOption = DEFAULTS.export_every,
-    save_steps: training.SaveOption = DEFAULTS.save_steps,
-    patience: training.PatienceOption = DEFAULTS.patience,
-    device: training.DeviceOption = None,
+    validation: training.Validation,
+    device: options.DeviceOption = None,
     frames_gb: training.FramesOption = 8.0,
-    split: SplitOption = "1",
-    csv: CsvOption = None,
-    test_groups: TestGroupsOption = None,
-    suffix: SuffixOption = None,
-    lists: ListsOption = None,
+    split: options.SplitOption = "1",
+    files: options.DatasetFiles,
 ) -> None:
     """Train a backbone by Video Cloze Procedure. Its checkpoints can be uploaded as they are.
 
@@ -84,12 +66,6 @@ def pretrain(
 
     config = pretraining.PretrainConfig(
         backbone=backbone,
-        epochs=epochs,
-        batch=batch,
-        lr=lr,
-        optimizer=optimizer,  # type: ignore[arg-type]
-        schedule=schedule,  # type: ignore[arg-type]
-        warmup_epochs=warmup,
         head=head,  # type: ignore[arg-type]
         questions=questions,  # type: ignore[arg-type]
         options=tuple(name.strip() for name in options.split(",")),
@@ -98,17 +74,12 @@ def pretrain(
         remote_gap=remote_gap,
         seed=seed,
         precision=precision,  # type: ignore[arg-type]
-        holdout_videos=holdout,
-        validate_every=validate_every,
-        export_every=export_every,
-        save_steps=save_steps,
-        patience=patience,
+        **optimisation,  # type: ignore[arg-type]
+        **validation,
     )
     machine = training.machine(device, frames_gb)
     pretraining.precheck(out, config, machine)
-    loaded = training.load_once(
-        dataset, split=split, csv=csv, test_groups=test_groups, suffixes=suffix, lists=lists
-    )
+    loaded = training.load_once(dataset, split=split, **files)
     with training.watched(config) as watcher:
         trained = pretraining.pretrain(loaded, out, config, run=run, machine=machine, watcher=watcher)
     if training.is_first():

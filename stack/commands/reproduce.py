@@ -16,20 +16,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
+from vcpbench_client.commands.options import option_groups
 
-from stack.commands.common import (
-    CsvOption,
-    ListsOption,
-    SuffixOption,
-    Tell,
-    TestGroupsOption,
-    console,
-    load,
-    messages,
-    plainly,
-    print_json,
-    progress_bars,
-)
+from stack.commands import options
+from stack.commands.common import Tell, console, load, messages, plainly, print_json, progress_bars
 from stack.commands.local import of_split
 from stack.commands.training import Watched
 from vcp_core.catalog.datasets import DATASETS
@@ -50,6 +40,7 @@ class CannotReproduce(VcpbenchError):
 
 
 @plainly
+@option_groups()
 def reproduce(
     what: Annotated[
         str,
@@ -57,6 +48,7 @@ def reproduce(
             metavar="EVALUATION|FILE", help="An evaluation's id, or a file of results that a command wrote."
         ),
     ],
+    *,
     checkpoint: Annotated[
         Path | None,
         typer.Option(
@@ -69,14 +61,9 @@ def reproduce(
             "--dataset", "-d", help="The same dataset on this machine, if it is not where the results say."
         ),
     ] = None,
-    csv: CsvOption = None,
-    test_groups: TestGroupsOption = None,
-    suffix: SuffixOption = None,
-    lists: ListsOption = None,
-    device: Annotated[
-        str | None, typer.Option(help="cpu, cuda, cuda:1. Default: a GPU if there is one.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    files: options.DatasetFiles,
+    device: options.DeviceOption = None,
+    as_json: options.JsonFlag = False,
 ) -> None:
     """Run an evaluation again here, and compare every score with the published one.
 
@@ -97,7 +84,6 @@ def reproduce(
     from vcp_core.results.reproduction import agreement
 
     published = _published(what)
-    options: dict[str, Any] = {"csv": csv, "test_groups": test_groups, "suffix": suffix, "lists": lists}
     found: dict[str, Agreement] = {}
     with (
         _file(what, checkpoint, next(iter(published.values()))) as file,
@@ -105,7 +91,7 @@ def reproduce(
     ):
         for name, one in published.items():
             tell = of_split(name, bars) if name else bars
-            loaded = _dataset(one, dataset, options, tell)
+            loaded = _dataset(one, dataset, files, tell)
             found[name] = agreement(one, _again(one, file, loaded, device, tell))
     verdicts = {name: _verdict(one) for name, one in found.items()}
     reproduced = all(one.reproduced for one in found.values())
@@ -123,7 +109,7 @@ def _verdict(found: Agreement) -> dict[str, Any]:
     return {"reproduced": found.reproduced, "equal": found.equal, **dataclasses.asdict(found)}
 
 
-def _dataset(published: Results, dataset: str | None, options: dict[str, Any], tell: Tell) -> Dataset:
+def _dataset(published: Results, dataset: str | None, files: options.DatasetFiles, tell: Tell) -> Dataset:
     """Load the same videos from the place that the options or the results' own command name."""
     command = _command(published)
     if dataset is None:
@@ -132,15 +118,16 @@ def _dataset(published: Results, dataset: str | None, options: dict[str, Any], t
             raise CannotReproduce(
                 f"The results do not say where the videos are here. Say so: {published.provenance.reproduce}"
             )
-        options = {name: given or command.get(name) for name, given in options.items()}
+        of_command = set(files)
     else:  # Keep groups and suffixes, which do not depend on the place. The table and the lists are places.
-        kept = {name: options[name] or command.get(name) for name in ("test_groups", "suffix")}
-        options = {**options, **kept}
-    options["suffixes"] = options.pop("suffix")
+        of_command = {"test_groups", "suffixes"}
+    known: dict[str, Any] = {
+        name: given or (command.get(name) if name in of_command else None) for name, given in files.items()
+    }
     split = published.provenance.dataset["split"]
     # A folder's split says how its two sides were made. The other options decide that, so pass none.
     official = any(split in spec.splits for spec in DATASETS.values())
-    loaded = load(dataset, split=split if official else "1", tell=tell, **options)
+    loaded = load(dataset, split=split if official else "1", tell=tell, **known)
     if loaded.fingerprint != published.provenance.dataset["fingerprint"]:
         raise CannotReproduce(
             f"{dataset} here has fingerprint {loaded.fingerprint[:12]}, the evaluation's videos have "

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from stack.commands.common import HomeOption, JsonFlag, console, messages, plainly, print_json
+from stack.commands import options
+from stack.commands.common import console, messages, plainly, print_json
 from stack.home import Home, StackError
 
 if TYPE_CHECKING:
@@ -65,8 +66,8 @@ def create(
     name: Annotated[str, typer.Argument(help="Name of the token: its user or its purpose.")],
     team: Annotated[str, typer.Option(help="Team that the token's uploads belong to.")] = "default",
     admin: Annotated[bool, typer.Option("--admin", help="Let the token register datasets, too.")] = False,
-    home: HomeOption = None,
-    as_json: JsonFlag = False,
+    home: options.HomeOption = None,
+    as_json: options.JsonFlag = False,
 ) -> None:
     """Make a token and print it. It is shown only once.
 
@@ -87,7 +88,7 @@ def create(
 
 @tokens.command("list")
 @plainly
-def every(home: HomeOption = None, as_json: JsonFlag = False) -> None:
+def every(home: options.HomeOption = None, as_json: options.JsonFlag = False) -> None:
     """List all tokens, without their secrets.
 
     **Example**
@@ -124,7 +125,7 @@ def every(home: HomeOption = None, as_json: JsonFlag = False) -> None:
 @plainly
 def revoke(
     name: Annotated[str, typer.Argument(help="Name of the token. All tokens of this name are revoked.")],
-    home: HomeOption = None,
+    home: options.HomeOption = None,
 ) -> None:
     """Revoke a token. The server then refuses it.
 

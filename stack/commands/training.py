@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict, Unpack
 
 import typer
 
@@ -18,6 +18,7 @@ from vcp_core.catalog.paths import cache_dir
 
 if TYPE_CHECKING:
     from stack.commands.common import Tell
+    from stack.commands.options import DatasetFiles
     from vcp_core.datasets import Dataset
     from vcp_core.pretraining import Machine
     from vcp_core.pretraining.runs import RunProgress
@@ -45,7 +46,8 @@ PrecisionOption = Annotated[str, typer.Option(help="fp32, or bf16 (mixed; GPUs o
 HoldoutOption = Annotated[
     int,
     typer.Option(
-        help="Training videos held out to choose the best epoch; at most an eighth of them (finetune: 0.112)."
+        "--holdout",
+        help="Training videos held out to choose the best epoch; an eighth at most (finetune: 0.112).",
     ),
 ]
 ValidateOption = Annotated[int, typer.Option(help="Epochs between tests on the held-out videos.")]
@@ -55,10 +57,30 @@ PatienceOption = Annotated[
     int,
     typer.Option(help="Stop early: tests on the held-out videos in a row without a lower loss; 0: never."),
 ]
-DeviceOption = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1. Default: a GPU if there is one.")]
 FramesOption = Annotated[
     float, typer.Option(help="Largest size of the decoded frames in the cache folder, in GB.")
 ]
+
+
+class Optimisation(TypedDict):
+    """Options of the optimiser: arguments of `TrainingConfig`."""
+
+    epochs: EpochsOption
+    batch: BatchOption
+    lr: LrOption
+    optimizer: OptimizerOption
+    schedule: ScheduleOption
+    warmup_epochs: WarmupOption
+
+
+class Validation(TypedDict):
+    """Options that say when a run tests, exports, saves and ends: arguments of `TrainingConfig`."""
+
+    holdout_videos: HoldoutOption
+    validate_every: ValidateOption
+    export_every: ExportOption
+    save_steps: SaveOption
+    patience: PatienceOption
 
 
 def machine(device: str | None, frames_gb: float) -> Machine:
@@ -97,26 +119,10 @@ def taking_turns() -> Iterator[None]:
         yield
 
 
-def load_once(
-    dataset: str,
-    *,
-    split: str,
-    csv: Path | None,
-    test_groups: list[str] | None,
-    suffixes: list[str] | None,
-    lists: Path | None,
-) -> Dataset:
+def load_once(dataset: str, *, split: str, **files: Unpack[DatasetFiles]) -> Dataset:
     """Load the dataset. A process that has to decode it shows the progress."""
     with taking_turns(), progress_bars() as tell:
-        return load(
-            dataset,
-            split=split,
-            csv=csv,
-            test_groups=test_groups,
-            suffixes=suffixes,
-            lists=lists,
-            tell=tell,
-        )
+        return load(dataset, split=split, tell=tell, **files)
 
 
 @contextmanager

@@ -14,7 +14,8 @@ import typer
 from rich.table import Table
 
 from stack import control
-from stack.commands.common import HomeOption, JsonFlag, console, messages, plainly, print_json
+from stack.commands import options
+from stack.commands.common import console, messages, plainly, print_json
 from stack.home import Home, StackState
 
 NOT_RUNNING = 3  # exit code of `status`, as service managers have it
@@ -26,8 +27,8 @@ def up(
     host: Annotated[
         str, typer.Option(help="Address that the API listens on; 0.0.0.0 opens the API to the network.")
     ] = "127.0.0.1",
-    home: HomeOption = None,
-    as_json: JsonFlag = False,
+    home: options.HomeOption = None,
+    as_json: options.JsonFlag = False,
 ) -> None:
     """Start PostgreSQL, Valkey, the API and workers here, in the background. Data stays between runs.
 
@@ -57,7 +58,7 @@ def up(
 
 
 @plainly
-def down(home: HomeOption = None) -> None:
+def down(home: options.HomeOption = None) -> None:
     """Stop the service that `vcpbench up` started. Its data stays.
 
     **Example**
@@ -81,8 +82,8 @@ def status(
     follow_it: Annotated[
         bool, typer.Option("--follow", "-f", help="Follow the evaluation until it ends.")
     ] = False,
-    home: HomeOption = None,
-    as_json: JsonFlag = False,
+    home: options.HomeOption = None,
+    as_json: options.JsonFlag = False,
 ) -> None:
     """Show the state of an evaluation, or the processes and logs of the service on this machine.
 

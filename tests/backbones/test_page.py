@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bench.backbones import BEGIN, END, PAGE, multiply_adds, table
+from bench.backbones import BEGIN, PAGE, multiply_adds, table
+from bench.pages import END
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import recall_score, top_k_accuracy_score
 
+from tests.answers import cloze_answers
 from vcp_core.benchmarks import load_benchmark, recognition, retrieval
 from vcp_core.benchmarks.cloze import questions
 from vcp_core.benchmarks.retrieval import chance_of_average_precision, chance_of_hit
@@ -26,7 +27,7 @@ from vcp_core.datasets.manifest import Dataset, Video
 from vcp_core.features.bank import FeatureBank, ShardFeatures
 from vcp_core.features.shards import Clip
 from vcp_core.results.diagnosis import diagnose
-from vcp_core.results.types import BenchmarkResult, Fit, Predictions, Score
+from vcp_core.results.types import BenchmarkResult, Predictions, Score
 from vcp_core.scoring.comparison import compare
 from vcp_core.scoring.scores import score_benchmark
 
@@ -195,21 +196,7 @@ def test_features_that_carry_only_time_let_relational_find_remote_and_concat_one
 def answered(by_row: dict[int, str], num_videos: int = 50) -> Predictions:
     """Cloze predictions that say "original" but for some rows; five rows a video, in the order of options."""
     guesses = [by_row.get(row, "original") for row in range(num_videos * len(PAPERS_OPTIONS))]
-    videos = [f"v{row // len(PAPERS_OPTIONS):02d}" for row in range(len(guesses))]
-    numbers = {"l2": 1.0, "holdout_losses": {}, "converged": True, "num_iterations": 1, "gradient_norm": 0.0}
-    return Predictions(
-        benchmark="cloze",
-        answers=PAPERS_OPTIONS,
-        columns={
-            "video": videos,
-            "group": [None] * len(guesses),
-            "option": [*PAPERS_OPTIONS] * num_videos,
-            "variant": ["", "90", "1032", "before:21", "0-2"] * num_videos,
-            "relational": guesses,
-            "concat": guesses,
-        },
-        fits=tuple(Fit.model_validate({"name": head, **numbers}) for head in ("relational", "concat")),
-    )
+    return cloze_answers(guesses)
 
 
 REMOTE = PAPERS_OPTIONS.index("remote")

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.pages import END
 from bench.wrapped import WRAPPINGS, weights
-from bench.wrappings import BEGIN, END, PAGE, read, row, table
+from bench.wrappings import BEGIN, PAGE, read, row, table
 from tests.checkpoints.test_read import save
 from vcp_core.catalog.errors import CheckpointError
 from vcp_core.checkpoints import ingest

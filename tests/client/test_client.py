@@ -173,7 +173,7 @@ def test_problems_are_errors_of_their_kind(api: Served, client: Client) -> None:
     stranger = api.client_of("others").headers["Authorization"].removeprefix("Bearer ")
     with Client(api.url, stranger) as other, pytest.raises(Forbidden, match="belongs to team 'default'"):
         other.cancel(str(row.id))
-    with Client(api.url) as nobody, pytest.raises(Unauthorised, match="needs a token"):
+    with Client(api.url) as nobody, pytest.raises(Unauthorised, match="This request needs a token"):
         nobody.datasets()
     assert issubclass(Forbidden, ClientError)
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
 from sqlalchemy import select
 
 from records import migrate
@@ -17,7 +16,7 @@ from records.models import Job
 from records.settings import Settings
 from stack.engines import Engines, start_engines
 from tests.e2e.test_way import begin, forwarded, register, results
-from tests.served import Served
+from tests.served import Served, settings_in
 from tests.workers import WorkerProcess
 
 StartWorker = Callable[..., WorkerProcess]
@@ -34,16 +33,7 @@ def own(tmp_path: Path) -> Iterator[Engines]:
 
 @pytest.fixture
 def settings(own: Engines, tmp_path: Path) -> Settings:
-    return Settings(
-        database_url=SecretStr(own.database_url),
-        broker_url=SecretStr(own.broker_url),
-        store_url=f"file://{tmp_path}/objects",
-        scratch=tmp_path / "scratch",
-        device="cpu",
-        shard_clips=16,
-        idle_look_s=1.0,
-        lease_s=20.0,
-    )
+    return settings_in(tmp_path, own.database_url, own.broker_url, lease_s=20.0)
 
 
 @pytest.mark.parametrize("engine", ["valkey", "postgres"])

@@ -8,13 +8,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import minimize
+from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from vcp_core.probes import logistic
+from vcp_core.probes import rows as probe_rows
+from vcp_core.probes import solver
+from vcp_core.probes.holdout import holdout
 from vcp_core.probes.knn import knn_probabilities
-from vcp_core.probes.logistic import FittedProbe, fit_logistic, fit_with_holdout, holdout
+from vcp_core.probes.logistic import FittedProbe, fit_logistic, fit_with_holdout
+from vcp_core.probes.rows import StandardisedRows
 
 
 def problem(
@@ -60,66 +65,145 @@ def test_logistic_regression_equals_scikit_learns_on_any_problem(
     np.testing.assert_allclose(ours.probabilities(features), theirs.predict_proba(scaled), atol=2e-5)
 
 
+def plain_lbfgs(
+    features: np.ndarray, labels: np.ndarray, classes: int, l2: float, tolerance: float
+) -> tuple[np.ndarray, float]:
+    """The slow twin: SciPy's L-BFGS on standardised float64 rows. Gives probabilities and the loss."""
+    rows = StandardScaler().fit_transform(features.astype(np.float64))
+    chosen = np.eye(classes)[labels]
+
+    def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
+        weights = theta.reshape(-1, classes)
+        logs = log_softmax(rows @ weights[:-1] + weights[-1], axis=1)
+        errors = (np.exp(logs) - chosen) / len(rows)
+        gradient = np.vstack([rows.T @ errors + l2 * weights[:-1], errors.sum(axis=0)])
+        value = -(logs * chosen).sum() / len(rows) + 0.5 * l2 * (weights[:-1] ** 2).sum()
+        return value, gradient.ravel()
+
+    start = np.zeros((rows.shape[1] + 1) * classes)
+    options = {"maxiter": 20_000, "maxfun": 40_000, "gtol": tolerance, "ftol": 0.0}
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", options=options)
+    weights = found.x.reshape(-1, classes)
+    return np.exp(log_softmax(rows @ weights[:-1] + weights[-1], axis=1)), float(found.fun)
+
+
+@pytest.mark.parametrize(("rows", "columns", "classes"), [(60, 20, 3), (30, 80, 4), (120, 119, 5)])
+@pytest.mark.parametrize("l2", [1e-4, 1e-2, 1.0])
+@pytest.mark.parametrize("single", [False, True])
+def test_the_solver_finds_the_optimum_of_plain_lbfgs(
+    monkeypatch: pytest.MonkeyPatch, rows: int, columns: int, classes: int, l2: float, single: bool
+) -> None:
+    if single:
+        monkeypatch.setattr(probe_rows, "EXACT_BYTES", 0)
+    features, labels = problem(rows, columns, classes)
+    ours = fit_logistic(features, labels, num_classes=classes, l2=l2, tolerance=1e-6)
+    assert ours.converged
+    expected, _ = plain_lbfgs(features, labels, classes, l2, 1e-7)
+    np.testing.assert_allclose(ours.probabilities(features), expected, atol=1e-3 if l2 < 1e-3 else 2e-5)
+
+
+def test_a_preconditioned_fit_takes_few_iterations_where_columns_are_correlated() -> None:
+    rng = np.random.default_rng(0)
+    features = rng.standard_normal((600, 60)) @ (
+        rng.standard_normal((60, 60)) / np.arange(1, 61)[:, None] ** 2
+    )
+    labels = rng.integers(0, 4, 600)
+    fitted = fit_logistic(features, labels, num_classes=4, l2=1e-5)
+    assert fitted.converged
+    assert fitted.num_iterations <= 15
+
+
 @given(st.integers(0, 1000))
 @settings(max_examples=20, deadline=None)
 def test_the_gradient_is_that_of_the_loss(seed: int) -> None:
     features, labels = problem(12, 4, 3, seed)
-    rows = [(slice(0, 12), features.astype(np.float64))]
-    theta = np.random.default_rng(seed).standard_normal(5 * 3) * 0.01
+    everything = np.arange(12)
+    rows = StandardisedRows(features, everything, *probe_rows.moments(features, everything))
+    penalty = np.random.default_rng(seed).uniform(0.5, 2, 4)
+    fit = solver._Fit(rows, 12, labels, 3, penalty)
+    theta = np.random.default_rng(seed).standard_normal((5, 3)) * 0.1
 
     def loss(at: np.ndarray) -> float:
-        return logistic._objective(at, lambda: rows, labels, 3, 0.1)[0]
+        point = fit._at(at, fit._logits(at))
+        return point.loss + 0.05 * float((penalty[:, None] * at[:-1] ** 2).sum())
 
-    _, gradient = logistic._objective(theta, lambda: rows, labels, 3, 0.1)
+    gradient = fit._gradient(fit._at(theta, fit._logits(theta)), 0.1)
     step = 1e-6
-    for i in range(len(theta)):
+    for i in np.ndindex(theta.shape):
         ahead, behind = theta.copy(), theta.copy()
         ahead[i] += step
         behind[i] -= step
         assert gradient[i] == pytest.approx((loss(ahead) - loss(behind)) / (2 * step), rel=1e-4, abs=1e-5)
 
 
+@pytest.mark.parametrize("columns", [12, 40])  # fewer than rows, and more
+def test_the_preconditioner_is_the_inverse_of_the_hessian_of_equal_probabilities(columns: int) -> None:
+    features, _ = problem(20, columns, 4)
+    everything = np.arange(20)
+    rows = StandardisedRows(features, everything, *probe_rows.moments(features, everything))
+    ((_, rows_ND),) = rows.chunks(0, 20)
+    preconditioner = solver._Preconditioner(rows, 20)
+    preconditioner.factor(0.3, 0.25)
+    theta = np.random.default_rng(0).standard_normal((columns + 1, 4))
+    hessian = 0.25 * rows_ND.T @ rows_ND / 20 + 0.3 * np.eye(columns)
+    np.testing.assert_allclose(preconditioner(theta)[:-1], np.linalg.solve(hessian, theta[:-1]), atol=1e-9)
+
+
+def test_a_part_of_the_rows_is_penalised_as_if_it_were_standardised_by_itself() -> None:
+    features, labels = problem(60, 15, 3)
+    units = [f"v{i}" for i in range(60)]
+    fitted = fit_with_holdout(
+        features, labels, units, num_classes=3, candidates=(1e-3, 1e-1), tolerance=1e-10
+    )
+    held_N, _ = holdout(units, labels, 0.2)
+    for strength, loss in fitted.holdout_losses.items():
+        alone = fit_logistic(
+            features[~held_N], labels[~held_N], num_classes=3, l2=float(strength), tolerance=1e-10
+        )
+        logs = alone.log_probabilities(features[held_N])
+        assert loss == pytest.approx(-logs[np.arange(len(logs)), labels[held_N]].mean(), abs=1e-6)
+
+
 def test_chunks_and_row_space_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     features, labels = problem(50, 120, 4)
     whole = fit_logistic(features, labels, num_classes=4, l2=0.01, tolerance=1e-9)
-    monkeypatch.setattr(logistic, "CHUNK_ROWS", 7)
-    monkeypatch.setattr(logistic, "KEPT_BYTES", 0)
+    monkeypatch.setattr(probe_rows, "CHUNK_ROWS", 7)
+    monkeypatch.setattr(probe_rows, "MOST_BYTES", 0)
     chunked = fit_logistic(features, labels, num_classes=4, l2=0.01, tolerance=1e-9)
     np.testing.assert_allclose(whole.probabilities(features), chunked.probabilities(features), atol=1e-6)
 
 
-def test_rows_made_anew_at_every_step_give_what_rows_that_are_kept_give(
+def test_rows_made_anew_for_every_pass_give_what_rows_that_are_kept_give(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     features, labels = problem(300, 20, 4)
     before = features.copy()
     kept = fit_logistic(features, labels, num_classes=4, l2=0.01)
-    monkeypatch.setattr(logistic, "KEPT_BYTES", 0)
+    monkeypatch.setattr(probe_rows, "MOST_BYTES", 0)
     fresh = fit_logistic(features, labels, num_classes=4, l2=0.01)
     assert (fresh.weights_DK == kept.weights_DK).all()
     assert (fresh.probabilities(features) == kept.probabilities(features)).all()
-    monkeypatch.setattr(logistic, "CHUNK_ROWS", 64)
-    chunks = list(logistic._standardised(features, kept.mean_D, kept.scale_D))
-    assert len({rows.__array_interface__["data"][0] for _, rows in chunks}) == 1, (
-        "one chunk's memory serves all"
-    )
+    monkeypatch.setattr(probe_rows, "CHUNK_ROWS", 64)
+    rows = StandardisedRows(features, np.arange(300), kept.mean_D, kept.scale_D)
+    places = {chunk.__array_interface__["data"][0] for _, chunk in rows.chunks(0, 300)}
+    assert len(places) == 1, "one chunk's memory serves all"
     np.testing.assert_array_equal(features, before)
 
 
 def test_scipys_blas_does_not_fight_with_numpys(monkeypatch: pytest.MonkeyPatch) -> None:
     features, labels = problem(40, 10, 3)
     seen: list[dict[bool, int]] = []
-    honest = logistic._objective
+    honest = solver._Fit._gradient
 
     def threads() -> dict[bool, int]:
         pools = (pool for pool in threadpool_info() if pool["user_api"] == "blas")
         return {Path(pool["filepath"]).parent.name == "scipy.libs": pool["num_threads"] for pool in pools}
 
-    def watched(*arguments: object) -> tuple[float, np.ndarray]:
+    def watched(*arguments: object) -> np.ndarray:
         seen.append(threads())
         return honest(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(logistic, "_objective", watched)
+    monkeypatch.setattr(solver._Fit, "_gradient", watched)
     with threadpool_limits(2, user_api="blas"):
         if threads() != {False: 2, True: 2}:
             pytest.skip("NumPy and SciPy share one BLAS here, or it knows no threads")

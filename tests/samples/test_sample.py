@@ -6,7 +6,8 @@ import json
 import subprocess
 from pathlib import Path
 
-from bench.sample import BEGIN, END, METRICS, PAGES
+from bench.pages import END
+from bench.sample import BEGIN, METRICS, PAGES
 from tests.stack.kit import VCPBENCH
 from vcp_core.checkpoints import load_checkpoint
 from vcp_core.checkpoints.origin import read_origin

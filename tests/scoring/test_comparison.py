@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from scipy.stats import t as student
 
 from service.web.comparison import verdict
+from tests.answers import cloze_answers
 from vcp_core.catalog.errors import NotAvailable
 from vcp_core.catalog.options import OPTION_NAMES
 from vcp_core.catalog.protocols import PROTOCOLS
-from vcp_core.results.types import Fit, Predictions
+from vcp_core.results.types import Predictions
 from vcp_core.scoring.comparison import Difference, compare, compare_many, unpaired
 from vcp_core.statistics.paired import Pairs
 from vcp_core.statistics.several import holm
@@ -44,24 +45,6 @@ def recognised(right: np.ndarray, groups: list[str | None] | None = None) -> Pre
     )
 
 
-def answered(guesses: list[str], heads: tuple[str, ...] = ("relational", "concat")) -> Predictions:
-    """Cloze, five rows a video in the order of the options; every head gives the same guesses."""
-    videos = [f"v{row // 5:02d}" for row in range(len(guesses))]
-    numbers = {"l2": 1.0, "holdout_losses": {}, "converged": True, "num_iterations": 1, "gradient_norm": 0.0}
-    return Predictions(
-        benchmark="cloze",
-        answers=OPTION_NAMES,
-        columns={
-            "video": videos,
-            "group": [None] * len(guesses),
-            "option": [*OPTION_NAMES] * (len(guesses) // 5),
-            "variant": ["", "90", "1032", "before:21", "0-1"] * (len(guesses) // 5),
-            **{head: guesses for head in heads},
-        },
-        fits=tuple(Fit.model_validate({"name": head, **numbers}) for head in heads),
-    )
-
-
 def by_metric(first: Predictions, second: Predictions) -> dict[str, Difference]:
     found = compare({first.benchmark: first}, {second.benchmark: second}, QUICK)
     return {one.metric: one for one in found}
@@ -86,7 +69,7 @@ def test_each_metric_is_compared_by_the_test_that_fits_it() -> None:
         assert {(one.units, one.num_units) for one in found.values()} == {
             ("group", 20) if groups else ("video", 60)
         }
-    cloze = by_metric(*(answered(rng.choice(OPTION_NAMES, 100).tolist()) for _ in range(2)))
+    cloze = by_metric(*(cloze_answers(rng.choice(OPTION_NAMES, 100).tolist()) for _ in range(2)))
     assert cloze["cloze.temporal"].test == "mcnemar"
     assert cloze["cloze.precision.remote"].test == "newcombe"
 
@@ -113,7 +96,7 @@ def test_an_interval_excludes_zero_exactly_where_the_p_value_is_below_the_level(
         first, second = (recognised(rng.random(60) < chance, groups) for chance in (0.4, 0.55))
         guesses = rng.choice(OPTION_NAMES, (2, 100))
         guesses[1] = np.where(rng.random(100) < 0.4, [*OPTION_NAMES] * 20, guesses[1])
-        cloze = [answered(one.tolist()) for one in guesses]
+        cloze = [cloze_answers(one.tolist()) for one in guesses]
         for one in (*by_metric(first, second).values(), *by_metric(*cloze).values()):
             outside = one.low > 0 or one.high < 0
             assert outside == (one.p_value < 0.05), one
@@ -174,8 +157,8 @@ def test_one_against_many_says_how_many_and_adjusts_for_it() -> None:
 def test_backbones_of_different_stages_are_compared_in_what_both_have() -> None:
     rng = np.random.default_rng(0)
     guesses = [rng.choice(OPTION_NAMES, 50).tolist() for _ in range(2)]
-    first = answered(guesses[0], ("relational", "concat", "relational@conv1"))
-    second = answered(guesses[1], ("relational", "concat", "relational@layer1"))
+    first = cloze_answers(guesses[0], ("relational", "concat", "relational@conv1"))
+    second = cloze_answers(guesses[1], ("relational", "concat", "relational@layer1"))
     names = set(by_metric(first, second))
     assert "cloze.accuracy" in names
     assert not any("@" in name for name in names)
@@ -190,7 +173,7 @@ def of_videos(predictions: Predictions, kept: Callable[[str], bool]) -> Predicti
 
 def test_two_that_answered_other_videos_are_compared_on_those_that_both_did() -> None:
     rng = np.random.default_rng(0)
-    first, second = (answered(rng.choice(OPTION_NAMES, 100).tolist()) for _ in range(2))
+    first, second = (cloze_answers(rng.choice(OPTION_NAMES, 100).tolist()) for _ in range(2))
     late = of_videos(first, lambda video: video >= "v03")
     early = of_videos(second, lambda video: video < "v16")
     found = compare({"cloze": late}, {"cloze": early}, QUICK)
@@ -207,7 +190,7 @@ def test_two_that_answered_other_videos_are_compared_on_those_that_both_did() ->
 
 def test_a_benchmark_that_cannot_be_paired_takes_no_other_with_it() -> None:
     rng = np.random.default_rng(0)
-    guesses = answered(rng.choice(OPTION_NAMES, 100).tolist())
+    guesses = cloze_answers(rng.choice(OPTION_NAMES, 100).tolist())
     early, late = of_videos(guesses, lambda video: video < "v10"), of_videos(guesses, lambda v: v >= "v10")
     right = [recognised(rng.random(60) < 0.5) for _ in range(2)]
     first, second = {"cloze": early, "recognition": right[0]}, {"cloze": late, "recognition": right[1]}

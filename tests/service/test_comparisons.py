@@ -70,21 +70,12 @@ def pair(api: Served) -> tuple[str, str]:
     """A weak and a strong one."""
     with api.database.session() as session:
         dataset = ready_dataset(session)
-        weak = done(
-            session,
-            ready_checkpoint(session, "weak"),
-            dataset,
-            {HEADLINE: 40.0},
-            predictions=[answers(0, 0.2)],
-        )
-        strong = done(
-            session,
-            ready_checkpoint(session, "strong"),
-            dataset,
-            {HEADLINE: 80.0},
-            predictions=[answers(1, 0.9)],
-        )
-        return str(weak.id), str(strong.id)
+
+        def evaluated(model: str, top1: float, predictions: Predictions) -> str:
+            weights = ready_checkpoint(session, model)
+            return str(done(session, weights, dataset, {HEADLINE: top1}, predictions=[predictions]).id)
+
+        return evaluated("weak", 40.0, answers(0, 0.2)), evaluated("strong", 80.0, answers(1, 0.9))
 
 
 def test_differences_are_the_librarys(api: Served, pair: tuple[str, str]) -> None:

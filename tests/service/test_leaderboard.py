@@ -190,23 +190,23 @@ def test_two_protocols_or_two_sets_of_videos_are_never_on_one_board(filled: Serv
     assert names(filled, dataset="sports") == ["sport"]
 
 
-def test_a_dataset_of_a_new_registration_keeps_the_board_of_the_same_videos(filled: Served) -> None:
-    with filled.database.session() as session:
+def register_again(api: Served, fingerprint: str) -> None:
+    """Videos of this fingerprint have the name "gestures" from now on."""
+    with api.database.session() as session:
         old = datasets.named(session, "gestures")
         assert old is not None
         old.retired_at = old.created_at
         session.flush()
-        ready_dataset(session, "gestures", old.fingerprint)
+        ready_dataset(session, "gestures", fingerprint)
+
+
+def test_a_dataset_of_a_new_registration_keeps_the_board_of_the_same_videos(filled: Served) -> None:
+    register_again(filled, "fingerprint of gestures")
     assert board(filled)["total"] == 6
 
 
 def test_the_board_of_videos_that_lost_their_name_is_found_by_their_fingerprint(filled: Served) -> None:
-    with filled.database.session() as session:
-        old = datasets.named(session, "gestures")
-        assert old is not None
-        old.retired_at = old.created_at
-        session.flush()
-        ready_dataset(session, "gestures", "new videos")
+    register_again(filled, "new videos")
     assert board(filled)["total"] == 0
     found = board(filled, dataset="fingerprint of gestures")
     assert found["dataset"] == {"name": "gestures", "fingerprint": "fingerprint of gestures"}

@@ -312,7 +312,10 @@ def test_a_request_that_waits_too_long_for_a_lock_is_told_to_come_again(
         answer = api.client.post("/v1/evaluations", json=body)
         assert answer.headers["Retry-After"] == "5"
         found = problem_of(answer, 503)
-        assert (found["type"], "Others hold" in found["detail"]) == ("urn:vcpbench:database-busy", True)
+        assert (found["type"], "waited too long for a lock" in found["detail"]) == (
+            "urn:vcpbench:database-busy",
+            True,
+        )
 
 
 @pytest.mark.parametrize(

@@ -195,7 +195,7 @@ def test_a_team_gets_its_file_back_and_another_does_not(api: Served) -> None:
     declared = declare(api.client, CONTENT)
     path = f"/v1/checkpoints/{declared['id']}/content"
     with api.client_of("default") as mine, api.client_of("others") as theirs:
-        assert "PUT them first" in problem_of(mine.get(path), 409)["detail"]
+        assert "are missing. PUT them to" in problem_of(mine.get(path), 409)["detail"]
         put(mine, declared["id"], CONTENT)
         answer = mine.get(path)
         assert (answer.status_code, answer.content) == (200, CONTENT)

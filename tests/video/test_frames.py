@@ -1,6 +1,10 @@
-"""Frames: against PIL, against a slow twin in float64, over pixel formats."""
+"""Frames: against PIL, against slow twins, over pixel formats, and compiled against NumPy."""
 
 from __future__ import annotations
+
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import av
 import numpy as np
@@ -9,10 +13,15 @@ from PIL import Image
 
 from tests.shared import SHARED, needs_shared
 from vcp_core.catalog.errors import UnsupportedVideo
+from vcp_core.video import frames
 from vcp_core.video.decode import iter_frames
-from vcp_core.video.frames import Geometry, _band, frame_to_rgb, resize_plane, triangle_weights
+from vcp_core.video.frames import Geometry, frame_to_rgb
+from vcp_core.video.resize import ONE, Axis, resize_plane, resized_axis, triangle_weights
 
 pytestmark = pytest.mark.slow
+compiled = pytest.mark.skipif(
+    not frames.IS_COMPILED, reason="no compiled kernel here: no C compiler at install"
+)
 
 GEOMETRY = Geometry()
 VIDEOS = [
@@ -79,36 +88,50 @@ def test_weights_of_the_triangle_filter_equal_a_slow_twin(size_in: int, size_out
     )
 
 
+def axes(height: int, width: int) -> tuple[Axis, Axis]:
+    (rows, columns), (top, left) = GEOMETRY.resize, GEOMETRY.offset
+    return (
+        resized_axis(height, rows, top, GEOMETRY.crop[0]),
+        resized_axis(width, columns, left, GEOMETRY.crop[1]),
+    )
+
+
 @pytest.mark.parametrize("value", [0, 16, 128, 255])
 @pytest.mark.parametrize("size", [(240, 320), (144, 176), (1080, 1920), (37, 53)])
 def test_a_constant_plane_stays_exactly_constant(size: tuple[int, int], value: int) -> None:
-    assert (resize_plane(np.full(size, value, np.uint8), GEOMETRY) == value).all()
+    assert (resize_plane(np.full(size, value, np.uint8), *axes(*size)) == value).all()
 
 
-def test_the_arithmetic_is_exact_whatever_order_it_is_summed_in() -> None:
+def dense(axis: Axis, length: int) -> np.ndarray:
+    """The whole matrix of an axis, zeros included, in integers."""
+    matrix = np.zeros((len(axis.first), length), np.int64)
+    for k, weights in enumerate(axis.weights):
+        matrix[np.arange(len(axis.first)), axis.first + k] += weights.astype(np.int64)
+    return matrix
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_the_arithmetic_is_exact_whatever_order_it_is_summed_in(bits: int) -> None:
     rng = np.random.default_rng(0)
-    height, width = 240, 320
-    plane = rng.integers(0, 256, (height, width), dtype=np.uint8)
-    rows, down = _band(height, 128, *_cut(0), True)
-    columns, across = _band(width, 171, *_cut(1), False)
-    used = plane[rows, columns].astype(np.int64)
-    exact = (down.astype(np.int64) @ used @ across.astype(np.int64).T) / 2**32  # integers: no order matters
-    assert (resize_plane(plane, GEOMETRY) == exact).all()
+    plane = rng.integers(0, 1 << bits, (240, 320)).astype(np.uint8 if bits == 8 else np.uint16)
+    down, across = axes(240, 320)
+    used = plane[down.used, across.used].astype(np.int64)
+    rows, columns = dense(down, used.shape[0]), dense(across, used.shape[1])
+    exact = (rows @ used @ columns.T) / ONE**2  # integers: no order matters
+    assert (resize_plane(plane, down, across) == exact).all()
 
-    def in_another_order(across: np.ndarray, down: np.ndarray) -> np.ndarray:
-        x, y = rng.permutation(used.shape[1]), rng.permutation(used.shape[0])
-        rows_hW = used[:, x].astype(across.dtype) @ across[:, x].T
-        return np.asarray(down[:, y] @ rows_hW[y].astype(down.dtype))
+    def in_another_order(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        y, x = rng.permutation(used.shape[0]), rng.permutation(used.shape[1])
+        return np.asarray(rows[:, y] @ (used[:, x].astype(columns.dtype) @ columns[:, x].T)[y])
 
-    assert all((in_another_order(across, down) / 2**32 == exact).all() for _ in range(3))
-    rough = [triangle_weights(*sizes)[:, used_part].astype(np.float32)
-             for sizes, used_part in (((width, 171), columns), ((height, 128), rows))]  # fmt: skip
+    floats = rows.astype(float), columns.astype(float)
+    assert all((in_another_order(*floats) / ONE**2 == exact).all() for _ in range(3))
+    rough = [
+        triangle_weights(240, 128)[8:120, down.used].astype(np.float32),
+        triangle_weights(320, 171)[30:142, across.used].astype(np.float32),
+    ]
     naive = in_another_order(*rough)
     assert (naive != in_another_order(*rough)).any(), "any weights pass, so this test shows nothing"
-
-
-def _cut(axis: int) -> tuple[int, int]:
-    return GEOMETRY.offset[axis], GEOMETRY.crop[axis]
 
 
 def picture() -> np.ndarray:
@@ -149,6 +172,72 @@ def test_the_range_and_the_matrix_of_the_stream_are_obeyed() -> None:
     plain = frame_to_rgb(as_601, GEOMETRY)[50, 50]
     as_601.colorspace = 1
     assert abs(int(frame_to_rgb(as_601, GEOMETRY)[50, 50, 1]) - int(plain[1])) > 5
+
+
+GEOMETRIES = [
+    GEOMETRY,
+    Geometry(resize=(256, 342), crop=(224, 224)),  # enlarges, and has heights that are no multiple of 4
+    Geometry(resize=(64, 85), crop=(5, 7)),
+]
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler here")
+def test_the_kernel_is_built_where_there_is_a_compiler() -> None:
+    assert frames.IS_COMPILED, "run `make install` again and look for the compiler's messages"
+
+
+@compiled
+@pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
+@pytest.mark.parametrize("pixel_format", PLANAR + PACKED + ("gray", "gray10le", "yuv444p16le", "gbrp16le"))
+@pytest.mark.parametrize("full", [False, True])
+def test_the_compiled_form_gives_the_same_bytes_as_numpy(
+    monkeypatch: pytest.MonkeyPatch, pixel_format: str, geometry: Geometry, full: bool
+) -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (97, 131, 3), dtype=np.uint8)
+    frame = av.VideoFrame.from_ndarray(noise, format="rgb24").reformat(format=pixel_format)
+    frame.color_range = 2 if full else 1
+    fast = frame_to_rgb(frame, geometry)
+    monkeypatch.setattr(frames, "IS_COMPILED", False)
+    assert (frame_to_rgb(frame, geometry) == fast).all()
+
+
+@compiled
+@needs_shared
+@pytest.mark.parametrize("name", VIDEOS)
+def test_the_compiled_form_gives_the_same_bytes_on_real_videos(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    some = list(iter_frames(SHARED / "videos" / name))[::15]
+    with ThreadPoolExecutor(4) as pool:  # the kernel lets go of the interpreter's lock
+        fast = list(pool.map(lambda frame: frame_to_rgb(frame, GEOMETRY), some))
+    monkeypatch.setattr(frames, "IS_COMPILED", False)
+    assert all((frame_to_rgb(frame, GEOMETRY) == rgb).all() for frame, rgb in zip(some, fast, strict=True))
+
+
+@compiled
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"first": 209}, "outside the plane"),
+        ({"first": -1}, "outside the plane"),
+        ({"size": 111}, "an axis is"),
+        ({"planes": 2}, "of 3 planes"),
+        ({"kind": 7}, "of 3 planes"),
+        ({"mirrored": True}, "rows without gaps"),
+    ],
+)
+def test_the_compiled_form_refuses_what_it_would_read_beside_the_plane(
+    change: dict[str, Any], said: str
+) -> None:
+    axis = axes(240, 320)[0]
+    first = np.full_like(axis.first, change.get("first", 0))[: change.get("size", 112)]
+    plane = np.zeros((212, 212), np.uint8)[:, :: -1 if change.get("mirrored") else 1]
+    item = (plane, first, axis.weights, first, axis.weights)
+    rgb = np.empty((112, 112, 3), np.uint8)
+    with pytest.raises(ValueError, match=said):
+        frames._kernel.planes_to_rgb(
+            rgb, (item,) * change.get("planes", 3), change.get("kind", 0), (0.0,) * 9
+        )
 
 
 def test_an_unknown_colour_matrix_is_an_error_that_says_which() -> None:

@@ -169,6 +169,16 @@ def test_links_lead_from_the_board_to_an_evaluation_its_model_and_back(visitor: 
     expect(page.get_by_role("heading", level=1)).to_contain_text("random weights, r3d_tiny seed 0")
 
 
+def fail_running(site: Site) -> None:
+    with site.api.database.session() as session:
+        row = session.get_one(Evaluation, site.running)
+        row.state, row.reason, row.finished_at = (
+            EvaluationState.FAILED,
+            VcpbenchError("out of memory"),
+            datetime.now(UTC),
+        )
+
+
 def test_a_running_evaluation_moves_and_ends_by_itself(visitor: Visitor, site: Site) -> None:
     page = visitor.page
     visitor.go(f"/evaluations/{site.running}")
@@ -181,14 +191,8 @@ def test_a_running_evaluation_moves_and_ends_by_itself(visitor: Visitor, site: S
         job.done = 90
     expect(page.get_by_text("58.4 %")).to_be_visible()
     expect(jobs).to_be_focused()
-    with site.api.database.session() as session:
-        row = session.get_one(Evaluation, site.running)
-        row.state, row.reason, row.finished_at = (
-            EvaluationState.FAILED,
-            VcpbenchError("out of memory"),
-            datetime.now(UTC),
-        )
-    expect(page.get_by_role("heading", name="It failed")).to_be_visible()
+    fail_running(site)
+    expect(page.get_by_role("heading", name="The evaluation failed")).to_be_visible()
     expect(page.get_by_text("out of memory")).to_be_visible()
 
 
@@ -206,13 +210,7 @@ def test_the_badge_and_the_tab_of_a_page_that_was_opened_early_follow_the_evalua
             session.get_one(Evaluation, site.running).state = state
         expect(badge).to_have_text(state.value)
     before = page.title()
-    with site.api.database.session() as session:
-        row = session.get_one(Evaluation, site.running)
-        row.state, row.reason, row.finished_at = (
-            EvaluationState.FAILED,
-            VcpbenchError("out of memory"),
-            datetime.now(UTC),
-        )
+    fail_running(site)
     expect(badge).to_have_text("failed")
     expect(page).to_have_title(re.compile("^failed · "))
     assert re.match(r"\d+ % · ", before), before

@@ -127,7 +127,7 @@ def test_the_board_of_videos_that_lost_their_name_stays_at_their_fingerprint(sit
     assert new.links("earlier videos cdcdcdcd (5)") == [old]
     page = site.page(old)
     assert len(page.rows()) == 5
-    assert "Superseded: the name playground was taken from these videos" in page.text
+    assert "Superseded: these videos no longer have the name playground" in page.text
     assert page.links("earlier videos cdcdcdcd (5)") == []
     (chosen,) = [one.text for one in page.root.all("option") if one.attributes.get("value") == "cd" * 32]
     assert chosen == "playground, superseded"

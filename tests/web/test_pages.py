@@ -247,8 +247,8 @@ def test_a_failure_shows_its_reason_its_log_and_what_next(site: Site) -> None:
     page = site.page(f"/evaluations/{site.failed}")
     assert REASON in page.text
     assert next(page.root.all("pre", class_="log")).text == LOG
-    assert "ask again" in page.text
-    assert "It was cancelled" in site.page(f"/evaluations/{site.cancelled}").text
+    assert "request the evaluation again" in page.text
+    assert "The evaluation was cancelled" in site.page(f"/evaluations/{site.cancelled}").text
 
 
 def test_a_model_shows_its_course_over_training_and_its_checkpoints(site: Site) -> None:
@@ -353,7 +353,9 @@ def test_two_ticks_make_a_comparison_and_other_numbers_are_explained(site: Site)
     two = site.get(f"/compare?evaluation={site.best}&evaluation={site.second}")
     assert two.status_code == 303
     assert two.headers["Location"] == f"/compare?first={site.best}&second={site.second}"
-    assert "1 was ticked; it takes two" in site.page(f"/compare?evaluation={site.best}", 422).text
+    assert (
+        "You ticked 1 row. A comparison needs two" in site.page(f"/compare?evaluation={site.best}", 422).text
+    )
     assert "Tick two rows" in site.page("/compare").text
     assert "is failed" in site.page(f"/compare?first={site.best}&second={site.failed}", 409).text
 

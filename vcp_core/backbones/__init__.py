@@ -98,6 +98,9 @@ def key_shapes(name: str) -> dict[str, tuple[int, ...]]:
 
     Raises:
         UnknownName: If there is no such backbone.
+
+    >>> key_shapes("r3d_tiny")["conv1.temporal_spatial_conv.weight"]
+    (16, 3, 3, 7, 7)
     """
     return dict(_key_shapes(name))
 

@@ -44,6 +44,12 @@ class Backbone(nn.Module, ABC):
     Attributes:
         spec: The backbone's entry in the catalog.
         normalisation: Applied to uint8 clips; None leaves them in [0, 1].
+
+    >>> from vcp_core.backbones import build
+    >>> clips_BCTHW = torch.zeros(2, 3, 16, 32, 32, dtype=torch.uint8)
+    >>> with torch.inference_mode():
+    ...     build("r3d_tiny").features(clips_BCTHW).shape
+    torch.Size([2, 128])
     """
 
     def __init__(self, spec: BackboneSpec) -> None:

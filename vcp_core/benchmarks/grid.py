@@ -35,7 +35,14 @@ def grid_clips(video: Video, protocol: Protocol, spec: BackboneSpec) -> list[Cli
 
 
 def clips(video: Video, protocol: Protocol, spec: BackboneSpec) -> set[Clip]:
-    """The distinct clips that recognition and retrieval need of a video."""
+    """The distinct clips that recognition and retrieval need of a video.
+
+    >>> from vcp_core.catalog.backbones import BACKBONES
+    >>> from vcp_core.catalog.protocols import load_protocol
+    >>> video = Video(id="a.mp4", label="a", split="test", group=None, sha256="0" * 64, num_frames=100)
+    >>> sorted(clip.start for clip in clips(video, load_protocol("quick-v1"), BACKBONES["r3d"]))
+    [0, 42, 84]
+    """
     return set(grid_clips(video, protocol, spec))
 
 
@@ -50,7 +57,23 @@ def video_features(
 def video_means(
     bank: FeatureBank, videos: Sequence[Video], protocol: Protocol, spec: BackboneSpec, *, stage: str
 ) -> npt.NDArray[np.float32]:
-    """Means of the videos' grid clips after `stage`, (N, D), without holding all clips at once."""
+    """Means of the videos' grid clips after `stage`, (N, D), without holding all clips at once.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from vcp_core.catalog.backbones import BACKBONES
+    >>> from vcp_core.catalog.protocols import load_protocol
+    >>> from vcp_core.features.bank import ShardFeatures
+    >>> protocol, spec = load_protocol("quick-v1"), BACKBONES["r3d_tiny"]
+    >>> video = Video(id="a.mp4", label="a", split="test", group=None, sha256="0" * 64, num_frames=100)
+    >>> rows_MD = np.array([[0, 1], [1, 2], [5, 6]], np.float32)
+    >>> features = ShardFeatures(clips=tuple(grid_clips(video, protocol, spec)), stages={"conv5": rows_MD})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     features.save(Path(folder) / "shard.safetensors")
+    ...     bank = FeatureBank([Path(folder) / "shard.safetensors"])
+    ...     video_means(bank, [video], protocol, spec, stage="conv5").tolist()
+    [[2.0, 3.0]]
+    """
     means_ND: npt.NDArray[np.float32] | None = None
     for start in range(0, len(videos), CHUNK_VIDEOS):
         part = videos[start : start + CHUNK_VIDEOS]

@@ -34,6 +34,10 @@ class Metric:
     Raises:
         ValueError: If a share is not in percent.
         TypeError: If the statistic is a bare function.
+
+    >>> top1 = Metric(name="recognition.top1", statistic=weighted_mean([1, 0, 1, 1]), chance=0.5)
+    >>> top1.value(num_rows=4)
+    75.0
     """
 
     name: str

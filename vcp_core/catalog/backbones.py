@@ -64,6 +64,10 @@ class BackboneSpec:
         source: Paper or repository that defines the family.
         builder: `module:class`. Calling the class with this spec and `arguments` gives the network.
         arguments: Plain values that tell this network from others of the same class.
+
+    >>> spec = BACKBONES["r3d"]
+    >>> spec.feature_dim, spec.clip_shape, spec.source
+    (512, (3, 16, 112, 112), 'arXiv:1711.11248; Xu et al., CVPR 2019 (VCOP)')
     """
 
     name: str

@@ -9,12 +9,24 @@ import platformdirs
 
 
 def cache_dir() -> Path:
-    """Give the folder of files that can be made again; `VCPBENCH_CACHE` overrides the system's folder."""
+    """Give the folder of files that can be made again; `VCPBENCH_CACHE` overrides the system's folder.
+
+    >>> from unittest import mock
+    >>> with mock.patch.dict(os.environ, VCPBENCH_CACHE="/scratch/vcpbench"):
+    ...     print(cache_dir())
+    /scratch/vcpbench
+    """
     return _folder("VCPBENCH_CACHE", platformdirs.user_cache_path("vcpbench"))
 
 
 def data_dir() -> Path:
-    """Give the folder of files that should stay, such as videos; `VCPBENCH_DATA` overrides the system's."""
+    """Give the folder of files that should stay, such as videos; `VCPBENCH_DATA` overrides the system's.
+
+    >>> from unittest import mock
+    >>> with mock.patch.dict(os.environ, VCPBENCH_DATA="/data/vcpbench"):
+    ...     print(data_dir())
+    /data/vcpbench
+    """
     return _folder("VCPBENCH_DATA", platformdirs.user_data_path("vcpbench"))
 
 

@@ -37,6 +37,13 @@ class ReportedRow:
         protocol: How the paper measured, in words. vcpbench measures otherwise.
         source: The paper that reports the scores.
         status: Always "reported", which tells the row from a measurement.
+
+    Raises:
+        ValueError: If there is no score, or a score is not from 0 to 100.
+
+    >>> row = reported_rows("ucf101")[0]
+    >>> row.method, row.backbone, dict(row.scores), row.status
+    ('VCP', 'c3d', {'recognition.finetune.top1': 68.5}, 'reported')
     """
 
     method: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import safetensors
@@ -35,12 +35,10 @@ def canonical_tensors(tensors: Mapping[str, Tensor], match: Match) -> dict[str, 
             "Quantised networks cannot be evaluated; save the weights before quantisation."
         )
     state = {key: value.to(torch.float32).contiguous() for key, value in state.items()}
-    broken = {key: int((~torch.isfinite(value)).sum()) for key, value in state.items()}
-    broken = {key: count for key, count in broken.items() if count}
+    broken = _counted((key, ~torch.isfinite(value)) for key, value in state.items())
     if broken:
-        counts = listed(f"{key} ({count:,} of {state[key].numel():,})" for key, count in broken.items())
         raise NonFiniteWeights(
-            f"NaN or infinity in {len(broken)} of {len(state)} keys: {counts}. "
+            f"NaN or infinity in {len(broken)} of {len(state)} keys: {listed(broken)}. "
             "The training diverged, or a number did not fit its type. Use an earlier checkpoint."
         )
     _refuse_negative_variances(state)
@@ -74,14 +72,18 @@ def are_equal(first: Tensor, second: Tensor) -> bool:
 
 
 def _refuse_negative_variances(state: Mapping[str, Tensor]) -> None:
-    negative = {key: int((value < 0).sum()) for key, value in state.items() if key.endswith("running_var")}
-    negative = {key: count for key, count in negative.items() if count}
+    negative = _counted((key, value < 0) for key, value in state.items() if key.endswith("running_var"))
     if negative:
-        counts = listed(f"{key} ({count:,} of {state[key].numel():,})" for key, count in negative.items())
         raise NonFiniteWeights(
-            f"variances below zero in {len(negative)} keys: {counts}. A batch-norm layer takes their square "
-            "root, which does not exist. The file was changed after training, so save it again."
+            f"variances below zero in {len(negative)} keys: {listed(negative)}. "
+            "A batch-norm layer takes their square root, which does not exist. "
+            "The file was changed after training, so save it again."
         )
+
+
+def _counted(wrong: Iterable[tuple[str, Tensor]]) -> list[str]:
+    """Say of every key how many of its numbers are wrong, if any are."""
+    return [f"{key} ({count:,} of {at.numel():,})" for key, at in wrong if (count := int(at.sum()))]
 
 
 def weight_dtypes(tensors: Mapping[str, Tensor], match: Match) -> tuple[str, ...]:

@@ -82,7 +82,8 @@ def _identify_zip(file: BinaryIO, size: int) -> Format:
     if packed_otherwise:
         raise NotACheckpoint(
             "a zip archive compressed in a way that is not read here (Deflate64 or Zstandard, most likely). "
-            "Unpack it, and pass the file in it; a folder with data.pkl: pack it with `zip -0 -r`."
+            "Unpack it and pass the file in it. If it unpacks to a folder with data.pkl, pack that with "
+            "`zip -0 -r`."
         )
     parts = {part for name in names for part in name.replace("\\", "/").split("/")}
     if OBJECT in parts and ("constants.pkl" in parts or "code" in parts):
@@ -133,13 +134,13 @@ def _something_else(head: bytes, *, is_tar: bool) -> NotACheckpoint:
         return NotACheckpoint("a TensorFlow SavedModel, not PyTorch. Convert it to PyTorch first.")
     if head[:1] == b"\x08" and (b"onnx" in head or b"pytorch" in head or head[2:3] == b"\x12"):
         return NotACheckpoint(
-            f"an ONNX model: not supported for now, for it need not keep its weights' names. {RE_SAVE}"
+            f"an ONNX model. It may have lost the names of its weights, so it is not supported. {RE_SAVE}"
         )
     text = head.lstrip(b"\xef\xbb\xbf \r\n\t").lower()
     if text.startswith(b"--") and b"content-disposition:" in text:
         return NotACheckpoint(
-            "a whole web form (multipart), with the file inside of it. A server that stores such an upload "
-            "must store the part and not the body; `curl -T FILE` sends the file's own bytes only."
+            "a whole web form (multipart) with the file inside. Store only the form's part that is the file, "
+            "or send the file alone with `curl -T FILE`."
         )
     if text.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
         return NotACheckpoint("a web page: the download gave a page (a login, a notice) instead of the file.")

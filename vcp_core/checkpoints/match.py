@@ -242,11 +242,7 @@ def _difference(shapes: Mapping[str, Shape], matches: list[Match], backbone: str
         first = f"none of its {len(shapes)} tensors ({names}) is named as in {wanted}. {what_next}"
         return "\n".join([first, *hints])
     best = max(matches, key=lambda match: _closeness(shapes, match))
-    begin = (
-        f"not {backbone}:"
-        if backbone
-        else f"no backbone's keys are all there; the closest is {best.backbone}:"
-    )
+    begin = f"not {backbone}:" if backbone else f"it holds no whole backbone. The closest is {best.backbone}:"
     under = f" under {printable(best.prefix)!r}" if best.prefix else ""
     lines = [f"{begin} {len(best.right)} of {best.num_keys} keys{under}.", *_details(best), *hints]
     others = [m.backbone for m in _matches(shapes, BACKBONES) if m.complete] if backbone else []

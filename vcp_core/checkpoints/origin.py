@@ -45,7 +45,13 @@ class Origin:
 
 
 def read_origin(path: Path) -> Origin | None:
-    """Read the origin that a file claims; None if it claims none, or the claim is not valid."""
+    """Read the origin that a file claims; None if it claims none, or the claim is not valid.
+
+    >>> from vcp_core.samples import sample_path
+    >>> origin = read_origin(sample_path())
+    >>> origin.backbone, origin.task, origin.step
+    ('r3d_tiny', 'pretrain', 5250)
+    """
     try:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")

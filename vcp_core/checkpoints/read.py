@@ -257,14 +257,16 @@ def _refuse_plain_pickle(path: Path) -> NoReturn:
     asked = found.asked(_STAND_INS)
     if asked:
         raise _unsafe(asked, found)
-    raise NotACheckpoint(f"a Python pickle that torch.save did not write. Nothing of it was run. {RE_SAVE}")
+    raise NotACheckpoint(
+        f"a Python pickle that torch.save did not write. None of its code was run. {RE_SAVE}"
+    )
 
 
 def _unsafe(names: list[str], found: Survey) -> UnsafeCheckpoint:
     what, advice = found.explanation(names)
     return UnsafeCheckpoint(
-        f"{what}it asks for {listed(names)} while it is read, which is code and not weights. Nothing of it "
-        f"was run. {advice}"
+        f"{what}it asks for {listed(names)} while it is read. That is code and not weights. None of its "
+        f"code was run. {advice}"
     )
 
 

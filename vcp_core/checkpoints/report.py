@@ -37,6 +37,24 @@ class CheckpointReport:
         notes: Sentences about anything unusual in the file.
         origin: The training run that a file of ours claims (`vcp_core.checkpoints.origin`).
         training: The step, epoch and run that the file claims (`vcp_core.checkpoints.trainers`).
+
+    >>> report = CheckpointReport(
+    ...     sha256="0" * 64,
+    ...     size_bytes=57_600_000,
+    ...     format="torch zip",
+    ...     backbone="r3d",
+    ...     wrapper="state_dict",
+    ...     prefix="module.",
+    ...     num_keys=72,
+    ...     filled=(),
+    ...     left_over={"optimizer": 3},
+    ...     others=(),
+    ...     dtypes=("float32",),
+    ... )
+    >>> for line in report.explain().splitlines()[3:5]:
+    ...     print(line)
+    wrapper     the keys are inside 'state_dict'
+    prefix      the keys are under 'module.': 'module' (DataParallel or DistributedDataParallel)
     """
 
     sha256: str
@@ -96,11 +114,11 @@ class CheckpointReport:
         if self.left_over:
             lines.append(f"left over   {listed(f'{at} ({n})' for at, n in self.left_over.items())}")
             lines.append(
-                "            Not the backbone's: a frozen network is evaluated by its features alone."
+                "            They are not the backbone's. An evaluation of its features does not need them."
             )
         if self.others:
-            lines.append(f"also there  {listed(map(repr, self.others))}: whole backbones too, not used")
-            lines.append("            To use one of them: --prefix with one of these.")
+            lines.append(f"also there  {listed(map(repr, self.others))}: other whole backbones, not used")
+            lines.append("            To use one of them, pass its name here to --prefix.")
         if self.filled:
             lines.append(
                 f"filled      {len(self.filled)} num_batches_tracked, with 0; no forward pass reads them"

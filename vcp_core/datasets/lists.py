@@ -29,6 +29,13 @@ def split_number(spec: DatasetSpec, split: str) -> int:
 
     Raises:
         UnknownName: If the dataset has no such split.
+
+    >>> from vcp_core.catalog.datasets import DATASETS
+    >>> split_number(DATASETS["ucf101"], "2")
+    2
+    >>> split_number(DATASETS["ucf101"], "4")
+    Traceback (most recent call last):
+    vcp_core.catalog.errors.UnknownName: No UCF101 split '4'. Known: 1, 2, 3.
     """
     if split not in spec.splits:
         raise UnknownName(f"{spec.title} split", split, spec.splits)
@@ -72,6 +79,14 @@ def check_sizes(
 
     Raises:
         DatasetError: If a side has another number of videos, or the lists have another number of classes.
+
+    >>> from vcp_core.catalog.datasets import DATASETS
+    >>> one = ListedVideo(id="Archery/v_Archery_g08_c01.avi", label="Archery", split="train", group="g08")
+    >>> try:
+    ...     check_sizes(DATASETS["ucf101"], "1", [one], Path("lists"))
+    ... except DatasetError as error:
+    ...     print(error)
+    lists: the train list of UCF101 split 1 has 1 videos; the official one has 9,537.
     """
     videos = sorted(listed, key=lambda video: video.id)
     for side, expected in zip(SIDES, spec.splits[split], strict=True):

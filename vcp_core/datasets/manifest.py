@@ -86,6 +86,17 @@ class Dataset:
         licence: The licence as the dataset's makers state it, or "unknown".
         source: The arguments that load the dataset again: name or folder, then options. Empty if unknown.
         warnings: Warnings for every reader of a result ("the same file is on both sides", ...).
+
+    >>> from dataclasses import replace
+    >>> video = Video(
+    ...     id="wave/b.mp4", label="wave", split="test", group=None, sha256="0" * 64, num_frames=120
+    ... )
+    >>> other = replace(video, id="clap/a.mp4", label="clap", split="train")
+    >>> dataset = Dataset(name="gestures", split_name="1", root=Path("/data/gestures"), videos=(video, other))
+    >>> dataset.classes, [video.id for video in dataset.side("test")]
+    (('clap', 'wave'), ['wave/b.mp4'])
+    >>> replace(dataset, root=Path("/mnt/copy"), name="copy").fingerprint == dataset.fingerprint
+    True
     """
 
     name: str

@@ -201,17 +201,7 @@ class EvaluationPlan:
             provenance=Provenance(
                 checkpoint=dict(checkpoint),
                 backbone=self.spec.name,
-                dataset={
-                    "name": dataset.name,
-                    **({"own_name": own_name} if own_name not in (None, dataset.name) else {}),
-                    "split": dataset.split_name,
-                    "fingerprint": dataset.fingerprint,
-                    "licence": dataset.licence,
-                    "classes": len(dataset.classes),
-                    "videos": {split: len(dataset.side(split)) for split in ("train", "test")},
-                    "looped": sum(video.num_frames < self.spec.clip_span for video in dataset.videos),
-                    "left_out": [{"id": video.id, "reason": video.reason} for video in dataset.left_out],
-                },
+                dataset=self._dataset_facts(own_name),
                 protocol_name=self.protocol.name,
                 protocol_hash=self.protocol.hash,
                 protocol=self.protocol,
@@ -225,3 +215,17 @@ class EvaluationPlan:
                 reproduce=reproduce,
             ),
         )
+
+    def _dataset_facts(self, own_name: str | None) -> dict[str, object]:
+        dataset = self.dataset
+        return {
+            "name": dataset.name,
+            **({"own_name": own_name} if own_name not in (None, dataset.name) else {}),
+            "split": dataset.split_name,
+            "fingerprint": dataset.fingerprint,
+            "licence": dataset.licence,
+            "classes": len(dataset.classes),
+            "videos": {split: len(dataset.side(split)) for split in ("train", "test")},
+            "looped": sum(video.num_frames < self.spec.clip_span for video in dataset.videos),
+            "left_out": [{"id": video.id, "reason": video.reason} for video in dataset.left_out],
+        }

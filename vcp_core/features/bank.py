@@ -101,7 +101,17 @@ class _Index:
 
 
 class FeatureBank:
-    """The features of many shards on disk. `rows` reads only the shards that it needs."""
+    """The features of many shards on disk. `rows` reads only the shards that it needs.
+
+    >>> import tempfile
+    >>> first, second = Clip("a.mp4", 0), Clip("a.mp4", 16)
+    >>> rows_ND = np.array([[1, 2, 3], [4, 5, 6]], np.float32)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "shard.safetensors"
+    ...     ShardFeatures(clips=(first, second), stages={"conv5": rows_ND}).save(path)
+    ...     FeatureBank([path]).rows([second], "conv5")
+    array([[4., 5., 6.]], dtype=float32)
+    """
 
     def __init__(self, paths: Iterable[Path]) -> None:
         self._paths = sorted(paths)

@@ -26,7 +26,6 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 import torch
-from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from vcp_core.backbones.base import Backbone
@@ -145,12 +144,7 @@ def iter_batches(
         return read_frames(dataset.path(video), video, starts, offsets, geometry, counters)
 
     items = [item for shard in shards for item in shard.videos]
-    # Resizing multiplies small matrices, and each decoder has its own thread already. More BLAS threads only
-    # compete with the network for the cores (four times slower on two cores).
-    with (
-        threadpool_limits(1, user_api="blas"),
-        ThreadPoolExecutor(DECODERS, thread_name_prefix="decode") as pool,
-    ):
+    with ThreadPoolExecutor(DECODERS, thread_name_prefix="decode") as pool:
         decoded = ahead(pool, read, items, VIDEOS_AHEAD)
         for shard in shards:
             # Axes B, T, H, W, C: permuted to (B, C, T, H, W), this memory is torch's channels_last_3d.

@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
-from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from vcp_core.catalog.errors import TrainingError
@@ -139,8 +138,7 @@ class Trainer:
             TrainingError: If the loss is NaN or infinite.
             StorageError: If the folder cannot be written.
         """
-        # One BLAS thread: more only compete with the network for the cores (features/extraction.py).
-        with Stop() as stop, reproducible(), threadpool_limits(1, user_api="blas"):
+        with Stop() as stop, reproducible():
             while not self.progress.finished:
                 begun = time.perf_counter()
                 self._train_epoch(stop, on_step)

@@ -15,7 +15,7 @@ from vcp_core.datasets.manifest import Dataset, Video
 from vcp_core.pretraining.augmentation import UNCHANGED, Augmentation, draw_augmentation
 from vcp_core.pretraining.config import PretrainConfig, TrainingConfig
 from vcp_core.pretraining.examples import Crop, Example, all_options, draw_clip, draw_crop, draw_question
-from vcp_core.probes.logistic import holdout
+from vcp_core.probes.holdout import holdout
 from vcp_core.video.clips import Draws, TupleShape, grid_starts
 from vcp_core.video.frames import Geometry
 

@@ -68,7 +68,13 @@ class Predictions(_Record):
     fits: tuple[Fit, ...] = ()
 
     def column(self, name: str) -> list[Any]:
-        """One column, a value per row."""
+        """One column, a value per row.
+
+        >>> columns = {"video": ["a.mp4", "a.mp4", "b.mp4"], "group": [None] * 3, "right": [1, 0, 1]}
+        >>> answered = Predictions(benchmark="cloze", answers=("original", "remote"), columns=columns)
+        >>> answered.column("right"), answered.num_videos
+        ([1, 0, 1], 2)
+        """
         return self.columns[name]
 
     @property
@@ -148,7 +154,24 @@ class Timings(_Record):
     controls_s: float
 
 
-class Results(_Record):
+class Document(_Record):
+    """A record that is written to a file of its own."""
+
+    def to_json(self) -> str:
+        """The whole result as JSON text. The same run twice gives the same text."""
+        return json.dumps(self.model_dump(mode="json"), indent=1, allow_nan=False) + "\n"
+
+    def save(self, path: Path) -> None:
+        """Write the JSON, whole or not at all.
+
+        Raises:
+            StorageError: If the disk is full or the folder cannot be written.
+        """
+        with whole(path) as part:
+            part.write_text(self.to_json(), encoding="utf-8")
+
+
+class Results(Document):
     """All benchmarks of one checkpoint on one dataset under one protocol."""
 
     schema_name: str = SCHEMA
@@ -174,6 +197,18 @@ class Results(_Record):
         Raises:
             NotAvailable: If the metric's benchmark cannot run on the dataset.
             UnknownName: If there is no such metric.
+
+        >>> measured = {"value": 71.5, "low": 64.0, "high": 78.2, "num_videos": 96, "num_units": 47}
+        >>> spatial = Score(metric="cloze.spatial", units="group", **measured)
+        >>> cloze = BenchmarkResult(benchmark="cloze", scores=(spatial,))
+        >>> results = Results(benchmarks=(cloze,), provenance=Provenance.model_construct())
+        >>> results.score("cloze.spatial").value, results.score("cloze.spatial").unit
+        (71.5, 'percent')
+        >>> try:
+        ...     results.score("cloze.spacial")
+        ... except UnknownName as error:
+        ...     print(error)
+        No metric 'cloze.spacial'. Did you mean 'cloze.spatial'? Known: cloze.spatial.
         """
         scores = {score.metric: score for result in self.benchmarks for score in result.scores}
         if metric in scores:
@@ -182,19 +217,6 @@ class Results(_Record):
             if result.unavailable and metric.split(".")[0] == result.benchmark:
                 raise NotAvailable(f"{metric}: {result.unavailable}")
         raise UnknownName("metric", metric, scores)
-
-    def to_json(self) -> str:
-        """The whole result as JSON text. The same run twice gives the same text."""
-        return json.dumps(self.model_dump(mode="json"), indent=1, allow_nan=False) + "\n"
-
-    def save(self, path: Path) -> None:
-        """Write the JSON, whole or not at all.
-
-        Raises:
-            StorageError: If the disk is full or the folder cannot be written.
-        """
-        with whole(path) as part:
-            part.write_text(self.to_json(), encoding="utf-8")
 
 
 def per_class(

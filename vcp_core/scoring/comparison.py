@@ -101,8 +101,16 @@ def compare(
         NotAvailable: If the two have different rows for a video.
 
     >>> from vcp_core.catalog.protocols import load_protocol
-    >>> compare({}, {}, load_protocol("quick-v1"))
-    ()
+    >>> videos = [f"{number:02}.mp4" for number in range(40)]
+    >>> def recognised(answers):
+    ...     first = [[answer] for answer in answers]
+    ...     columns = {"video": videos, "group": [None] * 40, "label": ["wave"] * 40, "linear": first}
+    ...     return Predictions(benchmark="recognition", answers=("clap", "wave"), columns=columns)
+    >>> before = {"recognition": recognised(["wave"] * 20 + ["clap"] * 20)}
+    >>> after = {"recognition": recognised(["wave"] * 36 + ["clap"] * 4)}
+    >>> top1 = compare(before, after, load_protocol("quick-v1"))[0]
+    >>> print(f"{top1.metric} {top1.difference:+.1f} [{top1.low:.1f}, {top1.high:.1f}]")
+    recognition.top1 +40.0 [25.4, 56.0]
     """
     return tuple(
         difference
@@ -113,7 +121,13 @@ def compare(
 
 
 def unpaired(first: Mapping[str, Predictions], second: Mapping[str, Predictions]) -> tuple[str, ...]:
-    """Notes for readers of `compare`: the benchmarks that were compared on fewer videos, or not at all."""
+    """Notes for readers of `compare`: the benchmarks that were compared on fewer videos, or not at all.
+
+    >>> def answered(*videos):
+    ...     return Predictions(benchmark="cloze", answers=(), columns={"video": list(videos)})
+    >>> unpaired({"cloze": answered("a.mp4", "b.mp4", "c.mp4")}, {"cloze": answered("b.mp4", "c.mp4")})
+    ('cloze: compared on the 2 videos that both answered, without 1 of the first alone',)
+    """
     found = []
     for name in (*first, *(name for name in second if name not in first)):
         if name not in first or name not in second:
@@ -145,6 +159,21 @@ def compare_many(
         others: By name, predictions by benchmark, on the same dataset under the same protocol.
         protocol: As for `compare`.
         same: Names of the evaluations with the same weights and the same input as the reference.
+
+    >>> from vcp_core.catalog.protocols import load_protocol
+    >>> videos = [f"{number:02}.mp4" for number in range(40)]
+    >>> def recognised(num_right):
+    ...     first = [["wave"]] * num_right + [["clap"]] * (40 - num_right)
+    ...     columns = {"video": videos, "group": [None] * 40, "label": ["wave"] * 40, "linear": first}
+    ...     answered = Predictions(benchmark="recognition", answers=("clap", "wave"), columns=columns)
+    ...     return {"recognition": answered}
+    >>> others = {"epoch 10": recognised(26), "epoch 20": recognised(36)}
+    >>> found = compare_many(recognised(20), others, load_protocol("quick-v1"))
+    >>> for name, differences in found.items():
+    ...     top1 = differences[0]
+    ...     print(f"{name}: {top1.difference:+.1f}, p {top1.p_value:.3f}, adjusted {top1.p_adjusted:.3f}")
+    epoch 10: +15.0, p 0.019, adjusted 0.019
+    epoch 20: +40.0, p 0.000, adjusted 0.001
     """
     found = {name: compare(reference, other, protocol, same=name in same) for name, other in others.items()}
     families: dict[str, dict[str, float]] = {}

@@ -5,28 +5,20 @@ Legend: N prediction rows of all splits, split after split.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from vcp_core.benchmarks import load_benchmark
 from vcp_core.benchmarks.metrics import Mean, Metric, Statistic
 from vcp_core.catalog.errors import NotAvailable, UnknownName
-from vcp_core.catalog.files import whole
 from vcp_core.catalog.protocols import Protocol
-from vcp_core.results.types import BenchmarkResult, Results, Score
+from vcp_core.results.types import BenchmarkResult, Document, Results, Score
 from vcp_core.scoring.scores import Sample, mean_metric, weak
 from vcp_core.statistics.means import mean_statistic
 
 SCHEMA = "vcpbench.splits/1"
-
-
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class MeanScore(Score):
@@ -44,8 +36,11 @@ class MeanScore(Score):
     by_split: dict[str, float]
 
 
-class SplitsMean(_Record):
-    """One checkpoint on several splits of one dataset: each split's results, and means over them."""
+class SplitsMean(Document):
+    """One checkpoint on several splits of one dataset: each split's results, and means over them.
+
+    `mean_of_splits` makes it, and has an example.
+    """
 
     schema_name: str = SCHEMA
     scores: tuple[MeanScore, ...]
@@ -63,19 +58,6 @@ class SplitsMean(_Record):
             raise UnknownName("metric", metric, known)
         return known[metric]
 
-    def to_json(self) -> str:
-        """Everything as JSON text. The same runs twice give the same text."""
-        return json.dumps(self.model_dump(mode="json"), indent=1, allow_nan=False) + "\n"
-
-    def save(self, path: Path) -> None:
-        """Write the JSON, whole or not at all.
-
-        Raises:
-            StorageError: If the disk is full or the folder cannot be written.
-        """
-        with whole(path) as part:
-            part.write_text(self.to_json(), encoding="utf-8")
-
 
 def mean_of_splits(results: Sequence[Results]) -> SplitsMean:
     """Compute the mean over splits of every score that all splits have, and of its lift, with intervals.
@@ -92,6 +74,23 @@ def mean_of_splits(results: Sequence[Results]) -> SplitsMean:
 
     Raises:
         NotAvailable: If there are fewer than two results, or they differ in more than the split.
+
+    >>> from vcp_core.catalog.protocols import load_protocol
+    >>> from vcp_core.results.types import Predictions, Provenance
+    >>> from vcp_core.scoring.scores import score_benchmark
+    >>> quick = load_protocol("quick-v1")
+    >>> def results_of(split, answers):
+    ...     videos = [f"{split}/{number}.mp4" for number in range(10)]
+    ...     first = [[answer] for answer in answers]
+    ...     columns = {"video": videos, "group": [None] * 10, "label": ["a"] * 10, "linear": first}
+    ...     answered = Predictions(benchmark="recognition", answers=("a", "b"), columns=columns)
+    ...     scored = score_benchmark("recognition", answered, {}, unavailable=None, protocol=quick)
+    ...     videos_of = {"name": "ucf101", "split": split}
+    ...     of = {"checkpoint": {}, "dataset": videos_of, "protocol": quick, "protocol_hash": quick.hash}
+    ...     return Results(benchmarks=(scored,), provenance=Provenance.model_construct(**of))
+    >>> mean = mean_of_splits([results_of("1", "aaaaabbbbb"), results_of("2", "aaaaaaaaab")])
+    >>> mean.score("recognition.top1").value, mean.score("recognition.top1").by_split
+    (70.0, {'1': 50.0, '2': 90.0})
     """
     _check(results)
     by_split = {_split(one): one for one in sorted(results, key=_split)}

@@ -6,16 +6,8 @@ from typing import Annotated
 
 import typer
 
-from vcpbench_client.commands.common import (
-    DatasetOption,
-    JsonFlag,
-    ProtocolOption,
-    connect,
-    plainly,
-    print_json,
-    say,
-    show,
-)
+from vcpbench_client.commands import options
+from vcpbench_client.commands.common import connect, plainly, print_json, say, show
 from vcpbench_client.defaults import DATASET, PROTOCOL
 
 app = typer.Typer(help="Commands that need an administrator's token.", no_args_is_help=True)
@@ -29,13 +21,13 @@ def _group() -> None:
 @app.command()
 @plainly
 def reevaluate(
-    dataset: DatasetOption = DATASET,
-    protocol: ProtocolOption = PROTOCOL,
+    dataset: options.DatasetOption = DATASET,
+    protocol: options.ProtocolOption = PROTOCOL,
     engine: Annotated[
         str | None,
         typer.Option(help="Engine that made the older results. Default: all engines but the server's own."),
     ] = None,
-    as_json: JsonFlag = False,
+    as_json: options.JsonFlag = False,
 ) -> None:
     """Evaluate the checkpoints of older leaderboards again. These jobs run when no other job waits.
 

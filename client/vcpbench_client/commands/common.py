@@ -1,18 +1,17 @@
-"""Shared by the commands: report errors, print JSON, declare options and their completion."""
+"""Shared by the commands: report errors, print messages, tables and JSON."""
 
 from __future__ import annotations
 
 import functools
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import typer
 
-from vcpbench_client import defaults
 from vcpbench_client.errors import ClientError
 from vcpbench_client.output import writable_json
 
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
     from vcpbench_client.client import Client
 
-EVALUATION = "An evaluation: its id, the first characters of its id, or MODEL@latest."
 ERROR, INTERRUPTED = 2, 130  # exit codes; a shell gives 130 for SIGINT
 WIDEST = 10_000  # characters of a line, so that rich wraps and cuts nothing
 
@@ -127,85 +125,3 @@ def connect(**options: Any) -> Iterator[Client]:
 
     with Client(**options) as client:
         yield client
-
-
-def _complete(names: Callable[[Client], Iterable[str]], incomplete: str) -> list[str]:
-    """Names for a shell's completion. If the server does not answer within 2 seconds, there are none."""
-    try:
-        with connect(patience_s=0, timeout_s=2) as client:
-            return sorted({name for name in names(client) if name.startswith(incomplete)})
-    except ClientError:
-        return []
-
-
-def complete_model(incomplete: str) -> list[str]:
-    """Names of models that begin with `incomplete`, from the 100 newest checkpoints."""
-    return _complete(lambda client: (one.model for one in client.checkpoints(limit=100)), incomplete)
-
-
-def complete_dataset(incomplete: str) -> list[str]:
-    """Names of datasets that begin with `incomplete`."""
-    return _complete(lambda client: (one.name for one in client.datasets()), incomplete)
-
-
-def complete_protocol(incomplete: str) -> list[str]:
-    """Names of protocols that begin with `incomplete`."""
-    return _complete(lambda client: (one.name for one in client.protocols()), incomplete)
-
-
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-DatasetOption = Annotated[
-    str,
-    typer.Option(
-        "--dataset",
-        "-d",
-        help="Name of the dataset.",
-        envvar=defaults.DATASET_VARIABLE,
-        autocompletion=complete_dataset,
-    ),
-]
-ProtocolOption = Annotated[
-    str,
-    typer.Option(
-        "--protocol",
-        "-p",
-        help="Name or hash of the protocol.",
-        envvar=defaults.PROTOCOL_VARIABLE,
-        autocompletion=complete_protocol,
-    ),
-]
-ModelOption = Annotated[
-    str,
-    typer.Option(
-        "--model",
-        "-m",
-        help="Name of the model that the checkpoint belongs to.",
-        autocompletion=complete_model,
-    ),
-]
-RunOption = Annotated[str | None, typer.Option("--run", help="Name of the training run.")]
-StepOption = Annotated[int | None, typer.Option("--step", min=0, help="Step of the training run.")]
-BackboneOption = Annotated[
-    str | None, typer.Option("--backbone", help="Architecture. Default: the server recognises it.")
-]
-PretrainedOption = Annotated[
-    str | None,
-    typer.Option(
-        "--pretrained-on",
-        help="Training data of the checkpoint: ucf101:1 or ucf101:1,2 (splits), kinetics400, none, ...",
-    ),
-]
-PrefixOption = Annotated[
-    str | None,
-    typer.Option(
-        "--prefix",
-        help="Prefix of the network's keys, such as 'teacher.'. Default: the network trained by gradients.",
-    ),
-]
-InputOption = Annotated[
-    str | None,
-    typer.Option(
-        "--input-spec",
-        help="Input of the network, if not the backbone's own: 'frames=8,stride=4,crop=224,...'",
-    ),
-]

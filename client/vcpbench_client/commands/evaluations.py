@@ -7,36 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vcpbench_client.commands.common import (
-    EVALUATION,
-    INTERRUPTED,
-    BackboneOption,
-    DatasetOption,
-    InputOption,
-    JsonFlag,
-    PrefixOption,
-    PretrainedOption,
-    ProtocolOption,
-    RunOption,
-    StepOption,
-    complete_model,
-    connect,
-    plainly,
-    print_json,
-    say,
-    show,
-)
-from vcpbench_client.commands.uploads import Facts, completed, declared_by_name, send
+from vcpbench_client.commands import options
+from vcpbench_client.commands.common import INTERRUPTED, connect, plainly, print_json, say, show
+from vcpbench_client.commands.uploads import completed, declared_by_name, send
 from vcpbench_client.defaults import DATASET, PROTOCOL
 
 if TYPE_CHECKING:
     from vcpbench_client.answers import Checkpoint, Evaluation
     from vcpbench_client.client import Client
 
-EvaluationArgument = Annotated[str, typer.Argument(help=EVALUATION, metavar="EVALUATION")]
+EvaluationArgument = Annotated[str, typer.Argument(help=options.EVALUATION, metavar="EVALUATION")]
 
 
 @plainly
+@options.option_groups()
 def evaluate(
     what: Annotated[
         list[str],
@@ -49,22 +33,21 @@ def evaluate(
     model: Annotated[
         str | None,
         typer.Option(
-            "--model", "-m", help="Name of the model that the files belong to.", autocompletion=complete_model
+            "--model",
+            "-m",
+            help="Name of the model that the files belong to.",
+            autocompletion=options.complete_model,
         ),
     ] = None,
-    dataset: DatasetOption = DATASET,
-    protocol: ProtocolOption = PROTOCOL,
-    run: RunOption = None,
-    step: StepOption = None,
-    backbone: BackboneOption = None,
-    pretrained_on: PretrainedOption = None,
-    prefix: PrefixOption = None,
-    input_spec: InputOption = None,
+    *,
+    dataset: options.DatasetOption = DATASET,
+    protocol: options.ProtocolOption = PROTOCOL,
+    facts: options.Facts,
     wait: Annotated[bool, typer.Option(help="Wait until the evaluation is done.")] = True,
     timeout_s: Annotated[
         float | None, typer.Option("--timeout", min=0, help="Seconds to wait. The evaluation then goes on.")
     ] = None,
-    as_json: JsonFlag = False,
+    as_json: options.JsonFlag = False,
 ) -> None:
     """Upload checkpoints, evaluate them on the server, and show their scores.
 
@@ -81,17 +64,9 @@ def evaluate(
 
     `vcpbench evaluate my-model@latest --dataset ucf101 --protocol standard-v1`
     """
-    facts: Facts = {
-        "run": run,
-        "step": step,
-        "backbone": backbone,
-        "pretrained_on": pretrained_on,
-        "prefix": prefix,
-        "input_spec": input_spec,
-    }
     if model is None:
         _refuse_files(what)
-    if len(what) > 1 and step is not None:
+    if len(what) > 1 and facts["step"] is not None:
         raise typer.BadParameter(
             "--step is for one file. With several files, each file or its name gives the step."
         )
@@ -105,7 +80,7 @@ def evaluate(
         checkpoint: str | Checkpoint = what[0]
         file = Path(what[0]) if model is not None else None
         if file is not None and model is not None:
-            if not wait and step is None:
+            if not wait and facts["step"] is None:
                 facts["step"] = declared_by_name(file)
             checkpoint = send(client, file, model, quiet=as_json, **facts)
         found = client.evaluate(checkpoint, dataset, protocol)
@@ -126,12 +101,12 @@ def _refuse_files(what: list[str]) -> None:
 @plainly
 def status(
     evaluation: Annotated[
-        str | None, typer.Argument(help=f"{EVALUATION} If left out: the server's queues and workers.")
+        str | None, typer.Argument(help=f"{options.EVALUATION} If left out: the server's queues and workers.")
     ] = None,
     follow_it: Annotated[
         bool, typer.Option("--follow", "-f", help="Follow the evaluation until it ends.")
     ] = False,
-    as_json: JsonFlag = False,
+    as_json: options.JsonFlag = False,
 ) -> None:
     """Show the state of an evaluation, or of the server's queues and workers.
 
@@ -160,7 +135,7 @@ def status(
 
 
 @plainly
-def cancel(evaluation: EvaluationArgument, as_json: JsonFlag = False) -> None:
+def cancel(evaluation: EvaluationArgument, as_json: options.JsonFlag = False) -> None:
     """Cancel an evaluation. The features that it has computed stay for the next one.
 
     **Example**

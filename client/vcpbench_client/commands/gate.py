@@ -8,22 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from vcpbench_client.commands.common import (
-    BackboneOption,
-    DatasetOption,
-    InputOption,
-    ModelOption,
-    PrefixOption,
-    PretrainedOption,
-    ProtocolOption,
-    RunOption,
-    StepOption,
-    connect,
-    plainly,
-    print_json,
-    say,
-    show,
-)
+from vcpbench_client.commands import options
+from vcpbench_client.commands.common import connect, plainly, print_json, say, show
 from vcpbench_client.commands.evaluations import follow
 from vcpbench_client.commands.leaderboards import compared
 from vcpbench_client.commands.uploads import completed, send
@@ -37,11 +23,13 @@ STDOUT = Path("-")
 
 
 @plainly
+@options.option_groups()
 def gate(
     file: Annotated[Path, typer.Argument(help="The checkpoint.")],
-    model: ModelOption,
-    dataset: DatasetOption = DATASET,
-    protocol: ProtocolOption = PROTOCOL,
+    model: options.ModelOption,
+    *,
+    dataset: options.DatasetOption = DATASET,
+    protocol: options.ProtocolOption = PROTOCOL,
     minimum: Annotated[
         list[str] | None,
         typer.Option(
@@ -84,12 +72,7 @@ def gate(
         Path | None,
         typer.Option("--json", help="File to write JSON to. `-` prints JSON instead of the table."),
     ] = None,
-    run: RunOption = None,
-    step: StepOption = None,
-    backbone: BackboneOption = None,
-    pretrained_on: PretrainedOption = None,
-    prefix: PrefixOption = None,
-    input_spec: InputOption = None,
+    facts: options.Facts,
 ) -> None:
     """Judge a checkpoint by rules. Exit codes: 0 pass, 1 fail, 2 error, 3 (or 0) inconclusive.
 
@@ -118,14 +101,7 @@ def gate(
         rules=tuple(rules),
         against=Against.parse(against) if against else None,
         fail_inconclusive=inconclusive == "fail",
-        facts={
-            "run": run,
-            "step": step,
-            "backbone": backbone,
-            "pretrained_on": pretrained_on,
-            "prefix": prefix,
-            "input_spec": input_spec,
-        },
+        facts=dict(facts),
     )
     answer = _answer(question, timeout_s)
     _write(answer, summary, report.markdown)

@@ -6,19 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vcpbench_client.commands.common import (
-    EVALUATION,
-    INTERRUPTED,
-    DatasetOption,
-    JsonFlag,
-    ProtocolOption,
-    complete_model,
-    connect,
-    plainly,
-    print_json,
-    say,
-    show,
-)
+from vcpbench_client.commands import options
+from vcpbench_client.commands.common import INTERRUPTED, connect, plainly, print_json, say, show
 from vcpbench_client.defaults import DATASET, PROTOCOL
 
 if TYPE_CHECKING:
@@ -30,7 +19,7 @@ AllFlag = Annotated[bool, typer.Option("--all", help="Show every metric, not onl
 
 @plainly
 def results(
-    evaluation: Annotated[str, typer.Argument(help=EVALUATION)],
+    evaluation: Annotated[str, typer.Argument(help=options.EVALUATION)],
     as_json: Annotated[
         bool,
         typer.Option("--json", help="Print everything as JSON, with per-video predictions and provenance."),
@@ -64,8 +53,8 @@ def results(
 
 @plainly
 def leaderboard(
-    dataset: DatasetOption = DATASET,
-    protocol: ProtocolOption = PROTOCOL,
+    dataset: options.DatasetOption = DATASET,
+    protocol: options.ProtocolOption = PROTOCOL,
     engine: Annotated[
         str | None, typer.Option(help="Engine that made the results. Default: the server's own.")
     ] = None,
@@ -74,7 +63,7 @@ def leaderboard(
     ] = "-recognition.top1",
     metric: Annotated[list[str] | None, typer.Option(help="A metric to show; repeat for several.")] = None,
     model: Annotated[
-        str | None, typer.Option(help="Part of the model's name.", autocompletion=complete_model)
+        str | None, typer.Option(help="Part of the model's name.", autocompletion=options.complete_model)
     ] = None,
     team: Annotated[str | None, typer.Option(help="Only of this team.")] = None,
     backbone: Annotated[str | None, typer.Option(help="Only of this backbone.")] = None,
@@ -82,7 +71,7 @@ def leaderboard(
     latest: Annotated[bool, typer.Option("--latest", help="Only every model's newest checkpoint.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=500, help="Rows.")] = 50,
     offset: Annotated[int, typer.Option(min=0, help="Rows to skip.")] = 0,
-    as_json: JsonFlag = False,
+    as_json: options.JsonFlag = False,
 ) -> None:
     """List the finished evaluations of one dataset and one protocol, best first.
 
@@ -122,7 +111,7 @@ def leaderboard(
 
 @plainly
 def compare(
-    first: Annotated[str, typer.Argument(help=EVALUATION)],
+    first: Annotated[str, typer.Argument(help=options.EVALUATION)],
     second: Annotated[
         str, typer.Argument(help="Another evaluation, on the same videos under the same protocol.")
     ],
@@ -130,7 +119,7 @@ def compare(
     timeout_s: Annotated[
         float | None, typer.Option("--timeout", min=0, help="Seconds to wait. The comparison then goes on.")
     ] = None,
-    as_json: JsonFlag = False,
+    as_json: options.JsonFlag = False,
 ) -> None:
     """Compare the second evaluation with the first, paired by video, with intervals.
 
@@ -173,7 +162,7 @@ def compared(
 
 
 @plainly
-def datasets(as_json: JsonFlag = False) -> None:
+def datasets(as_json: options.JsonFlag = False) -> None:
     """List the datasets that the server knows.
 
     **Example**
@@ -188,7 +177,7 @@ def datasets(as_json: JsonFlag = False) -> None:
 
 
 @plainly
-def protocols(as_json: JsonFlag = False) -> None:
+def protocols(as_json: options.JsonFlag = False) -> None:
     """List the protocols that the server knows.
 
     **Example**

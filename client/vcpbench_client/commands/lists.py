@@ -8,17 +8,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from vcpbench_client.commands.common import (
-    JsonFlag,
-    complete_dataset,
-    complete_model,
-    complete_protocol,
-    connect,
-    plainly,
-    print_json,
-    say,
-    show,
-)
+from vcpbench_client.commands import options
+from vcpbench_client.commands.common import connect, plainly, print_json, say, show
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -27,7 +18,8 @@ T = TypeVar("T")
 LimitOption = Annotated[int, typer.Option(min=1, help="Largest number of rows.")]
 TeamOption = Annotated[str | None, typer.Option(help="Only of this team.")]
 ModelOption = Annotated[
-    str | None, typer.Option("--model", "-m", help="Only of this model.", autocompletion=complete_model)
+    str | None,
+    typer.Option("--model", "-m", help="Only of this model.", autocompletion=options.complete_model),
 ]
 
 
@@ -36,7 +28,7 @@ def models(
     name: Annotated[str | None, typer.Argument(help="Part of the name; every model if left out.")] = None,
     team: TeamOption = None,
     limit: LimitOption = 50,
-    as_json: JsonFlag = False,
+    as_json: options.JsonFlag = False,
 ) -> None:
     """List models: the numbers of checkpoints and evaluations, and the newest checkpoint of each.
 
@@ -57,7 +49,7 @@ def checkpoints(
     model: ModelOption = None,
     team: TeamOption = None,
     limit: LimitOption = 50,
-    as_json: JsonFlag = False,
+    as_json: options.JsonFlag = False,
 ) -> None:
     """List checkpoints: the model and the step of each, and whether the server could read it.
 
@@ -80,11 +72,15 @@ def evaluations(
     team: TeamOption = None,
     dataset: Annotated[
         str | None,
-        typer.Option("--dataset", "-d", help="Only on this dataset.", autocompletion=complete_dataset),
+        typer.Option(
+            "--dataset", "-d", help="Only on this dataset.", autocompletion=options.complete_dataset
+        ),
     ] = None,
     protocol: Annotated[
         str | None,
-        typer.Option("--protocol", "-p", help="Only under this protocol.", autocompletion=complete_protocol),
+        typer.Option(
+            "--protocol", "-p", help="Only under this protocol.", autocompletion=options.complete_protocol
+        ),
     ] = None,
     state: Annotated[
         str | None,
@@ -94,7 +90,7 @@ def evaluations(
     ] = None,
     checkpoint: Annotated[str | None, typer.Option(help="Only of the checkpoint with this id.")] = None,
     limit: LimitOption = 50,
-    as_json: JsonFlag = False,
+    as_json: options.JsonFlag = False,
 ) -> None:
     """List evaluations: the checkpoint, the dataset, the protocol and the state of each.
 

@@ -13,8 +13,9 @@ import typer
 from vcpbench_client import tables
 from vcpbench_client.answers import Checkpoint, Evaluation, plain
 from vcpbench_client.commands.common import ERROR, error_facts, print_json, say, show
+from vcpbench_client.commands.options import Facts
 from vcpbench_client.commands.progress import following_all
-from vcpbench_client.commands.uploads import Facts, completed, declared_by_name, send
+from vcpbench_client.commands.uploads import completed, declared_by_name, send
 from vcpbench_client.errors import (
     ApiError,
     ClientError,

@@ -4,26 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypedDict, Unpack
+from typing import TYPE_CHECKING, Annotated, Unpack
 
 import typer
 
-from vcpbench_client.commands.common import (
-    INTERRUPTED,
-    BackboneOption,
-    InputOption,
-    JsonFlag,
-    ModelOption,
-    PrefixOption,
-    PretrainedOption,
-    RunOption,
-    StepOption,
-    connect,
-    plainly,
-    print_json,
-    say,
-    show,
-)
+from vcpbench_client.commands import options
+from vcpbench_client.commands.common import INTERRUPTED, connect, plainly, print_json, say, show
 from vcpbench_client.commands.steps import step_in_name
 
 if TYPE_CHECKING:
@@ -31,32 +17,18 @@ if TYPE_CHECKING:
     from vcpbench_client.client import Client
 
 
-class Facts(TypedDict):
-    """Facts that the user gives about a file: the arguments of `Client.upload`."""
-
-    run: str | None
-    step: int | None
-    backbone: str | None
-    pretrained_on: str | None
-    prefix: str | None
-    input_spec: str | None
-
-
 @plainly
+@options.option_groups()
 def upload(
     file: Annotated[Path, typer.Argument(help="The checkpoint.")],
-    model: ModelOption,
-    run: RunOption = None,
-    step: StepOption = None,
-    backbone: BackboneOption = None,
-    pretrained_on: PretrainedOption = None,
-    prefix: PrefixOption = None,
-    input_spec: InputOption = None,
+    model: options.ModelOption,
+    *,
+    facts: options.Facts,
     wait: Annotated[bool, typer.Option(help="Wait until the server has read the file.")] = True,
     timeout_s: Annotated[
         float | None, typer.Option("--timeout", min=0, help="Seconds to wait. The server then goes on.")
     ] = None,
-    as_json: JsonFlag = False,
+    as_json: options.JsonFlag = False,
 ) -> None:
     """Upload a checkpoint, and say which backbone the server found in it.
 
@@ -69,17 +41,9 @@ def upload(
 
     `vcpbench upload model.pt --model my-model --no-wait`
     """
-    facts: Facts = {
-        "run": run,
-        "step": step,
-        "backbone": backbone,
-        "pretrained_on": pretrained_on,
-        "prefix": prefix,
-        "input_spec": input_spec,
-    }
     with connect() as client:
         if not wait:
-            facts["step"] = step if step is not None else declared_by_name(file)
+            facts["step"] = facts["step"] if facts["step"] is not None else declared_by_name(file)
         found = send(client, file, model, quiet=as_json, **facts)
         if wait:
             found = until_read(client, found, timeout_s=timeout_s, quiet=as_json)
@@ -87,7 +51,9 @@ def upload(
     _tell(found, as_json=as_json)
 
 
-def send(client: Client, file: Path, model: str, *, quiet: bool, **facts: Unpack[Facts]) -> Checkpoint:
+def send(
+    client: Client, file: Path, model: str, *, quiet: bool, **facts: Unpack[options.Facts]
+) -> Checkpoint:
     """Upload with progress. On Ctrl-C, say that the sent bytes stay. `facts` go to `Client.upload`."""
     from vcpbench_client.commands.progress import uploading
 

@@ -1,0 +1,300 @@
+"""The optimum of penalised multinomial logistic regression, in few passes over the rows.
+
+The cost is mean cross-entropy + l2 / 2 * sum over features of penalty_D * |weights_DK|^2. The bias has no
+penalty. The solver is L-BFGS (Nocedal and Wright, Numerical Optimization, chapter 7) with two changes:
+
+- A preconditioner. The Hessian of the cross-entropy is close to c ZᵀZ / N for every class, where c is the
+  mean of p (1 - p) (Böhning 1992 gives such a bound). One Cholesky factor for each L2 strength solves that
+  system. With it, a fit takes tens of iterations where plain L-BFGS takes hundreds or does not converge.
+- The logits are kept. They are linear in the step, so a line search costs no pass over the rows, and an
+  iteration costs two: one for the logits of the direction, one for the gradient.
+
+Rows may be float32. Then the logits, which add up small steps, are recomputed in float64 before a fit counts
+as converged.
+
+Legend: N rows (samples), D features, K classes.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import scipy.linalg
+from threadpoolctl import ThreadpoolController
+
+from vcp_core.probes.rows import Array, Floats, StandardisedRows
+
+Labels = npt.NDArray[np.integer]
+
+MEMORY = 20  # steps that L-BFGS remembers
+MOST_TRIALS = 30  # of one line search; each halves the bracket at the least
+ROUNDING = 1e-14  # of a loss in float64
+EXACT_SIDE = 4096  # a Cholesky factor of at most so many rows is made in float64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Solution:
+    """Where the solver stopped.
+
+    Attributes:
+        weights_DK: Weights on the rows.
+        bias_K: Bias of each class.
+        num_iterations: Number of iterations.
+        gradient_norm: Largest absolute entry of the gradient.
+    """
+
+    weights_DK: Array
+    bias_K: Array
+    num_iterations: int
+    gradient_norm: float
+
+
+def solve_path(
+    rows: StandardisedRows,
+    num_rows: int,
+    labels_N: Labels,
+    num_classes: int,
+    strengths: Sequence[float],
+    *,
+    penalty_D: Array,
+    max_iterations: int,
+    tolerance: float,
+) -> Iterator[Solution]:
+    """Solve for each strength in turn, on the first `num_rows` rows. Each starts where the one before ended.
+
+    Args:
+        rows: The rows.
+        num_rows: N.
+        labels_N: Class of every row.
+        num_classes: K.
+        strengths: L2 strengths, the strongest first.
+        penalty_D: Factor of the penalty for each feature.
+        max_iterations: The solver stops after so many for each strength, converged or not.
+        tolerance: Upper limit of the largest absolute entry of the gradient.
+    """
+    fit = _Fit(rows, num_rows, labels_N, num_classes, penalty_D)
+    preconditioner = _Preconditioner(rows, num_rows)
+    for strength in strengths:
+        with _scipys_blas_on_one_thread():
+            solution = fit.solve(strength, preconditioner, max_iterations, tolerance)
+        yield solution
+
+
+class _Point(NamedTuple):
+    """Weights with the bias as their last row, their logits, and what follows from these."""
+
+    theta: Array  # (D + 1, K)
+    logits_NK: Array
+    probabilities_NK: Array
+    loss: float  # mean cross-entropy
+
+
+class _Step(NamedTuple):
+    """A step, the change of the gradient along it, and 1 / their product."""
+
+    step: Array
+    change: Array
+    curvature: float
+
+
+class _Fit:
+    """The problem, and the point that the solver has reached."""
+
+    def __init__(
+        self, rows: StandardisedRows, num_rows: int, labels_N: Labels, num_classes: int, penalty_D: Array
+    ) -> None:
+        self._rows, self._num_rows = rows, num_rows
+        self._labels_N = labels_N[:num_rows]
+        self._penalty_D1 = penalty_D[:, None]
+        theta = np.zeros((rows.shape[1] + 1, num_classes))
+        self._point = self._at(theta, np.zeros((num_rows, num_classes)))
+
+    def solve(
+        self, l2: float, preconditioner: _Preconditioner, max_iterations: int, tolerance: float
+    ) -> Solution:
+        point, memory = self._point, deque[_Step](maxlen=MEMORY)
+        preconditioner.factor(l2, _spread(point.probabilities_NK))
+        gradient = self._gradient(point, l2)
+        iterations, fresh = 0, False
+        while True:
+            norm = float(np.abs(gradient).max())
+            if norm <= tolerance and not fresh:
+                point = self._at(point.theta, self._logits(point.theta, exact=True))
+                gradient, fresh = self._gradient(point, l2), True
+                continue
+            if norm <= tolerance or iterations == max_iterations:
+                break
+            following = self._search(point, -_apply_inverse(gradient, memory, preconditioner), gradient, l2)
+            if following is None and memory:  # rounding has spoiled the remembered steps
+                memory.clear()
+                continue
+            if following is None:  # no step lowers the loss any more: the precision of float64 is used up
+                break
+            gradient_before, gradient = gradient, self._gradient(following, l2)
+            step, change = following.theta - point.theta, gradient - gradient_before
+            product = float(np.vdot(step, change))
+            if product > 0:
+                memory.append(_Step(step, change, 1.0 / product))
+            point, fresh = following, False
+            iterations += 1
+        self._point = point
+        return Solution(
+            weights_DK=point.theta[:-1].copy(),
+            bias_K=point.theta[-1].copy(),
+            num_iterations=iterations,
+            gradient_norm=norm,
+        )
+
+    def _search(self, point: _Point, direction: Array, gradient: Array, l2: float) -> _Point | None:
+        """Go along a direction until the slope has fallen to half: Newton's steps inside a bracket."""
+        begin = float(np.vdot(gradient, direction))
+        if not begin < 0:
+            return None
+        change_NK = self._logits(direction)
+        rows_N = np.arange(self._num_rows)
+        of_label = float(change_NK[rows_N, self._labels_N].mean())
+        weighted = self._penalty_D1 * direction[:-1]
+        penalty_slope = l2 * float(np.vdot(weighted, point.theta[:-1]))
+        penalty_curve = l2 * float(np.vdot(weighted, direction[:-1]))
+        low, high, length = 0.0, np.inf, 1.0
+        for _ in range(MOST_TRIALS):
+            trial = self._at(point.theta + length * direction, point.logits_NK + length * change_NK)
+            mean_N = np.einsum("nk,nk->n", trial.probabilities_NK, change_NK)
+            slope = float(mean_N.mean()) - of_label + penalty_slope + length * penalty_curve
+            gain = trial.loss - point.loss + length * (penalty_slope + 0.5 * length * penalty_curve)
+            if abs(slope) <= 0.5 * abs(begin) and gain <= ROUNDING:
+                return trial
+            low, high = (length, high) if slope < 0 else (low, length)
+            square_N = np.einsum("nk,nk,nk->n", trial.probabilities_NK, change_NK, change_NK)
+            curve = float((square_N - mean_N**2).mean()) + penalty_curve
+            newton = length - slope / curve if curve > 0 else np.inf
+            if not low < newton < high:
+                newton = 2 * length if high == np.inf else (low + high) / 2
+            length = newton
+        return None
+
+    def _at(self, theta: Array, logits_NK: Array) -> _Point:
+        probabilities_NK = logits_NK - logits_NK.max(axis=1, keepdims=True)
+        of_label_N = probabilities_NK[np.arange(self._num_rows), self._labels_N]
+        np.exp(probabilities_NK, out=probabilities_NK)
+        total_N = probabilities_NK.sum(axis=1)
+        probabilities_NK /= total_N[:, None]
+        return _Point(theta, logits_NK, probabilities_NK, float((np.log(total_N) - of_label_N).mean()))
+
+    def _logits(self, theta: Array, *, exact: bool = False) -> Array:
+        """Logits (N, K) in float64. `exact` multiplies in float64, too."""
+        dtype = np.float64 if exact else self._rows.dtype
+        weights_DK = theta[:-1].astype(dtype)
+        logits_NK = np.empty((self._num_rows, theta.shape[1]))
+        for span, rows in self._rows.chunks(0, self._num_rows):
+            logits_NK[span] = rows.astype(dtype, copy=False) @ weights_DK
+        logits_NK += theta[-1]
+        return logits_NK
+
+    def _gradient(self, point: _Point, l2: float) -> Array:
+        errors_NK = point.probabilities_NK.copy()
+        errors_NK[np.arange(self._num_rows), self._labels_N] -= 1
+        errors_NK /= self._num_rows
+        gradient = np.empty_like(point.theta)
+        gradient[:-1] = l2 * self._penalty_D1 * point.theta[:-1]
+        gradient[-1] = errors_NK.sum(axis=0)
+        for span, rows in self._rows.chunks(0, self._num_rows):
+            gradient[:-1] += (errors_NK[span].T.astype(self._rows.dtype) @ rows).T
+        return gradient
+
+
+def _spread(probabilities_NK: Array) -> float:
+    """The mean of p (1 - p), scaled so that the Hessian of equal probabilities is met exactly."""
+    num_rows, num_classes = probabilities_NK.shape
+    square = float(np.vdot(probabilities_NK, probabilities_NK)) / num_rows
+    return float(max((1.0 - square) / (num_classes - 1), 1e-6))
+
+
+def _apply_inverse(gradient: Array, memory: Sequence[_Step], preconditioner: _Preconditioner) -> Array:
+    """L-BFGS's product of its inverse Hessian and the gradient, by the two loops."""
+    direction, shares = gradient.copy(), []
+    for one in reversed(memory):
+        shares.append(one.curvature * float(np.vdot(one.step, direction)))
+        direction -= shares[-1] * one.change
+    direction = preconditioner(direction)
+    if memory:  # scale the preconditioner so that it is right along the last step
+        last = memory[-1]
+        direction /= last.curvature * float(np.vdot(last.change, preconditioner(last.change)))
+    for one, share in zip(memory, reversed(shares), strict=True):
+        direction += one.step * (share - one.curvature * float(np.vdot(one.change, direction)))
+    return direction
+
+
+class _Preconditioner:
+    """The inverse of c ZᵀZ / N + l2 I, the same for every class, by a Cholesky factor.
+
+    With fewer rows than features, the factor is that of the smaller matrix ZZᵀ + (l2 N / c) I (Woodbury).
+    """
+
+    def __init__(self, rows: StandardisedRows, num_rows: int) -> None:
+        self._rows, self._num_rows = rows, num_rows
+        self._is_dual = num_rows < rows.shape[1]
+        side = min(num_rows, rows.shape[1])
+        self._gram = np.zeros((side, side), np.float64 if side <= EXACT_SIDE else np.float32)
+        if self._is_dual:
+            whole_ND = np.concatenate([chunk.copy() for _, chunk in rows.chunks(0, num_rows)])
+            np.matmul(whole_ND, whole_ND.T, out=self._gram, casting="same_kind")
+        else:
+            for _, chunk in rows.chunks(0, num_rows):
+                self._gram += chunk.T @ chunk
+            self._gram /= num_rows
+
+    def factor(self, l2: float, spread: float) -> None:
+        self._l2, self._spread = l2, spread
+        size = self._num_rows if self._is_dual else 1
+        shift = l2 * size / spread
+        while True:
+            matrix = self._gram.copy()
+            matrix[np.diag_indices_from(matrix)] += shift
+            try:
+                self._factor = scipy.linalg.cholesky(matrix, lower=True, overwrite_a=True)
+                return
+            except np.linalg.LinAlgError:  # not positive after rounding; a larger shift only costs iterations
+                shift = 10 * max(shift, 1e-6 * float(self._gram.diagonal().max()))
+
+    def __call__(self, theta: Array) -> Array:
+        result = np.empty_like(theta)
+        if self._is_dual:
+            weights_DK = theta[:-1].astype(self._rows.dtype)
+            sums_NK = np.empty((self._num_rows, theta.shape[1]))
+            for span, rows in self._rows.chunks(0, self._num_rows):
+                sums_NK[span] = rows @ weights_DK
+            solved_NK = self._solve(sums_NK)
+            result[:-1] = theta[:-1]
+            for span, rows in self._rows.chunks(0, self._num_rows):
+                result[:-1] -= (solved_NK[span].T.astype(self._rows.dtype) @ rows).T
+            result[:-1] /= self._l2
+        else:
+            result[:-1] = self._solve(theta[:-1]) / self._spread
+        result[-1] = theta[-1] / self._spread
+        return result
+
+    def _solve(self, right: Array) -> Floats:
+        solved: Floats = scipy.linalg.cho_solve((self._factor, True), right.astype(self._factor.dtype))
+        return solved
+
+
+def _scipys_blas_on_one_thread() -> AbstractContextManager[object]:
+    """Limit SciPy's own OpenBLAS to one thread, and leave NumPy's alone.
+
+    The wheels of NumPy and of SciPy each contain an OpenBLAS with its own threads. A fit calls both in turn,
+    and the waiting threads of one keep the threads of the other off the cores. A fit took 15 times as long on
+    two cores (docs/decisions/2026-11-26-two-blas.md). SciPy's part is the smaller, so one thread is enough.
+    """
+    controller = ThreadpoolController()
+    paths = [library["filepath"] for library in controller.info()]
+    own = [path for path in paths if {"scipy.libs", "scipy"} & {*Path(path).parts[-3:]}]
+    limited: AbstractContextManager[object] = controller.select(filepath=own).limit(limits=1, user_api="blas")
+    return limited

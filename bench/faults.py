@@ -1,4 +1,4 @@
-"""Five faults that a review found in intervals, with the numbers of today's code.
+"""Prints the numbers that today's code gives for five faults that a review found in intervals.
 
 python -m bench.faults
 """

@@ -1,7 +1,7 @@
 """Measures what each built-in dataset can detect, and the time of the sample's evaluation under quick-v1.
 
-python -m bench.first_look                                       all of them: about 10 min on two cores
-python -m bench.first_look --datasets playground-64,playground-136  these
+python -m bench.first_look                                       all datasets: about 10 min on two cores
+python -m bench.first_look --datasets playground-64,playground-136  only these
 """
 
 from __future__ import annotations

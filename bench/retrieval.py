@@ -1,4 +1,4 @@
-"""Measures time and memory of ranking many queries. Files are memory-mapped; memory must stay bounded.
+"""Measures time and memory of ranking many queries. Files are memory-mapped, so memory must stay bounded.
 
 --predict measures all steps from stored features: the index of the bank, the means of the videos, the
 ranking, the predictions, and the scores beside three controls and pixels.

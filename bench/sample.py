@@ -1,8 +1,8 @@
-"""Scores of the sample checkpoint, beside random weights and pixels.
+"""Measures the scores of the sample checkpoint, beside random weights and pixels.
 
 python -m bench.sample                             prints the table: playground-344, quick-v1
 python -m bench.sample --write                     puts it into the sample's page and README.md
-python -m bench.sample --seed 1 --checkpoint FILE  measures on other videos, to choose a sample by
+python -m bench.sample --seed 1 --checkpoint FILE  measures on other videos, to choose the sample
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Writes checkpoint files in the wrappings that users have, each with the original trainer's code.
+"""Writes checkpoint files in every wrapping that users have.
 
-If the trainer's package is not installed, its dictionary is made by hand, with the keys in
-docs/decisions/2026-11-28-several-networks.md.
+The original trainer's code writes a file where its package is installed. Otherwise the dictionary is made by
+hand, with the keys that docs/decisions/2026-11-28-several-networks.md lists.
 """
 
 from __future__ import annotations
@@ -33,11 +33,12 @@ class Wrapping:
     """A kind of checkpoint.
 
     Attributes:
-        group: The heading that it stands under.
-        name: What it is, for people.
-        write: Writes it at a path, as a file or a folder.
-        file_name: Of the file.
-        apart: Whether it must be read in a process of its own: its name counts, or what this one imported.
+        group: The heading of the table that the checkpoint stands under.
+        name: The name in the table.
+        write: Writes the checkpoint at a path, as a file or a folder.
+        file_name: The name of the file or folder.
+        apart: Whether a process of its own must read the checkpoint. Either the file name matters, or modules
+            that this process has imported would change the result.
     """
 
     group: str
@@ -53,17 +54,17 @@ def weights(seed: int = 0) -> State:
 
 
 def under(prefix: str, state: State) -> State:
-    """The same tensors with something before each name."""
+    """The same tensors, with a prefix before each name."""
     return {prefix + key: value for key, value in state.items()}
 
 
 def inside(word: str, state: State) -> State:
-    """The same tensors with a word behind the first part of each name."""
+    """The same tensors, with a word after the first part of each name."""
     return {key.replace(".", f".{word}.", 1): value for key, value in state.items()}
 
 
 def saved(make: Callable[[], Any], **options: Any) -> Write:
-    """Writes an object with `torch.save`."""
+    """Make a writer that saves an object with `torch.save`."""
     return lambda path: torch.save(make(), path, **options)
 
 
@@ -128,7 +129,7 @@ def _entries() -> dict[str, bytes]:
 def packed(
     folder: str, *, method: int = zipfile.ZIP_DEFLATED, finder: bool = False, slash: str = "/"
 ) -> Write:
-    """Packs the entries of a torch archive again, as other programs do."""
+    """Make a writer that packs the entries of a torch archive again, as other programs do."""
 
     def write(path: Path) -> None:
         with zipfile.ZipFile(path, "w", method) as archive:
@@ -136,7 +137,9 @@ def packed(
                 archive.writestr("__MACOSX/._archive", b"x")
             for name, content in _entries().items():
                 entry = zipfile.ZipInfo("x")
-                entry.filename = (folder + name).replace("/", slash)  # ZipInfo itself would mend it
+                entry.filename = (folder + name).replace(
+                    "/", slash
+                )  # the constructor may turn backslashes into slashes
                 entry.compress_type = method
                 archive.writestr(entry, content)
             if finder:
@@ -147,14 +150,14 @@ def packed(
 
 
 def in_another_zip(path: Path) -> None:
-    """A zip archive with a checkpoint file in it."""
+    """Write a zip archive with a checkpoint file in it."""
     torch.save(weights(), path.with_name("inner.pt"))
     with zipfile.ZipFile(path, "w") as archive:
         archive.write(path.with_name("inner.pt"), "run/model_100.pt")
 
 
 def changed(write: Write, change: Callable[[bytes], bytes]) -> Write:
-    """Writes a file, and changes its bytes."""
+    """Make a writer that writes a file and then changes its bytes."""
 
     def both(path: Path) -> None:
         write(path)
@@ -176,7 +179,7 @@ def as_form(data: bytes) -> bytes:
 
 
 def named(*names: str) -> Write:
-    """A folder with empty files and folders of these names."""
+    """Make a writer of a folder with empty files at these paths."""
 
     def write(path: Path) -> None:
         for name in names:
@@ -187,7 +190,7 @@ def named(*names: str) -> Write:
 
 
 def distributed_checkpoint(path: Path) -> None:
-    """A folder of torch.distributed.checkpoint."""
+    """Write a folder with torch.distributed.checkpoint."""
     from torch.distributed.checkpoint import state_dict_saver
 
     with warnings.catch_warnings(action="ignore"):
@@ -195,7 +198,7 @@ def distributed_checkpoint(path: Path) -> None:
 
 
 def part_of_one(suffix: str) -> Write:
-    """One file of such a folder."""
+    """Make a writer of one file of a torch.distributed.checkpoint folder."""
 
     def write(path: Path) -> None:
         distributed_checkpoint(path.with_name("dcp"))
@@ -206,7 +209,7 @@ def part_of_one(suffix: str) -> Write:
 
 
 def dtensors(path: Path) -> None:
-    """A state dict of DTensors, of one process."""
+    """Write a state dict with a DTensor of one process."""
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.tensor import Shard, distribute_tensor
 
@@ -222,13 +225,13 @@ def dtensors(path: Path) -> None:
 
 
 def scripted(path: Path) -> None:
-    """A TorchScript archive."""
+    """Write a TorchScript archive."""
     with warnings.catch_warnings(action="ignore"):
         torch.jit.script(nn.Conv3d(3, 4, 1)).save(str(path))  # type: ignore[no-untyped-call]
 
 
 def exported(path: Path) -> None:
-    """A program of torch.export."""
+    """Write a program of torch.export."""
     with warnings.catch_warnings(action="ignore"):
         torch.export.save(torch.export.export(nn.Linear(3, 4), (torch.ones(1, 3),)), path)
 

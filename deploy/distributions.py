@@ -1,7 +1,7 @@
-"""Check what lies in a wheel against what git tracks: `python deploy/distributions.py dist`.
+"""Compare the contents of the wheels with the files that git tracks: `python deploy/distributions.py dist`.
 
-An editable install reads the checkout. So a template, a migration or a sample that a wheel lacks is missed
-only by those who install the wheel.
+An editable install reads the checkout. So if a wheel lacks a template, a migration or a sample, only users
+who install the wheel notice.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def project(distribution: str) -> dict[str, object]:
 
 
 def packages(distribution: str) -> set[str]:
-    """Names of the top-level packages that belong into a distribution: those that the import rules name."""
+    """Names of the top-level packages of a distribution, from the import rules in pyproject.toml."""
     rules = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
     return {name for name in rules["root_packages"] if (FOLDERS[distribution] / name).is_dir()}
 
@@ -61,7 +61,7 @@ def entry_points(wheel: Path) -> dict[str, dict[str, str]]:
 
 
 def problems(distribution: str, wheel: Path) -> list[str]:
-    """What is wrong with the contents of a wheel, one line for each file; empty if all is well.
+    """Faults in the contents of a wheel, one line for each. The list is empty if there are none.
 
     A wheel holds the compiled form of a C source, and not the source.
     """
@@ -80,14 +80,12 @@ def problems(distribution: str, wheel: Path) -> list[str]:
         for name, target in group.items():
             module = target.partition(":")[0].replace(".", "/")
             if not {f"{module}.py", f"{module}/__init__.py"} & inside:
-                found.append(
-                    f"{wheel.name}: the entry point {name} leads to {target}, which it does not hold"
-                )
+                found.append(f"{wheel.name}: the entry point {name} leads to {target}, which the wheel lacks")
     return found
 
 
 def main(folder: Path) -> None:
-    """Check both wheels of a folder, and exit with 1 if something is wrong."""
+    """Check both wheels of a folder, and exit with 1 if one has a fault."""
     found = []
     for distribution, wheel in wheels(folder).items():
         found += problems(distribution, wheel)

@@ -1,7 +1,8 @@
-"""What an image installs from the index: dependencies and the [server] extra, without torch and ourselves.
+"""Print what the Docker images install from the package index: dependencies and the [server] extra.
 
-The service never imports torch, so its image does without; `pip install vcpbench[server]` would bring it. The
-worker's image adds torch in a step of its own, because CPU and CUDA builds come from different indexes.
+The list leaves out torch and vcpbench's own distributions. The service never imports torch, and
+`pip install vcpbench[server]` would install it. The worker's image installs torch in a separate step, because
+CPU and CUDA builds come from different indexes.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ LEFT_OUT = {"torch", "vcpbench", "vcpbench-client"}
 
 
 def requirements(pyprojects: list[Path]) -> list[str]:
-    """Requirements of these projects, sorted."""
+    """The requirements of these projects, sorted and without `LEFT_OUT`."""
     found: set[str] = set()
     for path in pyprojects:
         project = tomllib.loads(path.read_text(encoding="utf-8"))["project"]
@@ -26,7 +27,7 @@ def requirements(pyprojects: list[Path]) -> list[str]:
 
 
 def name(requirement: str) -> str:
-    """The distribution that a requirement is about."""
+    """The name of the distribution that a requirement asks for, in small letters."""
     return re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0].lower()
 
 

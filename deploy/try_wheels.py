@@ -1,12 +1,12 @@
 """Install the wheels of a folder as a user would, and use them: `python deploy/try_wheels.py dist`.
 
-Each environment is new. It has its own HOME and working folder and no PYTHONPATH, so that nothing of the
+Each environment is new. It has its own HOME and working folder and no PYTHONPATH, so that no file of the
 checkout is found. Dependencies come from the index that pip is configured for, at the versions of
 constraints.txt. Parts:
 
-client   the client alone: its size, what it leaves out, what starting the command line costs
+client   the client alone: its size, packages that it must not install, CPU time of starting it
 whole    vcpbench[embedded,train]: `pip check`, the sample, `vcpbench demo --exit`; several minutes
-resolve  pip finds wheels of all dependencies for every Python of RESOLVED; nothing is installed
+resolve  let pip find wheels of all dependencies for every Python of RESOLVED, without installing them
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from distributions import ROOT, wheels
 
 RESOLVED = ("3.11", "3.12", "3.13")
 REPEATS = 9
-LEFT_OUT = ("torch", "numpy", "pydantic", "fastapi", "vcp_core")  # by the client
-ROOTS_DATA = "/var/lib/vcpbench/"  # where PostgreSQL's account may read; elsewhere the demo stays in its HOME
+LEFT_OUT = ("torch", "numpy", "pydantic", "fastapi", "vcp_core")  # the client must not install these
+ROOTS_DATA = "/var/lib/vcpbench/"  # of a demo that root runs: PostgreSQL's account cannot read root's HOME
 CONSTRAINTS = ("-c", str(ROOT / "constraints.txt"))
 
 
 class Environment:
-    """A virtual environment in a folder, beside a HOME and a working folder for what runs in it."""
+    """A virtual environment in a folder, with a HOME and a working folder for its programs."""
 
     def __init__(self, folder: Path) -> None:
         self.bin = folder / "venv/bin"
@@ -54,7 +54,7 @@ class Environment:
         """Run a program of the environment, and return its standard output.
 
         Raises:
-            SystemExit: If it fails; what it said is printed.
+            SystemExit: If the program fails. The message holds its output.
         """
         run = subprocess.run(  # noqa: S603 - commands of this page
             [str(self.bin / program), *words],
@@ -73,7 +73,7 @@ class Environment:
         self.run("python", "-m", "pip", "install", "--quiet", *CONSTRAINTS, *what)
 
     def size(self) -> int:
-        """Bytes of what is installed, pip and setuptools included."""
+        """Bytes of all files in the environment, including pip and setuptools."""
         return sum(path.stat().st_size for path in self.bin.parent.rglob("*") if path.is_file())
 
 
@@ -81,9 +81,8 @@ class Environment:
 def environment() -> Iterator[Environment]:
     """A new environment, removed at the end."""
     with tempfile.TemporaryDirectory(prefix="vcpbench-wheels-") as folder:
-        Path(folder).chmod(
-            0o755
-        )  # PostgreSQL's account runs programs of the environment where root starts it
+        # If root starts the demo, PostgreSQL's account runs programs of this environment.
+        Path(folder).chmod(0o755)
         yield Environment(Path(folder))
 
 
@@ -110,7 +109,7 @@ def try_client(found: dict[str, Path]) -> None:
 
 
 def cpu_s(env: Environment, *words: str) -> float:
-    """The least CPU time of a program, in seconds; a busy machine prolongs it less than wall time."""
+    """The least CPU time of a program, in seconds. A busy machine changes it less than wall time."""
     times = []
     for _ in range(REPEATS):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -141,7 +140,7 @@ def try_whole(found: dict[str, Path]) -> None:
 
 
 def clear(home: Path) -> None:
-    """Remove the data of a demo that root ran: it lies outside of HOME."""
+    """Remove the data of a demo that root ran, because these data lie outside of HOME."""
     if (home / "state.json").is_file():
         data = json.loads((home / "state.json").read_text(encoding="utf-8"))["data"]
         if data.startswith(ROOTS_DATA):
@@ -149,9 +148,9 @@ def clear(home: Path) -> None:
 
 
 def try_resolve(found: dict[str, Path]) -> None:
-    """Let pip resolve for other Pythons."""
+    """Let pip resolve the dependencies for every Python of `RESOLVED`."""
     with environment() as env:
-        # The pip that a Python 3.11 comes with downloads what it resolves: CUDA, three times.
+        # Upgrade: the pip of Python 3.11 downloads all that it resolves, and so CUDA three times.
         env.run("python", "-m", "pip", "install", "--quiet", "--upgrade", "pip")
         for python in RESOLVED:
             report = env.work / "report.json"
@@ -178,7 +177,7 @@ PARTS = {"client": try_client, "resolve": try_resolve, "whole": try_whole}
 
 
 def main() -> None:
-    """Try the parts that are named, or all of them."""
+    """Try the parts that the command line names, or all parts."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,1 +1,1 @@
-"""Steps from an empty database to today's schema, by Alembic."""
+"""Alembic's migrations: the steps from an empty database to today's schema."""

@@ -1,4 +1,4 @@
-"""Run by Alembic: on which database, in one transaction."""
+"""Run the migrations on one database, in one transaction. Alembic executes this file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from records.db import Base
 
 
 def run() -> None:
-    """All steps or none: PostgreSQL's schema changes are transactional."""
+    """Run all steps or none: PostgreSQL's schema changes are transactional."""
     engine = create_engine(context.config.attributes["url"], poolclass=pool.NullPool)
     with engine.connect() as connection:
         context.configure(connection=connection, target_metadata=Base.metadata, compare_type=True)

@@ -1,10 +1,10 @@
-"""What the root distribution adds to the command line, and the stack that `vcpbench up` runs.
+"""Run the whole service on one machine (`vcpbench up`), and the root distribution's commands.
 
-commands/        one file for each command
-home.py          the folder of a stack: what lies where
+commands/        one file for each command or group of commands
+home.py          the folder of an installation, and the state that its supervisor writes there
 engines.py       PostgreSQL and Valkey, private to the user
-accounts.py      the account that engines run as
-supervisor.py    the process that keeps all others running
-control.py       start, stop and ask it
-installation.py  what is installed here
+accounts.py      the account that PostgreSQL and Valkey run as
+supervisor.py    start processes in order, restart them, stop them
+control.py       start and stop an installation from outside
+installation.py  the processes of one installation, and its supervisor's main program
 """

@@ -1,8 +1,8 @@
-"""Under which account engines run, and where that account can reach its files.
+"""Choose the account that the engines (PostgreSQL and Valkey) run as, and folders that it can reach.
 
-PostgreSQL refuses to run as root, and nothing that listens should. As root, engines run as an unprivileged
-account of the machine; as anybody else, they run as that user. No folder's mode is ever loosened: what the
-account cannot reach lies elsewhere.
+PostgreSQL refuses to run as root, and no server should. If root starts the engines, they run as an
+unprivileged account of the machine. If another user starts them, they run as that user. This module never
+loosens the mode of an existing folder. If the account cannot reach a folder, its files go to another one.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ class EngineError(VcpbenchError):
 
 @dataclass(frozen=True)
 class Account:
-    """Who runs an engine; `None` ids are this process's own."""
+    """The account that runs an engine. Ids of `None` mean the account of this process."""
 
     uid: int | None = None
     gid: int | None = None
 
     @classmethod
     def for_engines(cls) -> Account:
-        """An unprivileged account if we are root, else ourselves.
+        """Choose an unprivileged account if this process runs as root, else this process's own account.
 
         Raises:
-            EngineError: If we are root, and the machine has no such account.
+            EngineError: If this process runs as root, and the machine has none of `ACCOUNTS`.
         """
         if os.getuid() != 0:
             return cls()
@@ -53,31 +53,34 @@ class Account:
             except KeyError:
                 continue
             return cls(found.pw_uid, found.pw_gid)
-        raise EngineError(f"No account {' or '.join(ACCOUNTS)} to run engines as: useradd --system postgres.")
+        raise EngineError(
+            f"Root cannot run PostgreSQL, and there is no account {' or '.join(ACCOUNTS)}. "
+            "Create one: useradd --system postgres."
+        )
 
     @property
     def options(self) -> dict[str, Any]:
-        """For `subprocess.Popen`."""
+        """Arguments of `subprocess.Popen` that start a process as this account."""
         if self.uid is None:
             return {}
         return {"user": self.uid, "group": self.gid, "extra_groups": []}
 
     def can_reach(self, path: Path) -> bool:
-        """Whether the account can enter that folder, or run that file."""
+        """Whether the account can enter the folder, or run the file, at `path`."""
         if self.uid is None:
             return True
-        check = ["/usr/bin/test", "-x", str(path)]
+        check = ["/usr/bin/test", "-x", str(path)]  # `os.access` would answer for this process's account
         return subprocess.run(check, cwd="/", check=False, **self.options).returncode == 0  # noqa: S603
 
     def reachable_folder(self, folder: Path) -> Path:
-        """`folder`, or one of its own where the account cannot reach that.
+        """Make `folder` and return it, or a folder under `ROOTS_FOLDER` if the account cannot reach `folder`.
 
         Raises:
-            EngineError: If the account cannot reach that either.
-            StorageError: If it cannot be made.
+            EngineError: If the account can reach neither.
+            StorageError: If a folder cannot be made.
         """
         try:
-            # An account of its own enters; what is in there has modes of its own.
+            # 0o711: the other account may pass through, but not list. Each file inside has its own mode.
             make_folder(folder, 0o700 if self.uid is None else 0o711)
             if self.can_reach(folder):
                 return folder
@@ -86,17 +89,17 @@ class Account:
             if self.can_reach(reachable):
                 return reachable
             raise EngineError(
-                f"The account that engines run as can enter neither {folder} nor {reachable}. "
-                f"Choose another home, or let it pass: chmod o+x {reachable}, and the folders above it."
+                f"The account that PostgreSQL and Valkey run as can enter neither {folder} nor {reachable}. "
+                f"Choose another home, or run chmod o+x on {reachable} and on the folders above it."
             )
         except OSError as error:
             raise StorageError(f"{folder} cannot be made: {error.strerror}.") from error
 
     def own(self, folder: Path) -> Path:
-        """Make a folder that is the account's alone.
+        """Make a folder that only the account may enter, and return it.
 
         Raises:
-            StorageError: If it cannot be made, or is somebody else's.
+            StorageError: If the folder cannot be made, belongs to another account, or is open to others.
         """
         uid = os.getuid() if self.uid is None else self.uid
         try:
@@ -112,12 +115,12 @@ class Account:
 
 
 def make_folder(folder: Path, mode: int) -> None:
-    """Make a folder of exactly this mode, whatever the umask; what is there already stays as it is.
+    """Make a folder of exactly this mode, whatever the umask. Leave an existing folder as it is.
 
     This also makes missing folders above it. Every user who may enter the folder may pass through them.
 
     Raises:
-        OSError: If it cannot be made.
+        OSError: If the folder cannot be made.
     """
     for missing in reversed([path for path in (folder, *folder.parents) if not path.exists()]):
         try:
@@ -130,30 +133,31 @@ def make_folder(folder: Path, mode: int) -> None:
 
 
 def socket_folder(home: Path, engines_folder: Path) -> Path:
-    """A short path for sockets, the same for a home every time; not made yet.
+    """Choose a short path for sockets. A home gets the same path every time. The folder is not made yet.
 
     XDG_RUNTIME_DIR does not decide the path. The process that looks for a running engine may have another
     environment than the process that started it, and XDG_RUNTIME_DIR goes when its user logs out.
 
     Args:
-        home: Whose engines.
-        engines_folder: Where they have their files, from `Account.reachable_folder`.
+        home: The folder of the installation.
+        engines_folder: The folder of the engines' files, from `Account.reachable_folder`.
 
     Raises:
-        StorageError: If there is none.
+        StorageError: If no writable folder has a path that is short enough.
     """
     digest = hashlib.sha256(os.fsencode(home.resolve())).hexdigest()[:12]
     name = f"vcpbench-{os.getuid()}-{digest}"
+    # 20 bytes are for the socket's own name, such as /.s.PGSQL.5432.
     for folder in (engines_folder / "sockets", Path("/run", name), Path("/tmp", name)):  # noqa: S108
         if os.access(folder.parent, os.W_OK) and len(os.fsencode(folder)) < SOCKET_PATH_BYTES - 20:
             return folder
-    raise StorageError(f"{engines_folder} is too long for a socket's path, and /tmp cannot be written.")
+    raise StorageError(f"{engines_folder} is too long for the path of a socket, and /tmp is not writable.")
 
 
 def spawn(
     command: Sequence[str], *, log: Path, stop_signal: signal.Signals, **options: Any
 ) -> subprocess.Popen[bytes]:
-    """Start a program that gets its stop signal if the thread that called this ends.
+    """Start a program that gets its stop signal when the thread that called this function ends.
 
     Args:
         command: The program and its arguments.
@@ -168,14 +172,14 @@ def spawn(
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=file,
-            start_new_session=True,
+            start_new_session=True,  # so that `killpg` also ends the program's children
             preexec_fn=_end_with_parent(stop_signal),
             **options,
         )
 
 
 def _end_with_parent(number: signal.Signals) -> Callable[[], None]:
-    """For `Popen(preexec_fn=...)`: the child gets this signal when the thread that started it ends."""
+    """Make a `preexec_fn` for `Popen`: the child gets this signal when the thread that started it ends."""
     prctl = ctypes.CDLL(None, use_errno=True).prctl
 
     def arrange() -> None:

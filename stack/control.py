@@ -13,31 +13,32 @@ from collections.abc import Callable
 from stack.home import IN_USE, SUPERVISOR, Home, StackError, StackState
 
 POLL_S = 0.1
-STOP_S = 90.0
-STEP_S = 360.0  # of a start; the slowest step, the API's first answer, may take half of it (READY_S)
-LEFT_OVER_S = 5.0  # what a killed supervisor leaves ends by itself, and holds the port so long
+STOP_S = 90.0  # the supervisor itself takes at most 20 s for each step (supervisor.STOP_S)
+STEP_S = 360.0  # for one step of a start. The slowest, the API's first answer, may take half (READY_S).
+LEFT_OVER_S = 5.0  # the processes of a killed supervisor end by themselves, and hold the port until then
 Tell = Callable[[str], None]
 
 
 def start(home: Home, host: str, port: int, tell: Tell, *, step_s: float = STEP_S) -> tuple[StackState, bool]:
-    """Have the installation run; its state once it is ready, and whether it was started now.
+    """Start the installation unless it runs. Return its state once ready, and whether this call started it.
 
     Args:
-        home: Its folder.
-        host: The API's address.
-        port: The API's port; not looked at if it runs already.
-        tell: Told each step.
-        step_s: Longest time for one step.
+        home: The folder of the installation.
+        host: The address of the API.
+        port: The port of the API. If the installation runs already, it keeps its own port.
+        tell: Called with the name of the current step, at every look.
+        step_s: The longest time for one step, in seconds.
 
     Raises:
-        StackError: If the port is in use, or it does not become ready; with the reason.
+        StackError: If the port is in use, or the installation does not become ready. The message says why.
         StorageError: If the folder cannot be used.
     """
     home.make()
     own: _Supervisor | None = None
     followed, patience = 0, _Patience(home, step_s)
     while True:
-        ended = own is not None and own.ended  # asked before `running`, so its last state is written by then
+        # Look whether our supervisor ended before `running` reads its state: that state is then the last.
+        ended = own is not None and own.ended
         running = home.running()
         if running is not None and running.phase == "ready":
             return running, own is not None and own.pid == running.pid
@@ -56,10 +57,11 @@ def start(home: Home, host: str, port: int, tell: Tell, *, step_s: float = STEP_
 
 
 def stop(home: Home, *, stop_s: float = STOP_S) -> bool:
-    """Stop the installation and wait until it is gone; False if it does not run.
+    """Stop the installation and wait until its supervisor is gone. Return False if none runs.
 
     Raises:
-        StackError: If it does not end in time, is another user's, or does not say which process it is.
+        StackError: If the supervisor does not end in time, belongs to another user, or has no known
+            process number.
     """
     deadline, asked = time.monotonic() + stop_s, 0
     while (running := home.running()) is not None:
@@ -72,7 +74,7 @@ def stop(home: Home, *, stop_s: float = STOP_S) -> bool:
             except ProcessLookupError:
                 pass
             except PermissionError:
-                raise StackError(f"Process {asked} is another user's: stop it as that user.") from None
+                raise StackError(f"Process {asked} belongs to another user. Stop it as that user.") from None
         if time.monotonic() > deadline:
             who = f"Process {asked}" if asked else _nobody_known(home)
             raise StackError(f"{who} did not end in {stop_s:.0f} s. Logs: {home.logs}")
@@ -81,7 +83,7 @@ def stop(home: Home, *, stop_s: float = STOP_S) -> bool:
 
 
 class _Supervisor:
-    """One that was started here."""
+    """A supervisor that this process started."""
 
     def __init__(self, home: Home, host: str, port: int) -> None:
         self._home, self._log = home, home.logs / "supervisor.log"
@@ -96,7 +98,7 @@ class _Supervisor:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,
+                start_new_session=True,  # Ctrl-C in this terminal must not reach the supervisor
             )
         self.pid = self._process.pid
 
@@ -110,14 +112,15 @@ class _Supervisor:
             return
         _raise_if_failed(self._home, self.pid)
         if code == 0:
-            raise StackError("It was stopped while it started.")
+            raise StackError("The supervisor was stopped while it started.")
         how = f"by {signal.Signals(-code).name}" if code < 0 else f"with code {code}"
         said = self._log.read_bytes()[self._said_before :].decode(errors="replace").strip().splitlines()
-        raise StackError("\n".join([f"It ended {how} while it started. Log: {self._log}", *said[-5:]]))
+        first = f"The supervisor ended {how} while it started. Log: {self._log}"
+        raise StackError("\n".join([first, *said[-5:]]))
 
 
 class _Patience:
-    """How long one step may take."""
+    """Limit how long one step may take."""
 
     def __init__(self, home: Home, step_s: float) -> None:
         self._home, self._step_s = home, step_s
@@ -125,7 +128,7 @@ class _Patience:
         self._since = time.monotonic()
 
     def look(self, running: StackState | None) -> None:
-        """Raise if nothing has changed for too long."""
+        """Raise `StackError` if the supervisor's state has not changed for too long."""
         now = (running.pid, running.phase, running.step) if running else None
         if now != self._seen:
             self._seen, self._since = now, time.monotonic()
@@ -133,13 +136,14 @@ class _Patience:
             pid, phase, step = now or (0, "starting", "")
             who = f"Process {pid}" if pid else _nobody_known(self._home)
             raise StackError(
-                f"{who} has been {phase} ({step or 'no step yet'}) for {self._step_s:.0f} s. It may still "
-                f"go on: vcpbench status shows it, vcpbench down ends it. Logs: {self._home.logs}"
+                f"{who} has been {phase} ({step or 'no step yet'}) for {self._step_s:.0f} s. The start "
+                "may still go on. To see it: vcpbench status. To end it: vcpbench down. "
+                f"Logs: {self._home.logs}"
             )
 
 
 def _nobody_known(home: Home) -> str:
-    return f"Whatever holds {home.lock} (fuser shows it)"
+    return f"The process that holds {home.lock} (fuser shows it)"
 
 
 def _raise_if_failed(home: Home, pid: int) -> None:
@@ -154,13 +158,13 @@ def _check_port(home: Home, host: str, port: int) -> None:
     deadline = time.monotonic() + (LEFT_OVER_S if was_killed else 0)
     while True:
         with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the API does
             try:
                 return probe.bind((host, port))
             except OSError as error:
                 if time.monotonic() > deadline:
                     reason = error.strerror or str(error)
                     raise StackError(
-                        f"{host}:{port} cannot be used ({reason}). Choose another: --port."
+                        f"{host}:{port} cannot be used ({reason}). Choose another port: --port."
                     ) from None
         time.sleep(POLL_S)

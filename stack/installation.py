@@ -1,4 +1,4 @@
-"""What an installation on one machine runs, in order; `python -m stack.installation HOME` supervises it."""
+"""The processes of an installation on one machine; `python -m stack.installation HOME` supervises them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,11 @@ Step = tuple[str, Callable[[], Sequence[Program]]]
 
 
 def steps(home: Home, engines: Engines, host: str, port: int) -> list[Step]:
-    """Engines, schema, token, API, workers: each as soon as the one before answers."""
+    """The steps of a start: PostgreSQL, Valkey, schema and token, API and workers.
+
+    A step begins once the step before has returned. The step of the database waits until PostgreSQL and
+    Valkey answer, because the API and the workers need both.
+    """
     environment = {
         "VCPBENCH_BROKER_URL": engines.broker_url,
         "VCPBENCH_STORE_URL": f"file://{home.objects}",
@@ -76,7 +80,7 @@ def steps(home: Home, engines: Engines, host: str, port: int) -> list[Step]:
 
 
 def workers(gpus: int) -> list[tuple[str, str, str]]:
-    """Name, queue and device of every worker: one for all that needs no network, one for each device."""
+    """Name, queue and device of every worker: one for jobs that need no network, and one for each device."""
     devices = [f"cuda:{number}" for number in range(gpus)] or ["cpu"]
     names = (
         ["worker-gpu"] if len(devices) == 1 else [f"worker-gpu-{number}" for number in range(len(devices))]
@@ -88,7 +92,7 @@ def workers(gpus: int) -> list[tuple[str, str, str]]:
 
 
 def num_gpus() -> int:
-    """NVIDIA GPUs that this user may see, without loading torch."""
+    """Count the NVIDIA GPUs that this user may see, without loading torch."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         return len([device for device in visible.split(",") if device.strip() not in ("", "-1")])
@@ -103,7 +107,7 @@ def _keep_token(home: Home, url: str) -> None:
             kept = home.token.read_text().strip() if home.token.exists() else ""
             if kept and tokens.find(session, kept) is not None:
                 return
-            tokens.revoke(session, "local")
+            tokens.revoke(session, "local")  # a token whose file is gone must not stay valid
             _, secret = tokens.create(session, name="local", team="default", admin=True)
             with whole(home.token, mode=0o600) as part:
                 part.write_text(secret + "\n")
@@ -112,13 +116,13 @@ def _keep_token(home: Home, url: str) -> None:
 
 
 def main() -> int:
-    """Supervise until a signal comes."""
+    """Run the supervisor until a signal comes, and return its exit code."""
     parser = argparse.ArgumentParser()
     parser.add_argument("home", type=Path)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8080)
     asked = parser.parse_args()
-    host = f"[{asked.host}]" if ":" in asked.host else asked.host  # of IPv6
+    host = f"[{asked.host}]" if ":" in asked.host else asked.host  # an IPv6 address
     home, url = Home(asked.home), f"http://{host}:{asked.port}"
     try:
         with home.locked():

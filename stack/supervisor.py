@@ -1,6 +1,6 @@
-"""Starts an installation's processes in order, restarts what dies, stops all in reverse, step by step.
+"""Start an installation's processes in order, restart those that end, and stop all in reverse order.
 
-Every process gets its stop signal if this one dies, so nothing stays behind even then.
+If the supervisor itself dies, the kernel sends every process its stop signal. So no process stays behind.
 """
 
 from __future__ import annotations
@@ -24,24 +24,25 @@ from vcp_core.catalog.errors import StorageError
 
 POLL_S = 0.2
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
-SETTLED_S = 60.0  # a process that lived so long starts again without a pause
+SETTLED_S = 60.0  # a process that ran longer than this is restarted without a pause
 STOP_S = 20.0
-READY_S = 180.0  # on a busy machine; a program that ends instead is noticed at once
+READY_S = 180.0  # for a busy machine; a program that ends during the start is noticed at once
 MAX_LOG_BYTES = 10_000_000
-DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no http_proxy leads to this machine
-EARLY_DEATHS = 3  # of one process before the stack is ready: it will not be
+# Without a proxy: http_proxy may be set, and no proxy leads to this machine.
+DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+EARLY_DEATHS = 3  # restarts of one process before the API answers; the start then fails
 
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """Something to run.
+    """A program that the supervisor runs.
 
     Attributes:
-        name: For people, and of its log.
-        command: Its command line.
-        environment: On top of ours.
-        stop_signal: That ends it cleanly.
-        options: For `subprocess.Popen`: an account.
+        name: The name that `vcpbench status` shows, and the name of the log.
+        command: The command line.
+        environment: Variables in addition to the supervisor's own.
+        stop_signal: The signal that ends the program cleanly.
+        options: More arguments of `subprocess.Popen`, such as an account.
     """
 
     name: str
@@ -75,7 +76,7 @@ class Supervised:
         self.started_at = time.time()
 
     def look(self) -> bool:
-        """Start it again if it has died, after a growing pause; True if anything changed."""
+        """Restart the process if it has ended, after a growing pause. Return True if anything changed."""
         if self.process is not None and self.process.poll() is None:
             return False
         now = time.time()
@@ -91,19 +92,19 @@ class Supervised:
         self.restarts += 1
         try:
             self.start()
-        except OSError as error:  # no memory or process to spare just now
+        except OSError as error:  # for example, no memory is free at this moment; a later try may succeed
             self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
             self._not_before = now + self._pause_s
             say(f"{self.program.name} cannot be started: {error}")
         return True
 
     def ask_to_end(self) -> None:
-        """Send it its stop signal."""
+        """Send the process its stop signal."""
         if self.process is not None:
             self.process.send_signal(self.program.stop_signal)
 
     def wait_until_ended(self, deadline: float) -> None:
-        """Until it has, or is killed at the deadline (of `time.monotonic`)."""
+        """Wait until the process has ended. Kill its group at `deadline`, a time of `time.monotonic`."""
         if self.process is None:
             return
         try:
@@ -116,34 +117,35 @@ class Supervised:
         self.process = None
 
     def tail(self) -> str:
-        """The end of its log."""
+        """The last ten lines of the log."""
         lines = self.log.read_text(errors="replace").strip().splitlines() if self.log.exists() else []
         return "\n".join(lines[-10:])
 
     def rotate(self) -> None:
-        """Keep its log small: the older half of it goes to one other file."""
+        """Move a log over `MAX_LOG_BYTES` to `NAME.log.1`, which replaces the one before."""
         if self.log.exists() and self.log.stat().st_size > MAX_LOG_BYTES:
             older = self.log.with_name(self.log.name + ".1")
             try:
                 shutil.copyfile(self.log, older)
-            except OSError:  # a full disk: better no older half than no room
+            except OSError:  # The disk is full. Lose the older lines, so that new ones have room.
                 older.unlink(missing_ok=True)
-            os.truncate(self.log, 0)  # it is open for appending: the next line begins anew
+            # Truncate, not rename: the process keeps the file open and appends; its next line begins at 0.
+            os.truncate(self.log, 0)
 
     @property
     def state(self) -> ProgramState:
-        """For people."""
+        """The state for `vcpbench status`."""
         pid = self.process.pid if self.process is not None else None
         return ProgramState(self.program.name, pid, self.started_at, self.restarts, str(self.log))
 
 
 class Supervisor:
-    """Runs the programs of a home.
+    """Runs the programs of one installation.
 
     Args:
-        home: Whose.
-        url: Of the API; ready once `/v1/health` there answers.
-        data: Where the engines keep their data, for people.
+        home: The folder of the installation.
+        url: The address of the API. The installation is ready once `/v1/health` there answers.
+        data: The folder of PostgreSQL's data, for `vcpbench status`.
     """
 
     def __init__(self, home: Home, url: str, *, data: str = "") -> None:
@@ -155,14 +157,14 @@ class Supervisor:
             signal.signal(number, self._stop)
 
     def run(self, steps: Sequence[tuple[str, Callable[[], Sequence[Program]]]]) -> None:
-        """Start everything, keep it running until a signal comes, stop everything.
+        """Start all programs, keep them running until a signal comes, then stop them in reverse order.
 
         Args:
-            steps: What is being done, and a function that prepares and gives the programs of that step;
-                the next step begins once it returned and its programs were started.
+            steps: For each step, its name and a function that prepares the step and returns its programs.
+                The next step begins once these programs were started.
 
         Raises:
-            StackError: If it does not become ready.
+            StackError: If the API does not become ready.
         """
         try:
             for step, prepare in steps:
@@ -227,12 +229,12 @@ class Supervisor:
         )
         try:
             self._home.write(state)
-        except StorageError as error:  # what runs goes on, and is stopped in order, on a full disk, too
+        except StorageError as error:  # a full disk must stop no program that runs, nor break an orderly stop
             say(str(error))
 
 
 def say(words: str) -> None:
-    """A line of the supervisor's own log, if the disk takes it."""
+    """Write a line to the supervisor's own log. If the disk is full, the line is lost."""
     with contextlib.suppress(OSError):
         sys.stderr.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {words}\n")
         sys.stderr.flush()

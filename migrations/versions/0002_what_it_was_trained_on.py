@@ -1,4 +1,4 @@
-"""Checkpoints carry what their makers declare that they were trained on."""
+"""Store the training data that a user declares for a checkpoint."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """A column for the declaration."""
+    """Add a column for the declaration."""
     op.add_column("checkpoint", sa.Column("pretrained_on", sa.String(), nullable=True))
 
 
 def downgrade() -> None:
-    """Declarations are forgotten."""
+    """Drop the column. The declarations are lost."""
     op.drop_column("checkpoint", "pretrained_on")

@@ -11,10 +11,10 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """An index by which each team's last turn is found."""
+    """Add the index."""
     op.create_index("ix_job_turn", "job", ["queue", "team", "started_at"])
 
 
 def downgrade() -> None:
-    """Without it, a claim reads all jobs of each team that waits."""
+    """Drop the index. A claim then reads all jobs of each team that waits."""
     op.drop_index("ix_job_turn", table_name="job")

@@ -1,4 +1,4 @@
-"""Scores carry what the pixel baseline gives."""
+"""Store the pixel baseline's score with each score."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """A column beside the random weights'."""
+    """Add a column beside the one of the random weights."""
     op.add_column("score", sa.Column("pixels", sa.Double(), nullable=True))
 
 
 def downgrade() -> None:
-    """What was measured is still in the results."""
+    """Drop the column. The results still hold the values."""
     op.drop_column("score", "pixels")

@@ -1,4 +1,4 @@
-"""Checkpoints carry which network of their file is meant, and what it takes in, as they are declared."""
+"""Store the declared network of a checkpoint's file, and its declared input."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ COLUMNS = ("prefix", "input_spec")
 
 
 def upgrade() -> None:
-    """A column for each declaration."""
+    """Add a column for each declaration."""
     for name in COLUMNS:
         op.add_column("checkpoint", sa.Column(name, sa.String(), nullable=True))
 
 
 def downgrade() -> None:
-    """Declarations are forgotten."""
+    """Drop the columns. The declarations are lost."""
     for name in reversed(COLUMNS):
         op.drop_column("checkpoint", name)

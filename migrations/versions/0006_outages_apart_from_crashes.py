@@ -1,4 +1,4 @@
-"""Attempts that a full or absent store ended are counted apart from crashes."""
+"""Count attempts that ended because the store was full or absent apart from crashes."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """None of those that there were is known to be one."""
+    """Add a counter that begins at 0. Nobody knows which earlier attempts ended for this reason."""
     op.add_column("job", sa.Column("outages", sa.Integer(), nullable=False, server_default="0"))
     op.alter_column("job", "outages", server_default=None)
 
 
 def downgrade() -> None:
-    """They are forgotten: a job gets its attempts anew."""
+    """Drop the counter."""
     op.drop_column("job", "outages")

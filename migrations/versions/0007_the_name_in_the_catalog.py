@@ -1,4 +1,4 @@
-"""Datasets keep the name that the catalog has for them, whatever they are registered under."""
+"""Store the catalog's name of each dataset beside its registered name."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ END
 
 
 def upgrade() -> None:
-    """Null where the catalog has no name."""
+    """Add the column. It is null if the catalog has no name for a dataset."""
     op.add_column("dataset", sa.Column("own_name", sa.String(), nullable=True))
     op.execute(KNOWN)
 
 
 def downgrade() -> None:
-    """They are known by their registered names alone."""
+    """Drop the column. Only the registered names stay."""
     op.drop_column("dataset", "own_name")

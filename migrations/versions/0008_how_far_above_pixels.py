@@ -1,4 +1,4 @@
-"""Scores carry the interval of their distance from the pixel baseline."""
+"""Store the interval of each score's distance from the pixel baseline."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ COLUMNS = ("above_pixels_low", "above_pixels_high")
 
 
 def upgrade() -> None:
-    """Null for what was scored before."""
+    """Add the columns. They are null for older scores."""
     for name in COLUMNS:
         op.add_column("score", sa.Column(name, sa.Double(), nullable=True))
 
 
 def downgrade() -> None:
-    """What was measured is still in the results."""
+    """Drop the columns. The results still hold the values."""
     for name in COLUMNS:
         op.drop_column("score", name)

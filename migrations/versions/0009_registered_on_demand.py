@@ -1,4 +1,4 @@
-"""Datasets carry whether they were registered only because an evaluation asked for them."""
+"""Store whether a dataset was registered only because an evaluation asked for it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """False for what was registered before: its index goes on, whoever waits for it."""
+    """Add the column. It is false for older datasets, so their indexing goes on even if nobody waits."""
     op.add_column("dataset", sa.Column("on_demand", sa.Boolean(), nullable=False, server_default=sa.false()))
 
 
 def downgrade() -> None:
-    """Every index is wanted by itself."""
+    """Drop the column. Indexing then never depends on an evaluation."""
     op.drop_column("dataset", "on_demand")

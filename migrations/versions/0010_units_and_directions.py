@@ -1,4 +1,4 @@
-"""Scores carry their unit, and which way is better."""
+"""Store the unit of each score, and whether higher or lower is better."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ COLUMNS = {"unit": "percent", "better": "higher"}
 
 
 def upgrade() -> None:
-    """Every score from before was a percentage of which more is better."""
+    """Add the columns. Every older score is a percentage, and higher is better."""
     for name, default in COLUMNS.items():
         op.add_column("score", sa.Column(name, sa.String(), nullable=False, server_default=default))
 
 
 def downgrade() -> None:
-    """They are still in the results."""
+    """Drop the columns. The results still hold the values."""
     for name in COLUMNS:
         op.drop_column("score", name)

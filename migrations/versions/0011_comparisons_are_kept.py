@@ -1,4 +1,4 @@
-"""Comparisons are kept by pair of evaluations, and made by jobs."""
+"""Store one comparison for each pair of evaluations. Jobs compute the comparisons."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SUBJECTS = ("checkpoint_id", "dataset_id", "evaluation_id", "shard_id")
 
 
 def upgrade() -> None:
-    """No comparison is there yet: each is made when somebody asks for it."""
+    """Add an empty table. A comparison is computed when a user first asks for it."""
     states = sa.Enum(
         "waiting", "done", "failed", name="state", native_enum=False, create_constraint=True, length=20
     )
@@ -56,7 +56,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Comparisons are made again."""
+    """Drop the table. Comparisons must be computed again."""
     op.execute("DELETE FROM job WHERE kind = 'compare'")
     _check(kinds=KINDS, subjects=SUBJECTS)
     op.drop_column("job", "comparison_id")

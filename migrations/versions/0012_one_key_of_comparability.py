@@ -1,4 +1,4 @@
-"""Evaluations carry the engine that made them, and a priority: results of two engines share no board."""
+"""Store the engine and the priority of each evaluation. Each engine has leaderboards of its own."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KEY = ["checkpoint_id", "dataset_id", "protocol_hash"]
 
 
 def upgrade() -> None:
-    """Done evaluations know their engine from their results."""
+    """Add the columns. The engine of a finished evaluation comes from its results."""
     op.add_column("evaluation", sa.Column("engine", sa.String(), nullable=False, server_default=""))
     op.alter_column("evaluation", "engine", server_default=None)
     op.execute(MADE_BY)
@@ -33,7 +33,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Of two engines' evaluations of one thing, the newest stays live; the others count as cancelled."""
+    """Drop the columns. If several engines made the same evaluation, cancel all but the newest."""
     op.execute(
         "UPDATE evaluation SET state = 'cancelled', reason = 'another version made it anew' WHERE id IN ("
         "SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY checkpoint_id, dataset_id, protocol_hash "

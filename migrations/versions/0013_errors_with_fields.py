@@ -1,4 +1,4 @@
-"""Why something failed is kept with its fields, as JSON, and no longer as a text."""
+"""Store the reason of a failure as JSON with its fields, and no longer as text."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ INSTEAD = "an older version of vcpbench noted the reason; an administrator can r
 
 
 def upgrade() -> None:
-    """Keep old texts as errors without a path; those that may hold a folder are for administrators."""
+    """Turn old texts into errors without a path. Only administrators read texts that may name a folder."""
     refused = _own_files_refused()
     for table, column in COLUMNS.items():
         old = _replace(table, column, sa.String(), sa.JSON())
@@ -38,7 +38,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Keep each error's text as operators read it."""
+    """Turn each error into the text that operators read."""
     for table, column in COLUMNS.items():
         for row_id, error in _replace(table, column, sa.JSON(), sa.String()):
             _write(table, column, sa.String(), row_id, _text(error))
@@ -46,7 +46,7 @@ def downgrade() -> None:
 
 
 def _own_files_refused() -> set[Any]:
-    """Evaluations that ended because a team's file was refused."""
+    """Ids of evaluations that failed because a team's file was refused."""
     evaluation = sa.table("evaluation", sa.column("id"), sa.column("checkpoint_id"))
     checkpoint = sa.table("checkpoint", sa.column("id"), sa.column("model_id"), sa.column("state"))
     both = evaluation.join(checkpoint, evaluation.c.checkpoint_id == checkpoint.c.id)
@@ -56,7 +56,7 @@ def _own_files_refused() -> set[Any]:
 
 
 def _replace(table: str, column: str, before: Any, after: Any) -> list[Any]:
-    """Give a column another type, empty; return the old values with their ids. They stay in `old`."""
+    """Replace a column by an empty one of another type. Return the old values, kept in the column `old`."""
     op.alter_column(table, column, new_column_name="old")
     op.add_column(table, sa.Column(column, after, nullable=True))
     kept = sa.table(table, sa.column("id"), sa.column("old", before))

@@ -1,4 +1,4 @@
-"""The index of scores holds all that a board ranks by, so PostgreSQL reads no row of the table."""
+"""Widen the index of scores, so that PostgreSQL can rank a leaderboard without reading the table."""
 
 from __future__ import annotations
 
@@ -22,6 +22,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Go back to metric and value."""
+    """Go back to an index of metric and value only."""
     op.create_index("ix_score_metric_value", "score", ["metric", "value"])
     op.drop_index("ix_score_scale", "score")

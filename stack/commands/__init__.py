@@ -1,1 +1,1 @@
-"""What the root distribution adds to the `vcpbench` command."""
+"""The commands that the root distribution adds to `vcpbench`."""

@@ -1,4 +1,4 @@
-"""What the commands share: how errors are said, progress shown, and datasets loaded."""
+"""Shared by the commands: report errors, show progress, load datasets."""
 
 from __future__ import annotations
 
@@ -29,26 +29,29 @@ R = TypeVar("R")
 
 
 class Tell(Interface):
-    """Who shows progress."""
+    """A function that shows progress."""
 
     def __call__(self, stage: str, done: int, total: int, words: str = "") -> None:
-        """What of a stage is done, what it is in all, and a few words beside the bar."""
+        """Show that `done` of `total` units of a stage are done, with a few words beside the bar."""
 
 
-# What is piped or kept in a log is not cut at the 80 columns that a pipe is taken for.
+# For a pipe or a log, rich assumes 80 columns and would cut lines there.
 console = Console(width=None if sys.stdout.isatty() else 10_000)
 messages = Console(stderr=True)
 
 
 def plainly(command: Callable[P, R]) -> Callable[P, R]:
-    """Say expected errors in one line, a server's too, and exit with 2; Ctrl-C exits with 130."""
-    said = "Interrupted. Nothing was left half-written; run it again to go on."
+    """Print an expected error of this command or of a server in one line, and exit with 2.
+
+    Ctrl-C exits with 130.
+    """
+    said = "Interrupted. No file was left half-written. Run the same command again to go on."
     return saying_errors(command, VcpbenchError, ClientError, interrupted=said)
 
 
 @contextmanager
 def progress_bars(quiet: bool = False) -> Iterator[Tell]:
-    """A bar per stage on standard error, each with an estimate of the time left."""
+    """Show one bar for each stage on standard error, with an estimate of the time left."""
     columns = (
         TextColumn("{task.description:<29}"),
         BarColumn(),
@@ -68,7 +71,7 @@ def progress_bars(quiet: bool = False) -> Iterator[Tell]:
 
 
 def split_names(splits: str) -> list[str]:
-    """The splits that `--split` names, each once.
+    """The names of splits in `--split`, each once.
 
     >>> split_names("1, 2,1")
     ['1', '2']
@@ -77,7 +80,7 @@ def split_names(splits: str) -> list[str]:
 
 
 def load(dataset: str, *, split: str, tell: Tell, **files: Unpack[DatasetFiles]) -> Dataset:
-    """The dataset that the options name; what has to be decoded or made first shows its progress."""
+    """Load the dataset that the options name. A bar shows the progress while videos are decoded or made."""
     from vcp_core.datasets import load_dataset
 
     return load_dataset(

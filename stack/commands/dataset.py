@@ -1,4 +1,4 @@
-"""`vcpbench dataset`: make the playground, look at a dataset."""
+"""`vcpbench dataset`: make the playground, and show a dataset."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from vcp_core.catalog.names import printable
 if TYPE_CHECKING:
     from vcp_core.datasets import Dataset
 
-EXAMPLES = 3  # of files that have one fate
+EXAMPLES = 3  # files named for each reason
 
-app = typer.Typer(help="Make the playground, look at a dataset.", no_args_is_help=True)
+app = typer.Typer(help="Make the playground, and show a dataset.", no_args_is_help=True)
 
 
 @app.command()
@@ -34,12 +34,12 @@ def make(
         ),
     ],
     folder: Annotated[
-        Path | None, typer.Option(help="Where to; a folder of vcpbench's own if left out.")
+        Path | None, typer.Option(help="Folder to write to; vcpbench's data folder if left out.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Another seed makes another playground.")] = 0,
     as_json: options.JsonFlag = False,
 ) -> None:
-    """Make the built-in videos: eight actions in a small world, about a minute, kept.
+    """Make the built-in videos: eight actions in a small world. This takes about a minute, once.
 
     **Examples**
 
@@ -70,7 +70,7 @@ def show(
     files: options.DatasetFiles,
     as_json: options.JsonFlag = False,
 ) -> None:
-    """Classes, splits, groups, lengths, fingerprint, and what was left out.
+    """Show classes, splits, groups, lengths, fingerprint, and the files that were left out.
 
     **Examples**
 
@@ -120,11 +120,11 @@ def _print(dataset: Dataset) -> None:
 
 
 def _of_files(dataset: Dataset, facts: dict[str, Any]) -> list[str]:
-    """What became of every file that was seen, in lines."""
+    """Lines that say how many files were taken, left out or damaged, and why."""
     not_taken, damaged = sum(files.count for files in dataset.not_taken), facts["damaged"]
     lines = [
         f"files: {facts['seen']} seen, {facts['taken']} taken, {len(dataset.left_out)} left out, "
-        f"{not_taken} not taken; of those taken, {damaged['videos']} damaged"
+        f"{not_taken} not taken; damaged among the taken: {damaged['videos']}"
     ]
     for reason, count in facts["left_out_by_reason"].items():
         examples = [left.id for left in dataset.left_out if left.reason == reason]
@@ -134,8 +134,7 @@ def _of_files(dataset: Dataset, facts: dict[str, Any]) -> list[str]:
     if damaged["videos"]:
         examples = [video.id for video in dataset.videos if video.num_damaged or video.num_failed_packets]
         reason = (
-            f"{damaged['frames']} frames were mended by the decoder, "
-            f"{damaged['failed_packets']} packets were refused by it"
+            f"the decoder mended {damaged['frames']} frames and refused {damaged['failed_packets']} packets"
         )
         lines.append(_line("damaged", damaged["videos"], reason, examples[:EXAMPLES]))
     return lines

@@ -1,4 +1,4 @@
-"""`vcpbench demo`: everything once, on this machine: stack, uploads, real evaluations, the board."""
+"""`vcpbench demo`: start the service here, upload two checkpoints, evaluate them, show the leaderboard."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 DATASET, PROTOCOL = DEFAULT_DATASET, DEFAULT_PROTOCOL
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # Ctrl-C, `kill`, a closed terminal
 SAMPLE, UNTRAINED = "r3d_tiny-vcp", "r3d_tiny-untrained"
-SEED = 11  # of the untrained network, which is none of the board's own controls
+SEED = 11  # of the untrained network; the leaderboard's controls have other seeds
 TIMEOUT_S = 900.0
 METRICS = ("recognition.top1", "retrieval.top1", "cloze.accuracy")
 
@@ -38,19 +38,21 @@ METRICS = ("recognition.top1", "retrieval.top1", "cloze.accuracy")
 @plainly
 def demo(
     leave: Annotated[
-        bool, typer.Option("--exit", help="End by itself once the board is there; 0 if all went well.")
+        bool, typer.Option("--exit", help="End once the leaderboard is there; exit code 0: all went well.")
     ] = False,
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Of the page, if it is free.")] = 8080,
+    port: Annotated[
+        int, typer.Option(min=1, max=65535, help="Port of the page. If it is taken, the demo uses another.")
+    ] = 8080,
     home: Annotated[
-        Path | None, typer.Option(help="Folder of the demo's data; kept for the next one.")
+        Path | None, typer.Option(help="Folder of the demo's data, which is kept for the next demo.")
     ] = None,
 ) -> None:
-    """Show everything once: the service, two uploads, their evaluation on small videos, the board.
+    """Start the service, upload two checkpoints, evaluate them on small videos, and show the leaderboard.
 
     One network was pretrained by Video Cloze Procedure (`vcpbench sample`), the other is the same network
     untrained.
 
-    Ctrl-C, or closing the terminal, takes everything down; nothing stays running.
+    Ctrl-C, or closing the terminal, stops the service and all its processes.
 
     **Example**
 
@@ -59,7 +61,7 @@ def demo(
     stack_home = Home((home or _default_home()).expanduser().absolute())
     begun = time.monotonic()
     for number in ENDINGS:
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup and a shell's background have some
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup and background jobs of a shell ignore some
             signal.signal(number, _interrupt)
     with _running(stack_home, port) as state:
         from vcpbench_client import Client
@@ -79,7 +81,7 @@ def demo(
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """As Ctrl-C does, once: what follows is the take-down, and no second signal breaks it off."""
+    """Raise KeyboardInterrupt once. Then ignore signals, so that no second one breaks off the stop."""
     _ignore_endings()
     raise KeyboardInterrupt
 
@@ -99,7 +101,7 @@ def _default_home() -> Path:
 
 @contextmanager
 def _running(stack_home: Home, port: int) -> Iterator[StackState]:
-    """The demo's own stack, for as long as the block lasts, however it ends; another demo's is only used."""
+    """Run the demo's stack for as long as the block lasts. Do not stop a stack that ran before."""
     started = True
     try:
         try:
@@ -109,7 +111,7 @@ def _running(stack_home: Home, port: int) -> Iterator[StackState]:
                 )
             messages.print(f"PostgreSQL, Valkey, the API and workers run at {state.url}.", highlight=False)
             yield state
-        finally:  # one of its own: a signal may come just here
+        finally:  # nested: a signal that comes right here must still reach the outer `finally`
             _ignore_endings()
     finally:
         if started:
@@ -119,7 +121,7 @@ def _running(stack_home: Home, port: int) -> Iterator[StackState]:
 def _take_down(stack_home: Home) -> None:
     try:
         messages.print("Stopping.")
-    finally:  # whatever has become of the terminal
+    finally:  # the print fails if the terminal is closed; stop all the same
         control.stop(stack_home)
     messages.print("Everything is stopped.")
 
@@ -137,7 +139,7 @@ def _free_port(wanted: int) -> int:
 
 
 def _evaluate(client: Client, stack_home: Home) -> None:
-    """Upload both checkpoints, evaluate them, show how far they are."""
+    """Upload both checkpoints, evaluate them, and show the progress."""
     asked: dict[str, Evaluation] = {}
     for model, path in _checkpoints(stack_home).items():
         uploaded = client.upload(path, model)
@@ -165,7 +167,7 @@ def _teller(bars: Progress, task: TaskID, model: str) -> Callable[[Evaluation], 
 
 
 def _checkpoints(stack_home: Home) -> dict[str, Path]:
-    """A network as its initialisation left it, and the sample: the same one, pretrained by VCP."""
+    """Two checkpoints of one architecture: random weights, and the sample, which VCP pretrained."""
     from vcp_core.samples import sample_path
 
     untrained = stack_home.folder / f"{UNTRAINED}.pt"
@@ -182,7 +184,7 @@ def _checkpoints(stack_home: Home) -> dict[str, Path]:
 
 
 def _show(board: Board) -> None:
-    """The board as the terminal can show it."""
+    """Print the leaderboard as a table."""
     table = Table(
         title=f"{DATASET}, {PROTOCOL}: percent, with 95 % intervals", box=None, title_justify="left"
     )

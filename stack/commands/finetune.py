@@ -1,4 +1,4 @@
-"""`vcpbench finetune`: recognition by training all of a checkpoint's network."""
+"""`vcpbench finetune`: recognition by training all weights of a checkpoint's network."""
 
 from __future__ import annotations
 
@@ -34,9 +34,11 @@ def finetune(
     seed: training.SeedOption = DEFAULTS.seed,
     precision: training.PrecisionOption = DEFAULTS.precision,
     validation: training.Validation,
-    num_clips: Annotated[int, typer.Option(help="Grid clips of a test video.")] = DEFAULTS.num_clips,
+    num_clips: Annotated[
+        int, typer.Option(help="Clips of each test video, evenly spaced.")
+    ] = DEFAULTS.num_clips,
     control: Annotated[
-        bool, typer.Option("--control", help="Finetune random weights, too: scores get their lift over them.")
+        bool, typer.Option("--control", help="Finetune random weights, too, and report the lift over them.")
     ] = False,
     pretrained_on: options.PretrainedOnOption = None,
     device: options.DeviceOption = None,
@@ -44,9 +46,10 @@ def finetune(
     split: options.SplitsOption = "1",
     files: options.DatasetFiles,
 ) -> None:
-    """Finetune a checkpoint for recognition and test its best epoch: scores with 95 % intervals.
+    """Finetune a checkpoint for recognition, and test its best epoch. Scores have 95 % intervals.
 
-    Results are in recognition.json of the run's folder; of several splits, the mean, and a folder for each.
+    The results are in recognition.json of the run's folder. For several splits, this file has the mean, and
+    each split has a folder of its own.
 
     **Examples**
 
@@ -93,7 +96,7 @@ def finetune(
 
 
 def _each(split: str, out: Path, run: str | None) -> list[tuple[str, Path, str | None]]:
-    """Every split with the folder and the name of its run."""
+    """The name of each split, the folder of its run, and the name of its run."""
     names = split_names(split)
     if len(names) == 1:
         return [(names[0], out, run)]
@@ -101,7 +104,7 @@ def _each(split: str, out: Path, run: str | None) -> list[tuple[str, Path, str |
 
 
 def _give(runs: list[Results], out: Path) -> None:
-    """Print one split's scores, or write and print the mean of several."""
+    """Print the scores of one split, or write and print the mean of several."""
     from vcp_core.pretraining.finetuning import RESULTS
     from vcp_core.scoring.splits import mean_of_splits
 

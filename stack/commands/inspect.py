@@ -1,4 +1,4 @@
-"""`vcpbench inspect`: what is in a checkpoint file, without running anything of it."""
+"""`vcpbench inspect`: show what a checkpoint file holds, without running code from it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def inspect(
     prefix: options.PrefixOption = None,
     as_json: options.JsonFlag = False,
 ) -> None:
-    """Say which backbone a file holds, how its keys were found, and what was left over.
+    """Say which backbone a file holds, how its keys were matched, and which keys are left over.
 
     **Examples**
 

@@ -51,7 +51,7 @@ def local(
     ] = None,
     timings: Annotated[
         Path | None,
-        typer.Option(help="Write wall times to this file: they are not in the results, which stay the same."),
+        typer.Option(help="Write wall times to this file. They vary, so the results do not hold them."),
     ] = None,
     network: options.Network,
     benchmark: Annotated[
@@ -66,7 +66,7 @@ def local(
         bool, typer.Option("--all", help="Print every metric: stages, variants, precision, all depths.")
     ] = False,
 ) -> None:
-    """Evaluate a checkpoint here: scores with 95 % intervals and their lift over random weights.
+    """Evaluate a checkpoint here. Scores have 95 % intervals, and their lift over random weights.
 
     **Examples**
 
@@ -122,7 +122,7 @@ def local(
 
 
 def _give(found: Results | SplitsMean, json_out: Path | None, *, every: bool) -> None:
-    """Print tables, or JSON where that is asked for; write the file."""
+    """Print tables, or JSON for `--json -`, and write the file of `--json FILE`."""
     from vcp_core.scoring.splits import SplitsMean
 
     if json_out == Path("-"):
@@ -138,12 +138,12 @@ def _give(found: Results | SplitsMean, json_out: Path | None, *, every: bool) ->
 
 
 def of_split(name: str, bars: Tell) -> Tell:
-    """The same bars, which say whose they are."""
+    """The same bars, with the split's name before each stage."""
     return lambda stage, done, total, words="": bars(f"split {name}: {stage}", done, total, words)
 
 
 def show_mean(mean: SplitsMean) -> None:
-    """Print a table of means over splits, another of each split's own values, and warnings."""
+    """Print a table of means over splits, a table of each split's values, and the warnings."""
     origin = next(iter(mean.splits.values())).provenance
     console.print(
         f"[bold]{origin.backbone}[/] {origin.checkpoint['sha256'][:12]} on "
@@ -168,14 +168,14 @@ def show_mean(mean: SplitsMean) -> None:
 
 
 def _say_network(origin: Provenance) -> None:
-    """Which network of the file was evaluated, where it holds several."""
+    """Print which network of the file was evaluated, if the file holds several."""
     network = network_used(origin.checkpoint)
     if network is not None:
         console.print(str(network), style="yellow", highlight=False, markup=False, soft_wrap=True)
 
 
 def _warnings(results: Results) -> list[str]:
-    """All of one run's, with the benchmark that each is about."""
+    """All warnings of one run. A benchmark's warning begins with the benchmark's name."""
     of_benchmarks = [
         f"{result.benchmark}: {said}"
         for result in results.benchmarks
@@ -185,7 +185,7 @@ def _warnings(results: Results) -> list[str]:
 
 
 def show(results: Results, *, every: bool = False) -> None:
-    """Print tables of scores, what they say in words, warnings and where they come from."""
+    """Print a table of scores, their diagnosis in words, the warnings, and the provenance."""
     from vcp_core.results.diagnosis import diagnose
 
     origin = results.provenance
@@ -212,7 +212,7 @@ def show(results: Results, *, every: bool = False) -> None:
 
 
 def _table(headings: Iterable[str]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")  # 80 columns hold it
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")  # fits 80 columns
     table.add_column("percent", no_wrap=True)
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)

@@ -16,14 +16,13 @@ DatasetArgument = Annotated[
 ]
 PrefixOption = Annotated[
     str | None,
-    typer.Option(
-        help="Which of several networks in the file, as 'teacher.'; '.' for keys with nothing before."
-    ),
+    typer.Option(help="Prefix of the network's keys if the file holds several: 'teacher.'; '.' for none."),
 ]
 InputOption = Annotated[
     str | None,
     typer.Option(
-        "--input-spec", help="What it takes in, if not its backbone's own: 'frames=8,stride=4,crop=224,...'"
+        "--input-spec",
+        help="Input of the network, if not the backbone's own: 'frames=8,stride=4,crop=224,...'",
     ),
 ]
 DatasetOption = Annotated[
@@ -42,24 +41,25 @@ PretrainedOnOption = Annotated[
     str | None,
     typer.Option(
         "--pretrained-on",
-        help="What it was trained on: ucf101:1 or ucf101:1,2 (splits), kinetics400, none, ...",
+        help="Training data of the checkpoint: ucf101:1 or ucf101:1,2 (splits), kinetics400, none, ...",
     ),
 ]
 CsvOption = Annotated[
-    Path | None, typer.Option("--csv", help="Columns path,label and optionally group,split.")
+    Path | None,
+    typer.Option("--csv", help="Table of the videos: columns path,label and optionally group,split."),
 ]
 TestGroupsOption = Annotated[
     list[str] | None,
-    typer.Option("--test-groups", help="Groups that make the test side; repeat for several."),
+    typer.Option("--test-groups", help="A group of the test side; repeat for several."),
 ]
 SuffixOption = Annotated[
     list[str] | None,
-    typer.Option("--suffix", help="Of more videos of a folder, as .xyz; repeat for several."),
+    typer.Option("--suffix", help="A further suffix of video files, such as .xyz; repeat for several."),
 ]
 
 HomeOption = Annotated[
     Path | None,
-    typer.Option(help="Folder of all data. Default: VCPBENCH_HOME, else the user's own place."),
+    typer.Option(help="Folder of all data. Default: VCPBENCH_HOME, else the user's data folder."),
 ]
 ListsOption = Annotated[
     Path | None,
@@ -68,12 +68,14 @@ ListsOption = Annotated[
 CheckpointArgument = Annotated[
     Path, typer.Argument(help="The checkpoint: .pt, .pth, .tar, .ckpt or .safetensors.")
 ]
-BackboneOption = Annotated[str | None, typer.Option(help="Its architecture; found by itself if left out.")]
-DeviceOption = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; a GPU if there is one.")]
+BackboneOption = Annotated[
+    str | None, typer.Option(help="Architecture; recognised from the file if left out.")
+]
+DeviceOption = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1. Default: a GPU if there is one.")]
 
 
 class Network(TypedDict):
-    """Which network of a file is meant, and what it takes in."""
+    """Options that name the network of a file, its architecture and its input."""
 
     backbone: BackboneOption
     prefix: PrefixOption
@@ -81,7 +83,7 @@ class Network(TypedDict):
 
 
 class DatasetFiles(TypedDict):
-    """What else says which videos a dataset has; further arguments of `load`."""
+    """Options that select the videos of a dataset: further arguments of `load`."""
 
     csv: CsvOption
     test_groups: TestGroupsOption

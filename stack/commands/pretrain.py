@@ -35,7 +35,7 @@ def pretrain(
         str, typer.Option(help="one: a random option of each tuple, as in the paper; all: every option.")
     ] = DEFAULTS.questions,
     options: Annotated[
-        str, typer.Option(help="The answers, with commas between them; 'original' is one of them.")
+        str, typer.Option(help="Options to tell apart, separated by commas; 'original' is one of them.")
     ] = ",".join(DEFAULTS.options),
     augment: training.AugmentOption = DEFAULTS.augment,
     gap: Annotated[int, typer.Option(help="Frames between the clips of a tuple.")] = DEFAULTS.gap,
@@ -50,7 +50,9 @@ def pretrain(
     split: options.SplitOption = "1",
     files: options.DatasetFiles,
 ) -> None:
-    """Train a backbone to tell apart what was done to a withheld clip; its checkpoints upload as they are.
+    """Train a backbone by Video Cloze Procedure. Its checkpoints can be uploaded as they are.
+
+    The network learns to say which operation was applied to a withheld clip.
 
     **Examples**
 
@@ -85,7 +87,7 @@ def pretrain(
 
 
 def _said(trained: Trained) -> str:
-    """Which checkpoints there are, and which to take."""
+    """Name the best and the last checkpoint, and say when to compare them."""
     best, last = trained.progress.best, trained.progress.epoch
     assert best is not None
     lines = [
@@ -96,7 +98,7 @@ def _said(trained: Trained) -> str:
         lines += [f"Last: epoch {last}", str(trained.last)]
     if trained.last and best.epoch < last:
         lines.append(
-            "Where few videos are held out, the last can transfer much better: compare both on a dataset "
-            "whose scores you do not report."
+            "If few videos are held out, the last checkpoint can transfer much better. Compare both on a "
+            "dataset whose scores you do not report."
         )
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""`vcpbench reproduce`: run an evaluation again, and compare."""
+"""`vcpbench reproduce`: run an evaluation again here, and compare its scores with the published ones."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     from vcp_core.results.reproduction import Agreement
     from vcp_core.results.types import Provenance, Results
 
-DIFFERENT = 1  # exit code: it ran, and the scores are not those that were published
-SHOWN = 12  # deviations of a table
+DIFFERENT = 1  # exit code if the evaluation ran, and its scores differ from the published ones
+SHOWN = 12  # rows of the table of deviations
 
 
 class CannotReproduce(VcpbenchError):
-    """What the evaluation was made of is not here."""
+    """The checkpoint, the videos or the conditions of the evaluation are not here."""
 
 
 @plainly
@@ -45,25 +45,33 @@ def reproduce(
     what: Annotated[
         str,
         typer.Argument(
-            metavar="EVALUATION|FILE", help="An evaluation's id, or results that a command once wrote."
+            metavar="EVALUATION|FILE", help="An evaluation's id, or a file of results that a command wrote."
         ),
     ],
     *,
     checkpoint: Annotated[
-        Path | None, typer.Option(help="Its file; fetched from the server, or found by the results' command.")
+        Path | None,
+        typer.Option(
+            help="The checkpoint's file. Default: the file that the results name, or the server's copy."
+        ),
     ] = None,
     dataset: Annotated[
-        str | None, typer.Option("--dataset", "-d", help="Where its videos are here, if not as it says.")
+        str | None,
+        typer.Option(
+            "--dataset", "-d", help="The same dataset on this machine, if it is not where the results say."
+        ),
     ] = None,
     files: options.DatasetFiles,
     device: options.DeviceOption = None,
     as_json: options.JsonFlag = False,
 ) -> None:
-    """Run an evaluation again here, and compare every score with what was published.
+    """Run an evaluation again here, and compare every score with the published one.
 
-    Exit code 0: reproduced (to the last digit on the same kind of machine with as many threads, else within
-    the tolerance that is printed); 1: not; 2: it could not be run. What was finetuned is finetuned again only
-    where device and threads are the same.
+    Exit codes: 0 if the scores are reproduced, 1 if they differ, 2 if the evaluation could not be run.
+
+    On the same kind of machine, with as many threads, every digit must be equal. Elsewhere the scores may
+    differ by the tolerance that is printed. A finetuned network is finetuned again only if device and threads
+    are the same.
 
     **Examples**
 
@@ -102,33 +110,35 @@ def _verdict(found: Agreement) -> dict[str, Any]:
 
 
 def _dataset(published: Results, dataset: str | None, files: options.DatasetFiles, tell: Tell) -> Dataset:
-    """The same videos, where the caller or the results' own command says that they are."""
+    """Load the same videos from the place that the options or the results' own command name."""
     command = _command(published)
     if dataset is None:
         dataset = str(command["dataset"])
-        if "what" in command and dataset not in DATASETS:  # a server's command, which says PLACE
-            raise CannotReproduce(f"Where are its videos here? Say so: {published.provenance.reproduce}")
+        if "what" in command and dataset not in DATASETS:  # a server's command names the place only as PLACE
+            raise CannotReproduce(
+                f"The results do not say where the videos are here. Say so: {published.provenance.reproduce}"
+            )
         of_command = set(files)
-    else:  # groups and suffixes hold wherever the videos lie; the table and the lists are places
+    else:  # Keep groups and suffixes, which do not depend on the place. The table and the lists are places.
         of_command = {"test_groups", "suffixes"}
     known: dict[str, Any] = {
         name: given or (command.get(name) if name in of_command else None) for name, given in files.items()
     }
     split = published.provenance.dataset["split"]
-    # A folder's says how its two sides were made, which the other options decide.
+    # A folder's split says how its two sides were made. The other options decide that, so pass none.
     official = any(split in spec.splits for spec in DATASETS.values())
     loaded = load(dataset, split=split if official else "1", tell=tell, **known)
     if loaded.fingerprint != published.provenance.dataset["fingerprint"]:
         raise CannotReproduce(
             f"{dataset} here has fingerprint {loaded.fingerprint[:12]}, the evaluation's videos have "
-            f"{published.provenance.dataset['fingerprint'][:12]}: other files, labels or sides. "
+            f"{published.provenance.dataset['fingerprint'][:12]}. So files, labels or sides differ. "
             "Say where the same videos are: --dataset (and --csv, --test-groups, --lists as they were)."
         )
     return loaded
 
 
 def _again(published: Results, file: Path, dataset: Dataset, device: str | None, tell: Tell) -> Results:
-    """The same results, measured now."""
+    """Measure the same results again."""
     from vcp_core.evaluation.evaluate import evaluate
 
     origin = published.provenance
@@ -153,7 +163,7 @@ def _again(published: Results, file: Path, dataset: Dataset, device: str | None,
 
 
 def _finetuned(published: Results) -> bool:
-    """Whether `vcpbench finetune` gave them."""
+    """Whether `vcpbench finetune` wrote the results."""
     answered = [result.predictions for result in published.benchmarks if result.predictions]
     return any("finetune" in predictions.columns for predictions in answered)
 
@@ -161,13 +171,16 @@ def _finetuned(published: Results) -> bool:
 def _finetuned_again(
     published: Results, file: Path, dataset: Dataset, device: str | None, tell: Tell, **options: Any
 ) -> Results:
-    """Trained in a folder of the cache, where an interrupted one goes on; it goes when it is done."""
+    """Finetune again in a folder of the cache.
+
+    An interrupted run goes on in this folder. The folder is deleted once the run is done.
+    """
     from vcp_core.pretraining import FinetuneConfig, Machine, finetune
 
     if several := re.match(r"(\d+) x ", published.provenance.device):
         raise CannotReproduce(
-            f"{several[1]} processes finetuned it together, and this would be one: another trajectory, whose "
-            f"scores say nothing about it. Its own command does it again: {published.provenance.reproduce}"
+            f"{several[1]} processes finetuned the network together. One process would train it differently, "
+            f"so its scores would prove nothing. To train again: {published.provenance.reproduce}"
         )
     _refuse_another_way(published.provenance, device)
     config = FinetuneConfig.of(published.provenance.protocol)
@@ -182,7 +195,10 @@ def _finetuned_again(
 
 
 def _refuse_another_way(origin: Provenance, device: str | None) -> None:
-    """Before hours are spent on it: the tolerance is one of frozen features, not of another training."""
+    """Refuse to train on another device or with another number of threads, before hours are spent.
+
+    The tolerance holds for frozen features. It says nothing about another training.
+    """
     from vcp_core.evaluation.machine import (
         blas_threads,
         describe_device,
@@ -204,20 +220,22 @@ def _refuse_another_way(origin: Provenance, device: str | None) -> None:
     decisive = [found[name] for name in ("device", "network_threads") if name in found and name in before]
     if decisive:
         number = before.get("network_threads")
-        hint = f" OMP_NUM_THREADS={number} gives it as many threads." if threads and number else ""
+        hint = f" OMP_NUM_THREADS={number} sets the same number of threads." if threads and number else ""
         raise CannotReproduce(
-            f"It was finetuned otherwise ({'; '.join(decisive)}): weights take another way from the first "
-            f"step on, and scores would say nothing about those.{hint} Its own command trains again all the "
-            f"same: {origin.reproduce}"
+            f"The network was finetuned under other conditions ({'; '.join(decisive)}). The weights would "
+            f"differ from the first step on, so the scores would prove nothing.{hint} To train all the same: "
+            f"{origin.reproduce}"
         )
     if found:
-        messages.print("Not as it was finetuned, so weights may take another way from the first step on:")
+        messages.print(
+            "Some conditions differ from the published run, so the weights may differ from the first step on:"
+        )
         for condition in found.values():
             messages.print(f"  {condition}", style="dim", highlight=False, markup=False)
 
 
 def _published(what: str) -> dict[str, Results]:
-    """Results by split; by the empty name where they are of one alone."""
+    """Read the published results, by split. Results of a single split have the empty name."""
     from pydantic import ValidationError
 
     from vcp_core.results.types import Results
@@ -249,7 +267,7 @@ def _ask(question: Any) -> Any:
 
 
 def _command(published: Results) -> dict[str, Any]:
-    """The options of the command that made the results, read as that command reads them."""
+    """The options of the command that made the results, parsed by that command's own parser."""
     from stack.commands.finetune import finetune
     from stack.commands.local import local
 
@@ -267,19 +285,19 @@ def _command(published: Results) -> dict[str, Any]:
 
 
 def _prefix(report: dict[str, Any]) -> str | None:
-    """Which network it was, where the file has several."""
+    """The prefix of the network that was evaluated, if the file holds several."""
     return (report.get("prefix") or None) if report.get("others") else None
 
 
 @contextmanager
 def _file(what: str, given: Path | None, published: Results) -> Iterator[Path]:
-    """The checkpoint: what was given, what the results' command names, or what the server keeps."""
+    """The checkpoint: the given file, else the file that the results name, else the server's copy."""
     command = _command(published)
     wanted = published.provenance.checkpoint.get("sha256")
     if wanted is None:
         raise CannotReproduce(
-            "Random weights and pixels have no file. Reproduce an evaluation that is compared with them: "
-            "they are measured again with it."
+            "Random weights and pixels have no file. Reproduce an evaluation that is compared with them. "
+            "They are then measured again, too."
         )
     named = Path(command["file"]) if command.get("file") else None
     path = given or (named if named is not None and named.is_file() else None)
@@ -289,7 +307,9 @@ def _file(what: str, given: Path | None, published: Results) -> Iterator[Path]:
         yield path
         return
     if Path(what).exists():
-        raise CannotReproduce(f"Where is the checkpoint of SHA-256 {wanted}? Say so: --checkpoint FILE.")
+        raise CannotReproduce(
+            f"The checkpoint of SHA-256 {wanted} is not here. Say where it is: --checkpoint FILE."
+        )
     with tempfile.TemporaryDirectory(prefix="vcpbench-") as folder:
         path = Path(folder) / "checkpoint"
         messages.print("Fetching the checkpoint from the server.")
@@ -325,7 +345,7 @@ def _show(found: Agreement, whose: str = "") -> None:
         console.print(f"  {condition}", style="dim", highlight=False, markup=False)
     if not found.reproduced and not found.conditions:
         console.print(
-            "Device, threads and versions are the same, so these scores should be, too.", style="red"
+            "Device, threads and versions are the same, so the scores should be the same, too.", style="red"
         )
 
 

@@ -1,4 +1,4 @@
-"""`vcpbench sample`: a checkpoint to try things with."""
+"""`vcpbench sample`: copy out the checkpoint that comes with vcpbench."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from stack.commands.common import console, plainly
 def sample(
     out: Annotated[
         str,
-        typer.Option("--out", "-o", help="A file, or a folder to put it into; a slash at its end makes it."),
+        typer.Option("--out", "-o", help="File or folder. A slash at the end means a folder, which is made."),
     ] = ".",
 ) -> None:
     """Copy out the checkpoint that comes with vcpbench: r3d_tiny, pretrained by VCP on the playground.
@@ -31,7 +31,7 @@ def sample(
     from vcp_core.catalog.files import whole
     from vcp_core.samples import SAMPLE, sample_path
 
-    target = Path(out)  # which forgets a slash at the end
+    target = Path(out)  # Path drops a slash at the end, so look for the slash in `out`
     if out.endswith("/") or target.is_dir():
         target /= SAMPLE
     with whole(target) as part:

@@ -1,4 +1,4 @@
-"""`vcpbench serve`, `worker`, `migrate`, `token`: the parts of an installation; settings by environment."""
+"""`vcpbench serve`, `worker`, `migrate`, `token`: one part each of an installation on several machines."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from stack.home import Home, StackError
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-tokens = typer.Typer(help="API tokens: make, list, revoke.", no_args_is_help=True)
+tokens = typer.Typer(help="Make, list and revoke API tokens.", no_args_is_help=True)
 
 
 def serve() -> None:
-    """Serve the API until a signal says to stop; settings come from `VCPBENCH_...` variables.
+    """Serve the API until a signal says to stop. The settings come from `VCPBENCH_...` variables.
 
     **Example**
 
@@ -35,7 +35,9 @@ def serve() -> None:
 
 
 def worker() -> None:
-    """Do jobs until a signal says to stop; `VCPBENCH_QUEUES` and `VCPBENCH_DEVICE` say which and where.
+    """Do jobs until a signal says to stop.
+
+    `VCPBENCH_QUEUES` names the queues to take jobs from, and `VCPBENCH_DEVICE` the device to run them on.
 
     **Example**
 
@@ -61,13 +63,13 @@ def migrate() -> None:
 @tokens.command("create")
 @plainly
 def create(
-    name: Annotated[str, typer.Argument(help="Whose it is, or what for; for people.")],
-    team: Annotated[str, typer.Option(help="Whose models its bearer uploads.")] = "default",
-    admin: Annotated[bool, typer.Option("--admin", help="It may register datasets, too.")] = False,
+    name: Annotated[str, typer.Argument(help="Name of the token: its user or its purpose.")],
+    team: Annotated[str, typer.Option(help="Team that the token's uploads belong to.")] = "default",
+    admin: Annotated[bool, typer.Option("--admin", help="Let the token register datasets, too.")] = False,
     home: options.HomeOption = None,
     as_json: options.JsonFlag = False,
 ) -> None:
-    """Make a token and print it; it is shown this once.
+    """Make a token and print it. It is shown only once.
 
     **Example**
 
@@ -80,14 +82,14 @@ def create(
     if as_json:
         print_json(json.dumps({"name": name, "team": team, "admin": admin, "token": secret}))
     else:
-        messages.print(f"Token {name!r} of team {team!r}; keep it, it is not shown again:")
+        messages.print(f"Token {name!r} of team {team!r}. Keep it: it is not shown again.")
         console.print(secret, highlight=False, soft_wrap=True)
 
 
 @tokens.command("list")
 @plainly
 def every(home: options.HomeOption = None, as_json: options.JsonFlag = False) -> None:
-    """All tokens, without their secrets.
+    """List all tokens, without their secrets.
 
     **Example**
 
@@ -122,10 +124,10 @@ def every(home: options.HomeOption = None, as_json: options.JsonFlag = False) ->
 @tokens.command("revoke")
 @plainly
 def revoke(
-    name: Annotated[str, typer.Argument(help="Of the token; all of that name go.")],
+    name: Annotated[str, typer.Argument(help="Name of the token. All tokens of this name are revoked.")],
     home: options.HomeOption = None,
 ) -> None:
-    """Let a token open nothing any more.
+    """Revoke a token. The server then refuses it.
 
     **Example**
 
@@ -144,7 +146,7 @@ def revoke(
 
 @contextmanager
 def _session(home: Path | None) -> Iterator[Session]:
-    """On the database of `VCPBENCH_DATABASE_URL`; without one, of the stack that runs here."""
+    """Open a session on the database of `VCPBENCH_DATABASE_URL`, else of the service on this machine."""
     from records import migrate
     from records.db import Database
     from stack.engines import Engines
@@ -154,8 +156,8 @@ def _session(home: Path | None) -> Iterator[Session]:
         stack_home = Home.chosen(home)
         if stack_home.running() is None:
             raise StackError(
-                f"Nothing is running in {stack_home.folder}, and VCPBENCH_DATABASE_URL is not set. "
-                "Start it: vcpbench up."
+                f"No service runs in {stack_home.folder}, and VCPBENCH_DATABASE_URL is not set. "
+                "Start the service: vcpbench up."
             )
         url = Engines.in_folder(stack_home.engines).database_url
     database = Database(url)

@@ -1,4 +1,4 @@
-"""What `vcpbench pretrain` and `vcpbench finetune` share: options, and how a run is watched."""
+"""Shared by `vcpbench pretrain` and `vcpbench finetune`: options, and the display of a run."""
 
 from __future__ import annotations
 
@@ -24,23 +24,24 @@ if TYPE_CHECKING:
     from vcp_core.pretraining.runs import RunProgress
 
 OutOption = Annotated[
-    Path, typer.Option("--out", "-o", help="Folder of the run; the same command goes on with it.")
+    Path, typer.Option("--out", "-o", help="Folder of the run. The same command resumes the run in it.")
 ]
 RunOption = Annotated[
-    str | None, typer.Option("--run", help="Name that its checkpoints carry; the folder's if left out.")
+    str | None, typer.Option("--run", help="Name of the run. Default: the name of the folder.")
 ]
 EpochsOption = Annotated[
-    int, typer.Option(help="Each shows every training video once; a last, smaller batch is left out.")
+    int,
+    typer.Option(help="Number of epochs. Each shows all training videos once, except a smaller last batch."),
 ]
-BatchOption = Annotated[int, typer.Option(help="Videos of a step, over all devices.")]
+BatchOption = Annotated[int, typer.Option(help="Videos of one step, summed over all devices.")]
 LrOption = Annotated[float, typer.Option(help="Learning rate.")]
 OptimizerOption = Annotated[str, typer.Option(help="sgd, as in the papers, or adamw.")]
 ScheduleOption = Annotated[str, typer.Option(help="constant, or cosine down to 0.")]
 WarmupOption = Annotated[int, typer.Option("--warmup", help="Epochs over which the learning rate rises.")]
 AugmentOption = Annotated[
-    str, typer.Option(help="crop: random places in the frame; jitter: colours and sides vary, too.")
+    str, typer.Option(help="crop: random crops; jitter: random colours and mirroring, too.")
 ]
-SeedOption = Annotated[int, typer.Option(help="Of everything random.")]
+SeedOption = Annotated[int, typer.Option(help="Seed of all random choices.")]
 PrecisionOption = Annotated[str, typer.Option(help="fp32, or bf16 (mixed; GPUs only).")]
 HoldoutOption = Annotated[
     int,
@@ -49,17 +50,20 @@ HoldoutOption = Annotated[
         help="Training videos held out to choose the best epoch; an eighth at most (finetune: 0.112).",
     ),
 ]
-ValidateOption = Annotated[int, typer.Option(help="Epochs between looks at the held-out videos.")]
+ValidateOption = Annotated[int, typer.Option(help="Epochs between tests on the held-out videos.")]
 ExportOption = Annotated[int, typer.Option(help="Epochs between checkpoints.")]
 SaveOption = Annotated[int, typer.Option(help="Steps between saved states within an epoch.")]
 PatienceOption = Annotated[
-    int, typer.Option(help="Looks at the held-out videos without a better one before it ends; 0: never.")
+    int,
+    typer.Option(help="Stop early: tests on the held-out videos in a row without a lower loss; 0: never."),
 ]
-FramesOption = Annotated[float, typer.Option(help="Decoded frames kept in the cache folder, in GB at most.")]
+FramesOption = Annotated[
+    float, typer.Option(help="Largest size of the decoded frames in the cache folder, in GB.")
+]
 
 
 class Optimisation(TypedDict):
-    """How the weights move; arguments of `TrainingConfig`."""
+    """Options of the optimiser: arguments of `TrainingConfig`."""
 
     epochs: EpochsOption
     batch: BatchOption
@@ -70,7 +74,7 @@ class Optimisation(TypedDict):
 
 
 class Validation(TypedDict):
-    """When a run looks at held-out videos, exports, saves and ends; arguments of `TrainingConfig`."""
+    """Options that say when a run tests, exports, saves and ends: arguments of `TrainingConfig`."""
 
     holdout_videos: HoldoutOption
     validate_every: ValidateOption
@@ -80,10 +84,10 @@ class Validation(TypedDict):
 
 
 def machine(device: str | None, frames_gb: float) -> Machine:
-    """What a run may use, from its options.
+    """The device and the cache limit of a run, from its options.
 
     Raises:
-        TrainingError: If the frames' limit is no number of bytes.
+        TrainingError: If `frames_gb` is negative or not finite.
     """
     from vcp_core.pretraining import Machine
 
@@ -93,16 +97,17 @@ def machine(device: str | None, frames_gb: float) -> Machine:
 
 
 def is_first() -> bool:
-    """Whether this process is the only one, or the first of torchrun's."""
+    """Whether this is the only process, or the first process of torchrun."""
     return os.environ.get("RANK", "0") == "0"
 
 
 @contextmanager
 def taking_turns() -> Iterator[None]:
-    """One of torchrun's processes after the other: the first decodes what the others then find in the cache.
+    """Let the processes of torchrun run the block one after another.
 
-    By a lock beside the cache, since each machine of several has a cache of its own, and there is no process
-    group before the dataset is there.
+    The first process of a machine decodes the dataset, and the others then find it in the cache. This uses a
+    file lock beside the cache. A barrier of the process group would not do: each machine has its own cache,
+    and no process group exists before the dataset is loaded.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield
@@ -115,20 +120,20 @@ def taking_turns() -> Iterator[None]:
 
 
 def load_once(dataset: str, *, split: str, **files: Unpack[DatasetFiles]) -> Dataset:
-    """The dataset; whichever process has to decode it shows how far it is."""
+    """Load the dataset. A process that has to decode it shows the progress."""
     with taking_turns(), progress_bars() as tell:
         return load(dataset, split=split, tell=tell, **files)
 
 
 @contextmanager
 def watched(config: Any) -> Iterator[Watched]:
-    """Bars and lines of a run on standard error; only the first of several processes shows them."""
+    """Show a run on standard error, with a bar and a line for each epoch. Only the first process does."""
     with progress_bars(quiet=not is_first()) as tell:
         yield Watched(tell, config.epochs)
 
 
 class Running:
-    """A mean that forgets what is long past: a step's own loss jumps too much to be read.
+    """An exponential moving average. The loss of a single step varies too much to be read.
 
     >>> loss = Running()
     >>> [round(loss.after(value), 3) for value in (2.0, 2.0, 1.0)]
@@ -136,42 +141,42 @@ class Running:
     """
 
     def __init__(self, kept: float = 0.95) -> None:
-        self._kept = kept  # of the mean, at each step
+        self._kept = kept  # the weight of all values before, at each step
         self._sum = self._weight = 0.0
 
     def after(self, value: float) -> float:
-        """The mean with one value more."""
+        """Add a value, and return the new mean."""
         self._sum = self._kept * self._sum + value
         self._weight = self._kept * self._weight + 1
         return self._sum / self._weight
 
 
 class Watched:
-    """A bar with the time left and the loss, and a line for every epoch."""
+    """Shows a bar with the time left and the loss, and a line for each epoch."""
 
     def __init__(self, tell: Tell, num_epochs: int) -> None:
         self._tell, self._num_epochs = tell, num_epochs
         self._bar, self._loss = "", Running()
 
     def on_start(self, run: str, notes: tuple[str, ...], progress: RunProgress) -> None:
-        """Say which run it is, what is left out, and where it goes on."""
+        """Print the name of the run, its notes, and the step that it resumes at."""
         self._bar, self._loss = f"training {run}", Running()
         messages.print(f"Training {run}.", highlight=False, markup=False)
         for note in notes:
             messages.print(f"! {note}", style="yellow", highlight=False, markup=False)
         if progress.finished:
-            messages.print("This run is finished; nothing is left to train.")
+            messages.print("This run is already finished.")
         elif progress.step:
             messages.print(
-                f"Going on after step {progress.step}, in epoch {progress.epoch + 1}.", highlight=False
+                f"Resuming after step {progress.step}, in epoch {progress.epoch + 1}.", highlight=False
             )
 
     def on_step(self, done: int, total: int, loss: float) -> None:
-        """Move the bar, and say the loss beside it."""
+        """Move the bar, and show the loss beside it."""
         self._tell(self._bar, done, total, f"loss {self._loss.after(loss):.3f}")
 
     def on_epoch(self, row: dict[str, Any]) -> None:
-        """Say how an epoch went."""
+        """Print a line with the losses and accuracies of an epoch."""
         line = f"epoch {row['epoch']}/{self._num_epochs}  {_said(row)}"
         held_out = row.get("held_out")
         if held_out:

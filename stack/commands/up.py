@@ -1,4 +1,4 @@
-"""`vcpbench up`, `down`, `status`: the whole service on this machine."""
+"""`vcpbench up`, `down`, `status`: run the whole service on this machine."""
 
 from __future__ import annotations
 
@@ -18,17 +18,19 @@ from stack.commands import options
 from stack.commands.common import console, messages, plainly, print_json
 from stack.home import Home, StackState
 
-NOT_RUNNING = 3  # exit code of status, as of service managers
+NOT_RUNNING = 3  # exit code of `status`, as service managers have it
 
 
 @plainly
 def up(
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Of the API.")] = 8080,
-    host: Annotated[str, typer.Option(help="Its address; 0.0.0.0 opens it to the network.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the API.")] = 8080,
+    host: Annotated[
+        str, typer.Option(help="Address that the API listens on; 0.0.0.0 opens the API to the network.")
+    ] = "127.0.0.1",
     home: options.HomeOption = None,
     as_json: options.JsonFlag = False,
 ) -> None:
-    """Start PostgreSQL, Valkey, the API and workers here, in the background; data stays between runs.
+    """Start PostgreSQL, Valkey, the API and workers here, in the background. Data stays between runs.
 
     **Examples**
 
@@ -46,7 +48,7 @@ def up(
         messages.print(said, soft_wrap=True, highlight=False, markup=False)
         raise
     if not started:
-        messages.print("It is running already.")
+        messages.print("The service is running already.")
     if as_json:
         print_json(
             json.dumps({"url": state.url, "token_file": str(stack_home.token), "logs": str(stack_home.logs)})
@@ -57,7 +59,7 @@ def up(
 
 @plainly
 def down(home: options.HomeOption = None) -> None:
-    """Stop what `vcpbench up` started; its data stays.
+    """Stop the service that `vcpbench up` started. Its data stays.
 
     **Example**
 
@@ -75,13 +77,17 @@ def down(home: options.HomeOption = None) -> None:
 @plainly
 def status(
     evaluation: Annotated[
-        str | None, typer.Argument(help="An evaluation's id; the stack on this machine if left out.")
+        str | None, typer.Argument(help="An evaluation's id; if left out, the service on this machine.")
     ] = None,
-    follow_it: Annotated[bool, typer.Option("--follow", "-f", help="An evaluation, until it ends.")] = False,
+    follow_it: Annotated[
+        bool, typer.Option("--follow", "-f", help="Follow the evaluation until it ends.")
+    ] = False,
     home: options.HomeOption = None,
     as_json: options.JsonFlag = False,
 ) -> None:
-    """How an evaluation stands; without one, what runs here, and where it logs (exit code 3: nothing).
+    """Show the state of an evaluation, or the processes and logs of the service on this machine.
+
+    Without an evaluation, the exit code is 3 if no service runs here.
 
     **Examples**
 
@@ -105,7 +111,7 @@ def status(
         print_json(json.dumps({**facts, **(asdict(state) if state else {})}))
     elif state is None:
         last = stack_home.state()
-        why = f" It failed last: {last.reason}" if last is not None and last.reason else ""
+        why = f" The last start failed: {last.reason}" if last is not None and last.reason else ""
         messages.print(f"Nothing is running in {stack_home.folder}.{why}", highlight=False, markup=False)
     else:
         _show(stack_home, state)
@@ -131,7 +137,7 @@ def _welcome(stack_home: Home, state: StackState) -> None:
 
 
 def _line(text: str) -> None:
-    """As it is: a path may hold what rich would read as markup, and must not be wrapped."""
+    """Print text unchanged. Rich must not wrap a path, nor read its brackets as markup."""
     console.print(text, soft_wrap=True, highlight=False, markup=False)
 
 

@@ -240,7 +240,7 @@ def test_ctrl_c_in_an_upload_keeps_what_was_sent(api: Served, line: Line, tmp_pa
     until(lambda: line.num_connections)
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=DEADLINE_S)
-    assert (process.returncode, "What was sent stays" in stderr) == (130, True)
+    assert (process.returncode, "The server keeps the bytes that were sent" in stderr) == (130, True)
 
 
 def interruptible(url: str, token: str, folder: Path, *words: str) -> subprocess.Popen[str]:

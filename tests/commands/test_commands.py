@@ -136,7 +136,7 @@ def test_dataset_show_says_what_became_of_every_file_of_a_messy_folder(home: Pat
     assert shown.returncode == 0, shown.stderr
     lines = [" ".join(line.split()) for line in shown.stdout.splitlines()]
     for line in (
-        "files: 21 seen, 9 taken, 2 left out, 10 not taken; of those taken, 1 damaged",
+        "files: 21 seen, 9 taken, 2 left out, 10 not taken; damaged among the taken: 1",
         r"not taken 2 the suffix .xyz is not a video's: jump/two\nlines.xyz, run/1.xyz",
         r"not taken 1 the name is not UTF-8: jump/caf\xe9.mp4",
         "not taken 1 a broken link: jump/gone.mp4",

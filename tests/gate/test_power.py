@@ -145,7 +145,7 @@ def test_a_drop_of_a_plain_number_is_a_change_for_the_worse(
 
 
 def test_of_a_number_of_which_neither_way_is_better_nothing_is_a_drop() -> None:
-    with pytest.raises(GateError, match="neither way is better, so nothing is a drop"):
+    with pytest.raises(GateError, match="is better, so no change is a drop"):
         judge_drop(Rule.parse("max-drop", "spectrum.rank=3"), ANY, [plain("neither", -1, 1)])
 
 

@@ -147,8 +147,8 @@ def test_the_first_run_has_nothing_to_compare_with_and_says_so(gate: Any) -> Non
     found = gate(BEFORE, *DROP, "--min", f"{TOP1}=40")
     assert (found.code, found.json["verdict"], found.json["baseline"]) == (0, "pass", None)
     assert found.cases[f"--max-drop {TOP1}=5"] == ["skipped", "system-out"]
-    assert "nothing is evaluated on gestures under quick-v1 yet" in found.err
-    assert "nothing is evaluated" in found.summary
+    assert "no checkpoint is evaluated on gestures under quick-v1 yet" in found.err
+    assert "no checkpoint is evaluated" in found.summary
     assert gate(BEFORE, *DROP, "--min", f"{TOP1}=90").code == 1  # again: it is not its own predecessor
 
 

@@ -161,7 +161,7 @@ def test_three_words_finetune_every_split_and_their_mean_is_reproduced(tmp_path:
     refused = command(tmp_path, "reproduce", "several.json", "--checkpoint", "model.pt", "--device", "cpu")
     said, errors = refused.communicate(timeout=DEADLINE_S)
     assert refused.returncode == 2
-    assert "4 processes finetuned it together" in errors
+    assert "4 processes finetuned the network together" in errors
 
 
 def command(home: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -191,11 +191,11 @@ def test_the_command_interrupted_says_how_to_go_on_and_does(tmp_path: Path) -> N
     first.send_signal(signal.SIGINT)
     _, said = first.communicate(timeout=DEADLINE_S)
     assert first.returncode == 130, said
-    assert "run it again to go on" in said
+    assert "Run the same command again to go on" in said
     second = command(tmp_path, *words)
     answered, said = second.communicate(timeout=DEADLINE_S)
     assert second.returncode == 0, said
-    assert "Going on after step" in said
+    assert "Resuming after step" in said
     assert re.search(r"epoch 2/2  loss \d", said)
     assert re.search(r"^Best on held-out videos: epoch \d, loss \d.*\nrun/best.safetensors\n", answered)
     [last] = (tmp_path / "run" / "checkpoints").iterdir()

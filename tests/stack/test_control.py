@@ -88,7 +88,7 @@ def test_whoever_waits_for_a_start_that_dies_starts_it_itself(make_stack: Callab
     assert stack.health() == 200
     # The first one's supervisor was killed: it says so, unless the other's was there in time.
     _, why = first.communicate(timeout=DEADLINE_S)
-    assert first.returncode == 0 or "It ended by SIGKILL while it started" in why
+    assert first.returncode == 0 or "The supervisor ended by SIGKILL while it started" in why
 
 
 def test_two_starts_at_once_give_one_stack(make_stack: Callable[..., Stack]) -> None:
@@ -96,7 +96,7 @@ def test_two_starts_at_once_give_one_stack(make_stack: Callable[..., Stack]) -> 
     starts = [start_beside(stack) for _ in range(3)]
     said = [start.communicate(timeout=DEADLINE_S) for start in starts]
     assert [start.returncode for start in starts] == [0, 0, 0], said
-    assert sum("It is running already" in words for _, words in said) == 2
+    assert sum("The service is running already" in words for _, words in said) == 2
     assert stack.health() == 200
 
 
@@ -107,7 +107,7 @@ def test_a_stack_that_is_still_starting_can_be_stopped(make_stack: Callable[...,
     assert stack.run("down").returncode == 0
     _, said = starting.communicate(timeout=DEADLINE_S)
     assert starting.returncode == 2
-    assert "It was stopped while it started" in said or "It ended by SIGTERM while it started" in said
+    assert "supervisor was stopped while it started" in said or "ended by SIGTERM while it started" in said
     assert stack.run("status").returncode == 3
 
 
@@ -127,9 +127,9 @@ def test_ctrl_c_while_a_stack_starts_says_that_it_goes_on_and_how_to_stop_it(
 
 def test_a_start_behind_something_that_never_gets_ready_ends_with_what_to_do(home: Home) -> None:
     with holder(home):
-        with pytest.raises(StackError, match=r"Whatever holds .*home/lock .*for 1 s.*vcpbench down"):
+        with pytest.raises(StackError, match=r"The process that holds .*home/lock .*for 1 s.*vcpbench down"):
             control.start(home, "127.0.0.1", 1, lambda step: None, step_s=1)
-        with pytest.raises(StackError, match=r"Whatever holds .*home/lock .* did not end in 1 s"):
+        with pytest.raises(StackError, match=r"The process that holds .*home/lock .* did not end in 1 s"):
             control.stop(home, stop_s=1)
 
 

@@ -38,7 +38,7 @@ def test_a_stack_comes_up_restarts_what_dies_and_leaves_nothing_behind(
     before = stack.pids()
     assert set(before) == {"postgres", "valkey", "service", "worker-cpu", "worker-gpu"}
     again = stack.run("up", "--port", str(stack.port))
-    assert (again.returncode, again.stderr.strip()) == (0, "It is running already.")
+    assert (again.returncode, again.stderr.strip()) == (0, "The service is running already.")
     token = (stack.home / "token").read_text()
     assert (stack.home / "token").stat().st_mode & 0o077 == 0
 
@@ -64,7 +64,7 @@ def test_a_stack_comes_up_restarts_what_dies_and_leaves_nothing_behind(
     assert stack.run("status").returncode == 3
     assert stack.run("down").returncode == 0
     run = stack.run("token", "list")
-    assert (run.returncode, "Start it: vcpbench up" in run.stderr) == (2, True)
+    assert (run.returncode, "Start the service: vcpbench up" in run.stderr) == (2, True)
 
     stack.up()  # the data, and with it the token, stay between runs
     assert (stack.home / "token").read_text() == token
@@ -112,7 +112,7 @@ def test_a_port_in_use_is_named_before_anything_starts(make_stack: Callable[...,
         run = stack.run("up", "--port", str(stack.port))
     assert run.returncode == 2
     assert (
-        f"127.0.0.1:{stack.port} cannot be used (Address already in use). Choose another: --port"
+        f"127.0.0.1:{stack.port} cannot be used (Address already in use). Choose another port: --port"
         in run.stderr
     )
     assert stack.run("status").returncode == 3
@@ -136,7 +136,7 @@ def test_a_home_that_cannot_be_written_is_named(make_stack: Callable[..., Stack]
     stack = make_stack(tmp_path / "file" / "home")
     run = stack.run("up", "--port", str(stack.port))
     assert run.returncode == 2
-    assert "file/home cannot be used: Not a directory. Choose another: --home" in run.stderr
+    assert "file/home cannot be used: Not a directory. Choose another folder: --home" in run.stderr
 
 
 @pytest.mark.long

@@ -1,1 +1,1 @@
-"""The client's own commands; what they need is loaded when they run, so that `--help` is quick."""
+"""The client's own commands. They import what they need when they run, so that `--help` is quick."""

@@ -1,4 +1,4 @@
-"""`vcpbench admin`: what only an administrator's token opens."""
+"""`vcpbench admin`: commands that need an administrator's token."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from vcpbench_client.commands import options
 from vcpbench_client.commands.common import connect, plainly, print_json, say, show
 from vcpbench_client.defaults import DATASET, PROTOCOL
 
-app = typer.Typer(help="What only an administrator's token opens.", no_args_is_help=True)
+app = typer.Typer(help="Commands that need an administrator's token.", no_args_is_help=True)
 
 
 @app.callback()
 def _group() -> None:
-    """What only an administrator's token opens."""
+    """Commands that need an administrator's token."""
 
 
 @app.command()
@@ -24,14 +24,14 @@ def reevaluate(
     dataset: options.DatasetOption = DATASET,
     protocol: options.ProtocolOption = PROTOCOL,
     engine: Annotated[
-        str | None, typer.Option(help="That made the board; all but the server's own if left out.")
+        str | None,
+        typer.Option(help="Engine that made the older results. Default: all engines but the server's own."),
     ] = None,
     as_json: options.JsonFlag = False,
 ) -> None:
-    """Evaluate the checkpoints of an older version's board again, when nothing else waits.
+    """Evaluate the checkpoints of older leaderboards again. These jobs run when no other job waits.
 
-    Older results share no board with newer ones, because another version of vcpbench made them. They stay
-    where they are.
+    Results of another version of vcpbench share no leaderboard with newer ones. They stay where they are.
 
     **Example**
 

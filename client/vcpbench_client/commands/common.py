@@ -1,4 +1,4 @@
-"""What the commands share: how errors are said, and JSON printed."""
+"""Shared by the commands: report errors, print messages, tables and JSON."""
 
 from __future__ import annotations
 
@@ -20,25 +20,28 @@ if TYPE_CHECKING:
 
     from vcpbench_client.client import Client
 
-ERROR, INTERRUPTED = 2, 130  # exit codes; 130 is the shell's for SIGINT
-WIDEST = 10_000  # characters
+ERROR, INTERRUPTED = 2, 130  # exit codes; a shell gives 130 for SIGINT
+WIDEST = 10_000  # characters of a line, so that rich wraps and cuts nothing
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 def plainly(command: Callable[P, R]) -> Callable[P, R]:
-    """Say expected errors in one line, a failed job's log below, and exit with 2; Ctrl-C exits with 130."""
+    """Print an expected error in one line, the log of a failed job below it, and exit with 2.
+
+    Ctrl-C exits with 130.
+    """
     return saying_errors(command, ClientError, interrupted="Interrupted.")
 
 
 def saying_errors(command: Callable[P, R], *kinds: type[Exception], interrupted: str) -> Callable[P, R]:
-    """Say errors of these kinds on standard error, under `--json` also as JSON, and exit with 2.
+    """Print errors of these kinds on standard error, and exit with 2. With `--json`, print them as JSON, too.
 
     Args:
         command: A function whose option `--json` is its argument `as_json`, or `json_out` if it takes a file.
-        kinds: Errors that are meant for users.
-        interrupted: What is said after Ctrl-C; the exit code is 130 then.
+        kinds: The error classes whose messages are written for users.
+        interrupted: The message after Ctrl-C. The exit code is then 130.
     """
 
     @functools.wraps(command)
@@ -63,7 +66,7 @@ def wants_json(options: Mapping[str, object]) -> bool:
 
 
 def error_facts(error: Exception) -> dict[str, Any]:
-    """An error as JSON has it: `{"error": {"type", "message"}}`, and what else is known of it."""
+    """An error as JSON: `{"error": {"type", "message"}}`, with the error's further fields."""
     facts: dict[str, Any] = {"type": type(error).__name__, "message": str(error)}
     if isinstance(error, ClientError):
         facts |= error.more
@@ -74,7 +77,7 @@ def error_facts(error: Exception) -> dict[str, Any]:
 
 @functools.cache
 def console() -> Console:
-    """Standard output; a wide table runs on rather than losing what is in its cells."""
+    """Standard output. A table wider than the terminal runs on, so that no cell is cut."""
     from rich.console import Console
 
     return Console(width=WIDEST)
@@ -89,25 +92,25 @@ def messages() -> Console:
 
 
 def say(text: str, style: str | None = None) -> None:
-    """A line for people on standard error, as it is: names may hold what rich would read as markup."""
+    """Print a line on standard error, unchanged: rich would read brackets in names as markup."""
     messages().print(text, style=style, highlight=False, markup=False, soft_wrap=True)
 
 
 def complain(error: Exception) -> None:
-    """Say what went wrong, and below it what the failing job printed last."""
+    """Print an error, and below it the last lines of the failed job's log."""
     say(f"{type(error).__name__}: {error}", style="red")
     if isinstance(error, ClientError) and error.log_tail:
         say(error.log_tail.rstrip(), style="dim")
 
 
 def show(*lines: object) -> None:
-    """Lines and tables on standard output."""
+    """Print lines and tables on standard output."""
     for line in lines:
         console().print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def print_json(value: Any) -> None:
-    """JSON on standard output: no colours, no wrapping."""
+    """Print JSON on standard output, without colours and without wrapping."""
     from vcpbench_client.answers import plain
 
     text = value if isinstance(value, str) else json.dumps(plain(value), indent=1)
@@ -117,7 +120,7 @@ def print_json(value: Any) -> None:
 
 @contextmanager
 def connect(**options: Any) -> Iterator[Client]:
-    """The server of the environment, or of `vcpbench login`."""
+    """Connect to the server of the environment, or else of `vcpbench login`."""
     from vcpbench_client.client import Client
 
     with Client(**options) as client:

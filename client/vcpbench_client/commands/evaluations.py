@@ -1,4 +1,4 @@
-"""`vcpbench evaluate`, `status`, `cancel`: a checkpoint's way to its scores."""
+"""`vcpbench evaluate`, `status`, `cancel`: evaluate checkpoints on the server."""
 
 from __future__ import annotations
 
@@ -26,31 +26,35 @@ def evaluate(
         list[str],
         typer.Argument(
             metavar="FILE|CHECKPOINT...",
-            help="Files, with --model; or what is uploaded already: a checkpoint's id, its first characters, "
-            "or MODEL@latest.",
+            help="Files, with --model. Or uploaded checkpoints: an id, its first characters, or "
+            "MODEL@latest.",
         ),
     ],
     model: Annotated[
         str | None,
         typer.Option(
-            "--model", "-m", help="The name that the files come under.", autocompletion=options.complete_model
+            "--model",
+            "-m",
+            help="Name of the model that the files belong to.",
+            autocompletion=options.complete_model,
         ),
     ] = None,
     *,
     dataset: options.DatasetOption = DATASET,
     protocol: options.ProtocolOption = PROTOCOL,
     facts: options.Facts,
-    wait: Annotated[bool, typer.Option(help="Wait until it is done.")] = True,
+    wait: Annotated[bool, typer.Option(help="Wait until the evaluation is done.")] = True,
     timeout_s: Annotated[
-        float | None, typer.Option("--timeout", min=0, help="Seconds to wait; it goes on without us.")
+        float | None, typer.Option("--timeout", min=0, help="Seconds to wait. The evaluation then goes on.")
     ] = None,
     as_json: options.JsonFlag = False,
 ) -> None:
-    """Upload checkpoints, have them evaluated, and show their scores.
+    """Upload checkpoints, evaluate them on the server, and show their scores.
 
-    What is there already is neither sent nor computed again. Ctrl-C leaves the evaluations running.
+    A file that the server has is not sent again, and a finished evaluation is not computed again. After
+    Ctrl-C the evaluations go on.
 
-    Of several files, one that fails does not stop the others. The exit code is 2 then.
+    If one of several files fails, the others go on, and the exit code is 2.
 
     **Examples**
 
@@ -64,7 +68,7 @@ def evaluate(
         _refuse_files(what)
     if len(what) > 1 and facts["step"] is not None:
         raise typer.BadParameter(
-            "--step is for one file. Several files, or their names, tell their own steps."
+            "--step is for one file. With several files, each file or its name gives the step."
         )
     with connect() as client:
         if len(what) > 1:
@@ -91,18 +95,20 @@ def evaluate(
 def _refuse_files(what: list[str]) -> None:
     """Files need the name of a model; ids and `MODEL@latest` do not."""
     if file := next((one for one in what if Path(one).exists()), None):
-        raise typer.BadParameter(f"{file} is a file; say which model it is of: --model NAME.")
+        raise typer.BadParameter(f"{file} is a file. Say which model it belongs to: --model NAME.")
 
 
 @plainly
 def status(
     evaluation: Annotated[
-        str | None, typer.Argument(help=f"{options.EVALUATION} The server's queues and workers if left out.")
+        str | None, typer.Argument(help=f"{options.EVALUATION} If left out: the server's queues and workers.")
     ] = None,
-    follow_it: Annotated[bool, typer.Option("--follow", "-f", help="Until it has ended.")] = False,
+    follow_it: Annotated[
+        bool, typer.Option("--follow", "-f", help="Follow the evaluation until it ends.")
+    ] = False,
     as_json: options.JsonFlag = False,
 ) -> None:
-    """How an evaluation stands; without one, what the server's workers do.
+    """Show the state of an evaluation, or of the server's queues and workers.
 
     **Examples**
 
@@ -115,7 +121,7 @@ def status(
     with connect() as client:
         if evaluation is not None:
             found = client.evaluation(evaluation)
-            if follow_it and (not found.ended or found.state == "failed"):  # an error, whenever it failed
+            if follow_it and (not found.ended or found.state == "failed"):  # `wait` raises for failed ones
                 found = follow(client, found, quiet=as_json)
             show_evaluation(found, as_json=as_json)
             return
@@ -130,7 +136,7 @@ def status(
 
 @plainly
 def cancel(evaluation: EvaluationArgument, as_json: options.JsonFlag = False) -> None:
-    """End an evaluation; what it has computed stays for the next one.
+    """Cancel an evaluation. The features that it has computed stay for the next one.
 
     **Example**
 
@@ -144,7 +150,7 @@ def cancel(evaluation: EvaluationArgument, as_json: options.JsonFlag = False) ->
 def follow(
     client: Client, evaluation: Evaluation, *, timeout_s: float | None = None, quiet: bool
 ) -> Evaluation:
-    """Wait with progress; Ctrl-C leaves it running and says how to come back to it."""
+    """Wait for an evaluation with progress. After Ctrl-C it goes on, and messages say how to follow it."""
     from vcpbench_client.commands.progress import following
 
     try:
@@ -158,7 +164,7 @@ def follow(
 
 
 def show_evaluation(found: Evaluation, *, as_json: bool) -> None:
-    """The scores of an evaluation, or how it stands."""
+    """Print the state of an evaluation, its scores if it is done, and its warnings."""
     if as_json:
         print_json(found)
         return

@@ -1,4 +1,4 @@
-"""`vcpbench gate`: a verdict for CI by exit code."""
+"""`vcpbench gate`: judge a checkpoint by rules, for CI. The exit code is the verdict."""
 
 from __future__ import annotations
 
@@ -32,20 +32,24 @@ def gate(
     protocol: options.ProtocolOption = PROTOCOL,
     minimum: Annotated[
         list[str] | None,
-        typer.Option("--min", metavar="METRIC=PERCENT", help="A score to reach; repeat for several."),
+        typer.Option(
+            "--min",
+            metavar="METRIC=PERCENT",
+            help="A score that the checkpoint must reach; repeat for several.",
+        ),
     ] = None,
     maximum: Annotated[
         list[str] | None,
         typer.Option(
             "--max",
             metavar="METRIC=NUMBER",
-            help="A score not to exceed, where lower is better; repeat for several.",
+            help="A score that the checkpoint must not exceed, where lower is better; repeat for several.",
         ),
     ] = None,
     max_drop: Annotated[
         list[str] | None,
         typer.Option(
-            "--max-drop", metavar="METRIC=POINTS", help="A drop that is allowed; repeat for several."
+            "--max-drop", metavar="METRIC=POINTS", help="The largest allowed drop; repeat for several."
         ),
     ] = None,
     against: Annotated[
@@ -53,22 +57,27 @@ def gate(
         typer.Option(help="MODEL@latest, MODEL@best:METRIC, or an evaluation's id; --max-drop needs it."),
     ] = None,
     timeout_s: Annotated[
-        float, typer.Option("--timeout", min=0, help="Seconds for everything; then it is an error.")
+        float,
+        typer.Option(
+            "--timeout", min=0, help="Seconds for the whole run. After them, the verdict is an error."
+        ),
     ] = 3600,
     inconclusive: Annotated[
-        Literal["pass", "fail"], typer.Option(help="Exit with 0 or 3 where the videos are too few to tell.")
+        Literal["pass", "fail"],
+        typer.Option(help="Exit with 0 (pass) or 3 (fail) if the videos are too few to tell."),
     ] = "pass",
-    summary: Annotated[Path | None, typer.Option(help="Write Markdown here.")] = None,
-    junit: Annotated[Path | None, typer.Option(help="Write JUnit XML here.")] = None,
+    summary: Annotated[Path | None, typer.Option(help="File to write a Markdown report to.")] = None,
+    junit: Annotated[Path | None, typer.Option(help="File to write a JUnit XML report to.")] = None,
     json_out: Annotated[
-        Path | None, typer.Option("--json", help="Write JSON here; `-` prints it instead of the table.")
+        Path | None,
+        typer.Option("--json", help="File to write JSON to. `-` prints JSON instead of the table."),
     ] = None,
     facts: options.Facts,
 ) -> None:
-    """Let a checkpoint pass, or not: exit code 0 pass, 1 fail, 2 error, 3 (or 0) inconclusive.
+    """Judge a checkpoint by rules. Exit codes: 0 pass, 1 fail, 2 error, 3 (or 0) inconclusive.
 
-    A rule fails only when its 95 % interval lies wholly on the bad side, and passes only when it lies wholly
-    on the good one. The worst rule decides.
+    A rule passes only if its whole 95 % interval lies on the good side of the bound. It fails only if the
+    whole interval lies on the bad side. Otherwise it is inconclusive. The worst rule decides.
 
     **Examples**
 
@@ -104,7 +113,7 @@ def gate(
 
 
 def _answer(question: Question, timeout_s: float) -> Answer:
-    """The answer; whatever goes wrong is an error in it, so that reports are written all the same."""
+    """Run the gate. Any failure becomes an error in the answer, so that the reports are still written."""
     from dataclasses import replace
 
     from vcpbench_client.gate.run import Answer, Gate
@@ -124,11 +133,11 @@ def _answer(question: Question, timeout_s: float) -> Answer:
         if error.log_tail:
             say(error.log_tail.rstrip(), style="dim")
         text = f"{type(error).__name__}: {error}"
-    except Exception as error:  # the fourth verdict: no accident may look like a "fail", or like a "pass"
+    except Exception as error:  # a bug in vcpbench must look neither like a fail nor like a pass
         import traceback
 
         traceback.print_exc()
-        text = f"{type(error).__name__}: {error}. This is a fault of vcpbench; please report it."
+        text = f"{type(error).__name__}: {error}. This is a fault of vcpbench. Please report it."
     return replace(gate.answer if gate else answer, error=text)
 
 

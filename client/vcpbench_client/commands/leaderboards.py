@@ -1,4 +1,4 @@
-"""`vcpbench results`, `leaderboard`, `compare`, `datasets`, `protocols`: what there is to read."""
+"""`vcpbench results`, `leaderboard`, `compare`, `datasets`, `protocols`: read from the server."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ if TYPE_CHECKING:
     from vcpbench_client.answers import Comparison
     from vcpbench_client.client import Client
 
-AllFlag = Annotated[bool, typer.Option("--all", help="Every metric, not only the headline ones.")]
+AllFlag = Annotated[bool, typer.Option("--all", help="Show every metric, not only the headline ones.")]
 
 
 @plainly
 def results(
     evaluation: Annotated[str, typer.Argument(help=options.EVALUATION)],
     as_json: Annotated[
-        bool, typer.Option("--json", help="Everything, per-video predictions and provenance included.")
+        bool,
+        typer.Option("--json", help="Print everything as JSON, with per-video predictions and provenance."),
     ] = False,
 ) -> None:
-    """Every score of an evaluation; as JSON, to the byte what `vcpbench local --json` writes.
+    """Show every score of an evaluation. `--json` prints the same bytes as `vcpbench local --json`.
 
     **Examples**
 
@@ -55,12 +56,12 @@ def leaderboard(
     dataset: options.DatasetOption = DATASET,
     protocol: options.ProtocolOption = PROTOCOL,
     engine: Annotated[
-        str | None, typer.Option(help="That made the results; the server's own if left out.")
+        str | None, typer.Option(help="Engine that made the results. Default: the server's own.")
     ] = None,
     sort: Annotated[
-        str, typer.Option(help="A metric, created_at, model or step; `-` before it: largest first.")
+        str, typer.Option(help="Sort by a metric, created_at, model or step. A `-` before it: largest first.")
     ] = "-recognition.top1",
-    metric: Annotated[list[str] | None, typer.Option(help="A column; repeat for several.")] = None,
+    metric: Annotated[list[str] | None, typer.Option(help="A metric to show; repeat for several.")] = None,
     model: Annotated[
         str | None, typer.Option(help="Part of the model's name.", autocompletion=options.complete_model)
     ] = None,
@@ -69,10 +70,10 @@ def leaderboard(
     run: Annotated[str | None, typer.Option(help="Only of this training run.")] = None,
     latest: Annotated[bool, typer.Option("--latest", help="Only every model's newest checkpoint.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=500, help="Rows.")] = 50,
-    offset: Annotated[int, typer.Option(min=0, help="Rows before them.")] = 0,
+    offset: Annotated[int, typer.Option(min=0, help="Rows to skip.")] = 0,
     as_json: options.JsonFlag = False,
 ) -> None:
-    """Finished evaluations of one dataset and one protocol, best first.
+    """List the finished evaluations of one dataset and one protocol, best first.
 
     **Examples**
 
@@ -111,16 +112,18 @@ def leaderboard(
 @plainly
 def compare(
     first: Annotated[str, typer.Argument(help=options.EVALUATION)],
-    second: Annotated[str, typer.Argument(help="Another's, on the same videos under the same protocol.")],
+    second: Annotated[
+        str, typer.Argument(help="Another evaluation, on the same videos under the same protocol.")
+    ],
     every: AllFlag = False,
     timeout_s: Annotated[
-        float | None, typer.Option("--timeout", min=0, help="Seconds to wait; it goes on without us.")
+        float | None, typer.Option("--timeout", min=0, help="Seconds to wait. The comparison then goes on.")
     ] = None,
     as_json: options.JsonFlag = False,
 ) -> None:
-    """The second evaluation against the first, paired by video, with intervals.
+    """Compare the second evaluation with the first, paired by video, with intervals.
 
-    A worker of the server compares the two, once. What was compared before is there at once.
+    A worker of the server compares the two once, and the server keeps the comparison.
 
     **Examples**
 
@@ -147,20 +150,20 @@ def compare(
 def compared(
     client: Client, first: str, second: str, *, timeout_s: float | None = None, quiet: bool
 ) -> Comparison:
-    """Wait with progress until two evaluations are compared; Ctrl-C leaves the server to it."""
+    """Wait with progress until two evaluations are compared. After Ctrl-C the comparison goes on."""
     from vcpbench_client.commands.progress import comparing
 
     try:
         with comparing(quiet) as tell:
             return client.compare(first, second, on_progress=tell, timeout_s=timeout_s)
     except KeyboardInterrupt:
-        say("The comparison goes on without you. Ask again to see it.")
+        say("The comparison goes on without you. To see it, run the same command again.")
         raise typer.Exit(INTERRUPTED) from None
 
 
 @plainly
 def datasets(as_json: options.JsonFlag = False) -> None:
-    """Datasets that the server knows.
+    """List the datasets that the server knows.
 
     **Example**
 
@@ -175,7 +178,7 @@ def datasets(as_json: options.JsonFlag = False) -> None:
 
 @plainly
 def protocols(as_json: options.JsonFlag = False) -> None:
-    """Protocols that evaluations may name.
+    """List the protocols that the server knows.
 
     **Example**
 

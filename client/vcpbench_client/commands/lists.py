@@ -1,4 +1,4 @@
-"""`vcpbench models`, `checkpoints`, `evaluations`: what there is, newest first."""
+"""`vcpbench models`, `checkpoints`, `evaluations`: list them, newest first."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 T = TypeVar("T")
-LimitOption = Annotated[int, typer.Option(min=1, help="At most so many.")]
+LimitOption = Annotated[int, typer.Option(min=1, help="Largest number of rows.")]
 TeamOption = Annotated[str | None, typer.Option(help="Only of this team.")]
 ModelOption = Annotated[
     str | None,
@@ -30,7 +30,7 @@ def models(
     limit: LimitOption = 50,
     as_json: options.JsonFlag = False,
 ) -> None:
-    """Models: how many checkpoints and evaluations each has, and its newest checkpoint.
+    """List models: the numbers of checkpoints and evaluations, and the newest checkpoint of each.
 
     **Examples**
 
@@ -51,7 +51,7 @@ def checkpoints(
     limit: LimitOption = 50,
     as_json: options.JsonFlag = False,
 ) -> None:
-    """Checkpoints: which step of which model each is, and whether the server could read it.
+    """List checkpoints: the model and the step of each, and whether the server could read it.
 
     **Examples**
 
@@ -79,18 +79,20 @@ def evaluations(
     protocol: Annotated[
         str | None,
         typer.Option(
-            "--protocol", "-p", help="Only under this one.", autocompletion=options.complete_protocol
+            "--protocol", "-p", help="Only under this protocol.", autocompletion=options.complete_protocol
         ),
     ] = None,
     state: Annotated[
         str | None,
-        typer.Option(help="Only: waiting, planning, running, scoring, done, failed or cancelled."),
+        typer.Option(
+            help="Only in this state: waiting, planning, running, scoring, done, failed or cancelled."
+        ),
     ] = None,
-    checkpoint: Annotated[str | None, typer.Option(help="Only of this checkpoint: its id.")] = None,
+    checkpoint: Annotated[str | None, typer.Option(help="Only of the checkpoint with this id.")] = None,
     limit: LimitOption = 50,
     as_json: options.JsonFlag = False,
 ) -> None:
-    """Evaluations: what was evaluated, on which videos, and how it stands.
+    """List evaluations: the checkpoint, the dataset, the protocol and the state of each.
 
     **Examples**
 
@@ -114,7 +116,7 @@ def evaluations(
 
 
 def _list(found: Iterable[T], limit: int, table: Callable[[Iterable[T]], Table], *, as_json: bool) -> None:
-    """Print at most `limit` of them, and say so if there are more."""
+    """Print at most `limit` rows, and say so if there are more."""
     rows = list(islice(found, limit + 1))
     if as_json:
         print_json(rows[:limit])

@@ -1,4 +1,4 @@
-"""`vcpbench login`."""
+"""`vcpbench login`: keep a server and a token for all other commands."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 @plainly
 def login(
-    url: Annotated[str | None, typer.Argument(help="Of the server; asked for if left out.")] = None,
+    url: Annotated[str | None, typer.Argument(help="Address of the server; asked for if left out.")] = None,
     token_file: Annotated[
         Path | None,
-        typer.Option("--token-file", help="A file with the token, `-` for standard input; asked for if not."),
+        typer.Option(
+            "--token-file", help="File with the token, `-` for standard input; asked for if left out."
+        ),
     ] = None,
 ) -> None:
-    """Keep a server and a token for all other commands, once the server has taken them.
+    """Keep a server and a token for all other commands, once the server has accepted the token.
 
-    `VCPBENCH_URL` and `VCPBENCH_TOKEN` do the same without a file, and come first.
+    `VCPBENCH_URL` and `VCPBENCH_TOKEN` do the same without a file. They override what `login` keeps.
 
     **Examples**
 

@@ -1,4 +1,4 @@
-"""`vcpbench evaluate` with several files: each is sent and evaluated, and one that fails stops no other."""
+"""`vcpbench evaluate` with several files: send and evaluate each. If one fails, the others go on."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ from vcpbench_client.errors import (
 if TYPE_CHECKING:
     from vcpbench_client.client import Client
 
-TOO_LARGE = 413
+TOO_LARGE = 413  # HTTP status of a file over the server's limit, which other files may keep to
 
 
 @dataclass(kw_only=True)
 class Item:
-    """One of the files, or a checkpoint that is there already.
+    """A file, or a checkpoint that the server has already.
 
     Attributes:
-        word: As it was given.
-        evaluation: As it stands.
-        error: Why there is none, or why it is not done.
+        word: The file or checkpoint as the user wrote it.
+        evaluation: The evaluation in its latest known state.
+        error: Why there is no evaluation, or why it is not done.
     """
 
     word: str
@@ -49,7 +49,7 @@ class Item:
 
     @property
     def order(self) -> tuple[bool, int, str]:
-        """By step; what has none comes last."""
+        """A sort key: by step. Items without a step come last."""
         step = self.evaluation.checkpoint.step if self.evaluation else None
         return step is None, step or 0, self.word
 
@@ -59,11 +59,11 @@ class Asked:
     """Several checkpoints on one dataset under one protocol.
 
     Attributes:
-        client: Of the server.
-        dataset: On which videos.
-        protocol: Under which numbers.
-        quiet: Whether JSON is printed, and no progress.
-        items: One for each different file.
+        client: The client of the server.
+        dataset: The name of the dataset.
+        protocol: The name or hash of the protocol.
+        quiet: Whether to print JSON and no progress.
+        items: One item for each different file.
     """
 
     client: Client
@@ -90,12 +90,12 @@ def evaluate(
     """Send and evaluate each, show a table of all, and exit with 2 if one failed.
 
     Args:
-        asked: What is wanted of each.
-        words: Files, or checkpoints that are there already.
-        model: The name that the files come under; None for checkpoints.
-        facts: What the user says of every file.
-        wait: Whether to wait until all have ended.
-        timeout_s: How long.
+        asked: The dataset and the protocol. This function fills in its `items`.
+        words: Files, or checkpoints that the server has already.
+        model: The model that the files belong to; None for checkpoints.
+        facts: Facts that the user gives about every file.
+        wait: Whether to wait until all evaluations have ended.
+        timeout_s: The longest wait in seconds; None waits without a limit.
     """
     try:
         for word in _different(words, files=model is not None):
@@ -124,12 +124,13 @@ def evaluate(
 
 
 def _different(words: Sequence[str], *, files: bool) -> list[str]:
-    """Each once; two spellings of one file's path are one."""
+    """Each word once. Two spellings of one file's path count as one."""
+    # Reversed, so that the first spelling stays: a dict keeps the last value of a key.
     return list({Path(word).resolve() if files else word: word for word in reversed(words)}.values())[::-1]
 
 
 def _ask(asked: Asked, word: str, model: str | None, facts: Facts, *, named: bool) -> None:
-    """Send a file and ask for its evaluation, and keep the error if it is of this file alone."""
+    """Send a file and ask for its evaluation. Keep an error that concerns this file alone."""
     item = Item(word=word)
     asked.items.append(item)
     try:
@@ -152,14 +153,14 @@ def _ask(asked: Asked, word: str, model: str | None, facts: Facts, *, named: boo
 
 
 def _is_of_one(error: ClientError, *, files: bool) -> bool:
-    """Whether the next one may succeed. A wrong token or an unknown dataset is the same for all."""
+    """Whether the error concerns one item only. A wrong token or an unknown dataset stops all items."""
     if isinstance(error, ApiError) and not files:
         return not isinstance(error, Forbidden | Unauthorised)
     return isinstance(error, FileError | NotText | Conflict) or getattr(error, "status", None) == TOO_LARGE
 
 
 def _follow(asked: Asked, timeout_s: float | None, *, files: bool) -> None:
-    """Wait until all have ended; add the steps that only the files' names tell."""
+    """Wait until all have ended. Add steps that stand only in the files' names."""
     going = [item for item in asked.items if item.evaluation]
     names = {item.evaluation.id: item.word for item in going if item.evaluation}
     with following_all(names, asked.quiet) as tell:
@@ -173,6 +174,6 @@ def _follow(asked: Asked, timeout_s: float | None, *, files: bool) -> None:
 
 
 def _facts(item: Item) -> dict[str, Any]:
-    """An item as JSON: the evaluation, or the error, and whose it is."""
+    """An item as JSON: the file, and its evaluation or its error."""
     found = plain(item.evaluation) if item.evaluation else {}
     return {"file": item.word, **found, **(error_facts(item.error) if item.error else {})}

@@ -1,4 +1,4 @@
-"""What the commands' options share: how they are named, completed, and grouped."""
+"""Options that the commands share, their completion in a shell, and groups of options."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def option_groups(defaults: object = None) -> Callable[[Callable[..., R]], Calla
 
 
 def _complete(names: Callable[[Client], Iterable[str]], incomplete: str) -> list[str]:
-    """What a shell may offer; nothing rather than an error or a long wait."""
+    """Names for a shell's completion. If the server does not answer within 2 seconds, there are none."""
     try:
         with connect(patience_s=0, timeout_s=2) as client:
             return sorted({name for name in names(client) if name.startswith(incomplete)})
@@ -67,17 +67,17 @@ def _complete(names: Callable[[Client], Iterable[str]], incomplete: str) -> list
 
 
 def complete_model(incomplete: str) -> list[str]:
-    """Names of models, by their newest checkpoints."""
+    """Names of models that begin with `incomplete`, from the 100 newest checkpoints."""
     return _complete(lambda client: (one.model for one in client.checkpoints(limit=100)), incomplete)
 
 
 def complete_dataset(incomplete: str) -> list[str]:
-    """Names of datasets."""
+    """Names of datasets that begin with `incomplete`."""
     return _complete(lambda client: (one.name for one in client.datasets()), incomplete)
 
 
 def complete_protocol(incomplete: str) -> list[str]:
-    """Names of protocols."""
+    """Names of protocols that begin with `incomplete`."""
     return _complete(lambda client: (one.name for one in client.protocols()), incomplete)
 
 
@@ -87,7 +87,7 @@ DatasetOption = Annotated[
     typer.Option(
         "--dataset",
         "-d",
-        help="Its name.",
+        help="Name of the dataset.",
         envvar=defaults.DATASET_VARIABLE,
         autocompletion=complete_dataset,
     ),
@@ -97,7 +97,7 @@ ProtocolOption = Annotated[
     typer.Option(
         "--protocol",
         "-p",
-        help="Its name or hash.",
+        help="Name or hash of the protocol.",
         envvar=defaults.PROTOCOL_VARIABLE,
         autocompletion=complete_protocol,
     ),
@@ -105,37 +105,42 @@ ProtocolOption = Annotated[
 ModelOption = Annotated[
     str,
     typer.Option(
-        "--model", "-m", help="The name that its checkpoints come under.", autocompletion=complete_model
+        "--model",
+        "-m",
+        help="Name of the model that the checkpoint belongs to.",
+        autocompletion=complete_model,
     ),
 ]
-RunOption = Annotated[str | None, typer.Option("--run", help="The training run.")]
-StepOption = Annotated[int | None, typer.Option("--step", min=0, help="Of that run.")]
+RunOption = Annotated[str | None, typer.Option("--run", help="Name of the training run.")]
+StepOption = Annotated[int | None, typer.Option("--step", min=0, help="Step of the training run.")]
 BackboneOption = Annotated[
-    str | None, typer.Option("--backbone", help="Its architecture; found by the server if left out.")
+    str | None, typer.Option("--backbone", help="Architecture. Default: the server recognises it.")
 ]
 PretrainedOption = Annotated[
     str | None,
     typer.Option(
         "--pretrained-on",
-        help="What it was trained on: ucf101:1 or ucf101:1,2 (splits), kinetics400, none, ...",
+        help="Training data of the checkpoint: ucf101:1 or ucf101:1,2 (splits), kinetics400, none, ...",
     ),
 ]
 PrefixOption = Annotated[
     str | None,
     typer.Option(
-        "--prefix", help="Which of several networks, as 'teacher.'; the one trained by gradients if left out."
+        "--prefix",
+        help="Prefix of the network's keys, such as 'teacher.'. Default: the network trained by gradients.",
     ),
 ]
 InputOption = Annotated[
     str | None,
     typer.Option(
-        "--input-spec", help="What it takes in, if not its backbone's own: 'frames=8,stride=4,crop=224,...'"
+        "--input-spec",
+        help="Input of the network, if not the backbone's own: 'frames=8,stride=4,crop=224,...'",
     ),
 ]
 
 
 class Facts(TypedDict):
-    """What the user says of a file; the arguments of `Client.upload`."""
+    """Facts that the user gives about a file: the arguments of `Client.upload`."""
 
     run: RunOption
     step: StepOption

@@ -1,4 +1,4 @@
-"""How far it is: bars with rate and estimate on a terminal, now and then a line elsewhere."""
+"""Show progress: bars with rate and estimate on a terminal, and a line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from vcpbench_client.answers import Checkpoint, Comparison, Evaluation
 from vcpbench_client.commands.common import messages, say
 from vcpbench_client.uploads import Tell
 
-HINT_S = 10.0  # wait this long before saying that no worker takes the job
-LINE_S = 30.0  # between lines that say the same thing with another number, as in a log of CI
+HINT_S = 10.0  # seconds before the hint that no worker takes the job
+LINE_S = 30.0  # between two lines of one stage, so that a log of CI stays short
 
 
 @contextmanager
 def uploading(quiet: bool = False) -> Iterator[Tell]:
-    """Bars of an upload: hashing, sending."""
+    """Show the bars of an upload: one for hashing, one for sending."""
     if quiet or not messages().is_terminal:
         lines = _Lines(quiet, begin=False)
         yield lambda stage, done, total: lines.say(
@@ -48,7 +48,7 @@ def uploading(quiet: bool = False) -> Iterator[Tell]:
         tasks: dict[str, TaskID] = {}
 
         def tell(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:  # what was there before us does not count for the rate
+            if stage not in tasks:  # bytes that an earlier upload sent do not count for the rate
                 tasks[stage] = bars.add_task(stage, total=total, completed=done)
             bars.update(tasks[stage], completed=done)
 
@@ -57,7 +57,7 @@ def uploading(quiet: bool = False) -> Iterator[Tell]:
 
 @contextmanager
 def reading(quiet: bool, nobody: Callable[[], str | None]) -> Iterator[Callable[[Checkpoint], None]]:
-    """A line that says that the server reads the file.
+    """Show that the server reads the file, and a hint if no worker does.
 
     Args:
         quiet: Whether nothing is shown.
@@ -89,10 +89,10 @@ def reading(quiet: bool, nobody: Callable[[], str | None]) -> Iterator[Callable[
 
 @contextmanager
 def following_all(names: Mapping[str, str], quiet: bool = False) -> Iterator[Callable[[Evaluation], None]]:
-    """One bar for many evaluations, and a line for each that ends.
+    """Show one bar for many evaluations, and a line for each that ends.
 
     Args:
-        names: What each evaluation is called, by its id.
+        names: The name to show for each evaluation, by its id.
         quiet: Whether nothing is shown.
     """
     found = dict[str, Evaluation]()
@@ -131,10 +131,10 @@ def following_all(names: Mapping[str, str], quiet: bool = False) -> Iterator[Cal
 
 
 def _all_standing(found: Collection[Evaluation], names: Mapping[str, str]) -> str:
-    """How many have ended, and how one of the others stands."""
+    """How many evaluations have ended, and the progress of one that has not."""
     text = f"{sum(one.ended for one in found)} of {len(names)} ended"
     late = [one for one in found if not one.ended]
-    late.sort(key=lambda one: one.state == "waiting")  # what is under way first
+    late.sort(key=lambda one: one.state == "waiting")  # evaluations under way come first
     if not late:
         return text
     stands = standing(late[0])
@@ -143,7 +143,7 @@ def _all_standing(found: Collection[Evaluation], names: Mapping[str, str]) -> st
 
 @contextmanager
 def following(quiet: bool = False) -> Iterator[Callable[[Evaluation], None]]:
-    """The bar of an evaluation: what is done, how much, the server's estimate, and what it waits for."""
+    """Show the bar of an evaluation: its stage, its share, the server's estimate, and why it waits."""
     if quiet or not messages().is_terminal:
         lines = _Lines(quiet, begin=True)
         yield lambda found: lines.say(_stage(found), standing(found), last=found.ended)
@@ -167,7 +167,7 @@ def following(quiet: bool = False) -> Iterator[Callable[[Evaluation], None]]:
 
 @contextmanager
 def comparing(quiet: bool = False) -> Iterator[Callable[[Comparison], None]]:
-    """The bar of a comparison that is not there yet; nothing where it is."""
+    """Show the bar of a comparison, unless the comparison is there already."""
     if quiet or not messages().is_terminal:
         lines = _Lines(quiet, begin=True)
 
@@ -190,25 +190,25 @@ def comparing(quiet: bool = False) -> Iterator[Callable[[Comparison], None]]:
 
 
 def _comparison_standing(found: Comparison) -> str:
-    """Which share of the benchmarks is compared, and why it waits, if it does."""
+    """The share of the benchmarks that are compared, and why the comparison waits, if it does."""
     share = f"{math.floor(100 * found.progress.fraction)} %" if found.progress else ""
     return ", ".join(part for part in (share, found.waiting_for) if part)
 
 
 def _fraction(found: Evaluation) -> float:
-    """How much of it is over, well or not."""
+    """The share of an evaluation that is done. An evaluation that has failed counts as 1."""
     return 1.0 if found.ended else (found.progress and found.progress.fraction) or 0.0
 
 
 def _stage(found: Evaluation) -> str:
-    """What is done for it now; how it ended, once it has."""
+    """The current stage of an evaluation, or its state once it has ended."""
     if found.ended or found.progress is None:
         return found.state
     return found.progress.stage or found.state
 
 
 def standing(found: Evaluation) -> str:
-    """How far it is, in words: share, clips, steps of scoring, estimate; and why it waits, if it does."""
+    """The progress of an evaluation in words: share, clips, scoring steps, estimate, and why it waits."""
     progress = found.progress
     if progress is None:
         return found.waiting_for or ""
@@ -229,7 +229,7 @@ def standing(found: Evaluation) -> str:
 
 
 class _Lines:
-    """Says a stage when it begins (or not), every half minute, and when it ends."""
+    """Prints a line every `LINE_S` seconds, at the end, and if `begin` is true, when a stage begins."""
 
     def __init__(self, quiet: bool, *, begin: bool) -> None:
         self._quiet, self._begin = quiet, begin

@@ -1,17 +1,17 @@
-"""The step that a file's name tells, such as `epoch=1-step=2000.ckpt`."""
+"""Read the training step from a file's name, such as `epoch=1-step=2000.ckpt`."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-# As vcp_core.checkpoints.trainers reads names. A bare number may count anything: `checkpoint-12` is an epoch
-# of timm's and a step of transformers'.
+# The same rule as in vcp_core.checkpoints.trainers. A bare number may count anything: `checkpoint-12` is an
+# epoch in timm and a step in transformers.
 STEP = re.compile(r"(?<![a-z])(?:step|iter(?:ation)?)[=_-]?(\d{1,18})(?![\d.]*\d)", re.IGNORECASE)
 
 
 def step_in_name(file: Path) -> int | None:
-    """The step that the file's name tells; None if it tells none, or several.
+    """The step in the file's name, or None if the name has no step or several.
 
     >>> step_in_name(Path("epoch=1-step=2000.ckpt"))
     2000

@@ -1,4 +1,4 @@
-"""`vcpbench upload`, and how every command that takes a file brings it to the server."""
+"""`vcpbench upload`, and the upload step of every command that takes a file."""
 
 from __future__ import annotations
 
@@ -26,13 +26,14 @@ def upload(
     facts: options.Facts,
     wait: Annotated[bool, typer.Option(help="Wait until the server has read the file.")] = True,
     timeout_s: Annotated[
-        float | None, typer.Option("--timeout", min=0, help="Seconds to wait; the server goes on without us.")
+        float | None, typer.Option("--timeout", min=0, help="Seconds to wait. The server then goes on.")
     ] = None,
     as_json: options.JsonFlag = False,
 ) -> None:
-    """Bring a checkpoint to the server, and say which backbone the server found in it.
+    """Upload a checkpoint, and say which backbone the server found in it.
 
-    A file that the server refuses is an error (exit code 2). After a broken line, run it again: it goes on.
+    If the server refuses the file, the exit code is 2. If the connection breaks, run the command again. The
+    upload then goes on where it stopped.
 
     **Examples**
 
@@ -60,12 +61,12 @@ def send(
         with uploading(quiet) as tell:
             return client.upload(file, model, on_progress=tell, **facts)
     except KeyboardInterrupt:
-        say("Interrupted. What was sent stays; run it again to go on.")
+        say("Interrupted. The server keeps the bytes that were sent. Run the same command again to go on.")
         raise typer.Exit(INTERRUPTED) from None
 
 
 def until_read(client: Client, checkpoint: Checkpoint, *, timeout_s: float | None, quiet: bool) -> Checkpoint:
-    """Wait with progress until the server has read the file; Ctrl-C leaves the server at it."""
+    """Wait with progress until the server has read the file. After Ctrl-C the server goes on."""
     from vcpbench_client.commands.progress import reading
 
     try:
@@ -78,10 +79,10 @@ def until_read(client: Client, checkpoint: Checkpoint, *, timeout_s: float | Non
 
 
 def complete(client: Client, checkpoint: Checkpoint, file: Path) -> Checkpoint | None:
-    """Add the step that the file's name tells; None where there is nothing to add.
+    """Add the step in the file's name to the checkpoint. Return None if there is nothing to add.
 
-    The user's own words come first, then what the file itself tells (the server has read it by now), and its
-    name last.
+    A step that the user gave comes first. Then comes the step inside the file, which the server has read by
+    now. The name comes last.
     """
     from vcpbench_client.errors import Conflict
 
@@ -92,14 +93,14 @@ def complete(client: Client, checkpoint: Checkpoint, file: Path) -> Checkpoint |
         return None
     try:
         found = client.describe(checkpoint, step=step)
-    except Conflict:  # somebody has told another step just now
+    except Conflict:  # another user has added another step meanwhile
         return None
     say(f"Step {step}, by the name of {file.name}.")
     return found
 
 
 def completed(client: Client, evaluation: Evaluation, file: Path) -> Evaluation:
-    """The evaluation, with the step by the file's name where nothing else told one."""
+    """The evaluation, with the step in the file's name if the checkpoint has no other step."""
     if step_in_name(file) in (None, evaluation.checkpoint.step):
         return evaluation
     added = complete(client, client.checkpoint(evaluation.checkpoint.id), file)
@@ -122,11 +123,11 @@ def _nobody_reads(client: Client) -> str | None:
 
 
 def _tell(found: Checkpoint, *, as_json: bool) -> None:
-    """What became of an upload.
+    """Print the outcome of an upload.
 
-    The upload has succeeded, so a standard output that cannot be written is said, and is no failure.
+    The upload has succeeded. So if standard output cannot be written, print a message and exit with 0.
     """
-    if found.state == "rejected":  # while it was not waited for, or on an earlier day
+    if found.state == "rejected":  # already rejected: with --no-wait, or by an earlier upload
         from vcpbench_client.errors import Rejected
 
         raise Rejected(found)

@@ -1,1 +1,1 @@
-"""The CI gate: may this checkpoint pass?"""
+"""The CI gate: judge a checkpoint by rules about its scores."""

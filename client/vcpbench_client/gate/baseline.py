@@ -1,4 +1,4 @@
-"""What a checkpoint is compared with: `MODEL@latest`, `MODEL@best:METRIC`, or an evaluation's id."""
+"""The baseline of the gate: `MODEL@latest`, `MODEL@best:METRIC`, or an evaluation's id."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vcpbench_client.errors import GateError
 
 ID_FORM = re.compile(r"^[0-9a-f-]{4,36}$", re.IGNORECASE)  # an id, or its first characters
 FORMS = "MODEL@latest, MODEL@best:METRIC, or an evaluation's id"
-PAGE = 500
+PAGE = 500  # rows, the most that the server gives at once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,14 +53,14 @@ class Against:
 def find(
     client: Client, against: Against, candidate: Evaluation, checkpoint: Checkpoint, dataset: str
 ) -> Evaluation | None:
-    """The evaluation to compare with; None if the model has none on the candidate's board yet.
+    """Find the evaluation to compare with, or None if the model has none on the candidate's leaderboard yet.
 
-    "latest" is the newest checkpoint that is evaluated on the same videos under the same protocol; of the
-    candidate's own model only those older than itself count, so that a gate that is run again, for a
-    checkpoint that has successors by now, says the same again. The candidate itself is never meant.
+    "latest" is the newest checkpoint that is evaluated on the same videos under the same protocol. Of the
+    candidate's own model, only checkpoints older than the candidate count. So if the gate runs again after
+    newer checkpoints were uploaded, it gives the same verdict. The candidate is never its own baseline.
 
     Raises:
-        GateError: If the team has no such model: a slip that would pass every time.
+        GateError: If the team has no such model. A misspelt name would otherwise pass every time.
     """
     if against.evaluation is not None:
         return client.evaluation(against.evaluation)
@@ -73,12 +73,12 @@ def find(
 
 
 def _latest(client: Client, model: str, candidate: Evaluation, checkpoint: Checkpoint) -> Evaluation | None:
-    # Not by the dataset's name: it may have been registered again, with other videos.
+    # By fingerprint, not by name: the name may have been registered again, with other videos.
     fingerprint, protocol = _board(candidate)
     found = client.evaluations(
         model=model, team=checkpoint.team, dataset=fingerprint, protocol=protocol, state="done"
     )
-    found = (one for one in found if one.engine == candidate.engine)  # others share no board with it
+    found = (one for one in found if one.engine == candidate.engine)  # other engines share no leaderboard
     others = [one for one in found if one.checkpoint.id != checkpoint.id]
     if model == checkpoint.model:
         others = [one for one in others if one.checkpoint.created_at <= checkpoint.created_at]
@@ -91,7 +91,7 @@ def _best(
     better = next((score.better for score in candidate.scores if score.metric == metric), "higher")
     if better == "neither":
         raise GateError(
-            f"{model}@best:{metric}: of {metric} neither way is better, so no checkpoint is best."
+            f"{model}@best:{metric}: neither higher nor lower {metric} is better, so no checkpoint is best."
         )
     sort = metric if better == "lower" else f"-{metric}"
     offset = 0
@@ -108,7 +108,9 @@ def _best(
             offset=offset,
         )
         if (board.dataset.fingerprint, board.protocol.hash) != _board(candidate):
-            raise GateError(f"The dataset {dataset} was registered anew meanwhile. Run the gate again.")
+            raise GateError(
+                f"The dataset {dataset} was registered again during this run. Run the gate again."
+            )
         for row in board.rows:  # the board's filter finds all names that contain the model's
             if row.model == model and row.checkpoint != checkpoint.id and metric in row.scores:
                 return client.evaluation(row.evaluation)

@@ -1,4 +1,4 @@
-"""An answer as Markdown for people, JUnit XML for CI, and JSON for programs."""
+"""Write the gate's answer as Markdown for people, JUnit XML for CI, and JSON for programs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def as_json(answer: Answer) -> str:
-    """Everything that a program may want."""
+    """The whole answer as JSON."""
     question = answer.question
     content = {
         "schema": SCHEMA,
@@ -57,7 +57,7 @@ def as_json(answer: Answer) -> str:
 
 
 def table(answer: Answer) -> Table:
-    """The rules, for a terminal."""
+    """A table of the rules and their verdicts, for a terminal."""
     found = Table("rule", "verdict", "", box=None, pad_edge=False, header_style="dim")
     for one in _every(answer):
         rule = f"--{one.rule.kind} {one.rule}"
@@ -66,7 +66,7 @@ def table(answer: Answer) -> Table:
 
 
 def networks(answer: Answer) -> list[str]:
-    """Which network of each file was evaluated, where a file holds several."""
+    """Lines that say which network of each file was evaluated, if a file holds several."""
     sides = (("this checkpoint", answer.candidate), ("the baseline", answer.baseline))
     return [
         f"Of {whose}: {one.checkpoint.network}"
@@ -76,7 +76,7 @@ def networks(answer: Answer) -> list[str]:
 
 
 def markdown(answer: Answer) -> str:
-    """A summary: the verdict, its rules, and the headline metrics."""
+    """A summary in Markdown: the verdict, the rules, and the headline metrics."""
     question = answer.question
     where = f"on **{_safe(question.dataset)}** under **{_safe(question.protocol)}**"
     lines = [f"## {SIGNS[answer.verdict]} vcpbench gate: {answer.verdict.value}", ""]
@@ -93,7 +93,11 @@ def markdown(answer: Answer) -> str:
 
 
 def junit(answer: Answer) -> str:
-    """A test case per rule; what was not judged is skipped, and inconclusive fails where 3 is asked for."""
+    """JUnit XML with a test case for each rule.
+
+    A skipped rule is `skipped`. An inconclusive rule is `skipped` too, or a `failure` with
+    `--inconclusive fail`.
+    """
     rules = _every(answer)
     suite = ElementTree.Element("testsuite", name="vcpbench gate", tests=str(len(rules)))
     counts = dict.fromkeys(("failures", "errors", "skipped"), 0)
@@ -113,7 +117,7 @@ def junit(answer: Answer) -> str:
 
 
 def _every(answer: Answer) -> tuple[Judged, ...]:
-    """Every rule, those that an error kept from being judged included."""
+    """Every rule with its verdict. After an error, every rule has the verdict `error`."""
     if answer.error is None:
         return answer.judged
     verdict, reason = Verdict.ERROR, f"not judged: {answer.error}"
@@ -129,7 +133,7 @@ def _outcome(verdict: Verdict, fail_inconclusive: bool) -> tuple[str | None, str
 
 
 def _metrics(answer: Answer) -> list[str]:
-    """Headline metrics: before and after with arrows, or against chance where there is no before."""
+    """A table of the headline metrics, beside the baseline's scores, or beside chance without a baseline."""
     if answer.differences:
         lines = [
             "| metric | before | now | | difference | 95 % interval | found in 80 % of cases |",
@@ -197,7 +201,7 @@ def _link(text: str, url: str | None) -> str:
 
 
 def _safe(text: str) -> str:
-    """Text in Markdown: a model's or a server's words are no markup, and a cell has one line."""
+    """Escape text for a table cell: names and messages must not act as markup, and a cell has one line."""
     return SPECIAL.sub(r"\\\1", " ".join(text.split()))
 
 

@@ -1,12 +1,12 @@
-"""Rules, and what their intervals say. Pure: no network, no files.
+"""Judge rules by confidence intervals. This module uses no network and no files.
 
-A rule compares what an interval leaves possible with what is allowed:
+A rule compares an interval with a bound:
 
     --min METRIC=VALUE        the score's interval           against VALUE
-    --max METRIC=VALUE        the same, turned round
+    --max METRIC=VALUE        the score's interval           against VALUE, from the other side
     --max-drop METRIC=POINTS  the paired difference's one    against -POINTS
 
-A drop is a change for the worse: where lower is better, it is a rise.
+A drop is a change for the worse. If lower is better, a drop is a rise.
 
         [----]         wholly at or above the bound: pass
            [--|--]     the bound lies inside: inconclusive, the videos are too few to tell
@@ -28,13 +28,16 @@ from vcpbench_client.tables import written
 
 T = TypeVar("T")
 LARGEST = 100.0  # percent
-# What other metrics are measured in, the server's scores say.
+# Metrics of these benchmarks are percent. For other metrics, the server's scores name the unit.
 IN_PERCENT = ("cloze.", "recognition.", "retrieval.")
 Kind = Literal["min", "max", "max-drop"]
 
 
 class Verdict(StrEnum):
-    """What comes out; the worst of the rules' is the gate's. A skipped rule had nothing to compare with."""
+    """The verdict of a rule, from best to worst. The gate's verdict is the worst of its rules.
+
+    A rule is skipped if there is no baseline to compare with yet.
+    """
 
     SKIPPED = "skipped"
     PASS = "pass"  # noqa: S105 - not a password
@@ -48,13 +51,13 @@ SEVERITY = tuple(Verdict)
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """One demand.
+    """One rule of the gate.
 
     Attributes:
-        kind: "min": the score must reach `bound`; "max": it must not exceed it; "max-drop": it may get worse
-            by so much.
-        metric: Such as "cloze.temporal".
-        bound: In the metric's unit: percent, or percentage points of a drop.
+        kind: "min": the score must reach `bound`. "max": the score must not exceed `bound`. "max-drop": the
+            score may get worse by at most `bound`.
+        metric: The name of a metric, such as "cloze.temporal".
+        bound: A number in the metric's unit: percent, or percentage points of a drop.
 
     Raises:
         GateError: If the rule would pass every time, or fail every time.
@@ -73,18 +76,18 @@ class Rule:
         if self.metric.startswith(IN_PERCENT):
             self.check_percent()
         elif self.kind == "max-drop" and self.bound < 0:
-            raise GateError(f"--{self.kind} {self}: the drop that is allowed is 0 or more.")
+            raise GateError(f"--{self.kind} {self}: the allowed drop must be 0 or more.")
 
     def check_percent(self) -> None:
-        """Refuse a bound that no share and no difference of shares reaches.
+        """Refuse a bound that no percentage can reach.
 
         Raises:
-            GateError: If it is out of 0 to 100.
+            GateError: If the bound is not from 0 to 100.
         """
         if 0 <= self.bound <= LARGEST:
             return
         if self.kind == "max-drop":
-            raise GateError(f"--{self.kind} {self}: the drop that is allowed is 0 to 100 percentage points.")
+            raise GateError(f"--{self.kind} {self}: the allowed drop must be 0 to 100 percentage points.")
         raise GateError(f"--{self.kind} {self}: scores are percent, so give a number from 0 to 100.")
 
     @classmethod
@@ -118,7 +121,7 @@ class Rule:
 
     @property
     def warning(self) -> str | None:
-        """What a reader of the verdict should know of this rule; None if it is as usual."""
+        """A warning for the reports if the bound may be a mistake, else None."""
         if not self.is_like_a_fraction:
             return None
         return (
@@ -136,9 +139,9 @@ class Judged:
 
     Attributes:
         value: The score, or for "max-drop" the difference; None if there was nothing to judge.
-        low: Lower end of its 95 % interval.
-        high: Upper end.
-        reason: In words.
+        low: Lower end of the 95 % interval of `value`.
+        high: Upper end of the interval.
+        reason: The reason for the verdict, in words.
     """
 
     rule: Rule
@@ -150,10 +153,10 @@ class Judged:
 
 
 def judge_score(rule: Rule, candidate: Evaluation) -> Judged:
-    """Whether a score keeps to its minimum or maximum, as far as its interval tells.
+    """Judge a "min" or "max" rule by the score's interval.
 
     Raises:
-        GateError: If the evaluation has no such score, or the bound is none for its unit.
+        GateError: If the evaluation has no such score, or the bound does not fit the score's unit.
     """
     score = _named(rule.metric, {score.metric: score for score in candidate.scores}, candidate)
     if score.unit == "percent":
@@ -175,14 +178,16 @@ def judge_score(rule: Rule, candidate: Evaluation) -> Judged:
 
 
 def judge_drop(rule: Rule, candidate: Evaluation, differences: Iterable[Difference]) -> Judged:
-    """Whether a score got worse by more than is allowed, as far as the paired interval tells.
+    """Judge a "max-drop" rule by the interval of the paired difference.
 
     Raises:
-        GateError: If the two evaluations do not share the metric, or no change of it is for the worse.
+        GateError: If the two evaluations do not share the metric, or neither direction of it is worse.
     """
     found = _named(rule.metric, {one.metric: one for one in differences}, candidate)
     if found.better == "neither":
-        raise GateError(f"--max-drop {rule}: of {rule.metric} neither way is better, so nothing is a drop.")
+        raise GateError(
+            f"--max-drop {rule}: neither higher nor lower {rule.metric} is better, so no change is a drop."
+        )
     ends = (found.low, found.high) if found.better == "higher" else (-found.high, -found.low)
     verdict = _verdict(*ends, -rule.bound, of=found)
     first, second = (written(number, found.unit) for number in (found.first, found.second))
@@ -205,7 +210,9 @@ def judge_drop(rule: Rule, candidate: Evaluation, differences: Iterable[Differen
 
 
 def videos_needed(found: Difference, limit: float) -> int | None:
-    """How many test videos would decide about a drop in 80 % of cases where nothing changed; None if unknown.
+    """How many test videos would rule out a drop of `limit` in 80 % of cases where nothing changed.
+
+    None if the comparison does not say what it can detect, or `limit` is 0.
 
     The width of an interval shrinks with the square root of the number of videos.
     """
@@ -215,7 +222,7 @@ def videos_needed(found: Difference, limit: float) -> int | None:
 
 
 def _power(found: Difference, limit: float) -> str:
-    """What these videos can show, and how many would be enough."""
+    """Say how large a drop these videos can show, and how many videos would be enough."""
     if found.num_units is not None and found.num_units < LEAST_UNITS:
         return f"; {cannot_tell(found)}"
     if not (found.detectable and found.num_videos):
@@ -227,7 +234,7 @@ def _power(found: Difference, limit: float) -> str:
 
 
 def worst(judged: Iterable[Judged]) -> Verdict:
-    """The gate's verdict; a rule that was skipped does not count."""
+    """The worst verdict of the rules. A skipped rule never makes it worse."""
     return max((one.verdict for one in judged), key=SEVERITY.index, default=Verdict.PASS)
 
 

@@ -20,7 +20,7 @@ INCONCLUSIVE_CODE = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """What the gate is asked.
+    """The checkpoint, the rules and the baseline of one run of the gate.
 
     Attributes:
         file: The checkpoint.
@@ -69,8 +69,8 @@ class Answer:
         differences: Candidate less baseline for each metric, paired by video.
         notes: Further facts for the reader of a report.
         error: Why there is no verdict.
-        url: Of the candidate's page.
-        comparison_url: Of the page that compares the two.
+        url: The address of the candidate's page.
+        comparison_url: The address of the page that compares candidate and baseline.
     """
 
     question: Question
@@ -103,7 +103,9 @@ class Gate:
 
     client: Client
     answer: Answer
-    compare: Callable[[str, str], Comparison] | None = None  # waits with progress; without, it only waits
+    compare: Callable[[str, str], Comparison] | None = (
+        None  # shows progress; if None, `client.compare` waits silently
+    )
 
     def run(
         self,
@@ -134,7 +136,7 @@ class Gate:
         other = baseline.find(self.client, against, candidate, checkpoint, dataset)
         if other is None:
             where = f"{candidate.dataset.name} under {candidate.protocol.name}"
-            self._note(f"{against}: nothing is evaluated on {where} yet, so no drop was judged.")
+            self._note(f"{against}: no checkpoint is evaluated on {where} yet, so no drop was judged.")
             return
         page = self.client.comparison_page(other.id, candidate.id)
         found = (self.compare or self.client.compare)(other.id, candidate.id)
@@ -157,7 +159,7 @@ class Gate:
         return found
 
     def _without_baseline(self, rule: Rule) -> Judged:
-        """Skip the rule in a model's own first run; beside another model it is inconclusive."""
+        """Skip the rule in a model's own first run. If the baseline is another model, it is inconclusive."""
         question = self.answer.question
         if question.against is not None and question.against.model == question.model:
             return Judged(rule=rule, verdict=Verdict.SKIPPED, reason="nothing to compare with yet")
@@ -165,14 +167,14 @@ class Gate:
         return Judged(rule=rule, verdict=Verdict.INCONCLUSIVE, reason=reason)
 
     def _same_weights(self) -> bool:
-        """Whether both are the same weights with the same input: the server says so, or it is one file."""
+        """Whether both have the same weights and input: the server says so, or the files are equal."""
         if any(one.test == "same" for one in self.answer.differences):
             return True
         if self.answer.candidate is None or self.answer.baseline is None:
             return False
         first, second = self.answer.candidate.checkpoint, self.answer.baseline.checkpoint
         if getattr(first.network, "used", None) != getattr(second.network, "used", None):
-            return False  # a server of an older version may have chosen another one
+            return False  # an older server may have used another network of the file
         return first.sha256 is not None and all(
             getattr(first, name) == getattr(second, name)
             for name in ("sha256", "backbone", "prefix", "input_spec")

@@ -137,12 +137,17 @@ def test_the_gradient_is_that_of_the_loss(seed: int) -> None:
 
 
 @pytest.mark.parametrize("columns", [12, 40])  # fewer than rows, and more
-def test_the_preconditioner_is_the_inverse_of_the_hessian_of_equal_probabilities(columns: int) -> None:
+@pytest.mark.parametrize("block", [5, 1024])
+def test_the_preconditioner_is_the_inverse_of_the_hessian_of_equal_probabilities(
+    monkeypatch: pytest.MonkeyPatch, columns: int, block: int
+) -> None:
+    monkeypatch.setattr(solver, "BLOCK", block)
     features, _ = problem(20, columns, 4)
     everything = np.arange(20)
     rows = StandardisedRows(features, everything, *probe_rows.moments(features, everything))
     ((_, rows_ND),) = rows.chunks(0, 20)
     preconditioner = solver._Preconditioner(rows, 20)
+    preconditioner.factor(7.0, 0.1)  # a later strength starts from the same matrix
     preconditioner.factor(0.3, 0.25)
     theta = np.random.default_rng(0).standard_normal((columns + 1, 4))
     hessian = 0.25 * rows_ND.T @ rows_ND / 20 + 0.3 * np.eye(columns)

@@ -184,7 +184,7 @@ def predict(
     }
     fits = []
     for stage in _stages(protocol, spec):
-        train_rows, test_rows = (bank.rows(side.clips, stage) for side in (train_clips, test_clips))
+        train_rows = bank.rows(train_clips.clips, stage)
         for head in HEADS:
             name = head if stage == spec.stages[-1] else f"{head}@{stage}"
             fitted = fit_with_holdout(
@@ -198,7 +198,9 @@ def predict(
                 tolerance=protocol.probe.tolerance,
                 on_units=on_units,
             )
-            answers_NK = fitted.probe.log_probabilities(HeadRows(test_rows, test_clips.numbers_N3, head))
+            # Read after the fit, which needs the memory.
+            shown = HeadRows(bank.rows(test_clips.clips, stage), test_clips.numbers_N3, head)
+            answers_NK = fitted.probe.log_probabilities(shown)
             guesses_N = answers_NK.argmax(axis=1)
             columns[name] = [options[guess] for guess in guesses_N]
             fits.append(Fit(name=name, **fitted.report()))

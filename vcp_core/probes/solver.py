@@ -266,7 +266,9 @@ class _Preconditioner:
         while True:
             self._restore(shift)
             try:
-                self._factor = scipy.linalg.cho_factor(self._matrix, lower=True, overwrite_a=True)
+                self._factor = scipy.linalg.cho_factor(
+                    self._matrix, lower=True, overwrite_a=True, check_finite=False
+                )
                 return
             except np.linalg.LinAlgError:  # not positive after rounding; a larger shift only costs iterations
                 shift = 10 * max(shift, 1e-6 * float(self._diagonal.max()))
@@ -297,7 +299,9 @@ class _Preconditioner:
         return result
 
     def _solve(self, right: Array) -> Floats:
-        solved: Floats = scipy.linalg.cho_solve(self._factor, right.astype(self._matrix.dtype))
+        right = right.astype(self._matrix.dtype)
+        # Checking for NaN would read the whole factor each time. Features are finite (features/extraction.py).
+        solved: Floats = scipy.linalg.cho_solve(self._factor, right, check_finite=False)
         return solved
 
 

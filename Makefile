@@ -87,7 +87,7 @@ dist-try:
 	$(PYTHON) deploy/try_wheels.py dist $(ARGS)
 
 bench: $(STAMP)
-	$(BIN)/python -m bench.evaluation $(ARGS)
+	$(BIN)/python -m bench.versus $(ARGS)
 
 clean:
 	rm -rf .venv build dist client/build *.egg-info client/*.egg-info

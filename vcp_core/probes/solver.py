@@ -300,7 +300,7 @@ class _Preconditioner:
 
     def _solve(self, right: Array) -> Floats:
         right = right.astype(self._matrix.dtype)
-        # Checking for NaN would read the whole factor each time. Features are finite (features/extraction.py).
+        # A check for NaN would read the whole factor each time. Features are finite (features/extraction.py).
         solved: Floats = scipy.linalg.cho_solve(self._factor, right, check_finite=False)
         return solved
 

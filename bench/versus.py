@@ -1,0 +1,174 @@
+"""Compares an evaluation with the way of research scripts, on one corpus, in one run.
+
+make bench                                     r3d_tiny and r3d; 64 rehearsal videos, standard-v1
+python -m bench.versus --backbones r3d_tiny    some of the networks
+python -m bench.versus --json                  the numbers for programs
+
+(a) research scripts (bench/scripts.py), with 1 and 10 probe epochs
+(b) ours, with nothing cached: the dataset is indexed, too
+(c) ours, with another checkpoint of the same network on the same dataset
+(d) the bare forward passes of the clips of (b), from memory
+(e) decoding every frame of every video once
+
+Controls are off. Each part runs in a process of its own. The bare forward runs before and after (a), and its
+mean counts, because the clock of a shared machine changes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench import scripts
+from bench.rehearsal.videos import make
+from vcp_core.backbones import build
+from vcp_core.datasets import load_dataset
+from vcp_core.evaluation.evaluate import evaluate
+from vcp_core.features.extraction import BATCH_CLIPS, inference
+from vcp_core.video.decode import iter_frames
+
+PROTOCOL = "standard-v1"
+EPOCHS = (1, 10)
+
+
+def part_scripts(folder: Path, backbone: str) -> dict[str, Any]:
+    """Run the passes of research scripts."""
+    train, test = (sorted((folder / side).rglob("*.avi")) for side in ("train", "test"))
+    return dataclasses.asdict(scripts.measure(train, test, build(backbone, seed=0)))
+
+
+def part_ours(folder: Path, backbone: str, seed: int) -> dict[str, Any]:
+    """Evaluate a network. The second call of a run finds the dataset's index of the first."""
+    with tempfile.TemporaryDirectory() as weights:
+        checkpoint = Path(weights) / "model.pt"
+        torch.save(build(backbone, seed=seed).state_dict(), checkpoint)
+        begun = time.perf_counter()
+        results = evaluate(checkpoint, load_dataset(folder), PROTOCOL, controls=False, progress=False)
+        seconds = time.perf_counter() - begun
+    assert results.timings is not None
+    return {
+        "seconds": seconds,
+        "clips": results.provenance.num_clips,
+        "scoring_s": results.timings.scoring_s,
+        "forward_s": results.timings.forward_s,
+    }
+
+
+def part_forward(backbone: str, num_clips: int) -> dict[str, Any]:
+    """Forward as many clips as an evaluation does, from memory."""
+    network = build(backbone, seed=0).to(memory_format=torch.channels_last_3d).eval()  # type: ignore[call-overload]
+    channels, *size = network.spec.clip_shape
+    batch = BATCH_CLIPS["cpu"]
+    pixels_BTHWC = torch.randint(0, 256, (batch, *size, channels), dtype=torch.uint8)
+    clips_BCTHW = pixels_BTHWC.permute(0, 4, 1, 2, 3)
+    with inference(torch.device("cpu"), "fp32"):
+        network.stages(clips_BCTHW)
+        begun = time.perf_counter()
+        for _ in range(-(-num_clips // batch)):
+            network.stages(clips_BCTHW)
+    return {"seconds": time.perf_counter() - begun}
+
+
+def part_decode(folder: Path) -> dict[str, Any]:
+    """Decode every frame of the corpus."""
+    begun = time.perf_counter()
+    frames = sum(1 for path in folder.rglob("*.avi") for _ in iter_frames(path))
+    return {"seconds": time.perf_counter() - begun, "frames": frames}
+
+
+def run_part(name: str, environment: dict[str, str], *arguments: object) -> dict[str, Any]:
+    """Run a part in a process of its own, and add its CPU seconds and its peak of memory."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    command = [sys.executable, "-m", "bench.versus", "--part", name, *map(str, arguments)]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
+    if run.returncode:
+        raise SystemExit(run.stderr)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    result: dict[str, Any] = json.loads(run.stdout.splitlines()[-1]) | {"cpu_s": cpu_s}
+    print(f"  {name} {' '.join(map(str, arguments[1:]))}: {json.dumps(result)}", file=sys.stderr, flush=True)
+    return result
+
+
+def measure(folder: Path, backbone: str) -> dict[str, Any]:
+    """Run all parts for one network."""
+    with tempfile.TemporaryDirectory() as cache:
+        environment = {**os.environ, "VCPBENCH_CACHE": cache}
+        cold = run_part("ours", environment, folder, backbone, 0)
+        clips = cold["clips"]
+        again = run_part("ours", environment, folder, backbone, 1)
+        after = run_part("forward", environment, folder, backbone, clips)
+        theirs = run_part("scripts", environment, folder, backbone)
+        late = run_part("forward", environment, folder, backbone, clips)
+        decode = run_part("decode", environment, folder, backbone)
+    forward = {"seconds": (after["seconds"] + late["seconds"]) / 2, "cpu_s": after["cpu_s"]}
+    return {"scripts": theirs, "cold": cold, "again": again, "forward": forward, "decode": decode}
+
+
+def table(backbone: str, found: dict[str, Any]) -> str:
+    """The lines of one network."""
+    cold, again, forward, decode = (found[name] for name in ("cold", "again", "forward", "decode"))
+    theirs = found["scripts"]
+    cost = scripts.Cost(**{field.name: theirs[field.name] for field in dataclasses.fields(scripts.Cost)})
+    lines = [f"{backbone}: {cold['clips']:,} clips, {decode['frames']:,} frames"]
+    for epochs in EPOCHS:
+        seconds, clips = cost.of(epochs)
+        times, more = seconds / cold["seconds"], clips / cold["clips"]
+        lines.append(
+            f"  (a) scripts, {epochs:>2} epochs {seconds:8.1f} s {clips:6,} clips; "
+            f"over (b): time x {times:.2f}, clips x {more:.2f}, so {times / more:.2f} a clip"
+        )
+    for letter, name, part in (("b", "ours, cold", cold), ("c", "ours, again", again)):
+        over = part["seconds"] / forward["seconds"]
+        lines.append(
+            f"  ({letter}) {name:<18}{part['seconds']:8.1f} s, x {over:.2f} of (d); scoring "
+            f"{part['scoring_s']:.1f} s; {part['cpu_s']:.0f} s of CPU; {part['peak_mib']:,} MiB at most"
+        )
+    lines.append(f"  (d) bare forward      {forward['seconds']:8.1f} s")
+    lines.append(f"  (e) decoding          {decode['seconds']:8.1f} s")
+    lines.append(
+        f"  memory of (a)         {theirs['peak_mib']:8,} MiB and {theirs['child_mib']:,} MiB a loader"
+    )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Print a table for each network."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--backbones", nargs="+", default=["r3d_tiny", "r3d"])
+    parser.add_argument("--classes", type=int, default=8, help="of the corpus, with eight videos each")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--part", nargs="+", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.part:
+        name, folder, backbone, *numbers = arguments.part
+        parts: dict[str, Any] = {
+            "scripts": lambda: part_scripts(Path(folder), backbone),
+            "ours": lambda: part_ours(Path(folder), backbone, int(numbers[0])),
+            "forward": lambda: part_forward(backbone, int(numbers[0])),
+            "decode": lambda: part_decode(Path(folder)),
+        }
+        result = parts[name]()
+        result["peak_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+        result["child_mib"] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10
+        print(json.dumps(result))
+        return
+    with tempfile.TemporaryDirectory() as made:
+        make(Path(made), arguments.classes)
+        found = {backbone: measure(Path(made), backbone) for backbone in arguments.backbones}
+    print(json.dumps(found, indent=2) if arguments.json else "\n".join(table(*one) for one in found.items()))
+
+
+if __name__ == "__main__":
+    main()

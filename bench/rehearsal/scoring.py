@@ -1,7 +1,7 @@
 """Measures the scoring of one network at UCF101's size, on made-up features.
 
 python -m bench.rehearsal.scoring                        r3d: five stages, both heads, recognition, retrieval
-python -m bench.rehearsal.scoring --backbone slow_r50    2,048 columns in the last stage, 12,288 in a head
+python -m bench.rehearsal.scoring --widths slow_r50      r3d's clips with slow_r50's widths, up to 12,288
 python -m bench.rehearsal.scoring --pixels               the pixel baseline of the same clips
 python -m bench.rehearsal.scoring --part 0.1             a tenth of the videos
 python -m bench.rehearsal.scoring --benchmarks recognition
@@ -15,6 +15,7 @@ import argparse
 import resource
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from bench.rehearsal.features import write_shards
@@ -35,6 +36,7 @@ def main() -> None:
     """Print a line for each benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--backbone", default="r3d")
+    parser.add_argument("--widths", help="take the stages of this backbone, and the clips of --backbone")
     parser.add_argument("--pixels", action="store_true")
     parser.add_argument("--part", type=float, default=1.0)
     parser.add_argument("--protocol", default="standard-v1")
@@ -42,6 +44,11 @@ def main() -> None:
     arguments = parser.parse_args()
     spec = BACKBONES[arguments.backbone]
     spec = pixels_like(spec) if arguments.pixels else spec
+    if arguments.widths:
+        wide = BACKBONES[arguments.widths]
+        spec = replace(
+            spec, name=f"{spec.name} as wide as {wide.name}", stages=wide.stages, stage_dims=wide.stage_dims
+        )
     dataset = like_ucf101(arguments.part)
     plan = EvaluationPlan(
         dataset=dataset,

@@ -102,7 +102,7 @@ def fit_both_ways() -> None:
         return time.perf_counter() - begun
 
     held = fit()
-    with mock.patch("vcp_core.probes.solver._scipys_blas_on_one_thread", nullcontext):
+    with mock.patch("vcp_core.probes.solver.scipys_blas_on_one_thread", nullcontext):
         loose = fit()
     print(f"{features.shape[0]} x {features.shape[1]}, three strengths; {os.cpu_count()} cores; wall seconds")
     print(f"  SciPy's BLAS on one thread {held:.2f}, on all of them {loose:.2f}: {loose / held:.1f} x")

@@ -22,7 +22,7 @@ HEIGHT, WIDTH, FPS = 240, 320, 25
 BITS_PER_SECOND = 2800 * 8 * FPS
 FRAMES_PER_KEY = 12  # FFmpeg's default for this codec
 NUM_DISCS = 4
-PAN = 160  # pixels that the camera can move in either direction, in all
+PAN = 160  # how far the camera moves along each axis, in pixels
 
 Picture = npt.NDArray[np.uint8]
 

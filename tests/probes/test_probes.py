@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -118,7 +119,7 @@ def test_a_preconditioned_fit_takes_few_iterations_where_columns_are_correlated(
 def test_the_gradient_is_that_of_the_loss(seed: int) -> None:
     features, labels = problem(12, 4, 3, seed)
     everything = np.arange(12)
-    rows = StandardisedRows(features, everything, *probe_rows.moments(features, everything))
+    rows = StandardisedRows(features, everything, *probe_rows.moments(features, everything)[:2])
     penalty = np.random.default_rng(seed).uniform(0.5, 2, 4)
     fit = solver._Fit(rows, 12, labels, 3, penalty)
     theta = np.random.default_rng(seed).standard_normal((5, 3)) * 0.1
@@ -136,6 +137,35 @@ def test_the_gradient_is_that_of_the_loss(seed: int) -> None:
         assert gradient[i] == pytest.approx((loss(ahead) - loss(behind)) / (2 * step), rel=1e-4, abs=1e-5)
 
 
+def test_columns_that_are_constant_in_the_kept_rows_cost_no_iterations() -> None:
+    features, labels = problem(200, 30, 4)
+    units = [f"v{i}" for i in range(200)]
+    held_N, _ = holdout(units, labels, 0.2)
+    rare = np.zeros((200, 8), np.float32)
+    rare[held_N] = 0.01 * np.random.default_rng(0).standard_normal((held_N.sum(), 8))
+    how: dict[str, Any] = {"num_classes": 4, "candidates": (1e-5, 1e-3, 1e-1), "tolerance": 1e-8}
+    alone = fit_with_holdout(features, labels, units, **how)
+    found = fit_with_holdout(np.hstack([features, rare]), labels, units, **how)
+    assert found.notes == alone.notes
+    assert found.holdout_losses == pytest.approx(alone.holdout_losses, abs=1e-3)
+    assert found.probe.num_iterations <= alone.probe.num_iterations + 5
+
+
+@pytest.mark.parametrize(("classes", "l2"), [(1, 0.1), (3, 0.0), (3, -1.0)])
+def test_a_fit_without_two_classes_or_a_penalty_is_refused(classes: int, l2: float) -> None:
+    features, labels = problem(20, 4, 3)
+    with pytest.raises(ValueError, match="two classes and an L2 strength above 0"):
+        fit_logistic(features, labels, num_classes=classes, l2=l2)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_features_that_are_no_numbers_are_refused(value: float) -> None:
+    features, labels = problem(20, 4, 3)
+    features[7, 2] = value
+    with pytest.raises(ValueError, match="Column 2"):
+        fit_logistic(features, labels, num_classes=3, l2=0.1)
+
+
 @pytest.mark.parametrize("columns", [12, 40])  # fewer than rows, and more
 @pytest.mark.parametrize("block", [5, 1024])
 def test_the_preconditioner_is_the_inverse_of_the_hessian_of_equal_probabilities(
@@ -144,9 +174,9 @@ def test_the_preconditioner_is_the_inverse_of_the_hessian_of_equal_probabilities
     monkeypatch.setattr(solver, "BLOCK", block)
     features, _ = problem(20, columns, 4)
     everything = np.arange(20)
-    rows = StandardisedRows(features, everything, *probe_rows.moments(features, everything))
+    rows = StandardisedRows(features, everything, *probe_rows.moments(features, everything)[:2])
     ((_, rows_ND),) = rows.chunks(0, 20)
-    preconditioner = solver._Preconditioner(rows, 20)
+    preconditioner = solver._Preconditioner(rows)
     preconditioner.factor(7.0, 0.1)  # a later strength starts from the same matrix
     preconditioner.factor(0.3, 0.25)
     theta = np.random.default_rng(0).standard_normal((columns + 1, 4))
@@ -172,7 +202,7 @@ def test_a_part_of_the_rows_is_penalised_as_if_it_were_standardised_by_itself() 
 def test_chunks_and_row_space_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     features, labels = problem(50, 120, 4)
     whole = fit_logistic(features, labels, num_classes=4, l2=0.01, tolerance=1e-9)
-    monkeypatch.setattr(probe_rows, "CHUNK_ROWS", 7)
+    monkeypatch.setattr(probe_rows, "CHUNK_BYTES", 7 * 8 * 120)
     monkeypatch.setattr(probe_rows, "MOST_BYTES", 0)
     chunked = fit_logistic(features, labels, num_classes=4, l2=0.01, tolerance=1e-9)
     np.testing.assert_allclose(whole.probabilities(features), chunked.probabilities(features), atol=1e-6)
@@ -188,7 +218,7 @@ def test_rows_made_anew_for_every_pass_give_what_rows_that_are_kept_give(
     fresh = fit_logistic(features, labels, num_classes=4, l2=0.01)
     assert (fresh.weights_DK == kept.weights_DK).all()
     assert (fresh.probabilities(features) == kept.probabilities(features)).all()
-    monkeypatch.setattr(probe_rows, "CHUNK_ROWS", 64)
+    monkeypatch.setattr(probe_rows, "CHUNK_BYTES", 64 * 8 * 20)
     rows = StandardisedRows(features, np.arange(300), kept.mean_D, kept.scale_D)
     places = {chunk.__array_interface__["data"][0] for _, chunk in rows.chunks(0, 300)}
     assert len(places) == 1, "one chunk's memory serves all"

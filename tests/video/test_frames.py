@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,10 +17,10 @@ from tests.shared import SHARED, needs_shared
 from vcp_core.catalog.errors import UnsupportedVideo
 from vcp_core.video import frames
 from vcp_core.video.decode import iter_frames
+from vcp_core.video.display import Turn
 from vcp_core.video.frames import Geometry, frame_to_rgb
 from vcp_core.video.resize import ONE, Axis, resize_plane, resized_axis, triangle_weights
 
-pytestmark = pytest.mark.slow
 compiled = pytest.mark.skipif(
     not frames.IS_COMPILED, reason="no compiled kernel here: no C compiler at install"
 )
@@ -64,11 +66,12 @@ def slow_rgb(frame: av.VideoFrame) -> np.ndarray:
 
 
 @needs_shared
+@pytest.mark.slow
 @pytest.mark.parametrize("name", VIDEOS)
 def test_frames_agree_with_pil_and_with_a_slow_twin_in_float64(name: str) -> None:
-    frames = list(iter_frames(SHARED / "videos" / name))[::15]
+    some = list(iter_frames(SHARED / "videos" / name))[::15]
     to_pil, to_twin = [], []
-    for frame in frames:
+    for frame in some:
         ours = frame_to_rgb(frame, GEOMETRY).astype(float)
         # The RGB frame that PIL resizes is swscale's of yuv420p, as PROTOCOL 2 has it: from 10 bit straight
         # to RGB it interpolates chroma otherwise, which moves a saturated test pattern by 3.2 by itself.
@@ -186,6 +189,16 @@ def test_the_kernel_is_built_where_there_is_a_compiler() -> None:
     assert frames.IS_COMPILED, "run `make install` again and look for the compiler's messages"
 
 
+@pytest.mark.slow
+def test_an_installation_without_the_kernel_works() -> None:
+    script = (
+        "import sys; sys.modules['vcp_core.video._kernel'] = None\n"
+        "from vcp_core.video import frames; print(frames.IS_COMPILED)"
+    )
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (found.returncode, found.stdout) == (0, "False\n"), found.stderr
+
+
 @compiled
 @pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
 @pytest.mark.parametrize("pixel_format", PLANAR + PACKED + ("gray", "gray10le", "yuv444p16le", "gbrp16le"))
@@ -202,7 +215,20 @@ def test_the_compiled_form_gives_the_same_bytes_as_numpy(
 
 
 @compiled
+@pytest.mark.parametrize("turn", [Turn(True, False, True), Turn(False, True, True), Turn(True)], ids=str)
+def test_the_compiled_form_gives_the_same_bytes_of_turned_frames(
+    monkeypatch: pytest.MonkeyPatch, turn: Turn
+) -> None:
+    frame = av.VideoFrame.from_ndarray(picture(), format="rgb24").reformat(format="yuv420p")
+    monkeypatch.setattr(frames, "turn_of", lambda _: turn)
+    fast = frame_to_rgb(frame, GEOMETRY)
+    monkeypatch.setattr(frames, "IS_COMPILED", False)
+    assert (frame_to_rgb(frame, GEOMETRY) == fast).all()
+
+
+@compiled
 @needs_shared
+@pytest.mark.slow
 @pytest.mark.parametrize("name", VIDEOS)
 def test_the_compiled_form_gives_the_same_bytes_on_real_videos(
     monkeypatch: pytest.MonkeyPatch, name: str
@@ -224,6 +250,12 @@ def test_the_compiled_form_gives_the_same_bytes_on_real_videos(
         ({"planes": 2}, "of 3 planes"),
         ({"kind": 7}, "of 3 planes"),
         ({"mirrored": True}, "rows without gaps"),
+        ({"dtype": np.float16}, "uint8 or uint16"),
+        ({"dtype": ">u2"}, "uint8 or uint16"),
+        ({"dtype": np.int8}, "uint8 or uint16"),
+        ({"weight": -1.0}, "from 0 to 65536"),
+        ({"weight": np.nan}, "from 0 to 65536"),
+        ({"out": np.int8}, "the result is uint8"),
     ],
 )
 def test_the_compiled_form_refuses_what_it_would_read_beside_the_plane(
@@ -231,9 +263,10 @@ def test_the_compiled_form_refuses_what_it_would_read_beside_the_plane(
 ) -> None:
     axis = axes(240, 320)[0]
     first = np.full_like(axis.first, change.get("first", 0))[: change.get("size", 112)]
-    plane = np.zeros((212, 212), np.uint8)[:, :: -1 if change.get("mirrored") else 1]
-    item = (plane, first, axis.weights, first, axis.weights)
-    rgb = np.empty((112, 112, 3), np.uint8)
+    plane = np.zeros((212, 212), change.get("dtype", np.uint8))[:, :: -1 if change.get("mirrored") else 1]
+    weights = np.full_like(axis.weights, change.get("weight", 1.0))
+    item = (plane, first, weights, first, weights)
+    rgb = np.empty((112, 112, 3), change.get("out", np.uint8))
     with pytest.raises(ValueError, match=said):
         frames._kernel.planes_to_rgb(
             rgb, (item,) * change.get("planes", 3), change.get("kind", 0), (0.0,) * 9

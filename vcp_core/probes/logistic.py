@@ -5,7 +5,7 @@ Legend: N rows (samples), D features, K classes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +13,8 @@ import numpy as np
 from scipy.special import log_softmax
 
 from vcp_core.probes.holdout import Labels, holdout
-from vcp_core.probes.rows import Array, Source, StandardisedRows, moments, spans
-from vcp_core.probes.solver import Solution, solve_path
+from vcp_core.probes.rows import Array, Moments, Source, StandardisedRows, moments, spans
+from vcp_core.probes.solver import Solution, Solver
 from vcp_core.progress import OnUnits, ignore
 
 
@@ -44,7 +44,7 @@ class LogisticProbe:
         """Log-probability of every class, (N, K)."""
         numbers_N = np.arange(features_ND.shape[0])
         parts = []
-        for span in spans(len(numbers_N)):
+        for span in spans(*features_ND.shape):
             rows = (features_ND[numbers_N[span]] - self.mean_D) / self.scale_D
             parts.append(log_softmax(rows @ self.weights_DK + self.bias_K, axis=1))
         return np.concatenate(parts)
@@ -107,21 +107,24 @@ def fit_logistic(
         l2: Strength of the penalty; the bias has none.
         max_iterations: The solver stops after so many iterations, converged or not.
         tolerance: Upper limit of the largest absolute entry of the gradient.
+
+    Raises:
+        ValueError: If there are fewer than two classes, the strength is not above 0, or a feature is NaN or
+            infinite.
     """
+    if num_classes < 2 or l2 <= 0:
+        raise ValueError(f"A fit needs two classes and an L2 strength above 0, not {num_classes} and {l2:g}.")
     numbers_N = np.arange(len(labels_N))
-    mean_D, scale_D = moments(features_ND, numbers_N)
-    rows = StandardisedRows(features_ND, numbers_N, mean_D, scale_D)
-    (solution,) = solve_path(
-        rows,
+    whole = moments(features_ND, numbers_N)
+    rows = StandardisedRows(features_ND, numbers_N, whole.mean_D, whole.scale_D)
+    (solution,) = Solver(rows, labels_N, num_classes).path(
         len(labels_N),
-        labels_N,
-        num_classes,
         [l2],
-        penalty_D=np.ones(len(mean_D)),
+        penalty_D=np.ones_like(whole.scale_D),
         max_iterations=max_iterations,
         tolerance=tolerance,
     )
-    return _probe(solution, mean_D, scale_D, tolerance)
+    return _probe(solution, whole, tolerance)
 
 
 def fit_with_holdout(
@@ -150,6 +153,9 @@ def fit_with_holdout(
         max_iterations: As for `fit_logistic`.
         tolerance: As for `fit_logistic`.
         on_units: Called with 1 after each fit; the calls add up to `num_fits(candidates)`.
+
+    Raises:
+        ValueError: If a feature is NaN or infinite.
     """
     strengths = sorted(candidates, reverse=True)
     held_N, note = holdout(units_N, labels_N, holdout_fraction)
@@ -157,33 +163,27 @@ def fit_with_holdout(
     kept_N = np.flatnonzero(~held_N)
     # The rows that are kept come first, so that both fits read the same rows, and memory holds them once.
     order_N = np.concatenate([kept_N, np.flatnonzero(held_N)])
-    mean_D, scale_D = moments(features_ND, order_N)
-    rows = StandardisedRows(features_ND, order_N, mean_D, scale_D)
+    whole = moments(features_ND, order_N)
+    rows = StandardisedRows(features_ND, order_N, whole.mean_D, whole.scale_D)
     labels_N = labels_N[order_N]
+    solver = Solver(rows, labels_N, num_classes)
     losses: dict[float, float] = {}
     stopped: list[str] = []
-
-    def solve(num_rows: int, strengths: Sequence[float], penalty_D: Array) -> Iterator[Solution]:
-        return solve_path(
-            rows,
-            num_rows,
-            labels_N,
-            num_classes,
+    if len(strengths) > 1 and held_N.any():
+        # The penalty is that of rows standardised by themselves: scaling a column by s scales its weight by
+        # 1 / s, and a shift goes into the bias. A column that is constant in these rows is only a shift, so
+        # it has no weight.
+        kept = moments(features_ND, kept_N)
+        path = solver.path(
+            len(kept_N),
             strengths,
-            penalty_D=penalty_D,
+            penalty_D=np.where(kept.is_constant_D, np.inf, (kept.scale_D / whole.scale_D) ** 2),
             max_iterations=max_iterations,
             tolerance=tolerance,
         )
-
-    if len(strengths) > 1 and held_N.any():
-        # The penalty is that of rows standardised by themselves: scaling a column by s scales its weight by
-        # 1 / s, and a shift goes into the bias.
-        own_scale_D = moments(features_ND, kept_N)[1]
-        for strength, solution in zip(
-            strengths, solve(len(kept_N), strengths, (own_scale_D / scale_D) ** 2), strict=True
-        ):
+        for strength, solution in zip(strengths, path, strict=True):
             losses[strength] = _loss(rows, len(kept_N), labels_N, solution)
-            if solution.gradient_norm > tolerance:
+            if not solution.gradient_norm <= tolerance:
                 stopped.append(f"{strength:g} (gradient {solution.gradient_norm:.1e})")
             on_units(1)
     chosen = min(losses, key=lambda strength: (losses[strength], -strength)) if losses else strengths[0]
@@ -191,10 +191,16 @@ def fit_with_holdout(
         notes.append(f"L2 strengths that did not converge where one was chosen: {', '.join(stopped)}")
     if losses and chosen in (strengths[0], strengths[-1]):
         notes.append(f"the chosen L2 strength {chosen:g} is at the edge of the sweep")
-    (solution,) = solve(len(order_N), [chosen], np.ones_like(scale_D))
+    (solution,) = solver.path(
+        len(order_N),
+        [chosen],
+        penalty_D=np.ones_like(whole.scale_D),
+        max_iterations=max_iterations,
+        tolerance=tolerance,
+    )
     on_units(num_fits(candidates) - len(losses))  # the last fit, and the fits of a skipped choice
     return FittedProbe(
-        probe=_probe(solution, mean_D, scale_D, tolerance),
+        probe=_probe(solution, whole, tolerance),
         l2=chosen,
         holdout_losses={f"{strength:g}": loss for strength, loss in losses.items()},
         notes=tuple(notes),
@@ -206,12 +212,12 @@ def num_fits(candidates: Sequence[float]) -> int:
     return len(candidates) + 1
 
 
-def _probe(solution: Solution, mean_D: Array, scale_D: Array, tolerance: float) -> LogisticProbe:
+def _probe(solution: Solution, whole: Moments, tolerance: float) -> LogisticProbe:
     return LogisticProbe(
         weights_DK=solution.weights_DK,
         bias_K=solution.bias_K,
-        mean_D=mean_D,
-        scale_D=scale_D,
+        mean_D=whole.mean_D,
+        scale_D=whole.scale_D,
         converged=solution.gradient_norm <= tolerance,
         num_iterations=solution.num_iterations,
         gradient_norm=solution.gradient_norm,

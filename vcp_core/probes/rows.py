@@ -6,7 +6,7 @@ Legend: N rows (samples), D features.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 from typing import Protocol as Interface
 
 import numpy as np
@@ -16,7 +16,7 @@ Floats = npt.NDArray[np.floating[Any]]
 Array = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.integer[Any]]
 
-CHUNK_ROWS = 4096
+CHUNK_BYTES = 64 << 20  # of float64 rows that are worked on at once
 EXACT_BYTES = 128 << 20  # rows that fit into this are kept in float64, larger ones in float32
 MOST_BYTES = 3 << 30  # rows that do not fit into this are made anew for every pass
 
@@ -35,30 +35,46 @@ class Source(Interface):
         """The rows of these numbers, (len(numbers), D)."""
 
 
-def spans(num_rows: int) -> Iterator[slice]:
-    """Cut rows into chunks.
+class Moments(NamedTuple):
+    """Mean and standard deviation (D,) of rows, and which columns are constant. Their deviation is 1."""
 
-    >>> list(spans(5000))
+    mean_D: Array
+    scale_D: Array
+    is_constant_D: npt.NDArray[np.bool_]
+
+
+def spans(num_rows: int, num_columns: int) -> Iterator[slice]:
+    """Cut rows into chunks of `CHUNK_BYTES` in float64.
+
+    >>> list(spans(5000, 2048))
     [slice(0, 4096, None), slice(4096, 5000, None)]
     """
-    for start in range(0, num_rows, CHUNK_ROWS):
-        yield slice(start, min(start + CHUNK_ROWS, num_rows))
+    step = max(1, CHUNK_BYTES // (8 * num_columns))
+    for start in range(0, num_rows, step):
+        yield slice(start, min(start + step, num_rows))
 
 
-def moments(source: Source, numbers_N: Indices) -> tuple[Array, Array]:
-    """Mean and standard deviation (D,) of some rows. The deviation of a constant column is 1."""
-    parts = [numbers_N[span] for span in spans(len(numbers_N))]
+def moments(source: Source, numbers_N: Indices) -> Moments:
+    """Mean and standard deviation of some rows.
+
+    Raises:
+        ValueError: If a feature is NaN or infinite.
+    """
+    parts = [numbers_N[span] for span in spans(len(numbers_N), source.shape[1])]
     mean_D = np.zeros(source.shape[1])
     for part in parts:
         mean_D += source[part].sum(axis=0, dtype=np.float64)
     mean_D /= len(numbers_N)
+    if not np.isfinite(mean_D).all():
+        raise ValueError(f"Column {np.isfinite(mean_D).argmin()} of the features holds NaN or infinity.")
     variance_D = np.zeros_like(mean_D)
     for part in parts:
-        variance_D += ((source[part] - mean_D) ** 2).sum(axis=0)
+        centred_ND = source[part] - mean_D
+        variance_D += np.einsum("nd,nd->d", centred_ND, centred_ND)
     scale_D = np.sqrt(variance_D / len(numbers_N))
     # The deviation of a constant column is rounding noise. Dividing by noise would make a feature of it.
-    constant_D = scale_D <= 1e-6 * np.maximum(np.abs(mean_D), 1e-6)
-    return mean_D, np.where(constant_D, 1.0, scale_D)
+    is_constant_D = scale_D <= 1e-6 * np.maximum(np.abs(mean_D), 1e-6)
+    return Moments(mean_D, np.where(is_constant_D, 1.0, scale_D), is_constant_D)
 
 
 class StandardisedRows:
@@ -79,7 +95,7 @@ class StandardisedRows:
         self._kept_ND: Floats | None = None
         if entries * self.dtype.itemsize <= MOST_BYTES:
             kept_ND = np.empty((len(order_N), source.shape[1]), self.dtype)
-            for span in spans(len(order_N)):
+            for span in spans(*self.shape):
                 self._make(span, kept_ND[span])
             self._kept_ND = kept_ND
 
@@ -91,7 +107,7 @@ class StandardisedRows:
     def chunks(self, start: int, stop: int) -> Iterator[tuple[slice, Floats]]:
         """Rows start..stop, a chunk at a time. The next chunk may reuse the memory."""
         buffer: Floats | None = None
-        for part in spans(stop - start):
+        for part in spans(stop - start, self.shape[1]):
             span = slice(start + part.start, start + part.stop)
             if self._kept_ND is not None:
                 yield span, self._kept_ND[span]

@@ -6,11 +6,12 @@ penalty. The solver is L-BFGS (Nocedal and Wright, Numerical Optimization, chapt
 - A preconditioner. The Hessian of the cross-entropy is close to c ZᵀZ / N for every class, where c is the
   mean of p (1 - p) (Böhning 1992 gives such a bound). One Cholesky factor for each L2 strength solves that
   system. With it, a fit takes tens of iterations where plain L-BFGS takes hundreds or does not converge.
-- The logits are kept. They are linear in the step, so a line search costs no pass over the rows, and an
-  iteration costs two: one for the logits of the direction, one for the gradient.
+- The logits are kept. They are linear in the step, so a line search needs no pass over the rows. An iteration
+  needs two: one for the logits of the direction, one for the gradient. With fewer rows than features, the
+  preconditioner needs four more.
 
 Rows may be float32. Then the logits, which add up small steps, are recomputed in float64 before a fit counts
-as converged.
+as converged. The gradient is summed in float32 by chunks, so tolerances below about 1e-8 need float64 rows.
 
 Legend: N rows (samples), D features, K classes.
 """
@@ -18,7 +19,7 @@ Legend: N rows (samples), D features, K classes.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +36,7 @@ Labels = npt.NDArray[np.integer]
 
 MEMORY = 20  # steps that L-BFGS remembers
 BLOCK = 1024  # columns of the preconditioner's matrix that are worked on at once
-MOST_TRIALS = 30  # of one line search; each halves the bracket at the least
+MOST_TRIALS = 30  # of one line search; two were usual
 ROUNDING = 1e-14  # of a loss in float64
 EXACT_SIDE = 4096  # a Cholesky factor of at most so many rows is made in float64
 
@@ -57,35 +58,44 @@ class Solution:
     gradient_norm: float
 
 
-def solve_path(
-    rows: StandardisedRows,
-    num_rows: int,
-    labels_N: Labels,
-    num_classes: int,
-    strengths: Sequence[float],
-    *,
-    penalty_D: Array,
-    max_iterations: int,
-    tolerance: float,
-) -> Iterator[Solution]:
-    """Solve for each strength in turn, on the first `num_rows` rows. Each starts where the one before ended.
+class Solver:
+    """Solves for the same rows several times: for several strengths, on all rows or on the first ones.
 
     Args:
         rows: The rows.
-        num_rows: N.
         labels_N: Class of every row.
-        num_classes: K.
-        strengths: L2 strengths, the strongest first.
-        penalty_D: Factor of the penalty for each feature.
-        max_iterations: The solver stops after so many for each strength, converged or not.
-        tolerance: Upper limit of the largest absolute entry of the gradient.
+        num_classes: K, two or more.
     """
-    fit = _Fit(rows, num_rows, labels_N, num_classes, penalty_D)
-    preconditioner = _Preconditioner(rows, num_rows)
-    for strength in strengths:
-        with _scipys_blas_on_one_thread():
-            solution = fit.solve(strength, preconditioner, max_iterations, tolerance)
-        yield solution
+
+    def __init__(self, rows: StandardisedRows, labels_N: Labels, num_classes: int) -> None:
+        self._rows, self._labels_N, self._num_classes = rows, labels_N, num_classes
+        self._preconditioner = _Preconditioner(rows)
+
+    def path(
+        self,
+        num_rows: int,
+        strengths: Sequence[float],
+        *,
+        penalty_D: Array,
+        max_iterations: int,
+        tolerance: float,
+    ) -> Iterator[Solution]:
+        """Solve for each strength in turn, on the first rows. Each starts where the one before ended.
+
+        Args:
+            num_rows: Number of rows.
+            strengths: L2 strengths, above 0, the strongest first.
+            penalty_D: Factor of the penalty for each feature, near 1: the preconditioner takes it for 1.
+                Infinity means that the feature has no weight.
+            max_iterations: The solver stops after so many for each strength, converged or not.
+            tolerance: Upper limit of the largest absolute entry of the gradient.
+        """
+        fit = _Fit(self._rows, num_rows, self._labels_N, self._num_classes, penalty_D)
+        for strength in strengths:
+            self._preconditioner.factor(strength, fit.spread())
+            with scipys_blas_on_one_thread():
+                solution = fit.solve(strength, self._preconditioner, max_iterations, tolerance)
+            yield solution
 
 
 class _Point(NamedTuple):
@@ -113,15 +123,21 @@ class _Fit:
     ) -> None:
         self._rows, self._num_rows = rows, num_rows
         self._labels_N = labels_N[:num_rows]
-        self._penalty_D1 = penalty_D[:, None]
+        self._is_free_D1 = np.isfinite(penalty_D)[:, None]
+        self._penalty_D1 = np.where(self._is_free_D1, penalty_D[:, None], 0.0)
         theta = np.zeros((rows.shape[1] + 1, num_classes))
         self._point = self._at(theta, np.zeros((num_rows, num_classes)))
+
+    def spread(self) -> float:
+        """The mean of p (1 - p), scaled so that the Hessian of equal probabilities is met exactly."""
+        probabilities_NK = self._point.probabilities_NK
+        square = float(np.vdot(probabilities_NK, probabilities_NK)) / self._num_rows
+        return float(max((1.0 - square) / (probabilities_NK.shape[1] - 1), 1e-6))
 
     def solve(
         self, l2: float, preconditioner: _Preconditioner, max_iterations: int, tolerance: float
     ) -> Solution:
         point, memory = self._point, deque[_Step](maxlen=MEMORY)
-        preconditioner.factor(l2, _spread(point.probabilities_NK))
         gradient = self._gradient(point, l2)
         iterations, fresh = 0, False
         while True:
@@ -132,7 +148,8 @@ class _Fit:
                 continue
             if norm <= tolerance or iterations == max_iterations:
                 break
-            following = self._search(point, -_apply_inverse(gradient, memory, preconditioner), gradient, l2)
+            direction = -_apply_inverse(gradient, memory, lambda vector: self._free(preconditioner(vector)))
+            following = self._search(point, direction, gradient, l2)
             if following is None and memory:  # rounding has spoiled the remembered steps
                 memory.clear()
                 continue
@@ -208,17 +225,17 @@ class _Fit:
         gradient[-1] = errors_NK.sum(axis=0)
         for span, rows in self._rows.chunks(0, self._num_rows):
             gradient[:-1] += (errors_NK[span].T.astype(self._rows.dtype) @ rows).T
-        return gradient
+        return self._free(gradient)
+
+    def _free(self, vector: Array) -> Array:
+        """Set what belongs to features without a weight to 0."""
+        vector[:-1] *= self._is_free_D1
+        return vector
 
 
-def _spread(probabilities_NK: Array) -> float:
-    """The mean of p (1 - p), scaled so that the Hessian of equal probabilities is met exactly."""
-    num_rows, num_classes = probabilities_NK.shape
-    square = float(np.vdot(probabilities_NK, probabilities_NK)) / num_rows
-    return float(max((1.0 - square) / (num_classes - 1), 1e-6))
-
-
-def _apply_inverse(gradient: Array, memory: Sequence[_Step], preconditioner: _Preconditioner) -> Array:
+def _apply_inverse(
+    gradient: Array, memory: Sequence[_Step], preconditioner: Callable[[Array], Array]
+) -> Array:
     """L-BFGS's product of its inverse Hessian and the gradient, by the two loops."""
     direction, shares = gradient.copy(), []
     for one in reversed(memory):
@@ -242,27 +259,30 @@ class _Preconditioner:
     upper triangle, its diagonal stays beside it, and the lower triangle holds the factor.
     """
 
-    def __init__(self, rows: StandardisedRows, num_rows: int) -> None:
-        self._rows, self._num_rows = rows, num_rows
-        self._is_dual = num_rows < rows.shape[1]
-        side = min(num_rows, rows.shape[1])
+    def __init__(self, rows: StandardisedRows) -> None:
+        self._rows = rows
+        num_rows, num_columns = rows.shape
+        self._is_dual = num_rows < num_columns
+        side = min(rows.shape)
         dtype = np.float64 if side <= EXACT_SIDE else np.float32
         self._matrix = np.zeros((side, side), dtype, order="F")  # LAPACK would copy a matrix in C's order
         if self._is_dual:
-            whole_ND = np.concatenate([chunk.copy() for _, chunk in rows.chunks(0, num_rows)])
+            whole_ND = np.empty(rows.shape, rows.dtype)
+            for span, chunk in rows.chunks(0, num_rows):
+                whole_ND[span] = chunk
             for block in _blocks(side):
-                self._matrix[:, block] = whole_ND @ whole_ND[block].T
+                self._matrix[: block.stop, block] = whole_ND[: block.stop] @ whole_ND[block].T
         else:
             for _, chunk in rows.chunks(0, num_rows):
                 for block in _blocks(side):
-                    self._matrix[:, block] += chunk.T @ chunk[:, block]
+                    self._matrix[: block.stop, block] += chunk[:, : block.stop].T @ chunk[:, block]
             self._matrix /= num_rows
         self._diagonal = self._matrix.diagonal().copy()
 
     def factor(self, l2: float, spread: float) -> None:
         """Prepare for a strength and a mean of p (1 - p)."""
         self._l2, self._spread = l2, spread
-        shift = l2 / spread * (self._num_rows if self._is_dual else 1)
+        shift = l2 / spread * (self._rows.shape[0] if self._is_dual else 1)
         while True:
             self._restore(shift)
             try:
@@ -285,12 +305,13 @@ class _Preconditioner:
         result = np.empty_like(theta)
         if self._is_dual:
             weights_DK = theta[:-1].astype(self._rows.dtype)
-            sums_NK = np.empty((self._num_rows, theta.shape[1]))
-            for span, rows in self._rows.chunks(0, self._num_rows):
+            num_rows = self._rows.shape[0]
+            sums_NK = np.empty((num_rows, theta.shape[1]))
+            for span, rows in self._rows.chunks(0, num_rows):
                 sums_NK[span] = rows @ weights_DK
             solved_NK = self._solve(sums_NK)
             result[:-1] = theta[:-1]
-            for span, rows in self._rows.chunks(0, self._num_rows):
+            for span, rows in self._rows.chunks(0, num_rows):
                 result[:-1] -= (solved_NK[span].T.astype(self._rows.dtype) @ rows).T
             result[:-1] /= self._l2
         else:
@@ -311,12 +332,13 @@ def _blocks(side: int) -> Iterator[slice]:
         yield slice(start, min(start + BLOCK, side))
 
 
-def _scipys_blas_on_one_thread() -> AbstractContextManager[object]:
+def scipys_blas_on_one_thread() -> AbstractContextManager[object]:
     """Limit SciPy's own OpenBLAS to one thread, and leave NumPy's alone.
 
     The wheels of NumPy and of SciPy each contain an OpenBLAS with its own threads. A fit calls both in turn,
     and the waiting threads of one keep the threads of the other off the cores. A fit took 15 times as long on
-    two cores (docs/decisions/2026-11-26-two-blas.md). SciPy's part is the smaller, so one thread is enough.
+    two cores (docs/decisions/2026-11-26-two-blas.md). Between two passes over the rows, SciPy only solves by
+    a factor, and one thread is enough for that. The factor itself is made with all threads.
     """
     controller = ThreadpoolController()
     paths = [library["filepath"] for library in controller.info()]

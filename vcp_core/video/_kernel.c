@@ -1,4 +1,4 @@
-/* The compiled form of vcp_core.video.frames: it gives the same bytes as the NumPy form, in a tenth of the time.
+/* The compiled form of vcp_core.video.resize and colour: it gives the same bytes as the NumPy form, and is faster.
  *
  * Both passes of the resize read only the taps whose weight is not zero. All sums are exact, so their order cannot
  * change a digit: weights are multiples of 2**-16 and sum to 1, so a sum over 16-bit pixels stays below 2**32,
@@ -11,9 +11,18 @@
 #define Py_LIMITED_API 0x030B0000
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <float.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Where these do not hold, the bytes could differ. The build then fails, and NumPy does the work (setup.py). */
+#if FLT_EVAL_METHOD != 0 || defined(__FAST_MATH__)
+#error "doubles must be rounded after every operation"
+#endif
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "pixels of two bytes are read as little-endian numbers"
+#endif
 
 /* With glibc on x86-64, the loader picks the form for the machine's processor, so one wheel serves old and new. */
 #if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
@@ -30,7 +39,7 @@ typedef double Octet __attribute__((vector_size(ROWS * sizeof(double)), aligned(
 /* Pixel y of a resized column is the sum over k of weights[k * size + y] times source pixel first[y] + k. */
 typedef struct {
     const int32_t *first; /* (size,) */
-    const double *weights; /* (taps, size), multiples of 1 below 2**16 */
+    const double *weights; /* (taps, size), whole numbers from 0 to 2**16 */
     Py_ssize_t size, taps;
 } Axis;
 
@@ -39,7 +48,7 @@ typedef struct {
     Axis down, across;
 } Plane;
 
-/* Numbers of the colour conversion, in the order of frames.Colour. */
+/* Numbers of the colour conversion, in the order of vcp_core.video.colour.Colour. They are trusted. */
 typedef struct {
     double scale, black, gain, middle, unit, red_v, blue_u, green_u, green_v;
 } Colour;
@@ -159,15 +168,24 @@ static void release(Call *call)
         PyBuffer_Release(&call->held[--call->num_held]);
 }
 
+/* Whether the elements of a buffer have this type, in struct's letters. Native order may be written or not. */
+static int is_of(const Py_buffer *view, char letter)
+{
+    const char *format = view->format ? view->format : "B";
+    if (*format == '<' || *format == '=' || *format == '@')
+        format++;
+    return format[0] == letter && format[1] == '\0';
+}
+
 /* Read an axis (first, weights) that resizes `available` source pixels to `size`. Every tap must lie inside. */
 static int read_axis(Call *call, PyObject *first, PyObject *weights, Py_ssize_t available, Py_ssize_t size, Axis *axis)
 {
-    const Py_buffer *starts = hold(call, first, PyBUF_C_CONTIGUOUS);
-    const Py_buffer *taps = starts ? hold(call, weights, PyBUF_C_CONTIGUOUS) : NULL;
+    const Py_buffer *starts = hold(call, first, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT);
+    const Py_buffer *taps = starts ? hold(call, weights, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT) : NULL;
     if (!taps)
         return -1;
-    if (starts->itemsize != 4 || starts->len != size * 4 || taps->itemsize != 8 || taps->ndim != 2 ||
-        taps->shape[0] < 1 || taps->shape[1] != size) {
+    if (!is_of(starts, 'i') || starts->len != size * (Py_ssize_t)sizeof(int32_t) || !is_of(taps, 'd') ||
+        taps->ndim != 2 || taps->shape[0] < 1 || taps->shape[1] != size) {
         PyErr_SetString(PyExc_ValueError, "an axis is (first, weights): int32 (size,), float64 (taps, size)");
         return -1;
     }
@@ -175,6 +193,11 @@ static int read_axis(Call *call, PyObject *first, PyObject *weights, Py_ssize_t 
     for (Py_ssize_t i = 0; i < size; i++)
         if (axis->first[i] < 0 || axis->first[i] + axis->taps > available) {
             PyErr_SetString(PyExc_ValueError, "a tap lies outside the plane");
+            return -1;
+        }
+    for (Py_ssize_t i = 0; i < size * axis->taps; i++)
+        if (!(axis->weights[i] >= 0 && axis->weights[i] <= 65536)) {
+            PyErr_SetString(PyExc_ValueError, "a weight is not from 0 to 65536");
             return -1;
         }
     return 0;
@@ -185,12 +208,13 @@ static int read_plane(Call *call, PyObject *item, Plane *plane)
     PyObject *pixels, *rows, *row_weights, *columns, *column_weights;
     if (!PyArg_ParseTuple(item, "OOOOO", &pixels, &rows, &row_weights, &columns, &column_weights))
         return -1;
-    plane->pixels = hold(call, pixels, PyBUF_STRIDED_RO);
+    plane->pixels = hold(call, pixels, PyBUF_STRIDED_RO | PyBUF_FORMAT);
     if (!plane->pixels)
         return -1;
     const Py_buffer *view = plane->pixels;
-    if (view->ndim != 2 || view->itemsize > 2 || view->strides[1] != view->itemsize) {
-        PyErr_SetString(PyExc_ValueError, "a plane has two axes, 1 or 2 bytes a pixel, and rows without gaps");
+    if (view->ndim != 2 || !(is_of(view, 'B') || is_of(view, 'H')) || view->strides[1] != view->itemsize ||
+        ((uintptr_t)view->buf | (uintptr_t)view->strides[0]) % (uintptr_t)view->itemsize != 0) {
+        PyErr_SetString(PyExc_ValueError, "a plane is uint8 or uint16, (rows, columns), with rows without gaps");
         return -1;
     }
     if (read_axis(call, rows, row_weights, view->shape[0], call->out->shape[0], &plane->down) < 0)
@@ -205,11 +229,11 @@ static int read_call(Call *call, PyObject *args, int *kind, Colour *colour)
                           &colour->gain, &colour->middle, &colour->unit, &colour->red_v, &colour->blue_u,
                           &colour->green_u, &colour->green_v))
         return -1;
-    call->out = hold(call, out, PyBUF_WRITABLE | PyBUF_C_CONTIGUOUS);
+    call->out = hold(call, out, PyBUF_WRITABLE | PyBUF_C_CONTIGUOUS | PyBUF_FORMAT);
     if (!call->out)
         return -1;
     call->num_planes = (int)PyTuple_Size(planes);
-    if (call->out->ndim != 3 || call->out->itemsize != 1 || call->out->shape[2] != 3 || *kind < YUV || *kind > GREY ||
+    if (call->out->ndim != 3 || !is_of(call->out, 'B') || call->out->shape[2] != 3 || *kind < YUV || *kind > GREY ||
         call->num_planes != (*kind == GREY ? 1 : 3)) {
         PyErr_SetString(PyExc_ValueError, "the result is uint8 (H, W, 3), of 3 planes, or of 1 grey plane");
         return -1;
@@ -271,7 +295,7 @@ static PyMethodDef methods[] = {
 };
 
 static struct PyModuleDef definition = {
-    PyModuleDef_HEAD_INIT, "_kernel", "The compiled form of vcp_core.video.frames.", 0, methods, NULL, NULL, NULL, NULL,
+    PyModuleDef_HEAD_INIT, "_kernel", "The compiled form of vcp_core.video.resize and colour.", 0, methods, NULL, NULL, NULL, NULL,
 };
 
 PyMODINIT_FUNC PyInit__kernel(void)

@@ -22,8 +22,9 @@ from vcp_core.video.display import turn_of
 from vcp_core.video.resize import Axis, resize_plane, resized_axis
 
 try:
-    from vcp_core.video import _kernel
-except ImportError:  # built without a compiler
+    # Not `from vcp_core.video import _kernel`: its error does not say whether the kernel is missing or broken.
+    import vcp_core.video._kernel as _kernel
+except ModuleNotFoundError:  # built without a compiler
     IS_COMPILED = False
 else:
     IS_COMPILED = True
@@ -116,12 +117,12 @@ def _planes(frame: av.VideoFrame) -> list[Plane]:
 
 
 @lru_cache(maxsize=64)
-def _layout(name: str, width: int, height: int) -> list[tuple[int, np.dtype[Any], int, int]]:
+def _layout(name: str, width: int, height: int) -> tuple[tuple[int, np.dtype[Any], int, int], ...]:
     """List the plane, pixel type, height and width of each component of a format that is not alpha.
 
-    Asking PyAV for every frame took 12 microseconds a frame.
+    PyAV makes new objects at each question, so the answer is kept.
     """
-    return [
+    return tuple(
         (one.plane, np.dtype("u1" if one.bits <= 8 else "<u2"), one.height, one.width)
         for one in av.VideoFormat(name, width, height).components[:3]
-    ]
+    )

@@ -22,7 +22,7 @@ from vcp_core.video.display import turn_of
 from vcp_core.video.resize import Axis, resize_plane, resized_axis
 
 try:
-    # Not `from vcp_core.video import _kernel`: its error does not say whether the kernel is missing or broken.
+    # Not `from vcp_core.video import _kernel`: its error is the same for a missing and for a broken kernel.
     import vcp_core.video._kernel as _kernel
 except ModuleNotFoundError:  # built without a compiler
     IS_COMPILED = False

@@ -26,7 +26,16 @@ from vcp_core.catalog.errors import VcpbenchError
 OnProgress = Callable[[int, int], None]
 # The child gets only these variables of our environment: paths, numbers of threads, choices of kernels.
 # With another kernel of OpenBLAS (OPENBLAS_CORETYPE) the last digits would differ from `vcpbench local`.
-PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "VCPBENCH_CACHE", "VCPBENCH_DATA")
+PASSED_ON = (
+    "PATH",
+    "HOME",
+    "LANG",
+    "TMPDIR",
+    "LD_LIBRARY_PATH",
+    "VCPBENCH_CACHE",
+    "VCPBENCH_DATA",
+    "VCPBENCH_PROBE_MEMORY_MB",
+)
 PASSED_ON_PREFIXES = ("CUDA_", "NVIDIA_", "OMP_", "MKL_", "OPENBLAS_", "XDG_", "TORCH_")
 COMMAND = (sys.executable, "-m", "worker.child")
 TAIL_CHARACTERS = 4000

@@ -15,6 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from vcp_core.catalog.errors import VcpbenchError
 from vcp_core.probes import rows as probe_rows
 from vcp_core.probes import solver
 from vcp_core.probes.holdout import holdout
@@ -151,6 +152,13 @@ def test_columns_that_are_constant_in_the_kept_rows_cost_no_iterations() -> None
     assert found.probe.num_iterations <= alone.probe.num_iterations + 5
 
 
+@pytest.mark.parametrize("value", ["0", "-5", "2 GB", "1.5"])
+def test_a_limit_of_memory_that_is_no_number_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("VCPBENCH_PROBE_MEMORY_MB", value)
+    with pytest.raises(VcpbenchError, match="whole number of MiB above 0"):
+        probe_rows.most_bytes()
+
+
 @pytest.mark.parametrize(("classes", "l2"), [(1, 0.1), (3, 0.0), (3, -1.0)])
 def test_a_fit_without_two_classes_or_a_penalty_is_refused(classes: int, l2: float) -> None:
     features, labels = problem(20, 4, 3)
@@ -203,7 +211,7 @@ def test_chunks_and_row_space_change_nothing(monkeypatch: pytest.MonkeyPatch) ->
     features, labels = problem(50, 120, 4)
     whole = fit_logistic(features, labels, num_classes=4, l2=0.01, tolerance=1e-9)
     monkeypatch.setattr(probe_rows, "CHUNK_BYTES", 7 * 8 * 120)
-    monkeypatch.setattr(probe_rows, "MOST_BYTES", 0)
+    monkeypatch.setattr(probe_rows, "most_bytes", lambda: 0)
     chunked = fit_logistic(features, labels, num_classes=4, l2=0.01, tolerance=1e-9)
     np.testing.assert_allclose(whole.probabilities(features), chunked.probabilities(features), atol=1e-6)
 
@@ -214,7 +222,7 @@ def test_rows_made_anew_for_every_pass_give_what_rows_that_are_kept_give(
     features, labels = problem(300, 20, 4)
     before = features.copy()
     kept = fit_logistic(features, labels, num_classes=4, l2=0.01)
-    monkeypatch.setattr(probe_rows, "MOST_BYTES", 0)
+    monkeypatch.setattr(probe_rows, "most_bytes", lambda: 0)
     fresh = fit_logistic(features, labels, num_classes=4, l2=0.01)
     assert (fresh.weights_DK == kept.weights_DK).all()
     assert (fresh.probabilities(features) == kept.probabilities(features)).all()

@@ -34,6 +34,7 @@ from vcp_core.evaluation.running import (
     shard_features,
 )
 from vcp_core.features.extraction import Counters
+from vcp_core.probes.rows import most_bytes
 from vcp_core.progress import Progress, counting, shown
 from vcp_core.results.types import Predictions, Results, Timings
 
@@ -173,8 +174,10 @@ def precheck(
         The protocol, and the device to run on.
 
     Raises:
-        VcpbenchError: If a name is unknown, a file or device does not exist, or a declared input is invalid.
+        VcpbenchError: If a name is unknown, a file or device does not exist, a declared input is invalid, or
+            the limit of the probes' memory is not a number.
     """
+    most_bytes()
     numbers = protocol if isinstance(protocol, Protocol) else load_protocol(protocol)
     for name in benchmarks:
         BENCHMARKS[name]

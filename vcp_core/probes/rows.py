@@ -5,6 +5,7 @@ Legend: N rows (samples), D features.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 from typing import Protocol as Interface
@@ -12,13 +13,16 @@ from typing import Protocol as Interface
 import numpy as np
 import numpy.typing as npt
 
+from vcp_core.catalog.errors import VcpbenchError
+
 Floats = npt.NDArray[np.floating[Any]]
 Array = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.integer[Any]]
 
 CHUNK_BYTES = 64 << 20  # of float64 rows that are worked on at once
 EXACT_BYTES = 128 << 20  # rows that fit into this are kept in float64, larger ones in float32
-MOST_BYTES = 3 << 30  # rows that do not fit into this are made anew for every pass
+MEMORY_VARIABLE = "VCPBENCH_PROBE_MEMORY_MB"
+DEFAULT_MEMORY_MB = 3072
 
 
 class Source(Interface):
@@ -41,6 +45,27 @@ class Moments(NamedTuple):
     mean_D: Array
     scale_D: Array
     is_constant_D: npt.NDArray[np.bool_]
+
+
+def most_bytes() -> int:
+    """Memory for the rows of a fit; `VCPBENCH_PROBE_MEMORY_MB` overrides the 3,072 MiB.
+
+    Rows that need more are made anew for every pass, which takes several times as long.
+
+    Raises:
+        VcpbenchError: If the variable is not a whole number above 0.
+
+    >>> from unittest import mock
+    >>> with mock.patch.dict(os.environ, VCPBENCH_PROBE_MEMORY_MB="512"):
+    ...     print(most_bytes() >> 20)
+    512
+    """
+    chosen = os.environ.get(MEMORY_VARIABLE) or str(DEFAULT_MEMORY_MB)
+    if not chosen.isdecimal() or int(chosen) == 0:
+        raise VcpbenchError(
+            f"{MEMORY_VARIABLE} is {chosen!r}. Set it to a whole number of MiB above 0, such as 2048."
+        )
+    return int(chosen) << 20
 
 
 def spans(num_rows: int, num_columns: int) -> Iterator[slice]:
@@ -93,7 +118,7 @@ class StandardisedRows:
         entries = len(order_N) * source.shape[1]
         self.dtype = np.dtype(np.float64 if entries * 8 <= EXACT_BYTES else np.float32)
         self._kept_ND: Floats | None = None
-        if entries * self.dtype.itemsize <= MOST_BYTES:
+        if entries * self.dtype.itemsize <= most_bytes():
             kept_ND = np.empty((len(order_N), source.shape[1]), self.dtype)
             for span in spans(*self.shape):
                 self._make(span, kept_ND[span])

@@ -1,7 +1,7 @@
 # make demo    everything once on this machine, with a page to look at; Ctrl-C ends it (ARGS=--exit: by itself)
 # make up      start the whole service on this machine; make down stops it, make status shows it
-# make test    what must pass before every commit: about nine minutes on two idle cores
-# make test-fast  the part of it that takes less than 90 s, for work in between
+# make test    what must pass before every commit: about twelve minutes on two idle cores
+# make test-fast  the part of it that takes about two minutes, for work in between
 # make test-long  what takes about 10 s or more (or a set-up that does), and is not in `make test`
 # make check   lint, types, import rules
 # make docs    the documentation as a site in build/site; a warning or a broken link fails

@@ -198,9 +198,11 @@ def show(results: Results, *, every: bool = False) -> None:
         soft_wrap=True,
     )
     _say_network(origin)
-    table = _table(HEADINGS)
+    told = [score for result in results.benchmarks for score in result.scores if every or score.headline]
+    with_units = any(score.unit == "number" for score in told)
+    table = _table(HEADINGS, first="metric" if with_units else "percent")
     for result in results.benchmarks:
-        _add_rows(table, result, every=every)
+        _add_rows(table, result, every=every, with_units=with_units)
     console.print(table)
     scores = [score for result in results.benchmarks for score in result.scores]
     for sentence in diagnose(scores, num_controls=max(len(result.controls) for result in results.benchmarks)):
@@ -211,15 +213,15 @@ def show(results: Results, *, every: bool = False) -> None:
         console.print(f"{origin.num_clips} clips, {results.timings.total_s:.0f} s", style="dim")
 
 
-def _table(headings: Iterable[str]) -> Table:
+def _table(headings: Iterable[str], *, first: str = "percent") -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")  # fits 80 columns
-    table.add_column("percent", no_wrap=True)
+    table.add_column(first, no_wrap=True)
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
     return table
 
 
-def _add_rows(table: Table, result: BenchmarkResult, *, every: bool) -> None:
+def _add_rows(table: Table, result: BenchmarkResult, *, every: bool, with_units: bool) -> None:
     if result.unavailable:
         table.add_row(f"[bold]{result.benchmark}[/]", "-")
         return
@@ -227,13 +229,14 @@ def _add_rows(table: Table, result: BenchmarkResult, *, every: bool) -> None:
     for score in result.scores:
         name = score.metric.removeprefix(f"{result.benchmark}.")
         style = "" if score.headline else "dim"
+        unit = ", %" if with_units and score.unit == "percent" else ""
         if every:
-            table.add_row(f"  {name}", *_cells(score), style=style)
+            table.add_row(f"  {name}{unit}", *_cells(score), style=style)
             continue
         if name == "recall.original":
             table.add_row("  recall of", style="dim")
         if score.headline or name in RECALLS or name == "top5":
-            table.add_row(f"  {name.replace('recall.', '  ')}", *_cells(score), style=style)
+            table.add_row(f"  {name.replace('recall.', '  ')}{unit}", *_cells(score), style=style)
 
 
 def _cells(score: Score | MeanScore) -> list[str]:

@@ -332,8 +332,8 @@ def _show(found: Agreement, whose: str = "") -> None:
         verdict = "Reproduced within the tolerance" if found.reproduced else "NOT reproduced"
         console.print(f"{whose}{verdict}: {found.num_differing} of {found.num_scores} scores differ.")
         table = Table(box=None, pad_edge=False, header_style="dim")
-        for heading in ("percent", "was", "is", "may differ by"):
-            table.add_column(heading, justify="left" if heading == "percent" else "right", no_wrap=True)
+        for heading in ("score", "was", "is", "may differ by"):
+            table.add_column(heading, justify="left" if heading == "score" else "right", no_wrap=True)
         for one in found.deviations[:SHOWN]:
             style = "" if one.tolerable else "red"
             name = one.metric if one.field == "value" else f"{one.metric}, {one.field.replace('_', ' ')}"

@@ -8,6 +8,7 @@ import resource
 import signal
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,6 +21,7 @@ from tests.patience import DEADLINE_S, until
 from tests.videos import write_video
 from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.protocols import PROTOCOLS
+from vcp_core.catalog.scores import Score
 from vcp_core.datasets.manifest import Dataset
 from vcp_core.evaluation.plan import EvaluationPlan
 from vcp_core.results.types import BenchmarkResult
@@ -196,6 +198,29 @@ def test_a_result_whose_names_look_like_markup_is_shown_as_it_is(capsys: pytest.
     shown = capsys.readouterr().out
     for said in ("clips [/x]", "mine [red]", "! left [/x] out", "! retrieval: no [/x]"):
         assert said in shown
+
+
+@pytest.mark.parametrize(("every", "first"), [(False, "percent"), (True, "metric")])
+def test_a_table_names_units_where_rows_have_several(
+    capsys: pytest.CaptureFixture[str], every: bool, first: str
+) -> None:
+    counts: dict[str, Any] = {"num_videos": 9, "num_units": 9, "units": "video"}
+    share = Score(metric="spectrum.share", value=40, low=30, high=50, headline=True, **counts)
+    rank = Score(metric="spectrum.rank", value=12.5, low=11, high=14, unit="number", **counts)
+    dataset = Dataset(name="clips", split_name="1", root=Path(), videos=())
+    plan = EvaluationPlan(dataset=dataset, protocol=PROTOCOLS["quick-v1"], spec=BACKBONES["r3d_tiny"])
+    results = plan.results(
+        (BenchmarkResult(benchmark="spectrum", scores=(share, rank)),),
+        checkpoint={"sha256": "0" * 64},
+        versions={},
+        device="cpu",
+        reproduce="",
+    )
+    show(results, every=every)
+    shown = capsys.readouterr().out.splitlines()
+    assert any(line.startswith(first) for line in shown)
+    assert any(line.startswith("  share, %" if every else "  share ") for line in shown)
+    assert any(line.startswith("  rank ") for line in shown) is every
 
 
 @pytest.mark.parametrize(

@@ -186,7 +186,7 @@ GEOMETRIES = [
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler here")
 def test_the_kernel_is_built_where_there_is_a_compiler() -> None:
-    assert frames.IS_COMPILED, "run `make install` again and look for the compiler's messages"
+    assert frames.IS_COMPILED, "run `python setup.py build_ext --inplace`, and read the compiler's messages"
 
 
 @pytest.mark.slow

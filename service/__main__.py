@@ -14,6 +14,9 @@ from vcp_core.catalog.errors import VcpbenchError
 
 GC_THRESHOLD = 20_000  # new objects that start a collection
 GRACE_S = 10  # for requests that are under way when a signal comes
+# Longer than clients and proxies keep an idle connection (httpx 5 s, nginx 60 s). If the server is the first
+# to close, a request that is on its way gets no answer.
+KEEP_ALIVE_S = 75
 
 
 def main() -> int:
@@ -32,6 +35,7 @@ def main() -> int:
     gc.set_threshold(GC_THRESHOLD)
     uvicorn.run(
         app,
+        timeout_keep_alive=KEEP_ALIVE_S,
         host=settings.host,
         port=settings.port,
         log_config=None,

@@ -20,6 +20,7 @@ from records import migrate
 from records.db import Database
 from records.repositories import tokens
 from records.settings import Settings
+from service.__main__ import KEEP_ALIVE_S
 from service.app import connect, without_engines
 from tests import patience
 from tests.workers import WorkerProcess
@@ -118,7 +119,10 @@ def serve(settings: Settings) -> Iterator[Served]:
     app = idle.pop() if idle else without_engines()
     connect(app, settings)
     migrate.check(app.state.database)
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=2))
+    config = uvicorn.Config(
+        app, port=0, log_config=None, timeout_keep_alive=KEEP_ALIVE_S, timeout_graceful_shutdown=2
+    )
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     patience.until(

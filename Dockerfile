@@ -45,7 +45,7 @@ COPY service service
 COPY stack stack
 COPY vcp_core vcp_core
 COPY worker worker
-# Without its kernel the wheel works, and is slower. So an image without it is no image.
+# A wheel without the kernel works, but is slower. So the build of the image fails if the compiler failed.
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheels ./client . \
     && python -m zipfile --list /wheels/vcpbench-*.whl | grep --quiet _kernel.abi3.so
 

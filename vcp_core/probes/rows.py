@@ -50,7 +50,7 @@ class Moments(NamedTuple):
 def most_bytes() -> int:
     """Memory for the rows of a fit; `VCPBENCH_PROBE_MEMORY_MB` overrides the 3,072 MiB.
 
-    Rows that need more are made anew for every pass, which takes several times as long.
+    Rows that need more are made anew for every pass, which takes longer.
 
     Raises:
         VcpbenchError: If the variable is not a whole number above 0.

@@ -78,7 +78,8 @@ class Runner:
         self._scratch = scratch
         self._child: _Child | None = None
         self._affinity: str | None = None
-        self._starting = threading.Lock()
+        self._guard = threading.Lock()
+        self._in_call = False
         self._stopped = False
 
     def call(
@@ -97,22 +98,26 @@ class Runner:
             affinity: A child serves requests of one affinity. Another affinity, or None, starts a new child.
             stall_s: Longest time without a sign of progress.
             on_progress: Called with (done, total).
-            check: Called as soon as `kill` would find the child. An error that it raises is raised here.
+            check: Called as soon as `kill` would kill the child. An error that it raises is raised here.
 
         Raises:
             ChildFailed: If the child gave no answer.
             VcpbenchError: If the child refused its input; the error is the child's own.
         """
-        with self._starting:
+        with self._guard:
             if self._stopped:
                 raise ChildFailed("the worker is shutting down", "")
             child = self._child_for(affinity)
-        check()
+            self._in_call = True
         try:
+            check()
             return child.call(request, stall_s, on_progress)
         except ChildFailed:
             self.close()
             raise
+        finally:
+            with self._guard:
+                self._in_call = False
 
     def _child_for(self, affinity: str | None) -> _Child:
         if self._child is None or affinity is None or affinity != self._affinity or not self._child.alive:
@@ -123,12 +128,21 @@ class Runner:
 
     def stop(self) -> None:
         """Kill the child for good. Every later `call` fails."""
-        with self._starting:
+        with self._guard:
             self._stopped = True
-            self.kill()
+            self._kill()
 
     def kill(self) -> None:
-        """Kill the child. Any thread may do so; `call` then raises ChildFailed."""
+        """End the call in work, which then raises ChildFailed. Any thread may do so.
+
+        A child that waits for its next call is left alone. A heartbeat may find its job ended just after the
+        job's own worker ended it; the next job would then find its child killed, and count that as a crash.
+        """
+        with self._guard:
+            if self._in_call:
+                self._kill()
+
+    def _kill(self) -> None:
         child = self._child  # another thread may close it meanwhile
         if child is not None:
             child.kill()
@@ -165,6 +179,7 @@ class _Child:
         if self.alive:
             with suppress(ProcessLookupError):  # the child ended, and was reaped, after the check
                 os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()  # a killed process still counts as alive for a moment
 
     def close(self) -> None:
         self.kill()

@@ -121,6 +121,16 @@ def test_a_killed_child_is_said_to_have_been_killed_and_replaced(runner: Runner,
         index(runner, tmp_path, "nothing", "a")
 
 
+def test_a_child_between_two_calls_is_not_killed(runner: Runner, tmp_path: Path) -> None:
+    pids = []
+    for _ in range(2):
+        with pytest.raises(UnknownName):
+            index(runner, tmp_path, "nothing", "a")
+        runner.kill()  # as a heartbeat does that finds its job already done
+        pids.append(runner_child(os.getpid()))
+    assert pids[0] == pids[1]
+
+
 def test_a_child_that_says_nothing_for_too_long_is_stopped(runner: Runner, tmp_path: Path) -> None:
     with pytest.raises(UnknownName):
         index(runner, tmp_path, "nothing", "a")
@@ -190,11 +200,11 @@ def test_a_job_that_was_lost_before_its_child_was_there_does_not_begin(
         )
 
 
-def test_killing_while_closing_harms_nobody(runner: Runner, tmp_path: Path) -> None:
+def test_stopping_while_closing_harms_nobody(runner: Runner, tmp_path: Path) -> None:
     index(runner, tmp_path, str(make_folder(tmp_path / "clips", num_frames=9)))
-    threads = [threading.Thread(target=act) for act in 4 * [runner.kill] + [runner.close]]
+    threads = [threading.Thread(target=act) for act in 4 * [runner.stop] + [runner.close]]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    runner.kill()
+    runner.stop()

@@ -68,10 +68,11 @@ def colour_of(frame: av.VideoFrame) -> Colour:
         UnsupportedVideo: If this version does not know the stream's colour matrix.
     """
     layout = frame.format
-    bits = layout.components[0].bits
+    components = layout.components
+    bits = components[0].bits
     if layout.is_rgb:
         return _rgb(bits)
-    if len(layout.components) < 3:
+    if len(components) < 3:
         return _grey(bits, full=frame.color_range != _LIMITED)
     return _yuv(
         bits, int(frame.colorspace), full=layout.name.startswith("yuvj") or frame.color_range == _FULL

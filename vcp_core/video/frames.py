@@ -108,9 +108,9 @@ def _planar(frame: av.VideoFrame) -> av.VideoFrame:
 
 def _planes(frame: av.VideoFrame) -> list[Plane]:
     """List the colour planes in component order (Y U V, R G B or grey); an alpha plane is left out."""
-    planes = []
+    planes, stored = [], frame.planes  # PyAV makes new objects at each question
     for number, dtype, height, width in _layout(frame.format.name, frame.width, frame.height):
-        plane = frame.planes[number]
+        plane = stored[number]
         rows = np.frombuffer(memoryview(plane), dtype)
         planes.append(rows.reshape(plane.height, plane.line_size // dtype.itemsize)[:height, :width])
     return planes
@@ -118,10 +118,7 @@ def _planes(frame: av.VideoFrame) -> list[Plane]:
 
 @lru_cache(maxsize=64)
 def _layout(name: str, width: int, height: int) -> tuple[tuple[int, np.dtype[Any], int, int], ...]:
-    """List the plane, pixel type, height and width of each component of a format that is not alpha.
-
-    PyAV makes new objects at each question, so the answer is kept.
-    """
+    """List the plane, pixel type, height and width of each component of a format that is not alpha."""
     return tuple(
         (one.plane, np.dtype("u1" if one.bits <= 8 else "<u2"), one.height, one.width)
         for one in av.VideoFormat(name, width, height).components[:3]

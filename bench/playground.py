@@ -17,7 +17,7 @@ from vcp_core import load_dataset
 from vcp_core.datasets.playground.actions import ACTIONS, draw_path
 from vcp_core.datasets.playground.chance import Chance
 from vcp_core.datasets.playground.make import PlannedVideo, plan_videos
-from vcp_core.features.extraction import Counters, read_frames
+from vcp_core.features.reading import Counters, read_frames
 from vcp_core.probes.logistic import fit_with_holdout
 from vcp_core.video.clips import grid_starts
 from vcp_core.video.frames import Geometry

@@ -85,7 +85,7 @@ def extract(
     """Forward a shard's clips and write one features file. Without weights, write the pixel baseline's."""
     from vcp_core.evaluation.machine import describe_device, describe_forward, pick_device
     from vcp_core.evaluation.running import pixel_network, shard_features
-    from vcp_core.features.extraction import Counters
+    from vcp_core.features.reading import Counters
     from vcp_core.features.shards import Clip, Shard
 
     made = _evaluation_plan(**plan)

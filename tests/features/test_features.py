@@ -23,7 +23,8 @@ from vcp_core.catalog.files import sha256_of
 from vcp_core.catalog.protocols import PROTOCOLS, Protocol
 from vcp_core.datasets.manifest import Dataset, Video
 from vcp_core.features.bank import FeatureBank, ShardFeatures, _Index
-from vcp_core.features.extraction import Counters, extract, geometry_of, iter_batches
+from vcp_core.features.extraction import extract, geometry_of, iter_batches
+from vcp_core.features.reading import Counters, Reading
 from vcp_core.features.shards import Clip, cut_shards
 from vcp_core.video.examine import examine
 
@@ -255,7 +256,16 @@ def test_a_clip_with_a_stride_has_every_so_many_frames_of_the_longer_one(dataset
     # One of the videos has 12 frames, so that its clip is looped.
     shards = cut_shards(dataset.videos, lambda video: [Clip(video.id, 0)])
     batches = (
-        next(iter_batches(dataset, shards, spec, batch_clips=len(dataset.videos), counters=Counters()))
+        next(
+            iter_batches(
+                dataset,
+                shards,
+                spec,
+                batch_clips=len(dataset.videos),
+                reading=Reading(threads=1, videos=1, in_turns=True),
+                counters=Counters(),
+            )
+        )
         for spec in (dense, strided)
     )
     all_BCTHW, some_BCTHW = (batch.pixels_BCTHW for batch in batches)

@@ -19,7 +19,7 @@ from tests.pretraining.kit import small_backbone
 from vcp_core.catalog.errors import OperationError, TrainingError, UnknownName
 from vcp_core.catalog.options import OPTIONS, PAPERS_OPTIONS
 from vcp_core.datasets.manifest import Dataset, Video
-from vcp_core.features.extraction import Counters, read_frames
+from vcp_core.features.reading import Counters, read_frames
 from vcp_core.pretraining import frames as frames_module
 from vcp_core.pretraining import rearrange
 from vcp_core.pretraining.augmentation import UNCHANGED, Augmentation, Augmentations

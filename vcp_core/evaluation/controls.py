@@ -14,7 +14,8 @@ from vcp_core.backbones.base import Backbone
 from vcp_core.catalog.protocols import Protocol
 from vcp_core.datasets.manifest import Dataset
 from vcp_core.evaluation.calibration import CALIBRATION_BATCH, calibration_shard
-from vcp_core.features.extraction import Counters, OnClips, inference, iter_batches
+from vcp_core.features.extraction import OnClips, inference, iter_batches, reading_beside
+from vcp_core.features.reading import Counters
 
 __all__ = ["calibrate", "calibration_shard", "random_weights"]
 
@@ -43,7 +44,12 @@ def calibrate(
         norm.train()
     shard = calibration_shard(dataset, protocol, backbone.spec)
     batches = iter_batches(
-        dataset, [shard], backbone.spec, batch_clips=CALIBRATION_BATCH, counters=Counters()
+        dataset,
+        [shard],
+        backbone.spec,
+        batch_clips=CALIBRATION_BATCH,
+        reading=reading_beside(device),
+        counters=Counters(),
     )
     for batch in batches:
         with inference(device, "fp32"):

@@ -33,7 +33,7 @@ from vcp_core.evaluation.running import (
     results_of,
     shard_features,
 )
-from vcp_core.features.extraction import Counters
+from vcp_core.features.reading import Counters
 from vcp_core.probes.rows import most_bytes
 from vcp_core.progress import Progress, counting, shown
 from vcp_core.results.types import Predictions, Results, Timings

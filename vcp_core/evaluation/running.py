@@ -18,7 +18,8 @@ from vcp_core.evaluation.controls import random_weights
 from vcp_core.evaluation.machine import blas_threads, versions
 from vcp_core.evaluation.plan import EvaluationPlan
 from vcp_core.features.bank import FeatureBank, ShardFeatures
-from vcp_core.features.extraction import Counters, OnClips, extract
+from vcp_core.features.extraction import OnClips, extract
+from vcp_core.features.reading import Counters
 from vcp_core.features.shards import Shard
 from vcp_core.progress import OnUnits, ignore
 from vcp_core.results.types import Predictions, Results

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vcp_core.features.extraction import ahead
+from vcp_core.features.reading import ahead
 from vcp_core.pretraining.augmentation import UNCHANGED, Augmentation, Augmentations
 from vcp_core.pretraining.examples import BLANK, Example
 from vcp_core.pretraining.frames import Cutting, Frames

@@ -28,7 +28,7 @@ from vcp_core.catalog.errors import UndecodableVideo
 from vcp_core.catalog.files import whole
 from vcp_core.catalog.versions import FEATURES_VERSION, FRAMES_VERSION
 from vcp_core.datasets.manifest import Dataset, Video
-from vcp_core.features.extraction import Counters, ahead, read_frames
+from vcp_core.features.reading import Counters, ahead, read_frames
 from vcp_core.pretraining.examples import Crop
 from vcp_core.video.frames import Geometry
 

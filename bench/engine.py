@@ -1,4 +1,6 @@
-"""Measures the effect of batch size and memory layout, and whether a clip's feature depends on its batch.
+"""Measures batch sizes, layouts, precision and folding, and whether a clip's feature depends on its batch.
+
+Folding puts a batch-norm layer into the weights of the convolution before it.
 
 python -m bench.engine                  r3d_tiny and r3d on this machine's CPU
 python -m bench.engine --device cuda
@@ -7,10 +9,12 @@ python -m bench.engine --device cuda
 from __future__ import annotations
 
 import argparse
+import copy
 import time
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from vcp_core.backbones import build
 from vcp_core.backbones.base import Backbone
@@ -31,9 +35,41 @@ def seconds_per_clip(network: Backbone, clips_BCTHW: Tensor, precision: str, rep
     return min(times[1:]) / len(clips_BCTHW)
 
 
-def depends_on_batch(network: Backbone, clips_BCTHW: Tensor) -> bool:
-    """Whether a clip's feature changes when it moves within the batch and its neighbours change."""
+def folded(network: Backbone, clips_BCTHW: Tensor) -> Backbone:
+    """A copy whose batch-norm layers are part of the convolutions whose output they read."""
+    network = copy.deepcopy(network)
+    outputs: dict[int, tuple[nn.Conv3d, Tensor]] = {}  # the tensors are kept, so that no other gets their id
+    pairs: list[tuple[nn.Conv3d, nn.BatchNorm3d]] = []
+
+    def after_conv(conv: nn.Module, _: object, output: Tensor) -> None:
+        assert isinstance(conv, nn.Conv3d)
+        outputs[id(output)] = (conv, output)
+
+    def before_norm(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        assert isinstance(norm, nn.BatchNorm3d)
+        if id(inputs[0]) in outputs:
+            pairs.append((outputs[id(inputs[0])][0], norm))
+
+    hooks = []
+    for module in network.modules():
+        if isinstance(module, nn.Conv3d):
+            hooks.append(module.register_forward_hook(after_conv))
+        elif isinstance(module, nn.BatchNorm3d):
+            hooks.append(module.register_forward_pre_hook(before_norm))
     with inference(clips_BCTHW.device, "fp32"):
+        network.features(clips_BCTHW[:1])
+    for hook in hooks:
+        hook.remove()
+    for conv, norm in pairs:
+        fused = fuse_conv_bn_eval(conv, norm)
+        conv.weight, conv.bias = fused.weight, fused.bias
+        norm.forward = nn.Identity().forward  # type: ignore[method-assign]
+    return network
+
+
+def depends_on_batch(network: Backbone, clips_BCTHW: Tensor, precision: str) -> bool:
+    """Whether a clip's feature changes when it moves within the batch and its neighbours change."""
+    with inference(clips_BCTHW.device, precision):
         alone = network.features(clips_BCTHW)
         others = torch.randint_like(clips_BCTHW, 0, 256)
         others[0] = clips_BCTHW[-1]
@@ -49,7 +85,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=2)
     arguments = parser.parse_args()
     device = torch.device(arguments.device)
-    print(f"{'backbone':<10}{'layout':<18}{'precision':<10}{'batch':>6}{'ms/clip':>9}  depends on batch")
+    print(f"{'backbone':<10}{'layout':<25}{'precision':<10}{'batch':>6}{'ms/clip':>9}  depends on batch")
     for name in arguments.backbones:
         network = build(name, seed=0).to(device).eval()
         channels, *size = network.spec.clip_shape
@@ -60,11 +96,12 @@ def main() -> None:
                     shape = (batch, *size, channels)
                     pixels = torch.randint(0, 256, shape, dtype=torch.uint8, device=device)
                     clips = pixels.permute(0, 4, 1, 2, 3)
-                    took = 1000 * seconds_per_clip(network, clips, precision, arguments.repeats)
-                    depends = depends_on_batch(network, clips)
-                    print(
-                        f"{name:<10}{layout:<18}{precision:<10}{batch:>6}{took:>9.1f}  {depends}", flush=True
-                    )
+                    variants = {"": network, " folded": folded(network, clips)}
+                    for variant, one in variants.items():
+                        took = 1000 * seconds_per_clip(one, clips, precision, arguments.repeats)
+                        depends = depends_on_batch(one, clips, precision)
+                        what = f"{name:<10}{layout + variant:<25}{precision:<10}"
+                        print(f"{what}{batch:>6}{took:>9.1f}  {depends}", flush=True)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,12 @@ def write(table: str, page: Path, begin: str) -> None:
     page.write_text(f"{before}{begin}{table}{END}{rest.partition(END)[2]}", encoding="utf-8")
 
 
+def append(rows: str, page: Path, begin: str) -> None:
+    """Add rows to what stands between `begin` and the next `END` of a page."""
+    found = page.read_text(encoding="utf-8").partition(begin)[2].partition(END)[0]
+    write(found + rows, page, begin)
+
+
 def print_or_write(description: str | None, table: Callable[[], str], page: Path, begin: str) -> None:
     """Print a table, or under `--write` put it into its page: what the command of such a table does."""
     parser = argparse.ArgumentParser(

@@ -94,16 +94,16 @@ def _read(path: Path, size: tuple[int, int], box: tuple[int, int, int, int]) -> 
     return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)
 
 
-def run(wanted: Pass, backbone: Backbone) -> tuple[float, int]:
+def run(wanted: Pass, backbone: Backbone, device: torch.device) -> tuple[float, int]:
     """Forward the clips of a pass. Gives seconds and the number of clips."""
     loader = DataLoader(_Items(wanted, backbone), BATCH_ITEMS, num_workers=WORKERS)
     begun, num_clips = time.perf_counter(), 0
-    network: nn.Module = backbone.eval()
+    network: nn.Module = backbone.to(device).eval()
     with torch.no_grad():
         for items in loader:
             clips_BCTHW = items.flatten(0, 1)
             for part in clips_BCTHW.split(BATCH_ITEMS):
-                network(part)
+                network(part.to(device)).cpu()  # a script keeps the features of a batch on the host
             num_clips += len(clips_BCTHW)
     return time.perf_counter() - begun, num_clips
 
@@ -123,7 +123,7 @@ class Cost:
         return self.first_s + more * self.epoch_s, self.first_clips + more * self.epoch_clips
 
 
-def measure(train: Sequence[Path], test: Sequence[Path], backbone: Backbone) -> Cost:
+def measure(train: Sequence[Path], test: Sequence[Path], backbone: Backbone, device: torch.device) -> Cost:
     """Run recognition, retrieval and cloze, each with two probe epochs."""
     once = [Pass(test, "grid"), Pass([*train, *test], "grid"), Pass(test, "tuples")]
     first, second = ([Pass(train, "one", seed), Pass(train, "tuple", seed)] for seed in (1, 2))
@@ -131,7 +131,7 @@ def measure(train: Sequence[Path], test: Sequence[Path], backbone: Backbone) -> 
     clips = dict.fromkeys(costs, 0)
     for name, passes in (("once", once), ("first", first), ("second", second)):
         for wanted in passes:
-            seconds, count = run(wanted, backbone)
+            seconds, count = run(wanted, backbone, device)
             costs[name] += seconds
             clips[name] += count
     return Cost(

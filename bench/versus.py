@@ -3,6 +3,7 @@
 make bench                                     r3d_tiny and r3d; 64 rehearsal videos, standard-v1
 python -m bench.versus --backbones r3d_tiny    some of the networks
 python -m bench.versus --json                  the numbers for programs
+python -m bench.versus --record                add a line for each network to docs/speed.md
 
 (a) research scripts (bench/scripts.py), with 1 and 10 probe epochs
 (b) ours, with nothing cached: the dataset is indexed, too
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import datetime
 import json
 import os
 import resource
@@ -29,35 +31,43 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from bench import scripts
+from bench import pages, scripts
 from bench.rehearsal.videos import make
 from vcp_core.backbones import build
 from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.protocols import PROTOCOLS
 from vcp_core.datasets import load_dataset
 from vcp_core.evaluation.evaluate import evaluate
+from vcp_core.evaluation.machine import describe_device, pick_device
 from vcp_core.evaluation.plan import EvaluationPlan
 from vcp_core.features.extraction import BATCH_CLIPS, inference
+from vcp_core.features.reading import cores
 from vcp_core.video.decode import iter_frames
 
+ROOT = Path(__file__).resolve().parents[1]
 PROTOCOL = "standard-v1"
 EPOCHS = (1, 10)
+PAGE = ROOT / "docs" / "speed.md"
+BEGIN = "<!-- python -m bench.versus --record -->\n"
 
 
-def part_scripts(folder: Path, backbone: str) -> dict[str, Any]:
+def part_scripts(folder: Path, backbone: str, device: str) -> dict[str, Any]:
     """Run the passes of research scripts."""
     train, test = (sorted((folder / side).rglob("*.avi")) for side in ("train", "test"))
-    return dataclasses.asdict(scripts.measure(train, test, build(backbone, seed=0)))
+    return dataclasses.asdict(scripts.measure(train, test, build(backbone, seed=0), torch.device(device)))
 
 
-def part_ours(folder: Path, backbone: str, seed: int) -> dict[str, Any]:
+def part_ours(folder: Path, backbone: str, device: str, seed: int) -> dict[str, Any]:
     """Evaluate a network. The second call of a run finds the dataset's index of the first."""
     with tempfile.TemporaryDirectory() as weights:
         checkpoint = Path(weights) / "model.pt"
         torch.save(build(backbone, seed=seed).state_dict(), checkpoint)
         begun = time.perf_counter()
-        results = evaluate(checkpoint, load_dataset(folder), PROTOCOL, controls=False, progress=False)
+        results = evaluate(
+            checkpoint, load_dataset(folder), PROTOCOL, device=device, controls=False, progress=False
+        )
         seconds = time.perf_counter() - begun
     assert results.timings is not None
     return {
@@ -68,20 +78,26 @@ def part_ours(folder: Path, backbone: str, seed: int) -> dict[str, Any]:
     }
 
 
-def part_forward(backbone: str, num_clips: int) -> dict[str, Any]:
-    """Forward as many clips as an evaluation does, from memory."""
-    network = build(backbone, seed=0).to(memory_format=torch.channels_last_3d).eval()  # type: ignore[call-overload]
+def part_forward(backbone: str, device: str, num_clips: int) -> dict[str, Any]:
+    """Forward as many clips as an evaluation does, from the host's memory."""
+    network = build(backbone, seed=0)
+    network = network.to(device, memory_format=torch.channels_last_3d).eval()  # type: ignore[call-overload]
     channels, *size = network.spec.clip_shape
-    batch = BATCH_CLIPS["cpu"]
+    batch = BATCH_CLIPS[torch.device(device).type]
     pixels_BTHWC = torch.randint(0, 256, (batch, *size, channels), dtype=torch.uint8)
     clips_BCTHW = pixels_BTHWC.permute(0, 4, 1, 2, 3)
-    with inference(torch.device("cpu"), "fp32"):
-        network.stages(clips_BCTHW)
+
+    def forward(clips_BCTHW: Tensor) -> None:
+        for features_BD in network.stages(clips_BCTHW.to(device)).values():
+            features_BD.cpu()  # waits for a GPU
+
+    with inference(torch.device(device), "fp32"):
+        forward(clips_BCTHW)
         begun = time.perf_counter()
         for _ in range(num_clips // batch):
-            network.stages(clips_BCTHW)
+            forward(clips_BCTHW)
         if num_clips % batch:
-            network.stages(clips_BCTHW[: num_clips % batch])
+            forward(clips_BCTHW[: num_clips % batch])
     return {"seconds": time.perf_counter() - begun}
 
 
@@ -114,17 +130,17 @@ def run_part(name: str, environment: dict[str, str], *arguments: object) -> dict
     return result
 
 
-def measure(folder: Path, backbone: str) -> dict[str, Any]:
+def measure(folder: Path, backbone: str, device: str) -> dict[str, Any]:
     """Run all parts for one network."""
     with tempfile.TemporaryDirectory() as cache:
         environment = {**os.environ, "VCPBENCH_CACHE": cache}
-        clips = num_clips(folder, backbone)
-        before = run_part("forward", environment, folder, backbone, clips)
-        cold = run_part("ours", environment, folder, backbone, 0)
-        again = run_part("ours", environment, folder, backbone, 1)
-        after = run_part("forward", environment, folder, backbone, clips)
-        theirs = run_part("scripts", environment, folder, backbone)
-        decode = run_part("decode", environment, folder, backbone)
+        clips, what = num_clips(folder, backbone), (folder, backbone, device)
+        before = run_part("forward", environment, *what, clips)
+        cold = run_part("ours", environment, *what, 0)
+        again = run_part("ours", environment, *what, 1)
+        after = run_part("forward", environment, *what, clips)
+        theirs = run_part("scripts", environment, *what)
+        decode = run_part("decode", environment, *what)
     forward = {"seconds": (before["seconds"] + after["seconds"]) / 2}
     return {"scripts": theirs, "cold": cold, "again": again, "forward": forward, "decode": decode}
 
@@ -133,10 +149,9 @@ def table(backbone: str, found: dict[str, Any]) -> str:
     """The lines of one network."""
     cold, again, forward, decode = (found[name] for name in ("cold", "again", "forward", "decode"))
     theirs = found["scripts"]
-    cost = scripts.Cost(**{field.name: theirs[field.name] for field in dataclasses.fields(scripts.Cost)})
     lines = [f"{backbone}: {cold['clips']:,} clips, {decode['frames']:,} frames"]
     for epochs in EPOCHS:
-        seconds, clips = cost.of(epochs)
+        seconds, clips = _cost(theirs).of(epochs)
         times, more = seconds / cold["seconds"], clips / cold["clips"]
         lines.append(
             f"  (a) scripts, {epochs:>2} epochs {seconds:8.1f} s {clips:6,} clips; "
@@ -156,20 +171,42 @@ def table(backbone: str, found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def record(backbone: str, found: dict[str, Any], device: str) -> str:
+    """The line of one network in docs/speed.md."""
+    cold, again, forward = (found[name] for name in ("cold", "again", "forward"))
+    clips = cold["clips"]
+    ratios = []
+    for epochs in EPOCHS:
+        seconds, theirs = _cost(found["scripts"]).of(epochs)
+        ratios += [f"{seconds / cold['seconds']:.2f}", f"{theirs / clips:.2f}"]
+    ratios += [f"{part['seconds'] / forward['seconds']:.2f}" for part in (cold, again)]
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)  # noqa: S607
+    today = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
+    machine = f"{describe_device(torch.device(device))}, {cores()} cores"
+    cells = (today, commit.stdout.strip(), f"`{backbone}`", machine, *ratios, f"{cold['peak_mib']:,} MiB")
+    return f"| {' | '.join(cells)} |\n"
+
+
+def _cost(theirs: dict[str, Any]) -> scripts.Cost:
+    return scripts.Cost(**{field.name: theirs[field.name] for field in dataclasses.fields(scripts.Cost)})
+
+
 def main() -> None:
     """Print a table for each network."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--backbones", nargs="+", default=["r3d_tiny", "r3d"])
     parser.add_argument("--classes", type=int, default=8, help="of the corpus, with eight videos each")
+    parser.add_argument("--device", help="cpu, cuda; a GPU if there is one")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--record", action="store_true", help=f"add the ratios to docs/{PAGE.name}")
     parser.add_argument("--part", nargs="+", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.part:
-        name, folder, backbone, *numbers = arguments.part
+        name, folder, backbone, device, *numbers = arguments.part
         parts: dict[str, Any] = {
-            "scripts": lambda: part_scripts(Path(folder), backbone),
-            "ours": lambda: part_ours(Path(folder), backbone, int(numbers[0])),
-            "forward": lambda: part_forward(backbone, int(numbers[0])),
+            "scripts": lambda: part_scripts(Path(folder), backbone, device),
+            "ours": lambda: part_ours(Path(folder), backbone, device, int(numbers[0])),
+            "forward": lambda: part_forward(backbone, device, int(numbers[0])),
             "decode": lambda: part_decode(Path(folder)),
         }
         result = parts[name]()
@@ -179,7 +216,10 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as made:
         make(Path(made), arguments.classes)
-        found = {backbone: measure(Path(made), backbone) for backbone in arguments.backbones}
+        device = str(pick_device(arguments.device))
+        found = {backbone: measure(Path(made), backbone, device) for backbone in arguments.backbones}
+    if arguments.record:
+        pages.append("".join(record(*one, device) for one in found.items()), PAGE, BEGIN)
     print(json.dumps(found, indent=2) if arguments.json else "\n".join(table(*one) for one in found.items()))
 
 

@@ -44,7 +44,8 @@ def local(
     *,
     dataset: options.DatasetOption = DEFAULT_DATASET,
     protocol: Annotated[
-        str, typer.Option("--protocol", "-p", help="standard-v1, quick-v1, or a TOML file.")
+        str,
+        typer.Option("--protocol", "-p", help="standard-v1, standard-bf16-v1, quick-v1, ... or a TOML file."),
     ] = DEFAULT_PROTOCOL,
     json_out: Annotated[
         Path | None, typer.Option("--json", help="Write all results to this file; '-' prints them.")

@@ -13,7 +13,7 @@ from vcp_core.catalog.options import OPTIONS
 from vcp_core.catalog.protocols import PROTOCOLS
 
 PAGE = (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8")
-NAMES = ("standard-v1", "paper-v1", "quick-v1")  # the table's columns
+NAMES = ("standard-v1", "standard-bf16-v1", "paper-v1", "quick-v1")  # the table's columns
 
 
 def flat(numbers: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:

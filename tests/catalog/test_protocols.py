@@ -47,6 +47,7 @@ def test_a_file_may_ask_for_finetuning_by_other_numbers() -> None:
     [
         ("standard-v1", "7ca1b482491be6cebc2cdc16979d3aeab76de8887ce0324d78c3310bbe9f5a1a"),
         ("quick-v1", "053e353067c29b056eefd79b0394a9ac199d1df34d0e152ff72b59f838f21846"),
+        ("standard-bf16-v1", "4d1a2ce8ca3f16343b17637a29d721ed9c4319b8454daaab17835cd2ce4b75dc"),
         ("paper-v1", "be726fd9d77380dd693d122b29848258b1c7e7d812db9b9355814385ea9a2e3d"),
     ],
 )

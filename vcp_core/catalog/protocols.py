@@ -236,6 +236,7 @@ class Protocol(_Numbers):
 PROTOCOLS = Registry(
     "protocol",
     Protocol(name="standard-v1"),
+    Protocol(name="standard-bf16-v1", precision="bf16"),
     Protocol(
         name="paper-v1",
         retrieval=RetrievalNumbers(features=("pooled", "max-pooled")),

@@ -106,6 +106,7 @@ def extract(
     precision: str = "fp32",
     max_pooled: bool = False,
     batch_clips: int | None = None,
+    reading: Reading | None = None,
     counters: Counters | None = None,
     on_clips: OnClips | None = None,
 ) -> Iterator[ShardFeatures]:
@@ -120,6 +121,7 @@ def extract(
         max_pooled: Whether to add the papers' retrieval feature (`Backbone.stages`), from the same forward
             pass. It takes 36 kB a clip for the VCOP family; all stages' averages take 4 to 6 kB.
         batch_clips: Number of clips in a batch; a default for the device if left out.
+        reading: How videos are decoded; `reading_beside(device)` if left out.
         counters: Updated while the extraction runs.
         on_clips: Called with the number of clips after each batch.
 
@@ -137,7 +139,7 @@ def extract(
         shards,
         backbone.spec,
         batch_clips=batch_clips,
-        reading=reading_beside(device),
+        reading=reading or reading_beside(device),
         counters=counters,
     )
     for batch in batches:

@@ -29,9 +29,15 @@ from vcp_core.statistics.contrasts import (
 )
 from vcp_core.statistics.means import mean_statistic
 from vcp_core.statistics.shares import number_interval, share_interval
+from vcp_core.statistics.smooth import is_smooth
 from vcp_core.statistics.units import Correlations, Units, choose_units
 
 Metrics = Mapping[str, Metric]
+NOT_SMOOTH = (
+    "the statistic is not smooth in the weights of the rows: it stays or jumps when a unit weighs slightly "
+    "less. Leaving out units gives no valid interval for a median, a quantile, a minimum or a maximum. Use a "
+    "mean, or a ratio of weighted sums."
+)
 
 
 def score_benchmark(
@@ -159,11 +165,17 @@ class Sample:
         return tuple(found)
 
     def interval(self, metric: Metric) -> tuple[float, float]:
-        """Both ends of the metric's interval, in its unit."""
+        """Both ends of the metric's interval, in its unit.
+
+        Raises:
+            ValueError: If the statistic is a step function, for which the interval would be wrong.
+        """
         if isinstance(metric.statistic, Mean):
             mean = metric.statistic
             low, high = share_interval(mean, self.units, self.correlations.within(mean), self.level)
         else:
+            if not is_smooth(metric.statistic, self.units):
+                raise ValueError(f"{metric.name}: {NOT_SMOOTH}")
             found = leave_one_out(metric.statistic, self.units)
             low, high = number_interval(found, self.units.num_behind(), self.level)
         return metric.scale * low, metric.scale * high

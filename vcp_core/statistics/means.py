@@ -50,6 +50,9 @@ class Mean:
 class Statistic:
     """A number that is not a mean over rows. It is computed anew for every weighting of the rows.
 
+    It must be smooth in the weights, because its interval comes from leaving out units. A ratio of weighted
+    sums is smooth. A median, a quantile, a minimum or a maximum is not.
+
     >>> ratio = Statistic(lambda weights_RN: weights_RN @ [1.0, 2.0] / (weights_RN @ [2.0, 2.0]))
     >>> ratio(np.array([[1.0, 1.0], [1.0, 0.0]]))
     array([0.75, 0.5 ])

@@ -55,8 +55,8 @@ def test_other_numbers_are_another_version() -> None:
     raised = SCORING_VERSION if SCORING_VERSION not in NUMBERS else str(int(SCORING_VERSION) + 1)
     assert NUMBERS.get(SCORING_VERSION) == digest, (
         f'The same answers give other numbers than before. Set SCORING_VERSION = "{raised}" in '
-        "vcp_core/catalog/versions.py, and add this line to NUMBERS in tests/catalog/test_versions.py, with "
-        f'what is new behind it:\n    "{raised}": "{digest}",  #'
+        "vcp_core/catalog/versions.py, and add this line to NUMBERS in tests/catalog/test_versions.py:\n"
+        f'    "{raised}": "{digest}",  # what is new'
     )
 
 

@@ -58,6 +58,10 @@ def allocate(name: str) -> Backbone:
 
     Raises:
         UnknownName: If there is no such backbone.
+
+    >>> backbone = allocate("r3d_tiny")
+    >>> backbone.load_state_dict(build("r3d_tiny", seed=1).state_dict())
+    <All keys matched successfully>
     """
     backbone = skeleton(name).to_empty(device="cpu")
     backbone.fill_buffers()
@@ -74,6 +78,14 @@ def expect(backbone: Backbone, input_spec: str | None) -> Backbone:
 
     Raises:
         InputError: If the declaration is invalid, or such clips are too small for the network.
+
+    >>> expect(skeleton("r3d_tiny"), None).spec.clip_shape
+    (3, 16, 56, 56)
+    >>> try:
+    ...     expect(skeleton("r3d_tiny"), "frames=8,crop=33")
+    ... except InputError as error:
+    ...     print(error)
+    crop of an input spec must be an even number of pixels from 32 to 320, not '33'.
     """
     if input_spec is None:
         return backbone
@@ -115,6 +127,10 @@ def skeleton(name: str) -> Backbone:
 
     Raises:
         UnknownName: If there is no such backbone.
+
+    >>> weights = list(skeleton("r3d_18").parameters())
+    >>> weights[0].device, sum(one.numel() for one in weights)
+    (device(type='meta'), 33166272)
     """
     spec = BACKBONES[name]
     module, _, builder = spec.builder.partition(":")

@@ -72,6 +72,14 @@ def refuse_unwritable(path: Path) -> None:
 
     Raises:
         StorageError: If the file cannot be written.
+
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     refuse_unwritable(Path(folder) / "runs" / "new" / "results.json")
+    ...     os.listdir(folder)
+    []
+    >>> refuse_unwritable(Path("/"))
+    Traceback (most recent call last):
+    vcp_core.catalog.errors.StorageError: / cannot be written: Is a directory.
     """
     try:
         if path.is_dir():
@@ -94,6 +102,11 @@ def write_json(path: Path, content: object) -> None:
 
     Raises:
         StorageError: As `whole`.
+
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_json(Path(folder) / "a" / "b.json", {"top1": 71.5})
+    ...     json.loads((Path(folder) / "a" / "b.json").read_text())
+    {'top1': 71.5}
     """
     with whole(path) as part:
         part.write_text(json.dumps(content, indent=1), encoding="utf-8")

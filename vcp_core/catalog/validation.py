@@ -65,7 +65,13 @@ def expected(error: ErrorDetails, patterns: Mapping[str, str] | None = None) -> 
 
 
 def objection(error: ErrorDetails) -> str | None:
-    """Give the sentence of a check that this project wrote; None if one of pydantic's checks failed."""
+    """Give the sentence of a check that this project wrote; None if one of pydantic's checks failed.
+
+    >>> objection({"type": "value_error", "ctx": {"error": ValueError("The name is taken.")}})
+    'The name is taken.'
+    >>> objection({"type": "int_parsing", "ctx": {}}) is None
+    True
+    """
     reason = error.get("ctx", {}).get("error")
     return str(reason) if error["type"] == "value_error" else None
 

@@ -76,6 +76,10 @@ def load_checkpoint(
         CheckpointError: If the file is not a whole, safe, finite checkpoint of a known backbone.
         ReaderFailed: If the child process was killed, took too long or broke. The file may be good.
         StorageError: If there is no room for the canonical copy, which is deleted before this returns.
+
+    >>> load_checkpoint("epoch-300.pt")
+    Traceback (most recent call last):
+    vcp_core.catalog.errors.NotACheckpoint: epoch-300.pt: no such file.
     """
     with _ingested(path, backbone, prefix) as (canonical_path, report):
         return read_canonical(canonical_path, input_spec=input_spec), report
@@ -98,6 +102,15 @@ def read_canonical(path: Path, *, input_spec: str | None = None) -> Backbone:
     Raises:
         DamagedCheckpoint: If the file is not whole.
         InputError: If the declared input is not valid, or the network cannot take it.
+
+    >>> from vcp_core.backbones import build
+    >>> from vcp_core.checkpoints.canonical import write_canonical
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "canonical.safetensors"
+    ...     write_canonical(path, "r3d_tiny", build("r3d_tiny").state_dict())
+    ...     backbone = read_canonical(path)
+    >>> backbone.spec.name, backbone.training
+    ('r3d_tiny', False)
     """
     # Imported here: `import vcp_core.checkpoints` must not load torch.
     from vcp_core.checkpoints.canonical import read_canonical as read

@@ -50,7 +50,19 @@ def folder_of(names: Iterable[str]) -> str | None:
 
 
 def is_as_torch_wrote_it(archive: zipfile.ZipFile) -> bool:
-    """Tell whether torch's reader can read the archive as it is."""
+    """Tell whether torch's reader can read the archive as it is.
+
+    >>> import io
+    >>> archive = zipfile.ZipFile(io.BytesIO(), "w")
+    >>> for name in ("r3d/data.pkl", "r3d/version"):
+    ...     archive.writestr(name, "")
+    >>> is_as_torch_wrote_it(archive)
+    True
+    >>> archive = zipfile.ZipFile(io.BytesIO(), "w")
+    >>> archive.writestr("data.pkl", "")  # without a folder around it
+    >>> is_as_torch_wrote_it(archive)
+    False
+    """
     entries = archive.infolist()
     names = {entry.filename for entry in entries}
     first = entries[0].filename.partition("/")
@@ -74,6 +86,14 @@ def packed_as_torch_does(path: Path, most_bytes: int, scratch: Path | None) -> I
         CheckpointError: If the archive unpacks to more bytes.
         StorageError: If the folder has no room for the copy.
         zipfile.BadZipFile, EOFError, zlib.error: If an entry cannot be read, or its checksum is wrong.
+
+    >>> with tempfile.NamedTemporaryFile() as file:
+    ...     with zipfile.ZipFile(file, "w") as archive:
+    ...         for name in ("__MACOSX/._r3d", "r3d/data.pkl", "r3d/data/0"):
+    ...             archive.writestr(name, "")
+    ...     with packed_as_torch_does(Path(file.name), 1000, None) as copy:
+    ...         zipfile.ZipFile(copy).namelist()
+    ['archive/version', 'archive/data.pkl', 'archive/data/0']
     """
     with zipfile.ZipFile(path) as archive:
         folder = folder_of(archive.namelist()) or ""
@@ -113,6 +133,14 @@ def broken_entry(path: Path) -> str | None:
 
     Raises:
         zipfile.BadZipFile, EOFError, zlib.error: If an entry cannot be read.
+
+    >>> with tempfile.NamedTemporaryFile() as file:
+    ...     with zipfile.ZipFile(file, "w") as archive:
+    ...         archive.writestr("r3d/data/0", "weights")
+    ...     path = Path(file.name)
+    ...     _ = path.write_bytes(path.read_bytes().replace(b"weights", b"weighty"))
+    ...     broken_entry(path)
+    'r3d/data/0'
     """
     with zipfile.ZipFile(path) as archive:
         return archive.testzip()

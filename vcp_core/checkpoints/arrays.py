@@ -51,7 +51,11 @@ class PlainArray(np.ndarray):
 
 
 def empty_array(*_: object) -> PlainArray:
-    """Stands for `numpy.core.multiarray._reconstruct`."""
+    """Stands for `numpy.core.multiarray._reconstruct`.
+
+    >>> empty_array(np.ndarray, (1 << 40,), b"b").shape
+    (0,)
+    """
     return PlainArray()
 
 

@@ -67,7 +67,14 @@ def count_of(tensor: Tensor) -> int | None:
 
 
 def are_equal(first: Tensor, second: Tensor) -> bool:
-    """Tell whether two tensors hold the same numbers in the same type."""
+    """Tell whether two tensors hold the same numbers in the same type.
+
+    >>> are_equal(torch.ones(2), torch.ones(2)), are_equal(torch.ones(2), torch.ones(2, dtype=torch.float64))
+    (True, False)
+    >>> nan = torch.tensor([float("nan")])
+    >>> are_equal(nan, nan)
+    False
+    """
     return first.dtype == second.dtype and torch.equal(first, second)
 
 
@@ -96,6 +103,13 @@ def write_canonical(path: Path, backbone: str, state: Mapping[str, Tensor]) -> N
 
     Raises:
         StorageError: If the disk is full or the folder cannot be written.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name, keys in (("a", ("fc.bias", "conv.bias")), ("b", ("conv.bias", "fc.bias"))):
+    ...         write_canonical(Path(folder) / name, "r3d_tiny", {key: torch.ones(2) for key in keys})
+    ...     (Path(folder) / "a").read_bytes() == (Path(folder) / "b").read_bytes()
+    True
     """
     data = safetensors.torch.save(dict(state), metadata={"backbone": backbone})
     with whole(path) as part:
@@ -103,11 +117,20 @@ def write_canonical(path: Path, backbone: str, state: Mapping[str, Tensor]) -> N
 
 
 def read_canonical(path: Path, *, input_spec: str | None = None) -> Backbone:
-    """Load the network of a file that `write_canonical` wrote, in eval mode on the CPU.
+    r"""Load the network of a file that `write_canonical` wrote, in eval mode on the CPU.
 
     Raises:
         DamagedCheckpoint: If the file is not whole.
         InputError: If the declared input is not valid, or the network cannot take it.
+
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile() as file:
+    ...     _ = file.write(b"\x08" + bytes(7) + b"{}"), file.flush()
+    ...     try:
+    ...         read_canonical(Path(file.name))
+    ...     except DamagedCheckpoint as error:
+    ...         print(error.text().partition(": ")[2])
+    not whole (Error while deserializing header: invalid header length). Ingest the checkpoint again.
     """
     try:
         with safetensors.safe_open(path, framework="pt", device="cpu") as file:

@@ -96,7 +96,14 @@ KINDS: tuple[tuple[Callable[[Names], bool], str], ...] = (
 
 
 def about_folder(folder: Path) -> str:
-    """Say what a folder is, judged by the names in it, and what to pass instead."""
+    """Say what a folder is, judged by the names in it, and what to pass instead.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     (Path(folder) / "epoch-300.pth").touch()
+    ...     print(about_folder(Path(folder)))
+    a folder. Pass one of the files in it: epoch-300.pth.
+    """
     names = frozenset(_names(folder))
     for fits, said in KINDS:
         if fits(names):

@@ -42,6 +42,18 @@ def identify(path: Path) -> Format:
     Raises:
         NotACheckpoint: If the file has another format. The message says which, and what to do.
         DamagedCheckpoint: If the file has a known format, but is cut off before its contents can be listed.
+
+    >>> from vcp_core.samples import sample_path
+    >>> identify(sample_path())
+    'safetensors'
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile() as file:
+    ...     _ = file.write(b"<!DOCTYPE html><title>Sign in</title>"), file.flush()
+    ...     try:
+    ...         identify(Path(file.name))
+    ...     except NotACheckpoint as error:
+    ...         print(error)
+    a web page: the download gave a page (a login, a notice) instead of the file.
     """
     with path.open("rb") as file:
         head = file.read(512)

@@ -109,6 +109,10 @@ def whole_backbones(
     Raises:
         UnknownName: If `backbone` is not in the catalog.
         CheckpointMismatch: If no backbone is whole. The message says which is closest and what it lacks.
+
+    >>> shapes = {f"module.{key}": shape for key, shape in key_shapes("r3d_tiny").items()}
+    >>> [(match.backbone, match.prefix, match.num_keys) for match in whole_backbones(shapes)]
+    [('r3d_tiny', 'module.', 60)]
     """
     matches = _matches(shapes, [BACKBONES[backbone].name] if backbone else BACKBONES)
     matches = [_without_equal_twins(match, equal) if match.twice else match for match in matches]
@@ -120,13 +124,21 @@ def whole_backbones(
 
 
 def own_keys(backbone: str, scheme: KeyScheme) -> dict[str, str]:
-    """Map each key of the scheme to our own key."""
+    """Map each key of the scheme to our own key.
+
+    >>> own_keys("slow_r50", BACKBONES["slow_r50"].keys[1])["s1.pathway0_stem.conv.weight"]
+    'blocks.0.conv.weight'
+    """
     return {scheme.rename(key): key for key in key_shapes(backbone)}
 
 
 @functools.cache
 def transparent() -> frozenset[str]:
-    """List the wrappers' words that may be left out of names: those that no backbone has in its own keys."""
+    """List the wrappers' words that may be left out of names: those that no backbone has in its own keys.
+
+    >>> transparent() == WRAPPERS.keys()  # no backbone of the catalog uses one of these words itself
+    True
+    """
     used = {part for known in _every_known() for key in known for part in key.split(".")}
     return frozenset(WRAPPERS.keys() - used)
 

@@ -57,5 +57,9 @@ def without(name: str, wrappers: Collection[str]) -> str:
 
 
 def wrappers_in(name: str) -> set[str]:
-    """List the wrappers' words that are parts of a name."""
+    """List the wrappers' words that are parts of a name.
+
+    >>> sorted(wrappers_in("module.conv1._orig_mod.weight"))
+    ['_orig_mod', 'module']
+    """
     return WRAPPERS.keys() & set(name.split("."))

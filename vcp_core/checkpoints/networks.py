@@ -155,6 +155,15 @@ def choose(
         SeveralNetworks: If there are several networks, and nothing says which of them gradients trained.
         CheckpointMismatch: If no network is whole; the message says which backbone is closest and what it
             lacks. If none is under `prefix`; the message lists the prefixes that there are.
+
+    >>> from vcp_core.backbones import key_shapes
+    >>> one = key_shapes("r3d_tiny")
+    >>> shapes = {f"{role}.{key}": one[key] for role in ("student", "teacher") for key in one}
+    >>> choice = choose(shapes)
+    >>> choice.network.name, choice.others
+    ('student.', ('teacher.',))
+    >>> choose(shapes, prefix="teacher").network.name
+    'teacher.'
     """
     under: Callable[[str], bool] = lambda found: prefix is None or _is_under(found, prefix)  # noqa: E731
     matches = whole_backbones(shapes, backbone=backbone, under=under, equal=equal)

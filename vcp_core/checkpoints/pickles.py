@@ -60,7 +60,14 @@ EXPLANATIONS = (
 
 
 def survey(path: Path, file_format: Format) -> Survey:
-    """List what the pickles of a file ask for."""
+    """List what the pickles of a file ask for.
+
+    >>> import pickle, tempfile
+    >>> with tempfile.NamedTemporaryFile() as file:
+    ...     _ = file.write(pickle.dumps(Path)), file.flush()
+    ...     list(survey(Path(file.name), "pickle").names)
+    ['pathlib.Path']
+    """
     found = Survey()
     if file_format == "torch zip":
         with zipfile.ZipFile(path) as archive:

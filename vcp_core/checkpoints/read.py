@@ -81,6 +81,11 @@ def read_contents(path: Path, scratch: Path | None = None) -> Contents:
         UnreadableCheckpoint: If the reader of the file's format fails in another way.
         UnsafeCheckpoint: If the file asks for a global that is not known to be harmless. Nothing was run.
         StorageError: If there is no room to unpack the file.
+
+    >>> from vcp_core.samples import sample_path
+    >>> contents = read_contents(sample_path())
+    >>> contents.format, len(contents.tensors), tuple(contents.tensors["head.weight"].shape)
+    ('safetensors', 74, (5, 384))
     """
     with _utf8(path) as path:
         file_format = identify(path)

@@ -176,5 +176,9 @@ def listed(names: Iterable[str], *, first: int = 5) -> str:
 
 
 def printable(text: str) -> str:
-    """Shorten a foreign text, and escape every character that cannot be printed."""
+    r"""Shorten a foreign text, and escape every character that cannot be printed.
+
+    >>> printable("conv\x1b[31m"), len(printable("x" * 500))
+    ('conv\\x1b[31m', 163)
+    """
     return names.printable(text if len(text) <= 160 else f"{text[:160]}...")

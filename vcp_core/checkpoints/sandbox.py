@@ -120,6 +120,11 @@ def child_environment() -> dict[str, str]:
     """List all environment variables of the child.
 
     The child has one thread, so that its processor time does not depend on the number of cores.
+
+    >>> from unittest import mock
+    >>> with mock.patch.dict(os.environ, {"TMPDIR": "/scratch", "AWS_SECRET_ACCESS_KEY": "x"}, clear=True):
+    ...     child_environment()
+    {'LANG': 'C.UTF-8', 'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': '', 'TMPDIR': '/scratch'}
     """
     passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     return {"LANG": "C.UTF-8", "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", **passed_on}
@@ -137,6 +142,14 @@ def precheck(path: str | Path, *, backbone: str | None = None, input_spec: str |
         UnknownName: If there is no such backbone.
         InputError: If the declared input is not valid.
         NotACheckpoint: If there is no such file, or it cannot be read.
+
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile(suffix=".pt") as file:
+    ...     try:
+    ...         precheck(file.name)
+    ...     except NotACheckpoint as error:
+    ...         print(error.text().partition(": ")[2])
+    the file is empty. Was it saved, or copied, to its end?
     """
     if backbone is not None:
         BACKBONES[backbone]

@@ -71,7 +71,7 @@ def load_dataset(
     suffixes: Sequence[str] = (),
     progress: Counts | bool | None = True,
 ) -> Dataset:
-    """Load a dataset for an evaluation. The first time, this decodes every video to count its frames.
+    r"""Load a dataset for an evaluation. The first time, this decodes every video to count its frames.
 
     Args:
         name_or_path: "playground", "playground-64", "playground-136", "playground-344", "ucf101:<folder>",
@@ -89,6 +89,18 @@ def load_dataset(
         UnknownName: If there is neither a dataset nor a folder of this name, or no such split.
         DatasetError: If the dataset cannot be evaluated as it stands, or an option does not go with it.
         StorageError: If the cache or the playground's folder cannot be written.
+
+    >>> import tempfile
+    >>> from unittest import mock
+    >>> with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ, VCPBENCH_CACHE=folder):
+    ...     for grey, name in enumerate(("clap/a", "clap/b", "wave/a", "wave/b")):
+    ...         path = Path(folder, "gestures", f"{name}.y4m")
+    ...         path.parent.mkdir(parents=True, exist_ok=True)
+    ...         frame = b"FRAME\n" + bytes([grey]) * 1536
+    ...         _ = path.write_bytes(b"YUV4MPEG2 W32 H32 F25:1 C420\n" + 20 * frame)
+    ...     found = load_dataset(Path(folder, "gestures"))
+    >>> found.classes, [(video.id, video.num_frames) for video in found.side("test")]
+    (('clap', 'wave'), [('clap/b.y4m', 20), ('wave/b.y4m', 20)])
     """
     given = {"--csv": csv, "--lists": lists, "--split": None if split == "1" else split}
     source = [str(name_or_path)]

@@ -38,6 +38,14 @@ def assemble(
 
     Raises:
         DatasetError: As `check_sides`.
+
+    >>> from dataclasses import replace
+    >>> one = Video(id="", label="wave", split="train", group=None, sha256="0" * 64, num_frames=96)
+    >>> videos = [replace(one, id=f"{label}/{side}.mp4", label=label, split=side, sha256=label)
+    ...     for label in ("wave", "clap") for side in ("train", "test")]
+    >>> made = assemble(videos, name="gestures", split_name="1", root=Path("/data"))
+    >>> print(made.warnings[0].partition(":")[0])
+    2 files are on both sides under different names
     """
     videos = tuple(sorted(videos, key=lambda video: video.id))
     left_out = tuple(sorted(left_out, key=lambda video: video.id))
@@ -64,6 +72,10 @@ def check_sides(videos: Listed) -> None:
     Raises:
         DatasetError: If there are no videos, an id stands there twice, a side is empty, there are fewer than
             two classes, a class is on one side only, or a group is on both sides.
+
+    >>> check_sides([ListedVideo(id="wave/a.mp4", label="wave", split="train")])
+    Traceback (most recent call last):
+    vcp_core.catalog.errors.DatasetError: The test side has no videos: all 1 are on the other one.
     """
     if not videos:
         raise DatasetError("There are no usable videos.")

@@ -59,6 +59,13 @@ def refusal(root: Path, what: str, suffixes: frozenset[str], *, advice: str = ""
         what: A sentence that says what was seen.
         suffixes: Suffixes of videos, in lower case.
         advice: Sentences that say what to do.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Path(folder, "a.mp4").touch()
+    ...     error = refusal(Path(folder), "No video has a class.", frozenset({".mp4"}))
+    >>> error.text().splitlines()[0].partition(": ")[2], error.text().splitlines()[3].strip()
+    ('No video has a class.', 'a.mp4')
     """
     sentences = [what, advice, of_lists(root), _of_pictures(root, suffixes)]
     said = " ".join(filter(None, sentences))
@@ -68,7 +75,15 @@ def refusal(root: Path, what: str, suffixes: frozenset[str], *, advice: str = ""
 
 
 def lists_in(root: Path) -> dict[str, str]:
-    """Find files that look like lists of videos: each path, with the dataset whose lists have such names."""
+    """Find files that look like lists of videos: each path, with the dataset whose lists have such names.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name in ("trainlist01.txt", "something-something-v2-train.json", "notes.md"):
+    ...         Path(folder, name).touch()
+    ...     lists_in(Path(folder))
+    {'something-something-v2-train.json': 'Something-Something v2', 'trainlist01.txt': 'UCF101'}
+    """
     folders = [root, *sorted(child for child in _children(root) if child.name.casefold() in LIST_FOLDERS)]
     return {
         file.relative_to(root).as_posix(): whose
@@ -97,7 +112,14 @@ def _children(folder: Path) -> list[Path]:
 
 
 def of_lists(root: Path) -> str:
-    """Say which list of videos a folder holds, and what to do with it; "" if there is none."""
+    """Say which list of videos a folder holds, and what to do with it; "" if there is none.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Path(folder, "trainlist01.txt").touch()
+    ...     print(of_lists(Path(folder)))
+    trainlist01.txt is a list of UCF101: try ucf101:FOLDER-OF-THE-VIDEOS --lists FOLDER-OF-THE-LISTS.
+    """
     found = lists_in(root)
     if not found:
         return ""

@@ -67,6 +67,15 @@ def list_folder(
     Raises:
         DatasetError: If there is no such folder, its layout is unknown, the table cannot be used, or there is
             no such test group.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name in ("train/wave/a.mp4", "train/clap/b.mp4", "test/wave/c.mp4", "test/clap/d.mp4"):
+    ...         Path(folder, name).parent.mkdir(parents=True, exist_ok=True)
+    ...         Path(folder, name).touch()
+    ...     listing = list_folder(Path(folder))
+    >>> listing.split_name, [(video.label, video.split) for video in listing.videos]
+    ('folders', [('clap', 'test'), ('wave', 'test'), ('clap', 'train'), ('wave', 'train')])
     """
     if not os.path.isdir(root):
         raise DatasetError("no such folder.", path=root)
@@ -96,6 +105,17 @@ def load(
     Raises:
         DatasetError: As in `list_folder` and `index_videos`.
         StorageError: If the cache cannot be written.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name in ("wave/a.mp4", "clap/b.mp4"):
+    ...         Path(folder, name).parent.mkdir()
+    ...         Path(folder, name).touch()
+    ...     try:
+    ...         load(Path(folder))
+    ...     except DatasetError as error:
+    ...         print(str(error).partition(",")[0])
+    2 of 2 classes have only one video or one group
     """
     listing = list_folder(root, csv=csv, test_groups=test_groups, suffixes=suffixes)
     try:

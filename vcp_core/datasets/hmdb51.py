@@ -36,7 +36,7 @@ _OFFICIAL_LINE = re.compile(r"(?P<file>\S.*\.avi)\s+(?P<id>[012])")
 
 
 def read_split(lists_dir: Path, split: str = "1") -> list[ListedVideo]:
-    """Read the official lists of one split. The video files need not be there.
+    r"""Read the official lists of one split. The video files need not be there.
 
     Args:
         lists_dir: Folder of <class>_test_split<k>.txt, or of trainlist0k.txt and testlist0k.txt.
@@ -45,6 +45,15 @@ def read_split(lists_dir: Path, split: str = "1") -> list[ListedVideo]:
     Raises:
         DatasetError: If a list cannot be read, or does not have the official number of videos.
         UnknownName: If there is no such split.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "wave_test_split1.txt").write_text("a.avi 1\nb.avi 2\nc.avi 0\n")
+    ...     try:
+    ...         read_split(Path(folder))
+    ...     except DatasetError as error:
+    ...         print(error.text().partition(": ")[2])
+    the train list of HMDB51 split 1 has 1 videos; the official one has 3,570.
     """
     number = split_number(SPEC, split)
     official = matching(lists_dir, f"*_test_split{number}.txt")
@@ -59,13 +68,30 @@ def read_split(lists_dir: Path, split: str = "1") -> list[ListedVideo]:
 
 
 def find_lists(root: Path) -> Path | None:
-    """Find the lists beside or in `root`, the folder of the archives or its hmdb51_org; else None."""
+    """Find the lists beside or in `root`, the folder of the archives or its hmdb51_org; else None.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name in (VIDEOS, LISTS):
+    ...         Path(folder, name).mkdir()
+    ...     Path(folder, LISTS, "wave_test_split1.txt").touch()
+    ...     find_lists(Path(folder, VIDEOS)).name, find_lists(Path(folder)).name
+    ('testTrainMulti_7030_splits', 'testTrainMulti_7030_splits')
+    """
     folders = (root / LISTS, root.parent / LISTS, root)
     return first_holding("*_test_split[123].txt", folders) or first_holding("trainlist0[123].txt", folders)
 
 
 def is_home(root: Path) -> bool:
-    """Tell whether HMDB51's archives were unpacked here."""
+    """Tell whether HMDB51's archives were unpacked here.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     before = is_home(Path(folder))
+    ...     Path(folder, LISTS).mkdir()
+    ...     before, is_home(Path(folder))
+    (False, True)
+    """
     return (root / LISTS).is_dir() or (root.name == VIDEOS and (root.parent / LISTS).is_dir())
 
 
@@ -82,6 +108,14 @@ def load(
 
     Raises:
         DatasetError: If the lists are not found or not the official ones, or too few videos are there.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     try:
+    ...         load(Path(folder))
+    ...     except DatasetError as error:
+    ...         print(error.text().partition(": ")[2].partition(".")[0])
+    no testTrainMulti_7030_splits here
     """
     lists = lists or find_lists(root)
     if lists is None:

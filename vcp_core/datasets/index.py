@@ -151,7 +151,7 @@ def index_videos(
     warnings: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> Dataset:
-    """Examine every listed file, and make a dataset of the usable ones.
+    r"""Examine every listed file, and make a dataset of the usable ones.
 
     `left_out` names the videos that are missing, empty, undecodable or of fewer than two frames. If the work
     is interrupted, the cache keeps the findings so far.
@@ -169,6 +169,20 @@ def index_videos(
     Raises:
         DatasetError: As in `check_sides`, first for the listed videos and then for the usable ones.
         StorageError: If the cache cannot be written.
+
+    >>> import tempfile
+    >>> from unittest import mock
+    >>> sides = {"a": "train", "b": "train", "c": "test"}
+    >>> listed = [ListedVideo(id=f"{label}/{name}.y4m", label=label, split=sides[name])
+    ...     for label in ("clap", "wave") for name in sides]
+    >>> with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ, VCPBENCH_CACHE=folder):
+    ...     for grey, video in enumerate(listed[1:]):  # the first file is missing
+    ...         frames = 20 * (b"FRAME\n" + bytes([grey]) * 1536)
+    ...         Path(folder, video.label).mkdir(exist_ok=True)
+    ...         _ = Path(folder, video.id).write_bytes(b"YUV4MPEG2 W32 H32 F25:1 C420\n" + frames)
+    ...     made = index_videos(listed, name="gestures", split_name="1", root=Path(folder))
+    >>> [video.num_frames for video in made.videos], [video.id for video in made.left_out]
+    ([20, 20, 20, 20, 20], ['clap/a.y4m'])
     """
     check_sides(listed)
     found = _look_at([video.id for video in listed], root, progress)

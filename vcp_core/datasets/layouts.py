@@ -70,6 +70,15 @@ def scan(root: Path, suffixes: frozenset[str]) -> Scan:
 
     Raises:
         DatasetError: If the folder cannot be read, its layout is not known, or two of its names look alike.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name in ("wave/a.mp4", "clap/b.mp4", "clap/notes.txt"):
+    ...         Path(folder, name).parent.mkdir(exist_ok=True)
+    ...         Path(folder, name).touch()
+    ...     found = scan(Path(folder), frozenset({".mp4"}))
+    >>> sorted((video.id, video.label) for video in found.videos), str(found.tally)
+    ([('clap/b.mp4', 'clap'), ('wave/a.mp4', 'wave')], "1 file (the suffix .txt is not a video's)")
     """
     tally = Tally(root)
     class_folders = _class_folders(root, suffixes, tally)
@@ -92,10 +101,17 @@ def scan(root: Path, suffixes: frozenset[str]) -> Scan:
 
 
 def refuse_lookalikes(ids: list[str]) -> None:
-    """Refuse two files whose names look the same on a screen.
+    r"""Refuse two files whose names look the same on a screen.
 
     Raises:
         DatasetError: If the names of two files have the same Unicode form.
+
+    >>> refuse_lookalikes(["caf\u00e9.mp4", "tea.mp4"])
+    >>> try:
+    ...     refuse_lookalikes(["caf\u00e9.mp4", "cafe\u0301.mp4"])
+    ... except DatasetError as error:
+    ...     print(str(error).partition(": ")[2])
+    'caf\xe9.mp4' and 'cafe\u0301.mp4' (1 such pair). Rename one of each.
     """
     forms: defaultdict[str, list[str]] = defaultdict(list)
     for one in ids:
@@ -110,7 +126,11 @@ def refuse_lookalikes(ids: list[str]) -> None:
 
 
 def warn_of_spellings(labels: set[str]) -> list[str]:
-    """Warn if two classes seem to be one in two spellings, such as `hand_stand` and `Hand Stand`."""
+    """Warn if two classes seem to be one in two spellings, such as `hand_stand` and `Hand Stand`.
+
+    >>> print(warn_of_spellings({"hand_stand", "Hand Stand", "wave"})[0].partition(".")[0])
+    Names of classes differ only by capital letters, or by blanks, - and _: Hand Stand and hand_stand
+    """
     folded: defaultdict[str, list[str]] = defaultdict(list)
     for label in labels:
         folded[_BLANKS.sub(" ", unicodedata.normalize("NFKC", label).casefold()).strip()].append(label)

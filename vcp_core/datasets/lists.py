@@ -43,22 +43,35 @@ def split_number(spec: DatasetSpec, split: str) -> int:
 
 
 def read_lines(path: Path) -> list[tuple[int, str]]:
-    """Read the lines of a list that are not blank, each with its number.
+    r"""Read the lines of a list that are not blank, each with its number.
 
     Raises:
         DatasetError: If there is no such file, or the file is not text.
+
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile() as file:
+    ...     _ = Path(file.name).write_text("Archery/a.avi 1\n\nBiking/b.avi 2\n")
+    ...     read_lines(Path(file.name))
+    [(1, 'Archery/a.avi 1'), (3, 'Biking/b.avi 2')]
     """
     lines = read_text(path, what="list").split("\n")
     return [(number, line.strip()) for number, line in enumerate(lines, start=1) if line.strip()]
 
 
 def read_pair(lists_dir: Path, number: int) -> list[tuple[str, str, Split]]:
-    """Read the training list and the test list of a split: label, file name and side of each line.
+    r"""Read the training list and the test list of a split: label, file name and side of each line.
 
     A line is `label/file.avi`, or `label/file.avi class-number`.
 
     Raises:
         DatasetError: If a list cannot be read, or a line is not of this form.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "trainlist01.txt").write_text("Archery/a.avi 1\n")
+    ...     _ = Path(folder, "testlist01.txt").write_text("C:\\data\\UCF-101\\Archery\\b.avi\n")
+    ...     read_pair(Path(folder), 1)
+    [('Archery', 'a.avi', 'train'), ('Archery', 'b.avi', 'test')]
     """
     rows = []
     for side in SIDES:
@@ -104,12 +117,28 @@ def check_sizes(
 
 
 def first_holding(pattern: str, folders: Iterable[Path]) -> Path | None:
-    """Find the first of `folders` with a file that matches the glob pattern; None if there is none."""
+    """Find the first of `folders` with a file that matches the glob pattern; None if there is none.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Path(folder, "lists").mkdir()
+    ...     Path(folder, "lists", "trainlist02.txt").touch()
+    ...     first_holding("trainlist0[123].txt", [Path(folder), Path(folder, "lists")]).name
+    'lists'
+    """
     return next((folder for folder in folders if matching(folder, pattern)), None)
 
 
 def matching(folder: Path, pattern: str) -> list[Path]:
-    """List the files of a folder that match the glob pattern, sorted, without a Mac's `._name` files."""
+    """List the files of a folder that match the glob pattern, sorted, without a Mac's `._name` files.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name in ("b_test_split1.txt", "a_test_split1.txt", "._a_test_split1.txt"):
+    ...         Path(folder, name).touch()
+    ...     [path.name for path in matching(Path(folder), "*_test_split1.txt")]
+    ['a_test_split1.txt', 'b_test_split1.txt']
+    """
     return sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
 
 

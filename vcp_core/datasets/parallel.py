@@ -19,6 +19,9 @@ def each_in_threads(
 
     If the caller stops early (Ctrl-C, an error, a break), no new item is started, and the items in work are
     finished.
+
+    >>> sorted(each_in_threads(len, ["wave", "clap", "run"]))
+    [('clap', 4), ('run', 3), ('wave', 4)]
     """
     pool = ThreadPoolExecutor(num_threads)
     try:

@@ -65,13 +65,21 @@ REASONS = (
 
 
 def of_suffix(suffix: str) -> Reason:
-    """Make the reason for a file whose suffix is not a video's."""
+    """Make the reason for a file whose suffix is not a video's.
+
+    >>> of_suffix(".xyz").advice, of_suffix(".json").advice
+    ('If they are videos, add --suffix .xyz.', '')
+    """
     advice = "" if suffix in COMPANIONS else f"If they are videos, add --suffix {suffix}."
     return Reason(f"the suffix {suffix} is not a video's", advice)
 
 
 def not_listed(by: str) -> Reason:
-    """Make the reason for a video that a table or an official list does not name."""
+    """Make the reason for a video that a table or an official list does not name.
+
+    >>> not_listed("groups.csv").words
+    'not listed in groups.csv'
+    """
     return Reason(f"not listed in {by}")
 
 
@@ -141,7 +149,17 @@ class Look:
 
 
 def look(folder: Path, suffixes: frozenset[str]) -> Look:
-    """Sort the direct contents of a folder. Links are followed."""
+    """Sort the direct contents of a folder. Links are followed.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Path(folder, "wave").mkdir()
+    ...     for name in ("a.mp4", "notes.txt", ".DS_Store"):
+    ...         Path(folder, name).touch()
+    ...     found = look(Path(folder), frozenset({".mp4"}))
+    >>> [path.name for path in found.folders], found.videos, [reason.words for reason, _ in found.passed]
+    (['wave'], ['a.mp4'], ['hidden (the name begins with a dot)', "the suffix .txt is not a video's"])
+    """
     found = Look()
     linked: list[Path] = []
     try:
@@ -175,6 +193,15 @@ def walk(top: Path, suffixes: frozenset[str], tally: Tally, *, above: Iterable[P
         suffixes: Suffixes of videos, in lower case.
         tally: Counts the files that are not taken.
         above: Folders that `top` lies in. A link to one of them is a cycle.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Path(folder, "wave", "day 1").mkdir(parents=True)
+    ...     Path(folder, "wave", "day 1", "a.mp4").touch()
+    ...     Path(folder, "wave", "again").symlink_to(Path(folder, "wave"))
+    ...     tally = Tally(Path(folder))
+    ...     list(walk(Path(folder, "wave"), frozenset({".mp4"}), tally)), str(tally)
+    (['wave/day 1/a.mp4'], '1 file (a link to a folder above it)')
     """
     outer = frozenset(filter(None, map(_key, above)))
     read: set[Key] = set()
@@ -214,6 +241,14 @@ def count_unlisted(
         by: The name of the table or lists, for the reason ("groups.csv").
         suffixes: Suffixes of videos, in lower case.
         table: The table, if it lies in the folder.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name in ("a.mp4", "b.mp4"):
+    ...         Path(folder, name).touch()
+    ...     tally = count_unlisted(Path(folder), ["a.mp4"], by="groups.csv", suffixes=frozenset({".mp4"}))
+    >>> tally.result()
+    (NotTaken(reason='not listed in groups.csv', count=1, examples=('b.mp4',)),)
     """
     tally, known = Tally(root, read=table), set(listed)
     nearest = {root / folder for folder in {os.path.dirname(video_id) for video_id in known}}

@@ -14,6 +14,13 @@ def summary(dataset: Dataset) -> dict[str, Any]:
 
     `seen` is the sum of the files that were taken, the listed files that cannot be used (`left_out`), and the
     files that a scan did not take (`not_taken`). A folder that the scan did not enter counts as one file.
+
+    >>> from pathlib import Path
+    >>> from vcp_core.datasets.manifest import Video
+    >>> video = Video(id="wave/a.mp4", label="wave", split="test", group="g1", sha256="0" * 64, num_frames=96)
+    >>> said = summary(Dataset(name="gestures", split_name="1", root=Path("/data"), videos=(video,)))
+    >>> said["classes"], said["frames"]
+    ({'wave': {'train': 0, 'test': 1}}, {'least': 96, 'median': 96, 'most': 96})
     """
     lengths = sorted(video.num_frames for video in dataset.videos)
     damaged = [video for video in dataset.videos if video.num_damaged or video.num_failed_packets]

@@ -45,6 +45,13 @@ def find_table(root: Path) -> Path | None:
 
     Raises:
         DatasetError: If there are several tables, or the folder cannot be read.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     none = find_table(Path(folder))
+    ...     Path(folder, "Videos.CSV").touch()
+    ...     none, find_table(Path(folder)).name
+    (None, 'Videos.CSV')
     """
     try:
         named = [path for path in root.iterdir() if path.name.lower() in NAMES]
@@ -61,7 +68,7 @@ def find_table(root: Path) -> Path | None:
 
 
 def read_table(path: Path, root: Path) -> list[Row]:
-    """Read the rows of a table, in its order.
+    r"""Read the rows of a table, in its order.
 
     Args:
         path: The file, from any editor (`read_text`). Case does not matter in the header. Unknown columns are
@@ -71,6 +78,14 @@ def read_table(path: Path, root: Path) -> list[Row]:
     Raises:
         DatasetError: If a column or a value is missing, a line has too many values, a path leaves the root,
             is there twice or is no file, or a split names no side. The message names the line.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Path(folder, "a.mp4").touch()
+    ...     table = Path(folder, "videos.csv")
+    ...     _ = table.write_text("Path;Label;Split\na.mp4;wave;validation\n")
+    ...     read_table(table, Path(folder))
+    [Row(id='a.mp4', label='wave', group=None, side='val', line=2)]
     """
     rows: dict[str, Row] = {}
     below = _finder(root)

@@ -29,6 +29,12 @@ def read_text(path: Path, *, what: str) -> str:
 
     Raises:
         DatasetError: If the file cannot be read, or a line of it is not text.
+
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile() as file:
+    ...     _ = Path(file.name).write_text("path,label\r\na.mp4,wave\r\n", encoding="utf-16")
+    ...     read_text(Path(file.name), what="table")
+    'path,label\na.mp4,wave\n'
     """
     try:
         data = path.read_bytes()

@@ -23,7 +23,7 @@ _GROUP = re.compile(r"_(g\d\d)_c\d\d\.avi$")
 
 
 def read_split(lists_dir: Path, split: str = "1") -> list[ListedVideo]:
-    """Read the official lists of one split. The video files need not be there.
+    r"""Read the official lists of one split. The video files need not be there.
 
     Args:
         lists_dir: Folder of trainlist0k.txt and testlist0k.txt.
@@ -32,6 +32,16 @@ def read_split(lists_dir: Path, split: str = "1") -> list[ListedVideo]:
     Raises:
         DatasetError: If a list cannot be read, or does not have the official number of videos.
         UnknownName: If there is no such split.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name in ("trainlist01.txt", "testlist01.txt"):
+    ...         _ = Path(folder, name).write_text("Archery/v_Archery_g08_c01.avi 1\n")
+    ...     try:
+    ...         read_split(Path(folder))
+    ...     except DatasetError as error:
+    ...         print(error.text().partition(": ")[2])
+    the train list of UCF101 split 1 has 1 videos; the official one has 9,537.
     """
     rows = read_pair(lists_dir, split_number(SPEC, split))
     listed = [
@@ -42,12 +52,28 @@ def read_split(lists_dir: Path, split: str = "1") -> list[ListedVideo]:
 
 
 def find_lists(root: Path) -> Path | None:
-    """Find the lists beside or in `root`, the folder of the unpacked archives or its UCF-101; else None."""
+    """Find the lists beside or in `root`, the folder of the unpacked archives or its UCF-101; else None.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Path(folder, LISTS).mkdir()
+    ...     Path(folder, LISTS, "trainlist01.txt").touch()
+    ...     find_lists(Path(folder)).name, find_lists(Path(folder, VIDEOS)).name
+    ('ucfTrainTestlist', 'ucfTrainTestlist')
+    """
     return first_holding("trainlist0[123].txt", (root / LISTS, root.parent / LISTS, root))
 
 
 def is_home(root: Path) -> bool:
-    """Tell whether UCF101's archives were unpacked here."""
+    """Tell whether UCF101's archives were unpacked here.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     before = is_home(Path(folder))
+    ...     Path(folder, LISTS).mkdir()
+    ...     before, is_home(Path(folder))
+    (False, True)
+    """
     return (root / LISTS).is_dir() or (root.name == VIDEOS and (root.parent / LISTS).is_dir())
 
 
@@ -64,6 +90,14 @@ def load(
 
     Raises:
         DatasetError: If the lists are not found or not the official ones, or too few videos are there.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     try:
+    ...         load(Path(folder))
+    ...     except DatasetError as error:
+    ...         print(error.text().partition(": ")[2].partition(".")[0])
+    no trainlist01
     """
     lists = lists or find_lists(root)
     if lists is None:

@@ -54,6 +54,12 @@ def load(
         UnknownName: If there is no such dataset.
         DatasetError: If the folder holds another playground, or a file in it was changed.
         StorageError: If the folder cannot be written.
+
+    >>> try:
+    ...     load("ucf101")
+    ... except DatasetError as error:
+    ...     print(str(error).partition(" See")[0])
+    vcpbench does not make the videos of ucf101.
     """
     spec = DATASETS[name]
     if not spec.built_in:

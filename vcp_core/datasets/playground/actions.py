@@ -38,7 +38,12 @@ class Path:
 
 
 def bounce(t: Floats, chance: Chance) -> Path:
-    """Falls and bounces, a little lower each time."""
+    """Falls and bounces, a little lower each time.
+
+    >>> path = bounce(np.arange(100.0), Chance("a"))
+    >>> bool(path.height_T.min() >= 0), bool(path.height_T[:50].max() > path.height_T[50:].max())
+    (True, True)
+    """
     gravity, keep = chance.between(1.1, 1.5), chance.between(0.95, 0.97)
     height, speed = chance.between(90, 118), chance.between(-1.5, 0.0)
     heights = []
@@ -52,21 +57,37 @@ def bounce(t: Floats, chance: Chance) -> Path:
 
 
 def roll(t: Floats, chance: Chance) -> Path:
-    """Rolls along the ground and slows down."""
+    """Rolls along the ground and slows down.
+
+    >>> path = roll(np.arange(100.0), Chance("a"))
+    >>> steps_T = np.abs(np.diff(path.x_T))
+    >>> float(path.height_T.max()), bool(steps_T[0] > steps_T[-1])
+    (0.0, True)
+    """
     far, fade = chance.between(74, 86), chance.between(1.15, 1.7)
     x = far * (1 - 2 * (1 - t / len(t)) ** fade)
     return Path(x_T=x, height_T=np.zeros_like(t), angle_T=x / chance.between(13, 17) + chance.between(0, TAU))
 
 
 def throw(t: Floats, chance: Chance) -> Path:
-    """Flies one high arc."""
+    """Flies one high arc.
+
+    >>> path = throw(np.arange(100.0), Chance("a"))
+    >>> bool(path.height_T[0] < path.height_T.max() > path.height_T[-1])
+    True
+    """
     duration, peak = len(t) * chance.between(0.9, 1.25), chance.between(92, 122)
     u = np.clip(t / duration + chance.between(0.0, 0.15), 0, 1)
     return _spinning(_across(t, chance), 4 * peak * u * (1 - u), chance)
 
 
 def rise(t: Floats, chance: Chance) -> Path:
-    """Rises like a balloon, swaying quickly."""
+    """Rises like a balloon, swaying quickly.
+
+    >>> path = rise(np.arange(100.0), Chance("a"))
+    >>> bool((np.diff(path.height_T) > 0).all())
+    True
+    """
     height = np.interp(t / len(t), (0, 1), (chance.between(0, 25), chance.between(95, 122)))
     sway = chance.between(20, 26) * np.sin(TAU * (t / chance.between(14, 18) + chance.between(0, 1)))
     x = chance.between(-25, 25) + chance.between(0.1, 0.3) * _across(t, chance) + sway
@@ -74,7 +95,12 @@ def rise(t: Floats, chance: Chance) -> Path:
 
 
 def flutter(t: Floats, chance: Chance) -> Path:
-    """Falls like a leaf: wide slow swings that drop in the middle and lift at the ends."""
+    """Falls like a leaf: wide slow swings that drop in the middle and lift at the ends.
+
+    >>> path = flutter(np.arange(100.0), Chance("a"))
+    >>> bool(path.height_T[:10].min() > path.height_T[-10:].max())
+    True
+    """
     phase = TAU * (t / chance.between(30, 38) + chance.between(0, 1))
     swing = chance.between(34, 50) * np.sin(phase)
     fall = np.interp(t / len(t), (0, 1), (chance.between(96, 114), chance.between(8, 25)))
@@ -83,7 +109,12 @@ def flutter(t: Floats, chance: Chance) -> Path:
 
 
 def swing(t: Floats, chance: Chance) -> Path:
-    """Swings like a pendulum that loses its force, under a support that wanders on."""
+    """Swings like a pendulum that loses its force, under a support that wanders on.
+
+    >>> path = swing(np.arange(100.0), Chance("a"))
+    >>> bool(np.ptp(path.angle_T[:30]) > np.ptp(path.angle_T[-30:]))
+    True
+    """
     fade = np.exp(-t / (len(t) * chance.between(0.7, 1.1)))
     phase = TAU * (t / chance.between(20, 26) + chance.between(0, 1))
     theta = chance.between(0.45, 0.55) * fade * np.cos(phase)
@@ -95,7 +126,13 @@ def swing(t: Floats, chance: Chance) -> Path:
 
 
 def spiral(t: Floats, chance: Chance) -> Path:
-    """Circles, wider and wider or closer and closer, around a centre that wanders on."""
+    """Circles, wider and wider or closer and closer, around a centre that wanders on.
+
+    >>> path = spiral(np.arange(100.0), Chance("a"))
+    >>> swings = np.ptp(path.height_T[:25]), np.ptp(path.height_T[-25:])
+    >>> bool(max(swings) > 2 * min(swings))
+    True
+    """
     ends = chance.choice([(46.0, 9.0), (9.0, 46.0)])
     radius = np.interp(t / len(t), (0, 1), ends)
     phase = TAU * (t / chance.between(16, 22) + chance.between(0, 1))
@@ -104,7 +141,13 @@ def spiral(t: Floats, chance: Chance) -> Path:
 
 
 def zigzag(t: Floats, chance: Chance) -> Path:
-    """Goes straight up and straight down by turns, at one speed, with sharp corners."""
+    """Goes straight up and straight down by turns, at one speed, with sharp corners.
+
+    >>> path = zigzag(np.arange(100.0), Chance("a"))
+    >>> speeds_T = np.abs(np.diff(path.height_T))
+    >>> bool(np.isclose(speeds_T, np.median(speeds_T)).mean() > 0.8)  # all frames but those at corners
+    True
+    """
     low, high = chance.between(4, 30), chance.between(82, 116)
     u = (t / chance.between(16, 22) + chance.between(0, 1)) % 1.0
     return _spinning(_across(t, chance), low + (high - low) * np.abs(2 * u - 1), chance)
@@ -116,7 +159,12 @@ ACTIONS: dict[str, Callable[[Floats, Chance], Path]] = {
 
 
 def draw_path(action: str, num_frames: int, chance: Chance) -> Path:
-    """Draw a path of `action`, mirrored half of the time."""
+    """Draw a path of `action`, mirrored half of the time.
+
+    >>> path = draw_path("roll", 100, Chance("a"))
+    >>> len(path.x_T), bool((path.x_T * GRID % 1 == 0).all())
+    (100, True)
+    """
     path = ACTIONS[action](np.arange(num_frames, dtype=np.float64), chance)
     side = chance.choice([-1.0, 1.0])
     return Path(

@@ -154,6 +154,12 @@ def make(
     Raises:
         DatasetError: If the folder holds a playground of another seed or recipe, or PyAV has no H.264.
         StorageError: If the folder cannot be written.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     make(Path(folder), num_train=12)
+    Traceback (most recent call last):
+    vcp_core.catalog.errors.DatasetError: A side of the playground has 8, 16, ... up to 144 videos, not 12.
     """
     if CODEC not in av.codecs_available:
         raise DatasetError(
@@ -177,7 +183,11 @@ def make(
 
 
 def manifest_name(num_videos: int) -> str:
-    """Name the manifest of a playground with `num_videos` videos."""
+    """Name the manifest of a playground with `num_videos` videos.
+
+    >>> manifest_name(136)
+    'playground-136.json'
+    """
     return f"playground-{num_videos}.json"
 
 
@@ -208,6 +218,13 @@ def read_manifest(path: Path, *, seed: int = 0) -> list[Video] | None:
 
     Raises:
         DatasetError: If a file has another size than the one that was made.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, manifest_name(8))
+    ...     write_json(path, {"recipe": RECIPE, "seed": 1, "videos": []})
+    ...     read_manifest(path, seed=0), read_manifest(path, seed=1)
+    (None, [])
     """
     if not path.exists():
         return None

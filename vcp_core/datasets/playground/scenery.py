@@ -45,7 +45,12 @@ PALETTES: tuple[tuple[str, str, str, str, str, str], ...] = (
 
 
 def draw_palette(chance: Chance) -> Palette:
-    """Draw one of the palettes, and change every colour of it slightly."""
+    """Draw one of the palettes, and change every colour of it slightly.
+
+    >>> first, second = draw_palette(Chance("group 1")), draw_palette(Chance("group 1"))
+    >>> bool((first.zenith == second.zenith).all()), first.zenith.shape
+    (True, (3,))
+    """
     zenith, haze, hill, ground, soil, light = (_rgb(code, chance) for code in chance.choice(PALETTES))
     return Palette(zenith=zenith, haze=haze, hill=hill, ground=ground, soil=soil, light=light)
 

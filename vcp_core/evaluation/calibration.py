@@ -19,6 +19,19 @@ def calibration_shard(dataset: Dataset, protocol: Protocol, spec: BackboneSpec) 
     The shard has as many clips as the protocol wants, if the videos have so many starts. Their number is
     rounded down to whole batches, because a small last batch would count as much as a full one. If there is
     no full batch, the only batch is smaller.
+
+    >>> from pathlib import Path
+    >>> from vcp_core.catalog.backbones import BACKBONES
+    >>> from vcp_core.catalog.protocols import PROTOCOLS
+    >>> from vcp_core.datasets.manifest import Video
+    >>> videos = tuple(
+    ...     Video(id=f"{name}.mp4", label="a", split="train", group=None, sha256="0" * 64, num_frames=100)
+    ...     for name in "abc"
+    ... )
+    >>> dataset = Dataset(name="three", split_name="1", root=Path("/data"), videos=videos)
+    >>> shard = calibration_shard(dataset, PROTOCOLS["quick-v1"], BACKBONES["r3d"])
+    >>> shard.num_clips, sorted(len(clips) for _, clips in shard.videos)
+    (240, [80, 80, 80])
     """
     draws = {video: Draws(protocol.seed, "calibration", video.id) for video in dataset.side("train")}
     random_order = {video: drawn.below(1 << 62) for video, drawn in draws.items()}

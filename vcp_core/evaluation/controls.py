@@ -71,7 +71,7 @@ def random_weights(
     device: torch.device | None = None,
     on_clips: OnClips | None = None,
 ) -> Backbone:
-    """Build the random-weights control of `seed`. Its saved state dict scores what the control scores.
+    r"""Build the random-weights control of `seed`. Its saved state dict scores what the control scores.
 
     Args:
         name: A backbone of the catalog.
@@ -85,6 +85,22 @@ def random_weights(
     Raises:
         UnknownName: If there is no such backbone.
         InputError: If the backbone cannot take the declared input.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from vcp_core.catalog.files import sha256_of
+    >>> from vcp_core.catalog.protocols import PROTOCOLS
+    >>> from vcp_core.datasets.manifest import Video
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "a.y4m")
+    ...     frame = b"FRAME\n" + bytes(range(64)) * 96
+    ...     _ = path.write_bytes(b"YUV4MPEG2 W64 H64 F25:1 C420\n" + 16 * frame)
+    ...     hashed = sha256_of(path)
+    ...     video = Video(id="a.y4m", label="a", split="train", group=None, sha256=hashed, num_frames=16)
+    ...     dataset = Dataset(name="one", split_name="1", root=Path(folder), videos=(video,))
+    ...     control = random_weights("r3d_tiny", 0, dataset, PROTOCOLS["quick-v1"])
+    >>> bool((control.state_dict()["bn1.running_mean"] != 0).all())
+    True
     """
     backbone = expect(build(name, seed=seed), input_spec)
     calibrate(backbone, dataset, protocol, device=device or torch.device("cpu"), on_clips=on_clips)

@@ -176,6 +176,10 @@ def precheck(
     Raises:
         VcpbenchError: If a name is unknown, a file or device does not exist, a declared input is invalid, or
             the limit of the probes' memory is not a number.
+
+    >>> precheck("epoch-300.pt", "quick-v1")
+    Traceback (most recent call last):
+    vcp_core.catalog.errors.NotACheckpoint: epoch-300.pt: no such file.
     """
     most_bytes()
     numbers = protocol if isinstance(protocol, Protocol) else load_protocol(protocol)

@@ -45,12 +45,20 @@ def describe_device(device: torch.device) -> str:
 
 
 def network_threads(device: torch.device) -> dict[str, int]:
-    """Number of CPU threads that share a network's sums, and so decide the last digits. Empty for a GPU."""
+    """Number of CPU threads that share a network's sums, and so decide the last digits. Empty for a GPU.
+
+    >>> network_threads(torch.device("cuda")), list(network_threads(torch.device("cpu")))
+    ({}, ['network_threads'])
+    """
     return {} if device.type == "cuda" else {"network_threads": torch.get_num_threads()}
 
 
 def describe_forward(device: torch.device) -> dict[str, int]:
-    """The facts besides the device that decide the last digits of features."""
+    """The facts besides the device that decide the last digits of features.
+
+    >>> describe_forward(torch.device("cuda"))
+    {'batch_clips': 64}
+    """
     return {"batch_clips": BATCH_CLIPS[device.type], **network_threads(device)}
 
 
@@ -61,7 +69,11 @@ def blas_threads() -> dict[str, int]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of all software that can change a digit of a result."""
+    """Versions of all software that can change a digit of a result.
+
+    >>> sorted(versions())
+    ['av', 'engine', 'libavcodec', 'numpy', 'python', 'scipy', 'scoring', 'torch', 'vcpbench']
+    """
     codec = ".".join(map(str, av.library_versions["libavcodec"]))
     names: dict[str, Any] = {name: version(name) for name in ("vcpbench", "numpy", "scipy")}
     return {

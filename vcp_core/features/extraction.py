@@ -48,7 +48,12 @@ class Batch(NamedTuple):
 
 
 def geometry_of(spec: BackboneSpec) -> Geometry:
-    """The resize and the crop that a backbone's clips need."""
+    """The resize and the crop that a backbone's clips need.
+
+    >>> from vcp_core.catalog.backbones import BACKBONES
+    >>> geometry_of(BACKBONES["r3d"])
+    Geometry(resize=(128, 171), crop=(112, 112))
+    """
     return Geometry(resize=spec.resize, crop=(spec.clip_shape[2], spec.clip_shape[3]))
 
 
@@ -61,9 +66,28 @@ def iter_batches(
     reading: Reading,
     counters: Counters,
 ) -> Iterator[Batch]:
-    """Pixels of every clip, uint8, in batches of one fixed shape. A batch holds clips of one shard only.
+    r"""Pixels of every clip, uint8, in batches of one fixed shape. A batch holds clips of one shard only.
 
     The caller forwards a batch before it asks for the next. `reading` says what decodes meanwhile.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from vcp_core.catalog.backbones import BACKBONES
+    >>> from vcp_core.catalog.files import sha256_of
+    >>> from vcp_core.features.shards import cut_shards
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "a.y4m")
+    ...     _ = path.write_bytes(b"YUV4MPEG2 W32 H32 F25:1 C420\n" + 20 * (b"FRAME\n" + bytes(1536)))
+    ...     hashed = sha256_of(path)
+    ...     video = Video(id="a.y4m", label="a", split="test", group=None, sha256=hashed, num_frames=20)
+    ...     dataset = Dataset(name="one", split_name="1", root=Path(folder), videos=(video,))
+    ...     shards = cut_shards([video], lambda video: [Clip("a.y4m", start) for start in (0, 2, 4)])
+    ...     reading = Reading(threads=1, videos=1, in_turns=True)
+    ...     for batch in iter_batches(dataset, shards, BACKBONES["r3d_tiny"], batch_clips=2,
+    ...                               reading=reading, counters=Counters()):
+    ...         [clip.start for clip in batch.clips], tuple(batch.pixels_BCTHW.shape), batch.ends_shard
+    ([0, 2], (2, 3, 16, 56, 56), False)
+    ([4], (2, 3, 16, 56, 56), True)
     """
     geometry = geometry_of(spec)
     channels, clip_frames, height, width = spec.clip_shape
@@ -110,7 +134,7 @@ def extract(
     counters: Counters | None = None,
     on_clips: OnClips | None = None,
 ) -> Iterator[ShardFeatures]:
-    """Forward every clip of `shards` once, and yield the features of each finished shard.
+    r"""Forward every clip of `shards` once, and yield the features of each finished shard.
 
     Args:
         backbone: The network. It is moved to `device` and put into eval mode.
@@ -128,6 +152,25 @@ def extract(
     Raises:
         NonFiniteFeatures: If a clip's features contain NaN or infinity.
         UndecodableVideo: As `read_frames`.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from vcp_core.backbones.pixels import Pixels
+    >>> from vcp_core.catalog.backbones import BACKBONES
+    >>> from vcp_core.catalog.files import sha256_of
+    >>> from vcp_core.features.shards import cut_shards
+    >>> network = Pixels(BACKBONES["r3d_tiny"])  # its features are the average colours of a clip
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "a.y4m")
+    ...     frame = b"FRAME\n" + bytes([235] * 1024 + [128] * 512)  # white
+    ...     _ = path.write_bytes(b"YUV4MPEG2 W32 H32 F25:1 C420\n" + 20 * frame)
+    ...     hashed = sha256_of(path)
+    ...     video = Video(id="a.y4m", label="a", split="test", group=None, sha256=hashed, num_frames=20)
+    ...     dataset = Dataset(name="one", split_name="1", root=Path(folder), videos=(video,))
+    ...     shards = cut_shards([video], lambda video: [Clip("a.y4m", 0), Clip("a.y4m", 4)])
+    ...     (features,) = extract(network, dataset, shards, device=torch.device("cpu"))
+    >>> [(stage, rows_ND.shape, float(rows_ND.min())) for stage, rows_ND in features.stages.items()]
+    [('pixels', (2, 768), 1.0)]
     """
     counters = counters if counters is not None else Counters()
     batch_clips = batch_clips or BATCH_CLIPS[device.type]
@@ -175,12 +218,22 @@ def _refuse_non_finite(stages: Mapping[str, Floats], clips: Sequence[Clip]) -> N
 
 
 def reading_beside(device: torch.device) -> Reading:
-    """How videos are decoded beside a network on this device."""
+    """How videos are decoded beside a network on this device.
+
+    >>> reading_beside(torch.device("cuda")).in_turns  # a GPU leaves the cores to the decoding threads
+    False
+    """
     return Reading.on(cores(), network_threads=0 if device.type == "cuda" else torch.get_num_threads())
 
 
 def inference(device: torch.device, precision: str) -> AbstractContextManager[object]:
-    """A context without gradients or TF32, with deterministic kernels, and autocast for "bf16"."""
+    """A context without gradients or TF32, with deterministic kernels, and autocast for "bf16".
+
+    >>> with inference(torch.device("cpu"), "bf16"):
+    ...     product = torch.ones(2, 2) @ torch.ones(2, 2, requires_grad=True)
+    >>> product.dtype, product.requires_grad
+    (torch.bfloat16, False)
+    """
     stack = ExitStack()
     stack.enter_context(torch.inference_mode())
     stack.enter_context(

@@ -99,7 +99,13 @@ class Reading(NamedTuple):
 
 
 def cores() -> int:
-    """The number of cores that this process may use."""
+    """The number of cores that this process may use.
+
+    >>> from unittest import mock
+    >>> with mock.patch.object(os, "sched_getaffinity", lambda process: {0, 2, 5}, create=True):
+    ...     cores()
+    3
+    """
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -111,13 +117,22 @@ def read_frames(
     geometry: Geometry,
     counters: Counters,
 ) -> dict[int, npt.NDArray[np.uint8]]:
-    """Decode the frames at `offsets` from each of `starts`, and return them by index.
+    r"""Decode the frames at `offsets` from each of `starts`, and return them by index.
 
     A video shorter than a clip is looped.
 
     Raises:
         UndecodableVideo: If the file changed after it was indexed.
         StorageError: As `iter_frames`.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "a.y4m")
+    ...     _ = path.write_bytes(b"YUV4MPEG2 W32 H32 F25:1 C420\n" + 10 * (b"FRAME\n" + bytes(1536)))
+    ...     hashed = sha256_of(path)
+    ...     video = Video(id="a.y4m", label="a", split="test", group=None, sha256=hashed, num_frames=10)
+    ...     sorted(read_frames(path, video, [8], range(4), Geometry(), Counters()))
+    [0, 1, 8, 9]
     """
     begun = time.perf_counter()
     wanted = {(start + t) % video.num_frames for start in starts for t in offsets}
@@ -152,7 +167,12 @@ def _is_as_indexed(path: Path, video: Video) -> bool:
 def ahead(
     pool: ThreadPoolExecutor, function: Callable[[ItemT], ResultT], items: Iterable[ItemT], ahead: int
 ) -> Iterator[ResultT]:
-    """Compute results in threads and give them in the order of `items`, at most `ahead` of them early."""
+    """Compute results in threads and give them in the order of `items`, at most `ahead` of them early.
+
+    >>> with ThreadPoolExecutor(2) as pool:
+    ...     list(ahead(pool, str.upper, ["a", "b", "c"], 1))
+    ['A', 'B', 'C']
+    """
     pending: deque[Future[ResultT]] = deque()
     try:
         for item in items:
@@ -169,7 +189,14 @@ def ahead(
 def in_turns(
     pool: ThreadPoolExecutor, function: Callable[[ItemT], ResultT], items: Iterable[ItemT], number: int
 ) -> Iterator[ResultT]:
-    """Compute `number` results in threads, give them in the order of `items`, then compute the next."""
+    """Compute `number` results in threads, give them in the order of `items`, then compute the next.
+
+    >>> asked = []
+    >>> with ThreadPoolExecutor(1) as pool:
+    ...     results = in_turns(pool, lambda item: asked.append(item) or item, range(4), 2)
+    ...     next(results), asked
+    (0, [0, 1])
+    """
     left = iter(items)
     while turn := list(islice(left, number)):
         computed = deque(pool.map(function, turn))

@@ -36,7 +36,14 @@ class Shard:
 def cut_shards(
     videos: Iterable[Video], wanted: Callable[[Video], Iterable[Clip]], *, max_clips: int = SHARD_CLIPS
 ) -> list[Shard]:
-    """Cut the distinct clips of all videos into shards of about `max_clips`. A video is never split."""
+    """Cut the distinct clips of all videos into shards of about `max_clips`. A video is never split.
+
+    >>> videos = [Video(id=f"{name}.mp4", label="a", split="test", group=None, sha256="0" * 64, num_frames=96)
+    ...     for name in "abc"]
+    >>> shards = cut_shards(videos, lambda video: [Clip(video.id, 0), Clip(video.id, 8)], max_clips=5)
+    >>> [[video.id for video, _ in shard.videos] for shard in shards]
+    [['a.mp4', 'b.mp4'], ['c.mp4']]
+    """
     shards: list[Shard] = []
     current: list[tuple[Video, tuple[Clip, ...]]] = []
     size = 0

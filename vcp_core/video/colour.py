@@ -66,6 +66,9 @@ def colour_of(frame: av.VideoFrame) -> Colour:
 
     Raises:
         UnsupportedVideo: If this version does not know the stream's colour matrix.
+
+    >>> [colour_of(av.VideoFrame(32, 32, name)).black for name in ("yuv420p", "yuvj420p")]
+    [16.0, 0.0]
     """
     layout = frame.format
     components = layout.components
@@ -121,7 +124,12 @@ def _full_gain(bits: int) -> float:
 
 
 def to_rgb(planes: Sequence[npt.NDArray[np.float64]], colour: Colour) -> npt.NDArray[np.uint8]:
-    """Convert resized planes, each (H, W) in its own units, into RGB of shape (H, W, 3)."""
+    """Convert resized planes, each (H, W) in its own units, into RGB of shape (H, W, 3).
+
+    >>> planes = [np.full((1, 1), value) for value in (235.0, 128.0, 128.0)]
+    >>> to_rgb(planes, colour_of(av.VideoFrame(32, 32, "yuv420p"))).tolist()
+    [[[255, 255, 255]]]
+    """
     if colour.kind == YUV:
         light = (planes[0] * colour.scale - colour.black) * colour.gain
         u, v = ((plane - colour.middle) * colour.unit for plane in planes[1:])

@@ -56,6 +56,11 @@ def top_boxes(file: Seekable, size: int) -> Iterator[tuple[bytes, int]]:
     """Yield the name and the end (in bytes) of each outermost box of an MP4 or QuickTime file.
 
     The format is that of ISO/IEC 14496-12, 4.2. The last box may end behind the file.
+
+    >>> import io
+    >>> file = struct.pack(">I4s4x", 12, b"ftyp") + struct.pack(">I4s", 100, b"mdat")
+    >>> list(top_boxes(io.BytesIO(file), len(file)))
+    [(b'ftyp', 12), (b'mdat', 112)]
     """
     begin = 0
     while begin + 8 <= size:

@@ -57,7 +57,7 @@ class Tally:
 
 
 def iter_frames(path: Path | str, *, tally: Tally | None = None) -> Iterator[av.VideoFrame]:
-    """Decode the video of a file.
+    r"""Decode the video of a file.
 
     The frames that come out of the decoder count, never the number in a header. A packet that cannot be
     decoded is left out. An empty packet repeats the frame before it. A file gives the same frames every time.
@@ -72,6 +72,13 @@ def iter_frames(path: Path | str, *, tally: Tally | None = None) -> Iterator[av.
     Raises:
         UndecodableVideo: If there is no such file, no video in it, or not one frame.
         StorageError: If the disk fails or memory runs out. The file may be good, and a retry may read it.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "a.y4m")
+    ...     _ = path.write_bytes(b"YUV4MPEG2 W32 H32 F25:1 C420\n" + 3 * (b"FRAME\n" + bytes(1536)))
+    ...     [(frame.width, frame.format.name) for frame in iter_frames(path)]
+    [(32, 'yuv420p'), (32, 'yuv420p'), (32, 'yuv420p')]
     """
     tally = tally if tally is not None else Tally()
     num_frames = 0

@@ -44,6 +44,9 @@ def turn_of(frame: av.VideoFrame) -> Turn:
 
     Raises:
         UnsupportedVideo: If the angle is not a multiple of 90 degrees, or the display matrix skews.
+
+    >>> turn_of(av.VideoFrame(32, 32, "yuv420p"))  # no display matrix
+    Turn(transpose=False, flip_rows=False, flip_columns=False)
     """
     try:
         matrix = cast(Mapping[Type, SideData], frame.side_data).get(Type.DISPLAYMATRIX)

@@ -48,7 +48,7 @@ def _convert(frame: av.VideoFrame, path: Path | str) -> None:
 
 
 def examine(path: Path | str) -> Examined:
-    """Decode a whole file, and convert a frame of each kind in it, so that later reading cannot fail.
+    r"""Decode a whole file, and convert a frame of each kind in it, so that later reading cannot fail.
 
     Frames are of one kind if they agree in pixel format, colour matrix and orientation.
 
@@ -56,6 +56,13 @@ def examine(path: Path | str) -> Examined:
         UndecodableVideo: As `iter_frames`.
         StorageError: As `iter_frames`.
         UnsupportedVideo: As `frame_to_rgb`.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "a.y4m")
+    ...     _ = path.write_bytes(b"YUV4MPEG2 W32 H32 F25:1 C420\n" + 3 * (b"FRAME\n" + bytes(1536)))
+    ...     examine(path).num_frames
+    3
     """
     num_frames = 0
     tally = Tally()

@@ -64,6 +64,11 @@ def frame_to_rgb(frame: av.VideoFrame, geometry: Geometry) -> npt.NDArray[np.uin
     Raises:
         UnsupportedVideo: If this version does not know the stream's colour matrix, or the display matrix
             turns the picture by an angle that is not a multiple of 90 degrees.
+
+    >>> grey = av.VideoFrame.from_ndarray(np.full((240, 320), 100, np.uint8), format="gray")
+    >>> rgb_HWC = frame_to_rgb(grey, Geometry(resize=(128, 171), crop=(112, 112)))
+    >>> rgb_HWC.shape, rgb_HWC[0, 0].tolist()
+    ((112, 112, 3), [100, 100, 100])
     """
     turn = turn_of(frame)
     frame = _planar(frame)

@@ -45,19 +45,33 @@ _TEXT_CONTROLS = frozenset("\t\n\r\f\x1b")
 
 
 def said_by(error: Exception) -> str:
-    """Give FFmpeg's or the system's message, in lower case and without numbers and paths."""
+    """Give FFmpeg's or the system's message, in lower case and without numbers and paths.
+
+    >>> said_by(EOFError("End of file.")), said_by(av.error.FFmpegError(errno.EPERM, "Not permitted"))
+    ('end of file', 'FFmpeg gives no reason')
+    """
     if isinstance(error, av.error.FFmpegError) and error.errno == errno.EPERM:
         return "FFmpeg gives no reason"  # some decoders return a bare -1, which is "operation not permitted"
     return str(getattr(error, "strerror", None) or error).strip().rstrip(".").lower()
 
 
 def cannot_be_used_now(reason: str, path: Path | str) -> StorageError:
-    """Make the error for a file that a retry may read; `reason` has no full stop."""
+    """Make the error for a file that a retry may read; `reason` has no full stop.
+
+    >>> cannot_be_used_now("the disk failed. Try again", "/data/a.mp4").fields
+    {'reason': 'the disk failed. Try again'}
+    """
     return StorageError(f"{reason}.", path=path, reason=reason)
 
 
 def of_os_error(error: OSError) -> str:
-    """Say why a path cannot be opened."""
+    """Say why a path cannot be opened.
+
+    >>> of_os_error(FileNotFoundError())
+    'there is no such file; correct the list, or put the file where the list says'
+    >>> of_os_error(OSError(errno.EIO, "Input/output error"))
+    'it cannot be read now (input/output error); try again'
+    """
     if isinstance(error, PermissionError):
         return "vcpbench has no permission to read it; give its user that permission (chmod +r)"
     if isinstance(error, FileNotFoundError | NotADirectoryError):
@@ -68,12 +82,26 @@ def of_os_error(error: OSError) -> str:
 
 
 def of_no_container(path: Path | str, said: str) -> str:
-    """Say why FFmpeg did not find a video container in a file."""
+    """Say why FFmpeg did not find a video container in a file.
+
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile() as file:
+    ...     _ = file.write(b"<html>Sign in</html>"), file.flush()
+    ...     print(of_no_container(file.name, "invalid data").partition(" (a ")[0])
+    it is a web page (HTML) and not the video
+    """
     return _by_content(path) or f"FFmpeg cannot open it ({said}); try playing it, or leave it out"
 
 
 def of_no_frame(path: Path | str, said: str) -> str:
-    """Say why not one frame came out of a container."""
+    r"""Say why not one frame came out of a container.
+
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile() as file:
+    ...     _ = file.write(b"\x80\x81\x82"), file.flush()
+    ...     print(of_no_frame(file.name, "invalid data"))
+    none of its frames can be decoded (invalid data); try playing it, or leave it out
+    """
     found = _by_content(path)
     if found:
         return found
@@ -83,7 +111,14 @@ def of_no_frame(path: Path | str, said: str) -> str:
 
 
 def of_no_video(path: Path | str, kinds: Collection[str]) -> str:
-    """Say why no stream of a container is a video; `kinds` are the kinds of its streams."""
+    r"""Say why no stream of a container is a video; `kinds` are the kinds of its streams.
+
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile() as file:
+    ...     _ = file.write(b"ID3\xff\xfb"), file.flush()
+    ...     print(of_no_video(file.name, {"audio"}))
+    it holds sound and no video; remove it from the dataset
+    """
     found = _by_content(path)
     if found:
         return found

@@ -13,7 +13,7 @@ TEXT_AS_PICTURES = "tty"  # FFmpeg's container that draws a text file as picture
 
 
 def choose_stream(container: InputContainer) -> tuple[av.VideoStream, str]:
-    """Choose the stream that FFmpeg takes for the best video.
+    r"""Choose the stream that FFmpeg takes for the best video.
 
     Attached pictures (cover art, pictures of chapters) are never the video. From here on the container skips
     all other streams.
@@ -23,6 +23,14 @@ def choose_stream(container: InputContainer) -> tuple[av.VideoStream, str]:
 
     Raises:
         UndecodableVideo: If the file has no video, or FFmpeg has no decoder for the video's codec.
+
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile(suffix=".y4m") as file:
+    ...     _ = file.write(b"YUV4MPEG2 W32 H32 F25:1 C420\n" + b"FRAME\n" + bytes(1536)), file.flush()
+    ...     with av.open(file.name) as container:
+    ...         stream, description = choose_stream(container)
+    ...         stream.type, description
+    ('video', '')
     """
     videos = [one for one in container.streams.video if not one.disposition & Disposition.attached_pic]
     if not videos or container.format.name == TEXT_AS_PICTURES:

@@ -41,14 +41,30 @@ class Question:
 
 
 def tuple_shape(protocol: Protocol, spec: BackboneSpec) -> TupleShape:
-    """The lengths, in frames, of this protocol's tuples with this backbone's clips."""
+    """The lengths, in frames, of this protocol's tuples with this backbone's clips.
+
+    >>> from vcp_core.catalog.backbones import BACKBONES
+    >>> from vcp_core.catalog.protocols import PROTOCOLS
+    >>> [tuple_shape(PROTOCOLS["standard-v1"], BACKBONES[name]).min_frames for name in ("r3d", "slow_r50")]
+    [96, 260]
+    """
     return TupleShape(
         clip_frames=spec.clip_span, gap=protocol.cloze.gap, remote_gap=protocol.cloze.remote_gap
     )
 
 
 def questions(video: Video, protocol: Protocol, spec: BackboneSpec) -> list[Question]:
-    """All options of every tuple of a video. A video that is too short gives an empty list."""
+    """All options of every tuple of a video. A video that is too short gives an empty list.
+
+    >>> from dataclasses import replace
+    >>> from vcp_core.catalog.backbones import BACKBONES
+    >>> from vcp_core.catalog.protocols import PROTOCOLS
+    >>> video = Video(id="a.mp4", label="a", split="test", group=None, sha256="0" * 64, num_frames=120)
+    >>> [one.option for one in questions(video, PROTOCOLS["quick-v1"], BACKBONES["r3d"])]
+    ['original', 'rotation', 'permutation', 'remote', 'adjacent']
+    >>> questions(replace(video, num_frames=90), PROTOCOLS["quick-v1"], BACKBONES["r3d"])
+    []
+    """
     shape, options = tuple_shape(protocol, spec), protocol.cloze.options
     asked = []
     for number in range(protocol.cloze.num_tuples):
@@ -78,12 +94,28 @@ def questions(video: Video, protocol: Protocol, spec: BackboneSpec) -> list[Ques
 
 
 def clips(video: Video, protocol: Protocol, spec: BackboneSpec) -> set[Clip]:
-    """The clips that this benchmark needs of a video."""
+    """The clips that this benchmark needs of a video.
+
+    >>> from vcp_core.catalog.backbones import BACKBONES
+    >>> from vcp_core.catalog.protocols import PROTOCOLS
+    >>> video = Video(id="a.mp4", label="a", split="test", group=None, sha256="0" * 64, num_frames=120)
+    >>> len(clips(video, PROTOCOLS["quick-v1"], BACKBONES["r3d"]))  # five options and both neighbours
+    7
+    """
     return {clip for q in questions(video, protocol, spec) for clip in (q.before, q.shown, q.after)}
 
 
 def availability(dataset: Dataset, protocol: Protocol, spec: BackboneSpec) -> str | None:
-    """The reason why this dataset cannot carry the benchmark; None if it can."""
+    """The reason why this dataset cannot carry the benchmark; None if it can.
+
+    >>> from pathlib import Path
+    >>> from vcp_core.catalog.backbones import BACKBONES
+    >>> from vcp_core.catalog.protocols import PROTOCOLS
+    >>> video = Video(id="a.mp4", label="a", split="test", group=None, sha256="0" * 64, num_frames=90)
+    >>> short = Dataset(name="short", split_name="1", root=Path("/data"), videos=(video,))
+    >>> availability(short, PROTOCOLS["quick-v1"], BACKBONES["r3d"])
+    'not available: 0 of 1 test videos have 96 frames'
+    """
     least = tuple_shape(protocol, spec).min_frames
     for split, side in (("test", dataset.side("test")), ("training", dataset.side("train"))):
         enough = sum(video.num_frames >= least for video in side)
@@ -116,7 +148,11 @@ def relational_head(before_ND: Floats, shown_ND: Floats, after_ND: Floats) -> Fl
 
 
 def concat_head(before_ND: Floats, shown_ND: Floats, after_ND: Floats) -> Floats:
-    """[before; shown; after], (N, 3 D): the papers' head."""
+    """[before; shown; after], (N, 3 D): the papers' head.
+
+    >>> concat_head(*(np.full((1, 1), value, np.float32) for value in (1, 4, 6))).tolist()
+    [[1.0, 4.0, 6.0]]
+    """
     return np.concatenate([before_ND, shown_ND, after_ND], axis=1)
 
 
@@ -157,7 +193,13 @@ class HeadRows:
 
 
 def num_units(protocol: Protocol, spec: BackboneSpec) -> int:
-    """A unit for each fit of each head after each stage."""
+    """A unit for each fit of each head after each stage.
+
+    >>> from vcp_core.catalog.backbones import BACKBONES
+    >>> from vcp_core.catalog.protocols import PROTOCOLS
+    >>> [num_units(PROTOCOLS[name], BACKBONES["r3d"]) for name in ("standard-v1", "quick-v1")]
+    [80, 8]
+    """
     return len(_stages(protocol, spec)) * len(HEADS) * num_fits(protocol.probe.l2)
 
 
@@ -246,6 +288,16 @@ def metrics(predictions: Predictions) -> list[Metric]:
     """Accuracy, recall and precision per option, spatial and temporal, for every head and stage.
 
     The headline's head also has a recall for every kind of variant, such as "cloze.recall.rotation.90".
+
+    >>> fit = Fit(
+    ...     name="relational", l2=0.1, holdout_losses={}, converged=True, num_iterations=9, gradient_norm=0.0
+    ... )
+    >>> options = ("original", "remote")
+    >>> columns = {"option": list(options), "variant": ["", "after:20"], "relational": ["remote"] * 2}
+    >>> answered = Predictions(benchmark="cloze", answers=options, columns=columns, fits=(fit,))
+    >>> values = {metric.name: metric.value(2) for metric in metrics(answered)}
+    >>> values["cloze.accuracy"], values["cloze.recall.remote"], values["cloze.precision.remote"]
+    (50.0, 100.0, 50.0)
     """
     truth, options = np.array(predictions.column("option")), predictions.answers
     chance = 1 / len(options)
@@ -289,7 +341,13 @@ def _by_kind(predictions: Predictions, right_N: npt.NDArray[np.bool_]) -> Iterat
 
 
 def tables(predictions: Predictions) -> list[Table]:
-    """A K x K confusion per head (last stage)."""
+    """A K x K confusion per head (last stage).
+
+    >>> columns = {"option": ["original", "remote"], "relational": ["remote"] * 2, "concat": ["original"] * 2}
+    >>> answered = Predictions(benchmark="cloze", answers=("original", "remote"), columns=columns)
+    >>> [table.values for table in tables(answered)]
+    [((0.0, 1.0), (0.0, 1.0)), ((1.0, 0.0), (1.0, 0.0))]
+    """
     truth = predictions.column("option")
     return [
         confusion(truth, predictions.column(head), predictions.answers, f"{_prefix(head)}confusion")

@@ -29,7 +29,14 @@ class GridFeatures(NamedTuple):
 
 
 def grid_clips(video: Video, protocol: Protocol, spec: BackboneSpec) -> list[Clip]:
-    """Grid clips of a video in order. A short video may give the same clip several times."""
+    """Grid clips of a video in order. A short video may give the same clip several times.
+
+    >>> from vcp_core.catalog.backbones import BACKBONES
+    >>> from vcp_core.catalog.protocols import PROTOCOLS
+    >>> video = Video(id="a.mp4", label="a", split="test", group=None, sha256="0" * 64, num_frames=17)
+    >>> [clip.start for clip in grid_clips(video, PROTOCOLS["quick-v1"], BACKBONES["r3d"])]
+    [0, 0, 1]
+    """
     starts = grid_starts(video.num_frames, protocol.grid.num_clips, spec.clip_span)
     return [Clip(video.id, start) for start in starts]
 

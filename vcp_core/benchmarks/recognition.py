@@ -37,7 +37,13 @@ def availability(dataset: Dataset, protocol: Protocol, spec: BackboneSpec) -> st
 
 
 def num_units(protocol: Protocol, spec: BackboneSpec) -> int:
-    """A unit for each fit of the linear probe, and one for the nearest neighbours."""
+    """A unit for each fit of the linear probe, and one for the nearest neighbours.
+
+    >>> from vcp_core.catalog.backbones import BACKBONES
+    >>> from vcp_core.catalog.protocols import PROTOCOLS
+    >>> num_units(PROTOCOLS["quick-v1"], BACKBONES["r3d"])
+    5
+    """
     return num_fits(protocol.probe.l2) + 1
 
 
@@ -101,12 +107,23 @@ def predict(
 
 
 def training_sizes(dataset: Dataset) -> dict[str, int]:
-    """Number of training videos of each class; the chance level depends on these."""
+    """Number of training videos of each class; the chance level depends on these.
+
+    >>> from pathlib import Path
+    >>> from vcp_core.datasets.manifest import Video
+    >>> video = Video(id="a.mp4", label="wave", split="train", group=None, sha256="0" * 64, num_frames=96)
+    >>> training_sizes(Dataset(name="one", split_name="1", root=Path("/data"), videos=(video,)))
+    {'wave': 1}
+    """
     return dict(sorted(Counter(video.label for video in dataset.side("train")).items()))
 
 
 def ranked_classes(scores_NK: npt.NDArray[np.floating], classes: Sequence[str]) -> list[object]:
-    """Names of the best five classes of every row, the best first."""
+    """Names of the best five classes of every row, the best first.
+
+    >>> ranked_classes(np.array([[0.2, 0.4, 0.4]]), ["clap", "run", "wave"])
+    [['run', 'wave', 'clap']]
+    """
     # A stable sort: equal scores rank by class name. A partial sort leaves their order open.
     best_NK = np.argsort(-scores_NK, axis=1, kind="stable")[:, :TOP]
     return [[classes[k] for k in row] for row in best_NK]
@@ -121,6 +138,11 @@ def metrics(predictions: Predictions) -> list[Metric]:
 
     Chance of top-1 and top-5 is the score of always answering the classes that are most frequent in training.
     Chance of the mean over classes is 1/K, because any constant answer scores 1/K.
+
+    >>> columns = {"label": ["clap", "wave", "wave"], "linear": [["wave", "clap"]] * 3}
+    >>> answered = Predictions(benchmark="recognition", answers=("clap", "wave"), columns=columns)
+    >>> [(metric.name, round(metric.value(3), 1), metric.chance) for metric in metrics(answered)]
+    [('recognition.top1', 66.7, 0.5), ('recognition.top5', 100.0, 1.0), ('recognition.mean_class', 50.0, 0.5)]
     """
     labels = np.array(predictions.column("label"))
     num_classes = len(predictions.answers)
@@ -153,6 +175,13 @@ def chance_of_frequent(predictions: Predictions, depth: int) -> float:
 
     If classes of equal size compete for the last places, the result is the mean over all choices among them.
     So it is depth/K if all classes have one size, or if the predictions do not record the sizes.
+
+    >>> classes = ("clap", "run", "wave")
+    >>> facts = {"training": {"clap": 9, "run": 4, "wave": 4}}
+    >>> columns = {"label": ["clap", "run", "wave", "wave"]}
+    >>> answered = Predictions(benchmark="recognition", answers=classes, columns=columns, facts=facts)
+    >>> chance_of_frequent(answered, 1), chance_of_frequent(answered, 2)
+    (0.25, 0.625)
     """
     sizes: dict[str, int] = predictions.facts.get("training", {})
     tested = Counter(predictions.column("label"))
@@ -174,7 +203,13 @@ def _hits(predictions: Predictions, method: str) -> tuple[npt.NDArray[np.bool_],
 
 
 def tables(predictions: Predictions) -> list[Table]:
-    """For each method, recall per class (top-1 and top-5) and the confusion."""
+    """For each method, recall per class (top-1 and top-5) and the confusion.
+
+    >>> columns = {"label": ["clap", "wave", "wave"], "linear": [["wave", "clap"]] * 3}
+    >>> answered = Predictions(benchmark="recognition", answers=("clap", "wave"), columns=columns)
+    >>> {table.name: table.values for table in tables(answered)}["recognition.confusion"]
+    ((0.0, 1.0), (0.0, 2.0))
+    """
     truth = predictions.column("label")
     methods = _answered(predictions)
     recalls: dict[str, npt.NDArray[np.bool_]] = {}

@@ -37,7 +37,13 @@ def availability(dataset: Dataset, protocol: Protocol, spec: BackboneSpec) -> st
 
 
 def num_units(protocol: Protocol, spec: BackboneSpec) -> int:
-    """One unit for the ranking by each feature."""
+    """One unit for the ranking by each feature.
+
+    >>> from vcp_core.catalog.backbones import BACKBONES
+    >>> from vcp_core.catalog.protocols import PROTOCOLS
+    >>> [num_units(PROTOCOLS[name], BACKBONES["r3d"]) for name in ("standard-v1", "paper-v1")]
+    [1, 2]
+    """
     return len(protocol.retrieval.features)
 
 
@@ -116,7 +122,14 @@ def _prefixes(predictions: Predictions) -> list[str]:
 
 
 def metrics(predictions: Predictions) -> list[Metric]:
-    """Hits at each depth, and mean average precision, by each feature."""
+    """Hits at each depth, and mean average precision, by each feature.
+
+    >>> columns = {"label": ["clap", "wave"], "hit_at_1": [True, False], "average_precision": [1.0, 0.5]}
+    >>> facts = {"ks": [1], "gallery": {"clap": 1, "wave": 3}}
+    >>> answered = Predictions(benchmark="retrieval", answers=("clap", "wave"), columns=columns, facts=facts)
+    >>> [(metric.name, metric.value(2), round(metric.chance, 3)) for metric in metrics(answered)]
+    [('retrieval.top1', 50.0, 0.5), ('retrieval.map', 75.0, 0.681)]
+    """
     sizes: dict[str, int] = predictions.facts["gallery"]
     num_gallery = sum(sizes.values())
     labels = predictions.column("label")
@@ -153,7 +166,14 @@ def metrics(predictions: Predictions) -> list[Metric]:
 
 
 def tables(predictions: Predictions) -> list[Table]:
-    """Hits per class at every depth, and mean average precision, in percent, by each feature."""
+    """Hits per class at every depth, and mean average precision, in percent, by each feature.
+
+    >>> columns = {"label": ["clap", "wave"], "hit_at_1": [True, False], "average_precision": [1.0, 0.5]}
+    >>> facts, classes = {"ks": [1]}, ("clap", "wave")
+    >>> answered = Predictions(benchmark="retrieval", answers=classes, columns=columns, facts=facts)
+    >>> [(table.rows, table.columns, table.values) for table in tables(answered)]
+    [(('clap', 'wave'), ('top1', 'map'), ((100.0, 100.0), (0.0, 50.0)))]
+    """
     truth, ks = predictions.column("label"), predictions.facts["ks"]
     return [
         per_class(

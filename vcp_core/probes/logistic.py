@@ -156,6 +156,12 @@ def fit_with_holdout(
 
     Raises:
         ValueError: If a feature is NaN or infinite.
+
+    >>> features_ND = np.array([[-2.0], [-1.0], [-3.0], [1.0], [2.0], [3.0]])
+    >>> labels_N, videos_N = np.array([0, 0, 0, 1, 1, 1]), list("abcdef")
+    >>> fitted = fit_with_holdout(features_ND, labels_N, videos_N, num_classes=2, candidates=(0.001, 10.0))
+    >>> fitted.l2, sorted(fitted.holdout_losses)
+    (0.001, ['0.001', '10'])
     """
     strengths = sorted(candidates, reverse=True)
     held_N, note = holdout(units_N, labels_N, holdout_fraction)
@@ -208,7 +214,11 @@ def fit_with_holdout(
 
 
 def num_fits(candidates: Sequence[float]) -> int:
-    """How many fits `fit_with_holdout` reports: one for each candidate, and the last one on every row."""
+    """How many fits `fit_with_holdout` reports: one for each candidate, and the last one on every row.
+
+    >>> num_fits((0.001, 0.01, 0.1))
+    4
+    """
     return len(candidates) + 1
 
 

@@ -151,6 +151,11 @@ def retrieval_ranks(
 
     Raises:
         ValueError: If the gallery has more than `MAX_GALLERY` rows.
+
+    >>> gallery_MD, labels_M = np.array([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0]]), np.array([0, 1, 1])
+    >>> ranked = retrieval_ranks(np.array([[2.0, 0.0]]), gallery_MD, np.array([1]), labels_M, ks=(1, 2))
+    >>> ranked.neighbours_NK.tolist(), ranked.hits_NK.tolist(), ranked.average_precision_N.round(3).tolist()
+    ([[0, 1, 2]], [[False, True]], [0.583])
     """
     num_queries, num_gallery = len(queries_ND), len(gallery_MD)
     hits_NK = np.zeros((num_queries, len(ks)), bool)

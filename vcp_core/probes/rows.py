@@ -84,6 +84,10 @@ def moments(source: Source, numbers_N: Indices) -> Moments:
 
     Raises:
         ValueError: If a feature is NaN or infinite.
+
+    >>> rows = moments(np.array([[1.0, 7.0], [3.0, 7.0]]), np.array([0, 1]))
+    >>> rows.mean_D.tolist(), rows.scale_D.tolist(), rows.is_constant_D.tolist()
+    ([2.0, 7.0], [1.0, 1.0], [False, True])
     """
     parts = [numbers_N[span] for span in spans(len(numbers_N), source.shape[1])]
     mean_D = np.zeros(source.shape[1])

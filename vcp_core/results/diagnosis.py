@@ -68,7 +68,12 @@ class Counted(Interface):
 
 
 def too_few(number: Counted) -> bool:
-    """Whether too few groups or videos are behind a number to call it above or below another."""
+    """Whether too few groups or videos are behind a number to call it above or below another.
+
+    >>> from types import SimpleNamespace
+    >>> too_few(SimpleNamespace(num_units=5)), too_few(SimpleNamespace(num_units=6))
+    (True, False)
+    """
     return number.num_units < LEAST_UNITS
 
 
@@ -96,7 +101,15 @@ def units_behind(score: Score) -> str:
 
 
 def way(score: Score) -> int:
-    """1 if a score is better than random weights, -1 if worse, 0 if within error or on too few units."""
+    """1 if a score is better than random weights, -1 if worse, 0 if within error or on too few units.
+
+    >>> behind = {"num_videos": 96, "num_units": 47, "units": "group"}
+    >>> numbers = {"value": 40.0, "low": 35.0, "high": 45.0, **behind}
+    >>> way(Score(metric="cloze.accuracy", lift=9.0, lift_low=3.0, lift_high=15.0, **numbers))
+    1
+    >>> way(Score(metric="cloze.accuracy", lift=9.0, lift_low=-3.0, lift_high=21.0, **numbers))
+    0
+    """
     return 0 if too_few(score) else verdict(score.lift_low, score.lift_high, score.better)
 
 
@@ -105,6 +118,13 @@ def is_open(score: Score) -> bool:
 
     Fewer than six units always leave it open. More units leave it open if the interval of the lift contains
     zero and also a lift of 5 points. A plain number has no points, so zero alone is enough.
+
+    >>> behind = {"num_videos": 96, "num_units": 47, "units": "group"}
+    >>> numbers = {"value": 40.0, "low": 35.0, "high": 45.0, **behind}
+    >>> is_open(Score(metric="cloze.accuracy", lift=1.0, lift_low=-2.0, lift_high=4.0, **numbers))
+    False
+    >>> is_open(Score(metric="cloze.accuracy", lift=1.0, lift_low=-5.0, lift_high=7.0, **numbers))
+    True
     """
     if too_few(score):
         return True

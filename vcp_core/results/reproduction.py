@@ -119,6 +119,18 @@ def agreement(first: Results, second: Results) -> Agreement:
 
     Raises:
         ValueError: If checkpoint, dataset or protocol differ.
+
+    >>> from vcp_core.results.types import BenchmarkResult
+    >>> inputs = {"checkpoint": {"sha256": "0a"}, "dataset": {"fingerprint": "0b"}, "protocol_hash": "0c"}
+    >>> numbers = {"low": 60.0, "high": 80.0, "num_videos": 96, "num_units": 47, "units": "group"}
+    >>> def measured(value, threads):
+    ...     scores = (Score(metric="cloze.accuracy", value=value, **numbers),)
+    ...     machine = {"network_threads": threads}
+    ...     there = Provenance.model_construct(device="cpu", machine=machine, versions={}, **inputs)
+    ...     return Results(benchmarks=(BenchmarkResult(benchmark="cloze", scores=scores),), provenance=there)
+    >>> found = agreement(measured(70.0, 2), measured(70.4, 1))
+    >>> found.equal, found.reproduced, found.conditions
+    (False, True, ('network threads: 2, now 1',))
     """
     for what, mine, other in (
         ("checkpoint", first.provenance.checkpoint["sha256"], second.provenance.checkpoint["sha256"]),
@@ -179,7 +191,14 @@ def _once(scores: Sequence[Score]) -> float:
 
 
 def conditions(provenance: Provenance) -> dict[str, int | str]:
-    """The facts besides checkpoint, dataset and protocol that decided the last digits."""
+    """The facts besides checkpoint, dataset and protocol that decided the last digits.
+
+    >>> there = Provenance.model_construct(
+    ...     device="cpu: x86_64 AVX2", machine={"network_threads": 2}, versions={"torch": "2.13.0"}
+    ... )
+    >>> conditions(there)
+    {'device': 'cpu: x86_64 AVX2', 'network_threads': 2, 'torch': '2.13.0'}
+    """
     return {"device": provenance.device, **provenance.machine, **provenance.versions}
 
 

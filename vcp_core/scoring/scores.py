@@ -58,6 +58,15 @@ def score_benchmark(
         pixels: Predictions of the pixel baseline, on the same videos.
         unavailable: The reason why the benchmark is not available.
         protocol: The protocol; it sets the level of intervals.
+
+    >>> from vcp_core.catalog.protocols import PROTOCOLS
+    >>> columns = {"video": list("abcdefghi"), "group": [None] * 9, "label": ["wave"] * 9}
+    >>> columns |= {"hit_at_1": [True] * 9, "average_precision": [1.0] * 9}
+    >>> facts = {"ks": [1], "gallery": {"clap": 9, "wave": 9}}
+    >>> answered = Predictions(benchmark="retrieval", answers=("clap", "wave"), columns=columns, facts=facts)
+    >>> result = score_benchmark("retrieval", answered, {}, unavailable=None, protocol=PROTOCOLS["quick-v1"])
+    >>> [(score.metric, score.value, round(score.low, 1)) for score in result.scores]
+    [('retrieval.top1', 100.0, 62.9), ('retrieval.map', 100.0, 62.9)]
     """
     if predictions is None:
         return BenchmarkResult(benchmark=name, unavailable=unavailable)
@@ -249,7 +258,14 @@ def _above_pixels(given: float | None, above: Contrast | None, scale: float) -> 
 
 
 def mean_metric(metrics: Sequence[Metric]) -> Metric:
-    """The mean of one metric over several evaluations of the same rows."""
+    """The mean of one metric over several evaluations of the same rows.
+
+    >>> from vcp_core.statistics.means import weighted_mean
+    >>> drawn = [Metric(name="recognition.top1", statistic=weighted_mean(rows), chance=0.5)
+    ...     for rows in ([1, 0], [1, 1])]
+    >>> mean_metric(drawn).value(2)
+    75.0
+    """
     return replace(metrics[0], statistic=mean_statistic([metric.statistic for metric in metrics]))
 
 
@@ -274,7 +290,15 @@ def _warnings(predictions: Predictions, scores: tuple[Score, ...], units: Units)
 
 
 def weak(score: Score) -> list[str]:
-    """Warn of a score not shown to be better than chance and random weights (PROTOCOL 5)."""
+    """Warn of a score not shown to be better than chance and random weights (PROTOCOL 5).
+
+    >>> behind = {"num_videos": 96, "num_units": 47, "units": "group"}
+    >>> numbers = {"value": 30.0, "low": 21.0, "high": 40.0, **behind}
+    >>> weak(Score(metric="cloze.accuracy", chance=20.0, **numbers))
+    []
+    >>> weak(Score(metric="cloze.accuracy", chance=25.0, **numbers))
+    ['cloze.accuracy 30.0 is at chance level (25.0)']
+    """
     if score.better == "neither":
         return []
     number = partial(written, unit=score.unit)

@@ -55,6 +55,16 @@ def compare_and_note(
 
     Raises:
         NotAvailable: If the two have different rows for a video.
+
+    >>> from vcp_core.catalog.protocols import PROTOCOLS
+    >>> columns = {"video": list("abcdefgh"), "group": [None] * 8, "label": ["wave"] * 8}
+    >>> columns |= {"hit_at_1": [True] * 8, "average_precision": [1.0] * 8}
+    >>> facts = {"ks": [1], "gallery": {"clap": 9, "wave": 9}}
+    >>> answered = Predictions(benchmark="retrieval", answers=("clap", "wave"), columns=columns, facts=facts)
+    >>> first = {"retrieval": answered}
+    >>> compared = compare_and_note(first, first, PROTOCOLS["quick-v1"], same=True)
+    >>> [(one.metric, one.difference, one.low, one.high) for one in compared.differences]
+    [('retrieval.top1', 0.0, 0.0, 0.0), ('retrieval.map', 0.0, 0.0, 0.0)]
     """
     differences: list[Difference] = []
     for name in first:

@@ -73,6 +73,14 @@ def contrasts(
         units: The units of the rows.
         correlations: Correlations of the answers within units.
         level: Nominal coverage.
+
+    >>> from vcp_core.statistics.means import weighted_mean
+    >>> from vcp_core.statistics.units import choose_units
+    >>> units = choose_units(list("abcdefghij"), [None] * 10)
+    >>> pair = weighted_mean([0] * 9 + [1]), weighted_mean([1] * 10)
+    >>> (one,) = contrasts([pair], units, correlations=Correlations(pair, units), level=0.95)
+    >>> [round(number, 2) for number in (one.difference, one.low, one.high)], one.method
+    ([0.9, 0.26, 1.0], 'pairs')
     """
     found: list[Contrast | None] = [None] * len(pairs)
     paired = [i for i, (first, second) in enumerate(pairs) if _same_rows(first, second)]
@@ -131,7 +139,16 @@ class Counted:
 def count_pairs(
     pairs: Sequence[tuple[Mean, Mean]], units: Units, correlations: Correlations, level: float
 ) -> Counted:
-    """Count the gains and losses of means over the same rows, in effective independent pairs."""
+    """Count the gains and losses of means over the same rows, in effective independent pairs.
+
+    >>> from vcp_core.statistics.means import weighted_mean
+    >>> from vcp_core.statistics.units import choose_units
+    >>> units = choose_units(list("abcdef"), [None] * 6)
+    >>> pair = weighted_mean([0, 0, 1, 1, 1, 1]), weighted_mean([1, 1, 0, 1, 1, 1])
+    >>> counted = count_pairs([pair], units, Correlations(pair, units), 0.95)
+    >>> counted.pairs.won.round(6).tolist(), counted.pairs.lost.round(6).tolist()
+    ([2.0], [1.0])
+    """
     changes = [_Changes.of(first, second, units) for first, second in pairs]
     factor_M = np.array([quantile(level, one.spread.num_units) for one in changes])
     alike = _alike_changes(pairs, changes, correlations, factor_M)
@@ -289,7 +306,17 @@ def _together(first: Mean, second: Mean, units: Units) -> float:
 
 
 def number_contrast(first: OfWeights, second: OfWeights, units: Units, *, level: float) -> Contrast:
-    """The difference of two plain numbers, with the jackknife variance over units."""
+    """The difference of two plain numbers, with the jackknife variance over units.
+
+    >>> from vcp_core.statistics.units import choose_units
+    >>> units = choose_units(list("abcdef"), [None] * 6)
+    >>> def mean_of_rows(values_N):
+    ...     return lambda weights_RN: weights_RN @ values_N / weights_RN.sum(axis=1)
+    >>> first, second = mean_of_rows(np.arange(6.0)), mean_of_rows(np.arange(6.0) + 2)
+    >>> one = number_contrast(first, second, units, level=0.95)
+    >>> round(one.difference, 6), one.method
+    (2.0, 'student')
+    """
     value, variance = leave_one_out(lambda weights_RN: second(weights_RN) - first(weights_RN), units)
     num_units = units.num_behind()
     half = quantile(level, num_units) * float(np.sqrt(variance))
@@ -311,6 +338,13 @@ def leave_one_out(statistic: OfWeights, units: Units, *, at_once: int = 256) -> 
         statistic: A function from weights (R, N) to values (R,).
         units: The units of the rows.
         at_once: Number of units left out, one by one, in a single call of `statistic`; bounds its memory.
+
+    >>> from vcp_core.statistics.units import choose_units
+    >>> units = choose_units(list("abcd"), [None] * 4)
+    >>> values_N = np.array([1.0, 2.0, 3.0, 4.0])
+    >>> mean, variance = leave_one_out(lambda rows_RN: rows_RN @ values_N / rows_RN.sum(axis=1), units)
+    >>> mean, round(variance, 6), round(float(values_N.var(ddof=1) / 4), 6)
+    (2.5, 0.416667, 0.416667)
     """
     num_units = units.num_behind()
     value = float(statistic(np.ones((1, len(units.ids))))[0])

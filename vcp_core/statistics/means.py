@@ -105,7 +105,12 @@ def mean_over(values_N: Values, mask_N: Sequence[bool] | npt.NDArray[np.bool_]) 
 
 
 def mean_of(*means: Mean) -> Mean:
-    """The plain mean of several means. A mean over no rows is left out."""
+    """The plain mean of several means. A mean over no rows is left out.
+
+    >>> first, second = mean_over([1, 0, 0], [True, True, False]), mean_over([0, 0, 1], [False, False, True])
+    >>> mean_of(first, second).value, mean_of(first, second).weights_N.tolist()
+    (0.75, [0.25, 0.25, 0.5])
+    """
     found = [mean for mean in means if mean.counts_N.any()]
     if not found:
         return means[0]
@@ -120,6 +125,12 @@ def mean_statistic(statistics: Sequence[Mean | Statistic]) -> Mean | Statistic:
 
     Raises:
         TypeError: If some are means of values and some are not.
+
+    >>> mean_statistic([weighted_mean([1, 0]), weighted_mean([1, 1])]).value
+    0.75
+    >>> mean_statistic([weighted_mean([1, 0]), Statistic(lambda weights_RN: weights_RN.sum(axis=1))])
+    Traceback (most recent call last):
+    TypeError: A Mean and a Statistic cannot be averaged together.
     """
     means = [one for one in statistics if isinstance(one, Mean)]
     if len(means) == len(statistics):

@@ -27,6 +27,13 @@ def worth(mean: Mean, units: Units, correlation: float) -> float:
     Rows of one unit are correlated: n rows are worth n / (1 + correlation * companions) independent ones.
     Values between 0 and 1, such as an average precision, vary less than right-or-wrong answers. So each such
     value is worth more than one answer.
+
+    >>> from vcp_core.statistics.means import weighted_mean
+    >>> from vcp_core.statistics.units import choose_units
+    >>> videos, groups = [f"v{i}" for i in range(20)], [f"g{i // 4}" for i in range(20)]
+    >>> share = weighted_mean([1, 0] * 10)
+    >>> [round(worth(share, choose_units(videos, groups), correlation), 6) for correlation in (0.0, 0.5, 1.0)]
+    [20.0, 8.0, 5.0]
     """
     companions = spread_of(mean, units).companions
     return mean.num_rows * _finer(mean) / (1 + correlation * companions)
@@ -51,6 +58,13 @@ def share_interval(mean: Mean, units: Units, correlation: float, level: float) -
         units: The unit of every row.
         correlation: Correlation of the rows within a unit.
         level: Nominal coverage.
+
+    >>> from vcp_core.statistics.means import weighted_mean
+    >>> from vcp_core.statistics.units import choose_units
+    >>> units = choose_units(list("abcdefghi"), [None] * 9)
+    >>> low, high = share_interval(weighted_mean([1] * 9), units, 0.0, 0.95)
+    >>> round(low, 2), round(high, 2)
+    (0.63, 1.0)
     """
     factor = quantile(level, units.num_behind(mean.counts_N))
     low, high = wilson(np.array([mean.value]), np.array([worth(mean, units, correlation)]), factor)
@@ -64,6 +78,10 @@ def number_interval(values: tuple[float, float], num_units: int, level: float) -
         values: The number and its variance.
         num_units: Number of units behind the number.
         level: Nominal coverage.
+
+    >>> low, high = number_interval((3.0, 0.25), 10, 0.95)
+    >>> round(low, 3), round(high, 3)
+    (1.869, 4.131)
     """
     number, variance = values
     half = quantile(level, num_units) * float(np.sqrt(variance))

@@ -95,7 +95,13 @@ class Spread:
 
 
 def spread(residuals_N: Array, weights_N: Array, units: Units) -> Spread:
-    """The spread of residuals about a mean, corrected for the bias of few units."""
+    """The spread of residuals about a mean, corrected for the bias of few units.
+
+    >>> units = choose_units([f"v{i}" for i in range(10)], [f"g{i // 2}" for i in range(10)])
+    >>> of_rows = spread(np.array([0.5, 0.5, -0.5, -0.5] * 2 + [0.0, 0.0]), np.full(10, 0.1), units)
+    >>> round(of_rows.companions, 6), of_rows.shared > 0, of_rows.num_units
+    (1.0, True, 5)
+    """
     counts_N = weights_N > 0
     squares = float(weights_N @ weights_N)
     num_units = units.num_behind(counts_N)
@@ -109,7 +115,12 @@ def spread(residuals_N: Array, weights_N: Array, units: Units) -> Spread:
 
 
 def spread_of(mean: Mean, units: Units) -> Spread:
-    """The spread of a mean's own rows."""
+    """The spread of a mean's own rows.
+
+    >>> from vcp_core.statistics.means import weighted_mean
+    >>> spread_of(weighted_mean([1, 0, 1]), choose_units(["a", "b", "c"], [None] * 3)).companions
+    0.0
+    """
     return spread(mean.values_N - mean.value, mean.weights_N, units)
 
 
@@ -159,7 +170,14 @@ class Correlations:
 
 
 def rows_of(mean: Mean) -> bytes:
-    """A key that is equal for means over the same rows."""
+    """A key that is equal for means over the same rows.
+
+    >>> from vcp_core.statistics.means import mean_over
+    >>> first, second = (mean_over(values, [True, True, False]) for values in ([1, 0, 1], [0, 0, 1]))
+    >>> other = mean_over([1, 0, 1], [True, False, True])
+    >>> rows_of(first) == rows_of(second), rows_of(first) == rows_of(other)
+    (True, False)
+    """
     return hashlib.blake2b(mean.counts_N.tobytes(), digest_size=16).digest()
 
 
@@ -169,6 +187,9 @@ def correlation_within(spreads: Iterable[Spread], *, prior: Iterable[tuple[float
     Args:
         spreads: One for each mean.
         prior: Prior estimates as (correlation, weight); the weight is a variance.
+
+    >>> correlation_within([Spread(rows=0.01, shared=0.01, companions=4.0, num_units=9)])
+    0.25
     """
     found = list(spreads)
     shared = sum(max(0.0, one.shared) for one in found)
@@ -180,5 +201,9 @@ def correlation_within(spreads: Iterable[Spread], *, prior: Iterable[tuple[float
 
 
 def quantile(level: float, num_units: int) -> float:
-    """Student's two-sided quantile at `level`, with `num_units` - 1 degrees of freedom, 1 at least."""
+    """Student's two-sided quantile at `level`, with `num_units` - 1 degrees of freedom, 1 at least.
+
+    >>> round(quantile(0.95, 9), 3), round(quantile(0.95, 100_000), 2)
+    (2.306, 1.96)
+    """
     return float(stdtrit(max(1, num_units - 1), 0.5 + level / 2))

@@ -64,6 +64,18 @@ def iter_batches(
     Raises:
         UndecodableVideo: As `FrameStore.read`.
         StorageError: As `FrameStore.read`.
+
+    >>> from types import SimpleNamespace
+    >>> from vcp_core.datasets.manifest import Video
+    >>> from vcp_core.pretraining.examples import Crop
+    >>> video = Video(id="a.mp4", label="a", split="train", group=None, sha256="0" * 64, num_frames=96)
+    >>> examples = [Example(video, (0, 24, 48), Crop(8, 30), answer, answer) for answer in (0, 1)]
+    >>> def black(clips, frames, size):
+    ...     return torch.zeros(len(clips), len(frames), *size, 3, dtype=torch.uint8)
+    >>> frames = SimpleNamespace(cut=black)
+    >>> (batch,) = iter_batches([examples], frames, offsets=range(16), size=(8, 8), workers=1)
+    >>> tuple(batch.clips_NTHWC.shape), batch.clip_indices_BK.tolist()  # blanks are not shared
+    ((4, 16, 8, 8, 3), [[0, 1, 2], [0, 3, 2]])
     """
 
     def read(examples: Sequence[Example]) -> Batch:

@@ -95,7 +95,12 @@ def total(values: list[float], fabric: Fabric) -> list[float]:
 
 @contextmanager
 def reproducible() -> Iterator[None]:
-    """A context with deterministic kernels and without TF32."""
+    """A context with deterministic kernels and without TF32.
+
+    >>> with reproducible():
+    ...     torch.get_float32_matmul_precision(), torch.backends.cudnn.deterministic
+    ('highest', True)
+    """
     with ExitStack() as stack:
         stack.enter_context(
             torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)

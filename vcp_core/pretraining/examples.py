@@ -50,12 +50,29 @@ class Example(NamedTuple):
 
 
 def shuffled(videos: Sequence[Video], seed: int, epoch: int) -> list[Video]:
-    """The videos in the order of an epoch."""
+    """The videos in the order of an epoch.
+
+    >>> videos = [
+    ...     Video(id=f"{name}.mp4", label="a", split="train", group=None, sha256="0" * 64, num_frames=96)
+    ...     for name in "abcd"
+    ... ]
+    >>> shuffled(videos, 0, epoch=1) == shuffled(videos[::-1], 0, epoch=1)
+    True
+    >>> shuffled(videos, 0, epoch=1) == shuffled(videos, 0, epoch=2)
+    False
+    """
     return sorted(videos, key=lambda video: (Draws(seed, "order", epoch, video.id).below(1 << 62), video.id))
 
 
 def draw_crop(draws: Draws, frame: tuple[int, int], size: tuple[int, int]) -> Crop:
-    """Draw the place of a crop of `size` in a frame; both are (height, width)."""
+    """Draw the place of a crop of `size` in a frame; both are (height, width).
+
+    >>> draw_crop(Draws("a"), (112, 112), (112, 112))
+    Crop(top=0, left=0)
+    >>> crop = draw_crop(Draws("a"), (128, 171), (112, 112))
+    >>> 0 <= crop.top <= 16, 0 <= crop.left <= 59
+    (True, True)
+    """
     return Crop(draws.below(frame[0] - size[0] + 1), draws.below(frame[1] - size[1] + 1))
 
 
@@ -66,6 +83,11 @@ def draw_question(
 
     Raises:
         ValueError: If the video is shorter than a tuple.
+
+    >>> video = Video(id="a.mp4", label="a", split="train", group=None, sha256="0" * 64, num_frames=64)
+    >>> drawn = [draw_question(video, TupleShape(), Crop(8, 30), Draws(epoch)) for epoch in range(30)]
+    >>> sorted({PAPERS_OPTIONS[example.answer] for example in drawn})  # 64 frames have no room for "remote"
+    ['adjacent', 'original', 'permutation', 'rotation']
     """
     return draws.choice(all_options(video, shape, crop, draws, options))
 
@@ -85,6 +107,13 @@ def all_options(
     Raises:
         UnknownName: If there is no such option.
         ValueError: If the video is shorter than a tuple.
+
+    >>> video = Video(id="a.mp4", label="a", split="train", group=None, sha256="0" * 64, num_frames=96)
+    >>> shown = all_options(video, TupleShape(), Crop(8, 30), Draws("a"))
+    >>> [PAPERS_OPTIONS[example.answer] for example in shown]
+    ['original', 'rotation', 'permutation', 'remote', 'adjacent']
+    >>> len({(example.starts[0], example.starts[2]) for example in shown})
+    1
     """
     if video.num_frames < shape.span:
         raise ValueError(f"{video.id} has {video.num_frames} frames; a tuple has {shape.span}.")
@@ -114,6 +143,11 @@ def all_options(
 
 
 def draw_clip(video: Video, clip_span: int, crop: Crop, answer: int, draws: Draws) -> Example:
-    """Draw one clip at a random start."""
+    """Draw one clip at a random start.
+
+    >>> video = Video(id="a.mp4", label="a", split="train", group=None, sha256="0" * 64, num_frames=10)
+    >>> draw_clip(video, 16, Crop(8, 30), 2, Draws("a")).starts  # shorter than a clip, so looped
+    (0,)
+    """
     start = draws.below(max(1, video.num_frames - clip_span + 1))
     return Example(video=video, starts=(start,), crop=crop, answer=answer)

@@ -54,7 +54,13 @@ class Frames(Interface):
 
 
 def kept_name(video: Video, size: tuple[int, int]) -> str:
-    """The name of a video's cache file. It contains the decoding versions, so older files are not read."""
+    """The name of a video's cache file. It contains the decoding versions, so older files are not read.
+
+    >>> video = Video(id="a.mp4", label="a", split="train", group=None, sha256="0a" * 32, num_frames=96)
+    >>> sha256, *versions, size = kept_name(video, (128, 171)).split("-")
+    >>> sha256 == video.sha256, size
+    (True, '128x171.npy')
+    """
     return f"{video.sha256}-{FRAMES_VERSION}-{FEATURES_VERSION}-{size[0]}x{size[1]}.npy"
 
 

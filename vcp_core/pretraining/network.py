@@ -19,12 +19,20 @@ from vcp_core.video.clips import Draws
 
 
 def concat(features_BKD: Tensor) -> Tensor:
-    """[before; shown; after], (B, K D): the paper's head."""
+    """[before; shown; after], (B, K D): the paper's head.
+
+    >>> concat(torch.tensor([[[1.0], [4.0], [6.0]]])).tolist()
+    [[1.0, 4.0, 6.0]]
+    """
     return features_BKD.flatten(1)
 
 
 def relational(features_BKD: Tensor) -> Tensor:
-    """[before; shown; after; |shown - before|; |shown - after|; |after - before|], (B, 6 D): PROTOCOL 4."""
+    """[before; shown; after; |shown - before|; |shown - after|; |after - before|], (B, 6 D): PROTOCOL 4.
+
+    >>> relational(torch.tensor([[[1.0], [4.0], [6.0]]])).tolist()
+    [[1.0, 4.0, 6.0, 3.0, 2.0, 5.0]]
+    """
     before_BD, shown_BD, after_BD = features_BKD.unbind(1)
     differences = [shown_BD - before_BD, shown_BD - after_BD, after_BD - before_BD]
     return torch.cat([features_BKD.flatten(1), *(difference.abs() for difference in differences)], dim=1)

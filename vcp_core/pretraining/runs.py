@@ -77,7 +77,11 @@ class RunProgress:
 
 
 def name_of(path: Path, asked: str | None) -> str:
-    """A run's name: the one asked for, or the one in the folder's run.json, or the folder's name."""
+    """A run's name: the one asked for, or the one in the folder's run.json, or the folder's name.
+
+    >>> name_of(Path("runs/r3d"), None), name_of(Path("runs/r3d"), "first try")
+    ('r3d', 'first try')
+    """
     if asked is None and (path / "state.pt").exists():
         asked = _read_note(path)["facts"]["run"]
     return asked or path.absolute().name

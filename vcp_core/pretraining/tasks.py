@@ -168,6 +168,16 @@ def divide(
 
     Raises:
         TrainingError: If fewer videos than a batch are left, or none can be held out.
+
+    >>> videos = [
+    ...     Video(id=f"{i}", label="ab"[i % 2], split="train", group=f"g{i // 4}", sha256="0", num_frames=96)
+    ...     for i in range(40)
+    ... ]
+    >>> division = divide(videos, ["a", "b"], TrainingConfig(holdout_videos=8, holdout_most=0.2, batch=8))
+    >>> len(division.train), len(division.held_out)
+    (32, 8)
+    >>> {video.group for video in division.train} & {video.group for video in division.held_out}
+    set()
     """
     if not videos:
         raise TrainingError("No training video is long enough. Take longer videos, or a shorter gap.")
@@ -186,7 +196,12 @@ def divide(
 
 
 def centre_crop(spec: BackboneSpec) -> Crop:
-    """The centre crop, which evaluation uses."""
+    """The centre crop, which evaluation uses.
+
+    >>> from vcp_core.catalog.backbones import BACKBONES
+    >>> centre_crop(BACKBONES["r3d"])
+    Crop(top=8, left=30)
+    """
     return Crop(*Geometry(resize=spec.resize, crop=spec.clip_shape[2:]).offset)
 
 

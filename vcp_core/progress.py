@@ -32,6 +32,12 @@ def shown(progress: Progress | bool) -> Iterator[Progress]:
     Args:
         progress: A function receives every report. True shows a line in a terminal or a notebook, and
             nothing elsewhere. False shows nothing.
+
+    >>> with shown(lambda stage, done, total: print(f"{stage}: {done} of {total}")) as tell:
+    ...     tell("decoding", 1, 3)
+    decoding: 1 of 3
+    >>> with shown(False) as tell:
+    ...     tell("decoding", 1, 3)
     """
     if not isinstance(progress, bool):
         yield progress
@@ -47,7 +53,12 @@ def shown(progress: Progress | bool) -> Iterator[Progress]:
 
 @contextmanager
 def counted(stage: str, progress: Counts | bool | None) -> Iterator[Counts | None]:
-    """Give the same function for a call with one stage; it receives (done, total)."""
+    """Give the same function for a call with one stage; it receives (done, total).
+
+    >>> with counted("decoding", lambda done, total: print(f"{done} of {total}")) as tell:
+    ...     tell(1, 3)
+    1 of 3
+    """
     if not isinstance(progress, bool):
         yield progress
         return

@@ -26,6 +26,14 @@ def canonical_tensors(tensors: Mapping[str, Tensor], match: Match) -> dict[str, 
         CheckpointMismatch: If a weight is not of a floating-point type.
         NonFiniteWeights: If a weight is NaN or infinite as float32, or a variance is below zero. The message
             names the keys and counts the weights.
+
+    >>> from vcp_core.backbones import build
+    >>> from vcp_core.checkpoints.match import whole_backbones
+    >>> halves = {f"module.{key}": weights.half() for key, weights in build("r3d_tiny").state_dict().items()}
+    >>> (match,) = whole_backbones({name: tuple(weights.shape) for name, weights in halves.items()})
+    >>> state = canonical_tensors(halves, match)
+    >>> state["bn1.weight"].dtype, state["bn1.num_batches_tracked"].dtype
+    (torch.float32, torch.int64)
     """
     state = {key: tensors[match.names[key]] for key in match.right}
     integers = [f"{key} ({_dtype(value)})" for key, value in state.items() if not value.is_floating_point()]
@@ -49,7 +57,15 @@ def canonical_tensors(tensors: Mapping[str, Tensor], match: Match) -> dict[str, 
 
 
 def steps_of(tensors: Mapping[str, Tensor], match: Match, key: str) -> int | None:
-    """Read how many training steps a batch-norm layer counted; None if the file holds no valid count."""
+    """Read how many training steps a batch-norm layer counted; None if the file holds no valid count.
+
+    >>> from types import SimpleNamespace
+    >>> match = SimpleNamespace(names={"bn1.num_batches_tracked": "module.bn1.num_batches_tracked"})
+    >>> steps_of({"module.bn1.num_batches_tracked": torch.tensor(300)}, match, "bn1.num_batches_tracked")
+    300
+    >>> steps_of({}, match, "bn1.num_batches_tracked") is None
+    True
+    """
     value = tensors.get(match.names.get(key, ""))
     return None if value is None else count_of(value)
 
@@ -94,7 +110,14 @@ def _counted(wrong: Iterable[tuple[str, Tensor]]) -> list[str]:
 
 
 def weight_dtypes(tensors: Mapping[str, Tensor], match: Match) -> tuple[str, ...]:
-    """List the types of the backbone's weights in the file, sorted."""
+    """List the types of the backbone's weights in the file, sorted.
+
+    >>> from types import SimpleNamespace
+    >>> match = SimpleNamespace(right=("a", "b"), names={"a": "net.a", "b": "net.b"})
+    >>> one = torch.ones(1)
+    >>> weight_dtypes({"net.a": one, "net.b": one.half(), "head": one.int()}, match)
+    ('float16', 'float32')
+    """
     return tuple(sorted({_dtype(tensors[match.names[key]]) for key in match.right}))
 
 

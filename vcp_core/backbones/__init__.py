@@ -134,6 +134,7 @@ def skeleton(name: str) -> Backbone:
     """
     spec = BACKBONES[name]
     module, _, builder = spec.builder.partition(":")
+    # Building a network on the CPU would allocate its weights and draw them, only to throw them away.
     with torch.device("meta"):
         made = getattr(importlib.import_module(module), builder)(spec, **spec.arguments)
     return cast(Backbone, made).eval()

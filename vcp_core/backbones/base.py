@@ -101,6 +101,7 @@ class Backbone(nn.Module, ABC):
         Raises:
             TypeError: If a module holds parameters or buffers and no rule is known for it.
         """
+        # All modules draw from one generator, so their order is part of what a seed means.
         for name, module in self.named_modules():
             if isinstance(module, InitialisesItself):
                 module.initialise_own(generator)
@@ -151,6 +152,7 @@ class Backbone(nn.Module, ABC):
                 f"{self.spec.name} expects clips (B, 3, T, H, W) of uint8, 0 to 255, or of "
                 f"prepared floating point, got {clips_BCTHW.dtype}."
             )
+        # In place, because `float()` has made a copy already: the caller's clips stay as they are.
         x_BCTHW = clips_BCTHW.float().div_(255)
         if self.normalisation:
             mean, std = (
@@ -162,6 +164,7 @@ class Backbone(nn.Module, ABC):
 
 
 def _draw_by_fan_in(layer: nn.Conv3d | nn.Linear, generator: torch.Generator) -> None:
+    # These are the numbers of torch's own `reset_parameters`, which takes no generator.
     nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=generator)
     if layer.bias is not None:
         bound = 1 / math.sqrt(layer.weight[0].numel())
@@ -186,4 +189,5 @@ def _sets_all(module: ResetsBuffers, names: list[str]) -> bool:
 
 
 def _pool(x_BCTHW: Tensor) -> Tensor:
+    # Under autocast a map is bfloat16. Features stay in float32 (docs/decisions/2026-11-29-bf16.md).
     return x_BCTHW.mean(dim=(2, 3, 4), dtype=torch.float32)

@@ -55,7 +55,7 @@ def whole(path: Path, *, mode: int = 0o644) -> Iterator[Path]:
         os.close(handle)
         part = Path(name)
         yield part
-        part.chmod(mode)
+        part.chmod(mode)  # before it has its name, so that no reader meets a file without permission
         part.replace(path)
     except OSError as error:
         raise _unwritable(path, error, ". Nothing was left behind.") from error
@@ -84,6 +84,7 @@ def refuse_unwritable(path: Path) -> None:
     try:
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        # `whole` makes the missing folders, so the nearest one that exists decides.
         nearest = next(folder for folder in path.absolute().parents if folder.exists())
         with tempfile.TemporaryFile(dir=nearest):
             pass

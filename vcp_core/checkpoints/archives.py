@@ -112,7 +112,7 @@ def packed_as_torch_does(path: Path, most_bytes: int, scratch: Path | None) -> I
                 with zipfile.ZipFile(copy, "w", zipfile.ZIP_STORED) as packed:
                     packed.writestr(f"archive/{VERSION}", b"3\n")
                     for name, entry in wanted.items():
-                        if name != VERSION:
+                        if name != VERSION:  # written above, also for archives that lack it
                             _copy(archive, entry, packed, f"archive/{name}")
                 undo.pop_all()  # the copy is whole, so it stays open; the caller closes it
         except OSError as error:
@@ -123,6 +123,7 @@ def packed_as_torch_does(path: Path, most_bytes: int, scratch: Path | None) -> I
 
 
 def _copy(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, packed: zipfile.ZipFile, name: str) -> None:
+    # `zipfile` cannot know the size of a stream, and refuses 2 GiB and more without `force_zip64`.
     with archive.open(entry) as source, packed.open(name, "w", force_zip64=True) as target:
         while block := source.read(BLOCK_BYTES):
             target.write(block)

@@ -27,13 +27,14 @@ def canonical_tensors(tensors: Mapping[str, Tensor], match: Match) -> dict[str, 
         NonFiniteWeights: If a weight is NaN or infinite as float32, or a variance is below zero. The message
             names the keys and counts the weights.
 
-    >>> from vcp_core.backbones import build
-    >>> from vcp_core.checkpoints.match import whole_backbones
-    >>> halves = {f"module.{key}": weights.half() for key, weights in build("r3d_tiny").state_dict().items()}
-    >>> (match,) = whole_backbones({name: tuple(weights.shape) for name, weights in halves.items()})
-    >>> state = canonical_tensors(halves, match)
-    >>> state["bn1.weight"].dtype, state["bn1.num_batches_tracked"].dtype
-    (torch.float32, torch.int64)
+    >>> from types import SimpleNamespace
+    >>> from vcp_core.catalog.backbones import BACKBONES
+    >>> scheme, names = BACKBONES["r3d_tiny"].keys[0], {"bn1.bias": "module.bn1.bias"}
+    >>> match = SimpleNamespace(
+    ...     backbone="r3d_tiny", scheme=scheme, names=names, right=("bn1.bias",), steps=()
+    ... )
+    >>> canonical_tensors({"module.bn1.bias": torch.ones(2).half(), "head.bias": torch.ones(5)}, match)
+    {'bn1.bias': tensor([1., 1.])}
     """
     state = {key: tensors[match.names[key]] for key in match.right}
     integers = [f"{key} ({_dtype(value)})" for key, value in state.items() if not value.is_floating_point()]
@@ -43,6 +44,7 @@ def canonical_tensors(tensors: Mapping[str, Tensor], match: Match) -> dict[str, 
             "Quantised networks cannot be evaluated; save the weights before quantisation."
         )
     state = {key: value.to(torch.float32).contiguous() for key, value in state.items()}
+    # After the conversion: a float64 weight may be finite, and too large for float32.
     broken = _counted((key, ~torch.isfinite(value)) for key, value in state.items())
     if broken:
         raise NonFiniteWeights(
@@ -91,6 +93,7 @@ def are_equal(first: Tensor, second: Tensor) -> bool:
     >>> are_equal(nan, nan)
     False
     """
+    # `torch.equal` alone compares numbers of two types, and calls 1.0 in half and in float equal.
     return first.dtype == second.dtype and torch.equal(first, second)
 
 
@@ -134,6 +137,7 @@ def write_canonical(path: Path, backbone: str, state: Mapping[str, Tensor]) -> N
     ...     (Path(folder) / "a").read_bytes() == (Path(folder) / "b").read_bytes()
     True
     """
+    # One key: safetensors writes several in any order, and the same weights could give other bytes.
     data = safetensors.torch.save(dict(state), metadata={"backbone": backbone})
     with whole(path) as part:
         part.write_bytes(data)

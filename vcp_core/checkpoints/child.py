@@ -202,6 +202,7 @@ def _split(prefix: str, containers: set[str]) -> tuple[str, str]:
 
 def _left_over(names: list[str], prefix: str) -> dict[str, int]:
     """Count left-over tensors by the place where their names part from the backbone's names."""
+    # The longest first, so that a name parts from the backbone's names as late as it can.
     wrappers = [prefix[: dot.end()] for dot in re.finditer(r"\.", prefix)][::-1]
     start = {name: len(next(filter(name.startswith, wrappers), "")) for name in names}
     prefixes = Counter(
@@ -219,6 +220,7 @@ def _sha256(path: Path) -> str:
 
 def _address_space() -> int:
     """Read how many bytes are mapped. Torch alone maps half a gigabyte to tens of them, by its build."""
+    # Without /proc (macOS) the number is a constant. The ceiling lies above it, and is never reached.
     statm = Path("/proc/self/statm")
     return int(statm.read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE") if statm.exists() else 64 << 30
 

@@ -56,7 +56,7 @@ def identify(path: Path) -> Format:
     a web page: the download gave a page (a login, a notice) instead of the file.
     """
     with path.open("rb") as file:
-        head = file.read(512)
+        head = file.read(512)  # a tar's magic stands at bytes 257 to 261, in a header of 512
         size = file.seek(0, os.SEEK_END)
         if not head:
             raise NotACheckpoint("the file is empty. Was it saved, or downloaded, to its end?")
@@ -68,7 +68,7 @@ def identify(path: Path) -> Format:
             return "torch legacy"
         if head.startswith(PICKLE) and 2 <= head[1] <= 5:
             return "pickle"
-        if head[8:9] == b"{":
+        if head[8:9] == b"{":  # safetensors: eight bytes give the length of a header in JSON
             return _identify_safetensors(int.from_bytes(head[:8], "little"), size)
         raise _something_else(head, is_tar=head[257:262] == b"ustar")
 
@@ -77,6 +77,7 @@ def _identify_zip(file: BinaryIO, size: int) -> Format:
     try:
         with zipfile.ZipFile(file) as archive:
             names = archive.namelist()
+            # Bit 0 of an entry's flags says that it is encrypted.
             encrypted = any(entry.flag_bits & 1 for entry in archive.infolist())
             packed_otherwise = any(entry.compress_type not in READABLE for entry in archive.infolist())
             begins = min((entry.header_offset for entry in archive.infolist()), default=0)

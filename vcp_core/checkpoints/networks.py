@@ -333,6 +333,7 @@ def _others(networks: Iterable[Network], used: Network) -> tuple[str, ...]:
 
 def _order(network: Network) -> tuple[bool, bool, int, str]:
     prefix = network.match.prefix
+    # False sorts before True: first what nothing calls untrained, then what a known trainer saved.
     return bool(network.untrained), not network.known, len(prefix), prefix
 
 

@@ -75,6 +75,7 @@ _KINDS: dict[str, type] = {
 
 
 def _checked(value: object, kind: type) -> Any:
+    # Not isinstance: a bool is an int in Python, and True is no step.
     if type(value) is not kind:
         raise TypeError(f"{value!r} is no {kind.__name__}")
     if isinstance(value, str) and not (0 < len(value) <= MAX_TEXT and value.isprintable()):

@@ -98,6 +98,7 @@ class Survey:
 
     def parse(self, file: IO[bytes]) -> None:
         """Parse one pickle, up to its end or to the first bytes that are no pickle."""
+        # STACK_GLOBAL takes module and name from the stack. They are the last two strings before it.
         strings, memo = ["", ""], dict[int, str]()
         opcode = None
         try:
@@ -110,6 +111,7 @@ class Survey:
                 elif opcode.name == "STACK_GLOBAL":
                     self.names[_modern(*strings)] = None
                 elif opcode.name == "MEMOIZE" or opcode.name.endswith("PUT"):
+                    # MEMOIZE has no argument: it takes the next free number.
                     memo[len(memo) if argument is None else argument] = strings[-1]
                 elif opcode.name.endswith("GET"):
                     strings = [strings[-1], memo.get(argument, "")]
@@ -117,6 +119,7 @@ class Survey:
                     strings = [strings[-1], argument]
         # At broken bytes the parser raises ValueError, or any other error.
         except Exception as error:
+            # These are pickletools' words for a pickle that ends too early.
             self.whole = self.whole and "exhausted" not in str(error) and "not enough data" not in str(error)
 
     def asked(self, known: Container[str]) -> list[str]:

@@ -197,6 +197,7 @@ def _flatten(root: object, contents: Contents) -> None:
         path, value, depth = waiting.pop()
         if isinstance(value, Tensor):
             _take(path, value, contents)
+        # Not isinstance: a bool is an int in Python, and True is no count of steps.
         elif type(value) in (int, str) and depth <= VALUES_DEPTH:
             _note(path, value, contents)
         elif isinstance(value, Mapping | list | tuple) and depth <= MAX_DEPTH and id(value) not in seen:
@@ -204,6 +205,7 @@ def _flatten(root: object, contents: Contents) -> None:
             if path and isinstance(value, Mapping):
                 contents.containers.add(path)
             children = [(f"{path}.{key}" if path else key, child, depth + 1) for key, child in _items(value)]
+            # A stack: the first child is on top, so tensors keep the file's order.
             waiting.extend(reversed(children))
 
 
@@ -217,7 +219,7 @@ def _take(path: str, tensor: Tensor, contents: Contents) -> None:
         raise NotACheckpoint(f"more than {MAX_TENSORS:,} tensors: no network known here has so many.")
     plain = tensor.layout is torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
     if plain and not tensor.is_nested and type(tensor) in (Tensor, torch.nn.Parameter):
-        contents.tensors.setdefault(path, tensor.detach())
+        contents.tensors.setdefault(path, tensor.detach())  # keys 1 and "1" give one path
     else:
         contents.skipped.append(path)
 

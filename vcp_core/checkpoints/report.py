@@ -88,6 +88,7 @@ class CheckpointReport:
     def from_json(cls, text: str) -> CheckpointReport:
         """Read a report that `to_json` wrote."""
         values: dict[str, Any] = json.loads(text)
+        # JSON has no tuples: they come back as lists.
         lists = {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
         return cls(**{**values, **lists})
 

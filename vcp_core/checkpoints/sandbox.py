@@ -174,12 +174,13 @@ def _run(path: Path, job: dict[str, Any], limits: Limits) -> dict[str, Any]:
     lifeline, held = os.pipe()
     try:
         child = subprocess.Popen(  # noqa: S603 - our own interpreter and code; the file is an argument to it
+            # -I: no PYTHON* variables, and nothing of the user's site folder. `START` sets sys.path instead.
             [sys.executable, "-I", "-B", "-W", "ignore", "-c", START, json.dumps(job)],
             stdin=lifeline,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=child_environment(),
-            start_new_session=True,
+            start_new_session=True,  # a process group of its own, which `killpg` ends as a whole
         )
         try:
             answer, complaints = child.communicate(timeout=limits.wall_s)

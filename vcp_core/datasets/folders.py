@@ -230,6 +230,7 @@ def hash_split(videos: Sequence[tuple[str, str]]) -> set[str]:
     for label in sorted(sizes, key=lambda label: (len(sizes[label]), label)):
         groups = sizes[label]
         wanted = TEST_SHARE * groups.total()
+        # SHA-256, because Python's own hash of a text differs from process to process.
         for group in sorted(groups, key=lambda group: hashlib.sha256(group.encode()).digest()):
             held = sum(num for other, num in groups.items() if other in test)
             takes_closer = held == 0 or held + groups[group] / 2 <= wanted

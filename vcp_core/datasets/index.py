@@ -111,6 +111,7 @@ class IndexCache:
 
     def __init__(self, root: Path) -> None:
         self._root = str(root.resolve())
+        # A path has slashes, and may be longer than a file's name can be.
         name = hashlib.sha256(os.fsencode(self._root)).hexdigest()[:32]
         self._path = cache_dir() / "index" / f"{name}.json"
         self._found = self._read()

@@ -115,7 +115,7 @@ def refuse_lookalikes(ids: list[str]) -> None:
     """
     forms: defaultdict[str, list[str]] = defaultdict(list)
     for one in ids:
-        if not one.isascii():
+        if not one.isascii():  # ASCII has one Unicode form only
             forms[one_form(one)].append(one)
     alike = [same for same in forms.values() if len(same) > 1]
     if alike:

@@ -156,6 +156,7 @@ def index_listed(
         DatasetError: If too few videos are there.
         StorageError: If the cache cannot be written.
     """
+    # Lists and disk may write one name in two Unicode forms. Ids are those of the disk.
     disk = OnDisk(root)
     videos = [replace(video, id=disk.find(video.id)) for video in listed]
     by = f"the lists of split {split}"

@@ -110,6 +110,7 @@ class Dataset:
     source: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
+        # The class is frozen, and a plain assignment raises.
         object.__setattr__(self, "videos", tuple(sorted(self.videos, key=lambda video: video.id)))
 
     @property
@@ -161,5 +162,6 @@ class Dataset:
     @property
     def fingerprint(self) -> str:
         """SHA-256 over id, label, split, group, bytes and frame count of every video; not over the name."""
+        # Order and form of this text decide every fingerprint, and so which results share a board.
         rows = [[v.id, v.label, v.split, v.group, v.sha256, v.num_frames] for v in self.videos]
         return hashlib.sha256(json.dumps(rows, separators=(",", ":")).encode()).hexdigest()

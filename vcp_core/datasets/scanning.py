@@ -224,6 +224,7 @@ def walk(top: Path, suffixes: frozenset[str], tally: Tally, *, above: Iterable[P
             else:
                 tally.add(NOT_UTF8, folder / name)
         inner = [(child, chain | {key}) for child in found.folders]
+        # A stack: reversed, so that folders are read in the order of their names.
         folders.extend(reversed([one for one in inner if not one[0].is_symlink()]))
         linked.extend(one for one in inner if one[0].is_symlink())
 

@@ -110,6 +110,7 @@ def _records(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     if first.lower().startswith("sep="):  # Excel reads and writes this line in front of the header
         text, num_skipped = rest, 1
     delimiter = _delimiter(text)
+    # `strict`: without it, a quotation mark that is never closed would swallow all rows behind it.
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         columns = _columns(next(reader, []), f"{path.name}, line {1 + num_skipped}")
@@ -187,6 +188,7 @@ def _finder(root: Path) -> Callable[[str], str | None]:
 
     def below(text: str) -> str | None:
         path = PurePosixPath(text.replace("\\", "/"))
+        # A path that climbs could leave the root, and one file would have several ids.
         if ".." in path.parts:
             return None
         if PureWindowsPath(text).drive:

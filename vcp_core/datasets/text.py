@@ -44,7 +44,7 @@ def read_text(path: Path, *, what: str) -> str:
     mark, encoding = next(
         ((mark, name) for mark, name in _MARKS if data.startswith(mark)), (b"", _without_mark(data))
     )
-    data = data[len(mark) :]
+    data = data[len(mark) :]  # the decoders of these names would keep the mark as a character
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:

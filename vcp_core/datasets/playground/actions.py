@@ -170,7 +170,7 @@ def draw_path(action: str, num_frames: int, chance: Chance) -> Path:
     return Path(
         x_T=np.rint(path.x_T * side * GRID) / GRID,
         height_T=np.rint(path.height_T * GRID) / GRID,
-        angle_T=np.rint(path.angle_T * side * 1024) / 1024,
+        angle_T=np.rint(path.angle_T * side * 1024) / 1024,  # for the reason of GRID
     )
 
 

@@ -178,6 +178,7 @@ def make(
             progress(done, len(planned))
     manifest = folder / manifest_name(num_train + num_test)
     rows = [_row(video, folder) for video in planned]
+    # Last: `read_manifest` takes a manifest for a sign that the playground is whole.
     write_json(manifest, {"recipe": RECIPE, "seed": seed, "videos": rows})
     return manifest
 
@@ -199,6 +200,7 @@ def render(video: PlannedVideo, path: Path) -> None:
     painter = Painter(look, body, chance)
     with (
         whole(path) as part,
+        # `bitexact`: no version of FFmpeg in the file, whose hash is in the dataset's fingerprint.
         av.open(str(part), "w", format="mp4", container_options={"fflags": "+bitexact"}) as container,
     ):
         stream = container.add_stream(CODEC, rate=FPS, options=CODEC_OPTIONS)
@@ -207,7 +209,7 @@ def render(video: PlannedVideo, path: Path) -> None:
         for t in range(video.num_frames):
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(painter.frame(t)), format="rgb24")
             container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+        container.mux(stream.encode(None))  # the frames that the encoder still holds
 
 
 def read_manifest(path: Path, *, seed: int = 0) -> list[Video] | None:

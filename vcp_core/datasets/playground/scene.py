@@ -109,6 +109,7 @@ class Painter:
         far = ((xs - x) / wide) ** 2 + ((ys - self._ground + 1) / (wide * 0.3)) ** 2
         dark = 1 - 0.55 * np.exp(-1.3 * far**1.5) * (1 - height / 220)
         patch = image[window]
+        # + 0.5, because an assignment to uint8 cuts the fraction off.
         patch[:] = patch * dark[..., None] + 0.5
 
     def _body(self, image: Image, t: int) -> None:

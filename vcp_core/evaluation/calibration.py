@@ -34,6 +34,7 @@ def calibration_shard(dataset: Dataset, protocol: Protocol, spec: BackboneSpec) 
     (240, [80, 80, 80])
     """
     draws = {video: Draws(protocol.seed, "calibration", video.id) for video in dataset.side("train")}
+    # Where clips are fewer than videos, the order decides which videos give one.
     random_order = {video: drawn.below(1 << 62) for video, drawn in draws.items()}
     train = sorted(draws, key=lambda video: random_order[video])
     num_starts = [max(1, video.num_frames - spec.clip_span + 1) for video in train]

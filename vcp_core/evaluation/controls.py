@@ -41,7 +41,7 @@ def calibrate(
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # in torch this means the plain average over batches
-        norm.train()
+        norm.train()  # only the norms: everything else stays in eval mode
     shard = calibration_shard(dataset, protocol, backbone.spec)
     batches = iter_batches(
         dataset,
@@ -53,6 +53,7 @@ def calibrate(
     )
     for batch in batches:
         with inference(device, "fp32"):
+            # Without the padding, which would enter the statistics.
             backbone.stages(batch.pixels_BCTHW[: len(batch.clips)].to(device))
         if on_clips:
             on_clips(len(batch.clips))

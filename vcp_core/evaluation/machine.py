@@ -65,6 +65,7 @@ def describe_forward(device: torch.device) -> dict[str, int]:
 def blas_threads() -> dict[str, int]:
     """Number of BLAS threads that share the sums of probes and intervals; empty if no BLAS is known."""
     pools = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+    # NumPy and SciPy may each bring a BLAS with threads of its own.
     return {"blas_threads": max(pools)} if pools else {}
 
 

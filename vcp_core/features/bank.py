@@ -64,6 +64,7 @@ class _Index:
                 keys.append(self._key(video, clip.start, kind))
                 locations.append(number << self.ROW_BITS | row)
         keys_N, locations_N = np.array(keys, np.int64), np.array(locations, np.int64)
+        # Stable: if two shards hold a clip, the first one is always read.
         order_N = np.argsort(keys_N, kind="stable")
         self._keys_N, self._locations_N = keys_N[order_N], locations_N[order_N]
 
@@ -92,6 +93,7 @@ class _Index:
             ],
             np.int64,
         )
+        # A key behind the last one gets the index len(self). It is moved inside, and found missing below.
         at_N = np.minimum(np.searchsorted(self._keys_N, wanted_N), len(self) - 1)
         missing_N = self._keys_N[at_N] != wanted_N
         if missing_N.any():
@@ -130,7 +132,7 @@ class FeatureBank:
             raise ValueError("No clips were asked for.")
         shard_N, row_N = self._index(clips)
         result: Floats | None = None
-        for number in np.unique(shard_N).tolist():
+        for number in np.unique(shard_N).tolist():  # each file is opened once, however the clips are ordered
             with safetensors.safe_open(self._paths[number], framework="np") as file:
                 shard_ND = file.get_tensor(stage)
             if result is None:

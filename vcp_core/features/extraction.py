@@ -118,6 +118,7 @@ def iter_batches(
                     left -= 1
                     if len(filled) == batch_clips or left == 0:
                         yield Batch(shard, tuple(filled), pixels.permute(0, 4, 1, 2, 3), left == 0)
+                        # Older pixels stay. Rows behind `filled` are padding, which `extract` drops.
                         filled = []
 
 
@@ -174,6 +175,7 @@ def extract(
     """
     counters = counters if counters is not None else Counters()
     batch_clips = batch_clips or BATCH_CLIPS[device.type]
+    # In batches of 8, this layout is the faster one on a CPU (docs/decisions/2026-11-23-batches.md).
     backbone = backbone.to(device=device, memory_format=torch.channels_last_3d).eval()  # type: ignore[call-overload]
     rows: dict[str, list[Floats]] = {}
     clips: list[Clip] = []
@@ -237,6 +239,7 @@ def inference(device: torch.device, precision: str) -> AbstractContextManager[ob
     stack = ExitStack()
     stack.enter_context(torch.inference_mode())
     stack.enter_context(
+        # Not benchmarked: kernels that are chosen by their time may differ from run to run.
         torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
     )
     if precision == "bf16":

@@ -48,6 +48,7 @@ def cut_shards(
     current: list[tuple[Video, tuple[Clip, ...]]] = []
     size = 0
     for video in sorted(videos, key=lambda video: video.id):
+        # A set has no order of its own, and shards must not depend on it.
         clips = tuple(sorted(set(wanted(video))))
         if current and size + len(clips) > max_clips:
             shards.append(Shard(number=len(shards), videos=tuple(current)))

@@ -40,7 +40,7 @@ def holdout(
         label = min(labels_of[unit].items(), key=lambda item: (-item[1], item[0]))[0]
         return label, hashlib.sha256(unit.encode()).hexdigest()
 
-    every = max(2, round(1 / fraction))
+    every = max(2, round(1 / fraction))  # 1 would hold out every unit that can be spared
     ordered = sorted(labels_of, key=rank)
     units_left = Counter(label for labels in labels_of.values() for label in labels)
     lone = sum(count == 1 for count in units_left.values())

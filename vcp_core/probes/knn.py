@@ -41,5 +41,6 @@ def knn_probabilities(
     votes_Nk = softmax(similarities_Nk / temperature, axis=1)
     result_NK = np.zeros((len(queries_ND), num_classes))
     rows_Nk = np.broadcast_to(np.arange(len(queries_ND))[:, None], indices_Nk.shape)
+    # Not `result_NK[...] += votes_Nk`: of several votes for one class, that adds only the last.
     np.add.at(result_NK, (rows_Nk, bank_labels_M[indices_Nk]), votes_Nk)
     return result_NK

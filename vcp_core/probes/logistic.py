@@ -163,6 +163,7 @@ def fit_with_holdout(
     >>> fitted.l2, sorted(fitted.holdout_losses)
     (0.001, ['0.001', '10'])
     """
+    # The strongest first: the solver starts each fit where the one before ended.
     strengths = sorted(candidates, reverse=True)
     held_N, note = holdout(units_N, labels_N, holdout_fraction)
     notes = [] if note is None else [note]
@@ -192,6 +193,7 @@ def fit_with_holdout(
             if not solution.gradient_norm <= tolerance:
                 stopped.append(f"{strength:g} (gradient {solution.gradient_norm:.1e})")
             on_units(1)
+    # Of equal losses, the stronger penalty.
     chosen = min(losses, key=lambda strength: (losses[strength], -strength)) if losses else strengths[0]
     if stopped:
         notes.append(f"L2 strengths that did not converge where one was chosen: {', '.join(stopped)}")

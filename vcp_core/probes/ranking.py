@@ -94,6 +94,7 @@ def _keys(queries_ND: Floats, gallery_MD: Floats) -> Iterator[tuple[slice, npt.N
         chunk_ND = queries_ND[span]
         gallery.similarities(np.asarray(chunk_ND * _scale(chunk_ND)[:, None], np.float64), similarities)
         similarities *= -UNITS
+        # "unsafe" allows float64 into int64. The values are whole numbers, so nothing is lost.
         np.rint(similarities, out=keys, casting="unsafe")
         keys <<= _shift(num_gallery)
         keys |= np.arange(num_gallery)
@@ -122,6 +123,7 @@ def nearest(queries_ND: Floats, gallery_MD: Floats, *, k: int) -> tuple[Indices,
     k = min(k, num_gallery)
     indices, values = [], []
     for _, keys in _keys(queries_ND, gallery_MD):
+        # A full sort of the gallery is not needed: only the first k are put in order.
         keys.partition(k - 1, axis=1)
         first = np.sort(keys[:, :k], axis=1)
         indices.append(_indices(first, num_gallery))

@@ -206,6 +206,7 @@ class _Fit:
         return None
 
     def _at(self, theta: Array, logits_NK: Array) -> _Point:
+        # Less the largest logit, so that `exp` cannot overflow.
         probabilities_NK = logits_NK - logits_NK.max(axis=1, keepdims=True)
         of_label_N = probabilities_NK[np.arange(self._num_rows), self._labels_N]
         np.exp(probabilities_NK, out=probabilities_NK)

@@ -159,6 +159,7 @@ class Document(_Record):
 
     def to_json(self) -> str:
         """The whole result as JSON text. The same run twice gives the same text."""
+        # `allow_nan=False`: NaN is no JSON, and a score that is NaN is left out before.
         return json.dumps(self.model_dump(mode="json"), indent=1, allow_nan=False) + "\n"
 
     def save(self, path: Path) -> None:

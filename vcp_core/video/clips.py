@@ -30,6 +30,7 @@ class Draws:
     """
 
     def __init__(self, *key: object) -> None:
+        # A NUL between the parts, so that ("a", "bc") and ("ab", "c") differ.
         digest = hashlib.sha256("\0".join(map(str, key)).encode()).digest()
         self._bits = np.random.PCG64(int.from_bytes(digest, "big"))
 

@@ -76,7 +76,9 @@ def colour_of(frame: av.VideoFrame) -> Colour:
     if layout.is_rgb:
         return _rgb(bits)
     if len(components) < 3:
+        # Grey that names no range has the full one; PROTOCOL 2.
         return _grey(bits, full=frame.color_range != _LIMITED)
+    # The "j" in FFmpeg's older names of formats (yuvj420p) means full range.
     return _yuv(
         bits, int(frame.colorspace), full=layout.name.startswith("yuvj") or frame.color_range == _FULL
     )
@@ -116,6 +118,7 @@ def _yuv(bits: int, matrix: int, *, full: bool) -> Colour:
 
 def _luma(bits: int, *, full: bool) -> tuple[float, float, float]:
     """Give the scale, black and gain of a plane of luma."""
+    # Limited range: luma has 219 steps from black, at 16, to white. Chroma has 224 (ITU-R BT.601).
     return (1.0, 0.0, _full_gain(bits)) if full else (1.0 / (1 << (bits - 8)), 16.0, 255.0 / 219.0)
 
 

@@ -70,7 +70,7 @@ def top_boxes(file: Seekable, size: int) -> Iterator[tuple[bytes, int]]:
             (length,) = struct.unpack(">Q", head[8:])
         elif length == 0:  # the box goes on to the end of the file
             length = size - begin
-        if length < 8 or not name.isalnum():
+        if length < 8 or not name.isalnum():  # a box is at least its own head; anything else is damage
             return
         begin += length
         yield name, begin
@@ -108,7 +108,7 @@ def _is_cut_avi(file: Seekable, size: int) -> bool:
             continue
         if head[:4] == b"LIST" and head[8:] == b"movi" and begin + 8 + length > size:
             return True
-        begin += 8 + length + length % 2
+        begin += 8 + length + length % 2  # RIFF pads a chunk to an even length
     return False
 
 

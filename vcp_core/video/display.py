@@ -84,7 +84,7 @@ _TURNS = {  # by the angle, counterclockwise
 
 def _of_angle(counterclockwise: int) -> Turn:
     for degrees, turn in _TURNS.items():
-        if abs(counterclockwise - degrees) <= 1:
+        if abs(counterclockwise - degrees) <= 1:  # within one degree, as `_TOLERANCE`
             return turn
     raise UnsupportedVideo(
         f"its pictures are turned by {counterclockwise} degrees, which is not a multiple of 90 degrees; "

@@ -104,6 +104,7 @@ def _planar(frame: av.VideoFrame) -> av.VideoFrame:
     layout = frame.format
     name = layout.name
     own_planes = name.startswith(("yuv", "gray", "gbr")) and (layout.is_planar or name.startswith("gray"))
+    # The resize reads whole numbers of up to 16 bits, and the kernel reads them as little-endian.
     if own_planes and not layout.is_big_endian and not name.endswith(("f32le", "f16le")):
         return frame
     if layout.is_rgb or layout.has_palette:
@@ -116,6 +117,7 @@ def _planes(frame: av.VideoFrame) -> list[Plane]:
     planes, stored = [], frame.planes  # PyAV makes new objects at each question
     for number, dtype, height, width in _layout(frame.format.name, frame.width, frame.height):
         plane = stored[number]
+        # FFmpeg pads each row to `line_size` bytes. The padding is cut off below.
         rows = np.frombuffer(memoryview(plane), dtype)
         planes.append(rows.reshape(plane.height, plane.line_size // dtype.itemsize)[:height, :width])
     return planes

@@ -170,6 +170,7 @@ def _text(head: bytes, *, whole: bool) -> str:
     """Decode the bytes as text; "" if they are not text."""
     encoding = "utf-16" if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
     try:
+        # Incremental, because the head may end in the middle of a character.
         text = codecs.getincrementaldecoder(encoding)().decode(head, final=whole)
     except UnicodeDecodeError:
         return ""

@@ -38,6 +38,7 @@ def choose_stream(container: InputContainer) -> tuple[av.VideoStream, str]:
         raise UndecodableVideo(reasons.of_no_video(container.name, kinds), path=container.name)
     stream = container.streams.best("video")
     if not isinstance(stream, av.VideoStream) or stream not in videos:  # FFmpeg may prefer a picture
+        # `max` gives the first of equals: the first default stream, or else the first one.
         stream = max(videos, key=lambda one: bool(one.disposition & Disposition.default))
     if stream.codec_context is None:
         raise UndecodableVideo(reasons.NO_DECODER, path=container.name)

@@ -88,5 +88,6 @@ class Augmentations(NamedTuple):
             values_NC[:, None, None, None] for values_NC in (self.order_NC, self.gain_NC, self.shift_NC)
         )
         seen = clips_NTHWC.gather(4, order.expand(clips_NTHWC.shape)).float()
+        # Rounded, because a conversion to uint8 cuts the fraction off.
         seen = seen.sub_(GREY).mul_(gain).add_(GREY + shift).clamp_(0, 255).round_().to(torch.uint8)
         return torch.where(self.mirrored_N[:, None, None, None, None], seen.flip(3), seen)

@@ -83,6 +83,7 @@ def summed(values: Tensor, fabric: Fabric) -> Tensor:
     """The sum of a CPU tensor over all processes."""
     if fabric.world_size == 1:
         return values
+    # NCCL, the backend of GPUs, sums only what is in their memory.
     everywhere = values.to(fabric.device)
     torch.distributed.all_reduce(everywhere)
     return everywhere.cpu()
@@ -103,6 +104,8 @@ def reproducible() -> Iterator[None]:
     """
     with ExitStack() as stack:
         stack.enter_context(
+            # In float32 other kernels are faster. With these, a run that was interrupted ends with the same
+            # bits (docs/decisions/2026-11-26-gpu.md).
             torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
         )
         before = torch.get_float32_matmul_precision()

@@ -61,6 +61,7 @@ def shuffled(videos: Sequence[Video], seed: int, epoch: int) -> list[Video]:
     >>> shuffled(videos, 0, epoch=1) == shuffled(videos, 0, epoch=2)
     False
     """
+    # The id decides where two videos draw the same number.
     return sorted(videos, key=lambda video: (Draws(seed, "order", epoch, video.id).below(1 << 62), video.id))
 
 

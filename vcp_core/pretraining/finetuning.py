@@ -214,6 +214,7 @@ class _Finetuning:
         with reproducible():
             mine = [logits_BA.double().cpu() for _, logits_BA in trainer.answer(examples)]
         if mine:
+            # The rows of other processes stay 0, so the sum below joins all rows.
             logits_MA[rank::world] = torch.cat(mine)
         logits_MA = summed(logits_MA, trainer.fabric)
         clip_span = trainer.network.backbone.spec.clip_span

@@ -189,6 +189,7 @@ class FrameStore:
             with contextlib.suppress(FileNotFoundError):  # another process may delete files as well
                 if path not in ours:
                     others.append((path, path.stat()))
+        # The newest first: what no longer fits is the oldest.
         for path, stat in sorted(others, key=lambda item: -item[1].st_mtime):
             room -= stat.st_size
             if room < 0:

@@ -169,6 +169,7 @@ class Trainer:
             if on_step:
                 on_step(progress.step, self.total_steps, float(loss.detach()))
             stopped = stop.agreed(self.fabric)
+            # The last step of an epoch is saved by `_end_epoch`, with the result on the held-out videos.
             if stopped or (progress.step % self.config.save_steps == 0 and progress.step % steps):
                 self._refuse_broken_weights()
                 self._save()
@@ -201,6 +202,7 @@ class Trainer:
                 self.folder.export(
                     f"checkpoints/step-{progress.step:06d}.safetensors", self.network.exported(), progress
                 )
+            # Before the state: a run killed in between trains the epoch again, and `log` replaces its row.
             self.folder.log(row | {"seconds": round(seconds, 1)})
         self._save()
         return row

@@ -63,6 +63,7 @@ class ClipsNetwork(nn.Module):
         self.num_clips = num_clips
         self._join, times = _JOINS[head]
         dimension = times * num_clips * backbone.spec.feature_dim
+        # On the meta device torch's global generator draws nothing. The loop below draws the weights.
         self.head = nn.Linear(dimension, num_answers, device="meta").to_empty(device="cpu")
         generator = torch.Generator().manual_seed(Draws(seed, "head").below(1 << 62))
         bound = 1 / math.sqrt(dimension)  # torch's default for a linear layer

@@ -175,6 +175,7 @@ class RunFolder:
         data = io.BytesIO()  # torch.save on a file reports a full disk with an unclear error
         # "place" is the progress's key in every state that was ever saved: kept, so that runs can go on.
         torch.save({"place": asdict(progress), "model": dict(model), "optimizer": dict(optimizer)}, data)
+        # Before the state, which `claim` refuses if no run.json says of which run it is.
         write_json(self.path / "run.json", {**self._identity, "facts": self._facts})
         with whole(self.path / "state.pt") as part:
             part.write_bytes(data.getbuffer())

@@ -169,7 +169,7 @@ class Run:
             trainer = Trainer(task, network, frames, self.config, folder, fabric)
             self._refuse_without_best(trainer.progress)
             return trainer
-        except BaseException:
+        except BaseException:  # Ctrl-C, too, must release the folder
             folder.release()
             raise
 

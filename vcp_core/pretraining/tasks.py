@@ -181,6 +181,7 @@ def divide(
     """
     if not videos:
         raise TrainingError("No training video is long enough. Take longer videos, or a shorter gap.")
+    # `holdout_most` bounds what a small dataset loses: of 144 videos, 800 would be all.
     fraction = min(config.holdout_videos / len(videos), config.holdout_most)
     labels_N = np.array([list(classes).index(video.label) for video in videos])
     held_N, note = holdout([video.group or video.id for video in videos], labels_N, fraction)

@@ -42,8 +42,9 @@ from vcp_core.datasets import load_dataset
 from vcp_core.evaluation.evaluate import evaluate
 from vcp_core.evaluation.machine import describe_device, pick_device
 from vcp_core.evaluation.plan import EvaluationPlan
-from vcp_core.features.extraction import BATCH_CLIPS, inference
+from vcp_core.features.extraction import inference
 from vcp_core.features.reading import cores
+from vcp_core.features.shards import BATCH_CLIPS
 from vcp_core.video.decode import iter_frames
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from vcp_core.datasets import Dataset, load_dataset
     from vcp_core.evaluation.controls import random_weights
     from vcp_core.evaluation.evaluate import evaluate
+    from vcp_core.evaluation.measuring import estimate
     from vcp_core.results.diagnosis import diagnose
     from vcp_core.results.types import Results, Score
     from vcp_core.scoring.comparison import compare, compare_many, unpaired
@@ -61,6 +62,7 @@ _HOME = {
     "compare": "vcp_core.scoring.comparison",
     "compare_many": "vcp_core.scoring.comparison",
     "diagnose": "vcp_core.results.diagnosis",
+    "estimate": "vcp_core.evaluation.measuring",
     "evaluate": "vcp_core.evaluation.evaluate",
     "load_checkpoint": "vcp_core.checkpoints",
     "load_dataset": "vcp_core.datasets",
@@ -85,6 +87,7 @@ __all__ = [
     "compare",
     "compare_many",
     "diagnose",
+    "estimate",
     "evaluate",
     "load_checkpoint",
     "load_dataset",

@@ -43,10 +43,7 @@ def local(
     file: options.CheckpointArgument,
     *,
     dataset: options.DatasetOption = DEFAULT_DATASET,
-    protocol: Annotated[
-        str,
-        typer.Option("--protocol", "-p", help="standard-v1, standard-bf16-v1, quick-v1, ... or a TOML file."),
-    ] = DEFAULT_PROTOCOL,
+    protocol: options.ProtocolOption = DEFAULT_PROTOCOL,
     json_out: Annotated[
         Path | None, typer.Option("--json", help="Write all results to this file; '-' prints them.")
     ] = None,

@@ -33,6 +33,9 @@ DatasetOption = Annotated[
         help="A name (playground, playground-136, playground-344), ucf101:DIR, hmdb51:DIR, or a folder.",
     ),
 ]
+ProtocolOption = Annotated[
+    str, typer.Option("--protocol", "-p", help="standard-v1, standard-bf16-v1, quick-v1, ... or a TOML file.")
+]
 SplitOption = Annotated[str, typer.Option("--split", help="Which split of UCF101 or HMDB51.")]
 SplitsOption = Annotated[
     str, typer.Option("--split", help="Which split of UCF101 or HMDB51; '1,2,3' gives their mean.")

@@ -50,6 +50,13 @@ def test_a_clip_of_the_native_shape_gives_one_feature_vector(name: str) -> None:
     assert feats_BD.dtype == torch.float32
 
 
+@every_backbone
+def test_the_length_of_the_max_pooled_feature_is_known_without_building_the_network(name: str) -> None:
+    spec = BACKBONES[name]
+    stages_BD = skeleton(name).stages(torch.empty(1, *spec.clip_shape, device="meta"), max_pooled=True)
+    assert stages_BD[spec.max_pooled_stage].shape == (1, spec.max_pooled_dim)
+
+
 def test_the_last_stage_is_the_feature(network: Backbone) -> None:
     with torch.inference_mode():
         feats_BD = network.features(clips())

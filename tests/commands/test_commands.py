@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -81,6 +82,28 @@ def test_local_prints_a_table_and_writes_the_same_json_again_by_the_command_that
     assert "recall.rotation.90" not in first.stdout
     again = vcpbench(home, *words[1:], "--json", "-")
     assert again.stdout == (home / "scores.json").read_text()
+
+
+def test_plan_says_what_local_will_take_in_words_and_in_json(home: Path) -> None:
+    words = ("model.pt", "-d", "clips", "-p", "quickest.toml")
+    shown = vcpbench(home, "plan", *words)
+    assert shown.returncode == 0, shown.stderr
+    lines = dict(re.split(r"  +", line.strip(), maxsplit=1) for line in shown.stdout.splitlines()[:-1])
+    found = json.loads(vcpbench(home, "plan", *words, "--json").stdout)
+    assert lines["videos"] == f"{found['videos']:,}" == "12"
+    assert lines["clips"] == f"{found['clips']:,} for each network"
+    missing = [one["name"] for one in found["networks"] if not one["kept"]]
+    kept = [one["name"] for one in found["networks"] if one["kept"]]
+    assert lines["networks"] == f"{len(missing)} to measure: {', '.join(missing)}"
+    assert lines.get("kept already", "").startswith(", ".join(kept))
+    assert missing + kept == ["checkpoint", "random weights 0", "pixels"]
+    assert set(lines) >= {"decoding", "forwarding", "scoring", "time in all", "disk", "memory"}
+    assert shown.stdout.splitlines()[-1].startswith("Most of the time goes into ")
+    assert found["total_s"]["high"] >= found["total_s"]["low"] > 0
+    alone = json.loads(vcpbench(home, "plan", *words, "--no-controls", "--json").stdout)
+    assert [one["name"] for one in alone["networks"]] == ["checkpoint"]
+    assert [one["how"] for one in alone["shorter"]] == ["--protocol quick-v1"]
+    assert alone["frames"] == found["frames"]
 
 
 def test_inspect_says_what_a_file_holds(home: Path) -> None:
@@ -232,6 +255,9 @@ def test_a_table_names_units_where_rows_have_several(
         (("local", "model.pt", "-d", "clips", "-p", "quik-v1"), "Did you mean 'quick-v1'"),
         (("local", "model.pt", "-d", "clips", "--benchmark", "clozes"), "Did you mean 'cloze'"),
         (("local", "model.pt", "-d", "clips", "--backbone", "r3d18"), "Did you mean 'r3d_18'"),
+        (("plan", "gone.pt", "-d", "clips"), "gone.pt"),
+        (("plan", "quickest.toml", "-d", "clips"), "NotACheckpoint"),
+        (("plan", "model.pt", "-d", "playgruond"), "Did you mean 'playground'"),
         (("dataset", "show", "cache"), "cache"),
         (("dataset", "make", "ucf101"), "ucf101"),
     ],
@@ -256,6 +282,10 @@ def test_what_cannot_be_done_is_said_in_a_line_and_exits_with_2(
             ("local", "model.pt", "--json", "model.pt/a.json"),
             "a.json cannot be written: Not a directory",
         ),
+        (("plan", "model.pt", "-p", "quik-v1"), "Did you mean 'quick-v1'"),
+        (("plan", "model.pt", "--benchmark", "clze"), "Did you mean 'cloze'"),
+        (("plan", "model.pt", "--device", "cuda:99"), "No device 'cuda:99'"),
+        (("plan", "model.pt", "--backbone", "r3d18"), "Did you mean 'r3d_18'"),
         (("pretrain", "-o", "model.pt"), "model.pt/run.json cannot be written: Not a directory"),
         (
             ("pretrain", "-o", "run", "--device", "cpu", "--precision", "bf16"),
@@ -275,7 +305,8 @@ def test_what_is_wrong_without_the_dataset_is_said_before_it_is_looked_for(
 
 
 @pytest.mark.parametrize(
-    "command", [(), ("local",), ("inspect",), ("dataset",), ("dataset", "make"), ("dataset", "show")]
+    "command",
+    [(), ("local",), ("plan",), ("inspect",), ("dataset",), ("dataset", "make"), ("dataset", "show")],
 )
 def test_every_command_has_help_and_those_that_do_something_have_examples(
     home: Path, command: tuple[str, ...]

@@ -210,12 +210,12 @@ def test_a_kept_control_is_another_one_when_any_version_that_touches_a_digit_cha
     dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = EvaluationPlan(dataset=dataset, protocol=CI, spec=BACKBONES["r3d_tiny"])
-    run, now = evaluate._Run(plan, torch.device("cpu"), None), facts.versions()
-    keys = {run._control_key(0)}
-    assert keys == {run._control_key(0)}
+    cpu, now = torch.device("cpu"), facts.versions()
+    keys = {evaluate.control_file(plan, 0, cpu)}
+    assert keys == {evaluate.control_file(plan, 0, cpu)}
     for name in now:
         monkeypatch.setattr(evaluate, "versions", lambda name=name: {**now, name: "0.0"})
-        keys.add(run._control_key(0))
+        keys.add(evaluate.control_file(plan, 0, cpu))
     assert {"numpy", "scipy", "libavcodec", "engine"} <= set(now)
     assert len(keys) == 1 + len(now)
 
@@ -239,14 +239,10 @@ def test_threads_are_kept_with_the_results_and_make_another_control(
     assert (machine["network_threads"], machine["batch_clips"]) == (other_threads, 8)
     assert set(machine) == {"network_threads", "batch_clips", "blas_threads"}
     assert str(other_threads) not in results.provenance.device.split()
-    run = evaluate._Run(
-        EvaluationPlan(dataset=dataset, protocol=CI, spec=BACKBONES["r3d_tiny"]),
-        torch.device("cpu"),
-        lambda stage, done, total: None,
-    )
-    with_more = run._control_key(0)
+    plan, cpu = EvaluationPlan(dataset=dataset, protocol=CI, spec=BACKBONES["r3d_tiny"]), torch.device("cpu")
+    with_more = evaluate.control_file(plan, 0, cpu)
     torch.set_num_threads(other_threads - 1)
-    assert run._control_key(0) != with_more
+    assert evaluate.control_file(plan, 0, cpu) != with_more
 
 
 @pytest.mark.long

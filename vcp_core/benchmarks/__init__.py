@@ -5,6 +5,7 @@ recognition.py  a linear probe on clips, nearest neighbours of videos
 retrieval.py    every test video queries the training side
 grid.py         the grid of clips that recognition and retrieval share
 metrics.py      the definition of a metric
+sizes.py        sizes of probes and rankings, which decide the time and the memory of scoring
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Protocol as Interface
 from typing import cast
 
 from vcp_core.benchmarks.metrics import Metric
+from vcp_core.benchmarks.sizes import Probe, Ranking
 from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.benchmarks import BENCHMARKS
 from vcp_core.catalog.protocols import Protocol
@@ -64,3 +66,13 @@ def load_benchmark(name: str) -> Benchmark:
         UnknownName: If there is no such benchmark.
     """
     return cast(Benchmark, importlib.import_module(BENCHMARKS[name].module))
+
+
+def sizes_of(name: str, dataset: Dataset, protocol: Protocol, spec: BackboneSpec) -> list[Probe | Ranking]:
+    """The probes and rankings of a benchmark. The list is empty if its module has no function `sizes`.
+
+    Raises:
+        UnknownName: If there is no such benchmark.
+    """
+    sizes = getattr(load_benchmark(name), "sizes", None)
+    return [] if sizes is None else list(sizes(dataset, protocol, spec))

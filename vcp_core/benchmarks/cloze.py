@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vcp_core.benchmarks.metrics import Metric, mean_of, mean_over, weighted_mean
+from vcp_core.benchmarks.sizes import Probe
 from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.options import KINDS, OPTIONS, kinds_of
 from vcp_core.catalog.protocols import Protocol
@@ -201,6 +202,25 @@ def num_units(protocol: Protocol, spec: BackboneSpec) -> int:
     [80, 8]
     """
     return len(_stages(protocol, spec)) * len(HEADS) * num_fits(protocol.probe.l2)
+
+
+def sizes(dataset: Dataset, protocol: Protocol, spec: BackboneSpec) -> list[Probe]:
+    """A probe for each head after each stage."""
+    least, options = tuple_shape(protocol, spec).min_frames, len(protocol.cloze.options)
+    num_asked = sum(video.num_frames >= least for video in dataset.side("train")) * protocol.cloze.num_tuples
+    dims = dict(zip(spec.stages, spec.stage_dims, strict=True))
+    return [
+        Probe(
+            rows=num_asked * options,
+            columns=_INPUTS[head][1] * dims[stage],
+            classes=options,
+            fits=num_fits(protocol.probe.l2),
+            # A tuple has a clip for each option, one before the blank and one after it.
+            held=num_asked * (options + 2) * dims[stage],
+        )
+        for stage in _stages(protocol, spec)
+        for head in HEADS
+    ]
 
 
 def predict(

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from vcp_core.benchmarks.grid import clips, video_features
 from vcp_core.benchmarks.metrics import Metric, mean_of, mean_over, weighted_mean
+from vcp_core.benchmarks.sizes import Probe, Ranking
 from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.protocols import Protocol
 from vcp_core.datasets.manifest import Dataset
@@ -24,7 +25,7 @@ from vcp_core.probes.logistic import fit_with_holdout, num_fits
 from vcp_core.progress import OnUnits, ignore
 from vcp_core.results.types import Fit, Predictions, Table, confusion, per_class
 
-__all__ = ["availability", "clips", "metrics", "num_units", "predict", "tables"]
+__all__ = ["availability", "clips", "metrics", "num_units", "predict", "sizes", "tables"]
 
 METHODS = ("linear", "knn")
 FINETUNE = "finetune"  # column of a finetuned network's answers (vcp_core.pretraining)
@@ -45,6 +46,20 @@ def num_units(protocol: Protocol, spec: BackboneSpec) -> int:
     5
     """
     return num_fits(protocol.probe.l2) + 1
+
+
+def sizes(dataset: Dataset, protocol: Protocol, spec: BackboneSpec) -> list[Probe | Ranking]:
+    """The linear probe on grid clips, and the nearest neighbours of videos."""
+    train, test = len(dataset.side("train")), len(dataset.side("test"))
+    num_clips = protocol.grid.num_clips
+    probe = Probe(
+        rows=train * num_clips,
+        columns=spec.feature_dim,
+        classes=len(dataset.classes),
+        fits=num_fits(protocol.probe.l2),
+        held=(train + test) * num_clips * spec.feature_dim,
+    )
+    return [probe, Ranking(queries=test, gallery=train, columns=spec.feature_dim)]
 
 
 def predict(

@@ -18,6 +18,7 @@ import numpy as np
 
 from vcp_core.benchmarks.grid import clips, video_means
 from vcp_core.benchmarks.metrics import Metric, weighted_mean
+from vcp_core.benchmarks.sizes import Ranking
 from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.protocols import Protocol, RetrievalFeature
 from vcp_core.datasets.manifest import Dataset
@@ -26,7 +27,7 @@ from vcp_core.probes.ranking import retrieval_ranks
 from vcp_core.progress import OnUnits, ignore
 from vcp_core.results.types import Predictions, Table, per_class
 
-__all__ = ["availability", "clips", "metrics", "num_units", "predict", "tables"]
+__all__ = ["availability", "clips", "metrics", "num_units", "predict", "sizes", "tables"]
 
 PREFIXES: dict[RetrievalFeature, str] = {"pooled": "", "max-pooled": "max."}
 
@@ -45,6 +46,16 @@ def num_units(protocol: Protocol, spec: BackboneSpec) -> int:
     [1, 2]
     """
     return len(protocol.retrieval.features)
+
+
+def sizes(dataset: Dataset, protocol: Protocol, spec: BackboneSpec) -> list[Ranking]:
+    """A ranking by each feature."""
+    queries, gallery = len(dataset.side("test")), len(dataset.side("train"))
+    dims = {"pooled": spec.feature_dim, "max-pooled": spec.max_pooled_dim}
+    return [
+        Ranking(queries=queries, gallery=gallery, columns=dims[feature])
+        for feature in protocol.retrieval.features
+    ]
 
 
 def predict(

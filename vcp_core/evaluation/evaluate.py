@@ -15,6 +15,7 @@ import torch
 from pydantic import ValidationError
 
 from vcp_core.backbones.base import Backbone
+from vcp_core.catalog.backbones import PIXELS
 from vcp_core.catalog.benchmarks import BENCHMARKS
 from vcp_core.catalog.datasets import loading
 from vcp_core.catalog.files import write_json
@@ -247,18 +248,16 @@ class _Run:
             network = pixel_network(self.plan)
             return self.predict(network, whose="pixels", plan=self.plan.pixels, counters=Counters())
 
-        return self._kept(self._control_key(self.plan.pixels.spec.name), measure)
+        return self._kept(PIXELS, measure)
 
     def _control(self, seed: int) -> dict[str, Predictions]:
-        return self._kept(self._control_key(seed), lambda: self._measure_control(seed))
+        return self._kept(seed, lambda: self._measure_control(seed))
 
-    def _kept(self, key: str, measure: Callable[[], dict[str, Predictions]]) -> dict[str, Predictions]:
-        path = cache_dir() / "controls" / f"{key}.json"
-        try:
-            kept = json.loads(path.read_text(encoding="utf-8"))
-            return {name: Predictions.model_validate(value) for name, value in kept.items()}
-        except (OSError, json.JSONDecodeError, ValidationError):
-            pass  # not cached yet, or cached by another version: measure it
+    def _kept(self, who: int | str, measure: Callable[[], dict[str, Predictions]]) -> dict[str, Predictions]:
+        path = control_file(self.plan, who, self.device)
+        kept = kept_predictions(path)
+        if kept is not None:
+            return kept
         predictions = measure()
         write_json(path, {name: value.model_dump(mode="json") for name, value in predictions.items()})
         return predictions
@@ -269,19 +268,37 @@ class _Run:
         network = control_network(self.plan, seed, device=self.device, on_clips=on_clips)
         return self.predict(network, whose=f"control {seed}", counters=Counters())
 
-    def _control_key(self, seed: int | str) -> str:
-        decides = [
-            versions(),
-            self.plan.spec.name,
-            input_of(self.plan.spec),
-            seed,
-            self.plan.dataset.fingerprint,
-            self.plan.protocol.hash,
-            sorted(self.plan.active),
-            describe_device(self.device),
-            describe_forward(self.device) | blas_threads(),
-        ]
-        return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
+
+def control_file(plan: EvaluationPlan, who: int | str, device: torch.device) -> Path:
+    """The file of the cache that keeps a control's predictions.
+
+    Args:
+        plan: The evaluation's plan.
+        who: The seed of random weights, or `PIXELS` for the pixel baseline.
+        device: The device of the networks.
+    """
+    decides = [
+        versions(),
+        plan.spec.name,
+        input_of(plan.spec),
+        who,
+        plan.dataset.fingerprint,
+        plan.protocol.hash,
+        sorted(plan.active),
+        describe_device(device),
+        describe_forward(device) | blas_threads(),
+    ]
+    key = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
+    return cache_dir() / "controls" / f"{key}.json"
+
+
+def kept_predictions(path: Path) -> dict[str, Predictions] | None:
+    """The predictions that a file of the cache keeps; None if it keeps none, or those of another version."""
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        return {name: Predictions.model_validate(value) for name, value in kept.items()}
+    except (OSError, json.JSONDecodeError, ValidationError):
+        return None
 
 
 def _command(

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_info
 
 from vcp_core.catalog.errors import VcpbenchError
 from vcp_core.catalog.versions import FEATURES_VERSION, SCORING_VERSION
-from vcp_core.features.extraction import BATCH_CLIPS
+from vcp_core.features.shards import BATCH_CLIPS
 
 
 def pick_device(device: str | torch.device | None) -> torch.device:

@@ -29,13 +29,11 @@ from vcp_core.catalog.errors import NonFiniteFeatures
 from vcp_core.datasets.manifest import Dataset, Video
 from vcp_core.features.bank import Floats, ShardFeatures
 from vcp_core.features.reading import Counters, Reading, cores, read_frames
-from vcp_core.features.shards import Clip, Shard
+from vcp_core.features.shards import BATCH_CLIPS, Clip, Shard
 from vcp_core.video.frames import Geometry
 from vcp_core.video.operations import apply_option
 
 OnClips = Callable[[int], None]
-
-BATCH_CLIPS = {"cpu": 8, "cuda": 64}  # clips; larger ones were not faster on a CPU (bench/engine.py)
 
 
 class Batch(NamedTuple):

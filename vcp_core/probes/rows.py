@@ -68,6 +68,22 @@ def most_bytes() -> int:
     return int(chosen) << 20
 
 
+def kept_bytes(num_rows: int, num_columns: int) -> int:
+    """Memory of the rows of a fit: all of them, or one chunk of them if they do not fit into `most_bytes`.
+
+    >>> kept_bytes(1000, 512)
+    4096000
+    """
+    entries = num_rows * num_columns
+    wanted = entries * dtype_of(entries).itemsize
+    return wanted if wanted <= most_bytes() else CHUNK_BYTES
+
+
+def dtype_of(entries: int) -> np.dtype[np.floating[Any]]:
+    """The type of so many numbers of rows: float64 if they fit into `EXACT_BYTES`, else float32."""
+    return np.dtype(np.float64 if entries * 8 <= EXACT_BYTES else np.float32)
+
+
 def spans(num_rows: int, num_columns: int) -> Iterator[slice]:
     """Cut rows into chunks of `CHUNK_BYTES` in float64.
 
@@ -120,7 +136,7 @@ class StandardisedRows:
         self._source, self._order_N = source, order_N
         self._mean_D, self._scale_D = mean_D, scale_D
         entries = len(order_N) * source.shape[1]
-        self.dtype = np.dtype(np.float64 if entries * 8 <= EXACT_BYTES else np.float32)
+        self.dtype = dtype_of(entries)
         self._kept_ND: Floats | None = None
         if entries * self.dtype.itemsize <= most_bytes():
             kept_ND = np.empty((len(order_N), source.shape[1]), self.dtype)

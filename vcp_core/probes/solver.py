@@ -30,7 +30,7 @@ import numpy.typing as npt
 import scipy.linalg
 from threadpoolctl import ThreadpoolController
 
-from vcp_core.probes.rows import Array, Floats, StandardisedRows
+from vcp_core.probes.rows import Array, Floats, StandardisedRows, dtype_of, kept_bytes
 
 Labels = npt.NDArray[np.integer]
 
@@ -40,6 +40,7 @@ MOST_TRIALS = 30  # of one line search; its Newton steps usually need a few
 LEFT_TO_GAIN = 1e-4  # of the L2 strength, as a loss; at most 1e-7, and at least 1e-8 with float32 rows
 ROUNDING = 1e-14  # of a loss in float64
 EXACT_SIDE = 4096  # a Cholesky factor of at most so many rows is made in float64
+LOGITS_AT_ONCE = 6  # arrays (N, K) in a line search: logits and probabilities of two points, a change, errors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +98,24 @@ class Solver:
             with scipys_blas_on_one_thread():
                 solution = fit.solve(strength, self._preconditioner, max_iterations, tolerance)
             yield solution
+
+
+def fit_bytes(num_rows: int, num_columns: int, num_classes: int) -> int:
+    """Memory that a fit takes at most, about: rows, preconditioner, logits, and the remembered steps.
+
+    `VCPBENCH_PROBE_MEMORY_MB` bounds the rows. Nothing bounds the logits, (N, K) in float64.
+
+    >>> fit_bytes(46_000, 3072, 5) >> 20
+    626
+    """
+    side = min(num_rows, num_columns)
+    matrix = side**2 * (8 if side <= EXACT_SIDE else 4)
+    whole = (
+        num_rows * num_columns * dtype_of(num_rows * num_columns).itemsize if num_rows < num_columns else 0
+    )
+    logits = LOGITS_AT_ONCE * 8 * num_rows * num_classes
+    steps = 2 * MEMORY * 8 * (num_columns + 1) * num_classes
+    return kept_bytes(num_rows, num_columns) + matrix + whole + logits + steps
 
 
 class _Point(NamedTuple):

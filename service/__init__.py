@@ -5,6 +5,7 @@ Each subject has a folder: routes.py speaks HTTP, schemas.py defines the JSON, s
     checkpoints/   upload and find checkpoints
     comparisons/   two evaluations in pairs
     datasets/      register and retire datasets
+    estimates/     what an evaluation would take
     evaluations/   ask for evaluations, follow and cancel them
     leaderboard/   results of one dataset, protocol and engine
     models/        models, each with its newest checkpoint

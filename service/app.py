@@ -18,6 +18,7 @@ from service.auth import reader
 from service.checkpoints.routes import router as checkpoints
 from service.comparisons.routes import router as comparisons
 from service.datasets.routes import router as datasets
+from service.estimates.routes import router as estimates
 from service.evaluations.routes import router as evaluations
 from service.leaderboard.routes import router as leaderboard
 from service.limits import BodyLimit
@@ -91,6 +92,7 @@ def without_engines() -> FastAPI:
         checkpoints,
         models,
         evaluations,
+        estimates,
         comparisons,
         leaderboard,
         datasets,

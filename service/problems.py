@@ -6,6 +6,7 @@ ServiceError
 ├── NotFound          no such checkpoint, evaluation, ...
 ├── Conflict          the state of the thing does not permit this
 ├── Ambiguous         several ids begin with the given characters (service/references.py)
+├── StillCounting     another request counts a dataset's clips just now (service/estimates/service.py)
 ├── TooLarge          more bytes than this installation takes
 ├── InvalidRequest    an unknown parameter or field, or an invalid value
 └── BadUpload         bytes that differ from their declaration

@@ -144,6 +144,18 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def duration_range(low_s: float, high_s: float) -> str:
+    """Write a range of seconds roughly, for people.
+
+    >>> duration_range(20.0, 200.0), duration_range(30.1, 30.2), duration_range(0.1, 0.4)
+    ('20 s to 3 min', '30 s', 'less than 1 s')
+    """
+    if high_s < 1:
+        return "less than 1 s"
+    low, high = duration(low_s), duration(high_s)
+    return low if low == high else f"{low} to {high}"
+
+
 def _somebody_looks(stream: TextIO | None) -> bool:
     """Whether people see the stream: in a terminal, or in a notebook, whose stream is not a terminal."""
     if stream is None:  # pythonw has no standard error

@@ -5,6 +5,7 @@ turns.py        which job is next
 queue.py        the queue as one evaluation sees it
 workers.py      the workers that were seen lately
 progress.py     how far an evaluation is, and when it ends
+rates.py        how long the pieces of the last evaluations took
 checkpoints.py  models' checkpoints, and their parts while they are uploaded
 models.py       models, each with its newest checkpoint
 datasets.py     datasets and protocols

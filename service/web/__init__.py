@@ -6,6 +6,7 @@ parameters.py   the parameters of the leaderboard's address
 leaderboard.py  the leaderboard
 models.py       a model's checkpoints over its training
 evaluation.py   one evaluation: results, or how far it is
+submitting.py   what an evaluation would take, on the page that says how to submit
 comparison.py   two evaluations in pairs
 figures.py      small figures inside tables
 names.py        names of metrics

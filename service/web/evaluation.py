@@ -11,7 +11,11 @@ from sqlalchemy.orm import Session
 
 from records.models import Evaluation, EvaluationState, JobState
 from records.repositories import datasets, evaluations
+from records.settings import Settings
+from records.storage import Storage
 from service.auth import Caller, is_of
+from service.estimates import service as estimates
+from service.estimates.schemas import EstimateOut
 from service.evaluations import service
 from service.evaluations.schemas import EvaluationOut, with_declared
 from service.reasons import is_operator, text_for
@@ -106,7 +110,7 @@ class ShownJobs:
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """An evaluation's page; `finished` once it is done, `jobs` until then."""
+    """An evaluation's page; `finished` once it is done, `jobs` and `estimate` until then."""
 
     shown: EvaluationOut
     team: str
@@ -114,6 +118,7 @@ class Page:
     superseded: bool
     finished: Finished | None
     jobs: list[ShownJobs]
+    estimate: EstimateOut | None
 
     @property
     def tab(self) -> str:
@@ -125,8 +130,16 @@ class Page:
         return f"{begun}{self.title} on {self.shown.dataset.name}"
 
 
-def page(session: Session, evaluation: Evaluation, reader: Caller | None) -> Page:
+def page(
+    session: Session,
+    evaluation: Evaluation,
+    reader: Caller | None,
+    *,
+    storage: Storage,
+    settings: Settings,
+) -> Page:
     """Make an evaluation's page for one reader. The evaluation must be loaded with its results."""
+    ended = evaluation.state.ended
     shown = service.detail(session, evaluation, reader)
     done = evaluation.state is EvaluationState.DONE and evaluation.results is not None
     return Page(
@@ -136,6 +149,7 @@ def page(session: Session, evaluation: Evaluation, reader: Caller | None) -> Pag
         superseded=bool(datasets.superseded(session, [shown.dataset.fingerprint])),
         finished=_finished(session, shown, evaluation) if done else None,
         jobs=[] if done else _jobs(session, evaluation, reader),
+        estimate=None if ended else estimates.before(session, storage, settings, evaluation),
     )
 
 

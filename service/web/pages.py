@@ -16,10 +16,12 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from service.auth import COOKIE
+from service.estimates.schemas import SpanOut
 from service.web import figures, names, power
 from vcp_core.catalog.defaults import DEFAULT_DATASET, DEFAULT_PROTOCOL
-from vcp_core.catalog.units import written
+from vcp_core.catalog.units import bytes_written, written
 from vcp_core.progress import duration as in_words
+from vcp_core.progress import duration_range
 
 STATIC = Path(__file__).parent / "static"
 THEME = "vcpbench_theme"
@@ -102,18 +104,18 @@ def duration(seconds: float | None) -> str:
     return "" if seconds is None else in_words(seconds)
 
 
+def span(found: SpanOut | None) -> str:
+    """Write a range of seconds for people."""
+    return "" if found is None else duration_range(found.low, found.high)
+
+
 def size(num_bytes: int | None) -> str:
     """Write a number of bytes for people.
 
     >>> size(3642287)
     '3.6 MB'
     """
-    if num_bytes is None:
-        return ""
-    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if num_bytes >= scale:
-            return f"{num_bytes / scale:.1f} {unit}"
-    return f"{num_bytes} B"
+    return "" if num_bytes is None else bytes_written(num_bytes)
 
 
 def probability(value: float) -> str:
@@ -134,6 +136,7 @@ ENVIRONMENT.filters.update(
     moment=moment,
     duration=duration,
     size=size,
+    span=span,
     probability=probability,
     written=written,
     signed=figures.signed,

@@ -13,14 +13,16 @@ from records.repositories import evaluations
 from service.auth import Reader
 from service.auth import reader as by_token
 from service.datasets import service as datasets
-from service.deps import SessionDep
+from service.deps import SessionDep, SettingsDep, StorageDep
 from service.evaluations import named
 from service.evaluations.schemas import shown
 from service.protocols.routes import every as every_protocol
 from service.references import EvaluationNamed
-from service.web import comparison, errors, evaluation, leaderboard, models, session
+from service.web import comparison, errors, evaluation, leaderboard, models, session, submitting
 from service.web.pages import STATIC, Static, public_url, render
 from service.web.parameters import FACTS, ParametersDep
+from vcp_core.catalog.backbones import BACKBONES
+from vcp_core.catalog.defaults import DEFAULT_DATASET, DEFAULT_PROTOCOL
 from vcp_core.catalog.reported import reported_rows
 
 router = APIRouter(include_in_schema=False, dependencies=[Depends(by_token)])
@@ -79,23 +81,33 @@ def list_evaluations(
 
 @router.get("/evaluations/{evaluation_id:named}")
 def show_evaluation(
-    request: Request, reader: Reader, session: SessionDep, evaluation_id: EvaluationNamed
+    request: Request,
+    reader: Reader,
+    session: SessionDep,
+    storage: StorageDep,
+    settings: SettingsDep,
+    evaluation_id: EvaluationNamed,
 ) -> Response:
     """One evaluation. A name such as `MODEL@latest` redirects to the id, which always means the same one."""
     found = named.find(session, evaluation_id, reader, with_results=True)
     if evaluation_id != str(found.id):
         return RedirectResponse(f"/evaluations/{found.id}", status_code=302)
-    page = evaluation.page(session, found, reader)
+    page = evaluation.page(session, found, reader, storage=storage, settings=settings)
     return render(request, "evaluation.html", url=_url(request), **_parts(page))
 
 
 @router.get("/evaluations/{evaluation_id:named}/progress")
 def show_progress(
-    request: Request, reader: Reader, session: SessionDep, evaluation_id: EvaluationNamed
+    request: Request,
+    reader: Reader,
+    session: SessionDep,
+    storage: StorageDep,
+    settings: SettingsDep,
+    evaluation_id: EvaluationNamed,
 ) -> Response:
     """The part of an unfinished evaluation's page that changes; at its end, the page is loaded anew."""
     found = named.find(session, evaluation_id, reader, with_results=True)
-    page = evaluation.page(session, found, reader)
+    page = evaluation.page(session, found, reader, storage=storage, settings=settings)
     headers = {**HTTP_PARTS, **({"HX-Refresh": "true"} if page.shown.state.ended else {})}
     return render(request, "_live.html", headers=headers, **_parts(page))
 
@@ -146,14 +158,31 @@ def show_comparing(
 
 
 @router.get("/submit")
-def submit(request: Request, session: SessionDep) -> Response:
-    """How to submit, with this server's address."""
+def submit(
+    request: Request,
+    session: SessionDep,
+    storage: StorageDep,
+    settings: SettingsDep,
+    dataset: str = "",
+    protocol: str = "",
+    backbone: str = "",
+) -> Response:
+    """How to submit, with this server's address, and what an evaluation would take."""
+    known = datasets.known(session)
+    chosen = submitting.Choice(
+        dataset=dataset or next(iter(known), DEFAULT_DATASET),
+        protocol=protocol or DEFAULT_PROTOCOL,
+        backbone=backbone,
+    )
     return render(
         request,
         "submit.html",
         url=_url(request),
-        datasets=datasets.known(session),
+        datasets=known,
         protocols=[protocol.name for protocol in every_protocol(session)],
+        backbones=list(BACKBONES),
+        chosen=chosen,
+        estimate=submitting.estimate(session, storage, settings, chosen),
     )
 
 

@@ -13,7 +13,8 @@ from stack.commands import options
 from stack.commands.common import console, load, plainly, print_json, progress_bars
 from vcp_core.catalog.benchmarks import BENCHMARKS
 from vcp_core.catalog.defaults import DEFAULT_DATASET, DEFAULT_PROTOCOL
-from vcp_core.progress import duration
+from vcp_core.catalog.units import bytes_written
+from vcp_core.progress import duration_range
 
 if TYPE_CHECKING:
     from vcp_core.evaluation.estimate import Estimate, Span
@@ -104,11 +105,8 @@ def lines(found: Estimate) -> list[tuple[str, str]]:
         ("forwarding", f"{written(found.forward_s)}, {sum(one.clips for one in found.missing):,} clips"),
         ("scoring", written(found.scoring_s)),
         ("time in all", written(found.total_s)),
-        (
-            "disk",
-            f"{size(found.largest_bytes)} for the features of one network at a time, deleted afterwards",
-        ),
-        ("memory", f"about {size(found.memory_bytes)}"),
+        ("disk", f"{bytes_written(found.largest_bytes)}: features of one network at a time, then deleted"),
+        ("memory", f"about {bytes_written(found.memory_bytes)}"),
     ]
 
 
@@ -120,26 +118,5 @@ def decision(found: Estimate) -> str:
 
 
 def written(span: Span | None) -> str:
-    """Write a range of seconds for people.
-
-    >>> from vcp_core.evaluation.estimate import Span
-    >>> written(Span(20.0, 200.0)), written(Span(30.1, 30.2)), written(Span(0.1, 0.4))
-    ('20 s to 3 min', '30 s', 'less than 1 s')
-    """
-    if span is None:
-        return "unknown"
-    if span.high < 1:
-        return "less than 1 s"
-    low, high = duration(span.low), duration(span.high)
-    return low if low == high else f"{low} to {high}"
-
-
-def size(num_bytes: int) -> str:
-    """Write a number of bytes for people, in units of 1,000.
-
-    >>> size(3642287), size(12_400_000_000)
-    ('4 MB', '12.4 GB')
-    """
-    if num_bytes >= 1e9:
-        return f"{num_bytes / 1e9:.1f} GB"
-    return f"{max(1, round(num_bytes / 1e6))} MB"
+    """Write a range of seconds for people."""
+    return "unknown" if span is None else duration_range(span.low, span.high)

@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, expect
 
 from records.models import Evaluation, EvaluationState
 from tests.service.finished import ready_dataset
+from tests.service.measured import counted_dataset, ran
 from tests.web import played
 from tests.web.browser import NARROW, WIDE, Visitor, chromium
 from tests.web.conftest import Site
@@ -88,6 +89,41 @@ def test_the_api_is_drawn_from_its_description_and_can_be_tried(
     operation.get_by_role("button", name="Execute").click()
     expect(operation.locator(".live-responses-table tbody .response-col_status").first).to_contain_text("200")
     assert visitor.faults == []
+    visitor.context.close()
+
+
+def test_a_choice_shows_an_estimate_at_once(browser: Browser, site: Site) -> None:
+    dataset = counted_dataset(site.api)
+    with site.api.database.session() as session:
+        ran(session, dataset)
+    visitor = visit(browser, site, viewport=NARROW)
+    page = visitor.page
+    visitor.go("/submit")
+    page.get_by_label("Dataset").select_option("gestures")
+    page.get_by_label("Backbone").select_option("r3d_tiny")
+    expect(page.locator("#estimate")).to_contain_text("most of it for")
+    assert page.url.endswith("/submit")
+    assert visitor.violations() == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]
+    page.get_by_label("Backbone").select_option("r3d")
+    expect(page.locator("#estimate")).to_contain_text("no evaluation of r3d ran here yet")
+    assert visitor.faults == []
+    visitor.context.close()
+
+
+def test_without_scripts_a_button_estimates(browser: Browser, site: Site) -> None:
+    counted_dataset(site.api)
+    visitor = visit(browser, site)
+    context = browser.new_context(java_script_enabled=False, viewport=WIDE)
+    context.add_cookies(visitor.context.cookies())  # type: ignore[arg-type]
+    page = context.new_page()
+    page.goto(f"{site.api.url}/submit")
+    page.get_by_label("Dataset").select_option("gestures")
+    page.get_by_label("Backbone").select_option("r3d_tiny")
+    page.get_by_role("button", name="Estimate").click()
+    expect(page.locator("#estimate")).to_contain_text("no evaluation of r3d_tiny ran here yet")
+    assert "backbone=r3d_tiny" in page.url
+    context.close()
     visitor.context.close()
 
 

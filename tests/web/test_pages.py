@@ -16,6 +16,7 @@ from sqlalchemy import event, select
 from records.models import (
     BenchmarkRow,
     CheckpointState,
+    DatasetRow,
     DatasetState,
     Evaluation,
     EvaluationState,
@@ -29,10 +30,12 @@ from service.web import pages
 from tests.served import Served, open_http, serve
 from tests.service.finished import ready_checkpoint, ready_dataset
 from tests.service.kit import PROBLEM
+from tests.service.measured import counted_dataset, ran
 from tests.web import played
 from tests.web.conftest import LOG, REASON, Site, supersede
 from tests.web.read import Page
 from vcp_core.catalog.errors import UndecodableVideo, VcpbenchError
+from vcp_core.progress import duration_range
 
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 HOSTILE = """<script>alert(1)</script>"' onload='x' {{7*7}} -->"""
@@ -358,6 +361,58 @@ def test_two_ticks_make_a_comparison_and_other_numbers_are_explained(site: Site)
     )
     assert "Tick two rows" in site.page("/compare").text
     assert "is failed" in site.page(f"/compare?first={site.best}&second={site.failed}", 409).text
+
+
+def test_a_choice_on_the_page_to_submit_shows_what_an_evaluation_would_take(site: Site) -> None:
+    dataset = counted_dataset(site.api)
+    query = "/submit?dataset=gestures&protocol=quick-v1&backbone=r3d_tiny"
+    assert "unknown: no evaluation of r3d_tiny ran here yet" in site.page(query).text
+    with site.api.database.session() as session:
+        ran(session, dataset)
+    page = site.page(query)
+    found = site.api.client.get(query.replace("/submit", "/v1/estimates")).json()
+    (estimate,) = page.root.all("div", id="estimate")
+    total = duration_range(found["total_s"]["low"], found["total_s"]["high"])
+    assert f"{total}, most of it for {found['longest']}" in estimate.text
+    assert f"{found['clips']} of 12 videos, for each network" in estimate.text
+    assert "checkpoint, random weights 0, pixels" in estimate.text
+    assert "0 workers, 0 jobs before it" in estimate.text
+    assert "1 shard of the last evaluations of r3d_tiny, cpu" in estimate.text
+    assert "no worker takes the gpu queue now" in estimate.text
+    chosen = [one.text for one in page.root.all("option", selected="")]
+    assert chosen == ["gestures", "quick-v1", "r3d_tiny"]
+
+
+def test_without_a_choice_the_page_to_submit_estimates_nothing(site: Site) -> None:
+    for query in ("/submit", "/submit?dataset=&protocol=&backbone="):
+        (estimate,) = site.page(query).root.all("div", id="estimate")
+        assert estimate.text.strip() == ""
+
+
+def test_videos_that_are_not_counted_have_a_reason_instead_of_an_estimate(site: Site) -> None:
+    page = site.page("/submit?dataset=playground-64&protocol=quick-v1&backbone=r3d_tiny")
+    assert "The videos of playground-64 are not made yet." in page.text
+
+
+def test_an_unfinished_evaluation_shows_the_estimate_that_was_made_before_it(site: Site) -> None:
+    dataset = counted_dataset(site.api)
+    with site.api.database.session() as session:
+        row = session.get_one(DatasetRow, dataset.id)
+        asked = played.ended(session, row, EvaluationState.RUNNING)
+    path = f"/evaluations/{asked.id}"
+    assert "Estimated before" not in site.page(path).text
+    with site.api.database.session() as session:
+        ran(session, dataset)
+    query = {"dataset": "gestures", "protocol": "quick-v1", "backbone": "r3d_tiny"}
+    total = site.api.client.get("/v1/estimates", params=query).json()["total_s"]
+    span = duration_range(total["low"], total["high"])
+    said = f"Estimated before: {span}, by the last evaluations of r3d_tiny"
+    assert said in site.page(path).text
+    with site.api.database.session() as session:
+        ran(session, dataset, score_s=2000.0)  # later evaluations do not change it
+    assert said in site.page(path).text
+    assert said in site.get(f"{path}/progress").text
+    assert "Estimated before" not in site.page(f"/evaluations/{site.best}").text
 
 
 def test_how_to_submit_names_this_server(site: Site) -> None:

@@ -1,4 +1,4 @@
-"""The unit of a score, its better direction, and how its numbers are written."""
+"""The unit of a score, its better direction, and how its numbers and numbers of bytes are written."""
 
 from __future__ import annotations
 
@@ -33,6 +33,18 @@ def _decimals(value: float, unit: Unit) -> int:
     if unit != "number":
         return 1
     return next((decimals for decimals, least in enumerate((100, 10, 1)) if abs(value) >= least), 3)
+
+
+def bytes_written(num_bytes: int) -> str:
+    """Write a number of bytes for people.
+
+    >>> bytes_written(3642287), bytes_written(18_400_000_000), bytes_written(12)
+    ('3.6 MB', '18.4 GB', '12 B')
+    """
+    for unit, scale in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if num_bytes >= scale:
+            return f"{num_bytes / scale:.1f} {unit}"
+    return f"{num_bytes} B"
 
 
 def verdict(low: float | None, high: float | None, better: Better = "higher") -> Literal[-1, 0, 1]:

@@ -87,6 +87,7 @@ class Rates:
         clip_s: Of one clip in the network.
         pixel_clip_s: Of one clip in the pixel baseline.
         unit_s: Of one row x column x fit of a linear probe.
+        pixel_unit_s: The same for the pixel baseline; None if it is as `unit_s`.
         fit_s: Of one fit, whatever its size.
         pair_s: Of one gallery row that one query ranks.
         shard_s: Of a shard beside decoding and forwarding: a job starts a process and fetches files.
@@ -98,6 +99,7 @@ class Rates:
     clip_s: Span
     pixel_clip_s: Span
     unit_s: Span
+    pixel_unit_s: Span | None = None
     fit_s: Span = NOTHING
     pair_s: Span = NOTHING
     shard_s: Span = NOTHING
@@ -314,12 +316,7 @@ class Estimate:
     def scoring_s(self) -> Span | None:
         """Scoring all networks, on one worker."""
         rates = self.rates
-        if rates is None:
-            return None
-        units, fits, pairs = (
-            sum(getattr(one, what) for one in self.missing) for what in ("units", "fits", "pairs")
-        )
-        return rates.unit_s.times(units) + rates.fit_s.times(fits) + rates.pair_s.times(pairs)
+        return sum((_scoring(rates, one) for one in self.missing), NOTHING) if rates else None
 
     @property
     def total_s(self) -> Span | None:
@@ -390,6 +387,11 @@ class Estimate:
 
 def _forwarding(rates: Rates, one: Network) -> Span:
     return (rates.pixel_clip_s if one.name == PIXELS else rates.clip_s).times(one.clips)
+
+
+def _scoring(rates: Rates, one: Network) -> Span:
+    unit_s = rates.pixel_unit_s if one.name == PIXELS and rates.pixel_unit_s else rates.unit_s
+    return unit_s.times(one.units) + rates.fit_s.times(one.fits) + rates.pair_s.times(one.pairs)
 
 
 def batch_bytes(spec: BackboneSpec, batch_clips: int) -> int:

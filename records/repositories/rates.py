@@ -1,0 +1,152 @@
+"""How long the pieces of the last evaluations took: shards, and scorings.
+
+Only the newest evaluations are looked at, so the statements take the same time however many there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import Float, Select, cast, extract, select
+from sqlalchemy.orm import Session
+
+from records.models import (
+    Checkpoint,
+    DatasetRow,
+    Evaluation,
+    EvaluationState,
+    Job,
+    JobKind,
+    JobState,
+    Origin,
+    Shard,
+    evaluation_shards,
+)
+
+NEWEST = 1000  # finished evaluations, of any backbone, among which those of one backbone are looked for
+EVALUATIONS, SHARDS = 8, 200  # most evaluations and shards that rates are taken from
+
+
+class ShardTime(NamedTuple):
+    """How long one shard took.
+
+    Attributes:
+        device: The device, in words.
+        counts: As in `Shard`: frames, clips, seconds.
+        job_s: Seconds of the job.
+    """
+
+    device: str
+    counts: dict[str, Any]
+    job_s: float
+
+
+class ScoreTime(NamedTuple):
+    """How long one evaluation was scored.
+
+    Attributes:
+        protocol_hash: Its protocol.
+        num_clips: Its clips.
+        job_s: Seconds of the job.
+    """
+
+    protocol_hash: str
+    num_clips: int
+    job_s: float
+
+
+def last_of(session: Session, backbone: str, input_spec: str | None) -> list[UUID]:
+    """The last finished evaluations of a backbone, random weights included.
+
+    Args:
+        session: Of the caller.
+        backbone: The backbone's name.
+        input_spec: Its input, as declared; None for its own.
+    """
+    same_input = Checkpoint.input_spec.is_not_distinct_from(input_spec)
+    return _ids(session, Checkpoint.backbone == backbone, same_input, ~_is_pixels())
+
+
+def last_of_pixels(session: Session) -> list[UUID]:
+    """The last finished evaluations of the pixel baseline, on clips of any kind."""
+    return _ids(session, _is_pixels())
+
+
+def _is_pixels() -> Any:
+    return (Checkpoint.origin == Origin.CONTROL) & Checkpoint.seed.is_(None)
+
+
+def _ids(session: Session, *wanted: Any) -> list[UUID]:
+    newest = (
+        select(Evaluation.id, Evaluation.checkpoint_id, Evaluation.created_at)
+        .where(Evaluation.state == EvaluationState.DONE)
+        .order_by(Evaluation.created_at.desc())
+        .limit(NEWEST)
+        .subquery()
+    )
+    query = select(newest.c.id).join(Checkpoint, Checkpoint.id == newest.c.checkpoint_id).where(*wanted)
+    return list(session.scalars(query.order_by(newest.c.created_at.desc()).limit(EVALUATIONS)))
+
+
+def shard_times(session: Session, evaluation_ids: Collection[UUID]) -> list[ShardTime]:
+    """Times of shards that these evaluations needed, of those whose first attempt went well."""
+    query = (
+        _took(select(Shard.device, Shard.counts, _seconds()))
+        .join(Shard, Shard.id == Job.shard_id)
+        .join(evaluation_shards, evaluation_shards.c.shard_id == Shard.id)
+        .where(
+            evaluation_shards.c.evaluation_id.in_(evaluation_ids),
+            Shard.counts.is_not(None),
+            Shard.device.is_not(None),
+        )
+        .limit(SHARDS)
+    )
+    return [ShardTime(*row) for row in session.execute(query)]
+
+
+def score_times(session: Session, evaluation_ids: Collection[UUID]) -> list[ScoreTime]:
+    """Times of the scorings of these evaluations, of those whose first attempt went well."""
+    query = (
+        _took(select(Evaluation.protocol_hash, Evaluation.num_clips, _seconds()))
+        .join(Evaluation, Evaluation.id == Job.evaluation_id)
+        .where(
+            Job.kind == JobKind.SCORE,
+            Evaluation.id.in_(evaluation_ids),
+            Evaluation.num_clips.is_not(None),
+        )
+    )
+    return [ScoreTime(*row) for row in session.execute(query)]
+
+
+def _took(query: Select[Any]) -> Select[Any]:
+    return query.select_from(Job).where(
+        Job.state == JobState.DONE,
+        Job.crashes + Job.outages + Job.losses == 0,
+        Job.started_at.is_not(None),
+        Job.finished_at.is_not(None),
+    )
+
+
+def _seconds() -> Any:
+    return cast(extract("epoch", Job.finished_at - Job.started_at), Float)
+
+
+def controls_there(
+    session: Session, fingerprint: str, protocol_hash: str, engine: str
+) -> list[tuple[str | None, str | None, int | None]]:
+    """Backbone, declared input and seed of the controls that are done; pixels have no seed."""
+    query = (
+        select(Checkpoint.backbone, Checkpoint.input_spec, Checkpoint.seed)
+        .join(Evaluation, Evaluation.checkpoint_id == Checkpoint.id)
+        .join(DatasetRow, DatasetRow.id == Evaluation.dataset_id)
+        .where(
+            Evaluation.is_control,
+            Evaluation.state == EvaluationState.DONE,
+            Evaluation.protocol_hash == protocol_hash,
+            Evaluation.engine == engine,
+            DatasetRow.fingerprint == fingerprint,
+        )
+    )
+    return [(backbone, input_spec, seed) for backbone, input_spec, seed in session.execute(query)]

@@ -1,0 +1,1 @@
+"""What an evaluation would take: routes, schemas, decisions."""

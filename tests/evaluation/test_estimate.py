@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 import vcp_core
+from bench import estimates
 from tests.datasets_on_disk import make_dataset
 from vcp_core.benchmarks import cloze, recognition, retrieval
 from vcp_core.benchmarks.sizes import Probe, Ranking
@@ -298,3 +300,24 @@ def test_an_estimate_refuses_what_an_evaluation_refuses(
     monkeypatch.setenv("VCPBENCH_PROBE_MEMORY_MB", "much")
     with pytest.raises(VcpbenchError, match="VCPBENCH_PROBE_MEMORY_MB"):
         vcp_core.estimate(checkpoint, dataset, SMALL)
+
+
+# --- a size that never ran ---
+
+
+def test_the_arithmetic_at_kinetics_size_is_counts_times_the_rates_that_are_given() -> None:
+    words = ["--at", "kinetics400", "--protocol", "quick-v1", "--clip-ms", "2", "--frame-us", "100"]
+    lines = list(estimates.multiply(estimates.parse([*words, "--per-day", "100"])))
+    found = {name.strip(): rest for line in lines for name, *rest in [re.split(r"  +", line.strip())]}
+    assert lines[0] == "Arithmetic from measured pieces. No such evaluation was run."
+    # A grid ends at the last frame of a video, so all 300 frames of 260,000 videos are decoded.
+    assert found["decoded frames"][0] == "78,000,000"
+    (clips, *_) = found["clips"]
+    num_clips = int(clips.replace(",", ""))
+    assert 9 * 260_000 < num_clips < 10 * 260_000  # 3 of the grid, 7 of a tuple, some of them the same
+    assert found["shards"][0] == f"{-(-num_clips // 256):,}"
+    assert found["features on disk"][0] == f"{num_clips * 1024 * 4 / 1e9:.1f} GB"
+    assert found["GPUs that only forward"] == [f"{100 * num_clips * 0.002 / 86_400:.1f}"]
+    cores = 100 * 78e6 * 100e-6 * (256 * 340) / (240 * 320) / 86_400
+    assert found["cores that decode"] == [f"{cores:.1f}"]
+    assert any("2  r3d, fp32, a clip on an H100 (given)" in line for line in lines)

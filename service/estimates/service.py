@@ -7,7 +7,7 @@ asking for many estimates. Rates are read from the newest evaluations only (`rec
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from threading import Lock
@@ -72,10 +72,11 @@ class _Sample(NamedTuple):
 
 
 class _Counted(NamedTuple):
-    """The counts and the networks of one dataset, protocol and kind of clip."""
+    """The counts and the networks of one dataset, protocol and kind of clip; which benchmarks cannot run."""
 
     counts: Counts
     networks: tuple[Network, ...]
+    unavailable: Mapping[str, str]
 
 
 class _Measured(NamedTuple):
@@ -201,6 +202,7 @@ def _estimate(session: Session, storage: Storage, settings: Settings, asked: _As
         rates=measured.rates if measured else None,
         forwarders=takers["gpu"],
         scorers=takers["cpu"],
+        unavailable=counted.unavailable,
     )
     return _shown(found, asked, queues, measured)
 
@@ -215,6 +217,7 @@ def _shown(
         remarks.insert(0, f"no evaluation of {name}{how} ran here yet")
     elif not measured.source.scoring:
         remarks.append(f"no scoring of {name} under {asked.protocol.name} was measured yet")
+    remarks += [f"{benchmark}: {reason}" for benchmark, reason in found.unavailable.items()]
     spans = {what: getattr(found, what) for what in ("decode_s", "forward_s", "scoring_s", "total_s")}
     return EstimateOut(
         dataset=asked.dataset.name,
@@ -257,7 +260,7 @@ def _count(storage: Storage, settings: Settings, asked: _Asked) -> _Counted:
         plan = EvaluationPlan(dataset=sample.dataset, protocol=asked.numbers, spec=asked.spec)
         counts = Counts.of(plan, sample.factor)
         networks = networks_of(plan, counts, factor=sample.factor, shard_clips=settings.shard_clips)
-        _counted.put(key, found := _Counted(counts, networks))
+        _counted.put(key, found := _Counted(counts, networks, plan.unavailable))
     return found
 
 

@@ -90,6 +90,8 @@ def show(found: Estimate) -> None:
         table.add_row(name, words)
     console.print(table)
     console.print(decision(found), highlight=False, markup=False, soft_wrap=True)
+    for benchmark, reason in found.unavailable.items():
+        console.print(f"! {benchmark}: {reason}", style="yellow", highlight=False, markup=False)
 
 
 def lines(found: Estimate) -> list[tuple[str, str]]:

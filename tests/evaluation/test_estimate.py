@@ -289,6 +289,18 @@ def test_an_estimate_on_this_machine_knows_what_the_cache_keeps(dataset: Dataset
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("own_cache")
+def test_a_benchmark_that_cannot_run_has_a_reason_and_takes_no_time(checkpoint: Path, tmp_path: Path) -> None:
+    short = make_dataset(tmp_path / "short", lengths=(40,))
+    found = vcp_core.estimate(checkpoint, short, SMALL, benchmarks=["cloze"], device="cpu", controls=False)
+    assert found.unavailable == {"cloze": "not available: 0 of 2 test videos have 96 frames"}
+    assert (found.counts.clips, found.disk_bytes, found.scoring_s) == (0, 0, Span(0.0, 0.0))
+    both = vcp_core.estimate(checkpoint, short, SMALL, device="cpu", controls=False)
+    assert list(both.unavailable) == ["cloze"]
+    assert both.counts.clips > 0
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("own_cache")
 def test_an_estimate_refuses_what_an_evaluation_refuses(
     dataset: Dataset, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,7 @@ evaluations. The arithmetic is here, once for both:
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -285,6 +285,7 @@ class Estimate:
         forwarders: Processes that decode and forward shards at the same time.
         scorers: Processes that score networks at the same time.
         shorter: Ways to make it shorter, each with the time that it would take then.
+        unavailable: Benchmarks that cannot run on this dataset, each with the reason.
     """
 
     counts: Counts
@@ -294,6 +295,7 @@ class Estimate:
     forwarders: int = 1
     scorers: int = 1
     shorter: tuple[tuple[str, Span], ...] = ()
+    unavailable: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def missing(self) -> tuple[Network, ...]:
@@ -381,6 +383,7 @@ class Estimate:
             "shorter": [{"how": how, "total_s": asdict(span)} for how, span in self.shorter],
             "disk_bytes": self.disk_bytes,
             "memory_bytes": self.memory_bytes,
+            "unavailable": dict(self.unavailable),
             "rates": asdict(self.rates) if self.rates else None,
         }
 

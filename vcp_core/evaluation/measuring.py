@@ -125,6 +125,7 @@ def _estimate(plan: EvaluationPlan, rates: Rates, device: torch.device, *, contr
         networks=networks_of(plan, counts, controls=controls, kept=kept),
         batch_bytes=batch_bytes(plan.spec, BATCH_CLIPS[device.type]),
         rates=rates,
+        unavailable=plan.unavailable,
     )
 
 
@@ -144,6 +145,8 @@ def measure(plan: EvaluationPlan, network: Backbone, *, device: torch.device, te
         device: The device of the networks.
         tell: Called with the progress.
     """
+    if not plan.num_clips:  # no benchmark can run on these videos
+        return Rates(frame_s=NOTHING, clip_s=NOTHING, pixel_clip_s=NOTHING, unit_s=NOTHING)
     stages = ("decoding", "forwarding", "forwarding pixels", "fitting a probe")
     done = iter(range(len(stages) + 1))
 

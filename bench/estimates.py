@@ -35,15 +35,14 @@ from vcp_core.evaluation.estimate import (
     Counts,
     Estimate,
     Network,
-    Rates,
-    Span,
     batch_bytes,
     networks_of,
 )
 from vcp_core.evaluation.evaluate import evaluate
 from vcp_core.evaluation.measuring import estimate
 from vcp_core.evaluation.plan import EvaluationPlan
-from vcp_core.features.shards import BATCH_CLIPS, DECODERS
+from vcp_core.evaluation.rates import Rates, Span
+from vcp_core.features.shards import BATCH_CLIPS
 from vcp_core.progress import duration
 
 DAY_S = 86_400
@@ -117,9 +116,8 @@ def run(arguments: argparse.Namespace) -> Iterator[str]:
     assert total is not None
     alone = replace(found, networks=found.networks[:1])
     rows = [
-        ("decoding, the checkpoint", alone.decode_s, times.decode_s / DECODERS),
-        ("forwarding, the checkpoint", alone.forward_s, times.forward_s),
-        ("scoring, the checkpoint", alone.scoring_s, times.scoring_s),
+        ("features of the checkpoint", alone.features_s, times.wait_s + times.forward_s),
+        ("scoring of the checkpoint", alone.scoring_s, times.scoring_s),
         ("all networks", total, times.total_s),
     ]
     yield f"{results.provenance.backbone}, {dataset.name}, {results.provenance.protocol_name}, "
@@ -161,14 +159,14 @@ def multiply(arguments: argparse.Namespace) -> Iterator[str]:
         yield f"{name:<38}{values[0]:>16}{values[1]:>20}"
     yield ""
     yield f"{arguments.per_day:,} checkpoints a day"
-    yield from daily(arguments.per_day, checkpoint, rates, frame_us, clip_json_bytes(plan))
+    yield from daily(arguments, checkpoint, rates, frame_us, clip_json_bytes(plan))
 
 
 def rates_of(arguments: argparse.Namespace, frame_us: float) -> Rates:
     """The rates that the options give. The pixel baseline counts as much as a network: an upper limit."""
     clip_s = arguments.clip_ms / 1e3
     return Rates(
-        frame_s=exactly(frame_us / 1e6 / DECODERS),
+        frame_s=exactly(frame_us / 1e6 / arguments.decoders),
         clip_s=exactly(clip_s),
         pixel_clip_s=exactly(clip_s),
         unit_s=exactly(arguments.unit_ns / 1e9),
@@ -210,9 +208,10 @@ def columns(
 
 
 def daily(
-    per_day: int, checkpoint: Network, rates: Rates, frame_us: float, clip_bytes: float
+    arguments: argparse.Namespace, checkpoint: Network, rates: Rates, frame_us: float, clip_bytes: float
 ) -> Iterator[str]:
     """Lines about many checkpoints a day, with their controls measured already."""
+    per_day, decoders_each = arguments.per_day, arguments.decoders
     one = Estimate(
         counts=Counts(videos=0, clips=0, frames=0, calibration_clips=0, calibration_frames=0),
         networks=(checkpoint,),
@@ -227,10 +226,10 @@ def daily(
     decoders = per_day * one.decode_s.high / DAY_S
     for name, text in (
         ("GPUs that only forward", f"{gpus:,.1f}"),
-        (f"workers that only decode, {DECODERS} threads each", f"{decoders:,.1f}"),
+        (f"workers that only decode, {decoders_each} threads each", f"{decoders:,.1f}"),
         ("cores that decode", f"{per_day * checkpoint.frames * frame_us / 1e6 / DAY_S:,.1f}"),
         (
-            f"workers of the gpu queue, a GPU and {DECODERS} decoding threads each",
+            f"workers of the gpu queue, a GPU and {decoders_each} decoding threads each",
             f"{max(gpus, decoders):,.1f} to {gpus + decoders:,.1f}",
         ),
         (
@@ -265,6 +264,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--backbone", default="r3d", help="for --at")
     parser.add_argument("--per-day", type=int, default=1000, help="checkpoints a day, for --at")
     parser.add_argument("--shard-clips", type=int, default=256, help="clips of a shard, for --at")
+    parser.add_argument("--decoders", type=int, default=2, help="decoding threads of a worker, for --at")
     for option, (default, what, _) in RATES.items():
         parser.add_argument(
             f"--{option.replace('_', '-')}", type=float, default=default, help=f"for --at: {what}"

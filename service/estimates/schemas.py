@@ -54,7 +54,9 @@ class EstimateOut(BaseModel):
     clips: int = Field(description="Distinct clips of one network, each of which is forwarded once.")
     of_sample: bool = Field(description="Whether clips were counted in a sample of the videos.")
     networks: list[NetworkEstimateOut]
-    decode_s: SpanOut | None = Field(description="Decoding for all networks, on one worker.")
+    decode_s: SpanOut | None = Field(
+        description="Waiting for decoded frames, for all networks, on one worker."
+    )
     forward_s: SpanOut | None = Field(description="Forwarding all networks, on one worker.")
     scoring_s: SpanOut | None = Field(description="Scoring all networks, on one worker.")
     total_s: SpanOut | None = Field(

@@ -36,19 +36,17 @@ from vcp_core.catalog.protocols import Protocol
 from vcp_core.catalog.versions import engine
 from vcp_core.datasets.manifest import Dataset
 from vcp_core.evaluation.estimate import (
-    NOTHING,
     Counts,
     Estimate,
     Network,
-    Rates,
-    Span,
     batch_bytes,
     control_name,
     networks_of,
     sampled,
 )
 from vcp_core.evaluation.plan import EvaluationPlan
-from vcp_core.features.shards import BATCH_CLIPS, DECODERS
+from vcp_core.evaluation.rates import NOTHING, Rates, Span
+from vcp_core.features.shards import BATCH_CLIPS
 
 MOST_VIDEOS = 2000  # of a sample; all videos of a smaller dataset are counted
 WAIT_S = 2.0  # how long a request waits while another one counts
@@ -311,12 +309,13 @@ def _measure(session: Session, asked: _Asked, counted: _Counted, devices: set[st
     clips, first, *_, final = counted.counts.clips, counted.networks[0], counted.networks[-1]
     return _Measured(
         rates=Rates(
-            frame_s=Span.of([_of(one, "decode_s", "decoded_frames") / DECODERS for one in shards]),
+            frame_s=Span.of([_of(one, "wait_s", "decoded_frames") for one in shards]),
             clip_s=clip_s,
             pixel_clip_s=_clip_s(pixels) if pixels else clip_s,
             unit_s=_unit_s(scores, clips, first.units) or _usual_unit_s(clips, first.units),
             pixel_unit_s=_unit_s(pixel_scores, clips, final.units) if final.name == PIXELS else None,
             shard_s=Span.of([_beside(one) for one in shards]),
+            in_turns=True,
         ),
         source=MeasuredOut(
             evaluations=len(last),

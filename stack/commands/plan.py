@@ -17,7 +17,8 @@ from vcp_core.catalog.units import bytes_written
 from vcp_core.progress import duration_range
 
 if TYPE_CHECKING:
-    from vcp_core.evaluation.estimate import Estimate, Span
+    from vcp_core.evaluation.estimate import Estimate
+    from vcp_core.evaluation.rates import Span
 
 
 @plainly

@@ -23,14 +23,13 @@ from vcp_core.evaluation.estimate import (
     Counts,
     Estimate,
     Network,
-    Rates,
-    Span,
     batch_bytes,
     decoded_frames,
     networks_of,
     sampled,
 )
 from vcp_core.evaluation.plan import EvaluationPlan
+from vcp_core.evaluation.rates import Rates, Span
 from vcp_core.evaluation.running import pixel_network, predictions_of, shard_features
 from vcp_core.features.extraction import Counters
 from vcp_core.probes.rows import CHUNK_BYTES
@@ -87,6 +86,13 @@ def test_the_parts_add_up_as_by_hand() -> None:
     # Reading, scoring, and of each network at least the longer of decoding and forwarding, at most both.
     close(found.total_s, 3 + 5 + (10 + 1), 3 + 14 + (20 + 2) + (1 + 2))
     assert found.longest == "forwarding"
+
+
+def test_where_decoding_and_forwarding_take_turns_their_times_add_up() -> None:
+    in_turns = dataclasses.replace(RATES, in_turns=True)
+    close(
+        of(NETWORK, PIXELS, rates=in_turns).total_s, 3 + 5 + (10 + 1) + (1 + 1), 3 + 14 + (20 + 2) + (1 + 2)
+    )
 
 
 def test_what_is_kept_takes_no_time_and_no_disk() -> None:

@@ -33,7 +33,6 @@ from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.protocols import PROTOCOLS
 from vcp_core.evaluation.estimate import Counts, networks_of
 from vcp_core.evaluation.plan import EvaluationPlan
-from vcp_core.features.shards import DECODERS
 
 QUICK = PROTOCOLS["quick-v1"]
 QUERY = {"dataset": "gestures", "protocol": "quick-v1", "backbone": "r3d_tiny"}
@@ -102,7 +101,7 @@ def test_the_time_comes_from_the_shards_and_scorings_of_the_last_evaluations(
     networks = networks_of(plan, Counts.of(plan))
     frames = sum(one.frames for one in networks)
     clips = sum(one["clips"] for one in found["networks"])
-    decode_s, forward_s = frames * 0.004 / DECODERS, clips * 0.05
+    decode_s, forward_s = frames * 0.001, clips * 0.05  # the network waited 1 s for 1,000 frames
     assert found["decode_s"] == {"low": pytest.approx(decode_s), "high": pytest.approx(decode_s)}
     assert found["forward_s"] == {"low": pytest.approx(forward_s), "high": pytest.approx(forward_s)}
     assert found["longest"] in ("forwarding", "scoring")
@@ -115,10 +114,9 @@ def test_the_time_comes_from_the_shards_and_scorings_of_the_last_evaluations(
     assert found["scoring_s"]["low"] == pytest.approx(scoring_s)
     # A shard took 8 s, of which 2 s went into neither waiting nor forwarding.
     shards = sum(-(-plan.num_clips // api.app.state.settings.shard_clips) for _ in found["networks"])
-    assert found["total_s"]["low"] == pytest.approx(
-        forward_s + 2 * shards + found["scoring_s"]["low"], rel=0.01, abs=0.1
-    )
-    assert found["total_s"]["high"] > found["total_s"]["low"]
+    total_s = decode_s + forward_s + 2 * shards + found["scoring_s"]["low"]
+    assert found["total_s"]["low"] == pytest.approx(total_s, abs=0.1)
+    assert found["total_s"]["high"] >= found["total_s"]["low"]
 
 
 def test_pixels_that_were_scored_under_the_protocol_have_a_rate_of_their_own(

@@ -4,6 +4,7 @@
     running.py      the steps of a plan: network, features, predictions, results
     evaluate.py     all steps in one process
     estimate.py     what an evaluation will take, from counts and rates; no torch
+    rates.py        the seconds of each piece of work, as ranges; no torch
     measuring.py    the rates of this machine, and the estimate of an evaluation on it
     controls.py     the random-weights control
     calibration.py  which training clips calibrate its batch-norm; no torch

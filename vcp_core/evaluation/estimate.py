@@ -6,7 +6,8 @@ evaluations. The arithmetic is here, once for both:
 
 - decoding: frames x seconds of a frame, with all decoding threads at work
 - forwarding: clips x seconds of a clip
-- a network's features: between the longer of the two (they overlap) and their sum (they share the cores)
+- a network's features: the sum of both if they take turns; otherwise between the longer of the two (they
+  overlap) and their sum (they share the cores)
 - scoring: for every linear probe, rows x columns x fits, and a fixed time for each fit; for every ranking,
   its pairs of a query and a gallery row
 """
@@ -14,7 +15,7 @@ evaluations. The arithmetic is here, once for both:
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -26,85 +27,11 @@ from vcp_core.catalog.backbones import PIXELS, BackboneSpec
 from vcp_core.datasets.manifest import Dataset, Video
 from vcp_core.evaluation.calibration import CALIBRATION_BATCH
 from vcp_core.evaluation.plan import EvaluationPlan
+from vcp_core.evaluation.rates import NOTHING, Rates, Span
 
 CHECKPOINT = "checkpoint"
 FLOAT_BYTES = 4  # features are float32
 PIXEL_BYTES = 1 + 4  # of a pixel of a batch: as uint8, and as the float32 that the network takes
-
-
-@dataclass(frozen=True)
-class Span:
-    """A range of seconds, from low to high.
-
-    >>> Span(1.0, 2.0) + Span(0.5, 4.0).times(2)
-    Span(low=2.0, high=10.0)
-    """
-
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, values: Sequence[float]) -> Span:
-        """The middle half of measured values: from the first quartile to the third.
-
-        >>> Span.of([1.0, 2.0, 3.0, 4.0, 100.0])
-        Span(low=2.0, high=4.0)
-        """
-        low, high = np.quantile(values, (0.25, 0.75))
-        return cls(float(low), float(high))
-
-    @classmethod
-    def about(cls, value: float, factor: float) -> Span:
-        """From the `factor`-th part of a value to `factor` times it.
-
-        >>> Span.about(6.0, 2.0)
-        Span(low=3.0, high=12.0)
-        """
-        return cls(value / factor, value * factor)
-
-    def __add__(self, other: Span) -> Span:
-        return Span(self.low + other.low, self.high + other.high)
-
-    def times(self, factor: float) -> Span:
-        """The range of `factor` such pieces."""
-        return Span(self.low * factor, self.high * factor)
-
-    @property
-    def middle(self) -> float:
-        """The middle of the range."""
-        return (self.low + self.high) / 2
-
-
-NOTHING = Span(0.0, 0.0)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rates:
-    """Seconds of each piece of work, as measured.
-
-    Attributes:
-        frame_s: Of one decoded frame, with all decoding threads at work.
-        clip_s: Of one clip in the network.
-        pixel_clip_s: Of one clip in the pixel baseline.
-        unit_s: Of one row x column x fit of a linear probe.
-        pixel_unit_s: The same for the pixel baseline; None if it is as `unit_s`.
-        fit_s: Of one fit, whatever its size.
-        pair_s: Of one gallery row that one query ranks.
-        shard_s: Of a shard beside decoding and forwarding: a job starts a process and fetches files.
-        once_s: Of reading the checkpoint.
-        process_bytes: Memory of the process that forwarded a batch; None if nobody measured it.
-    """
-
-    frame_s: Span
-    clip_s: Span
-    pixel_clip_s: Span
-    unit_s: Span
-    pixel_unit_s: Span | None = None
-    fit_s: Span = NOTHING
-    pair_s: Span = NOTHING
-    shard_s: Span = NOTHING
-    once_s: float = 0.0
-    process_bytes: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -315,6 +242,12 @@ class Estimate:
         return sum((_forwarding(rates, one) for one in self.missing), NOTHING) if rates else None
 
     @property
+    def features_s(self) -> Span | None:
+        """Decoding and forwarding all networks, on one worker."""
+        rates = self.rates
+        return sum((_features(rates, one) for one in self.missing), NOTHING) if rates else None
+
+    @property
     def scoring_s(self) -> Span | None:
         """Scoring all networks, on one worker."""
         rates = self.rates
@@ -330,9 +263,8 @@ class Estimate:
         total += self.scoring_s.times(1 / min(self.scorers, len(self.missing)))
         shards = sum(one.shards for one in self.missing)
         for one in self.missing:
-            decode, forward = rates.frame_s.times(one.frames), _forwarding(rates, one)
-            features = Span(max(decode.low, forward.low), decode.high + forward.high)
-            total += (features + rates.shard_s.times(one.shards)).times(1 / min(self.forwarders, shards))
+            features = _features(rates, one) + rates.shard_s.times(one.shards)
+            total += features.times(1 / min(self.forwarders, shards))
         return total
 
     @property
@@ -390,6 +322,13 @@ class Estimate:
 
 def _forwarding(rates: Rates, one: Network) -> Span:
     return (rates.pixel_clip_s if one.name == PIXELS else rates.clip_s).times(one.clips)
+
+
+def _features(rates: Rates, one: Network) -> Span:
+    """Decoding and forwarding, which take turns, or overlap as far as the cores allow."""
+    decode, forward = rates.frame_s.times(one.frames), _forwarding(rates, one)
+    both = decode + forward
+    return both if rates.in_turns else Span(max(decode.low, forward.low), both.high)
 
 
 def _scoring(rates: Rates, one: Network) -> Span:

@@ -31,18 +31,16 @@ from vcp_core.catalog.protocols import PROTOCOLS, Protocol
 from vcp_core.checkpoints import load_checkpoint
 from vcp_core.datasets import Dataset
 from vcp_core.evaluation.estimate import (
-    NOTHING,
     Counts,
     Estimate,
     Network,
-    Rates,
-    Span,
     batch_bytes,
     control_name,
     networks_of,
 )
 from vcp_core.evaluation.evaluate import control_file, kept_predictions, precheck
 from vcp_core.evaluation.plan import EvaluationPlan
+from vcp_core.evaluation.rates import NOTHING, Rates, Span
 from vcp_core.evaluation.running import pixel_network
 from vcp_core.features.extraction import Counters, inference, iter_batches
 from vcp_core.features.shards import BATCH_CLIPS, Shard

@@ -1,4 +1,4 @@
-"""The clips that a run forwards, cut into shards, and the numbers of batches and threads. No torch."""
+"""The clips that a run forwards, cut into shards, and the clips of a batch. No torch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import NamedTuple
 from vcp_core.datasets.manifest import Video
 
 BATCH_CLIPS = {"cpu": 8, "cuda": 64}  # clips; larger ones were not faster on a CPU (bench/engine.py)
-DECODERS = 2  # threads that decode the videos of a shard
 SHARD_CLIPS = 256  # about a minute of r3d on two CPU cores (235 ms a clip)
 
 

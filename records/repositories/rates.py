@@ -9,7 +9,7 @@ from collections.abc import Collection
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Float, Select, cast, extract, select
+from sqlalchemy import ColumnElement, Float, Select, and_, cast, extract, select
 from sqlalchemy.orm import Session
 
 from records.models import (
@@ -21,6 +21,7 @@ from records.models import (
     JobKind,
     JobState,
     Origin,
+    ProtocolRow,
     Shard,
     evaluation_shards,
 )
@@ -57,36 +58,42 @@ class ScoreTime(NamedTuple):
     job_s: float
 
 
-def last_of(session: Session, backbone: str, input_spec: str | None) -> list[UUID]:
+def last_of(session: Session, backbone: str, input_spec: str | None, precision: str) -> list[UUID]:
     """The last finished evaluations of a backbone, random weights included.
 
     Args:
         session: Of the caller.
         backbone: The backbone's name.
         input_spec: Its input, as declared; None for its own.
+        precision: Precision of the network, as in the protocol.
     """
     same_input = Checkpoint.input_spec.is_not_distinct_from(input_spec)
-    return _ids(session, Checkpoint.backbone == backbone, same_input, ~_is_pixels())
+    return _ids(session, precision, Checkpoint.backbone == backbone, same_input, ~_is_pixels())
 
 
-def last_of_pixels(session: Session) -> list[UUID]:
+def last_of_pixels(session: Session, precision: str) -> list[UUID]:
     """The last finished evaluations of the pixel baseline, on clips of any kind."""
-    return _ids(session, _is_pixels())
+    return _ids(session, precision, _is_pixels())
 
 
-def _is_pixels() -> Any:
-    return (Checkpoint.origin == Origin.CONTROL) & Checkpoint.seed.is_(None)
+def _is_pixels() -> ColumnElement[bool]:
+    return and_(Checkpoint.origin == Origin.CONTROL, Checkpoint.seed.is_(None))
 
 
-def _ids(session: Session, *wanted: Any) -> list[UUID]:
+def _ids(session: Session, precision: str, *wanted: ColumnElement[bool]) -> list[UUID]:
     newest = (
-        select(Evaluation.id, Evaluation.checkpoint_id, Evaluation.created_at)
+        select(Evaluation.id, Evaluation.checkpoint_id, Evaluation.protocol_hash, Evaluation.created_at)
         .where(Evaluation.state == EvaluationState.DONE)
         .order_by(Evaluation.created_at.desc())
         .limit(NEWEST)
         .subquery()
     )
-    query = select(newest.c.id).join(Checkpoint, Checkpoint.id == newest.c.checkpoint_id).where(*wanted)
+    query = (
+        select(newest.c.id)
+        .join(Checkpoint, Checkpoint.id == newest.c.checkpoint_id)
+        .join(ProtocolRow, ProtocolRow.hash == newest.c.protocol_hash)
+        .where(ProtocolRow.content["precision"].as_string() == precision, *wanted)
+    )
     return list(session.scalars(query.order_by(newest.c.created_at.desc()).limit(EVALUATIONS)))
 
 

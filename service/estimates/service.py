@@ -159,7 +159,7 @@ def before(
         return None
     if backbone is None or backbone not in BACKBONES:
         return None
-    if not rates.last_of(session, backbone, input_spec):
+    if not rates.last_of(session, backbone, input_spec, numbers.precision):
         return None
     asked = _Asked(
         dataset=evaluation.dataset,
@@ -212,6 +212,7 @@ def _shown(
     remarks = [f"no worker takes the {queue.name} queue now" for queue in queues if not queue.workers]
     if measured is None:
         how = f" with the input {asked.input_spec}" if asked.input_spec else ""
+        how += "" if asked.numbers.precision == "fp32" else f" in {asked.numbers.precision}"
         remarks.insert(0, f"no evaluation of {name}{how} ran here yet")
     elif not measured.source.scoring:
         remarks.append(f"no scoring of {name} under {asked.protocol.name} was measured yet")
@@ -295,11 +296,12 @@ def _kept(session: Session, asked: _Asked) -> set[str]:
 
 def _measure(session: Session, asked: _Asked, counted: _Counted, devices: set[str]) -> _Measured | None:
     """Rates of the last evaluations; None if no shard of this backbone was forwarded yet."""
-    last = rates.last_of(session, asked.spec.name, asked.input_spec)
+    precision = asked.numbers.precision
+    last = rates.last_of(session, asked.spec.name, asked.input_spec, precision)
     shards = _on(devices, rates.shard_times(session, last))
     if not shards:
         return None
-    last_pixels = rates.last_of_pixels(session)
+    last_pixels = rates.last_of_pixels(session, precision)
     pixels = _on(devices, rates.shard_times(session, last_pixels))
     scores, pixel_scores = (
         [one for one in rates.score_times(session, ids) if one.protocol_hash == asked.protocol.hash]

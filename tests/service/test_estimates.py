@@ -221,6 +221,17 @@ def test_another_backbone_or_input_gives_no_rates(api: Served, dataset: DatasetR
     assert ask(api.client, backbone="r3d")["remarks"][0] == "no evaluation of r3d ran here yet"
 
 
+def test_another_precision_gives_no_rates(api: Served, dataset: DatasetRow) -> None:
+    with api.database.session() as session:
+        ran(session, dataset)
+    body = {"name": "half", "base": "quick-v1", "precision": "bf16"}
+    assert api.client.post("/v1/protocols", json=body).status_code == 201
+    found = ask(api.client, protocol="half")
+    assert found["total_s"] is None
+    assert found["remarks"][0] == "no evaluation of r3d_tiny in bf16 ran here yet"
+    assert found["clips"] == ask(api.client)["clips"]
+
+
 def test_a_benchmark_that_cannot_run_on_the_videos_is_a_remark(api: Served, dataset: DatasetRow) -> None:
     long = ask(api.client, backbone="slow_r50")["remarks"]  # whose tuples take 100 frames more
     assert any(remark.startswith("cloze: not available: 0 of 4 test videos have") for remark in long)

@@ -107,8 +107,9 @@ def estimate(
     shorter = []
     if len(found.missing) > 1:
         shorter.append(("--no-controls", _estimate(plan, rates, chosen, controls=False)))
-    if numbers.hash != PROTOCOLS[QUICK].hash:
-        quick = replace(plan, protocol=PROTOCOLS[QUICK])
+    quick = replace(plan, protocol=PROTOCOLS[QUICK])
+    # The rates hold for one precision.
+    if numbers.hash != quick.protocol.hash and numbers.precision == quick.protocol.precision:
         shorter.append((f"--protocol {QUICK}", _estimate(quick, rates, chosen, controls=controls)))
     times = [(how, one.total_s) for how, one in shorter]
     return replace(found, shorter=tuple((how, span) for how, span in times if span is not None))

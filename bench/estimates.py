@@ -47,7 +47,7 @@ from vcp_core.progress import duration
 
 DAY_S = 86_400
 RATES = {  # option: (default, what it is, where it was measured)
-    "frame_us": (807.0, "CPU time of a decoded frame of H.264, 320 x 240", "2026-11-29-kernel.md"),
+    "frame_us": (562.0, "CPU time of a decoded frame of H.264, 320 x 240", "2026-11-29-kernel.md"),
     "clip_ms": (1.30, "r3d, fp32, a clip on an H100", "2026-11-26-gpu.md"),
     "unit_ns": (113.0, "a row x column x fit of a probe on two cores", "2026-11-29-probes.md"),
     "pair_ns": (373.0, "a query's pair with a gallery row on two cores", "2026-11-23-comparisons.md"),
@@ -264,7 +264,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--backbone", default="r3d", help="for --at")
     parser.add_argument("--per-day", type=int, default=1000, help="checkpoints a day, for --at")
     parser.add_argument("--shard-clips", type=int, default=256, help="clips of a shard, for --at")
-    parser.add_argument("--decoders", type=int, default=2, help="decoding threads of a worker, for --at")
+    parser.add_argument("--decoders", type=int, default=15, help="decoding threads of a worker, for --at")
     for option, (default, what, _) in RATES.items():
         parser.add_argument(
             f"--{option.replace('_', '-')}", type=float, default=default, help=f"for --at: {what}"

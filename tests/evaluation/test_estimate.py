@@ -31,7 +31,7 @@ from vcp_core.evaluation.estimate import (
 from vcp_core.evaluation.plan import EvaluationPlan
 from vcp_core.evaluation.rates import Rates, Span
 from vcp_core.evaluation.running import pixel_network, predictions_of, shard_features
-from vcp_core.features.extraction import Counters
+from vcp_core.features.reading import Counters
 from vcp_core.probes.rows import CHUNK_BYTES
 from vcp_core.probes.solver import fit_bytes
 from vcp_core.video.clips import Draws

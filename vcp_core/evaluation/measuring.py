@@ -42,7 +42,8 @@ from vcp_core.evaluation.evaluate import control_file, kept_predictions, prechec
 from vcp_core.evaluation.plan import EvaluationPlan
 from vcp_core.evaluation.rates import NOTHING, Rates, Span
 from vcp_core.evaluation.running import pixel_network
-from vcp_core.features.extraction import Counters, inference, iter_batches
+from vcp_core.features.extraction import inference, iter_batches, reading_beside
+from vcp_core.features.reading import Counters, Reading
 from vcp_core.features.shards import BATCH_CLIPS, Shard
 from vcp_core.probes.logistic import fit_with_holdout
 from vcp_core.probes.ranking import retrieval_ranks
@@ -153,7 +154,8 @@ def measure(plan: EvaluationPlan, network: Backbone, *, device: torch.device, te
         tell("measuring this machine", next(done), len(stages))
 
     step()
-    frame_s, clips_BCTHW = _decode(plan, BATCH_CLIPS[device.type])
+    reading = reading_beside(device)
+    frame_s, clips_BCTHW = _decode(plan, BATCH_CLIPS[device.type], reading)
     step()
     before = _peak_bytes()
     clip_s, part = _forward(plan, network, clips_BCTHW, device)
@@ -172,11 +174,12 @@ def measure(plan: EvaluationPlan, network: Backbone, *, device: torch.device, te
         unit_s=unit_s,
         fit_s=fit_s,
         pair_s=pair_s,
+        in_turns=reading.in_turns,
         process_bytes=round(before + (peak - before) / part),  # a smaller batch was forwarded, maybe
     )
 
 
-def _decode(plan: EvaluationPlan, batch_clips: int) -> tuple[Span, Tensor]:
+def _decode(plan: EvaluationPlan, batch_clips: int, reading: Reading) -> tuple[Span, Tensor]:
     """Seconds of a decoded frame, and one batch of clips. Videos are taken evenly from all of them."""
     items = [item for shard in plan.shards for item in shard.videos]
     wanted = min(len(items), 1 + ROUNDS * DECODE_VIDEOS)
@@ -187,7 +190,9 @@ def _decode(plan: EvaluationPlan, batch_clips: int) -> tuple[Span, Tensor]:
     for videos in (chosen[:1], *rounds):  # the first video pays for what is loaded once
         counters, begun = Counters(), time.perf_counter()
         shard = Shard(number=0, videos=tuple(videos))
-        batches = iter_batches(plan.dataset, [shard], plan.spec, batch_clips=batch_clips, counters=counters)
+        batches = iter_batches(
+            plan.dataset, [shard], plan.spec, batch_clips=batch_clips, reading=reading, counters=counters
+        )
         for batch in batches:
             clips_BCTHW = batch.pixels_BCTHW
         rates.append((time.perf_counter() - begun) / counters.decoded_frames)

@@ -214,14 +214,7 @@ def planned(
     evaluation.controls = list(controls)
     evaluation.state = EvaluationState.RUNNING
     session.flush()
-    for shard in evaluation.shards:
-        jobs.enqueue(
-            session,
-            JobKind.EXTRACT,
-            team=evaluation.team,
-            shard_id=shard.id,
-            priority=evaluation.priority,
-        )
+    jobs.enqueue_shards(session, evaluation)
     if evaluation.priority == 0:  # an evaluation of low priority may have queued some of these shards
         jobs.hurry_shards(session, evaluation)
     advance(session, evaluation)

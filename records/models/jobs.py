@@ -48,7 +48,7 @@ class Job(Identified, Base):
     Attributes:
         kind: What the worker does.
         queue: Workers of this queue may claim the job.
-        team: The team that needs the job; None for the system.
+        team: The team that needs the job; empty for readers without a team.
         checkpoint_id: Subject of ingest and calibrate.
         dataset_id: Subject of index.
         evaluation_id: Subject of plan and score.
@@ -80,14 +80,22 @@ class Job(Identified, Base):
         Index("uq_job_evaluation", "evaluation_id", "kind", unique=True),
         Index("uq_job_shard", "shard_id", unique=True),
         Index("uq_job_comparison", "comparison_id", unique=True),
-        Index("ix_job_queued", "queue", "created_at", postgresql_where=text("state = 'queued'")),
+        Index(
+            "ix_job_line",
+            "queue",
+            "team",
+            "priority",
+            "created_at",
+            "id",
+            postgresql_where=text("state = 'queued'"),
+        ),
         Index("ix_job_turn", "queue", "team", "started_at"),
         Index("ix_job_running", "lease_until", postgresql_where=text("state = 'running'")),
     )
 
     kind: Mapped[JobKind] = mapped_column(words(JobKind, "kind"))
     queue: Mapped[str]
-    team: Mapped[str | None]
+    team: Mapped[str]
     checkpoint_id: Mapped[UUID | None] = mapped_column(ForeignKey("checkpoint.id", ondelete="CASCADE"))
     dataset_id: Mapped[UUID | None] = mapped_column(ForeignKey("dataset.id", ondelete="CASCADE"))
     evaluation_id: Mapped[UUID | None] = mapped_column(ForeignKey("evaluation.id", ondelete="CASCADE"))

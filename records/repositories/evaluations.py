@@ -27,6 +27,7 @@ from records.models import (
     evaluation_controls,
     evaluation_shards,
 )
+from records.repositories import jobs
 from vcp_core.catalog import versions
 from vcp_core.catalog.errors import VcpbenchError
 
@@ -282,9 +283,10 @@ def fits(session: Session, evaluation_id: UUID) -> list[tuple[str, dict[str, Any
 def job_lines(session: Session, evaluation: Evaluation) -> list[JobLine]:
     """Count the jobs of an evaluation and its controls by kind, in the order of their creation."""
     everyone = [evaluation, *evaluation.controls]
-    ids = [one.id for one in everyone]
-    needed = exists().where(
-        evaluation_shards.c.shard_id == Job.shard_id, evaluation_shards.c.evaluation_id.in_(ids)
+    needed = jobs.needed_by(
+        [one.id for one in everyone],
+        checkpoint_ids=[one.checkpoint_id for one in everyone],
+        dataset_id=evaluation.dataset_id,
     )
     newest = (Job.created_at.desc(), Job.id.desc())
     last = [
@@ -300,14 +302,7 @@ def job_lines(session: Session, evaluation: Evaluation) -> list[JobLine]:
             func.max(Job.created_at).filter(Job.error.is_not(None)),
             *(one.filter(Job.error.is_not(None))[1] for one in last),
         )
-        .where(
-            or_(
-                Job.evaluation_id.in_(ids),
-                Job.checkpoint_id.in_([one.checkpoint_id for one in everyone]),
-                Job.dataset_id == evaluation.dataset_id,
-                needed,
-            )
-        )
+        .where(Job.id.in_(needed))
         .group_by(Job.kind, Job.state)
         .order_by(func.min(Job.created_at))
     )

@@ -29,8 +29,10 @@ from sqlalchemy import (
     case,
     exists,
     func,
+    literal,
     or_,
     select,
+    union,
     update,
 )
 from sqlalchemy import cast as sql_cast
@@ -46,6 +48,7 @@ from records.models import (
     Job,
     JobKind,
     JobState,
+    Shard,
     evaluation_shards,
 )
 from records.repositories import turns
@@ -55,6 +58,7 @@ from vcp_core.catalog.errors import VcpbenchError
 MAX_CRASHES = 3
 MAX_OUTAGES = 10  # attempts while the store is full or away: with the pauses below, about half an hour
 MAX_LOSSES = 10
+NO_TEAM = ""  # of jobs that a reader without a team asked for: `Job.team`
 LOW = -1  # priority of jobs that wait until no other job does
 RETRY_S = 5.0  # before the second attempt after a crash, doubled for each further one
 LONGEST_RETRY_S = 300.0
@@ -93,7 +97,7 @@ def enqueue(
         "id": uuid4(),
         "kind": kind,
         "queue": kind.queue,
-        "team": team,
+        "team": team or NO_TEAM,
         "state": JobState.QUEUED,
         "checkpoint_id": checkpoint_id,
         "dataset_id": dataset_id,
@@ -110,6 +114,27 @@ def enqueue(
         wake_up_after_commit(session, kind.queue)
 
 
+def enqueue_shards(session: Session, evaluation: Evaluation) -> None:
+    """Queue a job for each of an evaluation's shards that has none, in the order of the plan."""
+    constants = {
+        "kind": literal(JobKind.EXTRACT, Job.kind.type),
+        "queue": literal(JobKind.EXTRACT.queue),
+        "team": literal(evaluation.team),
+        "state": literal(JobState.QUEUED, Job.state.type),
+        "priority": literal(evaluation.priority),
+        **{count: literal(0) for count in ("crashes", "outages", "losses", "done")},
+    }
+    # clock_timestamp() is later for each row, so workers take the shards in this order.
+    rows = (
+        select(func.gen_random_uuid(), Shard.id, NOW, *constants.values())
+        .where(Shard.id.in_(_shards_of(evaluation)))
+        .order_by(Shard.number, Shard.id)
+    )
+    wanted = insert(Job).from_select(["id", "shard_id", "created_at", *constants], rows)
+    if number := _rows(session, wanted.on_conflict_do_nothing()):
+        wake_up_after_commit(session, JobKind.EXTRACT.queue, number)
+
+
 def wake_up_after_commit(session: Session, queue: str, times: int = 1) -> None:
     """Wake workers of a queue once this transaction is committed (`records.db.OnNewJobs`)."""
     session.info.setdefault(NEW_JOBS, Counter())[queue] += times
@@ -122,7 +147,7 @@ def claim(session: Session, queues: Sequence[str], *, worker_id: UUID, lease_s: 
     """
     if not queues:  # a worker without queues gets no job
         return None
-    chosen = session.execute(turns.next_job(tuple(sorted(set(queues))))).scalar_one_or_none()
+    chosen = turns.next_job(session, sorted(set(queues)))
     if chosen is None:
         return None
     token = uuid4()
@@ -278,8 +303,14 @@ def cancel_unshared(session: Session, evaluation: Evaluation) -> None:
 
 def any_shard_missing(session: Session, evaluation: Evaluation) -> bool:
     """Whether an evaluation still waits for the features of one of its shards."""
-    waits = exists().where(Job.shard_id.in_(_shards_of(evaluation)), Job.state != JobState.DONE)
-    return bool(session.scalar(select(waits)))
+    # Look at one shard after the other, in the order of their ids, until one is missing. Ids are random, so
+    # shards end in another order, and a look finds a missing one after n / m shards, if m of n are missing. A
+    # join would read all n shards whenever one of them ends.
+    shard_id = evaluation_shards.c.shard_id
+    state = select(Job.state).where(Job.shard_id == shard_id).scalar_subquery()
+    of_this = evaluation_shards.c.evaluation_id == evaluation.id
+    missing = select(shard_id).where(of_this, state != JobState.DONE).order_by(shard_id).limit(1)
+    return session.scalar(missing) is not None
 
 
 def sweep(session: Session) -> tuple[int, list[Job]]:
@@ -316,6 +347,24 @@ def num_claimable(session: Session) -> dict[str, int]:
     """Count the jobs that a worker may claim now, by queue."""
     rows = session.execute(select(Job.queue, func.count()).where(claimable()).group_by(Job.queue))
     return {queue: number for queue, number in rows}
+
+
+def needed_by(
+    evaluation_ids: Sequence[UUID], *, checkpoint_ids: Sequence[UUID], dataset_id: UUID | None = None
+) -> Select[Any]:
+    """Ids of the jobs of evaluations and their shards, of checkpoints, and of a dataset.
+
+    It is a union. For OR, PostgreSQL would read the whole table.
+    """
+    of_shards = evaluation_shards.c.evaluation_id.in_(evaluation_ids)
+    ways = [
+        select(Job.id).where(Job.evaluation_id.in_(evaluation_ids)),
+        select(Job.id).where(Job.checkpoint_id.in_(checkpoint_ids)),
+        select(Job.id).join(evaluation_shards, evaluation_shards.c.shard_id == Job.shard_id).where(of_shards),
+    ]
+    if dataset_id is not None:
+        ways.append(select(Job.id).where(Job.dataset_id == dataset_id))
+    return select(union(*ways).subquery().c.id)
 
 
 def _shards_of(evaluation: Evaluation) -> Select[UUID]:

@@ -22,6 +22,7 @@ from records.models import (
     evaluation_controls,
     evaluation_shards,
 )
+from records.repositories import jobs
 from records.repositories.turns import claimable
 from records.repositories.workers import SEEN_S
 
@@ -87,12 +88,7 @@ def _needed(evaluation: Evaluation) -> ColumnElement[bool]:
         return Job.evaluation_id == evaluation.id
     controls = [one for one in evaluation.controls if not one.state.ended]
     everyone = [evaluation.id, *(one.id for one in controls)]
-    shards = select(evaluation_shards.c.shard_id).where(evaluation_shards.c.evaluation_id.in_(everyone))
-    return or_(
-        Job.shard_id.in_(shards),
-        Job.evaluation_id.in_(everyone),
-        Job.checkpoint_id.in_([one.checkpoint_id for one in controls]),
-    )
+    return Job.id.in_(jobs.needed_by(everyone, checkpoint_ids=[one.checkpoint_id for one in controls]))
 
 
 def in_work(session: Session, workers: Sequence[Worker]) -> Sequence[Job]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 
-from sqlalchemy import CTE, ColumnElement, Select, and_, case, func, or_, select
+from sqlalchemy import CTE, ColumnElement, and_, func, or_, select, text
 from sqlalchemy.orm import Session, aliased
 
 from records.db import NOW
@@ -21,18 +20,61 @@ def claimable(job: type[Job] = Job) -> ColumnElement[bool]:
     return and_(job.state == JobState.QUEUED, or_(job.not_before.is_(None), job.not_before <= NOW))
 
 
-@cache
-def next_job(queues: tuple[str, ...]) -> Select[Job]:
-    """The statement of `claim`. It is cached, because making it takes longer than running it."""
-    job, turns = aliased(Job), _turns(queues)
-    return (
-        select(job)
-        .join(turns, turns.c.team.is_not_distinct_from(job.team))
-        .where(claimable(job), job.queue.in_(queues))
-        .order_by(job.priority.desc(), turns.c.at.asc().nulls_first(), job.created_at, job.id)
-        .limit(1)
-        .with_for_update(of=job, skip_locked=True)
+# A line holds the queued jobs of one queue, team and priority, the oldest first: a range of ix_job_line. The
+# recursion steps from line to line, and the join from each line to its first job. So the cost grows with the
+# number of teams that wait, and not with the number of their jobs.
+_LINES = text(
+    """
+    WITH RECURSIVE line (queue, team, priority) AS (
+        SELECT first.* FROM unnest(CAST(:queues AS text[])) AS wanted (queue) CROSS JOIN LATERAL (
+            SELECT job.queue, job.team, job.priority FROM job
+            WHERE job.state = 'queued' AND job.queue = wanted.queue
+            ORDER BY job.team, job.priority LIMIT 1
+        ) AS first
+        UNION ALL
+        SELECT next.* FROM line CROSS JOIN LATERAL (
+            SELECT job.queue, job.team, job.priority FROM job
+            WHERE job.state = 'queued' AND job.queue = line.queue
+                AND (job.team, job.priority) > (line.team, line.priority)
+            ORDER BY job.team, job.priority LIMIT 1
+        ) AS next
+    ), turn (team, at) AS (
+        SELECT waiting.team, max(served.started_at)
+        FROM (SELECT DISTINCT team FROM line) AS waiting
+        CROSS JOIN unnest(CAST(:queues AS text[])) AS wanted (queue)
+        LEFT JOIN LATERAL (
+            SELECT job.started_at FROM job
+            WHERE job.queue = wanted.queue AND job.team = waiting.team AND job.started_at IS NOT NULL
+            ORDER BY job.started_at DESC LIMIT 1
+        ) AS served ON true
+        GROUP BY waiting.team
     )
+    SELECT line.queue, line.team, line.priority
+    FROM line JOIN turn ON turn.team = line.team CROSS JOIN LATERAL (
+        SELECT job.created_at, job.id FROM job
+        WHERE job.state = 'queued' AND job.queue = line.queue AND job.team = line.team
+            AND job.priority = line.priority
+            AND (job.not_before IS NULL OR job.not_before <= clock_timestamp())
+        ORDER BY job.created_at, job.id LIMIT 1
+    ) AS head
+    ORDER BY line.priority DESC, turn.at NULLS FIRST, head.created_at, head.id
+    """
+)
+
+
+def next_job(session: Session, queues: Sequence[str]) -> Job | None:
+    """Lock and return the job that a worker of these queues takes next; None if no job waits.
+
+    Another worker may claim the first job of a line at the same moment. Then this one takes the next job of
+    the line, or the first job of the next line.
+    """
+    for queue, team, priority in session.execute(_LINES, {"queues": list(queues)}).all():
+        of_line = (Job.queue == queue, Job.team == team, Job.priority == priority)
+        query = select(Job).where(claimable(), *of_line).order_by(Job.created_at, Job.id).limit(1)
+        found = session.scalars(query.with_for_update(skip_locked=True)).one_or_none()
+        if found is not None:
+            return found
+    return None
 
 
 def _turns(queues: Sequence[str]) -> CTE:
@@ -45,15 +87,13 @@ def _turns(queues: Sequence[str]) -> CTE:
         .subquery("waiting")
     )
     # Each is one step into ix_job_turn, however many jobs have ended, but only in its own order, of one
-    # queue: not for IN, nor for IS NOT DISTINCT FROM. greatest() passes over the NULL of who had no turn.
+    # queue: not for IN. greatest() passes over the NULL of a team that had no turn.
     turns_taken = []
-    order = (served.team.desc(), served.started_at.desc())
     for queue in sorted(set(queues)):
-        newest = select(served.started_at).where(served.queue == queue, served.started_at.is_not(None))
-        newest = newest.order_by(*order).limit(1)
-        of_system = newest.where(served.team.is_(None)).scalar_subquery()
-        of_team = newest.where(served.team == waiting.c.team).scalar_subquery()
-        turns_taken.append(case((waiting.c.team.is_(None), of_system), else_=of_team))
+        newest = select(served.started_at).where(
+            served.queue == queue, served.team == waiting.c.team, served.started_at.is_not(None)
+        )
+        turns_taken.append(newest.order_by(served.started_at.desc()).limit(1).scalar_subquery())
     return (
         select(waiting.c.team, func.greatest(*turns_taken).label("at"))
         .cte("turns")
@@ -80,7 +120,7 @@ def num_before(session: Session, job: Job, queues: Sequence[str]) -> int:
             func.count().filter(older),
             func.min(other.created_at),
         )
-        .join(other, turns.c.team.is_not_distinct_from(other.team))
+        .join(other, turns.c.team == other.team)
         .where(claimable(other), other.queue.in_(queues), other.priority == job.priority)
         .group_by(turns.c.team, turns.c.at)
     ).all()

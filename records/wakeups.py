@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 from records.settings import Settings
 
 WAKE_UP = "vcpbench.bell"  # the task's name in messages; workers of earlier versions know no other
-MAX_WAKE_UPS = 8  # for one commit; a worker that ends a job looks for the next by itself
+MAX_WAKE_UPS = 32  # for one commit; a worker that ends a job looks for the next by itself
 SILENCE_S = 5.0  # pause after a failure: otherwise every request would wait for a broker that is down
 BROKER_TIMEOUT_S = 1.0
 

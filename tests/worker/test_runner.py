@@ -131,6 +131,15 @@ def test_a_child_between_two_calls_is_not_killed(runner: Runner, tmp_path: Path)
     assert pids[0] == pids[1]
 
 
+def test_a_killed_child_takes_no_request_even_before_it_has_ended(runner: Runner, tmp_path: Path) -> None:
+    with pytest.raises(UnknownName):
+        index(runner, tmp_path, "nothing", "a")
+    child = runner._child
+    assert child is not None
+    child.kill()
+    assert not child.alive
+
+
 def test_a_child_that_says_nothing_for_too_long_is_stopped(runner: Runner, tmp_path: Path) -> None:
     with pytest.raises(UnknownName):
         index(runner, tmp_path, "nothing", "a")

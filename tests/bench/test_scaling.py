@@ -57,9 +57,7 @@ def test_a_small_set_is_evaluated_from_the_command_line() -> None:
     run = subprocess.run(
         [sys.executable, "-m", "bench.linear", *options], capture_output=True, text=True, check=False
     )
-    assert run.returncode in (0, 1), (
-        run.stderr
-    )  # 1 where a limit is missed: six videos more are too few to tell
+    assert run.stdout, run.stderr  # it also exits with 1 where a limit is missed: six videos tell little
     printed = json.loads(run.stdout)
     assert set(printed["runs"]) == {"20", "24", "30"}
     assert all(one["peak_mib"] > 100 for one in printed["runs"].values())

@@ -37,7 +37,7 @@ PASSED_ON = (
     "VCPBENCH_PROBE_MEMORY_MB",
 )
 PASSED_ON_PREFIXES = ("CUDA_", "NVIDIA_", "OMP_", "MKL_", "OPENBLAS_", "XDG_", "TORCH_")
-COMMAND = (sys.executable, "-m", "worker.child")
+COMMAND: tuple[str, ...] = (sys.executable, "-m", "worker.child")
 TAIL_CHARACTERS = 4000
 TICK_S = 1.0
 

@@ -27,6 +27,7 @@ from records.settings import Settings
 from records.storage import Storage
 from records.wakeups import WAKE_UP, WakeUps, celery_app
 from vcp_core.catalog.errors import Private, VcpbenchError
+from vcp_core.probes.rows import most_bytes
 from worker.background import BackgroundThreads, register, unregister
 from worker.job_loop import JobLoop
 from worker.runner import ChildFailed, Runner
@@ -43,6 +44,7 @@ def main() -> int:
     try:
         settings = Settings.load()
         configure(settings.log_format)
+        most_bytes()  # a bad limit of the probes' memory fails the worker here, not each of its jobs
         app = celery_app(settings)
         database = Database(settings.database_url.get_secret_value(), on_new_jobs=WakeUps(settings).send)
         migrate.check(database)

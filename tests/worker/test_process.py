@@ -72,6 +72,14 @@ def test_a_worker_says_which_setting_is_missing(settings: Settings, monkeypatch:
     assert run.stderr.startswith("VCPBENCH_PORT: ")
 
 
+def test_a_limit_of_the_probes_memory_that_is_no_number_ends_the_worker(settings: Settings) -> None:
+    run = start(settings, VCPBENCH_PROBE_MEMORY_MB="3 GB")
+    assert run.returncode == 2
+    assert run.stderr.startswith(
+        "VCPBENCH_PROBE_MEMORY_MB is '3 GB'. Set it to a whole number of MiB above 0"
+    )
+
+
 @pytest.mark.long
 def test_a_device_that_is_not_there_ends_the_worker_and_fails_no_job(settings: Settings) -> None:
     run = start(settings, VCPBENCH_DEVICE="cuda:7")

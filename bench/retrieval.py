@@ -175,7 +175,7 @@ def predict(folder: Path, num_gallery: int, num_queries: int, num_columns: int) 
     say("features written")
     bank = FeatureBank(folder.glob("*.safetensors"))
     say(f"index of {len(bank):,} clips")
-    found = retrieval.predict(bank, dataset, PROTOCOL, SPEC)
+    found = retrieval.predict(bank, dataset, PROTOCOL, SPEC, "pooled")
     say("means, ranking, predictions")
     hits = 100 * np.mean(found.column("hit_at_1"))
     print(

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from bench.rehearsal.features import write_shards
 from bench.rehearsal.manifest import like_ucf101
+from vcp_core.benchmarks import predict
 from vcp_core.catalog.backbones import BACKBONES, pixels_like
 from vcp_core.catalog.benchmarks import BENCHMARKS
 from vcp_core.catalog.protocols import PROTOCOLS
@@ -69,10 +70,12 @@ def main() -> None:
         whole, cpu = time.perf_counter(), time.process_time()
         for name, benchmark in plan.active.items():
             begun, used = time.perf_counter(), time.process_time()
-            predictions = benchmark.predict(bank, dataset, plan.protocol, spec)
+            predictions = predict(benchmark, bank, dataset, plan.protocol, spec)
+            took = time.perf_counter() - begun
+            read = sum(part.num_values for part in plan.parts if part.benchmark == name)
             print(
-                f"{name:<12}{time.perf_counter() - begun:8.1f} s{time.process_time() - used:9.1f} s of CPU"
-                f"{peak_mib():8,} MiB at most",
+                f"{name:<12}{took:8.1f} s{time.process_time() - used:9.1f} s of CPU"
+                f"{peak_mib():8,} MiB at most, {read / took / 1e6:.1f} million numbers a second",
                 flush=True,
             )
             for fit in predictions.fits:

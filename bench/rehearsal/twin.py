@@ -27,6 +27,7 @@ from scipy.special import log_softmax
 
 from bench.rehearsal.features import write_shards
 from bench.rehearsal.manifest import like_ucf101
+from vcp_core.benchmarks import predict
 from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.protocols import PROTOCOLS, Protocol
 from vcp_core.evaluation.plan import EvaluationPlan
@@ -185,7 +186,7 @@ def main() -> None:
             answers = []
             for fit in (twin.fit_both, twin.replay):
                 with mock.patch(f"vcp_core.benchmarks.{name}.fit_with_holdout", fit):
-                    answers.append(benchmark.predict(bank, dataset, protocol, spec))
+                    answers.append(predict(benchmark, bank, dataset, protocol, spec))
             difference, metric = worst_difference(name, answers, protocol)
             failed |= difference > 1
             print(f"{name}: scores differ by {difference:.2f} test videos at most ({metric})", flush=True)

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from sklearn.metrics import recall_score, top_k_accuracy_score
 
 from tests.answers import cloze_answers
-from vcp_core.benchmarks import load_benchmark, recognition, retrieval
+from vcp_core.benchmarks import load_benchmark, predict, recognition, retrieval
 from vcp_core.benchmarks.cloze import questions
+from vcp_core.benchmarks.parts import join
 from vcp_core.benchmarks.retrieval import chance_of_average_precision, chance_of_hit
 from vcp_core.catalog.backbones import BACKBONES, BackboneSpec
 from vcp_core.catalog.benchmarks import BENCHMARKS
@@ -70,8 +71,9 @@ def score(
     path = tmp_path / "features.safetensors"
     ShardFeatures(clips=tuple(clip for _, clip in clips), stages=stages).save(path)
     units: list[int] = []
-    predictions = benchmark.predict(FeatureBank([path]), dataset, protocol, spec, on_units=units.append)
-    assert sum(units) == benchmark.num_units(protocol, spec)  # progress ends where it said it would
+    predictions = predict(benchmark, FeatureBank([path]), dataset, protocol, spec, on_units=units.append)
+    announced = sum(part.num_units for part in benchmark.parts(dataset, protocol, spec))
+    assert sum(units) == announced  # progress ends where it said it would
     assert min(units) > 0
     return score_benchmark(name, predictions, {}, unavailable=None, protocol=protocol)
 
@@ -125,8 +127,62 @@ def test_the_order_in_which_clips_arrive_changes_nothing(name: str, tmp_path: Pa
         rows = np.stack([by_content(videos[c.video_id], c) for c in order]).astype(np.float32)
         path = tmp_path / f"{seed}.safetensors"
         ShardFeatures(clips=tuple(order), stages={s: rows for s in SPEC.stages}).save(path)
-        outcomes.append(benchmark.predict(FeatureBank([path]), DATASET, QUICK, SPEC))
+        outcomes.append(predict(benchmark, FeatureBank([path]), DATASET, QUICK, SPEC))
     assert outcomes[0] == outcomes[1]
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_parts_that_others_did_in_another_order_give_the_same_predictions(name: str, tmp_path: Path) -> None:
+    benchmark, dataset, protocol = load_benchmark(name), make_manifest((6, 3)), PROTOCOLS["paper-v1"]
+    clips = sorted({clip for v in dataset.videos for clip in benchmark.clips(v, protocol, SPEC)})
+    rng = np.random.default_rng(0)
+    stages = (*SPEC.stages, SPEC.max_pooled_stage)
+    path = tmp_path / "features.safetensors"
+    rows = {stage: rng.standard_normal((len(clips), 4)).astype(np.float32) for stage in stages}
+    ShardFeatures(clips=tuple(clips), stages=rows).save(path)
+    parts = benchmark.parts(dataset, protocol, SPEC)
+    assert len({str(part) for part in parts}) == len(parts)
+    assert {part.benchmark for part in parts} == {name}
+    told: dict[str, str] = {}
+    for part in reversed(parts):
+        units: list[int] = []
+        bank = FeatureBank([path])
+        found = benchmark.predict(bank, dataset, protocol, SPEC, part.name, on_units=units.append)
+        assert sum(units) == part.num_units
+        assert part.num_values > 0
+        told[part.name] = found.model_dump_json()
+    read = [Predictions.model_validate_json(told[part.name]) for part in parts]
+    whole = predict(benchmark, FeatureBank([path]), dataset, protocol, SPEC)
+    assert join(read).model_dump_json() == whole.model_dump_json()
+
+
+def test_parts_of_a_network_differ_by_stage_head_and_method() -> None:
+    found = [
+        part.name
+        for name in BENCHMARKS
+        for part in load_benchmark(name).parts(DATASET, PROTOCOLS["standard-v1"], SPEC)
+    ]
+    early = [f"{head}@{stage}" for stage in SPEC.stages[:-1] for head in ("relational", "concat")]
+    assert found == [*early, "relational", "concat", "linear", "knn", "pooled"]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"answers": ("x",)}, "differ in answers"),
+        ({"columns": {"video": ["b.mp4"], "group": [None]}}, "differ in 'video'"),
+        ({"facts": {"gallery": 2}}, "differ in 'gallery'"),
+    ],
+)
+def test_parts_that_contradict_each_other_are_not_joined(change: dict[str, object], says: str) -> None:
+    one = Predictions(
+        benchmark="b",
+        answers=("x", "y"),
+        columns={"video": ["a.mp4"], "group": [None]},
+        facts={"gallery": 1},
+    )
+    with pytest.raises(ValueError, match=says):
+        join([one, one.model_copy(update=change)])
 
 
 @pytest.mark.parametrize("name", BENCHMARKS)

@@ -4,6 +4,7 @@ cloze.py        which option was applied to the withheld clip?
 recognition.py  a linear probe on clips, nearest neighbours of videos
 retrieval.py    every test video queries the training side
 grid.py         the grid of clips that recognition and retrieval share
+parts.py        what of a benchmark can be done apart, and how parts are joined
 metrics.py      the definition of a metric
 sizes.py        sizes of probes and rankings, which decide the time and the memory of scoring
 """
@@ -15,6 +16,7 @@ from typing import Protocol as Interface
 from typing import cast
 
 from vcp_core.benchmarks.metrics import Metric
+from vcp_core.benchmarks.parts import Part, join
 from vcp_core.benchmarks.sizes import Probe, Ranking
 from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.benchmarks import BENCHMARKS
@@ -35,8 +37,8 @@ class Benchmark(Interface):
     def availability(self, dataset: Dataset, protocol: Protocol, spec: BackboneSpec) -> str | None:
         """The reason why the benchmark cannot run on this dataset; None if it can."""
 
-    def num_units(self, protocol: Protocol, spec: BackboneSpec) -> int:
-        """How many units of work `predict` reports in all."""
+    def parts(self, dataset: Dataset, protocol: Protocol, spec: BackboneSpec) -> tuple[Part, ...]:
+        """What of the benchmark can be fitted or ranked apart, in the order of the answers' columns."""
 
     def predict(
         self,
@@ -44,10 +46,11 @@ class Benchmark(Interface):
         dataset: Dataset,
         protocol: Protocol,
         spec: BackboneSpec,
+        part: str,
         *,
         on_units: OnUnits = ignore,
     ) -> Predictions:
-        """Fit on the training split's features, answer the test split's videos."""
+        """Fit one part on the training split's features, and answer the test split's videos with it."""
 
     def metrics(self, predictions: Predictions) -> list[Metric]:
         """The metrics that predictions give."""
@@ -76,3 +79,30 @@ def sizes_of(name: str, dataset: Dataset, protocol: Protocol, spec: BackboneSpec
     """
     sizes = getattr(load_benchmark(name), "sizes", None)
     return [] if sizes is None else list(sizes(dataset, protocol, spec))
+
+
+def predict(
+    benchmark: Benchmark,
+    bank: FeatureBank,
+    dataset: Dataset,
+    protocol: Protocol,
+    spec: BackboneSpec,
+    *,
+    on_units: OnUnits = ignore,
+) -> Predictions:
+    """Do all parts of a benchmark, one after the other, and join them.
+
+    Args:
+        benchmark: What `load_benchmark` gives.
+        bank: The features of the benchmark's clips.
+        dataset: The videos.
+        protocol: The numbers of the evaluation.
+        spec: The catalog's entry of the backbone.
+        on_units: Called with the number of units of work done since the last call.
+    """
+    return join(
+        [
+            benchmark.predict(bank, dataset, protocol, spec, part.name, on_units=on_units)
+            for part in benchmark.parts(dataset, protocol, spec)
+        ]
+    )

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vcp_core.benchmarks.metrics import Metric, mean_of, mean_over, weighted_mean
+from vcp_core.benchmarks.parts import Part
 from vcp_core.benchmarks.sizes import Probe
 from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.options import KINDS, OPTIONS, kinds_of
@@ -19,7 +20,7 @@ from vcp_core.catalog.protocols import Protocol
 from vcp_core.datasets.manifest import Dataset, Split, Video
 from vcp_core.features.bank import FeatureBank
 from vcp_core.features.shards import Clip
-from vcp_core.probes.logistic import fit_with_holdout, num_fits
+from vcp_core.probes.logistic import fit_with_holdout, num_fits, num_values
 from vcp_core.progress import OnUnits, ignore
 from vcp_core.results.types import Fit, Predictions, Table, confusion
 from vcp_core.video.clips import Draws, TupleShape, draw_tuple
@@ -193,15 +194,31 @@ class HeadRows:
         return self._inputs(self._clips_MD[before_N], self._clips_MD[shown_N], self._clips_MD[after_N])
 
 
-def num_units(protocol: Protocol, spec: BackboneSpec) -> int:
-    """A unit for each fit of each head after each stage.
+def parts(dataset: Dataset, protocol: Protocol, spec: BackboneSpec) -> tuple[Part, ...]:
+    """Each head after each stage, with a unit for each fit."""
+    least = tuple_shape(protocol, spec).min_frames
+    num_videos = sum(video.num_frames >= least for video in dataset.side("train"))
+    num_rows = num_videos * protocol.cloze.num_tuples * len(protocol.cloze.options)
+    dims = dict(zip(spec.stages, spec.stage_dims, strict=True))
+    return tuple(
+        Part(
+            benchmark="cloze",
+            name=name,
+            num_units=num_fits(protocol.probe.l2),
+            num_values=num_values(num_rows, _INPUTS[head][1] * dims[stage], protocol.probe.l2),
+        )
+        for name, (head, stage) in _heads(protocol, spec).items()
+    )
 
-    >>> from vcp_core.catalog.backbones import BACKBONES
-    >>> from vcp_core.catalog.protocols import PROTOCOLS
-    >>> [num_units(PROTOCOLS[name], BACKBONES["r3d"]) for name in ("standard-v1", "quick-v1")]
-    [80, 8]
-    """
-    return len(_stages(protocol, spec)) * len(HEADS) * num_fits(protocol.probe.l2)
+
+def _heads(protocol: Protocol, spec: BackboneSpec) -> dict[str, tuple[str, str]]:
+    """Head and stage of every part, by the part's name."""
+    stages = spec.stages if protocol.cloze.stages == "all" else spec.stages[-1:]
+    return {
+        head if stage == spec.stages[-1] else f"{head}@{stage}": (head, stage)
+        for stage in stages
+        for head in HEADS
+    }
 
 
 def sizes(dataset: Dataset, protocol: Protocol, spec: BackboneSpec) -> list[Probe]:
@@ -228,57 +245,44 @@ def predict(
     dataset: Dataset,
     protocol: Protocol,
     spec: BackboneSpec,
+    part: str,
     *,
     on_units: OnUnits = ignore,
 ) -> Predictions:
-    """Fit every head on the training split's tuples and answer the test split's."""
+    """Fit a head on the training split's tuples and answer the test split's."""
+    head, stage = _heads(protocol, spec)[part]
     train, test = (_side(dataset, split, protocol, spec) for split in ("train", "test"))
     train_clips, test_clips = _ClipsOf(train), _ClipsOf(test)
     options = protocol.cloze.options
-    labels_N = np.array([options.index(q.option) for q in train])
-    units_N = [q.video.group or q.video.id for q in train]
-    columns: dict[str, list[object]] = {
-        "video": [q.video.id for q in test],
-        "group": [q.video.group for q in test],
-        "tuple": [q.number for q in test],
-        "option": [q.option for q in test],
-        "variant": [q.variant for q in test],
-    }
-    fits = []
-    for stage in _stages(protocol, spec):
-        train_rows = bank.rows(train_clips.clips, stage)
-        for head in HEADS:
-            name = head if stage == spec.stages[-1] else f"{head}@{stage}"
-            fitted = fit_with_holdout(
-                HeadRows(train_rows, train_clips.numbers_N3, head),
-                labels_N,
-                units_N,
-                num_classes=len(options),
-                candidates=protocol.probe.l2,
-                holdout_fraction=protocol.probe.holdout_fraction,
-                max_iterations=protocol.probe.max_iterations,
-                tolerance=protocol.probe.tolerance,
-                on_units=on_units,
-            )
-            # Read after the fit, which needs the memory.
-            shown = HeadRows(bank.rows(test_clips.clips, stage), test_clips.numbers_N3, head)
-            answers_NK = fitted.probe.log_probabilities(shown)
-            guesses_N = answers_NK.argmax(axis=1)
-            columns[name] = [options[guess] for guess in guesses_N]
-            fits.append(Fit(name=name, **fitted.report()))
-    test_videos = dataset.side("test")
+    fitted = fit_with_holdout(
+        HeadRows(bank.rows(train_clips.clips, stage), train_clips.numbers_N3, head),
+        np.array([options.index(q.option) for q in train]),
+        [q.video.group or q.video.id for q in train],
+        num_classes=len(options),
+        candidates=protocol.probe.l2,
+        holdout_fraction=protocol.probe.holdout_fraction,
+        max_iterations=protocol.probe.max_iterations,
+        tolerance=protocol.probe.tolerance,
+        on_units=on_units,
+    )
+    # Read after the fit, which needs the memory.
+    shown = HeadRows(bank.rows(test_clips.clips, stage), test_clips.numbers_N3, head)
+    guesses_N = fitted.probe.log_probabilities(shown).argmax(axis=1)
     return Predictions(
         benchmark="cloze",
         answers=options,
-        columns=columns,
-        num_left_out=len(test_videos) - len({q.video.id for q in test}),
-        fits=tuple(fits),
+        columns={
+            "video": [q.video.id for q in test],
+            "group": [q.video.group for q in test],
+            "tuple": [q.number for q in test],
+            "option": [q.option for q in test],
+            "variant": [q.variant for q in test],
+            part: [options[guess] for guess in guesses_N],
+        },
+        num_left_out=len(dataset.side("test")) - len({q.video.id for q in test}),
+        fits=(Fit(name=part, **fitted.report()),),
         facts={"min_frames": tuple_shape(protocol, spec).min_frames},
     )
-
-
-def _stages(protocol: Protocol, spec: BackboneSpec) -> tuple[str, ...]:
-    return spec.stages if protocol.cloze.stages == "all" else spec.stages[-1:]
 
 
 def _side(dataset: Dataset, split: Split, protocol: Protocol, spec: BackboneSpec) -> list[Question]:

@@ -6,26 +6,18 @@ Legend: N videos, M = N x num_clips clips, D features.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.protocols import Protocol
-from vcp_core.datasets.manifest import Video
+from vcp_core.datasets.manifest import Dataset, Video
 from vcp_core.features.bank import FeatureBank
 from vcp_core.features.shards import Clip
 from vcp_core.video.clips import grid_starts
 
 CHUNK_VIDEOS = 128  # 47 MB at a time, with 10 clips a video and 9,216 numbers a clip
-
-
-class GridFeatures(NamedTuple):
-    """Features of grid clips, video by video, and their mean for every video."""
-
-    clips_MD: npt.NDArray[np.float32]
-    videos_ND: npt.NDArray[np.float32]
 
 
 def grid_clips(video: Video, protocol: Protocol, spec: BackboneSpec) -> list[Clip]:
@@ -53,12 +45,11 @@ def clips(video: Video, protocol: Protocol, spec: BackboneSpec) -> set[Clip]:
     return set(grid_clips(video, protocol, spec))
 
 
-def video_features(
-    bank: FeatureBank, videos: Sequence[Video], protocol: Protocol, spec: BackboneSpec
-) -> GridFeatures:
-    """Last-stage features of the videos' grid clips, and their means in float64."""
-    clips_MD = _clip_rows(bank, videos, protocol, spec, spec.stages[-1])
-    return GridFeatures(clips_MD, _means(clips_MD, len(videos)))
+def clip_rows(
+    bank: FeatureBank, videos: Sequence[Video], protocol: Protocol, spec: BackboneSpec, *, stage: str
+) -> npt.NDArray[np.float32]:
+    """Features of the videos' grid clips after `stage`, video by video, (M, D)."""
+    return bank.rows([clip for video in videos for clip in grid_clips(video, protocol, spec)], stage)
 
 
 def video_means(
@@ -84,7 +75,7 @@ def video_means(
     means_ND: npt.NDArray[np.float32] | None = None
     for start in range(0, len(videos), CHUNK_VIDEOS):
         part = videos[start : start + CHUNK_VIDEOS]
-        part_ND = _means(_clip_rows(bank, part, protocol, spec, stage), len(part))
+        part_ND = _means(clip_rows(bank, part, protocol, spec, stage=stage), len(part))
         if means_ND is None:
             means_ND = np.empty((len(videos), part_ND.shape[1]), np.float32)
         means_ND[start : start + len(part)] = part_ND
@@ -93,10 +84,9 @@ def video_means(
     return means_ND
 
 
-def _clip_rows(
-    bank: FeatureBank, videos: Sequence[Video], protocol: Protocol, spec: BackboneSpec, stage: str
-) -> npt.NDArray[np.float32]:
-    return bank.rows([clip for video in videos for clip in grid_clips(video, protocol, spec)], stage)
+def num_grid_values(dataset: Dataset, protocol: Protocol, num_columns: int) -> int:
+    """How many numbers a part reads that reads the grid clips of all videos once."""
+    return len(dataset.videos) * protocol.grid.num_clips * num_columns
 
 
 def _means(clips_MD: npt.NDArray[np.float32], num_videos: int) -> npt.NDArray[np.float32]:

@@ -13,23 +13,25 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
-from vcp_core.benchmarks.grid import clips, video_features
+from vcp_core.benchmarks.grid import clip_rows, clips, num_grid_values, video_means
 from vcp_core.benchmarks.metrics import Metric, mean_of, mean_over, weighted_mean
+from vcp_core.benchmarks.parts import Part
 from vcp_core.benchmarks.sizes import Probe, Ranking
 from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.protocols import Protocol
 from vcp_core.datasets.manifest import Dataset
 from vcp_core.features.bank import FeatureBank
 from vcp_core.probes.knn import knn_probabilities
-from vcp_core.probes.logistic import fit_with_holdout, num_fits
+from vcp_core.probes.logistic import fit_with_holdout, num_fits, num_values
 from vcp_core.progress import OnUnits, ignore
 from vcp_core.results.types import Fit, Predictions, Table, confusion, per_class
 
-__all__ = ["availability", "clips", "metrics", "num_units", "predict", "sizes", "tables"]
+__all__ = ["availability", "clips", "metrics", "parts", "predict", "sizes", "tables"]
 
 METHODS = ("linear", "knn")
 FINETUNE = "finetune"  # column of a finetuned network's answers (vcp_core.pretraining)
 TOP = 5
+Floats = npt.NDArray[np.floating]
 
 
 def availability(dataset: Dataset, protocol: Protocol, spec: BackboneSpec) -> str | None:
@@ -37,15 +39,24 @@ def availability(dataset: Dataset, protocol: Protocol, spec: BackboneSpec) -> st
     return None
 
 
-def num_units(protocol: Protocol, spec: BackboneSpec) -> int:
-    """A unit for each fit of the linear probe, and one for the nearest neighbours.
-
-    >>> from vcp_core.catalog.backbones import BACKBONES
-    >>> from vcp_core.catalog.protocols import PROTOCOLS
-    >>> num_units(PROTOCOLS["quick-v1"], BACKBONES["r3d"])
-    5
-    """
-    return num_fits(protocol.probe.l2) + 1
+def parts(dataset: Dataset, protocol: Protocol, spec: BackboneSpec) -> tuple[Part, ...]:
+    """The linear probe, with a unit for each fit, and the nearest neighbours."""
+    num_rows = len(dataset.side("train")) * protocol.grid.num_clips
+    candidates, num_columns = protocol.probe.l2, spec.feature_dim
+    return (
+        Part(
+            benchmark="recognition",
+            name="linear",
+            num_units=num_fits(candidates),
+            num_values=num_values(num_rows, num_columns, candidates),
+        ),
+        Part(
+            benchmark="recognition",
+            name="knn",
+            num_units=1,
+            num_values=num_grid_values(dataset, protocol, num_columns),
+        ),
+    )
 
 
 def sizes(dataset: Dataset, protocol: Protocol, spec: BackboneSpec) -> list[Probe | Ranking]:
@@ -67,58 +78,78 @@ def predict(
     dataset: Dataset,
     protocol: Protocol,
     spec: BackboneSpec,
+    part: str,
     *,
     on_units: OnUnits = ignore,
 ) -> Predictions:
-    """Fit on the training split's grid clips, answer the test split's videos."""
-    classes = dataset.classes
-    train, test = dataset.side("train"), dataset.side("test")
-    features = {
-        split: video_features(bank, dataset.side(split), protocol, spec) for split in ("train", "test")
-    }
-    labels_N = np.array([classes.index(video.label) for video in train])
-    num_clips = protocol.grid.num_clips
+    """Fit a method on the training split's grid clips, answer the test split's videos."""
+    answer = {"linear": _by_probe, "knn": _by_neighbours}[part]
+    answers_NK, fits = answer(bank, dataset, protocol, spec, on_units)
+    test = dataset.side("test")
+    return Predictions(
+        benchmark="recognition",
+        answers=dataset.classes,
+        columns={
+            "video": [video.id for video in test],
+            "group": [video.group for video in test],
+            "label": [video.label for video in test],
+            part: ranked_classes(answers_NK, dataset.classes),
+        },
+        facts={
+            "looped": sum(video.num_frames < spec.clip_span for video in test),
+            "training": training_sizes(dataset),
+        },
+        fits=fits,
+    )
+
+
+def _by_probe(
+    bank: FeatureBank, dataset: Dataset, protocol: Protocol, spec: BackboneSpec, on_units: OnUnits
+) -> tuple[Floats, tuple[Fit, ...]]:
+    """Class probabilities of the test videos, the mean over their clips, (N, K), and the fit."""
+    train, num_clips, stage = dataset.side("train"), protocol.grid.num_clips, spec.stages[-1]
     fitted = fit_with_holdout(
-        features["train"].clips_MD,
-        labels_N.repeat(num_clips),
+        clip_rows(bank, train, protocol, spec, stage=stage),
+        _labels(dataset).repeat(num_clips),
         [video.group or video.id for video in train for _ in range(num_clips)],
-        num_classes=len(classes),
+        num_classes=len(dataset.classes),
         candidates=protocol.probe.l2,
         holdout_fraction=protocol.probe.holdout_fraction,
         max_iterations=protocol.probe.max_iterations,
         tolerance=protocol.probe.tolerance,
         on_units=on_units,
     )
-    by_clip_MK = fitted.probe.probabilities(features["test"].clips_MD)
-    answers_NK = {
-        "linear": by_clip_MK.reshape(len(test), num_clips, -1).mean(axis=1),
-        "knn": knn_probabilities(
-            features["test"].videos_ND,
-            features["train"].videos_ND,
-            labels_N,
-            num_classes=len(classes),
-            k=protocol.knn.k,
-            temperature=protocol.knn.temperature,
-        ),
-    }
-    on_units(1)
-    columns: dict[str, list[object]] = {
-        "video": [video.id for video in test],
-        "group": [video.group for video in test],
-        "label": [video.label for video in test],
-    }
-    for method in METHODS:
-        columns[method] = ranked_classes(answers_NK[method], classes)
-    return Predictions(
-        benchmark="recognition",
-        answers=classes,
-        columns=columns,
-        facts={
-            "looped": sum(video.num_frames < spec.clip_span for video in test),
-            "training": training_sizes(dataset),
-        },
-        fits=(Fit(name="linear", **fitted.report()),),
+    test = dataset.side("test")
+    # Read after the fit, which needs the memory.
+    by_clip_MK = fitted.probe.probabilities(clip_rows(bank, test, protocol, spec, stage=stage))
+    by_video_NK: Floats = by_clip_MK.reshape(len(test), num_clips, -1).mean(axis=1)
+    return by_video_NK, (Fit(name="linear", **fitted.report()),)
+
+
+def _by_neighbours(
+    bank: FeatureBank, dataset: Dataset, protocol: Protocol, spec: BackboneSpec, on_units: OnUnits
+) -> tuple[Floats, tuple[Fit, ...]]:
+    """Class probabilities of the test videos by their nearest training videos, (N, K); nothing is fitted."""
+    test_ND, train_ND = (
+        video_means(bank, dataset.side(split), protocol, spec, stage=spec.stages[-1])
+        for split in ("test", "train")
     )
+    answers_NK = knn_probabilities(
+        test_ND,
+        train_ND,
+        _labels(dataset),
+        num_classes=len(dataset.classes),
+        k=protocol.knn.k,
+        temperature=protocol.knn.temperature,
+    )
+    on_units(1)
+    return answers_NK, ()
+
+
+def _labels(dataset: Dataset) -> npt.NDArray[np.intp]:
+    """The number of each training video's class."""
+    classes = dataset.classes
+    return np.array([classes.index(video.label) for video in dataset.side("train")])
 
 
 def training_sizes(dataset: Dataset) -> dict[str, int]:

@@ -13,11 +13,13 @@ from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from math import comb
+from typing import cast
 
 import numpy as np
 
-from vcp_core.benchmarks.grid import clips, video_means
+from vcp_core.benchmarks.grid import clips, num_grid_values, video_means
 from vcp_core.benchmarks.metrics import Metric, weighted_mean
+from vcp_core.benchmarks.parts import Part
 from vcp_core.benchmarks.sizes import Ranking
 from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.protocols import Protocol, RetrievalFeature
@@ -27,7 +29,7 @@ from vcp_core.probes.ranking import retrieval_ranks
 from vcp_core.progress import OnUnits, ignore
 from vcp_core.results.types import Predictions, Table, per_class
 
-__all__ = ["availability", "clips", "metrics", "num_units", "predict", "sizes", "tables"]
+__all__ = ["availability", "clips", "metrics", "parts", "predict", "sizes", "tables"]
 
 PREFIXES: dict[RetrievalFeature, str] = {"pooled": "", "max-pooled": "max."}
 
@@ -37,15 +39,17 @@ def availability(dataset: Dataset, protocol: Protocol, spec: BackboneSpec) -> st
     return None
 
 
-def num_units(protocol: Protocol, spec: BackboneSpec) -> int:
-    """One unit for the ranking by each feature.
-
-    >>> from vcp_core.catalog.backbones import BACKBONES
-    >>> from vcp_core.catalog.protocols import PROTOCOLS
-    >>> [num_units(PROTOCOLS[name], BACKBONES["r3d"]) for name in ("standard-v1", "paper-v1")]
-    [1, 2]
-    """
-    return len(protocol.retrieval.features)
+def parts(dataset: Dataset, protocol: Protocol, spec: BackboneSpec) -> tuple[Part, ...]:
+    """The ranking by each feature."""
+    return tuple(
+        Part(
+            benchmark="retrieval",
+            name=feature,
+            num_units=1,
+            num_values=num_grid_values(dataset, protocol, spec.feature_dim),
+        )
+        for feature in protocol.retrieval.features
+    )
 
 
 def sizes(dataset: Dataset, protocol: Protocol, spec: BackboneSpec) -> list[Ranking]:
@@ -63,36 +67,38 @@ def predict(
     dataset: Dataset,
     protocol: Protocol,
     spec: BackboneSpec,
+    part: str,
     *,
     on_units: OnUnits = ignore,
 ) -> Predictions:
     """Rank the training videos for every test video. Both sides are sorted by id, so ties rank by id."""
     gallery, queries = dataset.side("train"), dataset.side("test")
-    classes = dataset.classes
-    columns: dict[str, list[object]] = {
-        "video": [video.id for video in queries],
-        "group": [video.group for video in queries],
-        "label": [video.label for video in queries],
+    classes, feature = dataset.classes, cast(RetrievalFeature, part)
+    stage = spec.stages[-1] if feature == "pooled" else spec.max_pooled_stage
+    ranked = retrieval_ranks(
+        video_means(bank, queries, protocol, spec, stage=stage),
+        video_means(bank, gallery, protocol, spec, stage=stage),
+        np.array([classes.index(video.label) for video in queries]),
+        np.array([classes.index(video.label) for video in gallery]),
+        ks=protocol.retrieval.ks,
+    )
+    on_units(1)
+    prefix = PREFIXES[feature]
+    hits = {
+        f"{prefix}hit_at_{k}": [bool(hit) for hit in ranked.hits_NK[:, index]]
+        for index, k in enumerate(protocol.retrieval.ks)
     }
-    for feature in protocol.retrieval.features:
-        stage = spec.stages[-1] if feature == "pooled" else spec.max_pooled_stage
-        ranked = retrieval_ranks(
-            video_means(bank, queries, protocol, spec, stage=stage),
-            video_means(bank, gallery, protocol, spec, stage=stage),
-            np.array([classes.index(video.label) for video in queries]),
-            np.array([classes.index(video.label) for video in gallery]),
-            ks=protocol.retrieval.ks,
-        )
-        prefix = PREFIXES[feature]
-        columns[f"{prefix}average_precision"] = [float(value) for value in ranked.average_precision_N]
-        columns[f"{prefix}neighbours"] = [[gallery[i].id for i in row] for row in ranked.neighbours_NK]
-        for index, k in enumerate(protocol.retrieval.ks):
-            columns[f"{prefix}hit_at_{k}"] = [bool(hit) for hit in ranked.hits_NK[:, index]]
-        on_units(1)
     return Predictions(
         benchmark="retrieval",
         answers=classes,
-        columns=columns,
+        columns={
+            "video": [video.id for video in queries],
+            "group": [video.group for video in queries],
+            "label": [video.label for video in queries],
+            f"{prefix}average_precision": [float(value) for value in ranked.average_precision_N],
+            f"{prefix}neighbours": [[gallery[i].id for i in row] for row in ranked.neighbours_NK],
+            **hits,
+        },
         facts={
             "ks": list(protocol.retrieval.ks),
             "gallery": dict(sorted(Counter(video.label for video in gallery).items())),

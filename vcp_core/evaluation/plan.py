@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import cast
 
 from vcp_core.benchmarks import Benchmark, load_benchmark
+from vcp_core.benchmarks.parts import Part, join
 from vcp_core.catalog.backbones import BackboneSpec, pixels_like
 from vcp_core.catalog.benchmarks import BENCHMARKS
 from vcp_core.catalog.inputs import input_of
@@ -90,15 +91,48 @@ class EvaluationPlan:
         """Distinct clips, each of which is one forward pass."""
         return sum(shard.num_clips for shard in self.shards)
 
+    @cached_property
+    def parts(self) -> tuple[Part, ...]:
+        """What can be fitted or ranked apart, in the order of the results."""
+        return tuple(
+            part
+            for benchmark in self.active.values()
+            for part in benchmark.parts(self.dataset, self.protocol, self.spec)
+        )
+
     @property
     def num_predict_units(self) -> int:
         """How many units of work `predict` reports."""
-        return sum(benchmark.num_units(self.protocol, self.spec) for benchmark in self.active.values())
+        return sum(part.num_units for part in self.parts)
 
     @property
     def num_score_units(self) -> int:
         """How many units of work `score` reports: one for the intervals of each benchmark."""
         return len(self.active)
+
+    def predict_parts(
+        self, bank: FeatureBank, parts: Iterable[Part], *, on_units: OnUnits = ignore
+    ) -> dict[str, Predictions]:
+        """The predictions of some parts, by the parts' names (`str(part)`).
+
+        Args:
+            bank: The features.
+            parts: Some of `self.parts`.
+            on_units: Called with the number of units of work done since the last call.
+        """
+        return {
+            str(part): self.active[part.benchmark].predict(
+                bank, self.dataset, self.protocol, self.spec, part.name, on_units=on_units
+            )
+            for part in parts
+        }
+
+    def join(self, predicted: Mapping[str, Predictions]) -> dict[str, Predictions]:
+        """Every benchmark's predictions, from those of all parts by the parts' names."""
+        return {
+            name: join([predicted[str(part)] for part in self.parts if part.benchmark == name])
+            for name in self.active
+        }
 
     def predict(self, bank: FeatureBank, *, on_units: OnUnits = ignore) -> dict[str, Predictions]:
         """Every benchmark's predictions, from the features of all clips.
@@ -107,10 +141,7 @@ class EvaluationPlan:
             bank: The features.
             on_units: Called with the number of units of work done since the last call.
         """
-        return {
-            name: benchmark.predict(bank, self.dataset, self.protocol, self.spec, on_units=on_units)
-            for name, benchmark in self.active.items()
-        }
+        return self.join(self.predict_parts(bank, self.parts, on_units=on_units))
 
     @cached_property
     def pixels(self) -> EvaluationPlan:

@@ -119,6 +119,8 @@ def advance(session: Session, evaluation: Evaluation) -> None:
         _leave_waiting(session, evaluation)
     elif evaluation.state is EvaluationState.RUNNING:
         _leave_running(session, evaluation)
+    elif evaluation.state is EvaluationState.SCORING:
+        _score_if_fitted(session, evaluation)
 
 
 def _leave_waiting(session: Session, evaluation: Evaluation) -> None:
@@ -161,9 +163,17 @@ def _same_as(session: Session, evaluation: Evaluation, other: Evaluation, why: s
     _end(session, evaluation, EvaluationState.CANCELLED)
 
 
-def _enqueue(session: Session, kind: JobKind, evaluation: Evaluation) -> None:
+def _enqueue(
+    session: Session, kind: JobKind, evaluation: Evaluation, *, number: int = 0, total: int | None = None
+) -> None:
     jobs.enqueue(
-        session, kind, team=evaluation.team, evaluation_id=evaluation.id, priority=evaluation.priority
+        session,
+        kind,
+        team=evaluation.team,
+        evaluation_id=evaluation.id,
+        number=number,
+        priority=evaluation.priority,
+        total=total,
     )
 
 
@@ -180,7 +190,14 @@ def _leave_running(session: Session, evaluation: Evaluation) -> None:
     if waits_for_control or jobs.any_shard_missing(session, evaluation):
         return
     evaluation.state = EvaluationState.SCORING
-    _enqueue(session, JobKind.SCORE, evaluation)
+    for number, fit in enumerate(evaluation.fits or ()):
+        _enqueue(session, JobKind.FIT, evaluation, number=number, total=fit["units"])
+    _score_if_fitted(session, evaluation)
+
+
+def _score_if_fitted(session: Session, evaluation: Evaluation) -> None:
+    if not jobs.any_fit_missing(session, evaluation):
+        _enqueue(session, JobKind.SCORE, evaluation)
 
 
 @_under_lock
@@ -201,6 +218,12 @@ def dataset_ended(session: Session, dataset: DatasetRow) -> None:
 def shard_done(session: Session, shard_id: UUID) -> None:
     """Advance the evaluations that need a finished shard. Those that waited only for it go on to scoring."""
     _advance_all(session, evaluations.needing_shard(session, shard_id))
+
+
+@_under_lock
+def fitted(session: Session, evaluation: Evaluation) -> None:
+    """Queue the score job of an evaluation, if the fit job that ended was the last."""
+    advance(session, evaluation)
 
 
 @_under_lock
@@ -225,6 +248,7 @@ def scored(session: Session, evaluation: Evaluation) -> None:
     """Mark a scored evaluation as done, and advance the evaluations that need it as their control."""
     evaluation.state, evaluation.finished_at = EvaluationState.DONE, NOW
     session.flush()
+    evaluations.forget_parts(session, evaluation.id)
     _advance_all(session, evaluations.needing_control(session, evaluation))
 
 
@@ -251,6 +275,7 @@ def _end(session: Session, evaluation: Evaluation, state: EvaluationState) -> No
     session.flush()
     jobs.cancel_own(session, evaluation)
     jobs.cancel_unshared(session, evaluation)
+    evaluations.forget_parts(session, evaluation.id)
     for control in list(evaluation.controls):
         if not evaluations.needing_control(session, control):
             cancel(session, control)
@@ -326,6 +351,7 @@ _ON_FAILED: Mapping[JobKind, Callable[[Session, Job], None]] = {
     JobKind.CALIBRATE: _checkpoint_failed,
     JobKind.INDEX: _dataset_failed,
     JobKind.PLAN: _evaluation_failed,
+    JobKind.FIT: _evaluation_failed,
     JobKind.SCORE: _evaluation_failed,
     JobKind.EXTRACT: _shard_failed,
     JobKind.COMPARE: _comparison_failed,

@@ -40,6 +40,9 @@ class Settings(BaseSettings):
         scratch: Folder of a worker's temporary files and its copies of objects; nobody else may write there.
         lease_s: How long a silent worker keeps a claimed job, seconds.
         shard_clips: Clips of one job. About a minute of work is a good size, so raise it for fast GPUs.
+        fit_values: Fewest numbers (rows x columns x fits) that a job of linear probes reads. The default is
+            about 20 s on two CPU cores. A smaller evaluation is fitted by one job. With 0, each part of a
+            benchmark is a job.
         idle_look_s: How often an idle worker looks for work without being woken, seconds.
         log_format: "text" for people, "json" for machines.
     """
@@ -60,6 +63,7 @@ class Settings(BaseSettings):
     scratch: Path = Path(tempfile.gettempdir()) / f"vcpbench-{os.getuid()}"
     lease_s: Annotated[float, Field(gt=0)] = 60.0
     shard_clips: Annotated[int, Field(ge=1)] = 256
+    fit_values: Annotated[int, Field(ge=0)] = 200_000_000
     idle_look_s: Annotated[float, Field(gt=0)] = 10.0
     log_format: Literal["text", "json"] = "text"
 

@@ -24,7 +24,7 @@ from records.models import (
     Shard,
     Worker,
 )
-from records.repositories import jobs
+from records.repositories import evaluations, jobs
 from records.repositories.jobs import Claim
 from vcp_core.catalog.errors import VcpbenchError
 
@@ -37,12 +37,20 @@ class Crew:
         shards: How many a plan cuts, of `clips` each.
         clips: Of a shard.
         controls: Seeds of the random weights that a plan asks for.
+        fits: How many jobs that fit a plan makes, of ten units each; the score job then has ten units, too.
     """
 
     def __init__(
-        self, database: Database, *, shards: int = 2, clips: int = 10, controls: Sequence[int] = ()
+        self,
+        database: Database,
+        *,
+        shards: int = 2,
+        clips: int = 10,
+        controls: Sequence[int] = (),
+        fits: int = 0,
     ) -> None:
         self.database, self.shards, self.clips, self.controls = database, shards, clips, controls
+        self.fits = fits
         self._own: UUID | None = None
 
     def worker(self, *queues: str) -> UUID:
@@ -116,6 +124,10 @@ class Crew:
                 self._plan(session, session.get_one(Evaluation, claim.subject_id))
             elif claim.kind is JobKind.EXTRACT:
                 flow.shard_done(session, claim.subject_id)
+            elif claim.kind is JobKind.FIT:
+                part = {"part": str(claim.number), "predictions": {}, "machine": {}}
+                evaluations.add_parts(session, [{"evaluation_id": claim.subject_id, **part}])
+                flow.fitted(session, session.get_one(Evaluation, claim.subject_id))
             else:
                 flow.scored(session, session.get_one(Evaluation, claim.subject_id))
 
@@ -135,6 +147,9 @@ class Crew:
         session.add_all(shards)
         session.flush()
         evaluation.num_clips, evaluation.unavailable = self.shards * self.clips, {}
+        if self.fits:
+            evaluation.fits = [{"parts": [str(number)], "units": 10} for number in range(self.fits)]
+            evaluation.scoring_units = 10 * self.fits + 10
         seeds = () if evaluation.is_control else self.controls
         controls = [self._control(session, evaluation, seed) for seed in seeds]
         flow.planned(session, evaluation, shards, controls)

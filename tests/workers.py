@@ -124,6 +124,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "VCPBENCH_LEASE_S": str(settings.lease_s),
         "VCPBENCH_IDLE_LOOK_S": str(settings.idle_look_s),
         "VCPBENCH_SHARD_CLIPS": str(settings.shard_clips),
+        "VCPBENCH_FIT_VALUES": str(settings.fit_values),
     }
 
 

@@ -126,25 +126,46 @@ def extract(
     }
 
 
+def fit(
+    tell: Tell, *, plan: dict[str, Any], features: list[str], parts: list[str], out: str
+) -> dict[str, Any]:
+    """Write the predictions of these parts of the benchmarks, and the facts that decide their last digits."""
+    from vcp_core.evaluation.machine import blas_threads
+    from vcp_core.evaluation.running import parts_of
+
+    made = _evaluation_plan(**plan)
+    total = sum(part.num_units for part in made.parts if str(part) in parts)
+    found = parts_of(made, [Path(path) for path in features], parts, on_units=_counting(tell, total))
+    predictions = {name: one.model_dump(mode="json") for name, one in found.items()}
+    content = json.dumps({"machine": blas_threads(), "predictions": predictions})
+    Path(out).write_text(content, encoding="utf-8")
+    return {}
+
+
 def score(
     tell: Tell,
     *,
     plan: dict[str, Any],
     features: list[str],
+    fitted: str,
     controls: dict[str, str],
     pixels: str | None,
     warnings: list[str],
     out: str,
     **said: Any,
 ) -> dict[str, Any]:
-    """Score features against the controls' predictions. `said` goes into the provenance of the results."""
+    """Score against the controls' predictions. `said` goes into the provenance of the results.
+
+    What `fitted` lacks is fitted here, from the features.
+    """
     from vcp_core.evaluation.running import predictions_of, results_of
 
-    made = _evaluation_plan(**plan)
-    on_units = _counting(tell, made.num_predict_units + made.num_score_units)
+    made, done = _evaluation_plan(**plan), _predictions(fitted)
+    left = sum(part.num_units for part in made.parts if str(part) not in done)
+    on_units = _counting(tell, left + made.num_score_units)
     results = results_of(
         made,
-        predictions_of(made, [Path(path) for path in features], on_units=on_units),
+        predictions_of(made, [Path(path) for path in features], done, on_units=on_units),
         {seed: _predictions(path) for seed, path in controls.items()},
         _predictions(pixels) if pixels else None,
         warnings=tuple(warnings),
@@ -176,7 +197,8 @@ def compare(
 
 
 FUNCTIONS: Mapping[str, Callable[..., dict[str, Any]]] = {
-    function.__name__: function for function in (describe, ingest, index, calibrate, extract, score, compare)
+    function.__name__: function
+    for function in (describe, ingest, index, calibrate, extract, fit, score, compare)
 }
 _kept: dict[
     str, tuple[object, Any]

@@ -4,7 +4,8 @@ token        secrets, each with the team and the rights of its bearer
 model        the name of a series of checkpoints ── checkpoint ── upload_part
 dataset      the place of videos, and the fingerprint of their manifest
 protocol     the numbers of a protocol, by hash
-evaluation   checkpoint x dataset x protocol ── score, benchmark_result; needs shards and control evaluations
+evaluation   checkpoint x dataset x protocol ── score, benchmark_result, part_result (until it is scored);
+             needs shards and control evaluations
 comparison   two evaluations, in pairs
 shard        distinct clips of one checkpoint, forwarded once, in one object
 job          one task of a worker; only this table has leases and attempts
@@ -13,7 +14,7 @@ worker       worker processes that were seen lately
     tokens.py       token
     checkpoints.py  model, checkpoint, upload_part
     datasets.py     dataset, protocol
-    evaluations.py  evaluation, shard, score, benchmark_result
+    evaluations.py  evaluation, shard, score, benchmark_result, part_result
     comparisons.py  comparison
     jobs.py         job, worker
     columns.py      columns whose values are names
@@ -29,6 +30,7 @@ from records.models.evaluations import (
     BenchmarkRow,
     Evaluation,
     EvaluationState,
+    PartRow,
     ScoreRow,
     Shard,
     evaluation_controls,
@@ -53,6 +55,7 @@ __all__ = [
     "JobState",
     "Model",
     "Origin",
+    "PartRow",
     "ProtocolRow",
     "ScoreRow",
     "Shard",

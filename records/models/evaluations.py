@@ -74,6 +74,9 @@ class Evaluation(Identified, Base):
         log_tail: The last lines that the failing job printed.
         num_clips: Number of distinct clips, once planned.
         unavailable: Benchmarks that cannot run, with the reason, once planned.
+        fits: The parts that each fit job does, once planned: `[{"parts": [name, ...], "units": 8}, ...]`.
+            The score job does the parts that are in no list.
+        scoring_units: Units of work of all its fit jobs and its score job, once planned.
         results: `vcp_core.Results` without the predictions, once done.
         started_at: When planning began.
         finished_at: When it became done, failed or cancelled.
@@ -106,6 +109,8 @@ class Evaluation(Identified, Base):
     log_tail: Mapped[str | None]
     num_clips: Mapped[int | None]
     unavailable: Mapped[dict[str, Any] | None]
+    fits: Mapped[list[Any] | None]
+    scoring_units: Mapped[int | None]
     results: Mapped[dict[str, Any] | None] = mapped_column(deferred=True)
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
@@ -202,3 +207,23 @@ class BenchmarkRow(Base):
     )
     benchmark: Mapped[str] = mapped_column(primary_key=True)
     predictions: Mapped[dict[str, Any]]
+
+
+class PartRow(Base):
+    """What a fit job found for one part of a benchmark. It is deleted when the evaluation ends.
+
+    Attributes:
+        evaluation_id: The evaluation.
+        part: Name of the part (`vcp_core.benchmarks.parts.Part`).
+        predictions: `vcp_core.results.types.Predictions`, as far as this part goes.
+        machine: Facts about the worker that decide the last digits (`Provenance.machine`).
+    """
+
+    __tablename__ = "part_result"
+
+    evaluation_id: Mapped[UUID] = mapped_column(
+        ForeignKey("evaluation.id", ondelete="CASCADE"), primary_key=True
+    )
+    part: Mapped[str] = mapped_column(primary_key=True)
+    predictions: Mapped[dict[str, Any]]
+    machine: Mapped[dict[str, Any]]

@@ -23,6 +23,7 @@ class JobKind(StrEnum):
     INDEX = "index"
     PLAN = "plan"
     EXTRACT = "extract"
+    FIT = "fit"
     SCORE = "score"
     COMPARE = "compare"
 
@@ -51,9 +52,10 @@ class Job(Identified, Base):
         team: The team that needs the job; empty for readers without a team.
         checkpoint_id: Subject of ingest and calibrate.
         dataset_id: Subject of index.
-        evaluation_id: Subject of plan and score.
+        evaluation_id: Subject of plan, fit and score.
         shard_id: Subject of extract.
         comparison_id: Subject of compare.
+        number: Place of a fit's parts in `Evaluation.fits`; 0 for other kinds.
         priority: 0, or less for a job that can wait. Workers take jobs of higher priority first.
         state: See `JobState`.
         not_before: Earliest time of the next attempt; null until an attempt crashed or was given back.
@@ -77,7 +79,7 @@ class Job(Identified, Base):
         ),
         Index("uq_job_checkpoint", "checkpoint_id", "kind", unique=True),
         Index("uq_job_dataset", "dataset_id", "kind", unique=True),
-        Index("uq_job_evaluation", "evaluation_id", "kind", unique=True),
+        Index("uq_job_evaluation", "evaluation_id", "kind", "number", unique=True),
         Index("uq_job_shard", "shard_id", unique=True),
         Index("uq_job_comparison", "comparison_id", unique=True),
         Index(
@@ -101,6 +103,7 @@ class Job(Identified, Base):
     evaluation_id: Mapped[UUID | None] = mapped_column(ForeignKey("evaluation.id", ondelete="CASCADE"))
     shard_id: Mapped[UUID | None] = mapped_column(ForeignKey("shard.id", ondelete="CASCADE"))
     comparison_id: Mapped[UUID | None] = mapped_column(ForeignKey("comparison.id", ondelete="CASCADE"))
+    number: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     priority: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     state: Mapped[JobState] = mapped_column(words(JobState, "state"))
     not_before: Mapped[datetime | None]

@@ -22,6 +22,7 @@ from records.models import (
     Job,
     JobState,
     Model,
+    PartRow,
     ProtocolRow,
     ScoreRow,
     evaluation_controls,
@@ -262,6 +263,22 @@ def replace_scores(
         session.execute(delete(table).where(table.evaluation_id == evaluation_id))
         if rows:
             session.execute(insert(table), rows)
+
+
+def add_parts(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Keep what a fit job found until the evaluation is scored; `rows` are columns of `PartRow`."""
+    session.execute(insert(PartRow), rows)
+
+
+def parts(session: Session, evaluation_id: UUID) -> Sequence[PartRow]:
+    """What an evaluation's fit jobs found."""
+    query = select(PartRow).where(PartRow.evaluation_id == evaluation_id)
+    return session.scalars(query.order_by(PartRow.part)).all()
+
+
+def forget_parts(session: Session, evaluation_id: UUID) -> None:
+    """Delete what an evaluation's fit jobs found."""
+    session.execute(delete(PartRow).where(PartRow.evaluation_id == evaluation_id))
 
 
 def predictions(session: Session, evaluation_id: UUID) -> dict[str, dict[str, Any]]:

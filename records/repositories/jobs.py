@@ -72,12 +72,13 @@ _SUBJECTS: dict[type, InstrumentedAttribute[UUID | None]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """One attempt at one job."""
+    """One attempt at one job. `number` is the job's (`records.models.jobs.Job`)."""
 
     job_id: UUID
     token: UUID
     kind: JobKind
     subject_id: UUID
+    number: int = 0
 
 
 def enqueue(
@@ -90,9 +91,11 @@ def enqueue(
     evaluation_id: UUID | None = None,
     shard_id: UUID | None = None,
     comparison_id: UUID | None = None,
+    number: int = 0,
     priority: int = 0,
+    total: int | None = None,
 ) -> None:
-    """Queue a job, unless its subject has a job of this kind. A worker is woken after the commit."""
+    """Queue a job, unless its subject has one of this kind and number. A worker is woken after the commit."""
     values = {
         "id": uuid4(),
         "kind": kind,
@@ -104,7 +107,9 @@ def enqueue(
         "evaluation_id": evaluation_id,
         "shard_id": shard_id,
         "comparison_id": comparison_id,
+        "number": number,
         "priority": priority,
+        "total": total,
         "crashes": 0,
         "outages": 0,
         "losses": 0,
@@ -162,7 +167,13 @@ def claim(session: Session, queues: Sequence[str], *, worker_id: UUID, lease_s: 
             started_at=NOW,
         )
     )
-    return Claim(job_id=chosen.id, token=token, kind=chosen.kind, subject_id=subject_of(chosen))
+    return Claim(
+        job_id=chosen.id,
+        token=token,
+        kind=chosen.kind,
+        subject_id=subject_of(chosen),
+        number=chosen.number,
+    )
 
 
 def tried_before() -> ColumnElement[bool]:
@@ -311,6 +322,12 @@ def any_shard_missing(session: Session, evaluation: Evaluation) -> bool:
     of_this = evaluation_shards.c.evaluation_id == evaluation.id
     missing = select(shard_id).where(of_this, state != JobState.DONE).order_by(shard_id).limit(1)
     return session.scalar(missing) is not None
+
+
+def any_fit_missing(session: Session, evaluation: Evaluation) -> bool:
+    """Whether a fit job of an evaluation is still to be done."""
+    own = and_(Job.evaluation_id == evaluation.id, Job.kind == JobKind.FIT)
+    return bool(session.scalar(select(exists().where(own, Job.state != JobState.DONE))))
 
 
 def sweep(session: Session) -> tuple[int, list[Job]]:

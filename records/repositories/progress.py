@@ -7,8 +7,8 @@ fraction never falls, because each of its parts only grows or only shrinks:
 - Before the plan is made, reading, indexing and planning have fixed shares (`SHARES`), of which only those
   count that this evaluation has to wait for.
 - The plan gives the rest its size in clips: clips to forward, clips that calibrate controls, and a scoring
-  for the evaluation and each control. A control that is not planned yet counts with as many clips as the
-  evaluation has. Its own plan may find fewer missing, never more.
+  (fit jobs and the score job) for the evaluation and each control. A control that is not planned yet counts
+  with as many clips as the evaluation has. Its own plan may find fewer missing, never more.
 - `Job.done` is that of the attempt that came farthest, so a second attempt takes nothing back.
 - An evaluation that failed or was cancelled keeps its share: its rows stay as they are.
 
@@ -75,7 +75,7 @@ class _Clips(NamedTuple):
 
 
 class _Single(NamedTuple):
-    """A job of a kind of which its subject has only one."""
+    """A job that is not about a shard."""
 
     kind: JobKind
     subject_id: UUID
@@ -106,25 +106,81 @@ class _Single(NamedTuple):
         return self.state is JobState.DONE and self.finished_at is not None and self.finished_at <= asked_at
 
 
+class _Scoring(NamedTuple):
+    """The jobs after the features of one evaluation: those that fit, and the one that scores."""
+
+    jobs: tuple[_Single, ...]
+    is_done: bool
+    units: int | None
+
+    @classmethod
+    def of(cls, one: Evaluation, jobs: Iterable[_Single]) -> _Scoring:
+        """Pick the jobs of an evaluation or a control."""
+        kinds = (JobKind.FIT, JobKind.SCORE)
+        own = tuple(job for job in jobs if job.subject_id == one.id and job.kind in kinds)
+        scored = any(job.kind is JobKind.SCORE and job.state is JobState.DONE for job in own)
+        return cls(own, scored or one.state is EvaluationState.DONE, one.scoring_units)
+
+    @property
+    def total(self) -> int | None:
+        """Units of all its jobs, once it has begun."""
+        if not self.jobs:
+            return None
+        # An older version has planned no units. Then there is the score job only, and the job says how many.
+        return self.jobs[0].total if self.units is None else self.units
+
+    @property
+    def done(self) -> int:
+        """How many of them are done."""
+        done = sum((job.total or 0) if job.state is JobState.DONE else job.done for job in self.jobs)
+        return min(done, self.total or 0)
+
+    @property
+    def share(self) -> float:
+        """How much of it is done."""
+        if self.is_done:
+            return 1.0
+        return self.done / self.total if self.total else 0.0
+
+    @property
+    def elapsed_s(self) -> float:
+        """How long it took, or has taken so far, from its first start: several workers may share it."""
+        ends = [job.finished_at or job.now for job in self.jobs]
+        begun = [job.started_at for job in self.jobs if job.started_at is not None]
+        return (max(ends) - min(begun)).total_seconds() if begun else 0.0
+
+    def left_s(self, usual_s: float) -> float:
+        """How long the rest takes at the pace so far; before there is a pace, of `usual_s`."""
+        if self.is_done:
+            return 0.0
+        if all(job.state is not JobState.RUNNING for job in self.jobs):
+            return usual_s * (1 - self.share)
+        if self.share:
+            return self.elapsed_s / self.share * (1 - self.share)
+        return max(0.0, usual_s - self.elapsed_s)
+
+
 def progress(session: Session, evaluation: Evaluation) -> Progress:
     """How far an evaluation is now."""
     controls = evaluation.controls
     clips = _clips(session, evaluation, controls)
     clips_done = sum(one.done for one in clips.values())
     clips_total = sum(one.total for one in clips.values())
-    jobs = _singles(session, evaluation, controls)
-    scoring = jobs.get((JobKind.SCORE, evaluation.id))
-    units = scoring.total if scoring else None
+    found = _singles(session, evaluation, controls)
+    # Of the fit jobs of an evaluation, only one is in `jobs`. `scorings` has all of them.
+    jobs = {(job.kind, job.subject_id): job for job in found}
+    scorings = {one.id: _Scoring.of(one, found) for one in (evaluation, *controls)}
+    scoring = scorings[evaluation.id]
     if evaluation.state is EvaluationState.DONE:
         return Progress(
             fraction=1.0,
             clips_done=clips_done,
             clips_total=clips_total,
-            scoring_done=units or 0,
-            scoring_total=units,
+            scoring_done=scoring.total or 0,
+            scoring_total=scoring.total,
         )
     waited_for = _waited_for(evaluation, jobs)
-    work = None if evaluation.num_clips is None else _Work.of(evaluation, controls, clips, jobs)
+    work = None if evaluation.num_clips is None else _Work.of(evaluation, controls, clips, jobs, scorings)
     if work is None:
         fraction = sum(SHARES[kind] * (job.share if job else 0.0) for kind, job in waited_for.items())
     else:
@@ -134,8 +190,8 @@ def progress(session: Session, evaluation: Evaluation) -> Progress:
         fraction=min(round(fraction, 4), MOST),
         clips_done=clips_done,
         clips_total=clips_total + (work.unplanned_clips if work else 0),
-        scoring_done=scoring.done if scoring else 0,
-        scoring_total=units,
+        scoring_done=scoring.done,
+        scoring_total=scoring.total,
         remaining_s=work.remaining_s() if work and not evaluation.state.ended else None,
     )
 
@@ -163,10 +219,8 @@ def _clips(session: Session, evaluation: Evaluation, controls: Iterable[Evaluati
     return {evaluation_id: _Clips(*numbers) for evaluation_id, *numbers in rows}
 
 
-def _singles(
-    session: Session, evaluation: Evaluation, controls: Iterable[Evaluation]
-) -> dict[tuple[JobKind, UUID], _Single]:
-    """All other jobs of an evaluation and its controls, by kind and subject."""
+def _singles(session: Session, evaluation: Evaluation, controls: Iterable[Evaluation]) -> list[_Single]:
+    """All other jobs of an evaluation and its controls."""
     everyone = [evaluation, *controls]
     subject = func.coalesce(Job.evaluation_id, Job.checkpoint_id, Job.dataset_id)
     rows = session.execute(
@@ -188,8 +242,7 @@ def _singles(
             )
         )
     )
-    found = [_Single(*row) for row in rows]
-    return {(job.kind, job.subject_id): job for job in found}
+    return [_Single(*row) for row in rows]
 
 
 def _waited_for(
@@ -242,6 +295,7 @@ class _Work:
         controls: Iterable[Evaluation],
         clips: Mapping[UUID, _Clips],
         jobs: Mapping[tuple[JobKind, UUID], _Single],
+        scorings: Mapping[UUID, _Scoring],
     ) -> _Work:
         """From the rows."""
         asked_at, num_clips = evaluation.created_at, evaluation.num_clips or 0
@@ -257,9 +311,10 @@ class _Work:
         wanted = int(evaluation.protocol.content.get("control", {}).get("calibration_clips", 0))
         sizes = [wanted if job.total is None else job.total for job in calibrations]
         calibrated = sum(round(job.share * size) for job, size in zip(calibrations, sizes, strict=True))
-        scorings = [(one, jobs.get((JobKind.SCORE, one.id))) for one in (evaluation, *missing)]
-        scored = sum(_scored(one, job) for one, job in scorings)
-        paced: list[_Clips | _Single] = [*clips.values(), *calibrations, *(job for _, job in scorings if job)]
+        wanted_scorings = [scorings[one.id] for one in (evaluation, *missing)]
+        scored = sum(one.share for one in wanted_scorings)
+        paced: list[_Clips | _Single] = [*clips.values(), *calibrations]
+        paced += [job for one in wanted_scorings for job in one.jobs]
         # A shard that others cut may hold more clips than this evaluation needs: it weighs no more for that.
         weights = {key: min(one.total, num_clips) for key, one in clips.items()}
         forwarded = sum(weights[key] * one.done / one.total for key, one in clips.items() if one.total)
@@ -275,7 +330,7 @@ class _Work:
             fresh_clips=fresh,
             left_clips=sum(one.total for one in clips.values()) + unplanned + sum(sizes) - fresh,
             begun_at=min(begun, default=None),
-            scoring_s=_scoring_s(jobs, evaluation, missing),
+            scoring_s=_scoring_s(scorings.values(), wanted_scorings, num_clips),
             retrying=any(one.retrying for one in paced),
             now=next((job.now for job in jobs.values()), None),
         )
@@ -299,13 +354,6 @@ class _Work:
         return round(max(1.0, elapsed_s / self.fresh_clips * self.left_clips + self.scoring_s), 1)
 
 
-def _scored(one: Evaluation, job: _Single | None) -> float:
-    """How much of an evaluation's or a control's scoring is done."""
-    if one.state is EvaluationState.DONE:
-        return 1.0
-    return job.share if job else 0.0
-
-
 def _was_there(control: Evaluation, asked_at: datetime) -> bool:
     """Whether a control had its scores before the request."""
     return (
@@ -315,25 +363,12 @@ def _was_there(control: Evaluation, asked_at: datetime) -> bool:
     )
 
 
-def _scoring_s(
-    jobs: Mapping[tuple[JobKind, UUID], _Single], evaluation: Evaluation, missing: Iterable[Evaluation]
-) -> float:
+def _scoring_s(scorings: Iterable[_Scoring], wanted: Iterable[_Scoring], num_clips: int) -> float:
     """Seconds of scoring that are left, at the pace of the control that was scored fastest.
 
     That control has the same clips and probes. Other controls may have been scored many times slower, because
     the same cores forwarded clips meanwhile.
     """
-    took = [job.elapsed_s for (kind, _), job in jobs.items() if kind is JobKind.SCORE and job.share == 1]
-    usual_s = min(took, default=SCORING_S + SCORING_CLIP_S * (evaluation.num_clips or 0))
-    left_s = 0.0
-    for one in (evaluation, *missing):
-        job = jobs.get((JobKind.SCORE, one.id))
-        if one.state is EvaluationState.DONE or (job and job.state is JobState.DONE):
-            continue
-        if job is None or job.state is not JobState.RUNNING:
-            left_s += usual_s
-        elif job.share:
-            left_s += job.elapsed_s / job.share * (1 - job.share)
-        else:
-            left_s += max(0.0, usual_s - job.elapsed_s)
-    return left_s
+    took = [one.elapsed_s for one in scorings if one.is_done and one.jobs]
+    usual_s = min(took, default=SCORING_S + SCORING_CLIP_S * num_clips)
+    return sum(one.left_s(usual_s) for one in wanted)

@@ -110,6 +110,7 @@ def _stage(session: Session, job: Job, evaluation: Evaluation) -> str:
         JobKind.CALIBRATE: "calibrating random weights",
         JobKind.PLAN: "planning" if own else "planning the controls",
         JobKind.EXTRACT: "forwarding clips",
+        JobKind.FIT: "fitting probes" if own else "fitting probes of the controls",
         JobKind.SCORE: "scoring" if own else "scoring the controls",
         JobKind.COMPARE: "comparing",
     }[job.kind]
@@ -128,6 +129,7 @@ def _subject(session: Session, job: Job, evaluation: Evaluation) -> str:
         JobKind.CALIBRATE: "the random weights wait to be calibrated",
         JobKind.PLAN: f"{it} waits to be planned",
         JobKind.EXTRACT: "the clips wait to be forwarded",
+        JobKind.FIT: f"the probes of {it} wait to be fitted",
         JobKind.SCORE: f"{it} waits to be scored",
         JobKind.COMPARE: "the comparison waits to be made",
     }[job.kind]
@@ -197,6 +199,7 @@ def _doing(session: Session, job: Job, reader: Caller | None) -> str:
         JobKind.CALIBRATE: "calibrating random weights",
         JobKind.PLAN: "planning",
         JobKind.EXTRACT: "forwarding clips",
+        JobKind.FIT: "fitting probes",
         JobKind.SCORE: "scoring",
         JobKind.COMPARE: "comparing",
     }[job.kind]

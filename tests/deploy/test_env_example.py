@@ -52,7 +52,7 @@ def test_a_default_that_is_shown_is_the_default(name: str) -> None:
 
 
 def test_defaults_of_the_compose_file_are_those_of_the_code() -> None:
-    for name in ("PUBLIC_READ", "MAX_UPLOAD_BYTES", "LEASE_S", "IDLE_LOOK_S", "SHARD_CLIPS"):
+    for name in ("PUBLIC_READ", "MAX_UPLOAD_BYTES", "LEASE_S", "IDLE_LOOK_S", "SHARD_CLIPS", "FIT_VALUES"):
         shown = parsed.listed_variables()[f"VCPBENCH_{name}"]
         assert (
             float(shown) == SETTINGS[f"VCPBENCH_{name}"].default

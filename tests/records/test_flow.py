@@ -23,10 +23,11 @@ from records.models import (
     JobKind,
     JobState,
     Origin,
+    PartRow,
     ProtocolRow,
     Shard,
 )
-from records.repositories import jobs
+from records.repositories import evaluations, jobs
 from records.repositories.jobs import Claim
 from vcp_core.catalog.errors import VcpbenchError
 from vcp_core.catalog.versions import engine
@@ -90,13 +91,15 @@ class Lab:
         new: int = 0,
         shared: list[UUID] | None = None,
         controls: tuple[UUID, ...] = (),
+        fits: int = 0,
     ) -> list[UUID]:
-        """The plan job is done: some new shards, some of others, some controls."""
+        """The plan job is done: some new shards, some of others, some controls, some jobs that fit."""
         claim = self.claim(JobKind.PLAN)
         with self.database.session() as session:
             flow.lock(session)
             assert jobs.finish(session, claim)
             row = session.get_one(Evaluation, evaluation_id)
+            row.fits = [{"parts": [f"cloze.{number}"], "units": 8} for number in range(fits)]
             shards = [self.shard(row) for _ in range(new)]
             session.add_all(shards)
             session.flush()
@@ -109,6 +112,18 @@ class Lab:
             flow.lock(session)
             assert jobs.finish(session, claim)
             flow.shard_done(session, claim.subject_id)
+
+    def finish_fit(self, claim: Claim) -> None:
+        with self.database.session() as session:
+            flow.lock(session)
+            assert jobs.finish(session, claim)
+            part = {"part": f"cloze.{claim.number}", "predictions": {}, "machine": {}}
+            evaluations.add_parts(session, [{"evaluation_id": claim.subject_id, **part}])
+            flow.fitted(session, session.get_one(Evaluation, claim.subject_id))
+
+    def parts(self) -> list[str]:
+        with self.database.session() as own:
+            return list(own.scalars(select(PartRow.part).order_by(PartRow.part)))
 
     def fail(self, claim: Claim, reason: str) -> None:
         with self.database.session() as session:
@@ -178,6 +193,67 @@ def test_shards_that_finish_at_once_are_followed_by_one_score_job(lab: Lab) -> N
         thread.join()
     assert lab.evaluation(evaluation_id).state is EvaluationState.SCORING
     assert lab.jobs(JobKind.SCORE) == [JobState.QUEUED]
+
+
+def test_fits_that_end_at_once_are_followed_by_one_score_job_and_their_answers_end_with_it(lab: Lab) -> None:
+    evaluation_id = lab.request(lab.checkpoint())
+    lab.planned(evaluation_id, new=1, fits=6)
+    assert lab.jobs(JobKind.FIT) == []
+    lab.finish_shard(lab.claim(JobKind.EXTRACT))
+    assert lab.evaluation(evaluation_id).state is EvaluationState.SCORING
+    claims = [lab.claim(JobKind.FIT) for _ in range(6)]
+    assert sorted(claim.number for claim in claims) == list(range(6))
+    assert lab.jobs(JobKind.SCORE) == []
+    threads = [threading.Thread(target=lab.finish_fit, args=(claim,)) for claim in claims]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert lab.jobs(JobKind.FIT) == [JobState.DONE] * 6
+    assert lab.jobs(JobKind.SCORE) == [JobState.QUEUED]
+    assert len(lab.parts()) == 6
+    claim = lab.claim(JobKind.SCORE)
+    with lab.database.session() as session:
+        flow.lock(session)
+        assert jobs.finish(session, claim)
+        flow.scored(session, session.get_one(Evaluation, evaluation_id))
+    assert lab.parts() == []
+
+
+def test_a_fit_knows_its_size_before_it_begins_and_its_priority_rises_with_the_evaluations(lab: Lab) -> None:
+    checkpoint_id = lab.checkpoint()
+    evaluation_id = lab.request(checkpoint_id)
+    with lab.database.session() as session:
+        session.execute(update(Evaluation).values(priority=jobs.LOW))
+    lab.planned(evaluation_id, fits=2)
+    assert lab.priorities()[JobKind.FIT] == jobs.LOW
+    with lab.database.session() as session:
+        found = session.scalars(select(Job).where(Job.kind == JobKind.FIT)).all()
+        assert [(job.queue, job.total) for job in found] == [("cpu", 8), ("cpu", 8)]
+    lab.request(checkpoint_id)
+    assert lab.priorities()[JobKind.FIT] == 0
+
+
+def test_a_failed_fit_fails_the_evaluation_and_stops_the_other_fits(lab: Lab) -> None:
+    evaluation_id = lab.request(lab.checkpoint())
+    lab.planned(evaluation_id, fits=3)
+    lab.finish_fit(lab.claim(JobKind.FIT))
+    assert len(lab.parts()) == 1
+    lab.fail(lab.claim(JobKind.FIT), "out of memory")
+    found = lab.evaluation(evaluation_id)
+    assert (found.state, str(found.reason)) == (EvaluationState.FAILED, "out of memory")
+    assert sorted(lab.jobs(JobKind.FIT)) == [JobState.CANCELLED, JobState.DONE, JobState.FAILED]
+    assert lab.parts() == lab.jobs(JobKind.SCORE) == []
+
+
+def test_a_cancelled_evaluation_leaves_no_fit_and_no_answer(lab: Lab) -> None:
+    evaluation_id = lab.request(lab.checkpoint())
+    lab.planned(evaluation_id, fits=3)
+    lab.finish_fit(lab.claim(JobKind.FIT))
+    lab.claim(JobKind.FIT)
+    lab.cancel(evaluation_id)
+    assert sorted(lab.jobs(JobKind.FIT)) == [JobState.CANCELLED, JobState.CANCELLED, JobState.DONE]
+    assert lab.parts() == lab.jobs(JobKind.SCORE) == []
 
 
 def test_an_evaluation_whose_clips_are_all_there_goes_straight_to_scoring(lab: Lab) -> None:

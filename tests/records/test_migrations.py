@@ -157,6 +157,44 @@ def test_what_a_teams_own_file_held_stays_its_teams_to_read(empty: str) -> None:
     found.dispose()
 
 
+def test_a_score_job_of_before_is_still_queued_and_one_that_is_cut_into_fits_goes_back_whole(
+    empty: str,
+) -> None:
+    command.upgrade(migrate.config(empty), "0014")
+    found = Database(empty)
+    statements = (
+        "INSERT INTO dataset (id, name, source, state) VALUES (gen_random_uuid(), 'd', '{}', 'ready')",
+        "INSERT INTO protocol (hash, name, content) VALUES ('p', 'p', '{}')",
+        "INSERT INTO checkpoint (id, origin, state) VALUES (gen_random_uuid(), 'control', 'ready')",
+        "INSERT INTO evaluation "
+        "(id, checkpoint_id, dataset_id, protocol_hash, engine, team, is_control, state) "
+        "SELECT gen_random_uuid(), checkpoint.id, dataset.id, 'p', engine, 'a', true, 'scoring' "
+        "FROM checkpoint, dataset, (VALUES ('queued'), ('fitted')) AS v (engine)",
+    )
+    job = (
+        "INSERT INTO job (id, kind, queue, team, evaluation_id, state, crashes, outages, losses, done) "
+        "SELECT gen_random_uuid(), :kind, 'cpu', team, id, 'queued', 0, 0, 0, 0 "
+        "FROM evaluation WHERE engine = :engine"
+    )
+    kinds = text(
+        "SELECT engine, kind, job.state FROM job JOIN evaluation ON evaluation_id = evaluation.id "
+        "ORDER BY engine"
+    )
+    with found.session() as session:
+        for statement in statements:
+            session.execute(text(statement))
+        session.execute(text(job), {"kind": "score", "engine": "queued"})
+    command.upgrade(migrate.config(empty), "0015")
+    with found.session() as session:
+        assert session.execute(kinds).all() == [("queued", "score", "queued")]
+        session.execute(text(job), {"kind": "fit", "engine": "fitted"})
+    command.downgrade(migrate.config(empty), "0014")
+    with found.session() as session:
+        rows = session.execute(kinds).all()
+    assert rows == [("fitted", "score", "queued"), ("queued", "score", "queued")]
+    found.dispose()
+
+
 def test_migrating_twice_does_nothing_the_second_time(empty: str) -> None:
     migrate.upgrade(empty)
     assert migrate.upgrade(empty) == []

@@ -53,6 +53,7 @@ def test_what_makes_no_sense_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         ("LEASE_S", "x"),
         ("IDLE_LOOK_S", "0"),
         ("SHARD_CLIPS", "1.5"),
+        ("FIT_VALUES", "-1"),
         ("PUBLIC_READ", "perhaps"),
         ("LOG_FORMAT", "xml"),
     ],

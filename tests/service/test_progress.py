@@ -21,7 +21,7 @@ from tests.service.finished import ready_checkpoint, ready_dataset
 from tests.service.kit import noise
 
 INGEST, INDEX, PLAN, EXTRACT = JobKind.INGEST, JobKind.INDEX, JobKind.PLAN, JobKind.EXTRACT
-CALIBRATE, SCORE = JobKind.CALIBRATE, JobKind.SCORE
+CALIBRATE, FIT, SCORE = JobKind.CALIBRATE, JobKind.FIT, JobKind.SCORE
 ENDS = {"done", "failed", "cancelled"}
 
 
@@ -288,6 +288,69 @@ def test_an_evaluations_way_is_told_stage_by_stage_and_its_share_only_grows(api:
     assert scoring == [0, 0, 5, 10]
 
 
+def test_fits_that_workers_share_are_told_as_one_scoring(api: Served, crew: Crew) -> None:
+    crew.fits = 3
+    crew.worker("cpu", "gpu")
+    asked = ask(api.client, ready(api))
+    crew.do(PLAN, EXTRACT, EXTRACT)
+    assert show(api.client, asked)["state"] == "scoring"
+    first, second = crew.claim(), crew.claim()
+    assert {first.kind, second.kind} == {FIT}
+    assert first.number != second.number
+    told: list[dict[str, Any]] = []
+
+    def look() -> None:
+        told.append(show(api.client, asked)["progress"])
+
+    look()
+    for claim, done in ((first, 5), (second, 10), (first, 6)):
+        crew.tell(claim, done, 10)
+        look()
+    crew.began(first, 16)
+    crew.began(second, 16)
+    assert show(api.client, asked)["progress"]["remaining_s"] == pytest.approx(24, abs=3)  # 16 of 40 units
+    for claim in (second, first):
+        crew.finish(claim)
+        look()
+    crew.do(FIT)
+    look()
+    claim = crew.claim()
+    assert claim.kind is SCORE
+    crew.tell(claim, 4, 10)
+    look()
+    assert [one["scoring_done"] for one in told] == [0, 5, 15, 16, 16, 20, 30, 34]
+    assert {one["scoring_total"] for one in told} == {40}
+    assert [one["stage"] for one in told] == ["fitting probes"] * 6 + ["scoring"] * 2
+    shares = [one["fraction"] for one in told]
+    assert shares == sorted(shares)
+    assert shares[-1] == pytest.approx(0.01 + 0.99 * (20 + 0.25 * 20 * 34 / 40) / 25, abs=1e-4)
+    crew.finish(claim)
+    assert show(api.client, asked)["progress"]["scoring_done"] == 40
+
+
+def test_fits_that_wait_say_so_and_a_control_says_that_it_is_one(
+    api: Served, crew: Crew, other: httpx.Client
+) -> None:
+    crew.fits, crew.controls = 2, (0,)
+    asked = ask(api.client, ready(api))
+    crew.do(PLAN, CALIBRATE, EXTRACT, EXTRACT, PLAN, EXTRACT, EXTRACT)
+    claim = crew.claim()
+    assert show(api.client, asked)["progress"]["stage"] == "fitting probes of the controls"
+    theirs = ask(other, upload(other, 9))
+    assert re.search(
+        r"the only worker for this is fitting probes for evaluation \w+ \(team default\), begun",
+        waits(other, theirs) or "",
+    )
+    crew.finish(claim)
+    assert waits(api.client, asked) is None  # the worker is free, and takes the next
+    claim = crew.claim()
+    while claim.kind is not FIT:
+        claim = crew.claim()
+    crew.crash(claim)
+    said = waits(api.client, asked) or ""
+    assert said.startswith("the probes of a control of the evaluation wait to be fitted: it is tried again")
+
+
 def test_what_was_there_before_is_no_work_of_a_later_evaluation(api: Served, crew: Crew) -> None:
     crew.controls = (0,)
     crew.worker("cpu", "gpu")
@@ -344,13 +407,14 @@ def test_the_estimate_goes_by_the_pace_of_clips_and_a_scoring_that_was_seen(api:
 
 
 @pytest.mark.parametrize("is_crash", [True, False])
-@pytest.mark.parametrize("kind", [EXTRACT, SCORE])
+@pytest.mark.parametrize("kind", [EXTRACT, FIT, SCORE])
 def test_a_second_attempt_takes_nothing_back_and_has_no_pace(
     api: Served, crew: Crew, kind: JobKind, is_crash: bool
 ) -> None:
     crew.worker("cpu", "gpu")
     asked = ask(api.client, ready(api))
-    crew.do(PLAN, *([EXTRACT, EXTRACT] if kind is SCORE else []))
+    crew.fits = 2 if kind is FIT else 0
+    crew.do(PLAN, *([] if kind is EXTRACT else [EXTRACT, EXTRACT]))
     claim = crew.claim()
     assert claim.kind is kind
     crew.tell(claim, 8, 10)
@@ -400,7 +464,7 @@ def test_whatever_workers_do_the_share_never_falls_nor_is_whole_before_the_end(
     api: Served, crew: Crew, seed: int
 ) -> None:
     rng = random.Random(seed)
-    crew.controls, crew.shards = (0, 1), 3
+    crew.controls, crew.shards, crew.fits = (0, 1), 3, 2 * (seed % 2)
     crew.worker("cpu", "gpu")
     told: dict[str, list[float]] = {}
     states: dict[str, str] = {}

@@ -20,13 +20,16 @@ from records.models import (
     Shard,
 )
 from records.repositories import datasets, jobs
+from records.settings import Settings
 from tests.service.finished import done, ready_checkpoint, ready_dataset
 from vcp_core.catalog import versions
+from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.benchmarks import BENCHMARKS
 from vcp_core.catalog.protocols import PROTOCOLS
 from vcp_core.datasets.manifest import Dataset, Video
+from vcp_core.evaluation.plan import EvaluationPlan
 from vcp_core.features.shards import Clip
-from worker.tasks.plan import Cut, _controls
+from worker.tasks.plan import Cut, _controls, fit_jobs
 
 QUICK = PROTOCOLS["quick-v1"]
 VIDEOS = tuple(
@@ -88,3 +91,38 @@ def test_a_benchmark_that_is_added_later_is_measured_for_controls_too(
     assert not {one.id for one in after} & {one.id for one in before}
     assert [one.checkpoint_id for one in after] == [one.checkpoint_id for one in before]  # the same weights
     assert {one.engine for one in after} == {versions.engine()}
+
+
+def plan_of(num_videos: int) -> EvaluationPlan:
+    """`r3d` under `standard-v1` on videos of 150 frames in 8 classes; seven tenths are for training."""
+    videos = tuple(
+        Video(
+            id=f"{number:05d}",
+            label=f"c{number % 8}",
+            split="train" if number % 10 < 7 else "test",
+            group=None,
+            sha256="0" * 64,
+            num_frames=150,
+        )
+        for number in range(num_videos)
+    )
+    dataset = Dataset(name="d", split_name="1", root=Path(), videos=videos)
+    return EvaluationPlan(dataset=dataset, protocol=PROTOCOLS["standard-v1"], spec=BACKBONES["r3d"])
+
+
+def test_small_datasets_are_fitted_by_the_score_job_and_large_ones_by_many() -> None:
+    usual = Settings.model_fields["fit_values"].default
+    assert fit_jobs(plan_of(344), usual) == []  # the largest playground
+    large = plan_of(13_320)  # UCF101
+    found = fit_jobs(large, usual)
+    assert len(found) > 5
+    assert sum(fit["units"] for fit in found) == large.num_predict_units
+    assert sorted(part for fit in found for part in fit["parts"]) == sorted(map(str, large.parts))
+    assert fit_jobs(plan_of(13_320), usual) == found
+
+
+def test_each_part_can_be_a_job_and_the_longest_comes_first() -> None:
+    plan = plan_of(100)
+    found = [fit["parts"] for fit in fit_jobs(plan, 0)]
+    assert sorted(found) == sorted([str(part)] for part in plan.parts)
+    assert found[0] == ["cloze.relational"]

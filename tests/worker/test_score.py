@@ -10,12 +10,13 @@ from uuid import UUID
 import pytest
 
 from records.db import Database
-from records.models import Checkpoint, DatasetRow, Evaluation, EvaluationState, ProtocolRow, Shard
+from records.models import Checkpoint, DatasetRow, Evaluation, EvaluationState, PartRow, ProtocolRow, Shard
 from records.settings import Settings
 from tests.service.finished import done, ready_checkpoint, ready_dataset
 from tests.worker.test_work import of
 from vcp_core.catalog.errors import VersionError
 from vcp_core.catalog.protocols import PROTOCOLS
+from vcp_core.evaluation.machine import joined
 from worker.tasks.score import _devices, command_of, score
 
 ID = UUID("0d9c2c0e-5b9c-4d0e-9d6b-1b0c5f5f3c11")
@@ -81,5 +82,7 @@ def test_workers_with_other_threads_are_told_apart() -> None:
     counts = [{"batch_clips": 8, "network_threads": threads, "forwarded_clips": 3} for threads in (4, 2, 4)]
     shards = [Shard(device="cpu: x86_64", counts=one) for one in counts]
     old = Shard(device="cpu: x86_64", counts={"forwarded_clips": 3})
-    assert _devices([*shards, old])["machine"] == {"batch_clips": 8, "network_threads": "2; 4"}
-    assert _devices([old])["machine"] == {}
+    parts = [PartRow(machine={"blas_threads": threads}) for threads in (1, 4)]
+    told = joined(_devices([*shards, old], parts)["machines"])
+    assert told == {"batch_clips": 8, "network_threads": "2; 4", "blas_threads": "1; 4"}
+    assert joined(_devices([old])["machines"]) == {}

@@ -134,7 +134,7 @@ def _evaluate(
         pixels,
         checkpoint=report.as_dict(),
         device=describe_device(chosen_device),
-        machine=describe_forward(chosen_device),
+        machines=[describe_forward(chosen_device)],
         pretrained_on=pretrained_on,
         reproduce=_command(
             *how,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -67,6 +68,19 @@ def blas_threads() -> dict[str, int]:
     pools = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
     # NumPy and SciPy may each bring a BLAS with threads of its own.
     return {"blas_threads": max(pools)} if pools else {}
+
+
+def joined(machines: Sequence[Mapping[str, int]]) -> dict[str, int | str]:
+    """Join the facts of several machines.
+
+    >>> joined([{"network_threads": 2, "blas_threads": 4}, {"blas_threads": 2}])
+    {'network_threads': 2, 'blas_threads': '2; 4'}
+    """
+    names = dict.fromkeys(name for machine in machines for name in machine)
+    found = {name: sorted({machine[name] for machine in machines if name in machine}) for name in names}
+    return {
+        name: values[0] if len(values) == 1 else "; ".join(map(str, values)) for name, values in found.items()
+    }
 
 
 def versions() -> dict[str, str]:

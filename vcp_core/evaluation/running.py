@@ -6,7 +6,7 @@ process. Both call the functions of this module on the same plan, so both give t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -15,7 +15,7 @@ from vcp_core.backbones.base import Backbone
 from vcp_core.backbones.pixels import Pixels
 from vcp_core.catalog.inputs import input_of
 from vcp_core.evaluation.controls import random_weights
-from vcp_core.evaluation.machine import blas_threads, versions
+from vcp_core.evaluation.machine import blas_threads, joined, versions
 from vcp_core.evaluation.plan import EvaluationPlan
 from vcp_core.features.bank import FeatureBank, ShardFeatures
 from vcp_core.features.extraction import OnClips, extract
@@ -72,11 +72,33 @@ def shard_features(
     )
 
 
-def predictions_of(
-    plan: EvaluationPlan, features: Sequence[Path], *, on_units: OnUnits = ignore
+def parts_of(
+    plan: EvaluationPlan, features: Sequence[Path], names: Collection[str], *, on_units: OnUnits = ignore
 ) -> dict[str, Predictions]:
-    """Every benchmark's predictions, from files of `ShardFeatures` in any order."""
-    return plan.predict(FeatureBank(features), on_units=on_units)
+    """The predictions of the parts of these names, from files of `ShardFeatures` in any order."""
+    wanted = [part for part in plan.parts if str(part) in names]
+    return plan.predict_parts(FeatureBank(features), wanted, on_units=on_units)
+
+
+def predictions_of(
+    plan: EvaluationPlan,
+    features: Sequence[Path],
+    done: Mapping[str, Predictions] | None = None,
+    *,
+    on_units: OnUnits = ignore,
+) -> dict[str, Predictions]:
+    """Every benchmark's predictions, from files of `ShardFeatures` in any order.
+
+    Args:
+        plan: The plan that was run.
+        features: The features of all clips; they are not read if all parts are done.
+        done: Predictions of the parts that are done already, by the parts' names (`parts_of`).
+        on_units: Called with the number of units of work done since the last call.
+    """
+    done = done or {}
+    left = [part for part in plan.parts if str(part) not in done]
+    made = plan.predict_parts(FeatureBank(features), left, on_units=on_units) if left else {}
+    return plan.join({**done, **made})
 
 
 def results_of(
@@ -87,7 +109,7 @@ def results_of(
     *,
     checkpoint: Mapping[str, object],
     device: str,
-    machine: Mapping[str, int | str],
+    machines: Iterable[Mapping[str, int]],
     reproduce: str | None,
     pretrained_on: str | None = None,
     own_name: str | None = None,
@@ -103,7 +125,8 @@ def results_of(
         pixels: Predictions of the pixel baseline, by benchmark.
         checkpoint: The checkpoint's report, as plain values.
         device: The device that the network ran on, in words.
-        machine: Other facts that decided the features' last digits. This process's BLAS threads are added.
+        machines: Other facts that decided the last digits of features and probes, for each machine that took
+            part. This process's BLAS threads are added.
         reproduce: The command that gives these results again, if there is one.
         pretrained_on: The training data that the checkpoint's makers declare.
         own_name: The dataset's name in the catalog, if it is registered under another name.
@@ -115,7 +138,7 @@ def results_of(
         checkpoint=checkpoint,
         versions=versions(),
         device=device,
-        machine={**machine, **blas_threads()},
+        machine=joined([*machines, blas_threads()]),
         reproduce=reproduce,
         pretrained_on=pretrained_on,
         own_name=own_name,

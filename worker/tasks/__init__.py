@@ -8,6 +8,7 @@ content, and it writes rows only in the one transaction that ends the job.
     plan.py       which clips, and which controls
     calibrate.py  the weights of a random-weights control
     extract.py    the features of one shard
+    fit.py        some parts of the benchmarks of an evaluation
     score.py      the scores of an evaluation
     compare.py    two evaluations in pairs
 """
@@ -20,6 +21,7 @@ from records.models import JobKind
 from worker.tasks.calibrate import calibrate
 from worker.tasks.compare import compare
 from worker.tasks.extract import extract
+from worker.tasks.fit import fit
 from worker.tasks.index import index
 from worker.tasks.ingest import ingest
 from worker.tasks.plan import plan_evaluation
@@ -32,6 +34,7 @@ TASKS: Mapping[JobKind, Callable[[Work], None]] = {
     JobKind.INDEX: index,
     JobKind.PLAN: plan_evaluation,
     JobKind.EXTRACT: extract,
+    JobKind.FIT: fit,
     JobKind.SCORE: score,
     JobKind.COMPARE: compare,
 }

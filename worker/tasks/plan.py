@@ -1,4 +1,4 @@
-"""Plan an evaluation: its clips, its controls, and the shards of clips that nobody has forwarded yet."""
+"""Plan an evaluation: its clips, its controls, the shards of clips that are missing, and its fits."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from records import flow, storage
 from records.models import Checkpoint, CheckpointState, Evaluation, JobKind, Origin, Shard
 from records.repositories import checkpoints, jobs, shards
+from vcp_core.benchmarks.parts import group_parts
 from vcp_core.catalog.backbones import BACKBONES, BackboneSpec, pixels_like
 from vcp_core.catalog.inputs import input_of, with_input
 from vcp_core.catalog.protocols import Protocol
@@ -40,11 +41,13 @@ def plan_evaluation(work: Work) -> None:
         space=feature_space(checkpoint, made),
         max_clips=work.settings.shard_clips,
     )
+    fits = fit_jobs(made, work.settings.fit_values)
     work.read(cut.refresh)  # before taking the flow's lock, because all other workers wait for that lock
 
     def write(session: Session) -> None:
         row = session.get_one(Evaluation, work.subject_id)
         row.num_clips, row.unavailable = made.num_clips, dict(made.unavailable)
+        row.fits, row.scoring_units = fits, made.num_predict_units + made.num_score_units
         cut.refresh(session)
         shared = shards.these(session, cut.shared)
         new = [Shard(**columns) for columns in cut.new]
@@ -53,6 +56,23 @@ def plan_evaluation(work: Work) -> None:
         flow.planned(session, row, [*shared, *new], controls)
 
     work.conclude(write)
+
+
+def fit_jobs(made: EvaluationPlan, least_values: int) -> list[dict[str, Any]]:
+    """Divide the fits of an evaluation into jobs: `Evaluation.fits`.
+
+    If all fits are one job's work, there is no fit job, and the score job fits. So a small evaluation has one
+    job after its features.
+    """
+    grouped = group_parts(made.parts, least_values)
+    if len(grouped) < 2:
+        return []
+    # The longest job first: workers that share the jobs then end at about the same time.
+    grouped.sort(key=lambda parts: -sum(part.num_values for part in parts))
+    return [
+        {"parts": [str(part) for part in parts], "units": sum(part.num_units for part in parts)}
+        for parts in grouped
+    ]
 
 
 class Cut:

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy.orm import Session
 
 from records import flow
-from records.models import Evaluation, Shard
+from records.models import Evaluation, PartRow, Shard
 from records.repositories import evaluations
 from vcp_core.catalog.backbones import PIXELS
 from vcp_core.catalog.datasets import DATASETS
-from vcp_core.catalog.errors import VersionError
 from vcp_core.catalog.protocols import PROTOCOLS
 from vcp_core.results.types import Results
+from worker.tasks.fit import STALL_S, features_of, with_shards
 from worker.tasks.plan import plan_arguments
 from worker.work import Work
 
 MACHINE = ("batch_clips", "network_threads")  # keys of `Shard.counts` that describe the machine
-STALL_S = 7200.0  # fitting a probe on a large dataset takes long without reporting progress
 
 
 class Needs(NamedTuple):
@@ -28,27 +28,36 @@ class Needs(NamedTuple):
 
     evaluation: Evaluation
     shards: list[Shard]
+    parts: Sequence[PartRow]  # what fit jobs found
     controls: dict[str, dict[str, Any]]  # predictions by benchmark, by seed
     pixels: dict[str, Any] | None  # predictions by benchmark
 
+    @property
+    def is_fitted(self) -> bool:
+        """Whether fit jobs did all parts. Otherwise this job fits the parts that are missing."""
+        planned = {part for fit in self.evaluation.fits or () for part in fit["parts"]}
+        return bool(planned) and planned == {row.part for row in self.parts}
+
 
 def score(work: Work) -> None:
-    """Score every benchmark, and write the scores."""
+    """Join what was fitted, score every benchmark, and write the scores.
+
+    The job fits by itself if the evaluation is small, or was planned before there were fit jobs.
+    """
     needs = work.read(lambda session: _needs(session, work))
     evaluation = needs.evaluation
-    if evaluation.older:  # an older version may have made some features or controls
-        raise VersionError("vcpbench was updated while this was evaluated. Ask for it again.")
     out = work.folder / "results.json"
     work.in_child(
         "score",
         affinity=str(evaluation.dataset_id),
         stall_s=STALL_S,
         plan=plan_arguments(work, evaluation),
-        features=[str(work.storage.fetch(shard.key, work.folder)) for shard in needs.shards],
-        controls={seed: _to_file(work, seed, found) for seed, found in needs.controls.items()},
+        features=[] if needs.is_fitted else features_of(work, needs.shards),
+        fitted=_to_file(work, "fitted", {row.part: row.predictions for row in needs.parts}),
+        controls={seed: _to_file(work, f"control-{seed}", one) for seed, one in needs.controls.items()},
         pixels=None if needs.pixels is None else _to_file(work, PIXELS, needs.pixels),
         checkpoint=evaluation.checkpoint.report,
-        **_devices(needs.shards),
+        **_devices(needs.shards, needs.parts),
         reproduce=command_of(evaluation),
         pretrained_on=evaluation.checkpoint.pretrained_on,
         own_name=evaluation.dataset.own_name,
@@ -69,7 +78,7 @@ def score(work: Work) -> None:
 
 
 def _needs(session: Session, work: Work) -> Needs:
-    evaluation = session.get_one(Evaluation, work.subject_id)
+    evaluation, shards = with_shards(session, work)
     controls: dict[str, dict[str, Any]] = {}
     pixels = None
     for control in sorted(evaluation.controls, key=lambda control: control.checkpoint.seed or 0):
@@ -78,27 +87,25 @@ def _needs(session: Session, work: Work) -> Needs:
             pixels = found
         else:
             controls[str(control.checkpoint.seed)] = found
-    return Needs(evaluation, sorted(evaluation.shards, key=lambda shard: shard.key), controls, pixels)
+    return Needs(evaluation, shards, evaluations.parts(session, evaluation.id), controls, pixels)
 
 
 def _to_file(work: Work, name: str, predictions: dict[str, Any]) -> str:
-    path = work.folder / f"control-{name}.json"
+    path = work.folder / f"{name}.json"
     path.write_text(json.dumps(predictions), encoding="utf-8")
     return str(path)
 
 
-def _devices(shards: list[Shard]) -> dict[str, Any]:
+def _devices(shards: Sequence[Shard], parts: Sequence[PartRow] = ()) -> dict[str, Any]:
     devices = sorted({shard.device or "unknown" for shard in shards})
     warning = "features were computed on several kinds of device, which differ in the last digits"
     counts = [shard.counts or {} for shard in shards]
-    found = {name: sorted({one[name] for one in counts if name in one}) for name in MACHINE}
     return {
         "device": "; ".join(devices),
-        "machine": {
-            name: numbers[0] if len(numbers) == 1 else "; ".join(map(str, numbers))
-            for name, numbers in found.items()
-            if numbers
-        },
+        "machines": [
+            *({name: one[name] for name in MACHINE if name in one} for one in counts),
+            *(row.machine for row in parts),
+        ],
         "warnings": [warning] if len(devices) > 1 else [],
     }
 

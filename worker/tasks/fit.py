@@ -1,0 +1,60 @@
+"""Fit some parts of an evaluation's benchmarks, and keep their answers until the evaluation is scored."""
+
+from __future__ import annotations
+
+import json
+
+from sqlalchemy.orm import Session
+
+from records import flow
+from records.models import Evaluation, Shard
+from records.repositories import evaluations
+from vcp_core.catalog.errors import VersionError
+from worker.tasks.plan import plan_arguments
+from worker.work import Work
+
+STALL_S = 7200.0  # one fit on a large dataset takes long, and the child reports progress after each fit
+
+
+def fit(work: Work) -> None:
+    """Fit the parts of this job, and write what they answer."""
+    evaluation, shards = work.read(lambda session: with_shards(session, work))
+    assert evaluation.fits is not None
+    out = work.folder / "fitted.json"
+    work.in_child(
+        "fit",
+        affinity=str(evaluation.dataset_id),
+        stall_s=STALL_S,
+        plan=plan_arguments(work, evaluation),
+        features=features_of(work, shards),
+        parts=evaluation.fits[work.claim.number]["parts"],
+        out=str(out),
+    )
+    found = json.loads(out.read_text(encoding="utf-8"))
+    rows = [
+        {"evaluation_id": evaluation.id, "part": part, "predictions": one, "machine": found["machine"]}
+        for part, one in found["predictions"].items()
+    ]
+
+    def write(session: Session) -> None:
+        evaluations.add_parts(session, rows)
+        flow.fitted(session, session.get_one(Evaluation, evaluation.id))
+
+    work.conclude(write)
+
+
+def with_shards(session: Session, work: Work) -> tuple[Evaluation, list[Shard]]:
+    """Read the evaluation of a job that fits or scores, and its shards.
+
+    Raises:
+        VersionError: If another version of vcpbench planned it: that version may have made some features.
+    """
+    evaluation = session.get_one(Evaluation, work.subject_id)
+    if evaluation.older:
+        raise VersionError("vcpbench was updated while this was evaluated. Ask for it again.")
+    return evaluation, sorted(evaluation.shards, key=lambda shard: shard.key)
+
+
+def features_of(work: Work, shards: list[Shard]) -> list[str]:
+    """Return local files of the shards' features."""
+    return [str(work.storage.fetch(shard.key, work.folder)) for shard in shards]

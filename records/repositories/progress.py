@@ -124,10 +124,11 @@ class _Scoring(NamedTuple):
     @property
     def total(self) -> int | None:
         """Units of all its jobs, once it has begun."""
-        if not self.jobs:
-            return None
-        # An older version has planned no units. Then there is the score job only, and the job says how many.
-        return self.jobs[0].total if self.units is None else self.units
+        if self.units is not None:
+            return self.units if self.jobs else None
+        # An older version planned no units. Then there is only the score job, which says how many it has. If
+        # there are fit jobs, the evaluation's row was read before it was planned: the next look knows more.
+        return self.jobs[0].total if [job.kind for job in self.jobs] == [JobKind.SCORE] else None
 
     @property
     def done(self) -> int:

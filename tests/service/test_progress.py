@@ -436,8 +436,11 @@ def test_a_second_attempt_takes_nothing_back_and_has_no_pace(
         assert show(api.client, asked)["progress"]["remaining_s"] is not None
 
 
-def test_rows_that_change_between_two_statements_of_a_look_take_nothing_back(api: Served, crew: Crew) -> None:
-    crew.controls = (0,)
+@pytest.mark.parametrize("fits", [0, 2])
+def test_rows_that_change_between_two_statements_of_a_look_take_nothing_back(
+    api: Served, crew: Crew, fits: int
+) -> None:
+    crew.controls, crew.fits = (0,), fits
     asked = ask(api.client, ready(api))
 
     def look_before_and_after(change: Callable[[], None]) -> None:
@@ -453,6 +456,9 @@ def test_rows_that_change_between_two_statements_of_a_look_take_nothing_back(api
     crew.do(PLAN, CALIBRATE, EXTRACT, EXTRACT)
     look_before_and_after(lambda: crew.do(PLAN))  # the control's
     crew.do(EXTRACT, EXTRACT)
+    if fits:
+        look_before_and_after(lambda: crew.do(FIT))
+        look_before_and_after(lambda: crew.do(FIT))
     claim = crew.claim()
     assert claim.kind is SCORE
     crew.tell(claim, 5, 10)

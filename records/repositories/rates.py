@@ -9,7 +9,7 @@ from collections.abc import Collection
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Float, Select, and_, cast, extract, select
+from sqlalchemy import ColumnElement, Float, Select, and_, cast, extract, func, select
 from sqlalchemy.orm import Session
 
 from records.models import (
@@ -50,7 +50,7 @@ class ScoreTime(NamedTuple):
     Attributes:
         protocol_hash: Its protocol.
         num_clips: Its clips.
-        job_s: Seconds of the job.
+        job_s: Seconds of its jobs, added up.
     """
 
     protocol_hash: str
@@ -100,13 +100,14 @@ def _ids(session: Session, precision: str, *wanted: ColumnElement[bool]) -> list
 def shard_times(session: Session, evaluation_ids: Collection[UUID]) -> list[ShardTime]:
     """Times of shards that these evaluations needed, of those whose first attempt went well."""
     query = (
-        _took(select(Shard.device, Shard.counts, _seconds()))
+        _done(select(Shard.device, Shard.counts, _seconds()))
         .join(Shard, Shard.id == Job.shard_id)
         .join(evaluation_shards, evaluation_shards.c.shard_id == Shard.id)
         .where(
             evaluation_shards.c.evaluation_id.in_(evaluation_ids),
             Shard.counts.is_not(None),
             Shard.device.is_not(None),
+            _trouble() == 0,
         )
         .limit(SHARDS)
     )
@@ -114,23 +115,32 @@ def shard_times(session: Session, evaluation_ids: Collection[UUID]) -> list[Shar
 
 
 def score_times(session: Session, evaluation_ids: Collection[UUID]) -> list[ScoreTime]:
-    """Times of the scorings of these evaluations, of those whose first attempt went well."""
+    """Times of the scorings of these evaluations, of those whose first attempts went well.
+
+    Workers may have shared the fits of one. Their times are added up.
+    """
     query = (
-        _took(select(Evaluation.protocol_hash, Evaluation.num_clips, _seconds()))
+        _done(select(Evaluation.protocol_hash, Evaluation.num_clips, func.sum(_seconds())))
         .join(Evaluation, Evaluation.id == Job.evaluation_id)
         .where(
-            Job.kind == JobKind.SCORE,
+            Job.kind.in_((JobKind.FIT, JobKind.SCORE)),
             Evaluation.id.in_(evaluation_ids),
             Evaluation.num_clips.is_not(None),
         )
+        .group_by(Evaluation.id)
+        .having(func.sum(_trouble()) == 0)
     )
     return [ScoreTime(*row) for row in session.execute(query)]
 
 
-def _took(query: Select[Any]) -> Select[Any]:
+def _trouble() -> ColumnElement[int]:
+    """Attempts that did not go well."""
+    return Job.crashes + Job.outages + Job.losses
+
+
+def _done(query: Select[Any]) -> Select[Any]:
     return query.select_from(Job).where(
         Job.state == JobState.DONE,
-        Job.crashes + Job.outages + Job.losses == 0,
         Job.started_at.is_not(None),
         Job.finished_at.is_not(None),
     )

@@ -160,7 +160,7 @@ def test_what_a_teams_own_file_held_stays_its_teams_to_read(empty: str) -> None:
 def test_a_score_job_of_before_is_still_queued_and_one_that_is_cut_into_fits_goes_back_whole(
     empty: str,
 ) -> None:
-    command.upgrade(migrate.config(empty), "0014")
+    command.upgrade(migrate.config(empty), "0015")
     found = Database(empty)
     statements = (
         "INSERT INTO dataset (id, name, source, state) VALUES (gen_random_uuid(), 'd', '{}', 'ready')",
@@ -184,11 +184,11 @@ def test_a_score_job_of_before_is_still_queued_and_one_that_is_cut_into_fits_goe
         for statement in statements:
             session.execute(text(statement))
         session.execute(text(job), {"kind": "score", "engine": "queued"})
-    command.upgrade(migrate.config(empty), "0015")
+    command.upgrade(migrate.config(empty), "0016")
     with found.session() as session:
         assert session.execute(kinds).all() == [("queued", "score", "queued")]
         session.execute(text(job), {"kind": "fit", "engine": "fitted"})
-    command.downgrade(migrate.config(empty), "0014")
+    command.downgrade(migrate.config(empty), "0015")
     with found.session() as session:
         rows = session.execute(kinds).all()
     assert rows == [("fitted", "score", "queued"), ("queued", "score", "queued")]

@@ -17,7 +17,6 @@ from typing import cast
 
 from vcp_core.benchmarks.metrics import Metric
 from vcp_core.benchmarks.parts import Part, join
-from vcp_core.benchmarks.sizes import Probe, Ranking
 from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.benchmarks import BENCHMARKS
 from vcp_core.catalog.protocols import Protocol
@@ -69,16 +68,6 @@ def load_benchmark(name: str) -> Benchmark:
         UnknownName: If there is no such benchmark.
     """
     return cast(Benchmark, importlib.import_module(BENCHMARKS[name].module))
-
-
-def sizes_of(name: str, dataset: Dataset, protocol: Protocol, spec: BackboneSpec) -> list[Probe | Ranking]:
-    """The probes and rankings of a benchmark. The list is empty if its module has no function `sizes`.
-
-    Raises:
-        UnknownName: If there is no such benchmark.
-    """
-    sizes = getattr(load_benchmark(name), "sizes", None)
-    return [] if sizes is None else list(sizes(dataset, protocol, spec))
 
 
 def predict(

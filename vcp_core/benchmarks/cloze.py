@@ -20,7 +20,7 @@ from vcp_core.catalog.protocols import Protocol
 from vcp_core.datasets.manifest import Dataset, Split, Video
 from vcp_core.features.bank import FeatureBank
 from vcp_core.features.shards import Clip
-from vcp_core.probes.logistic import fit_with_holdout, num_fits, num_values
+from vcp_core.probes.logistic import fit_with_holdout, num_fits
 from vcp_core.progress import OnUnits, ignore
 from vcp_core.results.types import Fit, Predictions, Table, confusion
 from vcp_core.video.clips import Draws, TupleShape, draw_tuple
@@ -195,19 +195,23 @@ class HeadRows:
 
 
 def parts(dataset: Dataset, protocol: Protocol, spec: BackboneSpec) -> tuple[Part, ...]:
-    """Each head after each stage, with a unit for each fit."""
-    least = tuple_shape(protocol, spec).min_frames
-    num_videos = sum(video.num_frames >= least for video in dataset.side("train"))
-    num_rows = num_videos * protocol.cloze.num_tuples * len(protocol.cloze.options)
+    """A probe for each head after each stage."""
+    least, options = tuple_shape(protocol, spec).min_frames, len(protocol.cloze.options)
+    num_asked = sum(video.num_frames >= least for video in dataset.side("train")) * protocol.cloze.num_tuples
     dims = dict(zip(spec.stages, spec.stage_dims, strict=True))
-    return tuple(
-        Part(
-            benchmark="cloze",
-            name=name,
-            num_units=num_fits(protocol.probe.l2),
-            num_values=num_values(num_rows, _INPUTS[head][1] * dims[stage], protocol.probe.l2),
+
+    def size(head: str, stage: str) -> Probe:
+        return Probe(
+            rows=num_asked * options,
+            columns=_INPUTS[head][1] * dims[stage],
+            classes=options,
+            fits=num_fits(protocol.probe.l2),
+            # A tuple has a clip for each option, one before the blank and one after it.
+            held=num_asked * (options + 2) * dims[stage],
         )
-        for name, (head, stage) in _heads(protocol, spec).items()
+
+    return tuple(
+        Part(benchmark="cloze", name=name, size=size(*one)) for name, one in _heads(protocol, spec).items()
     )
 
 
@@ -219,25 +223,6 @@ def _heads(protocol: Protocol, spec: BackboneSpec) -> dict[str, tuple[str, str]]
         for stage in stages
         for head in HEADS
     }
-
-
-def sizes(dataset: Dataset, protocol: Protocol, spec: BackboneSpec) -> list[Probe]:
-    """A probe for each head after each stage."""
-    least, options = tuple_shape(protocol, spec).min_frames, len(protocol.cloze.options)
-    num_asked = sum(video.num_frames >= least for video in dataset.side("train")) * protocol.cloze.num_tuples
-    dims = dict(zip(spec.stages, spec.stage_dims, strict=True))
-    return [
-        Probe(
-            rows=num_asked * options,
-            columns=_INPUTS[head][1] * dims[stage],
-            classes=options,
-            fits=num_fits(protocol.probe.l2),
-            # A tuple has a clip for each option, one before the blank and one after it.
-            held=num_asked * (options + 2) * dims[stage],
-        )
-        for stage in _stages(protocol, spec)
-        for head in HEADS
-    ]
 
 
 def predict(

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.protocols import Protocol
-from vcp_core.datasets.manifest import Dataset, Video
+from vcp_core.datasets.manifest import Video
 from vcp_core.features.bank import FeatureBank
 from vcp_core.features.shards import Clip
 from vcp_core.video.clips import grid_starts
@@ -82,11 +82,6 @@ def video_means(
     if means_ND is None:
         raise ValueError("No videos were asked for.")
     return means_ND
-
-
-def num_grid_values(dataset: Dataset, protocol: Protocol, num_columns: int) -> int:
-    """How many numbers a part reads that reads the grid clips of all videos once."""
-    return len(dataset.videos) * protocol.grid.num_clips * num_columns
 
 
 def _means(clips_MD: npt.NDArray[np.float32], num_videos: int) -> npt.NDArray[np.float32]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from vcp_core.benchmarks.sizes import Probe, Ranking
 from vcp_core.results.types import Predictions
 
 
@@ -19,22 +20,30 @@ class Part:
     Attributes:
         benchmark: The benchmark's name.
         name: The part's name within the benchmark, such as "relational@layer2".
-        num_units: Units of work that it reports: one for each fit or ranking.
-        num_values: Numbers that it reads: rows x columns, for each fit. An estimate of its time.
+        size: The size of its probe or ranking.
     """
 
     benchmark: str
     name: str
-    num_units: int
-    num_values: int
+    size: Probe | Ranking
 
     def __str__(self) -> str:
         """The part's name among those of all benchmarks.
 
-        >>> print(Part(benchmark="cloze", name="concat@conv4", num_units=8, num_values=9000))
-        cloze.concat@conv4
+        >>> print(Part(benchmark="retrieval", name="pooled", size=Ranking(queries=3, gallery=9, columns=128)))
+        retrieval.pooled
         """
         return f"{self.benchmark}.{self.name}"
+
+    @property
+    def num_units(self) -> int:
+        """Units of work that it reports: one for each fit or ranking."""
+        return self.size.fits
+
+    @property
+    def num_values(self) -> int:
+        """Numbers that it reads, by which jobs are cut."""
+        return self.size.num_values
 
 
 def group_parts(parts: Iterable[Part], least_values: int) -> list[tuple[Part, ...]]:
@@ -47,7 +56,10 @@ def group_parts(parts: Iterable[Part], least_values: int) -> list[tuple[Part, ..
     would spend more time on that than on fits.
 
     >>> sizes = {"p": 4, "q": 1, "r": 2, "s": 5, "t": 1}
-    >>> parts = [Part(benchmark="b", name=name, num_units=1, num_values=n) for name, n in sizes.items()]
+    >>> parts = [
+    ...     Part(benchmark="b", name=name, size=Ranking(queries=1, gallery=n - 1, columns=1))
+    ...     for name, n in sizes.items()
+    ... ]
     >>> [[part.name for part in job] for job in group_parts(parts, 5)]
     [['p', 'q'], ['r', 's', 't']]
     >>> [len(job) for job in group_parts(parts, 0)]

@@ -13,7 +13,7 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
-from vcp_core.benchmarks.grid import clip_rows, clips, num_grid_values, video_means
+from vcp_core.benchmarks.grid import clip_rows, clips, video_means
 from vcp_core.benchmarks.metrics import Metric, mean_of, mean_over, weighted_mean
 from vcp_core.benchmarks.parts import Part
 from vcp_core.benchmarks.sizes import Probe, Ranking
@@ -22,11 +22,11 @@ from vcp_core.catalog.protocols import Protocol
 from vcp_core.datasets.manifest import Dataset
 from vcp_core.features.bank import FeatureBank
 from vcp_core.probes.knn import knn_probabilities
-from vcp_core.probes.logistic import fit_with_holdout, num_fits, num_values
+from vcp_core.probes.logistic import fit_with_holdout, num_fits
 from vcp_core.progress import OnUnits, ignore
 from vcp_core.results.types import Fit, Predictions, Table, confusion, per_class
 
-__all__ = ["availability", "clips", "metrics", "parts", "predict", "sizes", "tables"]
+__all__ = ["availability", "clips", "metrics", "parts", "predict", "tables"]
 
 METHODS = ("linear", "knn")
 FINETUNE = "finetune"  # column of a finetuned network's answers (vcp_core.pretraining)
@@ -40,26 +40,6 @@ def availability(dataset: Dataset, protocol: Protocol, spec: BackboneSpec) -> st
 
 
 def parts(dataset: Dataset, protocol: Protocol, spec: BackboneSpec) -> tuple[Part, ...]:
-    """The linear probe, with a unit for each fit, and the nearest neighbours."""
-    num_rows = len(dataset.side("train")) * protocol.grid.num_clips
-    candidates, num_columns = protocol.probe.l2, spec.feature_dim
-    return (
-        Part(
-            benchmark="recognition",
-            name="linear",
-            num_units=num_fits(candidates),
-            num_values=num_values(num_rows, num_columns, candidates),
-        ),
-        Part(
-            benchmark="recognition",
-            name="knn",
-            num_units=1,
-            num_values=num_grid_values(dataset, protocol, num_columns),
-        ),
-    )
-
-
-def sizes(dataset: Dataset, protocol: Protocol, spec: BackboneSpec) -> list[Probe | Ranking]:
     """The linear probe on grid clips, and the nearest neighbours of videos."""
     train, test = len(dataset.side("train")), len(dataset.side("test"))
     num_clips = protocol.grid.num_clips
@@ -70,7 +50,11 @@ def sizes(dataset: Dataset, protocol: Protocol, spec: BackboneSpec) -> list[Prob
         fits=num_fits(protocol.probe.l2),
         held=(train + test) * num_clips * spec.feature_dim,
     )
-    return [probe, Ranking(queries=test, gallery=train, columns=spec.feature_dim)]
+    neighbours = Ranking(queries=test, gallery=train, columns=spec.feature_dim)
+    return (
+        Part(benchmark="recognition", name="linear", size=probe),
+        Part(benchmark="recognition", name="knn", size=neighbours),
+    )
 
 
 def predict(

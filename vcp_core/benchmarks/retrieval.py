@@ -17,7 +17,7 @@ from typing import cast
 
 import numpy as np
 
-from vcp_core.benchmarks.grid import clips, num_grid_values, video_means
+from vcp_core.benchmarks.grid import clips, video_means
 from vcp_core.benchmarks.metrics import Metric, weighted_mean
 from vcp_core.benchmarks.parts import Part
 from vcp_core.benchmarks.sizes import Ranking
@@ -29,7 +29,7 @@ from vcp_core.probes.ranking import retrieval_ranks
 from vcp_core.progress import OnUnits, ignore
 from vcp_core.results.types import Predictions, Table, per_class
 
-__all__ = ["availability", "clips", "metrics", "parts", "predict", "sizes", "tables"]
+__all__ = ["availability", "clips", "metrics", "parts", "predict", "tables"]
 
 PREFIXES: dict[RetrievalFeature, str] = {"pooled": "", "max-pooled": "max."}
 
@@ -40,26 +40,17 @@ def availability(dataset: Dataset, protocol: Protocol, spec: BackboneSpec) -> st
 
 
 def parts(dataset: Dataset, protocol: Protocol, spec: BackboneSpec) -> tuple[Part, ...]:
-    """The ranking by each feature."""
+    """A ranking by each feature."""
+    queries, gallery = len(dataset.side("test")), len(dataset.side("train"))
+    dims = {"pooled": spec.feature_dim, "max-pooled": spec.max_pooled_dim}
     return tuple(
         Part(
             benchmark="retrieval",
             name=feature,
-            num_units=1,
-            num_values=num_grid_values(dataset, protocol, spec.feature_dim),
+            size=Ranking(queries=queries, gallery=gallery, columns=dims[feature]),
         )
         for feature in protocol.retrieval.features
     )
-
-
-def sizes(dataset: Dataset, protocol: Protocol, spec: BackboneSpec) -> list[Ranking]:
-    """A ranking by each feature."""
-    queries, gallery = len(dataset.side("test")), len(dataset.side("train"))
-    dims = {"pooled": spec.feature_dim, "max-pooled": spec.max_pooled_dim}
-    return [
-        Ranking(queries=queries, gallery=gallery, columns=dims[feature])
-        for feature in protocol.retrieval.features
-    ]
 
 
 def predict(

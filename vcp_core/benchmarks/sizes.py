@@ -1,7 +1,4 @@
-"""The sizes of probes and rankings, which decide the time and the memory of scoring.
-
-A benchmark's module may have a function `sizes(dataset, protocol, spec)` that lists its probes and rankings.
-"""
+"""The sizes of probes and rankings, which decide the time and the memory of scoring."""
 
 from __future__ import annotations
 
@@ -23,7 +20,7 @@ class Probe:
         held: Numbers of float32 that are held in memory beside the rows: the features that rows are made of.
 
     >>> probe = Probe(rows=1000, columns=512, classes=10, fits=4, held=0)
-    >>> probe.units
+    >>> probe.num_values
     2048000
     """
 
@@ -34,8 +31,8 @@ class Probe:
     held: int
 
     @property
-    def units(self) -> int:
-        """The work in rows x columns x fits."""
+    def num_values(self) -> int:
+        """Numbers that the fits read: rows x columns x fits. Their time grows with it."""
         return self.rows * self.columns * self.fits
 
     @property
@@ -61,6 +58,12 @@ class Ranking:
     queries: int
     gallery: int
     columns: int
+    fits = 1  # as of a probe: the units of progress that it reports
+
+    @property
+    def num_values(self) -> int:
+        """Numbers that it reads."""
+        return (self.queries + self.gallery) * self.columns
 
     @property
     def pairs(self) -> int:

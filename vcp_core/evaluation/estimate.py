@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 
-from vcp_core.benchmarks import sizes_of
 from vcp_core.benchmarks.sizes import Probe, Ranking
 from vcp_core.catalog.backbones import PIXELS, BackboneSpec
 from vcp_core.datasets.manifest import Dataset, Video
@@ -140,7 +139,7 @@ class Network:
     @property
     def units(self) -> int:
         """Rows x columns x fits of its linear probes."""
-        return sum(one.units for one in self.sizes if isinstance(one, Probe))
+        return sum(one.num_values for one in self.sizes if isinstance(one, Probe))
 
     @property
     def fits(self) -> int:
@@ -179,14 +178,13 @@ def networks_of(
     """
 
     def network(name: str, of: EvaluationPlan, *, calibrated: bool = False) -> Network:
-        sizes = [size for one in of.active for size in sizes_of(one, of.dataset, of.protocol, of.spec)]
         numbers = sum(of.spec.stage_dims) + (of.spec.max_pooled_dim if of.max_pooled else 0)
         return Network(
             name=name,
             clips=counts.clips + (counts.calibration_clips if calibrated else 0),
             frames=counts.frames + (counts.calibration_frames if calibrated else 0),
             feature_bytes=counts.clips * numbers * FLOAT_BYTES,
-            sizes=tuple(size.times(factor) for size in sizes),
+            sizes=tuple(part.size.times(factor) for part in of.parts),
             shards=math.ceil(counts.clips / shard_clips) if shard_clips else 1,
             kept=name in kept,
         )

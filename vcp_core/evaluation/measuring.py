@@ -233,7 +233,7 @@ def _fit(plan: EvaluationPlan, network: Network) -> tuple[Span, Span]:
     probes = [one for one in network.sizes if isinstance(one, Probe)]
     if not probes:
         return NOTHING, NOTHING
-    largest = max(probes, key=lambda one: one.units)
+    largest = max(probes, key=lambda one: one.num_values)
     factor = min(1.0, (PROBE_ENTRIES / (largest.rows * largest.columns)) ** 0.5)
     columns = max(1, round(factor * largest.columns))
     wanted = replace(largest.times(factor), columns=columns)
@@ -241,7 +241,7 @@ def _fit(plan: EvaluationPlan, network: Network) -> tuple[Span, Span]:
     wanted = replace(wanted, rows=max(wanted.rows, 20), classes=min(largest.classes, wanted.rows // 5, 100))
     fixed_s = _timed_fit(plan, replace(TINY, fits=largest.fits)) / largest.fits
     took_s = _timed_fit(plan, replace(wanted, classes=max(2, wanted.classes)))
-    unit_s = max(0.0, took_s - fixed_s * largest.fits) / wanted.units
+    unit_s = max(0.0, took_s - fixed_s * largest.fits) / wanted.num_values
     return Span.about(unit_s, SCORING_FACTOR), Span.about(fixed_s, SCORING_FACTOR)
 
 

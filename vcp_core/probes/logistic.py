@@ -224,11 +224,6 @@ def num_fits(candidates: Sequence[float]) -> int:
     return len(candidates) + 1
 
 
-def num_values(num_rows: int, num_columns: int, candidates: Sequence[float]) -> int:
-    """How many numbers the fits of `fit_with_holdout` read: all rows, for each fit."""
-    return num_rows * num_columns * num_fits(candidates)
-
-
 def _probe(solution: Solution, whole: Moments, tolerance: float) -> LogisticProbe:
     return LogisticProbe(
         weights_DK=solution.weights_DK,

@@ -60,7 +60,7 @@ def ran(
     device: str = "cpu",
     **facts: Any,
 ) -> Evaluation:
-    """A finished evaluation of 100 clips in one shard, with the times of its jobs."""
+    """A finished evaluation of 100 clips in one shard, with the times of its jobs. Two fits share the scoring."""
     checkpoint = checkpoint or ready_checkpoint(session, f"model-{uuid4()}")
     found = done(session, checkpoint, dataset, {}, num_clips=100, **facts)
     shard = Shard(
@@ -76,9 +76,11 @@ def ran(
     )
     found.shards.append(shard)
     session.flush()
-    subjects: list[tuple[JobKind, dict[str, UUID], float]] = [
+    subjects: list[tuple[JobKind, dict[str, Any], float]] = [
         (JobKind.EXTRACT, {"shard_id": shard.id}, shard_s),
-        (JobKind.SCORE, {"evaluation_id": found.id}, score_s),
+        (JobKind.FIT, {"evaluation_id": found.id, "number": 0}, score_s / 2),
+        (JobKind.FIT, {"evaluation_id": found.id, "number": 1}, score_s / 4),
+        (JobKind.SCORE, {"evaluation_id": found.id}, score_s / 4),
     ]
     for kind, subject, seconds in subjects:
         times = {"started_at": NOW - timedelta(seconds=seconds), "finished_at": NOW}

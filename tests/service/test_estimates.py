@@ -245,6 +245,13 @@ def test_jobs_that_were_tried_again_give_no_rates(api: Served, dataset: DatasetR
     assert ask(api.client)["total_s"] is None
 
 
+def test_a_scoring_of_which_one_fit_was_tried_again_gives_no_rate(api: Served, dataset: DatasetRow) -> None:
+    with api.database.session() as session:
+        ran(session, dataset)
+        session.query(Job).filter_by(kind=JobKind.FIT, number=1).update({"losses": 1})
+    assert ask(api.client)["measured"]["scoring"] is False
+
+
 # --- refusals ---
 
 

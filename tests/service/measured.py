@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from sqlalchemy.orm import Session
 
@@ -60,7 +60,7 @@ def ran(
     device: str = "cpu",
     **facts: Any,
 ) -> Evaluation:
-    """A finished evaluation of 100 clips in one shard, with the times of its jobs. Two fits share the scoring."""
+    """A finished evaluation of 100 clips in one shard, with the times of its jobs. Two fits share scoring."""
     checkpoint = checkpoint or ready_checkpoint(session, f"model-{uuid4()}")
     found = done(session, checkpoint, dataset, {}, num_clips=100, **facts)
     shard = Shard(

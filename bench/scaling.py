@@ -1,14 +1,14 @@
 """Measures how one evaluation gets faster with more workers, if forwarding a shard only sleeps.
 
-python -m bench.scaling                                      1, 2, 4, 8 and 16 workers; 320 shards of 0.5 s
-python -m bench.scaling --workers 1 2 --shards 16 --sleep-s 0.2    a try
+python -m bench.scaling                                      1, 2, 4, 8 and 16 workers; shards of 0.5 s
+python -m bench.scaling --workers 1 2 --shards 8 --sleep-s 0.2    a try
 python -m bench.scaling --json                               the numbers for programs
 
 It starts PostgreSQL, Valkey and the API, and as many workers of the bench (bench/worker.py) as a line says.
 Whatever keeps workers from sleeping costs efficiency: claims, locks, wake-ups, child processes. Each line is
 one evaluation of other weights. Its time is from the first start of a shard to the last end, by the clock of
-the database. Controls and children are ready before. Efficiency is the time of one worker, over n times the
-time of n workers.
+the database. Controls and children are ready before. More workers get more shards, so that all lines take
+about as long. Efficiency is a worker's time for a shard with one worker, over that with n workers.
 
 Exits with 1 if the efficiency of the most workers is below 85 %, or the median database time of a shard is
 20 ms or more. Run it with nothing else on the machine.
@@ -122,7 +122,8 @@ def _extracted(installation: Installation, evaluation_id: str) -> tuple[int, flo
 
 def efficiency(lines: list[Line], line: Line) -> float:
     """How well `line.workers` workers were used, next to those of the first line: 1 is perfect."""
-    return lines[0].workers * lines[0].seconds / (line.workers * line.seconds)
+    first_s, own_s = (one.workers * one.seconds / one.shards for one in (lines[0], line))
+    return first_s / own_s
 
 
 def missed(lines: list[Line]) -> list[str]:
@@ -141,42 +142,48 @@ def missed(lines: list[Line]) -> list[str]:
     return said
 
 
-def table(lines: list[Line]) -> str:
-    """The lines for people."""
-    rows = [
-        f"{'workers':>7}{'shards':>8}{'seconds':>9}{'efficiency':>12}{'fewest/most':>13}"
-        f"{'ms a shard':>12}{'ms a job':>10}"
-    ]
-    for line in lines:
-        rows.append(
-            f"{line.workers:>7}{line.shards:>8}{line.seconds:>9.1f}{100 * efficiency(lines, line):>10.0f} %"
-            f"{line.shares:>13.2f}{line.shard_ms:>12.1f}{line.job_ms:>10.1f}"
-        )
-    return "\n".join(rows)
+HEADER = (
+    f"{'workers':>7}{'shards':>8}{'seconds':>9}{'efficiency':>12}{'fewest/most':>13}"
+    f"{'ms a shard':>12}{'ms a job':>10}"
+)
+
+
+def row(lines: list[Line]) -> str:
+    """The last line for people."""
+    line = lines[-1]
+    return (
+        f"{line.workers:>7}{line.shards:>8}{line.seconds:>9.1f}{100 * efficiency(lines, line):>10.0f} %"
+        f"{line.shares:>13.2f}{line.shard_ms:>12.1f}{line.job_ms:>10.1f}"
+    )
 
 
 def main() -> int:
     """Print a line for each number of workers."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--workers", nargs="+", type=int, default=[1, 2, 4, 8, 16])
-    parser.add_argument("--shards", type=int, default=320)
+    parser.add_argument("--shards", type=int, default=20, help="for each worker; at least 40 in all")
     parser.add_argument("--sleep-s", type=float, default=0.5)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    lines = []
+    lines: list[Line] = []
+    if not arguments.json:
+        print(HEADER)
     for num_workers in sorted(arguments.workers):
+        num_shards = max(40, num_workers * arguments.shards)
         with tempfile.TemporaryDirectory(prefix="scaling-") as folder:
             try:
-                lines.append(measure(Path(folder), num_workers, arguments.shards, arguments.sleep_s))
+                lines.append(measure(Path(folder), num_workers, num_shards, arguments.sleep_s))
             except BenchFailed as error:
                 print(f"{num_workers} workers: {error}", file=sys.stderr)
                 return 1
+        if not arguments.json:
+            print(row(lines), flush=True)
     said = missed(lines)
     if arguments.json:
         found: list[dict[str, Any]] = [{**asdict(one), "efficiency": efficiency(lines, one)} for one in lines]
         print(json.dumps({"lines": found, "missed": said}, indent=2))
     else:
-        print("\n".join([table(lines), *said]))
+        print("\n".join(said))
     return 1 if said else 0
 
 

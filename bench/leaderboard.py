@@ -98,7 +98,9 @@ def _running(session: Session, like: dict[str, Any]) -> UUID:
         done = number < NUM_SHARDS // 2
         state = JobState.DONE if done else JobState.QUEUED
         ended = now if done else None
-        job = Job(kind=JobKind.EXTRACT, queue="gpu", shard_id=shard.id, state=state, finished_at=ended)
+        job = Job(
+            kind=JobKind.EXTRACT, queue="gpu", team="bench", shard_id=shard.id, state=state, finished_at=ended
+        )
         session.add(job)
     session.flush()
     return row.id

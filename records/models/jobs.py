@@ -55,7 +55,7 @@ class Job(Identified, Base):
         evaluation_id: Subject of plan, fit and score.
         shard_id: Subject of extract.
         comparison_id: Subject of compare.
-        number: Place of a fit's parts in `Evaluation.fits`; 0 for other kinds.
+        number: Index of a fit's parts in `Evaluation.fits`; 0 for other kinds.
         priority: 0, or less for a job that can wait. Workers take jobs of higher priority first.
         state: See `JobState`.
         not_before: Earliest time of the next attempt; null until an attempt crashed or was given back.

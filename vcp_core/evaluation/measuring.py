@@ -272,10 +272,10 @@ def _features(
 ) -> npt.NDArray[np.float32]:
     """Correlated features that depend on the class: mixtures of 16 directions, and noise."""
     classes_KR = rng.standard_normal((int(labels_N.max()) + 1, 16), np.float32)
-    places_NR = classes_KR[labels_N] + rng.standard_normal((len(labels_N), 16), np.float32)
+    mixed_NR = classes_KR[labels_N] + rng.standard_normal((len(labels_N), 16), np.float32)
     mixing_RD = rng.standard_normal((16, num_columns), np.float32)
     noise_ND = rng.standard_normal((len(labels_N), num_columns), np.float32)
-    return np.asarray(np.maximum(places_NR @ mixing_RD + noise_ND, 0), np.float32)
+    return np.asarray(np.maximum(mixed_NR @ mixing_RD + noise_ND, 0), np.float32)
 
 
 def _rank(network: Network) -> Span:

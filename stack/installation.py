@@ -19,6 +19,7 @@ from vcp_core.catalog.errors import VcpbenchError
 from vcp_core.catalog.files import whole
 
 Step = tuple[str, Callable[[], Sequence[Program]]]
+CORES_FOR_EACH_FIT = 4  # cores of the machine for each worker that fits probes
 
 
 def steps(home: Home, engines: Engines, host: str, port: int) -> list[Step]:
@@ -67,7 +68,7 @@ def steps(home: Home, engines: Engines, host: str, port: int) -> list[Step]:
                     command=[sys.executable, "-m", "worker"],
                     environment={**environment, "VCPBENCH_QUEUES": queue, "VCPBENCH_DEVICE": device},
                 )
-                for name, queue, device in workers(num_gpus())
+                for name, queue, device in workers(num_gpus(), os.cpu_count() or 1)
             ),
         ]
 
@@ -79,16 +80,28 @@ def steps(home: Home, engines: Engines, host: str, port: int) -> list[Step]:
     ]
 
 
-def workers(gpus: int) -> list[tuple[str, str, str]]:
-    """Name, queue and device of every worker: one for jobs that need no network, and one for each device."""
+def workers(gpus: int, cores: int) -> list[tuple[str, str, str]]:
+    """Name, queue and device of every worker: one for each device, and some for jobs that need no network.
+
+    A worker fits a probe on one core. So a machine with more cores gets more of these workers. Most cores are
+    left to decoding and to networks.
+
+    >>> for worker in workers(1, 8):
+    ...     print(*worker)
+    worker-cpu-0 cpu cpu
+    worker-cpu-1 cpu cpu
+    worker-gpu gpu cuda:0
+    """
     devices = [f"cuda:{number}" for number in range(gpus)] or ["cpu"]
-    names = (
-        ["worker-gpu"] if len(devices) == 1 else [f"worker-gpu-{number}" for number in range(len(devices))]
-    )
+    fitting = max(1, cores // CORES_FOR_EACH_FIT)
     return [
-        ("worker-cpu", "cpu", "cpu"),
-        *((name, "gpu", device) for name, device in zip(names, devices, strict=True)),
+        *((name, "cpu", "cpu") for name in _numbered("worker-cpu", fitting)),
+        *((name, "gpu", device) for name, device in zip(_numbered("worker-gpu", len(devices)), devices)),
     ]
+
+
+def _numbered(name: str, how_many: int) -> list[str]:
+    return [name] if how_many == 1 else [f"{name}-{number}" for number in range(how_many)]
 
 
 def num_gpus() -> int:

@@ -37,6 +37,9 @@ PASSED_ON = (
     "VCPBENCH_PROBE_MEMORY_MB",
 )
 PASSED_ON_PREFIXES = ("CUDA_", "NVIDIA_", "OMP_", "MKL_", "OPENBLAS_", "XDG_", "TORCH_")
+# Threads of OpenBLAS that wait for one another keep their cores busy. Beside another worker on two cores, a fit
+# on two threads took 4 times as long, and so did the other's forward passes (`python -m bench.neighbours`).
+DEFAULTS = {"OPENBLAS_NUM_THREADS": "1"}
 COMMAND: tuple[str, ...] = (sys.executable, "-m", "worker.child")
 TAIL_CHARACTERS = 4000
 TICK_S = 1.0
@@ -167,7 +170,7 @@ class _Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
-            env={**environment, "PYTHONPATH": os.pathsep.join(sys.path)},
+            env={**DEFAULTS, **environment, "PYTHONPATH": os.pathsep.join(sys.path)},
             start_new_session=True,
         )
 

@@ -36,18 +36,19 @@ def test_a_stack_comes_up_restarts_what_dies_and_leaves_nothing_behind(
     assert (login[1], run.returncode) == ("login", 0)
     assert stack.health() == 200
     before = stack.pids()
-    assert set(before) == {"postgres", "valkey", "service", "worker-cpu", "worker-gpu"}
+    fitting = min(name for name in before if name.startswith("worker-cpu"))
+    assert set(before) >= {"postgres", "valkey", "service", fitting, "worker-gpu"}
     again = stack.run("up", "--port", str(stack.port))
     assert (again.returncode, again.stderr.strip()) == (0, "The service is running already.")
     token = (stack.home / "token").read_text()
     assert (stack.home / "token").stat().st_mode & 0o077 == 0
 
-    for name in ("worker-cpu", "valkey"):
+    for name in (fitting, "valkey"):
         os.kill(before[name], signal.SIGKILL)
 
     def restarted() -> bool:
         now = stack.pids()
-        return {name for name in now if now[name] and now[name] != before[name]} == {"worker-cpu", "valkey"}
+        return {name for name in now if now[name] and now[name] != before[name]} == {fitting, "valkey"}
 
     stack.wait_until(restarted)
     after = stack.pids()

@@ -84,19 +84,20 @@ def workers(gpus: int, cores: int) -> list[tuple[str, str, str]]:
     """Name, queue and device of every worker: one for each device, and some for jobs that need no network.
 
     A worker fits a probe on one core. So a machine with more cores gets more of these workers. Most cores are
-    left to decoding and to networks.
+    left to decoding and to networks. Without a GPU, the worker of the networks also fits while none waits.
 
-    >>> for worker in workers(1, 8):
-    ...     print(*worker)
-    worker-cpu-0 cpu cpu
-    worker-cpu-1 cpu cpu
-    worker-gpu gpu cuda:0
+    >>> workers(gpus=1, cores=8)[1:]
+    [('worker-cpu-1', 'cpu', 'cpu'), ('worker-gpu', 'gpu', 'cuda:0')]
+    >>> workers(gpus=0, cores=2)
+    [('worker-cpu', 'cpu', 'cpu'), ('worker-gpu', 'gpu,cpu', 'cpu')]
     """
     devices = [f"cuda:{number}" for number in range(gpus)] or ["cpu"]
-    fitting = max(1, cores // CORES_FOR_EACH_FIT)
+    queues = "gpu" if gpus else "gpu,cpu"
+    fitting = _numbered("worker-cpu", max(1, cores // CORES_FOR_EACH_FIT))
+    networks = zip(_numbered("worker-gpu", len(devices)), devices, strict=True)
     return [
-        *((name, "cpu", "cpu") for name in _numbered("worker-cpu", fitting)),
-        *((name, "gpu", device) for name, device in zip(_numbered("worker-gpu", len(devices)), devices)),
+        *((name, "cpu", "cpu") for name in fitting),
+        *((name, queues, device) for name, device in networks),
     ]
 
 

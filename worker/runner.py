@@ -37,8 +37,8 @@ PASSED_ON = (
     "VCPBENCH_PROBE_MEMORY_MB",
 )
 PASSED_ON_PREFIXES = ("CUDA_", "NVIDIA_", "OMP_", "MKL_", "OPENBLAS_", "XDG_", "TORCH_")
-# Threads of OpenBLAS that wait for one another keep their cores busy. Beside another worker on two cores, a fit
-# on two threads took 4 times as long, and so did the other's forward passes (`python -m bench.neighbours`).
+# Threads of OpenBLAS that wait for one another keep their cores busy, and another worker's threads wait for
+# these cores (docs/decisions/2026-11-29-threads.md).
 DEFAULTS = {"OPENBLAS_NUM_THREADS": "1"}
 COMMAND: tuple[str, ...] = (sys.executable, "-m", "worker.child")
 TAIL_CHARACTERS = 4000

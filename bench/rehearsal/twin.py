@@ -35,7 +35,7 @@ from vcp_core.features.bank import FeatureBank
 from vcp_core.probes.holdout import holdout
 from vcp_core.probes.logistic import FittedProbe, LogisticProbe, fit_with_holdout
 from vcp_core.probes.rows import moments
-from vcp_core.probes.solver import scipys_blas_on_one_thread
+from vcp_core.probes.solver import fewer_threads
 from vcp_core.progress import OnUnits, ignore
 from vcp_core.results.types import Predictions
 from vcp_core.scoring.scores import score_benchmark
@@ -127,7 +127,7 @@ class Twin:
         mean_D, scale_D, _ = moments(source, kept_N)
         rows_ND, judged_ND = (standardised(part, mean_D, scale_D) for part in (kept_N, judged_N))
         losses = {}
-        with scipys_blas_on_one_thread():
+        with fewer_threads(is_small=False):
             path = plain_path(
                 rows_ND, labels_N[kept_N], num_classes, strengths, self.most_iterations, tolerance
             )

@@ -19,7 +19,7 @@ Legend: N rows (samples), D features, K classes.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,7 +95,7 @@ class Solver:
         fit = _Fit(self._rows, num_rows, self._labels_N, self._num_classes, penalty_D)
         for strength in strengths:
             self._preconditioner.factor(strength, fit.spread())
-            with scipys_blas_on_one_thread():
+            with fewer_threads(is_small=self._rows.dtype == np.float64):
                 solution = fit.solve(strength, self._preconditioner, max_iterations, tolerance)
             yield solution
 
@@ -114,7 +114,7 @@ def fit_bytes(num_rows: int, num_columns: int, num_classes: int) -> int:
         num_rows * num_columns * dtype_of(num_rows * num_columns).itemsize if num_rows < num_columns else 0
     )
     logits = LOGITS_AT_ONCE * 8 * num_rows * num_classes
-    steps = 2 * MEMORY * 8 * (num_columns + 1) * num_classes
+    steps = 3 * MEMORY * 8 * (num_columns + 1) * num_classes
     return kept_bytes(num_rows, num_columns) + matrix + whole + logits + steps
 
 
@@ -127,12 +127,19 @@ class _Point(NamedTuple):
     loss: float  # mean cross-entropy
 
 
+class _Slope(NamedTuple):
+    """A gradient (D + 1, K), and the same preconditioned."""
+
+    gradient: Array
+    preconditioned: Array
+
+
 class _Step(NamedTuple):
-    """A step, the change of the gradient along it, and 1 / their product."""
+    """A step, and the change of the slope along it."""
 
     step: Array
-    change: Array
-    curvature: float
+    change: _Slope
+    curvature: float  # 1 / (step · change of the gradient)
 
 
 class _Fit:
@@ -157,33 +164,38 @@ class _Fit:
     def solve(
         self, l2: float, preconditioner: _Preconditioner, max_iterations: int, tolerance: float
     ) -> Solution:
+        def slope_at(point: _Point) -> _Slope:
+            gradient = self._gradient(point, l2)
+            return _Slope(gradient, self._free(preconditioner(gradient)))
+
         point, memory = self._point, deque[_Step](maxlen=MEMORY)
-        gradient = self._gradient(point, l2)
+        slope = slope_at(point)
         is_exact = self._rows.dtype == np.float64  # rounding in float64 is far below any tolerance
         least = min(LEFT_TO_GAIN * l2, 1e-7)
         least = least if is_exact else max(least, 1e-8)
         iterations, fresh = 0, is_exact
         while True:
-            norm = float(np.abs(gradient).max())
-            if norm <= tolerance and not fresh:
-                point = self._at(point.theta, self._logits(point.theta, exact=True))
-                gradient, fresh = self._gradient(point, l2), True
-                continue
-            direction = -_apply_inverse(gradient, memory, lambda vector: self._free(preconditioner(vector)))
+            norm = float(np.abs(slope.gradient).max())
+            direction = -_apply_inverse(slope, memory)
             # Under a weak penalty, a small gradient can still be far from the optimum: the weights then move
             # by gradient / l2. The slope along Newton's direction is twice the loss that is left to gain.
-            near = -float(np.vdot(gradient, direction)) <= least
-            if (norm <= tolerance and near) or iterations == max_iterations:
+            near = norm <= tolerance and -float(np.vdot(slope.gradient, direction)) <= least
+            if near and not fresh:  # an exact pass costs as much as four others, so only before the end
+                point = self._at(point.theta, self._logits(point.theta, exact=True))
+                slope, fresh = slope_at(point), True
+                continue
+            if near or iterations == max_iterations:
                 break
-            following = self._search(point, direction, gradient, l2)
+            following = self._search(point, direction, slope.gradient, l2)
             if following is None and memory:  # rounding has spoiled the remembered steps
                 memory.clear()
                 continue
             if following is None:  # no step lowers the loss any more: the precision of float64 is used up
                 break
-            gradient_before, gradient = gradient, self._gradient(following, l2)
-            step, change = following.theta - point.theta, gradient - gradient_before
-            product = float(np.vdot(step, change))
+            before, slope = slope, slope_at(following)
+            step = following.theta - point.theta
+            change = _Slope(slope.gradient - before.gradient, slope.preconditioned - before.preconditioned)
+            product = float(np.vdot(step, change.gradient))
             if product > 0:
                 memory.append(_Step(step, change, 1.0 / product))
             point, fresh = following, is_exact
@@ -260,20 +272,22 @@ class _Fit:
         return vector
 
 
-def _apply_inverse(
-    gradient: Array, memory: Sequence[_Step], preconditioner: Callable[[Array], Array]
-) -> Array:
-    """L-BFGS's product of its inverse Hessian and the gradient, by the two loops."""
-    direction, shares = gradient.copy(), []
+def _apply_inverse(slope: _Slope, memory: Sequence[_Step]) -> Array:
+    """L-BFGS's product of its inverse Hessian and the gradient, by the two loops.
+
+    The preconditioner is linear. So the first loop takes the same share of each step from the gradient and
+    from the preconditioned gradient, and the preconditioner is applied once for each gradient.
+    """
+    rest, direction, shares = slope.gradient.copy(), slope.preconditioned.copy(), []
     for one in reversed(memory):
-        shares.append(one.curvature * float(np.vdot(one.step, direction)))
-        direction -= shares[-1] * one.change
-    direction = preconditioner(direction)
+        shares.append(one.curvature * float(np.vdot(one.step, rest)))
+        rest -= shares[-1] * one.change.gradient
+        direction -= shares[-1] * one.change.preconditioned
     if memory:  # scale the preconditioner so that it is right along the last step
-        last = memory[-1]
-        direction /= last.curvature * float(np.vdot(last.change, preconditioner(last.change)))
+        change, curvature = memory[-1].change, memory[-1].curvature
+        direction /= curvature * float(np.vdot(change.gradient, change.preconditioned))
     for one, share in zip(memory, reversed(shares), strict=True):
-        direction += one.step * (share - one.curvature * float(np.vdot(one.change, direction)))
+        direction += one.step * (share - one.curvature * float(np.vdot(one.change.gradient, direction)))
     return direction
 
 
@@ -359,16 +373,23 @@ def _blocks(side: int) -> Iterator[slice]:
         yield slice(start, min(start + BLOCK, side))
 
 
-def scipys_blas_on_one_thread() -> AbstractContextManager[object]:
-    """Limit SciPy's own OpenBLAS to one thread, and leave NumPy's alone.
+def fewer_threads(*, is_small: bool) -> AbstractContextManager[object]:
+    """Limit the threads of OpenBLAS while a fit iterates.
 
     The wheels of NumPy and of SciPy each contain an OpenBLAS with its own threads. A fit calls both in turn,
     and the waiting threads of one keep the threads of the other off the cores. A fit took 15 times as long on
     two cores (docs/decisions/2026-11-26-two-blas.md). Between two passes over the rows, SciPy only solves by
     a factor, and one thread is enough for that. The factor itself is made with all threads.
+
+    Args:
+        is_small: Limit NumPy's OpenBLAS, too. Products of few rows are no faster on two threads
+            (docs/decisions/2026-11-29-threads.md).
     """
     controller = ThreadpoolController()
+    if is_small:
+        small: AbstractContextManager[object] = controller.limit(limits=1, user_api="blas")
+        return small
     paths = [library["filepath"] for library in controller.info()]
     own = [path for path in paths if {"scipy.libs", "scipy"} & {*Path(path).parts[-3:]}]
-    limited: AbstractContextManager[object] = controller.select(filepath=own).limit(limits=1, user_api="blas")
-    return limited
+    large: AbstractContextManager[object] = controller.select(filepath=own).limit(limits=1, user_api="blas")
+    return large

@@ -44,7 +44,7 @@ from records.models import (
     ProtocolRow,
     Shard,
 )
-from records.repositories import evaluations, jobs, progress, queue
+from records.repositories import evaluations, jobs, progress, queue, shards
 from records.repositories.jobs import Claim
 from stack.engines import start_engines
 
@@ -198,9 +198,8 @@ def finish_shard(session: Session, claim: Claim) -> None:
     """End the job of a shard, as `worker.tasks.extract` does."""
     flow.lock(session)
     assert jobs.finish(session, claim)
-    row = session.get_one(Shard, claim.subject_id)
-    row.device, row.counts = "none", {}
-    flow.shard_done(session, row.id)
+    shards.keep_facts(session, claim.subject_id, device="none", counts={})
+    flow.shard_done(session, claim.subject_id)
 
 
 def poll(session: Session, evaluation_id: UUID) -> None:

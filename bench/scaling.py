@@ -53,8 +53,9 @@ class Line:
         shards: How many shards they did.
         seconds: From the first start of a shard to the last end.
         shares: Shards of the worker with the fewest, over shards of the worker with the most.
-        shard_ms: Median database time of a shard.
+        shard_ms: Median database time of a shard: from begin to commit, with Python and waiting for locks.
         job_ms: Median database time of a job of any kind.
+        server_ms: Time that PostgreSQL worked, for all clients, over the number of shards.
     """
 
     workers: int
@@ -63,6 +64,7 @@ class Line:
     shares: float
     shard_ms: float
     job_ms: float
+    server_ms: float
 
 
 def measure(folder: Path, num_workers: int, num_shards: int, sleep_s: float) -> Line:
@@ -78,9 +80,10 @@ def measure(folder: Path, num_workers: int, num_shards: int, sleep_s: float) -> 
             installation.post("datasets", {"name": DATASET, "location": str(folder)})
             installation.post("protocols", NUMBERS)
             _finish(installation, 0)
-            before = len(installation.reports())
+            before, server_before = len(installation.reports()), _server_ms(installation)
             evaluation_id = _finish(installation, 1)
             reports = installation.reports()[before:]
+            server_ms = _server_ms(installation) - server_before
             shards, seconds, shares = _extracted(installation, evaluation_id)
     finally:
         installation.remove()
@@ -91,7 +94,13 @@ def measure(folder: Path, num_workers: int, num_shards: int, sleep_s: float) -> 
         shares=shares,
         shard_ms=account.by_job(reports)["extract"]["median_ms"],
         job_ms=account.by_job({**line, "kind": "all"} for line in reports)["all"]["median_ms"],
+        server_ms=server_ms / shards,
     )
+
+
+def _server_ms(installation: Installation) -> float:
+    with installation.database.session() as session:
+        return float(account.server(session)["active_ms"])
 
 
 def _finish(installation: Installation, number: int) -> str:
@@ -144,7 +153,7 @@ def missed(lines: list[Line]) -> list[str]:
 
 HEADER = (
     f"{'workers':>7}{'shards':>8}{'seconds':>9}{'efficiency':>12}{'fewest/most':>13}"
-    f"{'ms a shard':>12}{'ms a job':>10}"
+    f"{'ms a shard':>12}{'ms a job':>10}{'PostgreSQL ms':>15}"
 )
 
 
@@ -153,7 +162,7 @@ def row(lines: list[Line]) -> str:
     line = lines[-1]
     return (
         f"{line.workers:>7}{line.shards:>8}{line.seconds:>9.1f}{100 * efficiency(lines, line):>10.0f} %"
-        f"{line.shares:>13.2f}{line.shard_ms:>12.1f}{line.job_ms:>10.1f}"
+        f"{line.shares:>13.2f}{line.shard_ms:>12.1f}{line.job_ms:>10.1f}{line.server_ms:>15.1f}"
     )
 
 

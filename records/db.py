@@ -108,6 +108,7 @@ class Database:
         self.engine = create_engine(
             driver_url(url),
             pool_pre_ping=True,  # after a restart of PostgreSQL, old connections are replaced
+            pool_use_lifo=True,  # the connection used last has its statements prepared
             connect_args=connect_args,
             pool_size=KEPT_CONNECTIONS,
             max_overflow=max(0, max_connections - KEPT_CONNECTIONS),

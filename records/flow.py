@@ -216,8 +216,8 @@ def dataset_ended(session: Session, dataset: DatasetRow) -> None:
 
 @_under_lock
 def shard_done(session: Session, shard_id: UUID) -> None:
-    """Advance the evaluations that need a finished shard. Those that waited only for it go on to scoring."""
-    _advance_all(session, evaluations.needing_shard(session, shard_id))
+    """Advance the evaluations for which a finished shard was the last."""
+    _advance_all(session, evaluations.completed_by(session, shard_id))
 
 
 @_under_lock

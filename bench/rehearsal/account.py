@@ -52,7 +52,6 @@ def jobs(session: Session, evaluation_id: UUID | str) -> list[dict[str, Any]]:
 def database(session: Session) -> dict[str, Any]:
     """Rows and bytes by table, bytes in all, and the time that PostgreSQL worked."""
     num = session.execute(text("SELECT count(*) FROM evaluation WHERE state = 'done'")).scalar_one()
-    server = dict(session.execute(SERVER).one()._mapping)
     tables = {}
     for table in Base.metadata.sorted_tables:
         rows = session.execute(select(func.count()).select_from(table)).scalar_one()
@@ -60,7 +59,12 @@ def database(session: Session) -> dict[str, Any]:
             "rows": rows,
             "bytes": session.execute(select(func.pg_total_relation_size(table.name))).scalar_one(),
         }
-    return {"evaluations": num, "tables": tables, **server}
+    return {"evaluations": num, "tables": tables, **server(session)}
+
+
+def server(session: Session) -> dict[str, Any]:
+    """The time that PostgreSQL worked since the start (`active_ms`), commits, and bytes."""
+    return dict(session.execute(SERVER).one()._mapping)
 
 
 def by_job(reports: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, float]]:

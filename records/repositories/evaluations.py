@@ -134,6 +134,20 @@ def needing_shard(session: Session, shard_id: UUID) -> Sequence[Evaluation]:
     return _oldest_first(session, query)
 
 
+def completed_by(session: Session, shard_id: UUID) -> Sequence[Evaluation]:
+    """The running evaluations that need a finished shard, and whose other shards are finished, too."""
+    query = (
+        select(Evaluation)
+        .join(evaluation_shards, evaluation_shards.c.evaluation_id == Evaluation.id)
+        .where(
+            evaluation_shards.c.shard_id == shard_id,
+            Evaluation.state == EvaluationState.RUNNING,
+            jobs.missing_shard(Evaluation.id).scalar_subquery().is_(None),
+        )
+    )
+    return _oldest_first(session, query)
+
+
 def needing_control(session: Session, control: Evaluation) -> Sequence[Evaluation]:
     """The evaluations that need this one as their control and have not ended, the oldest first."""
     query = (

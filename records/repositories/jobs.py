@@ -68,6 +68,7 @@ _SUBJECTS: dict[type, InstrumentedAttribute[UUID | None]] = {
     DatasetRow: Job.dataset_id,
     Evaluation: Job.evaluation_id,
 }
+_SUBJECT_ID = func.coalesce(*_SUBJECTS.values(), Job.shard_id, Job.comparison_id)  # the table has a check
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,40 +153,29 @@ def claim(session: Session, queues: Sequence[str], *, worker_id: UUID, lease_s: 
     """
     if not queues:  # a worker without queues gets no job
         return None
-    chosen = turns.next_job(session, sorted(set(queues)))
-    if chosen is None:
-        return None
     token = uuid4()
-    session.execute(
-        update(Job)
-        .where(Job.id == chosen.id)
-        .values(
-            state=JobState.RUNNING,
-            token=token,
-            worker_id=worker_id,
-            lease_until=NOW + timedelta(seconds=lease_s),
-            started_at=NOW,
-        )
-    )
-    return Claim(
-        job_id=chosen.id,
-        token=token,
-        kind=chosen.kind,
-        subject_id=subject_of(chosen),
-        number=chosen.number,
-    )
+    values = {
+        "state": JobState.RUNNING,
+        "token": token,
+        "worker_id": worker_id,
+        "lease_until": NOW + timedelta(seconds=lease_s),
+        "started_at": NOW,
+    }
+    for first in turns.next_jobs(session, sorted(set(queues))):
+        claimed = update(Job).where(Job.id == first).values(**values)
+        row = session.execute(
+            claimed.returning(Job.id, Job.kind, Job.number, _SUBJECT_ID),
+            execution_options={"synchronize_session": False},
+        ).one_or_none()
+        if row is not None:
+            job_id, kind, number, subject_id = row
+            return Claim(job_id=job_id, token=token, kind=kind, subject_id=subject_id, number=number)
+    return None
 
 
 def tried_before() -> ColumnElement[bool]:
     """Whether an earlier attempt at the job crashed, met an outage, was lost or was given back."""
     return or_(Job.crashes + Job.outages + Job.losses > 0, Job.not_before.is_not(None))
-
-
-def subject_of(job: Job) -> UUID:
-    """The id of what the job is about."""
-    found = job.checkpoint_id or job.dataset_id or job.evaluation_id or job.shard_id or job.comparison_id
-    assert found is not None  # the table's check constraint
-    return found
 
 
 def hurry(session: Session, evaluation: Evaluation) -> None:
@@ -312,16 +302,26 @@ def cancel_unshared(session: Session, evaluation: Evaluation) -> None:
     cancel(session, session.scalars(query).all())
 
 
+def missing_shard(evaluation_id: UUID | InstrumentedAttribute[UUID]) -> Select[UUID]:
+    """Select one shard whose features an evaluation still waits for; no row if it waits for none.
+
+    It looks at one shard after the other, in the order of their ids, until one is missing. Ids are random, so
+    shards end in another order, and a look finds a missing one after n / m shards, if m of n are missing. A
+    join would read all n shards whenever one of them ends.
+    """
+    shards = evaluation_shards.alias()  # the caller's query may join the table itself
+    state = select(Job.state).where(Job.shard_id == shards.c.shard_id).scalar_subquery()
+    return (
+        select(shards.c.shard_id)
+        .where(shards.c.evaluation_id == evaluation_id, state != JobState.DONE)
+        .order_by(shards.c.shard_id)
+        .limit(1)
+    )
+
+
 def any_shard_missing(session: Session, evaluation: Evaluation) -> bool:
     """Whether an evaluation still waits for the features of one of its shards."""
-    # Look at one shard after the other, in the order of their ids, until one is missing. Ids are random, so
-    # shards end in another order, and a look finds a missing one after n / m shards, if m of n are missing. A
-    # join would read all n shards whenever one of them ends.
-    shard_id = evaluation_shards.c.shard_id
-    state = select(Job.state).where(Job.shard_id == shard_id).scalar_subquery()
-    of_this = evaluation_shards.c.evaluation_id == evaluation.id
-    missing = select(shard_id).where(of_this, state != JobState.DONE).order_by(shard_id).limit(1)
-    return session.scalar(missing) is not None
+    return session.scalar(missing_shard(evaluation.id)) is not None
 
 
 def any_fit_missing(session: Session, evaluation: Evaluation) -> bool:

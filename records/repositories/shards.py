@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session, undefer
 
 from records.models import Evaluation, Job, JobState, Shard, evaluation_shards
@@ -48,3 +48,8 @@ def with_evaluation(session: Session, shard_id: UUID) -> tuple[Shard, Evaluation
         .where(evaluation_shards.c.shard_id == shard_id)
     )
     return shard, session.scalars(query.limit(1)).one()
+
+
+def keep_facts(session: Session, shard_id: UUID, *, device: str, counts: Mapping[str, Any]) -> None:
+    """Keep on what device a shard's features were made, and what was counted."""
+    session.execute(update(Shard).where(Shard.id == shard_id).values(device=device, counts=counts))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from uuid import UUID
 
-from sqlalchemy import CTE, ColumnElement, and_, func, or_, select, text
+from sqlalchemy import CTE, ColumnElement, ScalarSelect, and_, func, or_, select, text
 from sqlalchemy.orm import Session, aliased
 
 from records.db import NOW
@@ -62,19 +63,16 @@ _LINES = text(
 )
 
 
-def next_job(session: Session, queues: Sequence[str]) -> Job | None:
-    """Lock and return the job that a worker of these queues takes next; None if no job waits.
+def next_jobs(session: Session, queues: Sequence[str]) -> Iterator[ScalarSelect[UUID]]:
+    """For each line that waits, the id of its first job, which the query locks. The next line comes first.
 
-    Another worker may claim the first job of a line at the same moment. Then this one takes the next job of
-    the line, or the first job of the next line.
+    Another worker may lock the first job of a line at the same moment. Then the query finds the next job of
+    the line, or none; then the next line has its turn.
     """
     for queue, team, priority in session.execute(_LINES, {"queues": list(queues)}).all():
         of_line = (Job.queue == queue, Job.team == team, Job.priority == priority)
-        query = select(Job).where(claimable(), *of_line).order_by(Job.created_at, Job.id).limit(1)
-        found = session.scalars(query.with_for_update(skip_locked=True)).one_or_none()
-        if found is not None:
-            return found
-    return None
+        first = select(Job.id).where(claimable(), *of_line).order_by(Job.created_at, Job.id).limit(1)
+        yield first.with_for_update(skip_locked=True).scalar_subquery()
 
 
 def _turns(queues: Sequence[str]) -> CTE:

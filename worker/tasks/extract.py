@@ -23,9 +23,9 @@ def extract(work: Work) -> None:
     facts = _stored(work, shard) or _forward(work, shard, evaluation)
 
     def write(session: Session) -> None:
-        row = session.get_one(Shard, work.subject_id)
-        row.device, row.counts = facts["device"], facts["counts"] | facts.get("machine", {})
-        flow.shard_done(session, row.id)
+        counts = facts["counts"] | facts.get("machine", {})
+        shards.keep_facts(session, work.subject_id, device=facts["device"], counts=counts)
+        flow.shard_done(session, work.subject_id)
 
     work.conclude(write)
 

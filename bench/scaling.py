@@ -53,8 +53,9 @@ class Line:
         shards: How many shards they did.
         seconds: From the first start of a shard to the last end.
         shares: Shards of the worker with the fewest, over shards of the worker with the most.
-        shard_ms: Median database time of a shard: from begin to commit, with Python and waiting for locks.
+        shard_ms: Median database time of a shard: calls of the driver, with waiting for locks.
         job_ms: Median database time of a job of any kind.
+        session_ms: Median time of a shard's sessions: its database time, and Python's work between the calls.
         server_ms: Time that PostgreSQL worked, for all clients, over the number of shards.
     """
 
@@ -64,6 +65,7 @@ class Line:
     shares: float
     shard_ms: float
     job_ms: float
+    session_ms: float
     server_ms: float
 
 
@@ -87,13 +89,15 @@ def measure(folder: Path, num_workers: int, num_shards: int, sleep_s: float) -> 
             shards, seconds, shares = _extracted(installation, evaluation_id)
     finally:
         installation.remove()
+    own = account.by_job(reports)["extract"]
     return Line(
         workers=num_workers,
         shards=shards,
         seconds=seconds,
         shares=shares,
-        shard_ms=account.by_job(reports)["extract"]["median_ms"],
+        shard_ms=own["median_ms"],
         job_ms=account.by_job({**line, "kind": "all"} for line in reports)["all"]["median_ms"],
+        session_ms=own["session_ms"],
         server_ms=server_ms / shards,
     )
 
@@ -153,7 +157,7 @@ def missed(lines: list[Line]) -> list[str]:
 
 HEADER = (
     f"{'workers':>7}{'shards':>8}{'seconds':>9}{'efficiency':>12}{'fewest/most':>13}"
-    f"{'ms a shard':>12}{'ms a job':>10}{'PostgreSQL ms':>15}"
+    f"{'ms a shard':>12}{'ms a job':>10}{'with Python':>13}{'PostgreSQL ms':>15}"
 )
 
 
@@ -162,7 +166,7 @@ def row(lines: list[Line]) -> str:
     line = lines[-1]
     return (
         f"{line.workers:>7}{line.shards:>8}{line.seconds:>9.1f}{100 * efficiency(lines, line):>10.0f} %"
-        f"{line.shares:>13.2f}{line.shard_ms:>12.1f}{line.job_ms:>10.1f}{line.server_ms:>15.1f}"
+        f"{line.shares:>13.2f}{line.shard_ms:>12.1f}{line.job_ms:>10.1f}{line.session_ms:>13.1f}{line.server_ms:>15.1f}"
     )
 
 

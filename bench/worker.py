@@ -5,8 +5,7 @@ python -m bench.worker --report FILE --extraction hash --part 0.1     makes feat
 python -m bench.worker --report FILE --extraction sleep --sleep-s 0.5 sleeps for each shard first
 
 The settings are those of `python -m worker`. For each job the worker writes a line of JSON into FILE: its
-kind, its seconds, and `Spent`. A session's seconds count everything from its begin to its commit: Python,
-PostgreSQL, and waiting for locks.
+kind, its seconds, and `Spent`.
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from sqlalchemy.orm import Session
 
 from bench.rehearsal.features import MadeUp
@@ -34,19 +34,27 @@ from worker import child, runner
 from worker.job_loop import JobLoop
 
 EXTRACTIONS = ("real", "hash", "sleep")
+DRIVER_CALLS = (
+    (psycopg.Cursor, "execute"),
+    (psycopg.Cursor, "executemany"),
+    (psycopg.Connection, "commit"),
+    (psycopg.Connection, "rollback"),
+)
 
 
 @dataclasses.dataclass
 class Spent:
-    """Time in sessions of the database, during one job.
+    """Time that one job spends with the database: claim, reads, and the transaction that ends it.
 
     Attributes:
-        database_s: Of the job itself: claim, reads, and the transaction that ends it.
-        sessions: How many these were.
-        background_s: Of other threads meanwhile: renewals of the lease, sweeps, signs of life.
+        database_s: In calls of the driver, which wait for PostgreSQL and its locks.
+        session_s: From the begin of each session to its commit: the calls, and Python's work between them.
+        sessions: How many sessions.
+        background_s: Of sessions of other threads meanwhile: renewals of the lease, sweeps, signs of life.
     """
 
     database_s: float = 0.0
+    session_s: float = 0.0
     sessions: int = 0
     background_s: float = 0.0
 
@@ -59,7 +67,7 @@ class Meter:
     """
 
     def __init__(self, report: Path) -> None:
-        self._report, self._lock = report, threading.Lock()
+        self._report = report
         self._job_thread = 0
         self._spent = Spent()
         self._kind = ""
@@ -67,6 +75,8 @@ class Meter:
     def install(self) -> None:
         """Replace the product's functions by ones that note their time."""
         session, do, do_next = Database.session, JobLoop._do, JobLoop._do_next
+        for owner, name in DRIVER_CALLS:
+            setattr(owner, name, self._timed(getattr(owner, name)))
 
         @contextmanager
         def timed_session(database: Database) -> Iterator[Session]:
@@ -75,7 +85,12 @@ class Meter:
                 with session(database) as opened:
                     yield opened
             finally:
-                self._add(time.perf_counter() - begun)
+                took = time.perf_counter() - begun
+                if self._is_job():
+                    self._spent.session_s += took
+                    self._spent.sessions += 1
+                else:
+                    self._spent.background_s += took
 
         def noting_kind(loop: JobLoop, claim: Claim) -> None:
             self._kind = claim.kind.value
@@ -95,13 +110,20 @@ class Meter:
         JobLoop._do = noting_kind  # type: ignore[method-assign,assignment]
         JobLoop._do_next = noting_time  # type: ignore[method-assign,assignment]
 
-    def _add(self, seconds: float) -> None:
-        with self._lock:
-            if threading.get_ident() == self._job_thread:
-                self._spent.database_s += seconds
-                self._spent.sessions += 1
-            else:
-                self._spent.background_s += seconds
+    def _is_job(self) -> bool:
+        return threading.get_ident() == self._job_thread
+
+    def _timed(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(call)
+        def timed(*arguments: Any, **named: Any) -> Any:
+            begun = time.perf_counter()
+            try:
+                return call(*arguments, **named)
+            finally:
+                if self._is_job():
+                    self._spent.database_s += time.perf_counter() - begun
+
+        return timed
 
 
 def index(tell: child.Tell, *, part: float, source: dict[str, Any], name: str, out: str) -> dict[str, Any]:

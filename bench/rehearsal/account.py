@@ -68,7 +68,7 @@ def server(session: Session) -> dict[str, Any]:
 
 
 def by_job(reports: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
-    """Median and largest database time and number of sessions of an attempt at a job, by kind."""
+    """What attempts at jobs spent with the database, by kind of job: `bench.worker.Spent`."""
     kinds: defaultdict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for line in reports:
         kinds[line["kind"]].append(line)
@@ -77,6 +77,7 @@ def by_job(reports: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
             "attempts": len(lines),
             "median_ms": 1000 * statistics.median(line["database_s"] for line in lines),
             "most_ms": 1000 * max(line["database_s"] for line in lines),
+            "session_ms": 1000 * statistics.median(line["session_s"] for line in lines),
             "sessions": statistics.median(line["sessions"] for line in lines),
         }
         for kind, lines in kinds.items()

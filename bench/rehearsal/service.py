@@ -164,11 +164,15 @@ def table(found: Found) -> str:
             f"{name:<26}{job['jobs']:>8,}{job['retries']:>9,}{job['losses']:>6,}{job['job_s']:>10.1f}"
             f"{job['wall_s']:>10.1f}{job['clips']:>10,}"
         )
-    lines += ["", f"{'database time of':<26}{'attempts':>8}{'sessions':>9}{'median ms':>10}{'most ms':>10}"]
+    lines += [
+        "",
+        f"{'database time of':<26}{'attempts':>8}{'sessions':>9}{'median ms':>10}{'most ms':>10}"
+        f"{'with Python':>13}",
+    ]
     for kind, one in found["database_time"].items():
         lines.append(
             f"{kind:<26}{one['attempts']:>8,}{one['sessions']:>9.0f}{one['median_ms']:>10.1f}"
-            f"{one['most_ms']:>10.1f}"
+            f"{one['most_ms']:>10.1f}{one['session_ms']:>13.1f}"
         )
     lines += ["", f"{'peak memory of':<26}{'MiB':>8}"]
     lines += [f"{name:<26}{mib:>8,}" for name, mib in sorted(found["memory_mib"].items())]

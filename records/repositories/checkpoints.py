@@ -7,18 +7,17 @@ from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import (
+    ARRAY,
     ColumnElement,
-    Integer,
     String,
+    TableValuedAlias,
     and_,
-    column,
     delete,
     exists,
     func,
+    literal,
     or_,
     select,
-    tuple_,
-    values,
 )
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, selectinload
@@ -131,14 +130,13 @@ def latest(
         names: Models, each as team and name, in order of preference. The first with such an upload wins.
         among: Which uploads.
     """
-    wanted = values(column("team", String), column("name", String), column("order", Integer), name="wanted")
-    rows = wanted.data([(team, name, order) for order, (team, name) in enumerate(names)])
+    wanted = _named(names)
     query = (
         select(Checkpoint)
         .join(Checkpoint.model)
-        .join(rows, and_(rows.c.team == Model.team, rows.c.name == Model.name))
+        .join(wanted, _is(wanted))
         .where(Checkpoint.state.in_(USABLE), among)
-        .order_by(rows.c.order, Checkpoint.created_at.desc(), Checkpoint.id)
+        .order_by(wanted.c.place, Checkpoint.created_at.desc(), Checkpoint.id)
     )
     return session.scalars(query.limit(1)).one_or_none() if names else None
 
@@ -153,16 +151,36 @@ def teams_with(session: Session, model: str, among: ColumnElement[bool]) -> Sequ
     return session.scalars(query.distinct().order_by(Model.team)).all()
 
 
-def models_among(
+def first_model(
     session: Session, names: Sequence[tuple[str, str]], among: ColumnElement[bool]
-) -> set[tuple[str, str]]:
-    """Those of these models, each given as team and name, that have one of these uploads."""
+) -> tuple[str, str] | None:
+    """The first of these models, each given as team and name, that has one of these uploads."""
+    wanted = _named(names)
     query = (
         select(Model.team, Model.name)
         .join(Checkpoint, Checkpoint.model_id == Model.id)
-        .where(tuple_(Model.team, Model.name).in_(names), among)
+        .join(wanted, _is(wanted))
+        .where(among)
+        .order_by(wanted.c.place)
     )
-    return {(team, name) for team, name in session.execute(query.distinct())}
+    found = session.execute(query.limit(1)).one_or_none()
+    return None if found is None else (found.team, found.name)
+
+
+def _named(names: Sequence[tuple[str, str]]) -> TableValuedAlias:
+    """The names as rows of `team`, `name` and `place`.
+
+    They are two arrays, so the statement is the same for any number of names. With a parameter for each name,
+    SQLAlchemy and PostgreSQL would read a new statement for each number of slashes in an address.
+    """
+    text = ARRAY(String)
+    teams, models = (literal([name[side] for name in names], text) for side in (0, 1))
+    rows = func.unnest(teams, models).table_valued("team", "name", with_ordinality="place", name="wanted")
+    return rows.render_derived()
+
+
+def _is(wanted: TableValuedAlias) -> ColumnElement[bool]:
+    return and_(wanted.c.team == Model.team, wanted.c.name == Model.name)
 
 
 def page(

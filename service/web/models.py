@@ -138,14 +138,11 @@ def page(session: Session, path: str, wanted: int, reader: Caller | None) -> Pag
 
 
 def _named(session: Session, path: str, reader: Caller | None) -> tuple[str, str]:
-    """Split a path into team and name. Either may hold slashes, so every split is looked up."""
-    among = Among.seen_by(reader).where
-    meant = Latest(model=path).teams
-    found = checkpoints.models_among(session, meant, among)
-    for pair in meant:
-        if pair in found:
-            return pair
-    raise NotFound(f"No model {quoted(path)}; a model's name comes with its first checkpoint.")
+    """Split a path into team and name. Either may hold slashes, so one query looks up every split."""
+    found = checkpoints.first_model(session, Latest(model=path).teams, Among.seen_by(reader).where)
+    if found is None:
+        raise NotFound(f"No model {quoted(path)}; a model's name comes with its first checkpoint.")
+    return found
 
 
 def _newest(session: Session, done: Sequence[Evaluation]) -> Newest | None:

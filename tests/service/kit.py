@@ -8,6 +8,7 @@ import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,7 +16,7 @@ from urllib.parse import urlsplit
 import httpx
 from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
 
 from records.models import Checkpoint, Job, JobKind, UploadPart
 from records.settings import Settings
@@ -111,6 +112,21 @@ def begun(
     head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
     connection.sendall(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + content)
     return connection
+
+
+@contextmanager
+def statements(api: Served) -> Iterator[list[tuple[str, int]]]:
+    """Each statement that is sent to the database meanwhile, with the number of its parameters."""
+    found: list[tuple[str, int]] = []
+
+    def note(connection: Any, cursor: Any, statement: str, parameters: Any, *rest: Any) -> None:
+        found.append((statement, len(parameters)))
+
+    event.listen(api.database.engine, "before_cursor_execute", note)
+    try:
+        yield found
+    finally:
+        event.remove(api.database.engine, "before_cursor_execute", note)
 
 
 class Slow:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import event, insert, select
+from sqlalchemy import insert, select
 
 from records.models import (
     Checkpoint,
@@ -25,7 +23,7 @@ from records.models import (
 from records.repositories import checkpoints, datasets
 from tests.served import Served
 from tests.service.finished import HEADLINE, done, ready_checkpoint, ready_dataset
-from tests.service.kit import problem_of
+from tests.service.kit import problem_of, statements
 from vcp_core.catalog.protocols import PROTOCOLS
 
 MAP, TEMPORAL = "retrieval.map", "cloze.temporal"
@@ -289,21 +287,6 @@ def test_a_name_is_never_a_formula_in_a_spreadsheet(api: Served, name: str) -> N
     assert line["recognition.top1.value"] == "-1.0"  # numbers stay numbers
 
 
-@contextmanager
-def statements(api: Served) -> Iterator[list[str]]:
-    """SQL that is sent meanwhile."""
-    found: list[str] = []
-
-    def note(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
-        found.append(statement)
-
-    event.listen(api.database.engine, "before_cursor_execute", note)
-    try:
-        yield found
-    finally:
-        event.remove(api.database.engine, "before_cursor_execute", note)
-
-
 def test_a_board_of_two_thousand_takes_as_many_statements_as_one_of_two(api: Served) -> None:
     with api.database.session() as session:
         dataset = ready_dataset(session)
@@ -327,7 +310,7 @@ def test_rows_are_paged_by_the_database(filled: Served) -> None:
     with statements(filled) as sent:
         board(filled, limit=2, offset=4)
         filled.client.get("/?dataset=gestures&protocol=quick-v1&limit=2&offset=4")
-    pages = [one for one in sent if "checkpoint.sha256" in one and "is_control IS false" in one]
+    pages = [one for one, _ in sent if "checkpoint.sha256" in one and "is_control IS false" in one]
     assert len(pages) == 2  # one for each view
     assert all("LIMIT" in one and "OFFSET" in one for one in pages)
 

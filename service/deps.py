@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from records.db import Database
 from records.settings import Settings
 from records.storage import Storage
+from service.limits import MAX_ROWS
 
 
 def _session(request: Request) -> Iterator[Session]:
@@ -38,5 +39,5 @@ SessionDep = Annotated[Session, Depends(_session, scope="function")]
 DatabaseDep = Annotated[Database, Depends(_database)]
 StorageDep = Annotated[Storage, Depends(_storage)]
 SettingsDep = Annotated[Settings, Depends(_settings)]
-Limit = Annotated[int, Query(ge=1, le=500, description="Rows of a page.")]
+Limit = Annotated[int, Query(ge=1, le=MAX_ROWS, description="Rows of a page.")]
 Offset = Annotated[int, Query(ge=0, le=2**31, description="Rows before the page.")]

@@ -7,6 +7,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY_BYTES = 1 << 20  # the largest protocol takes a few kilobytes
+MAX_ROWS = 500  # of a page of a list; 500 checkpoints with their reports are about a megabyte
 
 
 class BodyLimit:

@@ -398,11 +398,11 @@ class Client:
 
     def datasets(self) -> tuple[Dataset, ...]:
         """All datasets, including built-in ones that are not used yet."""
-        return read(tuple[Dataset, ...], content_of(self._transport.ask("GET", "/datasets")))
+        return tuple(self._pages(Dataset, "/datasets", None, {}))
 
     def protocols(self) -> tuple[Protocol, ...]:
         """The protocols that evaluations may name."""
-        return read(tuple[Protocol, ...], content_of(self._transport.ask("GET", "/protocols")))
+        return tuple(self._pages(Protocol, "/protocols", None, {}))
 
     def identity(self) -> Identity:
         """The owner of the client's token."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -34,10 +34,16 @@ def superseded(session: Session, fingerprints: Iterable[str | None]) -> set[str]
     return wanted - set(session.scalars(still))
 
 
-def every(session: Session) -> Sequence[DatasetRow]:
-    """All datasets that have a name now."""
-    query = select(DatasetRow).where(DatasetRow.retired_at.is_(None))
+def names(session: Session) -> Sequence[str]:
+    """The names of all datasets that have a name now."""
+    query = select(DatasetRow.name).where(DatasetRow.retired_at.is_(None))
     return session.scalars(query.order_by(DatasetRow.name)).all()
+
+
+def among(session: Session, names: Collection[str]) -> Sequence[DatasetRow]:
+    """The datasets that have these names now."""
+    query = select(DatasetRow).where(DatasetRow.retired_at.is_(None), DatasetRow.name.in_(names))
+    return session.scalars(query).all()
 
 
 def keep_protocol(session: Session, protocol: Protocol) -> ProtocolRow | None:
@@ -66,6 +72,17 @@ def protocol(session: Session, name_or_hash: str) -> ProtocolRow | None:
     return session.scalars(by_name).one_or_none() or session.get(ProtocolRow, name_or_hash)
 
 
-def protocols(session: Session) -> Sequence[ProtocolRow]:
-    """All protocols that were used or registered."""
-    return session.scalars(select(ProtocolRow).order_by(ProtocolRow.name)).all()
+def protocols(
+    session: Session, *, without: Collection[str], limit: int, offset: int = 0
+) -> tuple[Sequence[ProtocolRow], int]:
+    """Protocols that were used or registered, by name, and how many there are.
+
+    Args:
+        session: Of the caller.
+        without: Hashes of protocols to leave out.
+        limit: Rows of a page.
+        offset: Rows before it.
+    """
+    query = select(ProtocolRow).where(ProtocolRow.hash.not_in(without))
+    total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
+    return session.scalars(query.order_by(ProtocolRow.name).limit(limit).offset(offset)).all(), total

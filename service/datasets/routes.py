@@ -8,8 +8,8 @@ from records.repositories import datasets
 from service.auth import Admin, Reader
 from service.datasets import service
 from service.datasets.files import check_files
-from service.datasets.schemas import DatasetIn, DatasetOut, shown
-from service.deps import SessionDep, SettingsDep
+from service.datasets.schemas import DatasetIn, DatasetOut, DatasetPage, shown
+from service.deps import Limit, Offset, SessionDep, SettingsDep
 from service.problems import responses
 from vcp_core.catalog.errors import UnknownName
 from vcp_core.catalog.locations import Location
@@ -18,10 +18,11 @@ router = APIRouter(prefix="/datasets", tags=["datasets"])
 
 
 @router.get("", summary="List datasets")
-def every(reader: Reader, session: SessionDep) -> list[DatasetOut]:
-    """All datasets, those that are built in and not used yet included."""
-    found = {row.name: shown(row, reader) for row in datasets.every(session)}
-    return [found.get(name) or _available(name) for name in service.known(session)]
+def page(reader: Reader, session: SessionDep, limit: Limit = 50, offset: Offset = 0) -> DatasetPage:
+    """Datasets by name, those that are built in and not used yet included."""
+    found, total = service.page(session, limit=limit, offset=offset)
+    items = [shown(row, reader) if row is not None else _available(name) for name, row in found]
+    return DatasetPage(items=items, total=total)
 
 
 @router.get("/{name}", responses=responses(404), summary="Show a dataset")

@@ -53,6 +53,13 @@ class DatasetOut(BaseModel):
     created_at: datetime | None = None
 
 
+class DatasetPage(BaseModel):
+    """Some of the datasets, by name."""
+
+    items: list[DatasetOut]
+    total: int
+
+
 def shown(dataset: DatasetRow, reader: Caller | None) -> DatasetOut:
     """The dataset for a client; where its files lie is the operators' business."""
     return DatasetOut(

@@ -73,7 +73,14 @@ def find(session: Session, name: str, *, team: str) -> DatasetRow:
     return found
 
 
+def page(session: Session, *, limit: int, offset: int) -> tuple[list[tuple[str, DatasetRow | None]], int]:
+    """Datasets by name, each with its row, and how many there are. A built-in one may have no row yet."""
+    names = known(session)
+    wanted = names[offset : offset + limit]
+    rows = {row.name: row for row in datasets.among(session, wanted)}
+    return [(name, rows.get(name)) for name in wanted], len(names)
+
+
 def known(session: Session) -> list[str]:
     """All names of datasets that an evaluation can name."""
-    registered = {row.name for row in datasets.every(session)}
-    return sorted(registered | {spec.name for spec in DATASETS.values() if spec.built_in})
+    return sorted(set(datasets.names(session)) | {spec.name for spec in DATASETS.values() if spec.built_in})

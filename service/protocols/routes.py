@@ -8,13 +8,12 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from records.models import ProtocolRow
-from records.repositories import datasets
 from service.auth import AnyCaller
-from service.deps import SessionDep
+from service.deps import Limit, Offset, SessionDep
 from service.forms import Word
 from service.problems import responses
 from service.protocols import service
-from vcp_core.catalog.protocols import PROTOCOLS, Protocol, protocol_from
+from vcp_core.catalog.protocols import Protocol, protocol_from
 
 router = APIRouter(prefix="/protocols", tags=["protocols"])
 
@@ -28,6 +27,13 @@ class ProtocolOut(BaseModel):
     older: bool = Field(
         description="Whether another version made it, and this one cannot run it; its results can be read."
     )
+
+
+class ProtocolPage(BaseModel):
+    """Some of the protocols. Those of the catalog come first, the others by name."""
+
+    items: list[ProtocolOut]
+    total: int
 
 
 class ProtocolIn(BaseModel):
@@ -45,13 +51,10 @@ class ProtocolIn(BaseModel):
 
 
 @router.get("", summary="List protocols")
-def every(session: SessionDep) -> list[ProtocolOut]:
-    """The catalog's protocols, and those that were registered."""
-    catalog = [
-        ProtocolOut(name=one.name, hash=one.hash, numbers=one, older=False) for one in PROTOCOLS.values()
-    ]
-    known = {one.hash for one in catalog}
-    return catalog + [_shown(row) for row in datasets.protocols(session) if row.hash not in known]
+def page(session: SessionDep, limit: Limit = 50, offset: Offset = 0) -> ProtocolPage:
+    """The catalog's protocols, then those that were registered, by name."""
+    found, total = service.page(session, limit=limit, offset=offset)
+    return ProtocolPage(items=[_shown(one) for one in found], total=total)
 
 
 @router.get("/{name_or_hash}", responses=responses(404), summary="Show a protocol")
@@ -67,12 +70,11 @@ def register(body: ProtocolIn, caller: AnyCaller, session: SessionDep) -> Protoc
     return _shown(service.keep(session, protocol))
 
 
-def _shown(row: ProtocolRow) -> ProtocolOut:
-    numbers = service.numbers_of(row)
-    taken = row.name in PROTOCOLS and PROTOCOLS[row.name].hash != row.hash  # by the catalog's of now
+def _shown(found: Protocol | ProtocolRow) -> ProtocolOut:
+    name = service.name_of(found)
+    if isinstance(found, Protocol):
+        return ProtocolOut(name=name, hash=found.hash, numbers=found, older=False)
+    numbers = service.numbers_of(found)
     return ProtocolOut(
-        name=datasets.longer_name(row) if taken else row.name,
-        hash=row.hash,
-        numbers=numbers or dict(row.content),
-        older=numbers is None,
+        name=name, hash=found.hash, numbers=numbers or dict(found.content), older=numbers is None
     )

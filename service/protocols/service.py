@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from records.models import ProtocolRow
 from records.repositories import datasets
+from service.limits import MAX_ROWS
 from service.problems import Conflict
 from vcp_core.catalog.errors import ProtocolError, UnknownName
 from vcp_core.catalog.protocols import PROTOCOLS, Protocol
@@ -29,6 +30,29 @@ def keep(session: Session, protocol: Protocol) -> ProtocolRow:
     if row is None:
         raise Conflict(f"There is a protocol {protocol.name!r} with other numbers. Choose another name.")
     return row
+
+
+def page(session: Session, *, limit: int, offset: int = 0) -> tuple[list[Protocol | ProtocolRow], int]:
+    """The catalog's protocols, then the other stored ones by name, and how many there are."""
+    catalog = list(PROTOCOLS.values())
+    first = catalog[offset : offset + limit]
+    hashes = [one.hash for one in catalog]
+    rows, num_rows = datasets.protocols(
+        session, without=hashes, limit=limit - len(first), offset=max(0, offset - len(catalog))
+    )
+    return [*first, *rows], len(catalog) + num_rows
+
+
+def names(session: Session) -> tuple[list[str], int]:
+    """The names of as many protocols as one page has, and how many protocols there are."""
+    found, total = page(session, limit=MAX_ROWS)
+    return [name_of(one) for one in found], total
+
+
+def name_of(found: Protocol | ProtocolRow) -> str:
+    """The name under which a protocol is found now: a stored one loses its name to the catalog's."""
+    taken = found.name in PROTOCOLS and PROTOCOLS[found.name].hash != found.hash
+    return datasets.longer_name(found) if taken and isinstance(found, ProtocolRow) else found.name
 
 
 def numbers_of(row: ProtocolRow) -> Protocol | None:
@@ -65,6 +89,5 @@ def find(session: Session, name_or_hash: str) -> ProtocolRow:
             return keep(session, protocol)
     found = datasets.protocol(session, name_or_hash)
     if found is None:
-        known = {row.name for row in datasets.protocols(session)} | set(PROTOCOLS)
-        raise UnknownName("protocol", name_or_hash, known)
+        raise UnknownName("protocol", name_or_hash, names(session)[0])
     return found

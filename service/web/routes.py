@@ -16,7 +16,7 @@ from service.datasets import service as datasets
 from service.deps import SessionDep, SettingsDep, StorageDep
 from service.evaluations import named
 from service.evaluations.schemas import shown
-from service.protocols.routes import every as every_protocol
+from service.protocols import service as protocols
 from service.references import EvaluationNamed
 from service.web import comparison, errors, evaluation, leaderboard, models, session, submitting
 from service.web.pages import STATIC, Static, public_url, render
@@ -168,7 +168,7 @@ def submit(
     backbone: str = "",
 ) -> Response:
     """How to submit, with this server's address, and what an evaluation would take."""
-    known = datasets.known(session)
+    known, (names, num_protocols) = datasets.known(session), protocols.names(session)
     chosen = submitting.Choice(
         dataset=dataset or next(iter(known), DEFAULT_DATASET),
         protocol=protocol or DEFAULT_PROTOCOL,
@@ -179,7 +179,8 @@ def submit(
         "submit.html",
         url=_url(request),
         datasets=known,
-        protocols=[protocol.name for protocol in every_protocol(session)],
+        protocols=names,
+        more_protocols=num_protocols - len(names),
         backbones=list(BACKBONES),
         chosen=chosen,
         estimate=submitting.estimate(session, storage, settings, chosen),

@@ -21,13 +21,13 @@ Start = Callable[..., str]
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Says `status` to whatever comes; a list of datasets where that is 200."""
+    """Says `status` to whatever comes; a page of datasets where that is 200."""
 
     status = 200
 
     def do_GET(self) -> None:
         """Answer."""
-        body = b"[]"
+        body = b'{"items": [], "total": 0}'
         self.send_response(self.status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

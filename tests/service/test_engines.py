@@ -206,7 +206,7 @@ def test_protocols_of_other_versions_are_shown_and_not_run(api: Served, old: lis
         session.execute(update(ProtocolRow).values(name="kept"))
         session.add(ProtocolRow(hash="1" * 64, name="quick-v1", content=other))
         session.add(ProtocolRow(hash="2" * 64, name="strange", content={"name": "strange", "depth": 3}))
-    shown = {one["name"]: one for one in api.client.get("/v1/protocols").json()}
+    shown = {one["name"]: one for one in api.client.get("/v1/protocols").json()["items"]}
     assert (shown["quick-v1"]["hash"], shown["quick-v1"]["older"]) == (quick.hash, False)
     assert (shown["quick-v1-11111111"]["hash"], shown["quick-v1-11111111"]["older"]) == ("1" * 64, True)
     assert (shown["strange"]["numbers"], shown["strange"]["older"]) == ({"name": "strange", "depth": 3}, True)

@@ -18,7 +18,7 @@ Each subject has a folder: routes.py speaks HTTP, schemas.py defines the JSON, s
     parameters.py  the parameters that a query may hold
     forms.py       the types of names in requests
     references.py  how a request names a checkpoint or an evaluation
-    limits.py      the largest body of a request
+    limits.py      the ceilings of requests, each with its reason
     problems.py    errors as responses (RFC 9457)
     wording.py     what is wrong with a request, in sentences
     reasons.py     the text of an error, for one reader

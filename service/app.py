@@ -27,7 +27,8 @@ from service.parameters import known_words
 from service.protocols.routes import router as protocols
 from service.web import routes as web
 
-MAX_CONNECTIONS = 40  # one for each of the 40 threads that run requests (anyio); PostgreSQL takes 100
+# One for each of the 40 threads that run requests (anyio), and two for /v1/health. PostgreSQL takes 100.
+MAX_CONNECTIONS = 42
 LOCK_TIMEOUT_S = 10.0  # a request that waits longer gets 503; workers have no such limit
 DESCRIPTION = """
 What can the representation of a video network do? Send a checkpoint, name a dataset and a protocol, read

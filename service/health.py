@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 from importlib.metadata import version
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 from pydantic import BaseModel, Field
 
@@ -53,9 +54,16 @@ class Status(BaseModel):
 
 
 @open_router.get("/v1/health", responses=responses(503), summary="Is the service well?")
-def health(session: SessionDep) -> Health:
+async def health(request: Request) -> Health:
     """Answer, once the database has answered."""
-    workers.seen(session)  # any query shows that the database answers
+
+    def look() -> None:
+        with request.app.state.database.session() as session:
+            workers.seen(session)  # any query shows that the database answers
+
+    # In a thread of asyncio's own, and without a dependency: the threads of all other requests (anyio's) may
+    # be taken, and a load balancer would take a busy service for a dead one.
+    await asyncio.to_thread(look)
     return Health(status="ok", version=version("vcpbench"))
 
 

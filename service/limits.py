@@ -1,4 +1,4 @@
-"""Limit the bodies that are read into memory. Checkpoints are streamed and have a limit of their own."""
+"""The ceilings of what one request, one team and one connection may take, and the limit of bodies."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY_BYTES = 1 << 20  # the largest protocol takes a few kilobytes
+# Of one team, and of all readers without a token together. A page or a table compares fewer pairs at once,
+# and each takes a worker seconds, so the last of them waits for minutes and not for hours.
+MAX_LIVE_COMPARISONS = 16
 MAX_ROWS = 500  # of a page of a list; 500 checkpoints with their reports are about a megabyte
 
 

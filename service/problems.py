@@ -8,6 +8,7 @@ ServiceError
 ├── Ambiguous         several ids begin with the given characters (service/references.py)
 ├── StillCounting     another request counts a dataset's clips just now (service/estimates/service.py)
 ├── TooLarge          more bytes than this installation takes
+├── TooMany           as many as allowed are open or under way already
 ├── InvalidRequest    an unknown parameter or field, or an invalid value
 └── BadUpload         bytes that differ from their declaration
 
@@ -47,6 +48,7 @@ TITLES = {  # titles of our own, because those of http.HTTPStatus change between
     409: "Conflict",
     413: "Too large",
     422: "Invalid request",
+    429: "Too many",
     503: "Away just now",
     507: "Storage error",
 }
@@ -107,6 +109,16 @@ class TooLarge(ServiceError):
     """The request has more bytes than this installation takes."""
 
     status = 413
+
+
+class TooMany(ServiceError):
+    """The sender has as many of these things open or under way as are allowed.
+
+    The error has the members `limit` (what is counted), `used` and `allowed`.
+    """
+
+    status = 429
+    headers = {"Retry-After": "10"}  # noqa: RUF012 - seconds
 
 
 class InvalidRequest(ServiceError):

@@ -2,46 +2,81 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
-from sqlalchemy import delete, or_, select
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select, union_all
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from records.db import NOW
-from records.models import Comparison, ComparisonState, Job, JobKind
-from records.repositories import jobs
+from records.models import Comparison, ComparisonState, Job, JobKind, JobState
+from records.repositories import jobs, locks
 
 FAILED_FOR = timedelta(minutes=10)  # after this time, a request retries a failed comparison
 
 
-def ask(session: Session, first_id: UUID, second_id: UUID, *, version: str, team: str | None) -> Comparison:
-    """Find the comparison of two evaluations, or make it and queue a job.
+def find(session: Session, first_id: UUID, second_id: UUID, *, version: str) -> Comparison | None:
+    """Find the comparison of two evaluations by these rules, unless it failed a while ago."""
+    current = select(Comparison).where(*_of(first_id, second_id), Comparison.version == version)
+    return session.scalars(current.where(~_failed_long_ago())).one_or_none()
+
+
+def get(session: Session, comparison_id: UUID) -> Comparison:
+    """The comparison with this id, which exists."""
+    return session.get_one(Comparison, comparison_id)
+
+
+def make(session: Session, first_id: UUID, second_id: UUID, *, version: str, team: str | None) -> Comparison:
+    """Make the comparison of two evaluations, and queue a job. Other rules' comparisons are deleted.
 
     Args:
         session: Of the caller.
         first_id: The evaluation that the second is compared with.
         second_id: The evaluation that is compared.
-        version: Version of the rules. Comparisons by other rules are deleted.
+        version: Version of the rules.
         team: The team that asks; workers take turns between teams. None is a reader without a team.
     """
-    pair = Comparison.first_id == first_id, Comparison.second_id == second_id
-    current = select(Comparison).where(*pair, Comparison.version == version)
-    failed_long_ago = (Comparison.state == ComparisonState.FAILED) & (
-        Comparison.finished_at < NOW - FAILED_FOR
-    )
-    found = session.scalars(current.where(~failed_long_ago)).one_or_none()
-    if found is not None:
-        return found
-    session.execute(delete(Comparison).where(*pair, or_(Comparison.version != version, failed_long_ago)))
+    pair = _of(first_id, second_id)
+    old = or_(Comparison.version != version, _failed_long_ago())
+    session.execute(delete(Comparison).where(*pair, old))
     values = {"id": uuid4(), "first_id": first_id, "second_id": second_id, "version": version}
     session.execute(
         insert(Comparison).values(**values, state=ComparisonState.WAITING).on_conflict_do_nothing()
     )
-    made = session.scalars(current).one()
+    made = session.scalars(select(Comparison).where(*pair, Comparison.version == version)).one()
     jobs.enqueue(session, JobKind.COMPARE, team=team, comparison_id=made.id)
     return made
+
+
+def live_lock(team: str | None) -> str:
+    """Name of the lock under which requests count a team's live comparisons and make one more."""
+    return f"vcpbench.comparisons.{team or jobs.NO_TEAM}"
+
+
+def live(session: Session, team: str | None) -> tuple[int, datetime | None]:
+    """Count the comparisons of a team that no worker has ended yet, and say since when the oldest waits.
+
+    The caller holds the `live_lock`, because it makes another one if there is room.
+    """
+    locks.expect(session, live_lock(team))
+    wanted = Job.kind == JobKind.COMPARE, Job.team == (team or jobs.NO_TEAM)
+    # A union, because each of the two states has an index of its own. The table holds every job ever made.
+    queued, running = (
+        select(Job.created_at).where(*wanted, Job.queue == JobKind.COMPARE.queue, Job.state == state)
+        for state in (JobState.QUEUED, JobState.RUNNING)
+    )
+    either = union_all(queued, running).subquery()
+    number, oldest = session.execute(select(func.count(), func.min(either.c.created_at))).one()
+    return number, oldest
+
+
+def _of(first_id: UUID, second_id: UUID) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return Comparison.first_id == first_id, Comparison.second_id == second_id
+
+
+def _failed_long_ago() -> ColumnElement[bool]:
+    return and_(Comparison.state == ComparisonState.FAILED, Comparison.finished_at < NOW - FAILED_FOR)
 
 
 def job_of(session: Session, comparison: Comparison) -> Job | None:

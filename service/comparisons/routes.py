@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Response
 from service.auth import Reader
 from service.comparisons import service
 from service.comparisons.schemas import ComparisonOut
-from service.deps import SessionDep
+from service.deps import DatabaseDep
 from service.problems import responses
 from service.references import EVALUATION
 
@@ -18,12 +18,12 @@ router = APIRouter(tags=["evaluations"])
 
 @router.get(
     "/comparisons",
-    responses={202: {"model": ComparisonOut, "description": "Not made yet"}, **responses(404, 409)},
+    responses={202: {"model": ComparisonOut, "description": "Not made yet"}, **responses(404, 409, 429)},
     summary="Compare two evaluations",
 )
 def comparison(
     reader: Reader,
-    session: SessionDep,
+    database: DatabaseDep,
     response: Response,
     first: Annotated[str, Query(description=f"An evaluation. {EVALUATION}")],
     second: Annotated[str, Query(description="Another on the same videos under the same protocol.")],
@@ -32,7 +32,7 @@ def comparison(
 
     The first request has a worker compare them, and is answered 202. Ask again until it is `done`.
     """
-    found = service.ask(session, first, second, reader)
+    found = service.ask(database, first, second, reader)
     if found.state in ("waiting", "running"):
         response.status_code = 202
     return found

@@ -4,32 +4,65 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
+from records.db import Database
 from records.models import Comparison, ComparisonState, Evaluation, JobState
-from records.repositories import comparisons
+from records.repositories import comparisons, locks
 from service.auth import Caller
 from service.comparisons.schemas import ComparisonOut, ComparisonProgress
 from service.evaluations import named
 from service.evaluations.service import check_done, detail
 from service.evaluations.waiting import comparing
-from service.problems import Conflict
+from service.limits import MAX_LIVE_COMPARISONS
+from service.problems import Conflict, TooMany
 from service.reasons import text_for
 from vcp_core.scoring.stored_comparison import COMPARED_VERSION, Compared
 
 MOST = 0.999  # largest fraction of a comparison that is not done; 1 means done
 
 
-def ask(session: Session, first: str, second: str, reader: Caller | None = None) -> ComparisonOut:
+def ask(database: Database, first: str, second: str, reader: Caller | None = None) -> ComparisonOut:
     """Compare the second evaluation with the first, paired by video. A worker makes a missing comparison.
 
     Raises:
         NotFound: If an evaluation does not exist.
         Conflict: If one is not done, or their datasets, protocols or engines differ.
+        TooMany: If the comparison is new, and too many of the reader's team are under way.
     """
-    one, other = (named.find(session, wanted, reader, with_results=True) for wanted in (first, second))
-    _check(one, other, reader)
-    team = reader.team if reader else None
-    found = comparisons.ask(session, one.id, other.id, version=COMPARED_VERSION, team=team)
-    return _shown(session, found, one, other, reader)
+    # Two transactions: the first commits here, in this thread. Were the lock held until the response is made,
+    # which takes one more thread, then requests that wait for the lock could take all threads.
+    with database.session() as session:
+        one, other = (named.find(session, wanted, reader) for wanted in (first, second))
+        _check(one, other, reader)
+        found = _found_or_made(session, one, other, reader.team if reader else None)
+    with database.session() as session:
+        one, other = (named.get(session, each.id, with_results=True) for each in (one, other))
+        return _shown(session, comparisons.get(session, found.id), one, other, reader)
+
+
+def _found_or_made(session: Session, one: Evaluation, other: Evaluation, team: str | None) -> Comparison:
+    found = comparisons.find(session, one.id, other.id, version=COMPARED_VERSION)
+    if found is None:
+        locks.take(session, comparisons.live_lock(team))
+        found = comparisons.find(session, one.id, other.id, version=COMPARED_VERSION)  # another's, by now
+    if found is None:
+        _check_room(session, team)
+        found = comparisons.make(session, one.id, other.id, version=COMPARED_VERSION, team=team)
+    return found
+
+
+def _check_room(session: Session, team: str | None) -> None:
+    """Make sure that one more comparison of the team may wait. Readers without a token are one team."""
+    number, oldest = comparisons.live(session, team)
+    if oldest is not None and number >= MAX_LIVE_COMPARISONS:
+        whose = f"Team {team!r} has" if team else "Readers without a token together have"
+        raise TooMany(
+            f"{whose} {number} comparisons under way, and {MAX_LIVE_COMPARISONS} are allowed. A place is "
+            f"free when a worker has made one; the oldest was asked for at {oldest:%Y-%m-%d %H:%M:%S %Z}. "
+            "GET /v1/status shows the workers.",
+            limit="comparisons under way",
+            used=number,
+            allowed=MAX_LIVE_COMPARISONS,
+        )
 
 
 def _check(one: Evaluation, other: Evaluation, reader: Caller | None) -> None:

@@ -19,6 +19,7 @@ NEXT = {
     404: "The page may have been removed, or its address may be mistyped.",
     409: "",
     422: "Correct the address, or go to the board.",
+    429: "Load this page again in a minute.",
     500: "",
     503: "Load this page again in a few seconds.",
 }

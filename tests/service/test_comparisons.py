@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import random
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select, text, update
 
 from records import flow
-from records.db import NOW
+from records.db import NOW, Database
 from records.models import BenchmarkRow, Comparison, DatasetState, EvaluationState, Job, JobKind, JobState
 from records.repositories import jobs
 from records.repositories.comparisons import FAILED_FOR
+from records.settings import Settings
 from service.comparisons import service
-from tests.served import Served
+from service.limits import MAX_LIVE_COMPARISONS
+from tests.patience import until
+from tests.served import Served, open_http, serve
 from tests.service.finished import HEADLINE, compare_waiting, done, ready_checkpoint, ready_dataset
 from tests.service.kit import problem_of
 from vcp_core.catalog.errors import NotAvailable
@@ -232,6 +236,111 @@ def test_a_comparison_that_failed_says_why_and_is_tried_anew_later(
         session.execute(update(Comparison).values(finished_at=NOW - 2 * FAILED_FOR))
     assert ask(api, *pair).json()["state"] == "done"
     assert (len(rows(api)), len(jobs_of(api))) == (1, 1)
+
+
+@pytest.fixture
+def many(api: Served) -> list[str]:
+    """Evaluations of more pairs than may be compared at once."""
+    with api.database.session() as session:
+        dataset = ready_dataset(session)
+        return [
+            str(
+                done(
+                    session, ready_checkpoint(session, f"m{n}"), dataset, {}, predictions=[answers(n, 0.5)]
+                ).id
+            )
+            for n in range(9)
+        ]
+
+
+def pairs(many: list[str], number: int) -> list[tuple[str, str]]:
+    found = [(one, other) for one in many for other in many if one != other][:number]
+    assert len(found) == number
+    return found
+
+
+def test_a_team_has_so_many_comparisons_under_way_and_is_told_which_limit_that_is(
+    api: Served, many: list[str]
+) -> None:
+    allowed = pairs(many, MAX_LIVE_COMPARISONS)
+    one_more = pairs(many, MAX_LIVE_COMPARISONS + 1)[-1]
+    assert {look(api, *pair).status_code for pair in allowed} == {202}
+    answer = look(api, *one_more)
+    found = problem_of(answer, 429)
+    assert answer.headers["Retry-After"] == "10"
+    said = ("limit", "used", "allowed")
+    assert [found[name] for name in said] == [
+        "comparisons under way",
+        MAX_LIVE_COMPARISONS,
+        MAX_LIVE_COMPARISONS,
+    ]
+    assert "Team 'default' has 16 comparisons under way" in found["detail"]
+    assert "the oldest was asked for at 20" in found["detail"]
+    page = api.client.get(
+        "/compare",
+        params=dict(zip(("first", "second"), one_more, strict=True)),
+        headers={"Accept": "text/html"},
+    )
+    assert (page.status_code, "16 are allowed" in page.text) == (429, True)
+    assert look(api, *allowed[0]).status_code == 202  # what is under way is shown all the same
+    with api.client_of("vision") as other:  # and another team has places of its own
+        query = dict(zip(("first", "second"), one_more, strict=True))
+        assert other.get("/v1/comparisons", params=query).status_code == 202
+    with api.database.session() as session:
+        claim = jobs.claim(session, ["cpu"], worker_id=uuid4(), lease_s=60)
+    problem_of(
+        look(api, *pairs(many, MAX_LIVE_COMPARISONS + 2)[-1]), 429
+    )  # one that runs has its place still
+    assert claim is not None
+    with api.database.session() as session:
+        assert jobs.finish(session, claim)
+    assert look(api, *pairs(many, MAX_LIVE_COMPARISONS + 2)[-1]).status_code == 202
+
+
+def test_readers_without_a_token_share_their_places_and_take_no_teams(
+    settings: Settings, api: Served, many: list[str]
+) -> None:
+    public = settings.model_copy(update={"public_read": True})
+    with serve(public) as served, ExitStack() as stack:
+        readers = [stack.enter_context(open_http(served.url)) for _ in range(3)]
+        asked = [
+            readers[place % 3].get(
+                "/v1/comparisons", params=dict(zip(("first", "second"), pair, strict=True))
+            )
+            for place, pair in enumerate(pairs(many, MAX_LIVE_COMPARISONS + 3))
+        ]
+        assert [one.status_code for one in asked] == [202] * MAX_LIVE_COMPARISONS + [429] * 3
+        assert "Readers without a token together have 16" in problem_of(asked[-1], 429)["detail"]
+        assert look(api, *pairs(many, MAX_LIVE_COMPARISONS + 1)[-1]).status_code == 202
+
+
+def test_of_sixty_at_once_no_more_than_the_limit_are_queued(api: Served, many: list[str]) -> None:
+    with ThreadPoolExecutor(60) as pool:
+        found = list(pool.map(lambda pair: look(api, *pair).status_code, pairs(many, 60)))
+    assert (found.count(202), found.count(429)) == (MAX_LIVE_COMPARISONS, 60 - MAX_LIVE_COMPARISONS)
+    assert len(jobs_of(api)) == MAX_LIVE_COMPARISONS
+
+
+def test_sixty_at_once_that_hold_every_thread_do_not_hold_up_health(
+    api: Served, database: Database, many: list[str]
+) -> None:
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
+
+    def num_waiting() -> int:
+        with database.session() as session:  # anew for each look: a transaction sees one state of this view
+            return session.scalar(waiting) or 0
+
+    with ThreadPoolExecutor(60) as pool:
+        with database.session() as blocker:
+            blocker.execute(text("LOCK TABLE evaluation IN ACCESS EXCLUSIVE MODE"))
+            asked = [pool.submit(look, api, *pair) for pair in pairs(many, 60)]
+            until(lambda: num_waiting() == 40)
+            assert api.client.get("/v1/health").status_code == 200
+            assert not any(one.done() for one in asked)
+        assert {one.result().status_code for one in asked} == {202, 429}
 
 
 def test_two_who_ask_at_once_get_one_comparison(api: Served, pair: tuple[str, str]) -> None:

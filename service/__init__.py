@@ -18,6 +18,7 @@ Each subject has a folder: routes.py speaks HTTP, schemas.py defines the JSON, s
     parameters.py  the parameters that a query may hold
     forms.py       the types of names in requests
     references.py  how a request names a checkpoint or an evaluation
+    connections.py how many connections there may be, and how slow each
     limits.py      the ceilings of requests, each with its reason
     problems.py    errors as responses (RFC 9457)
     wording.py     what is wrong with a request, in sentences

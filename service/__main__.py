@@ -10,6 +10,7 @@ import uvicorn
 from records.logs import configure
 from records.settings import Settings
 from service.app import checked_app
+from service.connections import Connection
 from vcp_core.catalog.errors import VcpbenchError
 
 GC_THRESHOLD = 20_000  # new objects that start a collection
@@ -35,6 +36,8 @@ def main() -> int:
     gc.set_threshold(GC_THRESHOLD)
     uvicorn.run(
         app,
+        http=Connection,
+        ws="none",
         timeout_keep_alive=KEEP_ALIVE_S,
         host=settings.host,
         port=settings.port,

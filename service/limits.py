@@ -10,6 +10,25 @@ MAX_BODY_BYTES = 1 << 20  # the largest protocol takes a few kilobytes
 # Of one team, and of all readers without a token together. A page or a table compares fewer pairs at once,
 # and each takes a worker seconds, so the last of them waits for minutes and not for hours.
 MAX_LIVE_COMPARISONS = 16
+# Of file descriptors that no connection of a client may take: 42 connections of the database, 40 threads that
+# may each have a file of the store open, the files of MAX_OPEN_UPLOADS, and as many again to spare.
+RESERVED_FILES = 256
+# Each connection may have sent 64 KiB of a head, and as much of a body that nobody has read yet: 250 MiB.
+MAX_CONNECTIONS = 2000
+# One client's address gets at most a half of the connections. So one machine alone shuts out nobody, and a
+# proxy, from whose address everybody comes, still has hundreds.
+ADDRESSES = 2
+# Bodies of uploads that arrive at the same time at one process of the service: of one team, and of all teams.
+# Each has a file or a connection of the store open. A client sends one file after the other.
+MAX_OPEN_UPLOADS_OF_A_TEAM = 16
+MAX_OPEN_UPLOADS = 64
+# Checkpoints of a team that are declared and whose bytes are not all there. A client declares a file just
+# before it sends it, so only broken uploads add up; they are deleted a week after their last byte.
+MAX_DECLARED = 100
+HEAD_S = 10.0  # for the head of a request, all of it; nginx gives 60 s, Apache 20 s and more while bytes come
+BODY_S = 30.0  # for a body of at most MAX_BODY_BYTES, all of it: 35 kB/s
+STALL_S = 60.0  # between two pieces of an upload; what has arrived is kept, and the client goes on from there
+READ_S = 60.0  # for a client to read anything of a response that does not fit into buffers
 MAX_ROWS = 500  # of a page of a list; 500 checkpoints with their reports are about a megabyte
 
 

@@ -45,6 +45,7 @@ TITLES = {  # titles of our own, because those of http.HTTPStatus change between
     401: "Unauthorised",
     403: "Forbidden",
     404: "Not found",
+    408: "Too slow",
     409: "Conflict",
     413: "Too large",
     422: "Invalid request",

@@ -22,6 +22,7 @@ from records.repositories import tokens
 from records.settings import Settings
 from service.__main__ import KEEP_ALIVE_S
 from service.app import connect, without_engines
+from service.connections import Connection
 from tests import patience
 from tests.workers import WorkerProcess
 
@@ -38,11 +39,13 @@ class Served:
         client: With an administrator's token of team "default".
         url: Where it listens.
         app: The application itself.
+        server: The server that runs it.
     """
 
     client: httpx.Client
     url: str
     app: FastAPI
+    server: uvicorn.Server
 
     @property
     def database(self) -> Database:
@@ -120,7 +123,13 @@ def serve(settings: Settings) -> Iterator[Served]:
     connect(app, settings)
     migrate.check(app.state.database)
     config = uvicorn.Config(
-        app, port=0, log_config=None, timeout_keep_alive=KEEP_ALIVE_S, timeout_graceful_shutdown=2
+        app,
+        port=0,
+        http=Connection,
+        ws="none",
+        log_config=None,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=2,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
@@ -136,7 +145,7 @@ def serve(settings: Settings) -> Iterator[Served]:
     headers = {"Authorization": f"Bearer {secret}"}
     try:
         with open_http(url, headers=headers) as client:
-            yield Served(client, url, app)
+            yield Served(client, url, app, server)
     finally:
         server.should_exit = True
         thread.join(patience.DEADLINE_S)

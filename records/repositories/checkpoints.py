@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import (
@@ -84,6 +84,17 @@ def _is_unfinished(after_s: float) -> ColumnElement[bool]:
     since = NOW - timedelta(seconds=after_s)
     came = exists().where(UploadPart.checkpoint_id == Checkpoint.id, UploadPart.created_at >= since)
     return and_(Checkpoint.state == CheckpointState.DECLARED, Checkpoint.created_at < since, ~came)
+
+
+def declared(session: Session, team: str) -> tuple[int, datetime | None]:
+    """Count a team's declared checkpoints, and say when the oldest was declared."""
+    query = (
+        select(func.count(), func.min(Checkpoint.created_at))
+        .join(Checkpoint.model)
+        .where(Model.team == team, Checkpoint.state == CheckpointState.DECLARED)
+    )
+    number, oldest = session.execute(query).one()
+    return number, oldest
 
 
 def keys_of_parts(session: Session, among: Collection[str]) -> set[str]:

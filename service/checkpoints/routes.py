@@ -31,7 +31,7 @@ router = APIRouter(prefix="/checkpoints", tags=["checkpoints"])
 BYTES = {"requestBody": {"required": True, "content": {"application/octet-stream": {}}}}
 
 
-@router.post("", status_code=201, responses=responses(404, 409, 413), summary="Declare a checkpoint")
+@router.post("", status_code=201, responses=responses(404, 409, 413, 429), summary="Declare a checkpoint")
 def declare(
     body: CheckpointIn,
     caller: AnyCaller,
@@ -56,7 +56,7 @@ def declare(
 @router.put(  # not post: `curl -T` sends PUT
     "/upload",
     status_code=201,
-    responses=responses(404, 409, 413, 507),
+    responses=responses(404, 409, 413, 429, 507),
     openapi_extra=BYTES,
     summary="Upload a checkpoint in one go",
 )
@@ -96,7 +96,8 @@ async def upload(
     )
     _fits(content_length or 0, settings.max_upload_bytes)
     uploads = Uploads(database=database, storage=storage, max_bytes=settings.max_upload_bytes)
-    checkpoint, new = await uploads.whole(request.stream(), caller.team, facts)
+    with request.app.state.places.taken(caller.team):
+        checkpoint, new = await uploads.whole(request.stream(), caller.team, facts)
     response.status_code = 201 if new else 200
     response.headers["Location"] = f"/v1/checkpoints/{checkpoint.id}"
     return checkpoint
@@ -104,7 +105,7 @@ async def upload(
 
 @router.put(
     "/{checkpoint_id}/content",
-    responses=responses(404, 409, 507),
+    responses=responses(404, 409, 429, 507),
     openapi_extra=BYTES,
     summary="Send a checkpoint's bytes",
 )
@@ -125,7 +126,8 @@ async def content(
     a range, the upload starts again. Once all bytes are stored, sending them again changes nothing.
     """
     uploads = Uploads(database=database, storage=storage, max_bytes=settings.max_upload_bytes)
-    return await uploads.part(checkpoint_id, caller.team, request.stream(), content_range)
+    with request.app.state.places.taken(caller.team):
+        return await uploads.part(checkpoint_id, caller.team, request.stream(), content_range)
 
 
 @router.get(

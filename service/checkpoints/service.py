@@ -17,7 +17,8 @@ from records.storage import Storage
 from service.auth import Caller
 from service.checkpoints import named
 from service.checkpoints.named import Among
-from service.problems import Conflict, NotFound
+from service.limits import MAX_DECLARED
+from service.problems import Conflict, NotFound, TooMany
 from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.errors import StorageError
 from vcp_core.catalog.inputs import InputSpec
@@ -58,6 +59,7 @@ def declare(
 
     Raises:
         Conflict: If a fact contradicts an earlier declaration, or what the file was found to be.
+        TooMany: If the checkpoint is new, and the team has declared too many others without their bytes.
     """
     flow.lock(session)  # a worker writes what it found in the file under the same lock
     model = checkpoints.model_of(session, team, facts.model)
@@ -70,6 +72,7 @@ def declare(
             found.size_bytes = size_bytes
         _add(found, facts)
         return found, False
+    _check_room(session, team)
     checkpoint = Checkpoint(
         model=model,
         origin=Origin.UPLOAD,
@@ -87,6 +90,21 @@ def declare(
     session.flush()
     session.refresh(checkpoint)
     return checkpoint, True
+
+
+def _check_room(session: Session, team: str) -> None:
+    """Make sure that the team may declare one more checkpoint. Call it under the flow's lock."""
+    number, oldest = checkpoints.declared(session, team)
+    if oldest is not None and number >= MAX_DECLARED:
+        raise TooMany(
+            f"Team {team!r} has declared {number} checkpoints whose bytes are not all there, and "
+            f"{MAX_DECLARED} are allowed. Send the bytes of one: PUT /v1/checkpoints/ID/content. "
+            "A checkpoint is deleted a week after its last byte; the oldest was declared at "
+            f"{oldest:%Y-%m-%d %H:%M:%S %Z}.",
+            limit="declared checkpoints without their bytes",
+            used=number,
+            allowed=MAX_DECLARED,
+        )
 
 
 def _add(found: Checkpoint, facts: Facts) -> None:

@@ -89,7 +89,9 @@ def without_engines() -> FastAPI:
     )
     app.add_middleware(BodyLimit)
     problems.install(app)
-    v1 = APIRouter(prefix="/v1", responses=problems.responses(401, 422, 503), dependencies=[Depends(reader)])
+    v1 = APIRouter(
+        prefix="/v1", responses=problems.responses(*problems.EVERYWHERE), dependencies=[Depends(reader)]
+    )
     for router in (
         checkpoints,
         models,

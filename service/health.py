@@ -53,7 +53,7 @@ class Status(BaseModel):
     workers: list[WorkerOut]
 
 
-@open_router.get("/v1/health", responses=responses(503), summary="Is the service well?")
+@open_router.get("/v1/health", responses=responses(408, 422, 503, 507), summary="Is the service well?")
 async def health(request: Request) -> Health:
     """Answer, once the database has answered."""
 

@@ -24,17 +24,20 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache
 from http import HTTPStatus
 from typing import Any
 
 import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import DataError, IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoConnection
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import compile_path
 
 from records.storage import StoreAway
 from service import wording
@@ -42,6 +45,7 @@ from vcp_core.catalog.errors import MOST_QUOTED, StorageError, UnknownName, Vcpb
 
 MEDIA_TYPE = "application/problem+json"
 TITLES = {  # titles of our own, because those of http.HTTPStatus change between versions of Python
+    400: "Bad request",
     401: "Unauthorised",
     403: "Forbidden",
     404: "Not found",
@@ -170,6 +174,12 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"description": TITLES[status], "content": content} for status in statuses}
 
 
+# Every route may answer so: a token is missing, the request stops in the middle, a query word is unknown, or
+# the database, which notes when a token was used, is away or full.
+EVERYWHERE = (401, 408, 422, 503, 507)
+WITH_BODY = (400, 413)  # a body that is no JSON, or too large
+
+
 def install(app: FastAPI) -> None:
     """Make the application answer every error with problem details."""
     document = app.openapi
@@ -224,11 +234,29 @@ def _http(request: Request, error: Exception) -> Response:
         detail = (
             f"{request.url.path[:MOST_QUOTED]} does not take {request.method}. See /docs for what it takes."
         )
+        headers["Allow"] = ", ".join(_allowed(request))
     elif error.status_code == 400:  # FastAPI raises 400 only for a body that is no text, or nested too deeply
         detail = f"The body cannot be read as JSON. {wording.SEND_JSON}"
     title = TITLES.get(error.status_code) or HTTPStatus(error.status_code).phrase
     kind = title.title().replace(" ", "")
     return problem(error.status_code, kind, detail, headers)
+
+
+def _allowed(request: Request) -> list[str]:
+    """The methods that the request's address takes.
+
+    Starlette names those of the first route with this address only. Here each method is a route of its own.
+    """
+    found: set[str] = set()
+    for one in iter_route_contexts(request.app.routes):
+        if one.methods and _pattern(one.path).match(request.url.path):
+            found |= one.methods
+    return sorted(found)
+
+
+@cache
+def _pattern(path: str) -> re.Pattern[str]:
+    return compile_path(path)[0]
 
 
 def _database(request: Request, error: Exception) -> Response:

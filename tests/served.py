@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 import ssl
 import threading
 from collections.abc import Iterator
@@ -26,6 +28,7 @@ from service.connections import Connection
 from tests import patience
 from tests.workers import WorkerProcess
 
+DOCUMENT = Path(__file__).with_name("service") / "openapi.json"
 PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # no TLS is spoken here, and authorities load slowly
 idle: list[FastAPI] = []  # applications that nobody uses now
 ENDS = ("done", "failed", "cancelled", "ready", "rejected")  # states that nothing leaves
@@ -113,6 +116,38 @@ def settings_in(folder: Path, database_url: str, broker_url: str, **more: Any) -
     )
 
 
+class Told:
+    """The application; notes each answer whose status openapi.json does not have for its route.
+
+    Every test that calls the service so checks what the document says. Left out are faults of vcpbench (500),
+    wrong methods (405), and the answer to a connection that broke (400 to an upload), which nobody reads.
+    """
+
+    def __init__(self, app: FastAPI) -> None:
+        self.app = app
+        self.untold: set[tuple[str, str, int]] = set()
+        paths = json.loads(DOCUMENT.read_text(encoding="utf-8"))["paths"]
+        longest_first = sorted(paths.items(), key=lambda pair: -len(pair[0]))
+        self._routes = [(re.compile(re.sub(r"{\w+}", ".+", path)), item) for path, item in longest_first]
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        async def noted(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                self._note(scope["method"], scope["path"], message["status"])
+            await send(message)
+
+        await self.app(scope, receive, noted)
+
+    def _note(self, method: str, path: str, status: int) -> None:
+        if status in (405, 500) or (status, method) == (400, "PUT"):
+            return
+        for pattern, item in self._routes:
+            if pattern.fullmatch(path) and method.lower() in item:
+                if str(status) not in item[method.lower()]["responses"]:
+                    self.untold.add((method, path, status))
+                return
+
+
 @contextmanager
 def serve(settings: Settings) -> Iterator[Served]:
     """Run the service in a thread, on a free port.
@@ -122,8 +157,9 @@ def serve(settings: Settings) -> Iterator[Served]:
     app = idle.pop() if idle else without_engines()
     connect(app, settings)
     migrate.check(app.state.database)
+    told = Told(app)
     config = uvicorn.Config(
-        app,
+        told,
         port=0,
         http=Connection,
         ws="none",
@@ -150,6 +186,7 @@ def serve(settings: Settings) -> Iterator[Served]:
         server.should_exit = True
         thread.join(patience.DEADLINE_S)
         idle.append(app)
+    assert not told.untold, "openapi.json does not have these statuses"
 
 
 def sha256(content: bytes) -> str:

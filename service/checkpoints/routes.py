@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
@@ -24,14 +24,22 @@ from service.checkpoints.schemas import (
 from service.checkpoints.uploads import Uploads
 from service.deps import DatabaseDep, Limit, Offset, SessionDep, SettingsDep, StorageDep
 from service.forms import Declaration, ModelName, Name, Sha256
-from service.problems import TooLarge, responses
+from service.problems import WITH_BODY, TooLarge, responses
 from service.references import CheckpointId, CheckpointNamed
 
 router = APIRouter(prefix="/checkpoints", tags=["checkpoints"])
+FOUND: dict[int | str, dict[str, Any]] = {
+    200: {"model": CheckpointOut, "description": "It was there already"}
+}
 BYTES = {"requestBody": {"required": True, "content": {"application/octet-stream": {}}}}
 
 
-@router.post("", status_code=201, responses=responses(404, 409, 413, 429), summary="Declare a checkpoint")
+@router.post(
+    "",
+    status_code=201,
+    responses={**FOUND, **responses(*WITH_BODY, 404, 409, 429)},
+    summary="Declare a checkpoint",
+)
 def declare(
     body: CheckpointIn,
     caller: AnyCaller,
@@ -56,7 +64,7 @@ def declare(
 @router.put(  # not post: `curl -T` sends PUT
     "/upload",
     status_code=201,
-    responses=responses(404, 409, 413, 429, 507),
+    responses={**FOUND, **responses(404, 409, 413, 429)},
     openapi_extra=BYTES,
     summary="Upload a checkpoint in one go",
 )
@@ -105,7 +113,7 @@ async def upload(
 
 @router.put(
     "/{checkpoint_id}/content",
-    responses=responses(404, 409, 429, 507),
+    responses=responses(404, 409, 429),
     openapi_extra=BYTES,
     summary="Send a checkpoint's bytes",
 )

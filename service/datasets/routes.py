@@ -10,7 +10,7 @@ from service.datasets import service
 from service.datasets.files import check_files
 from service.datasets.schemas import DatasetIn, DatasetOut, DatasetPage, shown
 from service.deps import Limit, Offset, SessionDep, SettingsDep
-from service.problems import responses
+from service.problems import WITH_BODY, responses
 from vcp_core.catalog.errors import UnknownName
 from vcp_core.catalog.locations import Location
 
@@ -36,7 +36,7 @@ def show(name: str, reader: Reader, session: SessionDep) -> DatasetOut:
     raise UnknownName("dataset", name, service.known(session))
 
 
-@router.post("", status_code=202, responses=responses(403, 409), summary="Register a dataset")
+@router.post("", status_code=202, responses=responses(*WITH_BODY, 403, 409), summary="Register a dataset")
 def register(
     body: DatasetIn, caller: Admin, session: SessionDep, settings: SettingsDep, response: Response
 ) -> DatasetOut:

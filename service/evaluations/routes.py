@@ -21,14 +21,22 @@ from service.evaluations.schemas import (
     ReevaluationOut,
     shown,
 )
-from service.problems import responses
+from service.problems import WITH_BODY, responses
 from service.references import CHECKPOINT, EvaluationNamed
 from vcp_core.results.types import Results
 
 router = APIRouter(tags=["evaluations"])
 
 
-@router.post("/evaluations", status_code=201, responses=responses(404, 409), summary="Evaluate a checkpoint")
+@router.post(
+    "/evaluations",
+    status_code=201,
+    responses={
+        200: {"model": EvaluationOut, "description": "It was there already"},
+        **responses(*WITH_BODY, 404, 409),
+    },
+    summary="Evaluate a checkpoint",
+)
 def create(body: EvaluationIn, caller: AnyCaller, session: SessionDep, response: Response) -> EvaluationOut:
     """Evaluate a checkpoint. If such an evaluation is done or under way, the answer is that one (200)."""
     evaluation, new = service.create(session, body, caller)
@@ -88,7 +96,10 @@ def cancel(evaluation_id: EvaluationNamed, caller: AnyCaller, session: SessionDe
 
 
 @router.post(
-    "/reevaluations", status_code=202, responses=responses(403, 404, 409), summary="Evaluate a board again"
+    "/reevaluations",
+    status_code=202,
+    responses=responses(*WITH_BODY, 403, 404, 409),
+    summary="Evaluate a board again",
 )
 def reevaluate(body: ReevaluationIn, caller: Admin, database: DatabaseDep) -> ReevaluationOut:
     """Ask for the evaluations of an older version's board again, at low priority.

@@ -11,7 +11,7 @@ from records.models import ProtocolRow
 from service.auth import AnyCaller
 from service.deps import Limit, Offset, SessionDep
 from service.forms import Word
-from service.problems import responses
+from service.problems import WITH_BODY, responses
 from service.protocols import service
 from vcp_core.catalog.protocols import Protocol, protocol_from
 
@@ -63,7 +63,7 @@ def show(name_or_hash: str, session: SessionDep) -> ProtocolOut:
     return _shown(service.find(session, name_or_hash))
 
 
-@router.post("", status_code=201, responses=responses(404, 409), summary="Register a protocol")
+@router.post("", status_code=201, responses=responses(*WITH_BODY, 404, 409), summary="Register a protocol")
 def register(body: ProtocolIn, caller: AnyCaller, session: SessionDep) -> ProtocolOut:
     """Register a protocol of your own: a name, and what differs from `base` (standard-v1 if left out)."""
     protocol = protocol_from(body.model_dump())

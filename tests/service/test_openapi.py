@@ -59,7 +59,9 @@ def test_every_route_says_which_problems_it_answers_with(openapi: dict[str, Any]
     for method, path, operation in operations(openapi):
         failures = {status: found for status, found in operation["responses"].items() if status >= "4"}
         if path not in NEEDS_NOTHING:
-            assert {"401", "422"} <= set(failures), f"{method} {path}"
+            assert {"401", "408", "422", "503", "507"} <= set(failures), f"{method} {path}"
+        if "application/json" in operation.get("requestBody", {}).get("content", {}):
+            assert {"400", "413"} <= set(failures), f"{method} {path}"
         if "{" in path:
             assert "404" in failures, f"{method} {path}"
         for status, found in failures.items():

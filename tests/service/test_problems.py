@@ -26,7 +26,7 @@ from records.repositories import checkpoints
 from records.settings import Settings
 from tests.patience import DEADLINE_S, until
 from tests.served import Served, serve
-from tests.service.kit import problem_of
+from tests.service.kit import every_route, problem_of
 from tests.workers import environment
 from worker.work import is_away
 
@@ -46,7 +46,18 @@ def test_an_unknown_route_is_said(api: Served) -> None:
 def test_a_wrong_method_is_said_with_those_that_are_right(api: Served) -> None:
     answer = api.client.delete("/v1/protocols")
     assert problem_of(answer, 405)["title"] == "Method not allowed"
-    assert answer.headers["Allow"]
+    assert answer.headers["Allow"] == "GET, POST"
+
+
+def test_every_address_allows_the_methods_that_it_takes_and_no_others(api: Served) -> None:
+    methods = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
+    for address in sorted({address for _, address, _ in every_route(api.app)}):
+        answers = {method: api.client.request(method, address) for method in methods}
+        taken = [method for method, answer in answers.items() if answer.status_code != 405]
+        assert 0 < len(taken) < len(methods), address
+        for answer in answers.values():
+            if answer.status_code == 405:
+                assert answer.headers["Allow"] == ", ".join(taken), (address, answer.request.method)
 
 
 @pytest.mark.parametrize("content", [b"{", b"", b"\xff\xfe", b'{"model": "m",}', b"[" * 100_000, b"9" * 5000])

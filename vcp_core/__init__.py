@@ -12,6 +12,7 @@ The packages, from the ground up. Each imports only from those above it in this 
 
     catalog/      facts without torch: backbones, options, benchmarks, protocols, errors
     progress.py   the progress of long calls
+    walls/        what the kernel refuses a process that reads foreign files
     statistics/   intervals and tests
     results/      the results of an evaluation, and sentences about them
     video/        from a file to frames and clips

@@ -14,6 +14,7 @@ VcpbenchError
 │   ├── NonFiniteWeights   NaN or infinity among the weights, or a variance below zero
 │   └── NonFiniteFeatures  the network gives NaN or infinity for some clips
 ├── ReaderFailed           the process that read a checkpoint was killed or too slow; the file may be good
+├── WallsMissing           the machine lacks a wall around foreign files, and an operator requires all
 ├── InputError             a declared input that is not valid, or that this backbone cannot take
 ├── VideoError
 │   ├── UndecodableVideo   no frame comes out of the decoder
@@ -304,6 +305,10 @@ class NonFiniteFeatures(CheckpointError):
 
 class ReaderFailed(VcpbenchError):
     """The process that read a checkpoint was killed, took too long or broke; the file may be a good one."""
+
+
+class WallsMissing(VcpbenchError):
+    """The machine cannot build a wall around foreign files, and an operator requires all walls."""
 
 
 class InputError(VcpbenchError):

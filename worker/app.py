@@ -28,6 +28,7 @@ from records.storage import Storage
 from records.wakeups import WAKE_UP, WakeUps, celery_app
 from vcp_core.catalog.errors import Private, VcpbenchError
 from vcp_core.probes.rows import most_bytes
+from vcp_core.walls import Walls, check
 from worker.background import BackgroundThreads, register, unregister
 from worker.job_loop import JobLoop
 from worker.runner import ChildFailed, Runner
@@ -44,6 +45,7 @@ def main() -> int:
     try:
         settings = Settings.load()
         configure(settings.log_format)
+        walls = check()  # missing walls, too, fail the worker here if an operator requires all
         most_bytes()  # a bad limit of the probes' memory fails the worker here, not each of its jobs
         app = celery_app(settings)
         database = Database(settings.database_url.get_secret_value(), on_new_jobs=WakeUps(settings).send)
@@ -62,6 +64,7 @@ def main() -> int:
     background = BackgroundThreads(settings, database, storage, job_loop, worker_id, device)
     signal.signal(signal.SIGTERM, _leave)  # Celery replaces this handler once it listens
     log.info("worker starts", queues=settings.queues, device=device, worker=str(worker_id))
+    _log_walls(walls)
     background.start()
     try:
         _listen(app, job_loop, settings)
@@ -76,6 +79,14 @@ def main() -> int:
             # Exit here, in `finally`: Celery or `_leave` may already be ending the process with status 0.
             sys.exit(1)
     return 0
+
+
+def _log_walls(walls: Walls) -> None:
+    """Say which walls stand around the reader of uploads, and warn of each that this machine lacks."""
+    log.info("walls around foreign files", standing=list(walls.standing))
+    for name, why in walls.missing.items():
+        tell = log.warning if name in walls.lacking else log.info
+        tell("no such wall around foreign files", wall=name, why=why)
 
 
 def _listen(app: Celery, job_loop: JobLoop, settings: Settings) -> None:

@@ -35,6 +35,7 @@ PASSED_ON = (
     "VCPBENCH_CACHE",
     "VCPBENCH_DATA",
     "VCPBENCH_PROBE_MEMORY_MB",
+    "VCPBENCH_WALLS",
 )
 PASSED_ON_PREFIXES = ("CUDA_", "NVIDIA_", "OMP_", "MKL_", "OPENBLAS_", "XDG_", "TORCH_")
 # Threads of OpenBLAS that wait for one another keep their cores busy, and another worker's threads wait for

@@ -60,7 +60,7 @@ def test_each_container_of_ours_has_settings_that_make_sense(
     assert settings.log_format == "json"
     known = {f"VCPBENCH_{field.upper()}" for field in Settings.model_fields}
     extra = {name for name in parsed.container_environment(service) if name.startswith("VCPBENCH_")} - known
-    assert extra <= {"VCPBENCH_CACHE", "VCPBENCH_DATA"}
+    assert extra <= {"VCPBENCH_CACHE", "VCPBENCH_DATA", "VCPBENCH_WALLS"}
 
 
 def test_cache_and_data_go_where_the_variables_say(environment: pytest.MonkeyPatch) -> None:

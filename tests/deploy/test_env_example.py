@@ -9,16 +9,17 @@ import pytest
 
 from records.settings import Settings
 from tests.deploy import parsed
+from vcp_core.walls.report import VARIABLE, WANTED
 
 GUIDE = (parsed.ROOT / "docs/operating.md").read_text(encoding="utf-8")
 COMPOSES_OWN = {"COMPOSE_PROFILES"}
-FOLDERS = {"VCPBENCH_CACHE", "VCPBENCH_DATA"}  # of vcp_core.catalog.paths
+OF_THE_LIBRARY = {"VCPBENCH_CACHE", "VCPBENCH_DATA", VARIABLE}  # of vcp_core.catalog.paths and vcp_core.walls
 SETTINGS = {f"VCPBENCH_{name.upper()}": field for name, field in Settings.model_fields.items()}
 
 
 def test_every_setting_and_every_variable_of_the_compose_file_is_listed_and_nothing_else() -> None:
     listed = parsed.listed_variables().keys()
-    assert set(listed) == parsed.used_variables() | set(SETTINGS) | FOLDERS | COMPOSES_OWN
+    assert set(listed) == parsed.used_variables() | set(SETTINGS) | OF_THE_LIBRARY | COMPOSES_OWN
 
 
 def test_every_variable_has_a_comment_before_it() -> None:
@@ -52,6 +53,7 @@ def test_a_default_that_is_shown_is_the_default(name: str) -> None:
 
 
 def test_defaults_of_the_compose_file_are_those_of_the_code() -> None:
+    assert parsed.listed_variables()[VARIABLE] == WANTED
     for name in ("PUBLIC_READ", "MAX_UPLOAD_BYTES", "LEASE_S", "IDLE_LOOK_S", "SHARD_CLIPS", "FIT_VALUES"):
         shown = parsed.listed_variables()[f"VCPBENCH_{name}"]
         assert (

@@ -22,6 +22,7 @@ from tests.patience import DEADLINE_S, until
 from tests.served import Served
 from tests.workers import WorkerProcess, environment
 from vcp_core.backbones import build
+from vcp_core.walls import offered
 
 StartWorker = Callable[..., WorkerProcess]
 
@@ -78,6 +79,20 @@ def test_a_limit_of_the_probes_memory_that_is_no_number_ends_the_worker(settings
     assert run.stderr.startswith(
         "VCPBENCH_PROBE_MEMORY_MB is '3 GB'. Set it to a whole number of MiB above 0"
     )
+
+
+def test_a_wrong_word_for_the_walls_ends_the_worker(settings: Settings) -> None:
+    run = start(settings, VCPBENCH_WALLS="yes")
+    assert run.returncode == 2
+    assert run.stderr == "VCPBENCH_WALLS is 'yes'. Set it to required or wanted.\n"
+
+
+def test_a_worker_says_which_walls_stand_around_foreign_files(start_worker: StartWorker) -> None:
+    worker = start_worker()
+    worker.wait_for("walls around foreign files")
+    for name in offered().standing:
+        worker.wait_for(name)
+    assert worker.terminate() == 0
 
 
 @pytest.mark.long

@@ -30,12 +30,13 @@ def sha256_of(path: Path) -> str:
 
 
 @contextmanager
-def whole(path: Path, *, mode: int = 0o644) -> Iterator[Path]:
+def whole(path: Path, *, mode: int | None = 0o644) -> Iterator[Path]:
     """Give a temporary file to fill. It replaces `path` if the block ends well, and is deleted otherwise.
 
     Args:
         path: The file to write. Its folder is made if it is missing.
-        mode: Permissions of the file. mkstemp's 0600 would lock out other readers of a shared folder.
+        mode: Permissions of the file. mkstemp's 0600 would lock out other readers of a shared folder. None
+            keeps 0600, for a process that may not change modes.
 
     Raises:
         StorageError: If the folder cannot be written, or the disk is full. `path` is then unchanged.
@@ -55,7 +56,8 @@ def whole(path: Path, *, mode: int = 0o644) -> Iterator[Path]:
         os.close(handle)
         part = Path(name)
         yield part
-        part.chmod(mode)  # before it has its name, so that no reader meets a file without permission
+        if mode is not None:
+            part.chmod(mode)  # before it has its name, so that no reader meets a file without permission
         part.replace(path)
     except OSError as error:
         raise _unwritable(path, error, ". Nothing was left behind.") from error

@@ -10,6 +10,7 @@ read_canonical(canonical_path)     the network of a canonical file
 
     sandbox.py       start the child process that opens a foreign file
     child.py         the work of that child process
+    handed.py        the file and the folder that the child gets
     formats.py       the format of a file, by its bytes
     archives.py      zip archives of torch.save
     pickles.py       the globals that a pickle asks for; nothing is run

@@ -1,25 +1,31 @@
-"""The work of the sandbox's child process, under its limits; see sandbox.py."""
+"""The work of the sandbox's child process, behind its walls and under its limits; see sandbox.py."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import hashlib
+import importlib
 import json
 import os
 import re
 import resource
+import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.errors import CheckpointError, VcpbenchError
 from vcp_core.checkpoints.formats import identify
+from vcp_core.checkpoints.handed import Handed, hand_over
 from vcp_core.checkpoints.origin import Origin, read_origin
 from vcp_core.checkpoints.report import CheckpointReport, printable
 from vcp_core.checkpoints.trainers import Training, training_of
+from vcp_core.walls import Walls, end_with, filter_calls, give_up_reading, python_files, raise_walls
 
 if TYPE_CHECKING:
     from vcp_core.checkpoints.read import Contents
@@ -30,35 +36,77 @@ TOO_MUCH = "reading it takes more memory than a checkpoint of its size should."
 # watching thread looks every 0.02 s.
 ROOM_BYTES = 64 << 20
 LOOK_S = 0.02
+PACKAGES = ("vcp_core", "torch", "numpy", "safetensors")
+# What reading a file imports. Nothing can be imported later if the interpreter lies below /root.
+IMPORTED = (
+    "safetensors.torch",
+    "torch",
+    "vcp_core.checkpoints.canonical",
+    "vcp_core.checkpoints.networks",
+    "vcp_core.checkpoints.read",
+    *sorted({spec.builder.partition(":")[0] for spec in BACKBONES.values()}),
+)
+LATE = ("numpy.ctypeslib", "torch.utils._device", "torch.utils.serialization.config")  # torch's, on first use
 
 
 def main(job: dict[str, Any]) -> None:
     """Do the job, and write the answer as JSON where standard output was."""
     answers = _Answers(os.dup(1))
     os.dup2(2, 1)  # standard output becomes standard error: a library's prints must not mix with the answer
-    ceiling = _Ceiling(job["limits"]["memory_bytes"], answers)
-    for watch in (_end_with_parent, ceiling.watch):
-        threading.Thread(target=watch, daemon=True).start()
-    limits = job["limits"]
+    _set_limits(job["limits"])
+    answer: dict[str, Any]
+    try:
+        canonical_path = Path(job["canonical_path"])
+        handed = hand_over(Path(job["path"]), Path(job["folder"]), canonical_path.parent)
+        walls = _raise_walls(handed, job)
+        ceiling = _Ceiling(job["limits"]["memory_bytes"], answers)
+        for watch in (_end_with_parent, ceiling.watch):
+            threading.Thread(target=_watch, args=(watch,), daemon=True).start()
+        answer = _answer(handed, canonical_path.name, walls, ceiling, job)
+    except VcpbenchError as error:
+        answer = {"error": error.as_dict()}
+    answers.give(answer)
+    os._exit(0)  # at once: the usual exit takes half a second to take torch apart, and nothing needs it
+
+
+def _set_limits(limits: dict[str, int]) -> None:
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_NOFILE, 256)
     _limit(resource.RLIMIT_FSIZE, limits["file_bytes"])
     _limit(resource.RLIMIT_CPU, limits["cpu_s"], grace=1)
+
+
+def _raise_walls(handed: Handed, job: dict[str, Any]) -> Walls:
+    """Build all walls, before a thread is started and before the first byte of the foreign file is read.
+
+    Raises:
+        WallsMissing: If the machine lacks one, and the parent requires all.
+    """
+    read = (*python_files(PACKAGES), handed.path)
+    walls = raise_walls(read=read, write=(handed.folder,))
+    end_with(job["parent"])
+    walls = filter_calls(walls)
+    walls.refuse_gaps(job["policy"])
+    tempfile.tempdir = os.fspath(handed.folder)  # the only folder that can be written
+    return walls
+
+
+def _watch(watch: Callable[[], None]) -> None:
+    give_up_reading()  # capabilities are the thread's own
+    watch()
+
+
+def _answer(
+    handed: Handed, name: str, walls: Walls, ceiling: _Ceiling, job: dict[str, Any]
+) -> dict[str, Any]:
     try:
-        report = _ingest(
-            Path(job["path"]),
-            Path(job["canonical_path"]),
-            ceiling,
-            backbone=job["backbone"],
-            prefix=job["prefix"],
-        )
-        answer: dict[str, Any] = {"report": report.to_json()}
+        out = handed.folder / name
+        report = _ingest(handed.path, out, walls, ceiling, backbone=job["backbone"], prefix=job["prefix"])
+        return {"report": report.to_json()}
     except VcpbenchError as error:
-        answer = {"error": error.as_dict()}
+        return {"error": handed.tell(error)}
     except MemoryError:
-        answer = {"error": CheckpointError(TOO_MUCH).as_dict()}
-    answers.give(answer)
-    os._exit(0)  # at once: the usual exit takes half a second to take torch apart, and nothing needs it
+        return {"error": CheckpointError(TOO_MUCH).as_dict()}
 
 
 class _Answers:
@@ -117,21 +165,52 @@ class _Ceiling:
 
 
 def _ingest(
-    path: Path, canonical_path: Path, ceiling: _Ceiling, *, backbone: str | None, prefix: str | None
+    path: Path,
+    canonical_path: Path,
+    walls: Walls,
+    ceiling: _Ceiling,
+    *,
+    backbone: str | None,
+    prefix: str | None,
 ) -> CheckpointReport:
+    if "landlock" not in walls.standing:
+        # Without Landlock's rules, the capability to read packages below /root would read every file.
+        _import_everything()
     ceiling.put()  # reading a zip's directory makes objects of nine times its size
     identify(path)  # before torch is imported, so that a file of another kind is refused at once
     ceiling.lift()  # torch maps much memory of its own, and the ceiling is for the file alone
-    import torch  # noqa: F401 - imported for its memory; everything else maps little
-
+    _import_everything()
     ceiling.put(for_good=True)
-    return ingest_here(path, canonical_path, backbone=backbone, prefix=prefix)
+    return ingest_here(path, canonical_path, backbone=backbone, prefix=prefix, mode=None)
+
+
+def _import_everything() -> None:
+    """Import what reading needs, and give up the capability to read an interpreter below /root."""
+    for name in IMPORTED:
+        importlib.import_module(name)
+    for name in LATE:
+        with contextlib.suppress(ModuleNotFoundError):  # another version of torch may not have it
+            importlib.import_module(name)
+    give_up_reading()
 
 
 def ingest_here(
-    path: Path, canonical_path: Path, *, backbone: str | None = None, prefix: str | None = None
+    path: Path,
+    canonical_path: Path,
+    *,
+    backbone: str | None = None,
+    prefix: str | None = None,
+    mode: int | None = 0o644,
 ) -> CheckpointReport:
-    """Read a file in this process. Call it only in the sandbox's child, or for a file that we wrote."""
+    """Read a file in this process. Call it only in the sandbox's child, or for a file that we wrote.
+
+    Args:
+        path: The file.
+        canonical_path: The canonical file, written whole or not at all.
+        backbone: As for `sandbox.ingest`.
+        prefix: As for `sandbox.ingest`.
+        mode: Permissions of the canonical file. None: its owner alone; the walls refuse a change of mode.
+    """
     from vcp_core.checkpoints import canonical
     from vcp_core.checkpoints.networks import choose
     from vcp_core.checkpoints.read import read_contents
@@ -146,7 +225,9 @@ def ingest_here(
         equal=lambda first, second: canonical.are_equal(tensors[first], tensors[second]),
     )
     match = choice.match
-    canonical.write_canonical(canonical_path, match.backbone, canonical.canonical_tensors(tensors, match))
+    canonical.write_canonical(
+        canonical_path, match.backbone, canonical.canonical_tensors(tensors, match), mode=mode
+    )
     wrapper, inner = _split(match.prefix, contents.containers)
     own = {*match.names.values(), *match.spare}
     origin = read_origin(path)

@@ -1,9 +1,10 @@
-"""Open a foreign file in a child process with limits and without secrets. No other process opens it.
+"""Open a foreign file in a child process behind walls, with limits and without secrets. No other opens it.
 
-The child gets a few harmless environment variables and no terminal. Its memory, processor time, file size and
-number of open files are limited. It ends when its parent ends. The child reads tensors only, finds the
-backbone, writes the canonical file, and answers with a report or an error. Its other output is shown only if
-it crashes.
+The child builds walls around itself before it reads the file (vcp_core/walls). It gets a few harmless
+environment variables and no terminal. Its memory, processor time, file size and number of open files are
+limited. It ends when its parent ends. The child reads tensors only, finds the backbone, writes the canonical
+file into a folder of its own, and answers with a report or an error. Its other output is shown only if it
+crashes.
 """
 
 from __future__ import annotations
@@ -13,12 +14,17 @@ import json
 import os
 import re
 import signal
+import stat
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vcp_core import walls
 from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.errors import (
     CheckpointError,
@@ -26,6 +32,7 @@ from vcp_core.catalog.errors import (
     NotACheckpoint,
     Private,
     ReaderFailed,
+    StorageError,
     UnreadableCheckpoint,
     VcpbenchError,
 )
@@ -33,9 +40,10 @@ from vcp_core.catalog.inputs import InputSpec
 from vcp_core.checkpoints.folders import about_folder
 from vcp_core.checkpoints.report import CheckpointReport, printable
 from vcp_core.checkpoints.trainers import training_of
+from vcp_core.walls.report import policy
 
 GIB = 1 << 30
-PASSED_ON = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TMPDIR")  # the child needs libraries and disk space
+PASSED_ON = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")  # the child needs libraries
 ENDED_BY_OTHERS = (-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP)  # a file cannot cause these signals
 # The child gets the parent's sys.path, so that it imports the same vcp_core.
 START = (
@@ -97,22 +105,25 @@ def ingest(
             says which of these fails.
         ReaderFailed: If the child process was killed, took too long or broke. The file may be good.
         StorageError: If the canonical file cannot be written.
+        WallsMissing: If `VCPBENCH_WALLS` is "required", and this machine lacks a wall.
     """
     precheck(path, backbone=backbone)  # before a process is started
     path = Path(path)
     size_bytes = path.stat().st_size
     limits = limits or Limits.for_size(size_bytes)
-    job = {
-        "path": str(path.absolute()),
-        "canonical_path": str(canonical_path.absolute()),
-        "backbone": backbone,
-        "prefix": prefix,
-        "limits": vars(limits),
-        "sys_path": [os.path.abspath(entry) for entry in sys.path],
-    }
-    answer = _run(path, job, limits)
-    if "error" in answer:
-        raise _named(path, VcpbenchError.from_dict(answer["error"]))
+    walls.check()  # refuse here, before a process is started
+    with _folder_beside(canonical_path) as folder:
+        job = {
+            "path": str(path.absolute()),
+            "canonical_path": str(canonical_path.absolute()),
+            "folder": str(folder),
+            "backbone": backbone,
+            "prefix": prefix,
+        }
+        answer = run_child(path, job, limits)
+        if "error" in answer:
+            raise _named(path, VcpbenchError.from_dict(answer["error"]))
+        _take_over(folder / canonical_path.name, canonical_path, path)
     return _with_counts_in_name(CheckpointReport.from_json(answer["report"]), path.name)
 
 
@@ -122,12 +133,13 @@ def child_environment() -> dict[str, str]:
     The child has one thread, so that its processor time does not depend on the number of cores.
 
     >>> from unittest import mock
-    >>> with mock.patch.dict(os.environ, {"TMPDIR": "/scratch", "AWS_SECRET_ACCESS_KEY": "x"}, clear=True):
-    ...     child_environment()
-    {'LANG': 'C.UTF-8', 'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': '', 'TMPDIR': '/scratch'}
+    >>> with mock.patch.dict(os.environ, {"LD_LIBRARY_PATH": "/opt", "PGPASSWORD": "x"}, clear=True):
+    ...     list(child_environment())
+    ['LANG', 'OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'CUDA_VISIBLE_DEVICES', 'LD_LIBRARY_PATH']
     """
     passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    return {"LANG": "C.UTF-8", "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", **passed_on}
+    threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    return {"LANG": "C.UTF-8", **threads, "CUDA_VISIBLE_DEVICES": "", **passed_on}
 
 
 def precheck(path: str | Path, *, backbone: str | None = None, input_spec: str | None = None) -> None:
@@ -168,7 +180,61 @@ def precheck(path: str | Path, *, backbone: str | None = None, input_spec: str |
         raise NotACheckpoint("the file is empty. Was it saved, or copied, to its end?", path=path)
 
 
-def _run(path: Path, job: dict[str, Any], limits: Limits) -> dict[str, Any]:
+@contextmanager
+def _folder_beside(canonical_path: Path) -> Iterator[Path]:
+    """Make a folder for the child alone, on the disk of the canonical file. It is removed at the end."""
+    try:
+        canonical_path.parent.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.TemporaryDirectory(
+            dir=canonical_path.absolute().parent, prefix=".reading-", ignore_cleanup_errors=True
+        )
+    except OSError as error:
+        said = error.strerror or Private(str(error))
+        raise StorageError(canonical_path, " cannot be written: ", said, ".") from error
+    with folder:
+        yield Path(folder.name)
+
+
+def _take_over(written: Path, canonical_path: Path, path: Path) -> None:
+    """Move the file that the child wrote to its place. The child has ended, and no process of it is left.
+
+    Raises:
+        ReaderFailed: If the child left something else there, such as a link to another file.
+    """
+    try:
+        file = os.open(written, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        raise ReaderFailed(f"its reader left no file ({error.strerror}).", path=path) from error
+    try:
+        found = os.fstat(file)
+        if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+            raise ReaderFailed("its reader left something other than a file.", path=path)
+        if found.st_uid != os.geteuid():
+            os.fchown(file, os.geteuid(), os.getegid())
+        os.fchmod(file, 0o644)
+    finally:
+        os.close(file)
+    written.replace(canonical_path)
+
+
+def run_child(path: Path, job: dict[str, Any], limits: Limits) -> dict[str, Any]:
+    """Start a child process, wait until it ends, and return its answer.
+
+    Args:
+        path: The file that errors are about.
+        job: The arguments of child.py but those that are the same for each job.
+        limits: Limits of the child process.
+
+    Raises:
+        CheckpointError, ReaderFailed: As `ingest`, if the child gives no answer.
+    """
+    job = {
+        **job,
+        "limits": vars(limits),
+        "sys_path": [os.path.abspath(entry) for entry in sys.path],
+        "policy": policy(),
+        "parent": os.getpid(),
+    }
     # The child waits on one end of this pipe. The system closes the other end when this process ends, even if
     # it is killed, and the child ends, too.
     lifeline, held = os.pipe()

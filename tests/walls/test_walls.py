@@ -258,6 +258,25 @@ def test_nothing_is_imported_once_a_file_is_read(
 
 
 @needs_root
+def test_an_ordinary_users_child_reads_a_checkpoint(monkeypatch: pytest.MonkeyPatch, place: Path) -> None:
+    monkeypatch.setattr(sandbox, "START", START.replace("import main", "import fork_as_ordinary as main"))
+    path, folder = foreign("repacked", place), place / "out"
+    folder.mkdir()
+    os.chown(folder, SPARE_UID, SPARE_UID)
+    job = {
+        "path": str(path),
+        "canonical_path": str(place / "canonical"),
+        "folder": str(folder),
+        "backbone": None,
+        "prefix": None,
+        "targets": {},
+    }
+    answer = run_child(path, job, Limits.for_size(path.stat().st_size))
+    assert json.loads(answer["report"])["backbone"] == "r3d_tiny"
+    assert os.listdir(folder) == ["canonical"]
+
+
+@needs_root
 def test_a_file_that_only_root_may_read_is_read_and_keeps_its_mode_and_owner(tmp_path: Path) -> None:
     path, out = foreign("zip", tmp_path), tmp_path / "deep" / "canonical"
     path.chmod(0o600)

@@ -46,7 +46,15 @@ IMPORTED = (
     "vcp_core.checkpoints.read",
     *sorted({spec.builder.partition(":")[0] for spec in BACKBONES.values()}),
 )
-LATE = ("numpy.ctypeslib", "torch.utils._device", "torch.utils.serialization.config")  # torch's, on first use
+# What torch and the standard library import on first use: zipfile reads names in code page 437.
+LATE = (
+    "encodings.ascii",
+    "encodings.cp437",
+    "encodings.latin_1",
+    "numpy.ctypeslib",
+    "torch.utils._device",
+    "torch.utils.serialization.config",
+)
 
 
 def main(job: dict[str, Any]) -> None:

@@ -191,7 +191,8 @@ def plan(session: Session, claim: Claim, num_shards: int) -> None:
         for number in range(num_shards)
     ]
     session.add_all(shards)
-    flow.planned(session, row, shards, [])
+    session.flush()
+    flow.planned(session, row, [shard.id for shard in shards], [])
 
 
 def finish_shard(session: Session, claim: Claim) -> None:

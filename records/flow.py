@@ -12,7 +12,7 @@ changes a state refuses to run without the lock. All SQL is in `records.reposito
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 from uuid import UUID
 
@@ -30,9 +30,8 @@ from records.models import (
     EvaluationState,
     Job,
     JobKind,
-    Shard,
 )
-from records.repositories import evaluations, jobs, locks
+from records.repositories import evaluations, jobs, locks, many_jobs, shards
 from vcp_core.catalog.errors import VcpbenchError
 from vcp_core.catalog.versions import engine
 
@@ -83,26 +82,52 @@ def find_or_create(
 
     If the found evaluation has a lower priority than asked for, it gets the usual priority.
     """
-    found = evaluations.reusable(session, checkpoint, dataset, protocol_hash)
-    if found is not None:
-        if found.priority < priority:
-            _hurry(session, found)
-        return found, False
-    evaluation = Evaluation(
-        checkpoint_id=checkpoint.id,
-        dataset_id=dataset.id,
-        protocol_hash=protocol_hash,
-        engine=engine(),
-        priority=priority,
-        team=team,
-        is_control=is_control,
-        state=EvaluationState.WAITING,
+    ids = [checkpoint.id]
+    found, new = find_or_create_all(
+        session, ids, dataset, protocol_hash, team=team, is_control=is_control, priority=priority
     )
-    session.add(evaluation)
+    return found[0], bool(new)
+
+
+@_under_lock
+def find_or_create_all(
+    session: Session,
+    checkpoint_ids: Sequence[UUID],
+    dataset: DatasetRow,
+    protocol_hash: str,
+    *,
+    team: str,
+    is_control: bool = False,
+    priority: int = 0,
+) -> tuple[list[Evaluation], set[UUID]]:
+    """Find or make the evaluations of several checkpoints, and return them with the ids of the new ones.
+
+    Finding and making take three statements, however many checkpoints there are.
+    """
+    found = evaluations.all_reusable(session, checkpoint_ids, dataset, protocol_hash)
+    for one in found.values():
+        if one.priority < priority:
+            _hurry(session, one)
+    made = [
+        Evaluation(
+            checkpoint_id=checkpoint_id,
+            dataset_id=dataset.id,
+            protocol_hash=protocol_hash,
+            engine=engine(),
+            priority=priority,
+            team=team,
+            is_control=is_control,
+            state=EvaluationState.WAITING,
+        )
+        for checkpoint_id in checkpoint_ids
+        if checkpoint_id not in found
+    ]
+    session.add_all(made)
     session.flush()
-    session.refresh(evaluation)
-    advance(session, evaluation)
-    return evaluation, True
+    for one in evaluations.these(session, [one.id for one in made]):
+        found[one.checkpoint_id] = one
+        advance(session, one)
+    return [found[checkpoint_id] for checkpoint_id in checkpoint_ids], {one.id for one in made}
 
 
 def _hurry(session: Session, evaluation: Evaluation) -> None:
@@ -228,16 +253,19 @@ def fitted(session: Session, evaluation: Evaluation) -> None:
 
 @_under_lock
 def planned(
-    session: Session, evaluation: Evaluation, shards: Iterable[Shard], controls: Iterable[Evaluation]
+    session: Session, evaluation: Evaluation, shard_ids: Sequence[UUID], controls: Iterable[Evaluation]
 ) -> None:
-    """Record the shards and controls of a planned evaluation, and queue the new ones among them."""
+    """Record the shards and controls of a planned evaluation, and queue the new ones among them.
+
+    Shards that are linked to the evaluation already (`shards.add`) need not be named again.
+    """
     if evaluation.older and not _renewed(session, evaluation):  # vcpbench was updated before any computation
         return
-    evaluation.shards = list(shards)
+    shards.link(session, evaluation.id, shard_ids)
     evaluation.controls = list(controls)
     evaluation.state = EvaluationState.RUNNING
     session.flush()
-    jobs.enqueue_shards(session, evaluation)
+    many_jobs.enqueue_shards(session, evaluation)
     if evaluation.priority == 0:  # an evaluation of low priority may have queued some of these shards
         jobs.hurry_shards(session, evaluation)
     advance(session, evaluation)

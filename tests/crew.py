@@ -152,7 +152,7 @@ class Crew:
             evaluation.scoring_units = 10 * self.fits + 10
         seeds = () if evaluation.is_control else self.controls
         controls = [self._control(session, evaluation, seed) for seed in seeds]
-        flow.planned(session, evaluation, shards, controls)
+        flow.planned(session, evaluation, [shard.id for shard in shards], controls)
 
     def _control(self, session: Session, evaluation: Evaluation, seed: int) -> Evaluation:
         query = select(Checkpoint).where(Checkpoint.control_key == str(seed))

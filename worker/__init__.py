@@ -8,6 +8,7 @@ work.py        what a task may use: rows, objects, the child, one transaction at
 leases.py      keep a claimed job, notice that it is lost
 runner.py      start the child process, talk to it, kill it
 child.py       what runs in the child: torch is here
+planning.py    what the child does to plan an evaluation; no torch
 scratch.py     the worker's folder of temporary files
 disk.py        recognise a full disk
 health.py      was a worker of this machine seen lately?

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from records import flow
 from records.db import Database
-from records.repositories import checkpoints, jobs, locks, workers
+from records.repositories import checkpoints, jobs, locks, shards, workers
 from records.settings import Settings
 from records.storage import Storage
 from vcp_core.catalog.errors import StorageError
@@ -155,7 +155,15 @@ def sweep(session: Session) -> None:
 
 
 def tidy(database: Database, storage: Storage) -> None:
-    """Delete uploads that nobody finished within a week, and bytes that a crash left in the store."""
+    """Delete uploads that nobody finished within a week, and what crashes and cancels left behind.
+
+    Those left bytes in the store, and shards of plans that never ended.
+    """
+    with database.session() as session:
+        ids = shards.unplanned(session)
+    for evaluation_id in ids:
+        with database.session() as session:
+            shards.forget_unplanned(session, evaluation_id)
     with database.session() as session:
         ids = checkpoints.unfinished(session, UNFINISHED_S)
     for checkpoint_id in ids:

@@ -65,6 +65,28 @@ def describe(tell: Tell, *, device: str) -> dict[str, Any]:
     return {"device": describe_device(pick_device(device))}
 
 
+def size(tell: Tell, *, plan: dict[str, Any], fit_values: int) -> dict[str, Any]:
+    """Check how large an evaluation is, and say what its plan comes to."""
+    from vcp_core.catalog.ceilings import PLAN_BYTES
+    from worker import planning
+
+    with planning.limited_memory(PLAN_BYTES):
+        return planning.size(_evaluation_plan(**plan, at_home=False), fit_values)
+
+
+def cut(
+    tell: Tell, *, plan: dict[str, Any], held: str, space: str, shard_clips: int, out: str
+) -> dict[str, Any]:
+    """Write the shards of the clips that no existing shard holds."""
+    from vcp_core.catalog.ceilings import PLAN_BYTES
+    from worker import planning
+
+    with planning.limited_memory(PLAN_BYTES):
+        made = _evaluation_plan(**plan, at_home=False)
+        on_videos = _counting(tell, len(made.dataset.videos))
+        return planning.cut_to_file(made, Path(held), space, shard_clips, Path(out), on_videos=on_videos)
+
+
 def calibrate(tell: Tell, *, plan: dict[str, Any], seed: int, device: str, out: str) -> dict[str, Any]:
     """Write the canonical weights of the random-weights control of this seed."""
     from vcp_core.checkpoints.canonical import write_canonical
@@ -198,19 +220,22 @@ def compare(
 
 FUNCTIONS: Mapping[str, Callable[..., dict[str, Any]]] = {
     function.__name__: function
-    for function in (describe, ingest, index, calibrate, extract, fit, score, compare)
+    for function in (describe, ingest, index, size, cut, calibrate, extract, fit, score, compare)
 }
 _kept: dict[
     str, tuple[object, Any]
 ] = {}  # the last dataset and network: the next shard usually needs the same
 
 
-def _dataset(manifest: str) -> Any:
+def _dataset(manifest: str, *, at_home: bool) -> Any:
+    """Read a dataset's manifest. Without `at_home`, the paths of its videos need not be this machine's."""
     from vcp_core.datasets.manifest import Dataset
 
-    return _keep(
-        "dataset", manifest, lambda: _at_home(Dataset.from_json(Path(manifest).read_text(encoding="utf-8")))
-    )
+    def load() -> Any:
+        found = Dataset.from_json(Path(manifest).read_text(encoding="utf-8"))
+        return _at_home(found) if at_home else found
+
+    return _keep("dataset", (manifest, at_home), load)
 
 
 def _at_home(dataset: Any) -> Any:
@@ -239,16 +264,26 @@ def _predictions(path: str) -> dict[str, Any]:
 
 
 def _evaluation_plan(
-    *, manifest: str, protocol: dict[str, Any], backbone: str, input_spec: str | None, of_pixels: bool
+    *,
+    manifest: str,
+    protocol: dict[str, Any],
+    backbone: str,
+    input_spec: str | None,
+    of_pixels: bool,
+    at_home: bool = True,
 ) -> Any:
-    """Build the plan of the evaluation from the values of `worker.tasks.plan.plan_arguments`."""
+    """Build the plan of the evaluation from the values of `worker.tasks.plan.plan_arguments`.
+
+    With `at_home`, the videos can be read: a built-in dataset's are made if this machine lacks them.
+    """
     from vcp_core.catalog.backbones import BACKBONES
     from vcp_core.catalog.inputs import with_input
     from vcp_core.catalog.protocols import Protocol
     from vcp_core.evaluation.plan import EvaluationPlan
 
     spec = with_input(BACKBONES[backbone], input_spec)
-    plan = EvaluationPlan(dataset=_dataset(manifest), protocol=Protocol.model_validate(protocol), spec=spec)
+    dataset, numbers = _dataset(manifest, at_home=at_home), Protocol.model_validate(protocol)
+    plan = EvaluationPlan(dataset=dataset, protocol=numbers, spec=spec)
     return plan.pixels if of_pixels else plan
 
 

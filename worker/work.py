@@ -122,6 +122,21 @@ class Work:
         if self._heartbeat.lost:
             raise LostClaim
 
+    def prepare(self, write: Callable[[Session], None]) -> None:
+        """Write rows that count only once `conclude` has ended the job. This does not take the flow's lock.
+
+        Raises:
+            LostClaim: If this worker lost the job. Nothing is written.
+            StorageError: If the database stays away for `AWAY_S`.
+        """
+
+        def transaction(session: Session) -> None:
+            if not jobs.keep(session, self.claim):
+                raise LostClaim
+            write(session)
+
+        self._patiently(transaction)
+
     def conclude(self, write: Callable[[Session], None]) -> None:
         """End the job and write its results, in one transaction under the flow's lock.
 

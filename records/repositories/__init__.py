@@ -1,6 +1,7 @@
 """All SQL. Repositories query and write. Flow and services decide. The session's owner commits.
 
 jobs.py         queued, claimed, renewed, ended
+many_jobs.py    the jobs of a plan, queued in one statement
 turns.py        which job is next
 queue.py        the queue as one evaluation sees it
 workers.py      the workers that were seen lately

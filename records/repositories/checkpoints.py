@@ -102,9 +102,10 @@ def keys_of_parts(session: Session, among: Collection[str]) -> set[str]:
     return set(session.scalars(select(UploadPart.key).where(UploadPart.key.in_(among))))
 
 
-def control(session: Session, control_key: str) -> Checkpoint | None:
-    """Find the control with this key: random weights or the pixel baseline."""
-    return session.scalars(select(Checkpoint).where(Checkpoint.control_key == control_key)).one_or_none()
+def controls(session: Session, control_keys: Sequence[str]) -> dict[str, Checkpoint]:
+    """Find the controls with these keys, by their keys: random weights or pixel baselines."""
+    found = session.scalars(select(Checkpoint).where(Checkpoint.control_key.in_(control_keys)))
+    return {str(one.control_key): one for one in found}
 
 
 def model_of(session: Session, team: str, name: str) -> Model:

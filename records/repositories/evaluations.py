@@ -71,9 +71,10 @@ def newest_of(session: Session, checkpoint_id: UUID) -> UUID | None:
 
 
 def these(session: Session, evaluation_ids: Sequence[UUID]) -> list[Evaluation]:
-    """These evaluations, in this order."""
+    """These evaluations, in this order, as their rows are now."""
     query = select(Evaluation).where(Evaluation.id.in_(evaluation_ids))
-    found = {row.id: row for row in session.scalars(query).unique()}
+    rows = session.scalars(query, execution_options={"populate_existing": True})
+    found = {row.id: row for row in rows.unique()}
     return [found[evaluation_id] for evaluation_id in evaluation_ids]
 
 
@@ -96,22 +97,35 @@ def reusable(
         protocol_hash: The protocol.
         begun: Leave out evaluations that still wait.
     """
+    return all_reusable(session, [checkpoint.id], dataset, protocol_hash, begun=begun).get(checkpoint.id)
+
+
+def all_reusable(
+    session: Session,
+    checkpoint_ids: Sequence[UUID],
+    dataset: DatasetRow,
+    protocol_hash: str,
+    *,
+    begun: bool = False,
+) -> dict[UUID, Evaluation]:
+    """What `reusable` finds for each of these checkpoints, by the checkpoint's id, in one statement."""
     same = DatasetRow.id == dataset.id
     if dataset.fingerprint is not None:
         same |= DatasetRow.fingerprint == dataset.fingerprint
     ended_badly = (EvaluationState.FAILED, EvaluationState.CANCELLED)
     unwanted = (*ended_badly, EvaluationState.WAITING) if begun else ended_badly
-    return session.scalars(
+    found = session.scalars(
         select(Evaluation)
         .join(Evaluation.dataset)
         .where(
-            Evaluation.checkpoint_id == checkpoint.id,
+            Evaluation.checkpoint_id.in_(checkpoint_ids),
             same,
             Evaluation.protocol_hash == protocol_hash,
             Evaluation.engine == versions.engine(),
             Evaluation.state.not_in(unwanted),
         )
-    ).first()
+    )
+    return {one.checkpoint_id: one for one in found}
 
 
 def of_checkpoint(session: Session, checkpoint_id: UUID) -> Sequence[Evaluation]:

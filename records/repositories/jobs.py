@@ -29,7 +29,6 @@ from sqlalchemy import (
     case,
     exists,
     func,
-    literal,
     or_,
     select,
     union,
@@ -48,10 +47,9 @@ from records.models import (
     Job,
     JobKind,
     JobState,
-    Shard,
     evaluation_shards,
 )
-from records.repositories import turns
+from records.repositories import shards, turns
 from records.repositories.turns import claimable
 from vcp_core.catalog.errors import VcpbenchError
 
@@ -116,29 +114,8 @@ def enqueue(
         "losses": 0,
         "done": 0,
     }
-    if _rows(session, insert(Job).values(values).on_conflict_do_nothing()):
+    if num_rows(session, insert(Job).values(values).on_conflict_do_nothing()):
         wake_up_after_commit(session, kind.queue)
-
-
-def enqueue_shards(session: Session, evaluation: Evaluation) -> None:
-    """Queue a job for each of an evaluation's shards that has none, in the order of the plan."""
-    constants = {
-        "kind": literal(JobKind.EXTRACT, Job.kind.type),
-        "queue": literal(JobKind.EXTRACT.queue),
-        "team": literal(evaluation.team),
-        "state": literal(JobState.QUEUED, Job.state.type),
-        "priority": literal(evaluation.priority),
-        **{count: literal(0) for count in ("crashes", "outages", "losses", "done")},
-    }
-    # clock_timestamp() is later for each row, so workers take the shards in this order.
-    rows = (
-        select(func.gen_random_uuid(), Shard.id, NOW, *constants.values())
-        .where(Shard.id.in_(_shards_of(evaluation)))
-        .order_by(Shard.number, Shard.id)
-    )
-    wanted = insert(Job).from_select(["id", "shard_id", "created_at", *constants], rows)
-    if number := _rows(session, wanted.on_conflict_do_nothing()):
-        wake_up_after_commit(session, JobKind.EXTRACT.queue, number)
 
 
 def wake_up_after_commit(session: Session, queue: str, times: int = 1) -> None:
@@ -187,7 +164,7 @@ def hurry(session: Session, evaluation: Evaluation) -> None:
 
 def hurry_shards(session: Session, evaluation: Evaluation) -> None:
     """Give the usual priority to the jobs of an evaluation's shards."""
-    of_shards = Job.shard_id.in_(_shards_of(evaluation))
+    of_shards = Job.shard_id.in_(shards.of(evaluation))
     session.execute(update(Job).where(of_shards, Job.priority < 0).values(priority=0))
 
 
@@ -206,19 +183,28 @@ def renew(session: Session, claim: Claim, *, lease_s: float, done: int = 0, tota
         "done": func.greatest(kept, done),
         "total": func.coalesce(total, Job.total),
     }
-    return bool(_rows(session, _ours(claim).values(**values)))
+    return bool(num_rows(session, _ours(claim).values(**values)))
+
+
+def keep(session: Session, claim: Claim) -> bool:
+    """Keep a claim until the transaction ends. Return False if the worker has lost the job.
+
+    Until then nobody else cancels the job, claims it or gives it back.
+    """
+    ours = select(Job.id).where(*_is_ours(claim)).with_for_update(read=True)
+    return session.scalar(ours) is not None
 
 
 def finish(session: Session, claim: Claim) -> bool:
     """End a successful attempt. Return False if the worker has lost the job: it must then write nothing."""
-    return bool(_rows(session, _ours(claim).values(state=JobState.DONE, finished_at=NOW, error=None)))
+    return bool(num_rows(session, _ours(claim).values(state=JobState.DONE, finished_at=NOW, error=None)))
 
 
 def release(session: Session, claim: Claim) -> bool:
     """Give a job back, because the worker shuts down. The attempt does not count."""
     # `not_before` delays nothing here. It only notes that there was an attempt (`tried_before`).
     values = {"state": JobState.QUEUED, "token": None, "lease_until": None, "not_before": NOW}
-    if not _rows(session, _ours(claim).values(**values)):
+    if not num_rows(session, _ours(claim).values(**values)):
         return False
     wake_up_after_commit(session, claim.kind.queue)
     return True
@@ -228,7 +214,7 @@ def fail(session: Session, claim: Claim, error: VcpbenchError, *, log_tail: str 
     """Fail a job because of its input. Another attempt would fail, too."""
     values = {"state": JobState.FAILED, "finished_at": NOW, "error": error.shortened(ERROR_CHARACTERS)}
     tail = None if log_tail is None else _text(log_tail)
-    return bool(_rows(session, _ours(claim).values(**values, log_tail=tail)))
+    return bool(num_rows(session, _ours(claim).values(**values, log_tail=tail)))
 
 
 def crash(
@@ -277,17 +263,20 @@ def crash(
 
 def cancel(session: Session, job_ids: Sequence[UUID]) -> None:
     """Cancel jobs. A worker notices at its next renewal that its job was cancelled."""
+    _cancel(session, Job.id.in_(job_ids))
+
+
+def _cancel(session: Session, *which: ColumnElement[bool]) -> None:
     session.execute(
         update(Job)
-        .where(Job.id.in_(job_ids), Job.state.in_((JobState.QUEUED, JobState.RUNNING)))
+        .where(*which, Job.state.in_((JobState.QUEUED, JobState.RUNNING)))
         .values(state=JobState.CANCELLED, finished_at=NOW)
     )
 
 
 def cancel_own(session: Session, subject: Checkpoint | DatasetRow | Evaluation) -> None:
     """End the jobs about this one subject."""
-    column = _SUBJECTS[type(subject)]
-    cancel(session, session.scalars(select(Job.id).where(column == subject.id)).all())
+    _cancel(session, _SUBJECTS[type(subject)] == subject.id)
 
 
 def cancel_unshared(session: Session, evaluation: Evaluation) -> None:
@@ -298,8 +287,7 @@ def cancel_unshared(session: Session, evaluation: Evaluation) -> None:
         evaluation_shards.c.evaluation_id == other.id,
         other.state.not_in(ENDED),
     )
-    query = select(Job.id).where(Job.shard_id.in_(_shards_of(evaluation)), ~wanted)
-    cancel(session, session.scalars(query).all())
+    _cancel(session, Job.shard_id.in_(shards.of(evaluation)), ~wanted)
 
 
 def missing_shard(evaluation_id: UUID | InstrumentedAttribute[UUID]) -> Select[UUID]:
@@ -384,19 +372,19 @@ def needed_by(
     return select(union(*ways).subquery().c.id)
 
 
-def _shards_of(evaluation: Evaluation) -> Select[UUID]:
-    of_this = evaluation_shards.c.evaluation_id == evaluation.id
-    return select(evaluation_shards.c.shard_id).where(of_this)
-
-
 def _text(said: str) -> str:
     """Replace what PostgreSQL cannot store in the text of a process: NUL, and halves of surrogate pairs."""
     return said.replace("\0", "").encode("utf-8", "replace").decode()
 
 
+def _is_ours(claim: Claim) -> tuple[ColumnElement[bool], ...]:
+    return Job.id == claim.job_id, Job.token == claim.token, Job.state == JobState.RUNNING
+
+
 def _ours(claim: Claim) -> Update:
-    return update(Job).where(Job.id == claim.job_id, Job.token == claim.token, Job.state == JobState.RUNNING)
+    return update(Job).where(*_is_ours(claim))
 
 
-def _rows(session: Session, statement: Any) -> int:
+def num_rows(session: Session, statement: Any) -> int:
+    """Execute a statement, and return how many rows it changed."""
     return cast("CursorResult[Any]", session.execute(statement)).rowcount

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
-from sqlalchemy import select, update
+from sqlalchemy import ARRAY, Select, Text, Uuid, any_, cast, delete, exists, func, literal, select, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, undefer
 
-from records.models import Evaluation, Job, JobState, Shard, evaluation_shards
+from records.models import ENDED, Evaluation, Job, JobState, Shard, evaluation_shards
 
 USABLE = (JobState.QUEUED, JobState.RUNNING, JobState.DONE)
+
+
+def of(evaluation: Evaluation) -> Select[UUID]:
+    """Select the ids of the shards that an evaluation needs."""
+    needed = evaluation_shards.c
+    return select(needed.shard_id).where(needed.evaluation_id == evaluation.id)
 
 
 def usable(session: Session, space: str) -> Sequence[UUID]:
@@ -25,15 +32,43 @@ def usable(session: Session, space: str) -> Sequence[UUID]:
     return session.scalars(query).all()
 
 
-def clips(session: Session, shard_ids: Sequence[UUID]) -> list[tuple[UUID, list[Any]]]:
-    """The clips of these shards, by video: `Shard.clips`."""
-    rows = session.execute(select(Shard.id, Shard.clips).where(Shard.id.in_(shard_ids)))
-    return [(shard_id, found) for shard_id, found in rows]
+def clips(session: Session, shard_ids: Sequence[UUID]) -> dict[UUID, str]:
+    """The clips of these shards (`Shard.clips`) by the shard's id, each as JSON."""
+    rows = session.execute(select(Shard.id, cast(Shard.clips, Text)).where(Shard.id.in_(shard_ids)))
+    return {shard_id: text for shard_id, text in rows}
 
 
-def these(session: Session, shard_ids: Sequence[UUID]) -> Sequence[Shard]:
-    """These shards, in no order."""
-    return session.scalars(select(Shard).where(Shard.id.in_(shard_ids))).all()
+def add(session: Session, evaluation_id: UUID, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert shards for an evaluation that is being planned; `rows` are columns of `Shard`.
+
+    No reader counts a shard before it has a job, and the end of planning queues the jobs.
+    """
+    ids = [uuid4() for _ in rows]
+    session.execute(insert(Shard), [{"id": one, **row} for one, row in zip(ids, rows, strict=True)])
+    link(session, evaluation_id, ids)
+
+
+def link(session: Session, evaluation_id: UUID, shard_ids: Sequence[UUID]) -> None:
+    """Note that an evaluation needs these shards."""
+    each = func.unnest(cast(list(shard_ids), ARRAY(Uuid)))
+    rows = select(literal(evaluation_id, Uuid), each)
+    needed = insert(evaluation_shards).from_select(["evaluation_id", "shard_id"], rows)
+    session.execute(needed.on_conflict_do_nothing())
+
+
+def unplanned(session: Session) -> Sequence[UUID]:
+    """Ids of evaluations that ended before their plan did, and left shards without jobs."""
+    needs = exists().where(evaluation_shards.c.evaluation_id == Evaluation.id)
+    ended = (Evaluation.state.in_(ENDED), Evaluation.num_clips.is_(None))
+    return session.scalars(select(Evaluation.id).where(*ended, needs)).all()
+
+
+def forget_unplanned(session: Session, evaluation_id: UUID) -> None:
+    """Delete the shards without jobs that an unfinished planning of this evaluation left."""
+    has_job = exists().where(Job.shard_id == evaluation_shards.c.shard_id)
+    left = delete(evaluation_shards).where(evaluation_shards.c.evaluation_id == evaluation_id, ~has_job)
+    ids = session.scalars(left.returning(evaluation_shards.c.shard_id)).all()
+    session.execute(delete(Shard).where(Shard.id == any_(cast(ids, ARRAY(Uuid)))))
 
 
 def with_evaluation(session: Session, shard_id: UUID) -> tuple[Shard, Evaluation]:

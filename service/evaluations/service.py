@@ -5,7 +5,14 @@ from __future__ import annotations
 from sqlalchemy.orm import Session
 
 from records import flow
-from records.models import Checkpoint, CheckpointState, Evaluation, EvaluationState
+from records.models import (
+    Checkpoint,
+    CheckpointState,
+    DatasetRow,
+    Evaluation,
+    EvaluationState,
+    ProtocolRow,
+)
 from records.repositories import checkpoints, evaluations
 from records.repositories.progress import progress
 from service.auth import Caller
@@ -26,7 +33,10 @@ from service.evaluations.waiting import standing
 from service.problems import Conflict, Forbidden
 from service.protocols import service as protocol_service
 from service.reasons import text_for
+from vcp_core.catalog.backbones import BACKBONES
+from vcp_core.catalog.inputs import with_input
 from vcp_core.catalog.scores import Score
+from vcp_core.evaluation.size import check_summary
 from vcp_core.results.diagnosis import diagnose
 from vcp_core.results.types import Results
 
@@ -41,6 +51,8 @@ def create(session: Session, wanted: EvaluationIn, caller: Caller) -> tuple[Eval
         UnknownName: If there is no such dataset or protocol.
         Conflict: If the checkpoint was rejected, its bytes are not there yet, or the protocol is an older
             version's.
+        PlanTooLarge: If checkpoint and dataset are ready and have too many clips. Otherwise the evaluation
+            fails when it is planned.
     """
     flow.lock(session)  # before the dataset is read: it could be forgotten before the evaluation waits for it
     checkpoint = _checkpoint(session, wanted.checkpoint, caller)
@@ -55,7 +67,15 @@ def create(session: Session, wanted: EvaluationIn, caller: Caller) -> tuple[Eval
             f"PUT them to /v1/checkpoints/{checkpoint.id}/content."
         )
     assert checkpoint.model is not None
+    _check_size(checkpoint, dataset, protocol)
     return flow.find_or_create(session, checkpoint, dataset, protocol.hash, team=checkpoint.model.team)
+
+
+def _check_size(checkpoint: Checkpoint, dataset: DatasetRow, protocol: ProtocolRow) -> None:
+    numbers, backbone = protocol_service.numbers_of(protocol), checkpoint.backbone
+    if numbers is None or backbone is None or backbone not in BACKBONES or dataset.summary is None:
+        return
+    check_summary(dataset.summary, numbers, with_input(BACKBONES[backbone], checkpoint.input_spec))
 
 
 def _checkpoint(session: Session, wanted: str, caller: Caller) -> Checkpoint:

@@ -56,13 +56,24 @@ def name_of(found: Protocol | ProtocolRow) -> str:
 
 
 def numbers_of(row: ProtocolRow) -> Protocol | None:
-    """The protocol of a row; None if this version has other numbers in protocols, or makes other frames."""
+    """The protocol of a row; None if this version cannot run it.
+
+    It may have other numbers in protocols, make other frames, or have a lower ceiling for one of the numbers.
+    """
+    found = _runnable(row)
+    return found if isinstance(found, Protocol) else None
+
+
+def _runnable(row: ProtocolRow) -> Protocol | str:
+    """The protocol of a row, or why this version cannot run it."""
     try:
         found = Protocol.model_validate(row.content)
-        found.check_frames()
-    except (ValidationError, ProtocolError):
-        return None
-    return found if found.hash == row.hash else None
+        found.check()
+    except ProtocolError as error:
+        return str(error).removesuffix(".")
+    except ValidationError:
+        return "its numbers are others"
+    return found if found.hash == row.hash else "its numbers are others"
 
 
 def check_runnable(row: ProtocolRow) -> None:
@@ -71,10 +82,11 @@ def check_runnable(row: ProtocolRow) -> None:
     Raises:
         Conflict: If it cannot.
     """
-    if numbers_of(row) is None:
+    found = _runnable(row)
+    if not isinstance(found, Protocol):
         raise Conflict(
-            f"The protocol {row.name!r} was made by another version of vcpbench, which cannot run here. Its "
-            "results can be read. Choose another protocol for new ones: GET /v1/protocols."
+            f"The protocol {row.name!r} was made by another version of vcpbench and cannot run: {found}. "
+            "Its results can be read. Choose another protocol for new ones: GET /v1/protocols."
         )
 
 

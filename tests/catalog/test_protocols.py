@@ -137,6 +137,6 @@ def test_a_protocol_for_other_frames_is_read_with_its_own_hash_and_not_run() -> 
     old = Protocol.model_validate({**quick.model_dump(mode="json"), "frames": "planes-of-old-1"})
     assert old.hash != quick.hash
     with pytest.raises(ProtocolError, match="is for frames of version 'planes-of-old-1'"):
-        old.check_frames()
+        old.check()
     with pytest.raises(ProtocolError, match="is for frames of version"):
         protocol_from({"name": "x", "frames": "planes-of-old-1"})

@@ -103,9 +103,10 @@ class Lab:
             shards = [self.shard(row) for _ in range(new)]
             session.add_all(shards)
             session.flush()
-            old = [session.get_one(Shard, shard_id) for shard_id in shared or []]
-            flow.planned(session, row, [*old, *shards], [session.get_one(Evaluation, c) for c in controls])
-            return [shard.id for shard in shards]
+            ids = [shard.id for shard in shards]
+            found = [session.get_one(Evaluation, control) for control in controls]
+            flow.planned(session, row, [*(shared or []), *ids], found)
+            return ids
 
     def finish_shard(self, claim: Claim) -> None:
         with self.database.session() as session:

@@ -31,7 +31,9 @@ CHANGES = [
 def test_no_state_changes_without_the_flows_lock(change: FunctionType, database: Database) -> None:
     others = [None] * (len(inspect.signature(change).parameters) - 1)
     with database.session() as session, pytest.raises(LockNotHeld, match=r"'vcpbench\.flow'"):
-        change(session, *others[:4], **({"team": "a"} if change.__name__ == "find_or_create" else {}))
+        change(
+            session, *others[:4], **({"team": "a"} if change.__name__.startswith("find_or_create") else {})
+        )
 
 
 def test_the_flow_has_functions_to_guard() -> None:

@@ -3,33 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
 from records import flow
 from records.db import Database
 from records.models import (
-    Checkpoint,
-    CheckpointState,
-    DatasetRow,
-    DatasetState,
     Evaluation,
-    JobKind,
-    Origin,
-    Shard,
 )
-from records.repositories import datasets, jobs
+from records.repositories import datasets
 from records.settings import Settings
 from tests.service.finished import done, ready_checkpoint, ready_dataset
 from vcp_core.catalog import versions
 from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.benchmarks import BENCHMARKS
-from vcp_core.catalog.protocols import PROTOCOLS
+from vcp_core.catalog.protocols import PROTOCOLS, protocol_from
 from vcp_core.datasets.manifest import Dataset, Video
 from vcp_core.evaluation.plan import EvaluationPlan
-from vcp_core.features.shards import Clip
-from worker.tasks.plan import Cut, _controls, fit_jobs
+from worker.planning import Cut, fit_jobs
+from worker.tasks.plan import controls_of
 
 QUICK = PROTOCOLS["quick-v1"]
 VIDEOS = tuple(
@@ -37,40 +29,31 @@ VIDEOS = tuple(
 )
 
 
-def test_a_shard_that_came_while_a_plan_was_made_is_shared_and_not_forwarded_twice(
-    database: Database,
-) -> None:
-    with database.session() as session:
-        dataset = DatasetRow(name="d", source={}, state=DatasetState.READY)
-        checkpoint = Checkpoint(origin=Origin.UPLOAD, state=CheckpointState.READY)
-        session.add_all([dataset, checkpoint])
-        session.flush()
-        dataset_id, checkpoint_id = dataset.id, checkpoint.id
-    cut = Cut(
-        Evaluation(checkpoint_id=checkpoint_id, dataset_id=dataset_id),
-        Dataset(name="d", split_name="1", root=Path(), videos=VIDEOS),
-        wanted={(video.id, video.sha256): {Clip(video.id, 0), Clip(video.id, 16)} for video in VIDEOS},
-        space="s",
-        max_clips=2,
+def plan_on(videos: tuple[Video, ...], *, clips_of_a_video: int = 2) -> EvaluationPlan:
+    """`r3d_tiny` on these videos, with no clips but those of the grid."""
+    protocol = protocol_from({"name": "p", "grid": {"num_clips": clips_of_a_video}})
+    dataset = Dataset(name="d", split_name="1", root=Path(), videos=videos)
+    return EvaluationPlan(
+        dataset=dataset, protocol=protocol, spec=BACKBONES["r3d_tiny"], benchmarks=("retrieval",)
     )
-    with database.session() as session:
-        cut.refresh(session)
-        assert cut.shared == []
-        assert [columns["num_clips"] for columns in cut.new] == [2, 2]
-    with database.session() as session:
-        clips = [["a", "a" * 64, [[0, "original", ""]]], ["other", "o" * 64, [[0, "original", ""]]]]
-        theirs = Shard(space="s", number=0, clips=clips, num_clips=2, key=str(uuid4()))
-        theirs.checkpoint_id, theirs.dataset_id = checkpoint_id, dataset_id
-        session.add(theirs)
-        session.flush()
-        jobs.enqueue(session, JobKind.EXTRACT, team="a", shard_id=theirs.id)
-    with database.session() as session:
-        cut.refresh(session)
-        assert cut.shared == [theirs.id]
-        assert [columns["clips"] for columns in cut.new] == [
-            [["a", "a" * 64, [[16, "original", ""]]]],
-            [["b", "b" * 64, [[0, "original", ""], [16, "original", ""]]]],
-        ]
+
+
+def test_clips_that_other_shards_hold_are_shared_and_not_forwarded_twice() -> None:
+    cut = Cut(plan_on(VIDEOS))
+    (new,) = cut.new(100)
+    starts = [clip[0] for clip in new["clips"][0][2]]
+    assert (cut.num_clips, new["num_clips"], len(starts)) == (4, 4, 2)
+    first, second = ([start, "original", ""] for start in starts)
+    cut = Cut(plan_on(VIDEOS))
+    cut.share("useless", [("a", "of other bytes", [first]), ("other", "o" * 64, [first])])
+    cut.share("theirs", [("a", "a" * 64, [first, [7, "rotation", "90"]]), ("other", "o" * 64, [first])])
+    cut.share("again", [("a", "a" * 64, [first])])
+    assert [(one["number"], one["num_clips"], one["clips"]) for one in cut.new(2)] == [
+        (0, 1, [["a", "a" * 64, [second]]]),
+        (1, 2, [["b", "b" * 64, [first, second]]]),
+    ]
+    assert cut.shared == ["theirs"]
+    assert cut.num_clips == 4
 
 
 def test_a_benchmark_that_is_added_later_is_measured_for_controls_too(
@@ -81,7 +64,7 @@ def test_a_benchmark_that_is_added_later_is_measured_for_controls_too(
             dataset = datasets.named(session, "gestures") or ready_dataset(session)
             weights = ready_checkpoint(session, "a", step=len(versions.engine()))
             flow.lock(session)
-            return list(_controls(session, done(session, weights, dataset, {}), QUICK))
+            return controls_of(session, done(session, weights, dataset, {}), QUICK)
 
     before = controls()
     assert [one.checkpoint.is_pixels for one in before] == [False, True]

@@ -9,6 +9,7 @@ Facts, each with its registry:
     benchmarks.py  benchmarks and their metrics
     datasets.py    named datasets
     protocols.py   every number that fixes how benchmarks run
+    ceilings.py    how large these numbers, and a plan, may be
     training.py    every number that fixes how training runs
     defaults.py    the default dataset and protocol
     reported.py    published numbers

@@ -21,6 +21,7 @@ VcpbenchError
 │   └── UnsupportedVideo   frames come out, in colours or at an angle that cannot be converted
 ├── DatasetError           a dataset that cannot be evaluated as it stands
 ├── ProtocolError          a protocol that is not valid
+├── PlanTooLarge           an evaluation of more clips than a plan may have
 ├── OperationError         an option that cannot be applied to this clip
 ├── NotAvailable           a benchmark that cannot run on this dataset, with the count that shows why
 ├── TrainingError          a training run that cannot start or go on with these settings
@@ -349,6 +350,10 @@ class DatasetError(VcpbenchError):
 
 class ProtocolError(VcpbenchError):
     """A protocol that is not valid."""
+
+
+class PlanTooLarge(VcpbenchError):
+    """An evaluation of more clips than a plan may have (`vcp_core.catalog.ceilings`)."""
 
 
 class OperationError(VcpbenchError):

@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from vcp_core.catalog.ceilings import exceeded
 from vcp_core.catalog.errors import ProtocolError, UnknownName
 from vcp_core.catalog.options import PAPERS_OPTIONS, chosen_options
 from vcp_core.catalog.registry import Registry
@@ -117,14 +118,14 @@ class RetrievalNumbers(_Numbers):
     @classmethod
     def _ascending(cls, ks: tuple[int, ...]) -> tuple[int, ...]:
         if list(ks) != sorted(set(ks)):
-            raise ValueError(f"must ascend, got {list(ks)}")
+            raise ValueError(f"must ascend, got {quoted(list(ks))}")
         return ks
 
     @field_validator("features")
     @classmethod
     def _pooled_and_each_once(cls, features: tuple[RetrievalFeature, ...]) -> tuple[RetrievalFeature, ...]:
         if "pooled" not in features or len(set(features)) < len(features):
-            raise ValueError(f"must hold 'pooled', and each feature once, got {list(features)}")
+            raise ValueError(f"must hold 'pooled', and each feature once, got {quoted(list(features))}")
         return tuple(sorted(features, reverse=True))  # the order means nothing, so the hash must not see it
 
 
@@ -207,11 +208,14 @@ class Protocol(_Numbers):
     control: ControlNumbers = ControlNumbers()
     finetune: FinetuneNumbers | None = None
 
-    def check_frames(self) -> None:
+    def check(self) -> None:
         """Check that this version of vcpbench can run the protocol.
 
+        A stored protocol can be read without this check, so that its results can be read.
+
         Raises:
-            ProtocolError: If the protocol is for frames of another version.
+            ProtocolError: If the protocol is for frames of another version, or a number is above its ceiling
+                (`vcp_core.catalog.ceilings`).
         """
         if self.frames != FRAMES_VERSION:
             raise ProtocolError(
@@ -219,6 +223,8 @@ class Protocol(_Numbers):
                 f"frames of version {FRAMES_VERSION!r}. You can read its results, but use another protocol "
                 "for new ones."
             )
+        if excesses := [str(one) for one in exceeded(self.model_dump())]:
+            raise ProtocolError("; ".join(excesses) + ". See docs/protocols.md.")
 
     @property
     def canonical_json(self) -> str:
@@ -287,7 +293,7 @@ def protocol_from(numbers: Mapping[str, Any]) -> Protocol:
 
     Raises:
         UnknownName: If there is no such base.
-        ProtocolError: If a number is not valid, or the frames are of another version.
+        ProtocolError: If a number is not valid or above its ceiling, or the frames are of another version.
 
     >>> protocol_from({"name": "mine", "base": "quick-v1", "knn": {"k": 5}}).knn.k
     5
@@ -298,7 +304,7 @@ def protocol_from(numbers: Mapping[str, Any]) -> Protocol:
         found = Protocol.model_validate(_overlay(base, changes))
     except ValidationError as error:
         raise ProtocolError(_readable(error)) from error
-    found.check_frames()
+    found.check()
     return found
 
 

@@ -34,6 +34,7 @@ from vcp_core.evaluation.running import (
     results_of,
     shard_features,
 )
+from vcp_core.evaluation.size import check_plan
 from vcp_core.features.reading import Counters
 from vcp_core.probes.rows import most_bytes
 from vcp_core.progress import Progress, counting, shown
@@ -119,6 +120,7 @@ def _evaluate(
     dataset = dataset if isinstance(dataset, Dataset) else _load(dataset, tell)
     active = tuple(benchmarks) or tuple(BENCHMARKS)
     plan = EvaluationPlan(dataset=dataset, protocol=numbers, spec=network.spec, benchmarks=active)
+    check_plan(plan)
     run = _Run(plan, chosen_device, tell)
     predictions = run.predict(network)
     features_done = time.perf_counter()

@@ -38,7 +38,8 @@ class EvaluationPlan:
 
     Raises:
         UnknownName: If there is no such benchmark.
-        ProtocolError: If the protocol needs another version of frame decoding.
+        ProtocolError: If the protocol needs another version of frame decoding, or a number of it is above its
+            ceiling.
     """
 
     dataset: Dataset
@@ -47,7 +48,7 @@ class EvaluationPlan:
     benchmarks: tuple[str, ...] = tuple(BENCHMARKS)
 
     def __post_init__(self) -> None:
-        self.protocol.check_frames()
+        self.protocol.check()
         for name in self.benchmarks:
             BENCHMARKS[name]
 
@@ -86,10 +87,11 @@ class EvaluationPlan:
         """The training clips that calibrate random weights."""
         return calibration_shard(self.dataset, self.protocol, self.spec)
 
-    @property
+    @cached_property
     def num_clips(self) -> int:
         """Distinct clips, each of which is one forward pass."""
-        return sum(shard.num_clips for shard in self.shards)
+        # Not by the shards: all clips of a large plan would be in memory at once.
+        return sum(len(set(self.clips(video))) for video in self.dataset.videos)
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -45,18 +45,23 @@ def cut_shards(
     >>> [[video.id for video, _ in shard.videos] for shard in shards]
     [['a.mp4', 'b.mp4'], ['c.mp4']]
     """
-    shards: list[Shard] = []
+    return list(iter_shards(videos, wanted, max_clips=max_clips))
+
+
+def iter_shards(
+    videos: Iterable[Video], wanted: Callable[[Video], Iterable[Clip]], *, max_clips: int
+) -> Iterator[Shard]:
+    """Cut shards as `cut_shards` does, and hold only one of them at a time."""
+    number, size = 0, 0
     current: list[tuple[Video, tuple[Clip, ...]]] = []
-    size = 0
     for video in sorted(videos, key=lambda video: video.id):
         # A set has no order of its own, and shards must not depend on it.
         clips = tuple(sorted(set(wanted(video))))
         if current and size + len(clips) > max_clips:
-            shards.append(Shard(number=len(shards), videos=tuple(current)))
-            current, size = [], 0
+            yield Shard(number=number, videos=tuple(current))
+            number, size, current = number + 1, 0, []
         if clips:
             current.append((video, clips))
             size += len(clips)
     if current:
-        shards.append(Shard(number=len(shards), videos=tuple(current)))
-    return shards
+        yield Shard(number=number, videos=tuple(current))

@@ -10,6 +10,7 @@ import pytest
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from tests.pages import ROOT, table_between
 from vcp_core.catalog import ceilings
 from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.errors import ProtocolError
@@ -101,6 +102,22 @@ def test_all_excesses_of_a_file_are_named_at_once(tmp_path: Path) -> None:
     with pytest.raises(ProtocolError) as error:
         load_protocol(path)
     assert all(name in str(error.value) for name in ("p.toml", "knn.k", "cloze.num_tuples", "cloze.gap"))
+
+
+def test_the_page_has_every_ceiling_with_its_reason() -> None:
+    page = (ROOT / "docs" / "protocols.md").read_text(encoding="utf-8")
+    shown = {number: (most, why) for number, most, why in table_between(page, "ceilings")}
+    expected = {}
+    for name, ceiling in ceilings.VALUES.items():
+        most = "2^53 - 1" if ceiling.most == ceilings.MOST_SEED else f"{ceiling.most:,.0f}"
+        each = ", each" if name in ceilings.ITEMS else ""
+        expected[f"`{name}`{each}"] = (most, ceiling.why)
+    for name, ceiling in ceilings.ITEMS.items():
+        expected[f"`{name}`"] = (f"{ceiling.most:,.0f} items", ceiling.why)
+    assert shown == expected
+    assert f"at most {ceilings.PLAN_CLIPS:,} for each network" in page
+    assert f"about {ceilings.PLAN_JOBS:,} shards" in page
+    assert f"add {ceilings.PLAN_BYTES >> 30} GiB" in page
 
 
 def test_ten_times_the_clips_of_standard_v1_are_no_excess() -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import httpx
 import pytest
@@ -17,8 +17,6 @@ from vcpbench_client.errors import NotDone
 from records import flow
 from records.models import DatasetRow, DatasetState, Job, JobKind
 from records.repositories import datasets, jobs
-from records.settings import Settings
-from records.storage import Storage
 from tests.errors import EVERY, SECRET, SIGNS
 from tests.served import Served
 from tests.service.finished import ready_checkpoint
@@ -29,19 +27,8 @@ from vcp_core.catalog.names import printable
 from vcp_core.catalog.protocols import PROTOCOLS
 from worker import runner
 from worker.job_loop import JobLoop
-from worker.scratch import ScratchFolder
 
 HTML = {"Accept": "text/html"}
-
-
-@pytest.fixture
-def job_loop(settings: Settings, api: Served) -> Iterator[JobLoop]:
-    scratch = ScratchFolder(settings.scratch, str(uuid4()))
-    found = JobLoop(settings, api.database, Storage(settings.store_url), uuid4(), scratch)
-    yield found
-    found.stop()
-    found.close()
-    scratch.leave()
 
 
 def register(api: Served, name: str, source: str, *, last: bool = True, **options: str) -> UUID:

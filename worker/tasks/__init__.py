@@ -1,7 +1,8 @@
 """What workers do, by kind of job: read rows, have the child compute, store objects, conclude.
 
 Every task may run twice, or be killed at any line. So a task writes objects only under keys that hash their
-content, and it writes rows only in the one transaction that ends the job.
+content, and it writes rows only in the one transaction that ends the job. `plan.py` also writes shards before
+that: these count once they have jobs, and the next attempt deletes them first.
 
     ingest.py     read an uploaded file
     index.py      read a dataset's videos

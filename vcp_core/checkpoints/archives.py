@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import IO
 
@@ -22,6 +22,9 @@ VERSION = "version"  # a record that must be there; same source; 3 since torch 1
 READABLE = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)  # in Python
 READ_BY_TORCH = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 BLOCK_BYTES = 1 << 20
+# The pickle of a compressed archive may unpack to 8 MiB, or to 4 times its size. Each of its bytes can be an
+# instruction, and the reader runs about a million in a second. 50,000 tensors take some 7 MB.
+UNPACKED_OBJECT = 8 << 20, 4
 
 
 def folder_of(names: Iterable[str]) -> str | None:
@@ -104,8 +107,7 @@ def packed_as_torch_does(path: Path, most_bytes: int, scratch: Path | None) -> I
             and _is_theirs(_plain(entry.filename))
             and not entry.is_dir()
         }
-        if sum(entry.file_size for entry in wanted.values()) > most_bytes:
-            raise CheckpointError("it unpacks to far more bytes than a checkpoint of its size has.")
+        _expect_bounded(wanted.values(), most_bytes)
         try:
             with contextlib.ExitStack() as undo:
                 copy = undo.enter_context(tempfile.TemporaryFile(dir=scratch))
@@ -120,6 +122,25 @@ def packed_as_torch_does(path: Path, most_bytes: int, scratch: Path | None) -> I
             raise StorageError(where, f" cannot take an unpacked copy: {error.strerror}.") from error
     copy.seek(0)
     return copy
+
+
+def expect_bounded(path: Path, most_bytes: int) -> None:
+    """Refuse an archive that unpacks to more bytes than this, or whose pickle unpacks to too many.
+
+    Raises:
+        CheckpointError: If it does. Nothing was unpacked.
+    """
+    with zipfile.ZipFile(path) as archive:
+        _expect_bounded(archive.infolist(), most_bytes)
+
+
+def _expect_bounded(entries: Collection[zipfile.ZipInfo], most_bytes: int) -> None:
+    least, times = UNPACKED_OBJECT
+    pickles = (entry for entry in entries if _plain(entry.filename).split("/")[-1] == OBJECT)
+    if sum(entry.file_size for entry in entries) > most_bytes or any(
+        entry.file_size > max(least, times * entry.compress_size) for entry in pickles
+    ):
+        raise CheckpointError("it unpacks to far more bytes than a checkpoint of its size has.")
 
 
 def _copy(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, packed: zipfile.ZipFile, name: str) -> None:

@@ -17,13 +17,20 @@ from vcp_core.checkpoints.match import Match, own_keys
 from vcp_core.checkpoints.report import listed
 
 MAX_STEPS = 1 << 62  # a larger number is no count of training steps
+# A view may have more elements than its storage: a stride of 0 repeats them. Networks inflated from 2D to 3D
+# repeat a kernel in time, at most 7 times. But 869 bytes could become 110 MB of weights.
+MAX_REPEATS = 16
+FREE_ELEMENTS = 4096  # of one tensor, however few are stored: a layer's biases may all be one number
+MAX_COMPARED = 1 << 31  # elements; 8 GB of float32 take about 4 s
+MAX_COMPARISONS = 500_000  # each takes some 4 microseconds, however small the tensors are
 
 
 def canonical_tensors(tensors: Mapping[str, Tensor], match: Match) -> dict[str, Tensor]:
     """Make the backbone's state dict from a file's tensors: float32, and int64 for `num_batches_tracked`.
 
     Raises:
-        CheckpointMismatch: If a weight is not of a floating-point type.
+        CheckpointMismatch: If a weight is not of a floating-point type, or has far more elements than are
+            stored for it.
         NonFiniteWeights: If a weight is NaN or infinite as float32, or a variance is below zero. The message
             names the keys and counts the weights.
 
@@ -43,6 +50,7 @@ def canonical_tensors(tensors: Mapping[str, Tensor], match: Match) -> dict[str, 
             f"weights of {match.backbone} that are not floating point: {listed(integers)}. "
             "Quantised networks cannot be evaluated; save the weights before quantisation."
         )
+    _refuse_repeated(state)
     state = {key: value.to(torch.float32).contiguous() for key, value in state.items()}
     # After the conversion: a float64 weight may be finite, and too large for float32.
     broken = _counted((key, ~torch.isfinite(value)) for key, value in state.items())
@@ -95,6 +103,56 @@ def are_equal(first: Tensor, second: Tensor) -> bool:
     """
     # `torch.equal` alone compares numbers of two types, and calls 1.0 in half and in float equal.
     return first.dtype == second.dtype and torch.equal(first, second)
+
+
+class Comparisons:
+    """Compares tensors of a file by `are_equal`, with a ceiling on the work that one file can cause.
+
+    >>> compare = Comparisons({"a": torch.ones(2), "b": torch.ones(2)})
+    >>> compare("a", "b")
+    True
+    """
+
+    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+        self._tensors, self._elements, self._number = tensors, 0, 0
+
+    def __call__(self, first: str, second: str) -> bool:
+        """Tell whether two tensors, given by name, hold the same numbers in the same type.
+
+        Raises:
+            CheckpointMismatch: If the comparisons of this file reach `MAX_COMPARISONS` or `MAX_COMPARED`.
+        """
+        self._number += 1
+        self._elements += self._tensors[first].numel()
+        if self._number > MAX_COMPARISONS or self._elements > MAX_COMPARED:
+            raise CheckpointMismatch(
+                f"telling its networks apart takes more than {MAX_COMPARISONS:,} comparisons of tensors, or "
+                f"of {MAX_COMPARED:,} numbers. Save the state_dict of one network."
+            )
+        return are_equal(self._tensors[first], self._tensors[second])
+
+
+def _refuse_repeated(state: Mapping[str, Tensor]) -> None:
+    """Refuse weights that have far more elements than the file stores for them."""
+    stored: dict[int, int] = {}  # elements of each storage, which several weights may share
+    needed = {key: max(value.numel() - FREE_ELEMENTS, 0) for key, value in state.items()}
+    for key, value in state.items():
+        storage = value.untyped_storage()
+        held = storage.nbytes() // value.element_size()
+        stored[storage.data_ptr()] = held
+        if needed[key] > MAX_REPEATS * held:
+            raise CheckpointMismatch(
+                f"{key} has {value.numel():,} elements, and the file stores {held:,} of them. A view may "
+                f"repeat an element at most {MAX_REPEATS} times. Save clones: "
+                "{key: value.clone() for key, value in model.state_dict().items()}."
+            )
+    if sum(needed.values()) > MAX_REPEATS * sum(stored.values()):
+        raise CheckpointMismatch(
+            f"its weights have {sum(value.numel() for value in state.values()):,} elements, and the file "
+            f"stores {sum(stored.values()):,} of them, which several weights share. They may be used at most "
+            f"{MAX_REPEATS} times. Save clones: "
+            "{key: value.clone() for key, value in model.state_dict().items()}."
+        )
 
 
 def _refuse_negative_variances(state: Mapping[str, Tensor]) -> None:

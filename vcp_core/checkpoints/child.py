@@ -230,7 +230,7 @@ def ingest_here(
         backbone=backbone,
         prefix=prefix,
         words={*contents.containers, *contents.values},
-        equal=lambda first, second: canonical.are_equal(tensors[first], tensors[second]),
+        equal=canonical.Comparisons(tensors),
     )
     match = choice.match
     canonical.write_canonical(

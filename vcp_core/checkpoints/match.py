@@ -11,6 +11,7 @@ A file may hold several whole backbones. networks.py chooses among them.
 from __future__ import annotations
 
 import functools
+import heapq
 import itertools
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
@@ -30,6 +31,10 @@ WHAT_NEXT = "Pass --backbone, or see docs/adding/backbone.md."
 WHAT_NEXT_AFTER_BACKBONE = (
     "Leave out --backbone to see what it is closest to, or see docs/adding/backbone.md."
 )
+# Places where a backbone is not whole. Only the closest is told, and rating one place goes through all names of
+# the file. A file of 4 MB can have 50,000 places with one key each.
+MAX_NEAR = 16
+MAX_NETWORKS = 64  # networks of one backbone in a file; the choice compares each with each
 # Parts of names by which a network shows that its weights are stored in pieces, and how to join them.
 IN_PIECES = {
     "parametrizations": "Call torch.nn.utils.parametrize.remove_parametrizations on each layer",
@@ -108,13 +113,14 @@ def whole_backbones(
 
     Raises:
         UnknownName: If `backbone` is not in the catalog.
-        CheckpointMismatch: If no backbone is whole. The message says which is closest and what it lacks.
+        CheckpointMismatch: If no backbone is whole. The message says which is closest and what it lacks. Or
+            if more than `MAX_NETWORKS` places may hold a backbone.
 
     >>> shapes = {f"module.{key}": shape for key, shape in key_shapes("r3d_tiny").items()}
     >>> [(match.backbone, match.prefix, match.num_keys) for match in whole_backbones(shapes)]
     [('r3d_tiny', 'module.', 60)]
     """
-    matches = _matches(shapes, [BACKBONES[backbone].name] if backbone else BACKBONES)
+    matches = _matches(shapes, [BACKBONES[backbone].name] if backbone else BACKBONES, under)
     matches = [_without_equal_twins(match, equal) if match.twice else match for match in matches]
     complete = [match for match in matches if match.complete]
     if complete:
@@ -153,14 +159,36 @@ def _known(backbone: str, scheme: KeyScheme) -> dict[str, Shape]:
     return {scheme.rename(key): shape for key, shape in key_shapes(backbone).items()}
 
 
-def _matches(shapes: Mapping[str, Shape], backbones: Iterable[str]) -> list[Match]:
+def _matches(
+    shapes: Mapping[str, Shape],
+    backbones: Iterable[str],
+    under: Callable[[str], bool] = lambda prefix: True,
+) -> list[Match]:
     found = _names_of_keys(shapes)
     return [
         _match(shapes, backbone, scheme, prefix, names)
         for backbone in backbones
         for scheme in BACKBONES[backbone].keys
-        for prefix, names in sorted(_by_prefix(found, _known(backbone, scheme)).items())
+        for prefix, names in _worth_a_look(_by_prefix(found, _known(backbone, scheme)), backbone, under)
     ]
+
+
+def _worth_a_look(
+    places: Mapping[str, dict[str, list[str]]], backbone: str, under: Callable[[str], bool]
+) -> list[tuple[str, dict[str, list[str]]]]:
+    """Keep the places that may hold the whole backbone, and of the others those with the most keys."""
+    needed = sum(not is_unread(key) for key in key_shapes(backbone))
+    kept = {prefix for prefix, names in places.items() if len(names) >= needed}
+    if len(kept) > MAX_NETWORKS:
+        raise CheckpointMismatch(
+            f"{len(kept):,} places of the file may each hold a network; at most {MAX_NETWORKS} are read. "
+            "Save the state_dict of one network."
+        )
+    near = [prefix for prefix in places if prefix not in kept]
+    for some in (near, list(filter(under, near))):
+        # Of equal counts, the shorter prefix, as in `_closeness`.
+        kept.update(heapq.nlargest(MAX_NEAR, some, key=lambda prefix: (len(places[prefix]), -len(prefix))))
+    return sorted((prefix, places[prefix]) for prefix in kept)
 
 
 def _names_of_keys(shapes: Mapping[str, Shape]) -> dict[str, list[tuple[str, str]]]:
@@ -253,7 +281,8 @@ def _difference(shapes: Mapping[str, Shape], matches: list[Match], backbone: str
         names = listed(shapes, first=3)
         first = f"none of its {len(shapes)} tensors ({names}) is named as in {wanted}. {what_next}"
         return "\n".join([first, *hints])
-    best = max(matches, key=lambda match: _closeness(shapes, match))
+    near = heapq.nlargest(MAX_NEAR, matches, key=_named)
+    best = max(near, key=lambda match: _closeness(shapes, match))
     begin = f"not {backbone}:" if backbone else f"it holds no whole backbone. The closest is {best.backbone}:"
     under = f" under {printable(best.prefix)!r}" if best.prefix else ""
     lines = [f"{begin} {len(best.right)} of {best.num_keys} keys{under}.", *_details(best), *hints]
@@ -286,6 +315,11 @@ def _in_pieces(shapes: Mapping[str, Shape]) -> list[str]:
     parts = {part for name in shapes for part in name.split(".")[-4:]}
     return [f"Names have {word!r} in them. {advice}, then save again." for word, advice in IN_PIECES.items()
             if word in parts]  # fmt: skip
+
+
+def _named(match: Match) -> float:
+    """The share of keys that are there in any shape; `_closeness` is at most this."""
+    return (len(match.right) + len(match.wrong)) / match.num_keys
 
 
 def _closeness(shapes: Mapping[str, Shape], match: Match) -> tuple[float, float, int]:

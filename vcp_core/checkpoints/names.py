@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
+from vcp_core.catalog.errors import NotACheckpoint
+
 # A wrapper keeps the wrapped module as a child of this name, so the name becomes one part of every key.
 WRAPPERS = {
     "module": "DataParallel or DistributedDataParallel",  # torch/nn/parallel
@@ -15,6 +17,35 @@ WRAPPERS = {
 }
 # Batch-norm counts its training steps. The profiler thop registers the other two in every layer.
 UNREAD = ("num_batches_tracked", "total_ops", "total_params")
+# The search for prefixes copies the beginning of a name at each of its dots. So the work for one name is at
+# most their product, and a name of 4 MB, all dots, took 100 s. Names of the known trainers have at most 150
+# characters and 15 parts.
+MAX_CHARACTERS = 1_000
+MAX_PARTS = 64
+
+
+def expect_short(name: str) -> None:
+    """Refuse the name of a tensor that is too long or too deep to be a trainer's.
+
+    Raises:
+        NotACheckpoint: If it is. The message says which limit, and by how much.
+
+    >>> expect_short("net.conv1.weight")
+    >>> try:
+    ...     expect_short("." * 70)
+    ... except NotACheckpoint as error:
+    ...     print(str(error).partition(";")[0])
+    the name of one tensor has 71 parts between dots
+    """
+    for number, most, unit in (
+        (len(name), MAX_CHARACTERS, "characters"),
+        (name.count(".") + 1, MAX_PARTS, "parts between dots"),
+    ):
+        if number > most:
+            raise NotACheckpoint(
+                f"the name of one tensor has {number:,} {unit}; at most {most:,} are read. "
+                "Save the state_dict of the network itself."
+            )
 
 
 def is_unread(name: str) -> bool:

@@ -27,9 +27,15 @@ from vcp_core.catalog.errors import (
     UnsafeCheckpoint,
     VcpbenchError,
 )
-from vcp_core.checkpoints.archives import broken_entry, is_as_torch_wrote_it, packed_as_torch_does
+from vcp_core.checkpoints.archives import (
+    broken_entry,
+    expect_bounded,
+    is_as_torch_wrote_it,
+    packed_as_torch_does,
+)
 from vcp_core.checkpoints.arrays import ARRAYS
 from vcp_core.checkpoints.formats import RE_SAVE, Format, identify
+from vcp_core.checkpoints.names import MAX_CHARACTERS, expect_short
 from vcp_core.checkpoints.pickles import Survey, survey
 from vcp_core.checkpoints.placeholders import HARMLESS, Refused
 from vcp_core.checkpoints.report import listed, printable
@@ -143,6 +149,8 @@ def _load_torch(path: Path, contents: Contents, scratch: Path | None) -> None:
             with packed_as_torch_does(path, bounds, scratch) as copy:
                 _flatten(_weights_only(copy, mapped=False), contents)
             return
+        if as_zip:
+            expect_bounded(path, max(UNPACKED[0], UNPACKED[1] * path.stat().st_size))
         _flatten(_weights_only(path, mapped=as_zip and _is_stored(path)), contents)
     except pickle.UnpicklingError as error:
         _refuse(path, contents.format, error)
@@ -197,6 +205,11 @@ def _flatten(root: object, contents: Contents) -> None:
         path, value, depth = waiting.pop()
         if isinstance(value, Tensor):
             _take(path, value, contents)
+        elif len(path) > MAX_CHARACTERS:  # each child's path would be a copy of it
+            if isinstance(value, Mapping | list | tuple) and any(
+                isinstance(child, Tensor) for _, child in _items(value)
+            ):
+                expect_short(path)
         # Not isinstance: a bool is an int in Python, and True is no count of steps.
         elif type(value) in (int, str) and depth <= VALUES_DEPTH:
             _note(path, value, contents)
@@ -217,6 +230,7 @@ def _items(value: Mapping[Any, object] | list[object] | tuple[object, ...]) -> I
 def _take(path: str, tensor: Tensor, contents: Contents) -> None:
     if len(contents.tensors) == MAX_TENSORS:
         raise NotACheckpoint(f"more than {MAX_TENSORS:,} tensors: no network known here has so many.")
+    expect_short(path)
     plain = tensor.layout is torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
     if plain and not tensor.is_nested and type(tensor) in (Tensor, torch.nn.Parameter):
         contents.tensors.setdefault(path, tensor.detach())  # keys 1 and "1" give one path

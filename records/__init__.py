@@ -1,6 +1,7 @@
 """The code that service and worker share: rows, objects, jobs. It loads no torch and speaks no HTTP.
 
 flow.py        the states of evaluations, and every change of them
+damage.py      what happens when features are damaged in the store
 repositories/  all SQL
 models/        the tables
 db.py          the engine, short sessions, the database's clock

@@ -322,6 +322,12 @@ def forget_control(session: Session, checkpoint: Checkpoint) -> None:
 
 
 @_under_lock
+def disown_control(session: Session, checkpoint: Checkpoint) -> None:
+    """Let the next evaluation that needs these random weights make others. Scores that used them stay."""
+    checkpoint.control_key = None
+
+
+@_under_lock
 def forget_dataset(session: Session, dataset: DatasetRow) -> None:
     """Stop the indexing of a dataset if nobody waits for it. The next request starts the indexing anew.
 

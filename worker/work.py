@@ -47,10 +47,10 @@ class ObjectCache:
     def __init__(self, storage: Storage, folder: Path) -> None:
         self._storage, self._folder = storage, folder
 
-    def fetch(self, key: str) -> Path:
-        """Return a file with the object's bytes. The caller must not change the file."""
+    def fetch(self, key: str, *, sha256: str | None) -> Path:
+        """Return a file with the object's bytes; as `Storage.fetch`."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._storage.fetch(key, self._folder)
+        path = self._storage.fetch(key, self._folder, sha256=sha256)
         if path.parent == self._folder:
             path.touch()
             kept = sorted(self._folder.iterdir(), key=lambda file: file.stat().st_mtime)
@@ -84,9 +84,9 @@ class Work:
         """Id of the row that the job is about."""
         return self.claim.subject_id
 
-    def cached(self, key: str) -> Path:
-        """Return a file of an object that the next jobs will need, too."""
-        return self._object_cache.fetch(key)
+    def cached(self, key: str, *, sha256: str | None) -> Path:
+        """Return a file of an object that the next jobs will need, too; as `Storage.fetch`."""
+        return self._object_cache.fetch(key, sha256=sha256)
 
     def read(self, query: Callable[[Session], T]) -> T:
         """Run a query in a short transaction. Try again while the database is away.

@@ -33,6 +33,7 @@ class DatasetRow(Identified, Base):
         reason: Why the indexing failed.
         fingerprint: Hash of the videos. Results of different fingerprints never share a leaderboard.
         summary: Facts for people: videos, classes, licence, warnings, and what was left out.
+        manifest_sha256: SHA-256 of the manifest's object; None for one that was stored without a hash.
         retired_at: When the dataset lost its name: to a newer dataset, or because nobody waited for it.
         on_demand: Whether an evaluation's request registered it. Then only evaluations wait for it.
     """
@@ -49,6 +50,7 @@ class DatasetRow(Identified, Base):
     reason: Mapped[VcpbenchError | None]
     fingerprint: Mapped[str | None] = mapped_column(index=True)
     summary: Mapped[dict[str, Any] | None]
+    manifest_sha256: Mapped[str | None]
     retired_at: Mapped[datetime | None]
     on_demand: Mapped[bool] = mapped_column(default=False, server_default=false())
 

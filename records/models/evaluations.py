@@ -142,6 +142,8 @@ class Shard(Identified, Base):
         number: Position within the plan that made it.
         clips: `[[video id, SHA-256 of the file, [[start, option, variant], ...]], ...]`.
         num_clips: Number of clips.
+        key: The object of the features.
+        sha256: SHA-256 of this object; None before it is stored, or if it was stored without a hash.
         device: Name of the device that forwarded the clips.
         counts: Frames decoded, clips forwarded, seconds; clips of a batch, threads of a CPU.
     """
@@ -155,6 +157,7 @@ class Shard(Identified, Base):
     clips: Mapped[list[Any]] = mapped_column(deferred=True)
     num_clips: Mapped[int]
     key: Mapped[str]
+    sha256: Mapped[str | None]
     device: Mapped[str | None]
     counts: Mapped[dict[str, Any] | None]
 

@@ -3,6 +3,7 @@
 jobs.py         queued, claimed, renewed, ended
 many_jobs.py    the jobs of a plan, queued in one statement
 turns.py        which job is next
+remakes.py      jobs that are done again, because their object was damaged
 queue.py        the queue as one evaluation sees it
 workers.py      the workers that were seen lately
 progress.py     how far an evaluation is, and when it ends

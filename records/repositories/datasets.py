@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -44,6 +45,11 @@ def among(session: Session, names: Collection[str]) -> Sequence[DatasetRow]:
     """The datasets that have these names now."""
     query = select(DatasetRow).where(DatasetRow.retired_at.is_(None), DatasetRow.name.in_(names))
     return session.scalars(query).all()
+
+
+def manifest_made(session: Session, dataset_id: UUID, sha256: str) -> None:
+    """Note the hash of a manifest that was made again, of the same videos."""
+    session.execute(update(DatasetRow).where(DatasetRow.id == dataset_id).values(manifest_sha256=sha256))
 
 
 def keep_protocol(session: Session, protocol: Protocol) -> ProtocolRow | None:

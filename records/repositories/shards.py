@@ -85,6 +85,9 @@ def with_evaluation(session: Session, shard_id: UUID) -> tuple[Shard, Evaluation
     return shard, session.scalars(query.limit(1)).one()
 
 
-def keep_facts(session: Session, shard_id: UUID, *, device: str, counts: Mapping[str, Any]) -> None:
-    """Keep on what device a shard's features were made, and what was counted."""
-    session.execute(update(Shard).where(Shard.id == shard_id).values(device=device, counts=counts))
+def keep_facts(
+    session: Session, shard_id: UUID, *, device: str, counts: Mapping[str, Any], sha256: str
+) -> None:
+    """Keep on what device a shard's features were made, what was counted, and the hash of their object."""
+    values = {"device": device, "counts": counts, "sha256": sha256}
+    session.execute(update(Shard).where(Shard.id == shard_id).values(**values))

@@ -154,7 +154,7 @@ def download(
         "Content-Disposition": f'attachment; filename="{found.id}"',
         "ETag": f'"{found.sha256}"',
     }
-    chunks = storage.stream(checkpoint_key(found.sha256 or ""))
+    chunks = storage.stream(checkpoint_key(found.sha256 or ""), sha256=found.sha256)
     return StreamingResponse(chunks, media_type="application/octet-stream", headers=headers)
 
 

@@ -253,7 +253,9 @@ def _count(storage: Storage, settings: Settings, asked: _Asked) -> _Counted:
             return found
         sample = _samples.get(asked.dataset.id)
         if sample is None:
-            manifest = storage.get_bytes(objects.manifest_key(asked.dataset.id)).decode()
+            manifest = storage.get_bytes(
+                objects.manifest_key(asked.dataset.id), sha256=asked.dataset.manifest_sha256
+            ).decode()
             sample = _Sample(*sampled(Dataset.from_json(manifest), MOST_VIDEOS))
             _samples.put(asked.dataset.id, sample)
         plan = EvaluationPlan(dataset=sample.dataset, protocol=asked.numbers, spec=asked.spec)

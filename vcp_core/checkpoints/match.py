@@ -31,8 +31,8 @@ WHAT_NEXT = "Pass --backbone, or see docs/adding/backbone.md."
 WHAT_NEXT_AFTER_BACKBONE = (
     "Leave out --backbone to see what it is closest to, or see docs/adding/backbone.md."
 )
-# Places where a backbone is not whole. Only the closest is told, and rating one place goes through all names of
-# the file. A file of 4 MB can have 50,000 places with one key each.
+# Places where a backbone is not whole. Only the closest is told, and rating one place goes through all names
+# of the file. A file of 4 MB can have 50,000 places with one key each.
 MAX_NEAR = 16
 MAX_NETWORKS = 64  # networks of one backbone in a file; the choice compares each with each
 # Parts of names by which a network shows that its weights are stored in pieces, and how to join them.

@@ -12,6 +12,8 @@ that: these count once they have jobs, and the next attempt deletes them first.
     fit.py        some parts of the benchmarks of an evaluation
     score.py      the scores of an evaluation
     compare.py    two evaluations in pairs
+    features.py   features objects: stored, compared with their hash, made again
+    weights.py    the weights of a network, made again if they are damaged
 """
 
 from __future__ import annotations

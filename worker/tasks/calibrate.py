@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 from sqlalchemy.orm import Session
 
 from records import flow, storage
-from records.models import Checkpoint, CheckpointState
+from records.models import Checkpoint, CheckpointState, Evaluation
 from records.repositories import evaluations
 from worker.tasks.plan import plan_arguments
 from worker.work import Work
@@ -17,17 +20,8 @@ def calibrate(work: Work) -> None:
     """Make the network, and store its weights like those of an upload."""
     # Any evaluation will do: the control's key hashes dataset and protocol, so all of them agree on both.
     evaluation = work.read(lambda session: evaluations.of_checkpoint(session, work.subject_id)[-1])
-    checkpoint = evaluation.checkpoint
     out = work.folder / "weights.safetensors"
-    answer = work.in_child(
-        "calibrate",
-        affinity=str(evaluation.dataset_id),
-        stall_s=STALL_S,
-        plan=plan_arguments(work, evaluation),
-        seed=checkpoint.seed,
-        device=work.settings.device,
-        out=str(out),
-    )
+    answer = random_weights(work, evaluation, out)
     work.storage.put_file(storage.weights_key(answer["weights_sha256"]), out)
 
     def write(session: Session) -> None:
@@ -38,3 +32,16 @@ def calibrate(work: Work) -> None:
         flow.checkpoint_ended(session, row)
 
     work.conclude(write)
+
+
+def random_weights(work: Work, evaluation: Evaluation, out: Path) -> dict[str, Any]:
+    """Have the child make and write the weights of a control's evaluation; its answer."""
+    return work.in_child(
+        "calibrate",
+        affinity=str(evaluation.dataset_id),
+        stall_s=STALL_S,
+        plan=plan_arguments(work, evaluation),
+        seed=evaluation.checkpoint.seed,
+        device=work.settings.device,
+        out=str(out),
+    )

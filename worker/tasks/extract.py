@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 from sqlalchemy.orm import Session
 
-from records import flow, storage
-from records.models import Checkpoint, Evaluation, Shard
+from records import flow
+from records.models import Evaluation, Shard
 from records.repositories import shards
+from worker.tasks import features
 from worker.tasks.plan import plan_arguments
+from worker.tasks.weights import weights_of
 from worker.work import Work
 
 STALL_S = 600.0
@@ -20,49 +19,36 @@ def extract(work: Work) -> None:
     """Forward the clips, unless an earlier attempt has stored their features."""
     # Any evaluation of the shard will do: all agree on precision and features, which its space hashes.
     shard, evaluation = work.read(lambda session: shards.with_evaluation(session, work.subject_id))
-    facts = _stored(work, shard) or _forward(work, shard, evaluation)
+    found = features.stored(work, shard) or _forward(work, shard, evaluation)
+    facts = found.facts
 
     def write(session: Session) -> None:
         counts = facts["counts"] | facts.get("machine", {})
-        shards.keep_facts(session, work.subject_id, device=facts["device"], counts=counts)
+        shards.keep_facts(
+            session, work.subject_id, device=facts["device"], counts=counts, sha256=found.sha256
+        )
         flow.shard_done(session, work.subject_id)
 
     work.conclude(write)
 
 
-def _forward(work: Work, shard: Shard, evaluation: Evaluation) -> dict[str, Any]:
+def _forward(work: Work, shard: Shard, evaluation: Evaluation) -> features.Stored:
     out = work.folder / "features.safetensors"
+    damaged = work.storage.exists(shard.key)  # otherwise an earlier attempt's would have been taken
+    weights = weights_of(work, evaluation)
     facts = work.in_child(
         "extract",
         affinity=str(shard.dataset_id),
         stall_s=STALL_S,
         plan=plan_arguments(work, evaluation),
         clips=shard.clips,
-        weights=_weights(work, evaluation.checkpoint),
+        weights=None if weights is None else str(weights),
         device=work.settings.device,
         out=str(out),
     )
     # Stop if another worker took this job over. Others may have read its features, which may be of another
     # device, and storing ours would replace them.
     work.check()
-    if (theirs := _stored(work, shard)) is not None:
+    if (theirs := features.stored(work, shard)) is not None:
         return theirs
-    # Store the facts first: if the features exist, their facts then exist, too.
-    work.storage.put_bytes(storage.facts_key(shard.key), json.dumps(facts).encode())
-    work.storage.put_file_once(shard.key, out)
-    return facts
-
-
-def _weights(work: Work, checkpoint: Checkpoint) -> str | None:
-    """Return the local file of the network's weights; None for the pixel baseline, which has no weights."""
-    if checkpoint.is_pixels:
-        return None
-    assert checkpoint.weights_sha256 is not None
-    return str(work.cached(storage.weights_key(checkpoint.weights_sha256)))
-
-
-def _stored(work: Work, shard: Shard) -> dict[str, Any] | None:
-    if not work.storage.exists(shard.key):
-        return None
-    facts: dict[str, Any] = json.loads(work.storage.get_bytes(storage.facts_key(shard.key)))
-    return facts
+    return features.store(work, shard, facts, out, replace=damaged)

@@ -10,6 +10,7 @@ from records import flow
 from records.models import Evaluation, Shard
 from records.repositories import evaluations
 from vcp_core.catalog.errors import VersionError
+from worker.tasks.features import DamagedFeatures, extract_again, features_of
 from worker.tasks.plan import plan_arguments
 from worker.work import Work
 
@@ -21,12 +22,17 @@ def fit(work: Work) -> None:
     evaluation, shards = work.read(lambda session: with_shards(session, work))
     assert evaluation.fits is not None
     out = work.folder / "fitted.json"
+    try:
+        paths = features_of(work, shards)
+    except DamagedFeatures as damaged:
+        extract_again(work, evaluation, damaged)
+        return
     work.in_child(
         "fit",
         affinity=str(evaluation.dataset_id),
         stall_s=STALL_S,
         plan=plan_arguments(work, evaluation),
-        features=features_of(work, shards),
+        features=paths,
         parts=evaluation.fits[work.claim.number]["parts"],
         out=str(out),
     )
@@ -53,8 +59,3 @@ def with_shards(session: Session, work: Work) -> tuple[Evaluation, list[Shard]]:
     if evaluation.older:
         raise VersionError("vcpbench was updated while this was evaluated. Ask for it again.")
     return evaluation, sorted(evaluation.shards, key=lambda shard: shard.key)
-
-
-def features_of(work: Work, shards: list[Shard]) -> list[str]:
-    """Return local files of the shards' features."""
-    return [str(work.storage.fetch(shard.key, work.folder)) for shard in shards]

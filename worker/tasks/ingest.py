@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 from sqlalchemy.orm import Session
 
 from records import flow, storage
 from records.models import Checkpoint, CheckpointState
-from vcp_core.catalog.errors import CheckpointError, ReaderFailed
+from records.storage import DamagedObject, MissingObject
+from vcp_core.catalog.errors import CheckpointError, DamagedCheckpoint, ReaderFailed
 from vcp_core.catalog.leaks import declaration
 from worker.work import Work
 
@@ -17,22 +21,8 @@ STALL_S = 3600.0  # the sandbox has limits of its own, by the file's size
 def ingest(work: Work) -> None:
     """Read the file in the sandbox, and store its weights."""
     checkpoint = work.read(lambda session: session.get_one(Checkpoint, work.subject_id))
-    assert checkpoint.sha256 is not None
-    path = work.storage.fetch(storage.checkpoint_key(checkpoint.sha256), work.folder)
     out = work.folder / "weights.safetensors"
-    try:
-        answer = work.in_child(
-            "ingest",
-            affinity=None,
-            stall_s=STALL_S,
-            path=str(path),
-            out=str(out),
-            backbone=checkpoint.backbone,
-            prefix=checkpoint.prefix,
-            input_spec=checkpoint.input_spec,
-        )
-    except (CheckpointError, ReaderFailed) as error:
-        raise error.about(None) from None  # the path of the worker's copy means nothing to the file's owner
+    answer = read_upload(work, checkpoint, out, prefix=checkpoint.prefix)
     work.storage.put_file(storage.weights_key(answer["weights_sha256"]), out)
 
     def write(session: Session) -> None:
@@ -45,6 +35,41 @@ def ingest(work: Work) -> None:
         flow.checkpoint_ended(session, row)
 
     work.conclude(write)
+
+
+def read_upload(work: Work, checkpoint: Checkpoint, out: Path, *, prefix: str | None) -> dict[str, Any]:
+    """Have the child read an uploaded file in the sandbox and write its weights; its answer.
+
+    Raises:
+        DamagedCheckpoint: If the stored file is not the one that was uploaded. Nobody else has its bytes.
+        MissingObject: If it is not in the store. A disk may be away for a while, so the job is tried again.
+        CheckpointError: If the sandbox refuses it.
+    """
+    assert checkpoint.sha256 is not None
+    try:
+        path = work.storage.fetch(
+            storage.checkpoint_key(checkpoint.sha256), work.folder, sha256=checkpoint.sha256
+        )
+    except MissingObject:
+        raise MissingObject("the uploaded file is not in the store any more. Upload it again.") from None
+    except DamagedObject:
+        raise DamagedCheckpoint(
+            "the uploaded file was damaged in the store: its SHA-256 is no longer the one that was uploaded. "
+            "Upload it again."
+        ) from None
+    try:
+        return work.in_child(
+            "ingest",
+            affinity=None,
+            stall_s=STALL_S,
+            path=str(path),
+            out=str(out),
+            backbone=checkpoint.backbone,
+            prefix=prefix,
+            input_spec=checkpoint.input_spec,
+        )
+    except (CheckpointError, ReaderFailed) as error:
+        raise error.about(None) from None  # the path of the worker's copy means nothing to the file's owner
 
 
 def _name(row: Checkpoint) -> None:

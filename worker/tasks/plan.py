@@ -134,7 +134,7 @@ def plan_arguments(work: Work, evaluation: Evaluation) -> dict[str, Any]:
     """Describe an evaluation in plain values. The child makes an `EvaluationPlan` of them."""
     checkpoint = evaluation.checkpoint
     return {
-        "manifest": str(work.cached(storage.manifest_key(evaluation.dataset_id))),
+        "manifest": str(manifest_of(work, evaluation.dataset)),
         "protocol": evaluation.protocol.content,
         "backbone": checkpoint.backbone,
         "input_spec": checkpoint.input_spec,

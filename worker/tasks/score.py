@@ -16,7 +16,8 @@ from vcp_core.catalog.backbones import PIXELS
 from vcp_core.catalog.datasets import DATASETS
 from vcp_core.catalog.protocols import PROTOCOLS
 from vcp_core.results.types import Results
-from worker.tasks.fit import STALL_S, features_of, with_shards
+from worker.tasks.features import DamagedFeatures, extract_again, features_of
+from worker.tasks.fit import STALL_S, with_shards
 from worker.tasks.plan import plan_arguments
 from worker.work import Work
 
@@ -47,12 +48,17 @@ def score(work: Work) -> None:
     needs = work.read(lambda session: _needs(session, work))
     evaluation = needs.evaluation
     out = work.folder / "results.json"
+    try:
+        paths = [] if needs.is_fitted else features_of(work, needs.shards)
+    except DamagedFeatures as damaged:
+        extract_again(work, evaluation, damaged)
+        return
     work.in_child(
         "score",
         affinity=str(evaluation.dataset_id),
         stall_s=STALL_S,
         plan=plan_arguments(work, evaluation),
-        features=[] if needs.is_fitted else features_of(work, needs.shards),
+        features=paths,
         fitted=_to_file(work, "fitted", {row.part: row.predictions for row in needs.parts}),
         controls={seed: _to_file(work, f"control-{seed}", one) for seed, one in needs.controls.items()},
         pixels=None if needs.pixels is None else _to_file(work, PIXELS, needs.pixels),

@@ -1,0 +1,55 @@
+"""What happens when features turn out to be damaged in the store: they are extracted again.
+
+The job that noticed it ends, and its evaluation waits for the shard again, as before its first extraction.
+Other evaluations that are being scored from the same shard wait, too. All of this is one transaction under
+the flow's lock. So if a worker is killed before it commits, the next attempt at its job notices the damage
+again. If two workers notice the same damage, the second finds the shard's job queued already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from records import flow
+from records.models import Evaluation, EvaluationState, Shard
+from records.repositories import evaluations, locks, remakes
+
+
+def features_damaged(
+    session: Session, evaluation: Evaluation, noticed_by: UUID, damaged: Mapping[UUID, str | None]
+) -> None:
+    """Extract damaged features again, and let the evaluations that need them wait.
+
+    Args:
+        session: Holds the flow's lock.
+        evaluation: The evaluation whose job noticed the damage.
+        noticed_by: Id of this job. It is queued anew with the evaluation's other fits and scores.
+        damaged: The shards, each with the hash that its object should have had.
+
+    Raises:
+        LockNotHeld: If the transaction does not hold the flow's lock.
+    """
+    locks.expect(session, flow.FLOW)
+    _wait_again(session, evaluation, also=noticed_by)
+    for shard_id, sha256 in damaged.items():
+        if session.get_one(Shard, shard_id).sha256 != sha256:  # made again since the job read its row
+            continue
+        failed = remakes.extract_again(session, shard_id)
+        if failed is not None:
+            flow.job_failed(session, failed)
+            continue
+        for other in evaluations.needing_shard(session, shard_id):
+            _wait_again(session, other)
+    flow.advance(session, evaluation)
+
+
+def _wait_again(session: Session, evaluation: Evaluation, *, also: UUID | None = None) -> None:
+    """Take an evaluation back to the state in which it waits for features."""
+    if evaluation.state is EvaluationState.SCORING:
+        evaluation.state = EvaluationState.RUNNING
+        session.flush()
+    if evaluation.state is EvaluationState.RUNNING:
+        remakes.forget_scoring(session, evaluation, also=also)

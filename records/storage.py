@@ -150,8 +150,11 @@ class Storage:
             DamagedObject: If its bytes have another hash.
             StorageError: If the store cannot be reached.
         """
-        with _told(key):
-            content = bytes(obstore.get(self.store, key).bytes())
+        try:
+            with _told(key):
+                content = bytes(obstore.get(self.store, key).bytes())
+        except MissingObject:
+            raise self._missing(key) from None
         if sha256 not in (None, hashlib.sha256(content).hexdigest()):
             raise _damaged(key)
         return content

@@ -1,4 +1,4 @@
-"""Objects that are damaged in the store between two jobs: made again where that is possible, and told else."""
+"""Objects that are damaged in the store between two jobs: made again where possible, and told otherwise."""
 
 from __future__ import annotations
 
@@ -203,7 +203,7 @@ def test_a_damaged_upload_is_not_downloaded_as_if_it_were_whole(
     url = f"/v1/checkpoints/{sent['id']}/content"
     assert api.client.get(url).content == checkpoint.read_bytes()
     flip(store / storage.checkpoint_key(sent["sha256"]))
-    with pytest.raises(Exception, match="peer closed connection|incomplete"):
+    with pytest.raises(Exception, match=r"peer closed connection|incomplete"):
         api.client.get(url)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ from uuid import uuid4
 
 import pytest
 
-from records.storage import Storage, StoreAway
+from records.storage import CHUNK_BYTES, DamagedObject, MissingObject, Storage, StoreAway
 from vcp_core.catalog.errors import StorageError
 
 ANOTHER = os.environ.get("VCPBENCH_TEST_STORE_URL")
@@ -56,6 +57,51 @@ def test_what_is_not_there_is_said_in_one_line(storage: Storage, tmp_path: Path)
         with pytest.raises(StorageError, match="x/y") as caught:
             act()
         assert "\n" not in str(caught.value)
+
+
+def test_a_reader_that_knows_the_hash_takes_no_other_bytes(storage: Storage, tmp_path: Path) -> None:
+    content = bytes(3 * CHUNK_BYTES)
+    right = hashlib.sha256(content).hexdigest()
+
+    async def streamed() -> tuple[int, bool]:
+        """How many bytes came, and whether the stream ended well."""
+        came = 0
+        try:
+            async for chunk in storage.stream("a/b", sha256=right):
+                came += len(chunk)
+        except DamagedObject:
+            return came, False
+        return came, True
+
+    storage.put_bytes("a/b", content)
+    assert storage.get_bytes("a/b", sha256=right) == content
+    assert storage.fetch("a/b", tmp_path, sha256=right).read_bytes() == content
+    assert asyncio.run(streamed()) == (len(content), True)
+    for damaged in (content[:-1] + b"x", content[:-1], b""):
+        storage.put_bytes("a/b", damaged)
+        for read in (
+            lambda: storage.get_bytes("a/b", sha256=right),
+            lambda: storage.fetch("a/b", tmp_path, sha256=right),
+        ):
+            with pytest.raises(DamagedObject, match="a/b: damaged in the store") as caught:
+                read()
+            assert not isinstance(caught.value, MissingObject)
+        came, well = asyncio.run(streamed())
+        assert came < len(content)
+        assert not well
+
+
+def test_an_object_that_is_gone_is_told_from_a_store_that_is_away(tmp_path: Path) -> None:
+    storage = Storage(f"file://{tmp_path}/store")
+    with pytest.raises(MissingObject):
+        storage.fetch("a/b", tmp_path)
+    with pytest.raises(MissingObject):
+        storage.get_bytes("a/b")
+    (tmp_path / "store").rename(tmp_path / "unmounted")
+    with pytest.raises(StoreAway):
+        storage.fetch("a/b", tmp_path)
+    with pytest.raises(StoreAway):
+        storage.get_bytes("a/b")
 
 
 def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:

@@ -20,7 +20,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from vcp_core.backbones import build, key_shapes
-from vcp_core.catalog.errors import CheckpointError, CheckpointMismatch, NotACheckpoint, SeveralNetworks
+from vcp_core.catalog.errors import (
+    CheckpointError,
+    CheckpointMismatch,
+    NotACheckpoint,
+    SeveralNetworks,
+    UnsafeCheckpoint,
+)
 from vcp_core.checkpoints import canonical
 from vcp_core.checkpoints.child import ingest_here
 from vcp_core.checkpoints.names import MAX_CHARACTERS, MAX_PARTS
@@ -178,3 +184,25 @@ def test_a_pickle_of_instructions_that_was_compressed_is_refused_before_it_is_un
     assert path.stat().st_size < 4_000_000  # of which the weights are nearly all
     with bounded(), pytest.raises(CheckpointError, match="unpacks to far more bytes"):
         ingest_here(path, tmp_path / "canonical.safetensors")
+
+
+@pytest.mark.parametrize("name", [b"a." * 500_000, b"torch" + b".a" * 500_000, b"torch." + b"_" * 1_000_000])
+@pytest.mark.parametrize("as_zip", [True, False], ids=["zip", "legacy"])
+def test_a_global_with_a_very_long_name_is_refused_before_torch_searches_it(
+    tmp_path: Path, name: bytes, as_zip: bool
+) -> None:
+    held, path = io.BytesIO(), tmp_path / "a.pt"
+    torch.save({"a": ONE}, held, _use_new_zipfile_serialization=as_zip)
+    bomb = pickle.PROTO + b"\x02" + pickle.GLOBAL + name + b"\nb\n" + pickle.STOP
+    if as_zip:
+        with zipfile.ZipFile(held) as old, zipfile.ZipFile(path, "w") as new:
+            for entry in old.infolist():
+                new.writestr(entry.filename, bomb if entry.filename.endswith("data.pkl") else old.read(entry))
+    else:
+        held.seek(0)
+        for _ in range(3):  # magic number, version, system; then the object
+            pickle.load(held)
+        path.write_bytes(held.getvalue()[: held.tell()] + bomb)
+    with bounded(), pytest.raises(UnsafeCheckpoint, match="it asks for") as caught:
+        ingest_here(path, tmp_path / "canonical.safetensors")
+    assert len(str(caught.value)) < 600

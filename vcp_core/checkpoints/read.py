@@ -36,7 +36,7 @@ from vcp_core.checkpoints.archives import (
 from vcp_core.checkpoints.arrays import ARRAYS
 from vcp_core.checkpoints.formats import RE_SAVE, Format, identify
 from vcp_core.checkpoints.names import MAX_CHARACTERS, expect_short
-from vcp_core.checkpoints.pickles import Survey, survey
+from vcp_core.checkpoints.pickles import MAX_GLOBAL, Survey, survey, with_long_global
 from vcp_core.checkpoints.placeholders import HARMLESS, Refused
 from vcp_core.checkpoints.report import listed, printable
 from vcp_core.checkpoints.trainers import MAX_TEXT, Value
@@ -141,6 +141,7 @@ MAX_DIGITS = 19  # of a number that fits 63 bits
 def _load_torch(path: Path, contents: Contents, scratch: Path | None) -> None:
     as_zip = contents.format == "torch zip"
     try:
+        _refuse_long_global(path, contents.format)
         if as_zip and not _is_normal(path):
             contents.notes.append(
                 "the zip archive was packed again after torch wrote it; its checksums are right"
@@ -281,6 +282,16 @@ def _refuse_plain_pickle(path: Path) -> NoReturn:
     raise NotACheckpoint(
         f"a Python pickle that torch.save did not write. None of its code was run. {RE_SAVE}"
     )
+
+
+def _refuse_long_global(path: Path, file_format: Format) -> None:
+    try:
+        found = with_long_global(path, file_format)
+    except zipfile.BadZipFile:
+        _check_sums(path)  # it names the entry
+        raise
+    if found is not None:
+        raise _unsafe([name for name in found.names if len(name) > MAX_GLOBAL], found)
 
 
 def _unsafe(names: list[str], found: Survey) -> UnsafeCheckpoint:

@@ -24,6 +24,7 @@ from vcp_core.catalog.inputs import input_of, with_input
 from vcp_core.catalog.protocols import Protocol
 from vcp_core.catalog.versions import FEATURES_VERSION
 from worker.planning import digest
+from worker.tasks.index import manifest_of
 from worker.work import Work
 
 STALL_S = 600.0

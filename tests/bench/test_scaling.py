@@ -12,9 +12,13 @@ from bench import linear, scaling
 from bench.linear import Run
 from bench.scaling import Line
 
+REST = {"session_ms": 9.0, "server_ms": 3.0}
+
 
 def line(workers: int, seconds: float, shard_ms: float = 5.0) -> Line:
-    return Line(workers=workers, shards=32, seconds=seconds, shares=1.0, shard_ms=shard_ms, job_ms=5.0)
+    return Line(
+        workers=workers, shards=32, seconds=seconds, shares=1.0, shard_ms=shard_ms, job_ms=5.0, **REST
+    )
 
 
 def test_workers_that_share_the_time_evenly_are_fully_used() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -46,17 +47,34 @@ class ObjectCache:
 
     def __init__(self, storage: Storage, folder: Path) -> None:
         self._storage, self._folder = storage, folder
+        self._checked: dict[str, tuple[str, tuple[int, ...]]] = {}  # by key: a hash, and the file that had it
 
     def fetch(self, key: str, *, sha256: str | None) -> Path:
-        """Return a file with the object's bytes; as `Storage.fetch`."""
+        """Return a file with the object's bytes; as `Storage.fetch`.
+
+        A file is read for its hash once, and again only after it was written: weights are needed for each
+        shard, and have hundreds of megabytes.
+        """
         self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._storage.fetch(key, self._folder, sha256=sha256)
+        path = self._storage.fetch(key, self._folder)
+        if sha256 is not None and self._checked.get(key) != (sha256, _identity(path)):
+            path = self._storage.fetch(key, self._folder, sha256=sha256)
+            self._checked.pop(key, None)
+            self._checked[key] = sha256, _identity(path)
+            for old_key in [*self._checked][:-CACHED_OBJECTS]:
+                del self._checked[old_key]
         if path.parent == self._folder:
-            path.touch()
-            kept = sorted(self._folder.iterdir(), key=lambda file: file.stat().st_mtime)
+            os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))  # read now, and not written
+            kept = sorted(self._folder.iterdir(), key=lambda file: file.stat().st_atime)
             for old in kept[:-CACHED_OBJECTS]:
                 old.unlink()
         return path
+
+
+def _identity(path: Path) -> tuple[int, ...]:
+    """What changes when a file is written or replaced."""
+    found = path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 @dataclass(frozen=True, kw_only=True)

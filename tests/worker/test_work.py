@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,12 +13,13 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from records import storage as records_storage
 from records.db import Database
 from records.models import Checkpoint, CheckpointState, JobKind, Origin
 from records.repositories import jobs
 from records.repositories.jobs import Claim
 from records.settings import Settings
-from records.storage import Storage
+from records.storage import DamagedObject, Storage
 from tests.patience import DEADLINE_S, until
 from tests.workers import runner_child
 from vcp_core.catalog.errors import StorageError
@@ -101,3 +103,22 @@ def renewals_that_wait(database: Database) -> int:
     with database.session() as session:
         waiting = "wait_event_type = 'Lock' AND query LIKE 'UPDATE job %' AND datname = current_database()"
         return int(session.scalar(text(f"SELECT count(*) FROM pg_stat_activity WHERE {waiting}")) or 0)
+
+
+def test_a_cached_object_is_read_for_its_hash_again_only_after_it_was_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage, content = Storage(f"file://{tmp_path}/store"), b"weights"
+    storage.put_bytes("weights/a", content)
+    cache, sha256, read = ObjectCache(storage, tmp_path / "copies"), hashlib.sha256(content).hexdigest(), []
+
+    def counted(path: Path) -> str:
+        read.append(path)
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+
+    monkeypatch.setattr(records_storage, "sha256_of", counted)
+    paths = [cache.fetch("weights/a", sha256=sha256) for _ in range(3)]
+    assert len(read) == 1
+    paths[0].write_bytes(b"Weights")
+    with pytest.raises(DamagedObject):
+        cache.fetch("weights/a", sha256=sha256)

@@ -41,8 +41,8 @@ class Settings(BaseSettings):
         lease_s: How long a silent worker keeps a claimed job, seconds.
         shard_clips: Clips of one job. About a minute of work is a good size, so raise it for fast GPUs.
         fit_values: Fewest numbers (rows x columns x fits) that a job of linear probes reads. The default is
-            about 20 s on two CPU cores. A smaller evaluation is fitted by one job. With 0, each part of a
-            benchmark is a job.
+            about half a minute on one CPU core. A smaller evaluation is fitted by one job. With 0, each part
+            of a benchmark is a job.
         idle_look_s: How often an idle worker looks for work without being woken, seconds.
         log_format: "text" for people, "json" for machines.
     """

@@ -8,9 +8,11 @@ import tempfile
 from pathlib import Path
 
 from vcpbench_client.answers import Checkpoint
-from vcpbench_client.errors import BadAnswer, ClientError, FileError
+from vcpbench_client.errors import BadAnswer, BrokenOff, ClientError, FileError
 from vcpbench_client.transport import Transport
 from vcpbench_client.uploads import Tell
+
+SAME_PLACE = 3  # a bad line breaks at another byte each time
 
 
 def download(transport: Transport, checkpoint: Checkpoint, path: Path, tell: Tell) -> None:
@@ -18,7 +20,8 @@ def download(transport: Transport, checkpoint: Checkpoint, path: Path, tell: Tel
 
     Raises:
         FileError: If it cannot be written.
-        BadAnswer: If the hash of the received bytes is not the checkpoint's.
+        BadAnswer: If the hash of the received bytes is not the checkpoint's, or the server broke the download
+            off at one byte `SAME_PLACE` times: it does so if its own file is damaged.
         ClientError: As every request.
     """
     try:
@@ -27,12 +30,18 @@ def download(transport: Transport, checkpoint: Checkpoint, path: Path, tell: Tel
         raise FileError(path, f" cannot be written: {error.strerror or error}.", path=path) from error
     try:
         os.close(handle)
-        patience = transport.patience()
+        patience, ends = transport.patience(), []
         while True:
             try:
                 digest = _receive(transport, checkpoint, Path(name), tell)
                 break
             except ClientError as error:
+                ends += [Path(name).stat().st_size] if isinstance(error, BrokenOff) else []
+                if len(ends) >= SAME_PLACE and len({*ends[-SAME_PLACE:]}) == 1:
+                    raise BadAnswer(
+                        f"{checkpoint.id}: the server broke the download off after {ends[-1]:,} bytes, "
+                        f"{SAME_PLACE} times. Its file may be damaged; its log has the reason."
+                    ) from error
                 transport.pause(patience, error)
         if digest != checkpoint.sha256:
             raise BadAnswer(f"{checkpoint.id}: bytes of SHA-256 {digest} came, not of {checkpoint.sha256}.")

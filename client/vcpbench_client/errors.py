@@ -83,6 +83,10 @@ class Unreachable(ClientError):
     passing = True
 
 
+class BrokenOff(Unreachable):
+    """An answer began, and its connection was closed before its end."""
+
+
 class TimedOut(ClientError):
     """The awaited result has not come in time."""
 

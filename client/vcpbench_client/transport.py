@@ -12,7 +12,7 @@ from urllib.parse import quote
 import httpx
 
 from vcpbench_client import network
-from vcpbench_client.errors import BY_STATUS, ApiError, BadAnswer, ClientError, NotText
+from vcpbench_client.errors import BY_STATUS, ApiError, BadAnswer, BrokenOff, ClientError, NotText
 from vcpbench_client.login import Login
 from vcpbench_client.patience import Deadline, Patience
 
@@ -125,11 +125,12 @@ class Transport:
         """The bytes of an answer, as they come, in one attempt.
 
         Raises:
+            BrokenOff: If the connection is closed in the middle.
             Unreachable: If the line breaks.
             ApiError: If the answer is a problem.
             TimedOut: If a deadline passes.
         """
-        deadline = deadline or self.deadline
+        deadline, has_begun = deadline or self.deadline, False
         try:
             timeout = httpx.Timeout(ANSWER_S, connect=CONNECT_S)
             with self._http.stream("GET", f"{self.url}/v1{path}", timeout=timeout) as response:
@@ -137,10 +138,13 @@ class Transport:
                 if not response.is_success:
                     response.read()
                     raise _problem(response)
+                has_begun = True
                 for chunk in response.iter_bytes():
                     deadline.check(f"{self.url}: gave up")
                     yield chunk
         except httpx.TransportError as error:
+            if has_begun and isinstance(error, httpx.RemoteProtocolError):
+                raise BrokenOff(f"{self.url} broke its answer off: {error}.") from error
             raise network.explain(self.url, error) from error
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import vcp_core
-from records.models import Checkpoint, CheckpointState, Origin
+from records.models import Checkpoint, CheckpointState, Evaluation, Origin, ProtocolRow
 from tests.datasets_on_disk import make_dataset
 from vcp_core.backbones import build
 from vcp_core.benchmarks import grid, load_benchmark, predict
@@ -143,9 +143,9 @@ def test_stored_features_are_other_objects_when_the_papers_feature_is_among_them
     standard = PROTOCOLS["standard-v1"]
 
     def space(protocol: Protocol) -> str:
-        return feature_space(
-            checkpoint, EvaluationPlan(dataset=dataset, protocol=protocol, spec=BACKBONES["r3d"])
-        )
+        made = EvaluationPlan(dataset=dataset, protocol=protocol, spec=BACKBONES["r3d"])
+        stored = ProtocolRow(hash=protocol.hash, name=protocol.name, content=protocol.model_dump(mode="json"))
+        return feature_space(Evaluation(checkpoint=checkpoint, protocol=stored), max_pooled=made.max_pooled)
 
     checkpoint = Checkpoint(
         origin=Origin.UPLOAD, state=CheckpointState.READY, weights_sha256="0" * 64, backbone="r3d"

@@ -46,7 +46,7 @@ def test_results_under_a_stored_protocol_above_a_ceiling_can_be_read_and_not_ask
     board = api.client.get("/v1/leaderboard", params={"dataset": "gestures", "protocol": "attack"})
     assert board.status_code == 200
     assert [row["model"] for row in board.json()["rows"]] == ["tiny"]
-    listed = {one["name"]: one for one in api.client.get("/v1/protocols").json()}["attack"]
+    listed = {one["name"]: one for one in api.client.get("/v1/protocols").json()["items"]}["attack"]
     assert listed["older"]
     assert listed["hash"] == protocol.hash
     assert listed["numbers"] == protocol.model_dump(mode="json")

@@ -15,7 +15,7 @@ from records.storage import Storage
 from records.wakeups import WakeUps
 from service import health, problems, whoami
 from service.auth import reader
-from service.checkpoints.places import Places
+from service.checkpoints.open_uploads import OpenUploads
 from service.checkpoints.routes import router as checkpoints
 from service.comparisons.routes import router as comparisons
 from service.datasets.routes import router as datasets
@@ -118,7 +118,7 @@ def connect(app: FastAPI, settings: Settings) -> None:
         StorageError: If there is no such store.
     """
     app.state.settings = settings
-    app.state.places = Places()
+    app.state.open_uploads = OpenUploads()
     app.state.storage = Storage(settings.store_url)
     app.state.database = Database(
         settings.database_url.get_secret_value(),

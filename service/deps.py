@@ -1,17 +1,48 @@
-"""The arguments that routes get: a session that commits before the response leaves, store and settings."""
+"""What routes are made of: routers, and arguments, such as a session that commits before the response."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any
 
-from fastapi import Depends, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.routing import APIRoute
 from sqlalchemy.orm import Session
 
 from records.db import Database
 from records.settings import Settings
 from records.storage import Storage
 from service.limits import MAX_ROWS
+
+
+class CommittingRoute(APIRoute):
+    """A route whose argument `session` is committed by the thread that ran its function.
+
+    FastAPI makes the response in another of its 40 threads, and only then ends the session. A session can
+    hold a lock for which 40 other requests wait, each in one of these threads. Its own response would then
+    wait for a thread, and all of them would wait until the lock's time is over.
+    """
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        super().__init__(path, _committing(endpoint), **options)
+
+
+def _committing(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+    if "session" not in inspect.signature(endpoint).parameters or inspect.iscoroutinefunction(endpoint):
+        return endpoint
+
+    @functools.wraps(endpoint)
+    def committing(*arguments: Any, session: Session, **named: Any) -> Any:
+        answer = endpoint(*arguments, session=session, **named)
+        session.commit()
+        return answer
+
+    return committing
+
+
+Router = functools.partial(APIRouter, route_class=CommittingRoute)
 
 
 def _session(request: Request) -> Iterator[Session]:

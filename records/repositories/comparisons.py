@@ -22,11 +22,6 @@ def find(session: Session, first_id: UUID, second_id: UUID, *, version: str) -> 
     return session.scalars(current.where(~_failed_long_ago())).one_or_none()
 
 
-def get(session: Session, comparison_id: UUID) -> Comparison:
-    """The comparison with this id, which exists."""
-    return session.get_one(Comparison, comparison_id)
-
-
 def make(session: Session, first_id: UUID, second_id: UUID, *, version: str, team: str | None) -> Comparison:
     """Make the comparison of two evaluations, and queue a job. Other rules' comparisons are deleted.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from records.repositories import checkpoints
@@ -22,12 +22,12 @@ from service.checkpoints.schemas import (
     shown,
 )
 from service.checkpoints.uploads import Uploads
-from service.deps import DatabaseDep, Limit, Offset, SessionDep, SettingsDep, StorageDep
+from service.deps import DatabaseDep, Limit, Offset, Router, SessionDep, SettingsDep, StorageDep
 from service.forms import Declaration, ModelName, Name, Sha256
 from service.problems import WITH_BODY, TooLarge, responses
 from service.references import CheckpointId, CheckpointNamed
 
-router = APIRouter(prefix="/checkpoints", tags=["checkpoints"])
+router = Router(prefix="/checkpoints", tags=["checkpoints"])
 FOUND: dict[int | str, dict[str, Any]] = {
     200: {"model": CheckpointOut, "description": "It was there already"}
 }
@@ -104,7 +104,7 @@ async def upload(
     )
     _fits(content_length or 0, settings.max_upload_bytes)
     uploads = Uploads(database=database, storage=storage, max_bytes=settings.max_upload_bytes)
-    with request.app.state.places.taken(caller.team):
+    with request.app.state.open_uploads.counted(caller.team):
         checkpoint, new = await uploads.whole(request.stream(), caller.team, facts)
     response.status_code = 201 if new else 200
     response.headers["Location"] = f"/v1/checkpoints/{checkpoint.id}"
@@ -134,7 +134,7 @@ async def content(
     a range, the upload starts again. Once all bytes are stored, sending them again changes nothing.
     """
     uploads = Uploads(database=database, storage=storage, max_bytes=settings.max_upload_bytes)
-    with request.app.state.places.taken(caller.team):
+    with request.app.state.open_uploads.counted(caller.team):
         return await uploads.part(checkpoint_id, caller.team, request.stream(), content_range)
 
 

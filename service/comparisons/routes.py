@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 
 from service.auth import Reader
 from service.comparisons import service
 from service.comparisons.schemas import ComparisonOut
-from service.deps import DatabaseDep
+from service.deps import Router, SessionDep
 from service.problems import responses
 from service.references import EVALUATION
 
-router = APIRouter(tags=["evaluations"])
+router = Router(tags=["evaluations"])
 
 
 @router.get(
@@ -23,7 +23,7 @@ router = APIRouter(tags=["evaluations"])
 )
 def comparison(
     reader: Reader,
-    database: DatabaseDep,
+    session: SessionDep,
     response: Response,
     first: Annotated[str, Query(description=f"An evaluation. {EVALUATION}")],
     second: Annotated[str, Query(description="Another on the same videos under the same protocol.")],
@@ -32,7 +32,7 @@ def comparison(
 
     The first request has a worker compare them, and is answered 202. Ask again until it is `done`.
     """
-    found = service.ask(database, first, second, reader)
+    found = service.ask(session, first, second, reader)
     if found.state in ("waiting", "running"):
         response.status_code = 202
     return found

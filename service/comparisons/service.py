@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
-from records.db import Database
 from records.models import Comparison, ComparisonState, Evaluation, JobState
 from records.repositories import comparisons, locks
 from service.auth import Caller
@@ -20,7 +19,7 @@ from vcp_core.scoring.stored_comparison import COMPARED_VERSION, Compared
 MOST = 0.999  # largest fraction of a comparison that is not done; 1 means done
 
 
-def ask(database: Database, first: str, second: str, reader: Caller | None = None) -> ComparisonOut:
+def ask(session: Session, first: str, second: str, reader: Caller | None = None) -> ComparisonOut:
     """Compare the second evaluation with the first, paired by video. A worker makes a missing comparison.
 
     Raises:
@@ -28,15 +27,10 @@ def ask(database: Database, first: str, second: str, reader: Caller | None = Non
         Conflict: If one is not done, or their datasets, protocols or engines differ.
         TooMany: If the comparison is new, and too many of the reader's team are under way.
     """
-    # Two transactions: the first commits here, in this thread. Were the lock held until the response is made,
-    # which takes one more thread, then requests that wait for the lock could take all threads.
-    with database.session() as session:
-        one, other = (named.find(session, wanted, reader) for wanted in (first, second))
-        _check(one, other, reader)
-        found = _found_or_made(session, one, other, reader.team if reader else None)
-    with database.session() as session:
-        one, other = (named.get(session, each.id, with_results=True) for each in (one, other))
-        return _shown(session, comparisons.get(session, found.id), one, other, reader)
+    one, other = (named.find(session, wanted, reader, with_results=True) for wanted in (first, second))
+    _check(one, other, reader)
+    found = _found_or_made(session, one, other, reader.team if reader else None)
+    return _shown(session, found, one, other, reader)
 
 
 def _found_or_made(session: Session, one: Evaluation, other: Evaluation, team: str | None) -> Comparison:

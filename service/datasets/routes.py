@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
 from records.repositories import datasets
 from service.auth import Admin, Reader
 from service.datasets import service
 from service.datasets.files import check_files
 from service.datasets.schemas import DatasetIn, DatasetOut, DatasetPage, shown
-from service.deps import Limit, Offset, SessionDep, SettingsDep
+from service.deps import Limit, Offset, Router, SessionDep, SettingsDep
 from service.problems import WITH_BODY, responses
 from vcp_core.catalog.errors import UnknownName
 from vcp_core.catalog.locations import Location
 
-router = APIRouter(prefix="/datasets", tags=["datasets"])
+router = Router(prefix="/datasets", tags=["datasets"])
 
 
 @router.get("", summary="List datasets")

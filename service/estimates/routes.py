@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 
-from service.deps import SessionDep, SettingsDep, StorageDep
+from service.deps import Router, SessionDep, SettingsDep, StorageDep
 from service.estimates import service
 from service.estimates.schemas import EstimateOut
 from service.problems import responses
 from vcp_core.catalog.defaults import DEFAULT_PROTOCOL
 
-router = APIRouter(prefix="/estimates", tags=["evaluations"])
+router = Router(prefix="/estimates", tags=["evaluations"])
 
 
 @router.get("", responses=responses(404, 409), summary="Estimate an evaluation")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 
 from records.models import EvaluationState
 from records.repositories import evaluations
 from service.auth import Admin, AnyCaller, Reader
 from service.checkpoints import named as checkpoints
 from service.checkpoints.named import Among
-from service.deps import DatabaseDep, Limit, Offset, SessionDep
+from service.deps import DatabaseDep, Limit, Offset, Router, SessionDep
 from service.evaluations import again, named, service
 from service.evaluations.schemas import (
     EvaluationIn,
@@ -25,7 +25,7 @@ from service.problems import WITH_BODY, responses
 from service.references import CHECKPOINT, EvaluationNamed
 from vcp_core.results.types import Results
 
-router = APIRouter(tags=["evaluations"])
+router = Router(tags=["evaluations"])
 
 
 @router.post(

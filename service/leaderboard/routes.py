@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import Depends, Query, Response
 
-from service.deps import Limit, Offset, SessionDep
+from service.deps import Limit, Offset, Router, SessionDep
 from service.leaderboard.schemas import Board
 from service.leaderboard.service import leaderboard_page, to_csv
 from service.problems import responses
 from vcp_core.catalog.defaults import DEFAULT_PROTOCOL
 
-router = APIRouter(tags=["leaderboard"])
+router = Router(tags=["leaderboard"])
 
 
 def _board(

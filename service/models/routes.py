@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 
 from records.repositories import models
 from service.auth import Reader
 from service.checkpoints.named import Among
-from service.deps import Limit, Offset, SessionDep
+from service.deps import Limit, Offset, Router, SessionDep
 from service.models.schemas import ModelPage, shown
 
-router = APIRouter(prefix="/models", tags=["models"])
+router = Router(prefix="/models", tags=["models"])
 
 
 @router.get("", summary="List models")

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from records.models import ProtocolRow
 from service.auth import AnyCaller
-from service.deps import Limit, Offset, SessionDep
+from service.deps import Limit, Offset, Router, SessionDep
 from service.forms import Word
 from service.problems import WITH_BODY, responses
 from service.protocols import service
 from vcp_core.catalog.protocols import Protocol, protocol_from
 
-router = APIRouter(prefix="/protocols", tags=["protocols"])
+router = Router(prefix="/protocols", tags=["protocols"])
 
 
 class ProtocolOut(BaseModel):

@@ -8,7 +8,6 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from records.db import Database
 from records.repositories import datasets
 from service.auth import Caller
 from service.comparisons import service
@@ -59,14 +58,14 @@ class Page:
         return self.shown.state in ("done", "failed")
 
 
-def page(database: Database, session: Session, first: str, second: str, reader: Caller | None) -> Page:
+def page(session: Session, first: str, second: str, reader: Caller | None) -> Page:
     """Make the page that compares the second evaluation with the first.
 
     Raises:
         NotFound: If there is no such evaluation.
         Conflict: If they cannot be compared.
     """
-    found = service.ask(database, first, second, reader)
+    found = service.ask(session, first, second, reader)
     main = [one for one in found.differences if one.headline or one.metric in names.OPTION_METRICS]
     return Page(
         shown=found,

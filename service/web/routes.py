@@ -13,7 +13,7 @@ from records.repositories import evaluations
 from service.auth import Reader
 from service.auth import reader as by_token
 from service.datasets import service as datasets
-from service.deps import DatabaseDep, SessionDep, SettingsDep, StorageDep
+from service.deps import Router, SessionDep, SettingsDep, StorageDep
 from service.evaluations import named
 from service.evaluations.schemas import shown
 from service.protocols import service as protocols
@@ -25,7 +25,7 @@ from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.defaults import DEFAULT_DATASET, DEFAULT_PROTOCOL
 from vcp_core.catalog.reported import reported_rows
 
-router = APIRouter(include_in_schema=False, dependencies=[Depends(by_token)])
+router = Router(include_in_schema=False, dependencies=[Depends(by_token)])
 open_router = APIRouter(include_in_schema=False)
 LIST = 50  # evaluations of a page
 HTTP_PARTS = {"Cache-Control": "no-store"}
@@ -132,7 +132,6 @@ def show_model(
 def compare(
     request: Request,
     reader: Reader,
-    database: DatabaseDep,
     session: SessionDep,
     chosen: Annotated[list[str] | None, Query(alias="evaluation")] = None,
     first: str = "",
@@ -144,21 +143,16 @@ def compare(
         return RedirectResponse(f"/compare?{query}", status_code=303)
     if not first or not second:
         return render(request, "choose.html", num_chosen=len(chosen or ()), status=422 if chosen else 200)
-    page = comparison.page(database, session, first, second, reader)
+    page = comparison.page(session, first, second, reader)
     return render(request, "compare.html", page=page, verdict=comparison.verdict, tests=comparison.TESTS)
 
 
 @router.get("/compare/progress")
 def show_comparing(
-    request: Request,
-    reader: Reader,
-    database: DatabaseDep,
-    session: SessionDep,
-    first: str,
-    second: str,
+    request: Request, reader: Reader, session: SessionDep, first: str, second: str
 ) -> Response:
     """The part of an unfinished comparison's page that changes; at its end, the page is loaded anew."""
-    page = comparison.page(database, session, first, second, reader)
+    page = comparison.page(session, first, second, reader)
     headers = {**HTTP_PARTS, **({"HX-Refresh": "true"} if page.ended else {})}
     return render(request, "_comparing.html", headers=headers, page=page)
 

@@ -16,8 +16,9 @@ from urllib.parse import urlsplit
 import httpx
 from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
-from sqlalchemy import event, func, select
+from sqlalchemy import event, func, select, text
 
+from records.db import Database
 from records.models import Checkpoint, Job, JobKind, UploadPart
 from records.settings import Settings
 from tests.patience import DEADLINE_S
@@ -172,3 +173,13 @@ def every_route(app: FastAPI) -> list[tuple[str, str, APIRoute]]:
             found += [(method, address, route) for method in sorted(route.methods)]
     assert len(found) > 30
     return found
+
+
+def num_waiting(database: Database) -> int:
+    """How many transactions wait for a lock."""
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
+    with database.session() as session:  # anew for each look: a transaction sees one state of this view
+        return session.scalar(waiting) or 0

@@ -23,7 +23,7 @@ from service.limits import MAX_LIVE_COMPARISONS
 from tests.patience import until
 from tests.served import Served, open_http, serve
 from tests.service.finished import HEADLINE, compare_waiting, done, ready_checkpoint, ready_dataset
-from tests.service.kit import problem_of
+from tests.service.kit import num_waiting, problem_of
 from vcp_core.catalog.errors import NotAvailable
 from vcp_core.catalog.protocols import PROTOCOLS
 from vcp_core.results.types import Predictions
@@ -324,20 +324,11 @@ def test_of_sixty_at_once_no_more_than_the_limit_are_queued(api: Served, many: l
 def test_sixty_at_once_that_hold_every_thread_do_not_hold_up_health(
     api: Served, database: Database, many: list[str]
 ) -> None:
-    waiting = text(
-        "SELECT count(*) FROM pg_stat_activity "
-        "WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    )
-
-    def num_waiting() -> int:
-        with database.session() as session:  # anew for each look: a transaction sees one state of this view
-            return session.scalar(waiting) or 0
-
     with ThreadPoolExecutor(60) as pool:
         with database.session() as blocker:
             blocker.execute(text("LOCK TABLE evaluation IN ACCESS EXCLUSIVE MODE"))
             asked = [pool.submit(look, api, *pair) for pair in pairs(many, 60)]
-            until(lambda: num_waiting() == 40)
+            until(lambda: num_waiting(database) == 40)
             assert api.client.get("/v1/health").status_code == 200
             assert not any(one.done() for one in asked)
         assert {one.result().status_code for one in asked} == {202, 429}

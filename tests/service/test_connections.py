@@ -143,7 +143,7 @@ def test_a_team_has_so_many_uploads_open_and_declared(api: Served, monkeypatch: 
     with ExitStack() as stack:
         for _ in range(limits.MAX_OPEN_UPLOADS_OF_A_TEAM):
             stack.enter_context(begun_put(api.client, "/v1/checkpoints/upload?model=m", content[:10], 100))
-        open_now = api.app.state.places._open
+        open_now = api.app.state.open_uploads._open
         until(lambda: open_now.total() == limits.MAX_OPEN_UPLOADS_OF_A_TEAM)
         refused = api.client.put("/v1/checkpoints/upload?model=m", content=content)
         found = problem_of(refused, 429)

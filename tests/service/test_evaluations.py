@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from sqlalchemy import select
 
 from records import flow
-from records.db import NOW
+from records.db import NOW, Database
 from records.models import (
     Checkpoint,
     CheckpointState,
@@ -31,9 +31,10 @@ from records.models import (
 )
 from records.repositories import jobs
 from records.settings import Settings
+from tests.patience import until
 from tests.served import Served, serve
 from tests.service.finished import done, ready_checkpoint, ready_dataset
-from tests.service.kit import declare, noise, num_rows, problem_of, put
+from tests.service.kit import declare, noise, num_rows, num_waiting, problem_of, put
 from vcp_core.catalog.errors import VcpbenchError
 from vcp_core.catalog.protocols import PROTOCOLS
 
@@ -377,3 +378,15 @@ def test_with_a_broker_that_does_not_answer_an_evaluation_is_taken_soon(settings
             assert ask(served.client, checkpoint).status_code == 201
             assert time.monotonic() - began < 20
             assert [state for _, state in plans(served)] == [JobState.QUEUED]
+
+
+def test_sixty_writes_that_wait_for_one_lock_are_all_answered(
+    api: Served, database: Database, checkpoint: str, dataset: str
+) -> None:
+    with ThreadPoolExecutor(60) as pool:
+        with database.session() as blocker:
+            flow.lock(blocker)
+            asked = [pool.submit(ask, api.client, checkpoint, dataset) for _ in range(60)]
+            until(lambda: num_waiting(database) == 40)  # one for each thread of the service
+        statuses = [one.result().status_code for one in asked]
+    assert sorted(statuses) == [200] * 59 + [201]

@@ -10,18 +10,18 @@ from service.limits import MAX_OPEN_UPLOADS, MAX_OPEN_UPLOADS_OF_A_TEAM
 from service.problems import TooMany
 
 
-class Places:
+class OpenUploads:
     """Counts the uploads that are open. It belongs to the event loop, and needs no lock."""
 
     def __init__(self) -> None:
         self._open: Counter[str] = Counter()
 
     @contextmanager
-    def taken(self, team: str) -> Iterator[None]:
-        """Have a place while the block runs.
+    def counted(self, team: str) -> Iterator[None]:
+        """Count one more upload of a team while the block runs.
 
         Raises:
-            TooMany: If as many as allowed are taken.
+            TooMany: If as many as allowed are open.
         """
         self._check(f"Team {team!r} has", self._open[team], MAX_OPEN_UPLOADS_OF_A_TEAM)
         self._check("All teams together have", self._open.total(), MAX_OPEN_UPLOADS)
@@ -35,8 +35,8 @@ class Places:
     def _check(self, whose: str, used: int, allowed: int) -> None:
         if used >= allowed:
             raise TooMany(
-                f"{whose} {used} uploads open, and {allowed} are allowed. A place is free when one of them "
-                "ends. Send one file after the other.",
+                f"{whose} {used} uploads open, and {allowed} are allowed. One more can start when one of "
+                "them ends. Send one file after the other.",
                 limit="open uploads",
                 used=used,
                 allowed=allowed,

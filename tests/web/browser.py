@@ -11,10 +11,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Response, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Response, expect, sync_playwright
+
+from tests.patience import DEADLINE_S
 
 AXE = Path(__file__).parent / "assets" / "axe.min.js"
 ARGUMENTS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
+expect.set_options(timeout=DEADLINE_S * 1000)  # 5 s unless told: too few on a busy machine
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 
 

@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from records.models import Evaluation, EvaluationState
+from tests.patience import DEADLINE_S
 from tests.service.finished import ready_dataset
 from tests.service.measured import counted_dataset, ran
 from tests.web import played
@@ -27,7 +28,7 @@ def browser() -> Iterator[Browser]:
 
 def visit(browser: Browser, site: Site, **options: Any) -> Visitor:
     context = browser.new_context(**{"viewport": WIDE, **options})
-    context.set_default_timeout(120_000)  # of one step; nothing tells earlier that it will not come
+    context.set_default_timeout(DEADLINE_S * 1000)  # of a step that is no expectation
     visitor = Visitor(context, site.api.url)
     visitor.log_in(site.api.client.headers["Authorization"].removeprefix("Bearer "))
     return visitor

@@ -32,7 +32,7 @@ from urllib.parse import unquote, urlsplit
 from uuid import UUID, uuid4
 
 import obstore
-from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, from_url
 
 from vcp_core.catalog.errors import Private, StorageError
@@ -95,29 +95,14 @@ class Storage:
         with _told(key), path.open("rb") as file:
             self._put(key, file)
 
-    def put_file_once(self, key: str, path: Path) -> bool:
-        """Store a file's bytes unless the key has an object already. Return whether it was stored.
-
-        Some stores ignore `If-None-Match: *` and would replace the object, so call `exists` first.
-
-        Raises:
-            StorageError: As `put_file`.
-        """
-        with _told(key), path.open("rb") as file:
-            try:
-                self._put(key, file, once=True)
-            except AlreadyExistsError:
-                return False
-            return True
-
     def put_bytes(self, key: str, content: bytes) -> None:
         """Store bytes; as `put_file`."""
         with _told(key):
             self._put(key, content)
 
-    def _put(self, key: str, content: IO[bytes] | bytes, *, once: bool = False) -> None:
+    def _put(self, key: str, content: IO[bytes] | bytes) -> None:
         if self._folder is None:
-            obstore.put(self.store, key, content, mode="create" if once else "overwrite")
+            obstore.put(self.store, key, content)
             return
         # Sync the bytes before giving them their name. Otherwise a power failure could leave a name without
         # bytes, which would look like an object.
@@ -125,7 +110,7 @@ class Storage:
         try:
             obstore.put(self.store, staged, content)
             _sync(self._folder / staged)
-            obstore.copy(self.store, staged, key, overwrite=not once)  # a hard link, or a copy
+            obstore.copy(self.store, staged, key)  # a hard link, or a copy
             self._settle(key)
         finally:
             self.delete(staged)

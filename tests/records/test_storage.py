@@ -35,13 +35,6 @@ def test_what_is_put_comes_out_again(storage: Storage, tmp_path: Path) -> None:
     assert sorted(storage.keys("a")) == ["a/b", "a/c"]
 
 
-def test_what_is_put_once_is_never_replaced(storage: Storage, tmp_path: Path) -> None:
-    for content, new in ((b"first", True), (b"second", False)):
-        (tmp_path / "file").write_bytes(content)
-        assert storage.put_file_once("a/b", tmp_path / "file") is new
-    assert storage.get_bytes("a/b") == b"first"
-
-
 def test_a_move_replaces_and_a_delete_forgives(storage: Storage) -> None:
     storage.put_bytes("new", b"1")
     storage.put_bytes("old", b"2")
@@ -148,7 +141,6 @@ def test_what_is_stored_in_a_folder_is_on_the_disk_before_anybody_hears_of_it(
     for key, store in (
         ("a/put", lambda key: storage.put_bytes(key, b"abc")),
         ("b/c/file", lambda key: storage.put_file(key, file)),
-        ("d/once", lambda key: storage.put_file_once(key, file)),
         ("e/written", lambda key: asyncio.run(_write(storage, key, b"abc", fail=False))),
         ("f/moved", lambda key: storage.move("e/written", key)),
     ):

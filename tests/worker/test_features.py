@@ -49,9 +49,9 @@ def change(work: Work, key: str, old: bytes, new: bytes) -> None:
 def test_what_a_killed_attempt_stored_is_taken_only_if_all_of_it_is_whole(work: Work, tmp_path: Path) -> None:
     one, other = shard("1"), shard("2")
     assert stored(work, one) is None
-    made = store(work, one, FACTS, features(tmp_path, 1), replace=False)
+    made = store(work, one, FACTS, features(tmp_path, 1))
     assert stored(work, one) == made
-    store(work, other, FACTS, tmp_path / "out.safetensors", replace=False)
+    store(work, other, FACTS, tmp_path / "out.safetensors")
     theirs = work.storage.get_bytes(facts_key(other.key))
     ours = work.storage.get_bytes(facts_key(one.key))
     for damaged in (theirs, ours[:-1], b"", b"[]", b"{}", ours.replace(b"cpu", b"gpu"), b"\xff"):
@@ -61,7 +61,7 @@ def test_what_a_killed_attempt_stored_is_taken_only_if_all_of_it_is_whole(work: 
     assert stored(work, one) == made
     change(work, one.key, b"a.mp4", b"b.mp4")
     assert stored(work, one) is None
-    again = store(work, one, FACTS, features(tmp_path, 1), replace=True)
+    again = store(work, one, FACTS, features(tmp_path, 1))
     assert again == made == stored(work, one)
 
 

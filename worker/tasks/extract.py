@@ -34,7 +34,6 @@ def extract(work: Work) -> None:
 
 def _forward(work: Work, shard: Shard, evaluation: Evaluation) -> features.Stored:
     out = work.folder / "features.safetensors"
-    damaged = work.storage.exists(shard.key)  # otherwise an earlier attempt's would have been taken
     weights = weights_of(work, evaluation)
     facts = work.in_child(
         "extract",
@@ -51,4 +50,4 @@ def _forward(work: Work, shard: Shard, evaluation: Evaluation) -> features.Store
     work.check()
     if (theirs := features.stored(work, shard)) is not None:
         return theirs
-    return features.store(work, shard, facts, out, replace=damaged)
+    return features.store(work, shard, facts, out)

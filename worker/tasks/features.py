@@ -50,22 +50,15 @@ class DamagedFeatures(Exception):
         self.shards = shards
 
 
-def store(work: Work, shard: Shard, facts: dict[str, Any], path: Path, *, replace: bool) -> Stored:
-    """Store features and the facts about them.
+def store(work: Work, shard: Shard, facts: dict[str, Any], path: Path) -> Stored:
+    """Store features and the facts about them, in place of damaged ones if there are any.
 
-    Args:
-        work: The job.
-        shard: The shard.
-        facts: How the features were made.
-        path: The features file.
-        replace: Whether the key has a damaged object.
+    Another worker may have stored its own meanwhile. Both are replaced, so that the facts fit the features.
     """
     made = Stored(sha256=sha256_of(path), facts=facts)
     # Store the facts first: if the features exist, their facts then exist, too.
     work.storage.put_bytes(storage.facts_key(shard.key), _sealed(shard.key, made))
-    if replace or not work.storage.put_file_once(shard.key, path):
-        # Another worker may have stored its own meanwhile. Then the facts do not fit it any more.
-        work.storage.put_file(shard.key, path)
+    work.storage.put_file(shard.key, path)
     return made
 
 

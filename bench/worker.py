@@ -67,7 +67,7 @@ class Meter:
     """
 
     def __init__(self, report: Path) -> None:
-        self._report = report
+        self._report, self._lock = report, threading.Lock()
         self._job_thread = 0
         self._spent = Spent()
         self._kind = ""
@@ -90,7 +90,8 @@ class Meter:
                     self._spent.session_s += took
                     self._spent.sessions += 1
                 else:
-                    self._spent.background_s += took
+                    with self._lock:  # of several threads
+                        self._spent.background_s += took
 
         def noting_kind(loop: JobLoop, claim: Claim) -> None:
             self._kind = claim.kind.value

@@ -6,6 +6,7 @@ waits meanwhile: they count once they have jobs. Only the end takes the flow's l
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -48,9 +49,8 @@ def plan_evaluation(work: Work) -> None:
     )
     facts = in_child("size", fit_values=work.settings.fit_values)
     space = feature_space(evaluation, max_pooled=facts["max_pooled"])
-    tries = 0
-    while True:
-        usable, tries = work.read(lambda session: shards.usable(session, space)), tries + 1
+    for tries in itertools.count(1):
+        usable = work.read(lambda session: shards.usable(session, space))
         held, out = _held_to_file(work, usable), work.folder / "shards.jsonl"
         cut = in_child(
             "cut", held=str(held), space=space, shard_clips=work.settings.shard_clips, out=str(out)
@@ -90,12 +90,14 @@ def _write_new(work: Work, evaluation: Evaluation, space: str, cut: Path) -> Non
 
 def _pieces(cut: Path) -> Iterator[list[dict[str, Any]]]:
     piece: list[dict[str, Any]] = []
+    num_clips = 0
     with cut.open(encoding="utf-8") as lines:
         for line in lines:
             piece.append(json.loads(line))
-            if sum(shard["num_clips"] for shard in piece) >= PIECE_CLIPS:
+            num_clips += piece[-1]["num_clips"]
+            if num_clips >= PIECE_CLIPS:
                 yield piece
-                piece = []
+                piece, num_clips = [], 0
     if piece:
         yield piece
 

@@ -148,7 +148,7 @@ def latest(
         .join(Checkpoint.model)
         .join(wanted, _is(wanted))
         .where(Checkpoint.state.in_(USABLE), among)
-        .order_by(wanted.c.place, Checkpoint.created_at.desc(), Checkpoint.id)
+        .order_by(wanted.c.position, Checkpoint.created_at.desc(), Checkpoint.id)
     )
     return session.scalars(query.limit(1)).one_or_none() if names else None
 
@@ -173,21 +173,21 @@ def first_model(
         .join(Checkpoint, Checkpoint.model_id == Model.id)
         .join(wanted, _is(wanted))
         .where(among)
-        .order_by(wanted.c.place)
+        .order_by(wanted.c.position)
     )
     found = session.execute(query.limit(1)).one_or_none()
     return None if found is None else (found.team, found.name)
 
 
 def _named(names: Sequence[tuple[str, str]]) -> TableValuedAlias:
-    """The names as rows of `team`, `name` and `place`.
+    """The names as rows of `team`, `name` and `position`.
 
     They are two arrays, so the statement is the same for any number of names. With a parameter for each name,
     SQLAlchemy and PostgreSQL would read a new statement for each number of slashes in an address.
     """
     text = ARRAY(String)
     teams, models = (literal([name[side] for name in names], text) for side in (0, 1))
-    rows = func.unnest(teams, models).table_valued("team", "name", with_ordinality="place", name="wanted")
+    rows = func.unnest(teams, models).table_valued("team", "name", with_ordinality="position", name="wanted")
     return rows.render_derived()
 
 

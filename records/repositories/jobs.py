@@ -297,12 +297,12 @@ def missing_shard(evaluation_id: UUID | InstrumentedAttribute[UUID]) -> Select[U
     shards end in another order, and a look finds a missing one after n / m shards, if m of n are missing. A
     join would read all n shards whenever one of them ends.
     """
-    shards = evaluation_shards.alias()  # the caller's query may join the table itself
-    state = select(Job.state).where(Job.shard_id == shards.c.shard_id).scalar_subquery()
+    needed = evaluation_shards.alias()  # the caller's query may join the table itself
+    state = select(Job.state).where(Job.shard_id == needed.c.shard_id).scalar_subquery()
     return (
-        select(shards.c.shard_id)
-        .where(shards.c.evaluation_id == evaluation_id, state != JobState.DONE)
-        .order_by(shards.c.shard_id)
+        select(needed.c.shard_id)
+        .where(needed.c.evaluation_id == evaluation_id, state != JobState.DONE)
+        .order_by(needed.c.shard_id)
         .limit(1)
     )
 

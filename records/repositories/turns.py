@@ -64,7 +64,7 @@ _LINES = text(
 
 
 def next_jobs(session: Session, queues: Sequence[str]) -> Iterator[ScalarSelect[UUID]]:
-    """For each line that waits, the id of its first job, which the query locks. The next line comes first.
+    """For each line that waits, a query that locks its first job and gives the id. Lines come by their turns.
 
     Another worker may lock the first job of a line at the same moment. Then the query finds the next job of
     the line, or none; then the next line has its turn.

@@ -90,7 +90,7 @@ def test_a_long_key_of_a_dictionary_of_tensors_is_refused(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("keys", [1, 10, 59])
-def test_very_many_places_with_some_keys_of_a_network_are_not_each_compared_with_all_names(
+def test_very_many_prefixes_with_some_keys_of_a_network_are_not_each_compared_with_all_names(
     tmp_path: Path, keys: int
 ) -> None:
     names = list(TINY)[:keys]
@@ -101,7 +101,7 @@ def test_very_many_places_with_some_keys_of_a_network_are_not_each_compared_with
 
 def test_very_many_whole_networks_are_refused(tmp_path: Path) -> None:
     state = {f"a{i}.{name}": value for i in range(600) for name, value in TINY.items()}
-    with bounded(), pytest.raises(CheckpointMismatch, match=r"600 places .* at most 64 are read"):
+    with bounded(), pytest.raises(CheckpointMismatch, match=r"600 prefixes .* at most 64 are read"):
         read(tmp_path / "a.pt", state)
 
 

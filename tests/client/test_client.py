@@ -219,8 +219,8 @@ def test_pauses_grow_and_differ(
     line.faults.extend([(503, "")] * 6)
     with Client(line.url, token_of(api)) as client:
         client.status()
-    for place, pause_s in enumerate(slept):
-        longest_s = min(0.5 * 2**place, patience.LONGEST_PAUSE_S)
+    for number, pause_s in enumerate(slept):
+        longest_s = min(0.5 * 2**number, patience.LONGEST_PAUSE_S)
         assert 0.5 * longest_s <= pause_s <= longest_s
     assert len(slept) == len(set(slept)) == 6
 

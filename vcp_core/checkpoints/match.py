@@ -31,8 +31,8 @@ WHAT_NEXT = "Pass --backbone, or see docs/adding/backbone.md."
 WHAT_NEXT_AFTER_BACKBONE = (
     "Leave out --backbone to see what it is closest to, or see docs/adding/backbone.md."
 )
-# Places where a backbone is not whole. Only the closest is told, and rating one place goes through all names
-# of the file. A file of 4 MB can have 50,000 places with one key each.
+# Prefixes under which a backbone is not whole. Only the closest is told, and rating one goes through all
+# names of the file. A file of 4 MB can have 50,000 prefixes with one key each.
 MAX_NEAR = 16
 MAX_NETWORKS = 64  # networks of one backbone in a file; the choice compares each with each
 # Parts of names by which a network shows that its weights are stored in pieces, and how to join them.
@@ -114,7 +114,7 @@ def whole_backbones(
     Raises:
         UnknownName: If `backbone` is not in the catalog.
         CheckpointMismatch: If no backbone is whole. The message says which is closest and what it lacks. Or
-            if more than `MAX_NETWORKS` places may hold a backbone.
+            if more than `MAX_NETWORKS` prefixes may hold a backbone.
 
     >>> shapes = {f"module.{key}": shape for key, shape in key_shapes("r3d_tiny").items()}
     >>> [(match.backbone, match.prefix, match.num_keys) for match in whole_backbones(shapes)]
@@ -174,21 +174,21 @@ def _matches(
 
 
 def _worth_a_look(
-    places: Mapping[str, dict[str, list[str]]], backbone: str, under: Callable[[str], bool]
+    by_prefix: Mapping[str, dict[str, list[str]]], backbone: str, under: Callable[[str], bool]
 ) -> list[tuple[str, dict[str, list[str]]]]:
-    """Keep the places that may hold the whole backbone, and of the others those with the most keys."""
+    """Keep the prefixes that may hold the whole backbone, and of the others those with the most keys."""
     needed = sum(not is_unread(key) for key in key_shapes(backbone))
-    kept = {prefix for prefix, names in places.items() if len(names) >= needed}
+    kept = {prefix for prefix, names in by_prefix.items() if len(names) >= needed}
     if len(kept) > MAX_NETWORKS:
         raise CheckpointMismatch(
-            f"{len(kept):,} places of the file may each hold a network; at most {MAX_NETWORKS} are read. "
+            f"{len(kept):,} prefixes of the file may each hold a network; at most {MAX_NETWORKS} are read. "
             "Save the state_dict of one network."
         )
-    near = [prefix for prefix in places if prefix not in kept]
+    near = [prefix for prefix in by_prefix if prefix not in kept]
     for some in (near, list(filter(under, near))):
         # Of equal counts, the shorter prefix, as in `_closeness`.
-        kept.update(heapq.nlargest(MAX_NEAR, some, key=lambda prefix: (len(places[prefix]), -len(prefix))))
-    return sorted((prefix, places[prefix]) for prefix in kept)
+        kept.update(heapq.nlargest(MAX_NEAR, some, key=lambda prefix: (len(by_prefix[prefix]), -len(prefix))))
+    return sorted((prefix, by_prefix[prefix]) for prefix in kept)
 
 
 def _names_of_keys(shapes: Mapping[str, Shape]) -> dict[str, list[tuple[str, str]]]:

@@ -180,7 +180,7 @@ class _Fit:
             # Under a weak penalty, a small gradient can still be far from the optimum: the weights then move
             # by gradient / l2. The slope along Newton's direction is twice the loss that is left to gain.
             near = norm <= tolerance and -float(np.vdot(slope.gradient, direction)) <= least
-            if near and not fresh:  # an exact pass costs as much as four others, so only before the end
+            if near and not fresh:  # an exact pass is slow, so only before the end
                 point = self._at(point.theta, self._logits(point.theta, exact=True))
                 slope, fresh = slope_at(point), True
                 continue
@@ -385,11 +385,10 @@ def fewer_threads(*, is_small: bool) -> AbstractContextManager[object]:
         is_small: Limit NumPy's OpenBLAS, too. Products of few rows are no faster on two threads
             (docs/decisions/2026-11-29-threads.md).
     """
-    controller = ThreadpoolController()
-    if is_small:
-        small: AbstractContextManager[object] = controller.limit(limits=1, user_api="blas")
-        return small
-    paths = [library["filepath"] for library in controller.info()]
-    own = [path for path in paths if {"scipy.libs", "scipy"} & {*Path(path).parts[-3:]}]
-    large: AbstractContextManager[object] = controller.select(filepath=own).limit(limits=1, user_api="blas")
-    return large
+    found = ThreadpoolController()
+    if not is_small:
+        paths = [library["filepath"] for library in found.info()]
+        scipys = [path for path in paths if {"scipy.libs", "scipy"} & {*Path(path).parts[-3:]}]
+        found = found.select(filepath=scipys)
+    limited: AbstractContextManager[object] = found.limit(limits=1, user_api="blas")
+    return limited

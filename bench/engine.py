@@ -9,15 +9,14 @@ python -m bench.engine --device cuda
 from __future__ import annotations
 
 import argparse
-import copy
 import time
 
 import torch
-from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch import Tensor
 
 from vcp_core.backbones import build
 from vcp_core.backbones.base import Backbone
+from vcp_core.backbones.folding import folded
 from vcp_core.features.extraction import inference
 
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last_3d": torch.channels_last_3d}
@@ -33,38 +32,6 @@ def seconds_per_clip(network: Backbone, clips_BCTHW: Tensor, precision: str, rep
             network.features(clips_BCTHW).sum().item()  # .item() waits for the device
         times.append(time.perf_counter() - begun)
     return min(times[1:]) / len(clips_BCTHW)
-
-
-def folded(network: Backbone, clips_BCTHW: Tensor) -> Backbone:
-    """A copy whose batch-norm layers are part of the convolutions whose output they read."""
-    network = copy.deepcopy(network)
-    outputs: dict[int, tuple[nn.Conv3d, Tensor]] = {}  # the tensors are kept, so that no other gets their id
-    pairs: list[tuple[nn.Conv3d, nn.BatchNorm3d]] = []
-
-    def after_conv(conv: nn.Module, _: object, output: Tensor) -> None:
-        assert isinstance(conv, nn.Conv3d)
-        outputs[id(output)] = (conv, output)
-
-    def before_norm(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        assert isinstance(norm, nn.BatchNorm3d)
-        if id(inputs[0]) in outputs:
-            pairs.append((outputs[id(inputs[0])][0], norm))
-
-    hooks = []
-    for module in network.modules():
-        if isinstance(module, nn.Conv3d):
-            hooks.append(module.register_forward_hook(after_conv))
-        elif isinstance(module, nn.BatchNorm3d):
-            hooks.append(module.register_forward_pre_hook(before_norm))
-    with inference(clips_BCTHW.device, "fp32"):
-        network.features(clips_BCTHW[:1])
-    for hook in hooks:
-        hook.remove()
-    for conv, norm in pairs:
-        fused = fuse_conv_bn_eval(conv, norm)
-        conv.weight, conv.bias = fused.weight, fused.bias
-        norm.forward = nn.Identity().forward  # type: ignore[method-assign]
-    return network
 
 
 def depends_on_batch(network: Backbone, clips_BCTHW: Tensor, precision: str) -> bool:
@@ -96,7 +63,7 @@ def main() -> None:
                     shape = (batch, *size, channels)
                     pixels = torch.randint(0, 256, shape, dtype=torch.uint8, device=device)
                     clips = pixels.permute(0, 4, 1, 2, 3)
-                    variants = {"": network, " folded": folded(network, clips)}
+                    variants = {"": network, " folded": folded(network)}
                     for variant, one in variants.items():
                         took = 1000 * seconds_per_clip(one, clips, precision, arguments.repeats)
                         depends = depends_on_batch(one, clips, precision)

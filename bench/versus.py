@@ -42,7 +42,7 @@ from vcp_core.datasets import load_dataset
 from vcp_core.evaluation.evaluate import evaluate
 from vcp_core.evaluation.machine import describe_device, pick_device
 from vcp_core.evaluation.plan import EvaluationPlan
-from vcp_core.features.extraction import inference
+from vcp_core.features.extraction import inference, ready
 from vcp_core.features.reading import cores
 from vcp_core.features.shards import BATCH_CLIPS
 from vcp_core.video.decode import iter_frames
@@ -81,8 +81,7 @@ def part_ours(folder: Path, backbone: str, device: str, seed: int) -> dict[str, 
 
 def part_forward(backbone: str, device: str, num_clips: int) -> dict[str, Any]:
     """Forward as many clips as an evaluation does, from the host's memory."""
-    network = build(backbone, seed=0)
-    network = network.to(device, memory_format=torch.channels_last_3d).eval()  # type: ignore[call-overload]
+    network = ready(build(backbone, seed=0), torch.device(device))
     channels, *size = network.spec.clip_shape
     batch = BATCH_CLIPS[torch.device(device).type]
     pixels_BTHWC = torch.randint(0, 256, (batch, *size, channels), dtype=torch.uint8)

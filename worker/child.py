@@ -5,7 +5,6 @@ The other end of the pipe is runner.py.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import os
@@ -128,7 +127,7 @@ def extract(
     chosen, counters = pick_device(device), Counters()
     for features in shard_features(
         made,
-        pixel_network(made) if weights is None else _network(weights, plan["input_spec"]),
+        pixel_network(made) if weights is None else _network(weights, plan["input_spec"], chosen),
         [shard],
         device=chosen,
         counters=counters,
@@ -287,11 +286,14 @@ def _evaluation_plan(
     return plan.pixels if of_pixels else plan
 
 
-def _network(weights: str, input_spec: str | None) -> Any:
+def _network(weights: str, input_spec: str | None, device: Any) -> Any:
     from vcp_core.checkpoints import read_canonical
+    from vcp_core.features.extraction import ready
 
-    load = functools.partial(read_canonical, Path(weights), input_spec=input_spec)
-    return _keep("network", (weights, input_spec), load)
+    def load() -> Any:
+        return ready(read_canonical(Path(weights), input_spec=input_spec), device)
+
+    return _keep("network", (weights, input_spec, str(device)), load)
 
 
 def _keep(what: str, name: object, load: Callable[[], Any]) -> Any:

@@ -10,6 +10,7 @@ i3d.py        I3D
 inception.py  the block widths that S3D and I3D share
 slow.py       the Slow pathway of SlowFast
 pixels.py     the pixel baseline, which has no weights
+folding.py    faster forms of these networks, for features
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from vcp_core.catalog.benchmarks import BENCHMARKS
 
 FRAMES_VERSION = "planes-triangle-1"  # of colour conversion and resize; every protocol names it
-FEATURES_VERSION = "3"  # raise it when the same weights and clips would give other features
+FEATURES_VERSION = "4"  # raise it when the same weights and clips would give other features
 # Raise it when the same features would give other scores, intervals, p-values or differences.
 # tests/catalog/test_versions.py notices most changes.
 SCORING_VERSION = "3"
@@ -17,6 +17,6 @@ def engine() -> str:
     Two results can be compared, and share a leaderboard, if their videos, protocol hashes and engines agree.
 
     >>> engine()
-    'planes-triangle-1/3/3/cloze,recognition,retrieval'
+    'planes-triangle-1/4/3/cloze,recognition,retrieval'
     """
     return "/".join([FRAMES_VERSION, FEATURES_VERSION, SCORING_VERSION, ",".join(sorted(BENCHMARKS))])

@@ -42,7 +42,7 @@ from vcp_core.evaluation.evaluate import control_file, kept_predictions, prechec
 from vcp_core.evaluation.plan import EvaluationPlan
 from vcp_core.evaluation.rates import NOTHING, Rates, Span
 from vcp_core.evaluation.running import pixel_network
-from vcp_core.features.extraction import inference, iter_batches, reading_beside
+from vcp_core.features.extraction import inference, iter_batches, reading_beside, ready
 from vcp_core.features.reading import Counters, Reading
 from vcp_core.features.shards import BATCH_CLIPS, Shard
 from vcp_core.probes.logistic import fit_with_holdout
@@ -141,7 +141,7 @@ def measure(plan: EvaluationPlan, network: Backbone, *, device: torch.device, te
 
     Args:
         plan: The plan.
-        network: The network of the plan's backbone. It is moved to the device.
+        network: The network of the plan's backbone.
         device: The device of the networks.
         tell: Called with the progress.
     """
@@ -206,7 +206,7 @@ def _forward(
 
     On a CPU, a large network would take long for whole batches. Then fewer clips are forwarded at once.
     """
-    network = network.to(device=device, memory_format=torch.channels_last_3d).eval()  # type: ignore[call-overload]
+    network = ready(network, device)
 
     def forward(num_clips: int) -> float:
         begun = time.perf_counter()

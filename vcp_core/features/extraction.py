@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from vcp_core.backbones.base import Backbone
+from vcp_core.backbones.folding import folded
 from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.errors import NonFiniteFeatures
 from vcp_core.datasets.manifest import Dataset, Video
@@ -136,7 +137,7 @@ def extract(
     r"""Forward every clip of `shards` once, and yield the features of each finished shard.
 
     Args:
-        backbone: The network. It is moved to `device` and put into eval mode.
+        backbone: The network (`ready`). If it is not ready yet, a copy is made ready.
         dataset: The dataset of the videos.
         shards: The result of `cut_shards`.
         device: The device to run on.
@@ -173,8 +174,7 @@ def extract(
     """
     counters = counters if counters is not None else Counters()
     batch_clips = batch_clips or BATCH_CLIPS[device.type]
-    # In batches of 8, this layout is the faster one on a CPU (docs/decisions/2026-11-23-batches.md).
-    backbone = backbone.to(device=device, memory_format=torch.channels_last_3d).eval()  # type: ignore[call-overload]
+    backbone = ready(backbone, device)
     rows: dict[str, list[Floats]] = {}
     clips: list[Clip] = []
     batches = iter_batches(
@@ -224,6 +224,21 @@ def reading_beside(device: torch.device) -> Reading:
     False
     """
     return Reading.on(cores(), network_threads=0 if device.type == "cuda" else torch.get_num_threads())
+
+
+def ready(backbone: Backbone, device: torch.device) -> Backbone:
+    """The form in which a network is forwarded: in eval mode, on the device, with its normalisations folded.
+
+    A network that is ready is returned as it is.
+
+    >>> from vcp_core.backbones import build
+    >>> network = ready(build("r3d_tiny"), torch.device("cpu"))
+    >>> network.conv1.temporal_spatial_conv.bias is None
+    False
+    """
+    backbone = folded(backbone.eval())
+    # In batches of 8, this layout is the faster one on a CPU (docs/decisions/2026-11-23-batches.md).
+    return backbone.to(device=device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload, no-any-return]
 
 
 def inference(device: torch.device, precision: str) -> AbstractContextManager[object]:

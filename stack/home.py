@@ -85,10 +85,11 @@ class Home:
     token: Path = field(init=False)
     objects: Path = field(init=False)
     scratch: Path = field(init=False)
+    secrets: Path = field(init=False)
     engines: Path = field(init=False)
 
     def __post_init__(self) -> None:
-        for name in ("lock", "logs", "token", "objects", "scratch", "engines"):
+        for name in ("lock", "logs", "token", "objects", "scratch", "secrets", "engines"):
             object.__setattr__(self, name, self.folder / name)
 
     @classmethod
@@ -107,7 +108,7 @@ class Home:
         try:
             # In root's home, PostgreSQL's account must pass through, but it can read nothing here.
             make_folder(self.folder, 0o711 if os.getuid() == 0 else 0o700)
-            for folder in (self.logs, self.objects, self.scratch):
+            for folder in (self.logs, self.objects, self.scratch, self.secrets):
                 make_folder(folder, 0o700)
         except OSError as error:
             raise self._unusable(error) from error
@@ -121,7 +122,7 @@ class Home:
             StorageError: If the folder cannot be used.
         """
         try:
-            file = self.lock.open("a", encoding="ascii")
+            file = open(self.lock, "a", encoding="ascii", opener=_private)  # noqa: SIM115
         except OSError as error:
             raise self._unusable(error) from error
         with file:
@@ -179,11 +180,15 @@ class Home:
             return None
 
     def write(self, state: StackState) -> None:
-        """Write the supervisor's state."""
-        write_json(self.folder / "state.json", asdict(state))
+        """Write the supervisor's state. Only its owner may read it."""
+        write_json(self.folder / "state.json", asdict(state), mode=0o600)
 
     def _unusable(self, error: OSError) -> StorageError:
         return StorageError(f"{self.folder} cannot be used: {error.strerror}. Choose another folder: --home.")
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _lock(file: IO[str], kind: int) -> bool:

@@ -28,7 +28,10 @@ def steps(home: Home, engines: Engines, host: str, port: int) -> list[Step]:
     A step begins once the step before has returned. The step of the database waits until PostgreSQL and
     Valkey answer, because the API and the workers need both.
     """
-    environment = {
+    environment: dict[str, str | None] = {
+        # In a file, because the other processes of an account can read the environment of each.
+        "VCPBENCH_SECRETS": str(home.secrets),
+        "VCPBENCH_DATABASE_URL": None,  # the user may have set it to another database
         "VCPBENCH_BROKER_URL": engines.broker_url,
         "VCPBENCH_STORE_URL": f"file://{home.objects}",
         "VCPBENCH_SCRATCH": str(home.scratch),
@@ -53,7 +56,8 @@ def steps(home: Home, engines: Engines, host: str, port: int) -> list[Step]:
         engines.postgres.wait()
         engines.valkey.wait()
         engines.postgres.create_database()
-        environment["VCPBENCH_DATABASE_URL"] = engines.database_url
+        with whole(home.secrets / "vcpbench_database_url", mode=0o600) as part:
+            part.write_text(engines.database_url)
         for step in migrate.upgrade(engines.database_url):
             say(f"migrated: {step}")
         _keep_token(home, engines.database_url)

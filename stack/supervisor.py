@@ -40,14 +40,14 @@ class Program:
     Attributes:
         name: The name that `vcpbench status` shows, and the name of the log.
         command: The command line.
-        environment: Variables in addition to the supervisor's own.
+        environment: Variables in addition to the supervisor's own. A variable that is None is taken away.
         stop_signal: The signal that ends the program cleanly.
         options: More arguments of `subprocess.Popen`, such as an account.
     """
 
     name: str
     command: Sequence[str]
-    environment: Mapping[str, str]
+    environment: Mapping[str, str | None]
     stop_signal: signal.Signals = signal.SIGTERM
     options: Mapping[str, object] | None = None
 
@@ -66,11 +66,12 @@ class Supervised:
     def start(self) -> None:
         """Start the process."""
         program = self.program
+        environment = {**os.environ, **program.environment}
         self.process = spawn(
             program.command,
             log=self.log,
             stop_signal=program.stop_signal,
-            env={**os.environ, **program.environment},
+            env={name: value for name, value in environment.items() if value is not None},
             **(program.options or {}),
         )
         self.started_at = time.time()

@@ -57,9 +57,13 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str
     if GIVEN[0] and GIVEN[1]:
         yield GIVEN[0], GIVEN[1]
         return
-    from stack.engines import start_engines
+    import psycopg
+
+    from stack.engines import ROLE, start_engines
 
     with start_engines(tmp_path_factory.mktemp("engines"), durable=False) as started:
+        with psycopg.connect(started.postgres.admin_url(), autocommit=True) as connection:
+            connection.execute(f"ALTER ROLE {ROLE} CREATEDB")  # each test has a database of its own
         yield started.database_url, started.broker_url
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -26,6 +27,29 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(SettingsError, match="VCPBENCH_DATABASE_URL is not set; VCPBENCH_BROKER_URL is not"):
         Settings.load()
+
+
+def test_settings_can_lie_in_files_and_a_variable_comes_first(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name, value in NEEDED.items():
+        monkeypatch.delenv(name, raising=False)
+        (tmp_path / name.lower()).write_text(value + "\n")
+    monkeypatch.setenv("VCPBENCH_SECRETS", str(tmp_path))
+    assert Settings.load().database_url.get_secret_value() == NEEDED["VCPBENCH_DATABASE_URL"]
+    monkeypatch.setenv("VCPBENCH_DATABASE_URL", "postgresql://mine")
+    assert Settings.load().database_url.get_secret_value() == "postgresql://mine"
+    assert Settings.load().broker_url.get_secret_value() == NEEDED["VCPBENCH_BROKER_URL"]
+
+
+def test_a_folder_of_secrets_that_is_not_there_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with pytest.raises(SettingsError, match=r"VCPBENCH_SECRETS: .*/gone does not exist"):
+        load(monkeypatch, VCPBENCH_SECRETS=str(tmp_path / "gone"))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SettingsError, match=r"VCPBENCH_SECRETS: .*/file is not a folder"):
+        load(monkeypatch, VCPBENCH_SECRETS=str(tmp_path / "file"))
 
 
 def test_what_makes_no_sense_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 import psycopg
 import pytest
 import redis
+from sqlalchemy.engine import make_url
 
 from stack.accounts import Account, socket_folder
 from stack.engines import EngineError, Engines, start_engines
@@ -65,13 +66,57 @@ def test_engines_do_not_run_as_root(started: Engines) -> None:
 
 
 def test_postgres_wants_its_password(started: Engines) -> None:
-    wrong = started.database_url.replace("vcpbench:", "vcpbench:x", 1)
-    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
-        psycopg.connect(wrong)
+    urls = (started.database_url, started.postgres.admin_url())
+    for url in urls:
+        wrong = url.replace("@", "x@", 1)
+        with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+            psycopg.connect(wrong)
     for engine in (started.postgres, started.valkey):
         assert engine.process is not None
         command = Path(f"/proc/{engine.process.pid}/cmdline").read_text()
-        assert started.database_url.split(":")[2].split("@")[0] not in command
+        for url in urls:
+            assert str(make_url(url).password) not in command
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "COPY (SELECT 1) TO PROGRAM 'true'",
+        "COPY (SELECT 1) TO '/tmp/planted'",
+        "SELECT pg_read_file('postgresql.conf')",
+        "CREATE ROLE other SUPERUSER",
+        "ALTER ROLE vcpbench_service SUPERUSER",
+        "CREATE DATABASE other",
+        "SET ROLE vcpbench",
+    ],
+)
+def test_the_role_of_the_service_may_not(started: Engines, statement: str) -> None:
+    with (
+        psycopg.connect(started.database_url, autocommit=True) as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        connection.execute(statement)
+
+
+def test_what_the_superuser_owned_in_an_older_home_is_the_services(engines: Engines) -> None:
+    postgres = engines.postgres
+    postgres.start()
+    with psycopg.connect(postgres.admin_url(), autocommit=True) as connection:
+        connection.execute("CREATE DATABASE vcpbench")
+    with psycopg.connect(postgres.admin_url("vcpbench")) as connection:
+        connection.execute("CREATE TYPE state AS ENUM ('new')")
+        connection.execute("CREATE TABLE job (id serial PRIMARY KEY, state state)")
+        connection.execute("CREATE VIEW open AS SELECT * FROM job")
+        connection.execute("INSERT INTO job (state) VALUES ('new')")
+    for _ in range(2):
+        postgres.create_database()
+    with psycopg.connect(postgres.url()) as connection:
+        connection.execute("ALTER TYPE state ADD VALUE 'old'")
+        connection.execute("ALTER TABLE job ADD COLUMN more text")
+        connection.execute("INSERT INTO job (more) VALUES ('x')")
+        connection.execute("CREATE TABLE other (id int)")
+        assert connection.execute("SELECT state FROM open ORDER BY id").fetchall() == [("new",), (None,)]
+        connection.execute("DROP VIEW open")
 
 
 def test_data_survives_a_stop_and_a_kill(engines: Engines) -> None:
@@ -100,7 +145,7 @@ def test_a_lock_whose_number_is_another_programs_by_now_does_not_stop_a_start(en
 
 def test_a_start_waits_for_the_backends_of_a_server_that_was_killed(engines: Engines) -> None:
     engines.postgres.start()
-    with psycopg.connect(engines.postgres.url("postgres")) as connection:
+    with psycopg.connect(engines.postgres.admin_url()) as connection:
         held = connection.info.backend_pid
         os.kill(held, signal.SIGSTOP)  # as on a busy machine, where its turn comes later
         engines.postgres.kill()

@@ -8,7 +8,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vcp_core.catalog.errors import Private, StorageError
@@ -30,13 +30,12 @@ def sha256_of(path: Path) -> str:
 
 
 @contextmanager
-def whole(path: Path, *, mode: int | None = 0o644) -> Iterator[Path]:
+def whole(path: Path, *, mode: int = 0o644) -> Iterator[Path]:
     """Give a temporary file to fill. It replaces `path` if the block ends well, and is deleted otherwise.
 
     Args:
         path: The file to write. Its folder is made if it is missing.
-        mode: Permissions of the file. mkstemp's 0600 would lock out other readers of a shared folder. None
-            keeps 0600, for a process that may not change modes.
+        mode: Permissions of the file. mkstemp's 0600 would lock out other readers of a shared folder.
 
     Raises:
         StorageError: If the folder cannot be written, or the disk is full. `path` is then unchanged.
@@ -56,7 +55,7 @@ def whole(path: Path, *, mode: int | None = 0o644) -> Iterator[Path]:
         os.close(handle)
         part = Path(name)
         yield part
-        if mode is not None:
+        with suppress(PermissionError):  # a process behind walls may not change modes, and 0600 stays
             part.chmod(mode)  # before it has its name, so that no reader meets a file without permission
         part.replace(path)
     except OSError as error:
@@ -100,8 +99,13 @@ def _unwritable(path: Path, error: OSError, end: str) -> StorageError:
     return StorageError(path, " cannot be written: ", said, end, full=full is not None)
 
 
-def write_json(path: Path, content: object) -> None:
+def write_json(path: Path, content: object, *, mode: int = 0o644) -> None:
     """Write a JSON file whole or not at all.
+
+    Args:
+        path: As for `whole`.
+        content: What `json.dumps` takes.
+        mode: Permissions of the file.
 
     Raises:
         StorageError: As `whole`.
@@ -111,5 +115,5 @@ def write_json(path: Path, content: object) -> None:
     ...     json.loads((Path(folder) / "a" / "b.json").read_text())
     {'top1': 71.5}
     """
-    with whole(path) as part:
+    with whole(path, mode=mode) as part:
         part.write_text(json.dumps(content, indent=1), encoding="utf-8")

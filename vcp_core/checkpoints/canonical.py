@@ -182,16 +182,13 @@ def weight_dtypes(tensors: Mapping[str, Tensor], match: Match) -> tuple[str, ...
     return tuple(sorted({_dtype(tensors[match.names[key]]) for key in match.right}))
 
 
-def write_canonical(
-    path: Path, backbone: str, state: Mapping[str, Tensor], *, mode: int | None = 0o644
-) -> None:
+def write_canonical(path: Path, backbone: str, state: Mapping[str, Tensor]) -> None:
     """Write a state dict, whole or not at all. The same weights give the same bytes.
 
     Args:
         path: The file.
         backbone: Name of the backbone.
         state: Its weights.
-        mode: Permissions of the file. None: its owner alone may read and write it.
 
     Raises:
         StorageError: If the disk is full or the folder cannot be written.
@@ -205,7 +202,7 @@ def write_canonical(
     """
     # One key: safetensors writes several in any order, and the same weights could give other bytes.
     data = safetensors.torch.save(dict(state), metadata={"backbone": backbone})
-    with whole(path, mode=mode) as part:
+    with whole(path) as part:
         part.write_bytes(data)
 
 

@@ -189,7 +189,7 @@ def _ingest(
     ceiling.lift()  # torch maps much memory of its own, and the ceiling is for the file alone
     _import_everything()
     ceiling.put(for_good=True)
-    return ingest_here(path, canonical_path, backbone=backbone, prefix=prefix, mode=None)
+    return ingest_here(path, canonical_path, backbone=backbone, prefix=prefix)
 
 
 def _import_everything() -> None:
@@ -208,7 +208,6 @@ def ingest_here(
     *,
     backbone: str | None = None,
     prefix: str | None = None,
-    mode: int | None = 0o644,
 ) -> CheckpointReport:
     """Read a file in this process. Call it only in the sandbox's child, or for a file that we wrote.
 
@@ -217,7 +216,6 @@ def ingest_here(
         canonical_path: The canonical file, written whole or not at all.
         backbone: As for `sandbox.ingest`.
         prefix: As for `sandbox.ingest`.
-        mode: Permissions of the canonical file. None: its owner alone; the walls refuse a change of mode.
     """
     from vcp_core.checkpoints import canonical
     from vcp_core.checkpoints.networks import choose
@@ -233,9 +231,7 @@ def ingest_here(
         equal=canonical.Comparisons(tensors),
     )
     match = choice.match
-    canonical.write_canonical(
-        canonical_path, match.backbone, canonical.canonical_tensors(tensors, match), mode=mode
-    )
+    canonical.write_canonical(canonical_path, match.backbone, canonical.canonical_tensors(tensors, match))
     wrapper, inner = _split(match.prefix, contents.containers)
     own = {*match.names.values(), *match.spare}
     origin = read_origin(path)

@@ -127,12 +127,22 @@ class Meter:
         return timed
 
 
-def index(tell: child.Tell, *, part: float, source: dict[str, Any], name: str, out: str) -> dict[str, Any]:
+def index(
+    tell: child.Tell,
+    *,
+    part: float,
+    source: dict[str, Any],
+    name: str,
+    out: str,
+    known: str | None,
+    findings: str,
+) -> dict[str, Any]:
     """Write the manifest of videos that do not exist. It takes the place of `worker.child.index`."""
     from vcp_core.datasets.summary import summary
 
     dataset = dataclasses.replace(like_ucf101(part), name=name, root=Path(source["name_or_path"]))
     Path(out).write_text(dataset.to_json(), encoding="utf-8")
+    Path(findings).touch()
     return {"fingerprint": dataset.fingerprint, "own_name": None, "summary": summary(dataset)}
 
 

@@ -42,6 +42,9 @@ class WorkerOut(BaseModel):
     name: str
     queues: list[str]
     device: str
+    lacking_walls: dict[str, str] = Field(
+        description="Walls around foreign files that its machine lacks, and why.", examples=[{}]
+    )
     busy: bool
     seen_at: datetime
 
@@ -87,6 +90,7 @@ def status(session: SessionDep) -> Status:
                 name=worker.name,
                 queues=worker.queues,
                 device=worker.device,
+                lacking_walls=worker.lacking_walls,
                 busy=worker.job_id is not None,
                 seen_at=worker.seen_at,
             )

@@ -10,7 +10,7 @@ from worker import child
 UNFORESEEN = "unforeseen"  # a name for an exception that vcpbench does not raise on purpose
 
 
-def index(tell: child.Tell, *, source: dict[str, Any], name: str, out: str) -> dict[str, Any]:
+def index(tell: child.Tell, *, name: str, **_: Any) -> dict[str, Any]:
     """Raise the error of this name."""
     if name == UNFORESEEN:
         raise KeyError(f"{FOLDER}/x.avi")

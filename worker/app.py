@@ -7,10 +7,12 @@ is acknowledged as soon as it arrives: it carries no data, so losing one loses n
 from __future__ import annotations
 
 import os
+import platform
 import signal
 import sys
 import threading
 import warnings
+from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 from uuid import uuid4
@@ -23,15 +25,17 @@ from celery.signals import setup_logging, worker_ready, worker_shutting_down
 from records import migrate
 from records.db import Database
 from records.logs import configure
+from records.repositories.workers import Told
 from records.settings import Settings
 from records.storage import Storage
 from records.wakeups import WAKE_UP, WakeUps, celery_app
-from vcp_core.catalog.errors import Private, VcpbenchError
+from vcp_core.catalog.errors import Private, VcpbenchError, WallsMissing
 from vcp_core.probes.rows import most_bytes
-from vcp_core.walls import Walls, check
+from vcp_core.walls import Walls, check, policy
+from vcp_core.walls.report import REQUIRED, VARIABLE, WANTED
 from worker.background import BackgroundThreads, register, unregister
 from worker.job_loop import JobLoop
-from worker.runner import ChildFailed, Runner
+from worker.runner import ChildFailed, Foreign, Runner
 from worker.scratch import ScratchFolder, make_private, remove_abandoned
 
 DEVICE_S = 300.0  # loading torch from a cold disk can take minutes
@@ -56,14 +60,22 @@ def main() -> int:
         device = _device(settings)
         worker_id = uuid4()
         scratch = ScratchFolder(settings.scratch, str(worker_id))
-        job_loop = JobLoop(settings, database, storage, worker_id, scratch)
+        walled = not device.no_walls
+        job_loop = JobLoop(settings, database, storage, worker_id, scratch, walled=walled)
     except VcpbenchError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    register(database, worker_id, settings.queues, device)
-    background = BackgroundThreads(settings, database, storage, job_loop, worker_id, device)
+    told = Told(
+        id=worker_id,
+        name=f"{platform.node()}:{os.getpid()}",
+        queues=settings.queues,
+        device=device.name,
+        lacking_walls=walls.lacking | ({} if walled else {"decoding": device.no_walls}),
+    )
+    register(database, told)
+    background = BackgroundThreads(settings, database, storage, job_loop, told)
     signal.signal(signal.SIGTERM, _leave)  # Celery replaces this handler once it listens
-    log.info("worker starts", queues=settings.queues, device=device, worker=str(worker_id))
+    log.info("worker starts", queues=settings.queues, device=device.name, worker=str(worker_id))
     _log_walls(walls)
     background.start()
     try:
@@ -118,16 +130,50 @@ def _listen(app: Celery, job_loop: JobLoop, settings: Settings) -> None:
     )
 
 
-def _device(settings: Settings) -> str:
-    """Name the device that networks run on. A missing device fails the worker here, not each of its jobs."""
+@dataclass(frozen=True)
+class Device:
+    """Where networks run, and why no walls stand around the process that decodes; "" if they do."""
+
+    name: str = "none"
+    no_walls: str = ""
+
+
+def _device(settings: Settings) -> Device:
+    """Try the device, behind walls and without. A missing device fails the worker here, not each of its jobs.
+
+    Raises:
+        VcpbenchError: If it does not work.
+        WallsMissing: If it works only without walls, and an operator requires them.
+    """
     if "gpu" not in settings.queues:
-        return "none"
-    runner = Runner(settings.scratch)
+        return Device()
     try:
-        request = {"do": "describe", "device": settings.device}
-        answer = runner.call(request, affinity=None, stall_s=DEVICE_S, on_progress=lambda done, total: None)
+        return Device(_describe(settings, Foreign(dataset={}, device=settings.device)))
+    except ChildFailed as error:
+        failed, log_tail = str(error), error.log_tail
+    try:
+        name = _describe(settings, None)
     except ChildFailed as error:
         raise VcpbenchError(f"torch does not start: {error}. ", Private(error.log_tail)) from None
+    log.warning("torch starts only without walls", error=failed, log=log_tail)
+    if policy() == REQUIRED:
+        raise WallsMissing(
+            f"On {name}, torch starts only without walls around the process that decodes ({failed}). "
+            f"{VARIABLE} is {REQUIRED}, so no foreign file is opened. Set {VARIABLE} to {WANTED}."
+        )
+    return Device(name, failed)
+
+
+def _describe(settings: Settings, foreign: Foreign | None) -> str:
+    runner = Runner(settings.scratch)
+    try:
+        answer = runner.call(
+            {"do": "describe", "device": settings.device},
+            affinity=None,
+            stall_s=DEVICE_S,
+            on_progress=lambda done, total: None,
+            foreign=foreign,
+        )
     finally:
         runner.close()
     return str(answer["device"])

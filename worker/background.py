@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import platform
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from uuid import UUID
 
 import structlog
@@ -17,6 +16,7 @@ from sqlalchemy.orm import Session
 from records import flow
 from records.db import Database
 from records.repositories import checkpoints, jobs, locks, shards, workers
+from records.repositories.workers import Told
 from records.settings import Settings
 from records.storage import Storage
 from vcp_core.catalog.errors import StorageError
@@ -30,10 +30,10 @@ UNFINISHED_S = 7 * 86400.0  # an upload that got no bytes for a week is deleted
 log = structlog.get_logger("vcpbench.worker")
 
 
-def register(database: Database, worker_id: UUID, queues: Sequence[str], device: str) -> None:
+def register(database: Database, told: Told) -> None:
     """Add this process to the table of workers."""
     with database.session() as session:
-        workers.tell(session, worker_id, name=_name(), queues=queues, device=device, job_id=None)
+        workers.tell(session, told)
 
 
 def unregister(database: Database, worker_id: UUID) -> None:
@@ -48,10 +48,6 @@ def unregister(database: Database, worker_id: UUID) -> None:
         log.warning("database away; not signed off", error=str(error.args[0]).splitlines()[0])
 
 
-def _name() -> str:
-    return f"{platform.node()}:{os.getpid()}"
-
-
 class BackgroundThreads:
     """Two threads: one sweeps and reports that the worker is alive, one looks for work without a message.
 
@@ -60,8 +56,7 @@ class BackgroundThreads:
         database: Holds the jobs and workers.
         storage: Holds the objects.
         job_loop: Does the jobs.
-        worker_id: Id of this process in the table of workers.
-        device: Name of the device that networks run on.
+        told: What the table of workers says of this process.
 
     Attributes:
         broken: Whether a thread ended by an unexpected exception. The process was then told to end.
@@ -73,11 +68,10 @@ class BackgroundThreads:
         database: Database,
         storage: Storage,
         job_loop: JobLoop,
-        worker_id: UUID,
-        device: str,
+        told: Told,
     ) -> None:
         self._settings, self._database, self._storage = settings, database, storage
-        self._job_loop, self._worker_id, self._device = job_loop, worker_id, device
+        self._job_loop, self._told = job_loop, told
         self._ended = threading.Event()
         self._threads = [
             threading.Thread(target=self._run, args=(loop,), name=loop.__name__, daemon=True)
@@ -118,14 +112,7 @@ class BackgroundThreads:
         while not self._ended.is_set():
             try:
                 with self._database.session() as session:
-                    workers.tell(
-                        session,
-                        self._worker_id,
-                        name=_name(),
-                        queues=self._settings.queues,
-                        device=self._device,
-                        job_id=self._job_loop.current,
-                    )
+                    workers.tell(session, self._told, job_id=self._job_loop.current)
                 with self._database.session() as session:
                     sweep(session)
                 if time.monotonic() > tidied + TIDY_EVERY_S:

@@ -9,11 +9,13 @@ import hashlib
 import json
 import os
 import queue
+import shutil
 import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,8 @@ from worker.disk import full_disk_as_storage_error
 
 Tell = Callable[[int, int], None]
 TELL_EVERY_S = 0.5
+# What CUDA reads besides libraries. Nobody ran it behind walls yet; a worker tries at its start.
+GPU_FILES = ("/proc/driver/nvidia", "/proc/devices", "/sys/bus/pci", "/sys/devices", "/usr/local/cuda")
 
 
 def ingest(
@@ -36,32 +40,64 @@ def ingest(
     return {"report": report.as_dict(), "weights_sha256": _sha256(Path(out))}
 
 
-def index(tell: Tell, *, source: dict[str, Any], name: str, out: str) -> dict[str, Any]:
-    """Read the videos of a dataset and write their manifest."""
+def index(
+    tell: Tell,
+    *,
+    source: dict[str, Any],
+    name: str,
+    out: str,
+    known: str | None = None,
+    findings: str | None = None,
+) -> dict[str, Any]:
+    """Read the videos of a dataset and write their manifest, and the findings about its files.
+
+    Args:
+        tell: Called with (videos done, videos in all).
+        source: Arguments of `load_dataset`.
+        name: Name of the registered dataset.
+        out: The manifest.
+        known: Findings of an earlier time, so that no file is decoded twice.
+        findings: The findings of this time.
+    """
     import dataclasses
 
     from vcp_core.catalog.datasets import DATASETS
+    from vcp_core.catalog.paths import cache_dir
     from vcp_core.datasets import load_dataset
+    from vcp_core.datasets.index import index_file
     from vcp_core.datasets.summary import summary
 
+    if known is not None:
+        with suppress(OSError, ValueError, KeyError, TypeError):  # without them, the videos are decoded again
+            text = Path(known).read_text(encoding="utf-8")
+            index_file(json.loads(text)["root"]).write_text(text, encoding="utf-8")
     found = load_dataset(**source, progress=tell)
-    known = found.name in DATASETS and found.licence == DATASETS[found.name].licence
+    if findings is not None:
+        newest = max((cache_dir() / "index").glob("*.json"), key=os.path.getmtime, default=os.devnull)
+        shutil.copyfile(newest, findings)
+    in_catalog = found.name in DATASETS and found.licence == DATASETS[found.name].licence
     dataset = dataclasses.replace(found, name=name)
     Path(out).write_text(dataset.to_json(), encoding="utf-8")
     return {
         "fingerprint": dataset.fingerprint,
         # A folder's name proves nothing, and it would tell where the folder lies. The licence proves more:
         # only the readers of the catalog's datasets give it.
-        "own_name": found.name if known else None,
+        "own_name": found.name if in_catalog else None,
         "summary": summary(dataset),
     }
 
 
 def describe(tell: Tell, *, device: str) -> dict[str, Any]:
-    """Return the device's name. Raise an error if the device does not exist."""
+    """Return the device's name. Raise an error if the device does not exist, or does not compute."""
+    import torch
+
     from vcp_core.evaluation.machine import describe_device, pick_device
 
-    return {"device": describe_device(pick_device(device))}
+    chosen = pick_device(device)
+    torch.nn.functional.conv3d(
+        torch.ones((1, 1, 3, 3, 3), device=chosen), torch.ones((1, 1, 1, 1, 1), device=chosen)
+    )
+    return {"device": describe_device(chosen)}
 
 
 def size(tell: Tell, *, plan: dict[str, Any], fit_values: int) -> dict[str, Any]:
@@ -320,9 +356,12 @@ def _sha256(path: Path) -> str:
 
 
 def main() -> None:
-    """Answer requests until standard input ends."""
+    """Build walls if the first line asks for them, and answer requests until standard input ends."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # standard output carries the answers, so prints of libraries go to standard error
+    walls = json.loads(sys.stdin.readline() or "null")
+    if walls is not None:
+        _wall_in(**walls)
     requests: queue.Queue[str] = queue.Queue()
     threading.Thread(target=_listen, args=(requests,), daemon=True).start()
     told = 0.0
@@ -348,6 +387,29 @@ def main() -> None:
         except Exception as error:  # the parent decides whether to try again; its log gets the traceback
             traceback.print_exc()
             say({"unforeseen": type(error).__name__})
+
+
+def _wall_in(*, dataset: dict[str, str], device: str, given: str, written: str, parent: int) -> None:
+    """Build walls around this process, which has one thread and has read nothing foreign yet.
+
+    Started by root, it gives root up. It keeps the capability to read if only root can reach the videos or
+    the scratch folder. Landlock bounds what it reads.
+    """
+    from vcp_core import walls
+    from vcp_core.catalog.reach import files_of
+
+    main = sys.modules["__main__"].__spec__
+    packages = {"vcp_core", "worker", *([main.name.partition(".")[0]] if main else [])}
+    write = [Path(written), Path(written, "index")]
+    write[1].mkdir()  # of the datasets' cache; later, no folder can be made
+    read = [*walls.python_files(packages), *(files_of(**dataset) if dataset else ()), Path(given)]
+    devices = [] if device == "cpu" else sorted(Path("/dev").glob("nvidia*"))
+    read += map(Path, GPU_FILES if devices else ())
+    stand = walls.raise_walls(read=read, write=write, devices=devices)
+    walls.end_with(parent)
+    walls.filter_calls(stand).refuse_gaps(walls.policy())
+    # What is kept from one job to the next would be written by whoever took this process over.
+    os.environ["VCPBENCH_CACHE"] = os.environ["TMPDIR"] = written
 
 
 def _listen(requests: queue.Queue[str]) -> None:

@@ -44,6 +44,7 @@ class JobLoop:
         storage: Holds the objects.
         worker_id: Id of this process in the table of workers.
         scratch: Folder of temporary files.
+        walled: Whether walls stand around a child that decodes foreign videos.
     """
 
     def __init__(
@@ -53,12 +54,14 @@ class JobLoop:
         storage: Storage,
         worker_id: UUID,
         scratch: ScratchFolder,
+        *,
+        walled: bool = True,
     ) -> None:
         self._settings, self._database, self._storage = settings, database, storage
         self._worker_id, self._scratch = worker_id, scratch
         scratch.enter()
         self._object_cache = ObjectCache(storage, scratch.path / "objects")
-        self._runner = Runner(scratch.path)
+        self._runner = Runner(scratch.path, walled=walled)
         self._slot = threading.Lock()
         self._stopping = threading.Event()
         self.current: UUID | None = None

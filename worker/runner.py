@@ -3,6 +3,9 @@
 The child reads requests and writes answers as lines of JSON (worker/child.py). It holds no secrets: it
 reaches no database, no broker and no store, and only reads and writes files. It ends when this process ends,
 even if this process is killed.
+
+A child that decodes foreign videos stands behind walls (vcp_core/walls). It can read the dataset and the
+files that it was given, and write into a folder of its own.
 """
 
 from __future__ import annotations
@@ -10,18 +13,21 @@ from __future__ import annotations
 import json
 import os
 import selectors
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from vcp_core.catalog.errors import VcpbenchError
+from vcp_core.walls import NotHandedOver, take_over
 
 OnProgress = Callable[[int, int], None]
 # The child gets only these variables of our environment: paths, numbers of threads, choices of kernels.
@@ -44,6 +50,8 @@ DEFAULTS = {"OPENBLAS_NUM_THREADS": "1"}
 COMMAND: tuple[str, ...] = (sys.executable, "-m", "worker.child")
 TAIL_CHARACTERS = 4000
 TICK_S = 1.0
+MOST_GIVEN = 16  # files that a child behind walls keeps for its next requests
+MOST_BYTES = 64 << 20  # of a line; large results are files
 
 
 class ChildFailed(VcpbenchError):
@@ -69,19 +77,40 @@ def unforeseen(kind: str) -> str:
     return f"an unforeseen error of vcpbench ({kind}); operators see the end of its log"
 
 
+@dataclass(frozen=True)
+class Out:
+    """A file that a request has the child write. It appears at `path` if the request succeeds."""
+
+    path: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Foreign:
+    """Foreign videos that a child decodes, which therefore stands behind walls.
+
+    Attributes:
+        dataset: Arguments of `vcp_core.catalog.reach.files_of`; empty if no video is read.
+        device: The device on which the child forwards clips.
+    """
+
+    dataset: Mapping[str, str]
+    device: str
+
+
 class Runner:
     """At most one child process. It is kept for the next request of the same affinity: a start takes seconds.
 
     A child that failed in any way is not used again.
 
     Args:
-        scratch: Folder for the child's log.
+        scratch: Folder for the child's log, and for the files that it is given and that it writes.
+        walled: Whether walls stand around a child that decodes foreign videos.
     """
 
-    def __init__(self, scratch: Path) -> None:
-        self._scratch = scratch
+    def __init__(self, scratch: Path, *, walled: bool = True) -> None:
+        self._scratch, self._walled = scratch, walled
         self._child: _Child | None = None
-        self._affinity: str | None = None
+        self._affinity: object = None
         self._guard = threading.Lock()
         self._in_call = False
         self._stopped = False
@@ -94,24 +123,27 @@ class Runner:
         stall_s: float,
         on_progress: OnProgress,
         check: Callable[[], None] = lambda: None,
+        foreign: Foreign | None = None,
     ) -> dict[str, Any]:
         """Send the child a request, and wait for its answer.
 
         Args:
-            request: `{"do": function of worker/child.py, ...its arguments}`.
+            request: `{"do": function of worker/child.py, ...its arguments}`. A `Path` anywhere in them is a
+                file that the child reads. An `Out` is a file that it writes.
             affinity: A child serves requests of one affinity. Another affinity, or None, starts a new child.
             stall_s: Longest time without a sign of progress.
             on_progress: Called with (done, total).
             check: Called as soon as `kill` would kill the child. An error that it raises is raised here.
+            foreign: The foreign videos that the request decodes. A child behind walls does no other request.
 
         Raises:
-            ChildFailed: If the child gave no answer.
+            ChildFailed: If the child gave no answer, or not the file that it was to write.
             VcpbenchError: If the child refused its input; the error is the child's own.
         """
         with self._guard:
             if self._stopped:
                 raise ChildFailed("the worker is shutting down", "")
-            child = self._child_for(affinity)
+            child = self._child_for(affinity, foreign if self._walled else None)
             self._in_call = True
         try:
             check()
@@ -123,11 +155,12 @@ class Runner:
             with self._guard:
                 self._in_call = False
 
-    def _child_for(self, affinity: str | None) -> _Child:
-        if self._child is None or affinity is None or affinity != self._affinity or not self._child.alive:
+    def _child_for(self, affinity: str | None, foreign: Foreign | None) -> _Child:
+        wanted = (affinity, foreign)
+        if self._child is None or affinity is None or wanted != self._affinity or not self._child.alive:
             self.close()
-            self._child = _Child(self._scratch)
-            self._affinity = affinity
+            self._child = _Child(self._scratch, foreign)
+            self._affinity = wanted
         return self._child
 
     def stop(self) -> None:
@@ -159,8 +192,12 @@ class Runner:
 
 
 class _Child:
-    def __init__(self, scratch: Path) -> None:
+    def __init__(self, scratch: Path, foreign: Foreign | None) -> None:
         self._log: IO[bytes] = tempfile.TemporaryFile(dir=scratch)  # noqa: SIM115 - lives as long as the child
+        self._folder = tempfile.TemporaryDirectory(dir=scratch, prefix="child-", ignore_cleanup_errors=True)
+        self._given, self._written = (Path(self._folder.name, name) for name in ("given", "written"))
+        self._given.mkdir()
+        self._written.mkdir()
         environment = {
             name: value
             for name, value in os.environ.items()
@@ -174,6 +211,39 @@ class _Child:
             env={**DEFAULTS, **environment, "PYTHONPATH": os.pathsep.join(sys.path)},
             start_new_session=True,
         )
+        walls = None
+        if foreign is not None:
+            folders = {"given": str(self._given), "written": str(self._written)}
+            walls = {**vars(foreign), **folders, "parent": os.getpid()}
+        self._walled = walls is not None
+        with suppress(BrokenPipeError):  # it ended already; the first call says so
+            self._send(walls)
+
+    def _send(self, value: object) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(value, default=self._handed).encode() + b"\n")
+        self._process.stdin.flush()
+
+    def _handed(self, file: object) -> str:
+        """Where the child finds a file that it reads, or writes one."""
+        if isinstance(file, Out):
+            return str(self._written / file.path.name)
+        if not isinstance(file, Path):
+            raise TypeError(f"{file!r} is nothing that a request may hold")
+        return self._give(file) if self._walled else str(file)
+
+    def _give(self, path: Path) -> str:
+        """Link or copy a file into the only folder of ours that a child behind walls can read."""
+        found = path.stat()
+        given = self._given / f"{found.st_ino}-{found.st_mtime_ns}-{path.name}"
+        if not given.exists():
+            for old in sorted(self._given.iterdir(), key=os.path.getctime)[:-MOST_GIVEN]:
+                old.unlink()
+            try:
+                given.hardlink_to(path)
+            except OSError:  # another disk, or a file system without links
+                shutil.copyfile(path, given)
+        return str(given)
 
     @property
     def alive(self) -> bool:
@@ -189,12 +259,11 @@ class _Child:
         self.kill()
         self._process.communicate()
         self._log.close()
+        self._folder.cleanup()
 
     def call(self, request: dict[str, Any], stall_s: float, on_progress: OnProgress) -> dict[str, Any]:
-        assert self._process.stdin is not None
         try:
-            self._process.stdin.write(json.dumps(request).encode() + b"\n")
-            self._process.stdin.flush()
+            self._send(request)
         except BrokenPipeError:
             raise self._failed() from None
         for answer in self._answers(stall_s):
@@ -205,8 +274,16 @@ class _Child:
             elif "unforeseen" in answer:
                 raise ChildFailed(unforeseen(answer["unforeseen"]), self._tail())
             else:
+                self._take_over([value for value in request.values() if isinstance(value, Out)])
                 return dict(answer["result"])
         raise self._failed()
+
+    def _take_over(self, outs: Sequence[Out]) -> None:
+        try:
+            for out in outs:
+                take_over(self._written / out.path.name, out.path)
+        except NotHandedOver as error:
+            raise ChildFailed(f"the process {error}", self._tail()) from error
 
     def _answers(self, stall_s: float) -> Any:
         """Yield the child's lines as they arrive, until the child ends."""
@@ -222,6 +299,9 @@ class _Child:
                     heard = time.monotonic()
                     *lines, rest = (rest + read).split(b"\n")
                     yield from map(json.loads, lines)
+                    if len(rest) > MOST_BYTES:
+                        self.kill()
+                        raise ChildFailed(f"an answer exceeded {MOST_BYTES:,} bytes; stopped", self._tail())
                 elif time.monotonic() - heard > stall_s:
                     self.kill()
                     raise ChildFailed(f"no sign of progress for {stall_s:.0f} s; stopped", self._tail())

@@ -16,13 +16,15 @@ from sqlalchemy.orm import Session
 
 from records import flow
 from records.db import Database
+from records.models import DatasetRow
 from records.repositories import jobs
 from records.repositories.jobs import Claim
 from records.settings import Settings
 from records.storage import Storage
+from vcp_core.catalog.datasets import is_built_in
 from vcp_core.catalog.errors import StorageError
 from worker.leases import Heartbeat
-from worker.runner import Runner
+from worker.runner import Foreign, Runner
 
 T = TypeVar("T")
 RETRY_EVERY_S = 1.0
@@ -114,8 +116,23 @@ class Work:
         """
         return self._patiently(query)
 
-    def in_child(self, do: str, *, affinity: str | None, stall_s: float, **arguments: Any) -> dict[str, Any]:
+    def in_child(
+        self,
+        do: str,
+        *,
+        affinity: str | None,
+        stall_s: float,
+        decodes: DatasetRow | None = None,
+        **arguments: Any,
+    ) -> dict[str, Any]:
         """Run a function of worker/child.py. Its progress becomes the job's progress.
+
+        Args:
+            do: Name of the function.
+            affinity: As for `Runner.call`.
+            stall_s: As for `Runner.call`.
+            decodes: The dataset whose videos it decodes. If they are foreign, the child stands behind walls.
+            arguments: Arguments of the function; a `Path` and an `Out` as for `Runner.call`.
 
         Raises:
             LostClaim: If the job was taken away meanwhile.
@@ -129,6 +146,7 @@ class Work:
             stall_s=stall_s,
             on_progress=self._heartbeat.tell,
             check=self.check,  # a loss before the child started found no child to kill
+            foreign=None if decodes is None else _foreign(decodes, self.settings.device),
         )
 
     def check(self) -> None:
@@ -189,6 +207,15 @@ class Work:
                     raise StorageError("the database is full, or was away for too long") from error
                 log.warning("database away; trying again", job=str(self.claim.job_id))
                 time.sleep(RETRY_EVERY_S)
+
+
+def _foreign(dataset: DatasetRow, device: str) -> Foreign | None:
+    """The foreign videos of a dataset; None if vcpbench makes its videos itself."""
+    source = dataset.source
+    if is_built_in(source["name_or_path"]):
+        return None
+    where = {name: source[name] for name in ("name_or_path", "csv", "lists") if source.get(name)}
+    return Foreign(dataset=where, device=device)
 
 
 def is_away(error: DBAPIError) -> bool:

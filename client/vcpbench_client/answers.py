@@ -444,11 +444,21 @@ class Queue:
 
 @dataclass(frozen=True, kw_only=True)
 class Worker:
-    """A worker that was seen in the last 30 s."""
+    """A worker that was seen in the last 30 s.
+
+    Attributes:
+        name: Host and process id.
+        queues: The queues that it takes jobs from.
+        device: Where networks run.
+        lacking_walls: Walls around foreign files that its machine lacks, with the reason of each.
+        busy: Whether it does a job.
+        seen_at: When it last reported.
+    """
 
     name: str
     queues: tuple[str, ...]
     device: str
+    lacking_walls: dict[str, str] = field(default_factory=dict)
     busy: bool
     seen_at: datetime
 

@@ -178,6 +178,19 @@ def status(found: Status) -> Table:
     return table
 
 
+def gaps(found: Status) -> list[str]:
+    """A sentence for each worker whose machine lacks a wall around foreign files."""
+    return [
+        f"{worker.name} lacks walls around foreign files: {_listed(worker.lacking_walls)}"
+        for worker in found.workers
+        if worker.lacking_walls
+    ]
+
+
+def _listed(reasons: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} ({why})" for name, why in reasons.items())
+
+
 def benchmark_of(metric: str) -> str:
     """The benchmark that a metric belongs to."""
     return metric.partition(".")[0]

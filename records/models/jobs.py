@@ -129,6 +129,7 @@ class Worker(Identified, Base):
         queues: The queues that it takes jobs from.
         device: Name of the device that networks run on.
         versions: Versions of the packages that affect the digits of a score.
+        lacking_walls: Walls around foreign files that its machine lacks, with the reason of each.
         job_id: The job that it is doing.
         seen_at: When it last reported.
     """
@@ -138,5 +139,6 @@ class Worker(Identified, Base):
     name: Mapped[str]
     queues: Mapped[list[Any]]
     device: Mapped[str]
+    lacking_walls: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
     job_id: Mapped[UUID | None]
     seen_at: Mapped[datetime]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import UUID
 
@@ -28,17 +29,28 @@ def idle(session: Session) -> Sequence[Worker]:
     return session.scalars(select(Worker).where(Worker.job_id.is_(None), Worker.seen_at > since)).all()
 
 
-def tell(
-    session: Session,
-    worker_id: UUID,
-    *,
-    name: str,
-    queues: Sequence[str],
-    device: str,
-    job_id: UUID | None,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """What a worker tells of itself.
+
+    Attributes:
+        id: Its id.
+        name: Host and process id.
+        queues: The queues that it takes jobs from.
+        device: Name of the device that networks run on.
+        lacking_walls: Walls around foreign files that its machine lacks, with the reason of each.
+    """
+
+    id: UUID
+    name: str
+    queues: Sequence[str]
+    device: str
+    lacking_walls: Mapping[str, str] = field(default_factory=dict)
+
+
+def tell(session: Session, told: Told, *, job_id: UUID | None = None) -> None:
     """Note that a worker is alive, and which job it does. Add its row again if `forget_silent` removed it."""
-    row = {"id": worker_id, "name": name, "queues": list(queues), "device": device}
+    row = {**vars(told), "queues": list(told.queues), "lacking_walls": dict(told.lacking_walls)}
     now = {"seen_at": NOW, "job_id": job_id}
     wanted = insert(Worker).values(**row, **now)
     session.execute(wanted.on_conflict_do_update(index_elements=[Worker.id], set_=now))

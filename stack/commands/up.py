@@ -119,6 +119,15 @@ def status(
         raise typer.Exit(NOT_RUNNING)
 
 
+def _walls() -> str:
+    """Which walls this machine builds around foreign files, and which it lacks."""
+    from vcp_core.walls import offered
+
+    walls = offered()
+    lacking = [f"no {name} ({why})" for name, why in walls.lacking.items()]
+    return ", ".join([*walls.standing, *lacking])
+
+
 def _welcome(stack_home: Home, state: StackState) -> None:
     option = "" if stack_home == Home.chosen(None) else f" --home {shlex.quote(str(stack_home.folder))}"
     for line in (
@@ -152,5 +161,6 @@ def _show(stack_home: Home, state: StackState) -> None:
         log = Path(program.log)
         table.add_row(program.name, str(program.pid or "-"), up_for, str(program.restarts), log.name)
     console.print(table)
+    _line(f"walls around foreign files: {_walls()}")
     _line(f"logs in {stack_home.logs}, token in {stack_home.token}")
     _line(f"data in {stack_home.folder}, PostgreSQL's in {state.data}")

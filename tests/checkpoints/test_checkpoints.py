@@ -34,7 +34,14 @@ from vcp_core.catalog.errors import (
     UnreadableCheckpoint,
     UnsafeCheckpoint,
 )
-from vcp_core.checkpoints import CheckpointReport, ingest, inspect_checkpoint, load_checkpoint, read_canonical
+from vcp_core.checkpoints import (
+    CheckpointReport,
+    ingest,
+    inspect_checkpoint,
+    load_checkpoint,
+    read_canonical,
+    sandbox,
+)
 from vcp_core.checkpoints.child import ingest_here
 from vcp_core.checkpoints.formats import ZIP
 from vcp_core.checkpoints.sandbox import Limits, child_environment
@@ -285,6 +292,24 @@ def test_a_reader_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
     with pytest.raises(ReaderFailed, match="longer than 0 s"):  # a slow disk, perhaps: the file may be good
         ingest(path, tmp_path / "out", limits=dataclasses.replace(LIMITS, wall_s=0))
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("import sys\nwhile True: sys.stdout.write('x' * 4096)", "said more than 16,777,216 bytes"),
+        ("import sys\nwhile True: sys.stderr.write('x' * 4096)", "said more than 16,777,216 bytes"),
+        ("print('[' * 1_000_000)", "answer is no report"),
+        ("print('fine')", "answer is no report"),
+        ("print(b'{}')", "answer is no report"),
+    ],
+)
+def test_a_reader_that_was_taken_over_cannot_fill_the_memory_of_whoever_started_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, says: str
+) -> None:
+    monkeypatch.setattr(sandbox, "START", code)
+    with pytest.raises(ReaderFailed, match=says):
+        inspect_checkpoint(save(state(), tmp_path / "fine.pt"))
 
 
 needs_proc = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="reads /proc, which is Linux's")

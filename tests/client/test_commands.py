@@ -19,7 +19,7 @@ from vcpbench_client.commands import evaluations, progress, uploads
 from vcpbench_client.defaults import DATASET, PROTOCOL
 from vcpbench_client.errors import Rejected, TimedOut
 
-from records.models import Comparison
+from records.models import Comparison, Worker
 from stack.commands.local import local
 from tests.client.conftest import Run, token_of
 from tests.client.hands import Hands, write_model
@@ -305,7 +305,13 @@ def test_status_alone_shows_who_works(
     monkeypatch.setenv("VCPBENCH_URL", api.url)
     monkeypatch.setenv("VCPBENCH_TOKEN", token_of(api))
     evaluations.status()
-    assert re.search(r"cpu +0 +0 +hands", capsys.readouterr().out)
+    said = capsys.readouterr().out
+    assert re.search(r"cpu +0 +0 +hands", said)
+    assert "walls" not in said
+    with api.database.session() as session:
+        session.scalars(select(Worker)).one().lacking_walls = {"landlock": "the kernel has none"}
+    evaluations.status()
+    assert "hands lacks walls around foreign files: landlock (the kernel has none)" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("command", OWN)

@@ -339,12 +339,14 @@ def test_what_nobody_works_at_says_so(api: Served, checkpoint: str, dataset: str
     )
     assert asked["progress"]["stage"] == "waiting"
     with api.database.session() as session:
-        session.add(Worker(name="host:1", queues=["cpu"], device="cpu", seen_at=NOW))
+        lacking = {"landlock": "Function not implemented"}
+        session.add(Worker(name="host:1", queues=["cpu"], device="cpu", seen_at=NOW, lacking_walls=lacking))
         jobs.enqueue(session, JobKind.CALIBRATE, team=None, checkpoint_id=UUID(checkpoint))  # not its own
     assert api.client.get(f"/v1/evaluations/{asked['id']}").json()["waiting_for"] is None
     status = api.client.get("/v1/status").json()
     assert status["queues"][0] == {"name": "cpu", "waiting": 1, "running": 0, "workers": 1}
     assert status["workers"][0]["busy"] is False
+    assert status["workers"][0]["lacking_walls"] == lacking
     assert 'vcpbench_jobs{queue="cpu",state="waiting"} 1.0' in api.client.get("/v1/metrics").text
 
 

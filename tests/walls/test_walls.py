@@ -9,7 +9,7 @@ import shutil
 import socket
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from vcp_core.backbones import build
 from vcp_core.catalog.errors import WallsMissing
 from vcp_core.checkpoints import ingest, sandbox
 from vcp_core.checkpoints.sandbox import Limits, child_environment, run_child
-from vcp_core.walls import offered
+from vcp_core.walls import NotHandedOver, offered, take_over
 from vcp_core.walls.user import FIRST_UID
 
 pytestmark = pytest.mark.slow
@@ -87,6 +87,16 @@ OPEN_WITHOUT = (
 # Without the filter these succeed. A shell could not answer. Python does not see a process that a raw call
 # made, and the new process could wait forever for a lock that another thread held.
 ONLY_WITH_FILTER = ("become a shell", "the call fork", "clone", "clone3")
+
+
+def refusals(found: Iterable[str]) -> dict[str, int]:
+    """The errno of each attempt when all walls stand."""
+    return {
+        name: 0 if name in NEEDED else
+        errno.EACCES if name in EACCES else
+        errno.ENOSYS if name in ENOSYS else errno.EPERM
+        for name in found
+    }  # fmt: skip
 
 
 @pytest.fixture
@@ -165,13 +175,7 @@ def test_no_attempt_to_get_out_succeeds(
 ) -> None:
     answer = attack(monkeypatch, place, targets, ordinary=ordinary, early=True)
     for found in (answer["early"], answer["found"]):
-        expected = {
-            name: 0 if name in NEEDED else
-            errno.EACCES if name in EACCES else
-            errno.ENOSYS if name in ENOSYS else errno.EPERM
-            for name in found
-        }  # fmt: skip
-        assert found == expected
+        assert found == refusals(found)
     assert len(answer["found"]) > 45
     assert answer["left"] == []
     assert (answer["pdeathsig"], answer["environment"]) == (9, child_environment())
@@ -311,8 +315,8 @@ def test_what_the_child_leaves_is_taken_only_if_it_is_a_file_of_its_own(tmp_path
         written.symlink_to(secret)
     elif leave == "hard link":
         written.hardlink_to(secret)
-    with pytest.raises(sandbox.ReaderFailed, match="left"):
-        sandbox._take_over(written, out, tmp_path / "foreign.pt")
+    with pytest.raises(NotHandedOver, match="left"):
+        take_over(written, out)
     assert not out.exists()
 
 

@@ -25,5 +25,6 @@ Tools:
     names.py       names of files, made printable
     locations.py   a dataset's location, checked before any disk is read
     paths.py       the user's folders
+    reach.py       the files that reading a dataset may open
     files.py       writing a file whole or not at all
 """

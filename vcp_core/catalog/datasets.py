@@ -23,6 +23,7 @@ class DatasetSpec:
             None if the dataset is built in.
         lists: Glob patterns, in lower case, of the dataset's official lists. A folder with such files is
             recognised as this dataset.
+        lists_folder: Name of the folder in which the dataset's makers publish the lists.
     """
 
     name: str
@@ -34,6 +35,7 @@ class DatasetSpec:
     built_in: bool = False
     reader: str | None = None
     lists: tuple[str, ...] = ()
+    lists_folder: str = ""
 
     def __post_init__(self) -> None:
         if self.built_in == bool(self.reader):
@@ -59,6 +61,7 @@ DATASETS = Registry(
         splits={"1": (9537, 3783), "2": (9586, 3734), "3": (9624, 3696)},
         reader="vcp_core.datasets.ucf101",
         lists=("trainlist0[123].txt", "testlist0[123].txt", "classind.txt"),
+        lists_folder="ucfTrainTestlist",
     ),
     DatasetSpec(
         name="hmdb51",
@@ -70,6 +73,7 @@ DATASETS = Registry(
         splits={"1": (3570, 1530), "2": (3570, 1530), "3": (3570, 1530)},
         reader="vcp_core.datasets.hmdb51",
         lists=("*_test_split[123].txt",),
+        lists_folder="testTrainMulti_7030_splits",  # in test_train_splits.rar
     ),
     DatasetSpec(
         name="playground",

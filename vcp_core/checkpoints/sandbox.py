@@ -13,11 +13,12 @@ import dataclasses
 import json
 import os
 import re
+import selectors
 import signal
-import stat
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -43,6 +44,7 @@ from vcp_core.checkpoints.trainers import training_of
 from vcp_core.walls.report import policy
 
 GIB = 1 << 30
+MOST_BYTES = 16 << 20  # of the child's answer; a report has some kilobytes
 PASSED_ON = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")  # the child needs libraries
 ENDED_BY_OTHERS = (-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP)  # a file cannot cause these signals
 # The child gets the parent's sys.path, so that it imports the same vcp_core.
@@ -123,7 +125,10 @@ def ingest(
         answer = run_child(path, job, limits)
         if "error" in answer:
             raise _named(path, VcpbenchError.from_dict(answer["error"]))
-        _take_over(folder / canonical_path.name, canonical_path, path)
+        try:
+            walls.take_over(folder / canonical_path.name, canonical_path)
+        except walls.NotHandedOver as error:
+            raise ReaderFailed(f"its reader {error}.", path=path) from error
     return _with_counts_in_name(CheckpointReport.from_json(answer["report"]), path.name)
 
 
@@ -195,28 +200,6 @@ def _folder_beside(canonical_path: Path) -> Iterator[Path]:
         yield Path(folder.name)
 
 
-def _take_over(written: Path, canonical_path: Path, path: Path) -> None:
-    """Move the file that the child wrote to its place. The child has ended, and no process of it is left.
-
-    Raises:
-        ReaderFailed: If the child left something else there, such as a link to another file.
-    """
-    try:
-        file = os.open(written, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError as error:
-        raise ReaderFailed(f"its reader left no file ({error.strerror}).", path=path) from error
-    try:
-        found = os.fstat(file)
-        if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
-            raise ReaderFailed("its reader left something other than a file.", path=path)
-        if found.st_uid != os.geteuid():
-            os.fchown(file, os.geteuid(), os.getegid())
-        os.fchmod(file, 0o644)
-    finally:
-        os.close(file)
-    written.replace(canonical_path)
-
-
 def run_child(path: Path, job: dict[str, Any], limits: Limits) -> dict[str, Any]:
     """Start a child process, wait until it ends, and return its answer.
 
@@ -239,7 +222,7 @@ def run_child(path: Path, job: dict[str, Any], limits: Limits) -> dict[str, Any]
     # it is killed, and the child ends, too.
     lifeline, held = os.pipe()
     try:
-        child = subprocess.Popen(  # noqa: S603 - our own interpreter and code; the file is an argument to it
+        with subprocess.Popen(  # noqa: S603 - our own interpreter and code; the file is an argument to it
             # -I: no PYTHON* variables, and nothing of the user's site folder. `START` sets sys.path instead.
             [sys.executable, "-I", "-B", "-W", "ignore", "-c", START, json.dumps(job)],
             stdin=lifeline,
@@ -247,24 +230,61 @@ def run_child(path: Path, job: dict[str, Any], limits: Limits) -> dict[str, Any]
             stderr=subprocess.PIPE,
             env=child_environment(),
             start_new_session=True,  # a process group of its own, which `killpg` ends as a whole
-        )
-        try:
-            answer, complaints = child.communicate(timeout=limits.wall_s)
-        except subprocess.TimeoutExpired:
-            raise ReaderFailed(
-                f"reading it took longer than {limits.wall_s} s and was stopped.", path=path
-            ) from None
-        finally:
-            if child.poll() is None:
-                os.killpg(child.pid, signal.SIGKILL)
-                child.communicate()
+        ) as child:
+            try:
+                answer, complaints = _said_by(child, limits.wall_s)
+            finally:
+                if child.poll() is None:
+                    os.killpg(child.pid, signal.SIGKILL)
+    except subprocess.TimeoutExpired:
+        raise ReaderFailed(
+            f"reading it took longer than {limits.wall_s} s and was stopped.", path=path
+        ) from None
+    except OverflowError:
+        raise ReaderFailed(
+            f"its reader said more than {MOST_BYTES:,} bytes, which no report has, and was stopped.",
+            path=path,
+        ) from None
     finally:
         os.close(lifeline)
         os.close(held)
     if child.returncode:
         raise _crash(path, child.returncode, complaints.decode("utf-8", "replace"), limits)
-    found: dict[str, Any] = json.loads(answer)
+    try:
+        found: dict[str, Any] = json.loads(answer)
+    except (ValueError, RecursionError):
+        raise ReaderFailed("its reader's answer is no report.", path=path) from None
     return found
+
+
+def _said_by(child: subprocess.Popen[bytes], wall_s: float) -> tuple[bytes, bytes]:
+    """Read what the child prints on standard output and error, until it has ended.
+
+    Raises:
+        OverflowError: If it prints more than `MOST_BYTES`. Code that took it over could fill our memory.
+        subprocess.TimeoutExpired: If it does not end in time.
+    """
+    assert child.stdout is not None
+    assert child.stderr is not None
+    deadline = time.monotonic() + wall_s
+    out, err = child.stdout.fileno(), child.stderr.fileno()
+    said = {out: bytearray(), err: bytearray()}
+    with selectors.DefaultSelector() as selector:
+        for pipe in said:
+            selector.register(pipe, selectors.EVENT_READ)
+        while selector.get_map():
+            ready = selector.select(max(0.0, deadline - time.monotonic()))
+            if not ready:
+                raise subprocess.TimeoutExpired(child.args, wall_s)
+            for key, _ in ready:
+                read = os.read(key.fd, 1 << 16)
+                said[key.fd] += read
+                if not read:
+                    selector.unregister(key.fd)
+                if len(said[key.fd]) > MOST_BYTES:
+                    raise OverflowError
+    child.wait(max(0.0, deadline - time.monotonic()))
+    return bytes(said[out]), bytes(said[err])
 
 
 def _crash(path: Path, returncode: int, complaints: str, limits: Limits) -> VcpbenchError:

@@ -31,7 +31,7 @@ from vcp_core.datasets.manifest import Dataset, ListedVideo, Split
 from vcp_core.datasets.parallel import Progress
 
 SPEC = DATASETS["hmdb51"]
-VIDEOS, LISTS = "hmdb51_org", "testTrainMulti_7030_splits"  # the second is in test_train_splits.rar
+VIDEOS, LISTS = "hmdb51_org", SPEC.lists_folder
 _OFFICIAL_LINE = re.compile(r"(?P<file>\S.*\.avi)\s+(?P<id>[012])")
 
 

@@ -99,6 +99,13 @@ class Found:
         )
 
 
+def index_file(root: str) -> Path:
+    """The file of the user's cache that keeps the findings about the files under a root."""
+    # A path has slashes, and may be longer than a file's name can be.
+    name = hashlib.sha256(os.fsencode(root)).hexdigest()[:32]
+    return cache_dir() / "index" / f"{name}.json"
+
+
 class IndexCache:
     """The cached findings about the files under one root.
 
@@ -111,9 +118,7 @@ class IndexCache:
 
     def __init__(self, root: Path) -> None:
         self._root = str(root.resolve())
-        # A path has slashes, and may be longer than a file's name can be.
-        name = hashlib.sha256(os.fsencode(self._root)).hexdigest()[:32]
-        self._path = cache_dir() / "index" / f"{name}.json"
+        self._path = index_file(self._root)
         self._found = self._read()
 
     def get(self, video_id: str) -> Found | None:

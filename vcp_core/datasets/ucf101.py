@@ -18,7 +18,7 @@ from vcp_core.datasets.manifest import Dataset, ListedVideo
 from vcp_core.datasets.parallel import Progress
 
 SPEC = DATASETS["ucf101"]
-VIDEOS, LISTS = "UCF-101", "ucfTrainTestlist"  # folders in the two archives
+VIDEOS, LISTS = "UCF-101", SPEC.lists_folder  # folders in the two archives
 _GROUP = re.compile(r"_(g\d\d)_c\d\d\.avi$")
 
 

@@ -23,6 +23,7 @@ A process builds its own walls, and nothing removes them again:
     syscalls.py  the numbers of the system calls, and which are refused
     kernel.py    calls of the kernel that Python does not offer
     report.py    which walls stand, and whether work goes on without one
+    handing.py   taking a file from the folder of a walled process
 
 The kernel decides which walls there are: Landlock came with Linux 5.13, its rules for TCP with 6.7, and for
 signals with 6.12. See docs/decisions/2026-11-29-walls.md.
@@ -31,17 +32,21 @@ signals with 6.12. See docs/decisions/2026-11-29-walls.md.
 from __future__ import annotations
 
 from vcp_core.walls.build import end_with, filter_calls, raise_walls
-from vcp_core.walls.report import Walls, check, offered
+from vcp_core.walls.handing import NotHandedOver, take_over
+from vcp_core.walls.report import Walls, check, offered, policy
 from vcp_core.walls.rules import python_files
 from vcp_core.walls.user import give_up_reading
 
 __all__ = [
+    "NotHandedOver",
     "Walls",
     "check",
     "end_with",
     "filter_calls",
     "give_up_reading",
     "offered",
+    "policy",
     "python_files",
     "raise_walls",
+    "take_over",
 ]

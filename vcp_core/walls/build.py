@@ -17,7 +17,7 @@ from vcp_core.walls.kernel import PR_SET_NO_NEW_PRIVS, PR_SET_PDEATHSIG, machine
 from vcp_core.walls.report import NO_CALLS, NOT_ROOT, Walls
 
 
-def raise_walls(*, read: Iterable[Path], write: Iterable[Path]) -> Walls:
+def raise_walls(*, read: Iterable[Path], write: Iterable[Path], devices: Iterable[Path] = ()) -> Walls:
     """Build all walls but the filter of system calls. The process must have one thread.
 
     If root started the process, the folders of `write` become the property of the process's new user.
@@ -25,6 +25,7 @@ def raise_walls(*, read: Iterable[Path], write: Iterable[Path]) -> Walls:
     Args:
         read: Files, and folders with all that is in them, that the process may still read.
         write: Folders that it may read and write.
+        devices: Device files, and folders of them, that it may use.
 
     Returns:
         The walls that stand. A wall that the kernel lacks is not built, and the others are.
@@ -38,9 +39,9 @@ def raise_walls(*, read: Iterable[Path], write: Iterable[Path]) -> Walls:
     threads = num_threads()
     if threads != 1:
         raise RuntimeError(f"walls bind one thread, and this process has {threads}")
-    read, write = tuple(read), tuple(write)
+    read, write, devices = tuple(read), tuple(write), tuple(devices)
     walls = _with(Walls(), "no_new_privs", lambda: prctl(PR_SET_NO_NEW_PRIVS, 1))
-    walls = _with(walls, "landlock", lambda: landlock.restrict(read, write))
+    walls = _with(walls, "landlock", lambda: landlock.restrict(read, write, devices))
     lacks = landlock.missing_from(landlock.newest())
     if "landlock" in walls.standing and lacks:
         walls = _without(walls, "landlock", f"it does not limit {lacks}")

@@ -27,7 +27,8 @@ ABSTRACT_SOCKETS_AND_SIGNALS = 3  # since ABI 6; both end at the border of the w
 
 READ = READ_FILE | READ_DIR  # never execute: a library needs only to be read
 WRITE = READ | WRITE_FILE | TRUNCATE | MAKE_REG | REMOVE_FILE  # regular files; no folders, links or devices
-FOR_FILES = WRITE_FILE | READ_FILE | TRUNCATE  # the rights above that exist for a file
+DEVICE = READ_FILE | WRITE_FILE | IOCTL_DEV
+FOR_FILES = WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEV  # the rights above that exist for a file
 
 
 class _Ruleset(ctypes.Structure):
@@ -68,12 +69,13 @@ def missing_from(abi: int) -> str:
     return ", ".join([*lacks, *(["signals to other processes"] if abi < 6 else [])])
 
 
-def restrict(read: Iterable[Path], write: Iterable[Path]) -> None:
+def restrict(read: Iterable[Path], write: Iterable[Path], devices: Iterable[Path] = ()) -> None:
     """Refuse this thread all files but these. It must be the only thread, because no other one is bound.
 
     Args:
         read: Files, and folders with all that is in them, that may be read. Missing ones are left out.
         write: Folders whose files may be read, made, written and removed.
+        devices: Device files that may be used, and folders of them.
 
     Raises:
         OSError: If the kernel has no Landlock.
@@ -90,7 +92,7 @@ def restrict(read: Iterable[Path], write: Iterable[Path]) -> None:
     size = ctypes.sizeof(rules) if abi >= 6 else 16 if abi >= 4 else 8  # older kernels know fewer fields
     ruleset = syscall(LANDLOCK_CREATE_RULESET, ctypes.byref(rules), size, 0)
     try:
-        for paths, rights in ((read, READ), (write, WRITE)):
+        for paths, rights in ((read, READ), (write, WRITE), (devices, DEVICE)):
             for path in paths:
                 with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                     _allow(ruleset, path, rights & handled)

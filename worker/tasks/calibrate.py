@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from records import flow, storage
 from records.models import Checkpoint, CheckpointState, Evaluation
 from records.repositories import evaluations
+from worker.runner import Out
 from worker.tasks.plan import plan_arguments
 from worker.work import Work
 
@@ -40,8 +41,9 @@ def random_weights(work: Work, evaluation: Evaluation, out: Path) -> dict[str, A
         "calibrate",
         affinity=str(evaluation.dataset_id),
         stall_s=STALL_S,
+        decodes=evaluation.dataset,
         plan=plan_arguments(work, evaluation),
         seed=evaluation.checkpoint.seed,
         device=work.settings.device,
-        out=str(out),
+        out=Out(out),
     )

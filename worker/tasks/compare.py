@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from records.db import NOW
 from records.models import Checkpoint, Comparison, ComparisonState
 from records.repositories import evaluations
+from worker.runner import Out
 from worker.work import Work
 
 STALL_S = 1800.0  # a benchmark of thousands of videos takes minutes without reporting progress
@@ -40,7 +41,7 @@ def compare(work: Work) -> None:
         same=needs.same,
         protocol=needs.protocol,
         version=needs.version,
-        out=str(out),
+        out=Out(out),
     )
     content = json.loads(out.read_text(encoding="utf-8"))
 

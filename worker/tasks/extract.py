@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 from records import flow
 from records.models import Evaluation, Shard
 from records.repositories import shards
+from worker.runner import Out
 from worker.tasks import features
 from worker.tasks.plan import plan_arguments
 from worker.tasks.weights import weights_of
@@ -39,11 +40,12 @@ def _forward(work: Work, shard: Shard, evaluation: Evaluation) -> features.Store
         "extract",
         affinity=str(shard.dataset_id),
         stall_s=STALL_S,
+        decodes=evaluation.dataset,
         plan=plan_arguments(work, evaluation),
         clips=shard.clips,
-        weights=None if weights is None else str(weights),
+        weights=weights,
         device=work.settings.device,
-        out=str(out),
+        out=Out(out),
     )
     # Stop if another worker took this job over. Others may have read its features, which may be of another
     # device, and storing ours would replace them.

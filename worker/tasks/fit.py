@@ -10,6 +10,7 @@ from records import flow
 from records.models import Evaluation, Shard
 from records.repositories import evaluations
 from vcp_core.catalog.errors import VersionError
+from worker.runner import Out
 from worker.tasks.features import DamagedFeatures, extract_again, features_of
 from worker.tasks.plan import plan_arguments
 from worker.work import Work
@@ -34,7 +35,7 @@ def fit(work: Work) -> None:
         plan=plan_arguments(work, evaluation),
         features=paths,
         parts=evaluation.fits[work.claim.number]["parts"],
-        out=str(out),
+        out=Out(out),
     )
     found = json.loads(out.read_text(encoding="utf-8"))
     rows = [

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +15,10 @@ from records import flow, storage
 from records.models import DatasetRow, DatasetState
 from records.repositories import datasets
 from records.storage import DamagedObject
-from vcp_core.catalog.errors import DatasetError
-from vcp_core.catalog.files import sha256_of
+from vcp_core.catalog.errors import DatasetError, StorageError
+from vcp_core.catalog.files import sha256_of, whole
+from vcp_core.catalog.paths import cache_dir
+from worker.runner import Out
 from worker.work import Work
 
 STALL_S = 600.0
@@ -41,10 +46,30 @@ def index(work: Work) -> None:
 
 
 def read_videos(work: Work, dataset: DatasetRow, out: Path) -> dict[str, Any]:
-    """Have the child read a dataset's videos and write their manifest; its answer."""
-    return work.in_child(
-        "index", affinity=None, stall_s=STALL_S, source=dataset.source, name=dataset.name, out=str(out)
+    """Have the child read a dataset's videos and write their manifest; its answer.
+
+    The findings about the files are kept on this machine. If a file did not change, it is not decoded again.
+    """
+    source = json.dumps(dataset.source, sort_keys=True).encode()
+    kept = cache_dir() / "registered" / f"{hashlib.sha256(source).hexdigest()[:32]}.json"
+    findings = work.folder / "findings.json"
+    answer = work.in_child(
+        "index",
+        affinity=None,
+        stall_s=STALL_S,
+        decodes=dataset,
+        source=dataset.source,
+        name=dataset.name,
+        out=Out(out),
+        known=kept if kept.exists() else None,
+        findings=Out(findings),
     )
+    try:
+        with whole(kept) as part:
+            shutil.copyfile(findings, part)
+    except StorageError as error:
+        log.warning("findings not kept; the next registration decodes all videos again", error=str(error))
+    return answer
 
 
 def manifest_of(work: Work, dataset: DatasetRow) -> Path:

@@ -12,6 +12,7 @@ from records.models import Checkpoint, CheckpointState
 from records.storage import DamagedObject, MissingObject
 from vcp_core.catalog.errors import CheckpointError, DamagedCheckpoint, ReaderFailed
 from vcp_core.catalog.leaks import declaration
+from worker.runner import Out
 from worker.work import Work
 
 MAX_NAME = 100  # characters, as at upload
@@ -62,8 +63,8 @@ def read_upload(work: Work, checkpoint: Checkpoint, out: Path, *, prefix: str | 
             "ingest",
             affinity=None,
             stall_s=STALL_S,
-            path=str(path),
-            out=str(out),
+            path=path,
+            out=Out(out),
             backbone=checkpoint.backbone,
             prefix=prefix,
             input_spec=checkpoint.input_spec,

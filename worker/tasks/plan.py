@@ -25,6 +25,7 @@ from vcp_core.catalog.inputs import input_of, with_input
 from vcp_core.catalog.protocols import Protocol
 from vcp_core.catalog.versions import FEATURES_VERSION
 from worker.planning import digest
+from worker.runner import Out
 from worker.tasks.index import manifest_of
 from worker.work import Work
 
@@ -52,9 +53,8 @@ def plan_evaluation(work: Work) -> None:
     for tries in itertools.count(1):
         usable = work.read(lambda session: shards.usable(session, space))
         held, out = _held_to_file(work, usable), work.folder / "shards.jsonl"
-        cut = in_child(
-            "cut", held=str(held), space=space, shard_clips=work.settings.shard_clips, out=str(out)
-        )
+        shard_clips = work.settings.shard_clips
+        cut = in_child("cut", held=held, space=space, shard_clips=shard_clips, out=Out(out))
         _write_new(work, evaluation, space, out)
         try:
             _conclude(work, space, usable, facts | cut, patient=tries < PATIENT_TRIES)
@@ -137,7 +137,7 @@ def plan_arguments(work: Work, evaluation: Evaluation) -> dict[str, Any]:
     """Describe an evaluation in plain values. The child makes an `EvaluationPlan` of them."""
     checkpoint = evaluation.checkpoint
     return {
-        "manifest": str(manifest_of(work, evaluation.dataset)),
+        "manifest": manifest_of(work, evaluation.dataset),
         "protocol": evaluation.protocol.content,
         "backbone": checkpoint.backbone,
         "input_spec": checkpoint.input_spec,

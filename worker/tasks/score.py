@@ -16,6 +16,7 @@ from vcp_core.catalog.backbones import PIXELS
 from vcp_core.catalog.datasets import DATASETS
 from vcp_core.catalog.protocols import PROTOCOLS
 from vcp_core.results.types import Results
+from worker.runner import Out
 from worker.tasks.features import DamagedFeatures, extract_again, features_of
 from worker.tasks.fit import STALL_S, with_shards
 from worker.tasks.plan import plan_arguments
@@ -67,7 +68,7 @@ def score(work: Work) -> None:
         reproduce=command_of(evaluation),
         pretrained_on=evaluation.checkpoint.pretrained_on,
         own_name=evaluation.dataset.own_name,
-        out=str(out),
+        out=Out(out),
     )
     results = Results.model_validate_json(out.read_text(encoding="utf-8"))
     # Make the rows before `conclude` takes the flow's lock: every other worker waits for that lock.

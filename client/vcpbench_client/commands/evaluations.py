@@ -131,7 +131,7 @@ def status(
     else:
         from vcpbench_client import tables
 
-        show(client.url, tables.status(workers))
+        show(client.url, tables.status(workers), *tables.gaps(workers))
 
 
 @plainly

@@ -1,0 +1,158 @@
+"""Code that took over the child that decodes tries to get out. Sound datasets are read all the same."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.datasets_on_disk import make_folder, write_ucf101
+from tests.patience import DEADLINE_S
+from tests.walls.test_walls import needs_root, needs_walls, place, refusals, targets
+from vcp_core.catalog.reach import files_of
+from vcp_core.datasets import load_dataset
+from vcp_core.datasets.manifest import Dataset
+from vcp_core.walls.user import CAP_DAC_READ_SEARCH, FIRST_UID
+from worker import runner as runner_module
+from worker.runner import ChildFailed, Foreign, Out, Runner
+
+pytestmark = pytest.mark.slow
+__all__ = ["place", "targets"]  # fixtures
+
+
+@pytest.fixture
+def runner(tmp_path: Path) -> Iterator[Runner]:
+    (tmp_path / "scratch").mkdir(mode=0o700)
+    found = Runner(tmp_path / "scratch")
+    yield found
+    found.close()
+
+
+def call(runner: Runner, dataset: dict[str, str], do: str, **arguments: Any) -> dict[str, Any]:
+    return runner.call(
+        {"do": do, **arguments},
+        affinity="a",
+        stall_s=DEADLINE_S,
+        on_progress=lambda done, total: None,
+        foreign=Foreign(dataset=dataset, device="cpu"),
+    )
+
+
+def index(runner: Runner, tmp_path: Path, source: dict[str, str], **more: Any) -> Dataset:
+    out = tmp_path / "manifest.json"
+    call(runner, source, "index", source=source, name="x", out=Out(out), **more)
+    return Dataset.from_json(out.read_text())
+
+
+@needs_walls
+@needs_root
+def test_no_attempt_to_get_out_of_the_child_that_decodes_succeeds(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch, place: Path, targets: dict[str, Any], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(runner_module, "COMMAND", (sys.executable, "-m", "tests.walls.attacking"))
+    monkeypatch.setenv("VCPBENCH_DATABASE_URL", "postgresql://secret")
+    videos = make_folder(place / "videos", per_class=(1, 1), num_frames=20)
+    out = tmp_path / "out"
+    told = call(
+        runner,
+        {"name_or_path": str(videos)},
+        "attack",
+        out=Out(out),
+        video=str(videos / "class0" / "0.mp4"),
+        targets={**targets, "skip": ()},
+    )
+    for name, number in told["found"].items():
+        print(f"{name:36} {errno.errorcode.get(number, 'succeeds')}")
+    assert told["frames"] == 20
+    assert told["found"] == refusals(told["found"])
+    assert len(told["found"]) > 45
+    assert "VCPBENCH_DATABASE_URL" not in told["environment"]
+    for thread in told["state"]:
+        assert int(thread["Uid"].split()[0]) > FIRST_UID
+        assert (thread["Groups"], thread["NoNewPrivs"], thread["Seccomp"]) == ("", "1", "2")
+        # The scratch folder is root's alone. Landlock says what may be read.
+        assert {int(thread[name], 16) for name in ("CapPrm", "CapEff")} <= {0, 1 << CAP_DAC_READ_SEARCH}
+    assert out.read_text() == "taken over"
+    assert out.stat().st_uid == 0
+
+
+@needs_walls
+@pytest.mark.parametrize("kind", ["link", "folder", "nothing"])
+def test_what_a_child_leaves_in_the_place_of_its_file_is_not_taken(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str
+) -> None:
+    monkeypatch.setattr(runner_module, "COMMAND", (sys.executable, "-m", "tests.walls.attacking"))
+    with pytest.raises(ChildFailed, match=r"the process left no file|unforeseen error .*PermissionError"):
+        call(runner, {}, "leave", out=Out(tmp_path / "out"), kind=kind)
+    assert not (tmp_path / "out").exists()
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_videos_are_read_where_links_lead_and_lists_beside_them(runner: Runner, tmp_path: Path) -> None:
+    real = make_folder(tmp_path / "elsewhere", num_frames=20)
+    linked = tmp_path / "linked"
+    (linked / "class1").mkdir(parents=True)
+    (linked / "class0").symlink_to(real / "class0")
+    (linked / "dataset.csv").symlink_to(real / "dataset.csv")
+    for video in (real / "class1").iterdir():
+        (linked / "class1" / video.name).symlink_to(video)
+    (linked / "up").symlink_to(tmp_path)  # which opens nothing
+    ucf = write_ucf101(tmp_path / "ucf")
+    for source in ({"name_or_path": str(linked)}, {"name_or_path": f"ucf101:{ucf / 'UCF-101'}"}):
+        found, expected = index(runner, tmp_path, source), load_dataset(**source)
+        assert found.videos == expected.videos
+        assert len(found.videos) >= 4
+        runner.close()
+
+
+@needs_root
+def test_videos_that_only_root_may_read_are_read(runner: Runner, tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "private", num_frames=20)
+    for path in folder.rglob("*"):
+        path.chmod(0o700 if path.is_dir() else 0o600)
+    folder.chmod(0o700)
+    found = index(runner, tmp_path, {"name_or_path": str(folder)})
+    assert len(found.videos) == 6
+
+
+def test_findings_are_handed_on_so_that_no_video_is_decoded_twice(runner: Runner, tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "videos", num_frames=20)
+    source, findings = {"name_or_path": str(folder)}, tmp_path / "findings.json"
+    first = index(runner, tmp_path, source, findings=Out(findings))
+    said = findings.read_text()
+    findings.write_text(said.replace('"num_frames": 20', '"num_frames": 21'))
+    runner.close()
+    again = index(runner, tmp_path, source, known=findings)
+    assert {video.num_frames for video in first.videos} == {20}
+    assert {video.num_frames for video in again.videos} == {21}  # which nobody decoded
+    runner.close()
+    findings.write_text("damaged")
+    assert index(runner, tmp_path, source, known=findings) == first
+
+
+def test_a_child_is_given_files_and_keeps_few(runner: Runner, tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "videos", num_frames=20)
+    for number in range(20):
+        file = tmp_path / f"{number}.json"
+        file.write_text("{}")
+        index(runner, tmp_path, {"name_or_path": str(folder)}, known=file)
+    (child,) = (tmp_path / "scratch").glob("child-*")
+    assert len(list((child / "given").iterdir())) == runner_module.MOST_GIVEN + 1
+
+
+def test_only_what_belongs_to_a_dataset_is_reached(tmp_path: Path) -> None:
+    for name in ("data/a", "data/b", "out/c", "ucfTrainTestlist", "lists"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "out" / "c" / "back").symlink_to(tmp_path / "data")
+    (tmp_path / "data" / "a" / "c").symlink_to(tmp_path / "out" / "c")
+    (tmp_path / "data" / "b" / "up").symlink_to("/")
+    (tmp_path / "data" / "b" / "gone").symlink_to(tmp_path / "gone")
+    found = files_of(f"ucf101:{tmp_path / 'data'}", lists=tmp_path / "lists", csv=tmp_path / "no.csv")
+    assert set(found) == {tmp_path / name for name in ("data", "ucfTrainTestlist", "lists", "out/c")}
+    assert files_of(tmp_path / "gone") == [tmp_path / "ucfTrainTestlist"]
+    assert os.path.realpath(tmp_path) == str(tmp_path)

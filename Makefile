@@ -14,7 +14,7 @@ BIN := .venv/bin
 STAMP := .venv/installed
 ARGS ?=
 
-.PHONY: demo up down status test test-fast test-long check docs dist dist-try format install bench clean
+.PHONY: demo up down status test test-fast test-long check docs dist dist-try format install bench chaos clean
 
 install: $(STAMP)
 
@@ -88,6 +88,10 @@ dist-try:
 
 bench: $(STAMP)
 	$(BIN)/python -m bench.versus $(ARGS)
+
+# Kills, freezes and damages an installation at random for ten minutes: ARGS="--seconds 60" for less long.
+chaos: $(STAMP)
+	$(BIN)/python -m bench.chaos $(ARGS)
 
 clean:
 	rm -rf .venv build dist client/build *.egg-info client/*.egg-info

@@ -26,7 +26,7 @@ from records import migrate
 from records.db import Database
 from records.repositories import tokens
 from stack.accounts import spawn
-from stack.engines import Engines
+from stack.engines import Engine, Engines
 from vcp_core.backbones import build
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -59,6 +59,7 @@ class Installation:
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         self._engines = Engines.in_folder(self.folder / "engines")
         self._programs: dict[str, subprocess.Popen[bytes]] = {}
+        self._commands: dict[str, Sequence[str]] = {}
         self._token = ""
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -125,9 +126,31 @@ class Installation:
         program.kill()
         program.wait()
 
+    def kill(self, name: str) -> None:
+        """Kill a part by SIGKILL: "service", "worker-0", "postgres", "valkey"."""
+        if name in (engines := self._engines_by_name()):
+            engines[name].kill()
+        else:
+            os.killpg(self._programs[name].pid, signal.SIGKILL)
+            self._programs[name].wait()
+
+    def start_again(self, name: str) -> None:
+        """Start a part that was killed, and wait until an engine answers."""
+        if name in (engines := self._engines_by_name()):
+            engines[name].start()
+        else:
+            self._spawn(name, self._commands[name])
+
+    def send(self, name: str, number: signal.Signals) -> None:
+        """Send a signal to a program and to its children."""
+        os.killpg(self._programs[name].pid, number)
+
+    def _engines_by_name(self) -> dict[str, Engine]:
+        return {engine.name: engine for engine in (self._engines.postgres, self._engines.valkey)}
+
     def processes(self) -> dict[str, int]:
         """Process ids of all parts that run, by name."""
-        engines = {one.name: one.process for one in (self._engines.postgres, self._engines.valkey)}
+        engines = {name: engine.process for name, engine in self._engines_by_name().items()}
         return {
             name: process.pid
             for name, process in {**self._programs, **engines}.items()
@@ -146,12 +169,11 @@ class Installation:
 
     def client(self) -> Client:
         """A client of an administrator."""
-        return Client(self._url, self._token)
+        return Client(self.url, self._token)
 
     def post(self, path: str, body: Mapping[str, Any]) -> None:
         """Send a request of an administrator that makes something. That it is there already is no error."""
-        headers = {"Authorization": f"Bearer {self._token}"}
-        answer = httpx.post(f"{self._url}/v1/{path}", json=dict(body), headers=headers, timeout=60)
+        answer = httpx.post(f"{self.url}/v1/{path}", json=dict(body), headers=self.headers, timeout=60)
         if answer.status_code not in (200, 201, 202, 409):
             raise BenchFailed(f"POST /v1/{path}: {answer.status_code} {answer.text}")
 
@@ -182,12 +204,23 @@ class Installation:
         return [json.loads(line) for file in files for line in file.read_text().splitlines()]
 
     @property
-    def _url(self) -> str:
+    def url(self) -> str:
+        """The address of the API."""
         return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def token(self) -> str:
+        """An administrator's token."""
+        return self._token
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers of an administrator's request."""
+        return {"Authorization": f"Bearer {self._token}"}
 
     def _answers(self) -> bool:
         try:
-            with Client(self._url, self._token, patience_s=0) as client:
+            with Client(self.url, self._token, patience_s=0) as client:
                 client.status()
         except Unreachable:
             return False
@@ -204,7 +237,7 @@ class Installation:
             "DEVICE": "cpu",
             **self.settings,
         }
-        threads = str(max(1, (os.cpu_count() or 1) // self.num_workers))
+        threads = str(max(1, (os.cpu_count() or 1) // max(1, self.num_workers)))
         environment = {
             **os.environ,
             "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", threads),
@@ -213,6 +246,7 @@ class Installation:
             **{f"VCPBENCH_{key}": value for key, value in variables.items()},
         }
         log = self.folder / "logs" / f"{name}.log"
+        self._commands[name] = command
         self._programs[name] = spawn(command, log=log, stop_signal=signal.SIGTERM, env=environment)
 
     def _tail(self, name: str) -> str:

@@ -69,8 +69,9 @@ def index(
 
     if known is not None:
         with suppress(OSError, ValueError, KeyError, TypeError):  # without them, the videos are decoded again
-            text = Path(known).read_text(encoding="utf-8")
-            index_file(json.loads(text)["root"]).write_text(text, encoding="utf-8")
+            place = index_file(json.loads(Path(known).read_bytes())["root"])
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(known, place)
     found = load_dataset(**source, progress=tell)
     if findings is not None:
         newest = max((cache_dir() / "index").glob("*.json"), key=os.path.getmtime, default=os.devnull)
@@ -91,12 +92,14 @@ def describe(tell: Tell, *, device: str) -> dict[str, Any]:
     """Return the device's name. Raise an error if the device does not exist, or does not compute."""
     import torch
 
+    from vcp_core.backbones import build
     from vcp_core.evaluation.machine import describe_device, pick_device
+    from vcp_core.features.extraction import inference, ready
 
     chosen = pick_device(device)
-    torch.nn.functional.conv3d(
-        torch.ones((1, 1, 3, 3, 3), device=chosen), torch.ones((1, 1, 1, 1, 1), device=chosen)
-    )
+    network = ready(build("r3d_tiny"), chosen)
+    with inference(chosen, "fp32"):
+        network(torch.zeros((1, *network.spec.clip_shape), device=chosen)).cpu()
     return {"device": describe_device(chosen)}
 
 
@@ -400,12 +403,10 @@ def _wall_in(*, dataset: dict[str, str], device: str, given: str, written: str, 
 
     main = sys.modules["__main__"].__spec__
     packages = {"vcp_core", "worker", *([main.name.partition(".")[0]] if main else [])}
-    write = [Path(written), Path(written, "index")]
-    write[1].mkdir()  # of the datasets' cache; later, no folder can be made
     read = [*walls.python_files(packages), *(files_of(**dataset) if dataset else ()), Path(given)]
     devices = [] if device == "cpu" else sorted(Path("/dev").glob("nvidia*"))
     read += map(Path, GPU_FILES if devices else ())
-    stand = walls.raise_walls(read=read, write=write, devices=devices)
+    stand = walls.raise_walls(read=read, write=[Path(written)], devices=devices)
     walls.end_with(parent)
     walls.filter_calls(stand).refuse_gaps(walls.policy())
     # What is kept from one job to the next would be written by whoever took this process over.

@@ -20,6 +20,7 @@ import importlib
 from typing import cast
 
 import torch
+from torch import nn
 
 from vcp_core.backbones.base import Backbone
 from vcp_core.catalog.backbones import BACKBONES
@@ -64,7 +65,13 @@ def allocate(name: str) -> Backbone:
     >>> backbone.load_state_dict(build("r3d_tiny", seed=1).state_dict())
     <All keys matched successfully>
     """
-    backbone = skeleton(name).to_empty(device="cpu")
+    backbone = skeleton(name)
+    # `Module.to_empty` does the same, but imports torch's compiler, which takes a second.
+    for module in backbone.modules():
+        for key, parameter in list(module.named_parameters(recurse=False)):
+            setattr(module, key, nn.Parameter(torch.empty(parameter.shape, dtype=parameter.dtype)))
+        for key, buffer in list(module.named_buffers(recurse=False)):
+            setattr(module, key, torch.empty(buffer.shape, dtype=buffer.dtype))
     backbone.fill_buffers()
     return backbone
 

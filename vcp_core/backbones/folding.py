@@ -9,17 +9,14 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Callable, Mapping
-from itertools import chain
-from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
-from torch.func import functional_call
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch import nn
+from torch.autograd.graph import Node
 
 from vcp_core.backbones.base import Backbone
+
+SMALL_PIXELS = 64  # of a side: the operations of a forward pass are the same for small clips
 
 
 def folded(network: Backbone) -> Backbone:
@@ -45,7 +42,7 @@ def folded(network: Backbone) -> Backbone:
     if not any(map(_is_foldable, network.modules())):
         return network
     network = copy.deepcopy(network)
-    pairs = _pairs(_Stages(network))
+    pairs = _pairs(network)
     for conv, norm in pairs:
         _fold(conv, norm)
     done = {norm for _, norm in pairs}
@@ -56,58 +53,51 @@ def folded(network: Backbone) -> Backbone:
     return network
 
 
-class _Stages(nn.Module):
-    """A network whose `forward` gives the maps of all stages: each of them may be read."""
-
-    def __init__(self, network: Backbone) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, clips_BCTHW: Tensor) -> dict[str, Tensor]:
-        return self.network.stages(clips_BCTHW)
-
-
-class _Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Notes which tensors each operation reads, and the first one that it makes. The tensors are kept."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.noted: list[tuple[list[Tensor], object]] = []
-
-    def __torch_dispatch__(
-        self,
-        func: Callable[..., Any],
-        types: object,
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        made = func(*args, **(kwargs or {}))
-        read = [one for one in tree_leaves((args, kwargs)) if isinstance(one, Tensor)]
-        self.noted.append((read, made[0] if isinstance(made, tuple) else made))
-        return made
-
-
-def _pairs(network: _Stages) -> list[tuple[nn.Conv3d, nn.BatchNorm3d]]:
+def _pairs(network: Backbone) -> list[tuple[nn.Conv3d, nn.BatchNorm3d]]:
     """Find the convolutions whose output is read by one normalisation, and by nothing else."""
-    tensors = chain(network.named_parameters(), network.named_buffers())
-    state = {name: torch.empty_like(tensor, device="meta") for name, tensor in tensors}
-    clips_BCTHW = torch.empty((1, *network.network.spec.clip_shape), device="meta")
-    with torch.no_grad(), _Operations() as operations:  # shapes go through the network, and no numbers
-        functional_call(network, state, (clips_BCTHW,))
-    reads = Counter(id(tensor) for read, _ in operations.noted for tensor in read)
-    weights = {id(state[name]): name.rpartition(".")[0] for name in state if name.endswith(".weight")}
-    made_by: dict[int, nn.Conv3d] = {}  # by the convolution's output
-    found = []
-    for read, made in operations.noted:
-        for name in (weights[id(tensor)] for tensor in read if id(tensor) in weights):
-            module = network.get_submodule(name)
-            if reads[id(state[f"{name}.weight"])] > 1:
-                continue
-            if isinstance(module, nn.Conv3d):
-                made_by[id(made)] = module
-            elif _is_foldable(module) and reads[id(read[0])] == 1 and id(read[0]) in made_by:
-                found.append((made_by[id(read[0])], cast(nn.BatchNorm3d, module)))
-    return found
+    by_weight = {
+        id(module.weight): module for module in network.modules() if _is_conv(module) or _is_foldable(module)
+    }
+    reads: Counter[Node] = Counter()
+    modules: dict[Node, nn.Module] = {}
+    nodes = _graph(network)
+    for node in nodes:
+        inputs = [one for one, _ in node.next_functions if one is not None]
+        reads.update(inputs)
+        for one in inputs:
+            module = by_weight.get(id(getattr(one, "variable", None)))
+            if module is not None:
+                modules[node] = module
+    runs = Counter(modules.values())
+    return [
+        (conv, norm)
+        for node, norm in modules.items()
+        if isinstance(norm, nn.BatchNorm3d) and (source := node.next_functions[0][0]) is not None
+        if isinstance(conv := modules.get(source), nn.Conv3d)
+        if reads[source] == runs[conv] == runs[norm] == 1
+    ]
+
+
+def _graph(network: Backbone) -> list[Node]:
+    """List the operations of a forward pass: the graph that torch keeps for gradients."""
+    channels, frames, *size = network.spec.clip_shape
+    clips_BCTHW = torch.zeros((1, channels, frames, *(min(pixels, SMALL_PIXELS) for pixels in size)))
+    for parameter in network.parameters():
+        parameter.requires_grad_()
+    with torch.inference_mode(mode=False), torch.enable_grad():
+        ends = [features_BD.grad_fn for features_BD in network.stages(clips_BCTHW).values()]
+    found: dict[Node, None] = {}
+    waiting = [node for node in ends if node is not None]
+    while waiting:
+        node = waiting.pop()
+        if node not in found:
+            found[node] = None
+            waiting += [one for one, _ in node.next_functions if one is not None]
+    return list(found)
+
+
+def _is_conv(module: nn.Module) -> bool:
+    return isinstance(module, nn.Conv3d)
 
 
 def _is_foldable(module: nn.Module) -> bool:

@@ -13,7 +13,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -36,6 +37,16 @@ START_S, STOP_S, LOOK_S = 180.0, 30.0, 1.0
 
 class BenchFailed(RuntimeError):
     """The measured installation failed, so its numbers mean nothing."""
+
+
+@contextmanager
+def running(installation: Installation) -> Iterator[Installation]:
+    """Run an installation for as long as the block lasts, and delete its data."""
+    try:
+        with installation:
+            yield installation
+    finally:
+        installation.remove()
 
 
 @dataclass

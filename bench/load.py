@@ -36,7 +36,7 @@ from rich.table import Table
 from sqlalchemy import insert, text
 from sqlalchemy.orm import Session
 
-from bench.installation import Installation
+from bench.installation import Installation, running
 from records.db import NOW
 from records.models import (
     BenchmarkRow,
@@ -247,7 +247,7 @@ def peak_mib(pid: int) -> float:
 def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     """Fill a service, load it, and describe how it answered."""
     results = real_results(folder)
-    with Installation(folder, 0) as installation:
+    with running(Installation(folder, 0)) as installation:
         with installation.database.session() as session:
             filled = fill(session, results, arguments.evaluations)
         with installation.database.engine.connect() as connection:
@@ -307,7 +307,7 @@ def main() -> None:
         print(json.dumps(found, indent=2))
     else:
         show(found)
-    slow = found["requests"][LEADERBOARD]["p95_ms"] > LIMIT_MS
+    slow = found["requests"].get(LEADERBOARD, {"p95_ms": math.inf})["p95_ms"] > LIMIT_MS
     sys.exit(bool(found["errors"]) or slow or found["api_mib"] > LIMIT_MIB)
 
 

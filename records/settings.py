@@ -93,6 +93,13 @@ class Settings(BaseSettings):
             raise SettingsError(_readable(error)) from None
 
 
+def database_url() -> str | None:
+    """Read the database's address alone, for a command that needs no other setting; None if there is none."""
+    named, folder = os.environ.get("VCPBENCH_DATABASE_URL"), os.environ.get(SECRETS)
+    path = Path(folder, "vcpbench_database_url") if folder else None
+    return named or (path.read_text().strip() if path and path.exists() else None)
+
+
 class SettingsError(VcpbenchError):
     """A `VCPBENCH_...` variable is missing or invalid."""
 

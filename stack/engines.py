@@ -250,6 +250,11 @@ class Postgres(Engine):
         """Connect to PostgreSQL, and raise unless it answers."""
         psycopg.connect(self.admin_url(), connect_timeout=2).close()
 
+    @property
+    def has_role(self) -> bool:
+        """Whether the role of the API and the workers was made. An older version had none."""
+        return self._password.exists()
+
     def url(self, database: str = DATABASE) -> str:
         """The URL of a database for the API and the workers. Their role is no superuser."""
         return self._url(ROLE, self._password, database)

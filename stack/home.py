@@ -21,6 +21,7 @@ Phase = Literal["starting", "ready", "failed", "stopping"]
 
 
 SUPERVISOR = "stack.installation"  # the module that a supervisor's command line names, before its home
+PRIVATE = 0o600
 IN_USE = 75  # exit code of a supervisor if another has the home (EX_TEMPFAIL of sysexits.h)
 GLANCE_S = 1.0  # how long to retry the lock: `Home.running` of another process holds it for a moment
 
@@ -123,6 +124,7 @@ class Home:
         """
         try:
             file = open(self.lock, "a", encoding="ascii", opener=_private)  # noqa: SIM115
+            os.fchmod(file.fileno(), PRIVATE)  # an older version made it readable, and a reader can lock it
         except OSError as error:
             raise self._unusable(error) from error
         with file:
@@ -181,14 +183,14 @@ class Home:
 
     def write(self, state: StackState) -> None:
         """Write the supervisor's state. Only its owner may read it."""
-        write_json(self.folder / "state.json", asdict(state), mode=0o600)
+        write_json(self.folder / "state.json", asdict(state), mode=PRIVATE)
 
     def _unusable(self, error: OSError) -> StorageError:
         return StorageError(f"{self.folder} cannot be used: {error.strerror}. Choose another folder: --home.")
 
 
 def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
+    return os.open(path, flags, PRIVATE)
 
 
 def _lock(file: IO[str], kind: int) -> bool:

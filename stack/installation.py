@@ -29,7 +29,7 @@ def steps(home: Home, engines: Engines, host: str, port: int) -> list[Step]:
     Valkey answer, because the API and the workers need both.
     """
     environment: dict[str, str | None] = {
-        # In a file, because the other processes of an account can read the environment of each.
+        # In a file, which no child behind walls can read, and no log or tool shows with the environment.
         "VCPBENCH_SECRETS": str(home.secrets),
         "VCPBENCH_DATABASE_URL": None,  # the user may have set it to another database
         "VCPBENCH_BROKER_URL": engines.broker_url,

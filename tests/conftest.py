@@ -64,6 +64,7 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str
     with start_engines(tmp_path_factory.mktemp("engines"), durable=False) as started:
         with psycopg.connect(started.postgres.admin_url(), autocommit=True) as connection:
             connection.execute(f"ALTER ROLE {ROLE} CREATEDB")  # each test has a database of its own
+            connection.execute(f"GRANT SET ON PARAMETER session_replication_role TO {ROLE}")
         yield started.database_url, started.broker_url
 
 

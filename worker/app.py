@@ -13,6 +13,7 @@ import sys
 import threading
 import warnings
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import Any
 from uuid import uuid4
@@ -25,7 +26,7 @@ from celery.signals import setup_logging, worker_ready, worker_shutting_down
 from records import migrate
 from records.db import Database
 from records.logs import configure
-from records.repositories.workers import Told
+from records.repositories.workers import WorkerReport
 from records.settings import Settings
 from records.storage import Storage
 from records.wakeups import WAKE_UP, WakeUps, celery_app
@@ -65,15 +66,15 @@ def main() -> int:
     except VcpbenchError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    told = Told(
+    report = WorkerReport(
         id=worker_id,
         name=f"{platform.node()}:{os.getpid()}",
         queues=settings.queues,
         device=device.name,
         lacking_walls=walls.lacking | ({} if walled else {"decoding": device.no_walls}),
     )
-    register(database, told)
-    background = BackgroundThreads(settings, database, storage, job_loop, told)
+    register(database, report)
+    background = BackgroundThreads(settings, database, storage, job_loop, report)
     signal.signal(signal.SIGTERM, _leave)  # Celery replaces this handler once it listens
     log.info("worker starts", queues=settings.queues, device=device.name, worker=str(worker_id))
     _log_walls(walls)
@@ -147,24 +148,35 @@ def _device(settings: Settings) -> Device:
     """
     if "gpu" not in settings.queues:
         return Device()
-    try:
-        return Device(_describe(settings, Foreign(dataset={}, device=settings.device)))
-    except ChildFailed as error:
-        failed, log_tail = str(error), error.log_tail
-    try:
-        name = _describe(settings, None)
-    except ChildFailed as error:
-        raise VcpbenchError(f"torch does not start: {error}. ", Private(error.log_tail)) from None
-    log.warning("torch starts only without walls", error=failed, log=log_tail)
+    walled = Foreign(dataset={}, device=settings.device)
+    first = _describe(settings, walled)
+    if isinstance(first, str) and not (first.startswith("cpu") and _expects_gpu(settings)):
+        return Device(first)
+    # What was wrong may be over, such as a disk that was slow at the first start. So try the walls again.
+    name, again = _describe(settings, None), _describe(settings, walled)
+    if isinstance(name, ChildFailed):
+        raise VcpbenchError(f"torch does not start: {name}. ", Private(name.log_tail)) from None
+    if isinstance(name, VcpbenchError):
+        raise name
+    if again == name:
+        return Device(name)
+    why = f"{name} works only without them: {again}"
+    log.warning("no walls around the process that decodes", why=why, log=getattr(again, "log_tail", ""))
     if policy() == REQUIRED:
         raise WallsMissing(
-            f"On {name}, torch starts only without walls around the process that decodes ({failed}). "
-            f"{VARIABLE} is {REQUIRED}, so no foreign file is opened. Set {VARIABLE} to {WANTED}."
+            f"The device {why}. {VARIABLE} is {REQUIRED}, so no foreign file is opened. Use another device, "
+            f"or set {VARIABLE} to {WANTED}."
         )
-    return Device(name, failed)
+    return Device(name, why)
 
 
-def _describe(settings: Settings, foreign: Foreign | None) -> str:
+def _expects_gpu(settings: Settings) -> bool:
+    """Whether this machine has a GPU that `settings` would use. Behind walls, torch may not see it."""
+    return settings.device != "cpu" and any(Path("/dev").glob("nvidia[0-9]*"))
+
+
+def _describe(settings: Settings, foreign: Foreign | None) -> str | VcpbenchError:
+    """Name the device after a small network ran on it, or say why it did not."""
     runner = Runner(settings.scratch)
     try:
         answer = runner.call(
@@ -174,6 +186,8 @@ def _describe(settings: Settings, foreign: Foreign | None) -> str:
             on_progress=lambda done, total: None,
             foreign=foreign,
         )
+    except VcpbenchError as error:
+        return error
     finally:
         runner.close()
     return str(answer["device"])

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from records import flow
 from records.db import Database
 from records.repositories import checkpoints, jobs, locks, shards, workers
-from records.repositories.workers import Told
+from records.repositories.workers import WorkerReport
 from records.settings import Settings
 from records.storage import Storage
 from vcp_core.catalog.errors import StorageError
@@ -30,10 +30,10 @@ UNFINISHED_S = 7 * 86400.0  # an upload that got no bytes for a week is deleted
 log = structlog.get_logger("vcpbench.worker")
 
 
-def register(database: Database, told: Told) -> None:
+def register(database: Database, report: WorkerReport) -> None:
     """Add this process to the table of workers."""
     with database.session() as session:
-        workers.tell(session, told)
+        workers.report(session, report)
 
 
 def unregister(database: Database, worker_id: UUID) -> None:
@@ -56,7 +56,7 @@ class BackgroundThreads:
         database: Holds the jobs and workers.
         storage: Holds the objects.
         job_loop: Does the jobs.
-        told: What the table of workers says of this process.
+        report: What the table of workers says of this process.
 
     Attributes:
         broken: Whether a thread ended by an unexpected exception. The process was then told to end.
@@ -68,10 +68,10 @@ class BackgroundThreads:
         database: Database,
         storage: Storage,
         job_loop: JobLoop,
-        told: Told,
+        report: WorkerReport,
     ) -> None:
         self._settings, self._database, self._storage = settings, database, storage
-        self._job_loop, self._told = job_loop, told
+        self._job_loop, self._report = job_loop, report
         self._ended = threading.Event()
         self._threads = [
             threading.Thread(target=self._run, args=(loop,), name=loop.__name__, daemon=True)
@@ -112,7 +112,7 @@ class BackgroundThreads:
         while not self._ended.is_set():
             try:
                 with self._database.session() as session:
-                    workers.tell(session, self._told, job_id=self._job_loop.current)
+                    workers.report(session, self._report, job_id=self._job_loop.current)
                 with self._database.session() as session:
                     sweep(session)
                 if time.monotonic() > tidied + TIDY_EVERY_S:

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import queue
+import resource
 import shutil
 import sys
 import threading
@@ -24,6 +25,7 @@ from worker.disk import full_disk_as_storage_error
 
 Tell = Callable[[int, int], None]
 TELL_EVERY_S = 0.5
+MOST_WRITTEN = 8 << 30  # bytes of a file of a child behind walls: features of a shard have some megabytes
 # What CUDA reads besides libraries. Nobody ran it behind walls yet; a worker tries at its start.
 GPU_FILES = ("/proc/driver/nvidia", "/proc/devices", "/sys/bus/pci", "/sys/devices", "/usr/local/cuda")
 
@@ -57,25 +59,23 @@ def index(
         name: Name of the registered dataset.
         out: The manifest.
         known: Findings of an earlier time, so that no file is decoded twice.
-        findings: The findings of this time.
+        findings: The findings of this time; empty if the user's cache keeps them.
     """
     import dataclasses
 
     from vcp_core.catalog.datasets import DATASETS
-    from vcp_core.catalog.paths import cache_dir
     from vcp_core.datasets import load_dataset
     from vcp_core.datasets.index import index_file
     from vcp_core.datasets.summary import summary
 
-    if known is not None:
+    # Behind walls, the cache is this process's own and empty. Elsewhere it is the user's, and is left alone.
+    if known is not None and _behind_walls:
         with suppress(OSError, ValueError, KeyError, TypeError):  # without them, the videos are decoded again
-            place = index_file(json.loads(Path(known).read_bytes())["root"])
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(known, place)
+            shutil.copyfile(known, index_file(json.loads(Path(known).read_bytes())["root"]))
     found = load_dataset(**source, progress=tell)
     if findings is not None:
-        newest = max((cache_dir() / "index").glob("*.json"), key=os.path.getmtime, default=os.devnull)
-        shutil.copyfile(newest, findings)
+        of_root = index_file(str(found.root.resolve()))
+        shutil.copyfile(of_root if _behind_walls and of_root.exists() else os.devnull, findings)
     in_catalog = found.name in DATASETS and found.licence == DATASETS[found.name].licence
     dataset = dataclasses.replace(found, name=name)
     Path(out).write_text(dataset.to_json(), encoding="utf-8")
@@ -260,6 +260,7 @@ FUNCTIONS: Mapping[str, Callable[..., dict[str, Any]]] = {
     function.__name__: function
     for function in (describe, ingest, index, size, cut, calibrate, extract, fit, score, compare)
 }
+_behind_walls = False
 _kept: dict[
     str, tuple[object, Any]
 ] = {}  # the last dataset and network: the next shard usually needs the same
@@ -362,9 +363,11 @@ def main() -> None:
     """Build walls if the first line asks for them, and answer requests until standard input ends."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # standard output carries the answers, so prints of libraries go to standard error
+    global _behind_walls
     walls = json.loads(sys.stdin.readline() or "null")
     if walls is not None:
         _wall_in(**walls)
+        _behind_walls = True
     requests: queue.Queue[str] = queue.Queue()
     threading.Thread(target=_listen, args=(requests,), daemon=True).start()
     told = 0.0
@@ -392,25 +395,33 @@ def main() -> None:
             say({"unforeseen": type(error).__name__})
 
 
-def _wall_in(*, dataset: dict[str, str], device: str, given: str, written: str, parent: int) -> None:
+def _wall_in(
+    *, dataset: dict[str, str], closed: list[str], device: str, given: str, written: str, parent: int
+) -> None:
     """Build walls around this process, which has one thread and has read nothing foreign yet.
 
-    Started by root, it gives root up. It keeps the capability to read if only root can reach the videos or
-    the scratch folder. Landlock bounds what it reads.
+    Started by root, it gives root up, but keeps the capability to read: its folder lies in one of root's own.
+    Landlock bounds what it reads.
     """
     from vcp_core import walls
     from vcp_core.catalog.reach import files_of
 
     main = sys.modules["__main__"].__spec__
     packages = {"vcp_core", "worker", *([main.name.partition(".")[0]] if main else [])}
-    read = [*walls.python_files(packages), *(files_of(**dataset) if dataset else ()), Path(given)]
+    findings = Path(written, "index")  # a folder of the datasets' cache; later, no folder can be made
+    findings.mkdir()
+    read = [*walls.python_files(packages), Path(given)]
+    read += files_of(**dataset, closed=closed) if dataset else ()
     devices = [] if device == "cpu" else sorted(Path("/dev").glob("nvidia*"))
     read += map(Path, GPU_FILES if devices else ())
-    stand = walls.raise_walls(read=read, write=[Path(written)], devices=devices)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (MOST_WRITTEN, MOST_WRITTEN))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    built = walls.raise_walls(read=read, write=[Path(written), findings], devices=devices)
     walls.end_with(parent)
-    walls.filter_calls(stand).refuse_gaps(walls.policy())
-    # What is kept from one job to the next would be written by whoever took this process over.
-    os.environ["VCPBENCH_CACHE"] = os.environ["TMPDIR"] = written
+    walls.filter_calls(built).refuse_gaps(walls.policy())
+    # The user's cache would keep what code that took over this process wrote. torch makes the last folder.
+    for name in ("VCPBENCH_CACHE", "TMPDIR", "TORCHINDUCTOR_CACHE_DIR"):
+        os.environ[name] = written
 
 
 def _listen(requests: queue.Queue[str]) -> None:

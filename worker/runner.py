@@ -50,8 +50,8 @@ DEFAULTS = {"OPENBLAS_NUM_THREADS": "1"}
 COMMAND: tuple[str, ...] = (sys.executable, "-m", "worker.child")
 TAIL_CHARACTERS = 4000
 TICK_S = 1.0
-MOST_GIVEN = 16  # files that a child behind walls keeps for its next requests
-MOST_BYTES = 64 << 20  # of a line; large results are files
+ANSWERS = {"progress", "error", "unforeseen", "result"}
+MOST_BYTES = 16 << 20  # of a line; large results are files
 
 
 class ChildFailed(VcpbenchError):
@@ -90,11 +90,21 @@ class Foreign:
 
     Attributes:
         dataset: Arguments of `vcp_core.catalog.reach.files_of`; empty if no video is read.
+        closed: Folders that no link in the dataset opens.
         device: The device on which the child forwards clips.
     """
 
     dataset: Mapping[str, str]
+    closed: tuple[str, ...] = ()
     device: str
+
+
+class Refused(Exception):
+    """The child refused its input. It can serve the next request."""
+
+    def __init__(self, error: VcpbenchError) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 class Runner:
@@ -148,7 +158,9 @@ class Runner:
         try:
             check()
             return child.call(request, stall_s, on_progress)
-        except ChildFailed:
+        except Refused as error:
+            raise error.error from None
+        except BaseException:
             self.close()
             raise
         finally:
@@ -221,7 +233,11 @@ class _Child:
 
     def _send(self, value: object) -> None:
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(value, default=self._handed).encode() + b"\n")
+        self._named: set[Path] = set()
+        line = json.dumps(value, default=self._handed).encode() + b"\n"
+        for old in set(self._given.iterdir()) - self._named:
+            old.unlink()
+        self._process.stdin.write(line)
         self._process.stdin.flush()
 
     def _handed(self, file: object) -> str:
@@ -236,13 +252,14 @@ class _Child:
         """Link or copy a file into the only folder of ours that a child behind walls can read."""
         found = path.stat()
         given = self._given / f"{found.st_ino}-{found.st_mtime_ns}-{path.name}"
+        self._named.add(given)
         if not given.exists():
-            for old in sorted(self._given.iterdir(), key=os.path.getctime)[:-MOST_GIVEN]:
-                old.unlink()
             try:
                 given.hardlink_to(path)
             except OSError:  # another disk, or a file system without links
-                shutil.copyfile(path, given)
+                part = given.with_suffix(".part")
+                shutil.copyfile(path, part)
+                part.replace(given)  # whole or not at all: a full disk would leave a part
         return str(given)
 
     @property
@@ -267,10 +284,13 @@ class _Child:
         except BrokenPipeError:
             raise self._failed() from None
         for answer in self._answers(stall_s):
+            if not isinstance(answer, dict) or not set(answer) & ANSWERS:
+                raise ChildFailed("its answer is none of ours", self._tail())
             if "progress" in answer:
-                on_progress(*answer["progress"])
+                done, total = map(int, answer["progress"])
+                on_progress(done, total)
             elif "error" in answer:
-                raise VcpbenchError.from_dict(answer["error"])
+                raise Refused(VcpbenchError.from_dict(answer["error"]))
             elif "unforeseen" in answer:
                 raise ChildFailed(unforeseen(answer["unforeseen"]), self._tail())
             else:
@@ -288,7 +308,7 @@ class _Child:
     def _answers(self, stall_s: float) -> Any:
         """Yield the child's lines as they arrive, until the child ends."""
         assert self._process.stdout is not None
-        fd, rest, heard = self._process.stdout.fileno(), b"", time.monotonic()
+        fd, rest, heard = self._process.stdout.fileno(), bytearray(), time.monotonic()
         with selectors.DefaultSelector() as selector:
             selector.register(fd, selectors.EVENT_READ)
             while True:
@@ -297,8 +317,11 @@ class _Child:
                     if not read:
                         return
                     heard = time.monotonic()
-                    *lines, rest = (rest + read).split(b"\n")
-                    yield from map(json.loads, lines)
+                    rest += read
+                    if b"\n" in read:
+                        *lines, last = rest.split(b"\n")
+                        rest = bytearray(last)
+                        yield from map(_parsed, lines)
                     if len(rest) > MOST_BYTES:
                         self.kill()
                         raise ChildFailed(f"an answer exceeded {MOST_BYTES:,} bytes; stopped", self._tail())
@@ -317,6 +340,15 @@ class _Child:
         return ChildFailed(what, self._tail())
 
     def _tail(self) -> str:
+        self.kill()  # it could add to its log for ever
         end = self._log.seek(0, os.SEEK_END)
-        self._log.seek(max(0, end - TAIL_CHARACTERS))
-        return self._log.read().decode("utf-8", "replace").strip()
+        read = os.pread(self._log.fileno(), TAIL_CHARACTERS, max(0, end - TAIL_CHARACTERS))
+        return read.decode("utf-8", "replace").strip()
+
+
+def _parsed(line: bytearray) -> object:
+    """Read a line of the child's; None if it is no JSON."""
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None

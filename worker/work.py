@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
 import structlog
@@ -19,10 +20,11 @@ from records.db import Database
 from records.models import DatasetRow
 from records.repositories import jobs
 from records.repositories.jobs import Claim
-from records.settings import Settings
+from records.settings import SECRETS, Settings
 from records.storage import Storage
 from vcp_core.catalog.datasets import is_built_in
 from vcp_core.catalog.errors import StorageError
+from vcp_core.catalog.paths import cache_dir, data_dir
 from worker.leases import Heartbeat
 from worker.runner import Foreign, Runner
 
@@ -146,7 +148,7 @@ class Work:
             stall_s=stall_s,
             on_progress=self._heartbeat.tell,
             check=self.check,  # a loss before the child started found no child to kill
-            foreign=None if decodes is None else _foreign(decodes, self.settings.device),
+            foreign=None if decodes is None else _foreign(decodes, self.settings),
         )
 
     def check(self) -> None:
@@ -209,13 +211,18 @@ class Work:
                 time.sleep(RETRY_EVERY_S)
 
 
-def _foreign(dataset: DatasetRow, device: str) -> Foreign | None:
+def _foreign(dataset: DatasetRow, settings: Settings) -> Foreign | None:
     """The foreign videos of a dataset; None if vcpbench makes its videos itself."""
     source = dataset.source
     if is_built_in(source["name_or_path"]):
         return None
     where = {name: source[name] for name in ("name_or_path", "csv", "lists") if source.get(name)}
-    return Foreign(dataset=where, device=device)
+    own = [settings.scratch, cache_dir(), data_dir()]
+    if settings.store_url.startswith("file:"):
+        own.append(Path(unquote(urlsplit(settings.store_url).path)))
+    if secrets := os.environ.get(SECRETS):
+        own.append(Path(secrets).parent)  # `vcpbench up` keeps a token beside it
+    return Foreign(dataset=where, closed=tuple(map(str, own)), device=settings.device)
 
 
 def is_away(error: DBAPIError) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects.postgresql import JSONB
 
 revision = "0018"
 down_revision = "0017"
@@ -14,7 +13,7 @@ depends_on = None
 
 def upgrade() -> None:
     """Add a column. A worker from before says nothing, and its row is gone a day after it ended."""
-    op.add_column("worker", sa.Column("lacking_walls", JSONB(), nullable=False, server_default="{}"))
+    op.add_column("worker", sa.Column("lacking_walls", sa.JSON(), nullable=False, server_default="{}"))
 
 
 def downgrade() -> None:

@@ -30,8 +30,8 @@ def idle(session: Session) -> Sequence[Worker]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Told:
-    """What a worker tells of itself.
+class WorkerReport:
+    """What a worker reports of itself.
 
     Attributes:
         id: Its id.
@@ -48,9 +48,9 @@ class Told:
     lacking_walls: Mapping[str, str] = field(default_factory=dict)
 
 
-def tell(session: Session, told: Told, *, job_id: UUID | None = None) -> None:
+def report(session: Session, report: WorkerReport, *, job_id: UUID | None = None) -> None:
     """Note that a worker is alive, and which job it does. Add its row again if `forget_silent` removed it."""
-    row = {**vars(told), "queues": list(told.queues), "lacking_walls": dict(told.lacking_walls)}
+    row = {**vars(report), "queues": list(report.queues), "lacking_walls": dict(report.lacking_walls)}
     now = {"seen_at": NOW, "job_id": job_id}
     wanted = insert(Worker).values(**row, **now)
     session.execute(wanted.on_conflict_do_update(index_elements=[Worker.id], set_=now))

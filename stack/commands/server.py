@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -149,17 +148,21 @@ def _session(home: Path | None) -> Iterator[Session]:
     """Open a session on the database of `VCPBENCH_DATABASE_URL`, else of the service on this machine."""
     from records import migrate
     from records.db import Database
+    from records.settings import database_url
     from stack.engines import Engines
 
-    url = os.environ.get("VCPBENCH_DATABASE_URL")
-    if not url or home is not None:
+    url = None if home is not None else database_url()
+    if url is None:
         stack_home = Home.chosen(home)
         if stack_home.running() is None:
             raise StackError(
                 f"No service runs in {stack_home.folder}, and VCPBENCH_DATABASE_URL is not set. "
                 "Start the service: vcpbench up."
             )
-        url = Engines.in_folder(stack_home.engines).database_url
+        engines = Engines.in_folder(stack_home.engines)
+        if not engines.postgres.has_role:
+            raise StackError("An older version of vcpbench runs there. Restart: vcpbench down, vcpbench up.")
+        url = engines.database_url
     database = Database(url)
     try:
         migrate.check(database)

@@ -120,12 +120,24 @@ def status(
 
 
 def _walls() -> str:
-    """Which walls this machine builds around foreign files, and which it lacks."""
+    """Which walls this machine offers, and which it lacks. A worker may have less (`_gaps`)."""
     from vcp_core.walls import offered
 
     walls = offered()
     lacking = [f"no {name} ({why})" for name, why in walls.lacking.items()]
     return ", ".join([*walls.standing, *lacking])
+
+
+def _gaps(stack_home: Home, state: StackState) -> list[str]:
+    """What the API says of workers that lack a wall. Nothing if it does not answer."""
+    from vcpbench_client import Client, ClientError
+    from vcpbench_client.tables import gaps
+
+    try:
+        with Client(state.url, stack_home.token.read_text().strip(), patience_s=0) as client:
+            return gaps(client.status())
+    except (ClientError, OSError):  # it starts or stops
+        return []
 
 
 def _welcome(stack_home: Home, state: StackState) -> None:
@@ -162,5 +174,7 @@ def _show(stack_home: Home, state: StackState) -> None:
         table.add_row(program.name, str(program.pid or "-"), up_for, str(program.restarts), log.name)
     console.print(table)
     _line(f"walls around foreign files: {_walls()}")
+    for gap in _gaps(stack_home, state):
+        _line(gap)
     _line(f"logs in {stack_home.logs}, token in {stack_home.token}")
     _line(f"data in {stack_home.folder}, PostgreSQL's in {state.data}")

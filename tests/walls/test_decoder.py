@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -103,7 +104,14 @@ def test_videos_are_read_where_links_lead_and_lists_beside_them(runner: Runner, 
         (linked / "class1" / video.name).symlink_to(video)
     (linked / "up").symlink_to(tmp_path)  # which opens nothing
     ucf = write_ucf101(tmp_path / "ucf")
-    for source in ({"name_or_path": str(linked)}, {"name_or_path": f"ucf101:{ucf / 'UCF-101'}"}):
+    (tmp_path / "big").mkdir()
+    (ucf / "UCF-101").rename(tmp_path / "big" / "UCF-101")  # another disk; the lists stay beside the link
+    (ucf / "UCF-101").symlink_to(tmp_path / "big" / "UCF-101")
+    for source in (
+        {"name_or_path": str(linked)},
+        {"name_or_path": f"ucf101:{ucf / 'UCF-101'}"},
+        {"name_or_path": f"ucf101:{tmp_path / 'big' / 'UCF-101'}", "lists": str(ucf / "ucfTrainTestlist")},
+    ):
         found, expected = index(runner, tmp_path, source), load_dataset(**source)
         assert found.videos == expected.videos
         assert len(found.videos) >= 4
@@ -135,24 +143,101 @@ def test_findings_are_handed_on_so_that_no_video_is_decoded_twice(runner: Runner
     assert index(runner, tmp_path, source, known=findings) == first
 
 
-def test_a_child_is_given_files_and_keeps_few(runner: Runner, tmp_path: Path) -> None:
+@pytest.mark.parametrize("links", [True, False])
+def test_a_child_has_only_the_files_that_its_request_names(
+    runner: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
     folder = make_folder(tmp_path / "videos", num_frames=20)
-    for number in range(20):
+    if not links:  # as between two disks
+
+        def refuse(*_: object) -> None:
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+
+        monkeypatch.setattr(Path, "hardlink_to", refuse)
+    for number in range(3):
         file = tmp_path / f"{number}.json"
-        file.write_text("{}")
+        file.write_text(str(number))
         index(runner, tmp_path, {"name_or_path": str(folder)}, known=file)
-    (child,) = (tmp_path / "scratch").glob("child-*")
-    assert len(list((child / "given").iterdir())) == runner_module.MOST_GIVEN + 1
+        (given,) = (tmp_path / "scratch").glob("child-*/given/*")
+        assert given.read_text() == str(number)
+        assert (given.stat().st_ino == file.stat().st_ino) == links
+
+
+def test_a_disk_that_is_full_while_a_file_is_handed_over_leaves_no_part_of_it(
+    runner: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, file = make_folder(tmp_path / "videos", num_frames=20), tmp_path / "known.json"
+    file.write_text("whole")
+
+    def fill(source: Path, target: Path) -> None:
+        target.write_text("who")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    with monkeypatch.context() as full:
+        full.setattr(shutil, "copyfile", fill)
+        with pytest.raises(OSError, match="No space left"):
+            index(runner, tmp_path, {"name_or_path": str(folder)}, known=file)
+    index(runner, tmp_path, {"name_or_path": str(folder)}, known=file)
+    (given,) = (tmp_path / "scratch").glob("child-*/given/*")
+    assert given.read_text() == "whole"
+
+
+def test_findings_of_a_dataset_without_walls_stay_in_the_users_cache(tmp_path: Path) -> None:
+    folder, findings = make_folder(tmp_path / "videos", num_frames=20), tmp_path / "findings.json"
+    runner = Runner(tmp_path, walled=False)
+    index(runner, tmp_path, {"name_or_path": str(folder)}, findings=Out(findings))
+    runner.close()
+    assert findings.read_text() == ""
 
 
 def test_only_what_belongs_to_a_dataset_is_reached(tmp_path: Path) -> None:
-    for name in ("data/a", "data/b", "out/c", "ucfTrainTestlist", "lists"):
+    shut = ("home/secrets", "home/.ssh", "store/objects")
+    for name in ("data/a", "data/b", "out/c", ".cache/blobs", "ucfTrainTestlist", "lists", *shut):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "out" / "c" / "back").symlink_to(tmp_path / "data")
-    (tmp_path / "data" / "a" / "c").symlink_to(tmp_path / "out" / "c")
-    (tmp_path / "data" / "b" / "up").symlink_to("/")
-    (tmp_path / "data" / "b" / "gone").symlink_to(tmp_path / "gone")
-    found = files_of(f"ucf101:{tmp_path / 'data'}", lists=tmp_path / "lists", csv=tmp_path / "no.csv")
-    assert set(found) == {tmp_path / name for name in ("data", "ucfTrainTestlist", "lists", "out/c")}
+    leads = (
+        "out/c",
+        ".cache/blobs",
+        "gone",
+        "home",
+        "home/secrets",
+        "home/.ssh",
+        "store/objects",
+        "",
+        "store",
+    )
+    for number, name in enumerate(leads):
+        (tmp_path / "data" / "a" / str(number)).symlink_to(tmp_path / name)
+    for number, path in enumerate(("/", "/etc", "/etc/passwd", "/proc/self/environ")):
+        (tmp_path / "data" / "b" / str(number)).symlink_to(path)
+    found = files_of(
+        f"ucf101:{tmp_path / 'data'}",
+        lists=tmp_path / "lists",
+        csv=tmp_path / "no.csv",
+        closed=[tmp_path / "home" / "secrets", tmp_path / "store" / "objects"],
+    )
+    wanted = ("data", "ucfTrainTestlist", "lists", "out/c", ".cache/blobs")
+    assert set(found) == {tmp_path / name for name in wanted}
     assert files_of(tmp_path / "gone") == [tmp_path / "ucfTrainTestlist"]
-    assert os.path.realpath(tmp_path) == str(tmp_path)
+    assert tmp_path / "ucf" not in files_of(tmp_path / "ucf" / "UCF-101")
+
+
+def test_lists_that_an_administrator_names_above_the_videos_are_reached(tmp_path: Path) -> None:
+    (tmp_path / "ucf" / "UCF-101").mkdir(parents=True)
+    found = files_of(f"ucf101:{tmp_path / 'ucf' / 'UCF-101'}", lists=tmp_path / "ucf")
+    assert set(found) == {tmp_path / "ucf" / "UCF-101", tmp_path / "ucf"}
+
+
+def test_a_link_to_where_nobody_may_look_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a.avi").symlink_to(tmp_path / "private" / "a.avi")
+
+    def refuse(path: str, *_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+
+    monkeypatch.setattr(Path, "exists", refuse)
+    assert files_of(tmp_path / "data") == [tmp_path / "data"]

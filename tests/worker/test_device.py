@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,19 +31,34 @@ def test_a_worker_without_networks_has_none(settings: Settings) -> None:
     assert app._device(settings.model_copy(update={"queues": ("cpu",)})) == Device("none", "")
 
 
+@pytest.mark.parametrize(
+    ("how", "says"), [("crash", "ended with code 1"), ("error", "no device cuda:0 here")]
+)
 def test_a_device_that_computes_only_without_walls_is_used_and_said(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str, says: str
 ) -> None:
-    monkeypatch.setattr(runner, "COMMAND", (sys.executable, "-m", "tests.walls.open_only"))
+    monkeypatch.setattr(runner, "COMMAND", (sys.executable, "-m", "tests.walls.open_only", how))
     chosen = with_device(settings, tmp_path)
     found = app._device(chosen)
     assert found.name.startswith("cpu")
-    assert "ended with code 1" in found.no_walls
+    assert says in found.no_walls
     monkeypatch.setenv("VCPBENCH_WALLS", "required")
-    with pytest.raises(
-        WallsMissing, match=r"torch starts only without walls .* Set VCPBENCH_WALLS to wanted"
-    ):
+    with pytest.raises(WallsMissing, match=r"works only without them: .* or set VCPBENCH_WALLS to wanted"):
         app._device(chosen)
+
+
+def test_a_start_that_failed_by_chance_takes_no_walls_away(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    describe, tries = app._describe, []
+
+    def fail_once(*arguments: Any) -> Any:
+        tries.append(arguments)
+        return runner.ChildFailed("no sign of progress", "") if len(tries) == 1 else describe(*arguments)
+
+    monkeypatch.setattr(app, "_describe", fail_once)
+    assert app._device(with_device(settings, tmp_path)).no_walls == ""
+    assert len(tries) == 3
 
 
 def test_a_device_that_does_not_exist_is_said(settings: Settings, tmp_path: Path) -> None:

@@ -69,9 +69,11 @@ def allocate(name: str) -> Backbone:
     # `Module.to_empty` does the same, but imports torch's compiler, which takes a second.
     for module in backbone.modules():
         for key, parameter in list(module.named_parameters(recurse=False)):
-            setattr(module, key, nn.Parameter(torch.empty(parameter.shape, dtype=parameter.dtype)))
+            setattr(
+                module, key, nn.Parameter(torch.empty(parameter.shape, dtype=parameter.dtype, device="cpu"))
+            )
         for key, buffer in list(module.named_buffers(recurse=False)):
-            setattr(module, key, torch.empty(buffer.shape, dtype=buffer.dtype))
+            setattr(module, key, torch.empty(buffer.shape, dtype=buffer.dtype, device="cpu"))
     backbone.fill_buffers()
     return backbone
 

@@ -81,7 +81,8 @@ def _pairs(network: Backbone) -> list[tuple[nn.Conv3d, nn.BatchNorm3d]]:
 def _graph(network: Backbone) -> list[Node]:
     """List the operations of a forward pass: the graph that torch keeps for gradients."""
     channels, frames, *size = network.spec.clip_shape
-    clips_BCTHW = torch.zeros((1, channels, frames, *(min(pixels, SMALL_PIXELS) for pixels in size)))
+    shape = (1, channels, frames, *(min(pixels, SMALL_PIXELS) for pixels in size))
+    clips_BCTHW = torch.zeros(shape, device=next(network.parameters()).device)
     for parameter in network.parameters():
         parameter.requires_grad_()
     with torch.inference_mode(mode=False), torch.enable_grad():

@@ -157,11 +157,12 @@ def measure(plan: EvaluationPlan, network: Backbone, *, device: torch.device, te
     reading = reading_beside(device)
     frame_s, clips_BCTHW = _decode(plan, BATCH_CLIPS[device.type], reading)
     step()
+    network = ready(network, device)
     before = _peak_bytes()
     clip_s, part = _forward(plan, network, clips_BCTHW, device)
     peak = _peak_bytes()
     step()
-    pixel_clip_s, _ = _forward(plan, pixel_network(plan), clips_BCTHW, device)
+    pixel_clip_s, _ = _forward(plan, ready(pixel_network(plan), device), clips_BCTHW, device)
     step()
     (network_sizes,) = networks_of(plan, Counts.of(plan), controls=False)
     unit_s, fit_s = _fit(plan, network_sizes)
@@ -206,7 +207,6 @@ def _forward(
 
     On a CPU, a large network would take long for whole batches. Then fewer clips are forwarded at once.
     """
-    network = ready(network, device)
 
     def forward(num_clips: int) -> float:
         begun = time.perf_counter()

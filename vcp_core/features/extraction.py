@@ -137,7 +137,7 @@ def extract(
     r"""Forward every clip of `shards` once, and yield the features of each finished shard.
 
     Args:
-        backbone: The network (`ready`). If it is not ready yet, a copy is made ready.
+        backbone: The network, in the form of `ready` or not.
         dataset: The dataset of the videos.
         shards: The result of `cut_shards`.
         device: The device to run on.
@@ -229,7 +229,8 @@ def reading_beside(device: torch.device) -> Reading:
 def ready(backbone: Backbone, device: torch.device) -> Backbone:
     """The form in which a network is forwarded: in eval mode, on the device, with its normalisations folded.
 
-    A network that is ready is returned as it is.
+    The network itself is put into eval mode. If it has batch normalisations, a copy is folded and moved; else
+    the network itself is moved. So for a network that is ready, this does nothing.
 
     >>> from vcp_core.backbones import build
     >>> network = ready(build("r3d_tiny"), torch.device("cpu"))

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 from pathlib import Path
+
+from vcp_core.catalog.files import whole
+
+COPY_BYTES = 1 << 20
 
 
 class NotHandedOver(Exception):
@@ -12,13 +17,13 @@ class NotHandedOver(Exception):
 
 
 def take_over(written: Path, path: Path) -> None:
-    """Move a file that a walled process wrote to its place. It becomes the property of this process's user.
+    """Copy a file that a walled process wrote to its place. The process can still change its own file.
 
     The process may have left anything in its folder, such as a link to a file that it may not read.
 
     Args:
-        written: The file, in the process's folder.
-        path: Its place, on the same disk.
+        written: The file, in the process's folder. It is removed.
+        path: Its place.
 
     Raises:
         NotHandedOver: If there is no plain file with one name.
@@ -33,16 +38,13 @@ def take_over(written: Path, path: Path) -> None:
     left no file (Too many levels of symbolic links)
     """
     try:
-        file = os.open(written, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        handle = os.open(written, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
         raise NotHandedOver(f"left no file ({error.strerror})") from error
-    try:
-        found = os.fstat(file)
+    with open(handle, "rb") as file:
+        found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
             raise NotHandedOver("left something other than a file")
-        if found.st_uid != os.geteuid():
-            os.fchown(file, os.geteuid(), os.getegid())
-        os.fchmod(file, 0o644)
-    finally:
-        os.close(file)
-    written.replace(path)
+        with whole(path) as part, part.open("wb") as copy:
+            shutil.copyfileobj(file, copy, COPY_BYTES)
+    written.unlink(missing_ok=True)

@@ -19,15 +19,14 @@ CREATE_RULESET_VERSION = 1
 RULE_PATH_BENEATH = 1
 
 WRITE_FILE, READ_FILE, READ_DIR = 1 << 1, 1 << 2, 1 << 3
-REMOVE_DIR, REMOVE_FILE, MAKE_DIR, MAKE_REG = 1 << 4, 1 << 5, 1 << 7, 1 << 8
+REMOVE_FILE, MAKE_REG = 1 << 5, 1 << 8
 FIRST_RIGHTS = (1 << 13) - 1  # ABI 1: execute, write, read, list, remove, make
 REFER, TRUNCATE, IOCTL_DEV = 1 << 13, 1 << 14, 1 << 15  # since ABI 2, 3 and 5
 BIND_AND_CONNECT_TCP = 3  # since ABI 4
 ABSTRACT_SOCKETS_AND_SIGNALS = 3  # since ABI 6; both end at the border of the walled process
 
 READ = READ_FILE | READ_DIR  # never execute: a library needs only to be read
-# Regular files and folders; no links or devices. torch makes a folder for itself among its temporary files.
-WRITE = READ | WRITE_FILE | TRUNCATE | MAKE_REG | REMOVE_FILE | MAKE_DIR | REMOVE_DIR
+WRITE = READ | WRITE_FILE | TRUNCATE | MAKE_REG | REMOVE_FILE  # regular files; no folders, links or devices
 DEVICE = READ_FILE | WRITE_FILE | IOCTL_DEV
 FOR_FILES = WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEV  # the rights above that exist for a file
 
@@ -75,7 +74,7 @@ def restrict(read: Iterable[Path], write: Iterable[Path], devices: Iterable[Path
 
     Args:
         read: Files, and folders with all that is in them, that may be read. Missing ones are left out.
-        write: Folders in which files and folders may be read, made, written and removed.
+        write: Folders whose files may be read, made, written and removed.
         devices: Device files that may be used, and folders of them.
 
     Raises:

@@ -73,6 +73,10 @@ REFUSED: Final = MappingProxyType[str, Numbers](
         "msgctl": (71, 187),
         "mq_open": (240, 180),
         "mq_unlink": (241, 181),
+        # What happens in a folder, told to whoever may only see its name
+        "inotify_init": (253, None),
+        "inotify_init1": (294, 26),
+        "inotify_add_watch": (254, 27),
         # Landlock 7 does not limit the owner, mode, times and attributes of files.
         "chmod": (90, None),
         "fchmod": (91, 52),

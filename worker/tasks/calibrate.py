@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from records import flow, storage
 from records.models import Checkpoint, CheckpointState, Evaluation
 from records.repositories import evaluations
+from vcp_core.catalog.files import sha256_of
 from worker.runner import Out
 from worker.tasks.plan import plan_arguments
 from worker.work import Work
@@ -23,12 +24,13 @@ def calibrate(work: Work) -> None:
     evaluation = work.read(lambda session: evaluations.of_checkpoint(session, work.subject_id)[-1])
     out = work.folder / "weights.safetensors"
     answer = random_weights(work, evaluation, out)
-    work.storage.put_file(storage.weights_key(answer["weights_sha256"]), out)
+    sha256 = sha256_of(out)  # the child that decoded foreign videos has no say in whose weights these are
+    work.storage.put_file(storage.weights_key(sha256), out)
 
     def write(session: Session) -> None:
         row = session.get_one(Checkpoint, work.subject_id)
         row.state = CheckpointState.READY
-        row.weights_sha256 = answer["weights_sha256"]
+        row.weights_sha256 = sha256
         row.report = {"backbone": row.backbone, "seed": row.seed, "calibrated_on": answer["device"]}
         flow.checkpoint_ended(session, row)
 

@@ -65,8 +65,9 @@ def read_videos(work: Work, dataset: DatasetRow, out: Path) -> dict[str, Any]:
         findings=Out(findings),
     )
     try:
-        with whole(kept) as part:
-            shutil.copyfile(findings, part)
+        if findings.stat().st_size:
+            with whole(kept) as part:
+                shutil.copyfile(findings, part)
     except StorageError as error:
         log.warning("findings not kept; the next registration decodes all videos again", error=str(error))
     return answer

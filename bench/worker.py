@@ -177,7 +177,7 @@ def extract(
     videos = tuple((by_id[video], tuple(Clip(video, *clip) for clip in wanted)) for video, _, wanted in clips)
     shard = Shard(number=0, videos=videos)
     dims = tuple(zip(made.spec.stages, made.spec.stage_dims, strict=True))
-    _network(dims, Path(weights).name if weights else "").shard(shard).save(Path(out))
+    _network(dims, Path(weights).name.rpartition("-")[2] if weights else "").shard(shard).save(Path(out))
     tell(shard.num_clips, shard.num_clips)
     counts = {"decoded_frames": 0, "forwarded_clips": shard.num_clips}
     return {"device": "none", "counts": counts | dict.fromkeys(("decode_s", "wait_s", "forward_s"), 0.0)}

@@ -27,7 +27,7 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from bench.installation import BenchFailed, Installation
+from bench.installation import BenchFailed, Installation, running
 from bench.rehearsal import account
 from bench.rehearsal.manifest import NUM_TEST, NUM_TRAIN
 from records.models import Evaluation, Job, Shard, evaluation_shards
@@ -76,19 +76,16 @@ def measure(folder: Path, num_workers: int, num_shards: int, sleep_s: float) -> 
     """
     worker = ["--extraction", "sleep", "--sleep-s", str(sleep_s)]
     worker += ["--part", str(num_shards / (NUM_TRAIN + NUM_TEST))]
-    installation = Installation(folder, num_workers, worker=worker, settings={"SHARD_CLIPS": "1"})
-    try:
-        with installation:
-            installation.post("datasets", {"name": DATASET, "location": str(folder)})
-            installation.post("protocols", NUMBERS)
-            _finish(installation, 0)
-            before, server_before = len(installation.reports()), _server_ms(installation)
-            evaluation_id = _finish(installation, 1)
-            reports = installation.reports()[before:]
-            server_ms = _server_ms(installation) - server_before
-            shards, seconds, shares = _extracted(installation, evaluation_id)
-    finally:
-        installation.remove()
+    measured = Installation(folder, num_workers, worker=worker, settings={"SHARD_CLIPS": "1"})
+    with running(measured) as installation:
+        installation.post("datasets", {"name": DATASET, "location": str(folder)})
+        installation.post("protocols", NUMBERS)
+        _finish(installation, 0)
+        before, server_before = len(installation.reports()), _server_ms(installation)
+        evaluation_id = _finish(installation, 1)
+        reports = installation.reports()[before:]
+        server_ms = _server_ms(installation) - server_before
+        shards, seconds, shares = _extracted(installation, evaluation_id)
     own = account.by_job(reports)["extract"]
     return Line(
         workers=num_workers,

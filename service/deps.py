@@ -20,9 +20,8 @@ from service.limits import MAX_ROWS
 class CommittingRoute(APIRoute):
     """A route whose argument `session` is committed by the thread that ran its function.
 
-    FastAPI makes the response in another of its 40 threads, and only then ends the session. A session can
-    hold a lock for which 40 other requests wait, each in one of these threads. Its own response would then
-    wait for a thread, and all of them would wait until the lock's time is over.
+    FastAPI builds the response in another thread of the same pool, and only then commits. If 40 requests wait
+    for a lock in that pool, the request that holds the lock gets no thread, and all fail.
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:

@@ -273,13 +273,11 @@ class Postgres(Engine):
         role, database = sql.Identifier(ROLE), sql.Identifier(DATABASE)
         password = sql.Literal(self._password.read_text())
         with psycopg.connect(self.admin_url(), autocommit=True) as connection:
-            there = (
-                connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [ROLE]).fetchone() is not None
-            )
+            there = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [ROLE]).fetchone()
             make = "ALTER ROLE {} LOGIN PASSWORD {}" if there else "CREATE ROLE {} LOGIN PASSWORD {}"
             connection.execute(sql.SQL(make).format(role, password))
-            found = connection.execute("SELECT FROM pg_database WHERE datname = %s", [DATABASE]).fetchone()
-            make = "ALTER DATABASE {} OWNER TO {}" if found is not None else "CREATE DATABASE {} OWNER {}"
+            there = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone()
+            make = "ALTER DATABASE {} OWNER TO {}" if there else "CREATE DATABASE {} OWNER {}"
             connection.execute(sql.SQL(make).format(database, role))
         with psycopg.connect(self.admin_url(DATABASE)) as connection:
             for kind, name in connection.execute(ADMINS_OWN).fetchall():

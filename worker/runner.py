@@ -210,6 +210,7 @@ class _Child:
         self._given, self._written = (Path(self._folder.name, name) for name in ("given", "written"))
         self._given.mkdir()
         self._written.mkdir()
+        self._named: set[Path] = set()  # files in `_given` that the last request named
         environment = {
             name: value
             for name, value in os.environ.items()
@@ -233,7 +234,7 @@ class _Child:
 
     def _send(self, value: object) -> None:
         assert self._process.stdin is not None
-        self._named: set[Path] = set()
+        self._named.clear()
         line = json.dumps(value, default=self._handed).encode() + b"\n"
         for old in set(self._given.iterdir()) - self._named:
             old.unlink()

@@ -11,7 +11,7 @@ from vcp_core.catalog.datasets import DATASETS
 
 # Folders of the system. With hidden folders, they hold what a link in somebody's archive must not open. In
 # some hidden folders, tools keep the files of datasets, and put links in their places.
-CLOSED = tuple(map(Path, ("/boot", "/dev", "/etc", "/proc", "/run", "/sys", "/var/run")))
+CLOSED = tuple(map(Path, ("/boot", "/dev", "/etc", "/proc", "/run", "/sys")))
 KEEPERS = (".cache", ".dvc", ".git")
 
 

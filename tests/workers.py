@@ -55,12 +55,13 @@ class WorkerProcess:
         """Process ids of its children and theirs."""
         return descendants(self.process.pid)
 
-    def runner_child(self) -> int:
-        """Process id of the child that does its jobs, once there is one."""
+    def runner_child(self, *, walled: bool | None = None) -> int:
+        """Process id of the child that does its jobs, once there is one; with walls, or without, if said."""
 
         def look() -> int | None:
             with contextlib.suppress(ValueError):  # none yet
-                return runner_child(self.process.pid)
+                child = runner_child(self.process.pid)
+                return child if walled in (None, is_walled(child)) else None
             return None
 
         return until(look, hopeless=self.end, else_say=self.log.read_text, every_s=0.005) or 0
@@ -152,6 +153,14 @@ def runner_child(pid: int) -> int:
         child for child in descendants(pid) if parent(child) == pid and "worker.child" in command(child)
     )
     return found
+
+
+def is_walled(pid: int) -> bool | None:
+    """Whether a filter of system calls stands around the process; None if it is gone."""
+    try:
+        return "\nSeccomp:\t2\n" in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return None
 
 
 def parent(pid: int) -> int | None:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from records.models import Job, JobKind, JobState, PartRow
 from records.settings import Settings
 from tests import patience
+from tests.e2e.holding import hold, jobs_of
 from tests.e2e.test_way import let_leases_end, register, results
 from tests.served import Served
 from tests.workers import WorkerProcess
@@ -27,43 +26,9 @@ NUM_PARTS = 5  # of `light`: two heads, the linear probe, nearest neighbours, on
 pytestmark = pytest.mark.long
 
 
-def fits(api: Served, *states: JobState) -> list[Job]:
+def fits(api: Served, *states: JobState) -> Sequence[Job]:
     """The jobs that fit, in these states."""
-    with api.database.session() as session:
-        query = select(Job).where(Job.kind == JobKind.FIT, Job.state.in_(states or tuple(JobState)))
-        return list(session.scalars(query))
-
-
-def now(api: Served) -> datetime:
-    """The database's time."""
-    with api.database.session() as session:
-        return session.scalars(select(func.clock_timestamp())).one()
-
-
-def stop_in_a_part(api: Served, worker: WorkerProcess, lease_s: float) -> tuple[UUID, int]:
-    """Stop a worker's child in the middle of a part; the job, and the child.
-
-    The child may have answered just before it was stopped. So wait until a job is renewed or claimed after
-    that: its child is stopped, and the worker cannot end the job.
-    """
-
-    def running() -> Job | None:
-        found = fits(api, JobState.RUNNING)
-        return found[0] if found else None
-
-    patience.until(running, hopeless=WorkerProcess.casualty, every_s=0.01)
-    child = worker.runner_child()
-    os.kill(child, signal.SIGSTOP)
-    stopped_at = now(api)
-
-    def stuck() -> Job | None:
-        job = running()
-        late = job and job.lease_until and (job.lease_until - stopped_at).total_seconds() > lease_s
-        return job if late else None
-
-    job = patience.until(stuck, hopeless=WorkerProcess.casualty, every_s=0.1)
-    assert job is not None
-    return job.id, child
+    return jobs_of(api, JobKind.FIT, *states)
 
 
 def wait_for_the_others(api: Served) -> None:
@@ -90,7 +55,7 @@ def test_two_workers_share_the_parts_of_one_evaluation_and_change_no_digit(
 ) -> None:
     first = start_worker(**EACH_PART)
     evaluation_id = asked(api, folder, checkpoint)
-    held, child = stop_in_a_part(api, first, settings.lease_s)
+    held, child = hold(api, first, JobKind.FIT, settings.lease_s)
     start_worker(**EACH_PART)
     wait_for_the_others(api)
     os.kill(child, signal.SIGCONT)
@@ -117,7 +82,7 @@ def test_a_worker_that_is_killed_in_a_part_loses_that_part_only(
 ) -> None:
     first = start_worker(**EACH_PART)
     evaluation_id = asked(api, folder, checkpoint)
-    held, child = stop_in_a_part(api, first, settings.lease_s)
+    held, child = hold(api, first, JobKind.FIT, settings.lease_s)
     start_worker(**EACH_PART)
     wait_for_the_others(api)
     before = {job.id: (job.token, job.finished_at) for job in fits(api, JobState.DONE)}

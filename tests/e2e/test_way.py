@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -16,8 +14,10 @@ from sqlalchemy import func, select, update
 
 import vcp_core
 from records.models import DatasetRow, Job, JobKind, JobState, Shard
+from records.settings import Settings
 from tests import patience
 from tests.e2e.conftest import LIGHT, WITH_PIXELS, in_the_library
+from tests.e2e.holding import hold
 from tests.served import Served
 from tests.shared import SHARED, needs_shared
 from tests.workers import WorkerProcess, alive
@@ -214,11 +214,15 @@ def test_a_terminated_worker_gives_its_job_back_at_once(
 
 @pytest.mark.long
 def test_a_cancelled_evaluation_stops_at_once_and_can_be_asked_for_again(
-    api: Served, start_worker: StartWorker, folder: Path, checkpoint: Path, undisturbed: Any
+    api: Served,
+    settings: Settings,
+    start_worker: StartWorker,
+    folder: Path,
+    checkpoint: Path,
+    undisturbed: Any,
 ) -> None:
     worker, evaluation_id = begin(api, start_worker, folder, checkpoint)
-    os.kill(worker.runner_child(), signal.SIGSTOP)  # so that the shard is not done before it is cancelled
-    wait_until_running(api, JobKind.EXTRACT)
+    hold(api, worker, JobKind.EXTRACT, settings.lease_s)
     cancelled = api.client.post(f"/v1/evaluations/{evaluation_id}/cancel").json()
     assert cancelled["state"] == "cancelled"
     worker.wait_for("lost the job")

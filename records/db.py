@@ -91,6 +91,7 @@ class Database:
         url: `postgresql://...`.
         on_new_jobs: Called after a commit with the number of new jobs by queue.
         lock_timeout_s: How long a statement waits for a lock before it fails, seconds; None waits for ever.
+        statement_timeout_s: How long a statement takes before it fails, seconds; None never fails.
         max_connections: Most connections at once. A thread that needs one more waits for `POOL_TIMEOUT_S`.
     """
 
@@ -100,11 +101,14 @@ class Database:
         *,
         on_new_jobs: OnNewJobs | None = None,
         lock_timeout_s: float | None = None,
+        statement_timeout_s: float | None = None,
         max_connections: int = 15,
     ) -> None:
         connect_args: dict[str, Any] = {"connect_timeout": CONNECT_TIMEOUT_S, **TCP}
-        if lock_timeout_s is not None:
-            connect_args["options"] = f"-c lock_timeout={lock_timeout_s * 1000:.0f}ms"
+        timeouts = {"lock_timeout": lock_timeout_s, "statement_timeout": statement_timeout_s}
+        connect_args["options"] = " ".join(
+            f"-c {name}={seconds * 1000:.0f}ms" for name, seconds in timeouts.items() if seconds is not None
+        )
         self.engine = create_engine(
             driver_url(url),
             pool_pre_ping=True,  # after a restart of PostgreSQL, old connections are replaced

@@ -37,6 +37,8 @@ class Settings(BaseSettings):
             and for https a login's cookie is Secure. If empty, the address of each request is used.
         public_read: Whether results can be read without a token.
         max_upload_bytes: Largest checkpoint that can be uploaded.
+        requests_per_minute: Most requests in a minute from one token, or from one address without a token.
+            A web page or a waiting client asks every 2 s. With 0, requests are not counted.
         datasets_are_local: Whether the service sees the same folders as the workers. If so, the service
             refuses to register a folder that does not exist. If not, a worker reports the missing folder.
         queues: The queues that a worker takes. "gpu" forwards clips on `device`; "cpu" does all other jobs.
@@ -61,6 +63,7 @@ class Settings(BaseSettings):
     public_url: Annotated[str, Field(pattern=ADDRESS)] = ""
     public_read: bool = False
     max_upload_bytes: Annotated[int, Field(ge=1)] = 4 * GIB
+    requests_per_minute: Annotated[int, Field(ge=0)] = 3000
     datasets_are_local: bool = False
     queues: Annotated[tuple[Queue, ...], NoDecode, Field(min_length=1)] = ("cpu", "gpu")
     device: str = "auto"

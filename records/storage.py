@@ -197,6 +197,16 @@ class Storage:
                 return False
             return True
 
+    def check(self) -> None:
+        """Check that the store answers.
+
+        Raises:
+            StoreAway: If it cannot be reached now.
+            StorageError: If it fails otherwise.
+        """
+        if not self.exists("nothing") and self._folder is not None and not self._folder.is_dir():
+            raise self._missing("nothing")
+
     def move(self, key: str, new_key: str) -> None:
         """Rename an object, and replace an object of the new name."""
         with _told(key):

@@ -26,11 +26,13 @@ from service.limits import BodyLimit
 from service.models.routes import router as models
 from service.parameters import known_words
 from service.protocols.routes import router as protocols
+from service.request_rates import RequestRates
 from service.web import routes as web
 
 # One for each of the 40 threads that run requests (anyio), and two for /v1/health. PostgreSQL takes 100.
 MAX_CONNECTIONS = 42
 LOCK_TIMEOUT_S = 10.0  # a request that waits longer gets 503; workers have no such limit
+STATEMENT_TIMEOUT_S = 20.0  # waiting for locks included; no request costs the database more at once
 DESCRIPTION = """
 What can the representation of a video network do? Send a checkpoint, name a dataset and a protocol, read
 scores with intervals.
@@ -73,6 +75,7 @@ def without_engines() -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
+        app.state.request_rates.close()
         app.state.database.dispose()
 
     app = FastAPI(
@@ -119,11 +122,14 @@ def connect(app: FastAPI, settings: Settings) -> None:
     """
     app.state.settings = settings
     app.state.open_uploads = OpenUploads()
+    app.state.request_rates = RequestRates(settings)
+    app.state.readiness = None
     app.state.storage = Storage(settings.store_url)
     app.state.database = Database(
         settings.database_url.get_secret_value(),
         on_new_jobs=WakeUps(settings).send,
         lock_timeout_s=LOCK_TIMEOUT_S,
+        statement_timeout_s=STATEMENT_TIMEOUT_S,
         max_connections=MAX_CONNECTIONS,
     )
 

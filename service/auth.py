@@ -10,6 +10,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from records.repositories import tokens
 from service.problems import Forbidden, Unauthorised
+from service.request_rates import RequestRates
 
 bearer = HTTPBearer(auto_error=False, description="`Authorization: Bearer vcp_...`")
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
@@ -37,18 +38,23 @@ def reader(request: Request, credentials: Credentials) -> Caller | None:
 
     Raises:
         Unauthorised: If a token is needed and none was sent, or if the token is unknown or revoked.
+        TooMany: If the token, or the address of a sender without one, sent too many requests in this minute.
     """
     secret = credentials.credentials if credentials else _cookie(request)
     token = None
     if secret is not None:
         with request.app.state.database.session() as session:
             token = tokens.find(session, secret)
+    rates: RequestRates = request.app.state.request_rates
     if token is None:
+        address = request.client.host if request.client else ""
+        rates.count(f"address {address}", f"Address {address} without a valid token")
         if request.app.state.settings.public_read and credentials is None:
             return None
         if secret is None:
             raise Unauthorised(f"This request needs a token. {HOW}")
         raise Unauthorised(f"This token is unknown or was revoked. {HOW}")
+    rates.count(f"token {token.id}", f"Token {token.name!r} of team {token.team!r}")
     return Caller(name=token.name, team=token.team, admin=token.admin)
 
 

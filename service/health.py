@@ -27,6 +27,18 @@ class Health(BaseModel):
     version: str
 
 
+class Ready(BaseModel):
+    """The service can do its work: it reaches its database and its store."""
+
+    status: str = Field(examples=["ready"])
+    workers: dict[str, int] = Field(
+        description="Workers of each queue that were seen in the last 30 s.", examples=[{"cpu": 2, "gpu": 1}]
+    )
+    lacking_walls: list[str] = Field(
+        description="Walls around foreign files that a worker's machine lacks.", examples=[[]]
+    )
+
+
 class QueueOut(BaseModel):
     """One queue."""
 
@@ -68,6 +80,31 @@ async def health(request: Request) -> Health:
     # be taken, and a load balancer would take a busy service for a dead one.
     await asyncio.to_thread(look)
     return Health(status="ok", version=version("vcpbench"))
+
+
+@open_router.get("/readyz", responses=responses(408, 422, 503, 507), summary="Can it take work?")
+async def ready(request: Request) -> Ready:
+    """Answer, once the database and the store have answered.
+
+    Requests that come meanwhile share the answer.
+    """
+    state = request.app.state
+
+    def look() -> Ready:
+        with state.database.session() as session:
+            seen = workers.seen(session)
+        state.storage.check()
+        return Ready(
+            status="ready",
+            workers={queue: sum(queue in worker.queues for worker in seen) for queue in QUEUES},
+            lacking_walls=sorted({wall for worker in seen for wall in worker.lacking_walls}),
+        )
+
+    # This route is open, and a store that is away answers late. So at most one thread waits for the store.
+    if state.readiness is None or state.readiness.done():
+        state.readiness = asyncio.create_task(asyncio.to_thread(look))
+    found: Ready = await asyncio.shield(state.readiness)
+    return found
 
 
 @router.get("/status", summary="Show queues and workers")

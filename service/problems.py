@@ -8,7 +8,7 @@ ServiceError
 ├── Ambiguous         several ids begin with the given characters (service/references.py)
 ├── StillCounting     another request counts a dataset's clips just now (service/estimates/service.py)
 ├── TooLarge          more bytes than this installation takes
-├── TooMany           as many as allowed are open or under way already
+├── TooMany           as many as allowed are open, under way, or were sent within this minute
 ├── InvalidRequest    an unknown parameter or field, or an invalid value
 └── BadUpload         bytes that differ from their declaration
 
@@ -117,13 +117,21 @@ class TooLarge(ServiceError):
 
 
 class TooMany(ServiceError):
-    """The sender has as many of these things open or under way as are allowed.
+    """The sender has as many of these things open or under way, or sent as many, as are allowed.
 
     The error has the members `limit` (what is counted), `used` and `allowed`.
+
+    Args:
+        detail: Says whose limit it is, how much is used, and when it frees.
+        retry_s: When the sender may try again, seconds.
+        more: The members.
     """
 
     status = 429
-    headers = {"Retry-After": "10"}  # noqa: RUF012 - seconds
+
+    def __init__(self, detail: str, *, retry_s: int = 10, **more: Any) -> None:
+        super().__init__(detail, **more)
+        self.headers = {"Retry-After": str(retry_s)}
 
 
 class InvalidRequest(ServiceError):
@@ -174,9 +182,9 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"description": TITLES[status], "content": content} for status in statuses}
 
 
-# Every route may answer so: a token is missing, the request stops in the middle, a query word is unknown, or
-# the database, which notes when a token was used, is away or full.
-EVERYWHERE = (401, 408, 422, 503, 507)
+# Every route may answer so: a token is missing, the request stops in the middle, a query word is unknown, the
+# token sent too many requests, or the database, which notes when a token was used, is away or full.
+EVERYWHERE = (401, 408, 422, 429, 503, 507)
 WITH_BODY = (400, 413)  # a body that is no JSON, or too large
 
 

@@ -37,7 +37,7 @@ BYTES = {"requestBody": {"required": True, "content": {"application/octet-stream
 @router.post(
     "",
     status_code=201,
-    responses={**FOUND, **responses(*WITH_BODY, 404, 409, 429)},
+    responses={**FOUND, **responses(*WITH_BODY, 404, 409)},
     summary="Declare a checkpoint",
 )
 def declare(
@@ -64,7 +64,7 @@ def declare(
 @router.put(  # not post: `curl -T` sends PUT
     "/upload",
     status_code=201,
-    responses={**FOUND, **responses(404, 409, 413, 429)},
+    responses={**FOUND, **responses(404, 409, 413)},
     openapi_extra=BYTES,
     summary="Upload a checkpoint in one go",
 )
@@ -113,7 +113,7 @@ async def upload(
 
 @router.put(
     "/{checkpoint_id}/content",
-    responses=responses(404, 409, 429),
+    responses=responses(404, 409),
     openapi_extra=BYTES,
     summary="Send a checkpoint's bytes",
 )

@@ -18,7 +18,7 @@ router = Router(tags=["evaluations"])
 
 @router.get(
     "/comparisons",
-    responses={202: {"model": ComparisonOut, "description": "Not made yet"}, **responses(404, 409, 429)},
+    responses={202: {"model": ComparisonOut, "description": "Not made yet"}, **responses(404, 409)},
     summary="Compare two evaluations",
 )
 def comparison(

@@ -27,6 +27,7 @@ from service.models.routes import router as models
 from service.parameters import known_words
 from service.protocols.routes import router as protocols
 from service.request_rates import RequestRates
+from service.timing import ServerTiming
 from service.web import routes as web
 
 # One for each of the 40 threads that run requests (anyio), and two for /v1/health. PostgreSQL takes 100.
@@ -91,6 +92,7 @@ def without_engines() -> FastAPI:
         dependencies=[Depends(known_words)],
     )
     app.add_middleware(BodyLimit)
+    app.add_middleware(ServerTiming)
     problems.install(app)
     v1 = APIRouter(
         prefix="/v1", responses=problems.responses(*problems.EVERYWHERE), dependencies=[Depends(reader)]

@@ -34,6 +34,13 @@ def test_a_service_that_reaches_database_and_store_is_ready(api: Served) -> None
     }
 
 
+def test_each_response_says_how_long_it_took(api: Served) -> None:
+    for path in ("/readyz", "/evaluations", "/v1/nothing"):
+        name, _, milliseconds = api.client.get(path).headers["Server-Timing"].partition(";dur=")
+        assert name == "total"
+        assert float(milliseconds) > 0
+
+
 def test_a_service_whose_store_is_away_is_well_and_not_ready(
     api: Served, settings: Settings, tmp_path: Path
 ) -> None:

@@ -34,3 +34,8 @@ class Kept(Generic[K, V]):
             self._values[key] = value
             while len(self._values) > self._most:
                 del self._values[next(iter(self._values))]
+
+    def clear(self) -> None:
+        """Forget all values."""
+        with self._lock:
+            self._values.clear()

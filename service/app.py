@@ -22,6 +22,7 @@ from service.datasets.routes import router as datasets
 from service.estimates.routes import router as estimates
 from service.evaluations.routes import router as evaluations
 from service.leaderboard.routes import router as leaderboard
+from service.leaderboard.service import ORDERS
 from service.limits import BodyLimit
 from service.models.routes import router as models
 from service.parameters import known_words
@@ -29,6 +30,7 @@ from service.protocols.routes import router as protocols
 from service.request_rates import RequestRates
 from service.timing import ServerTiming
 from service.web import routes as web
+from service.web.leaderboard import OFFERED
 
 # One for each of the 40 threads that run requests (anyio), and two for /v1/health. PostgreSQL takes 100.
 MAX_CONNECTIONS = 42
@@ -122,6 +124,8 @@ def connect(app: FastAPI, settings: Settings) -> None:
     Raises:
         StorageError: If there is no such store.
     """
+    for kept in (ORDERS, OFFERED):  # of boards of another database
+        kept.clear()
     app.state.settings = settings
     app.state.open_uploads = OpenUploads()
     app.state.request_rates = RequestRates(settings)

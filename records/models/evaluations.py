@@ -93,7 +93,15 @@ class Evaluation(Identified, Base):
             unique=True,
             postgresql_where=text("state NOT IN ('failed', 'cancelled')"),
         ),
-        Index("ix_evaluation_board", "dataset_id", "protocol_hash", "engine", "state"),
+        Index(  # boards are counted from it alone
+            "ix_evaluation_board",
+            "dataset_id",
+            "protocol_hash",
+            "engine",
+            "state",
+            "is_control",
+            "finished_at",
+        ),
         Index("ix_evaluation_created_at", "created_at"),
     )
 

@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from pydantic import TypeAdapter
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
-    Row,
     Select,
     Uuid,
     any_,
@@ -96,6 +95,9 @@ class Facts(NamedTuple):
 
 
 Measured = tuple[float, float, float, str]  # value, low, high and `better` of a score
+Ordered = tuple[UUID, Measured | None]  # an evaluation, and the score that the board is sorted by
+# The number of a board's results, and when the newest came. What a board consists of changes only with it.
+BoardState = tuple[int, datetime | None]
 
 
 FACTS = (
@@ -118,48 +120,46 @@ COLUMNS: dict[str, Any] = {
 }
 
 
-def page(session: Session, wanted: LeaderboardQuery) -> tuple[list[tuple[Facts, float | None]], int]:
-    """Read one page of a board.
+def state(session: Session, board: LeaderboardKey) -> BoardState:
+    """How many results a board has, and when the newest came. An index holds all that this reads."""
+    query = (
+        select(func.count(), func.max(Evaluation.finished_at))
+        .select_from(Evaluation)
+        .join(DatasetRow, DatasetRow.id == Evaluation.dataset_id)
+        .where(Evaluation.is_control.is_(False), is_of(board))
+    )
+    number, newest = session.execute(query).one()
+    return int(number), newest
 
-    Args:
-        session: A transaction.
-        wanted: Which board, which rows, in which order.
 
-    Returns:
-        The page's rows in order, each with its sort value, those without a value last; and the number of rows
-        on all pages.
-    """
+def order(session: Session, wanted: LeaderboardQuery) -> list[Ordered]:
+    """Read which rows all pages of a board have, in order, those without a sort value last."""
     score = aliased(ScoreRow)
     column = COLUMNS.get(wanted.sort, score.value)
-    order = column.desc() if wanted.descending else column.asc()
+    by = column.desc() if wanted.descending else column.asc()
     query = (
         _chosen(wanted)
         .outerjoin(score, (score.evaluation_id == Evaluation.id) & (score.metric == wanted.sort))
-        .with_only_columns(*FACTS, score.value, func.count().over())
-        .order_by(order.nulls_last(), Evaluation.created_at, Evaluation.id)
-        .limit(wanted.limit)
-        .offset(wanted.offset)
+        .with_only_columns(Evaluation.id, score.value, score.low, score.high, score.better)
+        .order_by(by.nulls_last(), Evaluation.created_at, Evaluation.id)
     )
-    found = session.connection().execute(query).all()
-    rows = [(Facts._make(facts), value) for *facts, value, _ in found]
-    if found or not wanted.offset:
-        return rows, int(found[0][-1]) if found else 0
-    # A page behind the last one has no row that tells the number.
-    total: int | None = session.scalar(_chosen(wanted).with_only_columns(func.count()))
-    return rows, total or 0
+    return [
+        (evaluation, None if value is None else (value, low, high, better))
+        for evaluation, value, low, high, better in _fetch(session, query)
+    ]
 
 
-def scale(session: Session, wanted: LeaderboardQuery) -> Sequence[Measured]:
-    """The scores that all pages are sorted by, unordered. Empty if the sort key is no metric."""
-    if wanted.sort in COLUMNS:
-        return []
-    score = aliased(ScoreRow)
+def facts(session: Session, evaluations: Sequence[UUID]) -> dict[UUID, Facts]:
+    """Read the facts of rows by their evaluations' ids."""
     query = (
-        _chosen(wanted)
-        .join(score, (score.evaluation_id == Evaluation.id) & (score.metric == wanted.sort))
-        .with_only_columns(score.value, score.low, score.high, score.better)
+        select(*FACTS)
+        .select_from(Evaluation)
+        .join(Checkpoint, Checkpoint.id == Evaluation.checkpoint_id)
+        .join(Model, Model.id == Checkpoint.model_id)
+        .where(Evaluation.id == any_(literal(list(evaluations), ARRAY(Uuid))))
     )
-    return cast(Sequence[Measured], _fetch(session, query))
+    rows = (Facts._make(row) for row in session.connection().execute(query))
+    return {row.evaluation: row for row in rows}
 
 
 def controls(session: Session, board: LeaderboardKey) -> list[Facts]:
@@ -222,7 +222,7 @@ def _read_scores(
     return found
 
 
-def _fetch(session: Session, query: Any) -> Sequence[Row[Any]]:
+def _fetch(session: Session, query: Any) -> Sequence[Any]:
     """Read rows of thousands of numbers in PostgreSQL's binary form.
 
     docs/decisions/2026-11-28-board.md says what the binary form saves.

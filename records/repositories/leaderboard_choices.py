@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ARRAY, String, bindparam, exists, func, select
+from sqlalchemy import ARRAY, BigInteger, String, bindparam, cast, exists, func, select
 from sqlalchemy.orm import Session, aliased
 
 from records.models import Checkpoint, DatasetRow, Evaluation, Model, ProtocolRow, ScoreRow
@@ -64,9 +64,17 @@ def list_leaderboards(session: Session) -> list[LeaderboardInfo]:
     First come those of datasets that have a name now, and of these those by this engine. The one with the
     newest result is before others.
     """
+    key = (Evaluation.dataset_id, Evaluation.protocol_hash, Evaluation.engine)
+    counted = (  # before the joins, so that these see a row for each board and not for each result
+        select(*key, func.count().label("number"), func.max(Evaluation.finished_at).label("newest"))
+        .where(Evaluation.is_control.is_(False), DONE)
+        .group_by(*key)
+        .subquery()
+    )
     named = aliased(DatasetRow)
     name = func.coalesce(named.name, func.max(DatasetRow.name))
     superseded = named.name.is_(None)
+    newest = func.max(counted.c.newest)
     query = (
         select(
             name,
@@ -74,20 +82,19 @@ def list_leaderboards(session: Session) -> list[LeaderboardInfo]:
             DatasetRow.fingerprint,
             ProtocolRow.name,
             ProtocolRow.hash,
-            Evaluation.engine,
-            func.count(Evaluation.id),
-            func.max(Evaluation.finished_at),
+            counted.c.engine,
+            cast(func.sum(counted.c.number), BigInteger),
+            newest,
             superseded,
         )
-        .select_from(Evaluation)
-        .join(DatasetRow, DatasetRow.id == Evaluation.dataset_id)
+        .select_from(counted)
+        .join(DatasetRow, DatasetRow.id == counted.c.dataset_id)
         .outerjoin(named, (named.fingerprint == DatasetRow.fingerprint) & named.retired_at.is_(None))
-        .join(ProtocolRow, ProtocolRow.hash == Evaluation.protocol_hash)
-        .where(Evaluation.is_control.is_(False), DONE)
+        .join(ProtocolRow, ProtocolRow.hash == counted.c.protocol_hash)
         .group_by(named.name, DatasetRow.fingerprint, ProtocolRow.name, ProtocolRow.hash)
-        .group_by(Evaluation.engine)
-        .order_by(superseded, Evaluation.engine != engine())
-        .order_by(func.max(Evaluation.finished_at).desc().nulls_last(), name, ProtocolRow.name)
+        .group_by(counted.c.engine)
+        .order_by(superseded, counted.c.engine != engine())
+        .order_by(newest.desc().nulls_last(), name, ProtocolRow.name)
     )
     return [
         LeaderboardInfo(

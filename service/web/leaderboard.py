@@ -118,7 +118,7 @@ def show(session: Session, wanted: LeaderboardParameters) -> LeaderboardPage | N
         )
         for metric in parameters.metric
     )
-    found = rows_of(session, parameters.query(shown.board))
+    found = rows_of(session, parameters.query(shown.board), (shown.num_results, shown.newest))
     everyone: list[BoardRow | ControlRow] = [*found.rows, *found.controls]
     scores = [score for row in everyone for score in row.scores.values()]
     return LeaderboardPage(

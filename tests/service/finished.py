@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -108,6 +109,7 @@ def done(
         team=checkpoint.model.team if checkpoint.model else "default",
         is_control=False,
         state=EvaluationState.DONE,
+        finished_at=datetime.now(UTC),  # no two results of any test came at the same time
         results={
             "benchmarks": [{"benchmark": one.benchmark, "warnings": ["of it"]} for one in predictions],
             "warnings": warnings,

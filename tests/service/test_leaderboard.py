@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import delete, insert, select
 
 from records.models import (
     Checkpoint,
@@ -306,13 +306,26 @@ def test_a_board_of_two_thousand_takes_as_many_statements_as_one_of_two(api: Ser
     assert len(board(api, limit=500, offset=1900, sort=f"-{MAP}")["rows"]) == 100
 
 
-def test_rows_are_paged_by_the_database(filled: Served) -> None:
+def test_a_page_reads_the_order_of_a_board_once_and_the_facts_of_its_own_rows(filled: Served) -> None:
     with statements(filled) as sent:
-        board(filled, limit=2, offset=4)
-        filled.client.get("/?dataset=gestures&protocol=quick-v1&limit=2&offset=4")
-    pages = [one for one, _ in sent if "checkpoint.sha256" in one and "is_control IS false" in one]
-    assert len(pages) == 2  # one for each view
-    assert all("LIMIT" in one and "OFFSET" in one for one in pages)
+        for offset in (4, 0):
+            board(filled, limit=2, offset=offset)
+            filled.client.get(f"/?dataset=gestures&protocol=quick-v1&limit=2&offset={offset}")
+    assert sum("NULLS LAST, evaluation.created_at" in one for one, _ in sent) == 1
+    assert sum("checkpoint.sha256" in one and "ANY" in one for one, _ in sent) == 4
+
+
+def test_a_result_that_comes_or_goes_changes_the_board_at_once(filled: Served) -> None:
+    assert names(filled, limit=2) == ["deep_c", "a"]
+    with filled.database.session() as session:
+        dataset = datasets.named(session, "gestures")
+        assert dataset is not None
+        new = done(session, ready_checkpoint(session, "new"), dataset, {HEADLINE: 80.0}).id
+    assert names(filled, limit=2) == ["deep_c", "new"]
+    with filled.database.session() as session:
+        session.execute(delete(ScoreRow).where(ScoreRow.evaluation_id == new))
+        session.execute(delete(Evaluation).where(Evaluation.id == new))
+    assert names(filled, limit=2) == ["deep_c", "a"]
 
 
 def _fill(api: Served, number: int) -> None:
@@ -329,7 +342,7 @@ def _fill(api: Served, number: int) -> None:
         asked = [
             {
                 "checkpoint_id": one, "dataset_id": dataset.id, "protocol_hash": hash_, "team": "default",
-                "is_control": False, "state": EvaluationState.DONE,
+                "is_control": False, "state": EvaluationState.DONE, "finished_at": datetime.now(UTC),
             }
             for one in made
         ]  # fmt: skip

@@ -61,7 +61,7 @@ class JobLoop:
         self._worker_id, self._scratch = worker_id, scratch
         scratch.enter()
         self._object_cache = ObjectCache(storage, scratch.path / "objects")
-        self._runner = Runner(scratch.path, walled=walled)
+        self._runner = Runner(scratch.path, walled=walled, memory_bytes=settings.child_memory_mib << 20)
         self._slot = threading.Lock()
         self._stopping = threading.Event()
         self.current: UUID | None = None

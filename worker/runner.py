@@ -28,6 +28,7 @@ from typing import IO, Any
 
 from vcp_core.catalog.errors import VcpbenchError
 from vcp_core.walls import NotHandedOver, take_over
+from worker import memory
 
 OnProgress = Callable[[int, int], None]
 # The child gets only these variables of our environment: paths, numbers of threads, choices of kernels.
@@ -115,10 +116,12 @@ class Runner:
     Args:
         scratch: Folder for the child's log, and for the files that it is given and that it writes.
         walled: Whether walls stand around a child that decodes foreign videos.
+        memory_bytes: The memory that a child may take; `memory.usual_limit` if left out.
     """
 
-    def __init__(self, scratch: Path, *, walled: bool = True) -> None:
+    def __init__(self, scratch: Path, *, walled: bool = True, memory_bytes: int | None = None) -> None:
         self._scratch, self._walled = scratch, walled
+        self._memory_bytes = memory_bytes or memory.usual_limit()
         self._child: _Child | None = None
         self._affinity: object = None
         self._guard = threading.Lock()
@@ -171,7 +174,7 @@ class Runner:
         wanted = (affinity, foreign)
         if self._child is None or affinity is None or wanted != self._affinity or not self._child.alive:
             self.close()
-            self._child = _Child(self._scratch, foreign)
+            self._child = _Child(self._scratch, foreign, self._memory_bytes)
             self._affinity = wanted
         return self._child
 
@@ -204,7 +207,8 @@ class Runner:
 
 
 class _Child:
-    def __init__(self, scratch: Path, foreign: Foreign | None) -> None:
+    def __init__(self, scratch: Path, foreign: Foreign | None, memory_bytes: int) -> None:
+        self._memory_bytes = memory_bytes
         self._log: IO[bytes] = tempfile.TemporaryFile(dir=scratch)  # noqa: SIM115 - lives as long as the child
         self._folder = tempfile.TemporaryDirectory(dir=scratch, prefix="child-", ignore_cleanup_errors=True)
         self._given, self._written = (Path(self._folder.name, name) for name in ("given", "written"))
@@ -313,6 +317,7 @@ class _Child:
         with selectors.DefaultSelector() as selector:
             selector.register(fd, selectors.EVENT_READ)
             while True:
+                self._check_memory()
                 if selector.select(TICK_S):
                     read = os.read(fd, 1 << 16)
                     if not read:
@@ -329,6 +334,14 @@ class _Child:
                 elif time.monotonic() - heard > stall_s:
                     self.kill()
                     raise ChildFailed(f"no sign of progress for {stall_s:.0f} s; stopped", self._tail())
+
+    def _check_memory(self) -> None:
+        """End a child that takes too much, before the kernel ends something else for it."""
+        if memory.resident_bytes(self._process.pid) > self._memory_bytes:
+            self.kill()
+            most = f"{self._memory_bytes >> 20:,} MiB"
+            what = f"the process took more than {most} of memory, which is the limit; stopped"
+            raise ChildFailed(f"{what}. An operator can raise VCPBENCH_CHILD_MEMORY_MIB", self._tail())
 
     def _failed(self) -> ChildFailed:
         code = self._process.wait()

@@ -19,6 +19,7 @@ from tests.patience import DEADLINE_S, until
 from tests.workers import alive, runner_child
 from vcp_core.catalog.errors import StorageError, UnknownName
 from vcp_core.datasets.manifest import Dataset
+from worker import memory
 from worker.disk import full_disk_as_storage_error
 from worker.runner import ChildFailed, Runner
 
@@ -207,6 +208,33 @@ def test_a_job_that_was_lost_before_its_child_was_there_does_not_begin(
             on_progress=lambda done, total: None,
             check=check,
         )
+
+
+def test_a_child_that_takes_too_much_memory_is_stopped_with_the_limit(
+    runner: Runner, tmp_path: Path
+) -> None:
+    with pytest.raises(UnknownName):
+        index(runner, tmp_path, "nothing", "a")
+    assert runner._child is not None
+    runner._child._memory_bytes = 1 << 20
+    os.kill(runner_child(os.getpid()), signal.SIGSTOP)  # so that it cannot answer first
+    with pytest.raises(ChildFailed, match=r"more than 1 MiB of memory, which is the limit; stopped\. An op"):
+        index(runner, tmp_path, "nothing", "a")
+
+
+def test_the_usual_limit_is_below_what_the_machine_or_its_container_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "CONTAINER", ())
+    everything = memory.usual_limit()
+    assert 0 < everything < os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    bounded, unbounded = tmp_path / "bounded", tmp_path / "unbounded"
+    bounded.write_text("104857600\n")
+    unbounded.write_text("max\n")
+    monkeypatch.setattr(memory, "CONTAINER", (tmp_path / "none", unbounded))
+    assert memory.usual_limit() == everything
+    monkeypatch.setattr(memory, "CONTAINER", (bounded, unbounded))
+    assert memory.usual_limit() == 78_643_200
 
 
 def test_stopping_while_closing_harms_nobody(runner: Runner, tmp_path: Path) -> None:

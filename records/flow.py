@@ -302,7 +302,7 @@ def _end(session: Session, evaluation: Evaluation, state: EvaluationState) -> No
     evaluation.state, evaluation.finished_at = state, NOW
     session.flush()
     jobs.cancel_own(session, evaluation)
-    jobs.cancel_unshared(session, evaluation)
+    evaluation.leaves_jobs = jobs.cancel_unshared(session, evaluation)
     evaluations.forget_parts(session, evaluation.id)
     for control in list(evaluation.controls):
         if not evaluations.needing_control(session, control):
@@ -311,6 +311,20 @@ def _end(session: Session, evaluation: Evaluation, state: EvaluationState) -> No
                 forget_control(session, control.checkpoint)
     forget_dataset(session, evaluation.dataset)
     _advance_all(session, evaluations.needing_control(session, evaluation))
+
+
+@_under_lock
+def end_left_jobs(session: Session) -> bool:
+    """End some of the jobs that cancelled and failed evaluations left behind.
+
+    Returns:
+        Whether more may be there. Then call it again in a new transaction, so that others get the lock.
+    """
+    evaluation = evaluations.leaving_jobs(session)
+    if evaluation is None:
+        return False
+    evaluation.leaves_jobs = jobs.cancel_unshared(session, evaluation)
+    return True
 
 
 @_under_lock

@@ -115,6 +115,7 @@ class BackgroundThreads:
                     workers.report(session, self._report, job_id=self._job_loop.current)
                 with self._database.session() as session:
                     sweep(session)
+                end_left_jobs(self._database)
                 if time.monotonic() > tidied + TIDY_EVERY_S:
                     tidied = time.monotonic()
                     tidy(self._database, self._storage)
@@ -139,6 +140,15 @@ def sweep(session: Session) -> None:
     waiting = jobs.num_claimable(session)
     if waiting:
         _wake_idle(session, waiting)
+
+
+def end_left_jobs(database: Database) -> None:
+    """End the jobs that cancelled evaluations left behind, in short transactions."""
+    more = True
+    while more:
+        with database.session() as session:
+            flow.lock(session)
+            more = flow.end_left_jobs(session)
 
 
 def tidy(database: Database, storage: Storage) -> None:

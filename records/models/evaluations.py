@@ -77,6 +77,8 @@ class Evaluation(Identified, Base):
         fits: The parts that each fit job does, once planned: `[{"parts": [name, ...], "units": 8}, ...]`.
             The score job does the parts that are in no list.
         scoring_units: Units of work of all its fit jobs and its score job, once planned.
+        leaves_jobs: Whether it was cancelled or failed and jobs that only it needed still wait; see
+            `flow.end_left_jobs`.
         results: `vcp_core.Results` without the predictions, once done.
         started_at: When planning began.
         finished_at: When it became done, failed or cancelled.
@@ -103,6 +105,7 @@ class Evaluation(Identified, Base):
             "finished_at",
         ),
         Index("ix_evaluation_created_at", "created_at"),
+        Index("ix_evaluation_leaves_jobs", "id", postgresql_where=text("leaves_jobs")),
     )
 
     checkpoint_id: Mapped[UUID] = mapped_column(ForeignKey("checkpoint.id"))
@@ -119,6 +122,7 @@ class Evaluation(Identified, Base):
     unavailable: Mapped[dict[str, Any] | None]
     fits: Mapped[list[Any] | None]
     scoring_units: Mapped[int | None]
+    leaves_jobs: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
     results: Mapped[dict[str, Any] | None] = mapped_column(deferred=True)
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]

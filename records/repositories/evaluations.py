@@ -64,6 +64,12 @@ def between(session: Session, low: UUID, high: UUID, limit: int) -> Sequence[Eva
     return session.scalars(query.limit(limit)).unique().all()
 
 
+def leaving_jobs(session: Session) -> Evaluation | None:
+    """An evaluation that ended and left jobs behind; None if there is none."""
+    query = select(Evaluation).where(Evaluation.leaves_jobs).order_by(Evaluation.id).limit(1)
+    return session.scalars(query).unique().one_or_none()
+
+
 def newest_of(session: Session, checkpoint_id: UUID) -> UUID | None:
     """The id of the newest evaluation of a checkpoint."""
     query = select(Evaluation.id).where(Evaluation.checkpoint_id == checkpoint_id)

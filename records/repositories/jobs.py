@@ -60,6 +60,7 @@ NO_TEAM = ""  # of jobs that a reader without a team asked for: `Job.team`
 LOW = -1  # priority of jobs that wait until no other job does
 RETRY_S = 5.0  # before the second attempt after a crash, doubled for each further one
 LONGEST_RETRY_S = 300.0
+CANCELLED_AT_ONCE = 2000  # waiting jobs; it takes about 0.1 s
 ERROR_CHARACTERS = 4000
 _SUBJECTS: dict[type, InstrumentedAttribute[UUID | None]] = {
     Checkpoint: Job.checkpoint_id,
@@ -266,12 +267,10 @@ def cancel(session: Session, job_ids: Sequence[UUID]) -> None:
     _cancel(session, Job.id.in_(job_ids))
 
 
-def _cancel(session: Session, *which: ColumnElement[bool]) -> None:
-    session.execute(
-        update(Job)
-        .where(*which, Job.state.in_((JobState.QUEUED, JobState.RUNNING)))
-        .values(state=JobState.CANCELLED, finished_at=NOW)
-    )
+def _cancel(session: Session, *which: ColumnElement[bool]) -> int:
+    live = Job.state.in_((JobState.QUEUED, JobState.RUNNING))
+    ended = update(Job).where(*which, live).values(state=JobState.CANCELLED, finished_at=NOW)
+    return num_rows(session, ended)
 
 
 def cancel_own(session: Session, subject: Checkpoint | DatasetRow | Evaluation) -> None:
@@ -279,15 +278,25 @@ def cancel_own(session: Session, subject: Checkpoint | DatasetRow | Evaluation) 
     _cancel(session, _SUBJECTS[type(subject)] == subject.id)
 
 
-def cancel_unshared(session: Session, evaluation: Evaluation) -> None:
-    """End the jobs of those of an evaluation's shards that no evaluation waits for any more."""
+def cancel_unshared(session: Session, evaluation: Evaluation) -> bool:
+    """End the jobs of those of an evaluation's shards that no evaluation waits for any more.
+
+    All that run are ended, and at most `CANCELLED_AT_ONCE` that wait: the caller holds a lock that every
+    write waits for.
+
+    Returns:
+        Whether more may wait.
+    """
     other = aliased(Evaluation)
     wanted = exists().where(
         evaluation_shards.c.shard_id == Job.shard_id,
         evaluation_shards.c.evaluation_id == other.id,
         other.state.not_in(ENDED),
     )
-    _cancel(session, Job.shard_id.in_(shards.of(evaluation)), ~wanted)
+    unshared = (Job.shard_id.in_(shards.of(evaluation)), ~wanted)
+    _cancel(session, *unshared, Job.state == JobState.RUNNING)
+    some = select(Job.id).where(*unshared, Job.state == JobState.QUEUED).limit(CANCELLED_AT_ONCE)
+    return _cancel(session, Job.id.in_(some.scalar_subquery())) == CANCELLED_AT_ONCE
 
 
 def missing_shard(evaluation_id: UUID | InstrumentedAttribute[UUID]) -> Select[UUID]:

@@ -31,6 +31,7 @@ from records.repositories import evaluations, jobs
 from records.repositories.jobs import Claim
 from vcp_core.catalog.errors import VcpbenchError
 from vcp_core.catalog.versions import engine
+from worker.background import end_left_jobs
 
 
 @dataclass
@@ -286,6 +287,29 @@ def test_cancelling_leaves_what_others_need(lab: Lab) -> None:
     assert sorted(lab.jobs(JobKind.EXTRACT)) == [JobState.CANCELLED, JobState.QUEUED]
     lab.cancel(second)
     assert lab.jobs(JobKind.EXTRACT) == [JobState.CANCELLED, JobState.CANCELLED]
+
+
+def test_a_wide_evaluation_is_cancelled_in_pieces_and_what_runs_ends_at_once(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "CANCELLED_AT_ONCE", 2)
+    first = lab.request(lab.checkpoint())
+    lab.planned(first, new=7)
+    lab.claim(JobKind.EXTRACT)
+    lab.cancel(first)
+    assert lab.evaluation(first).state is EvaluationState.CANCELLED
+    assert sorted(lab.jobs(JobKind.EXTRACT)) == 3 * [JobState.CANCELLED] + 4 * [JobState.QUEUED]
+    second = lab.request(lab.checkpoint())  # it is asked for again before the rest has ended
+    with lab.database.session() as session:
+        extract = select(Job.shard_id).where(Job.kind == JobKind.EXTRACT)
+        waiting = session.scalars(extract.where(Job.state == JobState.QUEUED)).first()
+    assert waiting is not None
+    lab.planned(second, shared=[waiting])
+    end_left_jobs(lab.database)
+    assert sorted(lab.jobs(JobKind.EXTRACT)) == 6 * [JobState.CANCELLED] + [JobState.QUEUED]
+    assert not lab.evaluation(first).leaves_jobs
+    lab.finish_shard(lab.claim(JobKind.EXTRACT))
+    assert lab.evaluation(second).state is EvaluationState.SCORING
 
 
 def test_a_failed_shard_fails_all_who_need_it_with_its_reason(lab: Lab) -> None:

@@ -210,9 +210,7 @@ def test_a_job_that_was_lost_before_its_child_was_there_does_not_begin(
         )
 
 
-def test_a_child_that_takes_too_much_memory_is_stopped_with_the_limit(
-    runner: Runner, tmp_path: Path
-) -> None:
+def test_a_child_that_takes_too_much_memory_is_stopped_with_the_limit(runner: Runner, tmp_path: Path) -> None:
     with pytest.raises(UnknownName):
         index(runner, tmp_path, "nothing", "a")
     assert runner._child is not None

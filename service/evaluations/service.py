@@ -30,7 +30,7 @@ from service.evaluations.schemas import (
     with_declared,
 )
 from service.evaluations.waiting import standing
-from service.problems import Conflict, Forbidden
+from service.problems import Conflict, Forbidden, InvalidRequest, NotFound
 from service.protocols import service as protocol_service
 from service.reasons import text_for
 from vcp_core.catalog.backbones import BACKBONES
@@ -82,7 +82,10 @@ def _checkpoint(session: Session, wanted: str, caller: Caller) -> Checkpoint:
     """Find the checkpoint to evaluate. The name of a model alone means its newest checkpoint."""
     among = Among.usable_by(caller)
     newest = checkpoints.latest(session, [(caller.team, wanted)], among.where)
-    return newest or checkpoint_named.find(session, wanted, among)
+    try:
+        return newest or checkpoint_named.find(session, wanted, among)
+    except InvalidRequest as error:  # the text is neither an id nor MODEL@latest, so it could only be a model
+        raise NotFound(str(error)) from None
 
 
 def detail(session: Session, evaluation: Evaluation, reader: Caller | None = None) -> EvaluationOut:

@@ -25,7 +25,7 @@ from service.leaderboard.routes import router as leaderboard
 from service.leaderboard.service import ORDERS
 from service.limits import BodyLimit
 from service.models.routes import router as models
-from service.parameters import known_words
+from service.parameters import describe, known_words
 from service.protocols.routes import router as protocols
 from service.request_rates import RequestRates
 from service.timing import ServerTiming
@@ -96,6 +96,7 @@ def without_engines() -> FastAPI:
     app.add_middleware(BodyLimit)
     app.add_middleware(ServerTiming)
     problems.install(app)
+    describe(app)
     v1 = APIRouter(
         prefix="/v1", responses=problems.responses(*problems.EVERYWHERE), dependencies=[Depends(reader)]
     )

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema
+
+from vcp_core.catalog.inputs import PATTERN
 
 _NAME = r"^[\w.+/-][\w .+/-]*$"
 _DECLARATION = r"^[^\x00-\x1f\x7f]+$"
+_TEXT = r"^[^\x00]+$"  # PostgreSQL can neither store nor compare a NUL
 _SHA256 = r"^[0-9a-fA-F]{64}$"
 _WORD = r"^[A-Za-z0-9][\w.-]{0,62}$"
 LONGEST_NAME = 100  # characters
 FORMS = {  # description of the valid text, by regular expression
     _NAME: "letters, digits, spaces and any of . _ + / -",
     _DECLARATION: "text without control characters",
+    _TEXT: "text without a NUL character",
     _SHA256: "a SHA-256, which has 64 hexadecimal digits",
     _WORD: "at most 63 letters, digits and any of . _ -, the first a letter or a digit",
 }
@@ -36,5 +40,11 @@ ModelName = Annotated[Name, AfterValidator(_no_path)]
 Declaration = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=_DECLARATION)
 ]
+# A declaration whose form the API's description tells; `InputSpec.parse` reads it, and says what is wrong.
+InputDeclaration = Annotated[
+    Declaration, WithJsonSchema({"type": "string", "maxLength": 200, "pattern": PATTERN})
+]
+Text = Annotated[str, StringConstraints(pattern=_TEXT)]
 Sha256 = Annotated[str, StringConstraints(to_lower=True, pattern=_SHA256)]
+Step = Annotated[int, Field(ge=0, le=(1 << 53) - 1)]  # every reader of JSON keeps such a number exactly
 Word = Annotated[str, StringConstraints(pattern=_WORD)]  # a name that an address holds as it is

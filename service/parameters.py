@@ -1,4 +1,4 @@
-"""Refuse query parameters that a route does not declare, or that are given more often than it declares.
+"""Refuse query parameters that a route does not declare, and those that are repeated, empty or hold a NUL.
 
 If unknown parameters were ignored, a slip would change the result: `&prefx=teacher.` would evaluate the
 student.
@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any, get_args, get_origin
 
-from fastapi import Request
+from fastapi import FastAPI, Request
 from fastapi.dependencies.utils import get_flat_params
 from fastapi.params import ParamTypes
 from fastapi.routing import APIRoute
@@ -19,6 +20,9 @@ from service.problems import InvalidRequest
 from vcp_core.catalog.errors import MOST_QUOTED, UnknownName
 
 API = "/v1/"
+# A text of a query or a path, for the description of the API: at least one character that is no blank, and no
+# NUL, which PostgreSQL can neither store nor compare.
+TEXT = r"^[^\x00]*[^\x00\s][^\x00]*$"
 MOST_PROBLEMS = 10  # reported for one request: an address may hold thousands of parameters
 # Chat tools, newsletters and advertisements append these to links. The reader did not write them.
 TRACKING = re.compile(
@@ -27,7 +31,7 @@ TRACKING = re.compile(
 
 
 async def known_words(request: Request) -> None:
-    """Refuse a query whose parameters are unknown, repeated or empty.
+    """Refuse a query whose parameters are unknown, repeated or empty, and a NUL anywhere in the address.
 
     This is a dependency of the whole application, so every route has it. It reads the route's declaration.
     It runs before the token is checked: /openapi.json lists the parameters anyway.
@@ -36,8 +40,11 @@ async def known_words(request: Request) -> None:
         InvalidRequest: If there is such a parameter.
     """
     given = request.query_params.multi_items()
-    if given:
-        problems = _problems(request, given, declared(request.scope["route"]))
+    places = {name: str(value) for name, value in request.path_params.items()}
+    if given or "\x00" in "".join(places.values()):
+        problems = _holding_nul("path", places.items())
+        problems += _problems(request, given, declared(request.scope["route"]))
+        problems += _holding_nul("query", given)
         if problems:
             detail = " ".join(problem["message"] for problem in problems)
             raise InvalidRequest(f"{detail} See /docs for what this route takes.", errors=problems)
@@ -50,6 +57,43 @@ def declared(route: APIRoute) -> dict[str, bool]:
         for field in get_flat_params(route.dependant)
         if getattr(field.field_info, "in_", None) is ParamTypes.query
     }
+
+
+def describe(app: FastAPI) -> None:
+    """Make the description of the API say what `known_words` demands of texts in queries and paths.
+
+    A parameter is never null either: one that is not needed is left out.
+    """
+    document = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        found = document()
+        for item in found["paths"].values():
+            for operation in item.values():
+                for parameter in operation.get("parameters", []):
+                    parameter["schema"] = _as_demanded(parameter["schema"])
+        return found
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _as_demanded(schema: dict[str, Any]) -> dict[str, Any]:
+    kinds = [kind for kind in schema.get("anyOf", []) if kind != {"type": "null"}]
+    if len(kinds) == 1:
+        schema = {**kinds[0], **{key: value for key, value in schema.items() if key != "anyOf"}}
+    if schema.get("type") == "array":
+        return {**schema, "items": _as_demanded(schema["items"])}
+    if schema.get("type") == "string" and not {"pattern", "enum", "format"} & set(schema):
+        return {**schema, "pattern": TEXT}
+    return schema
+
+
+def _holding_nul(place: str, given: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
+    return [
+        {"at": f"{place}.{name[:MOST_QUOTED]}", "message": f"Parameter {name[:MOST_QUOTED]!r} holds a NUL."}
+        for name, value in given
+        if "\x00" in value
+    ][:MOST_PROBLEMS]
 
 
 def _problems(request: Request, given: list[tuple[str, str]], known: dict[str, bool]) -> list[dict[str, str]]:

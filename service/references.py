@@ -15,6 +15,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import Path
+from pydantic.config import JsonDict
 from starlette.convertors import Convertor, register_url_convertor
 
 from service.forms import LONGEST_NAME
@@ -30,6 +31,14 @@ _BEGINNING = re.compile(
     r"[0-9a-f]{1,32}|[0-9a-f]{8}-(?:[0-9a-f]{0,4}|[0-9a-f]{4}-(?:[0-9a-f]{0,4}|[0-9a-f]{4}-"
     r"(?:[0-9a-f]{0,4}|[0-9a-f]{4}-[0-9a-f]{0,12})))"
 )
+# The same for the API's description. `parse` says what is wrong with a text, so no request is compared with
+# these expressions.
+_ID = (
+    r"[0-9a-fA-F]{4,32}|[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{0,4}|[0-9a-fA-F]{4}-(?:[0-9a-fA-F]{0,4}|[0-9a-fA-F]{4}-"
+    r"(?:[0-9a-fA-F]{0,4}|[0-9a-fA-F]{4}-[0-9a-fA-F]{0,12})))"
+)
+IS_ID: JsonDict = {"pattern": f"^(?:{_ID})$"}
+IS_NAMED: JsonDict = {"pattern": rf"^(?:{_ID}|[^\x00]+{LATEST})$"}
 IDS = f"its id, or the first characters of its id ({FEWEST} or more)"
 
 
@@ -134,10 +143,17 @@ class _Named(Convertor[str]):
         return value
 
 
+class _NamedCheckpoint(_Named):
+    """The same without `upload`, which is an address of its own: GET answers it with 405."""
+
+    regex = f"(?!upload$){_Named.regex}"
+
+
 register_url_convertor("named", _Named())  # `/evaluations/{evaluation_id:named}`
+register_url_convertor("named_checkpoint", _NamedCheckpoint())
 _IDS = f"Its id, or the first characters of its id ({FEWEST} or more)"
 CHECKPOINT = f"{_IDS}, or `MODEL{LATEST}` for the newest checkpoint of your team's model."
 EVALUATION = f"{_IDS}, or `MODEL{LATEST}` for the newest evaluation of that model's newest checkpoint."
-CheckpointNamed = Annotated[str, Path(description=CHECKPOINT)]
-CheckpointId = Annotated[str, Path(description=f"{_IDS}.")]
-EvaluationNamed = Annotated[str, Path(description=EVALUATION)]
+CheckpointNamed = Annotated[str, Path(description=CHECKPOINT, json_schema_extra=IS_NAMED)]
+CheckpointId = Annotated[str, Path(description=f"{_IDS}.", json_schema_extra=IS_ID)]
+EvaluationNamed = Annotated[str, Path(description=EVALUATION, json_schema_extra=IS_NAMED)]

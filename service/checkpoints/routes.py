@@ -21,9 +21,9 @@ from service.checkpoints.schemas import (
     CheckpointPage,
     shown,
 )
-from service.checkpoints.uploads import Uploads
+from service.checkpoints.uploads import CONTENT_RANGE, Uploads
 from service.deps import DatabaseDep, Limit, Offset, Router, SessionDep, SettingsDep, StorageDep
-from service.forms import Declaration, ModelName, Name, Sha256
+from service.forms import Declaration, InputDeclaration, ModelName, Name, Sha256, Step
 from service.problems import WITH_BODY, TooLarge, responses
 from service.references import CheckpointId, CheckpointNamed
 
@@ -81,10 +81,10 @@ async def upload(
     ] = None,
     sha256: Annotated[Sha256 | None, Query(description="If given, the bytes must have this SHA-256.")] = None,
     run: Annotated[Name | None, Query(description="The training run.")] = None,
-    step: Annotated[int | None, Query(ge=0, lt=2**63, description="Training step of that run.")] = None,
+    step: Annotated[Step | None, Query(description="Training step of that run.")] = None,
     pretrained_on: Annotated[Declaration | None, Query(description=PRETRAINED_ON)] = None,
     prefix: Annotated[Declaration | None, Query(description=PREFIX)] = None,
-    input_spec: Annotated[Declaration | None, Query(description=INPUT_SPEC)] = None,
+    input_spec: Annotated[InputDeclaration | None, Query(description=INPUT_SPEC)] = None,
     content_length: Annotated[int | None, Header(ge=0, include_in_schema=False)] = None,
 ) -> CheckpointOut:
     """Upload in one go: `curl -T model.pt "$URL/v1/checkpoints/upload?model=NAME"`.
@@ -125,7 +125,11 @@ async def content(
     storage: StorageDep,
     settings: SettingsDep,
     content_range: Annotated[
-        str | None, Header(description="`bytes FIRST-LAST/ALL`, to continue after `received_bytes`.")
+        str | None,
+        Header(
+            description="`bytes FIRST-LAST/ALL`, to continue after `received_bytes`.",
+            json_schema_extra={"pattern": CONTENT_RANGE.pattern},
+        ),
     ] = None,
 ) -> CheckpointOut:
     """Send the bytes of a declared checkpoint, at once or in parts one after the other.
@@ -179,7 +183,7 @@ def page(
     return CheckpointPage(items=[shown(checkpoint, reader) for checkpoint in found], total=total)
 
 
-@router.get("/{checkpoint_id:named}", responses=responses(404, 409), summary="Show a checkpoint")
+@router.get("/{checkpoint_id:named_checkpoint}", responses=responses(404, 409), summary="Show a checkpoint")
 def show(checkpoint_id: CheckpointNamed, reader: Reader, session: SessionDep) -> CheckpointOut:
     """One checkpoint: its state, and how far its upload is. Until it is ready, only its own team sees it."""
     return shown(named.find(session, checkpoint_id, Among.seen_by(reader)), reader)

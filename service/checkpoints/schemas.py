@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from records.models import Checkpoint, CheckpointState
 from service.auth import Caller
-from service.forms import Declaration, ModelName, Name, Sha256
+from service.forms import Declaration, InputDeclaration, ModelName, Name, Sha256, Step, Text
 from service.reasons import CauseOut, cause_for, text_for
 from vcp_core.catalog.inputs import EXAMPLE
 from vcp_core.catalog.networks import network_used
@@ -40,14 +40,14 @@ class CheckpointIn(BaseModel):
     )
     size_bytes: int = Field(ge=1, examples=[57_600_000])
     sha256: Sha256 = Field(examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"])
-    backbone: str | None = Field(
+    backbone: Text | None = Field(
         None, description="Its architecture; the service finds it if left out.", examples=["r3d"]
     )
     run: Name | None = Field(None, description="The training run.", examples=["vcp-2026-11"])
-    step: int | None = Field(None, ge=0, lt=2**63, description="Training step of that run.", examples=[12000])
+    step: Step | None = Field(None, description="Training step of that run.", examples=[12000])
     pretrained_on: Declaration | None = Field(None, description=PRETRAINED_ON, examples=["ucf101:1"])
     prefix: Declaration | None = Field(None, description=PREFIX, examples=["teacher."])
-    input_spec: Declaration | None = Field(None, description=INPUT_SPEC, examples=[EXAMPLE])
+    input_spec: InputDeclaration | None = Field(None, description=INPUT_SPEC, examples=[EXAMPLE])
 
 
 class NetworkOut(BaseModel):

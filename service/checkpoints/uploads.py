@@ -26,7 +26,7 @@ from service.problems import BadUpload, Conflict, TooLarge
 from vcp_core.catalog.errors import StorageError
 
 T = TypeVar("T")
-CONTENT_RANGE = re.compile(r"^bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)$")
+CONTENT_RANGE = re.compile(r"^bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)$")
 
 
 @dataclass(frozen=True, kw_only=True)

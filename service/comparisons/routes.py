@@ -11,7 +11,7 @@ from service.comparisons import service
 from service.comparisons.schemas import ComparisonOut
 from service.deps import Router, SessionDep
 from service.problems import responses
-from service.references import EVALUATION
+from service.references import EVALUATION, IS_NAMED
 
 router = Router(tags=["evaluations"])
 
@@ -25,8 +25,11 @@ def comparison(
     reader: Reader,
     session: SessionDep,
     response: Response,
-    first: Annotated[str, Query(description=f"An evaluation. {EVALUATION}")],
-    second: Annotated[str, Query(description="Another on the same videos under the same protocol.")],
+    first: Annotated[str, Query(description=f"An evaluation. {EVALUATION}", json_schema_extra=IS_NAMED)],
+    second: Annotated[
+        str,
+        Query(description="Another on the same videos under the same protocol.", json_schema_extra=IS_NAMED),
+    ],
 ) -> ComparisonOut:
     """Paired differences with intervals: the second's scores less the first's.
 

@@ -3,35 +3,76 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from records.models import DatasetRow
 from service.auth import Caller
-from service.forms import Word
+from service.forms import Text, Word
 from service.reasons import CauseOut, cause_for, text_for
+from vcp_core.catalog.datasets import DATASETS
+
+AN_ABSOLUTE_PATH = r"[/~][^\x00]*$"
+_OFFICIAL = {spec.name: sorted(spec.splits) for spec in DATASETS.values() if not spec.built_in}
+_NONE, _NO_ITEMS = {"type": "null"}, {"maxItems": 0}
+# Which options go with which location, for the API's description. `Location` checks it for each request.
+_FORMS: list[dict[str, Any]] = [
+    {  # a folder with a table or test groups of its own
+        "location": {"pattern": f"^{AN_ABSOLUTE_PATH}"},
+        "split": {"const": "1"},
+        "lists": _NONE,
+    },
+    {  # a folder that may be an official dataset's
+        "location": {"pattern": f"^{AN_ABSOLUTE_PATH}"},
+        "split": {"enum": sorted({split for splits in _OFFICIAL.values() for split in splits})},
+        "csv": _NONE,
+        "test_groups": _NO_ITEMS,
+    },
+    *(
+        {
+            "location": {"pattern": f"^{name}:{AN_ABSOLUTE_PATH}"},
+            "split": {"enum": splits},
+            "csv": _NONE,
+            "test_groups": _NO_ITEMS,
+            "suffixes": _NO_ITEMS,
+        }
+        for name, splits in _OFFICIAL.items()
+    ),
+    {  # a built-in one, which a worker makes
+        "location": {"enum": [spec.name for spec in DATASETS.values() if spec.built_in]},
+        "split": {"const": "1"},
+        "csv": _NONE,
+        "lists": _NONE,
+        "test_groups": _NO_ITEMS,
+        "suffixes": _NO_ITEMS,
+    },
+]
+Path = Annotated[Text, WithJsonSchema({"type": "string", "pattern": f"^{AN_ABSOLUTE_PATH}"})]
 
 
 class DatasetIn(BaseModel):
     """Videos that all workers can read under one path."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"anyOf": [{"properties": form} for form in _FORMS]}
+    )
 
     name: Word = Field(examples=["gestures"])
-    location: str = Field(
+    location: Text = Field(
         description="As the workers see it: a folder, `ucf101:FOLDER` or `hmdb51:FOLDER`.",
-        min_length=1,
         examples=["/data/gestures"],
     )
-    split: str = Field("1", description="Which split of UCF101 or HMDB51.")
-    csv: str | None = Field(None, description="For a folder: its table, if not inside it.")
-    test_groups: list[str] = Field(
+    split: Text = Field("1", description="Which split of UCF101 or HMDB51.")
+    csv: Path | None = Field(None, description="For a folder: its table, if not inside it.")
+    test_groups: list[Text] = Field(
         [], description="For a folder: groups of the test side.", examples=[["P3"]]
     )
-    suffixes: list[str] = Field([], description="For a folder: suffixes of more videos.", examples=[[".xyz"]])
-    lists: str | None = Field(None, description="For UCF101 and HMDB51: folder of the official lists.")
+    suffixes: list[Text] = Field(
+        [], description="For a folder: suffixes of more videos.", examples=[[".xyz"]]
+    )
+    lists: Path | None = Field(None, description="For UCF101 and HMDB51: folder of the official lists.")
 
 
 class DatasetOut(BaseModel):

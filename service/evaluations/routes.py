@@ -22,7 +22,7 @@ from service.evaluations.schemas import (
     shown,
 )
 from service.problems import WITH_BODY, responses
-from service.references import CHECKPOINT, EvaluationNamed
+from service.references import CHECKPOINT, IS_NAMED, EvaluationNamed
 from vcp_core.results.types import Results
 
 router = Router(tags=["evaluations"])
@@ -56,7 +56,9 @@ def page(
         str | None, Query(description="Only on this dataset: its name, or the fingerprint of its videos.")
     ] = None,
     protocol: Annotated[str | None, Query(description="Only under this protocol: its name or hash.")] = None,
-    checkpoint: Annotated[str | None, Query(description=f"Only of this checkpoint. {CHECKPOINT}")] = None,
+    checkpoint: Annotated[
+        str | None, Query(description=f"Only of this checkpoint. {CHECKPOINT}", json_schema_extra=IS_NAMED)
+    ] = None,
     limit: Limit = 50,
     offset: Offset = 0,
 ) -> EvaluationPage:

@@ -15,6 +15,7 @@ from records.repositories.progress import Progress
 from service.auth import Caller, is_of
 from service.checkpoints.schemas import NetworkOut, network_out
 from service.evaluations.waiting import Standing
+from service.forms import Text
 from service.reasons import CauseOut, cause_for, is_operator, text_for
 from vcp_core.catalog.defaults import DEFAULT_PROTOCOL
 from vcp_core.catalog.leaks import leak_warnings
@@ -31,13 +32,13 @@ class EvaluationIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    checkpoint: str = Field(
+    checkpoint: Text = Field(
         description="One of your team's: its id, the first characters of its id (4 or more), or "
         "`MODEL@latest` (or `MODEL` alone) for your model's newest.",
         examples=["r3d-vcp@latest"],
     )
-    dataset: str = Field(description="Its name.", examples=["playground-136"])
-    protocol: str = Field(DEFAULT_PROTOCOL, description="Its name or hash.", examples=["quick-v1"])
+    dataset: Text = Field(description="Its name.", examples=["playground-136"])
+    protocol: Text = Field(DEFAULT_PROTOCOL, description="Its name or hash.", examples=["quick-v1"])
 
 
 class CheckpointRef(BaseModel):
@@ -163,11 +164,11 @@ class ReevaluationIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    dataset: str = Field(
+    dataset: Text = Field(
         description="Its name, or the fingerprint of its videos.", examples=["playground-136"]
     )
-    protocol: str = Field(DEFAULT_PROTOCOL, description="Its name or hash.")
-    engine: str | None = Field(
+    protocol: Text = Field(DEFAULT_PROTOCOL, description="Its name or hash.")
+    engine: Text | None = Field(
         None, description="The engine that made the board. If left out: every engine but this version's."
     )
 

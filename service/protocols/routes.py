@@ -2,51 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from pydantic import BaseModel, ConfigDict, Field
-
 from records.models import ProtocolRow
 from service.auth import AnyCaller
 from service.deps import Limit, Offset, Router, SessionDep
-from service.forms import Word
 from service.problems import WITH_BODY, responses
 from service.protocols import service
+from service.protocols.schemas import ProtocolIn, ProtocolOut, ProtocolPage
 from vcp_core.catalog.protocols import Protocol, protocol_from
 
 router = Router(prefix="/protocols", tags=["protocols"])
-
-
-class ProtocolOut(BaseModel):
-    """A protocol. People use its name; only the hash decides which results can be compared."""
-
-    name: str = Field(examples=["quick-v1"])
-    hash: str
-    numbers: Protocol | dict[str, Any] = Field(description="As they were registered.")
-    older: bool = Field(
-        description="Whether another version made it, and this one cannot run it; its results can be read."
-    )
-
-
-class ProtocolPage(BaseModel):
-    """Some of the protocols. Those of the catalog come first, the others by name."""
-
-    items: list[ProtocolOut]
-    total: int
-
-
-class ProtocolIn(BaseModel):
-    """A name, and what differs from `base`; the fields are those of `numbers` in the answer."""
-
-    model_config = ConfigDict(
-        extra="allow",
-        json_schema_extra={
-            "examples": [{"name": "short-videos", "base": "quick-v1", "cloze": {"gap": 0, "remote_gap": 0}}]
-        },
-    )
-
-    name: Word
-    base: str = Field("standard-v1", description="A protocol of the catalog.")
 
 
 @router.get("", summary="List protocols")

@@ -11,11 +11,15 @@ import httpx
 import pytest
 from pydantic import BaseModel
 
+from service.checkpoints.uploads import CONTENT_RANGE
+from service.datasets.schemas import AN_ABSOLUTE_PATH
 from service.forms import FORMS
-from service.parameters import declared
+from service.parameters import TEXT, declared
+from service.references import IS_ID, IS_NAMED
 from service.wording import MOST_PROBLEMS
 from tests.served import Served
 from tests.service.kit import every_route, problem_of
+from vcp_core.catalog.inputs import PATTERN
 from vcp_core.catalog.protocols import Protocol
 
 THEIRS = (  # of pydantic, its Rust core and FastAPI
@@ -198,4 +202,7 @@ def test_every_form_of_text_is_told_in_words(api: Served) -> None:
             look(inner)
 
     look(api.app.openapi())
-    assert patterns == set(FORMS)
+    # Forms that the document alone has: code of ours compares the text, and says what is wrong with it.
+    documented = {TEXT, IS_ID["pattern"], IS_NAMED["pattern"], CONTENT_RANGE.pattern, PATTERN}
+    documented |= {pattern for pattern in patterns if pattern.endswith(AN_ABSOLUTE_PATH)}
+    assert patterns - documented == set(FORMS)

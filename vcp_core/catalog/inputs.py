@@ -163,6 +163,22 @@ def _spelt(value: int | tuple[int, int] | Colour) -> str:
     return numbers[0] if len(set(numbers)) == 1 else "/".join(numbers)
 
 
+def _pattern() -> str:
+    size, colour = "(?:3[2-9]|[4-9][0-9]|[1-5][0-9]{2}|6[0-3][0-9]|640)", r"(?:0|1|1\.0|0\.[0-9]{1,17})"
+    # A std of less than 0.001 is none, so one of the first three decimals is not 0.
+    spread = r"(?:1|1\.0|0\.(?:[1-9][0-9]{0,2}|0[1-9][0-9]?|00[1-9])[0-9]{0,14})"
+    values = {
+        "frames": "(?:4|8|[135][26]|[246][04]|[24]8)",
+        "stride": "(?:[1-9]|[1-5][0-9]|6[0-4])",
+        "resize": f"{size}x{size}",
+        "crop": "(?:3[2468]|[4-9][02468]|[12][0-9][02468]|3[01][02468]|320)",
+        "mean": f"{colour}(?:/{colour}/{colour})?",
+        "std": f"{spread}(?:/{spread}/{spread})?",
+    }
+    word = "(?:" + "|".join(f"{name}={value}" for name, value in values.items()) + ")"
+    return rf"^(?!.*\b([a-z]+)=.*\b\1=){word}(?:,{word})*$"
+
+
 _WORDS: dict[str, tuple[Callable[[str], Any], str]] = {
     "frames": (_whole(4, 64, of=4), "a multiple of 4 from 4 to 64"),
     "stride": (_whole(1, 64), "a whole number from 1 to 64"),
@@ -174,3 +190,5 @@ _WORDS: dict[str, tuple[Callable[[str], Any], str]] = {
         "a number from 0.001 to 1, or three as RED/GREEN/BLUE (of pixel values in [0, 1])",
     ),
 }
+# The same as a regular expression, for the API's description: without blanks, and with usual decimals.
+PATTERN = _pattern()

@@ -14,7 +14,7 @@ BIN := .venv/bin
 STAMP := .venv/installed
 ARGS ?=
 
-.PHONY: demo up down status test test-fast test-long check docs dist dist-try format install bench chaos clean
+.PHONY: demo up down status test test-fast test-long check docs dist dist-try format install bench chaos fuzz clean
 
 install: $(STAMP)
 
@@ -27,7 +27,7 @@ $(STAMP): pyproject.toml setup.py vcp_core/video/_kernel.c client/pyproject.toml
 		--config-settings editable_mode=compat -e ./client -e '.[embedded,train]'
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt \
 		furo httpx hypothesis import-linter mypy myst-parser pillow playwright pytest pytest-timeout pytest-xdist pyyaml ruff \
-		scikit-learn sphinx types-PyYAML
+		schemathesis scikit-learn sphinx types-PyYAML
 	touch $(STAMP)
 
 demo: $(STAMP)
@@ -92,6 +92,10 @@ bench: $(STAMP)
 # Kills, freezes and damages an installation at random for ten minutes: ARGS="--seconds 60" for less long.
 chaos: $(STAMP)
 	$(BIN)/python -m bench.chaos $(ARGS)
+
+# Sends requests that schemathesis makes of openapi.json to an installation of its own, for two minutes.
+fuzz: $(STAMP)
+	$(BIN)/python -m bench.fuzz $(ARGS)
 
 clean:
 	rm -rf .venv build dist client/build *.egg-info client/*.egg-info

@@ -1,0 +1,123 @@
+"""Fuzzes the API of an installation by schemathesis, with an administrator's token and without a token.
+
+make fuzz                                about two minutes of requests
+python -m bench.fuzz --seconds 600       for longer
+python -m bench.fuzz --seed 7            other requests
+
+The installation has a dataset, two models that were evaluated, their comparison, and results of an older
+engine. Its worker stops before the requests begin. So answers depend on requests alone, and no
+worker reads a folder that a request invents. Exits with 1 if schemathesis finds a failure, or if it never
+gets past a 404 of an operation.
+
+bench/fuzz.toml says what schemathesis does. bench/fuzz_hooks.py changes some of its requests.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from uuid import UUID
+
+from bench.installation import FIRST_SEED, ROOT, BenchFailed, Installation, running
+from bench.rehearsal.videos import make
+from records.db import NOW
+from records.models import Evaluation, EvaluationState
+from vcp_core.catalog.defaults import DEFAULT_PROTOCOL
+
+CONFIG = Path(__file__).with_name("fuzz.toml")
+DATASET, CLASSES = "fuzz", 2
+WAITING = ("standard-v1", "standard-bf16-v1", "paper-v1")
+OLDER = "an older engine"
+WITHOUT_TOKEN = 0.2  # of the time: nearly all of these requests are answered 401
+WAIT_S = 600.0
+
+
+def prepare(installation: Installation) -> list[str]:
+    """Evaluate two models and compare them, then stop the worker. Copy an evaluation to an older engine.
+
+    Returns:
+        The ids of evaluations, those that wait included.
+    """
+    videos = installation.folder / "videos"
+    make(videos, CLASSES)
+    installation.post("datasets", {"name": DATASET, "location": str(videos)})
+    asked = [installation.ask("r3d_tiny", number, DATASET, DEFAULT_PROTOCOL).id for number in range(2)]
+    deadline = time.monotonic() + WAIT_S
+    while any(installation.look(one).state != "done" for one in asked):
+        if time.monotonic() > deadline:
+            raise BenchFailed(f"no two evaluations within {WAIT_S:.0f} s")
+        time.sleep(0.5)
+    with installation.client() as client:
+        client.compare(*asked, timeout_s=WAIT_S)
+    installation.kill_worker(0)
+    with installation.client() as client:  # no worker does these, so they wait to be cancelled
+        asked += [client.evaluate(f"r3d_tiny-{FIRST_SEED}@latest", DATASET, one).id for one in WAITING]
+    with installation.database.session() as session:
+        new = session.get_one(Evaluation, UUID(asked[0]))
+        older = Evaluation(
+            checkpoint_id=new.checkpoint_id,
+            dataset_id=new.dataset_id,
+            protocol_hash=new.protocol_hash,
+            engine=OLDER,
+            team=new.team,
+            is_control=False,
+            state=EvaluationState.DONE,
+            num_clips=new.num_clips,
+            results=new.results,
+            started_at=NOW,
+            finished_at=NOW,
+        )
+        session.add(older)
+    return asked
+
+
+def fuzz(
+    installation: Installation, evaluations: list[str], seconds: float, seed: int, *, token: str | None
+) -> bool:
+    """Let schemathesis send requests, and print what it found. Return whether it found nothing."""
+    folder = installation.folder / "schemathesis"  # it writes crash files where it runs
+    folder.mkdir(exist_ok=True)
+    config = folder / "config.toml"
+    (folder / "evaluations.txt").write_text("".join(f'"{one}"\n' for one in evaluations), encoding="utf-8")
+    auth = f'\n[auth.openapi.HTTPBearer]\nbearer = "{token}"\n' if token else ""
+    config.write_text(CONFIG.read_text(encoding="utf-8") + auth, encoding="utf-8")
+    command = [
+        *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(config), "--no-color"),
+        *("run", f"{installation.url}/openapi.json", "--url", installation.url),
+        *("--max-time", str(round(seconds)), "--seed", str(seed)),
+    ]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)]),
+        "SCHEMATHESIS_HOOKS": "bench.fuzz_hooks",
+    }
+    return subprocess.run(command, env=environment, cwd=folder, check=False).returncode == 0  # noqa: S603
+
+
+def main() -> None:
+    """Print what schemathesis found."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=120.0, help="of requests")
+    parser.add_argument("--seed", type=int, default=0, help="of requests")
+    arguments = parser.parse_args()
+    settings = {"REQUESTS_PER_MINUTE": "0"}
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running(Installation(Path(folder), 1, settings=settings)) as installation,
+    ):
+        evaluations = prepare(installation)
+        parts = {installation.token: 1 - WITHOUT_TOKEN, None: WITHOUT_TOKEN}
+        sound = [
+            fuzz(installation, evaluations, arguments.seconds * part, arguments.seed, token=token)
+            for token, part in parts.items()
+        ]
+    sys.exit(not all(sound))
+
+
+if __name__ == "__main__":
+    main()

@@ -70,15 +70,21 @@ class Uploads:
             InvalidRequest: If `wanted` is neither an id nor the first characters of one.
             NotFound: If the team has no such checkpoint.
             Ambiguous: If it has several whose ids begin so.
-            Conflict: If the part does not begin where the bytes so far end.
+            Conflict: If the part does not begin where the bytes so far end, or is empty after all bytes.
             BadUpload: If the body does not fit what was declared, or all bytes have another hash.
             StorageError: If the store fails.
         """
         checkpoint_id = await self._sql(lambda session: named.by_id(session, wanted, named.Among.of(team)).id)
         span, stored = await self._sql(lambda session: self._begin(session, checkpoint_id, content_range))
         if span is None:  # the client repeats itself because our answer was lost: read the body, keep nothing
-            async for _ in chunks:
-                pass
+            came = sum([len(chunk) async for chunk in chunks])
+            if stored and not came:
+                # A client sends an empty part to have all parts joined. If another request has joined them
+                # meanwhile, this member of the problem makes the client look again.
+                raise Conflict(
+                    f"No bytes came, and checkpoint {checkpoint_id} has all of its bytes already.",
+                    received_bytes=stored.received_bytes,
+                )
             return stored or await self._complete(checkpoint_id, None)
         key = f"uploads/{checkpoint_id}/{uuid4()}"
         received = await self._receive(key, chunks, len(span), _too_long(len(span)))

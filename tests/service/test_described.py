@@ -14,7 +14,7 @@ from service.parameters import TEXT
 from service.problems import InvalidRequest
 from service.references import IS_ID, IS_NAMED, parse, parse_id
 from tests.served import Served
-from tests.service.kit import problem_of
+from tests.service.kit import declare, problem_of
 from tests.service.test_openapi import document
 from vcp_core.catalog.ceilings import ITEMS, VALUES
 from vcp_core.catalog.errors import DatasetError, VcpbenchError
@@ -42,6 +42,15 @@ def test_uploads_address_takes_put_and_names_no_checkpoint(api: Served) -> None:
 )
 def test_a_nul_in_an_address_is_told_before_the_database_sees_it(api: Served, path: str) -> None:
     assert "holds a NUL" in problem_of(api.client.get(f"/v1/{path}"), 422)["detail"]
+
+
+def test_an_upload_needs_a_body_even_if_all_bytes_are_stored(api: Served) -> None:
+    path = f"/v1/checkpoints/{declare(api.client, b'weights')['id']}/content"
+    assert api.client.put(path, content=b"weights").status_code == 200
+    found = problem_of(api.client.put(path, content=b""), 409)
+    assert "No bytes came" in found["detail"]
+    assert found["received_bytes"] == len(b"weights")  # so that a client looks again, and finds it complete
+    assert api.client.put(path, content=b"weights").status_code == 200
 
 
 def test_an_evaluation_of_an_unknown_model_is_not_found(api: Served) -> None:

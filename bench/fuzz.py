@@ -3,6 +3,7 @@
 make fuzz                                about two minutes of requests
 python -m bench.fuzz --seconds 600       for longer
 python -m bench.fuzz --seed 7            other requests
+python -m bench.fuzz --phases examples,coverage    those of all phases that a clock does not cut
 
 The installation has a dataset, two models that were evaluated, their comparison, and results of an older
 engine. Its worker stops before the requests begin. So answers depend on requests alone, and no
@@ -35,6 +36,7 @@ WAITING = ("standard-v1", "standard-bf16-v1", "paper-v1")
 OLDER = "an older engine"
 WITHOUT_TOKEN = 0.2  # of the time: nearly all of these requests are answered 401
 WAIT_S = 600.0
+PHASES = "examples,coverage,fuzzing,stateful"
 
 
 def prepare(installation: Installation) -> list[str]:
@@ -77,7 +79,12 @@ def prepare(installation: Installation) -> list[str]:
 
 
 def fuzz(
-    installation: Installation, evaluations: list[str], seconds: float, seed: int, *, token: str | None
+    installation: Installation,
+    evaluations: list[str],
+    arguments: argparse.Namespace,
+    *,
+    seconds: float,
+    token: str | None,
 ) -> bool:
     """Let schemathesis send requests, and print what it found. Return whether it found nothing."""
     folder = installation.folder / "schemathesis"  # it writes crash files where it runs
@@ -89,7 +96,7 @@ def fuzz(
     command = [
         *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(config), "--no-color"),
         *("run", f"{installation.url}/openapi.json", "--url", installation.url),
-        *("--max-time", str(round(seconds)), "--seed", str(seed)),
+        *("--max-time", str(round(seconds)), "--seed", str(arguments.seed), "--phases", arguments.phases),
         *(() if token else ("--warnings", "off")),  # that 401 is nearly all it gets
     ]
     environment = {
@@ -105,6 +112,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--seconds", type=float, default=120.0, help="of requests")
     parser.add_argument("--seed", type=int, default=0, help="of requests")
+    parser.add_argument("--phases", default=PHASES, help="of schemathesis")
     arguments = parser.parse_args()
     settings = {"REQUESTS_PER_MINUTE": "0"}
     with (
@@ -114,7 +122,7 @@ def main() -> None:
         evaluations = prepare(installation)
         parts = {installation.token: 1 - WITHOUT_TOKEN, None: WITHOUT_TOKEN}
         sound = [
-            fuzz(installation, evaluations, arguments.seconds * part, arguments.seed, token=token)
+            fuzz(installation, evaluations, arguments, seconds=arguments.seconds * part, token=token)
             for token, part in parts.items()
         ]
     sys.exit(not all(sound))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from pathlib import Path
 
 import av
@@ -111,3 +112,10 @@ def test_the_orientation_in_a_pictures_exif_is_obeyed(orientation: int, way: str
     path.write_bytes(picture.getvalue())
     by_matrix = write_video(tmp_path / "a.mp4", 1, matrix=matrix(*WAYS[way]))
     assert turn_of(first(path)) == turn_of(first(by_matrix))
+
+
+def test_a_frame_whose_turn_was_read_is_freed_at_once() -> None:
+    frame = av.VideoFrame(32, 32, "yuv420p")
+    before = sys.getrefcount(frame)
+    turn_of(frame)
+    assert sys.getrefcount(frame) == before  # `frame.side_data` would hold the frame

@@ -16,7 +16,7 @@ from typing import NamedTuple, TypeVar, cast
 import av
 import numpy as np
 import numpy.typing as npt
-from av.sidedata.sidedata import SideData, Type
+from av.sidedata.sidedata import SideData, SideDataContainer, Type
 
 from vcp_core.catalog.errors import UnsupportedVideo
 
@@ -49,7 +49,10 @@ def turn_of(frame: av.VideoFrame) -> Turn:
     Turn(transpose=False, flip_rows=False, flip_columns=False)
     """
     try:
-        matrix = cast(Mapping[Type, SideData], frame.side_data).get(Type.DISPLAYMATRIX)
+        # Not `frame.side_data`: the frame would hold a container that holds the frame. Hundreds of frames
+        # would then wait for the garbage collector. Frames of 8,000 x 8,000 pixels took more than 21 GB.
+        held = SideDataContainer(frame)  # type: ignore[call-arg]  # PyAV's stub does not have the argument
+        matrix = cast(Mapping[Type, SideData], held).get(Type.DISPLAYMATRIX)
     except ValueError:
         # PyAV 18.1 refuses all side data of a frame if one entry is of a type that PyAV does not list (31,
         # EXIF). Only the angle can be read then, and an angle does not show mirrors. So half a turn is taken

@@ -301,3 +301,18 @@ def test_colours_that_cannot_be_converted_are_found_before_the_video_is_used(
     path = write_video(tmp_path / "a.mp4", 5, options={"x264-params": f"colormatrix={name}:log-level=none"})
     with pytest.raises(UnsupportedVideo, match=f"matrix {matrix} "):
         examine(path)
+
+
+@pytest.mark.parametrize(
+    ("ceiling", "most"), [("MOST_PIXELS_A_FRAME", 96 * 128 - 1), ("MOST_PIXELS", 20 * 96 * 128 - 1)]
+)
+def test_a_video_that_asks_for_far_too_many_pixels_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ceiling: str, most: int
+) -> None:
+    path = write_video(tmp_path / "a.mp4", 20)
+    monkeypatch.setattr(decode_module, "MOST_PIXELS_A_BYTE", 0)
+    monkeypatch.setattr(decode_module, "MOST_PIXELS", 20 * 96 * 128)
+    assert examine(path).num_frames == 20
+    monkeypatch.setattr(decode_module, ceiling, most)
+    with pytest.raises(UndecodableVideo, match="far more pixels than a video of its size"):
+        examine(path)

@@ -32,7 +32,7 @@ from vcp_core.video.reasons import EMPTY, of_os_error
 MIN_FRAMES = 2  # one frame is a picture: it has no motion, and looped it would be 16 times the same
 CHANGED = "it changed while it was read; load the dataset again when it is complete"
 SAVE_EVERY_S = 10.0
-LOOK = 4  # raise it when `examine` would find something else with the same decoder
+LOOK = 5  # raise it when `examine` would find something else with the same decoder
 DECODER = (
     f"PyAV {av.__version__}, libavcodec {'.'.join(map(str, av.library_versions['libavcodec']))}, look {LOOK}"
 )

@@ -25,6 +25,12 @@ from vcp_core.video import reasons
 from vcp_core.video.cut import is_cut_off
 from vcp_core.video.streams import choose_stream
 
+# A file of 3 kB can hold hundreds of frames of 16,000 x 16,000 pixels (a GIF that draws one pixel each). Each
+# takes 1 GB and 1.6 s. The largest frames of real videos are 8K (33e6 pixels). UCF101 has 30 pixels a byte,
+# and a black 1080p video has 34,000. So a file may ask for a billion pixels (19 s of 1080p, whatever they
+# show), and for more with each byte. A long 1080p video then needs 415 bytes a frame. A camera's has 10,000.
+MOST_PIXELS_A_FRAME, MOST_PIXELS, MOST_PIXELS_A_BYTE = 1 << 26, 1_000_000_000, 5_000
+
 
 class _CutPacket:
     """Marks a packet that is cut off; the decoder hands the mark on to the packet's frame.
@@ -140,13 +146,17 @@ class _DiskFile:
         """Return the position."""
         return self._file.tell()
 
+    def size(self) -> int:
+        """Return the size of the file in bytes."""
+        return os.fstat(self._file.fileno()).st_size
+
     def is_cut_off(self) -> bool:
         """Tell whether frames are missing at the end of the file. Moves the position: call it last.
 
         Raises:
             StorageError: If the disk fails.
         """
-        cut = is_cut_off(self, os.fstat(self._file.fileno()).st_size)
+        cut = is_cut_off(self, self.size())
         self.raise_error()
         return cut
 
@@ -192,12 +202,18 @@ def _shown(container: InputContainer, file: _DiskFile, tally: Tally) -> Iterator
     stream.codec_context.copy_opaque = True
     last: av.VideoFrame | None = None
     repeats: deque[int | None] = deque()  # times of empty packets whose place has not come yet
+    left = MOST_PIXELS + MOST_PIXELS_A_BYTE * file.size()
     for packet in _packets(container, stream, file, tally):
         if packet is not None and packet.size == 0:
             # An empty packet means "the last frame again" (drop frames, Theora). It must not reach the
             # decoder, which would take it for the end of the file.
             repeats.append(packet.pts)
             continue
+        # Packets are counted and not frames: a packet that fails takes as long as one that gives a frame.
+        asked = stream.codec_context.width * stream.codec_context.height if packet is not None else 0
+        left -= asked
+        if left < 0 or asked > MOST_PIXELS_A_FRAME:
+            raise UndecodableVideo(reasons.TOO_MANY_PIXELS, path=file.name)
         for frame in _decode(stream, packet, tally):
             while repeats and _is_due(repeats[0], frame.pts):
                 repeats.popleft()

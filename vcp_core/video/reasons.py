@@ -27,6 +27,10 @@ NO_DECODER = (
     "convert the video to H.264"
 )
 ENCRYPTED = "its pictures are encrypted (DRM) and cannot be decoded; use a copy without encryption"
+TOO_MANY_PIXELS = (
+    "its frames have far more pixels than a video of its size, and decoding them would take too long; remove "
+    "it from the dataset, or make its frames smaller"
+)
 # Errors that say that the path is wrong; any other OSError says that the disk failed.
 ABOUT_THE_PATH = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
 

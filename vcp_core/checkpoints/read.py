@@ -332,7 +332,11 @@ def _damaged(path: Path, error: Exception) -> DamagedCheckpoint:
 
 def _said(error: Exception, path: Path) -> str | Private:
     """Give the first line of a library's message; for operators only, if the line holds the file's folder."""
+    if isinstance(error, pickle.UnpicklingError) and isinstance(error.__context__, pickle.UnpicklingError):
+        error = error.__context__  # torch puts a page of advice on how to run the pickle before the reason
     said = str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
+    if isinstance(error, KeyError):  # its text is the key alone
+        said = f"there is no {said}"
     folder = os.fspath(path.parent)
     tells_where = folder in said or repr(folder)[1:-1] in said  # OSError quotes paths as repr does
     return Private(printable(said)) if tells_where else printable(said)

@@ -46,11 +46,13 @@ IMPORTED = (
     "vcp_core.checkpoints.read",
     *sorted({spec.builder.partition(":")[0] for spec in BACKBONES.values()}),
 )
-# What torch and the standard library import on first use: zipfile reads names in code page 437.
+# What torch, the standard library and our messages import on first use: zipfile reads names in code page 437,
+# and control characters of names are shown by their escapes.
 LATE = (
     "encodings.ascii",
     "encodings.cp437",
     "encodings.latin_1",
+    "encodings.unicode_escape",
     "numpy.ctypeslib",
     "torch.utils._device",
     "torch.utils.serialization.config",
@@ -67,7 +69,7 @@ def main(job: dict[str, Any]) -> None:
         canonical_path = Path(job["canonical_path"])
         handed = hand_over(Path(job["path"]), Path(job["folder"]), canonical_path.parent)
         walls = _raise_walls(handed, job)
-        ceiling = _Ceiling(job["limits"]["memory_bytes"], answers)
+        ceiling = _Ceiling(job["limits"]["memory_bytes"], job["limits"]["cpu_s"], answers)
         for watch in (_end_with_parent, ceiling.watch):
             threading.Thread(target=_watch, args=(watch,), daemon=True).start()
         answer = _answer(handed, canonical_path.name, walls, ceiling, job)
@@ -81,7 +83,6 @@ def _set_limits(limits: dict[str, int]) -> None:
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_NOFILE, 256)
     _limit(resource.RLIMIT_FSIZE, limits["file_bytes"])
-    _limit(resource.RLIMIT_CPU, limits["cpu_s"], grace=1)
 
 
 def _raise_walls(handed: Handed, job: dict[str, Any]) -> Walls:
@@ -131,26 +132,35 @@ class _Answers:
 
 
 class _Ceiling:
-    """Limits how far the address space may grow.
+    """Limits how far the address space and the processor time may grow.
 
     The kernel's limit alone is not enough. Small objects can fill it to the last byte, and CPython 3.11 then
     loops forever: to unwind into an exception handler, it allocates an int (Python/ceval.c,
     exception_unwind). If this fails, it unwinds again from the same place, and never releases the
     interpreter's lock. So a thread compares the address space with a ceiling a little below the kernel's
     limit, and ends the process when the ceiling is reached.
+
+    The kernel ends the process when its processor time is over. At the soft limit the process gets SIGXCPU,
+    which tells the reason. At the hard limit it gets SIGKILL, which does not.
     """
 
-    def __init__(self, memory_bytes: int, answers: _Answers) -> None:
-        self._memory_bytes, self._answers = memory_bytes, answers
+    def __init__(self, memory_bytes: int, cpu_s: int, answers: _Answers) -> None:
+        self._memory_bytes, self._cpu_s, self._answers = memory_bytes, cpu_s, answers
         self._bytes: int | None = None
         self._before = resource.getrlimit(resource.RLIMIT_AS)
+        self._cpu_before = resource.getrlimit(resource.RLIMIT_CPU)
 
     def put(self, *, for_good: bool = False) -> None:
-        """Set the ceiling at `memory_bytes` above what is mapped now.
+        """Set the ceiling at `memory_bytes` above what is mapped now, and `cpu_s` above what was used.
 
         Args:
-            for_good: Whether the kernel's hard limit is set, too, so that nothing can raise it again.
+            for_good: Whether the kernel's hard limits are set, too, so that nothing can raise them again.
         """
+        used_s = int(time.process_time())  # a limit is a whole number of seconds
+        known = [limit for limit in self._cpu_before if limit != resource.RLIM_INFINITY]
+        soft_s = min([used_s + self._cpu_s, *known])
+        hard_s = min([soft_s + 1, *known]) if for_good else self._cpu_before[1]
+        resource.setrlimit(resource.RLIMIT_CPU, (soft_s, hard_s))
         ceiling = _address_space() + self._memory_bytes
         known = [limit for limit in self._before if limit != resource.RLIM_INFINITY]
         most = min([ceiling + ROOM_BYTES, *known])
@@ -161,6 +171,7 @@ class _Ceiling:
     def lift(self) -> None:
         """Remove the ceiling until `put` is called again."""
         self._bytes = None
+        resource.setrlimit(resource.RLIMIT_CPU, self._cpu_before)
         with contextlib.suppress(ValueError):
             resource.setrlimit(resource.RLIMIT_AS, self._before)
 
@@ -186,7 +197,7 @@ def _ingest(
         _import_everything()
     ceiling.put()  # reading a zip's directory makes objects of nine times its size
     identify(path)  # before torch is imported, so that a file of another kind is refused at once
-    ceiling.lift()  # torch maps much memory of its own, and the ceiling is for the file alone
+    ceiling.lift()  # torch takes memory and seconds of its own, and the ceiling is for the file alone
     _import_everything()
     ceiling.put(for_good=True)
     return ingest_here(path, canonical_path, backbone=backbone, prefix=prefix)
@@ -310,16 +321,12 @@ def _address_space() -> int:
     return int(statm.read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE") if statm.exists() else 64 << 30
 
 
-def _limit(kind: int, value: int, *, grace: int = 0) -> None:
-    """Set a limit that cannot be raised again.
-
-    With `grace`, the soft limit is that much below the hard one. At the soft limit of processor time, the
-    process gets SIGXCPU, which tells the reason. At the hard limit it gets SIGKILL, which does not.
-    """
+def _limit(kind: int, value: int) -> None:
+    """Set a limit that cannot be raised again."""
     _, hard = resource.getrlimit(kind)
-    most = value + grace if hard == resource.RLIM_INFINITY else min(value + grace, hard)
+    most = value if hard == resource.RLIM_INFINITY else min(value, hard)
     with contextlib.suppress(ValueError):  # macOS knows limits that it does not let anyone set
-        resource.setrlimit(kind, (min(value, most), most))
+        resource.setrlimit(kind, (most, most))
 
 
 def _end_with_parent() -> None:

@@ -1,0 +1,42 @@
+"""A zoo of hostile checkpoints. Each is a name and a function that writes the file."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.hostile.archives import ARCHIVES
+from tests.hostile.attacks import ATTACKS, Attack
+from tests.hostile.formats import FORMATS, PLACES
+from tests.hostile.lies import BOMBS, TENSORS
+from tests.hostile.pickling import in_legacy, in_zip, plain
+from tests.hostile.safetensors import SAFETENSORS
+
+Builder = Callable[[Path, str], None]  # (the file to write, the canary's path)
+
+
+def _inside(attack: Attack, container: Callable[[Path, bytes], None]) -> Builder:
+    return lambda path, canary: container(path, attack(canary))
+
+
+def _without_code(build: Callable[[Path], None]) -> Builder:
+    return lambda path, canary: build(path)
+
+
+# Each attack is in one container. Both formats of torch take turns, and every sixth is a plain pickle.
+_CONTAINERS = itertools.cycle((in_zip, in_legacy, in_zip, in_legacy, in_zip, plain))
+RUNNING: dict[str, Builder] = {
+    **{
+        name: _inside(attack, container)
+        for (name, attack), container in zip(ATTACKS.items(), _CONTAINERS, strict=False)
+    },
+    **PLACES,
+}
+INERT = {
+    name: _without_code(build)
+    for family in (ARCHIVES, BOMBS, TENSORS, SAFETENSORS, FORMATS)
+    for name, build in family.items()
+}
+CHECKPOINTS: dict[str, Builder] = RUNNING | INERT
+assert len(CHECKPOINTS) == sum(map(len, (ATTACKS, PLACES, ARCHIVES, BOMBS, TENSORS, SAFETENSORS, FORMATS)))

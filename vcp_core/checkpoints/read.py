@@ -141,17 +141,18 @@ MAX_DIGITS = 19  # of a number that fits 63 bits
 def _load_torch(path: Path, contents: Contents, scratch: Path | None) -> None:
     as_zip = contents.format == "torch zip"
     try:
+        bounds = max(UNPACKED[0], UNPACKED[1] * path.stat().st_size)
+        normal = as_zip and _is_normal(path)
+        if normal:
+            expect_bounded(path, bounds)  # first, because the next line may parse the whole pickle
         _refuse_long_global(path, contents.format)
-        if as_zip and not _is_normal(path):
+        if as_zip and not normal:
             contents.notes.append(
                 "the zip archive was packed again after torch wrote it; its checksums are right"
             )
-            bounds = max(UNPACKED[0], UNPACKED[1] * path.stat().st_size)
             with packed_as_torch_does(path, bounds, scratch) as copy:
                 _flatten(_weights_only(copy, mapped=False), contents)
             return
-        if as_zip:
-            expect_bounded(path, max(UNPACKED[0], UNPACKED[1] * path.stat().st_size))
         _flatten(_weights_only(path, mapped=as_zip and _is_stored(path)), contents)
     except pickle.UnpicklingError as error:
         _refuse(path, contents.format, error)

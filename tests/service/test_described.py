@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import re
 from typing import Any
-from uuid import uuid4
 
 import jsonschema_rs
 import pytest
@@ -21,7 +20,7 @@ from vcp_core.catalog.errors import DatasetError, VcpbenchError
 from vcp_core.catalog.locations import Location
 from vcp_core.catalog.protocols import PROTOCOLS, protocol_from
 
-UUID = str(uuid4())
+UUID = "ef5848bb-03bd-4d85-afb4-b6d782a12da6"
 
 
 @pytest.fixture(scope="module")

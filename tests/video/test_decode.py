@@ -310,7 +310,7 @@ def test_a_video_that_asks_for_far_too_many_pixels_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ceiling: str, most: int
 ) -> None:
     path = write_video(tmp_path / "a.mp4", 20)
-    monkeypatch.setattr(decode_module, "MOST_PIXELS_A_BYTE", 0)
+    monkeypatch.setattr(decode_module, "MOST_PIXELS_A_BYTE_OF_VIDEO", 0)
     monkeypatch.setattr(decode_module, "MOST_PIXELS", 20 * 96 * 128)
     assert examine(path).num_frames == 20
     monkeypatch.setattr(decode_module, ceiling, most)

@@ -79,9 +79,11 @@ class Limits:
             # doubles when it becomes float32.
             memory_bytes=4 * GIB + 4 * size_bytes,
             file_bytes=GIB + 4 * size_bytes,
-            # 49,000 tensors of one number each are the slowest honest file: 18 MB, read in 11 s. A network of
-            # 130 MB takes 1 s. So a small file gets a few seconds, and a large one what it needs.
-            cpu_s=min(5 + size_bytes // 2_000_000, 120 + size_bytes // 20_000_000),
+            # 49,000 tensors of one number each are the slowest honest file: 18 MB, read in 11 s. It gets
+            # 25 s. A network of 130 MB takes 1 s. So a small file gets a few seconds, and a large one more.
+            cpu_s=min(
+                max(5 + size_bytes // 2_000_000, size_bytes // 700_000), 120 + size_bytes // 20_000_000
+            ),
             wall_s=300 + size_bytes // 5_000_000,
         )
 

@@ -26,10 +26,13 @@ from vcp_core.video.cut import is_cut_off
 from vcp_core.video.streams import choose_stream
 
 # A file of 3 kB can hold hundreds of frames of 16,000 x 16,000 pixels (a GIF that draws one pixel each). Each
-# takes 1 GB and 1.6 s. The largest frames of real videos are 8K (33e6 pixels). UCF101 has 30 pixels a byte,
-# and a black 1080p video has 34,000. So a file may ask for a billion pixels (19 s of 1080p, whatever they
-# show), and for more with each byte. A long 1080p video then needs 415 bytes a frame. A camera's has 10,000.
-MOST_PIXELS_A_FRAME, MOST_PIXELS, MOST_PIXELS_A_BYTE = 1 << 26, 1_000_000_000, 5_000
+# takes 1 GB and 1.6 s. The largest frames of real videos are 8K (33e6 pixels). So a file may ask for a
+# billion pixels (19 s of 1080p, whatever they show), and for more with each byte. UCF101 has 30 pixels a
+# byte, a camera's 1080p video some 200, and a black one up to 47,000. The usual codecs of videos decode what
+# does not change ten times as fast as a GIF, so they get more: a recorded screen hardly changes.
+MOST_PIXELS_A_FRAME, MOST_PIXELS = 1 << 26, 1_000_000_000
+MOST_PIXELS_A_BYTE, MOST_PIXELS_A_BYTE_OF_VIDEO = 5_000, 50_000
+OF_VIDEO = frozenset({"av1", "h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "vp8", "vp9"})
 
 
 class _CutPacket:
@@ -202,7 +205,9 @@ def _shown(container: InputContainer, file: _DiskFile, tally: Tally) -> Iterator
     stream.codec_context.copy_opaque = True
     last: av.VideoFrame | None = None
     repeats: deque[int | None] = deque()  # times of empty packets whose place has not come yet
-    left = MOST_PIXELS + MOST_PIXELS_A_BYTE * file.size()
+    is_usual = stream.codec_context.codec.canonical_name in OF_VIDEO
+    per_byte = MOST_PIXELS_A_BYTE_OF_VIDEO if is_usual else MOST_PIXELS_A_BYTE
+    left = MOST_PIXELS + per_byte * file.size()
     for packet in _packets(container, stream, file, tally):
         if packet is not None and packet.size == 0:
             # An empty packet means "the last frame again" (drop frames, Theora). It must not reach the

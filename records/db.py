@@ -106,9 +106,9 @@ class Database:
     ) -> None:
         connect_args: dict[str, Any] = {"connect_timeout": CONNECT_TIMEOUT_S, **TCP}
         timeouts = {"lock_timeout": lock_timeout_s, "statement_timeout": statement_timeout_s}
-        connect_args["options"] = " ".join(
-            f"-c {name}={seconds * 1000:.0f}ms" for name, seconds in timeouts.items() if seconds is not None
-        )
+        options = [f"-c {name}={seconds * 1000:.0f}ms" for name, seconds in timeouts.items() if seconds]
+        if options:  # an empty text would hide the options of the URL
+            connect_args["options"] = " ".join(options)
         self.engine = create_engine(
             driver_url(url),
             pool_pre_ping=True,  # after a restart of PostgreSQL, old connections are replaced

@@ -298,15 +298,18 @@ def cancel(session: Session, evaluation: Evaluation) -> None:
         _end(session, evaluation, EvaluationState.CANCELLED)
 
 
-def _end(session: Session, evaluation: Evaluation, state: EvaluationState) -> None:
+def _end(session: Session, evaluation: Evaluation, state: EvaluationState, most: int | None = None) -> None:
+    """End an evaluation, and all that only it needs; at most `most` jobs that wait for each network."""
     evaluation.state, evaluation.finished_at = state, NOW
     session.flush()
+    most = most or max(1, jobs.CANCELLED_AT_ONCE // (1 + len(evaluation.controls)))
     jobs.cancel_own(session, evaluation)
-    evaluation.leaves_jobs = jobs.cancel_unshared(session, evaluation)
+    evaluation.leaves_jobs = jobs.cancel_unshared(session, evaluation, most)
     evaluations.forget_parts(session, evaluation.id)
     for control in list(evaluation.controls):
         if not evaluations.needing_control(session, control):
-            cancel(session, control)
+            if not control.state.ended:
+                _end(session, control, EvaluationState.CANCELLED, most)
             if control.checkpoint.state is CheckpointState.INGESTING:
                 forget_control(session, control.checkpoint)
     forget_dataset(session, evaluation.dataset)
@@ -323,7 +326,7 @@ def end_left_jobs(session: Session) -> bool:
     evaluation = evaluations.leaving_jobs(session)
     if evaluation is None:
         return False
-    evaluation.leaves_jobs = jobs.cancel_unshared(session, evaluation)
+    evaluation.leaves_jobs = jobs.cancel_unshared(session, evaluation, jobs.CANCELLED_AT_ONCE)
     return True
 
 

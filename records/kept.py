@@ -10,7 +10,7 @@ V = TypeVar("V")
 
 
 class Kept(Generic[K, V]):
-    """The last values that were put in. Several threads may use it; the oldest values go first.
+    """Values by key, up to a number. Several threads may use it; what nobody asked for longest goes first.
 
     >>> squares = Kept[int, int](2)
     >>> for number in (1, 2, 3):
@@ -26,11 +26,17 @@ class Kept(Generic[K, V]):
 
     def get(self, key: K) -> V | None:
         """Give the value of a key; None if it is not kept."""
-        return self._values.get(key)
+        with self._lock:
+            if key not in self._values:
+                return None
+            value = self._values.pop(key)
+            self._values[key] = value
+            return value
 
     def put(self, key: K, value: V) -> None:
         """Keep a value."""
-        with self._lock:  # a dict must not grow while another thread looks for its oldest key
+        with self._lock:  # a dict must not grow while another thread looks for its first key
+            self._values.pop(key, None)
             self._values[key] = value
             while len(self._values) > self._most:
                 del self._values[next(iter(self._values))]

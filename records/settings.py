@@ -44,8 +44,8 @@ class Settings(BaseSettings):
         queues: The queues that a worker takes. "gpu" forwards clips on `device`; "cpu" does all other jobs.
         device: Where a worker runs networks: "cpu", "cuda", "cuda:1"; "auto" is the first GPU, or the CPU.
         scratch: Folder of a worker's temporary files and its copies of objects; nobody else may write there.
-        child_memory_mib: Memory that a worker's child may take, MiB. With 0, three quarters of what the
-            machine or the container has.
+        child_memory_mib: Memory that the child of each worker may take, MiB. With 0, three quarters of what
+            the machine or the container has; set it where several workers share a machine.
         lease_s: How long a silent worker keeps a claimed job, seconds.
         shard_clips: Clips of one job. About a minute of work is a good size, so raise it for fast GPUs.
         fit_values: Fewest numbers (rows x columns x fits) that a job of linear probes reads. The default is

@@ -32,7 +32,8 @@ from service.timing import ServerTiming
 from service.web import routes as web
 from service.web.leaderboard import OFFERED
 
-# One for each of the 40 threads that run requests (anyio), and two for /v1/health. PostgreSQL takes 100.
+# One for each of the 40 threads that run requests (anyio), and two for /v1/health and /readyz. PostgreSQL
+# takes 100.
 MAX_CONNECTIONS = 42
 LOCK_TIMEOUT_S = 10.0  # a request that waits longer gets 503; workers have no such limit
 STATEMENT_TIMEOUT_S = 20.0  # waiting for locks included; no request costs the database more at once

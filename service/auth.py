@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -45,17 +47,33 @@ def reader(request: Request, credentials: Credentials) -> Caller | None:
     if secret is not None:
         with request.app.state.database.session() as session:
             token = tokens.find(session, secret)
-    rates: RequestRates = request.app.state.request_rates
     if token is None:
-        address = request.client.host if request.client else ""
-        rates.count(f"address {address}", f"Address {address} without a valid token")
+        count_address(request)
         if request.app.state.settings.public_read and credentials is None:
             return None
         if secret is None:
             raise Unauthorised(f"This request needs a token. {HOW}")
         raise Unauthorised(f"This token is unknown or was revoked. {HOW}")
-    rates.count(f"token {token.id}", f"Token {token.name!r} of team {token.team!r}")
+    _rates(request).count(f"token {token.id}", f"Token {token.name!r} of team {token.team!r}")
     return Caller(name=token.name, team=token.team, admin=token.admin)
+
+
+def count_address(request: Request) -> None:
+    """Count a request without a valid token by its client's address.
+
+    Raises:
+        TooMany: If too many came from there in this minute.
+    """
+    host = request.client.host if request.client else ""
+    with suppress(ValueError):  # no address: a socket's path, or nothing
+        if (address := ip_address(host)).version == 6:
+            host = str(ip_network((address, 64), strict=False))  # one machine often has all of it
+    _rates(request).count(f"address {host}", f"Address {host} without a valid token")
+
+
+def _rates(request: Request) -> RequestRates:
+    found: RequestRates = request.app.state.request_rates
+    return found
 
 
 def _cookie(request: Request) -> str | None:

@@ -44,7 +44,7 @@ Declaration = Annotated[
 InputDeclaration = Annotated[
     Declaration, WithJsonSchema({"type": "string", "maxLength": 200, "pattern": PATTERN})
 ]
-Text = Annotated[str, StringConstraints(pattern=_TEXT)]
+Text = Annotated[str, StringConstraints(min_length=1, pattern=_TEXT)]
 Sha256 = Annotated[str, StringConstraints(to_lower=True, pattern=_SHA256)]
 Step = Annotated[int, Field(ge=0, le=(1 << 53) - 1)]  # every reader of JSON keeps such a number exactly
 Word = Annotated[str, StringConstraints(pattern=_WORD)]  # a name that an address holds as it is

@@ -84,7 +84,7 @@ async def health(request: Request) -> Health:
 
 @open_router.get("/readyz", responses=responses(408, 422, 503, 507), summary="Can it take work?")
 async def ready(request: Request) -> Ready:
-    """Answer, once the database and the store have answered.
+    """Answer, once the database and the store have answered. Without workers, what is asked for waits.
 
     Requests that come meanwhile share the answer.
     """

@@ -90,7 +90,10 @@ def _as_demanded(schema: dict[str, Any]) -> dict[str, Any]:
 
 def _holding_nul(place: str, given: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
     return [
-        {"at": f"{place}.{name[:MOST_QUOTED]}", "message": f"Parameter {name[:MOST_QUOTED]!r} holds a NUL."}
+        {
+            "at": f"{place}.{name[:MOST_QUOTED]}",
+            "message": f"Parameter {name[:MOST_QUOTED]!r} holds a NUL. Remove it.",
+        }
         for name, value in given
         if "\x00" in value
     ][:MOST_PROBLEMS]

@@ -117,7 +117,7 @@ class TooLarge(ServiceError):
 
 
 class TooMany(ServiceError):
-    """The sender has as many of these things open or under way, or sent as many, as are allowed.
+    """The sender has as many things open or under way as are allowed, or sent as many requests.
 
     The error has the members `limit` (what is counted), `used` and `allowed`.
 

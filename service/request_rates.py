@@ -6,6 +6,7 @@ Requests without a token are counted by the client's address. While Valkey is aw
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from collections.abc import Callable
 from urllib.parse import parse_qs, urlsplit
@@ -13,6 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 import structlog
 from redis import Redis
 from redis.exceptions import RedisError
+from sqlalchemy import make_url
 
 from records.settings import Settings
 from service.problems import TooMany
@@ -39,8 +41,8 @@ class RequestRates:
             socket_timeout=TIMEOUT_S,
             socket_connect_timeout=TIMEOUT_S,
         )
-        # Several installations may share one Valkey.
-        self._prefix = "vcpbench.requests." + _digest(settings.database_url.get_secret_value())
+        database = make_url(settings.database_url.get_secret_value()).render_as_string(hide_password=True)
+        self._prefix = "vcpbench.requests." + _digest(database)  # several installations may share one Valkey
         self._silent_until = 0.0
 
     def count(self, sender: str, said: str) -> None:
@@ -56,7 +58,7 @@ class RequestRates:
         now = self._clock()
         used = self._increment(f"{self._prefix}.{int(now // WINDOW_S)}.{sender}") if self._allowed else 0
         if used > self._allowed:
-            left_s = int(WINDOW_S - now % WINDOW_S) + 1
+            left_s = math.ceil(WINDOW_S - now % WINDOW_S)
             raise TooMany(
                 f"{said} sent {used} requests within this minute, and {self._allowed} are allowed. The next "
                 f"minute begins in {left_s} s. Ask less often, or ask an operator to raise "

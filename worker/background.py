@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from records import flow
 from records.db import Database
-from records.repositories import checkpoints, jobs, locks, shards, workers
+from records.repositories import checkpoints, evaluations, jobs, locks, shards, workers
 from records.repositories.workers import WorkerReport
 from records.settings import Settings
 from records.storage import Storage
@@ -25,6 +25,7 @@ from worker.job_loop import JobLoop
 SWEEP_EVERY_S = 5.0
 FORGOTTEN_S = 86400.0  # a worker that was silent for a day leaves the table
 TIDY_EVERY_S = 3600.0
+PIECES = 10  # of jobs that cancelled evaluations left behind, in one sweep: a second or two
 UNFINISHED_S = 7 * 86400.0  # an upload that got no bytes for a week is deleted
 
 log = structlog.get_logger("vcpbench.worker")
@@ -115,7 +116,9 @@ class BackgroundThreads:
                     workers.report(session, self._report, job_id=self._job_loop.current)
                 with self._database.session() as session:
                     sweep(session)
-                end_left_jobs(self._database)
+                for _ in range(PIECES):
+                    if self._ended.is_set() or not end_left_jobs(self._database):
+                        break
                 if time.monotonic() > tidied + TIDY_EVERY_S:
                     tidied = time.monotonic()
                     tidy(self._database, self._storage)
@@ -142,13 +145,17 @@ def sweep(session: Session) -> None:
         _wake_idle(session, waiting)
 
 
-def end_left_jobs(database: Database) -> None:
-    """End the jobs that cancelled evaluations left behind, in short transactions."""
-    more = True
-    while more:
-        with database.session() as session:
-            flow.lock(session)
-            more = flow.end_left_jobs(session)
+def end_left_jobs(database: Database) -> bool:
+    """End some of the jobs that cancelled evaluations left behind. Only one worker does so at a time.
+
+    Returns:
+        Whether more may be there.
+    """
+    with database.session() as session:
+        if not locks.try_take(session, "vcpbench.left") or evaluations.leaving_jobs(session) is None:
+            return False
+        flow.lock(session)
+        return flow.end_left_jobs(session)
 
 
 def tidy(database: Database, storage: Storage) -> None:

@@ -22,8 +22,9 @@ def usual_limit() -> int:
 
 
 def resident_bytes(pid: int) -> int:
-    """The bytes of memory that a process has now; 0 if it has ended."""
+    """The bytes of memory that a process has now, without pages of files; 0 if it has ended."""
     try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_BYTES
+        _, resident, shared, *_ = map(int, Path(f"/proc/{pid}/statm").read_text().split())
     except OSError:
         return 0
+    return (resident - shared) * PAGE_BYTES

@@ -1,4 +1,4 @@
-"""Let the index of boards hold what counts them: whether a result is a control's, and when it came."""
+"""Index what a count of a board reads: whether a result is a control's, and when it came."""
 
 from __future__ import annotations
 

@@ -267,10 +267,9 @@ def cancel(session: Session, job_ids: Sequence[UUID]) -> None:
     _cancel(session, Job.id.in_(job_ids))
 
 
-def _cancel(session: Session, *which: ColumnElement[bool]) -> int:
+def _cancel(session: Session, *which: ColumnElement[bool]) -> None:
     live = Job.state.in_((JobState.QUEUED, JobState.RUNNING))
-    ended = update(Job).where(*which, live).values(state=JobState.CANCELLED, finished_at=NOW)
-    return num_rows(session, ended)
+    session.execute(update(Job).where(*which, live).values(state=JobState.CANCELLED, finished_at=NOW))
 
 
 def cancel_own(session: Session, subject: Checkpoint | DatasetRow | Evaluation) -> None:
@@ -278,14 +277,13 @@ def cancel_own(session: Session, subject: Checkpoint | DatasetRow | Evaluation) 
     _cancel(session, _SUBJECTS[type(subject)] == subject.id)
 
 
-def cancel_unshared(session: Session, evaluation: Evaluation) -> bool:
+def cancel_unshared(session: Session, evaluation: Evaluation, most: int) -> bool:
     """End the jobs of those of an evaluation's shards that no evaluation waits for any more.
 
-    All that run are ended, and at most `CANCELLED_AT_ONCE` that wait: the caller holds a lock that every
-    write waits for.
+    All that run are ended, and at most `most` that wait: the caller holds a lock that every write waits for.
 
     Returns:
-        Whether more may wait.
+        Whether some are left.
     """
     other = aliased(Evaluation)
     wanted = exists().where(
@@ -294,9 +292,13 @@ def cancel_unshared(session: Session, evaluation: Evaluation) -> bool:
         other.state.not_in(ENDED),
     )
     unshared = (Job.shard_id.in_(shards.of(evaluation)), ~wanted)
+    some = select(Job.id).where(*unshared, Job.state == JobState.QUEUED).limit(most)
+    _cancel(session, Job.id.in_(some.scalar_subquery()))
+    # Workers claim without the lock. So those that run come second, and a job that was claimed or given back
+    # just now is seen by the third statement.
     _cancel(session, *unshared, Job.state == JobState.RUNNING)
-    some = select(Job.id).where(*unshared, Job.state == JobState.QUEUED).limit(CANCELLED_AT_ONCE)
-    return _cancel(session, Job.id.in_(some.scalar_subquery())) == CANCELLED_AT_ONCE
+    live = Job.state.in_((JobState.QUEUED, JobState.RUNNING))
+    return session.scalar(select(exists().where(*unshared, live))) or False
 
 
 def missing_shard(evaluation_id: UUID | InstrumentedAttribute[UUID]) -> Select[UUID]:

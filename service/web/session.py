@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
 
 from records.repositories import tokens
-from service.auth import COOKIE
+from service.auth import COOKIE, count_address
 from service.deps import SessionDep
 from service.problems import Forbidden
 from service.web.pages import THEME, THEMES, public_url, render
@@ -52,6 +52,7 @@ def login(request: Request, next: str = "/") -> Response:
 @router.post("/login")
 def log_in(request: Request, form: Form, session: SessionDep) -> Response:
     """Keep the token in a cookie that scripts cannot read and that other sites cannot use."""
+    count_address(request)
     secret = form.get("token", "").strip()
     if not secret.isascii() or tokens.find(session, secret) is None:
         problem = {"detail": "This token is unknown or was revoked.", "status": 401}

@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import importlib
 import json
+import math
 import os
 import re
 import resource
@@ -156,9 +157,9 @@ class _Ceiling:
         Args:
             for_good: Whether the kernel's hard limits are set, too, so that nothing can raise them again.
         """
-        used_s = int(time.process_time())  # a limit is a whole number of seconds
+        used_s = math.ceil(time.process_time())  # a limit is a whole number of seconds
         known = [limit for limit in self._cpu_before if limit != resource.RLIM_INFINITY]
-        soft_s = min([used_s + self._cpu_s, *known])
+        soft_s = min([used_s + self._cpu_s, *(limit - 1 for limit in known)])  # below the hard limit
         hard_s = min([soft_s + 1, *known]) if for_good else self._cpu_before[1]
         resource.setrlimit(resource.RLIMIT_CPU, (soft_s, hard_s))
         ceiling = _address_space() + self._memory_bytes

@@ -32,7 +32,13 @@ from vcp_core.video.streams import choose_stream
 # does not change ten times as fast as a GIF, so they get more: a recorded screen hardly changes.
 MOST_PIXELS_A_FRAME, MOST_PIXELS = 1 << 26, 1_000_000_000
 MOST_PIXELS_A_BYTE, MOST_PIXELS_A_BYTE_OF_VIDEO = 5_000, 50_000
-OF_VIDEO = frozenset({"av1", "h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "vp8", "vp9"})
+OF_VIDEO = frozenset(
+    {
+        *("av1", "h261", "h263", "h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "theora", "vc1", "vvc"),
+        *("flv1", "msmpeg4v1", "msmpeg4v2", "msmpeg4v3", "rv30", "rv40", "wmv1", "wmv2", "wmv3"),
+        *("vp6", "vp6f", "vp8", "vp9"),
+    }
+)
 
 
 class _CutPacket:
@@ -214,12 +220,13 @@ def _shown(container: InputContainer, file: _DiskFile, tally: Tally) -> Iterator
             # decoder, which would take it for the end of the file.
             repeats.append(packet.pts)
             continue
-        # Packets are counted and not frames: a packet that fails takes as long as one that gives a frame.
+        # A packet that fails takes as long as one that gives a frame. A packet of AV1 may give many frames.
         asked = stream.codec_context.width * stream.codec_context.height if packet is not None else 0
         left -= asked
         if left < 0 or asked > MOST_PIXELS_A_FRAME:
             raise UndecodableVideo(reasons.TOO_MANY_PIXELS, path=file.name)
-        for frame in _decode(stream, packet, tally):
+        for number, frame in enumerate(_decode(stream, packet, tally)):
+            left -= asked if number else 0
             while repeats and _is_due(repeats[0], frame.pts):
                 repeats.popleft()
                 if last is not None:

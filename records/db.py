@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from psycopg import pq
-from sqlalchemy import JSON, DateTime, MetaData, TypeDecorator, Uuid, create_engine, event, func
+from sqlalchemy import JSON, DateTime, MetaData, TypeDecorator, Uuid, create_engine, event, func, make_url
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
 from vcp_core.catalog.errors import VcpbenchError
@@ -148,6 +148,15 @@ def _choose_format(
     """
     if context is not None and context.execution_options.get(BINARY):
         cursor.format = pq.Format.BINARY
+
+
+def without_password(url: str) -> str:
+    """Write a database's URL without its password.
+
+    >>> without_password("postgresql://user:secret@host/name")
+    'postgresql://user:***@host/name'
+    """
+    return make_url(url).render_as_string(hide_password=True)
 
 
 def driver_url(url: str) -> str:

@@ -20,8 +20,10 @@ Each subject has a folder: routes.py speaks HTTP, schemas.py defines the JSON, s
     references.py  how a request names a checkpoint or an evaluation
     connections.py how many connections there may be, and how slow each
     limits.py      the ceilings of requests, each with its reason
+    request_rates.py how many requests a token may send
+    timing.py      how long a response took
     problems.py    errors as responses (RFC 9457)
     wording.py     what is wrong with a request, in sentences
     reasons.py     the text of an error, for one reader
-    health.py      health, queues, workers
+    health.py      health, readiness, queues, workers
 """

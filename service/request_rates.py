@@ -14,8 +14,8 @@ from urllib.parse import parse_qs, urlsplit
 import structlog
 from redis import Redis
 from redis.exceptions import RedisError
-from sqlalchemy import make_url
 
+from records.db import without_password
 from records.settings import Settings
 from service.problems import TooMany
 
@@ -41,7 +41,7 @@ class RequestRates:
             socket_timeout=TIMEOUT_S,
             socket_connect_timeout=TIMEOUT_S,
         )
-        database = make_url(settings.database_url.get_secret_value()).render_as_string(hide_password=True)
+        database = without_password(settings.database_url.get_secret_value())
         self._prefix = "vcpbench.requests." + _digest(database)  # several installations may share one Valkey
         self._silent_until = 0.0
 

@@ -10,6 +10,7 @@ runner.py      start the child process, talk to it, kill it
 child.py       what runs in the child: torch is here
 planning.py    what the child does to plan an evaluation; no torch
 scratch.py     the worker's folder of temporary files
+memory.py      how much memory a child may take
 disk.py        recognise a full disk
 health.py      was a worker of this machine seen lately?
 """

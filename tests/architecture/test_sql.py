@@ -19,6 +19,7 @@ BASE = {
     "JSON",
     "DateTime",
     "MetaData",
+    "make_url",
     "TypeDecorator",
     "Uuid",
     "DeclarativeBase",

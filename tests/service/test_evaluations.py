@@ -94,7 +94,7 @@ def test_a_checkpoint_is_asked_for_by_its_models_name_or_its_protocol_by_hash(
     assert first["checkpoint"]["id"] == checkpoint
     assert ask(api.client, "tiny").json()["id"] == first["id"]
     assert ask(api.client, checkpoint, protocol=first["protocol"]["hash"]).json()["id"] == first["id"]
-    assert "latest" in problem_of(ask(api.client, "tiny@3"), 422)["detail"]
+    assert "latest" in problem_of(ask(api.client, "tiny@3"), 404)["detail"]
     with api.client_of("others") as client:
         problem_of(ask(client, "tiny@latest"), 404)
         problem_of(ask(client, checkpoint), 404)

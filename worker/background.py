@@ -25,7 +25,9 @@ from worker.job_loop import JobLoop
 SWEEP_EVERY_S = 5.0
 FORGOTTEN_S = 86400.0  # a worker that was silent for a day leaves the table
 TIDY_EVERY_S = 3600.0
-PIECES = 10  # of jobs that cancelled evaluations left behind, in one sweep: a second or two
+PIECES = (
+    10  # of the jobs that cancelled evaluations left behind, in one sweep; others get the lock in between
+)
 UNFINISHED_S = 7 * 86400.0  # an upload that got no bytes for a week is deleted
 
 log = structlog.get_logger("vcpbench.worker")

@@ -30,6 +30,7 @@ from sqlalchemy import text
 from bench.attacks import files, requests
 from bench.attacks.requests import Stage
 from bench.attacks.watch import Seen, Watch
+from bench.chaos import PROTOCOL
 from bench.installation import Installation, running
 from bench.load import fill, real_results
 from bench.rehearsal.videos import make
@@ -40,12 +41,7 @@ HEALTH_S, WRITE_S = 1.0, 2.0
 FINISHED = 40  # evaluations with predictions
 CLASSES = 2
 DATASET = "attacked"
-LIGHT: dict[str, Any] = {
-    "name": "light",
-    "base": "quick-v1",
-    "grid": {"num_clips": 1},
-    "control": {"seeds": [0], "calibration_clips": 16, "pixels": False},
-}
+LIGHT: dict[str, Any] = {**PROTOCOL, "name": "light"}
 AS_LIGHT = {**LIGHT, "name": "as-light", "retrieval": {"ks": [1, 5]}}  # the same clips, other scores
 ATTACKS: Mapping[str, Callable[[Stage], str]] = {
     "seeds": requests.ten_thousand_seeds,

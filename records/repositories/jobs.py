@@ -60,7 +60,7 @@ NO_TEAM = ""  # of jobs that a reader without a team asked for: `Job.team`
 LOW = -1  # priority of jobs that wait until no other job does
 RETRY_S = 5.0  # before the second attempt after a crash, doubled for each further one
 LONGEST_RETRY_S = 300.0
-CANCELLED_AT_ONCE = 2000  # waiting jobs; it takes about 0.1 s
+CANCELLED_AT_ONCE = 2000  # waiting jobs, while the flow's lock is held
 ERROR_CHARACTERS = 4000
 _SUBJECTS: dict[type, InstrumentedAttribute[UUID | None]] = {
     Checkpoint: Job.checkpoint_id,

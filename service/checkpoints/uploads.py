@@ -145,12 +145,13 @@ class Uploads:
     ) -> tuple[range | None, CheckpointOut | None]:
         """Say which bytes to take; None if all are stored. Also give the checkpoint if ingest has it."""
         checkpoint = service.locked(session, checkpoint_id)
+        size_bytes = checkpoint.size_bytes or 0
+        span = _span(content_range, size_bytes)
         if checkpoint.state is not CheckpointState.DECLARED:
             return None, shown(checkpoint)
-        received, size_bytes = shown(checkpoint).received_bytes, checkpoint.size_bytes or 0
+        received = shown(checkpoint).received_bytes
         if received == size_bytes:
             return None, None
-        span = _span(content_range, size_bytes)
         if span.start == 0:
             service.begin_anew(session, self.storage, checkpoint)
         elif span.start != received:

@@ -3,7 +3,7 @@
 make fuzz                                about two minutes of requests
 python -m bench.fuzz --seconds 600       for longer
 python -m bench.fuzz --seed 7            other requests
-python -m bench.fuzz --phases examples,coverage    those of all phases that a clock does not cut
+python -m bench.fuzz --phases examples,coverage    two of its four phases
 
 The installation has a dataset, two models that were evaluated, their comparison, and results of an older
 engine. Its worker stops before the requests begin. So answers depend on requests alone, and no

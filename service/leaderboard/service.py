@@ -67,8 +67,8 @@ class Order:
     ranks: Ranks
 
 
-# At 10,000 rows an order takes about 1.5 MB, and longer to read than all else of a page. A board changes only
-# with its state: results are never changed, and their times ascend, because they end under the flow's lock.
+# A board changes only with its state: results are never changed, and their times ascend, because they end
+# under the flow's lock.
 ORDERS = Kept[tuple[LeaderboardQuery, BoardState], Order](32)
 MOST_KEPT_ROWS = 20_000  # a longer order is read each time
 

@@ -306,9 +306,10 @@ def test_fits_that_workers_share_are_told_as_one_scoring(api: Served, crew: Crew
     for claim, done in ((first, 5), (second, 10), (first, 6)):
         crew.tell(claim, done, 10)
         look()
-    crew.began(first, 16)
-    crew.began(second, 16)
-    assert show(api.client, asked)["progress"]["remaining_s"] == pytest.approx(24, abs=3)  # 16 of 40 units
+    crew.began(first, 1600)
+    crew.began(second, 1600)
+    found = show(api.client, asked)["progress"]
+    assert found["remaining_s"] == pytest.approx(2400, rel=0.02)  # 16 of 40 units
     for claim in (second, first):
         crew.finish(claim)
         look()
@@ -382,28 +383,29 @@ def test_the_estimate_goes_by_the_pace_of_clips_and_a_scoring_that_was_seen(api:
     ask(api.client, ready(api))
     crew.do(PLAN, CALIBRATE, EXTRACT, EXTRACT, PLAN, EXTRACT, EXTRACT)
     claim = crew.claim()
-    crew.began(claim, 30)
-    crew.finish(claim)  # the control's scoring took 30 s
+    crew.began(claim, 3000)
+    crew.finish(claim)  # the control's scoring took 3,000 s
     crew.do(SCORE)
     asked = ask(api.client, ready(api, model="second"))
     crew.do(PLAN)
     claim = crew.claim()
     crew.tell(claim, 1, 10)
-    crew.began(claim, 5)
+    crew.began(claim, 1)
     assert show(api.client, asked)["progress"]["remaining_s"] is None  # most of it may be the process's start
-    crew.began(claim, 12)
-    assert show(api.client, asked)["progress"]["remaining_s"] == pytest.approx(19 * 12 + 30, abs=30)
-    crew.tell(claim, 5, 10)
-    crew.began(claim, 10)
+    crew.began(claim, 1200)
     found = show(api.client, asked)["progress"]
-    assert found["remaining_s"] == pytest.approx(15 * 10 / 5 + 30, abs=3)  # 15 clips at 2 s, then scoring
+    assert found["remaining_s"] == pytest.approx(19 * 1200 + 3000, rel=0.02)
+    crew.tell(claim, 5, 10)
+    crew.began(claim, 1000)
+    found = show(api.client, asked)["progress"]
+    assert found["remaining_s"] == pytest.approx(15 * 200 + 3000, rel=0.02)  # 15 clips at 200 s, then scoring
     crew.finish(claim)
     crew.do(EXTRACT)
     claim = crew.claim()
-    assert show(api.client, asked)["progress"]["remaining_s"] == pytest.approx(30, abs=3)
+    assert show(api.client, asked)["progress"]["remaining_s"] == pytest.approx(3000, rel=0.02)
     crew.tell(claim, 5, 6)
-    crew.began(claim, 10)
-    assert show(api.client, asked)["progress"]["remaining_s"] == pytest.approx(2, abs=1)
+    crew.began(claim, 1000)
+    assert show(api.client, asked)["progress"]["remaining_s"] == pytest.approx(200, rel=0.1)
 
 
 @pytest.mark.parametrize("is_crash", [True, False])

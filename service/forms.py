@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema
 
 from vcp_core.catalog.inputs import PATTERN
+from vcp_core.catalog.validation import Whole
 
 _NAME = r"^[\w.+/-][\w .+/-]*$"
 _DECLARATION = r"^[^\x00-\x1f\x7f]+$"
@@ -46,5 +47,7 @@ InputDeclaration = Annotated[
 ]
 Text = Annotated[str, StringConstraints(min_length=1, pattern=_TEXT)]
 Sha256 = Annotated[str, StringConstraints(to_lower=True, pattern=_SHA256)]
-Step = Annotated[int, Field(ge=0, le=(1 << 53) - 1)]  # every reader of JSON keeps such a number exactly
+_MOST = (1 << 53) - 1  # every reader of JSON keeps such a number exactly
+Step = Annotated[Whole, Field(ge=0, le=_MOST)]
+StepText = Annotated[int, Field(ge=0, le=_MOST)]  # in an address, where a number is text
 Word = Annotated[str, StringConstraints(pattern=_WORD)]  # a name that an address holds as it is

@@ -23,7 +23,7 @@ from service.checkpoints.schemas import (
 )
 from service.checkpoints.uploads import CONTENT_RANGE, Uploads
 from service.deps import DatabaseDep, Limit, Offset, Router, SessionDep, SettingsDep, StorageDep
-from service.forms import Declaration, InputDeclaration, ModelName, Name, Sha256, Step
+from service.forms import Declaration, InputDeclaration, ModelName, Name, Sha256, StepText
 from service.problems import WITH_BODY, TooLarge, responses
 from service.references import CheckpointId, CheckpointNamed
 
@@ -81,7 +81,7 @@ async def upload(
     ] = None,
     sha256: Annotated[Sha256 | None, Query(description="If given, the bytes must have this SHA-256.")] = None,
     run: Annotated[Name | None, Query(description="The training run.")] = None,
-    step: Annotated[Step | None, Query(description="Training step of that run.")] = None,
+    step: Annotated[StepText | None, Query(description="Training step of that run.")] = None,
     pretrained_on: Annotated[Declaration | None, Query(description=PRETRAINED_ON)] = None,
     prefix: Annotated[Declaration | None, Query(description=PREFIX)] = None,
     input_spec: Annotated[InputDeclaration | None, Query(description=INPUT_SPEC)] = None,

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from records.models import Checkpoint, CheckpointState
 from service.auth import Caller
@@ -14,6 +14,7 @@ from service.forms import Declaration, InputDeclaration, ModelName, Name, Sha256
 from service.reasons import CauseOut, cause_for, text_for
 from vcp_core.catalog.inputs import EXAMPLE
 from vcp_core.catalog.networks import network_used
+from vcp_core.catalog.validation import Whole, whole
 
 PREFIX = (
     "Which of several networks in the file to use, such as `teacher.`; `.` for keys without a prefix. If "
@@ -38,7 +39,7 @@ class CheckpointIn(BaseModel):
     model: ModelName = Field(
         description="Name of the model that the checkpoint belongs to.", examples=["r3d-vcp"]
     )
-    size_bytes: int = Field(ge=1, examples=[57_600_000])
+    size_bytes: Whole = Field(ge=1, examples=[57_600_000])
     sha256: Sha256 = Field(examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"])
     backbone: Text | None = Field(
         None, description="Its architecture; the service finds it if left out.", examples=["r3d"]
@@ -48,6 +49,8 @@ class CheckpointIn(BaseModel):
     pretrained_on: Declaration | None = Field(None, description=PRETRAINED_ON, examples=["ucf101:1"])
     prefix: Declaration | None = Field(None, description=PREFIX, examples=["teacher."])
     input_spec: InputDeclaration | None = Field(None, description=INPUT_SPEC, examples=[EXAMPLE])
+
+    _whole = field_validator("size_bytes", "step", mode="before")(whole)
 
 
 class NetworkOut(BaseModel):

@@ -104,10 +104,23 @@ def test_a_file_changes_what_it_says_and_keeps_the_rest_of_its_base(tmp_path: Pa
     assert protocol.hash != PROTOCOLS["quick-v1"].hash
 
 
+def test_a_whole_number_may_have_a_point_and_changes_no_hash(tmp_path: Path) -> None:
+    pointed, plain = tmp_path / "a.toml", tmp_path / "b.toml"
+    pointed.write_text("[retrieval]\nks = [1.0, 5.0]\n[knn]\nk = 5.0\n[finetune]\nlr = 1.0\n")
+    plain.write_text("[retrieval]\nks = [1, 5]\n[knn]\nk = 5\n[finetune]\nlr = 1\n")
+    assert load_protocol(pointed).hash == load_protocol(plain).hash
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
         ("[cloze]\ngap = -1\n", "cloze.gap = -1"),
+        ("seed = true\n", "seed = true: it must be a whole number"),
+        ('[knn]\nk = "5"\n', "knn.k = '5': it must be a whole number"),
+        ("[knn]\nk = 5.5\n", "knn.k = 5.5: it must be a whole number"),
+        ('[interval]\nlevel = "0.9"\n', "interval.level = '0.9': it must be a number"),
+        ("[control]\npixels = 1\n", "control.pixels = 1: it must be true or false"),
+        ("[retrieval]\nks = [true]\n", "p.toml: retrieval.ks.0 = true: it must be a whole number. See"),
         ("[cloze]\ngaps = 1\n", "a protocol has no number cloze.gaps"),
         ("[retrieval]\nks = [5, 1]\n", "must ascend"),
         ('[retrieval]\nfeatures = ["max-pooled"]\n', "must hold 'pooled'"),

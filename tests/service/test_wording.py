@@ -160,6 +160,9 @@ def test_a_refusal_names_the_parameter_its_value_and_what_it_must_be(
         ({"size_bytes": "many"}, "Field 'size_bytes' is 'many'; it must be a whole number."),
         ({"size_bytes": 0}, "Field 'size_bytes' is 0; it must be at least 1."),
         ({"step": 1.5}, "Field 'step' is 1.5; it must be a whole number."),
+        ({"step": False}, "Field 'step' is false; it must be a whole number."),
+        ({"step": "12000"}, "Field 'step' is '12000'; it must be a whole number."),
+        ({"size_bytes": True}, "Field 'size_bytes' is true; it must be a whole number."),
         ({"run": " "}, "Field 'run' is ' '; it must be text of at least 1 character."),
         ({"model": {"a": [1, 2]}}, "Field 'model' is {\"a\": [1, 2]}; it must be text."),
         ({"sha265": "0"}, "No field 'sha265'. Did you mean 'sha256'? Known: backbone, input_spec,"),
@@ -170,6 +173,11 @@ def test_a_refusal_names_the_field_its_value_and_what_it_must_be(
 ) -> None:
     answer = api.client.post("/v1/checkpoints", json={**BODIES["/v1/checkpoints"], **change})
     assert says in problem_of(answer, 422)["detail"]
+
+
+def test_a_whole_number_may_have_a_point(api: Served) -> None:
+    answer = api.client.post("/v1/checkpoints", json={**BODIES["/v1/checkpoints"], "step": 12.0})
+    assert (answer.status_code, answer.json()["step"]) == (201, 12)
 
 
 def test_thousands_of_unknown_fields_make_a_short_answer(api: Served) -> None:

@@ -26,11 +26,12 @@ from vcp_core.catalog.training import (
     Precision,
     Schedule,
 )
-from vcp_core.catalog.validation import expected, objection, quoted
+from vcp_core.catalog.validation import Number, Truth, Whole, expected, objection, quoted, whole
 from vcp_core.catalog.versions import FRAMES_VERSION
 
-PositiveInt = Annotated[int, Field(ge=1)]
-Strengths = Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)]
+Count = Annotated[Whole, Field(ge=0)]
+Positive = Annotated[Whole, Field(ge=1)]
+Strengths = Annotated[tuple[Annotated[Number, Field(gt=0)], ...], Field(min_length=1)]
 
 
 class _Numbers(BaseModel):
@@ -40,6 +41,8 @@ class _Numbers(BaseModel):
     # changes no score that was measured before. So the default is not hashed, and published hashes and
     # leaderboards stay as they are.
     LATER: ClassVar[tuple[str, ...]] = ()
+
+    _whole = field_validator("*", mode="before")(whole)
 
     def hashed(self) -> dict[str, Any]:
         """Collect the numbers that go into the hash."""
@@ -54,7 +57,7 @@ class _Numbers(BaseModel):
 class GridNumbers(_Numbers):
     """The clips of recognition and retrieval."""
 
-    num_clips: PositiveInt = GRID_CLIPS
+    num_clips: Positive = GRID_CLIPS
 
 
 class ClozeNumbers(_Numbers):
@@ -62,9 +65,9 @@ class ClozeNumbers(_Numbers):
 
     LATER = ("options",)
 
-    gap: Annotated[int, Field(ge=0)] = GAP
-    remote_gap: Annotated[int, Field(ge=0)] = REMOTE_GAP
-    num_tuples: PositiveInt = 1
+    gap: Count = GAP
+    remote_gap: Count = REMOTE_GAP
+    num_tuples: Positive = 1
     stages: Literal["last", "all"] = "all"
     options: tuple[str, ...] = PAPERS_OPTIONS
 
@@ -81,16 +84,16 @@ class ProbeNumbers(_Numbers):
     """Logistic regression: the candidates for the L2 strength, and when L-BFGS has converged."""
 
     l2: Strengths = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
-    holdout_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    max_iterations: PositiveInt = 1000
-    tolerance: Annotated[float, Field(gt=0)] = 1e-5
+    holdout_fraction: Annotated[Number, Field(gt=0, lt=1)] = 0.2
+    max_iterations: Positive = 1000
+    tolerance: Annotated[Number, Field(gt=0)] = 1e-5
 
 
 class KnnNumbers(_Numbers):
     """k-nearest-neighbour recognition."""
 
-    k: PositiveInt = 20
-    temperature: Annotated[float, Field(gt=0)] = 0.07
+    k: Positive = 20
+    temperature: Annotated[Number, Field(gt=0)] = 0.07
 
 
 RetrievalFeature = Literal["pooled", "max-pooled"]
@@ -106,7 +109,7 @@ class RetrievalNumbers(_Numbers):
 
     LATER = ("features",)
 
-    ks: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (1, 5, 10, 20, 50)
+    ks: Annotated[tuple[Positive, ...], Field(min_length=1)] = (1, 5, 10, 20, 50)
     features: tuple[RetrievalFeature, ...] = ("pooled",)
 
     @property
@@ -136,8 +139,8 @@ class IntervalNumbers(_Numbers):
     is part of every protocol's hash.
     """
 
-    level: Annotated[float, Field(gt=0, lt=1)] = 0.95
-    num_resamples: Annotated[int, Field(ge=100)] = 1000
+    level: Annotated[Number, Field(gt=0, lt=1)] = 0.95
+    num_resamples: Annotated[Whole, Field(ge=100)] = 1000
 
 
 class ControlNumbers(_Numbers):
@@ -148,9 +151,9 @@ class ControlNumbers(_Numbers):
 
     LATER = ("pixels",)
 
-    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0, 1, 2)
-    calibration_clips: PositiveInt = 256
-    pixels: bool = True
+    seeds: Annotated[tuple[Count, ...], Field(min_length=1)] = (0, 1, 2)
+    calibration_clips: Positive = 256
+    pixels: Truth = True
 
 
 def _training_number(name: str) -> Any:
@@ -162,20 +165,20 @@ def _training_number(name: str) -> Any:
 class FinetuneNumbers(_Numbers):
     """Recognition by finetuning (PROTOCOL 4): how weights are trained, and how the best epoch is chosen."""
 
-    epochs: int = _training_number("epochs")
-    batch: int = _training_number("batch")
-    lr: float = _training_number("lr")
+    epochs: Whole = _training_number("epochs")
+    batch: Whole = _training_number("batch")
+    lr: Number = _training_number("lr")
     optimizer: Optimizer = _training_number("optimizer")
-    momentum: float = _training_number("momentum")
-    weight_decay: float = _training_number("weight_decay")
+    momentum: Number = _training_number("momentum")
+    weight_decay: Number = _training_number("weight_decay")
     schedule: Schedule = _training_number("schedule")
-    warmup_epochs: int = _training_number("warmup_epochs")
-    holdout_videos: int = _training_number("holdout_videos")
-    holdout_most: float = _training_number("holdout_most")
-    validate_every: int = _training_number("validate_every")
-    patience: int = _training_number("patience")
+    warmup_epochs: Whole = _training_number("warmup_epochs")
+    holdout_videos: Whole = _training_number("holdout_videos")
+    holdout_most: Number = _training_number("holdout_most")
+    validate_every: Whole = _training_number("validate_every")
+    patience: Whole = _training_number("patience")
     augment: Augment = _training_number("augment")
-    seed: int = _training_number("seed")
+    seed: Whole = _training_number("seed")
 
 
 class Protocol(_Numbers):
@@ -196,7 +199,7 @@ class Protocol(_Numbers):
     LATER = ("finetune",)
 
     name: str
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Count = 0
     precision: Precision = "fp32"
     frames: str = FRAMES_VERSION
     grid: GridNumbers = GridNumbers()
@@ -318,7 +321,13 @@ def _overlay(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 def _readable(error: ValidationError) -> str:
     problems = []
-    for problem in error.errors():
+    found = error.errors()
+    inside = {
+        problem["loc"][:-1] for problem in found
+    }  # of a list whose item is wrong, its length is not told
+    for problem in found:
+        if problem["loc"] in inside:
+            continue
         where = ".".join(map(str, problem["loc"]))
         if problem["type"] == "extra_forbidden":
             problems.append(f"a protocol has no number {where}")

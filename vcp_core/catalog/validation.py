@@ -1,11 +1,12 @@
-"""Say in plain words what a value must be. Users never see pydantic's own messages."""
+"""What numbers in JSON and TOML must be, and words for it. Users never see pydantic's own messages."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field
 from pydantic_core import ErrorDetails
 
 from vcp_core.catalog.errors import MOST_QUOTED
@@ -41,6 +42,22 @@ EXPECTED = {
     "tuple_type": "a list",
 }
 UNFORESEEN = "of another form"
+
+# pydantic would also take "3" and true for a whole number, and "yes" for true. In a file they are slips.
+Whole = Annotated[int, Field(strict=True)]
+Number = Annotated[float, Field(strict=True)]
+Truth = Annotated[bool, Field(strict=True)]
+
+
+def whole(value: Any) -> Any:
+    """Turn 3.0 into 3, also in a list, for a field of the type `Whole`; it is whole in JSON's eyes.
+
+    >>> whole(3.0), whole([1.0, 2.5]), whole("3")
+    (3, [1, 2.5], '3')
+    """
+    if isinstance(value, list | tuple):
+        return [whole(one) for one in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def expected(error: ErrorDetails, patterns: Mapping[str, str] | None = None) -> str:

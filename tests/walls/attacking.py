@@ -1,13 +1,22 @@
-"""A worker's child that code took over while it decoded: `python -m tests.walls.attacking`."""
+"""A worker's child that code took over while it decoded: `python -m tests.walls.attacking`.
+
+With the argument "ordinary", the child is one of an ordinary user's worker.
+"""
 
 from __future__ import annotations
 
+import importlib
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
 from tests.walls import attempts
+from tests.walls.attempts import SPARE_UID
+from vcp_core.walls import python_files
 from worker import child
+
+wall_in = child._wall_in
 
 
 def attack(tell: child.Tell, *, out: str, video: str, targets: dict[str, Any]) -> dict[str, Any]:
@@ -18,7 +27,7 @@ def attack(tell: child.Tell, *, out: str, video: str, targets: dict[str, Any]) -
     Path(out).write_text("taken over")
     return {
         "frames": frames,
-        "found": attempts.run(Path(out).parent, targets),
+        "found": attempts.run(Path(out).parent, {**targets, "parent": os.getppid()}),
         "state": attempts.state(),
         "environment": dict(os.environ),
     }
@@ -33,6 +42,21 @@ def leave(tell: child.Tell, *, out: str, kind: str) -> dict[str, Any]:
     return {}
 
 
+def wall_in_as_ordinary(*, given: str, written: str, parent: int, **walls: Any) -> None:
+    """Become an ordinary user whose worker made these folders, and build the walls in a fork."""
+    for name in ("vcp_core.video.decode", "vcp_core.catalog.reach", "av"):
+        importlib.import_module(name)
+    python_files({"vcp_core", "worker", "tests"})  # loads what it needs of the standard library
+    for folder in (Path(given).parent, Path(given), Path(written)):
+        os.chown(folder, SPARE_UID, SPARE_UID)
+    attempts.become_ordinary()
+    if pid := os.fork():
+        sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+    wall_in(given=given, written=written, parent=os.getppid(), **walls)
+
+
 if __name__ == "__main__":
     child.FUNCTIONS = {"attack": attack, "leave": leave}
+    if "ordinary" in sys.argv:
+        child._wall_in = wall_in_as_ordinary
     child.main()

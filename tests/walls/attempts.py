@@ -246,15 +246,20 @@ def fork_as_ordinary(job: dict[str, Any]) -> None:
     for name in (*child.IMPORTED, *child.LATE):
         importlib.import_module(name)
     python_files(child.PACKAGES)  # loads what it needs of the standard library
-    os.setgroups([])
-    os.setresgid(SPARE_UID, SPARE_UID, SPARE_UID)
-    os.setresuid(SPARE_UID, SPARE_UID, SPARE_UID)
-    prctl(PR_SET_DUMPABLE, 1)  # as if this user had started the process, so that its other processes may look
+    become_ordinary()
     job["parent"] = job["targets"]["parent"] = os.getpid()
     pid = os.fork()
     if pid == 0:
         child.main(job)
     sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+
+
+def become_ordinary() -> None:
+    """Give root up, as if another user had started the process."""
+    os.setgroups([])
+    os.setresgid(SPARE_UID, SPARE_UID, SPARE_UID)
+    os.setresuid(SPARE_UID, SPARE_UID, SPARE_UID)
+    prctl(PR_SET_DUMPABLE, 1)  # so that this user's other processes may look
 
 
 def ingest_and_tell_imports(job: dict[str, Any]) -> None:

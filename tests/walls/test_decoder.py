@@ -14,7 +14,8 @@ import pytest
 
 from tests.datasets_on_disk import make_folder, write_ucf101
 from tests.patience import DEADLINE_S
-from tests.walls.test_walls import needs_root, needs_walls, place, refusals, targets
+from tests.walls.attempts import SPARE_UID
+from tests.walls.test_walls import AS, needs_root, needs_walls, place, refusals, targets
 from vcp_core.catalog.reach import files_of
 from vcp_core.datasets import load_dataset
 from vcp_core.datasets.manifest import Dataset
@@ -52,13 +53,16 @@ def index(runner: Runner, tmp_path: Path, source: dict[str, str], **more: Any) -
 
 @needs_walls
 @needs_root
+@pytest.mark.parametrize("ordinary", AS)
 def test_no_attempt_to_get_out_of_the_child_that_decodes_succeeds(
-    runner: Runner, monkeypatch: pytest.MonkeyPatch, place: Path, targets: dict[str, Any], tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, place: Path, targets: dict[str, Any], ordinary: bool
 ) -> None:
-    monkeypatch.setattr(runner_module, "COMMAND", (sys.executable, "-m", "tests.walls.attacking"))
+    command = (sys.executable, "-m", "tests.walls.attacking", *(["ordinary"] if ordinary else []))
+    monkeypatch.setattr(runner_module, "COMMAND", command)
     monkeypatch.setenv("VCPBENCH_DATABASE_URL", "postgresql://secret")
     videos = make_folder(place / "videos", per_class=(1, 1), num_frames=20)
-    out = tmp_path / "out"
+    (place / "scratch").mkdir(mode=0o711 if ordinary else 0o700)  # an ordinary user's worker has its own
+    runner, out = Runner(place / "scratch"), place / "out"
     told = call(
         runner,
         {"name_or_path": str(videos)},
@@ -67,6 +71,7 @@ def test_no_attempt_to_get_out_of_the_child_that_decodes_succeeds(
         video=str(videos / "class0" / "0.mp4"),
         targets={**targets, "skip": ()},
     )
+    runner.close()
     for name, number in told["found"].items():
         print(f"{name:36} {errno.errorcode.get(number, 'succeeds')}")
     assert told["frames"] == 20
@@ -74,10 +79,12 @@ def test_no_attempt_to_get_out_of_the_child_that_decodes_succeeds(
     assert len(told["found"]) > 45
     assert "VCPBENCH_DATABASE_URL" not in told["environment"]
     for thread in told["state"]:
-        assert int(thread["Uid"].split()[0]) > FIRST_UID
+        uid = int(thread["Uid"].split()[0])
+        assert uid == SPARE_UID if ordinary else uid > FIRST_UID
         assert (thread["Groups"], thread["NoNewPrivs"], thread["Seccomp"]) == ("", "1", "2")
-        # The scratch folder is root's alone. Landlock says what may be read.
-        assert {int(thread[name], 16) for name in ("CapPrm", "CapEff")} <= {0, 1 << CAP_DAC_READ_SEARCH}
+        # Root's scratch folder is root's alone. Landlock says what may be read.
+        kept = {0} if ordinary else {0, 1 << CAP_DAC_READ_SEARCH}
+        assert {int(thread[name], 16) for name in ("CapPrm", "CapEff")} <= kept
     assert out.read_text() == "taken over"
     assert out.stat().st_uid == 0
 

@@ -3,6 +3,7 @@
 # make test    what must pass before every commit: about twelve minutes on two idle cores
 # make test-fast  the part of it that takes about two minutes, for work in between
 # make test-long  what takes about 10 s or more (or a set-up that does), and is not in `make test`
+# make test-ci  what CI runs: `make test`, and the long tests of the whole product
 # make check   lint, types, import rules
 # make docs    the documentation as a site in build/site; a warning or a broken link fails
 # make dist    wheels and source distributions of both packages in dist/, checked
@@ -14,7 +15,7 @@ BIN := .venv/bin
 STAMP := .venv/installed
 ARGS ?=
 
-.PHONY: demo up down status test test-fast test-long check docs dist dist-try format install bench chaos fuzz clean
+.PHONY: demo up down status test test-fast test-long test-ci check docs dist dist-try format install bench chaos fuzz clean
 
 install: $(STAMP)
 
@@ -53,6 +54,9 @@ test: $(STAMP)
 
 test-fast: $(STAMP)
 	$(PYTEST) -m 'not slow' $(ARGS)
+
+test-ci: $(STAMP)
+	$(PYTEST) -m 'not long or product' $(ARGS)
 
 test-long: $(STAMP)
 	$(PYTEST) -m long $(ARGS)

@@ -26,10 +26,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as slow what is long, and what needs a real engine."""
+    """Mark what a mark implies. The files with the longest tests begin first, so that none ends alone."""
     for item in items:
+        if item.get_closest_marker("product"):
+            item.add_marker(pytest.mark.long)
         if item.get_closest_marker("long") or STARTED & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
+    first = {item.path for item in items if item.get_closest_marker("product")}
+    items.sort(key=lambda item: item.path not in first)
 
 
 @pytest.fixture(scope="session", autouse=True)

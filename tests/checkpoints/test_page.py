@@ -16,7 +16,7 @@ from vcp_core.checkpoints import ingest
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.long
+@pytest.mark.product
 def test_the_page_has_the_table_that_the_command_prints() -> None:
     page = PAGE.read_text(encoding="utf-8")
     assert page.partition(BEGIN)[2].partition(END)[0] == table(), "run: python -m bench.wrappings --write"

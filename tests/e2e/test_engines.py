@@ -37,7 +37,7 @@ def settings(own: Engines, tmp_path: Path) -> Settings:
 
 
 @pytest.mark.parametrize("engine", ["valkey", "postgres"])
-@pytest.mark.long
+@pytest.mark.product
 def test_an_engine_that_is_killed_and_comes_back_changes_nothing(
     engine: str,
     own: Engines,
@@ -63,7 +63,7 @@ def test_an_engine_that_is_killed_and_comes_back_changes_nothing(
         assert [(job.kind, job.crashes, job.log_tail) for job in crashed] == []
 
 
-@pytest.mark.long
+@pytest.mark.product
 def test_with_valkey_down_an_evaluation_is_accepted_and_runs_once(
     own: Engines, api: Served, start_worker: StartWorker, folder: Path, checkpoint: Path, undisturbed: Any
 ) -> None:

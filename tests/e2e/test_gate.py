@@ -50,7 +50,7 @@ def gate(api: Served, tmp_path: Path) -> Gate:
     return run
 
 
-@pytest.mark.long
+@pytest.mark.product
 def test_the_gate_gives_each_verdict_on_evaluations_by_real_workers(
     api: Served, start_worker: Callable[..., WorkerProcess], gate: Gate, tmp_path: Path
 ) -> None:

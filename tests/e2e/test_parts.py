@@ -23,7 +23,7 @@ StartWorker = Callable[..., WorkerProcess]
 EACH_PART = {"VCPBENCH_FIT_VALUES": "0"}  # each part is a job, however small the dataset is
 NUM_PARTS = 5  # of `light`: two heads, the linear probe, nearest neighbours, one ranking
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.product
 
 
 def fits(api: Served, *states: JobState) -> Sequence[Job]:

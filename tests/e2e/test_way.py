@@ -117,7 +117,7 @@ def test_the_service_gives_the_librarys_numbers_to_the_last_digit(
     assert sorted([control["seed"] for control in board["controls"]], key=str) == [0, None]
 
 
-@pytest.mark.long
+@pytest.mark.product
 def test_a_declared_input_goes_the_whole_way(
     api: Served, start_worker: StartWorker, folder: Path, checkpoint: Path
 ) -> None:
@@ -136,7 +136,7 @@ def test_a_declared_input_goes_the_whole_way(
     assert "a crop of 64 x 64 does not fit into frames of 48 x 48" in refused["reason"]
 
 
-@pytest.mark.long
+@pytest.mark.product
 def test_another_protocol_forwards_only_the_clips_that_are_new(
     api: Served, start_worker: StartWorker, folder: Path, checkpoint: Path
 ) -> None:
@@ -156,7 +156,7 @@ def test_another_protocol_forwards_only_the_clips_that_are_new(
     assert results(api, asked["id"])["benchmarks"] == in_the_library(checkpoint, folder, more)
 
 
-@pytest.mark.long
+@pytest.mark.product
 def test_workers_killed_while_they_read_forward_and_score_change_no_score_and_leave_no_process(
     api: Served, start_worker: StartWorker, folder: Path, checkpoint: Path, undisturbed: Any
 ) -> None:
@@ -181,7 +181,7 @@ def test_workers_killed_while_they_read_forward_and_score_change_no_score_and_le
         assert sorted(session.scalars(select(Job.kind).where(Job.losses == 1))) == sorted(kinds)
 
 
-@pytest.mark.long
+@pytest.mark.product
 def test_a_killed_child_is_tried_again(
     api: Served, start_worker: StartWorker, folder: Path, checkpoint: Path, undisturbed: Any
 ) -> None:
@@ -195,7 +195,7 @@ def test_a_killed_child_is_tried_again(
     assert found == [(1, JobState.DONE, "")]
 
 
-@pytest.mark.long
+@pytest.mark.product
 def test_a_terminated_worker_gives_its_job_back_at_once(
     api: Served, start_worker: StartWorker, folder: Path, checkpoint: Path, undisturbed: Any
 ) -> None:
@@ -212,7 +212,7 @@ def test_a_terminated_worker_gives_its_job_back_at_once(
     assert results(api, evaluation_id)["benchmarks"] == undisturbed
 
 
-@pytest.mark.long
+@pytest.mark.product
 def test_a_cancelled_evaluation_stops_at_once_and_can_be_asked_for_again(
     api: Served,
     settings: Settings,
@@ -252,7 +252,7 @@ def test_a_refused_checkpoint_says_why_and_fails_what_waits_for_it(
     assert found["reason"] == f"the checkpoint was rejected: {shown['reason']}"
 
 
-@pytest.mark.long
+@pytest.mark.product
 def test_a_checkpoint_of_our_own_training_brings_its_run_and_step(
     api: Served, start_worker: StartWorker, tmp_path: Path
 ) -> None:
@@ -284,7 +284,7 @@ def test_a_dataset_that_cannot_be_used_says_why(
 
 
 @needs_shared
-@pytest.mark.long
+@pytest.mark.product
 def test_the_gestures_run_as_a_registered_dataset(
     api: Served, start_worker: StartWorker, checkpoint: Path
 ) -> None:

@@ -104,7 +104,7 @@ def job(api: Served, hands: Hands, temp: Path, tmp_path: Path) -> Callable[..., 
     return run
 
 
-@pytest.mark.long
+@pytest.mark.product
 def test_the_action_gives_each_verdict_by_exit_code_output_and_summary(job: Callable[..., Job]) -> None:
     rules = {"against": "mine@latest", "max_drop": f"{TOP1}=5\n", "min": f"{TOP1}=10\n\n{TOP1}=11"}
     found = job(range(60), **rules, run="nightly run", step="1", junit="reports/j.xml", pretrained_on="none")
@@ -123,7 +123,7 @@ def test_the_action_gives_each_verdict_by_exit_code_output_and_summary(job: Call
     assert "revoked" in found.summary
 
 
-@pytest.mark.long
+@pytest.mark.product
 def test_an_input_is_no_code(job: Callable[..., Job], tmp_path: Path) -> None:
     found = job(
         range(60), model='x"; touch pwned; $(touch pwned) `touch pwned`', min=f"{TOP1}=$(touch pwned)"
@@ -134,7 +134,7 @@ def test_an_input_is_no_code(job: Callable[..., Job], tmp_path: Path) -> None:
     assert {name for text in ENV.values() for name in EXPRESSION.findall(text)} == set(ACTION["inputs"])
 
 
-@pytest.mark.long
+@pytest.mark.product
 def test_bad_usage_and_a_python_that_is_not_there_are_errors_with_an_output(
     job: Callable[..., Job], tmp_path: Path
 ) -> None:
@@ -146,7 +146,7 @@ def test_bad_usage_and_a_python_that_is_not_there_are_errors_with_an_output(
     assert "could not be installed" in bare.log
 
 
-@pytest.mark.long
+@pytest.mark.product
 def test_the_action_judges_on_no_videos_that_nobody_named(
     job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -192,7 +192,7 @@ def test_its_outputs_are_the_steps() -> None:
         assert output["value"] == f"${{{{ steps.{STEP['id']}.outputs.{name} }}}}"
 
 
-@pytest.mark.long
+@pytest.mark.product
 @pytest.mark.parametrize("shell", ["bash", "sh"])
 def test_the_gitlab_template_judges_and_leaves_its_reports(
     api: Served, hands: Hands, temp: Path, tmp_path: Path, shell: str
@@ -234,7 +234,7 @@ def test_the_gitlab_template_judges_and_leaves_its_reports(
     assert (tmp_path / "vcpbench" / "summary.md").read_text().startswith("## ❌")
 
 
-@pytest.mark.long
+@pytest.mark.product
 def test_the_client_alone_is_small_quick_and_loads_nothing_large(temp: Path) -> None:
     python = temp / "vcpbench" / "bin" / "python"
     code = "import json, importlib.metadata as m; print(json.dumps([d.name for d in m.distributions()]))"

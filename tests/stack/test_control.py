@@ -65,7 +65,7 @@ def supervisor_of(stack: Stack) -> int:
     return running.pid
 
 
-@pytest.mark.long
+@pytest.mark.product
 def test_whoever_waits_for_a_start_that_dies_starts_it_itself(make_stack: Callable[..., Stack]) -> None:
     stack = make_stack()
     first = start_beside(stack)

@@ -82,7 +82,7 @@ def all_gone(user: Path) -> bool:
     return True
 
 
-@pytest.mark.long
+@pytest.mark.product
 def test_a_demo_that_ends_by_itself_shows_a_board_exits_with_0_and_leaves_nothing_running(
     user: Path,
 ) -> None:
@@ -98,7 +98,7 @@ def test_a_demo_that_ends_by_itself_shows_a_board_exits_with_0_and_leaves_nothin
     assert Home(user / "demo").running() is None
 
 
-@pytest.mark.long
+@pytest.mark.product
 def test_ctrl_c_ends_a_demo_that_leaves_its_page_up(user: Path) -> None:
     process = start(user)
     alarm = threading.Timer(DEADLINE_S, process.kill)
@@ -118,7 +118,7 @@ def test_ctrl_c_ends_a_demo_that_leaves_its_page_up(user: Path) -> None:
     assert all_gone(user)
 
 
-@pytest.mark.long
+@pytest.mark.product
 def test_closing_the_terminal_ends_the_demo_and_leaves_nothing_running(user: Path) -> None:
     terminal, side = pty.openpty()
 
@@ -139,7 +139,7 @@ def test_closing_the_terminal_ends_the_demo_and_leaves_nothing_running(user: Pat
     assert Home(user / "demo").running() is None
 
 
-@pytest.mark.long
+@pytest.mark.product
 def test_a_demo_whose_evaluation_fails_says_which_and_why_and_takes_everything_down(tmp_path: Path) -> None:
     home = tmp_path / "demo"
     home.mkdir()

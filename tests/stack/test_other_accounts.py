@@ -55,7 +55,7 @@ def connect(path: Path) -> None:
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another account")
-@pytest.mark.long
+@pytest.mark.product
 def test_another_account_reads_nothing_and_connects_to_no_engine(
     make_stack: Callable[..., Stack],
 ) -> None:

@@ -25,7 +25,7 @@ from tests.workers import alive
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.long
+@pytest.mark.product
 def test_a_stack_comes_up_restarts_what_dies_and_leaves_nothing_behind(
     make_stack: Callable[..., Stack], tmp_path: Path
 ) -> None:
@@ -91,7 +91,7 @@ def test_a_killed_supervisor_takes_everything_with_it_and_the_next_start_works(
     assert stack.health() == 200
 
 
-@pytest.mark.long
+@pytest.mark.product
 def test_two_stacks_run_side_by_side_one_in_a_very_long_home(
     make_stack: Callable[..., Stack], tmp_path: Path
 ) -> None:
@@ -119,7 +119,7 @@ def test_a_port_in_use_is_named_before_anything_starts(make_stack: Callable[...,
     assert stack.run("status").returncode == 3
 
 
-@pytest.mark.long
+@pytest.mark.product
 def test_a_stack_comes_up_behind_a_proxy_and_at_an_ipv6_address(make_stack: Callable[..., Stack]) -> None:
     if not os.path.exists("/proc/net/if_inet6"):
         pytest.skip("this machine has no IPv6")
@@ -140,7 +140,7 @@ def test_a_home_that_cannot_be_written_is_named(make_stack: Callable[..., Stack]
     assert "file/home cannot be used: Not a directory. Choose another folder: --home" in run.stderr
 
 
-@pytest.mark.long
+@pytest.mark.product
 def test_a_newer_schema_is_said_with_the_reason(make_stack: Callable[..., Stack]) -> None:
     stack = make_stack()
     stack.up()
@@ -157,7 +157,7 @@ def test_a_newer_schema_is_said_with_the_reason(make_stack: Callable[..., Stack]
 
 
 @pytest.mark.parametrize("reachable", [True, False], ids=["in a home it reaches", "in one it does not"])
-@pytest.mark.long
+@pytest.mark.product
 def test_a_strict_umask_does_not_shut_the_engines_account_out(
     make_stack: Callable[..., Stack], tmp_path: Path, reachable: bool
 ) -> None:
@@ -179,7 +179,7 @@ def test_a_strict_umask_does_not_shut_the_engines_account_out(
 @pytest.mark.skipif(
     os.getuid() != 0 or not shutil.which("setpriv"), reason="only root can become another user"
 )
-@pytest.mark.long
+@pytest.mark.product
 def test_an_ordinary_user_runs_a_stack_too(make_stack: Callable[..., Stack]) -> None:
     # It may read everything here (Python may lie in root's home), and is nobody otherwise.
     nobody = pwd.getpwnam("nobody")

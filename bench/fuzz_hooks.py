@@ -1,7 +1,8 @@
 """Changes requests of schemathesis (bench/fuzz.py) where the service has rules that no schema can say.
 
 The service must accept what schemathesis means to be valid. So such a request sends the bytes that it
-declares, and its numbers ascend where they must. No request takes away the dataset that others name.
+declares, its numbers ascend where they must, and its crop fits into its frames. No request takes away the
+dataset that others name.
 """
 
 from __future__ import annotations
@@ -10,6 +11,10 @@ import hashlib
 from typing import Any
 
 import schemathesis
+
+from vcp_core.catalog.backbones import BACKBONES
+from vcp_core.catalog.errors import InputError
+from vcp_core.catalog.inputs import with_input
 
 CONTENT = b"no checkpoint, but the bytes that were declared"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -27,6 +32,9 @@ def before_call(
         case.path_parameters["name"] = "another"
     if case.meta is None or not case.meta.generation.mode.is_positive:
         return
+    for declared in (body, case.query):
+        if isinstance(declared, dict) and not _fits(declared.get("backbone"), declared.get("input_spec")):
+            del declared["input_spec"]
     match operation, body:
         case "POST /v1/checkpoints", dict():
             body.update(size_bytes=len(CONTENT), sha256=SHA256)
@@ -41,3 +49,14 @@ def before_call(
         case "PUT /v1/checkpoints/{checkpoint_id}/content", _:
             case.body = CONTENT
             case.headers.pop("content-range", None)
+
+
+def _fits(backbone: object, input_spec: object) -> bool:
+    """Whether a backbone of the catalog takes the declared input."""
+    if not (isinstance(backbone, str) and backbone in BACKBONES and isinstance(input_spec, str)):
+        return True
+    try:
+        with_input(BACKBONES[backbone], input_spec)
+    except InputError:
+        return False
+    return True

@@ -21,7 +21,7 @@ from service.limits import MAX_DECLARED
 from service.problems import Conflict, NotFound, TooMany
 from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.errors import StorageError
-from vcp_core.catalog.inputs import InputSpec
+from vcp_core.catalog.inputs import InputSpec, with_input
 
 ADDED_LATER = ("backbone", "run", "step", "pretrained_on")  # prefix and input_spec make another checkpoint
 
@@ -30,7 +30,12 @@ log = structlog.get_logger("vcpbench.uploads")
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """The client's declaration of a file, with the attributes of `CheckpointIn`."""
+    """The client's declaration of a file, with the attributes of `CheckpointIn`.
+
+    Raises:
+        UnknownName: If there is no such backbone.
+        InputError: If the input is not valid, or does not fit the backbone.
+    """
 
     model: str
     sha256: str | None = None
@@ -43,7 +48,7 @@ class Facts:
 
     def __post_init__(self) -> None:
         if self.backbone is not None:
-            BACKBONES[self.backbone]
+            with_input(BACKBONES[self.backbone], self.input_spec)
         if self.input_spec is not None:
             one_spelling = str(InputSpec.parse(self.input_spec))
             object.__setattr__(self, "input_spec", one_spelling)

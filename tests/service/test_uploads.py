@@ -385,6 +385,21 @@ def test_an_input_that_makes_no_sense_is_refused_with_what_would(api: Served, se
     assert objects(settings) == {}
 
 
+def test_an_input_that_the_declared_backbone_cannot_take_is_refused_before_the_upload(
+    api: Served, settings: Settings
+) -> None:
+    declared = {"backbone": "r3d_tiny", "input_spec": "crop=112"}
+    body = {"model": "m", "size_bytes": 1, "sha256": "0" * 64, **declared}
+    for response in (
+        api.client.post("/v1/checkpoints", json=body),
+        one_shot(api.client, b"abc", **declared),
+    ):
+        assert (
+            "a crop of 112 x 112 does not fit into frames of 64 x 86" in problem_of(response, 422)["detail"]
+        )
+    assert objects(settings) == {}
+
+
 @pytest.fixture
 def tiny_store(api: Served, settings: Settings) -> Iterator[Path]:
     """The store on a disk of half a megabyte."""

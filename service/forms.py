@@ -10,6 +10,10 @@ from vcp_core.catalog.inputs import PATTERN
 from vcp_core.catalog.validation import Whole
 
 _NAME = r"^[\w.+/-][\w .+/-]*$"
+# A part of a model's name between slashes, for the description of the API: neither empty, "." nor "..". If it
+# has two characters, one of them is no dot.
+_PART = r"(?:[\w+-]|[\w+-][\w.+-]|\.[\w+-]|[\w.+-][\w .+-]+[\w.+-])"
+MODEL = rf"^{_PART}(?: */ *{_PART})*$"
 _DECLARATION = r"^[^\x00-\x1f\x7f]+$"
 _TEXT = r"^[^\x00]+$"  # PostgreSQL can neither store nor compare a NUL
 _SHA256 = r"^[0-9a-fA-F]{64}$"
@@ -37,7 +41,11 @@ def _no_path(name: str) -> str:
 Name = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_NAME, pattern=_NAME)
 ]
-ModelName = Annotated[Name, AfterValidator(_no_path)]
+ModelName = Annotated[
+    Name,
+    AfterValidator(_no_path),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": LONGEST_NAME, "pattern": MODEL}),
+]
 Declaration = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=_DECLARATION)
 ]

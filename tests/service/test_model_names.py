@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from urllib.parse import quote
 
 import pytest
+from pydantic import TypeAdapter, ValidationError
 
 from records.models import Checkpoint
+from service.forms import ModelName
 from tests.served import Served
 from tests.service.finished import done, ready_checkpoint, ready_dataset
 from tests.service.kit import num_rows, objects, problem_of
@@ -38,6 +42,21 @@ def test_such_a_name_is_refused_where_a_checkpoint_is_declared_or_uploaded(api: 
         assert ("between slashes may be empty" in found["detail"]) == (name in PATHS)
     assert num_rows(api, Checkpoint) == 0
     assert objects(api.app.state.settings) == {}
+
+
+def test_the_description_of_the_api_says_which_names_are_taken() -> None:
+    model = TypeAdapter(ModelName)
+    pattern = str(model.json_schema()["pattern"])
+    short = (
+        "".join(letters) for length in range(1, 7) for letters in itertools.product("a. /", repeat=length)
+    )
+    for name in (*NO_TEXT, *PATHS, *FINE, *short):
+        if name == name.strip() and len(name) <= 100:  # blanks around a name are taken off
+            try:
+                taken = bool(model.validate_python(name))
+            except ValidationError:
+                taken = False
+            assert bool(re.search(pattern, name)) == taken, name
 
 
 @pytest.mark.parametrize("name", FINE)

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from service.checkpoints.uploads import CONTENT_RANGE
 from service.datasets.schemas import AN_ABSOLUTE_PATH
-from service.forms import FORMS
+from service.forms import FORMS, MODEL
 from service.parameters import TEXT, declared
 from service.references import IS_ID, IS_NAMED
 from service.wording import MOST_PROBLEMS
@@ -211,6 +211,6 @@ def test_every_form_of_text_is_told_in_words(api: Served) -> None:
 
     look(api.app.openapi())
     # Forms that the document alone has: code of ours compares the text, and says what is wrong with it.
-    documented = {TEXT, IS_ID["pattern"], IS_NAMED["pattern"], CONTENT_RANGE.pattern, PATTERN}
+    documented = {TEXT, IS_ID["pattern"], IS_NAMED["pattern"], CONTENT_RANGE.pattern, PATTERN, MODEL}
     documented |= {pattern for pattern in patterns if pattern.endswith(AN_ABSOLUTE_PATH)}
     assert patterns - documented == set(FORMS)

@@ -1,0 +1,37 @@
+"""Chaos and load, for less long than by their commands. `make chaos` and `bench.load` are the long forms."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.product
+
+
+def printed(module: str, *options: str) -> dict[str, Any]:
+    """The numbers that a bench prints for programs. It exits with 1, too, if others keep the machine busy."""
+    run = subprocess.run(
+        [sys.executable, "-m", module, *options, "--json"], capture_output=True, text=True, check=False
+    )
+    assert run.stdout, run.stderr
+    return dict(json.loads(run.stdout))
+
+
+def test_half_a_minute_of_chaos_loses_doubles_and_changes_nothing() -> None:
+    found = printed("bench.chaos", "--seconds", "30")
+    bad = ("lost", "not_failed_by_their_reason", "given_up", "other_scores", "doubled")
+    assert not any(found[name] for name in bad), found
+    assert found["sound"] == found["done"] > 0
+    assert sum(found["blows"].values()) > 0
+
+
+def test_readers_and_uploads_at_once_meet_no_error() -> None:
+    few = ("--evaluations", "500", "--readers", "10", "--seconds", "10", "--uploads", "2")
+    found = printed("bench.load", *few, "--upload-bytes", "5000000")
+    assert found["errors"] == []
+    assert found["uploads"] >= 2
+    assert found["api_mib"] < 500

@@ -88,6 +88,7 @@ COPY_RESULTS = """
 class Filled:
     """What was written: ids and names to ask for."""
 
+    dataset: str
     evaluations: list[Any] = field(default_factory=list)
     models: list[str] = field(default_factory=list)
     num_predictions: int = 0
@@ -102,20 +103,20 @@ class Answers:
     errors: list[str] = field(default_factory=list)
 
 
-def real_results(folder: Path) -> Results:
+def real_results(folder: Path, dataset: str = DATASET) -> Results:
     """Evaluate a small network."""
     path = folder / "model.pt"
     torch.save(build("r3d_tiny", seed=1).state_dict(), path)
-    return evaluate(path, DATASET, PROTOCOL)
+    return evaluate(path, dataset, PROTOCOL)
 
 
 def fill(session: Session, results: Results, num_evaluations: int) -> Filled:
     """Write evaluations of many models, each with all that a worker writes."""
-    fingerprint = results.provenance.dataset["fingerprint"]
+    name, fingerprint = (results.provenance.dataset[key] for key in ("name", "fingerprint"))
     dataset = DatasetRow(
-        name=DATASET,
-        own_name=DATASET,
-        source={"name_or_path": DATASET},
+        name=name,
+        own_name=name,
+        source={"name_or_path": name},
         state=DatasetState.READY,
         fingerprint=fingerprint,
     )
@@ -165,6 +166,7 @@ def fill(session: Session, results: Results, num_evaluations: int) -> Filled:
         session.execute(text(statement), {"like": like})
     rows = sum(len(one.predictions.column("video")) for one in results.benchmarks if one.predictions)
     return Filled(
+        name,
         [one["id"] for one in evaluations],
         [f"{model.team}/{model.name}" for model in models],
         rows * num_evaluations,
@@ -174,6 +176,7 @@ def fill(session: Session, results: Results, num_evaluations: int) -> Filled:
 def addresses(filled: Filled, rng: random.Random) -> tuple[str, str]:
     """Choose what a reader asks for: its kind, and its path."""
     model, evaluation = rng.choice(filled.models), rng.choice(filled.evaluations)
+    board = f"/v1/leaderboard?dataset={filled.dataset}&protocol={PROTOCOL}"
     kinds = {
         LEADERBOARD: [
             "/",
@@ -185,7 +188,7 @@ def addresses(filled: Filled, rng: random.Random) -> tuple[str, str]:
         "evaluation": [f"/evaluations/{evaluation}"],
         "model": [f"/models/{model}"],
         "list": ["/evaluations", f"/v1/evaluations?model={model}"],
-        "JSON": [f"/v1/leaderboard?dataset={DATASET}&protocol={PROTOCOL}", f"/v1/evaluations/{evaluation}"],
+        "JSON": [board, f"/v1/evaluations/{evaluation}"],
         "results": [f"/v1/evaluations/{evaluation}/results"],
     }
     kind = LEADERBOARD if rng.random() < 0.5 else rng.choice(list(kinds))
@@ -251,7 +254,7 @@ def peak_mib(pid: int) -> float:
 
 def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     """Fill a service, load it, and describe how it answered."""
-    results = real_results(folder)
+    results = real_results(folder, arguments.dataset)
     with running(Installation(folder, 0)) as installation:
         with installation.database.session() as session:
             filled = fill(session, results, arguments.evaluations)
@@ -301,6 +304,7 @@ def main() -> None:
     """Print how a loaded service answered."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--evaluations", type=int, default=10_000)
+    parser.add_argument("--dataset", default=DATASET, help="the fewer videos, the sooner it begins")
     parser.add_argument("--readers", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=120.0)
     parser.add_argument("--uploads", type=int, default=UPLOADS, help="files that arrive at once")

@@ -11,6 +11,7 @@ import pytest
 from records.db import Database
 from records.settings import Settings
 from tests.databases import Databases
+from tests.patience import DEADLINE_S
 from tests.served import Served, serve, settings_in
 from tests.shared import SHARED, SharedTests
 from tests.workers import WorkerProcess
@@ -86,8 +87,16 @@ def databases(engines: tuple[str, str]) -> Iterator[Databases]:
 
 
 @pytest.fixture
-def settings(engines: tuple[str, str], databases: Databases, tmp_path: Path) -> Iterator[Settings]:
-    """Settings of an installation of this test's own; leases are the product's, so none ends by itself."""
+def settings(
+    engines: tuple[str, str], databases: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Settings]:
+    """Settings of an installation of this test's own; leases are the product's, so none ends by itself.
+
+    A service waits for locks as long as a test does. On a busy machine, forty requests take longer than the
+    product's limits until all of them wait.
+    """
+    for limit in ("LOCK_TIMEOUT_S", "STATEMENT_TIMEOUT_S"):
+        monkeypatch.setattr(f"service.app.{limit}", DEADLINE_S)
     with databases.lend() as database_url:
         yield settings_in(tmp_path, database_url, engines[1], max_upload_bytes=50_000_000)
 

@@ -30,8 +30,8 @@ def test_half_a_minute_of_chaos_loses_doubles_and_changes_nothing() -> None:
 
 
 def test_readers_and_uploads_at_once_meet_no_error() -> None:
-    few = ("--evaluations", "500", "--readers", "10", "--seconds", "10", "--uploads", "2")
-    found = printed("bench.load", *few, "--upload-bytes", "5000000")
+    few = ("--dataset", "playground-64", "--evaluations", "500", "--readers", "10", "--seconds", "10")
+    found = printed("bench.load", *few, "--uploads", "2", "--upload-bytes", "5000000")
     assert found["errors"] == []
     assert found["uploads"] >= 2
     assert found["api_mib"] < 500

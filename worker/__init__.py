@@ -1,6 +1,7 @@
 """Workers: a Celery process that is woken, claims jobs, and has a child process do the heavy part.
 
 app.py         the process: starts everything, ends it in order
+passwords.py   keep passwords out of the environment that /proc shows
 job_loop.py    claim a job, do it, claim the next
 background.py  beside the jobs: say that we are here, take back lost jobs, look for work
 tasks/         what each kind of job does

@@ -81,6 +81,19 @@ def test_a_limit_of_the_probes_memory_that_is_no_number_ends_the_worker(settings
     )
 
 
+def test_the_environment_that_the_kernel_shows_of_a_worker_holds_no_password(
+    start_worker: StartWorker, settings: Settings
+) -> None:
+    worker = start_worker(AWS_SECRET_ACCESS_KEY="of the store")
+    worker.wait_for("worker starts")
+    shown = Path(f"/proc/{worker.process.pid}/environ").read_text()
+    assert settings.store_url in shown  # it is this worker's
+    for secret in (settings.database_url, settings.broker_url):
+        assert secret.get_secret_value() not in shown
+    assert "of the store" not in shown
+    assert worker.terminate() == 0
+
+
 def test_a_wrong_word_for_the_walls_ends_the_worker(settings: Settings) -> None:
     run = start(settings, VCPBENCH_WALLS="yes")
     assert run.returncode == 2

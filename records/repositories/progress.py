@@ -17,6 +17,7 @@ docs/decisions/2026-11-28-progress.md has the measurements.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -115,9 +116,8 @@ class _Scoring(NamedTuple):
 
     @classmethod
     def of(cls, one: Evaluation, jobs: Iterable[_Single]) -> _Scoring:
-        """Pick the jobs of an evaluation or a control."""
-        kinds = (JobKind.FIT, JobKind.SCORE)
-        own = tuple(job for job in jobs if job.subject_id == one.id and job.kind in kinds)
+        """Pick them from the jobs that are about an evaluation or a control."""
+        own = tuple(job for job in jobs if job.kind in (JobKind.FIT, JobKind.SCORE))
         scored = any(job.kind is JobKind.SCORE and job.state is JobState.DONE for job in own)
         return cls(own, scored or one.state is EvaluationState.DONE, one.scoring_units)
 
@@ -170,7 +170,10 @@ def progress(session: Session, evaluation: Evaluation) -> Progress:
     found = _singles(session, evaluation, controls)
     # Of the fit jobs of an evaluation, only one is in `jobs`. `scorings` has all of them.
     jobs = {(job.kind, job.subject_id): job for job in found}
-    scorings = {one.id: _Scoring.of(one, found) for one in (evaluation, *controls)}
+    of_each: defaultdict[UUID, list[_Single]] = defaultdict(list)
+    for job in found:
+        of_each[job.subject_id].append(job)
+    scorings = {one.id: _Scoring.of(one, of_each[one.id]) for one in (evaluation, *controls)}
     scoring = scorings[evaluation.id]
     if evaluation.state is EvaluationState.DONE:
         return Progress(

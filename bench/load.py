@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import http.client
 import json
 import math
 import multiprocessing
@@ -27,6 +28,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import httpx
@@ -230,20 +232,29 @@ async def _reader(
 
 
 def upload(number: int, url: str, headers: Mapping[str, str], size: int, seconds: float, done: Any) -> None:
-    """Upload one new file after the other until the time is over. It runs in a process of its own."""
+    """Upload one new file after the other until the time is over. It runs in a process of its own.
+
+    `http.client` takes a fifth of httpx's processor time, which the server would wait for.
+    """
     begun = time.monotonic()
-    with httpx.Client(base_url=url, headers=headers, timeout=60) as client:
-        while time.monotonic() < begun + seconds:
-            one = os.urandom(CHUNK_BYTES)
-            chunks = (uuid4().bytes + one[16:] for _ in range(size // CHUNK_BYTES))
-            try:
-                answer = client.put(
-                    "/v1/checkpoints/upload", params={"model": f"load-{number}"}, content=chunks
-                )
-                done.put("" if answer.status_code == 201 else f"upload: {answer.status_code} {answer.text}")
-            except httpx.HTTPError as error:
-                done.put(f"upload: {type(error).__name__}")
-            time.sleep(UPLOAD_EVERY_S)
+    address = urlsplit(url)
+    num_chunks = size // CHUNK_BYTES
+    while time.monotonic() < begun + seconds:
+        one = os.urandom(CHUNK_BYTES)
+        chunks = (uuid4().bytes + one[16:] for _ in range(num_chunks))
+        length = {"Content-Length": str(num_chunks * CHUNK_BYTES)}
+        client = http.client.HTTPConnection(address.hostname or "", address.port, timeout=60)
+        try:
+            path = f"/v1/checkpoints/upload?model=load-{number}"
+            client.request("PUT", path, chunks, {**headers, **length})
+            answer = client.getresponse()
+            text = answer.read().decode()
+            done.put("" if answer.status == 201 else f"upload: {answer.status} {text}")
+        except (OSError, http.client.HTTPException) as error:
+            done.put(f"upload: {type(error).__name__}")
+        finally:
+            client.close()
+        time.sleep(UPLOAD_EVERY_S)
 
 
 def peak_mib(pid: int) -> float:

@@ -26,6 +26,7 @@ from service.problems import BadUpload, Conflict, TooLarge
 from vcp_core.catalog.errors import StorageError
 
 T = TypeVar("T")
+BLOCK_BYTES = 1 << 20  # handed to the store at once: the event loop waits for another thread each time
 CONTENT_RANGE = re.compile(r"^bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)$")
 
 
@@ -165,17 +166,22 @@ class Uploads:
     async def _receive(
         self, key: str, chunks: AsyncIterator[bytes], at_most: int, too_many: Exception
     ) -> Received:
-        size, digest, complete = 0, hashlib.sha256(), True
+        size, digest, complete, block = 0, hashlib.sha256(), True, bytearray()
         async with self.storage.writer(key) as writer:
             try:
                 async for chunk in chunks:
                     size += len(chunk)
                     if size > at_most:
                         raise too_many
-                    digest.update(chunk)
-                    await writer.write(chunk)
+                    block += chunk
+                    if len(block) >= BLOCK_BYTES:
+                        digest.update(block)
+                        await writer.write(bytes(block))
+                        block.clear()
             except ClientDisconnect:
                 complete = False
+            digest.update(block)
+            await writer.write(bytes(block))
         return Received(size_bytes=size, sha256=digest.hexdigest(), complete=complete)
 
     def _record(

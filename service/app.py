@@ -22,7 +22,7 @@ from service.datasets.routes import router as datasets
 from service.estimates.routes import router as estimates
 from service.evaluations.routes import router as evaluations
 from service.leaderboard.routes import router as leaderboard
-from service.leaderboard.service import ORDERS
+from service.leaderboard.service import ORDERS, ROWS
 from service.limits import BodyLimit
 from service.models.routes import router as models
 from service.parameters import describe, known_words
@@ -126,7 +126,7 @@ def connect(app: FastAPI, settings: Settings) -> None:
     Raises:
         StorageError: If there is no such store.
     """
-    for kept in (ORDERS, OFFERED):  # of boards of another database
+    for kept in (ORDERS, ROWS, OFFERED):  # of boards of another database
         kept.clear()
     app.state.settings = settings
     app.state.open_uploads = OpenUploads()

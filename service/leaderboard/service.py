@@ -67,10 +67,14 @@ class Order:
     ranks: Ranks
 
 
-# A board changes only with its state: results are never changed, and their times ascend, because they end
-# under the flow's lock.
-ORDERS = Kept[tuple[LeaderboardQuery, BoardState], Order](32)
+# A board changes with its state: results are never changed, and their times ascend, because they end under
+# the flow's lock. What changes without it (a run that is declared later, a control that others wait for) is
+# seen after `KEPT_S`.
+KEPT_S = 30.0
+ORDERS = Kept[tuple[LeaderboardQuery, BoardState], Order](32, seconds=KEPT_S)
+ROWS = Kept[tuple[LeaderboardQuery, BoardState], Rows](64, seconds=KEPT_S)
 MOST_KEPT_ROWS = 20_000  # a longer order is read each time
+MOST_KEPT_PAGE = 200  # a longer page is read each time: 64 pages of 200 rows are 25 MB
 
 
 def rows_of(session: Session, wanted: LeaderboardQuery, state: BoardState | None = None) -> Rows:
@@ -81,7 +85,16 @@ def rows_of(session: Session, wanted: LeaderboardQuery, state: BoardState | None
         wanted: Which board, which rows, in which order.
         state: The board's state, if it was read in this transaction.
     """
-    order = _order(session, wanted, state or repository.state(session, wanted.board))
+    state = state or repository.state(session, wanted.board)
+    rows = ROWS.get((wanted, state))
+    if rows is None:
+        rows = _read(session, wanted, _order(session, wanted, state))
+        if wanted.limit <= MOST_KEPT_PAGE and len(wanted.metrics) <= repository.MOST_KEPT_METRICS:
+            ROWS.put((wanted, state), rows)
+    return rows
+
+
+def _read(session: Session, wanted: LeaderboardQuery, order: Order) -> Rows:
     page = slice(wanted.offset, wanted.offset + wanted.limit)
     facts = repository.facts(session, order.evaluations[page])
     controls = repository.controls(session, wanted.board)

@@ -17,7 +17,7 @@ from records.repositories.leaderboard import COLUMNS
 from records.repositories.leaderboard_choices import LeaderboardInfo
 from service.datasets import service as dataset_service
 from service.leaderboard.schemas import BoardRow, ControlRow
-from service.leaderboard.service import rows_of
+from service.leaderboard.service import KEPT_S, rows_of
 from service.protocols import service as protocol_service
 from service.reasons import text_for
 from service.web import figures, names
@@ -140,8 +140,8 @@ def show(session: Session, wanted: LeaderboardParameters) -> LeaderboardPage | N
     )
 
 
-# What a board offers to choose from changes only when a result comes or goes.
-OFFERED = Kept[LeaderboardInfo, tuple[dict[str, str], dict[str, list[str]]]](64)
+# What a board offers to choose from changes when a result comes or goes, or a run is declared later.
+OFFERED = Kept[LeaderboardInfo, tuple[dict[str, str], dict[str, list[str]]]](64, seconds=KEPT_S)
 
 
 def _offered(session: Session, shown: LeaderboardInfo) -> tuple[dict[str, str], dict[str, list[str]]]:

@@ -1,7 +1,7 @@
-"""Makes the table of docs/backbones.md: each backbone's size, cost, native input, source and key names.
+"""Makes the tables of docs/backbones.md: backbones, their key schemes, and their variants.
 
-python -m bench.backbones          prints the table
-python -m bench.backbones --write  puts it into docs/backbones.md
+python -m bench.backbones          prints the tables
+python -m bench.backbones --write  puts them into docs/backbones.md
 """
 
 from __future__ import annotations
@@ -14,12 +14,29 @@ from torch import Tensor, nn
 from bench import pages
 from vcp_core.backbones import skeleton
 from vcp_core.catalog.backbones import BACKBONES, BackboneSpec
+from vcp_core.catalog.keys import KeyScheme
+from vcp_core.catalog.normalisation import Normalisation
+from vcp_core.catalog.variants import Variant
 
 PAGE = Path(__file__).parents[1] / "docs" / "backbones.md"
 BEGIN = "<!-- python -m bench.backbones -->\n"
 HEAD = (
-    "| backbone | parameters | GFLOP | frames x height x width | resized to | pixels | source | key names |",
-    "|---|---:|---:|---|---|---|---|---|",
+    "| backbone | parameters | GFLOP | frames x height x width | resized to | source | key names |",
+    "|---|---:|---:|---|---|---|---|",
+)
+SCHEMES_HEAD = (
+    "",
+    "### What each key scheme states",
+    "",
+    "| key names | backbones | pixels | epsilon | version | source |",
+    "|---|---|---|---:|---:|---|",
+)
+VARIANTS_HEAD = (
+    "",
+    "### Variants",
+    "",
+    "| `--variant` | backbones | what differs from the usual form | source |",
+    "|---|---|---|---|",
 )
 
 
@@ -47,10 +64,6 @@ def multiply_adds(name: str, *, frames: int | None = None) -> int:
 
 def row(spec: BackboneSpec) -> str:
     """One line of the table."""
-    norm = spec.normalisation
-    pixels = (
-        f"mean {_numbers(norm.mean)}, std {_numbers(norm.std)}" if norm is not None else "0 to 1, as they are"
-    )
     cells = (
         f"`{spec.name}`",
         f"{spec.num_parameters:,}",
@@ -58,11 +71,54 @@ def row(spec: BackboneSpec) -> str:
         " x ".join(map(str, spec.clip_shape[1:]))
         + (f", every {spec.stride}th frame" if spec.stride > 1 else ""),
         " x ".join(map(str, spec.resize)),
-        pixels,
         spec.source,
         ", ".join(scheme.name for scheme in spec.keys),
     )
+    return _line(*cells)
+
+
+def schemes() -> list[str]:
+    """A line for each key scheme, with the backbones that it names."""
+    of_scheme: dict[KeyScheme, list[str]] = {}
+    for spec in BACKBONES.values():
+        for scheme in spec.keys:
+            of_scheme.setdefault(scheme, []).append(f"`{spec.name}`")
+    return [
+        _line(
+            scheme.name,
+            ", ".join(names),
+            _pixels(scheme.normalisation),
+            f"{scheme.epsilon:g}",
+            str(scheme.version),
+            scheme.source,
+        )
+        for scheme, names in of_scheme.items()
+    ]
+
+
+def variants() -> list[str]:
+    """A line for each variant, with the backbones that have it."""
+    of_variant: dict[Variant, list[str]] = {}
+    for spec in BACKBONES.values():
+        for variant in spec.variants:
+            of_variant.setdefault(variant, []).append(f"`{spec.name}`")
+    return [
+        _line(
+            f"`{variant.name}`",
+            "all" if len(names) == len(BACKBONES) else ", ".join(names),
+            variant.says,
+            variant.source,
+        )
+        for variant, names in of_variant.items()
+    ]
+
+
+def _line(*cells: str) -> str:
     return f"| {' | '.join(cells)} |"
+
+
+def _pixels(norm: Normalisation | None) -> str:
+    return "0 to 1, as they are" if norm is None else f"mean {_numbers(norm.mean)}, std {_numbers(norm.std)}"
 
 
 def _numbers(values: tuple[float, ...]) -> str:
@@ -70,12 +126,13 @@ def _numbers(values: tuple[float, ...]) -> str:
 
 
 def table() -> str:
-    """The table, from the catalog and from counted operations."""
-    return "\n".join([*HEAD, *map(row, BACKBONES.values())]) + "\n"
+    """The tables, from the catalog and from counted operations."""
+    lines = [*HEAD, *map(row, BACKBONES.values())]
+    return "\n".join([*lines, *SCHEMES_HEAD, *schemes(), *VARIANTS_HEAD, *variants()]) + "\n"
 
 
 def main() -> None:
-    """Print the table, or write it into its page."""
+    """Print the tables, or write them into their page."""
     pages.print_or_write(__doc__, table, PAGE, BEGIN)
 
 

@@ -31,8 +31,9 @@ from records.models import (
     Job,
     JobKind,
 )
-from records.repositories import evaluations, jobs, locks, many_jobs, shards
+from records.repositories import checkpoints, evaluations, jobs, locks, many_jobs, shards
 from vcp_core.catalog.errors import VcpbenchError
+from vcp_core.catalog.readings import version_of
 from vcp_core.catalog.versions import engine
 
 P = ParamSpec("P")
@@ -78,7 +79,7 @@ def find_or_create(
     is_control: bool = False,
     priority: int = 0,
 ) -> tuple[Evaluation, bool]:
-    """Find the evaluation of this checkpoint by this engine, or make it. True means that it is new.
+    """Find the evaluation of this checkpoint by this version, or make it. True means that it is new.
 
     If the found evaluation has a lower priority than asked for, it gets the usual priority.
     """
@@ -102,25 +103,27 @@ def find_or_create_all(
 ) -> tuple[list[Evaluation], set[UUID]]:
     """Find or make the evaluations of several checkpoints, and return them with the ids of the new ones.
 
-    Finding and making take three statements, however many checkpoints there are.
+    Finding and making take four statements, however many checkpoints there are.
     """
     found = evaluations.all_reusable(session, checkpoint_ids, dataset, protocol_hash)
     for one in found.values():
         if one.priority < priority:
             _hurry(session, one)
+    missing = [checkpoint_id for checkpoint_id in checkpoint_ids if checkpoint_id not in found]
+    scheme_versions = checkpoints.scheme_versions(session, missing)
     made = [
         Evaluation(
             checkpoint_id=checkpoint_id,
             dataset_id=dataset.id,
             protocol_hash=protocol_hash,
             engine=engine(),
+            scheme_version=scheme_versions[checkpoint_id],
             priority=priority,
             team=team,
             is_control=is_control,
             state=EvaluationState.WAITING,
         )
-        for checkpoint_id in checkpoint_ids
-        if checkpoint_id not in found
+        for checkpoint_id in missing
     ]
     session.add_all(made)
     session.flush()
@@ -156,7 +159,7 @@ def _leave_waiting(session: Session, evaluation: Evaluation) -> None:
         words = f"the dataset {dataset.name} cannot be used: "
         fail(session, evaluation, _known(dataset.reason).within(words))
     elif checkpoint.state is CheckpointState.READY and dataset.state is DatasetState.READY:
-        if evaluation.older and not _renewed(session, evaluation):
+        if (evaluation.older or evaluation.outdated) and not _renewed(session, evaluation):
             return
         # The videos may not have been known when the evaluation was created. Now that they are, another
         # evaluation of the same videos may exist.
@@ -169,15 +172,16 @@ def _leave_waiting(session: Session, evaluation: Evaluation) -> None:
 
 
 def _renewed(session: Session, evaluation: Evaluation) -> bool:
-    """Let the current engine make an evaluation that an older engine was asked for.
+    """Let the current engine and key scheme make an evaluation that older ones were asked for.
 
-    Return False, and cancel the evaluation, if the current engine has such an evaluation already.
+    Return False, and cancel the evaluation, if there is such an evaluation by the current ones already.
     """
     found = evaluations.reusable(session, evaluation.checkpoint, evaluation.dataset, evaluation.protocol_hash)
     if found is not None:
         _same_as(session, evaluation, found, "it was asked for again after an update")
         return False
     evaluation.engine = engine()
+    evaluation.scheme_version = version_of(evaluation.checkpoint.backbone, evaluation.checkpoint.scheme)
     return True
 
 
@@ -259,7 +263,8 @@ def planned(
 
     Shards that are linked to the evaluation already (`shards.add`) need not be named again.
     """
-    if evaluation.older and not _renewed(session, evaluation):  # vcpbench was updated before any computation
+    # vcpbench may have been updated before any computation.
+    if (evaluation.older or evaluation.outdated) and not _renewed(session, evaluation):
         return
     shards.link(session, evaluation.id, shard_ids)
     evaluation.controls = list(controls)

@@ -31,14 +31,25 @@ GPU_FILES = ("/proc/driver/nvidia", "/proc/devices", "/sys/bus/pci", "/sys/devic
 
 
 def ingest(
-    tell: Tell, *, path: str, out: str, backbone: str | None, prefix: str | None, input_spec: str | None
+    tell: Tell,
+    *,
+    path: str,
+    out: str,
+    backbone: str | None,
+    prefix: str | None,
+    variant: str | None,
+    input_spec: str | None,
 ) -> dict[str, Any]:
     """Convert an uploaded file into canonical weights. The sandbox is a child process of this child."""
     from vcp_core.backbones import expect, skeleton
+    from vcp_core.catalog.readings import resolve
     from vcp_core.checkpoints import ingest as in_sandbox
 
-    report = in_sandbox(path, Path(out), backbone=backbone, prefix=prefix)
-    expect(skeleton(report.backbone), input_spec)  # refuse an input that the network cannot take
+    report = in_sandbox(
+        path, Path(out), backbone=backbone, prefix=prefix, variant=variant, input_spec=input_spec
+    )
+    usual = resolve(report.backbone, scheme=report.scheme, variant=variant)
+    expect(skeleton(usual), input_spec)  # refuse an input that the network cannot take
     return {"report": report.as_dict(), "weights_sha256": _sha256(Path(out))}
 
 
@@ -166,7 +177,7 @@ def extract(
     chosen, counters = pick_device(device), Counters()
     for features in shard_features(
         made,
-        pixel_network(made) if weights is None else _network(weights, plan["input_spec"], chosen),
+        pixel_network(made) if weights is None else _network(weights, plan, chosen),
         [shard],
         device=chosen,
         counters=counters,
@@ -307,6 +318,8 @@ def _evaluation_plan(
     manifest: str,
     protocol: dict[str, Any],
     backbone: str,
+    scheme: str | None,
+    variant: str | None,
     input_spec: str | None,
     of_pixels: bool,
     at_home: bool = True,
@@ -315,25 +328,27 @@ def _evaluation_plan(
 
     With `at_home`, the videos can be read: a built-in dataset's are made if this machine lacks them.
     """
-    from vcp_core.catalog.backbones import BACKBONES
-    from vcp_core.catalog.inputs import with_input
     from vcp_core.catalog.protocols import Protocol
+    from vcp_core.catalog.readings import resolve
     from vcp_core.evaluation.plan import EvaluationPlan
 
-    spec = with_input(BACKBONES[backbone], input_spec)
+    spec = resolve(backbone, scheme=scheme, variant=variant, input_spec=input_spec)
     dataset, numbers = _dataset(manifest, at_home=at_home), Protocol.model_validate(protocol)
     plan = EvaluationPlan(dataset=dataset, protocol=numbers, spec=spec)
     return plan.pixels if of_pixels else plan
 
 
-def _network(weights: str, input_spec: str | None, device: Any) -> Any:
+def _network(weights: str, plan: Mapping[str, Any], device: Any) -> Any:
+    """Load the network of a plan's checkpoint, unless it is the last one that was loaded."""
     from vcp_core.checkpoints import read_canonical
     from vcp_core.features.extraction import ready
 
-    def load() -> Any:
-        return ready(read_canonical(Path(weights), input_spec=input_spec), device)
+    said = {name: plan[name] for name in ("scheme", "variant", "input_spec")}
 
-    return _keep("network", (weights, input_spec, str(device)), load)
+    def load() -> Any:
+        return ready(read_canonical(Path(weights), **said), device)
+
+    return _keep("network", (weights, said, str(device)), load)
 
 
 def _keep(what: str, name: object, load: Callable[[], Any]) -> Any:

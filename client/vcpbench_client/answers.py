@@ -86,6 +86,7 @@ class Checkpoint:
     step: int | None = None
     pretrained_on: str | None = None
     prefix: str | None = None
+    variant: str | None = None
     input_spec: str | None = None
     network: Network | None = None
     reason: str | None = None
@@ -133,7 +134,9 @@ class CheckpointRef:
     run: str | None = None
     step: int | None = None
     prefix: str | None = None
+    variant: str | None = None
     input_spec: str | None = None
+    scheme: str | None = None
     network: Network | None = None
     seed: int | None = None
 
@@ -218,6 +221,8 @@ class Evaluation:
         unavailable: Benchmarks that this dataset cannot carry, and why.
         engine: The versions of the code that makes its scores, and the benchmarks that it runs.
         older: Whether another engine than the server's made it. Then it is on another board.
+        scheme_version: The version of the key scheme's facts that it was made under.
+        outdated: Whether these facts have changed since. Ask for it again.
     """
 
     id: str
@@ -227,6 +232,8 @@ class Evaluation:
     protocol: ProtocolRef
     engine: str | None = None
     older: bool = False
+    scheme_version: int = 1
+    outdated: bool = False
     reason: str | None = None
     cause: Cause | None = None
     log_tail: str | None = None
@@ -333,6 +340,7 @@ class BoardRow:
     Attributes:
         rank: Its place by the metric that the board is sorted by; 1 is the best, whichever way.
         tied: Whether others share it, because their scores lie within the interval of its first row.
+        outdated: Whether the facts of the checkpoint's key scheme have changed since.
     """
 
     evaluation: str
@@ -346,6 +354,7 @@ class BoardRow:
     step: int | None = None
     sha256: str | None = None
     finished_at: datetime | None = None
+    outdated: bool = False
     scores: dict[str, Score]
 
 

@@ -85,6 +85,7 @@ class Client:
         backbone: str | None = None,
         pretrained_on: str | None = None,
         prefix: str | None = None,
+        variant: str | None = None,
         input_spec: str | None = None,
         on_progress: Tell | None = None,
         part_bytes: int = PART_BYTES,
@@ -100,6 +101,7 @@ class Client:
             pretrained_on: What it was trained on, such as "ucf101:1"; results say so, and flag a leak.
             prefix: Which of several networks in the file ("teacher."); the one trained by gradients if left
                 out.
+            variant: The network's form, if no tensor shows it ("tclr", "bgr").
             input_spec: The network's input, if it is not its backbone's usual one:
                 "frames=8,stride=4,resize=256x340,crop=224,mean=0.45,std=0.225", or some of these words.
             on_progress: Told the stage ("hashing", "sending"), bytes done, and bytes in all.
@@ -117,6 +119,7 @@ class Client:
             backbone=backbone,
             pretrained_on=pretrained_on,
             prefix=prefix,
+            variant=variant,
             input_spec=input_spec,
         )
 
@@ -130,7 +133,7 @@ class Client:
         Raises:
             Conflict: If the checkpoint is known to be something else.
         """
-        names = ("model", "size_bytes", "sha256", "prefix", "input_spec")
+        names = ("model", "size_bytes", "sha256", "prefix", "variant", "input_spec")
         body = {name: getattr(checkpoint, name) for name in names} | facts
         known = {name: value for name, value in body.items() if value is not None}
         return read(Checkpoint, content_of(self._transport.ask("POST", "/checkpoints", body=known)))

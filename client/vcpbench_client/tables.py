@@ -74,7 +74,7 @@ def board(found: Board) -> Table:
         if isinstance(row, ControlRow):
             facts = ["", row.title, "", row.backbone or ""]
         else:
-            rank = f"{row.rank or '-'}{'=' if row.tied else ''}"
+            rank = f"{row.rank or '-'}{'=' if row.tied else ''}{'!' if row.outdated else ''}"
             facts = [rank, row.model, _step(row.step), row.backbone or ""]
         style = "dim" if isinstance(row, ControlRow) else ""
         table.add_row(*map(Text, [*facts, *cells, row.evaluation]), style=style)

@@ -57,6 +57,10 @@ class Checkpoint(Identified, Base):
         prefix: Which of several networks in the file is meant, as declared; None for the preferred one.
         input_spec: Form of the input, as declared (`vcp_core.catalog.inputs`); None for the backbone's own. A
             control has the input of the checkpoints that it is compared with.
+        variant: Form of the network, as declared (`vcp_core.catalog.variants`); None for the usual one. A
+            control has that of the checkpoints that it is compared with.
+        scheme: Key scheme of the file (`vcp_core.catalog.keys`), once ready. For a control, the scheme whose
+            facts it was made with; None for those of the backbone's first.
         report: How the backbone was found (CheckpointReport).
         weights_sha256: SHA-256 of the canonical weights; their object key is made of it.
         reason: Why the checkpoint was rejected.
@@ -82,6 +86,8 @@ class Checkpoint(Identified, Base):
     pretrained_on: Mapped[str | None]
     prefix: Mapped[str | None]
     input_spec: Mapped[str | None]
+    variant: Mapped[str | None]
+    scheme: Mapped[str | None]
     report: Mapped[dict[str, Any] | None]
     weights_sha256: Mapped[str | None]
     reason: Mapped[VcpbenchError | None]

@@ -15,6 +15,7 @@ from records.models.checkpoints import Checkpoint
 from records.models.columns import words
 from records.models.datasets import DatasetRow, ProtocolRow
 from vcp_core.catalog.errors import VcpbenchError
+from vcp_core.catalog.readings import version_of
 from vcp_core.catalog.versions import engine
 
 
@@ -66,6 +67,8 @@ class Evaluation(Identified, Base):
         protocol_hash: The protocol, which never changes.
         engine: Version of everything that makes its scores, and the benchmarks that run
             (`vcp_core.catalog.versions`); empty if the version is unknown.
+        scheme_version: Version of the checkpoint's key scheme when it was planned
+            (`vcp_core.catalog.keys`). The checkpoint holds the scheme and the variant.
         priority: Priority of its jobs; see `Job`.
         team: The team that asked. Workers take turns between teams.
         is_control: Whether it measures random weights, or pixels, for other evaluations.
@@ -92,6 +95,7 @@ class Evaluation(Identified, Base):
             "dataset_id",
             "protocol_hash",
             "engine",
+            "scheme_version",
             unique=True,
             postgresql_where=text("state NOT IN ('failed', 'cancelled')"),
         ),
@@ -112,6 +116,7 @@ class Evaluation(Identified, Base):
     dataset_id: Mapped[UUID] = mapped_column(ForeignKey("dataset.id"))
     protocol_hash: Mapped[str] = mapped_column(ForeignKey("protocol.hash"))
     engine: Mapped[str] = mapped_column(default=engine)
+    scheme_version: Mapped[int] = mapped_column(default=1, server_default=text("1"))
     priority: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     team: Mapped[str]
     is_control: Mapped[bool]
@@ -135,6 +140,11 @@ class Evaluation(Identified, Base):
     def older(self) -> bool:
         """Whether it belongs to another version, so that it shares no leaderboard with new evaluations."""
         return self.engine != engine()
+
+    @property
+    def outdated(self) -> bool:
+        """Whether the facts of the checkpoint's key scheme have changed since."""
+        return self.scheme_version != version_of(self.checkpoint.backbone, self.checkpoint.scheme)
 
     shards: Mapped[list[Shard]] = relationship(secondary=evaluation_shards)
     controls: Mapped[list[Evaluation]] = relationship(

@@ -25,6 +25,7 @@ from sqlalchemy.orm import Session, selectinload
 from records.db import NOW
 from records.models import Checkpoint, CheckpointState, Model, Origin, UploadPart
 from records.repositories import locks
+from vcp_core.catalog.readings import version_of
 
 USABLE = (CheckpointState.INGESTING, CheckpointState.READY)
 
@@ -108,6 +109,13 @@ def controls(session: Session, control_keys: Sequence[str]) -> dict[str, Checkpo
     return {str(one.control_key): one for one in found}
 
 
+def scheme_versions(session: Session, checkpoint_ids: Collection[UUID]) -> dict[UUID, int]:
+    """The versions that the key schemes of these checkpoints have now."""
+    query = select(Checkpoint.id, Checkpoint.backbone, Checkpoint.scheme)
+    found = session.execute(query.where(Checkpoint.id.in_(checkpoint_ids)))
+    return {one: version_of(backbone, scheme) for one, backbone, scheme in found}
+
+
 def model_of(session: Session, team: str, name: str) -> Model:
     """Find a team's model of this name, or make it."""
     session.execute(insert(Model).values(team=team, name=name).on_conflict_do_nothing())
@@ -115,7 +123,13 @@ def model_of(session: Session, team: str, name: str) -> Model:
 
 
 def same(
-    session: Session, model: Model, sha256: str, *, prefix: str | None = None, input_spec: str | None = None
+    session: Session,
+    model: Model,
+    sha256: str,
+    *,
+    prefix: str | None = None,
+    variant: str | None = None,
+    input_spec: str | None = None,
 ) -> Checkpoint | None:
     """The model's checkpoint with these bytes and declarations, unless it was rejected.
 
@@ -126,6 +140,7 @@ def same(
         Checkpoint.model_id == model.id,
         Checkpoint.sha256 == sha256,
         Checkpoint.prefix.is_not_distinct_from(prefix),
+        Checkpoint.variant.is_not_distinct_from(variant),
         Checkpoint.input_spec.is_not_distinct_from(input_spec),
         Checkpoint.state != CheckpointState.REJECTED,
     )

@@ -8,7 +8,19 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Select, delete, exists, func, insert, or_, select
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Select,
+    and_,
+    delete,
+    exists,
+    false,
+    func,
+    insert,
+    or_,
+    select,
+)
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import Session, undefer
 
@@ -29,7 +41,7 @@ from records.models import (
     evaluation_shards,
 )
 from records.repositories import jobs
-from vcp_core.catalog import versions
+from vcp_core.catalog import readings, versions
 from vcp_core.catalog.errors import VcpbenchError
 
 
@@ -123,15 +135,28 @@ def all_reusable(
     found = session.scalars(
         select(Evaluation)
         .join(Evaluation.dataset)
+        .join(Evaluation.checkpoint)
         .where(
             Evaluation.checkpoint_id.in_(checkpoint_ids),
             same,
             Evaluation.protocol_hash == protocol_hash,
             Evaluation.engine == versions.engine(),
+            ~outdated(),
             Evaluation.state.not_in(unwanted),
         )
     )
     return {one.checkpoint_id: one for one in found}
+
+
+def outdated() -> ColumnElement[bool]:
+    """The evaluations whose key scheme has other facts now. The statement must join `Checkpoint`."""
+    of_scheme = (
+        and_(
+            Checkpoint.backbone == backbone, Checkpoint.scheme == scheme, Evaluation.scheme_version != version
+        )
+        for backbone, scheme, version in readings.renewed()
+    )
+    return func.coalesce(or_(false(), *of_scheme), false())
 
 
 def of_checkpoint(session: Session, checkpoint_id: UUID) -> Sequence[Evaluation]:
@@ -188,22 +213,25 @@ def _oldest_first(session: Session, query: Select[Evaluation]) -> Sequence[Evalu
     return session.scalars(query.order_by(Evaluation.created_at)).all()
 
 
-def by_other_engines(
+def by_other_versions(
     session: Session, fingerprint: str, protocol_hash: str, *, engine: str | None
 ) -> list[UUID]:
-    """The newest finished evaluation of each uploaded checkpoint that other engines made, the oldest first.
+    """The newest finished evaluation of each uploaded checkpoint by other versions, the oldest first.
 
     Args:
         session: Of the caller.
         fingerprint: Fingerprint of the videos.
         protocol_hash: The protocol.
-        engine: Only evaluations by this engine; None is every engine but the current one.
+        engine: Only evaluations by this engine. None is every engine but the current one, and what the
+            current one made under an older version of the checkpoint's key scheme.
     """
-    made_by = Evaluation.engine == engine if engine else Evaluation.engine != versions.engine()
+    others = or_(Evaluation.engine != versions.engine(), outdated())
+    made_by = Evaluation.engine == engine if engine else others
     order = (Evaluation.created_at.desc(), Evaluation.id)
     position = func.row_number().over(partition_by=Evaluation.checkpoint_id, order_by=order).label("position")
     query = (
         select(Evaluation.id, Evaluation.created_at, position)
+        .join(Checkpoint, Checkpoint.id == Evaluation.checkpoint_id)
         .join(DatasetRow, DatasetRow.id == Evaluation.dataset_id)
         .where(
             Evaluation.is_control.is_(False),

@@ -28,6 +28,7 @@ from sqlalchemy.orm import Session, aliased
 from records.db import BINARY
 from records.kept import Kept
 from records.models import Checkpoint, DatasetRow, Evaluation, EvaluationState, Model, ScoreRow
+from vcp_core.catalog.readings import version_of
 from vcp_core.catalog.scores import FIELDS, Score
 
 DONE = Evaluation.state == EvaluationState.DONE
@@ -92,6 +93,13 @@ class Facts(NamedTuple):
     checkpoint: UUID
     sha256: str | None
     finished_at: datetime | None
+    scheme: str | None
+    scheme_version: int
+
+    @property
+    def outdated(self) -> bool:
+        """Whether the facts of the checkpoint's key scheme have changed since."""
+        return self.scheme_version != version_of(self.backbone, self.scheme)
 
 
 Measured = tuple[float, float, float, str]  # value, low, high and `better` of a score
@@ -111,6 +119,8 @@ FACTS = (
     Checkpoint.id,
     Checkpoint.sha256,
     Evaluation.finished_at,
+    Checkpoint.scheme,
+    Evaluation.scheme_version,
 )
 COLUMNS: dict[str, Any] = {
     "created_at": Evaluation.created_at,

@@ -5,7 +5,7 @@ Only the newest evaluations are looked at, so the statements take the same time 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -58,17 +58,24 @@ class ScoreTime(NamedTuple):
     job_s: float
 
 
-def last_of(session: Session, backbone: str, input_spec: str | None, precision: str) -> list[UUID]:
+def last_of(
+    session: Session, backbone: str, variant: str | None, input_spec: str | None, precision: str
+) -> list[UUID]:
     """The last finished evaluations of a backbone, random weights included.
 
     Args:
         session: Of the caller.
         backbone: The backbone's name.
+        variant: Its form, as declared; None for the usual one.
         input_spec: Its input, as declared; None for its own.
         precision: Precision of the network, as in the protocol.
     """
-    same_input = Checkpoint.input_spec.is_not_distinct_from(input_spec)
-    return _ids(session, precision, Checkpoint.backbone == backbone, same_input, ~_is_pixels())
+    alike = and_(
+        Checkpoint.backbone == backbone,
+        Checkpoint.variant.is_not_distinct_from(variant),
+        Checkpoint.input_spec.is_not_distinct_from(input_spec),
+    )
+    return _ids(session, precision, alike, ~_is_pixels())
 
 
 def last_of_pixels(session: Session, precision: str) -> list[UUID]:
@@ -152,10 +159,10 @@ def _seconds() -> Any:
 
 def controls_there(
     session: Session, fingerprint: str, protocol_hash: str, engine: str
-) -> list[tuple[str | None, str | None, int | None]]:
-    """Backbone, declared input and seed of the controls that are done; pixels have no seed."""
+) -> Sequence[Checkpoint]:
+    """The controls that are done: random weights, and pixels, which have no seed."""
     query = (
-        select(Checkpoint.backbone, Checkpoint.input_spec, Checkpoint.seed)
+        select(Checkpoint)
         .join(Evaluation, Evaluation.checkpoint_id == Checkpoint.id)
         .join(DatasetRow, DatasetRow.id == Evaluation.dataset_id)
         .where(
@@ -166,4 +173,4 @@ def controls_there(
             DatasetRow.fingerprint == fingerprint,
         )
     )
-    return [(backbone, input_spec, seed) for backbone, input_spec, seed in session.execute(query)]
+    return session.scalars(query).all()

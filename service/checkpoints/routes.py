@@ -16,6 +16,7 @@ from service.checkpoints.schemas import (
     INPUT_SPEC,
     PREFIX,
     PRETRAINED_ON,
+    VARIANT,
     CheckpointIn,
     CheckpointOut,
     CheckpointPage,
@@ -23,7 +24,7 @@ from service.checkpoints.schemas import (
 )
 from service.checkpoints.uploads import CONTENT_RANGE, Uploads
 from service.deps import DatabaseDep, Limit, Offset, Router, SessionDep, SettingsDep, StorageDep
-from service.forms import Declaration, InputDeclaration, ModelName, Name, Sha256, StepText
+from service.forms import Declaration, InputDeclaration, ModelName, Name, Sha256, StepText, Text
 from service.problems import WITH_BODY, TooLarge, responses
 from service.references import CheckpointId, CheckpointNamed
 
@@ -50,8 +51,9 @@ def declare(
 ) -> CheckpointOut:
     """Declare a file. Then `PUT` its bytes to `/v1/checkpoints/{id}/content`.
 
-    If your team has declared the same bytes under the same model, prefix and input before, the answer is that
-    checkpoint (200). Facts that it lacks are added. A fact that contradicts it is refused (409).
+    If your team has declared the same bytes under the same model, prefix, variant and input before, the
+    answer is that checkpoint (200). Facts that it lacks are added. A fact that contradicts it is refused
+    (409).
     """
     _fits(body.size_bytes, settings.max_upload_bytes)
     facts = service.Facts(**body.model_dump(exclude={"size_bytes"}))
@@ -84,13 +86,15 @@ async def upload(
     step: Annotated[StepText | None, Query(description="Training step of that run.")] = None,
     pretrained_on: Annotated[Declaration | None, Query(description=PRETRAINED_ON)] = None,
     prefix: Annotated[Declaration | None, Query(description=PREFIX)] = None,
+    variant: Annotated[Text | None, Query(description=VARIANT)] = None,
     input_spec: Annotated[InputDeclaration | None, Query(description=INPUT_SPEC)] = None,
     content_length: Annotated[int | None, Header(ge=0, include_in_schema=False)] = None,
 ) -> CheckpointOut:
     """Upload in one go: `curl -T model.pt "$URL/v1/checkpoints/upload?model=NAME"`.
 
-    If your team has declared the same bytes under the same model, prefix and input before, the answer is that
-    checkpoint (200). Facts that it lacks are added. A fact that contradicts it is refused (409).
+    If your team has declared the same bytes under the same model, prefix, variant and input before, the
+    answer is that checkpoint (200). Facts that it lacks are added. A fact that contradicts it is refused
+    (409).
     """
     facts = service.Facts(
         model=model,
@@ -100,6 +104,7 @@ async def upload(
         step=step,
         pretrained_on=pretrained_on,
         prefix=prefix,
+        variant=variant,
         input_spec=input_spec,
     )
     _fits(content_length or 0, settings.max_upload_bytes)

@@ -21,6 +21,10 @@ PREFIX = (
     "left out, the network that gradients trained is used. If nothing says which one that is, the file is "
     "rejected, and the reason lists the choices."
 )
+VARIANT = (
+    "The network's form, if no tensor shows it: `tclr` (layer4 dilates time, BGR) or `bgr`. Each backbone "
+    "has its own. A name that the backbone lacks is refused, and the reason lists those that it has."
+)
 INPUT_SPEC = (
     "The network's input, if it is not the backbone's own: values of frames, stride, resize, crop, mean, std."
 )
@@ -48,6 +52,7 @@ class CheckpointIn(BaseModel):
     step: Step | None = Field(None, description="Training step of that run.", examples=[12000])
     pretrained_on: Declaration | None = Field(None, description=PRETRAINED_ON, examples=["ucf101:1"])
     prefix: Declaration | None = Field(None, description=PREFIX, examples=["teacher."])
+    variant: Text | None = Field(None, description=VARIANT, examples=["tclr"])
     input_spec: InputDeclaration | None = Field(None, description=INPUT_SPEC, examples=[EXAMPLE])
 
     _whole = field_validator("size_bytes", "step", mode="before")(whole)
@@ -84,11 +89,16 @@ class CheckpointOut(BaseModel):
     step: int | None = None
     pretrained_on: str | None = Field(None, description="As declared.")
     prefix: str | None = Field(None, description="As declared.")
+    variant: str | None = Field(None, description="As declared; null for the backbone's usual form.")
     input_spec: str | None = Field(None, description="As declared; null for the backbone's own.")
     network: NetworkOut | None = Field(
         None, description="The network that was used, once ready; null if the file holds only one."
     )
-    report: dict[str, Any] | None = Field(None, description="How the backbone was found in the file.")
+    report: dict[str, Any] | None = Field(
+        None,
+        description="How the backbone was found in the file. `assumed` lists facts that evaluations rely on "
+        "and that cannot be seen in the file.",
+    )
     created_at: datetime
     uploaded_at: datetime | None = None
 
@@ -128,6 +138,7 @@ def shown(checkpoint: Checkpoint, reader: Caller | None = None) -> CheckpointOut
         step=checkpoint.step,
         pretrained_on=checkpoint.pretrained_on,
         prefix=checkpoint.prefix,
+        variant=checkpoint.variant,
         input_spec=checkpoint.input_spec,
         network=network_out(checkpoint),
         report=checkpoint.report,

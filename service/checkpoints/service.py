@@ -19,11 +19,11 @@ from service.checkpoints import named
 from service.checkpoints.named import Among
 from service.limits import MAX_DECLARED
 from service.problems import Conflict, NotFound, TooMany
-from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.errors import StorageError
-from vcp_core.catalog.inputs import InputSpec, with_input
+from vcp_core.catalog.inputs import InputSpec
+from vcp_core.catalog.readings import check_variant, resolve
 
-ADDED_LATER = ("backbone", "run", "step", "pretrained_on")  # prefix and input_spec make another checkpoint
+ADDED_LATER = ("backbone", "run", "step", "pretrained_on")  # what else is declared makes another checkpoint
 
 log = structlog.get_logger("vcpbench.uploads")
 
@@ -33,7 +33,7 @@ class Facts:
     """The client's declaration of a file, with the attributes of `CheckpointIn`.
 
     Raises:
-        UnknownName: If there is no such backbone.
+        UnknownName: If there is no such backbone or variant.
         InputError: If the input is not valid, or does not fit the backbone.
     """
 
@@ -44,11 +44,14 @@ class Facts:
     step: int | None = None
     pretrained_on: str | None = None
     prefix: str | None = None
+    variant: str | None = None
     input_spec: str | None = None
 
     def __post_init__(self) -> None:
         if self.backbone is not None:
-            with_input(BACKBONES[self.backbone], self.input_spec)
+            resolve(self.backbone, variant=self.variant, input_spec=self.input_spec)
+        elif self.variant is not None:
+            check_variant(self.variant)
         if self.input_spec is not None:
             one_spelling = str(InputSpec.parse(self.input_spec))
             object.__setattr__(self, "input_spec", one_spelling)
@@ -69,7 +72,14 @@ def declare(
     flow.lock(session)  # a worker writes what it found in the file under the same lock
     model = checkpoints.model_of(session, team, facts.model)
     locks.take(session, checkpoints.model_lock(model.id))  # two equal declarations at once get one checkpoint
-    found = checkpoints.same(session, model, sha256, prefix=facts.prefix, input_spec=facts.input_spec)
+    found = checkpoints.same(
+        session,
+        model,
+        sha256,
+        prefix=facts.prefix,
+        variant=facts.variant,
+        input_spec=facts.input_spec,
+    )
     if found is not None:
         found = locked(session, found.id)
         if found.state is CheckpointState.DECLARED and found.size_bytes != size_bytes:
@@ -89,6 +99,7 @@ def declare(
         step=facts.step,
         pretrained_on=facts.pretrained_on,
         prefix=facts.prefix,
+        variant=facts.variant,
         input_spec=facts.input_spec,
     )
     session.add(checkpoint)

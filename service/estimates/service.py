@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from records import storage as objects
 from records.kept import Kept
-from records.models import DatasetRow, DatasetState, Evaluation, JobState, ProtocolRow
+from records.models import Checkpoint, DatasetRow, DatasetState, Evaluation, JobState, ProtocolRow
 from records.repositories import datasets, rates, workers
 from records.repositories.progress import SCORING_CLIP_S, SCORING_S
 from records.repositories.rates import ScoreTime, ShardTime
@@ -31,8 +31,9 @@ from service.problems import Conflict, ServiceError
 from service.protocols import service as protocol_service
 from vcp_core.catalog.backbones import BACKBONES, PIXELS, BackboneSpec, pixels_like
 from vcp_core.catalog.errors import StorageError, UnknownName
-from vcp_core.catalog.inputs import input_of, with_input
+from vcp_core.catalog.inputs import input_of
 from vcp_core.catalog.protocols import Protocol
+from vcp_core.catalog.readings import resolve
 from vcp_core.catalog.versions import engine
 from vcp_core.datasets.manifest import Dataset
 from vcp_core.evaluation.estimate import (
@@ -93,6 +94,7 @@ class _Asked:
     protocol: ProtocolRow
     numbers: Protocol
     spec: BackboneSpec
+    variant: str | None
     input_spec: str | None
 
 
@@ -121,7 +123,7 @@ def estimate(
         raise Conflict(reason or f"{dataset!r} was retired just now.")
     numbers = protocol_service.numbers_of(row)
     assert numbers is not None
-    asked = _Asked(dataset=found, protocol=row, numbers=numbers, spec=spec, input_spec=None)
+    asked = _Asked(dataset=found, protocol=row, numbers=numbers, spec=spec, variant=None, input_spec=None)
     return _estimate(session, storage, settings, asked)
 
 
@@ -154,18 +156,19 @@ def before(
     if kept is not None:
         return kept
     checkpoint, numbers = evaluation.checkpoint, protocol_service.numbers_of(evaluation.protocol)
-    backbone, input_spec = checkpoint.backbone, checkpoint.input_spec
+    backbone, variant, input_spec = checkpoint.backbone, checkpoint.variant, checkpoint.input_spec
     if numbers is None or evaluation.is_control or evaluation.dataset.state is not DatasetState.READY:
         return None
     if backbone is None or backbone not in BACKBONES:
         return None
-    if not rates.last_of(session, backbone, input_spec, numbers.precision):
+    if not rates.last_of(session, backbone, variant, input_spec, numbers.precision):
         return None
     asked = _Asked(
         dataset=evaluation.dataset,
         protocol=evaluation.protocol,
         numbers=numbers,
-        spec=with_input(BACKBONES[backbone], input_spec),
+        spec=_spec_of(checkpoint, backbone),
+        variant=variant,
         input_spec=input_spec,
     )
     try:
@@ -211,7 +214,8 @@ def _shown(
     name = asked.spec.name
     remarks = [f"no worker takes the {queue.name} queue now" for queue in queues if not queue.workers]
     if measured is None:
-        how = f" with the input {asked.input_spec}" if asked.input_spec else ""
+        how = f" in the form {asked.variant}" if asked.variant else ""
+        how += f" with the input {asked.input_spec}" if asked.input_spec else ""
         how += "" if asked.numbers.precision == "fp32" else f" in {asked.numbers.precision}"
         remarks.insert(0, f"no evaluation of {name}{how} ran here yet")
     elif not measured.source.scoring:
@@ -282,15 +286,24 @@ def _kept(session: Session, asked: _Asked) -> set[str]:
     found = set()
     pixels = pixels_like(asked.spec)
     there = rates.controls_there(session, asked.dataset.fingerprint, asked.protocol.hash, engine())
-    for backbone, input_spec, seed in there:
-        if backbone is None or backbone not in BACKBONES:  # another version's
+    for control in there:
+        if control.backbone is None or control.backbone not in BACKBONES:  # another version's
             continue
-        spec = with_input(BACKBONES[backbone], input_spec)
+        spec, seed = _spec_of(control, control.backbone), control.seed
         if seed is None and pixels_like(spec) == pixels:
             found.add(PIXELS)
         elif seed is not None and spec == asked.spec:
             found.add(control_name(seed))
     return found
+
+
+def _spec_of(checkpoint: Checkpoint, backbone: str) -> BackboneSpec:
+    return resolve(
+        backbone,
+        scheme=checkpoint.scheme,
+        variant=checkpoint.variant,
+        input_spec=checkpoint.input_spec,
+    )
 
 
 # --- rates ---
@@ -299,7 +312,7 @@ def _kept(session: Session, asked: _Asked) -> set[str]:
 def _measure(session: Session, asked: _Asked, counted: _Counted, devices: set[str]) -> _Measured | None:
     """Rates of the last evaluations; None if no shard of this backbone was forwarded yet."""
     precision = asked.numbers.precision
-    last = rates.last_of(session, asked.spec.name, asked.input_spec, precision)
+    last = rates.last_of(session, asked.spec.name, asked.variant, asked.input_spec, precision)
     shards = _on(devices, rates.shard_times(session, last))
     if not shards:
         return None

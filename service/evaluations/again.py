@@ -1,4 +1,4 @@
-"""Ask again for the evaluations of an older leaderboard."""
+"""Ask again for evaluations of a leaderboard that older versions made."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ AT_A_TIME = 50  # evaluations in one transaction, because it holds the flow's lo
 
 
 def reevaluate(database: Database, wanted: ReevaluationIn) -> ReevaluationOut:
-    """Ask for every evaluation of a board by this engine, at low priority.
+    """Ask for the evaluations of a board that other versions made, at low priority.
 
     Raises:
         UnknownName: If there is no such protocol.
-        NotFound: If no other engine has results there.
+        NotFound: If no other version has results there.
         Conflict: If this engine made that board, or cannot run its protocol.
     """
     with database.session() as session:
@@ -48,7 +48,7 @@ def _board(session: Session, wanted: ReevaluationIn, protocol: ProtocolRow) -> t
     dataset = datasets.of_leaderboard(session, wanted.dataset)
     fingerprint = dataset.fingerprint if dataset else None
     old = (
-        evaluations.by_other_engines(session, fingerprint, protocol.hash, engine=wanted.engine)
+        evaluations.by_other_versions(session, fingerprint, protocol.hash, engine=wanted.engine)
         if fingerprint
         else []
     )

@@ -44,7 +44,8 @@ class EvaluationIn(BaseModel):
 class CheckpointRef(BaseModel):
     """The checkpoint of an evaluation.
 
-    Until it is ready, only its own team sees its backbone, hash, run, step, prefix, input and network.
+    Until it is ready, only its own team sees its backbone, hash, run, step, prefix, variant, input, key
+    scheme and network.
     """
 
     id: UUID
@@ -55,7 +56,9 @@ class CheckpointRef(BaseModel):
     run: str | None
     step: int | None
     prefix: str | None = Field(None, description="As declared: which of several networks in the file.")
+    variant: str | None = Field(None, description="As declared; null for the backbone's usual form.")
     input_spec: str | None = Field(None, description="As declared; null for the backbone's own.")
+    scheme: str | None = Field(None, description="The key scheme of the file, once ready.")
     network: NetworkOut | None = Field(None, description="Once ready; null for the only one of the file.")
     seed: int | None = Field(None, description="Seed of random weights.")
     created_at: datetime = Field(description="When it was declared.")
@@ -138,6 +141,10 @@ class EvaluationOut(BaseModel):
         examples=["planes-triangle-1/3/1/cloze,recognition,retrieval"],
     )
     older: bool = Field(description="Whether another version of vcpbench made it.")
+    scheme_version: int = Field(description="The version of the key scheme's facts that it was made under.")
+    outdated: bool = Field(
+        description="Whether the facts of the checkpoint's key scheme have changed since. Ask for it again."
+    )
     is_control: bool
     progress: ProgressOut | None = None
     scores: list[Score] = []
@@ -169,7 +176,9 @@ class ReevaluationIn(BaseModel):
     )
     protocol: Text = Field(DEFAULT_PROTOCOL, description="Its name or hash.")
     engine: Text | None = Field(
-        None, description="The engine that made the board. If left out: every engine but this version's."
+        None,
+        description="The engine that made the board. If left out: every engine but this version's, and "
+        "this one's results under an older version of a key scheme.",
     )
 
 
@@ -208,6 +217,8 @@ def shown(
         protocol=ProtocolRef(name=evaluation.protocol.name, hash=evaluation.protocol_hash),
         engine=evaluation.engine,
         older=evaluation.older,
+        scheme_version=evaluation.scheme_version,
+        outdated=evaluation.outdated,
         is_control=evaluation.is_control,
         progress=progress,
         scores=[Score.model_validate(row) for row in scores or []],
@@ -233,7 +244,9 @@ def _checkpoint(checkpoint: Checkpoint, reader: Caller | None) -> CheckpointRef:
         run=checkpoint.run if known else None,
         step=checkpoint.step if known else None,
         prefix=checkpoint.prefix if known else None,
+        variant=checkpoint.variant if known else None,
         input_spec=checkpoint.input_spec if known else None,
+        scheme=checkpoint.scheme if known else None,
         network=network_out(checkpoint) if known else None,
         seed=checkpoint.seed,
         created_at=checkpoint.created_at,

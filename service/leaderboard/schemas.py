@@ -29,6 +29,10 @@ class BoardRow(BaseModel):
     checkpoint: UUID
     sha256: str | None
     finished_at: datetime | None
+    outdated: bool = Field(
+        False,
+        description="Whether the facts of the checkpoint's key scheme have changed since. Ask for it again.",
+    )
     scores: dict[str, Score]
 
 

@@ -202,6 +202,7 @@ def _row(facts: Facts, value: float | None, ranks: Ranks, scores: dict[str, Scor
         checkpoint=facts.checkpoint,
         sha256=facts.sha256,
         finished_at=facts.finished_at,
+        outdated=facts.outdated,
         scores=scores,
     )
 

@@ -71,7 +71,12 @@ def finetune(
     )
     machine = training.machine(device, frames_gb)
     pretraining.precheck(out, config, machine)
-    checkpoints.precheck(file, backbone=network["backbone"], input_spec=network["input_spec"])
+    checkpoints.precheck(
+        file,
+        backbone=network["backbone"],
+        variant=network["variant"],
+        input_spec=network["input_spec"],
+    )
     runs: list[Finetuned] = []
     for name, folder, run_name in _each(split, out, run):
         loaded = training.load_once(dataset, split=name, **files)

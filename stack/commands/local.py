@@ -78,6 +78,8 @@ def local(
 
     `vcpbench local model.pt --benchmark cloze --all`
 
+    `vcpbench local tclr.pt --variant tclr`
+
     `vcpbench local dino.pt --prefix teacher. --input-spec frames=8,stride=4,mean=0.45,std=0.225`
     """
     from vcp_core.evaluation.evaluate import evaluate, precheck
@@ -90,6 +92,7 @@ def local(
         file,
         protocol,
         backbone=network["backbone"],
+        variant=network["variant"],
         input_spec=network["input_spec"],
         benchmarks=tuple(benchmark or ()),
         device=device,

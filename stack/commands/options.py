@@ -18,6 +18,13 @@ PrefixOption = Annotated[
     str | None,
     typer.Option(help="Prefix of the network's keys if the file holds several: 'teacher.'; '.' for none."),
 ]
+VariantOption = Annotated[
+    str | None,
+    typer.Option(
+        "--variant",
+        help="Form of the network, if no tensor shows it: 'tclr' (dilated layer4, BGR), 'bgr'.",
+    ),
+]
 InputOption = Annotated[
     str | None,
     typer.Option(
@@ -78,10 +85,11 @@ DeviceOption = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1. Defau
 
 
 class Network(TypedDict):
-    """Options that name the network of a file, its architecture and its input."""
+    """Options that name the network of a file, its architecture, its form and its input."""
 
     backbone: BackboneOption
     prefix: PrefixOption
+    variant: VariantOption
     input_spec: InputOption
 
 

@@ -61,6 +61,7 @@ def plan(
         file,
         protocol,
         backbone=network["backbone"],
+        variant=network["variant"],
         input_spec=network["input_spec"],
         benchmarks=benchmarks,
         device=device,

@@ -145,6 +145,7 @@ def _again(published: Results, file: Path, dataset: Dataset, device: str | None,
     network = {
         "backbone": origin.backbone,
         "prefix": _prefix(origin.checkpoint),
+        "variant": origin.variant,
         "input_spec": origin.input_spec,
     }
     controls = any(result.controls for result in published.benchmarks)

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from vcp_core.backbones import Backbone, allocate, build, key_shapes, skeleton
-from vcp_core.catalog.backbones import BACKBONES, Normalisation
+from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.errors import UnknownName
+from vcp_core.catalog.normalisation import Normalisation
 
 pytestmark = pytest.mark.slow
 

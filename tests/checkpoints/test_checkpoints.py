@@ -92,7 +92,29 @@ def test_a_training_checkpoint_becomes_the_network_it_was(tmp_path: Path, as_zip
         scheme="vcpbench",
         network="state_dict.module.base_network.",
         training={"step": None, "epoch": 12, "run": None, "sources": {"epoch": "'epoch' in the file"}},
-    )
+    ).read_as(variant=None, input_spec=None)
+
+
+def test_a_form_that_no_tensor_shows_is_named_and_the_rest_is_listed_as_assumed(tmp_path: Path) -> None:
+    path = save(state(), tmp_path / "bgr.pt")
+    network, report = load_checkpoint(path, variant="bgr", input_spec="mean=0.5")
+    assert network.spec.variant is not None
+    assert (report.variant, report.scheme_version) == ("bgr", 1)
+    assert [one["fact"] for one in report.assumed] == [
+        "input",
+        "normalisation",
+        "batch-norm epsilon",
+        "strides, dilation and poolings",
+    ]
+    explained = report.explain()
+    assert "variant     bgr: channels in the order blue, green, red" in explained
+    assert "assumed     input frames=16,stride=1,resize=64x86,crop=56 (vcpbench: r3d" in explained
+    assert "normalisation std=1 (vcpbench's own training)" in explained
+    usual = inspect_checkpoint(path)
+    assert "pass --input-spec or --variant (bgr)." in usual.explain()
+    assert CheckpointReport.from_json(report.to_json()) == report
+    with pytest.raises(UnknownName, match=r"No variant of r3d_tiny 'tclr'. Known: bgr."):
+        load_checkpoint(path, variant="tclr")
 
 
 def test_a_student_of_half_precision_without_counters_is_used_and_its_teacher_reported(

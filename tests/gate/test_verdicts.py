@@ -191,7 +191,9 @@ def test_the_same_file_under_another_name_cannot_have_dropped(gate: Any, before:
     assert (found.code, found.json["rules"][0]["reason"]) == (0, "the same weights")
 
 
-@pytest.mark.parametrize("other", [("--prefix", "teacher."), ("--input-spec", "crop=96")])
+@pytest.mark.parametrize(
+    "other", [("--prefix", "teacher."), ("--variant", "bgr"), ("--input-spec", "crop=96")]
+)
 def test_another_network_of_the_same_file_or_one_that_takes_in_something_else_is_judged_by_its_scores(
     gate: Any, before: str, other: tuple[str, str]
 ) -> None:

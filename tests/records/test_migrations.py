@@ -157,6 +157,47 @@ def test_what_a_teams_own_file_held_stays_its_teams_to_read(empty: str) -> None:
     found.dispose()
 
 
+def test_results_of_before_have_version_1_of_their_scheme_unless_their_input_was_declared(
+    empty: str,
+) -> None:
+    command.upgrade(migrate.config(empty), "0020")
+    found = Database(empty)
+    rows = {
+        "1": ("MMAction2", None, 1),
+        "2": ("MMAction2", "mean=0.485/0.456/0.406,std=0.25", 2),
+        "3": ("MMAction2", "mean=0.5", 1),
+        "4": ("SlowFast", "mean=0.5,std=0.5", 1),
+        "5": ("", None, 1),
+    }
+    with found.session() as session:
+        session.execute(text("SET session_replication_role = replica"))  # without models, datasets, protocols
+        for name, (scheme, declared, _) in rows.items():
+            checkpoint = (
+                "INSERT INTO checkpoint (id, origin, state, backbone, sha256, report, input_spec) VALUES "
+                "(gen_random_uuid(), 'upload', 'ready', 'slow_r50', :name, :report, :declared) RETURNING id"
+            )
+            report = json.dumps({"scheme": scheme})
+            values = {"name": name, "report": report, "declared": declared}
+            checkpoint_id = session.execute(text(checkpoint), values).scalar_one()
+            evaluation = (
+                "INSERT INTO evaluation (id, checkpoint_id, dataset_id, protocol_hash, engine, team, "
+                "is_control, state) "
+                "VALUES (gen_random_uuid(), :id, gen_random_uuid(), 'p', 'e', 'a', false, 'done')"
+            )
+            session.execute(text(evaluation), {"id": checkpoint_id})
+    assert any(step.startswith("0021:") for step in migrate.upgrade(empty))
+    query = (
+        "SELECT sha256, scheme, scheme_version FROM evaluation "
+        "JOIN checkpoint ON checkpoint.id = checkpoint_id ORDER BY sha256"
+    )
+    with found.session() as session:
+        migrated = session.execute(text(query)).all()
+    assert [tuple(row) for row in migrated] == [
+        (name, scheme or None, version) for name, (scheme, _, version) in rows.items()
+    ]
+    found.dispose()
+
+
 def test_a_score_job_of_before_is_still_queued_and_one_that_is_cut_into_fits_goes_back_whole(
     empty: str,
 ) -> None:

@@ -373,6 +373,8 @@ def test_the_same_bytes_declared_otherwise_are_another_checkpoint(api: Served) -
     assert show(api.client, teacher["id"])["prefix"] == "teacher."
     whole = one_shot(api.client, CONTENT, model="tiny", input_spec="frames=8,crop=48")
     assert whole.json()["id"] == spelt[0]["id"]
+    bgr = one_shot(api.client, CONTENT, model="tiny", variant="bgr").json()
+    assert (bgr["variant"], bgr["id"] in {one["id"] for one in (native, *spelt, teacher)}) == ("bgr", False)
 
 
 def test_an_input_that_makes_no_sense_is_refused_with_what_would(api: Served, settings: Settings) -> None:

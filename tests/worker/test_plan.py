@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -17,11 +18,13 @@ from tests.service.finished import done, ready_checkpoint, ready_dataset
 from vcp_core.catalog import versions
 from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.benchmarks import BENCHMARKS
+from vcp_core.catalog.errors import VersionError
+from vcp_core.catalog.inputs import input_of, with_input
 from vcp_core.catalog.protocols import PROTOCOLS, protocol_from
 from vcp_core.datasets.manifest import Dataset, Video
 from vcp_core.evaluation.plan import EvaluationPlan
-from worker.planning import Cut, fit_jobs
-from worker.tasks.plan import controls_of
+from worker.planning import Cut, digest, fit_jobs
+from worker.tasks.plan import controls_of, expect_same_facts, feature_space, spec_of
 
 QUICK = PROTOCOLS["quick-v1"]
 VIDEOS = tuple(
@@ -74,6 +77,44 @@ def test_a_benchmark_that_is_added_later_is_measured_for_controls_too(
     assert not {one.id for one in after} & {one.id for one in before}
     assert [one.checkpoint_id for one in after] == [one.checkpoint_id for one in before]  # the same weights
     assert {one.engine for one in after} == {versions.engine()}
+
+
+@pytest.mark.parametrize("scheme", ["PyTorchVideo", "SlowFast", "MMAction2"])
+@pytest.mark.parametrize("variant", [None, "bgr"])
+def test_keys_of_features_move_only_with_a_readings_facts(
+    database: Database, scheme: str, variant: str | None
+) -> None:
+    with database.session() as session:
+        weights = ready_checkpoint(session, "a", scheme=scheme, variant=variant, weights_sha256="f" * 64)
+        weights.backbone = "slow_r50"
+        session.flush()
+        evaluation = done(session, weights, ready_dataset(session), {})
+        session.refresh(evaluation)
+        spec = with_input(BACKBONES["slow_r50"], None)
+        known = [versions.FEATURES_VERSION, version("torch"), version("av"), weights.weights_sha256]
+        before = digest([*known, input_of(spec), QUICK.precision, QUICK.frames, True])
+        assert (feature_space(evaluation, max_pooled=True) == before) == (
+            scheme != "MMAction2" and variant is None
+        )
+        flow.lock(session)
+        controls = controls_of(session, evaluation, QUICK)
+        assert {(one.checkpoint.scheme, one.checkpoint.variant) for one in controls} == {(scheme, variant)}
+        assert {
+            spec_of(one.checkpoint).normalisation for one in controls if not one.checkpoint.is_pixels
+        } == {spec_of(weights).normalisation}
+
+
+def test_features_are_not_made_under_the_key_of_other_facts(database: Database) -> None:
+    with database.session() as session:
+        weights = ready_checkpoint(session, "a", scheme="MMAction2")
+        weights.backbone = "slow_r50"
+        session.flush()
+        evaluation = done(session, weights, ready_dataset(session), {})
+        session.refresh(evaluation)
+        with pytest.raises(VersionError, match="vcpbench was updated while this was evaluated"):
+            expect_same_facts(evaluation)
+        evaluation.scheme_version = 2
+        expect_same_facts(evaluation)
 
 
 def plan_of(num_videos: int) -> EvaluationPlan:

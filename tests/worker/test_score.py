@@ -26,7 +26,11 @@ QUICK = PROTOCOLS["quick-v1"]
 def evaluation(source: dict[str, Any], *, is_control: bool = False, **protocol: str) -> Evaluation:
     """Of a checkpoint that declared what it could."""
     checkpoint = Checkpoint(
-        backbone="r3d_tiny", prefix="teacher.", input_spec="frames=8", pretrained_on="ucf101:1, none"
+        backbone="r3d_tiny",
+        prefix="teacher.",
+        variant="bgr",
+        input_spec="frames=8",
+        pretrained_on="ucf101:1, none",
     )
     numbers = ProtocolRow(**{"name": QUICK.name, "hash": QUICK.hash, **protocol})
     dataset = DatasetRow(name="mine", source=source)
@@ -36,7 +40,7 @@ def evaluation(source: dict[str, Any], *, is_control: bool = False, **protocol: 
 def test_built_in_videos_and_numbers_need_no_server() -> None:
     assert command_of(evaluation({"name_or_path": "playground-64"})) == (
         "vcpbench local FILE --dataset playground-64 --protocol quick-v1 --backbone r3d_tiny "
-        "--prefix teacher. --input-spec frames=8 --pretrained-on 'ucf101:1, none'"
+        "--prefix teacher. --variant bgr --input-spec frames=8 --pretrained-on 'ucf101:1, none'"
     )
 
 

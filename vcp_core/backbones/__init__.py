@@ -23,7 +23,7 @@ import torch
 from torch import nn
 
 from vcp_core.backbones.base import Backbone
-from vcp_core.catalog.backbones import BACKBONES
+from vcp_core.catalog.backbones import BACKBONES, BackboneSpec
 from vcp_core.catalog.errors import InputError
 from vcp_core.catalog.inputs import input_of, with_input
 
@@ -32,13 +32,13 @@ __all__ = ["Backbone", "allocate", "build", "expect", "key_shapes", "skeleton"]
 SMALLEST_MAP = 2  # height and width of the last stage, at least: the papers' retrieval feature pools 2 x 2
 
 
-def build(name: str, *, seed: int | None = None) -> Backbone:
+def build(which: str | BackboneSpec, *, seed: int | None = None) -> Backbone:
     """Build a backbone with random weights in eval mode on the CPU.
 
     The weights are drawn by the family's own initialisation.
 
     Args:
-        name: A name of the catalog.
+        which: A name of the catalog, or the facts of one checkpoint's network (`vcp_core.catalog.readings`).
         seed: Seed of the initialisation; 0 if left out. Torch's global generator stays as it is.
 
     Raises:
@@ -48,12 +48,12 @@ def build(name: str, *, seed: int | None = None) -> Backbone:
     >>> backbone.training, backbone.spec.clip_shape
     (False, (3, 16, 56, 56))
     """
-    backbone = allocate(name)
+    backbone = allocate(which)
     backbone.initialise(torch.Generator().manual_seed(0 if seed is None else seed))
     return backbone
 
 
-def allocate(name: str) -> Backbone:
+def allocate(which: str | BackboneSpec) -> Backbone:
     """Build a backbone in eval mode on the CPU with uninitialised weights. Load a whole state dict into it.
 
     Buffers that are not in the state dict are already computed.
@@ -65,7 +65,7 @@ def allocate(name: str) -> Backbone:
     >>> backbone.load_state_dict(build("r3d_tiny", seed=1).state_dict())
     <All keys matched successfully>
     """
-    backbone = skeleton(name)
+    backbone = skeleton(which)
     # `Module.to_empty` does the same, but imports torch's compiler, which takes a second.
     for module in backbone.modules():
         for key, parameter in list(module.named_parameters(recurse=False)):
@@ -102,7 +102,7 @@ def expect(backbone: Backbone, input_spec: str | None) -> Backbone:
     spec = with_input(backbone.spec, input_spec)
     clips_BCTHW = torch.empty((1, *spec.clip_shape), device="meta")
     try:
-        *_, last_BCTHW = skeleton(spec.name).forward_stages(clips_BCTHW)
+        *_, last_BCTHW = skeleton(spec).forward_stages(clips_BCTHW)
         smallest = min(last_BCTHW.shape[3:])
     except RuntimeError:  # torch raises it if a map is smaller than a kernel
         smallest = 0
@@ -132,8 +132,11 @@ def _key_shapes(name: str) -> dict[str, tuple[int, ...]]:
     return {key: tuple(tensor.shape) for key, tensor in skeleton(name).state_dict().items()}
 
 
-def skeleton(name: str) -> Backbone:
+def skeleton(which: str | BackboneSpec) -> Backbone:
     """Build a backbone in eval mode on the meta device: tensors have shapes, but no values and no memory.
+
+    Args:
+        which: As for `build`.
 
     Raises:
         UnknownName: If there is no such backbone.
@@ -142,9 +145,12 @@ def skeleton(name: str) -> Backbone:
     >>> weights[0].device, sum(one.numel() for one in weights)
     (device(type='meta'), 33166272)
     """
-    spec = BACKBONES[name]
+    spec = BACKBONES[which] if isinstance(which, str) else which
     module, _, builder = spec.builder.partition(":")
     # Building a network on the CPU would allocate its weights and draw them, only to throw them away.
     with torch.device("meta"):
         made = getattr(importlib.import_module(module), builder)(spec, **spec.arguments)
+    for layer in made.modules():
+        if isinstance(layer, nn.BatchNorm3d):
+            layer.eps = spec.epsilon
     return cast(Backbone, made).eval()

@@ -13,7 +13,8 @@ from typing import runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from vcp_core.catalog.backbones import BackboneSpec, Normalisation
+from vcp_core.catalog.backbones import BackboneSpec
+from vcp_core.catalog.normalisation import Normalisation
 
 
 @runtime_checkable
@@ -35,7 +36,8 @@ class ResetsBuffers(Interface):
 class Backbone(nn.Module, ABC):
     """A 3D-CNN without its head.
 
-    Clips of uint8, 0 to 255, are scaled to [0, 1] and normalised as the family's checkpoints expect.
+    Clips of uint8, 0 to 255, are scaled to [0, 1], normalised, and put into the order of channels that the
+    network's spec says.
     Floating-point clips must be prepared already: the network takes them unchanged.
 
     A subclass names its modules as the family's checkpoints name their keys, and registers nothing else. A
@@ -160,6 +162,8 @@ class Backbone(nn.Module, ABC):
                 for values in (self.normalisation.mean, self.normalisation.std)
             )
             x_BCTHW.sub_(mean).div_(std)
+        if self.spec.variant is not None and self.spec.variant.bgr:
+            x_BCTHW = x_BCTHW.flip(1)
         return x_BCTHW
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from vcp_core.backbones.base import Backbone
-from vcp_core.backbones.inception import EPSILON, MIXED_3, MIXED_4, MIXED_5, Mixed
+from vcp_core.backbones.inception import MIXED_3, MIXED_4, MIXED_5, Mixed
 from vcp_core.backbones.r3d import Triple
 from vcp_core.catalog.backbones import BackboneSpec
 
@@ -49,7 +49,7 @@ class Unit(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, size: int, stride: int = 1) -> None:
         super().__init__()
         self.conv3d = nn.Conv3d(in_channels, out_channels, size, stride, bias=False)
-        self.bn = nn.BatchNorm3d(out_channels, eps=EPSILON)
+        self.bn = nn.BatchNorm3d(out_channels)
 
     def forward(self, x_BCTHW: Tensor) -> Tensor:
         """The unit's map."""

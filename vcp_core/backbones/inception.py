@@ -31,6 +31,3 @@ MIXED_4 = {
     "f": Mixed(528, 256, 160, 320, 32, 128, 128),
 }
 MIXED_5 = {"b": Mixed(832, 256, 160, 320, 32, 128, 128), "c": Mixed(832, 384, 192, 384, 48, 128, 128)}
-
-# Epsilon of both networks' batch-norm, as in TensorFlow. Torch's default is 1e-5.
-EPSILON = 1e-3

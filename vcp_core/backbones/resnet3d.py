@@ -36,6 +36,12 @@ def _spatial(in_channels: int, _: int, out_channels: int, stride: int) -> nn.Mod
     return nn.Conv3d(in_channels, out_channels, (1, 3, 3), (1, stride, stride), (0, 1, 1), bias=False)
 
 
+def _dilated(in_channels: int, _: int, out_channels: int, stride: int) -> nn.Module:
+    """Keep all frames, and reach over as many of them as a full convolution that strides over time would."""
+    strides, dilation = (1, stride, stride), (stride, 1, 1)
+    return nn.Conv3d(in_channels, out_channels, 3, strides, dilation, dilation, bias=False)
+
+
 def _factored(in_channels: int, middle: int, out_channels: int, stride: int) -> nn.Module:
     return nn.Sequential(
         nn.Conv3d(in_channels, middle, (1, 3, 3), (1, stride, stride), (0, 1, 1), bias=False),
@@ -48,6 +54,7 @@ def _factored(in_channels: int, middle: int, out_channels: int, stride: int) -> 
 CONVOLUTIONS = {
     "full": Convolution(_full),
     "spatial": Convolution(_spatial, strides_time=False),
+    "dilated": Convolution(_dilated, strides_time=False),
     "factored": Convolution(_factored),
 }
 

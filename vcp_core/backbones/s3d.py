@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from vcp_core.backbones.base import Backbone
-from vcp_core.backbones.inception import EPSILON, MIXED_3, MIXED_4, MIXED_5, Mixed
+from vcp_core.backbones.inception import MIXED_3, MIXED_4, MIXED_5, Mixed
 from vcp_core.backbones.r3d import Triple
 from vcp_core.catalog.backbones import BackboneSpec
 
@@ -17,7 +17,7 @@ def _conv(in_channels: int, out_channels: int, kernel: Triple, stride: Triple = 
     t, h, w = kernel
     return nn.Sequential(
         nn.Conv3d(in_channels, out_channels, kernel, stride, (t // 2, h // 2, w // 2), bias=False),
-        nn.BatchNorm3d(out_channels, eps=EPSILON),
+        nn.BatchNorm3d(out_channels),
         nn.ReLU(inplace=True),
     )
 

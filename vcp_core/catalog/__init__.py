@@ -3,7 +3,10 @@
 Facts, each with its registry:
     backbones.py   networks, and the pixel baseline
     inputs.py      the declared input of a network: frames, size, normalisation
-    keys.py        how published checkpoints name the weights of a network
+    keys.py        how published checkpoints name the weights of a network, and what else their projects fix
+    variants.py    facts about a network that no tensor shows, by the word that a user gives
+    normalisation.py  how pixel values are normalised
+    readings.py    the facts of one checkpoint's network, and which of them are assumed
     networks.py    which network of a checkpoint file was used
     options.py     the options of a cloze question
     benchmarks.py  benchmarks and their metrics

@@ -17,33 +17,12 @@ from vcp_core.catalog.keys import (
     TORCHVISION_S3D,
     VCOP,
     VCPBENCH,
+    VCPBENCH_S3D,
     KeyScheme,
 )
+from vcp_core.catalog.normalisation import Normalisation
 from vcp_core.catalog.registry import Registry
-
-
-@dataclass(frozen=True, kw_only=True)
-class Normalisation:
-    """Per-channel (RGB) mean and standard deviation, for pixel values in [0, 1]."""
-
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-
-    def __post_init__(self) -> None:
-        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
-            raise ValueError(
-                f"Normalisation needs 3 means and 3 positive stds. Got {self.mean} and {self.std}."
-            )
-
-
-KINETICS = Normalisation(  # torchvision's video models; PROTOCOL 2
-    mean=(0.43216, 0.394666, 0.37645), std=(0.22803, 0.22145, 0.216989)
-)
-
-PLUS_MINUS_ONE = Normalisation(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))  # arXiv:1705.07750: from -1 to 1
-FACEBOOK = Normalisation(  # SlowFast's DATA.MEAN and DATA.STD, which PyTorchVideo took over
-    mean=(0.45, 0.45, 0.45), std=(0.225, 0.225, 0.225)
-)
+from vcp_core.catalog.variants import BGR, TCLR, Variant
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,12 +40,17 @@ class BackboneSpec:
         resize: Frame size before the centre crop (height, width), in pixels.
         last_strides: How many frames and how many pixels of a clip lie between neighbours in the last
             stage's map.
-        normalisation: The normalisation that the family's checkpoints expect. None leaves pixel values in
-            [0, 1] as they are.
         num_parameters: Parameters of the backbone without any head.
         source: Paper or repository that defines the family.
         builder: `module:class`. Calling the class with this spec and `arguments` gives the network.
         arguments: Plain values that tell this network from others of the same class.
+        variants: Further forms of the network, which no tensor shows and a user names.
+        scheme: The key scheme whose facts hold; the first of `keys` if left out.
+        variant: The variant that the user named, already applied; None for the usual form.
+        declared: The words of the input that the user declared (`vcp_core.catalog.inputs`).
+
+    An entry of the catalog leaves out the last three. `vcp_core.catalog.readings` fills them in for one
+    checkpoint.
 
     >>> spec = BACKBONES["r3d"]
     >>> spec.feature_dim, spec.clip_shape, spec.source
@@ -82,11 +66,14 @@ class BackboneSpec:
     stride: int = 1
     resize: tuple[int, int] = (128, 171)
     last_strides: tuple[int, int] = (8, 16)
-    normalisation: Normalisation | None = None
     num_parameters: int
     source: str
     builder: str
     arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    variants: tuple[Variant, ...] = (BGR,)
+    scheme: KeyScheme | None = None
+    variant: Variant | None = None
+    declared: frozenset[str] = field(default=frozenset(), compare=False)
 
     def __post_init__(self) -> None:
         if len(self.stages) != len(self.stage_dims) or not self.stages:
@@ -100,6 +87,24 @@ class BackboneSpec:
                 f"{self.name}: the first key scheme must be our own names (no renames), "
                 "and no two key schemes may share a name."
             )
+        if self.scheme is None:
+            object.__setattr__(self, "scheme", self.keys[0])
+
+    @property
+    def facts(self) -> KeyScheme:
+        """The key scheme whose facts hold."""
+        assert self.scheme is not None  # as `__post_init__` has set it
+        return self.scheme
+
+    @property
+    def normalisation(self) -> Normalisation | None:
+        """The normalisation that the network expects. None leaves pixel values in [0, 1] as they are."""
+        return self.facts.normalisation
+
+    @property
+    def epsilon(self) -> float:
+        """Epsilon of the network's batch normalisations."""
+        return self.facts.epsilon
 
     @property
     def feature_dim(self) -> int:
@@ -154,11 +159,14 @@ def pixels_like(spec: BackboneSpec, *, parts: int = PIXEL_PARTS) -> BackboneSpec
         keys=(VCPBENCH,),
         stages=(PIXELS,),
         stage_dims=(parts * 3 * PIXEL_SIDE**2,),
-        normalisation=None,
         num_parameters=0,
         source="PROTOCOL 4",
         builder="vcp_core.backbones.pixels:Pixels",
         arguments={},
+        variants=(),
+        scheme=None,
+        variant=None,
+        declared=frozenset(),
     )
 
 
@@ -224,11 +232,11 @@ BACKBONES = Registry(
         keys=(TORCHVISION,),
         stages=("stem", "layer1", "layer2", "layer3", "layer4"),
         stage_dims=(64, 64, 128, 256, 512),
-        normalisation=KINETICS,
         num_parameters=33_166_272,
         source="arXiv:1711.11248; torchvision",
         builder="vcp_core.backbones.resnet3d:ResNet3D",
         arguments={"convolutions": ("full", "full", "full", "full")},
+        variants=(BGR, TCLR),
     ),
     BackboneSpec(
         name="mc3_18",
@@ -237,7 +245,6 @@ BACKBONES = Registry(
         stages=("stem", "layer1", "layer2", "layer3", "layer4"),
         stage_dims=(64, 64, 128, 256, 512),
         last_strides=(1, 16),
-        normalisation=KINETICS,
         num_parameters=11_490_240,
         source="arXiv:1711.11248; torchvision",
         builder="vcp_core.backbones.resnet3d:ResNet3D",
@@ -249,7 +256,6 @@ BACKBONES = Registry(
         keys=(TORCHVISION,),
         stages=("stem", "layer1", "layer2", "layer3", "layer4"),
         stage_dims=(64, 64, 128, 256, 512),
-        normalisation=KINETICS,
         num_parameters=31_300_125,
         source="arXiv:1711.11248; torchvision",
         builder="vcp_core.backbones.resnet3d:ResNet3D",
@@ -258,13 +264,12 @@ BACKBONES = Registry(
     BackboneSpec(
         name="s3d",
         family="s3d",
-        keys=(VCPBENCH, TORCHVISION_S3D),
+        keys=(VCPBENCH_S3D, TORCHVISION_S3D),
         stages=("conv1", "conv2", "mixed3", "mixed4", "mixed5"),
         stage_dims=(64, 192, 480, 832, 1024),
         clip_shape=(3, 32, 224, 224),  # PROTOCOL 2; torchvision's weights were tested with 128
         resize=(256, 342),
         last_strides=(8, 32),
-        normalisation=KINETICS,
         num_parameters=7_910_048,
         source="arXiv:1712.04851; torchvision",
         builder="vcp_core.backbones.s3d:S3D",
@@ -278,7 +283,6 @@ BACKBONES = Registry(
         clip_shape=(3, 16, 224, 224),
         resize=(256, 342),
         last_strides=(8, 32),
-        normalisation=PLUS_MINUS_ONE,
         num_parameters=12_287_264,
         source="arXiv:1705.07750; piergiaj/pytorch-i3d",
         builder="vcp_core.backbones.i3d:I3D",
@@ -293,7 +297,6 @@ BACKBONES = Registry(
         stride=8,
         resize=(256, 342),
         last_strides=(1, 32),
-        normalisation=FACEBOOK,
         num_parameters=31_634_496,
         source="arXiv:1812.03982; PyTorchVideo, SlowFast, MMAction2",
         builder="vcp_core.backbones.slow:Slow",

@@ -1,7 +1,8 @@
 """The declared input of a network: frames, size and normalisation (PROTOCOL 2).
 
-Each family of backbones has a default input. A user whose network was trained on another input declares it,
-as words in any order with commas between them. A word that is left out keeps the family's value:
+Each family of backbones has a default input, and each key scheme its normalisation. A user whose network was
+trained on another input declares it, as words in any order with commas between them. A word that is left out
+keeps its default:
 
     frames=8,stride=4,resize=256x340,crop=224,mean=0.45,std=0.225
 
@@ -19,8 +20,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from vcp_core.catalog.backbones import BackboneSpec, Normalisation
+from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.errors import InputError
+from vcp_core.catalog.normalisation import Normalisation
 
 EXAMPLE = "frames=8,stride=4,resize=256x340,crop=224,mean=0.45,std=0.225"
 PLAIN = Normalisation(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))  # pixel values in [0, 1] as they are
@@ -103,7 +105,10 @@ def with_input(spec: BackboneSpec, declared: str | None) -> BackboneSpec:
         clip_shape=(channels, said.frames or frames, height, width),
         stride=said.stride or spec.stride,
         resize=resize,
-        normalisation=None if normalisation == PLAIN else normalisation,
+        scheme=dataclasses.replace(
+            spec.facts, normalisation=None if normalisation == PLAIN else normalisation
+        ),
+        declared=spec.declared | {word for word in _WORDS if getattr(said, word) is not None},
     )
 
 

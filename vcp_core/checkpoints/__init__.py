@@ -57,6 +57,7 @@ def load_checkpoint(
     *,
     backbone: str | None = None,
     prefix: str | None = None,
+    variant: str | None = None,
     input_spec: str | None = None,
 ) -> tuple[Backbone, CheckpointReport]:
     """Load the network of a weights file, in eval mode on the CPU, with a report of how it was found.
@@ -68,11 +69,13 @@ def load_checkpoint(
         backbone: Name of the architecture. If left out, it is recognised by the names and shapes of tensors.
         prefix: Which of several networks in the file to load ("teacher."). If left out, the one that
             gradients trained, and not an average of its weights. `CheckpointReport.others` lists the others.
+        variant: The form of the network, if no tensor shows it: "tclr", "bgr"
+            (`vcp_core.catalog.variants`).
         input_spec: The network's input, if it is not its family's: "frames=8,stride=4,crop=224,..."
             (`vcp_core.catalog.inputs`).
 
     Raises:
-        UnknownName: If there is no such backbone.
+        UnknownName: If there is no such backbone, or the backbone has no such variant.
         InputError: If the declared input is not valid, or the network cannot take it.
         CheckpointError: If the file is not a whole, safe, finite checkpoint of a known backbone.
         ReaderFailed: If the child process was killed, took too long or broke. The file may be good.
@@ -82,25 +85,41 @@ def load_checkpoint(
     Traceback (most recent call last):
     vcp_core.catalog.errors.NotACheckpoint: epoch-300.pt: no such file.
     """
-    with _ingested(path, backbone, prefix) as (canonical_path, report):
-        return read_canonical(canonical_path, input_spec=input_spec), report
+    with _ingested(path, backbone, prefix, variant, input_spec) as (canonical_path, report):
+        network = read_canonical(canonical_path, scheme=report.scheme, variant=variant, input_spec=input_spec)
+        return network, report
 
 
 def inspect_checkpoint(
-    path: str | Path, *, backbone: str | None = None, prefix: str | None = None
+    path: str | Path,
+    *,
+    backbone: str | None = None,
+    prefix: str | None = None,
+    variant: str | None = None,
+    input_spec: str | None = None,
 ) -> CheckpointReport:
     """Report how the backbone was found in a weights file; fails as `load_checkpoint` does.
 
     The caller's process does not import torch.
     """
-    with _ingested(path, backbone, prefix) as (_, report):
+    with _ingested(path, backbone, prefix, variant, input_spec) as (_, report):
         return report
 
 
-def read_canonical(path: Path, *, input_spec: str | None = None) -> Backbone:
+def read_canonical(
+    path: Path, *, scheme: str | None = None, variant: str | None = None, input_spec: str | None = None
+) -> Backbone:
     """Load the network of a file that `ingest` wrote, in eval mode on the CPU.
 
+    Args:
+        path: The file.
+        scheme: The key scheme of the original file (`CheckpointReport.scheme`); None for the backbone's
+            first.
+        variant: The form of the network, if no tensor shows it.
+        input_spec: The declared input of the network.
+
     Raises:
+        UnknownName: If the backbone has no such key scheme or variant.
         DamagedCheckpoint: If the file is not whole.
         InputError: If the declared input is not valid, or the network cannot take it.
 
@@ -116,12 +135,12 @@ def read_canonical(path: Path, *, input_spec: str | None = None) -> Backbone:
     # Imported here: `import vcp_core.checkpoints` must not load torch.
     from vcp_core.checkpoints.canonical import read_canonical as read
 
-    return read(path, input_spec=input_spec)
+    return read(path, scheme=scheme, variant=variant, input_spec=input_spec)
 
 
 @contextmanager
 def _ingested(
-    path: str | Path, backbone: str | None, prefix: str | None
+    path: str | Path, backbone: str | None, prefix: str | None, variant: str | None, input_spec: str | None
 ) -> Iterator[tuple[Path, CheckpointReport]]:
     try:
         folder = tempfile.TemporaryDirectory(prefix="vcpbench-")
@@ -131,4 +150,14 @@ def _ingested(
         ) from error
     with folder:
         canonical_path = Path(folder.name) / "canonical.safetensors"
-        yield canonical_path, ingest(path, canonical_path, backbone=backbone, prefix=prefix)
+        yield (
+            canonical_path,
+            ingest(
+                path,
+                canonical_path,
+                backbone=backbone,
+                prefix=prefix,
+                variant=variant,
+                input_spec=input_spec,
+            ),
+        )

@@ -13,6 +13,7 @@ from torch import Tensor
 from vcp_core.backbones import Backbone, allocate, expect
 from vcp_core.catalog.errors import CheckpointMismatch, DamagedCheckpoint, NonFiniteWeights, Private
 from vcp_core.catalog.files import whole
+from vcp_core.catalog.readings import resolve
 from vcp_core.checkpoints.match import Match, own_keys
 from vcp_core.checkpoints.report import listed
 
@@ -206,10 +207,19 @@ def write_canonical(path: Path, backbone: str, state: Mapping[str, Tensor]) -> N
         part.write_bytes(data)
 
 
-def read_canonical(path: Path, *, input_spec: str | None = None) -> Backbone:
+def read_canonical(
+    path: Path, *, scheme: str | None = None, variant: str | None = None, input_spec: str | None = None
+) -> Backbone:
     r"""Load the network of a file that `write_canonical` wrote, in eval mode on the CPU.
 
+    Args:
+        path: The file.
+        scheme: The key scheme of the original file, whose facts hold; None for the backbone's first.
+        variant: The form of the network, if no tensor shows it.
+        input_spec: The declared input of the network.
+
     Raises:
+        UnknownName: If the backbone has no such key scheme or variant.
         DamagedCheckpoint: If the file is not whole.
         InputError: If the declared input is not valid, or the network cannot take it.
 
@@ -224,7 +234,7 @@ def read_canonical(path: Path, *, input_spec: str | None = None) -> Backbone:
     """
     try:
         with safetensors.safe_open(path, framework="pt", device="cpu") as file:
-            backbone = allocate(file.metadata()["backbone"])
+            backbone = allocate(resolve(file.metadata()["backbone"], scheme=scheme, variant=variant))
             backbone.load_state_dict(
                 {key: file.get_tensor(key) for key in backbone.state_dict()}, strict=True
             )

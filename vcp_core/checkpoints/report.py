@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import Any
 from vcp_core.catalog import names
 from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.inputs import input_of
+from vcp_core.catalog.readings import Assumption, assumed, resolve, variant_of
 from vcp_core.checkpoints.names import WRAPPERS
 
 
@@ -36,6 +38,11 @@ class CheckpointReport:
         dtypes: Types of the weights in the original file. The canonical file has float32.
         notes: Sentences about anything unusual in the file.
         origin: The training run that a file of ours claims (`vcp_core.checkpoints.origin`).
+        scheme_version: Version of the key scheme's facts; 0 in reports from before they were counted.
+        variant: The form of the network that the user named; None for the usual one.
+        input_spec: The input of the network, in full; "" in older reports.
+        assumed: Facts that an evaluation relies on, and that cannot be seen in the file
+            (`vcp_core.catalog.readings.Assumption`). Older reports do not list them.
         training: The step, epoch and run that the file claims (`vcp_core.checkpoints.trainers`).
 
     >>> report = CheckpointReport(
@@ -75,6 +82,26 @@ class CheckpointReport:
     why: str = ""
     stripped: dict[str, int] = field(default_factory=dict)
     training: dict[str, Any] | None = None
+    scheme_version: int = 0
+    variant: str | None = None
+    input_spec: str = ""
+    assumed: tuple[dict[str, str], ...] = ()
+
+    def read_as(self, *, variant: str | None, input_spec: str | None) -> CheckpointReport:
+        """Add what the user named and declared, and what is then still assumed.
+
+        Raises:
+            UnknownName: If the backbone has no such variant.
+            InputError: If the declared input is not valid, or does not fit the backbone.
+        """
+        spec = resolve(self.backbone, scheme=self.scheme, variant=variant, input_spec=input_spec)
+        return dataclasses.replace(
+            self,
+            scheme_version=spec.facts.version,
+            variant=variant,
+            input_spec=input_of(spec),
+            assumed=tuple(dataclasses.asdict(one) for one in assumed(spec)),
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Turn the report into plain values, ready for JSON."""
@@ -104,7 +131,9 @@ class CheckpointReport:
             f"prefix      {self._prefix()}",
             *self._stripped(),
             *self._network(),
-            f"input       {input_of(BACKBONES[self.backbone])}",
+            *self._variant(),
+            f"input       {self.input_spec or input_of(BACKBONES[self.backbone])}",
+            *self._assumed(),
         ]
         if self.origin:
             where = f"{self.origin['run']}, step {self.origin['step']}, on {self.origin['dataset']}"
@@ -125,6 +154,22 @@ class CheckpointReport:
                 f"filled      {len(self.filled)} num_batches_tracked, with 0; no forward pass reads them"
             )
         return "\n".join([*lines, *(f"note        {note}" for note in self.notes)])
+
+    def _variant(self) -> list[str]:
+        if self.variant is None:
+            return []
+        return [f"variant     {self.variant}: {variant_of(BACKBONES[self.backbone], self.variant).says}"]
+
+    def _assumed(self) -> list[str]:
+        heads = itertools.chain(["assumed"], itertools.repeat(""))
+        lines = [f"{head:<11} {Assumption(**one)}" for head, one in zip(heads, self.assumed, strict=False)]
+        others = [one.name for one in BACKBONES[self.backbone].variants if one.name != self.variant]
+        if lines:
+            lines.append(
+                "            The file does not show it. If it is wrong, pass --input-spec or --variant"
+            )
+            lines[-1] += f" ({', '.join(others)})." if others else "."
+        return lines
 
     def _wrapper(self) -> str:
         return f"the keys are inside {self.wrapper!r}" if self.wrapper else "none: the keys are at the top"

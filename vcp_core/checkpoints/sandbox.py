@@ -38,6 +38,7 @@ from vcp_core.catalog.errors import (
     VcpbenchError,
 )
 from vcp_core.catalog.inputs import InputSpec
+from vcp_core.catalog.readings import check_variant
 from vcp_core.checkpoints.folders import about_folder
 from vcp_core.checkpoints.formats import RE_SAVE
 from vcp_core.checkpoints.report import CheckpointReport, printable
@@ -94,6 +95,8 @@ def ingest(
     *,
     backbone: str | None = None,
     prefix: str | None = None,
+    variant: str | None = None,
+    input_spec: str | None = None,
     limits: Limits | None = None,
 ) -> CheckpointReport:
     """Read a foreign checkpoint in the sandbox, and write the canonical file of its backbone.
@@ -104,17 +107,21 @@ def ingest(
         backbone: Name of the architecture. If left out, it is recognised.
         prefix: Which of several networks in the file to use ("teacher."). If left out, the one that gradients
             trained.
+        variant: The form of the network, if no tensor shows it (`vcp_core.catalog.variants`).
+        input_spec: The declared input of the network (`vcp_core.catalog.inputs`). It changes only what the
+            report says.
         limits: Limits of the child process. If left out, they follow from the file's size.
 
     Raises:
-        UnknownName: If there is no such backbone.
+        UnknownName: If there is no such backbone, or the backbone has no such variant.
+        InputError: If the declared input is not valid, or does not fit the backbone.
         CheckpointError: If the file is not a whole, safe, finite checkpoint of a known backbone. The subclass
             says which of these fails.
         ReaderFailed: If the child process was killed, took too long or broke. The file may be good.
         StorageError: If the canonical file cannot be written.
         WallsMissing: If `VCPBENCH_WALLS` is "required", and this machine lacks a wall.
     """
-    precheck(path, backbone=backbone)  # before a process is started
+    precheck(path, backbone=backbone, variant=variant, input_spec=input_spec)  # before a process is started
     path = Path(path)
     size_bytes = path.stat().st_size
     limits = limits or Limits.for_size(size_bytes)
@@ -134,7 +141,8 @@ def ingest(
             walls.take_over(folder / canonical_path.name, canonical_path)
         except walls.NotHandedOver as error:
             raise ReaderFailed(f"its reader {error}.", path=path) from error
-    return _with_counts_in_name(CheckpointReport.from_json(answer["report"]), path.name)
+    report = _with_counts_in_name(CheckpointReport.from_json(answer["report"]), path.name)
+    return report.read_as(variant=variant, input_spec=input_spec)
 
 
 def child_environment() -> dict[str, str]:
@@ -152,16 +160,23 @@ def child_environment() -> dict[str, str]:
     return {"LANG": "C.UTF-8", **threads, "CUDA_VISIBLE_DEVICES": "", **passed_on}
 
 
-def precheck(path: str | Path, *, backbone: str | None = None, input_spec: str | None = None) -> None:
+def precheck(
+    path: str | Path,
+    *,
+    backbone: str | None = None,
+    variant: str | None = None,
+    input_spec: str | None = None,
+) -> None:
     """Find problems without opening the file. This is quick, so call it before other long work.
 
     Args:
         path: As for `ingest`.
         backbone: As for `ingest`.
+        variant: As for `ingest`. If the backbone is left out, it is enough that some backbone has it.
         input_spec: The declared input of the network (`vcp_core.catalog.inputs`).
 
     Raises:
-        UnknownName: If there is no such backbone.
+        UnknownName: If there is no such backbone or variant.
         InputError: If the declared input is not valid.
         NotACheckpoint: If there is no such file, or it cannot be read.
 
@@ -175,6 +190,8 @@ def precheck(path: str | Path, *, backbone: str | None = None, input_spec: str |
     """
     if backbone is not None:
         BACKBONES[backbone]
+    if variant is not None:
+        check_variant(variant, backbone=backbone)
     if input_spec is not None:
         InputSpec.parse(input_spec)
     path = Path(path)

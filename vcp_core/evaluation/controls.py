@@ -11,6 +11,7 @@ from torch import nn
 
 from vcp_core.backbones import build, expect
 from vcp_core.backbones.base import Backbone
+from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.protocols import Protocol
 from vcp_core.datasets.manifest import Dataset
 from vcp_core.evaluation.calibration import CALIBRATION_BATCH, calibration_shard
@@ -63,7 +64,7 @@ def calibrate(
 
 
 def random_weights(
-    name: str,
+    which: str | BackboneSpec,
     seed: int,
     dataset: Dataset,
     protocol: Protocol,
@@ -75,11 +76,12 @@ def random_weights(
     r"""Build the random-weights control of `seed`. Its saved state dict scores what the control scores.
 
     Args:
-        name: A backbone of the catalog.
+        which: A backbone of the catalog, or the facts of the network that it is compared with
+            (`vcp_core.catalog.readings`).
         seed: Seed of the initialisation.
         dataset: Its training clips give the batch-norm statistics.
         protocol: Says how many clips, and which.
-        input_spec: The declared input of the checkpoint that it is compared with; None for the family's own.
+        input_spec: The declared input of the checkpoint that it is compared with; None for that of `which`.
         device: Where to run; the CPU by default.
         on_clips: Called with the number of clips after each batch.
 
@@ -103,6 +105,6 @@ def random_weights(
     >>> bool((control.state_dict()["bn1.running_mean"] != 0).all())
     True
     """
-    backbone = expect(build(name, seed=seed), input_spec)
+    backbone = expect(build(which, seed=seed), input_spec)
     calibrate(backbone, dataset, protocol, device=device or torch.device("cpu"), on_clips=on_clips)
     return backbone

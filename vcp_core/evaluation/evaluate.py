@@ -22,6 +22,7 @@ from vcp_core.catalog.files import write_json
 from vcp_core.catalog.inputs import input_of
 from vcp_core.catalog.paths import cache_dir
 from vcp_core.catalog.protocols import PROTOCOLS, Protocol, load_protocol
+from vcp_core.catalog.readings import reading_in_keys
 from vcp_core.checkpoints import load_checkpoint
 from vcp_core.checkpoints import precheck as precheck_checkpoint
 from vcp_core.datasets import Dataset, load_dataset
@@ -48,6 +49,7 @@ def evaluate(
     *,
     backbone: str | None = None,
     prefix: str | None = None,
+    variant: str | None = None,
     input_spec: str | None = None,
     benchmarks: Sequence[str] = (),
     device: str | torch.device | None = None,
@@ -64,6 +66,7 @@ def evaluate(
         backbone: The architecture's name. If left out, it is recognised from the weights.
         prefix: Prefix of the network's keys if the file holds several networks, such as "teacher."; the one
             trained by gradients if left out.
+        variant: The form of the network, if no tensor shows it: "tclr", "bgr" (`vcp_core.catalog.variants`).
         input_spec: The clips that the network takes, if they are not its family's own, such as
             "frames=8,stride=4,crop=224,..." (`vcp_core.catalog.inputs`). The controls take the same clips.
         benchmarks: Some of "cloze", "recognition", "retrieval"; all by default.
@@ -87,6 +90,7 @@ def evaluate(
             protocol,
             backbone=backbone,
             prefix=prefix,
+            variant=variant,
             input_spec=input_spec,
             benchmarks=benchmarks,
             device=device,
@@ -103,6 +107,7 @@ def _evaluate(
     *,
     backbone: str | None,
     prefix: str | None,
+    variant: str | None,
     input_spec: str | None,
     benchmarks: Sequence[str],
     device: str | torch.device | None,
@@ -112,10 +117,18 @@ def _evaluate(
 ) -> Results:
     begun = time.perf_counter()
     numbers, chosen_device = precheck(
-        checkpoint, protocol, backbone=backbone, input_spec=input_spec, benchmarks=benchmarks, device=device
+        checkpoint,
+        protocol,
+        backbone=backbone,
+        variant=variant,
+        input_spec=input_spec,
+        benchmarks=benchmarks,
+        device=device,
     )
     tell("reading the checkpoint", 0, 1)
-    network, report = load_checkpoint(checkpoint, backbone=backbone, prefix=prefix, input_spec=input_spec)
+    network, report = load_checkpoint(
+        checkpoint, backbone=backbone, prefix=prefix, variant=variant, input_spec=input_spec
+    )
     tell("reading the checkpoint", 1, 1)
     dataset = dataset if isinstance(dataset, Dataset) else _load(dataset, tell)
     active = tuple(benchmarks) or tuple(BENCHMARKS)
@@ -142,6 +155,7 @@ def _evaluate(
             *how,
             backbone=[backbone],
             prefix=[prefix],
+            variant=[variant],
             input_spec=[input_spec],
             device=[device],
             pretrained_on=[pretrained_on],
@@ -167,6 +181,7 @@ def precheck(
     protocol: str | Path | Protocol,
     *,
     backbone: str | None = None,
+    variant: str | None = None,
     input_spec: str | None = None,
     benchmarks: Sequence[str] = (),
     device: str | torch.device | None = None,
@@ -188,7 +203,7 @@ def precheck(
     numbers = protocol if isinstance(protocol, Protocol) else load_protocol(protocol)
     for name in benchmarks:
         BENCHMARKS[name]
-    precheck_checkpoint(checkpoint, backbone=backbone, input_spec=input_spec)
+    precheck_checkpoint(checkpoint, backbone=backbone, variant=variant, input_spec=input_spec)
     return numbers, pick_device(device)
 
 
@@ -283,6 +298,7 @@ def control_file(plan: EvaluationPlan, who: int | str, device: torch.device) -> 
         versions(),
         plan.spec.name,
         input_of(plan.spec),
+        *reading_in_keys(plan.spec),
         who,
         plan.dataset.fingerprint,
         plan.protocol.hash,

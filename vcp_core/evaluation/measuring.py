@@ -67,6 +67,7 @@ def estimate(
     *,
     backbone: str | None = None,
     prefix: str | None = None,
+    variant: str | None = None,
     input_spec: str | None = None,
     benchmarks: Sequence[str] = (),
     device: str | torch.device | None = None,
@@ -83,6 +84,7 @@ def estimate(
         protocol: A name, a TOML file, or a protocol.
         backbone: The architecture's name.
         prefix: Prefix of the network's keys if the file holds several networks.
+        variant: The form of the network, if no tensor shows it.
         input_spec: The clips that the network takes, if they are not its family's own.
         benchmarks: Some of the benchmarks; all by default.
         device: "cpu", "cuda", ...; a GPU if there is one.
@@ -93,12 +95,20 @@ def estimate(
         VcpbenchError: If an input cannot be evaluated.
     """
     numbers, chosen = precheck(
-        checkpoint, protocol, backbone=backbone, input_spec=input_spec, benchmarks=benchmarks, device=device
+        checkpoint,
+        protocol,
+        backbone=backbone,
+        variant=variant,
+        input_spec=input_spec,
+        benchmarks=benchmarks,
+        device=device,
     )
     with shown(progress) as tell:
         begun = time.perf_counter()
         tell("reading the checkpoint", 0, 1)
-        network, _ = load_checkpoint(checkpoint, backbone=backbone, prefix=prefix, input_spec=input_spec)
+        network, _ = load_checkpoint(
+            checkpoint, backbone=backbone, prefix=prefix, variant=variant, input_spec=input_spec
+        )
         tell("reading the checkpoint", 1, 1)
         once_s = time.perf_counter() - begun
         active = tuple(benchmarks) or tuple(BENCHMARKS)

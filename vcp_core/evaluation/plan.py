@@ -17,6 +17,7 @@ from vcp_core.catalog.benchmarks import BENCHMARKS
 from vcp_core.catalog.inputs import input_of
 from vcp_core.catalog.leaks import declaration, leak_warnings
 from vcp_core.catalog.protocols import Protocol
+from vcp_core.catalog.readings import assumed
 from vcp_core.datasets.manifest import Dataset, Video
 from vcp_core.evaluation.calibration import calibration_shard
 from vcp_core.features.bank import FeatureBank
@@ -245,6 +246,10 @@ class EvaluationPlan:
                 calibration_clips=calibration_clips,
                 pretrained_on=pretrained_on,
                 input_spec=input_of(self.spec),
+                scheme=self.spec.facts.name,
+                scheme_version=self.spec.facts.version,
+                variant=self.spec.variant.name if self.spec.variant else None,
+                assumed=assumed(self.spec),
                 reproduce=reproduce,
             ),
         )

@@ -13,7 +13,6 @@ import torch
 
 from vcp_core.backbones.base import Backbone
 from vcp_core.backbones.pixels import Pixels
-from vcp_core.catalog.inputs import input_of
 from vcp_core.evaluation.controls import random_weights
 from vcp_core.evaluation.machine import blas_threads, joined, versions
 from vcp_core.evaluation.plan import EvaluationPlan
@@ -30,11 +29,10 @@ def control_network(
 ) -> Backbone:
     """The random-weights control of a seed, calibrated on `plan.calibration`."""
     return random_weights(
-        plan.spec.name,
+        plan.spec,
         seed,
         plan.dataset,
         plan.protocol,
-        input_spec=input_of(plan.spec),
         device=device,
         on_clips=on_clips,
     )

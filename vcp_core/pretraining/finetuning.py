@@ -14,7 +14,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from vcp_core.backbones import build, expect
+from vcp_core.backbones import build
 from vcp_core.backbones.base import Backbone
 from vcp_core.benchmarks.recognition import ranked_classes, training_sizes
 from vcp_core.catalog.backbones import BackboneSpec
@@ -59,6 +59,7 @@ def finetune(
     *,
     backbone: str | None = None,
     prefix: str | None = None,
+    variant: str | None = None,
     input_spec: str | None = None,
     control: bool = False,
     pretrained_on: str | None = None,
@@ -78,6 +79,7 @@ def finetune(
         backbone: The checkpoint's architecture. If left out, it is recognised from the weights.
         prefix: Prefix of the network's keys if the file holds several networks; the one trained by gradients
             if left out.
+        variant: The form of the network, if no tensor shows it (`vcp_core.catalog.variants`).
         input_spec: The clips that the network takes, if not its family's own (`vcp_core.catalog.inputs`).
         control: Whether to train the same backbone from random weights as well, with the same numbers, in the
             subfolder `control`. The lift is the difference from its scores.
@@ -93,7 +95,9 @@ def finetune(
     """
     machine = machine or Machine()
     precheck(out, config, machine)
-    network, report = load_checkpoint(checkpoint, backbone=backbone, prefix=prefix, input_spec=input_spec)
+    network, report = load_checkpoint(
+        checkpoint, backbone=backbone, prefix=prefix, variant=variant, input_spec=input_spec
+    )
     loaded = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
     begun = _Finetuning(loaded, config, machine, watcher)
     origin = {
@@ -101,13 +105,14 @@ def finetune(
         "checkpoint": report.sha256,
         "prefix": report.prefix,
         "input_spec": input_of(network.spec),
+        **({"variant": variant} if variant else {}),  # older runs, which have none, can go on
         # Without a declaration, the header's record of the training data is better than none.
         "pretrained_on": pretrained_on or (declaration(report.origin) if report.origin else None),
     }
     answered = begun.answer(network, out, run, origin)
     controls: dict[str, Predictions] = {}
     if control:
-        untrained = expect(build(report.backbone, seed=config.seed), input_of(network.spec))
+        untrained = build(network.spec, seed=config.seed)
         name = f"{name_of(out, run)}, {CONTROL}"
         beside = begun.answer(
             untrained, out / CONTROL, name, {**origin, "checkpoint": "random weights", "pretrained_on": None}
@@ -116,6 +121,7 @@ def finetune(
     declared = {
         "--backbone": backbone,
         "--prefix": prefix,
+        "--variant": variant,
         "--input-spec": input_spec,
         "--pretrained-on": origin["pretrained_on"],
     }

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from vcp_core.catalog.errors import NotAvailable, UnknownName
 from vcp_core.catalog.files import whole
 from vcp_core.catalog.protocols import Protocol
+from vcp_core.catalog.readings import Assumption
 from vcp_core.catalog.scores import Score as Score  # part of a result, as every class here
 
 SCHEMA = "vcpbench.results/1"
@@ -123,6 +124,12 @@ class Provenance(_Record):
         pretrained_on: The training data that the checkpoint's makers declare; None if they declare none.
         input_spec: The clips that the network took, in full (`vcp_core.catalog.inputs`); None in results from
             before inputs could be declared.
+        scheme: The key scheme whose facts held (`vcp_core.catalog.keys`); "" in older results.
+        scheme_version: Its version; None in older results.
+        variant: The form of the network that the user named (`vcp_core.catalog.variants`); None for the
+            usual one.
+        assumed: What the results rely on, and neither the file nor the user says
+            (`vcp_core.catalog.readings`). Older results do not list it.
         reproduce: The command that gives the same results again. None if dataset or protocol has no name, and
             for random weights and pixels, which have no file.
     """
@@ -140,6 +147,10 @@ class Provenance(_Record):
     calibration_clips: int | None = None
     pretrained_on: str | None = None
     input_spec: str | None = None
+    scheme: str = ""
+    scheme_version: int | None = None
+    variant: str | None = None
+    assumed: tuple[Assumption, ...] = ()
     reproduce: str | None
 
 

@@ -13,6 +13,7 @@ from records.db import NOW
 from records.models import Checkpoint, Comparison, ComparisonState
 from records.repositories import evaluations
 from worker.runner import Out
+from worker.tasks.plan import spec_of
 from worker.work import Work
 
 STALL_S = 1800.0  # a benchmark of thousands of videos takes minutes without reporting progress
@@ -64,10 +65,12 @@ def _needs(session: Session, comparison_id: UUID) -> Needs:
 
 
 def _same_weights(first: Checkpoint, second: Checkpoint) -> bool:
-    """Whether both have the same tensors and take the same input. Their files may differ."""
-    return first.weights_sha256 is not None and all(
-        getattr(first, name) == getattr(second, name) for name in ("weights_sha256", "backbone", "input_spec")
-    )
+    """Whether both have the same tensors, form and input. Their files may differ."""
+    names = ("weights_sha256", "backbone", "input_spec", "variant")
+    if first.weights_sha256 is None or any(getattr(first, name) != getattr(second, name) for name in names):
+        return False
+    one, other = spec_of(first), spec_of(second)
+    return (one.normalisation, one.epsilon) == (other.normalisation, other.epsilon)
 
 
 def _to_file(path: Path, predictions: dict[str, dict[str, Any]]) -> str:

@@ -9,7 +9,7 @@ from records.models import Evaluation, Shard
 from records.repositories import shards
 from worker.runner import Out
 from worker.tasks import features
-from worker.tasks.plan import plan_arguments
+from worker.tasks.plan import expect_same_facts, plan_arguments
 from worker.tasks.weights import weights_of
 from worker.work import Work
 
@@ -34,6 +34,7 @@ def extract(work: Work) -> None:
 
 
 def _forward(work: Work, shard: Shard, evaluation: Evaluation) -> features.Stored:
+    expect_same_facts(evaluation)  # or its key would name features that these are not
     out = work.folder / "features.safetensors"
     weights = weights_of(work, evaluation)
     facts = work.in_child(

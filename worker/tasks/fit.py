@@ -12,7 +12,7 @@ from records.repositories import evaluations
 from vcp_core.catalog.errors import VersionError
 from worker.runner import Out
 from worker.tasks.features import DamagedFeatures, extract_again, features_of
-from worker.tasks.plan import plan_arguments
+from worker.tasks.plan import expect_same_facts, plan_arguments
 from worker.work import Work
 
 STALL_S = 7200.0  # one fit on a large dataset takes long, and the child reports progress after each fit
@@ -57,6 +57,7 @@ def with_shards(session: Session, work: Work) -> tuple[Evaluation, list[Shard]]:
         VersionError: If another version of vcpbench planned it: that version may have made some features.
     """
     evaluation = session.get_one(Evaluation, work.subject_id)
+    expect_same_facts(evaluation)
     if evaluation.older:
         raise VersionError("vcpbench was updated while this was evaluated. Ask for it again.")
     return evaluation, sorted(evaluation.shards, key=lambda shard: shard.key)

@@ -30,6 +30,7 @@ def ingest(work: Work) -> None:
         row = session.get_one(Checkpoint, work.subject_id)
         row.state = CheckpointState.READY
         row.backbone = answer["report"]["backbone"]
+        row.scheme = answer["report"]["scheme"]
         row.report = answer["report"]
         row.weights_sha256 = answer["weights_sha256"]
         _name(row)
@@ -67,6 +68,7 @@ def read_upload(work: Work, checkpoint: Checkpoint, out: Path, *, prefix: str | 
             out=Out(out),
             backbone=checkpoint.backbone,
             prefix=prefix,
+            variant=checkpoint.variant,
             input_spec=checkpoint.input_spec,
         )
     except (CheckpointError, ReaderFailed) as error:

@@ -20,9 +20,11 @@ from sqlalchemy.orm import Session
 from records import flow, storage
 from records.models import Checkpoint, CheckpointState, Evaluation, Origin
 from records.repositories import checkpoints, many_jobs, shards
-from vcp_core.catalog.backbones import BACKBONES, BackboneSpec, pixels_like
-from vcp_core.catalog.inputs import input_of, with_input
+from vcp_core.catalog.backbones import BackboneSpec, pixels_like
+from vcp_core.catalog.errors import VersionError
+from vcp_core.catalog.inputs import input_of
 from vcp_core.catalog.protocols import Protocol
+from vcp_core.catalog.readings import reading_in_keys, resolve
 from vcp_core.catalog.versions import FEATURES_VERSION
 from worker.planning import digest
 from worker.runner import Out
@@ -126,10 +128,25 @@ def _conclude(
     work.conclude(write)
 
 
+def expect_same_facts(evaluation: Evaluation) -> None:
+    """Make sure that the facts of the checkpoint's key scheme are those that the evaluation was planned with.
+
+    Raises:
+        VersionError: If another version of vcpbench planned it.
+    """
+    if evaluation.outdated:
+        raise VersionError("vcpbench was updated while this was evaluated. Ask for it again.")
+
+
 def spec_of(checkpoint: Checkpoint) -> BackboneSpec:
-    """Return the catalog's spec of a ready checkpoint, with the input that its owner declared."""
+    """Return the facts of a ready checkpoint's network, with what its owner declared."""
     assert checkpoint.backbone is not None
-    spec = with_input(BACKBONES[checkpoint.backbone], checkpoint.input_spec)
+    spec = resolve(
+        checkpoint.backbone,
+        scheme=checkpoint.scheme,
+        variant=checkpoint.variant,
+        input_spec=checkpoint.input_spec,
+    )
     return pixels_like(spec) if checkpoint.is_pixels else spec
 
 
@@ -140,6 +157,8 @@ def plan_arguments(work: Work, evaluation: Evaluation) -> dict[str, Any]:
         "manifest": manifest_of(work, evaluation.dataset),
         "protocol": evaluation.protocol.content,
         "backbone": checkpoint.backbone,
+        "scheme": checkpoint.scheme,
+        "variant": checkpoint.variant,
         "input_spec": checkpoint.input_spec,
         "of_pixels": checkpoint.is_pixels,
     }
@@ -152,7 +171,8 @@ def feature_space(evaluation: Evaluation, *, max_pooled: bool) -> str:
     network = checkpoint.control_key if checkpoint.is_pixels else checkpoint.weights_sha256
     assert network is not None
     decides: list[object] = [FEATURES_VERSION, version("torch"), version("av"), network]
-    decides += [input_of(spec_of(checkpoint)), protocol.precision, protocol.frames, max_pooled]
+    spec = spec_of(checkpoint)
+    decides += [input_of(spec), protocol.precision, protocol.frames, max_pooled, *reading_in_keys(spec)]
     return digest(decides)
 
 
@@ -167,6 +187,8 @@ def controls_of(session: Session, evaluation: Evaluation, protocol: Protocol) ->
             origin=Origin.CONTROL,
             state=CheckpointState.INGESTING,
             backbone=evaluation.checkpoint.backbone,
+            scheme=evaluation.checkpoint.scheme,
+            variant=evaluation.checkpoint.variant,
             input_spec=evaluation.checkpoint.input_spec,
             seed=seed,
         )
@@ -179,6 +201,8 @@ def controls_of(session: Session, evaluation: Evaluation, protocol: Protocol) ->
             origin=Origin.CONTROL,
             state=CheckpointState.READY,
             backbone=evaluation.checkpoint.backbone,
+            scheme=evaluation.checkpoint.scheme,
+            variant=evaluation.checkpoint.variant,
             input_spec=evaluation.checkpoint.input_spec,
             report={"backbone": spec.name},
         )
@@ -209,12 +233,14 @@ def _weights(session: Session, evaluation: Evaluation, networks: dict[str, Check
 
 def _key_of_seed(evaluation: Evaluation, protocol: Protocol, seed: int) -> str:
     """Hash everything that determines the calibrated random weights of a seed."""
+    spec = spec_of(evaluation.checkpoint)
     return digest(
         [
             FEATURES_VERSION,
             *(version(package) for package in ("torch", "av", "numpy", "scipy")),
             evaluation.checkpoint.backbone,
-            input_of(spec_of(evaluation.checkpoint)),
+            input_of(spec),
+            *reading_in_keys(spec),
             seed,
             evaluation.dataset.fingerprint,
             protocol.hash,

@@ -25,13 +25,16 @@ def reevaluate(
     protocol: options.ProtocolOption = PROTOCOL,
     engine: Annotated[
         str | None,
-        typer.Option(help="Engine that made the older results. Default: all engines but the server's own."),
+        typer.Option(
+            help="Engine that made the older results. Default: every other engine, and outdated results."
+        ),
     ] = None,
     as_json: options.JsonFlag = False,
 ) -> None:
     """Evaluate the checkpoints of older leaderboards again. These jobs run when no other job waits.
 
     Results of another version of vcpbench share no leaderboard with newer ones. They stay where they are.
+    Results under an older version of a key scheme stay on their leaderboard, marked as outdated.
 
     **Example**
 

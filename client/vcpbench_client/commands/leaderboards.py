@@ -105,6 +105,11 @@ def leaderboard(
     show(f"{found.dataset.name} {fingerprint}, {found.protocol.name}", tables.board(found))
     if found.older:
         say(f"Older: another version of vcpbench made these results ({found.engine}).", style="yellow")
+    if any(row.outdated for row in found.rows):
+        say(
+            "!: made under an older version of a key scheme. Ask for the evaluation again to renew it.",
+            style="yellow",
+        )
     if found.total > len(found.rows):
         say(f"Rows {offset + 1} to {offset + len(found.rows)} of {found.total}; more: --offset, --limit.")
 

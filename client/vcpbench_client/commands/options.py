@@ -130,6 +130,13 @@ PrefixOption = Annotated[
         help="Prefix of the network's keys, such as 'teacher.'. Default: the network trained by gradients.",
     ),
 ]
+VariantOption = Annotated[
+    str | None,
+    typer.Option(
+        "--variant",
+        help="Form of the network, if no tensor shows it: 'tclr' (dilated layer4, BGR), 'bgr'.",
+    ),
+]
 InputOption = Annotated[
     str | None,
     typer.Option(
@@ -147,4 +154,5 @@ class Facts(TypedDict):
     backbone: BackboneOption
     pretrained_on: PretrainedOption
     prefix: PrefixOption
+    variant: VariantOption
     input_spec: InputOption

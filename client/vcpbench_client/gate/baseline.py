@@ -78,7 +78,8 @@ def _latest(client: Client, model: str, candidate: Evaluation, checkpoint: Check
     found = client.evaluations(
         model=model, team=checkpoint.team, dataset=fingerprint, protocol=protocol, state="done"
     )
-    found = (one for one in found if one.engine == candidate.engine)  # other engines share no leaderboard
+    # Other engines share no leaderboard. What an older key scheme gave is no measure of its network.
+    found = (one for one in found if one.engine == candidate.engine and not one.outdated)
     others = [one for one in found if one.checkpoint.id != checkpoint.id]
     if model == checkpoint.model:
         others = [one for one in others if one.checkpoint.created_at <= checkpoint.created_at]
@@ -112,7 +113,8 @@ def _best(
                 f"The dataset {dataset} was registered again during this run. Run the gate again."
             )
         for row in board.rows:  # the board's filter finds all names that contain the model's
-            if row.model == model and row.checkpoint != checkpoint.id and metric in row.scores:
+            is_other = row.model == model and row.checkpoint != checkpoint.id
+            if is_other and metric in row.scores and not row.outdated:
                 return client.evaluation(row.evaluation)
         offset += PAGE
         if offset >= board.total:

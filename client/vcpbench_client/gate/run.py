@@ -177,7 +177,7 @@ class Gate:
             return False  # an older server may have used another network of the file
         return first.sha256 is not None and all(
             getattr(first, name) == getattr(second, name)
-            for name in ("sha256", "backbone", "prefix", "input_spec")
+            for name in ("sha256", "backbone", "prefix", "variant", "input_spec")
         )
 
     def _know(self, **facts: object) -> None:

@@ -1,0 +1,102 @@
+"""The facts of one checkpoint's network: key scheme, variant and declared input, and what stays assumed."""
+
+from __future__ import annotations
+
+import pytest
+
+from vcp_core.catalog.backbones import BACKBONES, pixels_like
+from vcp_core.catalog.errors import UnknownName
+from vcp_core.catalog.inputs import input_of, with_input
+from vcp_core.catalog.normalisation import FACEBOOK, IMAGENET, KINETICS, Normalisation
+from vcp_core.catalog.readings import (
+    assumed,
+    check_variant,
+    reading_in_keys,
+    renewed,
+    resolve,
+    version_of,
+)
+
+EVERY = [(spec.name, scheme.name) for spec in BACKBONES.values() for scheme in spec.keys]
+
+
+@pytest.mark.parametrize(("backbone", "scheme"), EVERY, ids=["-".join(pair) for pair in EVERY])
+def test_every_scheme_says_where_its_facts_come_from(backbone: str, scheme: str) -> None:
+    spec = resolve(backbone, scheme=scheme)
+    assert spec.facts.name == scheme
+    assert spec.facts.source
+    assert 0 < spec.epsilon < 1e-2
+    found = {one.fact: one for one in assumed(spec)}
+    assert list(found) == [
+        "input",
+        "normalisation",
+        "batch-norm epsilon",
+        "channels",
+        "strides, dilation and poolings",
+    ]
+    assert found["normalisation"].source == spec.facts.source
+    assert all(one.value and one.source for one in found.values())
+
+
+@pytest.mark.parametrize(
+    ("scheme", "normalisation"),
+    [("PyTorchVideo", FACEBOOK), ("SlowFast", FACEBOOK), ("MMAction2", IMAGENET), (None, FACEBOOK)],
+)
+def test_the_project_that_trained_decides_the_normalisation(
+    scheme: str | None, normalisation: Normalisation
+) -> None:
+    assert resolve("slow_r50", scheme=scheme).normalisation == normalisation
+
+
+def test_a_declared_input_overrides_the_schemes_and_the_variants_normalisation() -> None:
+    declared = resolve("slow_r50", scheme="MMAction2", input_spec="mean=0.45,std=0.225")
+    assert declared.normalisation == FACEBOOK
+    assert "normalisation" not in {one.fact for one in assumed(declared)}
+    half = resolve("slow_r50", scheme="MMAction2", input_spec="mean=0.45")
+    assert half.normalisation == Normalisation(mean=FACEBOOK.mean, std=IMAGENET.std)
+    (left,) = [one.value for one in assumed(half) if one.fact == "normalisation"]
+    assert left == "std=0.229/0.224/0.225"
+    kinetics = resolve("r3d_18", variant="tclr", input_spec=input_of(BACKBONES["r3d_18"]))
+    assert kinetics.normalisation == KINETICS
+    assert not {"input", "normalisation"} & {one.fact for one in assumed(kinetics)}
+
+
+def test_a_variant_says_what_the_usual_form_leaves_assumed() -> None:
+    tclr = resolve("r3d_18", variant="tclr")
+    assert (tclr.normalisation, tclr.last_strides) == (None, (4, 16))
+    assert tclr.max_pooled_dim == 512 * 4 * 3 * 3
+    assert [one.fact for one in assumed(tclr)] == ["input", "normalisation", "batch-norm epsilon"]
+    assert "TCLR" in assumed(tclr)[1].source
+    bgr = resolve("r3d_18", variant="bgr")
+    assert (bgr.normalisation, bgr.arguments) == (KINETICS, BACKBONES["r3d_18"].arguments)
+    assert "strides, dilation and poolings" in {one.fact for one in assumed(bgr)}
+
+
+def test_a_wrong_name_lists_what_the_backbone_has() -> None:
+    with pytest.raises(UnknownName, match=r"No variant of r3d_18 'TCLR'.*Known: bgr, tclr\."):
+        resolve("r3d_18", variant="TCLR")
+    with pytest.raises(UnknownName, match=r"No variant of r3d 'tclr'\. Known: bgr\."):
+        check_variant("tclr", backbone="r3d")
+    with pytest.raises(UnknownName, match=r"No variant 'rgb'.*Known: bgr, .*tclr"):
+        check_variant("rgb")
+    check_variant("tclr")
+    with pytest.raises(UnknownName, match=r"No key scheme of r3d 'torchvision'\. Known: VCOP\."):
+        resolve("r3d", scheme="torchvision")
+
+
+@pytest.mark.parametrize(("backbone", "scheme"), EVERY, ids=["-".join(pair) for pair in EVERY])
+def test_keys_of_features_name_a_reading_only_if_it_is_new(backbone: str, scheme: str) -> None:
+    spec = resolve(backbone, scheme=scheme)
+    new = spec.facts.version > 1 or spec.epsilon != BACKBONES[backbone].epsilon
+    expected = [scheme, str(spec.facts.version), ""] if new else []
+    assert reading_in_keys(spec) == expected
+    assert reading_in_keys(with_input(spec, "stride=2")) == expected
+    bgr = resolve(backbone, scheme=scheme, variant="bgr")
+    assert reading_in_keys(bgr) == [scheme, str(spec.facts.version), "bgr"]
+    assert reading_in_keys(pixels_like(bgr)) == []
+
+
+def test_only_mmaction2s_slow_network_has_new_facts_so_far() -> None:
+    assert list(renewed()) == [("slow_r50", "MMAction2", 2)]
+    assert version_of("slow_r50", "MMAction2") == 2
+    assert version_of("slow_r50", None) == version_of("a network of another version", "x") == 1

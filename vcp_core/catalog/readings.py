@@ -1,0 +1,195 @@
+"""The facts of one checkpoint's network: the family's, its key scheme's, its variant's, its declared input's.
+
+A *reading* is the key scheme that the file's names show, with its version, and the variant that the user
+named. A declared input overrides the normalisation of both.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from vcp_core.catalog.backbones import BACKBONES, PIXELS, BackboneSpec
+from vcp_core.catalog.errors import UnknownName
+from vcp_core.catalog.inputs import InputSpec, input_of, with_input
+from vcp_core.catalog.keys import KeyScheme
+from vcp_core.catalog.variants import Variant
+
+COLOURS = ("mean", "std")  # the words of an input that a key scheme decides; the family decides the others
+
+
+def resolve(
+    backbone: str, *, scheme: str | None = None, variant: str | None = None, input_spec: str | None = None
+) -> BackboneSpec:
+    """Give the facts of one checkpoint's network.
+
+    Args:
+        backbone: A name of the catalog.
+        scheme: The key scheme of the file; None or "" for the backbone's first.
+        variant: The variant that the user named.
+        input_spec: The input that the user declared (`vcp_core.catalog.inputs`).
+
+    Raises:
+        UnknownName: If there is no such backbone, key scheme or variant.
+        InputError: If the declared input is not valid, or does not fit the backbone.
+
+    >>> resolve("slow_r50", scheme="MMAction2").normalisation.mean
+    (0.485, 0.456, 0.406)
+    >>> resolve("slow_r50", scheme="MMAction2", input_spec="mean=0.45").normalisation.mean
+    (0.45, 0.45, 0.45)
+    """
+    spec = BACKBONES[backbone]
+    if scheme:
+        spec = dataclasses.replace(spec, scheme=scheme_of(spec, scheme))
+    if variant is not None:
+        spec = _with_variant(spec, variant_of(spec, variant))
+    return with_input(spec, input_spec)
+
+
+def scheme_of(spec: BackboneSpec, name: str) -> KeyScheme:
+    """Find a backbone's key scheme.
+
+    Raises:
+        UnknownName: If the backbone has no such key scheme.
+    """
+    known = {scheme.name: scheme for scheme in spec.keys}
+    if name not in known:
+        raise UnknownName(f"key scheme of {spec.name}", name, known)
+    return known[name]
+
+
+def variant_of(spec: BackboneSpec, name: str) -> Variant:
+    """Find a backbone's variant.
+
+    Raises:
+        UnknownName: If the backbone has no such variant. The message lists those that it has.
+
+    >>> try:
+    ...     variant_of(BACKBONES["r3d_18"], "tlcr")
+    ... except UnknownName as error:
+    ...     print(error)
+    No variant of r3d_18 'tlcr'. Did you mean 'tclr'? Known: bgr, tclr.
+    """
+    known = {variant.name: variant for variant in spec.variants}
+    if name not in known:
+        raise UnknownName(f"variant of {spec.name}", name, known)
+    return known[name]
+
+
+def check_variant(name: str, *, backbone: str | None = None) -> None:
+    """Make sure that a variant exists, before the file is read.
+
+    Args:
+        name: The variant.
+        backbone: The backbone that must have it; None if only the file will tell.
+
+    Raises:
+        UnknownName: If there is no such variant or backbone.
+    """
+    if backbone is not None:
+        variant_of(BACKBONES[backbone], name)
+        return
+    known = {variant.name for spec in BACKBONES.values() for variant in spec.variants}
+    if name not in known:
+        raise UnknownName("variant", name, sorted(known))
+
+
+def version_of(backbone: str | None, scheme: str | None) -> int:
+    """The version of a checkpoint's key scheme; 1 if either is not known, as for old reports and pixels.
+
+    >>> version_of("slow_r50", "MMAction2"), version_of("slow_r50", "SlowFast"), version_of(None, None)
+    (2, 1, 1)
+    """
+    schemes = BACKBONES[backbone].keys if backbone is not None and backbone in BACKBONES else ()
+    return next((one.version for one in schemes if one.name == scheme), 1)
+
+
+def renewed() -> Iterator[tuple[str, str, int]]:
+    """List the key schemes whose facts changed: backbone, scheme, and its version now.
+
+    >>> list(renewed())
+    [('slow_r50', 'MMAction2', 2)]
+    """
+    for spec in BACKBONES.values():
+        yield from ((spec.name, scheme.name, scheme.version) for scheme in spec.keys if scheme.version > 1)
+
+
+def reading_in_keys(spec: BackboneSpec) -> list[str]:
+    """What the keys of features and controls hold of a reading: scheme, version and variant.
+
+    Nothing for what every key has meant so far: version 1, no variant, and the family's own epsilon. The keys
+    have always held the normalisation, so features that were made before there were readings keep theirs.
+
+    >>> reading_in_keys(resolve("r3d_18", variant="tclr")), reading_in_keys(resolve("r3d_18"))
+    (['torchvision', '1', 'tclr'], [])
+    """
+    usual = BACKBONES[spec.name].epsilon if spec.name in BACKBONES else spec.epsilon
+    if spec.facts.version == 1 and spec.variant is None and spec.epsilon == usual:
+        return []
+    return [spec.facts.name, str(spec.facts.version), spec.variant.name if spec.variant else ""]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assumption:
+    """A fact that the evaluation relies on, and that cannot be seen in the file.
+
+    Attributes:
+        fact: What is assumed ("batch-norm epsilon").
+        value: Its value.
+        source: The project or paper that it comes from.
+    """
+
+    fact: str
+    value: str
+    source: str
+
+    def __str__(self) -> str:
+        """A line for people.
+
+        >>> print(Assumption(fact="batch-norm epsilon", value="1e-05", source="torchvision"))
+        batch-norm epsilon 1e-05 (torchvision)
+        """
+        return f"{self.fact} {self.value} ({self.source})"
+
+
+def assumed(spec: BackboneSpec) -> tuple[Assumption, ...]:
+    """List what an evaluation of this network relies on, and neither the file nor the user says.
+
+    >>> for one in assumed(resolve("r3d_18", variant="bgr", input_spec="frames=32")):
+    ...     print(one.fact, one.value)
+    input stride=1,resize=128x171,crop=112
+    normalisation mean=0.43216/0.394666/0.37645,std=0.22803/0.22145/0.216989
+    batch-norm epsilon 1e-05
+    strides, dilation and poolings the usual ones of r3d_18
+    """
+    if spec.name == PIXELS:
+        return ()
+    found: list[Assumption] = []
+    whole = InputSpec.parse(input_of(spec))
+    by_project = spec.variant.source if spec.variant and "normalisation" in spec.variant.facts else ""
+    for fact, words, source in (
+        ("input", {"frames", "stride", "resize", "crop"}, spec.source),
+        ("normalisation", set(COLOURS), by_project or spec.facts.source),
+    ):
+        left = words - spec.declared
+        if left:
+            kept = {word: getattr(whole, word) for word in left}
+            found.append(Assumption(fact=fact, value=str(InputSpec(**kept)), source=source))
+    found.append(Assumption(fact="batch-norm epsilon", value=f"{spec.epsilon:g}", source=spec.facts.source))
+    if spec.variant is None or not spec.variant.bgr:
+        found.append(Assumption(fact="channels", value="red, green, blue", source=spec.facts.source))
+    if spec.variant is None or not spec.variant.arguments:
+        value = f"the usual ones of {spec.name}"
+        found.append(Assumption(fact="strides, dilation and poolings", value=value, source=spec.source))
+    return tuple(found)
+
+
+def _with_variant(spec: BackboneSpec, variant: Variant) -> BackboneSpec:
+    return dataclasses.replace(
+        spec,
+        scheme=dataclasses.replace(spec.facts, **variant.facts),
+        variant=variant,
+        arguments={**spec.arguments, **variant.arguments},
+        last_strides=variant.last_strides or spec.last_strides,
+    )

@@ -28,8 +28,8 @@ SCHEMES_HEAD = (
     "",
     "### What each key scheme states",
     "",
-    "| key names | backbones | pixels | epsilon | version | source |",
-    "|---|---|---|---:|---:|---|",
+    "| key names | backbones | clips | pixels | epsilon | version | source |",
+    "|---|---|---|---|---:|---:|---|",
 )
 VARIANTS_HEAD = (
     "",
@@ -87,6 +87,7 @@ def schemes() -> list[str]:
         _line(
             scheme.name,
             ", ".join(names),
+            scheme.input or "as above",
             _pixels(scheme.normalisation),
             f"{scheme.epsilon:g}",
             str(scheme.version),

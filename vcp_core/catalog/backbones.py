@@ -9,6 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vcp_core.catalog.keys import (
+    COCLR,
+    COCLR_STAGES,
+    HASSONY2,
+    KYLEMIN,
     MMACTION2,
     PYTORCH_I3D,
     PYTORCHVIDEO,
@@ -81,11 +85,12 @@ class BackboneSpec:
         if (
             not self.keys
             or self.keys[0].renames
+            or self.keys[0].input
             or len({scheme.name for scheme in self.keys}) < len(self.keys)
         ):
             raise ValueError(
-                f"{self.name}: the first key scheme must be our own names (no renames), "
-                "and no two key schemes may share a name."
+                f"{self.name}: the first key scheme must be our own names (no renames) "
+                "with the input of this entry, and no two key schemes may share a name."
             )
         if self.scheme is None:
             object.__setattr__(self, "scheme", self.keys[0])
@@ -264,27 +269,27 @@ BACKBONES = Registry(
     BackboneSpec(
         name="s3d",
         family="s3d",
-        keys=(VCPBENCH_S3D, TORCHVISION_S3D),
+        keys=(VCPBENCH_S3D, TORCHVISION_S3D, COCLR, COCLR_STAGES, KYLEMIN),
         stages=("conv1", "conv2", "mixed3", "mixed4", "mixed5"),
         stage_dims=(64, 192, 480, 832, 1024),
         clip_shape=(3, 32, 224, 224),  # PROTOCOL 2; torchvision's weights were tested with 128
         resize=(256, 342),
         last_strides=(8, 32),
         num_parameters=7_910_048,
-        source="arXiv:1712.04851; torchvision",
+        source="arXiv:1712.04851; torchvision, CoCLR, kylemin/S3D",
         builder="vcp_core.backbones.s3d:S3D",
     ),
     BackboneSpec(
         name="i3d",
         family="i3d",
-        keys=(PYTORCH_I3D,),
+        keys=(PYTORCH_I3D, HASSONY2),
         stages=("Conv3d_1a_7x7", "Conv3d_2c_3x3", "Mixed_3c", "Mixed_4f", "Mixed_5c"),
         stage_dims=(64, 192, 480, 832, 1024),
         clip_shape=(3, 16, 224, 224),
         resize=(256, 342),
         last_strides=(8, 32),
         num_parameters=12_287_264,
-        source="arXiv:1705.07750; piergiaj/pytorch-i3d",
+        source="arXiv:1705.07750; piergiaj/pytorch-i3d, hassony2/kinetics_i3d_pytorch",
         builder="vcp_core.backbones.i3d:I3D",
     ),
     BackboneSpec(

@@ -27,6 +27,8 @@ class KeyScheme:
         heads: Beginnings of names that belong to the head, though they lie inside a module of the backbone.
         normalisation: The normalisation that the project trains with. None leaves pixel values in [0, 1] as
             they are.
+        input: The clips that the project trains with, if they are not the backbone's
+            (`vcp_core.catalog.inputs`).
         epsilon: Epsilon of the project's batch normalisations.
         version: Raise it when a fact changes. Results under earlier versions are then marked, and can be
             asked for again; other results stay (docs/decisions/2026-11-29-schemes.md).
@@ -37,6 +39,7 @@ class KeyScheme:
     renames: tuple[tuple[str, str], ...] = ()
     heads: tuple[str, ...] = ()
     normalisation: Normalisation | None = None
+    input: str | None = None
     epsilon: float = USUAL_EPSILON
     version: int = 1
 
@@ -110,4 +113,79 @@ MMACTION2 = KeyScheme(
     ),
     normalisation=IMAGENET,
     version=2,  # version 1 had FACEBOOK, as PyTorchVideo trains
+)
+
+# Blocks of `s3d` by their number, as CoCLR names them: as a module of its own, and as a part of a stage.
+_COCLR_MODULES = {
+    0: ("Conv_1a", "block1.0"),
+    2: ("Conv_2b", "block2.1"),
+    3: ("Conv_2c", "block2.2"),
+    **{5 + place: (f"Mixed_3{letter}", f"block3.{place + 1}") for place, letter in enumerate("bc")},
+    **{8 + place: (f"Mixed_4{letter}", f"block4.{place + 1}") for place, letter in enumerate("bcdef")},
+    **{14 + place: (f"Mixed_5{letter}", f"block5.{place + 1}") for place, letter in enumerate("bc")},
+}
+
+
+def _s3d_layers(
+    space: tuple[str, str], time: tuple[str, str], layer: tuple[str, str] = ("conv", "bn")
+) -> tuple[tuple[str, str], ...]:
+    """Rename the layers inside S3D's blocks; each pair is a convolution and its normalisation.
+
+    Args:
+        space: The spatial half of a separated convolution.
+        time: Its temporal half.
+        layer: A convolution that is not separated.
+    """
+    halves = (("0", space), ("1", time))
+    return (
+        *(
+            (rf"^(blocks\.[03]|.*\.branch[12]\.1)\.{half}\.{number}\.", rf"\1.{name}.")
+            for half, names in halves
+            for number, name in enumerate(names)
+        ),
+        *((rf"^(blocks\.2)\.{number}\.", rf"\1.{name}.") for number, name in enumerate(layer)),
+        *((rf"\.branch0\.{number}\.", f".branch0.0.{name}.") for number, name in enumerate(layer)),
+        *((rf"\.branch([12])\.0\.{number}\.", rf".branch\1.0.{name}.") for number, name in enumerate(layer)),
+        *((rf"\.branch3\.1\.{number}\.", f".branch3.1.{name}.") for number, name in enumerate(layer)),
+    )
+
+
+def _coclr(name: str, place: int) -> KeyScheme:
+    return KeyScheme(
+        name=name,
+        source="github.com/TengdaHan/CoCLR, backbone/s3dg.py and eval/main_classifier.py",
+        renames=(
+            *_s3d_layers(("conv1", "bn1"), ("conv2", "bn2")),
+            *((rf"^blocks\.{number}\.", f"{names[place]}.") for number, names in _COCLR_MODULES.items()),
+        ),
+        normalisation=IMAGENET,
+        input="resize=146x195,crop=128",  # a crop of 224 of frames of 256 x 342, scaled to 128
+    )
+
+
+# CoCLR registers each block twice, and ViCC took that over. torch.save writes both names. safetensors may
+# drop either.
+COCLR = _coclr("CoCLR", 0)
+COCLR_STAGES = _coclr("CoCLR's stages", 1)
+KYLEMIN = KeyScheme(
+    name="kylemin",
+    source="github.com/kylemin/S3D, model.py and main.py",
+    renames=(*_s3d_layers(("conv_s", "bn_s"), ("conv_t", "bn_t")), (r"^blocks\.", "base.")),
+    normalisation=PLUS_MINUS_ONE,
+    epsilon=TENSORFLOW_EPSILON,
+)
+HASSONY2 = KeyScheme(
+    name="hassony2",
+    source="github.com/hassony2/kinetics_i3d_pytorch, src/i3dpt.py",
+    renames=(
+        (r"\.bn\.", ".batch3d."),
+        (r"\.b0\.", ".branch_0."),
+        (r"\.b([12])a\.", r".branch_\1.0."),
+        (r"\.b([12])b\.", r".branch_\1.1."),
+        (r"\.b3b\.", ".branch_3.1."),
+        (r"^Conv3d_", "conv3d_"),
+        (r"^Mixed_", "mixed_"),
+    ),
+    normalisation=PLUS_MINUS_ONE,
+    epsilon=TENSORFLOW_EPSILON,
 )

@@ -16,7 +16,8 @@ from vcp_core.catalog.inputs import InputSpec, input_of, with_input
 from vcp_core.catalog.keys import KeyScheme
 from vcp_core.catalog.variants import Variant
 
-COLOURS = ("mean", "std")  # the words of an input that a key scheme decides; the family decides the others
+# Words of an input. The key scheme decides the colours, and the family the clips unless the scheme does.
+COLOURS, CLIPS = ("mean", "std"), ("frames", "stride", "resize", "crop")
 
 
 def resolve(
@@ -41,7 +42,7 @@ def resolve(
     """
     spec = BACKBONES[backbone]
     if scheme:
-        spec = dataclasses.replace(spec, scheme=scheme_of(spec, scheme))
+        spec = _with_scheme(spec, scheme_of(spec, scheme))
     if variant is not None:
         spec = _with_variant(spec, variant_of(spec, variant))
     return with_input(spec, input_spec)
@@ -169,7 +170,7 @@ def assumed(spec: BackboneSpec) -> tuple[Assumption, ...]:
     whole = InputSpec.parse(input_of(spec))
     by_project = spec.variant.source if spec.variant and "normalisation" in spec.variant.facts else ""
     for fact, words, source in (
-        ("input", {"frames", "stride", "resize", "crop"}, spec.source),
+        ("input", set(CLIPS), spec.facts.source if spec.facts.input else spec.source),
         ("normalisation", set(COLOURS), by_project or spec.facts.source),
     ):
         left = words - spec.declared
@@ -183,6 +184,11 @@ def assumed(spec: BackboneSpec) -> tuple[Assumption, ...]:
         value = f"the usual ones of {spec.name}"
         found.append(Assumption(fact="strides, dilation and poolings", value=value, source=spec.source))
     return tuple(found)
+
+
+def _with_scheme(spec: BackboneSpec, scheme: KeyScheme) -> BackboneSpec:
+    spec = with_input(dataclasses.replace(spec, scheme=scheme), scheme.input)
+    return dataclasses.replace(spec, declared=frozenset())  # the project says it, and not the user
 
 
 def _with_variant(spec: BackboneSpec, variant: Variant) -> BackboneSpec:

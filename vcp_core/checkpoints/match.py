@@ -114,7 +114,8 @@ def whole_backbones(
     Raises:
         UnknownName: If `backbone` is not in the catalog.
         CheckpointMismatch: If no backbone is whole. The message says which is closest and what it lacks. Or
-            if more than `MAX_NETWORKS` prefixes may hold a backbone.
+            if more than `MAX_NETWORKS` prefixes may hold a backbone. Or if a backbone is there under two
+            naming schemes, with other values.
 
     >>> shapes = {f"module.{key}": shape for key, shape in key_shapes("r3d_tiny").items()}
     >>> [(match.backbone, match.prefix, match.num_keys) for match in whole_backbones(shapes)]
@@ -122,7 +123,7 @@ def whole_backbones(
     """
     matches = _matches(shapes, [BACKBONES[backbone].name] if backbone else BACKBONES, under)
     matches = [_without_equal_twins(match, equal) if match.twice else match for match in matches]
-    complete = [match for match in matches if match.complete]
+    complete = _one_for_each_place([match for match in matches if match.complete], equal)
     if complete:
         return complete
     near = [match for match in matches if under(match.prefix)] or matches
@@ -258,6 +259,32 @@ def _without_equal_twins(match: Match, equal: Equal) -> Match:
     }
     spare = (name for key, (_, *others) in match.twice.items() if key not in twice for name in others)
     return replace(match, twice=twice, spare=tuple(spare))
+
+
+def _one_for_each_place(matches: list[Match], equal: Equal) -> list[Match]:
+    """Join matches of one backbone at one place: a module may be registered under two names, as in CoCLR.
+
+    Raises:
+        CheckpointMismatch: If the two names of a tensor hold different bits.
+    """
+    kept: dict[tuple[str, str], Match] = {}
+    for match in matches:
+        first = kept.setdefault((match.backbone, match.prefix), match)
+        if first is match:
+            continue
+        second = {own: match.names[key] for key, own in own_keys(match.backbone, match.scheme).items()
+                  if key in match.names}  # fmt: skip
+        own = own_keys(first.backbone, first.scheme)
+        pairs = [(first.names[key], second[own[key]]) for key in first.right]
+        differing = [" and ".join(pair) for pair in pairs if not equal(*pair)]
+        if differing:
+            raise CheckpointMismatch(
+                f"{match.backbone} is there as {first.scheme.name} and as {match.scheme.name} name it, with "
+                f"other values: {listed(differing, first=3)}. Save the state_dict of one network."
+            )
+        spare = (*first.spare, *second.values())
+        kept[match.backbone, match.prefix] = replace(first, spare=spare)
+    return list(kept.values())
 
 
 def _foreign(

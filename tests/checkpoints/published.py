@@ -1,0 +1,121 @@
+"""Names and shapes of networks as their projects save them, written down from the projects' own modules.
+
+Nothing here uses our classes or our renames, so a wrong rename cannot agree with itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+Shape = tuple[int, ...]
+Shapes = dict[str, Shape]
+
+# Inception: channels into a mixed block, and the six widths of its branches (arXiv:1409.4842, table 1).
+MIXED = {
+    "3b": (192, 64, 96, 128, 16, 32, 32),
+    "3c": (256, 128, 128, 192, 32, 96, 64),
+    "4b": (480, 192, 96, 208, 16, 48, 64),
+    "4c": (512, 160, 112, 224, 24, 64, 64),
+    "4d": (512, 128, 128, 256, 24, 64, 64),
+    "4e": (512, 112, 144, 288, 32, 64, 64),
+    "4f": (528, 256, 160, 320, 32, 128, 128),
+    "5b": (832, 256, 160, 320, 32, 128, 128),
+    "5c": (832, 384, 192, 384, 48, 128, 128),
+}
+
+
+def norm(name: str, channels: int) -> Shapes:
+    """A batch normalisation."""
+    kinds = ("weight", "bias", "running_mean", "running_var")
+    return {f"{name}.{kind}": (channels,) for kind in kinds} | {f"{name}.num_batches_tracked": ()}
+
+
+def layer(conv: str, bn: str, out_channels: int, in_channels: int, *kernel: int) -> Shapes:
+    """A convolution without bias, and its batch normalisation."""
+    return {f"{conv}.weight": (out_channels, in_channels, *kernel), **norm(bn, out_channels)}
+
+
+def _s3d_place(at: str, kind: str, widths: tuple[int, ...], halves: tuple[str, str, str, str]) -> Shapes:
+    """One block of S3D: a separated convolution, a convolution, or a mixed block."""
+    space, space_bn, time, time_bn = halves
+
+    def separated(name: str, out_channels: int, in_channels: int, size: int) -> Shapes:
+        return {
+            **layer(f"{name}.{space}", f"{name}.{space_bn}", out_channels, in_channels, 1, size, size),
+            **layer(f"{name}.{time}", f"{name}.{time_bn}", out_channels, out_channels, size, 1, 1),
+        }
+
+    def plain(name: str, out_channels: int, in_channels: int) -> Shapes:
+        return layer(f"{name}.conv", f"{name}.bn", out_channels, in_channels, 1, 1, 1)
+
+    if kind == "separated":
+        return separated(at, *widths)
+    if kind == "plain":
+        return plain(at, *widths)
+    into, b0, b1a, b1b, b2a, b2b, b3 = widths
+    return {
+        **plain(f"{at}.branch0.0", b0, into),
+        **plain(f"{at}.branch1.0", b1a, into),
+        **separated(f"{at}.branch1.1", b1b, b1a, 3),
+        **plain(f"{at}.branch2.0", b2a, into),
+        **separated(f"{at}.branch2.1", b2b, b2a, 3),
+        **plain(f"{at}.branch3.1", b3, into),
+    }
+
+
+def _s3d_blocks() -> Iterator[tuple[str, str, tuple[int, ...]]]:
+    yield "Conv_1a", "separated", (64, 3, 7)
+    yield "Conv_2b", "plain", (64, 64)
+    yield "Conv_2c", "separated", (192, 64, 3)
+    for name, widths in MIXED.items():
+        yield f"Mixed_{name}", "mixed", widths
+
+
+COCLR_PLACES = [
+    f"block{stage}.{place}"
+    for stage, places in ((1, [0]), (2, [1, 2]), (3, [1, 2]), (4, [1, 2, 3, 4, 5]), (5, [1, 2]))
+    for place in places
+]
+KYLEMIN_PLACES = [0, 2, 3, 5, 6, 8, 9, 10, 11, 12, 14, 15]
+
+
+def coclr(*, modules: bool = True, stages: bool = True) -> Shapes:
+    """CoCLR's S3D: every block is a module of its own, and part of a stage."""
+    halves = ("conv1", "bn1", "conv2", "bn2")
+    found: Shapes = {}
+    for (name, kind, widths), place in zip(_s3d_blocks(), COCLR_PLACES, strict=True):
+        if modules:
+            found |= _s3d_place(name, kind, widths, halves)
+        if stages:
+            found |= _s3d_place(place, kind, widths, halves)
+    return found
+
+
+def kylemin() -> Shapes:
+    """kylemin's S3D with its head of 400 classes."""
+    found: Shapes = {"fc.0.weight": (400, 1024, 1, 1, 1), "fc.0.bias": (400,)}
+    for (_, kind, widths), place in zip(_s3d_blocks(), KYLEMIN_PLACES, strict=True):
+        found |= _s3d_place(f"base.{place}", kind, widths, ("conv_s", "bn_s", "conv_t", "bn_t"))
+    return found
+
+
+def hassony2() -> Shapes:
+    """hassony2's I3D with its head of 400 classes."""
+
+    def unit(name: str, out_channels: int, in_channels: int, size: int) -> Shapes:
+        return layer(f"{name}.conv3d", f"{name}.batch3d", out_channels, in_channels, size, size, size)
+
+    found: Shapes = {
+        "conv3d_0c_1x1.conv3d.weight": (400, 1024, 1, 1, 1),
+        "conv3d_0c_1x1.conv3d.bias": (400,),
+        **unit("conv3d_1a_7x7", 64, 3, 7),
+        **unit("conv3d_2b_1x1", 64, 64, 1),
+        **unit("conv3d_2c_3x3", 192, 64, 3),
+    }
+    for name, (into, b0, b1a, b1b, b2a, b2b, b3) in MIXED.items():
+        at = f"mixed_{name}"
+        found |= unit(f"{at}.branch_0", b0, into, 1)
+        found |= unit(f"{at}.branch_1.0", b1a, into, 1) | unit(f"{at}.branch_1.1", b1b, b1a, 3)
+        found |= unit(f"{at}.branch_2.0", b2a, into, 1) | unit(f"{at}.branch_2.1", b2b, b2a, 3)
+        found |= unit(f"{at}.branch_3.1", b3, into, 1)
+    return found

@@ -119,3 +119,68 @@ def hassony2() -> Shapes:
         found |= unit(f"{at}.branch_2.0", b2a, into, 1) | unit(f"{at}.branch_2.1", b2b, b2a, 3)
         found |= unit(f"{at}.branch_3.1", b3, into, 1)
     return found
+
+
+def _middle(in_channels: int, out_channels: int) -> int:
+    """Channels between the factors of a 3 x 3 x 3 convolution (arXiv:1711.11248, section 3.5)."""
+    return in_channels * out_channels * 27 // (in_channels * 9 + 3 * out_channels)
+
+
+def _factored(name: str, bn: str, in_channels: int, out_channels: int) -> Shapes:
+    middle = _middle(in_channels, out_channels)
+    return {
+        **layer(f"{name}.0", f"{name}.1", middle, in_channels, 1, 3, 3),
+        **layer(f"{name}.3", bn, out_channels, middle, 3, 1, 1),
+    }
+
+
+def vmz_r2plus1d(depths: tuple[int, ...] = (3, 4, 6, 3)) -> Shapes:
+    """VMZ's R(2+1)D of basic blocks, as in IG65M's weights; with a head of 400 classes."""
+    found = layer("stem.0", "stem.1", 45, 3, 1, 7, 7) | layer("stem.3", "stem.4", 64, 45, 3, 1, 1)
+    into = 64
+    for number, (width, depth) in enumerate(zip((64, 128, 256, 512), depths, strict=True), start=1):
+        for block in range(depth):
+            at = f"layer{number}.{block}"
+            found |= _factored(f"{at}.conv1.0", f"{at}.conv1.1", into, width)
+            found |= _factored(f"{at}.conv2.0", f"{at}.conv2.1", width, width)
+            if into != width:
+                found |= layer(f"{at}.downsample.0", f"{at}.downsample.1", width, into, 1, 1, 1)
+            into = width
+    return found | {"fc.weight": (400, 512), "fc.bias": (400,)}
+
+
+def csn(names: str, *, mixing: bool, depths: tuple[int, ...] = (3, 8, 36, 3)) -> Shapes:
+    """CSN (arXiv:1904.02811) as VMZ or MMAction2 name it, with a head of 400 classes.
+
+    Args:
+        names: "VMZ" or "MMAction2".
+        mixing: Whether a convolution of 1 x 1 x 1 is before each depthwise one, as in VMZ's ip-CSN.
+        depths: Blocks of each layer.
+    """
+    vmz = names == "VMZ"
+
+    def unit(at: str, out_channels: int, in_channels: int, *kernel: int) -> Shapes:
+        conv, bn = (f"{at}.0", f"{at}.1") if vmz else (f"{at}.conv", f"{at}.bn")
+        return layer(conv, bn, out_channels, in_channels, *kernel)
+
+    def depthwise(at: str, width: int) -> Shapes:
+        if vmz and mixing:
+            mixer = layer(f"{at}.0.0", f"{at}.0.1", width, width, 1, 1, 1)
+            return mixer | layer(f"{at}.0.2", f"{at}.1", width, 1, 3, 3, 3)
+        if vmz:
+            return unit(at, width, 1, 3, 3, 3)
+        return unit(f"{at}.0", width, 1, 3, 3, 3)
+
+    found = unit("stem" if vmz else "conv1", 64, 3, 3, 7, 7)
+    into = 64
+    for number, (width, depth) in enumerate(zip((64, 128, 256, 512), depths, strict=True), start=1):
+        for block in range(depth):
+            at = f"layer{number}.{block}"
+            found |= unit(f"{at}.conv1", width, into, 1, 1, 1)
+            found |= depthwise(f"{at}.conv2", width)
+            found |= unit(f"{at}.conv3", 4 * width, width, 1, 1, 1)
+            if block == 0:
+                found |= unit(f"{at}.downsample", 4 * width, into, 1, 1, 1)
+            into = 4 * width
+    head = "fc" if vmz else "cls_head.fc_cls"
+    return found | {f"{head}.weight": (400, 2048), f"{head}.bias": (400,)}

@@ -53,6 +53,10 @@ def under(prefix: str, shapes: Callable[[], Shapes]) -> Callable[[], Shapes]:
 
 IMAGENET = "mean=0.485/0.456/0.406,std=0.229/0.224/0.225"
 HALVES = "mean=0.5,std=0.5"
+KINETICS = "mean=0.43216/0.394666/0.37645,std=0.22803/0.22145/0.216989"
+VMZ_R2PLUS1D = f"frames=32,stride=1,resize=128x171,crop=112,{KINETICS}"
+VMZ_CSN = f"frames=32,stride=2,resize=256x342,crop=224,{KINETICS}"
+MMACTION2_CSN = f"frames=32,stride=2,resize=256x342,crop=224,{IMAGENET}"
 COCLR = f"frames=32,stride=1,resize=146x195,crop=128,{IMAGENET}"
 CASES = {
     "CoCLR's S3D": Case(
@@ -72,6 +76,26 @@ CASES = {
     "hassony2's I3D": Case(
         published.hassony2, "i3d", "hassony2", 1e-3,
         f"frames=16,stride=1,resize=256x342,crop=224,{HALVES}", 410_000, 12_697_264, (1024, 2, 7, 7)),
+    # Counted by the rule of arXiv:1711.11248, section 3.5, whose table 1 has 33.3 million for 18 layers.
+    "IG65M's R(2+1)D-34": Case(
+        published.vmz_r2plus1d, "r2plus1d_34", "VMZ", 1e-3, VMZ_R2PLUS1D,
+        205_200, 63_697_175, (512, 4, 7, 7)),
+    "TSP's R(2+1)D-34": Case(
+        under("model.features.", published.vmz_r2plus1d), "r2plus1d_34", "VMZ", 1e-3, VMZ_R2PLUS1D,
+        205_200, 63_697_175, (512, 4, 7, 7)),
+    "XDC's R(2+1)D-18": Case(
+        lambda: published.vmz_r2plus1d((2, 2, 2, 2)), "r2plus1d_18_xdc", "XDC", 1e-3, VMZ_R2PLUS1D,
+        205_200, 33_370_839, (512, 4, 7, 7)),
+    # MMAction2's page of CSN: 29.70 million for ir-CSN-152 with 400 classes.
+    "VMZ's ir-CSN-152": Case(
+        lambda: published.csn("VMZ", mixing=False), "ir_csn_152", "VMZ", 1e-3, VMZ_CSN,
+        819_600, 29_703_568, (2048, 4, 7, 7)),
+    "MMAction2's ir-CSN-152": Case(
+        under("state_dict.backbone.", lambda: published.csn("MMAction2", mixing=False)), "ir_csn_152",
+        "MMAction2", 1e-3, MMACTION2_CSN, 819_600, 29_703_568, (2048, 4, 7, 7)),
+    "VMZ's ip-CSN-152": Case(
+        lambda: published.csn("VMZ", mixing=True), "ip_csn_152", "VMZ", 1e-3, VMZ_CSN,
+        819_600, 33_016_592, (2048, 4, 7, 7)),
 }  # fmt: skip
 every_case = pytest.mark.parametrize("name", list(CASES))
 
@@ -113,6 +137,21 @@ def test_a_network_that_lacks_one_tensor_or_has_another_shape_is_refused(name: s
     out_channels, in_channels, *kernel = shapes[weight]
     with pytest.raises(CheckpointMismatch, match="wrong shape: 1"):
         choose({**shapes, weight: (out_channels, in_channels + 8, *kernel)})
+
+
+def test_mmaction2s_ip_csn_has_no_normalisation_between_its_convolutions_and_is_another_network() -> None:
+    left = {
+        name: shape for name, shape in published.csn("VMZ", mixing=True).items() if ".conv2.0.1." not in name
+    }
+    with pytest.raises(CheckpointMismatch, match="it holds no whole backbone"):
+        choose(left)
+
+
+def test_depths_and_middle_widths_tell_the_r2plus1d_networks_apart() -> None:
+    found = {name: choose(CASES[name].shapes()).match.backbone for name in CASES if "R(2+1)D" in name}
+    assert found == {name: CASES[name].backbone for name in found}
+    with pytest.raises(CheckpointMismatch):
+        choose(published.vmz_r2plus1d((3, 4, 6, 4)))
 
 
 def test_s3d_with_gates_is_another_network() -> None:

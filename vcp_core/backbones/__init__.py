@@ -4,7 +4,7 @@ base.py       the class that every backbone extends
 c3d.py        C3D
 r3d.py        R3D, as VCOP and VCP train it
 r2plus1d.py   R(2+1)D, as VCOP and VCP train it
-resnet3d.py   torchvision's video ResNets
+resnet3d.py   torchvision's video ResNets, and VMZ's, XDC's and CSN, which are built from its classes
 s3d.py        S3D
 i3d.py        I3D
 inception.py  the block widths that S3D and I3D share

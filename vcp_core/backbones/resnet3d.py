@@ -1,10 +1,12 @@
-"""Torchvision's video ResNets (arXiv:1711.11248): a stem and four layers of basic blocks.
+"""Torchvision's video ResNets (arXiv:1711.11248), and those that others build from its classes.
 
-The networks of the family differ in the kind of convolution in their layers, so the kind is an argument.
+The networks have a stem and four layers of blocks. They differ in the kind of convolution in their layers, in
+the kind of block and in their depths, so these are arguments.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -14,6 +16,8 @@ from torch import Tensor, nn
 from vcp_core.backbones.base import Backbone
 from vcp_core.backbones.r2plus1d import intermediate_channels
 from vcp_core.catalog.backbones import BackboneSpec
+
+WIDENS = 4  # output channels of a bottleneck, as a multiple of its inner channels
 
 
 class Convolution(NamedTuple):
@@ -51,44 +55,111 @@ def _factored(in_channels: int, middle: int, out_channels: int, stride: int) -> 
     )
 
 
+def _depthwise(channels: int, _: int, __: int, stride: int) -> nn.Module:
+    return nn.Conv3d(channels, channels, 3, stride, padding=1, groups=channels, bias=False)
+
+
+def _depthwise_after_mixing(channels: int, _: int, __: int, stride: int) -> nn.Module:
+    """Mix channels, then filter each by itself: "interaction-preserved" in arXiv:1904.02811, section 3.3."""
+    return nn.Sequential(
+        nn.Conv3d(channels, channels, 1, bias=False),
+        nn.BatchNorm3d(channels),
+        _depthwise(channels, 0, channels, stride),
+    )
+
+
 CONVOLUTIONS = {
     "full": Convolution(_full),
     "spatial": Convolution(_spatial, strides_time=False),
     "dilated": Convolution(_dilated, strides_time=False),
     "factored": Convolution(_factored),
+    "depthwise": Convolution(_depthwise),
+    "depthwise after mixing": Convolution(_depthwise_after_mixing),
 }
 
 
 class BasicBlock(nn.Module):
-    """Two convolutions beside a shortcut: a strided 1 x 1 x 1 convolution where the shape changes."""
+    """Two convolutions beside a shortcut: a strided 1 x 1 x 1 convolution where the shape changes.
 
-    def __init__(self, conv: Convolution, in_channels: int, out_channels: int, stride: int) -> None:
+    Args:
+        conv: The kind of convolution.
+        in_channels: Channels of the block's input.
+        out_channels: Channels of its output.
+        stride: Of the first convolution.
+        own_middle: Whether each convolution's own channels decide how many lie between its two factors. In
+            torchvision's weights, the first convolution's channels decide the number for both.
+    """
+
+    def __init__(
+        self, conv: Convolution, in_channels: int, out_channels: int, stride: int, *, own_middle: bool = False
+    ) -> None:
         super().__init__()
-        # As in the published weights, the first convolution's channels decide the number for both.
         middle = intermediate_channels(in_channels, out_channels, (3, 3, 3))
         self.conv1 = nn.Sequential(
             conv.make(in_channels, middle, out_channels, stride),
             nn.BatchNorm3d(out_channels),
             nn.ReLU(inplace=True),
         )
+        if own_middle:
+            middle = intermediate_channels(out_channels, out_channels, (3, 3, 3))
         self.conv2 = nn.Sequential(
             conv.make(out_channels, middle, out_channels, 1), nn.BatchNorm3d(out_channels)
         )
-        shortcut_stride = (stride if conv.strides_time else 1, stride, stride)
-        self.downsample = (
-            nn.Sequential(
-                nn.Conv3d(in_channels, out_channels, 1, shortcut_stride, bias=False),
-                nn.BatchNorm3d(out_channels),
-            )
-            if stride != 1 or in_channels != out_channels
-            else None
-        )
+        self.downsample = _shortcut(conv, in_channels, out_channels, stride)
 
     def forward(self, x_BCTHW: Tensor) -> Tensor:
         """The block's map."""
         out_BCTHW = self.conv2(self.conv1(x_BCTHW))
         out_BCTHW += x_BCTHW if self.downsample is None else self.downsample(x_BCTHW)
         return torch.relu_(out_BCTHW)
+
+
+class BottleneckBlock(nn.Module):
+    """A convolution between two of 1 x 1 x 1, beside a shortcut as in `BasicBlock`.
+
+    Args:
+        conv: The kind of the middle convolution.
+        in_channels: Channels of the block's input.
+        out_channels: Channels of its output, `WIDENS` times as many as inside.
+        stride: Of the middle convolution.
+    """
+
+    def __init__(self, conv: Convolution, in_channels: int, out_channels: int, stride: int) -> None:
+        super().__init__()
+        inner = out_channels // WIDENS
+        middle = intermediate_channels(inner, inner, (3, 3, 3))
+        self.conv1 = nn.Sequential(
+            nn.Conv3d(in_channels, inner, 1, bias=False), nn.BatchNorm3d(inner), nn.ReLU(inplace=True)
+        )
+        self.conv2 = nn.Sequential(
+            conv.make(inner, middle, inner, stride), nn.BatchNorm3d(inner), nn.ReLU(inplace=True)
+        )
+        self.conv3 = nn.Sequential(
+            nn.Conv3d(inner, out_channels, 1, bias=False), nn.BatchNorm3d(out_channels)
+        )
+        self.downsample = _shortcut(conv, in_channels, out_channels, stride)
+
+    def forward(self, x_BCTHW: Tensor) -> Tensor:
+        """The block's map."""
+        out_BCTHW = self.conv3(self.conv2(self.conv1(x_BCTHW)))
+        out_BCTHW += x_BCTHW if self.downsample is None else self.downsample(x_BCTHW)
+        return torch.relu_(out_BCTHW)
+
+
+BLOCKS: dict[str, Callable[[Convolution, int, int, int], nn.Module]] = {
+    "basic": BasicBlock,
+    "basic, own middles": functools.partial(BasicBlock, own_middle=True),
+    "bottleneck": BottleneckBlock,
+}
+
+
+def _shortcut(conv: Convolution, in_channels: int, out_channels: int, stride: int) -> nn.Sequential | None:
+    if stride == 1 and in_channels == out_channels:
+        return None
+    strides = (stride if conv.strides_time else 1, stride, stride)
+    return nn.Sequential(
+        nn.Conv3d(in_channels, out_channels, 1, strides, bias=False), nn.BatchNorm3d(out_channels)
+    )
 
 
 def _full_stem(out_channels: int) -> nn.Sequential:
@@ -111,16 +182,29 @@ def _factored_stem(out_channels: int) -> nn.Sequential:
     )
 
 
-STEMS = {"full": _full_stem, "factored": _factored_stem}
+def _pooled(stem: Callable[[int], nn.Sequential]) -> Callable[[int], nn.Sequential]:
+    """Add VMZ's `use_pool1`, which has no weights."""
+    pool = nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1))
+    return lambda out_channels: nn.Sequential(*stem(out_channels), pool)
+
+
+STEMS = {
+    "full": _full_stem,
+    "factored": _factored_stem,
+    "full, pooled": _pooled(_full_stem),
+    "factored, pooled": _pooled(_factored_stem),
+}
 
 
 class ResNet3D(Backbone):
-    """A stem and four layers of two blocks each.
+    """A stem and four layers of blocks.
 
     Args:
         spec: The backbone's entry in the catalog; its stage_dims are the widths.
         convolutions: Names of `CONVOLUTIONS`, one for each layer, first to last.
         stem: A name of `STEMS`.
+        depths: Number of blocks of each layer.
+        block: A name of `BLOCKS`.
     """
 
     def __init__(
@@ -129,15 +213,18 @@ class ResNet3D(Backbone):
         *,
         convolutions: Sequence[str],
         stem: str = "full",
+        depths: Sequence[int] = (2, 2, 2, 2),
+        block: str = "basic",
     ) -> None:
         super().__init__(spec)
         dims = spec.stage_dims
         self.stem = STEMS[stem](dims[0])
-        for number, name in enumerate(convolutions, start=1):
+        make = BLOCKS[block]
+        for number, (name, depth) in enumerate(zip(convolutions, depths, strict=True), start=1):
             conv, stride = CONVOLUTIONS[name], 1 if number == 1 else 2
             layer = nn.Sequential(
-                BasicBlock(conv, dims[number - 1], dims[number], stride),
-                BasicBlock(conv, dims[number], dims[number], 1),
+                make(conv, dims[number - 1], dims[number], stride),
+                *(make(conv, dims[number], dims[number], 1) for _ in range(depth - 1)),
             )
             self.add_module(f"layer{number}", layer)
 

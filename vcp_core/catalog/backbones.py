@@ -14,6 +14,7 @@ from vcp_core.catalog.keys import (
     HASSONY2,
     KYLEMIN,
     MMACTION2,
+    MMACTION2_CSN,
     PYTORCH_I3D,
     PYTORCHVIDEO,
     SLOWFAST,
@@ -22,11 +23,13 @@ from vcp_core.catalog.keys import (
     VCOP,
     VCPBENCH,
     VCPBENCH_S3D,
+    VMZ,
+    XDC,
     KeyScheme,
 )
 from vcp_core.catalog.normalisation import Normalisation
 from vcp_core.catalog.registry import Registry
-from vcp_core.catalog.variants import BGR, TCLR, Variant
+from vcp_core.catalog.variants import BGR, POOL1, TCLR, Variant
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -265,6 +268,80 @@ BACKBONES = Registry(
         source="arXiv:1711.11248; torchvision",
         builder="vcp_core.backbones.resnet3d:ResNet3D",
         arguments={"convolutions": ("factored", "factored", "factored", "factored"), "stem": "factored"},
+    ),
+    BackboneSpec(
+        name="r2plus1d_34",
+        family="resnet3d",
+        keys=(VMZ,),
+        stages=("stem", "layer1", "layer2", "layer3", "layer4"),
+        stage_dims=(64, 64, 128, 256, 512),
+        clip_shape=(3, 32, 112, 112),
+        num_parameters=63_491_975,
+        source="arXiv:1711.11248; VMZ, IG65M (arXiv:1905.00561), TSP",
+        builder="vcp_core.backbones.resnet3d:ResNet3D",
+        arguments={
+            "convolutions": ("factored", "factored", "factored", "factored"),
+            "stem": "factored",
+            "depths": (3, 4, 6, 3),
+            "block": "basic, own middles",
+        },
+        variants=(BGR, POOL1),
+    ),
+    BackboneSpec(
+        name="r2plus1d_18_xdc",
+        family="resnet3d",
+        keys=(XDC,),
+        stages=("stem", "layer1", "layer2", "layer3", "layer4"),
+        stage_dims=(64, 64, 128, 256, 512),
+        clip_shape=(3, 32, 112, 112),
+        num_parameters=33_165_639,
+        source="arXiv:1711.11248; XDC (arXiv:1911.12667)",
+        builder="vcp_core.backbones.resnet3d:ResNet3D",
+        arguments={
+            "convolutions": ("factored", "factored", "factored", "factored"),
+            "stem": "factored",
+            "block": "basic, own middles",
+        },
+    ),
+    BackboneSpec(
+        name="ir_csn_152",
+        family="resnet3d",
+        keys=(VMZ, MMACTION2_CSN),
+        stages=("stem", "layer1", "layer2", "layer3", "layer4"),
+        stage_dims=(64, 256, 512, 1024, 2048),
+        clip_shape=(3, 32, 224, 224),
+        stride=2,
+        resize=(256, 342),
+        last_strides=(8, 32),
+        num_parameters=28_883_968,
+        source="arXiv:1904.02811; VMZ, MMAction2",
+        builder="vcp_core.backbones.resnet3d:ResNet3D",
+        arguments={
+            "convolutions": ("depthwise", "depthwise", "depthwise", "depthwise"),
+            "stem": "full, pooled",
+            "depths": (3, 8, 36, 3),
+            "block": "bottleneck",
+        },
+    ),
+    BackboneSpec(
+        name="ip_csn_152",
+        family="resnet3d",
+        keys=(VMZ,),
+        stages=("stem", "layer1", "layer2", "layer3", "layer4"),
+        stage_dims=(64, 256, 512, 1024, 2048),
+        clip_shape=(3, 32, 224, 224),
+        stride=2,
+        resize=(256, 342),
+        last_strides=(8, 32),
+        num_parameters=32_196_992,
+        source="arXiv:1904.02811; VMZ",
+        builder="vcp_core.backbones.resnet3d:ResNet3D",
+        arguments={
+            "convolutions": ("depthwise after mixing",) * 4,
+            "stem": "full, pooled",
+            "depths": (3, 8, 36, 3),
+            "block": "bottleneck",
+        },
     ),
     BackboneSpec(
         name="s3d",

@@ -189,3 +189,30 @@ HASSONY2 = KeyScheme(
     normalisation=PLUS_MINUS_ONE,
     epsilon=TENSORFLOW_EPSILON,
 )
+
+VMZ = KeyScheme(
+    name="VMZ",
+    source="github.com/facebookresearch/VMZ, pt/vmz; weights of moabitcoin/ig65m-pytorch and of TSP",
+    normalisation=KINETICS,
+    epsilon=TENSORFLOW_EPSILON,  # which Caffe2 has, too
+)
+XDC = KeyScheme(
+    name="XDC",
+    source="github.com/HumamAlwassel/XDC, model/r2plus1d_18.py",
+    normalisation=KINETICS,
+    epsilon=TENSORFLOW_EPSILON,
+)
+MMACTION2_CSN = KeyScheme(
+    name="MMAction2",
+    source="MMAction2's configs/recognition/csn (IG65M; those from Sports-1M normalise as VMZ)",
+    renames=(
+        (r"^stem\.0\.", "conv1.conv."),
+        (r"^stem\.1\.", "conv1.bn."),
+        (r"\.conv2\.0\.", ".conv2.0.conv."),
+        (r"\.conv2\.1\.", ".conv2.0.bn."),
+        (r"\.(conv[13]|downsample)\.0\.", r".\1.conv."),
+        (r"\.(conv[13]|downsample)\.1\.", r".\1.bn."),
+    ),
+    normalisation=IMAGENET,
+    epsilon=TENSORFLOW_EPSILON,
+)

@@ -40,6 +40,13 @@ BGR = Variant(
     source="OpenCV's VideoCapture",
     bgr=True,
 )
+POOL1 = Variant(
+    name="pool1",
+    says="a max pooling over pixels after the stem",
+    source="github.com/facebookresearch/VMZ, use_pool1 in pt/vmz/models/r2plus1d.py",
+    arguments={"stem": "factored, pooled"},
+    last_strides=(8, 32),
+)
 TCLR = Variant(
     name="tclr",
     says="layer4 dilates time instead of striding it; BGR; pixel values from 0 to 1",

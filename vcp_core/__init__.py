@@ -17,6 +17,7 @@ The packages, from the ground up. Each imports only from those above it in this 
     results/      the results of an evaluation, and sentences about them
     video/        from a file to frames and clips
     backbones/    the networks
+    graphs/       any other network, from a .pt2 file
     datasets/     from a folder to labelled videos
     checkpoints/  from an untrusted file to weights
     features/     from clips to features

@@ -12,7 +12,10 @@ VcpbenchError
 │   ├── CheckpointMismatch the file holds no whole backbone; says what differs from the closest
 │   ├── SeveralNetworks    the file holds several networks, and the user must choose; lists the choices
 │   ├── NonFiniteWeights   NaN or infinity among the weights, or a variance below zero
-│   └── NonFiniteFeatures  the network gives NaN or infinity for some clips
+│   ├── NonFiniteFeatures  the network gives NaN or infinity for some clips
+│   └── GraphError         an exported program (.pt2) that cannot be evaluated; says which part, and why
+│       ├── UnknownOperation  the program has operations that vcpbench does not run; names them
+│       └── GraphTooLarge  the program is larger, or would need more memory or work, than is allowed
 ├── ReaderFailed           the process that read a checkpoint was killed or too slow; the file may be good
 ├── WallsMissing           the machine lacks a wall around foreign files, and an operator requires all
 ├── InputError             a declared input that is not valid, or that this backbone cannot take
@@ -302,6 +305,27 @@ class NonFiniteWeights(CheckpointError):
 
 class NonFiniteFeatures(CheckpointError):
     """The weights are finite, and the network's features of some clips are not."""
+
+
+class GraphError(CheckpointError):
+    """A program of torch.export that cannot be evaluated as it is."""
+
+
+class UnknownOperation(GraphError):
+    """A program with operations that are not in vcpbench's table.
+
+    >>> UnknownOperation("...", operations=("aten.fft_fft.default",)).operations
+    ('aten.fft_fft.default',)
+    """
+
+    @property
+    def operations(self) -> tuple[str, ...]:
+        """The names of these operations, as torch writes them, without repeats."""
+        return tuple(self.fields.get("operations", ()))
+
+
+class GraphTooLarge(GraphError):
+    """A program that is larger, or would need more memory or work, than is allowed."""
 
 
 class ReaderFailed(VcpbenchError):

@@ -1,0 +1,215 @@
+"""A program as a backbone: it takes clips and gives features like every other network.
+
+Shapes: B clips, C channels (RGB), T frames, H height, W width, D features.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from vcp_core.backbones.base import Backbone
+from vcp_core.catalog.backbones import BackboneSpec
+from vcp_core.catalog.errors import InputError
+from vcp_core.catalog.inputs import InputSpec, with_input
+from vcp_core.catalog.keys import VCPBENCH
+from vcp_core.graphs.calibration import Calibration
+from vcp_core.graphs.folding import folded_program
+from vcp_core.graphs.program import Program
+from vcp_core.graphs.running import Call, run, steps_of
+from vcp_core.graphs.surveying import MAP_RANK, Survey, survey
+from vcp_core.graphs.usage import redrawn
+
+NAME = "graph"  # of every graph's family
+WIDER = 4 / 3  # width of frames to their height, before the crop
+LARGER = 8 / 7  # frames to crops: 128 for a crop of 112, 256 for 224
+
+
+def graph_spec(program: Program, found: Survey, input_spec: str | None = None) -> BackboneSpec:
+    """Describe a graph as the catalog describes a backbone.
+
+    The file fixes frames and crop. What it does not say is the input's stride, resize and normalisation:
+    without a declaration, each frame is taken, frames are resized to 8/7 of the crop, and pixel values stay
+    in [0, 1].
+
+    Args:
+        program: The program.
+        found: Its survey.
+        input_spec: The declared input (`vcp_core.catalog.inputs`).
+
+    Raises:
+        InputError: If the declaration is not valid, if it contradicts the file, or if the file takes clips
+            that no dataset gives.
+    """
+    _, frames, height, width = program.clip_shape
+    if height != width:
+        raise InputError(
+            f"its clips are {height} x {width} pixels, and vcpbench gives square crops. Export it with "
+            "example clips whose height equals their width."
+        )
+    own = f"frames={frames},crop={width}"
+    InputSpec.parse(own)
+    dims = tuple(shape[0] for shape in found.output_shapes)
+    usual = BackboneSpec(
+        name=NAME,
+        family=NAME,
+        keys=(VCPBENCH,),
+        stages=tuple(f"stage{number}" for number in range(1, len(dims) + 1)),
+        stage_dims=dims,
+        clip_shape=program.clip_shape,
+        resize=_usual_resize(width),
+        last_strides=_strides(program, found.output_shapes[-1]),
+        num_parameters=program.num_parameters,
+        source="torch.export archive",
+        builder="vcp_core.graphs.backbone:Graph",
+    )
+    spec = with_input(usual, input_spec or own)
+    if spec.clip_shape != program.clip_shape:
+        raise InputError(
+            f"the declared input ({input_spec}) contradicts the file, which takes clips of {own}. Leave out "
+            "frames and crop, or export the network with other example clips."
+        )
+    return spec
+
+
+def _usual_resize(crop: int) -> tuple[int, int]:
+    height = min(round(crop * LARGER), 640)
+    return height, min(round(height * WIDER), 640)
+
+
+def _strides(program: Program, shape: tuple[int, ...]) -> tuple[int, int]:
+    """Frames and pixels of a clip between neighbours in the last stage's map; half of a clip for a vector."""
+    _, frames, _, width = program.clip_shape
+    if len(shape) < MAP_RANK - 1:
+        return frames, math.ceil(width / 2)  # so that `max_pooled_dim` is the number of features
+    return math.ceil(frames / shape[1]), math.ceil(width / shape[-1])
+
+
+class Graph(Backbone):
+    """A network from a .pt2 file. torch runs its operations one by one; nothing of it is compiled.
+
+    Each output of the program is a stage, first to last. An output (B, D, T, H, W) is a map, and is averaged
+    like a family's. An output (B, D) is a feature, and is taken as it is.
+
+    Args:
+        program: The checked program.
+        weights: Its weights by name. They are not copied.
+        spec: The result of `graph_spec`.
+
+    Attributes:
+        program: The program.
+
+    >>> from vcp_core.graphs.program import Node, Ref
+    >>> mean = Node(operation="aten.mean.dim", arguments=(("self", Ref(0)), ("dim", (2, 3, 4))))
+    >>> program = Program(weights=(), clip_shape=(3, 16, 112, 112), nodes=(mean,), outputs=(1,))
+    >>> graph = Graph(program, {}, graph_spec(program, survey(program)))
+    >>> graph(torch.full((2, 3, 16, 112, 112), 255, dtype=torch.uint8))
+    tensor([[1., 1., 1.],
+            [1., 1., 1.]])
+    """
+
+    def __init__(self, program: Program, weights: Mapping[str, Tensor], spec: BackboneSpec) -> None:
+        super().__init__(spec)
+        self.program = program
+        self._steps = steps_of(program)
+        self._call: Call | None = None
+        # By number: a module's attributes must not have names from a file.
+        for number, weight in enumerate(program.weights):
+            tensor = weights[weight.name]
+            if weight.kind == "parameter" and tensor.is_floating_point():
+                parameter = nn.Parameter(tensor, requires_grad=False)
+                self.register_parameter(_attribute(number), parameter)
+            else:
+                self.register_buffer(_attribute(number), tensor)
+        self.eval()
+
+    def weights(self) -> list[Tensor]:
+        """The weights in the program's order, on the device where they are."""
+        return [getattr(self, _attribute(number)) for number in range(len(self.program.weights))]
+
+    def forward_stages(self, x_BCTHW: Tensor) -> list[Tensor]:
+        """Each output as a map. A feature (B, D) is a map of size 1 x 1 x 1, which pooling leaves unchanged.
+
+        Raises:
+            ValueError: If the clips are not of the shape that the file takes.
+        """
+        if tuple(x_BCTHW.shape[1:]) != self.program.clip_shape:
+            shown = ", ".join(map(str, self.program.clip_shape))
+            raise ValueError(
+                f"{self.spec.name} expects clips of shape (B, {shown}), got {tuple(x_BCTHW.shape)}."
+            )
+        outputs = run(self._steps, self.program, self.weights(), x_BCTHW, call=self._call)
+        return [output if output.dim() == MAP_RANK else output[..., None, None, None] for output in outputs]
+
+    def stages(self, clips_BCTHW: Tensor, *, max_pooled: bool = False) -> dict[str, Tensor]:
+        """As `Backbone.stages`. A map with sides of 1, or a feature, is max-pooled over what is there."""
+        maps = self.forward_stages(self._prepare(clips_BCTHW))
+        found = {
+            name: x_BDTHW.mean(dim=(2, 3, 4), dtype=torch.float32)
+            for name, x_BDTHW in zip(self.spec.stages, maps, strict=True)
+        }
+        if max_pooled:
+            height, width = maps[-1].shape[3:]
+            x_BDTHW = nn.functional.max_pool3d(maps[-1].float(), (1, min(2, height), min(2, width)))
+            found[self.spec.max_pooled_stage] = x_BDTHW.flatten(start_dim=1)
+        return found
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Draw every weight anew by its use (`vcp_core.graphs.usage`).
+
+        Args:
+            generator: A generator on the CPU. The network must be on the CPU, too.
+        """
+        for own, drawn in zip(self.weights(), redrawn(self.program, self.weights(), generator), strict=True):
+            with torch.no_grad():
+                own.copy_(drawn)
+
+    @contextmanager
+    def calibrating(self) -> Iterator[None]:
+        """Normalise by the statistics of each batch inside the block, and keep their averages at its end.
+
+        This is what `vcp_core.evaluation.controls.calibrate` does to the batch norms of a family. A graph
+        without any normalisation gets one: each convolution's output is standardised per channel, which its
+        weight and bias do afterwards. A network is changed only if the block ends well.
+        """
+        calibration = Calibration(self.program, self.weights())
+        self._call = calibration.call
+        try:
+            yield
+        finally:
+            self._call = None
+        calibration.finish()
+
+    def folded(self) -> Graph:
+        """Make a copy in which convolutions do the work of the batch norms behind them.
+
+        The features are the same but for the last digits (docs/decisions/2026-11-29-folding.md).
+        """
+        program, weights = folded_program(self.program, self.weights())
+        named = {one.name: tensor for one, tensor in zip(program.weights, weights, strict=True)}
+        graph = Graph(program, named, self.spec)
+        graph.normalisation = self.normalisation
+        return graph
+
+
+def build_graph(program: Program, weights: Mapping[str, Tensor], *, input_spec: str | None = None) -> Graph:
+    """Make a backbone of a program, in eval mode on the CPU. It runs once without numbers.
+
+    Args:
+        program: The checked program.
+        weights: Its weights by name.
+        input_spec: The declared input (`graph_spec`).
+
+    Raises:
+        GraphError: As `survey`.
+        InputError: As `graph_spec`.
+    """
+    return Graph(program, weights, graph_spec(program, survey(program), input_spec))
+
+
+def _attribute(number: int) -> str:
+    return f"weight_{number}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -130,6 +131,19 @@ class Graph(Backbone):
     def weights(self) -> list[Tensor]:
         """The weights in the program's order, on the device where they are."""
         return [getattr(self, _attribute(number)) for number in range(len(self.program.weights))]
+
+    def to(self, *args: Any, **kwargs: Any) -> Self:
+        """As `Module.to`. A layout for 5 dimensions leaves weights with other dimensions as they are.
+
+        `Module.to` fails if a weight has 4 dimensions, as the kernel of a 2D convolution has.
+        """
+        layout = kwargs.pop("memory_format", None)
+        super().to(*args, **kwargs)
+        if layout is not None:
+            for weight in self.weights():
+                if weight.dim() == MAP_RANK or layout == torch.contiguous_format:
+                    weight.data = weight.data.contiguous(memory_format=layout)
+        return self
 
     def forward_stages(self, x_BCTHW: Tensor) -> list[Tensor]:
         """Each output as a map. A feature (B, D) is a map of size 1 x 1 x 1, which pooling leaves unchanged.

@@ -27,12 +27,13 @@ def check(program: Program) -> None:
     ...     check(Program(weights=(), clip_shape=(3, 16, 112, 112), nodes=(node,), outputs=(1,)))
     ... except GraphError as error:
     ...     print(str(error).partition(". ")[0])
-    operation 1 (aten.relu_.default) changes the clips in place, and they are needed again
+    operation 1 (aten.relu_.default) changes the clips in place, which later operations or batches read
     """
     _expect_known(program)
     table = operations()
     sizes: set[int] = set()
-    borrowed = set(range(program.clips + 1))  # values that may share memory with a weight or the clips
+    # Values that may share memory with a weight or the clips, and whose memory that is.
+    borrowed = dict.fromkeys(range(program.clips), "a weight") | {program.clips: "the clips"}
     for at, (node, results) in enumerate(program.steps(), 1):
         operation, where = table[node.operation], f"operation {at} ({node.operation})"
         if any(value >= results.start for value in read_by(node)):
@@ -47,17 +48,16 @@ def check(program: Program) -> None:
             )
         if operation.gives_size:
             sizes.update(results)
-        shared = _shared(node, operation) & borrowed
+        shared = {borrowed[value] for value in _shared(node, operation) if value in borrowed}
         if operation.writes is not None and shared:
-            whose = "the clips" if min(shared) >= program.clips else "a weight"
             raise GraphError(
-                f"{where} changes {whose} in place, and they are needed again. Use its form without the "
-                "underscore (x = relu(x)).",
+                f"{where} changes {min(shared)} in place, which later operations or batches read. Use its "
+                "form without the underscore (x = relu(x)).",
                 reason="in_place",
                 operation=node.operation,
             )
         if shared:
-            borrowed.update(results)
+            borrowed |= dict.fromkeys(results, min(shared))
     last = program.clips + 1 + sum(node.num_results for node in program.nodes)
     if any(not program.clips < value < last or value in sizes for value in program.outputs):
         raise GraphError(

@@ -18,7 +18,7 @@ MAX_DEPTH = 32  # of brackets; torch writes at most 12
 MAX_DIGITS = 20  # of one run of digits; 2**63 has 19, and a float at most 17 behind its point
 
 _TOO_MANY_DIGITS = re.compile(rb"[0-9]{%d}" % (MAX_DIGITS + 1))
-_PAIRS = re.compile(rb"(?:\[\]|\{\})+")
+_AS_SQUARE = bytes.maketrans(b"{}", b"[]")
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
@@ -45,11 +45,7 @@ def parse(data: bytes, name: str) -> Any:
     try:
         return json.loads(data.decode(), object_pairs_hook=_without_repeats, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise DamagedCheckpoint(
-            f"{name} in it is not JSON as torch.export.save writes it. It was changed or damaged, so export "
-            "it again, or copy it again.",
-            entry=name,
-        ) from error
+        raise _damaged(name) from error
 
 
 def _expect_small(data: bytes, name: str) -> None:
@@ -63,16 +59,26 @@ def _expect_small(data: bytes, name: str) -> None:
     plain = b"".join(data.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])
     if _TOO_MANY_DIGITS.search(plain):
         raise _too_large(name, f"a number of more than {MAX_DIGITS} digits")
-    brackets = plain.translate(None, delete=_NOT_BRACKETS)
+    brackets = plain.translate(_AS_SQUARE, delete=_NOT_BRACKETS)
+    if brackets.count(b"[") != brackets.count(b"]"):
+        raise _damaged(name)
     for _ in range(MAX_DEPTH):  # each round takes away the innermost pairs
-        brackets = _PAIRS.sub(b"", brackets)
-    if b"[" in brackets or b"{" in brackets:
+        brackets = brackets.replace(b"[]", b"")
+    if b"[" in brackets:
         raise _too_large(name, f"brackets in more than {MAX_DEPTH} levels")
 
 
 def _too_large(name: str, what: str) -> GraphTooLarge:
     return GraphTooLarge(
         f"{name} in it has {what}. No exported network has so many. Export the backbone alone.", entry=name
+    )
+
+
+def _damaged(name: str) -> DamagedCheckpoint:
+    return DamagedCheckpoint(
+        f"{name} in it is not JSON as torch.export.save writes it. It was changed or damaged, so export it "
+        "again, or copy it again.",
+        entry=name,
     )
 
 

@@ -1,0 +1,127 @@
+"""Exported networks give the features of the modules that they were exported from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tests.graphs.networks import CLIP, NETWORKS, built, export
+from vcp_core.backbones import Backbone, build
+from vcp_core.features.extraction import inference
+from vcp_core.graphs import build_graph, expect_alone, read_canonical, read_graph, write_canonical
+from vcp_core.graphs.backbone import Graph
+
+CPU = torch.device("cpu")
+BATCHES = (1, 3)  # clips; networks are exported with 2
+DECOMPOSED = {"fp32": 1e-4, "bf16": 2e-2}  # of the largest feature
+
+# torch.export imports modules that warn about each other when they are first pickled or copied.
+# A buffer that is a part of a larger storage makes torch.export.save warn, too.
+pytestmark = [
+    pytest.mark.filterwarnings(f"ignore::{kind}")
+    for kind in ("FutureWarning", "DeprecationWarning", "UserWarning")
+]
+
+
+def loaded(path: Path) -> Graph:
+    """The graph of a file, by way of the canonical file."""
+    contents = read_graph(path)
+    canonical = path.with_suffix(".safetensors")
+    write_canonical(canonical, contents.program, contents.weights)
+    again = read_canonical(canonical)
+    assert again.program == contents.program
+    return build_graph(again.program, again.weights)
+
+
+def outputs(network: nn.Module, clips: Tensor) -> list[Tensor]:
+    found = network(clips)
+    return [found] if isinstance(found, Tensor) else list(found)
+
+
+def pooled(stage: Tensor) -> Tensor:
+    return stage.mean((2, 3, 4), dtype=torch.float32) if stage.dim() == 5 else stage.float()
+
+
+def clips_of(batch: int, shape: Sequence[int] = CLIP) -> Tensor:
+    return torch.rand(batch, *shape, generator=torch.Generator().manual_seed(batch))
+
+
+def differences(network: nn.Module, graph: Graph, precision: str) -> list[float]:
+    """Of each stage and batch: the largest difference, in parts of the largest feature."""
+    found = []
+    for batch in BATCHES:
+        clips = clips_of(batch)
+        with inference(CPU, precision):
+            ours = list(graph.stages(clips).values())
+            theirs = [pooled(stage) for stage in outputs(network, clips.clone())]
+        found += [float((a - b).abs().max() / b.abs().max()) for a, b in zip(ours, theirs, strict=True)]
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NETWORKS)
+def test_an_exported_network_gives_the_modules_features_bit_by_bit(tmp_path: Path, name: str) -> None:
+    network = built(name)
+    graph = loaded(export(network, tmp_path / "a.pt2"))
+    assert differences(network, graph, "fp32") == [0.0] * (len(BATCHES) * len(graph.spec.stages))
+    assert differences(network, graph, "bf16") == [0.0] * (len(BATCHES) * len(graph.spec.stages))
+    assert expect_alone(graph, clips_of(3)) < 1e-5
+    for parameter in network.parameters():
+        if parameter.dim() == 5:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last_3d)
+    graph.to(memory_format=torch.channels_last_3d)
+    assert max(differences(network, graph, "fp32")) == 0.0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_decomposed_network_gives_nearly_the_modules_features(tmp_path: Path, name: str) -> None:
+    network = built(name)
+    graph = loaded(export(network, tmp_path / "a.pt2", decomposed=True))
+    for precision, tolerance in DECOMPOSED.items():
+        assert max(differences(network, graph, precision)) <= tolerance
+
+
+class Family(nn.Module):
+    """A backbone of ours that gives all its stages."""
+
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__()
+        self.net = backbone
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.net.forward_stages(x))
+
+
+SMALL = {  # frames and pixels at which each family has a last map of 2 x 2
+    "c3d": (3, 16, 64, 64),
+    "r2plus1d": (3, 8, 64, 64),
+    "r3d_18": (3, 8, 64, 64),
+    "mc3_18": (3, 4, 64, 64),
+    "r2plus1d_18": (3, 8, 64, 64),
+    "s3d": (3, 16, 64, 64),
+    "i3d": (3, 16, 64, 64),
+    "slow_r50": (3, 4, 64, 64),
+    "r3d_tiny": (3, 16, 56, 56),
+}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", SMALL)
+def test_our_own_backbones_exported_give_their_own_stages_bit_by_bit(tmp_path: Path, name: str) -> None:
+    backbone, clip = build(name, seed=3), SMALL[name]
+    graph = loaded(export(Family(backbone).eval(), tmp_path / "a.pt2", clip=clip))
+    decomposed = loaded(export(Family(backbone).eval(), tmp_path / "b.pt2", clip=clip, decomposed=True))
+    clips = clips_of(3, clip)
+    for precision, tolerance in DECOMPOSED.items():
+        with inference(CPU, precision):
+            theirs = list(backbone.stages(clips, max_pooled=True).values())
+            ours = list(graph.stages(clips, max_pooled=True).values())
+            nearly = list(decomposed.stages(clips, max_pooled=True).values())
+        assert all(map(torch.equal, ours, theirs))
+        for a, b in zip(nearly, theirs, strict=True):
+            assert float((a - b).abs().max() / b.abs().max()) <= tolerance

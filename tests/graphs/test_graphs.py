@@ -49,13 +49,6 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> GraphContents:
 
 
 @pytest.fixture(scope="module")
-def tiny_folded(tmp_path_factory: pytest.TempPathFactory) -> GraphContents:
-    """r3d_tiny, exported after its batch norms were folded into convolutions."""
-    path = tmp_path_factory.mktemp("folded") / "a.pt2"
-    return read_graph(export(Family(folded(build("r3d_tiny", seed=3))).eval(), path, clip=TINY))
-
-
-@pytest.fixture(scope="module")
 def attention(tmp_path_factory: pytest.TempPathFactory) -> GraphContents:
     return read_graph(export(built("attention"), tmp_path_factory.mktemp("attention") / "a.pt2"))
 
@@ -167,11 +160,14 @@ def test_calibration_gives_the_familys_own_control(tiny: GraphContents) -> None:
         assert torch.equal(ours(clips), theirs(clips))
 
 
-def test_calibration_of_folded_batch_norms_gives_nearly_the_familys_own_control(
-    tiny_folded: GraphContents,
-) -> None:
-    assert not any("batch_norm" in node.operation for node in tiny_folded.program.nodes)
-    theirs, ours = calibrated_family(7, BATCHES), calibrated(tiny_folded, 7, BATCHES)
+@pytest.mark.parametrize("form", ["decomposed", "folded"])
+def test_calibration_of_other_forms_gives_nearly_the_familys_own_control(tmp_path: Path, form: str) -> None:
+    network = build("r3d_tiny", seed=3)
+    module = Family(folded(network) if form == "folded" else network).eval()
+    contents = read_graph(export(module, tmp_path / "a.pt2", clip=TINY, decomposed=form == "decomposed"))
+    norms = [node for node in contents.program.nodes if "batch_norm" in node.operation]
+    assert len(norms) == (0 if form == "folded" else 12)
+    theirs, ours = calibrated_family(7, BATCHES), calibrated(contents, 7, BATCHES)
     clips = random_clips(3)
     with inference(CPU, "fp32"):
         torch.testing.assert_close(ours(clips), theirs(clips), rtol=1e-4, atol=1e-5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from vcp_core.backbones import Backbone, build
 from vcp_core.features.extraction import inference
 from vcp_core.graphs import build_graph, expect_alone, read_canonical, read_graph, write_canonical
 from vcp_core.graphs.backbone import Graph
+from vcp_core.graphs.running import Step, running, steps_of
 
 CPU = torch.device("cpu")
 BATCHES = (1, 3)  # clips; networks are exported with 2
@@ -62,6 +64,34 @@ def differences(network: nn.Module, graph: Graph, precision: str) -> list[float]
     return found
 
 
+@torch.inference_mode()
+def unsaid(graph: Graph) -> set[str]:
+    """Operations whose result shares memory with an argument, and of which the table does not say so."""
+    found = set()
+    values: list[Any] = []
+    clips = clips_of(2)
+    steps = steps_of(graph.program)
+    for step, arguments, keywords, results in running(steps, graph.program, graph.weights(), clips, values):
+        known = {id(storage) for storage in _storages(arguments, step, aliased=True)}
+        shared = {id(storage) for storage in _storages(arguments, step, aliased=False)} - known
+        assert not any(isinstance(value, Tensor) for value in keywords.values())
+        if any(isinstance(one, Tensor) and id(one.untyped_storage()) in shared for one in results):
+            found.add(step.node.operation)
+    return found
+
+
+def _storages(arguments: Sequence[Any], step: Step, *, aliased: bool) -> list[Any]:
+    """Storages of the tensors among a step's arguments; with `aliased`, of those that a result may share."""
+    given = zip(arguments, step.operation.parameters.values(), strict=False)
+    tensors = [
+        one
+        for value, parameter in given
+        for one in (value if isinstance(value, list) else [value])
+        if isinstance(one, Tensor) and (parameter.aliased or not aliased)
+    ]
+    return [one.untyped_storage() for one in tensors]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_an_exported_network_gives_the_modules_features_bit_by_bit(tmp_path: Path, name: str) -> None:
@@ -70,6 +100,7 @@ def test_an_exported_network_gives_the_modules_features_bit_by_bit(tmp_path: Pat
     assert differences(network, graph, "fp32") == [0.0] * (len(BATCHES) * len(graph.spec.stages))
     assert differences(network, graph, "bf16") == [0.0] * (len(BATCHES) * len(graph.spec.stages))
     assert expect_alone(graph, clips_of(3)) < 1e-5
+    assert unsaid(graph) == set()
     for parameter in network.parameters():
         if parameter.dim() == 5:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last_3d)
@@ -84,6 +115,7 @@ def test_a_decomposed_network_gives_nearly_the_modules_features(tmp_path: Path, 
     graph = loaded(export(network, tmp_path / "a.pt2", decomposed=True))
     for precision, tolerance in DECOMPOSED.items():
         assert max(differences(network, graph, precision)) <= tolerance
+    assert unsaid(graph) == set()
 
 
 class Family(nn.Module):

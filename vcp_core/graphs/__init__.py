@@ -11,6 +11,7 @@ expect_alone(network, clips)       check that a clip's features do not depend on
 
     archive.py      zip archives, strictly
     documents.py    JSON, with limits before it is parsed
+    schema.py       the words of torch.export's schema
     exported.py     from an archive to a program
     payloads.py     weights from raw bytes
     reading.py      all of these for one path

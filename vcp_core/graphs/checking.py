@@ -76,7 +76,7 @@ def _expect_known(program: Program) -> None:
             f"{counted(len(unknown), 'operation')} of it cannot be run: {'; '.join(said)}{more}. Rewrite the "
             "forward pass without them, or try exported.run_decompositions(). To ask for an operation, open "
             "an issue with its name and the network's paper.",
-            operations=[name[:100] for name in unknown[:100]],
+            operations=[printable(name)[:100] for name in unknown[:100]],
         )
 
 

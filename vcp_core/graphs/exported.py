@@ -1,7 +1,6 @@
 """Read the archive of torch.export.save into a program, without torch.export.
 
-Source: torch/_export/serde/schema.py, schema version 8 (torch 2.6 to 2.14), and
-torch/export/pt2_archive/_package.py for the archive (torch 2.9 and later, which write weights as raw bytes).
+Source: torch/export/pt2_archive/_package.py for the archive (torch 2.9 and later write weights as raw bytes).
 Stack traces, names of values and guards are not read. An expression of a size is never evaluated: the run
 computes sizes from the nodes that torch.export writes beside them.
 """
@@ -16,12 +15,22 @@ from vcp_core.catalog.errors import DamagedCheckpoint, GraphError, GraphTooLarge
 from vcp_core.catalog.names import counted, printable
 from vcp_core.graphs.archive import Archive
 from vcp_core.graphs.documents import MAX_BYTES, parse
+from vcp_core.graphs.operations import OF_THE_RUN
 from vcp_core.graphs.payloads import Payload, payload_of
 from vcp_core.graphs.program import Argument, Kind, Node, Program, Ref, Weight, Word
+from vcp_core.graphs.schema import (
+    DTYPE_NAMES,
+    MEMORY_FORMAT_NAMES,
+    STRIDED,
+    VERSION,
+    names_in,
+    operation_of,
+    plain,
+    results_of,
+)
 
 MAX_NODES = 20_000  # decomposed video transformers have about 3,000
 MAX_NAME = 500  # characters of a weight's name
-SCHEMA = 8
 FIRST_TORCH = (2, 9)
 RE_EXPORT = (
     "Export it again with torch 2.9 or later: torch.export.save(torch.export.export(...), 'model.pt2')."
@@ -36,25 +45,6 @@ _OTHERS = re.compile(
     r"archive_format|archive_version|byteorder|version|\.data/\w+|models/model\.json"
     r"|data/(?:weights|constants)/\w+(?:\.json)?|data/sample_inputs/model\.pt|extra/.+"
 )
-_DTYPES = {  # schema.ScalarType
-    1: "uint8",
-    2: "int8",
-    3: "int16",
-    4: "int32",
-    5: "int64",
-    6: "float16",
-    7: "float32",
-    8: "float64",
-    12: "bool",
-    13: "bfloat16",
-}
-_MEMORY_FORMATS = {  # schema.MemoryFormat
-    1: "contiguous_format",
-    2: "channels_last",
-    3: "channels_last_3d",
-    4: "preserve_format",
-}
-_STRIDED = 7  # schema.Layout
 _COMPARISONS = frozenset(f"size.{name}" for name in ("eq", "ne", "lt", "le", "gt", "ge"))
 _DROPPED = ("aten._assert", "aten.sym_constrain_range")  # checks of torch.export that compute nothing
 
@@ -135,10 +125,10 @@ def _expect_version(model: Mapping[str, Any]) -> None:
     found = re.match(r"(\d{1,4})\.(\d{1,4})", version)
     if found is None or (int(found[1]), int(found[2])) < FIRST_TORCH:
         raise GraphError(f"it was exported by torch {printable(version)[:40]}. {RE_EXPORT}", reason="version")
-    if model["schema_version"]["major"] != SCHEMA:
+    if model["schema_version"]["major"] != VERSION:
         major = int(model["schema_version"]["major"])
         raise GraphError(
-            f"its schema is of version {major}, and version {SCHEMA} is read. {RE_EXPORT}",
+            f"its schema is of version {major}, and version {VERSION} is read. {RE_EXPORT}",
             reason="version",
         )
 
@@ -151,6 +141,7 @@ class _Reader:
         self._archive, self._graph, self._signature = archive, module["graph"], module["signature"]
         self._calls = module["module_call_graph"]
         self._numbers: dict[str, int] = {}
+        self._following = 0
 
     def read(self) -> tuple[Program, dict[str, Payload]]:
         if len(self._graph["nodes"]) > MAX_NODES:
@@ -161,7 +152,7 @@ class _Reader:
             )
         outputs = self._outputs()
         nodes = self._needed_nodes()
-        read = {name for node in nodes for name in _names_in(node["inputs"])}
+        read = {name for node in nodes for name in names_in(node["inputs"])}
         clips, weights, payloads = self._inputs(read | set(outputs))
         clip_shape = self._clip_shape(clips)
         self._number([name for name, _ in weights])
@@ -175,11 +166,14 @@ class _Reader:
         )
         return program, payloads
 
-    def _number(self, names: Iterable[str]) -> None:
-        for name in names:
+    def _number(self, names: Iterable[str | None]) -> None:
+        """Give values the next numbers. A result without a name is never read."""
+        for number, name in enumerate(names, self._following):
             if name in self._numbers:
                 raise ValueError("a value is made twice")
-            self._numbers[name] = len(self._numbers)
+            if name is not None:
+                self._numbers[name] = number
+            self._following = number + 1
 
     def _inputs(self, read: set[str]) -> tuple[str, list[tuple[str, Weight]], dict[str, Payload]]:
         """The input of clips, and each weight that is read, with its payload."""
@@ -208,7 +202,7 @@ class _Reader:
             folder = WEIGHTS if kind == "parameter" or said.get("persistent") else CONSTANTS
             if name in payloads or len(name) > MAX_NAME:
                 raise ValueError("a weight's name stands twice, or is too long")
-            payloads[name] = payload_of(configs[folder], name, folder, self._archive, _DTYPES)
+            payloads[name] = payload_of(configs[folder], name, folder, self._archive)
             short: Kind = "constant" if kind == "tensor_constant" else kind
             payload = payloads[name]
             weights.append((value, Weight(name=name, kind=short, dtype=payload.dtype, shape=payload.shape)))
@@ -242,7 +236,7 @@ class _Reader:
                 f"its clips have {numbers[0]} channels, and vcpbench gives RGB: (B, 3, T, H, W).",
                 reason="clip_shape",
             )
-        if _DTYPES.get(meta["dtype"]) != "float32":
+        if DTYPE_NAMES.get(meta["dtype"]) != "float32":
             raise GraphError(
                 "its clips are not float32. Call model.float() before torch.export.export; vcpbench runs it "
                 "in bf16 if that is asked for.",
@@ -293,29 +287,29 @@ class _Reader:
 
     def _needed_nodes(self) -> list[Mapping[str, Any]]:
         """The nodes that compute something: without checks, and comparisons of sizes for them."""
-        nodes = [node for node in self._graph["nodes"] if not _operation(node).startswith(_DROPPED)]
-        read = {name for node in nodes for name in _names_in(node["inputs"])}
+        nodes = [node for node in self._graph["nodes"] if not operation_of(node).startswith(_DROPPED)]
+        read = {name for node in nodes for name in names_in(node["inputs"])}
         return [
             node
             for node in nodes
-            if _operation(node) not in _COMPARISONS or not read.isdisjoint(_results(node))
+            if operation_of(node) not in _COMPARISONS or not read.isdisjoint(results_of(node))
         ]
 
     def _node(self, node: Mapping[str, Any]) -> Node:
         arguments: list[tuple[str, Argument]] = []
         for one in node["inputs"]:
             ((form, value),) = one["arg"].items()
-            if form in ("as_device", "as_layout") or one["name"] in _OF_THE_RUN:
-                if form == "as_layout" and value != _STRIDED:
+            if form in ("as_device", "as_layout") or one["name"] in OF_THE_RUN:
+                if form == "as_layout" and value != STRIDED:
                     raise GraphError(
-                        f"an operation of it ({_operation(node)}) makes a sparse tensor, which is not run.",
+                        f"an operation of it ({operation_of(node)}) makes a sparse tensor, which is not run.",
                         reason="arguments",
                     )
                 continue  # the run says them
             arguments.append((str(one["name"]), self._argument(form, value)))
-        results = _results(node)
+        results = results_of(node)
         self._number(results)
-        return Node(operation=_operation(node), arguments=tuple(arguments), num_results=len(results))
+        return Node(operation=operation_of(node), arguments=tuple(arguments), num_results=len(results))
 
     def _argument(self, form: str, value: Any) -> Argument:
         if form == "as_tensor":
@@ -327,19 +321,19 @@ class _Reader:
         if form == "as_none":
             return None
         if form in ("as_int", "as_bool", "as_string", "as_float"):
-            return _plain(form, value)
+            return plain(form, value)
         if form in ("as_ints", "as_bools", "as_floats"):
-            return tuple(_plain(form.removesuffix("s"), one) for one in value)
-        if form == "as_scalar_type" and value in _DTYPES:
-            return Word("dtype", _DTYPES[value])
-        if form == "as_memory_format" and value in _MEMORY_FORMATS:
-            return Word("memory_format", _MEMORY_FORMATS[value])
+            return tuple(plain(form.removesuffix("s"), one) for one in value)
+        if form == "as_scalar_type" and value in DTYPE_NAMES:
+            return Word("dtype", DTYPE_NAMES[value])
+        if form == "as_memory_format" and value in MEMORY_FORMAT_NAMES:
+            return Word("memory_format", MEMORY_FORMAT_NAMES[value])
         what = "a graph inside the graph" if form == "as_graph" else f"of the form {printable(form)[:40]}"
         raise GraphError(
             f"an argument in it is {what}, which is not run. Sizes are numbers, or products and sums of the "
             "number of clips.",
             reason="arguments",
-            form=form[:40],
+            form=printable(form)[:40],
         )
 
     def _item(self, one: Mapping[str, Any]) -> Argument:
@@ -351,63 +345,4 @@ class _Reader:
             return Ref(self._numbers[value])
         if form == "as_tensor":
             return Ref(self._numbers[value["name"]])
-        return None if form == "as_none" else _plain(form, value)
-
-
-_OF_THE_RUN = frozenset({"pin_memory", "non_blocking", "cudnn_enabled", "cudnn_enable", "device", "layout"})
-
-
-def _operation(node: Mapping[str, Any]) -> str:
-    """The name of a node's operation, such as "aten.conv3d.default" or "size.mul"."""
-    target = str(node["target"])
-    if target.startswith("_operator."):
-        return f"size.{target.removeprefix('_operator.')}"
-    return target.removeprefix("torch.ops.")
-
-
-def _results(node: Mapping[str, Any]) -> list[str]:
-    """The names of the values that a node gives. A list of tensors counts as its items."""
-    names = []
-    for output in node["outputs"]:
-        ((form, value),) = output.items()
-        if form == "as_tensors":
-            names += [one["name"] for one in value]
-        elif form in ("as_sym_int", "as_sym_bool"):
-            names.append(value["as_name"])
-        elif form == "as_tensor":
-            names.append(value["name"])
-        elif form == "as_none":
-            names.append(f"none {len(names)} of {node['outputs'][0]}")
-        else:
-            raise GraphError(
-                f"{_operation(node)} in it gives a result of the form {printable(form)[:40]}, which is not "
-                "run.",
-                reason="results",
-            )
-    return names
-
-
-def _names_in(inputs: Any) -> set[str]:
-    """All names of values in a node's arguments."""
-    found: set[str] = set()
-    waiting = [one["arg"] for one in inputs]
-    while waiting:
-        one = waiting.pop()
-        if isinstance(one, list):
-            waiting += one
-        elif isinstance(one, dict):
-            waiting += one.values()
-            found.update(one[key] for key in ("name", "as_name") if isinstance(one.get(key), str))
-    return found
-
-
-def _plain(form: str, value: Any) -> Argument:
-    """A number, a text or a truth value, of the type that its form says."""
-    if form == "as_float" and value in ("Infinity", "-Infinity"):
-        return float(value)
-    kinds = {"as_int": (int,), "as_bool": (bool,), "as_string": (str,), "as_float": (float, int)}
-    # Not isinstance: a bool is an int in Python.
-    if type(value) not in kinds[form]:
-        raise ValueError("an argument is not of its type")
-    found: Argument = float(value) if form == "as_float" else value
-    return found
+        return None if form == "as_none" else plain(form, value)

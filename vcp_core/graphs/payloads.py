@@ -16,6 +16,7 @@ from vcp_core.catalog.names import printable
 from vcp_core.graphs.archive import Archive
 from vcp_core.graphs.operations import DTYPES
 from vcp_core.graphs.program import Kind
+from vcp_core.graphs.schema import DTYPE_NAMES, STRIDED
 
 MAX_RANK = 16  # dimensions of a weight; a convolution's has 5
 MAX_WEIGHT_BYTES = 16 << 30  # of one entry; as large as a whole checkpoint may be
@@ -23,7 +24,6 @@ MAX_WEIGHT_BYTES = 16 << 30  # of one entry; as large as a whole checkpoint may 
 # has the same limit (vcp_core/checkpoints/canonical.py).
 MAX_REPEATS = 16
 FREE_ELEMENTS = 4096  # of one tensor, however few are stored
-_STRIDED = 7  # schema.Layout
 _PATH = re.compile(r"(?:weight|tensor)_[0-9]{1,9}")
 
 
@@ -51,9 +51,7 @@ class Payload:
         return math.prod(self.shape)
 
 
-def payload_of(
-    config: Mapping[str, Any], name: str, folder: str, archive: Archive, dtypes: Mapping[int, str]
-) -> Payload:
+def payload_of(config: Mapping[str, Any], name: str, folder: str, archive: Archive) -> Payload:
     """Read where a weight lies, and check that it lies inside its bytes.
 
     Args:
@@ -61,7 +59,6 @@ def payload_of(
         name: The weight's name.
         folder: The folder of the entry.
         archive: The archive.
-        dtypes: The name of each type by its number.
 
     Raises:
         GraphError: If the weight is missing, is of a type that is not run, or repeats too few elements.
@@ -73,31 +70,31 @@ def payload_of(
         raise GraphError(
             f"the weight {shown} is missing in it. Export it again, and change nothing in the file.",
             reason="missing_weight",
-            weight=name[:100],
+            weight=shown,
         )
     said = config[name]
     meta, path = said["tensor_meta"], str(said["path_name"])
     if said["use_pickle"] is not False or meta is None:
         raise UnsafeCheckpoint(
             f"the weight {shown} is a pickle, which is never opened. Export plain tensors on a CPU.",
-            weight=name[:100],
+            weight=shown,
         )
     if not _PATH.fullmatch(path):
         raise UnsafeCheckpoint(
             f"the path of the weight {shown} leads outside of the weights. The file was changed; export it "
             "again.",
-            weight=name[:100],
+            weight=shown,
         )
-    if meta["layout"] != _STRIDED or meta["dtype"] not in dtypes:
+    if meta["layout"] != STRIDED or meta["dtype"] not in DTYPE_NAMES:
         raise GraphError(
             f"the weight {shown} is sparse, quantised, complex or of 8-bit floats, which are not run. Export "
             "the network before quantisation, with model.float().",
             reason="weight_dtype",
-            weight=name[:100],
+            weight=shown,
         )
     payload = Payload(
         entry=f"{folder}{path}",
-        dtype=dtypes[meta["dtype"]],
+        dtype=DTYPE_NAMES[meta["dtype"]],
         shape=tuple(_number(size) for size in meta["sizes"]),
         strides=tuple(_number(size) for size in meta["strides"]),
         offset=_number(meta["storage_offset"]),
@@ -197,8 +194,9 @@ def expect_finite(name: str, kind: Kind, tensor: Tensor) -> None:
         return
     broken = int((~tensor.isfinite() if kind == "parameter" else tensor.isnan()).sum())
     if broken:
+        shown = printable(name)[:100]
         raise NonFiniteWeights(
-            f"NaN or infinity in its weight {printable(name)[:100]} ({broken:,} of {tensor.numel():,} "
-            "numbers). The training diverged, or a number did not fit its type. Use an earlier checkpoint.",
-            weight=name[:100],
+            f"NaN or infinity in its weight {shown} ({broken:,} of {tensor.numel():,} numbers). The training "
+            "diverged, or a number did not fit its type. Use an earlier checkpoint.",
+            weight=shown,
         )

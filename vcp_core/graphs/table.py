@@ -89,7 +89,8 @@ _UNSAID = """
     dropout.default feature_dropout.default alpha_dropout.default type_as.default _unsafe_view.default
     einsum.default contiguous.default to.dtype to.dtype_layout to.device to.other pad.default matmul.default
     tile.default repeat.default adaptive_avg_pool1d.default adaptive_avg_pool2d.default
-    adaptive_avg_pool3d.default instance_norm.default prelu.default roll.default
+    adaptive_avg_pool3d.default instance_norm.default prelu.default roll.default native_dropout.default
+    pixel_shuffle.default
 """
 UNSAID_VIEWS = frozenset(_UNSAID.split())
 # Plain arithmetic of sizes: the number of clips, times the number of frames, and the like.

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from tests.graphs.networks import CLIP, NETWORKS, built, export
 from vcp_core.backbones import Backbone, build
+from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.features.extraction import inference
 from vcp_core.graphs import build_graph, expect_alone, read_canonical, read_graph, write_canonical
 from vcp_core.graphs.backbone import Graph
@@ -129,26 +130,16 @@ class Family(nn.Module):
         return tuple(self.net.forward_stages(x))
 
 
-SMALL = {  # frames and pixels at which each family has a last map of 2 x 2
-    "c3d": (3, 16, 64, 64),
-    "r2plus1d": (3, 8, 64, 64),
-    "r3d_18": (3, 8, 64, 64),
-    "mc3_18": (3, 4, 64, 64),
-    "r2plus1d_18": (3, 8, 64, 64),
-    "s3d": (3, 16, 64, 64),
-    "i3d": (3, 16, 64, 64),
-    "slow_r50": (3, 4, 64, 64),
-    "r3d_tiny": (3, 16, 56, 56),
-}
+SMALL = (3, 16, 64, 64)  # clips whose last map has at least 2 x 2 places in each family
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", BACKBONES)
 def test_our_own_backbones_exported_give_their_own_stages_bit_by_bit(tmp_path: Path, name: str) -> None:
-    backbone, clip = build(name, seed=3), SMALL[name]
-    graph = loaded(export(Family(backbone).eval(), tmp_path / "a.pt2", clip=clip))
-    decomposed = loaded(export(Family(backbone).eval(), tmp_path / "b.pt2", clip=clip, decomposed=True))
-    clips = clips_of(3, clip)
+    backbone = build(name, seed=3)
+    graph = loaded(export(Family(backbone).eval(), tmp_path / "a.pt2", clip=SMALL))
+    decomposed = loaded(export(Family(backbone).eval(), tmp_path / "b.pt2", clip=SMALL, decomposed=True))
+    clips = clips_of(3, SMALL)
     for precision, tolerance in DECOMPOSED.items():
         with inference(CPU, precision):
             theirs = list(backbone.stages(clips, max_pooled=True).values())

@@ -190,13 +190,16 @@ def expect_finite(name: str, kind: Kind, tensor: Tensor) -> None:
 
     >>> expect_finite("mask", "buffer", torch.tensor([0.0, float("-inf")]))
     """
-    if not tensor.is_floating_point():
+    if not tensor.is_floating_point() or not tensor.numel():
+        return
+    # The extremes are NaN if any number is. They need no copy of the tensor, as counting does.
+    extremes = torch.stack(torch.aminmax(tensor))
+    if extremes.isfinite().all() or (kind != "parameter" and not extremes.isnan().any()):
         return
     broken = int((~tensor.isfinite() if kind == "parameter" else tensor.isnan()).sum())
-    if broken:
-        shown = printable(name)[:100]
-        raise NonFiniteWeights(
-            f"NaN or infinity in its weight {shown} ({broken:,} of {tensor.numel():,} numbers). The training "
-            "diverged, or a number did not fit its type. Use an earlier checkpoint.",
-            weight=shown,
-        )
+    shown = printable(name)[:100]
+    raise NonFiniteWeights(
+        f"NaN or infinity in its weight {shown} ({broken:,} of {tensor.numel():,} numbers). The training "
+        "diverged, or a number did not fit its type. Use an earlier checkpoint.",
+        weight=shown,
+    )

@@ -106,9 +106,9 @@ ITEMS: Mapping[str, Ceiling] = {
 # 28 million. Every clip is a place in the features, in the shards and in the memory of scoring.
 PLAN_CLIPS = 50_000_000
 # About the most shards, and so extract jobs, of an evaluation and its controls together. Queueing and
-# cancelling jobs changes their rows under the flow's lock, for which all workers wait. At most half of the jobs
-# are one network's, and are queued at once: that holds the lock for less than a second. Larger plans are not
-# refused: their shards have more clips.
+# cancelling jobs changes their rows under the flow's lock, for which all workers wait. At most half of the
+# jobs are one network's, and are queued at once: that holds the lock for less than a second. Larger plans are
+# not refused: their shards have more clips.
 PLAN_JOBS = 20_000
 # Memory that planning may add to its process. It holds the dataset's list of videos, and one shard at a time.
 PLAN_BYTES = 2 << 30

@@ -30,24 +30,15 @@ def check(program: Program) -> None:
     operation 1 (aten.relu_.default) changes the clips in place, which later operations or batches read
     """
     _expect_known(program)
+    _refuse_training(program)  # first: train mode changes buffers in place, too
     table = operations()
     sizes: set[int] = set()
     # Values that may share memory with a weight or the clips, and whose memory that is.
     borrowed = dict.fromkeys(range(program.clips), "a weight") | {program.clips: "the clips"}
     for at, (node, results) in enumerate(program.steps(), 1):
         operation, where = table[node.operation], f"operation {at} ({node.operation})"
-        if any(value >= results.start for value in read_by(node)):
-            raise GraphError(f"{where} reads a value that comes after it. Export it again.", reason="order")
+        _expect_numbers(node, operation, results, where)
         _expect_arguments(node, operation, sizes, where)
-        _refuse_training(node, where)
-        if operation.num_results not in (None, node.num_results):
-            raise GraphError(
-                f"{where} gives {counted(operation.num_results or 0, 'result')}, and the file says "
-                f"{node.num_results}. Export it again.",
-                reason="results",
-            )
-        if operation.gives_size:
-            sizes.update(results)
         shared = {borrowed[value] for value in _shared(node, operation) if value in borrowed}
         if operation.writes is not None and shared:
             raise GraphError(
@@ -58,11 +49,25 @@ def check(program: Program) -> None:
             )
         if shared:
             borrowed |= dict.fromkeys(results, min(shared))
+        if operation.gives_size:
+            sizes.update(results)
     last = program.clips + 1 + sum(node.num_results for node in program.nodes)
     if any(not program.clips < value < last or value in sizes for value in program.outputs):
         raise GraphError(
             "an output of it is an input, a weight or a size, and not a result. Return feature maps.",
             reason="outputs",
+        )
+
+
+def _expect_numbers(node: Node, operation: Operation, results: range, where: str) -> None:
+    """Check that a node reads only what came before it, and gives as many results as its operation."""
+    if any(not 0 <= value < results.start for value in read_by(node)):
+        raise GraphError(f"{where} reads a value that comes after it. Export it again.", reason="order")
+    if operation.num_results not in (None, node.num_results):
+        raise GraphError(
+            f"{where} gives {counted(operation.num_results or 0, 'result')}, and the file says "
+            f"{node.num_results}. Export it again.",
+            reason="results",
         )
 
 
@@ -127,25 +132,26 @@ def _fits(argument: Argument, kind: str, sizes: set[int]) -> bool:
     return isinstance(argument, str) and kind == "str"
 
 
-def _refuse_training(node: Node, where: str) -> None:
-    given = dict(node.arguments)
-    flags = [name for name in TRAIN_FLAGS if given.get(name)]
-    stats = NORMS_WITH_FLAG.get(node.operation)
-    # An instance norm takes the statistics of each clip. It is in train mode only if it keeps them, too.
-    if flags or (stats and given.get(stats) and given.get("running_mean") is not None):
-        raise GraphError(
-            f"{where} is in train mode, where clips of one batch change each other or numbers are drawn at "
-            "random. Call model.eval() before torch.export.export.",
-            reason="train_mode",
-            operation=node.operation,
-        )
-    if "batch_norm" in node.operation and given.get("running_mean") is None:
-        raise GraphError(
-            f"{where} has no running statistics, so clips of one batch change each other. Use a batch norm "
-            "with track_running_stats=True in eval mode.",
-            reason="train_mode",
-            operation=node.operation,
-        )
+def _refuse_training(program: Program) -> None:
+    for at, node in enumerate(program.nodes, 1):
+        given, where = dict(node.arguments), f"operation {at} ({node.operation})"
+        flags = [name for name in TRAIN_FLAGS if given.get(name)]
+        stats = NORMS_WITH_FLAG.get(node.operation)
+        # An instance norm takes the statistics of each clip. It is in train mode only if it keeps them, too.
+        if flags or (stats and given.get(stats) and given.get("running_mean") is not None):
+            raise GraphError(
+                f"{where} is in train mode, where clips of one batch change each other or numbers are drawn "
+                "at random. Call model.eval() before torch.export.export.",
+                reason="train_mode",
+                operation=node.operation,
+            )
+        if "batch_norm" in node.operation and given.get("running_mean") is None:
+            raise GraphError(
+                f"{where} has no running statistics, so clips of one batch change each other. Use a batch "
+                "norm with track_running_stats=True in eval mode.",
+                reason="train_mode",
+                operation=node.operation,
+            )
 
 
 def _shared(node: Node, operation: Operation) -> set[int]:

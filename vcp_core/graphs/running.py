@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -97,8 +98,8 @@ def run(
         call: Calls each operation instead of this function.
     """
     values: list[Value] = []
-    for _ in running(steps, program, weights, clips_BCTHW, values, call=call):
-        pass
+    # A loop's variable would keep the arguments of each operation alive while the next one runs.
+    deque(running(steps, program, weights, clips_BCTHW, values, call=call), maxlen=0)
     return [values[value] for value in program.outputs]
 
 
@@ -149,12 +150,11 @@ def _bound(node: Node, operation: Operation) -> tuple[tuple[Any, ...], dict[str,
     given = {name: _ready(value) for name, value in node.arguments}
     if "cudnn_enabled" in operation.parameters:  # the file says what the exporting machine had
         given["cudnn_enabled"] = True
-    # By name wherever an argument before it is left to the run.
-    names = [name for name, one in operation.parameters.items() if not one.keyword and name != "device"]
+    names = list(operation.parameters)
+    last = max((names.index(name) for name in given if not operation.parameters[name].keyword), default=-1)
     by_position: list[Any] = []
-    for name in names:
-        before_device = list(operation.parameters).index(name) == len(by_position)
-        if not before_device or not given.keys() & names[len(by_position) :]:
+    for name in names[: last + 1]:
+        if name == "device":  # the run gives it by its name, so what follows is given by name, too
             break
         by_position.append(given.pop(name, operation.parameters[name].default))
     return tuple(by_position), given

@@ -7,6 +7,7 @@ of relative positions that was indexed.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ Use = Literal[
 ]
 TOKEN_STD = 0.02  # of position embeddings and class tokens; arXiv:2010.11929 and its successors
 SLOPE = 0.25  # of PReLU; torch's default
+MAX_SOURCES = 16  # weights that one value is followed to; a standardised kernel has one
 
 _LAYERS = (
     *(f"aten.conv{rank}d.{form}" for rank in (1, 2, 3) for form in ("default", "padding")),
@@ -101,20 +103,21 @@ def uses(program: Program) -> dict[str, Used]:
     >>> uses(program)
     {'cls': Used(use='token', operation='aten.add.Tensor', fan_in=0)}
     """
-    static: dict[int, set[_Source]] = {
-        number: {_Source(number, transposed=False)} for number in range(len(program.weights))
+    static: dict[int, frozenset[_Source]] = {
+        number: frozenset({_Source(number, transposed=False)}) for number in range(len(program.weights))
     }
     found: dict[int, Used] = {}
     for node, results in program.steps():
         read = [(name, value) for name, argument in node.arguments for value in references(argument)]
         if read and all(value in static for _, value in read):
             turned = node.operation in _TRANSPOSES
-            sources = {
+            every = (
                 _Source(one.weight, transposed=one.transposed != turned)
                 for _, value in read
                 for one in static[value]
-            }
-            static.update(dict.fromkeys(results, sources))
+            )
+            sources = frozenset(itertools.islice(every, MAX_SOURCES))
+            static |= dict.fromkeys(results, sources)
             continue
         for name, value in read:
             for source in static.get(value, ()):

@@ -20,6 +20,7 @@ from vcp_core.backbones import Backbone, build
 from vcp_core.backbones.folding import folded
 from vcp_core.features.extraction import inference
 from vcp_core.graphs import build_graph, load_meta_kernels, read_graph, survey, write_canonical
+from vcp_core.graphs.operations import operations
 
 CPU = torch.device("cpu")
 
@@ -43,7 +44,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=2, help="clips of a batch")
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
-    print(f"{torch.get_num_threads()} threads")
+    print(f"{torch.get_num_threads()} threads, {len(operations())} operations in the table")
     load_meta_kernels()
     with tempfile.TemporaryDirectory() as folder:
         for name in arguments.backbones:
@@ -66,9 +67,9 @@ def export(network: Backbone, path: Path) -> None:
 def compare(network: Backbone, path: Path, batch: int, rounds: int) -> None:
     """Print one network's numbers."""
     name = network.spec.name
-    begun = time.perf_counter()
+    begun, used = time.perf_counter(), time.process_time()
     contents = read_graph(path)
-    read_s = time.perf_counter() - begun
+    read_s, read_cpu_s = time.perf_counter() - begun, time.process_time() - used
     begun = time.perf_counter()
     found = survey(contents.program)
     surveyed_s = time.perf_counter() - begun
@@ -78,8 +79,8 @@ def compare(network: Backbone, path: Path, batch: int, rounds: int) -> None:
     print(
         f"{name}: {path.stat().st_size / 1e6:.0f} MB, {len(contents.program.nodes)} operations, "
         f"{found.multiply_adds / 1e9:.2f} billion multiply-adds, {found.peak_bytes / 2**20:.0f} MiB a clip "
-        f"at most\n{name}: read in {read_s:.2f} s, run without numbers in {surveyed_s:.2f} s, canonical file "
-        f"written in {written_s:.2f} s"
+        f"at most\n{name}: read in {read_s:.2f} s ({read_cpu_s:.2f} s of a core), run without numbers in "
+        f"{surveyed_s:.2f} s, canonical file written in {written_s:.2f} s"
     )
     graph = build_graph(contents.program, contents.weights)
     clips_BCTHW = torch.rand(batch, *network.spec.clip_shape, generator=torch.Generator().manual_seed(0))

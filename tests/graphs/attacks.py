@@ -428,6 +428,15 @@ ATTACKS: dict[str, Attack] = {
         GraphError,
         "train mode",
     ),
+    "dropout that does not say its mode": Attack(
+        changed(
+            lambda made: made.append(
+                f"{ATEN}.native_dropout.default", input=tensor("linear"), p=FLOAT, train={"as_none": True}
+            )
+        ),
+        GraphError,
+        "train mode",
+    ),
     "random numbers": Attack(_op(f"{ATEN}.rand_like.default"), UnknownOperation, "draws at random"),
     "memory that nobody wrote": Attack(
         _op(f"{ATEN}.empty_like.default"), UnknownOperation, "reads memory that nobody wrote"
@@ -491,6 +500,11 @@ ATTACKS: dict[str, Attack] = {
     ),
     "another schema": Attack(
         changed(lambda made: _set(made.model["schema_version"], "major", 9)), GraphError, "of version 9"
+    ),
+    "a schema without bounds": Attack(
+        _document(b'{"torch_version": "2.13", "schema_version": {"major": 1e999}}'),
+        DamagedCheckpoint,
+        "makes no sense",
     ),
     "another zip archive": Attack(
         _entries(archive_format=None, **{MODEL: None}), NotACheckpoint, "not a program of torch.export"

@@ -135,7 +135,8 @@ def _fits(argument: Argument, kind: str, sizes: set[int]) -> bool:
 def _refuse_training(program: Program) -> None:
     for at, node in enumerate(program.nodes, 1):
         given, where = dict(node.arguments), f"operation {at} ({node.operation})"
-        flags = [name for name in TRAIN_FLAGS if given.get(name)]
+        # None, too: torch takes it for true in a dropout.
+        flags = [name for name in TRAIN_FLAGS if given.get(name, 0) is None or given.get(name)]
         stats = NORMS_WITH_FLAG.get(node.operation)
         # An instance norm takes the statistics of each clip. It is in train mode only if it keeps them, too.
         if flags or (stats and given.get(stats) and given.get("running_mean") is not None):

@@ -66,7 +66,7 @@ def read_exported(archive: Archive) -> tuple[Program, dict[str, Payload]]:
         model = parse(archive.read(MODEL, most_bytes=MAX_BYTES), "model.json")
         _expect_version(model)
         return _Reader(archive, model).read()
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
         raise DamagedCheckpoint(
             f"its description of the network makes no sense ({type(error).__name__}). {RE_EXPORT}"
         ) from error

@@ -177,7 +177,10 @@ def _tensor(payload: Payload, data: bytes) -> Tensor:
     dtype = DTYPES[payload.dtype]
     if not payload.num_elements:
         return torch.zeros(payload.shape, dtype=dtype)
-    stored = torch.frombuffer(bytearray(data[: len(data) - len(data) % dtype.itemsize]), dtype=dtype)
+    whole = bytearray(data[: len(data) - len(data) % dtype.itemsize])
+    # A byte that is neither 0 nor 1 is no truth value, and torch does not expect it.
+    stored = torch.frombuffer(whole, dtype=torch.uint8 if dtype == torch.bool else dtype)
+    stored = stored.ne(0) if dtype == torch.bool else stored
     # The numbers were checked against the entry's size (`payload_of`).
     return stored.as_strided(payload.shape, payload.strides, payload.offset).contiguous()
 

@@ -164,7 +164,7 @@ def _outputs(
         _refuse_unbounded(step, step.named(arguments, keywords))
         try:
             return step.operation.call(*arguments, **keywords)
-        except VcpbenchError:
+        except (VcpbenchError, MemoryError):
             raise
         # Any error: torch's shape functions raise every kind for arguments that do not fit.
         except Exception as error:

@@ -184,3 +184,54 @@ def csn(names: str, *, mixing: bool, depths: tuple[int, ...] = (3, 8, 36, 3)) ->
             into = 4 * width
     head = "fc" if vmz else "cls_head.fc_cls"
     return found | {f"{head}.weight": (400, 2048), f"{head}.bias": (400,)}
+
+
+# Blocks of each stage, frames that their first convolutions cover in turn, and frames that the stem covers.
+BOTTLENECKS = {
+    "Slow R50": ((3, 4, 6, 3), ((1,), (1,), (3,), (3,)), 1),
+    "Slow R101": ((3, 4, 23, 3), ((1,), (1,), (3,), (3,)), 1),
+    "I3D R50": ((3, 4, 6, 3), ((3,), (3, 1), (3, 1), (1, 3)), 5),
+    "C2D R50": ((3, 4, 6, 3), ((1,), (1,), (1,), (1,)), 1),
+}
+
+
+def bottlenecks(network: str, names: str) -> Shapes:
+    """A network of `BOTTLENECKS` as one of three projects names it, with a head of 400 classes."""
+    depths, kernels_t, stem_t = BOTTLENECKS[network]
+    pools = network in ("I3D R50", "C2D R50")
+    stem, head = {
+        "PyTorchVideo": (("blocks.0.conv", "blocks.0.norm"), f"blocks.{5 + pools}.proj"),
+        "SlowFast": (("s1.pathway0_stem.conv", "s1.pathway0_stem.bn"), "head.projection"),
+        "MMAction2": (("conv1.conv", "conv1.bn"), "cls_head.fc_cls"),
+    }[names]
+    found = layer(*stem, 64, 3, stem_t, 7, 7) | {f"{head}.weight": (400, 2048), f"{head}.bias": (400,)}
+    into = 64
+    for stage, (depth, kernels) in enumerate(zip(depths, kernels_t, strict=True), start=1):
+        inner, out = 32 * 2**stage, 128 * 2**stage
+        for block in range(depth):
+            at = {
+                "PyTorchVideo": f"blocks.{stage + (pools and stage > 1)}.res_blocks.{block}",
+                "SlowFast": f"s{stage + 1}.pathway0_res{block}",
+                "MMAction2": f"layer{stage}.{block}",
+            }[names]
+
+            def unit(number: int, out: int, into: int, *kernel: int, at: str = at) -> Shapes:
+                letter = "abc"[number - 1]
+                pair = {
+                    "PyTorchVideo": (f"{at}.branch2.conv_{letter}", f"{at}.branch2.norm_{letter}"),
+                    "SlowFast": (f"{at}.branch2.{letter}", f"{at}.branch2.{letter}_bn"),
+                    "MMAction2": (f"{at}.conv{number}.conv", f"{at}.conv{number}.bn"),
+                }[names]
+                return layer(*pair, out, into, *kernel)
+
+            found |= unit(1, inner, into, kernels[block % len(kernels)], 1, 1)
+            found |= unit(2, inner, inner, 1, 3, 3) | unit(3, out, inner, 1, 1, 1)
+            if block == 0:
+                shortcut = {
+                    "PyTorchVideo": (f"{at}.branch1_conv", f"{at}.branch1_norm"),
+                    "SlowFast": (f"{at}.branch1", f"{at}.branch1_bn"),
+                    "MMAction2": (f"{at}.downsample.conv", f"{at}.downsample.bn"),
+                }[names]
+                found |= layer(*shortcut, out, into, 1, 1, 1)
+            into = out
+    return found

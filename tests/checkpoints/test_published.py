@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -53,11 +54,20 @@ def under(prefix: str, shapes: Callable[[], Shapes]) -> Callable[[], Shapes]:
 
 IMAGENET = "mean=0.485/0.456/0.406,std=0.229/0.224/0.225"
 HALVES = "mean=0.5,std=0.5"
+EIGHT = "frames=8,stride=8,resize=256x342,crop=224"
+FACEBOOK = "mean=0.45,std=0.225"
 KINETICS = "mean=0.43216/0.394666/0.37645,std=0.22803/0.22145/0.216989"
 VMZ_R2PLUS1D = f"frames=32,stride=1,resize=128x171,crop=112,{KINETICS}"
 VMZ_CSN = f"frames=32,stride=2,resize=256x342,crop=224,{KINETICS}"
 MMACTION2_CSN = f"frames=32,stride=2,resize=256x342,crop=224,{IMAGENET}"
 COCLR = f"frames=32,stride=1,resize=146x195,crop=128,{IMAGENET}"
+# PyTorchVideo's model zoo counts 32.45, 28.04 and 24.33 million; MMAction2's page of SlowOnly 60.36 million.
+BOTTLENECKS = (
+    ("Slow R50", "slow_r50", 32_454_096, 8, ("PyTorchVideo", "SlowFast", "MMAction2")),
+    ("Slow R101", "slow_r101", 60_359_120, 8, ("PyTorchVideo", "SlowFast", "MMAction2")),
+    ("I3D R50", "i3d_r50", 28_043_472, 4, ("PyTorchVideo", "SlowFast")),
+    ("C2D R50", "c2d_r50", 24_327_632, 4, ("PyTorchVideo", "SlowFast")),
+)
 CASES = {
     "CoCLR's S3D": Case(
         under("state_dict.module.encoder_q.0.", published.coclr), "s3d", "CoCLR", 1e-5, COCLR,
@@ -96,6 +106,14 @@ CASES = {
     "VMZ's ip-CSN-152": Case(
         lambda: published.csn("VMZ", mixing=True), "ip_csn_152", "VMZ", 1e-3, VMZ_CSN,
         819_600, 33_016_592, (2048, 4, 7, 7)),
+    **{
+        f"{names}'s {network}": Case(
+            under("model_state.", functools.partial(published.bottlenecks, network, names)), backbone, names,
+            1e-5, f"{EIGHT},{IMAGENET if names == 'MMAction2' else FACEBOOK}",
+            819_600, total, (2048, frames, 7, 7))
+        for network, backbone, total, frames, projects in BOTTLENECKS
+        for names in projects
+    },
 }  # fmt: skip
 every_case = pytest.mark.parametrize("name", list(CASES))
 

@@ -8,7 +8,7 @@ resnet3d.py   torchvision's video ResNets, and VMZ's, XDC's and CSN, which are b
 s3d.py        S3D
 i3d.py        I3D
 inception.py  the block widths that S3D and I3D share
-slow.py       the Slow pathway of SlowFast
+slow.py       the Slow pathway of SlowFast, and I3D and C2D of its blocks
 pixels.py     the pixel baseline, which has no weights
 folding.py    faster forms of these networks, for features
 """

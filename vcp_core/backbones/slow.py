@@ -1,10 +1,15 @@
-"""The Slow pathway of SlowFast (arXiv:1812.03982) by itself: a ResNet-50 that never strides in time.
+"""Video ResNets of bottlenecks, as PyTorchVideo and SlowFast build them: Slow, I3D and C2D.
 
-Only the last two stages have kernels that cover several frames. Modules have PyTorchVideo's names. The names
-that SlowFast and MMAction2 give to the same weights are in catalog/keys.py.
+Slow (arXiv:1812.03982) never strides in time, and only its last two stages have kernels that cover several
+frames. I3D-R50 and C2D-R50 (arXiv:1711.07971, table 1) halve the frames once, by a pooling after the first
+stage. Modules have PyTorchVideo's names. The names that SlowFast and MMAction2 give to the same weights are
+in catalog/keys.py.
 """
 
 from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -13,16 +18,19 @@ from vcp_core.backbones.base import Backbone
 from vcp_core.catalog.backbones import BackboneSpec
 
 DEPTHS = (3, 4, 6, 3)  # blocks of a 50-layer ResNet, stage by stage
-KERNELS_T = (1, 1, 3, 3)  # frames that a block's first convolution covers; section 3.1, table 1
+# Frames that a block's first convolution covers, stage by stage; section 3.1, table 1. The blocks of a stage
+# take the numbers in turn.
+KERNELS_T = ((1,), (1,), (3,), (3,))
 WIDENS = 4  # output channels of a block, as a multiple of its inner channels
 
 
 class Stem(nn.Module):
     """One convolution over pixels."""
 
-    def __init__(self, out_channels: int) -> None:
+    def __init__(self, out_channels: int, kernel_t: int) -> None:
         super().__init__()
-        self.conv = nn.Conv3d(3, out_channels, (1, 7, 7), (1, 2, 2), (0, 3, 3), bias=False)
+        padding = (kernel_t // 2, 3, 3)
+        self.conv = nn.Conv3d(3, out_channels, (kernel_t, 7, 7), (1, 2, 2), padding, bias=False)
         self.norm = nn.BatchNorm3d(out_channels)
 
     def forward(self, x_BCTHW: Tensor) -> Tensor:
@@ -76,12 +84,13 @@ class Stage(nn.Module):
     """Several blocks; the first changes the shape."""
 
     def __init__(
-        self, in_channels: int, out_channels: int, *, depth: int, kernel_t: int, stride: int
+        self, in_channels: int, out_channels: int, *, depth: int, kernels_t: Sequence[int], stride: int
     ) -> None:
         super().__init__()
+        first, *others = itertools.islice(itertools.cycle(kernels_t), depth)
         self.res_blocks = nn.Sequential(
-            Block(in_channels, out_channels, kernel_t=kernel_t, stride=stride),
-            *(Block(out_channels, out_channels, kernel_t=kernel_t, stride=1) for _ in range(depth - 1)),
+            Block(in_channels, out_channels, kernel_t=first, stride=stride),
+            *(Block(out_channels, out_channels, kernel_t=kernel_t, stride=1) for kernel_t in others),
         )
 
     def forward(self, x_BCTHW: Tensor) -> Tensor:
@@ -90,16 +99,34 @@ class Stage(nn.Module):
 
 
 class Slow(Backbone):
-    """A stem, a pooling over pixels, and four stages."""
+    """A stem, a pooling over pixels, and four stages.
 
-    def __init__(self, spec: BackboneSpec) -> None:
+    Args:
+        spec: The backbone's entry in the catalog; its stage_dims are the widths.
+        depths: Blocks of each stage.
+        kernels_t: As `KERNELS_T`.
+        stem_t: Frames that the stem's convolution covers.
+        pools_t: Whether a pooling halves the frames after the first stage. It is a block of its own.
+    """
+
+    def __init__(
+        self,
+        spec: BackboneSpec,
+        *,
+        depths: Sequence[int] = DEPTHS,
+        kernels_t: Sequence[Sequence[int]] = KERNELS_T,
+        stem_t: int = 1,
+        pools_t: bool = False,
+    ) -> None:
         super().__init__(spec)
         dims = spec.stage_dims
-        self.blocks = nn.ModuleList([Stem(dims[0])])
-        for number, (depth, kernel_t) in enumerate(zip(DEPTHS, KERNELS_T, strict=True), start=1):
+        self.blocks = nn.ModuleList([Stem(dims[0], stem_t)])
+        for number, (depth, kernels) in enumerate(zip(depths, kernels_t, strict=True), start=1):
             stride = 1 if number == 1 else 2
-            stage = Stage(dims[number - 1], dims[number], depth=depth, kernel_t=kernel_t, stride=stride)
+            stage = Stage(dims[number - 1], dims[number], depth=depth, kernels_t=kernels, stride=stride)
             self.blocks.append(stage)
+            if pools_t and number == 1:
+                self.blocks.append(nn.MaxPool3d((2, 1, 1), (2, 1, 1)))
 
     def forward_stages(self, x_BCTHW: Tensor) -> list[Tensor]:
         """Maps of the stem, before its pooling, and of the four stages."""
@@ -108,7 +135,8 @@ class Slow(Backbone):
             if number == 1:
                 x_BCTHW = nn.functional.max_pool3d(x_BCTHW, (1, 3, 3), (1, 2, 2), (0, 1, 1))
             x_BCTHW = block(x_BCTHW)
-            maps.append(x_BCTHW)
+            if not isinstance(block, nn.MaxPool3d):
+                maps.append(x_BCTHW)
         return maps
 
     def initialise_conv(self, conv: nn.Conv3d, generator: torch.Generator) -> None:

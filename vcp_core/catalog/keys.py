@@ -7,6 +7,7 @@ facts about the project's training that no tensor shows.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from dataclasses import dataclass
 
@@ -82,23 +83,32 @@ PYTORCHVIDEO = KeyScheme(
     heads=("blocks.5.",),
     normalisation=FACEBOOK,
 )
-SLOWFAST = KeyScheme(
-    name="SlowFast",
-    source="PySlowFast's configs/Kinetics",
-    renames=(
-        (r"^blocks\.0\.conv\.", "s1.pathway0_stem.conv."),
-        (r"^blocks\.0\.norm\.", "s1.pathway0_stem.bn."),
-        *(
-            (rf"^blocks\.{stage}\.res_blocks\.(\d+)\.", rf"s{stage + 1}.pathway0_res\1.")
-            for stage in range(1, 5)
+
+
+def _slowfast(blocks: tuple[int, ...]) -> KeyScheme:
+    """The scheme for a network whose four stages are these blocks of PyTorchVideo's."""
+    return KeyScheme(
+        name="SlowFast",
+        source="PySlowFast's configs/Kinetics",
+        renames=(
+            (r"^blocks\.0\.conv\.", "s1.pathway0_stem.conv."),
+            (r"^blocks\.0\.norm\.", "s1.pathway0_stem.bn."),
+            *(
+                (rf"^blocks\.{block}\.res_blocks\.(\d+)\.", rf"s{stage}.pathway0_res\1.")
+                for stage, block in enumerate(blocks, start=2)
+            ),
+            (r"\.branch1_conv\.", ".branch1."),
+            (r"\.branch1_norm\.", ".branch1_bn."),
+            (r"\.branch2\.conv_([abc])\.", r".branch2.\1."),
+            (r"\.branch2\.norm_([abc])\.", r".branch2.\1_bn."),
         ),
-        (r"\.branch1_conv\.", ".branch1."),
-        (r"\.branch1_norm\.", ".branch1_bn."),
-        (r"\.branch2\.conv_([abc])\.", r".branch2.\1."),
-        (r"\.branch2\.norm_([abc])\.", r".branch2.\1_bn."),
-    ),
-    normalisation=FACEBOOK,
-)
+        normalisation=FACEBOOK,
+    )
+
+
+# I3D and C2D have a pooling as their third block, so their head is one block further.
+PYTORCHVIDEO_POOLED = dataclasses.replace(PYTORCHVIDEO, heads=("blocks.6.",))
+SLOWFAST, SLOWFAST_POOLED = _slowfast((1, 2, 3, 4)), _slowfast((1, 3, 4, 5))
 MMACTION2 = KeyScheme(
     name="MMAction2",
     source="MMAction2's configs/recognition/slowonly",
@@ -114,6 +124,7 @@ MMACTION2 = KeyScheme(
     normalisation=IMAGENET,
     version=2,  # version 1 had FACEBOOK, as PyTorchVideo trains
 )
+MMACTION2_R101 = dataclasses.replace(MMACTION2, version=1)  # these facts from its first day
 
 # Blocks of `s3d` by their number, as CoCLR names them: as a module of its own, and as a part of a stage.
 _COCLR_MODULES = {

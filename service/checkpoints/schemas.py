@@ -22,7 +22,7 @@ PREFIX = (
     "rejected, and the reason lists the choices."
 )
 VARIANT = (
-    "The network's form, if no tensor shows it: `tclr` (layer4 dilates time, BGR) or `bgr`. Each backbone "
+    "The network's form, if no tensor shows it: `tclr` (layer4 dilates time, BGR), `bgr`, ... Each backbone "
     "has its own. A name that the backbone lacks is refused, and the reason lists those that it has."
 )
 INPUT_SPEC = (

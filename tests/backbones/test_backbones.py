@@ -32,6 +32,11 @@ def clips(dtype: torch.dtype = torch.float32, *, batch: int = 2) -> Tensor:
     return pixels.to(torch.uint8) if dtype == torch.uint8 else pixels.to(dtype) / 255
 
 
+def assert_alike(found_BD: Tensor, expected_BD: Tensor) -> None:
+    """Compare whole features: a hundred layers of random weights amplify rounding in single numbers."""
+    assert (found_BD - expected_BD).norm() < 1e-4 * expected_BD.norm()
+
+
 def test_the_spec_tells_the_truth(network: Backbone) -> None:
     backbone, spec = network, network.spec
     assert spec is BACKBONES[spec.name]
@@ -107,7 +112,8 @@ def test_bytes_are_scaled_and_normalised_as_the_checkpoints_expect(network: Back
         prepared_BCTHW[:, channel] -= norm.mean[channel]
         prepared_BCTHW[:, channel] /= norm.std[channel]
     with torch.inference_mode():
-        torch.testing.assert_close(network(pixels_BCTHW), network(prepared_BCTHW.float()))
+        found, expected = network(pixels_BCTHW), network(prepared_BCTHW.float())
+    assert_alike(found, expected)
 
 
 def test_the_channels_last_layout_gives_the_same_features(network: Backbone) -> None:
@@ -118,7 +124,7 @@ def test_the_channels_last_layout_gives_the_same_features(network: Backbone) -> 
     with torch.inference_mode():
         expected_BD = network(pixels_BCTHW)
         found_BD = strided(pixels_BCTHW.contiguous(memory_format=torch.channels_last_3d))
-    torch.testing.assert_close(found_BD, expected_BD, rtol=1e-4, atol=1e-5)
+    assert_alike(found_BD, expected_BD)
 
 
 @every_backbone

@@ -192,6 +192,8 @@ BOTTLENECKS = {
     "Slow R101": ((3, 4, 23, 3), ((1,), (1,), (3,), (3,)), 1),
     "I3D R50": ((3, 4, 6, 3), ((3,), (3, 1), (3, 1), (1, 3)), 5),
     "C2D R50": ((3, 4, 6, 3), ((1,), (1,), (1,), (1,)), 1),
+    "CSN R101": ((3, 4, 23, 3), ((1,), (1,), (1,), (1,)), 3),
+    "R(2+1)D R50": ((3, 4, 6, 3), ((1,), (1,), (1,), (1,)), 1),
 }
 
 
@@ -225,7 +227,15 @@ def bottlenecks(network: str, names: str) -> Shapes:
                 return layer(*pair, out, into, *kernel)
 
             found |= unit(1, inner, into, kernels[block % len(kernels)], 1, 1)
-            found |= unit(2, inner, inner, 1, 3, 3) | unit(3, out, inner, 1, 1, 1)
+            if network == "CSN R101":
+                found |= unit(2, inner, 1, 3, 3, 3)
+            elif network == "R(2+1)D R50":
+                conv, bn = f"{at}.branch2.conv_b", f"{at}.branch2.norm_b"
+                found |= layer(f"{conv}.conv_t", f"{conv}.norm", inner, inner, 3, 1, 1)
+                found |= layer(f"{conv}.conv_xy", bn, inner, inner, 1, 3, 3)
+            else:
+                found |= unit(2, inner, inner, 1, 3, 3)
+            found |= unit(3, out, inner, 1, 1, 1)
             if block == 0:
                 shortcut = {
                     "PyTorchVideo": (f"{at}.branch1_conv", f"{at}.branch1_norm"),

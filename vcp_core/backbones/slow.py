@@ -1,15 +1,16 @@
-"""Video ResNets of bottlenecks, as PyTorchVideo and SlowFast build them: Slow, I3D and C2D.
+"""Video ResNets of bottlenecks, as PyTorchVideo and SlowFast build them: Slow, I3D, C2D, CSN and R(2+1)D.
 
 Slow (arXiv:1812.03982) never strides in time, and only its last two stages have kernels that cover several
 frames. I3D-R50 and C2D-R50 (arXiv:1711.07971, table 1) halve the frames once, by a pooling after the first
-stage. Modules have PyTorchVideo's names. The names that SlowFast and MMAction2 give to the same weights are
-in catalog/keys.py.
+stage. CSN (arXiv:1904.02811) and R(2+1)D (arXiv:1711.11248) have another convolution in the middle of their
+blocks, and stride time with it. Modules have PyTorchVideo's names. The names that SlowFast and MMAction2 give
+to the same weights are in catalog/keys.py.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -17,10 +18,13 @@ from torch import Tensor, nn
 from vcp_core.backbones.base import Backbone
 from vcp_core.catalog.backbones import BackboneSpec
 
+Strides = tuple[int, int]  # over frames, and over pixels
+
 DEPTHS = (3, 4, 6, 3)  # blocks of a 50-layer ResNet, stage by stage
 # Frames that a block's first convolution covers, stage by stage; section 3.1, table 1. The blocks of a stage
 # take the numbers in turn.
 KERNELS_T = ((1,), (1,), (3,), (3,))
+STRIDES = ((1, 1), (1, 2), (1, 2), (1, 2))  # over frames and over pixels, stage by stage
 WIDENS = 4  # output channels of a block, as a multiple of its inner channels
 
 
@@ -38,18 +42,52 @@ class Stem(nn.Module):
         return torch.relu_(self.norm(self.conv(x_BCTHW)))
 
 
+class TimeThenSpace(nn.Module):
+    """A 3 x 3 x 3 convolution in two factors, with PyTorchVideo's names: over time, then over space."""
+
+    def __init__(self, channels: int, stride: Strides) -> None:
+        super().__init__()
+        stride_t, stride_s = stride
+        self.conv_t = nn.Conv3d(channels, channels, (3, 1, 1), (stride_t, 1, 1), (1, 0, 0), bias=False)
+        self.norm = nn.BatchNorm3d(channels)
+        self.conv_xy = nn.Conv3d(
+            channels, channels, (1, 3, 3), (1, stride_s, stride_s), (0, 1, 1), bias=False
+        )
+
+    def forward(self, x_BCTHW: Tensor) -> Tensor:
+        """The map after both factors."""
+        return self.conv_xy(torch.relu_(self.norm(self.conv_t(x_BCTHW))))  # type: ignore[no-any-return]
+
+
+def _spatial(channels: int, stride: Strides) -> nn.Module:
+    strides = (stride[0], stride[1], stride[1])
+    return nn.Conv3d(channels, channels, (1, 3, 3), strides, (0, 1, 1), bias=False)
+
+
+def _depthwise(channels: int, stride: Strides) -> nn.Module:
+    strides = (stride[0], stride[1], stride[1])
+    return nn.Conv3d(channels, channels, 3, strides, 1, groups=channels, bias=False)
+
+
+MIDDLES: dict[str, Callable[[int, Strides], nn.Module]] = {
+    "spatial": _spatial,
+    "depthwise": _depthwise,
+    "time, then space": TimeThenSpace,
+}
+
+
 class Bottleneck(nn.Module):
-    """Three convolutions: over time, over space with the stride, and 1 x 1 x 1 to the full width."""
+    """Three convolutions: over time, one of `MIDDLES` with the stride, and 1 x 1 x 1 to the full width."""
 
     def __init__(
-        self, in_channels: int, channels: int, out_channels: int, kernel_t: int, stride: int
+        self, in_channels: int, channels: int, out_channels: int, kernel_t: int, stride: Strides, middle: str
     ) -> None:
         super().__init__()
         self.conv_a = nn.Conv3d(
             in_channels, channels, (kernel_t, 1, 1), padding=(kernel_t // 2, 0, 0), bias=False
         )
         self.norm_a = nn.BatchNorm3d(channels)
-        self.conv_b = nn.Conv3d(channels, channels, (1, 3, 3), (1, stride, stride), (0, 1, 1), bias=False)
+        self.conv_b = MIDDLES[middle](channels, stride)
         self.norm_b = nn.BatchNorm3d(channels)
         self.conv_c = nn.Conv3d(channels, out_channels, 1, bias=False)
         self.norm_c = nn.BatchNorm3d(out_channels)
@@ -64,13 +102,16 @@ class Bottleneck(nn.Module):
 class Block(nn.Module):
     """A bottleneck beside a shortcut, a strided convolution where the shape changes."""
 
-    def __init__(self, in_channels: int, out_channels: int, *, kernel_t: int, stride: int) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, *, kernel_t: int, stride: Strides, middle: str
+    ) -> None:
         super().__init__()
         self.changes_shape = in_channels != out_channels
         if self.changes_shape:
-            self.branch1_conv = nn.Conv3d(in_channels, out_channels, 1, (1, stride, stride), bias=False)
+            strides = (stride[0], stride[1], stride[1])
+            self.branch1_conv = nn.Conv3d(in_channels, out_channels, 1, strides, bias=False)
             self.branch1_norm = nn.BatchNorm3d(out_channels)
-        self.branch2 = Bottleneck(in_channels, out_channels // WIDENS, out_channels, kernel_t, stride)
+        self.branch2 = Bottleneck(in_channels, out_channels // WIDENS, out_channels, kernel_t, stride, middle)
 
     def forward(self, x_BCTHW: Tensor) -> Tensor:
         """The block's map."""
@@ -84,13 +125,23 @@ class Stage(nn.Module):
     """Several blocks; the first changes the shape."""
 
     def __init__(
-        self, in_channels: int, out_channels: int, *, depth: int, kernels_t: Sequence[int], stride: int
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        depth: int,
+        kernels_t: Sequence[int],
+        stride: Strides,
+        middle: str,
     ) -> None:
         super().__init__()
         first, *others = itertools.islice(itertools.cycle(kernels_t), depth)
         self.res_blocks = nn.Sequential(
-            Block(in_channels, out_channels, kernel_t=first, stride=stride),
-            *(Block(out_channels, out_channels, kernel_t=kernel_t, stride=1) for kernel_t in others),
+            Block(in_channels, out_channels, kernel_t=first, stride=stride, middle=middle),
+            *(
+                Block(out_channels, out_channels, kernel_t=kernel_t, stride=(1, 1), middle=middle)
+                for kernel_t in others
+            ),
         )
 
     def forward(self, x_BCTHW: Tensor) -> Tensor:
@@ -107,6 +158,9 @@ class Slow(Backbone):
         kernels_t: As `KERNELS_T`.
         stem_t: Frames that the stem's convolution covers.
         pools_t: Whether a pooling halves the frames after the first stage. It is a block of its own.
+        middle: A name of `MIDDLES`.
+        strides: As `STRIDES`.
+        pools_stem: Whether a pooling over pixels follows the stem.
     """
 
     def __init__(
@@ -117,13 +171,25 @@ class Slow(Backbone):
         kernels_t: Sequence[Sequence[int]] = KERNELS_T,
         stem_t: int = 1,
         pools_t: bool = False,
+        middle: str = "spatial",
+        strides: Sequence[Strides] = STRIDES,
+        pools_stem: bool = True,
     ) -> None:
         super().__init__(spec)
+        self._pools_stem = pools_stem
         dims = spec.stage_dims
         self.blocks = nn.ModuleList([Stem(dims[0], stem_t)])
-        for number, (depth, kernels) in enumerate(zip(depths, kernels_t, strict=True), start=1):
-            stride = 1 if number == 1 else 2
-            stage = Stage(dims[number - 1], dims[number], depth=depth, kernels_t=kernels, stride=stride)
+        for number, (depth, kernels, stride) in enumerate(
+            zip(depths, kernels_t, strides, strict=True), start=1
+        ):
+            stage = Stage(
+                dims[number - 1],
+                dims[number],
+                depth=depth,
+                kernels_t=kernels,
+                stride=stride,
+                middle=middle,
+            )
             self.blocks.append(stage)
             if pools_t and number == 1:
                 self.blocks.append(nn.MaxPool3d((2, 1, 1), (2, 1, 1)))
@@ -132,7 +198,7 @@ class Slow(Backbone):
         """Maps of the stem, before its pooling, and of the four stages."""
         maps: list[Tensor] = []
         for number, block in enumerate(self.blocks):
-            if number == 1:
+            if number == 1 and self._pools_stem:
                 x_BCTHW = nn.functional.max_pool3d(x_BCTHW, (1, 3, 3), (1, 2, 2), (0, 1, 1))
             x_BCTHW = block(x_BCTHW)
             if not isinstance(block, nn.MaxPool3d):

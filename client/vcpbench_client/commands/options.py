@@ -134,7 +134,7 @@ VariantOption = Annotated[
     str | None,
     typer.Option(
         "--variant",
-        help="Form of the network, if no tensor shows it: 'tclr' (dilated layer4, BGR), 'bgr'.",
+        help="Form of the network, if no tensor shows it: 'tclr' (dilated layer4, BGR), 'bgr', ...",
     ),
 ]
 InputOption = Annotated[

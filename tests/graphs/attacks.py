@@ -476,6 +476,14 @@ ATTACKS: dict[str, Attack] = {
     "a free number of frames": Attack(
         changed(_clip_size(2, {"as_expr": {"expr_str": "s1"}})), GraphError, "with fixed T, H and W"
     ),
+    "clips of very many pixels": Attack(
+        changed(_clip_size(3, {"as_int": 1 << 63})), GraphTooLarge, "no side may be above"
+    ),
+    "a weight without elements": Attack(
+        changed(lambda made: made.weight()["tensor_meta"].update(sizes=[{"as_int": 0}, {"as_int": 1 << 61}])),
+        GraphError,
+        "has no elements",
+    ),
     "grey clips": Attack(changed(_clip_size(1, {"as_int": 1})), GraphError, "1 channels"),
     "clips of half precision": Attack(
         changed(lambda made: _set(made.module["graph"]["tensor_values"]["x"], "dtype", 6)),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import random
 import resource
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -80,6 +83,36 @@ def test_what_nothing_needs_is_not_opened(tmp_path: Path, canary: str) -> None:
     contents = read_graph(path)
     assert survey(contents.program).output_shapes == ((6,),)
     assert "secret" not in contents.program.to_json()
+
+
+ODD = (None, True, -1, 0, 2**63, 1.5, "", "x", [], {}, [1], {"a": 1}, "linear", "Infinity", 1e308)
+NUM_CHANGED = 300
+
+
+def places(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Every place in a document: what holds it, and its key."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, child in items:
+        yield value, key
+        yield from places(child)
+
+
+@pytest.mark.slow
+def test_an_archive_that_was_changed_at_random_is_read_or_refused_with_an_error_of_ours(
+    tmp_path: Path,
+) -> None:
+    rng, path, refusals = random.Random(0), tmp_path / "a.pt2", 0
+    for _ in range(NUM_CHANGED):
+        made = parts()
+        holder, key = rng.choice(list(places(rng.choice([made.module, made.nodes, made.config]))))
+        holder[key] = rng.choice(ODD)
+        path.write_bytes(made.pack())
+        try:
+            survey(read_graph(path).program)
+        except VcpbenchError as error:
+            json.dumps(error.as_dict())
+            refusals += 1
+    assert refusals > NUM_CHANGED / 4
 
 
 @pytest.mark.slow

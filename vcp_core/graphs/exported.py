@@ -31,6 +31,7 @@ from vcp_core.graphs.schema import (
 
 MAX_NODES = 20_000  # decomposed video transformers have about 3,000
 MAX_NAME = 500  # characters of a weight's name
+MAX_SIDE = 4_096  # frames and pixels of a clip; a declared input has at most 64 and 320
 FIRST_TORCH = (2, 9)
 RE_EXPORT = (
     "Export it again with torch 2.9 or later: torch.export.save(torch.export.export(...), 'model.pt2')."
@@ -230,6 +231,12 @@ class _Reader:
                 "its clips are not (B, 3, T, H, W) with fixed T, H and W. Export it with one size of clips, "
                 "and with a free number of them alone.",
                 reason="clip_shape",
+            )
+        if max(numbers) > MAX_SIDE:
+            raise GraphTooLarge(
+                f"its clips are {' x '.join(map(str, numbers))}, and no side may be above {MAX_SIDE:,}. "
+                "Export it with smaller clips.",
+                most=MAX_SIDE,
             )
         if numbers[0] != 3:
             raise GraphError(

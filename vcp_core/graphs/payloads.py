@@ -14,7 +14,7 @@ from torch import Tensor
 from vcp_core.catalog.errors import DamagedCheckpoint, GraphError, NonFiniteWeights, UnsafeCheckpoint
 from vcp_core.catalog.names import printable
 from vcp_core.graphs.archive import Archive
-from vcp_core.graphs.operations import DTYPES
+from vcp_core.graphs.operations import DTYPES, MOST_SIZE
 from vcp_core.graphs.program import Kind
 from vcp_core.graphs.schema import DTYPE_NAMES, STRIDED
 
@@ -61,7 +61,8 @@ def payload_of(config: Mapping[str, Any], name: str, folder: str, archive: Archi
         archive: The archive.
 
     Raises:
-        GraphError: If the weight is missing, is of a type that is not run, or repeats too few elements.
+        GraphError: If the weight is missing or empty, is of a type that is not run, or repeats too few
+            elements.
         DamagedCheckpoint: If it needs more bytes than its entry has, or its entry is missing.
         UnsafeCheckpoint: If it is a pickle, or its path leads elsewhere.
     """
@@ -106,9 +107,9 @@ def payload_of(config: Mapping[str, Any], name: str, folder: str, archive: Archi
 def _number(size: Mapping[str, Any]) -> int:
     """A size of a weight: a number, never an expression."""
     ((form, value),) = size.items()
-    if form != "as_int" or type(value) is not int or value < 0:
+    if form != "as_int" or type(value) is not int or not 0 <= value < MOST_SIZE:
         raise GraphError(
-            "a size of a weight in it is an expression or below zero, and not a number. Export it again.",
+            "a size of a weight in it is an expression, below zero, or no size at all. Export it again.",
             reason="expression",
         )
     return value
@@ -126,7 +127,13 @@ def _expect_inside(payload: Payload, archive: Archive, shown: str) -> None:
         + 1
         + sum((size - 1) * stride for size, stride in zip(payload.shape, payload.strides, strict=True))
     )
-    if len(payload.shape) > MAX_RANK or (0 not in payload.shape and reach > stored):
+    if not payload.num_elements:
+        raise GraphError(
+            f"the weight {shown} has no elements. Export the network without it.",
+            reason="empty_weight",
+            weight=shown,
+        )
+    if len(payload.shape) > MAX_RANK or reach > stored:
         raise DamagedCheckpoint(
             f"the weight {shown} needs more bytes than it has: its shape, strides and offset reach element "
             f"{reach:,}, and {stored:,} are stored. Copy or export it again.",
@@ -175,8 +182,6 @@ def _refuse_shared_by_many(
 
 def _tensor(payload: Payload, data: bytes) -> Tensor:
     dtype = DTYPES[payload.dtype]
-    if not payload.num_elements:
-        return torch.zeros(payload.shape, dtype=dtype)
     whole = bytearray(data[: len(data) - len(data) % dtype.itemsize])
     # A byte that is neither 0 nor 1 is no truth value, and torch does not expect it.
     stored = torch.frombuffer(whole, dtype=torch.uint8 if dtype == torch.bool else dtype)

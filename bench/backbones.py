@@ -26,18 +26,19 @@ HEAD = (
 )
 SCHEMES_HEAD = (
     "",
-    "### What each key scheme states",
+    "## What each key scheme states",
     "",
     "| key names | backbones | clips | pixels | epsilon | version | source |",
     "|---|---|---|---|---:|---:|---|",
 )
 VARIANTS_HEAD = (
     "",
-    "### Variants",
+    "## Variants",
     "",
     "| `--variant` | backbones | what differs from the usual form | source |",
     "|---|---|---|---|",
 )
+ORDINALS = {2: "2nd", 3: "3rd"}
 
 
 def multiply_adds(name: str, *, frames: int | None = None) -> int:
@@ -69,7 +70,7 @@ def row(spec: BackboneSpec) -> str:
         f"{spec.num_parameters:,}",
         f"{multiply_adds(spec.name) / 1e9:.1f}",
         " x ".join(map(str, spec.clip_shape[1:]))
-        + (f", every {spec.stride}th frame" if spec.stride > 1 else ""),
+        + (f", every {ORDINALS.get(spec.stride, f'{spec.stride}th')} frame" if spec.stride > 1 else ""),
         " x ".join(map(str, spec.resize)),
         spec.source,
         ", ".join(scheme.name for scheme in spec.keys),

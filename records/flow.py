@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 from uuid import UUID
 
@@ -100,10 +101,12 @@ def find_or_create_all(
     team: str,
     is_control: bool = False,
     priority: int = 0,
+    asked_at: datetime | None = None,
 ) -> tuple[list[Evaluation], set[UUID]]:
     """Find or make the evaluations of several checkpoints, and return them with the ids of the new ones.
 
-    Finding and making take four statements, however many checkpoints there are.
+    Finding and making take four statements, however many checkpoints there are. New ones were asked for now
+    if `asked_at` is left out.
     """
     found = evaluations.all_reusable(session, checkpoint_ids, dataset, protocol_hash)
     for one in found.values():
@@ -121,6 +124,7 @@ def find_or_create_all(
             priority=priority,
             team=team,
             is_control=is_control,
+            asked_at=asked_at or NOW,
             state=EvaluationState.WAITING,
         )
         for checkpoint_id in missing
@@ -201,6 +205,7 @@ def _enqueue(
         team=evaluation.team,
         evaluation_id=evaluation.id,
         number=number,
+        asked_at=evaluation.asked_at,
         priority=evaluation.priority,
         total=total,
     )

@@ -24,7 +24,7 @@ from records.models import (
     Shard,
     Worker,
 )
-from records.repositories import evaluations, jobs
+from records.repositories import evaluations, jobs, many_jobs
 from records.repositories.jobs import Claim
 from vcp_core.catalog.errors import VcpbenchError
 
@@ -162,10 +162,15 @@ class Crew:
             weights = Checkpoint(origin=Origin.CONTROL, state=state, seed=seed, control_key=str(seed))
             session.add(weights)
             session.flush()
-            jobs.enqueue(session, JobKind.CALIBRATE, team=evaluation.team, checkpoint_id=weights.id)
-        dataset, protocol_hash = evaluation.dataset, evaluation.protocol_hash
-        found, _ = flow.find_or_create(
-            session, weights, dataset, protocol_hash, team=evaluation.team, is_control=True
+            many_jobs.enqueue_calibrations(session, [weights.id], evaluation)
+        (found,), _ = flow.find_or_create_all(
+            session,
+            [weights.id],
+            evaluation.dataset,
+            evaluation.protocol_hash,
+            team=evaluation.team,
+            is_control=True,
+            asked_at=evaluation.asked_at,
         )
         return found
 

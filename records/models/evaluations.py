@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Column, ForeignKey, Index, Table, text
+from sqlalchemy import Column, ForeignKey, Index, Table, func, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from records.db import Base, Identified
@@ -69,6 +69,8 @@ class Evaluation(Identified, Base):
             (`vcp_core.catalog.versions`); empty if the version is unknown.
         scheme_version: Version of the checkpoint's key scheme when it was planned
             (`vcp_core.catalog.keys`). The checkpoint holds the scheme and the variant.
+        asked_at: When somebody asked for it. A control was asked for with the evaluation that first needed
+            it.
         priority: Priority of its jobs; see `Job`.
         team: The team that asked. Workers take turns between teams.
         is_control: Whether it measures random weights, or pixels, for other evaluations.
@@ -117,6 +119,7 @@ class Evaluation(Identified, Base):
     protocol_hash: Mapped[str] = mapped_column(ForeignKey("protocol.hash"))
     engine: Mapped[str] = mapped_column(default=engine)
     scheme_version: Mapped[int] = mapped_column(default=1, server_default=text("1"))
+    asked_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
     priority: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     team: Mapped[str]
     is_control: Mapped[bool]

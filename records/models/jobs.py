@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from records.db import Base, Identified
@@ -57,6 +57,8 @@ class Job(Identified, Base):
         comparison_id: Subject of compare.
         number: Index of a fit's parts in `Evaluation.fits`; 0 for other kinds.
         priority: 0, or less for a job that can wait. Workers take jobs of higher priority first.
+        asked_at: When the evaluation or the upload that the job belongs to was asked for. Workers finish
+            first what was asked for first.
         state: See `JobState`.
         not_before: Earliest time of the next attempt; null until an attempt crashed or was given back.
         token: Drawn at every claim. A write that names an older token matches no row.
@@ -87,6 +89,7 @@ class Job(Identified, Base):
             "queue",
             "team",
             "priority",
+            "asked_at",
             "created_at",
             "id",
             postgresql_where=text("state = 'queued'"),
@@ -105,6 +108,7 @@ class Job(Identified, Base):
     comparison_id: Mapped[UUID | None] = mapped_column(ForeignKey("comparison.id", ondelete="CASCADE"))
     number: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     priority: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    asked_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
     state: Mapped[JobState] = mapped_column(words(JobState, "state"))
     not_before: Mapped[datetime | None]
     token: Mapped[UUID | None]

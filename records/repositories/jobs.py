@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, cast
 from uuid import UUID, uuid4
 
@@ -92,10 +92,14 @@ def enqueue(
     shard_id: UUID | None = None,
     comparison_id: UUID | None = None,
     number: int = 0,
+    asked_at: datetime | None = None,
     priority: int = 0,
     total: int | None = None,
 ) -> None:
-    """Queue a job, unless its subject has one of this kind and number. A worker is woken after the commit."""
+    """Queue a job, unless its subject has one of this kind and number. A worker is woken after the commit.
+
+    It was asked for now if `asked_at` is left out.
+    """
     values = {
         "id": uuid4(),
         "kind": kind,
@@ -108,6 +112,7 @@ def enqueue(
         "shard_id": shard_id,
         "comparison_id": comparison_id,
         "number": number,
+        "asked_at": asked_at or NOW,
         "priority": priority,
         "total": total,
         "crashes": 0,
@@ -127,7 +132,8 @@ def wake_up_after_commit(session: Session, queue: str, times: int = 1) -> None:
 def claim(session: Session, queues: Sequence[str], *, worker_id: UUID, lease_s: float) -> Claim | None:
     """Claim the next job; None if no job waits.
 
-    The highest priority comes first, then the team that was served longest ago, then the oldest job.
+    The highest priority comes first, then the team that was served longest ago, then what was asked for
+    first.
     """
     if not queues:  # a worker without queues gets no job
         return None

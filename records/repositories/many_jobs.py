@@ -41,6 +41,7 @@ def _enqueue_all(
         "queue": literal(kind.queue),
         "team": literal(evaluation.team),
         "state": literal(JobState.QUEUED, Job.state.type),
+        "asked_at": literal(evaluation.asked_at, Job.asked_at.type),
         "priority": literal(evaluation.priority),
         **{count: literal(0) for count in ("crashes", "outages", "losses", "done")},
     }

@@ -66,7 +66,7 @@ def _first_of_each_queue(session: Session, needed: ColumnElement[bool]) -> list[
     last = case(
         (Job.kind == JobKind.EXTRACT, 0), else_=1
     )  # of several running jobs, extraction takes longest
-    first = (rank, case((running, last), else_=0), Job.created_at, Job.id)
+    first = (rank, case((running, last), else_=0), Job.asked_at, Job.created_at, Job.id)
     position = func.row_number().over(partition_by=Job.queue, order_by=first)
     live = (
         select(Job.id, running.label("running"), position.label("position"))
@@ -77,7 +77,7 @@ def _first_of_each_queue(session: Session, needed: ColumnElement[bool]) -> list[
         select(Job, live.c.running, NOW).join(live, live.c.id == Job.id).where(live.c.position == 1)
     )
     found = [Next(job=job, running=is_running, now=now) for job, is_running, now in rows]
-    return sorted(found, key=lambda one: (not one.running, one.job.created_at, one.job.id))
+    return sorted(found, key=lambda one: (not one.running, one.job.asked_at, one.job.created_at, one.job.id))
 
 
 def _needed(evaluation: Evaluation) -> ColumnElement[bool]:

@@ -1,11 +1,15 @@
-"""Which job is next: those that cannot wait first, then teams take turns, then the oldest."""
+"""Which job is next: those that cannot wait first, then teams take turns, then what was asked for first.
+
+If a job's own age decided, all evaluations that wait would move on together, and none would end before the
+last was planned.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from uuid import UUID
 
-from sqlalchemy import CTE, ColumnElement, ScalarSelect, and_, func, or_, select, text
+from sqlalchemy import CTE, ColumnElement, ScalarSelect, and_, func, or_, select, text, tuple_
 from sqlalchemy.orm import Session, aliased
 
 from records.db import NOW
@@ -21,9 +25,9 @@ def claimable(job: type[Job] = Job) -> ColumnElement[bool]:
     return and_(job.state == JobState.QUEUED, or_(job.not_before.is_(None), job.not_before <= NOW))
 
 
-# A line holds the queued jobs of one queue, team and priority, the oldest first: a range of ix_job_line. The
-# recursion steps from line to line, and the join from each line to its first job. So the cost grows with the
-# number of teams that wait, and not with the number of their jobs.
+# A line holds the queued jobs of one queue, team and priority, those that were asked for first at its head: a
+# range of ix_job_line. The recursion steps from line to line, and the join from each line to its first job.
+# So the cost grows with the number of teams that wait, and not with the number of their jobs.
 _LINES = text(
     """
     WITH RECURSIVE line (queue, team, priority) AS (
@@ -52,13 +56,13 @@ _LINES = text(
     )
     SELECT line.queue, line.team, line.priority
     FROM line JOIN turn ON turn.team = line.team CROSS JOIN LATERAL (
-        SELECT job.created_at, job.id FROM job
+        SELECT job.asked_at, job.created_at, job.id FROM job
         WHERE job.state = 'queued' AND job.queue = line.queue AND job.team = line.team
             AND job.priority = line.priority
             AND (job.not_before IS NULL OR job.not_before <= clock_timestamp())
-        ORDER BY job.created_at, job.id LIMIT 1
+        ORDER BY job.asked_at, job.created_at, job.id LIMIT 1
     ) AS head
-    ORDER BY line.priority DESC, turn.at NULLS FIRST, head.created_at, head.id
+    ORDER BY line.priority DESC, turn.at NULLS FIRST, head.asked_at, head.created_at, head.id
     """
 )
 
@@ -71,7 +75,8 @@ def next_jobs(session: Session, queues: Sequence[str]) -> Iterator[ScalarSelect[
     """
     for queue, team, priority in session.execute(_LINES, {"queues": list(queues)}).all():
         of_line = (Job.queue == queue, Job.team == team, Job.priority == priority)
-        first = select(Job.id).where(claimable(), *of_line).order_by(Job.created_at, Job.id).limit(1)
+        in_order = (Job.asked_at, Job.created_at, Job.id)
+        first = select(Job.id).where(claimable(), *of_line).order_by(*in_order).limit(1)
         yield first.with_for_update(skip_locked=True).scalar_subquery()
 
 
@@ -107,16 +112,14 @@ def num_before(session: Session, job: Job, queues: Sequence[str]) -> int:
     be served before it at most k jobs, and of each that is to be served after it at most k - 1.
     """
     other, turns = aliased(Job), _turns(queues)
-    older = or_(
-        other.created_at < job.created_at, and_(other.created_at == job.created_at, other.id < job.id)
-    )
+    older = tuple_(other.asked_at, other.created_at, other.id) < (job.asked_at, job.created_at, job.id)
     rows = session.execute(
         select(
             turns.c.team,
             turns.c.at,
             func.count(),
             func.count().filter(older),
-            func.min(other.created_at),
+            func.min(other.asked_at),
         )
         .join(other, turns.c.team == other.team)
         .where(claimable(other), other.queue.in_(queues), other.priority == job.priority)

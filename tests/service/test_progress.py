@@ -352,6 +352,18 @@ def test_fits_that_wait_say_so_and_a_control_says_that_it_is_one(
     assert said.startswith("the probes of a control of the evaluation wait to be fitted: it is tried again")
 
 
+def test_an_evaluation_that_was_asked_for_first_ends_before_the_next_is_planned(
+    api: Served, crew: Crew
+) -> None:
+    crew.controls, crew.fits = (0,), 2
+    crew.worker("cpu", "gpu")
+    first, second = ask(api.client, ready(api)), ask(api.client, ready(api, model="second"))
+    crew.do(PLAN, CALIBRATE, EXTRACT, EXTRACT, PLAN, EXTRACT, EXTRACT, FIT, FIT, SCORE, FIT, FIT, SCORE)
+    assert (show(api.client, first)["state"], show(api.client, second)["state"]) == ("done", "planning")
+    crew.do(PLAN, EXTRACT, EXTRACT, FIT, FIT, SCORE)
+    assert show(api.client, second)["state"] == "done"
+
+
 def test_what_was_there_before_is_no_work_of_a_later_evaluation(api: Served, crew: Crew) -> None:
     crew.controls = (0,)
     crew.worker("cpu", "gpu")

@@ -214,6 +214,7 @@ def controls_of(session: Session, evaluation: Evaluation, protocol: Protocol) ->
         team=evaluation.team,
         is_control=True,
         priority=evaluation.priority,
+        asked_at=evaluation.asked_at,
     )
     return found
 

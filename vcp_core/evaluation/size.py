@@ -98,7 +98,7 @@ def shard_size(num_clips: int, protocol: Protocol, wanted: int) -> int:
 
     >>> from vcp_core.catalog.protocols import PROTOCOLS
     >>> [shard_size(num_clips, PROTOCOLS["standard-v1"], 256) for num_clips in (230_000, 28_000_000)]
-    [256, 5600]
+    [256, 14000]
     """
     num_networks = 1 + len(protocol.control.seeds) + protocol.control.pixels
     # A video is never split, so shards may be half full: any two neighbours are more than one full shard.

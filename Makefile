@@ -1,6 +1,6 @@
 # make demo    everything once on this machine, with a page to look at; Ctrl-C ends it (ARGS=--exit: by itself)
 # make up      start the whole service on this machine; make down stops it, make status shows it
-# make test    what must pass before every commit: about twelve minutes on two idle cores
+# make test    what must pass before every commit; on two idle cores a quarter of an hour or more
 # make test-fast  the part of it that takes about two minutes, for work in between
 # make test-long  what takes about 10 s or more (or a set-up that does), and is not in `make test`
 # make test-ci  what CI runs: `make test`, and the long tests of the whole product

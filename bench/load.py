@@ -232,10 +232,7 @@ async def _reader(
 
 
 def upload(number: int, url: str, headers: Mapping[str, str], size: int, seconds: float, done: Any) -> None:
-    """Upload one new file after the other until the time is over. It runs in a process of its own.
-
-    `http.client` takes a fifth of httpx's processor time, which the server would wait for.
-    """
+    """Upload one new file after the other until the time is over. It runs in a process of its own."""
     begun = time.monotonic()
     address = urlsplit(url)
     num_chunks = size // CHUNK_BYTES

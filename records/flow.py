@@ -77,7 +77,6 @@ def find_or_create(
     protocol_hash: str,
     *,
     team: str,
-    is_control: bool = False,
     priority: int = 0,
 ) -> tuple[Evaluation, bool]:
     """Find the evaluation of this checkpoint by this version, or make it. True means that it is new.
@@ -85,9 +84,7 @@ def find_or_create(
     If the found evaluation has a lower priority than asked for, it gets the usual priority.
     """
     ids = [checkpoint.id]
-    found, new = find_or_create_all(
-        session, ids, dataset, protocol_hash, team=team, is_control=is_control, priority=priority
-    )
+    found, new = find_or_create_all(session, ids, dataset, protocol_hash, team=team, priority=priority)
     return found[0], bool(new)
 
 

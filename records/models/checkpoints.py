@@ -12,7 +12,9 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from records.db import Base, Identified
 from records.models.columns import words
+from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.errors import VcpbenchError
+from vcp_core.catalog.readings import resolve
 
 
 class Origin(StrEnum):
@@ -99,6 +101,16 @@ class Checkpoint(Identified, Base):
     def is_pixels(self) -> bool:
         """Whether this is the pixel baseline of clips as `backbone` takes them."""
         return self.origin is Origin.CONTROL and self.seed is None
+
+    @property
+    def spec(self) -> BackboneSpec:
+        """The facts of its network, with what its owner declared. Its backbone must be one of the catalog.
+
+        Raises:
+            UnknownName: If this version does not know the backbone, the key scheme or the variant.
+        """
+        assert self.backbone is not None
+        return resolve(self.backbone, scheme=self.scheme, variant=self.variant, input_spec=self.input_spec)
 
     model: Mapped[Model | None] = relationship(lazy="joined")
     parts: Mapped[list[UploadPart]] = relationship(order_by="UploadPart.start", cascade="all, delete-orphan")

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from records import storage as objects
 from records.kept import Kept
-from records.models import Checkpoint, DatasetRow, DatasetState, Evaluation, JobState, ProtocolRow
+from records.models import DatasetRow, DatasetState, Evaluation, JobState, ProtocolRow
 from records.repositories import datasets, rates, workers
 from records.repositories.progress import SCORING_CLIP_S, SCORING_S
 from records.repositories.rates import ScoreTime, ShardTime
@@ -33,7 +33,6 @@ from vcp_core.catalog.backbones import BACKBONES, PIXELS, BackboneSpec, pixels_l
 from vcp_core.catalog.errors import StorageError, UnknownName
 from vcp_core.catalog.inputs import input_of
 from vcp_core.catalog.protocols import Protocol
-from vcp_core.catalog.readings import resolve
 from vcp_core.catalog.versions import engine
 from vcp_core.datasets.manifest import Dataset
 from vcp_core.evaluation.estimate import (
@@ -167,7 +166,7 @@ def before(
         dataset=evaluation.dataset,
         protocol=evaluation.protocol,
         numbers=numbers,
-        spec=_spec_of(checkpoint, backbone),
+        spec=checkpoint.spec,
         variant=variant,
         input_spec=input_spec,
     )
@@ -289,21 +288,12 @@ def _kept(session: Session, asked: _Asked) -> set[str]:
     for control in there:
         if control.backbone is None or control.backbone not in BACKBONES:  # another version's
             continue
-        spec, seed = _spec_of(control, control.backbone), control.seed
+        spec, seed = control.spec, control.seed
         if seed is None and pixels_like(spec) == pixels:
             found.add(PIXELS)
         elif seed is not None and spec == asked.spec:
             found.add(control_name(seed))
     return found
-
-
-def _spec_of(checkpoint: Checkpoint, backbone: str) -> BackboneSpec:
-    return resolve(
-        backbone,
-        scheme=checkpoint.scheme,
-        variant=checkpoint.variant,
-        input_spec=checkpoint.input_spec,
-    )
 
 
 # --- rates ---

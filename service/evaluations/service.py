@@ -34,7 +34,6 @@ from service.problems import Conflict, Forbidden, InvalidRequest, NotFound
 from service.protocols import service as protocol_service
 from service.reasons import text_for
 from vcp_core.catalog.backbones import BACKBONES
-from vcp_core.catalog.readings import resolve
 from vcp_core.catalog.scores import Score
 from vcp_core.evaluation.size import check_summary
 from vcp_core.results.diagnosis import diagnose
@@ -75,13 +74,7 @@ def _check_size(checkpoint: Checkpoint, dataset: DatasetRow, protocol: ProtocolR
     numbers, backbone = protocol_service.numbers_of(protocol), checkpoint.backbone
     if numbers is None or backbone is None or backbone not in BACKBONES or dataset.summary is None:
         return
-    spec = resolve(
-        backbone,
-        scheme=checkpoint.scheme,
-        variant=checkpoint.variant,
-        input_spec=checkpoint.input_spec,
-    )
-    check_summary(dataset.summary, numbers, spec)
+    check_summary(dataset.summary, numbers, checkpoint.spec)
 
 
 def _checkpoint(session: Session, wanted: str, caller: Caller) -> Checkpoint:

@@ -258,8 +258,8 @@ def test_a_control_that_two_teams_share_is_cancelled_by_neither(api: Served, dat
         session.add(weights)
         session.flush()
         mine, theirs = (session.get_one(Evaluation, one) for one in asked)
-        control, _ = flow.find_or_create(
-            session, weights, mine.dataset, mine.protocol_hash, team="one", is_control=True
+        (control,), _ = flow.find_or_create_all(
+            session, [weights.id], mine.dataset, mine.protocol_hash, team="one", is_control=True
         )
         for parent in (mine, theirs):
             flow.planned(session, parent, [], [control])

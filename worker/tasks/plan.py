@@ -24,7 +24,7 @@ from vcp_core.catalog.backbones import BackboneSpec, pixels_like
 from vcp_core.catalog.errors import VersionError
 from vcp_core.catalog.inputs import input_of
 from vcp_core.catalog.protocols import Protocol
-from vcp_core.catalog.readings import reading_in_keys, resolve
+from vcp_core.catalog.readings import reading_in_keys
 from vcp_core.catalog.versions import FEATURES_VERSION
 from worker.planning import digest
 from worker.runner import Out
@@ -139,15 +139,8 @@ def expect_same_facts(evaluation: Evaluation) -> None:
 
 
 def spec_of(checkpoint: Checkpoint) -> BackboneSpec:
-    """Return the facts of a ready checkpoint's network, with what its owner declared."""
-    assert checkpoint.backbone is not None
-    spec = resolve(
-        checkpoint.backbone,
-        scheme=checkpoint.scheme,
-        variant=checkpoint.variant,
-        input_spec=checkpoint.input_spec,
-    )
-    return pixels_like(spec) if checkpoint.is_pixels else spec
+    """Return the facts of a ready checkpoint's network, or of the pixel baseline."""
+    return pixels_like(checkpoint.spec) if checkpoint.is_pixels else checkpoint.spec
 
 
 def plan_arguments(work: Work, evaluation: Evaluation) -> dict[str, Any]:

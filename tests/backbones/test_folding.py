@@ -52,7 +52,7 @@ def test_every_backbone_gives_the_same_features_without_a_normalisation(name: st
     network = randomised(build(name))
     before = {key: value.clone() for key, value in network.state_dict().items()}
     fewer = folded(network)
-    assert num_norms(network) > 0
+    assert (fewer is network) == (num_norms(network) == 0)  # a family may have no batch norm
     assert num_norms(fewer) == 0
     assert_alike(fewer, network)
     assert folded(fewer) is fewer

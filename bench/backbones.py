@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from bench import pages
 from vcp_core.backbones import skeleton
-from vcp_core.catalog.backbones import BACKBONES, BackboneSpec
+from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.keys import KeyScheme
 from vcp_core.catalog.normalisation import Normalisation
+from vcp_core.catalog.specs import BackboneSpec
 from vcp_core.catalog.variants import Variant
 
 PAGE = Path(__file__).parents[1] / "docs" / "backbones.md"

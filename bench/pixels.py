@@ -15,7 +15,8 @@ import torch
 
 from vcp_core import load_dataset, load_protocol
 from vcp_core.backbones.pixels import Pixels
-from vcp_core.catalog.backbones import BACKBONES, pixels_like
+from vcp_core.catalog.backbones import BACKBONES
+from vcp_core.catalog.specs import pixels_like
 from vcp_core.evaluation.plan import EvaluationPlan
 from vcp_core.features.bank import FeatureBank
 from vcp_core.features.extraction import extract

@@ -21,9 +21,10 @@ from pathlib import Path
 from bench.rehearsal.features import write_shards
 from bench.rehearsal.manifest import like_ucf101
 from vcp_core.benchmarks import predict
-from vcp_core.catalog.backbones import BACKBONES, pixels_like
+from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.benchmarks import BENCHMARKS
 from vcp_core.catalog.protocols import PROTOCOLS
+from vcp_core.catalog.specs import pixels_like
 from vcp_core.evaluation.plan import EvaluationPlan
 from vcp_core.features.bank import FeatureBank
 

@@ -12,9 +12,9 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from records.db import Base, Identified
 from records.models.columns import words
-from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.errors import VcpbenchError
 from vcp_core.catalog.readings import resolve
+from vcp_core.catalog.specs import BackboneSpec
 
 
 class Origin(StrEnum):

@@ -29,10 +29,11 @@ from service.estimates.schemas import EstimateOut, MeasuredOut, NetworkEstimateO
 from service.health import QUEUES
 from service.problems import Conflict, ServiceError
 from service.protocols import service as protocol_service
-from vcp_core.catalog.backbones import BACKBONES, PIXELS, BackboneSpec, pixels_like
+from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.errors import StorageError, UnknownName
 from vcp_core.catalog.inputs import input_of
 from vcp_core.catalog.protocols import Protocol
+from vcp_core.catalog.specs import PIXELS, BackboneSpec, pixels_like
 from vcp_core.catalog.versions import engine
 from vcp_core.datasets.manifest import Dataset
 from vcp_core.evaluation.estimate import (

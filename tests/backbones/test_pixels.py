@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from vcp_core.backbones.pixels import Pixels
-from vcp_core.catalog.backbones import BACKBONES, pixels_like
+from vcp_core.catalog.backbones import BACKBONES
+from vcp_core.catalog.specs import pixels_like
 
 TINY = BACKBONES["r3d_tiny"]
 

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from vcp_core.backbones import Backbone, allocate, build, key_shapes, skeleton
 from vcp_core.backbones.resnet3d import ResNet3D
-from vcp_core.catalog.backbones import BACKBONES, BackboneSpec
+from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.readings import resolve
+from vcp_core.catalog.specs import BackboneSpec
 
 FORMS = [(spec.name, variant.name) for spec in BACKBONES.values() for variant in spec.variants]
 # A copy of R3D-18 at a sixteenth of its width: the forms differ in strides and channels, not in width.

@@ -20,10 +20,11 @@ from vcp_core.benchmarks import load_benchmark, predict, recognition, retrieval
 from vcp_core.benchmarks.cloze import questions
 from vcp_core.benchmarks.parts import join
 from vcp_core.benchmarks.retrieval import chance_of_average_precision, chance_of_hit
-from vcp_core.catalog.backbones import BACKBONES, BackboneSpec
+from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.benchmarks import BENCHMARKS
 from vcp_core.catalog.options import DISTANCES, FARTHEST, KINDS, PAPERS_OPTIONS
 from vcp_core.catalog.protocols import PROTOCOLS, Protocol, protocol_from
+from vcp_core.catalog.specs import BackboneSpec
 from vcp_core.datasets.manifest import Dataset, Video
 from vcp_core.features.bank import FeatureBank, ShardFeatures
 from vcp_core.features.shards import Clip

@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vcp_core.backbones import build, expect, skeleton
-from vcp_core.catalog.backbones import BACKBONES, pixels_like
+from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.errors import InputError
 from vcp_core.catalog.inputs import EXAMPLE, InputSpec, input_of, with_input
 from vcp_core.catalog.normalisation import KINETICS, Normalisation
+from vcp_core.catalog.specs import pixels_like
 
 colours = st.floats(0.001, 1) | st.tuples(*[st.floats(0.001, 1)] * 3)
 words = st.fixed_dictionaries(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vcp_core.catalog.backbones import BACKBONES, pixels_like
+from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.errors import UnknownName
 from vcp_core.catalog.inputs import input_of, with_input
 from vcp_core.catalog.normalisation import FACEBOOK, IMAGENET, KINETICS, Normalisation
@@ -16,6 +16,7 @@ from vcp_core.catalog.readings import (
     resolve,
     version_of,
 )
+from vcp_core.catalog.specs import pixels_like
 
 EVERY = [(spec.name, scheme.name) for spec in BACKBONES.values() for scheme in spec.keys]
 

@@ -23,9 +23,10 @@ import torch
 from torch import nn
 
 from vcp_core.backbones.base import Backbone
-from vcp_core.catalog.backbones import BACKBONES, BackboneSpec
+from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.errors import InputError
 from vcp_core.catalog.inputs import input_of, with_input
+from vcp_core.catalog.specs import BackboneSpec
 
 __all__ = ["Backbone", "allocate", "build", "expect", "key_shapes", "skeleton"]
 

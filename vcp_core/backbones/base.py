@@ -13,8 +13,8 @@ from typing import runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.normalisation import Normalisation
+from vcp_core.catalog.specs import BackboneSpec
 
 
 @runtime_checkable

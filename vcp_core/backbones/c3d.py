@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from vcp_core.backbones.base import Backbone
-from vcp_core.catalog.backbones import BackboneSpec
+from vcp_core.catalog.specs import BackboneSpec
 
 LAYERS = (("1",), ("2",), ("3a", "3b"), ("4a", "4b"), ("5a", "5b"))  # conv<layer>, bn<layer>, stage by stage
 

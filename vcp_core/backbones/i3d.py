@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from vcp_core.backbones.base import Backbone
 from vcp_core.backbones.inception import MIXED_3, MIXED_4, MIXED_5, Mixed
 from vcp_core.backbones.r3d import Triple
-from vcp_core.catalog.backbones import BackboneSpec
+from vcp_core.catalog.specs import BackboneSpec
 
 # Poolings by the block they come before, as (kernel, stride).
 POOLINGS: dict[str, tuple[Triple, Triple]] = {

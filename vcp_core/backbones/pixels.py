@@ -9,7 +9,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from vcp_core.backbones.base import Backbone
-from vcp_core.catalog.backbones import PIXEL_PARTS, PIXEL_SIDE, BackboneSpec, pixels_like
+from vcp_core.catalog.specs import PIXEL_PARTS, PIXEL_SIDE, BackboneSpec, pixels_like
 
 
 class Pixels(Backbone):

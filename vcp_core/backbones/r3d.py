@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from vcp_core.backbones.base import Backbone
-from vcp_core.catalog.backbones import BackboneSpec
+from vcp_core.catalog.specs import BackboneSpec
 
 Triple = tuple[int, int, int]
 

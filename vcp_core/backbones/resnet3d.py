@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from vcp_core.backbones.base import Backbone
 from vcp_core.backbones.r2plus1d import intermediate_channels
-from vcp_core.catalog.backbones import BackboneSpec
+from vcp_core.catalog.specs import BackboneSpec
 
 WIDENS = 4  # output channels of a bottleneck, as a multiple of its inner channels
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from vcp_core.backbones.base import Backbone
 from vcp_core.backbones.inception import MIXED_3, MIXED_4, MIXED_5, Mixed
 from vcp_core.backbones.r3d import Triple
-from vcp_core.catalog.backbones import BackboneSpec
+from vcp_core.catalog.specs import BackboneSpec
 
 LAST_OF_STAGES = (0, 3, 6, 12, 15)  # indices of blocks: the last one before each pooling, and the last of all
 

@@ -17,9 +17,9 @@ from typing import cast
 
 from vcp_core.benchmarks.metrics import Metric
 from vcp_core.benchmarks.parts import Part, join
-from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.benchmarks import BENCHMARKS
 from vcp_core.catalog.protocols import Protocol
+from vcp_core.catalog.specs import BackboneSpec
 from vcp_core.datasets.manifest import Dataset, Video
 from vcp_core.features.bank import FeatureBank
 from vcp_core.features.shards import Clip

@@ -14,9 +14,9 @@ import numpy.typing as npt
 from vcp_core.benchmarks.metrics import Metric, mean_of, mean_over, weighted_mean
 from vcp_core.benchmarks.parts import Part
 from vcp_core.benchmarks.sizes import Probe
-from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.options import KINDS, OPTIONS, kinds_of
 from vcp_core.catalog.protocols import Protocol
+from vcp_core.catalog.specs import BackboneSpec
 from vcp_core.datasets.manifest import Dataset, Split, Video
 from vcp_core.features.bank import FeatureBank
 from vcp_core.features.shards import Clip

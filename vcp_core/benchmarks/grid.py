@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.protocols import Protocol
+from vcp_core.catalog.specs import BackboneSpec
 from vcp_core.datasets.manifest import Video
 from vcp_core.features.bank import FeatureBank
 from vcp_core.features.shards import Clip

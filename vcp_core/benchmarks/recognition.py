@@ -17,8 +17,8 @@ from vcp_core.benchmarks.grid import clip_rows, clips, video_means
 from vcp_core.benchmarks.metrics import Metric, mean_of, mean_over, weighted_mean
 from vcp_core.benchmarks.parts import Part
 from vcp_core.benchmarks.sizes import Probe, Ranking
-from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.protocols import Protocol
+from vcp_core.catalog.specs import BackboneSpec
 from vcp_core.datasets.manifest import Dataset
 from vcp_core.features.bank import FeatureBank
 from vcp_core.probes.knn import knn_probabilities

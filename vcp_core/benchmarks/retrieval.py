@@ -21,8 +21,8 @@ from vcp_core.benchmarks.grid import clips, video_means
 from vcp_core.benchmarks.metrics import Metric, weighted_mean
 from vcp_core.benchmarks.parts import Part
 from vcp_core.benchmarks.sizes import Ranking
-from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.protocols import Protocol, RetrievalFeature
+from vcp_core.catalog.specs import BackboneSpec
 from vcp_core.datasets.manifest import Dataset
 from vcp_core.features.bank import FeatureBank
 from vcp_core.probes.ranking import retrieval_ranks

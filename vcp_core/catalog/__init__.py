@@ -1,7 +1,8 @@
 """Facts, and small tools that many packages share. Importing them is cheap: nothing here loads torch.
 
 Facts, each with its registry:
-    backbones.py   networks, and the pixel baseline
+    specs.py       what a network's facts are, and the pixel baseline's
+    backbones.py   every network's facts
     inputs.py      the declared input of a network: frames, size, normalisation
     keys.py        how published checkpoints name the weights of a network, and what else their projects fix
     variants.py    facts about a network that no tensor shows, by the word that a user gives

@@ -20,9 +20,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.errors import InputError
 from vcp_core.catalog.normalisation import Normalisation
+from vcp_core.catalog.specs import BackboneSpec
 
 EXAMPLE = "frames=8,stride=4,resize=256x340,crop=224,mean=0.45,std=0.225"
 PLAIN = Normalisation(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))  # pixel values in [0, 1] as they are

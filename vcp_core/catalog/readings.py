@@ -10,10 +10,11 @@ import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from vcp_core.catalog.backbones import BACKBONES, PIXELS, BackboneSpec
+from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.errors import UnknownName
 from vcp_core.catalog.inputs import InputSpec, input_of, with_input
 from vcp_core.catalog.keys import KeyScheme
+from vcp_core.catalog.specs import PIXELS, BackboneSpec
 from vcp_core.catalog.variants import Variant
 
 # Words of an input. The key scheme decides the colours, and the family the clips unless the scheme does.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.protocols import Protocol
+from vcp_core.catalog.specs import BackboneSpec
 from vcp_core.datasets.manifest import Dataset
 from vcp_core.features.shards import Clip, Shard
 from vcp_core.video.clips import Draws

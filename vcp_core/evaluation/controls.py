@@ -11,8 +11,8 @@ from torch import nn
 
 from vcp_core.backbones import build, expect
 from vcp_core.backbones.base import Backbone
-from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.protocols import Protocol
+from vcp_core.catalog.specs import BackboneSpec
 from vcp_core.datasets.manifest import Dataset
 from vcp_core.evaluation.calibration import CALIBRATION_BATCH, calibration_shard
 from vcp_core.features.extraction import OnClips, inference, iter_batches, reading_beside

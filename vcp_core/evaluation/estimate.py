@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from vcp_core.benchmarks.sizes import Probe, Ranking
-from vcp_core.catalog.backbones import PIXELS, BackboneSpec
+from vcp_core.catalog.specs import PIXELS, BackboneSpec
 from vcp_core.datasets.manifest import Dataset, Video
 from vcp_core.evaluation.calibration import CALIBRATION_BATCH
 from vcp_core.evaluation.plan import EvaluationPlan

@@ -15,7 +15,6 @@ import torch
 from pydantic import ValidationError
 
 from vcp_core.backbones.base import Backbone
-from vcp_core.catalog.backbones import PIXELS
 from vcp_core.catalog.benchmarks import BENCHMARKS
 from vcp_core.catalog.datasets import loading
 from vcp_core.catalog.files import write_json
@@ -23,6 +22,7 @@ from vcp_core.catalog.inputs import input_of
 from vcp_core.catalog.paths import cache_dir
 from vcp_core.catalog.protocols import PROTOCOLS, Protocol, load_protocol
 from vcp_core.catalog.readings import reading_in_keys
+from vcp_core.catalog.specs import PIXELS
 from vcp_core.checkpoints import load_checkpoint
 from vcp_core.checkpoints import precheck as precheck_checkpoint
 from vcp_core.datasets import Dataset, load_dataset

@@ -25,9 +25,9 @@ from torch import Tensor
 
 from vcp_core.backbones.base import Backbone
 from vcp_core.benchmarks.sizes import Probe, Ranking
-from vcp_core.catalog.backbones import PIXELS
 from vcp_core.catalog.benchmarks import BENCHMARKS
 from vcp_core.catalog.protocols import PROTOCOLS, Protocol
+from vcp_core.catalog.specs import PIXELS
 from vcp_core.checkpoints import load_checkpoint
 from vcp_core.datasets import Dataset
 from vcp_core.evaluation.estimate import (

@@ -12,12 +12,12 @@ from typing import cast
 
 from vcp_core.benchmarks import Benchmark, load_benchmark
 from vcp_core.benchmarks.parts import Part, join
-from vcp_core.catalog.backbones import BackboneSpec, pixels_like
 from vcp_core.catalog.benchmarks import BENCHMARKS
 from vcp_core.catalog.inputs import input_of
 from vcp_core.catalog.leaks import declaration, leak_warnings
 from vcp_core.catalog.protocols import Protocol
 from vcp_core.catalog.readings import assumed
+from vcp_core.catalog.specs import BackboneSpec, pixels_like
 from vcp_core.datasets.manifest import Dataset, Video
 from vcp_core.evaluation.calibration import calibration_shard
 from vcp_core.features.bank import FeatureBank

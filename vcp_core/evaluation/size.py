@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from vcp_core.benchmarks.cloze import tuple_shape
-from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.ceilings import PLAN_CLIPS, PLAN_JOBS
 from vcp_core.catalog.errors import PlanTooLarge
 from vcp_core.catalog.protocols import Protocol
+from vcp_core.catalog.specs import BackboneSpec
 from vcp_core.evaluation.plan import EvaluationPlan
 
 

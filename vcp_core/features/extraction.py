@@ -25,8 +25,8 @@ from torch import Tensor
 
 from vcp_core.backbones.base import Backbone
 from vcp_core.backbones.folding import folded
-from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.errors import NonFiniteFeatures
+from vcp_core.catalog.specs import BackboneSpec
 from vcp_core.datasets.manifest import Dataset, Video
 from vcp_core.features.bank import Floats, ShardFeatures
 from vcp_core.features.reading import Counters, Reading, cores, read_frames

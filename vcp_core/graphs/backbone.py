@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from vcp_core.backbones.base import Backbone
-from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.errors import InputError
 from vcp_core.catalog.inputs import InputSpec, with_input
 from vcp_core.catalog.keys import VCPBENCH
+from vcp_core.catalog.specs import BackboneSpec
 from vcp_core.graphs.calibration import Calibration
 from vcp_core.graphs.folding import folded_program
 from vcp_core.graphs.program import Program

@@ -17,9 +17,9 @@ from torch import Tensor
 from vcp_core.backbones import build
 from vcp_core.backbones.base import Backbone
 from vcp_core.benchmarks.recognition import ranked_classes, training_sizes
-from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.inputs import input_of
 from vcp_core.catalog.leaks import declaration
+from vcp_core.catalog.specs import BackboneSpec
 from vcp_core.checkpoints import load_checkpoint
 from vcp_core.datasets import Dataset, load_dataset
 from vcp_core.evaluation.machine import blas_threads, describe_device, versions

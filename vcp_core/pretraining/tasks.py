@@ -8,8 +8,8 @@ from typing import Protocol as Interface
 
 import numpy as np
 
-from vcp_core.catalog.backbones import BackboneSpec
 from vcp_core.catalog.errors import TrainingError
+from vcp_core.catalog.specs import BackboneSpec
 from vcp_core.catalog.training import Augment
 from vcp_core.datasets.manifest import Dataset, Video
 from vcp_core.pretraining.augmentation import UNCHANGED, Augmentation, draw_augmentation

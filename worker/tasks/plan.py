@@ -20,11 +20,11 @@ from sqlalchemy.orm import Session
 from records import flow, storage
 from records.models import Checkpoint, CheckpointState, Evaluation, Origin
 from records.repositories import checkpoints, many_jobs, shards
-from vcp_core.catalog.backbones import BackboneSpec, pixels_like
 from vcp_core.catalog.errors import VersionError
 from vcp_core.catalog.inputs import input_of
 from vcp_core.catalog.protocols import Protocol
 from vcp_core.catalog.readings import reading_in_keys
+from vcp_core.catalog.specs import BackboneSpec, pixels_like
 from vcp_core.catalog.versions import FEATURES_VERSION
 from worker.planning import digest
 from worker.runner import Out

@@ -12,9 +12,9 @@ from sqlalchemy.orm import Session
 from records import flow
 from records.models import Evaluation, PartRow, Shard
 from records.repositories import evaluations
-from vcp_core.catalog.backbones import PIXELS
 from vcp_core.catalog.datasets import DATASETS
 from vcp_core.catalog.protocols import PROTOCOLS
+from vcp_core.catalog.specs import PIXELS
 from vcp_core.results.types import Results
 from worker.runner import Out
 from worker.tasks.features import DamagedFeatures, extract_again, features_of

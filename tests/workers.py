@@ -56,13 +56,11 @@ class WorkerProcess:
         return descendants(self.process.pid)
 
     def runner_child(self, *, walled: bool | None = None) -> int:
-        """Process id of the child that does its jobs, once there is one; with walls, or without, if said."""
+        """Process id of a child that does its jobs, once there is one; with walls, or without, if said."""
 
         def look() -> int | None:
-            with contextlib.suppress(ValueError):  # none yet
-                child = runner_child(self.process.pid)
-                return child if walled in (None, is_walled(child)) else None
-            return None
+            children = runner_children(self.process.pid)
+            return next((child for child in children if walled in (None, is_walled(child))), None)
 
         return until(look, hopeless=self.end, else_say=self.log.read_text, every_s=0.005) or 0
 
@@ -70,15 +68,15 @@ class WorkerProcess:
         """Kill the child in the middle of a job.
 
         A child that is killed between two jobs is replaced without a word; then the next child is killed.
-        The child is looked for before the log is read, so no child of a second attempt is killed.
+        The children are looked for before the log is read, so no child of a second attempt is killed.
         """
         killed: set[int] = set()
 
         def look() -> bool:
-            child = self.runner_child()
+            children = runner_children(self.process.pid)
             if "attempt crashed" in self.log.read_text():
                 return True
-            if child not in killed:
+            for child in set(children) - killed:
                 with contextlib.suppress(ProcessLookupError):  # the worker ended it first
                     os.kill(child, signal.SIGKILL)
                 killed.add(child)
@@ -148,11 +146,14 @@ def descendants(pid: int) -> list[int]:
 
 
 def runner_child(pid: int) -> int:
-    """Process id of the one child that a process's Runner has; what else it started does not matter."""
-    (found,) = (
-        child for child in descendants(pid) if parent(child) == pid and "worker.child" in command(child)
-    )
+    """Process id of the one child that a process's Runner has."""
+    (found,) = runner_children(pid)
     return found
+
+
+def runner_children(pid: int) -> list[int]:
+    """Process ids of the children that a process's Runner has; what else it started does not matter."""
+    return [child for child in descendants(pid) if parent(child) == pid and "worker.child" in command(child)]
 
 
 def is_walled(pid: int) -> bool | None:

@@ -53,6 +53,7 @@ TAIL_CHARACTERS = 4000
 TICK_S = 1.0
 ANSWERS = {"progress", "error", "unforeseen", "result"}
 MOST_BYTES = 16 << 20  # of a line; large results are files
+MOST_IDLE_BYTES = 1 << 30  # of memory, which a child may keep while the other child works
 
 
 class ChildFailed(VcpbenchError):
@@ -109,9 +110,10 @@ class Refused(Exception):
 
 
 class Runner:
-    """At most one child process. It is kept for the next request of the same affinity: a start takes seconds.
+    """At most two child processes: one behind walls, for foreign videos, and one for all other requests.
 
-    A child that failed in any way is not used again.
+    A start takes seconds, and jobs of the two kinds take turns. So each child is kept for the next request of
+    its kind and affinity. A child that failed in any way is not used again.
 
     Args:
         scratch: Folder for the child's log, and for the files that it is given and that it writes.
@@ -122,10 +124,9 @@ class Runner:
     def __init__(self, scratch: Path, *, walled: bool = True, memory_bytes: int | None = None) -> None:
         self._scratch, self._walled = scratch, walled
         self._memory_bytes = memory_bytes or memory.usual_limit()
-        self._child: _Child | None = None
-        self._affinity: object = None
+        self._children: dict[bool, _Child] = {}  # by whether walls stand around it
+        self._calling: _Child | None = None
         self._guard = threading.Lock()
-        self._in_call = False
         self._stopped = False
 
     def call(
@@ -156,33 +157,38 @@ class Runner:
         with self._guard:
             if self._stopped:
                 raise ChildFailed("the worker is shutting down", "")
-            child = self._child_for(affinity, foreign if self._walled else None)
-            self._in_call = True
+            child = self._calling = self._child_for(affinity, foreign if self._walled else None)
         try:
             check()
             return child.call(request, stall_s, on_progress)
         except Refused as error:
             raise error.error from None
         except BaseException:
-            self.close()
+            with self._guard:
+                self._close(child)
             raise
         finally:
             with self._guard:
-                self._in_call = False
+                self._calling = None
 
     def _child_for(self, affinity: str | None, foreign: Foreign | None) -> _Child:
-        wanted = (affinity, foreign)
-        if self._child is None or affinity is None or wanted != self._affinity or not self._child.alive:
-            self.close()
-            self._child = _Child(self._scratch, foreign, self._memory_bytes)
-            self._affinity = wanted
-        return self._child
+        serves, walled = (affinity, foreign), foreign is not None
+        child, other = self._children.get(walled), self._children.get(not walled)
+        if other is not None and other.resident_bytes > MOST_IDLE_BYTES:
+            self._close(other)
+        if child is not None and affinity is not None and child.serves == serves and child.alive:
+            return child
+        if child is not None:
+            self._close(child)
+        child = self._children[walled] = _Child(self._scratch, serves, self._memory_bytes)
+        return child
 
     def stop(self) -> None:
-        """Kill the child for good. Every later `call` fails."""
+        """Kill the children for good. Every later `call` fails."""
         with self._guard:
             self._stopped = True
-            self._kill()
+            for child in self._children.values():
+                child.kill()
 
     def kill(self) -> None:
         """End the call in work, which then raises ChildFailed. Any thread may do so.
@@ -191,23 +197,29 @@ class Runner:
         job's own worker ended it; the next job would then find its child killed, and count that as a crash.
         """
         with self._guard:
-            if self._in_call:
-                self._kill()
-
-    def _kill(self) -> None:
-        child = self._child  # another thread may close it meanwhile
-        if child is not None:
-            child.kill()
+            if self._calling is not None:
+                self._calling.kill()
 
     def close(self) -> None:
-        """End the child."""
-        child, self._child = self._child, None
-        if child is not None:
-            child.close()
+        """End the children."""
+        with self._guard:
+            for child in list(self._children.values()):
+                self._close(child)
+
+    def _close(self, child: _Child) -> None:
+        self._children.pop(child.walled, None)
+        child.close()
 
 
 class _Child:
-    def __init__(self, scratch: Path, foreign: Foreign | None, memory_bytes: int) -> None:
+    """A child for requests of one affinity.
+
+    Attributes:
+        serves: The affinity, and the foreign videos around which walls stand; None if no walls stand.
+    """
+
+    def __init__(self, scratch: Path, serves: tuple[str | None, Foreign | None], memory_bytes: int) -> None:
+        self.serves = serves
         self._memory_bytes = memory_bytes
         self._log: IO[bytes] = tempfile.TemporaryFile(dir=scratch)  # noqa: SIM115 - lives as long as the child
         self._folder = tempfile.TemporaryDirectory(dir=scratch, prefix="child-", ignore_cleanup_errors=True)
@@ -228,11 +240,10 @@ class _Child:
             env={**DEFAULTS, **environment, "PYTHONPATH": os.pathsep.join(sys.path)},
             start_new_session=True,
         )
-        walls = None
+        walls, foreign = None, serves[1]
         if foreign is not None:
             folders = {"given": str(self._given), "written": str(self._written)}
             walls = {**vars(foreign), **folders, "parent": os.getpid()}
-        self._walled = walls is not None
         with suppress(BrokenPipeError):  # it ended already; the first call says so
             self._send(walls)
 
@@ -251,7 +262,7 @@ class _Child:
             return str(self._written / file.path.name)
         if not isinstance(file, Path):
             raise TypeError(f"{file!r} is nothing that a request may hold")
-        return self._give(file) if self._walled else str(file)
+        return self._give(file) if self.walled else str(file)
 
     def _give(self, path: Path) -> str:
         """Link or copy a file into the only folder of ours that a child behind walls can read."""
@@ -266,6 +277,14 @@ class _Child:
                 shutil.copyfile(path, part)
                 part.replace(given)  # whole or not at all: a full disk would leave a part
         return str(given)
+
+    @property
+    def walled(self) -> bool:
+        return self.serves[1] is not None
+
+    @property
+    def resident_bytes(self) -> int:
+        return memory.resident_bytes(self._process.pid)
 
     @property
     def alive(self) -> bool:
@@ -337,7 +356,7 @@ class _Child:
 
     def _check_memory(self) -> None:
         """End a child that takes too much, before the kernel ends something else for it."""
-        if memory.resident_bytes(self._process.pid) > self._memory_bytes:
+        if self.resident_bytes > self._memory_bytes:
             self.kill()
             most = f"{self._memory_bytes >> 20:,} MiB"
             what = f"the process took more than {most} of memory, which is the limit; stopped"

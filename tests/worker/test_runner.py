@@ -16,12 +16,13 @@ import pytest
 
 from tests.datasets_on_disk import make_folder, write_ucf101
 from tests.patience import DEADLINE_S, until
-from tests.workers import alive, runner_child
+from tests.workers import alive, runner_child, runner_children
 from vcp_core.catalog.errors import StorageError, UnknownName
 from vcp_core.datasets.manifest import Dataset
 from worker import memory
+from worker import runner as runner_module
 from worker.disk import full_disk_as_storage_error
-from worker.runner import ChildFailed, Runner
+from worker.runner import ChildFailed, Foreign, Runner
 
 pytestmark = pytest.mark.slow
 
@@ -45,6 +46,17 @@ def index(runner: Runner, tmp_path: Path, source: str, affinity: str | None = No
         affinity=affinity,
         stall_s=DEADLINE_S,
         on_progress=lambda done, total: None,
+    )
+
+
+def describe(runner: Runner, foreign: Foreign | None) -> None:
+    """A request that both kinds of children know."""
+    runner.call(
+        {"do": "describe", "device": "cpu"},
+        affinity="a",
+        stall_s=DEADLINE_S,
+        on_progress=lambda done, total: None,
+        foreign=foreign,
     )
 
 
@@ -109,6 +121,25 @@ def test_a_child_is_kept_for_its_affinity_and_no_other(runner: Runner, tmp_path:
     assert len(set(pids)) == 4
 
 
+def test_a_child_behind_walls_and_one_without_are_kept_side_by_side(
+    runner: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pids() -> set[int]:
+        for foreign in (None, Foreign(dataset={}, device="cpu")):
+            describe(runner, foreign)
+        return set(runner_children(os.getpid()))
+
+    both = pids()
+    assert len(both) == 2
+    assert pids() == both
+    monkeypatch.setattr(
+        runner_module, "MOST_IDLE_BYTES", 1 << 20
+    )  # each keeps more, so each call ends the other
+    assert len(pids()) == 1
+    runner.close()
+    assert runner_children(os.getpid()) == []
+
+
 def test_a_killed_child_is_said_to_have_been_killed_and_replaced(runner: Runner, tmp_path: Path) -> None:
     with pytest.raises(UnknownName):
         index(runner, tmp_path, "nothing", "a")
@@ -135,8 +166,7 @@ def test_a_child_between_two_calls_is_not_killed(runner: Runner, tmp_path: Path)
 def test_a_killed_child_takes_no_request_even_before_it_has_ended(runner: Runner, tmp_path: Path) -> None:
     with pytest.raises(UnknownName):
         index(runner, tmp_path, "nothing", "a")
-    child = runner._child
-    assert child is not None
+    child = runner._children[False]
     child.kill()
     assert not child.alive
 
@@ -213,8 +243,7 @@ def test_a_job_that_was_lost_before_its_child_was_there_does_not_begin(
 def test_a_child_that_takes_too_much_memory_is_stopped_with_the_limit(runner: Runner, tmp_path: Path) -> None:
     with pytest.raises(UnknownName):
         index(runner, tmp_path, "nothing", "a")
-    assert runner._child is not None
-    runner._child._memory_bytes = 1 << 20
+    runner._children[False]._memory_bytes = 1 << 20
     os.kill(runner_child(os.getpid()), signal.SIGSTOP)  # so that it cannot answer first
     with pytest.raises(ChildFailed, match=r"more than 1 MiB of memory, which is the limit; stopped\. An op"):
         index(runner, tmp_path, "nothing", "a")

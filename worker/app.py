@@ -181,7 +181,6 @@ def _describe(settings: Settings, foreign: Foreign | None) -> str | VcpbenchErro
     try:
         answer = runner.call(
             {"do": "describe", "device": settings.device},
-            affinity=None,
             stall_s=DEVICE_S,
             on_progress=lambda done, total: None,
             foreign=foreign,

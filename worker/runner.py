@@ -1,4 +1,4 @@
-"""The child process that does the heavy part of a job; the worker stays free to renew, listen and kill.
+"""The child processes that do the heavy part of a job; the worker stays free to renew, listen and kill.
 
 The child reads requests and writes answers as lines of JSON (worker/child.py). It holds no secrets: it
 reaches no database, no broker and no store, and only reads and writes files. It ends when this process ends,
@@ -113,7 +113,8 @@ class Runner:
     """At most two child processes: one behind walls, for foreign videos, and one for all other requests.
 
     A start takes seconds, and jobs of the two kinds take turns. So each child is kept for the next request of
-    its kind and affinity. A child that failed in any way is not used again.
+    its kind: one behind walls for the same videos, the other for any. A child that failed in any way is not
+    used again.
 
     Args:
         scratch: Folder for the child's log, and for the files that it is given and that it writes.
@@ -133,7 +134,6 @@ class Runner:
         self,
         request: dict[str, Any],
         *,
-        affinity: str | None,
         stall_s: float,
         on_progress: OnProgress,
         check: Callable[[], None] = lambda: None,
@@ -144,7 +144,6 @@ class Runner:
         Args:
             request: `{"do": function of worker/child.py, ...its arguments}`. A `Path` anywhere in them is a
                 file that the child reads. An `Out` is a file that it writes.
-            affinity: A child serves requests of one affinity. Another affinity, or None, starts a new child.
             stall_s: Longest time without a sign of progress.
             on_progress: Called with (done, total).
             check: Called as soon as `kill` would kill the child. An error that it raises is raised here.
@@ -157,7 +156,7 @@ class Runner:
         with self._guard:
             if self._stopped:
                 raise ChildFailed("the worker is shutting down", "")
-            child = self._calling = self._child_for(affinity, foreign if self._walled else None)
+            child = self._calling = self._child_for(foreign if self._walled else None)
         try:
             check()
             return child.call(request, stall_s, on_progress)
@@ -171,16 +170,16 @@ class Runner:
             with self._guard:
                 self._calling = None
 
-    def _child_for(self, affinity: str | None, foreign: Foreign | None) -> _Child:
-        serves, walled = (affinity, foreign), foreign is not None
+    def _child_for(self, foreign: Foreign | None) -> _Child:
+        walled = foreign is not None
         child, other = self._children.get(walled), self._children.get(not walled)
         if other is not None and other.resident_bytes > MOST_IDLE_BYTES:
             self._close(other)
-        if child is not None and affinity is not None and child.serves == serves and child.alive:
+        if child is not None and child.foreign == foreign and child.alive:
             return child
         if child is not None:
             self._close(child)
-        child = self._children[walled] = _Child(self._scratch, serves, self._memory_bytes)
+        child = self._children[walled] = _Child(self._scratch, foreign, self._memory_bytes)
         return child
 
     def stop(self) -> None:
@@ -212,15 +211,16 @@ class Runner:
 
 
 class _Child:
-    """A child for requests of one affinity.
+    """A child process.
 
     Attributes:
-        serves: The affinity, and the foreign videos around which walls stand; None if no walls stand.
+        foreign: The foreign videos that it decodes behind walls; None for a child without walls.
     """
 
-    def __init__(self, scratch: Path, serves: tuple[str | None, Foreign | None], memory_bytes: int) -> None:
-        self.serves = serves
+    def __init__(self, scratch: Path, foreign: Foreign | None, memory_bytes: int) -> None:
+        self.foreign = foreign
         self._memory_bytes = memory_bytes
+        self._log_begins = 0
         self._log: IO[bytes] = tempfile.TemporaryFile(dir=scratch)  # noqa: SIM115 - lives as long as the child
         self._folder = tempfile.TemporaryDirectory(dir=scratch, prefix="child-", ignore_cleanup_errors=True)
         self._given, self._written = (Path(self._folder.name, name) for name in ("given", "written"))
@@ -240,7 +240,7 @@ class _Child:
             env={**DEFAULTS, **environment, "PYTHONPATH": os.pathsep.join(sys.path)},
             start_new_session=True,
         )
-        walls, foreign = None, serves[1]
+        walls = None
         if foreign is not None:
             folders = {"given": str(self._given), "written": str(self._written)}
             walls = {**vars(foreign), **folders, "parent": os.getpid()}
@@ -280,7 +280,7 @@ class _Child:
 
     @property
     def walled(self) -> bool:
-        return self.serves[1] is not None
+        return self.foreign is not None
 
     @property
     def resident_bytes(self) -> int:
@@ -303,6 +303,7 @@ class _Child:
         self._folder.cleanup()
 
     def call(self, request: dict[str, Any], stall_s: float, on_progress: OnProgress) -> dict[str, Any]:
+        self._log_begins = os.fstat(self._log.fileno()).st_size  # what came before is another job's
         try:
             self._send(request)
         except BrokenPipeError:
@@ -374,8 +375,8 @@ class _Child:
 
     def _tail(self) -> str:
         self.kill()  # it could add to its log for ever
-        end = self._log.seek(0, os.SEEK_END)
-        read = os.pread(self._log.fileno(), TAIL_CHARACTERS, max(0, end - TAIL_CHARACTERS))
+        end = os.fstat(self._log.fileno()).st_size
+        read = os.pread(self._log.fileno(), TAIL_CHARACTERS, max(self._log_begins, end - TAIL_CHARACTERS))
         return read.decode("utf-8", "replace").strip()
 
 

@@ -122,7 +122,6 @@ class Work:
         self,
         do: str,
         *,
-        affinity: str | None,
         stall_s: float,
         decodes: DatasetRow | None = None,
         **arguments: Any,
@@ -131,7 +130,6 @@ class Work:
 
         Args:
             do: Name of the function.
-            affinity: As for `Runner.call`.
             stall_s: As for `Runner.call`.
             decodes: The dataset whose videos it decodes. If they are foreign, the child stands behind walls.
             arguments: Arguments of the function; a `Path` and an `Out` as for `Runner.call`.
@@ -144,7 +142,6 @@ class Work:
         self.check()
         return self._runner.call(
             {"do": do, **arguments},
-            affinity=affinity,
             stall_s=stall_s,
             on_progress=self._heartbeat.tell,
             check=self.check,  # a loss before the child started found no child to kill

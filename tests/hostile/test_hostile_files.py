@@ -192,7 +192,6 @@ def test_a_hostile_video_is_left_out_and_the_sound_ones_are_read(
     with closing(runner), opened(folder / "class0" / "trap.mp4") as was_opened:
         runner.call(
             {"do": "index", "source": source, "name": "x", "out": Out(out)},
-            affinity=None,
             stall_s=DEADLINE_S,
             on_progress=lambda done, total: None,
             foreign=Foreign(dataset=source, device="cpu"),

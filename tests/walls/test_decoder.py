@@ -38,7 +38,6 @@ def runner(tmp_path: Path) -> Iterator[Runner]:
 def call(runner: Runner, dataset: dict[str, str], do: str, **arguments: Any) -> dict[str, Any]:
     return runner.call(
         {"do": do, **arguments},
-        affinity="a",
         stall_s=DEADLINE_S,
         on_progress=lambda done, total: None,
         foreign=Foreign(dataset=dataset, device="cpu"),

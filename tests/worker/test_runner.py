@@ -34,7 +34,7 @@ def runner(tmp_path: Path) -> Iterator[Runner]:
     found.close()
 
 
-def index(runner: Runner, tmp_path: Path, source: str, affinity: str | None = None) -> dict[str, Any]:
+def index(runner: Runner, tmp_path: Path, source: str) -> dict[str, Any]:
     """A request that decodes nothing."""
     return runner.call(
         {
@@ -43,7 +43,6 @@ def index(runner: Runner, tmp_path: Path, source: str, affinity: str | None = No
             "name": "x",
             "out": str(tmp_path / "manifest.json"),
         },
-        affinity=affinity,
         stall_s=DEADLINE_S,
         on_progress=lambda done, total: None,
     )
@@ -53,7 +52,6 @@ def describe(runner: Runner, foreign: Foreign | None) -> None:
     """A request that both kinds of children know."""
     runner.call(
         {"do": "describe", "device": "cpu"},
-        affinity="a",
         stall_s=DEADLINE_S,
         on_progress=lambda done, total: None,
         foreign=foreign,
@@ -86,11 +84,22 @@ def test_a_fault_of_ours_is_a_failed_child_with_the_traceback(runner: Runner, tm
     with pytest.raises(ChildFailed, match="TypeError") as caught:
         runner.call(
             {"do": "index", "nonsense": 1},
-            affinity=None,
             stall_s=DEADLINE_S,
             on_progress=lambda done, total: None,
         )
     assert "Traceback" in caught.value.log_tail
+
+
+def test_a_log_holds_no_lines_of_an_earlier_job(runner: Runner, tmp_path: Path) -> None:
+    with pytest.raises(UnknownName):
+        index(runner, tmp_path, "nothing")
+    log = runner._children[False]._log
+    log.write(b"of an earlier job\n")
+    log.flush()
+    with pytest.raises(ChildFailed) as caught:
+        runner.call({"do": "index", "nonsense": 1}, stall_s=DEADLINE_S, on_progress=lambda done, total: None)
+    assert "Traceback" in caught.value.log_tail
+    assert "of an earlier job" not in caught.value.log_tail
 
 
 def test_a_full_disk_of_temporary_files_is_no_fault_of_the_job(runner: Runner, tmp_path: Path) -> None:
@@ -98,7 +107,6 @@ def test_a_full_disk_of_temporary_files_is_no_fault_of_the_job(runner: Runner, t
     with pytest.raises(StorageError, match="temporary files is full"):
         runner.call(
             {**request, "out": "/dev/full"},
-            affinity=None,
             stall_s=DEADLINE_S,
             on_progress=lambda done, total: None,
         )
@@ -108,17 +116,24 @@ def test_a_full_disk_of_temporary_files_is_no_fault_of_the_job(runner: Runner, t
         tmp_path.write_text("x")
 
 
-def test_a_child_is_kept_for_its_affinity_and_no_other(runner: Runner, tmp_path: Path) -> None:
+def test_a_child_is_kept_for_the_next_request_and_behind_walls_for_the_same_videos_only(
+    runner: Runner, tmp_path: Path
+) -> None:
     pids = []
     bystander = subprocess.Popen(["sleep", "60"])  # as the engines of other tests are
-    for affinity in ("a", "a", "b", None, None):
+    for _ in range(2):
         with pytest.raises(UnknownName):
-            index(runner, tmp_path, "nothing", affinity)
+            index(runner, tmp_path, "nothing")
+        pids.append(runner_child(os.getpid()))
+    assert pids[0] == pids[1]
+    runner.close()
+    pids.clear()
+    for source in ("a", "a", "b"):
+        describe(runner, Foreign(dataset={"name_or_path": str(make_folder(tmp_path / source))}, device="cpu"))
         pids.append(runner_child(os.getpid()))
     bystander.kill()
     bystander.wait()
-    assert pids[0] == pids[1]
-    assert len(set(pids)) == 4
+    assert pids[0] == pids[1] != pids[2]
 
 
 def test_a_child_behind_walls_and_one_without_are_kept_side_by_side(
@@ -142,22 +157,22 @@ def test_a_child_behind_walls_and_one_without_are_kept_side_by_side(
 
 def test_a_killed_child_is_said_to_have_been_killed_and_replaced(runner: Runner, tmp_path: Path) -> None:
     with pytest.raises(UnknownName):
-        index(runner, tmp_path, "nothing", "a")
+        index(runner, tmp_path, "nothing")
     os.kill(runner_child(os.getpid()), signal.SIGSTOP)  # so that it cannot answer first
     killing = threading.Timer(0.2, runner.kill)
     killing.start()
     with pytest.raises(ChildFailed, match=r"killed; most likely memory ran out"):
-        index(runner, tmp_path, "nothing", "a")
+        index(runner, tmp_path, "nothing")
     killing.join()
     with pytest.raises(UnknownName):
-        index(runner, tmp_path, "nothing", "a")
+        index(runner, tmp_path, "nothing")
 
 
 def test_a_child_between_two_calls_is_not_killed(runner: Runner, tmp_path: Path) -> None:
     pids = []
     for _ in range(2):
         with pytest.raises(UnknownName):
-            index(runner, tmp_path, "nothing", "a")
+            index(runner, tmp_path, "nothing")
         runner.kill()  # as a heartbeat does that finds its job already done
         pids.append(runner_child(os.getpid()))
     assert pids[0] == pids[1]
@@ -165,7 +180,7 @@ def test_a_child_between_two_calls_is_not_killed(runner: Runner, tmp_path: Path)
 
 def test_a_killed_child_takes_no_request_even_before_it_has_ended(runner: Runner, tmp_path: Path) -> None:
     with pytest.raises(UnknownName):
-        index(runner, tmp_path, "nothing", "a")
+        index(runner, tmp_path, "nothing")
     child = runner._children[False]
     child.kill()
     assert not child.alive
@@ -173,12 +188,11 @@ def test_a_killed_child_takes_no_request_even_before_it_has_ended(runner: Runner
 
 def test_a_child_that_says_nothing_for_too_long_is_stopped(runner: Runner, tmp_path: Path) -> None:
     with pytest.raises(UnknownName):
-        index(runner, tmp_path, "nothing", "a")
+        index(runner, tmp_path, "nothing")
     os.kill(runner_child(os.getpid()), signal.SIGSTOP)
     with pytest.raises(ChildFailed, match="no sign of progress for 1 s"):
         runner.call(
             {"do": "index", "source": {"name_or_path": "x"}, "name": "x", "out": "x"},
-            affinity="a",
             stall_s=1,
             on_progress=lambda done, total: None,
         )
@@ -196,7 +210,7 @@ def test_the_child_sees_no_secrets(runner: Runner, tmp_path: Path, monkeypatch: 
         monkeypatch.setenv(name, "secret")
     monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")  # no secret: it decides last digits
     with pytest.raises(UnknownName):
-        index(runner, tmp_path, "nothing", "a")
+        index(runner, tmp_path, "nothing")
     seen = Path(f"/proc/{runner_child(os.getpid())}/environ").read_text()
     assert "PATH=" in seen
     assert not [name for name in secrets if name in seen]
@@ -208,7 +222,7 @@ def test_the_child_ends_with_its_worker_however_that_ends(tmp_path: Path) -> Non
         "import sys, pathlib; from worker.runner import Runner\n"
         "runner = Runner(pathlib.Path(sys.argv[1]))\n"
         "request = {'do': 'index', 'source': {'name_or_path': 'nothing'}, 'name': 'x', 'out': 'x'}\n"
-        "try: runner.call(request, affinity='a', stall_s=900, on_progress=print)\n"
+        "try: runner.call(request, stall_s=900, on_progress=print)\n"
         "except Exception: print('ready', flush=True)\n"
         "import time; time.sleep(60)"
     )
@@ -233,7 +247,6 @@ def test_a_job_that_was_lost_before_its_child_was_there_does_not_begin(
     with pytest.raises(Lost):
         runner.call(
             {"do": "index"},
-            affinity=None,
             stall_s=DEADLINE_S,
             on_progress=lambda done, total: None,
             check=check,
@@ -242,11 +255,11 @@ def test_a_job_that_was_lost_before_its_child_was_there_does_not_begin(
 
 def test_a_child_that_takes_too_much_memory_is_stopped_with_the_limit(runner: Runner, tmp_path: Path) -> None:
     with pytest.raises(UnknownName):
-        index(runner, tmp_path, "nothing", "a")
+        index(runner, tmp_path, "nothing")
     runner._children[False]._memory_bytes = 1 << 20
     os.kill(runner_child(os.getpid()), signal.SIGSTOP)  # so that it cannot answer first
     with pytest.raises(ChildFailed, match=r"more than 1 MiB of memory, which is the limit; stopped\. An op"):
-        index(runner, tmp_path, "nothing", "a")
+        index(runner, tmp_path, "nothing")
 
 
 def test_the_usual_limit_is_below_what_the_machine_or_its_container_has(

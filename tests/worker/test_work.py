@@ -75,7 +75,6 @@ def test_a_renewal_that_waits_while_its_job_ends_leaves_the_child_to_the_next_jo
     def describe() -> int:
         runner.call(
             {"do": "describe", "device": "cpu"},
-            affinity="a",
             stall_s=DEADLINE_S,
             on_progress=lambda done, total: None,
         )

@@ -41,7 +41,6 @@ def random_weights(work: Work, evaluation: Evaluation, out: Path) -> dict[str, A
     """Have the child make and write the weights of a control's evaluation; its answer."""
     return work.in_child(
         "calibrate",
-        affinity=str(evaluation.dataset_id),
         stall_s=STALL_S,
         decodes=evaluation.dataset,
         plan=plan_arguments(work, evaluation),

@@ -35,7 +35,6 @@ def compare(work: Work) -> None:
     out = work.folder / "compared.json"
     work.in_child(
         "compare",
-        affinity=None,
         stall_s=STALL_S,
         first=_to_file(work.folder / "first.json", needs.first),
         second=_to_file(work.folder / "second.json", needs.second),

@@ -39,7 +39,6 @@ def _forward(work: Work, shard: Shard, evaluation: Evaluation) -> features.Store
     weights = weights_of(work, evaluation)
     facts = work.in_child(
         "extract",
-        affinity=str(shard.dataset_id),
         stall_s=STALL_S,
         decodes=evaluation.dataset,
         plan=plan_arguments(work, evaluation),

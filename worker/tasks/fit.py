@@ -30,7 +30,6 @@ def fit(work: Work) -> None:
         return
     work.in_child(
         "fit",
-        affinity=str(evaluation.dataset_id),
         stall_s=STALL_S,
         plan=plan_arguments(work, evaluation),
         features=paths,

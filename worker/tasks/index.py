@@ -55,7 +55,6 @@ def read_videos(work: Work, dataset: DatasetRow, out: Path) -> dict[str, Any]:
     findings = work.folder / "findings.json"
     answer = work.in_child(
         "index",
-        affinity=None,
         stall_s=STALL_S,
         decodes=dataset,
         source=dataset.source,

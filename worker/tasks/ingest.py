@@ -62,7 +62,6 @@ def read_upload(work: Work, checkpoint: Checkpoint, out: Path, *, prefix: str | 
     try:
         return work.in_child(
             "ingest",
-            affinity=None,
             stall_s=STALL_S,
             path=path,
             out=Out(out),

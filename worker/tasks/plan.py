@@ -46,7 +46,6 @@ def plan_evaluation(work: Work) -> None:
     evaluation = work.read(lambda session: session.get_one(Evaluation, work.subject_id))
     in_child = partial(
         work.in_child,
-        affinity=str(evaluation.dataset_id),
         stall_s=STALL_S,
         plan=plan_arguments(work, evaluation),
     )

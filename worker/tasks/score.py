@@ -56,7 +56,6 @@ def score(work: Work) -> None:
         return
     work.in_child(
         "score",
-        affinity=str(evaluation.dataset_id),
         stall_s=STALL_S,
         plan=plan_arguments(work, evaluation),
         features=paths,

@@ -25,7 +25,7 @@ $(STAMP): pyproject.toml setup.py vcp_core/video/_kernel.c client/pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt setuptools torch==2.13.0
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation \
-		--config-settings editable_mode=compat -e ./client -e '.[embedded,train]'
+		--config-settings editable_mode=compat -e ./client -e '.[embedded,train,notebook]'
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt \
 		furo httpx hypothesis import-linter mypy myst-parser pillow playwright pytest pytest-timeout pytest-xdist pyyaml ruff \
 		schemathesis scikit-learn sphinx types-PyYAML

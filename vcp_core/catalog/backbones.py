@@ -1,4 +1,4 @@
-"""The facts of every backbone. To add one, add an entry here and a class in vcp_core/backbones/<family>.py."""
+"""The facts of every backbone. To add one, add an entry here and a class in vcp_core/backbones/."""
 
 from __future__ import annotations
 

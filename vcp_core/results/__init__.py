@@ -3,6 +3,8 @@
     types.py         predictions, scores, provenance: the JSON of a result
     diagnosis.py     sentences about the scores
     reproduction.py  whether two results of the same checkpoint, dataset and protocol agree
+    notebook.py      data frames, and the table that a notebook shows
+    plots.py         pictures: profile, confusion, course
 
 The class of a single score is `vcp_core.catalog.scores.Score`. The API, the tables and the pages use it, too.
 """

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,9 @@ from vcp_core.catalog.files import whole
 from vcp_core.catalog.protocols import Protocol
 from vcp_core.catalog.readings import Assumption
 from vcp_core.catalog.scores import Score as Score  # part of a result, as every class here
+
+if TYPE_CHECKING:
+    from vcp_core.results.plots import Plots
 
 SCHEMA = "vcpbench.results/1"
 
@@ -229,6 +232,33 @@ class Results(Document):
             if result.unavailable and metric.split(".")[0] == result.benchmark:
                 raise NotAvailable(f"{metric}: {result.unavailable}")
         raise UnknownName("metric", metric, scores)
+
+    def to_pandas(self, predictions_of: str | None = None) -> Any:
+        """A data frame with a row for each score, by metric; or with the predictions of one benchmark.
+
+        Args:
+            predictions_of: A benchmark. The frame then has a row for each of its predictions.
+
+        Raises:
+            NotAvailable: If pandas is not installed, or there are no predictions of the benchmark.
+            UnknownName: If the benchmark was not run.
+        """
+        from vcp_core.results.notebook import to_pandas
+
+        return to_pandas(self, predictions_of)
+
+    @property
+    def plot(self) -> Plots:
+        """Pictures of these results: `plot.profile()`, `plot.confusion()`, `plot.course(*others)`."""
+        from vcp_core.results.plots import Plots
+
+        return Plots(self)
+
+    def _repr_html_(self) -> str:
+        """The headline scores as a table, which notebooks show."""
+        from vcp_core.results.notebook import to_html
+
+        return to_html(self)
 
 
 def per_class(

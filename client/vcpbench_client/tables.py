@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -26,7 +28,11 @@ from vcpbench_client.answers import (
 
 PERCENT = "percent"
 ARROWS = {1: ("▲", "green"), 0: ("·", "dim"), -1: ("▼", "red")}  # better, open, worse; with colours
+ID_DIGITS = 8  # of an evaluation's id, which every command takes for the whole id
 BENCHMARKS = ("cloze", "recognition", "retrieval")  # in this order; others after them
+
+
+_WIDE = Console(width=10_000)  # to measure by
 
 
 def scores(found: Iterable[Score], *, headline: bool) -> Table:
@@ -61,14 +67,44 @@ def differences(found: Sequence[Difference], *, headline: bool) -> Table:
     return table
 
 
-def board(found: Board) -> Table:
-    """A board: the metric that it is sorted by with its interval, the others without."""
+def board(found: Board, *, width: int | None = None) -> tuple[Table, list[str]]:
+    """A board: the metric that it is sorted by with its interval, the others without.
+
+    Args:
+        found: The board.
+        width: Characters of a line of the terminal, where ids are cut to the digits that commands need. None
+            leaves out nothing.
+
+    Returns:
+        The table, and the metrics that were left out because the table would be wider.
+    """
+    shown, left_out = metrics_of(found), list[str]()
+    sort = found.sort.removeprefix("-")
+    digits = None if width is None else ID_DIGITS
+    table = _board(found, shown, digits)
+    while width is not None and _width(table) > width:
+        last = next((metric for metric in reversed(shown) if metric != sort), None)
+        if last is None:
+            break
+        shown.remove(last)
+        left_out.insert(0, last)
+        table = _board(found, shown, digits)
+    return table, left_out
+
+
+def metrics_of(found: Board) -> list[str]:
+    """The metrics of a board's columns, by benchmark."""
     rows: list[BoardRow | ControlRow] = [*found.rows, *found.controls]
     metrics = list(dict.fromkeys(metric for row in rows for metric in row.scores))
     order = _benchmarks(metrics)
-    metrics.sort(key=lambda metric: order.index(benchmark_of(metric)))  # stable: theirs within a benchmark
+    return sorted(metrics, key=lambda metric: order.index(benchmark_of(metric)))  # stable within a benchmark
+
+
+def _board(found: Board, metrics: Sequence[str], digits: int | None) -> Table:
     sort = found.sort.removeprefix("-")
-    table = _table("rank", "model", "step", "backbone", *metrics, "evaluation")
+    titles = [metric.replace(".", "\n", 1) for metric in metrics]
+    table = _table("rank", "model", "step", "backbone", *titles, "evaluation", right=titles)
+    rows: list[BoardRow | ControlRow] = [*found.rows, *found.controls]
     for row in rows:
         cells = [_cell(row.scores.get(metric), interval=metric == sort) for metric in metrics]
         if isinstance(row, ControlRow):
@@ -77,8 +113,13 @@ def board(found: Board) -> Table:
             rank = f"{row.rank or '-'}{'=' if row.tied else ''}{'!' if row.outdated else ''}"
             facts = [rank, row.model, _step(row.step), row.backbone or ""]
         style = "dim" if isinstance(row, ControlRow) else ""
-        table.add_row(*map(Text, [*facts, *cells, row.evaluation]), style=style)
+        table.add_row(*map(Text, [*facts, *cells, row.evaluation[:digits]]), style=style)
     return table
+
+
+def _width(table: Table) -> int:
+    """Characters of a table's lines."""
+    return Measurement.get(_WIDE, _WIDE.options, table).maximum
 
 
 def several(found: Mapping[str, Evaluation]) -> Table:
@@ -225,7 +266,8 @@ def written(value: float | None, unit: str = "percent", sign: str = "") -> str:
     return f"{value:{sign}.{decimals}f}"
 
 
-def _table(*headings: str) -> Table:
+def _table(*headings: str, right: Collection[str] = ()) -> Table:
+    """An empty table. Headings of numbers, and those in `right`, stand on the right."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     numbers = {
         "score",
@@ -245,8 +287,9 @@ def _table(*headings: str) -> Table:
         "MB",
     }
     for heading in headings:
-        right = heading in numbers or "interval" in heading or "." in heading or heading in ("rank", "step")
-        table.add_column(heading, justify="right" if right else "left", no_wrap=True)
+        of_numbers = heading in numbers or "interval" in heading or "." in heading
+        to_right = of_numbers or heading in ("rank", "step", *right)
+        table.add_column(heading, justify="right" if to_right else "left", no_wrap=True)
     return table
 
 

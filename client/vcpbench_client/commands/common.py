@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -89,6 +90,11 @@ def messages() -> Console:
     from rich.console import Console
 
     return Console(stderr=True)
+
+
+def terminal_width() -> int | None:
+    """Characters of a line of standard output; None if that is no terminal."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def say(text: str, style: str | None = None) -> None:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from vcpbench_client.commands import options
-from vcpbench_client.commands.common import INTERRUPTED, connect, plainly, print_json, say, show
+from vcpbench_client.commands.common import (
+    INTERRUPTED,
+    connect,
+    plainly,
+    print_json,
+    say,
+    show,
+    terminal_width,
+)
 from vcpbench_client.defaults import DATASET, PROTOCOL
 
 if TYPE_CHECKING:
-    from vcpbench_client.answers import Comparison
+    from vcpbench_client.answers import Board, Comparison
     from vcpbench_client.client import Client
 
 AllFlag = Annotated[bool, typer.Option("--all", help="Show every metric, not only the headline ones.")]
@@ -71,15 +79,24 @@ def leaderboard(
     latest: Annotated[bool, typer.Option("--latest", help="Only every model's newest checkpoint.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=500, help="Rows.")] = 50,
     offset: Annotated[int, typer.Option(min=0, help="Rows to skip.")] = 0,
+    written_as: Annotated[
+        Literal["table", "markdown", "latex"],
+        typer.Option("--format", help="A table for the terminal, for a README, or for a paper."),
+    ] = "table",
     as_json: options.JsonFlag = False,
 ) -> None:
     """List the finished evaluations of one dataset and one protocol, best first.
+
+    A terminal's table has the columns that fit; a pipe gets all of them. In Markdown and LaTeX every number
+    has its interval, and is bold only if its interval lies beyond those of all other rows.
 
     **Examples**
 
     `vcpbench leaderboard --dataset ucf101 --protocol standard-v1`
 
     `vcpbench leaderboard --sort -cloze.temporal --metric cloze.temporal --metric cloze.spatial --latest`
+
+    `vcpbench leaderboard --metric recognition.top1 --metric retrieval.top1 --format latex > table.tex`
     """
     with connect() as client:
         found = client.leaderboard(
@@ -99,10 +116,12 @@ def leaderboard(
     if as_json:
         print_json(found)
         return
-    from vcpbench_client import tables
+    if written_as == "table":
+        _show(found)
+    else:
+        from vcpbench_client.papers import FORMATS
 
-    fingerprint = (found.dataset.fingerprint or "")[:12]
-    show(f"{found.dataset.name} {fingerprint}, {found.protocol.name}", tables.board(found))
+        show(FORMATS[written_as](found).rstrip())
     if found.older:
         say(f"Older: another version of vcpbench made these results ({found.engine}).", style="yellow")
     if any(row.outdated for row in found.rows):
@@ -112,6 +131,16 @@ def leaderboard(
         )
     if found.total > len(found.rows):
         say(f"Rows {offset + 1} to {offset + len(found.rows)} of {found.total}; more: --offset, --limit.")
+
+
+def _show(found: Board) -> None:
+    from vcpbench_client import tables
+
+    fingerprint = (found.dataset.fingerprint or "")[:12]
+    table, left_out = tables.board(found, width=terminal_width())
+    show(f"{found.dataset.name} {fingerprint}, {found.protocol.name}", table)
+    if left_out:
+        say(f"Not shown for want of width: {', '.join(left_out)}. Choose columns by --metric, or use --json.")
 
 
 @plainly

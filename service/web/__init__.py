@@ -8,6 +8,8 @@ models.py       a model's checkpoints over its training
 evaluation.py   one evaluation: results, or how far it is
 submitting.py   what an evaluation would take, on the page that says how to submit
 comparison.py   two evaluations in pairs
+pictures.py     charts at addresses of their own, and badges
+svg.py          how these are drawn
 figures.py      small figures inside tables
 names.py        names of metrics
 power.py        the smallest difference that the test videos can show

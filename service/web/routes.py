@@ -10,15 +10,27 @@ from fastapi.responses import JSONResponse, RedirectResponse
 
 from records.models import EvaluationState, JobState
 from records.repositories import evaluations
+from records.repositories import models as known_models
 from service.auth import Reader
 from service.auth import reader as by_token
+from service.checkpoints.named import Among
 from service.datasets import service as datasets
 from service.deps import Router, SessionDep, SettingsDep, StorageDep
 from service.evaluations import named
 from service.evaluations.schemas import shown
+from service.models.schemas import shown as model_out
 from service.protocols import service as protocols
 from service.references import EvaluationNamed
-from service.web import comparison, errors, evaluation, leaderboard, models, session, submitting
+from service.web import (
+    comparison,
+    errors,
+    evaluation,
+    leaderboard,
+    models,
+    pictures,
+    session,
+    submitting,
+)
 from service.web.pages import STATIC, Static, public_url, render
 from service.web.parameters import FACTS, ParametersDep
 from vcp_core.catalog.backbones import BACKBONES
@@ -36,6 +48,7 @@ def install(app: FastAPI) -> None:
     app.include_router(session.router)
     app.include_router(open_router)
     app.include_router(router)
+    app.include_router(pictures.router)
     app.mount("/static", Static(directory=STATIC), name="static")
     errors.install(app)
 
@@ -114,6 +127,34 @@ def show_progress(
 
 def _parts(page: evaluation.Page) -> dict[str, Any]:
     return {"page": page, "steps": evaluation.STEPS, "count": evaluation.count, "JobState": JobState}
+
+
+@router.get("/models")
+def list_models(
+    request: Request,
+    reader: Reader,
+    session: SessionDep,
+    name: str | None = None,
+    team: str | None = None,
+    offset: Annotated[int, Query(ge=0, le=2**31)] = 0,
+) -> Response:
+    """Models, the one with the newest checkpoint first. `name` is a part of a name, `team` a whole one."""
+    among = Among.seen_by(reader).where
+    found, total = known_models.page(
+        session, among=among, name=name or None, team=team or None, limit=LIST, offset=offset
+    )
+    wanted = {key: value for key, value in (("name", name), ("team", team)) if value}
+    return render(
+        request,
+        "models.html",
+        found=[model_out(one) for one in found],
+        total=total,
+        name=name,
+        team=team,
+        wanted=wanted,
+        offset=offset,
+        limit=LIST,
+    )
 
 
 @router.get("/models/{path:path}")

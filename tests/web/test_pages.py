@@ -587,3 +587,14 @@ def test_an_evaluation_says_which_network_of_the_file_it_is_of(site: Site) -> No
     page = site.page(path)
     assert "Network student. of the file: as --prefix asked. Also there, and not used: teacher.," in page.text
     assert HOSTILE in page.text  # as text
+
+
+def test_models_are_listed_and_found_by_part_of_a_name(site: Site) -> None:
+    page = site.page("/models")
+    listed = [row.text for row in page.root.all("th", scope="row")]
+    assert listed[-4:] == ["order", "collapsed", "c3d/rotation", "r3d-vcp"]
+    found = site.page("/models?name=VCP&team=default")
+    assert [row.text for row in found.root.all("th", scope="row")] == ["r3d-vcp"]
+    assert found.links("r3d-vcp") == ["/models/default/r3d-vcp"]
+    assert "No model is called that" in site.page("/models?name=nobody").text
+    assert "<script>" not in site.get(f"/models?name={quote(HOSTILE)}").text.partition("<main")[2]

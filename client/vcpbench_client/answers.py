@@ -218,6 +218,7 @@ class Evaluation:
         cause: The same, for programs.
         log_tail: What the failing job printed last; for administrators.
         waiting_for: Why nothing happens, if nothing does.
+        diagnosis: What the scores say, in words.
         unavailable: Benchmarks that this dataset cannot carry, and why.
         engine: The versions of the code that makes its scores, and the benchmarks that it runs.
         older: Whether another engine than the server's made it. Then it is on another board.
@@ -240,6 +241,7 @@ class Evaluation:
     waiting_for: str | None = None
     progress: Progress | None = None
     scores: tuple[Score, ...] = ()
+    diagnosis: tuple[str, ...] = ()
     unavailable: dict[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     created_at: datetime

@@ -36,8 +36,8 @@ _WIDE = Console(width=10_000)  # to measure by
 
 
 def scores(found: Iterable[Score], *, headline: bool) -> Table:
-    """Scores with interval, chance, random weights and lift; only the headline ones, or all."""
-    wanted = [score for score in found if score.headline or not headline]
+    """Scores with interval, chance, random weights and lift: headlines and options' recalls, or all."""
+    wanted = [score for score in found if not headline or score.headline or _is_option(score.metric)]
     measure = _measure(wanted)
     table = _table(measure, "score", "95 % interval", "chance", "pixels", "random", "lift", "its interval")
     for name in _benchmarks(score.metric for score in wanted):
@@ -307,6 +307,15 @@ def _short(metric: str, unit: str = "") -> Text:
     """A metric below its benchmark, with its unit where not all rows have one."""
     mark = {"percent": ", %", "points": ", points"}.get(unit, "")
     return Text(f"  {metric.partition('.')[2]}{mark}")
+
+
+def _is_option(metric: str) -> bool:
+    """Whether it is the recall of a whole cloze option.
+
+    >>> _is_option("cloze.recall.remote"), _is_option("cloze.recall.remote.before")
+    (True, False)
+    """
+    return metric.startswith("cloze.recall.") and metric.count(".") == 2
 
 
 def _step(value: int | None) -> str:

@@ -65,7 +65,7 @@ def _board(
 BoardDep = Annotated[Board, Depends(_board)]
 
 
-@router.get("/leaderboard", responses=responses(404, 409), summary="Show a leaderboard")
+@router.get("/leaderboard", responses=responses(404), summary="Show a leaderboard")
 def as_json(found: BoardDep) -> Board:
     """Finished evaluations of one dataset and one protocol, with random weights beside them."""
     return found
@@ -73,7 +73,7 @@ def as_json(found: BoardDep) -> Board:
 
 @router.get(
     "/leaderboard.csv",
-    responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}, **responses(404, 409)},
+    responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}, **responses(404)},
     response_class=Response,
     summary="Download a leaderboard",
 )

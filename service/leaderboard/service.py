@@ -12,7 +12,6 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from records.kept import Kept
-from records.models import DatasetRow
 from records.repositories import datasets, leaderboard_choices
 from records.repositories import leaderboard as repository
 from records.repositories.leaderboard import (
@@ -26,7 +25,6 @@ from service.datasets import service as dataset_service
 from service.evaluations.schemas import DatasetRef, ProtocolRef
 from service.leaderboard.ranks import Ranks
 from service.leaderboard.schemas import Board, BoardRow, ControlRow
-from service.problems import Conflict
 from service.protocols import service as protocol_service
 from vcp_core.catalog import versions
 from vcp_core.catalog.errors import UnknownName
@@ -150,14 +148,24 @@ def leaderboard_page(
     run: str | None = None,
     latest: bool = False,
 ) -> Board:
-    """Find the board that a client names, and read one page of it.
+    """Find the board that a client names, and read one page of it. Without a fingerprint there are no rows.
 
     Raises:
         UnknownName: If there is no such dataset, protocol, engine, or metric to sort by.
-        Conflict: If the dataset is not indexed yet.
     """
-    row, fingerprint = _indexed(session, dataset)
+    name, fingerprint = _known(session, dataset)
     numbers = protocol_service.find(session, protocol)
+    if fingerprint is None:
+        return Board(
+            dataset=DatasetRef(name=name, fingerprint=None),
+            protocol=ProtocolRef(name=numbers.name, hash=numbers.hash),
+            engine=versions.engine(),
+            older=False,
+            sort=sort,
+            total=0,
+            rows=[],
+            controls=[],
+        )
     made_by = engine_of(session, fingerprint, numbers.hash, engine)
     wanted = LeaderboardQuery(
         board=LeaderboardKey(fingerprint=fingerprint, protocol_hash=numbers.hash, engine=made_by),
@@ -175,7 +183,7 @@ def leaderboard_page(
     found = rows_of(session, wanted)
     _check_metrics(session, wanted, found)
     return Board(
-        dataset=DatasetRef(name=row.name, fingerprint=fingerprint),
+        dataset=DatasetRef(name=name, fingerprint=fingerprint),
         protocol=ProtocolRef(name=numbers.name, hash=numbers.hash),
         engine=made_by,
         older=made_by != versions.engine(),
@@ -220,15 +228,15 @@ def engine_of(session: Session, fingerprint: str, protocol_hash: str, wanted: st
     return wanted or (current if current in known or not known else known[0])
 
 
-def _indexed(session: Session, name: str) -> tuple[DatasetRow, str]:
+def _known(session: Session, name: str) -> tuple[str, str | None]:
+    """Name and fingerprint of a dataset; no fingerprint if its videos were not read yet."""
     row = datasets.of_leaderboard(session, name)
-    known = () if row else dataset_service.known(session)
-    if row is None and name not in known:
+    if row is not None:
+        return row.name, row.fingerprint
+    known = dataset_service.known(session)
+    if name not in known:
         raise UnknownName("dataset", name, known)
-    if row is None or row.fingerprint is None:
-        state = row.state.value if row else "not used yet"
-        raise Conflict(f"The dataset {name} is {state}; it has no results.")
-    return row, row.fingerprint
+    return name, None
 
 
 def _check_metrics(session: Session, wanted: LeaderboardQuery, found: Rows) -> None:

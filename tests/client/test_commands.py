@@ -53,6 +53,9 @@ def test_evaluate_uploads_waits_and_shows_the_table(run: Run, hands: Hands, tmp_
     assert "sending: 0.0 of 0.0 MB" in first.stderr
     again = run("evaluate", "mine@latest", *ON_GESTURES, "--json")
     assert json.loads(again.stdout)["id"] == id_in(first.stdout)
+    diagnosis = json.loads(again.stdout)["diagnosis"]
+    assert diagnosis
+    assert all(sentence in first.stdout for sentence in diagnosis)
     assert again.stderr == ""
 
 
@@ -362,7 +365,10 @@ def test_where_no_videos_and_protocol_are_named_all_mean_the_same(
     assert run("gate", "model.pt", "-m", "mine", "--min", "a=1", "--timeout", "1").stderr.endswith(
         f"gate: error, on {DATASET} under {PROTOCOL}\n"
     )
-    assert f"The dataset {DATASET} is indexing" in run("leaderboard").stderr
+    empty = run("leaderboard")
+    assert f"No finished evaluation on {DATASET} under {PROTOCOL} matches" in empty.stderr
+    assert (empty.returncode, empty.stdout) == (0, "")
+    assert json.loads(run("leaderboard", "--json").stdout)["rows"] == []
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

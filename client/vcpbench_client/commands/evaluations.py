@@ -175,7 +175,7 @@ def show_evaluation(found: Evaluation, *, as_json: bool) -> None:
     whose = f"{about.model or 'random weights'}{step} ({about.backbone or 'backbone not known yet'})"
     show(f"{whose} on {found.dataset.name}, {found.protocol.name}: {found.state}, evaluation {found.id}")
     if found.scores:
-        show(tables.scores(found.scores, headline=True))
+        show(tables.scores(found.scores, headline=True), *found.diagnosis)
     for benchmark, reason in found.unavailable.items():
         say(f"! {benchmark}: {reason}", style="yellow")
     for warning in found.warnings:

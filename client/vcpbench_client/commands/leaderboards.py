@@ -116,7 +116,11 @@ def leaderboard(
     if as_json:
         print_json(found)
         return
-    if written_as == "table":
+    if not found.rows and written_as == "table":
+        data, under = found.dataset.name, found.protocol.name
+        say(f"No finished evaluation on {data} under {under} matches. Ask for one:")
+        say(f"  vcpbench evaluate FILE --model NAME --dataset {data} --protocol {under}")
+    elif written_as == "table":
         _show(found)
     else:
         from vcpbench_client.papers import FORMATS

@@ -8,6 +8,7 @@ Facts, each with its registry:
     variants.py    facts about a network that no tensor shows, by the word that a user gives
     normalisation.py  how pixel values are normalised
     readings.py    the facts of one checkpoint's network, and which of them are assumed
+    graphs.py      the facts that a graph (.pt2) brings with it
     networks.py    which network of a checkpoint file was used
     options.py     the options of a cloze question
     benchmarks.py  benchmarks and their metrics

@@ -71,6 +71,15 @@ class InputSpec:
                 raise InputError(f"{word} of an input spec must be {rule}, not {value!r}.") from None
         return cls(**read)
 
+    def over(self, other: InputSpec) -> InputSpec:
+        """Take the words that this declaration leaves out from another one.
+
+        >>> str(InputSpec.parse("stride=2").over(InputSpec.parse("stride=1,crop=112")))
+        'stride=2,crop=112'
+        """
+        said = {word: value for word in _WORDS if (value := getattr(self, word)) is not None}
+        return dataclasses.replace(other, **said)
+
     def __str__(self) -> str:
         said = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return ",".join(f"{word}={_spelt(value)}" for word, value in said.items() if value is not None)

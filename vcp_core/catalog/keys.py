@@ -56,6 +56,7 @@ class KeyScheme:
 
 
 VCPBENCH = KeyScheme(name="vcpbench", source="vcpbench's own training")
+EXPORTED = KeyScheme(name="torch.export", source="torch.export archive")  # its operations hold the facts
 VCPBENCH_S3D = KeyScheme(
     name="vcpbench",
     source="vcpbench's own training",

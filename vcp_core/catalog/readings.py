@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.errors import UnknownName
+from vcp_core.catalog.graphs import GraphFacts
 from vcp_core.catalog.inputs import InputSpec, input_of, with_input
 from vcp_core.catalog.keys import KeyScheme
-from vcp_core.catalog.specs import PIXELS, BackboneSpec
+from vcp_core.catalog.specs import GRAPH, PIXELS, BackboneSpec
 from vcp_core.catalog.variants import Variant
 
 # Words of an input. The key scheme decides the colours, and the family the clips unless the scheme does.
@@ -22,26 +23,34 @@ COLOURS, CLIPS = ("mean", "std"), ("frames", "stride", "resize", "crop")
 
 
 def resolve(
-    backbone: str, *, scheme: str | None = None, variant: str | None = None, input_spec: str | None = None
+    backbone: str | GraphFacts,
+    *,
+    scheme: str | None = None,
+    variant: str | None = None,
+    input_spec: str | None = None,
 ) -> BackboneSpec:
     """Give the facts of one checkpoint's network.
 
     Args:
-        backbone: A name of the catalog.
+        backbone: A name of the catalog, or the facts of a graph.
         scheme: The key scheme of the file; None or "" for the backbone's first.
         variant: The variant that the user named.
         input_spec: The input that the user declared (`vcp_core.catalog.inputs`).
 
     Raises:
         UnknownName: If there is no such backbone, key scheme or variant.
-        InputError: If the declared input is not valid, or does not fit the backbone.
+        InputError: If the declared input is not valid, or does not fit the backbone. Also if a graph's input
+            is not known.
 
     >>> resolve("slow_r50", scheme="MMAction2").normalisation.mean
     (0.485, 0.456, 0.406)
     >>> resolve("slow_r50", scheme="MMAction2", input_spec="mean=0.45").normalisation.mean
     (0.45, 0.45, 0.45)
     """
-    spec = BACKBONES[backbone]
+    if isinstance(backbone, GraphFacts):
+        spec, input_spec = backbone.spec, backbone.input(input_spec)
+    else:
+        spec = BACKBONES[backbone]
     if scheme:
         spec = _with_scheme(spec, scheme_of(spec, scheme))
     if variant is not None:
@@ -120,16 +129,22 @@ def renewed() -> Iterator[tuple[str, str, int]]:
 def reading_in_keys(spec: BackboneSpec) -> list[str]:
     """What the keys of features and controls hold of a reading: scheme, version and variant.
 
-    Nothing for what every key has meant so far: version 1, no variant, and the family's own epsilon. The keys
-    have always held the normalisation, so features that were made before there were readings keep theirs.
+    A graph has its structure and its stages there, because its name holds only the first digits.
+
+    Others have nothing for what every key has meant so far: version 1, no variant, and the family's own
+    epsilon. The keys have always held the normalisation, so features that were made before there were
+    readings keep theirs.
 
     >>> reading_in_keys(resolve("r3d_18", variant="tclr")), reading_in_keys(resolve("r3d_18"))
     (['torchvision', '1', 'tclr'], [])
     """
+    variant = spec.variant.name if spec.variant else ""
+    if spec.family == GRAPH:
+        return [*map(str, spec.arguments.values()), *spec.stages, variant]
     usual = BACKBONES[spec.name].epsilon if spec.name in BACKBONES else spec.epsilon
     if spec.facts.version == 1 and spec.variant is None and spec.epsilon == usual:
         return []
-    return [spec.facts.name, str(spec.facts.version), spec.variant.name if spec.variant else ""]
+    return [spec.facts.name, str(spec.facts.version), variant]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,6 +182,7 @@ def assumed(spec: BackboneSpec) -> tuple[Assumption, ...]:
     """
     if spec.name == PIXELS:
         return ()
+    shown = spec.family == GRAPH  # a program shows its epsilon, strides and poolings
     found: list[Assumption] = []
     whole = InputSpec.parse(input_of(spec))
     by_project = spec.variant.source if spec.variant and "normalisation" in spec.variant.facts else ""
@@ -178,10 +194,13 @@ def assumed(spec: BackboneSpec) -> tuple[Assumption, ...]:
         if left:
             kept = {word: getattr(whole, word) for word in left}
             found.append(Assumption(fact=fact, value=str(InputSpec(**kept)), source=source))
-    found.append(Assumption(fact="batch-norm epsilon", value=f"{spec.epsilon:g}", source=spec.facts.source))
+    if not shown:
+        found.append(
+            Assumption(fact="batch-norm epsilon", value=f"{spec.epsilon:g}", source=spec.facts.source)
+        )
     if spec.variant is None or not spec.variant.bgr:
         found.append(Assumption(fact="channels", value="red, green, blue", source=spec.facts.source))
-    if spec.variant is None or not spec.variant.arguments:
+    if not shown and (spec.variant is None or not spec.variant.arguments):
         value = f"the usual ones of {spec.name}"
         found.append(Assumption(fact="strides, dilation and poolings", value=value, source=spec.source))
     return tuple(found)

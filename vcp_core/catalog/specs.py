@@ -131,6 +131,7 @@ class BackboneSpec:
         return (self.clip_frames - 1) * self.stride + 1
 
 
+GRAPH = "graph"  # the family of all graphs (`vcp_core.catalog.graphs`), which no catalog lists
 PIXELS = "pixels"  # the name of the pixel baseline, which is no backbone
 PIXEL_SIDE = 8  # fields across a frame, and fields down it
 PIXEL_PARTS = 4  # parts of a clip, each averaged over its frames (docs/decisions/2026-11-23-pixels.md)

@@ -6,6 +6,7 @@ never sees one. Nothing in this package unpickles, evaluates an expression, or l
 read_graph(path)                   the program and the weights of a foreign file, checked
 write_canonical(path, ...)         the canonical file: safetensors, with the program as JSON
 read_canonical(path)               the program and the weights of a canonical file
+facts_of(program, weights, ...)    what is known of a graph without its program
 build_graph(program, weights)      the network as a backbone, after a run without numbers
 expect_alone(network, clips)       check that a clip's features do not depend on its batch
 
@@ -13,6 +14,7 @@ expect_alone(network, clips)       check that a clip's features do not depend on
     documents.py    JSON, with limits before it is parsed
     schema.py       the words of torch.export's schema
     exported.py     from an archive to a program
+    declared.py     the input and the stages that a file declares
     payloads.py     weights from raw bytes
     reading.py      all of these for one path
     program.py      a network as data
@@ -33,7 +35,7 @@ expect_alone(network, clips)       check that a clip's features do not depend on
 from __future__ import annotations
 
 from vcp_core.graphs.alone import expect_alone
-from vcp_core.graphs.backbone import Graph, build_graph, graph_spec
+from vcp_core.graphs.backbone import Graph, build_graph, facts_of
 from vcp_core.graphs.canonical import is_canonical_graph, read_canonical, write_canonical
 from vcp_core.graphs.program import Program
 from vcp_core.graphs.reading import GraphContents, read_graph
@@ -48,7 +50,7 @@ __all__ = [
     "Used",
     "build_graph",
     "expect_alone",
-    "graph_spec",
+    "facts_of",
     "is_canonical_graph",
     "load_meta_kernels",
     "read_canonical",

@@ -5,8 +5,10 @@ Shapes: B clips, C channels (RGB), T frames, H height, W width, D features.
 
 from __future__ import annotations
 
+import hashlib
 import math
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Self
 
@@ -14,37 +16,43 @@ import torch
 from torch import Tensor, nn
 
 from vcp_core.backbones.base import Backbone
-from vcp_core.catalog.errors import InputError
-from vcp_core.catalog.inputs import InputSpec, with_input
-from vcp_core.catalog.keys import VCPBENCH
+from vcp_core.catalog.errors import GraphError, GraphTooLarge, InputError
+from vcp_core.catalog.graphs import GraphFacts
+from vcp_core.catalog.inputs import InputSpec
+from vcp_core.catalog.readings import resolve
 from vcp_core.catalog.specs import BackboneSpec
-from vcp_core.graphs.calibration import Calibration
+from vcp_core.graphs.calibration import Calibration, calibration_of
 from vcp_core.graphs.folding import folded_program
 from vcp_core.graphs.program import Program
-from vcp_core.graphs.running import Call, run, steps_of
+from vcp_core.graphs.running import Call, failed, run, steps_of
 from vcp_core.graphs.surveying import MAP_RANK, Survey, survey
-from vcp_core.graphs.usage import redrawn
+from vcp_core.graphs.usage import KEPT, redrawn, uses
 
-NAME = "graph"  # of every graph's family
-WIDER = 4 / 3  # width of frames to their height, before the crop
-LARGER = 8 / 7  # frames to crops: 128 for a crop of 112, 256 for 224
+MAX_STAGES = 64  # the largest backbone of the catalog has 8
+MAX_DIM = 1 << 16  # channels of a stage; slow_r50's last stage has 2,048
 
 
-def graph_spec(program: Program, found: Survey, input_spec: str | None = None) -> BackboneSpec:
-    """Describe a graph as the catalog describes a backbone.
-
-    The file fixes frames and crop. What it does not say is the input's stride, resize and normalisation:
-    without a declaration, each frame is taken, frames are resized to 8/7 of the crop, and pixel values stay
-    in [0, 1].
+def facts_of(
+    program: Program,
+    weights: Mapping[str, Tensor],
+    found: Survey,
+    *,
+    stages: Sequence[str] = (),
+    input_spec: str | None = None,
+) -> GraphFacts:
+    """Find what is known of a graph without its program.
 
     Args:
-        program: The program.
+        program: The checked program.
+        weights: Its weights by name.
         found: Its survey.
-        input_spec: The declared input (`vcp_core.catalog.inputs`).
+        stages: Names of its outputs, as the file says them; stage1, stage2 and so on if left out.
+        input_spec: The input, as the file says it.
 
     Raises:
-        InputError: If the declaration is not valid, if it contradicts the file, or if the file takes clips
-            that no dataset gives.
+        InputError: If the file takes clips that no dataset gives.
+        GraphError: If the file names another number of stages than it has.
+        GraphTooLarge: If it has very many stages, or channels.
     """
     _, frames, height, width = program.clip_shape
     if height != width:
@@ -52,34 +60,46 @@ def graph_spec(program: Program, found: Survey, input_spec: str | None = None) -
             f"its clips are {height} x {width} pixels, and vcpbench gives square crops. Export it with "
             "example clips whose height equals their width."
         )
-    own = f"frames={frames},crop={width}"
-    InputSpec.parse(own)
+    InputSpec.parse(f"frames={frames},crop={width}")
     dims = tuple(shape[0] for shape in found.output_shapes)
-    usual = BackboneSpec(
-        name=NAME,
-        family=NAME,
-        keys=(VCPBENCH,),
-        stages=tuple(f"stage{number}" for number in range(1, len(dims) + 1)),
-        stage_dims=dims,
+    if len(dims) > MAX_STAGES or max(dims) > MAX_DIM:
+        raise GraphTooLarge(
+            f"it gives {len(dims)} stages of up to {max(dims):,} channels, and at most {MAX_STAGES} of "
+            f"{MAX_DIM:,} are taken. Export a few feature maps of its backbone.",
+            most=MAX_DIM,
+        )
+    if stages and len(stages) != len(dims):
+        raise GraphError(
+            f"it names {len(stages)} stages, and its program gives {len(dims)} outputs. Export it again, and "
+            "change nothing in the file.",
+            reason="declared",
+        )
+    used = uses(program)
+    return GraphFacts(
+        structure=program.structure(),
+        kept=_digest([weights[name] for name, use in used.items() if use.use in KEPT]),
         clip_shape=program.clip_shape,
-        resize=_usual_resize(width),
+        stages=tuple(stages) or tuple(f"stage{number}" for number in range(1, len(dims) + 1)),
+        stage_dims=dims,
         last_strides=_strides(program, found.output_shapes[-1]),
         num_parameters=program.num_parameters,
-        source="torch.export archive",
-        builder="vcp_core.graphs.backbone:Graph",
+        input_spec=input_spec,
+        operations=dict(Counter(node.operation for node in program.nodes)),
+        multiply_adds=found.multiply_adds,
+        peak_bytes=found.peak_bytes,
+        uses=dict(Counter(use.use for use in used.values())),
+        calibration=calibration_of(program),
     )
-    spec = with_input(usual, input_spec or own)
-    if spec.clip_shape != program.clip_shape:
-        raise InputError(
-            f"the declared input ({input_spec}) contradicts the file, which takes clips of {own}. Leave out "
-            "frames and crop, or export the network with other example clips."
-        )
-    return spec
 
 
-def _usual_resize(crop: int) -> tuple[int, int]:
-    height = min(round(crop * LARGER), 640)
-    return height, min(round(height * WIDER), 640)
+def _digest(tensors: Sequence[Tensor]) -> str:
+    """Hash the bytes of tensors; "" for none. Their shapes and types are a part of the structure."""
+    if not tensors:
+        return ""
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(tensor.contiguous().view(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def _strides(program: Program, shape: tuple[int, ...]) -> tuple[int, int]:
@@ -99,7 +119,7 @@ class Graph(Backbone):
     Args:
         program: The checked program.
         weights: Its weights by name. They are not copied.
-        spec: The result of `graph_spec`.
+        spec: Its facts as a backbone (`vcp_core.catalog.readings.resolve`).
 
     Attributes:
         program: The program.
@@ -107,7 +127,7 @@ class Graph(Backbone):
     >>> from vcp_core.graphs.program import Node, Ref
     >>> mean = Node(operation="aten.mean.dim", arguments=(("self", Ref(0)), ("dim", (2, 3, 4))))
     >>> program = Program(weights=(), clip_shape=(3, 16, 112, 112), nodes=(mean,), outputs=(1,))
-    >>> graph = Graph(program, {}, graph_spec(program, survey(program)))
+    >>> graph = build_graph(program, {})
     >>> graph(torch.full((2, 3, 16, 112, 112), 255, dtype=torch.uint8))
     tensor([[1., 1., 1.],
             [1., 1., 1.]])
@@ -150,6 +170,7 @@ class Graph(Backbone):
 
         Raises:
             ValueError: If the clips are not of the shape that the file takes.
+            GraphError: If an operation cannot run on these clips.
         """
         if tuple(x_BCTHW.shape[1:]) != self.program.clip_shape:
             shown = ", ".join(map(str, self.program.clip_shape))
@@ -157,6 +178,11 @@ class Graph(Backbone):
                 f"{self.spec.name} expects clips of shape (B, {shown}), got {tuple(x_BCTHW.shape)}."
             )
         outputs = run(self._steps, self.program, self.weights(), x_BCTHW, call=self._call)
+        if x_BCTHW.is_cuda:
+            try:  # an error inside a kernel comes later than the call, and must not look like one of ours
+                torch.cuda.synchronize(x_BCTHW.device)
+            except RuntimeError as error:
+                raise failed("an operation", error) from error
         return [output if output.dim() == MAP_RANK else output[..., None, None, None] for output in outputs]
 
     def stages(self, clips_BCTHW: Tensor, *, max_pooled: bool = False) -> dict[str, Tensor]:
@@ -182,6 +208,16 @@ class Graph(Backbone):
             with torch.no_grad():
                 own.copy_(drawn)
 
+    def redrawn(self, seed: int) -> Graph:
+        """Make a graph of the same program with random weights, on the CPU."""
+        own = [weight.cpu() for weight in self.weights()]
+        return self._with(self.program, redrawn(self.program, own, torch.Generator().manual_seed(seed)))
+
+    @property
+    def needs_calibration(self) -> bool:
+        """Whether `calibrating` changes anything."""
+        return calibration_of(self.program) != "nothing"
+
     @contextmanager
     def calibrating(self) -> Iterator[None]:
         """Normalise by the statistics of each batch inside the block, and keep their averages at its end.
@@ -199,15 +235,17 @@ class Graph(Backbone):
         calibration.finish()
 
     def folded(self) -> Graph:
-        """Make a copy in which convolutions do the work of the batch norms behind them.
+        """Make a graph in which convolutions do the work of the batch norms behind them.
 
-        The features are the same but for the last digits (docs/decisions/2026-11-29-folding.md).
+        The features are the same but for the last digits (docs/decisions/2026-11-29-folding.md). A graph
+        that has nothing to fold is returned itself.
         """
         program, weights = folded_program(self.program, self.weights())
+        return self if program is self.program else self._with(program, weights)
+
+    def _with(self, program: Program, weights: Sequence[Tensor]) -> Graph:
         named = {one.name: tensor for one, tensor in zip(program.weights, weights, strict=True)}
-        graph = Graph(program, named, self.spec)
-        graph.normalisation = self.normalisation
-        return graph
+        return Graph(program, named, self.spec)
 
 
 def build_graph(program: Program, weights: Mapping[str, Tensor], *, input_spec: str | None = None) -> Graph:
@@ -216,13 +254,15 @@ def build_graph(program: Program, weights: Mapping[str, Tensor], *, input_spec: 
     Args:
         program: The checked program.
         weights: Its weights by name.
-        input_spec: The declared input (`graph_spec`).
+        input_spec: The declared input. Without it, each frame is taken, frames are resized to the crop, and
+            pixel values stay in [0, 1].
 
     Raises:
         GraphError: As `survey`.
-        InputError: As `graph_spec`.
+        InputError: As `facts_of` and `vcp_core.catalog.readings.resolve`.
     """
-    return Graph(program, weights, graph_spec(program, survey(program), input_spec))
+    facts = facts_of(program, weights, survey(program))
+    return Graph(program, weights, resolve(facts, input_spec=input_spec) if input_spec else facts.spec)
 
 
 def _attribute(number: int) -> str:

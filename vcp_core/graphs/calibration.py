@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vcp_core.graphs.program import Program, Ref
+from vcp_core.catalog.graphs import Calibration as KindOfCalibration
+from vcp_core.graphs.program import Node, Program, Ref
 from vcp_core.graphs.running import Step
 
 EPS = 1e-5  # added to a variance; torch's default for batch norm
@@ -35,6 +36,20 @@ CONVOLUTIONS = frozenset(
         "aten.convolution.default",
     }
 )
+
+
+def calibration_of(program: Program) -> KindOfCalibration:
+    """What calibration standardises: batch norms, else convolutions if there is no normalisation at all."""
+    found = {node.operation for node in program.nodes}
+    if not found.isdisjoint(BATCH_NORMS):
+        return "batch norms"
+    if is_without_norms(program) and any(map(_has_bias, program.nodes)):
+        return "convolutions"
+    return "nothing"
+
+
+def _has_bias(node: Node) -> bool:
+    return node.operation in CONVOLUTIONS and isinstance(dict(node.arguments).get("bias"), Ref)
 
 
 def is_without_norms(program: Program) -> bool:

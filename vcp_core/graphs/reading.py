@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from torch import Tensor
 
 from vcp_core.graphs.archive import Archive
 from vcp_core.graphs.checking import check
+from vcp_core.graphs.declared import Declared, read_declared
 from vcp_core.graphs.exported import read_exported
 from vcp_core.graphs.payloads import expect_finite, tensors_of
 from vcp_core.graphs.program import Program
@@ -22,10 +23,12 @@ class GraphContents:
     Attributes:
         program: The network without its numbers. Each of its operations is in the table.
         weights: The weights by name, contiguous on the CPU, in the order of `program.weights`.
+        declared: What the file says beside the program. A canonical file says nothing.
     """
 
     program: Program
     weights: Mapping[str, Tensor]
+    declared: Declared = field(default_factory=Declared)
 
 
 def read_graph(path: Path) -> GraphContents:
@@ -51,8 +54,9 @@ def read_graph(path: Path) -> GraphContents:
     with path.open("rb") as file:
         archive = Archive(file)
         program, payloads = read_exported(archive)
+        declared = read_declared(archive)
         check(program)
         weights = tensors_of(payloads, archive)
     for weight in program.weights:
         expect_finite(weight.name, weight.kind, weights[weight.name])
-    return GraphContents(program=program, weights=weights)
+    return GraphContents(program=program, weights=weights, declared=declared)

@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from vcp_core.catalog.errors import GraphError
+from vcp_core.catalog.names import printable
 from vcp_core.graphs.operations import WORDS, Operation, operations
 from vcp_core.graphs.program import Argument, Node, Program, Ref, Word, last_reads
 
@@ -96,11 +98,40 @@ def run(
         weights: Its weights, in its order, on the device of the clips.
         clips_BCTHW: The prepared clips.
         call: Calls each operation instead of this function.
+
+    Raises:
+        GraphError: If an operation cannot run on these clips, as for an index that is out of range.
     """
+
+    def careful(step: Step, arguments: list[Any], keywords: dict[str, Any]) -> Any:
+        try:
+            return call(step, arguments, keywords) if call else step.operation.call(*arguments, **keywords)
+        # torch raises every kind of error for numbers that do not fit.
+        except (IndexError, RuntimeError, TypeError, ValueError) as error:
+            if _is_of_the_machine(error):
+                raise
+            raise failed(f"operation {step.at + 1} ({step.node.operation})", error) from error
+
     values: list[Value] = []
     # A loop's variable would keep the arguments of each operation alive while the next one runs.
-    deque(running(steps, program, weights, clips_BCTHW, values, call=call), maxlen=0)
+    deque(running(steps, program, weights, clips_BCTHW, values, call=careful), maxlen=0)
     return [values[value] for value in program.outputs]
+
+
+def failed(what: str, error: Exception) -> GraphError:
+    """Make an error of ours of an operation's error. Sizes were checked, so numbers are at fault."""
+    said = printable(str(error).strip().partition("\n")[0])[:200].rstrip(".")
+    return GraphError(
+        f"{what} of its program fails on clips of the dataset ({said}). Its shapes are right, so the numbers "
+        "in a tensor are not, such as an index that is out of range. Run the exported program on clips with "
+        "pixel values from 0 to 1, normalised as declared.",
+        reason="run",
+    )
+
+
+def _is_of_the_machine(error: Exception) -> bool:
+    """Whether memory ran out. Another machine may have more."""
+    return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
 
 
 def running(

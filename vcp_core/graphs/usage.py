@@ -32,6 +32,7 @@ Use = Literal[
     "kept",
 ]
 TOKEN_STD = 0.02  # of position embeddings and class tokens; arXiv:2010.11929 and its successors
+KEPT: frozenset[Use] = frozenset({"layer scale", "kept"})  # random weights take these from the file
 SLOPE = 0.25  # of PReLU; torch's default
 MAX_SOURCES = 16  # weights that one value is followed to; a standardised kernel has one
 

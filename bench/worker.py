@@ -146,7 +146,9 @@ def index(
     return {"fingerprint": dataset.fingerprint, "own_name": None, "summary": summary(dataset)}
 
 
-def calibrate(tell: child.Tell, *, plan: dict[str, Any], seed: int, device: str, out: str) -> dict[str, Any]:
+def calibrate(
+    tell: child.Tell, *, plan: dict[str, Any], seed: int, like: str | None, device: str, out: str
+) -> dict[str, Any]:
     """Write random weights without calibrating them. It takes the place of `worker.child.calibrate`."""
     from vcp_core.backbones import build
     from vcp_core.checkpoints.canonical import write_canonical
@@ -163,6 +165,7 @@ def extract(
     plan: dict[str, Any],
     clips: list[Any],
     weights: str | None,
+    alone: bool,
     device: str,
     out: str,
 ) -> dict[str, Any]:

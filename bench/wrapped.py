@@ -22,6 +22,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, distributed, nn
 
+from bench.graphs import export
 from vcp_core.backbones import build
 
 State = dict[str, Tensor]
@@ -232,8 +233,13 @@ def scripted(path: Path) -> None:
 
 def exported(path: Path) -> None:
     """Write a program of torch.export."""
+    export(build("r3d_tiny", seed=0), path)
+
+
+def exported_for_two_clips(path: Path) -> None:
+    """Write a program of torch.export that takes batches of two clips alone."""
     with warnings.catch_warnings(action="ignore"):
-        torch.export.save(torch.export.export(nn.Linear(3, 4), (torch.ones(1, 3),)), path)
+        torch.export.save(torch.export.export(nn.Conv3d(3, 4, 1), (torch.ones(2, 3, 16, 56, 56),)), path)
 
 
 def _inside_of_weights(word: str) -> State:
@@ -464,6 +470,7 @@ WRAPPINGS: tuple[Wrapping, ...] = (
     Wrapping(group=OTHERS, name="`torch.save(model)`", write=saved(lambda: build("r3d_tiny"))),
     Wrapping(group=OTHERS, name="TorchScript", write=scripted),
     Wrapping(group=OTHERS, name="torch.export", write=exported),
+    Wrapping(group=OTHERS, name="torch.export for batches of two clips alone", write=exported_for_two_clips),
     Wrapping(group=OTHERS, name="NumPy's `.npz`", write=_numbers),
     Wrapping(group=OTHERS, name="pickled with protocol 4", write=saved(weights, pickle_protocol=4)),
     Wrapping(

@@ -69,6 +69,9 @@ def table() -> str:
 
 
 def _said(report: CheckpointReport) -> list[str]:
+    if report.graph is not None:
+        number, stages = sum(report.graph.operations.values()), len(report.graph.stages)
+        return [f"A program of its own: {number} operations, {stages} stages."]
     network = network_used(report.as_dict())
     words = {
         "left out": ", ".join(f"`{word}` of {count} keys" for word, count in report.stripped.items()),

@@ -6,6 +6,8 @@ import itertools
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.graphs.attacks import ATTACKS as OF_GRAPHS
+from tests.graphs.attacks import SURVEYED
 from tests.hostile.archives import ARCHIVES
 from tests.hostile.attacks import ATTACKS, Attack
 from tests.hostile.formats import FORMATS, PLACES
@@ -38,5 +40,19 @@ INERT = {
     for family in (ARCHIVES, BOMBS, TENSORS, SAFETENSORS, FORMATS)
     for name, build in family.items()
 }
+FAMILIES = (ATTACKS, PLACES, ARCHIVES, BOMBS, TENSORS, SAFETENSORS, FORMATS)
 CHECKPOINTS: dict[str, Builder] = RUNNING | INERT
-assert len(CHECKPOINTS) == sum(map(len, (ATTACKS, PLACES, ARCHIVES, BOMBS, TENSORS, SAFETENSORS, FORMATS)))
+assert len(CHECKPOINTS) == sum(map(len, FAMILIES))
+
+
+def _archive(make: Callable[[str], bytes]) -> Builder:
+    def build(path: Path, canary: str) -> None:
+        path.write_bytes(make(canary))
+
+    return build
+
+
+# Programs of torch.export, each refused for a reason that tests/graphs/test_hostile.py states.
+GRAPHS: dict[str, Builder] = {
+    f"a graph: {name}": _archive(attack.make) for name, attack in (OF_GRAPHS | SURVEYED).items()
+}

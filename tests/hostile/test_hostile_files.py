@@ -21,7 +21,7 @@ import pytest
 
 from tests.datasets_on_disk import make_folder
 from tests.hostile.attacks import ATTACKS
-from tests.hostile.checkpoints import CHECKPOINTS, RUNNING
+from tests.hostile.checkpoints import CHECKPOINTS, GRAPHS, RUNNING
 from tests.hostile.videos import VIDEOS
 from tests.hostile.watch import adopt_orphans, children, opened
 from tests.patience import DEADLINE_S
@@ -62,7 +62,7 @@ class Sums:
 
 @pytest.fixture(scope="module")
 def sums() -> Iterator[dict[str, Sums]]:
-    found = {kind: Sums(kind) for kind in ("checkpoints", "videos")}
+    found = {kind: Sums(kind) for kind in ("checkpoints", "graphs", "videos")}
     yield found
     print("", *found.values(), sep="\n")
 
@@ -118,12 +118,14 @@ def test_no_attack_runs_code_where_no_wall_stands(place: Path, name: str) -> Non
     assert [path.name for path in place.iterdir()] == ["a.pt"]
 
 
-@pytest.mark.parametrize("name", CHECKPOINTS)
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")  # of torch.export
+@pytest.mark.parametrize("name", [*CHECKPOINTS, *GRAPHS])
 def test_a_hostile_checkpoint_is_refused(place: Path, sums: dict[str, Sums], name: str) -> None:
     adopt_orphans()
-    own, canary, out = sums["checkpoints"], place / "canary", place / "out" / "canonical.safetensors"
+    own = sums["graphs" if name in GRAPHS else "checkpoints"]
+    canary, out = place / "canary", place / "out" / "canonical.safetensors"
     path = place / "a.pt"
-    CHECKPOINTS[name](path, str(canary))
+    (CHECKPOINTS | GRAPHS)[name](path, str(canary))
     processes, files, begun = children(), left_by_children(), cpu_s()
     try:
         ingest(path, out)

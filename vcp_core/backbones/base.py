@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol as Interface
 from typing import runtime_checkable
 
@@ -126,6 +128,29 @@ class Backbone(nn.Module, ABC):
     def initialise_linear(self, linear: nn.Linear, generator: torch.Generator) -> None:
         """Draw one linear layer; torch's default unless the family has its own rule."""
         _draw_by_fan_in(linear, generator)
+
+    @property
+    def needs_calibration(self) -> bool:
+        """Whether `calibrating` changes anything."""
+        return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in self.modules())
+
+    @contextmanager
+    def calibrating(self) -> Iterator[None]:
+        """Normalise by the statistics of each batch inside the block, and keep their averages at its end.
+
+        Only the batch norms are in training mode meanwhile. Afterwards the network is in eval mode.
+        """
+        self.eval()
+        norms = [one for one in self.modules() if isinstance(one, nn.modules.batchnorm._BatchNorm)]
+        momenta = [norm.momentum for norm in norms]
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # in torch this means the plain average over batches
+            norm.train()
+        yield
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+        self.eval()
 
     def fill_buffers(self) -> None:
         """Compute every buffer that is not in the state dict, because no checkpoint contains it.

@@ -36,6 +36,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vcp_core.catalog.errors import StorageError
+from vcp_core.catalog.graphs import GraphFacts
 from vcp_core.checkpoints.report import CheckpointReport
 from vcp_core.checkpoints.sandbox import ingest, precheck
 
@@ -65,8 +66,10 @@ def load_checkpoint(
     Only a child process opens the file (see sandbox.py). Starting it takes a few seconds.
 
     Args:
-        path: The file: .pt, .pth, .tar, .ckpt or .safetensors. Its bytes count, not its suffix.
+        path: The file: .pt, .pth, .tar, .ckpt, .safetensors, or .pt2 of torch.export. Its bytes count, not
+            its suffix.
         backbone: Name of the architecture. If left out, it is recognised by the names and shapes of tensors.
+            A .pt2 file is an architecture of its own.
         prefix: Which of several networks in the file to load ("teacher."). If left out, the one that
             gradients trained, and not an average of its weights. `CheckpointReport.others` lists the others.
         variant: The form of the network, if no tensor shows it: "tclr", "bgr"
@@ -76,7 +79,8 @@ def load_checkpoint(
 
     Raises:
         UnknownName: If there is no such backbone, or the backbone has no such variant.
-        InputError: If the declared input is not valid, or the network cannot take it.
+        InputError: If the declared input is not valid, or the network cannot take it. Also if neither a .pt2
+            file nor the declaration says its stride, resize, mean and std.
         CheckpointError: If the file is not a whole, safe, finite checkpoint of a known backbone.
         ReaderFailed: If the child process was killed, took too long or broke. The file may be good.
         StorageError: If there is no room for the canonical copy, which is deleted before this returns.
@@ -86,7 +90,9 @@ def load_checkpoint(
     vcp_core.catalog.errors.NotACheckpoint: epoch-300.pt: no such file.
     """
     with _ingested(path, backbone, prefix, variant, input_spec) as (canonical_path, report):
-        network = read_canonical(canonical_path, scheme=report.scheme, variant=variant, input_spec=input_spec)
+        network = read_canonical(
+            canonical_path, graph=report.graph, scheme=report.scheme, variant=variant, input_spec=input_spec
+        )
         return network, report
 
 
@@ -107,12 +113,18 @@ def inspect_checkpoint(
 
 
 def read_canonical(
-    path: Path, *, scheme: str | None = None, variant: str | None = None, input_spec: str | None = None
+    path: Path,
+    *,
+    graph: GraphFacts | None = None,
+    scheme: str | None = None,
+    variant: str | None = None,
+    input_spec: str | None = None,
 ) -> Backbone:
     """Load the network of a file that `ingest` wrote, in eval mode on the CPU.
 
     Args:
         path: The file.
+        graph: The facts of the graph in it (`CheckpointReport.graph`); None for a network of a family.
         scheme: The key scheme of the original file (`CheckpointReport.scheme`); None for the backbone's
             first.
         variant: The form of the network, if no tensor shows it.
@@ -135,7 +147,7 @@ def read_canonical(
     # Imported here: `import vcp_core.checkpoints` must not load torch.
     from vcp_core.checkpoints.canonical import read_canonical as read
 
-    return read(path, scheme=scheme, variant=variant, input_spec=input_spec)
+    return read(path, graph=graph, scheme=scheme, variant=variant, input_spec=input_spec)
 
 
 @contextmanager

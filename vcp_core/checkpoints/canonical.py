@@ -1,4 +1,7 @@
-"""The canonical file: weights as float32 safetensors, contiguous, with the backbone's own keys only."""
+"""The canonical file: weights as float32 safetensors, contiguous, with the backbone's own keys only.
+
+A graph has a canonical file of another form (`vcp_core.graphs.canonical`).
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,11 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from vcp_core import graphs
 from vcp_core.backbones import Backbone, allocate, expect
 from vcp_core.catalog.errors import CheckpointMismatch, DamagedCheckpoint, NonFiniteWeights, Private
 from vcp_core.catalog.files import whole
+from vcp_core.catalog.graphs import GraphFacts
 from vcp_core.catalog.readings import resolve
 from vcp_core.checkpoints.match import Match, own_keys
 from vcp_core.checkpoints.report import listed
@@ -207,13 +212,33 @@ def write_canonical(path: Path, backbone: str, state: Mapping[str, Tensor]) -> N
         part.write_bytes(data)
 
 
+def write_network(path: Path, network: Backbone) -> None:
+    """Write the canonical file of a network that was built here, such as a control. It may be on a device.
+
+    Raises:
+        StorageError: As `write_canonical`.
+    """
+    if isinstance(network, graphs.Graph):
+        named = zip(network.program.weights, network.weights(), strict=True)
+        graphs.write_canonical(path, network.program, {one.name: tensor.cpu() for one, tensor in named})
+        return
+    state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
+    write_canonical(path, network.spec.name, state)
+
+
 def read_canonical(
-    path: Path, *, scheme: str | None = None, variant: str | None = None, input_spec: str | None = None
+    path: Path,
+    *,
+    graph: GraphFacts | None = None,
+    scheme: str | None = None,
+    variant: str | None = None,
+    input_spec: str | None = None,
 ) -> Backbone:
-    r"""Load the network of a file that `write_canonical` wrote, in eval mode on the CPU.
+    r"""Load the network of a file that `write_canonical` or `write_network` wrote, in eval mode on the CPU.
 
     Args:
         path: The file.
+        graph: The facts of the graph in it; None for a network of a family.
         scheme: The key scheme of the original file, whose facts hold; None for the backbone's first.
         variant: The form of the network, if no tensor shows it.
         input_spec: The declared input of the network.
@@ -232,6 +257,10 @@ def read_canonical(
     ...         print(error.text().partition(": ")[2])
     not whole (Error while deserializing header: invalid header length). Ingest the checkpoint again.
     """
+    if graph is not None:
+        contents = graphs.read_canonical(path)
+        spec = resolve(graph, variant=variant, input_spec=input_spec)
+        return graphs.Graph(contents.program, contents.weights, spec)
     try:
         with safetensors.safe_open(path, framework="pt", device="cpu") as file:
             backbone = allocate(resolve(file.metadata()["backbone"], scheme=scheme, variant=variant))

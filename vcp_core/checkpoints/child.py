@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vcp_core.catalog.backbones import BACKBONES
-from vcp_core.catalog.errors import CheckpointError, VcpbenchError
+from vcp_core.catalog.errors import CheckpointError, CheckpointMismatch, VcpbenchError
 from vcp_core.checkpoints.formats import identify
 from vcp_core.checkpoints.handed import Handed, hand_over
 from vcp_core.checkpoints.origin import Origin, read_origin
@@ -45,6 +45,7 @@ IMPORTED = (
     "vcp_core.checkpoints.canonical",
     "vcp_core.checkpoints.networks",
     "vcp_core.checkpoints.read",
+    "vcp_core.graphs",
     *sorted({spec.builder.partition(":")[0] for spec in BACKBONES.values()}),
 )
 # What torch, the standard library and our messages import on first use: zipfile reads names in code page 437,
@@ -98,6 +99,7 @@ def _raise_walls(handed: Handed, job: dict[str, Any]) -> Walls:
     walls = filter_calls(walls)
     walls.refuse_gaps(job["policy"])
     tempfile.tempdir = os.fspath(handed.folder)  # the only folder that can be written
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = tempfile.tempdir  # a run without numbers makes this folder
     return walls
 
 
@@ -195,19 +197,25 @@ def _ingest(
 ) -> CheckpointReport:
     if "landlock" not in walls.standing:
         # Without Landlock's rules, the capability to read packages below /root would read every file.
-        _import_everything()
+        _import_everything(graphs=True)
     ceiling.put()  # reading a zip's directory makes objects of nine times its size
-    identify(path)  # before torch is imported, so that a file of another kind is refused at once
+    file_format = identify(path)  # before torch is imported, so that another kind of file is refused at once
     ceiling.lift()  # torch takes memory and seconds of its own, and the ceiling is for the file alone
-    _import_everything()
+    _import_everything(graphs=file_format == "torch export")
     ceiling.put(for_good=True)
     return ingest_here(path, canonical_path, backbone=backbone, prefix=prefix)
 
 
-def _import_everything() -> None:
-    """Import what reading needs, and give up the capability to read an interpreter below /root."""
+def _import_everything(*, graphs: bool) -> None:
+    """Import what reading needs, and give up the capability to read an interpreter below /root.
+
+    Args:
+        graphs: Whether to import what a run without numbers needs, too. It takes a second.
+    """
     for name in IMPORTED:
         importlib.import_module(name)
+    if graphs:
+        importlib.import_module("vcp_core.graphs").load_meta_kernels()
     for name in LATE:
         with contextlib.suppress(ModuleNotFoundError):  # another version of torch may not have it
             importlib.import_module(name)
@@ -233,6 +241,9 @@ def ingest_here(
     from vcp_core.checkpoints.networks import choose
     from vcp_core.checkpoints.read import read_contents
 
+    if identify(path) == "torch export":
+        _refuse_choices(backbone, prefix)
+        return _ingest_graph(path, canonical_path)
     contents = read_contents(path, canonical_path.parent)
     tensors = contents.tensors
     choice = choose(
@@ -266,6 +277,45 @@ def ingest_here(
         notes=_notes(contents),
         origin=dataclasses.asdict(origin) if origin else None,
         training=_training(contents, origin),
+    )
+
+
+def _refuse_choices(backbone: str | None, prefix: str | None) -> None:
+    """Refuse what a user says of a file with weights alone. Nothing of it would be used."""
+    said = [
+        f"{option} {value}" for option, value in (("--backbone", backbone), ("--prefix", prefix)) if value
+    ]
+    if said:
+        raise CheckpointMismatch(
+            f"it is a program of torch.export, which is one whole network of its own. Leave out "
+            f"{' and '.join(said)}."
+        )
+
+
+def _ingest_graph(path: Path, canonical_path: Path) -> CheckpointReport:
+    from vcp_core.graphs import facts_of, read_graph, survey, write_canonical
+
+    contents = read_graph(path)
+    program, weights = contents.program, contents.weights
+    declared = contents.declared
+    facts = facts_of(
+        program, weights, survey(program), stages=declared.stages, input_spec=declared.input_spec
+    )
+    write_canonical(canonical_path, program, weights)
+    return CheckpointReport(
+        sha256=_sha256(path),
+        size_bytes=path.stat().st_size,
+        format="torch export",
+        backbone=facts.name,
+        scheme=facts.spec.facts.name,
+        wrapper="",
+        prefix="",
+        num_keys=len(program.weights),
+        filled=(),
+        left_over={},
+        others=(),
+        dtypes=tuple(sorted({weight.dtype for weight in program.weights})),
+        graph=facts,
     )
 
 

@@ -11,13 +11,14 @@ from vcp_core.catalog.errors import DamagedCheckpoint, NotACheckpoint
 from vcp_core.checkpoints.archives import OBJECT, READABLE, folder_of
 from vcp_core.checkpoints.report import listed
 
-Format = Literal["torch zip", "torch legacy", "pickle", "safetensors"]
+Format = Literal["torch zip", "torch legacy", "pickle", "safetensors", "torch export"]
 
 ZIP = b"PK\x03\x04"
 PICKLE = b"\x80"  # protocol 2 and later
 TORCH_LEGACY = (
     b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."  # torch/serialization.py, MAGIC_NUMBER
 )
+EXPORTED = ("archive_format", "serialized_exported_program.json")  # of torch.export since 2.8, and before
 MAX_SAFETENSORS_HEADER = 100_000_000  # bytes; the safetensors format's own limit
 RE_SAVE = "Save its weights with torch.save(model.state_dict(), 'weights.pt') and use that file."
 
@@ -33,7 +34,8 @@ OTHER_FORMATS = (
     (b"GGUF", "a GGUF file, which holds language models", "Export the PyTorch weights instead."),
     (b"\x93NUMPY", "one NumPy array", RE_SAVE),
 )
-WEIGHTS = (".pt", ".pth", ".pyth", ".ckpt", ".tar", ".bin", ".safetensors")  # suffixes of files with weights
+# Suffixes of files with weights.
+WEIGHTS = (".pt", ".pt2", ".pth", ".pyth", ".ckpt", ".tar", ".bin", ".safetensors")
 
 
 def identify(path: Path) -> Format:
@@ -104,11 +106,8 @@ def _identify_zip(file: BinaryIO, size: int) -> Format:
             "a TorchScript archive, which is a program and not only weights. Load it where you trust it with "
             "torch.jit.load and save its state_dict() with torch.save."
         )
-    if "archive_format" in parts or ("models" in parts and "weights" in parts):
-        raise NotACheckpoint(
-            "a program of torch.export, and not only weights. Save them with "
-            "torch.save(torch.export.load(FILE).state_dict, 'weights.pt') where you trust it."
-        )
+    if not parts.isdisjoint(EXPORTED) or {"models", "weights"} <= parts:
+        return "torch export"
     if OBJECT in parts and begins:  # the last archive does not begin at byte 0, so others come before it
         raise NotACheckpoint(
             "several archives one after the other: a part of a distributed checkpoint (.distcp). Join its "

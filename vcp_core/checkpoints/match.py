@@ -27,10 +27,12 @@ from vcp_core.checkpoints.report import listed, printable
 Shape = tuple[int, ...]
 Equal = Callable[[str, str], bool]  # whether two tensors of the file hold the same bits
 
-WHAT_NEXT = "Pass --backbone, or see docs/adding/backbone.md."
-WHAT_NEXT_AFTER_BACKBONE = (
-    "Leave out --backbone to see what it is closest to, or see docs/adding/backbone.md."
+_OF_ITS_OWN = (
+    "If it is another architecture, `vcpbench export` writes it into a .pt2 file, which is read without "
+    "knowing it. To add a family, see docs/adding/backbone.md."
 )
+WHAT_NEXT = f"Pass --backbone if you know it. {_OF_ITS_OWN}"
+WHAT_NEXT_AFTER_BACKBONE = f"Leave out --backbone to see what it is closest to. {_OF_ITS_OWN}"
 # Prefixes under which a backbone is not whole. Only the closest is told, and rating one goes through all
 # names of the file. A file of 4 MB can have 50,000 prefixes with one key each.
 MAX_NEAR = 16

@@ -96,6 +96,8 @@ def read_contents(path: Path, scratch: Path | None = None) -> Contents:
     with _utf8(path) as path:
         file_format = identify(path)
         contents = Contents(format=file_format)
+        if file_format == "torch export":
+            raise NotACheckpoint("a program of torch.export. `vcp_core.graphs.read_graph` reads these.")
         if file_format == "pickle":
             _refuse_plain_pickle(path)
         elif file_format == "safetensors":

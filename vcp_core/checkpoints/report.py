@@ -11,8 +11,10 @@ from typing import Any
 
 from vcp_core.catalog import names
 from vcp_core.catalog.backbones import BACKBONES
+from vcp_core.catalog.graphs import GraphFacts
 from vcp_core.catalog.inputs import input_of
 from vcp_core.catalog.readings import Assumption, assumed, resolve, variant_of
+from vcp_core.catalog.specs import BackboneSpec
 from vcp_core.checkpoints.names import WRAPPERS
 
 
@@ -23,7 +25,7 @@ class CheckpointReport:
     Attributes:
         sha256: SHA-256 of the original file.
         size_bytes: Size of the original file.
-        format: "torch zip", "torch legacy" or "safetensors", recognised by the file's bytes.
+        format: "torch zip", "torch legacy", "safetensors" or "torch export", recognised by the file's bytes.
         backbone: Name of the backbone in the file.
         scheme: The key scheme of the file ("torchvision"); "" in reports from before there were schemes.
         wrapper: The nested dictionaries that hold the keys, joined by dots ("state_dict"); "" for none.
@@ -44,6 +46,7 @@ class CheckpointReport:
         assumed: Facts that an evaluation relies on, and that cannot be seen in the file
             (`vcp_core.catalog.readings.Assumption`). Older reports do not list them.
         training: The step, epoch and run that the file claims (`vcp_core.checkpoints.trainers`).
+        graph: The facts of a graph, whose name is the backbone; None for a backbone of the catalog.
 
     >>> report = CheckpointReport(
     ...     sha256="0" * 64,
@@ -86,15 +89,24 @@ class CheckpointReport:
     variant: str | None = None
     input_spec: str = ""
     assumed: tuple[dict[str, str], ...] = ()
+    graph: GraphFacts | None = None
+
+    @property
+    def network_spec(self) -> BackboneSpec:
+        """The facts of the network in its usual form, with its usual input."""
+        return BACKBONES[self.backbone] if self.graph is None else self.graph.spec
 
     def read_as(self, *, variant: str | None, input_spec: str | None) -> CheckpointReport:
         """Add what the user named and declared, and what is then still assumed.
 
         Raises:
             UnknownName: If the backbone has no such variant.
-            InputError: If the declared input is not valid, or does not fit the backbone.
+            InputError: If the declared input is not valid, or does not fit the backbone. Also if a graph's
+                input is not known.
         """
-        spec = resolve(self.backbone, scheme=self.scheme, variant=variant, input_spec=input_spec)
+        spec = resolve(
+            self.graph or self.backbone, scheme=self.scheme, variant=variant, input_spec=input_spec
+        )
         return dataclasses.replace(
             self,
             scheme_version=spec.facts.version,
@@ -117,29 +129,25 @@ class CheckpointReport:
         values: dict[str, Any] = json.loads(text)
         # JSON has no tuples: they come back as lists.
         lists = {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
-        return cls(**{**values, **lists})
+        graph = values.get("graph")
+        return cls(**{**values, **lists, "graph": graph and GraphFacts.from_dict(graph)})
 
     def explain(self) -> str:
         """Explain the report to a user, in a few lines."""
-        millions = BACKBONES[self.backbone].num_parameters / 1e6
-        named = f", named as in {self.scheme}" if self.scheme else ""
         lines = [
-            f"backbone    {self.backbone}: all {self.num_keys} keys{named}, {millions:.1f} M parameters",
+            f"backbone    {self._backbone()}",
             f"file        {self.format}, {self.size_bytes / 1e6:.1f} MB",
             f"sha256      {self.sha256}",
-            f"wrapper     {self._wrapper()}",
-            f"prefix      {self._prefix()}",
-            *self._stripped(),
-            *self._network(),
+            *self._place(),
             *self._variant(),
-            f"input       {self.input_spec or input_of(BACKBONES[self.backbone])}",
+            f"input       {self.input_spec or input_of(self.network_spec)}",
             *self._assumed(),
         ]
         if self.origin:
             where = f"{self.origin['run']}, step {self.origin['step']}, on {self.origin['dataset']}"
             lines.append(f"origin      {self.origin['task']} {where}")
         lines += self._training()
-        if self.dtypes != ("float32",):
+        if self.graph is None and self.dtypes != ("float32",):
             lines.append(f"converted   {', '.join(self.dtypes)} to float32")
         if self.left_over:
             lines.append(f"left over   {listed(f'{at} ({n})' for at, n in self.left_over.items())}")
@@ -155,15 +163,33 @@ class CheckpointReport:
             )
         return "\n".join([*lines, *(f"note        {note}" for note in self.notes)])
 
+    def _backbone(self) -> str:
+        millions = f"{self.network_spec.num_parameters / 1e6:.1f} M parameters"
+        if self.graph is not None:
+            return f"{self.backbone}: a program of its own, {self.num_keys} weights, {millions}"
+        named = f", named as in {self.scheme}" if self.scheme else ""
+        return f"{self.backbone}: all {self.num_keys} keys{named}, {millions}"
+
+    def _place(self) -> list[str]:
+        """Where the network lies in the file; of a graph, what it is."""
+        if self.graph is None:
+            return [
+                f"wrapper     {self._wrapper()}",
+                f"prefix      {self._prefix()}",
+                *self._stripped(),
+                *self._network(),
+            ]
+        return [f"{name:<11} {what}" for name, what in self.graph.lines()]
+
     def _variant(self) -> list[str]:
         if self.variant is None:
             return []
-        return [f"variant     {self.variant}: {variant_of(BACKBONES[self.backbone], self.variant).says}"]
+        return [f"variant     {self.variant}: {variant_of(self.network_spec, self.variant).says}"]
 
     def _assumed(self) -> list[str]:
         heads = itertools.chain(["assumed"], itertools.repeat(""))
         lines = [f"{head:<11} {Assumption(**one)}" for head, one in zip(heads, self.assumed, strict=False)]
-        others = [one.name for one in BACKBONES[self.backbone].variants if one.name != self.variant]
+        others = [one.name for one in self.network_spec.variants if one.name != self.variant]
         if lines:
             lines.append(
                 "            The file does not show it. If it is wrong, pass --input-spec or --variant"

@@ -109,7 +109,7 @@ def ingest(
             trained.
         variant: The form of the network, if no tensor shows it (`vcp_core.catalog.variants`).
         input_spec: The declared input of the network (`vcp_core.catalog.inputs`). It changes only what the
-            report says.
+            report says, and a .pt2 file that declares none is refused without it.
         limits: Limits of the child process. If left out, they follow from the file's size.
 
     Raises:
@@ -137,12 +137,13 @@ def ingest(
         answer = run_child(path, job, limits)
         if "error" in answer:
             raise _named(path, VcpbenchError.from_dict(answer["error"]))
+        report = _with_counts_in_name(CheckpointReport.from_json(answer["report"]), path.name)
+        report = report.read_as(variant=variant, input_spec=input_spec)
         try:
             walls.take_over(folder / canonical_path.name, canonical_path)
         except walls.NotHandedOver as error:
             raise ReaderFailed(f"its reader {error}.", path=path) from error
-    report = _with_counts_in_name(CheckpointReport.from_json(answer["report"]), path.name)
-    return report.read_as(variant=variant, input_spec=input_spec)
+    return report
 
 
 def child_environment() -> dict[str, str]:

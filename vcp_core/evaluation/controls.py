@@ -7,7 +7,6 @@ layers. So its batch-norm statistics are first estimated on training clips.
 from __future__ import annotations
 
 import torch
-from torch import nn
 
 from vcp_core.backbones import build, expect
 from vcp_core.backbones.base import Backbone
@@ -17,6 +16,7 @@ from vcp_core.datasets.manifest import Dataset
 from vcp_core.evaluation.calibration import CALIBRATION_BATCH, calibration_shard
 from vcp_core.features.extraction import OnClips, inference, iter_batches, reading_beside
 from vcp_core.features.reading import Counters
+from vcp_core.graphs import Graph
 
 __all__ = ["calibrate", "calibration_shard", "random_weights"]
 
@@ -31,18 +31,12 @@ def calibrate(
 ) -> None:
     """Replace the running statistics of every batch-norm layer by averages over training clips.
 
-    The backbone is changed in place, moved to `device`, and left in eval mode.
+    For a graph without any normalisation, `Graph.calibrating` says what is standardised instead. The backbone
+    is changed in place, moved to `device`, and left in eval mode.
     """
-    norms = [module for module in backbone.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
-    if not norms:
+    if not backbone.needs_calibration:
         return
     backbone.to(device=device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-    backbone.eval()
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # in torch this means the plain average over batches
-        norm.train()  # only the norms: everything else stays in eval mode
     shard = calibration_shard(dataset, protocol, backbone.spec)
     batches = iter_batches(
         dataset,
@@ -52,19 +46,17 @@ def calibrate(
         reading=reading_beside(device),
         counters=Counters(),
     )
-    for batch in batches:
-        with inference(device, "fp32"):
-            # Without the padding, which would enter the statistics.
-            backbone.stages(batch.pixels_BCTHW[: len(batch.clips)].to(device))
-        if on_clips:
-            on_clips(len(batch.clips))
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-    backbone.eval()
+    with backbone.calibrating():
+        for batch in batches:
+            with inference(device, "fp32"):
+                # Without the padding, which would enter the statistics.
+                backbone.stages(batch.pixels_BCTHW[: len(batch.clips)].to(device))
+            if on_clips:
+                on_clips(len(batch.clips))
 
 
 def random_weights(
-    which: str | BackboneSpec,
+    which: str | BackboneSpec | Graph,
     seed: int,
     dataset: Dataset,
     protocol: Protocol,
@@ -77,11 +69,12 @@ def random_weights(
 
     Args:
         which: A backbone of the catalog, or the facts of the network that it is compared with
-            (`vcp_core.catalog.readings`).
+            (`vcp_core.catalog.readings`). Of a graph, the network itself: facts do not hold its program.
         seed: Seed of the initialisation.
         dataset: Its training clips give the batch-norm statistics.
         protocol: Says how many clips, and which.
-        input_spec: The declared input of the checkpoint that it is compared with; None for that of `which`.
+        input_spec: The declared input of the checkpoint that it is compared with; None for that of `which`,
+            which a graph always keeps.
         device: Where to run; the CPU by default.
         on_clips: Called with the number of clips after each batch.
 
@@ -105,6 +98,9 @@ def random_weights(
     >>> bool((control.state_dict()["bn1.running_mean"] != 0).all())
     True
     """
-    backbone = expect(build(which, seed=seed), input_spec)
+    if isinstance(which, Graph):
+        backbone: Backbone = which.redrawn(seed)
+    else:
+        backbone = expect(build(which, seed=seed), input_spec)
     calibrate(backbone, dataset, protocol, device=device or torch.device("cpu"), on_clips=on_clips)
     return backbone

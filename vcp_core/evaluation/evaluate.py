@@ -60,7 +60,7 @@ def evaluate(
     """Run the benchmarks on a checkpoint's frozen features.
 
     Args:
-        checkpoint: A weights file. Only the sandbox opens it.
+        checkpoint: A weights file, or a program of torch.export (.pt2). Only the sandbox opens it.
         dataset: A name, a folder, or the result of `load_dataset`.
         protocol: A name, a TOML file, or a protocol.
         backbone: The architecture's name. If left out, it is recognised from the weights.
@@ -134,7 +134,7 @@ def _evaluate(
     active = tuple(benchmarks) or tuple(BENCHMARKS)
     plan = EvaluationPlan(dataset=dataset, protocol=numbers, spec=network.spec, benchmarks=active)
     check_plan(plan)
-    run = _Run(plan, chosen_device, tell)
+    run = _Run(plan, network, chosen_device, tell)
     predictions = run.predict(network)
     features_done = time.perf_counter()
     control_predictions = run.controls() if controls else {}
@@ -216,6 +216,7 @@ class _Run:
     """One evaluation: the state that the checkpoint and its controls share."""
 
     plan: EvaluationPlan
+    network: Backbone
     device: torch.device
     tell: Progress
     counters: Counters = field(default_factory=Counters)
@@ -282,7 +283,7 @@ class _Run:
     def _measure_control(self, seed: int) -> dict[str, Predictions]:
         total = self.plan.calibration.num_clips
         on_clips = counting(self.tell, f"calibrating control {seed}", total)
-        network = control_network(self.plan, seed, device=self.device, on_clips=on_clips)
+        network = control_network(self.plan, seed, like=self.network, device=self.device, on_clips=on_clips)
         return self.predict(network, whose=f"control {seed}", counters=Counters())
 
 

@@ -20,16 +20,31 @@ from vcp_core.features.bank import FeatureBank, ShardFeatures
 from vcp_core.features.extraction import OnClips, extract
 from vcp_core.features.reading import Counters
 from vcp_core.features.shards import Shard
+from vcp_core.graphs import Graph
 from vcp_core.progress import OnUnits, ignore
 from vcp_core.results.types import Predictions, Results
 
 
 def control_network(
-    plan: EvaluationPlan, seed: int, *, device: torch.device, on_clips: OnClips | None = None
+    plan: EvaluationPlan,
+    seed: int,
+    *,
+    like: Backbone | None = None,
+    device: torch.device,
+    on_clips: OnClips | None = None,
 ) -> Backbone:
-    """The random-weights control of a seed, calibrated on `plan.calibration`."""
+    """The random-weights control of a seed, calibrated on `plan.calibration`.
+
+    Args:
+        plan: The plan of the evaluation that it is compared with.
+        seed: Seed of the initialisation.
+        like: The network that it is compared with, on the CPU. Only a graph is needed: the facts of a family
+            are enough to build it.
+        device: Where to run.
+        on_clips: Called with the number of clips after each batch.
+    """
     return random_weights(
-        plan.spec,
+        like if isinstance(like, Graph) else plan.spec,
         seed,
         plan.dataset,
         plan.protocol,
@@ -50,11 +65,22 @@ def shard_features(
     *,
     device: torch.device,
     counters: Counters,
+    alone: bool = True,
     on_clips: OnClips | None = None,
 ) -> Iterator[ShardFeatures]:
     """Forward every clip of the shards once, as the plan's protocol says.
 
+    Args:
+        plan: The plan.
+        network: The network, or the pixel baseline.
+        shards: The clips.
+        device: Where to run.
+        counters: Updated while it runs.
+        alone: As for `vcp_core.features.extraction.extract`.
+        on_clips: Called with the number of clips after each batch.
+
     Raises:
+        GraphError: As `vcp_core.features.extraction.extract`.
         NonFiniteFeatures: As `vcp_core.features.extraction.extract`.
         UndecodableVideo: As `vcp_core.features.extraction.extract`.
     """
@@ -65,6 +91,7 @@ def shard_features(
         device=device,
         precision=plan.protocol.precision,
         max_pooled=plan.max_pooled,
+        alone=alone,
         counters=counters,
         on_clips=on_clips,
     )

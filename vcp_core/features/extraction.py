@@ -31,6 +31,7 @@ from vcp_core.datasets.manifest import Dataset, Video
 from vcp_core.features.bank import Floats, ShardFeatures
 from vcp_core.features.reading import Counters, Reading, cores, read_frames
 from vcp_core.features.shards import BATCH_CLIPS, Clip, Shard
+from vcp_core.graphs import Graph, expect_alone
 from vcp_core.video.frames import Geometry
 from vcp_core.video.operations import apply_option
 
@@ -129,6 +130,7 @@ def extract(
     device: torch.device,
     precision: str = "fp32",
     max_pooled: bool = False,
+    alone: bool = True,
     batch_clips: int | None = None,
     reading: Reading | None = None,
     counters: Counters | None = None,
@@ -144,6 +146,7 @@ def extract(
         precision: "fp32" (TF32 stays off) or "bf16" (autocast; features are float32 all the same).
         max_pooled: Whether to add the papers' retrieval feature (`Backbone.stages`), from the same forward
             pass. It takes 36 kB a clip for the VCOP family; all stages' averages take 4 to 6 kB.
+        alone: Whether to compare two clips of a graph's first batch with the same clips alone, in fp32.
         batch_clips: Number of clips in a batch; a default for the device if left out.
         reading: How videos are decoded; `reading_beside(device)` if left out.
         counters: Updated while the extraction runs.
@@ -151,6 +154,8 @@ def extract(
 
     Raises:
         NonFiniteFeatures: If a clip's features contain NaN or infinity.
+        GraphError: If a graph's features of a clip depend on the other clips of its batch, or if an operation
+            of it fails.
         UndecodableVideo: As `read_frames`.
 
     >>> import tempfile
@@ -177,6 +182,7 @@ def extract(
     backbone = ready(backbone, device)
     rows: dict[str, list[Floats]] = {}
     clips: list[Clip] = []
+    unchecked = alone and isinstance(backbone, Graph)
     batches = iter_batches(
         dataset,
         shards,
@@ -186,6 +192,10 @@ def extract(
         counters=counters,
     )
     for batch in batches:
+        if unchecked and len(batch.clips) > 1:
+            with inference(device, "fp32"):
+                expect_alone(backbone, batch.pixels_BCTHW[[0, len(batch.clips) - 1]].to(device))
+            unchecked = False
         begun = time.perf_counter()
         with inference(device, precision):
             pixels_BCTHW = batch.pixels_BCTHW.to(device, non_blocking=True)

@@ -17,6 +17,7 @@ from torch import Tensor
 from vcp_core.backbones import build
 from vcp_core.backbones.base import Backbone
 from vcp_core.benchmarks.recognition import ranked_classes, training_sizes
+from vcp_core.catalog.errors import TrainingError
 from vcp_core.catalog.inputs import input_of
 from vcp_core.catalog.leaks import declaration
 from vcp_core.catalog.specs import BackboneSpec
@@ -98,6 +99,11 @@ def finetune(
     network, report = load_checkpoint(
         checkpoint, backbone=backbone, prefix=prefix, variant=variant, input_spec=input_spec
     )
+    if report.graph is not None:
+        raise TrainingError(
+            "A .pt2 file holds a network for forward passes alone: in training mode it would be another "
+            "program. Evaluate it with `vcpbench local`, or finetune the weights of a known backbone."
+        )
     loaded = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
     begun = _Finetuning(loaded, config, machine, watcher)
     origin = {

@@ -11,6 +11,7 @@ import os
 import queue
 import resource
 import shutil
+import subprocess
 import sys
 import threading
 import time
@@ -25,6 +26,7 @@ from worker.disk import full_disk_as_storage_error
 
 Tell = Callable[[int, int], None]
 TELL_EVERY_S = 0.5
+MAKE = "import sys, vcp_core.datasets as made; print(end=str(made.load_dataset(sys.argv[1]).root))"
 MOST_WRITTEN = 8 << 30  # bytes of a file of a child behind walls: features of a shard have some megabytes
 # What CUDA reads besides libraries. Nobody ran it behind walls yet; a worker tries at its start.
 GPU_FILES = ("/proc/driver/nvidia", "/proc/devices", "/sys/bus/pci", "/sys/devices", "/usr/local/cuda")
@@ -48,8 +50,9 @@ def ingest(
     report = in_sandbox(
         path, Path(out), backbone=backbone, prefix=prefix, variant=variant, input_spec=input_spec
     )
-    usual = resolve(report.backbone, scheme=report.scheme, variant=variant)
-    expect(skeleton(usual), input_spec)  # refuse an input that the network cannot take
+    if report.graph is None:  # the clips of a graph are fixed by its file
+        usual = resolve(report.backbone, scheme=report.scheme, variant=variant)
+        expect(skeleton(usual), input_spec)  # refuse an input that the network cannot take
     return {"report": report.as_dict(), "weights_sha256": _sha256(Path(out))}
 
 
@@ -136,22 +139,39 @@ def cut(
         return planning.cut_to_file(made, Path(held), space, shard_clips, Path(out), on_videos=on_videos)
 
 
-def calibrate(tell: Tell, *, plan: dict[str, Any], seed: int, device: str, out: str) -> dict[str, Any]:
-    """Write the canonical weights of the random-weights control of this seed."""
-    from vcp_core.checkpoints.canonical import write_canonical
+def calibrate(
+    tell: Tell, *, plan: dict[str, Any], seed: int, like: str | None, device: str, out: str
+) -> dict[str, Any]:
+    """Write the canonical weights of the random-weights control of this seed.
+
+    Args:
+        tell: Called with (clips done, clips in all).
+        plan: As for `_evaluation_plan`.
+        seed: Seed of the weights.
+        like: For a graph: the canonical file of a network of this structure.
+        device: The device to run on.
+        out: The canonical file.
+    """
+    from vcp_core.checkpoints.canonical import write_network
     from vcp_core.evaluation.machine import describe_device, pick_device
     from vcp_core.evaluation.running import control_network
 
     made, chosen = _evaluation_plan(**plan), pick_device(device)
     on_clips = _counting(tell, made.calibration.num_clips)
-    network = control_network(made, seed, device=chosen, on_clips=on_clips)
-    state = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
-    write_canonical(Path(out), made.spec.name, state)
+    own = None if like is None else _read(like, plan)
+    write_network(Path(out), control_network(made, seed, like=own, device=chosen, on_clips=on_clips))
     return {"weights_sha256": _sha256(Path(out)), "device": describe_device(chosen)}
 
 
 def extract(
-    tell: Tell, *, plan: dict[str, Any], clips: list[Any], weights: str | None, device: str, out: str
+    tell: Tell,
+    *,
+    plan: dict[str, Any],
+    clips: list[Any],
+    weights: str | None,
+    alone: bool,
+    device: str,
+    out: str,
 ) -> dict[str, Any]:
     """Forward a shard's clips and write one features file. Without weights, write the pixel baseline's."""
     from vcp_core.evaluation.machine import describe_device, describe_forward, pick_device
@@ -181,6 +201,7 @@ def extract(
         [shard],
         device=chosen,
         counters=counters,
+        alone=alone,
         on_clips=_counting(tell, shard.num_clips),
     ):
         features.save(Path(out))
@@ -318,6 +339,7 @@ def _evaluation_plan(
     manifest: str,
     protocol: dict[str, Any],
     backbone: str,
+    graph: dict[str, Any] | None,
     scheme: str | None,
     variant: str | None,
     input_spec: str | None,
@@ -328,11 +350,13 @@ def _evaluation_plan(
 
     With `at_home`, the videos can be read: a built-in dataset's are made if this machine lacks them.
     """
+    from vcp_core.catalog.graphs import GraphFacts
     from vcp_core.catalog.protocols import Protocol
     from vcp_core.catalog.readings import resolve
     from vcp_core.evaluation.plan import EvaluationPlan
 
-    spec = resolve(backbone, scheme=scheme, variant=variant, input_spec=input_spec)
+    network = GraphFacts.from_dict(graph) if graph else backbone
+    spec = resolve(network, scheme=scheme, variant=variant, input_spec=input_spec)
     dataset, numbers = _dataset(manifest, at_home=at_home), Protocol.model_validate(protocol)
     plan = EvaluationPlan(dataset=dataset, protocol=numbers, spec=spec)
     return plan.pixels if of_pixels else plan
@@ -340,15 +364,20 @@ def _evaluation_plan(
 
 def _network(weights: str, plan: Mapping[str, Any], device: Any) -> Any:
     """Load the network of a plan's checkpoint, unless it is the last one that was loaded."""
-    from vcp_core.checkpoints import read_canonical
     from vcp_core.features.extraction import ready
 
+    said = {name: plan[name] for name in ("graph", "scheme", "variant", "input_spec")}
+    return _keep("network", (weights, said, str(device)), lambda: ready(_read(weights, plan), device))
+
+
+def _read(weights: str, plan: Mapping[str, Any]) -> Any:
+    """Read the canonical file of a plan's network, or of one with the same facts."""
+    from vcp_core.catalog.graphs import GraphFacts
+    from vcp_core.checkpoints import read_canonical
+
     said = {name: plan[name] for name in ("scheme", "variant", "input_spec")}
-
-    def load() -> Any:
-        return ready(read_canonical(Path(weights), **said), device)
-
-    return _keep("network", (weights, said, str(device)), load)
+    graph = plan["graph"] and GraphFacts.from_dict(plan["graph"])
+    return read_canonical(Path(weights), graph=graph, **said)
 
 
 def _keep(what: str, name: object, load: Callable[[], Any]) -> Any:
@@ -419,14 +448,13 @@ def _wall_in(
     Landlock bounds what it reads.
     """
     from vcp_core import walls
-    from vcp_core.catalog.reach import files_of
 
     main = sys.modules["__main__"].__spec__
     packages = {"vcp_core", "worker", *([main.name.partition(".")[0]] if main else [])}
     findings = Path(written, "index")  # a folder of the datasets' cache; later, no folder can be made
     findings.mkdir()
     read = [*walls.python_files(packages), Path(given)]
-    read += files_of(**dataset, closed=closed) if dataset else ()
+    read += _files_of(dataset, closed) if dataset else ()
     devices = [] if device == "cpu" else sorted(Path("/dev").glob("nvidia*"))
     read += map(Path, GPU_FILES if devices else ())
     resource.setrlimit(resource.RLIMIT_FSIZE, (MOST_WRITTEN, MOST_WRITTEN))
@@ -437,6 +465,24 @@ def _wall_in(
     # The user's cache would keep what code that took over this process wrote. torch makes the last folder.
     for name in ("VCPBENCH_CACHE", "TMPDIR", "TORCHINDUCTOR_CACHE_DIR"):
         os.environ[name] = written
+
+
+def _files_of(dataset: dict[str, str], closed: list[str]) -> list[Path]:
+    """List the folders and files of a dataset. Videos of a built-in one are made if they are missing."""
+    from vcp_core.catalog.datasets import is_built_in
+    from vcp_core.catalog.reach import files_of
+
+    if not is_built_in(dataset["name_or_path"]):
+        return files_of(**dataset, closed=closed)
+    # In a process of its own: it starts threads, and walls bind one thread.
+    made = subprocess.run(  # noqa: S603 - our own interpreter and code
+        [sys.executable, "-c", MAKE, dataset["name_or_path"]],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        check=True,
+        text=True,
+    )
+    return [Path(made.stdout)]
 
 
 def _listen(requests: queue.Queue[str]) -> None:

@@ -4,8 +4,8 @@ The child reads requests and writes answers as lines of JSON (worker/child.py). 
 reaches no database, no broker and no store, and only reads and writes files. It ends when this process ends,
 even if this process is killed.
 
-A child that decodes foreign videos stands behind walls (vcp_core/walls). It can read the dataset and the
-files that it was given, and write into a folder of its own.
+A child that decodes foreign videos, or runs a foreign program (a graph), stands behind walls
+(vcp_core/walls). It can read the dataset and the files that it was given, and write into a folder of its own.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from vcp_core.catalog.errors import VcpbenchError
+from vcp_core.catalog.errors import GraphError, VcpbenchError
 from vcp_core.walls import NotHandedOver, take_over
 from worker import memory
 
@@ -88,10 +88,11 @@ class Out:
 
 @dataclass(frozen=True, kw_only=True)
 class Foreign:
-    """Foreign videos that a child decodes, which therefore stands behind walls.
+    """Foreign videos that a child decodes, or a foreign program that it runs: such a child has walls.
 
     Attributes:
-        dataset: Arguments of `vcp_core.catalog.reach.files_of`; empty if no video is read.
+        dataset: Arguments of `vcp_core.catalog.reach.files_of`, or the name of a built-in dataset under
+            `name_or_path`; empty if no video is read.
         closed: Folders that no link in the dataset opens.
         device: The device on which the child forwards clips.
     """
@@ -161,6 +162,8 @@ class Runner:
             check()
             return child.call(request, stall_s, on_progress)
         except Refused as error:
+            if isinstance(error.error, GraphError):  # a kernel that failed may have ended CUDA in it
+                self.close()
             raise error.error from None
         except BaseException:
             with self._guard:

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from records import flow
 from records.db import Database
-from records.models import DatasetRow
+from records.models import Checkpoint, DatasetRow
 from records.repositories import jobs
 from records.repositories.jobs import Claim
 from records.settings import SECRETS, Settings
@@ -124,6 +124,7 @@ class Work:
         *,
         stall_s: float,
         decodes: DatasetRow | None = None,
+        runs: Checkpoint | None = None,
         **arguments: Any,
     ) -> dict[str, Any]:
         """Run a function of worker/child.py. Its progress becomes the job's progress.
@@ -132,6 +133,8 @@ class Work:
             do: Name of the function.
             stall_s: As for `Runner.call`.
             decodes: The dataset whose videos it decodes. If they are foreign, the child stands behind walls.
+            runs: The checkpoint whose network it runs. A graph is a foreign program. Its child stands behind
+                walls, whoever made the videos.
             arguments: Arguments of the function; a `Path` and an `Out` as for `Runner.call`.
 
         Raises:
@@ -140,12 +143,14 @@ class Work:
             VcpbenchError: If the child refused its input; the error is the child's own.
         """
         self.check()
+        if affinity is not None and runs is not None and runs.graph is not None:
+            affinity = f"{affinity} {runs.id}"  # a child that ran a foreign program runs no other network
         return self._runner.call(
             {"do": do, **arguments},
             stall_s=stall_s,
             on_progress=self._heartbeat.tell,
             check=self.check,  # a loss before the child started found no child to kill
-            foreign=None if decodes is None else _foreign(decodes, self.settings),
+            foreign=None if decodes is None else _foreign(decodes, runs, self.settings),
         )
 
     def check(self) -> None:
@@ -208,10 +213,10 @@ class Work:
                 time.sleep(RETRY_EVERY_S)
 
 
-def _foreign(dataset: DatasetRow, settings: Settings) -> Foreign | None:
-    """The foreign videos of a dataset; None if vcpbench makes its videos itself."""
+def _foreign(dataset: DatasetRow, network: Checkpoint | None, settings: Settings) -> Foreign | None:
+    """What is foreign to a child; None if both the videos and the program are vcpbench's own."""
     source = dataset.source
-    if is_built_in(source["name_or_path"]):
+    if is_built_in(source["name_or_path"]) and (network is None or network.graph is None):
         return None
     where = {name: source[name] for name in ("name_or_path", "csv", "lists") if source.get(name)}
     own = [settings.scratch, cache_dir(), data_dir()]

@@ -7,12 +7,14 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, Index, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from records.db import Base, Identified
 from records.models.columns import words
+from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.errors import VcpbenchError
+from vcp_core.catalog.graphs import GraphFacts
 from vcp_core.catalog.readings import resolve
 from vcp_core.catalog.specs import BackboneSpec
 
@@ -52,7 +54,10 @@ class Checkpoint(Identified, Base):
         state: See `CheckpointState`.
         size_bytes: Size of the file: as declared, then as counted once it is uploaded.
         sha256: SHA-256 of the file: as declared, then as computed once it is uploaded.
-        backbone: The architecture: as declared, then as found once the checkpoint is ready.
+        backbone: The architecture: as declared, then as found once the checkpoint is ready. For a graph, its
+            name (`vcp_core.catalog.graphs`).
+        graph: The facts of a graph; None for a backbone of the catalog. A control has those of the
+            checkpoints that it is compared with.
         run: Name of the training run.
         step: Training step of that run.
         pretrained_on: Training data, as the uploader declares it (`vcp_core.catalog.leaks`).
@@ -83,6 +88,7 @@ class Checkpoint(Identified, Base):
     size_bytes: Mapped[int | None] = mapped_column(BigInteger)
     sha256: Mapped[str | None]
     backbone: Mapped[str | None]
+    graph: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     run: Mapped[str | None]
     step: Mapped[int | None] = mapped_column(BigInteger)
     pretrained_on: Mapped[str | None]
@@ -103,14 +109,30 @@ class Checkpoint(Identified, Base):
         return self.origin is Origin.CONTROL and self.seed is None
 
     @property
+    def is_known(self) -> bool:
+        """Whether this version can describe its network: a graph, or a backbone of the catalog."""
+        return self.graph is not None or (self.backbone is not None and self.backbone in BACKBONES)
+
+    @property
+    def graph_facts(self) -> GraphFacts:
+        """The facts of a graph."""
+        assert self.graph is not None
+        return GraphFacts.from_dict(self.graph)
+
+    @property
     def spec(self) -> BackboneSpec:
-        """The facts of its network, with what its owner declared. Its backbone must be one of the catalog.
+        """The facts of its network, with what its owner declared. `is_known` must hold.
 
         Raises:
             UnknownName: If this version does not know the backbone, the key scheme or the variant.
         """
         assert self.backbone is not None
-        return resolve(self.backbone, scheme=self.scheme, variant=self.variant, input_spec=self.input_spec)
+        return resolve(
+            self.backbone if self.graph is None else self.graph_facts,
+            scheme=self.scheme,
+            variant=self.variant,
+            input_spec=self.input_spec,
+        )
 
     model: Mapped[Model | None] = relationship(lazy="joined")
     parts: Mapped[list[UploadPart]] = relationship(order_by="UploadPart.start", cascade="all, delete-orphan")

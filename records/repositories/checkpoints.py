@@ -25,6 +25,7 @@ from sqlalchemy.orm import Session, selectinload
 from records.db import NOW
 from records.models import Checkpoint, CheckpointState, Model, Origin, UploadPart
 from records.repositories import locks
+from vcp_core.catalog.graphs import GraphFacts
 from vcp_core.catalog.readings import version_of
 
 USABLE = (CheckpointState.INGESTING, CheckpointState.READY)
@@ -107,6 +108,18 @@ def controls(session: Session, control_keys: Sequence[str]) -> dict[str, Checkpo
     """Find the controls with these keys, by their keys: random weights or pixel baselines."""
     found = session.scalars(select(Checkpoint).where(Checkpoint.control_key.in_(control_keys)))
     return {str(one.control_key): one for one in found}
+
+
+def weights_like(session: Session, graph: GraphFacts) -> str | None:
+    """The weights of a ready upload with a graph's program and with the numbers that its controls keep."""
+    query = select(Checkpoint.weights_sha256).where(
+        Checkpoint.origin == Origin.UPLOAD,
+        Checkpoint.state == CheckpointState.READY,
+        Checkpoint.backbone == graph.name,
+        Checkpoint.graph["structure"].as_string() == graph.structure,
+        Checkpoint.graph["kept"].as_string() == graph.kept,
+    )
+    return session.scalars(query.order_by(Checkpoint.created_at, Checkpoint.id)).first()
 
 
 def scheme_versions(session: Session, checkpoint_ids: Collection[UUID]) -> dict[UUID, int]:

@@ -33,6 +33,7 @@ from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.errors import StorageError, UnknownName
 from vcp_core.catalog.inputs import input_of
 from vcp_core.catalog.protocols import Protocol
+from vcp_core.catalog.readings import reading_in_keys
 from vcp_core.catalog.specs import PIXELS, BackboneSpec, pixels_like
 from vcp_core.catalog.versions import engine
 from vcp_core.datasets.manifest import Dataset
@@ -159,7 +160,7 @@ def before(
     backbone, variant, input_spec = checkpoint.backbone, checkpoint.variant, checkpoint.input_spec
     if numbers is None or evaluation.is_control or evaluation.dataset.state is not DatasetState.READY:
         return None
-    if backbone is None or backbone not in BACKBONES:
+    if backbone is None or not checkpoint.is_known:
         return None
     if not rates.last_of(session, backbone, variant, input_spec, numbers.precision):
         return None
@@ -249,7 +250,8 @@ def _count(storage: Storage, settings: Settings, asked: _Asked) -> _Counted:
     Raises:
         StillCounting: If another request counts just now.
     """
-    key = (asked.dataset.id, asked.protocol.hash, asked.spec.name, input_of(asked.spec), settings.shard_clips)
+    network = (asked.spec.name, *reading_in_keys(asked.spec), input_of(asked.spec))
+    key = (asked.dataset.id, asked.protocol.hash, network, settings.shard_clips)
     if (found := _counted.get(key)) is not None:
         return found
     with _one_at_a_time():
@@ -287,7 +289,7 @@ def _kept(session: Session, asked: _Asked) -> set[str]:
     pixels = pixels_like(asked.spec)
     there = rates.controls_there(session, asked.dataset.fingerprint, asked.protocol.hash, engine())
     for control in there:
-        if control.backbone is None or control.backbone not in BACKBONES:  # another version's
+        if not control.is_known:  # another version's
             continue
         spec, seed = control.spec, control.seed
         if seed is None and pixels_like(spec) == pixels:

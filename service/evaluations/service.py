@@ -33,7 +33,6 @@ from service.evaluations.waiting import standing
 from service.problems import Conflict, Forbidden, InvalidRequest, NotFound
 from service.protocols import service as protocol_service
 from service.reasons import text_for
-from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.scores import Score
 from vcp_core.evaluation.size import check_summary
 from vcp_core.results.diagnosis import diagnose
@@ -71,8 +70,8 @@ def create(session: Session, wanted: EvaluationIn, caller: Caller) -> tuple[Eval
 
 
 def _check_size(checkpoint: Checkpoint, dataset: DatasetRow, protocol: ProtocolRow) -> None:
-    numbers, backbone = protocol_service.numbers_of(protocol), checkpoint.backbone
-    if numbers is None or backbone is None or backbone not in BACKBONES or dataset.summary is None:
+    numbers = protocol_service.numbers_of(protocol)
+    if numbers is None or not checkpoint.is_known or dataset.summary is None:
         return
     check_summary(dataset.summary, numbers, checkpoint.spec)
 

@@ -84,7 +84,11 @@ class FitLine:
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """The parts of a finished evaluation's page beside its scores."""
+    """The parts of a finished evaluation's page beside its scores.
+
+    `graph` has pairs of a word and a text, which say what a graph is. It is empty for a backbone of
+    the catalog.
+    """
 
     results: Results
     headlines: list[Score]
@@ -95,6 +99,7 @@ class Finished:
     classes: list[ClassLine]
     fits: list[FitLine]
     profile: dict[str, Any]
+    graph: list[tuple[str, str]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,6 +206,7 @@ def _finished(session: Session, shown: EvaluationOut, evaluation: Evaluation) ->
             for benchmark, fit in evaluations.fits(session, evaluation.id)
         ],
         profile=profile(lines),
+        graph=evaluation.checkpoint.graph_facts.lines() if evaluation.checkpoint.graph else [],
     )
 
 

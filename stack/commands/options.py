@@ -76,7 +76,7 @@ ListsOption = Annotated[
     typer.Option("--lists", help="Folder of UCF101's or HMDB51's lists, if not beside the videos."),
 ]
 CheckpointArgument = Annotated[
-    Path, typer.Argument(help="The checkpoint: .pt, .pth, .tar, .ckpt or .safetensors.")
+    Path, typer.Argument(help="The checkpoint: .pt, .pth, .tar, .ckpt, .safetensors or .pt2 (torch.export).")
 ]
 BackboneOption = Annotated[
     str | None, typer.Option(help="Architecture; recognised from the file if left out.")

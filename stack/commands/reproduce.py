@@ -143,7 +143,7 @@ def _again(published: Results, file: Path, dataset: Dataset, device: str | None,
 
     origin = published.provenance
     network = {
-        "backbone": origin.backbone,
+        "backbone": None if origin.checkpoint.get("graph") else origin.backbone,
         "prefix": _prefix(origin.checkpoint),
         "variant": origin.variant,
         "input_spec": origin.input_spec,

@@ -247,3 +247,10 @@ def test_a_link_to_where_nobody_may_look_is_left_out(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(Path, "exists", refuse)
     assert files_of(tmp_path / "data") == [tmp_path / "data"]
+
+
+def test_a_built_in_dataset_is_made_before_the_walls_and_read_behind_them(
+    runner: Runner, tmp_path: Path
+) -> None:
+    found = index(runner, tmp_path, {"name_or_path": "playground-64"})
+    assert found.fingerprint == load_dataset("playground-64").fingerprint

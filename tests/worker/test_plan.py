@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from importlib.metadata import version
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from records.db import Database
 from records.models import (
     Evaluation,
 )
-from records.repositories import datasets
+from records.repositories import checkpoints, datasets
 from records.settings import Settings
+from tests.catalog.test_graphs import FACTS
 from tests.service.finished import done, ready_checkpoint, ready_dataset
 from vcp_core.catalog import versions
 from vcp_core.catalog.backbones import BACKBONES
@@ -102,6 +104,40 @@ def test_keys_of_features_move_only_with_a_readings_facts(
         assert {
             spec_of(one.checkpoint).normalisation for one in controls if not one.checkpoint.is_pixels
         } == {spec_of(weights).normalisation}
+
+
+@pytest.mark.parametrize(
+    ("change", "shared"),
+    [
+        ({}, True),
+        ({"input_spec": "stride=2,resize=128x171,mean=0.5,std=0.225"}, False),
+        ({"kept": "ab" * 32}, False),
+        ({"structure": FACTS.structure[:8] + 56 * "f"}, False),
+    ],
+    ids=["one structure", "another input", "other kept numbers", "another structure of one name"],
+)
+def test_graphs_of_one_structure_share_their_controls(
+    database: Database, change: dict[str, str], shared: bool
+) -> None:
+    with database.session() as session:
+        dataset = ready_dataset(session)
+        flow.lock(session)
+        found = []
+        for number, facts in enumerate((FACTS, dataclasses.replace(FACTS, **change))):
+            weights = ready_checkpoint(
+                session, f"model {number}", graph=facts.as_dict(), weights_sha256=str(number) * 64
+            )
+            weights.backbone = facts.name
+            session.flush()
+            evaluation = done(session, weights, dataset, {})
+            session.refresh(evaluation)
+            found.append(controls_of(session, evaluation, QUICK))
+            alike = (facts.structure, facts.kept) == (FACTS.structure, FACTS.kept)
+            assert checkpoints.weights_like(session, facts) == ("0" if alike else "1") * 64
+        first, second = ({one.id for one in controls if not one.checkpoint.is_pixels} for controls in found)
+        assert (first == second) == shared
+        assert {one.checkpoint.graph_facts.input_spec for one in found[0]} == {FACTS.input_spec}
+        assert spec_of(found[0][0].checkpoint).name == FACTS.name
 
 
 def test_features_are_not_made_under_the_key_of_other_facts(database: Database) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import os
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -15,11 +16,12 @@ from sqlalchemy.orm import Session
 
 from records import storage as records_storage
 from records.db import Database
-from records.models import Checkpoint, CheckpointState, JobKind, Origin
+from records.models import Checkpoint, CheckpointState, DatasetRow, JobKind, Origin
 from records.repositories import jobs
 from records.repositories.jobs import Claim
 from records.settings import Settings
 from records.storage import DamagedObject, Storage
+from tests.catalog.test_graphs import FACTS
 from tests.patience import DEADLINE_S, until
 from tests.workers import runner_child
 from vcp_core.catalog.errors import StorageError
@@ -121,3 +123,17 @@ def test_a_cached_object_is_read_for_its_hash_again_only_after_it_was_written(
     paths[0].write_bytes(b"Weights")
     with pytest.raises(DamagedObject):
         cache.fetch("weights/a", sha256=sha256)
+
+
+@pytest.mark.parametrize(
+    ("videos", "graph", "walled"),
+    [("playground", None, False), ("playground", FACTS.as_dict(), True), ("/videos", None, True)],
+    ids=["neither", "a program", "videos"],
+)
+def test_walls_stand_around_foreign_videos_and_foreign_programs(
+    settings: Settings, videos: str, graph: dict[str, Any] | None, walled: bool
+) -> None:
+    dataset = DatasetRow(name="x", source={"name_or_path": videos})
+    found = work._foreign(dataset, Checkpoint(graph=graph), settings)
+    assert (found is not None) == walled
+    assert found is None or found.dataset == {"name_or_path": videos}

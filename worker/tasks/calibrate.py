@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 
 from records import flow, storage
 from records.models import Checkpoint, CheckpointState, Evaluation
-from records.repositories import evaluations
+from records.repositories import checkpoints, evaluations
+from records.storage import MissingObject
 from vcp_core.catalog.files import sha256_of
 from worker.runner import Out
 from worker.tasks.plan import plan_arguments
@@ -37,14 +38,31 @@ def calibrate(work: Work) -> None:
     work.conclude(write)
 
 
+def _program_of(work: Work, control: Checkpoint) -> Path | None:
+    """Return a local file of a network with a graph's program. None for a backbone of the catalog.
+
+    Raises:
+        MissingObject: If no upload with this program is in the store any more.
+    """
+    if control.graph is None:
+        return None
+    facts = control.graph_facts
+    sha256 = work.read(lambda session: checkpoints.weights_like(session, facts))
+    if sha256 is None:
+        raise MissingObject("no checkpoint with this program is in the store any more. Upload one again.")
+    return work.cached(storage.weights_key(sha256), sha256=sha256)
+
+
 def random_weights(work: Work, evaluation: Evaluation, out: Path) -> dict[str, Any]:
     """Have the child make and write the weights of a control's evaluation; its answer."""
     return work.in_child(
         "calibrate",
         stall_s=STALL_S,
         decodes=evaluation.dataset,
+        runs=evaluation.checkpoint,
         plan=plan_arguments(work, evaluation),
         seed=evaluation.checkpoint.seed,
+        like=_program_of(work, evaluation.checkpoint),
         device=work.settings.device,
         out=Out(out),
     )

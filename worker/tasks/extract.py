@@ -41,9 +41,11 @@ def _forward(work: Work, shard: Shard, evaluation: Evaluation) -> features.Store
         "extract",
         stall_s=STALL_S,
         decodes=evaluation.dataset,
+        runs=evaluation.checkpoint,
         plan=plan_arguments(work, evaluation),
         clips=shard.clips,
         weights=weights,
+        alone=shard.number == 0,  # once is enough: all shards have the same weights
         device=work.settings.device,
         out=Out(out),
     )

@@ -30,6 +30,7 @@ def ingest(work: Work) -> None:
         row = session.get_one(Checkpoint, work.subject_id)
         row.state = CheckpointState.READY
         row.backbone = answer["report"]["backbone"]
+        row.graph = answer["report"]["graph"]
         row.scheme = answer["report"]["scheme"]
         row.report = answer["report"]
         row.weights_sha256 = answer["weights_sha256"]
@@ -65,7 +66,7 @@ def read_upload(work: Work, checkpoint: Checkpoint, out: Path, *, prefix: str | 
             stall_s=STALL_S,
             path=path,
             out=Out(out),
-            backbone=checkpoint.backbone,
+            backbone=None if checkpoint.graph else checkpoint.backbone,  # a graph's name is no choice
             prefix=prefix,
             variant=checkpoint.variant,
             input_spec=checkpoint.input_spec,

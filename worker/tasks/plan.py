@@ -149,6 +149,7 @@ def plan_arguments(work: Work, evaluation: Evaluation) -> dict[str, Any]:
         "manifest": manifest_of(work, evaluation.dataset),
         "protocol": evaluation.protocol.content,
         "backbone": checkpoint.backbone,
+        "graph": checkpoint.graph,
         "scheme": checkpoint.scheme,
         "variant": checkpoint.variant,
         "input_spec": checkpoint.input_spec,
@@ -174,29 +175,21 @@ def controls_of(session: Session, evaluation: Evaluation, protocol: Protocol) ->
     A control's weights do not depend on scoring. Its evaluation belongs to one engine, like every evaluation.
     So a new benchmark, or a new way of scoring, measures the same weights again.
     """
+    network = evaluation.checkpoint
+    alike = {
+        name: getattr(network, name) for name in ("backbone", "graph", "scheme", "variant", "input_spec")
+    }
     networks = {
         _key_of_seed(evaluation, protocol, seed): Checkpoint(
-            origin=Origin.CONTROL,
-            state=CheckpointState.INGESTING,
-            backbone=evaluation.checkpoint.backbone,
-            scheme=evaluation.checkpoint.scheme,
-            variant=evaluation.checkpoint.variant,
-            input_spec=evaluation.checkpoint.input_spec,
-            seed=seed,
+            origin=Origin.CONTROL, state=CheckpointState.INGESTING, seed=seed, **alike
         )
         for seed in protocol.control.seeds
     }
     if protocol.control.pixels:
-        spec = pixels_like(spec_of(evaluation.checkpoint))
+        spec = pixels_like(spec_of(network))
         # All networks that take clips alike share one baseline.
         networks[digest([spec.name, input_of(spec), spec.stage_dims])] = Checkpoint(
-            origin=Origin.CONTROL,
-            state=CheckpointState.READY,
-            backbone=evaluation.checkpoint.backbone,
-            scheme=evaluation.checkpoint.scheme,
-            variant=evaluation.checkpoint.variant,
-            input_spec=evaluation.checkpoint.input_spec,
-            report={"backbone": spec.name},
+            origin=Origin.CONTROL, state=CheckpointState.READY, report={"backbone": spec.name}, **alike
         )
     found, _ = flow.find_or_create_all(
         session,

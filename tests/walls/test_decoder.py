@@ -249,6 +249,7 @@ def test_a_link_to_where_nobody_may_look_is_left_out(tmp_path: Path, monkeypatch
     assert files_of(tmp_path / "data") == [tmp_path / "data"]
 
 
+@pytest.mark.long
 def test_a_built_in_dataset_is_made_before_the_walls_and_read_behind_them(
     runner: Runner, tmp_path: Path
 ) -> None:

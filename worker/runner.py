@@ -93,11 +93,13 @@ class Foreign:
     Attributes:
         dataset: Arguments of `vcp_core.catalog.reach.files_of`, or the name of a built-in dataset under
             `name_or_path`; empty if no video is read.
+        program: Which foreign program the child runs; None for none. It then runs no other network.
         closed: Folders that no link in the dataset opens.
         device: The device on which the child forwards clips.
     """
 
     dataset: Mapping[str, str]
+    program: str | None = None
     closed: tuple[str, ...] = ()
     device: str
 
@@ -157,7 +159,7 @@ class Runner:
         with self._guard:
             if self._stopped:
                 raise ChildFailed("the worker is shutting down", "")
-            child = self._calling = self._child_for(foreign if self._walled else None)
+            child = self._calling = self._child_for(foreign)
         try:
             check()
             return child.call(request, stall_s, on_progress)
@@ -174,15 +176,17 @@ class Runner:
                 self._calling = None
 
     def _child_for(self, foreign: Foreign | None) -> _Child:
-        walled = foreign is not None
-        child, other = self._children.get(walled), self._children.get(not walled)
+        walls = foreign if self._walled else None
+        program = None if foreign is None else foreign.program
+        child, other = self._children.get(walls is not None), self._children.get(walls is None)
         if other is not None and other.resident_bytes > MOST_IDLE_BYTES:
             self._close(other)
-        if child is not None and child.foreign == foreign and child.alive:
+        if child is not None and (child.walls, child.program) == (walls, program) and child.alive:
             return child
         if child is not None:
             self._close(child)
-        child = self._children[walled] = _Child(self._scratch, foreign, self._memory_bytes)
+        child = _Child(self._scratch, walls, program, self._memory_bytes)
+        self._children[child.walled] = child
         return child
 
     def stop(self) -> None:
@@ -217,11 +221,12 @@ class _Child:
     """A child process.
 
     Attributes:
-        foreign: The foreign videos that it decodes behind walls; None for a child without walls.
+        walls: What is foreign to it, for which walls stand around it; None without walls.
+        program: The only foreign program that it runs, with walls or without; None if it runs none.
     """
 
-    def __init__(self, scratch: Path, foreign: Foreign | None, memory_bytes: int) -> None:
-        self.foreign = foreign
+    def __init__(self, scratch: Path, walls: Foreign | None, program: str | None, memory_bytes: int) -> None:
+        self.walls, self.program = walls, program
         self._memory_bytes = memory_bytes
         self._log_begins = 0
         self._log: IO[bytes] = tempfile.TemporaryFile(dir=scratch)  # noqa: SIM115 - lives as long as the child
@@ -243,12 +248,13 @@ class _Child:
             env={**DEFAULTS, **environment, "PYTHONPATH": os.pathsep.join(sys.path)},
             start_new_session=True,
         )
-        walls = None
-        if foreign is not None:
+        asked = None
+        if walls is not None:
             folders = {"given": str(self._given), "written": str(self._written)}
-            walls = {**vars(foreign), **folders, "parent": os.getpid()}
+            reach = {"dataset": walls.dataset, "closed": walls.closed, "device": walls.device}
+            asked = {**reach, **folders, "parent": os.getpid()}
         with suppress(BrokenPipeError):  # it ended already; the first call says so
-            self._send(walls)
+            self._send(asked)
 
     def _send(self, value: object) -> None:
         assert self._process.stdin is not None
@@ -283,7 +289,7 @@ class _Child:
 
     @property
     def walled(self) -> bool:
-        return self.foreign is not None
+        return self.walls is not None
 
     @property
     def resident_bytes(self) -> int:

@@ -143,8 +143,6 @@ class Work:
             VcpbenchError: If the child refused its input; the error is the child's own.
         """
         self.check()
-        if affinity is not None and runs is not None and runs.graph is not None:
-            affinity = f"{affinity} {runs.id}"  # a child that ran a foreign program runs no other network
         return self._runner.call(
             {"do": do, **arguments},
             stall_s=stall_s,
@@ -215,8 +213,8 @@ class Work:
 
 def _foreign(dataset: DatasetRow, network: Checkpoint | None, settings: Settings) -> Foreign | None:
     """What is foreign to a child; None if both the videos and the program are vcpbench's own."""
-    source = dataset.source
-    if is_built_in(source["name_or_path"]) and (network is None or network.graph is None):
+    source, is_graph = dataset.source, network is not None and network.graph is not None
+    if is_built_in(source["name_or_path"]) and not is_graph:
         return None
     where = {name: source[name] for name in ("name_or_path", "csv", "lists") if source.get(name)}
     own = [settings.scratch, cache_dir(), data_dir()]
@@ -224,7 +222,8 @@ def _foreign(dataset: DatasetRow, network: Checkpoint | None, settings: Settings
         own.append(Path(unquote(urlsplit(settings.store_url).path)))
     if secrets := os.environ.get(SECRETS):
         own.append(Path(secrets).parent)  # `vcpbench up` keeps a token beside it
-    return Foreign(dataset=where, closed=tuple(map(str, own)), device=settings.device)
+    program = str(network.id) if network is not None and is_graph else None
+    return Foreign(dataset=where, program=program, closed=tuple(map(str, own)), device=settings.device)
 
 
 def is_away(error: DBAPIError) -> bool:

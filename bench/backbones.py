@@ -90,8 +90,8 @@ def schemes() -> list[str]:
             scheme.name,
             ", ".join(names),
             scheme.input or "as above",
-            _pixels(scheme.normalisation),
-            f"{scheme.epsilon:g}",
+            _pixels(scheme.normalisation) + (", blue first" if scheme.bgr else ""),
+            "none" if scheme.epsilon is None else f"{scheme.epsilon:g}",
             str(scheme.version),
             scheme.source,
         )

@@ -111,6 +111,8 @@ def test_bytes_are_scaled_and_normalised_as_the_checkpoints_expect(network: Back
     for channel in range(3):
         prepared_BCTHW[:, channel] -= norm.mean[channel]
         prepared_BCTHW[:, channel] /= norm.std[channel]
+    if network.spec.bgr:
+        prepared_BCTHW = prepared_BCTHW.flip(1)
     with torch.inference_mode():
         found, expected = network(pixels_BCTHW), network(prepared_BCTHW.float())
     assert_alike(found, expected)

@@ -20,7 +20,18 @@ from vcp_core.catalog.backbones import BACKBONES
 pytestmark = pytest.mark.slow
 
 FOLDER = Path(__file__).parent / "vectors"
-VECTORS = {"c3d": "vcop-c3d", "r3d": "vcop-r3d", "r3d_18": "torchvision-r3d_18"}
+VECTORS = {
+    "c3d": "vcop-c3d",
+    "r3d": "vcop-r3d",
+    "r3d_18": "torchvision-r3d_18",
+    "r3d_18_hara": "hara-r3d_18",
+    "r3d_18_hara_a": "hara-r3d_18_a",
+    "r3d_50_hara": "hara-r3d_50",
+    "r2plus1d_18_hara": "hara-r2plus1d_18",
+    "r2d3d_18": "dpc-r2d3d_18",
+    "r2d3d_50": "coclr-r2d3d_50",
+    "c3d_nobn": "jfzhang95-c3d",
+}
 HEAD = {"fc.weight", "fc.bias"}  # torchvision's classifier; a backbone has none
 # PROTOCOL 9, of the largest feature. Measured on a CPU: c3d 3.1e-7, r3d 1.3e-7, r3d_18 5.4e-8, which is what
 # the vectors' six decimals leave (5e-7 absolute).

@@ -26,12 +26,12 @@ def test_every_scheme_says_where_its_facts_come_from(backbone: str, scheme: str)
     spec = resolve(backbone, scheme=scheme)
     assert spec.facts.name == scheme
     assert spec.facts.source
-    assert 0 < spec.epsilon < 1e-2
+    assert spec.epsilon is None or 0 < spec.epsilon < 1e-2
     found = {one.fact: one for one in assumed(spec)}
     assert list(found) == [
         "input",
         "normalisation",
-        "batch-norm epsilon",
+        *(["batch-norm epsilon"] if spec.epsilon else []),
         "channels",
         "strides, dilation and poolings",
     ]
@@ -73,13 +73,24 @@ def test_a_variant_says_what_the_usual_form_leaves_assumed() -> None:
     assert "strides, dilation and poolings" in {one.fact for one in assumed(bgr)}
 
 
+def test_a_scheme_may_read_frames_blue_first_and_a_variant_overrides_it() -> None:
+    usual = resolve("c3d_nobn")
+    assert usual.bgr
+    (channels,) = [one for one in assumed(usual) if one.fact == "channels"]
+    assert (channels.value, channels.source) == ("blue, green, red", usual.facts.source)
+    rgb = resolve("c3d_nobn", variant="rgb")
+    assert not rgb.bgr
+    assert "channels" not in {one.fact for one in assumed(rgb)}
+    assert not resolve("c3d_nobn", scheme="MMAction2").bgr
+
+
 def test_a_wrong_name_lists_what_the_backbone_has() -> None:
     with pytest.raises(UnknownName, match=r"No variant of r3d_18 'TCLR'.*Known: bgr, tclr\."):
         resolve("r3d_18", variant="TCLR")
     with pytest.raises(UnknownName, match=r"No variant of r3d 'tclr'\. Known: bgr\."):
         check_variant("tclr", backbone="r3d")
-    with pytest.raises(UnknownName, match=r"No variant 'rgb'.*Known: bgr, .*tclr"):
-        check_variant("rgb")
+    with pytest.raises(UnknownName, match=r"No variant 'hsv'.*Known: be, bgr, .*tclr"):
+        check_variant("hsv")
     check_variant("tclr")
     with pytest.raises(UnknownName, match=r"No key scheme of r3d 'torchvision'\. Known: VCOP\."):
         resolve("r3d", scheme="torchvision")
@@ -88,7 +99,8 @@ def test_a_wrong_name_lists_what_the_backbone_has() -> None:
 @pytest.mark.parametrize(("backbone", "scheme"), EVERY, ids=["-".join(pair) for pair in EVERY])
 def test_keys_of_features_name_a_reading_only_if_it_is_new(backbone: str, scheme: str) -> None:
     spec = resolve(backbone, scheme=scheme)
-    new = spec.facts.version > 1 or spec.epsilon != BACKBONES[backbone].epsilon
+    usual = BACKBONES[backbone]
+    new = spec.facts.version > 1 or (spec.epsilon, spec.bgr) != (usual.epsilon, usual.bgr)
     expected = [scheme, str(spec.facts.version), ""] if new else []
     assert reading_in_keys(spec) == expected
     assert reading_in_keys(with_input(spec, "stride=2")) == expected

@@ -245,3 +245,120 @@ def bottlenecks(network: str, names: str) -> Shapes:
                 found |= layer(*shortcut, out, into, 1, 1, 1)
             into = out
     return found
+
+
+# Blocks of each layer, by the depth of a ResNet.
+DEPTHS = {
+    10: (1, 1, 1, 1),
+    18: (2, 2, 2, 2),
+    34: (3, 4, 6, 3),
+    50: (3, 4, 6, 3),
+    101: (3, 4, 23, 3),
+    152: (3, 8, 36, 3),
+    200: (3, 24, 36, 3),
+}
+
+
+def hara(depth: int, *, shortcut: str = "B", head: str = "fc", classes: int = 700) -> Shapes:
+    """A 3D-ResNet in Hara's code, models/resnet.py."""
+    found = layer("conv1", "bn1", 64, 3, 7, 7, 7)
+    into, bottleneck = 64, depth >= 50
+    for number, (width, blocks) in enumerate(zip((64, 128, 256, 512), DEPTHS[depth], strict=True), start=1):
+        out = 4 * width if bottleneck else width
+        for block in range(blocks):
+            at = f"layer{number}.{block}"
+            if bottleneck:
+                found |= layer(f"{at}.conv1", f"{at}.bn1", width, into, 1, 1, 1)
+                found |= layer(f"{at}.conv2", f"{at}.bn2", width, width, 3, 3, 3)
+                found |= layer(f"{at}.conv3", f"{at}.bn3", out, width, 1, 1, 1)
+            else:
+                found |= layer(f"{at}.conv1", f"{at}.bn1", width, into, 3, 3, 3)
+                found |= layer(f"{at}.conv2", f"{at}.bn2", width, width, 3, 3, 3)
+            if into != out and shortcut == "B":
+                found |= layer(f"{at}.downsample.0", f"{at}.downsample.1", out, into, 1, 1, 1)
+            into = out
+    return found | {f"{head}.weight": (classes, into), f"{head}.bias": (classes,)}
+
+
+def hara_r2plus1d(depth: int) -> Shapes:
+    """An R(2+1)D in Hara's code, models/resnet2p1d.py, with a head of 700 classes."""
+
+    def factored(at: str, number: int, out: int, into: int) -> Shapes:
+        middle = _middle(into, out)
+        return {
+            **layer(f"{at}.conv{number}_s", f"{at}.bn{number}_s", middle, into, 1, 3, 3),
+            **layer(f"{at}.conv{number}_t", f"{at}.bn{number}_t", out, middle, 3, 1, 1),
+        }
+
+    # 3 * 64 * 7 * 7 * 7 weights, shared by 3 * 7 * 7 and 7 * 64 for each channel between.
+    found = layer("conv1_s", "bn1_s", 110, 3, 1, 7, 7) | layer("conv1_t", "bn1_t", 64, 110, 7, 1, 1)
+    into, bottleneck = 64, depth >= 50
+    for number, (width, blocks) in enumerate(zip((64, 128, 256, 512), DEPTHS[depth], strict=True), start=1):
+        out = 4 * width if bottleneck else width
+        for block in range(blocks):
+            at = f"layer{number}.{block}"
+            if bottleneck:
+                found |= layer(f"{at}.conv1", f"{at}.bn1", width, into, 1, 1, 1)
+                found |= factored(at, 2, width, width)
+                found |= layer(f"{at}.conv3", f"{at}.bn3", out, width, 1, 1, 1)
+            else:
+                found |= factored(at, 1, width, into) | factored(at, 2, width, width)
+            if into != out:
+                found |= layer(f"{at}.downsample.0", f"{at}.downsample.1", out, into, 1, 1, 1)
+            into = out
+    return found | {"fc.weight": (700, into), "fc.bias": (700,)}
+
+
+def dpc(depth: int) -> Shapes:
+    """The backbone of DPC and MemDPC, backbone/resnet_2d3d.py: no layer has more than 256 channels."""
+    found = layer("conv1", "bn1", 64, 3, 1, 7, 7)
+    into = 64
+    for number, (width, blocks) in enumerate(zip((64, 128, 256, 256), DEPTHS[depth], strict=True), start=1):
+        frames = 1 if number < 3 else 3
+        for block in range(blocks):
+            at = f"layer{number}.{block}"
+            found |= layer(f"{at}.conv1", f"{at}.bn1", width, into, frames, 3, 3)
+            found |= layer(f"{at}.conv2", f"{at}.bn2", width, width, frames, 3, 3)
+            if number > 1 and block == 0:
+                found |= layer(f"{at}.downsample.0", f"{at}.downsample.1", width, into, 1, 1, 1)
+            into = width
+    return found
+
+
+def coclr_r50() -> Shapes:
+    """CoCLR's `r50`, backbone/resnet_2d3d.py: blocks of two layers begin with a convolution over frames."""
+    found = layer("conv1", "bn1", 64, 3, 5, 7, 7)
+    into = 64
+    for number, (width, blocks) in enumerate(zip((64, 128, 256, 512), DEPTHS[50], strict=True), start=1):
+        for block in range(blocks):
+            at = f"layer{number}.{block}"
+            found |= layer(f"{at}.conv1", f"{at}.bn1", width, into, 1 if number < 3 else 3, 1, 1)
+            found |= layer(f"{at}.conv2", f"{at}.bn2", width, width, 1, 3, 3)
+            found |= layer(f"{at}.conv3", f"{at}.bn3", 4 * width, width, 1, 1, 1)
+            if block == 0:
+                found |= layer(f"{at}.downsample.0", f"{at}.downsample.1", 4 * width, into, 1, 1, 1)
+            into = 4 * width
+    return found
+
+
+C3D = {
+    "jfzhang95": ("conv1", "conv2", "conv3a", "conv3b", "conv4a", "conv4b", "conv5a", "conv5b"),
+    "jfzhang95's pretrained": tuple(f"features.{number}" for number in (0, 3, 6, 8, 11, 13, 16, 18)),
+    "MMAction2": tuple(f"conv{number}.conv" for number in ("1a", "2a", "3a", "3b", "4a", "4b", "5a", "5b")),
+}
+C3D_HEADS = {
+    "jfzhang95": ("fc6", "fc7", "fc8"),
+    "jfzhang95's pretrained": ("classifier.0", "classifier.3", "classifier.6"),
+    "MMAction2": ("fc6", "fc7", "cls_head.fc_cls"),
+}
+
+
+def c3d(names: str) -> Shapes:
+    """C3D without batch normalisations, as one of three projects names it, with a head of 101 classes."""
+    found: Shapes = {}
+    widths = (3, 64, 128, 256, 256, 512, 512, 512, 512)
+    for conv, into, out in zip(C3D[names], widths, widths[1:], strict=False):
+        found |= {f"{conv}.weight": (out, into, 3, 3, 3), f"{conv}.bias": (out,)}
+    for linear, into, out in zip(C3D_HEADS[names], (8192, 4096, 4096), (4096, 4096, 101), strict=True):
+        found |= {f"{linear}.weight": (out, into), f"{linear}.bias": (out,)}
+    return found

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from tests.checkpoints import published
 from tests.checkpoints.published import Shapes
-from vcp_core.backbones import skeleton
+from vcp_core.backbones import key_shapes, skeleton
 from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.errors import CheckpointMismatch
 from vcp_core.catalog.inputs import input_of
@@ -41,7 +41,7 @@ class Case(NamedTuple):
     shapes: Callable[[], Shapes]
     backbone: str
     scheme: str
-    epsilon: float
+    epsilon: float | None
     input: str
     head: int
     total: int
@@ -74,6 +74,24 @@ BOTTLENECKS = (
     ("C2D R50", "c2d_r50", 24_327_632, 4, ("PyTorchVideo", "SlowFast")),
     ("CSN R101", "csn_r101", 22_213_776, 4, ("PyTorchVideo",)),
     ("R(2+1)D R50", "r2plus1d_r50", 28_107_600, 4, ("PyTorchVideo",)),
+)
+HARA = "frames=16,stride=1,resize=128x171,crop=112,mean=0.4345/0.4051/0.3775,std=0.2768/0.2713/0.2737"
+BYTES = f"std={1 / 255}"  # values of 0 to 255
+C3D = "frames=16,stride=1,resize=128x171,crop=112"
+JFZHANG95_MEAN = f"mean={102 / 255}/{98 / 255}/{90 / 255}"
+ACTIVITYNET = f"mean={114.7748 / 255}/{107.7354 / 255}/{99.475 / 255}"
+# Parameters of Hara's networks with 700 classes, counted in his code.
+HARA_NETWORKS = (
+    ("R3D-10", "r3d_10_hara", 512, 14_758_524, functools.partial(published.hara, 10)),
+    ("R3D-18", "r3d_18_hara", 512, 33_563_004, functools.partial(published.hara, 18)),
+    ("R3D-34", "r3d_34_hara", 512, 63_872_636, functools.partial(published.hara, 34)),
+    ("R3D-50", "r3d_50_hara", 2048, 47_633_276, functools.partial(published.hara, 50)),
+    ("R3D-101", "r3d_101_hara", 2048, 86_679_420, functools.partial(published.hara, 101)),
+    ("R3D-152", "r3d_152_hara", 2048, 118_838_140, functools.partial(published.hara, 152)),
+    ("R3D-200", "r3d_200_hara", 2048, 128_037_756, functools.partial(published.hara, 200)),
+    ("R(2+1)D-18", "r2plus1d_18_hara", 512, 33_575_064, functools.partial(published.hara_r2plus1d, 18)),
+    ("R(2+1)D-34", "r2plus1d_34_hara", 512, 63_901_400, functools.partial(published.hara_r2plus1d, 34)),
+    ("R(2+1)D-50", "r2plus1d_50_hara", 2048, 47_650_082, functools.partial(published.hara_r2plus1d, 50)),
 )
 CASES = {
     "CoCLR's S3D": Case(
@@ -120,6 +138,46 @@ CASES = {
             819_600, total, (2048, frames, 7, 7))
         for network, backbone, total, frames, projects in BOTTLENECKS
         for names in projects
+    },
+    **{
+        f"Hara's {network}": Case(
+            under("state_dict.", shapes), backbone, "Hara", 1e-5, HARA,
+            700 * (width + 1), total, (width, 1, 4, 4))
+        for network, backbone, width, total, shapes in HARA_NETWORKS
+    },
+    **{
+        f"Hara's R3D-{depth} of 2018": Case(
+            under("state_dict.module.", functools.partial(published.hara, depth, shortcut="A", classes=400)),
+            f"r3d_{depth}_hara_a", "Hara's CVPR2018", 1e-5,
+            f"frames=16,stride=1,resize=128x171,crop=112,{ACTIVITYNET},{BYTES}",
+            205_200, total, (512, 1, 4, 4))
+        for depth, total in ((10, 14_430_800), (18, 33_235_280), (34, 63_544_912))
+    },
+    "RSPNet's ResNet-18": Case(
+        under("model.encoder_q.encoder.", functools.partial(published.hara, 18, classes=1)), "r3d_18_hara",
+        "Hara", 1e-5, HARA, 513, 33_204_417, (512, 1, 4, 4)),
+    "BE's R3D-18": Case(
+        under("state_dict.module.", functools.partial(published.hara, 18, head="id_head.2", classes=128)),
+        "r3d_18_hara", "Hara", 1e-5, HARA, 65_664, 33_269_568, (512, 1, 4, 4)),
+    "DPC's R2D3D-18": Case(
+        under("state_dict.module.backbone.", functools.partial(published.dpc, 18)), "r2d3d_18", "DPC", 1e-5,
+        f"frames=8,stride=3,resize=146x195,crop=128,{IMAGENET}", 0, 14_057_536, (256, 2, 4, 4)),
+    "MemDPC's R2D3D-34": Case(
+        under("state_dict.module.backbone.", functools.partial(published.dpc, 34)), "r2d3d_34", "DPC", 1e-5,
+        f"frames=8,stride=3,resize=256x342,crop=224,{IMAGENET}", 0, 32_422_208, (256, 2, 7, 7)),
+    "CoCLR's R2D3D-50": Case(
+        under("state_dict.module.encoder_q.0.", published.coclr_r50), "r2d3d_50", "CoCLR", 1e-5, COCLR,
+        0, 31_672_128, (2048, 16, 4, 4)),
+    # MMAction2's page of C3D: 78.4 million with fc6, fc7 and 101 classes.
+    **{
+        f"{names}'s C3D": Case(
+            functools.partial(published.c3d, names), "c3d_nobn", names, None, f"{C3D},{mean},{BYTES}",
+            50_753_637, 78_409_573, (512, 2, 7, 7))
+        for names, mean in (
+            ("jfzhang95", JFZHANG95_MEAN),
+            ("jfzhang95's pretrained", JFZHANG95_MEAN),
+            ("MMAction2", f"mean={104 / 255}/{117 / 255}/{128 / 255}"),
+        )
     },
 }  # fmt: skip
 every_case = pytest.mark.parametrize("name", list(CASES))
@@ -190,6 +248,46 @@ def test_two_names_of_one_tensor_must_hold_the_same_bits() -> None:
         CheckpointMismatch, match=r"as CoCLR and as CoCLR's stages name it, with other values"
     ):
         choose(published.coclr(), equal=lambda first, second: "Mixed_4b" not in first)
+
+
+def without(shapes: Shapes, *parts: str) -> Shapes:
+    return {name: shape for name, shape in shapes.items() if not any(part in name for part in parts)}
+
+
+NEAR_MISSES = {
+    "Hara's R3D-50 with shortcut A": (
+        published.hara(50, shortcut="A"), r"closest is r3d_50_hara: .*missing: .*downsample"),
+    "Hara's R3D-18 with blocks of other widths": (
+        {**published.hara(18), "layer4.1.conv2.weight": (512, 1024, 3, 3, 3)},
+        r"closest is r3d_18_hara: .*wrong shape: 1: layer4.1.conv2.weight"),
+    "Hara's R3D-18 with a deeper layer": (
+        {**published.hara(18), "layer4.2.conv1.weight": (512, 512, 3, 3, 3)},
+        r"closest is r3d_18_hara: .*not in r3d_18_hara: 1: layer4.2.conv1.weight"),
+    "a network of grey volumes, as MedicalNet's": (
+        {**published.hara(10), "conv1.weight": (64, 1, 7, 7, 7)},
+        r"conv1.weight is \(64, 1, 7, 7, 7\), not \(64, 3, 7, 7, 7\)"),
+    "DPC's pretraining, which keeps no running means": (
+        without(published.dpc(18), "running_", "num_batches"),
+        r"closest is r2d3d_18: .*missing: .*running_mean"),
+    "C3D with all batch normalisations but one": (
+        without(key_shapes("c3d"), "bn3a"), r"closest is c3d: .*missing: all 4 of bn3a"),
+    "C3D with one batch normalisation": (
+        {**published.c3d("jfzhang95"), "bn1.weight": (64,)}, r"not in c3d_nobn: 1: bn1.weight"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", list(NEAR_MISSES))
+def test_a_near_miss_is_refused_with_what_differs(name: str) -> None:
+    shapes, reason = NEAR_MISSES[name]
+    with pytest.raises(CheckpointMismatch, match=f"(?s){reason}"):
+        choose(shapes)
+
+
+def test_a_network_with_the_other_shortcut_is_not_taken_for_the_one_that_was_asked_for() -> None:
+    with pytest.raises(CheckpointMismatch, match=r"(?s)layer2.0.downsample.*a whole r3d_18_hara: pass that"):
+        choose(published.hara(18), backbone="r3d_18_hara_a")
+    with pytest.raises(CheckpointMismatch, match=r"(?s)missing.*a whole r3d_18_hara_a: pass that"):
+        choose(published.hara(18, shortcut="A"), backbone="r3d_18_hara")
 
 
 def filled(shapes: Shapes) -> dict[str, Tensor]:

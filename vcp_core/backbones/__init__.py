@@ -4,6 +4,7 @@ base.py       the class that every backbone extends
 c3d.py        C3D
 r3d.py        R3D, as VCOP and VCP train it
 r2plus1d.py   R(2+1)D, as VCOP and VCP train it
+hara.py       Hara's 3D-ResNets and R(2+1)D, and R2D3D of DPC and CoCLR
 resnet3d.py   torchvision's video ResNets, and VMZ's, XDC's and CSN, which are built from its classes
 s3d.py        S3D
 i3d.py        I3D
@@ -152,6 +153,6 @@ def skeleton(which: str | BackboneSpec) -> Backbone:
     with torch.device("meta"):
         made = getattr(importlib.import_module(module), builder)(spec, **spec.arguments)
     for layer in made.modules():
-        if isinstance(layer, nn.BatchNorm3d):
+        if isinstance(layer, nn.BatchNorm3d) and spec.epsilon is not None:
             layer.eps = spec.epsilon
     return cast(Backbone, made).eval()

@@ -187,7 +187,7 @@ class Backbone(nn.Module, ABC):
                 for values in (self.normalisation.mean, self.normalisation.std)
             )
             x_BCTHW.sub_(mean).div_(std)
-        if self.spec.variant is not None and self.spec.variant.bgr:
+        if self.spec.bgr:
             x_BCTHW = x_BCTHW.flip(1)
         return x_BCTHW
 

@@ -3,6 +3,7 @@
 Facts, each with its registry:
     specs.py       what a network's facts are, and the pixel baseline's
     backbones.py   every network's facts
+    hara.py        the facts of Hara's networks, which are many
     inputs.py      the declared input of a network: frames, size, normalisation
     keys.py        how published checkpoints name the weights of a network, and what else their projects fix
     variants.py    facts about a network that no tensor shows, by the word that a user gives

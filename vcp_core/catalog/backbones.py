@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from vcp_core.catalog.hara import HARA_BACKBONES
 from vcp_core.catalog.keys import (
     COCLR,
     COCLR_STAGES,
     HASSONY2,
+    JFZHANG95,
+    JFZHANG95_PRETRAINED,
     KYLEMIN,
     MMACTION2,
+    MMACTION2_C3D,
     MMACTION2_CSN,
     MMACTION2_R101,
     PYTORCH_I3D,
@@ -25,7 +29,7 @@ from vcp_core.catalog.keys import (
 )
 from vcp_core.catalog.registry import Registry
 from vcp_core.catalog.specs import BackboneSpec
-from vcp_core.catalog.variants import BGR, POOL1, TCLR
+from vcp_core.catalog.variants import BGR, POOL1, RGB, TCLR
 
 # The VCOP code defines the variants of C3D, R3D and R(2+1)D below: batch-norm in C3D, one block per stage.
 VCOP_PAPER = "Xu et al., CVPR 2019 (VCOP)"
@@ -317,6 +321,19 @@ BACKBONES = Registry(
             "strides": ((1, 2), (1, 2), (2, 2), (2, 2)),
             "pools_stem": False,
         },
+    ),
+    *HARA_BACKBONES,
+    BackboneSpec(
+        name="c3d_nobn",
+        family="c3d",
+        keys=(JFZHANG95, JFZHANG95_PRETRAINED, MMACTION2_C3D),
+        stages=("conv1", "conv2", "conv3", "conv4", "conv5"),
+        stage_dims=(64, 128, 256, 512, 512),
+        num_parameters=27_655_936,
+        source="arXiv:1412.0767; DavideA/c3d-pytorch, MMAction2",
+        builder="vcp_core.backbones.c3d:C3D",
+        arguments={"normalises": False},
+        variants=(BGR, RGB),
     ),
     BackboneSpec(
         name="r3d_tiny",

@@ -11,7 +11,15 @@ import dataclasses
 import re
 from dataclasses import dataclass
 
-from vcp_core.catalog.normalisation import FACEBOOK, IMAGENET, KINETICS, PLUS_MINUS_ONE, Normalisation
+from vcp_core.catalog.normalisation import (
+    FACEBOOK,
+    HARA,
+    IMAGENET,
+    KINETICS,
+    PLUS_MINUS_ONE,
+    Normalisation,
+    of_bytes,
+)
 
 USUAL_EPSILON = 1e-5  # torch's default
 TENSORFLOW_EPSILON = 1e-3  # TensorFlow's default, which ports of its networks keep
@@ -30,7 +38,8 @@ class KeyScheme:
             they are.
         input: The clips that the project trains with, if they are not the backbone's
             (`vcp_core.catalog.inputs`).
-        epsilon: Epsilon of the project's batch normalisations.
+        epsilon: Epsilon of the project's batch normalisations. None if its networks have none.
+        bgr: Whether the project's networks expect the channels in the order blue, green, red.
         version: Raise it when a fact changes. Results under earlier versions are then marked, and can be
             asked for again; other results stay (docs/decisions/2026-11-29-schemes.md).
     """
@@ -41,7 +50,8 @@ class KeyScheme:
     heads: tuple[str, ...] = ()
     normalisation: Normalisation | None = None
     input: str | None = None
-    epsilon: float = USUAL_EPSILON
+    epsilon: float | None = USUAL_EPSILON
+    bgr: bool = False
     version: int = 1
 
     def rename(self, key: str) -> str:
@@ -227,4 +237,48 @@ MMACTION2_CSN = KeyScheme(
     ),
     normalisation=IMAGENET,
     epsilon=TENSORFLOW_EPSILON,
+)
+
+HARA_NAMES = KeyScheme(
+    name="Hara",
+    source="github.com/kenshohara/3D-ResNets-PyTorch, main.py and mean.py",
+    normalisation=HARA,
+)
+HARA_2018 = KeyScheme(
+    name="Hara's CVPR2018",
+    source="github.com/kenshohara/3D-ResNets-PyTorch, branch CVPR2018, main.py and mean.py",
+    normalisation=of_bytes(114.7748, 107.7354, 99.4750),  # of ActivityNet
+)
+DPC = KeyScheme(
+    name="DPC",
+    source="github.com/TengdaHan/DPC and MemDPC, backbone/resnet_2d3d.py and utils/augmentation.py",
+    normalisation=IMAGENET,
+)
+COCLR_R50 = KeyScheme(
+    name="CoCLR",
+    source="github.com/TengdaHan/CoCLR, backbone/resnet_2d3d.py and eval/main_classifier.py",
+    normalisation=IMAGENET,
+)
+
+# Frames as OpenCV reads them, minus 90 of blue, 98 of green and 102 of red.
+JFZHANG95 = KeyScheme(
+    name="jfzhang95",
+    source="github.com/jfzhang95/pytorch-video-recognition, dataloaders/dataset.py; DavideA/c3d-pytorch",
+    normalisation=of_bytes(102, 98, 90),
+    epsilon=None,
+    bgr=True,
+)
+_C3D_FEATURES = {"1": 0, "2": 3, "3a": 6, "3b": 8, "4a": 11, "4b": 13, "5a": 16, "5b": 18}
+JFZHANG95_PRETRAINED = dataclasses.replace(
+    JFZHANG95,
+    name="jfzhang95's pretrained",
+    source="github.com/jfzhang95/pytorch-video-recognition, network/C3D_model.py: c3d-pretrained.pth",
+    renames=tuple((rf"^conv{layer}\.", f"features.{number}.") for layer, number in _C3D_FEATURES.items()),
+)
+MMACTION2_C3D = KeyScheme(
+    name="MMAction2",
+    source="MMAction2's configs/_base_/models/c3d_sports1m_pretrained.py",
+    renames=((r"^conv([12])\.", r"conv\1a."), (r"^(conv\d[ab])\.", r"\1.conv.")),
+    normalisation=of_bytes(104, 117, 128),
+    epsilon=None,
 )

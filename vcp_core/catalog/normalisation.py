@@ -29,3 +29,15 @@ PLUS_MINUS_ONE = Normalisation(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))  # arX
 FACEBOOK = Normalisation(  # SlowFast's DATA.MEAN and DATA.STD, which PyTorchVideo took over
     mean=(0.45, 0.45, 0.45), std=(0.225, 0.225, 0.225)
 )
+HARA = Normalisation(  # kenshohara/3D-ResNets-PyTorch, mean.py: Kinetics
+    mean=(0.4345, 0.4051, 0.3775), std=(0.2768, 0.2713, 0.2737)
+)
+
+
+def of_bytes(red: float, green: float, blue: float) -> Normalisation:
+    """Subtract means from values of 0 to 255, and divide by nothing.
+
+    >>> of_bytes(102, 51, 0).mean
+    (0.4, 0.2, 0.0)
+    """
+    return Normalisation(mean=(red / 255, green / 255, blue / 255), std=(1 / 255, 1 / 255, 1 / 255))

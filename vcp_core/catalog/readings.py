@@ -132,8 +132,8 @@ def reading_in_keys(spec: BackboneSpec) -> list[str]:
     A graph has its structure and its stages there, because its name holds only the first digits.
 
     Others have nothing for what every key has meant so far: version 1, no variant, and the family's own
-    epsilon. The keys have always held the normalisation, so features that were made before there were
-    readings keep theirs.
+    epsilon and order of channels. The keys have always held the normalisation, so features that were made
+    before there were readings keep theirs.
 
     >>> reading_in_keys(resolve("r3d_18", variant="tclr")), reading_in_keys(resolve("r3d_18"))
     (['torchvision', '1', 'tclr'], [])
@@ -141,8 +141,9 @@ def reading_in_keys(spec: BackboneSpec) -> list[str]:
     variant = spec.variant.name if spec.variant else ""
     if spec.family == GRAPH:
         return [*map(str, spec.arguments.values()), *spec.stages, variant]
-    usual = BACKBONES[spec.name].epsilon if spec.name in BACKBONES else spec.epsilon
-    if spec.facts.version == 1 and spec.variant is None and spec.epsilon == usual:
+    usual = BACKBONES[spec.name] if spec.name in BACKBONES else spec
+    as_usual = (spec.epsilon, spec.bgr) == (usual.epsilon, usual.bgr)
+    if spec.facts.version == 1 and spec.variant is None and as_usual:
         return []
     return [spec.facts.name, str(spec.facts.version), variant]
 
@@ -194,12 +195,12 @@ def assumed(spec: BackboneSpec) -> tuple[Assumption, ...]:
         if left:
             kept = {word: getattr(whole, word) for word in left}
             found.append(Assumption(fact=fact, value=str(InputSpec(**kept)), source=source))
-    if not shown:
-        found.append(
-            Assumption(fact="batch-norm epsilon", value=f"{spec.epsilon:g}", source=spec.facts.source)
-        )
-    if spec.variant is None or not spec.variant.bgr:
-        found.append(Assumption(fact="channels", value="red, green, blue", source=spec.facts.source))
+    if not shown and spec.epsilon is not None:
+        value = f"{spec.epsilon:g}"
+        found.append(Assumption(fact="batch-norm epsilon", value=value, source=spec.facts.source))
+    if spec.variant is None or spec.variant.bgr is None:
+        value = "blue, green, red" if spec.bgr else "red, green, blue"
+        found.append(Assumption(fact="channels", value=value, source=spec.facts.source))
     if not shown and (spec.variant is None or not spec.variant.arguments):
         value = f"the usual ones of {spec.name}"
         found.append(Assumption(fact="strides, dilation and poolings", value=value, source=spec.source))

@@ -92,9 +92,15 @@ class BackboneSpec:
         return self.facts.normalisation
 
     @property
-    def epsilon(self) -> float:
-        """Epsilon of the network's batch normalisations."""
+    def epsilon(self) -> float | None:
+        """Epsilon of the network's batch normalisations. None if it has none."""
         return self.facts.epsilon
+
+    @property
+    def bgr(self) -> bool:
+        """Whether the network expects the channels in the order blue, green, red."""
+        said = self.variant.bgr if self.variant is not None else None
+        return self.facts.bgr if said is None else said
 
     @property
     def feature_dim(self) -> int:

@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from vcp_core.catalog.keys import HARA_2018
+from vcp_core.catalog.normalisation import IMAGENET
+
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
@@ -19,7 +22,8 @@ class Variant:
         name: The word that users type.
         says: What differs from the usual form, in words.
         source: Where this form comes from.
-        bgr: Whether the network expects the channels in the order blue, green, red.
+        bgr: Whether the network expects the channels in the order blue, green, red. None leaves the order to
+            the key scheme.
         arguments: Values of the network's class that differ from the usual ones.
         facts: Facts of the key scheme that differ (`KeyScheme.normalisation`, `KeyScheme.epsilon`).
         last_strides: As `BackboneSpec.last_strides`, if it differs.
@@ -28,7 +32,7 @@ class Variant:
     name: str
     says: str
     source: str
-    bgr: bool = False
+    bgr: bool | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)
     facts: Mapping[str, Any] = field(default_factory=dict, hash=False)
     last_strides: tuple[int, int] | None = None
@@ -39,6 +43,12 @@ BGR = Variant(
     says="channels in the order blue, green, red, as OpenCV reads frames",
     source="OpenCV's VideoCapture",
     bgr=True,
+)
+RGB = Variant(
+    name="rgb",
+    says="channels in the order red, green, blue",
+    source="readers of video other than OpenCV's",
+    bgr=False,
 )
 POOL1 = Variant(
     name="pool1",
@@ -55,4 +65,22 @@ TCLR = Variant(
     arguments={"convolutions": ("full", "full", "full", "dilated")},
     facts={"normalisation": None},
     last_strides=(4, 16),
+)
+CVPR2018 = Variant(
+    name="cvpr2018",
+    says="pixel values from 0 to 255, minus the means of ActivityNet, as Hara trained until 2018",
+    source=HARA_2018.source,
+    facts={"normalisation": HARA_2018.normalisation},
+)
+RSPNET = Variant(
+    name="rspnet",
+    says="ImageNet's normalisation",
+    source="github.com/PeihaoChen/RSPNet, config/dataset/normalization.libsonnet",
+    facts={"normalisation": IMAGENET},
+)
+BE = Variant(
+    name="be",
+    says="ImageNet's normalisation",
+    source="github.com/FingerRec/BE, src/Contrastive/augment/config.py",
+    facts={"normalisation": IMAGENET},
 )

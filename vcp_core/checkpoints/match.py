@@ -62,8 +62,8 @@ class Match:
         steps: Keys that count training steps. A frozen network does not need them, so they may be missing or
             have any shape.
         filled: The keys of `steps` that are not there.
-        foreign: Names inside the backbone's modules that are no keys of it. They show a deeper or otherwise
-            different network that contains all keys of this backbone.
+        foreign: Names inside the backbone's modules that are no keys of it, and keys of a backbone that has
+            all of its keys and more. They show a deeper or otherwise different network.
         twice: Keys that stand under several names once wrappers' words are left out, with these names.
         spare: Further names of keys whose tensors are the same bits; they are ignored.
     """
@@ -243,7 +243,7 @@ def _match(
         steps=tuple(filter(is_unread, known)),
         filled=tuple(key for key in filter(is_unread, known) if key not in chosen),
         # Computed only if it can decide, because it goes through every name of the file.
-        foreign=() if wrong or missing else _foreign(shapes, known, prefix, scheme.heads),
+        foreign=() if wrong or missing else _foreign(shapes, backbone, scheme, prefix),
         twice={
             key: (chosen[key], *(name for name in found if name != chosen[key]))
             for key, found in names.items()
@@ -289,13 +289,19 @@ def _one_for_each_place(matches: list[Match], equal: Equal) -> list[Match]:
     return list(kept.values())
 
 
-def _foreign(
-    shapes: Mapping[str, Shape], known: Mapping[str, Shape], prefix: str, heads: tuple[str, ...]
-) -> tuple[str, ...]:
+def _foreign(shapes: Mapping[str, Shape], backbone: str, scheme: KeyScheme, prefix: str) -> tuple[str, ...]:
+    known, wider = _known(backbone, scheme), _of_wider(backbone, scheme)
     modules = {_module(key) for key in known}
     inside = (without(name[len(prefix) :], transparent()) for name in shapes if name.startswith(prefix))
-    strange = (name for name in inside if name not in known and _module(name) in modules)
-    return tuple(name for name in strange if not name.startswith(heads) and not is_unread(name))
+    strange = (name for name in inside if name in wider or (name not in known and _module(name) in modules))
+    return tuple(name for name in strange if not name.startswith(scheme.heads) and not is_unread(name))
+
+
+@functools.cache
+def _of_wider(backbone: str, scheme: KeyScheme) -> frozenset[str]:
+    """List the further keys of backbones that have all keys of this one, as C3D with batch norms has."""
+    known = _known(backbone, scheme).keys()
+    return frozenset(key for other in _every_known() if known < other.keys() for key in other.keys() - known)
 
 
 def _module(key: str) -> str:
@@ -355,8 +361,7 @@ def _closeness(shapes: Mapping[str, Shape], match: Match) -> tuple[float, float,
     """Rate a match: the share of keys that are there, then the share that also has the right shape."""
     # Foreign names count in the whole. Otherwise a shallower network, all of whose keys are there, would
     # always be the closest.
-    known = _known(match.backbone, match.scheme)
-    strangers = match.foreign or _foreign(shapes, known, match.prefix, match.scheme.heads)
+    strangers = match.foreign or _foreign(shapes, match.backbone, match.scheme, match.prefix)
     union = match.num_keys + len(list(itertools.filterfalse(is_unread, strangers)))
     named = len(match.right) + len(match.wrong)
     return named / union, len(match.right) / union, -len(match.prefix)

@@ -69,7 +69,7 @@ def _same_weights(first: Checkpoint, second: Checkpoint) -> bool:
     if first.weights_sha256 is None or any(getattr(first, name) != getattr(second, name) for name in names):
         return False
     one, other = spec_of(first), spec_of(second)
-    return (one.normalisation, one.epsilon) == (other.normalisation, other.epsilon)
+    return (one.normalisation, one.epsilon, one.bgr) == (other.normalisation, other.epsilon, other.bgr)
 
 
 def _to_file(path: Path, predictions: dict[str, dict[str, Any]]) -> str:

@@ -362,3 +362,31 @@ def c3d(names: str) -> Shapes:
     for linear, into, out in zip(C3D_HEADS[names], (8192, 4096, 4096), (4096, 4096, 101), strict=True):
         found |= {f"{linear}.weight": (out, into), f"{linear}.bias": (out,)}
     return found
+
+
+def milnce() -> Shapes:
+    """S3D-G of antoine77340/S3D_HowTo100M, with its projection and its text module."""
+
+    def plain(name: str, out: int, into: int) -> Shapes:
+        return layer(f"{name}.conv1", f"{name}.bn1", out, into, 1, 1, 1)
+
+    def separable(name: str, out: int, into: int) -> Shapes:
+        return {
+            **layer(f"{name}.conv1", f"{name}.bn1", out, into, 1, 3, 3),
+            **layer(f"{name}.conv2", f"{name}.bn2", out, out, 3, 1, 1),
+        }
+
+    def linear(name: str, out: int, into: int) -> Shapes:
+        return {f"{name}.weight": (out, into), f"{name}.bias": (out,)}
+
+    found = layer("conv1.conv1", "conv1.bn1", 64, 24, 2, 4, 4) | plain("conv_2b", 64, 64)
+    found |= separable("conv_2c", 192, 64) | linear("gating.fc", 192, 192)
+    for name, (into, b0, b1a, b1b, b2a, b2b, b3) in MIXED.items():
+        at = f"mixed_{name}"
+        found |= plain(f"{at}.conv_b0", b0, into) | plain(f"{at}.conv_b3_b", b3, into)
+        found |= plain(f"{at}.conv_b1_a", b1a, into) | separable(f"{at}.conv_b1_b", b1b, b1a)
+        found |= plain(f"{at}.conv_b2_a", b2a, into) | separable(f"{at}.conv_b2_b", b2b, b2a)
+        for branch, width in enumerate((b0, b1b, b2b, b3)):
+            found |= linear(f"{at}.gating_b{branch}.fc", width, width)
+    found |= linear("fc", 512, 1024) | {"text_module.word_embd.weight": (66_250, 300)}
+    return found | linear("text_module.fc1", 2048, 300) | linear("text_module.fc2", 512, 2048)

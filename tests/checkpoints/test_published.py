@@ -179,6 +179,9 @@ CASES = {
             ("MMAction2", f"mean={104 / 255}/{117 / 255}/{128 / 255}"),
         )
     },
+    "MIL-NCE's S3D-G": Case(
+        published.milnce, "s3dg_milnce", "MIL-NCE", 1e-5,
+        "frames=32,stride=1,resize=256x342,crop=224,mean=0,std=1", 22_065_336, 31_211_336, (1024, 4, 7, 7)),
 }  # fmt: skip
 every_case = pytest.mark.parametrize("name", list(CASES))
 
@@ -271,6 +274,9 @@ NEAR_MISSES = {
         r"closest is r2d3d_18: .*missing: .*running_mean"),
     "C3D with all batch normalisations but one": (
         without(key_shapes("c3d"), "bn3a"), r"closest is c3d: .*missing: all 4 of bn3a"),
+    "S3D-G without space to depth": (
+        {**published.milnce(), "conv1.conv1.weight": (64, 3, 3, 7, 7)},
+        r"conv1.conv1.weight is \(64, 3, 3, 7, 7\), not \(64, 24, 2, 4, 4\)"),
     "C3D with one batch normalisation": (
         {**published.c3d("jfzhang95"), "bn1.weight": (64,)}, r"not in c3d_nobn: 1: bn1.weight"),
 }  # fmt: skip

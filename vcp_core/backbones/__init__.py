@@ -7,6 +7,7 @@ r2plus1d.py   R(2+1)D, as VCOP and VCP train it
 hara.py       Hara's 3D-ResNets and R(2+1)D, and R2D3D of DPC and CoCLR
 resnet3d.py   torchvision's video ResNets, and VMZ's, XDC's and CSN, which are built from its classes
 s3d.py        S3D
+s3dg.py       S3D-G, as MIL-NCE trains it
 i3d.py        I3D
 inception.py  the block widths that S3D and I3D share
 slow.py       the Slow pathway of SlowFast, and I3D and C2D of its blocks

@@ -282,3 +282,4 @@ MMACTION2_C3D = KeyScheme(
     normalisation=of_bytes(104, 117, 128),
     epsilon=None,
 )
+MILNCE = KeyScheme(name="MIL-NCE", source="github.com/antoine77340/S3D_HowTo100M, s3dg.py and README.md")

@@ -32,6 +32,8 @@ VECTORS = {
     "r2d3d_50": "coclr-r2d3d_50",
     "c3d_nobn": "jfzhang95-c3d",
     "s3dg_milnce": "milnce-s3dg",
+    "r3d_18_jfzhang95": "jfzhang95-r3d_18",
+    "r2plus1d_18_jfzhang95": "jfzhang95-r2plus1d_18",
 }
 HEAD = {"fc.weight", "fc.bias"}  # torchvision's classifier; a backbone has none
 # PROTOCOL 9, of the largest feature. Measured on a CPU: c3d 3.1e-7, r3d 1.3e-7, r3d_18 5.4e-8, which is what

@@ -13,6 +13,8 @@ from vcp_core.backbones.folding import folded
 from vcp_core.catalog.backbones import BACKBONES
 
 TINY = BACKBONES["r3d_tiny"]
+# Normalisations that stay: jfzhang95's blocks normalise after a ReLU again, twice each, and in 3 shortcuts.
+STAY = {"r3d_18_jfzhang95": 19, "r2plus1d_18_jfzhang95": 19}
 
 
 def randomised(network: Backbone) -> Backbone:
@@ -53,7 +55,7 @@ def test_every_backbone_gives_the_same_features_without_a_normalisation(name: st
     before = {key: value.clone() for key, value in network.state_dict().items()}
     fewer = folded(network)
     assert (fewer is network) == (num_norms(network) == 0)  # a family may have no batch norm
-    assert num_norms(fewer) == 0
+    assert num_norms(fewer) == STAY.get(name, 0)
     assert_alike(fewer, network)
     assert folded(fewer) is fewer
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())

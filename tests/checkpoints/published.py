@@ -390,3 +390,34 @@ def milnce() -> Shapes:
             found |= linear(f"{at}.gating_b{branch}.fc", width, width)
     found |= linear("fc", 512, 1024) | {"text_module.word_embd.weight": (66_250, 300)}
     return found | linear("text_module.fc1", 2048, 300) | linear("text_module.fc2", 512, 2048)
+
+
+def jfzhang95(*, factored: bool) -> Shapes:
+    """jfzhang95's R3D, or his R(2+1)D, of two blocks in each stage, with a head of 101 classes."""
+
+    def conv(at: str, out: int, into: int, size: int = 3) -> Shapes:
+        if not factored:
+            return layer(f"{at}.temporal_spatial_conv", f"{at}.bn", out, into, size, size, size)
+        middle = into * out * size**3 // (into * size**2 + size * out)
+        return {
+            **layer(f"{at}.spatial_conv", f"{at}.bn1", middle, into, 1, size, size),
+            **layer(f"{at}.temporal_conv", f"{at}.bn2", out, middle, size, 1, 1),
+        }
+
+    if factored:
+        found = layer("conv1.spatial_conv", "conv1.bn1", 45, 3, 1, 7, 7)
+        found |= layer("conv1.temporal_conv", "conv1.bn2", 64, 45, 3, 1, 1)
+    else:
+        found = layer("conv1.temporal_spatial_conv", "conv1.bn", 64, 3, 3, 7, 7)
+    into = 64
+    for stage, out in enumerate((64, 128, 256, 512), start=2):
+        for block in ("block1", "blocks.0"):
+            at = f"conv{stage}.{block}"
+            found |= conv(f"{at}.conv1", out, into) | norm(f"{at}.bn1", out)
+            found |= conv(f"{at}.conv2", out, out) | norm(f"{at}.bn2", out)
+            if into != out:
+                found |= conv(f"{at}.downsampleconv", out, into, 1) | norm(f"{at}.downsamplebn", out)
+            into = out
+    net = "res2plus1d" if factored else "res3d"
+    head = {"linear.weight": (101, 512), "linear.bias": (101,)}
+    return {f"{net}.{name}": shape for name, shape in found.items()} | head

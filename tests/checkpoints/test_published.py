@@ -182,6 +182,16 @@ CASES = {
     "MIL-NCE's S3D-G": Case(
         published.milnce, "s3dg_milnce", "MIL-NCE", 1e-5,
         "frames=32,stride=1,resize=256x342,crop=224,mean=0,std=1", 22_065_336, 31_211_336, (1024, 4, 7, 7)),
+    **{
+        f"jfzhang95's {network}": Case(
+            under("state_dict.", functools.partial(published.jfzhang95, factored=factored)), backbone,
+            "jfzhang95", 1e-5, f"frames=16,stride=4,resize=128x171,crop=112,{JFZHANG95_MEAN},{BYTES}",
+            51_813, total, (512, 2, 7, 7))
+        for network, factored, backbone, total in (
+            ("R3D-18", False, "r3d_18_jfzhang95", 33_227_557),
+            ("R(2+1)D-18", True, "r2plus1d_18_jfzhang95", 33_226_750),
+        )
+    },
 }  # fmt: skip
 every_case = pytest.mark.parametrize("name", list(CASES))
 

@@ -9,6 +9,7 @@ resnet3d.py   torchvision's video ResNets, and VMZ's, XDC's and CSN, which are b
 s3d.py        S3D
 s3dg.py       S3D-G, as MIL-NCE trains it
 i3d.py        I3D
+jfzhang95.py  R3D and R(2+1)D, as jfzhang95 builds them
 inception.py  the block widths that S3D and I3D share
 slow.py       the Slow pathway of SlowFast, and I3D and C2D of its blocks
 pixels.py     the pixel baseline, which has no weights

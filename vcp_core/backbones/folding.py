@@ -34,8 +34,7 @@ def folded(network: Backbone) -> Backbone:
     """Return a copy in which convolutions do the work of the batch normalisations behind them.
 
     A normalisation stays if something else reads the convolution's output, too, or if one of the two runs
-    more than once. A network without batch normalisations is returned as it is, so folding it again costs
-    nothing. A graph folds itself.
+    more than once. A network in which nothing can be folded is returned as it is. A graph folds itself.
 
     Args:
         network: A network in eval mode. It is not changed.
@@ -54,8 +53,10 @@ def folded(network: Backbone) -> Backbone:
         return network.folded()
     if not any(map(_is_foldable, network.modules())):
         return network
-    network = copy.deepcopy(network)
+    original, network = network, copy.deepcopy(network)
     pairs = _pairs(network)
+    if not pairs:
+        return original
     for conv, norm in pairs:
         _fold(conv, norm)
     done = {norm for _, norm in pairs}

@@ -94,9 +94,13 @@ class R3D(Backbone):
             stage = Stage(self.conv, dims[number - 2], dims[number - 1], stride=stride, num_blocks=num_blocks)
             self.add_module(f"conv{number}", stage)
 
+    def stem(self, x_BCTHW: Tensor) -> Tensor:
+        """The map of conv1."""
+        return torch.relu_(self.bn1(self.conv1(x_BCTHW)))
+
     def forward_stages(self, x_BCTHW: Tensor) -> list[Tensor]:
         """Maps of conv1 to conv5, each after its last ReLU."""
-        maps = [torch.relu_(self.bn1(self.conv1(x_BCTHW)))]
+        maps = [self.stem(x_BCTHW)]
         for name in self.spec.stages[1:]:
             maps.append(self.get_submodule(name)(maps[-1]))
         return maps

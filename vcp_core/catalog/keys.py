@@ -275,6 +275,11 @@ JFZHANG95_PRETRAINED = dataclasses.replace(
     source="github.com/jfzhang95/pytorch-video-recognition, network/C3D_model.py: c3d-pretrained.pth",
     renames=tuple((rf"^conv{layer}\.", f"features.{number}.") for layer, number in _C3D_FEATURES.items()),
 )
+JFZHANG95_RESNETS = dataclasses.replace(
+    JFZHANG95,
+    source="github.com/jfzhang95/pytorch-video-recognition, dataloaders/dataset.py",
+    epsilon=USUAL_EPSILON,
+)
 MMACTION2_C3D = KeyScheme(
     name="MMAction2",
     source="MMAction2's configs/_base_/models/c3d_sports1m_pretrained.py",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from bench import pages
 from vcp_core.backbones import skeleton
@@ -43,25 +43,18 @@ ORDINALS = {2: "2nd", 3: "3rd"}
 
 
 def multiply_adds(name: str, *, frames: int | None = None) -> int:
-    """Multiply-adds of all convolutions and linear layers for one clip, counted on the meta device.
+    """Multiply-adds of all convolutions and matrix products for one clip, counted on the meta device.
 
     Args:
         name: The backbone.
         frames: Number of frames of the clip; the native number if left out.
     """
-    network, total = skeleton(name), 0
-
-    def count(module: nn.Module, _: tuple[Tensor, ...], out_BCTHW: Tensor) -> None:
-        nonlocal total
-        assert isinstance(module, nn.Conv3d | nn.Linear)
-        total += out_BCTHW.numel() * module.weight[0].numel()
-
-    for module in network.modules():
-        if isinstance(module, nn.Conv3d | nn.Linear):
-            module.register_forward_hook(count)
     channels, native, *size = BACKBONES[name].clip_shape
-    network.forward_stages(torch.empty((1, channels, frames or native, *size), device="meta"))
-    return total
+    clip_BCTHW = torch.empty((1, channels, frames or native, *size), device="meta")
+    with FlopCounterMode(display=False) as counter:
+        skeleton(name).forward_stages(clip_BCTHW)
+    # Torch counts a multiplication and an addition as two.
+    return int(counter.get_total_flops()) // 2
 
 
 def row(spec: BackboneSpec) -> str:

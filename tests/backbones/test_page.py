@@ -22,3 +22,12 @@ def test_the_page_has_the_table_that_the_command_prints() -> None:
 )
 def test_multiply_adds_are_those_that_the_source_counts(name: str, gflop: float, head: int) -> None:
     assert (multiply_adds(name, frames=16) + 400 * head) / 1e9 == pytest.approx(gflop, abs=0.001)
+
+
+@pytest.mark.parametrize(
+    ("name", "gflop"),
+    # arXiv:2203.12602, table 6: the column GFLOPs, without the numbers of views.
+    [("videomae_s", 57), ("videomae_b", 180), ("videomae_l", 597), ("videomae_h", 1192)],
+)
+def test_products_of_attention_are_counted_as_videomaes_paper_counts_them(name: str, gflop: int) -> None:
+    assert multiply_adds(name) / 1e9 == pytest.approx(gflop, rel=0.01)

@@ -9,6 +9,8 @@ from vcp_core.catalog.errors import UnknownName
 from vcp_core.catalog.inputs import input_of, with_input
 from vcp_core.catalog.normalisation import FACEBOOK, IMAGENET, KINETICS, Normalisation
 from vcp_core.catalog.readings import (
+    UNSEEN,
+    UNSEEN_OF_CONVOLUTIONS,
     assumed,
     check_variant,
     reading_in_keys,
@@ -27,14 +29,10 @@ def test_every_scheme_says_where_its_facts_come_from(backbone: str, scheme: str)
     assert spec.facts.name == scheme
     assert spec.facts.source
     assert spec.epsilon is None or 0 < spec.epsilon < 1e-2
+    norms, form = UNSEEN.get(spec.family, UNSEEN_OF_CONVOLUTIONS)
     found = {one.fact: one for one in assumed(spec)}
-    assert list(found) == [
-        "input",
-        "normalisation",
-        *(["batch-norm epsilon"] if spec.epsilon else []),
-        "channels",
-        "strides, dilation and poolings",
-    ]
+    epsilon = [f"{norms} epsilon"] if spec.epsilon else []
+    assert list(found) == ["input", "normalisation", *epsilon, "channels", form]
     assert found["normalisation"].source == spec.facts.source
     assert all(one.value and one.source for one in found.values())
 
@@ -100,7 +98,8 @@ def test_a_wrong_name_lists_what_the_backbone_has() -> None:
 def test_keys_of_features_name_a_reading_only_if_it_is_new(backbone: str, scheme: str) -> None:
     spec = resolve(backbone, scheme=scheme)
     usual = BACKBONES[backbone]
-    new = spec.facts.version > 1 or (spec.epsilon, spec.bgr) != (usual.epsilon, usual.bgr)
+    moved = (spec.epsilon, spec.bgr, spec.arguments) != (usual.epsilon, usual.bgr, usual.arguments)
+    new = spec.facts.version > 1 or moved
     expected = [scheme, str(spec.facts.version), ""] if new else []
     assert reading_in_keys(spec) == expected
     assert reading_in_keys(with_input(spec, "stride=2")) == expected

@@ -81,9 +81,9 @@ def test_a_deeper_network_is_not_taken_for_the_shallower_one_whose_keys_it_has()
 
 def test_another_architecture_shows_its_names_and_those_known() -> None:
     with pytest.raises(
-        CheckpointMismatch, match=r"none of its 2 tensors \(blocks.0.attn.qkv.weight, cls_token\)"
+        CheckpointMismatch, match=r"none of its 2 tensors \(layers.0.attn.qkv.weight, cls_token\)"
     ):
-        choose({"blocks.0.attn.qkv.weight": (2304, 768), "cls_token": (1, 1, 768)})
+        choose({"layers.0.attn.qkv.weight": (2304, 768), "cls_token": (1, 1, 768)})
 
 
 def test_asking_for_the_wrong_backbone_says_which_one_it_is() -> None:

@@ -17,7 +17,7 @@ from tests.checkpoints import published
 from tests.checkpoints.published import Shapes
 from vcp_core.backbones import key_shapes, skeleton
 from vcp_core.catalog.backbones import BACKBONES
-from vcp_core.catalog.errors import CheckpointMismatch
+from vcp_core.catalog.errors import CheckpointMismatch, SeveralNetworks
 from vcp_core.catalog.inputs import input_of
 from vcp_core.catalog.readings import resolve
 from vcp_core.checkpoints import load_checkpoint
@@ -65,6 +65,8 @@ VMZ_R2PLUS1D = f"frames=32,stride=1,resize=128x171,crop=112,{KINETICS}"
 VMZ_CSN = f"frames=32,stride=2,resize=256x342,crop=224,{KINETICS}"
 MMACTION2_CSN = f"frames=32,stride=2,resize=256x342,crop=224,{IMAGENET}"
 COCLR = f"frames=32,stride=1,resize=146x195,crop=128,{IMAGENET}"
+VIDEOMAE = f"frames=16,stride=4,resize=224x300,crop=224,{IMAGENET}"
+VJEPA2 = f"frames=16,stride=4,resize=292x390,crop=256,{IMAGENET}"
 # PyTorchVideo's model zoo counts 32.45, 28.04, 24.33, 22.21 and 28.11 million without Slow R101, for which
 # MMAction2's page of SlowOnly counts 60.36 million.
 BOTTLENECKS = (
@@ -192,6 +194,43 @@ CASES = {
             ("R(2+1)D-18", True, "r2plus1d_18_jfzhang95", 33_226_750),
         )
     },
+    # transformers counts 94,210,944 parameters in VideoMAEForPreTraining, and 86,534,800 with a head.
+    "VideoMAE's ViT-B": Case(
+        under("model.", lambda: published.videomae("B", tuned=False)), "videomae_b", "VideoMAE", 1e-6,
+        VIDEOMAE, 7_983_744, 94_210_944, (768, 8, 14, 14)),
+    "VideoMAE's ViT-S fine-tuned": Case(
+        under("module.", lambda: published.videomae("S", tuned=True)), "videomae_s", "VideoMAE fine-tuned",
+        1e-6, VIDEOMAE, 154_000, 22_033_936, (384, 8, 14, 14)),
+    "VideoMAE's ViT-H fine-tuned": Case(
+        under("module.", lambda: published.videomae("H", tuned=True)), "videomae_h", "VideoMAE fine-tuned",
+        1e-6, VIDEOMAE, 512_400, 632_119_440, (1280, 8, 14, 14)),
+    "VideoMAE v2's ViT-g fine-tuned": Case(
+        under("module.", lambda: published.videomae("g", tuned=True, patch=14)), "videomae_g",
+        "VideoMAE fine-tuned", 1e-6, VIDEOMAE, 563_600, 1_012_174_352, (1408, 8, 16, 16)),
+    "transformers 4's VideoMAE-L": Case(
+        lambda: published.videomae_of_transformers("L", tuned=False, version=4), "videomae_l",
+        "transformers 4", 1e-12, VIDEOMAE, 13_921_280, 317_782_016, (1024, 8, 14, 14)),
+    "transformers 4's VideoMAE-B fine-tuned": Case(
+        lambda: published.videomae_of_transformers("B", tuned=True, version=4), "videomae_b",
+        "transformers 4 fine-tuned", 1e-12, VIDEOMAE, 307_600, 86_534_800, (768, 8, 14, 14)),
+    "transformers 5's VideoMAE-B": Case(
+        lambda: published.videomae_of_transformers("B", tuned=False, version=5), "videomae_b",
+        "transformers 5", 1e-12, VIDEOMAE, 7_983_744, 94_210_944, (768, 8, 14, 14)),
+    "transformers 5's VideoMAE-B fine-tuned": Case(
+        lambda: published.videomae_of_transformers("B", tuned=True, version=5), "videomae_b",
+        "transformers 5 fine-tuned", 1e-12, VIDEOMAE, 307_600, 86_534_800, (768, 8, 14, 14)),
+    "MMAction2's VideoMAE-B": Case(  # with a table of 1,204,224 sines
+        under("state_dict.", lambda: published.videomae_of_mmaction2("B")), "videomae_b", "MMAction2", 1e-6,
+        VIDEOMAE, 307_600 + 1_204_224, 86_534_800 + 1_204_224, (768, 8, 14, 14)),
+    "V-JEPA 2's ViT-g": Case(
+        under("target_encoder.module.backbone.", lambda: published.vjepa2("g")), "vjepa2_g", "V-JEPA 2", 1e-6,
+        VJEPA2, 0, 1_012_173_952, (1408, 8, 16, 16)),
+    "V-JEPA 2's ViT-H": Case(
+        under("encoder.module.backbone.", lambda: published.vjepa2("H")), "vjepa2_h", "V-JEPA 2", 1e-6,
+        VJEPA2, 0, 631_648_000, (1280, 8, 16, 16)),
+    "transformers' V-JEPA 2-L": Case(
+        under("vjepa2.", lambda: published.vjepa2_of_transformers("L")), "vjepa2_l", "transformers", 1e-6,
+        VJEPA2, 0, 303_885_312, (1024, 8, 16, 16)),
 }  # fmt: skip
 every_case = pytest.mark.parametrize("name", list(CASES))
 
@@ -329,3 +368,38 @@ def test_each_of_coclrs_sets_of_names_gives_the_same_network(tmp_path: Path, kep
     assert (network.spec.epsilon, network.spec.clip_shape) == (1e-5, (3, 32, 128, 128))
     last = network.state_dict()["blocks.14.branch3.1.0.weight"]
     assert torch.equal(last, modules["Mixed_5b.branch3.1.conv.weight"])
+
+
+def test_vjepa_has_a_table_of_positions_and_is_no_vjepa2() -> None:
+    shapes = published.vjepa2("L")
+    with pytest.raises(CheckpointMismatch, match=r"not in vjepa2_l: 1: pos_embed"):
+        choose({**shapes, "pos_embed": (1, 1568, 1024)})
+    # V-JEPA 2 keeps a table of its own size, and does not use it.
+    assert choose({**shapes, "pos_embed": (1, 8192, 1024)}).match.backbone == "vjepa2_l"
+
+
+@pytest.mark.parametrize("stranger", ["pos_embed", "cls_token", "blocks.12.norm1.weight", "blocks.0.gamma_1"])
+def test_another_kind_of_vit_is_not_taken_for_videomae(stranger: str) -> None:
+    shapes = published.videomae("B", tuned=True)
+    with pytest.raises(CheckpointMismatch, match=rf"not in videomae_b: 1: {stranger}"):
+        choose({**shapes, stranger: (1, 1568, 768)})
+
+
+def test_the_encoder_and_its_average_are_two_networks() -> None:
+    roles = ("encoder", "target_encoder")
+    encoder = published.vjepa2("L")
+    shapes = {f"{role}.module.backbone.{key}": encoder[key] for role in roles for key in encoder}
+    with pytest.raises(SeveralNetworks, match=r"--prefix target_encoder\.module\.backbone\."):
+        choose(shapes)
+    assert choose(shapes, prefix="target_encoder.module.backbone").match.backbone == "vjepa2_l"
+
+
+@pytest.mark.slow
+def test_queries_keys_and_values_are_joined_in_this_order(tmp_path: Path) -> None:
+    tensors = filled(published.videomae_of_transformers("S", tuned=True, version=5))
+    save_file(tensors, tmp_path / "model.safetensors")
+    network, report = load_checkpoint(tmp_path / "model.safetensors")
+    assert (report.backbone, report.left_over) == ("videomae_s", {"classifier": 2})
+    at = "videomae.encoder.layer.7.attention.attention"
+    expected = torch.cat([tensors[f"{at}.{part}.weight"] for part in ("query", "key", "value")])
+    assert torch.equal(network.state_dict()["blocks.7.attn.qkv.weight"], expected)

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from tests.checkpoints.test_read import save
-from vcp_core.backbones import build, key_shapes
+from vcp_core.backbones import build, key_shapes, skeleton
 from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.errors import CheckpointMismatch
+from vcp_core.catalog.keys import KeyScheme
 from vcp_core.checkpoints import read_canonical
 from vcp_core.checkpoints.child import ingest_here
 from vcp_core.checkpoints.networks import choose
@@ -32,6 +33,21 @@ every_scheme = pytest.mark.parametrize(
 def head(prefix: str, width: int, *, convolution: bool = False) -> dict[str, Tensor]:
     shape = (400, width, 1, 1, 1) if convolution else (400, width)
     return {f"{prefix}.weight": torch.zeros(shape), f"{prefix}.bias": torch.zeros(400)}
+
+
+def as_named(scheme: KeyScheme, weights: Weights) -> dict[str, Tensor]:
+    """Our weights, as the scheme's project names them, and in its pieces."""
+    return {
+        name: part.contiguous()
+        for key, value in weights.items()
+        for names in [scheme.names(key)]
+        for name, part in zip(names, value.chunk(len(names)) if len(names) > 1 else [value], strict=True)
+    }
+
+
+def shapes_of(name: str, scheme: KeyScheme) -> dict[str, tuple[int, ...]]:
+    named = as_named(scheme, skeleton(name).state_dict())
+    return {key: tuple(value.shape) for key, value in named.items()}
 
 
 def under(prefix: str, weights: Weights) -> dict[str, Tensor]:
@@ -77,6 +93,12 @@ def mmaction(weights: Weights) -> Any:
     return {"meta": meta, "state_dict": under("backbone.", weights) | head("cls_head.fc_cls", 2048)}
 
 
+def transformers(weights: Weights) -> Any:
+    """VideoMAEForPreTraining: the decoder's layers are beside the encoder's."""
+    decoder = {"decoder.norm.weight": torch.zeros(192), "mask_token": torch.zeros(1, 1, 192)}
+    return under("videomae.", weights) | decoder
+
+
 @pytest.mark.parametrize(
     ("name", "scheme", "wrap", "wrapper", "prefix"),
     [
@@ -89,6 +111,7 @@ def mmaction(weights: Weights) -> Any:
         ("slow_r50", "PyTorchVideo", hub, "model_state", ""),
         ("slow_r50", "SlowFast", slowfast, "model_state", ""),
         ("slow_r50", "MMAction2", mmaction, "state_dict", "backbone."),
+        ("videomae_s", "transformers 5", transformers, "", "videomae."),
     ],
 )
 def test_a_familys_checkpoint_is_found_as_its_users_save_it(
@@ -96,7 +119,7 @@ def test_a_familys_checkpoint_is_found_as_its_users_save_it(
 ) -> None:
     original = build(name).state_dict()
     (names,) = (known for known in BACKBONES[name].keys if known.name == scheme)
-    weights = {names.rename(key): value for key, value in original.items()}
+    weights = as_named(names, original)
     canonical = tmp_path / "canonical.safetensors"
     report = ingest_here(save(wrap(weights), tmp_path / "checkpoint.pth"), canonical)
     assert (report.backbone, report.scheme) == (name, scheme)
@@ -108,8 +131,9 @@ def test_a_familys_checkpoint_is_found_as_its_users_save_it(
 
 @every_scheme
 def test_names_of_a_scheme_are_all_different_and_found_as_this_scheme_alone(name: str, scheme: Any) -> None:
-    shapes = {scheme.rename(key): shape for key, shape in key_shapes(name).items()}
-    assert len(shapes) == len(key_shapes(name))
+    named = [one for key in key_shapes(name) for one in scheme.names(key)]
+    shapes = shapes_of(name, scheme)
+    assert list(shapes) == named
     choice = choose({f"net.{key}": shape for key, shape in shapes.items()})
     match = choice.match
     assert (match.backbone, match.scheme, match.prefix, choice.others) == (name, scheme, "net.", ())
@@ -117,7 +141,7 @@ def test_names_of_a_scheme_are_all_different_and_found_as_this_scheme_alone(name
 
 @every_scheme
 def test_a_near_miss_is_refused_with_the_difference(name: str, scheme: Any) -> None:
-    shapes = {scheme.rename(key): shape for key, shape in key_shapes(name).items()}
+    shapes = shapes_of(name, scheme)
     weights = [key for key, shape in shapes.items() if len(shape) == 5]
     needed = [key for key in shapes if not key.endswith("num_batches_tracked")]
     last = weights[-1]

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.affordable import AFFORDABLE
 from tests.graphs.networks import CLIP, NETWORKS, built, export
 from vcp_core.backbones import Backbone, build
-from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.features.extraction import inference
 from vcp_core.graphs import build_graph, expect_alone, read_canonical, read_graph, write_canonical
 from vcp_core.graphs.backbone import Graph
@@ -134,7 +134,7 @@ SMALL = (3, 16, 64, 64)  # clips whose last map has at least 2 x 2 places in eac
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.parametrize("name", AFFORDABLE)
 def test_our_own_backbones_exported_give_their_own_stages_bit_by_bit(tmp_path: Path, name: str) -> None:
     backbone = build(name, seed=3)
     graph = loaded(export(Family(backbone).eval(), tmp_path / "a.pt2", clip=SMALL))

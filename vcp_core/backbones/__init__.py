@@ -12,6 +12,7 @@ i3d.py        I3D
 jfzhang95.py  R3D and R(2+1)D, as jfzhang95 builds them
 inception.py  the block widths that S3D and I3D share
 slow.py       the Slow pathway of SlowFast, and I3D and C2D of its blocks
+vit.py        the vision transformers of VideoMAE and V-JEPA 2
 pixels.py     the pixel baseline, which has no weights
 folding.py    faster forms of these networks, for features
 """
@@ -155,6 +156,6 @@ def skeleton(which: str | BackboneSpec) -> Backbone:
     with torch.device("meta"):
         made = getattr(importlib.import_module(module), builder)(spec, **spec.arguments)
     for layer in made.modules():
-        if isinstance(layer, nn.BatchNorm3d) and spec.epsilon is not None:
+        if isinstance(layer, nn.BatchNorm3d | nn.LayerNorm) and spec.epsilon is not None:
             layer.eps = spec.epsilon
     return cast(Backbone, made).eval()

@@ -36,7 +36,7 @@ class ResetsBuffers(Interface):
 
 
 class Backbone(nn.Module, ABC):
-    """A 3D-CNN without its head.
+    """A video network without its head.
 
     Clips of uint8, 0 to 255, are scaled to [0, 1], normalised, and put into the order of channels that the
     network's spec says.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from vcp_core.catalog.hara import HARA_BACKBONES
 from vcp_core.catalog.keys import (
     COCLR,
@@ -16,6 +18,7 @@ from vcp_core.catalog.keys import (
     MMACTION2_C3D,
     MMACTION2_CSN,
     MMACTION2_R101,
+    MMACTION2_VIDEOMAE,
     PYTORCH_I3D,
     PYTORCHVIDEO,
     PYTORCHVIDEO_POOLED,
@@ -23,9 +26,14 @@ from vcp_core.catalog.keys import (
     SLOWFAST_POOLED,
     TORCHVISION,
     TORCHVISION_S3D,
+    TRANSFORMERS_VIDEOMAE,
+    TRANSFORMERS_VJEPA2,
     VCOP,
     VCPBENCH,
     VCPBENCH_S3D,
+    VIDEOMAE,
+    VIDEOMAE_TUNED,
+    VJEPA2,
     VMZ,
     XDC,
 )
@@ -35,6 +43,38 @@ from vcp_core.catalog.variants import BGR, POOL1, RGB, TCLR
 
 # The VCOP code defines the variants of C3D, R3D and R(2+1)D below: batch-norm in C3D, one block per stage.
 VCOP_PAPER = "Xu et al., CVPR 2019 (VCOP)"
+
+
+def _transformer(
+    name: str, dim: int, depth: int, num_heads: int, mlp_dim: int, *, patch: int = 16, **facts: Any
+) -> BackboneSpec:
+    """A vision transformer, with a stage after each quarter of its blocks."""
+    return BackboneSpec(
+        name=name,
+        family="vit",
+        stages=tuple(f"block{depth * quarter // 4}" for quarter in (1, 2, 3, 4)),
+        stage_dims=(dim,) * 4,
+        stride=4,
+        last_strides=(2, patch),
+        arguments={"depth": depth, "num_heads": num_heads, "mlp_dim": mlp_dim, "patch": patch},
+        **facts,
+    )
+
+
+_VIDEOMAE: dict[str, Any] = {
+    "keys": (VIDEOMAE, VIDEOMAE_TUNED, *TRANSFORMERS_VIDEOMAE, MMACTION2_VIDEOMAE),
+    "clip_shape": (3, 16, 224, 224),
+    "resize": (224, 300),  # the project resizes the short side to the crop
+    "source": "arXiv:2203.12602, arXiv:2303.16727; VideoMAE, VideoMAE v2, MMAction2",
+    "builder": "vcp_core.backbones.vit:VideoMAE",
+}
+_VJEPA2: dict[str, Any] = {
+    "keys": (VJEPA2, TRANSFORMERS_VJEPA2),
+    "clip_shape": (3, 16, 256, 256),  # as the project evaluates; its pretraining ends with 64 frames
+    "resize": (292, 390),  # the project resizes the short side to 256/224 of the crop
+    "source": "arXiv:2506.09985; V-JEPA 2",
+    "builder": "vcp_core.backbones.vit:VJEPA2",
+}
 BACKBONES = Registry(
     "backbone",
     BackboneSpec(
@@ -376,6 +416,14 @@ BACKBONES = Registry(
         arguments={"num_blocks": 2},
         variants=(BGR, RGB),
     ),
+    _transformer("videomae_s", 384, 12, 6, 1536, num_parameters=21_879_936, **_VIDEOMAE),
+    _transformer("videomae_b", 768, 12, 12, 3072, num_parameters=86_227_200, **_VIDEOMAE),
+    _transformer("videomae_l", 1024, 24, 16, 4096, num_parameters=303_860_736, **_VIDEOMAE),
+    _transformer("videomae_h", 1280, 32, 16, 5120, num_parameters=631_607_040, **_VIDEOMAE),
+    _transformer("videomae_g", 1408, 40, 16, 6144, patch=14, num_parameters=1_011_610_752, **_VIDEOMAE),
+    _transformer("vjepa2_l", 1024, 24, 16, 4096, num_parameters=303_885_312, **_VJEPA2),
+    _transformer("vjepa2_h", 1280, 32, 16, 5120, num_parameters=631_648_000, **_VJEPA2),
+    _transformer("vjepa2_g", 1408, 40, 22, 6144, num_parameters=1_012_173_952, **_VJEPA2),
     BackboneSpec(
         name="r3d_tiny",
         family="r3d",

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from vcp_core.catalog.normalisation import (
     FACEBOOK,
@@ -23,6 +25,7 @@ from vcp_core.catalog.normalisation import (
 
 USUAL_EPSILON = 1e-5  # torch's default
 TENSORFLOW_EPSILON = 1e-3  # TensorFlow's default, which ports of its networks keep
+TRANSFORMER_EPSILON = 1e-6  # of layer norms, as in the first ViT (arXiv:2010.11929) and in its ports
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,13 +36,18 @@ class KeyScheme:
         name: The project that names keys this way ("torchvision").
         source: Where the facts come from.
         renames: Pairs of a pattern and its replacement (as in `re.sub`), applied to our key in this order.
+        pieces: A part of names, and what stands there instead if the project keeps the tensor in pieces:
+            ("qkv", ("query", "key", "value")). The pieces, joined along the first dimension, are our tensor.
         heads: Beginnings of names that belong to the head, though they lie inside a module of the backbone.
+        strangers: A pattern of names and shapes of tensors that only another network has, though they lie
+            outside of the backbone's modules: "cls_token ". "" for none.
         normalisation: The normalisation that the project trains with. None leaves pixel values in [0, 1] as
             they are.
         input: The clips that the project trains with, if they are not the backbone's
             (`vcp_core.catalog.inputs`).
-        epsilon: Epsilon of the project's batch normalisations. None if its networks have none.
+        epsilon: Epsilon of the project's batch or layer normalisations. None if its networks have none.
         bgr: Whether the project's networks expect the channels in the order blue, green, red.
+        arguments: Values of the network's class that these names imply.
         version: Raise it when a fact changes. Results under earlier versions are then marked, and can be
             asked for again; other results stay (docs/decisions/2026-11-29-schemes.md).
     """
@@ -47,11 +55,14 @@ class KeyScheme:
     name: str
     source: str
     renames: tuple[tuple[str, str], ...] = ()
+    pieces: tuple[str, tuple[str, ...]] | None = None
     heads: tuple[str, ...] = ()
+    strangers: str = ""
     normalisation: Normalisation | None = None
     input: str | None = None
     epsilon: float | None = USUAL_EPSILON
     bgr: bool = False
+    arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)
     version: int = 1
 
     def rename(self, key: str) -> str:
@@ -63,6 +74,27 @@ class KeyScheme:
         for pattern, replacement in self.renames:
             key = re.sub(pattern, replacement, key)
         return key
+
+    def names(self, key: str) -> tuple[str, ...]:
+        """List the scheme's keys of one of our keys: several if the project keeps the tensor in pieces.
+
+        >>> TRANSFORMERS_VJEPA2.names("blocks.0.attn.qkv.bias")[:2]
+        ('encoder.layer.0.attention.query.bias', 'encoder.layer.0.attention.key.bias')
+        """
+        name = self.rename(key)
+        whole, pieces = self.pieces or ("", ())
+        parts = name.split(".")
+        if whole not in parts:
+            return (name,)
+        return tuple(".".join(piece if part == whole else part for part in parts) for piece in pieces)
+
+    def is_stranger(self, name: str, shape: tuple[int, ...]) -> bool:
+        """Tell whether a tensor shows that the network is another one.
+
+        >>> VJEPA2.is_stranger("pos_embed", (1, 1568, 1024))  # V-JEPA, which rotates nothing
+        True
+        """
+        return bool(self.strangers) and re.match(self.strangers, f"{name} {shape}") is not None
 
 
 VCPBENCH = KeyScheme(name="vcpbench", source="vcpbench's own training")
@@ -288,3 +320,83 @@ MMACTION2_C3D = KeyScheme(
     epsilon=None,
 )
 MILNCE = KeyScheme(name="MIL-NCE", source="github.com/antoine77340/S3D_HowTo100M, s3dg.py and README.md")
+_FINE_TUNED = {"norm_of_mean": True}  # the norm behind the mean of all tokens is called `fc_norm`
+_IN_THREE = ("qkv", ("query", "key", "value"))
+VIDEOMAE = KeyScheme(
+    name="VideoMAE",
+    source="github.com/MCG-NJU/VideoMAE and OpenGVLab/VideoMAEv2, modeling_pretrain.py",
+    strangers="(pos_embed|cls_token) ",  # learnt positions; another kind of ViT
+    normalisation=IMAGENET,
+    epsilon=TRANSFORMER_EPSILON,
+)
+VIDEOMAE_TUNED = dataclasses.replace(
+    VIDEOMAE,
+    name="VideoMAE fine-tuned",
+    source="github.com/MCG-NJU/VideoMAE and OpenGVLab/VideoMAEv2, modeling_finetune.py",
+    renames=((r"^norm\.", "fc_norm."),),
+    arguments=_FINE_TUNED,
+)
+MMACTION2_VIDEOMAE = dataclasses.replace(
+    VIDEOMAE_TUNED,
+    name="MMAction2",
+    source="MMAction2's configs/recognition/videomae",
+    renames=(
+        (r"^patch_embed\.proj\.", "patch_embed.projection."),
+        (r"\.mlp\.fc1\.", ".mlp.layers.0.0."),
+        (r"\.mlp\.fc2\.", ".mlp.layers.1."),
+        (r"^norm\.", "fc_norm."),
+    ),
+    strangers="cls_token ",  # `pos_embed` is there, and holds VideoMAE's sines
+)
+
+
+def _transformers_videomae(version: int, *, tuned: bool) -> KeyScheme:
+    """The scheme of a major version of Hugging Face's transformers, whose version 5 renamed the biases."""
+    return KeyScheme(
+        name=f"transformers {version}{' fine-tuned' if tuned else ''}",
+        source=f"transformers, {'VideoMAEForVideoClassification' if tuned else 'VideoMAEModel'}",
+        renames=(
+            (r"^patch_embed\.proj\.", "embeddings.patch_embeddings.projection."),
+            (r"^blocks\.", "encoder.layer."),
+            (r"\.norm1\.", ".layernorm_before."),
+            (r"\.norm2\.", ".layernorm_after."),
+            (r"\.attn\.proj\.", ".attention.output.dense."),
+            *(((r"\.q_bias$", ".query.bias"), (r"\.v_bias$", ".value.bias")) if version == 5 else ()),
+            (r"\.attn\.", ".attention.attention."),
+            (r"\.mlp\.fc1\.", ".intermediate.dense."),
+            (r"\.mlp\.fc2\.", ".output.dense."),
+            *(((r"^(embeddings|encoder)\.", r"videomae.\1."),) if tuned else ()),
+            (r"^norm\.", "fc_norm." if tuned else "layernorm."),
+        ),
+        pieces=_IN_THREE,
+        normalisation=IMAGENET,
+        epsilon=1e-12,
+        arguments=_FINE_TUNED if tuned else {},
+    )
+
+
+TRANSFORMERS_VIDEOMAE = tuple(
+    _transformers_videomae(version, tuned=tuned) for version in (4, 5) for tuned in (False, True)
+)
+VJEPA2 = KeyScheme(
+    name="V-JEPA 2",
+    source="github.com/facebookresearch/vjepa2, src/models/vision_transformer.py",
+    # V-JEPA has the same blocks, and a table of positions. Its clips have 1,568 tokens, or 4,608. A table of
+    # another size comes from V-JEPA 2, which does not use it.
+    strangers=r"cls_token |pos_embed \(1, (1568|4608), ",
+    normalisation=IMAGENET,
+    epsilon=TRANSFORMER_EPSILON,
+)
+TRANSFORMERS_VJEPA2 = KeyScheme(
+    name="transformers",
+    source="transformers, VJEPA2Model",
+    renames=(
+        (r"^patch_embed\.", "encoder.embeddings.patch_embeddings."),
+        (r"^blocks\.", "encoder.layer."),
+        (r"\.attn\.", ".attention."),
+        (r"^norm\.", "encoder.layernorm."),
+    ),
+    pieces=_IN_THREE,
+    normalisation=IMAGENET,
+    epsilon=TRANSFORMER_EPSILON,
+)

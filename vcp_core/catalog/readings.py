@@ -20,6 +20,9 @@ from vcp_core.catalog.variants import Variant
 
 # Words of an input. The key scheme decides the colours, and the family the clips unless the scheme does.
 COLOURS, CLIPS = ("mean", "std"), ("frames", "stride", "resize", "crop")
+# By family: what its normalisations are called, and which of its facts leave no trace in names and shapes.
+UNSEEN_OF_CONVOLUTIONS = ("batch-norm", "strides, dilation and poolings")
+UNSEEN = {"vit": ("layer-norm", "attention heads and positions")}
 
 
 def resolve(
@@ -131,9 +134,9 @@ def reading_in_keys(spec: BackboneSpec) -> list[str]:
 
     A graph has its structure and its stages there, because its name holds only the first digits.
 
-    Others have nothing for what every key has meant so far: version 1, no variant, and the family's own
-    epsilon and order of channels. The keys have always held the normalisation, so features that were made
-    before there were readings keep theirs.
+    Others have nothing for what every key has meant so far: version 1, no variant, and the backbone's own
+    epsilon, order of channels and arguments. The keys have always held the normalisation, so features that
+    were made before there were readings keep theirs.
 
     >>> reading_in_keys(resolve("r3d_18", variant="tclr")), reading_in_keys(resolve("r3d_18"))
     (['torchvision', '1', 'tclr'], [])
@@ -141,8 +144,8 @@ def reading_in_keys(spec: BackboneSpec) -> list[str]:
     variant = spec.variant.name if spec.variant else ""
     if spec.family == GRAPH:
         return [*map(str, spec.arguments.values()), *spec.stages, variant]
-    usual = BACKBONES[spec.name] if spec.name in BACKBONES else spec
-    as_usual = (spec.epsilon, spec.bgr) == (usual.epsilon, usual.bgr)
+    usual = BACKBONES[spec.name] if spec.name in BACKBONES else spec  # noqa: SIM401 - no `get`
+    as_usual = (spec.epsilon, spec.bgr, spec.arguments) == (usual.epsilon, usual.bgr, usual.arguments)
     if spec.facts.version == 1 and spec.variant is None and as_usual:
         return []
     return [spec.facts.name, str(spec.facts.version), variant]
@@ -195,20 +198,22 @@ def assumed(spec: BackboneSpec) -> tuple[Assumption, ...]:
         if left:
             kept = {word: getattr(whole, word) for word in left}
             found.append(Assumption(fact=fact, value=str(InputSpec(**kept)), source=source))
+    norms, form = UNSEEN.get(spec.family, UNSEEN_OF_CONVOLUTIONS)
     if not shown and spec.epsilon is not None:
         value = f"{spec.epsilon:g}"
-        found.append(Assumption(fact="batch-norm epsilon", value=value, source=spec.facts.source))
+        found.append(Assumption(fact=f"{norms} epsilon", value=value, source=spec.facts.source))
     if spec.variant is None or spec.variant.bgr is None:
         value = "blue, green, red" if spec.bgr else "red, green, blue"
         found.append(Assumption(fact="channels", value=value, source=spec.facts.source))
     if not shown and (spec.variant is None or not spec.variant.arguments):
         value = f"the usual ones of {spec.name}"
-        found.append(Assumption(fact="strides, dilation and poolings", value=value, source=spec.source))
+        found.append(Assumption(fact=form, value=value, source=spec.source))
     return tuple(found)
 
 
 def _with_scheme(spec: BackboneSpec, scheme: KeyScheme) -> BackboneSpec:
-    spec = with_input(dataclasses.replace(spec, scheme=scheme), scheme.input)
+    spec = dataclasses.replace(spec, scheme=scheme, arguments={**spec.arguments, **scheme.arguments})
+    spec = with_input(spec, scheme.input)
     return dataclasses.replace(spec, declared=frozenset())  # the project says it, and not the user
 
 

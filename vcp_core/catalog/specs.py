@@ -69,13 +69,15 @@ class BackboneSpec:
             raise ValueError(f"{self.name}: {len(self.stages)} stages but {len(self.stage_dims)} dimensions.")
         if (
             not self.keys
-            or self.keys[0].renames
-            or self.keys[0].input
+            or (own := self.keys[0]).renames
+            or own.pieces
+            or own.input
+            or own.arguments
             or len({scheme.name for scheme in self.keys}) < len(self.keys)
         ):
             raise ValueError(
-                f"{self.name}: the first key scheme must be our own names (no renames) "
-                "with the input of this entry, and no two key schemes may share a name."
+                f"{self.name}: the first key scheme must be our own names (no renames or pieces) "
+                "with the input and arguments of this entry, and no two key schemes may share a name."
             )
         if self.scheme is None:
             object.__setattr__(self, "scheme", self.keys[0])
@@ -93,7 +95,7 @@ class BackboneSpec:
 
     @property
     def epsilon(self) -> float | None:
-        """Epsilon of the network's batch normalisations. None if it has none."""
+        """Epsilon of the network's batch or layer normalisations. None if it has none."""
         return self.facts.epsilon
 
     @property

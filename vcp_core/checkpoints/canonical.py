@@ -68,8 +68,11 @@ def canonical_tensors(tensors: Mapping[str, Tensor], match: Match) -> dict[str, 
     _refuse_negative_variances(state)
     counted = {key: steps_of(tensors, match, key) for key in match.steps}
     steps = {key: torch.tensor(count or 0, dtype=torch.int64) for key, count in counted.items()}
+    parts: dict[str, list[Tensor]] = {}
     own = own_keys(match.backbone, match.scheme)
-    return {own[key]: value for key, value in (state | steps).items()}
+    for key, value in (state | steps).items():
+        parts.setdefault(own[key], []).append(value)
+    return {key: torch.cat(values) if len(values) > 1 else values[0] for key, values in parts.items()}
 
 
 def steps_of(tensors: Mapping[str, Tensor], match: Match, key: str) -> int | None:

@@ -62,8 +62,9 @@ class Match:
         steps: Keys that count training steps. A frozen network does not need them, so they may be missing or
             have any shape.
         filled: The keys of `steps` that are not there.
-        foreign: Names inside the backbone's modules that are no keys of it, and keys of a backbone that has
-            all of its keys and more. They show a deeper or otherwise different network.
+        foreign: Names inside the backbone's modules that are no keys of it, keys of a backbone that has all
+            of its keys and more, and strangers of the scheme. They show a deeper or otherwise different
+            network.
         twice: Keys that stand under several names once wrappers' words are left out, with these names.
         spare: Further names of keys whose tensors are the same bits; they are ignored.
     """
@@ -133,12 +134,12 @@ def whole_backbones(
 
 
 def own_keys(backbone: str, scheme: KeyScheme) -> dict[str, str]:
-    """Map each key of the scheme to our own key.
+    """Map each key of the scheme to our own key. Pieces of one tensor stand in their order.
 
     >>> own_keys("slow_r50", BACKBONES["slow_r50"].keys[1])["s1.pathway0_stem.conv.weight"]
     'blocks.0.conv.weight'
     """
-    return {scheme.rename(key): key for key in key_shapes(backbone)}
+    return {name: key for key in key_shapes(backbone) for name in scheme.names(key)}
 
 
 @functools.cache
@@ -159,7 +160,11 @@ def _every_known() -> tuple[dict[str, Shape], ...]:
 
 @functools.cache
 def _known(backbone: str, scheme: KeyScheme) -> dict[str, Shape]:
-    return {scheme.rename(key): shape for key, shape in key_shapes(backbone).items()}
+    found: dict[str, Shape] = {}
+    for key, shape in key_shapes(backbone).items():
+        names = scheme.names(key)
+        found |= dict.fromkeys(names, (shape[0] // len(names), *shape[1:]) if len(names) > 1 else shape)
+    return found
 
 
 def _matches(
@@ -172,15 +177,16 @@ def _matches(
         _match(shapes, backbone, scheme, prefix, names)
         for backbone in backbones
         for scheme in BACKBONES[backbone].keys
-        for prefix, names in _worth_a_look(_by_prefix(found, _known(backbone, scheme)), backbone, under)
+        for prefix, names in _worth_a_look(found, _known(backbone, scheme), under)
     ]
 
 
 def _worth_a_look(
-    by_prefix: Mapping[str, dict[str, list[str]]], backbone: str, under: Callable[[str], bool]
+    names_of_keys: Mapping[str, list[tuple[str, str]]], known: Iterable[str], under: Callable[[str], bool]
 ) -> list[tuple[str, dict[str, list[str]]]]:
     """Keep the prefixes that may hold the whole backbone, and of the others those with the most keys."""
-    needed = sum(not is_unread(key) for key in key_shapes(backbone))
+    by_prefix = _by_prefix(names_of_keys, known)
+    needed = sum(not is_unread(key) for key in known)
     kept = {prefix for prefix, names in by_prefix.items() if len(names) >= needed}
     if len(kept) > MAX_NETWORKS:
         raise CheckpointMismatch(
@@ -292,8 +298,17 @@ def _one_for_each_place(matches: list[Match], equal: Equal) -> list[Match]:
 def _foreign(shapes: Mapping[str, Shape], backbone: str, scheme: KeyScheme, prefix: str) -> tuple[str, ...]:
     known, wider = _known(backbone, scheme), _of_wider(backbone, scheme)
     modules = {_module(key) for key in known}
-    inside = (without(name[len(prefix) :], transparent()) for name in shapes if name.startswith(prefix))
-    strange = (name for name in inside if name in wider or (name not in known and _module(name) in modules))
+    inside = (
+        (without(name[len(prefix) :], transparent()), shape)
+        for name, shape in shapes.items()
+        if name.startswith(prefix)
+    )
+    strange = (
+        name
+        for name, shape in inside
+        if name in wider
+        or (name not in known and (_module(name) in modules or scheme.is_stranger(name, shape)))
+    )
     return tuple(name for name in strange if not name.startswith(scheme.heads) and not is_unread(name))
 
 

@@ -325,7 +325,7 @@ def _module(key: str) -> str:
 
 def _difference(shapes: Mapping[str, Shape], matches: list[Match], backbone: str | None) -> str:
     what_next = WHAT_NEXT_AFTER_BACKBONE if backbone else WHAT_NEXT
-    wanted = backbone or f"any backbone known here ({', '.join(BACKBONES)})"
+    wanted = backbone or f"any backbone known here ({listed(BACKBONES)})"
     hints = _in_pieces(shapes)
     if not matches:
         names = listed(shapes, first=3)

@@ -1,4 +1,4 @@
-"""The vcpbench client: `Client` in Python, `vcpbench` on the command line; no torch, no server code.
+"""The vcpbench client: `Client` in Python, `vcpbench` on the command line; no torch but for `export`.
 
 >>> from vcpbench_client import Client
 """
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from vcpbench_client.errors import (
         ApiError,
         ClientError,
+        ExportError,
         NotCompared,
         NotDone,
         Rejected,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
         Unauthorised,
         Unreachable,
     )
+    from vcpbench_client.exporting.making import Exported, export
 
 __all__ = [
     "ApiError",
@@ -40,6 +42,8 @@ __all__ = [
     "Comparison",
     "Dataset",
     "Evaluation",
+    "ExportError",
+    "Exported",
     "Model",
     "NotCompared",
     "NotDone",
@@ -49,8 +53,14 @@ __all__ = [
     "TimedOut",
     "Unauthorised",
     "Unreachable",
+    "export",
 ]
-_HOMES = ("vcpbench_client.client", "vcpbench_client.answers", "vcpbench_client.errors")
+_HOMES = (
+    "vcpbench_client.client",
+    "vcpbench_client.answers",
+    "vcpbench_client.errors",
+    "vcpbench_client.exporting.making",  # the last, because it loads torch
+)
 
 
 def __getattr__(name: str) -> Any:

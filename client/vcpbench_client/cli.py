@@ -16,13 +16,14 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from vcpbench_client.commands import admin, evaluations, gate, leaderboards, lists, login, uploads
+from vcpbench_client.commands import admin, evaluations, export, gate, leaderboards, lists, login, uploads
 from vcpbench_client.commands.common import ERROR, INTERRUPTED, error_facts, print_json, say
 from vcpbench_client.output import outlive_readers
 
 GROUP = "vcpbench.commands"
 OWN = (
     login.login,
+    export.export,
     uploads.upload,
     evaluations.evaluate,
     evaluations.status,

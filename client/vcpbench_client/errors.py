@@ -12,6 +12,7 @@ ClientError
 ├── NotCompared      a comparison that failed; carries it
 ├── Rejected         a checkpoint that the server read and refused; carries it
 ├── GateError        a rule or a baseline that cannot be judged
+├── ExportError      a network of the user's own that cannot be exported, or that a server would refuse
 └── ApiError         the server's own problem (RFC 9457); carries it
     ├── Unauthorised   401: no token, or one that the server does not know; never retried
     ├── Forbidden      403: a token that may not do this
@@ -37,7 +38,8 @@ class ClientError(Exception):
     Attributes:
         passing: Whether the same request may succeed shortly.
         retry_after_s: When the server wants to be asked again, if it said so.
-        log_tail: What a failed job printed last; only for an administrator's token.
+        log_tail: What a failed job printed last (only for an administrator's token), or a traceback of the
+            user's own code.
     """
 
     passing = False
@@ -144,6 +146,10 @@ class Rejected(ClientError):
 
 class GateError(ClientError):
     """A rule or a baseline that cannot be judged."""
+
+
+class ExportError(ClientError):
+    """A network that cannot be exported, or that a server would refuse."""
 
 
 class ApiError(ClientError):

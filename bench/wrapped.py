@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import pickle
 import re
 import warnings
 import zipfile
@@ -226,9 +227,29 @@ def dtensors(path: Path) -> None:
 
 
 def scripted(path: Path) -> None:
-    """Write a TorchScript archive."""
+    """Write a TorchScript archive of one layer."""
     with warnings.catch_warnings(action="ignore"):
         torch.jit.script(nn.Conv3d(3, 4, 1)).save(str(path))  # type: ignore[no-untyped-call]
+
+
+def traced(path: Path, seed: int = 0) -> None:
+    """Write a TorchScript archive of a backbone."""
+    network = build("r3d_tiny", seed=seed)
+    with warnings.catch_warnings(action="ignore"):
+        clips = torch.zeros(1, *network.spec.clip_shape)
+        torch.jit.trace(network, clips).save(str(path))  # type: ignore[no-untyped-call]
+
+
+def frozen(path: Path) -> None:
+    """Write a TorchScript archive whose weights are constants without names."""
+    with warnings.catch_warnings(action="ignore"):
+        script = torch.jit.script(nn.Conv3d(3, 4, 1).eval())
+        torch.jit.freeze(script).save(str(path))
+
+
+def caffe2(path: Path) -> None:
+    """Write blobs as PySlowFast's zoo holds them for Caffe2."""
+    path.write_bytes(pickle.dumps({"blobs": {"conv1_w": np.zeros((4, 3), np.float32)}}, 2))
 
 
 def exported(path: Path) -> None:
@@ -266,6 +287,7 @@ WRAPPINGS: tuple[Wrapping, ...] = (
         write=saved(weights, _use_new_zipfile_serialization=False),
     ),
     Wrapping(group=PLAIN, name="safetensors", write=lambda path: save_file(weights(), path)),
+    Wrapping(group=PLAIN, name="TorchScript, not frozen", write=traced),
     Wrapping(
         group=PLAIN,
         name="half precision",
@@ -468,7 +490,8 @@ WRAPPINGS: tuple[Wrapping, ...] = (
         file_name="weights",
     ),
     Wrapping(group=OTHERS, name="`torch.save(model)`", write=saved(lambda: build("r3d_tiny"))),
-    Wrapping(group=OTHERS, name="TorchScript", write=scripted),
+    Wrapping(group=OTHERS, name="frozen TorchScript", write=frozen),
+    Wrapping(group=OTHERS, name="PySlowFast's `.pkl` for Caffe2", write=caffe2),
     Wrapping(group=OTHERS, name="torch.export", write=exported),
     Wrapping(group=OTHERS, name="torch.export for batches of two clips alone", write=exported_for_two_clips),
     Wrapping(group=OTHERS, name="NumPy's `.npz`", write=_numbers),

@@ -29,7 +29,15 @@ def test_a_file_that_is_not_refused_gives_the_weights_that_went_into_it(tmp_path
     assert read(path, apart=False).network == "state_dict.module."
 
 
-@pytest.mark.parametrize("name", ["Lightning's WeightAveraging", "without its outer folder", "TorchScript"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Lightning's WeightAveraging",
+        "without its outer folder",
+        "TorchScript, not frozen",
+        "frozen TorchScript",
+    ],
+)
 def test_the_sandbox_says_the_same_as_its_child_does_in_this_process(name: str, tmp_path: Path) -> None:
     (wrapping,) = (one for one in WRAPPINGS if one.name == name)
     line = row(wrapping, tmp_path)

@@ -287,7 +287,6 @@ def test_other_files_are_refused_with_what_they_look_like(tmp_path: Path, data: 
 @pytest.mark.parametrize(
     ("entries", "says"),
     [
-        (("m/data.pkl", "m/constants.pkl", "m/code/m.py"), "TorchScript"),
         (("config.json", "model.weights.h5"), "Keras"),
         (("a.npy",), "NumPy"),
         (("readme.txt",), "without weights"),

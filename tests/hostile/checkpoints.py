@@ -10,7 +10,7 @@ from tests.graphs.attacks import ATTACKS as OF_GRAPHS
 from tests.graphs.attacks import SURVEYED
 from tests.hostile.archives import ARCHIVES
 from tests.hostile.attacks import ATTACKS, Attack
-from tests.hostile.formats import FORMATS, PLACES
+from tests.hostile.formats import FORMATS, PLACES, SCRIPTS
 from tests.hostile.lies import BOMBS, TENSORS
 from tests.hostile.pickling import in_legacy, in_zip, plain
 from tests.hostile.safetensors import SAFETENSORS
@@ -37,10 +37,10 @@ RUNNING: dict[str, Builder] = {
 }
 INERT = {
     name: _without_code(build)
-    for family in (ARCHIVES, BOMBS, TENSORS, SAFETENSORS, FORMATS)
+    for family in (ARCHIVES, BOMBS, TENSORS, SAFETENSORS, FORMATS, SCRIPTS)
     for name, build in family.items()
 }
-FAMILIES = (ATTACKS, PLACES, ARCHIVES, BOMBS, TENSORS, SAFETENSORS, FORMATS)
+FAMILIES = (ATTACKS, PLACES, ARCHIVES, BOMBS, TENSORS, SAFETENSORS, FORMATS, SCRIPTS)
 CHECKPOINTS: dict[str, Builder] = RUNNING | INERT
 assert len(CHECKPOINTS) == sum(map(len, FAMILIES))
 

@@ -48,6 +48,8 @@ def sparse(head: bytes, size: int) -> Callable[[Path], None]:
     return build
 
 
+# An object of a class of TorchScript, without attributes.
+SCRIPTED = b"\x80\x02c__torch__.a\nNet\n)\x81}b."
 _NOISE = random.Random(4)
 _HEAD = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
 GIB = 1 << 30
@@ -106,9 +108,63 @@ def in_second_entry(path: Path, canary: str) -> None:
     path.write_bytes(path.read_bytes().replace(b"data.pk_", b"data.pkl"))
 
 
+def script(**pickles: bytes) -> Callable[[Path], None]:
+    """A TorchScript archive with these pickles."""
+
+    def build(path: Path) -> None:
+        with zipfile.ZipFile(path, "w") as made:
+            for name, data in ({"data": SCRIPTED, "constants": pickle.dumps((), 2)} | pickles).items():
+                made.writestr(f"m/{name}.pkl", data)
+            made.writestr("m/code/__torch__/a.py", "import os; os.abort()")
+            made.writestr("m/version", "3\n")
+
+    return build
+
+
+def in_script(path: Path, canary: str) -> None:
+    """Code in the attributes of a TorchScript archive."""
+    script(data=dumped(Call(os.system, shell(canary))))(path)
+
+
+def in_constants(path: Path, canary: str) -> None:
+    """Code in the constants of a TorchScript archive, which are not opened."""
+    script(constants=dumped(Call(os.system, shell(canary))))(path)
+
+
 PLACES: dict[str, Callable[[Path, str], None]] = {
     "os.system before the weights": in_system,
     "os.system behind the weights": in_keys,
     "os.system in place of the magic number": in_first,
     "os.system in a second data.pkl": in_second_entry,
+    "os.system in TorchScript": in_script,
+    "os.system in TorchScript's constants": in_constants,
+}
+
+
+def with_code_bomb(path: Path) -> None:
+    """A TorchScript archive whose code unpacks to 1.1 GB."""
+    script()(path)
+    with (
+        zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED, compresslevel=1) as made,
+        made.open("m/code/bomb.py", "w", force_zip64=True) as entry,
+    ):
+        for _ in range(1_100):
+            entry.write(bytes(1_000_000))
+
+
+def with_classes(number: int, *, objects: int) -> bytes:
+    """A pickle of TorchScript with many classes, and many objects of the first one."""
+    asked = b"".join(b"c__torch__.a%d\nNet\na" % n for n in range(number))
+    made = b"c__torch__.a0\nNet\nq\x00a" + b"h\x00)\x81}ba" * objects
+    return b"\x80\x02]" + asked + made + b"."
+
+
+SCRIPTS: dict[str, Callable[[Path], None]] = {
+    "TorchScript without attributes": script(),
+    "TorchScript with a bomb for its code": with_code_bomb,
+    "TorchScript of 100,000 classes": script(data=with_classes(100_000, objects=1)),
+    "TorchScript of 2,000 classes and 500,000 objects": script(data=with_classes(2_000, objects=500_000)),
+    "TorchScript that nests itself": script(
+        data=b"\x80\x02c__torch__.a\nNet\n)\x81q\x01}X\x01\x00\x00\x00ah\x01sb."
+    ),
 }

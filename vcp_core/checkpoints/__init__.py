@@ -15,6 +15,7 @@ read_canonical(canonical_path)     the network of a canonical file
     archives.py      zip archives of torch.save
     pickles.py       the globals that a pickle asks for; nothing is run
     placeholders.py  harmless objects in place of the objects in a pickle
+    scripted.py      stand-ins for the objects in a TorchScript archive
     arrays.py        NumPy arrays from a pickle
     read.py          tensors from a file
     folders.py       folders that people pass instead of a checkpoint file

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import zipfile
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import IO
 
@@ -77,13 +77,16 @@ def is_as_torch_wrote_it(archive: zipfile.ZipFile) -> bool:
     )
 
 
-def packed_as_torch_does(path: Path, most_bytes: int, scratch: Path | None) -> IO[bytes]:
+def packed_as_torch_does(
+    path: Path, most_bytes: int, scratch: Path | None, *, wants: Callable[[str], bool] = lambda name: True
+) -> IO[bytes]:
     """Copy the archive into the form that torch's reader expects, in an unnamed temporary file.
 
     Args:
         path: The archive.
         most_bytes: The most bytes that the archive may unpack to.
         scratch: The folder of the copy; None is the system's folder for temporary files.
+        wants: Tells of an entry, by its name without the outer folder, whether it is copied.
 
     Raises:
         CheckpointError: If the archive unpacks to more bytes.
@@ -106,6 +109,7 @@ def packed_as_torch_does(path: Path, most_bytes: int, scratch: Path | None) -> I
             if _plain(entry.filename).startswith(folder)
             and _is_theirs(_plain(entry.filename))
             and not entry.is_dir()
+            and wants(_plain(entry.filename)[len(folder) :])
         }
         _expect_bounded(wanted.values(), most_bytes)
         try:

@@ -72,7 +72,7 @@ KINDS: tuple[tuple[Callable[[Names], bool], str], ...] = (
     ),
     (
         _any("*.safetensors.index.json"),
-        "weights in several files. Join them: "
+        "weights in several files. Pass the folder to a `vcpbench` command, which joins them. Or join them: "
         '`python -c "import glob, safetensors.torch as s; s.save_file({k: v for f in '
         "glob.glob('FOLDER/*.safetensors') for k, v in s.load_file(f).items()}, 'weights.safetensors')\"` "
         "and pass weights.safetensors.",

@@ -11,7 +11,7 @@ from vcp_core.catalog.errors import DamagedCheckpoint, NotACheckpoint
 from vcp_core.checkpoints.archives import OBJECT, READABLE, folder_of
 from vcp_core.checkpoints.report import listed
 
-Format = Literal["torch zip", "torch legacy", "pickle", "safetensors", "torch export"]
+Format = Literal["torch zip", "torch legacy", "pickle", "safetensors", "torchscript", "torch export"]
 
 ZIP = b"PK\x03\x04"
 PICKLE = b"\x80"  # protocol 2 and later
@@ -102,10 +102,7 @@ def _identify_zip(file: BinaryIO, size: int) -> Format:
         )
     parts = {part for name in names for part in name.replace("\\", "/").split("/")}
     if OBJECT in parts and ("constants.pkl" in parts or "code" in parts):
-        raise NotACheckpoint(
-            "a TorchScript archive, which is a program and not only weights. Load it where you trust it with "
-            "torch.jit.load and save its state_dict() with torch.save."
-        )
+        return "torchscript"
     if not parts.isdisjoint(EXPORTED) or {"models", "weights"} <= parts:
         return "torch export"
     if OBJECT in parts and begins:  # the last archive does not begin at byte 0, so others come before it

@@ -15,7 +15,9 @@ from typing import IO, Any
 from vcp_core.checkpoints.archives import BLOCK_BYTES, OBJECT, folder_of
 from vcp_core.checkpoints.formats import RE_SAVE, Format
 
+ZIPS: tuple[Format, ...] = ("torch zip", "torchscript")
 LEGACY_PICKLES = 5  # magic number, version, system, the object, keys of storages; then raw numbers follow
+FIRST_TEXTS = 8  # that a survey keeps
 # Torch quotes the name of a refused global, and then searches for the words before "must be" in its own text.
 # This takes the square of the name's length: 3 s for 17 kB, and all of the sandbox's time for 200 kB.
 MAX_GLOBAL = 1_000
@@ -85,7 +87,7 @@ def with_long_global(path: Path, file_format: Format) -> Survey | None:
 
     Only a zip archive whose pickle holds so long a word is parsed, because parsing takes as long as reading.
     """
-    if file_format == "torch zip":
+    if file_format in ZIPS:
         with _pickles(path, file_format) as file:
             # A word that a block cuts in two has half of its length in one of them.
             if not any(_LONG_WORD.search(block) for block in iter(lambda: file.read(BLOCK_BYTES), b"")):
@@ -96,7 +98,7 @@ def with_long_global(path: Path, file_format: Format) -> Survey | None:
 
 @contextlib.contextmanager
 def _pickles(path: Path, file_format: Format) -> Iterator[IO[bytes]]:
-    if file_format != "torch zip":
+    if file_format not in ZIPS:
         with path.open("rb") as file:
             yield file
         return
@@ -115,11 +117,13 @@ class Survey:
         protocol: The highest protocol that a pickle names.
         names: The globals, in the order of the pickle.
         whole: Whether every pickle was complete.
+        texts: The first texts, in the order of the pickle.
     """
 
     protocol: int = 0
     names: dict[str, None] = field(default_factory=dict)
     whole: bool = True
+    texts: list[str] = field(default_factory=list)
 
     def parse(self, file: IO[bytes]) -> None:
         """Parse one pickle, up to its end or to the first bytes that are no pickle."""
@@ -142,6 +146,7 @@ class Survey:
                     strings = [strings[-1], memo.get(argument, "")]
                 elif isinstance(argument, str):
                     strings = [strings[-1], argument]
+                    self.texts += [argument] if len(self.texts) < FIRST_TEXTS else []
         # At broken bytes the parser raises ValueError, or any other error.
         except Exception as error:
             # These are pickletools' words for a pickle that ends too early.

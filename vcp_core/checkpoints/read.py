@@ -36,9 +36,10 @@ from vcp_core.checkpoints.archives import (
 from vcp_core.checkpoints.arrays import ARRAYS
 from vcp_core.checkpoints.formats import RE_SAVE, Format, identify
 from vcp_core.checkpoints.names import MAX_CHARACTERS, expect_short
-from vcp_core.checkpoints.pickles import MAX_GLOBAL, Survey, survey, with_long_global
+from vcp_core.checkpoints.pickles import MAX_GLOBAL, ZIPS, Survey, survey, with_long_global
 from vcp_core.checkpoints.placeholders import HARMLESS, Refused
 from vcp_core.checkpoints.report import listed, printable
+from vcp_core.checkpoints.scripted import FROZEN, NOTE, holds_weights, stand_ins_of
 from vcp_core.checkpoints.trainers import MAX_TEXT, Value
 
 MAX_TENSORS = 50_000  # the largest video networks have a few thousand, their optimizers three times that
@@ -51,6 +52,11 @@ _CUT_OFF = re.compile(r"unexpected EOF|Ran out of input|pickle data was truncate
 _NO_MEMORY = re.compile(r"can't allocate memory|Cannot allocate memory")
 _REFUSED = re.compile(r"[Uu]nsupported (?:global: )?GLOBAL (\S+)")  # only the text of torch's error names it
 _STAND_INS = HARMLESS | ARRAYS
+CAFFE2 = (
+    "a Caffe2 file of PySlowFast ('blobs' of NumPy arrays), whose names and layouts are Caffe2's. The same "
+    "networks are in PyTorchVideo's model zoo as .pyth files (SLOW_8x8_R50.pyth, SLOWFAST_8x8_R50.pyth, "
+    "I3D_8x8_R50.pyth, C2D_8x8_R50.pyth): pytorchvideo.readthedocs.io, Model Zoo. Pass one of these."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +116,8 @@ def read_contents(path: Path, scratch: Path | None = None) -> Contents:
             "`python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER weights.pt`."
         )
     if not contents.tensors:
+        if file_format == "torchscript":
+            raise NotACheckpoint(FROZEN)
         raise NotACheckpoint(f"it holds no tensors. {RE_SAVE}")
     return contents
 
@@ -141,13 +149,20 @@ MAX_DIGITS = 19  # of a number that fits 63 bits
 
 
 def _load_torch(path: Path, contents: Contents, scratch: Path | None) -> None:
-    as_zip = contents.format == "torch zip"
+    as_zip, scripted = contents.format in ZIPS, contents.format == "torchscript"
     try:
         bounds = max(UNPACKED[0], UNPACKED[1] * path.stat().st_size)
         normal = as_zip and _is_normal(path)
-        if normal:
+        if normal or scripted:
             expect_bounded(path, bounds)  # first, because the next line may parse the whole pickle
         _refuse_long_global(path, contents.format)
+        if scripted:
+            stand_ins = _stand_ins(survey(path, contents.format), contents.format)
+            with packed_as_torch_does(path, bounds, scratch, wants=holds_weights) as copy:
+                _flatten(_weights_only(copy, mapped=False, stand_ins=stand_ins), contents)
+            contents.notes.append(NOTE)
+            _check_sums(path)
+            return
         if as_zip and not normal:
             contents.notes.append(
                 "the zip archive was packed again after torch wrote it; its checksums are right"
@@ -169,12 +184,14 @@ def _load_torch(path: Path, contents: Contents, scratch: Path | None) -> None:
         _check_sums(path)
 
 
-def _weights_only(file: Path | IO[bytes], *, mapped: bool) -> object:
+def _weights_only(
+    file: Path | IO[bytes], *, mapped: bool, stand_ins: Mapping[str, Callable[..., Any]] = _STAND_INS
+) -> object:
     """Load the object in a file of `torch.save`. With `mapped`, unused gigabytes (optimizer) stay on disk."""
-    stand_ins: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
-        (stand_in, name) for name, stand_in in _STAND_INS.items()
+    allowed: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
+        (stand_in, name) for name, stand_in in stand_ins.items()
     ]
-    with torch.serialization.safe_globals(stand_ins), warnings.catch_warnings(action="ignore"):
+    with torch.serialization.safe_globals(allowed), warnings.catch_warnings(action="ignore"):
         return torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
 
 
@@ -253,10 +270,10 @@ def _note(path: str, value: object, contents: Contents) -> None:
 
 def _refuse(path: Path, file_format: Format, error: pickle.UnpicklingError) -> NoReturn:
     """Say why torch's weights-only reader stopped. If a global is the reason, name it."""
-    if file_format == "torch zip":
+    if file_format in ZIPS:
         _check_sums(path)  # first, because a flipped bit can change the name of a harmless global
     found = survey(path, file_format)
-    asked = found.asked(_STAND_INS)
+    asked = found.asked(_stand_ins(found, file_format))
     named = _refused(error)
     if named:
         raise _unsafe([found.modern(named)], found) from error
@@ -269,6 +286,11 @@ def _refuse(path: Path, file_format: Format, error: pickle.UnpicklingError) -> N
     raise _failure(path, file_format, error) from error
 
 
+def _stand_ins(found: Survey, file_format: Format) -> Mapping[str, Callable[..., Any]]:
+    """Give the placeholders for the globals of a file."""
+    return _STAND_INS | stand_ins_of(found.names) if file_format == "torchscript" else _STAND_INS
+
+
 def _refused(error: pickle.UnpicklingError) -> str | None:
     """Name the global at which the reader stopped; None if it stopped for another reason."""
     if isinstance(error.__context__, Refused):  # torch raises every error anew, with its own text
@@ -279,6 +301,8 @@ def _refused(error: pickle.UnpicklingError) -> str | None:
 
 def _refuse_plain_pickle(path: Path) -> NoReturn:
     found = survey(path, "pickle")
+    if "blobs" in found.texts and any(name.startswith("numpy.") for name in found.names):
+        raise NotACheckpoint(CAFFE2)
     asked = found.asked(_STAND_INS)
     if asked:
         raise _unsafe(asked, found)
@@ -315,7 +339,7 @@ def _failure(path: Path, file_format: Format, error: Exception) -> CheckpointErr
         return _too_large()
     if isinstance(error, EOFError | zipfile.BadZipFile | zlib.error) or _CUT_OFF.search(str(error)):
         return _damaged(path, error)
-    if file_format == "torch zip":
+    if file_format in ZIPS:
         _check_sums(path)
     elif not survey(path, file_format).whole:
         return _damaged(path, error)

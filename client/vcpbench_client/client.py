@@ -24,6 +24,7 @@ from vcpbench_client.answers import (
 )
 from vcpbench_client.downloads import download
 from vcpbench_client.errors import BadAnswer, NotCompared, NotDone, Rejected, TimedOut
+from vcpbench_client.folders import source_of
 from vcpbench_client.patience import Deadline, Looks
 from vcpbench_client.transport import Query, Transport, content_of, segment
 from vcpbench_client.uploads import PART_BYTES, Tell, Upload
@@ -93,7 +94,8 @@ class Client:
         """Upload a checkpoint in parts. A second call goes on where the first broke off.
 
         Args:
-            path: The checkpoint's file.
+            path: The checkpoint's file. Or a folder of Hugging Face: its shards are sent as one file, and its
+                preprocessor's file gives words of the input spec that you leave out.
             model: The model's name that the checkpoint is uploaded under.
             run: The training run.
             step: The training step of that run.
@@ -111,7 +113,8 @@ class Client:
             The checkpoint: the existing one if the model has the same bytes, declared alike.
         """
         tell = on_progress or (lambda stage, done, total: None)
-        upload = Upload(transport=self._transport, path=Path(path), tell=tell, part_bytes=part_bytes)
+        source = source_of(Path(path))
+        upload = Upload(transport=self._transport, source=source, tell=tell, part_bytes=part_bytes)
         return upload.run(
             model,
             run=run,
@@ -120,7 +123,7 @@ class Client:
             pretrained_on=pretrained_on,
             prefix=prefix,
             variant=variant,
-            input_spec=input_spec,
+            input_spec=source.input_spec(input_spec),
         )
 
     def describe(self, checkpoint: Checkpoint, **facts: str | int | None) -> Checkpoint:

@@ -1,4 +1,7 @@
-"""Upload a file: hash it, declare it, send it in parts, and resume where the line broke."""
+"""Upload a file: hash it, declare it, send it in parts, and resume where the line broke.
+
+Several shards are sent as one file.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,10 @@ from typing import BinaryIO
 
 from vcpbench_client.answers import Checkpoint, read
 from vcpbench_client.errors import BadAnswer, ClientError, Conflict, FileError, NotACheckpoint
+from vcpbench_client.folders import Source
 from vcpbench_client.formats import HEAD_BYTES, refuse_something_else
 from vcpbench_client.patience import Patience
+from vcpbench_client.shards import Joined
 from vcpbench_client.transport import ANSWER_S, Transport, content_of
 
 PART_BYTES = 64 << 20  # below the limits that proxies usually have on one request
@@ -29,13 +34,13 @@ class Upload:
 
     Attributes:
         transport: To the server.
-        path: Of the file.
+        source: The file, or the files that are sent as one.
         tell: Told the stage ("hashing", "sending"), bytes done, and bytes in all.
         part_bytes: Of one request.
     """
 
     transport: Transport
-    path: Path
+    source: Source
     tell: Tell
     part_bytes: int = PART_BYTES
 
@@ -67,10 +72,15 @@ class Upload:
                 checkpoint = self._send(file, before, checkpoint)
             return checkpoint
 
+    @property
+    def path(self) -> Path:
+        """The path that messages name."""
+        return self.source.path
+
     @contextmanager
     def _open(self) -> Iterator[BinaryIO]:
         try:
-            with self.path.open("rb") as file:
+            with self.source.open() as file:
                 yield file
         except OSError as error:
             raise FileError(
@@ -94,7 +104,7 @@ class Upload:
             self.transport.deadline.check(f"{self.path}: gave up hashing")
         return digest.hexdigest()
 
-    def _send(self, file: BinaryIO, before: tuple[int, int], checkpoint: Checkpoint) -> Checkpoint:
+    def _send(self, file: BinaryIO, before: tuple[int, ...], checkpoint: Checkpoint) -> Checkpoint:
         patience, furthest = self.transport.patience(), checkpoint.received_bytes
         while checkpoint.state == "declared":
             try:
@@ -150,7 +160,10 @@ class Upload:
             self.tell("sending", begin, size_bytes)
 
 
-def _state(file: BinaryIO) -> tuple[int, int]:
+def _state(file: BinaryIO) -> tuple[int, ...]:
     """Size and time of change, which differ after somebody writes to the file."""
+    joined = getattr(file, "raw", None)
+    if isinstance(joined, Joined):
+        return joined.state()
     found = os.fstat(file.fileno())
     return found.st_size, found.st_mtime_ns

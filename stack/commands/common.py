@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, ParamSpec, TypeVar, Unpack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack
 from typing import Protocol as Interface
 
 from rich.console import Console
@@ -15,10 +19,11 @@ from vcpbench_client.commands.common import (
     print_json as print_json,
 )  # the stack's commands print as the client's
 from vcpbench_client.commands.common import saying_errors
-from vcpbench_client.errors import ClientError
+from vcpbench_client.errors import ClientError, NotACheckpoint
+from vcpbench_client.folders import Source, source_of
 
 from vcp_core.catalog.datasets import loading
-from vcp_core.catalog.errors import VcpbenchError
+from vcp_core.catalog.errors import StorageError, VcpbenchError
 
 if TYPE_CHECKING:
     from stack.commands.options import DatasetFiles
@@ -47,6 +52,47 @@ def plainly(command: Callable[P, R]) -> Callable[P, R]:
     """
     said = "Interrupted. No file was left half-written. Run the same command again to go on."
     return saying_errors(command, VcpbenchError, ClientError, interrupted=said)
+
+
+def one_file(command: Callable[..., R]) -> Callable[..., R]:
+    """Let a command take a Hugging Face folder, or an index of shards, as its argument `file`.
+
+    Shards are joined in a temporary file. Words of an input spec that the folder declares are printed. They
+    count where the user gives none.
+    """
+
+    @functools.wraps(command)
+    def run(*, file: Path, **given: Any) -> R:
+        network = given.get("network", given)
+        try:
+            source = source_of(file)
+        except NotACheckpoint:  # the command says which kind of folder it is
+            return command(file=file, **given)
+        if taken := source.taken():
+            messages.print(taken, highlight=False, markup=False, soft_wrap=True)
+        network["input_spec"] = source.input_spec(network["input_spec"])
+        with _joined(source) as path:
+            return command(file=path, **given)
+
+    return run
+
+
+@contextmanager
+def _joined(source: Source) -> Iterator[Path]:
+    """Give the one file of weights: joined for as long as the block runs, if there are shards."""
+    if not source.is_sharded:
+        yield source.path
+        return
+    with tempfile.TemporaryDirectory(prefix="vcpbench-") as folder:
+        path = Path(folder) / "model.safetensors"
+        try:
+            with source.open() as shards, path.open("wb") as file:
+                shutil.copyfileobj(shards, file, 1 << 20)
+        except OSError as error:
+            raise StorageError(
+                path, f" cannot take the joined shards: {error.strerror}. Set TMPDIR to a folder with room."
+            ) from error
+        yield path
 
 
 @contextmanager

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 
 from stack.commands import options
-from stack.commands.common import console, plainly, print_json
+from stack.commands.common import console, one_file, plainly, print_json
 
 
 @plainly
+@one_file
 def inspect(
     file: options.CheckpointArgument,
     backbone: options.BackboneOption = None,

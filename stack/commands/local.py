@@ -17,6 +17,7 @@ from stack.commands.common import (
     console,
     load,
     messages,
+    one_file,
     plainly,
     print_json,
     progress_bars,
@@ -39,6 +40,7 @@ HEADINGS = ("score", "95 % interval", "chance", "pixels", "random", "lift", "its
 
 @plainly
 @option_groups()
+@one_file
 def local(
     file: options.CheckpointArgument,
     *,

@@ -10,7 +10,7 @@ from rich.table import Table
 from vcpbench_client.commands.options import option_groups
 
 from stack.commands import options
-from stack.commands.common import console, load, plainly, print_json, progress_bars
+from stack.commands.common import console, load, one_file, plainly, print_json, progress_bars
 from vcp_core.catalog.benchmarks import BENCHMARKS
 from vcp_core.catalog.defaults import DEFAULT_DATASET, DEFAULT_PROTOCOL
 from vcp_core.catalog.units import bytes_written
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 @plainly
 @option_groups()
+@one_file
 def plan(
     file: options.CheckpointArgument,
     *,

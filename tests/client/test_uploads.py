@@ -190,6 +190,10 @@ def test_a_file_that_changes_while_it_is_sent_is_noticed(
 
 def test_a_file_that_cannot_be_read_is_named(client: Client, tmp_path: Path) -> None:
     (tmp_path / "empty.pt").touch()
-    for name, reason in (("gone.pt", "No such file"), (".", "directory"), ("empty.pt", "is empty")):
+    for name, reason in (
+        ("gone.pt", "No such file"),
+        (".", "a folder with neither"),
+        ("empty.pt", "is empty"),
+    ):
         with pytest.raises(FileError, match=reason):
             client.upload(tmp_path / name, "my-model")

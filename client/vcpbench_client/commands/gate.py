@@ -25,7 +25,7 @@ STDOUT = Path("-")
 @plainly
 @options.option_groups()
 def gate(
-    file: Annotated[Path, typer.Argument(help="The checkpoint.")],
+    file: Annotated[Path, typer.Argument(help="The checkpoint: a file, or a Hugging Face folder.")],
     model: options.ModelOption,
     *,
     dataset: options.DatasetOption = DATASET,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @plainly
 @options.option_groups()
 def upload(
-    file: Annotated[Path, typer.Argument(help="The checkpoint.")],
+    file: Annotated[Path, typer.Argument(help="The checkpoint: a file, or a Hugging Face folder.")],
     model: options.ModelOption,
     *,
     facts: options.Facts,
@@ -56,7 +56,10 @@ def send(
 ) -> Checkpoint:
     """Upload with progress. On Ctrl-C, say that the sent bytes stay. `facts` go to `Client.upload`."""
     from vcpbench_client.commands.progress import uploading
+    from vcpbench_client.folders import source_of
 
+    if taken := source_of(file).taken():
+        say(taken)
     try:
         with uploading(quiet) as tell:
             return client.upload(file, model, on_progress=tell, **facts)

@@ -45,6 +45,7 @@ def follow(
 ) -> None:
     """Run a page's blocks of these kinds in their order; files that it shows are written before."""
     patch.chdir(root)
+    patch.syspath_prepend(root)  # as a notebook has its folder
     for name, value in running.environment(root, {}).items():
         patch.setenv(name, value)
     env: dict[str, str] = {}

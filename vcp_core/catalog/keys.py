@@ -47,7 +47,8 @@ class KeyScheme:
             (`vcp_core.catalog.inputs`).
         epsilon: Epsilon of the project's batch or layer normalisations. None if its networks have none.
         bgr: Whether the project's networks expect the channels in the order blue, green, red.
-        arguments: Values of the network's class that these names imply.
+        arguments: Values of the network's class that are others in this project. No tensor shows them, or the
+            names imply them.
         version: Raise it when a fact changes. Results under earlier versions are then marked, and can be
             asked for again; other results stay (docs/decisions/2026-11-29-schemes.md).
     """
@@ -128,42 +129,66 @@ PYTORCHVIDEO = KeyScheme(
 )
 
 
-def _slowfast(blocks: tuple[int, ...]) -> KeyScheme:
-    """The scheme for a network whose four stages are these blocks of PyTorchVideo's."""
-    return KeyScheme(
-        name="SlowFast",
-        source="PySlowFast's configs/Kinetics",
-        renames=(
-            (r"^blocks\.0\.conv\.", "s1.pathway0_stem.conv."),
-            (r"^blocks\.0\.norm\.", "s1.pathway0_stem.bn."),
-            *(
-                (rf"^blocks\.{block}\.res_blocks\.(\d+)\.", rf"s{stage}.pathway0_res\1.")
-                for stage, block in enumerate(blocks, start=2)
-            ),
-            (r"\.branch1_conv\.", ".branch1."),
-            (r"\.branch1_norm\.", ".branch1_bn."),
-            (r"\.branch2\.conv_([abc])\.", r".branch2.\1."),
-            (r"\.branch2\.norm_([abc])\.", r".branch2.\1_bn."),
+# Residual blocks of PyTorchVideo's bottlenecks, as PySlowFast and MMAction2 name their layers.
+_SLOWFAST_BLOCKS = (
+    (r"\.branch1_conv\.", ".branch1."),
+    (r"\.branch1_norm\.", ".branch1_bn."),
+    (r"\.branch2\.conv_([abc])\.", r".branch2.\1."),
+    (r"\.branch2\.norm_([abc])\.", r".branch2.\1_bn."),
+)
+_MMACTION2_BLOCKS = (
+    (r"\.branch1_conv\.", ".downsample.conv."),
+    (r"\.branch1_norm\.", ".downsample.bn."),
+    *((rf"\.branch2\.conv_{letter}\.", f".conv{n}.conv.") for n, letter in enumerate("abc", start=1)),
+    *((rf"\.branch2\.norm_{letter}\.", f".conv{n}.bn.") for n, letter in enumerate("abc", start=1)),
+)
+
+
+def _slowfast_pathway(
+    number: int = 0, *, inside: str = "", blocks: tuple[int, ...] = (1, 2, 3, 4)
+) -> tuple[tuple[str, str], ...]:
+    """Rename the stem and the stages of one pathway.
+
+    Args:
+        number: PySlowFast's number of the pathway.
+        inside: A pattern of what our names have between a block's number and the pathway's modules.
+        blocks: The blocks that are the four stages.
+    """
+    return (
+        (rf"^blocks\.0\.{inside}conv\.", f"s1.pathway{number}_stem.conv."),
+        (rf"^blocks\.0\.{inside}norm\.", f"s1.pathway{number}_stem.bn."),
+        *(
+            (rf"^blocks\.{block}\.{inside}res_blocks\.(\d+)\.", rf"s{stage}.pathway{number}_res\1.")
+            for stage, block in enumerate(blocks, start=2)
         ),
-        normalisation=FACEBOOK,
     )
 
 
-# I3D and C2D have a pooling as their third block, so their head is one block further.
+def _mmaction2_pathway(pathway: str = "", *, inside: str = "") -> tuple[tuple[str, str], ...]:
+    """Rename the stem and the stages of one pathway; `inside` is as for `_slowfast_pathway`."""
+    return (
+        (rf"^blocks\.0\.{inside}conv\.", f"{pathway}conv1.conv."),
+        (rf"^blocks\.0\.{inside}norm\.", f"{pathway}conv1.bn."),
+        (rf"^blocks\.(\d)\.{inside}res_blocks\.", rf"{pathway}layer\1."),
+    )
+
+
+# I3D and C2D have a pooling as their third block, and SlowFast joins its pathways in a block of its own. So
+# their head is one block further.
 PYTORCHVIDEO_POOLED = dataclasses.replace(PYTORCHVIDEO, heads=("blocks.6.",))
-SLOWFAST, SLOWFAST_POOLED = _slowfast((1, 2, 3, 4)), _slowfast((1, 3, 4, 5))
+SLOWFAST = KeyScheme(
+    name="SlowFast",
+    source="PySlowFast's configs/Kinetics",
+    renames=(*_slowfast_pathway(), *_SLOWFAST_BLOCKS),
+    normalisation=FACEBOOK,
+)
+SLOWFAST_POOLED = dataclasses.replace(
+    SLOWFAST, renames=(*_slowfast_pathway(blocks=(1, 3, 4, 5)), *_SLOWFAST_BLOCKS)
+)
 MMACTION2 = KeyScheme(
     name="MMAction2",
     source="MMAction2's configs/recognition/slowonly",
-    renames=(
-        (r"^blocks\.0\.conv\.", "conv1.conv."),
-        (r"^blocks\.0\.norm\.", "conv1.bn."),
-        (r"^blocks\.(\d)\.res_blocks\.", r"layer\1."),
-        (r"\.branch1_conv\.", ".downsample.conv."),
-        (r"\.branch1_norm\.", ".downsample.bn."),
-        *((rf"\.branch2\.conv_{letter}\.", f".conv{n}.conv.") for n, letter in enumerate("abc", start=1)),
-        *((rf"\.branch2\.norm_{letter}\.", f".conv{n}.bn.") for n, letter in enumerate("abc", start=1)),
-    ),
+    renames=(*_mmaction2_pathway(), *_MMACTION2_BLOCKS),
     normalisation=IMAGENET,
     version=2,  # version 1 had FACEBOOK, as PyTorchVideo trains
 )

@@ -188,11 +188,13 @@ def assumed(spec: BackboneSpec) -> tuple[Assumption, ...]:
         return ()
     shown = spec.family == GRAPH  # a program shows its epsilon, strides and poolings
     found: list[Assumption] = []
+    facts, variant = spec.facts, spec.variant
     whole = InputSpec.parse(input_of(spec))
-    by_project = spec.variant.source if spec.variant and "normalisation" in spec.variant.facts else ""
+    pixels = variant.source if variant and "normalisation" in variant.facts else facts.source
+    clips = variant.source if variant and variant.input else facts.source if facts.input else spec.source
     for fact, words, source in (
-        ("input", set(CLIPS), spec.facts.source if spec.facts.input else spec.source),
-        ("normalisation", set(COLOURS), by_project or spec.facts.source),
+        ("input", set(CLIPS), clips),
+        ("normalisation", set(COLOURS), pixels),
     ):
         left = words - spec.declared
         if left:
@@ -201,27 +203,34 @@ def assumed(spec: BackboneSpec) -> tuple[Assumption, ...]:
     norms, form = UNSEEN.get(spec.family, UNSEEN_OF_CONVOLUTIONS)
     if not shown and spec.epsilon is not None:
         value = f"{spec.epsilon:g}"
-        found.append(Assumption(fact=f"{norms} epsilon", value=value, source=spec.facts.source))
-    if spec.variant is None or spec.variant.bgr is None:
+        found.append(Assumption(fact=f"{norms} epsilon", value=value, source=facts.source))
+    if variant is None or variant.bgr is None:
         value = "blue, green, red" if spec.bgr else "red, green, blue"
-        found.append(Assumption(fact="channels", value=value, source=spec.facts.source))
-    if not shown and (spec.variant is None or not spec.variant.arguments):
-        value = f"the usual ones of {spec.name}"
-        found.append(Assumption(fact=form, value=value, source=spec.source))
+        found.append(Assumption(fact="channels", value=value, source=facts.source))
+    if not shown and (variant is None or not variant.arguments):
+        value, source = f"the usual ones of {spec.name}", spec.source
+        if facts.arguments:
+            value, source = f"those of {spec.name} in {facts.name}", facts.source
+        found.append(Assumption(fact=form, value=value, source=source))
     return tuple(found)
 
 
 def _with_scheme(spec: BackboneSpec, scheme: KeyScheme) -> BackboneSpec:
     spec = dataclasses.replace(spec, scheme=scheme, arguments={**spec.arguments, **scheme.arguments})
-    spec = with_input(spec, scheme.input)
-    return dataclasses.replace(spec, declared=frozenset())  # the project says it, and not the user
+    return _with_clips(spec, scheme.input)
 
 
 def _with_variant(spec: BackboneSpec, variant: Variant) -> BackboneSpec:
-    return dataclasses.replace(
+    spec = dataclasses.replace(
         spec,
         scheme=dataclasses.replace(spec.facts, **variant.facts),
         variant=variant,
         arguments={**spec.arguments, **variant.arguments},
         last_strides=variant.last_strides or spec.last_strides,
     )
+    return _with_clips(spec, variant.input)
+
+
+def _with_clips(spec: BackboneSpec, usual: str | None) -> BackboneSpec:
+    # The project says this input, and not the user.
+    return dataclasses.replace(with_input(spec, usual), declared=frozenset())

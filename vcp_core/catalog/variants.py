@@ -27,6 +27,7 @@ class Variant:
         arguments: Values of the network's class that differ from the usual ones.
         facts: Facts of the key scheme that differ (`KeyScheme.normalisation`, `KeyScheme.epsilon`).
         last_strides: As `BackboneSpec.last_strides`, if it differs.
+        input: The clips of this form, if they differ (`vcp_core.catalog.inputs`).
     """
 
     name: str
@@ -36,6 +37,7 @@ class Variant:
     arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)
     facts: Mapping[str, Any] = field(default_factory=dict, hash=False)
     last_strides: tuple[int, int] | None = None
+    input: str | None = None
 
 
 BGR = Variant(

@@ -82,6 +82,17 @@ def test_a_scheme_may_read_frames_blue_first_and_a_variant_overrides_it() -> Non
     assert not resolve("c3d_nobn", scheme="MMAction2").bgr
 
 
+def test_a_variant_may_have_clips_of_its_own_and_a_declared_input_overrides_them() -> None:
+    usual, small = resolve("x3d_m"), resolve("x3d_m", variant="s")
+    assert (usual.clip_shape, usual.stride) == ((3, 16, 224, 224), 5)
+    assert (small.clip_shape, small.stride, small.resize) == ((3, 12, 160, 160), 6, (182, 243))
+    assert small.normalisation == usual.normalisation
+    (clips,) = [one for one in assumed(small) if one.fact == "input"]
+    assert "X3D_S.yaml" in clips.source
+    declared = resolve("x3d_m", variant="s", input_spec="frames=4")
+    assert (declared.clip_shape, declared.stride, declared.declared) == ((3, 4, 160, 160), 6, {"frames"})
+
+
 def test_a_wrong_name_lists_what_the_backbone_has() -> None:
     with pytest.raises(UnknownName, match=r"No variant of r3d_18 'TCLR'.*Known: bgr, tclr\."):
         resolve("r3d_18", variant="TCLR")

@@ -197,6 +197,25 @@ BOTTLENECKS = {
 }
 
 
+def bottleneck_names(names: str, at: str) -> list[tuple[str, str]]:
+    """Convolutions and normalisations of a bottleneck: of its shortcut, then the three of its branch."""
+    pairs = {
+        "PyTorchVideo": [
+            ("branch1_conv", "branch1_norm"),
+            *((f"branch2.conv_{letter}", f"branch2.norm_{letter}") for letter in "abc"),
+        ],
+        "SlowFast": [
+            ("branch1", "branch1_bn"),
+            *((f"branch2.{letter}", f"branch2.{letter}_bn") for letter in "abc"),
+        ],
+        "MMAction2": [
+            ("downsample.conv", "downsample.bn"),
+            *((f"conv{number}.conv", f"conv{number}.bn") for number in (1, 2, 3)),
+        ],
+    }[names]
+    return [(f"{at}.{conv}", f"{at}.{bn}") for conv, bn in pairs]
+
+
 def bottlenecks(network: str, names: str) -> Shapes:
     """A network of `BOTTLENECKS` as one of three projects names it, with a head of 400 classes."""
     depths, kernels_t, stem_t = BOTTLENECKS[network]
@@ -216,32 +235,82 @@ def bottlenecks(network: str, names: str) -> Shapes:
                 "SlowFast": f"s{stage + 1}.pathway0_res{block}",
                 "MMAction2": f"layer{stage}.{block}",
             }[names]
-
-            def unit(number: int, out: int, into: int, *kernel: int, at: str = at) -> Shapes:
-                letter = "abc"[number - 1]
-                pair = {
-                    "PyTorchVideo": (f"{at}.branch2.conv_{letter}", f"{at}.branch2.norm_{letter}"),
-                    "SlowFast": (f"{at}.branch2.{letter}", f"{at}.branch2.{letter}_bn"),
-                    "MMAction2": (f"{at}.conv{number}.conv", f"{at}.conv{number}.bn"),
-                }[names]
-                return layer(*pair, out, into, *kernel)
-
-            found |= unit(1, inner, into, kernels[block % len(kernels)], 1, 1)
+            shortcut, a, b, c = bottleneck_names(names, at)
+            found |= layer(*a, inner, into, kernels[block % len(kernels)], 1, 1)
             if network == "CSN R101":
-                found |= unit(2, inner, 1, 3, 3, 3)
+                found |= layer(*b, inner, 1, 3, 3, 3)
             elif network == "R(2+1)D R50":
-                conv, bn = f"{at}.branch2.conv_b", f"{at}.branch2.norm_b"
+                conv, bn = b
                 found |= layer(f"{conv}.conv_t", f"{conv}.norm", inner, inner, 3, 1, 1)
                 found |= layer(f"{conv}.conv_xy", bn, inner, inner, 1, 3, 3)
             else:
-                found |= unit(2, inner, inner, 1, 3, 3)
-            found |= unit(3, out, inner, 1, 1, 1)
+                found |= layer(*b, inner, inner, 1, 3, 3)
+            found |= layer(*c, out, inner, 1, 1, 1)
             if block == 0:
-                shortcut = {
-                    "PyTorchVideo": (f"{at}.branch1_conv", f"{at}.branch1_norm"),
-                    "SlowFast": (f"{at}.branch1", f"{at}.branch1_bn"),
-                    "MMAction2": (f"{at}.downsample.conv", f"{at}.downsample.bn"),
-                }[names]
+                found |= layer(*shortcut, out, into, 1, 1, 1)
+            into = out
+    return found
+
+
+# Convolutions of X3D's stem over space and over time, and its normalisation. The convolution before the
+# pooling. The head's two layers. A block's place, and the two convolutions of its gate.
+X3D_NAMES = {
+    "PyTorchVideo": (
+        ("blocks.0.conv.conv_t", "blocks.0.conv.conv_xy", "blocks.0.norm"),
+        ("blocks.5.pool.pre_conv", "blocks.5.pool.pre_norm"),
+        ("blocks.5.pool.post_conv", "blocks.5.proj"),
+        "blocks.{stage}.res_blocks.{block}",
+        ("branch2.norm_b.1.block.0", "branch2.norm_b.1.block.2"),
+    ),
+    "SlowFast": (
+        ("s1.pathway0_stem.conv_xy", "s1.pathway0_stem.conv", "s1.pathway0_stem.bn"),
+        ("head.conv_5", "head.conv_5_bn"),
+        ("head.lin_5", "head.projection"),
+        "s{next}.pathway0_res{block}",
+        ("branch2.se.fc1", "branch2.se.fc2"),
+    ),
+    "MMAction2": (
+        ("conv1_s.conv", "conv1_t.conv", "conv1_t.bn"),
+        ("conv5.conv", "conv5.bn"),
+        ("cls_head.fc1", "cls_head.fc2"),
+        "layer{stage}.{block}",
+        ("se_module.fc1", "se_module.fc2"),
+    ),
+}
+
+
+def x3d(names: str, depths: tuple[int, ...] = (3, 5, 11, 7)) -> Shapes:
+    """X3D (arXiv:2004.04730) as one of three projects names it, with a head of 400 classes.
+
+    Args:
+        names: A key of `X3D_NAMES`.
+        depths: Blocks of each stage.
+    """
+    (space, time, stem_norm), last, (fc1, fc2), place, gate = X3D_NAMES[names]
+    found = {
+        f"{space}.weight": (24, 3, 1, 3, 3),
+        **layer(time, stem_norm, 24, 1, 5, 1, 1),
+        **layer(*last, 432, 192, 1, 1, 1),
+        f"{fc1}.weight": (2048, 432) if names == "MMAction2" else (2048, 432, 1, 1, 1),
+        f"{fc2}.weight": (400, 2048),
+        f"{fc2}.bias": (400,),
+    }
+    into = 24
+    widths = ((24, 54, 8), (48, 108, 8), (96, 216, 16), (192, 432, 32))  # out, inside, and inside the gate
+    for stage, ((out, inner, few), depth) in enumerate(zip(widths, depths, strict=True), start=1):
+        for block in range(depth):
+            at = place.format(stage=stage, next=stage + 1, block=block)
+            shortcut, a, (b, b_norm), c = bottleneck_names(names, at)
+            b_norm += ".0" if names == "PyTorchVideo" else ""
+            found |= layer(*a, inner, into, 1, 1, 1) | layer(b, b_norm, inner, 1, 3, 3, 3)
+            found |= layer(*c, out, inner, 1, 1, 1)
+            if block % 2 == 0:
+                squeeze, excite = (f"{at}.{name}" for name in gate)
+                found |= {f"{squeeze}.weight": (few, inner, 1, 1, 1), f"{squeeze}.bias": (few,)}
+                found |= {f"{excite}.weight": (inner, few, 1, 1, 1), f"{excite}.bias": (inner,)}
+            if block == 0 and names == "PyTorchVideo" and into == out:
+                found |= {f"{shortcut[0]}.weight": (out, into, 1, 1, 1)}
+            elif block == 0:
                 found |= layer(*shortcut, out, into, 1, 1, 1)
             into = out
     return found

@@ -19,17 +19,21 @@ from vcp_core.catalog.keys import (
     MMACTION2_CSN,
     MMACTION2_R101,
     MMACTION2_VIDEOMAE,
+    MMACTION2_X3D,
     PYTORCH_I3D,
     PYTORCHVIDEO,
     PYTORCHVIDEO_POOLED,
+    PYTORCHVIDEO_X3D,
     SLOWFAST,
     SLOWFAST_POOLED,
+    SLOWFAST_X3D,
     TORCHVISION,
     TORCHVISION_S3D,
     TRANSFORMERS_VIDEOMAE,
     TRANSFORMERS_VJEPA2,
     VCOP,
     VCPBENCH,
+    VCPBENCH_FACEBOOK,
     VCPBENCH_S3D,
     VIDEOMAE,
     VIDEOMAE_TUNED,
@@ -39,7 +43,7 @@ from vcp_core.catalog.keys import (
 )
 from vcp_core.catalog.registry import Registry
 from vcp_core.catalog.specs import BackboneSpec
-from vcp_core.catalog.variants import BGR, POOL1, RGB, TCLR
+from vcp_core.catalog.variants import BGR, POOL1, RGB, TCLR, X3D_S, X3D_XS
 
 # The VCOP code defines the variants of C3D, R3D and R(2+1)D below: batch-norm in C3D, one block per stage.
 VCOP_PAPER = "Xu et al., CVPR 2019 (VCOP)"
@@ -75,6 +79,23 @@ _VJEPA2: dict[str, Any] = {
     "source": "arXiv:2506.09985; V-JEPA 2",
     "builder": "vcp_core.backbones.vit:VJEPA2",
 }
+_X3D: dict[str, Any] = {
+    "family": "x3d",
+    "stages": ("stem", "res2", "res3", "res4", "res5", "conv5"),
+    "stage_dims": (24, 24, 48, 96, 192, 432),
+    "last_strides": (1, 32),
+    "builder": "vcp_core.backbones.x3d:X3D",
+}
+# XS and S are M, trained on other clips. L has more blocks.
+_X3D_M = _X3D | {
+    "clip_shape": (3, 16, 224, 224),
+    "stride": 5,
+    "resize": (256, 342),
+    "variants": (BGR, X3D_XS, X3D_S),
+}
+_X3D_L = _X3D | {"clip_shape": (3, 16, 312, 312), "stride": 5, "resize": (356, 475)}
+_X3D_L_DEPTHS = (5, 10, 25, 15)
+
 BACKBONES = Registry(
     "backbone",
     BackboneSpec(
@@ -424,6 +445,37 @@ BACKBONES = Registry(
     _transformer("vjepa2_l", 1024, 24, 16, 4096, num_parameters=303_885_312, **_VJEPA2),
     _transformer("vjepa2_h", 1280, 32, 16, 5120, num_parameters=631_648_000, **_VJEPA2),
     _transformer("vjepa2_g", 1408, 40, 22, 6144, num_parameters=1_012_173_952, **_VJEPA2),
+    BackboneSpec(
+        name="x3d_m",
+        **_X3D_M,
+        keys=(PYTORCHVIDEO_X3D,),
+        num_parameters=2_089_938,
+        source="arXiv:2004.04730; PyTorchVideo",
+    ),
+    BackboneSpec(
+        name="x3d_l",
+        **_X3D_L,
+        keys=(PYTORCHVIDEO_X3D,),
+        num_parameters=4_449_048,
+        source="arXiv:2004.04730; PyTorchVideo",
+        arguments={"depths": _X3D_L_DEPTHS},
+    ),
+    BackboneSpec(
+        name="x3d_m_slowfast",
+        **_X3D_M,
+        keys=(VCPBENCH_FACEBOOK, SLOWFAST_X3D, MMACTION2_X3D),
+        num_parameters=2_089_986,
+        source="arXiv:2004.04730; SlowFast, MMAction2",
+        arguments={"first_shortcut_norm": True},
+    ),
+    BackboneSpec(
+        name="x3d_l_slowfast",
+        **_X3D_L,
+        keys=(VCPBENCH_FACEBOOK, SLOWFAST_X3D),
+        num_parameters=4_449_096,
+        source="arXiv:2004.04730; SlowFast",
+        arguments={"depths": _X3D_L_DEPTHS, "first_shortcut_norm": True},
+    ),
     BackboneSpec(
         name="r3d_tiny",
         family="r3d",

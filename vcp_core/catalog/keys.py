@@ -425,3 +425,37 @@ TRANSFORMERS_VJEPA2 = KeyScheme(
     normalisation=IMAGENET,
     epsilon=TRANSFORMER_EPSILON,
 )
+# Own names of networks that PyTorchVideo does not have.
+VCPBENCH_FACEBOOK = dataclasses.replace(VCPBENCH, normalisation=FACEBOOK)
+
+PYTORCHVIDEO_X3D = dataclasses.replace(PYTORCHVIDEO, heads=("blocks.5.pool.post_conv.", "blocks.5.proj."))
+SLOWFAST_X3D = dataclasses.replace(
+    SLOWFAST,
+    renames=(
+        (r"^blocks\.0\.conv\.conv_t\.", "s1.pathway0_stem.conv_xy."),
+        (r"^blocks\.0\.conv\.conv_xy\.", "s1.pathway0_stem.conv."),
+        (r"\.norm_b\.0\.", ".norm_b."),
+        (r"\.norm_b\.1\.block\.0\.", ".se.fc1."),
+        (r"\.norm_b\.1\.block\.2\.", ".se.fc2."),
+        (r"^blocks\.5\.pool\.pre_conv\.", "head.conv_5."),
+        (r"^blocks\.5\.pool\.pre_norm\.", "head.conv_5_bn."),
+        *SLOWFAST.renames,
+    ),
+    heads=("head.lin_5.", "head.projection."),
+)
+MMACTION2_X3D = dataclasses.replace(
+    MMACTION2_R101,
+    source="MMAction2's configs/recognition/x3d",
+    renames=(
+        (r"^blocks\.0\.conv\.conv_t\.", "conv1_s.conv."),
+        (r"^blocks\.0\.conv\.conv_xy\.", "conv1_t.conv."),
+        (r"^blocks\.0\.norm\.", "conv1_t.bn."),
+        (r"\.norm_b\.0\.", ".norm_b."),
+        (r"\.branch2\.norm_b\.1\.block\.0\.", ".se_module.fc1."),
+        (r"\.branch2\.norm_b\.1\.block\.2\.", ".se_module.fc2."),
+        (r"^blocks\.5\.pool\.pre_conv\.", "conv5.conv."),
+        (r"^blocks\.5\.pool\.pre_norm\.", "conv5.bn."),
+        *MMACTION2.renames,
+    ),
+    normalisation=FACEBOOK,
+)

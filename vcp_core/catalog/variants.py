@@ -86,3 +86,16 @@ BE = Variant(
     source="github.com/FingerRec/BE, src/Contrastive/augment/config.py",
     facts={"normalisation": IMAGENET},
 )
+X3D_XS = Variant(
+    name="xs",
+    says="clips of X3D-XS: 4 frames, every 12th, of 160 x 160",
+    source="PySlowFast's configs/Kinetics/X3D_XS.yaml",
+    input="frames=4,stride=12,resize=182x243,crop=160",
+)
+X3D_S = Variant(
+    name="s",
+    # 13 frames in training: `adjacent` exchanges quarters of a clip.
+    says="clips of X3D-S: 12 frames, every 6th, of 160 x 160",
+    source="PySlowFast's configs/Kinetics/X3D_S.yaml, which trains with 13 frames",
+    input="frames=12,stride=6,resize=182x243,crop=160",
+)

@@ -96,8 +96,9 @@ def test_the_same_seed_initialises_every_weight_the_same_and_batch_norm_is_fresh
             tensor.fill_(9)
     torch.manual_seed(5)  # which is not read
     backbone.initialise(torch.Generator().manual_seed(0))
+    expected = network.state_dict()
     for key, tensor in backbone.state_dict().items():
-        assert torch.equal(tensor, network.state_dict()[key]), key
+        assert torch.equal(tensor, expected[key]), key
     assert not backbone.training
     for module in backbone.modules():
         if isinstance(module, nn.BatchNorm3d):

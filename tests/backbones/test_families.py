@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import zlib
 from pathlib import Path
@@ -15,6 +16,8 @@ from torch import Tensor, nn
 from vcp_core.backbones import build, key_shapes, skeleton
 from vcp_core.backbones.i3d import pad_same
 from vcp_core.backbones.r2plus1d import intermediate_channels
+from vcp_core.backbones.slow import pool_stem
+from vcp_core.backbones.slowfast import SlowFast
 from vcp_core.catalog.backbones import BACKBONES
 
 pytestmark = pytest.mark.slow
@@ -34,6 +37,7 @@ VECTORS = {
     "s3dg_milnce": "milnce-s3dg",
     "r3d_18_jfzhang95": "jfzhang95-r3d_18",
     "r2plus1d_18_jfzhang95": "jfzhang95-r2plus1d_18",
+    "slowfast_r50": "pytorchvideo-slowfast_r50",
     "x3d_m": "pytorchvideo-x3d_m",
 }
 HEAD = {"fc.weight", "fc.bias"}  # torchvision's classifier; a backbone has none
@@ -61,7 +65,7 @@ def recipe_weight(name: str, shape: tuple[int, ...]) -> Tensor:
 @pytest.mark.parametrize("name", list(VECTORS))
 def test_keys_and_features_are_those_of_the_public_implementation(name: str) -> None:
     vector: dict[str, Any] = json.loads((FOLDER / f"{VECTORS[name]}.json").read_text())
-    if "keys" in vector:  # tests/checkpoints/published.py has the others
+    if "keys" in vector:
         keys = {key: tuple(shape) for key, shape in vector["keys"].items()}
         assert key_shapes(name) == {key: shape for key, shape in keys.items() if key not in HEAD}
 
@@ -271,3 +275,54 @@ def test_every_second_block_of_x3d_has_a_gate() -> None:
     gated = {key.split(".norm_b")[0] for key in key_shapes("x3d_l") if ".norm_b.1." in key}
     blocks = {key.split(".norm_b")[0] for key in key_shapes("x3d_l") if ".norm_b." in key}
     assert gated == {name for name in blocks if int(name.split(".")[3]) % 2 == 0}
+
+
+def narrow_slowfast(frames: int = 16, **arguments: Any) -> SlowFast:
+    """SlowFast at an eighth of its width, with one block in each stage."""
+    spec = dataclasses.replace(
+        BACKBONES["slowfast_r50"], stage_dims=(9, 36, 72, 144, 288), clip_shape=(3, frames, 32, 32)
+    )
+    network = SlowFast(spec, depths=(1, 1, 1, 1), **arguments).eval()
+    network.initialise(torch.Generator().manual_seed(0))
+    return network
+
+
+@pytest.mark.parametrize(
+    ("slow_frames", "places"), [("spread", (0, 5, 10, 15)), ("every nth", (0, 4, 8, 12))]
+)
+def test_slowfasts_feature_is_the_average_of_the_slow_pathway_and_that_of_the_fast_one(
+    slow_frames: str, places: tuple[int, ...]
+) -> None:
+    network = narrow_slowfast(slow_frames=slow_frames)
+    fast_BCTHW = torch.rand((2, 3, 16, 32, 32), generator=torch.Generator().manual_seed(7))
+    slow_BCTHW = fast_BCTHW[:, :, list(places)]
+    with torch.inference_mode():
+        found_BD = network(fast_BCTHW)
+        for number, pathways in enumerate(network.blocks):
+            slow, fast = pathways.multipathway_blocks
+            slow_BCTHW, fast_BCTHW = slow(slow_BCTHW), fast(fast_BCTHW)
+            if number == 0:
+                slow_BCTHW, fast_BCTHW = pool_stem(slow_BCTHW), pool_stem(fast_BCTHW)
+            if number < 4:
+                fusion = pathways.multipathway_fusion
+                handed_BCTHW = torch.relu(fusion.norm(fusion.conv_fast_to_slow(fast_BCTHW)))
+                slow_BCTHW = torch.cat((slow_BCTHW, handed_BCTHW), dim=1)
+    assert (slow_BCTHW.shape, fast_BCTHW.shape) == ((2, 256, 4, 1, 1), (2, 32, 16, 1, 1))
+    averages_BD = torch.cat((slow_BCTHW.mean((2, 3, 4)), fast_BCTHW.mean((2, 3, 4))), dim=1)
+    assert torch.allclose(found_BD, averages_BD, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("frames", [4, 12, 20, 64])
+def test_slowfast_takes_clips_whose_frames_are_no_multiple_of_its_ratio(frames: int) -> None:
+    network = narrow_slowfast(every=8, fusion_t=5)
+    with torch.inference_mode():
+        *_, last_BCTHW = network.forward_stages(torch.rand((1, 3, frames, 32, 32)))
+    assert tuple(last_BCTHW.shape[:3]) == (1, 288, -(-frames // 8))
+
+
+def test_mmaction2s_fusions_have_neither_normalisation_nor_relu() -> None:
+    network = narrow_slowfast(fusion_norm=False)
+    fusion = network.get_submodule("blocks.1.multipathway_fusion")
+    with torch.inference_mode():
+        assert fusion(torch.rand((1, 4, 16, 2, 2))).min() < 0
+    assert not any("fusion.norm" in key for key in network.state_dict())

@@ -93,6 +93,15 @@ def test_a_variant_may_have_clips_of_its_own_and_a_declared_input_overrides_them
     assert (declared.clip_shape, declared.stride, declared.declared) == ((3, 4, 160, 160), 6, {"frames"})
 
 
+def test_a_scheme_may_have_arguments_of_its_own_and_says_so() -> None:
+    usual, mmaction2 = resolve("slowfast_r50"), resolve("slowfast_r50", scheme="MMAction2")
+    assert mmaction2.arguments == {**usual.arguments, "slow_frames": "every nth"}
+    assert reading_in_keys(mmaction2) == ["MMAction2", "1", ""]
+    last = assumed(mmaction2)[-1]
+    assert (last.value, last.source) == ("those of slowfast_r50 in MMAction2", mmaction2.facts.source)
+    assert assumed(usual)[-1].value == "the usual ones of slowfast_r50"
+
+
 def test_a_wrong_name_lists_what_the_backbone_has() -> None:
     with pytest.raises(UnknownName, match=r"No variant of r3d_18 'TCLR'.*Known: bgr, tclr\."):
         resolve("r3d_18", variant="TCLR")

@@ -618,3 +618,67 @@ def vjepa2_of_transformers(size: str) -> Shapes:
             found |= affine(f"{at}.attention.{part}", width, width)
         found |= affine(f"{at}.mlp.fc1", hidden, width) | affine(f"{at}.mlp.fc2", width, hidden)
     return found | layer_norm("encoder.layernorm", width)
+
+
+def slowfast(
+    names: str,
+    depths: tuple[int, ...] = (3, 4, 6, 3),
+    *,
+    fusion_t: int,
+    fusion_norm: bool = True,
+    temporal: int = 99,
+) -> Shapes:
+    """SlowFast (arXiv:1812.03982) as one of three projects names it, with a head of 400 classes.
+
+    Args:
+        names: "PyTorchVideo", "SlowFast" or "MMAction2".
+        depths: Blocks of each stage.
+        fusion_t: Frames that the convolutions from the fast to the slow pathway cover.
+        fusion_norm: Whether a batch normalisation follows them.
+        temporal: How many blocks of a stage may cover several frames, from the first one on.
+    """
+    head = {"PyTorchVideo": "blocks.6.proj", "SlowFast": "head.projection", "MMAction2": "cls_head.fc_cls"}
+    found: Shapes = {f"{head[names]}.weight": (400, 2304), f"{head[names]}.bias": (400,)}
+    for stage, fast in enumerate((8, 32, 64, 128)):  # channels of the fast pathway, the stem first
+        lateral = f"slow_path.layer{stage}_lateral" if stage else "slow_path.conv1_lateral"
+        fusion = f"blocks.{stage}.multipathway_fusion"
+        conv, bn = {
+            "PyTorchVideo": (f"{fusion}.conv_fast_to_slow", f"{fusion}.norm"),
+            "SlowFast": (f"s{stage + 1}_fuse.conv_f2s", f"s{stage + 1}_fuse.bn"),
+            "MMAction2": (f"{lateral}.conv", f"{lateral}.bn"),
+        }[names]
+        found[f"{conv}.weight"] = (2 * fast, fast, fusion_t, 1, 1)
+        found |= norm(bn, 2 * fast) if fusion_norm else {}
+    for path in ("slow", "fast"):
+        found |= _pathway(names, path, depths, temporal)
+    return found
+
+
+def _pathway(names: str, path: str, depths: tuple[int, ...], temporal: int) -> Shapes:
+    """The stem and the stages of one pathway of SlowFast."""
+    slow = path == "slow"
+    number, thins = (0, 1) if slow else (1, 8)
+    stem_t, kernels_t = (1, (1, 1, 3, 3)) if slow else (5, (3, 3, 3, 3))
+    stem = {
+        "PyTorchVideo": tuple(f"blocks.0.multipathway_blocks.{number}.{kind}" for kind in ("conv", "norm")),
+        "SlowFast": (f"s1.pathway{number}_stem.conv", f"s1.pathway{number}_stem.bn"),
+        "MMAction2": (f"{path}_path.conv1.conv", f"{path}_path.conv1.bn"),
+    }[names]
+    found = layer(*stem, 64 // thins, 3, stem_t, 7, 7)
+    into = 64 // thins
+    for stage, (depth, kernel_t) in enumerate(zip(depths, kernels_t, strict=True), start=1):
+        inner, out = 32 * 2**stage // thins, 128 * 2**stage // thins
+        into += into // 4 if slow else 0  # twice as many channels as the fast pathway has, which is an eighth
+        for block in range(depth):
+            at = {
+                "PyTorchVideo": f"blocks.{stage}.multipathway_blocks.{number}.res_blocks.{block}",
+                "SlowFast": f"s{stage + 1}.pathway{number}_res{block}",
+                "MMAction2": f"{path}_path.layer{stage}.{block}",
+            }[names]
+            shortcut, a, b, c = bottleneck_names(names, at)
+            found |= layer(*a, inner, into, kernel_t if block < temporal else 1, 1, 1)
+            found |= layer(*b, inner, inner, 1, 3, 3) | layer(*c, out, inner, 1, 1, 1)
+            if block == 0:
+                found |= layer(*shortcut, out, into, 1, 1, 1)
+            into = out
+    return found

@@ -6,7 +6,7 @@ import functools
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -96,6 +96,24 @@ HARA_NETWORKS = (
     ("R(2+1)D-34", "r2plus1d_34_hara", 512, 63_901_400, functools.partial(published.hara_r2plus1d, 34)),
     ("R(2+1)D-50", "r2plus1d_50_hara", 2048, 47_650_082, functools.partial(published.hara_r2plus1d, 50)),
 )
+R101 = (3, 4, 23, 3)
+# PyTorchVideo's model zoo counts 34.57, 34.48, 62.83 and 53.77 million for its four. MMAction2's page counts
+# 34.6, 34.5 and 62.9 million for its own, whose fusions have no normalisations.
+SLOWFAST: tuple[tuple[str, str, int, int, int, tuple[str, ...], dict[str, Any]], ...] = (
+    ("R50 8x8", "slowfast_r50", 34_566_488, 32, 8, ("PyTorchVideo", "SlowFast"), {"fusion_t": 7}),
+    ("R50 8x8 with norms", "slowfast_r50", 34_566_488, 32, 8, ("MMAction2",), {"fusion_t": 7}),
+    ("R50 4x16", "slowfast_r50_4x16", 34_480_216, 32, 4, ("PyTorchVideo", "SlowFast"), {"fusion_t": 5}),
+    ("R101 8x8", "slowfast_r101", 62_826_968, 32, 8, ("PyTorchVideo", "SlowFast"),
+     {"fusion_t": 5, "depths": R101}),
+    ("R101 16x8", "slowfast_r101_16x8", 53_774_808, 64, 16, ("PyTorchVideo", "SlowFast"),
+     {"fusion_t": 5, "depths": R101, "temporal": 6}),
+    ("R50 8x8", "slowfast_r50_mmaction2", 34_565_560, 32, 8, ("MMAction2",),
+     {"fusion_t": 7, "fusion_norm": False}),
+    ("R50 4x16", "slowfast_r50_4x16_mmaction2", 34_479_288, 32, 4, ("MMAction2",),
+     {"fusion_t": 5, "fusion_norm": False}),
+    ("R101 8x8", "slowfast_r101_mmaction2", 62_912_312, 32, 8, ("MMAction2",),
+     {"fusion_t": 7, "fusion_norm": False, "depths": R101}),
+)  # fmt: skip
 # PyTorchVideo's model zoo counts 3.79 and 6.15 million. PySlowFast's first shortcut has a normalisation more.
 X3D_M, X3D_L = "frames=16,stride=5,resize=256x342,crop=224", "frames=16,stride=5,resize=356x475,crop=312"
 X3D = (
@@ -240,6 +258,14 @@ CASES = {
     "transformers' V-JEPA 2-L": Case(
         under("vjepa2.", lambda: published.vjepa2_of_transformers("L")), "vjepa2_l", "transformers", 1e-6,
         VJEPA2, 0, 303_885_312, (1024, 8, 16, 16)),
+    **{
+        f"{names}'s SlowFast {network}": Case(
+            under("model_state.", functools.partial(published.slowfast, names, **built)), backbone, names,
+            1e-5, f"frames={frames},stride=2,resize=256x342,crop=224,{PIXELS[names]}",
+            922_000, total, (2304, last, 7, 7))
+        for network, backbone, total, frames, last, projects, built in SLOWFAST
+        for names in projects
+    },
     **{
         f"{names}'s X3D-{size}": Case(
             under("model_state.", functools.partial(published.x3d, names, depths)), backbone, names,
@@ -430,3 +456,15 @@ def test_pyslowfasts_x3d_needs_the_normalisation_that_pytorchvideos_first_shortc
         CheckpointMismatch, match=r"(?s)closest is x3d_m_slowfast.*missing: 4 of .*branch1_bn"
     ):
         choose(left)
+
+
+@pytest.mark.parametrize("names", ["PyTorchVideo", "SlowFast", "MMAction2"])
+def test_a_slowfast_of_another_form_is_refused(names: str) -> None:
+    other_fusion = published.slowfast(names, fusion_t=3, fusion_norm=names != "MMAction2")
+    with pytest.raises(CheckpointMismatch, match="wrong shape: 4"):
+        choose(other_fusion)
+    whole = published.slowfast(names, fusion_t=7)
+    fast = ("multipathway_blocks.1.", "pathway1_", "fast_path.")
+    slow_alone = {name: shape for name, shape in whole.items() if not any(word in name for word in fast)}
+    with pytest.raises(CheckpointMismatch, match="it holds no whole backbone"):
+        choose(slow_alone)

@@ -13,6 +13,7 @@ jfzhang95.py  R3D and R(2+1)D, as jfzhang95 builds them
 inception.py  the block widths that S3D and I3D share
 slow.py       the Slow pathway of SlowFast, and I3D and C2D of its blocks
 vit.py        the vision transformers of VideoMAE and V-JEPA 2
+slowfast.py   SlowFast
 x3d.py        X3D
 pixels.py     the pixel baseline, which has no weights
 folding.py    faster forms of these networks, for features

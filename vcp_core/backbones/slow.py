@@ -42,6 +42,11 @@ class Stem(nn.Module):
         return torch.relu_(self.norm(self.conv(x_BCTHW)))
 
 
+def pool_stem(x_BCTHW: Tensor) -> Tensor:
+    """Halve height and width of the stem's map."""
+    return nn.functional.max_pool3d(x_BCTHW, (1, 3, 3), (1, 2, 2), (0, 1, 1))
+
+
 class TimeThenSpace(nn.Module):
     """A 3 x 3 x 3 convolution in two factors, with PyTorchVideo's names: over time, then over space."""
 
@@ -199,7 +204,7 @@ class Slow(Backbone):
         maps: list[Tensor] = []
         for number, block in enumerate(self.blocks):
             if number == 1 and self._pools_stem:
-                x_BCTHW = nn.functional.max_pool3d(x_BCTHW, (1, 3, 3), (1, 2, 2), (0, 1, 1))
+                x_BCTHW = pool_stem(x_BCTHW)
             x_BCTHW = block(x_BCTHW)
             if not isinstance(block, nn.MaxPool3d):
                 maps.append(x_BCTHW)

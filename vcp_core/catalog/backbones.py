@@ -17,6 +17,7 @@ from vcp_core.catalog.keys import (
     MMACTION2,
     MMACTION2_C3D,
     MMACTION2_CSN,
+    MMACTION2_PATHWAYS,
     MMACTION2_R101,
     MMACTION2_VIDEOMAE,
     MMACTION2_X3D,
@@ -25,6 +26,7 @@ from vcp_core.catalog.keys import (
     PYTORCHVIDEO_POOLED,
     PYTORCHVIDEO_X3D,
     SLOWFAST,
+    SLOWFAST_PATHWAYS,
     SLOWFAST_POOLED,
     SLOWFAST_X3D,
     TORCHVISION,
@@ -34,6 +36,7 @@ from vcp_core.catalog.keys import (
     VCOP,
     VCPBENCH,
     VCPBENCH_FACEBOOK,
+    VCPBENCH_IMAGENET,
     VCPBENCH_S3D,
     VIDEOMAE,
     VIDEOMAE_TUNED,
@@ -79,6 +82,20 @@ _VJEPA2: dict[str, Any] = {
     "source": "arXiv:2506.09985; V-JEPA 2",
     "builder": "vcp_core.backbones.vit:VJEPA2",
 }
+# SlowFast's two pathways join in each stage: 8/9 of the channels are the slow pathway's.
+_SLOWFAST: dict[str, Any] = {
+    "family": "slowfast",
+    "stages": ("stem", "res2", "res3", "res4", "res5"),
+    "stage_dims": (72, 288, 576, 1152, 2304),
+    "clip_shape": (3, 32, 224, 224),
+    "stride": 2,
+    "resize": (256, 342),
+    "last_strides": (4, 32),
+    "builder": "vcp_core.backbones.slowfast:SlowFast",
+}
+_R101 = (3, 4, 23, 3)  # blocks of each stage
+_R101_50_50_RES4 = (3,) * 6 + (1,) * 17  # frames that the blocks cover: those of R50, and then 1
+
 _X3D: dict[str, Any] = {
     "family": "x3d",
     "stages": ("stem", "res2", "res3", "res4", "res5", "conv5"),
@@ -445,6 +462,66 @@ BACKBONES = Registry(
     _transformer("vjepa2_l", 1024, 24, 16, 4096, num_parameters=303_885_312, **_VJEPA2),
     _transformer("vjepa2_h", 1280, 32, 16, 5120, num_parameters=631_648_000, **_VJEPA2),
     _transformer("vjepa2_g", 1408, 40, 22, 6144, num_parameters=1_012_173_952, **_VJEPA2),
+    BackboneSpec(
+        name="slowfast_r50",
+        **_SLOWFAST,
+        keys=(PYTORCHVIDEO_POOLED, SLOWFAST_PATHWAYS, MMACTION2_PATHWAYS),
+        num_parameters=33_644_488,
+        source="arXiv:1812.03982; PyTorchVideo, SlowFast, MMAction2 (8x8)",
+    ),
+    BackboneSpec(
+        name="slowfast_r50_4x16",
+        **_SLOWFAST | {"last_strides": (8, 32)},
+        keys=(PYTORCHVIDEO_POOLED, SLOWFAST_PATHWAYS),
+        num_parameters=33_558_216,
+        source="arXiv:1812.03982; PyTorchVideo, SlowFast (4x16)",
+        arguments={"every": 8, "fusion_t": 5},
+    ),
+    BackboneSpec(
+        name="slowfast_r101",
+        **_SLOWFAST,
+        keys=(PYTORCHVIDEO_POOLED, SLOWFAST_PATHWAYS),
+        num_parameters=61_904_968,
+        source="arXiv:1812.03982; PyTorchVideo, SlowFast (8x8)",
+        arguments={"depths": _R101, "fusion_t": 5},
+    ),
+    BackboneSpec(
+        name="slowfast_r101_16x8",
+        **_SLOWFAST | {"clip_shape": (3, 64, 224, 224)},
+        keys=(PYTORCHVIDEO_POOLED, SLOWFAST_PATHWAYS),
+        num_parameters=52_852_808,
+        source="arXiv:1812.03982; PyTorchVideo, SlowFast (16x8, R101_50_50)",
+        arguments={
+            "depths": _R101,
+            "fusion_t": 5,
+            "slow_kernels_t": ((1,), (1,), _R101_50_50_RES4, (3,)),
+            "fast_kernels_t": ((3,), (3,), _R101_50_50_RES4, (3,)),
+        },
+    ),
+    BackboneSpec(
+        name="slowfast_r50_mmaction2",
+        **_SLOWFAST,
+        keys=(VCPBENCH_IMAGENET, MMACTION2_PATHWAYS),
+        num_parameters=33_643_560,
+        source="arXiv:1812.03982; MMAction2 (8x8)",
+        arguments={"fusion_norm": False},
+    ),
+    BackboneSpec(
+        name="slowfast_r50_4x16_mmaction2",
+        **_SLOWFAST | {"last_strides": (8, 32)},
+        keys=(VCPBENCH_IMAGENET, MMACTION2_PATHWAYS),
+        num_parameters=33_557_288,
+        source="arXiv:1812.03982; MMAction2 (4x16)",
+        arguments={"every": 8, "fusion_t": 5, "fusion_norm": False},
+    ),
+    BackboneSpec(
+        name="slowfast_r101_mmaction2",
+        **_SLOWFAST,
+        keys=(VCPBENCH_IMAGENET, MMACTION2_PATHWAYS),
+        num_parameters=61_990_312,
+        source="arXiv:1812.03982; MMAction2 (8x8)",
+        arguments={"depths": _R101, "fusion_norm": False},
+    ),
     BackboneSpec(
         name="x3d_m",
         **_X3D_M,

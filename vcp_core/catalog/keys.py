@@ -425,8 +425,38 @@ TRANSFORMERS_VJEPA2 = KeyScheme(
     normalisation=IMAGENET,
     epsilon=TRANSFORMER_EPSILON,
 )
+# The two pathways of SlowFast.
+_SLOW, _FAST = (rf"multipathway_blocks\.{number}\." for number in (0, 1))
+SLOWFAST_PATHWAYS = dataclasses.replace(
+    SLOWFAST,
+    renames=(
+        *_slowfast_pathway(0, inside=_SLOW),
+        *_slowfast_pathway(1, inside=_FAST),
+        *(
+            (rf"^blocks\.{stage - 1}\.multipathway_fusion\.{ours}\.", f"s{stage}_fuse.{theirs}.")
+            for stage in (1, 2, 3, 4)
+            for ours, theirs in (("conv_fast_to_slow", "conv_f2s"), ("norm", "bn"))
+        ),
+        *_SLOWFAST_BLOCKS,
+    ),
+)
+MMACTION2_PATHWAYS = dataclasses.replace(
+    MMACTION2_R101,
+    source="MMAction2's configs/recognition/slowfast",
+    renames=(
+        *_mmaction2_pathway("slow_path.", inside=_SLOW),
+        *_mmaction2_pathway("fast_path.", inside=_FAST),
+        (r"^blocks\.0\.multipathway_fusion\.", "slow_path.conv1_lateral."),
+        (r"^blocks\.([123])\.multipathway_fusion\.", r"slow_path.layer\1_lateral."),
+        (r"_lateral\.conv_fast_to_slow\.", "_lateral.conv."),
+        (r"_lateral\.norm\.", "_lateral.bn."),
+        *_MMACTION2_BLOCKS,
+    ),
+    arguments={"slow_frames": "every nth"},
+)
 # Own names of networks that PyTorchVideo does not have.
 VCPBENCH_FACEBOOK = dataclasses.replace(VCPBENCH, normalisation=FACEBOOK)
+VCPBENCH_IMAGENET = dataclasses.replace(VCPBENCH, normalisation=IMAGENET)
 
 PYTORCHVIDEO_X3D = dataclasses.replace(PYTORCHVIDEO, heads=("blocks.5.pool.post_conv.", "blocks.5.proj."))
 SLOWFAST_X3D = dataclasses.replace(

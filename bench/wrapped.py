@@ -492,8 +492,13 @@ WRAPPINGS: tuple[Wrapping, ...] = (
     Wrapping(group=OTHERS, name="`torch.save(model)`", write=saved(lambda: build("r3d_tiny"))),
     Wrapping(group=OTHERS, name="frozen TorchScript", write=frozen),
     Wrapping(group=OTHERS, name="PySlowFast's `.pkl` for Caffe2", write=caffe2),
-    Wrapping(group=OTHERS, name="torch.export", write=exported),
-    Wrapping(group=OTHERS, name="torch.export for batches of two clips alone", write=exported_for_two_clips),
+    Wrapping(group=OTHERS, name="torch.export", write=exported, file_name="model.pt2"),
+    Wrapping(
+        group=OTHERS,
+        name="torch.export for batches of two clips alone",
+        write=exported_for_two_clips,
+        file_name="model.pt2",
+    ),
     Wrapping(group=OTHERS, name="NumPy's `.npz`", write=_numbers),
     Wrapping(group=OTHERS, name="pickled with protocol 4", write=saved(weights, pickle_protocol=4)),
     Wrapping(

@@ -164,8 +164,9 @@ class Runner:
             check()
             return child.call(request, stall_s, on_progress)
         except Refused as error:
-            if isinstance(error.error, GraphError):  # a kernel that failed may have ended CUDA in it
-                self.close()
+            if isinstance(error.error, GraphError) and child.program is not None:
+                with self._guard:  # a kernel of the graph that failed may have ended CUDA in this child
+                    self._close(child)
             raise error.error from None
         except BaseException:
             with self._guard:

@@ -134,6 +134,9 @@ def test_walls_stand_around_foreign_videos_and_foreign_programs(
     settings: Settings, videos: str, graph: dict[str, Any] | None, walled: bool
 ) -> None:
     dataset = DatasetRow(name="x", source={"name_or_path": videos})
-    found = work._foreign(dataset, Checkpoint(graph=graph), settings)
+    network = Checkpoint(id=uuid4(), graph=graph)
+    found = work._foreign(dataset, network, settings)
     assert (found is not None) == walled
-    assert found is None or found.dataset == {"name_or_path": videos}
+    if found is not None:
+        assert found.dataset == {"name_or_path": videos}
+        assert found.program == (str(network.id) if graph else None)

@@ -196,6 +196,7 @@ def test_the_command_exports_and_says_what_it_did(folder: Path) -> None:
     assert "bit by bit" in found.stdout
     assert "building" not in found.stdout  # what the user's code prints goes to standard error
     assert "! mean is not given: " in found.stderr
+    assert "no --weights" not in found.stderr
     assert "vcpbench evaluate model.pt2 --model NAME" in found.stderr
     export(resnet(), folder / "again.pt2", stages=["layer1", "layer2"])
     assert (folder / "again.pt2").read_bytes() == (folder / "model.pt2").read_bytes()
@@ -223,6 +224,7 @@ def test_json_has_the_facts(folder: Path) -> None:
     facts = json.loads(command(folder, *words).stdout)
     assert facts["stages"] == {"layer2": [16, 1, 4, 4]}
     assert facts["input"] == {"frames": "4", "crop": "32", "mean": "0.45"}
+    assert facts["notes"][0] == "no --weights: the weights are those that mynet.model:ResNet gives"
     assert (facts["path"], facts["difference"], facts["is_read"]) == ("model.pt2", 0.0, True)
     assert facts["size_bytes"] == (folder / "model.pt2").stat().st_size
 
@@ -413,7 +415,7 @@ STAGES: dict[str, tuple[Callable[[], nn.Module], tuple[str, ...], str]] = {
     ),
     "runs twice": (ResNet, ("layer1.0.relu",), "The stage 'layer1.0.relu' runs 2 times"),
     "named twice": (ResNet, ("layer1", "layer1"), "A stage is named twice"),
-    "no name": (ResNet, ("",), "A stage has no name"),
+    "no name": (ResNet, ("",), "names no stage. Names hold letters"),
     "a list": (
         lambda: nn.Sequential(TwoPaths(), Calls(lambda n, y, x: y)),
         ("0",),

@@ -98,7 +98,7 @@ def export(
     )
     with contextlib.redirect_stdout(sys.stderr):  # what the user's code prints
         built = making.copied(building.build(network))
-        said, kept = list[str](), list[str]()
+        said, kept = [f"no --weights: the weights are those that {network} gives"], list[str]()
         if weights is not None:
             said, kept = load_weights(built, weights, prefix=prefix, ignored=tuple(ignore_keys or ()))
         found = making.make(

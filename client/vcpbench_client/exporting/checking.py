@@ -105,6 +105,7 @@ def _outputs(program: ExportedProgram, stages: Sequence[str]) -> Iterator[str]:
     nodes = [one for one in output.args[0] if isinstance(one, fx.Node)]
     if len(set(nodes)) < len(nodes):
         yield "two stages are the same tensor. Leave one of them out"
+    # Changed buffers come first. They are refused above.
     for name, node in zip(stages, nodes[-len(stages) :], strict=False):
         value = node.meta["val"]
         if node.op == "placeholder" or not isinstance(value, Tensor):

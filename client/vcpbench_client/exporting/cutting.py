@@ -45,15 +45,8 @@ def cut(network: nn.Module, stages: Sequence[str], clips_BCTHW: Tensor) -> list[
         ExportError: If there is no such module, if a module runs not at all or more than once, if its output
             is no tensor, or if the forward pass raises before all of them ran.
     """
+    _expect_names(stages)
     modules = {name: _module(network, name) for name in stages}
-    if len(modules) < len(stages):
-        raise ExportError(f"A stage is named twice: {', '.join(stages)}.")
-    wrong = [name for name in stages if not NAME.fullmatch(name)]
-    if wrong or len(stages) > MOST_STAGES:
-        raise ExportError(
-            f"A network has at most {MOST_STAGES} stages, whose names hold letters, digits and _ . - alone. "
-            f"Here are {len(stages)}{', and ' + repr(wrong[0]) if wrong else ''}."
-        )
     order, overwritten = _rehearse(network, modules, clips_BCTHW)
     whole: Callable[[Tensor], object] = network.forward
 
@@ -72,6 +65,16 @@ def cut(network: nn.Module, stages: Sequence[str], clips_BCTHW: Tensor) -> list[
     if order != list(stages):
         return [f"the stages run in the order {', '.join(order)}. The last one that you name is the feature"]
     return []
+
+
+def _expect_names(stages: Sequence[str]) -> None:
+    wrong = next((name for name in stages if not NAME.fullmatch(name)), None)
+    if wrong is not None:
+        raise ExportError(f"{wrong!r} names no stage. Names hold letters, digits and _ . - alone.")
+    if len(set(stages)) < len(stages):
+        raise ExportError(f"A stage is named twice: {', '.join(stages)}.")
+    if len(stages) > MOST_STAGES:
+        raise ExportError(f"{len(stages)} stages are named, and a network has at most {MOST_STAGES}.")
 
 
 def _end_behind(network: nn.Module, name: str) -> None:
@@ -105,7 +108,7 @@ def _ending(kind: type[nn.Module], *, is_last: bool) -> type[nn.Module]:
 
 def _module(network: nn.Module, name: str) -> nn.Module:
     try:
-        return network.get_submodule(name) if name else _unnamed()
+        return network.get_submodule(name)
     except AttributeError:
         names = [one for one, _ in network.named_modules() if one]
         near = difflib.get_close_matches(name, names, n=5) or [one for one, _ in network.named_children()]
@@ -113,10 +116,6 @@ def _module(network: nn.Module, name: str) -> nn.Module:
             f"The network has no module {name!r}. It has {', '.join(near)}. "
             "`print(model)` shows the names of all modules."
         ) from None
-
-
-def _unnamed() -> nn.Module:
-    raise ExportError("A stage has no name. Leave --stages out to take the output of the whole network.")
 
 
 def _rehearse(

@@ -70,7 +70,7 @@ def export(
     **Examples**
 
     `vcpbench export mynet.model:build --weights model.pt --stages layer1,layer2,layer3,layer4 --frames 16
-    --crop 112 --mean 0.45 --std 0.225 --out model.pt2`
+    --crop 112 --stride 2 --resize 128x171 --mean 0.45 --std 0.225 --out model.pt2`
 
     `vcpbench export mynet.model:build --weights model.pt --ignore-keys fc. --stages layer4 --frames 16
     --crop 112 --out model.pt2`

@@ -1,6 +1,7 @@
 """The clips that an exported network takes, in the words of an input spec (`vcp_core.catalog.inputs`).
 
-The archive fixes frames and crop. Stride, resize, mean and std show in no tensor, so a user declares them.
+The archive fixes frames and crop. Stride, resize, mean and std show in no tensor, so a user declares them:
+in the file, or later by --input-spec.
 """
 
 from __future__ import annotations
@@ -10,17 +11,12 @@ from dataclasses import dataclass
 from vcpbench_client.errors import ExportError
 
 Colour = tuple[float, float, float]  # red, green, blue
-UNSAID = {  # what vcpbench does where an archive and its user say nothing
-    "stride": "every frame is taken",
-    "resize": "frames are resized to 8/7 of the crop, 4:3",
-    "mean": "nothing is taken away from pixel values in [0, 1]",
-    "std": "pixel values in [0, 1] are not divided",
-}
+SHOWN_NOWHERE = ("stride", "resize", "mean", "std")  # in no tensor, so a server takes no file without them
 
 
 @dataclass(frozen=True, kw_only=True)
 class Input:
-    """The input of a network. None leaves a word to vcpbench.
+    """The input of a network. None leaves a word out of the file.
 
     Attributes:
         frames: Frames of a clip: a multiple of 4 from 4 to 64.

@@ -21,7 +21,7 @@ from vcpbench_client.errors import ExportError, FileError
 from vcpbench_client.exporting import archive
 from vcpbench_client.exporting.checking import refusals
 from vcpbench_client.exporting.cutting import cut
-from vcpbench_client.exporting.inputs import UNSAID, Input, colour_of
+from vcpbench_client.exporting.inputs import SHOWN_NOWHERE, Input, colour_of
 from vcpbench_client.exporting.tracing import expect_torch, trace
 
 Tell = Callable[[str], None]
@@ -147,7 +147,6 @@ def make(
             difference = archive.compare(network, part, clips_BCTHW)
             is_read = _read_strictly(part)
             size_bytes = part.stat().st_size
-    unsaid = [f"{word} is not given: {what}" for word, what in UNSAID.items() if word not in declared.words()]
     return Exported(
         path=path,
         size_bytes=size_bytes,
@@ -157,7 +156,7 @@ def make(
         num_weights=len(read),
         difference=difference,
         is_read=is_read,
-        notes=(*said, *notes, *unsaid),
+        notes=(*said, *notes, *_unsaid(declared)),
     )
 
 
@@ -195,6 +194,16 @@ def _prepare(network: nn.Module) -> list[str]:
         network.float()
         return [f"the weights were {', '.join(sorted(map(str, types)))}, and are float32 in the file"]
     return []
+
+
+def _unsaid(declared: Input) -> list[str]:
+    unsaid = [word for word in SHOWN_NOWHERE if word not in declared.words()]
+    if not unsaid:
+        return []
+    return [
+        f"the file does not say {', '.join(unsaid)}, and a server refuses an unknown input. Export with "
+        "these words, or pass them as --input-spec when you evaluate"
+    ]
 
 
 def _numbered(program: ExportedProgram) -> list[str]:

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from tests.checkpoints import published
+from tests.checkpoints import published, vits
 from tests.checkpoints.published import Shapes
 from vcp_core.backbones import key_shapes, skeleton
 from vcp_core.catalog.backbones import BACKBONES
@@ -223,40 +223,40 @@ CASES = {
     },
     # transformers counts 94,210,944 parameters in VideoMAEForPreTraining, and 86,534,800 with a head.
     "VideoMAE's ViT-B": Case(
-        under("model.", lambda: published.videomae("B", tuned=False)), "videomae_b", "VideoMAE", 1e-6,
+        under("model.", lambda: vits.videomae("B", tuned=False)), "videomae_b", "VideoMAE", 1e-6,
         VIDEOMAE, 7_983_744, 94_210_944, (768, 8, 14, 14)),
     "VideoMAE's ViT-S fine-tuned": Case(
-        under("module.", lambda: published.videomae("S", tuned=True)), "videomae_s", "VideoMAE fine-tuned",
+        under("module.", lambda: vits.videomae("S", tuned=True)), "videomae_s", "VideoMAE fine-tuned",
         1e-6, VIDEOMAE, 154_000, 22_033_936, (384, 8, 14, 14)),
     "VideoMAE's ViT-H fine-tuned": Case(
-        under("module.", lambda: published.videomae("H", tuned=True)), "videomae_h", "VideoMAE fine-tuned",
+        under("module.", lambda: vits.videomae("H", tuned=True)), "videomae_h", "VideoMAE fine-tuned",
         1e-6, VIDEOMAE, 512_400, 632_119_440, (1280, 8, 14, 14)),
     "VideoMAE v2's ViT-g fine-tuned": Case(
-        under("module.", lambda: published.videomae("g", tuned=True, patch=14)), "videomae_g",
+        under("module.", lambda: vits.videomae("g", tuned=True, patch=14)), "videomae_g",
         "VideoMAE fine-tuned", 1e-6, VIDEOMAE, 563_600, 1_012_174_352, (1408, 8, 16, 16)),
     "transformers 4's VideoMAE-L": Case(
-        lambda: published.videomae_of_transformers("L", tuned=False, version=4), "videomae_l",
+        lambda: vits.videomae_of_transformers("L", tuned=False, version=4), "videomae_l",
         "transformers 4", 1e-12, VIDEOMAE, 13_921_280, 317_782_016, (1024, 8, 14, 14)),
     "transformers 4's VideoMAE-B fine-tuned": Case(
-        lambda: published.videomae_of_transformers("B", tuned=True, version=4), "videomae_b",
+        lambda: vits.videomae_of_transformers("B", tuned=True, version=4), "videomae_b",
         "transformers 4 fine-tuned", 1e-12, VIDEOMAE, 307_600, 86_534_800, (768, 8, 14, 14)),
     "transformers 5's VideoMAE-B": Case(
-        lambda: published.videomae_of_transformers("B", tuned=False, version=5), "videomae_b",
+        lambda: vits.videomae_of_transformers("B", tuned=False, version=5), "videomae_b",
         "transformers 5", 1e-12, VIDEOMAE, 7_983_744, 94_210_944, (768, 8, 14, 14)),
     "transformers 5's VideoMAE-B fine-tuned": Case(
-        lambda: published.videomae_of_transformers("B", tuned=True, version=5), "videomae_b",
+        lambda: vits.videomae_of_transformers("B", tuned=True, version=5), "videomae_b",
         "transformers 5 fine-tuned", 1e-12, VIDEOMAE, 307_600, 86_534_800, (768, 8, 14, 14)),
     "MMAction2's VideoMAE-B": Case(  # with a table of 1,204,224 sines
-        under("state_dict.", lambda: published.videomae_of_mmaction2("B")), "videomae_b", "MMAction2", 1e-6,
+        under("state_dict.", lambda: vits.videomae_of_mmaction2("B")), "videomae_b", "MMAction2", 1e-6,
         VIDEOMAE, 307_600 + 1_204_224, 86_534_800 + 1_204_224, (768, 8, 14, 14)),
     "V-JEPA 2's ViT-g": Case(
-        under("target_encoder.module.backbone.", lambda: published.vjepa2("g")), "vjepa2_g", "V-JEPA 2", 1e-6,
+        under("target_encoder.module.backbone.", lambda: vits.vjepa2("g")), "vjepa2_g", "V-JEPA 2", 1e-6,
         VJEPA2, 0, 1_012_173_952, (1408, 8, 16, 16)),
     "V-JEPA 2's ViT-H": Case(
-        under("encoder.module.backbone.", lambda: published.vjepa2("H")), "vjepa2_h", "V-JEPA 2", 1e-6,
+        under("encoder.module.backbone.", lambda: vits.vjepa2("H")), "vjepa2_h", "V-JEPA 2", 1e-6,
         VJEPA2, 0, 631_648_000, (1280, 8, 16, 16)),
     "transformers' V-JEPA 2-L": Case(
-        under("vjepa2.", lambda: published.vjepa2_of_transformers("L")), "vjepa2_l", "transformers", 1e-6,
+        under("vjepa2.", lambda: vits.vjepa2_of_transformers("L")), "vjepa2_l", "transformers", 1e-6,
         VJEPA2, 0, 303_885_312, (1024, 8, 16, 16)),
     **{
         f"{names}'s SlowFast {network}": Case(
@@ -318,7 +318,7 @@ def test_a_network_that_lacks_one_tensor_or_has_another_shape_is_refused(name: s
         choose({**shapes, weight: (out_channels, in_channels + 8, *kernel)})
 
 
-def test_mmaction2s_ip_csn_has_no_normalisation_between_its_convolutions_and_is_another_network() -> None:
+def test_ip_csn_without_a_normalisation_between_its_convolutions_is_another_network() -> None:
     left = {
         name: shape for name, shape in published.csn("VMZ", mixing=True).items() if ".conv2.0.1." not in name
     }
@@ -415,7 +415,7 @@ def test_each_of_coclrs_sets_of_names_gives_the_same_network(tmp_path: Path, kep
 
 
 def test_vjepa_has_a_table_of_positions_and_is_no_vjepa2() -> None:
-    shapes = published.vjepa2("L")
+    shapes = vits.vjepa2("L")
     with pytest.raises(CheckpointMismatch, match=r"not in vjepa2_l: 1: pos_embed"):
         choose({**shapes, "pos_embed": (1, 1568, 1024)})
     # V-JEPA 2 keeps a table of its own size, and does not use it.
@@ -424,14 +424,14 @@ def test_vjepa_has_a_table_of_positions_and_is_no_vjepa2() -> None:
 
 @pytest.mark.parametrize("stranger", ["pos_embed", "cls_token", "blocks.12.norm1.weight", "blocks.0.gamma_1"])
 def test_another_kind_of_vit_is_not_taken_for_videomae(stranger: str) -> None:
-    shapes = published.videomae("B", tuned=True)
+    shapes = vits.videomae("B", tuned=True)
     with pytest.raises(CheckpointMismatch, match=rf"not in videomae_b: 1: {stranger}"):
         choose({**shapes, stranger: (1, 1568, 768)})
 
 
 def test_the_encoder_and_its_average_are_two_networks() -> None:
     roles = ("encoder", "target_encoder")
-    encoder = published.vjepa2("L")
+    encoder = vits.vjepa2("L")
     shapes = {f"{role}.module.backbone.{key}": encoder[key] for role in roles for key in encoder}
     with pytest.raises(SeveralNetworks, match=r"--prefix target_encoder\.module\.backbone\."):
         choose(shapes)
@@ -440,7 +440,7 @@ def test_the_encoder_and_its_average_are_two_networks() -> None:
 
 @pytest.mark.slow
 def test_queries_keys_and_values_are_joined_in_this_order(tmp_path: Path) -> None:
-    tensors = filled(published.videomae_of_transformers("S", tuned=True, version=5))
+    tensors = filled(vits.videomae_of_transformers("S", tuned=True, version=5))
     save_file(tensors, tmp_path / "model.safetensors")
     network, report = load_checkpoint(tmp_path / "model.safetensors")
     assert (report.backbone, report.left_over) == ("videomae_s", {"classifier": 2})

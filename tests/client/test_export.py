@@ -569,20 +569,12 @@ def test_without_torch_the_command_says_what_to_install(tmp_path: Path) -> None:
 def test_the_client_alone_exports_beside_a_torch_alone(folder: Path) -> None:
     """A new environment with torch and the client, and nothing else of ours."""
     python = folder / "venv" / "bin" / "python"
-    quiet = ("--quiet", "--disable-pip-version-check")
+    pip = (str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+    pinned = (*pip, "-c", str(ROOT / "constraints.txt"))
     for words in (
         (sys.executable, "-m", "venv", str(folder / "venv")),
-        (str(python), "-m", "pip", "install", *quiet, "-c", str(ROOT / "constraints.txt"), "torch"),
-        (
-            str(python),
-            "-m",
-            "pip",
-            "install",
-            *quiet,
-            "-c",
-            str(ROOT / "constraints.txt"),
-            str(ROOT / "client"),
-        ),
+        (*pinned, "torch"),
+        (*pinned, str(ROOT / "client")),
     ):
         subprocess.run(words, check=True, timeout=DEADLINE_S, env={**os.environ, "PYTHONPATH": ""})
     found = subprocess.run(

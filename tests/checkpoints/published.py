@@ -154,7 +154,7 @@ def csn(names: str, *, mixing: bool, depths: tuple[int, ...] = (3, 8, 36, 3)) ->
 
     Args:
         names: "VMZ" or "MMAction2".
-        mixing: Whether a convolution of 1 x 1 x 1 is before each depthwise one, as in VMZ's ip-CSN.
+        mixing: Whether a convolution of 1 x 1 x 1 is before each depthwise one, as in ip-CSN.
         depths: Blocks of each layer.
     """
     vmz = names == "VMZ"
@@ -169,6 +169,8 @@ def csn(names: str, *, mixing: bool, depths: tuple[int, ...] = (3, 8, 36, 3)) ->
             return mixer | layer(f"{at}.0.2", f"{at}.1", width, 1, 3, 3, 3)
         if vmz:
             return unit(at, width, 1, 3, 3, 3)
+        if mixing:
+            return unit(f"{at}.0", width, width, 1, 1, 1) | unit(f"{at}.1", width, 1, 3, 3, 3)
         return unit(f"{at}.0", width, 1, 3, 3, 3)
 
     found = unit("stem" if vmz else "conv1", 64, 3, 3, 7, 7)

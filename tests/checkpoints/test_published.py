@@ -160,6 +160,14 @@ CASES = {
     "VMZ's ip-CSN-152": Case(
         lambda: published.csn("VMZ", mixing=True), "ip_csn_152", "VMZ", 1e-3, VMZ_CSN,
         819_600, 33_016_592, (2048, 4, 7, 7)),
+    # MMAction2's page of CSN: 33.02 million for ip-CSN-152, with a normalisation between its convolutions.
+    "MMAction2's ip-CSN-152": Case(
+        under("state_dict.backbone.", lambda: published.csn("MMAction2", mixing=True)), "ip_csn_152",
+        "MMAction2", 1e-3, MMACTION2_CSN, 819_600, 33_016_592, (2048, 4, 7, 7)),
+    "MMAction2's I3D R50": Case(
+        under("state_dict.backbone.", lambda: published.bottlenecks("I3D R50", "MMAction2")), "i3d_r50",
+        "MMAction2", 1e-5, f"frames=32,stride=2,resize=256x342,crop=224,{IMAGENET}",
+        819_600, 28_043_472, (2048, 4, 7, 7)),
     **{
         f"{names}'s {network}": Case(
             under("model_state.", functools.partial(published.bottlenecks, network, names)), backbone, names,

@@ -292,6 +292,6 @@ def test_what_is_no_address_is_refused(url: str) -> None:
 
 def test_the_public_face_is_there_and_loads_nothing_before_it_is_used() -> None:
     for name in vcpbench_client.__all__:
-        assert isinstance(getattr(vcpbench_client, name), type)
+        assert isinstance(getattr(vcpbench_client, name), type) or name == "export"
     with pytest.raises(AttributeError, match="no attribute 'Cleint'"):
         vcpbench_client.Cleint  # noqa: B018

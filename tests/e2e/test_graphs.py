@@ -7,28 +7,36 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+import vcpbench_client
 from sqlalchemy import select
 
-from bench.graphs import export
 from records.models import Checkpoint, Evaluation, Job, JobKind, Origin
+from tests.client.test_export import resnet
 from tests.e2e.conftest import LIGHT, in_the_library
 from tests.e2e.test_way import register, results
 from tests.graphs.attacks import ATTACKS
 from tests.served import Served
 from tests.workers import WorkerProcess
-from vcp_core.backbones import build
 
-pytestmark = [
-    pytest.mark.filterwarnings(f"ignore::{kind}") for kind in ("FutureWarning", "DeprecationWarning")
-]
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch.export's own
 
 
 @pytest.fixture(scope="session")
 def graphs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Two networks of one structure, as `vcpbench export` writes them."""
+    """Two networks of one structure, by `vcpbench export`."""
     folder = tmp_path_factory.mktemp("graphs")
     for seed in (7, 8):
-        export(build("r3d_tiny", seed=seed), folder / f"{seed}.pt2", declares=True)
+        vcpbench_client.export(
+            resnet(seed),
+            folder / f"{seed}.pt2",
+            stages=["layer1", "layer2"],
+            frames=16,
+            crop=32,
+            stride=1,
+            resize=(36, 48),
+            mean=0.45,
+            std=0.225,
+        )
     return folder / "7.pt2", folder / "8.pt2"
 
 

@@ -208,7 +208,7 @@ def instead_of_reading(
 ) -> dict[str, Any]:
     """Take the place of `child._answer`: the walls stand, and the reader's imports are still to come."""
     early = run(handed.folder, job["targets"]) if job["targets"]["early"] else {}
-    child._import_everything()
+    child._import_everything(graphs=False)
     signalled = ctypes.c_int()
     prctl(PR_GET_PDEATHSIG, ctypes.addressof(signalled))
     return {

@@ -31,10 +31,10 @@ WIDENS = 4  # output channels of a block, as a multiple of its inner channels
 class Stem(nn.Module):
     """One convolution over pixels."""
 
-    def __init__(self, out_channels: int, kernel_t: int) -> None:
+    def __init__(self, out_channels: int, kernel_t: int, stride_t: int = 1) -> None:
         super().__init__()
         padding = (kernel_t // 2, 3, 3)
-        self.conv = nn.Conv3d(3, out_channels, (kernel_t, 7, 7), (1, 2, 2), padding, bias=False)
+        self.conv = nn.Conv3d(3, out_channels, (kernel_t, 7, 7), (stride_t, 2, 2), padding, bias=False)
         self.norm = nn.BatchNorm3d(out_channels)
 
     def forward(self, x_BCTHW: Tensor) -> Tensor:
@@ -42,9 +42,9 @@ class Stem(nn.Module):
         return torch.relu_(self.norm(self.conv(x_BCTHW)))
 
 
-def pool_stem(x_BCTHW: Tensor) -> Tensor:
-    """Halve height and width of the stem's map."""
-    return nn.functional.max_pool3d(x_BCTHW, (1, 3, 3), (1, 2, 2), (0, 1, 1))
+def pool_stem(x_BCTHW: Tensor, stride_t: int = 1) -> Tensor:
+    """Halve height and width of the stem's map, and keep each `stride_t`th frame."""
+    return nn.functional.max_pool3d(x_BCTHW, (1, 3, 3), (stride_t, 2, 2), (0, 1, 1))
 
 
 class TimeThenSpace(nn.Module):
@@ -162,6 +162,7 @@ class Slow(Backbone):
         depths: Blocks of each stage.
         kernels_t: As `KERNELS_T`.
         stem_t: Frames that the stem's convolution covers.
+        stem_strides_t: Strides over frames of the stem's convolution and of the pooling after it.
         pools_t: Whether a pooling halves the frames after the first stage. It is a block of its own.
         middle: A name of `MIDDLES`.
         strides: As `STRIDES`.
@@ -175,15 +176,16 @@ class Slow(Backbone):
         depths: Sequence[int] = DEPTHS,
         kernels_t: Sequence[Sequence[int]] = KERNELS_T,
         stem_t: int = 1,
+        stem_strides_t: tuple[int, int] = (1, 1),
         pools_t: bool = False,
         middle: str = "spatial",
         strides: Sequence[Strides] = STRIDES,
         pools_stem: bool = True,
     ) -> None:
         super().__init__(spec)
-        self._pools_stem = pools_stem
+        self._pools_stem, self._stem_strides_t = pools_stem, stem_strides_t
         dims = spec.stage_dims
-        self.blocks = nn.ModuleList([Stem(dims[0], stem_t)])
+        self.blocks = nn.ModuleList([Stem(dims[0], stem_t, stem_strides_t[0])])
         for number, (depth, kernels, stride) in enumerate(
             zip(depths, kernels_t, strides, strict=True), start=1
         ):
@@ -204,7 +206,7 @@ class Slow(Backbone):
         maps: list[Tensor] = []
         for number, block in enumerate(self.blocks):
             if number == 1 and self._pools_stem:
-                x_BCTHW = pool_stem(x_BCTHW)
+                x_BCTHW = pool_stem(x_BCTHW, self._stem_strides_t[1])
             x_BCTHW = block(x_BCTHW)
             if not isinstance(block, nn.MaxPool3d):
                 maps.append(x_BCTHW)

@@ -50,6 +50,7 @@ from vcp_core.catalog.names import printable
 
 MOST_QUOTED = 60  # characters of a value that a message repeats to its sender
 MOST_NAMED = 300  # characters of an unknown name; more than of a value, for the name may be a path
+MOST_KNOWN = 40  # names of a catalog that an error lists
 
 Show = Callable[[PurePath], str]
 
@@ -248,7 +249,8 @@ class UnknownName(VcpbenchError):
             name = name[:MOST_NAMED] + "…"
         near = difflib.get_close_matches(name, known, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        text = f"No {kind} {name!r}.{hint} Known: {', '.join(known)}."
+        more = f" and {len(known) - MOST_KNOWN} more" if len(known) > MOST_KNOWN else ""
+        text = f"No {kind} {name!r}.{hint} Known: {', '.join(known[:MOST_KNOWN])}{more}."
         super().__init__(text, kind=kind, name=name, known=known)
 
     @property

@@ -49,6 +49,7 @@ class KeyScheme:
         bgr: Whether the project's networks expect the channels in the order blue, green, red.
         arguments: Values of the network's class that are others in this project. No tensor shows them, or the
             names imply them.
+        last_strides: As `BackboneSpec.last_strides`, if these arguments change it.
         version: Raise it when a fact changes. Results under earlier versions are then marked, and can be
             asked for again; other results stay (docs/decisions/2026-11-29-schemes.md).
     """
@@ -64,6 +65,7 @@ class KeyScheme:
     epsilon: float | None = USUAL_EPSILON
     bgr: bool = False
     arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    last_strides: tuple[int, int] | None = None
     version: int = 1
 
     def rename(self, key: str) -> str:
@@ -164,12 +166,17 @@ def _slowfast_pathway(
     )
 
 
-def _mmaction2_pathway(pathway: str = "", *, inside: str = "") -> tuple[tuple[str, str], ...]:
-    """Rename the stem and the stages of one pathway; `inside` is as for `_slowfast_pathway`."""
+def _mmaction2_pathway(
+    pathway: str = "", *, inside: str = "", blocks: tuple[int, ...] = (1, 2, 3, 4)
+) -> tuple[tuple[str, str], ...]:
+    """Rename the stem and the stages of one pathway; `inside` and `blocks` are as for `_slowfast_pathway`."""
     return (
         (rf"^blocks\.0\.{inside}conv\.", f"{pathway}conv1.conv."),
         (rf"^blocks\.0\.{inside}norm\.", f"{pathway}conv1.bn."),
-        (rf"^blocks\.(\d)\.{inside}res_blocks\.", rf"{pathway}layer\1."),
+        *(
+            (rf"^blocks\.{block}\.{inside}res_blocks\.", f"{pathway}layer{layer}.")
+            for layer, block in enumerate(blocks, start=1)
+        ),
     )
 
 
@@ -193,6 +200,14 @@ MMACTION2 = KeyScheme(
     version=2,  # version 1 had FACEBOOK, as PyTorchVideo trains
 )
 MMACTION2_R101 = dataclasses.replace(MMACTION2, version=1)  # these facts from its first day
+MMACTION2_I3D = dataclasses.replace(
+    MMACTION2_R101,
+    source="MMAction2's configs/recognition/i3d",
+    renames=(*_mmaction2_pathway(blocks=(1, 3, 4, 5)), *_MMACTION2_BLOCKS),
+    input="frames=32,stride=2",
+    arguments={"stem_strides_t": (2, 2)},
+    last_strides=(8, 32),
+)
 
 # Blocks of `s3d` by their number, as CoCLR names them: as a module of its own, and as a part of a stage.
 _COCLR_MODULES = {
@@ -281,19 +296,32 @@ XDC = KeyScheme(
     normalisation=KINETICS,
     epsilon=TENSORFLOW_EPSILON,
 )
+_MMACTION2_CSN_LAYERS = (
+    (r"^stem\.0\.", "conv1.conv."),
+    (r"^stem\.1\.", "conv1.bn."),
+    (r"\.(conv[13]|downsample)\.0\.", r".\1.conv."),
+    (r"\.(conv[13]|downsample)\.1\.", r".\1.bn."),
+)
 MMACTION2_CSN = KeyScheme(
     name="MMAction2",
     source="MMAction2's configs/recognition/csn (IG65M; those from Sports-1M normalise as VMZ)",
     renames=(
-        (r"^stem\.0\.", "conv1.conv."),
-        (r"^stem\.1\.", "conv1.bn."),
         (r"\.conv2\.0\.", ".conv2.0.conv."),
         (r"\.conv2\.1\.", ".conv2.0.bn."),
-        (r"\.(conv[13]|downsample)\.0\.", r".\1.conv."),
-        (r"\.(conv[13]|downsample)\.1\.", r".\1.bn."),
+        *_MMACTION2_CSN_LAYERS,
     ),
     normalisation=IMAGENET,
     epsilon=TENSORFLOW_EPSILON,
+)
+MMACTION2_IP_CSN = dataclasses.replace(
+    MMACTION2_CSN,
+    renames=(
+        (r"\.conv2\.1\.", ".conv2.1.bn."),
+        (r"\.conv2\.0\.2\.", ".conv2.1.conv."),
+        (r"\.conv2\.0\.0\.", ".conv2.0.conv."),
+        (r"\.conv2\.0\.1\.", ".conv2.0.bn."),
+        *_MMACTION2_CSN_LAYERS,
+    ),
 )
 
 HARA_NAMES = KeyScheme(

@@ -216,7 +216,12 @@ def assumed(spec: BackboneSpec) -> tuple[Assumption, ...]:
 
 
 def _with_scheme(spec: BackboneSpec, scheme: KeyScheme) -> BackboneSpec:
-    spec = dataclasses.replace(spec, scheme=scheme, arguments={**spec.arguments, **scheme.arguments})
+    spec = dataclasses.replace(
+        spec,
+        scheme=scheme,
+        arguments={**spec.arguments, **scheme.arguments},
+        last_strides=scheme.last_strides or spec.last_strides,
+    )
     return _with_clips(spec, scheme.input)
 
 

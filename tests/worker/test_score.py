@@ -65,6 +65,12 @@ def test_what_only_the_server_knows_by_name_is_asked_of_it(
     assert command_of(evaluation(source, **protocol)) == f"vcpbench reproduce {ID} {options}"
 
 
+def test_a_graph_is_not_named_because_its_name_comes_from_its_file() -> None:
+    asked = evaluation({"name_or_path": "playground-64"})
+    asked.checkpoint.backbone, asked.checkpoint.graph = "graph-47bf8a36", {"structure": "47bf8a36"}
+    assert "graph" not in (command_of(asked) or "")
+
+
 def test_a_control_has_no_command_because_it_has_no_file() -> None:
     assert command_of(evaluation({"name_or_path": "playground"}, is_control=True)) is None
 

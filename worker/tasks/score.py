@@ -130,7 +130,8 @@ def command_of(evaluation: Evaluation) -> str | None:
     built_in = name in DATASETS and DATASETS[name].built_in
     if built_in and protocol.name in PROTOCOLS and PROTOCOLS[protocol.name].hash == protocol.hash:
         words = ["vcpbench", "local", "FILE", "--dataset", name, "--protocol", protocol.name]
-        for flag in ("backbone", "prefix", "variant", "input_spec", "pretrained_on"):
+        named = () if evaluation.checkpoint.graph else ("backbone",)  # a graph's name comes from its file
+        for flag in (*named, "prefix", "variant", "input_spec", "pretrained_on"):
             declared = getattr(evaluation.checkpoint, flag)
             words += [f"--{flag.replace('_', '-')}", declared] if declared else []
         return shlex.join(words)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy.orm import Session
 
@@ -208,6 +209,12 @@ def _finished(session: Session, shown: EvaluationOut, evaluation: Evaluation) ->
         profile=profile(lines),
         graph=evaluation.checkpoint.graph_facts.lines() if evaluation.checkpoint.graph else [],
     )
+
+
+def scores_of(session: Session, evaluation_id: UUID) -> dict[str, Score]:
+    """The scores of a finished evaluation, by metric."""
+    rows = evaluations.scores(session, [evaluation_id])[evaluation_id]
+    return {row.metric: Score.model_validate(row) for row in rows}
 
 
 def options(scores: Mapping[str, Score]) -> list[OptionLine]:

@@ -149,10 +149,7 @@ def _newest(session: Session, done: Sequence[Evaluation]) -> Newest | None:
     last = max(done, key=lambda one: one.finished_at or one.created_at, default=None)
     if last is None:
         return None
-    scores = {
-        row.metric: Score.model_validate(row) for row in evaluations.scores(session, [last.id])[last.id]
-    }
-    lines = evaluation.options(scores)
+    lines = evaluation.options(evaluation.scores_of(session, last.id))
     return Newest(evaluation=last, options=lines, profile=evaluation.profile(lines))
 
 

@@ -8,7 +8,6 @@ from fastapi import Depends, Query, Response
 from sqlalchemy.orm import Session
 
 from records.models import Evaluation, EvaluationState
-from records.repositories import evaluations
 from service.auth import Caller, Reader
 from service.auth import reader as by_token
 from service.deps import Router, SessionDep
@@ -16,7 +15,7 @@ from service.evaluations import named
 from service.evaluations.schemas import shown
 from service.problems import Conflict, NotFound
 from service.web import comparison, models, names, svg
-from service.web.evaluation import options, profile, title
+from service.web.evaluation import options, profile, scores_of, title
 from service.web.pages import HEADERS
 from vcp_core.catalog.errors import UnknownName
 from vcp_core.catalog.scores import Score
@@ -78,8 +77,7 @@ def _scores(session: Session, wanted: str, reader: Caller | None) -> tuple[Evalu
     found = named.find(session, wanted, reader)
     if found.state is not EvaluationState.DONE:
         raise Conflict(f"Evaluation {found.id} is {found.state.value}; it has no scores.")
-    rows = evaluations.scores(session, [found.id])[found.id]
-    return found, {row.metric: Score.model_validate(row) for row in rows}
+    return found, scores_of(session, found.id)
 
 
 def _answer(picture: str) -> Response:

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor, nn
 
 from bench.graphs import export
 from tests.datasets_on_disk import make_dataset
-from tests.graphs.networks import Stem
+from tests.graphs.networks import Mixing
 from tests.graphs.networks import export as export_bare
 from vcp_core.backbones import build
 from vcp_core.catalog.errors import GraphError
@@ -78,18 +77,6 @@ def test_the_sample_scores_the_same_as_a_graph_and_two_files_share_their_control
     assert len(added) == 2  # random weights, and pixels, whose file holds the graph's name
     evaluate(tmp_path / "other.pt2", dataset, LIGHT, device="cpu")
     assert controls(cache) == sorted([*known, *added])
-
-
-class Mixing(nn.Module):
-    """Each clip loses a tenth of the average over its batch."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.stem = Stem()
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.stem(x)
-        return x - 0.1 * x.mean(dim=0, keepdim=True)
 
 
 def test_a_network_that_mixes_the_clips_of_a_batch_is_refused(

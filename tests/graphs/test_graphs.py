@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.graphs.archives import sound
-from tests.graphs.networks import Attention, Functional, Stem, built, export
+from tests.graphs.networks import Attention, Functional, Mixing, Stem, built, export
 from tests.graphs.test_networks import Family, loaded
 from vcp_core.backbones import build
 from vcp_core.backbones.folding import folded
@@ -222,15 +222,6 @@ def test_the_survey_counts_what_the_layers_do(tiny: GraphContents) -> None:
 
 
 def test_a_layer_that_mixes_the_clips_of_a_batch_is_found(tmp_path: Path) -> None:
-    class Mixing(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.stem = Stem()
-
-        def forward(self, x: Tensor) -> Tensor:
-            x = self.stem(x)
-            return x - 0.1 * x.mean(dim=0, keepdim=True)
-
     graph = loaded(export(Mixing().eval(), tmp_path / "a.pt2"))
     with pytest.raises(GraphError, match=r"differ by .* of their norm if other clips are in its batch"):
         expect_alone(graph, torch.rand(3, 3, 4, 32, 32, generator=torch.Generator().manual_seed(0)))

@@ -220,6 +220,7 @@ def bottleneck_names(names: str, at: str) -> list[tuple[str, str]]:
 
 def bottlenecks(network: str, names: str) -> Shapes:
     """A network of `BOTTLENECKS` as one of three projects names it, with a head of 400 classes."""
+    flat = (network, names) == ("C2D R50", "MMAction2")
     depths, kernels_t, stem_t = BOTTLENECKS[network]
     pools = network in ("I3D R50", "C2D R50")
     stem, head = {
@@ -251,7 +252,7 @@ def bottlenecks(network: str, names: str) -> Shapes:
             if block == 0:
                 found |= layer(*shortcut, out, into, 1, 1, 1)
             into = out
-    return found
+    return {key: (*shape[:2], *shape[3:]) if flat else shape for key, shape in found.items()}
 
 
 # Convolutions of X3D's stem over space and over time, and its normalisation. The convolution before the

@@ -42,9 +42,9 @@ class Stem(nn.Module):
         return torch.relu_(self.norm(self.conv(x_BCTHW)))
 
 
-def pool_stem(x_BCTHW: Tensor, stride_t: int = 1) -> Tensor:
+def pool_stem(x_BCTHW: Tensor, stride_t: int = 1, padding: int = 1) -> Tensor:
     """Halve height and width of the stem's map, and keep each `stride_t`th frame."""
-    return nn.functional.max_pool3d(x_BCTHW, (1, 3, 3), (stride_t, 2, 2), (0, 1, 1))
+    return nn.functional.max_pool3d(x_BCTHW, (1, 3, 3), (stride_t, 2, 2), (0, padding, padding))
 
 
 class TimeThenSpace(nn.Module):
@@ -163,7 +163,9 @@ class Slow(Backbone):
         kernels_t: As `KERNELS_T`.
         stem_t: Frames that the stem's convolution covers.
         stem_strides_t: Strides over frames of the stem's convolution and of the pooling after it.
-        pools_t: Whether a pooling halves the frames after the first stage. It is a block of its own.
+        stem_padding: Pixels that the pooling after the stem adds on each side.
+        pools_t: Whether a pooling over frames follows the first stage. It is a block of its own.
+        pooled_t: Frames that this pooling makes one.
         middle: A name of `MIDDLES`.
         strides: As `STRIDES`.
         pools_stem: Whether a pooling over pixels follows the stem.
@@ -177,13 +179,16 @@ class Slow(Backbone):
         kernels_t: Sequence[Sequence[int]] = KERNELS_T,
         stem_t: int = 1,
         stem_strides_t: tuple[int, int] = (1, 1),
+        stem_padding: int = 1,
         pools_t: bool = False,
+        pooled_t: int = 2,
         middle: str = "spatial",
         strides: Sequence[Strides] = STRIDES,
         pools_stem: bool = True,
     ) -> None:
         super().__init__(spec)
         self._pools_stem, self._stem_strides_t = pools_stem, stem_strides_t
+        self._stem_padding = stem_padding
         dims = spec.stage_dims
         self.blocks = nn.ModuleList([Stem(dims[0], stem_t, stem_strides_t[0])])
         for number, (depth, kernels, stride) in enumerate(
@@ -199,14 +204,14 @@ class Slow(Backbone):
             )
             self.blocks.append(stage)
             if pools_t and number == 1:
-                self.blocks.append(nn.MaxPool3d((2, 1, 1), (2, 1, 1)))
+                self.blocks.append(nn.MaxPool3d((pooled_t, 1, 1)))
 
     def forward_stages(self, x_BCTHW: Tensor) -> list[Tensor]:
         """Maps of the stem, before its pooling, and of the four stages."""
         maps: list[Tensor] = []
         for number, block in enumerate(self.blocks):
             if number == 1 and self._pools_stem:
-                x_BCTHW = pool_stem(x_BCTHW, self._stem_strides_t[1])
+                x_BCTHW = pool_stem(x_BCTHW, self._stem_strides_t[1], self._stem_padding)
             x_BCTHW = block(x_BCTHW)
             if not isinstance(block, nn.MaxPool3d):
                 maps.append(x_BCTHW)

@@ -15,6 +15,7 @@ from vcp_core.catalog.keys import (
     KYLEMIN,
     MILNCE,
     MMACTION2,
+    MMACTION2_C2D,
     MMACTION2_C3D,
     MMACTION2_CSN,
     MMACTION2_I3D,
@@ -48,7 +49,7 @@ from vcp_core.catalog.keys import (
 )
 from vcp_core.catalog.registry import Registry
 from vcp_core.catalog.specs import BackboneSpec
-from vcp_core.catalog.variants import BGR, POOL1, RGB, TCLR, X3D_S, X3D_XS
+from vcp_core.catalog.variants import BGR, POOL1, RGB, TCLR, TSN, X3D_S, X3D_XS
 
 # The VCOP code defines the variants of C3D, R3D and R(2+1)D below: batch-norm in C3D, one block per stage.
 VCOP_PAPER = "Xu et al., CVPR 2019 (VCOP)"
@@ -351,7 +352,7 @@ BACKBONES = Registry(
     BackboneSpec(
         name="c2d_r50",
         family="slow",
-        keys=(PYTORCHVIDEO_POOLED, SLOWFAST_POOLED),
+        keys=(PYTORCHVIDEO_POOLED, SLOWFAST_POOLED, MMACTION2_C2D),
         stages=("stem", "res2", "res3", "res4", "res5"),
         stage_dims=(64, 256, 512, 1024, 2048),
         clip_shape=(3, 8, 224, 224),
@@ -359,9 +360,10 @@ BACKBONES = Registry(
         resize=(256, 342),
         last_strides=(2, 32),
         num_parameters=23_508_032,
-        source="arXiv:1711.07971; PyTorchVideo, SlowFast",
+        source="arXiv:1711.07971; PyTorchVideo, SlowFast, MMAction2",
         builder="vcp_core.backbones.slow:Slow",
         arguments={"kernels_t": ((1,), (1,), (1,), (1,)), "pools_t": True},
+        variants=(BGR, TSN),
     ),
     BackboneSpec(
         name="csn_r101",

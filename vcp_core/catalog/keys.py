@@ -38,6 +38,8 @@ class KeyScheme:
         renames: Pairs of a pattern and its replacement (as in `re.sub`), applied to our key in this order.
         pieces: A part of names, and what stands there instead if the project keeps the tensor in pieces:
             ("qkv", ("query", "key", "value")). The pieces, joined along the first dimension, are our tensor.
+        flat: Whether the project's convolutions are of two dimensions, so that their weights have none over
+            frames.
         heads: Beginnings of names that belong to the head, though they lie inside a module of the backbone.
         strangers: A pattern of names and shapes of tensors that only another network has, though they lie
             outside of the backbone's modules: "cls_token ". "" for none.
@@ -58,6 +60,7 @@ class KeyScheme:
     source: str
     renames: tuple[tuple[str, str], ...] = ()
     pieces: tuple[str, tuple[str, ...]] | None = None
+    flat: bool = False
     heads: tuple[str, ...] = ()
     strangers: str = ""
     normalisation: Normalisation | None = None
@@ -90,6 +93,14 @@ class KeyScheme:
         if whole not in parts:
             return (name,)
         return tuple(".".join(piece if part == whole else part for part in parts) for piece in pieces)
+
+    def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Give the shape in which the scheme keeps a tensor of ours.
+
+        >>> MMACTION2_C2D.shape((64, 3, 1, 7, 7))
+        (64, 3, 7, 7)
+        """
+        return (*shape[:2], *shape[3:]) if self.flat and len(shape) == 5 else shape
 
     def is_stranger(self, name: str, shape: tuple[int, ...]) -> bool:
         """Tell whether a tensor shows that the network is another one.
@@ -207,6 +218,15 @@ MMACTION2_I3D = dataclasses.replace(
     input="frames=32,stride=2",
     arguments={"stem_strides_t": (2, 2)},
     last_strides=(8, 32),
+)
+# MMAction2's TSN has the same names and shapes (`vcp_core.catalog.variants.TSN`).
+MMACTION2_C2D = dataclasses.replace(
+    MMACTION2_I3D,
+    source="MMAction2's configs/recognition/c2d",
+    flat=True,
+    input=None,
+    arguments={"stem_padding": 0},
+    last_strides=None,
 )
 
 # Blocks of `s3d` by their number, as CoCLR names them: as a module of its own, and as a part of a stage.

@@ -71,13 +71,14 @@ class BackboneSpec:
             not self.keys
             or (own := self.keys[0]).renames
             or own.pieces
+            or own.flat
             or own.input
             or own.arguments
             or len({scheme.name for scheme in self.keys}) < len(self.keys)
         ):
             raise ValueError(
-                f"{self.name}: the first key scheme must be our own names (no renames or pieces) "
-                "with the input and arguments of this entry, and no two key schemes may share a name."
+                f"{self.name}: the first key scheme must be our own names (no renames, pieces or flat "
+                "weights) with the input and arguments of this entry. No two key schemes may share a name."
             )
         if self.scheme is None:
             object.__setattr__(self, "scheme", self.keys[0])

@@ -68,6 +68,13 @@ TCLR = Variant(
     facts={"normalisation": None},
     last_strides=(4, 16),
 )
+TSN = Variant(
+    name="tsn",
+    says="no pooling over frames, as in MMAction2's TSN and in its C2D without pooling",
+    source="MMAction2's configs/recognition/tsn, and configs/recognition/c2d (nopool)",
+    arguments={"pooled_t": 1, "stem_padding": 1},
+    last_strides=(1, 32),
+)
 CVPR2018 = Variant(
     name="cvpr2018",
     says="pixel values from 0 to 255, minus the means of ActivityNet, as Hara trained until 2018",

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from vcp_core import graphs
-from vcp_core.backbones import Backbone, allocate, expect
+from vcp_core.backbones import Backbone, allocate, expect, key_shapes
 from vcp_core.catalog.errors import CheckpointMismatch, DamagedCheckpoint, NonFiniteWeights, Private
 from vcp_core.catalog.files import whole
 from vcp_core.catalog.graphs import GraphFacts
@@ -72,7 +72,11 @@ def canonical_tensors(tensors: Mapping[str, Tensor], match: Match) -> dict[str, 
     own = own_keys(match.backbone, match.scheme)
     for key, value in (state | steps).items():
         parts.setdefault(own[key], []).append(value)
-    return {key: torch.cat(values) if len(values) > 1 else values[0] for key, values in parts.items()}
+    whole = {key: torch.cat(values) if len(values) > 1 else values[0] for key, values in parts.items()}
+    if match.scheme.flat:
+        shapes = key_shapes(match.backbone)
+        return {key: value.reshape(shapes[key]) for key, value in whole.items()}
+    return whole
 
 
 def steps_of(tensors: Mapping[str, Tensor], match: Match, key: str) -> int | None:

@@ -162,7 +162,7 @@ def _every_known() -> tuple[dict[str, Shape], ...]:
 def _known(backbone: str, scheme: KeyScheme) -> dict[str, Shape]:
     found: dict[str, Shape] = {}
     for key, shape in key_shapes(backbone).items():
-        names = scheme.names(key)
+        names, shape = scheme.names(key), scheme.shape(shape)
         found |= dict.fromkeys(names, (shape[0] // len(names), *shape[1:]) if len(names) > 1 else shape)
     return found
 

@@ -2,6 +2,7 @@
 
 make chaos                                  10 minutes, three workers
 python -m bench.chaos --seconds 60          for less long
+python -m bench.chaos --every 3             more uploads, as for a machine of many cores
 python -m bench.chaos --seed 7              other blows
 python -m bench.chaos --json                the numbers for programs
 
@@ -49,6 +50,7 @@ WORKERS, CLASSES = 3, 2
 LEASE_S = 10.0
 PAUSE_S = (2.0, 8.0)  # between two blows
 PATIENCE_S, END_S = 120.0, 900.0
+CLIENTS, EVERY_S = 2, 12.0  # two cores end about as many evaluations as come
 CUT_BYTES = 1_000_000
 DATASET = "chaos"
 PROTOCOL: dict[str, Any] = {
@@ -82,7 +84,12 @@ def write_weights(path: Path, seed: int, poison: str | None) -> Path:
 
 
 def ask(
-    installation: Installation, folder: Path, asked: Asked, over: threading.Event, first_seed: int
+    installation: Installation,
+    folder: Path,
+    asked: Asked,
+    over: threading.Event,
+    first_seed: int,
+    every_s: float,
 ) -> None:
     """Upload and ask for evaluations, one after the other, until the time is over."""
     for number in range(first_seed, first_seed + 100_000):
@@ -100,7 +107,7 @@ def ask(
         except Exception as error:  # the table says it; a thread that ended would go unnoticed
             if poison is None or not isinstance(error, ClientError):
                 asked.given_up.append(f"{number}: {type(error).__name__}: {error}")
-        over.wait(3.0)
+        over.wait(every_s)
 
 
 class Blows:
@@ -217,7 +224,7 @@ def rows(installation: Installation) -> dict[str, int]:
         }
 
 
-def run(folder: Path, seconds: float, seed: int) -> dict[str, Any]:
+def run(folder: Path, seconds: float, seed: int, every_s: float) -> dict[str, Any]:
     """Evaluate under blows, and describe how it ended."""
     videos, weights = folder / "videos", folder / "weights"
     make(videos, CLASSES)
@@ -229,8 +236,8 @@ def run(folder: Path, seconds: float, seed: int) -> dict[str, Any]:
         installation.post("datasets", {"name": DATASET, "location": str(videos)})
         blows = Blows(installation, random.Random(seed))  # noqa: S311 - no secret
         clients = [
-            threading.Thread(target=ask, args=(installation, weights, asked, over, 1_000 * number))
-            for number in (1, 2)
+            threading.Thread(target=ask, args=(installation, weights, asked, over, 1_000 * number, every_s))
+            for number in range(1, CLIENTS + 1)
         ]
         for client in clients:
             client.start()
@@ -266,10 +273,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--seconds", type=float, default=600.0)
     parser.add_argument("--seed", type=int, default=0, help="of the blows")
+    parser.add_argument(
+        "--every", type=float, default=EVERY_S, help="seconds between two uploads of a client"
+    )
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        found = run(Path(folder), arguments.seconds, arguments.seed)
+        found = run(Path(folder), arguments.seconds, arguments.seed, arguments.every)
     print(json.dumps(found, indent=2) if arguments.json else described(found))
     bad = ("lost", "not_failed_by_their_reason", "given_up", "other_scores", "doubled")
     sys.exit(any(found[name] for name in bad) or not (found["sound"] and found["poisoned"]))

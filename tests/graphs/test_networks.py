@@ -61,8 +61,13 @@ def differences(network: nn.Module, graph: Graph, precision: str) -> list[float]
         with inference(CPU, precision):
             ours = list(graph.stages(clips).values())
             theirs = [pooled(stage) for stage in outputs(network, clips.clone())]
-        found += [float((a - b).abs().max() / b.abs().max()) for a, b in zip(ours, theirs, strict=True)]
+        found += [distance(a, b) for a, b in zip(ours, theirs, strict=True)]
     return found
+
+
+def distance(a: Tensor, b: Tensor) -> float:
+    """The largest difference, as a share of the largest value of `b`."""
+    return float((a - b).abs().max() / b.abs().max())
 
 
 @torch.inference_mode()
@@ -140,11 +145,15 @@ def test_our_own_backbones_exported_give_their_own_stages_bit_by_bit(tmp_path: P
     graph = loaded(export(Family(backbone).eval(), tmp_path / "a.pt2", clip=SMALL))
     decomposed = loaded(export(Family(backbone).eval(), tmp_path / "b.pt2", clip=SMALL, decomposed=True))
     clips = clips_of(3, SMALL)
-    for precision, tolerance in DECOMPOSED.items():
+    exact: list[Tensor] = []
+    for precision, tolerance in DECOMPOSED.items():  # fp32 first
         with inference(CPU, precision):
             theirs = list(backbone.stages(clips, max_pooled=True).values())
             ours = list(graph.stages(clips, max_pooled=True).values())
             nearly = list(decomposed.stages(clips, max_pooled=True).values())
         assert all(map(torch.equal, ours, theirs))
-        for a, b in zip(nearly, theirs, strict=True):
-            assert float((a - b).abs().max() / b.abs().max()) <= tolerance
+        exact = exact or theirs
+        for almost, b, a in zip(nearly, theirs, exact, strict=True):
+            # Autocast knows no decomposed convolution, so that graph runs in float32, and 34 layers in bf16
+            # are farther from float32 than the tolerance.
+            assert distance(almost, b) <= max(tolerance, 1.05 * distance(b, a))

@@ -70,7 +70,7 @@ TCLR = Variant(
 )
 TSN = Variant(
     name="tsn",
-    says="no pooling over frames, as in MMAction2's TSN and in its C2D without pooling",
+    says="no pooling over frames, and padding before the pooling over pixels, as in MMAction2's TSN",
     source="MMAction2's configs/recognition/tsn, and configs/recognition/c2d (nopool)",
     arguments={"pooled_t": 1, "stem_padding": 1},
     last_strides=(1, 32),

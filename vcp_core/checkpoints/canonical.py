@@ -72,11 +72,11 @@ def canonical_tensors(tensors: Mapping[str, Tensor], match: Match) -> dict[str, 
     own = own_keys(match.backbone, match.scheme)
     for key, value in (state | steps).items():
         parts.setdefault(own[key], []).append(value)
-    whole = {key: torch.cat(values) if len(values) > 1 else values[0] for key, values in parts.items()}
-    if match.scheme.flat:
-        shapes = key_shapes(match.backbone)
-        return {key: value.reshape(shapes[key]) for key, value in whole.items()}
-    return whole
+    joined = {key: torch.cat(values) if len(values) > 1 else values[0] for key, values in parts.items()}
+    if not match.scheme.flat:
+        return joined
+    shapes = key_shapes(match.backbone)
+    return {key: value.reshape(shapes[key]) for key, value in joined.items()}
 
 
 def steps_of(tensors: Mapping[str, Tensor], match: Match, key: str) -> int | None:

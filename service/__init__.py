@@ -8,6 +8,7 @@ Each subject has a folder: routes.py speaks HTTP, schemas.py defines the JSON, s
     estimates/     what an evaluation would take
     evaluations/   ask for evaluations, follow and cancel them
     leaderboard/   results of one dataset, protocol and engine
+    media/         previews of videos and questions
     models/        models, each with its newest checkpoint
     protocols/     register protocols
     web/           the pages for people

@@ -20,6 +20,7 @@ Facts, each with its registry:
     defaults.py    the default dataset and protocol
     reported.py    published numbers
     leaks.py       whether training data holds the test videos
+    previews.py    previews of videos: their addresses, and their bounds
     scores.py      the one definition of a score
     units.py       units, directions, and how numbers are written
     versions.py    versions of the code that decides scores

@@ -1,0 +1,1 @@
+"""Previews of videos and of cloze questions: their addresses, and what a worker has made of them."""

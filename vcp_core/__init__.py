@@ -23,6 +23,7 @@ The packages, from the ground up. Each imports only from those above it in this 
     features/     from clips to features
     probes/       classifiers and rankings on frozen features
     benchmarks/   cloze, recognition, retrieval
+    previews/     pictures and short videos of what a network sees, for people
     scoring/      from predictions to scores and differences
     evaluation/   checkpoint, dataset and protocol -> results
     pretraining/  training: the proxy task, and finetuning

@@ -7,7 +7,9 @@ features.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import math
 from typing import NamedTuple
 
 from vcp_core.catalog.errors import InputError
@@ -19,7 +21,12 @@ QUESTION_TILES = (4, 3)  # of a question's: a column for each clip, whose frames
 GAP = 4  # pixels between the clips of a question
 MAX_STRIP_BYTES = 64_000
 MAX_CLIP_BYTES = 200_000
+STRIP, CLIP = "webp", "webm"  # suffixes of the two forms
 KEY_DIGITS = 32
+# Videos whose previews one job makes, all of them or those of all their questions. A job takes seconds, so a
+# reader does not wait long for videos that nobody asked for (bench/media.py).
+VIDEOS_OF_A_JOB = 8
+QUESTIONED_VIDEOS_OF_A_JOB = 2
 
 
 class Size(NamedTuple):
@@ -60,7 +67,7 @@ def read_geometry(text: str) -> InputSpec:
     112
     """
     said = InputSpec.parse(text)
-    words = {word for word in ("frames", "stride", "resize", "crop") if getattr(said, word) is not None}
+    words = {field.name for field in dataclasses.fields(said) if getattr(said, field.name) is not None}
     if words not in ({"resize", "crop"}, {"frames", "stride", "resize", "crop"}) or str(said) != text:
         raise InputError(
             f"{text!r} is no geometry of previews. One is written resize=128x171,crop=112 for videos, and "
@@ -78,6 +85,33 @@ def key_of(video_id: str) -> str:
     '8e0882cc1bef7014161898daf4fcbb17'
     """
     return hashlib.sha256(video_id.encode("utf-8", "surrogateescape")).hexdigest()[:KEY_DIGITS]
+
+
+def num_groups(num_videos: int, *, has_questions: bool) -> int:
+    """Count the groups into which a dataset's videos are divided. One job makes the previews of a group.
+
+    >>> num_groups(344, has_questions=False), num_groups(1, has_questions=True)
+    (43, 1)
+    """
+    return max(1, math.ceil(num_videos / (QUESTIONED_VIDEOS_OF_A_JOB if has_questions else VIDEOS_OF_A_JOB)))
+
+
+def group_of(key: str, groups: int) -> int:
+    """Give the group of a video. It follows from the key, so the service needs no list of videos.
+
+    >>> group_of("8e0882cc1bef7014161898daf4fcbb17", 43)
+    19
+    """
+    return int(key, 16) % groups
+
+
+def file_name(key: str, form: str, number: int | None = None, option: str | None = None) -> str:
+    """Name a file of a preview inside its group.
+
+    >>> file_name("8e08", "webm"), file_name("8e08", "webp", 2, "rotation")
+    ('8e08.webm', '8e08/2/rotation.webp')
+    """
+    return f"{key}.{form}" if option is None else f"{key}/{number}/{option}.{form}"
 
 
 def strip_size(crop: int, tiles: tuple[int, int], gap: int = 0) -> Size:

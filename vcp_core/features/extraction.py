@@ -57,6 +57,26 @@ def geometry_of(spec: BackboneSpec) -> Geometry:
     return Geometry(resize=spec.resize, crop=(spec.clip_shape[2], spec.clip_shape[3]))
 
 
+def clip_pixels(
+    frames: Mapping[int, npt.NDArray[np.uint8]], clip: Clip, num_frames: int, offsets: Sequence[int]
+) -> Tensor:
+    """Cut a clip from a video's frames, and apply the clip's option: what the network sees, as (T, H, W, C).
+
+    Args:
+        frames: The result of `read_frames`.
+        clip: The clip.
+        num_frames: Frames of the video. A video that is shorter than the clip is looped.
+        offsets: Distance of each frame of the clip from the clip's first, in frames of the video.
+
+    >>> frames = {i: np.full((2, 2, 3), i, np.uint8) for i in range(8)}
+    >>> clip_pixels(frames, Clip("a.mp4", 2, "adjacent", "0-2"), 8, range(4))[:, 0, 0, 0].tolist()
+    [4, 3, 2, 5]
+    """
+    indices = [(clip.start + t) % num_frames for t in offsets]
+    clip_CTHW = torch.from_numpy(np.stack([frames[i] for i in indices])).permute(3, 0, 1, 2)
+    return apply_option(clip_CTHW, clip.option, clip.variant).permute(1, 2, 3, 0)
+
+
 def iter_batches(
     dataset: Dataset,
     shards: Sequence[Shard],
@@ -110,10 +130,7 @@ def iter_batches(
                 frames = next(decoded)
                 counters.wait_s += time.perf_counter() - begun
                 for clip in clips:
-                    indices = [(clip.start + t) % video.num_frames for t in offsets]
-                    clip_CTHW = torch.from_numpy(np.stack([frames[i] for i in indices])).permute(3, 0, 1, 2)
-                    changed_CTHW = apply_option(clip_CTHW, clip.option, clip.variant)
-                    pixels[len(filled)] = changed_CTHW.permute(1, 2, 3, 0)
+                    pixels[len(filled)] = clip_pixels(frames, clip, video.num_frames, offsets)
                     filled.append(clip)
                     left -= 1
                     if len(filled) == batch_clips or left == 0:

@@ -22,7 +22,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from vcp_core.backbones.base import Backbone
 from vcp_core.catalog.options import OPTION_NAMES, OPTIONS
-from vcp_core.features.extraction import geometry_of
+from vcp_core.features.reading import geometry_of
 from vcp_core.video.clips import TupleShape, grid_starts
 from vcp_core.video.operations import apply_option
 

@@ -31,6 +31,8 @@ from records.models import (
     EvaluationState,
     Job,
     JobKind,
+    Media,
+    MediaState,
 )
 from records.repositories import checkpoints, evaluations, jobs, locks, many_jobs, shards
 from vcp_core.catalog.errors import VcpbenchError
@@ -404,6 +406,11 @@ def _comparison_failed(session: Session, job: Job) -> None:
     comparison.finished_at = NOW
 
 
+def _media_failed(session: Session, job: Job) -> None:
+    media = session.get_one(Media, job.media_id)
+    media.state, media.reason, media.finished_at = MediaState.FAILED, job.error, NOW
+
+
 _ON_FAILED: Mapping[JobKind, Callable[[Session, Job], None]] = {
     JobKind.INGEST: _checkpoint_failed,
     JobKind.CALIBRATE: _checkpoint_failed,
@@ -413,6 +420,7 @@ _ON_FAILED: Mapping[JobKind, Callable[[Session, Job], None]] = {
     JobKind.SCORE: _evaluation_failed,
     JobKind.EXTRACT: _shard_failed,
     JobKind.COMPARE: _comparison_failed,
+    JobKind.MEDIA: _media_failed,
 }
 
 

@@ -13,6 +13,7 @@ weights/<sha256>.safetensors           canonical weights
 manifests/<dataset id>.json            videos of a dataset
 features/<hash>.safetensors, .json     of one shard, and how they were made; the hash is over all that
                                        determines them
+media/<sha256>                         previews of some videos, one behind the other
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from obstore.store import RetryConfig
 
 CHUNK_BYTES = 8 << 20
+MEDIA = "media"
 CHUNKS_AT_ONCE = 2  # chunks of one upload in memory; with obstore's default of 12, an upload holds 100 MB
 STAGED = re.compile(r"#\d+$")  # obstore ends the name of an incomplete file so
 # By default obstore retries for three minutes, which is longer than a client waits for its answer.
@@ -141,6 +143,25 @@ class Storage:
         except MissingObject:
             raise self._missing(key) from None
         if sha256 not in (None, hashlib.sha256(content).hexdigest()):
+            raise _damaged(key)
+        return content
+
+    def get_part(self, key: str, begin: int, size: int, *, sha256: str) -> bytes:
+        """Return `size` bytes of an object, from byte `begin` on; as `get_bytes`."""
+        try:
+            with _told(key):
+                content = bytes(obstore.get_range(self.store, key, start=begin, length=size))
+        except MissingObject:
+            raise self._missing(key) from None
+        except StoreAway:
+            raise
+        except StorageError:
+            with _told(key):
+                stored = obstore.head(self.store, key)["size"]
+            if stored < begin + size:
+                raise _damaged(key) from None
+            raise
+        if sha256 != hashlib.sha256(content).hexdigest():
             raise _damaged(key)
         return content
 
@@ -346,6 +367,11 @@ def manifest_key(dataset_id: UUID) -> str:
 def features_key(digest: str) -> str:
     """Key of a shard's features."""
     return f"features/{digest}.safetensors"
+
+
+def media_key(sha256: str) -> str:
+    """Key of previews."""
+    return f"{MEDIA}/{sha256}"
 
 
 def facts_key(features_key: str) -> str:

@@ -24,6 +24,7 @@ from service.evaluations.routes import router as evaluations
 from service.leaderboard.routes import router as leaderboard
 from service.leaderboard.service import ORDERS, ROWS
 from service.limits import BodyLimit
+from service.media.routes import router as media
 from service.models.routes import router as models
 from service.parameters import describe, known_words
 from service.protocols.routes import router as protocols
@@ -57,6 +58,7 @@ TAGS = [
     {"name": "evaluations", "description": "One checkpoint on one dataset under one protocol."},
     {"name": "leaderboard", "description": "Finished evaluations of one dataset and protocol, side by side."},
     {"name": "datasets", "description": "Videos that the workers can read."},
+    {"name": "media", "description": "Previews of videos and of cloze questions, as a network sees them."},
     {"name": "protocols", "description": "The numbers that determine how the benchmarks run."},
     {"name": "operation", "description": "The state of the service, its queues and its workers."},
 ]
@@ -109,6 +111,7 @@ def without_engines() -> FastAPI:
         comparisons,
         leaderboard,
         datasets,
+        media,
         protocols,
         health.router,
         whoami.router,

@@ -52,6 +52,7 @@ TITLES = {  # titles of our own, because those of http.HTTPStatus change between
     408: "Too slow",
     409: "Conflict",
     413: "Too large",
+    416: "Range not satisfiable",
     422: "Invalid request",
     429: "Too many",
     503: "Away just now",

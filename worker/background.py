@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from pathlib import PurePath
 from uuid import UUID
 
 import structlog
@@ -15,10 +16,10 @@ from sqlalchemy.orm import Session
 
 from records import flow
 from records.db import Database
-from records.repositories import checkpoints, evaluations, jobs, locks, shards, workers
+from records.repositories import checkpoints, evaluations, jobs, locks, media, shards, workers
 from records.repositories.workers import WorkerReport
 from records.settings import Settings
-from records.storage import Storage
+from records.storage import MEDIA, Storage, media_key
 from vcp_core.catalog.errors import StorageError
 from worker.job_loop import JobLoop
 
@@ -28,6 +29,7 @@ TIDY_EVERY_S = 3600.0
 PIECES = (
     10  # of the jobs that cancelled evaluations left behind, in one sweep; others get the lock in between
 )
+UNNAMED_S = 3600.0  # a worker stores previews, and a moment later it writes the row that names them
 UNFINISHED_S = 7 * 86400.0  # an upload that got no bytes for a week is deleted
 
 log = structlog.get_logger("vcpbench.worker")
@@ -163,7 +165,8 @@ def end_left_jobs(database: Database) -> bool:
 def tidy(database: Database, storage: Storage) -> None:
     """Delete uploads that nobody finished within a week, and what crashes and cancels left behind.
 
-    Those left bytes in the store, and shards of plans that never ended.
+    Those left bytes in the store, and shards of plans that never ended. Previews that no row names any more
+    are deleted, too.
     """
     with database.session() as session:
         ids = shards.unplanned(session)
@@ -180,6 +183,10 @@ def tidy(database: Database, storage: Storage) -> None:
     left = set(storage.older("uploads", UNFINISHED_S))
     with database.session() as session:
         left -= checkpoints.keys_of_parts(session, left)
+    storage.delete(*left)
+    left = set(storage.older(MEDIA, UNNAMED_S))
+    with database.session() as session:
+        left -= {media_key(sha256) for sha256 in media.named(session, [PurePath(key).name for key in left])}
     storage.delete(*left)
     storage.forget_staged(UNFINISHED_S)
 

@@ -288,9 +288,53 @@ def compare(
     return {}
 
 
+def media(
+    tell: Tell, *, manifest: str, geometry: str, protocol: dict[str, Any] | None, group: int, out: str
+) -> dict[str, Any]:
+    """Write the previews of a group of videos, or of their questions, one behind the other.
+
+    Args:
+        tell: Called with (videos done, videos in all).
+        manifest: The dataset.
+        geometry: What the network sees (`vcp_core.catalog.previews`).
+        protocol: The protocol of the questions; None for the videos themselves.
+        group: Number of the group.
+        out: The file.
+
+    Returns:
+        `sizes` are names and bytes of the previews, in the order of the file. `failed` are the errors of
+        videos that cannot be decoded any more, by key.
+    """
+    from vcp_core.catalog.errors import VideoError
+    from vcp_core.catalog.previews import key_of
+    from vcp_core.catalog.protocols import Protocol
+    from vcp_core.previews.making import question_files, video_files, videos_of
+
+    dataset = _dataset(manifest, at_home=True)
+    numbers = None if protocol is None else Protocol.model_validate(protocol)
+    videos = videos_of(dataset, group, has_questions=numbers is not None)
+    on_videos = _counting(tell, len(videos))
+    sizes: list[tuple[str, int]] = []
+    failed: dict[str, Any] = {}
+    with Path(out).open("wb") as file:
+        for video in videos:
+            try:
+                if numbers is None:
+                    files = video_files(dataset, video, geometry)
+                else:
+                    files = question_files(dataset, video, geometry, numbers)
+                for name, content in files:
+                    file.write(content)
+                    sizes.append((name, len(content)))
+            except VideoError as error:
+                failed[key_of(video.id)] = error.as_dict()
+            on_videos(1)
+    return {"sizes": sizes, "failed": failed}
+
+
 FUNCTIONS: Mapping[str, Callable[..., dict[str, Any]]] = {
     function.__name__: function
-    for function in (describe, ingest, index, size, cut, calibrate, extract, fit, score, compare)
+    for function in (describe, ingest, index, size, cut, calibrate, extract, fit, score, compare, media)
 }
 _behind_walls = False
 _kept: dict[

@@ -8,6 +8,7 @@ evaluation   checkpoint x dataset x protocol ── score, benchmark_result, par
              needs shards and control evaluations
 comparison   two evaluations, in pairs
 shard        distinct clips of one checkpoint, forwarded once, in one object
+media        previews of some videos of a dataset, or of their questions, in one object
 job          one task of a worker; only this table has leases and attempts
 worker       worker processes that were seen lately
 
@@ -16,6 +17,7 @@ worker       worker processes that were seen lately
     datasets.py     dataset, protocol
     evaluations.py  evaluation, shard, score, benchmark_result, part_result
     comparisons.py  comparison
+    media.py        media
     jobs.py         job, worker
     columns.py      columns whose values are names
 """
@@ -37,6 +39,7 @@ from records.models.evaluations import (
     evaluation_shards,
 )
 from records.models.jobs import Job, JobKind, JobState, Worker
+from records.models.media import Media, MediaState
 from records.models.tokens import Token
 
 __all__ = [
@@ -53,6 +56,8 @@ __all__ = [
     "Job",
     "JobKind",
     "JobState",
+    "Media",
+    "MediaState",
     "Model",
     "Origin",
     "PartRow",

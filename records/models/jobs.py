@@ -26,6 +26,7 @@ class JobKind(StrEnum):
     FIT = "fit"
     SCORE = "score"
     COMPARE = "compare"
+    MEDIA = "media"
 
     @property
     def queue(self) -> str:
@@ -55,6 +56,7 @@ class Job(Identified, Base):
         evaluation_id: Subject of plan, fit and score.
         shard_id: Subject of extract.
         comparison_id: Subject of compare.
+        media_id: Subject of media.
         number: Index of a fit's parts in `Evaluation.fits`; 0 for other kinds.
         priority: 0, or less for a job that can wait. Workers take jobs of higher priority first.
         asked_at: When the evaluation or the upload that the job belongs to was asked for. Workers finish
@@ -76,7 +78,7 @@ class Job(Identified, Base):
     __tablename__ = "job"
     __table_args__ = (
         CheckConstraint(
-            "num_nonnulls(checkpoint_id, dataset_id, evaluation_id, shard_id, comparison_id) = 1",
+            "num_nonnulls(checkpoint_id, dataset_id, evaluation_id, shard_id, comparison_id, media_id) = 1",
             name="subject",
         ),
         Index("uq_job_checkpoint", "checkpoint_id", "kind", unique=True),
@@ -84,6 +86,7 @@ class Job(Identified, Base):
         Index("uq_job_evaluation", "evaluation_id", "kind", "number", unique=True),
         Index("uq_job_shard", "shard_id", unique=True),
         Index("uq_job_comparison", "comparison_id", unique=True),
+        Index("uq_job_media", "media_id", unique=True),
         Index(
             "ix_job_line",
             "queue",
@@ -106,6 +109,7 @@ class Job(Identified, Base):
     evaluation_id: Mapped[UUID | None] = mapped_column(ForeignKey("evaluation.id", ondelete="CASCADE"))
     shard_id: Mapped[UUID | None] = mapped_column(ForeignKey("shard.id", ondelete="CASCADE"))
     comparison_id: Mapped[UUID | None] = mapped_column(ForeignKey("comparison.id", ondelete="CASCADE"))
+    media_id: Mapped[UUID | None] = mapped_column(ForeignKey("media.id", ondelete="CASCADE"))
     number: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     priority: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     asked_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())

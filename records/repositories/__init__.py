@@ -14,6 +14,7 @@ datasets.py     datasets and protocols
 evaluations.py  evaluations, their scores and predictions
 shards.py       which clips are forwarded already, or will be
 comparisons.py  two evaluations compared
+media.py        previews: found, asked for, forgotten
 leaderboard.py  results of one dataset, protocol and engine
 leaderboard_choices.py  which leaderboards there are, and what one can be asked for
 tokens.py       API tokens

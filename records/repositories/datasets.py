@@ -47,6 +47,12 @@ def among(session: Session, names: Collection[str]) -> Sequence[DatasetRow]:
     return session.scalars(query).all()
 
 
+def shows_media(session: Session, name: str) -> bool:
+    """Whether previews may be shown of a dataset that takes this name now: as of the last that had it."""
+    query = select(DatasetRow.shows_media).where(DatasetRow.name == name)
+    return session.scalar(query.order_by(DatasetRow.created_at.desc()).limit(1)) is not False
+
+
 def manifest_made(session: Session, dataset_id: UUID, sha256: str) -> None:
     """Note the hash of a manifest that was made again, of the same videos."""
     session.execute(update(DatasetRow).where(DatasetRow.id == dataset_id).values(manifest_sha256=sha256))

@@ -58,6 +58,7 @@ MAX_OUTAGES = 10  # attempts while the store is full or away: with the pauses be
 MAX_LOSSES = 10
 NO_TEAM = ""  # of jobs that a reader without a team asked for: `Job.team`
 LOW = -1  # priority of jobs that wait until no other job does
+LOWEST = -2  # of jobs that wait even for those: nothing but a picture on a page needs them
 RETRY_S = 5.0  # before the second attempt after a crash, doubled for each further one
 LONGEST_RETRY_S = 300.0
 CANCELLED_AT_ONCE = 2000  # waiting jobs, while the flow's lock is held
@@ -67,7 +68,9 @@ _SUBJECTS: dict[type, InstrumentedAttribute[UUID | None]] = {
     DatasetRow: Job.dataset_id,
     Evaluation: Job.evaluation_id,
 }
-_SUBJECT_ID = func.coalesce(*_SUBJECTS.values(), Job.shard_id, Job.comparison_id)  # the table has a check
+_SUBJECT_ID = func.coalesce(
+    *_SUBJECTS.values(), Job.shard_id, Job.comparison_id, Job.media_id
+)  # the table has a check
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +94,7 @@ def enqueue(
     evaluation_id: UUID | None = None,
     shard_id: UUID | None = None,
     comparison_id: UUID | None = None,
+    media_id: UUID | None = None,
     number: int = 0,
     asked_at: datetime | None = None,
     priority: int = 0,
@@ -111,6 +115,7 @@ def enqueue(
         "evaluation_id": evaluation_id,
         "shard_id": shard_id,
         "comparison_id": comparison_id,
+        "media_id": media_id,
         "number": number,
         "asked_at": asked_at or NOW,
         "priority": priority,

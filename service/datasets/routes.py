@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from fastapi import Response
 
-from records.repositories import datasets
+from records.repositories import datasets, media
 from service.auth import Admin, Reader
 from service.datasets import service
 from service.datasets.files import check_files
-from service.datasets.schemas import DatasetIn, DatasetOut, DatasetPage, shown
+from service.datasets.schemas import DatasetChange, DatasetIn, DatasetOut, DatasetPage, shown
 from service.deps import Limit, Offset, Router, SessionDep, SettingsDep
 from service.problems import WITH_BODY, responses
 from vcp_core.catalog.errors import UnknownName
@@ -52,6 +52,21 @@ def register(
     source = body.model_dump(exclude={"name", "location"}, exclude_defaults=True)
     row = service.register(session, body.name, {"name_or_path": body.location, **source}, team=caller.team)
     response.headers["Location"] = f"/v1/datasets/{row.name}"
+    return shown(row, caller)
+
+
+@router.patch("/{name}", responses=responses(*WITH_BODY, 403, 404), summary="Change a dataset")
+def change(name: str, body: DatasetChange, caller: Admin, session: SessionDep) -> DatasetOut:
+    """Switch previews of a dataset's videos on or off (`shows_media`).
+
+    This holds for all datasets of this name, and for those with equal videos. Switched off, all previews that
+    were made are deleted. A browser may keep what it has seen for a day.
+    """
+    row = datasets.named(session, name)
+    if row is None:
+        raise UnknownName("dataset", name, datasets.names(session))
+    media.show(session, row, body.shows_media)
+    session.refresh(row)
     return shown(row, caller)
 
 

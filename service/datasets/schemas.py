@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, WithJsonSchema
 
 from records.models import DatasetRow
 from service.auth import Caller
@@ -75,6 +75,14 @@ class DatasetIn(BaseModel):
     lists: Path | None = Field(None, description="For UCF101 and HMDB51: folder of the official lists.")
 
 
+class DatasetChange(BaseModel):
+    """What an administrator may change of a dataset."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    shows_media: StrictBool = Field(description="Whether people may see previews of its videos.")
+
+
 class DatasetOut(BaseModel):
     """A dataset.
 
@@ -91,6 +99,7 @@ class DatasetOut(BaseModel):
         None, description="Hash of its videos. A board never mixes datasets of two fingerprints."
     )
     summary: dict[str, Any] | None = None
+    shows_media: bool = Field(True, description="Whether people may see previews of its videos.")
     created_at: datetime | None = None
 
 
@@ -111,5 +120,6 @@ def shown(dataset: DatasetRow, reader: Caller | None) -> DatasetOut:
         cause=cause_for(dataset.reason, reader, dataset),
         fingerprint=dataset.fingerprint,
         summary=dataset.summary,
+        shows_media=dataset.shows_media,
         created_at=dataset.created_at,
     )

@@ -31,7 +31,13 @@ def _register(
     session: Session, name: str, source: dict[str, Any], *, team: str, on_demand: bool = False
 ) -> DatasetRow:
     _retire(session, name)
-    row = DatasetRow(name=name, source=source, state=DatasetState.INDEXING, on_demand=on_demand)
+    row = DatasetRow(
+        name=name,
+        source=source,
+        state=DatasetState.INDEXING,
+        shows_media=datasets.shows_media(session, name),
+        on_demand=on_demand,
+    )
     session.add(row)
     session.flush()
     jobs.enqueue(session, JobKind.INDEX, team=team, dataset_id=row.id)

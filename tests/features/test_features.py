@@ -23,8 +23,8 @@ from vcp_core.catalog.files import sha256_of
 from vcp_core.catalog.protocols import PROTOCOLS, Protocol
 from vcp_core.datasets.manifest import Dataset, Video
 from vcp_core.features.bank import FeatureBank, ShardFeatures, _Index
-from vcp_core.features.extraction import extract, geometry_of, iter_batches
-from vcp_core.features.reading import Counters, Reading
+from vcp_core.features.extraction import extract, iter_batches
+from vcp_core.features.reading import Counters, Reading, geometry_of
 from vcp_core.features.shards import Clip, cut_shards
 from vcp_core.video.examine import examine
 

@@ -27,9 +27,19 @@ OPEN = {("GET", "/v1/health"), ("GET", "/readyz")}
 ADMINS = {
     ("POST", "/v1/datasets"),
     ("DELETE", "/v1/datasets/{name}"),
+    ("PATCH", "/v1/datasets/{name}"),
     ("POST", "/v1/reevaluations"),
 }
-VALUES = {"name": "nothing", "name_or_hash": "nothing"}
+VALUES = {
+    "name": "nothing",
+    "name_or_hash": "nothing",
+    "dataset_id": UUID(int=0),
+    "geometry": "resize=128x171,crop=112",
+    "protocol_hash": 64 * "0",
+    "key": 32 * "0",
+    "number": 0,
+    "option": "original",
+}
 
 OF_A_TEAM = ("/v1/whoami", "/v1/checkpoints/{checkpoint_id}/content")  # read by a token only, anywhere
 

@@ -29,10 +29,9 @@ from vcp_core.catalog.errors import NonFiniteFeatures
 from vcp_core.catalog.specs import BackboneSpec
 from vcp_core.datasets.manifest import Dataset, Video
 from vcp_core.features.bank import Floats, ShardFeatures
-from vcp_core.features.reading import Counters, Reading, cores, read_frames
+from vcp_core.features.reading import Counters, Reading, cores, geometry_of, read_frames
 from vcp_core.features.shards import BATCH_CLIPS, Clip, Shard
 from vcp_core.graphs import Graph, expect_alone
-from vcp_core.video.frames import Geometry
 from vcp_core.video.operations import apply_option
 
 OnClips = Callable[[int], None]
@@ -45,16 +44,6 @@ class Batch(NamedTuple):
     clips: tuple[Clip, ...]
     pixels_BCTHW: Tensor
     ends_shard: bool
-
-
-def geometry_of(spec: BackboneSpec) -> Geometry:
-    """The resize and the crop that a backbone's clips need.
-
-    >>> from vcp_core.catalog.backbones import BACKBONES
-    >>> geometry_of(BACKBONES["r3d"])
-    Geometry(resize=(128, 171), crop=(112, 112))
-    """
-    return Geometry(resize=spec.resize, crop=(spec.clip_shape[2], spec.clip_shape[3]))
 
 
 def clip_pixels(

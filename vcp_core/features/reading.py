@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from vcp_core.catalog.errors import StorageError, UndecodableVideo
 from vcp_core.catalog.files import sha256_of
+from vcp_core.catalog.specs import BackboneSpec
 from vcp_core.datasets.manifest import Video
 from vcp_core.video.decode import iter_frames
 from vcp_core.video.frames import Geometry, frame_to_rgb
@@ -107,6 +108,16 @@ def cores() -> int:
     3
     """
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def geometry_of(spec: BackboneSpec) -> Geometry:
+    """The resize and the crop that a backbone's clips need.
+
+    >>> from vcp_core.catalog.backbones import BACKBONES
+    >>> geometry_of(BACKBONES["r3d"])
+    Geometry(resize=(128, 171), crop=(112, 112))
+    """
+    return Geometry(resize=spec.resize, crop=(spec.clip_shape[2], spec.clip_shape[3]))
 
 
 def read_frames(

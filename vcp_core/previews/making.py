@@ -28,8 +28,7 @@ from vcp_core.catalog.previews import (
 from vcp_core.catalog.protocols import Protocol
 from vcp_core.catalog.specs import BackboneSpec
 from vcp_core.datasets.manifest import Dataset, Video
-from vcp_core.features.extraction import clip_pixels, geometry_of
-from vcp_core.features.reading import Counters, read_frames
+from vcp_core.features.reading import Counters, geometry_of, read_frames
 from vcp_core.previews.encoding import Frames, beside, clip, picture, spread, strip
 
 LEAST_STEP = 2  # every second frame, so that 25 frames a second become `encoding.RATE`
@@ -103,6 +102,9 @@ def question_previews(
         StorageError: As `read_frames`.
         OperationError: If an option cannot be applied to these clips.
     """
+    # Here, because it loads torch. That takes seconds, and previews of videos need no torch.
+    from vcp_core.features.extraction import clip_pixels
+
     spec = spec_like(geometry)
     asked = questions(video, protocol, spec)
     if not asked:

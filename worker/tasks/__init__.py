@@ -12,6 +12,7 @@ that: these count once they have jobs, and the next attempt deletes them first.
     fit.py        some parts of the benchmarks of an evaluation
     score.py      the scores of an evaluation
     compare.py    two evaluations in pairs
+    media.py      previews of some videos, or of their questions
     features.py   features objects: stored, compared with their hash, made again
     weights.py    the weights of a network, made again if they are damaged
 """
@@ -27,6 +28,7 @@ from worker.tasks.extract import extract
 from worker.tasks.fit import fit
 from worker.tasks.index import index
 from worker.tasks.ingest import ingest
+from worker.tasks.media import make_media
 from worker.tasks.plan import plan_evaluation
 from worker.tasks.score import score
 from worker.work import Work
@@ -40,4 +42,5 @@ TASKS: Mapping[JobKind, Callable[[Work], None]] = {
     JobKind.FIT: fit,
     JobKind.SCORE: score,
     JobKind.COMPARE: compare,
+    JobKind.MEDIA: make_media,
 }

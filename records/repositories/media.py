@@ -1,0 +1,153 @@
+"""Previews: found, asked for, made again after a failure, and forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Text,
+    and_,
+    cast,
+    delete,
+    exists,
+    func,
+    literal,
+    select,
+    union_all,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from records.db import NOW
+from records.models import Checkpoint, DatasetRow, Evaluation, Job, JobKind, JobState, Media, MediaState
+from records.repositories import jobs, locks
+
+FAILED_FOR = timedelta(minutes=10)  # after this time, a request retries what failed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """A group of previews. The fields are those of `Media`."""
+
+    fingerprint: str
+    geometry: str
+    protocol_hash: str
+    number: int
+
+    @property
+    def is_it(self) -> ColumnElement[bool]:
+        """The condition on `Media`."""
+        return and_(
+            Media.fingerprint == self.fingerprint,
+            Media.geometry == self.geometry,
+            Media.protocol_hash == self.protocol_hash,
+            Media.number == self.number,
+        )
+
+
+def find(session: Session, group: Group) -> Media | None:
+    """Find the previews of a group, whether they are made or not."""
+    return session.scalars(select(Media).where(group.is_it)).one_or_none()
+
+
+def ended_long_ago(session: Session, row: Media) -> bool:
+    """Whether what failed may be tried again: a disk may have been away."""
+    query = select(Media.id).where(Media.id == row.id, Media.finished_at < NOW - FAILED_FOR)
+    return session.scalar(query) is not None
+
+
+def live_lock(team: str | None) -> str:
+    """Name of the lock under which requests count a team's media jobs and make one more."""
+    return f"vcpbench.media.{team or jobs.NO_TEAM}"
+
+
+def num_live(session: Session, team: str | None) -> int:
+    """Count the media jobs of a team that no worker has ended yet. The caller holds the `live_lock`."""
+    locks.expect(session, live_lock(team))
+    wanted = Job.kind == JobKind.MEDIA, Job.team == (team or jobs.NO_TEAM)
+    # A union, because each of the two states has an index of its own. The table holds every job ever made.
+    queued, running = (
+        select(Job.id).where(*wanted, Job.queue == JobKind.MEDIA.queue, Job.state == state)
+        for state in (JobState.QUEUED, JobState.RUNNING)
+    )
+    return session.scalar(select(func.count()).select_from(union_all(queued, running).subquery())) or 0
+
+
+def make(session: Session, group: Group, dataset_id: UUID, *, team: str | None) -> None:
+    """Queue the job that makes the previews of a group, unless they are made or being made."""
+    values = {
+        "id": uuid4(),
+        "dataset_id": dataset_id,
+        "fingerprint": group.fingerprint,
+        "geometry": group.geometry,
+        "protocol_hash": group.protocol_hash,
+        "number": group.number,
+        "state": MediaState.MAKING,
+    }
+    made = session.scalar(insert(Media).values(values).on_conflict_do_nothing().returning(Media.id))
+    if made is not None:
+        jobs.enqueue(session, JobKind.MEDIA, team=team, media_id=made, priority=jobs.LOWEST)
+
+
+def forget(session: Session, media_id: UUID) -> None:
+    """Delete the row of previews, so that they can be made again."""
+    session.execute(delete(Media).where(Media.id == media_id))
+
+
+def networks(session: Session, fingerprint: str, protocol_hash: str) -> Sequence[Checkpoint]:
+    """One checkpoint of each kind of network that was evaluated on these videos.
+
+    Args:
+        session: Of the caller.
+        fingerprint: The videos.
+        protocol_hash: The protocol of the evaluations; empty for any.
+    """
+    under = Evaluation.protocol_hash == protocol_hash if protocol_hash else Evaluation.protocol_hash != ""
+    ids = (
+        select(func.min(cast(Checkpoint.id, Text)))
+        .join(Evaluation, Evaluation.checkpoint_id == Checkpoint.id)
+        .join(DatasetRow, DatasetRow.id == Evaluation.dataset_id)
+        .where(DatasetRow.fingerprint == fingerprint, under, ~Evaluation.is_control)
+        .group_by(
+            Checkpoint.backbone,
+            Checkpoint.scheme,
+            Checkpoint.variant,
+            Checkpoint.input_spec,
+            cast(Checkpoint.graph, Text),
+        )
+    )
+    found = [UUID(one) for one in session.scalars(ids)]
+    return session.scalars(select(Checkpoint).where(Checkpoint.id.in_(found))).unique().all()
+
+
+def is_shown(session: Session, dataset: DatasetRow) -> bool:
+    """Whether people may see previews of a dataset. Equal videos under another name count, too."""
+    hidden = exists().where(DatasetRow.fingerprint == dataset.fingerprint, ~DatasetRow.shows_media)
+    return dataset.shows_media and not session.scalar(select(hidden))
+
+
+def show(session: Session, dataset: DatasetRow, shown: bool) -> None:
+    """Switch previews of a dataset on or off, for all datasets of its name or with equal videos.
+
+    Switched off, the previews that were made are forgotten. A worker then deletes their objects.
+    """
+    alike = DatasetRow.name == dataset.name
+    if dataset.fingerprint is not None:
+        alike |= DatasetRow.fingerprint == dataset.fingerprint
+    changed = update(DatasetRow).where(alike).values(shows_media=shown)
+    fingerprints = session.scalars(changed.returning(DatasetRow.fingerprint)).all()
+    if not shown:
+        session.execute(delete(Media).where(Media.fingerprint.in_(set(fingerprints))))
+
+
+def named(session: Session, hashes: Collection[str]) -> set[str]:
+    """Those of these hashes of objects that a row names."""
+    wanted = select(func.unnest(literal(list(hashes), ARRAY(Text))))  # one parameter, however many there are
+    query = select(Media.sha256).where(Media.sha256.in_(wanted))
+    return {sha256 for sha256 in session.scalars(query) if sha256 is not None}

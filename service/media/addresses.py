@@ -1,4 +1,8 @@
-"""The addresses of previews. Pages print them, and a browser that is logged in may open them."""
+"""The addresses of previews. Pages print them, and a browser that is logged in may open them.
+
+A page first asks `records.repositories.media.is_shown` whether people may see previews of the dataset. If
+not, the page prints no address.
+"""
 
 from __future__ import annotations
 

@@ -6,13 +6,15 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Path, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 
 from service.auth import Reader
 from service.deps import Router, SessionDep, StorageDep
 from service.forms import Word
 from service.media import ranges, service
 from service.media.service import Wanted
-from service.problems import problem, responses
+from service.problems import responses
 from vcp_core.catalog.previews import CLIP, KEY_DIGITS, STRIP
 
 router = Router(prefix="/media", tags=["media"])
@@ -41,10 +43,17 @@ ProtocolHash = Annotated[str, Path(description="Hash of the protocol.", pattern=
 Number = Annotated[int, Path(description="Number of the video's question.", ge=0, le=9999)]
 
 
+class BeingMade(BaseModel):
+    """A worker makes the preview. Ask again after the seconds of `Retry-After`."""
+
+    detail: str = "The preview is not made yet. A worker makes it once no evaluation waits. Ask again."
+
+
 def _described(form: str) -> dict[int | str, dict[str, Any]]:
     content = {TYPES[form]: {"schema": {"type": "string", "format": "binary"}}}
     return {
         200: {"content": content},
+        202: {"model": BeingMade, "description": "Not made yet"},
         206: {"description": "The bytes that `Range` asked for", "content": content},
         304: {"description": "The preview is the one of `If-None-Match`"},
         **responses(404, 416),
@@ -68,7 +77,7 @@ def video_strip(
 ) -> Response:
     """Eight frames of a video in one picture, as a network sees them.
 
-    The first request has a worker make it, and is answered 404 with `Retry-After`. Ask again after as many
+    The first request has a worker make it, and is answered 202 with `Retry-After`. Ask again after as many
     seconds.
     """
     wanted = Wanted(dataset_id=dataset_id, geometry=geometry, key=key, form=STRIP)
@@ -167,7 +176,6 @@ def _answer(
     found = service.find(session, storage, wanted, reader)
     if found is not None:
         return ranges.serve(request, found.content, media_type=TYPES[wanted.form], sha256=found.sha256)
-    # Not raised: an error would undo the request for the job.
+    # Not an error: for one, browsers would print a line for each picture of a page.
     headers = {"Retry-After": str(ASK_AGAIN_S), "Cache-Control": "no-store"}
-    detail = "The preview is not made yet. A worker makes it once no evaluation waits. Ask again."
-    return problem(404, "BeingMade", detail, headers)
+    return JSONResponse(BeingMade().model_dump(), status_code=202, headers=headers)

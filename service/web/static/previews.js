@@ -48,7 +48,7 @@ async function ask(box, image) {
   let pause = 0;
   for (const until = Date.now() + 1000 * MOST_S; Date.now() < until;) {
     const answer = await fetch(address).catch(() => null);
-    if (answer?.ok) {
+    if (answer?.status === 200) {
       await answer.blob();  // the browser keeps it, so the picture is loaded once
       image.addEventListener("load", () => note(box, ""), { once: true });
       image.loading = "eager";
@@ -57,7 +57,7 @@ async function ask(box, image) {
     }
     const wait = answer ? Number(answer.headers.get("Retry-After")) : 5;
     if (!(wait > 0)) return note(box, await problem(answer));
-    note(box, answer?.status === 404 ? "A worker makes this preview." : "The preview cannot be loaded just now. The page asks again.");
+    note(box, answer?.status === 202 ? "A worker makes this preview." : "The preview cannot be loaded just now. The page asks again.");
     pause = Math.min(Math.max(wait, 1.5 * pause), Math.max(wait, LONGEST_S));
     await seconds(pause);
   }

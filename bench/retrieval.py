@@ -142,6 +142,7 @@ def made_up(num_gallery: int, num_queries: int) -> Predictions:
         "group": [None] * num_queries,
         "label": [names[i % NUM_CLASSES] for i in range(num_queries)],
         "average_precision": list(rng.random(num_queries)),
+        "similarity": list(rng.random(num_queries).round(4)),
         "neighbours": [
             [f"{names[i % NUM_CLASSES]}/{i:07d}.mp4" for i in row]
             for row in rng.integers(0, num_gallery, (num_queries, NUM_NEIGHBOURS))

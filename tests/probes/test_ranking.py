@@ -27,7 +27,7 @@ def slow_twin(queries: np.ndarray, gallery: np.ndarray, ql: np.ndarray, gl: np.n
         relevant = [gl[i] == label for i in order]
         precisions = [sum(relevant[: i + 1]) / (i + 1) for i, good in enumerate(relevant) if good]
         average = sum(precisions) / len(precisions) if precisions else 0.0
-        outcomes.append(([any(relevant[:k]) for k in KS], average, order[:10]))
+        outcomes.append(([any(relevant[:k]) for k in KS], average, order[:10], similarities[order[0]]))
     return outcomes
 
 
@@ -39,10 +39,11 @@ def test_ranks_equal_a_slow_twin_also_with_many_ties(seed: int, num_queries: int
     queries, gallery = rng.integers(0, 3, (num_queries, 2)), rng.integers(0, 3, (num_gallery, 2))
     ql, gl = rng.integers(0, 3, num_queries), rng.integers(0, 3, num_gallery)
     found = retrieval_ranks(queries.astype(np.float32), gallery.astype(np.float32), ql, gl, ks=KS)
-    for i, (hits, average, neighbours) in enumerate(slow_twin(queries, gallery, ql, gl)):
+    for i, (hits, average, neighbours, similarity) in enumerate(slow_twin(queries, gallery, ql, gl)):
         assert found.hits_NK[i].tolist() == hits
         assert found.average_precision_N[i] == pytest.approx(average)
         assert found.neighbours_NK[i].tolist() == neighbours
+        assert found.similarity_N[i] == pytest.approx(similarity, abs=1e-9)
 
 
 def test_average_precision_equals_scikit_learns() -> None:

@@ -55,10 +55,13 @@ def recognition(seed: int, skill: float) -> Predictions:
     ranked = {
         method: [_guess(rng, label, CLASSES, skill)[:5] for label in labels] for method in ("linear", "knn")
     }
+    sure = {
+        f"{method}.probability": [_sureness(seed, index) for index in range(NUM_VIDEOS)] for method in ranked
+    }
     return Predictions(
         benchmark="recognition",
         answers=CLASSES,
-        columns={**_videos(), "label": labels, **ranked},
+        columns={**_videos(), "label": labels, **ranked, **sure},
         fits=(_fit("linear"),),
     )
 
@@ -76,7 +79,8 @@ def retrieval(seed: int, skill: float) -> Predictions:
             **_videos(),
             "label": [CLASSES[index % len(CLASSES)] for index in range(NUM_VIDEOS)],
             "average_precision": [0.4 * hit + 0.3 * rng.random() for hit in first],
-            "neighbours": [[] for _ in first],
+            "neighbours": [_neighbours(index, hit) for index, hit in enumerate(first)],
+            "similarity": [_sureness(seed, index)[0] for index in range(NUM_VIDEOS)],
             **hits,
         },
         facts={"ks": list(ks), "gallery": dict.fromkeys(CLASSES, 30)},
@@ -96,6 +100,7 @@ def cloze(seed: int, skills: Sequence[float]) -> Predictions:
     columns |= {"tuple": [0] * len(options), "option": options, "variant": variants}
     for head in ("relational", "concat"):
         columns[head] = [_guess(rng, option, OPTION_NAMES, skill_of[option])[0] for option in options]
+        columns[f"{head}.probability"] = [_sureness(seed, index)[0] for index in range(len(options))]
     return Predictions(
         benchmark="cloze",
         answers=OPTION_NAMES,
@@ -103,6 +108,19 @@ def cloze(seed: int, skills: Sequence[float]) -> Predictions:
         num_left_out=3,
         fits=(_fit("relational"), _fit("concat")),
     )
+
+
+def _sureness(seed: int, index: int) -> list[float]:
+    """Probabilities of the best five answers; without chance, so that the answers above stay as they were."""
+    first = 0.4 + 0.0001 * ((17 + seed) * (index + 1) % 5000)
+    return [round(first * 0.4**place, 4) for place in range(5)]
+
+
+def _neighbours(index: int, hit: bool) -> list[str]:
+    """Training videos, the nearest of the video's class if it is a hit. Their folders are their classes."""
+    first = index % len(CLASSES) if hit else (index + 1) % len(CLASSES)
+    places = [(first + place, (index + place // len(CLASSES)) % 3) for place in range(10)]
+    return [f"{CLASSES[label % len(CLASSES)]}/t{number}.mp4" for label, number in places]
 
 
 def _variant(rng: random.Random, option: str) -> str:

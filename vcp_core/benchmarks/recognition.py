@@ -24,7 +24,15 @@ from vcp_core.features.bank import FeatureBank
 from vcp_core.probes.knn import knn_probabilities
 from vcp_core.probes.logistic import fit_with_holdout, num_fits
 from vcp_core.progress import OnUnits, ignore
-from vcp_core.results.types import Fit, Predictions, Table, confusion, per_class
+from vcp_core.results.types import (
+    Fit,
+    Predictions,
+    Table,
+    confusion,
+    per_class,
+    rounded,
+    sureness_column,
+)
 
 __all__ = ["availability", "clips", "metrics", "parts", "predict", "tables"]
 
@@ -78,6 +86,7 @@ def predict(
             "group": [video.group for video in test],
             "label": [video.label for video in test],
             part: ranked_classes(answers_NK, dataset.classes),
+            sureness_column(part): rounded(-np.sort(-answers_NK, axis=1)[:, :TOP]),
         },
         facts={
             "looped": sum(video.num_frames < spec.clip_span for video in test),

@@ -27,7 +27,7 @@ from vcp_core.datasets.manifest import Dataset
 from vcp_core.features.bank import FeatureBank
 from vcp_core.probes.ranking import retrieval_ranks
 from vcp_core.progress import OnUnits, ignore
-from vcp_core.results.types import Predictions, Table, per_class
+from vcp_core.results.types import Predictions, Table, per_class, rounded
 
 __all__ = ["availability", "clips", "metrics", "parts", "predict", "tables"]
 
@@ -88,6 +88,7 @@ def predict(
             "label": [video.label for video in queries],
             f"{prefix}average_precision": [float(value) for value in ranked.average_precision_N],
             f"{prefix}neighbours": [[gallery[i].id for i in row] for row in ranked.neighbours_NK],
+            f"{prefix}similarity": rounded(ranked.similarity_N),
             **hits,
         },
         facts={

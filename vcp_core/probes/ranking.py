@@ -34,11 +34,13 @@ class RetrievalOutcomes:
         hits_NK: Whether a gallery row of the query's class is among the nearest k, for every depth k.
         average_precision_N: Over the whole ranking; 0 where no gallery row has the query's class.
         neighbours_NK: Indices in the gallery of the nearest rows, nearest first.
+        similarity_N: Cosine similarity of the nearest row.
     """
 
     hits_NK: npt.NDArray[np.bool_]
     average_precision_N: npt.NDArray[np.float64]
     neighbours_NK: Indices
+    similarity_N: npt.NDArray[np.float64]
 
 
 def _scale(features_ND: Floats) -> npt.NDArray[np.float64]:
@@ -109,6 +111,11 @@ def _indices(keys: npt.NDArray[np.int64], num_gallery: int) -> Indices:
     return keys & ((1 << _shift(num_gallery)) - 1)
 
 
+def _similarities(keys: npt.NDArray[np.int64], num_gallery: int) -> npt.NDArray[np.float64]:
+    found: npt.NDArray[np.float64] = -(keys >> _shift(num_gallery)) / UNITS
+    return found
+
+
 def nearest(queries_ND: Floats, gallery_MD: Floats, *, k: int) -> tuple[Indices, npt.NDArray[np.float64]]:
     """The k nearest gallery rows of every query, nearest first: indices and similarities, (N, min(k, M)).
 
@@ -127,7 +134,7 @@ def nearest(queries_ND: Floats, gallery_MD: Floats, *, k: int) -> tuple[Indices,
         keys.partition(k - 1, axis=1)
         first = np.sort(keys[:, :k], axis=1)
         indices.append(_indices(first, num_gallery))
-        values.append(-(first >> _shift(num_gallery)) / UNITS)
+        values.append(_similarities(first, num_gallery))
     return np.concatenate(indices), np.concatenate(values)
 
 
@@ -163,8 +170,10 @@ def retrieval_ranks(
     hits_NK = np.zeros((num_queries, len(ks)), bool)
     precision_N = np.zeros(num_queries)
     neighbours_NK = np.zeros((num_queries, min(NUM_NEIGHBOURS, num_gallery)), np.int64)
+    similarity_N = np.zeros(num_queries)
     for span, keys in _keys(queries_ND, gallery_MD):
         keys.sort(axis=1)
+        similarity_N[span] = _similarities(keys[:, 0], num_gallery)
         for query, keys_M in zip(range(span.start, span.stop), keys, strict=True):
             order_M = _indices(keys_M, num_gallery)
             # Ranks of the query's class, from 1. At the n-th of them the precision is n / rank.
@@ -173,4 +182,9 @@ def retrieval_ranks(
             if len(ranks):
                 precision_N[query] = np.cumsum(np.arange(1, len(ranks) + 1) / ranks)[-1] / len(ranks)
             neighbours_NK[query] = order_M[: neighbours_NK.shape[1]]
-    return RetrievalOutcomes(hits_NK=hits_NK, average_precision_N=precision_N, neighbours_NK=neighbours_NK)
+    return RetrievalOutcomes(
+        hits_NK=hits_NK,
+        average_precision_N=precision_N,
+        neighbours_NK=neighbours_NK,
+        similarity_N=similarity_N,
+    )

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from vcp_core.results.plots import Plots
 
 SCHEMA = "vcpbench.results/1"
+DECIMALS = 4  # of probabilities and similarities in predictions
 
 
 class _Record(BaseModel):
@@ -259,6 +260,29 @@ class Results(Document):
         from vcp_core.results.notebook import to_html
 
         return to_html(self)
+
+
+def sureness_column(part: str) -> str:
+    """Name the column that says how probable a part's answers are.
+
+    Results from before 2026-11-30 have no such columns.
+
+    >>> sureness_column("linear")
+    'linear.probability'
+    """
+    return f"{part}.probability"
+
+
+def rounded(values: npt.NDArray[np.floating]) -> list[Any]:
+    """Round probabilities and similarities for a column: readers see them, and no score derives from them.
+
+    Four decimals take half the bytes of all digits.
+
+    >>> rounded(np.array([[0.66666666, 0.33333333]])), rounded(np.array([1.0]))
+    ([[0.6667, 0.3333]], [1.0])
+    """
+    found: list[Any] = np.round(np.asarray(values, np.float64), DECIMALS).tolist()
+    return found
 
 
 def per_class(

@@ -2,6 +2,7 @@
 
 Each subject has a folder: routes.py speaks HTTP, schemas.py defines the JSON, service.py decides.
 
+    answers/       what an evaluation answered, video by video
     checkpoints/   upload and find checkpoints
     comparisons/   two evaluations in pairs
     datasets/      register and retire datasets

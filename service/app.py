@@ -14,6 +14,8 @@ from records.settings import Settings
 from records.storage import Storage
 from records.wakeups import WakeUps
 from service import health, problems, whoami
+from service.answers import stored as stored_answers
+from service.answers.routes import router as answers
 from service.auth import reader
 from service.checkpoints.open_uploads import OpenUploads
 from service.checkpoints.routes import router as checkpoints
@@ -107,6 +109,7 @@ def without_engines() -> FastAPI:
         checkpoints,
         models,
         evaluations,
+        answers,
         estimates,
         comparisons,
         leaderboard,
@@ -131,6 +134,7 @@ def connect(app: FastAPI, settings: Settings) -> None:
     """
     for kept in (ORDERS, ROWS, OFFERED):  # of boards of another database
         kept.clear()
+    stored_answers.forget()
     app.state.settings = settings
     app.state.open_uploads = OpenUploads()
     app.state.request_rates = RequestRates(settings)

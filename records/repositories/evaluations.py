@@ -12,7 +12,9 @@ from sqlalchemy import (
     ARRAY,
     ColumnElement,
     Select,
+    Text,
     and_,
+    cast,
     delete,
     exists,
     false,
@@ -347,6 +349,18 @@ def predictions(session: Session, evaluation_id: UUID) -> dict[str, dict[str, An
     """Per-video outcomes, by benchmark."""
     rows = session.scalars(select(BenchmarkRow).where(BenchmarkRow.evaluation_id == evaluation_id))
     return {row.benchmark: row.predictions for row in rows}
+
+
+def predictions_text(session: Session, evaluation_id: UUID, benchmark: str) -> str | None:
+    """Per-video outcomes of one benchmark as the JSON that is stored; None if there are none."""
+    where = (BenchmarkRow.evaluation_id == evaluation_id, BenchmarkRow.benchmark == benchmark)
+    return session.scalars(select(cast(BenchmarkRow.predictions, Text)).where(*where)).one_or_none()
+
+
+def answered(session: Session, evaluation_id: UUID) -> Sequence[str]:
+    """The benchmarks of which an evaluation has answers."""
+    query = select(BenchmarkRow.benchmark).where(BenchmarkRow.evaluation_id == evaluation_id)
+    return session.scalars(query.order_by(BenchmarkRow.benchmark)).all()
 
 
 def fits(session: Session, evaluation_id: UUID) -> list[tuple[str, dict[str, Any]]]:

@@ -6,6 +6,7 @@ parameters.py   the parameters of the leaderboard's address
 leaderboard.py  the leaderboard
 models.py       a model's checkpoints over its training
 evaluation.py   one evaluation: results, or how far it is
+gallery.py      the videos behind a number
 submitting.py   what an evaluation would take, on the page that says how to submit
 comparison.py   two evaluations in pairs
 pictures.py     charts at addresses of their own, and badges

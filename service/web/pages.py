@@ -17,7 +17,7 @@ from starlette.types import Scope
 
 from service.auth import COOKIE
 from service.estimates.schemas import SpanOut
-from service.web import figures, names, power
+from service.web import figures, gallery, names, power
 from vcp_core.catalog.defaults import DEFAULT_DATASET, DEFAULT_PROTOCOL
 from vcp_core.catalog.units import bytes_written, written
 from vcp_core.progress import duration as in_words
@@ -150,6 +150,8 @@ ENVIRONMENT.globals.update(
     heat_level=figures.heat_level,
     share_level=figures.share_level,
     power_limits=power.LIMITS,
+    answers_at=gallery.cell,
+    gallery_at=gallery.address,
     default_dataset=DEFAULT_DATASET,
     default_protocol=DEFAULT_PROTOCOL,
 )

@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from records.models import EvaluationState, JobState
 from records.repositories import evaluations
 from records.repositories import models as known_models
+from service.answers.wanted import WantedDep
 from service.auth import Reader
 from service.auth import reader as by_token
 from service.checkpoints.named import Among
@@ -25,6 +26,7 @@ from service.web import (
     comparison,
     errors,
     evaluation,
+    gallery,
     leaderboard,
     models,
     pictures,
@@ -123,6 +125,20 @@ def show_progress(
     page = evaluation.page(session, found, reader, storage=storage, settings=settings)
     headers = {**HTTP_PARTS, **({"HX-Refresh": "true"} if page.shown.state.ended else {})}
     return render(request, "_live.html", headers=headers, **_parts(page))
+
+
+@router.get("/evaluations/{evaluation_id:named}/gallery")
+def show_gallery(
+    request: Request,
+    reader: Reader,
+    session: SessionDep,
+    storage: StorageDep,
+    evaluation_id: EvaluationNamed,
+    wanted: WantedDep,
+) -> Response:
+    """The videos behind a number: right and wrong, by how sure the network was."""
+    page = gallery.page(session, storage, evaluation_id, wanted, reader)
+    return render(request, "gallery.html", **gallery.values(page))
 
 
 def _parts(page: evaluation.Page) -> dict[str, Any]:

@@ -32,8 +32,10 @@ if TYPE_CHECKING:
         Unreachable,
     )
     from vcpbench_client.exporting.making import Exported, export
+    from vcpbench_client.given import Answers, GivenAnswer
 
 __all__ = [
+    "Answers",
     "ApiError",
     "Board",
     "Checkpoint",
@@ -44,6 +46,7 @@ __all__ = [
     "Evaluation",
     "ExportError",
     "Exported",
+    "GivenAnswer",
     "Model",
     "NotCompared",
     "NotDone",
@@ -58,6 +61,7 @@ __all__ = [
 _HOMES = (
     "vcpbench_client.client",
     "vcpbench_client.answers",
+    "vcpbench_client.given",
     "vcpbench_client.errors",
     "vcpbench_client.exporting.making",  # the last, because it loads torch
 )

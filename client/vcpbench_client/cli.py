@@ -16,7 +16,17 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from vcpbench_client.commands import admin, evaluations, export, gate, leaderboards, lists, login, uploads
+from vcpbench_client.commands import (
+    admin,
+    evaluations,
+    export,
+    gallery,
+    gate,
+    leaderboards,
+    lists,
+    login,
+    uploads,
+)
 from vcpbench_client.commands.common import ERROR, INTERRUPTED, error_facts, print_json, say
 from vcpbench_client.output import outlive_readers
 
@@ -28,6 +38,7 @@ OWN = (
     evaluations.evaluate,
     evaluations.status,
     leaderboards.results,
+    gallery.answers,
     lists.models,
     lists.checkpoints,
     lists.evaluations,

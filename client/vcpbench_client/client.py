@@ -25,6 +25,7 @@ from vcpbench_client.answers import (
 from vcpbench_client.downloads import download
 from vcpbench_client.errors import BadAnswer, NotCompared, NotDone, Rejected, TimedOut
 from vcpbench_client.folders import source_of
+from vcpbench_client.given import Answers, query
 from vcpbench_client.patience import Deadline, Looks
 from vcpbench_client.transport import Query, Transport, content_of, segment
 from vcpbench_client.uploads import PART_BYTES, Tell, Upload
@@ -310,6 +311,18 @@ class Client:
         content_of(response)
         return response.text
 
+    def answers(self, evaluation_id: str, **wanted: Any) -> Answers:
+        """What an evaluation answered, video by video; the surest answers first.
+
+        Args:
+            evaluation_id: Its id, or `MODEL@latest`.
+            wanted: `metric`, or `benchmark` and `part`; `right=False` for wrong answers; `truth`, `answer`,
+                `variant`, `group`, `video` (part of its id): only those. `against` is another evaluation,
+                whose answers stand beside, and `against_right` whether it is right. `sort`: "-sure",
+                "sure", "video" or "-video". `limit` and `offset`: rows.
+        """
+        return self._get(Answers, f"/evaluations/{segment(evaluation_id)}/answers", wanted)
+
     def cancel(self, evaluation_id: str) -> Evaluation:
         """End an evaluation; what it has computed stays for the next one."""
         path = f"/evaluations/{segment(evaluation_id)}/cancel"
@@ -397,6 +410,10 @@ class Client:
     def page(self, evaluation_id: str) -> str:
         """Address of an evaluation's page, for people."""
         return f"{self.url}/evaluations/{segment(evaluation_id)}"
+
+    def gallery_page(self, evaluation_id: str, **wanted: Any) -> str:
+        """Address of the page with the videos behind these answers; `wanted` is as for `answers`."""
+        return f"{self.page(evaluation_id)}/gallery{query(wanted)}"
 
     def comparison_page(self, first: str, second: str) -> str:
         """Address of the page that compares two evaluations."""

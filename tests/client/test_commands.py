@@ -32,7 +32,17 @@ from tests.service.kit import in_thread, noise
 from vcp_core.catalog.defaults import DEFAULT_DATASET, DEFAULT_PROTOCOL
 
 OWN: tuple[str, ...] = ("login", "upload", "evaluate", "status", "results", "leaderboard")
-OWN += ("compare", "cancel", "datasets", "protocols", "gate", "models", "checkpoints", "evaluations")
+OWN += (
+    "compare",
+    "cancel",
+    "datasets",
+    "protocols",
+    "gate",
+    "models",
+    "checkpoints",
+    "evaluations",
+    "answers",
+)
 OWN += ("admin reevaluate",)
 ON_GESTURES = ("-d", "gestures", "-p", "quick-v1")
 

@@ -119,6 +119,22 @@ def test_fail_when_the_paired_interval_lies_wholly_beyond_the_allowed_drop(gate:
     assert "▼" in found.summary
 
 
+def test_a_report_leads_to_the_ten_videos_that_got_worse(api: Served, gate: Any, before: str) -> None:
+    found = gate(MUCH_LESS, *DROP)
+    (worse,) = found.json["worse"]
+    assert (worse["metric"], worse["total"], len(worse["videos"])) == (TOP1, 40, 10)
+    lost = {f"v{place:03}" for place in {*BEFORE} - {*MUCH_LESS}}
+    assert {one["video"] for one in worse["videos"]} <= lost
+    assert f"[40 answers]({worse['url']})" in found.summary
+    assert f"40 got worse in {TOP1}: {worse['url']}" in found.err
+    for address in (worse["url"], *(one["url"] for one in worse["videos"])):
+        assert f"]({address})" in found.summary
+        page = api.client.get(address, headers={"Accept": "text/html"})
+        assert page.status_code == 200
+        assert worse["videos"][0]["truth"] in page.text
+    assert gate(MORE, "--against", before, "--max-drop", f"{TOP1}=5").json["worse"] == []
+
+
 @pytest.mark.parametrize(("choice", "code", "tag"), [("pass", 0, "skipped"), ("fail", 3, "failure")])
 def test_inconclusive_when_the_allowed_drop_lies_inside_the_interval(
     gate: Any, before: str, choice: str, code: int, tag: str

@@ -168,5 +168,7 @@ def _print(answer: Answer) -> None:
     for url in (answer.url, answer.comparison_url):
         if url:
             say(url)
+    for one in answer.worse:
+        say(f"{one.total} got worse in {one.metric}: {one.url}")
     where = f"on {answer.question.dataset} under {answer.question.protocol}"
     say(f"gate: {answer.verdict.value}, {where}", style=f"bold {report.COLOURS[answer.verdict]}")

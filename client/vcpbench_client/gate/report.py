@@ -52,6 +52,7 @@ def as_json(answer: Answer) -> str:
         "rules": [_rule_facts(one) for one in _every(answer)],
         "scores": plain(answer.candidate.scores) if answer.candidate else [],
         "differences": plain(answer.differences),
+        "worse": plain(answer.worse),
     }
     return json.dumps(content, indent=1) + "\n"
 
@@ -88,7 +89,7 @@ def markdown(answer: Answer) -> str:
     for one in _every(answer):
         verdict = f"{SIGNS[one.verdict]} {one.verdict.value}"
         lines.append(f"| {verdict} | {_words(one.rule)} | {_safe(one.reason)} |")
-    lines += ["", *_metrics(answer)]
+    lines += ["", *_metrics(answer), *_worse(answer)]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -156,6 +157,20 @@ def _metrics(answer: Answer) -> list[str]:
             interval = span(score.low, score.high, "", score.unit)
             row = [_safe(score.metric), written(score.value, score.unit), interval, *beside]
             lines.append(f"| {' | '.join(row)} |")
+    return lines
+
+
+def _worse(answer: Answer) -> list[str]:
+    """The videos that the baseline got right and this checkpoint gets wrong, each with a link to its page."""
+    lines: list[str] = []
+    for one in answer.worse:
+        rest = ":" if one.total == len(one.videos) else f". The {len(one.videos)} surest:"
+        lines += ["", f"{_link(f'{one.total} answers', one.url)} got worse in {_safe(one.metric)}{rest}", ""]
+        for video in one.videos:
+            sure = "" if video.sure is None else f", {100 * video.sure:.1f} % sure"
+            sure = "" if one.metric.startswith("retrieval.") else sure
+            taken = f" taken for {_safe(video.answer)}" if video.answer else ""
+            lines.append(f"- {_link(video.video, video.url)}: {_safe(video.truth)}{taken}{sure}")
     return lines
 
 

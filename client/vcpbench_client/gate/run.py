@@ -10,9 +10,10 @@ from typing import Any
 from vcpbench_client.answers import Checkpoint, Comparison, Difference, Evaluation
 from vcpbench_client.client import Client
 from vcpbench_client.errors import GateError
-from vcpbench_client.gate import baseline
+from vcpbench_client.gate import baseline, worse
 from vcpbench_client.gate.baseline import Against
 from vcpbench_client.gate.rules import Judged, Rule, Verdict, judge_drop, judge_score, worst
+from vcpbench_client.gate.worse import Worse
 
 CODES = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.ERROR: 2}
 INCONCLUSIVE_CODE = 3
@@ -67,6 +68,7 @@ class Answer:
         candidate: The checkpoint's evaluation.
         baseline: The evaluation that the candidate was compared with.
         differences: Candidate less baseline for each metric, paired by video.
+        worse: The videos that got worse, for each metric of a `max-drop` rule.
         notes: Further facts for the reader of a report.
         error: Why there is no verdict.
         url: The address of the candidate's page.
@@ -78,6 +80,7 @@ class Answer:
     candidate: Evaluation | None = None
     baseline: Evaluation | None = None
     differences: tuple[Difference, ...] = ()
+    worse: tuple[Worse, ...] = ()
     notes: tuple[str, ...] = ()
     error: str | None = None
     url: str | None = None
@@ -130,6 +133,10 @@ class Gate:
         if question.against is not None:
             self._compare(candidate, checkpoint, question.against)
         self._know(judged=tuple(self._judge(rule, candidate) for rule in question.rules))
+        if self.answer.baseline is not None and not self._same_weights():
+            metrics = [rule.metric for rule in question.rules if rule.kind == "max-drop"]
+            found = worse.find(self.client, candidate, self.answer.baseline, dict.fromkeys(metrics))
+            self._know(worse=tuple(found))
 
     def _compare(self, candidate: Evaluation, checkpoint: Checkpoint, against: Against) -> None:
         dataset = self.answer.question.dataset

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import quote
 
 import typer
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -52,6 +53,8 @@ def demo(
     One network was pretrained by Video Cloze Procedure (`vcpbench sample`), the other is the same network
     untrained.
 
+    At the end it prints two links: to the board, and to the videos that the trained network got wrong.
+
     Ctrl-C, or closing the terminal, stops the service and all its processes.
 
     **Example**
@@ -68,13 +71,15 @@ def demo(
 
         token = stack_home.token.read_text(encoding="utf-8").strip()
         with Client(state.url, token) as client:
-            _evaluate(client, stack_home)
+            done = _evaluate(client, stack_home)
             _show(client.leaderboard(DATASET, PROTOCOL, sort=f"-{METRICS[0]}"))
         messages.print(f"{time.monotonic() - begun:.0f} s in all.", style="dim")
         if leave:
             return
         with contextlib.suppress(KeyboardInterrupt):
+            wrong = f"/evaluations/{done[SAMPLE].id}/gallery?right=false"
             _line(f"\nThe board: {state.url}/login#token={token}")
+            _line(f"What {SAMPLE} got wrong: {state.url}/login?next={quote(wrong, safe='/')}#token={token}")
             _line("Ctrl-C ends the demo.")
             while True:
                 time.sleep(3600)
@@ -138,8 +143,8 @@ def _free_port(wanted: int) -> int:
     return wanted
 
 
-def _evaluate(client: Client, stack_home: Home) -> None:
-    """Upload both checkpoints, evaluate them, and show the progress."""
+def _evaluate(client: Client, stack_home: Home) -> dict[str, Evaluation]:
+    """Upload both checkpoints, evaluate them, and show the progress. Return the evaluations by model."""
     asked: dict[str, Evaluation] = {}
     for model, path in _checkpoints(stack_home).items():
         uploaded = client.upload(path, model)
@@ -149,7 +154,9 @@ def _evaluate(client: Client, stack_home: Home) -> None:
     with Progress(*columns, console=messages) as bars:
         tasks = {model: bars.add_task(f"{model}: waiting", total=None) for model in asked}
         for model, evaluation in asked.items():
-            client.wait(evaluation, on_progress=_teller(bars, tasks[model], model), timeout_s=TIMEOUT_S)
+            tell = _teller(bars, tasks[model], model)
+            asked[model] = client.wait(evaluation, on_progress=tell, timeout_s=TIMEOUT_S)
+    return asked
 
 
 def _teller(bars: Progress, task: TaskID, model: str) -> Callable[[Evaluation], None]:

@@ -1,6 +1,6 @@
 """Stored answers of one benchmark of an evaluation, in a compact form that is kept in memory.
 
-The database has the answers as one JSON text: 25 MB for cloze on 20,000 videos. A page must not parse that
+The database has the answers as one JSON text: 20 MB for cloze on 20,000 videos. A page must not parse that
 each time. So the first request parses the text into arrays, and a finished evaluation's answers never change.
 
 Legend: N answers (rows), V videos, M neighbours that occur, K ranked answers or neighbours.
@@ -91,7 +91,7 @@ class Stored:
         return len(self.video_N)
 
 
-# Six MB each on 20,000 videos, one on UCF101 (python -m bench.gallery). A page reads those of one evaluation,
+# Nine MB at most on 20,000 videos, two on UCF101 (python -m bench.gallery). A page reads those of one evaluation,
 # of its controls, and of the one that it is compared with: six at most.
 KEPT = Kept[tuple[UUID, str, bool], Stored | None](32)
 LABELS = Kept[UUID, Labels](4)  # classes of training videos, by dataset

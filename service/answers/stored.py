@@ -91,8 +91,8 @@ class Stored:
         return len(self.video_N)
 
 
-# Nine MB at most on 20,000 videos, two on UCF101 (python -m bench.gallery). A page reads those of one evaluation,
-# of its controls, and of the one that it is compared with: six at most.
+# Nine MB at most on 20,000 videos, two on UCF101 (python -m bench.gallery). A page reads those of one
+# evaluation, of its controls, and of the one that it is compared with: six at most.
 KEPT = Kept[tuple[UUID, str, bool], Stored | None](32)
 LABELS = Kept[UUID, Labels](4)  # classes of training videos, by dataset
 _reading = Lock()  # so that several requests for the same answers parse them once

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import math
+import subprocess
+import sys
 
 import pytest
 
 from vcp_core.backbones import key_shapes
 from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.errors import CheckpointMismatch, UnknownName
-from vcp_core.checkpoints.match import transparent
-from vcp_core.checkpoints.names import WRAPPERS
+from vcp_core.checkpoints.match import keys_of
+from vcp_core.checkpoints.names import WRAPPERS, is_unread
 from vcp_core.checkpoints.networks import choose
 
 Shapes = dict[str, tuple[int, ...]]
@@ -135,8 +138,32 @@ def test_words_of_wrappers_are_left_out_wherever_they_stand(word: str, place: st
     assert match.stripped == ({} if place == "before" else {word: 60})
 
 
-def test_no_word_of_a_wrapper_is_part_of_a_backbones_own_key() -> None:
-    assert transparent() == set(WRAPPERS)
+SCHEMES = [(spec.name, scheme) for spec in BACKBONES.values() for scheme in spec.keys]
+
+
+def test_no_word_of_a_wrapper_is_part_of_a_key() -> None:
+    parts = {part for name, scheme in SCHEMES for key in keys_of(name, scheme) for part in key.split(".")}
+    assert not parts & WRAPPERS.keys()
+
+
+def test_the_keys_of_a_backbone_hold_at_least_as_many_numbers_as_its_entry_says() -> None:
+    """So a file with fewer numbers cannot hold the backbone, and its keys need not be compared."""
+    for name, scheme in SCHEMES:
+        needed = (shape for key, shape in keys_of(name, scheme).items() if not is_unread(key))
+        assert sum(map(math.prod, needed)) >= BACKBONES[name].num_parameters, (name, scheme.name)
+
+
+def test_a_small_backbone_is_recognised_without_the_keys_of_larger_ones() -> None:
+    """In a process of its own, because the keys are kept once they are listed."""
+    code = (
+        "from vcp_core.backbones import key_shapes\n"
+        "from vcp_core.checkpoints.match import keys_of\n"
+        "from vcp_core.checkpoints.networks import choose\n"
+        "choose({f'net.{key}': shape for key, shape in key_shapes('r3d_tiny').items()})\n"
+        "print(keys_of.cache_info().currsize)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout == "1\n"
 
 
 def test_two_names_for_one_key_are_told_where_their_numbers_differ_and_taken_where_they_do_not() -> None:

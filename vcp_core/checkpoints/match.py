@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 import heapq
 import itertools
+import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -96,7 +97,7 @@ class Match:
     def stripped(self) -> dict[str, int]:
         """The wrappers' words that were left out of keys, with the number of keys of each."""
         inner = (self.names[key].removeprefix(self.prefix) for key in self.right)
-        return dict(Counter(word for name in inner for word in sorted(wrappers_in(name) & transparent())))
+        return dict(Counter(word for name in inner for word in sorted(wrappers_in(name) & WRAPPERS.keys())))
 
 
 def whole_backbones(
@@ -124,11 +125,15 @@ def whole_backbones(
     >>> [(match.backbone, match.prefix, match.num_keys) for match in whole_backbones(shapes)]
     [('r3d_tiny', 'module.', 60)]
     """
-    matches = _matches(shapes, [BACKBONES[backbone].name] if backbone else BACKBONES, under)
-    matches = [_without_equal_twins(match, equal) if match.twice else match for match in matches]
+    wanted = [BACKBONES[backbone].name] if backbone else list(BACKBONES)
+    small = _small_enough(shapes, wanted)
+    matches = _matches(shapes, small, under, equal)
     complete = _one_for_each_place([match for match in matches if match.complete], equal)
     if complete:
         return complete
+    # The others cannot be whole, and to list the keys of one takes some 40 ms. Only the message needs them.
+    matches += _matches(shapes, [name for name in wanted if name not in small], under, equal)
+    matches.sort(key=lambda match: wanted.index(match.backbone))  # of equally close ones, the first is told
     near = [match for match in matches if under(match.prefix)] or matches
     raise CheckpointMismatch(_difference(shapes, near, backbone))
 
@@ -142,24 +147,19 @@ def own_keys(backbone: str, scheme: KeyScheme) -> dict[str, str]:
     return {name: key for key in key_shapes(backbone) for name in scheme.names(key)}
 
 
-@functools.cache
-def transparent() -> frozenset[str]:
-    """List the wrappers' words that may be left out of names: those that no backbone has in its own keys.
+def _small_enough(shapes: Mapping[str, Shape], backbones: Iterable[str]) -> list[str]:
+    """Keep the backbones that have at most as many parameters as the file has numbers."""
+    numbers = sum(map(math.prod, shapes.values()))
+    return [name for name in backbones if BACKBONES[name].num_parameters <= numbers]
 
-    >>> transparent() == WRAPPERS.keys()  # no backbone of the catalog uses one of these words itself
-    True
+
+@functools.cache
+def keys_of(backbone: str, scheme: KeyScheme) -> dict[str, Shape]:
+    """Map each key of the scheme to its shape.
+
+    >>> keys_of("r3d_tiny", BACKBONES["r3d_tiny"].keys[0])["conv1.temporal_spatial_conv.weight"]
+    (16, 3, 3, 7, 7)
     """
-    used = {part for known in _every_known() for key in known for part in key.split(".")}
-    return frozenset(WRAPPERS.keys() - used)
-
-
-@functools.cache
-def _every_known() -> tuple[dict[str, Shape], ...]:
-    return tuple(_known(name, scheme) for name in BACKBONES for scheme in BACKBONES[name].keys)
-
-
-@functools.cache
-def _known(backbone: str, scheme: KeyScheme) -> dict[str, Shape]:
     found: dict[str, Shape] = {}
     for key, shape in key_shapes(backbone).items():
         names, shape = scheme.names(key), scheme.shape(shape)
@@ -171,14 +171,16 @@ def _matches(
     shapes: Mapping[str, Shape],
     backbones: Iterable[str],
     under: Callable[[str], bool] = lambda prefix: True,
+    equal: Equal = lambda first, second: False,
 ) -> list[Match]:
-    found = _names_of_keys(shapes)
-    return [
+    schemes = [(backbone, scheme) for backbone in backbones for scheme in BACKBONES[backbone].keys]
+    found = _names_of_keys(shapes, {key for backbone, scheme in schemes for key in keys_of(backbone, scheme)})
+    matches = [
         _match(shapes, backbone, scheme, prefix, names)
-        for backbone in backbones
-        for scheme in BACKBONES[backbone].keys
-        for prefix, names in _worth_a_look(found, _known(backbone, scheme), under)
+        for backbone, scheme in schemes
+        for prefix, names in _worth_a_look(found, keys_of(backbone, scheme), under)
     ]
+    return [_without_equal_twins(match, equal) if match.twice else match for match in matches]
 
 
 def _worth_a_look(
@@ -200,13 +202,12 @@ def _worth_a_look(
     return sorted((prefix, by_prefix[prefix]) for prefix in kept)
 
 
-def _names_of_keys(shapes: Mapping[str, Shape]) -> dict[str, list[tuple[str, str]]]:
-    """Find every key of any backbone: for each name that ends with the key, the prefix and the name."""
-    keys = {key for known in _every_known() for key in known}
-    longest = max(key.count(".") + 1 for key in keys)
+def _names_of_keys(shapes: Mapping[str, Shape], keys: set[str]) -> dict[str, list[tuple[str, str]]]:
+    """Find these keys: for each name that ends with the key, the prefix and the name."""
+    longest = max((key.count(".") + 1 for key in keys), default=0)
     found: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for name in shapes:
-        for begin, key in tails(name, longest=longest, wrappers=transparent()):
+        for begin, key in tails(name, longest=longest, wrappers=WRAPPERS):
             if key in keys:
                 found[key].append((name[:begin], name))
     return found
@@ -230,7 +231,7 @@ def _match(
     prefix: str,
     names: Mapping[str, list[str]],
 ) -> Match:
-    known = _known(backbone, scheme)
+    known = keys_of(backbone, scheme)
     # The shortest name has the fewest wrappers' words, so it is the key's own name.
     chosen = {key: min(found, key=len) for key, found in names.items()}
     needed = [key for key in known if not is_unread(key)]
@@ -296,27 +297,28 @@ def _one_for_each_place(matches: list[Match], equal: Equal) -> list[Match]:
 
 
 def _foreign(shapes: Mapping[str, Shape], backbone: str, scheme: KeyScheme, prefix: str) -> tuple[str, ...]:
-    known, wider = _known(backbone, scheme), _of_wider(backbone, scheme)
+    known = keys_of(backbone, scheme)
     modules = {_module(key) for key in known}
     inside = (
-        (without(name[len(prefix) :], transparent()), shape)
+        (without(name[len(prefix) :], WRAPPERS), shape)
         for name, shape in shapes.items()
         if name.startswith(prefix)
     )
-    strange = (
+    return tuple(
         name
         for name, shape in inside
-        if name in wider
-        or (name not in known and (_module(name) in modules or scheme.is_stranger(name, shape)))
+        if not (name in known or name.startswith(scheme.heads) or is_unread(name))
+        # The last question is asked only of names that need it, because it takes the keys of all backbones.
+        if _module(name) in modules or scheme.is_stranger(name, shape) or name in _of_wider(backbone, scheme)
     )
-    return tuple(name for name in strange if not name.startswith(scheme.heads) and not is_unread(name))
 
 
 @functools.cache
 def _of_wider(backbone: str, scheme: KeyScheme) -> frozenset[str]:
     """List the further keys of backbones that have all keys of this one, as C3D with batch norms has."""
-    known = _known(backbone, scheme).keys()
-    return frozenset(key for other in _every_known() if known < other.keys() for key in other.keys() - known)
+    known = keys_of(backbone, scheme).keys()
+    every = (keys_of(name, other).keys() for name in BACKBONES for other in BACKBONES[name].keys)
+    return frozenset(key for other in every if known < other for key in other - known)
 
 
 def _module(key: str) -> str:
@@ -336,12 +338,13 @@ def _difference(shapes: Mapping[str, Shape], matches: list[Match], backbone: str
     begin = f"not {backbone}:" if backbone else f"it holds no whole backbone. The closest is {best.backbone}:"
     under = f" under {printable(best.prefix)!r}" if best.prefix else ""
     lines = [f"{begin} {len(best.right)} of {best.num_keys} keys{under}.", *_details(best), *hints]
-    others = [m.backbone for m in _matches(shapes, BACKBONES) if m.complete] if backbone else []
+    small = _small_enough(shapes, BACKBONES) if backbone else []
+    others = [match.backbone for match in _matches(shapes, small) if match.complete]
     return "\n".join([*lines, f"The file holds a whole {others[0]}: pass that." if others else what_next])
 
 
 def _details(best: Match) -> list[str]:
-    lines, known = [], _known(best.backbone, best.scheme)
+    lines, known = [], keys_of(best.backbone, best.scheme)
     if best.missing:
         lines.append(f"  missing: {_by_module(best.missing, known)}: {listed(best.missing, first=3)}")
     if best.wrong:

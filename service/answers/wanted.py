@@ -111,7 +111,7 @@ def _wanted(
         bool | None, Query(description="Only where that evaluation is right, or only where it is wrong.")
     ] = None,
     sort: Annotated[
-        Sort | Literal[""], Query(description="By how sure the network was, or by video. `-`: largest first.")
+        Sort, Query(description="By how sure the network was, or by video. `-`: largest first.")
     ] = "-sure",
     limit: Limit = PAGE,
     offset: Offset = 0,
@@ -129,7 +129,7 @@ def _wanted(
         video=video or None,
         against=against or None,
         against_right=against_right,
-        sort=sort or "-sure",
+        sort=sort,
         limit=limit,
         offset=offset,
     )

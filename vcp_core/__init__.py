@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from vcp_core.datasets import Dataset, load_dataset
     from vcp_core.evaluation.controls import random_weights
     from vcp_core.evaluation.evaluate import evaluate
+    from vcp_core.evaluation.gallery import gallery
     from vcp_core.evaluation.measuring import estimate
     from vcp_core.results.diagnosis import diagnose
     from vcp_core.results.types import Results, Score
@@ -67,6 +68,7 @@ _HOME = {
     "diagnose": "vcp_core.results.diagnosis",
     "estimate": "vcp_core.evaluation.measuring",
     "evaluate": "vcp_core.evaluation.evaluate",
+    "gallery": "vcp_core.evaluation.gallery",
     "load_checkpoint": "vcp_core.checkpoints",
     "load_dataset": "vcp_core.datasets",
     "load_protocol": "vcp_core.catalog.protocols",
@@ -92,6 +94,7 @@ __all__ = [
     "diagnose",
     "estimate",
     "evaluate",
+    "gallery",
     "load_checkpoint",
     "load_dataset",
     "load_protocol",

@@ -9,6 +9,7 @@
     measuring.py    the rates of this machine, and the estimate of an evaluation on it
     controls.py     the random-weights control
     calibration.py  which training clips calibrate its batch-norm; no torch
+    gallery.py      strips of frames of the videos behind a result; no torch
     machine.py      device, threads, versions, which decide the last digits
 
 `vcpbench local` and `vcp_core.evaluate` call evaluate.py. Workers make a plan and run each step as a job.

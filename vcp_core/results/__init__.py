@@ -1,6 +1,7 @@
 """The results of an evaluation, and tools to read and compare them. No torch.
 
     types.py         predictions, scores, provenance: the JSON of a result
+    answers.py       what was answered for each test video, and whether it was right
     diagnosis.py     sentences about the scores
     reproduction.py  whether two results of the same checkpoint, dataset and protocol agree
     notebook.py      data frames, and the table that a notebook shows

@@ -46,6 +46,28 @@ def features_damaged(
     flow.advance(session, evaluation)
 
 
+def features_of_done_damaged(session: Session, damaged: Mapping[UUID, str | None]) -> None:
+    """Extract damaged features of an evaluation that is done again: a map of its videos needs them.
+
+    The evaluation keeps its scores. Whoever noticed the damage looks again later.
+
+    Args:
+        session: Holds the flow's lock.
+        damaged: The shards, each with the hash that its object should have had.
+
+    Raises:
+        LockNotHeld: If the transaction does not hold the flow's lock.
+    """
+    locks.expect(session, flow.FLOW)
+    for shard_id, sha256 in damaged.items():
+        if session.get_one(Shard, shard_id).sha256 == sha256:
+            failed = remakes.extract_again(session, shard_id)
+            if failed is not None:
+                flow.job_failed(session, failed)
+            for other in evaluations.needing_shard(session, shard_id):
+                _wait_again(session, other)
+
+
 def _wait_again(session: Session, evaluation: Evaluation, *, also: UUID | None = None) -> None:
     """Take an evaluation back to the state in which it waits for features."""
     if evaluation.state is EvaluationState.SCORING:

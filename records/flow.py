@@ -31,6 +31,8 @@ from records.models import (
     EvaluationState,
     Job,
     JobKind,
+    MapRow,
+    MapState,
     Media,
     MediaState,
 )
@@ -411,6 +413,11 @@ def _media_failed(session: Session, job: Job) -> None:
     media.state, media.reason, media.finished_at = MediaState.FAILED, job.error, NOW
 
 
+def _map_failed(session: Session, job: Job) -> None:
+    row = session.get_one(MapRow, job.map_id)
+    row.state, row.reason, row.finished_at = MapState.FAILED, job.error, NOW
+
+
 _ON_FAILED: Mapping[JobKind, Callable[[Session, Job], None]] = {
     JobKind.INGEST: _checkpoint_failed,
     JobKind.CALIBRATE: _checkpoint_failed,
@@ -421,6 +428,7 @@ _ON_FAILED: Mapping[JobKind, Callable[[Session, Job], None]] = {
     JobKind.EXTRACT: _shard_failed,
     JobKind.COMPARE: _comparison_failed,
     JobKind.MEDIA: _media_failed,
+    JobKind.MAP: _map_failed,
 }
 
 

@@ -5,6 +5,7 @@ Each subject has a folder: routes.py speaks HTTP, schemas.py defines the JSON, s
     answers/       what an evaluation answered, video by video
     checkpoints/   upload and find checkpoints
     comparisons/   two evaluations in pairs
+    maps/          the test videos of an evaluation in two dimensions
     datasets/      register and retire datasets
     estimates/     what an evaluation would take
     evaluations/   ask for evaluations, follow and cancel them

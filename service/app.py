@@ -26,6 +26,7 @@ from service.evaluations.routes import router as evaluations
 from service.leaderboard.routes import router as leaderboard
 from service.leaderboard.service import ORDERS, ROWS
 from service.limits import BodyLimit
+from service.maps.routes import router as maps
 from service.media.routes import router as media
 from service.models.routes import router as models
 from service.parameters import describe, known_words
@@ -112,6 +113,7 @@ def without_engines() -> FastAPI:
         answers,
         estimates,
         comparisons,
+        maps,
         leaderboard,
         datasets,
         media,

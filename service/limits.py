@@ -13,6 +13,8 @@ MAX_LIVE_COMPARISONS = 16
 # Jobs that make previews, of one team and of all readers without a token together. A page that finds no room
 # asks again. So a reader who walks through a gallery keeps no worker busy for hours.
 MAX_LIVE_MEDIA = 64
+# The same for maps. A map of 20,000 videos takes a worker minutes, at low priority.
+MAX_LIVE_MAPS = 8
 # Of file descriptors that no connection of a client may take: 42 connections of the database, 40 threads that
 # may each have a file of the store open, the files of MAX_OPEN_UPLOADS, and as many again to spare.
 RESERVED_FILES = 256

@@ -332,9 +332,55 @@ def media(
     return {"sizes": sizes, "failed": failed}
 
 
+def draw_map(
+    tell: Tell,
+    *,
+    plan: dict[str, Any],
+    features: list[str],
+    predictions: str,
+    like: str | None,
+    version: str,
+    out: str,
+) -> dict[str, Any]:
+    """Write the map of an evaluation's test videos; `like` is the map that it begins at."""
+    from vcp_core.features.bank import FeatureBank
+    from vcp_core.scoring.maps import MAP_VERSION, UNITS, VideoMap, map_of
+
+    if version != MAP_VERSION:
+        raise VersionError(
+            f"The service draws maps by version {version} of the method and this worker by {MAP_VERSION}. "
+            "Update both to one version of vcpbench."
+        )
+    made = _evaluation_plan(**plan, at_home=False)
+    found = map_of(
+        FeatureBank(Path(path) for path in features),
+        made.dataset,
+        made.protocol,
+        made.spec,
+        _predictions(predictions),
+        like=VideoMap.model_validate_json(Path(like).read_text(encoding="utf-8")) if like else None,
+        on_units=_counting(tell, UNITS),
+    )
+    Path(out).write_text(found.model_dump_json(), encoding="utf-8")
+    return {}
+
+
 FUNCTIONS: Mapping[str, Callable[..., dict[str, Any]]] = {
     function.__name__: function
-    for function in (describe, ingest, index, size, cut, calibrate, extract, fit, score, compare, media)
+    for function in (
+        describe,
+        ingest,
+        index,
+        size,
+        cut,
+        calibrate,
+        extract,
+        fit,
+        score,
+        compare,
+        media,
+        draw_map,
+    )
 }
 _behind_walls = False
 _kept: dict[

@@ -7,6 +7,7 @@ protocol     the numbers of a protocol, by hash
 evaluation   checkpoint x dataset x protocol ── score, benchmark_result, part_result (until it is scored);
              needs shards and control evaluations
 comparison   two evaluations, in pairs
+map          the test videos of an evaluation in two dimensions
 shard        distinct clips of one checkpoint, forwarded once, in one object
 media        previews of some videos of a dataset, or of their questions, in one object
 job          one task of a worker; only this table has leases and attempts
@@ -18,6 +19,7 @@ worker       worker processes that were seen lately
     evaluations.py  evaluation, shard, score, benchmark_result, part_result
     comparisons.py  comparison
     media.py        media
+    maps.py         map
     jobs.py         job, worker
     columns.py      columns whose values are names
 """
@@ -39,6 +41,7 @@ from records.models.evaluations import (
     evaluation_shards,
 )
 from records.models.jobs import Job, JobKind, JobState, Worker
+from records.models.maps import MapRow, MapState
 from records.models.media import Media, MediaState
 from records.models.tokens import Token
 
@@ -56,6 +59,8 @@ __all__ = [
     "Job",
     "JobKind",
     "JobState",
+    "MapRow",
+    "MapState",
     "Media",
     "MediaState",
     "Model",

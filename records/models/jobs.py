@@ -27,6 +27,7 @@ class JobKind(StrEnum):
     SCORE = "score"
     COMPARE = "compare"
     MEDIA = "media"
+    MAP = "map"
 
     @property
     def queue(self) -> str:
@@ -57,6 +58,7 @@ class Job(Identified, Base):
         shard_id: Subject of extract.
         comparison_id: Subject of compare.
         media_id: Subject of media.
+        map_id: Subject of map.
         number: Index of a fit's parts in `Evaluation.fits`; 0 for other kinds.
         priority: 0, or less for a job that can wait. Workers take jobs of higher priority first.
         asked_at: When the evaluation or the upload that the job belongs to was asked for. Workers finish
@@ -78,7 +80,8 @@ class Job(Identified, Base):
     __tablename__ = "job"
     __table_args__ = (
         CheckConstraint(
-            "num_nonnulls(checkpoint_id, dataset_id, evaluation_id, shard_id, comparison_id, media_id) = 1",
+            "num_nonnulls(checkpoint_id, dataset_id, evaluation_id, shard_id, comparison_id, media_id, "
+            "map_id) = 1",
             name="subject",
         ),
         Index("uq_job_checkpoint", "checkpoint_id", "kind", unique=True),
@@ -87,6 +90,7 @@ class Job(Identified, Base):
         Index("uq_job_shard", "shard_id", unique=True),
         Index("uq_job_comparison", "comparison_id", unique=True),
         Index("uq_job_media", "media_id", unique=True),
+        Index("uq_job_map", "map_id", unique=True),
         Index(
             "ix_job_line",
             "queue",
@@ -110,6 +114,7 @@ class Job(Identified, Base):
     shard_id: Mapped[UUID | None] = mapped_column(ForeignKey("shard.id", ondelete="CASCADE"))
     comparison_id: Mapped[UUID | None] = mapped_column(ForeignKey("comparison.id", ondelete="CASCADE"))
     media_id: Mapped[UUID | None] = mapped_column(ForeignKey("media.id", ondelete="CASCADE"))
+    map_id: Mapped[UUID | None] = mapped_column(ForeignKey("map.id", ondelete="CASCADE"))
     number: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     priority: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     asked_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())

@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, and_, delete, func, or_, select, union_all
+from sqlalchemy import ColumnElement, and_, delete, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from records.db import NOW
-from records.models import Comparison, ComparisonState, Job, JobKind, JobState
-from records.repositories import jobs, locks
+from records.models import Comparison, ComparisonState, Job, JobKind
+from records.repositories import jobs
+from records.repositories import live as live_jobs
 
 FAILED_FOR = timedelta(minutes=10)  # after this time, a request retries a failed comparison
 
@@ -46,7 +47,7 @@ def make(session: Session, first_id: UUID, second_id: UUID, *, version: str, tea
 
 def live_lock(team: str | None) -> str:
     """Name of the lock under which requests count a team's live comparisons and make one more."""
-    return f"vcpbench.comparisons.{team or jobs.NO_TEAM}"
+    return live_jobs.lock_name(JobKind.COMPARE, team)
 
 
 def live(session: Session, team: str | None) -> tuple[int, datetime | None]:
@@ -54,16 +55,7 @@ def live(session: Session, team: str | None) -> tuple[int, datetime | None]:
 
     The caller holds the `live_lock`, because it makes another one if there is room.
     """
-    locks.expect(session, live_lock(team))
-    wanted = Job.kind == JobKind.COMPARE, Job.team == (team or jobs.NO_TEAM)
-    # A union, because each of the two states has an index of its own. The table holds every job ever made.
-    queued, running = (
-        select(Job.created_at).where(*wanted, Job.queue == JobKind.COMPARE.queue, Job.state == state)
-        for state in (JobState.QUEUED, JobState.RUNNING)
-    )
-    either = union_all(queued, running).subquery()
-    number, oldest = session.execute(select(func.count(), func.min(either.c.created_at))).one()
-    return number, oldest
+    return live_jobs.count(session, JobKind.COMPARE, team)
 
 
 def _of(first_id: UUID, second_id: UUID) -> tuple[ColumnElement[bool], ColumnElement[bool]]:

@@ -68,9 +68,8 @@ _SUBJECTS: dict[type, InstrumentedAttribute[UUID | None]] = {
     DatasetRow: Job.dataset_id,
     Evaluation: Job.evaluation_id,
 }
-_SUBJECT_ID = func.coalesce(
-    *_SUBJECTS.values(), Job.shard_id, Job.comparison_id, Job.media_id
-)  # the table has a check
+# The table checks that each job has one subject.
+_SUBJECT_ID = func.coalesce(*_SUBJECTS.values(), Job.shard_id, Job.comparison_id, Job.media_id, Job.map_id)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +94,7 @@ def enqueue(
     shard_id: UUID | None = None,
     comparison_id: UUID | None = None,
     media_id: UUID | None = None,
+    map_id: UUID | None = None,
     number: int = 0,
     asked_at: datetime | None = None,
     priority: int = 0,
@@ -116,6 +116,7 @@ def enqueue(
         "shard_id": shard_id,
         "comparison_id": comparison_id,
         "media_id": media_id,
+        "map_id": map_id,
         "number": number,
         "asked_at": asked_at or NOW,
         "priority": priority,

@@ -18,15 +18,14 @@ from sqlalchemy import (
     func,
     literal,
     select,
-    union_all,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from records.db import NOW
-from records.models import Checkpoint, DatasetRow, Evaluation, Job, JobKind, JobState, Media, MediaState
-from records.repositories import jobs, locks
+from records.models import Checkpoint, DatasetRow, Evaluation, JobKind, Media, MediaState
+from records.repositories import jobs
 
 FAILED_FOR = timedelta(minutes=10)  # after this time, a request retries what failed
 
@@ -60,23 +59,6 @@ def ended_long_ago(session: Session, row: Media) -> bool:
     """Whether what failed may be tried again: a disk may have been away."""
     query = select(Media.id).where(Media.id == row.id, Media.finished_at < NOW - FAILED_FOR)
     return session.scalar(query) is not None
-
-
-def live_lock(team: str | None) -> str:
-    """Name of the lock under which requests count a team's media jobs and make one more."""
-    return f"vcpbench.media.{team or jobs.NO_TEAM}"
-
-
-def num_live(session: Session, team: str | None) -> int:
-    """Count the media jobs of a team that no worker has ended yet. The caller holds the `live_lock`."""
-    locks.expect(session, live_lock(team))
-    wanted = Job.kind == JobKind.MEDIA, Job.team == (team or jobs.NO_TEAM)
-    # A union, because each of the two states has an index of its own. The table holds every job ever made.
-    queued, running = (
-        select(Job.id).where(*wanted, Job.queue == JobKind.MEDIA.queue, Job.state == state)
-        for state in (JobState.QUEUED, JobState.RUNNING)
-    )
-    return session.scalar(select(func.count()).select_from(union_all(queued, running).subquery())) or 0
 
 
 def make(session: Session, group: Group, dataset_id: UUID, *, team: str | None) -> None:

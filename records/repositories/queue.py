@@ -57,6 +57,11 @@ def next_of_comparison(session: Session, comparison_id: UUID) -> list[Next]:
     return _first_of_each_queue(session, Job.comparison_id == comparison_id)
 
 
+def next_of_map(session: Session, map_id: UUID) -> list[Next]:
+    """The job of a map, unless the job has ended."""
+    return _first_of_each_queue(session, Job.map_id == map_id)
+
+
 def _first_of_each_queue(session: Session, needed: ColumnElement[bool]) -> list[Next]:
     since = NOW - timedelta(seconds=SEEN_S)
     seen = exists().where(Worker.id == Job.worker_id, Worker.seen_at > since)
@@ -101,13 +106,13 @@ def in_work(session: Session, workers: Sequence[Worker]) -> Sequence[Job]:
 def done_for(session: Session, job: Job) -> Evaluation | None:
     """The first evaluation that waits for a job. For a job of a control, the first that needs the control.
 
-    None if no evaluation waits, and for a comparison, which belongs to two.
+    None if no evaluation waits, and for a comparison or a map, which are made of evaluations that are done.
     """
     query = select(Evaluation).where(Evaluation.state.not_in(ENDED))
     if job.kind is JobKind.EXTRACT:
         needing = select(evaluation_shards.c.evaluation_id)
         query = query.where(Evaluation.id.in_(needing.where(evaluation_shards.c.shard_id == job.shard_id)))
-    elif job.kind is JobKind.COMPARE:
+    elif job.kind in (JobKind.COMPARE, JobKind.MAP):
         return None
     elif job.evaluation_id is not None:
         query = query.where(Evaluation.id == job.evaluation_id)

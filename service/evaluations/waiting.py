@@ -20,6 +20,8 @@ from records.models import (
     EvaluationState,
     Job,
     JobKind,
+    MapRow,
+    MapState,
     Worker,
 )
 from records.repositories import jobs, queue, turns, workers
@@ -77,6 +79,14 @@ def comparing(session: Session, comparison: Comparison, reader: Caller | None) -
     return _standing(session, found, comparison.second, reader, otherwise=WAITING)
 
 
+def drawing(session: Session, row: MapRow, reader: Caller | None) -> Standing:
+    """What workers do for a map now. The words are those for an evaluation."""
+    if row.state is not MapState.WAITING:
+        return Standing(row.state.value)
+    found = queue.next_of_map(session, row.id)
+    return _standing(session, found, row.evaluation, reader, otherwise=WAITING)
+
+
 def _standing(
     session: Session,
     found: list[Next],
@@ -113,6 +123,7 @@ def _stage(session: Session, job: Job, evaluation: Evaluation) -> str:
         JobKind.FIT: "fitting probes" if own else "fitting probes of the controls",
         JobKind.SCORE: "scoring" if own else "scoring the controls",
         JobKind.COMPARE: "comparing",
+        JobKind.MAP: "drawing a map",
     }[job.kind]
 
 
@@ -132,6 +143,7 @@ def _subject(session: Session, job: Job, evaluation: Evaluation) -> str:
         JobKind.FIT: f"the probes of {it} wait to be fitted",
         JobKind.SCORE: f"{it} waits to be scored",
         JobKind.COMPARE: "the comparison waits to be made",
+        JobKind.MAP: "the map waits to be drawn",
     }[job.kind]
 
 
@@ -202,4 +214,5 @@ def _doing(session: Session, job: Job, reader: Caller | None) -> str:
         JobKind.FIT: "fitting probes",
         JobKind.SCORE: "scoring",
         JobKind.COMPARE: "comparing",
+        JobKind.MAP: "drawing a map",
     }[job.kind]

@@ -10,8 +10,8 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from records import storage
-from records.models import Checkpoint, DatasetRow, DatasetState, Media, MediaState
-from records.repositories import locks, media
+from records.models import Checkpoint, DatasetRow, DatasetState, JobKind, Media, MediaState
+from records.repositories import live, locks, media
 from records.repositories.media import Group
 from records.storage import DamagedObject, Storage
 from service.auth import Caller
@@ -145,8 +145,9 @@ def _make(
     Without room nothing is queued. The page asks again, and some jobs have ended by then.
     """
     team = reader.team if reader else None
-    locks.take(session, media.live_lock(team))
-    if media.num_live(session, team) < MAX_LIVE_MEDIA:
+    locks.take(session, live.lock_name(JobKind.MEDIA, team))
+    number, _ = live.count(session, JobKind.MEDIA, team)
+    if number < MAX_LIVE_MEDIA:
         if old is not None:
             media.forget(session, old.id)
         media.make(session, group, dataset.id, team=team)

@@ -69,7 +69,7 @@ def test_wrong_and_right_answers_are_all_answers(results: Results, dataset: Data
         wrong: [one.answer.video for one in vcp_core.gallery(results, dataset, wrong=wrong).rows]
         for wrong in (True, False)
     }
-    truth = {one.video: one.right for one in answers(predictions)}
+    truth = {one.video: one.right for one in answers(predictions, {})}
     assert shown == {
         wrong: [video for video, right in truth.items() if right is not wrong] for wrong in shown
     }

@@ -20,7 +20,7 @@ class Answer:
         video: Id of the video.
         group: Group of the video, if it is known.
         label: True class.
-        answer: The class that was answered. None for retrieval, if the class of the neighbour is unknown.
+        answer: The class that was answered; None if there is no answer.
         right: Whether that is the true class.
         neighbour: For retrieval, id of the nearest training video.
     """
@@ -33,13 +33,13 @@ class Answer:
     neighbour: str | None = None
 
 
-def answers(predictions: Predictions, labels: Mapping[str, str] | None = None) -> list[Answer]:
+def answers(predictions: Predictions, labels: Mapping[str, str]) -> list[Answer]:
     """List the first answer for every test video, in the order of the predictions.
 
     Args:
         predictions: Of recognition or of retrieval. The answer of retrieval is the nearest training video's
             class.
-        labels: For retrieval, the classes of the training videos, by id.
+        labels: Classes of the training videos, by id. Only retrieval reads them.
 
     Raises:
         NotAvailable: If the benchmark answers other questions than the class of a video.
@@ -47,23 +47,16 @@ def answers(predictions: Predictions, labels: Mapping[str, str] | None = None) -
     >>> columns = {"video": ["a", "b"], "group": [None, None], "label": ["wave", "clap"]}
     >>> columns["linear"] = [["wave", "clap"], ["wave", "clap"]]
     >>> found = Predictions(benchmark="recognition", answers=("clap", "wave"), columns=columns)
-    >>> [(one.video, one.answer, one.right) for one in answers(found)]
+    >>> [(one.video, one.answer, one.right) for one in answers(found, {})]
     [('a', 'wave', True), ('b', 'wave', False)]
     """
+    first: list[tuple[str | None, str | None]]
     if predictions.benchmark == RECOGNITION:
         method = next(name for name in METHODS if name in predictions.columns)
         first = [(row[0], None) for row in predictions.column(method)]
-        right = [
-            answer == label for (answer, _), label in zip(first, predictions.column("label"), strict=True)
-        ]
     elif predictions.benchmark == RETRIEVAL:
-        nearest = [row[0] if row else None for row in predictions.column("neighbours")]
-        first = [((labels or {}).get(one), one) for one in nearest]
-        right = predictions.column(f"hit_at_{min(predictions.facts['ks'])}")
-        if min(predictions.facts["ks"]) > 1:  # a hit is then no matter of the nearest video
-            right = [
-                answer == label for (answer, _), label in zip(first, predictions.column("label"), strict=True)
-            ]
+        nearest: list[str | None] = [row[0] if row else None for row in predictions.column("neighbours")]
+        first = [(None if one is None else labels.get(one), one) for one in nearest]
     else:
         raise NotAvailable(
             f"{predictions.benchmark} does not answer the class of a video. "
@@ -72,7 +65,7 @@ def answers(predictions: Predictions, labels: Mapping[str, str] | None = None) -
     videos = zip(*(predictions.column(name) for name in ("video", "group", "label")), strict=True)
     return [
         Answer(
-            video=video, group=group, label=label, answer=answer, right=bool(is_right), neighbour=neighbour
+            video=video, group=group, label=label, answer=answer, right=answer == label, neighbour=neighbour
         )
-        for (video, group, label), (answer, neighbour), is_right in zip(videos, first, right, strict=True)
+        for (video, group, label), (answer, neighbour) in zip(videos, first, strict=True)
     ]

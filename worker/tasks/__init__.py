@@ -13,6 +13,7 @@ that: these count once they have jobs, and the next attempt deletes them first.
     score.py      the scores of an evaluation
     compare.py    two evaluations in pairs
     media.py      previews of some videos, or of their questions
+    map.py        the test videos of an evaluation in two dimensions
     features.py   features objects: stored, compared with their hash, made again
     weights.py    the weights of a network, made again if they are damaged
 """
@@ -28,6 +29,7 @@ from worker.tasks.extract import extract
 from worker.tasks.fit import fit
 from worker.tasks.index import index
 from worker.tasks.ingest import ingest
+from worker.tasks.map import draw_map
 from worker.tasks.media import make_media
 from worker.tasks.plan import plan_evaluation
 from worker.tasks.score import score
@@ -43,4 +45,5 @@ TASKS: Mapping[JobKind, Callable[[Work], None]] = {
     JobKind.SCORE: score,
     JobKind.COMPARE: compare,
     JobKind.MEDIA: make_media,
+    JobKind.MAP: draw_map,
 }

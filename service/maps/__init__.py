@@ -1,0 +1,1 @@
+"""The test videos of an evaluation in two dimensions."""

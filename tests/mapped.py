@@ -9,10 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from records import storage
-from records.models import DatasetRow, Evaluation, Job, JobKind, JobState, Shard
+from records.db import NOW, Database
+from records.models import DatasetRow, Evaluation, Job, JobKind, JobState, MapRow, MapState, Shard
+from records.repositories import evaluations
 from records.storage import Storage
 from tests.service.finished import done, ready_checkpoint, ready_dataset
 from vcp_core.benchmarks.grid import grid_clips
@@ -21,7 +24,9 @@ from vcp_core.catalog.files import sha256_of
 from vcp_core.catalog.protocols import PROTOCOLS
 from vcp_core.datasets.manifest import Dataset, Video
 from vcp_core.features.bank import ShardFeatures
+from vcp_core.results.answers import answers
 from vcp_core.results.types import Predictions
+from vcp_core.scoring.maps import SIDE, VideoMap
 
 QUICK, TINY = PROTOCOLS["quick-v1"], BACKBONES["r3d_tiny"]
 CLASSES = ("clap", "jump", "run", "sit", "wave")
@@ -122,3 +127,37 @@ def registered(session: Session, store: Storage, dataset: Dataset) -> DatasetRow
     row = ready_dataset(session, dataset.name, dataset.fingerprint)
     store.put_bytes(storage.manifest_key(row.id), dataset.to_json().encode())
     return row
+
+
+def invented(predictions: Predictions, seed: int = 0) -> VideoMap:
+    """A map of these answers with a clump for each class, without t-SNE."""
+    rng = np.random.default_rng(seed)
+    said = answers(predictions, {})
+    number = {name: place for place, name in enumerate(predictions.answers)}
+    middles = np.random.default_rng(1).uniform(0.1, 0.9, (len(number), 2))
+    near = np.array([middles[number[one.label]] for one in said]) + 0.03 * rng.normal(size=(len(said), 2))
+    placed = np.rint(SIDE * near.clip(0, 1)).astype(int)
+    return VideoMap(
+        classes=predictions.answers,
+        videos=tuple(one.video for one in said),
+        groups=tuple(one.group for one in said),
+        labels=tuple(number[one.label] for one in said),
+        answers=tuple(number[one.answer or ""] for one in said),
+        right=tuple(one.right for one in said),
+        x=tuple(placed[:, 0].tolist()),
+        y=tuple(placed[:, 1].tolist()),
+        answered_by=predictions.benchmark,
+    )
+
+
+def draw_waiting(database: Database) -> None:
+    """Draw the maps that wait, with invented positions, and end their jobs."""
+    with database.session() as session:
+        for row in session.scalars(select(MapRow).where(MapRow.state == MapState.WAITING)).all():
+            said = Predictions.model_validate(
+                evaluations.predictions(session, row.evaluation_id)["recognition"]
+            )
+            row.content = invented(said, row.evaluation_id.int % 1000).model_dump(mode="json")
+            row.state, row.finished_at = MapState.DONE, NOW
+            job = update(Job).where(Job.map_id == row.id)
+            session.execute(job.values(state=JobState.DONE, finished_at=NOW))

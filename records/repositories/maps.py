@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import ColumnElement, and_, delete, or_, select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session, undefer
+from sqlalchemy.orm import Session
 
 from records.db import NOW
 from records.models import Job, JobKind, MapRow, MapState
@@ -17,9 +17,9 @@ FAILED_FOR = timedelta(minutes=10)  # after this time, a request retries a faile
 
 
 def find(session: Session, evaluation_id: UUID, like_id: UUID | None, *, version: str) -> MapRow | None:
-    """Find a map by this method, with its content, unless it failed a while ago."""
+    """Find a map by this method, unless it failed a while ago. Its content is loaded on its first use."""
     current = select(MapRow).where(*_of(evaluation_id, like_id), MapRow.version == version)
-    return session.scalars(current.where(~_failed_long_ago()).options(undefer(MapRow.content))).one_or_none()
+    return session.scalars(current.where(~_failed_long_ago())).one_or_none()
 
 
 def make(

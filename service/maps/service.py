@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from records.kept import Kept
 from records.models import Evaluation, JobKind, JobState, MapRow, MapState
 from records.repositories import live, locks, maps
 from service.auth import Caller
@@ -18,6 +19,7 @@ from service.problems import Conflict, TooMany
 from service.reasons import text_for
 from vcp_core.scoring.maps import MAP_VERSION, VideoMap
 
+_KEPT: Kept[UUID, VideoMap] = Kept(8)  # one of 20,000 videos takes some 10 MB; a page shows two
 MOST = 0.999  # largest fraction of a map that is not done; 1 means done
 
 
@@ -82,6 +84,15 @@ def _check_same_videos(one: Evaluation, other: Evaluation) -> None:
         )
 
 
+def _content(row: MapRow) -> VideoMap:
+    """Read the positions and answers of a map that is done. It never changes, so a few are kept in memory."""
+    found = _KEPT.get(row.id)
+    if found is None:
+        found = VideoMap.model_validate(row.content)
+        _KEPT.put(row.id, found)
+    return found
+
+
 def _shown(
     session: Session, row: MapRow, evaluation: Evaluation, against: UUID | None, reader: Caller | None
 ) -> MapOut:
@@ -89,9 +100,8 @@ def _shown(
     running = row.state is MapState.WAITING and job is not None and job.state is JobState.RUNNING
     done = job.done / job.total if job is not None and job.total else 0.0
     stands = drawing(session, row, reader)
-    content = None
-    if row.content is not None and row.evaluation_id == evaluation.id:
-        content = VideoMap.model_validate(row.content)
+    is_drawn = row.state is MapState.DONE and row.evaluation_id == evaluation.id
+    content = _content(row) if is_drawn else None
     return MapOut(
         state="running" if running else row.state.value,
         reason=text_for(row.reason, reader, evaluation.dataset),

@@ -9,6 +9,9 @@ evaluation.py   one evaluation: results, or how far it is
 gallery.py      the videos behind a number
 submitting.py   what an evaluation would take, on the page that says how to submit
 comparison.py   two evaluations in pairs
+map.py          a map of the test videos, and a list of them
+map_routes.py   the addresses of maps
+scatter.py      how a map is drawn
 pictures.py     charts at addresses of their own, and badges
 svg.py          how these are drawn
 figures.py      small figures inside tables

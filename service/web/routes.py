@@ -28,6 +28,7 @@ from service.web import (
     evaluation,
     gallery,
     leaderboard,
+    map_routes,
     models,
     pictures,
     session,
@@ -51,6 +52,7 @@ def install(app: FastAPI) -> None:
     app.include_router(open_router)
     app.include_router(router)
     app.include_router(pictures.router)
+    app.include_router(map_routes.router)
     app.mount("/static", Static(directory=STATIC), name="static")
     errors.install(app)
 

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from docsite import commands, library, rest, results
+from docsite import commands, library, notebooks, rest, results
 from docsite.pages import (
     INDEX,
     ROOT,
@@ -60,7 +60,11 @@ def stage(source: Path) -> None:
     sections = navigation()
     pages = all_pages(ROOT, sections)
     for page in pages:
-        text = rewrite_links((ROOT / page).read_text(encoding="utf-8"), page, set(pages))
+        if notebooks.is_notebook(page):
+            text = notebooks.markdown(notebooks.read(ROOT / page))
+        else:
+            text = (ROOT / page).read_text(encoding="utf-8")
+        text = rewrite_links(text, page, set(pages))
         if page == "README.md":  # two pages called vcpbench could not be told apart in search
             text = text.replace("# vcpbench\n", "# First steps\n", 1)
         if page == INDEX:

@@ -14,7 +14,11 @@ NAV = Path(__file__).with_name("nav.toml")
 INDEX = "docs/index.md"
 DECISIONS = "docs/decisions"
 # Pages whose name in the tree says nothing on the site.
-RENAMED = {"README.md": "first-steps.md", "vcp_core/samples/README.md": "sample.md"}
+RENAMED = {
+    "README.md": "first-steps.md",
+    "vcp_core/samples/README.md": "sample.md",
+    "docs/notebook.ipynb": "notebook.md",
+}
 _FENCE = re.compile(r"^ *(`{3,}|~{3,})")
 _LINK = re.compile(r"(?P<image>!?)\[(?P<text>(?:[^\[\]]|\[[^\[\]]*\])*)\]\((?P<target>[^()\s]+)\)")
 

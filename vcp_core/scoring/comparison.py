@@ -6,7 +6,7 @@ Legend: N prediction rows of one evaluation.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -176,11 +176,20 @@ def compare_many(
     epoch 20: +40.0, p 0.000, adjusted 0.001
     """
     found = {name: compare(reference, other, protocol, same=name in same) for name, other in others.items()}
+    return adjusted(found)
+
+
+def adjusted(found: Mapping[str, Sequence[Difference]]) -> dict[str, tuple[AdjustedDifference, ...]]:
+    """Adjust p-values by Holm's method. One family is the comparisons of one metric with the reference.
+
+    Args:
+        found: By name, the differences from the same reference.
+    """
     families: dict[str, dict[str, float]] = {}
     for name, differences in found.items():
         for one in differences:
             families.setdefault(one.metric, {})[name] = one.p_value
-    adjusted = {
+    holms = {
         metric: dict(zip(by_name, holm(list(by_name.values())), strict=True))
         for metric, by_name in families.items()
     }
@@ -188,8 +197,8 @@ def compare_many(
         name: tuple(
             AdjustedDifference(
                 **one.model_dump(),
-                num_comparisons=len(adjusted[one.metric]),
-                p_adjusted=adjusted[one.metric][name],
+                num_comparisons=len(holms[one.metric]),
+                p_adjusted=holms[one.metric][name],
             )
             for one in differences
         )

@@ -4,7 +4,7 @@ Each subject has a folder: routes.py speaks HTTP, schemas.py defines the JSON, s
 
     answers/       what an evaluation answered, video by video
     checkpoints/   upload and find checkpoints
-    comparisons/   two evaluations in pairs
+    comparisons/   evaluations in pairs: two, or many with a baseline
     maps/          the test videos of an evaluation in two dimensions
     datasets/      register and retire datasets
     estimates/     what an evaluation would take

@@ -15,6 +15,8 @@ MAX_LIVE_COMPARISONS = 16
 MAX_LIVE_MEDIA = 64
 # The same for maps. A map of 20,000 videos takes a worker minutes, at low priority.
 MAX_LIVE_MAPS = 8
+# Comparisons of many under way, counted likewise. One has up to 1,225 pairs, and each takes up to a second.
+MAX_LIVE_COMPARISONS_OF_MANY = 4
 # Of file descriptors that no connection of a client may take: 42 connections of the database, 40 threads that
 # may each have a file of the store open, the files of MAX_OPEN_UPLOADS, and as many again to spare.
 RESERVED_FILES = 256

@@ -275,11 +275,7 @@ def compare(
     from vcp_core.catalog.protocols import Protocol
     from vcp_core.scoring.stored_comparison import COMPARED_VERSION, compare_and_note
 
-    if version != COMPARED_VERSION:
-        raise VersionError(
-            f"The service compares by version {version} of the rules and this worker by {COMPARED_VERSION}. "
-            "Update both to one version of vcpbench."
-        )
+    _check_rules(version, COMPARED_VERSION)
     predictions = _predictions(first), _predictions(second)
     on_units = _counting(tell, len(predictions[0]))
     numbers = Protocol.model_validate(protocol)
@@ -365,6 +361,70 @@ def draw_map(
     return {}
 
 
+def compare_many(
+    tell: Tell,
+    *,
+    predictions: list[str],
+    ids: list[str],
+    baseline: int,
+    same: list[list[int]],
+    protocol: dict[str, Any],
+    version: str,
+    known: str,
+    out: str,
+) -> dict[str, Any]:
+    """Compare many evaluations with the baseline and in all pairs, and write their differences.
+
+    Args:
+        tell: Called with (pairs done, pairs in all).
+        predictions: For each evaluation, the file of its predictions.
+        ids: Ids of the evaluations.
+        baseline: Place of the baseline.
+        same: Pairs of places with the same weights.
+        protocol: The protocol of all.
+        version: Version of the rules that the service goes by.
+        known: File of the comparisons that were made before: pairs with the baseline, and the matrices.
+        out: File of the new pairs with the baseline, and of the stored comparison.
+    """
+    from vcp_core.catalog.protocols import Protocol
+    from vcp_core.scoring.stored_comparison import Compared
+    from vcp_core.scoring.stored_many import MANY_VERSION, ComparedMany, MatrixMaker, compare_pairs, pairs_of
+
+    _check_rules(version, MANY_VERSION)
+    there = json.loads(Path(known).read_text(encoding="utf-8"))
+    pairs = pairs_of(len(ids), baseline)
+    if there["matrices"] is not None:
+        pairs = [pair for pair in pairs if baseline in pair]
+    made = compare_pairs(
+        lambda place: _predictions(predictions[place]),
+        pairs,
+        Protocol.model_validate(protocol),
+        names=ids,
+        same={(one, other) for one, other in same},
+        known={(baseline, int(place)): Compared.model_validate(one) for place, one in there["pairs"].items()},
+        on_units=_counting(tell, len(pairs)),
+    )
+    with_baseline, maker = {}, MatrixMaker()
+    for pair, found in made:
+        maker.add(pair, found.differences)
+        if pair[0] == baseline and str(pair[1]) not in there["pairs"]:
+            with_baseline[str(pair[1])] = found.model_dump(mode="json")
+    matrices = maker.matrices if there["matrices"] is None else there["matrices"]
+    many = ComparedMany.model_validate({"evaluations": ids, "matrices": matrices})
+    content = {"pairs": with_baseline, "many": many.model_dump(mode="json")}
+    Path(out).write_text(json.dumps(content), encoding="utf-8")
+    return {}
+
+
+def _check_rules(wanted: str, version: str) -> None:
+    """Refuse to compare by other rules than the service."""
+    if wanted != version:
+        raise VersionError(
+            f"The service compares by version {wanted} of the rules and this worker by {version}. "
+            "Update both to one version of vcpbench."
+        )
+
+
 FUNCTIONS: Mapping[str, Callable[..., dict[str, Any]]] = {
     function.__name__: function
     for function in (
@@ -380,6 +440,7 @@ FUNCTIONS: Mapping[str, Callable[..., dict[str, Any]]] = {
         compare,
         media,
         draw_map,
+        compare_many,
     )
 }
 _behind_walls = False

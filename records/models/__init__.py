@@ -6,7 +6,7 @@ dataset      the place of videos, and the fingerprint of their manifest
 protocol     the numbers of a protocol, by hash
 evaluation   checkpoint x dataset x protocol ── score, benchmark_result, part_result (until it is scored);
              needs shards and control evaluations
-comparison   two evaluations, in pairs
+comparison   two evaluations in pairs, or many with a baseline ── comparison_member
 map          the test videos of an evaluation in two dimensions
 shard        distinct clips of one checkpoint, forwarded once, in one object
 media        previews of some videos of a dataset, or of their questions, in one object
@@ -17,7 +17,7 @@ worker       worker processes that were seen lately
     checkpoints.py  model, checkpoint, upload_part
     datasets.py     dataset, protocol
     evaluations.py  evaluation, shard, score, benchmark_result, part_result
-    comparisons.py  comparison
+    comparisons.py  comparison, comparison_member
     media.py        media
     maps.py         map
     jobs.py         job, worker
@@ -27,7 +27,7 @@ worker       worker processes that were seen lately
 from __future__ import annotations
 
 from records.models.checkpoints import Checkpoint, CheckpointState, Model, Origin, UploadPart
-from records.models.comparisons import Comparison, ComparisonState
+from records.models.comparisons import Comparison, ComparisonState, comparison_members
 from records.models.datasets import DatasetRow, DatasetState, ProtocolRow
 from records.models.evaluations import (
     ENDED,
@@ -72,6 +72,7 @@ __all__ = [
     "Token",
     "UploadPart",
     "Worker",
+    "comparison_members",
     "evaluation_controls",
     "evaluation_shards",
 ]

@@ -17,6 +17,7 @@ comparisons.py  two evaluations compared
 media.py        previews: found, asked for, forgotten
 maps.py         the test videos of an evaluation in two dimensions
 live.py         jobs that readers asked for and that no worker has ended
+many_comparisons.py  many evaluations compared with a baseline and in all pairs
 leaderboard.py  results of one dataset, protocol and engine
 leaderboard_choices.py  which leaderboards there are, and what one can be asked for
 tokens.py       API tokens

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import func, select, union_all
+from sqlalchemy import ColumnElement, func, select, union_all
 from sqlalchemy.orm import Session
 
 from records.models import Job, JobKind, JobState
@@ -16,13 +16,15 @@ def lock_name(kind: JobKind, team: str | None) -> str:
     return f"vcpbench.live.{kind.value}.{team or jobs.NO_TEAM}"
 
 
-def count(session: Session, kind: JobKind, team: str | None) -> tuple[int, datetime | None]:
-    """Count the live jobs of a kind and a team, and say since when the oldest waits.
+def count(
+    session: Session, kind: JobKind, team: str | None, *which: ColumnElement[bool]
+) -> tuple[int, datetime | None]:
+    """Count the live jobs of a kind and a team, or `which` of them, and say since when the oldest waits.
 
     The caller holds the lock, because it queues another one if there is room.
     """
     locks.expect(session, lock_name(kind, team))
-    wanted = Job.kind == kind, Job.team == (team or jobs.NO_TEAM)
+    wanted = Job.kind == kind, Job.team == (team or jobs.NO_TEAM), *which
     # A union, because each of the two states has an index of its own. The table holds every job ever made.
     queued, running = (
         select(Job.created_at).where(*wanted, Job.queue == kind.queue, Job.state == state)

@@ -11,7 +11,7 @@ from service.comparisons.schemas import ComparisonOut, ComparisonProgress
 from service.evaluations import named
 from service.evaluations.service import check_done, detail
 from service.evaluations.waiting import comparing
-from service.limits import MAX_LIVE_COMPARISONS
+from service.limits import MAX_LIVE_COMPARISONS, MAX_LIVE_COMPARISONS_OF_MANY
 from service.problems import Conflict, TooMany
 from service.reasons import text_for
 from vcp_core.scoring.stored_comparison import COMPARED_VERSION, Compared
@@ -39,23 +39,29 @@ def _found_or_made(session: Session, one: Evaluation, other: Evaluation, team: s
         locks.take(session, comparisons.live_lock(team))
         found = comparisons.find(session, one.id, other.id, version=COMPARED_VERSION)  # another's, by now
     if found is None:
-        _check_room(session, team)
+        check_room(session, team)
         found = comparisons.make(session, one.id, other.id, version=COMPARED_VERSION, team=team)
     return found
 
 
-def _check_room(session: Session, team: str | None) -> None:
-    """Make sure that one more comparison of the team may wait. Readers without a token are one team."""
-    number, oldest = comparisons.live(session, team)
-    if oldest is not None and number >= MAX_LIVE_COMPARISONS:
+def check_room(session: Session, team: str | None, *, many: bool = False) -> None:
+    """Make sure that one more comparison of the team may wait. Readers without a token are one team.
+
+    Raises:
+        TooMany: If as many as allowed are under way: of two evaluations, or with `many` of many.
+    """
+    number, oldest = comparisons.live(session, team, many=many)
+    allowed = MAX_LIVE_COMPARISONS_OF_MANY if many else MAX_LIVE_COMPARISONS
+    what = "comparisons of many evaluations" if many else "comparisons"
+    if oldest is not None and number >= allowed:
         whose = f"Team {team!r} has" if team else "Readers without a token together have"
         raise TooMany(
-            f"{whose} {number} comparisons under way, and {MAX_LIVE_COMPARISONS} are allowed. A place is "
+            f"{whose} {number} {what} under way, and {allowed} are allowed. A place is "
             f"free when a worker has made one; the oldest was asked for at {oldest:%Y-%m-%d %H:%M:%S %Z}. "
             "GET /v1/status shows the workers.",
-            limit="comparisons under way",
+            limit=f"{what} under way",
             used=number,
-            allowed=MAX_LIVE_COMPARISONS,
+            allowed=allowed,
         )
 
 

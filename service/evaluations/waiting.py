@@ -76,7 +76,7 @@ def comparing(session: Session, comparison: Comparison, reader: Caller | None) -
     if comparison.state is not ComparisonState.WAITING:
         return Standing(comparison.state.value)
     found = queue.next_of_comparison(session, comparison.id)
-    return _standing(session, found, comparison.second, reader, otherwise=WAITING)
+    return _standing(session, found, comparison.first, reader, otherwise=WAITING)
 
 
 def drawing(session: Session, row: MapRow, reader: Caller | None) -> Standing:

@@ -26,12 +26,13 @@ from records.models import (
     Origin,
     ScoreRow,
 )
-from records.repositories import checkpoints, datasets, evaluations
+from records.repositories import checkpoints, datasets, evaluations, many_comparisons
 from tests.served import sha256
 from vcp_core.catalog.datasets import DATASETS
 from vcp_core.catalog.protocols import PROTOCOLS, Protocol
 from vcp_core.results.types import Predictions
-from vcp_core.scoring.stored_comparison import compare_and_note
+from vcp_core.scoring.stored_comparison import COMPARED_VERSION, compare_and_note
+from vcp_core.scoring.stored_many import ComparedMany, MatrixMaker, compare_pairs, pairs_of
 
 HEADLINE = "recognition.top1"
 
@@ -144,13 +145,31 @@ def compare_waiting(database: Database) -> None:
 
 def compare_now(session: Session, row: Comparison) -> None:
     """Write what a worker would."""
-    first, second = (
-        {
-            name: Predictions.model_validate(found)
-            for name, found in evaluations.predictions(session, one).items()
-        }
-        for one in (row.first_id, row.second_id)
-    )
+    if row.second_id is None:
+        return compare_many_now(session, row)
+    first, second = (_predictions(session, one) for one in (row.first_id, row.second_id))
     found = compare_and_note(first, second, Protocol.model_validate(row.first.protocol.content))
     row.content, row.state = found.model_dump(mode="json"), ComparisonState.DONE
     row.finished_at = NOW
+
+
+def compare_many_now(session: Session, row: Comparison) -> None:
+    """Write what a worker would, of many evaluations."""
+    members = [one.id for one in row.members]
+    found = [_predictions(session, one) for one in members]
+    baseline, maker = members.index(row.first_id), MatrixMaker()
+    protocol = Protocol.model_validate(row.first.protocol.content)
+    pairs, names = pairs_of(len(members), baseline), [str(one) for one in members]
+    contents = {}
+    for pair, compared in compare_pairs(found.__getitem__, pairs, protocol, names=names):
+        maker.add(pair, compared.differences)
+        if pair[0] == baseline:
+            contents[members[pair[1]]] = compared.model_dump(mode="json")
+    many_comparisons.keep_pairs(session, row.first_id, contents, version=COMPARED_VERSION)
+    many = ComparedMany(evaluations=tuple(names), matrices=maker.matrices)
+    row.content, row.state, row.finished_at = many.model_dump(mode="json"), ComparisonState.DONE, NOW
+
+
+def _predictions(session: Session, evaluation_id: UUID) -> dict[str, Predictions]:
+    found = evaluations.predictions(session, evaluation_id)
+    return {name: Predictions.model_validate(one) for name, one in found.items()}

@@ -60,7 +60,7 @@ def routes(api: Served) -> list[tuple[str, str]]:
 
 def call(client: httpx.Client, method: str, path: str, **headers: str) -> httpx.Response:
     """Call a route with ids of nothing, and no body."""
-    for name in ("checkpoint_id", "evaluation_id"):
+    for name in _ids():
         path = path.replace(f"{{{name}}}", str(uuid4()))
     return client.request(method, path.format_map(VALUES), headers=headers)
 
@@ -83,7 +83,7 @@ def test_a_token_that_opens_nothing_is_refused_by_every_route(
     for method, path in routes(api):
         if (method, path) not in OPEN:
             headers = httpx.Headers({"Authorization": value}, encoding="latin-1")
-            url = path.format_map(VALUES | {"checkpoint_id": uuid4(), "evaluation_id": uuid4()})
+            url = path.format_map(VALUES | _ids())
             answer = anyone.request(method, url, headers=headers)
             assert problem_of(answer, 401)
             assert answer.headers["WWW-Authenticate"] == "Bearer"
@@ -128,7 +128,7 @@ def test_what_changes_an_installation_takes_an_administrators_token(api: Served)
 
 
 def _ids() -> dict[str, UUID]:
-    return {"checkpoint_id": uuid4(), "evaluation_id": uuid4()}
+    return {name: uuid4() for name in ("checkpoint_id", "evaluation_id", "comparison_id")}
 
 
 @pytest.fixture

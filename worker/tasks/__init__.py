@@ -14,6 +14,7 @@ that: these count once they have jobs, and the next attempt deletes them first.
     compare.py    two evaluations in pairs
     media.py      previews of some videos, or of their questions
     map.py        the test videos of an evaluation in two dimensions
+    compare_many.py  many evaluations with a baseline and in all pairs
     features.py   features objects: stored, compared with their hash, made again
     weights.py    the weights of a network, made again if they are damaged
 """

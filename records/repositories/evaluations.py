@@ -98,6 +98,11 @@ def these(session: Session, evaluation_ids: Sequence[UUID]) -> list[Evaluation]:
     return [found[evaluation_id] for evaluation_id in evaluation_ids]
 
 
+def load(session: Session, evaluation_ids: Sequence[UUID]) -> Sequence[Evaluation]:
+    """Load those of these evaluations that exist, by one query. Then `get` finds them without a query."""
+    return session.scalars(select(Evaluation).where(Evaluation.id.in_(evaluation_ids))).unique().all()
+
+
 def reusable(
     session: Session,
     checkpoint: Checkpoint,

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from records import flow
 from records.models import Comparison, ComparisonState, Evaluation, JobState
-from records.repositories import comparisons, locks, many_comparisons
+from records.repositories import comparisons, evaluations, locks, many_comparisons
 from service.auth import Caller
 from service.comparisons.many_schemas import LEAST, ManyOut, MatrixOut, PairOut, WithBaseline
 from service.comparisons.schemas import ComparisonProgress
@@ -23,6 +23,7 @@ from service.evaluations.service import check_done
 from service.evaluations.waiting import comparing
 from service.problems import Conflict, Forbidden, InvalidRequest, NotFound
 from service.reasons import text_for
+from service.references import Beginning, parse
 from vcp_core.scoring.comparison import adjusted
 from vcp_core.scoring.stored_comparison import COMPARED_VERSION, Compared
 from vcp_core.scoring.stored_many import MANY_VERSION, MOST, ComparedMany, Matrix
@@ -99,7 +100,9 @@ def choose(session: Session, wanted: Sequence[str], baseline: str | None, reader
         raise InvalidRequest(
             f"{len(wanted)} evaluations are named. A comparison takes {LEAST} to {MOST} of them."
         )
+    kept = _load(session, wanted)  # the session refers to loaded rows weakly, so this name keeps them
     found = [named.find(session, one, reader) for one in wanted]
+    del kept
     twice = [one for one, number in Counter(one.id for one in found).items() if number > 1]
     if twice:
         raise InvalidRequest(f"Evaluation {twice[0]} is named more than once. Name each evaluation once.")
@@ -113,6 +116,13 @@ def choose(session: Session, wanted: Sequence[str], baseline: str | None, reader
     for one in found:
         _check_comparable(base, one)
     return Chosen(evaluations=found, baseline=base)
+
+
+def _load(session: Session, wanted: Sequence[str]) -> Sequence[Evaluation]:
+    """Load the evaluations that are named by whole ids, by one query and not by one each."""
+    references = (parse(one, "evaluation") for one in wanted)
+    whole = [one.whole for one in references if isinstance(one, Beginning) and one.whole is not None]
+    return evaluations.load(session, whole)
 
 
 def _check_comparable(base: Evaluation, one: Evaluation) -> None:

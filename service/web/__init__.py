@@ -12,6 +12,8 @@ comparison.py   two evaluations in pairs
 map.py          a map of the test videos, and a list of them
 map_routes.py   the addresses of maps
 scatter.py      how a map is drawn
+many.py         many evaluations: against a baseline, and in all pairs
+multiples.py    profiles that are drawn side by side
 pictures.py     charts at addresses of their own, and badges
 svg.py          how these are drawn
 figures.py      small figures inside tables

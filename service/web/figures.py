@@ -171,6 +171,18 @@ def heat_level(score: Score) -> str:
     return f"{'up' if side > 0 else 'down'}{step}"
 
 
+def difference_level(difference: float, verdict: str, unit: Unit) -> str:
+    """Name the CSS class that colours a difference by its verdict and its size, as `heat_level` does a lift.
+
+    >>> difference_level(12.0, "better", "percent"), difference_level(12.0, "open", "percent")
+    ('up3', 'unsure')
+    """
+    if verdict == "open":
+        return "unsure"
+    step = 3 if unit == "number" else 1 + bisect(LIFT_STEPS, abs(difference))
+    return f"{'up' if verdict == 'better' else 'down'}{step}"
+
+
 def share_level(share: float) -> str:
     """Name the CSS class that colours a share of a row, 0 to 1."""
     return f"share{round(min(1.0, max(0.0, share)) * SHARE_STEPS)}"

@@ -28,6 +28,7 @@ from service.web import (
     evaluation,
     gallery,
     leaderboard,
+    many,
     map_routes,
     models,
     pictures,
@@ -51,6 +52,7 @@ def install(app: FastAPI) -> None:
     app.include_router(session.router)
     app.include_router(open_router)
     app.include_router(router)
+    app.include_router(many.router)
     app.include_router(pictures.router)
     app.include_router(map_routes.router)
     app.mount("/static", Static(directory=STATIC), name="static")
@@ -192,16 +194,19 @@ def compare(
     request: Request,
     reader: Reader,
     session: SessionDep,
-    chosen: Annotated[list[str] | None, Query(alias="evaluation")] = None,
+    wanted: many.WantedDep,
     first: str = "",
     second: str = "",
 ) -> Response:
-    """Two evaluations in pairs. The board's form sends its two ticked rows as `evaluation`, twice."""
-    if chosen and len(chosen) == 2:
+    """Two evaluations in pairs, or many. The board's form sends each ticked row as `evaluation`."""
+    chosen = wanted.evaluation
+    if len(chosen) > 2 or (len(chosen) == 2 and wanted.baseline):
+        return many.show(request, session, wanted, reader)
+    if len(chosen) == 2:
         query = urlencode({"first": chosen[0], "second": chosen[1]})
         return RedirectResponse(f"/compare?{query}", status_code=303)
     if not first or not second:
-        return render(request, "choose.html", num_chosen=len(chosen or ()), status=422 if chosen else 200)
+        return render(request, "choose.html", num_chosen=len(chosen), status=422 if chosen else 200)
     page = comparison.page(session, first, second, reader)
     return render(request, "compare.html", page=page, verdict=comparison.verdict, tests=comparison.TESTS)
 

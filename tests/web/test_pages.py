@@ -357,9 +357,10 @@ def test_two_ticks_make_a_comparison_and_other_numbers_are_explained(site: Site)
     assert two.status_code == 303
     assert two.headers["Location"] == f"/compare?first={site.best}&second={site.second}"
     assert (
-        "You ticked 1 row. A comparison needs two" in site.page(f"/compare?evaluation={site.best}", 422).text
+        "You ticked 1 row. A comparison needs two or more"
+        in site.page(f"/compare?evaluation={site.best}", 422).text
     )
-    assert "Tick two rows" in site.page("/compare").text
+    assert "Tick two to 50 rows" in site.page("/compare").text
     assert "is failed" in site.page(f"/compare?first={site.best}&second={site.failed}", 409).text
 
 

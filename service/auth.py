@@ -17,6 +17,7 @@ from service.request_rates import RequestRates
 bearer = HTTPBearer(auto_error=False, description="`Authorization: Bearer vcp_...`")
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
 COOKIE = "vcpbench_token"  # of a browser that logged in; see service/web/session.py
+ACTS = "VCPBench-Page"  # header of a page's script that sends something; see `on_page`
 HOW = "Send `Authorization: Bearer TOKEN`; `vcpbench token create` makes one."
 
 
@@ -43,17 +44,46 @@ def reader(request: Request, credentials: Credentials) -> Caller | None:
         TooMany: If the token, or the address of a sender without one, sent too many requests in this minute.
     """
     secret = credentials.credentials if credentials else _cookie(request)
-    token = None
-    if secret is not None:
-        with request.app.state.database.session() as session:
-            token = tokens.find(session, secret)
-    if token is None:
+    found = _find(request, secret)
+    if found is None:
         count_address(request)
         if request.app.state.settings.public_read and credentials is None:
             return None
         if secret is None:
             raise Unauthorised(f"This request needs a token. {HOW}")
         raise Unauthorised(f"This token is unknown or was revoked. {HOW}")
+    return found
+
+
+def on_page(request: Request) -> Caller:
+    """Identify a logged-in person who sends something by a page of this site, such as an upload.
+
+    The browser sends the cookie by itself, so the cookie alone does not show who wrote the request. A page of
+    another site cannot send this request: SameSite keeps the cookie back, and no browser sends the header
+    `VCPBench-Page` to another site unless that site allows it, which this one never does.
+
+    Raises:
+        Forbidden: If the request may come from another site.
+        Unauthorised: If nobody is logged in, or the token was revoked since.
+        TooMany: If the token, or the address of a sender without one, sent too many requests in this minute.
+    """
+    if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin" or ACTS not in request.headers:
+        raise Forbidden("This request came from another site. Open the page here and send it again.")
+    found = _find(request, request.cookies.get(COOKIE))
+    if found is None:
+        count_address(request)
+        raise Unauthorised("You are not logged in any more. Log in with a token at /login.")
+    return found
+
+
+def _find(request: Request, secret: str | None) -> Caller | None:
+    """Find whose token this is, and count the request. None if there is none, or if it opens nothing."""
+    if not secret:
+        return None
+    with request.app.state.database.session() as session:
+        token = tokens.find(session, secret)
+    if token is None:
+        return None
     _rates(request).count(f"token {token.id}", f"Token {token.name!r} of team {token.team!r}")
     return Caller(name=token.name, team=token.team, admin=token.admin)
 
@@ -77,9 +107,10 @@ def _rates(request: Request) -> RequestRates:
 
 
 def _cookie(request: Request) -> str | None:
-    """The token of a logged-in browser, which only reads.
+    """The token of a logged-in browser, which only reads the API.
 
-    Requests that write need the Authorization header, which no other site can make the browser send.
+    Requests that write need the Authorization header, which no other site can make the browser send. The
+    routes below `/submit`, by which pages upload, have `on_page` instead.
     """
     if request.method not in ("GET", "HEAD"):
         return None
@@ -115,4 +146,5 @@ def is_of(team: str | None, found: Caller | None) -> bool:
 
 Reader = Annotated[Caller | None, Depends(reader)]
 AnyCaller = Annotated[Caller, Depends(caller)]
+PageSender = Annotated[Caller, Depends(on_page)]
 Admin = Annotated[Caller, Depends(admin)]

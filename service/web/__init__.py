@@ -8,6 +8,7 @@ models.py       a model's checkpoints over its training
 evaluation.py   one evaluation: results, or how far it is
 gallery.py      the videos behind a number
 submitting.py   what an evaluation would take, on the page that says how to submit
+uploading.py    what that page's script sends: a file, and a request for an evaluation
 comparison.py   two evaluations in pairs
 map.py          a map of the test videos, and a list of them
 map_routes.py   the addresses of maps

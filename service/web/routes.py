@@ -34,6 +34,7 @@ from service.web import (
     pictures,
     session,
     submitting,
+    uploading,
 )
 from service.web.pages import STATIC, Static, public_url, render
 from service.web.parameters import FACTS, ParametersDep
@@ -55,6 +56,7 @@ def install(app: FastAPI) -> None:
     app.include_router(many.router)
     app.include_router(pictures.router)
     app.include_router(map_routes.router)
+    app.include_router(uploading.router)
     app.mount("/static", Static(directory=STATIC), name="static")
     errors.install(app)
 
@@ -248,6 +250,7 @@ def submit(
         backbones=list(BACKBONES),
         chosen=chosen,
         estimate=submitting.estimate(session, storage, settings, chosen),
+        max_bytes=settings.max_upload_bytes,
     )
 
 

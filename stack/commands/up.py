@@ -144,6 +144,7 @@ def _welcome(stack_home: Home, state: StackState) -> None:
     option = "" if stack_home == Home.chosen(None) else f" --home {shlex.quote(str(stack_home.folder))}"
     for line in (
         f"vcpbench runs at {state.url}, its reference at {state.url}/docs",
+        f"  log in  {state.url}/login, with the token in the next file",
         f"  token   {stack_home.token}",
         f"  logs    {stack_home.logs}",
         f"  stop    vcpbench down{option}",

@@ -2,16 +2,17 @@
 
 Each subject has a folder: routes.py speaks HTTP, schemas.py defines the JSON, service.py decides.
 
+    aliases/       a team's words for checkpoints
     answers/       what an evaluation answered, video by video
     checkpoints/   upload and find checkpoints
     comparisons/   evaluations in pairs: two, or many with a baseline
-    maps/          the test videos of an evaluation in two dimensions
     datasets/      register and retire datasets
     estimates/     what an evaluation would take
     evaluations/   ask for evaluations, follow and cancel them
     leaderboard/   results of one dataset, protocol and engine
+    maps/          the test videos of an evaluation in two dimensions
     media/         previews of videos and questions
-    models/        models, each with its newest checkpoint
+    models/        models, each with its newest checkpoint; their names and tags
     protocols/     register protocols
     web/           the pages for people
     app.py         the application, and its metrics

@@ -14,6 +14,7 @@ from records.settings import Settings
 from records.storage import Storage
 from records.wakeups import WakeUps
 from service import health, problems, whoami
+from service.aliases.routes import router as aliases
 from service.answers import stored as stored_answers
 from service.answers.routes import router as answers
 from service.auth import reader
@@ -58,6 +59,7 @@ A score's `unit` says what its numbers are: percent, points, or plain numbers. E
 TAGS = [
     {"name": "checkpoints", "description": "Weights: declared, uploaded (in parts if need be), recognised."},
     {"name": "models", "description": "Named series of a team's checkpoints."},
+    {"name": "aliases", "description": "A team's words for checkpoints, such as `@champion`."},
     {"name": "evaluations", "description": "One checkpoint on one dataset under one protocol."},
     {"name": "leaderboard", "description": "Finished evaluations of one dataset and protocol, side by side."},
     {"name": "datasets", "description": "Videos that the workers can read."},
@@ -109,6 +111,7 @@ def without_engines() -> FastAPI:
     for router in (
         checkpoints,
         models,
+        aliases,
         evaluations,
         answers,
         estimates,

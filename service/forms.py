@@ -18,12 +18,14 @@ _DECLARATION = r"^[^\x00-\x1f\x7f]+$"
 _TEXT = r"^[^\x00]+$"  # PostgreSQL can neither store nor compare a NUL
 _SHA256 = r"^[0-9a-fA-F]{64}$"
 _WORD = r"^[A-Za-z0-9][\w.-]{0,62}$"
+_LABEL = r"^[a-z0-9][a-z0-9._-]{0,62}$"
 LONGEST_NAME = 100  # characters
 FORMS = {  # description of the valid text, by regular expression
     _NAME: "letters, digits, spaces and any of . _ + / -",
     _DECLARATION: "text without control characters",
     _TEXT: "text without a NUL character",
     _SHA256: "a SHA-256, which has 64 hexadecimal digits",
+    _LABEL: "at most 63 lower-case letters, digits and any of . _ -, the first a letter or a digit",
     _WORD: "at most 63 letters, digits and any of . _ -, the first a letter or a digit",
 }
 
@@ -58,4 +60,5 @@ Sha256 = Annotated[str, StringConstraints(to_lower=True, pattern=_SHA256)]
 _MOST = (1 << 53) - 1  # every reader of JSON keeps such a number exactly
 Step = Annotated[Whole, Field(ge=0, le=_MOST)]
 StepText = Annotated[int, Field(ge=0, le=_MOST)]  # in an address, where a number is text
+Label = Annotated[str, StringConstraints(pattern=_LABEL)]  # a tag, or an alias without its @
 Word = Annotated[str, StringConstraints(pattern=_WORD)]  # a name that an address holds as it is

@@ -1,9 +1,11 @@
-"""The ways to name a checkpoint or an evaluation: an id, its first characters, or MODEL@latest.
+"""The ways to name a checkpoint or an evaluation: an id, its first characters, MODEL@latest, or an alias.
 
 0d9c2c0e-5b9c-4d0e-9d6b-1b0c5f5f3c11    an id
 0d9c2                                   the first characters of an id, 4 or more
 r3d-vcp@latest                          the newest of the caller's own team's model of this name
 vision/r3d-vcp@latest                   the newest of team vision's model
+@champion                               where the alias of the caller's own team points
+vision/@champion                        where team vision's alias points
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from service.problems import InvalidRequest, ServiceError
 from vcp_core.catalog.validation import quoted
 
 LATEST = "@latest"
+ALIAS = r"[a-z0-9][a-z0-9._-]{0,62}"  # without its @
 FEWEST = 4  # hexadecimal digits of an id; 3 have 4,096 values, so a slip could hit another checkpoint
 DIGITS = 32  # hexadecimal digits of a complete id
 MOST_TOLD = 5  # candidates that the error for an ambiguous id names
@@ -38,7 +41,8 @@ _ID = (
     r"(?:[0-9a-fA-F]{0,4}|[0-9a-fA-F]{4}-[0-9a-fA-F]{0,12})))"
 )
 IS_ID: JsonDict = {"pattern": f"^(?:{_ID})$"}
-IS_NAMED: JsonDict = {"pattern": rf"^(?:{_ID}|[^\x00]+{LATEST})$"}
+IS_NAMED: JsonDict = {"pattern": rf"^(?:{_ID}|[^\x00]+{LATEST}|(?:[^\x00]+/)?@{ALIAS})$"}
+_ALIASED = re.compile(rf"(?:(?P<team>.+)/)?@(?P<name>{ALIAS})", re.DOTALL)
 IDS = f"its id, or the first characters of its id ({FEWEST} or more)"
 
 
@@ -80,13 +84,23 @@ class Latest:
         return [(team, name) for team, name in found[-LONGEST_NAME:] if len(name) <= LONGEST_NAME]
 
 
-def parse(text: str, kind: str) -> Beginning | Latest:
+@dataclass(frozen=True, kw_only=True)
+class Alias:
+    """An alias of a team; `team` is None for the caller's own."""
+
+    name: str
+    team: str | None
+
+
+def parse(text: str, kind: str) -> Beginning | Latest | Alias:
     """Parse a text that names a checkpoint or an evaluation.
 
     >>> parse("0D9C2c", "checkpoint").low
     UUID('0d9c2c00-0000-0000-0000-000000000000')
     >>> parse("vision/r3d@latest", "evaluation")
     Latest(model='vision/r3d')
+    >>> parse("@champion", "checkpoint")
+    Alias(name='champion', team=None)
 
     Raises:
         InvalidRequest: If the text has no known form, or too few characters of an id.
@@ -94,11 +108,14 @@ def parse(text: str, kind: str) -> Beginning | Latest:
     model = text.removesuffix(LATEST)
     if model and model != text:
         return Latest(model=model)
+    aliased = _ALIASED.fullmatch(text)
+    if aliased and text != LATEST:
+        return Alias(name=aliased["name"], team=aliased["team"])
     try:
         return parse_id(text, kind)
     except InvalidRequest as error:
         hint = f" Did you mean {quoted(text + LATEST)}?" if text and "@" not in text else ""
-        raise InvalidRequest(f"{error} Or write MODEL{LATEST}.{hint}") from None
+        raise InvalidRequest(f"{error} Or write MODEL{LATEST}, or @ALIAS.{hint}") from None
 
 
 def parse_id(text: str, kind: str) -> Beginning:
@@ -132,9 +149,12 @@ def ambiguous(kind: str, text: str, candidates: Sequence[tuple[UUID, str]]) -> A
 
 
 class _Named(Convertor[str]):
-    """Match one segment of a path, or several that end in `@latest`: a model's name may hold slashes."""
+    """Match one segment of a path, or several that end in `@latest` or an alias.
 
-    regex = f"[^/]+|.+{LATEST}"
+    The names of models and teams may hold slashes.
+    """
+
+    regex = f"[^/]+|.+{LATEST}|.+/@{ALIAS}"
 
     def convert(self, value: str) -> str:
         return value
@@ -152,8 +172,10 @@ class _NamedCheckpoint(_Named):
 register_url_convertor("named", _Named())  # `/evaluations/{evaluation_id:named}`
 register_url_convertor("named_checkpoint", _NamedCheckpoint())
 _IDS = f"Its id, or the first characters of its id ({FEWEST} or more)"
-CHECKPOINT = f"{_IDS}, or `MODEL{LATEST}` for the newest checkpoint of your team's model."
-EVALUATION = f"{_IDS}, or `MODEL{LATEST}` for the newest evaluation of that model's newest checkpoint."
+CHECKPOINT = f"{_IDS}, `MODEL{LATEST}` for the newest checkpoint of your team's model, or `@ALIAS`."
+EVALUATION = (
+    f"{_IDS}; or `MODEL{LATEST}` or `@ALIAS` for the newest evaluation of the checkpoint that this names."
+)
 CheckpointNamed = Annotated[str, Path(description=CHECKPOINT, json_schema_extra=IS_NAMED)]
 CheckpointId = Annotated[str, Path(description=f"{_IDS}.", json_schema_extra=IS_ID)]
 EvaluationNamed = Annotated[str, Path(description=EVALUATION, json_schema_extra=IS_NAMED)]

@@ -112,13 +112,20 @@ class Newest:
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """A name that a team's checkpoints come under."""
+    """A name that a team's checkpoints come under.
+
+    Attributes:
+        tags: Its tags, in alphabetical order.
+        former_names: Names that it had before. They still lead to it.
+    """
 
     name: str
     team: str
     num_checkpoints: int
     num_evaluations: int
     newest: Newest | None = None
+    tags: tuple[str, ...] = ()
+    former_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,6 +25,7 @@ from vcpbench_client.commands import (
     leaderboards,
     lists,
     login,
+    naming,
     uploads,
 )
 from vcpbench_client.commands.common import ERROR, INTERRUPTED, error_facts, print_json, say
@@ -48,7 +49,9 @@ OWN = (
     leaderboards.datasets,
     leaderboards.protocols,
     gate.gate,
+    naming.rename,
 )
+GROUPS = {"admin": admin.app, "tag": naming.tag_app, "alias": naming.alias_app}
 # Newer Typers bring a click of their own, so the base class of all errors of usage has no fixed address.
 ClickException: type[Any] = next(
     kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"
@@ -109,7 +112,8 @@ def _root(
 def _add_commands(root: typer.Typer) -> None:
     entries = sorted(entry_points(group=GROUP), key=lambda entry: entry.name)
     taken = {entry.name for entry in entries}
-    root.add_typer(admin.app, name="admin")
+    for name, group in GROUPS.items():
+        root.add_typer(group, name=name)
     for command in OWN:
         if command.__name__ not in taken:
             root.command(name=command.__name__)(command)

@@ -26,6 +26,7 @@ from vcpbench_client.downloads import download
 from vcpbench_client.errors import BadAnswer, NotCompared, NotDone, Rejected, TimedOut
 from vcpbench_client.folders import source_of
 from vcpbench_client.given import Answers, query
+from vcpbench_client.naming import Naming
 from vcpbench_client.patience import Deadline, Looks
 from vcpbench_client.transport import Query, Transport, content_of, segment
 from vcpbench_client.uploads import PART_BYTES, Tell, Upload
@@ -34,8 +35,8 @@ T = TypeVar("T")
 PAGE = 100
 
 
-class Client:
-    """A server, with one method for each request.
+class Client(Naming):
+    """A server, with one method for each request. Those of names and shares are in `vcpbench_client.naming`.
 
     Args:
         url: Of the server; `VCPBENCH_URL`, else that of `vcpbench login`.
@@ -148,7 +149,7 @@ class Client:
         """Ask for an evaluation. If it is done or under way already, return it as it is.
 
         Args:
-            checkpoint: What `upload` gave, its id, or `MODEL@latest`.
+            checkpoint: What `upload` gave, its id, `MODEL@latest`, or `@ALIAS`.
             dataset: Its name; `VCPBENCH_DATASET`, else "playground-136".
             protocol: Its name or hash; `VCPBENCH_PROTOCOL`, else "quick-v1".
         """
@@ -294,7 +295,7 @@ class Client:
 
         Args:
             limit: At most so many.
-            wanted: `name` (a part of it), `team`: only those.
+            wanted: `name` (a part of it), `team`, `tag`: only those.
         """
         return self._pages(Model, "/models", limit, wanted)
 

@@ -25,6 +25,7 @@ from vcpbench_client.answers import (
     Score,
     Status,
 )
+from vcpbench_client.naming import Alias, Move
 
 PERCENT = "percent"
 ARROWS = {1: ("▲", "green"), 0: ("·", "dim"), -1: ("▼", "red")}  # better, open, worse; with colours
@@ -163,14 +164,32 @@ def checkpoints(found: Iterable[Checkpoint]) -> Table:
 def models(found: Iterable[Model]) -> Table:
     """Models, a row each, with their newest checkpoints."""
     table = _table(
-        "model", "team", "checkpoints", "evaluations", "newest", "run", "step", "state", "uploaded"
+        "model", "team", "checkpoints", "evaluations", "newest", "run", "step", "state", "uploaded", "tags"
     )
     for one in found:
         cells = [one.name, one.team, str(one.num_checkpoints), str(one.num_evaluations)]
         if one.newest:
             new = one.newest
             cells += [new.id, new.run or "", _step(new.step), new.state, _moment(new.created_at)]
+            cells += [", ".join(one.tags)]
         table.add_row(*map(Text, cells))
+    return table
+
+
+def aliases(found: Iterable[Alias]) -> Table:
+    """Aliases, and where they point."""
+    table = _table("alias", "team", "model", "run", "step", "checkpoint", "since", "by")
+    for one in found:
+        facts = (f"@{one.name}", one.team, one.model, one.run or "", _step(one.step), one.checkpoint)
+        table.add_row(*map(Text, (*facts, _moment(one.moved_at), one.by or "")))
+    return table
+
+
+def moves(found: Iterable[Move]) -> Table:
+    """The moves of an alias."""
+    table = _table("since", "checkpoint", "by")
+    for one in found:
+        table.add_row(*map(Text, (_moment(one.moved_at), one.checkpoint or "removed", one.by or "")))
     return table
 
 

@@ -12,6 +12,8 @@ shard        distinct clips of one checkpoint, forwarded once, in one object
 media        previews of some videos of a dataset, or of their questions, in one object
 job          one task of a worker; only this table has leases and attempts
 worker       worker processes that were seen lately
+former_name  old names of models; alias_move: where aliases point and pointed; model_tag: tags of models
+note         notes on evaluations; saved_view: named addresses of pages; share: links that read one page
 
     tokens.py       token
     checkpoints.py  model, checkpoint, upload_part
@@ -21,6 +23,8 @@ worker       worker processes that were seen lately
     media.py        media
     maps.py         map
     jobs.py         job, worker
+    names.py        former_name, alias_move, model_tag
+    sharing.py      note, saved_view, share
     columns.py      columns whose values are names
 """
 
@@ -43,10 +47,13 @@ from records.models.evaluations import (
 from records.models.jobs import Job, JobKind, JobState, Worker
 from records.models.maps import MapRow, MapState
 from records.models.media import Media, MediaState
+from records.models.names import AliasMove, FormerName, ModelTag
+from records.models.sharing import Note, SavedView, Share
 from records.models.tokens import Token
 
 __all__ = [
     "ENDED",
+    "AliasMove",
     "BenchmarkRow",
     "Checkpoint",
     "CheckpointState",
@@ -56,6 +63,7 @@ __all__ = [
     "DatasetState",
     "Evaluation",
     "EvaluationState",
+    "FormerName",
     "Job",
     "JobKind",
     "JobState",
@@ -64,11 +72,15 @@ __all__ = [
     "Media",
     "MediaState",
     "Model",
+    "ModelTag",
+    "Note",
     "Origin",
     "PartRow",
     "ProtocolRow",
+    "SavedView",
     "ScoreRow",
     "Shard",
+    "Share",
     "Token",
     "UploadPart",
     "Worker",

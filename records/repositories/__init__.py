@@ -10,6 +10,8 @@ progress.py     how far an evaluation is, and when it ends
 rates.py        how long the pieces of the last evaluations took
 checkpoints.py  models' checkpoints, and their parts while they are uploaded
 models.py       models, each with its newest checkpoint
+names.py        current and former names of models, and tags
+aliases.py      where aliases point, and where they pointed
 datasets.py     datasets and protocols
 evaluations.py  evaluations, their scores and predictions
 shards.py       which clips are forwarded already, or will be

@@ -10,6 +10,7 @@ from sqlalchemy import (
     ARRAY,
     ColumnElement,
     String,
+    Subquery,
     TableValuedAlias,
     and_,
     delete,
@@ -24,7 +25,7 @@ from sqlalchemy.orm import Session, selectinload
 
 from records.db import NOW
 from records.models import Checkpoint, CheckpointState, Model, Origin, UploadPart
-from records.repositories import locks
+from records.repositories import locks, names
 from vcp_core.catalog.graphs import GraphFacts
 from vcp_core.catalog.readings import version_of
 
@@ -130,7 +131,10 @@ def scheme_versions(session: Session, checkpoint_ids: Collection[UUID]) -> dict[
 
 
 def model_of(session: Session, team: str, name: str) -> Model:
-    """Find a team's model of this name, or make it."""
+    """Find a team's model that has this name or had it, or make one. The caller holds the flow's lock."""
+    found = names.owner(session, team, name)
+    if found is not None:
+        return found
     session.execute(insert(Model).values(team=team, name=name).on_conflict_do_nothing())
     return session.scalars(select(Model).where(Model.team == team, Model.name == name)).one()
 
@@ -161,24 +165,26 @@ def same(
 
 
 def latest(
-    session: Session, names: Sequence[tuple[str, str]], among: ColumnElement[bool]
+    session: Session, called: Sequence[tuple[str, str]], among: ColumnElement[bool]
 ) -> Checkpoint | None:
     """The newest of these uploads that has all its bytes and was not rejected.
 
     Args:
         session: Of the caller.
-        names: Models, each as team and name, in order of preference. The first with such an upload wins.
+        called: Models, each as team and name, in order of preference. The first with such an upload wins. A
+            former name means its model.
         among: Which uploads.
     """
-    wanted = _named(names)
+    known, wanted = names.known_as(), _named(called)
     query = (
         select(Checkpoint)
         .join(Checkpoint.model)
-        .join(wanted, _is(wanted))
+        .join(known, known.c.model_id == Model.id)
+        .join(wanted, _is(wanted, known))
         .where(Checkpoint.state.in_(USABLE), among)
         .order_by(wanted.c.position, Checkpoint.created_at.desc(), Checkpoint.id)
     )
-    return session.scalars(query.limit(1)).one_or_none() if names else None
+    return session.scalars(query.limit(1)).one_or_none() if called else None
 
 
 def teams_with(session: Session, model: str, among: ColumnElement[bool]) -> Sequence[str]:
@@ -186,41 +192,47 @@ def teams_with(session: Session, model: str, among: ColumnElement[bool]) -> Sequ
     query = (
         select(Model.team)
         .join(Checkpoint, Checkpoint.model_id == Model.id)
-        .where(Model.name == model, Checkpoint.state.in_(USABLE), among)
+        .where(names.is_called(model), Checkpoint.state.in_(USABLE), among)
     )
     return session.scalars(query.distinct().order_by(Model.team)).all()
 
 
 def first_model(
-    session: Session, names: Sequence[tuple[str, str]], among: ColumnElement[bool]
-) -> tuple[str, str] | None:
-    """The first of these models, each given as team and name, that has one of these uploads."""
-    wanted = _named(names)
+    session: Session, called: Sequence[tuple[str, str]], among: ColumnElement[bool]
+) -> Model | None:
+    """The first of these models that has one of these uploads.
+
+    Args:
+        session: Of the caller.
+        called: Models, each as team and name. A former name means its model.
+        among: Which uploads.
+    """
+    known, wanted = names.known_as(), _named(called)
     query = (
-        select(Model.team, Model.name)
+        select(Model)
         .join(Checkpoint, Checkpoint.model_id == Model.id)
-        .join(wanted, _is(wanted))
+        .join(known, known.c.model_id == Model.id)
+        .join(wanted, _is(wanted, known))
         .where(among)
         .order_by(wanted.c.position)
     )
-    found = session.execute(query.limit(1)).one_or_none()
-    return None if found is None else (found.team, found.name)
+    return session.scalars(query.limit(1)).one_or_none()
 
 
-def _named(names: Sequence[tuple[str, str]]) -> TableValuedAlias:
+def _named(called: Sequence[tuple[str, str]]) -> TableValuedAlias:
     """The names as rows of `team`, `name` and `position`.
 
     They are two arrays, so the statement is the same for any number of names. With a parameter for each name,
     SQLAlchemy and PostgreSQL would read a new statement for each number of slashes in an address.
     """
     text = ARRAY(String)
-    teams, models = (literal([name[side] for name in names], text) for side in (0, 1))
+    teams, models = (literal([name[side] for name in called], text) for side in (0, 1))
     rows = func.unnest(teams, models).table_valued("team", "name", with_ordinality="position", name="wanted")
     return rows.render_derived()
 
 
-def _is(wanted: TableValuedAlias) -> ColumnElement[bool]:
-    return and_(wanted.c.team == Model.team, wanted.c.name == Model.name)
+def _is(wanted: TableValuedAlias, known: Subquery) -> ColumnElement[bool]:
+    return and_(wanted.c.team == known.c.team, wanted.c.name == known.c.name)
 
 
 def page(
@@ -237,14 +249,14 @@ def page(
     Args:
         session: Of the caller.
         among: Which uploads.
-        model: Only of this model.
+        model: Only of the model that has this name or had it.
         team: Only of this team.
         limit: Rows of a page.
         offset: Rows before it.
     """
     query = select(Checkpoint).join(Checkpoint.model).where(among)
     if model is not None:
-        query = query.where(Model.name == model)
+        query = query.where(names.is_called(model))
     if team is not None:
         query = query.where(Model.team == team)
     total = session.scalar(select(func.count()).select_from(query.subquery())) or 0

@@ -42,7 +42,7 @@ from records.models import (
     evaluation_controls,
     evaluation_shards,
 )
-from records.repositories import jobs
+from records.repositories import jobs, names
 from vcp_core.catalog import readings, versions
 from vcp_core.catalog.errors import VcpbenchError
 
@@ -270,7 +270,7 @@ def page(
     Args:
         session: Of the caller.
         state: Only in this state.
-        model: Only of this model.
+        model: Only of the model that has this name or had it.
         team: Only of this team.
         dataset: Only on this dataset, by its name or its fingerprint. A name also finds evaluations of
             earlier videos of that name.
@@ -289,13 +289,14 @@ def page(
     )
     wanted = {
         Evaluation.state: state,
-        Model.name: model,
         Model.team: team,
         Checkpoint.id: checkpoint_id,
     }
     for column, value in wanted.items():
         if value is not None:
             query = query.where(column == value)
+    if model is not None:
+        query = query.where(names.is_called(model))
     if dataset is not None:
         query = query.where(or_(DatasetRow.name == dataset, DatasetRow.fingerprint == dataset))
     if protocol is not None:

@@ -28,6 +28,7 @@ from sqlalchemy.orm import Session, aliased
 from records.db import BINARY
 from records.kept import Kept
 from records.models import Checkpoint, DatasetRow, Evaluation, EvaluationState, Model, ScoreRow
+from records.repositories.names import is_called_like
 from vcp_core.catalog.readings import version_of
 from vcp_core.catalog.scores import FIELDS, Score
 
@@ -270,7 +271,7 @@ def _filtered(wanted: LeaderboardQuery) -> Select[Any]:
         .where(Evaluation.is_control.is_(False), is_of(wanted.board))
     )
     if wanted.model is not None:
-        query = query.where(Model.name.icontains(wanted.model, autoescape=True))
+        query = query.where(is_called_like(wanted.model))
     equal = {Model.team: wanted.team, Checkpoint.backbone: wanted.backbone, Checkpoint.run: wanted.run}
     for column, value in equal.items():
         if value is not None:

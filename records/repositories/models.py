@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session, aliased
 
 from records.models import Checkpoint, Evaluation, Model
+from records.repositories import names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +24,8 @@ class Counted:
         num_checkpoints: Checkpoints that the reader may see.
         num_evaluations: Evaluations of its checkpoints, in any state.
         evaluated_at: When the last of these evaluations finished; None if none has.
+        tags: Its tags.
+        former_names: Names that it had before, the newest first.
     """
 
     model: Model
@@ -30,6 +33,8 @@ class Counted:
     num_checkpoints: int
     num_evaluations: int
     evaluated_at: datetime | None
+    tags: list[str]
+    former_names: list[str]
 
 
 def page(
@@ -38,6 +43,7 @@ def page(
     among: ColumnElement[bool],
     name: str | None = None,
     team: str | None = None,
+    tag: str | None = None,
     limit: int,
     offset: int = 0,
 ) -> tuple[list[Counted], int]:
@@ -46,8 +52,9 @@ def page(
     Args:
         session: Of the caller.
         among: Checkpoints that the reader may see (`records.repositories.checkpoints.seen`).
-        name: Only models whose name contains this, in any case of letters.
+        name: Only models whose name contains this or contained it, in any case of letters.
         team: Only of this team.
+        tag: Only with this tag.
         limit: Rows of a page.
         offset: Rows before it.
     """
@@ -60,7 +67,7 @@ def page(
             .label("position"),
         )
         .join(Checkpoint.model)
-        .where(among, *_wanted(name, team))
+        .where(among, *_wanted(name, team, tag))
         .subquery()
     )
     newest = aliased(Checkpoint)
@@ -70,13 +77,16 @@ def page(
     total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
     ordered = query.order_by(newest.created_at.desc(), newest.id).limit(limit).offset(offset)
     rows = session.execute(ordered).all()
-    evaluated = _evaluated(session, [found.model_id for found, _ in rows])
-    return [_counted(found, number, evaluated) for found, number in rows], total
+    model_ids = [found.model_id for found, _ in rows]
+    evaluated = _evaluated(session, model_ids)
+    tags, former = names.tags(session, model_ids), names.former(session, model_ids)
+    return [_counted(found, number, evaluated, tags, former) for found, number in rows], total
 
 
-def _wanted(name: str | None, team: str | None) -> list[ColumnElement[bool]]:
-    found = [] if name is None else [Model.name.icontains(name, autoescape=True)]
-    return found if team is None else [*found, Model.team == team]
+def _wanted(name: str | None, team: str | None, tag: str | None) -> list[ColumnElement[bool]]:
+    found = [] if name is None else [names.is_called_like(name)]
+    found += [] if team is None else [Model.team == team]
+    return found if tag is None else [*found, names.has_tag(tag)]
 
 
 def _evaluated(session: Session, model_ids: list[Any]) -> dict[UUID, tuple[int, datetime | None]]:
@@ -91,7 +101,11 @@ def _evaluated(session: Session, model_ids: list[Any]) -> dict[UUID, tuple[int, 
 
 
 def _counted(
-    newest: Checkpoint, num_checkpoints: int, evaluated: dict[UUID, tuple[int, datetime | None]]
+    newest: Checkpoint,
+    num_checkpoints: int,
+    evaluated: dict[UUID, tuple[int, datetime | None]],
+    tags: dict[UUID, list[str]],
+    former: dict[UUID, list[str]],
 ) -> Counted:
     assert newest.model is not None
     num_evaluations, evaluated_at = evaluated.get(newest.model.id, (0, None))
@@ -101,4 +115,6 @@ def _counted(
         num_checkpoints=num_checkpoints,
         num_evaluations=num_evaluations,
         evaluated_at=evaluated_at,
+        tags=tags.get(newest.model.id, []),
+        former_names=former.get(newest.model.id, []),
     )

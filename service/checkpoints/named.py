@@ -9,10 +9,19 @@ from sqlalchemy import ColumnElement
 from sqlalchemy.orm import Session
 
 from records.models import Checkpoint
-from records.repositories import checkpoints
+from records.repositories import aliases, checkpoints
 from service.auth import Caller
 from service.problems import NotFound
-from service.references import LATEST, MOST_TOLD, Beginning, Latest, ambiguous, parse, parse_id
+from service.references import (
+    LATEST,
+    MOST_TOLD,
+    Alias,
+    Beginning,
+    Latest,
+    ambiguous,
+    parse,
+    parse_id,
+)
 from vcp_core.catalog.validation import quoted
 
 KIND = "checkpoint"
@@ -66,6 +75,8 @@ def find(session: Session, wanted: str, among: Among) -> Checkpoint:
     reference = parse(wanted, KIND)
     if isinstance(reference, Latest):
         return _latest(session, reference, among)
+    if isinstance(reference, Alias):
+        return _aliased(session, reference, among)
     return _beginning(session, reference, among)
 
 
@@ -78,14 +89,14 @@ def id_of(session: Session, wanted: str, among: Among) -> UUID:
         Ambiguous: If several ids begin with the text.
     """
     reference = parse(wanted, KIND)
-    whole = None if isinstance(reference, Latest) else reference.whole
+    whole = reference.whole if isinstance(reference, Beginning) else None
     return whole or find(session, wanted, among).id
 
 
 def by_id(session: Session, wanted: str, among: Among) -> Checkpoint:
     """Find a checkpoint by its id or the first characters of it.
 
-    Uploads use this: `MODEL@latest` always means a checkpoint that has its bytes already.
+    Uploads use this: `MODEL@latest` and an alias always mean a checkpoint that has its bytes already.
 
     Raises:
         InvalidRequest: If the text is no id, nor the first characters of one.
@@ -109,6 +120,21 @@ def _words(checkpoint: Checkpoint) -> str:
     assert checkpoint.model is not None
     step = "" if checkpoint.step is None else f" at step {checkpoint.step}"
     return f"{checkpoint.model.team}/{checkpoint.model.name}{step}"
+
+
+def _aliased(session: Session, reference: Alias, among: Among) -> Checkpoint:
+    """Find the checkpoint that an alias points at."""
+    team = reference.team or among.team
+    if team is None:
+        raise NotFound(f"An alias belongs to a team. Name the team: TEAM/@{reference.name}.")
+    move = aliases.current(session, team, reference.name)
+    if move is None or move.checkpoint_id is None:
+        raise NotFound(f"Team {quoted(team)} has no alias @{reference.name}. List them: GET /v1/aliases.")
+    target = move.checkpoint_id
+    found = checkpoints.between(session, target, target, among.where, 1)
+    if not found:
+        raise among.none(f"{target}, at which @{reference.name} of team {team!r} points")
+    return found[0]
 
 
 def _latest(session: Session, reference: Latest, among: Among) -> Checkpoint:

@@ -12,16 +12,17 @@ from service.auth import Caller
 from service.checkpoints import named as checkpoints
 from service.checkpoints.named import Among
 from service.problems import NotFound
-from service.references import LATEST, MOST_TOLD, Beginning, Latest, ambiguous, parse
+from service.references import MOST_TOLD, Alias, Beginning, Latest, ambiguous, parse
 
 
 def find(
     session: Session, wanted: str, reader: Caller | None = None, *, with_results: bool = False
 ) -> Evaluation:
-    """Find an evaluation by its id, the first characters of its id, or `MODEL@latest`.
+    """Find an evaluation by its id, the first characters of its id, `MODEL@latest` or an alias.
 
-    `MODEL@latest` means the newest evaluation of the model's newest checkpoint that the reader may see. If
-    that checkpoint has no evaluation, none is found: an older checkpoint never takes its place.
+    `MODEL@latest` means the newest evaluation of the model's newest checkpoint that the reader may see. An
+    alias means the newest evaluation of the checkpoint at which it points. If that checkpoint has no
+    evaluation, none is found: an older checkpoint never takes its place.
 
     Raises:
         InvalidRequest: If the text names no evaluation.
@@ -29,20 +30,21 @@ def find(
         Ambiguous: If several ids begin with the text.
     """
     reference = parse(wanted, "evaluation")
-    if isinstance(reference, Latest):
-        found = _newest(session, wanted, reader)
-    else:
+    if isinstance(reference, Beginning):
         found = reference.whole or _begun(session, reference)
+    else:
+        found = _newest(session, reference, wanted, reader)
     return get(session, found, with_results=with_results)
 
 
-def _newest(session: Session, wanted: str, reader: Caller | None) -> UUID:
+def _newest(session: Session, reference: Latest | Alias, wanted: str, reader: Caller | None) -> UUID:
     checkpoint = checkpoints.find(session, wanted, Among.seen_by(reader))
     found = evaluations.newest_of(session, checkpoint.id)
     if found is None:
-        model = wanted.removesuffix(LATEST)
+        is_alias = isinstance(reference, Alias)
+        what = f"checkpoint of {wanted}" if is_alias else f"newest checkpoint of {reference.model!r}"
         raise NotFound(
-            f"The newest checkpoint of {model!r}, {checkpoint.id}, has no evaluation. "
+            f"The {what}, {checkpoint.id}, has no evaluation. "
             "Ask for one by POST /v1/evaluations, or name an older evaluation by its id."
         )
     return found

@@ -1,1 +1,1 @@
-"""Models: routes, schemas."""
+"""Models: routes, schemas, service (names and tags)."""

@@ -5,10 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from records.models import Checkpoint, CheckpointState
 from records.repositories.models import Counted
+from service.forms import Label, ModelName, Text
+
+MAX_TAGS = 20  # of a model; more of them would fill its page and say little
+MODEL = "Your team's model, or `TEAM/MODEL`. A former name of it does, too."
 
 
 class NewestOut(BaseModel):
@@ -30,6 +34,8 @@ class ModelOut(BaseModel):
     num_evaluations: int = Field(description="Evaluations of its checkpoints, in any state.")
     newest: NewestOut
     evaluated_at: datetime | None = Field(description="When the last of its evaluations ended.")
+    tags: list[str] = Field(description="Its tags, in alphabetical order.", examples=[["production"]])
+    former_names: list[str] = Field(description="Names that it had before. They still lead to it.")
 
 
 class ModelPage(BaseModel):
@@ -37,6 +43,37 @@ class ModelPage(BaseModel):
 
     items: list[ModelOut]
     total: int
+
+
+class RenameIn(BaseModel):
+    """A new name for a model."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: Text = Field(description=MODEL, examples=["r3d-vcp"])
+    name: ModelName = Field(description="Its new name.", examples=["r3d-cloze"])
+
+
+class TagsIn(BaseModel):
+    """Tags to add to a model, and tags to remove from it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: Text = Field(description=MODEL, examples=["r3d-vcp"])
+    add: list[Label] = Field([], max_length=MAX_TAGS, examples=[["production"]])
+    remove: list[Label] = Field([], max_length=MAX_TAGS, examples=[["candidate"]])
+
+
+class NamedOut(BaseModel):
+    """A model's names and tags."""
+
+    name: str = Field(examples=["r3d-cloze"])
+    team: str = Field(examples=["vision"])
+    former_names: list[str] = Field(
+        description="Names that it had before, the newest first. They still lead to it.",
+        examples=[["r3d-vcp"]],
+    )
+    tags: list[str] = Field(description="In alphabetical order.", examples=[["production"]])
 
 
 def shown(found: Counted) -> ModelOut:
@@ -48,6 +85,8 @@ def shown(found: Counted) -> ModelOut:
         num_evaluations=found.num_evaluations,
         newest=_newest(found.newest),
         evaluated_at=found.evaluated_at,
+        tags=found.tags,
+        former_names=found.former_names,
     )
 
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from records.models import Checkpoint, Evaluation, EvaluationState
+from records.models import Checkpoint, Evaluation, EvaluationState, Model
 from records.repositories import checkpoints, datasets, evaluations, leaderboard
 from service.auth import Caller
 from service.checkpoints.named import Among
@@ -110,7 +110,8 @@ def page(session: Session, path: str, wanted: int, reader: Caller | None) -> Pag
     Raises:
         NotFound: If there is no such model.
     """
-    team, name = _named(session, path, reader)
+    model = _named(session, path, reader)
+    team, name = model.team, model.name
     among = Among.seen_by(reader).where
     owned, num_checkpoints = checkpoints.page(session, among=among, model=name, team=team, limit=MOST)
     found, num_evaluations = evaluations.page(session, model=name, team=team, limit=MOST)
@@ -137,8 +138,8 @@ def page(session: Session, path: str, wanted: int, reader: Caller | None) -> Pag
     )
 
 
-def _named(session: Session, path: str, reader: Caller | None) -> tuple[str, str]:
-    """Split a path into team and name. Either may hold slashes, so one query looks up every split."""
+def _named(session: Session, path: str, reader: Caller | None) -> Model:
+    """Find the model at `TEAM/NAME`. Either may hold slashes, so one query looks up every split."""
     found = checkpoints.first_model(session, Latest(model=path).teams, Among.seen_by(reader).where)
     if found is None:
         raise NotFound(f"No model {quoted(path)}; a model's name comes with its first checkpoint.")

@@ -36,7 +36,7 @@ from service.web import (
     submitting,
     uploading,
 )
-from service.web.pages import STATIC, Static, public_url, render
+from service.web.pages import STATIC, Static, model_path, public_url, render
 from service.web.parameters import FACTS, ParametersDep
 from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.defaults import DEFAULT_DATASET, DEFAULT_PROTOCOL
@@ -187,8 +187,12 @@ def show_model(
     path: str,
     course: Annotated[int, Query(ge=0, le=10_000)] = 0,
 ) -> Response:
-    """One model: checkpoints, evaluations, and the course of its training."""
-    return render(request, "model.html", page=models.page(session, path, course, reader))
+    """One model: checkpoints, evaluations, and the course of its training. A former name redirects to it."""
+    page = models.page(session, path, course, reader)
+    if path != f"{page.team}/{page.name}":
+        query = f"?{request.url.query}" if request.url.query else ""
+        return RedirectResponse(model_path(page.team, page.name) + query, status_code=302)
+    return render(request, "model.html", page=page)
 
 
 @router.get("/compare")

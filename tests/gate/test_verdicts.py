@@ -202,6 +202,19 @@ def test_the_best_by_a_metric_and_an_evaluation_by_its_id(
     assert (named.code, named.json["baseline"]["id"]) == (0, before)
 
 
+def test_an_alias_is_a_baseline_and_a_former_name_of_a_model_is_too(
+    gate: Any, before: str, client: Client
+) -> None:
+    client.set_alias("champion", client.evaluation(before).checkpoint.id)
+    found = gate(MORE, "--against", "@champion", "--max-drop", f"{TOP1}=5")
+    assert (found.code, found.json["verdict"], found.json["baseline"]["id"]) == (0, "pass", before), found.err
+    missing = gate(MORE, "--against", "@chmpion", "--max-drop", f"{TOP1}=5")
+    assert (missing.code, "no alias @chmpion" in missing.err) == (2, True)
+    client.rename("mine", "ours")
+    renamed = gate(MUCH_LESS, *DROP)  # both -m and --against by the old name
+    assert (renamed.code, renamed.json["verdict"]) == (1, "fail"), renamed.err
+
+
 def test_the_same_file_under_another_name_cannot_have_dropped(gate: Any, before: str) -> None:
     found = gate(BEFORE, "-m", "renamed", *DROP, "--inconclusive", "fail")
     assert (found.code, found.json["rules"][0]["reason"]) == (0, "the same weights")

@@ -51,6 +51,8 @@ def test_a_model_says_how_much_there_is_of_it_and_what_is_newest(api: Served) ->
                 "created_at": found[0]["newest"]["created_at"],
             },
             "evaluated_at": found[0]["evaluated_at"],
+            "tags": [],
+            "former_names": [],
         }
     ]
     assert found[0]["evaluated_at"] == found[0]["newest"]["created_at"]

@@ -54,7 +54,9 @@ def gate(
     ] = None,
     against: Annotated[
         str | None,
-        typer.Option(help="MODEL@latest, MODEL@best:METRIC, or an evaluation's id; --max-drop needs it."),
+        typer.Option(
+            help="MODEL@latest, MODEL@best:METRIC, @ALIAS, or an evaluation's id; --max-drop needs it."
+        ),
     ] = None,
     timeout_s: Annotated[
         float,

@@ -27,6 +27,7 @@ ModelOption = Annotated[
 def models(
     name: Annotated[str | None, typer.Argument(help="Part of the name; every model if left out.")] = None,
     team: TeamOption = None,
+    tag: Annotated[str | None, typer.Option(help="Only with this tag.")] = None,
     limit: LimitOption = 50,
     as_json: options.JsonFlag = False,
 ) -> None:
@@ -37,11 +38,18 @@ def models(
     `vcpbench models`
 
     `vcpbench models r3d --team vision --json`
+
+    `vcpbench models --tag production`
     """
     from vcpbench_client import tables
 
     with connect() as client:
-        _list(client.models(limit=limit + 1, name=name, team=team), limit, tables.models, as_json=as_json)
+        _list(
+            client.models(limit=limit + 1, name=name, team=team, tag=tag),
+            limit,
+            tables.models,
+            as_json=as_json,
+        )
 
 
 @plainly

@@ -16,7 +16,8 @@ from vcpbench_client.errors import ClientError
 if TYPE_CHECKING:
     from vcpbench_client.client import Client
 
-EVALUATION = "An evaluation: its id, the first characters of its id, or MODEL@latest."
+EVALUATION = "An evaluation: its id, the first characters of its id, MODEL@latest, or @ALIAS."
+CHECKPOINT = "A checkpoint: its id, the first characters of its id, MODEL@latest, or @ALIAS."
 
 R = TypeVar("R")
 

@@ -1,0 +1,128 @@
+"""The part of the client that gives names: rename models, tag them, and point aliases at checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+from vcpbench_client.answers import Checkpoint, read
+from vcpbench_client.transport import Transport, content_of, segment
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Named:
+    """A model's names and tags.
+
+    Attributes:
+        former_names: Names that it had before, the newest first. They still lead to it.
+        tags: In alphabetical order.
+    """
+
+    name: str
+    team: str
+    former_names: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alias:
+    """A team's word for a checkpoint.
+
+    Attributes:
+        checkpoint: The id of the checkpoint at which it points.
+        moved_at: Since when it points there.
+        by: Name of the token that moved it; None for another team's alias.
+    """
+
+    name: str
+    team: str
+    checkpoint: str
+    model: str
+    run: str | None = None
+    step: int | None = None
+    moved_at: datetime
+    by: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Move:
+    """One move of an alias; `checkpoint` is None if the alias was removed."""
+
+    moved_at: datetime
+    checkpoint: str | None = None
+    by: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """Where an alias points and pointed, the newest move first."""
+
+    name: str
+    team: str
+    moves: tuple[Move, ...]
+
+
+class Naming:
+    """Methods of `Client` that give names. Each may be sent twice without harm."""
+
+    _transport: Transport
+
+    def _pages(self, kind: type[T], path: str, limit: int | None, wanted: dict[str, Any]) -> Iterator[T]:
+        raise NotImplementedError
+
+    def rename(self, model: str, name: str) -> Named:
+        """Give a model another name. The old name still leads to it.
+
+        Args:
+            model: Your team's model, or `TEAM/MODEL`.
+            name: Its new name.
+
+        Raises:
+            Conflict: If another model of the team has this name or had it.
+        """
+        return read(Named, self._sent("POST", "/models/rename", {"model": model, "name": name}))
+
+    def tag(self, model: str, *, add: Sequence[str] = (), remove: Sequence[str] = ()) -> Named:
+        """Add tags to a model, and remove tags from it.
+
+        Args:
+            model: Your team's model, or `TEAM/MODEL`.
+            add: Lower-case words.
+            remove: The same.
+        """
+        body = {"model": model, "add": list(add), "remove": list(remove)}
+        return read(Named, self._sent("POST", "/models/tags", body))
+
+    def aliases(self, *, limit: int | None = None, team: str | None = None) -> Iterator[Alias]:
+        """Aliases by team and name, fetched as they are needed."""
+        return self._pages(Alias, "/aliases", limit, {"team": team})
+
+    def set_alias(self, name: str, checkpoint: str | Checkpoint) -> Alias:
+        """Point an alias of your team at a checkpoint. `@NAME` then names the checkpoint.
+
+        Args:
+            name: The alias, with or without its `@`.
+            checkpoint: What `upload` gave, its id, `MODEL@latest`, or another alias.
+        """
+        wanted = checkpoint.id if isinstance(checkpoint, Checkpoint) else checkpoint
+        return read(Alias, self._sent("PUT", f"/aliases/{_segment(name)}", {"checkpoint": wanted}))
+
+    def remove_alias(self, name: str, *, team: str | None = None) -> None:
+        """Remove an alias of your team; an administrator names another team. Its history stays."""
+        self._transport.ask("DELETE", f"/aliases/{_segment(name)}", query={"team": team})
+
+    def alias_history(self, name: str, *, team: str | None = None) -> History:
+        """Where an alias points and pointed."""
+        path = f"/aliases/{_segment(name)}/history"
+        return read(History, content_of(self._transport.ask("GET", path, query={"team": team})))
+
+    def _sent(self, method: str, path: str, body: Any) -> Any:
+        return content_of(self._transport.ask(method, path, body=body))
+
+
+def _segment(name: str) -> str:
+    return segment(name.removeprefix("@"))

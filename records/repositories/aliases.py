@@ -1,0 +1,92 @@
+"""Aliases of checkpoints. Rows are only added: the newest row of an alias says where it points."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy.orm import Session
+
+from records.models import AliasMove, Checkpoint, Model
+
+Pointing = tuple[AliasMove, Checkpoint]  # an alias's newest move, and the checkpoint that it points at
+
+
+def current(session: Session, team: str, name: str) -> AliasMove | None:
+    """The newest move of an alias; None if there is no such alias, or if it was removed."""
+    found = session.scalars(_moves(team, name).limit(1)).one_or_none()
+    return None if found is None or found.checkpoint_id is None else found
+
+
+def history(session: Session, team: str, name: str, limit: int) -> Sequence[AliasMove]:
+    """The moves of an alias, the newest first."""
+    return session.scalars(_moves(team, name).limit(limit)).all()
+
+
+def page(
+    session: Session,
+    *,
+    among: ColumnElement[bool],
+    team: str | None = None,
+    limit: int,
+    offset: int = 0,
+) -> tuple[list[Pointing], int]:
+    """Aliases that point at one of these checkpoints, by team and name, and how many there are.
+
+    Args:
+        session: Of the caller.
+        among: A condition on `Checkpoint` and `Model`.
+        team: Only of this team.
+        limit: Rows of a page.
+        offset: Rows before it.
+    """
+    query = _pointing().where(among)
+    if team is not None:
+        query = query.where(AliasMove.team == team)
+    total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
+    ordered = query.order_by(AliasMove.team, AliasMove.name).limit(limit).offset(offset)
+    return [(move, checkpoint) for move, checkpoint in session.execute(ordered)], total
+
+
+def of_checkpoints(session: Session, checkpoint_ids: Sequence[UUID]) -> dict[UUID, list[str]]:
+    """The names of the aliases that point at these checkpoints."""
+    query = _pointing().where(AliasMove.checkpoint_id.in_(checkpoint_ids)).order_by(AliasMove.name)
+    found: dict[UUID, list[str]] = {}
+    for move, checkpoint in session.execute(query):
+        found.setdefault(checkpoint.id, []).append(move.name)
+    return found
+
+
+def count(session: Session, team: str) -> int:
+    """How many aliases of a team point at a checkpoint."""
+    query = _pointing().where(AliasMove.team == team)
+    return session.scalar(select(func.count()).select_from(query.subquery())) or 0
+
+
+def move(session: Session, team: str, name: str, checkpoint_id: UUID | None, *, by: str) -> AliasMove:
+    """Point an alias at a checkpoint; None removes the alias. Where it pointed before is kept."""
+    found = AliasMove(team=team, name=name, checkpoint_id=checkpoint_id, by=by)
+    session.add(found)
+    session.flush()
+    return found
+
+
+def _moves(team: str, name: str) -> Select[tuple[AliasMove]]:
+    of_it = select(AliasMove).where(AliasMove.team == team, AliasMove.name == name)
+    return of_it.order_by(AliasMove.created_at.desc(), AliasMove.id)
+
+
+def _pointing() -> Select[Pointing]:
+    """The newest move of each alias, with the checkpoint that it points at."""
+    position = func.row_number().over(
+        partition_by=(AliasMove.team, AliasMove.name), order_by=(AliasMove.created_at.desc(), AliasMove.id)
+    )
+    each = select(AliasMove.id, position.label("position")).subquery()
+    newest = select(each.c.id).where(each.c.position == 1)
+    return (
+        select(AliasMove, Checkpoint)
+        .join(Checkpoint, Checkpoint.id == AliasMove.checkpoint_id)
+        .join(Model, Model.id == Checkpoint.model_id)
+        .where(AliasMove.id.in_(newest))
+    )

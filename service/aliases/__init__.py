@@ -1,0 +1,1 @@
+"""Aliases: routes, schemas, service."""

@@ -1,0 +1,94 @@
+"""Aliases as clients see them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from records.models import AliasMove, Checkpoint
+from service.auth import Caller, is_of
+from service.forms import Label, Text
+from service.references import CHECKPOINT, LATEST
+
+
+def _free(name: str) -> str:
+    if f"@{name}" == LATEST:
+        raise ValueError(f"{LATEST} always means a model's newest checkpoint. Choose another name.")
+    return name
+
+
+AliasName = Annotated[Label, AfterValidator(_free)]
+BY = "Name of the token that did it; null for a reader of another team."
+
+
+class AliasIn(BaseModel):
+    """Where an alias shall point."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    checkpoint: Text = Field(
+        description=f"A checkpoint of your team that is ready. {CHECKPOINT}", examples=["r3d-vcp@latest"]
+    )
+
+
+class AliasOut(BaseModel):
+    """An alias: a team's word for a checkpoint. `@champion` then names the checkpoint."""
+
+    name: str = Field(examples=["champion"])
+    team: str = Field(examples=["vision"])
+    checkpoint: UUID
+    model: str = Field(examples=["r3d-vcp"])
+    run: str | None
+    step: int | None
+    moved_at: datetime = Field(description="Since when it points there.")
+    by: str | None = Field(description=BY)
+
+
+class AliasPage(BaseModel):
+    """Some of the aliases, by team and name."""
+
+    items: list[AliasOut]
+    total: int
+
+
+class MoveOut(BaseModel):
+    """One move of an alias."""
+
+    checkpoint: UUID | None = Field(description="Where it pointed from then on; null if it was removed.")
+    moved_at: datetime
+    by: str | None = Field(description=BY)
+
+
+class HistoryOut(BaseModel):
+    """Where an alias points and pointed before."""
+
+    name: str
+    team: str
+    moves: list[MoveOut] = Field(description="The newest first; the last 100.")
+
+
+def shown(move: AliasMove, checkpoint: Checkpoint, reader: Caller | None) -> AliasOut:
+    """The alias for a client."""
+    assert checkpoint.model is not None
+    return AliasOut(
+        name=move.name,
+        team=move.team,
+        checkpoint=checkpoint.id,
+        model=checkpoint.model.name,
+        run=checkpoint.run,
+        step=checkpoint.step,
+        moved_at=move.created_at,
+        by=_by(move, reader),
+    )
+
+
+def move_out(move: AliasMove, reader: Caller | None) -> MoveOut:
+    """One move for a client."""
+    return MoveOut(checkpoint=move.checkpoint_id, moved_at=move.created_at, by=_by(move, reader))
+
+
+def _by(move: AliasMove, reader: Caller | None) -> str | None:
+    return move.by if is_of(move.team, reader) else None

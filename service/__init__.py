@@ -13,7 +13,10 @@ Each subject has a folder: routes.py speaks HTTP, schemas.py defines the JSON, s
     maps/          the test videos of an evaluation in two dimensions
     media/         previews of videos and questions
     models/        models, each with its newest checkpoint; their names and tags
+    notes/         plain text on evaluations
     protocols/     register protocols
+    shares/        links that read one page without a token
+    views/         names for addresses of pages
     web/           the pages for people
     app.py         the application, and its metrics
     deps.py        the arguments that routes get: session, store, settings

@@ -30,10 +30,13 @@ from service.limits import BodyLimit
 from service.maps.routes import router as maps
 from service.media.routes import router as media
 from service.models.routes import router as models
+from service.notes.routes import router as notes
 from service.parameters import describe, known_words
 from service.protocols.routes import router as protocols
 from service.request_rates import RequestRates
+from service.shares.routes import router as shares
 from service.timing import ServerTiming
+from service.views.routes import router as views
 from service.web import routes as web
 from service.web.leaderboard import OFFERED
 
@@ -61,6 +64,9 @@ TAGS = [
     {"name": "models", "description": "Named series of a team's checkpoints."},
     {"name": "aliases", "description": "A team's words for checkpoints, such as `@champion`."},
     {"name": "evaluations", "description": "One checkpoint on one dataset under one protocol."},
+    {"name": "notes", "description": "Plain text on evaluations, for everybody who reads them."},
+    {"name": "shares", "description": "Links that read one page without a token, until they expire."},
+    {"name": "views", "description": "A team's names for addresses of pages with their filters."},
     {"name": "leaderboard", "description": "Finished evaluations of one dataset and protocol, side by side."},
     {"name": "datasets", "description": "Videos that the workers can read."},
     {"name": "media", "description": "Previews of videos and of cloze questions, as a network sees them."},
@@ -117,6 +123,9 @@ def without_engines() -> FastAPI:
         estimates,
         comparisons,
         maps,
+        notes,
+        shares,
+        views,
         leaderboard,
         datasets,
         media,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
@@ -44,9 +46,8 @@ def reader(request: Request, credentials: Credentials) -> Caller | None:
         TooMany: If the token, or the address of a sender without one, sent too many requests in this minute.
     """
     secret = credentials.credentials if credentials else _cookie(request)
-    found = _find(request, secret)
+    found = bearer_of(request, secret)
     if found is None:
-        count_address(request)
         if request.app.state.settings.public_read and credentials is None:
             return None
         if secret is None:
@@ -69,23 +70,32 @@ def on_page(request: Request) -> Caller:
     """
     if request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin" or ACTS not in request.headers:
         raise Forbidden("This request came from another site. Open the page here and send it again.")
-    found = _find(request, request.cookies.get(COOKIE))
+    found = bearer_of(request, request.cookies.get(COOKIE))
     if found is None:
-        count_address(request)
         raise Unauthorised("You are not logged in any more. Log in with a token at /login.")
     return found
 
 
-def _find(request: Request, secret: str | None) -> Caller | None:
-    """Find whose token this is, and count the request. None if there is none, or if it opens nothing."""
-    if not secret:
-        return None
-    with request.app.state.database.session() as session:
-        token = tokens.find(session, secret)
+def bearer_of(request: Request, secret: str | None) -> Caller | None:
+    """Identify the bearer of a secret, and count the request. None if it is no token's.
+
+    Raises:
+        TooMany: If the token, or the address of a sender without one, sent too many requests in this minute.
+    """
+    token = None
+    if secret is not None:
+        with request.app.state.database.session() as session:
+            token = tokens.find(session, secret)
     if token is None:
+        count_address(request)
         return None
     _rates(request).count(f"token {token.id}", f"Token {token.name!r} of team {token.team!r}")
     return Caller(name=token.name, team=token.team, admin=token.admin)
+
+
+def form_key(secret: str) -> str:
+    """The key that a form of a logged-in browser carries. It is made of the token, and does not tell it."""
+    return hmac.new(secret.encode(errors="replace"), b"vcpbench form", hashlib.sha256).hexdigest()
 
 
 def count_address(request: Request) -> None:
@@ -107,10 +117,11 @@ def _rates(request: Request) -> RequestRates:
 
 
 def _cookie(request: Request) -> str | None:
-    """The token of a logged-in browser, which only reads the API.
+    """The token of a logged-in browser, for requests that read.
 
-    Requests that write need the Authorization header, which no other site can make the browser send. The
-    routes below `/submit`, by which pages upload, have `on_page` instead.
+    Requests that write need the Authorization header, which no other site can make the browser send. What
+    pages send is an exception: service/web/writing.py takes their forms, and the routes below `/submit` their
+    uploads (`on_page`), from this site's own pages only.
     """
     if request.method not in ("GET", "HEAD"):
         return None

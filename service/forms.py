@@ -19,12 +19,16 @@ _TEXT = r"^[^\x00]+$"  # PostgreSQL can neither store nor compare a NUL
 _SHA256 = r"^[0-9a-fA-F]{64}$"
 _WORD = r"^[A-Za-z0-9][\w.-]{0,62}$"
 _LABEL = r"^[a-z0-9][a-z0-9._-]{0,62}$"
+NOT_BLANK = r"^[^\x00]*[^\x00\s][^\x00]*$"
+VIEW = r"^/(models|compare)?(\?[!-~]*)?$"  # the address of a page that a view may name
 LONGEST_NAME = 100  # characters
 FORMS = {  # description of the valid text, by regular expression
     _NAME: "letters, digits, spaces and any of . _ + / -",
     _DECLARATION: "text without control characters",
     _TEXT: "text without a NUL character",
     _SHA256: "a SHA-256, which has 64 hexadecimal digits",
+    NOT_BLANK: "text that is not blank and holds no NUL character",
+    VIEW: "the address of the board, the models or a comparison, such as /models?tag=ours",
     _LABEL: "at most 63 lower-case letters, digits and any of . _ -, the first a letter or a digit",
     _WORD: "at most 63 letters, digits and any of . _ -, the first a letter or a digit",
 }

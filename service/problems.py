@@ -210,13 +210,19 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _unforeseen)
 
 
+def _where(request: Request) -> str:
+    """The request's path for the log, without the secret of a link that shares a page."""
+    path = request.url.path
+    return "/shared/..." if path.startswith("/shared/") else path
+
+
 def _ours(request: Request, error: Exception) -> Response:
     assert isinstance(error, VcpbenchError)
     kind = error.code
     if isinstance(error, ServiceError):
         return problem(error.status, kind, str(error), error.headers, **error.fields)
     if isinstance(error, StorageError):
-        log.error("store failed", error=str(error), path=request.url.path)
+        log.error("store failed", error=str(error), path=_where(request))
         if isinstance(error, StoreAway):
             detail = f"The object store cannot be reached just now. {SAFE} Try again."
             return problem(503, kind, detail, {"Retry-After": "5"})
@@ -269,7 +275,7 @@ def _pattern(path: str) -> re.Pattern[str]:
 
 
 def _database(request: Request, error: Exception) -> Response:
-    log.error("database failed", error=str(error).splitlines()[0], path=request.url.path)
+    log.error("database failed", error=str(error).splitlines()[0], path=_where(request))
     if isinstance(error, NoConnection):
         return problem(503, "DatabaseBusy", BUSY["53"], {"Retry-After": "5"})
     if isinstance(error, OperationalError | InterfaceError):
@@ -294,7 +300,7 @@ def _no_text(request: Request, error: Exception) -> Response:
 
 
 def _gone(request: Request, error: Exception) -> Response:
-    log.info("client went away", path=request.url.path)
+    log.info("client went away", path=_where(request))
     return problem(400, "ClientDisconnect", "The connection broke.")  # the client is gone, so nobody reads it
 
 

@@ -26,6 +26,7 @@ from vcpbench_client.commands import (
     lists,
     login,
     naming,
+    sharing,
     uploads,
 )
 from vcpbench_client.commands.common import ERROR, INTERRUPTED, error_facts, print_json, say
@@ -51,7 +52,13 @@ OWN = (
     gate.gate,
     naming.rename,
 )
-GROUPS = {"admin": admin.app, "tag": naming.tag_app, "alias": naming.alias_app}
+GROUPS = {
+    "admin": admin.app,
+    "tag": naming.tag_app,
+    "alias": naming.alias_app,
+    "note": sharing.note_app,
+    "share": sharing.share_app,
+}
 # Newer Typers bring a click of their own, so the base class of all errors of usage has no fixed address.
 ClickException: type[Any] = next(
     kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"

@@ -28,6 +28,7 @@ from vcpbench_client.folders import source_of
 from vcpbench_client.given import Answers, query
 from vcpbench_client.naming import Naming
 from vcpbench_client.patience import Deadline, Looks
+from vcpbench_client.sharing import Sharing
 from vcpbench_client.transport import Query, Transport, content_of, segment
 from vcpbench_client.uploads import PART_BYTES, Tell, Upload
 
@@ -35,8 +36,8 @@ T = TypeVar("T")
 PAGE = 100
 
 
-class Client(Naming):
-    """A server, with one method for each request. Those of names and shares are in `vcpbench_client.naming`.
+class Client(Naming, Sharing):
+    """A server, with one method for each request.
 
     Args:
         url: Of the server; `VCPBENCH_URL`, else that of `vcpbench login`.

@@ -26,6 +26,7 @@ from vcpbench_client.answers import (
     Status,
 )
 from vcpbench_client.naming import Alias, Move
+from vcpbench_client.sharing import Share
 
 PERCENT = "percent"
 ARROWS = {1: ("▲", "green"), 0: ("·", "dim"), -1: ("▼", "red")}  # better, open, worse; with colours
@@ -190,6 +191,15 @@ def moves(found: Iterable[Move]) -> Table:
     table = _table("since", "checkpoint", "by")
     for one in found:
         table.add_row(*map(Text, (_moment(one.moved_at), one.checkpoint or "removed", one.by or "")))
+    return table
+
+
+def shares(found: Iterable[Share]) -> Table:
+    """Links that read one page."""
+    table = _table("link", "evaluation", "against", "state", "by", "made", "expires")
+    for one in found:
+        facts = (one.id, one.evaluation[:ID_DIGITS], (one.against or "")[:ID_DIGITS], one.state, one.by)
+        table.add_row(*map(Text, (*facts, _moment(one.created_at), _moment(one.expires_at))))
     return table
 
 

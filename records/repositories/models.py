@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session, aliased
 
-from records.models import Checkpoint, Evaluation, Model
+from records.models import Checkpoint, Evaluation, Model, ModelTag
 from records.repositories import names
 
 
@@ -81,6 +81,20 @@ def page(
     evaluated = _evaluated(session, model_ids)
     tags, former = names.tags(session, model_ids), names.former(session, model_ids)
     return [_counted(found, number, evaluated, tags, former) for found, number in rows], total
+
+
+def used_tags(session: Session, among: ColumnElement[bool], limit: int) -> list[tuple[str, int]]:
+    """The tags of models with one of these checkpoints, the most used first, with the number of models."""
+    number = func.count(ModelTag.model_id.distinct())
+    query = (
+        select(ModelTag.tag, number)
+        .join(Model, Model.id == ModelTag.model_id)
+        .join(Checkpoint, Checkpoint.model_id == Model.id)
+        .where(ModelTag.removed_at.is_(None), among)
+        .group_by(ModelTag.tag)
+        .order_by(number.desc(), ModelTag.tag)
+    )
+    return [(tag, count) for tag, count in session.execute(query.limit(limit))]
 
 
 def _wanted(name: str | None, team: str | None, tag: str | None) -> list[ColumnElement[bool]]:

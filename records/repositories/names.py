@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, Subquery, delete, exists, func, or_, select, union_all, update
+from sqlalchemy import ColumnElement, Select, Subquery, delete, exists, or_, select, union_all, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -76,25 +76,6 @@ def tags(session: Session, model_ids: Collection[UUID]) -> dict[UUID, list[str]]
         .order_by(ModelTag.tag)
     )
     return _grouped(session, query)
-
-
-def used_tags(session: Session, among: ColumnElement[bool], limit: int) -> list[tuple[str, int]]:
-    """The tags of these models, the most used first, each with the number of models.
-
-    Args:
-        session: Of the caller.
-        among: A condition on `Model`.
-        limit: At most so many.
-    """
-    number = func.count()
-    query = (
-        select(ModelTag.tag, number)
-        .join(Model, Model.id == ModelTag.model_id)
-        .where(ModelTag.removed_at.is_(None), among)
-        .group_by(ModelTag.tag)
-        .order_by(number.desc(), ModelTag.tag)
-    )
-    return [(tag, count) for tag, count in session.execute(query.limit(limit))]
 
 
 def add_tags(session: Session, model: Model, wanted: Collection[str], *, by: str) -> None:

@@ -15,6 +15,9 @@ map_routes.py   the addresses of maps
 scatter.py      how a map is drawn
 many.py         many evaluations: against a baseline, and in all pairs
 multiples.py    profiles that are drawn side by side
+writing.py      forms that change something: notes, tags, names, aliases, links, views
+naming.py       notes, aliases and links of an evaluation
+shared.py       one page for whoever has its link
 pictures.py     charts at addresses of their own, and badges
 svg.py          how these are drawn
 figures.py      small figures inside tables

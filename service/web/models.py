@@ -10,8 +10,9 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from records.models import Checkpoint, Evaluation, EvaluationState, Model
-from records.repositories import checkpoints, datasets, evaluations, leaderboard
-from service.auth import Caller
+from records.repositories import aliases, checkpoints, datasets, evaluations, leaderboard
+from records.repositories import names as model_names
+from service.auth import Caller, is_of
 from service.checkpoints.named import Among
 from service.evaluations.schemas import EvaluationOut, shown
 from service.problems import NotFound
@@ -87,6 +88,10 @@ class Page:
         courses: Runs with two steps or more, the newest first.
         course: The course that the chart shows.
         chart: Chart of `course`.
+        tags: Its tags.
+        former_names: Names that it had before.
+        aliases: Aliases that point at the checkpoints, by checkpoint.
+        may_change: Whether the reader may rename and tag it.
     """
 
     team: str
@@ -102,6 +107,10 @@ class Page:
     courses: list[Course]
     course: Course | None
     chart: dict[str, Any]
+    tags: Sequence[str]
+    former_names: Sequence[str]
+    aliases: Mapping[UUID, Sequence[str]]
+    may_change: bool
 
 
 def page(session: Session, path: str, wanted: int, reader: Caller | None) -> Page:
@@ -135,6 +144,10 @@ def page(session: Session, path: str, wanted: int, reader: Caller | None) -> Pag
         courses=courses,
         course=course,
         chart=_chart(ordered[course], numbers) if course else {},
+        tags=model_names.tags(session, [model.id]).get(model.id, []),
+        former_names=model_names.former(session, [model.id]).get(model.id, []),
+        aliases=aliases.of_checkpoints(session, [one.id for one in owned]),
+        may_change=is_of(team, reader),
     )
 
 

@@ -15,7 +15,7 @@ from starlette.responses import FileResponse, HTMLResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from service.auth import COOKIE
+from service.auth import COOKIE, form_key
 from service.estimates.schemas import SpanOut
 from service.web import figures, gallery, names, power
 from vcp_core.catalog.defaults import DEFAULT_DATASET, DEFAULT_PROTOCOL
@@ -55,9 +55,16 @@ def render(
         here=path,
         theme=theme(request),
         logged_in=COOKIE in request.cookies,
+        form_key=_form_key(request),
         **more,
     )
     return HTMLResponse(text, status_code=status, headers={**HEADERS, **(headers or {})})
+
+
+def _form_key(request: Request) -> str | None:
+    """The key of this browser's forms; None if nobody is logged in."""
+    secret = request.cookies.get(COOKIE)
+    return form_key(secret) if secret else None
 
 
 def public_url(request: Request) -> str:
@@ -154,4 +161,5 @@ ENVIRONMENT.globals.update(
     gallery_at=gallery.address,
     default_dataset=DEFAULT_DATASET,
     default_protocol=DEFAULT_PROTOCOL,
+    shared=None,  # of a page that a link shares: the address of its chart, and until when
 )

@@ -31,10 +31,13 @@ from service.web import (
     many,
     map_routes,
     models,
+    naming,
     pictures,
     session,
+    shared,
     submitting,
     uploading,
+    writing,
 )
 from service.web.pages import STATIC, Static, model_path, public_url, render
 from service.web.parameters import FACTS, ParametersDep
@@ -45,6 +48,7 @@ from vcp_core.catalog.reported import reported_rows
 router = Router(include_in_schema=False, dependencies=[Depends(by_token)])
 open_router = APIRouter(include_in_schema=False)
 LIST = 50  # evaluations of a page
+MOST_TAGS = 100  # to choose from on the page of models; the most used ones
 HTTP_PARTS = {"Cache-Control": "no-store"}
 
 
@@ -57,12 +61,14 @@ def install(app: FastAPI) -> None:
     app.include_router(pictures.router)
     app.include_router(map_routes.router)
     app.include_router(uploading.router)
+    app.include_router(writing.router)
+    app.include_router(shared.router)
     app.mount("/static", Static(directory=STATIC), name="static")
     errors.install(app)
 
 
 @router.get("/")
-def show_board(request: Request, session: SessionDep, wanted: ParametersDep) -> Response:
+def show_board(request: Request, reader: Reader, session: SessionDep, wanted: ParametersDep) -> Response:
     """Finished evaluations of one dataset and protocol."""
     found = leaderboard.show(session, wanted)
     if found is None:
@@ -75,6 +81,7 @@ def show_board(request: Request, session: SessionDep, wanted: ParametersDep) -> 
         parameters=found.parameters,
         reported=reported,
         facts=FACTS,
+        views=writing.views_of(session, reader, "/"),
     )
 
 
@@ -114,7 +121,8 @@ def show_evaluation(
     if evaluation_id != str(found.id):
         return RedirectResponse(f"/evaluations/{found.id}", status_code=302)
     page = evaluation.page(session, found, reader, storage=storage, settings=settings)
-    return render(request, "evaluation.html", url=_url(request), **_parts(page))
+    names = naming.of_evaluation(session, found, reader)
+    return render(request, "evaluation.html", url=_url(request), names=names, **_parts(page))
 
 
 @router.get("/evaluations/{evaluation_id:named}/progress")
@@ -158,14 +166,13 @@ def list_models(
     session: SessionDep,
     name: str | None = None,
     team: str | None = None,
+    tag: str | None = None,
     offset: Annotated[int, Query(ge=0, le=2**31)] = 0,
 ) -> Response:
-    """Models, the one with the newest checkpoint first. `name` is a part of a name, `team` a whole one."""
+    """Models, the one with the newest checkpoint first. `name` is a part of a name."""
     among = Among.seen_by(reader).where
-    found, total = known_models.page(
-        session, among=among, name=name or None, team=team or None, limit=LIST, offset=offset
-    )
-    wanted = {key: value for key, value in (("name", name), ("team", team)) if value}
+    wanted = {key: value for key, value in (("name", name), ("team", team), ("tag", tag)) if value}
+    found, total = known_models.page(session, among=among, **wanted, limit=LIST, offset=offset)
     return render(
         request,
         "models.html",
@@ -173,6 +180,9 @@ def list_models(
         total=total,
         name=name,
         team=team,
+        tag=tag,
+        tags=known_models.used_tags(session, among, MOST_TAGS),
+        views=writing.views_of(session, reader, "/models"),
         wanted=wanted,
         offset=offset,
         limit=LIST,
@@ -214,7 +224,10 @@ def compare(
     if not first or not second:
         return render(request, "choose.html", num_chosen=len(chosen), status=422 if chosen else 200)
     page = comparison.page(session, first, second, reader)
-    return render(request, "compare.html", page=page, verdict=comparison.verdict, tests=comparison.TESTS)
+    names = naming.of_comparison(session, page.shown.first.id, page.shown.second.id, reader)
+    views = writing.views_of(session, reader, "/compare")
+    more = {"verdict": comparison.verdict, "tests": comparison.TESTS, "names": names, "views": views}
+    return render(request, "compare.html", page=page, **more)
 
 
 @router.get("/compare/progress")

@@ -1,4 +1,4 @@
-"""Log in with a token, log out, choose light or dark: the only forms that pages send."""
+"""Log in with a token, log out, choose light or dark. writing.py has the forms that change something."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ async def _form(request: Request) -> dict[str, str]:
 Form = Annotated[dict[str, str], Depends(_form)]
 
 
-def _local(path: str) -> str:
+def local(path: str) -> str:
     """Return a path of this site. Two slashes or backslashes at its beginning would lead to another site."""
     safe = path.startswith("/") and path[1:2] not in ("/", "\\") and path.isprintable()
     return path if safe else "/"
 
 
 def _back(form: dict[str, str]) -> RedirectResponse:
-    return RedirectResponse(_local(form.get("next", "/")), status_code=303)
+    return RedirectResponse(local(form.get("next", "/")), status_code=303)
 
 
 @router.get("/login")
 def login(request: Request, next: str = "/") -> Response:
     """Ask for a token."""
-    return render(request, "login.html", next_path=_local(next), problem=None, hint="")
+    return render(request, "login.html", next_path=local(next), problem=None, hint="")
 
 
 @router.post("/login")
@@ -56,7 +56,7 @@ def log_in(request: Request, form: Form, session: SessionDep) -> Response:
     secret = form.get("token", "").strip()
     if not secret.isascii() or tokens.find(session, secret) is None:
         problem = {"detail": "This token is unknown or was revoked.", "status": 401}
-        next_path = _local(form.get("next", "/"))
+        next_path = local(form.get("next", "/"))
         return render(request, "login.html", status=401, next_path=next_path, problem=problem, hint="")
     response = _back(form)
     secure = public_url(request).startswith("https:")

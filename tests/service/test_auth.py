@@ -30,10 +30,11 @@ ADMINS = {
     ("PATCH", "/v1/datasets/{name}"),
     ("POST", "/v1/reevaluations"),
 }
+NOTHING = "00000000-0000-4000-8000-000000000000"
 VALUES = {
     "name": "nothing",
     "name_or_hash": "nothing",
-    "dataset_id": UUID(int=0),
+    **dict.fromkeys(("note_id", "share_id", "view_id", "dataset_id"), NOTHING),
     "geometry": "resize=128x171,crop=112",
     "protocol_hash": 64 * "0",
     "key": 32 * "0",
@@ -41,7 +42,12 @@ VALUES = {
     "option": "original",
 }
 
-OF_A_TEAM = ("/v1/whoami", "/v1/checkpoints/{checkpoint_id}/content")  # read by a token only, anywhere
+OF_A_TEAM = (  # read by a token only, anywhere
+    "/v1/whoami",
+    "/v1/checkpoints/{checkpoint_id}/content",
+    "/v1/shares",
+    "/v1/views",
+)
 
 
 @pytest.fixture

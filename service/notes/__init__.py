@@ -1,0 +1,1 @@
+"""Notes on evaluations: routes, schemas, service."""

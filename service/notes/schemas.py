@@ -1,0 +1,72 @@
+"""Notes as clients see them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+from records.models import Note
+from service.auth import Caller, is_of
+from service.forms import NOT_BLANK
+
+LONGEST_NOTE = 4000  # characters: a page of text
+
+
+def _one_kind_of_line_break(text: str) -> str:
+    """A browser's form sends CR LF, and a shell sends LF."""
+    return text.replace("\r\n", "\n").replace("\r", "\n").strip()
+
+
+NoteText = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=LONGEST_NOTE, pattern=NOT_BLANK),
+    AfterValidator(_one_kind_of_line_break),
+]
+BY = "Name of the token that did it; null for a reader of another team."
+
+
+class NoteIn(BaseModel):
+    """What a note says."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: NoteText = Field(
+        description="Plain text. Line breaks are kept.", examples=["The learning rate was too high."]
+    )
+
+
+class NoteOut(BaseModel):
+    """A note on an evaluation. Everybody who may read the evaluation may read it."""
+
+    id: UUID
+    evaluation: UUID
+    team: str = Field(description="The team of its writer.", examples=["vision"])
+    by: str | None = Field(description=BY, examples=["anna"])
+    text: str
+    created_at: datetime
+    edited_at: datetime | None = Field(None, description="When it was last changed.")
+    edited_by: str | None = Field(None, description=BY)
+
+
+class NoteList(BaseModel):
+    """The notes on an evaluation, the oldest first."""
+
+    items: list[NoteOut]
+
+
+def shown(note: Note, reader: Caller | None) -> NoteOut:
+    """The note for a client."""
+    mine = is_of(note.team, reader)
+    return NoteOut(
+        id=note.id,
+        evaluation=note.evaluation_id,
+        team=note.team,
+        by=note.by if mine else None,
+        text=note.text,
+        created_at=note.created_at,
+        edited_at=note.edited_at,
+        edited_by=note.edited_by if mine else None,
+    )

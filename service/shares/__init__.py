@@ -1,0 +1,1 @@
+"""Links that read one page without a token: routes, schemas, service."""

@@ -1,0 +1,84 @@
+"""`/shared/SECRET`: one page without a token, and the charts of this page. The secret opens nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from sqlalchemy.orm import Session
+
+from records.models import Share
+from records.repositories import evaluations, shares
+from records.settings import Settings
+from records.storage import Storage
+from service.auth import count_address
+from service.deps import SessionDep, SettingsDep, StorageDep
+from service.web import comparison, evaluation, svg
+from service.web.pages import HEADERS, render
+
+router = APIRouter(include_in_schema=False)
+PAGE_HEADERS = {
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",  # the address is the secret, and no other site shall be told it
+    "X-Robots-Tag": "noindex, nofollow, noarchive",
+}
+SVG_HEADERS = {**HEADERS, **PAGE_HEADERS, "Content-Security-Policy": "default-src 'none'"}
+
+
+@router.get("/shared/{secret}")
+def show(
+    request: Request, session: SessionDep, storage: StorageDep, settings: SettingsDep, secret: str
+) -> Response:
+    """The page that a link shares, as a reader without a token sees it."""
+    count_address(request)
+    share = shares.opened_by(session, secret)
+    if share is None:
+        return _gone(request)
+    chart = f"/shared/{secret}/chart.svg"
+    if share.second_id is None:
+        page = _evaluation(session, share, storage, settings)
+        more: dict[str, Any] = {"steps": evaluation.STEPS, "title": page.title}
+        template = "shared_evaluation.html"
+    else:
+        page = _comparison(session, share)
+        more = {"verdict": comparison.verdict, "tests": comparison.TESTS, "title": page.second_title}
+        template = "shared_comparison.html"
+    more |= {"page": page, "shared": {"chart": chart, "until": share.expires_at}}
+    return render(request, template, headers=PAGE_HEADERS, **more)
+
+
+@router.get("/shared/{secret}/chart.svg")
+def draw(
+    request: Request, session: SessionDep, storage: StorageDep, settings: SettingsDep, secret: str
+) -> Response:
+    """The chart of the page that a link shares."""
+    count_address(request)
+    share = shares.opened_by(session, secret)
+    if share is None:
+        return _gone(request)
+    if share.second_id is None:
+        shown = _evaluation(session, share, storage, settings)
+        chart = shown.finished.profile if shown.finished and shown.finished.options else None
+        title = f"{shown.title}: recall of each option"
+    else:
+        compared = _comparison(session, share)
+        chart = compared.chart if compared.shown.state == "done" else None
+        title = f"{compared.second_title} less {compared.first_title}"
+    if chart is None:
+        return _gone(request)
+    return Response(svg.chart(chart, title), media_type="image/svg+xml", headers=SVG_HEADERS)
+
+
+def _evaluation(session: Session, share: Share, storage: Storage, settings: Settings) -> evaluation.Page:
+    found = evaluations.get(session, share.evaluation_id, with_results=True)
+    assert found is not None  # the link goes with its evaluation
+    return evaluation.page(session, found, None, storage=storage, settings=settings)
+
+
+def _comparison(session: Session, share: Share) -> comparison.Page:
+    return comparison.page(session, str(share.evaluation_id), str(share.second_id), None)
+
+
+def _gone(request: Request) -> Response:
+    """One answer for an unknown, an expired and a revoked link: a guess learns nothing from it."""
+    return render(request, "shared_gone.html", status=404, headers=PAGE_HEADERS)

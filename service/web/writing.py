@@ -1,0 +1,177 @@
+"""The forms of pages that change something: notes, tags, names, aliases, links and views.
+
+A form is taken only from a page of this site (`service.web.session.Form`), and only with the key of the
+browser's own token. No other site knows that key, and the cookie of the token goes to this site only.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Sequence
+from typing import Annotated, TypeVar
+from uuid import UUID
+
+from fastapi import Depends, Request, Response
+from fastapi.responses import RedirectResponse
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from sqlalchemy.orm import Session
+
+from records.models import SavedView
+from records.repositories import names, views
+from service import wording
+from service.aliases import service as aliases
+from service.aliases.schemas import AliasName
+from service.auth import COOKIE, Caller, bearer_of, form_key
+from service.deps import Router, SessionDep
+from service.models import service as models
+from service.models.schemas import RenameIn, TagsIn
+from service.notes import service as notes
+from service.notes.schemas import NoteIn
+from service.problems import Forbidden, InvalidRequest, Unauthorised
+from service.shares import service as shares
+from service.shares.schemas import ShareIn
+from service.views import service as saved
+from service.views.schemas import ViewIn
+from service.web.pages import model_path, render
+from service.web.session import Form, local
+
+router = Router(prefix="/forms", include_in_schema=False)
+T = TypeVar("T", bound=BaseModel)
+PRIVATE = {"Cache-Control": "no-store"}
+
+
+def _sender(request: Request, form: Form) -> Caller:
+    """Identify the sender of a form by the browser's cookie.
+
+    Raises:
+        Unauthorised: If nobody is logged in.
+        Forbidden: If the form is of no page that this browser loaded here.
+    """
+    secret = request.cookies.get(COOKIE)
+    found = bearer_of(request, secret) if secret else None
+    if secret is None or found is None:
+        raise Unauthorised("This form needs a token. Log in, and send the form again.")
+    if not hmac.compare_digest(form.get("key", "").encode(), form_key(secret).encode()):
+        raise Forbidden("This form is of another login. Load its page again, and send it again.")
+    return found
+
+
+Sender = Annotated[Caller, Depends(_sender)]
+
+
+@router.post("/note")
+def write_note(request: Request, form: Form, sender: Sender, session: SessionDep) -> Response:
+    """Write a note on an evaluation, or change or delete the note that is named."""
+    if "note" not in form:
+        text = _checked(request, NoteIn, text=form.get("text", "")).text
+        found = notes.write(session, form.get("evaluation", ""), text, sender)
+    elif "delete" in form:
+        found = notes.delete(session, _id(form, "note"), sender)
+    else:
+        text = _checked(request, NoteIn, text=form.get("text", "")).text
+        found = notes.change(session, _id(form, "note"), text, sender)
+    return _back(f"/evaluations/{found.evaluation_id}#notes")
+
+
+@router.post("/tags")
+def write_tags(request: Request, form: Form, sender: Sender, session: SessionDep) -> Response:
+    """Give a model exactly these tags."""
+    wanted = set(form.get("tags", "").replace(",", " ").split())
+    model = models.find(session, form.get("model", ""), sender)
+    before = set(names.tags(session, [model.id]).get(model.id, []))
+    change = _checked(
+        request,
+        TagsIn,
+        model=f"{model.team}/{model.name}",
+        add=sorted(wanted - before),
+        remove=sorted(before - wanted),
+    )
+    models.change_tags(session, change, sender)
+    return _back(model_path(model.team, model.name))
+
+
+@router.post("/rename")
+def rename(request: Request, form: Form, sender: Sender, session: SessionDep) -> Response:
+    """Give a model another name."""
+    wanted = _checked(request, RenameIn, model=form.get("model", ""), name=form.get("name", ""))
+    found = models.rename(session, wanted.model, wanted.name, sender)
+    return _back(model_path(found.team, found.name))
+
+
+@router.post("/alias")
+def point(request: Request, form: Form, sender: Sender, session: SessionDep) -> Response:
+    """Point an alias at a checkpoint, or remove it."""
+    name = form.get("name", "").strip().removeprefix("@")
+    if "delete" in form:
+        aliases.remove(session, name, form.get("team"), sender)
+    else:
+        try:
+            TypeAdapter(AliasName).validate_python(name)
+        except ValidationError as error:
+            raise _invalid(request, error, "name") from None
+        aliases.point(session, name, form.get("checkpoint", ""), sender)
+    return _back(form.get("next", "/"))
+
+
+@router.post("/share")
+def share(request: Request, form: Form, sender: Sender, session: SessionDep) -> Response:
+    """Make a link and show it once, or revoke the link that is named."""
+    if "share" in form:
+        shares.revoke(session, _id(form, "share"), sender)
+        return _back(form.get("next", "/"))
+    given = {key: form[key] for key in ("evaluation", "against") if form.get(key)}
+    days = form.get("days", "")
+    wanted = _checked(request, ShareIn, **given, days=int(days) if days.isdecimal() else days)
+    found, secret = shares.create(session, wanted, sender)
+    address = shares.address(request, secret)
+    more = {"share": found, "back": local(form.get("next", "/"))}
+    return render(request, "shared_now.html", headers=PRIVATE, address=address, secret=secret, **more)
+
+
+@router.post("/view")
+def save_view(request: Request, form: Form, sender: Sender, session: SessionDep) -> Response:
+    """Save the address of a page under a name, or delete the view that is named."""
+    if "view" in form:
+        saved.delete(session, _id(form, "view"), sender)
+    else:
+        view = _checked(request, ViewIn, name=form.get("name", ""), address=form.get("next", ""))
+        saved.save(session, view, sender)
+    return _back(form.get("next", "/"))
+
+
+def views_of(session: Session, reader: Caller | None, page: str) -> Sequence[SavedView]:
+    """The views of a page that the reader's team saved."""
+    return [] if reader is None else views.of_team(session, reader.team, page)
+
+
+def _back(path: str) -> Response:
+    return RedirectResponse(local(path), status_code=303)
+
+
+def _id(form: dict[str, str], field: str) -> UUID:
+    try:
+        return UUID(form[field])
+    except ValueError:
+        raise InvalidRequest(
+            f"Field {field!r} is no id. Load the page again, and send the form again."
+        ) from None
+
+
+def _checked(request: Request, kind: type[T], **values: object) -> T:
+    """The fields of a form as the API would take them.
+
+    Raises:
+        InvalidRequest: If a field is not valid.
+    """
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise _invalid(request, error) from None
+
+
+def _invalid(request: Request, error: ValidationError, *at: str) -> InvalidRequest:
+    errors = error.errors(include_url=False)
+    for one in errors:
+        one["loc"] = ("body", *at, *one["loc"])
+    found = wording.problems(errors, request.scope["route"].dependant)
+    return InvalidRequest(" ".join(one["message"] for one in found), errors=found)

@@ -1,0 +1,58 @@
+"""Notes, links and views from the client and the command line."""
+
+from __future__ import annotations
+
+import json
+from uuid import UUID
+
+import httpx
+import pytest
+from vcpbench_client import Client
+from vcpbench_client.errors import NotFound
+
+from tests.client.conftest import Run
+from tests.served import Served
+from tests.service.finished import done, ready_checkpoint, ready_dataset
+
+
+@pytest.fixture
+def evaluation(api: Served) -> UUID:
+    with api.database.session() as session:
+        return done(session, ready_checkpoint(session, "mine"), ready_dataset(session), {"a.b": 1}).id
+
+
+def test_the_client_writes_notes_makes_links_and_saves_views(client: Client, evaluation: UUID) -> None:
+    note = client.write_note("mine@latest", "one\ntwo")
+    assert (note.evaluation, note.text, note.by) == (str(evaluation), "one\ntwo", "test")
+    assert client.change_note(note.id, "three").edited_by == "test"
+    assert [one.text for one in client.notes("mine@latest")] == ["three"]
+    assert client.delete_note(note.id).text == "three"
+    assert client.notes("mine@latest") == ()
+    link = client.share("mine@latest", days=2)
+    assert link.url is not None
+    assert httpx.get(link.url).status_code == 200
+    assert [(one.id, one.state, one.url) for one in client.shares()] == [(link.id, "live", None)]
+    assert client.revoke(link.id).state == "revoked"
+    assert httpx.get(link.url).status_code == 404
+    view = client.save_view("ours", "/?team=default")
+    assert client.views() == (view,)
+    assert client.delete_view(view.id) == view
+    with pytest.raises(NotFound, match="no view"):
+        client.delete_view(view.id)
+
+
+def test_commands_write_notes_and_make_links(run: Run, evaluation: UUID) -> None:
+    written = json.loads(run("note", "add", "mine@latest", "hello", "--json").stdout)
+    assert written["text"] == "hello"
+    assert "    hello" in run("note", "list", str(evaluation)).stdout.splitlines()
+    assert "    bye" in run("note", "change", written["id"], "bye").stdout.splitlines()
+    removed = run("note", "remove", written["id"])
+    assert ("    bye" in removed.stdout.splitlines(), "is deleted" in removed.stderr) == (True, True)
+    assert "There are none" in run("note", "list", "mine@latest").stderr
+    made = run("share", "create", "mine@latest", "--days", "3")
+    assert httpx.get(made.stdout.strip()).status_code == 200
+    (link,) = json.loads(run("share", "list", "--json").stdout)
+    assert link["id"] in run("share", "list").stdout
+    assert run("share", "revoke", link["id"]).stdout == f"{link['id']} is revoked\n"
+    assert httpx.get(made.stdout.strip()).status_code == 404
+    assert run("share", "create", "mine@latest", "--days", "366").returncode == 2

@@ -99,11 +99,11 @@ class Sharing:
 
     def change_note(self, note_id: str, text: str) -> Note:
         """Write a note of your team anew."""
-        return read(Note, self._sent("PUT", f"/notes/{segment(note_id)}", {"text": text}))
+        return read(Note, self._asked("PUT", f"/notes/{segment(note_id)}", {"text": text}))
 
     def delete_note(self, note_id: str) -> Note:
         """Delete a note of your team, and return it: only writing it again brings it back."""
-        return read(Note, self._sent("DELETE", f"/notes/{segment(note_id)}"))
+        return read(Note, self._asked("DELETE", f"/notes/{segment(note_id)}"))
 
     def share(self, evaluation: str, *, against: str | None = None, days: int = DAYS) -> Share:
         """Make a link that reads one page, and nothing else, without a token.
@@ -128,7 +128,7 @@ class Sharing:
 
     def revoke(self, share_id: str) -> Share:
         """Revoke a link of your team. It opens nothing from then on."""
-        return read(Share, self._sent("DELETE", f"/shares/{segment(share_id)}"))
+        return read(Share, self._asked("DELETE", f"/shares/{segment(share_id)}"))
 
     def views(self) -> tuple[View, ...]:
         """Your team's saved views, by page and name."""
@@ -142,11 +142,11 @@ class Sharing:
             name: For people.
             address: The page's path and query: `/?...` (board), `/models?...` or `/compare?...`.
         """
-        return read(View, self._sent("POST", "/views", {"name": name, "address": address}))
+        return read(View, self._asked("POST", "/views", {"name": name, "address": address}))
 
     def delete_view(self, view_id: str) -> View:
         """Delete a view of your team, and return it: saving it again brings it back."""
-        return read(View, self._sent("DELETE", f"/views/{segment(view_id)}"))
+        return read(View, self._asked("DELETE", f"/views/{segment(view_id)}"))
 
-    def _sent(self, method: str, path: str, body: Any = None) -> Any:
+    def _asked(self, method: str, path: str, body: Any = None) -> Any:
         return content_of(self._transport.ask(method, path, body=body))

@@ -72,12 +72,12 @@ def move(session: Session, team: str, name: str, checkpoint_id: UUID | None, *, 
     return found
 
 
-def _moves(team: str, name: str) -> Select[tuple[AliasMove]]:
+def _moves(team: str, name: str) -> Select[AliasMove]:
     of_it = select(AliasMove).where(AliasMove.team == team, AliasMove.name == name)
     return of_it.order_by(AliasMove.created_at.desc(), AliasMove.id)
 
 
-def _pointing() -> Select[Pointing]:
+def _pointing() -> Select[AliasMove, Checkpoint]:
     """The newest move of each alias, with the checkpoint that it points at."""
     position = func.row_number().over(
         partition_by=(AliasMove.team, AliasMove.name), order_by=(AliasMove.created_at.desc(), AliasMove.id)

@@ -91,7 +91,7 @@ def remove_tags(session: Session, model: Model, wanted: Collection[str], *, by: 
     session.execute(update(ModelTag).where(*live).values(removed_at=NOW, removed_by=by))
 
 
-def _grouped(session: Session, query: Select[tuple[UUID, str]]) -> dict[UUID, list[str]]:
+def _grouped(session: Session, query: Select[UUID, str]) -> dict[UUID, list[str]]:
     found: dict[UUID, list[str]] = {}
     for model_id, text in session.execute(query):
         found.setdefault(model_id, []).append(text)

@@ -41,8 +41,9 @@ def _newest(session: Session, reference: Latest | Alias, wanted: str, reader: Ca
     checkpoint = checkpoints.find(session, wanted, Among.seen_by(reader))
     found = evaluations.newest_of(session, checkpoint.id)
     if found is None:
-        is_alias = isinstance(reference, Alias)
-        what = f"checkpoint of {wanted}" if is_alias else f"newest checkpoint of {reference.model!r}"
+        what = f"checkpoint of {wanted}"
+        if isinstance(reference, Latest):
+            what = f"newest checkpoint of {reference.model!r}"
         raise NotFound(
             f"The {what}, {checkpoint.id}, has no evaluation. "
             "Ask for one by POST /v1/evaluations, or name an older evaluation by its id."

@@ -226,8 +226,8 @@ def compare(
     page = comparison.page(session, first, second, reader)
     names = naming.of_comparison(session, page.shown.first.id, page.shown.second.id, reader)
     views = writing.views_of(session, reader, "/compare")
-    more = {"verdict": comparison.verdict, "tests": comparison.TESTS, "names": names, "views": views}
-    return render(request, "compare.html", page=page, **more)
+    more: dict[str, Any] = {"verdict": comparison.verdict, "tests": comparison.TESTS}
+    return render(request, "compare.html", page=page, names=names, views=views, **more)
 
 
 @router.get("/compare/progress")

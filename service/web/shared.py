@@ -35,15 +35,14 @@ def show(
     if share is None:
         return _gone(request)
     chart = f"/shared/{secret}/chart.svg"
+    more: dict[str, Any] = {"shared": {"chart": chart, "until": share.expires_at}}
     if share.second_id is None:
-        page = _evaluation(session, share, storage, settings)
-        more: dict[str, Any] = {"steps": evaluation.STEPS, "title": page.title}
         template = "shared_evaluation.html"
+        more["page"] = _evaluation(session, share, storage, settings)
     else:
-        page = _comparison(session, share)
-        more = {"verdict": comparison.verdict, "tests": comparison.TESTS, "title": page.second_title}
         template = "shared_comparison.html"
-    more |= {"page": page, "shared": {"chart": chart, "until": share.expires_at}}
+        more |= {"verdict": comparison.verdict, "tests": comparison.TESTS}
+        more["page"] = _comparison(session, share)
     return render(request, template, headers=PAGE_HEADERS, **more)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Sequence
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 from fastapi import Depends, Request, Response
@@ -124,7 +124,7 @@ def share(request: Request, form: Form, sender: Sender, session: SessionDep) -> 
     wanted = _checked(request, ShareIn, **given, days=int(days) if days.isdecimal() else days)
     found, secret = shares.create(session, wanted, sender)
     address = shares.address(request, secret)
-    more = {"share": found, "back": local(form.get("next", "/"))}
+    more: dict[str, Any] = {"share": found, "back": local(form.get("next", "/"))}
     return render(request, "shared_now.html", headers=PRIVATE, address=address, secret=secret, **more)
 
 

@@ -12,13 +12,14 @@ from vcpbench_client.errors import NotFound
 
 from tests.client.conftest import Run
 from tests.served import Served
-from tests.service.finished import done, ready_checkpoint, ready_dataset
+from tests.service.finished import ready_dataset
+from tests.web import played
 
 
 @pytest.fixture
 def evaluation(api: Served) -> UUID:
     with api.database.session() as session:
-        return done(session, ready_checkpoint(session, "mine"), ready_dataset(session), {"a.b": 1}).id
+        return played.finished(session, ready_dataset(session, "playground"), "mine", seed=1, skill=0.8).id
 
 
 def test_the_client_writes_notes_makes_links_and_saves_views(client: Client, evaluation: UUID) -> None:

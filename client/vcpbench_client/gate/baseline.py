@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from vcpbench_client.answers import Checkpoint, Evaluation
 from vcpbench_client.client import Client
@@ -87,7 +88,7 @@ def find(
     return _latest(client, model, candidate, checkpoint)
 
 
-def _on_board_of(candidate: Evaluation, client: Client, **wanted: str) -> Iterator[Evaluation]:
+def _on_board_of(candidate: Evaluation, client: Client, **wanted: Any) -> Iterator[Evaluation]:
     """Evaluations on the candidate's leaderboard, the newest first."""
     # By fingerprint, not by name: the name may have been registered again, with other videos.
     fingerprint, protocol = _board(candidate)

@@ -105,7 +105,7 @@ def noisy(network: Backbone) -> Backbone:
     with torch.no_grad():
         for weights in found.parameters():
             spread = weights.std() if weights.numel() > 1 else torch.tensor(0.0)
-            weights += NOISE * spread * torch.randn(weights.shape, generator=rng)
+            weights.add_(NOISE * spread * torch.randn(weights.shape, generator=rng))
     return found
 
 

@@ -9,6 +9,7 @@ work.py        what a task may use: rows, objects, the child, one transaction at
 leases.py      keep a claimed job, notice that it is lost
 runner.py      start the child process, talk to it, kill it
 child.py       what runs in the child: torch is here
+walling.py     walls around a child that reads what is foreign
 planning.py    what the child does to plan an evaluation; no torch
 scratch.py     the worker's folder of temporary files
 memory.py      how much memory a child may take

@@ -16,7 +16,7 @@ from tests.walls.attempts import SPARE_UID
 from vcp_core.walls import python_files
 from worker import child
 
-wall_in = child._wall_in
+wall_in = child.wall_in
 
 
 def attack(tell: child.Tell, *, out: str, video: str, targets: dict[str, Any]) -> dict[str, Any]:
@@ -58,5 +58,5 @@ def wall_in_as_ordinary(*, given: str, written: str, parent: int, **walls: Any) 
 if __name__ == "__main__":
     child.FUNCTIONS = {"attack": attack, "leave": leave}
     if "ordinary" in sys.argv:
-        child._wall_in = wall_in_as_ordinary
+        child.wall_in = wall_in_as_ordinary
     child.main()

@@ -21,5 +21,5 @@ def no_device(tell: child.Tell, *, device: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    child._wall_in = refuse
+    child.wall_in = refuse
     child.main()

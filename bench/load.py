@@ -224,11 +224,12 @@ async def _reader(
         except httpx.HTTPError as error:
             answers.errors.append(f"{path}: {type(error).__name__}")
             continue
+        if answer.status_code != 200:
+            answers.errors.append(f"{path}: {answer.status_code}")
+            continue
         server_ms = float(answer.headers["Server-Timing"].rpartition("dur=")[2])
         answers.server_ms.setdefault(kind, []).append(server_ms)
         answers.client_ms.setdefault(kind, []).append(client_ms)
-        if answer.status_code != 200:
-            answers.errors.append(f"{path}: {answer.status_code}")
 
 
 def upload(number: int, url: str, headers: Mapping[str, str], size: int, seconds: float, done: Any) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema
 
 from vcp_core.catalog.inputs import PATTERN
+from vcp_core.catalog.previews import KEY_DIGITS
 from vcp_core.catalog.validation import Whole
 
 _NAME = r"^[\w.+/-][\w .+/-]*$"
@@ -18,14 +19,18 @@ _DECLARATION = r"^[^\x00-\x1f\x7f]+$"
 _TEXT = r"^[^\x00]+$"  # PostgreSQL can neither store nor compare a NUL
 _SHA256 = r"^[0-9a-fA-F]{64}$"
 _WORD = r"^[A-Za-z0-9][\w.-]{0,62}$"
+_KEY = rf"^[0-9a-f]{{{KEY_DIGITS}}}$"
+_HASH = r"^[0-9a-f]{8,64}$"
 _LABEL = r"^[a-z0-9][a-z0-9._-]{0,62}$"
-NOT_BLANK = r"^[^\x00]*[^\x00\s][^\x00]*$"
+NOT_BLANK = r"^[^\x00]*[^\x00\s][^\x00]*$"  # also each text of a query or a path
 VIEW = r"^/(models|compare)?(\?[!-~]*)?$"  # the address of a page that a view may name
 LONGEST_NAME = 100  # characters
 FORMS = {  # description of the valid text, by regular expression
     _NAME: "letters, digits, spaces and any of . _ + / -",
     _DECLARATION: "text without control characters",
     _TEXT: "text without a NUL character",
+    _KEY: f"a video's key, which has {KEY_DIGITS} hexadecimal digits",
+    _HASH: "a hash, or its first 8 or more hexadecimal digits",
     _SHA256: "a SHA-256, which has 64 hexadecimal digits",
     NOT_BLANK: "text that is not blank and holds no NUL character",
     VIEW: "the address of the board, the models or a comparison, such as /models?tag=ours",
@@ -65,4 +70,6 @@ _MOST = (1 << 53) - 1  # every reader of JSON keeps such a number exactly
 Step = Annotated[Whole, Field(ge=0, le=_MOST)]
 StepText = Annotated[int, Field(ge=0, le=_MOST)]  # in an address, where a number is text
 Label = Annotated[str, StringConstraints(pattern=_LABEL)]  # a tag, or an alias without its @
+VideoKey = Annotated[str, StringConstraints(pattern=_KEY)]
+ProtocolHash = Annotated[str, StringConstraints(pattern=_HASH)]
 Word = Annotated[str, StringConstraints(pattern=_WORD)]  # a name that an address holds as it is

@@ -16,13 +16,11 @@ from fastapi.dependencies.utils import get_flat_params
 from fastapi.params import ParamTypes
 from fastapi.routing import APIRoute
 
+from service.forms import NOT_BLANK
 from service.problems import InvalidRequest
 from vcp_core.catalog.errors import MOST_QUOTED, UnknownName
 
 API = "/v1/"
-# A text of a query or a path, for the description of the API: at least one character that is no blank, and no
-# NUL, which PostgreSQL can neither store nor compare.
-TEXT = r"^[^\x00]*[^\x00\s][^\x00]*$"
 MOST_PROBLEMS = 10  # reported for one request: an address may hold thousands of parameters
 # Chat tools, newsletters and advertisements append these to links. The reader did not write them.
 TRACKING = re.compile(
@@ -84,7 +82,7 @@ def _as_demanded(schema: dict[str, Any]) -> dict[str, Any]:
     if schema.get("type") == "array":
         return {**schema, "items": _as_demanded(schema["items"])}
     if schema.get("type") == "string" and not {"pattern", "enum", "format"} & set(schema):
-        return {**schema, "pattern": TEXT}
+        return {**schema, "pattern": NOT_BLANK}
     return schema
 
 

@@ -17,15 +17,16 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import Path
+from pydantic import WithJsonSchema
 from pydantic.config import JsonDict
 from starlette.convertors import Convertor, register_url_convertor
 
-from service.forms import LONGEST_NAME
+from service.forms import LONGEST_NAME, Text
 from service.problems import InvalidRequest, ServiceError
 from vcp_core.catalog.validation import quoted
 
 LATEST = "@latest"
-ALIAS = r"[a-z0-9][a-z0-9._-]{0,62}"  # without its @
+ALIAS = r"(?!latest$)[a-z0-9][a-z0-9._-]{0,62}"  # without its @; `@latest` means something else
 FEWEST = 4  # hexadecimal digits of an id; 3 have 4,096 values, so a slip could hit another checkpoint
 DIGITS = 32  # hexadecimal digits of a complete id
 MOST_TOLD = 5  # candidates that the error for an ambiguous id names
@@ -109,7 +110,7 @@ def parse(text: str, kind: str) -> Beginning | Latest | Alias:
     if model and model != text:
         return Latest(model=model)
     aliased = _ALIASED.fullmatch(text)
-    if aliased and text != LATEST:
+    if aliased:
         return Alias(name=aliased["name"], team=aliased["team"])
     try:
         return parse_id(text, kind)
@@ -178,4 +179,6 @@ EVALUATION = (
 )
 CheckpointNamed = Annotated[str, Path(description=CHECKPOINT, json_schema_extra=IS_NAMED)]
 CheckpointId = Annotated[str, Path(description=f"{_IDS}.", json_schema_extra=IS_ID)]
+# In bodies, where it needs no description of its own.
+Reference = Annotated[Text, WithJsonSchema({"type": "string", "minLength": 1, **IS_NAMED})]
 EvaluationNamed = Annotated[str, Path(description=EVALUATION, json_schema_extra=IS_NAMED)]

@@ -86,8 +86,7 @@ class Sharing:
 
     def notes(self, evaluation: str) -> tuple[Note, ...]:
         """The notes on an evaluation, the oldest first."""
-        found = self._transport.ask("GET", "/notes", query={"evaluation": evaluation})
-        return read(dict[str, tuple[Note, ...]], content_of(found))["items"]
+        return tuple(self._pages(Note, "/notes", None, {"evaluation": evaluation}))
 
     def write_note(self, evaluation: str, text: str) -> Note:
         """Write a note on an evaluation of your team. Everybody who may read the evaluation may read it.
@@ -132,8 +131,7 @@ class Sharing:
 
     def views(self) -> tuple[View, ...]:
         """Your team's saved views, by page and name."""
-        found = content_of(self._transport.ask("GET", "/views"))
-        return read(dict[str, tuple[View, ...]], found)["items"]
+        return tuple(self._pages(View, "/views", None, {}))
 
     def save_view(self, name: str, address: str) -> View:
         """Give the address of a page a name for your team.

@@ -18,6 +18,12 @@ def of_evaluation(session: Session, evaluation_id: UUID) -> Sequence[Note]:
     return session.scalars(query.order_by(Note.created_at, Note.id)).all()
 
 
+def page(session: Session, evaluation_id: UUID, *, limit: int, offset: int = 0) -> tuple[Sequence[Note], int]:
+    """Some of the notes on an evaluation, the oldest first, and how many there are."""
+    query = select(Note).where(Note.evaluation_id == evaluation_id).order_by(Note.created_at, Note.id)
+    return session.scalars(query.limit(limit).offset(offset)).all(), count(session, evaluation_id)
+
+
 def count(session: Session, evaluation_id: UUID) -> int:
     """How many notes an evaluation has."""
     query = select(func.count()).select_from(Note).where(Note.evaluation_id == evaluation_id)

@@ -19,6 +19,14 @@ def of_team(session: Session, team: str, page: str | None = None) -> Sequence[Sa
     return session.scalars(query.order_by(SavedView.page, SavedView.name)).all()
 
 
+def page_of_team(
+    session: Session, team: str, *, limit: int, offset: int = 0
+) -> tuple[Sequence[SavedView], int]:
+    """Some of a team's views by page and name, and how many there are."""
+    query = select(SavedView).where(SavedView.team == team).order_by(SavedView.page, SavedView.name)
+    return session.scalars(query.limit(limit).offset(offset)).all(), count(session, team)
+
+
 def named(session: Session, team: str, page: str, name: str) -> SavedView | None:
     """The team's view of a page that has this name."""
     query = select(SavedView).where(SavedView.team == team, SavedView.page == page, SavedView.name == name)

@@ -14,6 +14,7 @@ from service.auth import Reader as AnyReader
 from service.checkpoints.named import Among
 from service.deps import Limit, Offset, Router, SessionDep
 from service.problems import WITH_BODY, NotFound, responses
+from vcp_core.catalog.validation import quoted
 
 router = Router(prefix="/aliases", tags=["aliases"])
 Named = Annotated[AliasName, Path(description="The alias, without its `@`.")]
@@ -55,5 +56,7 @@ def history(name: Named, reader: AnyReader, session: SessionDep, team: TeamOf = 
     whose = team or (reader.team if reader else "")
     moves = aliases.history(session, whose, name, service.MOST_MOVES)
     if not moves:
-        raise NotFound(f"Team {whose!r} has no alias @{name}, and never had. List them: GET /v1/aliases.")
+        raise NotFound(
+            f"Team {quoted(whose)} has no alias @{name}, and never had. List them: GET /v1/aliases."
+        )
     return HistoryOut(name=name, team=whose, moves=[move_out(one, reader) for one in moves])

@@ -6,12 +6,12 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
 from records.models import AliasMove, Checkpoint
 from service.auth import Caller, is_of
-from service.forms import Label, Text
-from service.references import CHECKPOINT, LATEST
+from service.forms import Label
+from service.references import ALIAS, CHECKPOINT, LATEST, Reference
 
 
 def _free(name: str) -> str:
@@ -20,7 +20,8 @@ def _free(name: str) -> str:
     return name
 
 
-AliasName = Annotated[Label, AfterValidator(_free)]
+IS_ALIAS = f"^{ALIAS}$"
+AliasName = Annotated[Label, AfterValidator(_free), WithJsonSchema({"type": "string", "pattern": IS_ALIAS})]
 BY = "Name of the token that did it; null for a reader of another team."
 
 
@@ -29,7 +30,7 @@ class AliasIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    checkpoint: Text = Field(
+    checkpoint: Reference = Field(
         description=f"A checkpoint of your team that is ready. {CHECKPOINT}", examples=["r3d-vcp@latest"]
     )
 

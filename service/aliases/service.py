@@ -11,6 +11,7 @@ from service.auth import Caller
 from service.checkpoints import named
 from service.checkpoints.named import Among
 from service.problems import Conflict, Forbidden, NotFound
+from vcp_core.catalog.validation import quoted
 
 MAX_ALIASES = 100  # of a team
 MOST_MOVES = 100  # of an alias's history that are told
@@ -51,7 +52,7 @@ def remove(session: Session, name: str, team: str | None, caller: Caller) -> Non
     """
     whose = team or caller.team
     if whose != caller.team and not caller.admin:
-        raise Forbidden(f"Alias @{name} belongs to team {whose!r}.")
+        raise Forbidden(f"Alias @{name} belongs to team {quoted(whose)}.")
     if aliases.current(session, whose, name) is None:
-        raise NotFound(f"Team {whose!r} has no alias @{name}. List them: GET /v1/aliases.")
+        raise NotFound(f"Team {quoted(whose)} has no alias @{name}. List them: GET /v1/aliases.")
     aliases.move(session, whose, name, None, by=caller.name)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from service.comparisons.schemas import ComparisonProgress
 from service.evaluations.schemas import EvaluationOut, WaitingFor
-from service.forms import Text
+from service.references import EVALUATION, Reference
 from vcp_core.catalog.units import Better, Unit
 from vcp_core.scoring.comparison import AdjustedDifference
 from vcp_core.scoring.stored_many import MOST
@@ -22,13 +22,14 @@ class ManyIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    evaluations: list[Text] = Field(
+    evaluations: list[Reference] = Field(
         min_length=LEAST,
         max_length=MOST,
-        description="Ids, first characters of ids, or `MODEL@latest`. All on the same videos, under the same "
-        "protocol, by the same version of vcpbench.",
+        json_schema_extra={"uniqueItems": True},
+        description="Different evaluations on the same videos, under the same protocol, by the same version "
+        f"of vcpbench. Each is named by {EVALUATION[0].lower()}{EVALUATION[1:]}",
     )
-    baseline: Text | None = Field(
+    baseline: Reference | None = Field(
         None, description="One of them, written in any of these ways; the first if left out."
     )
 

@@ -11,35 +11,27 @@ from pydantic import BaseModel
 
 from service.auth import Reader
 from service.deps import Router, SessionDep, StorageDep
-from service.forms import Word
+from service.forms import ProtocolHash, VideoKey, Word
 from service.media import ranges, service
 from service.media.service import Wanted
 from service.problems import responses
-from vcp_core.catalog.previews import CLIP, KEY_DIGITS, STRIP
+from vcp_core.catalog.previews import CLIP, STRIP
 
 router = Router(prefix="/media", tags=["media"])
 TYPES = {STRIP: "image/webp", CLIP: "video/webm"}
 ASK_AGAIN_S = 3
 # The forms of InputSpec's words; `read_geometry` says what is wrong with a text.
 _FRAME = r"resize=[0-9]{2,3}x[0-9]{2,3},crop=[0-9]{2,3}"
+OF_VIDEO = f"^{_FRAME}$"
+OF_QUESTION = f"^frames=[0-9]{{1,2}},stride=[0-9]{{1,2}},{_FRAME}$"
 OfVideo = Annotated[
-    str,
-    Path(description="What the network sees of a frame.", json_schema_extra={"pattern": f"^{_FRAME}$"}),
+    str, Path(description="What the network sees of a frame.", json_schema_extra={"pattern": OF_VIDEO})
 ]
 OfQuestion = Annotated[
-    str,
-    Path(
-        description="What the network sees of a clip.",
-        json_schema_extra={"pattern": f"^frames=[0-9]{{1,2}},stride=[0-9]{{1,2}},{_FRAME}$"},
-    ),
+    str, Path(description="What the network sees of a clip.", json_schema_extra={"pattern": OF_QUESTION})
 ]
-Key = Annotated[
-    str,
-    Path(
-        description="The first half of the SHA-256 of the video's id.", pattern=f"^[0-9a-f]{{{KEY_DIGITS}}}$"
-    ),
-]
-ProtocolHash = Annotated[str, Path(description="Hash of the protocol.", pattern="^[0-9a-f]{8,64}$")]
+Key = Annotated[VideoKey, Path(description="The first half of the SHA-256 of the video's id.")]
+OfProtocol = Annotated[ProtocolHash, Path(description="Hash of the protocol.")]
 Number = Annotated[int, Path(description="Number of the video's question.", ge=0, le=9999)]
 
 
@@ -114,7 +106,7 @@ def question_strip(
     request: Request,
     dataset_id: UUID,
     geometry: OfQuestion,
-    protocol_hash: ProtocolHash,
+    protocol_hash: OfProtocol,
     key: Key,
     number: Number,
     option: Word,
@@ -149,7 +141,7 @@ def question_clip(
     request: Request,
     dataset_id: UUID,
     geometry: OfQuestion,
-    protocol_hash: ProtocolHash,
+    protocol_hash: OfProtocol,
     key: Key,
     number: Number,
     option: Word,

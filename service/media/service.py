@@ -18,7 +18,7 @@ from service.auth import Caller
 from service.limits import MAX_LIVE_MEDIA
 from service.problems import NotFound
 from service.reasons import text_for
-from vcp_core.catalog.errors import VcpbenchError
+from vcp_core.catalog.errors import InputError, VcpbenchError
 from vcp_core.catalog.previews import (
     clip_geometry,
     file_name,
@@ -71,7 +71,6 @@ def find(session: Session, store: Storage, wanted: Wanted, reader: Caller | None
 
     Raises:
         NotFound: If there is no such preview, or the dataset's previews are switched off.
-        InputError: If the geometry is not one.
     """
     dataset = session.get(DatasetRow, wanted.dataset_id)
     if dataset is None or dataset.state is not DatasetState.READY or dataset.fingerprint is None:
@@ -96,7 +95,10 @@ def find(session: Session, store: Storage, wanted: Wanted, reader: Caller | None
 
 
 def _group(dataset: DatasetRow, wanted: Wanted) -> Group:
-    said = read_geometry(wanted.geometry)
+    try:
+        said = read_geometry(wanted.geometry)
+    except InputError as error:  # the geometry is a part of the address, so nothing is there
+        raise NotFound(f"No preview has this address. {error}") from None
     if (said.frames is not None) != bool(wanted.protocol_hash):
         raise NotFound(
             "A preview of a question has frames and stride in its address, and one of a video has not."

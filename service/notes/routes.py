@@ -9,10 +9,10 @@ from fastapi import Query
 
 from records.repositories import notes
 from service.auth import AnyCaller, Reader
-from service.deps import Router, SessionDep
+from service.deps import Limit, Offset, Router, SessionDep
 from service.evaluations import named
 from service.notes import service
-from service.notes.schemas import NoteIn, NoteList, NoteOut, shown
+from service.notes.schemas import NoteIn, NoteOut, NotePage, shown
 from service.problems import WITH_BODY, responses
 from service.references import EVALUATION, IS_NAMED
 
@@ -21,10 +21,13 @@ Evaluated = Annotated[str, Query(description=f"The evaluation. {EVALUATION}", js
 
 
 @router.get("", responses=responses(404, 409), summary="List the notes on an evaluation")
-def page(reader: Reader, session: SessionDep, evaluation: Evaluated) -> NoteList:
-    """The notes on an evaluation, the oldest first: at most 50."""
-    found = named.find(session, evaluation, reader)
-    return NoteList(items=[shown(note, reader) for note in notes.of_evaluation(session, found.id)])
+def page(
+    reader: Reader, session: SessionDep, evaluation: Evaluated, limit: Limit = 50, offset: Offset = 0
+) -> NotePage:
+    """The notes on an evaluation, the oldest first."""
+    about = named.find(session, evaluation, reader)
+    found, total = notes.page(session, about.id, limit=limit, offset=offset)
+    return NotePage(items=[shown(note, reader) for note in found], total=total)
 
 
 @router.post("", status_code=201, responses=responses(*WITH_BODY, 403, 404, 409), summary="Write a note")

@@ -51,10 +51,11 @@ class NoteOut(BaseModel):
     edited_by: str | None = Field(None, description=BY)
 
 
-class NoteList(BaseModel):
-    """The notes on an evaluation, the oldest first."""
+class NotePage(BaseModel):
+    """Some of the notes on an evaluation, the oldest first."""
 
     items: list[NoteOut]
+    total: int
 
 
 def shown(note: Note, reader: Caller | None) -> NoteOut:

@@ -9,8 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from records.models import Share
-from service.forms import Text
-from service.references import EVALUATION
+from service.references import EVALUATION, Reference
 from vcp_core.catalog.validation import Whole, whole
 
 DEFAULT_DAYS = 14
@@ -23,10 +22,10 @@ class ShareIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    evaluation: Text = Field(
+    evaluation: Reference = Field(
         description=f"An evaluation of your team that is done. {EVALUATION}", examples=["r3d-vcp@latest"]
     )
-    against: Text | None = Field(
+    against: Reference | None = Field(
         None,
         description="If given, the link reads the comparison of the evaluation with this one.",
         examples=["0d9c2c0e"],

@@ -6,18 +6,19 @@ from uuid import UUID
 
 from records.repositories import views
 from service.auth import AnyCaller
-from service.deps import Router, SessionDep
+from service.deps import Limit, Offset, Router, SessionDep
 from service.problems import WITH_BODY, responses
 from service.views import service
-from service.views.schemas import ViewIn, ViewList, ViewOut, shown
+from service.views.schemas import ViewIn, ViewOut, ViewPage, shown
 
 router = Router(prefix="/views", tags=["views"])
 
 
 @router.get("", summary="List your team's views")
-def page(caller: AnyCaller, session: SessionDep) -> ViewList:
+def page(caller: AnyCaller, session: SessionDep, limit: Limit = 50, offset: Offset = 0) -> ViewPage:
     """Your team's saved views, by page and name. Other teams do not see them."""
-    return ViewList(items=[shown(one) for one in views.of_team(session, caller.team)])
+    found, total = views.page_of_team(session, caller.team, limit=limit, offset=offset)
+    return ViewPage(items=[shown(one) for one in found], total=total)
 
 
 @router.post("", status_code=201, responses=responses(*WITH_BODY, 409), summary="Save a view")

@@ -37,10 +37,11 @@ class ViewOut(BaseModel):
     created_at: datetime
 
 
-class ViewList(BaseModel):
-    """Your team's views, by page and name."""
+class ViewPage(BaseModel):
+    """Some of your team's views, by page and name."""
 
     items: list[ViewOut]
+    total: int
 
 
 def shown(view: SavedView) -> ViewOut:

@@ -9,7 +9,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from service.parameters import TEXT
+from service.forms import NOT_BLANK
 from service.problems import InvalidRequest
 from service.references import IS_ID, IS_NAMED, parse, parse_id
 from tests.served import Served
@@ -66,7 +66,7 @@ def test_parameters_of_the_api_are_never_null() -> None:
 
 @pytest.mark.parametrize("text", ["", " ", "\t ", "\x00", "a\x00"])
 def test_neither_blanks_nor_a_nul_are_texts(text: str) -> None:
-    assert not re.search(TEXT, text)
+    assert not re.search(NOT_BLANK, text)
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,10 @@ def test_every_list_has_a_limit_an_offset_and_a_total() -> None:
             "description": "Rows of a page.",
         }, path  # fmt: skip
         assert parameters["offset"]["minimum"] == parameters["offset"]["default"] == 0, path
-    assert lists == {"checkpoints", "datasets", "evaluations", "leaderboard", "models", "protocols"}
+    assert lists == {
+        "aliases", "checkpoints", "datasets", "evaluations", "leaderboard", "models", "notes", "protocols",
+        "shares", "views",
+    }  # fmt: skip
 
 
 def walk(api: Served, path: str, limit: int) -> list[str]:

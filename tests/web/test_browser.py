@@ -100,7 +100,7 @@ def test_a_choice_shows_an_estimate_at_once(browser: Browser, site: Site) -> Non
     visitor = visit(browser, site, viewport=NARROW)
     page = visitor.page
     visitor.go("/submit")
-    page.get_by_label("Dataset").select_option("gestures")
+    page.get_by_role("form", name="Estimate").get_by_label("Dataset").select_option("gestures")
     page.get_by_label("Backbone").select_option("r3d_tiny")
     expect(page.locator("#estimate")).to_contain_text("most of it for")
     assert page.url.endswith("/submit")
@@ -119,7 +119,7 @@ def test_without_scripts_a_button_estimates(browser: Browser, site: Site) -> Non
     context.add_cookies(visitor.context.cookies())  # type: ignore[arg-type]
     page = context.new_page()
     page.goto(f"{site.api.url}/submit")
-    page.get_by_label("Dataset").select_option("gestures")
+    page.get_by_role("form", name="Estimate").get_by_label("Dataset").select_option("gestures")
     page.get_by_label("Backbone").select_option("r3d_tiny")
     page.get_by_role("button", name="Estimate").click()
     expect(page.locator("#estimate")).to_contain_text("no evaluation of r3d_tiny ran here yet")

@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from uuid import UUID
 
@@ -32,6 +33,7 @@ from vcp_core.catalog.defaults import DEFAULT_PROTOCOL
 
 CONFIG = Path(__file__).with_name("fuzz.toml")
 DATASET, CLASSES = "fuzz", 2
+ALIAS, SPARE = "champion", 5
 WAITING = ("standard-v1", "standard-bf16-v1", "paper-v1")
 OLDER = "an older engine"
 WITHOUT_TOKEN = 0.2  # of the time: nearly all of these requests are answered 401
@@ -39,11 +41,11 @@ WAIT_S = 600.0
 PHASES = "examples,coverage,fuzzing,stateful"
 
 
-def prepare(installation: Installation) -> list[str]:
+def prepare(installation: Installation) -> dict[str, list[str]]:
     """Evaluate two models and compare them, then stop the worker. Copy an evaluation to an older engine.
 
     Returns:
-        The ids of evaluations, those that wait included.
+        By kind, ids that requests name. Those of evaluations include some that wait.
     """
     videos = installation.folder / "videos"
     make(videos, CLASSES)
@@ -75,12 +77,31 @@ def prepare(installation: Installation) -> list[str]:
             finished_at=NOW,
         )
         session.add(older)
-    return asked
+        dataset, protocol = str(new.dataset_id), new.protocol_hash
+    return {
+        **annotate(installation, asked[:2]),
+        "evaluations": asked,
+        "dataset_ids": [dataset],
+        "protocol_hashes": [protocol],
+    }
+
+
+def annotate(installation: Installation, done: list[str]) -> dict[str, list[str]]:
+    """Make several of all that requests may delete, and one comparison of many. Return their ids by kind."""
+    many = installation.post("comparisons", {"evaluations": done})["id"]
+    with installation.client() as client:
+        client.set_alias(ALIAS, f"r3d_tiny-{FIRST_SEED}@latest")
+        return {
+            "comparisons": [many],
+            "notes": [client.write_note(done[0], f"Note {number}.").id for number in range(SPARE)],
+            "shares": [client.share(done[0]).id for _ in range(SPARE)],
+            "views": [client.save_view(f"View {number}", "/models").id for number in range(SPARE)],
+        }
 
 
 def fuzz(
     installation: Installation,
-    evaluations: list[str],
+    ids: Mapping[str, list[str]],
     arguments: argparse.Namespace,
     *,
     seconds: float,
@@ -90,7 +111,8 @@ def fuzz(
     folder = installation.folder / "schemathesis"  # it writes crash files where it runs
     folder.mkdir(exist_ok=True)
     config = folder / "config.toml"
-    (folder / "evaluations.txt").write_text("".join(f'"{one}"\n' for one in evaluations), encoding="utf-8")
+    for kind, found in ids.items():
+        (folder / f"{kind}.txt").write_text("".join(f'"{one}"\n' for one in found), encoding="utf-8")
     auth = f'\n[auth.openapi.HTTPBearer]\nbearer = "{token}"\n' if token else ""
     config.write_text(CONFIG.read_text(encoding="utf-8") + auth, encoding="utf-8")
     command = [
@@ -119,10 +141,10 @@ def main() -> None:
         tempfile.TemporaryDirectory() as folder,
         running(Installation(Path(folder), 1, settings=settings)) as installation,
     ):
-        evaluations = prepare(installation)
+        ids = prepare(installation)
         parts = {installation.token: 1 - WITHOUT_TOKEN, None: WITHOUT_TOKEN}
         sound = [
-            fuzz(installation, evaluations, arguments, seconds=arguments.seconds * part, token=token)
+            fuzz(installation, ids, arguments, seconds=arguments.seconds * part, token=token)
             for token, part in parts.items()
         ]
     sys.exit(not all(sound))

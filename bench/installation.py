@@ -182,11 +182,15 @@ class Installation:
         """A client of an administrator."""
         return Client(self.url, self._token)
 
-    def post(self, path: str, body: Mapping[str, Any]) -> None:
-        """Send a request of an administrator that makes something. That it is there already is no error."""
+    def post(self, path: str, body: Mapping[str, Any]) -> Any:
+        """Send a request of an administrator that makes something, and return the answer.
+
+        That it is there already is no error.
+        """
         answer = httpx.post(f"{self.url}/v1/{path}", json=dict(body), headers=self.headers, timeout=60)
         if answer.status_code not in (200, 201, 202, 409):
             raise BenchFailed(f"POST /v1/{path}: {answer.status_code} {answer.text}")
+        return answer.json()
 
     def ask(self, backbone: str, number: int, dataset: str, protocol: str) -> Evaluation:
         """Upload random weights, and ask for their evaluation. Another number means other weights."""

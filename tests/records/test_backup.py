@@ -23,6 +23,7 @@ from records.models import Checkpoint, DatasetRow
 from records.settings import Settings
 from records.storage import Storage, checkpoint_key, manifest_key, weights_key
 from tests.databases import Databases
+from tests.s3 import s3
 from tests.served import Served, serve, settings_in
 from tests.service.finished import ready_dataset
 from tests.stack.kit import VCPBENCH
@@ -82,6 +83,31 @@ def test_a_restored_installation_has_the_same_board_to_the_byte_and_the_same_obj
     with serve(other) as restored:
         restored.client.headers = api.client.headers  # its tokens are those of the first
         assert board(restored) == board(api)
+
+
+def test_a_backup_goes_from_a_folder_to_s3_and_back(
+    api: Served, filled: Storage, other: Settings, databases: Databases, tmp_path: Path
+) -> None:
+    back_up(api.database, filled, tmp_path / "first")
+    with pytest.MonkeyPatch.context() as patch, s3(tmp_path / "s3", patch) as url:
+        remote = Storage(url)
+        restore(url_of(other), remote, tmp_path / "first")
+        database = Database(url_of(other))
+        second = back_up(database, remote, tmp_path / "second")
+        database.dispose()
+        assert sorted(remote.keys("")) == sorted(filled.keys(""))
+    with databases.lend() as third:
+        local = settings_in(
+            tmp_path / "third", third, other.broker_url.get_secret_value(), max_upload_bytes=1
+        )
+        back = Storage(local.store_url)
+        assert restore(third, back, tmp_path / "second") == second
+        assert {key: back.get_bytes(key) for key in back.keys("")} == {
+            key: filled.get_bytes(key) for key in filled.keys("")
+        }
+        with serve(local) as restored:
+            restored.client.headers = api.client.headers
+            assert board(restored) == board(api)
 
 
 def test_a_second_backup_copies_only_new_objects_and_forgets_old_rows(

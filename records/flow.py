@@ -404,8 +404,9 @@ def _shard_failed(session: Session, job: Job) -> None:
 
 def _comparison_failed(session: Session, job: Job) -> None:
     comparison = session.get_one(Comparison, job.comparison_id)
-    comparison.state, comparison.reason = ComparisonState.FAILED, job.error
-    comparison.finished_at = NOW
+    if comparison.state is ComparisonState.WAITING:  # a comparison of many may have made it meanwhile
+        comparison.state, comparison.reason = ComparisonState.FAILED, job.error
+        comparison.finished_at = NOW
 
 
 def _media_failed(session: Session, job: Job) -> None:

@@ -102,7 +102,7 @@ class Connection(H11Protocol):
             return "rest"  # of a body that nobody reads any more
         if not self.cycle.more_body:
             return "answer"
-        return "upload" if self.scope["method"] == "PUT" else "body"
+        return "upload" if limits.is_upload(self.scope) else "body"
 
     @property
     def waits(self) -> bool:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from typing import Any
+
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -39,8 +43,16 @@ READ_S = 60.0  # for a client to read anything of a response that does not fit i
 MAX_ROWS = 500  # of a page of a list; 500 checkpoints with their reports are about a megabyte
 
 
+_UPLOADS = re.compile(r".*/checkpoints/(upload|[^/]+/content)", re.DOTALL)
+
+
+def is_upload(scope: Mapping[str, Any]) -> bool:
+    """Whether a request brings the bytes of a checkpoint. Its route checks the token before it reads them."""
+    return scope["method"] == "PUT" and _UPLOADS.fullmatch(scope["path"]) is not None
+
+
 class BodyLimit:
-    """Middleware that limits the body of every request but PUT, with or without a Content-Length.
+    """Middleware that limits the body of every request but an upload, with or without a Content-Length.
 
     FastAPI reads a JSON body before it checks the token. Without this limit, anyone could fill the memory.
     """
@@ -50,7 +62,7 @@ class BodyLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, or answer 413."""
-        if scope["type"] != "http" or scope["method"] == "PUT":
+        if scope["type"] != "http" or is_upload(scope):
             await self.app(scope, receive, send)
             return
         announced, received = Headers(scope=scope).get("content-length", "0"), 0

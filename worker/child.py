@@ -183,12 +183,8 @@ def extract(
             for video_id, _, wanted in clips
         ),
     )
-    for video, _ in shard.videos:  # no later step would notice a file that changed
-        if _sha256(made.dataset.path(video)) != video.sha256:
-            raise DatasetError(
-                f"{made.dataset.name}: {video.id} has changed since the dataset was registered. Register it "
-                "again."
-            )
+    for video, _ in shard.videos:
+        _refuse_changed(made.dataset, video)
     chosen, counters = pick_device(device), Counters()
     for features in shard_features(
         made,
@@ -294,9 +290,9 @@ def media(
 
     Returns:
         `sizes` are names and bytes of the previews, in the order of the file. `failed` are the errors of
-        videos that cannot be decoded any more, by key.
+        videos that cannot be shown any more, by key.
     """
-    from vcp_core.catalog.errors import VideoError
+    from vcp_core.catalog.errors import OperationError, VideoError
     from vcp_core.catalog.previews import key_of
     from vcp_core.catalog.protocols import Protocol
     from vcp_core.previews.making import question_files, video_files, videos_of
@@ -310,6 +306,8 @@ def media(
     with Path(out).open("wb") as file:
         for video in videos:
             try:
+                if dataset.path(video).exists():  # decoding says best what is wrong with a missing file
+                    _refuse_changed(dataset, video)
                 if numbers is None:
                     files = video_files(dataset, video, geometry)
                 else:
@@ -317,7 +315,7 @@ def media(
                 for name, content in files:
                     file.write(content)
                     sizes.append((name, len(content)))
-            except VideoError as error:
+            except (DatasetError, OperationError, VideoError) as error:
                 failed[key_of(video.id)] = error.as_dict()
             on_videos(1)
     return {"sizes": sizes, "failed": failed}
@@ -471,6 +469,14 @@ def _at_home(dataset: Any) -> Any:
             "(another PyAV?). Use one image for all workers, or register it again."
         )
     return dataclasses.replace(dataset, root=here.root)
+
+
+def _refuse_changed(dataset: Any, video: Any) -> None:
+    """Compare a video with its hash: no later step would notice that the file has changed."""
+    if _sha256(dataset.path(video)) != video.sha256:
+        raise DatasetError(
+            f"{dataset.name}: {video.id} has changed since the dataset was registered. Register it again."
+        )
 
 
 def _predictions(path: str) -> dict[str, Any]:

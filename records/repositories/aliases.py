@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
+from sqlalchemy.orm import Session, aliased
 
 from records.models import AliasMove, Checkpoint, Model
 
@@ -79,14 +79,17 @@ def _moves(team: str, name: str) -> Select[AliasMove]:
 
 def _pointing() -> Select[AliasMove, Checkpoint]:
     """The newest move of each alias, with the checkpoint that it points at."""
-    position = func.row_number().over(
-        partition_by=(AliasMove.team, AliasMove.name), order_by=(AliasMove.created_at.desc(), AliasMove.id)
+    later = aliased(AliasMove)
+    same_time = and_(later.created_at == AliasMove.created_at, later.id < AliasMove.id)
+    # Not a window over all moves: a page asks for the aliases of a few checkpoints.
+    moved_on = exists().where(
+        later.team == AliasMove.team,
+        later.name == AliasMove.name,
+        or_(later.created_at > AliasMove.created_at, same_time),
     )
-    each = select(AliasMove.id, position.label("position")).subquery()
-    newest = select(each.c.id).where(each.c.position == 1)
     return (
         select(AliasMove, Checkpoint)
         .join(Checkpoint, Checkpoint.id == AliasMove.checkpoint_id)
         .join(Model, Model.id == Checkpoint.model_id)
-        .where(AliasMove.id.in_(newest))
+        .where(~moved_on)
     )

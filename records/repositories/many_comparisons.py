@@ -16,7 +16,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 
 from records.db import NOW
-from records.models import Comparison, ComparisonState, JobKind, comparison_members
+from records.models import Comparison, ComparisonState, Job, JobKind, comparison_members
 from records.repositories import jobs
 from records.repositories.comparisons import failed_long_ago
 
@@ -69,7 +69,7 @@ def make(
     if made.id == values["id"]:
         rows = [{"comparison_id": made.id, "evaluation_id": member} for member in members]
         session.execute(insert(comparison_members), rows)
-    jobs.enqueue(session, JobKind.COMPARE, team=team, comparison_id=made.id, total=total)
+    jobs.enqueue(session, JobKind.COMPARE, team=team, comparison_id=made.id, total=total, priority=jobs.LOW)
     return made
 
 
@@ -108,7 +108,10 @@ def with_same_members(session: Session, comparison: Comparison) -> dict[str, Any
 def keep_pairs(
     session: Session, baseline_id: UUID, contents: Mapping[UUID, dict[str, Any]], *, version: str
 ) -> None:
-    """Keep comparisons of two that were made on the way. One that is kept already stays."""
+    """Keep comparisons of two that were made on the way. One that is kept already stays.
+
+    Jobs that were to make them end. The caller holds the flow's lock.
+    """
     done = {"state": ComparisonState.DONE, "finished_at": NOW, "reason": None}
     pairs = Comparison.first_id == baseline_id, Comparison.second_id.in_(contents)
     session.execute(delete(Comparison).where(*pairs, Comparison.version != version))
@@ -123,6 +126,8 @@ def keep_pairs(
                 where=Comparison.state != ComparisonState.DONE,
             )
         )
+    made = select(Comparison.id).where(*pairs, Comparison.version == version)
+    jobs.cancel(session, session.scalars(select(Job.id).where(Job.comparison_id.in_(made))).all())
 
 
 def forget(session: Session, comparison: Comparison) -> None:

@@ -114,11 +114,15 @@ def _benchmark(session: Session, found: Evaluation, known: Sequence[str], wanted
     return asked or (USUAL if USUAL in known else known[0])
 
 
-def _read(session: Session, storage: Storage, evaluation: Evaluation, benchmark: str) -> Stored:
+def _stored(session: Session, storage: Storage, evaluation: Evaluation, benchmark: str) -> Stored | None:
     def labels() -> Labels | None:
         return stored.labels_of(storage, evaluation.dataset)
 
-    found = stored.read(session, evaluation.id, benchmark, labels)
+    return stored.read(session, evaluation.id, benchmark, labels)
+
+
+def _read(session: Session, storage: Storage, evaluation: Evaluation, benchmark: str) -> Stored:
+    found = _stored(session, storage, evaluation, benchmark)
     if found is None:
         raise Conflict(
             f"Evaluation {evaluation.id} has no answers of {benchmark} that can be listed: they name neither "
@@ -163,8 +167,8 @@ def _controls(
         evaluation.controls, key=lambda one: (one.checkpoint.is_pixels, one.checkpoint.seed)
     ):
         if benchmark in evaluations.answered(session, control.id):
-            theirs = _read(session, storage, control, benchmark)
-            if name in theirs.parts and theirs.answers == answers.answers:
+            theirs = _stored(session, storage, control, benchmark)
+            if theirs is not None and name in theirs.parts and theirs.answers == answers.answers:
                 found.append((control, pair(answers, theirs, name)))
     return found
 

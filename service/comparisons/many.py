@@ -21,7 +21,7 @@ from service.evaluations import named
 from service.evaluations.schemas import shown
 from service.evaluations.service import check_done
 from service.evaluations.waiting import comparing
-from service.problems import Conflict, Forbidden, InvalidRequest, NotFound
+from service.problems import Conflict, Forbidden, InvalidRequest, NotFound, Unauthorised
 from service.reasons import text_for
 from service.references import Beginning, parse
 from vcp_core.scoring.comparison import adjusted
@@ -72,29 +72,36 @@ def ask(session: Session, wanted: Sequence[str], baseline: str | None, reader: C
             not among them.
         NotFound: If an evaluation does not exist.
         Conflict: If one is not done, or differs from the baseline in dataset, protocol or engine.
+        Unauthorised: If the comparison is new, and the reader has no token.
         TooMany: If the comparison is new, and too many of the reader's team are under way.
     """
     chosen = choose(session, wanted, baseline, reader)
-    team = reader.team if reader else None
-    row = _find(session, chosen)
-    if row is None:
-        locks.take(session, comparisons.live_lock(team))
-        row = _find(session, chosen)  # another's, by now
-    if row is None:
-        check_room(session, team, many=True)
-        number = len(chosen.ids)
-        total = number * (number - 1) // 2
-        row = many_comparisons.make(
-            session, chosen.baseline.id, chosen.ids, version=MANY_VERSION, team=team, total=total
+    found = _kept(session, chosen)
+    if found is not None:
+        return found
+    if reader is None:
+        raise Unauthorised(
+            "Nobody has compared these evaluations yet. A worker is busy with that for minutes, so only a "
+            "team may ask for it. Log in."
         )
-    return _with_parts(session, row, chosen)
+    locks.take(session, comparisons.live_lock(reader.team))
+    found = _kept(session, chosen)  # another's, by now
+    if found is not None:
+        return found
+    check_room(session, reader.team, many=True)
+    number = len(chosen.ids)
+    total = number * (number - 1) // 2
+    row = many_comparisons.make(
+        session, chosen.baseline.id, chosen.ids, version=MANY_VERSION, team=reader.team, total=total
+    )
+    return Found(row=row, chosen=chosen, with_baseline={}, many=None)
 
 
 def choose(session: Session, wanted: Sequence[str], baseline: str | None, reader: Caller | None) -> Chosen:
     """Find the evaluations that a request names, and make sure that they can be compared.
 
     Raises:
-        As `ask`, but for `TooMany`.
+        As `ask`, but for `Unauthorised` and `TooMany`.
     """
     if not LEAST <= len(wanted) <= MOST:
         raise InvalidRequest(
@@ -145,12 +152,15 @@ def find(session: Session, comparison_id: UUID) -> Found:
         NotFound: If there is none.
     """
     row = many_comparisons.get(session, comparison_id)
-    if row is None or row.version != MANY_VERSION or not _whole(row):
+    found = None
+    if row is not None and row.version == MANY_VERSION and _whole(row):
+        found = _with_parts(session, row, Chosen(evaluations=list(row.members), baseline=row.first))
+    if found is None:
         raise NotFound(
             f"No comparison {comparison_id} of many evaluations. It may have been cancelled, or made by "
             "another version. Ask for it again: POST /v1/comparisons."
         )
-    return _with_parts(session, row, Chosen(evaluations=list(row.members), baseline=row.first))
+    return found
 
 
 def _whole(row: Comparison) -> bool:
@@ -177,19 +187,29 @@ def cancel(session: Session, comparison_id: UUID, caller: Caller) -> Found:
     return found
 
 
-def _find(session: Session, chosen: Chosen) -> Comparison | None:
-    return many_comparisons.find(session, chosen.baseline.id, chosen.ids, version=MANY_VERSION)
+def _kept(session: Session, chosen: Chosen) -> Found | None:
+    """Find the comparison, under way or done. One that has lost a part is forgotten."""
+    row = many_comparisons.find(session, chosen.baseline.id, chosen.ids, version=MANY_VERSION)
+    if row is None:
+        return None
+    found = _with_parts(session, row, chosen)
+    if found is None:
+        many_comparisons.forget(session, row)
+    return found
 
 
-def _with_parts(session: Session, row: Comparison, chosen: Chosen) -> Found:
+def _with_parts(session: Session, row: Comparison, chosen: Chosen) -> Found | None:
+    """Add the comparisons with the baseline; None if one is gone. Without it, Holm's family would shrink."""
     if row.content is None:
         return Found(row=row, chosen=chosen, with_baseline={}, many=None)
     others = [one for one in chosen.ids if one != chosen.baseline.id]
     parts = many_comparisons.with_baseline(session, chosen.baseline.id, others, version=COMPARED_VERSION)
+    if set(parts) != set(others):
+        return None
     return Found(
         row=row,
         chosen=chosen,
-        with_baseline={one: Compared.model_validate(parts[one]) for one in others if one in parts},
+        with_baseline={one: Compared.model_validate(parts[one]) for one in others},
         many=ComparedMany.model_validate(row.content),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import Response
 
+from records import flow
 from records.repositories import datasets, media
 from service.auth import Admin, Reader
 from service.datasets import service
@@ -65,6 +66,7 @@ def change(name: str, body: DatasetChange, caller: Admin, session: SessionDep) -
     row = datasets.named(session, name)
     if row is None:
         raise UnknownName("dataset", name, datasets.names(session))
+    flow.lock(session)  # a worker that ends a job locks rows in another order than the delete of previews
     media.show(session, row, body.shows_media)
     session.refresh(row)
     return shown(row, caller)

@@ -124,6 +124,7 @@ def _stage(session: Session, job: Job, evaluation: Evaluation) -> str:
         JobKind.SCORE: "scoring" if own else "scoring the controls",
         JobKind.COMPARE: "comparing",
         JobKind.MAP: "drawing a map",
+        JobKind.MEDIA: "making previews",
     }[job.kind]
 
 
@@ -144,6 +145,7 @@ def _subject(session: Session, job: Job, evaluation: Evaluation) -> str:
         JobKind.SCORE: f"{it} waits to be scored",
         JobKind.COMPARE: "the comparison waits to be made",
         JobKind.MAP: "the map waits to be drawn",
+        JobKind.MEDIA: "the previews wait to be made",
     }[job.kind]
 
 
@@ -215,4 +217,5 @@ def _doing(session: Session, job: Job, reader: Caller | None) -> str:
         JobKind.SCORE: "scoring",
         JobKind.COMPARE: "comparing",
         JobKind.MAP: "drawing a map",
+        JobKind.MEDIA: "making previews",
     }[job.kind]

@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from records import storage
+from records.kept import Kept
 from records.models import Checkpoint, DatasetRow, DatasetState, JobKind, Media, MediaState
 from records.repositories import live, locks, media
 from records.repositories.media import Group
@@ -29,6 +30,9 @@ from vcp_core.catalog.previews import (
 )
 from vcp_core.catalog.specs import BackboneSpec
 from vcp_core.catalog.validation import quoted
+
+# By fingerprint and protocol: what the networks that were evaluated there see. A page asks for many previews.
+_USED = Kept[tuple[str, str], set[str | None]](32, seconds=30)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,10 +123,14 @@ def _check_used(session: Session, dataset: DatasetRow, wanted: Wanted) -> None:
     Raises:
         NotFound: If no network that was evaluated on the dataset sees videos so.
     """
-    write = clip_geometry if wanted.protocol_hash else frame_geometry
-    for checkpoint in media.networks(session, dataset.fingerprint or "", wanted.protocol_hash):
-        if _geometry(checkpoint, write) == wanted.geometry:
-            return
+    key = dataset.fingerprint or "", wanted.protocol_hash
+    used = _USED.get(key)
+    if used is None or wanted.geometry not in used:
+        write = clip_geometry if wanted.protocol_hash else frame_geometry
+        used = {_geometry(checkpoint, write) for checkpoint in media.networks(session, *key)}
+        _USED.put(key, used)
+    if wanted.geometry in used:
+        return
     under = f" under protocol {wanted.protocol_hash[:12]}" if wanted.protocol_hash else ""
     raise NotFound(
         f"No evaluation on the dataset {dataset.name}{under} has a network that sees videos as "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
@@ -102,6 +103,15 @@ class Line:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Told:
+    """How many evaluations are better than the baseline in a metric, and how many are worse."""
+
+    metric: str
+    num_better: int
+    num_worse: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Row:
     """One evaluation.
 
@@ -148,8 +158,7 @@ class Page:
         lines: Lines of the table of differences.
         num_lines: Number of lines before `MOST_LINES` cut them.
         num_open: Number of lines that do not differ.
-        num_better: Number of evaluations that are better than the baseline in a headline metric.
-        num_worse: Number of evaluations that are worse in one.
+        told: The headline metrics in which an evaluation differs from the baseline.
         profiles: Pictures of the recall of each option, by evaluation.
         matrix: The metric of the matrix; None if no headline metric is common.
         matrix_metrics: Metrics that have a matrix.
@@ -170,8 +179,7 @@ class Page:
     lines: list[Line]
     num_lines: int
     num_open: int
-    num_better: int
-    num_worse: int
+    told: Sequence[Told]
     profiles: dict[UUID, str]
     matrix: Matrix | None
     matrix_metrics: list[str]
@@ -243,8 +251,7 @@ def page(session: Session, wanted: Wanted, reader: Caller | None) -> Page:
         lines=chosen[:MOST_LINES],
         num_lines=len(chosen),
         num_open=len(kept) - len(different),
-        num_better=_num_with(every, "better"),
-        num_worse=_num_with(every, "worse"),
+        told=_told(every),
         profiles=_profiles(rows, scores, _by_evaluation(every)),
         matrix=matrix,
         matrix_metrics=[one.metric for one in found.many.matrices] if found.many else [],
@@ -314,9 +321,17 @@ def _by_evaluation(lines: Iterable[Line]) -> dict[UUID, dict[str, Line]]:
     return found
 
 
-def _num_with(lines: Iterable[Line], verdict: str) -> int:
-    """Number of evaluations with this verdict in a headline metric."""
-    return len({line.row.place for line in lines if line.verdict == verdict and line.number.headline})
+def _told(lines: Iterable[Line]) -> list[Told]:
+    """Count verdicts by headline metric. One count over all metrics would be outside Holm's families."""
+    counts: dict[str, Counter[str]] = {}
+    for line in lines:
+        if line.number.headline:
+            counts.setdefault(line.number.metric, Counter())[line.verdict] += 1
+    return [
+        Told(metric=metric, num_better=count["better"], num_worse=count["worse"])
+        for metric, count in counts.items()
+        if count["better"] or count["worse"]
+    ]
 
 
 def _profiles(

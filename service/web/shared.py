@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from sqlalchemy.orm import Session
 
 from records.models import Share
-from records.repositories import evaluations, shares
+from records.repositories import comparisons, evaluations, shares
 from records.settings import Settings
 from records.storage import Storage
 from service.auth import count_address
-from service.deps import SessionDep, SettingsDep, StorageDep
+from service.deps import Router, SessionDep, SettingsDep, StorageDep
 from service.web import comparison, evaluation, svg
 from service.web.pages import HEADERS, render
+from vcp_core.scoring.stored_comparison import COMPARED_VERSION
 
-router = APIRouter(include_in_schema=False)
+router = Router(include_in_schema=False)
 PAGE_HEADERS = {
     "Cache-Control": "no-store",
     "Referrer-Policy": "no-referrer",  # the address is the secret, and no other site shall be told it
@@ -43,6 +44,8 @@ def show(
         template = "shared_comparison.html"
         more |= {"verdict": comparison.verdict, "tests": comparison.TESTS}
         more["page"] = _comparison(session, share)
+        if more["page"] is None:
+            return render(request, "shared_unmade.html", headers=PAGE_HEADERS, **more)
     return render(request, template, headers=PAGE_HEADERS, **more)
 
 
@@ -61,6 +64,8 @@ def draw(
         title = f"{shown.title}: recall of each option"
     else:
         compared = _comparison(session, share)
+        if compared is None:
+            return _gone(request)
         chart = compared.chart if compared.shown.state == "done" else None
         title = f"{compared.second_title} less {compared.first_title}"
     if chart is None:
@@ -74,7 +79,11 @@ def _evaluation(session: Session, share: Share, storage: Storage, settings: Sett
     return evaluation.page(session, found, None, storage=storage, settings=settings)
 
 
-def _comparison(session: Session, share: Share) -> comparison.Page:
+def _comparison(session: Session, share: Share) -> comparison.Page | None:
+    """The page of the comparison; None if this version has not made it, for a link starts no work."""
+    assert share.second_id is not None
+    if comparisons.find(session, share.evaluation_id, share.second_id, version=COMPARED_VERSION) is None:
+        return None
     return comparison.page(session, str(share.evaluation_id), str(share.second_id), None)
 
 

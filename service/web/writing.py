@@ -121,7 +121,9 @@ def share(request: Request, form: Form, sender: Sender, session: SessionDep) -> 
         return _back(form.get("next", "/"))
     given = {key: form[key] for key in ("evaluation", "against") if form.get(key)}
     days = form.get("days", "")
-    wanted = _checked(request, ShareIn, **given, days=int(days) if days.isdecimal() else days)
+    wanted = _checked(
+        request, ShareIn, **given, days=int(days) if days.isdecimal() and len(days) < 6 else days
+    )
     found, secret = shares.create(session, wanted, sender)
     address = shares.address(request, secret)
     more: dict[str, Any] = {"share": found, "back": local(form.get("next", "/"))}

@@ -15,9 +15,10 @@ from records.db import NOW
 from records.models import BenchmarkRow, Comparison, EvaluationState, Job, JobKind, JobState
 from records.repositories import jobs
 from records.repositories.comparisons import FAILED_FOR
+from records.settings import Settings
 from service.comparisons import many
 from service.limits import MAX_LIVE_COMPARISONS_OF_MANY
-from tests.served import Served
+from tests.served import Served, open_http, serve
 from tests.service.finished import (
     HEADLINE,
     compare_many_now,
@@ -262,3 +263,26 @@ def test_a_comparison_of_two_that_waits_is_done_when_many_were_compared(api: Ser
     assert (found.status_code, found.json()["state"]) == (200, "done")
     with api.database.session() as session:
         assert session.get_one(Comparison, waiting_id).content is not None
+        states = select(Job.state).where(Job.comparison_id == waiting_id)
+        assert session.scalars(states).one() is JobState.CANCELLED  # no worker does it a second time
+
+
+def test_a_comparison_that_has_lost_a_part_is_made_again(api: Served, five: list[str]) -> None:
+    found = ask(api, five).json()
+    with api.database.session() as session:
+        session.execute(delete(Comparison).where(Comparison.second_id == UUID(five[3])))
+    problem_of(api.client.get(f"/v1/comparisons/{found['id']}"), 404)
+    again = ask(api, five).json()
+    assert again["with_baseline"] == found["with_baseline"]
+
+
+def test_a_reader_without_a_token_sees_what_is_there_and_has_nothing_compared(
+    api: Served, settings: Settings, five: list[str]
+) -> None:
+    page = "/compare?" + "&".join(f"evaluation={one}" for one in five)
+    public = settings.model_copy(update={"public_read": True})
+    with serve(public) as served, open_http(served.url, headers={"Accept": "text/html"}) as anyone:
+        assert anyone.get(page).status_code == 401
+        assert not jobs_of(api)
+        ask(api, five)
+        assert anyone.get(page).status_code == 200

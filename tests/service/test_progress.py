@@ -11,10 +11,12 @@ from uuid import UUID
 import httpx
 import pytest
 
+from records.db import Database
 from records.models import Evaluation, Job, JobKind, JobState
-from records.repositories import jobs
+from records.repositories import jobs, queue
 from records.repositories.jobs import Claim
 from records.repositories.progress import progress
+from service.evaluations import waiting
 from tests.crew import Crew
 from tests.served import Served
 from tests.service.finished import ready_checkpoint, ready_dataset
@@ -544,3 +546,13 @@ def act(
             crew.finish(claim)
     else:
         crew.finish(claim)
+
+
+@pytest.mark.parametrize("kind", sorted(set(JobKind) - {JobKind.INDEX, JobKind.INGEST}))
+def test_every_kind_of_job_is_told_in_words(kind: JobKind, database: Database) -> None:
+    job, evaluation = Job(kind=kind), Evaluation()
+    with database.session() as session:
+        assert waiting._doing(session, job, None)
+        assert waiting._stage(session, job, evaluation)
+        assert waiting._subject(session, job, evaluation)
+        assert queue.done_for(session, job) is None

@@ -218,7 +218,7 @@ def test_guesses_are_counted_by_address_as_logins_are(settings: Settings) -> Non
     assert set(statuses) <= {404, 429}  # the test before may have used up this minute
 
 
-def test_links_and_comparisons_made_again_need_no_token(api: Served, anyone: httpx.Client) -> None:
+def test_a_link_has_no_worker_compare_anything(api: Served, anyone: httpx.Client) -> None:
     with api.database.session() as session:
         dataset = ready_dataset(session)
         one, other = (done(session, ready_checkpoint(session, name), dataset, {}).id for name in ("a", "b"))
@@ -229,5 +229,7 @@ def test_links_and_comparisons_made_again_need_no_token(api: Served, anyone: htt
         session.execute(text("DELETE FROM comparison"))  # as after a change of the rules
     answer = anyone.get(path)
     assert answer.status_code == 200
-    assert "Load this page again in a minute" in Page.of(answer).text
+    assert "Not compared by this version yet" in Page.of(answer).text
+    with api.database.session() as session:
+        assert session.scalar(text("SELECT count(*) FROM comparison")) == 0
     assert anyone.get(f"{path}/chart.svg").status_code == 404

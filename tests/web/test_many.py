@@ -144,7 +144,7 @@ def test_who_waits_sees_the_progress_and_then_the_page(api: Served, course: list
 
 def test_two_with_a_baseline_stand_on_the_page_of_many(api: Served, course: list[str]) -> None:
     page = made(api, address(course[:2], baseline=course[0]))
-    assert "Of 1 evaluation," in page.text
+    assert "Of 1 evaluation against the baseline:" in page.text
     assert api.client.get(address(course[:2]), headers=HTML).status_code == 303
 
 

@@ -149,6 +149,10 @@ def positions(
     >>> near_N2.shape, int(near_N2.min()), int(near_N2.max())
     ((6, 2), 0, 10000)
     """
+    # Loaded before the limit, which binds only the libraries that are there.
+    import sklearn.decomposition
+    import sklearn.manifold  # noqa: F401
+
     with threadpool_limits(1):
         components_NP = _components(features_ND)
         on_units(1)

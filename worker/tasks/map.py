@@ -13,7 +13,7 @@ from records import damage, flow
 from records.db import NOW
 from records.models import Evaluation, MapRow, MapState, Shard
 from records.repositories import evaluations, maps
-from vcp_core.catalog.errors import StorageError
+from vcp_core.catalog.errors import StorageError, VcpbenchError
 from worker.runner import Out
 from worker.tasks.features import DamagedFeatures, features_of
 from worker.tasks.plan import plan_arguments
@@ -64,6 +64,10 @@ def draw_map(work: Work) -> None:
 def _needs(session: Session, work: Work) -> Needs:
     row = session.get_one(MapRow, work.subject_id)
     like = row.like_id and maps.find(session, row.like_id, None, version=row.version)
+    if row.like_id is not None and like is None:
+        raise VcpbenchError(
+            f"The map of evaluation {row.like_id}, at which this map begins, is gone. Ask again."
+        )
     evaluation = row.evaluation
     return Needs(
         version=row.version,

@@ -135,6 +135,13 @@ class TooMany(ServiceError):
         self.headers = {"Retry-After": str(retry_s)}
 
 
+class Busy(ServiceError):
+    """The service has too much of this work at the moment. The same request may succeed soon."""
+
+    status = 503
+    headers = {"Retry-After": "5"}  # noqa: RUF012
+
+
 class InvalidRequest(ServiceError):
     """A parameter or a field is unknown, or its value is invalid."""
 

@@ -23,6 +23,7 @@ from records.kept import Kept
 from records.models import DatasetRow
 from records.repositories import evaluations
 from records.storage import Storage, manifest_key
+from service.problems import Busy
 from vcp_core.catalog.errors import StorageError
 from vcp_core.results.types import sureness_column
 
@@ -91,11 +92,18 @@ class Stored:
         return len(self.video_N)
 
 
+class NoAnswers:
+    """Stands for predictions that hold no answers, so that they are not parsed again."""
+
+
 # Nine MB at most on 20,000 videos, two on UCF101 (python -m bench.gallery). A page reads those of one
 # evaluation, of its controls, and of the one that it is compared with: six at most.
-KEPT = Kept[tuple[UUID, str, bool], Stored | None](32)
+KEPT = Kept[tuple[UUID, str, bool], "Stored | NoAnswers"](32)
 LABELS = Kept[UUID, Labels](4)  # classes of training videos, by dataset
-_reading = Lock()  # so that several requests for the same answers parse them once
+# One parser at a time: several requests for the same answers parse them once, and other pages get the
+# processor in between. Who waits longer asks again, so that waiting requests do not take all threads.
+_reading = Lock()
+LONGEST_WAIT_S = 3.0
 
 
 def read(
@@ -108,21 +116,27 @@ def read(
         evaluation_id: The evaluation.
         benchmark: The benchmark.
         labels: Gives the classes of training videos by id, for retrieval; None if they cannot be read.
+
+    Raises:
+        Busy: If other answers are read for longer than a request may wait.
     """
     known = labels() if benchmark == "retrieval" else None
     key = (evaluation_id, benchmark, known is not None)
     found = KEPT.get(key)
-    if found is not None:
-        return found
-    with _reading:
-        found = KEPT.get(key)
-        if found is None:
-            text = evaluations.predictions_text(session, evaluation_id, benchmark)
-            # `from_json` takes a third of the time of `json.loads`, and keeps each repeated name once.
-            found = None if text is None else compact(from_json(text, cache_strings="all"), known)
-            if found is not None:
+    if found is None:
+        if not _reading.acquire(timeout=LONGEST_WAIT_S):
+            raise Busy("The service reads the answers of other evaluations at the moment. Ask again soon.")
+        try:
+            found = KEPT.get(key)
+            if found is None:
+                text = evaluations.predictions_text(session, evaluation_id, benchmark)
+                # `from_json` takes a third of the time of `json.loads`, and keeps each repeated name once.
+                made = None if text is None else compact(from_json(text, cache_strings="all"), known)
+                found = NoAnswers() if made is None else made
                 KEPT.put(key, found)
-    return found
+        finally:
+            _reading.release()
+    return None if isinstance(found, NoAnswers) else found
 
 
 def labels_of(storage: Storage, dataset: DatasetRow) -> Labels | None:

@@ -19,15 +19,27 @@ from service.shares.schemas import ShareIn
 MAX_LIVE_SHARES = 200  # of a team; nobody keeps track of more
 
 
-def create(session: Session, wanted: ShareIn, caller: Caller) -> tuple[Share, str]:
+def create(session: Session, wanted: ShareIn, caller: Caller, most_days: int) -> tuple[Share, str]:
     """Make a link to an evaluation or a comparison. Return it with its secret.
+
+    Args:
+        session: Of the caller.
+        wanted: The page, and for how long.
+        caller: Who makes the link.
+        most_days: The installation's limit; 0 forbids links.
 
     Raises:
         NotFound: If there is no such evaluation.
-        Forbidden: If an evaluation is another team's.
+        Forbidden: If an evaluation is another team's, or the installation forbids such a link.
         Conflict: If an evaluation or the comparison is not done.
         TooMany: If the team has too many links that open something.
     """
+    if wanted.days > most_days:
+        allowed = f"for at most {most_days} days" if most_days else "not at all"
+        raise Forbidden(
+            f"A link for {wanted.days} days was asked for. This installation allows links {allowed} "
+            "(VCPBENCH_SHARE_LINKS_DAYS)."
+        )
     second = _own(session, wanted.evaluation, caller)
     first = None if wanted.against is None else _own(session, wanted.against, caller)
     if first is not None:

@@ -33,7 +33,7 @@ def show(
     """The page that a link shares, as a reader without a token sees it."""
     count_address(request)
     share = shares.opened_by(session, secret)
-    if share is None:
+    if share is None or not settings.share_links_days:
         return _gone(request)
     chart = f"/shared/{secret}/chart.svg"
     more: dict[str, Any] = {"shared": {"chart": chart, "until": share.expires_at}}
@@ -56,7 +56,7 @@ def draw(
     """The chart of the page that a link shares."""
     count_address(request)
     share = shares.opened_by(session, secret)
-    if share is None:
+    if share is None or not settings.share_links_days:
         return _gone(request)
     if share.second_id is None:
         shown = _evaluation(session, share, storage, settings)

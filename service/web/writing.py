@@ -22,7 +22,7 @@ from service import wording
 from service.aliases import service as aliases
 from service.aliases.schemas import AliasName
 from service.auth import COOKIE, Caller, bearer_of, form_key
-from service.deps import Router, SessionDep
+from service.deps import Router, SessionDep, SettingsDep
 from service.models import service as models
 from service.models.schemas import RenameIn, TagsIn
 from service.notes import service as notes
@@ -114,7 +114,9 @@ def point(request: Request, form: Form, sender: Sender, session: SessionDep) -> 
 
 
 @router.post("/share")
-def share(request: Request, form: Form, sender: Sender, session: SessionDep) -> Response:
+def share(
+    request: Request, form: Form, sender: Sender, session: SessionDep, settings: SettingsDep
+) -> Response:
     """Make a link and show it once, or revoke the link that is named."""
     if "share" in form:
         shares.revoke(session, _id(form, "share"), sender)
@@ -124,7 +126,7 @@ def share(request: Request, form: Form, sender: Sender, session: SessionDep) -> 
     wanted = _checked(
         request, ShareIn, **given, days=int(days) if days.isdecimal() and len(days) < 6 else days
     )
-    found, secret = shares.create(session, wanted, sender)
+    found, secret = shares.create(session, wanted, sender, settings.share_links_days)
     address = shares.address(request, secret)
     more: dict[str, Any] = {"share": found, "back": local(form.get("next", "/"))}
     return render(request, "shared_now.html", headers=PRIVATE, address=address, secret=secret, **more)

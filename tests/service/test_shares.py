@@ -233,3 +233,26 @@ def test_a_link_has_no_worker_compare_anything(api: Served, anyone: httpx.Client
     with api.database.session() as session:
         assert session.scalar(text("SELECT count(*) FROM comparison")) == 0
     assert anyone.get(f"{path}/chart.svg").status_code == 404
+
+
+def test_an_installation_may_forbid_links_or_bound_their_days(
+    settings: Settings,
+    site: Site,  # noqa: F811
+) -> None:
+    path = path_of(share(site.api.client, site.best))
+    body = {"evaluation": str(site.best), "days": 30}
+    for most, says in ((7, "allows links for at most 7 days"), (0, "allows links not at all")):
+        with serve(settings.model_copy(update={"share_links_days": most})) as strict:
+            with open_http(strict.url, headers=dict(site.api.client.headers)) as client:
+                assert says in problem_of(client.post("/v1/shares", json=body), 403)["detail"]
+            with open_http(strict.url, headers=HTML) as reader:
+                assert reader.get(path).status_code == (200 if most else 404)
+
+
+def test_an_administrator_lists_and_revokes_the_links_of_any_team(site: Site) -> None:  # noqa: F811
+    made = share(site.api.client, site.best)
+    with site.api.client_of("vision", admin=True) as admin, site.api.client_of("ordinary") as other:
+        (found,) = admin.get("/v1/shares", params={"team": "default"}).json()["items"]
+        assert found["id"] == made.json()["id"]
+        problem_of(other.get("/v1/shares", params={"team": "default"}), 403)
+        assert admin.delete(f"/v1/shares/{found['id']}").status_code == 200

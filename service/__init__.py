@@ -18,7 +18,7 @@ Each subject has a folder: routes.py speaks HTTP, schemas.py defines the JSON, s
     shares/        links that read one page without a token
     views/         names for addresses of pages
     web/           the pages for people
-    app.py         the application, and its metrics
+    app.py         the application
     deps.py        the arguments that routes get: session, store, settings
     auth.py        tokens and teams
     whoami.py      whose token is it?
@@ -33,4 +33,5 @@ Each subject has a folder: routes.py speaks HTTP, schemas.py defines the JSON, s
     wording.py     what is wrong with a request, in sentences
     reasons.py     the text of an error, for one reader
     health.py      health, readiness, queues, workers
+    metrics.py     what Prometheus collects
 """

@@ -13,7 +13,7 @@ from records.db import Database
 from records.settings import Settings
 from records.storage import Storage
 from records.wakeups import WakeUps
-from service import health, problems, whoami
+from service import health, metrics, problems, whoami
 from service.aliases.routes import router as aliases
 from service.answers import stored as stored_answers
 from service.answers.routes import router as answers
@@ -107,6 +107,7 @@ def without_engines() -> FastAPI:
         redoc_url=None,
         dependencies=[Depends(known_words)],
     )
+    app.state.metrics = metrics.Metrics()
     app.add_middleware(BodyLimit)
     app.add_middleware(ServerTiming)
     problems.install(app)
@@ -131,6 +132,7 @@ def without_engines() -> FastAPI:
         media,
         protocols,
         health.router,
+        metrics.router,
         whoami.router,
     ):
         v1.include_router(router)

@@ -1,4 +1,4 @@
-"""The state of the installation, for people, load balancers and Prometheus."""
+"""The state of the installation, for people and load balancers."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import asyncio
 from datetime import datetime
 from importlib.metadata import version
 
-from fastapi import APIRouter, Request, Response
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
 from records.models import JobState
@@ -134,22 +133,3 @@ def status(session: SessionDep) -> Status:
             for worker in seen
         ],
     )
-
-
-@router.get(
-    "/metrics",
-    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
-    response_class=Response,
-    summary="Show metrics for Prometheus",
-)
-def metrics(session: SessionDep) -> Response:
-    """The same numbers in Prometheus' text format."""
-    registry = CollectorRegistry()
-    jobs = Gauge("vcpbench_jobs", "Jobs that have not ended", ["queue", "state"], registry=registry)
-    there = Gauge("vcpbench_workers", "Workers seen in the last 30 s", ["queue"], registry=registry)
-    found = status(session)
-    for queue in found.queues:
-        jobs.labels(queue.name, "waiting").set(queue.waiting)
-        jobs.labels(queue.name, "running").set(queue.running)
-        there.labels(queue.name).set(queue.workers)
-    return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)

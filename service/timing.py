@@ -1,4 +1,4 @@
-"""How long the service took for a response, in a header that browsers show (W3C Server Timing)."""
+"""How long the service took for a response: for Prometheus, and in a header for browsers (Server Timing)."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ class ServerTiming:
 
         async def timed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                took_ms = 1000 * (time.perf_counter() - begun)
-                MutableHeaders(scope=message).append("Server-Timing", f"total;dur={took_ms:.1f}")
+                took_s = time.perf_counter() - begun
+                MutableHeaders(scope=message).append("Server-Timing", f"total;dur={1000 * took_s:.1f}")
+                scope["app"].state.metrics.took(scope, message["status"], took_s)
             await send(message)
 
         await self.app(scope, receive, timed)

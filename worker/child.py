@@ -184,7 +184,7 @@ def extract(
         ),
     )
     for video, _ in shard.videos:
-        _refuse_changed(made.dataset, video)
+        made.dataset.check_unchanged(video)
     chosen, counters = pick_device(device), Counters()
     for features in shard_features(
         made,
@@ -292,33 +292,16 @@ def media(
         `sizes` are names and bytes of the previews, in the order of the file. `failed` are the errors of
         videos that cannot be shown any more, by key.
     """
-    from vcp_core.catalog.errors import OperationError, VideoError
-    from vcp_core.catalog.previews import key_of
     from vcp_core.catalog.protocols import Protocol
-    from vcp_core.previews.making import question_files, video_files, videos_of
+    from vcp_core.previews.making import videos_of, write_previews
 
     dataset = _dataset(manifest, at_home=True)
     numbers = None if protocol is None else Protocol.model_validate(protocol)
     videos = videos_of(dataset, group, has_questions=numbers is not None)
     on_videos = _counting(tell, len(videos))
-    sizes: list[tuple[str, int]] = []
-    failed: dict[str, Any] = {}
     with Path(out).open("wb") as file:
-        for video in videos:
-            try:
-                if dataset.path(video).exists():  # decoding says best what is wrong with a missing file
-                    _refuse_changed(dataset, video)
-                if numbers is None:
-                    files = video_files(dataset, video, geometry)
-                else:
-                    files = question_files(dataset, video, geometry, numbers)
-                for name, content in files:
-                    file.write(content)
-                    sizes.append((name, len(content)))
-            except (DatasetError, OperationError, VideoError) as error:
-                failed[key_of(video.id)] = error.as_dict()
-            on_videos(1)
-    return {"sizes": sizes, "failed": failed}
+        sizes, failed = write_previews(file, dataset, videos, geometry, numbers, on_videos=on_videos)
+    return {"sizes": sizes, "failed": {key: error.as_dict() for key, error in failed.items()}}
 
 
 def draw_map(
@@ -469,14 +452,6 @@ def _at_home(dataset: Any) -> Any:
             "(another PyAV?). Use one image for all workers, or register it again."
         )
     return dataclasses.replace(dataset, root=here.root)
-
-
-def _refuse_changed(dataset: Any, video: Any) -> None:
-    """Compare a video with its hash: no later step would notice that the file has changed."""
-    if _sha256(dataset.path(video)) != video.sha256:
-        raise DatasetError(
-            f"{dataset.name}: {video.id} has changed since the dataset was registered. Register it again."
-        )
 
 
 def _predictions(path: str) -> dict[str, Any]:

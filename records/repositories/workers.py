@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from records.db import NOW
 from records.models import Job, JobState, Worker
+from records.repositories.turns import claimable
 
 SEEN_S = 30.0  # a worker that was not seen for so long counts as gone
 
@@ -64,6 +65,13 @@ def remove(session: Session, worker_id: UUID) -> None:
 def forget_silent(session: Session, after_s: float) -> None:
     """Remove the workers that were not seen for `after_s` seconds."""
     session.execute(delete(Worker).where(Worker.seen_at < NOW - timedelta(seconds=after_s)))
+
+
+def oldest_waiting_s(session: Session) -> dict[str, float]:
+    """By queue, how many seconds ago that was asked for whose job waits the longest."""
+    age_s = func.extract("epoch", NOW - func.min(Job.asked_at))
+    rows = session.execute(select(Job.queue, age_s).where(claimable()).group_by(Job.queue))
+    return {queue: float(seconds) for queue, seconds in rows}
 
 
 def job_counts(session: Session) -> dict[tuple[str, JobState], int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 import time
@@ -31,7 +32,7 @@ from records.models import (
 )
 from records.repositories import jobs
 from records.settings import Settings
-from tests.patience import until
+from tests.patience import DEADLINE_S, until
 from tests.served import Served, serve
 from tests.service.finished import done, ready_checkpoint, ready_dataset
 from tests.service.kit import declare, noise, num_rows, num_waiting, problem_of, put
@@ -347,7 +348,23 @@ def test_what_nobody_works_at_says_so(api: Served, checkpoint: str, dataset: str
     assert status["queues"][0] == {"name": "cpu", "waiting": 1, "running": 0, "workers": 1}
     assert status["workers"][0]["busy"] is False
     assert status["workers"][0]["lacking_walls"] == lacking
-    assert 'vcpbench_jobs{queue="cpu",state="waiting"} 1.0' in api.client.get("/v1/metrics").text
+    text = api.client.get("/v1/metrics").text
+    assert 'vcpbench_jobs{queue="cpu",state="waiting"} 1.0' in text
+    (oldest,) = re.findall(r'vcpbench_oldest_job_seconds{queue="cpu"} (.+)', text)
+    assert 0 < float(oldest) < DEADLINE_S
+    assert 'vcpbench_oldest_job_seconds{queue="gpu"}' in text
+
+
+def test_requests_are_counted_by_route_and_not_by_address(api: Served) -> None:
+    for number in range(3):
+        api.client.get(f"/v1/evaluations/{UUID(int=number)}")
+        api.client.get(f"/v1/nothing-{number}")
+    text = api.client.get("/v1/metrics").text
+    counted = dict(re.findall(r"vcpbench_request_seconds_count({.+}) (.+)", text))
+    route = "/v1/evaluations/{evaluation_id}"
+    assert counted[f'{{method="GET",route="{route}",status="4xx"}}'] == "3.0"
+    assert counted['{method="unknown",route="unknown",status="4xx"}'] == "3.0"
+    assert "nothing" not in text
 
 
 @pytest.fixture

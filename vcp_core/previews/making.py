@@ -5,13 +5,14 @@ Legend: T frames, H height, W width, C colours (red, green, blue).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import IO, NamedTuple
 
 import numpy as np
 
 from vcp_core.benchmarks.cloze import questions
 from vcp_core.catalog.backbones import BACKBONES
+from vcp_core.catalog.errors import DatasetError, OperationError, VcpbenchError, VideoError
 from vcp_core.catalog.inputs import with_input
 from vcp_core.catalog.previews import (
     CLIP,
@@ -59,6 +60,48 @@ def videos_of(dataset: Dataset, group: int, *, has_questions: bool) -> list[Vide
     """List the videos of a group, in the dataset's order."""
     groups = num_groups(len(dataset.videos), has_questions=has_questions)
     return [video for video in dataset.videos if group_of(key_of(video.id), groups) == group]
+
+
+def write_previews(
+    file: IO[bytes],
+    dataset: Dataset,
+    videos: Iterable[Video],
+    geometry: str,
+    protocol: Protocol | None,
+    *,
+    on_videos: Callable[[int], None],
+) -> tuple[list[tuple[str, int]], dict[str, VcpbenchError]]:
+    """Write previews one behind the other. A video that cannot be shown costs only its own preview.
+
+    Args:
+        file: Takes the bytes.
+        dataset: The dataset of the videos.
+        videos: The videos.
+        geometry: What the network sees.
+        protocol: The protocol of the questions; None for the videos themselves.
+        on_videos: Called with the number of videos done since the last call.
+
+    Returns:
+        Names and bytes of the previews in the order of the file, and by key the errors of the other videos.
+    """
+    sizes: list[tuple[str, int]] = []
+    failed: dict[str, VcpbenchError] = {}
+    for video in videos:
+        try:
+            if dataset.path(video).exists():  # decoding says best what is wrong with a missing file
+                dataset.check_unchanged(video)
+            made = (
+                video_files(dataset, video, geometry)
+                if protocol is None
+                else question_files(dataset, video, geometry, protocol)
+            )
+            for name, content in made:
+                file.write(content)
+                sizes.append((name, len(content)))
+        except (DatasetError, OperationError, VideoError) as error:
+            failed[key_of(video.id)] = error
+        on_videos(1)
+    return sizes, failed
 
 
 def shown_frames(num_frames: int) -> range:

@@ -1,0 +1,79 @@
+"""`/v1/metrics`: what Prometheus collects. Requests are counted here; the rest is in the database."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.routing import iter_route_contexts
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, Histogram, generate_latest
+
+from records.repositories import workers
+from service.deps import SessionDep
+from service.health import status
+
+router = APIRouter(tags=["operation"])
+BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0)
+_CONVERTOR = re.compile(r":\w+}")
+UNKNOWN = "unknown"  # one label for all addresses that no route has: anybody can invent addresses
+
+
+class Metrics:
+    """The counts of one process of the service.
+
+    Attributes:
+        registry: Holds the counts.
+    """
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._addresses: dict[
+            int, str
+        ] = {}  # by the `id` of a route, with the prefixes of the routers around them
+        self._requests = Histogram(
+            "vcpbench_request_seconds",
+            "Time from the head of a request to the head of its response; for an upload, with its bytes",
+            ["method", "route", "status"],
+            buckets=BUCKETS_S,
+            registry=self.registry,
+        )
+
+    def took(self, scope: Mapping[str, Any], status_code: int, seconds: float) -> None:
+        """Count a request under its route, and not under its address, which may hold ids."""
+        if not self._addresses:
+            contexts = iter_route_contexts(scope["app"].routes)
+            self._addresses = {id(one.original_route): _CONVERTOR.sub("}", str(one.path)) for one in contexts}
+        route = self._addresses.get(id(scope.get("route")), UNKNOWN)
+        method = scope["method"] if route != UNKNOWN else UNKNOWN
+        self._requests.labels(method, route, f"{status_code // 100}xx").observe(seconds)
+
+
+@router.get(
+    "/metrics",
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    response_class=Response,
+    summary="Show metrics for Prometheus",
+)
+def metrics(request: Request, session: SessionDep) -> Response:
+    """Requests by route, jobs and workers, in Prometheus' text format."""
+    registry = CollectorRegistry()
+    jobs = Gauge("vcpbench_jobs", "Jobs that have not ended", ["queue", "state"], registry=registry)
+    there = Gauge("vcpbench_workers", "Workers seen in the last 30 s", ["queue"], registry=registry)
+    oldest = Gauge(
+        "vcpbench_oldest_job_seconds",
+        "How long ago the evaluation or upload was asked for whose job waits the longest; 0 if none waits",
+        ["queue"],
+        registry=registry,
+    )
+    found = status(session)
+    ages_s = workers.oldest_waiting_s(session)
+    for queue in found.queues:
+        jobs.labels(queue.name, "waiting").set(queue.waiting)
+        jobs.labels(queue.name, "running").set(queue.running)
+        there.labels(queue.name).set(queue.workers)
+        oldest.labels(queue.name).set(ages_s.get(queue.name, 0.0))
+    counted: Metrics = request.app.state.metrics
+    text = generate_latest(registry) + generate_latest(counted.registry)
+    return Response(text, media_type=CONTENT_TYPE_LATEST)

@@ -106,13 +106,13 @@ def in_work(session: Session, workers: Sequence[Worker]) -> Sequence[Job]:
 def done_for(session: Session, job: Job) -> Evaluation | None:
     """The first evaluation that waits for a job. For a job of a control, the first that needs the control.
 
-    None if no evaluation waits, and for a comparison or a map, which are made of evaluations that are done.
+    None if no evaluation waits, and for a comparison, a map or previews: no evaluation waits for them.
     """
     query = select(Evaluation).where(Evaluation.state.not_in(ENDED))
     if job.kind is JobKind.EXTRACT:
         needing = select(evaluation_shards.c.evaluation_id)
         query = query.where(Evaluation.id.in_(needing.where(evaluation_shards.c.shard_id == job.shard_id)))
-    elif job.kind in (JobKind.COMPARE, JobKind.MAP):
+    elif job.kind in (JobKind.COMPARE, JobKind.MAP, JobKind.MEDIA):
         return None
     elif job.evaluation_id is not None:
         query = query.where(Evaluation.id == job.evaluation_id)

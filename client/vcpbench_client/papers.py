@@ -8,7 +8,7 @@ video by video.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 
 from vcpbench_client.answers import Board, BoardRow, ControlRow, Score
@@ -28,6 +28,7 @@ BOLD = "Bold: the interval lies beyond those of all other rows."
 def markdown(found: Board) -> str:
     """Write a board as a Markdown table, with what it stands on above it."""
     metrics = metrics_of(found)
+    bold = _told_apart(found, metrics)
     lines = [
         _caption(found),
         "",
@@ -35,7 +36,7 @@ def markdown(found: Board) -> str:
         _line(["--:", "---", "--:", "---", *["--:"] * len(metrics)]),
     ]
     for row in _rows(found):
-        cells = [_cell(found, row, metric, "**{}**", " [{}, {}]") for metric in metrics]
+        cells = [_cell(row, metric, bold, "**{}**", " [{}, {}]") for metric in metrics]
         lines.append(_line([_in_markdown(fact) for fact in _facts(row)] + cells))
     return "\n".join([*lines, "", f"95 % intervals in brackets. {BOLD}", ""])
 
@@ -43,6 +44,7 @@ def markdown(found: Board) -> str:
 def latex(found: Board) -> str:
     r"""Write a board as a LaTeX `tabular`. It needs `\usepackage{booktabs}`."""
     metrics = metrics_of(found)
+    bold = _told_apart(found, metrics)
     spans = [(name, len(list(of))) for name, of in groupby(metrics, benchmark_of)]
     groups = [rf"\multicolumn{{{count}}}{{c}}{{{_in_latex(name)}}}" for name, count in spans]
     titles = [_in_latex(metric.partition(".")[2] or metric) for metric in metrics]
@@ -60,8 +62,7 @@ def latex(found: Board) -> str:
         lines += [r"\midrule"] if kind is ControlRow and found.rows else []
         for row in rows:
             cells = [
-                _cell(found, row, metric, r"\textbf{{{}}}", r" {{\scriptsize [{}, {}]}}")
-                for metric in metrics
+                _cell(row, metric, bold, r"\textbf{{{}}}", r" {{\scriptsize [{}, {}]}}") for metric in metrics
             ]
             lines.append(" & ".join([*map(_in_latex, _facts(row)), *cells]) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
@@ -113,13 +114,30 @@ def _facts(row: BoardRow | ControlRow) -> list[str]:
     return [rank, row.model, "" if row.step is None else str(row.step), row.backbone or ""]
 
 
-def _cell(found: Board, row: BoardRow | ControlRow, metric: str, bold: str, brackets: str) -> str:
+def _told_apart(found: Board, metrics: Sequence[str]) -> dict[str, BoardRow]:
+    """Give the row that stands out in each metric. Only the row with the best bound can."""
+    told = {}
+    for metric in metrics:
+        scored = [row for row in found.rows if metric in row.scores]
+        if not scored:
+            continue
+        if scored[0].scores[metric].better == "lower":
+            best = min(scored, key=lambda row: row.scores[metric].high)
+        else:
+            best = max(scored, key=lambda row: row.scores[metric].low)
+        if stands_out(best, found.rows, metric):
+            told[metric] = best
+    return told
+
+
+def _cell(
+    row: BoardRow | ControlRow, metric: str, told_apart: Mapping[str, BoardRow], bold: str, brackets: str
+) -> str:
     score: Score | None = row.scores.get(metric)
     if score is None:
         return ""
     value, low, high = (written(one, score.unit) for one in (score.value, score.low, score.high))
-    told_apart = isinstance(row, BoardRow) and stands_out(row, found.rows, metric)
-    return (bold.format(value) if told_apart else value) + brackets.format(low, high)
+    return (bold.format(value) if told_apart.get(metric) is row else value) + brackets.format(low, high)
 
 
 def _rules(spans: Sequence[int]) -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy.orm import Session
 
 from records.models import Evaluation
-from records.repositories import evaluations
+from records.repositories import evaluations, media
 from records.storage import Storage
 from service.answers import stored
 from service.answers.choosing import Chosen, Side, choose, pair
@@ -30,7 +30,7 @@ from service.evaluations import named
 from service.evaluations.schemas import shown
 from service.evaluations.service import check_done
 from service.media import addresses
-from service.media.addresses import Preview
+from service.media.addresses import Preview, switched_off
 from service.problems import Conflict
 from vcp_core.catalog.errors import UnknownName
 from vcp_core.catalog.options import KINDS
@@ -57,6 +57,7 @@ class _Page:
     controls: Sequence[tuple[Evaluation, Side]]
     other: Evaluation | None
     beside: Side | None
+    shows_previews: bool
 
 
 def page(
@@ -93,6 +94,7 @@ def page(
         controls=_controls(session, storage, found, benchmark, answers, name),
         other=other,
         beside=beside,
+        shows_previews=media.is_shown(session, found.dataset),
     )
     return _shown(made, benchmarks, choose(answers, part, wanted, beside), wanted, reader), wanted
 
@@ -217,6 +219,8 @@ def _kinds(answers: Stored) -> list[str]:
 
 def _notes(page: _Page) -> list[str]:
     notes = []
+    if not page.shows_previews:
+        notes.append(switched_off(page.evaluation.dataset.name))
     if page.part.sure_N is None:
         notes.append(EARLIER_STAGE if "@" in page.name else NOT_KEPT)
     if page.part.neighbours_NK is not None and (page.answers.gallery_label_M == UNKNOWN).any():
@@ -228,7 +232,7 @@ def _answer(page: _Page, row: int) -> AnswerOut:
     answers, part = page.answers, page.part
     video, truth = answers.videos[answers.video_N[row]], int(answers.truth_N[row])
     number = None if answers.tuple_N is None else int(answers.tuple_N[row])
-    spec = _spec(page.evaluation)
+    spec = _spec(page.evaluation) if page.shows_previews else None
     preview = None if spec is None else _preview(page, spec, video, number, answers.answers[truth])
     return AnswerOut(
         video=video,

@@ -123,6 +123,7 @@ def _stage(session: Session, job: Job, evaluation: Evaluation) -> str:
         JobKind.FIT: "fitting probes" if own else "fitting probes of the controls",
         JobKind.SCORE: "scoring" if own else "scoring the controls",
         JobKind.COMPARE: "comparing",
+        JobKind.MEDIA: "making previews",
         JobKind.MAP: "drawing a map",
         JobKind.MEDIA: "making previews",
     }[job.kind]
@@ -216,6 +217,7 @@ def _doing(session: Session, job: Job, reader: Caller | None) -> str:
         JobKind.FIT: "fitting probes",
         JobKind.SCORE: "scoring",
         JobKind.COMPARE: "comparing",
+        JobKind.MEDIA: "making previews",
         JobKind.MAP: "drawing a map",
         JobKind.MEDIA: "making previews",
     }[job.kind]

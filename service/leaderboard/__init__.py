@@ -1,1 +1,1 @@
-"""The board: routes, schemas, decisions."""
+"""The board: routes, schemas, decisions, and tables for papers."""

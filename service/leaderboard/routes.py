@@ -1,12 +1,13 @@
-"""`/v1/leaderboard` and `/v1/leaderboard.csv`."""
+"""`/v1/leaderboard`, and the same rows as CSV and as tables for papers."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Query, Response
 
 from service.deps import Limit, Offset, Router, SessionDep
+from service.leaderboard.papers import latex, markdown
 from service.leaderboard.schemas import Board
 from service.leaderboard.service import leaderboard_page, to_csv
 from service.problems import responses
@@ -80,3 +81,29 @@ def as_json(found: BoardDep) -> Board:
 def as_csv(found: BoardDep) -> Response:
     """The same rows as CSV, by the same parameters."""
     return Response(to_csv(found), media_type="text/csv; charset=utf-8")
+
+
+# Plain text, so that a browser shows the table instead of a download.
+TABLE: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/plain": {"schema": {"type": "string"}}}},
+    **responses(404),
+}
+
+
+@router.get(
+    "/leaderboard.md", responses=TABLE, response_class=Response, summary="Show a leaderboard as Markdown"
+)
+def as_markdown(found: BoardDep) -> Response:
+    """The same rows as a Markdown table with intervals.
+
+    A number is bold only if its interval lies beyond those of all other rows.
+    """
+    return Response(markdown(found), media_type="text/plain; charset=utf-8")
+
+
+@router.get(
+    "/leaderboard.tex", responses=TABLE, response_class=Response, summary="Show a leaderboard as LaTeX"
+)
+def as_latex(found: BoardDep) -> Response:
+    """The same rows as a LaTeX table with intervals. It needs the package booktabs."""
+    return Response(latex(found), media_type="text/plain; charset=utf-8")

@@ -1,7 +1,7 @@
 """The addresses of previews. Pages print them, and a browser that is logged in may open them.
 
 A page first asks `records.repositories.media.is_shown` whether people may see previews of the dataset. If
-not, the page prints no address.
+not, the page prints no address, and says why (`switched_off`).
 """
 
 from __future__ import annotations
@@ -81,6 +81,15 @@ def question(
         f"/{number}/{option}"
     )
     return _preview(where, strip_size(spec.clip_shape[2], QUESTION_TILES, GAP))
+
+
+def switched_off(dataset: str) -> str:
+    """Say why a page shows no pictures.
+
+    >>> switched_off("gestures")
+    'No pictures are shown: an administrator switched previews of the dataset gestures off.'
+    """
+    return f"No pictures are shown: an administrator switched previews of the dataset {dataset} off."
 
 
 def _preview(where: str, size: Size) -> Preview:

@@ -102,6 +102,20 @@ class Finished:
     profile: dict[str, Any]
     graph: list[tuple[str, str]]
 
+    @property
+    def hardest(self) -> str | None:
+        """Say which class the linear probe finds least often, the one with most videos among equals."""
+        known = [line for line in self.classes if line.recall is not None and line.num_videos]
+        worst = min(known, key=lambda line: (line.recall or 0.0, -(line.num_videos or 0)), default=None)
+        if worst is None or worst.taken_for is None:
+            return None
+        other, count = worst.taken_for
+        found = round((worst.recall or 0.0) * (worst.num_videos or 0) / 100)
+        return (
+            f"The hardest class is {worst.name}: {found} of {worst.num_videos} videos are recognised, "
+            f"and {count} {'is' if count == 1 else 'are'} taken for {other}."
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class ShownJobs:

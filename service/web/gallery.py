@@ -189,7 +189,7 @@ def values(page: Page) -> dict[str, Any]:
         "named_variants": [(kind, kind) for option in options for kind in KINDS.get(option, ())],
         "sorts": list(SORTS.items()),
         "question": question,
-        "pictures": PICTURES.get(shown.benchmark, ""),
+        "pictures": PICTURES.get(shown.benchmark, "") if any(one.preview for one in shown.items) else "",
         "usual_limit": PAGE,
         "shown_neighbours": SHOWN_NEIGHBOURS,
     }

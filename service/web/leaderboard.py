@@ -20,7 +20,7 @@ from service.leaderboard.schemas import BoardRow, ControlRow
 from service.leaderboard.service import KEPT_S, rows_of
 from service.protocols import service as protocol_service
 from service.reasons import text_for
-from service.web import figures, names
+from service.web import figures, lead, names
 from service.web.parameters import DEFAULT_METRICS, LeaderboardParameters
 from vcp_core.catalog.defaults import DEFAULT_PROTOCOL
 from vcp_core.catalog.errors import UnknownName
@@ -71,6 +71,7 @@ class LeaderboardPage:
         controls: The rows of random weights and pixels.
         chance: The cells of the row of chance.
         total: Number of rows on all pages.
+        lead: Which row is the best, in words, if there are several.
         choices: The teams, backbones and runs that a reader can filter by.
         metrics: The metrics that columns can show.
         in_percent: Whether all scores are percentages.
@@ -88,6 +89,7 @@ class LeaderboardPage:
     controls: list[Row]
     chance: Markup
     total: int
+    lead: str | None
     choices: dict[str, list[str]]
     metrics: list[str]
     in_percent: bool
@@ -134,6 +136,7 @@ def show(session: Session, wanted: LeaderboardParameters) -> LeaderboardPage | N
         controls=[_row(row, columns) for row in found.controls],
         chance=_chance(columns, scores),
         total=found.total,
+        lead=None if parameters.offset else lead.sentence(found.rows, parameters.column, found.total),
         choices=choices,
         metrics=sorted(metrics),
         in_percent=all(score.unit == "percent" for score in scores),

@@ -14,7 +14,7 @@ from fastapi import Depends, Query
 from sqlalchemy.orm import Session
 
 from records.models import Evaluation, EvaluationState
-from records.repositories import datasets, evaluations
+from records.repositories import datasets, evaluations, media
 from service.auth import Caller
 from service.evaluations import named
 from service.evaluations.schemas import EvaluationOut, shown
@@ -26,6 +26,7 @@ from service.problems import NotFound
 from service.web import scatter
 from service.web.evaluation import title
 from service.web.scatter import Cell, Layer
+from vcp_core.catalog.specs import BackboneSpec
 from vcp_core.scoring.maps import VideoMap
 
 LIST = 12  # videos of a page of the list: each has a strip
@@ -143,7 +144,8 @@ class Line:
         right: Whether that is right.
         other: What the other evaluation answered, if there is one.
         address: Where its link leads: the page with this video chosen.
-        preview: Addresses of its strip and clip; None for a network that no catalog knows.
+        preview: Addresses of its strip and clip; None if previews are switched off, or for a network that
+            no catalog knows.
     """
 
     video: str
@@ -174,7 +176,7 @@ class Drawn:
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """The page of a map; `drawn` once the maps are there."""
+    """The page of a map; `drawn` once the maps are there, `without_pictures` a sentence that says why."""
 
     shown: EvaluationOut
     superseded: bool
@@ -185,6 +187,7 @@ class Page:
     offers: list[tuple[str, str]]
     map: MapOut
     drawn: Drawn | None
+    without_pictures: str | None
 
     @property
     def path(self) -> str:
@@ -210,9 +213,10 @@ def page(session: Session, evaluation: Evaluation, asked: Wanted, reader: Caller
     one = shown(evaluation, reader=reader)
     theirs = shown(other, reader=reader) if other else None
     asked = replace(asked, against=str(other.id) if other else None)
-    drawn = None
+    drawn, is_shown = None, media.is_shown(session, evaluation.dataset)
     if found.map is not None:
-        drawn = _drawn(evaluation, (one, found.map), (theirs, first) if theirs and first else None, asked)
+        both = (one, found.map), (theirs, first) if theirs and first else None
+        drawn = _drawn(evaluation, *both, asked, spec=_spec(evaluation) if is_shown else None)
     return Page(
         shown=one,
         superseded=bool(datasets.superseded(session, [one.dataset.fingerprint])),
@@ -223,6 +227,7 @@ def page(session: Session, evaluation: Evaluation, asked: Wanted, reader: Caller
         offers=_offers(session, evaluation, reader),
         map=found,
         drawn=drawn,
+        without_pictures=None if is_shown else addresses.switched_off(evaluation.dataset.name),
     )
 
 
@@ -239,7 +244,8 @@ def chosen(
         raise NotFound(f"The map of evaluation {evaluation.id} has no video {asked.video!r}.")
     other = named.find(session, asked.against, reader) if asked.against else None
     theirs = service.ask(session, str(other.id), None, reader).map if other else None
-    line = _Lines(evaluation, own, theirs, asked).line(own.videos.index(asked.video))
+    spec = _spec(evaluation) if media.is_shown(session, evaluation.dataset) else None
+    line = _Lines(evaluation, own, theirs, asked, spec).line(own.videos.index(asked.video))
     return line, title(shown(other, reader=reader)) if other else None
 
 
@@ -298,13 +304,15 @@ def _drawn(
     mine: tuple[EvaluationOut, VideoMap],
     theirs: tuple[EvaluationOut, VideoMap] | None,
     asked: Wanted,
+    *,
+    spec: BackboneSpec | None,
 ) -> Drawn:
     own, other = mine[1], theirs[1] if theirs else None
     # The same classes have the same colours on both maps.
     same = asked if asked.colour is Colour.RIGHT else replace(asked, pick=tuple(picks(own, asked)))
     numbers = _listed(own, other, asked)
     chosen = own.videos.index(asked.video) if asked.video in own.videos else None
-    make = _Lines(evaluation, own, other, asked)
+    make = _Lines(evaluation, own, other, asked, spec)
     figures = [_figure(*mine, same, "own", chosen)]
     if theirs is not None:
         figures.insert(0, _figure(*theirs, same, "against", chosen))
@@ -381,12 +389,18 @@ def _listed(own: VideoMap, other: VideoMap | None, asked: Wanted) -> list[int]:
 
 
 class _Lines:
-    """Makes lines of the list."""
+    """Makes lines of the list; without a `spec`, without previews."""
 
-    def __init__(self, evaluation: Evaluation, own: VideoMap, other: VideoMap | None, asked: Wanted) -> None:
-        self._own, self._other, self._asked = own, other, asked
+    def __init__(
+        self,
+        evaluation: Evaluation,
+        own: VideoMap,
+        other: VideoMap | None,
+        asked: Wanted,
+        spec: BackboneSpec | None,
+    ) -> None:
+        self._own, self._other, self._asked, self._spec = own, other, asked, spec
         self._dataset_id = evaluation.dataset_id
-        self._spec = evaluation.checkpoint.spec if evaluation.checkpoint.is_known else None
 
     def line(self, number: int) -> Line:
         own, video = self._own, self._own.videos[number]
@@ -401,6 +415,11 @@ class _Lines:
             address="?" + self._asked.query(video=video, offset=self._asked.offset),
             preview=addresses.video(self._dataset_id, self._spec, video) if self._spec else None,
         )
+
+
+def _spec(evaluation: Evaluation) -> BackboneSpec | None:
+    """The network, whose input decides what previews show; None if no catalog knows it."""
+    return evaluation.checkpoint.spec if evaluation.checkpoint.is_known else None
 
 
 def _offers(session: Session, evaluation: Evaluation, reader: Caller | None) -> list[tuple[str, str]]:

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from sqlalchemy import delete, insert, select
+from vcpbench_client import papers
+from vcpbench_client.answers import read
 
 from records.models import (
     Checkpoint,
@@ -232,6 +234,19 @@ def rows_of_csv(api: Served, **query: Any) -> list[dict[str, str]]:
     assert answer.status_code == 200, answer.text
     assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
     return list(csv.DictReader(io.StringIO(answer.text)))
+
+
+@pytest.mark.parametrize(
+    "query", [{}, {"sort": MAP, "metric": [MAP, HEADLINE]}, {"latest": True, "limit": 2}]
+)
+def test_tables_for_papers_are_those_that_the_command_writes(filled: Served, query: dict[str, Any]) -> None:
+    where = {"dataset": "gestures", "protocol": "quick-v1", **query}
+    found = read(papers.Board, board(filled, **query))
+    for suffix, written in ((".md", papers.markdown(found)), (".tex", papers.latex(found))):
+        answer = filled.client.get(f"/v1/leaderboard{suffix}", params=where)
+        assert (answer.status_code, answer.text) == (200, written)
+        assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert f"| {found.rows[0].rank}" in papers.markdown(found)
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,13 @@ from uuid import UUID
 
 import httpx
 import pytest
+from sqlalchemy import select
 
 from records.db import Database
-from records.models import Evaluation, Job, JobKind, JobState
-from records.repositories import jobs, queue
+from records.models import DatasetRow, Evaluation, Job, JobKind, JobState
+from records.repositories import jobs, media, queue
 from records.repositories.jobs import Claim
+from records.repositories.media import Group
 from records.repositories.progress import progress
 from service.evaluations import waiting
 from tests.crew import Crew
@@ -136,6 +138,18 @@ def test_an_upload_of_another_team_is_not_named_and_an_own_is(
         assert "is reading another team's checkpoint, begun" in (waits(mine, asked) or "")
     assert "is reading a checkpoint of secret, begun" in (waits(other, asked) or "")
     assert "is reading a checkpoint of secret, begun" in (waits(api.client, asked) or "")  # an operator
+
+
+def test_a_worker_that_makes_previews_is_named(api: Served, crew: Crew) -> None:
+    worker = crew.worker("cpu")
+    ready(api)
+    with api.database.session() as session:
+        dataset = session.scalars(select(DatasetRow)).one()
+        group = Group(fingerprint=dataset.fingerprint or "", geometry="g", protocol_hash="", number=0)
+        media.make(session, group, dataset.id, team=None)
+    crew.claim(worker)
+    asked = ask(api.client, upload(api.client))
+    assert "the only worker for this is making previews, begun" in (waits(api.client, asked) or "")
 
 
 def test_several_workers_are_all_busy(api: Served, crew: Crew, other: httpx.Client) -> None:

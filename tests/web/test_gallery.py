@@ -11,11 +11,9 @@ from playwright.sync_api import Browser, expect
 
 from records.models import Evaluation
 from tests.service.test_answers import list_videos
-from tests.web.browser import NARROW, WIDE, chromium
+from tests.web.browser import NARROW, WIDE, ZOOMED, chromium
 from tests.web.conftest import Site
 from tests.web.test_browser import visit
-
-ZOOMED = {"width": 720, "height": 450}  # 1440 pixels at 200 %
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +78,7 @@ def test_two_clicks_lead_from_the_board_to_the_preview_of_a_wrong_answer(
     page.get_by_role("link", name="wrong answers of r3d-vcp step 9000").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("What r3d-vcp at step 9000 got wrong")
     with page.expect_request(re.compile(r"/v1/media/.*\.webm$")):
-        page.get_by_role("button", name="Play: ").first.hover()  # a mouse plays it before it clicks
+        page.get_by_role("button", name="Play: ").first.click()
     visitor.context.close()
 
 
@@ -113,3 +111,21 @@ def test_without_previews_all_is_said_in_words(shown: Site) -> None:
     assert "random weights, seed 0:" in page.text
     page = shown.page(f"/evaluations/{shown.running}/gallery", 409)
     assert "is running" in page.text
+
+
+def test_with_previews_off_the_page_says_who_switched_them_off_and_has_no_pictures(
+    browser: Browser, shown: Site
+) -> None:
+    answer = shown.api.client.patch("/v1/datasets/playground", json={"shows_media": False})
+    assert answer.json()["shows_media"] is False
+    said = "No pictures are shown: an administrator switched previews of the dataset playground off."
+    visitor = visit(browser, shown)
+    for path in galleries(shown)[:4]:
+        visitor.go(path)
+        expect(visitor.page.locator("main")).to_contain_text(said)
+        expect(visitor.page.locator(".answer").first).to_be_visible()
+        assert visitor.page.locator(".preview, main img").count() == 0
+        assert "Each picture" not in visitor.page.locator("main").inner_text()
+    assert visitor.faults == []
+    assert "/v1/media" not in shown.api.client.get(f"/v1/evaluations/{shown.best}/answers").text
+    visitor.context.close()

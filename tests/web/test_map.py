@@ -18,7 +18,7 @@ from service.web.map import Colour, Wanted
 from tests import mapped
 from tests.served import Served
 from tests.service.kit import problem_of
-from tests.web.browser import NARROW, WIDE, Visitor, chromium
+from tests.web.browser import NARROW, WIDE, ZOOMED, Visitor, chromium
 from tests.web.read import Page
 
 DATASET = mapped.videos(120)
@@ -181,7 +181,11 @@ def visit(browser: Browser, api: Served, **options: Any) -> Visitor:
     return visitor
 
 
-@pytest.mark.parametrize(("scheme", "viewport"), [("light", WIDE), ("dark", NARROW)], ids=["light", "dark"])
+@pytest.mark.parametrize(
+    ("scheme", "viewport"),
+    [("light", WIDE), ("dark", NARROW), ("light", ZOOMED)],
+    ids=["light", "dark", "zoomed"],
+)
 def test_a_map_is_accessible_and_fits(
     browser: Browser, api: Served, ids: tuple[str, str], scheme: str, viewport: Any
 ) -> None:
@@ -253,3 +257,33 @@ def test_without_scripts_a_click_on_a_square_lists_its_videos(
     expect(page.locator("#list h2")).to_contain_text("of the chosen square")
     context.close()
     logged_in.context.close()
+
+
+def test_with_previews_off_the_map_says_who_switched_them_off_and_has_no_pictures(
+    api: Served, ids: tuple[str, str]
+) -> None:
+    path = f"/evaluations/{ids[1]}/map"
+    video = mapped.invented(mapped.recognised(DATASET, 1)).videos[0]
+    assert "/v1/media/" in get(api, path).text
+    api.client.patch(f"/v1/datasets/{DATASET.name}", json={"shows_media": False})
+    assert f"an administrator switched previews of the dataset {DATASET.name} off" in page_of(api, path).text
+    for address in (path, f"{path}?video={video}", f"{path}/video?video={video}"):
+        answer = get(api, address)
+        assert answer.status_code == 200
+        assert "/v1/media/" not in answer.text
+
+
+def test_the_strip_of_the_pointed_video_plays(browser: Browser, api: Served, ids: tuple[str, str]) -> None:
+    visitor = visit(browser, api, viewport=WIDE)
+    page = visitor.page
+    visitor.go(f"/evaluations/{ids[1]}/map")
+    box = page.locator(".map > .plot").bounding_box()
+    assert box is not None
+    shown = api.client.get(f"/v1/evaluations/{ids[1]}/map").json()["map"]
+    scale = box["width"] / scatter.SIZE
+    page.locator(".map > .plot").hover(
+        position={axis: scale * scatter.at(shown[axis][0]) for axis in ("x", "y")}  # type: ignore[arg-type]
+    )
+    with page.expect_request(re.compile(r"/v1/media/.*\.webm$")):
+        page.locator("#chosen").get_by_role("button", name="Play: ").click()
+    visitor.context.close()

@@ -186,6 +186,31 @@ def test_a_clip_plays_while_the_mouse_is_over_it(browser: Browser, gallery: Gall
     end(visitor)
 
 
+def test_a_click_holds_the_clip_that_the_pointer_began_and_a_second_one_stops_it(
+    browser: Browser, gallery: Gallery
+) -> None:
+    gallery.make()
+    visitor = visit(browser, gallery)
+    expect_strips(visitor)
+    boxes, button = visitor.page.locator(".preview-box"), visitor.page.locator(".preview-play").first
+    boxes.first.hover()
+    expect_playing(visitor, 0)
+    expect(button).to_have_attribute("aria-pressed", "false")
+    boxes.first.click()
+    expect(button).to_have_attribute("aria-pressed", "true")
+    visitor.page.mouse.move(5, 5)
+    expect_playing(visitor, 0)
+    boxes.first.click()
+    expect(visitor.page.locator("video")).to_have_count(0)
+    expect(button).to_have_attribute("aria-pressed", "false")
+    boxes.first.click()
+    boxes.nth(1).hover()  # one clip at a time
+    expect_playing(visitor, 1)
+    expect(visitor.page.locator("video")).to_have_count(1)
+    expect(button).to_have_attribute("aria-pressed", "false")
+    end(visitor)
+
+
 def test_a_clip_plays_by_keyboard(browser: Browser, gallery: Gallery) -> None:
     gallery.make()
     visitor = visit(browser, gallery)
@@ -199,7 +224,7 @@ def test_a_clip_plays_by_keyboard(browser: Browser, gallery: Gallery) -> None:
     expect(button).to_have_attribute("aria-pressed", "true")
     visitor.page.keyboard.press("Enter")
     expect(visitor.page.locator("video")).to_have_count(0)
-    visitor.page.keyboard.press("Enter")
+    visitor.page.keyboard.press("Space")
     expect_playing(visitor, 0)
     visitor.page.keyboard.press("Tab")
     expect_playing(visitor, 1)

@@ -41,7 +41,9 @@ async function strip(video) {
   const answer = await fetch(`${address}&${new URLSearchParams({ video })}`).catch(() => null);
   if (!answer?.ok || shown !== video) return;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  if (shown === video) card.replaceChildren(...page.body.childNodes);
+  if (shown !== video) return;
+  card.replaceChildren(...page.body.childNodes);
+  card.querySelectorAll(".preview-box").forEach(preparePreview);
 }
 
 function show(found, number) {

@@ -1,4 +1,5 @@
-// Plays the clip of a preview on hover and focus. Asks again for a strip that a worker still makes.
+// Plays the clip of a preview: while a pointer or the focus is on it, or from one click to the next.
+// Asks again for a strip that a worker still makes.
 "use strict";
 const MOST_S = 900, LONGEST_S = 20;  // how long a strip is asked for, and the longest pause in between
 const reduced = matchMedia("(prefers-reduced-motion: reduce)");
@@ -15,15 +16,19 @@ function stop(box) {
   box.querySelector(".preview-play").ariaPressed = "false";
 }
 
-function play(box) {
-  if (box.querySelector("video") || box.classList.contains("waits")) return;
+// `held`: the next click stops the clip. A clip that plays under the pointer is not held: who clicks there wants it to
+// play on.
+function play(box, held) {
+  if (box.classList.contains("waits")) return;
+  box.querySelector(".preview-play").ariaPressed = String(held);
+  if (box.querySelector("video")) return;
+  document.querySelectorAll(".preview-box:has(video)").forEach(stop);  // one at a time
   const video = document.createElement("video");
   Object.assign(video, { muted: true, loop: true, playsInline: true, src: box.dataset.clip });
   video.ariaHidden = "true";  // the picture below has the words
   video.tabIndex = -1;
   video.addEventListener("error", () => { if (video.isConnected) stop(box); });
   box.insertBefore(video, box.querySelector(".preview-play"));
-  box.querySelector(".preview-play").ariaPressed = "true";
   video.play().catch(() => {});  // it was stopped before it began
 }
 
@@ -64,19 +69,25 @@ async function ask(box, image) {
   note(box, "The preview is not made yet. Load the page again later.");
 }
 
-for (const box of document.querySelectorAll(".preview-box")) {
+// Also called by map.js, for a preview that comes later.
+function preparePreview(box) {
   const image = box.querySelector("img"), button = document.createElement("button");
+  const isHeld = () => button.ariaPressed === "true";
   button.type = "button";
   button.className = "preview-play";
   button.ariaLabel = `Play: ${image.alt}`;
   button.ariaPressed = "false";
   box.append(button);
-  button.addEventListener("click", () => (box.querySelector("video") ? stop : play)(box));
-  button.addEventListener("focus", () => { if (!reduced.matches && button.matches(":focus-visible")) play(box); });
+  button.addEventListener("click", () => { if (isHeld()) stop(box); else play(box, true); });
+  button.addEventListener("focus", () => { if (!reduced.matches && button.matches(":focus-visible")) play(box, true); });
   button.addEventListener("blur", () => stop(box));
-  box.addEventListener("pointerenter", (event) => { if (!reduced.matches && event.pointerType === "mouse") play(box); });
-  box.addEventListener("pointerleave", (event) => { if (event.pointerType === "mouse") stop(box); });
+  box.addEventListener("pointerenter", (event) => {
+    if (!reduced.matches && event.pointerType === "mouse" && !isHeld()) play(box, false);
+  });
+  box.addEventListener("pointerleave", (event) => { if (event.pointerType === "mouse" && !isHeld()) stop(box); });
   image.addEventListener("error", () => ask(box, image));
   if (image.complete && image.naturalWidth === 0 && image.currentSrc) ask(box, image);
 }
+
+document.querySelectorAll(".preview-box").forEach(preparePreview);
 reduced.addEventListener("change", () => document.querySelectorAll(".preview-box").forEach(stop));

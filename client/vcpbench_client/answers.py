@@ -341,6 +341,16 @@ class Comparison:
         """Whether it will not change any more."""
         return self.state in ENDED
 
+    @property
+    def title(self) -> str:
+        """What is compared, in words."""
+        return f"Evaluations {self.first.id} and {self.second.id}"
+
+    @property
+    def ids(self) -> dict[str, Any]:
+        """The ids of both evaluations."""
+        return {"first": self.first.id, "second": self.second.id}
+
 
 @dataclass(frozen=True, kw_only=True)
 class BoardRow:

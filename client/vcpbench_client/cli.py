@@ -18,6 +18,7 @@ from typer.core import TyperGroup
 
 from vcpbench_client.commands import (
     admin,
+    comparing,
     evaluations,
     export,
     gallery,
@@ -45,7 +46,7 @@ OWN = (
     lists.checkpoints,
     lists.evaluations,
     leaderboards.leaderboard,
-    leaderboards.compare,
+    comparing.compare,
     evaluations.cancel,
     leaderboards.datasets,
     leaderboards.protocols,

@@ -22,6 +22,7 @@ from vcpbench_client.answers import (
     Status,
     read,
 )
+from vcpbench_client.comparing import Comparing
 from vcpbench_client.downloads import download
 from vcpbench_client.errors import BadAnswer, NotCompared, NotDone, Rejected, TimedOut
 from vcpbench_client.folders import source_of
@@ -36,7 +37,7 @@ T = TypeVar("T")
 PAGE = 100
 
 
-class Client(Naming, Sharing):
+class Client(Comparing, Naming, Sharing):
     """A server, with one method for each request.
 
     Args:

@@ -42,10 +42,10 @@ def scores(found: Iterable[Score], *, headline: bool) -> Table:
     wanted = [score for score in found if not headline or score.headline or _is_option(score.metric)]
     measure = _measure(wanted)
     table = _table(measure, "score", "95 % interval", "chance", "pixels", "random", "lift", "its interval")
-    for name in _benchmarks(score.metric for score in wanted):
+    for name in benchmarks(score.metric for score in wanted):
         table.add_row(Text(name, style="bold"))
         for score in (score for score in wanted if benchmark_of(score.metric) == name):
-            name_cell = _short(score.metric, "" if measure == PERCENT else score.unit)
+            name_cell = short(score.metric, "" if measure == PERCENT else score.unit)
             table.add_row(name_cell, *_cells(score), style="" if score.headline else "dim")
     return table
 
@@ -55,7 +55,7 @@ def differences(found: Sequence[Difference], *, headline: bool) -> Table:
     wanted = [one for one in found if one.headline or not headline]
     measure = _measure(wanted)
     table = _table(measure, "first", "second", "difference", "95 % interval", "found in 80 %", "p", "")
-    for name in _benchmarks(one.metric for one in wanted):
+    for name in benchmarks(one.metric for one in wanted):
         table.add_row(Text(name, style="bold"))
         for one in (one for one in wanted if benchmark_of(one.metric) == name):
             numbers = (one.first, ""), (one.second, ""), (one.difference, "+")
@@ -64,7 +64,7 @@ def differences(found: Sequence[Difference], *, headline: bool) -> Table:
             cells += [_probability(one.p_value)]
             sign, style = arrow(one)
             table.add_row(
-                _short(one.metric, "" if measure == PERCENT else one.unit), *cells, Text(sign, style=style)
+                short(one.metric, "" if measure == PERCENT else one.unit), *cells, Text(sign, style=style)
             )
     return table
 
@@ -84,7 +84,7 @@ def board(found: Board, *, width: int | None = None) -> tuple[Table, list[str]]:
     sort = found.sort.removeprefix("-")
     digits = None if width is None else ID_DIGITS
     table = _board(found, shown, digits)
-    while width is not None and _width(table) > width:
+    while width is not None and width_of(table) > width:
         last = next((metric for metric in reversed(shown) if metric != sort), None)
         if last is None:
             break
@@ -98,7 +98,7 @@ def metrics_of(found: Board) -> list[str]:
     """The metrics of a board's columns, by benchmark."""
     rows: list[BoardRow | ControlRow] = [*found.rows, *found.controls]
     metrics = list(dict.fromkeys(metric for row in rows for metric in row.scores))
-    order = _benchmarks(metrics)
+    order = benchmarks(metrics)
     return sorted(metrics, key=lambda metric: order.index(benchmark_of(metric)))  # stable within a benchmark
 
 
@@ -119,7 +119,7 @@ def _board(found: Board, metrics: Sequence[str], digits: int | None) -> Table:
     return table
 
 
-def _width(table: Table) -> int:
+def width_of(table: Table) -> int:
     """Characters of a table's lines."""
     return Measurement.get(_WIDE, _WIDE.options, table).maximum
 
@@ -322,7 +322,8 @@ def _table(*headings: str, right: Collection[str] = ()) -> Table:
     return table
 
 
-def _benchmarks(metrics: Iterable[str]) -> list[str]:
+def benchmarks(metrics: Iterable[str]) -> list[str]:
+    """The benchmarks of these metrics, in the order of tables."""
     found = dict.fromkeys(map(benchmark_of, metrics))
     return [*(name for name in BENCHMARKS if name in found), *(n for n in found if n not in BENCHMARKS)]
 
@@ -332,7 +333,7 @@ def _measure(found: Iterable[Score | Difference]) -> str:
     return "metric" if any(one.unit == "number" for one in found) else PERCENT
 
 
-def _short(metric: str, unit: str = "") -> Text:
+def short(metric: str, unit: str = "") -> Text:
     """A metric below its benchmark, with its unit where not all rows have one."""
     mark = {"percent": ", %", "points": ", points"}.get(unit, "")
     return Text(f"  {metric.partition('.')[2]}{mark}")

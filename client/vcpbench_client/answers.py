@@ -408,7 +408,11 @@ class Board:
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """Videos that the workers can read: "available", "indexing", "ready" or "failed" with a reason."""
+    """Videos that the workers can read: "available", "indexing", "ready" or "failed" with a reason.
+
+    Attributes:
+        shows_media: Whether people may see previews of its videos.
+    """
 
     name: str
     state: str
@@ -417,6 +421,7 @@ class Dataset:
     cause: Cause | None = None
     fingerprint: str | None = None
     summary: dict[str, Any] | None = None
+    shows_media: bool = True
     created_at: datetime | None = None
 
 

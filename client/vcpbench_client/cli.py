@@ -59,6 +59,7 @@ GROUPS = {
     "alias": naming.alias_app,
     "note": sharing.note_app,
     "share": sharing.share_app,
+    "view": sharing.view_app,
 }
 # Newer Typers bring a click of their own, so the base class of all errors of usage has no fixed address.
 ClickException: type[Any] = next(

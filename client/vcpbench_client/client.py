@@ -426,6 +426,21 @@ class Client(Comparing, Naming, Sharing):
         """All datasets, including built-in ones that are not used yet."""
         return tuple(self._pages(Dataset, "/datasets", None, {}))
 
+    def dataset(self, name: str) -> Dataset:
+        """A dataset: its state, and what became of its files."""
+        return self._get(Dataset, f"/datasets/{segment(name)}")
+
+    def set_previews(self, dataset: str, *, shown: bool) -> Dataset:
+        """Switch previews of a dataset's videos on or off; for administrators.
+
+        Args:
+            dataset: Its name. Datasets with equal videos under other names are switched, too.
+            shown: Whether people may see previews. If not, the previews that were made are deleted. Workers
+                make them again after you switch them on.
+        """
+        path, body = f"/datasets/{segment(dataset)}", {"shows_media": shown}
+        return read(Dataset, content_of(self._transport.ask("PATCH", path, body=body)))
+
     def protocols(self) -> tuple[Protocol, ...]:
         """The protocols that evaluations may name."""
         return tuple(self._pages(Protocol, "/protocols", None, {}))

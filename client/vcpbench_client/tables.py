@@ -26,7 +26,7 @@ from vcpbench_client.answers import (
     Status,
 )
 from vcpbench_client.naming import Alias, Move
-from vcpbench_client.sharing import Share
+from vcpbench_client.sharing import Share, View
 
 PERCENT = "percent"
 ARROWS = {1: ("▲", "green"), 0: ("·", "dim"), -1: ("▼", "red")}  # better, open, worse; with colours
@@ -200,6 +200,14 @@ def shares(found: Iterable[Share]) -> Table:
     for one in found:
         facts = (one.id, one.evaluation[:ID_DIGITS], (one.against or "")[:ID_DIGITS], one.state, one.by)
         table.add_row(*map(Text, (*facts, _moment(one.created_at), _moment(one.expires_at))))
+    return table
+
+
+def views(found: Iterable[View], url: str) -> Table:
+    """Saved views with their whole addresses."""
+    table = _table("view", "name", "by", "address")
+    for one in found:
+        table.add_row(*map(Text, (one.id, one.name, one.by, f"{url}{one.address}")))
     return table
 
 

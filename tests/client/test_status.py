@@ -25,7 +25,7 @@ def home(tmp_path: Path) -> Home:
 
 
 def stopped_at(url: str) -> StackState:
-    return StackState(pid=0, url=url, phase="stopped", step="", reason="", data="", programs=())
+    return StackState(pid=0, url=url, phase="ready")
 
 
 def test_status_is_of_the_server_of_the_login_and_not_of_this_machine(

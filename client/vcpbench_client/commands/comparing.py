@@ -13,6 +13,7 @@ from vcpbench_client.commands.common import (
     connect,
     plainly,
     print_json,
+    prose,
     say,
     show,
     terminal_width,
@@ -80,9 +81,9 @@ def compare(
 
     for name, one in (("first", found.first.checkpoint), ("second", found.second.checkpoint)):
         show(f"{name:<7} {one.model or 'random weights'} {one.step if one.step is not None else ''}".rstrip())
-    show(tables.differences(found.differences, headline=not every))
+    show(tables.differences(found.differences, headline=not every, width=terminal_width()))
     for note in found.notes:
-        show(note)
+        show(prose(note))
     say(page)
 
 
@@ -146,10 +147,10 @@ def _show(found: ComparedMany, pairs: Matrix | None, *, every: bool) -> None:
     width, about = terminal_width(), found.evaluations[0]
     show(f"{about.dataset.name}, {about.protocol.name}: each less the baseline, paired by video")
     show(tables.evaluations(found), "", tables.differences(found, headline=not every, width=width))
-    show(f"{tables.SIGNS}, by Holm's p below {tables.LEVEL}. Each interval is that of its pair alone.")
+    show(prose(f"{tables.SIGNS}, by Holm's p below {tables.LEVEL}. Each interval is that of its pair alone."))
     if pairs is not None:
         made = tables.matrix(found, pairs, width=width)
         show("", f"All {pairs.num_comparisons} pairs in {pairs.metric}: the row less the column")
-        show(made if made is not None else "The matrix is wider than this terminal. See the page, or --json.")
+        show(made or prose("The matrix of pairs is wider than this terminal. See the page, or use --json."))
     for note in dict.fromkeys(note for one in found.with_baseline for note in one.notes):
-        show(note)
+        show(prose(note))

@@ -41,7 +41,7 @@ def results(
         raise NotDone(found)
     from vcpbench_client import tables
 
-    show(tables.scores(found.scores, headline=False))
+    show(tables.scores(found.scores, headline=False, width=terminal_width()))
     for benchmark, reason in found.unavailable.items():
         say(f"! {benchmark}: {reason}", style="yellow")
     for warning in found.warnings:
@@ -105,16 +105,16 @@ def leaderboard(
     if as_json:
         print_json(found)
         return
-    if not found.rows and written_as == "table":
+    if not found.rows:
         data, under = found.dataset.name, found.protocol.name
         say(f"No finished evaluation on {data} under {under} matches. Ask for one:")
         say(f"  vcpbench evaluate FILE --model NAME --dataset {data} --protocol {under}")
-    elif written_as == "table":
-        _show(found)
-    else:
+    if written_as != "table":
         from vcpbench_client.papers import FORMATS
 
         show(FORMATS[written_as](found).rstrip())
+    elif found.rows:
+        _show(found)
     if found.older:
         say(f"Older: another version of vcpbench made these results ({found.engine}).", style="yellow")
     if any(row.outdated for row in found.rows):
@@ -130,8 +130,10 @@ def _show(found: Board) -> None:
     from vcpbench_client import tables
 
     fingerprint = (found.dataset.fingerprint or "")[:12]
-    table, left_out = tables.board(found, width=terminal_width())
-    show(f"{found.dataset.name} {fingerprint}, {found.protocol.name}", table)
+    width, backbone = terminal_width(), tables.only_backbone(found)
+    table, left_out = tables.board(found, width=width)
+    also = f", {backbone}" if width is not None and backbone else ""
+    show(f"{found.dataset.name} {fingerprint}, {found.protocol.name}{also}", table)
     if left_out:
         say(f"Not shown for want of width: {', '.join(left_out)}. Choose columns by --metric, or use --json.")
 

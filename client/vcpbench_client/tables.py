@@ -108,7 +108,8 @@ def board(found: Board, *, width: int | None = None) -> tuple[Table, list[str]]:
 
 def only_backbone(found: Board) -> str | None:
     """The backbone of all rows, if there is no other."""
-    backbones = {row.backbone for row in (*found.rows, *found.controls) if row.backbone}
+    rows: list[BoardRow | ControlRow] = [*found.rows, *found.controls]
+    backbones = {row.backbone for row in rows if row.backbone}
     return next(iter(backbones)) if len(backbones) == 1 else None
 
 

@@ -128,9 +128,18 @@ def test_scores_leave_out_columns_and_name_them(width: int) -> None:
 
 
 def test_differences_leave_out_the_least_that_is_needed() -> None:
-    facts = {"first": 50.0, "second": 51.0, "difference": 1.0, "low": -10.0, "high": 12.0}
-    more = {"p_value": 0.3, "detectable": 10.0, "headline": True, "num_units": 40}
-    found = [Difference(metric="cloze.recall.permutation", **facts, **more)]
-    lines = lines_of(tables.differences(found, headline=True, width=80))
+    one = Difference(
+        metric="cloze.recall.permutation",
+        first=50.0,
+        second=51.0,
+        difference=1.0,
+        low=-10.0,
+        high=12.0,
+        p_value=0.3,
+        detectable=10.0,
+        headline=True,
+        num_units=40,
+    )
+    lines = lines_of(tables.differences([one], headline=True, width=80))
     assert max(map(len, lines)) <= 80
     assert "Not shown for want of width: found in 80 %." in lines or "found in 80 %" in lines[0]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         Score,
     )
     from vcpbench_client.client import Client
+    from vcpbench_client.comparing import AdjustedDifference, ComparedMany, Matrix, Pair, WithBaseline
     from vcpbench_client.errors import (
         ApiError,
         ClientError,
@@ -35,33 +36,39 @@ if TYPE_CHECKING:
     from vcpbench_client.given import Answers, GivenAnswer
 
 __all__ = [
+    "AdjustedDifference",
     "Answers",
     "ApiError",
     "Board",
     "Checkpoint",
     "Client",
     "ClientError",
+    "ComparedMany",
     "Comparison",
     "Dataset",
     "Evaluation",
     "ExportError",
     "Exported",
     "GivenAnswer",
+    "Matrix",
     "Model",
     "NotCompared",
     "NotDone",
+    "Pair",
     "Protocol",
     "Rejected",
     "Score",
     "TimedOut",
     "Unauthorised",
     "Unreachable",
+    "WithBaseline",
     "export",
 ]
 _HOMES = (
     "vcpbench_client.client",
     "vcpbench_client.answers",
     "vcpbench_client.given",
+    "vcpbench_client.comparing",
     "vcpbench_client.errors",
     "vcpbench_client.exporting.making",  # the last, because it loads torch
 )

@@ -341,6 +341,16 @@ class Comparison:
         """Whether it will not change any more."""
         return self.state in ENDED
 
+    @property
+    def title(self) -> str:
+        """What is compared, in words."""
+        return f"Evaluations {self.first.id} and {self.second.id}"
+
+    @property
+    def ids(self) -> dict[str, Any]:
+        """The ids of both evaluations."""
+        return {"first": self.first.id, "second": self.second.id}
+
 
 @dataclass(frozen=True, kw_only=True)
 class BoardRow:
@@ -398,7 +408,11 @@ class Board:
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """Videos that the workers can read: "available", "indexing", "ready" or "failed" with a reason."""
+    """Videos that the workers can read: "available", "indexing", "ready" or "failed" with a reason.
+
+    Attributes:
+        shows_media: Whether people may see previews of its videos.
+    """
 
     name: str
     state: str
@@ -407,6 +421,7 @@ class Dataset:
     cause: Cause | None = None
     fingerprint: str | None = None
     summary: dict[str, Any] | None = None
+    shows_media: bool = True
     created_at: datetime | None = None
 
 

@@ -18,6 +18,7 @@ from typer.core import TyperGroup
 
 from vcpbench_client.commands import (
     admin,
+    comparing,
     evaluations,
     export,
     gallery,
@@ -45,7 +46,7 @@ OWN = (
     lists.checkpoints,
     lists.evaluations,
     leaderboards.leaderboard,
-    leaderboards.compare,
+    comparing.compare,
     evaluations.cancel,
     leaderboards.datasets,
     leaderboards.protocols,
@@ -58,6 +59,7 @@ GROUPS = {
     "alias": naming.alias_app,
     "note": sharing.note_app,
     "share": sharing.share_app,
+    "view": sharing.view_app,
 }
 # Newer Typers bring a click of their own, so the base class of all errors of usage has no fixed address.
 ClickException: type[Any] = next(

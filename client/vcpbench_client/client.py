@@ -22,6 +22,7 @@ from vcpbench_client.answers import (
     Status,
     read,
 )
+from vcpbench_client.comparing import Comparing
 from vcpbench_client.downloads import download
 from vcpbench_client.errors import BadAnswer, NotCompared, NotDone, Rejected, TimedOut
 from vcpbench_client.folders import source_of
@@ -36,7 +37,7 @@ T = TypeVar("T")
 PAGE = 100
 
 
-class Client(Naming, Sharing):
+class Client(Comparing, Naming, Sharing):
     """A server, with one method for each request.
 
     Args:
@@ -424,6 +425,21 @@ class Client(Naming, Sharing):
     def datasets(self) -> tuple[Dataset, ...]:
         """All datasets, including built-in ones that are not used yet."""
         return tuple(self._pages(Dataset, "/datasets", None, {}))
+
+    def dataset(self, name: str) -> Dataset:
+        """A dataset: its state, and what became of its files."""
+        return self._get(Dataset, f"/datasets/{segment(name)}")
+
+    def set_previews(self, dataset: str, *, shown: bool) -> Dataset:
+        """Switch previews of a dataset's videos on or off; for administrators.
+
+        Args:
+            dataset: Its name. Datasets with equal videos under other names are switched, too.
+            shown: Whether people may see previews. If not, the previews that were made are deleted. Workers
+                make them again after you switch them on.
+        """
+        path, body = f"/datasets/{segment(dataset)}", {"shows_media": shown}
+        return read(Dataset, content_of(self._transport.ask("PATCH", path, body=body)))
 
     def protocols(self) -> tuple[Protocol, ...]:
         """The protocols that evaluations may name."""

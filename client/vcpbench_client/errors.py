@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vcpbench_client.answers import Cause, Checkpoint, Comparison, Evaluation
+    from vcpbench_client.comparing import ComparedMany
 
 PASSING = frozenset({429, 502, 503, 504})  # statuses that say: the same request may succeed shortly
 
@@ -115,17 +116,16 @@ class NotDone(ClientError):
 
 
 class NotCompared(ClientError):
-    """A comparison that failed."""
+    """A comparison of two or of many that failed."""
 
-    def __init__(self, comparison: Comparison) -> None:
-        first, second = comparison.first.id, comparison.second.id
-        super().__init__(f"Evaluations {first} and {second} could not be compared: {comparison.reason}")
+    def __init__(self, comparison: Comparison | ComparedMany) -> None:
+        super().__init__(f"{comparison.title} could not be compared: {comparison.reason or comparison.state}")
         self.comparison = comparison
 
     @property
     def more(self) -> Mapping[str, Any]:
-        """The ids of both evaluations."""
-        return {"first": self.comparison.first.id, "second": self.comparison.second.id}
+        """The ids of the evaluations."""
+        return self.comparison.ids
 
 
 class Rejected(ClientError):

@@ -69,6 +69,28 @@ def find(url: str | None = None, token: str | None = None) -> Login:
     return kept if kept is not None and token is None and kept.url == found.url else found
 
 
+def named() -> Login | None:
+    """As `find`; None if no server is named."""
+    return find() if os.environ.get("VCPBENCH_URL") or load() is not None else None
+
+
+def same_server(one: str, other: str) -> bool:
+    """Whether two addresses lead to one server. The names of this machine count as one.
+
+    >>> same_server("http://localhost:8080", "http://127.0.0.1:8080")
+    True
+    >>> same_server("http://localhost:8080", "http://127.0.0.1:8081")
+    False
+    """
+    return _place(one) == _place(other)
+
+
+def _place(url: str) -> tuple[str, str, int | None, str]:
+    parts = urlsplit(url.rstrip("/"))
+    host = "localhost" if parts.hostname in ("127.0.0.1", "::1") else parts.hostname
+    return parts.scheme, host or "", parts.port, parts.path
+
+
 def _variable(name: str, check: Callable[[str], object]) -> str | None:
     """What the environment says; an error names the variable."""
     value = os.environ.get(name)

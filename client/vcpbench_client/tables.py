@@ -26,47 +26,55 @@ from vcpbench_client.answers import (
     Status,
 )
 from vcpbench_client.naming import Alias, Move
-from vcpbench_client.sharing import Share
+from vcpbench_client.sharing import Share, View
 
 PERCENT = "percent"
 ARROWS = {1: ("▲", "green"), 0: ("·", "dim"), -1: ("▼", "red")}  # better, open, worse; with colours
 ID_DIGITS = 8  # of an evaluation's id, which every command takes for the whole id
 BENCHMARKS = ("cloze", "recognition", "retrieval")  # in this order; others after them
+LEAST_NAME = 12  # characters of a model's name, however narrow the terminal is
+
+Row = tuple[Sequence[str | Text], str]  # cells, and their style
+_WIDE = Console(
+    width=10_000, height=1
+)  # to measure by; without a height, rich takes 80 columns if TERM is dumb
 
 
-_WIDE = Console(width=10_000)  # to measure by
+def scores(found: Iterable[Score], *, headline: bool, width: int | None = None) -> Table:
+    """Scores with interval, chance, random weights and lift: headlines and options' recalls, or all.
 
-
-def scores(found: Iterable[Score], *, headline: bool) -> Table:
-    """Scores with interval, chance, random weights and lift: headlines and options' recalls, or all."""
+    Args:
+        found: The scores.
+        headline: Whether to leave out all but the headlines and the options' recalls.
+        width: Characters of a line of the terminal. Columns that do not fit are left out, and named below.
+    """
     wanted = [score for score in found if not headline or score.headline or _is_option(score.metric)]
-    measure = _measure(wanted)
-    table = _table(measure, "score", "95 % interval", "chance", "pixels", "random", "lift", "its interval")
-    for name in _benchmarks(score.metric for score in wanted):
-        table.add_row(Text(name, style="bold"))
+    measure, rows = _measure(wanted), list[Row]()
+    for name in benchmarks(score.metric for score in wanted):
+        rows.append(([Text(name, style="bold")], ""))
         for score in (score for score in wanted if benchmark_of(score.metric) == name):
-            name_cell = _short(score.metric, "" if measure == PERCENT else score.unit)
-            table.add_row(name_cell, *_cells(score), style="" if score.headline else "dim")
-    return table
+            name_cell = short(score.metric, "" if measure == PERCENT else score.unit)
+            rows.append(([name_cell, *_cells(score)], "" if score.headline else "dim"))
+    headings = (measure, "score", "95 % interval", "chance", "pixels", "random", "lift", "its interval")
+    return _fitted(headings, rows, width, spare=("pixels", "chance", "its interval"))
 
 
-def differences(found: Sequence[Difference], *, headline: bool) -> Table:
-    """Pairs of scores, and what lies between them."""
+def differences(found: Sequence[Difference], *, headline: bool, width: int | None = None) -> Table:
+    """Pairs of scores, and what lies between them; `headline` and `width` as for `scores`."""
     wanted = [one for one in found if one.headline or not headline]
-    measure = _measure(wanted)
-    table = _table(measure, "first", "second", "difference", "95 % interval", "found in 80 %", "p", "")
-    for name in _benchmarks(one.metric for one in wanted):
-        table.add_row(Text(name, style="bold"))
+    measure, rows = _measure(wanted), list[Row]()
+    for name in benchmarks(one.metric for one in wanted):
+        rows.append(([Text(name, style="bold")], ""))
         for one in (one for one in wanted if benchmark_of(one.metric) == name):
             numbers = (one.first, ""), (one.second, ""), (one.difference, "+")
             cells = [written(value, one.unit, plus) for value, plus in numbers]
             cells += [span(one.low, one.high, "+", one.unit), written(one.detectable, one.unit)]
             cells += [_probability(one.p_value)]
             sign, style = arrow(one)
-            table.add_row(
-                _short(one.metric, "" if measure == PERCENT else one.unit), *cells, Text(sign, style=style)
-            )
-    return table
+            name_cell = short(one.metric, "" if measure == PERCENT else one.unit)
+            rows.append(([name_cell, *cells, Text(sign, style=style)], ""))
+    headings = (measure, "first", "second", "difference", "95 % interval", "found in 80 %", "p", "")
+    return _fitted(headings, rows, width, spare=("found in 80 %", "p"))
 
 
 def board(found: Board, *, width: int | None = None) -> tuple[Table, list[str]]:
@@ -74,52 +82,90 @@ def board(found: Board, *, width: int | None = None) -> tuple[Table, list[str]]:
 
     Args:
         found: The board.
-        width: Characters of a line of the terminal, where ids are cut to the digits that commands need. None
-            leaves out nothing.
+        width: Characters of a line of the terminal. Ids are cut to the digits that commands need, the columns
+            of steps and backbones are left out if they tell no row from another, and names of models are cut
+            if nothing else can be left out. None leaves out nothing.
 
     Returns:
         The table, and the metrics that were left out because the table would be wider.
     """
     shown, left_out = metrics_of(found), list[str]()
-    sort = found.sort.removeprefix("-")
-    digits = None if width is None else ID_DIGITS
-    table = _board(found, shown, digits)
-    while width is not None and _width(table) > width:
+    if width is None:
+        return _board(found, shown), left_out
+    sort, facts = found.sort.removeprefix("-"), _telling(found)
+    table = _board(found, shown, facts, digits=ID_DIGITS)
+    while width_of(table) > width:
         last = next((metric for metric in reversed(shown) if metric != sort), None)
         if last is None:
-            break
+            longest = max((len(row.model) for row in found.rows), default=0)
+            longest = max(LEAST_NAME, longest - (width_of(table) - width))
+            return _board(found, shown, facts, digits=ID_DIGITS, longest=longest), left_out
         shown.remove(last)
         left_out.insert(0, last)
-        table = _board(found, shown, digits)
+        table = _board(found, shown, facts, digits=ID_DIGITS)
     return table, left_out
+
+
+def only_backbone(found: Board) -> str | None:
+    """The backbone of all rows, if there is no other."""
+    rows: list[BoardRow | ControlRow] = [*found.rows, *found.controls]
+    backbones = {row.backbone for row in rows if row.backbone}
+    return next(iter(backbones)) if len(backbones) == 1 else None
 
 
 def metrics_of(found: Board) -> list[str]:
     """The metrics of a board's columns, by benchmark."""
     rows: list[BoardRow | ControlRow] = [*found.rows, *found.controls]
     metrics = list(dict.fromkeys(metric for row in rows for metric in row.scores))
-    order = _benchmarks(metrics)
+    order = benchmarks(metrics)
     return sorted(metrics, key=lambda metric: order.index(benchmark_of(metric)))  # stable within a benchmark
 
 
-def _board(found: Board, metrics: Sequence[str], digits: int | None) -> Table:
+def _telling(found: Board) -> list[str]:
+    """The columns of facts that tell rows from one another."""
+    steps = any(row.step is not None for row in found.rows)
+    return [*(["step"] if steps else []), *([] if only_backbone(found) else ["backbone"])]
+
+
+def _board(
+    found: Board,
+    metrics: Sequence[str],
+    facts: Collection[str] = ("step", "backbone"),
+    *,
+    digits: int | None = None,
+    longest: int | None = None,
+) -> Table:
     sort = found.sort.removeprefix("-")
     titles = [metric.replace(".", "\n", 1) for metric in metrics]
-    table = _table("rank", "model", "step", "backbone", *titles, "evaluation", right=titles)
+    table = _table("rank", "model", *facts, *titles, "evaluation", right=titles)
     rows: list[BoardRow | ControlRow] = [*found.rows, *found.controls]
     for row in rows:
         cells = [_cell(row.scores.get(metric), interval=metric == sort) for metric in metrics]
         if isinstance(row, ControlRow):
-            facts = ["", row.title, "", row.backbone or ""]
+            rank, name, step = "", row.title, ""
         else:
             rank = f"{row.rank or '-'}{'=' if row.tied else ''}{'!' if row.outdated else ''}"
-            facts = [rank, row.model, _step(row.step), row.backbone or ""]
+            name, step = row.model, _step(row.step)
+        told = {"step": step, "backbone": row.backbone or ""}
         style = "dim" if isinstance(row, ControlRow) else ""
-        table.add_row(*map(Text, [*facts, *cells, row.evaluation[:digits]]), style=style)
+        texts = [rank, _cut(name, longest), *(told[fact] for fact in facts), *cells]
+        table.add_row(*map(Text, [*texts, row.evaluation[:digits]]), style=style)
     return table
 
 
-def _width(table: Table) -> int:
+def _cut(name: str, longest: int | None) -> str:
+    """Cut a name in its middle, because names of one run differ at their ends.
+
+    >>> _cut("r3d-vcp-2026-11-lr0.1", 12)
+    'r3d-v…-lr0.1'
+    """
+    if longest is None or len(name) <= longest:
+        return name
+    tail = longest // 2
+    return f"{name[: longest - tail - 1]}…{name[-tail:]}"
+
+
+def width_of(table: Table) -> int:
     """Characters of a table's lines."""
     return Measurement.get(_WIDE, _WIDE.options, table).maximum
 
@@ -200,6 +246,14 @@ def shares(found: Iterable[Share]) -> Table:
     for one in found:
         facts = (one.id, one.evaluation[:ID_DIGITS], (one.against or "")[:ID_DIGITS], one.state, one.by)
         table.add_row(*map(Text, (*facts, _moment(one.created_at), _moment(one.expires_at))))
+    return table
+
+
+def views(found: Iterable[View], url: str) -> Table:
+    """Saved views with their whole addresses."""
+    table = _table("view", "name", "by", "address")
+    for one in found:
+        table.add_row(*map(Text, (one.id, one.name, one.by, f"{url}{one.address}")))
     return table
 
 
@@ -295,9 +349,25 @@ def written(value: float | None, unit: str = "percent", sign: str = "") -> str:
     return f"{value:{sign}.{decimals}f}"
 
 
-def _table(*headings: str, right: Collection[str] = ()) -> Table:
+def _fitted(headings: Sequence[str], rows: Sequence[Row], width: int | None, spare: Sequence[str]) -> Table:
+    """Fill a table. If it is too wide, columns stand closer, then the spare ones are left out in order."""
+    for gap, num_gone in ((2, 0), *((1, number) for number in range(len(spare) + 1))):
+        gone = spare[:num_gone]
+        kept = [place for place, heading in enumerate(headings) if heading not in gone]
+        table = _table(*(headings[place] for place in kept), gap=gap)
+        for cells, style in rows:
+            table.add_row(*(cells[place] for place in kept if place < len(cells)), style=style)
+        if gone:
+            table.caption = f"Not shown for want of width: {', '.join(gone)}."
+            table.caption_justify = "left"
+        if width is None or width_of(table) <= width:
+            break
+    return table
+
+
+def _table(*headings: str, right: Collection[str] = (), gap: int = 2) -> Table:
     """An empty table. Headings of numbers, and those in `right`, stand on the right."""
-    table = Table(box=None, pad_edge=False, header_style="dim")
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, gap, 0, 0))
     numbers = {
         "score",
         "chance",
@@ -322,7 +392,8 @@ def _table(*headings: str, right: Collection[str] = ()) -> Table:
     return table
 
 
-def _benchmarks(metrics: Iterable[str]) -> list[str]:
+def benchmarks(metrics: Iterable[str]) -> list[str]:
+    """The benchmarks of these metrics, in the order of tables."""
     found = dict.fromkeys(map(benchmark_of, metrics))
     return [*(name for name in BENCHMARKS if name in found), *(n for n in found if n not in BENCHMARKS)]
 
@@ -332,7 +403,7 @@ def _measure(found: Iterable[Score | Difference]) -> str:
     return "metric" if any(one.unit == "number" for one in found) else PERCENT
 
 
-def _short(metric: str, unit: str = "") -> Text:
+def short(metric: str, unit: str = "") -> Text:
     """A metric below its benchmark, with its unit where not all rows have one."""
     mark = {"percent": ", %", "points": ", points"}.get(unit, "")
     return Text(f"  {metric.partition('.')[2]}{mark}")

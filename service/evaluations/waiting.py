@@ -125,7 +125,6 @@ def _stage(session: Session, job: Job, evaluation: Evaluation) -> str:
         JobKind.COMPARE: "comparing",
         JobKind.MEDIA: "making previews",
         JobKind.MAP: "drawing a map",
-        JobKind.MEDIA: "making previews",
     }[job.kind]
 
 
@@ -219,5 +218,4 @@ def _doing(session: Session, job: Job, reader: Caller | None) -> str:
         JobKind.COMPARE: "comparing",
         JobKind.MEDIA: "making previews",
         JobKind.MAP: "drawing a map",
-        JobKind.MEDIA: "making previews",
     }[job.kind]

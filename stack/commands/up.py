@@ -77,7 +77,8 @@ def down(home: options.HomeOption = None) -> None:
 @plainly
 def status(
     evaluation: Annotated[
-        str | None, typer.Argument(help="An evaluation's id; if left out, the service on this machine.")
+        str | None,
+        typer.Argument(help="An evaluation's id. If left out: the server that you are logged in to."),
     ] = None,
     follow_it: Annotated[
         bool, typer.Option("--follow", "-f", help="Follow the evaluation until it ends.")
@@ -85,13 +86,17 @@ def status(
     home: options.HomeOption = None,
     as_json: options.JsonFlag = False,
 ) -> None:
-    """Show the state of an evaluation, or the processes and logs of the service on this machine.
+    """Show the state of an evaluation, of a server, or of the service on this machine.
 
-    Without an evaluation, the exit code is 3 if no service runs here.
+    Without an evaluation, the server that you are logged in to shows its queues and workers. If that server
+    is the one on this machine, or you are logged in to none, its processes and logs are shown, and the exit
+    code is 3 if it does not run. `--home` always means the service on this machine.
 
     **Examples**
 
     `vcpbench status --json`
+
+    `vcpbench status --home /data/second`
 
     `vcpbench status 0d9c2c0e-5b9c-4d0e-9d6b-1b0c5f5f3c11 --follow`
     """
@@ -102,6 +107,14 @@ def status(
         return
     stack_home = Home.chosen(home)
     state = stack_home.running()
+    if home is None and _is_elsewhere(stack_home):
+        from vcpbench_client.commands import evaluations
+
+        evaluations.status(as_json=as_json)
+        if state is not None:
+            also = shlex.join(["vcpbench", "status", "--home", str(stack_home.folder)])
+            messages.print(f"A service runs on this machine, too: {also}", soft_wrap=True, highlight=False)
+        return
     if as_json:
         facts = {
             "running": state is not None,
@@ -117,6 +130,16 @@ def status(
         _show(stack_home, state)
     if state is None:
         raise typer.Exit(NOT_RUNNING)
+
+
+def _is_elsewhere(stack_home: Home) -> bool:
+    """Whether a server is named, by the environment or a login, that is not the one of this home."""
+    from vcpbench_client import login
+
+    named, state = login.named(), stack_home.state()
+    if named is None:
+        return False
+    return state is None or not login.same_server(named.url, state.url)
 
 
 def _walls() -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from vcpbench_client import answers
+from vcpbench_client import answers, comparing
 from vcpbench_client.answers import Evaluation, Progress, Score, Status, plain, read
 from vcpbench_client.errors import BadAnswer
 
@@ -16,8 +16,13 @@ OPENAPI = json.loads((Path(__file__).parents[1] / "service" / "openapi.json").re
     "schemas"
 ]
 # Classes of the client by the service's own names, where those differ.
-SCHEMAS = {"Progress": "ProgressOut", "Queue": "QueueOut", "Worker": "WorkerOut"}
-CLASSES = [one for one in vars(answers).values() if dataclasses.is_dataclass(one)]
+SCHEMAS = {"Progress": "ProgressOut", "Queue": "QueueOut", "Worker": "WorkerOut", "ComparedMany": "ManyOut"}
+CLASSES = [
+    one
+    for module in (answers, comparing)
+    for one in vars(module).values()
+    if dataclasses.is_dataclass(one) and one.__module__ == module.__name__
+]
 
 
 @pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)

@@ -43,7 +43,7 @@ OWN += (
     "evaluations",
     "answers",
 )
-OWN += ("admin reevaluate",)
+OWN += ("admin reevaluate", "admin previews", "view save", "view list", "view remove")
 ON_GESTURES = ("-d", "gestures", "-p", "quick-v1")
 
 

@@ -86,3 +86,20 @@ def test_every_command_takes_the_first_characters_of_an_id_and_the_latest_of_a_m
     assert (judged.returncode, json.loads(judged.stdout)["baseline"]["id"]) == (1, older.id)
     cut = run("status", older.id[:3])
     assert (cut.returncode, "4 or more" in cut.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param((), id="new-server"),
+        pytest.param(("--sort", "-cloze.temporal", "--metric", "cloze.temporal"), id="metric"),
+        pytest.param(("--model", "nobodys", "--latest"), id="filtered"),
+        pytest.param(("--format", "markdown"), id="markdown"),
+    ],
+)
+def test_an_empty_board_is_no_error_and_says_what_to_do(run: Run, words: tuple[str, ...]) -> None:
+    found = run("leaderboard", *words)
+    assert found.returncode == 0, found.stderr
+    assert "Ask for one:\n  vcpbench evaluate FILE --model NAME --dataset playground-136" in found.stderr
+    as_json = run("leaderboard", *words, "--json")
+    assert (as_json.returncode, json.loads(as_json.stdout)["rows"]) == (0, [])

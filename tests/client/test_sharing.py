@@ -57,3 +57,19 @@ def test_commands_write_notes_and_make_links(run: Run, evaluation: UUID) -> None
     assert run("share", "revoke", link["id"]).stdout == f"{link['id']} is revoked\n"
     assert httpx.get(made.stdout.strip()).status_code == 404
     assert run("share", "create", "mine@latest", "--days", "366").returncode == 2
+
+
+def test_commands_save_list_and_remove_views(run: Run, api: Served) -> None:
+    assert "vcpbench view save NAME ADDRESS" in run("view", "list").stderr
+    saved = run("view", "save", "our runs", f"{api.url}/?team=default&latest=true")
+    assert saved.stdout == f"our runs: {api.url}/?team=default&latest=true\n"
+    (view,) = json.loads(run("view", "list", "--json").stdout)
+    assert (view["name"], view["address"]) == ("our runs", "/?team=default&latest=true")
+    assert f"vcpbench view remove {view['id']}" in saved.stderr
+    assert f"{api.url}/?team=default&latest=true" in run("view", "list").stdout
+    removed = run("view", "remove", view["id"])
+    assert removed.stdout == "our runs is removed\n"
+    assert "vcpbench view save 'our runs' '/?team=default&latest=true'" in removed.stderr
+    assert json.loads(run("view", "list", "--json").stdout) == []
+    refused = run("view", "save", "mine", "https://example.org/")
+    assert (refused.returncode, "Traceback" in refused.stderr) == (2, False)

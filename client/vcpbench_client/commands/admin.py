@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated
 
 import typer
@@ -49,3 +50,40 @@ def reevaluate(
     show(f"{where}: {len(found.asked)} asked for again, {len(found.there)} done or under way already")
     for evaluation, reason in found.left_out.items():
         say(f"! {evaluation}: {reason}", style="yellow")
+
+
+@app.command()
+@plainly
+def previews(
+    dataset: Annotated[
+        str, typer.Argument(help="Name of the dataset.", autocompletion=options.complete_dataset)
+    ],
+    shown: Annotated[
+        bool | None,
+        typer.Option("--on/--off", help="Whether people may see previews. Left out: say how it stands."),
+    ] = None,
+    as_json: options.JsonFlag = False,
+) -> None:
+    """Switch previews of a dataset's videos on or off. Pages then show no frame of these videos.
+
+    This holds for datasets with equal videos under other names, too. `--off` deletes the previews that were
+    made. To undo it, switch them on: workers make previews again when somebody looks at a video.
+
+    **Examples**
+
+    `vcpbench admin previews gestures --off`
+
+    `vcpbench admin previews gestures`
+    """
+    with connect() as client:
+        found = client.dataset(dataset) if shown is None else client.set_previews(dataset, shown=shown)
+    if as_json:
+        print_json(found)
+        return
+    show(f"previews of {found.name}: {'on' if found.shows_media else 'off'}")
+    if shown is False:
+        say("Those that were made are deleted. A browser may keep what it has seen for a day.")
+        say(f"To undo this: vcpbench admin previews {shlex.quote(found.name)} --on")
+    elif shown:
+        say("Workers make previews when somebody looks at a video.")
+        say(f"To undo this: vcpbench admin previews {shlex.quote(found.name)} --off")

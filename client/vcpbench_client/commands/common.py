@@ -6,6 +6,7 @@ import functools
 import json
 import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -81,7 +82,8 @@ def console() -> Console:
     """Standard output. A table wider than the terminal runs on, so that no cell is cut."""
     from rich.console import Console
 
-    return Console(width=WIDEST)
+    # Without a height, rich takes a terminal whose TERM is "dumb" for one of 80 columns.
+    return Console(width=WIDEST, height=1)
 
 
 @functools.cache
@@ -95,6 +97,12 @@ def messages() -> Console:
 def terminal_width() -> int | None:
     """Characters of a line of standard output; None if that is no terminal."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def prose(sentence: str) -> str:
+    """A sentence for standard output. A terminal gets lines that end between words."""
+    width = terminal_width()
+    return sentence if width is None else textwrap.fill(sentence, width, break_on_hyphens=False)
 
 
 def say(text: str, style: str | None = None) -> None:

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vcpbench_client.commands import options
-from vcpbench_client.commands.common import INTERRUPTED, connect, plainly, print_json, say, show
+from vcpbench_client.commands.common import (
+    INTERRUPTED,
+    connect,
+    plainly,
+    print_json,
+    prose,
+    say,
+    show,
+    terminal_width,
+)
 from vcpbench_client.commands.uploads import completed, declared_by_name, send
 from vcpbench_client.defaults import DATASET, PROTOCOL
 
@@ -175,7 +184,8 @@ def show_evaluation(found: Evaluation, *, as_json: bool) -> None:
     whose = f"{about.model or 'random weights'}{step} ({about.backbone or 'backbone not known yet'})"
     show(f"{whose} on {found.dataset.name}, {found.protocol.name}: {found.state}, evaluation {found.id}")
     if found.scores:
-        show(tables.scores(found.scores, headline=True), *found.diagnosis)
+        table = tables.scores(found.scores, headline=True, width=terminal_width())
+        show(table, *map(prose, found.diagnosis))
     for benchmark, reason in found.unavailable.items():
         say(f"! {benchmark}: {reason}", style="yellow")
     for warning in found.warnings:

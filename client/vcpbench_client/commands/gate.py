@@ -10,8 +10,8 @@ import typer
 
 from vcpbench_client.commands import options
 from vcpbench_client.commands.common import connect, plainly, print_json, say, show
+from vcpbench_client.commands.comparing import compared
 from vcpbench_client.commands.evaluations import follow
-from vcpbench_client.commands.leaderboards import compared
 from vcpbench_client.commands.uploads import completed, send
 from vcpbench_client.defaults import DATASET, PROTOCOL
 from vcpbench_client.errors import ClientError

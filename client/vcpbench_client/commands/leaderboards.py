@@ -1,4 +1,4 @@
-"""`vcpbench results`, `leaderboard`, `compare`, `datasets`, `protocols`: read from the server."""
+"""`vcpbench results`, `leaderboard`, `datasets`, `protocols`: read from the server."""
 
 from __future__ import annotations
 
@@ -7,22 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from vcpbench_client.commands import options
-from vcpbench_client.commands.common import (
-    INTERRUPTED,
-    connect,
-    plainly,
-    print_json,
-    say,
-    show,
-    terminal_width,
-)
+from vcpbench_client.commands.common import connect, plainly, print_json, say, show, terminal_width
 from vcpbench_client.defaults import DATASET, PROTOCOL
 
 if TYPE_CHECKING:
-    from vcpbench_client.answers import Board, Comparison
-    from vcpbench_client.client import Client
-
-AllFlag = Annotated[bool, typer.Option("--all", help="Show every metric, not only the headline ones.")]
+    from vcpbench_client.answers import Board
 
 
 @plainly
@@ -52,7 +41,7 @@ def results(
         raise NotDone(found)
     from vcpbench_client import tables
 
-    show(tables.scores(found.scores, headline=False))
+    show(tables.scores(found.scores, headline=False, width=terminal_width()))
     for benchmark, reason in found.unavailable.items():
         say(f"! {benchmark}: {reason}", style="yellow")
     for warning in found.warnings:
@@ -116,16 +105,16 @@ def leaderboard(
     if as_json:
         print_json(found)
         return
-    if not found.rows and written_as == "table":
+    if not found.rows:
         data, under = found.dataset.name, found.protocol.name
         say(f"No finished evaluation on {data} under {under} matches. Ask for one:")
         say(f"  vcpbench evaluate FILE --model NAME --dataset {data} --protocol {under}")
-    elif written_as == "table":
-        _show(found)
-    else:
+    if written_as != "table":
         from vcpbench_client.papers import FORMATS
 
         show(FORMATS[written_as](found).rstrip())
+    elif found.rows:
+        _show(found)
     if found.older:
         say(f"Older: another version of vcpbench made these results ({found.engine}).", style="yellow")
     if any(row.outdated for row in found.rows):
@@ -141,62 +130,12 @@ def _show(found: Board) -> None:
     from vcpbench_client import tables
 
     fingerprint = (found.dataset.fingerprint or "")[:12]
-    table, left_out = tables.board(found, width=terminal_width())
-    show(f"{found.dataset.name} {fingerprint}, {found.protocol.name}", table)
+    width, backbone = terminal_width(), tables.only_backbone(found)
+    table, left_out = tables.board(found, width=width)
+    also = f", {backbone}" if width is not None and backbone else ""
+    show(f"{found.dataset.name} {fingerprint}, {found.protocol.name}{also}", table)
     if left_out:
         say(f"Not shown for want of width: {', '.join(left_out)}. Choose columns by --metric, or use --json.")
-
-
-@plainly
-def compare(
-    first: Annotated[str, typer.Argument(help=options.EVALUATION)],
-    second: Annotated[
-        str, typer.Argument(help="Another evaluation, on the same videos under the same protocol.")
-    ],
-    every: AllFlag = False,
-    timeout_s: Annotated[
-        float | None, typer.Option("--timeout", min=0, help="Seconds to wait. The comparison then goes on.")
-    ] = None,
-    as_json: options.JsonFlag = False,
-) -> None:
-    """Compare the second evaluation with the first, paired by video, with intervals.
-
-    A worker of the server compares the two once, and the server keeps the comparison.
-
-    **Examples**
-
-    `vcpbench compare 0d9c2c0e 7a4e6a7e`
-
-    `vcpbench compare my-model@latest another@latest`
-    """
-    with connect() as client:
-        found = compared(client, first, second, timeout_s=timeout_s, quiet=as_json)
-        page = client.comparison_page(found.first.id, found.second.id)
-    if as_json:
-        print_json(found)
-        return
-    from vcpbench_client import tables
-
-    for name, one in (("first", found.first.checkpoint), ("second", found.second.checkpoint)):
-        show(f"{name:<7} {one.model or 'random weights'} {one.step if one.step is not None else ''}".rstrip())
-    show(tables.differences(found.differences, headline=not every))
-    for note in found.notes:
-        show(note)
-    say(page)
-
-
-def compared(
-    client: Client, first: str, second: str, *, timeout_s: float | None = None, quiet: bool
-) -> Comparison:
-    """Wait with progress until two evaluations are compared. After Ctrl-C the comparison goes on."""
-    from vcpbench_client.commands.progress import comparing
-
-    try:
-        with comparing(quiet) as tell:
-            return client.compare(first, second, on_progress=tell, timeout_s=timeout_s)
-    except KeyboardInterrupt:
-        say("The comparison goes on without you. To see it, run the same command again.")
-        raise typer.Exit(INTERRUPTED) from None
 
 
 @plainly

@@ -22,6 +22,7 @@ from rich.progress import (
 
 from vcpbench_client.answers import Checkpoint, Comparison, Evaluation
 from vcpbench_client.commands.common import messages, say
+from vcpbench_client.comparing import ComparedMany
 from vcpbench_client.uploads import Tell
 
 HINT_S = 10.0  # seconds before the hint that no worker takes the job
@@ -166,12 +167,12 @@ def following(quiet: bool = False) -> Iterator[Callable[[Evaluation], None]]:
 
 
 @contextmanager
-def comparing(quiet: bool = False) -> Iterator[Callable[[Comparison], None]]:
+def comparing(quiet: bool = False) -> Iterator[Callable[[Comparison | ComparedMany], None]]:
     """Show the bar of a comparison, unless the comparison is there already."""
     if quiet or not messages().is_terminal:
         lines = _Lines(quiet, begin=True)
 
-        def tell_lines(found: Comparison) -> None:
+        def tell_lines(found: Comparison | ComparedMany) -> None:
             if not found.ended:
                 lines.say("comparing", _comparison_standing(found), last=False)
 
@@ -181,7 +182,7 @@ def comparing(quiet: bool = False) -> Iterator[Callable[[Comparison], None]]:
     with Progress(*columns, console=messages(), transient=True) as bars:
         task = bars.add_task("comparing", total=1, standing="", visible=False)
 
-        def tell(found: Comparison) -> None:
+        def tell(found: Comparison | ComparedMany) -> None:
             done = found.progress.fraction if found.progress else 0.0
             standing = escape(_comparison_standing(found))
             bars.update(task, completed=done, standing=standing, visible=not found.ended)
@@ -189,8 +190,8 @@ def comparing(quiet: bool = False) -> Iterator[Callable[[Comparison], None]]:
         yield tell
 
 
-def _comparison_standing(found: Comparison) -> str:
-    """The share of the benchmarks that are compared, and why the comparison waits, if it does."""
+def _comparison_standing(found: Comparison | ComparedMany) -> str:
+    """The share of a comparison that is done, and why the comparison waits, if it does."""
     share = f"{math.floor(100 * found.progress.fraction)} %" if found.progress else ""
     return ", ".join(part for part in (share, found.waiting_for) if part)
 

@@ -1,7 +1,8 @@
-"""`vcpbench note` and `vcpbench share`: text on evaluations, and links that read one page."""
+"""`vcpbench note`, `share`, `view`: text on evaluations, links that read one page, and saved views."""
 
 from __future__ import annotations
 
+import shlex
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 note_app = typer.Typer(help="Write notes on evaluations.", no_args_is_help=True)
 share_app = typer.Typer(help="Make links that read one page without a token.", no_args_is_help=True)
+view_app = typer.Typer(help="Save the addresses of pages for your team.", no_args_is_help=True)
 
 EvaluationArgument = Annotated[str, typer.Argument(help=options.EVALUATION)]
 TextArgument = Annotated[str, typer.Argument(help="What the note says. `-` reads standard input.")]
@@ -153,6 +155,78 @@ def revoke_share(
     with connect() as client:
         found = client.revoke(share)
     print_json(found) if as_json else show(f"{found.id} is {found.state}")
+
+
+@view_app.command("list")
+@plainly
+def list_views(as_json: options.JsonFlag = False) -> None:
+    """List the views that your team saved, by page and name.
+
+    **Example**
+
+    `vcpbench view list`
+    """
+    from vcpbench_client import tables
+
+    with connect() as client:
+        found, url = client.views(), client.url
+    if as_json:
+        print_json(found)
+    elif found:
+        show(tables.views(found, url))
+    else:
+        say("There are none. Save one: vcpbench view save NAME ADDRESS")
+
+
+@view_app.command("save")
+@plainly
+def save_view(
+    name: Annotated[str, typer.Argument(help="A name for people.")],
+    address: Annotated[
+        str,
+        typer.Argument(
+            help="The page's path and query: `/?...` (board), `/models?...` or `/compare?...`. Or the whole "
+            "address, as a browser shows it."
+        ),
+    ],
+    as_json: options.JsonFlag = False,
+) -> None:
+    """Give the address of a page a name for your team. The page then lists the view.
+
+    **Example**
+
+    `vcpbench view save "our runs" "/?dataset=ucf101&team=vision&latest=true"`
+    """
+    with connect() as client:
+        found = client.save_view(name, address.removeprefix(client.url))
+        url = client.url
+    if as_json:
+        print_json(found)
+        return
+    show(f"{found.name}: {url}{found.address}")
+    say(f"Remove it: vcpbench view remove {found.id}")
+
+
+@view_app.command("remove")
+@plainly
+def remove_view(
+    view: Annotated[str, typer.Argument(help="The view's id; `vcpbench view list` shows it.")],
+    as_json: options.JsonFlag = False,
+) -> None:
+    """Delete a view of your team, and print it. To undo this, save it again.
+
+    **Example**
+
+    `vcpbench view remove 7d444840-9dc0-11d1-b245-5ffdce74fad2`
+    """
+    with connect() as client:
+        found = client.delete_view(view)
+    if as_json:
+        print_json(found)
+        return
+    show(f"{found.name} is removed")
+    again = shlex.join(["vcpbench", "view", "save", found.name, found.address])
+    say(f"Save it again: {again}")
 
 
 def _text(given: str) -> str:

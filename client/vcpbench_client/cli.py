@@ -25,6 +25,7 @@ from vcpbench_client.commands import (
     leaderboards,
     lists,
     login,
+    logs,
     naming,
     sharing,
     uploads,
@@ -56,6 +57,7 @@ GROUPS = {
     "admin": admin.app,
     "tag": naming.tag_app,
     "alias": naming.alias_app,
+    "log": logs.app,
     "note": sharing.note_app,
     "share": sharing.share_app,
 }

@@ -25,6 +25,7 @@ from vcpbench_client.answers import (
     Score,
     Status,
 )
+from vcpbench_client.logs import TrainingLog
 from vcpbench_client.naming import Alias, Move
 from vcpbench_client.sharing import Share
 
@@ -200,6 +201,15 @@ def shares(found: Iterable[Share]) -> Table:
     for one in found:
         facts = (one.id, one.evaluation[:ID_DIGITS], (one.against or "")[:ID_DIGITS], one.state, one.by)
         table.add_row(*map(Text, (*facts, _moment(one.created_at), _moment(one.expires_at))))
+    return table
+
+
+def logs(found: Iterable[TrainingLog]) -> Table:
+    """Training logs of a model."""
+    table = _table("log", "run", "rows", "curves", "uploaded")
+    for one in found:
+        facts = (one.id, one.run or "", str(one.num_rows), ", ".join(one.names), _moment(one.uploaded_at))
+        table.add_row(*map(Text, facts))
     return table
 
 

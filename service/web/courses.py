@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from records.models import Checkpoint, Evaluation
+from records.models import Checkpoint, Evaluation, LogRow
 from service.web import names
 from vcp_core.catalog.scores import Score
 
@@ -19,6 +19,7 @@ DETAILS = (
     "cloze.temporal",
 )  # of the chart; hidden until a reader presses their buttons
 METRICS = ("recognition.top1", "retrieval.top1", "cloze.accuracy", *DETAILS)
+MOST_POINTS = 400  # of a curve; a chart is some 900 pixels wide
 MOST_RUNS = 10  # of one picture; more lines than these cannot be told apart
 X = "training step"
 Numbers = Mapping[UUID, Mapping[str, Score]]
@@ -149,6 +150,35 @@ def chart_of_runs(beside: Courses, numbers: Numbers, metric: str) -> dict[str, A
     series = [{"name": run, "points": _points(scored)} for run, scored in found.items() if scored]
     every = sorted((pair for scored in found.values() for pair in scored), key=lambda pair: pair[0])
     return _data(series, None) | {"references": _references(every), "off": []}
+
+
+def chart_of_log(log: LogRow, steps: tuple[int, int]) -> dict[str, Any]:
+    """Make the chart of a training log: its losses, or its first curve; buttons show the others.
+
+    The points of a long log are means of `rows_of_a_point` rows each.
+    """
+    each = rows_of_a_point(log)
+    series = [
+        {"name": name, "points": _thinned(log.steps, values, each)} for name, values in log.curves.items()
+    ]
+    shown = [name for name in log.names if "loss" in name.lower()] or log.names[:1]
+    return _data(series, steps) | {"fits": True, "off": [name for name in log.names if name not in shown]}
+
+
+def rows_of_a_point(log: LogRow) -> int:
+    """How many rows of a log each point of its chart averages."""
+    return -(-log.num_rows // MOST_POINTS)
+
+
+def _thinned(steps: Sequence[int], values: Sequence[float | None], each: int) -> list[list[float | None]]:
+    """Points [step, None, value, None], as those of a course without intervals."""
+    points: list[list[float | None]] = []
+    for begin in range(0, len(steps), each):
+        there = [value for value in values[begin : begin + each] if value is not None]
+        if there:
+            part = steps[begin : begin + each]
+            points.append([round(sum(part) / len(part)), None, sum(there) / len(there), None])
+    return points
 
 
 def ends(ordered: Sequence[Evaluation], steps: Sequence[int]) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -10,8 +11,8 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from records.models import Checkpoint, CheckpointState, Evaluation, EvaluationState, Model
-from records.repositories import aliases, checkpoints, datasets, evaluations, leaderboard
+from records.models import Checkpoint, CheckpointState, Evaluation, EvaluationState, LogRow, Model
+from records.repositories import aliases, checkpoints, datasets, evaluations, leaderboard, logs
 from records.repositories import names as model_names
 from service.auth import Caller, is_of
 from service.checkpoints.named import Among
@@ -70,6 +71,21 @@ class Twin:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Log:
+    """The training log beside a course.
+
+    Attributes:
+        row: The log.
+        chart: Its curves over the same steps.
+        rows_of_a_point: How many rows each point averages.
+    """
+
+    row: LogRow
+    chart: dict[str, Any]
+    rows_of_a_point: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Wanted:
     """What a reader chose on a model's page.
 
@@ -102,6 +118,7 @@ class Page:
         course: The course that the chart shows.
         chart: Chart of `course`.
         runs: All runs on the board of `course`; None if there is only one.
+        log: The training log of the run of `course`; without a course, the log uploaded last.
         twins: Others with the same file, by checkpoint.
         tags: Its tags.
         former_names: Names that it had before.
@@ -123,11 +140,20 @@ class Page:
     course: Course | None
     chart: dict[str, Any]
     runs: Runs | None
+    log: Log | None
     twins: Mapping[UUID, Sequence[Twin]]
     tags: Sequence[str]
     former_names: Sequence[str]
     aliases: Mapping[UUID, Sequence[str]]
     may_change: bool
+
+    @property
+    def log_command(self) -> str:
+        """The command that uploads a training log for `course`."""
+        run = ["--run", self.course.run] if self.course and self.course.run else []
+        return shlex.join(
+            ["vcpbench", "log", "upload", "log.csv", "--model", f"{self.team}/{self.name}", *run]
+        )
 
 
 def page(session: Session, path: str, wanted: Wanted, reader: Caller | None) -> Page:
@@ -148,6 +174,9 @@ def page(session: Session, path: str, wanted: Wanted, reader: Caller | None) -> 
     ordered = courses.by_course(done, superseded)
     listed = [course for course, members in ordered.items() if len(members) > 1]
     course = listed[min(wanted.course, len(listed) - 1)] if listed else None
+    members = ordered[course] if course else []
+    log = _log(session, model, course, members)
+    steps = courses.ends(members, log.row.steps) if log else None
     return Page(
         team=team,
         name=name,
@@ -163,8 +192,9 @@ def page(session: Session, path: str, wanted: Wanted, reader: Caller | None) -> 
         newest=_newest(session, done),
         courses=listed,
         course=course,
-        chart=courses.chart(ordered[course], numbers) if course else {},
+        chart=courses.chart(members, numbers, steps) if course else {},
         runs=_runs(ordered, course, numbers, wanted.metric) if course else None,
+        log=log,
         twins=_twins(session, owned, among),
         tags=model_names.tags(session, [model.id]).get(model.id, []),
         former_names=model_names.former(session, [model.id]).get(model.id, []),
@@ -192,6 +222,17 @@ def _runs(ordered: Courses, course: Course, numbers: Numbers, metric: str | None
         num_runs=len(beside),
         num_shown=len(drawn),
     )
+
+
+def _log(session: Session, model: Model, course: Course | None, ordered: Sequence[Evaluation]) -> Log | None:
+    if course:
+        row = logs.of_run(session, model.id, course.run)
+    else:
+        row = next(iter(logs.of_model(session, model.id, limit=1)), None)
+    if row is None:
+        return None
+    chart = courses.chart_of_log(row, courses.ends(ordered, row.steps))
+    return Log(row=row, chart=chart, rows_of_a_point=courses.rows_of_a_point(row))
 
 
 def _twins(session: Session, owned: Sequence[Checkpoint], among: Among) -> dict[UUID, list[Twin]]:

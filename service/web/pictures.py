@@ -50,6 +50,22 @@ def draw_course(
     return _answer(svg.chart(page.chart, f"{page.name}: {page.course.title}"))
 
 
+@router.get("/charts/log.svg")
+def draw_log(
+    session: SessionDep,
+    reader: Reader,
+    model: str,
+    course: Annotated[int, Query(ge=0, le=10_000)] = 0,
+) -> Response:
+    """The training log beside a course, over the same steps."""
+    page = models.page(session, model, models.Wanted(course=course), reader)
+    if page.log is None:
+        run = f" for run {page.course.run}" if page.course and page.course.run else ""
+        raise NotFound(f"{page.name} has no training log{run}. Upload one: vcpbench log upload.")
+    run = f", run {page.log.row.run}" if page.log.row.run else ""
+    return _answer(svg.chart(page.log.chart, f"{page.name}: training log{run}"))
+
+
 @router.get("/charts/runs.svg")
 def draw_runs(
     session: SessionDep,

@@ -90,7 +90,9 @@ def _intervals(data: dict[str, Any], title: str) -> str:
 def _lines(data: dict[str, Any], title: str) -> str:
     """Lines over steps, from 0 to 100 percent unless the data say that the axis fits its points."""
     series = [one for one in data["series"] if one["name"] not in data["off"]]
-    references = [(place, line) for place, one in enumerate(series) for line in one.get("references", [])]
+    references: list[tuple[int | None, dict[str, Any]]] = [
+        (place, line) for place, one in enumerate(series) for line in one.get("references", [])
+    ]
     references += [(None, line) for line in data.get("references", [])]
     fits = data.get("fits", False)
     left, right, top = 52, WIDTH - (LABELS if references else 24), 56

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -166,20 +167,69 @@ def test_files_that_are_the_same_are_named_with_a_link_if_the_reader_may_see_the
     assert "Same weights as" not in page(api, "/models/default/alone").text
 
 
+def upload(api: Served, content: str, run: str | None = "night") -> None:
+    params = {"model": "r3d-vcp"} | ({} if run is None else {"run": run})
+    assert api.client.put("/v1/logs", params=params, content=content).status_code == 201
+
+
+def test_a_training_log_stands_below_the_course_of_its_run_over_the_same_steps(runs: Served) -> None:
+    assert "vcpbench log upload log.csv --model default/r3d-vcp --run night" in page(runs).text
+    upload(runs, "step,loss,accuracy\n500,2,10\n1500,1.5,\n4000,1,40\n")
+    course, log, _ = charts(page(runs))
+    assert [(one["from"], one["to"]) for one in (course, log)] == [(500, 4000)] * 2
+    assert [one["name"] for one in log["series"]] == ["loss", "accuracy"]
+    assert log["off"] == ["accuracy"]
+    assert log["series"][0]["points"] == [
+        [500, None, 2, None],
+        [1500, None, 1.5, None],
+        [4000, None, 1, None],
+    ]
+    assert log["series"][1]["points"] == [[500, None, 10, None], [4000, None, 40, None]]
+    said = drawn(runs, "/charts/log.svg?model=default/r3d-vcp")
+    assert "loss" in said
+    assert "accuracy" not in said
+    assert "Training log, run day" not in page(runs, f"{MODEL}?course=1").text
+    refused = runs.client.get("/charts/log.svg?model=default/r3d-vcp&course=1")
+    assert "no training log for run day" in problem_of(refused, 404)["detail"]
+
+
+def test_a_long_log_is_averaged_and_the_page_says_so(runs: Served) -> None:
+    rows = "".join(f"{step},{step % 2}\n" for step in range(1000))
+    upload(runs, f"step,error\n{rows}")
+    found = page(runs)
+    assert "Each point is the mean of up to 3 rows" in found.text
+    (line,) = charts(found)[1]["series"]
+    assert len(line["points"]) == 334
+    assert line["points"][0] == [1, None, pytest.approx(1 / 3), None]
+
+
+def test_a_log_of_a_model_without_results_is_shown_alone(api: Served) -> None:
+    with api.database.session() as session:
+        ready_checkpoint(session, "r3d-vcp", run="night", step=1)
+    upload(api, "step,loss\n1,2\n")
+    (log,) = charts(page(api))
+    assert log["series"][0]["points"] == [[1, None, 2, None]]
+    assert "loss" in drawn(api, "/charts/log.svg?model=default/r3d-vcp")
+
+
 @pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_is_accessible_and_its_charts_are_drawn(
     browser: Browser, runs: Served, scheme: Any, viewport: Any
 ) -> None:
+    rows = [f"{step},{2 - step / 3000 + 0.1 * (step % 7)},{step / 80}\n" for step in range(40, 3200, 40)]
+    upload(runs, f"step,loss,accuracy\n{''.join(rows)}")
     context = browser.new_context(viewport=viewport, color_scheme=scheme)
     visitor = Visitor(context, runs.url)
     visitor.log_in(str(runs.client.headers["Authorization"]).removeprefix("Bearer "))
     visitor.go(f"{MODEL}?metric=cloze.accuracy")
     assert visitor.violations() == []
     assert visitor.page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
-    key = visitor.page.get_by_role("button", name="night")
-    key.focus()
-    visitor.page.keyboard.press("Enter")
-    expect(key).to_have_attribute("aria-pressed", "false")
+    for name, pressed in (("night", "false"), ("accuracy", "true"), ("Cloze spatial", "true")):
+        key = visitor.page.locator("button.key", has_text=re.compile(f"^{name}$"))
+        key.focus()
+        visitor.page.keyboard.press("Enter")
+        expect(key).to_have_attribute("aria-pressed", pressed)
+    visitor.page.locator(".chart.low").hover()
     assert visitor.faults == []
     context.close()

@@ -88,20 +88,23 @@ function intervals(data) {
 // After all colours are used once, each comes again with another symbol and dash.
 const style = (place) => (place + Math.floor(place / COLOURS.length)) % COLOURS.length;
 
-// Moves labels apart that would overlap, as little as possible. svg.py does the same.
+// Moves labels apart that would overlap, as little as possible, as svg.py does. Those below 0 would not be drawn.
 function apart(heights, gap) {
   const groups = [];
+  const middle = (places) => Math.max(places.reduce((sum, one) => sum + heights[one], 0) / places.length, (gap * (places.length - 1)) / 2);
   for (const place of heights.map((_, index) => index).sort((one, other) => heights[one] - heights[other])) {
-    groups.push({ places: [place], middle: heights[place] });
+    groups.push({ places: [place], middle: middle([place]) });
     for (let last = groups.length - 1; last > 0; last--) {
       const [low, high] = [groups[last - 1], groups[last]];
       if (high.middle - low.middle >= (gap * (low.places.length + high.places.length)) / 2) break;
       const places = [...low.places, ...high.places];
-      groups.splice(last - 1, 2, { places, middle: places.reduce((sum, one) => sum + heights[one], 0) / places.length });
+      groups.splice(last - 1, 2, { places, middle: middle(places) });
     }
   }
   const found = [];
-  groups.forEach(({ places, middle }) => places.forEach((place, number) => { found[place] = middle + gap * (number - (places.length - 1) / 2); }));
+  for (const group of groups) {
+    group.places.forEach((place, number) => { found[place] = group.middle + gap * (number - (group.places.length - 1) / 2); });
+  }
   return found;
 }
 
@@ -118,6 +121,8 @@ function references(found, ends) {
   }]);
 }
 
+const curves = (found) => [`step ${found[0].value[0]}`, ...found.map((at) => `${at.seriesName}  ${Number(at.value[1].toPrecision(4))}`)].join("\n");
+
 function lines(data) {
   const ink = colour("--muted"), line = colour("--line"), { axis, option } = base(ink, line);
   const steps = data.series.flatMap((one) => one.points.map((point) => point[0]));
@@ -128,7 +133,7 @@ function lines(data) {
   const series = data.series.map((one, place) => {
     const stroke = colour(COLOURS[place % COLOURS.length]), look = style(place);
     return {
-      name: one.name, type: "line", symbol: data.fits ? "none" : SYMBOLS[look], symbolSize: 8, itemStyle: { color: stroke },
+      name: one.name, type: "line", symbol: data.fits && one.points.length > 1 ? "none" : SYMBOLS[look], symbolSize: 8, itemStyle: { color: stroke },
       lineStyle: { color: stroke, type: DASHES[look], width: 1.5 }, z: 3,
       data: one.points.map((point) => ({ value: [point[0], point[2]], label: span(point.slice(1)) })),
       markLine: data.fits ? undefined : segments(one.points.map((point) => [[point[0], point[1]], [point[0], point[3]]]), stroke),
@@ -137,7 +142,7 @@ function lines(data) {
   });
   return {
     ...option,
-    tooltip: data.fits ? { ...option.tooltip, trigger: "axis", axisPointer: { animation: false, lineStyle: { color: line } } }
+    tooltip: data.fits ? { ...option.tooltip, trigger: "axis", axisPointer: { animation: false, lineStyle: { color: line } }, formatter: curves }
       : { ...option.tooltip, trigger: "item" },
     legend: {  // `keys` are what people press
       show: false, selected: Object.fromEntries(data.series.map((one) => [one.name, !data.off.includes(one.name)])),

@@ -19,12 +19,7 @@ from vcp_core.catalog.logs import MAX_BYTES, MAX_CURVES, MAX_ROWS, parse
 router = Router(prefix="/logs", tags=["logs"])
 Modelled = Annotated[Text, Query(description="Your team's model, or `TEAM/MODEL`.")]
 Run = Annotated[Name | None, Query(description="The training run; left out for checkpoints without one.")]
-CSV = {
-    "requestBody": {
-        "required": True,
-        "content": {"text/csv": {"schema": {"type": "string"}, "example": "step,loss\n100,1.6\n200,1.5\n"}},
-    }
-}
+CSV = {"requestBody": {"required": True, "content": {"text/csv": {}}}}
 
 
 async def _received(

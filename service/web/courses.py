@@ -146,9 +146,9 @@ def chart_of_runs(beside: Courses, numbers: Numbers, metric: str) -> dict[str, A
         numbers: Scores of their evaluations.
         metric: The metric.
     """
-    found = {course.run_title: _scored(ordered, numbers, metric) for course, ordered in beside.items()}
-    series = [{"name": run, "points": _points(scored)} for run, scored in found.items() if scored]
-    every = sorted((pair for scored in found.values() for pair in scored), key=lambda pair: pair[0])
+    found = [(course.run_title, _scored(ordered, numbers, metric)) for course, ordered in beside.items()]
+    series = [{"name": run, "points": _points(scored)} for run, scored in found if scored]
+    every = sorted((pair for _, scored in found for pair in scored), key=lambda pair: pair[0])
     return _data(series, None) | {"references": _references(every), "off": []}
 
 

@@ -146,7 +146,8 @@ def _ends(series: Sequence[dict[str, Any]]) -> tuple[float, float]:
     """The ends of an axis that fits its points, with some room at both."""
     values = [point[2] for one in series for point in one["points"]]
     low, high = min(values, default=0.0), max(values, default=1.0)
-    room = (high - low) * 0.08 or abs(high) * 0.1 or 1.0
+    size = max(abs(low), abs(high))
+    room = (high - low) * 0.08 if high - low > 1e-9 * size else 0.1 * size or 1.0
     return low - room, high + room
 
 

@@ -87,7 +87,7 @@ def pretrain(
         trained = pretraining.pretrain(loaded, out, config, run=run, machine=machine, watcher=watcher)
     if training.is_first():
         console.print(_said(trained), highlight=False, markup=False, soft_wrap=True)
-        messages.print(_next(out, name_of(out, run)), highlight=False, markup=False, soft_wrap=True)
+        messages.print(shown_next(out, name_of(out, run)), highlight=False, markup=False, soft_wrap=True)
 
 
 def _said(trained: Trained) -> str:
@@ -108,7 +108,7 @@ def _said(trained: Trained) -> str:
     return "\n".join(lines)
 
 
-def _next(out: Path, run: str) -> str:
+def shown_next(out: Path, run: str) -> str:
     """Say how to see the run on a server: first its checkpoints, then its curves beside their scores."""
     checkpoints, log, name = (shlex.quote(str(word)) for word in (out / "checkpoints", out / "log.csv", run))
     return (

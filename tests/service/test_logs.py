@@ -78,6 +78,7 @@ def test_a_log_of_a_model_that_nobody_else_sees_is_its_teams(api: Served) -> Non
         (b"step,loss\n1,2\n\n2,high\n", "Line 4 of the log: loss is 'high'"),
         (b"step,loss\n1,nan\n", "Line 2 of the log: loss is 'nan'"),
         (b"step,loss\n1,1e999\n", "Line 2 of the log: loss is '1e999'"),
+        (b"step,loss\n1,-1e101\n", "Line 2 of the log: loss is '-1e101'"),
         (b"step,loss\n1,2\n1,3\n", "Line 3 of the log: step 1 comes after step 1"),
         (b"step,loss\n1.5,2\n", "Line 2 of the log: step is '1.5'"),
         (b"step,loss\n99999999999999999,2\n", "Line 2 of the log: step is"),
@@ -90,8 +91,9 @@ def test_a_log_of_a_model_that_nobody_else_sees_is_its_teams(api: Served) -> Non
         (b"step,l\n" + b"".join(b"%d,1\n" % n for n in range(20_001)), "Line 20002 of the log: a log has at"),
     ],
     ids=[
-        "empty", "no rows", "no step", "no curve", "twice", "no name", "text", "nan", "infinite", "same step",
-        "half a step", "large step", "cells", "no values", "bytes", "NUL", "quote", "curves", "rows",
+        "empty", "no rows", "no step", "no curve", "twice", "no name", "text", "nan", "infinite", "large",
+        "same step", "half a step", "large step", "cells", "no values", "bytes", "NUL", "quote", "curves",
+        "rows",
     ],
 )  # fmt: skip
 def test_what_is_no_log_is_refused_with_its_line(api: Served, model: str, content: bytes, says: str) -> None:

@@ -203,6 +203,17 @@ def test_a_long_log_is_averaged_and_the_page_says_so(runs: Served) -> None:
     assert line["points"][0] == [1, None, pytest.approx(1 / 3), None]
 
 
+@pytest.mark.parametrize(
+    "values",
+    [("0", "0"), ("1e100", "-1e100"), ("1e-300", "2e-300"), ("1e-99", "2e-99"), ("1", "1.0000000000000002")],
+    ids=["zero", "large", "tiny", "small", "close"],
+)
+def test_any_numbers_are_drawn(runs: Served, values: tuple[str, str]) -> None:
+    upload(runs, f"step,loss\n1,{values[0]}\n9007199254740991,{values[1]}\n")
+    assert charts(page(runs))[1]["series"][0]["name"] == "loss"
+    assert "loss" in drawn(runs, "/charts/log.svg?model=default/r3d-vcp")
+
+
 def test_a_log_of_a_model_without_results_is_shown_alone(api: Served) -> None:
     with api.database.session() as session:
         ready_checkpoint(session, "r3d-vcp", run="night", step=1)

@@ -24,6 +24,7 @@ STEP = "step"
 MAX_ROWS = 20_000  # 20 points for each pixel of the widest chart
 MAX_CURVES = 20
 MAX_BYTES = 1 << 20  # 20,000 rows of `step,loss` take about 400 kB
+LARGEST = 1e100  # so that charts can add numbers and divide by them. The smallest is 1e-100, or else 0
 LONGEST_NAME = 60  # characters of a curve's name
 _MOST_STEP = (1 << 53) - 1  # every reader of JSON keeps such a number exactly
 _WAY_ON = "Write a header such as step,loss and a line for each step."
@@ -152,7 +153,11 @@ def _value(cell: str, name: str, line: int) -> float | None:
         value = math.nan
     if not math.isfinite(value):
         raise _wrong(line, f": {name} is {quoted(cell)}. Write a number, or leave the cell empty.")
-    return value
+    if abs(value) > LARGEST:
+        raise _wrong(
+            line, f": {name} is {quoted(cell)}. A log takes numbers from -{LARGEST:g} to {LARGEST:g}."
+        )
+    return value if abs(value) > 1 / LARGEST else 0.0
 
 
 def _wrong(line: int, said: str) -> InputError:

@@ -91,12 +91,15 @@ def prepare(installation: Installation) -> dict[str, list[str]]:
 def annotate(installation: Installation, done: list[str]) -> dict[str, list[str]]:
     """Make several of all that requests may delete, and one comparison of many. Return their ids by kind."""
     many = installation.post("comparisons", {"evaluations": done})["id"]
+    model, log = f"r3d_tiny-{FIRST_SEED}", installation.folder / "log.csv"
+    log.write_text("step,loss\n100,1.6\n200,1.5\n")
     with installation.client() as client:
-        client.set_alias(ALIAS, f"r3d_tiny-{FIRST_SEED}@latest")
+        client.set_alias(ALIAS, f"{model}@latest")
         return {
             "comparisons": [many],
             "notes": [client.write_note(done[0], f"Note {number}.").id for number in range(SPARE)],
             "shares": [client.share(done[0]).id for _ in range(SPARE)],
+            "logs": [client.upload_log(log, model, run=str(number)).id for number in range(SPARE)],
             "views": [client.save_view(f"View {number}", "/models").id for number in range(SPARE)],
         }
 

@@ -19,6 +19,8 @@ from vcp_core.catalog.inputs import with_input
 CONTENT = b"no checkpoint, but the bytes that were declared"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 DATASET = "fuzz"
+MODEL = "r3d_tiny-1000"  # that bench/fuzz.py uploads
+LOG = b"step,loss\n100,1.6\n200,1.5\n"
 
 
 @schemathesis.hook
@@ -46,6 +48,10 @@ def before_call(
             depths.sort()
         case "POST /v1/datasets", {"name": "fuzz"}:
             body["name"] = "another"
+        case (("PUT /v1/logs" | "GET /v1/logs"), _):  # a name that is made up is answered 404
+            case.query["model"] = MODEL
+            if case.method == "PUT":
+                case.body = LOG
         case "PUT /v1/checkpoints/upload", _:
             case.body = CONTENT
             if "sha256" in case.query:

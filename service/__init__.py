@@ -10,6 +10,7 @@ Each subject has a folder: routes.py speaks HTTP, schemas.py defines the JSON, s
     estimates/     what an evaluation would take
     evaluations/   ask for evaluations, follow and cancel them
     leaderboard/   results of one dataset, protocol and engine
+    logs/          training logs of models
     maps/          the test videos of an evaluation in two dimensions
     media/         previews of videos and questions
     models/        models, each with its newest checkpoint; their names and tags

@@ -27,6 +27,7 @@ from service.evaluations.routes import router as evaluations
 from service.leaderboard.routes import router as leaderboard
 from service.leaderboard.service import ORDERS, ROWS
 from service.limits import BodyLimit
+from service.logs.routes import router as logs
 from service.maps.routes import router as maps
 from service.media.routes import router as media
 from service.models.routes import router as models
@@ -62,6 +63,10 @@ A score's `unit` says what its numbers are: percent, points, or plain numbers. E
 TAGS = [
     {"name": "checkpoints", "description": "Weights: declared, uploaded (in parts if need be), recognised."},
     {"name": "models", "description": "Named series of a team's checkpoints."},
+    {
+        "name": "logs",
+        "description": "Curves over training steps, which a model's page shows beside its scores.",
+    },
     {"name": "aliases", "description": "A team's words for checkpoints, such as `@champion`."},
     {"name": "evaluations", "description": "One checkpoint on one dataset under one protocol."},
     {"name": "notes", "description": "Plain text on evaluations, for everybody who reads them."},
@@ -118,6 +123,7 @@ def without_engines() -> FastAPI:
     for router in (
         checkpoints,
         models,
+        logs,
         aliases,
         evaluations,
         answers,

@@ -27,6 +27,7 @@ from vcpbench_client.downloads import download
 from vcpbench_client.errors import BadAnswer, NotCompared, NotDone, Rejected, TimedOut
 from vcpbench_client.folders import source_of
 from vcpbench_client.given import Answers, query
+from vcpbench_client.logs import Logs
 from vcpbench_client.naming import Naming
 from vcpbench_client.patience import Deadline, Looks
 from vcpbench_client.sharing import Sharing
@@ -37,7 +38,7 @@ T = TypeVar("T")
 PAGE = 100
 
 
-class Client(Comparing, Naming, Sharing):
+class Client(Comparing, Naming, Sharing, Logs):
     """A server, with one method for each request.
 
     Args:

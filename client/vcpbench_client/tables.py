@@ -25,6 +25,7 @@ from vcpbench_client.answers import (
     Score,
     Status,
 )
+from vcpbench_client.logs import TrainingLog
 from vcpbench_client.naming import Alias, Move
 from vcpbench_client.sharing import Share, View
 
@@ -254,6 +255,15 @@ def views(found: Iterable[View], url: str) -> Table:
     table = _table("view", "name", "by", "address")
     for one in found:
         table.add_row(*map(Text, (one.id, one.name, one.by, f"{url}{one.address}")))
+    return table
+
+
+def logs(found: Iterable[TrainingLog]) -> Table:
+    """Training logs of a model."""
+    table = _table("log", "run", "rows", "curves", "uploaded")
+    for one in found:
+        facts = (one.id, one.run or "", str(one.num_rows), ", ".join(one.names), _moment(one.uploaded_at))
+        table.add_row(*map(Text, facts))
     return table
 
 

@@ -13,6 +13,7 @@ media        previews of some videos of a dataset, or of their questions, in one
 job          one task of a worker; only this table has leases and attempts
 worker       worker processes that were seen lately
 former_name  old names of models; alias_move: where aliases point and pointed; model_tag: tags of models
+training_log curves over the steps of a run, as its team uploaded them
 note         notes on evaluations; saved_view: named addresses of pages; share: links that read one page
 
     tokens.py       token
@@ -23,6 +24,7 @@ note         notes on evaluations; saved_view: named addresses of pages; share: 
     media.py        media
     maps.py         map
     jobs.py         job, worker
+    logs.py         training_log
     names.py        former_name, alias_move, model_tag
     sharing.py      note, saved_view, share
     columns.py      columns whose values are names
@@ -45,6 +47,7 @@ from records.models.evaluations import (
     evaluation_shards,
 )
 from records.models.jobs import Job, JobKind, JobState, Worker
+from records.models.logs import LogRow
 from records.models.maps import MapRow, MapState
 from records.models.media import Media, MediaState
 from records.models.names import AliasMove, FormerName, ModelTag
@@ -67,6 +70,7 @@ __all__ = [
     "Job",
     "JobKind",
     "JobState",
+    "LogRow",
     "MapRow",
     "MapState",
     "Media",

@@ -22,6 +22,7 @@ live.py         jobs that readers asked for and that no worker has ended
 many_comparisons.py  many evaluations compared with a baseline and in all pairs
 leaderboard.py  results of one dataset, protocol and engine
 leaderboard_choices.py  which leaderboards there are, and what one can be asked for
+logs.py         training logs of models
 notes.py        notes on evaluations
 shares.py       links that read one page
 views.py        saved views of pages

@@ -164,6 +164,15 @@ def same(
     return session.scalars(query.order_by(Checkpoint.created_at)).first()
 
 
+def ready_with(
+    session: Session, hashes: Collection[str], among: ColumnElement[bool], limit: int
+) -> Sequence[Checkpoint]:
+    """Ready ones of these uploads whose files have one of these SHA-256, the oldest first."""
+    query = select(Checkpoint).join(Checkpoint.model)
+    query = query.where(Checkpoint.sha256.in_(hashes), Checkpoint.state == CheckpointState.READY, among)
+    return session.scalars(query.order_by(Checkpoint.created_at, Checkpoint.id).limit(limit)).all()
+
+
 def latest(
     session: Session, called: Sequence[tuple[str, str]], among: ColumnElement[bool]
 ) -> Checkpoint | None:

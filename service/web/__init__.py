@@ -6,6 +6,7 @@ parameters.py   the parameters of the leaderboard's address
 leaderboard.py  the leaderboard
 lead.py         which row of a leaderboard is the best, in words
 models.py       a model's checkpoints over its training
+courses.py      the charts of this page
 evaluation.py   one evaluation: results, or how far it is
 gallery.py      the videos behind a number
 submitting.py   what an evaluation would take, on the page that says how to submit

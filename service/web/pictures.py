@@ -44,10 +44,42 @@ def draw_course(
     course: Annotated[int, Query(ge=0, le=10_000)] = 0,
 ) -> Response:
     """A model's scores over its training steps. `course` counts the runs as the model's page lists them."""
-    page = models.page(session, model, course, reader)
+    page = models.page(session, model, models.Wanted(course=course), reader)
     if page.course is None:
         raise NotFound(f"{page.name} has no two evaluations of different steps on one board.")
     return _answer(svg.chart(page.chart, f"{page.name}: {page.course.title}"))
+
+
+@router.get("/charts/log.svg")
+def draw_log(
+    session: SessionDep,
+    reader: Reader,
+    model: str,
+    course: Annotated[int, Query(ge=0, le=10_000)] = 0,
+) -> Response:
+    """The training log beside a course, over the same steps."""
+    page = models.page(session, model, models.Wanted(course=course), reader)
+    if page.log is None:
+        run = f" for run {page.course.run}" if page.course and page.course.run else ""
+        raise NotFound(f"{page.name} has no training log{run}. Upload one: vcpbench log upload.")
+    run = f", run {page.log.row.run}" if page.log.row.run else ""
+    return _answer(svg.chart(page.log.chart, f"{page.name}: training log{run}"))
+
+
+@router.get("/charts/runs.svg")
+def draw_runs(
+    session: SessionDep,
+    reader: Reader,
+    model: str,
+    course: Annotated[int, Query(ge=0, le=10_000)] = 0,
+    metric: str = "",
+) -> Response:
+    """All runs of a model on the board of one course, in one metric."""
+    page = models.page(session, model, models.Wanted(course=course, metric=metric or None), reader)
+    if page.runs is None:
+        raise NotFound(f"{page.name} has no two runs on one board, one of them with two steps or more.")
+    said = f"{page.name}: {names.title(page.runs.metric)} of each run, {page.runs.board}"
+    return _answer(svg.chart(page.runs.chart, said))
 
 
 @router.get("/charts/comparison.svg")

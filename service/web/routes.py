@@ -196,9 +196,10 @@ def show_model(
     session: SessionDep,
     path: str,
     course: Annotated[int, Query(ge=0, le=10_000)] = 0,
+    metric: str = "",
 ) -> Response:
     """One model: checkpoints, evaluations, and the course of its training. A former name redirects to it."""
-    page = models.page(session, path, course, reader)
+    page = models.page(session, path, models.Wanted(course=course, metric=metric or None), reader)
     if path != f"{page.team}/{page.name}":
         query = f"?{request.url.query}" if request.url.query else ""
         return RedirectResponse(model_path(page.team, page.name) + query, status_code=302)

@@ -13,6 +13,8 @@ from typing import Any
 SVG = "http://www.w3.org/2000/svg"
 WIDTH = 720  # pixels of a chart
 ROW, TICK = 34, 22  # pixels: height of a row of intervals, and of the numbers below an axis
+LABELS = 96  # pixels: room at the right for labels of lines of reference
+LETTERS_HIGH = 16  # pixels: least distance of two such labels
 LETTER = 6.6  # pixels of a letter of the text below, on average
 TEXT = 12  # pixels
 INK, MUTED, LINE, PAPER = "#1b1d22", "#5a606b", "#dfdfd9", "#ffffff"
@@ -86,32 +88,94 @@ def _intervals(data: dict[str, Any], title: str) -> str:
 
 
 def _lines(data: dict[str, Any], title: str) -> str:
-    """Lines over steps, from 0 to 100 percent."""
+    """Lines over steps, from 0 to 100 percent unless the data say that the axis fits its points."""
     series = [one for one in data["series"] if one["name"] not in data["off"]]
-    left, top, bottom = 52, 56, 336
+    references: list[tuple[int | None, dict[str, Any]]] = [
+        (place, line) for place, one in enumerate(series) for line in one.get("references", [])
+    ]
+    references += [(None, line) for line in data.get("references", [])]
+    fits = data.get("fits", False)
+    left, right, top = 52, WIDTH - (LABELS if references else 24), 56
+    bottom = 196 if fits else 336
     steps = [point[0] for one in series for point in one["points"]]
-    low, high = (min(steps), max(steps)) if steps else (0, 1)
-    across, down = (
-        _scale(low, high if high > low else low + 1, left + 10, WIDTH - 34),
-        _scale(0, 100, bottom, top),
-    )
+    first, last = data.get("from", min(steps, default=0)), data.get("to", max(steps, default=1))
+    low, high = _ends(series) if fits else (0, 100)
+    across = _scale(first, last if last > first else first + 1, left + 10, right - 10)
+    down = _scale(low, high, bottom, top)
     parts = []
-    for value in range(0, 101, 20):
-        parts.append(_line(left, down(value), WIDTH - 24, down(value), LINE))
-        parts.append(_text(left - 8, down(value) + 4, f"{value} %", MUTED, "end"))
-    for step in _ticks(low, high):
+    for value in _ticks(low, high):
+        parts.append(_line(left, down(value), right, down(value), LINE))
+        parts.append(_text(left - 8, down(value) + 4, f"{value:g}{'' if fits else ' %'}", MUTED, "end"))
+    for step in _ticks(first, last):
         parts.append(_text(across(step), bottom + TICK, f"{step:g}", MUTED, "middle"))
+    heights = _apart([down(line["points"][-1][1]) for _, line in references], LETTERS_HIGH)
+    for (place, line), height in zip(references, heights, strict=True):
+        colour = MUTED if place is None else COLOURS[place % len(COLOURS)]
+        stroke = f'stroke="{colour}" stroke-width="1.5" stroke-dasharray="1.5 4"'
+        points = [(across(step), down(value)) for step, value in line["points"]]
+        points = [(left, points[0][1]), *points, (right, points[-1][1])]
+        parts.append(f'<polyline points="{_pairs(points)}" fill="none" {stroke}/>')
+        parts.append(_text(right + 6, height + 4, line["name"], colour))
     for place, one in enumerate(series):
-        colour, dash = COLOURS[place % len(COLOURS)], DASHES[place % len(DASHES)]
-        points = " ".join(f"{across(step):.1f},{down(value):.1f}" for step, _, value, _ in one["points"])
-        stroke = f'stroke="{colour}" stroke-width="1.5" stroke-dasharray="{dash}"'
-        parts.append(f'<polyline points="{points}" fill="none" {stroke}/>')
-        for step, least, value, most in one["points"]:
-            parts.append(_line(across(step), down(least), across(step), down(most), colour, width=2))
-            parts.append(_mark(across(step), down(value), place))
-    parts.append(_text((left + WIDTH - 24) / 2, bottom + TICK + 18, data["x"], MUTED, "middle"))
+        parts += _series(one["points"], place, across, down, marked=not fits)
+    parts.append(_text((left + right) / 2, bottom + TICK + 18, data["x"], MUTED, "middle"))
     parts.append(_legend([one["name"] for one in series], left, 40))
     return _picture(title, bottom + TICK + 28, parts)
+
+
+def _series(
+    points: Sequence[Sequence[Any]], place: int, across: Any, down: Any, *, marked: bool
+) -> list[str]:
+    """A line through points of [step, low, value, high], with their intervals if `marked`."""
+    colour, dash = COLOURS[place % len(COLOURS)], DASHES[_style(place)]
+    stroke = f'stroke="{colour}" stroke-width="1.5" stroke-dasharray="{dash}"'
+    pairs = _pairs([(across(step), down(value)) for step, _, value, _ in points])
+    parts = [f'<polyline points="{pairs}" fill="none" {stroke}/>']
+    if marked:
+        for step, least, value, most in points:
+            parts.append(_line(across(step), down(least), across(step), down(most), colour, width=2))
+            parts.append(_mark(across(step), down(value), place))
+    return parts
+
+
+def _pairs(points: Iterable[tuple[float, float]]) -> str:
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+
+
+def _ends(series: Sequence[dict[str, Any]]) -> tuple[float, float]:
+    """The ends of an axis that fits its points, with some room at both."""
+    values = [point[2] for one in series for point in one["points"]]
+    low, high = min(values, default=0.0), max(values, default=1.0)
+    size = max(abs(low), abs(high))
+    room = (high - low) * 0.08 if high - low > 1e-9 * size else 0.1 * size or 1.0
+    return low - room, high + room
+
+
+def _apart(heights: Sequence[float], gap: float) -> list[float]:
+    """Move labels apart that would overlap, as little as possible. `charts.js` does the same.
+
+    >>> _apart([50.0, 10.0, 52.0], 16)
+    [43.0, 10.0, 59.0]
+    """
+    groups: list[list[int]] = []
+    middles: list[float] = []
+    for place in sorted(range(len(heights)), key=heights.__getitem__):
+        groups.append([place])
+        middles.append(heights[place])
+        while len(groups) > 1 and middles[-1] - middles[-2] < gap * (len(groups[-1]) + len(groups[-2])) / 2:
+            last = groups.pop()
+            groups[-1] += last
+            middles = [*middles[:-2], sum(heights[one] for one in groups[-1]) / len(groups[-1])]
+    found = list(heights)
+    for group, middle in zip(groups, middles, strict=True):
+        for number, place in enumerate(group):
+            found[place] = middle + gap * (number - (len(group) - 1) / 2)
+    return found
+
+
+def _style(place: int) -> int:
+    """Which dash and mark a series has. After all colours are used once, each gets other ones."""
+    return (place + place // len(COLOURS)) % len(COLOURS)
 
 
 def _picture(title: str, height: float, parts: Iterable[str]) -> str:
@@ -177,9 +241,13 @@ def _text(x: float, y: float, text: str, fill: str, anchor: str = "start") -> st
 
 
 def _mark(x: float, y: float, place: int) -> str:
-    """A filled disc for the first series, a diamond for the second, a square for others."""
-    colour = COLOURS[place % len(COLOURS)]
-    if place == 0:
-        return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.5" fill="{colour}"/>'
-    turned = f' transform="rotate(45 {x:.1f} {y:.1f})"' if place == 1 else ""
+    """A filled disc for the first series, a diamond for the second, a square, a triangle, a ring."""
+    colour, style = COLOURS[place % len(COLOURS)], _style(place)
+    if style in (0, 4):
+        filled = f'fill="{colour}"' if style == 0 else f'fill="{PAPER}" stroke="{colour}" stroke-width="1.5"'
+        return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{4.5 if style == 0 else 4:g}" {filled}/>'
+    if style == 3:
+        corners = _pairs([(x - 5, y + 4), (x + 5, y + 4), (x, y - 5), (x - 5, y + 4)])
+        return f'<polyline points="{corners}" fill="{colour}"/>'
+    turned = f' transform="rotate(45 {x:.1f} {y:.1f})"' if style == 1 else ""
     return f'<rect x="{x - 4:.1f}" y="{y - 4:.1f}" width="8" height="8" fill="{colour}"{turned}/>'

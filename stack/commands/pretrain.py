@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from vcpbench_client.commands.options import option_groups
 
 from stack.commands import options, training
-from stack.commands.common import console, plainly
+from stack.commands.common import console, messages, plainly
 from vcp_core.pretraining.config import PretrainConfig
 
 if TYPE_CHECKING:
@@ -63,6 +65,7 @@ def pretrain(
     `torchrun --nproc-per-node 4 --no-python vcpbench pretrain --dataset ucf101:/data/UCF101 --out runs/r3d`
     """
     from vcp_core import pretraining
+    from vcp_core.pretraining.runs import name_of
 
     config = pretraining.PretrainConfig(
         backbone=backbone,
@@ -84,6 +87,7 @@ def pretrain(
         trained = pretraining.pretrain(loaded, out, config, run=run, machine=machine, watcher=watcher)
     if training.is_first():
         console.print(_said(trained), highlight=False, markup=False, soft_wrap=True)
+        messages.print(shown_next(out, name_of(out, run)), highlight=False, markup=False, soft_wrap=True)
 
 
 def _said(trained: Trained) -> str:
@@ -102,3 +106,13 @@ def _said(trained: Trained) -> str:
             "dataset whose scores you do not report."
         )
     return "\n".join(lines)
+
+
+def shown_next(out: Path, run: str) -> str:
+    """Say how to see the run on a server: first its checkpoints, then its curves beside their scores."""
+    checkpoints, log, name = (shlex.quote(str(word)) for word in (out / "checkpoints", out / "log.csv", run))
+    return (
+        "To see the scores of its checkpoints on a server, with the training loss below them:\n"
+        f"vcpbench evaluate {checkpoints}/*.safetensors --model {name}\n"
+        f"vcpbench log upload {log} --model {name} --run {name}"
+    )

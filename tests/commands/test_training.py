@@ -14,7 +14,7 @@ import pytest
 import typer
 
 from stack.commands.finetune import finetune
-from stack.commands.pretrain import pretrain
+from stack.commands.pretrain import pretrain, shown_next
 from stack.commands.training import Running, Watched, machine, taking_turns
 from tests.patience import DEADLINE_S
 from vcp_core.catalog.errors import TrainingError
@@ -60,6 +60,12 @@ def test_the_bar_says_a_loss_that_follows_the_steps() -> None:
         watched.on_step(step + 1, 3, loss)
     assert told[0] == ("training tiny", 1, 3, "loss 2.000")
     assert told[2] == ("training tiny", 3, 3, "loss 1.649")
+
+
+def test_the_end_of_pretraining_says_how_to_see_its_scores_and_its_loss() -> None:
+    evaluate, log = shown_next(Path("my runs/r3d"), "r3d").splitlines()[1:]
+    assert evaluate == "vcpbench evaluate 'my runs/r3d/checkpoints'/*.safetensors --model r3d"
+    assert log == "vcpbench log upload 'my runs/r3d/log.csv' --model r3d --run r3d"
 
 
 def test_a_running_mean_ends_near_the_latest_values() -> None:

@@ -20,6 +20,7 @@ import torch
 import vcp_core
 from tests.patience import DEADLINE_S
 from tests.pretraining.kit import tiny_run, train
+from vcp_core.catalog import logs
 from vcp_core.catalog.errors import StorageError, TrainingError
 from vcp_core.checkpoints.origin import read_origin
 from vcp_core.datasets.manifest import Dataset
@@ -144,6 +145,16 @@ def test_two_processes_share_every_batch(manifest: Path, tmp_path: Path) -> None
     assert (row["step"], row["examples"]) == (4, 8)
     with safetensors.safe_open(tmp_path / "run" / "best.safetensors", framework="pt") as file:
         assert json.loads(file.metadata()["vcpbench"])["processes"] == 2
+
+
+def test_a_run_leaves_its_curves_as_a_log_that_a_server_takes(dataset: Dataset, tmp_path: Path) -> None:
+    trained = train(dataset, tmp_path / "run", validate_every=2)
+    found = logs.parse((tmp_path / "run" / "log.csv").read_bytes())
+    assert list(found.steps) == [row["step"] for row in trained.log]
+    assert list(found.curves["loss"]) == [row["loss"] for row in trained.log]
+    held_out = [row["held_out"]["loss"] if "held_out" in row else None for row in trained.log]
+    assert None in held_out
+    assert list(found.curves["held_out_loss"]) == held_out
 
 
 def test_the_loss_goes_down_and_the_best_epoch_is_kept(dataset: Dataset, tmp_path: Path) -> None:

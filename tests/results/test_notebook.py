@@ -95,6 +95,8 @@ def test_a_confusion_shows_shares_of_each_true_answer(results: Results) -> None:
 def test_a_course_needs_steps_and_one_board(results: Results) -> None:
     words = svg(results.plot.course(results, steps=[200, 100]))
     assert {"training step", "recognition.top1", "100", "200"} <= set(words)
+    (top1,) = (one for part in results.benchmarks for one in part.scores if one.metric == "recognition.top1")
+    assert {f"its random weights: {top1.control:.1f}", f"its chance: {top1.chance:.1f}"} <= set(words)
     with pytest.raises(InputError, match=r"records no training step\. Name the steps"):
         results.plot.course(results)
     with pytest.raises(InputError, match="1 steps for 2 results"):

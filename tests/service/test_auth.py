@@ -34,7 +34,7 @@ NOTHING = "00000000-0000-4000-8000-000000000000"
 VALUES = {
     "name": "nothing",
     "name_or_hash": "nothing",
-    **dict.fromkeys(("note_id", "share_id", "view_id", "dataset_id"), NOTHING),
+    **dict.fromkeys(("note_id", "log_id", "share_id", "view_id", "dataset_id"), NOTHING),
     "geometry": "resize=128x171,crop=112",
     "protocol_hash": 64 * "0",
     "key": 32 * "0",

@@ -8,6 +8,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from service.web import svg
+from tests.served import Served
 from tests.service.kit import PROBLEM
 from tests.web.conftest import Site
 
@@ -17,7 +18,12 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 def words(site: Site, path: str) -> list[str]:
     """What a picture says."""
-    answer = site.get(path)
+    return drawn(site.api, path)
+
+
+def drawn(api: Served, path: str) -> list[str]:
+    """The same, without a site."""
+    answer = api.client.get(path)
     assert (answer.status_code, answer.headers["content-type"]) == (200, "image/svg+xml"), answer.text
     assert answer.headers["content-security-policy"] == "default-src 'none'"
     tree = ET.fromstring(answer.text)

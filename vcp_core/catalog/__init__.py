@@ -19,6 +19,7 @@ Facts, each with its registry:
     training.py    every number that fixes how training runs
     defaults.py    the default dataset and protocol
     reported.py    published numbers
+    logs.py        training logs: curves over training steps, as CSV
     leaks.py       whether training data holds the test videos
     previews.py    previews of videos: their addresses, and their bounds
     scores.py      the one definition of a score

@@ -3,6 +3,7 @@
 OUT/run.json                    the run's numbers, which identify it, and its device and versions
 OUT/state.pt                    the state to go on from: weights, optimizer, progress, best
 OUT/log.jsonl                   a line per epoch
+OUT/log.csv                     its curves, as `vcpbench log upload` takes them
 OUT/best.safetensors            the weights with the lowest held-out loss
 OUT/checkpoints/step-000123.safetensors
 OUT/tensorboard/
@@ -25,10 +26,12 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from vcp_core.catalog import logs
 from vcp_core.catalog.errors import Private, StorageError, TrainingError
 from vcp_core.catalog.files import whole, write_json
 from vcp_core.checkpoints.origin import METADATA
 
+CURVES = "log.csv"
 BEST = "best.safetensors"
 CONDITIONS = (
     "processes",
@@ -237,6 +240,16 @@ class RunFolder:
         rows = [*(old for old in self.read_log() if old["epoch"] < row["epoch"]), dict(row)]
         with whole(self.path / "log.jsonl") as part:
             part.write_text("".join(json.dumps(line) + "\n" for line in rows), encoding="utf-8")
+        with whole(self.path / CURVES) as part:
+            part.write_text(logs.write([_curves(line) for line in rows]), encoding="utf-8")
+
+
+def _curves(row: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers of an epoch's row that a chart shows."""
+    found = {"step": row["step"], "loss": row["loss"], "accuracy": row["accuracy"]}
+    if held_out := row.get("held_out"):
+        found |= {"held_out_loss": held_out["loss"], "held_out_accuracy": held_out["accuracy"]}
+    return found | {"learning_rate": row["lr"]}
 
 
 def _mixed(parts: list[dict[str, Any]]) -> str:

@@ -98,7 +98,7 @@ class Plots:
         metrics: Sequence[str] = HEADLINES,
         ax: Any = None,
     ) -> Any:
-        """Draw scores over the steps of a training, with intervals; random weights as dotted lines.
+        """Draw scores over the steps of a training, with intervals, random weights and chance.
 
         Args:
             others: Results of other checkpoints of the same training.
@@ -140,11 +140,14 @@ class Plots:
             ax.plot(at, [score.value for _, score in there], "o-", color=colour, label=metric)
             lows, highs = [score.low for _, score in there], [score.high for _, score in there]
             ax.fill_between(at, lows, highs, color=colour, alpha=0.15, linewidth=0)
-            control = there[-1][1].control
-            if control is not None:
-                ax.axhline(control, color=colour, linestyle=":")
+            last = there[-1][1]
+            for name, value, dash in (("random weights", last.control, ":"), ("chance", last.chance, "-.")):
+                if value is not None:
+                    label = f"its {name}: {value:.1f}"
+                    ax.axhline(value, color=colour, linestyle=dash, linewidth=1, label=label)
         ax.set(xlabel="training step")
         _finish(ax, self._title())
+        ax.legend(fontsize=8, framealpha=0.85, edgecolor="none")  # it may lie on the lines of reference
         return ax
 
     def _table(self, name: str) -> Table:

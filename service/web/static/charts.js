@@ -85,27 +85,76 @@ function intervals(data) {
   };
 }
 
+// After all colours are used once, each comes again with another symbol and dash.
+const style = (place) => (place + Math.floor(place / COLOURS.length)) % COLOURS.length;
+
+// Moves labels apart that would overlap, as little as possible, as svg.py does. Those below 0 would not be drawn.
+function apart(heights, gap) {
+  const groups = [];
+  const middle = (places) => Math.max(places.reduce((sum, one) => sum + heights[one], 0) / places.length, (gap * (places.length - 1)) / 2);
+  for (const place of heights.map((_, index) => index).sort((one, other) => heights[one] - heights[other])) {
+    groups.push({ places: [place], middle: middle([place]) });
+    for (let last = groups.length - 1; last > 0; last--) {
+      const [low, high] = [groups[last - 1], groups[last]];
+      if (high.middle - low.middle >= (gap * (low.places.length + high.places.length)) / 2) break;
+      const places = [...low.places, ...high.places];
+      groups.splice(last - 1, 2, { places, middle: middle(places) });
+    }
+  }
+  const found = [];
+  for (const group of groups) {
+    group.places.forEach((place, number) => { found[place] = group.middle + gap * (number - (group.places.length - 1) / 2); });
+  }
+  return found;
+}
+
+// Lines of reference of what is shown, with their names in the margin at the right. 6 percent are a line of text.
+function references(found, ends) {
+  const heights = apart(found.map(({ points }) => points[points.length - 1][1]), 6);
+  return found.flatMap(({ name, points, stroke }, place) => [{
+    type: "line", symbol: "none", silent: true, z: 1, itemStyle: { color: stroke },
+    lineStyle: { color: stroke, type: [1, 4], cap: "round", width: 2 },
+    data: [[ends[0], points[0][1]], ...points, [ends[1], points[points.length - 1][1]]],
+  }, {
+    type: "scatter", symbolSize: 1, silent: true, itemStyle: { color: "transparent" }, data: [[ends[1], heights[place]]],
+    label: { show: true, position: "right", distance: 8, formatter: name, color: stroke, fontSize: 12 },
+  }]);
+}
+
+const curves = (found) => [`step ${found[0].value[0]}`, ...found.map((at) => `${at.seriesName}  ${Number(at.value[1].toPrecision(4))}`)].join("\n");
+
 function lines(data) {
   const ink = colour("--muted"), line = colour("--line"), { axis, option } = base(ink, line);
+  const steps = data.series.flatMap((one) => one.points.map((point) => point[0]));
+  const ends = [data.from ?? Math.min(...steps), data.to ?? Math.max(...steps)];
+  const found = data.series.flatMap((one, place) => (data.off.includes(one.name) ? [] : one.references || [])
+    .map((line) => ({ ...line, stroke: colour(COLOURS[place % COLOURS.length]) })));
+  found.push(...(data.references || []).map((line) => ({ ...line, stroke: ink })));
+  const series = data.series.map((one, place) => {
+    const stroke = colour(COLOURS[place % COLOURS.length]), look = style(place);
+    return {
+      name: one.name, type: "line", symbol: data.fits && one.points.length > 1 ? "none" : SYMBOLS[look], symbolSize: 8, itemStyle: { color: stroke },
+      lineStyle: { color: stroke, type: DASHES[look], width: 1.5 }, z: 3,
+      data: one.points.map((point) => ({ value: [point[0], point[2]], label: span(point.slice(1)) })),
+      markLine: data.fits ? undefined : segments(one.points.map((point) => [[point[0], point[1]], [point[0], point[3]]]), stroke),
+      tooltip: { formatter: (at) => `${one.name}, step ${at.value[0]}\n${at.data.label}` },
+    };
+  });
   return {
     ...option,
-    tooltip: { ...option.tooltip, trigger: "item" },
+    tooltip: data.fits ? { ...option.tooltip, trigger: "axis", axisPointer: { animation: false, lineStyle: { color: line } }, formatter: curves }
+      : { ...option.tooltip, trigger: "item" },
     legend: {  // `keys` are what people press
       show: false, selected: Object.fromEntries(data.series.map((one) => [one.name, !data.off.includes(one.name)])),
     },
-    grid: { left: 8, right: 24, top: 16, bottom: 30, containLabel: true },
-    xAxis: { ...axis, type: "value", name: data.x, nameLocation: "middle", nameGap: 24, scale: true, splitLine: { show: false } },
-    yAxis: { ...axis, type: "value", min: 0, max: 100, axisLabel: { color: ink, formatter: "{value} %" } },
-    series: data.series.map((one, place) => {
-      const stroke = colour(COLOURS[place % COLOURS.length]);
-      return {
-        name: one.name, type: "line", symbol: SYMBOLS[place % SYMBOLS.length], symbolSize: 8, itemStyle: { color: stroke },
-        lineStyle: { color: stroke, type: DASHES[place % DASHES.length], width: 1.5 },
-        data: one.points.map((point) => ({ value: [point[0], point[2]], label: span(point.slice(1)) })),
-        markLine: segments(one.points.map((point) => [[point[0], point[1]], [point[0], point[3]]]), stroke),
-        tooltip: { formatter: (at) => `${one.name}, step ${at.value[0]}\n${at.data.label}` },
-      };
-    }),
+    grid: { left: 52, right: 92, top: 16, bottom: 46 },
+    xAxis: {
+      ...axis, type: "value", name: data.x, nameLocation: "middle", nameGap: 24, min: ends[0],
+      max: ends[1] > ends[0] ? ends[1] : ends[0] + 1, splitLine: { show: false }, axisLabel: { color: ink, hideOverlap: true },
+    },
+    yAxis: data.fits ? { ...axis, type: "value", scale: true, splitNumber: 3 }
+      : { ...axis, type: "value", min: 0, max: 100, axisLabel: { color: ink, formatter: "{value} %" } },
+    series: [...series, ...references(found, ends)],
   };
 }
 
@@ -118,7 +167,7 @@ function keys(data, draw) {
   data.series.forEach((one, place) => {
     const key = document.createElement("button");
     key.type = "button";
-    key.className = `key key-${place % COLOURS.length}`;
+    key.className = `key key-${place % COLOURS.length} mark-${style(place)}`;
     key.textContent = one.name;
     const press = () => { key.ariaPressed = String(!data.off.includes(one.name)); };
     key.addEventListener("click", () => {

@@ -22,6 +22,7 @@ from vcp_core.catalog.defaults import DEFAULT_DATASET, DEFAULT_PROTOCOL
 from vcp_core.catalog.units import bytes_written, written
 from vcp_core.progress import duration as in_words
 from vcp_core.progress import duration_range
+from vcp_core.results.diagnosis import LEAST_UNITS
 
 STATIC = Path(__file__).parent / "static"
 THEME = "vcpbench_theme"
@@ -157,6 +158,7 @@ ENVIRONMENT.globals.update(
     heat_level=figures.heat_level,
     share_level=figures.share_level,
     power_limits=power.LIMITS,
+    least_units=LEAST_UNITS,
     answers_at=gallery.cell,
     gallery_at=gallery.address,
     default_dataset=DEFAULT_DATASET,

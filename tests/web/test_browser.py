@@ -15,7 +15,7 @@ from tests.patience import DEADLINE_S
 from tests.service.finished import ready_dataset
 from tests.service.measured import counted_dataset, ran
 from tests.web import played
-from tests.web.browser import NARROW, WIDE, Visitor, chromium
+from tests.web.browser import NARROW, WIDE, ZOOMED, Visitor, chromium
 from tests.web.conftest import Site
 from vcp_core.catalog.errors import VcpbenchError
 
@@ -47,6 +47,7 @@ def paths(site: Site) -> list[str]:
         "/",
         "/?model=nothing",
         "/?intervals=true",
+        "/models",
         "/evaluations",
         f"/evaluations/{site.best}",
         f"/evaluations/{site.running}",
@@ -61,7 +62,11 @@ def paths(site: Site) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize(("scheme", "viewport"), [("light", WIDE), ("dark", NARROW)], ids=["light", "dark"])
+@pytest.mark.parametrize(
+    ("scheme", "viewport"),
+    [("light", WIDE), ("dark", NARROW), ("light", ZOOMED)],
+    ids=["light", "dark", "zoomed"],
+)
 def test_every_page_is_accessible_and_fits(browser: Browser, site: Site, scheme: str, viewport: Any) -> None:
     visitor = visit(browser, site, color_scheme=scheme, viewport=viewport)
     for path in paths(site):
@@ -101,12 +106,12 @@ def test_a_choice_shows_an_estimate_at_once(browser: Browser, site: Site) -> Non
     page = visitor.page
     visitor.go("/submit")
     page.get_by_role("form", name="Estimate").get_by_label("Dataset").select_option("gestures")
-    page.get_by_label("Backbone").select_option("r3d_tiny")
+    page.get_by_role("form", name="Estimate").get_by_label("Backbone").select_option("r3d_tiny")
     expect(page.locator("#estimate")).to_contain_text("most of it for")
     assert page.url.endswith("/submit")
     assert visitor.violations() == []
     assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]
-    page.get_by_label("Backbone").select_option("r3d")
+    page.get_by_role("form", name="Estimate").get_by_label("Backbone").select_option("r3d")
     expect(page.locator("#estimate")).to_contain_text("no evaluation of r3d ran here yet")
     assert visitor.faults == []
     visitor.context.close()
@@ -120,7 +125,7 @@ def test_without_scripts_a_button_estimates(browser: Browser, site: Site) -> Non
     page = context.new_page()
     page.goto(f"{site.api.url}/submit")
     page.get_by_role("form", name="Estimate").get_by_label("Dataset").select_option("gestures")
-    page.get_by_label("Backbone").select_option("r3d_tiny")
+    page.get_by_role("form", name="Estimate").get_by_label("Backbone").select_option("r3d_tiny")
     page.get_by_role("button", name="Estimate").click()
     expect(page.locator("#estimate")).to_contain_text("no evaluation of r3d_tiny ran here yet")
     assert "backbone=r3d_tiny" in page.url

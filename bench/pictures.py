@@ -13,10 +13,10 @@ import argparse
 import shutil
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, ViewportSize, sync_playwright
 
 FOLDER = Path(__file__).parents[1] / "docs" / "images"
-SIZE = {"width": 1440, "height": 770}
+SIZE: ViewportSize = {"width": 1440, "height": 770}
 MOST_MS = 120_000  # for a worker to make previews
 
 
@@ -35,7 +35,9 @@ def main() -> None:
         page.set_default_timeout(MOST_MS)
         page.goto(f"{asked.url}/login#token={asked.token}")
         page.wait_for_url(f"{asked.url}/")
-        page.set_viewport_size({**SIZE, "height": page.evaluate("() => document.body.scrollHeight")})
+        page.set_viewport_size(
+            {"width": SIZE["width"], "height": page.evaluate("() => document.body.scrollHeight")}
+        )
         page.screenshot(path=FOLDER / "board.png")
         page.set_viewport_size(SIZE)
         page.get_by_role("link", name="wrong answers of ").first.click()

@@ -22,7 +22,7 @@ from service.maps import service
 from service.maps.schemas import MapOut
 from service.media import addresses
 from service.media.addresses import Preview
-from service.problems import NotFound
+from service.problems import Conflict, NotFound
 from service.web import scatter
 from service.web.evaluation import title
 from service.web.scatter import Cell, Layer
@@ -224,11 +224,25 @@ def page(session: Session, evaluation: Evaluation, asked: Wanted, reader: Caller
         other=theirs,
         other_title=title(theirs) if theirs else None,
         wanted=asked,
-        offers=_offers(session, evaluation, reader),
+        offers=_offers(session, evaluation, reader) if drawn else [],  # a page that waits asks each second
         map=found,
         drawn=drawn,
         without_pictures=None if is_shown else addresses.switched_off(evaluation.dataset.name),
     )
+
+
+def picture(
+    session: Session, evaluation: Evaluation, asked: Wanted, reader: Caller | None
+) -> tuple[str, list[Layer]]:
+    """Make the layers of a map alone, with the evaluation's title.
+
+    Raises:
+        Conflict: If the map is not drawn.
+    """
+    own = service.ask(session, str(evaluation.id), asked.against, reader).map
+    if own is None:
+        raise Conflict(f"The map is not drawn. See its page: /evaluations/{evaluation.id}/map.")
+    return title(shown(evaluation, reader=reader)), layers(own, asked)
 
 
 def chosen(

@@ -10,7 +10,6 @@ from service.auth import Reader
 from service.auth import reader as by_token
 from service.deps import Router, SessionDep
 from service.evaluations import named
-from service.problems import Conflict
 from service.references import EvaluationNamed
 from service.web import map as maps
 from service.web import scatter
@@ -62,10 +61,8 @@ def draw_map(
     """The map alone, with a legend. With `against`, it begins at the other evaluation's map."""
     found = named.find(session, evaluation, reader)
     asked = Wanted(colour=colour, against=against, pick=tuple(pick or ())[: maps.MOST_PICKED])
-    page = maps.page(session, found, asked, reader)
-    if page.map.map is None:
-        raise Conflict(f"The map is not drawn. See its page: {page.path}.")
-    picture = scatter.alone(maps.layers(page.map.map, asked), f"{page.title}: {_TITLES[colour]}")
+    title, layers = maps.picture(session, found, asked, reader)
+    picture = scatter.alone(layers, f"{title}: {_TITLES[colour]}")
     return Response(picture, media_type="image/svg+xml", headers=SVG_HEADERS)
 
 

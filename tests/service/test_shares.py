@@ -75,6 +75,19 @@ def test_a_link_to_a_comparison_shows_it_and_its_chart(site: Site, anyone: httpx
     assert anyone.get(f"{path}/chart.svg").status_code == 200
 
 
+def test_every_address_on_a_shared_page_opens_without_a_token(site: Site, anyone: httpx.Client) -> None:  # noqa: F811
+    paths = [
+        path_of(share(site.api.client, site.best)),
+        path_of(share(site.api.client, site.best, against=str(site.second))),
+    ]
+    for path in paths:
+        html = anyone.get(path).text
+        found = set(re.findall(r"""(?:href|src|action|data-[a-z-]+)=["'](/[^"']*)""", html))
+        assert found, path
+        assert {address: anyone.get(address).status_code for address in found} == dict.fromkeys(found, 200)
+        assert not re.search("/v1/|/evaluations/|<form|<video|gallery", html)
+
+
 def test_the_secret_of_a_link_opens_no_other_route(site: Site) -> None:  # noqa: F811
     path = path_of(share(site.api.client, site.best))
     secret = path.removeprefix("/shared/")

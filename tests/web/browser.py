@@ -19,6 +19,7 @@ AXE = Path(__file__).parent / "assets" / "axe.min.js"
 ARGUMENTS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
 expect.set_options(timeout=DEADLINE_S * 1000)  # 5 s unless told: too few on a busy machine
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+ZOOMED = {"width": 720, "height": 450}  # WIDE at 200 %
 
 
 @contextmanager

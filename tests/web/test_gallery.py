@@ -11,11 +11,9 @@ from playwright.sync_api import Browser, expect
 
 from records.models import Evaluation
 from tests.service.test_answers import list_videos
-from tests.web.browser import NARROW, WIDE, chromium
+from tests.web.browser import NARROW, WIDE, ZOOMED, chromium
 from tests.web.conftest import Site
 from tests.web.test_browser import visit
-
-ZOOMED = {"width": 720, "height": 450}  # 1440 pixels at 200 %
 
 
 @pytest.fixture(scope="module")

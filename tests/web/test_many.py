@@ -13,7 +13,7 @@ from service.web.figures import signed
 from tests.served import Served
 from tests.service.finished import compare_waiting, ready_dataset
 from tests.web import played
-from tests.web.browser import NARROW, WIDE, Visitor, chromium
+from tests.web.browser import NARROW, WIDE, ZOOMED, Visitor, chromium
 from tests.web.read import Page
 
 HTML = {"Accept": "text/html"}
@@ -164,7 +164,11 @@ def visit(browser: Browser, api: Served, **options: Any) -> Visitor:
     return visitor
 
 
-@pytest.mark.parametrize(("scheme", "viewport"), [("light", WIDE), ("dark", NARROW)], ids=["light", "dark"])
+@pytest.mark.parametrize(
+    ("scheme", "viewport"),
+    [("light", WIDE), ("dark", NARROW), ("light", ZOOMED)],
+    ids=["light", "dark", "zoomed"],
+)
 def test_the_page_is_accessible_and_fits(
     browser: Browser, api: Served, course: list[str], scheme: str, viewport: Any
 ) -> None:
@@ -176,6 +180,9 @@ def test_the_page_is_accessible_and_fits(
             summary.click()
         assert visitor.violations() == []
         assert visitor.page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+        box = visitor.page.locator(".overview tbody td.heat").first.bounding_box()
+        assert box is not None
+        assert box["x"] + box["width"] <= viewport["width"]  # the first number is seen without scrolling
     assert visitor.faults == []
     visitor.context.close()
 

@@ -18,7 +18,7 @@ from service.web.map import Colour, Wanted
 from tests import mapped
 from tests.served import Served
 from tests.service.kit import problem_of
-from tests.web.browser import NARROW, WIDE, Visitor, chromium
+from tests.web.browser import NARROW, WIDE, ZOOMED, Visitor, chromium
 from tests.web.read import Page
 
 DATASET = mapped.videos(120)
@@ -181,7 +181,11 @@ def visit(browser: Browser, api: Served, **options: Any) -> Visitor:
     return visitor
 
 
-@pytest.mark.parametrize(("scheme", "viewport"), [("light", WIDE), ("dark", NARROW)], ids=["light", "dark"])
+@pytest.mark.parametrize(
+    ("scheme", "viewport"),
+    [("light", WIDE), ("dark", NARROW), ("light", ZOOMED)],
+    ids=["light", "dark", "zoomed"],
+)
 def test_a_map_is_accessible_and_fits(
     browser: Browser, api: Served, ids: tuple[str, str], scheme: str, viewport: Any
 ) -> None:

@@ -4,6 +4,7 @@ routes.py       the addresses of the pages
 session.py      log in and out, light and dark
 parameters.py   the parameters of the leaderboard's address
 leaderboard.py  the leaderboard
+columns.py      the columns that it can show, in groups
 models.py       a model's checkpoints over its training
 evaluation.py   one evaluation: results, or how far it is
 gallery.py      the videos behind a number

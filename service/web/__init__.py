@@ -5,6 +5,7 @@ session.py      log in and out, light and dark
 parameters.py   the parameters of the leaderboard's address
 leaderboard.py  the leaderboard
 lead.py         which row of a leaderboard is the best, in words
+columns.py      the columns that it can show, in groups
 models.py       a model's checkpoints over its training
 courses.py      the charts of this page
 evaluation.py   one evaluation: results, or how far it is

@@ -17,7 +17,7 @@ from starlette.types import Scope
 
 from service.auth import COOKIE, form_key
 from service.estimates.schemas import SpanOut
-from service.web import figures, gallery, names, power
+from service.web import columns, figures, gallery, names, power
 from vcp_core.catalog.defaults import DEFAULT_DATASET, DEFAULT_PROTOCOL
 from vcp_core.catalog.units import bytes_written, written
 from vcp_core.progress import duration as in_words
@@ -154,6 +154,7 @@ ENVIRONMENT.globals.update(
     model_path=model_path,
     title_of=names.title,
     by_benchmark=names.by_benchmark,
+    column_groups=columns.groups,
     bar=figures.bar,
     heat_level=figures.heat_level,
     share_level=figures.share_level,

@@ -82,6 +82,10 @@ class LeaderboardParameters:
             if value != getattr(LeaderboardParameters, name) and value is not None
         )
 
+    def usual_columns(self) -> str:
+        """Make the address of this view with the columns that a board has if none are chosen."""
+        return self.address(metric=DEFAULT_METRICS, fact=DEFAULT_FACTS)
+
     def query(self, board: LeaderboardKey) -> LeaderboardQuery:
         """Make the query for the rows and scores of this view on a board."""
         wanted = {name: value for name, value in vars(self).items() if name in FILTERS}

@@ -243,8 +243,11 @@ def test_pages_follow_each_other(site: Site) -> None:
 
 def test_an_empty_installation_says_how_to_begin(api: Served) -> None:
     page = Page.of(api.client.get("/", headers={"Accept": "text/html"}))
-    assert "No results yet" in page.text
-    assert f"URL={api.url}" in page.text
+    assert "vcpbench evaluates checkpoints of video networks" in page.text
+    steps = [" ".join(step.text.split()) for step in next(page.root.all("ol")).all("h2")]
+    assert steps == ["Try the demo", "Log in", "Upload a checkpoint"]
+    assert f"vcpbench login {api.url}" in page.text
+    assert "/submit" in page.links("Drop a file on the page Submit")
 
 
 def test_an_empty_board_says_what_to_do_next(site: Site) -> None:

@@ -70,7 +70,7 @@ def test_a_link_shows_its_page_without_a_token_and_without_notes(site: Site, any
 def test_a_link_to_a_comparison_shows_it_and_its_chart(site: Site, anyone: httpx.Client) -> None:  # noqa: F811
     path = path_of(share(site.api.client, site.best, against=str(site.second)))
     page = Page.of(anyone.get(path))
-    assert "r3d-vcp at step 9000 less r3d-vcp at step 6000" in page.text
+    assert "r3d-vcp at step 9000 compared with r3d-vcp at step 6000" in page.text
     assert {element.attributes["href"] for element in page.root.all("a")} == {"#main", f"{path}/chart.svg"}
     assert anyone.get(f"{path}/chart.svg").status_code == 200
 

@@ -112,7 +112,6 @@ def without_engines() -> FastAPI:
         redoc_url=None,
         dependencies=[Depends(known_words)],
     )
-    app.state.metrics = metrics.Metrics()
     app.add_middleware(BodyLimit)
     app.add_middleware(ServerTiming)
     problems.install(app)
@@ -161,6 +160,7 @@ def connect(app: FastAPI, settings: Settings) -> None:
     app.state.open_uploads = OpenUploads()
     app.state.request_rates = RequestRates(settings)
     app.state.readiness = None
+    app.state.metrics = metrics.Metrics()
     app.state.storage = Storage(settings.store_url)
     app.state.database = Database(
         settings.database_url.get_secret_value(),

@@ -10,16 +10,17 @@ from fastapi import Depends, Header, Query, Request, Response
 from records.repositories import logs
 from service.auth import AnyCaller, Reader
 from service.deps import Limit, Offset, Router, SessionDep
-from service.forms import Name, Text
+from service.forms import Name
 from service.logs import service
 from service.logs.schemas import CurvesOut, LogOut, LogPage, shown, with_curves
 from service.problems import TooLarge, responses
 from vcp_core.catalog.logs import MAX_BYTES, MAX_CURVES, MAX_ROWS, parse
 
 router = Router(prefix="/logs", tags=["logs"])
-Modelled = Annotated[Text, Query(description="Your team's model, or `TEAM/MODEL`.")]
+Modelled = Annotated[str, Query(description="Your team's model, or `TEAM/MODEL`.")]
 Run = Annotated[Name | None, Query(description="The training run; left out for checkpoints without one.")]
-CSV = {"requestBody": {"required": True, "content": {"text/csv": {}}}}
+# As the bytes of an upload: whatever kind `curl -T` names is taken.
+CSV = {"requestBody": {"required": True, "content": {"application/octet-stream": {}}}}
 
 
 async def _received(

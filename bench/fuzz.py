@@ -60,6 +60,7 @@ def prepare(installation: Installation) -> dict[str, list[str]]:
         time.sleep(0.5)
     with installation.client() as client:
         client.compare(*asked, timeout_s=WAIT_S)
+        many = client.compare_many(asked, timeout_s=WAIT_S).id  # done, so that no request cancels it
     installation.kill_worker(0)
     with installation.client() as client:  # no worker does these, so they wait to be cancelled
         asked += [client.evaluate(f"r3d_tiny-{FIRST_SEED}@latest", DATASET, one).id for one in WAITING]
@@ -81,24 +82,23 @@ def prepare(installation: Installation) -> dict[str, list[str]]:
         session.add(older)
         dataset, protocol = str(new.dataset_id), new.protocol_hash
     return {
-        **annotate(installation, asked[:2]),
+        **annotate(installation, asked[0]),
+        "comparisons": [many],
         "evaluations": asked,
         "dataset_ids": [dataset],
         "protocol_hashes": [protocol],
     }
 
 
-def annotate(installation: Installation, done: list[str]) -> dict[str, list[str]]:
-    """Make several of all that requests may delete, and one comparison of many. Return their ids by kind."""
-    many = installation.post("comparisons", {"evaluations": done})["id"]
+def annotate(installation: Installation, done: str) -> dict[str, list[str]]:
+    """Make several of all that requests may delete. Return their ids by kind."""
     model, log = f"r3d_tiny-{FIRST_SEED}", installation.folder / "log.csv"
     log.write_text("step,loss\n100,1.6\n200,1.5\n")
     with installation.client() as client:
         client.set_alias(ALIAS, f"{model}@latest")
         return {
-            "comparisons": [many],
-            "notes": [client.write_note(done[0], f"Note {number}.").id for number in range(SPARE)],
-            "shares": [client.share(done[0]).id for _ in range(SPARE)],
+            "notes": [client.write_note(done, f"Note {number}.").id for number in range(SPARE)],
+            "shares": [client.share(done).id for _ in range(SPARE)],
             "logs": [client.upload_log(log, model, run=str(number)).id for number in range(SPARE)],
             "views": [client.save_view(f"View {number}", "/models").id for number in range(SPARE)],
         }

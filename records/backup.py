@@ -42,6 +42,10 @@ FEATURES = "features/"
 OnProgress = Callable[[str, int, int], None]
 
 
+def _ignore(stage: str, done: int, total: int) -> None:
+    """Take progress that nobody wants to see."""
+
+
 class BackupError(VcpbenchError):
     """A folder is no backup, a backup is damaged, or it does not fit into the installation."""
 
@@ -104,7 +108,7 @@ def back_up(
     folder: Path,
     *,
     with_features: bool = True,
-    on_progress: OnProgress = lambda stage, done, total: None,
+    on_progress: OnProgress = _ignore,
 ) -> Backup:
     """Back up the database, and all objects that its rows name.
 
@@ -215,9 +219,7 @@ def read(folder: Path) -> Backup:
     return Backup(**{**said, "tables": {name: Table(**table) for name, table in said["tables"].items()}})
 
 
-def verify(
-    folder: Path, made: Backup, on_progress: OnProgress = lambda stage, done, total: None
-) -> list[Stored]:
+def verify(folder: Path, made: Backup, on_progress: OnProgress = _ignore) -> list[Stored]:
     """Compare every file of a backup with its hash, and return the objects.
 
     Raises:
@@ -237,7 +239,7 @@ def restore(
     store: Storage,
     folder: Path,
     *,
-    on_progress: OnProgress = lambda stage, done, total: None,
+    on_progress: OnProgress = _ignore,
 ) -> Backup:
     """Restore a backup into an empty installation. The database takes all rows or none.
 
@@ -266,8 +268,7 @@ def restore(
         migrate.move_to(url, made.revision)
         for done, one in enumerate(stored):
             on_progress("objects", done, len(stored))
-            if not store.exists(one.key):
-                store.put_file(one.key, folder / OBJECTS / one.sha256)
+            store.put_file(one.key, folder / OBJECTS / one.sha256)  # what has the key may be damaged
         on_progress("objects", len(stored), len(stored))
         with database.session() as session:
             copies.clear(session, made.tables)
@@ -342,4 +343,8 @@ def _compare(folder: Path, hashes: dict[str, str], stage: str, on_progress: OnPr
     on_progress(stage, len(hashes), len(hashes))
     if bad:
         more = f", and {len(bad) - MOST_TOLD} more" if len(bad) > MOST_TOLD else ""
-        raise BackupError(f"The backup in {folder} is not whole: {', '.join(bad[:MOST_TOLD])}{more}.")
+        raise BackupError(
+            f"The backup in {folder} is not whole: {', '.join(bad[:MOST_TOLD])}{more}. Take "
+            "another backup. Or delete the damaged files and back up into this folder again: what is missing "
+            "is copied anew."
+        )

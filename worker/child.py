@@ -266,7 +266,7 @@ def compare(
     from vcp_core.catalog.protocols import Protocol
     from vcp_core.scoring.stored_comparison import COMPARED_VERSION, compare_and_note
 
-    _check_rules(version, COMPARED_VERSION)
+    _check_version("compares", version, COMPARED_VERSION)
     predictions = _predictions(first), _predictions(second)
     on_units = _counting(tell, len(predictions[0]))
     numbers = Protocol.model_validate(protocol)
@@ -318,11 +318,7 @@ def draw_map(
     from vcp_core.features.bank import FeatureBank
     from vcp_core.scoring.maps import MAP_VERSION, UNITS, VideoMap, map_of
 
-    if version != MAP_VERSION:
-        raise VersionError(
-            f"The service draws maps by version {version} of the method and this worker by {MAP_VERSION}. "
-            "Update both to one version of vcpbench."
-        )
+    _check_version("draws maps", version, MAP_VERSION)
     made = _evaluation_plan(**plan, at_home=False)
     found = map_of(
         FeatureBank(Path(path) for path in features),
@@ -366,7 +362,7 @@ def compare_many(
     from vcp_core.scoring.stored_comparison import Compared
     from vcp_core.scoring.stored_many import MANY_VERSION, ComparedMany, MatrixMaker, compare_pairs, pairs_of
 
-    _check_rules(version, MANY_VERSION)
+    _check_version("compares", version, MANY_VERSION)
     there = json.loads(Path(known).read_text(encoding="utf-8"))
     pairs = pairs_of(len(ids), baseline)
     if there["matrices"] is not None:
@@ -392,11 +388,11 @@ def compare_many(
     return {}
 
 
-def _check_rules(wanted: str, version: str) -> None:
-    """Refuse to compare by other rules than the service."""
+def _check_version(does: str, wanted: str, version: str) -> None:
+    """Refuse to work by other rules than the service."""
     if wanted != version:
         raise VersionError(
-            f"The service compares by version {wanted} of the rules and this worker by {version}. "
+            f"The service {does} by version {wanted} of the rules and this worker by {version}. "
             "Update both to one version of vcpbench."
         )
 

@@ -6,13 +6,12 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
 from vcpbench_client import defaults, login
 from vcpbench_client.answers import (
     Board,
     Checkpoint,
-    Comparison,
     Dataset,
     Evaluation,
     Identity,
@@ -20,25 +19,21 @@ from vcpbench_client.answers import (
     Protocol,
     Reevaluation,
     Status,
-    read,
 )
-from vcpbench_client.comparing import Comparing
+from vcpbench_client.asking import PAGE
 from vcpbench_client.downloads import download
-from vcpbench_client.errors import BadAnswer, NotCompared, NotDone, Rejected, TimedOut
+from vcpbench_client.errors import BadAnswer, NotDone, Rejected, TimedOut
 from vcpbench_client.folders import source_of
 from vcpbench_client.given import Answers, query
 from vcpbench_client.logs import Logs
 from vcpbench_client.naming import Naming
 from vcpbench_client.patience import Deadline, Looks
 from vcpbench_client.sharing import Sharing
-from vcpbench_client.transport import Query, Transport, content_of, segment
+from vcpbench_client.transport import Transport, content_of, segment
 from vcpbench_client.uploads import PART_BYTES, Tell, Upload
 
-T = TypeVar("T")
-PAGE = 100
 
-
-class Client(Comparing, Naming, Sharing, Logs):
+class Client(Naming, Sharing, Logs):
     """A server, with one method for each request.
 
     Args:
@@ -144,7 +139,7 @@ class Client(Comparing, Naming, Sharing, Logs):
         names = ("model", "size_bytes", "sha256", "prefix", "variant", "input_spec")
         body = {name: getattr(checkpoint, name) for name in names} | facts
         known = {name: value for name, value in body.items() if value is not None}
-        return read(Checkpoint, content_of(self._transport.ask("POST", "/checkpoints", body=known)))
+        return self._asked(Checkpoint, "POST", "/checkpoints", body=known)
 
     def evaluate(
         self, checkpoint: str | Checkpoint, dataset: str | None = None, protocol: str | None = None
@@ -159,7 +154,7 @@ class Client(Comparing, Naming, Sharing, Logs):
         wanted = checkpoint.id if isinstance(checkpoint, Checkpoint) else checkpoint
         where = {"dataset": dataset or defaults.dataset(), "protocol": protocol or defaults.protocol()}
         body = {"checkpoint": wanted, **where}
-        return read(Evaluation, content_of(self._transport.ask("POST", "/evaluations", body=body)))
+        return self._asked(Evaluation, "POST", "/evaluations", body=body)
 
     def wait_ready(
         self,
@@ -330,42 +325,7 @@ class Client(Comparing, Naming, Sharing, Logs):
     def cancel(self, evaluation_id: str) -> Evaluation:
         """End an evaluation; what it has computed stays for the next one."""
         path = f"/evaluations/{segment(evaluation_id)}/cancel"
-        return read(Evaluation, content_of(self._transport.ask("POST", path)))
-
-    def compare(
-        self,
-        first: str,
-        second: str,
-        *,
-        on_progress: Callable[[Comparison], None] | None = None,
-        timeout_s: float | None = None,
-    ) -> Comparison:
-        """The second evaluation against the first, paired by video, once a worker has compared them.
-
-        Args:
-            first: Its id, or `MODEL@latest`.
-            second: Another's, on the same videos under the same protocol.
-            on_progress: Told how it stands, again and again.
-            timeout_s: How long to wait. The comparison goes on afterwards.
-
-        Raises:
-            NotCompared: If it fails.
-            TimedOut: If it takes longer.
-        """
-        deadline = Deadline.within(timeout_s)
-        looks = Looks(deadline, self._transport.deadline)
-        while True:
-            pair = {"first": first, "second": second}
-            found = self._get(Comparison, "/comparisons", pair, deadline=deadline)
-            if on_progress:
-                on_progress(found)
-            if found.state == "failed":
-                raise NotCompared(found)
-            if found.ended:
-                return found
-            first, second = found.first.id, found.second.id  # MODEL@latest may mean another one later
-            more = f" It waits, because {found.waiting_for}." if found.waiting_for else ""
-            looks.pause(f"The comparison of {first} and {second} is still {found.state}", more)
+        return self._asked(Evaluation, "POST", path)
 
     def leaderboard(
         self,
@@ -409,7 +369,7 @@ class Client(Comparing, Naming, Sharing, Logs):
         """
         body = {"dataset": dataset or defaults.dataset(), "protocol": protocol or defaults.protocol()}
         body |= {} if engine is None else {"engine": engine}
-        return read(Reevaluation, content_of(self._transport.ask("POST", "/reevaluations", body=body)))
+        return self._asked(Reevaluation, "POST", "/reevaluations", body=body)
 
     def page(self, evaluation_id: str) -> str:
         """Address of an evaluation's page, for people."""
@@ -440,7 +400,7 @@ class Client(Comparing, Naming, Sharing, Logs):
                 make them again after you switch them on.
         """
         path, body = f"/datasets/{segment(dataset)}", {"shows_media": shown}
-        return read(Dataset, content_of(self._transport.ask("PATCH", path, body=body)))
+        return self._asked(Dataset, "PATCH", path, body=body)
 
     def protocols(self) -> tuple[Protocol, ...]:
         """The protocols that evaluations may name."""
@@ -453,23 +413,6 @@ class Client(Comparing, Naming, Sharing, Logs):
     def status(self) -> Status:
         """The server's workers with their jobs, and the queues."""
         return self._get(Status, "/status")
-
-    def _get(
-        self, kind: type[T], path: str, query: Query | None = None, *, deadline: Deadline | None = None
-    ) -> T:
-        return read(kind, content_of(self._transport.ask("GET", path, query=query, deadline=deadline)))
-
-    def _pages(self, kind: type[T], path: str, limit: int | None, wanted: dict[str, Any]) -> Iterator[T]:
-        num_given = 0
-        while limit is None or num_given < limit:
-            rows = PAGE if limit is None else min(PAGE, limit - num_given)
-            query = {**wanted, "limit": rows, "offset": num_given}
-            found = content_of(self._transport.ask("GET", path, query=query))
-            items = read(dict[str, Any], found).get("items", [])
-            yield from read(tuple[kind, ...], items)  # type: ignore[valid-type]
-            num_given += len(items)
-            if len(items) < rows:
-                return
 
 
 def _still(late: Sequence[Evaluation]) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""The part of the client that compares many evaluations: with a baseline, and in all pairs."""
+"""The part of the client that compares evaluations: two, or many with a baseline and in all pairs."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
-from vcpbench_client.answers import ENDED, ComparisonProgress, Difference, Evaluation, read
+from vcpbench_client.answers import ENDED, Comparison, ComparisonProgress, Difference, Evaluation
+from vcpbench_client.asking import Asking
 from vcpbench_client.errors import NotCompared
 from vcpbench_client.patience import Deadline, Looks
-from vcpbench_client.transport import Transport, content_of, segment
+from vcpbench_client.transport import segment
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,11 +107,43 @@ class ComparedMany:
         return {"comparison": self.id, "baseline": self.baseline, "evaluations": others}
 
 
-class Comparing:
-    """Methods of `Client` that compare many evaluations."""
+class Comparing(Asking):
+    """Methods of `Client` that compare evaluations: two, or many."""
 
-    _transport: Transport
-    url: str
+    def compare(
+        self,
+        first: str,
+        second: str,
+        *,
+        on_progress: Callable[[Comparison], None] | None = None,
+        timeout_s: float | None = None,
+    ) -> Comparison:
+        """The second evaluation against the first, paired by video, once a worker has compared them.
+
+        Args:
+            first: Its id, or `MODEL@latest`.
+            second: Another's, on the same videos under the same protocol.
+            on_progress: Told how it stands, again and again.
+            timeout_s: How long to wait. The comparison goes on afterwards.
+
+        Raises:
+            NotCompared: If it fails.
+            TimedOut: If it takes longer.
+        """
+        deadline = Deadline.within(timeout_s)
+        looks = Looks(deadline, self._transport.deadline)
+        while True:
+            pair = {"first": first, "second": second}
+            found = self._get(Comparison, "/comparisons", pair, deadline=deadline)
+            if on_progress:
+                on_progress(found)
+            if found.state == "failed":
+                raise NotCompared(found)
+            if found.ended:
+                return found
+            first, second = found.first.id, found.second.id  # MODEL@latest may mean another one later
+            more = f" It waits, because {found.waiting_for}." if found.waiting_for else ""
+            looks.pause(f"The comparison of {first} and {second} is still {found.state}", more)
 
     def compare_many(
         self,
@@ -142,8 +175,7 @@ class Comparing:
         deadline = Deadline.within(timeout_s)
         looks = Looks(deadline, self._transport.deadline)
         body = {"evaluations": list(evaluations), "baseline": baseline}
-        asked = self._transport.ask("POST", "/comparisons", body=body, deadline=deadline)
-        found = read(ComparedMany, content_of(asked))
+        found = self._asked(ComparedMany, "POST", "/comparisons", body=body, deadline=deadline)
         order = [one.id for one in found.evaluations]
         while True:
             if on_progress:
@@ -155,7 +187,7 @@ class Comparing:
             more = f" It waits, because {found.waiting_for}." if found.waiting_for else ""
             looks.pause(f"The comparison of {found.title} is still {found.state}", more)
             path = f"/comparisons/{segment(found.id)}"  # MODEL@latest may mean another one later
-            found = read(ComparedMany, content_of(self._transport.ask("GET", path, deadline=deadline)))
+            found = self._get(ComparedMany, path, deadline=deadline)
 
     def many_page(self, evaluations: Sequence[str], baseline: str) -> str:
         """Address of the page that compares many evaluations with a baseline."""

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
 
 from vcpbench_client.answers import read
+from vcpbench_client.asking import Asking
 from vcpbench_client.errors import ClientError, FileError
-from vcpbench_client.transport import Transport, content_of, segment
-
-T = TypeVar("T")
+from vcpbench_client.transport import content_of, segment
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,13 +38,8 @@ class TrainingLog:
     curves: dict[str, tuple[float | None, ...]] | None = None
 
 
-class Logs:
+class Logs(Asking):
     """Methods of `Client` for training logs. Each may be called twice without harm."""
-
-    _transport: Transport
-
-    def _pages(self, kind: type[T], path: str, limit: int | None, wanted: dict[str, Any]) -> Iterator[T]:
-        raise NotImplementedError
 
     def upload_log(self, path: str | Path, model: str, *, run: str | None = None) -> TrainingLog:
         """Upload the training log of a run. A new upload replaces it.
@@ -82,8 +74,8 @@ class Logs:
 
     def training_log(self, log_id: str) -> TrainingLog:
         """A training log with its curves."""
-        return read(TrainingLog, content_of(self._transport.ask("GET", f"/logs/{segment(log_id)}")))
+        return self._get(TrainingLog, f"/logs/{segment(log_id)}")
 
     def delete_log(self, log_id: str) -> TrainingLog:
         """Delete a training log of your team. Only uploading it again brings it back."""
-        return read(TrainingLog, content_of(self._transport.ask("DELETE", f"/logs/{segment(log_id)}")))
+        return self._asked(TrainingLog, "DELETE", f"/logs/{segment(log_id)}")

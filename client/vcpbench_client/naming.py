@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
 
-from vcpbench_client.answers import Checkpoint, read
-from vcpbench_client.transport import Transport, content_of, segment
-
-T = TypeVar("T")
+from vcpbench_client.answers import Checkpoint
+from vcpbench_client.asking import Asking
+from vcpbench_client.transport import segment
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,13 +64,8 @@ class History:
     moves: tuple[Move, ...]
 
 
-class Naming:
+class Naming(Asking):
     """Methods of `Client` that give names. Each may be sent twice without harm."""
-
-    _transport: Transport
-
-    def _pages(self, kind: type[T], path: str, limit: int | None, wanted: dict[str, Any]) -> Iterator[T]:
-        raise NotImplementedError
 
     def rename(self, model: str, name: str) -> Named:
         """Give a model another name. The old name still leads to it.
@@ -84,7 +77,7 @@ class Naming:
         Raises:
             Conflict: If another model of the team has this name or had it.
         """
-        return read(Named, self._sent("POST", "/models/rename", {"model": model, "name": name}))
+        return self._asked(Named, "POST", "/models/rename", body={"model": model, "name": name})
 
     def tag(self, model: str, *, add: Sequence[str] = (), remove: Sequence[str] = ()) -> Named:
         """Add tags to a model, and remove tags from it.
@@ -95,7 +88,7 @@ class Naming:
             remove: The same.
         """
         body = {"model": model, "add": list(add), "remove": list(remove)}
-        return read(Named, self._sent("POST", "/models/tags", body))
+        return self._asked(Named, "POST", "/models/tags", body=body)
 
     def aliases(self, *, limit: int | None = None, team: str | None = None) -> Iterator[Alias]:
         """Aliases by team and name, fetched as they are needed."""
@@ -109,7 +102,7 @@ class Naming:
             checkpoint: What `upload` gave, its id, `MODEL@latest`, or another alias.
         """
         wanted = checkpoint.id if isinstance(checkpoint, Checkpoint) else checkpoint
-        return read(Alias, self._sent("PUT", f"/aliases/{_segment(name)}", {"checkpoint": wanted}))
+        return self._asked(Alias, "PUT", f"/aliases/{_segment(name)}", body={"checkpoint": wanted})
 
     def remove_alias(self, name: str, *, team: str | None = None) -> None:
         """Remove an alias of your team; an administrator names another team. Its history stays."""
@@ -118,10 +111,7 @@ class Naming:
     def alias_history(self, name: str, *, team: str | None = None) -> History:
         """Where an alias points and pointed."""
         path = f"/aliases/{_segment(name)}/history"
-        return read(History, content_of(self._transport.ask("GET", path, query={"team": team})))
-
-    def _sent(self, method: str, path: str, body: Any) -> Any:
-        return content_of(self._transport.ask(method, path, body=body))
+        return self._get(History, path, {"team": team})
 
 
 def _segment(name: str) -> str:

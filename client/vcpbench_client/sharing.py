@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
-from vcpbench_client.answers import Comparison, read
-from vcpbench_client.transport import Transport, content_of, segment
+from vcpbench_client.answers import read
+from vcpbench_client.comparing import Comparing
+from vcpbench_client.transport import content_of, segment
 
-T = TypeVar("T")
 DAYS = 14  # until a link expires, if nothing else is said; the server's default, too
 
 
@@ -72,17 +72,8 @@ class View:
     created_at: datetime
 
 
-class Sharing:
+class Sharing(Comparing):
     """Methods of `Client` for notes, links and views."""
-
-    _transport: Transport
-
-    def _pages(self, kind: type[T], path: str, limit: int | None, wanted: dict[str, Any]) -> Iterator[T]:
-        raise NotImplementedError
-
-    def compare(self, first: str, second: str) -> Comparison:
-        """See `Client.compare`."""
-        raise NotImplementedError
 
     def notes(self, evaluation: str) -> tuple[Note, ...]:
         """The notes on an evaluation, the oldest first."""
@@ -98,11 +89,11 @@ class Sharing:
 
     def change_note(self, note_id: str, text: str) -> Note:
         """Write a note of your team anew."""
-        return read(Note, self._asked("PUT", f"/notes/{segment(note_id)}", {"text": text}))
+        return self._asked(Note, "PUT", f"/notes/{segment(note_id)}", body={"text": text})
 
     def delete_note(self, note_id: str) -> Note:
         """Delete a note of your team, and return it: only writing it again brings it back."""
-        return read(Note, self._asked("DELETE", f"/notes/{segment(note_id)}"))
+        return self._asked(Note, "DELETE", f"/notes/{segment(note_id)}")
 
     def share(self, evaluation: str, *, against: str | None = None, days: int = DAYS) -> Share:
         """Make a link that reads one page, and nothing else, without a token.
@@ -127,7 +118,7 @@ class Sharing:
 
     def revoke(self, share_id: str) -> Share:
         """Revoke a link of your team. It opens nothing from then on."""
-        return read(Share, self._asked("DELETE", f"/shares/{segment(share_id)}"))
+        return self._asked(Share, "DELETE", f"/shares/{segment(share_id)}")
 
     def views(self) -> tuple[View, ...]:
         """Your team's saved views, by page and name."""
@@ -140,11 +131,8 @@ class Sharing:
             name: For people.
             address: The page's path and query: `/?...` (board), `/models?...` or `/compare?...`.
         """
-        return read(View, self._asked("POST", "/views", {"name": name, "address": address}))
+        return self._asked(View, "POST", "/views", body={"name": name, "address": address})
 
     def delete_view(self, view_id: str) -> View:
         """Delete a view of your team, and return it: saving it again brings it back."""
-        return read(View, self._asked("DELETE", f"/views/{segment(view_id)}"))
-
-    def _asked(self, method: str, path: str, body: Any = None) -> Any:
-        return content_of(self._transport.ask(method, path, body=body))
+        return self._asked(View, "DELETE", f"/views/{segment(view_id)}")

@@ -134,6 +134,14 @@ class Checkpoint(Identified, Base):
             input_spec=self.input_spec,
         )
 
+    @property
+    def known_spec(self) -> BackboneSpec | None:
+        """The same; None if this version of vcpbench cannot describe the network."""
+        try:
+            return self.spec if self.is_known else None
+        except VcpbenchError:  # of a scheme, variant or input that this version does not know
+            return None
+
     model: Mapped[Model | None] = relationship(lazy="joined")
     parts: Mapped[list[UploadPart]] = relationship(order_by="UploadPart.start", cascade="all, delete-orphan")
 

@@ -28,7 +28,7 @@ from service.answers.wanted import Wanted
 from service.auth import Caller
 from service.evaluations import named
 from service.evaluations.schemas import shown
-from service.evaluations.service import check_done
+from service.evaluations.service import check_done, difference
 from service.media import addresses
 from service.media.addresses import Preview, switched_off
 from service.problems import Conflict
@@ -148,15 +148,11 @@ def _beside(
         return None, None
     other = named.find(session, against, reader)
     check_done(other, reader)
-    for what, its, others in (
-        ("dataset", evaluation.dataset.fingerprint, other.dataset.fingerprint),
-        ("protocol", evaluation.protocol_hash, other.protocol_hash),
-    ):
-        if its != others:
-            raise Conflict(
-                f"The evaluations differ in {what}: {its} and {others}. "
-                "They were not asked the same questions."
-            )
+    if found := difference(evaluation, other, facts=("dataset", "protocol")):
+        what, its, others = found
+        raise Conflict(
+            f"The evaluations differ in {what}: {its} and {others}. They were not asked the same questions."
+        )
     return other, pair(answers, _read(session, storage, other, benchmark), name)
 
 
@@ -232,7 +228,7 @@ def _answer(page: _Page, row: int) -> AnswerOut:
     answers, part = page.answers, page.part
     video, truth = answers.videos[answers.video_N[row]], int(answers.truth_N[row])
     number = None if answers.tuple_N is None else int(answers.tuple_N[row])
-    spec = _spec(page.evaluation) if page.shows_previews else None
+    spec = page.evaluation.checkpoint.known_spec if page.shows_previews else None
     preview = None if spec is None else _preview(page, spec, video, number, answers.answers[truth])
     return AnswerOut(
         video=video,
@@ -308,16 +304,6 @@ def _other(answers: Stored, evaluation: Evaluation, side: Side, row: int) -> Oth
         right=bool(side.part.right_N[there]),
         sure=_sure(side.part, there),
     )
-
-
-def _spec(evaluation: Evaluation) -> BackboneSpec | None:
-    """The network, whose input decides what previews show; None if this version does not know it any more."""
-    if not evaluation.checkpoint.is_known:
-        return None
-    try:
-        return evaluation.checkpoint.spec
-    except UnknownName:
-        return None
 
 
 def _preview(page: _Page, spec: BackboneSpec, video: str, number: int | None, option: str) -> Preview:

@@ -19,7 +19,7 @@ from service.comparisons.service import MOST as MOST_UNDONE
 from service.comparisons.service import check_room
 from service.evaluations import named
 from service.evaluations.schemas import shown
-from service.evaluations.service import check_done
+from service.evaluations.service import check_done, difference
 from service.evaluations.waiting import comparing
 from service.problems import Conflict, Forbidden, InvalidRequest, NotFound, Unauthorised
 from service.reasons import text_for
@@ -133,16 +133,12 @@ def _load(session: Session, wanted: Sequence[str]) -> Sequence[Evaluation]:
 
 
 def _check_comparable(base: Evaluation, one: Evaluation) -> None:
-    for what, its, others in (
-        ("dataset", base.dataset.fingerprint, one.dataset.fingerprint),
-        ("protocol", base.protocol_hash, one.protocol_hash),
-        ("version of vcpbench", base.engine, one.engine),
-    ):
-        if its != others:
-            raise Conflict(
-                f"Evaluation {one.id} does not fit: its {what} is {others}, and that of the baseline "
-                f"{base.id} is {its}. Leave it out, or choose evaluations of one board."
-            )
+    if found := difference(base, one):
+        what, its, others = found
+        raise Conflict(
+            f"Evaluation {one.id} does not fit: its {what} is {others}, and that of the baseline "
+            f"{base.id} is {its}. Leave it out, or choose evaluations of one board."
+        )
 
 
 def find(session: Session, comparison_id: UUID) -> Found:

@@ -9,7 +9,7 @@ from records.repositories import comparisons, locks
 from service.auth import Caller
 from service.comparisons.schemas import ComparisonOut, ComparisonProgress
 from service.evaluations import named
-from service.evaluations.service import check_done, detail
+from service.evaluations.service import check_done, detail, difference
 from service.evaluations.waiting import comparing
 from service.limits import MAX_LIVE_COMPARISONS, MAX_LIVE_COMPARISONS_OF_MANY
 from service.problems import Conflict, TooMany
@@ -68,16 +68,12 @@ def check_room(session: Session, team: str | None, *, many: bool = False) -> Non
 def _check(one: Evaluation, other: Evaluation, reader: Caller | None) -> None:
     for evaluation in (one, other):
         check_done(evaluation, reader)
-    for what, its, others in (
-        ("dataset", one.dataset.fingerprint, other.dataset.fingerprint),
-        ("protocol", one.protocol_hash, other.protocol_hash),
-        ("version of vcpbench", one.engine, other.engine),
-    ):
-        if its != others:
-            raise Conflict(
-                f"The evaluations differ in {what}: {its} and {others}. "
-                "A comparison needs the same on both sides."
-            )
+    if found := difference(one, other):
+        what, its, others = found
+        raise Conflict(
+            f"The evaluations differ in {what}: {its} and {others}. "
+            "A comparison needs the same on both sides."
+        )
 
 
 def _shown(

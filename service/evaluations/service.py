@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
+
 from sqlalchemy.orm import Session
 
 from records import flow
@@ -37,6 +39,12 @@ from vcp_core.catalog.scores import Score
 from vcp_core.evaluation.size import check_summary
 from vcp_core.results.diagnosis import diagnose
 from vcp_core.results.types import Results
+
+_FACTS: Mapping[str, Callable[[Evaluation], str | None]] = {  # equal where scores may be compared
+    "dataset": lambda one: one.dataset.fingerprint,
+    "protocol": lambda one: one.protocol_hash,
+    "version of vcpbench": lambda one: one.engine,
+}
 
 
 def create(session: Session, wanted: EvaluationIn, caller: Caller) -> tuple[Evaluation, bool]:
@@ -146,6 +154,17 @@ def results(session: Session, wanted: str, reader: Caller | None = None) -> Resu
         {**result, "predictions": predictions.get(result["benchmark"])} for result in content["benchmarks"]
     ]
     return Results.model_validate(content)
+
+
+def difference(
+    one: Evaluation, other: Evaluation, *, facts: Iterable[str] = tuple(_FACTS)
+) -> tuple[str, str | None, str | None] | None:
+    """Find the first fact for which two evaluations cannot be compared: its name and both values."""
+    for what in facts:
+        its, others = _FACTS[what](one), _FACTS[what](other)
+        if its != others:
+            return what, its, others
+    return None
 
 
 def check_done(evaluation: Evaluation, reader: Caller | None) -> None:

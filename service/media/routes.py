@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import Path, Request, Response
@@ -32,6 +32,7 @@ OfQuestion = Annotated[
 ]
 Key = Annotated[VideoKey, Path(description="The first half of the SHA-256 of the video's id.")]
 OfProtocol = Annotated[ProtocolHash, Path(description="Hash of the protocol.")]
+Form = Annotated[Literal["webp", "webm"], Path(description="A picture of frames, or a clip.")]
 Number = Annotated[int, Path(description="Number of the video's question.", ge=0, le=9999)]
 
 
@@ -41,68 +42,48 @@ class BeingMade(BaseModel):
     detail: str = "The preview is not made yet. A worker makes it once no evaluation waits. Ask again."
 
 
-def _described(form: str) -> dict[int | str, dict[str, Any]]:
-    content = {TYPES[form]: {"schema": {"type": "string", "format": "binary"}}}
-    return {
-        200: {"content": content},
-        202: {"model": BeingMade, "description": "Not made yet"},
-        206: {"description": "The bytes that `Range` asked for", "content": content},
-        304: {"description": "The preview is the one of `If-None-Match`"},
-        **responses(404, 416),
-    }
+_CONTENT = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in TYPES.values()}
+_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {"content": _CONTENT},
+    202: {"model": BeingMade, "description": "Not made yet"},
+    206: {"description": "The bytes that `Range` asked for", "content": _CONTENT},
+    304: {"description": "The preview is the one of `If-None-Match`"},
+    **responses(404, 416),
+}
 
 
 @router.get(
-    "/{dataset_id}/{geometry}/videos/{key}.webp",
-    responses=_described(STRIP),
+    "/{dataset_id}/{geometry}/videos/{key}.{form}",
+    responses=_RESPONSES,
     response_class=Response,
-    summary="Show frames of a video",
+    summary="Show a video",
 )
-def video_strip(
+def of_video(
     request: Request,
     dataset_id: UUID,
     geometry: OfVideo,
     key: Key,
+    form: Form,
     reader: Reader,
     session: SessionDep,
     storage: StorageDep,
 ) -> Response:
-    """Eight frames of a video in one picture, as a network sees them.
+    """A video as a network sees it: eight of its frames in one picture, or at most 72 of them as a clip.
 
     The first request has a worker make it, and is answered 202 with `Retry-After`. Ask again after as many
     seconds.
     """
-    wanted = Wanted(dataset_id=dataset_id, geometry=geometry, key=key, form=STRIP)
+    wanted = Wanted(dataset_id=dataset_id, geometry=geometry, key=key, form=form)
     return _answer(request, wanted, reader, session, storage)
 
 
 @router.get(
-    "/{dataset_id}/{geometry}/videos/{key}.webm",
-    responses=_described(CLIP),
+    "/{dataset_id}/{geometry}/questions/{protocol_hash}/{key}/{number}/{option}.{form}",
+    responses=_RESPONSES,
     response_class=Response,
-    summary="Play a video",
+    summary="Show a cloze question",
 )
-def video_clip(
-    request: Request,
-    dataset_id: UUID,
-    geometry: OfVideo,
-    key: Key,
-    reader: Reader,
-    session: SessionDep,
-    storage: StorageDep,
-) -> Response:
-    """At most 72 frames of a video, as a network sees them. It is made as the picture is."""
-    wanted = Wanted(dataset_id=dataset_id, geometry=geometry, key=key, form=CLIP)
-    return _answer(request, wanted, reader, session, storage)
-
-
-@router.get(
-    "/{dataset_id}/{geometry}/questions/{protocol_hash}/{key}/{number}/{option}.webp",
-    responses=_described(STRIP),
-    response_class=Response,
-    summary="Show frames of a cloze question",
-)
-def question_strip(
+def of_question(
     request: Request,
     dataset_id: UUID,
     geometry: OfQuestion,
@@ -110,51 +91,21 @@ def question_strip(
     key: Key,
     number: Number,
     option: Word,
+    form: Form,
     reader: Reader,
     session: SessionDep,
     storage: StorageDep,
 ) -> Response:
-    """Four frames of each of a question's three clips, with an option in the blank.
+    """A question's three clips, with an option in the blank: side by side as a clip, or as one picture.
 
-    A column is a clip: before the blank, in the blank, after the blank. The picture is made as that of a
-    video is.
+    A column of the picture has four frames of a clip: before the blank, in the blank, after the blank. A
+    worker makes both as it makes those of a video.
     """
     wanted = Wanted(
         dataset_id=dataset_id,
         geometry=geometry,
         key=key,
-        form=STRIP,
-        protocol_hash=protocol_hash,
-        number=number,
-        option=option,
-    )
-    return _answer(request, wanted, reader, session, storage)
-
-
-@router.get(
-    "/{dataset_id}/{geometry}/questions/{protocol_hash}/{key}/{number}/{option}.webm",
-    responses=_described(CLIP),
-    response_class=Response,
-    summary="Play a cloze question",
-)
-def question_clip(
-    request: Request,
-    dataset_id: UUID,
-    geometry: OfQuestion,
-    protocol_hash: OfProtocol,
-    key: Key,
-    number: Number,
-    option: Word,
-    reader: Reader,
-    session: SessionDep,
-    storage: StorageDep,
-) -> Response:
-    """A question's three clips side by side, with an option in the blank."""
-    wanted = Wanted(
-        dataset_id=dataset_id,
-        geometry=geometry,
-        key=key,
-        form=CLIP,
+        form=form,
         protocol_hash=protocol_hash,
         number=number,
         option=option,

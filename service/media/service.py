@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 from uuid import UUID
@@ -11,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from records import storage
 from records.kept import Kept
-from records.models import Checkpoint, DatasetRow, DatasetState, JobKind, Media, MediaState
+from records.models import DatasetRow, DatasetState, JobKind, Media, MediaState
 from records.repositories import live, locks, media
 from records.repositories.media import Group
 from records.storage import DamagedObject, Storage
@@ -28,11 +27,10 @@ from vcp_core.catalog.previews import (
     num_groups,
     read_geometry,
 )
-from vcp_core.catalog.specs import BackboneSpec
 from vcp_core.catalog.validation import quoted
 
 # By fingerprint and protocol: what the networks that were evaluated there see. A page asks for many previews.
-_USED = Kept[tuple[str, str], set[str | None]](32, seconds=30)
+_USED = Kept[tuple[str, str], set[str]](32, seconds=30)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +125,8 @@ def _check_used(session: Session, dataset: DatasetRow, wanted: Wanted) -> None:
     used = _USED.get(key)
     if used is None or wanted.geometry not in used:
         write = clip_geometry if wanted.protocol_hash else frame_geometry
-        used = {_geometry(checkpoint, write) for checkpoint in media.networks(session, *key)}
+        specs = (checkpoint.known_spec for checkpoint in media.networks(session, *key))
+        used = {write(spec) for spec in specs if spec is not None}
         _USED.put(key, used)
     if wanted.geometry in used:
         return
@@ -136,15 +135,6 @@ def _check_used(session: Session, dataset: DatasetRow, wanted: Wanted) -> None:
         f"No evaluation on the dataset {dataset.name}{under} has a network that sees videos as "
         f"{quoted(wanted.geometry)}. An evaluation's page shows its previews."
     )
-
-
-def _geometry(checkpoint: Checkpoint, write: Callable[[BackboneSpec], str]) -> str | None:
-    if not checkpoint.is_known:
-        return None
-    try:
-        return write(checkpoint.spec)
-    except VcpbenchError:  # of a scheme or variant that this version does not know
-        return None
 
 
 def _make(

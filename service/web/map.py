@@ -216,7 +216,7 @@ def page(session: Session, evaluation: Evaluation, asked: Wanted, reader: Caller
     drawn, is_shown = None, media.is_shown(session, evaluation.dataset)
     if found.map is not None:
         both = (one, found.map), (theirs, first) if theirs and first else None
-        drawn = _drawn(evaluation, *both, asked, spec=_spec(evaluation) if is_shown else None)
+        drawn = _drawn(evaluation, *both, asked, spec=evaluation.checkpoint.known_spec if is_shown else None)
     return Page(
         shown=one,
         superseded=bool(datasets.superseded(session, [one.dataset.fingerprint])),
@@ -258,7 +258,7 @@ def chosen(
         raise NotFound(f"The map of evaluation {evaluation.id} has no video {asked.video!r}.")
     other = named.find(session, asked.against, reader) if asked.against else None
     theirs = service.ask(session, str(other.id), None, reader).map if other else None
-    spec = _spec(evaluation) if media.is_shown(session, evaluation.dataset) else None
+    spec = evaluation.checkpoint.known_spec if media.is_shown(session, evaluation.dataset) else None
     line = _Lines(evaluation, own, theirs, asked, spec).line(own.videos.index(asked.video))
     return line, title(shown(other, reader=reader)) if other else None
 
@@ -429,11 +429,6 @@ class _Lines:
             address="?" + self._asked.query(video=video, offset=self._asked.offset),
             preview=addresses.video(self._dataset_id, self._spec, video) if self._spec else None,
         )
-
-
-def _spec(evaluation: Evaluation) -> BackboneSpec | None:
-    """The network, whose input decides what previews show; None if no catalog knows it."""
-    return evaluation.checkpoint.spec if evaluation.checkpoint.is_known else None
 
 
 def _offers(session: Session, evaluation: Evaluation, reader: Caller | None) -> list[tuple[str, str]]:

@@ -78,7 +78,7 @@ def test_a_checkpoints_whole_way(api: Served, client: Client, hands: Hands, tmp_
 
 
 def test_lists_are_fetched_page_by_page(api: Served, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vcpbench_client.client.PAGE", 2)
+    monkeypatch.setattr("vcpbench_client.asking.PAGE", 2)
     with api.database.session() as session:
         for step in range(5):
             ready_checkpoint(session, "mine", step=step)

@@ -40,6 +40,7 @@ VALUES = {
     "key": 32 * "0",
     "number": 0,
     "option": "original",
+    "form": "webp",
 }
 
 OF_A_TEAM = (  # read by a token only, anywhere

@@ -97,7 +97,7 @@ def test_a_worker_of_another_version_says_so(api: Served, job_loop: JobLoop, pai
         with api.database.session() as session:
             return session.scalars(select(MapRow.reason)).one()
 
-    assert "by version of tomorrow of the method" in str(until(reason))
+    assert "draws maps by version of tomorrow of the rules" in str(until(reason))
 
 
 def test_a_failed_map_is_tried_again_after_a_while(

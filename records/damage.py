@@ -34,15 +34,7 @@ def features_damaged(
     """
     locks.expect(session, flow.FLOW)
     _wait_again(session, evaluation, also=noticed_by)
-    for shard_id, sha256 in damaged.items():
-        if session.get_one(Shard, shard_id).sha256 != sha256:  # made again since the job read its row
-            continue
-        failed = remakes.extract_again(session, shard_id)
-        if failed is not None:
-            flow.job_failed(session, failed)
-            continue
-        for other in evaluations.needing_shard(session, shard_id):
-            _wait_again(session, other)
+    _extract_again(session, damaged)
     flow.advance(session, evaluation)
 
 
@@ -59,13 +51,20 @@ def features_of_done_damaged(session: Session, damaged: Mapping[UUID, str | None
         LockNotHeld: If the transaction does not hold the flow's lock.
     """
     locks.expect(session, flow.FLOW)
+    _extract_again(session, damaged)
+
+
+def _extract_again(session: Session, damaged: Mapping[UUID, str | None]) -> None:
+    """Queue shards again, and let all evaluations wait that need them."""
     for shard_id, sha256 in damaged.items():
-        if session.get_one(Shard, shard_id).sha256 == sha256:
-            failed = remakes.extract_again(session, shard_id)
-            if failed is not None:
-                flow.job_failed(session, failed)
-            for other in evaluations.needing_shard(session, shard_id):
-                _wait_again(session, other)
+        if session.get_one(Shard, shard_id).sha256 != sha256:  # made again since the job read its row
+            continue
+        failed = remakes.extract_again(session, shard_id)
+        if failed is not None:
+            flow.job_failed(session, failed)
+            continue
+        for other in evaluations.needing_shard(session, shard_id):
+            _wait_again(session, other)
 
 
 def _wait_again(session: Session, evaluation: Evaluation, *, also: UUID | None = None) -> None:

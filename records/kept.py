@@ -5,10 +5,19 @@ from __future__ import annotations
 import math
 import time
 from threading import Lock
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 K = TypeVar("K")
 V = TypeVar("V")
+
+
+_EVERY: list[Kept[Any, Any]] = []
+
+
+def forget_all() -> None:
+    """Forget everything that is kept, as for another database."""
+    for kept in _EVERY:
+        kept.clear()
 
 
 class Kept(Generic[K, V]):
@@ -26,6 +35,7 @@ class Kept(Generic[K, V]):
     """
 
     def __init__(self, most: int, *, seconds: float = math.inf) -> None:
+        _EVERY.append(self)
         self._most, self._seconds = most, seconds
         self._values: dict[K, tuple[V, float]] = {}
         self._lock = Lock()

@@ -68,7 +68,7 @@ class Settings(BaseSettings):
     public_read: bool = False
     max_upload_bytes: Annotated[int, Field(ge=1)] = 4 * GIB
     requests_per_minute: Annotated[int, Field(ge=0)] = 3000
-    share_links_days: Annotated[int, Field(ge=0)] = 365
+    share_links_days: Annotated[int, Field(ge=0, le=365)] = 365
     datasets_are_local: bool = False
     queues: Annotated[tuple[Queue, ...], NoDecode, Field(min_length=1)] = ("cpu", "gpu")
     device: str = "auto"

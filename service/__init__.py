@@ -27,6 +27,7 @@ Each subject has a folder: routes.py speaks HTTP, schemas.py defines the JSON, s
     forms.py       the types of names in requests
     references.py  how a request names a checkpoint or an evaluation
     connections.py how many connections there may be, and how slow each
+    room.py        what a team may have under way at a time
     limits.py      the ceilings of requests, each with its reason
     request_rates.py how many requests a token may send
     timing.py      how long a response took

@@ -8,14 +8,13 @@ from importlib.metadata import version
 
 from fastapi import APIRouter, Depends, FastAPI
 
-from records import migrate
+from records import kept, migrate
 from records.db import Database
 from records.settings import Settings
 from records.storage import Storage
 from records.wakeups import WakeUps
 from service import health, metrics, problems, whoami
 from service.aliases.routes import router as aliases
-from service.answers import stored as stored_answers
 from service.answers.routes import router as answers
 from service.auth import reader
 from service.checkpoints.open_uploads import OpenUploads
@@ -25,7 +24,6 @@ from service.datasets.routes import router as datasets
 from service.estimates.routes import router as estimates
 from service.evaluations.routes import router as evaluations
 from service.leaderboard.routes import router as leaderboard
-from service.leaderboard.service import ORDERS, ROWS
 from service.limits import BodyLimit
 from service.logs.routes import router as logs
 from service.maps.routes import router as maps
@@ -39,7 +37,6 @@ from service.shares.routes import router as shares
 from service.timing import ServerTiming
 from service.views.routes import router as views
 from service.web import routes as web
-from service.web.leaderboard import OFFERED
 
 # One for each of the 40 threads that run requests (anyio), and two for /v1/health and /readyz. PostgreSQL
 # takes 100.
@@ -153,9 +150,7 @@ def connect(app: FastAPI, settings: Settings) -> None:
     Raises:
         StorageError: If there is no such store.
     """
-    for kept in (ORDERS, ROWS, OFFERED):  # of boards of another database
-        kept.clear()
-    stored_answers.forget()
+    kept.forget_all()  # of another database
     app.state.settings = settings
     app.state.open_uploads = OpenUploads()
     app.state.request_rates = RequestRates(settings)

@@ -20,7 +20,7 @@ _TEXT = r"^[^\x00]+$"  # PostgreSQL can neither store nor compare a NUL
 _SHA256 = r"^[0-9a-fA-F]{64}$"
 _WORD = r"^[A-Za-z0-9][\w.-]{0,62}$"
 _KEY = rf"^[0-9a-f]{{{KEY_DIGITS}}}$"
-_HASH = r"^[0-9a-f]{8,64}$"
+_HASH = r"^[0-9a-f]{64}$"
 _LABEL = r"^[a-z0-9][a-z0-9._-]{0,62}$"
 NOT_BLANK = r"^[^\x00]*[^\x00\s][^\x00]*$"  # also each text of a query or a path
 VIEW = r"^/(models|compare)?(\?[!-~]*)?$"  # the address of a page that a view may name
@@ -30,7 +30,7 @@ FORMS = {  # description of the valid text, by regular expression
     _DECLARATION: "text without control characters",
     _TEXT: "text without a NUL character",
     _KEY: f"a video's key, which has {KEY_DIGITS} hexadecimal digits",
-    _HASH: "a hash, or its first 8 or more hexadecimal digits",
+    _HASH: "a protocol's hash, which has 64 hexadecimal digits",
     _SHA256: "a SHA-256, which has 64 hexadecimal digits",
     NOT_BLANK: "text that is not blank and holds no NUL character",
     VIEW: "the address of the board, the models or a comparison, such as /models?tag=ours",

@@ -183,8 +183,12 @@ def extract(
             for video_id, _, wanted in clips
         ),
     )
-    for video, _ in shard.videos:
-        made.dataset.check_unchanged(video)
+    for video, _ in shard.videos:  # before anything is decoded, and with words for an operator
+        if _sha256(made.dataset.path(video)) != video.sha256:
+            raise DatasetError(
+                f"{made.dataset.name}: {video.id} has changed since the dataset was registered. Register it "
+                "again."
+            )
     chosen, counters = pick_device(device), Counters()
     for features in shard_features(
         made,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable
@@ -110,6 +111,12 @@ class Work:
         """Return a file of an object that the next jobs will need, too; as `Storage.fetch`."""
         return self._object_cache.fetch(key, sha256=sha256)
 
+    def to_file(self, name: str, content: Any) -> str:
+        """Write a value as JSON into the folder of the job, for its child. Return the path."""
+        path = self.folder / f"{name}.json"
+        path.write_text(json.dumps(content), encoding="utf-8")
+        return str(path)
+
     def read(self, query: Callable[[Session], T]) -> T:
         """Run a query in a short transaction. Try again while the database is away.
 
@@ -169,6 +176,22 @@ class Work:
         """
 
         def transaction(session: Session) -> None:
+            if not jobs.keep(session, self.claim):
+                raise LostClaim
+            write(session)
+
+        self._patiently(transaction)
+
+    def change(self, write: Callable[[Session], None]) -> None:
+        """Change states of other things under the flow's lock. This job goes on.
+
+        Raises:
+            LostClaim: If this worker lost the job. Nothing is written.
+            StorageError: If the database stays away for `AWAY_S`.
+        """
+
+        def transaction(session: Session) -> None:
+            flow.lock(session)
             if not jobs.keep(session, self.claim):
                 raise LostClaim
             write(session)

@@ -110,11 +110,13 @@ def keep_pairs(
 ) -> None:
     """Keep comparisons of two that were made on the way. One that is kept already stays.
 
-    Jobs that were to make them end. The caller holds the flow's lock.
+    Jobs that were to make them end first. So this locks jobs before comparisons, as the end of a job does.
     """
     done = {"state": ComparisonState.DONE, "finished_at": NOW, "reason": None}
     pairs = Comparison.first_id == baseline_id, Comparison.second_id.in_(contents)
     session.execute(delete(Comparison).where(*pairs, Comparison.version != version))
+    waiting = select(Comparison.id).where(*pairs, Comparison.state == ComparisonState.WAITING)
+    jobs.cancel(session, session.scalars(select(Job.id).where(Job.comparison_id.in_(waiting))).all())
     for second_id, content in contents.items():
         row = postgresql.insert(Comparison).values(
             id=uuid4(), first_id=baseline_id, second_id=second_id, version=version, content=content, **done
@@ -126,8 +128,6 @@ def keep_pairs(
                 where=Comparison.state != ComparisonState.DONE,
             )
         )
-    made = select(Comparison.id).where(*pairs, Comparison.version == version)
-    jobs.cancel(session, session.scalars(select(Job.id).where(Job.comparison_id.in_(made))).all())
 
 
 def forget(session: Session, comparison: Comparison) -> None:

@@ -90,12 +90,12 @@ def networks(session: Session, fingerprint: str, protocol_hash: str) -> Sequence
         fingerprint: The videos.
         protocol_hash: The protocol of the evaluations; empty for any.
     """
-    under = Evaluation.protocol_hash == protocol_hash if protocol_hash else Evaluation.protocol_hash != ""
+    under = [Evaluation.protocol_hash == protocol_hash] if protocol_hash else []
     ids = (
         select(func.min(cast(Checkpoint.id, Text)))
         .join(Evaluation, Evaluation.checkpoint_id == Checkpoint.id)
         .join(DatasetRow, DatasetRow.id == Evaluation.dataset_id)
-        .where(DatasetRow.fingerprint == fingerprint, under, ~Evaluation.is_control)
+        .where(DatasetRow.fingerprint == fingerprint, *under, ~Evaluation.is_control)
         .group_by(
             Checkpoint.backbone,
             Checkpoint.scheme,

@@ -53,7 +53,9 @@ def remove(name: Named, caller: AnyCaller, session: SessionDep, team: TeamOf = N
 @router.get("/{name}/history", responses=responses(404), summary="Show where an alias pointed")
 def history(name: Named, reader: AnyReader, session: SessionDep, team: TeamOf = None) -> HistoryOut:
     """Every move of an alias with its time, the newest first."""
-    whose = team or (reader.team if reader else "")
+    whose = team or (reader.team if reader else None)
+    if whose is None:
+        raise NotFound("An alias belongs to a team. Name the team: ?team=TEAM.")
     moves = aliases.history(session, whose, name, service.MOST_MOVES)
     if not moves:
         raise NotFound(

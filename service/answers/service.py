@@ -164,10 +164,9 @@ def _controls(
     for control in sorted(
         evaluation.controls, key=lambda one: (one.checkpoint.is_pixels, one.checkpoint.seed)
     ):
-        if benchmark in evaluations.answered(session, control.id):
-            theirs = _stored(session, storage, control, benchmark)
-            if theirs is not None and name in theirs.parts and theirs.answers == answers.answers:
-                found.append((control, pair(answers, theirs, name)))
+        theirs = _stored(session, storage, control, benchmark)
+        if theirs is not None and name in theirs.parts and theirs.answers == answers.answers:
+            found.append((control, pair(answers, theirs, name)))
     return found
 
 

@@ -153,12 +153,6 @@ def labels_of(storage: Storage, dataset: DatasetRow) -> Labels | None:
     return found
 
 
-def forget() -> None:
-    """Forget all that is kept, as for another database."""
-    KEPT.clear()
-    LABELS.clear()
-
-
 def compact(predictions: Mapping[str, Any], labels: Labels | None = None) -> Stored | None:
     """Make the compact form of `vcp_core.results.types.Predictions`; None if no column holds answers.
 

@@ -6,13 +6,14 @@ from sqlalchemy.orm import Session
 
 from records.models import Comparison, ComparisonState, Evaluation, JobState
 from records.repositories import comparisons, locks
+from service import room
 from service.auth import Caller
 from service.comparisons.schemas import ComparisonOut, ComparisonProgress
 from service.evaluations import named
 from service.evaluations.service import check_done, detail, difference
 from service.evaluations.waiting import comparing
 from service.limits import MAX_LIVE_COMPARISONS, MAX_LIVE_COMPARISONS_OF_MANY
-from service.problems import Conflict, TooMany
+from service.problems import Conflict
 from service.reasons import text_for
 from vcp_core.scoring.stored_comparison import COMPARED_VERSION, Compared
 
@@ -45,24 +46,14 @@ def _found_or_made(session: Session, one: Evaluation, other: Evaluation, team: s
 
 
 def check_room(session: Session, team: str | None, *, many: bool = False) -> None:
-    """Make sure that one more comparison of the team may wait. Readers without a token are one team.
+    """Make sure that one more comparison of the team may wait: of two evaluations, or with `many` of many.
 
     Raises:
-        TooMany: If as many as allowed are under way: of two evaluations, or with `many` of many.
+        TooMany: If as many as allowed are under way.
     """
-    number, oldest = comparisons.live(session, team, many=many)
-    allowed = MAX_LIVE_COMPARISONS_OF_MANY if many else MAX_LIVE_COMPARISONS
     what = "comparisons of many evaluations" if many else "comparisons"
-    if oldest is not None and number >= allowed:
-        whose = f"Team {team!r} has" if team else "Readers without a token together have"
-        raise TooMany(
-            f"{whose} {number} {what} under way, and {allowed} are allowed. A place is "
-            f"free when a worker has made one; the oldest was asked for at {oldest:%Y-%m-%d %H:%M:%S %Z}. "
-            "GET /v1/status shows the workers.",
-            limit=f"{what} under way",
-            used=number,
-            allowed=allowed,
-        )
+    allowed = MAX_LIVE_COMPARISONS_OF_MANY if many else MAX_LIVE_COMPARISONS
+    room.check(comparisons.live(session, team, many=many), team, what=what, allowed=allowed)
 
 
 def _check(one: Evaluation, other: Evaluation, reader: Caller | None) -> None:

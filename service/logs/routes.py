@@ -26,18 +26,10 @@ CSV = {"requestBody": {"required": True, "content": {"application/octet-stream":
 async def _received(
     request: Request, content_length: Annotated[int | None, Header(ge=0, include_in_schema=False)] = None
 ) -> bytes:
-    """The body, bounded. The file is small, so it is read into memory, and no session is open meanwhile."""
-    content = bytearray()
-    _fits(content_length or 0)
-    async for chunk in request.stream():
-        content += chunk
-        _fits(len(content))
-    return bytes(content)
-
-
-def _fits(num_bytes: int) -> None:
-    if num_bytes > MAX_BYTES:
+    """The body. It is small (`service.limits.BodyLimit`), and no session is open while it arrives."""
+    if (content_length or 0) > MAX_BYTES:
         raise TooLarge(f"A training log has at most {MAX_BYTES} bytes. Leave out steps or columns.")
+    return await request.body()
 
 
 Content = Annotated[bytes, Depends(_received)]

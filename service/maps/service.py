@@ -9,13 +9,14 @@ from sqlalchemy.orm import Session
 from records.kept import Kept
 from records.models import Evaluation, JobKind, JobState, MapRow, MapState
 from records.repositories import live, locks, maps
+from service import room
 from service.auth import Caller
 from service.evaluations import named
 from service.evaluations.service import check_done
 from service.evaluations.waiting import drawing
 from service.limits import MAX_LIVE_MAPS
 from service.maps.schemas import MapOut, MapProgress
-from service.problems import Conflict, TooMany
+from service.problems import Conflict
 from service.reasons import text_for
 from vcp_core.scoring.maps import MAP_VERSION, VideoMap
 
@@ -56,24 +57,9 @@ def _found_or_made(
         locks.take(session, live.lock_name(JobKind.MAP, team))
         found = maps.find(session, evaluation.id, like_id, version=MAP_VERSION)  # another's, by now
     if found is None:
-        _check_room(session, team)
+        room.check(live.count(session, JobKind.MAP, team), team, what="maps", allowed=MAX_LIVE_MAPS)
         found = maps.make(session, evaluation.id, like_id, version=MAP_VERSION, team=team)
     return found
-
-
-def _check_room(session: Session, team: str | None) -> None:
-    """Make sure that one more map of the team may wait. Readers without a token are one team."""
-    number, oldest = live.count(session, JobKind.MAP, team)
-    if oldest is not None and number >= MAX_LIVE_MAPS:
-        whose = f"Team {team!r} has" if team else "Readers without a token together have"
-        raise TooMany(
-            f"{whose} {number} maps under way, and {MAX_LIVE_MAPS} are allowed. A place is free when a "
-            f"worker has drawn one; the oldest was asked for at {oldest:%Y-%m-%d %H:%M:%S %Z}. "
-            "GET /v1/status shows the workers.",
-            limit="maps under way",
-            used=number,
-            allowed=MAX_LIVE_MAPS,
-        )
 
 
 def _check_same_videos(one: Evaluation, other: Evaluation) -> None:

@@ -7,14 +7,14 @@ from uuid import UUID
 from fastapi import Request
 from sqlalchemy.orm import Session
 
-from records.models import Evaluation, Share
-from records.repositories import locks, shares
+from records.models import ComparisonState, Evaluation, Share
+from records.repositories import comparisons, locks, shares
 from service.auth import Caller
-from service.comparisons import service as comparisons
 from service.evaluations import named
 from service.evaluations.service import check_done
 from service.problems import Conflict, Forbidden, NotFound, TooMany
 from service.shares.schemas import ShareIn
+from vcp_core.scoring.stored_comparison import COMPARED_VERSION
 
 MAX_LIVE_SHARES = 200  # of a team; nobody keeps track of more
 
@@ -43,7 +43,7 @@ def create(session: Session, wanted: ShareIn, caller: Caller, most_days: int) ->
     second = _own(session, wanted.evaluation, caller)
     first = None if wanted.against is None else _own(session, wanted.against, caller)
     if first is not None:
-        _check_compared(session, first, second, caller)
+        _check_compared(session, first, second)
     locks.take(session, f"vcpbench.shares.{caller.team}")  # two links at once are counted one by one
     number = shares.num_live(session, caller.team)
     if number >= MAX_LIVE_SHARES:
@@ -93,9 +93,9 @@ def _own(session: Session, wanted: str, caller: Caller) -> Evaluation:
     return found
 
 
-def _check_compared(session: Session, first: Evaluation, second: Evaluation, caller: Caller) -> None:
-    found = comparisons.ask(session, str(first.id), str(second.id), caller)
-    if found.state != "done":
+def _check_compared(session: Session, first: Evaluation, second: Evaluation) -> None:
+    found = comparisons.find(session, first.id, second.id, version=COMPARED_VERSION)
+    if found is None or found.state is not ComparisonState.DONE:
         raise Conflict(
             f"The comparison of {second.id} with {first.id} is not done. Ask for it by "
             f"GET /v1/comparisons?first={first.id}&second={second.id}, and share it once it is done."

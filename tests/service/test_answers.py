@@ -10,6 +10,7 @@ import httpx
 import pytest
 from sqlalchemy import select, update
 
+from records import kept
 from records.models import BenchmarkRow, DatasetRow, Evaluation
 from records.storage import manifest_key
 from service.answers import stored
@@ -50,7 +51,7 @@ def change(site: Site, evaluation: UUID, benchmark: str, edit: Callable[[dict[st
             .where(BenchmarkRow.evaluation_id == evaluation, BenchmarkRow.benchmark == benchmark)
             .values(predictions=found)
         )
-    stored.forget()
+    kept.forget_all()
 
 
 def list_videos(site: Site) -> None:
@@ -310,7 +311,7 @@ def test_previews_are_named_for_the_video_and_for_the_question(site: Site) -> No
 
 
 def test_answers_are_parsed_once(site: Site, monkeypatch: pytest.MonkeyPatch, api: Served) -> None:
-    stored.forget()
+    kept.forget_all()
     read: list[str] = []
     whole = stored.compact
     monkeypatch.setattr(stored, "compact", lambda *one: read.append("again") or whole(*one))

@@ -140,7 +140,8 @@ def test_one_video_that_is_gone_costs_only_its_own_preview(
     assert api.client.get(other.strip).status_code == 200
     with api.client_of("readers") as reader:
         detail = problem_of(reader.get(gone.strip), 404)["detail"]
-    assert f"{VIDEO} has changed since the dataset was registered" in detail
+    assert f"gestures/{VIDEO}" in detail
+    assert "changed after the dataset was indexed" in detail
     assert str(tmp_path) not in detail
 
 

@@ -8,9 +8,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from vcp_core.catalog.errors import DatasetError
-from vcp_core.catalog.files import sha256_of
-
 Split = Literal["train", "test"]
 
 
@@ -161,18 +158,6 @@ class Dataset:
     def path(self, video: Video) -> Path:
         """Give the path of a video's file."""
         return self.root / video.id
-
-    def check_unchanged(self, video: Video) -> None:
-        """Compare a video's file with its hash: no later step would notice that the file has changed.
-
-        Raises:
-            DatasetError: If it has other bytes.
-            OSError: If it cannot be read.
-        """
-        if sha256_of(self.path(video)) != video.sha256:
-            raise DatasetError(
-                f"{self.name}: {video.id} has changed since the dataset was registered. Register it again."
-            )
 
     @property
     def fingerprint(self) -> str:

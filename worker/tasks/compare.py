@@ -12,7 +12,7 @@ from records.db import NOW
 from records.models import Comparison, ComparisonState
 from records.repositories import evaluations
 from worker.runner import Out
-from worker.tasks.compare_many import compare_many, same_weights, to_file
+from worker.tasks.compare_many import compare_many, same_weights
 from worker.work import Work
 
 STALL_S = 1800.0  # a benchmark of thousands of videos takes minutes without reporting progress
@@ -40,8 +40,8 @@ def _compare_two(work: Work) -> None:
     work.in_child(
         "compare",
         stall_s=STALL_S,
-        first=to_file(work.folder / "first.json", needs.first),
-        second=to_file(work.folder / "second.json", needs.second),
+        first=work.to_file("first", needs.first),
+        second=work.to_file("second", needs.second),
         same=needs.same,
         protocol=needs.protocol,
         version=needs.version,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -56,13 +55,13 @@ def compare_many(work: Work) -> None:
         same=needs.same,
         protocol=needs.protocol,
         version=needs.version,
-        known=to_file(work.folder / "known.json", {"pairs": needs.known, "matrices": needs.matrices}),
+        known=work.to_file("known", {"pairs": needs.known, "matrices": needs.matrices}),
         out=Out(out),
     )
     found = json.loads(out.read_text(encoding="utf-8"))
     pairs = {needs.ids[int(place)]: content for place, content in found["pairs"].items()}
     baseline_id = needs.ids[needs.baseline]
-    # Comparisons of two are whole by themselves, so they need not wait for the flow's lock.
+    # Comparisons of two are whole by themselves, so they need no lock of the flow.
     work.prepare(
         lambda session: many_comparisons.keep_pairs(session, baseline_id, pairs, version=COMPARED_VERSION)
     )
@@ -99,7 +98,7 @@ def _needs(session: Session, comparison_id: UUID) -> Needs:
 def _predictions(work: Work, evaluation_id: UUID) -> str:
     """Write an evaluation's predictions into a file. One is in memory at a time."""
     found = work.read(lambda session: evaluations.predictions(session, evaluation_id))
-    return to_file(work.folder / f"{evaluation_id}.json", found)
+    return work.to_file(f"{evaluation_id}", found)
 
 
 def same_weights(first: Checkpoint, second: Checkpoint) -> bool:
@@ -109,9 +108,3 @@ def same_weights(first: Checkpoint, second: Checkpoint) -> bool:
         return False
     one, other = spec_of(first), spec_of(second)
     return (one.normalisation, one.epsilon, one.bgr) == (other.normalisation, other.epsilon, other.bgr)
-
-
-def to_file(path: Path, content: Any) -> str:
-    """Write a value as JSON, and return the path."""
-    path.write_text(json.dumps(content), encoding="utf-8")
-    return str(path)

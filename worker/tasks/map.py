@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from sqlalchemy.orm import Session
 
-from records import damage, flow
+from records import damage
 from records.db import NOW
 from records.models import Evaluation, MapRow, MapState, Shard
 from records.repositories import evaluations, maps
@@ -39,7 +38,7 @@ def draw_map(work: Work) -> None:
     try:
         paths = features_of(work, needs.shards)
     except DamagedFeatures as damaged:
-        work.read(partial(_extract_again, damaged=damaged))
+        work.change(partial(damage.features_of_done_damaged, damaged=damaged.shards))
         # As an outage of the store, which it is: the job is tried again, up to 10 times in half an hour.
         raise StorageError("the features are damaged in the store, and are made again") from None
     work.in_child(
@@ -47,8 +46,8 @@ def draw_map(work: Work) -> None:
         stall_s=STALL_S,
         plan=plan_arguments(work, needs.evaluation),
         features=paths,
-        predictions=_to_file(work.folder / "predictions.json", needs.predictions),
-        like=None if needs.like is None else _to_file(work.folder / "like.json", needs.like),
+        predictions=work.to_file("predictions", needs.predictions),
+        like=None if needs.like is None else work.to_file("like", needs.like),
         version=needs.version,
         out=Out(out),
     )
@@ -76,13 +75,3 @@ def _needs(session: Session, work: Work) -> Needs:
         predictions=evaluations.predictions(session, evaluation.id),
         like=like.content if like else None,
     )
-
-
-def _extract_again(session: Session, damaged: DamagedFeatures) -> None:
-    flow.lock(session)
-    damage.features_of_done_damaged(session, damaged.shards)
-
-
-def _to_file(path: Path, content: dict[str, Any]) -> str:
-    path.write_text(json.dumps(content), encoding="utf-8")
-    return str(path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -59,9 +58,9 @@ def score(work: Work) -> None:
         stall_s=STALL_S,
         plan=plan_arguments(work, evaluation),
         features=paths,
-        fitted=_to_file(work, "fitted", {row.part: row.predictions for row in needs.parts}),
-        controls={seed: _to_file(work, f"control-{seed}", one) for seed, one in needs.controls.items()},
-        pixels=None if needs.pixels is None else _to_file(work, PIXELS, needs.pixels),
+        fitted=work.to_file("fitted", {row.part: row.predictions for row in needs.parts}),
+        controls={seed: work.to_file(f"control-{seed}", one) for seed, one in needs.controls.items()},
+        pixels=None if needs.pixels is None else work.to_file(PIXELS, needs.pixels),
         checkpoint=evaluation.checkpoint.report,
         **_devices(needs.shards, needs.parts),
         reproduce=command_of(evaluation),
@@ -94,12 +93,6 @@ def _needs(session: Session, work: Work) -> Needs:
         else:
             controls[str(control.checkpoint.seed)] = found
     return Needs(evaluation, shards, evaluations.parts(session, evaluation.id), controls, pixels)
-
-
-def _to_file(work: Work, name: str, predictions: dict[str, Any]) -> str:
-    path = work.folder / f"{name}.json"
-    path.write_text(json.dumps(predictions), encoding="utf-8")
-    return str(path)
 
 
 def _devices(shards: Sequence[Shard], parts: Sequence[PartRow] = ()) -> dict[str, Any]:

@@ -24,8 +24,8 @@ def check(found: tuple[int, datetime | None], team: str | None, *, what: str, al
         whose = f"Team {team!r} has" if team else "Readers without a token together have"
         raise TooMany(
             f"{whose} {number} {what} under way, and {allowed} are allowed. A place is free when a worker "
-            f"has made one; the oldest was asked for at {oldest:%Y-%m-%d %H:%M:%S %Z}. GET /v1/status shows the "
-            "workers.",
+            "has made one; the oldest was asked for at "
+            f"{oldest:%Y-%m-%d %H:%M:%S %Z}. GET /v1/status shows the workers.",
             limit=f"{what} under way",
             used=number,
             allowed=allowed,

@@ -28,7 +28,7 @@ from service.web.pages import render
 from vcp_core.catalog import units
 from vcp_core.catalog.protocols import Protocol
 from vcp_core.catalog.scores import Score
-from vcp_core.results.diagnosis import LEAST_UNITS
+from vcp_core.results.diagnosis import too_few
 from vcp_core.scoring.comparison import AdjustedDifference, adjusted
 from vcp_core.scoring.stored_many import Matrix, Pair
 
@@ -297,7 +297,7 @@ def _lines(found: Found, rows: Sequence[Row], level: float) -> list[Line]:
 
 def _verdict(number: AdjustedDifference | Pair, better: units.Better, p_adjusted: float, level: float) -> str:
     """Say better, worse or open, by Holm's p-value. With few groups or videos, the verdict is open."""
-    if p_adjusted >= 1 - level or number.num_units < LEAST_UNITS:
+    if p_adjusted >= 1 - level or too_few(number):
         return "open"
     side = units.verdict(number.difference, number.difference, better)
     return {1: "better", 0: "open", -1: "worse"}[side]

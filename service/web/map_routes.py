@@ -60,7 +60,7 @@ def draw_map(
 ) -> Response:
     """The map alone, with a legend. With `against`, it begins at the other evaluation's map."""
     found = named.find(session, evaluation, reader)
-    asked = Wanted(colour=colour, against=against, pick=tuple(pick or ())[: maps.MOST_PICKED])
+    asked = Wanted(colour=colour, against=against or None, pick=tuple(pick or ())[: maps.MOST_PICKED])
     title, layers = maps.picture(session, found, asked, reader)
     picture = scatter.alone(layers, f"{title}: {_TITLES[colour]}")
     return Response(picture, media_type="image/svg+xml", headers=SVG_HEADERS)

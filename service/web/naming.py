@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -35,14 +35,14 @@ class Names:
     against: UUID | None = None
     notes: Sequence[NoteOut] = ()
     aliases: Sequence[str] = ()
-    shares: Sequence[Share] = field(default=())
+    shares: Sequence[Share] = ()
     may_write: bool = False
     may_name: bool = False
     may_share: bool = False
 
 
 def of_evaluation(session: Session, evaluation: Evaluation, reader: Caller | None) -> Names:
-    """What people gave to one evaluation."""
+    """Notes, aliases and share links of an evaluation."""
     checkpoint = evaluation.checkpoint
     found = notes.of_evaluation(session, evaluation.id)
     done = evaluation.state is EvaluationState.DONE
@@ -69,5 +69,6 @@ def of_comparison(session: Session, first_id: UUID, second_id: UUID, reader: Cal
 
 
 def _may_name(checkpoint: Checkpoint, reader: Caller | None) -> bool:
-    ready = checkpoint.model is not None and checkpoint.state is CheckpointState.READY
-    return ready and checkpoint.model is not None and is_of(checkpoint.model.team, reader)
+    if checkpoint.model is None or checkpoint.state is not CheckpointState.READY:
+        return False
+    return is_of(checkpoint.model.team, reader)

@@ -57,6 +57,7 @@ def render(
         theme=theme(request),
         logged_in=COOKIE in request.cookies,
         form_key=_form_key(request),
+        share_links_days=request.app.state.settings.share_links_days,
         **more,
     )
     return HTMLResponse(text, status_code=status, headers={**HEADERS, **(headers or {})})

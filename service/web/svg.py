@@ -83,15 +83,17 @@ def _intervals(data: dict[str, Any], title: str) -> str:
             parts.append(_mark(across(value), middle, place))
     parts.append(_text((left + WIDTH - 24) / 2, bottom + TICK + 18, data["axis"], MUTED, "middle"))
     if len(series) > 1:
-        parts.append(_legend([one["name"] for one in series], left, 44))
+        parts.append(_legend(enumerate(series), left, 44))
     return _picture(title, bottom + TICK + 28, parts)
 
 
 def _lines(data: dict[str, Any], title: str) -> str:
     """Lines over steps, from 0 to 100 percent unless the data say that the axis fits its points."""
-    series = [one for one in data["series"] if one["name"] not in data["off"]]
+    # Hidden ones keep their places, and so the others keep the colours that they have on the page.
+    placed = [(place, one) for place, one in enumerate(data["series"]) if one["name"] not in data["off"]]
+    series = [one for _, one in placed]
     references: list[tuple[int | None, dict[str, Any]]] = [
-        (place, line) for place, one in enumerate(series) for line in one.get("references", [])
+        (place, line) for place, one in placed for line in one.get("references", [])
     ]
     references += [(None, line) for line in data.get("references", [])]
     fits = data.get("fits", False)
@@ -116,10 +118,10 @@ def _lines(data: dict[str, Any], title: str) -> str:
         points = [(left, points[0][1]), *points, (right, points[-1][1])]
         parts.append(f'<polyline points="{_pairs(points)}" fill="none" {stroke}/>')
         parts.append(_text(right + 6, height + 4, line["name"], colour))
-    for place, one in enumerate(series):
+    for place, one in placed:
         parts += _series(one["points"], place, across, down, marked=not fits)
     parts.append(_text((left + right) / 2, bottom + TICK + 18, data["x"], MUTED, "middle"))
-    parts.append(_legend([one["name"] for one in series], left, 40))
+    parts.append(_legend(placed, left, 40))
     return _picture(title, bottom + TICK + 28, parts)
 
 
@@ -218,11 +220,11 @@ def _grid_down(ticks: Sequence[float], across: Any, top: float, bottom: float) -
     return "".join([*lines, *numbers])
 
 
-def _legend(names: Sequence[str], left: float, y: float) -> str:
+def _legend(placed: Iterable[tuple[int, dict[str, Any]]], left: float, y: float) -> str:
     parts, x = [], left
-    for place, name in enumerate(names):
-        parts += [_mark(x + 5, y - 4, place), _text(x + 16, y, name, INK)]
-        x += 16 + LETTER * len(name) + 20
+    for place, one in placed:
+        parts += [_mark(x + 5, y - 4, place), _text(x + 16, y, one["name"], INK)]
+        x += 16 + LETTER * len(one["name"]) + 20
     return "".join(parts)
 
 

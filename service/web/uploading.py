@@ -1,8 +1,8 @@
 """What the script of the page to submit sends: a declaration, bytes, and a request for an evaluation.
 
 These are the API's routes at addresses of their own, for a browser that is logged in. The protocol is the
-API's: the file is declared, and its bytes come in parts and can be resumed. Nothing else can be done by a
-login alone.
+API's: the file is declared, and its bytes come in parts and can be resumed. A logged-in browser can send
+only these requests and the forms in writing.py.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@
     kept.after(...nodes.slice(place + 1));
   };
 
-  const key = (part) => `${part.tagName} ${part.querySelector("[name]")?.name}`;
+  const key = (part) => `${part.tagName} ${part.querySelector("summary")?.textContent ?? part.querySelector("[name]")?.name}`;
 
   const refill = (form, fresh) => {
     const open = new Set([...form.querySelectorAll("details[open]")].map(key));

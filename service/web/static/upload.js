@@ -27,7 +27,11 @@ class Problem extends Error {
 class Stopped extends Error {}
 
 const size = (bytes) => bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(2)} GB`;
-const pause = (ms) => new Promise((done) => { setTimeout(done, ms); addEventListener("online", done, { once: true }); });
+const pause = (ms) => new Promise((done) => {
+  const end = () => { clearTimeout(timer); removeEventListener("online", end); done(); };
+  const timer = setTimeout(end, ms);
+  addEventListener("online", end);
+});
 const here = (work) => { if (work.stopped) throw new Stopped(); };
 const say = (text, bad = false) => { const line = show("said"); line.textContent = text; line.classList.toggle("bad", bad); };
 
@@ -197,7 +201,7 @@ async function upload(file, work) {
   const entry = { id: checkpoint.id, name: file.name, size: file.size, modified: file.lastModified, sha256, fields };
   keep({ ...entry, model: fields.model });
   step("send");
-  if (checkpoint.state === "declared") checkpoint = await whileAlone(KEPT + checkpoint.id, work, async () => send(file, await request("GET", `/v1/checkpoints/${checkpoint.id}`, null), work));
+  if (checkpoint.state === "declared") checkpoint = await whileAlone(KEPT + checkpoint.id, work, async () => send(file, await patiently(work, () => request("GET", `/v1/checkpoints/${checkpoint.id}`, null)), work));
   if (checkpoint.state === "rejected") {
     forget(checkpoint.id);
     throw new Error(`This file was refused before: ${checkpoint.reason} Mend the file, or say more under “More about the file”, and send it again.`);

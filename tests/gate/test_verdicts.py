@@ -14,6 +14,10 @@ from xml.etree import ElementTree
 import pytest
 from sqlalchemy import select, update
 from vcpbench_client import Client
+from vcpbench_client.answers import Comparison
+from vcpbench_client.gate.baseline import Against
+from vcpbench_client.gate.rules import Rule, Verdict
+from vcpbench_client.gate.run import Answer, Gate, Question
 
 from records.models import Checkpoint, Evaluation
 from tests.client.conftest import token_of
@@ -133,6 +137,44 @@ def test_a_report_leads_to_the_ten_videos_that_got_worse(api: Served, gate: Any,
         assert page.status_code == 200
         assert worse["videos"][0]["truth"] in page.text
     assert gate(MORE, "--against", before, "--max-drop", f"{TOP1}=5").json["worse"] == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        pytest.param(None, "cannot be reached", id="killed"),
+        pytest.param((500, ""), "answers 500", id="fault of the server"),
+        pytest.param((401, ""), "answers 401", id="token revoked"),
+        pytest.param((404, ""), None, id="older server"),
+    ],
+)
+def test_a_verdict_stands_if_the_videos_that_got_worse_cannot_be_listed(
+    api: Served, line: Line, before: str, tmp_path: Path, fault: tuple[int, str] | None, says: str | None
+) -> None:
+    question = Question(
+        file=write_model(tmp_path / "new.json", MUCH_LESS),
+        model="mine",
+        dataset="gestures",
+        protocol="quick-v1",
+        rules=(Rule.parse("max-drop", f"{TOP1}=5"),),
+        against=Against.parse("mine@latest"),
+    )
+    with Client(line.url, token_of(api), patience_s=0) as client:
+
+        def compare(first: str, second: str) -> Comparison:
+            found = client.compare(first, second)
+            if fault is None:
+                line.kill()
+            else:
+                line.faults.append(fault)
+                line.cut()
+            return found
+
+        gate = Gate(client, Answer(question=question), compare)
+        gate.run(lambda: client.upload(question.file, question.model), client.wait)
+    assert (gate.answer.verdict, gate.answer.exit_code, gate.answer.worse) == (Verdict.FAIL, 1, ())
+    noted = [note for note in gate.answer.notes if "The videos that got worse cannot be listed" in note]
+    assert [str(says) in note for note in noted] == ([] if says is None else [True])
 
 
 @pytest.mark.parametrize(("choice", "code", "tag"), [("pass", 0, "skipped"), ("fail", 3, "failure")])

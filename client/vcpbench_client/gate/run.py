@@ -9,7 +9,7 @@ from typing import Any
 
 from vcpbench_client.answers import Checkpoint, Comparison, Difference, Evaluation
 from vcpbench_client.client import Client
-from vcpbench_client.errors import GateError
+from vcpbench_client.errors import ClientError, GateError
 from vcpbench_client.gate import baseline, worse
 from vcpbench_client.gate.baseline import Against
 from vcpbench_client.gate.rules import Judged, Rule, Verdict, judge_drop, judge_score, worst
@@ -134,9 +134,7 @@ class Gate:
             self._compare(candidate, checkpoint, question.against)
         self._know(judged=tuple(self._judge(rule, candidate) for rule in question.rules))
         if self.answer.baseline is not None and not self._same_weights():
-            metrics = [rule.metric for rule in question.rules if rule.kind == "max-drop"]
-            found = worse.find(self.client, candidate, self.answer.baseline, dict.fromkeys(metrics))
-            self._know(worse=tuple(found))
+            self._list_worse(candidate, self.answer.baseline)
 
     def _compare(self, candidate: Evaluation, checkpoint: Checkpoint, against: Against) -> None:
         dataset = self.answer.question.dataset
@@ -152,6 +150,15 @@ class Gate:
             self._note(note)
         if self._same_weights():
             self._note(f"{against} has the same weights: its scores are the same, and no drop is possible.")
+
+    def _list_worse(self, candidate: Evaluation, other: Evaluation) -> None:
+        """List the videos that got worse. The verdict is known already, so no failure here changes it."""
+        metrics = [rule.metric for rule in self.answer.question.rules if rule.kind == "max-drop"]
+        try:
+            for found in worse.find(self.client, candidate, other, dict.fromkeys(metrics)):
+                self._know(worse=(*self.answer.worse, found))
+        except ClientError as error:
+            self._note(f"The videos that got worse cannot be listed: {error}")
 
     def _judge(self, rule: Rule, candidate: Evaluation) -> Judged:
         if rule.kind != "max-drop":

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from vcpbench_client.answers import Evaluation
 from vcpbench_client.client import Client
-from vcpbench_client.errors import ApiError
+from vcpbench_client.errors import NotFound
 from vcpbench_client.given import Answers, GivenAnswer
 
 MOST = 10  # videos of a metric that a report names; its link leads to all
@@ -54,13 +54,17 @@ def find(
 ) -> Iterator[Worse]:
     """Look for the videos that got worse, for each metric. A metric without any is left out.
 
-    A server of an older version cannot list them. The verdict stands without the list, so that is no error.
+    A server of an older version cannot list them, and no server lists videos of a metric that counts no
+    answers. Such a metric is left out, too.
+
+    Raises:
+        ClientError: If the server cannot be asked, or refuses for another reason.
     """
     for metric in metrics:
         wanted = {"right": False, "against": baseline.id, "against_right": True}
         try:
             found = client.answers(candidate.id, metric=metric, **wanted, limit=MOST)
-        except ApiError:
+        except NotFound:
             continue
         if found.total:
             yield Worse(

@@ -1,4 +1,4 @@
-"""Which videos and numbers are meant where none are named: the same for every command, method and CI."""
+"""What is meant where nothing is named: the same for every command, method and CI."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 
 DATASET, PROTOCOL = "playground-136", "quick-v1"  # the server's own, in `vcp_core.catalog`
 DATASET_VARIABLE, PROTOCOL_VARIABLE = "VCPBENCH_DATASET", "VCPBENCH_PROTOCOL"
+LINK_DAYS = 14  # until a link expires; the server's default, too
 
 
 def dataset() -> str:

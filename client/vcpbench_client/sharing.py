@@ -9,9 +9,8 @@ from typing import Any
 
 from vcpbench_client.answers import read
 from vcpbench_client.comparing import Comparing
+from vcpbench_client.defaults import LINK_DAYS
 from vcpbench_client.transport import content_of, segment
-
-DAYS = 14  # until a link expires, if nothing else is said; the server's default, too
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +94,7 @@ class Sharing(Comparing):
         """Delete a note of your team, and return it: only writing it again brings it back."""
         return self._asked(Note, "DELETE", f"/notes/{segment(note_id)}")
 
-    def share(self, evaluation: str, *, against: str | None = None, days: int = DAYS) -> Share:
+    def share(self, evaluation: str, *, against: str | None = None, days: int = LINK_DAYS) -> Share:
         """Make a link that reads one page, and nothing else, without a token.
 
         Args:

@@ -7,12 +7,17 @@ from uuid import UUID
 
 import httpx
 import pytest
+from sqlalchemy import select
 from vcpbench_client import Client
 from vcpbench_client.errors import NotFound
 
+from records.models import Comparison, Evaluation
 from tests.client.conftest import Run
+from tests.client.hands import Hands
+from tests.patience import until
 from tests.served import Served
 from tests.service.finished import ready_dataset
+from tests.service.kit import in_thread
 from tests.web import played
 
 
@@ -57,6 +62,30 @@ def test_commands_write_notes_and_make_links(run: Run, evaluation: UUID) -> None
     assert run("share", "revoke", link["id"]).stdout == f"{link['id']} is revoked\n"
     assert httpx.get(made.stdout.strip()).status_code == 404
     assert run("share", "create", "mine@latest", "--days", "366").returncode == 2
+
+
+def test_a_link_to_a_comparison_is_made_once_it_is_compared_and_progress_is_shown(
+    api: Served, run: Run, hands: Hands, evaluation: UUID
+) -> None:
+    with api.database.session() as session:
+        dataset = session.get_one(Evaluation, evaluation).dataset
+        played.finished(session, dataset, "other", seed=2, skill=0.6)
+    hands.work.clear()
+    made = in_thread(lambda: run("share", "create", "mine@latest", "--against", "other@latest"))
+
+    def asked() -> bool:
+        with api.database.session() as session:
+            return session.scalars(select(Comparison.id)).first() is not None
+
+    until(asked)
+    hands.work.set()
+    found = made()
+    assert found.returncode == 0, found.stderr
+    assert "comparing: 0 %" in found.stderr
+    assert httpx.get(found.stdout.strip()).status_code == 200
+    (link,) = json.loads(run("share", "list", "--json").stdout)
+    assert link["evaluation"] == str(evaluation)
+    assert link["against"] is not None
 
 
 def test_commands_save_list_and_remove_views(run: Run, api: Served) -> None:

@@ -10,6 +10,8 @@ import typer
 
 from vcpbench_client.commands import options
 from vcpbench_client.commands.common import connect, plainly, print_json, say, show
+from vcpbench_client.commands.comparing import compared
+from vcpbench_client.defaults import LINK_DAYS
 
 if TYPE_CHECKING:
     from vcpbench_client.sharing import Note
@@ -98,7 +100,9 @@ def create_share(
     against: Annotated[
         str | None, typer.Option(help="Share the comparison with this evaluation instead.")
     ] = None,
-    days: Annotated[int, typer.Option(min=1, max=365, help="When the link expires: in so many days.")] = 14,
+    days: Annotated[
+        int, typer.Option(min=1, max=365, help="When the link expires: in so many days.")
+    ] = LINK_DAYS,
     as_json: options.JsonFlag = False,
 ) -> None:
     """Make a link that reads one page without a token, and nothing else. The link is printed once.
@@ -110,6 +114,10 @@ def create_share(
     `vcpbench share create my-model@latest --against @champion`
     """
     with connect() as client:
+        if against is not None:
+            # `Client.share` waits for the comparison, too, but shows no progress.
+            ready = compared(client, against, evaluation, quiet=as_json)
+            evaluation, against = ready.second.id, ready.first.id
         found = client.share(evaluation, against=against, days=days)
     if as_json:
         print_json(found)

@@ -13,6 +13,9 @@ from urllib.parse import urlsplit
 from vcpbench_client.errors import FileError, Misconfigured
 
 HOW = "Run `vcpbench login`, or set VCPBENCH_URL and VCPBENCH_TOKEN."
+# A stack that listens at all addresses (`vcpbench up --host 0.0.0.0`) keeps that address as its own.
+THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0", "::"})  # noqa: S104 - nothing is bound
+PORTS = {"http": 80, "https": 443}  # of addresses without a port
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,8 @@ def same_server(one: str, other: str) -> bool:
 
     >>> same_server("http://localhost:8080", "http://127.0.0.1:8080")
     True
+    >>> same_server("http://0.0.0.0:80", "http://localhost")
+    True
     >>> same_server("http://localhost:8080", "http://127.0.0.1:8081")
     False
     """
@@ -87,8 +92,8 @@ def same_server(one: str, other: str) -> bool:
 
 def _place(url: str) -> tuple[str, str, int | None, str]:
     parts = urlsplit(url.rstrip("/"))
-    host = "localhost" if parts.hostname in ("127.0.0.1", "::1") else parts.hostname
-    return parts.scheme, host or "", parts.port, parts.path
+    host = "localhost" if parts.hostname in THIS_MACHINE else parts.hostname
+    return parts.scheme, host or "", parts.port or PORTS.get(parts.scheme), parts.path
 
 
 def _variable(name: str, check: Callable[[str], object]) -> str | None:

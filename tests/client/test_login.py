@@ -41,6 +41,25 @@ def test_it_is_kept_for_its_owner_alone_and_never_printed() -> None:
     assert "vcp_newer" not in repr(login.load())
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        pytest.param("http://0.0.0.0:8080", "http://127.0.0.1:8080", True, id="all addresses"),
+        pytest.param("http://[::]:8080/", "http://localhost:8080", True, id="all IPv6 addresses"),
+        pytest.param("http://[::1]:8080", "http://[::]:8080", True, id="IPv6"),
+        pytest.param("http://a.example", "http://a.example:80", True, id="port of http"),
+        pytest.param("https://a.example:443", "https://a.example", True, id="port of https"),
+        pytest.param("http://a.example", "https://a.example", False, id="scheme"),
+        pytest.param("http://a.example:443", "http://a.example", False, id="port"),
+        pytest.param("http://0.0.0.0", "http://a.example", False, id="host"),
+        pytest.param("http://a.example/one", "http://a.example", False, id="path"),
+    ],
+)
+def test_addresses_of_one_server_are_told_from_those_of_others(one: str, other: str, same: bool) -> None:
+    assert login.same_server(one, other) is same
+    assert login.same_server(other, one) is same
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"url": "http://x"}', '{"url": "x", "token": "y"}'])
 def test_a_damaged_file_is_named(content: str) -> None:
     login.path().parent.mkdir(parents=True)

@@ -48,6 +48,8 @@ def test_status_is_of_this_machine_if_the_login_is_to_its_service(run: Run, api:
     home.write(stopped_at(api.url.replace("127.0.0.1", "localhost")))
     found = run("status", VCPBENCH_HOME=str(home.folder))
     assert (found.returncode, "Nothing is running in" in found.stderr) == (NOT_RUNNING, True)
+    home.write(stopped_at(api.url.replace("127.0.0.1", "0.0.0.0")))  # `vcpbench up --host 0.0.0.0`
+    assert run("status", VCPBENCH_HOME=str(home.folder)).returncode == NOT_RUNNING
     home.write(stopped_at("http://127.0.0.1:1"))
     assert run("status", VCPBENCH_HOME=str(home.folder)).stdout.startswith(api.url)
 

@@ -154,6 +154,11 @@ def test_compare_shows_differences_from_the_baseline_and_all_pairs(
             f"There is no matrix of 'nope'. There are: {HEADLINE}",
             id="metric",
         ),
+        pytest.param(
+            ("m0@latest", "m1@latest", "--metric", HEADLINE),
+            "Two evaluations have none without --baseline",
+            id="metric of two",
+        ),
     ],
 )
 def test_compare_says_what_it_cannot_do(

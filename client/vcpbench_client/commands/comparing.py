@@ -45,7 +45,8 @@ def compare(
         ),
     ] = None,
     metric: Annotated[
-        str | None, typer.Option(help="Of three or more: the metric of the matrix of all pairs.")
+        str | None,
+        typer.Option(help="The metric of the matrix of all pairs. Of two evaluations, only with --baseline."),
     ] = None,
     every: Annotated[
         bool, typer.Option("--all", help="Show every metric, not only the headline ones.")
@@ -71,6 +72,11 @@ def compare(
     if len(evaluations) > LEAST or baseline is not None:
         _many(evaluations, baseline, metric, every=every, timeout_s=timeout_s, as_json=as_json)
         return
+    if metric is not None:
+        raise typer.BadParameter(
+            "--metric chooses the matrix of all pairs. Two evaluations have none without --baseline. "
+            "Add --baseline, or leave --metric out."
+        )
     with connect() as client:
         found = compared(client, *evaluations, timeout_s=timeout_s, quiet=as_json)
         page = client.comparison_page(found.first.id, found.second.id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from vcpbench_client.answers import read
@@ -14,7 +14,7 @@ PAGE = 100  # rows of one request for a list
 
 
 class Asking:
-    """The base of the parts of `Client`. Each request may be sent twice without harm."""
+    """The base of the parts of `Client`."""
 
     _transport: Transport
     url: str
@@ -27,10 +27,25 @@ class Asking:
         *,
         query: Query | None = None,
         body: Any = None,
+        content: Sequence[bytes] | None = None,
+        headers: Mapping[str, str] | None = None,
         deadline: Deadline | None = None,
     ) -> T:
-        answer = self._transport.ask(method, path, query=query, body=body, deadline=deadline)
+        """Send a request that may arrive twice without harm, until it is answered."""
+        answer = self._transport.ask(
+            method, path, query=query, body=body, content=content, headers=headers, deadline=deadline
+        )
         return read(kind, content_of(answer))
+
+    def _asked_once(
+        self, kind: type[T], method: str, path: str, *, query: Query | None = None, body: Any = None
+    ) -> T:
+        """Send a request in one attempt.
+
+        The first of two such requests may arrive and its answer be lost. The second would then make a thing
+        twice, or answer that the thing to delete does not exist.
+        """
+        return read(kind, content_of(self._transport.once(method, path, query=query, body=body)))
 
     def _get(
         self, kind: type[T], path: str, query: Query | None = None, *, deadline: Deadline | None = None

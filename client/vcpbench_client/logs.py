@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from vcpbench_client.answers import read
 from vcpbench_client.asking import Asking
-from vcpbench_client.errors import ClientError, FileError
-from vcpbench_client.transport import content_of, segment
+from vcpbench_client.errors import FileError
+from vcpbench_client.transport import segment
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +38,7 @@ class TrainingLog:
 
 
 class Logs(Asking):
-    """Methods of `Client` for training logs. Each may be called twice without harm."""
+    """Methods of `Client` for training logs."""
 
     def upload_log(self, path: str | Path, model: str, *, run: str | None = None) -> TrainingLog:
         """Upload the training log of a run. A new upload replaces it.
@@ -59,14 +58,8 @@ class Logs(Asking):
             content = Path(path).read_bytes()
         except OSError as error:
             raise FileError(path, f" cannot be read: {error.strerror or error}.", path=Path(path)) from error
-        query, patience = {"model": model, "run": run}, self._transport.patience()
-        headers = {"Content-Type": "text/csv"}
-        while True:
-            try:
-                answer = self._transport.once("PUT", "/logs", query=query, content=[content], headers=headers)
-                return read(TrainingLog, content_of(answer))
-            except ClientError as error:
-                self._transport.pause(patience, error)
+        query, headers = {"model": model, "run": run}, {"Content-Type": "text/csv"}
+        return self._asked(TrainingLog, "PUT", "/logs", query=query, content=[content], headers=headers)
 
     def training_logs(self, model: str) -> tuple[TrainingLog, ...]:
         """The training logs of a model, the last uploaded first, without their curves."""
@@ -77,5 +70,8 @@ class Logs(Asking):
         return self._get(TrainingLog, f"/logs/{segment(log_id)}")
 
     def delete_log(self, log_id: str) -> TrainingLog:
-        """Delete a training log of your team. Only uploading it again brings it back."""
-        return self._asked(TrainingLog, "DELETE", f"/logs/{segment(log_id)}")
+        """Delete a training log of your team. Only uploading it again brings it back.
+
+        The request is sent once: if no answer comes, look at `training_logs` before you delete again.
+        """
+        return self._asked_once(TrainingLog, "DELETE", f"/logs/{segment(log_id)}")

@@ -65,7 +65,7 @@ class History:
 
 
 class Naming(Asking):
-    """Methods of `Client` that give names. Each may be sent twice without harm."""
+    """Methods of `Client` that give names."""
 
     def rename(self, model: str, name: str) -> Named:
         """Give a model another name. The old name still leads to it.
@@ -105,8 +105,11 @@ class Naming(Asking):
         return self._asked(Alias, "PUT", f"/aliases/{_segment(name)}", body={"checkpoint": wanted})
 
     def remove_alias(self, name: str, *, team: str | None = None) -> None:
-        """Remove an alias of your team; an administrator names another team. Its history stays."""
-        self._transport.ask("DELETE", f"/aliases/{_segment(name)}", query={"team": team})
+        """Remove an alias of your team; an administrator names another team. Its history stays.
+
+        The request is sent once: if no answer comes, look at `aliases` before you remove it again.
+        """
+        self._transport.once("DELETE", f"/aliases/{_segment(name)}", query={"team": team})
 
     def alias_history(self, name: str, *, team: str | None = None) -> History:
         """Where an alias points and pointed."""

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from vcpbench_client.answers import read
 from vcpbench_client.comparing import Comparing
 from vcpbench_client.defaults import LINK_DAYS
-from vcpbench_client.transport import content_of, segment
+from vcpbench_client.transport import segment
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,15 +83,18 @@ class Sharing(Comparing):
         The request is sent once: if no answer comes, look at `notes` before you write again.
         """
         query, body = {"evaluation": evaluation}, {"text": text}
-        return read(Note, content_of(self._transport.once("POST", "/notes", query=query, body=body)))
+        return self._asked_once(Note, "POST", "/notes", query=query, body=body)
 
     def change_note(self, note_id: str, text: str) -> Note:
         """Write a note of your team anew."""
         return self._asked(Note, "PUT", f"/notes/{segment(note_id)}", body={"text": text})
 
     def delete_note(self, note_id: str) -> Note:
-        """Delete a note of your team, and return it: only writing it again brings it back."""
-        return self._asked(Note, "DELETE", f"/notes/{segment(note_id)}")
+        """Delete a note of your team, and return it: only writing it again brings it back.
+
+        The request is sent once: if no answer comes, look at `notes` before you delete again.
+        """
+        return self._asked_once(Note, "DELETE", f"/notes/{segment(note_id)}")
 
     def share(self, evaluation: str, *, against: str | None = None, days: int = LINK_DAYS) -> Share:
         """Make a link that reads one page, and nothing else, without a token.
@@ -109,7 +111,7 @@ class Sharing(Comparing):
         if against is not None:
             compared = self.compare(against, evaluation)
             body |= {"evaluation": compared.second.id, "against": compared.first.id}
-        return read(Share, content_of(self._transport.once("POST", "/shares", body=body)))
+        return self._asked_once(Share, "POST", "/shares", body=body)
 
     def shares(self, *, limit: int | None = None) -> Iterator[Share]:
         """Your team's links, the newest first, also those that open nothing any more."""
@@ -133,5 +135,8 @@ class Sharing(Comparing):
         return self._asked(View, "POST", "/views", body={"name": name, "address": address})
 
     def delete_view(self, view_id: str) -> View:
-        """Delete a view of your team, and return it: saving it again brings it back."""
-        return self._asked(View, "DELETE", f"/views/{segment(view_id)}")
+        """Delete a view of your team, and return it: saving it again brings it back.
+
+        The request is sent once: if no answer comes, look at `views` before you delete again.
+        """
+        return self._asked_once(View, "DELETE", f"/views/{segment(view_id)}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from importlib.metadata import version
@@ -56,11 +56,14 @@ class Transport:
         *,
         query: Query | None = None,
         body: Any = None,
+        content: Sequence[bytes] | None = None,
+        headers: Mapping[str, str] | None = None,
         deadline: Deadline | None = None,
     ) -> httpx.Response:
         """A request that does no harm when it arrives twice, sent until it is answered.
 
         Every GET is one; of the POSTs those that declare, evaluate and cancel, which find what is there.
+        No DELETE that answers 404 the second time is one.
 
         Raises:
             Unreachable: If no answer came.
@@ -70,7 +73,15 @@ class Transport:
         patience = self.patience(deadline)
         while True:
             try:
-                return self.once(method, path, query=query, body=body, deadline=patience.deadline)
+                return self.once(
+                    method,
+                    path,
+                    query=query,
+                    body=body,
+                    content=content,
+                    headers=headers,
+                    deadline=patience.deadline,
+                )
             except ClientError as error:
                 self.pause(patience, error)
 

@@ -10,6 +10,7 @@ from vcpbench_client import Client
 from vcpbench_client.errors import ApiError, FileError, NotFound
 
 from tests.client.conftest import Run
+from tests.client.line import Line
 from tests.served import Served
 from tests.service.finished import ready_checkpoint
 
@@ -37,6 +38,14 @@ def test_the_client_uploads_reads_and_deletes_logs(client: Client, csv: Path) ->
     assert client.delete_log(found.id).id == found.id
     with pytest.raises(NotFound, match="No training log"):
         client.training_log(found.id)
+
+
+def test_an_upload_is_retried_with_the_same_bytes(far: Client, line: Line, csv: Path) -> None:
+    far.status()
+    line.faults.extend([(503, ""), 0, (504, "Retry-After: 0\r\n")])
+    line.cut()
+    assert far.upload_log(csv, "mine", run="night").num_rows == 2
+    assert not line.faults
 
 
 def test_commands_upload_list_and_remove_logs(run: Run, csv: Path) -> None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from uuid import UUID
 
 import httpx
 import pytest
 from sqlalchemy import select
 from vcpbench_client import Client
-from vcpbench_client.errors import NotFound
+from vcpbench_client.errors import ApiError, NotFound
 
 from records.models import Comparison, Evaluation
 from tests.client.conftest import Run
 from tests.client.hands import Hands
+from tests.client.line import Line
 from tests.patience import until
 from tests.served import Served
 from tests.service.finished import ready_dataset
@@ -45,6 +47,26 @@ def test_the_client_writes_notes_makes_links_and_saves_views(client: Client, eva
     assert client.delete_view(view.id) == view
     with pytest.raises(NotFound, match="no view"):
         client.delete_view(view.id)
+
+
+def test_a_deletion_is_sent_once(far: Client, line: Line, evaluation: UUID, tmp_path: Path) -> None:
+    note, view = far.write_note("mine@latest", "one"), far.save_view("ours", "/?team=default")
+    (tmp_path / "log.csv").write_text("step,loss\n100,1.5\n")
+    log = far.upload_log(tmp_path / "log.csv", "mine")
+    far.set_alias("champion", "mine@latest")
+    for delete in (
+        lambda: far.delete_note(note.id),
+        lambda: far.delete_view(view.id),
+        lambda: far.delete_log(log.id),
+        lambda: far.remove_alias("champion"),
+    ):
+        line.faults.append((503, ""))
+        line.cut()
+        with pytest.raises(ApiError, match="answers 503"):
+            delete()
+        assert not line.faults
+    kept = (far.notes("mine@latest"), far.views(), far.training_logs("mine"), tuple(far.aliases()))
+    assert [len(each) for each in kept] == [1, 1, 1, 1]
 
 
 def test_commands_write_notes_and_make_links(run: Run, evaluation: UUID) -> None:

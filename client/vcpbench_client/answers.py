@@ -344,7 +344,7 @@ class Comparison:
     @property
     def title(self) -> str:
         """What is compared, in words."""
-        return f"Evaluations {self.first.id} and {self.second.id}"
+        return f"evaluations {self.first.id} and {self.second.id}"
 
     @property
     def ids(self) -> dict[str, Any]:

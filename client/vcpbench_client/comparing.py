@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from vcpbench_client.answers import ENDED, Comparison, ComparisonProgress, Difference, Evaluation
@@ -107,6 +107,9 @@ class ComparedMany:
         return {"comparison": self.id, "baseline": self.baseline, "evaluations": others}
 
 
+C = TypeVar("C", Comparison, ComparedMany)
+
+
 class Comparing(Asking):
     """Methods of `Client` that compare evaluations: two, or many."""
 
@@ -131,19 +134,15 @@ class Comparing(Asking):
             TimedOut: If it takes longer.
         """
         deadline = Deadline.within(timeout_s)
-        looks = Looks(deadline, self._transport.deadline)
-        while True:
+
+        def look(first: str, second: str) -> Comparison:
             pair = {"first": first, "second": second}
-            found = self._get(Comparison, "/comparisons", pair, deadline=deadline)
-            if on_progress:
-                on_progress(found)
-            if found.state == "failed":
-                raise NotCompared(found)
-            if found.ended:
-                return found
-            first, second = found.first.id, found.second.id  # MODEL@latest may mean another one later
-            more = f" It waits, because {found.waiting_for}." if found.waiting_for else ""
-            looks.pause(f"The comparison of {first} and {second} is still {found.state}", more)
+            return self._get(Comparison, "/comparisons", pair, deadline=deadline)
+
+        def again(found: Comparison) -> Comparison:
+            return look(found.first.id, found.second.id)  # MODEL@latest may mean another one later
+
+        return self._ended(look(first, second), again, on_progress, deadline)
 
     def compare_many(
         self,
@@ -173,21 +172,36 @@ class Comparing(Asking):
             TimedOut: If it takes longer.
         """
         deadline = Deadline.within(timeout_s)
-        looks = Looks(deadline, self._transport.deadline)
+
+        def again(found: ComparedMany) -> ComparedMany:
+            path = f"/comparisons/{segment(found.id)}"  # MODEL@latest may mean another one later
+            return self._get(ComparedMany, path, deadline=deadline)
+
         body = {"evaluations": list(evaluations), "baseline": baseline}
         found = self._asked(ComparedMany, "POST", "/comparisons", body=body, deadline=deadline)
         order = [one.id for one in found.evaluations]
+        return _ordered(self._ended(found, again, on_progress, deadline), order)
+
+    def _ended(
+        self, found: C, again: Callable[[C], C], on_progress: Callable[[C], None] | None, deadline: Deadline
+    ) -> C:
+        """Wait until a comparison is done. `again` asks for its newer state.
+
+        Raises:
+            NotCompared: If it fails, or is cancelled.
+            TimedOut: If the deadline passes.
+        """
+        looks = Looks(deadline, self._transport.deadline)
         while True:
             if on_progress:
                 on_progress(found)
             if found.state in ("failed", "cancelled"):
                 raise NotCompared(found)
             if found.ended:
-                return _ordered(found, order)
+                return found
             more = f" It waits, because {found.waiting_for}." if found.waiting_for else ""
             looks.pause(f"The comparison of {found.title} is still {found.state}", more)
-            path = f"/comparisons/{segment(found.id)}"  # MODEL@latest may mean another one later
-            found = self._get(ComparedMany, path, deadline=deadline)
+            found = again(found)
 
     def many_page(self, evaluations: Sequence[str], baseline: str) -> str:
         """Address of the page that compares many evaluations with a baseline."""

@@ -119,7 +119,8 @@ class NotCompared(ClientError):
     """A comparison of two or of many that failed."""
 
     def __init__(self, comparison: Comparison | ComparedMany) -> None:
-        super().__init__(f"{comparison.title} could not be compared: {comparison.reason or comparison.state}")
+        why = comparison.reason or comparison.state
+        super().__init__(f"The {comparison.title} could not be compared: {why}")
         self.comparison = comparison
 
     @property

@@ -1,7 +1,8 @@
 """Time and memory of a map of the test videos, the sizes of its page, and how alike two maps are.
 
     python -m bench.map             maps of 1,000, 3,783 and 20,000 videos, in a process each
-    python -m bench.map --alike     two checkpoints of the playground: where the classes of the second map lie
+    python -m bench.map --alike     two checkpoints of the playground: how far each video lies from its place
+                                    on the first map, and how many of its nearest videos stay near
 
 Features are made up: 101 clumps in 512 dimensions. t-SNE takes as long for them as for a network's.
 """
@@ -84,7 +85,10 @@ def measure(num_videos: int) -> None:
 
 
 def alike() -> None:
-    """Print where the classes of a second map lie, by three ways to make it, and what neighbours it keeps."""
+    """Print how far each video lies from its place on the first map, and how many of its nearest stay near.
+
+    There is a line for each of three ways to make the second map.
+    """
     dataset = load_dataset("playground-344")
     trained, _ = load_checkpoint(sample_path())
     first_ND = features_of(trained, dataset)

@@ -11,15 +11,14 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY_BYTES = 1 << 20  # the largest protocol takes a few kilobytes
-# Of one team, and of all readers without a token together. A page or a table compares fewer pairs at once,
-# and each takes a worker seconds, so the last of them waits for minutes and not for hours.
+# Of one team, and of all readers without a token together. A page or a table compares fewer pairs at once.
 MAX_LIVE_COMPARISONS = 16
 # Jobs that make previews, of one team and of all readers without a token together. A page that finds no room
 # asks again. So a reader who walks through a gallery keeps no worker busy for hours.
 MAX_LIVE_MEDIA = 64
 # The same for maps. A map of 20,000 videos takes a worker minutes, at low priority.
 MAX_LIVE_MAPS = 8
-# Comparisons of many under way, counted likewise. One has up to 1,225 pairs, and each takes up to a second.
+# Comparisons of many under way, counted likewise. One has up to 1,225 pairs (bench/comparing.py has times).
 MAX_LIVE_COMPARISONS_OF_MANY = 4
 # Of file descriptors that no connection of a client may take: 42 connections of the database, 40 threads that
 # may each have a file of the store open, the files of MAX_OPEN_UPLOADS, and as many again to spare.

@@ -20,7 +20,7 @@ from service.problems import Conflict
 from service.reasons import text_for
 from vcp_core.scoring.maps import MAP_VERSION, VideoMap
 
-_KEPT: Kept[UUID, VideoMap] = Kept(8)  # one of 20,000 videos takes some 10 MB; a page shows two
+_KEPT: Kept[UUID, VideoMap] = Kept(8)  # a page shows two
 MOST = 0.999  # largest fraction of a map that is not done; 1 means done
 
 

@@ -264,7 +264,7 @@ def predict(
             "option": [q.option for q in test],
             "variant": [q.variant for q in test],
             part: [options[guess] for guess in guesses_N],
-            # Of the last stage alone. With all stages, the answers of five would be a third larger.
+            # Of the last stage alone. The numbers of all stages would make the answers larger.
             **({sureness_column(part): rounded(np.exp(scores_NK.max(axis=1)))} if part == head else {}),
         },
         num_left_out=len(dataset.side("test")) - len({q.video.id for q in test}),

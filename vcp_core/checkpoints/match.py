@@ -131,7 +131,8 @@ def whole_backbones(
     complete = _one_for_each_place([match for match in matches if match.complete], equal)
     if complete:
         return complete
-    # The others cannot be whole, and to list the keys of one takes some 40 ms. Only the message needs them.
+    # The others cannot be whole. To list their keys takes time (bench/inspect.py), and only the message
+    # needs them.
     matches += _matches(shapes, [name for name in wanted if name not in small], under, equal)
     matches.sort(key=lambda match: wanted.index(match.backbone))  # of equally close ones, the first is told
     near = [match for match in matches if under(match.prefix)] or matches

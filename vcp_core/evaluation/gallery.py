@@ -25,7 +25,7 @@ from vcp_core.video.display import turn_of
 from vcp_core.video.frames import Geometry, frame_to_rgb
 
 Picture = npt.NDArray[np.uint8]
-HEIGHT = 72  # pixels of a strip; six frames of a 4:3 video are then 576 wide and take some 10 kB
+HEIGHT = 72  # pixels of a strip; six frames of a 4:3 video are then 576 wide
 WIDEST = 3 * HEIGHT  # pixels of one frame; a panorama is narrowed
 
 
@@ -91,7 +91,7 @@ def gallery(
 ) -> Gallery:
     """Show answers of recognition or retrieval with strips of frames, read from the local videos.
 
-    Test videos that decode only in part are shown as far as they do.
+    If a video decodes only in part, its strip ends at the last decoded frame.
 
     Args:
         results: The results, with their predictions.

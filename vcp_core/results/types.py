@@ -276,7 +276,7 @@ def sureness_column(part: str) -> str:
 def rounded(values: npt.NDArray[np.floating]) -> list[Any]:
     """Round probabilities and similarities for a column: readers see them, and no score derives from them.
 
-    Four decimals take half the bytes of all digits.
+    Four decimals take fewer bytes than all digits.
 
     >>> rounded(np.array([[0.66666666, 0.33333333]])), rounded(np.array([1.0]))
     ([[0.6667, 0.3333]], [1.0])

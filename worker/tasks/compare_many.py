@@ -17,7 +17,7 @@ from worker.runner import Out
 from worker.tasks.plan import spec_of
 from worker.work import Work
 
-STALL_S = 1800.0  # one pair of thousands of videos takes seconds; progress is reported after each
+STALL_S = 1800.0  # far more than one pair takes (bench/comparing.py); progress is reported after each
 
 
 class Needs(NamedTuple):

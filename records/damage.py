@@ -39,7 +39,7 @@ def features_damaged(
 
 
 def features_of_done_damaged(session: Session, damaged: Mapping[UUID, str | None]) -> None:
-    """Extract damaged features of an evaluation that is done again: a map of its videos needs them.
+    """Extract damaged features again for an evaluation that is already done. A map needs them.
 
     The evaluation keeps its scores. Whoever noticed the damage looks again later.
 

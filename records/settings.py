@@ -39,8 +39,8 @@ class Settings(BaseSettings):
         max_upload_bytes: Largest checkpoint that can be uploaded.
         requests_per_minute: Most requests in a minute from one token, or from one address without a token.
             A web page or a waiting client asks every 2 s. With 0, requests are not counted.
-        share_links_days: Most days for which a link may read one page without a token. With 0, no such link
-            opens anything, those of earlier included.
+        share_links_days: Longest lifetime of a share link, in days. With 0, all links stop working, including
+            existing ones.
         datasets_are_local: Whether the service sees the same folders as the workers. If so, the service
             refuses to register a folder that does not exist. If not, a worker reports the missing folder.
         queues: The queues that a worker takes. "gpu" forwards clips on `device`; "cpu" does all other jobs.

@@ -94,7 +94,7 @@ def bearer_of(request: Request, secret: str | None) -> Caller | None:
 
 
 def form_key(secret: str) -> str:
-    """The key that a form of a logged-in browser carries. It is made of the token, and does not tell it."""
+    """The key of a logged-in browser's forms. It is derived from the token and does not reveal it."""
     return hmac.new(secret.encode(errors="replace"), b"vcpbench form", hashlib.sha256).hexdigest()
 
 

@@ -63,7 +63,7 @@ def metrics(request: Request, session: SessionDep) -> Response:
     there = Gauge("vcpbench_workers", "Workers seen in the last 30 s", ["queue"], registry=registry)
     oldest = Gauge(
         "vcpbench_oldest_job_seconds",
-        "How long ago the evaluation or upload was asked for whose job waits the longest; 0 if none waits",
+        "Age of the oldest request with a waiting job, in seconds; 0 if no job waits",
         ["queue"],
         registry=registry,
     )

@@ -48,7 +48,10 @@ def among(session: Session, names: Collection[str]) -> Sequence[DatasetRow]:
 
 
 def shows_media(session: Session, name: str) -> bool:
-    """Whether previews may be shown of a dataset that takes this name now: as of the last that had it."""
+    """Whether a new dataset of this name shows previews.
+
+    It inherits the setting of the last dataset of this name.
+    """
     query = select(DatasetRow.shows_media).where(DatasetRow.name == name)
     return session.scalar(query.order_by(DatasetRow.created_at.desc()).limit(1)) is not False
 

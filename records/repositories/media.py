@@ -117,7 +117,7 @@ def is_shown(session: Session, dataset: DatasetRow) -> bool:
 def show(session: Session, dataset: DatasetRow, shown: bool) -> None:
     """Switch previews of a dataset on or off, for all datasets of its name or with equal videos.
 
-    Switched off, the previews that were made are forgotten. A worker then deletes their objects.
+    Switching off deletes the rows of existing previews. A worker then deletes their objects.
     """
     alike = DatasetRow.name == dataset.name
     if dataset.fingerprint is not None:

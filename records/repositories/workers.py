@@ -68,7 +68,7 @@ def forget_silent(session: Session, after_s: float) -> None:
 
 
 def oldest_waiting_s(session: Session) -> dict[str, float]:
-    """By queue, how many seconds ago that was asked for whose job waits the longest."""
+    """The age of the oldest request with a waiting job, in seconds, by queue."""
     age_s = func.extract("epoch", NOW - func.min(Job.asked_at))
     rows = session.execute(select(Job.queue, age_s).where(claimable()).group_by(Job.queue))
     return {queue: float(seconds) for queue, seconds in rows}

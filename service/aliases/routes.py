@@ -46,7 +46,10 @@ def point(name: Named, body: AliasIn, caller: AnyCaller, session: SessionDep) ->
 
 @router.delete("/{name}", status_code=204, responses=responses(403, 404), summary="Remove an alias")
 def remove(name: Named, caller: AnyCaller, session: SessionDep, team: TeamOf = None) -> None:
-    """Remove an alias of your team. Its history stays, and to point it somewhere makes it again."""
+    """Remove an alias of your team.
+
+    Its history is kept. Pointing the alias at a checkpoint creates it again.
+    """
     service.remove(session, name, team, caller)
 
 

@@ -49,7 +49,8 @@ class Chosen:
     Attributes:
         rows: Rows of the page, in order.
         total: Number of rows on all pages.
-        num_right: Right answers among the rows that the filters keep, whatever `right` and `against_right`.
+        num_right: Right answers among the rows that the filters keep. `right` and `against_right` do not
+            affect this number.
         num_wrong: Wrong answers among them.
         pairs: With another evaluation, the number of rows by (right, right there), of those both answered.
     """

@@ -78,8 +78,8 @@ class ControlOut(BaseModel):
 class AgainstOut(BaseModel):
     """Another evaluation, and on how many of the answers the two differ.
 
-    The numbers count the answers that the filters keep, whatever `right` and `against_right`, and that both
-    evaluations gave.
+    The numbers count the answers that the filters keep and that both evaluations gave. The filters `right`
+    and `against_right` do not affect these numbers.
     """
 
     evaluation: EvaluationOut
@@ -102,7 +102,10 @@ class AnswersOut(BaseModel):
     variants: list[str] = Field(description="Kinds of variant that occur, of cloze.")
     controls: list[ControlOut]
     against: AgainstOut | None
-    num_right: int = Field(description="Right answers among those that the filters keep, whatever `right`.")
+    num_right: int = Field(
+        description="Right answers among those that the filters keep. "
+        "The `right` filter does not affect this number."
+    )
     num_wrong: int
     total: int = Field(description="Number of answers on all pages.")
     notes: list[str] = Field(description="What these answers lack, and why.")

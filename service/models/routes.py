@@ -54,5 +54,8 @@ def rename(body: RenameIn, caller: AnyCaller, session: SessionDep) -> NamedOut:
 
 @router.post("/tags", responses=responses(*WITH_BODY, 404, 409), summary="Add and remove tags")
 def tags(body: TagsIn, caller: AnyCaller, session: SessionDep) -> NamedOut:
-    """Add tags to a model of your team, and remove tags from it. Those that it has, or lacks, do no harm."""
+    """Add tags to a model of your team, and remove tags from it.
+
+    Adding a tag that the model has, or removing one that it lacks, changes nothing.
+    """
     return service.named(session, service.change_tags(session, body, caller))

@@ -12,7 +12,7 @@ from records.repositories.models import Counted
 from service.forms import Label, ModelName, Text
 
 MAX_TAGS = 20  # of a model; more of them would fill its page and say little
-MODEL = "Your team's model, or `TEAM/MODEL`. A former name of it does, too."
+MODEL = "Your team's model, or `TEAM/MODEL`. A former name also works."
 
 
 class NewestOut(BaseModel):

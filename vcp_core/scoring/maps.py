@@ -32,7 +32,7 @@ SIDE = 10_000  # positions are whole numbers from 0 to SIDE, so that a map of 20
 MOST_VIDEOS = 20_000  # of a map: bench/map.py prints time and memory; of more videos, some are left out
 COMPONENTS = 50  # principal components that neighbours are searched in, as t-SNE's authors do
 PERPLEXITY = 30.0  # scikit-learn's; the number of neighbours that a video is held together with
-FEWEST = 5  # videos; fewer have no neighbours to speak of, and lie where their components put them
+FEWEST = 5  # with fewer videos t-SNE is skipped, and the first two components are the positions
 EXAGGERATION = 12.0  # scikit-learn's; pulls clumps together at first, so that they can pass one another
 # Standard deviation of the positions that t-SNE begins at. scikit-learn's, for components; and for a map that
 # begins at another one. There nothing is exaggerated: that would move the clumps (bench/map.py).

@@ -7,6 +7,7 @@ import os
 import time
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import av
@@ -30,6 +31,7 @@ from worker.background import tidy
 from worker.job_loop import JobLoop
 from worker.runner import ChildFailed
 from worker.tasks.media import checked
+from worker.work import Work
 
 SPEC = BACKBONES["r3d_tiny"]
 QUICK = PROTOCOLS["quick-v1"]
@@ -238,13 +240,27 @@ def test_switched_off_nothing_is_shown_or_kept(
 
 
 def test_a_worker_that_has_the_job_when_previews_are_switched_off_stores_no_row(
-    api: Served, job_loop: JobLoop, dataset_id: UUID
+    api: Served, job_loop: JobLoop, dataset_id: UUID, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api.client.get(addresses.video(dataset_id, SPEC, VIDEO).strip)
-    with api.database.session() as session:
-        session.execute(update(Job).where(Job.kind == JobKind.MEDIA).values(state=JobState.RUNNING))
-    api.client.patch("/v1/datasets/gestures", json={"shows_media": False})
-    assert rows(api) == media_jobs(api) == []
+    call, states = Work.in_child, list[JobState]()
+
+    def call_and_switch_off(work: Work, do: str, **arguments: Any) -> dict[str, Any]:
+        answer = call(work, do, **arguments)
+        states.extend(job.state for job in media_jobs(api))
+        api.client.patch("/v1/datasets/gestures", json={"shows_media": False})
+        return answer
+
+    monkeypatch.setattr(Work, "in_child", call_and_switch_off)
+    job_loop.run_until_idle()
+    assert states == [JobState.RUNNING]
+    assert (rows(api), media_jobs(api)) == ([], [])
+    store = Storage(settings.store_url)
+    [key] = store.keys(storage.MEDIA)  # the worker stored the object, and nothing names it
+    path = Path(settings.store_url.removeprefix("file://")) / key
+    age(path)
+    tidy(api.database, store)
+    assert not path.exists()
 
 
 def test_an_evaluation_comes_before_previews(api: Served, dataset_id: UUID) -> None:

@@ -13,13 +13,15 @@ from typing import Any
 
 import pytest
 from alembic import command
-from sqlalchemy import select, update
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import inspect, select, update
 
 from records import migrate
-from records.backup import FILE, LOCK, BackupError, back_up, read, restore, verify
+from records.backup import FILE, LOCK, Backup, BackupError, back_up, read, restore, verify
 from records.db import Database
 from records.migrate import SchemaError
-from records.models import Checkpoint, DatasetRow
+from records.models import Checkpoint, DatasetRow, Token
+from records.repositories import copies
 from records.settings import Settings
 from records.storage import Storage, checkpoint_key, manifest_key, weights_key
 from tests.databases import Databases
@@ -65,7 +67,7 @@ def url_of(settings: Settings) -> str:
 
 
 def board(api: Served) -> bytes:
-    """The board as its readers get it, but for the seconds in which the service made it."""
+    """The bytes of the board as its readers get them."""
     answer = api.client.get("/v1/leaderboard", params=BOARD)
     assert answer.status_code == 200, answer.text
     return answer.content
@@ -153,6 +155,10 @@ def test_a_damaged_backup_changes_nothing(
     with pytest.raises(BackupError, match=f"not whole: .*{path.name} is damaged"):
         restore(url_of(other), Storage(other.store_url), folder)
     assert list(Storage(other.store_url).keys("")) == []
+    database = Database(url_of(other))
+    with database.session() as session:
+        assert [*session.scalars(select(Checkpoint)), *session.scalars(select(Token))] == []
+    database.dispose()
 
 
 def test_an_installation_with_checkpoints_is_left_alone(
@@ -163,15 +169,39 @@ def test_an_installation_with_checkpoints_is_left_alone(
         restore(url_of(settings), filled, tmp_path / "backup")
 
 
-def test_a_database_without_a_schema_gets_the_one_of_the_backup_and_then_the_newest(
-    api: Served, filled: Storage, other: Settings, tmp_path: Path
+def back_up_by_the_version_before(api: Served, settings: Settings, store: Storage, folder: Path) -> Backup:
+    """Downgrade the database by one step, and back it up as the version before did."""
+    command.downgrade(migrate.config(url_of(settings)), "-1")
+    with api.database.session() as session:
+        connection = session.connection()
+        revision = MigrationContext.configure(connection).get_current_revision()
+        found = inspect(connection)
+        tables = {
+            name: [column["name"] for column in found.get_columns(name)]
+            for name in copies.tables()
+            if found.has_table(name)
+        }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(migrate, "check", lambda database: None)
+        patch.setattr(migrate, "newest", lambda: revision)
+        patch.setattr(copies, "tables", lambda: tables)
+        return back_up(api.database, store, folder)
+
+
+@pytest.mark.parametrize("schema", ["base", "head"])
+def test_a_backup_of_the_version_before_gets_the_newest_schema_and_keeps_its_rows(
+    api: Served, filled: Storage, settings: Settings, other: Settings, tmp_path: Path, schema: str
 ) -> None:
-    back_up(api.database, filled, tmp_path / "backup")
-    command.downgrade(migrate.config(url_of(other)), "base")
-    restore(url_of(other), Storage(other.store_url), tmp_path / "backup")
-    database = Database(url_of(other))
-    migrate.check(database)
-    database.dispose()
+    before = board(api)
+    made = back_up_by_the_version_before(api, settings, filled, tmp_path / "backup")
+    assert made.revision < migrate.newest()
+    if schema == "base":
+        command.downgrade(migrate.config(url_of(other)), "base")
+    assert restore(url_of(other), Storage(other.store_url), tmp_path / "backup") == made
+    with serve(other) as restored:
+        migrate.check(restored.database)
+        restored.client.headers = api.client.headers
+        assert board(restored) == before
 
 
 def test_a_backup_of_a_newer_version_is_refused(

@@ -364,30 +364,23 @@ def compare_many(
     """
     from vcp_core.catalog.protocols import Protocol
     from vcp_core.scoring.stored_comparison import Compared
-    from vcp_core.scoring.stored_many import MANY_VERSION, ComparedMany, MatrixMaker, compare_pairs, pairs_of
+    from vcp_core.scoring.stored_many import MANY_VERSION, Matrix, compare_all
 
     _check_version("compares", version, MANY_VERSION)
     there = json.loads(Path(known).read_text(encoding="utf-8"))
-    pairs = pairs_of(len(ids), baseline)
-    if there["matrices"] is not None:
-        pairs = [pair for pair in pairs if baseline in pair]
-    made = compare_pairs(
+    matrices = there["matrices"]
+    made = compare_all(
         lambda place: _predictions(predictions[place]),
-        pairs,
+        ids,
+        baseline,
         Protocol.model_validate(protocol),
-        names=ids,
         same={(one, other) for one, other in same},
-        known={(baseline, int(place)): Compared.model_validate(one) for place, one in there["pairs"].items()},
-        on_units=_counting(tell, len(pairs)),
+        known={int(place): Compared.model_validate(one) for place, one in there["pairs"].items()},
+        matrices=None if matrices is None else [Matrix.model_validate(one) for one in matrices],
+        on_units=lambda num_pairs: _counting(tell, num_pairs),
     )
-    with_baseline, maker = {}, MatrixMaker()
-    for pair, found in made:
-        maker.add(pair, found.differences)
-        if pair[0] == baseline and str(pair[1]) not in there["pairs"]:
-            with_baseline[str(pair[1])] = found.model_dump(mode="json")
-    matrices = maker.matrices if there["matrices"] is None else there["matrices"]
-    many = ComparedMany.model_validate({"evaluations": ids, "matrices": matrices})
-    content = {"pairs": with_baseline, "many": many.model_dump(mode="json")}
+    pairs = {place: one.model_dump(mode="json") for place, one in made.pairs.items()}
+    content = {"pairs": pairs, "many": made.many.model_dump(mode="json")}
     Path(out).write_text(json.dumps(content), encoding="utf-8")
     return {}
 

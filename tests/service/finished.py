@@ -32,7 +32,7 @@ from vcp_core.catalog.datasets import DATASETS
 from vcp_core.catalog.protocols import PROTOCOLS, Protocol
 from vcp_core.results.types import Predictions
 from vcp_core.scoring.stored_comparison import COMPARED_VERSION, compare_and_note
-from vcp_core.scoring.stored_many import ComparedMany, MatrixMaker, compare_pairs, pairs_of
+from vcp_core.scoring.stored_many import compare_all
 
 HEADLINE = "recognition.top1"
 
@@ -155,19 +155,15 @@ def compare_now(session: Session, row: Comparison) -> None:
 
 def compare_many_now(session: Session, row: Comparison) -> None:
     """Write what a worker would, of many evaluations."""
-    members = [one.id for one in row.members]
-    found = [_predictions(session, one) for one in members]
-    baseline, maker = members.index(row.first_id), MatrixMaker()
+    ids = [one.id for one in row.members]
+    found = [_predictions(session, one) for one in ids]
     protocol = Protocol.model_validate(row.first.protocol.content)
-    pairs, names = pairs_of(len(members), baseline), [str(one) for one in members]
-    contents = {}
-    for pair, compared in compare_pairs(found.__getitem__, pairs, protocol, names=names):
-        maker.add(pair, compared.differences)
-        if pair[0] == baseline:
-            contents[members[pair[1]]] = compared.model_dump(mode="json")
-    many_comparisons.keep_pairs(session, row.first_id, contents, version=COMPARED_VERSION)
-    many = ComparedMany(evaluations=tuple(names), matrices=maker.matrices)
-    row.content, row.state, row.finished_at = many.model_dump(mode="json"), ComparisonState.DONE, NOW
+    names = [str(one) for one in ids]
+    made = compare_all(found.__getitem__, names, ids.index(row.first_id), protocol)
+    pairs = {ids[place]: one.model_dump(mode="json") for place, one in made.pairs.items()}
+    many_comparisons.keep_pairs(session, row.first_id, pairs, version=COMPARED_VERSION)
+    row.content, row.state = made.many.model_dump(mode="json"), ComparisonState.DONE
+    row.finished_at = NOW
 
 
 def _predictions(session: Session, evaluation_id: UUID) -> dict[str, Predictions]:

@@ -178,7 +178,7 @@ def test_the_first_characters_of_ids_and_names_of_models_name_evaluations(
     assert [one["id"] for one in found["evaluations"]] == five[:3]
 
 
-def test_another_baseline_takes_over_the_pairs_that_are_there(api: Served, five: list[str]) -> None:
+def test_another_baseline_turns_the_differences_round(api: Served, five: list[str]) -> None:
     first = ask(api, five, baseline=five[0]).json()
     other = ask(api, five, baseline=five[4]).json()
     assert first["id"] != other["id"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,7 @@ from vcp_core.catalog.errors import VcpbenchError
 from vcp_core.catalog.protocols import PROTOCOLS
 from vcp_core.scoring.comparison import compare
 from vcp_core.scoring.stored_comparison import SAME
+from vcp_core.scoring.stored_many import Pair
 
 StartWorker = Callable[..., WorkerProcess]
 QUICK = PROTOCOLS["quick-v1"]
@@ -50,10 +52,22 @@ def plain(differences: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{name: value for name, value in one.items() if name not in ADDED} for one in differences]
 
 
+def change_a_stored_pair(api: Served) -> None:
+    """Change a number in the matrices of the only comparison of many."""
+    with api.database.session() as session:
+        row = session.scalars(select(Comparison).where(Comparison.second_id.is_(None))).one()
+        content = copy.deepcopy(row.content)
+        assert content is not None
+        pair = content["matrices"][0]["pairs"][0]
+        pair[Pair._fields.index("difference")] += 1
+        row.content = content
+
+
 def test_a_worker_compares_many_and_then_another_baseline(api: Served, start_worker: StartWorker) -> None:
     evaluations = four(api)
     start_worker(VCPBENCH_QUEUES="cpu")
-    found = api.poll(ask(api, evaluations, evaluations[1]), "done")
+    first = ask(api, evaluations, evaluations[1])
+    found = api.poll(first, "done")
     for one in found["with_baseline"]:
         seed = evaluations.index(one["evaluation"])
         wanted = compare({"recognition": answers(1, 0.2)}, {"recognition": answers(seed, 0.2 * seed)}, QUICK)
@@ -61,11 +75,14 @@ def test_a_worker_compares_many_and_then_another_baseline(api: Served, start_wor
         two = {"first": evaluations[1], "second": one["evaluation"]}
         kept = api.client.get("/v1/comparisons", params=two)
         assert (kept.status_code, kept.json()["differences"]) == (200, plain(one["differences"]))
+    change_a_stored_pair(api)
     other = api.poll(ask(api, evaluations, evaluations[3]), "done")
     assert [one["evaluation"] for one in other["with_baseline"]] == [
         one["id"] for one in other["evaluations"] if one["id"] != evaluations[3]
     ]
-    assert other["matrices"] == found["matrices"]
+    # The worker takes over the stored matrices. A second comparison of these pairs would correct the number.
+    stored = api.client.get(first).json()["matrices"]
+    assert other["matrices"] == stored != found["matrices"]
 
 
 def test_the_same_weights_under_two_names_are_equal(api: Served, start_worker: StartWorker) -> None:

@@ -162,6 +162,61 @@ def compare_pairs(
         on_units(1)
 
 
+class MadeMany(NamedTuple):
+    """What comparing many evaluations gave.
+
+    Attributes:
+        pairs: The comparisons with the baseline that were not known, by place of the second evaluation.
+        many: The stored comparison.
+    """
+
+    pairs: dict[int, Compared]
+    many: ComparedMany
+
+
+def compare_all(
+    load: Load,
+    names: Sequence[str],
+    baseline: int,
+    protocol: Protocol,
+    *,
+    same: Collection[tuple[int, int]] = (),
+    known: Mapping[int, Compared] | None = None,
+    matrices: Sequence[Matrix] | None = None,
+    on_units: Callable[[int], OnUnits] = lambda _: ignore,
+) -> MadeMany:
+    """Compare many evaluations with the baseline and in all pairs.
+
+    Args:
+        load: As for `compare_pairs`.
+        names: Ids of the evaluations.
+        baseline: Place of the baseline.
+        protocol: The protocol of all.
+        same: As for `compare_pairs`.
+        known: Comparisons with the baseline that were made before, by place of the second evaluation.
+        matrices: The matrices, if another baseline has them already. Only pairs with this baseline are
+            compared then.
+        on_units: Given the number of pairs, returns what is called with 1 after each pair.
+
+    Raises:
+        NotAvailable: If two evaluations have different rows for a video.
+    """
+    known = known or {}
+    pairs = pairs_of(len(names), baseline)
+    if matrices is not None:
+        pairs = [pair for pair in pairs if baseline in pair]
+    there = {(baseline, place): one for place, one in known.items()}
+    made, maker = dict[int, Compared](), MatrixMaker()
+    for (first, second), found in compare_pairs(
+        load, pairs, protocol, names=names, same=same, known=there, on_units=on_units(len(pairs))
+    ):
+        maker.add((first, second), found.differences)
+        if first == baseline and second not in known:
+            made[second] = found
+    kept = maker.matrices if matrices is None else tuple(matrices)
+    return MadeMany(made, ComparedMany(evaluations=tuple(names), matrices=kept))
+
+
 class MatrixMaker:
     """Collects the headline differences of pairs into matrices, one for each metric."""
 

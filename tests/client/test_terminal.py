@@ -127,7 +127,12 @@ def test_scores_leave_out_columns_and_name_them(width: int) -> None:
     assert "pixels" in lines_of(tables.scores(rows, headline=False))[0]
 
 
-def test_differences_leave_out_the_least_that_is_needed() -> None:
+@pytest.mark.parametrize(
+    ("width", "left_out"),
+    [(81, []), (80, ["found in 80 %"]), (67, ["found in 80 %"]), (66, ["found in 80 %", "p"])],
+    ids=["81", "80", "67", "66"],  # a table with all columns is 81 wide, and one without the first is 67
+)
+def test_differences_leave_out_the_least_that_is_needed(width: int, left_out: list[str]) -> None:
     one = Difference(
         metric="cloze.recall.permutation",
         first=50.0,
@@ -140,6 +145,10 @@ def test_differences_leave_out_the_least_that_is_needed() -> None:
         headline=True,
         num_units=40,
     )
-    lines = lines_of(tables.differences([one], headline=True, width=80))
-    assert max(map(len, lines)) <= 80
-    assert "Not shown for want of width: found in 80 %." in lines or "found in 80 %" in lines[0]
+    lines = lines_of(tables.differences([one], headline=True, width=width))
+    assert max(map(len, lines)) <= width
+    said = [f"Not shown for want of width: {', '.join(left_out)}."] if left_out else []
+    assert lines[3:] == said
+    headings = re.split("  +", lines[0].replace("first second difference", "first  second  difference"))
+    every = ["percent", "first", "second", "difference", "95 % interval", "found in 80 %", "p"]
+    assert headings == [one for one in every if one not in left_out]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-import xml.etree.ElementTree as ET
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,12 +14,13 @@ from PIL import Image
 
 import vcp_core
 from tests.datasets_on_disk import make_dataset
+from tests.web.read import read
 from vcp_core.catalog.errors import InputError, NotAvailable, UnknownName
 from vcp_core.catalog.protocols import Protocol, load_protocol
 from vcp_core.datasets import Dataset
 from vcp_core.evaluation.gallery import HEIGHT, strip
 from vcp_core.results.answers import answers
-from vcp_core.results.types import Results
+from vcp_core.results.types import Predictions, Results
 from vcp_core.video.decode import iter_frames
 
 pytestmark = pytest.mark.slow
@@ -86,28 +87,60 @@ def test_a_notebook_shows_a_picture_for_each_answer_and_escapes_names(
     first = found.rows[0]
     hostile = replace(first, answer=replace(first.answer, label="<script>alert(1)</script>"))
     shown = replace(found, rows=(hostile, *found.rows[1:]))._repr_html_()
-    assert "<script>" not in shown
-    tree = ET.fromstring(shown.replace("<br>", "<br/>").replace('">', '"/>').replace("/><b>", "><b>"))
-    pictures = [image.get("src", "") for image in tree.iter("img")]
+    tree = read(shown)
+    assert "<script>alert(1)</script>" in tree.text
+    assert list(tree.all("script")) == []
+    pictures = [image.attributes["src"] for image in tree.all("img")]
     assert len(pictures) == len(found) * (2 if benchmark == "retrieval" else 1)
     assert all(picture.startswith("data:image/jpeg;base64,") for picture in pictures)
     assert first.answer.video in repr(found)
 
 
-def test_a_gallery_of_some_takes_them_from_everywhere(results: Results, dataset: Dataset) -> None:
-    every = vcp_core.gallery(results, dataset, wrong=False) or vcp_core.gallery(results, dataset)
-    some = vcp_core.gallery(results, dataset, wrong=every.title.endswith("wrong"), most=1)
-    assert [one.answer for one in some.rows] == [every.rows[0].answer]
-    assert "1 of them" in some.title
+def all_wrong(results: Results, dataset: Dataset, num_answers: int) -> Results:
+    """The same results with other answers of recognition: all wrong, about the test videos in turn."""
+    rows = [one for one, _ in zip(itertools.cycle(dataset.side("test")), range(num_answers), strict=False)]
+    predictions = Predictions(
+        benchmark="recognition",
+        answers=dataset.classes,
+        columns={
+            "video": [one.id for one in rows],
+            "group": [None] * num_answers,
+            "label": [one.label for one in rows],
+            "linear": [[name for name in dataset.classes if name != one.label] for one in rows],
+        },
+    )
+    only = results.benchmark("recognition").model_copy(update={"predictions": predictions})
+    return results.model_copy(update={"benchmarks": (only,)})
+
+
+@pytest.mark.parametrize(
+    ("most", "places"), [(1, [0]), (3, [0, 3, 6]), (9, [*range(9)]), (10, [*range(10)])], ids=str
+)
+def test_a_gallery_of_some_takes_them_from_everywhere(
+    results: Results, dataset: Dataset, most: int, places: list[int]
+) -> None:
+    found = all_wrong(results, dataset, 10)
+    every = vcp_core.gallery(found, dataset, num_frames=1)
+    some = vcp_core.gallery(found, dataset, most=most, num_frames=1)
+    assert len(every) == 10
+    assert [one.answer for one in some.rows] == [every.rows[place].answer for place in places]
+    assert some.title.endswith(f"; {most} of them:") == (most < 10)
 
 
 def test_retrieval_shows_the_nearest_training_video(results: Results, dataset: Dataset) -> None:
-    predictions = results.benchmark("retrieval").predictions
-    assert predictions is not None
     labels = {video.id: video.label for video in dataset.videos}
-    for one in answers(predictions, labels):
-        assert one.neighbour in {video.id for video in dataset.side("train")}
-        assert one.right == (labels[one.neighbour or ""] == one.label)
+    rows = [
+        row
+        for wrong in (True, False)
+        for row in vcp_core.gallery(results, dataset, "retrieval", wrong=wrong, num_frames=2).rows
+    ]
+    assert {row.answer.video for row in rows} == {video.id for video in dataset.side("test")}
+    for row in rows:
+        nearest = row.answer.neighbour
+        assert nearest in {video.id for video in dataset.side("train")}
+        assert row.answer.right == (labels[nearest] == row.answer.label)
+        assert row.strip == strip(dataset, row.answer.video, num_frames=2)
+        assert row.neighbour == strip(dataset, nearest, num_frames=2)
 
 
 def test_other_videos_and_benchmarks_are_refused(results: Results, dataset: Dataset, tmp_path: Path) -> None:

@@ -11,10 +11,11 @@ import pytest
 from sqlalchemy import delete, select
 
 from records.models import AliasMove, Checkpoint, CheckpointState, Model, ModelTag
+from records.settings import Settings
 from service.aliases.service import MAX_ALIASES
 from service.models.schemas import MAX_TAGS
 from service.models.service import MAX_FORMER_NAMES
-from tests.served import Served
+from tests.served import Served, open_http, serve
 from tests.service.finished import done, ready_checkpoint, ready_dataset
 from tests.service.kit import declare, noise, num_rows, problem_of
 
@@ -199,10 +200,20 @@ def test_an_alias_points_at_what_is_ready_and_there_are_not_endless_many(api: Se
     assert ([one["name"] for one in first["items"]], first["total"]) == (["a1", "a10"], MAX_ALIASES)
 
 
-def test_without_a_team_an_alias_needs_its_teams_name(api: Served) -> None:
+def test_an_alias_that_no_team_has_is_named_with_the_team_that_was_asked(api: Served) -> None:
     assert "no alias @nothing" in problem_of(api.client.get("/v1/evaluations/@nothing"), 404)["detail"]
     detail = problem_of(api.client.get("/v1/checkpoints/nobody/@champion"), 404)["detail"]
     assert "Team 'nobody' has no alias @champion" in detail
+
+
+def test_without_a_team_an_alias_needs_its_teams_name(settings: Settings) -> None:
+    with serve(settings.model_copy(update={"public_read": True})) as public, open_http(public.url) as anyone:
+        checkpoint, _ = measured(public, "one")
+        point(public.client, "champion", checkpoint)
+        detail = problem_of(anyone.get("/v1/checkpoints/@champion"), 404)["detail"]
+        assert detail == "An alias belongs to a team. Name the team: TEAM/@champion."
+        found = anyone.get("/v1/checkpoints/default/@champion")
+        assert (found.status_code, found.json()["id"]) == (200, str(checkpoint))
 
 
 def test_tags_are_added_removed_counted_and_filter_the_models(api: Served) -> None:

@@ -57,6 +57,14 @@ class _Reader(HTMLParser):
             element.text += data
 
 
+def read(html: str) -> Element:
+    """The root of a page or of a part; fails if an element is not closed."""
+    reader = _Reader()
+    reader.feed(html)
+    assert len(reader.open) == 1, f"<{reader.open[-1].name}> is not closed"
+    return reader.root
+
+
 @dataclass
 class Page:
     root: Element
@@ -68,10 +76,7 @@ class Page:
         assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
         rules = answer.headers["Content-Security-Policy"].split("; ")
         assert dict(rule.split(" ", 1) for rule in rules) == POLICY
-        reader = _Reader()
-        reader.feed(answer.text)
-        assert len(reader.open) == 1, f"<{reader.open[-1].name}> is not closed"
-        page = cls(reader.root, answer.text)
+        page = cls(read(answer.text), answer.text)
         for element in page.every():
             page._is_safe(element)
         return page

@@ -60,7 +60,7 @@ def test_a_worker_draws_a_map_and_one_that_begins_at_it(
         assert {job.priority for job in session.scalars(select(Job).where(Job.kind == JobKind.MAP))} == {-1}
 
 
-def test_damaged_features_are_made_again_before_the_map_is_drawn(
+def test_a_map_of_damaged_features_waits_until_its_shard_is_whole_again(
     api: Served, job_loop: JobLoop, pair: tuple[str, str]
 ) -> None:
     store = api.app.state.storage

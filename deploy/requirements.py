@@ -1,4 +1,4 @@
-"""Print what the Docker images install from the package index: dependencies and the [server] extra.
+"""Print what the Docker images install from the package index: dependencies, and two extras.
 
 The list leaves out torch and vcpbench's own distributions. The service never imports torch, and
 `pip install vcpbench[server]` would install it. The worker's image installs torch in a separate step, because
@@ -12,7 +12,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-EXTRA = "server"
+EXTRAS = ("server", "tracing")
 LEFT_OUT = {"torch", "vcpbench", "vcpbench-client"}
 
 
@@ -22,7 +22,8 @@ def requirements(pyprojects: list[Path]) -> list[str]:
     for path in pyprojects:
         project = tomllib.loads(path.read_text(encoding="utf-8"))["project"]
         found.update(project["dependencies"])
-        found.update(project.get("optional-dependencies", {}).get(EXTRA, []))
+        for extra in EXTRAS:
+            found.update(project.get("optional-dependencies", {}).get(extra, []))
     return sorted(line for line in found if name(line) not in LEFT_OUT)
 
 

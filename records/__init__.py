@@ -12,4 +12,5 @@ kept.py        values that never change, kept in memory
 wakeups.py     messages that wake workers
 settings.py    settings, from the environment
 logs.py        logs, for people or as JSON
+tracing.py     traces by OpenTelemetry, if a collector is named
 """

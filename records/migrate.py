@@ -1,8 +1,12 @@
-"""The database's schema. `python -m records.migrate` updates it; service and workers only check it."""
+"""The database's schema. `python -m records.migrate` updates it; service and workers only check it.
+
+With `--wait`, the command changes nothing and ends once the schema is the newest.
+"""
 
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
 from alembic import command
@@ -16,6 +20,8 @@ import migrations
 from records.db import CONNECT_TIMEOUT_S, Database, driver_url
 from records.settings import Settings
 from vcp_core.catalog.errors import VcpbenchError
+
+LOOK_EVERY_S = 2.0
 
 
 class SchemaError(VcpbenchError):
@@ -108,10 +114,27 @@ def _revision(engine: Engine) -> str | None:
         raise SchemaError(f"The database cannot be reached: {first}") from error
 
 
+def wait(url: str) -> None:
+    """Wait until the schema is the newest. Each reason to wait is printed once."""
+    database, said = Database(url), ""
+    while True:
+        try:
+            return check(database)
+        except SchemaError as error:
+            if str(error) != said:
+                said = str(error)
+                sys.stderr.write(f"{said} Waiting.\n")
+        time.sleep(LOOK_EVERY_S)
+
+
 def main() -> int:
     """Upgrade the database that the settings name, and print the steps."""
     try:
-        steps = upgrade(Settings.load().database_url.get_secret_value())
+        url = Settings.load().database_url.get_secret_value()
+        if sys.argv[1:] == ["--wait"]:
+            wait(url)
+            return 0
+        steps = upgrade(url)
     except VcpbenchError as error:
         sys.stderr.write(f"{error}\n")
         return 2

@@ -30,10 +30,12 @@ Each subject has a folder: routes.py speaks HTTP, schemas.py defines the JSON, s
     room.py        what a team may have under way at a time
     limits.py      the ceilings of requests, each with its reason
     request_rates.py how many requests a token may send
+    request_context.py the id of a request, in logs, answers and traces
     timing.py      how long a response took
     problems.py    errors as responses (RFC 9457)
     wording.py     what is wrong with a request, in sentences
     reasons.py     the text of an error, for one reader
     health.py      health, readiness, queues, workers
     metrics.py     what Prometheus collects
+    job_metrics.py what Prometheus collects about jobs
 """

@@ -7,6 +7,7 @@ import sys
 
 import uvicorn
 
+from records import tracing
 from records.logs import configure
 from records.settings import Settings
 from service.app import checked_app
@@ -25,6 +26,7 @@ def main() -> int:
     try:
         settings = Settings.load()
         configure(settings.log_format)
+        tracing.configure("service")
         app = checked_app(settings)
     except VcpbenchError as error:
         sys.stderr.write(f"{error}\n")

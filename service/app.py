@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 from fastapi import APIRouter, Depends, FastAPI
 
-from records import kept, migrate
+from records import kept, migrate, tracing
 from records.db import Database
 from records.settings import Settings
 from records.storage import Storage
@@ -32,6 +32,7 @@ from service.models.routes import router as models
 from service.notes.routes import router as notes
 from service.parameters import describe, known_words
 from service.protocols.routes import router as protocols
+from service.request_context import RequestContext
 from service.request_rates import RequestRates
 from service.shares.routes import router as shares
 from service.timing import ServerTiming
@@ -96,6 +97,7 @@ def without_engines() -> FastAPI:
         yield
         app.state.request_rates.close()
         app.state.database.dispose()
+        tracing.shut_down()
 
     app = FastAPI(
         title="vcpbench",
@@ -111,6 +113,7 @@ def without_engines() -> FastAPI:
     )
     app.add_middleware(BodyLimit)
     app.add_middleware(ServerTiming)
+    app.add_middleware(RequestContext)  # the last one is the outermost
     problems.install(app)
     describe(app)
     v1 = APIRouter(

@@ -26,6 +26,12 @@ class Health(BaseModel):
     version: str
 
 
+class Alive(BaseModel):
+    """The process of the service answers."""
+
+    status: str = Field(examples=["alive"])
+
+
 class Ready(BaseModel):
     """The service can do its work: it reaches its database and its store."""
 
@@ -79,6 +85,12 @@ async def health(request: Request) -> Health:
     # be taken, and a load balancer would take a busy service for a dead one.
     await asyncio.to_thread(look)
     return Health(status="ok", version=version("vcpbench"))
+
+
+@open_router.get("/healthz", responses=responses(408, 422), summary="Is it alive?")
+async def alive() -> Alive:
+    """Answer at once, and ask no other program: a restart would not bring back a database that is away."""
+    return Alive(status="alive")
 
 
 @open_router.get("/readyz", responses=responses(408, 422, 503, 507), summary="Can it take work?")

@@ -13,6 +13,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, His
 from records.repositories import workers
 from service.deps import SessionDep
 from service.health import status
+from service.job_metrics import JobMetrics, show_live
 
 router = APIRouter(tags=["operation"])
 BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0)
@@ -25,6 +26,7 @@ class Metrics:
 
     Attributes:
         registry: Holds the counts.
+        jobs: Counts how jobs end.
     """
 
     def __init__(self) -> None:
@@ -39,14 +41,19 @@ class Metrics:
             buckets=BUCKETS_S,
             registry=self.registry,
         )
+        self.jobs = JobMetrics(self.registry)
 
-    def took(self, scope: Mapping[str, Any], status_code: int, seconds: float) -> None:
-        """Count a request under its route, and not under its address, which may hold ids."""
+    def route(self, scope: Mapping[str, Any]) -> tuple[str, str]:
+        """Method and route of a request. The route is no address, which may hold ids."""
         if not self._addresses:
             contexts = iter_route_contexts(scope["app"].routes)
             self._addresses = {id(one.original_route): _CONVERTOR.sub("}", str(one.path)) for one in contexts}
         route = self._addresses.get(id(scope.get("route")), UNKNOWN)
-        method = scope["method"] if route != UNKNOWN else UNKNOWN
+        return (scope["method"], route) if route != UNKNOWN else (UNKNOWN, UNKNOWN)
+
+    def took(self, scope: Mapping[str, Any], status_code: int, seconds: float) -> None:
+        """Count a request under its route."""
+        method, route = self.route(scope)
         self._requests.labels(method, route, f"{status_code // 100}xx").observe(seconds)
 
 
@@ -57,7 +64,7 @@ class Metrics:
     summary="Show metrics for Prometheus",
 )
 def metrics(request: Request, session: SessionDep) -> Response:
-    """Requests by route, jobs and workers, in Prometheus' text format."""
+    """Requests by route, jobs by queue and kind, and workers, in Prometheus' text format."""
     registry = CollectorRegistry()
     jobs = Gauge("vcpbench_jobs", "Jobs that have not ended", ["queue", "state"], registry=registry)
     there = Gauge("vcpbench_workers", "Workers seen in the last 30 s", ["queue"], registry=registry)
@@ -74,6 +81,8 @@ def metrics(request: Request, session: SessionDep) -> Response:
         jobs.labels(queue.name, "running").set(queue.running)
         there.labels(queue.name).set(queue.workers)
         oldest.labels(queue.name).set(ages_s.get(queue.name, 0.0))
+    show_live(session, registry)
     counted: Metrics = request.app.state.metrics
+    counted.jobs.look(session)
     text = generate_latest(registry) + generate_latest(counted.registry)
     return Response(text, media_type=CONTENT_TYPE_LATEST)

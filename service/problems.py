@@ -38,9 +38,11 @@ from sqlalchemy.exc import TimeoutError as NoConnection
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import compile_path
+from structlog.contextvars import get_contextvars
 
 from records.storage import StoreAway
 from service import wording
+from service.request_context import HEADER
 from vcp_core.catalog.errors import MOST_QUOTED, StorageError, UnknownName, VcpbenchError, last_name
 
 MEDIA_TYPE = "application/problem+json"
@@ -166,6 +168,11 @@ class Problem(BaseModel):
         description="What happened, to which thing, and what to do next.",
         examples=["No evaluation 5f0c.... List them: GET /v1/evaluations."],
     )
+    request: str = Field(
+        default="",
+        description="The id of the request, which the service's log has, too.",
+        examples=["5f0c2a1e7d"],
+    )
 
 
 def problem(
@@ -178,6 +185,7 @@ def problem(
         "title": words.capitalize(),
         "status": status,
         "detail": detail,
+        "request": get_contextvars().get("request", ""),
         **more,
     }
     # JSONResponse writes UTF-8, which fails on half a surrogate pair in a quoted request. ASCII escapes it.
@@ -315,4 +323,5 @@ def _unforeseen(request: Request, error: Exception) -> Response:
     # Starlette raises the error again after this response, and uvicorn logs its traceback. The client
     # gets no internal text.
     detail = "This is a fault of vcpbench. The service's log has the details. Please report it."
-    return problem(500, "InternalError", detail)
+    headers = {HEADER: get_contextvars()["request"]}  # this response passes no middleware of ours
+    return problem(500, "InternalError", detail, headers)

@@ -23,7 +23,7 @@ from celery import Celery
 from celery.platforms import SecurityWarning
 from celery.signals import setup_logging, worker_ready, worker_shutting_down
 
-from records import migrate
+from records import migrate, tracing
 from records.db import Database
 from records.logs import configure
 from records.repositories.workers import WorkerReport
@@ -50,6 +50,7 @@ def main() -> int:
     try:
         settings = Settings.load()
         configure(settings.log_format)
+        tracing.configure("worker")
         walls = check()  # missing walls, too, fail the worker here if an operator requires all
         most_bytes()  # a bad limit of the probes' memory fails the worker here, not each of its jobs
         app = celery_app(settings)
@@ -87,6 +88,7 @@ def main() -> int:
         job_loop.close()
         unregister(database, worker_id)
         scratch.leave()
+        tracing.shut_down()
         log.info("worker ended")
         if background.broken:
             # Exit here, in `finally`: Celery or `_leave` may already be ending the process with status 0.

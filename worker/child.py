@@ -548,15 +548,20 @@ def main() -> None:
 
     while True:
         request = json.loads(requests.get())
-        try:
-            with full_disk_as_storage_error():
-                result = FUNCTIONS[request.pop("do")](tell, **request)
-            say({"result": result})
-        except VcpbenchError as error:
-            say({"error": error.as_dict()})
-        except Exception as error:  # the parent decides whether to try again; its log gets the traceback
-            traceback.print_exc()
-            say({"unforeseen": type(error).__name__})
+        begun_ns = time.time_ns()
+        answer = _answer(tell, **request)
+        say({**answer, "took_ns": [begun_ns, time.time_ns()]})
+
+
+def _answer(tell: Tell, *, do: str, **arguments: Any) -> dict[str, Any]:
+    try:
+        with full_disk_as_storage_error():
+            return {"result": FUNCTIONS[do](tell, **arguments)}
+    except VcpbenchError as error:
+        return {"error": error.as_dict()}
+    except Exception as error:  # the parent decides whether to try again; its log gets the traceback
+        traceback.print_exc()
+        return {"unforeseen": type(error).__name__}
 
 
 def _listen(requests: queue.Queue[str]) -> None:

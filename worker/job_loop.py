@@ -15,10 +15,10 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from records import flow
+from records import flow, tracing
 from records.db import Database
 from records.models import Job, JobState
-from records.repositories import jobs
+from records.repositories import jobs, queue
 from records.repositories.jobs import Claim
 from records.settings import Settings
 from records.storage import Storage
@@ -87,11 +87,17 @@ class JobLoop:
             self._runner.close()
 
     def _do_next(self) -> bool:
-        claim = self._claim()
+        claim, evaluation_id = self._claim()
         if claim is None:
             return False
         self.current = claim.job_id
-        with structlog.contextvars.bound_contextvars(job=str(claim.job_id), kind=claim.kind.value):
+        about = {"job": str(claim.job_id), "kind": claim.kind.value}
+        if evaluation_id is not None:
+            about["evaluation"] = str(evaluation_id)
+        with (
+            structlog.contextvars.bound_contextvars(**about),
+            tracing.span(f"job {claim.kind.value}", kind="CONSUMER", **about),
+        ):
             log.info("job claimed", subject=str(claim.subject_id))
             try:
                 self._do(claim)
@@ -99,20 +105,25 @@ class JobLoop:
                 self.current = None
         return True
 
-    def _claim(self) -> Claim | None:
+    def _claim(self) -> tuple[Claim | None, UUID | None]:
+        """Claim a job. Find the first evaluation that waits for the job, for logs and traces."""
         try:
             with self._database.session() as session:
-                return jobs.claim(
+                claim = jobs.claim(
                     session,
                     self._settings.queues,
                     worker_id=self._worker_id,
                     lease_s=self._settings.lease_s,
                 )
+                if claim is None:
+                    return None, None
+                evaluation = queue.done_for(session, session.get_one(Job, claim.job_id))
+                return claim, evaluation and evaluation.id
         except DBAPIError as error:
             if not is_away(error):
                 raise
             log.warning("database away; no job claimed")
-            return None
+            return None, None
 
     def _do(self, claim: Claim) -> None:
         beat = Heartbeat(self._database, claim, lease_s=self._settings.lease_s, on_lost=self._runner.kill)
@@ -120,7 +131,9 @@ class JobLoop:
             try:
                 self._try(claim, beat)
                 log.info("job done")
+                tracing.annotate(end="done")
             except Exception as error:  # users read the job's row, not this log
+                tracing.annotate(end=type(error).__name__)
                 self._ended_badly(claim, beat, error)
 
     def _try(self, claim: Claim, beat: Heartbeat) -> None:

@@ -17,6 +17,7 @@ VARIABLES = (
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
+    "OTEL_EXPORTER_OTLP_HEADERS",
 )
 PIPE = "VCPBENCH_PASSWORDS_PIPE"  # the number of its end to read from
 

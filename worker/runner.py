@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from records import tracing
 from vcp_core.catalog.errors import GraphError, VcpbenchError
 from vcp_core.walls import NotHandedOver, take_over
 from worker import memory
@@ -162,7 +163,8 @@ class Runner:
             child = self._calling = self._child_for(foreign)
         try:
             check()
-            return child.call(request, stall_s, on_progress)
+            with tracing.span("child", do=request["do"]):
+                return child.call(request, stall_s, on_progress)
         except Refused as error:
             if isinstance(error.error, GraphError) and child.program is not None:
                 with self._guard:  # a kernel of the graph that failed may have ended CUDA in this child
@@ -314,6 +316,7 @@ class _Child:
 
     def call(self, request: dict[str, Any], stall_s: float, on_progress: OnProgress) -> dict[str, Any]:
         self._log_begins = os.fstat(self._log.fileno()).st_size  # what came before is another job's
+        begun_ns = time.time_ns()
         try:
             self._send(request)
         except BrokenPipeError:
@@ -324,13 +327,14 @@ class _Child:
             if "progress" in answer:
                 done, total = map(int, answer["progress"])
                 on_progress(done, total)
-            elif "error" in answer:
+                continue
+            _trace(request["do"], answer.get("took_ns"), begun_ns)
+            if "error" in answer:
                 raise Refused(VcpbenchError.from_dict(answer["error"]))
-            elif "unforeseen" in answer:
+            if "unforeseen" in answer:
                 raise ChildFailed(unforeseen(answer["unforeseen"]), self._tail())
-            else:
-                self._take_over([value for value in request.values() if isinstance(value, Out)])
-                return dict(answer["result"])
+            self._take_over([value for value in request.values() if isinstance(value, Out)])
+            return dict(answer["result"])
         raise self._failed()
 
     def _take_over(self, outs: Sequence[Out]) -> None:
@@ -388,6 +392,13 @@ class _Child:
         end = os.fstat(self._log.fileno()).st_size
         read = os.pread(self._log.fileno(), TAIL_CHARACTERS, max(self._log_begins, end - TAIL_CHARACTERS))
         return read.decode("utf-8", "replace").strip()
+
+
+def _trace(do: str, took_ns: object, begun_ns: int) -> None:
+    """Trace the time that the child says it took. It may be lying, so the time must lie within the call."""
+    match took_ns:
+        case [int(begun), int(ended)] if begun_ns <= begun <= ended <= time.time_ns():
+            tracing.past(f"in child: {do}", begun, ended)
 
 
 def _parsed(line: bytearray) -> object:

@@ -5,6 +5,7 @@ many_jobs.py    the jobs of a plan, queued in one statement
 turns.py        which job is next
 remakes.py      jobs that are done again, because their object was damaged
 queue.py        the queue as one evaluation sees it
+attempts.py     what happened to jobs since an earlier look
 workers.py      the workers that were seen lately
 progress.py     how far an evaluation is, and when it ends
 rates.py        how long the pieces of the last evaluations took

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
+import structlog
 from sqlalchemy.orm import Session
 
-from records import flow
+from records import flow, tracing
 from records.models import (
     Checkpoint,
     CheckpointState,
@@ -45,6 +46,7 @@ _FACTS: Mapping[str, Callable[[Evaluation], str | None]] = {  # equal where scor
     "protocol": lambda one: one.protocol_hash,
     "version of vcpbench": lambda one: one.engine,
 }
+log = structlog.get_logger("vcpbench.service")
 
 
 def create(session: Session, wanted: EvaluationIn, caller: Caller) -> tuple[Evaluation, bool]:
@@ -74,7 +76,12 @@ def create(session: Session, wanted: EvaluationIn, caller: Caller) -> tuple[Eval
         )
     assert checkpoint.model is not None
     _check_size(checkpoint, dataset, protocol)
-    return flow.find_or_create(session, checkpoint, dataset, protocol.hash, team=checkpoint.model.team)
+    evaluation, new = flow.find_or_create(
+        session, checkpoint, dataset, protocol.hash, team=checkpoint.model.team
+    )
+    log.info("evaluation asked for", evaluation=str(evaluation.id), new=new)
+    tracing.annotate(evaluation=evaluation.id)
+    return evaluation, new
 
 
 def _check_size(checkpoint: Checkpoint, dataset: DatasetRow, protocol: ProtocolRow) -> None:

@@ -13,7 +13,7 @@ from service.problems import MEDIA_TYPE
 from service.web.pages import render
 
 Handler = Callable[[Request, Exception], Response | Awaitable[Response]]
-KEPT = ("retry-after", "www-authenticate", "allow")
+KEPT = ("retry-after", "www-authenticate", "allow", "x-request-id")
 NEXT = {
     401: "Log in with a token.",
     404: "The page may have been removed, or its address may be mistyped.",

@@ -27,6 +27,7 @@ REASONS = {
     "machines": "the block needs several machines or GPUs",
     "install": "the command changes what is installed on this machine",
     "tests": "other tests run the same command",
+    "Kubernetes": "needs a cluster",
     "excerpt": "lines of a longer program, which do not run by themselves",
 }
 RUN = ("long", "server")

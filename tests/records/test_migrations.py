@@ -255,3 +255,14 @@ def test_a_newer_schema_is_refused_by_both(database: Database, settings: records
         migrate.check(database)
     with pytest.raises(migrate.SchemaError, match="is newer"):
         migrate.upgrade(settings.database_url.get_secret_value())
+
+
+def test_a_process_can_wait_until_another_one_has_migrated(
+    empty: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    looks = iter([lambda: None, lambda: migrate.upgrade(empty)])
+    monkeypatch.setattr(migrate.time, "sleep", lambda seconds: next(looks)())
+    migrate.wait(empty)
+    told = capsys.readouterr().err
+    assert told.count("empty") == 1, "each reason once"
+    assert next(looks, None) is None

@@ -23,7 +23,7 @@ from tests.service.kit import begun, declare, noise, objects, problem_of, put
 from vcp_core.catalog.errors import DatasetError, NotACheckpoint
 from vcp_core.catalog.protocols import PROTOCOLS
 
-OPEN = {("GET", "/v1/health"), ("GET", "/readyz")}
+OPEN = {("GET", "/v1/health"), ("GET", "/healthz"), ("GET", "/readyz")}
 ADMINS = {
     ("POST", "/v1/datasets"),
     ("DELETE", "/v1/datasets/{name}"),

@@ -165,6 +165,7 @@ def test_a_database_that_is_away_is_said_and_when_to_come_back(api: Served, sett
                 found = problem_of(answer, 503)
                 assert int(answer.headers["Retry-After"]) > 0
                 assert str(url.database) not in found["detail"]
+            assert api.client.get("/healthz").json() == {"status": "alive"}
             answer = api.client.put("/v1/checkpoints/upload", params={"model": "m"}, content=b"abc")
             assert answer.status_code == 503
             connection.execute(kill, {"name": f"{url.database}_away"})

@@ -557,7 +557,7 @@ def test_light_and_dark_are_kept_in_a_cookie(site: Site, browser: httpx.Client) 
 
 
 def test_pages_are_no_part_of_the_apis_document(api: Served) -> None:
-    paths = set(api.app.openapi()["paths"]) - {"/readyz"}
+    paths = set(api.app.openapi()["paths"]) - {"/healthz", "/readyz"}
     assert all(path.startswith("/v1/") for path in paths)
 
 

@@ -28,7 +28,6 @@ from records.models import (
     JobKind,
     JobState,
     LogRow,
-    MapRow,
     Model,
     Note,
     Origin,
@@ -37,8 +36,9 @@ from records.models import (
     Worker,
 )
 from records.repositories import datasets
+from records.storage import checkpoint_key
 from tests.mapped import draw_waiting
-from tests.served import Served
+from tests.served import Served, sha256
 from tests.service.finished import compare_waiting, ready_checkpoint, score
 from tests.service.kit import declare, noise
 from tests.service.measured import counted_dataset
@@ -107,9 +107,11 @@ def private_world(api: Served) -> Iterator[World]:
             seen, theirs, ours = _public(session)
             first, second, ids = _private(session)
             _hidden(session)
+            _store_files(session, api)
         given = _given(owner, other, first, seen)
         for client, alias, model in (
-            (owner, "numbat", "quokka-net"), (owner, "gnu", "gnu-net"), (hidden, "emu", "emu-net")
+            (owner, "numbat", "quokka-net"), (owner, "gnu", "gnu-net"), (hidden, "emu", "emu-net"),
+            (hidden, "gnu", "emu-net"),
         ):  # fmt: skip
             _sent(client.put(f"/v1/aliases/{alias}", json={"checkpoint": f"{model}@latest"}))
         _sent(owner.post("/v1/models/tags", json={"model": "quokka-net", "add": ["pangolin"]}))
@@ -236,6 +238,15 @@ def _hidden(session: Session) -> None:
     played.finished(session, dataset, "emu-net", seed=8, skill=0.95, team=HIDDEN)
 
 
+def _store_files(session: Session, api: Served) -> None:
+    """Give every ready checkpoint a file in the store."""
+    ready = (Checkpoint.origin == Origin.UPLOAD, Checkpoint.state == CheckpointState.READY)
+    for one in session.scalars(select(Checkpoint).where(*ready)):
+        content = one.id.bytes
+        one.sha256, one.size_bytes = sha256(content), len(content)
+        api.app.state.storage.put_bytes(checkpoint_key(one.sha256), content)
+
+
 def _now() -> datetime:
     return datetime.now(UTC)
 
@@ -274,9 +285,9 @@ def _secrets(session: Session, ids: Sequence[object]) -> set[str]:
     control = select(Checkpoint.id).where(Checkpoint.origin == Origin.CONTROL, Checkpoint.seed == 7)
     own = select(Evaluation.id).where(Evaluation.checkpoint_id.in_(private.union(control)))
     hashes = session.scalars(select(Checkpoint.sha256).where(Checkpoint.id.in_(private)))
-    rows = [private, control, own, select(Model.id).where(Model.private)]
-    rows += [select(Comparison.id).where(Comparison.first_id.in_(own) | Comparison.second_id.in_(own))]
-    rows += [select(kind.id).where(kind.evaluation_id.in_(own)) for kind in (MapRow, Note, Share)]
+    rows = [private, control, own]
+    many = select(Comparison.id).where(Comparison.first_id.in_(own), Comparison.members_key.is_not(None))
+    rows += [many, *(select(kind.id).where(kind.evaluation_id.in_(own)) for kind in (Note, Share))]
     rows += [select(LogRow.id).join(Model).where(Model.private)]
     found = {str(one) for query in rows for one in session.scalars(query)} | {str(one) for one in ids}
     assert len(found) > 25

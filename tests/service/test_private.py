@@ -78,6 +78,7 @@ FORMS: dict[str, dict[str, str]] = {
     "/logout": {},
     "/theme": {"theme": "dark"},
 }
+FILES = {"/v1/logs": b"step,loss\n1,0.5\n", "/v1/checkpoints/upload": b"weights"}  # bodies that are no JSON
 KEPT_OUT = {"date", "content-length", "server-timing", "etag", "location"}  # of the headers that are compared
 
 
@@ -118,7 +119,10 @@ class Call:
             headers = {**headers, "Cookie": f"{COOKIE}={secret}"}
         if form is not None:
             form = {key: value for key, value in form.items() if value} | {"key": form_key(secret)}
-        return client.request(self.method, address, params=query, json=body, data=form, headers=headers)
+        content = FILES.get(self.address) if self.method == "PUT" else None
+        return client.request(
+            self.method, address, params=query, json=body, data=form, content=content, headers=headers
+        )
 
 
 def calls(world: World) -> list[Call]:

@@ -241,7 +241,7 @@ def _page_ms(session: Session) -> float:
     facts = {"here": "/", "theme": None, "logged_in": False, "reported": (), "facts": FACTS}
     begun = time.process_time()
     for _ in range(PAGES):
-        found = web_leaderboard.show(session, LeaderboardParameters(limit=200))
+        found = web_leaderboard.show(session, LeaderboardParameters(limit=200), None)
         assert found is not None
         template.render(**facts, board=found, parameters=found.parameters)
     return 1000 * (time.process_time() - begun) / PAGES

@@ -36,6 +36,7 @@ class Settings(BaseSettings):
         public_url: Where readers reach the service behind a proxy: `https://host`. Pages print this address,
             and for https a login's cookie is Secure. If empty, the address of each request is used.
         public_read: Whether results can be read without a token.
+        new_models_private: Whether a new model is private if its first upload does not say.
         max_upload_bytes: Largest checkpoint that can be uploaded.
         requests_per_minute: Most requests in a minute from one token, or from one address without a token.
             A web page or a waiting client asks every 2 s. With 0, requests are not counted.
@@ -66,6 +67,7 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=1, le=65535)] = 8080
     public_url: Annotated[str, Field(pattern=ADDRESS)] = ""
     public_read: bool = False
+    new_models_private: bool = False
     max_upload_bytes: Annotated[int, Field(ge=1)] = 4 * GIB
     requests_per_minute: Annotated[int, Field(ge=0)] = 3000
     share_links_days: Annotated[int, Field(ge=0, le=365)] = 365

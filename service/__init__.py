@@ -13,7 +13,7 @@ Each subject has a folder: routes.py speaks HTTP, schemas.py defines the JSON, s
     logs/          training logs of models
     maps/          the test videos of an evaluation in two dimensions
     media/         previews of videos and questions
-    models/        models, each with its newest checkpoint; their names and tags
+    models/        models, each with its newest checkpoint; their names and tags, and who sees them
     notes/         plain text on evaluations
     protocols/     register protocols
     shares/        links that read one page without a token
@@ -22,6 +22,7 @@ Each subject has a folder: routes.py speaks HTTP, schemas.py defines the JSON, s
     app.py         the application
     deps.py        the arguments that routes get: session, store, settings
     auth.py        tokens and teams
+    visible.py     what the sender of a request may see
     whoami.py      whose token is it?
     parameters.py  the parameters that a query may hold
     forms.py       the types of names in requests

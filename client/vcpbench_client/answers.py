@@ -71,11 +71,13 @@ class Checkpoint:
         received_bytes: How much of it is safely on the server.
         backbone: As declared; once ready, as found.
         report: How the server found the backbone in the file.
+        private: Whether only its team and administrators see its model.
     """
 
     id: str
     model: str
     team: str
+    private: bool = False
     state: str
     created_at: datetime
     size_bytes: int | None = None
@@ -117,10 +119,12 @@ class Model:
     Attributes:
         tags: Its tags, in alphabetical order.
         former_names: Names that it had before. They still lead to it.
+        private: Whether only its team and administrators see it.
     """
 
     name: str
     team: str
+    private: bool = False
     num_checkpoints: int
     num_evaluations: int
     newest: Newest | None = None
@@ -136,6 +140,7 @@ class CheckpointRef:
     created_at: datetime
     model: str | None = None
     team: str | None = None
+    private: bool = False
     backbone: str | None = None
     sha256: str | None = None
     run: str | None = None

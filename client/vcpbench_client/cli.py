@@ -53,6 +53,8 @@ OWN = (
     leaderboards.protocols,
     gate.gate,
     naming.rename,
+    naming.private,
+    naming.public,
 )
 GROUPS = {
     "admin": admin.app,

@@ -88,6 +88,7 @@ class Client(Naming, Sharing, Logs):
         prefix: str | None = None,
         variant: str | None = None,
         input_spec: str | None = None,
+        private: bool | None = None,
         on_progress: Tell | None = None,
         part_bytes: int = PART_BYTES,
     ) -> Checkpoint:
@@ -106,6 +107,7 @@ class Client(Naming, Sharing, Logs):
             variant: The network's form, if no tensor shows it ("tclr", "bgr").
             input_spec: The network's input, if it is not its backbone's usual one:
                 "frames=8,stride=4,resize=256x340,crop=224,mean=0.45,std=0.225", or some of these words.
+            private: Whether only your team sees the model. For a new model; public if left out.
             on_progress: Told the stage ("hashing", "sending"), bytes done, and bytes in all.
             part_bytes: Of one request.
 
@@ -124,6 +126,7 @@ class Client(Naming, Sharing, Logs):
             prefix=prefix,
             variant=variant,
             input_spec=source.input_spec(input_spec),
+            private=private,
         )
 
     def describe(self, checkpoint: Checkpoint, **facts: str | int | None) -> Checkpoint:

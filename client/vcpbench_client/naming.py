@@ -1,4 +1,4 @@
-"""The part of the client that gives names: rename models, tag them, and point aliases at checkpoints."""
+"""The part of the client that gives names: rename models, tag them, make them private, and point aliases."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ from vcpbench_client.transport import segment
 
 @dataclass(frozen=True, kw_only=True)
 class Named:
-    """A model's names and tags.
+    """A model's names and tags, and who sees it.
 
     Attributes:
         former_names: Names that it had before, the newest first. They still lead to it.
         tags: In alphabetical order.
+        private: Whether only its team and administrators see it.
     """
 
     name: str
     team: str
     former_names: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+    private: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +91,15 @@ class Naming(Asking):
         """
         body = {"model": model, "add": list(add), "remove": list(remove)}
         return self._asked(Named, "POST", "/models/tags", body=body)
+
+    def set_private(self, model: str, private: bool = True) -> Named:
+        """Make a model private, so that only its team and administrators see it, or public.
+
+        Args:
+            model: Your team's model, or `TEAM/MODEL`.
+            private: False makes it public.
+        """
+        return self._asked(Named, "POST", "/models/private", body={"model": model, "private": private})
 
     def aliases(self, *, limit: int | None = None, team: str | None = None) -> Iterator[Alias]:
         """Aliases by team and name, fetched as they are needed."""

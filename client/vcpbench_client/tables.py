@@ -215,7 +215,8 @@ def models(found: Iterable[Model]) -> Table:
         "model", "team", "checkpoints", "evaluations", "newest", "run", "step", "state", "uploaded", "tags"
     )
     for one in found:
-        cells = [one.name, one.team, str(one.num_checkpoints), str(one.num_evaluations)]
+        name = f"{one.name} (private)" if one.private else one.name
+        cells = [name, one.team, str(one.num_checkpoints), str(one.num_evaluations)]
         if one.newest:
             new = one.newest
             cells += [new.id, new.run or "", _step(new.step), new.state, _moment(new.created_at)]

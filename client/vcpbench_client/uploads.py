@@ -50,7 +50,7 @@ class Upload:
         Args:
             model: The name that it comes under.
             facts: `run`, `step`, `backbone`, `pretrained_on`, `prefix`, `variant`,
-                `input_spec`; what is known of them.
+                `input_spec`, `private`; what is known of them.
 
         Raises:
             NotACheckpoint: If its first bytes say that it is something else. Nothing is sent then.

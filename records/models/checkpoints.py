@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, UniqueConstraint, false, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from records.db import Base, Identified
@@ -36,13 +36,26 @@ class CheckpointState(StrEnum):
 
 
 class Model(Identified, Base):
-    """The name of a series of a team's checkpoints."""
+    """The name of a series of a team's checkpoints.
+
+    Attributes:
+        team: The team that owns it.
+        name: Its name now; `FormerName` has those of before.
+        private: Whether only its team and administrators see it (`records.repositories.visibility`).
+        privacy_changed_at: When it last became private or public; None if it has always been public.
+    """
 
     __tablename__ = "model"
-    __table_args__ = (UniqueConstraint("team", "name"),)
+    __table_args__ = (
+        UniqueConstraint("team", "name"),
+        Index("ix_model_private", "team", postgresql_where=text("private")),
+        Index("ix_model_privacy_changed_at", "privacy_changed_at"),
+    )
 
     team: Mapped[str]
     name: Mapped[str]
+    private: Mapped[bool] = mapped_column(default=False, server_default=false())
+    privacy_changed_at: Mapped[datetime | None]
 
 
 class Checkpoint(Identified, Base):

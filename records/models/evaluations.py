@@ -109,6 +109,7 @@ class Evaluation(Identified, Base):
             "state",
             "is_control",
             "finished_at",
+            postgresql_include=["checkpoint_id"],
         ),
         Index("ix_evaluation_created_at", "created_at"),
         Index("ix_evaluation_leaves_jobs", "id", postgresql_where=text("leaves_jobs")),

@@ -28,6 +28,7 @@ notes.py        notes on evaluations
 shares.py       links that read one page
 views.py        saved views of pages
 tokens.py       API tokens
+visibility.py   what a reader may see: private models and all that belongs to them are hidden
 copies.py       whole tables as text, and the objects that they name, for backups
 locks.py        advisory locks: taken, and asserted
 """

@@ -3,25 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from records.models import AliasMove, Checkpoint, Model
+from records.repositories.visibility import Visibility
 
 Pointing = tuple[AliasMove, Checkpoint]  # an alias's newest move, and the checkpoint that it points at
 
 
-def current(session: Session, team: str, name: str) -> AliasMove | None:
-    """The newest move of an alias; None if there is no such alias, or if it was removed."""
-    found = session.scalars(_moves(team, name).limit(1)).one_or_none()
-    return None if found is None or found.checkpoint_id is None else found
+class Moved(NamedTuple):
+    """A move of an alias as a reader sees it: a checkpoint that the reader does not see is None."""
+
+    move: AliasMove
+    checkpoint_id: UUID | None
 
 
-def history(session: Session, team: str, name: str, limit: int) -> Sequence[AliasMove]:
-    """The moves of an alias, the newest first."""
-    return session.scalars(_moves(team, name).limit(limit)).all()
+def current(session: Session, team: str, name: str, visible: Visibility) -> AliasMove | None:
+    """The newest move of an alias.
+
+    None if there is no such alias, if it was removed, or if the reader does not see where it points.
+    """
+    newest = next(iter(history(session, team, name, visible, 1)), None)
+    return None if newest is None or newest.checkpoint_id is None else newest.move
+
+
+def history(session: Session, team: str, name: str, visible: Visibility, limit: int) -> list[Moved]:
+    """The moves of an alias as a reader sees them, the newest first.
+
+    To other teams, an alias that points at a hidden checkpoint looks as if it had been removed. An alias that
+    never pointed at anything else looks as if it had never been.
+    """
+    everything = visible.everything or visible.team == team
+    query = _moves(team, name).outerjoin(Checkpoint, Checkpoint.id == AliasMove.checkpoint_id)
+    query = query.outerjoin(Model, Model.id == Checkpoint.model_id)
+    rows = session.execute(query.add_columns(visible.models()).limit(limit)).all()
+    found: list[Moved] = []
+    for move, is_seen in reversed(rows):
+        target = move.checkpoint_id if is_seen else None
+        if everything or target is not None or (found and found[-1].checkpoint_id is not None):
+            found.append(Moved(move, target))
+    return found[::-1]
 
 
 def page(

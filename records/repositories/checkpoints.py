@@ -17,7 +17,6 @@ from sqlalchemy import (
     exists,
     func,
     literal,
-    or_,
     select,
 )
 from sqlalchemy.dialects.postgresql import insert
@@ -36,17 +35,6 @@ def get(session: Session, checkpoint_id: UUID) -> Checkpoint | None:
     """Find an uploaded checkpoint. Controls are not found."""
     query = select(Checkpoint).where(Checkpoint.id == checkpoint_id, Checkpoint.origin == Origin.UPLOAD)
     return session.scalars(query).one_or_none()
-
-
-def seen(team: str | None, *, by_admin: bool = False) -> ColumnElement[bool]:
-    """The uploads that a team may see: ready ones, and its own in any state. An administrator sees all.
-
-    The statement must join `Model`.
-    """
-    upload = Checkpoint.origin == Origin.UPLOAD
-    if by_admin:
-        return upload
-    return and_(upload, or_(Checkpoint.state == CheckpointState.READY, Model.team == team))
 
 
 def owned(team: str) -> ColumnElement[bool]:

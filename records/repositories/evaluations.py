@@ -43,6 +43,7 @@ from records.models import (
     evaluation_shards,
 )
 from records.repositories import jobs, names
+from records.repositories.visibility import Visibility
 from vcp_core.catalog import readings, versions
 from vcp_core.catalog.errors import VcpbenchError
 
@@ -66,16 +67,24 @@ class JobLine:
     log_tail: str | None
 
 
-def get(session: Session, evaluation_id: UUID, *, with_results: bool = False) -> Evaluation | None:
-    """Find an evaluation by its id."""
+def get(
+    session: Session, evaluation_id: UUID, visible: Visibility, *, with_results: bool = False
+) -> Evaluation | None:
+    """Find an evaluation by its id, if the reader sees it."""
     options = [undefer(Evaluation.results)] if with_results else []
-    return session.get(Evaluation, evaluation_id, options=options)
+    found = session.get(Evaluation, evaluation_id, options=options)
+    if found is None:
+        return None
+    if (model := found.checkpoint.model) is not None:  # read with the evaluation, so this takes no query
+        return found if visible.is_seen(model) else None
+    seen = select(Evaluation.id).where(Evaluation.id == evaluation_id, visible.controls())
+    return found if session.scalar(seen) is not None else None
 
 
-def between(session: Session, low: UUID, high: UUID, limit: int) -> Sequence[Evaluation]:
-    """Evaluations whose ids lie in this range, in the order of their ids."""
-    query = select(Evaluation).where(Evaluation.id.between(low, high)).order_by(Evaluation.id)
-    return session.scalars(query.limit(limit)).unique().all()
+def between(session: Session, low: UUID, high: UUID, visible: Visibility, limit: int) -> Sequence[Evaluation]:
+    """Evaluations whose ids lie in this range and that the reader sees, in the order of their ids."""
+    query = select(Evaluation).where(Evaluation.id.between(low, high), visible.all_evaluations())
+    return session.scalars(query.order_by(Evaluation.id).limit(limit)).unique().all()
 
 
 def leaving_jobs(session: Session) -> Evaluation | None:
@@ -256,6 +265,7 @@ def by_other_versions(
 def page(
     session: Session,
     *,
+    visible: Visibility,
     state: EvaluationState | None = None,
     model: str | None = None,
     team: str | None = None,
@@ -269,6 +279,7 @@ def page(
 
     Args:
         session: Of the caller.
+        visible: What the reader sees.
         state: Only in this state.
         model: Only of the model that has this name or had it.
         team: Only of this team.
@@ -285,7 +296,7 @@ def page(
         .join(Model, Checkpoint.model_id == Model.id)
         .join(DatasetRow, Evaluation.dataset_id == DatasetRow.id)
         .join(ProtocolRow, Evaluation.protocol_hash == ProtocolRow.hash)
-        .where(Evaluation.is_control.is_(False))
+        .where(Evaluation.is_control.is_(False), visible.models())
     )
     wanted = {
         Evaluation.state: state,

@@ -29,6 +29,7 @@ from records.db import BINARY
 from records.kept import Kept
 from records.models import Checkpoint, DatasetRow, Evaluation, EvaluationState, Model, ScoreRow
 from records.repositories.names import is_called_like
+from records.repositories.visibility import Visibility
 from vcp_core.catalog.readings import version_of
 from vcp_core.catalog.scores import FIELDS, Score
 
@@ -56,6 +57,7 @@ class LeaderboardQuery:
 
     Attributes:
         board: The leaderboard.
+        visible: What the reader sees (`visibility.cache_key`, because queries are keys of caches).
         sort: A metric, or one of `COLUMNS`.
         descending: Largest or newest first.
         metrics: The numbers of a row; the headline metrics if none is named.
@@ -69,6 +71,7 @@ class LeaderboardQuery:
     """
 
     board: LeaderboardKey
+    visible: Visibility
     sort: str
     descending: bool = True
     metrics: tuple[str, ...] = ()
@@ -131,13 +134,16 @@ COLUMNS: dict[str, Any] = {
 }
 
 
-def state(session: Session, board: LeaderboardKey) -> BoardState:
-    """How many results a board has, and when the newest came. An index holds all that this reads."""
+def state(session: Session, board: LeaderboardKey, visible: Visibility) -> BoardState:
+    """How many results a reader sees on a board, and when the newest came.
+
+    An index holds all that this reads of evaluations.
+    """
     query = (
         select(func.count(), func.max(Evaluation.finished_at))
         .select_from(Evaluation)
         .join(DatasetRow, DatasetRow.id == Evaluation.dataset_id)
-        .where(Evaluation.is_control.is_(False), is_of(board))
+        .where(Evaluation.is_control.is_(False), is_of(board), visible.evaluations())
     )
     number, newest = session.execute(query).one()
     return int(number), newest
@@ -173,15 +179,15 @@ def facts(session: Session, evaluations: Sequence[UUID]) -> dict[UUID, Facts]:
     return {row.evaluation: row for row in rows}
 
 
-def controls(session: Session, board: LeaderboardKey) -> list[Facts]:
-    """The leaderboard's finished evaluations of random weights and of pixels."""
+def controls(session: Session, board: LeaderboardKey, visible: Visibility) -> list[Facts]:
+    """The leaderboard's finished evaluations of random weights and of pixels that a reader sees."""
     query = (
         select(*FACTS)
         .select_from(Evaluation)
         .join(Checkpoint, Checkpoint.id == Evaluation.checkpoint_id)
         .join(DatasetRow, DatasetRow.id == Evaluation.dataset_id)
         .outerjoin(Model, Model.id == Checkpoint.model_id)
-        .where(Evaluation.is_control.is_(True), is_of(board))
+        .where(visible.controls(), is_of(board))
         .order_by(Checkpoint.backbone, Checkpoint.seed.nulls_first(), Evaluation.created_at)
     )
     return [Facts._make(row) for row in session.execute(query)]
@@ -268,7 +274,7 @@ def _filtered(wanted: LeaderboardQuery) -> Select[Any]:
         .join(Checkpoint, Evaluation.checkpoint_id == Checkpoint.id)
         .join(Model, Checkpoint.model_id == Model.id)
         .join(DatasetRow, Evaluation.dataset_id == DatasetRow.id)
-        .where(Evaluation.is_control.is_(False), is_of(wanted.board))
+        .where(Evaluation.is_control.is_(False), is_of(wanted.board), wanted.visible.models())
     )
     if wanted.model is not None:
         query = query.where(is_called_like(wanted.model))

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session, aliased
 
 from records.models import Checkpoint, DatasetRow, Evaluation, Model, ProtocolRow, ScoreRow
 from records.repositories.leaderboard import DONE, LeaderboardKey, is_of
+from records.repositories.visibility import Visibility
 from vcp_core.catalog.versions import engine
 
 NEWEST = 20  # offer the metrics of so many evaluations as columns: reading all takes longer than a page
@@ -58,8 +59,8 @@ class LeaderboardInfo:
         return self.fingerprint if self.superseded else self.dataset
 
 
-def list_leaderboards(session: Session) -> list[LeaderboardInfo]:
-    """Boards with results.
+def list_leaderboards(session: Session, visible: Visibility) -> list[LeaderboardInfo]:
+    """Boards with results that a reader sees.
 
     First come those of datasets that have a name now, and of these those by this engine. The one with the
     newest result is before others.
@@ -67,7 +68,7 @@ def list_leaderboards(session: Session) -> list[LeaderboardInfo]:
     key = (Evaluation.dataset_id, Evaluation.protocol_hash, Evaluation.engine)
     counted = (  # before the joins, so that these see a row for each board and not for each result
         select(*key, func.count().label("number"), func.max(Evaluation.finished_at).label("newest"))
-        .where(Evaluation.is_control.is_(False), DONE)
+        .where(Evaluation.is_control.is_(False), DONE, visible.evaluations())
         .group_by(*key)
         .subquery()
     )
@@ -112,12 +113,12 @@ def list_leaderboards(session: Session) -> list[LeaderboardInfo]:
     ]
 
 
-def newest_metrics(session: Session, board: LeaderboardKey) -> dict[str, str]:
+def newest_metrics(session: Session, board: LeaderboardKey, visible: Visibility) -> dict[str, str]:
     """The metrics of the newest evaluations, which columns can show, each with its better direction."""
     newest = (
         select(Evaluation.id)
         .join(DatasetRow, DatasetRow.id == Evaluation.dataset_id)
-        .where(is_of(board))
+        .where(Evaluation.is_control.is_(False), is_of(board), visible.evaluations())
         .order_by(Evaluation.finished_at.desc().nulls_last())
         .limit(NEWEST)
     )
@@ -126,24 +127,27 @@ def newest_metrics(session: Session, board: LeaderboardKey) -> dict[str, str]:
     return {metric: better for metric, better in there}
 
 
-def all_metrics(session: Session, board: LeaderboardKey) -> dict[str, str]:
+def all_metrics(session: Session, board: LeaderboardKey, visible: Visibility) -> dict[str, str]:
     """The metrics of all evaluations of a leaderboard, each with its better direction."""
     query = (
         select(ScoreRow.metric, ScoreRow.better)
         .join(Evaluation, Evaluation.id == ScoreRow.evaluation_id)
         .join(DatasetRow, DatasetRow.id == Evaluation.dataset_id)
-        .where(is_of(board))
+        .where(Evaluation.is_control.is_(False), is_of(board), visible.evaluations())
     )
     return {metric: better for metric, better in session.execute(query.distinct())}
 
 
-def known(session: Session, names: Iterable[str]) -> set[str]:
-    """The metrics among these that any evaluation of any leaderboard has."""
+def known(session: Session, names: Iterable[str], visible: Visibility) -> set[str]:
+    """The metrics among these that any evaluation of any leaderboard has, of those that a reader sees."""
     name = func.unnest(bindparam(None, list(names), type_=ARRAY(String))).column_valued("name")
-    return set(session.scalars(select(name).where(exists().where(ScoreRow.metric == name))))
+    scored = exists().where(
+        ScoreRow.metric == name, Evaluation.id == ScoreRow.evaluation_id, visible.evaluations()
+    )
+    return set(session.scalars(select(name).where(scored)))
 
 
-def engines(session: Session, fingerprint: str, protocol_hash: str) -> list[str]:
+def engines(session: Session, fingerprint: str, protocol_hash: str, visible: Visibility) -> list[str]:
     """Engines with results of these videos under this protocol, the one with the newest result first."""
     query = (
         select(Evaluation.engine)
@@ -153,13 +157,14 @@ def engines(session: Session, fingerprint: str, protocol_hash: str) -> list[str]
             Evaluation.is_control.is_(False),
             DatasetRow.fingerprint == fingerprint,
             Evaluation.protocol_hash == protocol_hash,
+            visible.evaluations(),
         )
         .group_by(Evaluation.engine)
     )
     return list(session.scalars(query.order_by(func.max(Evaluation.finished_at).desc().nulls_last())))
 
 
-def choices(session: Session, board: LeaderboardKey) -> dict[str, list[str]]:
+def choices(session: Session, board: LeaderboardKey, visible: Visibility) -> dict[str, list[str]]:
     """Teams, backbones and runs that a board can be filtered by."""
     query = (
         select(Model.team, Checkpoint.backbone, Checkpoint.run)
@@ -167,7 +172,7 @@ def choices(session: Session, board: LeaderboardKey) -> dict[str, list[str]]:
         .join(Checkpoint, Checkpoint.id == Evaluation.checkpoint_id)
         .join(Model, Model.id == Checkpoint.model_id)
         .join(DatasetRow, DatasetRow.id == Evaluation.dataset_id)
-        .where(is_of(board))
+        .where(is_of(board), visible.models())
         .distinct()
     )
     rows = session.execute(query).all()

@@ -26,6 +26,7 @@ from sqlalchemy.orm import Session
 from records.db import NOW
 from records.models import Checkpoint, DatasetRow, Evaluation, JobKind, Media, MediaState
 from records.repositories import jobs
+from records.repositories.visibility import Visibility
 
 FAILED_FOR = timedelta(minutes=10)  # after this time, a request retries what failed
 
@@ -82,13 +83,16 @@ def forget(session: Session, media_id: UUID) -> None:
     session.execute(delete(Media).where(Media.id == media_id))
 
 
-def networks(session: Session, fingerprint: str, protocol_hash: str) -> Sequence[Checkpoint]:
+def networks(
+    session: Session, fingerprint: str, protocol_hash: str, visible: Visibility
+) -> Sequence[Checkpoint]:
     """One checkpoint of each kind of network that was evaluated on these videos.
 
     Args:
         session: Of the caller.
         fingerprint: The videos.
         protocol_hash: The protocol of the evaluations; empty for any.
+        visible: What the reader sees.
     """
     under = [Evaluation.protocol_hash == protocol_hash] if protocol_hash else []
     ids = (
@@ -96,6 +100,7 @@ def networks(session: Session, fingerprint: str, protocol_hash: str) -> Sequence
         .join(Evaluation, Evaluation.checkpoint_id == Checkpoint.id)
         .join(DatasetRow, DatasetRow.id == Evaluation.dataset_id)
         .where(DatasetRow.fingerprint == fingerprint, *under, ~Evaluation.is_control)
+        .where(visible.evaluations())
         .group_by(
             Checkpoint.backbone,
             Checkpoint.scheme,

@@ -1,15 +1,16 @@
-"""Models, counted: how many checkpoints and evaluations each has, and its newest checkpoint."""
+"""Models: who sees them, how many checkpoints and evaluations each has, and its newest checkpoint."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, exists, func, select
 from sqlalchemy.orm import Session, aliased
 
+from records.db import NOW
 from records.models import Checkpoint, Evaluation, Model, ModelTag
 from records.repositories import names
 
@@ -51,7 +52,7 @@ def page(
 
     Args:
         session: Of the caller.
-        among: Checkpoints that the reader may see (`records.repositories.checkpoints.seen`).
+        among: Checkpoints that the reader may see (`Visibility.uploads`).
         name: Only models whose name contains this or contained it, in any case of letters.
         team: Only of this team.
         tag: Only with this tag.
@@ -95,6 +96,17 @@ def used_tags(session: Session, among: ColumnElement[bool], limit: int) -> list[
         .order_by(number.desc(), ModelTag.tag)
     )
     return [(tag, count) for tag, count in session.execute(query.limit(limit))]
+
+
+def set_private(session: Session, model: Model, private: bool) -> None:
+    """Make a model private or public. The caller holds the flow's lock, so the times of changes ascend."""
+    model.private, model.privacy_changed_at = private, cast(Any, NOW)
+    session.flush()
+
+
+def has_checkpoint(session: Session, model: Model) -> bool:
+    """Whether a model has a checkpoint, in any state."""
+    return bool(session.scalar(select(exists().where(Checkpoint.model_id == model.id))))
 
 
 def _wanted(name: str | None, team: str | None, tag: str | None) -> list[ColumnElement[bool]]:

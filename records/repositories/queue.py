@@ -24,6 +24,7 @@ from records.models import (
 )
 from records.repositories import jobs
 from records.repositories.turns import claimable
+from records.repositories.visibility import Visibility
 from records.repositories.workers import SEEN_S
 
 FOR_READERS = (JobKind.COMPARE, JobKind.MAP, JobKind.MEDIA)  # of evaluations that are done
@@ -105,12 +106,12 @@ def in_work(session: Session, workers: Sequence[Worker]) -> Sequence[Job]:
     return session.scalars(query.order_by(Job.started_at)).all()
 
 
-def done_for(session: Session, job: Job) -> Evaluation | None:
+def done_for(session: Session, job: Job, visible: Visibility) -> Evaluation | None:
     """The first evaluation that waits for a job. For a job of a control, the first that needs the control.
 
-    None if no evaluation waits, and for what readers ask for when evaluations are done.
+    None if the reader sees no such evaluation, and for what readers ask for when evaluations are done.
     """
-    query = select(Evaluation).where(Evaluation.state.not_in(ENDED))
+    query = select(Evaluation).where(Evaluation.state.not_in(ENDED), visible.evaluations())
     if job.kind is JobKind.EXTRACT:
         needing = select(evaluation_shards.c.evaluation_id)
         query = query.where(Evaluation.id.in_(needing.where(evaluation_shards.c.shard_id == job.shard_id)))
@@ -130,5 +131,6 @@ def done_for(session: Session, job: Job) -> Evaluation | None:
         select(Evaluation)
         .join(evaluation_controls, evaluation_controls.c.evaluation_id == Evaluation.id)
         .where(evaluation_controls.c.control_id == found.id, Evaluation.state.not_in(ENDED))
+        .where(visible.evaluations())
     )
     return session.scalars(parents.order_by(Evaluation.created_at).limit(1)).unique().one_or_none()

@@ -25,6 +25,7 @@ from records.models import (
     Shard,
     evaluation_shards,
 )
+from records.repositories.visibility import Visibility
 
 NEWEST = 1000  # finished evaluations, of any backbone, among which those of one backbone are looked for
 EVALUATIONS, SHARDS = 8, 200  # most evaluations and shards that rates are taken from
@@ -59,12 +60,18 @@ class ScoreTime(NamedTuple):
 
 
 def last_of(
-    session: Session, backbone: str, variant: str | None, input_spec: str | None, precision: str
+    session: Session,
+    visible: Visibility,
+    backbone: str,
+    variant: str | None,
+    input_spec: str | None,
+    precision: str,
 ) -> list[UUID]:
     """The last finished evaluations of a backbone, random weights included.
 
     Args:
         session: Of the caller.
+        visible: What the reader sees.
         backbone: The backbone's name.
         variant: Its form, as declared; None for the usual one.
         input_spec: Its input, as declared; None for its own.
@@ -75,22 +82,22 @@ def last_of(
         Checkpoint.variant.is_not_distinct_from(variant),
         Checkpoint.input_spec.is_not_distinct_from(input_spec),
     )
-    return _ids(session, precision, alike, ~_is_pixels())
+    return _ids(session, visible, precision, alike, ~_is_pixels())
 
 
-def last_of_pixels(session: Session, precision: str) -> list[UUID]:
+def last_of_pixels(session: Session, visible: Visibility, precision: str) -> list[UUID]:
     """The last finished evaluations of the pixel baseline, on clips of any kind."""
-    return _ids(session, precision, _is_pixels())
+    return _ids(session, visible, precision, _is_pixels())
 
 
 def _is_pixels() -> ColumnElement[bool]:
     return and_(Checkpoint.origin == Origin.CONTROL, Checkpoint.seed.is_(None))
 
 
-def _ids(session: Session, precision: str, *wanted: ColumnElement[bool]) -> list[UUID]:
+def _ids(session: Session, visible: Visibility, precision: str, *wanted: ColumnElement[bool]) -> list[UUID]:
     newest = (
         select(Evaluation.id, Evaluation.checkpoint_id, Evaluation.protocol_hash, Evaluation.created_at)
-        .where(Evaluation.state == EvaluationState.DONE)
+        .where(Evaluation.state == EvaluationState.DONE, visible.all_evaluations())
         .order_by(Evaluation.created_at.desc())
         .limit(NEWEST)
         .subquery()
@@ -158,15 +165,15 @@ def _seconds() -> Any:
 
 
 def controls_there(
-    session: Session, fingerprint: str, protocol_hash: str, engine: str
+    session: Session, visible: Visibility, fingerprint: str, protocol_hash: str, engine: str
 ) -> Sequence[Checkpoint]:
-    """The controls that are done: random weights, and pixels, which have no seed."""
+    """The controls that are done and that a reader sees: random weights, and pixels, which have no seed."""
     query = (
         select(Checkpoint)
         .join(Evaluation, Evaluation.checkpoint_id == Checkpoint.id)
         .join(DatasetRow, DatasetRow.id == Evaluation.dataset_id)
         .where(
-            Evaluation.is_control,
+            visible.controls(),
             Evaluation.state == EvaluationState.DONE,
             Evaluation.protocol_hash == protocol_hash,
             Evaluation.engine == engine,

@@ -14,6 +14,7 @@ from service.auth import Reader as AnyReader
 from service.checkpoints.named import Among
 from service.deps import Limit, Offset, Router, SessionDep
 from service.problems import WITH_BODY, NotFound, responses
+from service.visible import visible_to
 from vcp_core.catalog.validation import quoted
 
 router = Router(prefix="/aliases", tags=["aliases"])
@@ -59,7 +60,7 @@ def history(name: Named, reader: AnyReader, session: SessionDep, team: TeamOf = 
     whose = team or (reader.team if reader else None)
     if whose is None:
         raise NotFound("An alias belongs to a team. Name the team: ?team=TEAM.")
-    moves = aliases.history(session, whose, name, service.MOST_MOVES)
+    moves = aliases.history(session, whose, name, visible_to(reader), service.MOST_MOVES)
     if not moves:
         raise NotFound(
             f"Team {quoted(whose)} has no alias @{name}, and never had. List them: GET /v1/aliases."

@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
 from records.models import AliasMove, Checkpoint
+from records.repositories.aliases import Moved
 from service.auth import Caller, is_of
 from service.forms import Label
 from service.references import ALIAS, CHECKPOINT, LATEST, Reference
@@ -86,9 +87,10 @@ def shown(move: AliasMove, checkpoint: Checkpoint, reader: Caller | None) -> Ali
     )
 
 
-def move_out(move: AliasMove, reader: Caller | None) -> MoveOut:
+def move_out(moved: Moved, reader: Caller | None) -> MoveOut:
     """One move for a client."""
-    return MoveOut(checkpoint=move.checkpoint_id, moved_at=move.created_at, by=_by(move, reader))
+    move = moved.move
+    return MoveOut(checkpoint=moved.checkpoint_id, moved_at=move.created_at, by=_by(move, reader))
 
 
 def _by(move: AliasMove, reader: Caller | None) -> str | None:

@@ -11,6 +11,7 @@ from service.auth import Caller
 from service.checkpoints import named
 from service.checkpoints.named import Among
 from service.problems import Conflict, Forbidden, NotFound
+from service.visible import visible_to
 from vcp_core.catalog.validation import quoted
 
 MAX_ALIASES = 100  # of a team
@@ -25,14 +26,15 @@ def point(session: Session, name: str, wanted: str, caller: Caller) -> tuple[Ali
         Conflict: If the checkpoint is not ready, or the team has too many aliases.
     """
     flow.lock(session)  # a worker may be about to reject the checkpoint
-    checkpoint = named.find(session, wanted, Among.usable_by(caller))
+    among = Among.usable_by(caller)
+    checkpoint = named.find(session, wanted, among)
     assert checkpoint.model is not None
     if checkpoint.state is not CheckpointState.READY:
         raise Conflict(
             f"Checkpoint {checkpoint.id} is {checkpoint.state.value}. An alias points at a ready one."
         )
     team = checkpoint.model.team
-    before = aliases.current(session, team, name)
+    before = aliases.current(session, team, name, among.visible)
     if before is not None and before.checkpoint_id == checkpoint.id:
         return before, checkpoint
     if before is None and (number := aliases.count(session, team)) >= MAX_ALIASES:
@@ -53,6 +55,6 @@ def remove(session: Session, name: str, team: str | None, caller: Caller) -> Non
     whose = team or caller.team
     if whose != caller.team and not caller.admin:
         raise Forbidden(f"Alias @{name} belongs to team {quoted(whose)}.")
-    if aliases.current(session, whose, name) is None:
+    if aliases.current(session, whose, name, visible_to(caller)) is None:
         raise NotFound(f"Team {quoted(whose)} has no alias @{name}. List them: GET /v1/aliases.")
     aliases.move(session, whose, name, None, by=caller.name)

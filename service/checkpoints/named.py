@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from records.models import Checkpoint
 from records.repositories import aliases, checkpoints
+from records.repositories.visibility import Visibility
 from service.auth import Caller
 from service.problems import NotFound
 from service.references import (
@@ -22,6 +23,7 @@ from service.references import (
     parse,
     parse_id,
 )
+from service.visible import visible_to
 from vcp_core.catalog.validation import quoted
 
 KIND = "checkpoint"
@@ -33,19 +35,21 @@ class Among:
 
     Attributes:
         where: A condition on `Checkpoint` and `Model`.
+        visible: What the sender sees.
         team: The team of a model that is named without its team; None if the reader has no team.
         only: Whether only this team's checkpoints are allowed.
     """
 
     where: ColumnElement[bool]
+    visible: Visibility
     team: str | None
     only: bool = False
 
     @classmethod
     def seen_by(cls, reader: Caller | None) -> Among:
         """The checkpoints that a reader may see."""
-        team = reader.team if reader else None
-        return cls(where=checkpoints.seen(team, by_admin=bool(reader and reader.admin)), team=team)
+        visible = visible_to(reader)
+        return cls(where=visible.uploads(), visible=visible, team=visible.team)
 
     @classmethod
     def usable_by(cls, caller: Caller) -> Among:
@@ -55,7 +59,7 @@ class Among:
     @classmethod
     def of(cls, team: str) -> Among:
         """The checkpoints of a team."""
-        return cls(where=checkpoints.owned(team), team=team, only=True)
+        return cls(where=checkpoints.owned(team), visible=Visibility(team=team), team=team, only=True)
 
     def none(self, of_what: str) -> NotFound:
         """Make the error for a checkpoint that is not among these."""
@@ -127,7 +131,7 @@ def _aliased(session: Session, reference: Alias, among: Among) -> Checkpoint:
     team = reference.team or among.team
     if team is None:
         raise NotFound(f"An alias belongs to a team. Name the team: TEAM/@{reference.name}.")
-    move = aliases.current(session, team, reference.name)
+    move = aliases.current(session, team, reference.name, among.visible)
     if move is None or move.checkpoint_id is None:
         raise NotFound(f"Team {quoted(team)} has no alias @{reference.name}. List them: GET /v1/aliases.")
     target = move.checkpoint_id

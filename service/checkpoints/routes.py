@@ -16,6 +16,7 @@ from service.checkpoints.schemas import (
     INPUT_SPEC,
     PREFIX,
     PRETRAINED_ON,
+    PRIVATE,
     VARIANT,
     CheckpointIn,
     CheckpointOut,
@@ -56,7 +57,8 @@ def declare(
     (409).
     """
     _fits(body.size_bytes, settings.max_upload_bytes)
-    facts = service.Facts(**body.model_dump(exclude={"size_bytes"}))
+    said = body.model_dump(exclude={"size_bytes"})
+    facts = service.Facts(**said, private_if_new=settings.new_models_private)
     checkpoint, new = service.declare(session, storage, caller.team, facts, body.sha256, body.size_bytes)
     response.status_code = 201 if new else 200
     response.headers["Location"] = f"/v1/checkpoints/{checkpoint.id}"
@@ -88,6 +90,7 @@ async def upload(
     prefix: Annotated[Declaration | None, Query(description=PREFIX)] = None,
     variant: Annotated[Text | None, Query(description=VARIANT)] = None,
     input_spec: Annotated[InputDeclaration | None, Query(description=INPUT_SPEC)] = None,
+    private: Annotated[bool | None, Query(description=PRIVATE)] = None,
     content_length: Annotated[int | None, Header(ge=0, include_in_schema=False)] = None,
 ) -> CheckpointOut:
     """Upload in one go: `curl -T model.pt "$URL/v1/checkpoints/upload?model=NAME"`.
@@ -106,6 +109,8 @@ async def upload(
         prefix=prefix,
         variant=variant,
         input_spec=input_spec,
+        private=private,
+        private_if_new=settings.new_models_private,
     )
     _fits(content_length or 0, settings.max_upload_bytes)
     uploads = Uploads(database=database, storage=storage, max_bytes=settings.max_upload_bytes)

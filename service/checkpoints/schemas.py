@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, field_validator
 
 from records.models import Checkpoint, CheckpointState
 from service.auth import Caller
@@ -33,6 +33,11 @@ PRETRAINED_ON = (
     "`kinetics400`, `none`, ... An entry of another form that contains the name of the test dataset gets a "
     "warning, because the training data may hold test videos."
 )
+PRIVATE = (
+    "Whether only your team and administrators shall see the model, and all that belongs to it. It is for a "
+    "new model: one that has checkpoints must be so already. If left out, a new model is public, unless this "
+    "installation makes new models private (VCPBENCH_NEW_MODELS_PRIVATE)."
+)
 
 
 class CheckpointIn(BaseModel):
@@ -54,6 +59,7 @@ class CheckpointIn(BaseModel):
     prefix: Declaration | None = Field(None, description=PREFIX, examples=["teacher."])
     variant: Text | None = Field(None, description=VARIANT, examples=["tclr"])
     input_spec: InputDeclaration | None = Field(None, description=INPUT_SPEC, examples=[EXAMPLE])
+    private: StrictBool | None = Field(None, description=PRIVATE)
 
     _whole = field_validator("size_bytes", "step", mode="before")(whole)
 
@@ -76,6 +82,7 @@ class CheckpointOut(BaseModel):
     id: UUID
     model: str
     team: str
+    private: bool = Field(description="Whether only its team and administrators see its model.")
     state: CheckpointState
     reason: str | None = Field(None, description="Why it was rejected.")
     cause: CauseOut | None = Field(None, description="The reason, for programs.")
@@ -127,6 +134,7 @@ def shown(checkpoint: Checkpoint, reader: Caller | None = None) -> CheckpointOut
         id=checkpoint.id,
         model=checkpoint.model.name,
         team=checkpoint.model.team,
+        private=checkpoint.model.private,
         state=checkpoint.state,
         reason=text_for(checkpoint.reason, reader),
         cause=cause_for(checkpoint.reason, reader),

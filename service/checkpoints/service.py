@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 
 from records import flow
 from records.db import NOW
-from records.models import Checkpoint, CheckpointState, JobKind, Origin
-from records.repositories import checkpoints, jobs, locks
+from records.models import Checkpoint, CheckpointState, JobKind, Model, Origin
+from records.repositories import checkpoints, jobs, locks, models
 from records.storage import Storage
 from service.auth import Caller
 from service.checkpoints import named
@@ -32,6 +32,8 @@ log = structlog.get_logger("vcpbench.uploads")
 class Facts:
     """The client's declaration of a file, with the attributes of `CheckpointIn`.
 
+    `private_if_new` is the installation's: whether a new model is private if the client does not say.
+
     Raises:
         UnknownName: If there is no such backbone or variant.
         InputError: If the input is not valid, or does not fit the backbone.
@@ -46,6 +48,8 @@ class Facts:
     prefix: str | None = None
     variant: str | None = None
     input_spec: str | None = None
+    private: bool | None = None
+    private_if_new: bool = False
 
     def __post_init__(self) -> None:
         if self.backbone is not None:
@@ -66,11 +70,13 @@ def declare(
     the answer must not tell that another team has the same file.
 
     Raises:
-        Conflict: If a fact contradicts an earlier declaration, or what the file was found to be.
+        Conflict: If a fact contradicts an earlier declaration, or what the file was found to be; or if the
+            model is public and shall be private, or the other way round.
         TooMany: If the checkpoint is new, and the team has declared too many others without their bytes.
     """
     flow.lock(session)  # a worker writes what it found in the file under the same lock
     model = checkpoints.model_of(session, team, facts.model)
+    _declare_private(session, model, facts)
     locks.take(session, checkpoints.model_lock(model.id))  # two equal declarations at once get one checkpoint
     found = checkpoints.same(
         session,
@@ -106,6 +112,25 @@ def declare(
     session.flush()
     session.refresh(checkpoint)
     return checkpoint, True
+
+
+def _declare_private(session: Session, model: Model, facts: Facts) -> None:
+    """Make a model without checkpoints private or public, as declared. Call it under the flow's lock.
+
+    Raises:
+        Conflict: If the model has checkpoints, and is not as declared.
+    """
+    if models.has_checkpoint(session, model):
+        if facts.private not in (None, model.private):
+            now, wanted = ("private", "public") if model.private else ("public", "private")
+            raise Conflict(
+                f"Model {model.name!r} of team {model.team!r} is {now}, not {wanted}. Leave `private` out, "
+                f"or make the model {wanted} first: POST /v1/models/private."
+            )
+        return
+    private = facts.private if facts.private is not None else model.private or facts.private_if_new
+    if private != model.private:
+        models.set_private(session, model, private)
 
 
 def _check_room(session: Session, team: str) -> None:

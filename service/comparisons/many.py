@@ -24,6 +24,7 @@ from service.evaluations.waiting import comparing
 from service.problems import Conflict, Forbidden, InvalidRequest, NotFound, Unauthorised
 from service.reasons import text_for
 from service.references import Beginning, parse
+from service.visible import visible_to
 from vcp_core.scoring.comparison import adjusted
 from vcp_core.scoring.stored_comparison import COMPARED_VERSION, Compared
 from vcp_core.scoring.stored_many import MANY_VERSION, MOST, ComparedMany, Matrix
@@ -141,15 +142,15 @@ def _check_comparable(base: Evaluation, one: Evaluation) -> None:
         )
 
 
-def find(session: Session, comparison_id: UUID) -> Found:
-    """Find a comparison of many by its id.
+def find(session: Session, comparison_id: UUID, reader: Caller | None) -> Found:
+    """Find a comparison of many by its id, if the reader sees all its evaluations.
 
     Raises:
         NotFound: If there is none.
     """
     row = many_comparisons.get(session, comparison_id)
     found = None
-    if row is not None and row.version == MANY_VERSION and _whole(row):
+    if row is not None and row.version == MANY_VERSION and _whole(session, row, reader):
         found = _with_parts(session, row, Chosen(evaluations=list(row.members), baseline=row.first))
     if found is None:
         raise NotFound(
@@ -159,9 +160,11 @@ def find(session: Session, comparison_id: UUID) -> Found:
     return found
 
 
-def _whole(row: Comparison) -> bool:
-    """Whether all its evaluations are still there."""
-    return many_comparisons.key([one.id for one in row.members]) == row.members_key
+def _whole(session: Session, row: Comparison, reader: Caller | None) -> bool:
+    """Whether all its evaluations are still there, and the reader sees them."""
+    visible = visible_to(reader)
+    seen = [one.id for one in row.members if evaluations.get(session, one.id, visible) is not None]
+    return many_comparisons.key(seen) == row.members_key
 
 
 def cancel(session: Session, comparison_id: UUID, caller: Caller) -> Found:
@@ -173,7 +176,7 @@ def cancel(session: Session, comparison_id: UUID, caller: Caller) -> Found:
         Conflict: If it is done or has failed.
     """
     flow.lock(session)  # before the state is read: workers change it under the same lock
-    found = find(session, comparison_id)
+    found = find(session, comparison_id, caller)
     job = comparisons.job_of(session, found.row)
     if not caller.admin and (job is None or job.team != caller.team):
         raise Forbidden(f"Comparison {comparison_id} was asked for by another team.")

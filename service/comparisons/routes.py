@@ -68,7 +68,7 @@ def compare_many(body: ManyIn, caller: AnyCaller, session: SessionDep, response:
 )
 def show_many(comparison_id: UUID, reader: Reader, session: SessionDep) -> ManyOut:
     """State, progress, and once done the differences."""
-    return many.detail(session, many.find(session, comparison_id), reader)
+    return many.detail(session, many.find(session, comparison_id, reader), reader)
 
 
 @router.post(

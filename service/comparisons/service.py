@@ -29,6 +29,11 @@ def ask(session: Session, first: str, second: str, reader: Caller | None = None)
         TooMany: If the comparison is new, and too many of the reader's team are under way.
     """
     one, other = (named.find(session, wanted, reader, with_results=True) for wanted in (first, second))
+    return compare(session, one, other, reader)
+
+
+def compare(session: Session, one: Evaluation, other: Evaluation, reader: Caller | None) -> ComparisonOut:
+    """Compare two evaluations that the caller of this function has found; as `ask`."""
     _check(one, other, reader)
     found = _found_or_made(session, one, other, reader.team if reader else None)
     return _shown(session, found, one, other, reader)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import Query
 
+from service.auth import Reader
 from service.deps import Router, SessionDep, SettingsDep, StorageDep
 from service.estimates import service
 from service.estimates.schemas import EstimateOut
@@ -17,6 +18,7 @@ router = Router(prefix="/estimates", tags=["evaluations"])
 
 @router.get("", responses=responses(404, 409), summary="Estimate an evaluation")
 def estimate(
+    reader: Reader,
     session: SessionDep,
     storage: StorageDep,
     settings: SettingsDep,
@@ -26,7 +28,7 @@ def estimate(
 ) -> EstimateOut:
     """Clips, time, disk and memory of an evaluation before it is asked for.
 
-    The time is a range, from the last evaluations of this backbone on these workers. Without such an
-    evaluation it is null. Random weights and pixels that are measured already take no time.
+    The time is a range, from the last evaluations of this backbone on these workers, of those that you see.
+    Without such an evaluation it is null. Random weights and pixels that are measured already take no time.
     """
-    return service.estimate(session, storage, settings, dataset, protocol, backbone)
+    return service.estimate(session, storage, settings, dataset, protocol, backbone, reader)

@@ -22,13 +22,16 @@ from records.models import DatasetRow, DatasetState, Evaluation, JobState, Proto
 from records.repositories import datasets, rates, workers
 from records.repositories.progress import SCORING_CLIP_S, SCORING_S
 from records.repositories.rates import ScoreTime, ShardTime
+from records.repositories.visibility import Visibility
 from records.settings import Settings
 from records.storage import Storage
+from service.auth import Caller
 from service.datasets import service as dataset_service
 from service.estimates.schemas import EstimateOut, MeasuredOut, NetworkEstimateOut, QueueEstimateOut, SpanOut
 from service.health import QUEUES
 from service.problems import Conflict, ServiceError
 from service.protocols import service as protocol_service
+from service.visible import visible_to
 from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.errors import StorageError, UnknownName
 from vcp_core.catalog.inputs import input_of
@@ -89,8 +92,9 @@ class _Measured(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class _Asked:
-    """An evaluation of a new checkpoint."""
+    """An evaluation of a new checkpoint, for somebody who sees this much of the earlier ones."""
 
+    visible: Visibility
     dataset: DatasetRow
     protocol: ProtocolRow
     numbers: Protocol
@@ -106,7 +110,13 @@ _first_looks = Kept[UUID, EstimateOut](500)
 
 
 def estimate(
-    session: Session, storage: Storage, settings: Settings, dataset: str, protocol: str, backbone: str
+    session: Session,
+    storage: Storage,
+    settings: Settings,
+    dataset: str,
+    protocol: str,
+    backbone: str,
+    reader: Caller | None,
 ) -> EstimateOut:
     """Estimate the evaluation of a new checkpoint.
 
@@ -124,7 +134,15 @@ def estimate(
         raise Conflict(reason or f"{dataset!r} was retired just now.")
     numbers = protocol_service.numbers_of(row)
     assert numbers is not None
-    asked = _Asked(dataset=found, protocol=row, numbers=numbers, spec=spec, variant=None, input_spec=None)
+    asked = _Asked(
+        visible=visible_to(reader),
+        dataset=found,
+        protocol=row,
+        numbers=numbers,
+        spec=spec,
+        variant=None,
+        input_spec=None,
+    )
     return _estimate(session, storage, settings, asked)
 
 
@@ -162,9 +180,13 @@ def before(
         return None
     if backbone is None or not checkpoint.is_known:
         return None
-    if not rates.last_of(session, backbone, variant, input_spec, numbers.precision):
+    # All readers of the evaluation get this estimate, so it is made of what all of them see.
+    private = checkpoint.model is not None and checkpoint.model.private
+    visible = Visibility(team=evaluation.team if private else None)
+    if not rates.last_of(session, visible, backbone, variant, input_spec, numbers.precision):
         return None
     asked = _Asked(
+        visible=visible,
         dataset=evaluation.dataset,
         protocol=evaluation.protocol,
         numbers=numbers,
@@ -287,7 +309,9 @@ def _kept(session: Session, asked: _Asked) -> set[str]:
         return set()
     found = set()
     pixels = pixels_like(asked.spec)
-    there = rates.controls_there(session, asked.dataset.fingerprint, asked.protocol.hash, engine())
+    there = rates.controls_there(
+        session, asked.visible, asked.dataset.fingerprint, asked.protocol.hash, engine()
+    )
     for control in there:
         if not control.is_known:  # another version's
             continue
@@ -305,11 +329,12 @@ def _kept(session: Session, asked: _Asked) -> set[str]:
 def _measure(session: Session, asked: _Asked, counted: _Counted, devices: set[str]) -> _Measured | None:
     """Rates of the last evaluations; None if no shard of this backbone was forwarded yet."""
     precision = asked.numbers.precision
-    last = rates.last_of(session, asked.spec.name, asked.variant, asked.input_spec, precision)
+    visible = asked.visible
+    last = rates.last_of(session, visible, asked.spec.name, asked.variant, asked.input_spec, precision)
     shards = _on(devices, rates.shard_times(session, last))
     if not shards:
         return None
-    last_pixels = rates.last_of_pixels(session, precision)
+    last_pixels = rates.last_of_pixels(session, visible, precision)
     pixels = _on(devices, rates.shard_times(session, last_pixels))
     scores, pixel_scores = (
         [one for one in rates.score_times(session, ids) if one.protocol_hash == asked.protocol.hash]

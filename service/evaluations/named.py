@@ -13,6 +13,7 @@ from service.checkpoints import named as checkpoints
 from service.checkpoints.named import Among
 from service.problems import NotFound
 from service.references import MOST_TOLD, Alias, Beginning, Latest, ambiguous, parse
+from service.visible import visible_to
 
 
 def find(
@@ -31,10 +32,10 @@ def find(
     """
     reference = parse(wanted, "evaluation")
     if isinstance(reference, Beginning):
-        found = reference.whole or _begun(session, reference)
+        found = reference.whole or _begun(session, reference, reader)
     else:
         found = _newest(session, reference, wanted, reader)
-    return get(session, found, with_results=with_results)
+    return get(session, found, reader, with_results=with_results)
 
 
 def _newest(session: Session, reference: Latest | Alias, wanted: str, reader: Caller | None) -> UUID:
@@ -51,8 +52,9 @@ def _newest(session: Session, reference: Latest | Alias, wanted: str, reader: Ca
     return found
 
 
-def _begun(session: Session, reference: Beginning) -> UUID:
-    found = evaluations.between(session, reference.low, reference.high, MOST_TOLD + 1)
+def _begun(session: Session, reference: Beginning, reader: Caller | None) -> UUID:
+    low, high = reference.low, reference.high
+    found = evaluations.between(session, low, high, visible_to(reader), MOST_TOLD + 1)
     if not found:
         raise NotFound(
             f"No evaluation has an id that begins with {reference.text!r}. List them: GET /v1/evaluations."
@@ -68,13 +70,15 @@ def _words(evaluation: Evaluation) -> str:
     return f"{whose} on {evaluation.dataset.name} under {evaluation.protocol.name}"
 
 
-def get(session: Session, evaluation_id: UUID, *, with_results: bool = False) -> Evaluation:
-    """An evaluation.
+def get(
+    session: Session, evaluation_id: UUID, reader: Caller | None, *, with_results: bool = False
+) -> Evaluation:
+    """An evaluation that the reader sees.
 
     Raises:
         NotFound: If there is none.
     """
-    found = evaluations.get(session, evaluation_id, with_results=with_results)
+    found = evaluations.get(session, evaluation_id, visible_to(reader), with_results=with_results)
     if found is None:
         raise NotFound(f"No evaluation {evaluation_id}. List them: GET /v1/evaluations.")
     return found

@@ -23,6 +23,7 @@ from service.evaluations.schemas import (
 )
 from service.problems import WITH_BODY, responses
 from service.references import CHECKPOINT, IS_NAMED, EvaluationNamed
+from service.visible import visible_to
 from vcp_core.results.types import Results
 
 router = Router(tags=["evaluations"])
@@ -65,6 +66,7 @@ def page(
     """Evaluations, newest first, with their scores."""
     found, total = evaluations.page(
         session,
+        visible=visible_to(reader),
         state=state,
         model=model,
         team=team,

@@ -51,6 +51,7 @@ class CheckpointRef(BaseModel):
     id: UUID
     model: str | None = Field(description="None for random weights.")
     team: str | None
+    private: bool = Field(False, description="Whether only its team and administrators see its model.")
     backbone: str | None
     sha256: str | None
     run: str | None
@@ -239,6 +240,7 @@ def _checkpoint(checkpoint: Checkpoint, reader: Caller | None) -> CheckpointRef:
         id=checkpoint.id,
         model=model.name if model else None,
         team=model.team if model else None,
+        private=model is not None and model.private,
         backbone=checkpoint.backbone if known else None,
         sha256=checkpoint.sha256 if known else None,
         run=checkpoint.run if known else None,

@@ -28,6 +28,7 @@ from records.repositories import jobs, queue, turns, workers
 from records.repositories.queue import Next
 from service.auth import Caller, is_of
 from service.reasons import text_for
+from service.visible import visible_to
 from vcp_core.catalog.datasets import is_built_in, loading
 from vcp_core.progress import duration
 
@@ -188,7 +189,7 @@ def _reason(
 def _activity(session: Session, job: Job, now: datetime, reader: Caller | None) -> str:
     """Say what a worker does: for which evaluation, since when, and how far it is."""
     words = _doing(session, job, reader)
-    whom = queue.done_for(session, job)
+    whom = queue.done_for(session, job, visible_to(reader))
     if whom is not None:
         words += f" for evaluation {str(whom.id)[:8]} (team {whom.team})"
     if job.started_at is not None:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Query, Response
 
+from service.auth import Reader
 from service.deps import Limit, Offset, Router, SessionDep
 from service.leaderboard.papers import latex, markdown
 from service.leaderboard.schemas import Board
@@ -17,6 +18,7 @@ router = Router(tags=["leaderboard"])
 
 
 def _board(
+    reader: Reader,
     session: SessionDep,
     dataset: Annotated[
         str, Query(description="Its name, or the fingerprint of its videos.", examples=["playground-136"])
@@ -48,6 +50,7 @@ def _board(
 ) -> Board:
     return leaderboard_page(
         session,
+        reader,
         dataset=dataset,
         protocol=protocol,
         engine=engine,

@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from records.kept import Kept
-from records.repositories import datasets, leaderboard_choices
+from records.repositories import datasets, leaderboard_choices, visibility
 from records.repositories import leaderboard as repository
 from records.repositories.leaderboard import (
     COLUMNS,
@@ -21,11 +21,14 @@ from records.repositories.leaderboard import (
     LeaderboardKey,
     LeaderboardQuery,
 )
+from records.repositories.visibility import Visibility
+from service.auth import Caller
 from service.datasets import service as dataset_service
 from service.evaluations.schemas import DatasetRef, ProtocolRef
 from service.leaderboard.ranks import Ranks
 from service.leaderboard.schemas import Board, BoardRow, ControlRow
 from service.protocols import service as protocol_service
+from service.visible import visible_to
 from vcp_core.catalog import versions
 from vcp_core.catalog.errors import UnknownName
 from vcp_core.catalog.scores import PARTS, Score
@@ -83,7 +86,7 @@ def rows_of(session: Session, wanted: LeaderboardQuery, state: BoardState | None
         wanted: Which board, which rows, in which order.
         state: The board's state, if it was read in this transaction.
     """
-    state = state or repository.state(session, wanted.board)
+    state = state or repository.state(session, wanted.board, wanted.visible)
     rows = ROWS.get((wanted, state))
     if rows is None:
         rows = _read(session, wanted, _order(session, wanted, state))
@@ -95,7 +98,7 @@ def rows_of(session: Session, wanted: LeaderboardQuery, state: BoardState | None
 def _read(session: Session, wanted: LeaderboardQuery, order: Order) -> Rows:
     page = slice(wanted.offset, wanted.offset + wanted.limit)
     facts = repository.facts(session, order.evaluations[page])
-    controls = repository.controls(session, wanted.board)
+    controls = repository.controls(session, wanted.board, wanted.visible)
     scores = repository.scores(session, [*facts, *(one.evaluation for one in controls)], wanted.metrics)
     return Rows(
         total=len(order.evaluations),
@@ -134,6 +137,7 @@ def _order(session: Session, wanted: LeaderboardQuery, state: BoardState) -> Ord
 
 def leaderboard_page(
     session: Session,
+    reader: Caller | None,
     *,
     dataset: str,
     protocol: str,
@@ -166,9 +170,11 @@ def leaderboard_page(
             rows=[],
             controls=[],
         )
-    made_by = engine_of(session, fingerprint, numbers.hash, engine)
+    visible = visibility.cache_key(session, visible_to(reader))
+    made_by = engine_of(session, fingerprint, numbers.hash, engine, visible)
     wanted = LeaderboardQuery(
         board=LeaderboardKey(fingerprint=fingerprint, protocol_hash=numbers.hash, engine=made_by),
+        visible=visible,
         sort=sort.removeprefix("-"),
         descending=sort.startswith("-"),
         metrics=metrics,
@@ -215,14 +221,16 @@ def _row(facts: Facts, value: float | None, ranks: Ranks, scores: dict[str, Scor
     )
 
 
-def engine_of(session: Session, fingerprint: str, protocol_hash: str, wanted: str | None) -> str:
+def engine_of(
+    session: Session, fingerprint: str, protocol_hash: str, wanted: str | None, visible: Visibility
+) -> str:
     """Choose the engine of a board: this version's, or an older one if only older ones have results.
 
     Raises:
         UnknownName: If the named engine has no results.
     """
     current = versions.engine()
-    known = leaderboard_choices.engines(session, fingerprint, protocol_hash)
+    known = leaderboard_choices.engines(session, fingerprint, protocol_hash, visible)
     if wanted is not None and wanted not in (current, *known):
         raise UnknownName("engine", wanted, {current, *known})
     return wanted or (current if current in known or not known else known[0])
@@ -243,9 +251,10 @@ def _check_metrics(session: Session, wanted: LeaderboardQuery, found: Rows) -> N
     """Refuse a metric that no page has. A metric that this page lacks may be on another page."""
     unseen = {wanted.sort, *wanted.metrics} - COLUMNS.keys()
     unseen -= {metric for row in found.rows for metric in row.scores}
-    if not unseen or not unseen - leaderboard_choices.newest_metrics(session, wanted.board).keys():
+    board, visible = wanted.board, wanted.visible
+    if not unseen or not unseen - leaderboard_choices.newest_metrics(session, board, visible).keys():
         return
-    known = leaderboard_choices.all_metrics(session, wanted.board)
+    known = leaderboard_choices.all_metrics(session, board, visible)
     for metric in sorted(unseen - known.keys()) if known else ():
         raise UnknownName("metric", metric, [*known, *COLUMNS])
 

@@ -11,13 +11,15 @@ from sqlalchemy.orm import Session
 from records import storage
 from records.kept import Kept
 from records.models import DatasetRow, DatasetState, JobKind, Media, MediaState
-from records.repositories import live, locks, media
+from records.repositories import live, locks, media, visibility
 from records.repositories.media import Group
+from records.repositories.visibility import Visibility
 from records.storage import DamagedObject, Storage
 from service.auth import Caller
 from service.limits import MAX_LIVE_MEDIA
 from service.problems import NotFound
 from service.reasons import text_for
+from service.visible import visible_to
 from vcp_core.catalog.errors import InputError, VcpbenchError
 from vcp_core.catalog.previews import (
     clip_geometry,
@@ -29,8 +31,9 @@ from vcp_core.catalog.previews import (
 )
 from vcp_core.catalog.validation import quoted
 
-# By fingerprint and protocol: what the networks that were evaluated there see. A page asks for many previews.
-_USED = Kept[tuple[str, str], set[str]](32, seconds=30)
+# By reader, fingerprint and protocol: what the networks that were evaluated there see. A page asks for many
+# previews.
+_USED = Kept[tuple[Visibility, str, str], set[str]](32, seconds=30)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +86,7 @@ def find(session: Session, store: Storage, wanted: Wanted, reader: Caller | None
             f"PATCH /v1/datasets/{dataset.name}."
         )
     group = _group(dataset, wanted)
+    _check_used(session, dataset, wanted, reader)  # first: a row may be there for a private model
     row = media.find(session, group)
     if row is not None and row.state is MediaState.MAKING:
         return None
@@ -91,7 +95,6 @@ def find(session: Session, store: Storage, wanted: Wanted, reader: Caller | None
             raise NotFound(f"The preview cannot be made: {text_for(reason, reader, dataset)}")
     elif row is not None and (found := _read(store, row, wanted, dataset)) is not None:
         return found
-    _check_used(session, dataset, wanted)
     _make(session, dataset, group, row, reader)
     return None
 
@@ -115,17 +118,21 @@ def _group(dataset: DatasetRow, wanted: Wanted) -> Group:
     )
 
 
-def _check_used(session: Session, dataset: DatasetRow, wanted: Wanted) -> None:
-    """Make sure that an evaluation shows such previews. Otherwise anybody could have workers make any number.
+def _check_used(session: Session, dataset: DatasetRow, wanted: Wanted, reader: Caller | None) -> None:
+    """Make sure that an evaluation that the reader sees shows such previews.
+
+    Otherwise anybody could have workers make any number, or learn what private networks see.
 
     Raises:
-        NotFound: If no network that was evaluated on the dataset sees videos so.
+        NotFound: If no such network that was evaluated on the dataset sees videos so.
     """
-    key = dataset.fingerprint or "", wanted.protocol_hash
+    visible = visibility.cache_key(session, visible_to(reader))
+    key = visible, dataset.fingerprint or "", wanted.protocol_hash
     used = _USED.get(key)
     if used is None or wanted.geometry not in used:
         write = clip_geometry if wanted.protocol_hash else frame_geometry
-        specs = (checkpoint.known_spec for checkpoint in media.networks(session, *key))
+        found = media.networks(session, dataset.fingerprint or "", wanted.protocol_hash, visible)
+        specs = (checkpoint.known_spec for checkpoint in found)
         used = {write(spec) for spec in specs if spec is not None}
         _USED.put(key, used)
     if wanted.geometry in used:

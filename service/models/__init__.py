@@ -1,1 +1,1 @@
-"""Models: routes, schemas, service (names and tags)."""
+"""Models: routes, schemas, service (names, tags, who sees them)."""

@@ -12,7 +12,7 @@ from service.checkpoints.named import Among
 from service.deps import Limit, Offset, Router, SessionDep
 from service.forms import Label
 from service.models import service
-from service.models.schemas import ModelPage, NamedOut, RenameIn, TagsIn, shown
+from service.models.schemas import ModelPage, NamedOut, PrivateIn, RenameIn, TagsIn, shown
 from service.problems import WITH_BODY, responses
 
 router = Router(prefix="/models", tags=["models"])
@@ -59,3 +59,14 @@ def tags(body: TagsIn, caller: AnyCaller, session: SessionDep) -> NamedOut:
     Adding a tag that the model has, or removing one that it lacks, changes nothing.
     """
     return service.named(session, service.change_tags(session, body, caller))
+
+
+@router.post("/private", responses=responses(*WITH_BODY, 404), summary="Make a model private or public")
+def private(body: PrivateIn, caller: AnyCaller, session: SessionDep) -> NamedOut:
+    """Make a model of your team private, or public.
+
+    Only your team and administrators see a private model: its checkpoints, evaluations, scores, notes and
+    aliases, and that it exists. For all others the answers are those for a model that does not exist. A link
+    that your team made still opens its page.
+    """
+    return service.named(session, service.set_private(session, body, caller))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from records.models import Checkpoint, CheckpointState
 from records.repositories.models import Counted
@@ -13,6 +13,7 @@ from service.forms import Label, ModelName, Text
 
 MAX_TAGS = 20  # of a model; more of them would fill its page and say little
 MODEL = "Your team's model, or `TEAM/MODEL`. A former name also works."
+PRIVATE = "Whether only its team and administrators see the model and all that belongs to it."
 
 
 class NewestOut(BaseModel):
@@ -36,6 +37,7 @@ class ModelOut(BaseModel):
     evaluated_at: datetime | None = Field(description="When the last of its evaluations ended.")
     tags: list[str] = Field(description="Its tags, in alphabetical order.", examples=[["production"]])
     former_names: list[str] = Field(description="Names that it had before. They still lead to it.")
+    private: bool = Field(description=PRIVATE)
 
 
 class ModelPage(BaseModel):
@@ -64,8 +66,17 @@ class TagsIn(BaseModel):
     remove: list[Label] = Field([], max_length=MAX_TAGS, examples=[["candidate"]])
 
 
+class PrivateIn(BaseModel):
+    """Whether a model shall be private."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: Text = Field(description=MODEL, examples=["r3d-vcp"])
+    private: StrictBool = Field(description=PRIVATE)
+
+
 class NamedOut(BaseModel):
-    """A model's names and tags."""
+    """A model's names and tags, and who sees it."""
 
     name: str = Field(examples=["r3d-cloze"])
     team: str = Field(examples=["vision"])
@@ -74,6 +85,7 @@ class NamedOut(BaseModel):
         examples=[["r3d-vcp"]],
     )
     tags: list[str] = Field(description="In alphabetical order.", examples=[["production"]])
+    private: bool = Field(description=PRIVATE)
 
 
 def shown(found: Counted) -> ModelOut:
@@ -87,6 +99,7 @@ def shown(found: Counted) -> ModelOut:
         evaluated_at=found.evaluated_at,
         tags=found.tags,
         former_names=found.former_names,
+        private=found.model.private,
     )
 
 

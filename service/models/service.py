@@ -1,19 +1,21 @@
-"""Find the model that a request names, rename it, and change its tags."""
+"""Find the model that a request names, rename it, change its tags, and make it private or public."""
 
 from __future__ import annotations
 
+import structlog
 from sqlalchemy.orm import Session
 
 from records import flow
 from records.models import Model
-from records.repositories import checkpoints, names
+from records.repositories import checkpoints, models, names
 from service.auth import Caller
 from service.checkpoints.named import Among
-from service.models.schemas import MAX_TAGS, NamedOut, TagsIn
+from service.models.schemas import MAX_TAGS, NamedOut, PrivateIn, TagsIn
 from service.problems import Conflict, NotFound
 from service.references import Latest
 from vcp_core.catalog.validation import quoted
 
+log = structlog.get_logger("vcpbench.service")
 MAX_FORMER_NAMES = 20  # of a model; each one is taken from the team for good
 
 
@@ -31,12 +33,13 @@ def find(session: Session, wanted: str, caller: Caller) -> Model:
 
 
 def named(session: Session, model: Model) -> NamedOut:
-    """The model's names and tags for a client."""
+    """The model's names and tags for a client, and who sees it."""
     return NamedOut(
         name=model.name,
         team=model.team,
         former_names=names.former(session, [model.id]).get(model.id, []),
         tags=names.tags(session, [model.id]).get(model.id, []),
+        private=model.private,
     )
 
 
@@ -92,4 +95,19 @@ def change_tags(session: Session, wanted: TagsIn, caller: Caller) -> Model:
         raise Conflict(
             f"Model {model.name!r} would have {number} tags, and {MAX_TAGS} are allowed. Remove some first."
         )
+    return model
+
+
+def set_private(session: Session, wanted: PrivateIn, caller: Caller) -> Model:
+    """Make a model private or public.
+
+    Raises:
+        NotFound: If the caller may change no such model.
+    """
+    flow.lock(session)  # readers' caches go by the time of the last change, so these times must ascend
+    model = find(session, wanted.model, caller)
+    if model.private != wanted.private:
+        models.set_private(session, model, wanted.private)
+        now = "private" if model.private else "public"
+        log.info(f"model made {now}", model=str(model.id), team=model.team, by=caller.name)
     return model

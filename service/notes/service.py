@@ -8,10 +8,11 @@ import structlog
 from sqlalchemy.orm import Session
 
 from records.models import Evaluation, Note
-from records.repositories import locks, notes
+from records.repositories import evaluations, locks, notes
 from service.auth import Caller, is_of
 from service.evaluations import named
 from service.problems import Conflict, Forbidden, NotFound
+from service.visible import visible_to
 
 log = structlog.get_logger("vcpbench.service")
 MAX_NOTES = 50  # on one evaluation; its page shows all of them
@@ -75,7 +76,7 @@ def may_write(evaluation: Evaluation, caller: Caller | None) -> bool:
 
 def _own(session: Session, note_id: UUID, caller: Caller) -> Note:
     found = notes.get(session, note_id)
-    if found is None:
+    if found is None or evaluations.get(session, found.evaluation_id, visible_to(caller)) is None:
         raise NotFound(f"No note {note_id}. List those of an evaluation: GET /v1/notes?evaluation=ID.")
     if not is_of(found.team, caller):
         raise Forbidden(f"Team {found.team!r} wrote note {note_id}, and only this team changes it.")

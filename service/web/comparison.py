@@ -65,7 +65,11 @@ def page(session: Session, first: str, second: str, reader: Caller | None) -> Pa
         NotFound: If there is no such evaluation.
         Conflict: If they cannot be compared.
     """
-    found = service.ask(session, first, second, reader)
+    return of(session, service.ask(session, first, second, reader))
+
+
+def of(session: Session, found: ComparisonOut) -> Page:
+    """Make the page of a comparison."""
     main = [one for one in found.differences if one.headline or one.metric in names.OPTION_METRICS]
     return Page(
         shown=found,

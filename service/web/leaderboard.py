@@ -12,14 +12,17 @@ from sqlalchemy.orm import Session
 
 from records.kept import Kept
 from records.models import DatasetState, ProtocolRow
-from records.repositories import datasets, leaderboard, leaderboard_choices
+from records.repositories import datasets, leaderboard, leaderboard_choices, visibility
 from records.repositories.leaderboard import COLUMNS
 from records.repositories.leaderboard_choices import LeaderboardInfo
+from records.repositories.visibility import Visibility
+from service.auth import Caller
 from service.datasets import service as dataset_service
 from service.leaderboard.schemas import BoardRow, ControlRow
 from service.leaderboard.service import KEPT_S, rows_of
 from service.protocols import service as protocol_service
 from service.reasons import text_for
+from service.visible import visible_to
 from service.web import figures, lead, names
 from service.web.parameters import DEFAULT_METRICS, LeaderboardParameters
 from vcp_core.catalog.defaults import DEFAULT_PROTOCOL
@@ -95,22 +98,23 @@ class LeaderboardPage:
     in_percent: bool
 
 
-def show(session: Session, wanted: LeaderboardParameters) -> LeaderboardPage | None:
-    """Make the page of a board; None if no dataset has results and none was named.
+def show(session: Session, wanted: LeaderboardParameters, reader: Caller | None) -> LeaderboardPage | None:
+    """Make the page of a board for a reader; None if the reader sees no results and named no dataset.
 
     Raises:
         UnknownName: If there is no such dataset, protocol or metric.
     """
-    known = leaderboard_choices.list_leaderboards(session)
+    visible = visibility.cache_key(session, visible_to(reader))
+    known = leaderboard_choices.list_leaderboards(session, visible)
     shown, why_empty = _choose(session, known, wanted)
     if shown is None:
         return None
     parameters = replace(wanted, dataset=shown.key, protocol=shown.protocol)
     parameters = replace(parameters, engine=shown.engine if shown.older else None)
-    offered, choices = _offered(session, shown)
+    offered, choices = _offered(session, shown, visible)
     metrics = dict(offered)
     if metrics:
-        parameters = _known(session, shown, parameters, metrics)
+        parameters = _known(session, shown, visible, parameters, metrics)
     columns = tuple(
         Column(
             metric=metric,
@@ -120,7 +124,8 @@ def show(session: Session, wanted: LeaderboardParameters) -> LeaderboardPage | N
         )
         for metric in parameters.metric
     )
-    found = rows_of(session, parameters.query(shown.board), (shown.num_results, shown.newest))
+    query = parameters.query(shown.board, visible)
+    found = rows_of(session, query, (shown.num_results, shown.newest))
     everyone: list[BoardRow | ControlRow] = [*found.rows, *found.controls]
     scores = [score for row in everyone for score in row.scores.values()]
     return LeaderboardPage(
@@ -144,20 +149,24 @@ def show(session: Session, wanted: LeaderboardParameters) -> LeaderboardPage | N
 
 
 # What a board offers to choose from changes when a result comes or goes, or a run is declared later.
-OFFERED = Kept[LeaderboardInfo, tuple[dict[str, str], dict[str, list[str]]]](64, seconds=KEPT_S)
+OFFERED = Kept[tuple[LeaderboardInfo, Visibility], tuple[dict[str, str], dict[str, list[str]]]](
+    64, seconds=KEPT_S
+)
 
 
-def _offered(session: Session, shown: LeaderboardInfo) -> tuple[dict[str, str], dict[str, list[str]]]:
+def _offered(
+    session: Session, shown: LeaderboardInfo, visible: Visibility
+) -> tuple[dict[str, str], dict[str, list[str]]]:
     """Metrics for the columns, each with the better direction; and teams, backbones and runs to filter by."""
     if not shown.num_results:
         return {}, {}
-    offered = OFFERED.get(shown)
+    offered = OFFERED.get((shown, visible))
     if offered is None:
         offered = (
-            leaderboard_choices.newest_metrics(session, shown.board),
-            leaderboard_choices.choices(session, shown.board),
+            leaderboard_choices.newest_metrics(session, shown.board, visible),
+            leaderboard_choices.choices(session, shown.board, visible),
         )
-        OFFERED.put(shown, offered)
+        OFFERED.put((shown, visible), offered)
     return offered
 
 
@@ -213,7 +222,11 @@ def _empty(session: Session, dataset: str, protocol: ProtocolRow) -> tuple[Leade
 
 
 def _known(
-    session: Session, shown: LeaderboardInfo, wanted: LeaderboardParameters, metrics: dict[str, str]
+    session: Session,
+    shown: LeaderboardInfo,
+    visible: Visibility,
+    wanted: LeaderboardParameters,
+    metrics: dict[str, str],
 ) -> LeaderboardParameters:
     """Drop columns that this board cannot show. Older metrics of the board are added to `metrics`.
 
@@ -221,8 +234,8 @@ def _known(
         UnknownName: If no board has a metric.
     """
     if unseen := {wanted.column, *wanted.metric} - {*COLUMNS, *metrics, *DEFAULT_METRICS}:
-        every = leaderboard_choices.all_metrics(session, shown.board)
-        elsewhere = leaderboard_choices.known(session, unseen - every.keys())
+        every = leaderboard_choices.all_metrics(session, shown.board, visible)
+        elsewhere = leaderboard_choices.known(session, unseen - every.keys(), visible)
         for metric in sorted(unseen - every.keys() - elsewhere):
             raise UnknownName("metric", metric, [*every, *COLUMNS])
         metrics |= {metric: every[metric] for metric in unseen & every.keys()}

@@ -23,6 +23,7 @@ from service.maps.schemas import MapOut
 from service.media import addresses
 from service.media.addresses import Preview
 from service.problems import Conflict, NotFound
+from service.visible import visible_to
 from service.web import scatter
 from service.web.evaluation import title
 from service.web.scatter import Cell, Layer
@@ -436,6 +437,7 @@ def _offers(session: Session, evaluation: Evaluation, reader: Caller | None) -> 
     controls = [one for one in evaluation.controls if one.state is EvaluationState.DONE]
     others, _ = evaluations.page(
         session,
+        visible=visible_to(reader),
         state=EvaluationState.DONE,
         dataset=evaluation.dataset.fingerprint,
         limit=MOST_OFFERED,

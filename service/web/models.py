@@ -122,8 +122,9 @@ class Page:
         twins: Others with the same file, by checkpoint.
         tags: Its tags.
         former_names: Names that it had before.
+        private: Whether only its team and administrators see it.
         aliases: Aliases that point at the checkpoints, by checkpoint.
-        may_change: Whether the reader may rename and tag it.
+        may_change: Whether the reader may rename and tag it, and say who sees it.
     """
 
     team: str
@@ -144,6 +145,7 @@ class Page:
     twins: Mapping[UUID, Sequence[Twin]]
     tags: Sequence[str]
     former_names: Sequence[str]
+    private: bool
     aliases: Mapping[UUID, Sequence[str]]
     may_change: bool
 
@@ -167,7 +169,9 @@ def page(session: Session, path: str, wanted: Wanted, reader: Caller | None) -> 
     team, name = model.team, model.name
     among = Among.seen_by(reader)
     owned, num_checkpoints = checkpoints.page(session, among=among.where, model=name, team=team, limit=MOST)
-    found, num_evaluations = evaluations.page(session, model=name, team=team, limit=MOST)
+    found, num_evaluations = evaluations.page(
+        session, visible=among.visible, model=name, team=team, limit=MOST
+    )
     done = [one for one in found if one.state is EvaluationState.DONE]
     numbers = leaderboard.scores(session, [one.id for one in done], METRICS)
     superseded = datasets.superseded(session, [one.dataset.fingerprint for one in found])
@@ -198,6 +202,7 @@ def page(session: Session, path: str, wanted: Wanted, reader: Caller | None) -> 
         twins=_twins(session, owned, among),
         tags=model_names.tags(session, [model.id]).get(model.id, []),
         former_names=model_names.former(session, [model.id]).get(model.id, []),
+        private=model.private,
         aliases=aliases.of_checkpoints(session, [one.id for one in owned]),
         may_change=is_of(team, reader),
     )

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from fastapi import Depends, Query
 
 from records.repositories.leaderboard import LeaderboardKey, LeaderboardQuery
+from records.repositories.visibility import Visibility
 from service.deps import Limit, Offset
 from service.web.names import OPTION_METRICS
 
@@ -86,11 +87,16 @@ class LeaderboardParameters:
         """Make the address of this view with the columns that a board has if none are chosen."""
         return self.address(metric=DEFAULT_METRICS, fact=DEFAULT_FACTS)
 
-    def query(self, board: LeaderboardKey) -> LeaderboardQuery:
-        """Make the query for the rows and scores of this view on a board."""
+    def query(self, board: LeaderboardKey, visible: Visibility) -> LeaderboardQuery:
+        """Make the query for the rows and scores of this view on a board, as one reader sees it."""
         wanted = {name: value for name, value in vars(self).items() if name in FILTERS}
         return LeaderboardQuery(
-            board=board, sort=self.column, descending=self.descending, metrics=self.metric, **wanted
+            board=board,
+            visible=visible,
+            sort=self.column,
+            descending=self.descending,
+            metrics=self.metric,
+            **wanted,
         )
 
     def api(self, suffix: str = "") -> str:

@@ -22,6 +22,7 @@ from service.evaluations.schemas import shown
 from service.models.schemas import shown as model_out
 from service.protocols import service as protocols
 from service.references import EvaluationNamed
+from service.visible import visible_to
 from service.web import (
     comparison,
     errors,
@@ -70,7 +71,7 @@ def install(app: FastAPI) -> None:
 @router.get("/")
 def show_board(request: Request, reader: Reader, session: SessionDep, wanted: ParametersDep) -> Response:
     """Finished evaluations of one dataset and protocol."""
-    found = leaderboard.show(session, wanted)
+    found = leaderboard.show(session, wanted, reader)
     if found is None:
         return render(request, "welcome.html", url=_url(request))
     reported = reported_rows(found.shown.own_name or found.shown.dataset)
@@ -94,7 +95,9 @@ def list_evaluations(
     offset: Annotated[int, Query(ge=0, le=2**31)] = 0,
 ) -> Response:
     """All evaluations, newest first, in any state."""
-    found, total = evaluations.page(session, state=state, limit=LIST, offset=offset)
+    found, total = evaluations.page(
+        session, visible=visible_to(reader), state=state, limit=LIST, offset=offset
+    )
     return render(
         request,
         "evaluations.html",
@@ -244,6 +247,7 @@ def show_comparing(
 @router.get("/submit")
 def submit(
     request: Request,
+    reader: Reader,
     session: SessionDep,
     storage: StorageDep,
     settings: SettingsDep,
@@ -267,7 +271,7 @@ def submit(
         more_protocols=num_protocols - len(names),
         backbones=list(BACKBONES),
         chosen=chosen,
-        estimate=submitting.estimate(session, storage, settings, chosen),
+        estimate=submitting.estimate(session, storage, settings, chosen, reader),
         max_bytes=settings.max_upload_bytes,
     )
 

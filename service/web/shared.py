@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from fastapi import Request, Response
 from sqlalchemy.orm import Session
 
-from records.models import Share
+from records.models import Evaluation, Share
 from records.repositories import comparisons, evaluations, shares
+from records.repositories.visibility import EVERYTHING
 from records.settings import Settings
 from records.storage import Storage
 from service.auth import count_address
+from service.comparisons.service import compare
 from service.deps import Router, SessionDep, SettingsDep, StorageDep
 from service.web import comparison, evaluation, svg
 from service.web.pages import HEADERS, render
@@ -74,9 +77,15 @@ def draw(
 
 
 def _evaluation(session: Session, share: Share, storage: Storage, settings: Settings) -> evaluation.Page:
-    found = evaluations.get(session, share.evaluation_id, with_results=True)
-    assert found is not None  # the link goes with its evaluation
+    found = _found(session, share.evaluation_id)
     return evaluation.page(session, found, None, storage=storage, settings=settings)
+
+
+def _found(session: Session, evaluation_id: UUID) -> Evaluation:
+    """An evaluation of the page. Its model may be private: the team made the link."""
+    found = evaluations.get(session, evaluation_id, EVERYTHING, with_results=True)
+    assert found is not None  # the link goes with its evaluations
+    return found
 
 
 def _comparison(session: Session, share: Share) -> comparison.Page | None:
@@ -84,7 +93,8 @@ def _comparison(session: Session, share: Share) -> comparison.Page | None:
     assert share.second_id is not None
     if comparisons.find(session, share.evaluation_id, share.second_id, version=COMPARED_VERSION) is None:
         return None
-    return comparison.page(session, str(share.evaluation_id), str(share.second_id), None)
+    first, second = _found(session, share.evaluation_id), _found(session, share.second_id)
+    return comparison.of(session, compare(session, first, second, None))
 
 
 def _gone(request: Request) -> Response:

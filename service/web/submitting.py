@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from records.settings import Settings
 from records.storage import Storage
+from service.auth import Caller
 from service.estimates import service
 from service.estimates.schemas import EstimateOut
 
@@ -29,7 +30,9 @@ class Shown:
     reason: str = ""
 
 
-def estimate(session: Session, storage: Storage, settings: Settings, chosen: Choice) -> Shown | None:
+def estimate(
+    session: Session, storage: Storage, settings: Settings, chosen: Choice, reader: Caller | None
+) -> Shown | None:
     """The estimate of a choice; None while no backbone is chosen.
 
     Raises:
@@ -40,5 +43,7 @@ def estimate(session: Session, storage: Storage, settings: Settings, chosen: Cho
     reason = service.why_not(session, chosen.dataset)
     if reason is not None:
         return Shown(reason=reason)
-    found = service.estimate(session, storage, settings, chosen.dataset, chosen.protocol, chosen.backbone)
+    found = service.estimate(
+        session, storage, settings, chosen.dataset, chosen.protocol, chosen.backbone, reader
+    )
     return Shown(estimate=found)

@@ -1,4 +1,4 @@
-"""The forms of pages that change something: notes, tags, names, aliases, links and views.
+"""The forms of pages that change something: notes, tags, names, who sees a model, aliases, links, views.
 
 A form is taken only from a page of this site (`service.web.session.Form`), and only with the key of the
 browser's own token. No other site knows that key, and the cookie of the token goes to this site only.
@@ -24,7 +24,7 @@ from service.aliases.schemas import AliasName
 from service.auth import COOKIE, Caller, bearer_of, form_key
 from service.deps import Router, SessionDep, SettingsDep
 from service.models import service as models
-from service.models.schemas import RenameIn, TagsIn
+from service.models.schemas import PrivateIn, RenameIn, TagsIn
 from service.notes import service as notes
 from service.notes.schemas import NoteIn
 from service.problems import Forbidden, InvalidRequest, Unauthorised
@@ -95,6 +95,15 @@ def rename(request: Request, form: Form, sender: Sender, session: SessionDep) ->
     """Give a model another name."""
     wanted = _checked(request, RenameIn, model=form.get("model", ""), name=form.get("name", ""))
     found = models.rename(session, wanted.model, wanted.name, sender)
+    return _back(model_path(found.team, found.name))
+
+
+@router.post("/private")
+def make_private(request: Request, form: Form, sender: Sender, session: SessionDep) -> Response:
+    """Make a model private or public."""
+    private = form.get("private") == "true"
+    wanted = _checked(request, PrivateIn, model=form.get("model", ""), private=private)
+    found = models.set_private(session, wanted, sender)
     return _back(model_path(found.team, found.name))
 
 

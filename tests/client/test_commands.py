@@ -43,7 +43,7 @@ OWN += (
     "evaluations",
     "answers",
 )
-OWN += ("admin reevaluate", "admin previews", "view save", "view list", "view remove")
+OWN += ("admin reevaluate", "admin previews", "view save", "view list", "view remove", "private", "public")
 ON_GESTURES = ("-d", "gestures", "-p", "quick-v1")
 
 

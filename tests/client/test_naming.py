@@ -37,6 +37,16 @@ def test_the_client_renames_tags_and_points_aliases(client: Client, checkpoint: 
         client.tag("mine", add=["a"], remove=["a"])
 
 
+def test_the_client_and_commands_make_a_model_private(run: Run, client: Client, checkpoint: str) -> None:
+    assert client.set_private("mine").private is True
+    assert [one.private for one in client.models()] == [True]
+    assert client.checkpoint(checkpoint).private is True
+    assert "mine (private)" in run("models").stdout
+    assert run("public", "mine").stdout.splitlines() == ["default/mine", "tags: none"]
+    assert run("private", "mine").stdout.splitlines()[0] == "default/mine, private"
+    assert json.loads(run("public", "mine", "--json").stdout)["private"] is False
+
+
 def test_commands_rename_tag_and_point_aliases(run: Run, checkpoint: str) -> None:
     assert run("rename", "mine", "ours").stdout.splitlines() == [
         "default/ours", "former names: mine", "tags: none",

@@ -54,7 +54,8 @@ def test_a_default_that_is_shown_is_the_default(name: str) -> None:
 
 def test_defaults_of_the_compose_file_are_those_of_the_code() -> None:
     assert parsed.listed_variables()[VARIABLE] == WANTED
-    assert parsed.listed_variables()["VCPBENCH_PUBLIC_READ"] == "false"
+    for name in ("PUBLIC_READ", "NEW_MODELS_PRIVATE"):
+        assert parsed.listed_variables()[f"VCPBENCH_{name}"] == "false"
     for name in (
         "MAX_UPLOAD_BYTES",
         "REQUESTS_PER_MINUTE",

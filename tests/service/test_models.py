@@ -53,6 +53,7 @@ def test_a_model_says_how_much_there_is_of_it_and_what_is_newest(api: Served) ->
             "evaluated_at": found[0]["evaluated_at"],
             "tags": [],
             "former_names": [],
+            "private": False,
         }
     ]
     assert found[0]["evaluated_at"] == found[0]["newest"]["created_at"]

@@ -48,7 +48,13 @@ def measured(api: Served, model: str, *, team: str = "default", **facts: Any) ->
 def test_a_renamed_model_is_found_by_its_old_name_everywhere(api: Served) -> None:
     checkpoint, evaluation = measured(api, "old/name", step=7)
     found = rename(api.client, "old/name", "new")
-    assert found == {"name": "new", "team": "default", "former_names": ["old/name"], "tags": []}
+    assert found == {
+        "name": "new",
+        "team": "default",
+        "former_names": ["old/name"],
+        "tags": [],
+        "private": False,
+    }
     for name in ("new", "old/name"):
         word = quote(f"{name}@latest")
         assert api.client.get(f"/v1/checkpoints/{word}").json()["id"] == str(checkpoint)

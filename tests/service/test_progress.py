@@ -18,6 +18,7 @@ from records.repositories import jobs, media, queue
 from records.repositories.jobs import Claim
 from records.repositories.media import Group
 from records.repositories.progress import progress
+from records.repositories.visibility import EVERYTHING
 from service.evaluations import waiting
 from tests.crew import Crew
 from tests.served import Served
@@ -569,4 +570,4 @@ def test_every_kind_of_job_is_told_in_words(kind: JobKind, database: Database) -
         assert waiting._doing(session, job, None)
         assert waiting._stage(session, job, evaluation)
         assert waiting._subject(session, job, evaluation)
-        assert queue.done_for(session, job) is None
+        assert queue.done_for(session, job, EVERYTHING) is None

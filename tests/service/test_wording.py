@@ -82,6 +82,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /v1/comparisons": {"evaluations": ["a@latest", "b@latest"]},
     "POST /v1/datasets": {"name": "gestures", "location": "/videos"},
     "POST /v1/evaluations": {"checkpoint": "m@latest", "dataset": "playground-64", "protocol": "quick-v1"},
+    "POST /v1/models/private": {"model": "m", "private": True},
     "POST /v1/models/rename": {"model": "m", "name": "n"},
     "POST /v1/models/tags": {"model": "m", "add": ["ours"]},
     "POST /v1/notes": {"text": "Good."},

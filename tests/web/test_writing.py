@@ -68,6 +68,18 @@ def test_a_note_is_written_changed_and_deleted_on_the_page(site: Site, browser: 
     assert list(page.root.all("p", class_="written")) == []
 
 
+def test_a_model_is_made_private_and_public_on_its_page(site: Site, browser: httpx.Client) -> None:
+    path = "/models/default/r3d-vcp"
+    with site.api.client_of("others") as others:
+        page = send(browser, path, "/forms/private")
+        assert next(page.root.all("h1")).text.split() == ["r3d-vcp", "private"]
+        assert "private" in next(Page.of(browser.get(f"/evaluations/{site.best}")).root.all("h1")).text
+        assert others.get(path, headers=HTML).status_code == 404
+        page = send(browser, path, "/forms/private")
+        assert next(page.root.all("h1")).text.split() == ["r3d-vcp"]
+        assert others.get(path, headers=HTML).status_code == 200
+
+
 def test_a_model_is_renamed_and_tagged_on_its_page(site: Site, browser: httpx.Client) -> None:
     page = send(browser, "/models/default/r3d-vcp", "/forms/tags", tags="b, a")
     assert page.links("a") == ["/models?tag=a"]
@@ -136,7 +148,7 @@ def test_a_form_of_another_site_another_login_or_nobody_changes_nothing(
     text = {"evaluation": str(site.best), "text": "forged"}
     good = {**text, "key": form_key(secret_of(site))}
     actions = sorted({path for _, path, _ in every_route(site.api.app) if path.startswith("/forms/")})
-    assert len(actions) == 6
+    assert len(actions) == 7
     for action in actions:
         for data, headers, status in (
             (good, {"Sec-Fetch-Site": "cross-site"}, 403),

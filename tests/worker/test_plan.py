@@ -94,7 +94,7 @@ def test_keys_of_features_move_only_with_a_readings_facts(
         session.refresh(evaluation)
         spec = with_input(BACKBONES["slow_r50"], None)
         known = [versions.FEATURES_VERSION, version("torch"), version("av"), weights.weights_sha256]
-        before = digest([*known, input_of(spec), QUICK.precision, QUICK.frames, True])
+        before = digest([*known, input_of(spec), QUICK.precision, QUICK.frames, True, evaluation.team])
         assert (feature_space(evaluation, max_pooled=True) == before) == (
             scheme != "MMAction2" and variant is None
         )
@@ -138,6 +138,34 @@ def test_graphs_of_one_structure_share_their_controls(
         assert (first == second) == shared
         assert {one.checkpoint.graph_facts.input_spec for one in found[0]} == {FACTS.input_spec}
         assert spec_of(found[0][0].checkpoint).name == FACTS.name
+
+
+@pytest.mark.parametrize("is_graph", [False, True], ids=["backbone", "graph"])
+def test_features_are_reused_within_a_team_and_controls_of_backbones_by_all(
+    database: Database, is_graph: bool
+) -> None:
+    with database.session() as session:
+        dataset = ready_dataset(session)
+        flow.lock(session)
+        spaces, controls = [], []
+        for number, team in enumerate(("aardvark", "badger", "badger")):
+            graph = FACTS.as_dict() if is_graph else None
+            weights = ready_checkpoint(
+                session, f"model {number}", team=team, graph=graph, weights_sha256=64 * "0"
+            )
+            weights.backbone = FACTS.name if is_graph else "r3d"
+            session.flush()
+            evaluation = done(session, weights, dataset, {})
+            session.refresh(evaluation)
+            spaces.append(feature_space(evaluation, max_pooled=True))
+            found = controls_of(session, evaluation, QUICK)
+            for one in found:
+                one.checkpoint.weights_sha256 = 64 * "1"  # random weights of one program are the same
+            controls.append({feature_space(one, max_pooled=True) for one in found})
+        assert spaces[0] != spaces[1] == spaces[2]
+        assert (controls[0] == controls[1]) == (not is_graph)
+        assert not is_graph or not controls[0] & controls[1]
+        assert controls[1] == controls[2]
 
 
 def test_features_are_not_made_under_the_key_of_other_facts(database: Database) -> None:

@@ -157,8 +157,22 @@ def plan_arguments(work: Work, evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
+def _owner(evaluation: Evaluation, *, of_control: bool) -> list[str]:
+    """The team that alone may reuse the features of an evaluation, or its controls; empty if all teams may.
+
+    A run that forwards no clip would tell that another team has the same file. So would a control of a graph
+    that is there already. The controls of the catalog's backbones are the installation's own.
+    """
+    shared = of_control and evaluation.checkpoint.graph is None
+    return [] if shared else [evaluation.team]
+
+
 def feature_space(evaluation: Evaluation, *, max_pooled: bool) -> str:
-    """Hash everything that determines a feature, except the clip. The shard notes the device."""
+    """Hash everything that determines a feature, except the clip, and whose it is.
+
+    The keys of shards hash the space, so no worker finds the object of another team. The shard notes the
+    device.
+    """
     checkpoint = evaluation.checkpoint
     protocol = Protocol.model_validate(evaluation.protocol.content)
     network = checkpoint.control_key if checkpoint.is_pixels else checkpoint.weights_sha256
@@ -166,7 +180,7 @@ def feature_space(evaluation: Evaluation, *, max_pooled: bool) -> str:
     decides: list[object] = [FEATURES_VERSION, version("torch"), version("av"), network]
     spec = spec_of(checkpoint)
     decides += [input_of(spec), protocol.precision, protocol.frames, max_pooled, *reading_in_keys(spec)]
-    return digest(decides)
+    return digest([*decides, *_owner(evaluation, of_control=evaluation.is_control)])
 
 
 def controls_of(session: Session, evaluation: Evaluation, protocol: Protocol) -> list[Evaluation]:
@@ -187,8 +201,9 @@ def controls_of(session: Session, evaluation: Evaluation, protocol: Protocol) ->
     }
     if protocol.control.pixels:
         spec = pixels_like(spec_of(network))
-        # All networks that take clips alike share one baseline.
-        networks[digest([spec.name, input_of(spec), spec.stage_dims])] = Checkpoint(
+        # All backbones of the catalog that take clips alike share one baseline.
+        key = digest([spec.name, input_of(spec), spec.stage_dims, *_owner(evaluation, of_control=True)])
+        networks[key] = Checkpoint(
             origin=Origin.CONTROL, state=CheckpointState.READY, report={"backbone": spec.name}, **alike
         )
     found, _ = flow.find_or_create_all(
@@ -230,5 +245,6 @@ def _key_of_seed(evaluation: Evaluation, protocol: Protocol, seed: int) -> str:
             seed,
             evaluation.dataset.fingerprint,
             protocol.hash,
+            *_owner(evaluation, of_control=True),
         ]
     )

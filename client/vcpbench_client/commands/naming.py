@@ -1,4 +1,4 @@
-"""`vcpbench rename`, `tag`, `alias`: names that people give."""
+"""`vcpbench rename`, `tag`, `private`, `public`, `alias`: names that people give, and who sees a model."""
 
 from __future__ import annotations
 
@@ -39,6 +39,34 @@ def rename(
     """
     with connect() as client:
         found = client.rename(model, name)
+    _tell(found, as_json=as_json)
+
+
+@plainly
+def private(model: ModelArgument, as_json: options.JsonFlag = False) -> None:
+    """Make a model private: only its team and administrators see it, and all that belongs to it.
+
+    For all others, the model does not exist. Links that the team made still open their pages.
+
+    **Example**
+
+    `vcpbench private r3d-vcp`
+    """
+    with connect() as client:
+        found = client.set_private(model)
+    _tell(found, as_json=as_json)
+
+
+@plainly
+def public(model: ModelArgument, as_json: options.JsonFlag = False) -> None:
+    """Make a private model public: all who may read the server see it, and its evaluations.
+
+    **Example**
+
+    `vcpbench public r3d-vcp`
+    """
+    with connect() as client:
+        found = client.set_private(model, False)
     _tell(found, as_json=as_json)
 
 
@@ -157,7 +185,7 @@ def _tell(found: Named, *, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    show(f"{found.team}/{found.name}")
+    show(f"{found.team}/{found.name}{', private' if found.private else ''}")
     if found.former_names:
         show(f"former names: {', '.join(found.former_names)}")
     show(f"tags: {', '.join(found.tags) or 'none'}")

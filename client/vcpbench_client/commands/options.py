@@ -145,6 +145,14 @@ InputOption = Annotated[
         help="Input of the network, if not the backbone's own: 'frames=8,stride=4,crop=224,...'",
     ),
 ]
+PrivateOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--private/--public",
+        help="Whether only your team sees the model. For a new model. Default: public.",
+        show_default=False,
+    ),
+]
 
 
 class Facts(TypedDict):
@@ -157,3 +165,4 @@ class Facts(TypedDict):
     prefix: PrefixOption
     variant: VariantOption
     input_spec: InputOption
+    private: PrivateOption

@@ -40,6 +40,8 @@ def upload(
     `vcpbench upload model.pt --model my-model --run vcp-2026-11 --step 12000`
 
     `vcpbench upload model.pt --model my-model --no-wait`
+
+    `vcpbench upload model.pt --model not-yet-published --private`
     """
     with connect() as client:
         if not wait:

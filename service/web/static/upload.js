@@ -197,6 +197,7 @@ async function upload(file, work) {
   show("hash").textContent = `SHA-256 ${sha256}`;
   const declaration = { model: fields.model, size_bytes: file.size, sha256 };
   for (const name of FACTS) if (fields[name]) declaration[name] = name === "step" ? Number(fields[name]) : fields[name].trim();
+  if (fields.private) declaration.private = true;
   let checkpoint = await patiently(work, () => json("POST", "/submit/checkpoints", declaration));
   const entry = { id: checkpoint.id, name: file.name, size: file.size, modified: file.lastModified, sha256, fields };
   keep({ ...entry, model: fields.model });
@@ -252,6 +253,7 @@ function choose(files) {
   const known = entries().find((entry) => same(entry, chosen));
   if (known) {
     for (const [name, value] of Object.entries(known.fields)) if (form.elements[name]) form.elements[name].value = value;
+    form.elements.private.checked = known.fields.private === "true";
     say("This file was begun before. The upload goes on where it stopped.");
   } else {
     say("");

@@ -27,6 +27,7 @@ notes.py        notes on evaluations
 shares.py       links that read one page
 views.py        saved views of pages
 tokens.py       API tokens
+sign_ins.py     browsers in which people signed in
 copies.py       whole tables as text, and the objects that they name, for backups
 locks.py        advisory locks: taken, and asserted
 """

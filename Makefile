@@ -13,6 +13,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
+OIDC := tests/identity/node_modules
 ARGS ?=
 
 .PHONY: demo up down status test test-fast test-long test-ci check docs dist dist-try format install bench chaos fuzz clean
@@ -49,13 +50,19 @@ status: $(STAMP)
 PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest \
 	--numprocesses 4 --dist loadfile --no-loadscope-reorder
 
-test: $(STAMP)
+# The OpenID Connect provider of tests/identity. Without npm, its tests are skipped.
+$(OIDC): tests/identity/package-lock.json
+	if command -v npm > /dev/null; then \
+		npm ci --prefix tests/identity --ignore-scripts --no-audit --no-fund --silent && touch $@ || \
+		echo "npm ci failed, so the tests of sign-in are skipped"; fi
+
+test: $(STAMP) $(OIDC)
 	$(PYTEST) -m 'not long' $(ARGS)
 
-test-fast: $(STAMP)
+test-fast: $(STAMP) $(OIDC)
 	$(PYTEST) -m 'not slow' $(ARGS)
 
-test-ci: $(STAMP)
+test-ci: $(STAMP) $(OIDC)
 	$(PYTEST) -m 'not long or product' $(ARGS)
 
 test-long: $(STAMP)

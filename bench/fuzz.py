@@ -101,6 +101,8 @@ def annotate(installation: Installation, done: str) -> dict[str, list[str]]:
             "shares": [client.share(done).id for _ in range(SPARE)],
             "logs": [client.upload_log(log, model, run=str(number)).id for number in range(SPARE)],
             "views": [client.save_view(f"View {number}", "/models").id for number in range(SPARE)],
+            "own_token": [one.id for one in client.tokens()],
+            "tokens": [client.create_token(f"Token {number}").id for number in range(SPARE)],
         }
 
 

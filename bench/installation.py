@@ -25,6 +25,7 @@ from vcpbench_client import Client, Evaluation, Unreachable
 
 from records import migrate
 from records.db import Database
+from records.models import Role
 from records.repositories import tokens
 from stack.accounts import spawn
 from stack.engines import Engine, Engines
@@ -94,7 +95,8 @@ class Installation:
         self.database = Database(self._engines.database_url)
         if not self._token:
             with self.database.session() as session:
-                _, self._token = tokens.create(session, name=f"bench-{os.getpid()}", team="bench", admin=True)
+                name = f"bench-{os.getpid()}"
+                _, self._token = tokens.create(session, name=name, team="bench", role=Role.ADMIN)
         self._spawn("service", [sys.executable, "-m", "service"])
         for number in range(self.num_workers):
             self.start_worker(number)

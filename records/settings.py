@@ -17,7 +17,12 @@ Queue = Literal["cpu", "gpu"]
 SECRETS = "VCPBENCH_SECRETS"
 GIB = 1 << 30
 ADDRESS = r"^(https?://[^\s/]+(/[^\s]*)?)?$"
-PATTERNS = {ADDRESS: "an address, https://HOST or http://HOST"}
+_TEAM = r"[^;]+=[\w.+/ -]+:(reader|submitter|admin)"
+TEAMS = rf"^({_TEAM}(;{_TEAM})*)?$"
+PATTERNS = {
+    ADDRESS: "an address, https://HOST or http://HOST",
+    TEAMS: "GROUP=TEAM:ROLE, several divided by semicolons; a role is reader, submitter or admin",
+}
 
 
 class Settings(BaseSettings):
@@ -42,6 +47,17 @@ class Settings(BaseSettings):
             A web page or a waiting client asks every 2 s. With 0, requests are not counted.
         share_links_days: Longest lifetime of a share link, in days. With 0, all links stop working, including
             existing ones.
+        token_days: Longest life of a token that somebody makes by the API or a page, in days. With 0, tokens
+            may live for ever. An operator's `vcpbench token create` on the server is not bound.
+        oidc_issuer: The OpenID Connect provider at which people sign in, `https://login.example.org`. If
+            empty, people log in with tokens only.
+        oidc_client_id: The name of this installation at the provider.
+        oidc_client_secret: Its secret there; empty for a public client.
+        oidc_groups_claim: The claim that lists the groups of a person.
+        oidc_teams: Which group is which team and role: `GROUP=TEAM:ROLE;GROUP=TEAM:ROLE`. The first one
+            counts that a person is in.
+        oidc_hours: How long a sign-in lasts, hours. Somebody whose group is gone loses access then, at the
+            latest.
         datasets_are_local: Whether the service sees the same folders as the workers. If so, the service
             refuses to register a folder that does not exist. If not, a worker reports the missing folder.
         queues: The queues that a worker takes. "gpu" forwards clips on `device`; "cpu" does all other jobs.
@@ -71,6 +87,13 @@ class Settings(BaseSettings):
     max_upload_bytes: Annotated[int, Field(ge=1)] = 4 * GIB
     requests_per_minute: Annotated[int, Field(ge=0)] = 3000
     share_links_days: Annotated[int, Field(ge=0, le=365)] = 365
+    token_days: Annotated[int, Field(ge=0, le=3650)] = 0
+    oidc_issuer: Annotated[str, Field(pattern=ADDRESS)] = ""
+    oidc_client_id: str = ""
+    oidc_client_secret: SecretStr = SecretStr("")
+    oidc_groups_claim: Annotated[str, Field(min_length=1)] = "groups"
+    oidc_teams: Annotated[str, Field(pattern=TEAMS)] = ""
+    oidc_hours: Annotated[int, Field(ge=1, le=720)] = 12
     datasets_are_local: bool = False
     queues: Annotated[tuple[Queue, ...], NoDecode, Field(min_length=1)] = ("cpu", "gpu")
     device: str = "auto"

@@ -17,12 +17,14 @@ Each subject has a folder: routes.py speaks HTTP, schemas.py defines the JSON, s
     notes/         plain text on evaluations
     protocols/     register protocols
     shares/        links that read one page without a token
+    tokens/        API tokens of a team
     views/         names for addresses of pages
     web/           the pages for people
     app.py         the application
     deps.py        the arguments that routes get: session, store, settings
-    auth.py        tokens and teams
     visible.py     what the sender of a request may see
+    auth.py        who sends a request, and with which role
+    oidc.py        sign-in at an OpenID Connect provider
     whoami.py      whose token is it?
     parameters.py  the parameters that a query may hold
     forms.py       the types of names in requests

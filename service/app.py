@@ -30,12 +30,14 @@ from service.maps.routes import router as maps
 from service.media.routes import router as media
 from service.models.routes import router as models
 from service.notes.routes import router as notes
+from service.oidc import Provider
 from service.parameters import describe, known_words
 from service.protocols.routes import router as protocols
 from service.request_context import RequestContext
 from service.request_rates import RequestRates
 from service.shares.routes import router as shares
 from service.timing import ServerTiming
+from service.tokens.routes import router as tokens
 from service.views.routes import router as views
 from service.web import routes as web
 
@@ -74,6 +76,7 @@ TAGS = [
     {"name": "datasets", "description": "Videos that the workers can read."},
     {"name": "media", "description": "Previews of videos and of cloze questions, as a network sees them."},
     {"name": "protocols", "description": "The numbers that determine how the benchmarks run."},
+    {"name": "tokens", "description": "Who may use this server, and what each token may do."},
     {"name": "operation", "description": "The state of the service, its queues and its workers."},
 ]
 
@@ -139,6 +142,7 @@ def without_engines() -> FastAPI:
         health.router,
         metrics.router,
         whoami.router,
+        tokens,
     ):
         v1.include_router(router)
     app.include_router(v1)
@@ -151,10 +155,12 @@ def connect(app: FastAPI, settings: Settings) -> None:
     """Connect the application to the database, broker and store of these settings, replacing earlier ones.
 
     Raises:
+        SettingsError: If the sign-in provider is not named completely.
         StorageError: If there is no such store.
     """
     kept.forget_all()  # of another database
     app.state.settings = settings
+    app.state.provider = Provider.of(settings)
     app.state.open_uploads = OpenUploads()
     app.state.request_rates = RequestRates(settings)
     app.state.readiness = None

@@ -1,4 +1,9 @@
-"""Identify the sender of a request by its bearer token."""
+"""Identify the sender of a request: by a bearer token, or by the cookie of a browser that logged in.
+
+A request that writes needs the role submitter or admin. `bearer_of` sees to that for every route, so that a
+new route cannot forget it. What more a route needs, it says by the type of its argument: `AnyCaller`,
+`Submitter`, `Admin`. tests/service/test_auth.py has the least role of every route.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +11,16 @@ import hashlib
 import hmac
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from ipaddress import ip_address, ip_network
 from typing import Annotated
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from sqlalchemy.orm import Session
 
-from records.repositories import tokens
+from records.models import Role, SignIn, Token
+from records.repositories import sign_ins, tokens
 from service.problems import Forbidden, Unauthorised
 from service.request_rates import RequestRates
 
@@ -21,38 +29,55 @@ Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
 COOKIE = "vcpbench_token"  # of a browser that logged in; see service/web/session.py
 ACTS = "VCPBench-Page"  # header of a page's script that sends something; see `on_page`
 HOW = "Send `Authorization: Bearer TOKEN`; `vcpbench token create` makes one."
+READS = ("GET", "HEAD")  # methods that change nothing
 
 
 @dataclass(frozen=True, kw_only=True)
 class Caller:
-    """The sender of a request, known by a token.
+    """The sender of a request, known by a token or by a sign-in.
 
     Attributes:
-        name: Name of the token.
-        team: The team that the sender may upload for.
-        admin: Whether the sender is an administrator, who may register datasets.
+        name: Name of the token, or of the person who signed in.
+        team: The team that the sender reads and writes for.
+        role: What the sender may do.
+        owner: The owner of the token, or the person who signed in.
+        expires_at: When the token expires. None if it does not, and for a sign-in.
     """
 
     name: str
     team: str
-    admin: bool
+    role: Role
+    owner: str
+    expires_at: datetime | None = None
+
+    @property
+    def admin(self) -> bool:
+        """Whether the sender is an administrator, who may do everything for every team."""
+        return self.role is Role.ADMIN
+
+    @property
+    def writes(self) -> bool:
+        """Whether the sender may upload, evaluate and write for its team."""
+        return self.role.covers(Role.SUBMITTER)
 
 
 def reader(request: Request, credentials: Credentials) -> Caller | None:
     """Identify the reader. None if the installation is public and the request has no token or an old login.
 
     Raises:
-        Unauthorised: If a token is needed and none was sent, or if the token is unknown or revoked.
+        Unauthorised: If a token is needed and none was sent, or if the token is unknown, revoked or expired.
+        Forbidden: If the request writes, and the sender may only read.
         TooMany: If the token, or the address of a sender without one, sent too many requests in this minute.
     """
     secret = credentials.credentials if credentials else _cookie(request)
-    found = bearer_of(request, secret)
+    found = bearer_of(request, secret, from_cookie=credentials is None)
     if found is None:
         if request.app.state.settings.public_read and credentials is None:
             return None
         if secret is None:
             raise Unauthorised(f"This request needs a token. {HOW}")
-        raise Unauthorised(f"This token is unknown or was revoked. {HOW}")
+        what_next = HOW if credentials else "Log in again."
+        raise Unauthorised(f"{why_refused(request, secret)} {what_next}")
     return found
 
 
@@ -64,7 +89,7 @@ def on_page(request: Request) -> Caller:
     `VCPBench-Page` to another site unless that site allows it, which this one never does.
 
     Raises:
-        Forbidden: If the request may come from another site.
+        Forbidden: If the request may come from another site, or the sender may only read.
         Unauthorised: If nobody is logged in, or the token was revoked since.
         TooMany: If the token, or the address of a sender without one, sent too many requests in this minute.
     """
@@ -76,21 +101,57 @@ def on_page(request: Request) -> Caller:
     return found
 
 
-def bearer_of(request: Request, secret: str | None) -> Caller | None:
-    """Identify the bearer of a secret, and count the request. None if it is no token's.
+def bearer_of(request: Request, secret: str | None, *, from_cookie: bool = True) -> Caller | None:
+    """Identify the bearer of a secret, and count the request. None if it is no token's and no sign-in's.
+
+    Args:
+        request: Of the sender.
+        secret: As it was sent; None if none was.
+        from_cookie: Whether it came in a cookie. Only then it may be a sign-in's.
 
     Raises:
+        Forbidden: If the request writes, and the bearer may only read.
         TooMany: If the token, or the address of a sender without one, sent too many requests in this minute.
     """
-    token = None
+    found = None
     if secret is not None:
         with request.app.state.database.session() as session:
-            token = tokens.find(session, secret)
-    if token is None:
+            found = _known(session, secret, from_cookie=from_cookie)
+    if found is None:
         count_address(request)
         return None
-    _rates(request).count(f"token {token.id}", f"Token {token.name!r} of team {token.team!r}")
-    return Caller(name=token.name, team=token.team, admin=token.admin)
+    row, who = found
+    kind = "Token" if isinstance(row, Token) else "Sign-in"
+    _rates(request).count(f"{kind} {row.id}", f"{kind} {row.name!r} of team {row.team!r}")
+    if request.method not in READS and not who.writes:
+        raise _needs(Role.SUBMITTER, who)
+    request.state.caller = who  # for templates; see service/web/pages.py
+    return who
+
+
+def _known(session: Session, secret: str, *, from_cookie: bool) -> tuple[Token | SignIn, Caller] | None:
+    if from_cookie and secret.startswith(sign_ins.PREFIX):
+        person = sign_ins.find(session, secret)
+        if person is None:
+            return None
+        return person, Caller(name=person.name, team=person.team, role=person.role, owner=person.name)
+    token = tokens.find(session, secret)
+    if token is None:
+        return None
+    return token, Caller(
+        name=token.name, team=token.team, role=token.role, owner=token.owner, expires_at=token.expires_at
+    )
+
+
+def why_refused(request: Request, secret: str) -> str:
+    """Say why a secret opens nothing."""
+    if secret.startswith(sign_ins.PREFIX):
+        return "This sign-in has ended."
+    with request.app.state.database.session() as session:
+        expired = tokens.expired_at(session, secret)
+    if expired is None:
+        return "This token is unknown or was revoked."
+    return f"This token expired on {expired.astimezone(UTC):%Y-%m-%d at %H:%M} UTC."
 
 
 def form_key(secret: str) -> str:
@@ -123,7 +184,7 @@ def _cookie(request: Request) -> str | None:
     pages send is an exception: service/web/writing.py takes their forms, and the routes below `/submit` their
     uploads (`on_page`), from this site's own pages only.
     """
-    if request.method not in ("GET", "HEAD"):
+    if request.method not in READS:
         return None
     return request.cookies.get(COOKIE) or None
 
@@ -139,15 +200,35 @@ def caller(found: Annotated[Caller | None, Depends(reader)]) -> Caller:
     return found
 
 
-def admin(found: Annotated[Caller, Depends(caller)]) -> Caller:
-    """The sender, who must have an administrator's token.
+def submitter(found: Annotated[Caller, Depends(caller)]) -> Caller:
+    """The sender, who must be a submitter or an administrator.
+
+    A route that writes does not need it: `bearer_of` refuses readers there.
 
     Raises:
-        Forbidden: If the token is not an administrator's.
+        Forbidden: If the sender may only read.
+    """
+    if not found.writes:
+        raise _needs(Role.SUBMITTER, found)
+    return found
+
+
+def admin(found: Annotated[Caller, Depends(caller)]) -> Caller:
+    """The sender, who must be an administrator.
+
+    Raises:
+        Forbidden: If the sender is none.
     """
     if not found.admin:
-        raise Forbidden("This request needs an administrator's token: `vcpbench token create --admin`.")
+        raise _needs(Role.ADMIN, found)
     return found
+
+
+def _needs(role: Role, found: Caller) -> Forbidden:
+    return Forbidden(
+        f"This request needs the role {role}, and {found.name!r} of team {found.team!r} has the role "
+        f"{found.role}. Ask an administrator for a token of that role: `vcpbench token create --role {role}`."
+    )
 
 
 def is_of(team: str | None, found: Caller | None) -> bool:
@@ -157,5 +238,6 @@ def is_of(team: str | None, found: Caller | None) -> bool:
 
 Reader = Annotated[Caller | None, Depends(reader)]
 AnyCaller = Annotated[Caller, Depends(caller)]
+Submitter = Annotated[Caller, Depends(submitter)]
 PageSender = Annotated[Caller, Depends(on_page)]
 Admin = Annotated[Caller, Depends(admin)]

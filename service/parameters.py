@@ -21,6 +21,7 @@ from service.problems import InvalidRequest
 from vcp_core.catalog.errors import MOST_QUOTED, UnknownName
 
 API = "/v1/"
+CALLBACK = "/login/oidc/callback"
 MOST_PROBLEMS = 10  # reported for one request: an address may hold thousands of parameters
 # Chat tools, newsletters and advertisements append these to links. The reader did not write them.
 TRACKING = re.compile(
@@ -38,6 +39,8 @@ async def known_words(request: Request) -> None:
         InvalidRequest: If there is such a parameter.
     """
     given = request.query_params.multi_items()
+    if request.url.path == CALLBACK:  # a provider adds what it likes, and RFC 6749 4.1.2 says to ignore it
+        given = [(name, value) for name, value in given if name in declared(request.scope["route"])]
     places = {name: str(value) for name, value in request.path_params.items()}
     if given or "\x00" in "".join(places.values()):
         problems = _holding_nul("path", places.items())

@@ -89,7 +89,7 @@ class ServiceError(VcpbenchError):
 
 
 class Unauthorised(ServiceError):
-    """The request has no token, or its token is unknown or revoked."""
+    """The request has no token, or its token is unknown, revoked or expired."""
 
     status = 401
     headers = {"WWW-Authenticate": "Bearer"}  # noqa: RUF012
@@ -211,6 +211,10 @@ def install(app: FastAPI) -> None:
     def openapi() -> dict[str, Any]:
         found = document()
         found["components"]["schemas"]["Problem"] = Problem.model_json_schema()
+        refused = responses(403)[403]  # each route that writes refuses readers; see service/auth.py
+        for item in found["paths"].values():
+            for operation in (item[method] for method in item if method != "get"):
+                operation["responses"].setdefault("403", refused)
         return found
 
     # The schema is added here, and not by `model` of each response. With `model`, FastAPI would list problems

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from records import migrate
 from records.db import Database
+from records.models import Role
 from records.repositories import tokens
 from stack.engines import Engine, Engines
 from stack.home import IN_USE, Home, HomeInUse, StackState
@@ -125,8 +126,8 @@ def keep_token(home: Home, url: str) -> None:
             kept = home.token.read_text().strip() if home.token.exists() else ""
             if kept and tokens.find(session, kept) is not None:
                 return
-            tokens.revoke(session, "local")  # a token whose file is gone must not stay valid
-            _, secret = tokens.create(session, name="local", team="default", admin=True)
+            tokens.revoke_named(session, "local")  # a token whose file is gone must not stay valid
+            _, secret = tokens.create(session, name="local", team="default", role=Role.ADMIN)
             with whole(home.token, mode=0o600) as part:
                 part.write_text(secret + "\n")
     finally:

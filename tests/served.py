@@ -20,6 +20,7 @@ from pydantic import SecretStr
 
 from records import migrate
 from records.db import Database
+from records.models import Role
 from records.repositories import tokens
 from records.settings import Settings
 from service.__main__ import KEEP_ALIVE_S
@@ -55,10 +56,13 @@ class Served:
         found: Database = self.app.state.database
         return found
 
-    def client_of(self, team: str, *, admin: bool = False) -> httpx.Client:
+    def client_of(
+        self, team: str, *, admin: bool = False, role: Role = Role.SUBMITTER, days: int | None = None
+    ) -> httpx.Client:
         """A client with a new token."""
+        role = Role.ADMIN if admin else role
         with self.database.session() as session:
-            _, secret = tokens.create(session, name=team, team=team, admin=admin)
+            _, secret = tokens.create(session, name=team, team=team, role=role, days=days)
         headers = {"Authorization": f"Bearer {secret}"}
         return open_http(self.url, headers=headers)
 
@@ -177,7 +181,7 @@ def serve(settings: Settings) -> Iterator[Served]:
     )
     url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     with app.state.database.session() as session:
-        _, secret = tokens.create(session, name="test", team="default", admin=True)
+        _, secret = tokens.create(session, name="test", team="default", role=Role.ADMIN)
     headers = {"Authorization": f"Bearer {secret}"}
     try:
         with open_http(url, headers=headers) as client:

@@ -463,11 +463,23 @@ class Reevaluation:
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """The owner of a token. An administrator may register datasets."""
+    """The bearer of a token.
+
+    Attributes:
+        name: Name of the token.
+        team: The team that the bearer reads and writes for.
+        admin: Whether the bearer may do everything for every team.
+        role: "reader", "submitter" or "admin"; None if an older server does not say.
+        owner: The person or machine that answers for the token.
+        expires_at: When the token expires; None if it does not.
+    """
 
     name: str
     team: str
     admin: bool
+    role: str | None = None
+    owner: str | None = None
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

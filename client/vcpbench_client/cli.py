@@ -29,6 +29,7 @@ from vcpbench_client.commands import (
     logs,
     naming,
     sharing,
+    tokens,
     uploads,
 )
 from vcpbench_client.commands.common import ERROR, INTERRUPTED, error_facts, print_json, say
@@ -63,6 +64,7 @@ GROUPS = {
     "log": logs.app,
     "note": sharing.note_app,
     "share": sharing.share_app,
+    "token": tokens.app,
     "view": sharing.view_app,
 }
 # Newer Typers bring a click of their own, so the base class of all errors of usage has no fixed address.
@@ -126,7 +128,8 @@ def _add_commands(root: typer.Typer) -> None:
     entries = sorted(entry_points(group=GROUP), key=lambda entry: entry.name)
     taken = {entry.name for entry in entries}
     for name, group in GROUPS.items():
-        root.add_typer(group, name=name)
+        if name not in taken:
+            root.add_typer(group, name=name)
     for command in OWN:
         if command.__name__ not in taken:
             root.command(name=command.__name__)(command)

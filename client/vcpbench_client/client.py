@@ -29,11 +29,12 @@ from vcpbench_client.logs import Logs
 from vcpbench_client.naming import Naming
 from vcpbench_client.patience import Deadline, Looks
 from vcpbench_client.sharing import Sharing
+from vcpbench_client.tokens import Tokens
 from vcpbench_client.transport import Transport, content_of, segment
 from vcpbench_client.uploads import PART_BYTES, Tell, Upload
 
 
-class Client(Naming, Sharing, Logs):
+class Client(Naming, Sharing, Logs, Tokens):
     """A server, with one method for each request.
 
     Args:

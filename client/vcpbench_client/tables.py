@@ -28,6 +28,7 @@ from vcpbench_client.answers import (
 from vcpbench_client.logs import TrainingLog
 from vcpbench_client.naming import Alias, Move
 from vcpbench_client.sharing import Share, View
+from vcpbench_client.tokens import Token
 
 PERCENT = "percent"
 ARROWS = {1: ("▲", "green"), 0: ("·", "dim"), -1: ("▼", "red")}  # better, open, worse; with colours
@@ -256,6 +257,16 @@ def views(found: Iterable[View], url: str) -> Table:
     table = _table("view", "name", "by", "address")
     for one in found:
         table.add_row(*map(Text, (one.id, one.name, one.by, f"{url}{one.address}")))
+    return table
+
+
+def tokens(found: Iterable[Token]) -> Table:
+    """API tokens, a row each."""
+    table = _table("token", "name", "team", "role", "owner", "state", "made", "expires", "last used")
+    for one in found:
+        facts = (one.id, one.name, one.team, one.role, one.owner, one.state, _moment(one.created_at))
+        ends, used = (_moment(at) if at else "never" for at in (one.expires_at, one.last_used_at))
+        table.add_row(*map(Text, (*facts, ends, used)))
     return table
 
 

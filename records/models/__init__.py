@@ -1,6 +1,6 @@
 """All tables.
 
-token        secrets, each with the team and the rights of its bearer
+token        secrets, each with the team and the role of its bearer; sign_in: browsers of people
 model        the name of a series of checkpoints ── checkpoint ── upload_part
 dataset      the place of videos, and the fingerprint of their manifest
 protocol     the numbers of a protocol, by hash
@@ -16,7 +16,7 @@ former_name  old names of models; alias_move: where aliases point and pointed; m
 training_log curves over the steps of a run, as its team uploaded them
 note         notes on evaluations; saved_view: named addresses of pages; share: links that read one page
 
-    tokens.py       token
+    tokens.py       token, sign_in
     checkpoints.py  model, checkpoint, upload_part
     datasets.py     dataset, protocol
     evaluations.py  evaluation, shard, score, benchmark_result, part_result
@@ -52,7 +52,7 @@ from records.models.maps import MapRow, MapState
 from records.models.media import Media, MediaState
 from records.models.names import AliasMove, FormerName, ModelTag
 from records.models.sharing import Note, SavedView, Share
-from records.models.tokens import Token
+from records.models.tokens import Role, SignIn, Token
 
 __all__ = [
     "ENDED",
@@ -81,10 +81,12 @@ __all__ = [
     "Origin",
     "PartRow",
     "ProtocolRow",
+    "Role",
     "SavedView",
     "ScoreRow",
     "Shard",
     "Share",
+    "SignIn",
     "Token",
     "UploadPart",
     "Worker",

@@ -29,6 +29,7 @@ shares.py       links that read one page
 views.py        saved views of pages
 tokens.py       API tokens
 visibility.py   what a reader may see: private models and all that belongs to them are hidden
+sign_ins.py     browsers in which people signed in
 copies.py       whole tables as text, and the objects that they name, for backups
 locks.py        advisory locks: taken, and asserted
 """

@@ -2,6 +2,8 @@
 
 routes.py       the addresses of the pages
 session.py      log in and out, light and dark
+signing_in.py   sign in at the OpenID Connect provider
+tokens.py       tokens of a team
 parameters.py   the parameters of the leaderboard's address
 leaderboard.py  the leaderboard
 lead.py         which row of a leaderboard is the best, in words
@@ -18,7 +20,7 @@ map_routes.py   the addresses of maps
 scatter.py      how a map is drawn
 many.py         many evaluations: against a baseline, and in all pairs
 multiples.py    profiles that are drawn side by side
-writing.py      forms that change something: notes, tags, names, aliases, links, views
+writing.py      forms that change something: notes, tags, names, aliases, links, views, tokens
 naming.py       notes, aliases and links of an evaluation
 shared.py       one page for whoever has its link
 pictures.py     charts at addresses of their own, and badges

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from fastapi import Request, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -58,15 +58,21 @@ def render(
         logged_in=COOKIE in request.cookies,
         form_key=_form_key(request),
         share_links_days=request.app.state.settings.share_links_days,
+        provider=_provider(request),
         **more,
     )
     return HTMLResponse(text, status_code=status, headers={**HEADERS, **(headers or {})})
 
 
 def _form_key(request: Request) -> str | None:
-    """The key of this browser's forms; None if nobody is logged in."""
-    secret = request.cookies.get(COOKIE)
-    return form_key(secret) if secret else None
+    """The key of this browser's forms; None if nobody is logged in who may write."""
+    secret, who = request.cookies.get(COOKIE), getattr(request.state, "caller", None)
+    return form_key(secret) if secret and who is not None and who.writes else None
+
+
+def _provider(request: Request) -> str | None:
+    """The host of the sign-in provider, for people; None if they log in with tokens only."""
+    return urlsplit(request.app.state.settings.oidc_issuer).netloc or None
 
 
 def public_url(request: Request) -> str:

@@ -36,7 +36,9 @@ from service.web import (
     pictures,
     session,
     shared,
+    signing_in,
     submitting,
+    tokens,
     uploading,
     writing,
 )
@@ -56,6 +58,7 @@ HTTP_PARTS = {"Cache-Control": "no-store"}
 def install(app: FastAPI) -> None:
     """Give the application its pages."""
     app.include_router(session.router)
+    app.include_router(signing_in.router)
     app.include_router(open_router)
     app.include_router(router)
     app.include_router(many.router)
@@ -63,6 +66,7 @@ def install(app: FastAPI) -> None:
     app.include_router(map_routes.router)
     app.include_router(uploading.router)
     app.include_router(writing.router)
+    app.include_router(tokens.router)
     app.include_router(shared.router)
     app.mount("/static", Static(directory=STATIC), name="static")
     errors.install(app)

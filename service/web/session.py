@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Annotated
 from urllib.parse import parse_qsl
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 from fastapi.responses import RedirectResponse
 
-from records.repositories import tokens
-from service.auth import COOKIE, count_address
-from service.deps import SessionDep
+from records.repositories import sign_ins, tokens
+from service.auth import COOKIE, count_address, why_refused
+from service.deps import Router, SessionDep
 from service.problems import Forbidden
 from service.web.pages import THEME, THEMES, public_url, render
 
-router = APIRouter(include_in_schema=False)
+router = Router(include_in_schema=False)
 A_YEAR_S = 365 * 24 * 3600
 
 
@@ -43,6 +43,12 @@ def _back(form: dict[str, str]) -> RedirectResponse:
     return RedirectResponse(local(form.get("next", "/")), status_code=303)
 
 
+def keep(request: Request, response: Response, secret: str, *, lasts_s: int) -> None:
+    """Keep a token or a sign-in in a cookie that scripts cannot read and that other sites cannot use."""
+    secure = public_url(request).startswith("https:")
+    response.set_cookie(COOKIE, secret, max_age=lasts_s, httponly=True, samesite="strict", secure=secure)
+
+
 @router.get("/login")
 def login(request: Request, next: str = "/") -> Response:
     """Ask for a token."""
@@ -51,22 +57,22 @@ def login(request: Request, next: str = "/") -> Response:
 
 @router.post("/login")
 def log_in(request: Request, form: Form, session: SessionDep) -> Response:
-    """Keep the token in a cookie that scripts cannot read and that other sites cannot use."""
+    """Keep the token in the browser's cookie."""
     count_address(request)
     secret = form.get("token", "").strip()
     if not secret.isascii() or tokens.find(session, secret) is None:
-        problem = {"detail": "This token is unknown or was revoked.", "status": 401}
+        problem = {"detail": why_refused(request, secret), "status": 401}
         next_path = local(form.get("next", "/"))
         return render(request, "login.html", status=401, next_path=next_path, problem=problem, hint="")
     response = _back(form)
-    secure = public_url(request).startswith("https:")
-    response.set_cookie(COOKIE, secret, max_age=A_YEAR_S, httponly=True, samesite="strict", secure=secure)
+    keep(request, response, secret, lasts_s=A_YEAR_S)
     return response
 
 
 @router.post("/logout")
-def log_out(form: Form) -> Response:
-    """Delete the cookie of the token."""
+def log_out(request: Request, form: Form, session: SessionDep) -> Response:
+    """Delete the cookie, and the sign-in that it belongs to. A token stays valid for whoever else has it."""
+    sign_ins.end(session, request.cookies.get(COOKIE, ""))
     response = RedirectResponse("/login", status_code=303)
     response.delete_cookie(COOKIE, httponly=True, samesite="strict")
     return response

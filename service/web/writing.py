@@ -1,4 +1,5 @@
-"""The forms of pages that change something: notes, tags, names, who sees a model, aliases, links, views.
+"""The forms of pages that change something: notes, tags, names, who sees a model, aliases, links,
+views and tokens.
 
 A form is taken only from a page of this site (`service.web.session.Form`), and only with the key of the
 browser's own token. No other site knows that key, and the cookie of the token goes to this site only.
@@ -30,9 +31,11 @@ from service.notes.schemas import NoteIn
 from service.problems import Forbidden, InvalidRequest, Unauthorised
 from service.shares import service as shares
 from service.shares.schemas import ShareIn
+from service.tokens import service as tokens
+from service.tokens.schemas import TokenIn
 from service.views import service as saved
 from service.views.schemas import ViewIn
-from service.web.pages import model_path, render
+from service.web.pages import model_path, public_url, render
 from service.web.session import Form, local
 
 router = Router(prefix="/forms", include_in_schema=False)
@@ -50,7 +53,7 @@ def _sender(request: Request, form: Form) -> Caller:
     secret = request.cookies.get(COOKIE)
     found = bearer_of(request, secret) if secret else None
     if secret is None or found is None:
-        raise Unauthorised("This form needs a token. Log in, and send the form again.")
+        raise Unauthorised("This form needs a login. Log in, and send the form again.")
     if not hmac.compare_digest(form.get("key", "").encode(), form_key(secret).encode()):
         raise Forbidden("This form is of another login. Load its page again, and send it again.")
     return found
@@ -131,10 +134,7 @@ def share(
         shares.revoke(session, _id(form, "share"), sender)
         return _back(form.get("next", "/"))
     given = {key: form[key] for key in ("evaluation", "against") if form.get(key)}
-    days = form.get("days", "")
-    wanted = _checked(
-        request, ShareIn, **given, days=int(days) if days.isdecimal() and len(days) < 6 else days
-    )
+    wanted = _checked(request, ShareIn, **given, days=_number(form.get("days", "")))
     found, secret = shares.create(session, wanted, sender, settings.share_links_days)
     address = shares.address(request, secret)
     more: dict[str, Any] = {"share": found, "back": local(form.get("next", "/"))}
@@ -150,6 +150,24 @@ def save_view(request: Request, form: Form, sender: Sender, session: SessionDep)
         view = _checked(request, ViewIn, name=form.get("name", ""), address=form.get("next", ""))
         saved.save(session, view, sender)
     return _back(form.get("next", "/"))
+
+
+@router.post("/token")
+def token(
+    request: Request, form: Form, sender: Sender, session: SessionDep, settings: SettingsDep
+) -> Response:
+    """Make a token and show it once, or revoke the token that is named."""
+    if "token" in form:
+        tokens.revoke(session, _id(form, "token"), sender)
+        return _back(form.get("next", "/tokens"))
+    given: dict[str, object] = {key: form[key] for key in ("name", "role", "team") if form.get(key)}
+    if form.get("expires_days"):
+        given["expires_days"] = _number(form["expires_days"])
+    wanted = _checked(request, TokenIn, **given)
+    made, secret = tokens.create(session, wanted, sender, settings.token_days)
+    back = local(form.get("next", "/tokens"))
+    more: dict[str, Any] = {"token": made, "secret": secret, "url": public_url(request), "back": back}
+    return render(request, "token_now.html", headers=PRIVATE, **more)
 
 
 def views_of(session: Session, reader: Caller | None, page: str) -> Sequence[SavedView]:
@@ -168,6 +186,11 @@ def _id(form: dict[str, str], field: str) -> UUID:
         raise InvalidRequest(
             f"Field {field!r} is no id. Load the page again, and send the form again."
         ) from None
+
+
+def _number(text: str) -> int | str:
+    """A number that was typed. Other text stays as it is, for the message that refuses it."""
+    return int(text) if text.isdecimal() and len(text) < 6 else text
 
 
 def _checked(request: Request, kind: type[T], **values: object) -> T:

@@ -56,3 +56,20 @@ def find(home: Path | None) -> Installed:
     if not engines.postgres.has_role:
         raise StackError("An older version of vcpbench runs there. Restart: vcpbench down, vcpbench up.")
     return Installed(database_url=engines.database_url, home=chosen)
+
+
+def names_other_server(here: Home) -> bool:
+    """Whether a server is named, by the environment or a login, that is not the one of this home."""
+    from vcpbench_client import login
+
+    named, state = login.named(), here.state()
+    if named is None:
+        return False
+    return state is None or not login.same_server(named.url, state.url)
+
+
+def is_elsewhere(home: Path | None) -> bool:
+    """Whether a command without `--home` is for a named server, and for no database that a variable names."""
+    from records.settings import database_url
+
+    return home is None and database_url() is None and names_other_server(Home.chosen(None))

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
-from rich.table import Table
+from vcpbench_client.commands import tokens as by_api
+from vcpbench_client.commands.tokens import (
+    ExpiresOption,
+    NameArgument,
+    OwnerOption,
+    RoleOption,
+    TeamOption,
+    TokenArgument,
+)
 
 from stack.commands import installed, options
-from stack.commands.common import console, messages, plainly, print_json
+from stack.commands.common import plainly
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
+    from vcpbench_client.tokens import Token
+
+    from records.models import Token as TokenRow
 
 tokens = typer.Typer(help="Make, list and revoke API tokens.", no_args_is_help=True)
+TEAM = "default"
 
 
 def serve() -> None:
@@ -60,70 +71,68 @@ def migrate() -> None:
 
 @tokens.command("create")
 @plainly
-def create(
-    name: Annotated[str, typer.Argument(help="Name of the token: its user or its purpose.")],
-    team: Annotated[str, typer.Option(help="Team that the token's uploads belong to.")] = "default",
-    admin: Annotated[bool, typer.Option("--admin", help="Let the token register datasets, too.")] = False,
+def create_token(
+    name: NameArgument,
+    role: RoleOption = "submitter",
+    expires: ExpiresOption = None,
+    team: TeamOption = None,
+    owner: OwnerOption = None,
     home: options.HomeOption = None,
     as_json: options.JsonFlag = False,
 ) -> None:
     """Make a token and print it. It is shown only once.
 
-    **Example**
+    The command works on the database of `VCPBENCH_DATABASE_URL` or of the service on this machine. There the
+    team is "default", if you name none. If neither is there, the command asks the server of `vcpbench login`.
 
-    `vcpbench token create ci --team vision`
+    **Examples**
+
+    `vcpbench token create ci --team vision --expires 90d`
+
+    `vcpbench token create dashboard --team vision --role reader`
+
+    `vcpbench token create ops --role admin`
     """
+    if installed.is_elsewhere(home):
+        by_api.create_token(name, role=role, expires=expires, team=team, owner=owner, as_json=as_json)
+        return
+    from records.models import Role
     from records.repositories import tokens as repository
 
     with _session(home) as session:
-        _, secret = repository.create(session, name=name, team=team, admin=admin)
-    if as_json:
-        print_json(json.dumps({"name": name, "team": team, "admin": admin, "token": secret}))
-    else:
-        messages.print(f"Token {name!r} of team {team!r}. Keep it: it is not shown again.")
-        console.print(secret, highlight=False, soft_wrap=True)
+        row, secret = repository.create(
+            session, name=name, team=team or TEAM, role=Role(role), owner=owner, days=expires
+        )
+        made = _as_client(row, "live", secret)
+    by_api.show_made(made, as_json=as_json)
 
 
 @tokens.command("list")
 @plainly
-def every(home: options.HomeOption = None, as_json: options.JsonFlag = False) -> None:
-    """List all tokens, without their secrets.
+def list_tokens(
+    team: TeamOption = None, home: options.HomeOption = None, as_json: options.JsonFlag = False
+) -> None:
+    """List tokens without their secrets: those of an installation, or by a login those of your team.
 
     **Example**
 
     `vcpbench token list --json`
     """
-    from records.repositories import tokens as repository
-
-    with _session(home) as session:
-        found = repository.every(session)
-    if as_json:
-        facts = [
-            {
-                "name": token.name,
-                "team": token.team,
-                "admin": token.admin,
-                "created_at": token.created_at.isoformat(),
-                "last_used_at": token.last_used_at and token.last_used_at.isoformat(),
-                "revoked": token.revoked_at is not None,
-            }
-            for token in found
-        ]
-        print_json(json.dumps(facts))
+    if installed.is_elsewhere(home):
+        by_api.list_tokens(team=team, as_json=as_json)
         return
-    table = Table("name", "team", "admin", "made", "last used", "revoked", box=None, header_style="dim")
-    for token in found:
-        used = f"{token.last_used_at:%Y-%m-%d %H:%M}" if token.last_used_at else "never"
-        admin, revoked = "yes" if token.admin else "", "yes" if token.revoked_at else ""
-        table.add_row(token.name, token.team, admin, f"{token.created_at:%Y-%m-%d}", used, revoked)
-    console.print(table)
+    with _session(home) as session:
+        found = _every(session, team)
+    by_api.show_listed(found, as_json=as_json)
 
 
 @tokens.command("revoke")
 @plainly
-def revoke(
-    name: Annotated[str, typer.Argument(help="Name of the token. All tokens of this name are revoked.")],
+def revoke_token(
+    token: TokenArgument,
+    team: TeamOption = None,
     home: options.HomeOption = None,
+    as_json: options.JsonFlag = False,
 ) -> None:
     """Revoke a token. The server then refuses it.
 
@@ -131,15 +140,45 @@ def revoke(
 
     `vcpbench token revoke ci`
     """
+    if installed.is_elsewhere(home):
+        by_api.revoke_token(token, team=team, as_json=as_json)
+        return
     from records.repositories import tokens as repository
-    from vcp_core.catalog.errors import UnknownName
 
     with _session(home) as session:
-        revoked = repository.revoke(session, name)
-        known = {token.name for token in repository.every(session) if token.revoked_at is None}
-    if not revoked:
-        raise UnknownName("token", name, known)
-    messages.print(f"Revoked {revoked} token{'s' if revoked > 1 else ''} named {name!r}.")
+        chosen = {one.id for one in by_api.named(_every(session, team), token)}
+        rows = [row for row in repository.every(session, team) if str(row.id) in chosen]
+        for row in rows:
+            repository.revoke(session, row)
+        found = [_as_client(row, "revoked") for row in rows]
+    by_api.show_revoked(found, as_json=as_json)
+
+
+def _every(session: Session, team: str | None) -> list[Token]:
+    from records.repositories import tokens as repository
+
+    rows = repository.every(session, team)
+    states = repository.states(session, rows)
+    return [_as_client(row, states[row.id]) for row in rows]
+
+
+def _as_client(row: TokenRow, state: str, secret: str | None = None) -> Token:
+    """A row as the client would have read it from the API."""
+    from vcpbench_client.tokens import Token
+
+    return Token(
+        id=str(row.id),
+        name=row.name,
+        team=row.team,
+        role=row.role.value,
+        owner=row.owner,
+        state=state,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        last_used_at=row.last_used_at,
+        revoked_at=row.revoked_at,
+        token=secret,
+    )
 
 
 @contextmanager

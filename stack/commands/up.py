@@ -14,7 +14,7 @@ import typer
 from rich.table import Table
 
 from stack import control
-from stack.commands import options
+from stack.commands import installed, options
 from stack.commands.common import console, messages, plainly, print_json
 from stack.home import Home, StackState
 
@@ -107,7 +107,7 @@ def status(
         return
     stack_home = Home.chosen(home)
     state = stack_home.running()
-    if home is None and _is_elsewhere(stack_home):
+    if home is None and installed.names_other_server(stack_home):
         from vcpbench_client.commands import evaluations
 
         evaluations.status(as_json=as_json)
@@ -130,16 +130,6 @@ def status(
         _show(stack_home, state)
     if state is None:
         raise typer.Exit(NOT_RUNNING)
-
-
-def _is_elsewhere(stack_home: Home) -> bool:
-    """Whether a server is named, by the environment or a login, that is not the one of this home."""
-    from vcpbench_client import login
-
-    named, state = login.named(), stack_home.state()
-    if named is None:
-        return False
-    return state is None or not login.same_server(named.url, state.url)
 
 
 def _walls() -> str:

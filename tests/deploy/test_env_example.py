@@ -60,6 +60,8 @@ def test_defaults_of_the_compose_file_are_those_of_the_code() -> None:
         "MAX_UPLOAD_BYTES",
         "REQUESTS_PER_MINUTE",
         "SHARE_LINKS_DAYS",
+        "TOKEN_DAYS",
+        "OIDC_HOURS",
         "CHILD_MEMORY_MIB",
         "LEASE_S",
         "IDLE_LOOK_S",

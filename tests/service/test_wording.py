@@ -89,6 +89,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /v1/protocols": {"name": "mine", "base": "quick-v1"},
     "POST /v1/reevaluations": {"dataset": "playground-64", "protocol": "quick-v1"},
     "POST /v1/shares": {"evaluation": "m@latest"},
+    "POST /v1/tokens": {"name": "ci"},
     "POST /v1/views": {"name": "ours", "address": "/models"},
     "PUT /v1/aliases/0123456789": {"checkpoint": "m@latest"},
     "PUT /v1/notes/0123456789": {"text": "Good."},

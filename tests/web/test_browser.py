@@ -58,6 +58,7 @@ def paths(site: Site) -> list[str]:
         f"/compare?first={site.best}&second={site.second}",  # which nobody makes
         "/compare",
         "/submit",
+        "/tokens",
         "/login",
     ]
 

@@ -482,6 +482,7 @@ def test_without_a_token_every_page_asks_for_one_and_leads_back(api: Served, bro
         "/models/a/b",
         "/compare",
         "/submit",
+        "/tokens",
     ):
         answer = browser.get(path)
         assert answer.status_code == 401

@@ -190,7 +190,7 @@ def test_a_token_revoked_meanwhile_leads_to_the_login(visitor: Visitor, api: Ser
     visitor.go("/submit")
     with api.database.session() as session:
         for token in tokens.every(session):
-            tokens.revoke(session, token.name)
+            tokens.revoke(session, token)
     _begin(visitor, _file(tmp_path, 1000))
     expect(visitor.page.locator("[data-said]")).to_contain_text("Log in with a token")
     expect(visitor.page.locator("#upload").get_by_role("link", name="Log in")).to_be_visible()

@@ -46,10 +46,13 @@ def login(
     with connect(url=found.url, token=found.token) as client:
         who, status = client.identity(), client.status()
     where = kept.keep(found)
+    role = f", role {who.role}" if who.role else ""
     say(
-        f"Logged in to {found.url} as {who.name} of team {who.team} "
+        f"Logged in to {found.url} as {who.name} of team {who.team}{role} "
         f"(workers there: {len(status.workers)}); kept in {where}."
     )
+    if who.expires_at is not None:
+        say(f"The token expires on {who.expires_at.astimezone():%Y-%m-%d at %H:%M}.")
 
 
 def _token(file: Path | None) -> str:

@@ -20,6 +20,7 @@ from records.db import Database
 from records.models import Job, JobState
 from records.repositories import jobs, queue
 from records.repositories.jobs import Claim
+from records.repositories.visibility import EVERYTHING
 from records.settings import Settings
 from records.storage import Storage
 from vcp_core.catalog.errors import ReaderFailed, StorageError, VcpbenchError
@@ -117,8 +118,8 @@ class JobLoop:
                 )
                 if claim is None:
                     return None, None
-                evaluation = queue.done_for(session, session.get_one(Job, claim.job_id))
-                return claim, evaluation and evaluation.id
+                evaluation = queue.done_for(session, session.get_one(Job, claim.job_id), EVERYTHING)
+                return claim, None if evaluation is None else evaluation.id
         except DBAPIError as error:
             if not is_away(error):
                 raise

@@ -71,7 +71,7 @@ class Visibility:
     def controls(self) -> ColumnElement[bool]:
         """The evaluations that are controls of an evaluation that the reader sees."""
         if self.everything:
-            return Evaluation.is_control
+            return Evaluation.is_control.is_(True)
         needing = aliased(Evaluation)
         needed = exists().where(
             evaluation_controls.c.control_id == Evaluation.id,

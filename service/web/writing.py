@@ -1,5 +1,4 @@
-"""The forms of pages that change something: notes, tags, names, who sees a model, aliases, links,
-views and tokens.
+"""The forms of pages that change something: notes, tags, names, privacy, aliases, links, views, tokens.
 
 A form is taken only from a page of this site (`service.web.session.Form`), and only with the key of the
 browser's own token. No other site knows that key, and the cookie of the token goes to this site only.

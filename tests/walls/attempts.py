@@ -113,6 +113,8 @@ def thread() -> None:
     one = threading.Thread(target=os.getpid)
     one.start()
     one.join()
+    while Path(f"/proc/self/task/{one.native_id}").exists():  # `join` returns before the kernel's thread ends
+        time.sleep(0.001)
 
 
 def attempts(out: Path, to: Targets) -> dict[str, Callable[[], object]]:

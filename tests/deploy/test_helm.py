@@ -21,7 +21,7 @@ from vcp_core.catalog.errors import StorageError
 from vcp_core.walls.report import VARIABLE
 from worker.scratch import make_private
 
-OLDEST, NEWEST = "1.27", "1.34"  # versions of Kubernetes that the manifests are checked against
+OLDEST, NEWEST = "1.27", "1.37"  # versions of Kubernetes that the manifests are checked against
 EVERY_SET = pytest.mark.parametrize("name", [*SETS, "all"])
 OURS = ("service", "migrate", "worker-cpu", "worker-gpu", "worker-gpu-on-cpu")
 FILES = {"VCPBENCH_DATABASE_URL", "VCPBENCH_BROKER_URL"}  # of the Secret, below VCPBENCH_SECRETS

@@ -14,6 +14,7 @@ from records.settings import Settings
 from records.storage import Storage
 from records.wakeups import WakeUps
 from service import health, metrics, problems, whoami
+from service.admin.routes import router as operators
 from service.aliases.routes import router as aliases
 from service.answers.routes import router as answers
 from service.auth import reader
@@ -32,6 +33,7 @@ from service.models.routes import router as models
 from service.notes.routes import router as notes
 from service.parameters import describe, known_words
 from service.protocols.routes import router as protocols
+from service.quotas.routes import router as quotas
 from service.request_rates import RequestRates
 from service.shares.routes import router as shares
 from service.timing import ServerTiming
@@ -133,6 +135,8 @@ def without_engines() -> FastAPI:
         datasets,
         media,
         protocols,
+        quotas,
+        operators,
         health.router,
         metrics.router,
         whoami.router,

@@ -29,6 +29,17 @@ ADMINS = {
     ("DELETE", "/v1/datasets/{name}"),
     ("PATCH", "/v1/datasets/{name}"),
     ("POST", "/v1/reevaluations"),
+    ("GET", "/v1/admin/queue"),
+    ("GET", "/v1/admin/workers"),
+    ("PATCH", "/v1/admin/workers/{worker}"),
+    ("POST", "/v1/admin/requeue"),
+    ("POST", "/v1/admin/cancel"),
+    ("POST", "/v1/admin/purge"),
+    ("PUT", "/v1/admin/evaluations/{evaluation_id}/priority"),
+    ("PUT", "/v1/admin/pauses/{what}"),
+    ("DELETE", "/v1/admin/pauses/{what}"),
+    ("GET", "/v1/admin/quotas/{team}"),
+    ("PUT", "/v1/admin/quotas/{team}"),
 }
 NOTHING = "00000000-0000-4000-8000-000000000000"
 VALUES = {
@@ -41,6 +52,9 @@ VALUES = {
     "number": 0,
     "option": "original",
     "form": "webp",
+    "what": "gpu",
+    "worker": "host:1",
+    "team": "vision",
 }
 
 OF_A_TEAM = (  # read by a token only, anywhere
@@ -48,6 +62,10 @@ OF_A_TEAM = (  # read by a token only, anywhere
     "/v1/checkpoints/{checkpoint_id}/content",
     "/v1/shares",
     "/v1/views",
+    "/v1/quota",
+    "/v1/admin/queue",
+    "/v1/admin/workers",
+    "/v1/admin/quotas/{team}",
 )
 
 
@@ -134,8 +152,11 @@ def test_what_changes_an_installation_takes_an_administrators_token(api: Served)
             assert (answer.status_code == 403) == ((method, path) in ADMINS), (method, path, answer.text)
             if answer.status_code == 403:
                 assert "administrator" in problem_of(answer, 403)["detail"]
-    answers = {api.client.request(m, p.format_map(VALUES), json=body).status_code for m, p in ADMINS}
-    assert answers == {202, 404, 422}
+    answers = {
+        api.client.request(method, path.format_map(VALUES | _ids()), json=body).status_code
+        for method, path in ADMINS
+    }
+    assert answers == {200, 202, 404, 422}
 
 
 def _ids() -> dict[str, UUID]:

@@ -23,13 +23,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
 from bench.installation import FIRST_SEED, ROOT, BenchFailed, Installation, running
 from bench.rehearsal.videos import make
 from records.db import NOW
-from records.models import Evaluation, EvaluationState
+from records.models import Evaluation, EvaluationState, Worker
 from vcp_core.catalog.defaults import DEFAULT_PROTOCOL
 
 CONFIG = Path(__file__).with_name("fuzz.toml")
@@ -37,6 +38,7 @@ DATASET, CLASSES = "fuzz", 2
 ALIAS, SPARE = "champion", 5
 WAITING = ("standard-v1", "standard-bf16-v1", "paper-v1")
 OLDER = "an older engine"
+WORKER = "fuzz:1"
 WITHOUT_TOKEN = 0.2  # of the time: nearly all of these requests are answered 401
 WAIT_S = 600.0
 PHASES, SHORT_PHASES = "examples,coverage,fuzzing,stateful", "examples,coverage"
@@ -80,11 +82,15 @@ def prepare(installation: Installation) -> dict[str, list[str]]:
             finished_at=NOW,
         )
         session.add(older)
+        # One that is there, and still will be at the end of the requests.
+        later = NOW + timedelta(hours=1)
+        session.add(Worker(name=WORKER, queues=["cpu"], device="cpu", seen_at=later))
         dataset, protocol = str(new.dataset_id), new.protocol_hash
     return {
         **annotate(installation, asked[0]),
         "comparisons": [many],
         "evaluations": asked,
+        "workers": [WORKER],
         "dataset_ids": [dataset],
         "protocol_hashes": [protocol],
     }

@@ -85,7 +85,7 @@ def find_or_create(
 ) -> tuple[Evaluation, bool]:
     """Find the evaluation of this checkpoint by this version, or make it. True means that it is new.
 
-    If the found evaluation has a lower priority than asked for, it gets the usual priority.
+    If the found evaluation has a lower priority than asked for, it gets this one.
     """
     ids = [checkpoint.id]
     found, new = find_or_create_all(session, ids, dataset, protocol_hash, team=team, priority=priority)
@@ -111,8 +111,8 @@ def find_or_create_all(
     """
     found = evaluations.all_reusable(session, checkpoint_ids, dataset, protocol_hash)
     for one in found.values():
-        if one.priority < priority:
-            _hurry(session, one)
+        if one.priority < priority and not one.state.ended:
+            prioritise(session, one, priority)
     missing = [checkpoint_id for checkpoint_id in checkpoint_ids if checkpoint_id not in found]
     scheme_versions = checkpoints.scheme_versions(session, missing)
     made = [
@@ -138,11 +138,20 @@ def find_or_create_all(
     return [found[checkpoint_id] for checkpoint_id in checkpoint_ids], {one.id for one in made}
 
 
-def _hurry(session: Session, evaluation: Evaluation) -> None:
-    """Give an evaluation, its controls, and all their jobs the usual priority."""
-    for one in (evaluation, *evaluation.controls):
-        one.priority = 0
-        jobs.hurry(session, one)
+@_under_lock
+def prioritise(session: Session, evaluation: Evaluation, priority: int) -> None:
+    """Give an evaluation, its controls, and their jobs another priority.
+
+    What other evaluations wait for, too, gets the highest of their priorities.
+    """
+    evaluation.priority = priority
+    session.flush()
+    jobs.prioritise(session, evaluation)
+    for control in evaluation.controls:
+        if not control.state.ended:
+            control.priority = max(one.priority for one in evaluations.needing_control(session, control))
+            session.flush()
+            jobs.prioritise(session, control)
 
 
 @_under_lock
@@ -277,7 +286,7 @@ def planned(
     evaluation.state = EvaluationState.RUNNING
     session.flush()
     many_jobs.enqueue_shards(session, evaluation)
-    if evaluation.priority == 0:  # an evaluation of low priority may have queued some of these shards
+    if evaluation.priority > jobs.LOW:  # an evaluation of lower priority may have queued some of these shards
         jobs.hurry_shards(session, evaluation)
     advance(session, evaluation)
 

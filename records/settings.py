@@ -45,6 +45,10 @@ class Settings(BaseSettings):
         max_upload_bytes: Largest checkpoint that can be uploaded.
         requests_per_minute: Most requests in a minute from one token, or from one address without a token.
             A web page or a waiting client asks every 2 s. With 0, requests are not counted.
+        team_bytes: Bytes of files that a team may store. With 0, there is no limit. An administrator may give
+            a team a limit of its own. The same holds for the next two.
+        team_uploads_a_day: Checkpoints that a team may declare or upload within 24 hours.
+        team_running: Evaluations of a team that may wait or run.
         share_links_days: Longest lifetime of a share link, in days. With 0, all links stop working, including
             existing ones.
         token_days: Longest life of a token that somebody makes by the API or a page, in days. With 0, tokens
@@ -86,6 +90,9 @@ class Settings(BaseSettings):
     new_models_private: bool = False
     max_upload_bytes: Annotated[int, Field(ge=1)] = 4 * GIB
     requests_per_minute: Annotated[int, Field(ge=0)] = 3000
+    team_bytes: Annotated[int, Field(ge=0)] = 0
+    team_uploads_a_day: Annotated[int, Field(ge=0)] = 0
+    team_running: Annotated[int, Field(ge=0)] = 0
     share_links_days: Annotated[int, Field(ge=0, le=365)] = 365
     token_days: Annotated[int, Field(ge=0, le=3650)] = 0
     oidc_issuer: Annotated[str, Field(pattern=ADDRESS)] = ""

@@ -2,6 +2,7 @@
 
 Each subject has a folder: routes.py speaks HTTP, schemas.py defines the JSON, service.py decides.
 
+    admin/         what operators do by hand: queues, workers, jobs
     aliases/       a team's words for checkpoints
     answers/       what an evaluation answered, video by video
     checkpoints/   upload and find checkpoints
@@ -16,6 +17,7 @@ Each subject has a folder: routes.py speaks HTTP, schemas.py defines the JSON, s
     models/        models, each with its newest checkpoint; their names and tags, and who sees them
     notes/         plain text on evaluations
     protocols/     register protocols
+    quotas/        what a team uses and may use
     shares/        links that read one page without a token
     tokens/        API tokens of a team
     views/         names for addresses of pages

@@ -14,6 +14,7 @@ from records.settings import Settings
 from records.storage import Storage
 from records.wakeups import WakeUps
 from service import health, metrics, problems, whoami
+from service.admin.routes import router as operators
 from service.aliases.routes import router as aliases
 from service.answers.routes import router as answers
 from service.auth import reader
@@ -33,6 +34,7 @@ from service.notes.routes import router as notes
 from service.oidc import Provider
 from service.parameters import describe, known_words
 from service.protocols.routes import router as protocols
+from service.quotas.routes import router as quotas
 from service.request_context import RequestContext
 from service.request_rates import RequestRates
 from service.shares.routes import router as shares
@@ -139,6 +141,8 @@ def without_engines() -> FastAPI:
         datasets,
         media,
         protocols,
+        quotas,
+        operators,
         health.router,
         metrics.router,
         whoami.router,

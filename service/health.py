@@ -9,8 +9,8 @@ from importlib.metadata import version
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
-from records.models import JobState
-from records.repositories import workers
+from records.models import JobState, Pause
+from records.repositories import pauses, workers
 from service.deps import SessionDep
 from service.problems import responses
 
@@ -63,7 +63,22 @@ class WorkerOut(BaseModel):
         description="Walls around foreign files that its machine lacks, and why.", examples=[{}]
     )
     busy: bool
+    draining: bool = Field(description="Whether it claims no more jobs and ends after the one that it does.")
     seen_at: datetime
+
+
+class PauseOut(BaseModel):
+    """A queue or a kind of job of which workers claim nothing."""
+
+    what: str = Field(description="A queue or a kind of job.", examples=["gpu"])
+    why: str = Field(examples=["The GPUs get new drivers until noon."])
+    by: str = Field(description="Name of the token that paused it.", examples=["ops"])
+    since: datetime
+
+    @classmethod
+    def of(cls, pause: Pause) -> PauseOut:
+        """For a client."""
+        return cls(what=pause.what, why=pause.why, by=pause.by, since=pause.created_at)
 
 
 class Status(BaseModel):
@@ -71,6 +86,7 @@ class Status(BaseModel):
 
     queues: list[QueueOut]
     workers: list[WorkerOut]
+    pauses: list[PauseOut] = Field(description="What an administrator paused, the oldest first.")
 
 
 @open_router.get("/v1/health", responses=responses(408, 422, 503, 507), summary="Is the service well?")
@@ -140,8 +156,10 @@ def status(session: SessionDep) -> Status:
                 device=worker.device,
                 lacking_walls=worker.lacking_walls,
                 busy=worker.job_id is not None,
+                draining=worker.draining_since is not None,
                 seen_at=worker.seen_at,
             )
             for worker in seen
         ],
+        pauses=[PauseOut.of(pause) for pause in pauses.every(session)],
     )

@@ -20,6 +20,9 @@ MAX_LIVE_MEDIA = 64
 MAX_LIVE_MAPS = 8
 # Comparisons of many under way, counted likewise. One has up to 1,225 pairs (bench/comparing.py has times).
 MAX_LIVE_COMPARISONS_OF_MANY = 4
+# Evaluations of a team that gates wait for, and that workers take before those of all other teams. Further
+# ones have the usual priority.
+MAX_LIVE_GATES = 4
 # Of file descriptors that no connection of a client may take: 42 connections of the database, 40 threads that
 # may each have a file of the store open, the files of MAX_OPEN_UPLOADS, and as many again to spare.
 RESERVED_FILES = 256

@@ -118,6 +118,11 @@ class BackgroundThreads:
             try:
                 with self._database.session() as session:
                     workers.report(session, self._report, job_id=self._job_loop.current)
+                    drained = workers.is_drained(session, self._report.id)
+                if drained:
+                    log.info("an administrator let this worker end after its job")
+                    os.kill(os.getpid(), signal.SIGTERM)
+                    return
                 with self._database.session() as session:
                     sweep(session)
                 for _ in range(PIECES):

@@ -510,15 +510,32 @@ class Worker:
     device: str
     lacking_walls: dict[str, str] = field(default_factory=dict)
     busy: bool
+    draining: bool = False
     seen_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
+class Pause:
+    """A queue or a kind of job of which workers claim nothing."""
+
+    what: str
+    why: str
+    by: str
+    since: datetime
+
+    def __str__(self) -> str:
+        """A sentence for people."""
+        since = f"{self.since.astimezone():%Y-%m-%d %H:%M}"
+        return f"{self.what} is paused by {self.by} since {since}: {self.why}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Status:
-    """The server's workers with their jobs, and the queues."""
+    """The server's workers with their jobs, the queues, and what an administrator paused."""
 
     queues: tuple[Queue, ...]
     workers: tuple[Worker, ...]
+    pauses: tuple[Pause, ...] = ()
 
 
 def read(kind: type[T], value: Any) -> T:

@@ -27,6 +27,7 @@ from vcpbench_client.folders import source_of
 from vcpbench_client.given import Answers, query
 from vcpbench_client.logs import Logs
 from vcpbench_client.naming import Naming
+from vcpbench_client.operating import Operating
 from vcpbench_client.patience import Deadline, Looks
 from vcpbench_client.sharing import Sharing
 from vcpbench_client.tokens import Tokens
@@ -34,7 +35,7 @@ from vcpbench_client.transport import Transport, content_of, segment
 from vcpbench_client.uploads import PART_BYTES, Tell, Upload
 
 
-class Client(Naming, Sharing, Logs, Tokens):
+class Client(Naming, Sharing, Logs, Tokens, Operating):
     """A server, with one method for each request.
 
     Args:
@@ -146,7 +147,12 @@ class Client(Naming, Sharing, Logs, Tokens):
         return self._asked(Checkpoint, "POST", "/checkpoints", body=known)
 
     def evaluate(
-        self, checkpoint: str | Checkpoint, dataset: str | None = None, protocol: str | None = None
+        self,
+        checkpoint: str | Checkpoint,
+        dataset: str | None = None,
+        protocol: str | None = None,
+        *,
+        for_gate: bool = False,
     ) -> Evaluation:
         """Ask for an evaluation. If it is done or under way already, return it as it is.
 
@@ -154,10 +160,11 @@ class Client(Naming, Sharing, Logs, Tokens):
             checkpoint: What `upload` gave, its id, `MODEL@latest`, or `@ALIAS`.
             dataset: Its name; `VCPBENCH_DATASET`, else "playground-136".
             protocol: Its name or hash; `VCPBENCH_PROTOCOL`, else "quick-v1".
+            for_gate: Whether a gate waits for it. Workers then take it before others.
         """
         wanted = checkpoint.id if isinstance(checkpoint, Checkpoint) else checkpoint
         where = {"dataset": dataset or defaults.dataset(), "protocol": protocol or defaults.protocol()}
-        body = {"checkpoint": wanted, **where}
+        body = {"checkpoint": wanted, **where} | ({"for_gate": True} if for_gate else {})
         return self._asked(Evaluation, "POST", "/evaluations", body=body)
 
     def wait_ready(

@@ -14,6 +14,7 @@ job          one task of a worker; only this table has leases and attempts
 worker       worker processes that were seen lately
 former_name  old names of models; alias_move: where aliases point and pointed; model_tag: tags of models
 training_log curves over the steps of a run, as its team uploaded them
+pause        queues and kinds of job of which nothing is claimed; team_quota: what a team may use
 note         notes on evaluations; saved_view: named addresses of pages; share: links that read one page
 
     tokens.py       token, sign_in
@@ -26,6 +27,7 @@ note         notes on evaluations; saved_view: named addresses of pages; share: 
     jobs.py         job, worker
     logs.py         training_log
     names.py        former_name, alias_move, model_tag
+    operating.py    pause, team_quota
     sharing.py      note, saved_view, share
     columns.py      columns whose values are names
 """
@@ -51,6 +53,7 @@ from records.models.logs import LogRow
 from records.models.maps import MapRow, MapState
 from records.models.media import Media, MediaState
 from records.models.names import AliasMove, FormerName, ModelTag
+from records.models.operating import Pause, TeamQuota
 from records.models.sharing import Note, SavedView, Share
 from records.models.tokens import Role, SignIn, Token
 
@@ -80,6 +83,7 @@ __all__ = [
     "Note",
     "Origin",
     "PartRow",
+    "Pause",
     "ProtocolRow",
     "Role",
     "SavedView",
@@ -87,6 +91,7 @@ __all__ = [
     "Shard",
     "Share",
     "SignIn",
+    "TeamQuota",
     "Token",
     "UploadPart",
     "Worker",

@@ -60,7 +60,8 @@ class Job(Identified, Base):
         media_id: Subject of media.
         map_id: Subject of map.
         number: Index of a fit's parts in `Evaluation.fits`; 0 for other kinds.
-        priority: 0, or less for a job that can wait. Workers take jobs of higher priority first.
+        priority: 0; more for a job that a gate waits for, less for a job that can wait. Workers take jobs of
+            higher priority first.
         asked_at: When the evaluation or the upload that the job belongs to was asked for. Workers finish
             first what was asked for first.
         state: See `JobState`.
@@ -145,6 +146,8 @@ class Worker(Identified, Base):
         lacking_walls: Walls around foreign files that its machine lacks, with the reason of each.
         job_id: The job that it is doing.
         seen_at: When it last reported.
+        draining_since: Since when it is to end after its job; None if it goes on.
+        drained_by: Name of the token that asked for this.
     """
 
     __tablename__ = "worker"
@@ -155,3 +158,5 @@ class Worker(Identified, Base):
     lacking_walls: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
     job_id: Mapped[UUID | None]
     seen_at: Mapped[datetime]
+    draining_since: Mapped[datetime | None]
+    drained_by: Mapped[str | None]

@@ -3,6 +3,9 @@
 jobs.py         queued, claimed, renewed, ended
 many_jobs.py    the jobs of a plan, queued in one statement
 turns.py        which job is next
+pauses.py       queues and kinds of which nothing is claimed
+operating.py    every job, for operators: listed, queued again, cancelled, purged
+quotas.py       what a team uses, and what it may use
 remakes.py      jobs that are done again, because their object was damaged
 queue.py        the queue as one evaluation sees it
 attempts.py     what happened to jobs since an earlier look

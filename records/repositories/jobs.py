@@ -49,7 +49,7 @@ from records.models import (
     JobState,
     evaluation_shards,
 )
-from records.repositories import shards, turns
+from records.repositories import pauses, shards, turns, workers
 from records.repositories.turns import claimable
 from vcp_core.catalog.errors import VcpbenchError
 
@@ -57,6 +57,7 @@ MAX_CRASHES = 3
 MAX_OUTAGES = 10  # attempts while the store is full or away: with the pauses below, about half an hour
 MAX_LOSSES = 10
 NO_TEAM = ""  # of jobs that a reader without a team asked for: `Job.team`
+HIGH = 1  # priority of jobs that a gate waits for
 LOW = -1  # priority of jobs that wait until no other job does
 LOWEST = -2  # of jobs that wait even for those: nothing but a picture on a page needs them
 RETRY_S = 5.0  # before the second attempt after a crash, doubled for each further one
@@ -139,9 +140,12 @@ def claim(session: Session, queues: Sequence[str], *, worker_id: UUID, lease_s: 
     """Claim the next job; None if no job waits.
 
     The highest priority comes first, then the team that was served longest ago, then what was asked for
-    first.
+    first. A worker that drains gets no job.
     """
     if not queues:  # a worker without queues gets no job
+        return None
+    pauses.lock_for_claim(session)
+    if workers.is_draining(session, worker_id):
         return None
     token = uuid4()
     values = {
@@ -168,17 +172,34 @@ def tried_before() -> ColumnElement[bool]:
     return or_(Job.crashes + Job.outages + Job.losses > 0, Job.not_before.is_not(None))
 
 
-def hurry(session: Session, evaluation: Evaluation) -> None:
-    """Give the usual priority to the jobs of an evaluation, of its checkpoint and of its shards."""
-    own = or_(Job.evaluation_id == evaluation.id, Job.checkpoint_id == evaluation.checkpoint_id)
-    session.execute(update(Job).where(own, Job.priority < 0).values(priority=0))
-    hurry_shards(session, evaluation)
+def prioritise(session: Session, evaluation: Evaluation) -> None:
+    """Give the live jobs of an evaluation, of its checkpoint and of its shards its priority.
+
+    A job that other evaluations wait for, too, gets the highest of their priorities.
+    """
+    own = Job.evaluation_id == evaluation.id
+    session.execute(update(Job).where(own, _is_live()).values(priority=evaluation.priority))
+    other = aliased(Evaluation)
+    highest = select(func.max(other.priority)).where(other.state.not_in(ENDED))
+    of_checkpoint = highest.where(other.checkpoint_id == Job.checkpoint_id).correlate(Job).scalar_subquery()
+    reading = update(Job).where(Job.checkpoint_id == evaluation.checkpoint_id, _is_live())
+    session.execute(reading.values(priority=of_checkpoint))
+    needed = evaluation_shards.c
+    of_shard = (
+        highest.join(evaluation_shards, needed.evaluation_id == other.id)
+        .where(needed.shard_id == Job.shard_id)
+        .correlate(Job)
+        .scalar_subquery()
+    )
+    extracting = update(Job).where(Job.shard_id.in_(shards.of(evaluation)), _is_live())
+    session.execute(extracting.values(priority=of_shard))
 
 
 def hurry_shards(session: Session, evaluation: Evaluation) -> None:
-    """Give the usual priority to the jobs of an evaluation's shards."""
+    """Raise the jobs of an evaluation's shards to its priority."""
     of_shards = Job.shard_id.in_(shards.of(evaluation))
-    session.execute(update(Job).where(of_shards, Job.priority < 0).values(priority=0))
+    lower = Job.priority < evaluation.priority
+    session.execute(update(Job).where(of_shards, lower).values(priority=evaluation.priority))
 
 
 def renew(session: Session, claim: Claim, *, lease_s: float, done: int = 0, total: int | None = None) -> bool:
@@ -280,8 +301,12 @@ def cancel(session: Session, job_ids: Sequence[UUID]) -> None:
 
 
 def _cancel(session: Session, *which: ColumnElement[bool]) -> None:
-    live = Job.state.in_((JobState.QUEUED, JobState.RUNNING))
-    session.execute(update(Job).where(*which, live).values(state=JobState.CANCELLED, finished_at=NOW))
+    ended = {"state": JobState.CANCELLED, "finished_at": NOW}
+    session.execute(update(Job).where(*which, _is_live()).values(**ended))
+
+
+def _is_live() -> ColumnElement[bool]:
+    return Job.state.in_((JobState.QUEUED, JobState.RUNNING))
 
 
 def cancel_own(session: Session, subject: Checkpoint | DatasetRow | Evaluation) -> None:
@@ -309,8 +334,7 @@ def cancel_unshared(session: Session, evaluation: Evaluation, most: int) -> bool
     # Workers claim without the lock. So those that run come second, and a job that was claimed or given back
     # just now is seen by the third statement.
     _cancel(session, *unshared, Job.state == JobState.RUNNING)
-    live = Job.state.in_((JobState.QUEUED, JobState.RUNNING))
-    return session.scalar(select(exists().where(*unshared, live))) or False
+    return session.scalar(select(exists().where(*unshared, _is_live()))) or False
 
 
 def missing_shard(evaluation_id: UUID | InstrumentedAttribute[UUID]) -> Select[UUID]:

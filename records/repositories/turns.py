@@ -9,20 +9,48 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from uuid import UUID
 
-from sqlalchemy import CTE, ColumnElement, ScalarSelect, and_, func, or_, select, text, tuple_
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    ScalarSelect,
+    String,
+    and_,
+    func,
+    or_,
+    select,
+    text,
+    tuple_,
+    type_coerce,
+)
 from sqlalchemy.orm import Session, aliased
 
 from records.db import NOW
-from records.models import Job, JobState
+from records.models import Job, JobState, Pause
 
 
 def claimable(job: type[Job] = Job) -> ColumnElement[bool]:
-    """Whether a worker may claim the job now: it waits, and no pause after a failed attempt holds it back.
+    """Whether a worker may claim the job now.
+
+    The job waits, no pause after a failed attempt holds it back, and no administrator paused its queue or
+    kind.
 
     Args:
         job: `Job`, or an alias of it.
     """
-    return and_(job.state == JobState.QUEUED, or_(job.not_before.is_(None), job.not_before <= NOW))
+    is_due = or_(job.not_before.is_(None), job.not_before <= NOW)
+    return and_(job.state == JobState.QUEUED, is_due, ~paused(job))
+
+
+def paused(job: type[Job] = Job) -> ColumnElement[bool]:
+    """Whether an administrator paused the job's queue or kind.
+
+    Args:
+        job: `Job`, or an alias of it.
+    """
+    # Not EXISTS with the job's columns: PostgreSQL knows nothing of a table that is nearly always empty, and
+    # would choose other plans for it. This list it reads once.
+    what = select(Pause.what)
+    return or_(job.queue.in_(what), type_coerce(job.kind, String).in_(what))
 
 
 # A line holds the queued jobs of one queue, team and priority, those that were asked for first at its head: a
@@ -36,6 +64,7 @@ _LINES = text(
             WHERE job.state = 'queued' AND job.queue = wanted.queue
             ORDER BY job.team, job.priority LIMIT 1
         ) AS first
+        WHERE wanted.queue <> ALL(ARRAY(SELECT what FROM pause))
         UNION ALL
         SELECT next.* FROM line CROSS JOIN LATERAL (
             SELECT job.queue, job.team, job.priority FROM job
@@ -60,6 +89,7 @@ _LINES = text(
         WHERE job.state = 'queued' AND job.queue = line.queue AND job.team = line.team
             AND job.priority = line.priority
             AND (job.not_before IS NULL OR job.not_before <= clock_timestamp())
+            AND job.kind <> ALL(ARRAY(SELECT what FROM pause))
         ORDER BY job.asked_at, job.created_at, job.id LIMIT 1
     ) AS head
     ORDER BY line.priority DESC, turn.at NULLS FIRST, head.asked_at, head.created_at, head.id

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, exists, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from records.db import NOW
 from records.models import Job, JobState, Worker
+from records.repositories import pauses
 from records.repositories.turns import claimable
 
 SEEN_S = 30.0  # a worker that was not seen for so long counts as gone
@@ -55,6 +56,36 @@ def report(session: Session, report: WorkerReport, *, job_id: UUID | None = None
     now = {"seen_at": NOW, "job_id": job_id}
     wanted = insert(Worker).values(**row, **now)
     session.execute(wanted.on_conflict_do_update(index_elements=[Worker.id], set_=now))
+
+
+def drain(session: Session, worker_id: UUID, by: str | None) -> Worker | None:
+    """Let a worker claim no more jobs, and end after the one that it does; None if it has ended.
+
+    The caller holds the lock of `pauses.lock`, so no claim is under way.
+
+    Args:
+        session: Of the caller.
+        worker_id: The worker.
+        by: Name of the token that asks for it; None to let the worker go on.
+    """
+    pauses.expect_lock(session)
+    since = None if by is None else func.coalesce(Worker.draining_since, NOW)
+    drained = update(Worker).where(Worker.id == worker_id).values(draining_since=since, drained_by=by)
+    return session.scalars(
+        drained.returning(Worker), execution_options={"populate_existing": True}
+    ).one_or_none()
+
+
+def is_draining(session: Session, worker_id: UUID) -> bool:
+    """Whether the worker is to end after its job."""
+    drains = Worker.id == worker_id, Worker.draining_since.is_not(None)
+    return bool(session.scalar(select(exists().where(*drains))))
+
+
+def is_drained(session: Session, worker_id: UUID) -> bool:
+    """Whether the worker is to end, and has no job any more. Then it never gets another."""
+    busy = Job.worker_id == worker_id, Job.state == JobState.RUNNING
+    return is_draining(session, worker_id) and not session.scalar(select(exists().where(*busy)))
 
 
 def remove(session: Session, worker_id: UUID) -> None:

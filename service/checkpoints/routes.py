@@ -59,7 +59,9 @@ def declare(
     _fits(body.size_bytes, settings.max_upload_bytes)
     said = body.model_dump(exclude={"size_bytes"})
     facts = service.Facts(**said, private_if_new=settings.new_models_private)
-    checkpoint, new = service.declare(session, storage, caller.team, facts, body.sha256, body.size_bytes)
+    checkpoint, new = service.declare(
+        session, storage, settings, caller.team, facts, body.sha256, body.size_bytes
+    )
     response.status_code = 201 if new else 200
     response.headers["Location"] = f"/v1/checkpoints/{checkpoint.id}"
     return shown(checkpoint)
@@ -113,9 +115,9 @@ async def upload(
         private_if_new=settings.new_models_private,
     )
     _fits(content_length or 0, settings.max_upload_bytes)
-    uploads = Uploads(database=database, storage=storage, max_bytes=settings.max_upload_bytes)
+    uploads = Uploads(database=database, storage=storage, settings=settings)
     with request.app.state.open_uploads.counted(caller.team):
-        checkpoint, new = await uploads.whole(request.stream(), caller.team, facts)
+        checkpoint, new = await uploads.whole(request.stream(), caller.team, facts, content_length or 0)
     response.status_code = 201 if new else 200
     response.headers["Location"] = f"/v1/checkpoints/{checkpoint.id}"
     return checkpoint
@@ -147,7 +149,7 @@ async def content(
     After a broken connection, `received_bytes` of `GET /v1/checkpoints/{id}` says where to continue. Without
     a range, the upload starts again. Once all bytes are stored, sending them again changes nothing.
     """
-    uploads = Uploads(database=database, storage=storage, max_bytes=settings.max_upload_bytes)
+    uploads = Uploads(database=database, storage=storage, settings=settings)
     with request.app.state.open_uploads.counted(caller.team):
         return await uploads.part(checkpoint_id, caller.team, request.stream(), content_range)
 

@@ -13,12 +13,15 @@ from records import flow
 from records.db import NOW
 from records.models import Checkpoint, CheckpointState, JobKind, Model, Origin
 from records.repositories import checkpoints, jobs, locks, models
+from records.repositories.quotas import has_file
+from records.settings import Settings
 from records.storage import Storage
 from service.auth import Caller
 from service.checkpoints import named
 from service.checkpoints.named import Among
 from service.limits import MAX_DECLARED
 from service.problems import Conflict, NotFound, TooMany
+from service.quotas.service import check_upload
 from vcp_core.catalog.errors import StorageError
 from vcp_core.catalog.inputs import InputSpec
 from vcp_core.catalog.readings import check_variant, resolve
@@ -62,7 +65,13 @@ class Facts:
 
 
 def declare(
-    session: Session, storage: Storage, team: str, facts: Facts, sha256: str, size_bytes: int
+    session: Session,
+    storage: Storage,
+    settings: Settings,
+    team: str,
+    facts: Facts,
+    sha256: str,
+    size_bytes: int,
 ) -> tuple[Checkpoint, bool]:
     """Find or make the team's checkpoint of these bytes. Return it, and whether it is new.
 
@@ -72,7 +81,8 @@ def declare(
     Raises:
         Conflict: If a fact contradicts an earlier declaration, or what the file was found to be; or if the
             model is public and shall be private, or the other way round.
-        TooMany: If the checkpoint is new, and the team has declared too many others without their bytes.
+        TooMany: If the checkpoint is new, and the team has declared too many others without their bytes, or
+            used up a quota.
     """
     flow.lock(session)  # a worker writes what it found in the file under the same lock
     model = checkpoints.model_of(session, team, facts.model)
@@ -94,6 +104,8 @@ def declare(
         _add(found, facts)
         return found, False
     _check_room(session, team)
+    num_new = 0 if has_file(session, team, sha256=sha256) else size_bytes
+    check_upload(session, team, num_new, settings)
     checkpoint = Checkpoint(
         model=model,
         origin=Origin.UPLOAD,

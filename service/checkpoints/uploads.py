@@ -19,10 +19,13 @@ from starlette.requests import ClientDisconnect
 
 from records.db import Database
 from records.models import CheckpointState, UploadPart
+from records.repositories import quotas
+from records.settings import Settings
 from records.storage import Storage, checkpoint_key
 from service.checkpoints import named, service
 from service.checkpoints.schemas import CheckpointOut, shown
 from service.problems import BadUpload, Conflict, TooLarge
+from service.quotas.service import check_upload
 from vcp_core.catalog.errors import StorageError
 
 T = TypeVar("T")
@@ -52,12 +55,12 @@ class Uploads:
     Attributes:
         database: Holds the checkpoints.
         storage: Holds the bytes.
-        max_bytes: Largest checkpoint that is taken.
+        settings: Say how large a checkpoint may be, and what a team may use.
     """
 
     database: Database
     storage: Storage
-    max_bytes: int
+    settings: Settings
 
     async def part(
         self, wanted: str, team: str, chunks: AsyncIterator[bytes], content_range: str | None
@@ -108,18 +111,27 @@ class Uploads:
         return out
 
     async def whole(
-        self, chunks: AsyncIterator[bytes], team: str, facts: service.Facts
+        self, chunks: AsyncIterator[bytes], team: str, facts: service.Facts, announced: int = 0
     ) -> tuple[CheckpointOut, bool]:
         """Take a checkpoint in one go; also tells whether it is new.
 
+        Args:
+            chunks: The bytes.
+            team: The team that sends them.
+            facts: What the client says about the file.
+            announced: How many bytes will come; 0 if the client did not say.
+
         Raises:
+            TooMany: If the team has used up a quota.
             TooLarge: If it is larger than this installation takes.
             BadUpload: If it is empty, or has another hash than the one given.
             ClientDisconnect: If the connection broke; nothing is kept.
             StorageError: If the store fails.
         """
         key = f"uploads/{uuid4()}"
-        received = await self._receive(key, chunks, self.max_bytes, _too_large(self.max_bytes))
+        max_bytes = self.settings.max_upload_bytes
+        await self._sql(lambda session: self._check_quota(session, team, facts.sha256, announced))
+        received = await self._receive(key, chunks, max_bytes, _too_large(max_bytes))
         try:
             if not received.complete:
                 raise ClientDisconnect
@@ -127,6 +139,10 @@ class Uploads:
                 raise BadUpload("The body was empty. Send the file: curl -T FILE URL.")
             if facts.sha256 not in (None, received.sha256):
                 raise _wrong_hash(facts.sha256, received.sha256)
+            # Again, because the client may not have said how many bytes come. Once the object has its final
+            # name, nobody here may delete it: another checkpoint may have the same bytes.
+            came = received.sha256, received.size_bytes
+            await self._sql(lambda session: self._check_quota(session, team, *came))
             # Before the row says so: a worker may open the object as soon as the row is committed.
             await run_in_threadpool(self.storage.move, key, checkpoint_key(received.sha256))
         except BaseException:
@@ -135,11 +151,22 @@ class Uploads:
 
         def store(session: Session) -> tuple[CheckpointOut, bool]:
             found, new = service.declare(
-                session, self.storage, team, facts, received.sha256, received.size_bytes
+                session,
+                self.storage,
+                self.settings,
+                team,
+                facts,
+                received.sha256,
+                received.size_bytes,
             )
             return self._end(session, found.id, received.size_bytes), new
 
         return await self._sql(store)
+
+    def _check_quota(self, session: Session, team: str, sha256: str | None, num_bytes: int) -> None:
+        """Refuse a file for which the team has no room. A file that the team has, or may have, needs none."""
+        if not quotas.has_file(session, team, sha256=sha256, size_bytes=num_bytes):
+            check_upload(session, team, num_bytes, self.settings)
 
     def _begin(
         self, session: Session, checkpoint_id: UUID, content_range: str | None

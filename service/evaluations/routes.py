@@ -11,7 +11,7 @@ from records.repositories import evaluations
 from service.auth import Admin, AnyCaller, Reader
 from service.checkpoints import named as checkpoints
 from service.checkpoints.named import Among
-from service.deps import DatabaseDep, Limit, Offset, Router, SessionDep
+from service.deps import DatabaseDep, Limit, Offset, Router, SessionDep, SettingsDep
 from service.evaluations import again, named, service
 from service.evaluations.schemas import (
     EvaluationIn,
@@ -38,9 +38,11 @@ router = Router(tags=["evaluations"])
     },
     summary="Evaluate a checkpoint",
 )
-def create(body: EvaluationIn, caller: AnyCaller, session: SessionDep, response: Response) -> EvaluationOut:
+def create(
+    body: EvaluationIn, caller: AnyCaller, session: SessionDep, settings: SettingsDep, response: Response
+) -> EvaluationOut:
     """Evaluate a checkpoint. If such an evaluation is done or under way, the answer is that one (200)."""
-    evaluation, new = service.create(session, body, caller)
+    evaluation, new = service.create(session, body, caller, settings)
     response.status_code = 201 if new else 200
     response.headers["Location"] = f"/v1/evaluations/{evaluation.id}"
     return service.detail(session, evaluation, caller)

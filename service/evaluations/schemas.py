@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from records.models import Checkpoint, CheckpointState, Evaluation, EvaluationState, ScoreRow
 from records.repositories.progress import Progress
@@ -39,6 +39,11 @@ class EvaluationIn(BaseModel):
     )
     dataset: Text = Field(description="Its name.", examples=["playground-136"])
     protocol: Text = Field(DEFAULT_PROTOCOL, description="Its name or hash.", examples=["quick-v1"])
+    for_gate: StrictBool = Field(
+        False,
+        description="Whether a gate waits for it. Workers take at most 4 such evaluations of a team before "
+        "all others.",
+    )
 
 
 class CheckpointRef(BaseModel):
@@ -147,6 +152,10 @@ class EvaluationOut(BaseModel):
         description="Whether the facts of the checkpoint's key scheme have changed since. Ask for it again."
     )
     is_control: bool
+    priority: int = Field(
+        description="Workers take a higher priority first: 1 if a gate waits for it, else 0, or -1 for a "
+        "board that is evaluated again."
+    )
     progress: ProgressOut | None = None
     scores: list[Score] = []
     diagnosis: list[str] = Field([], description="What the scores say, in words, once it is done.")
@@ -221,6 +230,7 @@ def shown(
         scheme_version=evaluation.scheme_version,
         outdated=evaluation.outdated,
         is_control=evaluation.is_control,
+        priority=evaluation.priority,
         progress=progress,
         scores=[Score.model_validate(row) for row in scores or []],
         diagnosis=diagnosis or [],

@@ -16,8 +16,10 @@ from records.models import (
     EvaluationState,
     ProtocolRow,
 )
-from records.repositories import checkpoints, evaluations
+from records.repositories import checkpoints, evaluations, quotas
+from records.repositories.jobs import HIGH
 from records.repositories.progress import progress
+from records.settings import Settings
 from service.auth import Caller
 from service.checkpoints import named as checkpoint_named
 from service.checkpoints.named import Among
@@ -33,8 +35,10 @@ from service.evaluations.schemas import (
     with_declared,
 )
 from service.evaluations.waiting import standing
+from service.limits import MAX_LIVE_GATES
 from service.problems import Conflict, Forbidden, InvalidRequest, NotFound
 from service.protocols import service as protocol_service
+from service.quotas.service import check_running
 from service.reasons import text_for
 from vcp_core.catalog.scores import Score
 from vcp_core.evaluation.size import check_summary
@@ -49,16 +53,20 @@ _FACTS: Mapping[str, Callable[[Evaluation], str | None]] = {  # equal where scor
 log = structlog.get_logger("vcpbench.service")
 
 
-def create(session: Session, wanted: EvaluationIn, caller: Caller) -> tuple[Evaluation, bool]:
+def create(
+    session: Session, wanted: EvaluationIn, caller: Caller, settings: Settings
+) -> tuple[Evaluation, bool]:
     """Find or make an evaluation. Return it, and whether it is new.
 
-    An evaluation that is done or under way is not made again.
+    An evaluation that is done or under way is not made again. Workers take what a gate waits for first, as
+    long as few gates of the team are under way.
 
     Raises:
         NotFound: If there is no such checkpoint of the caller's team, or of any for an administrator.
         UnknownName: If there is no such dataset or protocol.
         Conflict: If the checkpoint was rejected, its bytes are not there yet, or the protocol is an older
             version's.
+        TooMany: If it is new, and the team has as many under way as it may have.
         PlanTooLarge: If checkpoint and dataset are ready and have too many clips. Otherwise the evaluation
             fails when it is planned.
     """
@@ -75,13 +83,22 @@ def create(session: Session, wanted: EvaluationIn, caller: Caller) -> tuple[Eval
             f"PUT them to /v1/checkpoints/{checkpoint.id}/content."
         )
     assert checkpoint.model is not None
+    team = checkpoint.model.team
     _check_size(checkpoint, dataset, protocol)
+    if evaluations.reusable(session, checkpoint, dataset, protocol.hash) is None:
+        check_running(session, team, settings)
+    priority = HIGH if wanted.for_gate and _may_hurry(session, team) else 0
     evaluation, new = flow.find_or_create(
-        session, checkpoint, dataset, protocol.hash, team=checkpoint.model.team
+        session, checkpoint, dataset, protocol.hash, team=team, priority=priority
     )
     log.info("evaluation asked for", evaluation=str(evaluation.id), new=new)
     tracing.annotate(evaluation=evaluation.id)
     return evaluation, new
+
+
+def _may_hurry(session: Session, team: str) -> bool:
+    gates, _ = quotas.under_way(session, team, least=HIGH)
+    return gates < MAX_LIVE_GATES
 
 
 def _check_size(checkpoint: Checkpoint, dataset: DatasetRow, protocol: ProtocolRow) -> None:

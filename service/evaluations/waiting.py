@@ -6,7 +6,7 @@ The API, the pages and the client show these words.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from sqlalchemy.orm import Session
@@ -20,13 +20,16 @@ from records.models import (
     EvaluationState,
     Job,
     JobKind,
+    JobState,
     MapRow,
     MapState,
+    Pause,
     Worker,
 )
-from records.repositories import jobs, queue, turns, workers
+from records.repositories import jobs, pauses, queue, turns, workers
 from records.repositories.queue import Next
 from service.auth import Caller, is_of
+from service.health import QUEUES
 from service.reasons import text_for
 from service.visible import visible_to
 from vcp_core.catalog.datasets import is_built_in, loading
@@ -159,7 +162,10 @@ def _reason(
 ) -> Why | None:
     """Why no worker does the job now; None if a worker is free to take it."""
     job = found.job
-    takers = [worker for worker in there if job.queue in worker.queues]
+    pause = pauses.holding(session, job) if job.state is JobState.QUEUED else None
+    if pause is not None:
+        return Why(paused(pause))
+    takers = [worker for worker in there if job.queue in worker.queues and worker.draining_since is None]
     if not takers:
         waiting = jobs.num_claimable(session).get(job.queue, 0)
         where = {0: "", 1: ", where 1 job waits"}.get(waiting, f", where {waiting} jobs wait")
@@ -184,6 +190,13 @@ def _reason(
     if len(takers) == 1:
         return Why(f"the only worker for this is {activity}; {turn}")
     return Why(f"all {len(takers)} workers for this are busy, one of them {activity}; {turn}")
+
+
+def paused(pause: Pause) -> str:
+    """Say who paused a queue or a kind of job, since when, and why."""
+    what = f"the {pause.what} queue is" if pause.what in QUEUES else f"jobs of the kind {pause.what!r} are"
+    since = f"{pause.created_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    return f"{what} paused by {pause.by} since {since}: {pause.why}"
 
 
 def _activity(session: Session, job: Job, now: datetime, reader: Caller | None) -> str:

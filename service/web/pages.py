@@ -15,7 +15,7 @@ from starlette.responses import FileResponse, HTMLResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from service.auth import COOKIE, form_key
+from service.auth import COOKIE, Caller, form_key
 from service.estimates.schemas import SpanOut
 from service.web import columns, figures, gallery, names, power
 from vcp_core.catalog.defaults import DEFAULT_DATASET, DEFAULT_PROTOCOL
@@ -57,6 +57,7 @@ def render(
         theme=theme(request),
         logged_in=COOKIE in request.cookies,
         form_key=_form_key(request),
+        administers=_administers(request),
         share_links_days=request.app.state.settings.share_links_days,
         provider=_provider(request),
         **more,
@@ -73,6 +74,12 @@ def _form_key(request: Request) -> str | None:
 def _provider(request: Request) -> str | None:
     """The host of the sign-in provider, for people; None if they log in with tokens only."""
     return urlsplit(request.app.state.settings.oidc_issuer).netloc or None
+
+
+def _administers(request: Request) -> bool:
+    """Whether the route found an administrator's token in the request."""
+    caller: Caller | None = getattr(request.state, "caller", None)
+    return caller is not None and caller.admin
 
 
 def public_url(request: Request) -> str:

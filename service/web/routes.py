@@ -33,6 +33,7 @@ from service.web import (
     map_routes,
     models,
     naming,
+    operating,
     pictures,
     session,
     shared,
@@ -67,6 +68,7 @@ def install(app: FastAPI) -> None:
     app.include_router(uploading.router)
     app.include_router(writing.router)
     app.include_router(tokens.router)
+    app.include_router(operating.router)
     app.include_router(shared.router)
     app.mount("/static", Static(directory=STATIC), name="static")
     errors.install(app)

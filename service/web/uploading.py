@@ -53,7 +53,7 @@ async def content(
 
 @router.post("/evaluations", status_code=201)
 def evaluate(
-    body: EvaluationIn, sender: PageSender, session: SessionDep, response: Response
+    body: EvaluationIn, sender: PageSender, session: SessionDep, settings: SettingsDep, response: Response
 ) -> EvaluationOut:
     """Ask for an evaluation, as `POST /v1/evaluations` does."""
-    return evaluations.create(body, sender, session, response)
+    return evaluations.create(body, sender, session, settings, response)

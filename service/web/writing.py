@@ -65,14 +65,14 @@ Sender = Annotated[Caller, Depends(_sender)]
 def write_note(request: Request, form: Form, sender: Sender, session: SessionDep) -> Response:
     """Write a note on an evaluation, or change or delete the note that is named."""
     if "note" not in form:
-        text = _checked(request, NoteIn, text=form.get("text", "")).text
+        text = checked(request, NoteIn, text=form.get("text", "")).text
         found = notes.write(session, form.get("evaluation", ""), text, sender)
     elif "delete" in form:
         found = notes.delete(session, _id(form, "note"), sender)
     else:
-        text = _checked(request, NoteIn, text=form.get("text", "")).text
+        text = checked(request, NoteIn, text=form.get("text", "")).text
         found = notes.change(session, _id(form, "note"), text, sender)
-    return _back(f"/evaluations/{found.evaluation_id}#notes")
+    return back(f"/evaluations/{found.evaluation_id}#notes")
 
 
 @router.post("/tags")
@@ -81,7 +81,7 @@ def write_tags(request: Request, form: Form, sender: Sender, session: SessionDep
     wanted = set(form.get("tags", "").replace(",", " ").split())
     model = models.find(session, form.get("model", ""), sender)
     before = set(names.tags(session, [model.id]).get(model.id, []))
-    change = _checked(
+    change = checked(
         request,
         TagsIn,
         model=f"{model.team}/{model.name}",
@@ -89,24 +89,24 @@ def write_tags(request: Request, form: Form, sender: Sender, session: SessionDep
         remove=sorted(before - wanted),
     )
     models.change_tags(session, change, sender)
-    return _back(model_path(model.team, model.name))
+    return back(model_path(model.team, model.name))
 
 
 @router.post("/rename")
 def rename(request: Request, form: Form, sender: Sender, session: SessionDep) -> Response:
     """Give a model another name."""
-    wanted = _checked(request, RenameIn, model=form.get("model", ""), name=form.get("name", ""))
+    wanted = checked(request, RenameIn, model=form.get("model", ""), name=form.get("name", ""))
     found = models.rename(session, wanted.model, wanted.name, sender)
-    return _back(model_path(found.team, found.name))
+    return back(model_path(found.team, found.name))
 
 
 @router.post("/private")
 def make_private(request: Request, form: Form, sender: Sender, session: SessionDep) -> Response:
     """Make a model private or public."""
     private = form.get("private") == "true"
-    wanted = _checked(request, PrivateIn, model=form.get("model", ""), private=private)
+    wanted = checked(request, PrivateIn, model=form.get("model", ""), private=private)
     found = models.set_private(session, wanted, sender)
-    return _back(model_path(found.team, found.name))
+    return back(model_path(found.team, found.name))
 
 
 @router.post("/alias")
@@ -121,7 +121,7 @@ def point(request: Request, form: Form, sender: Sender, session: SessionDep) -> 
         except ValidationError as error:
             raise _invalid(request, error, "name") from None
         aliases.point(session, name, form.get("checkpoint", ""), sender)
-    return _back(form.get("next", "/"))
+    return back(form.get("next", "/"))
 
 
 @router.post("/share")
@@ -131,9 +131,9 @@ def share(
     """Make a link and show it once, or revoke the link that is named."""
     if "share" in form:
         shares.revoke(session, _id(form, "share"), sender)
-        return _back(form.get("next", "/"))
+        return back(form.get("next", "/"))
     given = {key: form[key] for key in ("evaluation", "against") if form.get(key)}
-    wanted = _checked(request, ShareIn, **given, days=_number(form.get("days", "")))
+    wanted = checked(request, ShareIn, **given, days=_number(form.get("days", "")))
     found, secret = shares.create(session, wanted, sender, settings.share_links_days)
     address = shares.address(request, secret)
     more: dict[str, Any] = {"share": found, "back": local(form.get("next", "/"))}
@@ -146,9 +146,9 @@ def save_view(request: Request, form: Form, sender: Sender, session: SessionDep)
     if "view" in form:
         saved.delete(session, _id(form, "view"), sender)
     else:
-        view = _checked(request, ViewIn, name=form.get("name", ""), address=form.get("next", ""))
+        view = checked(request, ViewIn, name=form.get("name", ""), address=form.get("next", ""))
         saved.save(session, view, sender)
-    return _back(form.get("next", "/"))
+    return back(form.get("next", "/"))
 
 
 @router.post("/token")
@@ -158,14 +158,14 @@ def token(
     """Make a token and show it once, or revoke the token that is named."""
     if "token" in form:
         tokens.revoke(session, _id(form, "token"), sender)
-        return _back(form.get("next", "/tokens"))
+        return back(form.get("next", "/tokens"))
     given: dict[str, object] = {key: form[key] for key in ("name", "role", "team") if form.get(key)}
     if form.get("expires_days"):
         given["expires_days"] = _number(form["expires_days"])
-    wanted = _checked(request, TokenIn, **given)
+    wanted = checked(request, TokenIn, **given)
     made, secret = tokens.create(session, wanted, sender, settings.token_days)
-    back = local(form.get("next", "/tokens"))
-    more: dict[str, Any] = {"token": made, "secret": secret, "url": public_url(request), "back": back}
+    more: dict[str, Any] = {"token": made, "secret": secret, "url": public_url(request)}
+    more["back"] = local(form.get("next", "/tokens"))
     return render(request, "token_now.html", headers=PRIVATE, **more)
 
 
@@ -174,7 +174,8 @@ def views_of(session: Session, reader: Caller | None, page: str) -> Sequence[Sav
     return [] if reader is None else views.of_team(session, reader.team, page)
 
 
-def _back(path: str) -> Response:
+def back(path: str) -> Response:
+    """Lead the browser back to a page of this site."""
     return RedirectResponse(local(path), status_code=303)
 
 
@@ -192,7 +193,7 @@ def _number(text: str) -> int | str:
     return int(text) if text.isdecimal() and len(text) < 6 else text
 
 
-def _checked(request: Request, kind: type[T], **values: object) -> T:
+def checked(request: Request, kind: type[T], **values: object) -> T:
     """The fields of a form as the API would take them.
 
     Raises:

@@ -59,6 +59,9 @@ def test_defaults_of_the_compose_file_are_those_of_the_code() -> None:
     for name in (
         "MAX_UPLOAD_BYTES",
         "REQUESTS_PER_MINUTE",
+        "TEAM_BYTES",
+        "TEAM_UPLOADS_A_DAY",
+        "TEAM_RUNNING",
         "SHARE_LINKS_DAYS",
         "TOKEN_DAYS",
         "OIDC_HOURS",

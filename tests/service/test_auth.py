@@ -57,6 +57,7 @@ LEAST = {
         GET /v1/notes
         GET /v1/protocols
         GET /v1/protocols/{name_or_hash}
+        GET /v1/quota
         GET /v1/shares
         GET /v1/status
         GET /v1/views
@@ -94,6 +95,17 @@ LEAST = {
         DELETE /v1/datasets/{name}
         PATCH /v1/datasets/{name}
         POST /v1/reevaluations
+        GET /v1/admin/queue
+        GET /v1/admin/workers
+        PATCH /v1/admin/workers/{worker}
+        POST /v1/admin/requeue
+        POST /v1/admin/cancel
+        POST /v1/admin/purge
+        PUT /v1/admin/evaluations/{evaluation_id}/priority
+        PUT /v1/admin/pauses/{what}
+        DELETE /v1/admin/pauses/{what}
+        GET /v1/admin/quotas/{team}
+        PUT /v1/admin/quotas/{team}
     """,
 }
 RULES = {tuple(line.split()): role for role, lines in LEAST.items() for line in lines.strip().splitlines()}
@@ -108,6 +120,9 @@ VALUES = {
     "number": 0,
     "option": "original",
     "form": "webp",
+    "what": "gpu",
+    "worker": "host:1",
+    "team": "vision",
 }
 
 OF_A_TEAM = (  # read by a token only, anywhere
@@ -116,6 +131,10 @@ OF_A_TEAM = (  # read by a token only, anywhere
     "/v1/shares",
     "/v1/tokens",
     "/v1/views",
+    "/v1/quota",
+    "/v1/admin/queue",
+    "/v1/admin/workers",
+    "/v1/admin/quotas/{team}",
 )
 
 

@@ -77,7 +77,11 @@ def test_no_path_is_refused_in_a_validators_words(api: Served) -> None:
 
 
 BODIES: dict[str, dict[str, Any]] = {
+    "PATCH /v1/admin/workers/0123456789": {"draining": True},
     "PATCH /v1/datasets/0123456789": {"shows_media": True},
+    "POST /v1/admin/cancel": {"id": "0123456789"},
+    "POST /v1/admin/purge": {"days": 90},
+    "POST /v1/admin/requeue": {"id": "0123456789"},
     "POST /v1/checkpoints": {"model": "m", "size_bytes": 1, "sha256": "0" * 64},
     "POST /v1/comparisons": {"evaluations": ["a@latest", "b@latest"]},
     "POST /v1/datasets": {"name": "gestures", "location": "/videos"},
@@ -91,6 +95,9 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /v1/shares": {"evaluation": "m@latest"},
     "POST /v1/tokens": {"name": "ci"},
     "POST /v1/views": {"name": "ours", "address": "/models"},
+    "PUT /v1/admin/evaluations/0123456789/priority": {"priority": "high"},
+    "PUT /v1/admin/pauses/0123456789": {"why": "New drivers."},
+    "PUT /v1/admin/quotas/0123456789": {"num_bytes": 1},
     "PUT /v1/aliases/0123456789": {"checkpoint": "m@latest"},
     "PUT /v1/notes/0123456789": {"text": "Good."},
 }

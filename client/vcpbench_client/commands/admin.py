@@ -7,11 +7,15 @@ from typing import Annotated
 
 import typer
 
-from vcpbench_client.commands import options
+from vcpbench_client.commands import operating, options
 from vcpbench_client.commands.common import connect, plainly, print_json, say, show
 from vcpbench_client.defaults import DATASET, PROTOCOL
 
 app = typer.Typer(help="Commands that need an administrator's token.", no_args_is_help=True)
+
+
+for _command in operating.COMMANDS:
+    app.command(_command.__name__)(_command)
 
 
 @app.callback()

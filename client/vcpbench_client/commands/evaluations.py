@@ -20,10 +20,12 @@ from vcpbench_client.commands.common import (
 )
 from vcpbench_client.commands.uploads import completed, declared_by_name, send
 from vcpbench_client.defaults import DATASET, PROTOCOL
+from vcpbench_client.errors import NotFound, Unauthorised
 
 if TYPE_CHECKING:
     from vcpbench_client.answers import Checkpoint, Evaluation
     from vcpbench_client.client import Client
+    from vcpbench_client.operating import Quota
 
 EvaluationArgument = Annotated[str, typer.Argument(help=options.EVALUATION, metavar="EVALUATION")]
 
@@ -117,7 +119,7 @@ def status(
     ] = False,
     as_json: options.JsonFlag = False,
 ) -> None:
-    """Show the state of an evaluation, or of the server's queues and workers.
+    """Show the state of an evaluation, or of the server's queues and workers and what your team uses.
 
     **Examples**
 
@@ -134,13 +136,27 @@ def status(
                 found = follow(client, found, quiet=as_json)
             show_evaluation(found, as_json=as_json)
             return
-        workers = client.status()
+        workers, quota = client.status(), _own_quota(client)
     if as_json:
-        print_json(workers)
+        from vcpbench_client.answers import plain
+
+        print_json({**plain(workers), "quota": quota})
     else:
-        from vcpbench_client import tables
+        from vcpbench_client import operating_tables, tables
 
         show(client.url, tables.status(workers), *tables.gaps(workers))
+        for pause in workers.pauses:
+            say(f"! {pause}", style="yellow")
+        if quota is not None:
+            show("", f"team {quota.team}", operating_tables.quota(quota), *operating_tables.full(quota))
+
+
+def _own_quota(client: Client) -> Quota | None:
+    """What the team uses; None without a token, and from a server of an older version."""
+    try:
+        return client.quota()
+    except (Unauthorised, NotFound):
+        return None
 
 
 @plainly

@@ -126,7 +126,7 @@ class Gate:
         """
         question = self.answer.question
         checkpoint = send()
-        asked = self.client.evaluate(checkpoint, question.dataset, question.protocol)
+        asked = self.client.evaluate(checkpoint, question.dataset, question.protocol, for_gate=True)
         self._know(candidate=asked, url=self.client.page(asked.id))
         candidate = follow(asked)
         self._know(candidate=candidate, notes=(*self.answer.notes, *candidate.warnings))

@@ -1,0 +1,1 @@
+"""What a team uses and may use: routes, schemas, service."""

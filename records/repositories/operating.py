@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, case, delete, exists, func, or_, select, update
@@ -84,7 +84,7 @@ def page(
 
     Jobs that wait stand by priority and age. Jobs that ended come last, the newest first.
     """
-    wanted = [Job.state.in_(states)]
+    wanted: list[ColumnElement[bool]] = [Job.state.in_(states)]
     wanted += [] if queue is None else [Job.queue == queue]
     wanted += [] if kind is None else [Job.kind == kind]
     wanted += [] if team is None else [Job.team == team]
@@ -127,7 +127,8 @@ def listed(session: Session, job_ids: Sequence[UUID]) -> list[Listed]:
         .execution_options(populate_existing=True)
     )
     names = list(Listed.__dataclass_fields__)
-    found = [Listed(**dict(zip(names, row, strict=True))) for row in session.execute(query)]
+    rows: Iterable[Any] = session.execute(query)
+    found = [Listed(**dict(zip(names, row, strict=True))) for row in rows]
     place = {job_id: number for number, job_id in enumerate(job_ids)}
     return sorted(found, key=lambda one: place[one.job.id])
 
@@ -214,8 +215,7 @@ def live_of(session: Session, checkpoint_id: UUID) -> Sequence[Evaluation]:
 
 def days_ago(session: Session, days: int) -> datetime:
     """The time so many days ago, by the database's clock."""
-    found = session.scalar(select(NOW - timedelta(days=days)))
-    assert found is not None
+    found: datetime = session.scalars(select(NOW - timedelta(days=days))).one()
     return found
 
 
@@ -240,8 +240,8 @@ def purge(session: Session, before: datetime) -> tuple[int, int]:
         some = select(kind.id).where(*_has_old_log(kind, before)).limit(PURGED_AT_ONCE)
         old = some.with_for_update(skip_locked=True).scalar_subquery()
         logs += jobs.num_rows(session, update(kind).where(kind.id.in_(old)).values(log_tail=None))
-    old = select(Job.id).where(_is_old(before)).limit(PURGED_AT_ONCE)
-    gone = delete(Job).where(Job.id.in_(old.with_for_update(skip_locked=True).scalar_subquery()))
+    rows = select(Job.id).where(_is_old(before)).limit(PURGED_AT_ONCE)
+    gone = delete(Job).where(Job.id.in_(rows.with_for_update(skip_locked=True).scalar_subquery()))
     return logs, jobs.num_rows(session, gone)
 
 

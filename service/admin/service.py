@@ -66,7 +66,7 @@ def requeue(session: Session, wanted: str, caller: Caller) -> ChangeOut:
     if kind == "checkpoint":
         kind, found = "job", _reading(session, found)
     if kind == "evaluation":
-        made = _ask_again(session, named.get(session, found))
+        made = _ask_again(session, named.get(session, found, caller))
         change = ChangeOut(kind="evaluation", id=found, evaluations={made.id: made.state})
     else:
         change = _job_again(session, session.get_one(Job, found))

@@ -270,7 +270,7 @@ def test_no_secret_is_written_in_the_file() -> None:
     for name, service in parsed.raw()["services"].items():
         for variable, value in service.get("environment", {}).items():
             if SECRET.search(variable):
-                assert re.fullmatch(r"\$\{[A-Z_0-9]+:\?[^}]+\}", value), f"{name}: {variable}"
+                assert re.fullmatch(r"\$\{[A-Z_0-9]+:(\?[^}]+|-)\}", value), f"{name}: {variable}"
     for password in re.findall(r"://[^\s@/]*:([^\s@]+)@", parsed.COMPOSE):
         assert password.startswith("${"), password
 

@@ -226,8 +226,9 @@ def admin(found: Annotated[Caller, Depends(caller)]) -> Caller:
 
 def _needs(role: Role, found: Caller) -> Forbidden:
     return Forbidden(
-        f"This request needs the role {role}, and {found.name!r} of team {found.team!r} has the role "
-        f"{found.role}. Ask an administrator for a token of that role: `vcpbench token create --role {role}`."
+        f"This request needs at least the role {role}, and {found.name!r} of team {found.team!r} has the "
+        f"role {found.role}. Ask an administrator for a token of that role: "
+        f"`vcpbench token create --role {role}`."
     )
 
 

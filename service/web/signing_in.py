@@ -28,7 +28,7 @@ log = structlog.get_logger("vcpbench.service")
 
 
 @router.get(PATH)
-def begin(request: Request, settings: SettingsDep, next: str = "/") -> Response:
+def begin(request: Request, next: str = "/") -> Response:
     """Send the browser to the provider."""
     count_address(request)
     attempt = Attempt.new()

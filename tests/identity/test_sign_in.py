@@ -87,7 +87,7 @@ def test_a_person_signs_in_and_is_of_the_team_and_role_of_the_first_group_that_c
         with site.browser() as browser:
             answer = site.back(browser, sub, next="/models?tag=a")
             page = Page.of(answer)
-            assert f"You are {sub}@example.org, a {role} of team {team}" in page.text
+            assert f"You are {sub}@example.org, with the role {role} in team {team}" in page.text
             assert page.links("Go on") == ["/models?tag=a"]
             assert 'content="0; url=/models?tag=a"' in answer.text
             found = identity(browser)

@@ -93,7 +93,8 @@ def test_a_reader_reads_what_its_team_sees_and_writes_nothing(api: Served) -> No
         problem_of(other.get(path), 404)
         body = {"model": "m", "size_bytes": 1, "sha256": "0" * 64}
         assert (
-            "needs the role submitter" in problem_of(reader.post("/v1/checkpoints", json=body), 403)["detail"]
+            "needs at least the role submitter"
+            in problem_of(reader.post("/v1/checkpoints", json=body), 403)["detail"]
         )
         assert owner.get("/v1/checkpoints").json()["total"] == 1
 
@@ -223,7 +224,10 @@ def test_a_token_is_made_shown_once_and_revoked_on_the_page(api: Served) -> None
 def test_the_page_says_who_may_see_it(api: Served) -> None:
     with api.client_of("vision", role=Role.READER) as reader, browser_of(api, reader) as browser:
         answer = browser.get("/tokens")
-        assert (answer.status_code, "needs the role submitter" in Page.of(answer).text) == (403, True)
+        assert (answer.status_code, "needs at least the role submitter" in Page.of(answer).text) == (
+            403,
+            True,
+        )
     with open_http(api.url, headers=HTML) as nobody:
         assert nobody.get("/tokens").status_code == 401
     with browser_of(api, api.client) as admin:
@@ -238,7 +242,7 @@ def test_the_client_makes_lists_and_revokes_tokens(api: Served) -> None:
         with Client(api.url, made.token) as ci:
             who = ci.identity()
             assert (who.role, who.owner, who.expires_at) == ("reader", "anna", made.expires_at)
-            with pytest.raises(ApiError, match="needs the role submitter"):
+            with pytest.raises(ApiError, match="needs at least the role submitter"):
                 ci.create_token("more")
         assert [(one.name, one.token) for one in client.tokens(team="vision")] == [("ci", None)]
         assert client.revoke_token(made.id).state == "revoked"

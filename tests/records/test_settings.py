@@ -79,6 +79,10 @@ def test_what_makes_no_sense_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         ("SHARD_CLIPS", "1.5"),
         ("FIT_VALUES", "-1"),
         ("PUBLIC_READ", "perhaps"),
+        ("OIDC_ISSUER", "login.example.org"),
+        ("OIDC_TEAMS", "ml=vision:king"),
+        ("OIDC_HOURS", "0"),
+        ("TOKEN_DAYS", "-1"),
         ("LOG_FORMAT", "xml"),
     ],
 )
@@ -91,7 +95,9 @@ def test_no_setting_is_refused_in_a_validators_words(
 
 
 def test_secrets_are_not_printed(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "secret" not in repr(load(monkeypatch))
+    shown = repr(load(monkeypatch, VCPBENCH_OIDC_CLIENT_SECRET="hush"))
+    assert "secret@" not in shown
+    assert "hush" not in shown
 
 
 def test_queues_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Row, Select, func, select, union
@@ -91,11 +92,11 @@ def live_by_kind(session: Session) -> list[tuple[JobKind, JobState, int, float]]
     return [(kind, state, number, float(age_s)) for kind, state, number, age_s in rows]
 
 
-def _all(session: Session, query: Select[tuple[object, ...]]) -> Iterator[Attempted]:
+def _all(session: Session, query: Select[Any]) -> Iterator[Attempted]:
     return map(_attempted, session.execute(query))
 
 
-def _attempted(row: Row[tuple[object, ...]]) -> Attempted:
+def _attempted(row: Row[Any]) -> Attempted:
     return Attempted(
         id=row.id,
         kind=row.kind,

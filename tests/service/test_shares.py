@@ -23,7 +23,8 @@ from tests.web.conftest import Site, site  # noqa: F401 - a fixture
 from tests.web.read import Page
 
 HTML = {"Accept": "text/html"}
-OPEN = {"/docs", "/openapi.json", "/login", "/logout", "/theme", "/v1/health", "/healthz", "/readyz"}  # without any token
+# Without any token.
+OPEN = {"/docs", "/openapi.json", "/login", "/logout", "/theme", "/v1/health", "/healthz", "/readyz"}
 
 
 def share(client: httpx.Client, evaluation: object, **more: Any) -> httpx.Response:

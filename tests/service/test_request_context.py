@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 from collections.abc import Callable, Iterator
@@ -22,19 +23,22 @@ Lines = Callable[..., list[dict[str, Any]]]
 
 
 @pytest.fixture
-def lines(capsys: pytest.CaptureFixture[str]) -> Iterator[Lines]:
+def lines() -> Iterator[Lines]:
     """Reads the lines of the log that have these values; waits for the first."""
-    root = logging.getLogger()
-    before, level = root.handlers, root.level
+    root, written = logging.getLogger(), io.StringIO()
+    others = list(root.handlers)  # pytest's, which it takes away itself
     configure("json")
-    written: list[dict[str, Any]] = []
+    (ours,) = root.handlers
+    assert isinstance(ours, logging.StreamHandler)
+    ours.setStream(written)
+    root.handlers = [*others, ours]
 
     def having(**values: Any) -> list[dict[str, Any]]:
-        written.extend(json.loads(line) for line in capsys.readouterr().err.splitlines())
-        return [one for one in written if values.items() <= one.items()]
+        found = [json.loads(line) for line in written.getvalue().splitlines()]
+        return [one for one in found if values.items() <= one.items()]
 
-    yield lambda **values: until(lambda: having(**values), else_say=lambda: written)
-    root.handlers, root.level = before, level
+    yield lambda **values: until(lambda: having(**values), else_say=written.getvalue)
+    root.removeHandler(ours)
     structlog.reset_defaults()
 
 

@@ -105,7 +105,8 @@ def test_a_fault_of_ours_is_found_in_the_log_by_its_id(api: Served, lines: Lines
     answer = api.client.get("/v1/status")
     named = problem_of(answer, 500)["request"]
     assert answer.headers[HEADER] == named
-    page = api.client.get("/v1/status", headers={"Accept": "text/html"})
+    with api.client_of("browser") as browser:  # the server closes the connection on which it failed
+        page = browser.get("/v1/status", headers={"Accept": "text/html"})
     assert page.headers[HEADER] in page.text
     assert any(
         "relation" in str(line.get("exception")) for line in lines(request=named, logger="uvicorn.error")

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, func, select, union
+from sqlalchemy import Executable, Row, func, select, union
 from sqlalchemy.orm import Session
 
 from records.db import NOW
@@ -56,7 +56,8 @@ _COLUMNS = (
 
 def now(session: Session) -> datetime:
     """The time, by the database."""
-    return session.scalars(select(NOW)).one()
+    found: datetime = session.scalars(select(NOW)).one()
+    return found
 
 
 def unlucky(session: Session) -> Iterator[Attempted]:
@@ -92,7 +93,7 @@ def live_by_kind(session: Session) -> list[tuple[JobKind, JobState, int, float]]
     return [(kind, state, number, float(age_s)) for kind, state, number, age_s in rows]
 
 
-def _all(session: Session, query: Select[Any]) -> Iterator[Attempted]:
+def _all(session: Session, query: Executable) -> Iterator[Attempted]:
     return map(_attempted, session.execute(query))
 
 

@@ -118,7 +118,7 @@ class JobLoop:
                 if claim is None:
                     return None, None
                 evaluation = queue.done_for(session, session.get_one(Job, claim.job_id))
-                return claim, evaluation and evaluation.id
+                return claim, None if evaluation is None else evaluation.id
         except DBAPIError as error:
             if not is_away(error):
                 raise

@@ -1,7 +1,7 @@
 """Traces by OpenTelemetry, for service and workers, if `OTEL_EXPORTER_OTLP_ENDPOINT` names a collector.
 
-Without this variable nothing of OpenTelemetry is imported, and the functions here do nothing. OpenTelemetry's
-other variables, such as `OTEL_EXPORTER_OTLP_HEADERS`, hold as its own documentation says.
+Without this variable the functions here do nothing, and import nothing of OpenTelemetry. OpenTelemetry's other
+variables, such as `OTEL_EXPORTER_OTLP_HEADERS`, hold as its own documentation says.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Literal
 from records.settings import SettingsError
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
-Kind = Literal["SERVER", "CONSUMER", "CLIENT", "INTERNAL"]
+Role = Literal["SERVER", "CONSUMER", "CLIENT", "INTERNAL"]
 _tracer: Any = None
 _provider: Any = None
 
@@ -56,13 +56,13 @@ def shut_down() -> None:
 
 @contextmanager
 def span(
-    name: str, *, kind: Kind = "INTERNAL", traceparent: str | None = None, **attributes: Any
+    name: str, *, role: Role = "INTERNAL", traceparent: str | None = None, **attributes: Any
 ) -> Iterator[None]:
     """Trace a block.
 
     Args:
         name: What the block does, without ids.
-        kind: OpenTelemetry's kind of span.
+        role: OpenTelemetry's kind of span.
         traceparent: The caller's span, as W3C's header of that name. A header that is no such is left out.
         attributes: As for `annotate`.
     """
@@ -76,7 +76,7 @@ def span(
     with _tracer.start_as_current_span(
         name,
         context=parent,
-        kind=SpanKind[kind],
+        kind=SpanKind[role],
         attributes=_written(attributes),
         record_exception=False,  # the text of an exception may hold paths and rows
         set_status_on_exception=False,

@@ -61,7 +61,7 @@ class RequestContext:
             await send(message)
 
         parent = headers.get("traceparent")
-        with tracing.span("request", kind="SERVER", traceparent=parent, request=named):
+        with tracing.span("request", role="SERVER", traceparent=parent, request=named):
             await self.app(scope, receive, told)
 
 

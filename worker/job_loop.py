@@ -97,7 +97,7 @@ class JobLoop:
             about["evaluation"] = str(evaluation_id)
         with (
             structlog.contextvars.bound_contextvars(**about),
-            tracing.span(f"job {claim.kind.value}", kind="CONSUMER", **about),
+            tracing.span(f"job {claim.kind.value}", role="CONSUMER", **about),
         ):
             log.info("job claimed", subject=str(claim.subject_id))
             try:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, func, select, union
+from sqlalchemy import Executable, Row, func, select, union
 from sqlalchemy.orm import Session
 
 from records.db import NOW
@@ -93,11 +93,11 @@ def live_by_kind(session: Session) -> list[tuple[JobKind, JobState, int, float]]
     return [(kind, state, number, float(age_s)) for kind, state, number, age_s in rows]
 
 
-def _all(session: Session, query: Select[*tuple[Any, ...]]) -> Iterator[Attempted]:
+def _all(session: Session, query: Executable) -> Iterator[Attempted]:
     return map(_attempted, session.execute(query))
 
 
-def _attempted(row: Row[*tuple[Any, ...]]) -> Attempted:
+def _attempted(row: Row[Any]) -> Attempted:
     return Attempted(
         id=row.id,
         kind=row.kind,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 from collections.abc import Callable, Iterator
@@ -22,19 +23,22 @@ Lines = Callable[..., list[dict[str, Any]]]
 
 
 @pytest.fixture
-def lines(capsys: pytest.CaptureFixture[str]) -> Iterator[Lines]:
+def lines() -> Iterator[Lines]:
     """Reads the lines of the log that have these values; waits for the first."""
-    root = logging.getLogger()
-    before, level = root.handlers, root.level
+    root, written = logging.getLogger(), io.StringIO()
+    others = list(root.handlers)  # pytest's, which it takes away itself
     configure("json")
-    written: list[dict[str, Any]] = []
+    (ours,) = root.handlers
+    assert isinstance(ours, logging.StreamHandler)
+    ours.setStream(written)
+    root.handlers = [*others, ours]
 
     def having(**values: Any) -> list[dict[str, Any]]:
-        written.extend(json.loads(line) for line in capsys.readouterr().err.splitlines())
-        return [one for one in written if values.items() <= one.items()]
+        found = [json.loads(line) for line in written.getvalue().splitlines()]
+        return [one for one in found if values.items() <= one.items()]
 
-    yield lambda **values: until(lambda: having(**values), else_say=lambda: written)
-    root.handlers, root.level = before, level
+    yield lambda **values: until(lambda: having(**values), else_say=written.getvalue)
+    root.removeHandler(ours)
     structlog.reset_defaults()
 
 
@@ -101,7 +105,8 @@ def test_a_fault_of_ours_is_found_in_the_log_by_its_id(api: Served, lines: Lines
     answer = api.client.get("/v1/status")
     named = problem_of(answer, 500)["request"]
     assert answer.headers[HEADER] == named
-    page = api.client.get("/v1/status", headers={"Accept": "text/html"})
+    with api.client_of("browser") as browser:  # the server closes the connection on which it failed
+        page = browser.get("/v1/status", headers={"Accept": "text/html"})
     assert page.headers[HEADER] in page.text
     assert any(
         "relation" in str(line.get("exception")) for line in lines(request=named, logger="uvicorn.error")

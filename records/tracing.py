@@ -1,7 +1,7 @@
 """Traces by OpenTelemetry, for service and workers, if `OTEL_EXPORTER_OTLP_ENDPOINT` names a collector.
 
-Without this variable the functions here do nothing, and import nothing of OpenTelemetry. OpenTelemetry's other
-variables, such as `OTEL_EXPORTER_OTLP_HEADERS`, hold as its own documentation says.
+Without this variable the functions here do nothing, and import nothing of OpenTelemetry. OpenTelemetry's
+other variables, such as `OTEL_EXPORTER_OTLP_HEADERS`, hold as its own documentation says.
 """
 
 from __future__ import annotations

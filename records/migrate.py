@@ -117,14 +117,23 @@ def _revision(engine: Engine) -> str | None:
 def wait(url: str) -> None:
     """Wait until the schema is the newest. Each reason to wait is printed once."""
     database, said = Database(url), ""
-    while True:
-        try:
-            return check(database)
-        except SchemaError as error:
-            if str(error) != said:
-                said = str(error)
-                sys.stderr.write(f"{said} Waiting.\n")
-        time.sleep(LOOK_EVERY_S)
+    try:
+        while why := _why_not(database):
+            if why != said:
+                said = why
+                sys.stderr.write(f"{why} Waiting.\n")
+            time.sleep(LOOK_EVERY_S)
+    finally:
+        database.dispose()
+
+
+def _why_not(database: Database) -> str:
+    """Why the schema is not the newest; empty if it is."""
+    try:
+        check(database)
+    except SchemaError as error:
+        return str(error)
+    return ""
 
 
 def main() -> int:

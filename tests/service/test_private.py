@@ -200,7 +200,7 @@ def _comparable(world: World, answer: httpx.Response) -> tuple[object, ...]:
     return answer.status_code, headers, world.fake(answer.text)
 
 
-@pytest.mark.long
+@pytest.mark.product
 def test_private_things_answer_others_as_things_that_do_not_exist(world: World) -> None:
     swept = 0
     with open_http(world.api.url) as nobody:
@@ -239,7 +239,7 @@ def _compare(
             assert _comparable(world, real) == _comparable(world, nothing), where
 
 
-@pytest.mark.long
+@pytest.mark.product
 def test_the_owners_see_their_private_things_in_the_same_sweep(world: World) -> None:
     """Otherwise the sweep above could pass because nothing is there."""
     differing, swept, seen = set[tuple[str, ...]](), set[tuple[str, ...]](), set[str]()

@@ -210,7 +210,6 @@ def _comparable(world: World, answer: httpx.Response) -> tuple[object, ...]:
 
 
 @pytest.mark.product
-@pytest.mark.long
 def test_private_things_answer_others_as_things_that_do_not_exist(world: World) -> None:
     swept = 0
     with open_http(world.api.url) as nobody:
@@ -250,7 +249,6 @@ def _compare(
 
 
 @pytest.mark.product
-@pytest.mark.long
 def test_the_owners_see_their_private_things_in_the_same_sweep(world: World) -> None:
     """Otherwise the sweep above could pass because nothing is there."""
     differing, swept, seen = set[tuple[str, ...]](), set[tuple[str, ...]](), set[str]()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, case, delete, exists, func, or_, select, update
@@ -85,7 +85,7 @@ def page(
 
     Jobs that wait stand by priority and age. Jobs that ended come last, the newest first.
     """
-    wanted = [Job.state.in_(states)]
+    wanted: list[ColumnElement[bool]] = [Job.state.in_(states)]
     wanted += [] if queue is None else [Job.queue == queue]
     wanted += [] if kind is None else [Job.kind == kind]
     wanted += [] if team is None else [Job.team == team]
@@ -128,7 +128,8 @@ def listed(session: Session, job_ids: Sequence[UUID]) -> list[Listed]:
         .execution_options(populate_existing=True)
     )
     names = list(Listed.__dataclass_fields__)
-    found = [Listed(**dict(zip(names, row, strict=True))) for row in session.execute(query)]
+    rows: list[dict[str, Any]] = [dict(zip(names, row, strict=True)) for row in session.execute(query)]
+    found = [Listed(**row) for row in rows]
     place = {job_id: number for number, job_id in enumerate(job_ids)}
     return sorted(found, key=lambda one: place[one.job.id])
 
@@ -215,7 +216,7 @@ def live_of(session: Session, checkpoint_id: UUID) -> Sequence[Evaluation]:
 
 def days_ago(session: Session, days: int) -> datetime:
     """The time so many days ago, by the database's clock."""
-    found = session.scalar(select(NOW - timedelta(days=days)))
+    found: datetime | None = session.scalar(select(NOW - timedelta(days=days)))
     assert found is not None
     return found
 

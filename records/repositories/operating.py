@@ -39,6 +39,7 @@ LIVE = (JobState.QUEUED, JobState.RUNNING)
 OVER = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
 AGAIN = (JobState.QUEUED, JobState.FAILED, JobState.CANCELLED)  # of jobs that may get fresh attempts
 PURGED_AT_ONCE = 5000  # rows in one transaction
+_LOGGED: tuple[type[Job] | type[Evaluation], ...] = (Job, Evaluation)
 _IN_PLACE = (JobKind.INGEST, JobKind.CALIBRATE, JobKind.INDEX, JobKind.COMPARE, JobKind.MEDIA, JobKind.MAP)
 _OF_EVALUATION = (JobKind.PLAN, JobKind.FIT, JobKind.SCORE)
 
@@ -223,7 +224,7 @@ def purgeable(session: Session, before: datetime) -> tuple[int, int]:
     """How many logs and how many jobs `purge` removes."""
     logs = sum(
         session.scalar(select(func.count()).select_from(kind).where(*_has_old_log(kind, before))) or 0
-        for kind in (Job, Evaluation)
+        for kind in _LOGGED
     )
     rows = session.scalar(select(func.count()).select_from(Job).where(_is_old(before))) or 0
     return logs, rows
@@ -236,7 +237,7 @@ def purge(session: Session, before: datetime) -> tuple[int, int]:
         How many logs and how many jobs were removed. With (0, 0), nothing is left.
     """
     logs = 0
-    for kind in (Job, Evaluation):
+    for kind in _LOGGED:
         some = select(kind.id).where(*_has_old_log(kind, before)).limit(PURGED_AT_ONCE)
         old = some.with_for_update(skip_locked=True).scalar_subquery()
         logs += jobs.num_rows(session, update(kind).where(kind.id.in_(old)).values(log_tail=None))

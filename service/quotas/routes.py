@@ -28,14 +28,14 @@ def show_own(caller: AnyCaller, session: SessionDep, settings: SettingsDep) -> Q
     return service.of_team(session, caller.team, settings)
 
 
-@router.get("/admin/quotas/{team:path}", responses=responses(403), summary="Show what a team uses")
+@router.get("/admin/quotas/{team:path}", responses=responses(403, 404), summary="Show what a team uses")
 def show(team: Team, _: Admin, session: SessionDep, settings: SettingsDep) -> QuotaOut:
     """What a team uses, and what it may use. A team that has uploaded nothing uses nothing."""
     return service.of_team(session, team, settings)
 
 
 @router.put(
-    "/admin/quotas/{team:path}", responses=responses(*WITH_BODY, 403), summary="Set what a team may use"
+    "/admin/quotas/{team:path}", responses=responses(*WITH_BODY, 403, 404), summary="Set what a team may use"
 )
 def put(team: Team, body: QuotaIn, caller: Admin, session: SessionDep, settings: SettingsDep) -> QuotaOut:
     """Give a team limits of its own. A limit that is left out stays.

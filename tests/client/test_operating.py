@@ -73,7 +73,7 @@ def test_the_client_sets_quotas_and_tells_what_is_used(api: Served, client: Clie
 
 
 def test_a_team_without_room_is_told_at_once_and_not_after_retries(
-    api: Served, client: Client, slept: list[float], tmp_path: object
+    api: Served, client: Client, slept: list[float]
 ) -> None:
     client.set_quota("default", uploads_a_day=1)
     one_shot(api.client, noise(60))

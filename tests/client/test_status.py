@@ -40,7 +40,8 @@ def test_status_is_of_the_server_of_the_login_and_not_of_this_machine(
     assert found.returncode == 0, found.stderr
     assert found.stdout.splitlines()[0] == api.url
     assert "hands" in found.stdout
-    assert {"queues", "workers"} == json.loads(run("status", "--json", **NOBODY, **here).stdout).keys()
+    told = json.loads(run("status", "--json", **NOBODY, **here).stdout)
+    assert told.keys() == {"queues", "workers", "pauses", "quota"}
     assert run("status", "--home", str(home.folder), **NOBODY).returncode == NOT_RUNNING
 
 

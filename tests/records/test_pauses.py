@@ -115,9 +115,9 @@ def test_a_pause_waits_for_the_claim_that_is_under_way(
     first, second = enqueue(), enqueue()
     worker = crew.worker("cpu")
     with claiming(database, worker) as job_id:
-        paused = in_thread(lambda: pause(database, "cpu") or True)
+        paused = in_thread(lambda: pause(database, "cpu"))
         until(lambda: num_waiting(database) == 1)
-    assert paused()
+    paused()
     assert job_id == first
     assert claim(database, worker) is None
     assert state(database, second) is JobState.QUEUED
@@ -164,9 +164,9 @@ def test_a_draining_worker_claims_nothing_and_is_drained_once_its_job_has_ended(
     first, second = enqueue(), enqueue()
     one, other = crew.worker("cpu"), crew.worker("cpu")
     with claiming(database, one) as job_id:
-        drained = in_thread(lambda: _drain(database, one) or True)
+        drained = in_thread(lambda: _drain(database, one))
         until(lambda: num_waiting(database) == 1)  # the claim came first, so the worker does this job
-    assert drained()
+    drained()
     assert job_id == first
     with database.session() as session:
         assert not workers.is_drained(session, one)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import httpx
@@ -108,7 +109,7 @@ def test_evaluations_under_way_are_counted_and_one_that_is_there_is_given(
 
 def test_uploads_at_once_are_counted_one_by_one(api: Served, vision: httpx.Client) -> None:
     allow(api, uploads_a_day=1)
-    asked = [in_thread(lambda seed=seed: declared(vision, 10, seed)) for seed in range(6)]
+    asked = [in_thread(partial(declared, vision, 10, seed)) for seed in range(6)]
     assert sorted(one().status_code for one in asked) == [201, *[429] * 5]
     assert num_rows(api, Checkpoint) == 1
 

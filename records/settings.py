@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, IPvAnyNetwork, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from vcp_core.catalog.errors import VcpbenchError
@@ -41,6 +41,11 @@ class Settings(BaseSettings):
             A web page or a waiting client asks every 2 s. With 0, requests are not counted.
         share_links_days: Longest lifetime of a share link, in days. With 0, all links stop working, including
             existing ones.
+        webhook_networks: Networks that webhooks may reach beside public addresses, such as 10.0.0.0/8; also
+            without TLS. None by default: a webhook must not reach the installation's own network.
+        deliveries: Whether a worker also sends the deliveries of webhooks. Switch it off where workers reach
+            nothing outside, and run `python -m worker --deliver` where that is possible.
+        audit_days: How long the audit log keeps who changed what, in days.
         datasets_are_local: Whether the service sees the same folders as the workers. If so, the service
             refuses to register a folder that does not exist. If not, a worker reports the missing folder.
         queues: The queues that a worker takes. "gpu" forwards clips on `device`; "cpu" does all other jobs.
@@ -69,6 +74,9 @@ class Settings(BaseSettings):
     max_upload_bytes: Annotated[int, Field(ge=1)] = 4 * GIB
     requests_per_minute: Annotated[int, Field(ge=0)] = 3000
     share_links_days: Annotated[int, Field(ge=0, le=365)] = 365
+    webhook_networks: Annotated[tuple[IPvAnyNetwork, ...], NoDecode] = ()
+    deliveries: bool = True
+    audit_days: Annotated[int, Field(ge=1)] = 365
     datasets_are_local: bool = False
     queues: Annotated[tuple[Queue, ...], NoDecode, Field(min_length=1)] = ("cpu", "gpu")
     device: str = "auto"
@@ -80,10 +88,12 @@ class Settings(BaseSettings):
     idle_look_s: Annotated[float, Field(gt=0)] = 10.0
     log_format: Literal["text", "json"] = "text"
 
-    @field_validator("queues", mode="before")
+    @field_validator("queues", "webhook_networks", mode="before")
     @classmethod
     def _by_commas(cls, value: object) -> object:
-        return tuple(value.split(",")) if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        return tuple(value.split(",")) if value else ()
 
     @classmethod
     def load(cls) -> Settings:

@@ -24,7 +24,7 @@ from records.settings import Settings
 from records.storage import Storage
 from vcp_core.catalog.errors import ReaderFailed, StorageError, VcpbenchError
 from worker.disk import full_disk_as_storage_error
-from worker.leases import Heartbeat
+from worker.leases import Heartbeat, tell_progress
 from worker.runner import ChildFailed, Runner, unforeseen
 from worker.scratch import ScratchFolder
 from worker.tasks import TASKS
@@ -120,6 +120,7 @@ class JobLoop:
             try:
                 self._try(claim, beat)
                 log.info("job done")
+                tell_progress(self._database, claim.job_id)
             except Exception as error:  # users read the job's row, not this log
                 self._ended_badly(claim, beat, error)
 

@@ -14,6 +14,7 @@ job          one task of a worker; only this table has leases and attempts
 worker       worker processes that were seen lately
 former_name  old names of models; alias_move: where aliases point and pointed; model_tag: tags of models
 training_log curves over the steps of a run, as its team uploaded them
+event        what happened ── delivery ── webhook: the address that is told; audit_entry: who changed what
 note         notes on evaluations; saved_view: named addresses of pages; share: links that read one page
 
     tokens.py       token
@@ -27,6 +28,7 @@ note         notes on evaluations; saved_view: named addresses of pages; share: 
     logs.py         training_log
     names.py        former_name, alias_move, model_tag
     sharing.py      note, saved_view, share
+    events.py       event, webhook, delivery, audit_entry
     columns.py      columns whose values are names
 """
 
@@ -46,6 +48,7 @@ from records.models.evaluations import (
     evaluation_controls,
     evaluation_shards,
 )
+from records.models.events import AuditEntry, Delivery, DeliveryState, Event, EventKind, Webhook, WebhookForm
 from records.models.jobs import Job, JobKind, JobState, Worker
 from records.models.logs import LogRow
 from records.models.maps import MapRow, MapState
@@ -57,6 +60,7 @@ from records.models.tokens import Token
 __all__ = [
     "ENDED",
     "AliasMove",
+    "AuditEntry",
     "BenchmarkRow",
     "Checkpoint",
     "CheckpointState",
@@ -64,8 +68,12 @@ __all__ = [
     "ComparisonState",
     "DatasetRow",
     "DatasetState",
+    "Delivery",
+    "DeliveryState",
     "Evaluation",
     "EvaluationState",
+    "Event",
+    "EventKind",
     "FormerName",
     "Job",
     "JobKind",
@@ -87,6 +95,8 @@ __all__ = [
     "Share",
     "Token",
     "UploadPart",
+    "Webhook",
+    "WebhookForm",
     "Worker",
     "comparison_members",
     "evaluation_controls",

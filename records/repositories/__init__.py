@@ -26,6 +26,10 @@ logs.py         training logs of models
 notes.py        notes on evaluations
 shares.py       links that read one page
 views.py        saved views of pages
+events.py       what happened, and notices to watchers
+notices.py      listen to those notices
+webhooks.py     webhooks, and the outbox of their deliveries
+audit.py        who changed what
 tokens.py       API tokens
 copies.py       whole tables as text, and the objects that they name, for backups
 locks.py        advisory locks: taken, and asserted

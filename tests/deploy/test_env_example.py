@@ -59,6 +59,7 @@ def test_defaults_of_the_compose_file_are_those_of_the_code() -> None:
         "MAX_UPLOAD_BYTES",
         "REQUESTS_PER_MINUTE",
         "SHARE_LINKS_DAYS",
+        "AUDIT_DAYS",
         "CHILD_MEMORY_MIB",
         "LEASE_S",
         "IDLE_LOOK_S",

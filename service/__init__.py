@@ -4,11 +4,13 @@ Each subject has a folder: routes.py speaks HTTP, schemas.py defines the JSON, s
 
     aliases/       a team's words for checkpoints
     answers/       what an evaluation answered, video by video
+    audit/         who changed what
     checkpoints/   upload and find checkpoints
     comparisons/   evaluations in pairs: two, or many with a baseline
     datasets/      register and retire datasets
     estimates/     what an evaluation would take
     evaluations/   ask for evaluations, follow and cancel them
+    events/        what happened: a list, a stream, and verdicts of gates
     leaderboard/   results of one dataset, protocol and engine
     logs/          training logs of models
     maps/          the test videos of an evaluation in two dimensions
@@ -18,10 +20,12 @@ Each subject has a folder: routes.py speaks HTTP, schemas.py defines the JSON, s
     protocols/     register protocols
     shares/        links that read one page without a token
     views/         names for addresses of pages
+    webhooks/      addresses that are told of events, and their deliveries
     web/           the pages for people
     app.py         the application
     deps.py        the arguments that routes get: session, store, settings
     auth.py        tokens and teams
+    auditing.py    note who changed what, with the change
     whoami.py      whose token is it?
     parameters.py  the parameters that a query may hold
     forms.py       the types of names in requests

@@ -90,7 +90,9 @@ def bearer_of(request: Request, secret: str | None) -> Caller | None:
         count_address(request)
         return None
     _rates(request).count(f"token {token.id}", f"Token {token.name!r} of team {token.team!r}")
-    return Caller(name=token.name, team=token.team, admin=token.admin)
+    found = Caller(name=token.name, team=token.team, admin=token.admin)
+    request.state.caller = found  # for the audit log
+    return found
 
 
 def form_key(secret: str) -> str:

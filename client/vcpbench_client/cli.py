@@ -20,6 +20,7 @@ from vcpbench_client.commands import (
     admin,
     comparing,
     evaluations,
+    events,
     export,
     gallery,
     gate,
@@ -53,6 +54,7 @@ OWN = (
     leaderboards.protocols,
     gate.gate,
     naming.rename,
+    events.events,
 )
 GROUPS = {
     "admin": admin.app,
@@ -62,6 +64,7 @@ GROUPS = {
     "note": sharing.note_app,
     "share": sharing.share_app,
     "view": sharing.view_app,
+    "webhook": events.webhook_app,
 }
 # Newer Typers bring a click of their own, so the base class of all errors of usage has no fixed address.
 ClickException: type[Any] = next(

@@ -27,6 +27,7 @@ from service.web import (
     errors,
     evaluation,
     gallery,
+    hooks,
     leaderboard,
     many,
     map_routes,
@@ -62,6 +63,7 @@ def install(app: FastAPI) -> None:
     app.include_router(map_routes.router)
     app.include_router(uploading.router)
     app.include_router(writing.router)
+    app.include_router(hooks.router)
     app.include_router(shared.router)
     app.mount("/static", Static(directory=STATIC), name="static")
     errors.install(app)

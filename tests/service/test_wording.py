@@ -82,6 +82,10 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /v1/comparisons": {"evaluations": ["a@latest", "b@latest"]},
     "POST /v1/datasets": {"name": "gestures", "location": "/videos"},
     "POST /v1/evaluations": {"checkpoint": "m@latest", "dataset": "playground-64", "protocol": "quick-v1"},
+    "POST /v1/evaluations/0123456789/verdicts": {
+        "verdict": "pass",
+        "rules": [{"rule": "min recognition.top1=40", "verdict": "pass"}],
+    },
     "POST /v1/models/rename": {"model": "m", "name": "n"},
     "POST /v1/models/tags": {"model": "m", "add": ["ours"]},
     "POST /v1/notes": {"text": "Good."},
@@ -89,6 +93,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /v1/reevaluations": {"dataset": "playground-64", "protocol": "quick-v1"},
     "POST /v1/shares": {"evaluation": "m@latest"},
     "POST /v1/views": {"name": "ours", "address": "/models"},
+    "POST /v1/webhooks": {"url": "https://ci.example/vcpbench", "kinds": ["evaluation.done"]},
     "PUT /v1/aliases/0123456789": {"checkpoint": "m@latest"},
     "PUT /v1/notes/0123456789": {"text": "Good."},
 }

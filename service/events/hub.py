@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import ParamSpec, TypeVar
 from uuid import UUID
 
 import psycopg
@@ -34,6 +35,8 @@ from service.evaluations.schemas import ProgressOut
 from service.evaluations.waiting import standing
 from service.problems import Busy, TooMany
 
+P = ParamSpec("P")
+T = TypeVar("T")
 PROGRESS_EVERY_S = 1.0
 AT_ONCE = 50  # evaluations whose progress is read in one look
 READY_S = 10.0  # for the connection to the database
@@ -169,8 +172,8 @@ class Hub:
             self._changed.add(UUID(notice))
             return
         if self._last is None:  # nobody has watched before
-            self._last = await run_in_threadpool(self._newest)
-        while found := await run_in_threadpool(self._after, self._last):
+            self._last = await _in_thread(self._newest)
+        while found := await _in_thread(self._after, self._last):
             for event in found:
                 message = self.message_of(event)
                 self._tell(message, event.team, event.evaluation_id)
@@ -199,7 +202,7 @@ class Hub:
             if not (chosen and self._watchers):
                 continue
             try:
-                found = await run_in_threadpool(self._progress, chosen)
+                found = await _in_thread(self._progress, chosen)
             except SQLAlchemyError as error:
                 log.warning("database away; no progress sent", error=str(error.args[0]).splitlines()[0])
                 continue
@@ -215,3 +218,13 @@ class Hub:
                 data = json.dumps(said, separators=(",", ":"))
                 found.append((one.team, one.id, Message(f"event: progress\ndata: {data}\n\n".encode())))
         return found
+
+
+async def _in_thread(query: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+    """Run a query in a thread. Whoever cancels it waits for the thread, which has a connection open."""
+    thread = asyncio.ensure_future(run_in_threadpool(query, *arguments, **named))
+    try:
+        return await asyncio.shield(thread)
+    except asyncio.CancelledError:
+        await asyncio.wait([thread])
+        raise

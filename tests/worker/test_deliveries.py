@@ -27,6 +27,7 @@ from records.settings import Settings
 from tests.client.certificates import server_side, write_certificate
 from tests.patience import DEADLINE_S, until
 from tests.receiver import Receiver
+from tests.service.kit import in_thread, num_waiting
 from tests.workers import environment
 from worker import deliveries, sending
 from worker.deliveries import Deliveries
@@ -205,6 +206,25 @@ def test_a_delivery_is_given_up_after_about_a_day_and_can_be_sent_again(sender: 
     assert sender.send()
     (row,) = sender.rows()
     assert (row.state, row.attempts, row.error) == (DeliveryState.DELIVERED, 1, None)
+
+
+def test_an_event_waits_for_no_webhook_and_a_deletion_waits_for_the_event(sender: Sender) -> None:
+    with sender.database.session() as session:
+        webhooks.get(session, sender.webhook, lock=True)  # as a worker, a test and a request do
+        sender.happen()
+
+    def delete() -> None:
+        with sender.database.session() as session:
+            webhook = webhooks.get(session, sender.webhook, lock=True)
+            assert webhook is not None
+            webhooks.delete(session, webhook)
+
+    with sender.database.session() as session:
+        events.add(session, EventKind.EVALUATION_DONE, team="a", facts={})
+        wait = in_thread(delete)
+        until(lambda: num_waiting(sender.database) == 1)
+    wait()
+    assert sender.rows() == []
 
 
 def test_after_a_failure_a_receiver_rests(sender: Sender) -> None:

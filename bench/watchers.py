@@ -34,7 +34,7 @@ from rich.console import Console
 from sqlalchemy import text
 
 from bench.installation import BenchFailed, Installation, running
-from bench.load import LEADERBOARD, LIMIT_MS, Filled, fill, quantile, read, real_results
+from bench.load import DATASET, LEADERBOARD, LIMIT_MS, Filled, fill, quantile, read, real_results
 from records.db import Database
 from records.models import EventKind
 from records.repositories import events, tokens

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -21,7 +21,7 @@ Kind = Literal[
     "evaluation.cancelled",
     "gate.verdict",
 ]
-KINDS: tuple[str, ...] = tuple(kind.value for kind in EventKind if kind is not EventKind.WEBHOOK_TEST)
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 class WebhookIn(BaseModel):

@@ -36,6 +36,7 @@ def test_a_webhook_shows_its_secret_once_and_the_path_of_its_url_never(api: Serv
     made = make(api.client)
     assert made["secret"].startswith("vch_")
     assert made["kinds"] == list(KINDS)
+    assert set(KINDS) == set(EventKind) - {EventKind.WEBHOOK_TEST}
     (listed,) = api.client.get("/v1/webhooks").json()["items"]
     assert listed == {name: value for name, value in made.items() if name != "secret"}
     assert (listed["address"], listed["state"], listed["form"]) == (

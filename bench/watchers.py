@@ -42,7 +42,7 @@ from service.limits import MAX_WATCHERS_OF_A_TEAM
 
 A_TEAM = 100  # streams of each team
 EVERY_S = 1.0  # between two events of a team
-OPEN_S, LAST_S = 60.0, 5.0  # to open all streams, and for the last events to arrive
+OPEN_S, LAST_S = 300.0, 5.0  # to open all streams, and for the last events to arrive
 
 
 @dataclass
@@ -162,7 +162,8 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
             shares[team] = token, min(A_TEAM, arguments.watchers - number * A_TEAM)
         context = multiprocessing.get_context("spawn")
         opened, over, found = context.Semaphore(0), context.Event(), context.Queue()
-        process = context.Process(target=watch, args=(installation.url, shares, opened, over, found))
+        what = (installation.url, shares, opened, over, found)
+        process = context.Process(target=watch, args=what, daemon=True)
         process.start()
         deadline = time.monotonic() + OPEN_S
         for _ in range(arguments.watchers):

@@ -102,10 +102,13 @@ def annotate(installation: Installation, done: str) -> dict[str, list[str]]:
     log.write_text("step,loss\n100,1.6\n200,1.5\n")
     with installation.client() as client:
         client.set_alias(ALIAS, f"{model}@latest")
+        webhooks = [client.create_webhook(f"https://ci.example/{number}").id for number in range(SPARE)]
         return {
             "notes": [client.write_note(done, f"Note {number}.").id for number in range(SPARE)],
             "shares": [client.share(done).id for _ in range(SPARE)],
             "logs": [client.upload_log(log, model, run=str(number)).id for number in range(SPARE)],
+            "webhooks": webhooks,
+            "deliveries": [client.test_webhook(webhook).id for webhook in webhooks],
             "views": [client.save_view(f"View {number}", "/models").id for number in range(SPARE)],
             "own_token": [one.id for one in client.tokens()],
             "tokens": [client.create_token(f"Token {number}").id for number in range(SPARE)],

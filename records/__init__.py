@@ -1,6 +1,8 @@
 """The code that service and worker share: rows, objects, jobs. It loads no torch and speaks no HTTP.
 
 flow.py        the states of evaluations, and every change of them
+events.py      events of what happened, and their JSON
+destinations.py where webhooks may lead
 damage.py      what happens when features are damaged in the store
 repositories/  all SQL
 models/        the tables

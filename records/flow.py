@@ -19,7 +19,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from records import db
+from records import db, events
 from records.models import (
     Checkpoint,
     CheckpointState,
@@ -182,6 +182,7 @@ def _leave_waiting(session: Session, evaluation: Evaluation) -> None:
             _same_as(session, evaluation, twin, "their videos are equal")
             return
         evaluation.state, evaluation.started_at = EvaluationState.PLANNING, NOW
+        events.state_changed(session, evaluation)
         _enqueue(session, JobKind.PLAN, evaluation)
 
 
@@ -234,6 +235,7 @@ def _leave_running(session: Session, evaluation: Evaluation) -> None:
     if waits_for_control or jobs.any_shard_missing(session, evaluation):
         return
     evaluation.state = EvaluationState.SCORING
+    events.state_changed(session, evaluation)
     for number, fit in enumerate(evaluation.fits or ()):
         _enqueue(session, JobKind.FIT, evaluation, number=number, total=fit["units"])
     _score_if_fitted(session, evaluation)
@@ -248,6 +250,7 @@ def _score_if_fitted(session: Session, evaluation: Evaluation) -> None:
 def checkpoint_ended(session: Session, checkpoint: Checkpoint) -> None:
     """Advance the evaluations that wait for a checkpoint, which is now ready or rejected."""
     session.flush()
+    events.checkpoint_ended(session, checkpoint)
     _advance_all(session, evaluations.of_checkpoint(session, checkpoint.id))
 
 
@@ -284,6 +287,7 @@ def planned(
     shards.link(session, evaluation.id, shard_ids)
     evaluation.controls = list(controls)
     evaluation.state = EvaluationState.RUNNING
+    events.state_changed(session, evaluation)
     session.flush()
     many_jobs.enqueue_shards(session, evaluation)
     if evaluation.priority > jobs.LOW:  # an evaluation of lower priority may have queued some of these shards
@@ -296,6 +300,7 @@ def scored(session: Session, evaluation: Evaluation) -> None:
     """Mark a scored evaluation as done, and advance the evaluations that need it as their control."""
     evaluation.state, evaluation.finished_at = EvaluationState.DONE, NOW
     session.flush()
+    events.evaluation_ended(session, evaluation)
     evaluations.forget_parts(session, evaluation.id)
     _advance_all(session, evaluations.needing_control(session, evaluation))
 
@@ -322,6 +327,7 @@ def _end(session: Session, evaluation: Evaluation, state: EvaluationState, most:
     """End an evaluation, and all that only it needs; at most `most` jobs that wait for each network."""
     evaluation.state, evaluation.finished_at = state, NOW
     session.flush()
+    events.evaluation_ended(session, evaluation)
     most = most or max(1, jobs.CANCELLED_AT_ONCE // (1 + len(evaluation.controls)))
     jobs.cancel_own(session, evaluation)
     evaluation.leaves_jobs = jobs.cancel_unshared(session, evaluation, most)

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, IPvAnyNetwork, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from vcp_core.catalog.errors import VcpbenchError
@@ -62,6 +62,11 @@ class Settings(BaseSettings):
             counts that a person is in.
         oidc_hours: How long a sign-in lasts, hours. Somebody whose group is gone loses access then, at the
             latest.
+        webhook_networks: Networks that webhooks may reach beside public addresses, such as 10.0.0.0/8; also
+            without TLS. None by default: a webhook must not reach the installation's own network.
+        deliveries: Whether a worker also sends the deliveries of webhooks. Switch it off where workers reach
+            nothing outside, and run `python -m worker --deliver` where that is possible.
+        audit_days: How long the audit log keeps who changed what, in days.
         datasets_are_local: Whether the service sees the same folders as the workers. If so, the service
             refuses to register a folder that does not exist. If not, a worker reports the missing folder.
         queues: The queues that a worker takes. "gpu" forwards clips on `device`; "cpu" does all other jobs.
@@ -101,6 +106,9 @@ class Settings(BaseSettings):
     oidc_groups_claim: Annotated[str, Field(min_length=1)] = "groups"
     oidc_teams: Annotated[str, Field(pattern=TEAMS)] = ""
     oidc_hours: Annotated[int, Field(ge=1, le=720)] = 12
+    webhook_networks: Annotated[tuple[IPvAnyNetwork, ...], NoDecode] = ()
+    deliveries: bool = True
+    audit_days: Annotated[int, Field(ge=1)] = 365
     datasets_are_local: bool = False
     queues: Annotated[tuple[Queue, ...], NoDecode, Field(min_length=1)] = ("cpu", "gpu")
     device: str = "auto"
@@ -112,10 +120,12 @@ class Settings(BaseSettings):
     idle_look_s: Annotated[float, Field(gt=0)] = 10.0
     log_format: Literal["text", "json"] = "text"
 
-    @field_validator("queues", mode="before")
+    @field_validator("queues", "webhook_networks", mode="before")
     @classmethod
     def _by_commas(cls, value: object) -> object:
-        return tuple(value.split(",")) if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        return tuple(value.split(",")) if value else ()
 
     @classmethod
     def load(cls) -> Settings:

@@ -5,11 +5,13 @@ Each subject has a folder: routes.py speaks HTTP, schemas.py defines the JSON, s
     admin/         what operators do by hand: queues, workers, jobs
     aliases/       a team's words for checkpoints
     answers/       what an evaluation answered, video by video
+    audit/         who changed what
     checkpoints/   upload and find checkpoints
     comparisons/   evaluations in pairs: two, or many with a baseline
     datasets/      register and retire datasets
     estimates/     what an evaluation would take
     evaluations/   ask for evaluations, follow and cancel them
+    events/        what happened: a list, a stream, and verdicts of gates
     leaderboard/   results of one dataset, protocol and engine
     logs/          training logs of models
     maps/          the test videos of an evaluation in two dimensions
@@ -21,12 +23,14 @@ Each subject has a folder: routes.py speaks HTTP, schemas.py defines the JSON, s
     shares/        links that read one page without a token
     tokens/        API tokens of a team
     views/         names for addresses of pages
+    webhooks/      addresses that are told of events, and their deliveries
     web/           the pages for people
     app.py         the application
     deps.py        the arguments that routes get: session, store, settings
     visible.py     what the sender of a request may see
     auth.py        who sends a request, and with which role
     oidc.py        sign-in at an OpenID Connect provider
+    auditing.py    note who changed what, with the change
     whoami.py      whose token is it?
     parameters.py  the parameters that a query may hold
     forms.py       the types of names in requests

@@ -17,6 +17,7 @@ from service import health, metrics, problems, whoami
 from service.admin.routes import router as operators
 from service.aliases.routes import router as aliases
 from service.answers.routes import router as answers
+from service.audit.routes import router as audit
 from service.auth import reader
 from service.checkpoints.open_uploads import OpenUploads
 from service.checkpoints.routes import router as checkpoints
@@ -24,6 +25,8 @@ from service.comparisons.routes import router as comparisons
 from service.datasets.routes import router as datasets
 from service.estimates.routes import router as estimates
 from service.evaluations.routes import router as evaluations
+from service.events.hub import Hub
+from service.events.routes import router as events
 from service.leaderboard.routes import router as leaderboard
 from service.limits import BodyLimit
 from service.logs.routes import router as logs
@@ -42,9 +45,10 @@ from service.timing import ServerTiming
 from service.tokens.routes import router as tokens
 from service.views.routes import router as views
 from service.web import routes as web
+from service.webhooks.routes import router as webhooks
 
-# One for each of the 40 threads that run requests (anyio), and two for /v1/health and /readyz. PostgreSQL
-# takes 100.
+# One for each of the 40 threads that run requests (anyio), and two for /v1/health and /readyz. The connection
+# that listens for watchers (service/events/hub.py) is beside these. PostgreSQL takes 100.
 MAX_CONNECTIONS = 42
 LOCK_TIMEOUT_S = 10.0  # a request that waits longer gets 503; workers have no such limit
 STATEMENT_TIMEOUT_S = 20.0  # waiting for locks included; no request costs the database more at once
@@ -74,6 +78,8 @@ TAGS = [
     {"name": "notes", "description": "Plain text on evaluations, for everybody who reads them."},
     {"name": "shares", "description": "Links that read one page without a token, until they expire."},
     {"name": "views", "description": "A team's names for addresses of pages with their filters."},
+    {"name": "events", "description": "What happened: a list, and a stream of server-sent events."},
+    {"name": "webhooks", "description": "Addresses that are told of a team's events."},
     {"name": "leaderboard", "description": "Finished evaluations of one dataset and protocol, side by side."},
     {"name": "datasets", "description": "Videos that the workers can read."},
     {"name": "media", "description": "Previews of videos and of cloze questions, as a network sees them."},
@@ -100,6 +106,7 @@ def without_engines() -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
+        await app.state.hub.close()
         app.state.request_rates.close()
         app.state.database.dispose()
         tracing.shut_down()
@@ -137,6 +144,9 @@ def without_engines() -> FastAPI:
         notes,
         shares,
         views,
+        events,
+        webhooks,
+        audit,
         leaderboard,
         datasets,
         media,
@@ -177,6 +187,7 @@ def connect(app: FastAPI, settings: Settings) -> None:
         statement_timeout_s=STATEMENT_TIMEOUT_S,
         max_connections=MAX_CONNECTIONS,
     )
+    app.state.hub = Hub(settings, app.state.database)
 
 
 def checked_app(settings: Settings) -> FastAPI:

@@ -125,7 +125,7 @@ def bearer_of(request: Request, secret: str | None, *, from_cookie: bool = True)
     _rates(request).count(f"{kind} {row.id}", f"{kind} {row.name!r} of team {row.team!r}")
     if request.method not in READS and not who.writes:
         raise _needs(Role.SUBMITTER, who)
-    request.state.caller = who  # for templates; see service/web/pages.py
+    request.state.caller = who  # for templates, and for the audit log
     return who
 
 

@@ -88,6 +88,13 @@ class Connection(H11Protocol):
         super().resume_writing()
         self._stop()
 
+    def shutdown(self) -> None:
+        """End a stream when the server stops, and let every other answer go out."""
+        if self.cycle is not None and not self.cycle.response_complete and limits.is_stream(self.scope):
+            self.transport.close()
+        else:
+            super().shutdown()
+
     @property
     def address(self) -> str:
         """The client's host."""

@@ -14,11 +14,14 @@ from sqlalchemy.orm import Session
 from records.db import Database
 from records.settings import Settings
 from records.storage import Storage
+from service import auditing
 from service.limits import MAX_ROWS
 
 
 class CommittingRoute(APIRoute):
     """A route whose argument `session` is committed by the thread that ran its function.
+
+    A request that changes something is noted in the audit log by the same commit.
 
     FastAPI builds the response in another thread of the same pool, and only then commits. If 40 requests wait
     for a lock in that pool, the request that holds the lock gets no thread, and all fail.
@@ -35,17 +38,20 @@ def _committing(endpoint: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(endpoint)
     def committing(*arguments: Any, session: Session, **named: Any) -> Any:
         answer = endpoint(*arguments, session=session, **named)
+        auditing.note(session.info[REQUEST], session, named, answer)
         session.commit()
         return answer
 
     return committing
 
 
+REQUEST = "request"  # key of Session.info: the request that the session serves
 Router = functools.partial(APIRouter, route_class=CommittingRoute)
 
 
 def _session(request: Request) -> Iterator[Session]:
     with request.app.state.database.session() as session:
+        session.info[REQUEST] = request
         yield session
 
 

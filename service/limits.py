@@ -38,6 +38,10 @@ MAX_OPEN_UPLOADS = 64
 # Checkpoints of a team that are declared and whose bytes are not all there. A client declares a file just
 # before it sends it, so only broken uploads add up; they are deleted a week after their last byte.
 MAX_DECLARED = 100
+# Streams of events of one team at one process of the service, and the share of the connections that all
+# streams together may take. A stream never counts as idle, so no newcomer gets its connection.
+MAX_WATCHERS_OF_A_TEAM = 128
+WATCHERS_SHARE = 0.75
 HEAD_S = 10.0  # for the head of a request, all of it; nginx gives 60 s, Apache 20 s and more while bytes come
 BODY_S = 30.0  # for a body of at most MAX_BODY_BYTES, all of it: 35 kB/s
 STALL_S = 60.0  # between two pieces of an upload; what has arrived is kept, and the client goes on from there
@@ -45,12 +49,18 @@ READ_S = 60.0  # for a client to read anything of a response that does not fit i
 MAX_ROWS = 500  # of a page of a list; 500 checkpoints with their reports are about a megabyte
 
 
+EVENTS = "/v1/events"
 _UPLOADS = re.compile(r".*/checkpoints/(upload|[^/]+/content)", re.DOTALL)
 
 
 def is_upload(scope: Mapping[str, Any]) -> bool:
     """Whether a request brings the bytes of a checkpoint. Its route checks the token before it reads them."""
     return scope["method"] == "PUT" and _UPLOADS.fullmatch(scope["path"]) is not None
+
+
+def is_stream(scope: Mapping[str, Any]) -> bool:
+    """Whether a request may be answered by a stream that ends only with its connection."""
+    return bool(scope["method"] == "GET" and scope["path"] == EVENTS)
 
 
 class BodyLimit:

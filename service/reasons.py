@@ -7,15 +7,14 @@ A log may hold anything that a library printed, so only operators read logs.
 
 from __future__ import annotations
 
-from pathlib import PurePath
 from typing import Any
 
 from pydantic import BaseModel, Field
 
+from records.events import for_its_team
 from records.models import DatasetRow
 from service.auth import Caller
-from vcp_core.catalog.errors import Show, VcpbenchError, below
-from vcp_core.catalog.locations import folder_of
+from vcp_core.catalog.errors import Show, VcpbenchError
 
 
 class CauseOut(BaseModel):
@@ -58,6 +57,4 @@ def cause_for(
 def _show(reader: Caller | None, dataset: DatasetRow | None) -> Show | None:
     if is_operator(reader):
         return None
-    source = {} if dataset is None else dataset.source
-    folders = (folder_of(str(source.get("name_or_path") or "")), source.get("lists"))
-    return below({PurePath(folder): dataset.name for folder in folders if folder and dataset})
+    return for_its_team(dataset)

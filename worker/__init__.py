@@ -4,6 +4,9 @@ app.py         the process: starts everything, ends it in order
 passwords.py   keep passwords out of the environment that /proc shows
 job_loop.py    claim a job, do it, claim the next
 background.py  beside the jobs: say that we are here, take back lost jobs, look for work
+deliveries.py  send the deliveries of webhooks
+payloads.py    what a webhook sends, and its signature
+sending.py     one request to an address that was checked
 tasks/         what each kind of job does
 work.py        what a task may use: rows, objects, the child, one transaction at its end
 leases.py      keep a claimed job, notice that it is lost

@@ -1,4 +1,4 @@
-"""The background threads of a worker: report that it is alive, take back lost jobs, look for work."""
+"""The background threads of a worker: say that it is alive, take back lost jobs, look for work, deliver."""
 
 from __future__ import annotations
 
@@ -16,11 +16,22 @@ from sqlalchemy.orm import Session
 
 from records import flow
 from records.db import Database
-from records.repositories import checkpoints, evaluations, jobs, locks, media, shards, workers
+from records.repositories import (
+    audit,
+    checkpoints,
+    evaluations,
+    events,
+    jobs,
+    locks,
+    media,
+    shards,
+    workers,
+)
 from records.repositories.workers import WorkerReport
 from records.settings import Settings
 from records.storage import MEDIA, Storage, media_key
 from vcp_core.catalog.errors import StorageError
+from worker.deliveries import Deliveries
 from worker.job_loop import JobLoop
 
 SWEEP_EVERY_S = 5.0
@@ -54,7 +65,9 @@ def unregister(database: Database, worker_id: UUID) -> None:
 
 
 class BackgroundThreads:
-    """Two threads: one sweeps and reports that the worker is alive, one looks for work without a message.
+    """Threads: one sweeps and reports that the worker is alive, one looks for work without a message.
+
+    Another sends the deliveries of webhooks, unless the settings leave that to `python -m worker --deliver`.
 
     Args:
         settings: Says how often both look.
@@ -78,19 +91,20 @@ class BackgroundThreads:
         self._settings, self._database, self._storage = settings, database, storage
         self._job_loop, self._report = job_loop, report
         self._ended = threading.Event()
+        delivering = [self._deliver_loop] if settings.deliveries else []
         self._threads = [
             threading.Thread(target=self._run, args=(loop,), name=loop.__name__, daemon=True)
-            for loop in (self._sweep_loop, self._look_loop)
+            for loop in (self._sweep_loop, self._look_loop, *delivering)
         ]
         self.broken = False
 
     def start(self) -> None:
-        """Start both threads."""
+        """Start the threads."""
         for thread in self._threads:
             thread.start()
 
     def stop(self) -> None:
-        """Stop both threads and wait for them. Call `JobLoop.stop` first: it ends the job in work."""
+        """Stop the threads and wait for them. Call `JobLoop.stop` first: it ends the job in work."""
         self._ended.set()
         for thread in self._threads:
             thread.join()
@@ -106,6 +120,9 @@ class BackgroundThreads:
             log.exception("a background thread broke; the worker ends")
             self.broken = True
             os.kill(os.getpid(), signal.SIGTERM)
+
+    def _deliver_loop(self) -> None:
+        Deliveries(self._settings, self._database).run(self._ended)
 
     def _look_loop(self) -> None:
         while not self._ended.is_set():
@@ -130,6 +147,7 @@ class BackgroundThreads:
                         break
                 if time.monotonic() > tidied + TIDY_EVERY_S:
                     tidied = time.monotonic()
+                    forget_old(self._database, self._settings.audit_days)
                     tidy(self._database, self._storage)
             except StorageError as error:
                 log.warning("not tidied", error=str(error))
@@ -194,6 +212,13 @@ def tidy(database: Database, storage: Storage) -> None:
         left -= {media_key(sha256) for sha256 in media.named(session, [PurePath(key).name for key in left])}
     storage.delete(*left)
     storage.forget_staged(UNFINISHED_S)
+
+
+def forget_old(database: Database, audit_days: int) -> None:
+    """Delete old events with their deliveries, and old entries of the audit log."""
+    with database.session() as session:
+        events.forget_old(session)
+        audit.forget_old(session, audit_days)
 
 
 def _wake_idle(session: Session, waiting: dict[str, int]) -> None:

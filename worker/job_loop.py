@@ -25,7 +25,7 @@ from records.settings import Settings
 from records.storage import Storage
 from vcp_core.catalog.errors import ReaderFailed, StorageError, VcpbenchError
 from worker.disk import full_disk_as_storage_error
-from worker.leases import Heartbeat
+from worker.leases import Heartbeat, tell_progress
 from worker.runner import ChildFailed, Runner, unforeseen
 from worker.scratch import ScratchFolder
 from worker.tasks import TASKS
@@ -133,6 +133,7 @@ class JobLoop:
                 self._try(claim, beat)
                 log.info("job done")
                 tracing.annotate(end="done")
+                tell_progress(self._database, claim.job_id)
             except Exception as error:  # users read the job's row, not this log
                 tracing.annotate(end=type(error).__name__)
                 self._ended_badly(claim, beat, error)

@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
+from uuid import UUID
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from records.db import Database
-from records.repositories import jobs
+from records.repositories import events, jobs
 from records.repositories.jobs import Claim
 
 RENEW_EVERY_S = 2.0  # far below a lease: a worker notices a cancelled job only when it renews
@@ -75,4 +76,15 @@ class Heartbeat:
             log.warning("lease not renewed", job=str(self._claim.job_id), error=str(error.args[0]))
             return time.monotonic() < self._deadline
         self._deadline = begun + self._lease_s
+        if ours:
+            tell_progress(self._database, self._claim.job_id)
         return ours
+
+
+def tell_progress(database: Database, job_id: UUID) -> None:
+    """Let watchers look at the progress of what a job is for. A notice that is lost harms nothing."""
+    try:
+        with database.session() as session:
+            events.tell_progress(session, job_id)
+    except SQLAlchemyError as error:
+        log.warning("watchers not told", job=str(job_id), error=str(error.args[0]).splitlines()[0])

@@ -20,6 +20,7 @@ from vcpbench_client.commands import (
     admin,
     comparing,
     evaluations,
+    events,
     export,
     gallery,
     gate,
@@ -56,6 +57,7 @@ OWN = (
     naming.rename,
     naming.private,
     naming.public,
+    events.events,
 )
 GROUPS = {
     "admin": admin.app,
@@ -66,6 +68,7 @@ GROUPS = {
     "share": sharing.share_app,
     "token": tokens.app,
     "view": sharing.view_app,
+    "webhook": events.webhook_app,
 }
 # Newer Typers bring a click of their own, so the base class of all errors of usage has no fixed address.
 ClickException: type[Any] = next(

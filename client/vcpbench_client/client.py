@@ -23,6 +23,7 @@ from vcpbench_client.answers import (
 from vcpbench_client.asking import PAGE
 from vcpbench_client.downloads import download
 from vcpbench_client.errors import BadAnswer, NotDone, Rejected, TimedOut
+from vcpbench_client.events import Events
 from vcpbench_client.folders import source_of
 from vcpbench_client.given import Answers, query
 from vcpbench_client.logs import Logs
@@ -35,7 +36,7 @@ from vcpbench_client.transport import Transport, content_of, segment
 from vcpbench_client.uploads import PART_BYTES, Tell, Upload
 
 
-class Client(Naming, Sharing, Logs, Tokens, Operating):
+class Client(Naming, Sharing, Logs, Tokens, Operating, Events):
     """A server, with one method for each request.
 
     Args:

@@ -132,7 +132,14 @@ class Transport:
             return response
         raise _problem(response)
 
-    def receive(self, path: str, *, deadline: Deadline | None = None) -> Iterator[bytes]:
+    def receive(
+        self,
+        path: str,
+        *,
+        query: Query | None = None,
+        headers: Mapping[str, str] | None = None,
+        deadline: Deadline | None = None,
+    ) -> Iterator[bytes]:
         """The bytes of an answer, as they come, in one attempt.
 
         Raises:
@@ -144,7 +151,8 @@ class Transport:
         deadline, has_begun = deadline or self.deadline, False
         try:
             timeout = httpx.Timeout(ANSWER_S, connect=CONNECT_S)
-            with self._http.stream("GET", f"{self.url}/v1{path}", timeout=timeout) as response:
+            url = f"{self.url}/v1{path}"
+            with self._http.stream("GET", url, params=query, headers=headers, timeout=timeout) as response:
                 self._answered = True
                 if not response.is_success:
                     response.read()

@@ -15,6 +15,7 @@ worker       worker processes that were seen lately
 former_name  old names of models; alias_move: where aliases point and pointed; model_tag: tags of models
 training_log curves over the steps of a run, as its team uploaded them
 pause        queues and kinds of job of which nothing is claimed; team_quota: what a team may use
+event        what happened ── delivery ── webhook: the address that is told; audit_entry: who changed what
 note         notes on evaluations; saved_view: named addresses of pages; share: links that read one page
 
     tokens.py       token, sign_in
@@ -29,6 +30,7 @@ note         notes on evaluations; saved_view: named addresses of pages; share: 
     names.py        former_name, alias_move, model_tag
     operating.py    pause, team_quota
     sharing.py      note, saved_view, share
+    events.py       event, webhook, delivery, audit_entry
     columns.py      columns whose values are names
 """
 
@@ -48,6 +50,7 @@ from records.models.evaluations import (
     evaluation_controls,
     evaluation_shards,
 )
+from records.models.events import AuditEntry, Delivery, DeliveryState, Event, EventKind, Webhook, WebhookForm
 from records.models.jobs import Job, JobKind, JobState, Worker
 from records.models.logs import LogRow
 from records.models.maps import MapRow, MapState
@@ -60,6 +63,7 @@ from records.models.tokens import Role, SignIn, Token
 __all__ = [
     "ENDED",
     "AliasMove",
+    "AuditEntry",
     "BenchmarkRow",
     "Checkpoint",
     "CheckpointState",
@@ -67,8 +71,12 @@ __all__ = [
     "ComparisonState",
     "DatasetRow",
     "DatasetState",
+    "Delivery",
+    "DeliveryState",
     "Evaluation",
     "EvaluationState",
+    "Event",
+    "EventKind",
     "FormerName",
     "Job",
     "JobKind",
@@ -94,6 +102,8 @@ __all__ = [
     "TeamQuota",
     "Token",
     "UploadPart",
+    "Webhook",
+    "WebhookForm",
     "Worker",
     "comparison_members",
     "evaluation_controls",

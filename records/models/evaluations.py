@@ -87,6 +87,7 @@ class Evaluation(Identified, Base):
         results: `vcp_core.Results` without the predictions, once done.
         started_at: When planning began.
         finished_at: When it became done, failed or cancelled.
+        told_at: When watchers were last told to look at its progress.
     """
 
     __tablename__ = "evaluation"
@@ -135,6 +136,7 @@ class Evaluation(Identified, Base):
     results: Mapped[dict[str, Any] | None] = mapped_column(deferred=True)
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+    told_at: Mapped[datetime | None]
 
     checkpoint: Mapped[Checkpoint] = relationship(lazy="joined")
     dataset: Mapped[DatasetRow] = relationship(lazy="joined")

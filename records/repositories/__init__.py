@@ -30,6 +30,10 @@ logs.py         training logs of models
 notes.py        notes on evaluations
 shares.py       links that read one page
 views.py        saved views of pages
+events.py       what happened, and notices to watchers
+notices.py      listen to those notices
+webhooks.py     webhooks, and the outbox of their deliveries
+audit.py        who changed what
 tokens.py       API tokens
 visibility.py   what a reader may see: private models and all that belongs to them are hidden
 sign_ins.py     browsers in which people signed in

@@ -115,7 +115,7 @@ async def upload(
         private_if_new=settings.new_models_private,
     )
     _fits(content_length or 0, settings.max_upload_bytes)
-    uploads = Uploads(database=database, storage=storage, settings=settings)
+    uploads = Uploads(database=database, storage=storage, settings=settings, request=request)
     with request.app.state.open_uploads.counted(caller.team):
         checkpoint, new = await uploads.whole(request.stream(), caller.team, facts, content_length or 0)
     response.status_code = 201 if new else 200
@@ -149,7 +149,7 @@ async def content(
     After a broken connection, `received_bytes` of `GET /v1/checkpoints/{id}` says where to continue. Without
     a range, the upload starts again. Once all bytes are stored, sending them again changes nothing.
     """
-    uploads = Uploads(database=database, storage=storage, settings=settings)
+    uploads = Uploads(database=database, storage=storage, settings=settings, request=request)
     with request.app.state.open_uploads.counted(caller.team):
         return await uploads.part(checkpoint_id, caller.team, request.stream(), content_range)
 

@@ -1,7 +1,7 @@
 """Stream uploads to the store, counting and hashing the bytes. Bytes that arrived are kept.
 
-Only this module is asynchronous. SQL runs in threads, in short transactions. No transaction is open while
-bytes arrive.
+Only this module and service/events are asynchronous. SQL runs in threads, in short transactions. No
+transaction is open while bytes arrive.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from uuid import UUID, uuid4
 
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
 
 from records.db import Database
 from records.models import CheckpointState, UploadPart
 from records.repositories import quotas
 from records.settings import Settings
 from records.storage import Storage, checkpoint_key
+from service import auditing
 from service.checkpoints import named, service
 from service.checkpoints.schemas import CheckpointOut, shown
 from service.problems import BadUpload, Conflict, TooLarge
@@ -56,11 +57,13 @@ class Uploads:
         database: Holds the checkpoints.
         storage: Holds the bytes.
         settings: Say how large a checkpoint may be, and what a team may use.
+        request: The request that brings the bytes, for the audit log.
     """
 
     database: Database
     storage: Storage
     settings: Settings
+    request: Request
 
     async def part(
         self, wanted: str, team: str, chunks: AsyncIterator[bytes], content_range: str | None
@@ -262,6 +265,7 @@ class Uploads:
             service.begin_anew(session, self.storage, checkpoint)
             checkpoint.size_bytes = size_bytes
             service.uploaded(session, checkpoint)
+            auditing.note(self.request, session, self.request.query_params, checkpoint)
         return shown(checkpoint)
 
     def _drop(self, session: Session, checkpoint_id: UUID, keys: Sequence[str]) -> CheckpointOut:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -20,8 +21,15 @@ from vcp_core.catalog.versions import engine
 AT_A_TIME = 50  # evaluations in one transaction, because it holds the flow's lock, which others wait for
 
 
-def reevaluate(database: Database, wanted: ReevaluationIn) -> ReevaluationOut:
+def reevaluate(
+    database: Database, wanted: ReevaluationIn, *, note: Callable[[Session], None]
+) -> ReevaluationOut:
     """Ask for the evaluations of a board that other versions made, at low priority.
+
+    Args:
+        database: Holds the evaluations.
+        wanted: The board.
+        note: Writes the audit log, before the first of several transactions that ask.
 
     Raises:
         UnknownName: If there is no such protocol.
@@ -32,6 +40,7 @@ def reevaluate(database: Database, wanted: ReevaluationIn) -> ReevaluationOut:
         protocol = protocols.find(session, wanted.protocol)
         protocols.check_runnable(protocol)
         dataset, old = _board(session, wanted, protocol)
+        note(session)
     out = ReevaluationOut(dataset=dataset.name, protocol=protocol.name, asked=[], there=[], left_out={})
     for first in range(0, len(old), AT_A_TIME):
         with database.session() as session:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Query, Response
+from fastapi import Query, Request, Response
 
 from records.models import EvaluationState
 from records.repositories import evaluations
+from service import auditing
 from service.auth import Admin, AnyCaller, Reader
 from service.checkpoints import named as checkpoints
 from service.checkpoints.named import Among
@@ -107,12 +108,16 @@ def cancel(evaluation_id: EvaluationNamed, caller: AnyCaller, session: SessionDe
     responses=responses(*WITH_BODY, 403, 404, 409),
     summary="Evaluate a board again",
 )
-def reevaluate(body: ReevaluationIn, caller: Admin, database: DatabaseDep) -> ReevaluationOut:
+def reevaluate(
+    body: ReevaluationIn, caller: Admin, database: DatabaseDep, request: Request
+) -> ReevaluationOut:
     """Ask for the evaluations of an older version's board again, at low priority.
 
     The old results stay where they are.
     """
-    return again.reevaluate(database, body)
+    return again.reevaluate(
+        database, body, note=lambda session: auditing.note(request, session, {"body": body})
+    )
 
 
 @router.get(

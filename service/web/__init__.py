@@ -20,8 +20,9 @@ map_routes.py   the addresses of maps
 scatter.py      how a map is drawn
 many.py         many evaluations: against a baseline, and in all pairs
 multiples.py    profiles that are drawn side by side
-writing.py      forms that change something: notes, tags, names, aliases, links, views, tokens
+writing.py      forms that change something: notes, tags, names, aliases, links, views, tokens, webhooks
 operating.py    the page of administrators, and its forms
+hooks.py        the webhooks of a team, with their last deliveries
 naming.py       notes, aliases and links of an evaluation
 shared.py       one page for whoever has its link
 pictures.py     charts at addresses of their own, and badges

@@ -28,6 +28,7 @@ from service.web import (
     errors,
     evaluation,
     gallery,
+    hooks,
     leaderboard,
     many,
     map_routes,
@@ -69,6 +70,7 @@ def install(app: FastAPI) -> None:
     app.include_router(writing.router)
     app.include_router(tokens.router)
     app.include_router(operating.router)
+    app.include_router(hooks.router)
     app.include_router(shared.router)
     app.mount("/static", Static(directory=STATIC), name="static")
     errors.install(app)

@@ -1,4 +1,4 @@
-"""The forms of pages that change something: notes, tags, names, privacy, aliases, links, views, tokens.
+"""The forms of pages that change something: notes, names, privacy, links, views, tokens, webhooks and more.
 
 A form is taken only from a page of this site (`service.web.session.Form`), and only with the key of the
 browser's own token. No other site knows that key, and the cookie of the token goes to this site only.
@@ -36,6 +36,9 @@ from service.views import service as saved
 from service.views.schemas import ViewIn
 from service.web.pages import model_path, public_url, render
 from service.web.session import Form, local
+from service.webhooks import service as webhooks
+from service.webhooks.schemas import KINDS, WebhookIn
+from service.webhooks.schemas import shown as webhook_out
 
 router = Router(prefix="/forms", include_in_schema=False)
 T = TypeVar("T", bound=BaseModel)
@@ -169,6 +172,35 @@ def token(
     return render(request, "token_now.html", headers=PRIVATE, **more)
 
 
+@router.post("/webhook")
+def write_webhook(
+    request: Request, form: Form, sender: Sender, session: SessionDep, settings: SettingsDep
+) -> Response:
+    """Make a webhook and show its secret once. Or test or delete the webhook that is named."""
+    if "webhook" not in form:
+        kinds = [kind for kind in KINDS if kind in form]
+        wanted = checked(
+            request, WebhookIn, url=form.get("url", "").strip(), kinds=kinds, form=form.get("form", "")
+        )
+        found = webhooks.create(session, wanted, sender, settings)
+        return render(
+            request, "webhook_now.html", headers=PRIVATE, hook=webhook_out(found), secret=found.secret
+        )
+    if "delete" in form:
+        webhooks.delete(session, _id(form, "webhook"), sender)
+        return back("/webhooks")
+    found = webhooks.test(session, _id(form, "webhook"), sender).webhook
+    return back(f"/webhooks#hook-{found.id}")
+
+
+@router.post("/delivery")
+def redeliver(form: Form, sender: Sender, session: SessionDep) -> Response:
+    """Send a delivery of a webhook that has ended once more."""
+    webhook_id = _id(form, "webhook")
+    webhooks.redeliver(session, webhook_id, _id(form, "delivery"), sender)
+    return back(f"/webhooks#hook-{webhook_id}")
+
+
 def views_of(session: Session, reader: Caller | None, page: str) -> Sequence[SavedView]:
     """The views of a page that the reader's team saved."""
     return [] if reader is None else views.of_team(session, reader.team, page)
@@ -181,7 +213,7 @@ def back(path: str) -> Response:
 
 def _id(form: dict[str, str], field: str) -> UUID:
     try:
-        return UUID(form[field])
+        return UUID(form.get(field, ""))
     except ValueError:
         raise InvalidRequest(
             f"Field {field!r} is no id. Load the page again, and send the form again."

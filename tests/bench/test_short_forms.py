@@ -1,4 +1,4 @@
-"""Chaos, load and fuzzing, for less long than by their commands: `make chaos`, `bench.load`, `make fuzz`."""
+"""Chaos, load, watchers and fuzzing, for less long than by their commands (docs/operating.md)."""
 
 from __future__ import annotations
 
@@ -35,6 +35,14 @@ def test_readers_and_uploads_at_once_meet_no_error() -> None:
     assert found["errors"] == []
     assert found["uploads"] >= 2
     assert found["api_mib"] < 500
+
+
+def test_watchers_miss_no_event_while_the_board_is_read() -> None:
+    few = ("--dataset", "playground-64", "--evaluations", "500", "--readers", "10", "--seconds", "10")
+    found = printed("bench.watchers", *few, "--watchers", "120")
+    assert (found["watchers"], found["wrong"]) == (120, 0)
+    assert found["delivered"] == found["expected"] > 0
+    assert found["board_with"]["errors"] == []
 
 
 def test_edge_cases_of_every_operation_get_answers_that_the_description_allows() -> None:

@@ -65,6 +65,7 @@ def test_defaults_of_the_compose_file_are_those_of_the_code() -> None:
         "SHARE_LINKS_DAYS",
         "TOKEN_DAYS",
         "OIDC_HOURS",
+        "AUDIT_DAYS",
         "CHILD_MEMORY_MIB",
         "LEASE_S",
         "IDLE_LOOK_S",

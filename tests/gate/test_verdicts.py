@@ -20,6 +20,7 @@ from vcpbench_client.gate.rules import Rule, Verdict
 from vcpbench_client.gate.run import Answer, Gate, Question
 
 from records.models import Checkpoint, Evaluation
+from service.problems import Conflict
 from tests.client.conftest import token_of
 from tests.client.hands import Hands, write_model
 from tests.client.line import Line
@@ -112,6 +113,26 @@ def test_pass(gate: Any, before: str) -> None:
     assert f"| {TOP1} | 60.0 | 75.0 | ▲ | +15.0 |" in found.summary
     assert "gate: pass" in found.err
     assert found.json["notes"] == ["no video was looked at"]  # what its page warns of
+
+
+def test_the_server_is_told_the_verdict_and_a_server_that_cannot_store_it_changes_nothing(
+    gate: Any, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert gate(MUCH_LESS, "--min", f"{TOP1}=40", "--max", f"{TOP1}=90").code == 1
+    (told,) = [one for one in client.events() if one.kind == "gate.verdict"]
+    rules = [
+        {"rule": f"min {TOP1}=40", "verdict": "fail"},
+        {"rule": f"max {TOP1}=90", "verdict": "pass"},
+    ]
+    assert (told.facts["verdict"], told.facts["rules"], told.facts["model"]) == ("fail", rules, "mine")
+    monkeypatch.setattr("service.events.service.check_done", _away)
+    found = gate(MUCH_LESS, "--min", f"{TOP1}=40")
+    assert found.code == 1
+    assert "The server did not store the verdict: " in found.err
+
+
+def _away(*_: object) -> None:
+    raise Conflict("The store of verdicts is away.")
 
 
 def test_fail_when_the_paired_interval_lies_wholly_beyond_the_allowed_drop(gate: Any, before: str) -> None:

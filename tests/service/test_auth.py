@@ -114,6 +114,7 @@ VALUES = {
     "name": "nothing",
     "name_or_hash": "nothing",
     **dict.fromkeys(("note_id", "log_id", "share_id", "token_id", "view_id", "dataset_id"), NOTHING),
+    **dict.fromkeys(("webhook_id", "delivery_id"), NOTHING),
     "geometry": "resize=128x171,crop=112",
     "protocol_hash": 64 * "0",
     "key": 32 * "0",
@@ -135,6 +136,10 @@ OF_A_TEAM = (  # read by a token only, anywhere
     "/v1/admin/queue",
     "/v1/admin/workers",
     "/v1/admin/quotas/{team}",
+    "/v1/events",
+    "/v1/webhooks",
+    "/v1/webhooks/{webhook_id}/deliveries",
+    "/v1/audit",
 )
 
 

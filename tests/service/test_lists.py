@@ -51,8 +51,8 @@ def test_every_list_has_a_limit_an_offset_and_a_total() -> None:
         }, path  # fmt: skip
         assert parameters["offset"]["minimum"] == parameters["offset"]["default"] == 0, path
     assert lists == {
-        "admin/queue", "aliases", "checkpoints", "datasets", "evaluations", "leaderboard", "logs", "models",
-        "notes", "protocols", "shares", "tokens", "views",
+        "admin/queue", "aliases", "audit", "checkpoints", "datasets", "evaluations", "events", "leaderboard",
+        "logs", "models", "notes", "protocols", "shares", "tokens", "views", "webhooks",
     }  # fmt: skip
 
 

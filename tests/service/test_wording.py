@@ -87,6 +87,10 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /v1/datasets": {"name": "gestures", "location": "/videos"},
     "POST /v1/evaluations": {"checkpoint": "m@latest", "dataset": "playground-64", "protocol": "quick-v1"},
     "POST /v1/models/private": {"model": "m", "private": True},
+    "POST /v1/evaluations/0123456789/verdicts": {
+        "verdict": "pass",
+        "rules": [{"rule": "min recognition.top1=40", "verdict": "pass"}],
+    },
     "POST /v1/models/rename": {"model": "m", "name": "n"},
     "POST /v1/models/tags": {"model": "m", "add": ["ours"]},
     "POST /v1/notes": {"text": "Good."},
@@ -95,6 +99,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /v1/shares": {"evaluation": "m@latest"},
     "POST /v1/tokens": {"name": "ci"},
     "POST /v1/views": {"name": "ours", "address": "/models"},
+    "POST /v1/webhooks": {"url": "https://ci.example/vcpbench", "kinds": ["evaluation.done"]},
     "PUT /v1/admin/evaluations/0123456789/priority": {"priority": "high"},
     "PUT /v1/admin/pauses/0123456789": {"why": "New drivers."},
     "PUT /v1/admin/quotas/0123456789": {"num_bytes": 1},

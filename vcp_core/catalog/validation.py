@@ -26,6 +26,7 @@ EXPECTED = {
     "int_parsing": "a whole number",
     "int_parsing_size": "a whole number of fewer digits",
     "int_type": "a whole number",
+    "ip_any_network": "networks, such as 10.0.0.0/8, with commas between them",
     "less_than": "less than {lt}",
     "less_than_equal": "at most {le}",
     "list_type": "a list",

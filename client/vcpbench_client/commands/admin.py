@@ -91,3 +91,30 @@ def previews(
     elif shown:
         say("Workers make previews when somebody looks at a video.")
         say(f"To undo this: vcpbench admin previews {shlex.quote(found.name)} --off")
+
+
+@app.command()
+@plainly
+def audit(
+    team: Annotated[str | None, typer.Option(help="Only of this team.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many entries, the newest first.")] = 50,
+    as_json: options.JsonFlag = False,
+) -> None:
+    """Show who changed what, and when. Without an administrator's token, only your own team's changes.
+
+    **Examples**
+
+    `vcpbench admin audit --limit 200`
+
+    `vcpbench admin audit --team vision --json`
+    """
+    from vcpbench_client import event_tables
+
+    with connect() as client:
+        found = list(client.audit(team=team, limit=limit))
+    if as_json:
+        print_json(found)
+    elif found:
+        show(event_tables.audit(found))
+    else:
+        say("There are none.")

@@ -135,6 +135,7 @@ class Gate:
         self._know(judged=tuple(self._judge(rule, candidate) for rule in question.rules))
         if self.answer.baseline is not None and not self._same_weights():
             self._list_worse(candidate, self.answer.baseline)
+        self._store(candidate)
 
     def _compare(self, candidate: Evaluation, checkpoint: Checkpoint, against: Against) -> None:
         dataset = self.answer.question.dataset
@@ -159,6 +160,15 @@ class Gate:
                 self._know(worse=(*self.answer.worse, found))
         except ClientError as error:
             self._note(f"The videos that got worse cannot be listed: {error}")
+
+    def _store(self, candidate: Evaluation) -> None:
+        """Tell the server the verdict, for its webhooks. The verdict stands, whatever the server answers."""
+        judged = self.answer.judged
+        rules = [{"rule": f"{one.rule.kind} {one.rule}", "verdict": one.verdict.value} for one in judged]
+        try:
+            self.client.store_verdict(candidate.id, self.answer.verdict.value, rules)
+        except ClientError as error:
+            self._note(f"The server did not store the verdict: {error}")
 
     def _judge(self, rule: Rule, candidate: Evaluation) -> Judged:
         if rule.kind != "max-drop":

@@ -1,0 +1,1 @@
+"""What happened: a list, a stream, and the verdicts of gates."""

@@ -1,0 +1,1 @@
+"""Webhooks: routes, schemas, service. Workers send the deliveries."""

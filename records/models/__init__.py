@@ -14,6 +14,7 @@ job          one task of a worker; only this table has leases and attempts
 worker       worker processes that were seen lately
 former_name  old names of models; alias_move: where aliases point and pointed; model_tag: tags of models
 training_log curves over the steps of a run, as its team uploaded them
+tombstone    ids of what was deleted, and when
 note         notes on evaluations; saved_view: named addresses of pages; share: links that read one page
 
     tokens.py       token
@@ -27,6 +28,7 @@ note         notes on evaluations; saved_view: named addresses of pages; share: 
     logs.py         training_log
     names.py        former_name, alias_move, model_tag
     sharing.py      note, saved_view, share
+    tombstones.py   tombstone
     columns.py      columns whose values are names
 """
 
@@ -53,6 +55,7 @@ from records.models.media import Media, MediaState
 from records.models.names import AliasMove, FormerName, ModelTag
 from records.models.sharing import Note, SavedView, Share
 from records.models.tokens import Token
+from records.models.tombstones import Deleted, Tombstone
 
 __all__ = [
     "ENDED",
@@ -64,6 +67,7 @@ __all__ = [
     "ComparisonState",
     "DatasetRow",
     "DatasetState",
+    "Deleted",
     "Evaluation",
     "EvaluationState",
     "FormerName",
@@ -86,6 +90,7 @@ __all__ = [
     "Shard",
     "Share",
     "Token",
+    "Tombstone",
     "UploadPart",
     "Worker",
     "comparison_members",

@@ -28,5 +28,10 @@ shares.py       links that read one page
 views.py        saved views of pages
 tokens.py       API tokens
 copies.py       whole tables as text, and the objects that they name, for backups
+objects.py      which objects of the store the rows name
+retained.py     what can be made again: oldest use first, and its names taken off the rows
+sizes.py        sizes by team, dataset and kind
+deletions.py    what a deletion takes: counted, and deleted
+tombstones.py   ids of what was deleted
 locks.py        advisory locks: taken, and asserted
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
@@ -17,6 +18,12 @@ def current(session: Session, team: str, name: str) -> AliasMove | None:
     """The newest move of an alias; None if there is no such alias, or if it was removed."""
     found = session.scalars(_moves(team, name).limit(1)).one_or_none()
     return None if found is None or found.checkpoint_id is None else found
+
+
+def lost(session: Session, team: str, name: str) -> datetime | None:
+    """When the checkpoint was deleted at which an alias pointed last; None if that is not why it ended."""
+    found = session.scalars(_moves(team, name).limit(1)).one_or_none()
+    return None if found is None else found.deleted_at
 
 
 def history(session: Session, team: str, name: str, limit: int) -> Sequence[AliasMove]:

@@ -22,6 +22,11 @@ def take(session: Session, name: str) -> None:
     _note(session, name)
 
 
+def take_shared(session: Session, name: str) -> None:
+    """Wait until nobody holds a lock alone, and share it until the transaction ends."""
+    session.execute(text("SELECT pg_advisory_xact_lock_shared(hashtext(:name))"), {"name": name})
+
+
 def try_take(session: Session, name: str) -> bool:
     """Hold a lock until the transaction ends; False if another process has it."""
     query = text("SELECT pg_try_advisory_xact_lock(hashtext(:name))")

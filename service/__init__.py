@@ -7,6 +7,7 @@ Each subject has a folder: routes.py speaks HTTP, schemas.py defines the JSON, s
     checkpoints/   upload and find checkpoints
     comparisons/   evaluations in pairs: two, or many with a baseline
     datasets/      register and retire datasets
+    deletions/     delete evaluations, checkpoints, models and retired datasets
     estimates/     what an evaluation would take
     evaluations/   ask for evaluations, follow and cancel them
     leaderboard/   results of one dataset, protocol and engine
@@ -17,6 +18,7 @@ Each subject has a folder: routes.py speaks HTTP, schemas.py defines the JSON, s
     notes/         plain text on evaluations
     protocols/     register protocols
     shares/        links that read one page without a token
+    sizes/         what is in the store, by team, dataset and kind
     views/         names for addresses of pages
     web/           the pages for people
     app.py         the application
@@ -27,6 +29,7 @@ Each subject has a folder: routes.py speaks HTTP, schemas.py defines the JSON, s
     forms.py       the types of names in requests
     references.py  how a request names a checkpoint or an evaluation
     connections.py how many connections there may be, and how slow each
+    gone.py        what was deleted, and when
     room.py        what a team may have under way at a time
     limits.py      the ceilings of requests, each with its reason
     request_rates.py how many requests a token may send

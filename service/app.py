@@ -21,6 +21,7 @@ from service.checkpoints.open_uploads import OpenUploads
 from service.checkpoints.routes import router as checkpoints
 from service.comparisons.routes import router as comparisons
 from service.datasets.routes import router as datasets
+from service.deletions.routes import router as deletions
 from service.estimates.routes import router as estimates
 from service.evaluations.routes import router as evaluations
 from service.leaderboard.routes import router as leaderboard
@@ -34,6 +35,7 @@ from service.parameters import describe, known_words
 from service.protocols.routes import router as protocols
 from service.request_rates import RequestRates
 from service.shares.routes import router as shares
+from service.sizes.routes import router as sizes
 from service.timing import ServerTiming
 from service.views.routes import router as views
 from service.web import routes as web
@@ -131,8 +133,10 @@ def without_engines() -> FastAPI:
         views,
         leaderboard,
         datasets,
+        deletions,
         media,
         protocols,
+        sizes,
         health.router,
         metrics.router,
         whoami.router,

@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 from vcpbench_client.commands import (
     admin,
     comparing,
+    deleting,
     evaluations,
     export,
     gallery,
@@ -56,6 +57,7 @@ OWN = (
 )
 GROUPS = {
     "admin": admin.app,
+    "delete": deleting.app,
     "tag": naming.tag_app,
     "alias": naming.alias_app,
     "log": logs.app,
@@ -124,7 +126,8 @@ def _add_commands(root: typer.Typer) -> None:
     entries = sorted(entry_points(group=GROUP), key=lambda entry: entry.name)
     taken = {entry.name for entry in entries}
     for name, group in GROUPS.items():
-        root.add_typer(group, name=name)
+        if name not in taken:
+            root.add_typer(group, name=name)
     for command in OWN:
         if command.__name__ not in taken:
             root.command(name=command.__name__)(command)

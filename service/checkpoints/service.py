@@ -11,9 +11,10 @@ from sqlalchemy.orm import Session
 
 from records import flow
 from records.db import NOW
-from records.models import Checkpoint, CheckpointState, JobKind, Origin
-from records.repositories import checkpoints, jobs, locks
+from records.models import Checkpoint, CheckpointState, Deleted, JobKind, Origin
+from records.repositories import checkpoints, jobs, locks, objects
 from records.storage import Storage
+from service import gone
 from service.auth import Caller
 from service.checkpoints import named
 from service.checkpoints.named import Among
@@ -88,6 +89,7 @@ def declare(
         _add(found, facts)
         return found, False
     _check_room(session, team)
+    objects.about_to_name(session)
     checkpoint = Checkpoint(
         model=model,
         origin=Origin.UPLOAD,
@@ -160,11 +162,13 @@ def locked(session: Session, checkpoint_id: UUID) -> Checkpoint:
     """Read the checkpoint again under its lock. No other request changes it until the transaction ends.
 
     Raises:
-        NotFound: If it was deleted, because no bytes came for a week.
+        Gone: If somebody deleted it.
+        NotFound: If a worker deleted it, because no bytes came for a week.
     """
     locks.take(session, checkpoints.upload_lock(checkpoint_id))
     found = session.get(Checkpoint, checkpoint_id, populate_existing=True)
     if found is None:
+        gone.check(session, Deleted.CHECKPOINT, checkpoint_id)
         raise NotFound(f"Checkpoint {checkpoint_id} was deleted: no bytes came for a week. Declare it again.")
     return found
 

@@ -127,19 +127,20 @@ class Uploads:
                 raise BadUpload("The body was empty. Send the file: curl -T FILE URL.")
             if facts.sha256 not in (None, received.sha256):
                 raise _wrong_hash(facts.sha256, received.sha256)
-            # Before the row says so: a worker may open the object as soon as the row is committed.
+            # The row comes before the object that it names (`records.repositories.objects`). It says that the
+            # object is there only afterwards: then a worker may open it.
+            found, new = await self._sql(lambda session: self._declare(session, team, facts, received))
             await run_in_threadpool(self.storage.move, key, checkpoint_key(received.sha256))
         except BaseException:
             await run_in_threadpool(self.storage.delete, key)
             raise
+        return await self._sql(lambda session: self._end(session, found, received.size_bytes)), new
 
-        def store(session: Session) -> tuple[CheckpointOut, bool]:
-            found, new = service.declare(
-                session, self.storage, team, facts, received.sha256, received.size_bytes
-            )
-            return self._end(session, found.id, received.size_bytes), new
-
-        return await self._sql(store)
+    def _declare(
+        self, session: Session, team: str, facts: service.Facts, received: Received
+    ) -> tuple[UUID, bool]:
+        found, new = service.declare(session, self.storage, team, facts, received.sha256, received.size_bytes)
+        return found.id, new
 
     def _begin(
         self, session: Session, checkpoint_id: UUID, content_range: str | None

@@ -6,8 +6,9 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from records.models import Evaluation
+from records.models import Deleted, Evaluation
 from records.repositories import evaluations
+from service import gone
 from service.auth import Caller
 from service.checkpoints import named as checkpoints
 from service.checkpoints.named import Among
@@ -27,14 +28,15 @@ def find(
     Raises:
         InvalidRequest: If the text names no evaluation.
         NotFound: If there is none.
+        Gone: If it was deleted.
         Ambiguous: If several ids begin with the text.
     """
     reference = parse(wanted, "evaluation")
     if isinstance(reference, Beginning):
-        found = reference.whole or _begun(session, reference)
+        found = reference.whole or _begun(session, reference, reader)
     else:
         found = _newest(session, reference, wanted, reader)
-    return get(session, found, with_results=with_results)
+    return get(session, found, reader, with_results=with_results)
 
 
 def _newest(session: Session, reference: Latest | Alias, wanted: str, reader: Caller | None) -> UUID:
@@ -51,9 +53,10 @@ def _newest(session: Session, reference: Latest | Alias, wanted: str, reader: Ca
     return found
 
 
-def _begun(session: Session, reference: Beginning) -> UUID:
+def _begun(session: Session, reference: Beginning, reader: Caller | None) -> UUID:
     found = evaluations.between(session, reference.low, reference.high, MOST_TOLD + 1)
     if not found:
+        gone.check(session, Deleted.EVALUATION, reference.low, reference.high, reader)
         raise NotFound(
             f"No evaluation has an id that begins with {reference.text!r}. List them: GET /v1/evaluations."
         )
@@ -68,13 +71,17 @@ def _words(evaluation: Evaluation) -> str:
     return f"{whose} on {evaluation.dataset.name} under {evaluation.protocol.name}"
 
 
-def get(session: Session, evaluation_id: UUID, *, with_results: bool = False) -> Evaluation:
+def get(
+    session: Session, evaluation_id: UUID, reader: Caller | None = None, *, with_results: bool = False
+) -> Evaluation:
     """An evaluation.
 
     Raises:
         NotFound: If there is none.
+        Gone: If it was deleted.
     """
     found = evaluations.get(session, evaluation_id, with_results=with_results)
     if found is None:
+        gone.check(session, Deleted.EVALUATION, evaluation_id, reader=reader)
         raise NotFound(f"No evaluation {evaluation_id}. List them: GET /v1/evaluations.")
     return found

@@ -19,7 +19,9 @@ scatter.py      how a map is drawn
 many.py         many evaluations: against a baseline, and in all pairs
 multiples.py    profiles that are drawn side by side
 writing.py      forms that change something: notes, tags, names, aliases, links, views
+deleting.py     the page that deletes: what would go, and the name to type
 naming.py       notes, aliases and links of an evaluation
+sizes.py        what is in the store
 shared.py       one page for whoever has its link
 pictures.py     charts at addresses of their own, and badges
 svg.py          how these are drawn

@@ -24,6 +24,7 @@ from service.protocols import service as protocols
 from service.references import EvaluationNamed
 from service.web import (
     comparison,
+    deleting,
     errors,
     evaluation,
     gallery,
@@ -35,6 +36,7 @@ from service.web import (
     pictures,
     session,
     shared,
+    sizes,
     submitting,
     uploading,
     writing,
@@ -62,7 +64,9 @@ def install(app: FastAPI) -> None:
     app.include_router(map_routes.router)
     app.include_router(uploading.router)
     app.include_router(writing.router)
+    app.include_router(deleting.router)
     app.include_router(shared.router)
+    app.include_router(sizes.router)
     app.mount("/static", Static(directory=STATIC), name="static")
     errors.install(app)
 

@@ -35,6 +35,9 @@ def show(
     share = shares.opened_by(session, secret)
     if share is None or not settings.share_links_days:
         return _gone(request)
+    if share.deleted_at is not None:
+        at = share.deleted_at
+        return render(request, "shared_gone.html", status=410, headers=PAGE_HEADERS, deleted_at=at)
     chart = f"/shared/{secret}/chart.svg"
     more: dict[str, Any] = {"shared": {"chart": chart, "until": share.expires_at}}
     if share.second_id is None:
@@ -56,7 +59,7 @@ def draw(
     """The chart of the page that a link shares."""
     count_address(request)
     share = shares.opened_by(session, secret)
-    if share is None or not settings.share_links_days:
+    if share is None or share.deleted_at is not None or not settings.share_links_days:
         return _gone(request)
     if share.second_id is None:
         shown = _evaluation(session, share, storage, settings)
@@ -74,13 +77,15 @@ def draw(
 
 
 def _evaluation(session: Session, share: Share, storage: Storage, settings: Settings) -> evaluation.Page:
+    assert share.evaluation_id is not None  # what it opens was not deleted
     found = evaluations.get(session, share.evaluation_id, with_results=True)
-    assert found is not None  # the link goes with its evaluation
+    assert found is not None
     return evaluation.page(session, found, None, storage=storage, settings=settings)
 
 
 def _comparison(session: Session, share: Share) -> comparison.Page | None:
     """The page of the comparison; None if this version has not made it, for a link starts no work."""
+    assert share.evaluation_id is not None
     assert share.second_id is not None
     if comparisons.find(session, share.evaluation_id, share.second_id, version=COMPARED_VERSION) is None:
         return None
@@ -89,4 +94,4 @@ def _comparison(session: Session, share: Share) -> comparison.Page | None:
 
 def _gone(request: Request) -> Response:
     """One answer for an unknown, an expired and a revoked link: a guess learns nothing from it."""
-    return render(request, "shared_gone.html", status=404, headers=PAGE_HEADERS)
+    return render(request, "shared_gone.html", status=404, headers=PAGE_HEADERS, deleted_at=None)

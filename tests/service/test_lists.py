@@ -52,7 +52,7 @@ def test_every_list_has_a_limit_an_offset_and_a_total() -> None:
         assert parameters["offset"]["minimum"] == parameters["offset"]["default"] == 0, path
     assert lists == {
         "aliases", "checkpoints", "datasets", "evaluations", "leaderboard", "logs", "models", "notes",
-        "protocols", "shares", "views",
+        "protocols", "retired-datasets", "shares", "views",
     }  # fmt: skip
 
 

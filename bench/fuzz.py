@@ -29,7 +29,7 @@ from uuid import UUID
 from bench.installation import FIRST_SEED, ROOT, BenchFailed, Installation, running
 from bench.rehearsal.videos import make
 from records.db import NOW
-from records.models import Evaluation, EvaluationState
+from records.models import DatasetRow, DatasetState, Evaluation, EvaluationState
 from vcp_core.catalog.defaults import DEFAULT_PROTOCOL
 
 CONFIG = Path(__file__).with_name("fuzz.toml")
@@ -79,13 +79,18 @@ def prepare(installation: Installation) -> dict[str, list[str]]:
             started_at=NOW,
             finished_at=NOW,
         )
-        session.add(older)
+        retired = DatasetRow(
+            name="old", source={"name_or_path": "/videos"}, state=DatasetState.FAILED, retired_at=NOW
+        )
+        session.add_all([older, retired])
+        session.flush()
+        retired_id = str(retired.id)
         dataset, protocol = str(new.dataset_id), new.protocol_hash
     return {
         **annotate(installation, asked[0]),
         "comparisons": [many],
         "evaluations": asked,
-        "dataset_ids": [dataset],
+        "dataset_ids": [dataset, retired_id],
         "protocol_hashes": [protocol],
     }
 

@@ -218,7 +218,7 @@ def _needed_shards(doomed: Doomed) -> ColumnElement[bool]:
     return Shard.id.in_(ids)
 
 
-def _needed_elsewhere(doomed: Doomed, team: str | None = None) -> ColumnElement[bool]:
+def _needed_elsewhere(doomed: Doomed, team: str | None) -> ColumnElement[bool]:
     others = evaluation_shards.alias()
     needed = (others.c.shard_id == Shard.id, ~_among(others.c.evaluation_id, doomed.all_evaluations))
     if team is None:
@@ -336,12 +336,15 @@ def end_aliases(session: Session, doomed: Doomed) -> None:
 
 def forget_features(session: Session, doomed: Doomed) -> None:
     """Delete the shards that only these evaluations need. The others belong to an evaluation that stays."""
-    needed = _needed_shards(doomed)
-    session.execute(delete(Shard).where(needed, ~_needed_elsewhere(doomed)), execution_options=UNSEEN)
+    needs = evaluation_shards.c
+    links = delete(evaluation_shards).where(_among(needs.evaluation_id, doomed.all_evaluations))
+    freed = session.scalars(links.returning(needs.shard_id)).all()
+    needed = exists().where(needs.shard_id == Shard.id)
+    session.execute(delete(Shard).where(_among(Shard.id, freed), ~needed), execution_options=UNSEEN)
     heir = (
-        select(Evaluation.id, Evaluation.checkpoint_id, Evaluation.dataset_id)
-        .join(evaluation_shards, evaluation_shards.c.evaluation_id == Evaluation.id)
-        .where(evaluation_shards.c.shard_id == Shard.id, ~_among(Evaluation.id, doomed.all_evaluations))
+        select(Evaluation.id)
+        .join(evaluation_shards, needs.evaluation_id == Evaluation.id)
+        .where(needs.shard_id == Shard.id)
         .order_by(Evaluation.id)
         .limit(1)
     )

@@ -43,7 +43,7 @@ def check(
     when = f"{moment(found.deleted_at)}{by}"
     raise Gone(
         f"{kind.value.capitalize()} {found.id} was deleted on {when}. {_INSTEAD[kind]}",
-        kind=kind.value,
+        deleted=kind.value,
         deleted_at=found.deleted_at.isoformat(),
     )
 

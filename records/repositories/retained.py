@@ -60,7 +60,8 @@ def features(session: Session, days: float) -> Candidates:
 
 def features_bytes(session: Session) -> int:
     """Size of all features that are kept."""
-    return session.scalar(select(func.sum(Shard.size_bytes)).where(Shard.swept_at.is_(None))) or 0
+    total = session.scalar(select(func.sum(Shard.size_bytes)).where(Shard.swept_at.is_(None)))
+    return int(total or 0)  # PostgreSQL's sum is a decimal
 
 
 def forget_features(session: Session, shard_ids: Collection[UUID]) -> list[str]:
@@ -98,7 +99,7 @@ def previews(session: Session, days: float) -> Candidates:
 
 def previews_bytes(session: Session) -> int:
     """Size of all previews that are kept."""
-    return session.scalar(select(func.sum(Media.size_bytes))) or 0
+    return int(session.scalar(select(func.sum(Media.size_bytes))) or 0)
 
 
 def forget_previews(session: Session, media_ids: Collection[UUID]) -> list[str]:

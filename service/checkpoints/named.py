@@ -147,7 +147,7 @@ def _check_lost(session: Session, team: str, name: str) -> None:
         raise Gone(
             f"The checkpoint at which @{name} of team {quoted(team)} pointed was deleted on "
             f"{gone.moment(deleted_at)}. Point the alias at another one: PUT /v1/aliases/{name}.",
-            kind=Deleted.CHECKPOINT.value,
+            deleted=Deleted.CHECKPOINT.value,
             deleted_at=deleted_at.isoformat(),
         )
 

@@ -89,11 +89,11 @@ def test_old_addresses_say_that_it_was_deleted_and_when_and_to_its_team_by_whom(
         f"/v1/notes?evaluation={first}",
     ):
         gone = problem_of(vision.get(path), 410)
-        assert gone["kind"] == "evaluation"
+        assert gone["deleted"] == "evaluation"
         assert gone["deleted_at"][:10] in gone["detail"]
         assert "by vision" in gone["detail"], path
         assert "by vision" not in problem_of(audio.get(path), 410)["detail"], path
-    assert problem_of(vision.get(f"/v1/checkpoints/{world.ours}"), 410)["kind"] == "checkpoint"
+    assert problem_of(vision.get(f"/v1/checkpoints/{world.ours}"), 410)["deleted"] == "checkpoint"
     assert problem_of(vision.delete(f"/v1/checkpoints/{world.ours}"), 410)
     many = problem_of(audio.get(f"/v1/comparisons/{world.many}"), 410)
     assert "One of its evaluations was deleted" in many["detail"]
@@ -155,7 +155,7 @@ def test_a_dataset_is_retired_first_and_deleted_by_an_administrator(
     would = api.client.delete(path, params={"dry_run": "true"}).json()
     assert {line["kind"] for line in would["goes"]} >= {"datasets", "evaluations", "controls", "previews"}
     assert api.client.delete(path).json() == {**would, "dry_run": False}
-    assert problem_of(api.client.delete(path), 410)["kind"] == "dataset"
+    assert problem_of(api.client.delete(path), 410)["deleted"] == "dataset"
     assert api.client.get("/v1/evaluations").json()["total"] == 0
     with api.database.session() as session:
         assert session.scalars(select(DatasetRow)).all() == []

@@ -108,7 +108,7 @@ class NotFound(ServiceError):
 
 
 class Gone(ServiceError):
-    """The named thing was deleted. The error has the members `deleted`, which is its kind, and `deleted_at`."""
+    """The named thing was deleted. The error has the members `deleted` (its kind) and `deleted_at`."""
 
     status = 410
 

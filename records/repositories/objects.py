@@ -43,7 +43,7 @@ class Kind:
     form: re.Pattern[str]
     column: InstrumentedAttribute[Any]
     kept: tuple[ColumnElement[bool], ...] = ()
-    size: InstrumentedAttribute[int | None] | None = None
+    size: Any = None  # a column; its own type would be read as that of a value
     spelled: Callable[[str], Any] = str
 
     def name_in(self, key: str) -> str | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Generator
 from datetime import timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, and_, delete, exists, false, func, literal, select, update
@@ -157,6 +157,6 @@ def _candidates(session: Session, query: Select[UUID, int, bool]) -> Candidates:
         yield from (Candidate(*row) for row in rows)
 
 
-def _older(moment: ColumnElement[object], days: float) -> ColumnElement[bool]:
+def _older(moment: Any, days: float) -> ColumnElement[bool]:
     """Whether a moment is more than so many days ago; never, if `days` is 0."""
     return moment < NOW - timedelta(days=days) if days else false()

@@ -6,7 +6,8 @@ A file that two teams uploaded counts for both. Controls, previews and manifests
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ARRAY, ColumnElement, Select, Uuid, any_, false, func, literal, null, select
@@ -24,7 +25,8 @@ from records.models import (
 )
 
 
-class Size(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class Size:
     """The objects of one kind, of one team and one dataset.
 
     Attributes:
@@ -86,7 +88,7 @@ def every(
         "previews": media,
         "manifests": manifests,
     }
-    return [Size(kind, *row) for kind, query in queries.items() for row in _grouped(session, query)]
+    return [size for kind, query in queries.items() for size in _grouped(session, kind, query)]
 
 
 def _each(team: Any, dataset: Any, name: Any, size: Any, goes: Any = None) -> Select[Any]:
@@ -101,14 +103,24 @@ def _each(team: Any, dataset: Any, name: Any, size: Any, goes: Any = None) -> Se
     return found.group_by(*(one for one in (team, dataset) if one is not None), name)
 
 
-def _grouped(session: Session, query: Select[Any]) -> list[Any]:
+def _grouped(session: Session, kind: str, query: Select[Any]) -> list[Size]:
     each = query.subquery()
     freed = func.coalesce(func.sum(each.c.size).filter(each.c.goes), 0)
     grouped = select(each.c.team, each.c.dataset, func.count(), func.sum(each.c.size), freed)
     rows = session.execute(
         grouped.group_by(each.c.team, each.c.dataset).order_by(each.c.team, each.c.dataset)
     )
-    return [(team, dataset, count, int(size), int(free)) for team, dataset, count, size, free in rows]
+    return [
+        Size(
+            kind=kind,
+            team=team,
+            dataset=dataset,
+            count=count,
+            size_bytes=int(size),
+            would_free_bytes=int(free),
+        )
+        for team, dataset, count, size, free in rows
+    ]
 
 
 def _among(column: Any, ids: Collection[UUID]) -> ColumnElement[bool]:

@@ -18,7 +18,8 @@ def of(session: Session, settings: Settings, caller: Caller) -> SizesOut:
         features=[one.id for one in retention.features_to_go(session, settings)],
         previews=[one.id for one in retention.previews_to_go(session, settings)],
     )
-    mine = [SizeOut.model_validate(one._asdict()) for one in found if caller.admin or one.team == caller.team]
+    seen = [one for one in found if caller.admin or one.team == caller.team]
+    mine = [SizeOut.model_validate(one, from_attributes=True) for one in seen]
     return SizesOut(
         sizes=mine,
         count=sum(one.count for one in mine),

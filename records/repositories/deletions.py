@@ -237,7 +237,7 @@ def _previews(doomed: Doomed, *, shared: bool) -> Select[int, int]:
     )
 
 
-def _twin_of(fingerprint: ColumnElement[str | None], doomed: Doomed) -> Select[UUID]:
+def _twin_of(fingerprint: Any, doomed: Doomed) -> Select[UUID]:
     """The newest other dataset with this fingerprint."""
     other = aliased(DatasetRow)
     same = (other.fingerprint == fingerprint, ~_among(other.id, doomed.datasets))

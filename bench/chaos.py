@@ -9,10 +9,12 @@ python -m bench.chaos --json                the numbers for programs
 Clients upload small networks and ask for their evaluations until the time is over. Meanwhile one part after
 the other is hit: a worker, the API, Valkey or PostgreSQL is killed and started again, a worker stands still
 for longer than its lease, an upload is cut, or stored features are damaged. Some uploads are poisoned: no
-checkpoint, or weights that overflow. Afterwards everything ends undisturbed.
+checkpoint, or weights that overflow. Some evaluations and checkpoints are deleted. A process sweeps the store
+all the time, with little room for features, and is killed, too. Afterwards everything ends undisturbed.
 
 Exits with 1 unless there were sound evaluations and poisoned ones, each sound one is done, each poisoned one
-failed with its reason, none was made twice, and all scores equal those of the library in one process.
+failed with its reason, none was made twice, all scores equal those of the library in one process, and after a
+last sweep no object is an orphan and no row names an object that is missing.
 """
 
 from __future__ import annotations
@@ -37,14 +39,20 @@ from urllib.parse import urlsplit
 import torch
 from sqlalchemy import func, select
 from vcpbench_client import Client, ClientError, Evaluation
+from vcpbench_client.errors import Gone
 
 import vcp_core
+from bench.consistency import dangling, num_orphans
 from bench.installation import Installation, running
 from bench.rehearsal.videos import make
+from records import sweep
 from records.models import Evaluation as EvaluationRow
-from records.models import EvaluationState, Job
+from records.models import EvaluationState, Job, Shard
+from records.settings import Retention
+from records.storage import Storage
 from vcp_core.backbones import build
 from vcp_core.catalog.protocols import protocol_from
+from vcp_core.scoring.maps import MAP_VERSION
 
 WORKERS, CLASSES = 3, 2
 LEASE_S = 10.0
@@ -52,6 +60,8 @@ PAUSE_S = (2.0, 8.0)  # between two blows
 PATIENCE_S, END_S = 120.0, 900.0
 CLIENTS, EVERY_S = 2, 12.0  # sooner, two cores leave a queue that lasts longer than the blows
 CUT_BYTES = 1_000_000
+DELETE_EVERY_S = 8.0
+SWEEPER = "sweeper"
 DATASET = "chaos"
 PROTOCOL: dict[str, Any] = {
     "name": "chaos",
@@ -65,11 +75,15 @@ REASONS = {NO_CHECKPOINT: "neither a zip", OVERFLOWS: "NaN or infinity"}
 
 @dataclass
 class Asked:
-    """What clients asked for: evaluations by the seed of their weights, and poisoned ones by their poison."""
+    """What clients asked for: evaluations by the seed of their weights, and poisoned ones by their poison.
+
+    `deleted` has the ids of sound ones that were deleted. They are not among `sound` any more.
+    """
 
     sound: dict[int, Evaluation] = field(default_factory=dict)
     poisoned: list[tuple[str, Evaluation]] = field(default_factory=list)
     given_up: list[str] = field(default_factory=list)
+    deleted: list[str] = field(default_factory=list)
 
 
 def write_weights(path: Path, seed: int, poison: str | None) -> Path:
@@ -110,6 +124,28 @@ def ask(
         over.wait(every_s)
 
 
+def delete(installation: Installation, asked: Asked, over: threading.Event, rng: random.Random) -> None:
+    """Delete sound evaluations, or their checkpoints, in any state, until the time is over."""
+    while not over.wait(DELETE_EVERY_S):
+        if not asked.sound:
+            continue
+        seed = rng.choice(list(asked.sound))
+        chosen = asked.sound[seed]
+        with Client(installation.url, installation.token, patience_s=PATIENCE_S) as client:
+            with suppress(ClientError):  # the API may be killed before it answers
+                if rng.random() < 0.5:
+                    client.delete_evaluation(chosen.id)
+                else:
+                    client.delete_checkpoint(chosen.checkpoint.id)
+            try:
+                client.evaluation(chosen.id)
+            except Gone:
+                asked.deleted.append(chosen.id)
+                del asked.sound[seed]
+            except ClientError as error:
+                asked.given_up.append(f"deleting {chosen.id}: {error}")
+
+
 class Blows:
     """Everything that is done to an installation, and how often it was."""
 
@@ -119,6 +155,7 @@ class Blows:
         self._all: list[tuple[str, Callable[[], None]]] = [
             *[("workers killed", lambda: self._kill(self._worker()))] * 3,
             *[("workers frozen", self._freeze)] * 2,
+            *[("sweeps killed", lambda: self._kill(SWEEPER))] * 2,
             ("API killed", lambda: self._kill("service")),
             ("Valkey killed", lambda: self._kill("valkey")),
             ("PostgreSQL killed", lambda: self._kill("postgres")),
@@ -220,6 +257,7 @@ def rows(installation: Installation) -> dict[str, int]:
             "crashes": int(crashes or 0),
             "outages": int(outages or 0),
             "losses": int(losses or 0),
+            "swept": session.scalar(select(func.count()).where(Shard.swept_at.is_not(None))) or 0,
             "doubled": sum(number - 1 for number in session.scalars(doubled)),
         }
 
@@ -235,10 +273,13 @@ def run(folder: Path, seconds: float, seed: int, every_s: float) -> dict[str, An
         installation.post("protocols", PROTOCOL)
         installation.post("datasets", {"name": DATASET, "location": str(videos)})
         blows = Blows(installation, random.Random(seed))  # noqa: S311 - no secret
+        installation.start_program(SWEEPER, "bench.sweeper")
         clients = [
             threading.Thread(target=ask, args=(installation, weights, asked, over, 1_000 * number, every_s))
             for number in range(1, CLIENTS + 1)
         ]
+        rng = random.Random(seed)  # noqa: S311
+        clients.append(threading.Thread(target=delete, args=(installation, asked, over, rng)))
         for client in clients:
             client.start()
         begun = time.monotonic()
@@ -249,6 +290,9 @@ def run(folder: Path, seconds: float, seed: int, every_s: float) -> dict[str, An
         for client in clients:
             client.join()
         found = calm(installation, asked)
+        installation.kill(SWEEPER)
+        store = Storage(f"file://{installation.folder / 'objects'}")
+        sweep.run(installation.database, store, Retention(), map_version=MAP_VERSION, min_age_s=0.0)
         sound = [found[one.id] for one in asked.sound.values()]
         poisoned = [(poison, found[one.id]) for poison, one in asked.poisoned]
         return {
@@ -263,6 +307,9 @@ def run(folder: Path, seconds: float, seed: int, every_s: float) -> dict[str, An
                 if one.state != "failed" or REASONS[poison] not in str(one.reason)
             ],
             "given_up": asked.given_up,
+            "deleted": len(asked.deleted),
+            "orphans": num_orphans(installation.database, store),
+            "dangling": dangling(installation.database, store),
             "other_scores": differing(installation, weights, videos, asked, found),
             **rows(installation),
         }
@@ -281,7 +328,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         found = run(Path(folder), arguments.seconds, arguments.seed, arguments.every)
     print(json.dumps(found, indent=2) if arguments.json else described(found))
-    bad = ("lost", "not_failed_by_their_reason", "given_up", "other_scores", "doubled")
+    bad = ("lost", "not_failed_by_their_reason", "given_up", "other_scores", "doubled", "orphans", "dangling")
     sys.exit(any(found[name] for name in bad) or not (found["sound"] and found["poisoned"]))
 
 
@@ -296,6 +343,8 @@ def described(found: Mapping[str, Any]) -> str:
     failed = found["poisoned"] - len(found["not_failed_by_their_reason"])
     lines += [f"{failed:>6} of {found['poisoned']} poisoned ones failed by their reason"]
     lines += [f"{len(found['other_scores']):>6} with other scores than the library's"]
+    lines += [f"{found['deleted']:>6} deleted, {found['swept']} shards without their features"]
+    lines += [f"{found['orphans']:>6} orphans, {len(found['dangling'])} dangling rows after a last sweep"]
     for name in ("lost", "not_failed_by_their_reason", "given_up"):
         lines += [f"{name}: {one}" for one in found[name]]
     return "\n".join(lines)

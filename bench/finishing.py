@@ -199,7 +199,8 @@ def finish_shard(session: Session, claim: Claim) -> None:
     """End the job of a shard, as `worker.tasks.extract` does."""
     flow.lock(session)
     assert jobs.finish(session, claim)
-    shards.keep_facts(session, claim.subject_id, device="none", counts={}, sha256="0" * 64)
+    facts: dict[str, Any] = {"device": "none", "counts": {}, "sha256": "0" * 64, "size_bytes": 0}
+    shards.keep_facts(session, claim.subject_id, **facts)
     flow.shard_done(session, claim.subject_id)
 
 

@@ -30,7 +30,7 @@ from uuid import UUID
 from bench.installation import FIRST_SEED, ROOT, BenchFailed, Installation, running
 from bench.rehearsal.videos import make
 from records.db import NOW
-from records.models import Evaluation, EvaluationState, Worker
+from records.models import DatasetRow, DatasetState, Evaluation, EvaluationState, Worker
 from vcp_core.catalog.defaults import DEFAULT_PROTOCOL
 
 CONFIG = Path(__file__).with_name("fuzz.toml")
@@ -81,7 +81,12 @@ def prepare(installation: Installation) -> dict[str, list[str]]:
             started_at=NOW,
             finished_at=NOW,
         )
-        session.add(older)
+        retired = DatasetRow(
+            name="old", source={"name_or_path": "/videos"}, state=DatasetState.FAILED, retired_at=NOW
+        )
+        session.add_all([older, retired])
+        session.flush()
+        retired_id = str(retired.id)
         # One that is there, and still will be at the end of the requests.
         later = NOW + timedelta(hours=1)
         session.add(Worker(name=WORKER, queues=["cpu"], device="cpu", seen_at=later))
@@ -91,7 +96,7 @@ def prepare(installation: Installation) -> dict[str, list[str]]:
         "comparisons": [many],
         "evaluations": asked,
         "workers": [WORKER],
-        "dataset_ids": [dataset],
+        "dataset_ids": [dataset, retired_id],
         "protocol_hashes": [protocol],
     }
 

@@ -133,6 +133,10 @@ class Installation:
         command = [sys.executable, "-m", "bench.worker", "--report", str(report), *self.worker]
         self._spawn(f"worker-{number}", command)
 
+    def start_program(self, name: str, module: str) -> None:
+        """Start another program of this tree, with the settings of API and workers."""
+        self._spawn(name, [sys.executable, "-m", module])
+
     def kill_worker(self, number: int) -> None:
         """Kill a worker by SIGKILL. Its child ends by itself when it notices."""
         program = self._programs.pop(f"worker-{number}")

@@ -3,6 +3,10 @@
 flow.py        the states of evaluations, and every change of them
 events.py      events of what happened, and their JSON
 destinations.py where webhooks may lead
+deletion.py    delete evaluations, checkpoints, models and datasets
+sweep.py       one sweep of an installation: unfinished uploads, retention, orphans
+retention.py   what can be made again goes when it was not used for long, or there is no room
+orphans.py     objects that no row names are deleted
 damage.py      what happens when features are damaged in the store
 repositories/  all SQL
 models/        the tables

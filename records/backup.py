@@ -5,7 +5,7 @@ rows-<id>/           the rows of each table as text (`COPY`), and objects.jsonl,
 objects/<sha256>     the objects that these rows name, by their hash: the same key may get other bytes later
 
 A second backup into the same folder copies only the objects that are new. All rows are of one moment. The
-service goes on meanwhile: objects do not change, and an object that a row names is not deleted.
+service goes on meanwhile: objects do not change, and no sweep deletes objects before the backup has ended.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from records import migrate
+from records import migrate, sweep
 from records.db import Database
-from records.repositories import copies
+from records.repositories import copies, locks
 from records.repositories.copies import NamedObject
 from records.storage import DamagedObject, Storage
 from vcp_core.catalog.errors import StorageError, VcpbenchError
@@ -126,7 +126,8 @@ def back_up(
         StorageError: If the store is away, or the folder is full.
     """
     migrate.check(database)
-    with _alone_in(folder):
+    with _alone_in(folder), database.session() as held:
+        locks.take(held, sweep.LOCK)  # otherwise a sweep could delete objects that are still to be copied
         rows = folder / f"{ROWS}{uuid4().hex[:12]}"
         rows.mkdir(mode=0o700)
         made_at = datetime.now(UTC).isoformat(timespec="seconds")

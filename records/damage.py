@@ -4,6 +4,9 @@ The job that noticed it ends, and its evaluation waits for the shard again, as b
 Other evaluations that are being scored from the same shard wait, too. All of this is one transaction under
 the flow's lock. So if a worker is killed before it commits, the next attempt at its job notices the damage
 again. If two workers notice the same damage, the second finds the shard's job queued already.
+
+Features that retention deleted (`records.retention`) are extracted again in the same way, when a map needs
+them. No evaluation that has not ended can need them.
 """
 
 from __future__ import annotations
@@ -14,8 +17,9 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from records import flow
-from records.models import Evaluation, EvaluationState, Shard
-from records.repositories import evaluations, locks, remakes
+from records.models import Evaluation, EvaluationState, JobState, Shard
+from records.repositories import evaluations, locks, remakes, shards
+from vcp_core.catalog.errors import VcpbenchError
 
 
 def features_damaged(
@@ -52,6 +56,26 @@ def features_of_done_damaged(session: Session, damaged: Mapping[UUID, str | None
     """
     locks.expect(session, flow.FLOW)
     _extract_again(session, damaged)
+
+
+def remake_features(session: Session, evaluation: Evaluation) -> None:
+    """Extract the features of an evaluation that is done again, if retention deleted them. A map needs them.
+
+    Args:
+        session: Holds the flow's lock.
+        evaluation: The evaluation. It keeps its scores.
+
+    Raises:
+        LockNotHeld: If the transaction does not hold the flow's lock.
+        VcpbenchError: If they cannot be made again.
+    """
+    locks.expect(session, flow.FLOW)
+    unmade = shards.unmade(session, evaluation)
+    for shard, job in unmade:
+        if shard.swept_at is None and job.state is JobState.FAILED:
+            reason = job.error or VcpbenchError("no reason was left behind")
+            raise reason.within("its features were deleted, and cannot be made again: ")
+    remakes.extract_swept(session, [shard.id for shard, _ in unmade])
 
 
 def _extract_again(session: Session, damaged: Mapping[UUID, str | None]) -> None:

@@ -300,6 +300,7 @@ def scored(session: Session, evaluation: Evaluation) -> None:
     """Mark a scored evaluation as done, and advance the evaluations that need it as their control."""
     evaluation.state, evaluation.finished_at = EvaluationState.DONE, NOW
     session.flush()
+    shards.used(session, evaluation)
     events.evaluation_ended(session, evaluation)
     evaluations.forget_parts(session, evaluation.id)
     _advance_all(session, evaluations.needing_control(session, evaluation))
@@ -317,10 +318,13 @@ def fail(
 
 
 @_under_lock
-def cancel(session: Session, evaluation: Evaluation) -> None:
-    """Cancel an evaluation for its owner, and cancel all work that only this evaluation needed."""
+def cancel(session: Session, evaluation: Evaluation, *, most: int | None = None) -> None:
+    """Cancel an evaluation for its owner, and cancel all work that only this evaluation needed.
+
+    With `most`, at most so many waiting jobs of each network are cancelled now. `end_left_jobs` cancels more.
+    """
     if not evaluation.state.ended:
-        _end(session, evaluation, EvaluationState.CANCELLED)
+        _end(session, evaluation, EvaluationState.CANCELLED, most)
 
 
 def _end(session: Session, evaluation: Evaluation, state: EvaluationState, most: int | None = None) -> None:

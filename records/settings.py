@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, IPvAnyNetwork, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -25,7 +25,44 @@ PATTERNS = {
 }
 
 
-class Settings(BaseSettings):
+class Retention(BaseSettings):
+    """How long, and how much, is kept of what workers can make again.
+
+    Attributes:
+        features_days: Features are deleted so many days after their last use. Workers make them again when
+            an evaluation or a map needs them. Maps by older versions, and controls that no evaluation needs,
+            are kept as long. With 0, all of these are kept for ever.
+        features_gib: Largest size of all features, GiB. Those that were used longest ago go first. With 0,
+            there is no limit.
+        media_days: As `features_days`, for previews of videos.
+        media_gib: As `features_gib`, for previews of videos.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="VCPBENCH_", extra="ignore", frozen=True)
+
+    features_days: Annotated[float, Field(ge=0)] = 90
+    features_gib: Annotated[float, Field(ge=0)] = 0
+    media_days: Annotated[float, Field(ge=0)] = 30
+    media_gib: Annotated[float, Field(ge=0)] = 0
+
+    @classmethod
+    def load(cls) -> Self:
+        """Read the settings from this process's environment, and from the files of `VCPBENCH_SECRETS`.
+
+        Raises:
+            SettingsError: If a variable is missing or invalid. The message names every such variable.
+        """
+        folder = os.environ.get(SECRETS) or None
+        if folder and not os.path.isdir(folder):
+            what = "is not a folder" if os.path.exists(folder) else "does not exist"
+            raise SettingsError(f"{SECRETS}: {folder} {what}. Name the folder of the files with secrets.")
+        try:
+            return cls(_secrets_dir=folder)
+        except ValidationError as error:
+            raise SettingsError(_readable(error)) from None
+
+
+class Settings(Retention):
     """The addresses of database, broker and store, and the limits of this installation.
 
     `VCPBENCH_SECRETS` names a folder of files with more settings, such as Docker's /run/secrets. A file has a
@@ -83,8 +120,6 @@ class Settings(BaseSettings):
         log_format: "text" for people, "json" for machines.
     """
 
-    model_config = SettingsConfigDict(env_prefix="VCPBENCH_", extra="ignore", frozen=True)
-
     database_url: SecretStr
     broker_url: SecretStr
     store_url: str
@@ -126,22 +161,6 @@ class Settings(BaseSettings):
         if not isinstance(value, str):
             return value
         return tuple(value.split(",")) if value else ()
-
-    @classmethod
-    def load(cls) -> Settings:
-        """Read the settings from this process's environment, and from the files of `VCPBENCH_SECRETS`.
-
-        Raises:
-            SettingsError: If a variable is missing or invalid. The message names every such variable.
-        """
-        folder = os.environ.get(SECRETS) or None
-        if folder and not os.path.isdir(folder):
-            what = "is not a folder" if os.path.exists(folder) else "does not exist"
-            raise SettingsError(f"{SECRETS}: {folder} {what}. Name the folder of the files with secrets.")
-        try:
-            return cls(_secrets_dir=folder)
-        except ValidationError as error:
-            raise SettingsError(_readable(error)) from None
 
 
 def database_url() -> str | None:

@@ -26,6 +26,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -61,6 +62,21 @@ class DamagedObject(StorageError):
 
 class MissingObject(DamagedObject):
     """An object that was stored is gone."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """An object in a list of the store.
+
+    Attributes:
+        key: Its key.
+        size_bytes: Its size.
+        age_s: Seconds since it was stored.
+    """
+
+    key: str
+    size_bytes: int
+    age_s: float
 
 
 class Storage:
@@ -251,12 +267,14 @@ class Storage:
             for batch in obstore.list(self.store, prefix):
                 yield from (str(found["path"]) for found in batch)
 
-    def older(self, prefix: str, age_s: float) -> Iterator[str]:
-        """Yield the keys below a folder whose objects are older than `age_s` seconds."""
-        since = datetime.now(UTC) - timedelta(seconds=age_s)
+    def entries(self, prefix: str) -> Iterator[Entry]:
+        """Yield the objects in a folder and below, each with its size and age."""
+        now = datetime.now(UTC)
         with _told(prefix):
             for batch in obstore.list(self.store, prefix):
-                yield from (str(found["path"]) for found in batch if found["last_modified"] < since)
+                for found in batch:
+                    age_s = (now - found["last_modified"]).total_seconds()
+                    yield Entry(key=str(found["path"]), size_bytes=found["size"], age_s=age_s)
 
     def forget_staged(self, age_s: float) -> None:
         """Remove incomplete files that killed processes left in a local folder. `keys` does not list them."""

@@ -9,6 +9,7 @@ Each subject has a folder: routes.py speaks HTTP, schemas.py defines the JSON, s
     checkpoints/   upload and find checkpoints
     comparisons/   evaluations in pairs: two, or many with a baseline
     datasets/      register and retire datasets
+    deletions/     delete evaluations, checkpoints, models and retired datasets
     estimates/     what an evaluation would take
     evaluations/   ask for evaluations, follow and cancel them
     events/        what happened: a list, a stream, and verdicts of gates
@@ -21,6 +22,7 @@ Each subject has a folder: routes.py speaks HTTP, schemas.py defines the JSON, s
     protocols/     register protocols
     quotas/        what a team uses and may use
     shares/        links that read one page without a token
+    sizes/         what is in the store, by team, dataset and kind
     tokens/        API tokens of a team
     views/         names for addresses of pages
     webhooks/      addresses that are told of events, and their deliveries
@@ -36,6 +38,7 @@ Each subject has a folder: routes.py speaks HTTP, schemas.py defines the JSON, s
     forms.py       the types of names in requests
     references.py  how a request names a checkpoint or an evaluation
     connections.py how many connections there may be, and how slow each
+    gone.py        what was deleted, and when
     room.py        what a team may have under way at a time
     limits.py      the ceilings of requests, each with its reason
     request_rates.py how many requests a token may send

@@ -23,6 +23,7 @@ from service.checkpoints.open_uploads import OpenUploads
 from service.checkpoints.routes import router as checkpoints
 from service.comparisons.routes import router as comparisons
 from service.datasets.routes import router as datasets
+from service.deletions.routes import router as deletions
 from service.estimates.routes import router as estimates
 from service.evaluations.routes import router as evaluations
 from service.events.hub import Hub
@@ -41,6 +42,7 @@ from service.quotas.routes import router as quotas
 from service.request_context import RequestContext
 from service.request_rates import RequestRates
 from service.shares.routes import router as shares
+from service.sizes.routes import router as sizes
 from service.timing import ServerTiming
 from service.tokens.routes import router as tokens
 from service.views.routes import router as views
@@ -149,10 +151,12 @@ def without_engines() -> FastAPI:
         audit,
         leaderboard,
         datasets,
+        deletions,
         media,
         protocols,
         quotas,
         operators,
+        sizes,
         health.router,
         metrics.router,
         whoami.router,

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.routing import iter_route_contexts
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, Histogram, generate_latest
 
-from records.repositories import workers
+from records.repositories import sizes, workers
 from service.deps import SessionDep
 from service.health import status
 from service.job_metrics import JobMetrics, show_live
@@ -64,7 +64,7 @@ class Metrics:
     summary="Show metrics for Prometheus",
 )
 def metrics(request: Request, session: SessionDep) -> Response:
-    """Requests by route, jobs by queue and kind, and workers, in Prometheus' text format."""
+    """Requests by route, jobs by queue and kind, workers and sizes of the store, as Prometheus reads them."""
     registry = CollectorRegistry()
     jobs = Gauge("vcpbench_jobs", "Jobs that have not ended", ["queue", "state"], registry=registry)
     there = Gauge("vcpbench_workers", "Workers seen in the last 30 s", ["queue"], registry=registry)
@@ -74,6 +74,9 @@ def metrics(request: Request, session: SessionDep) -> Response:
         ["queue"],
         registry=registry,
     )
+    stored = Gauge("vcpbench_store_bytes", "Size of what rows name in the store", ["kind"], registry=registry)
+    for size in sizes.every(session):
+        stored.labels(size.kind.replace(" ", "_")).inc(size.size_bytes)
     found = status(session)
     ages_s = workers.oldest_waiting_s(session)
     for queue in found.queues:

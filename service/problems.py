@@ -4,6 +4,7 @@ ServiceError
 ├── Unauthorised      no token, or an unknown or revoked one
 ├── Forbidden         the token does not permit this
 ├── NotFound          no such checkpoint, evaluation, ...
+├── Gone              it was deleted
 ├── Conflict          the state of the thing does not permit this
 ├── Ambiguous         several ids begin with the given characters (service/references.py)
 ├── StillCounting     another request counts a dataset's clips just now (service/estimates/service.py)
@@ -53,6 +54,7 @@ TITLES = {  # titles of our own, because those of http.HTTPStatus change between
     404: "Not found",
     408: "Too slow",
     409: "Conflict",
+    410: "Gone",
     413: "Too large",
     416: "Range not satisfiable",
     422: "Invalid request",
@@ -105,6 +107,12 @@ class NotFound(ServiceError):
     """The named thing does not exist."""
 
     status = 404
+
+
+class Gone(ServiceError):
+    """The named thing was deleted. The error has the members `deleted` (its kind) and `deleted_at`."""
+
+    status = 410
 
 
 class Conflict(ServiceError):
@@ -193,8 +201,9 @@ def problem(
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Make a route's `responses`: the problems that it may answer with."""
+    """Make a route's `responses`: the problems that it may answer with. What can be absent may be deleted."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    statuses = (*statuses, 410) if 404 in statuses else statuses
     return {status: {"description": TITLES[status], "content": content} for status in statuses}
 
 

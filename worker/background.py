@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable
-from pathlib import PurePath
 from uuid import UUID
 
 import structlog
@@ -15,22 +13,15 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from records import flow
+from records import sweep as tidying
 from records.db import Database
-from records.repositories import (
-    audit,
-    checkpoints,
-    evaluations,
-    events,
-    jobs,
-    locks,
-    media,
-    shards,
-    workers,
-)
+from records.orphans import Stopped, never
+from records.repositories import audit, evaluations, events, jobs, locks, workers
 from records.repositories.workers import WorkerReport
-from records.settings import Settings
-from records.storage import MEDIA, Storage, media_key
+from records.settings import Retention, Settings
+from records.storage import Storage
 from vcp_core.catalog.errors import StorageError
+from vcp_core.scoring.maps import MAP_VERSION
 from worker.deliveries import Deliveries
 from worker.job_loop import JobLoop
 
@@ -40,8 +31,6 @@ TIDY_EVERY_S = 3600.0
 PIECES = (
     10  # of the jobs that cancelled evaluations left behind, in one sweep; others get the lock in between
 )
-UNNAMED_S = 3600.0  # a worker stores previews, and a moment later it writes the row that names them
-UNFINISHED_S = 7 * 86400.0  # an upload that got no bytes for a week is deleted
 
 log = structlog.get_logger("vcpbench.worker")
 
@@ -65,12 +54,12 @@ def unregister(database: Database, worker_id: UUID) -> None:
 
 
 class BackgroundThreads:
-    """Threads: one sweeps and reports that the worker is alive, one looks for work without a message.
+    """Threads: one reports that the worker is alive, one looks for work without a message, one tidies.
 
     Another sends the deliveries of webhooks, unless the settings leave that to `python -m worker --deliver`.
 
     Args:
-        settings: Says how often both look.
+        settings: Says how often they look, and what is kept for how long.
         database: Holds the jobs and workers.
         storage: Holds the objects.
         job_loop: Does the jobs.
@@ -94,7 +83,7 @@ class BackgroundThreads:
         delivering = [self._deliver_loop] if settings.deliveries else []
         self._threads = [
             threading.Thread(target=self._run, args=(loop,), name=loop.__name__, daemon=True)
-            for loop in (self._sweep_loop, self._look_loop, *delivering)
+            for loop in (self._sweep_loop, self._look_loop, self._tidy_loop, *delivering)
         ]
         self.broken = False
 
@@ -130,7 +119,7 @@ class BackgroundThreads:
             self._ended.wait(self._settings.idle_look_s)
 
     def _sweep_loop(self) -> None:
-        every, tidied = min(SWEEP_EVERY_S, self._settings.lease_s / 4), -TIDY_EVERY_S
+        every = min(SWEEP_EVERY_S, self._settings.lease_s / 4)
         while not self._ended.is_set():
             try:
                 with self._database.session() as session:
@@ -145,15 +134,21 @@ class BackgroundThreads:
                 for _ in range(PIECES):
                     if self._ended.is_set() or not end_left_jobs(self._database):
                         break
-                if time.monotonic() > tidied + TIDY_EVERY_S:
-                    tidied = time.monotonic()
-                    forget_old(self._database, self._settings.audit_days)
-                    tidy(self._database, self._storage)
-            except StorageError as error:
-                log.warning("not tidied", error=str(error))
             except SQLAlchemyError as error:
                 log.warning("database away; not swept", error=str(error.args[0]).splitlines()[0])
             self._ended.wait(every)
+
+    def _tidy_loop(self) -> None:
+        """Sweep the store. This takes minutes where it is large, and the worker must not seem silent."""
+        while not self._ended.is_set():
+            try:
+                forget_old(self._database, self._settings.audit_days)
+                tidy(self._database, self._storage, self._settings, stopped=self._ended.is_set)
+            except StorageError as error:
+                log.warning("not tidied", error=str(error))
+            except SQLAlchemyError as error:
+                log.warning("database away; not tidied", error=str(error.args[0]).splitlines()[0])
+            self._ended.wait(TIDY_EVERY_S)
 
 
 def sweep(session: Session) -> None:
@@ -185,33 +180,12 @@ def end_left_jobs(database: Database) -> bool:
         return flow.end_left_jobs(session)
 
 
-def tidy(database: Database, storage: Storage) -> None:
-    """Delete uploads that nobody finished within a week, and what crashes and cancels left behind.
-
-    Those left bytes in the store, and shards of plans that never ended. Previews that no row names any more
-    are deleted, too.
-    """
-    with database.session() as session:
-        ids = shards.unplanned(session)
-    for evaluation_id in ids:
-        with database.session() as session:
-            shards.forget_unplanned(session, evaluation_id)
-    with database.session() as session:
-        ids = checkpoints.unfinished(session, UNFINISHED_S)
-    for checkpoint_id in ids:
-        with database.session() as session:
-            locks.take(session, checkpoints.upload_lock(checkpoint_id))  # a part may have arrived just now
-            checkpoints.forget_unfinished(session, checkpoint_id, UNFINISHED_S)
-    # List the store before reading the table: a part that arrives in between is then not in the list.
-    left = set(storage.older("uploads", UNFINISHED_S))
-    with database.session() as session:
-        left -= checkpoints.keys_of_parts(session, left)
-    storage.delete(*left)
-    left = set(storage.older(MEDIA, UNNAMED_S))
-    with database.session() as session:
-        left -= {media_key(sha256) for sha256 in media.named(session, [PurePath(key).name for key in left])}
-    storage.delete(*left)
-    storage.forget_staged(UNFINISHED_S)
+def tidy(database: Database, storage: Storage, limits: Retention, *, stopped: Stopped = never) -> None:
+    """Sweep the installation, unless another worker does so just now (`records.sweep`)."""
+    found = tidying.run(database, storage, limits, map_version=MAP_VERSION, stopped=stopped)
+    for what, freed in (found or {}).items():
+        if freed.count:
+            log.info("swept", what=what, count=freed.count, size_bytes=freed.size_bytes)
 
 
 def forget_old(database: Database, audit_days: int) -> None:

@@ -24,7 +24,7 @@ from records.repositories.jobs import Claim
 from records.settings import SECRETS, Settings
 from records.storage import Storage
 from vcp_core.catalog.datasets import is_built_in
-from vcp_core.catalog.errors import StorageError
+from vcp_core.catalog.errors import StorageError, VcpbenchError
 from vcp_core.catalog.paths import cache_dir, data_dir
 from worker.leases import Heartbeat
 from worker.runner import Foreign, Runner
@@ -193,6 +193,27 @@ class Work:
         def transaction(session: Session) -> None:
             flow.lock(session)
             if not jobs.keep(session, self.claim):
+                raise LostClaim
+            write(session)
+
+        self._patiently(transaction)
+
+    def postpone(self, write: Callable[[Session], None], reason: VcpbenchError, *, pause_s: float) -> None:
+        """Give the job back until later, and change states of other things, as `change`.
+
+        Args:
+            write: As for `change`.
+            reason: What the job waits for.
+            pause_s: When it is tried again: in so many seconds.
+
+        Raises:
+            LostClaim: If this worker lost the job. Nothing is written.
+            StorageError: If the database stays away for `AWAY_S`.
+        """
+
+        def transaction(session: Session) -> None:
+            flow.lock(session)
+            if not jobs.postpone(session, self.claim, reason, pause_s=pause_s):
                 raise LostClaim
             write(session)
 

@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 from vcpbench_client.commands import (
     admin,
     comparing,
+    deleting,
     evaluations,
     events,
     export,
@@ -61,6 +62,7 @@ OWN = (
 )
 GROUPS = {
     "admin": admin.app,
+    "delete": deleting.app,
     "tag": naming.tag_app,
     "alias": naming.alias_app,
     "log": logs.app,

@@ -21,6 +21,7 @@ from vcpbench_client.answers import (
     Status,
 )
 from vcpbench_client.asking import PAGE
+from vcpbench_client.deleting import Deleting
 from vcpbench_client.downloads import download
 from vcpbench_client.errors import BadAnswer, NotDone, Rejected, TimedOut
 from vcpbench_client.events import Events
@@ -36,7 +37,7 @@ from vcpbench_client.transport import Transport, content_of, segment
 from vcpbench_client.uploads import PART_BYTES, Tell, Upload
 
 
-class Client(Naming, Sharing, Logs, Tokens, Operating, Events):
+class Client(Naming, Sharing, Logs, Tokens, Operating, Events, Deleting):
     """A server, with one method for each request.
 
     Args:

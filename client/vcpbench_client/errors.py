@@ -17,7 +17,8 @@ ClientError
     ├── Unauthorised   401: no token, or one that the server does not know; never retried
     ├── Forbidden      403: a token that may not do this
     ├── NotFound       404: no such checkpoint, evaluation, dataset, metric, ...
-    └── Conflict       409: it is not in a state for this
+    ├── Conflict       409: it is not in a state for this
+    └── Gone           410: it was deleted
 """
 
 from __future__ import annotations
@@ -189,8 +190,18 @@ class Conflict(ApiError):
     """The thing's state does not allow this request."""
 
 
+class Gone(ApiError):
+    """The thing was deleted; `problem["deleted_at"]` says when."""
+
+
 def _facts(cause: Cause | None) -> dict[str, Any]:
     return {} if cause is None else {"code": cause.code, "path": cause.path, "fields": cause.fields}
 
 
-BY_STATUS: Mapping[int, type[ApiError]] = {401: Unauthorised, 403: Forbidden, 404: NotFound, 409: Conflict}
+BY_STATUS: Mapping[int, type[ApiError]] = {
+    401: Unauthorised,
+    403: Forbidden,
+    404: NotFound,
+    409: Conflict,
+    410: Gone,
+}

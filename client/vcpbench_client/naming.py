@@ -50,10 +50,16 @@ class Alias:
 
 @dataclass(frozen=True, kw_only=True)
 class Move:
-    """One move of an alias; `checkpoint` is None if the alias was removed."""
+    """One move of an alias.
+
+    Attributes:
+        checkpoint: Where it pointed from then on; None if the alias was removed, or the checkpoint deleted.
+        deleted_at: When the checkpoint was deleted; None if it was not.
+    """
 
     moved_at: datetime
     checkpoint: str | None = None
+    deleted_at: datetime | None = None
     by: str | None = None
 
 

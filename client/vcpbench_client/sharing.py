@@ -39,8 +39,8 @@ class Share:
     """A link that reads one page without a token.
 
     Attributes:
-        state: "live", "expired" or "revoked".
-        evaluation: The id of the evaluation.
+        state: "live", "expired", "revoked" or "deleted".
+        evaluation: The id of the evaluation; None if what the link opened was deleted.
         against: Of a comparison: the id of the evaluation that it is compared with.
         by: Name of the token that made the link.
         url: The link itself, only in the answer to `share`.
@@ -49,13 +49,14 @@ class Share:
     id: str
     team: str
     state: str
-    evaluation: str
+    evaluation: str | None
     created_at: datetime
     expires_at: datetime
     by: str
     against: str | None = None
     revoked_at: datetime | None = None
     revoked_by: str | None = None
+    deleted_at: datetime | None = None
     url: str | None = None
 
 

@@ -25,6 +25,7 @@ from vcpbench_client.answers import (
     Score,
     Status,
 )
+from vcpbench_client.deleting import Retired, Size
 from vcpbench_client.logs import TrainingLog
 from vcpbench_client.naming import Alias, Move
 from vcpbench_client.sharing import Share, View
@@ -239,7 +240,8 @@ def moves(found: Iterable[Move]) -> Table:
     """The moves of an alias."""
     table = _table("since", "checkpoint", "by")
     for one in found:
-        table.add_row(*map(Text, (_moment(one.moved_at), one.checkpoint or "removed", one.by or "")))
+        ended = f"deleted {_moment(one.deleted_at)}" if one.deleted_at else "removed"
+        table.add_row(*map(Text, (_moment(one.moved_at), one.checkpoint or ended, one.by or "")))
     return table
 
 
@@ -247,9 +249,38 @@ def shares(found: Iterable[Share]) -> Table:
     """Links that read one page."""
     table = _table("link", "evaluation", "against", "state", "by", "made", "expires")
     for one in found:
-        facts = (one.id, one.evaluation[:ID_DIGITS], (one.against or "")[:ID_DIGITS], one.state, one.by)
+        facts = (
+            one.id,
+            (one.evaluation or "")[:ID_DIGITS],
+            (one.against or "")[:ID_DIGITS],
+            one.state,
+            one.by,
+        )
         table.add_row(*map(Text, (*facts, _moment(one.created_at), _moment(one.expires_at))))
     return table
+
+
+def retired(found: Iterable[Retired]) -> Table:
+    """Datasets that lost their names."""
+    table = _table("dataset", "name", "fingerprint", "evaluations", "retired")
+    for one in found:
+        facts = (one.id, one.name, (one.fingerprint or "")[:12], str(one.num_evaluations))
+        table.add_row(*map(Text, (*facts, _moment(one.retired_at))))
+    return table
+
+
+def sizes(found: Iterable[Size]) -> Table:
+    """What is in the store."""
+    table = _table("kind", "team", "dataset", "objects", "size", "would go")
+    for one in found:
+        facts = (one.kind, one.team or "shared", one.dataset or "", str(one.count))
+        table.add_row(*map(Text, (*facts, megabytes(one.size_bytes), megabytes(one.would_free_bytes))))
+    return table
+
+
+def megabytes(size_bytes: int) -> str:
+    """Write a number of bytes in MB."""
+    return f"{size_bytes / 1e6:,.1f} MB"
 
 
 def views(found: Iterable[View], url: str) -> Table:

@@ -16,6 +16,7 @@ former_name  old names of models; alias_move: where aliases point and pointed; m
 training_log curves over the steps of a run, as its team uploaded them
 pause        queues and kinds of job of which nothing is claimed; team_quota: what a team may use
 event        what happened ── delivery ── webhook: the address that is told; audit_entry: who changed what
+tombstone    ids of what was deleted, and when
 note         notes on evaluations; saved_view: named addresses of pages; share: links that read one page
 
     tokens.py       token, sign_in
@@ -31,6 +32,7 @@ note         notes on evaluations; saved_view: named addresses of pages; share: 
     operating.py    pause, team_quota
     sharing.py      note, saved_view, share
     events.py       event, webhook, delivery, audit_entry
+    tombstones.py   tombstone
     columns.py      columns whose values are names
 """
 
@@ -59,6 +61,7 @@ from records.models.names import AliasMove, FormerName, ModelTag
 from records.models.operating import Pause, TeamQuota
 from records.models.sharing import Note, SavedView, Share
 from records.models.tokens import Role, SignIn, Token
+from records.models.tombstones import Deleted, Tombstone
 
 __all__ = [
     "ENDED",
@@ -71,6 +74,7 @@ __all__ = [
     "ComparisonState",
     "DatasetRow",
     "DatasetState",
+    "Deleted",
     "Delivery",
     "DeliveryState",
     "Evaluation",
@@ -101,6 +105,7 @@ __all__ = [
     "SignIn",
     "TeamQuota",
     "Token",
+    "Tombstone",
     "UploadPart",
     "Webhook",
     "WebhookForm",

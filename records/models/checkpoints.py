@@ -82,7 +82,9 @@ class Checkpoint(Identified, Base):
         scheme: Key scheme of the file (`vcp_core.catalog.keys`), once ready. For a control, the scheme whose
             facts it was made with; None for those of the backbone's first.
         report: How the backbone was found (CheckpointReport).
-        weights_sha256: SHA-256 of the canonical weights; their object key is made of it.
+        weights_sha256: SHA-256 of the canonical weights; their object key is made of it. It is set before the
+            object is stored, so the object is there once the checkpoint is ready.
+        weights_bytes: Size of this object; None until it is known.
         reason: Why the checkpoint was rejected.
         control_key: For a control: hash of everything that determines its weights.
         seed: Seed of random weights. A control without a seed is the pixel baseline, which has no weights.
@@ -110,7 +112,8 @@ class Checkpoint(Identified, Base):
     variant: Mapped[str | None]
     scheme: Mapped[str | None]
     report: Mapped[dict[str, Any] | None]
-    weights_sha256: Mapped[str | None]
+    weights_sha256: Mapped[str | None] = mapped_column(index=True)
+    weights_bytes: Mapped[int | None] = mapped_column(BigInteger)
     reason: Mapped[VcpbenchError | None]
     control_key: Mapped[str | None] = mapped_column(unique=True)
     seed: Mapped[int | None] = mapped_column(BigInteger)

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Index, false, func, text, true
+from sqlalchemy import BigInteger, Index, false, func, text, true
 from sqlalchemy.orm import Mapped, mapped_column
 
 from records.db import Base, Identified
@@ -34,6 +34,7 @@ class DatasetRow(Identified, Base):
         fingerprint: Hash of the videos. Results of different fingerprints never share a leaderboard.
         summary: Facts for people: videos, classes, licence, warnings, and what was left out.
         manifest_sha256: SHA-256 of the manifest's object; None for one that was stored without a hash.
+        manifest_bytes: Size of the manifest's object; None until it is known.
         retired_at: When the dataset lost its name: to a newer dataset, or because nobody waited for it.
         shows_media: Whether people may see previews of its videos. An operator may switch them off.
         on_demand: Whether an evaluation's request registered it. Then only evaluations wait for it.
@@ -52,6 +53,7 @@ class DatasetRow(Identified, Base):
     fingerprint: Mapped[str | None] = mapped_column(index=True)
     summary: Mapped[dict[str, Any] | None]
     manifest_sha256: Mapped[str | None]
+    manifest_bytes: Mapped[int | None] = mapped_column(BigInteger)
     retired_at: Mapped[datetime | None]
     shows_media: Mapped[bool] = mapped_column(default=True, server_default=true())
     on_demand: Mapped[bool] = mapped_column(default=False, server_default=false())

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Column, ForeignKey, Index, Table, func, text
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Table, func, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from records.db import Base, Identified
@@ -172,20 +172,28 @@ class Shard(Identified, Base):
         num_clips: Number of clips.
         key: The object of the features.
         sha256: SHA-256 of this object; None before it is stored, or if it was stored without a hash.
+        size_bytes: Size of this object; None before it is stored, or until a sweep noted it.
+        used_at: When an evaluation or a map last used the features.
+        swept_at: When retention deleted the features (`records.retention`); None if they are kept. The row
+            then names no object.
         device: Name of the device that forwarded the clips.
         counts: Frames decoded, clips forwarded, seconds; clips of a batch, threads of a CPU.
     """
 
     __tablename__ = "shard"
+    __table_args__ = (Index("ix_shard_used_at", "used_at", postgresql_where=text("swept_at IS NULL")),)
 
     space: Mapped[str] = mapped_column(index=True)
-    checkpoint_id: Mapped[UUID] = mapped_column(ForeignKey("checkpoint.id"))
-    dataset_id: Mapped[UUID] = mapped_column(ForeignKey("dataset.id"))
+    checkpoint_id: Mapped[UUID] = mapped_column(ForeignKey("checkpoint.id"), index=True)
+    dataset_id: Mapped[UUID] = mapped_column(ForeignKey("dataset.id"), index=True)
     number: Mapped[int]
     clips: Mapped[list[Any]] = mapped_column(deferred=True)
     num_clips: Mapped[int]
-    key: Mapped[str]
+    key: Mapped[str] = mapped_column(index=True)
     sha256: Mapped[str | None]
+    size_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    used_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+    swept_at: Mapped[datetime | None]
     device: Mapped[str | None]
     counts: Mapped[dict[str, Any] | None]
 

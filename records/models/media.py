@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import JSON, BigInteger, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from records.db import Base, Identified
+from records.db import NOW, Base, Identified
 from records.models.columns import words
 from records.models.datasets import DatasetRow
 from vcp_core.catalog.errors import VcpbenchError
@@ -35,11 +35,12 @@ class Media(Identified, Base):
         number: Number of the group (`vcp_core.catalog.previews.group_of`).
         state: See `MediaState`.
         reason: Why it failed.
-        sha256: Hash of the object, once made.
+        sha256: Hash of the object. It is set before the object is stored.
         size_bytes: Size of the object.
         files: The files in it: `{name: [first byte, bytes, SHA-256]}`.
         failed: The errors of videos that cannot be decoded any more, by key.
         finished_at: When it was made, or failed.
+        used_at: When somebody last looked at it, to the day.
     """
 
     __tablename__ = "media"
@@ -60,5 +61,6 @@ class Media(Identified, Base):
     files: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     failed: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     finished_at: Mapped[datetime | None]
+    used_at: Mapped[datetime] = mapped_column(server_default=NOW, index=True)
 
     dataset: Mapped[DatasetRow] = relationship(lazy="joined")

@@ -38,6 +38,7 @@ class AliasMove(Identified, Base):
         name: The alias, without its `@`.
         checkpoint_id: Where it points from now on; None if it was removed.
         by: Name of the token that moved it. `created_at` says when.
+        deleted_at: When the checkpoint at which it pointed was deleted; None if nobody deleted it.
     """
 
     __tablename__ = "alias_move"
@@ -50,6 +51,7 @@ class AliasMove(Identified, Base):
         ForeignKey("checkpoint.id", ondelete="SET NULL"), index=True
     )
     by: Mapped[str]
+    deleted_at: Mapped[datetime | None]
 
 
 class ModelTag(Identified, Base):

@@ -63,11 +63,12 @@ class Share(Identified, Base):
         team: The team that made it, and that may revoke it.
         by: Name of the token that made it. `created_at` says when.
         secret_sha256: SHA-256 of the secret in the link (32 random bytes, which are stored nowhere).
-        evaluation_id: The evaluation; of a comparison, the first one.
+        evaluation_id: The evaluation; of a comparison, the first one. None if what it opened was deleted.
         second_id: The second evaluation of a comparison; None for the page of one evaluation.
         expires_at: From when on the link opens nothing.
         revoked_at: When it was revoked; None if it was not.
         revoked_by: Name of the token that revoked it.
+        deleted_at: When an evaluation that it opened was deleted. The row then names none.
     """
 
     __tablename__ = "share"
@@ -76,13 +77,16 @@ class Share(Identified, Base):
     team: Mapped[str]
     by: Mapped[str]
     secret_sha256: Mapped[str] = mapped_column(unique=True)
-    evaluation_id: Mapped[UUID] = mapped_column(ForeignKey("evaluation.id", ondelete="CASCADE"), index=True)
+    evaluation_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("evaluation.id", ondelete="CASCADE"), index=True
+    )
     second_id: Mapped[UUID | None] = mapped_column(
         ForeignKey("evaluation.id", ondelete="CASCADE"), index=True
     )
     expires_at: Mapped[datetime]
     revoked_at: Mapped[datetime | None]
     revoked_by: Mapped[str | None]
+    deleted_at: Mapped[datetime | None]
 
-    evaluation: Mapped[Evaluation] = relationship(foreign_keys=[evaluation_id])
+    evaluation: Mapped[Evaluation | None] = relationship(foreign_keys=[evaluation_id])
     second: Mapped[Evaluation | None] = relationship(foreign_keys=[second_id])

@@ -38,5 +38,10 @@ tokens.py       API tokens
 visibility.py   what a reader may see: private models and all that belongs to them are hidden
 sign_ins.py     browsers in which people signed in
 copies.py       whole tables as text, and the objects that they name, for backups
+objects.py      which objects of the store the rows name
+retained.py     what can be made again: oldest use first, and its names taken off the rows
+sizes.py        sizes by team, dataset and kind
+deletions.py    what a deletion takes: counted, and deleted
+tombstones.py   ids of what was deleted
 locks.py        advisory locks: taken, and asserted
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
@@ -20,6 +21,12 @@ class Moved(NamedTuple):
 
     move: AliasMove
     checkpoint_id: UUID | None
+
+
+def lost(session: Session, team: str, name: str) -> datetime | None:
+    """When the checkpoint was deleted at which an alias pointed last; None if that is not why it ended."""
+    found = session.scalars(_moves(team, name).limit(1)).one_or_none()
+    return None if found is None else found.deleted_at
 
 
 def current(session: Session, team: str, name: str, visible: Visibility) -> AliasMove | None:

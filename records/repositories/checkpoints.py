@@ -88,11 +88,6 @@ def declared(session: Session, team: str) -> tuple[int, datetime | None]:
     return number, oldest
 
 
-def keys_of_parts(session: Session, among: Collection[str]) -> set[str]:
-    """The keys among these that belong to parts of uploads."""
-    return set(session.scalars(select(UploadPart.key).where(UploadPart.key.in_(among))))
-
-
 def controls(session: Session, control_keys: Sequence[str]) -> dict[str, Checkpoint]:
     """Find the controls with these keys, by their keys: random weights or pixel baselines."""
     found = session.scalars(select(Checkpoint).where(Checkpoint.control_key.in_(control_keys)))

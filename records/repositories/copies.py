@@ -20,6 +20,7 @@ from records.models import (
     Job,
     JobState,
     Media,
+    MediaState,
     Shard,
     UploadPart,
 )
@@ -102,21 +103,24 @@ def _named_by_rows(session: Session) -> Iterator[NamedObject]:
     uploads = select(Checkpoint.sha256).where(Checkpoint.sha256.is_not(None), stored)
     for sha256 in session.scalars(uploads.order_by(Checkpoint.sha256)):
         yield NamedObject(key=storage.checkpoint_key(str(sha256)), sha256=sha256)
-    weights = select(Checkpoint.weights_sha256).where(Checkpoint.weights_sha256.is_not(None))
+    ready = Checkpoint.state == CheckpointState.READY  # before that, a row names what is about to be stored
+    weights = select(Checkpoint.weights_sha256).where(Checkpoint.weights_sha256.is_not(None), ready)
     for sha256 in session.scalars(weights.order_by(Checkpoint.weights_sha256)):
         yield NamedObject(key=storage.weights_key(str(sha256)), sha256=sha256, can_be_made=True)
-    ready = select(DatasetRow.id, DatasetRow.manifest_sha256).where(DatasetRow.state == DatasetState.READY)
-    for dataset_id, sha256 in session.execute(ready.order_by(DatasetRow.id)):
+    indexed = select(DatasetRow.id, DatasetRow.manifest_sha256).where(DatasetRow.state == DatasetState.READY)
+    for dataset_id, sha256 in session.execute(indexed.order_by(DatasetRow.id)):
         yield NamedObject(key=storage.manifest_key(dataset_id), sha256=sha256, can_be_made=True)
     for key in session.scalars(select(UploadPart.key).order_by(UploadPart.key)):
         yield NamedObject(key=key, sha256=None)
     done = (
-        select(Shard.key, Shard.sha256).join(Job, Job.shard_id == Shard.id).where(Job.state == JobState.DONE)
+        select(Shard.key, Shard.sha256)
+        .join(Job, Job.shard_id == Shard.id)
+        .where(Job.state == JobState.DONE, Shard.swept_at.is_(None))
     )
     for key, sha256 in session.execute(done.order_by(Shard.key)):
         yield NamedObject(key=key, sha256=sha256, can_be_made=True)
         yield NamedObject(key=storage.facts_key(key), sha256=None, can_be_made=True)
-    previews = select(Media.sha256).where(Media.sha256.is_not(None)).order_by(Media.sha256)
+    previews = select(Media.sha256).where(Media.state == MediaState.MADE).order_by(Media.sha256)
     for sha256 in session.scalars(previews):
         yield NamedObject(key=storage.media_key(str(sha256)), sha256=sha256, can_be_made=True)
 

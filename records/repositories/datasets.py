@@ -9,7 +9,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from records.models import DatasetRow, ProtocolRow
+from records.models import DatasetRow, Evaluation, ProtocolRow
 from vcp_core.catalog.protocols import Protocol
 
 
@@ -17,6 +17,24 @@ def named(session: Session, name: str) -> DatasetRow | None:
     """The dataset that has this name now."""
     query = select(DatasetRow).where(DatasetRow.name == name, DatasetRow.retired_at.is_(None))
     return session.scalars(query).one_or_none()
+
+
+def get(session: Session, dataset_id: UUID) -> DatasetRow | None:
+    """A dataset by its id, named or not."""
+    return session.get(DatasetRow, dataset_id)
+
+
+def retired(session: Session, *, limit: int, offset: int = 0) -> tuple[list[tuple[DatasetRow, int]], int]:
+    """Datasets that lost their names, the last retired first, with the number of evaluations on each.
+
+    The second value is how many there are.
+    """
+    query = select(DatasetRow).where(DatasetRow.retired_at.is_not(None))
+    total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
+    on_it = (Evaluation.dataset_id == DatasetRow.id, ~Evaluation.is_control)
+    number = select(func.count()).select_from(Evaluation).where(*on_it).scalar_subquery()
+    ordered = query.order_by(DatasetRow.retired_at.desc(), DatasetRow.id).limit(limit).offset(offset)
+    return [(row, count) for row, count in session.execute(ordered.add_columns(number))], total
 
 
 def of_leaderboard(session: Session, name_or_fingerprint: str) -> DatasetRow | None:

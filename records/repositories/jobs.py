@@ -7,6 +7,7 @@ write matches no row, the worker has lost the job: it was cancelled, or another 
       ^                  |----fail------> failed      by its own fault, for good
       |                  |----crash-----> failed      after MAX_CRASHES, or MAX_OUTAGES of the store, else
       '---- not_before --'                            back to queued, later
+      ^---- postpone (waits for another job; counts toward nothing)
       ^---- release (shutdown; counts toward nothing), sweep (lease over; failed after MAX_LOSSES)
 """
 
@@ -242,6 +243,13 @@ def release(session: Session, claim: Claim) -> bool:
         return False
     wake_up_after_commit(session, claim.kind.queue)
     return True
+
+
+def postpone(session: Session, claim: Claim, reason: VcpbenchError, *, pause_s: float) -> bool:
+    """Give a job back that must wait for another one. The attempt does not count."""
+    values = {"state": JobState.QUEUED, "token": None, "lease_until": None, "error": reason}
+    later = NOW + timedelta(seconds=pause_s)
+    return bool(num_rows(session, _ours(claim).values(**values, not_before=later)))
 
 
 def fail(session: Session, claim: Claim, error: VcpbenchError, *, log_tail: str | None = None) -> bool:

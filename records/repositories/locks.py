@@ -23,7 +23,7 @@ def take(session: Session, name: str) -> None:
 
 
 def take_shared(session: Session, name: str) -> None:
-    """Wait until nobody has a lock alone, and share it until the transaction ends."""
+    """Wait until nobody holds a lock alone, and share it until the transaction ends."""
     session.execute(text("SELECT pg_advisory_xact_lock_shared(hashtext(:name))"), {"name": name})
 
 

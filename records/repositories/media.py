@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID, uuid4
 
 from sqlalchemy import (
-    ARRAY,
     ColumnElement,
     Text,
     and_,
@@ -16,7 +15,6 @@ from sqlalchemy import (
     delete,
     exists,
     func,
-    literal,
     select,
     update,
 )
@@ -133,8 +131,7 @@ def show(session: Session, dataset: DatasetRow, shown: bool) -> None:
         session.execute(delete(Media).where(Media.fingerprint.in_(set(fingerprints))))
 
 
-def named(session: Session, hashes: Collection[str]) -> set[str]:
-    """Those of these hashes of objects that a row names."""
-    wanted = select(func.unnest(literal(list(hashes), ARRAY(Text))))  # one parameter, however many there are
-    query = select(Media.sha256).where(Media.sha256.in_(wanted))
-    return {sha256 for sha256 in session.scalars(query) if sha256 is not None}
+def looked_at(session: Session, media_id: UUID) -> None:
+    """Note that somebody looks at previews, at most once a day: a read is not a write each time."""
+    before = Media.used_at < NOW - timedelta(days=1)
+    session.execute(update(Media).where(Media.id == media_id, before).values(used_at=NOW))

@@ -6,11 +6,27 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import ARRAY, Select, Text, Uuid, any_, cast, delete, exists, func, literal, select, update
+from sqlalchemy import (
+    ARRAY,
+    Select,
+    Text,
+    Uuid,
+    any_,
+    cast,
+    delete,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, undefer
 
+from records.db import NOW
 from records.models import ENDED, Evaluation, Job, JobState, Shard, evaluation_shards
+from records.repositories import objects
 
 USABLE = (JobState.QUEUED, JobState.RUNNING, JobState.DONE)
 
@@ -26,7 +42,7 @@ def usable(session: Session, space: str) -> Sequence[UUID]:
     query = (
         select(Shard.id)
         .join(Job, Job.shard_id == Shard.id)
-        .where(Shard.space == space, Job.state.in_(USABLE))
+        .where(Shard.space == space, Shard.swept_at.is_(None), Job.state.in_(USABLE))
         .order_by(Shard.created_at, Shard.number)
     )
     return session.scalars(query).all()
@@ -43,6 +59,7 @@ def add(session: Session, evaluation_id: UUID, rows: Sequence[Mapping[str, Any]]
 
     No reader counts a shard before it has a job, and the end of planning queues the jobs.
     """
+    objects.about_to_name(session)
     ids = [uuid4() for _ in rows]
     session.execute(insert(Shard), [{"id": one, **row} for one, row in zip(ids, rows, strict=True)])
     link(session, evaluation_id, ids)
@@ -71,6 +88,16 @@ def forget_unplanned(session: Session, evaluation_id: UUID) -> None:
     session.execute(delete(Shard).where(Shard.id == any_(cast(ids, ARRAY(Uuid)))))
 
 
+def unmade(session: Session, evaluation: Evaluation) -> Sequence[tuple[Shard, Job]]:
+    """The shards of an evaluation that is done whose features retention deleted, or are being made again."""
+    query = (
+        select(Shard, Job)
+        .join(Job, Job.shard_id == Shard.id)
+        .where(Shard.id.in_(of(evaluation)), or_(Shard.swept_at.is_not(None), Job.state != JobState.DONE))
+    )
+    return [(shard, job) for shard, job in session.execute(query)]
+
+
 def with_evaluation(session: Session, shard_id: UUID) -> tuple[Shard, Evaluation]:
     """A shard with its clips, and one of the evaluations that need it.
 
@@ -86,8 +113,19 @@ def with_evaluation(session: Session, shard_id: UUID) -> tuple[Shard, Evaluation
 
 
 def keep_facts(
-    session: Session, shard_id: UUID, *, device: str, counts: Mapping[str, Any], sha256: str
+    session: Session,
+    shard_id: UUID,
+    *,
+    device: str,
+    counts: Mapping[str, Any],
+    sha256: str,
+    size_bytes: int,
 ) -> None:
-    """Keep on what device a shard's features were made, what was counted, and the hash of their object."""
-    values = {"device": device, "counts": counts, "sha256": sha256}
-    session.execute(update(Shard).where(Shard.id == shard_id).values(**values))
+    """Keep on which device features were made, what was counted, and their object's hash and size."""
+    values = {"device": device, "counts": counts, "sha256": sha256, "size_bytes": size_bytes}
+    session.execute(update(Shard).where(Shard.id == shard_id).values(**values, used_at=NOW))
+
+
+def used(session: Session, evaluation: Evaluation) -> None:
+    """Note that the features of an evaluation were used just now."""
+    session.execute(update(Shard).where(Shard.id.in_(of(evaluation))).values(used_at=NOW))

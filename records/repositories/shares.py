@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, select, update
+from sqlalchemy import ColumnElement, and_, case, func, select, update
 from sqlalchemy.orm import Session
 
 from records.db import NOW
@@ -38,8 +38,8 @@ def create(
 
 
 def opened_by(session: Session, secret: str) -> Share | None:
-    """Find the link of a secret, unless it has expired or was revoked."""
-    return session.scalars(select(Share).where(Share.secret_sha256 == _hash(secret), _live())).one_or_none()
+    """Find the link of a secret, unless it has expired or was revoked. What it opened may be deleted."""
+    return session.scalars(select(Share).where(Share.secret_sha256 == _hash(secret), _valid())).one_or_none()
 
 
 def get(session: Session, share_id: UUID) -> Share | None:
@@ -69,12 +69,15 @@ def num_live(session: Session, team: str) -> int:
 
 
 def states(session: Session, share_ids: Sequence[UUID]) -> dict[UUID, str]:
-    """By link, whether it is `live`, `expired` or `revoked`; by the database's clock."""
-    query = select(Share.id, Share.revoked_at, Share.expires_at <= NOW).where(Share.id.in_(share_ids))
-    return {
-        share: "revoked" if revoked_at else "expired" if expired else "live"
-        for share, revoked_at, expired in session.execute(query)
-    }
+    """By link, whether it is `live`, `expired`, `revoked` or `deleted`; by the database's clock."""
+    state = case(
+        (Share.deleted_at.is_not(None), "deleted"),
+        (Share.revoked_at.is_not(None), "revoked"),
+        (Share.expires_at <= NOW, "expired"),
+        else_="live",
+    )
+    query = select(Share.id, state).where(Share.id.in_(share_ids))
+    return {share: found for share, found in session.execute(query)}
 
 
 def revoke(session: Session, share: Share, *, by: str) -> None:
@@ -84,8 +87,12 @@ def revoke(session: Session, share: Share, *, by: str) -> None:
     session.refresh(share)
 
 
-def _live() -> ColumnElement[bool]:
+def _valid() -> ColumnElement[bool]:
     return and_(Share.revoked_at.is_(None), Share.expires_at > NOW)
+
+
+def _live() -> ColumnElement[bool]:
+    return and_(_valid(), Share.deleted_at.is_(None))
 
 
 def _hash(secret: str) -> str:

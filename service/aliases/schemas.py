@@ -59,8 +59,13 @@ class AliasPage(BaseModel):
 class MoveOut(BaseModel):
     """One move of an alias."""
 
-    checkpoint: UUID | None = Field(description="Where it pointed from then on; null if it was removed.")
+    checkpoint: UUID | None = Field(
+        description="Where it pointed from then on; null if it was removed, or if the checkpoint was deleted."
+    )
     moved_at: datetime
+    deleted_at: datetime | None = Field(
+        None, description="When the checkpoint was deleted; null if it was not."
+    )
     by: str | None = Field(description=BY)
 
 
@@ -90,7 +95,12 @@ def shown(move: AliasMove, checkpoint: Checkpoint, reader: Caller | None) -> Ali
 def move_out(moved: Moved, reader: Caller | None) -> MoveOut:
     """One move for a client."""
     move = moved.move
-    return MoveOut(checkpoint=moved.checkpoint_id, moved_at=move.created_at, by=_by(move, reader))
+    return MoveOut(
+        checkpoint=moved.checkpoint_id,
+        moved_at=move.created_at,
+        deleted_at=move.deleted_at,
+        by=_by(move, reader),
+    )
 
 
 def _by(move: AliasMove, reader: Caller | None) -> str | None:

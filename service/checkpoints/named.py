@@ -8,11 +8,12 @@ from uuid import UUID
 from sqlalchemy import ColumnElement
 from sqlalchemy.orm import Session
 
-from records.models import Checkpoint
+from records.models import Checkpoint, Deleted
 from records.repositories import aliases, checkpoints
 from records.repositories.visibility import Visibility
+from service import gone
 from service.auth import Caller
-from service.problems import NotFound
+from service.problems import Gone, NotFound
 from service.references import (
     LATEST,
     MOST_TOLD,
@@ -113,6 +114,7 @@ def by_id(session: Session, wanted: str, among: Among) -> Checkpoint:
 def _beginning(session: Session, reference: Beginning, among: Among) -> Checkpoint:
     found = checkpoints.between(session, reference.low, reference.high, among.where, MOST_TOLD + 1)
     if not found:
+        gone.check(session, Deleted.CHECKPOINT, reference.low, reference.high)
         whole = reference.whole
         raise among.none(str(whole) if whole else f"has an id that begins with {reference.text!r}")
     if len(found) > 1:
@@ -133,12 +135,25 @@ def _aliased(session: Session, reference: Alias, among: Among) -> Checkpoint:
         raise NotFound(f"An alias belongs to a team. Name the team: TEAM/@{reference.name}.")
     move = aliases.current(session, team, reference.name, among.visible)
     if move is None or move.checkpoint_id is None:
+        _check_lost(session, team, reference.name)
         raise NotFound(f"Team {quoted(team)} has no alias @{reference.name}. List them: GET /v1/aliases.")
     target = move.checkpoint_id
     found = checkpoints.between(session, target, target, among.where, 1)
     if not found:
         raise among.none(f"{target}, at which @{reference.name} of team {team!r} points")
     return found[0]
+
+
+def _check_lost(session: Session, team: str, name: str) -> None:
+    """Say so if an alias ended because its checkpoint was deleted."""
+    deleted_at = aliases.lost(session, team, name)
+    if deleted_at is not None:
+        raise Gone(
+            f"The checkpoint at which @{name} of team {quoted(team)} pointed was deleted on "
+            f"{gone.moment(deleted_at)}. Point the alias at another one: PUT /v1/aliases/{name}.",
+            deleted=Deleted.CHECKPOINT.value,
+            deleted_at=deleted_at.isoformat(),
+        )
 
 
 def _latest(session: Session, reference: Latest, among: Among) -> Checkpoint:

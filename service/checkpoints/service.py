@@ -11,11 +11,12 @@ from sqlalchemy.orm import Session
 
 from records import flow
 from records.db import NOW
-from records.models import Checkpoint, CheckpointState, JobKind, Model, Origin
-from records.repositories import checkpoints, jobs, locks, models
+from records.models import Checkpoint, CheckpointState, Deleted, JobKind, Model, Origin
+from records.repositories import checkpoints, jobs, locks, models, objects
 from records.repositories.quotas import has_file
 from records.settings import Settings
 from records.storage import Storage
+from service import gone
 from service.auth import Caller
 from service.checkpoints import named
 from service.checkpoints.named import Among
@@ -106,6 +107,7 @@ def declare(
     _check_room(session, team)
     num_new = 0 if has_file(session, team, sha256=sha256) else size_bytes
     check_upload(session, team, num_new, settings)
+    objects.about_to_name(session)
     checkpoint = Checkpoint(
         model=model,
         origin=Origin.UPLOAD,
@@ -197,11 +199,13 @@ def locked(session: Session, checkpoint_id: UUID) -> Checkpoint:
     """Read the checkpoint again under its lock. No other request changes it until the transaction ends.
 
     Raises:
-        NotFound: If it was deleted, because no bytes came for a week.
+        Gone: If somebody deleted it.
+        NotFound: If a worker deleted it, because no bytes came for a week.
     """
     locks.take(session, checkpoints.upload_lock(checkpoint_id))
     found = session.get(Checkpoint, checkpoint_id, populate_existing=True)
     if found is None:
+        gone.check(session, Deleted.CHECKPOINT, checkpoint_id)
         raise NotFound(f"Checkpoint {checkpoint_id} was deleted: no bytes came for a week. Declare it again.")
     return found
 

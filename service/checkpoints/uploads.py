@@ -146,25 +146,22 @@ class Uploads:
             # name, nobody here may delete it: another checkpoint may have the same bytes.
             came = received.sha256, received.size_bytes
             await self._sql(lambda session: self._check_quota(session, team, *came))
-            # Before the row says so: a worker may open the object as soon as the row is committed.
+            # The row comes before the object that it names (`records.repositories.objects`). It says that the
+            # object is there only afterwards: then a worker may open it.
+            found, new = await self._sql(lambda session: self._declare(session, team, facts, received))
             await run_in_threadpool(self.storage.move, key, checkpoint_key(received.sha256))
         except BaseException:
             await run_in_threadpool(self.storage.delete, key)
             raise
+        return await self._sql(lambda session: self._end(session, found, received.size_bytes)), new
 
-        def store(session: Session) -> tuple[CheckpointOut, bool]:
-            found, new = service.declare(
-                session,
-                self.storage,
-                self.settings,
-                team,
-                facts,
-                received.sha256,
-                received.size_bytes,
-            )
-            return self._end(session, found.id, received.size_bytes), new
-
-        return await self._sql(store)
+    def _declare(
+        self, session: Session, team: str, facts: service.Facts, received: Received
+    ) -> tuple[UUID, bool]:
+        found, new = service.declare(
+            session, self.storage, self.settings, team, facts, received.sha256, received.size_bytes
+        )
+        return found.id, new
 
     def _check_quota(self, session: Session, team: str, sha256: str | None, num_bytes: int) -> None:
         """Refuse a file for which the team has no room. A file that the team has, or may have, needs none."""

@@ -10,8 +10,9 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from records import flow
-from records.models import Comparison, ComparisonState, Evaluation, JobState
+from records.models import Comparison, ComparisonState, Deleted, Evaluation, JobState
 from records.repositories import comparisons, evaluations, locks, many_comparisons
+from service import gone
 from service.auth import Caller
 from service.comparisons.many_schemas import LEAST, ManyOut, MatrixOut, PairOut, WithBaseline
 from service.comparisons.schemas import ComparisonProgress
@@ -147,12 +148,14 @@ def find(session: Session, comparison_id: UUID, reader: Caller | None) -> Found:
 
     Raises:
         NotFound: If there is none.
+        Gone: If one of its evaluations was deleted.
     """
     row = many_comparisons.get(session, comparison_id)
     found = None
     if row is not None and row.version == MANY_VERSION and _whole(session, row, reader):
         found = _with_parts(session, row, Chosen(evaluations=list(row.members), baseline=row.first))
     if found is None:
+        gone.check(session, Deleted.COMPARISON, comparison_id)
         raise NotFound(
             f"No comparison {comparison_id} of many evaluations. It may have been cancelled, or made by "
             "another version. Ask for it again: POST /v1/comparisons."

@@ -6,8 +6,9 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from records.models import Evaluation
+from records.models import Deleted, Evaluation
 from records.repositories import evaluations
+from service import gone
 from service.auth import Caller
 from service.checkpoints import named as checkpoints
 from service.checkpoints.named import Among
@@ -28,6 +29,7 @@ def find(
     Raises:
         InvalidRequest: If the text names no evaluation.
         NotFound: If there is none.
+        Gone: If it was deleted.
         Ambiguous: If several ids begin with the text.
     """
     reference = parse(wanted, "evaluation")
@@ -56,6 +58,7 @@ def _begun(session: Session, reference: Beginning, reader: Caller | None) -> UUI
     low, high = reference.low, reference.high
     found = evaluations.between(session, low, high, visible_to(reader), MOST_TOLD + 1)
     if not found:
+        gone.check(session, Deleted.EVALUATION, reference.low, reference.high, reader)
         raise NotFound(
             f"No evaluation has an id that begins with {reference.text!r}. List them: GET /v1/evaluations."
         )
@@ -77,8 +80,10 @@ def get(
 
     Raises:
         NotFound: If there is none.
+        Gone: If it was deleted.
     """
     found = evaluations.get(session, evaluation_id, visible_to(reader), with_results=with_results)
     if found is None:
+        gone.check(session, Deleted.EVALUATION, evaluation_id, reader=reader)
         raise NotFound(f"No evaluation {evaluation_id}. List them: GET /v1/evaluations.")
     return found

@@ -10,11 +10,12 @@ from sqlalchemy.orm import Session
 
 from records import storage
 from records.kept import Kept
-from records.models import DatasetRow, DatasetState, JobKind, Media, MediaState
+from records.models import DatasetRow, DatasetState, Deleted, JobKind, Media, MediaState
 from records.repositories import live, locks, media, visibility
 from records.repositories.media import Group
 from records.repositories.visibility import Visibility
 from records.storage import DamagedObject, Storage
+from service import gone
 from service.auth import Caller
 from service.limits import MAX_LIVE_MEDIA
 from service.problems import NotFound
@@ -78,6 +79,8 @@ def find(session: Session, store: Storage, wanted: Wanted, reader: Caller | None
         NotFound: If there is no such preview, or the dataset's previews are switched off.
     """
     dataset = session.get(DatasetRow, wanted.dataset_id)
+    if dataset is None:
+        gone.check(session, Deleted.DATASET, wanted.dataset_id, reader=reader)
     if dataset is None or dataset.state is not DatasetState.READY or dataset.fingerprint is None:
         raise NotFound(f"No dataset {wanted.dataset_id} is ready. List the datasets: GET /v1/datasets.")
     if not media.is_shown(session, dataset):
@@ -94,6 +97,7 @@ def find(session: Session, store: Storage, wanted: Wanted, reader: Caller | None
         if not media.ended_long_ago(session, row):
             raise NotFound(f"The preview cannot be made: {text_for(reason, reader, dataset)}")
     elif row is not None and (found := _read(store, row, wanted, dataset)) is not None:
+        media.looked_at(session, row.id)
         return found
     _make(session, dataset, group, row, reader)
     return None

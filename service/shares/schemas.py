@@ -41,13 +41,16 @@ class ShareOut(BaseModel):
     id: UUID
     team: str = Field(examples=["vision"])
     by: str = Field(description="Name of the token that made it.", examples=["anna"])
-    state: Literal["live", "expired", "revoked"]
-    evaluation: UUID
+    state: Literal["live", "expired", "revoked", "deleted"] = Field(
+        description="`deleted`: what it opened was deleted. It opens nothing any more."
+    )
+    evaluation: UUID | None
     against: UUID | None = Field(description="Of a comparison: what the evaluation is compared with.")
     created_at: datetime
     expires_at: datetime
     revoked_at: datetime | None = None
     revoked_by: str | None = None
+    deleted_at: datetime | None = Field(None, description="When what it opened was deleted.")
 
 
 class NewShareOut(ShareOut):
@@ -77,4 +80,5 @@ def facts(share: Share, state: str) -> dict[str, object]:
         "expires_at": share.expires_at,
         "revoked_at": share.revoked_at,
         "revoked_by": share.revoked_by,
+        "deleted_at": share.deleted_at,
     }

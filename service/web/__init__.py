@@ -23,7 +23,9 @@ multiples.py    profiles that are drawn side by side
 writing.py      forms that change something: notes, tags, names, aliases, links, views, tokens, webhooks
 operating.py    the page of administrators, and its forms
 hooks.py        the webhooks of a team, with their last deliveries
+deleting.py     the page that deletes: what would go, and the name to type
 naming.py       notes, aliases and links of an evaluation
+sizes.py        what is in the store
 shared.py       one page for whoever has its link
 pictures.py     charts at addresses of their own, and badges
 svg.py          how these are drawn

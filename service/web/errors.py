@@ -18,6 +18,7 @@ NEXT = {
     401: "Log in with a token.",
     404: "The page may have been removed, or its address may be mistyped.",
     409: "",
+    410: "",
     422: "Correct the address, or go to the board.",
     429: "Load this page again in a minute.",
     500: "",

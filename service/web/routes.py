@@ -25,6 +25,7 @@ from service.references import EvaluationNamed
 from service.visible import visible_to
 from service.web import (
     comparison,
+    deleting,
     errors,
     evaluation,
     gallery,
@@ -39,6 +40,7 @@ from service.web import (
     session,
     shared,
     signing_in,
+    sizes,
     submitting,
     tokens,
     uploading,
@@ -71,7 +73,9 @@ def install(app: FastAPI) -> None:
     app.include_router(tokens.router)
     app.include_router(operating.router)
     app.include_router(hooks.router)
+    app.include_router(deleting.router)
     app.include_router(shared.router)
+    app.include_router(sizes.router)
     app.mount("/static", Static(directory=STATIC), name="static")
     errors.install(app)
 

@@ -38,6 +38,9 @@ def show(
     share = shares.opened_by(session, secret)
     if share is None or not settings.share_links_days:
         return _gone(request)
+    if share.deleted_at is not None:
+        at = share.deleted_at
+        return render(request, "shared_gone.html", status=410, headers=PAGE_HEADERS, deleted_at=at)
     chart = f"/shared/{secret}/chart.svg"
     more: dict[str, Any] = {"shared": {"chart": chart, "until": share.expires_at}}
     if share.second_id is None:
@@ -59,7 +62,7 @@ def draw(
     """The chart of the page that a link shares."""
     count_address(request)
     share = shares.opened_by(session, secret)
-    if share is None or not settings.share_links_days:
+    if share is None or share.deleted_at is not None or not settings.share_links_days:
         return _gone(request)
     if share.second_id is None:
         shown = _evaluation(session, share, storage, settings)
@@ -77,6 +80,7 @@ def draw(
 
 
 def _evaluation(session: Session, share: Share, storage: Storage, settings: Settings) -> evaluation.Page:
+    assert share.evaluation_id is not None  # what it opens was not deleted
     found = _found(session, share.evaluation_id)
     return evaluation.page(session, found, None, storage=storage, settings=settings)
 
@@ -90,6 +94,7 @@ def _found(session: Session, evaluation_id: UUID) -> Evaluation:
 
 def _comparison(session: Session, share: Share) -> comparison.Page | None:
     """The page of the comparison; None if this version has not made it, for a link starts no work."""
+    assert share.evaluation_id is not None
     assert share.second_id is not None
     if comparisons.find(session, share.evaluation_id, share.second_id, version=COMPARED_VERSION) is None:
         return None
@@ -99,4 +104,4 @@ def _comparison(session: Session, share: Share) -> comparison.Page | None:
 
 def _gone(request: Request) -> Response:
     """One answer for an unknown, an expired and a revoked link: a guess learns nothing from it."""
-    return render(request, "shared_gone.html", status=404, headers=PAGE_HEADERS)
+    return render(request, "shared_gone.html", status=404, headers=PAGE_HEADERS, deleted_at=None)

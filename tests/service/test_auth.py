@@ -94,6 +94,8 @@ LEAST = {
         POST /v1/datasets
         DELETE /v1/datasets/{name}
         PATCH /v1/datasets/{name}
+        GET /v1/retired-datasets
+        DELETE /v1/retired-datasets/{dataset_id}
         POST /v1/reevaluations
         GET /v1/admin/queue
         GET /v1/admin/workers
@@ -112,6 +114,7 @@ RULES = {tuple(line.split()): role for role, lines in LEAST.items() for line in 
 NOTHING = "00000000-0000-4000-8000-000000000000"
 VALUES = {
     "name": "nothing",
+    "model": "nothing/nothing",
     "name_or_hash": "nothing",
     **dict.fromkeys(("note_id", "log_id", "share_id", "token_id", "view_id", "dataset_id"), NOTHING),
     **dict.fromkeys(("webhook_id", "delivery_id"), NOTHING),
@@ -129,8 +132,10 @@ VALUES = {
 OF_A_TEAM = (  # read by a token only, anywhere
     "/v1/whoami",
     "/v1/checkpoints/{checkpoint_id}/content",
+    "/v1/retired-datasets",
     "/v1/shares",
     "/v1/tokens",
+    "/v1/sizes",
     "/v1/views",
     "/v1/quota",
     "/v1/admin/queue",

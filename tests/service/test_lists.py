@@ -52,7 +52,7 @@ def test_every_list_has_a_limit_an_offset_and_a_total() -> None:
         assert parameters["offset"]["minimum"] == parameters["offset"]["default"] == 0, path
     assert lists == {
         "admin/queue", "aliases", "audit", "checkpoints", "datasets", "evaluations", "events", "leaderboard",
-        "logs", "models", "notes", "protocols", "shares", "tokens", "views", "webhooks",
+        "logs", "models", "notes", "protocols", "retired-datasets", "shares", "tokens", "views", "webhooks",
     }  # fmt: skip
 
 

@@ -63,6 +63,9 @@ def test_pages_with_names_and_forms_are_accessible_and_fit(
         "/models/default/r3d-vcp",
         f"/evaluations/{site.best}",
         f"/compare?first={site.second}&second={site.best}",
+        f"/delete/evaluation/{site.best}",
+        "/delete/model/default/r3d-vcp",
+        "/sizes",
         str(link).removeprefix(site.api.url),
         "/shared/vcs_nothing",
     ):

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 from sqlalchemy import select, update
 
+from records import sweep
+from records.db import NOW
 from records.models import Evaluation, Job, JobKind, JobState, MapRow, MapState, Shard
 from records.repositories import maps
+from records.settings import Retention
 from tests import mapped
 from tests.patience import until
 from tests.served import Served
@@ -82,6 +86,32 @@ def test_a_map_of_damaged_features_waits_until_its_shard_is_whole_again(
         assert "are made again" in str(drawing.error)
         drawing.not_before = None
     store.put_bytes(key, content)
+    job_loop.run_until_idle()
+    assert api.client.get(address).json()["state"] == "done"
+
+
+def test_a_map_waits_for_features_that_were_deleted_after_long_disuse(
+    api: Served, job_loop: JobLoop, pair: tuple[str, str]
+) -> None:
+    store = api.app.state.storage
+    with api.database.session() as session:
+        session.execute(update(Shard).values(used_at=NOW - timedelta(days=31)))
+        kept = {one.id: (one.key, store.get_bytes(one.key)) for one in session.scalars(select(Shard))}
+    limits = Retention(features_days=30)
+    assert sweep.run(api.database, store, limits, map_version=MAP_VERSION) is not None
+    address = f"/v1/evaluations/{pair[0]}/map"
+    assert api.client.get(address).status_code == 202
+    job_loop.run_until_idle()
+    with api.database.session() as session:
+        waiting = {job.shard_id for job in session.scalars(select(Job).where(Job.state == JobState.QUEUED))}
+        drawing = session.scalars(select(Job).where(Job.kind == JobKind.MAP)).one()
+        assert (drawing.state, drawing.outages, drawing.crashes) == (JobState.QUEUED, 0, 0)
+        again = session.scalars(select(Shard.id).where(Shard.swept_at.is_(None))).all()
+        assert set(again) == waiting - {None}
+        drawing.not_before = None
+        for shard_id in again:  # a worker with a GPU forwards the clips again
+            store.put_bytes(*kept[shard_id])
+        session.execute(update(Job).where(Job.shard_id.in_(again)).values(state=JobState.DONE))
     job_loop.run_until_idle()
     assert api.client.get(address).json()["state"] == "done"
 

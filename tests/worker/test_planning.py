@@ -190,7 +190,7 @@ def test_shards_of_a_plan_that_never_ended_are_deleted_and_those_of_others_stay(
         session.flush()
         shards.add(session, other.id, left)
         shards.link(session, other.id, session.scalars(select(Shard.id).where(Shard.space != "s")).all())
-    tidy(database, Storage(settings.store_url))
+    tidy(database, Storage(settings.store_url), settings)
     assert count(database, Shard) == planned
     assert count(database, Shard, Shard.space == "s") == 0
 

@@ -13,6 +13,7 @@ from records.repositories import checkpoints, evaluations
 from records.storage import MissingObject
 from vcp_core.catalog.files import sha256_of
 from worker.runner import Out
+from worker.tasks.ingest import store_weights
 from worker.tasks.plan import plan_arguments
 from worker.work import Work
 
@@ -26,12 +27,11 @@ def calibrate(work: Work) -> None:
     out = work.folder / "weights.safetensors"
     answer = random_weights(work, evaluation, out)
     sha256 = sha256_of(out)  # the child that decoded foreign videos has no say in whose weights these are
-    work.storage.put_file(storage.weights_key(sha256), out)
+    store_weights(work, sha256, out)
 
     def write(session: Session) -> None:
         row = session.get_one(Checkpoint, work.subject_id)
         row.state = CheckpointState.READY
-        row.weights_sha256 = sha256
         row.report = {"backbone": row.backbone, "seed": row.seed, "calibrated_on": answer["device"]}
         flow.checkpoint_ended(session, row)
 

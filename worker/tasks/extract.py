@@ -26,7 +26,12 @@ def extract(work: Work) -> None:
     def write(session: Session) -> None:
         counts = facts["counts"] | facts.get("machine", {})
         shards.keep_facts(
-            session, work.subject_id, device=facts["device"], counts=counts, sha256=found.sha256
+            session,
+            work.subject_id,
+            device=facts["device"],
+            counts=counts,
+            sha256=found.sha256,
+            size_bytes=found.size_bytes,
         )
         flow.shard_done(session, work.subject_id)
 

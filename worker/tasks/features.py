@@ -31,10 +31,12 @@ class Stored:
 
     Attributes:
         sha256: Hash of the object.
+        size_bytes: Its size; 0 as long as only the facts were read.
         facts: How the features were made: device, counts, machine.
     """
 
     sha256: str
+    size_bytes: int = 0
     facts: dict[str, Any]
 
 
@@ -55,7 +57,7 @@ def store(work: Work, shard: Shard, facts: dict[str, Any], path: Path) -> Stored
 
     Another worker may have stored its own meanwhile. Both are replaced, so that the facts fit the features.
     """
-    made = Stored(sha256=sha256_of(path), facts=facts)
+    made = Stored(sha256=sha256_of(path), size_bytes=path.stat().st_size, facts=facts)
     # Store the facts first: if the features exist, their facts then exist, too.
     work.storage.put_bytes(storage.facts_key(shard.key), _sealed(shard.key, made))
     work.storage.put_file(shard.key, path)
@@ -72,10 +74,12 @@ def stored(work: Work, shard: Shard) -> Stored | None:
         path = work.storage.fetch(shard.key, work.folder, sha256=made.sha256 or None)
     except DamagedObject:
         return None
-    if made.sha256:
-        return made
-    # Stored before hashes were noted. From now on it has one.
-    return Stored(sha256=sha256_of(path), facts=made.facts) if _is_whole(path) else None
+    sha256 = made.sha256
+    if not sha256:  # stored before hashes were noted; from now on it has one
+        if not _is_whole(path):
+            return None
+        sha256 = sha256_of(path)
+    return Stored(sha256=sha256, size_bytes=path.stat().st_size, facts=made.facts)
 
 
 def features_of(work: Work, shards: Sequence[Shard]) -> list[str]:

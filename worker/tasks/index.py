@@ -31,12 +31,12 @@ def index(work: Work) -> None:
     dataset = work.read(lambda session: session.get_one(DatasetRow, work.subject_id))
     out = work.folder / "manifest.json"
     answer = read_videos(work, dataset, out)
-    sha256 = sha256_of(out)
+    sha256, size_bytes = sha256_of(out), out.stat().st_size
     work.storage.put_file(storage.manifest_key(dataset.id), out)
 
     def write(session: Session) -> None:
         row = session.get_one(DatasetRow, work.subject_id)
-        row.state, row.manifest_sha256 = DatasetState.READY, sha256
+        row.state, row.manifest_sha256, row.manifest_bytes = DatasetState.READY, sha256, size_bytes
         row.fingerprint, row.own_name, row.summary = (
             answer[fact] for fact in ("fingerprint", "own_name", "summary")
         )

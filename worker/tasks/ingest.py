@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from records import flow, storage
 from records.models import Checkpoint, CheckpointState
+from records.repositories import objects
 from records.storage import DamagedObject, MissingObject
 from vcp_core.catalog.errors import CheckpointError, DamagedCheckpoint, ReaderFailed
 from vcp_core.catalog.leaks import declaration
@@ -24,7 +25,7 @@ def ingest(work: Work) -> None:
     checkpoint = work.read(lambda session: session.get_one(Checkpoint, work.subject_id))
     out = work.folder / "weights.safetensors"
     answer = read_upload(work, checkpoint, out, prefix=checkpoint.prefix)
-    work.storage.put_file(storage.weights_key(answer["weights_sha256"]), out)
+    store_weights(work, answer["weights_sha256"], out)
 
     def write(session: Session) -> None:
         row = session.get_one(Checkpoint, work.subject_id)
@@ -33,11 +34,25 @@ def ingest(work: Work) -> None:
         row.graph = answer["report"]["graph"]
         row.scheme = answer["report"]["scheme"]
         row.report = answer["report"]
-        row.weights_sha256 = answer["weights_sha256"]
         _name(row)
         flow.checkpoint_ended(session, row)
 
     work.conclude(write)
+
+
+def store_weights(work: Work, sha256: str, path: Path) -> None:
+    """Store the weights of the checkpoint that the job is about. The row names them before they are stored.
+
+    The name keeps a sweep from deleting an equal object that was left behind, just after it is replaced.
+    """
+
+    def name(session: Session) -> None:
+        objects.about_to_name(session)
+        row = session.get_one(Checkpoint, work.subject_id)
+        row.weights_sha256, row.weights_bytes = sha256, path.stat().st_size
+
+    work.prepare(name)
+    work.storage.put_file(storage.weights_key(sha256), path)
 
 
 def read_upload(work: Work, checkpoint: Checkpoint, out: Path, *, prefix: str | None) -> dict[str, Any]:

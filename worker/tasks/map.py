@@ -11,13 +11,15 @@ from sqlalchemy.orm import Session
 from records import damage
 from records.db import NOW
 from records.models import Evaluation, MapRow, MapState, Shard
-from records.repositories import evaluations, maps
+from records.repositories import evaluations, maps, shards
 from vcp_core.catalog.errors import StorageError, VcpbenchError
 from worker.runner import Out
 from worker.tasks.features import DamagedFeatures, features_of
 from worker.tasks.plan import plan_arguments
 from worker.work import Work
 
+LOOK_AGAIN_S = 15.0
+REMADE_FIRST = VcpbenchError("its features are made again first, because they were deleted after long disuse")
 STALL_S = 7200.0  # t-SNE reports no progress; 20,000 videos take minutes (bench/map.py)
 
 
@@ -27,6 +29,7 @@ class Needs(NamedTuple):
     version: str
     evaluation: Evaluation
     shards: list[Shard]
+    lacks_features: bool  # retention deleted some, or workers are making them again
     predictions: dict[str, dict[str, Any]]
     like: dict[str, Any] | None  # the map that this one begins at
 
@@ -34,6 +37,13 @@ class Needs(NamedTuple):
 def draw_map(work: Work) -> None:
     """Draw the map of one evaluation, or the map that begins at another evaluation's."""
     needs = work.read(lambda session: _needs(session, work))
+    if needs.lacks_features:
+
+        def remake(session: Session) -> None:
+            damage.remake_features(session, session.get_one(Evaluation, needs.evaluation.id))
+
+        work.postpone(remake, REMADE_FIRST, pause_s=LOOK_AGAIN_S)
+        return
     out = work.folder / "map.json"
     try:
         paths = features_of(work, needs.shards)
@@ -56,6 +66,7 @@ def draw_map(work: Work) -> None:
     def write(session: Session) -> None:
         row = session.get_one(MapRow, work.subject_id)
         row.state, row.content, row.finished_at = MapState.DONE, content, NOW
+        shards.used(session, row.evaluation)
 
     work.conclude(write)
 
@@ -72,6 +83,7 @@ def _needs(session: Session, work: Work) -> Needs:
         version=row.version,
         evaluation=evaluation,
         shards=sorted(evaluation.shards, key=lambda shard: shard.key),
+        lacks_features=bool(shards.unmade(session, evaluation)),
         predictions=evaluations.predictions(session, evaluation.id),
         like=like.content if like else None,
     )

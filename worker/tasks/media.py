@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from records import storage
 from records.db import NOW
 from records.models import Media, MediaState, ProtocolRow
+from records.repositories import objects
 from vcp_core.catalog.errors import VcpbenchError
 from vcp_core.catalog.files import sha256_of
 from vcp_core.catalog.previews import CLIP, MAX_CLIP_BYTES, MAX_STRIP_BYTES, STRIP
@@ -44,11 +45,17 @@ def make_media(work: Work) -> None:
     files = checked(out, answer["sizes"])
     failed = {key: VcpbenchError.from_dict(error).as_dict() for key, error in answer["failed"].items()}
     sha256, size_bytes = sha256_of(out), out.stat().st_size
+
+    def name(session: Session) -> None:
+        objects.about_to_name(session)
+        session.get_one(Media, work.subject_id).sha256 = sha256
+
+    work.prepare(name)
     work.storage.put_file(storage.media_key(sha256), out)
 
     def write(session: Session) -> None:
         made = session.get_one(Media, work.subject_id)
-        made.state, made.sha256, made.size_bytes = MediaState.MADE, sha256, size_bytes
+        made.state, made.size_bytes, made.used_at = MediaState.MADE, size_bytes, NOW
         made.files, made.failed, made.finished_at = files, failed, NOW
 
     work.conclude(write)

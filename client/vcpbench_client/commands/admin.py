@@ -58,6 +58,32 @@ def reevaluate(
 
 @app.command()
 @plainly
+def sizes(as_json: options.JsonFlag = False) -> None:
+    """Show what is in the store, by kind, team and dataset, and what the next sweep would free.
+
+    An administrator sees all teams. Another token sees its own team.
+
+    **Examples**
+
+    `vcpbench admin sizes`
+
+    `vcpbench admin sizes --json`
+    """
+    from vcpbench_client import tables
+
+    with connect() as client:
+        found = client.sizes()
+    if as_json:
+        print_json(found)
+        return
+    if found.sizes:
+        show(tables.sizes(found.sizes))
+    say(f"{found.count} objects, {tables.megabytes(found.size_bytes)}.")
+    say(f"The next sweep would free {tables.megabytes(found.would_free_bytes)}.")
+
+
+@app.command()
+@plainly
 def previews(
     dataset: Annotated[
         str, typer.Argument(help="Name of the dataset.", autocompletion=options.complete_dataset)

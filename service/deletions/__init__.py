@@ -1,0 +1,1 @@
+"""Deletions: routes, schemas, service."""

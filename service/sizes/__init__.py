@@ -1,0 +1,1 @@
+"""Sizes of what is in the store: routes, schemas, service."""

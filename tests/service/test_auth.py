@@ -31,6 +31,7 @@ LEAST = {
     Role.READER: """
         GET /v1/aliases
         GET /v1/aliases/{name}/history
+        GET /v1/audit
         GET /v1/checkpoints
         GET /v1/checkpoints/{checkpoint_id}
         GET /v1/checkpoints/{checkpoint_id}/content
@@ -44,6 +45,7 @@ LEAST = {
         GET /v1/evaluations/{evaluation_id}/answers
         GET /v1/evaluations/{evaluation_id}/map
         GET /v1/evaluations/{evaluation_id}/results
+        GET /v1/events
         GET /v1/leaderboard
         GET /v1/leaderboard.csv
         GET /v1/leaderboard.md
@@ -59,8 +61,11 @@ LEAST = {
         GET /v1/protocols/{name_or_hash}
         GET /v1/quota
         GET /v1/shares
+        GET /v1/sizes
         GET /v1/status
         GET /v1/views
+        GET /v1/webhooks
+        GET /v1/webhooks/{webhook_id}/deliveries
         GET /v1/whoami
     """,
     Role.SUBMITTER: """
@@ -69,10 +74,14 @@ LEAST = {
         POST /v1/checkpoints
         PUT /v1/checkpoints/upload
         PUT /v1/checkpoints/{checkpoint_id}/content
+        DELETE /v1/checkpoints/{checkpoint_id}
         POST /v1/comparisons
         POST /v1/comparisons/{comparison_id}/cancel
         POST /v1/evaluations
         POST /v1/evaluations/{evaluation_id}/cancel
+        POST /v1/evaluations/{evaluation_id}/verdicts
+        DELETE /v1/evaluations/{evaluation_id}
+        DELETE /v1/models/{model}
         PUT /v1/logs
         DELETE /v1/logs/{log_id}
         POST /v1/models/private
@@ -89,6 +98,10 @@ LEAST = {
         DELETE /v1/tokens/{token_id}
         POST /v1/views
         DELETE /v1/views/{view_id}
+        POST /v1/webhooks
+        DELETE /v1/webhooks/{webhook_id}
+        POST /v1/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver
+        POST /v1/webhooks/{webhook_id}/test
     """,
     Role.ADMIN: """
         POST /v1/datasets

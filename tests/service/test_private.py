@@ -35,7 +35,7 @@ KINDS = {
     **dict.fromkeys(("evaluation_id", "evaluation", "evaluations", "first", "baseline"), "evaluation"),
     **dict.fromkeys(("against", "second"), "evaluation"),
     **dict.fromkeys(("checkpoint_id", "checkpoint"), "checkpoint"),
-    **dict.fromkeys(("model", "path"), "model"),
+    **dict.fromkeys(("model", "path", "wanted"), "model"),
     **dict.fromkeys(("add", "remove", "tags"), "tag"),
     **{f"{kind}_id": kind for kind in ("comparison", "note", "log", "share", "view")},
     **dict.fromkeys(("id", "job"), "evaluation"),  # operators cancel and requeue by such an id
@@ -53,6 +53,7 @@ PLAIN: dict[str, Any] = {
     **dict.fromkeys(("pick", "at", "on", "cell", "x", "y", "next", "page", "step", "prefix", "sha256")),
     **dict.fromkeys(("pretrained_on", "input_spec", "private", "text", "days", "address", "location")),
     **dict.fromkeys(("size_bytes", "shows_media", "theme", "token", "token_id", "code", "error", "iss")),
+    **dict.fromkeys(("webhook_id", "delivery_id", "kinds", "url", "verdict", "rules", "dry_run")),
     **dict.fromkeys(("kind", "queue", "priority", "what", "why", "worker", "draining", "num_bytes")),
 }  # fmt: skip
 NAMES = {  # what `name` means, by the beginning of the address
@@ -78,6 +79,9 @@ FORMS: dict[str, dict[str, str]] = {
     "/forms/share": {"evaluation": "", "against": "", "share": "", "days": "7"},
     "/forms/view": {"view": "", "name": "mine", "next": "/models"},
     "/forms/token": {"name": "ci", "role": "reader", "team": "", "token": ""},
+    "/forms/webhook": {"url": "https://ci.example/vcpbench", "form": "vcpbench", "webhook": ""},
+    "/forms/delivery": {"webhook": "", "delivery": ""},
+    "/forms/delete/{kind}": {"wanted": "", "name": ""},
     "/forms/admin/pause": {"what": "gpu", "why": "New drivers."},
     "/forms/admin/drain": {"worker": ""},
     "/forms/admin/job": {"job": "", "cancel": "1"},

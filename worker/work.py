@@ -174,13 +174,7 @@ class Work:
             LostClaim: If this worker lost the job. Nothing is written.
             StorageError: If the database stays away for `AWAY_S`.
         """
-
-        def transaction(session: Session) -> None:
-            if not jobs.keep(session, self.claim):
-                raise LostClaim
-            write(session)
-
-        self._patiently(transaction)
+        self._write(write, jobs.keep, locked=False)
 
     def change(self, write: Callable[[Session], None]) -> None:
         """Change states of other things under the flow's lock. This job goes on.
@@ -189,14 +183,7 @@ class Work:
             LostClaim: If this worker lost the job. Nothing is written.
             StorageError: If the database stays away for `AWAY_S`.
         """
-
-        def transaction(session: Session) -> None:
-            flow.lock(session)
-            if not jobs.keep(session, self.claim):
-                raise LostClaim
-            write(session)
-
-        self._patiently(transaction)
+        self._write(write, jobs.keep, locked=True)
 
     def postpone(self, write: Callable[[Session], None], reason: VcpbenchError, *, pause_s: float) -> None:
         """Give the job back until later, and change states of other things, as `change`.
@@ -229,10 +216,15 @@ class Work:
             LostClaim: If this worker lost the job. Nothing is written.
             StorageError: If the database stays away for `AWAY_S`.
         """
+        self._write(write, jobs.finish, locked=True)
 
+    def _write(
+        self, write: Callable[[Session], None], is_ours: Callable[[Session, Claim], bool], *, locked: bool
+    ) -> None:
         def transaction(session: Session) -> None:
-            flow.lock(session)
-            if not jobs.finish(session, self.claim):
+            if locked:
+                flow.lock(session)
+            if not is_ours(session, self.claim):
                 raise LostClaim
             write(session)
 

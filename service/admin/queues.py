@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from records.models import JobKind, Pause, Worker
 from records.repositories import jobs, operating, pauses, queue, workers
-from service.admin.schemas import WHATS, WorkerOut, shown, worker_out
+from service.admin.schemas import WHATS, OperatedWorkerOut, shown, worker_out
 from service.auth import Caller
 from service.health import QUEUES
 from service.problems import NotFound
@@ -53,12 +53,12 @@ def _check(what: str) -> None:
         raise UnknownName("queue or kind of job", what, WHATS)
 
 
-def everyone(session: Session, caller: Caller) -> list[WorkerOut]:
+def everyone(session: Session, caller: Caller) -> list[OperatedWorkerOut]:
     """The workers that were seen lately, each with its job."""
     return _shown(session, workers.seen(session), caller)
 
 
-def drain(session: Session, wanted: str, caller: Caller, *, draining: bool) -> WorkerOut:
+def drain(session: Session, wanted: str, caller: Caller, *, draining: bool) -> OperatedWorkerOut:
     """Let a worker end after its job, or let it go on after all.
 
     Raises:
@@ -88,7 +88,7 @@ def _find(session: Session, wanted: str) -> Worker:
     return found[0]
 
 
-def _shown(session: Session, found: Sequence[Worker], caller: Caller) -> list[WorkerOut]:
+def _shown(session: Session, found: Sequence[Worker], caller: Caller) -> list[OperatedWorkerOut]:
     listed = operating.listed(session, [one.id for one in queue.in_work(session, found)])
     jobs_of = {one.job.worker_id: shown(one, caller) for one in listed}
     return [worker_out(one, jobs_of.get(one.id)) for one in found]

@@ -15,13 +15,13 @@ from service.admin.schemas import (
     ChangeOut,
     DrainIn,
     JobPage,
+    OperatedWorkerOut,
     PauseIn,
     PriorityIn,
     PurgeIn,
     PurgeOut,
     ThingIn,
     WorkerList,
-    WorkerOut,
     shown,
 )
 from service.auth import Admin
@@ -76,7 +76,7 @@ def drain(
     body: DrainIn,
     caller: Admin,
     session: SessionDep,
-) -> WorkerOut:
+) -> OperatedWorkerOut:
     """Let a worker finish its job, claim no more, and end. Until it has ended, this can be undone.
 
     Whatever supervises the process may start another one.

@@ -58,7 +58,7 @@ class JobPage(BaseModel):
     total: int
 
 
-class WorkerOut(BaseModel):
+class OperatedWorkerOut(BaseModel):
     """A worker that was seen lately."""
 
     id: UUID
@@ -78,7 +78,7 @@ class WorkerOut(BaseModel):
 class WorkerList(BaseModel):
     """All workers that were seen in the last 30 s."""
 
-    workers: list[WorkerOut]
+    workers: list[OperatedWorkerOut]
 
 
 class DrainIn(BaseModel):
@@ -199,9 +199,9 @@ def _subject(one: Listed) -> str:
     return " on ".join(name for name in (network, one.dataset) if name)
 
 
-def worker_out(worker: Worker, job: JobOut | None) -> WorkerOut:
+def worker_out(worker: Worker, job: JobOut | None) -> OperatedWorkerOut:
     """The worker for an administrator."""
-    return WorkerOut(
+    return OperatedWorkerOut(
         id=worker.id,
         name=worker.name,
         queues=worker.queues,

@@ -15,7 +15,7 @@ from records.models import JobKind, JobState
 from records.repositories import operating
 from service import health
 from service.admin import queues, service
-from service.admin.schemas import WHATS, JobOut, PauseIn, WorkerOut, shown
+from service.admin.schemas import WHATS, JobOut, OperatedWorkerOut, PauseIn, shown
 from service.auth import Admin, Caller, admin
 from service.deps import Router, SessionDep, SettingsDep
 from service.quotas import service as quotas
@@ -71,7 +71,7 @@ class Page:
     """
 
     status: health.Status
-    workers: Sequence[WorkerOut]
+    workers: Sequence[OperatedWorkerOut]
     jobs: Sequence[JobOut]
     total: int
     wanted: Wanted

@@ -45,6 +45,10 @@ def test_the_document_is_the_one_that_was_agreed_on(openapi: dict[str, Any]) -> 
     assert canonical(openapi) == SNAPSHOT.read_text(encoding="utf-8"), RENEW
 
 
+def test_no_two_schemas_share_a_name(openapi: dict[str, Any]) -> None:
+    assert not [name for name in openapi["components"]["schemas"] if "__" in name]  # their modules would show
+
+
 def test_every_route_is_explained(openapi: dict[str, Any]) -> None:
     tags = {tag["name"] for tag in openapi["tags"]}
     for method, path, operation in operations(openapi):

@@ -70,7 +70,7 @@ def test_a_file_is_hashed_sent_read_and_evaluated(visitor: Visitor, api: Served,
     expect(page.get_by_role("button", name="Upload and evaluate")).to_be_disabled()
     page.get_by_label("Checkpoint", exact=True).set_input_files(path)
     expect(page.get_by_text("night 3.pt, 5.0 MB")).to_be_visible()
-    expect(page.get_by_label("Model")).to_have_value("night-3")
+    expect(page.get_by_role("textbox", name="Model")).to_have_value("night-3")
     page.get_by_text("More about the file").click()
     page.locator("input[name=step]").fill("12000")
     page.get_by_role("button", name="Upload and evaluate").click()

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from records.models import Deleted
 from records.repositories import tombstones
-from service.auth import Caller, is_of
+from records.repositories.visibility import Visibility
 from service.problems import Gone
 
 _INSTEAD = {
@@ -22,7 +22,7 @@ _INSTEAD = {
 
 
 def check(
-    session: Session, kind: Deleted, low: UUID, high: UUID | None = None, reader: Caller | None = None
+    session: Session, kind: Deleted, low: UUID, high: UUID | None = None, *, visible: Visibility
 ) -> None:
     """Say that something was deleted, if it was. Call it when nothing was found.
 
@@ -31,15 +31,16 @@ def check(
         kind: What was looked for.
         low: Its id, or the first id that the request may mean.
         high: The last one.
-        reader: Who asks. Only the team that it belonged to, and administrators, are told who deleted it.
+        visible: What the reader sees. Only the team that it belonged to, and administrators, are told who
+            deleted it, and nobody else is told of what belonged to a private model.
 
     Raises:
         Gone: If it was deleted.
     """
-    found = tombstones.find(session, kind, low, high or low)
+    found = tombstones.find(session, kind, low, high or low, visible)
     if found is None:
         return
-    by = f" by {found.by}" if is_of(found.team, reader) else ""
+    by = f" by {found.by}" if visible.is_of(found.team) else ""
     when = f"{moment(found.deleted_at)}{by}"
     raise Gone(
         f"{kind.value.capitalize()} {found.id} was deleted on {when}. {_INSTEAD[kind]}",

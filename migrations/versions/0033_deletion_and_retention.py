@@ -26,6 +26,7 @@ def upgrade() -> None:
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("kind", sa.String(length=20), nullable=False),
         sa.Column("team", sa.String(), nullable=False),
+        sa.Column("private", sa.Boolean(), nullable=False, server_default=sa.false()),
         sa.Column("by", sa.String(), nullable=False),
         sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=False, server_default=NOW),
         sa.CheckConstraint(f"kind IN {KINDS}", name=op.f("ck_tombstone_kind")),
@@ -40,6 +41,8 @@ def upgrade() -> None:
         op.add_column(table, _moment("used_at", server_default=NOW, nullable=False))
     for table in ("alias_move", "share"):
         op.add_column(table, _moment("deleted_at"))
+    private: sa.Column[bool] = sa.Column("deleted_private", sa.Boolean(), nullable=False, server_default=sa.false())
+    op.add_column("alias_move", private)
     op.alter_column("share", "evaluation_id", nullable=True)
     for table, columns in INDEXES.items():
         for column in columns:
@@ -60,7 +63,7 @@ def downgrade() -> None:
     # An older version does not know features that were swept. It finds them missing, and makes them again.
     for table, columns in {
         "share": ("deleted_at",),
-        "alias_move": ("deleted_at",),
+        "alias_move": ("deleted_at", "deleted_private"),
         "media": ("used_at",),
         "shard": ("used_at", "swept_at", "size_bytes"),
         "dataset": ("manifest_bytes",),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy import ForeignKey, Index, UniqueConstraint, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from records.db import Base, Identified
@@ -39,6 +39,7 @@ class AliasMove(Identified, Base):
         checkpoint_id: Where it points from now on; None if it was removed.
         by: Name of the token that moved it. `created_at` says when.
         deleted_at: When the checkpoint at which it pointed was deleted; None if nobody deleted it.
+        deleted_private: Whether the deleted checkpoint belonged to a private model. Other teams are not told.
     """
 
     __tablename__ = "alias_move"
@@ -52,6 +53,7 @@ class AliasMove(Identified, Base):
     )
     by: Mapped[str]
     deleted_at: Mapped[datetime | None]
+    deleted_private: Mapped[bool] = mapped_column(server_default=false())
 
 
 class ModelTag(Identified, Base):

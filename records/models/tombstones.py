@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+from sqlalchemy import false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from records.db import NOW, Base
@@ -29,6 +30,7 @@ class Tombstone(Base):
         id: The id that it had.
         kind: What it was.
         team: The team that it belonged to.
+        private: Whether it belonged to a private model. Then only its team and administrators are told of it.
         by: Name of the token that deleted it.
         deleted_at: When it was deleted.
     """
@@ -38,5 +40,6 @@ class Tombstone(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True)
     kind: Mapped[Deleted] = mapped_column(words(Deleted, "kind"))
     team: Mapped[str]
+    private: Mapped[bool] = mapped_column(server_default=false())
     by: Mapped[str]
     deleted_at: Mapped[datetime] = mapped_column(server_default=NOW)

@@ -23,10 +23,15 @@ class Moved(NamedTuple):
     checkpoint_id: UUID | None
 
 
-def lost(session: Session, team: str, name: str) -> datetime | None:
-    """When the checkpoint was deleted at which an alias pointed last; None if that is not why it ended."""
+def lost(session: Session, team: str, name: str, visible: Visibility) -> datetime | None:
+    """When the checkpoint was deleted at which an alias pointed last.
+
+    None if that is not why the alias ended, or if the reader did not see this checkpoint.
+    """
     found = session.scalars(_moves(team, name).limit(1)).one_or_none()
-    return None if found is None else found.deleted_at
+    if found is None or (found.deleted_private and not visible.is_of(team)):
+        return None
+    return found.deleted_at
 
 
 def current(session: Session, team: str, name: str, visible: Visibility) -> AliasMove | None:
@@ -44,7 +49,7 @@ def history(session: Session, team: str, name: str, visible: Visibility, limit: 
     To other teams, an alias that points at a hidden checkpoint looks as if it had been removed. An alias that
     never pointed at anything else looks as if it had never been.
     """
-    everything = visible.everything or visible.team == team
+    everything = visible.is_of(team)
     query = _moves(team, name).outerjoin(Checkpoint, Checkpoint.id == AliasMove.checkpoint_id)
     query = query.outerjoin(Model, Model.id == Checkpoint.model_id)
     rows = session.execute(query.add_columns(visible.models()).limit(limit)).all()

@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
+    ScalarSelect,
     Select,
     Uuid,
     any_,
@@ -49,6 +50,7 @@ from records.models import (
 )
 from records.repositories import aliases
 from records.repositories.jobs import NO_TEAM
+from records.repositories.tombstones import Owner
 
 Ids = frozenset[UUID]
 NONE: Ids = frozenset()
@@ -304,22 +306,48 @@ def jobs_of(session: Session, doomed: Doomed) -> Sequence[UUID]:
     return [one for query in about for one in session.scalars(query)]
 
 
-def teams(session: Session, doomed: Doomed) -> Mapping[Deleted, dict[UUID, str]]:
-    """The teams of all that goes and has an address, by kind and id. Datasets belong to administrators."""
+def owners(session: Session, doomed: Doomed) -> Mapping[Deleted, dict[UUID, Owner]]:
+    """Whose all that goes and has an address is, by kind and id. Datasets belong to administrators.
+
+    A control is as private as one of the evaluations that need it, and a comparison as one of its parts.
+    """
     ids = doomed.all_evaluations
-    owner = select(Checkpoint.id, Model.team).join(Model, Model.id == Checkpoint.model_id)
-    compared = select(Comparison.id, Job.team).outerjoin(Job, Job.comparison_id == Comparison.id)
-    queries = {
-        Deleted.EVALUATION: select(Evaluation.id, Evaluation.team).where(_among(Evaluation.id, ids)),
-        Deleted.COMPARISON: compared.where(_compares(ids), Comparison.members_key.is_not(None)),
-        Deleted.CHECKPOINT: owner.where(_among(Checkpoint.id, doomed.checkpoints)),
-        Deleted.MODEL: select(Model.id, Model.team).where(_among(Model.id, doomed.models)),
+    needs, members = evaluation_controls.c, comparison_members.c
+    needing = select(needs.evaluation_id).where(needs.control_id == Evaluation.id).correlate(Evaluation)
+    parts = select(members.evaluation_id).where(members.comparison_id == Comparison.id).correlate(Comparison)
+    hides = _private_team(Evaluation.id, needing)
+    hides_part = _private_team(Comparison.first_id, parts)
+    queries: dict[Deleted, Select[UUID, Any, bool]] = {
+        Deleted.EVALUATION: select(
+            Evaluation.id, func.coalesce(hides, Evaluation.team), hides.is_not(None)
+        ).where(_among(Evaluation.id, ids)),
+        Deleted.COMPARISON: select(
+            Comparison.id, func.coalesce(hides_part, Job.team), hides_part.is_not(None)
+        )
+        .outerjoin(Job, Job.comparison_id == Comparison.id)
+        .where(_compares(ids), Comparison.members_key.is_not(None)),
+        Deleted.CHECKPOINT: select(Checkpoint.id, Model.team, Model.private)
+        .join(Model, Model.id == Checkpoint.model_id)
+        .where(_among(Checkpoint.id, doomed.checkpoints)),
+        Deleted.MODEL: select(Model.id, Model.team, Model.private).where(_among(Model.id, doomed.models)),
     }
     found = {
-        kind: {one: team or NO_TEAM for one, team in session.execute(query)}
+        kind: {one: Owner(team or NO_TEAM, private) for one, team, private in session.execute(query)}
         for kind, query in queries.items()
     }
-    return {**found, Deleted.DATASET: dict.fromkeys(doomed.datasets, NO_TEAM)}
+    return {**found, Deleted.DATASET: dict.fromkeys(doomed.datasets, Owner(NO_TEAM))}
+
+
+def _private_team(one: InstrumentedAttribute[UUID], others: Select[UUID]) -> ScalarSelect[str | None]:
+    """The team of a private model among those of an evaluation and of others; null if all are public."""
+    evaluation = aliased(Evaluation)
+    team = select(func.min(Model.team)).join(Checkpoint, Checkpoint.model_id == Model.id)
+    team = team.join(evaluation, evaluation.checkpoint_id == Checkpoint.id)
+    return (
+        team.where(Model.private, or_(evaluation.id == one, evaluation.id.in_(others)))
+        .correlate(one.class_)
+        .scalar_subquery()
+    )
 
 
 def end_shares(session: Session, doomed: Doomed) -> None:
@@ -331,7 +359,10 @@ def end_shares(session: Session, doomed: Doomed) -> None:
 def end_aliases(session: Session, doomed: Doomed) -> None:
     """Let aliases that point at these checkpoints end, and let their histories say when."""
     moves = update(AliasMove).where(_among(AliasMove.checkpoint_id, doomed.checkpoints))
-    session.execute(moves.values(checkpoint_id=None, deleted_at=NOW))
+    private = select(Model.private).join(Checkpoint, Checkpoint.model_id == Model.id)
+    private = private.where(Checkpoint.id == AliasMove.checkpoint_id)
+    ended = moves.values(checkpoint_id=None, deleted_at=NOW, deleted_private=private.scalar_subquery())
+    session.execute(ended)
 
 
 def forget_features(session: Session, doomed: Doomed) -> None:

@@ -19,6 +19,7 @@ from records.models import (
     Evaluation,
     Model,
     Origin,
+    Tombstone,
     evaluation_controls,
 )
 
@@ -37,9 +38,13 @@ class Visibility:
     everything: bool = False
     as_of: datetime | None = None
 
+    def is_of(self, team: str) -> bool:
+        """Whether the reader belongs to a team, or sees everything."""
+        return self.everything or self.team == team
+
     def is_seen(self, model: Model) -> bool:
         """Whether the reader sees a model that was read already. `models` says the same in SQL."""
-        return self.everything or not model.private or model.team == self.team
+        return not model.private or self.is_of(model.team)
 
     def models(self) -> ColumnElement[bool]:
         """The models that the reader sees. The statement must join `Model`."""
@@ -79,6 +84,10 @@ class Visibility:
             self.evaluations(needing),
         )
         return and_(Evaluation.is_control, needed)
+
+    def tombstones(self) -> ColumnElement[bool]:
+        """The deleted things that the reader saw."""
+        return true() if self.everything else or_(not_(Tombstone.private), Tombstone.team == self.team)
 
     def all_evaluations(self) -> ColumnElement[bool]:
         """The evaluations that the reader sees, controls included."""

@@ -114,7 +114,7 @@ def by_id(session: Session, wanted: str, among: Among) -> Checkpoint:
 def _beginning(session: Session, reference: Beginning, among: Among) -> Checkpoint:
     found = checkpoints.between(session, reference.low, reference.high, among.where, MOST_TOLD + 1)
     if not found:
-        gone.check(session, Deleted.CHECKPOINT, reference.low, reference.high)
+        gone.check(session, Deleted.CHECKPOINT, reference.low, reference.high, visible=among.visible)
         whole = reference.whole
         raise among.none(str(whole) if whole else f"has an id that begins with {reference.text!r}")
     if len(found) > 1:
@@ -135,7 +135,7 @@ def _aliased(session: Session, reference: Alias, among: Among) -> Checkpoint:
         raise NotFound(f"An alias belongs to a team. Name the team: TEAM/@{reference.name}.")
     move = aliases.current(session, team, reference.name, among.visible)
     if move is None or move.checkpoint_id is None:
-        _check_lost(session, team, reference.name)
+        _check_lost(session, team, reference.name, among.visible)
         raise NotFound(f"Team {quoted(team)} has no alias @{reference.name}. List them: GET /v1/aliases.")
     target = move.checkpoint_id
     found = checkpoints.between(session, target, target, among.where, 1)
@@ -144,9 +144,9 @@ def _aliased(session: Session, reference: Alias, among: Among) -> Checkpoint:
     return found[0]
 
 
-def _check_lost(session: Session, team: str, name: str) -> None:
+def _check_lost(session: Session, team: str, name: str, visible: Visibility) -> None:
     """Say so if an alias ended because its checkpoint was deleted."""
-    deleted_at = aliases.lost(session, team, name)
+    deleted_at = aliases.lost(session, team, name, visible)
     if deleted_at is not None:
         raise Gone(
             f"The checkpoint at which @{name} of team {quoted(team)} pointed was deleted on "

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from records import flow
 from records.db import NOW
 from records.models import Checkpoint, CheckpointState, Deleted, JobKind, Model, Origin
-from records.repositories import checkpoints, jobs, locks, models, objects
+from records.repositories import checkpoints, jobs, locks, models, objects, visibility
 from records.repositories.quotas import has_file
 from records.settings import Settings
 from records.storage import Storage
@@ -198,6 +198,8 @@ def _is_epoch(found: Checkpoint) -> bool:
 def locked(session: Session, checkpoint_id: UUID) -> Checkpoint:
     """Read the checkpoint again under its lock. No other request changes it until the transaction ends.
 
+    The sender's team has it: the request found its id before.
+
     Raises:
         Gone: If somebody deleted it.
         NotFound: If a worker deleted it, because no bytes came for a week.
@@ -205,7 +207,7 @@ def locked(session: Session, checkpoint_id: UUID) -> Checkpoint:
     locks.take(session, checkpoints.upload_lock(checkpoint_id))
     found = session.get(Checkpoint, checkpoint_id, populate_existing=True)
     if found is None:
-        gone.check(session, Deleted.CHECKPOINT, checkpoint_id)
+        gone.check(session, Deleted.CHECKPOINT, checkpoint_id, visible=visibility.EVERYTHING)
         raise NotFound(f"Checkpoint {checkpoint_id} was deleted: no bytes came for a week. Declare it again.")
     return found
 

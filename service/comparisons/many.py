@@ -155,7 +155,7 @@ def find(session: Session, comparison_id: UUID, reader: Caller | None) -> Found:
     if row is not None and row.version == MANY_VERSION and _whole(session, row, reader):
         found = _with_parts(session, row, Chosen(evaluations=list(row.members), baseline=row.first))
     if found is None:
-        gone.check(session, Deleted.COMPARISON, comparison_id)
+        gone.check(session, Deleted.COMPARISON, comparison_id, visible=visible_to(reader))
         raise NotFound(
             f"No comparison {comparison_id} of many evaluations. It may have been cancelled, or made by "
             "another version. Ask for it again: POST /v1/comparisons."

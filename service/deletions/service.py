@@ -19,6 +19,7 @@ from service.deletions.schemas import DeletionOut, RetiredOut, RetiredPage, line
 from service.evaluations import named as evaluations
 from service.problems import Conflict, Forbidden, NotFound
 from service.references import Latest
+from service.visible import visible_to
 from vcp_core.catalog.validation import quoted
 
 
@@ -86,7 +87,7 @@ def dataset(session: Session, dataset_id: UUID, caller: Caller, *, dry_run: bool
     _lock(session, dry_run)
     found = datasets.get(session, dataset_id)
     if found is None:
-        gone.check(session, Deleted.DATASET, dataset_id, reader=caller)
+        gone.check(session, Deleted.DATASET, dataset_id, visible=visible_to(caller))
         raise NotFound(f"No dataset {dataset_id}. List the retired ones: GET /v1/retired-datasets.")
     if found.retired_at is None:
         raise Conflict(

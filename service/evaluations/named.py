@@ -58,7 +58,7 @@ def _begun(session: Session, reference: Beginning, reader: Caller | None) -> UUI
     low, high = reference.low, reference.high
     found = evaluations.between(session, low, high, visible_to(reader), MOST_TOLD + 1)
     if not found:
-        gone.check(session, Deleted.EVALUATION, reference.low, reference.high, reader)
+        gone.check(session, Deleted.EVALUATION, reference.low, reference.high, visible=visible_to(reader))
         raise NotFound(
             f"No evaluation has an id that begins with {reference.text!r}. List them: GET /v1/evaluations."
         )
@@ -84,6 +84,6 @@ def get(
     """
     found = evaluations.get(session, evaluation_id, visible_to(reader), with_results=with_results)
     if found is None:
-        gone.check(session, Deleted.EVALUATION, evaluation_id, reader=reader)
+        gone.check(session, Deleted.EVALUATION, evaluation_id, visible=visible_to(reader))
         raise NotFound(f"No evaluation {evaluation_id}. List them: GET /v1/evaluations.")
     return found

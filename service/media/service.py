@@ -80,7 +80,7 @@ def find(session: Session, store: Storage, wanted: Wanted, reader: Caller | None
     """
     dataset = session.get(DatasetRow, wanted.dataset_id)
     if dataset is None:
-        gone.check(session, Deleted.DATASET, wanted.dataset_id, reader=reader)
+        gone.check(session, Deleted.DATASET, wanted.dataset_id, visible=visible_to(reader))
     if dataset is None or dataset.state is not DatasetState.READY or dataset.fingerprint is None:
         raise NotFound(f"No dataset {wanted.dataset_id} is ready. List the datasets: GET /v1/datasets.")
     if not media.is_shown(session, dataset):

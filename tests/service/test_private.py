@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
@@ -54,11 +54,14 @@ PLAIN: dict[str, Any] = {
     **dict.fromkeys(("pretrained_on", "input_spec", "private", "text", "days", "address", "location")),
     **dict.fromkeys(("size_bytes", "shows_media", "theme", "token", "token_id", "code", "error", "iss")),
     **dict.fromkeys(("webhook_id", "delivery_id", "kinds", "url", "verdict", "rules", "dry_run")),
-    **dict.fromkeys(("kind", "queue", "priority", "what", "why", "worker", "draining", "num_bytes")),
+    "kind": "model",  # of what is deleted on a page
+    **dict.fromkeys(("webhook", "delivery", "queue", "priority", "what", "why", "worker", "draining")),
+    "num_bytes": None,
 }  # fmt: skip
 NAMES = {  # what `name` means, by the beginning of the address
     "/v1/aliases": "alias", "/forms/alias": "alias", "/v1/models": "model", "/models": "model",
-    "/forms/rename": "model", "/v1/datasets": "any", "/v1/views": "any", "/forms/view": "any",
+    "/forms/rename": "model", "/forms/delete": "model", "/v1/datasets": "any", "/v1/views": "any",
+    "/forms/view": "any",
     "/v1/protocols": "any", "/v1/tokens": "any", "/forms/token": "any",
 }  # fmt: skip
 BOTH = "both public evaluations"
@@ -215,22 +218,42 @@ def _comparable(world: World, answer: httpx.Response) -> tuple[object, ...]:
 
 @pytest.mark.product
 def test_private_things_answer_others_as_things_that_do_not_exist(world: World) -> None:
-    swept = 0
     with open_http(world.api.url) as nobody:
-        ordered = sorted(calls(world), key=lambda call: call.method != "GET")
-        for reader, client in (("nobody", nobody), ("other", world.other)):
-            for call in ordered:
-                if call.method != "GET" and reader == "nobody":
-                    continue
-                answer = call.send(client)
-                assert answer.status_code < 500, (call, answer.text)
-                if call.method == "GET":
-                    assert world.told(answer) == set(), (reader, call)
-                for slot, kind in call.slots.items():
-                    for text in world.private[kind]:
-                        _compare(world, reader, client, call, slot, text)
-                        swept += 1
+        swept = _sweep(world, "nobody", nobody, [call for call in calls(world) if call.method == "GET"])
+        swept += _sweep(world, "other", world.other, sorted(calls(world), key=_after_others))
     assert swept > 700
+
+
+@pytest.mark.product
+def test_private_things_that_were_deleted_answer_others_as_if_they_had_never_been(world: World) -> None:
+    deleted = world.owner.delete("/v1/models/quokka-net")
+    assert deleted.status_code == 200, deleted.text
+    evaluation, comparison = world.private["evaluation"][0], world.private["comparison"][0]
+    for path in (f"/v1/evaluations/{evaluation}", f"/v1/comparisons/{comparison}", "/v1/checkpoints/@numbat"):
+        assert problem_of(world.owner.get(path), 410)["deleted"]
+    asked = [call for call in calls(world) if call.method == "GET"]
+    with open_http(world.api.url) as nobody:
+        assert _sweep(world, "nobody", nobody, asked) + _sweep(world, "other", world.other, asked) > 400
+
+
+def _after_others(call: Call) -> tuple[bool, bool]:
+    """Requests that change something come after those that read, and deletions of public things are last."""
+    return call.method != "GET", call.method == "DELETE" or call.address.startswith("/forms/delete")
+
+
+def _sweep(world: World, reader: str, client: httpx.Client, asked: Sequence[Call]) -> int:
+    """Let each slot of each request name each private thing, and return how often one did."""
+    swept = 0
+    for call in asked:
+        answer = call.send(client)
+        assert answer.status_code < 500, (call, answer.text)
+        if call.method == "GET":
+            assert world.told(answer) == set(), (reader, call)
+        for slot, kind in call.slots.items():
+            for text in world.private[kind]:
+                _compare(world, reader, client, call, slot, text)
+                swept += 1
+    return swept
 
 
 def _compare(

@@ -129,6 +129,8 @@ class Call:
         if form is not None:
             form = {key: value for key, value in form.items() if value} | {"key": form_key(secret)}
         content = FILES.get(self.address) if self.method == "PUT" else None
+        if content == FILES["/v1/checkpoints/upload"]:
+            content += text.encode()  # the same bytes again would be the checkpoint of the request before
         return client.request(
             self.method, address, params=query, json=body, data=form, content=content, headers=headers
         )
@@ -213,7 +215,7 @@ def _comparable(world: World, answer: httpx.Response) -> tuple[object, ...]:
 def test_private_things_answer_others_as_things_that_do_not_exist(world: World) -> None:
     swept = 0
     with open_http(world.api.url) as nobody:
-        ordered = sorted(calls(world), key=lambda call: call.method != "GET")
+        ordered = sorted(calls(world), key=_late)
         for reader, client in (("nobody", nobody), ("other", world.other)):
             for call in ordered:
                 if call.method != "GET" and reader == "nobody":
@@ -227,6 +229,14 @@ def test_private_things_answer_others_as_things_that_do_not_exist(world: World) 
                         _compare(world, reader, client, call, slot, text)
                         swept += 1
     assert swept > 700
+
+
+def _late(call: Call) -> int:
+    """How late a request comes: what changes things after what reads.
+
+    Declarations come last. Afterwards the other team has models with the names of the private ones.
+    """
+    return 0 if call.method == "GET" else 1 + ("/checkpoints" in call.address)
 
 
 def _compare(

@@ -107,7 +107,8 @@ def job(api: Served, hands: Hands, temp: Path, tmp_path: Path) -> Callable[..., 
 @pytest.mark.product
 def test_the_action_gives_each_verdict_by_exit_code_output_and_summary(job: Callable[..., Job]) -> None:
     rules = {"against": "mine@latest", "max_drop": f"{TOP1}=5\n", "min": f"{TOP1}=10\n\n{TOP1}=11"}
-    found = job(range(60), **rules, run="nightly run", step="1", junit="reports/j.xml", pretrained_on="none")
+    said = {"pretrained_on": "none", "private": "false"}
+    found = job(range(60), **rules, **said, run="nightly run", step="1", junit="reports/j.xml")
     assert (found.code, found.outputs["verdict"]) == (0, "pass"), found.log
     found = job(range(20), **rules)
     assert (found.code, found.outputs["verdict"]) == (1, "fail"), found.log
@@ -140,6 +141,9 @@ def test_bad_usage_and_a_python_that_is_not_there_are_errors_with_an_output(
 ) -> None:
     found = job(range(60), min="")
     assert (found.code, found.outputs["verdict"]) == (2, "error")
+    found = job(range(60), min=f"{TOP1}=10", private="yes")
+    assert (found.code, found.outputs) == (2, {"verdict": "error"})
+    assert "::error::The input private is neither" in found.log
     (tmp_path / "elsewhere").mkdir()
     bare = Job(tmp_path, tmp_path / "elsewhere", {"dataset": "gestures", "python": "no-such-python"})
     assert (bare.code, bare.outputs["verdict"]) == (2, "error")
@@ -170,7 +174,12 @@ def test_every_option_of_the_gate_is_an_input_of_both() -> None:
 
 
 @pytest.mark.parametrize(
-    ("named", "says"), [({"GATE_DATASET": "ucf101"}, "git+https://"), ({}, "Set GATE_DATASET")]
+    ("named", "says"),
+    [
+        ({"GATE_DATASET": "ucf101"}, "git+https://"),
+        ({"GATE_DATASET": "ucf101", "GATE_PRIVATE": "yes"}, "neither true nor false"),
+        ({}, "Set GATE_DATASET"),
+    ],
 )
 def test_the_gitlab_template_installs_and_judges_on_nothing_that_nobody_named(
     tmp_path: Path, named: dict[str, str], says: str
@@ -212,6 +221,7 @@ def test_the_gitlab_template_judges_and_leaves_its_reports(
         "GATE_RUN": "nightly run",
         "GATE_STEP": "12",
         "GATE_PRETRAINED_ON": "ucf101:1, kinetics400",
+        "GATE_PRIVATE": "true",
     }
     codes = []
     for minimum in ("45", "60", "75"):
@@ -230,6 +240,7 @@ def test_the_gitlab_template_judges_and_leaves_its_reports(
     (uploaded,) = api.client.get("/v1/checkpoints").json()["items"]
     said = (uploaded["run"], uploaded["step"], uploaded["pretrained_on"])
     assert said == ("nightly run", 12, "ucf101:1, kinetics400")
+    assert uploaded["private"] is True
     assert GITLAB["allow_failure"] == {"exit_codes": [3]}
     assert (tmp_path / "vcpbench" / "summary.md").read_text().startswith("## ❌")
 

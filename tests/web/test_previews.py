@@ -64,7 +64,8 @@ class Gallery:
         self.spec = spec
 
     def show(self, request: Request) -> HTMLResponse:
-        text = PAGE.render(here="/previews", theme=theme(request), logged_in=True, shown=self.shown)
+        known = {"theme": theme(request), "logged_in": True, "administers": False}
+        text = PAGE.render(here="/previews", shown=self.shown, **known)
         return HTMLResponse(text, headers=HEADERS)
 
     def make(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from copy import deepcopy
+from ipaddress import ip_address, ip_network
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -23,7 +24,7 @@ from worker.scratch import make_private
 
 OLDEST, NEWEST = "1.27", "1.37"  # versions of Kubernetes that the manifests are checked against
 EVERY_SET = pytest.mark.parametrize("name", [*SETS, "all"])
-OURS = ("service", "migrate", "worker-cpu", "worker-gpu", "worker-gpu-on-cpu")
+OURS = ("service", "migrate", "deliveries", "worker-cpu", "worker-gpu", "worker-gpu-on-cpu")
 FILES = {"VCPBENCH_DATABASE_URL", "VCPBENCH_BROKER_URL"}  # of the Secret, below VCPBENCH_SECRETS
 ELSEWHERE = {"VCPBENCH_SECRETS", "FORWARDED_ALLOW_IPS"}  # that docker-compose.yml does not set
 DIFFERENT = {"AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "VCPBENCH_SCRATCH"}
@@ -113,6 +114,7 @@ def test_the_code_understands_the_settings(
     compose = parsed.services()[name]["environment"]
     assert ",".join(settings.queues) == compose.get("VCPBENCH_QUEUES", "cpu,gpu")
     assert settings.port == 8080
+    assert settings.deliveries is not name.startswith("worker-")
 
 
 def secret_items(manifests: list[charted.Manifest]) -> list[dict[str, str]]:
@@ -268,7 +270,7 @@ def test_time_to_stop_is_longer_than_the_code_takes() -> None:
     service = pods[f"{RELEASE}-service"]["spec"]
     pause_s = int(service["containers"][0]["lifecycle"]["preStop"]["exec"]["command"][1])
     assert service["terminationGracePeriodSeconds"] > pause_s + GRACE_S
-    for name in (*(name for name in OURS if name.startswith("worker-")), "postgres", "valkey", "s3"):
+    for name in (*OURS[2:], "postgres", "valkey", "s3"):
         grace_s = int(compose[name]["stop_grace_period"].removesuffix("s"))
         assert pods[f"{RELEASE}-{name}"]["spec"]["terminationGracePeriodSeconds"] >= grace_s, name
 
@@ -329,7 +331,32 @@ def test_the_network_lets_through_only_what_is_needed(name: str) -> None:
             )
             assert not charted.selects(allowed, labels)
         else:
-            assert out == {53, *({5432, 6379, 443} if name == "external" else engines.values())}
+            outside = {1} if component == "deliveries" else set()  # any port of public addresses
+            assert out - outside == {53, *({5432, 6379, 443} if name == "external" else engines.values())}
+
+
+def test_only_deliveries_reach_the_world_and_no_network_of_the_cluster() -> None:
+    manifests = charted.of("all")
+    wide = {
+        name: policy["spec"]
+        for name, policy in charted.kind(manifests, "NetworkPolicy").items()
+        if "/0" in yaml.safe_dump(policy)
+    }
+    (policy,) = wide.values()
+    chosen = [
+        name
+        for name, pod in charted.pods(manifests).items()
+        if charted.selects(policy["podSelector"], pod["metadata"]["labels"])
+    ]
+    assert chosen == [f"{RELEASE}-deliveries"]
+    (rule,) = policy["egress"]
+    refused = [ip_network(one) for peer in rule["to"] for one in peer["ipBlock"]["except"]]
+    for address in ("10.96.0.1", "100.64.0.1", "127.0.0.1", "169.254.169.254", "172.17.0.1", "192.168.1.1"):
+        assert any(ip_address(address) in network for network in refused), address
+    for address in ("fd00::1", "fe80::1"):
+        assert any(ip_address(address) in network for network in refused), address
+    without = charted.render({"deliveries": {"enabled": False}})
+    assert not any("deliveries" in name for name in charted.kind(without, "Deployment", "NetworkPolicy"))
 
 
 def test_nothing_is_published_unless_asked() -> None:
@@ -348,7 +375,7 @@ def test_nothing_is_published_unless_asked() -> None:
 
 def test_every_pod_of_ours_waits_for_the_schema() -> None:
     for name, pod in charted.pods(charted.of("all")).items():
-        if pod["metadata"]["labels"]["app.kubernetes.io/component"] in ("service", "worker"):
+        if pod["metadata"]["labels"]["app.kubernetes.io/component"] in ("service", "worker", "deliveries"):
             (waits,) = pod["spec"]["initContainers"]
             assert waits["command"] == ["python", "-m", "records.migrate", "--wait"], name
 

@@ -27,10 +27,11 @@ EVERY_SET = pytest.mark.parametrize("name", [*SETS, "all"])
 OURS = ("service", "migrate", "deliveries", "worker-cpu", "worker-gpu", "worker-gpu-on-cpu")
 FILES = {"VCPBENCH_DATABASE_URL", "VCPBENCH_BROKER_URL"}  # of the Secret, below VCPBENCH_SECRETS
 ELSEWHERE = {"VCPBENCH_SECRETS", "FORWARDED_ALLOW_IPS"}  # that docker-compose.yml does not set
-DIFFERENT = {"AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "VCPBENCH_SCRATCH"}
+OIDC_SECRET = "VCPBENCH_OIDC_CLIENT_SECRET"
+DIFFERENT = {"AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "VCPBENCH_SCRATCH", OIDC_SECRET}
 GUIDE = (parsed.ROOT / "docs/kubernetes.md").read_text(encoding="utf-8")
 VALUES = yaml.safe_load((charted.CHART / "values.yaml").read_text(encoding="utf-8"))
-SECRET = re.compile(r"PASSWORD|SECRET$|SECRET_|ACCESS_KEY|TOKEN")
+SECRET = re.compile(r"PASSWORD|SECRET$|SECRET_|ACCESS_KEY|TOKEN$")
 
 
 def routes() -> set[str]:

@@ -41,7 +41,9 @@ def upgrade() -> None:
         op.add_column(table, _moment("used_at", server_default=NOW, nullable=False))
     for table in ("alias_move", "share"):
         op.add_column(table, _moment("deleted_at"))
-    private: sa.Column[bool] = sa.Column("deleted_private", sa.Boolean(), nullable=False, server_default=sa.false())
+    private: sa.Column[bool] = sa.Column(
+        "deleted_private", sa.Boolean(), nullable=False, server_default=sa.false()
+    )
     op.add_column("alias_move", private)
     op.alter_column("share", "evaluation_id", nullable=True)
     for table, columns in INDEXES.items():

@@ -28,7 +28,13 @@ OURS = ("service", "migrate", "deliveries", "worker-cpu", "worker-gpu", "worker-
 FILES = {"VCPBENCH_DATABASE_URL", "VCPBENCH_BROKER_URL"}  # of the Secret, below VCPBENCH_SECRETS
 ELSEWHERE = {"VCPBENCH_SECRETS", "FORWARDED_ALLOW_IPS"}  # that docker-compose.yml does not set
 OIDC_SECRET = "VCPBENCH_OIDC_CLIENT_SECRET"
-DIFFERENT = {"AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "VCPBENCH_SCRATCH", OIDC_SECRET}
+DIFFERENT = {
+    "AWS_ENDPOINT_URL",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "VCPBENCH_SCRATCH",
+    OIDC_SECRET,
+}
 GUIDE = (parsed.ROOT / "docs/kubernetes.md").read_text(encoding="utf-8")
 VALUES = yaml.safe_load((charted.CHART / "values.yaml").read_text(encoding="utf-8"))
 SECRET = re.compile(r"PASSWORD|SECRET$|SECRET_|ACCESS_KEY|TOKEN$")

@@ -19,6 +19,7 @@ from records.models import (
     EvaluationState,
     Event,
     EventKind,
+    ScoreRow,
 )
 from records.repositories import evaluations, events
 from vcp_core.catalog.errors import Show, VcpbenchError, below
@@ -58,6 +59,46 @@ def evaluation_ended(session: Session, evaluation: Evaluation) -> None:
         evaluation_id=evaluation.id,
         facts=facts_of(session, evaluation),
     )
+    if evaluation.state is EvaluationState.DONE:
+        _tell_drop(session, evaluation)
+
+
+def _tell_drop(session: Session, evaluation: Evaluation) -> None:
+    """Tell if main scores are worse than those of the model's checkpoint before, beyond both intervals."""
+    before = evaluations.predecessor(session, evaluation)
+    if before is None:
+        return
+    rows = evaluations.scores(session, [evaluation.id, before.id])
+    old = {row.metric: row for row in rows[before.id]}
+    drops = {
+        row.metric: {**_number(row), "before": _number(old[row.metric])}
+        for row in rows[evaluation.id]
+        if row.headline and row.metric in old and _is_worse(row, old[row.metric])
+    }
+    if not drops:
+        return
+    facts = facts_of(session, evaluation)
+    del facts["scores"]
+    events.add(
+        session,
+        EventKind.MODEL_DROPPED,
+        team=evaluation.team,
+        checkpoint_id=evaluation.checkpoint_id,
+        evaluation_id=evaluation.id,
+        facts={
+            **facts,
+            "before": {"evaluation": str(before.id), **_place(before.checkpoint)},
+            "drops": drops,
+        },
+    )
+
+
+def _is_worse(new: ScoreRow, old: ScoreRow) -> bool:
+    return new.high < old.low if new.better == "higher" else new.low > old.high
+
+
+def _number(row: ScoreRow) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in ("value", "low", "high", "unit")}
 
 
 def state_changed(session: Session, evaluation: Evaluation) -> None:
@@ -68,11 +109,7 @@ def state_changed(session: Session, evaluation: Evaluation) -> None:
 def facts_of(session: Session, evaluation: Evaluation) -> dict[str, Any]:
     """What an event says of an evaluation: names, the reason of its end, and its main scores."""
     rows = evaluations.scores(session, [evaluation.id])[evaluation.id]
-    scores = {
-        row.metric: {name: getattr(row, name) for name in ("value", "low", "high", "unit")}
-        for row in rows
-        if row.headline
-    }
+    scores = {row.metric: _number(row) for row in rows if row.headline}
     return {
         **_facts_of(evaluation.checkpoint),
         "dataset": evaluation.dataset.name,
@@ -114,9 +151,15 @@ def for_its_team(dataset: DatasetRow | None) -> Show:
 
 def _facts_of(checkpoint: Checkpoint) -> dict[str, Any]:
     model = checkpoint.model
-    facts = {"run": checkpoint.run, "step": checkpoint.step, "backbone": checkpoint.backbone}
     named = {} if model is None else {"model": model.name}
-    return named | {name: value for name, value in facts.items() if value is not None}
+    backbone = {} if checkpoint.backbone is None else {"backbone": checkpoint.backbone}
+    return named | _place(checkpoint) | backbone
+
+
+def _place(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Where the checkpoint stands in a training run, as far as somebody said so."""
+    said = {"run": checkpoint.run, "step": checkpoint.step}
+    return {name: value for name, value in said.items() if value is not None}
 
 
 def _reason(error: VcpbenchError | None, dataset: DatasetRow | None) -> dict[str, str]:

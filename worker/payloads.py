@@ -21,6 +21,7 @@ _SAID = {
     EventKind.EVALUATION_FAILED: "Evaluation failed",
     EventKind.EVALUATION_CANCELLED: "Evaluation cancelled",
     EventKind.GATE_VERDICT: "Gate",
+    EventKind.MODEL_DROPPED: "Model dropped",
     EventKind.WEBHOOK_TEST: "Test of a webhook of vcpbench",
 }
 
@@ -79,11 +80,16 @@ def _lines(event: Event) -> list[str]:
     lines = []
     if "dataset" in facts:
         lines.append(f"on {_short(facts['dataset'])} under {_short(facts['protocol'])}")
-    for metric, score in facts.get("scores", {}).items():
-        sign = " %" if score["unit"] == "percent" else ""
-        lines.append(f"{metric} {score['value']:.1f}{sign} ({score['low']:.1f} to {score['high']:.1f})")
+    lines += [f"{metric} {_number(score)}" for metric, score in facts.get("scores", {}).items()]
+    for metric, score in facts.get("drops", {}).items():
+        lines.append(f"{metric} {_number(score)}, before {_number(score['before'])}")
     lines += [f"{rule['rule']}: {rule['verdict']}" for rule in facts.get("rules", ())]
     return [title, *lines, *filter(None, [facts.get("reason")])]
+
+
+def _number(score: Mapping[str, Any]) -> str:
+    sign = " %" if score["unit"] == "percent" else ""
+    return f"{score['value']:.1f}{sign} ({score['low']:.1f} to {score['high']:.1f})"
 
 
 def _short(name: object) -> str:

@@ -17,6 +17,7 @@ EVENTS = (
     "evaluation.failed",
     "evaluation.cancelled",
     "gate.verdict",
+    "model.dropped",
     "webhook.test",
 )
 TABLES = ("event", "webhook", "delivery", "audit_entry")  # in the order of upgrade

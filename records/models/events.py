@@ -23,6 +23,7 @@ class EventKind(StrEnum):
     EVALUATION_FAILED = "evaluation.failed"
     EVALUATION_CANCELLED = "evaluation.cancelled"
     GATE_VERDICT = "gate.verdict"
+    MODEL_DROPPED = "model.dropped"
     WEBHOOK_TEST = "webhook.test"
 
 

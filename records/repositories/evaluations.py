@@ -14,6 +14,7 @@ from sqlalchemy import (
     Select,
     Text,
     and_,
+    case,
     cast,
     delete,
     exists,
@@ -97,6 +98,37 @@ def newest_of(session: Session, checkpoint_id: UUID) -> UUID | None:
     """The id of the newest evaluation of a checkpoint."""
     query = select(Evaluation.id).where(Evaluation.checkpoint_id == checkpoint_id)
     return session.scalars(query.order_by(Evaluation.created_at.desc(), Evaluation.id).limit(1)).one_or_none()
+
+
+def predecessor(session: Session, evaluation: Evaluation) -> Evaluation | None:
+    """The result of the checkpoint before, of the same model and on the same board.
+
+    Within a run, that is the one with the next smaller step: people also upload old ones later. If there is
+    none, it is the newest that was declared before. Of a file with several networks, only the same counts.
+    """
+    own, step = evaluation.checkpoint, func.coalesce(evaluation.checkpoint.step, -1)
+    of_run = and_(Checkpoint.run.is_not_distinct_from(own.run), Checkpoint.step.is_not(None), step >= 0)
+    earlier = case((of_run, Checkpoint.step < step), else_=Checkpoint.created_at < own.created_at)
+    newest_first = (case((of_run, Checkpoint.step)).desc().nulls_last(), Checkpoint.created_at.desc())
+    query = (
+        select(Evaluation)
+        .join(Evaluation.checkpoint)
+        .where(
+            Checkpoint.model_id == own.model_id,
+            Checkpoint.id != own.id,
+            Checkpoint.prefix.is_not_distinct_from(own.prefix),
+            Checkpoint.variant.is_not_distinct_from(own.variant),
+            earlier,
+            Evaluation.state == EvaluationState.DONE,
+            Evaluation.dataset_id == evaluation.dataset_id,
+            Evaluation.protocol_hash == evaluation.protocol_hash,
+            Evaluation.engine == evaluation.engine,
+            ~outdated(),
+        )
+        .order_by(*newest_first, Evaluation.created_at.desc())
+        .limit(1)
+    )
+    return session.scalars(query).unique().one_or_none()
 
 
 def these(session: Session, evaluation_ids: Sequence[UUID]) -> list[Evaluation]:

@@ -20,6 +20,7 @@ Kind = Literal[
     "evaluation.failed",
     "evaluation.cancelled",
     "gate.verdict",
+    "model.dropped",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import PurePath
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -18,6 +19,7 @@ from records.models import (
     AuditEntry,
     Checkpoint,
     CheckpointState,
+    DatasetRow,
     Delivery,
     Evaluation,
     EvaluationState,
@@ -76,6 +78,68 @@ def test_each_end_is_told_once(database: Database) -> None:
         "protocol": "quick-v1",
         "scores": {"recognition.top1": {"value": 61.0, "low": 60.0, "high": 62.0, "unit": "percent"}},
     }
+
+
+def scored(
+    session: Session, dataset: DatasetRow, value: float, better: str = "higher", **of: Any
+) -> Evaluation:
+    """The result of a new checkpoint of team "vision"; its interval is one to each side."""
+    protocol = datasets.keep_protocol(session, PROTOCOLS["quick-v1"])
+    assert protocol is not None
+    flow.lock(session)
+    checkpoint = ready_checkpoint(session, team="vision", **of)
+    evaluation = flow.find_or_create(session, checkpoint, dataset, protocol.hash, team="vision")[0]
+    row = score(evaluation.id, "recognition.top1", value)
+    row.better = better
+    session.add(row)
+    session.flush()
+    flow.scored(session, evaluation)
+    return evaluation
+
+
+def drops(database: Database) -> list[Event]:
+    return [one for one in every(database) if one.kind is EventKind.MODEL_DROPPED]
+
+
+def test_a_score_below_the_interval_of_the_checkpoint_before_is_told(database: Database) -> None:
+    with database.session() as session:
+        dataset = ready_dataset(session)
+        first = scored(session, dataset, 61.0, run="a", step=10)
+        lower = scored(session, dataset, 58.5, run="a", step=20)
+    (told,) = drops(database)
+    assert (told.team, told.evaluation_id, told.checkpoint_id) == ("vision", lower.id, lower.checkpoint_id)
+    number = {"value": 58.5, "low": 57.5, "high": 59.5, "unit": "percent"}
+    before = {"value": 61.0, "low": 60.0, "high": 62.0, "unit": "percent"}
+    assert told.facts == {
+        "model": "tiny", "run": "a", "step": 20, "backbone": "r3d_tiny",
+        "dataset": "gestures", "protocol": "quick-v1",
+        "before": {"evaluation": str(first.id), "run": "a", "step": 10},
+        "drops": {"recognition.top1": {**number, "before": before}},
+    }  # fmt: skip
+
+
+def test_what_is_no_drop_is_not_told(database: Database) -> None:
+    with database.session() as session:
+        dataset, other = ready_dataset(session), ready_dataset(session, "elsewhere")
+        scored(session, dataset, 61.0, run="a", step=20)
+        scored(session, dataset, 59.5, run="a", step=30)  # the intervals meet
+        scored(session, dataset, 70.0, run="a", step=40)
+        scored(session, dataset, 30.0, run="a", step=10)  # an older one that came late
+        scored(session, dataset, 20.0, run="a", step=50, prefix="teacher.")  # another network
+        scored(session, dataset, 20.0, model="another")
+        scored(session, other, 20.0, run="a", step=60)
+        assert EventKind.MODEL_DROPPED not in session.scalars(select(Event.kind)).all()
+        scored(session, dataset, 60.0, run="a", step=70)  # step 40 is before it, though step 10 came later
+    assert [one.facts["before"]["step"] for one in drops(database)] == [40]
+
+
+def test_where_less_is_better_more_is_a_drop(database: Database) -> None:
+    with database.session() as session:
+        dataset = ready_dataset(session)
+        for value in (61.0, 58.5, 61.0):
+            scored(session, dataset, value, "lower")
+    (told,) = drops(database)
+    assert told.facts["drops"]["recognition.top1"]["value"] == 61.0
 
 
 def test_reasons_are_told_without_folders_of_the_operators(database: Database) -> None:

@@ -36,6 +36,16 @@ FACTS: dict[EventKind, dict[str, Any]] = {
         "rules": [{"rule": "r" * 200, "verdict": "fail"}] * 100,
         "by": "ci",
     },
+    EventKind.MODEL_DROPPED: {
+        "model": "r3d-vcp",
+        "step": 9000,
+        "dataset": "ucf101",
+        "protocol": "standard-v1",
+        "before": {"evaluation": str(UUID(int=4)), "step": 8000},
+        "drops": {
+            "recognition.top1": {**SCORE, "before": {**SCORE, "value": 70.0, "low": 68.5, "high": 71.5}}
+        },
+    },
     EventKind.WEBHOOK_TEST: {"by": "anna"},
 }
 

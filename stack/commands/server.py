@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -103,6 +104,8 @@ def create_token(
         row, secret = repository.create(
             session, name=name, team=team or TEAM, role=Role(role), owner=owner, days=expires
         )
+        session.flush()
+        _note(session, row, "create")
         made = _as_client(row, "live", secret)
     by_api.show_made(made, as_json=as_json)
 
@@ -150,8 +153,23 @@ def revoke_token(
         rows = [row for row in repository.every(session, team) if str(row.id) in chosen]
         for row in rows:
             repository.revoke(session, row)
+            _note(session, row, "revoke")
         found = [_as_client(row, "revoked") for row in rows]
     by_api.show_revoked(found, as_json=as_json)
+
+
+def _note(session: Session, row: TokenRow, what: str) -> None:
+    """Write into the audit log that somebody on this machine did something with a token."""
+    from records.repositories import audit
+
+    audit.add(
+        session,
+        team=row.team,
+        by="operator",
+        action=f"vcpbench token {what}",
+        subject={"name": row.name, "role": row.role.value, "id": str(row.id)},
+        address=socket.gethostname(),
+    )
 
 
 def _every(session: Session, team: str | None) -> list[Token]:

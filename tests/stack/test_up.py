@@ -59,6 +59,12 @@ def test_a_stack_comes_up_restarts_what_dies_and_leaves_nothing_behind(
         "ci",
     ]
     assert stack.run("token", "revoke", "ci").returncode == 0
+    bearer = {"Authorization": f"Bearer {token.strip()}"}
+    noted = httpx.get(f"http://127.0.0.1:{stack.port}/v1/audit", headers=bearer).json()["items"]
+    assert [(one["action"], one["by"], one["subject"]["name"]) for one in noted[:2]] == [
+        ("vcpbench token revoke", "operator", "ci"),
+        ("vcpbench token create", "operator", "ci"),
+    ]
 
     assert stack.run("down").returncode == 0
     assert not [pid for pid in after.values() if alive(pid)]

@@ -20,6 +20,7 @@ READS = ("GET", "HEAD")
 ABOUT = (
     "model", "checkpoint", "evaluation", "evaluations", "against", "dataset", "protocol", "name", "run",
     "step", "team", "alias", "note", "share", "view", "log", "webhook", "delivery", "verdict",
+    "job", "worker", "what", "wanted", "role", "private", "token_id", "kind",
 )  # fmt: skip
 MOST_CHARACTERS = 200  # of one value
 
@@ -28,13 +29,14 @@ def note(request: Request, session: Session, given: Mapping[str, Any], answer: o
     """Write who sent a request that changes something, from where, and what it is about.
 
     Args:
-        request: The request; one that only reads is not noted.
+        request: The request; one that only reads, is a dry run or was refused is not noted.
         session: Of the change.
         given: The arguments of the route: parameters, a body, or the fields of a page's form.
         answer: The route's answer. The id of what it made is noted.
     """
     caller: Caller | None = getattr(request.state, "caller", None)
-    if caller is None or request.method in READS:
+    refused = getattr(answer, "status_code", 200) >= 400
+    if caller is None or request.method in READS or refused or getattr(answer, "dry_run", False):
         return
     fields = dict(given)
     for one in given.values():
@@ -50,6 +52,7 @@ def note(request: Request, session: Session, given: Mapping[str, Any], answer: o
         session,
         team=caller.team,
         by=caller.name,
+        by_admin=caller.admin,
         action=f"{request.method} {request.url.path[:MOST_CHARACTERS]}",
         subject=subject,
         address=request.client.host if request.client else "",

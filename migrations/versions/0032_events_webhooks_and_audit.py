@@ -78,6 +78,7 @@ def upgrade() -> None:
     op.create_table(
         "audit_entry",
         *(sa.Column(name, sa.String(), nullable=False) for name in ("team", "by", "action")),
+        sa.Column("by_admin", sa.Boolean(), nullable=False),
         sa.Column("subject", sa.JSON(), nullable=False),
         sa.Column("address", sa.String(), nullable=False),
         sa.Column("id", sa.Uuid(), nullable=False),

@@ -139,6 +139,7 @@ class AuditEntry(Identified, Base):
     Attributes:
         team: The team of the sender's token.
         by: Name of the sender's token.
+        by_admin: Whether the sender was an administrator. It may be about things that the team does not see.
         action: The method and the route: `POST /v1/shares`.
         subject: What the request named, and the id of what it made.
         address: The address that the request came from.
@@ -152,6 +153,7 @@ class AuditEntry(Identified, Base):
 
     team: Mapped[str]
     by: Mapped[str]
+    by_admin: Mapped[bool]
     action: Mapped[str]
     subject: Mapped[dict[str, Any]]
     address: Mapped[str]

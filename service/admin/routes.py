@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Path, Query
+from fastapi import Path, Query, Request
 
 from records.models import JobKind, JobState
 from records.repositories import operating
 from records.settings import Queue
+from service import auditing
 from service.admin import queues, service
 from service.admin.schemas import (
     WHATS,
@@ -129,9 +130,11 @@ def resume(what: What, caller: Admin, session: SessionDep) -> PauseOut:
 
 
 @router.post("/purge", responses=responses(*WITH_BODY, 403), summary="Purge jobs that ended")
-def purge(body: PurgeIn, caller: Admin, database: DatabaseDep) -> PurgeOut:
+def purge(request: Request, body: PurgeIn, caller: Admin, database: DatabaseDep) -> PurgeOut:
     """Remove logs, and rows of jobs that nothing reads any more. This cannot be undone: see `dry_run`.
 
     Results, features and checkpoints stay.
     """
-    return service.purge(database, body, caller)
+    return service.purge(
+        database, body, caller, note=lambda session: auditing.note(request, session, {"body": body})
+    )

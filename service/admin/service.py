@@ -298,13 +298,23 @@ def prioritise(session: Session, wanted: str, priority: Priority, caller: Caller
     return evaluation
 
 
-def purge(database: Database, wanted: PurgeIn, caller: Caller) -> PurgeOut:
-    """Remove logs and jobs that ended long ago, in short transactions, or only count them."""
+def purge(
+    database: Database, wanted: PurgeIn, caller: Caller, *, note: Callable[[Session], None]
+) -> PurgeOut:
+    """Remove logs and jobs that ended long ago, in short transactions, or only count them.
+
+    Args:
+        database: Of the installation.
+        wanted: What is old.
+        caller: Who asks.
+        note: Writes the audit log, before the first of several transactions that remove something.
+    """
     with database.session() as session:
         before = operating.days_ago(session, wanted.days)
         if wanted.dry_run:
             logs, rows = operating.purgeable(session, before)
             return PurgeOut(before=before, dry_run=True, logs=logs, jobs=rows, more=logs + rows > 0)
+        note(session)
     out = PurgeOut(before=before, dry_run=False, logs=0, jobs=0, more=True)
     for _ in range(PIECES):
         with database.session() as session:

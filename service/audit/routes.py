@@ -25,9 +25,13 @@ def page(
     limit: Limit = 50,
     offset: Offset = 0,
 ) -> AuditPage:
-    """Requests that changed something, the newest first: your team's, or all teams' for an administrator."""
+    """Requests that changed something, the newest first.
+
+    An administrator reads those of all teams, and everybody else those of the own team, without those of
+    administrators: these may be about another team's private model.
+    """
     if team not in (None, caller.team) and not caller.admin:
         raise Forbidden("Only an administrator reads the audit log of another team.")
     wanted = team if caller.admin else caller.team
-    found, total = audit.page(session, wanted, limit=limit, offset=offset)
+    found, total = audit.page(session, wanted, by_admins=caller.admin, limit=limit, offset=offset)
     return AuditPage(items=[AuditOut.model_validate(one) for one in found], total=total)

@@ -9,7 +9,8 @@ import structlog
 from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 
-from records.repositories import sign_ins
+from records.models import Role
+from records.repositories import audit, sign_ins
 from service.auth import count_address
 from service.deps import DatabaseDep, Router, SettingsDep
 from service.oidc import Attempt, Person, Provider, SignInFailed
@@ -84,6 +85,15 @@ def come_back(
                 team=place.team,
                 role=place.role,
                 hours=settings.oidc_hours,
+            )
+            audit.add(
+                session,
+                team=place.team,
+                by=person.name,
+                by_admin=place.role is Role.ADMIN,
+                action=f"GET {CALLBACK}",
+                subject={"role": place.role.value},
+                address=request.client.host if request.client else "",
             )
     if place is None:
         raise _stranger(person)

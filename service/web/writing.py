@@ -159,8 +159,8 @@ def token(
     request: Request, form: Form, sender: Sender, session: SessionDep, settings: SettingsDep
 ) -> Response:
     """Make a token and show it once, or revoke the token that is named."""
-    if "token" in form:
-        tokens.revoke(session, _id(form, "token"), sender)
+    if "token_id" in form:
+        tokens.revoke(session, _id(form, "token_id"), sender)
         return back(form.get("next", "/tokens"))
     given: dict[str, object] = {key: form[key] for key in ("name", "role", "team") if form.get(key)}
     if form.get("expires_days"):

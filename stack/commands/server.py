@@ -166,6 +166,7 @@ def _note(session: Session, row: TokenRow, what: str) -> None:
         session,
         team=row.team,
         by="operator",
+        by_admin=True,
         action=f"vcpbench token {what}",
         subject={"name": row.name, "role": row.role.value, "id": str(row.id)},
         address=socket.gethostname(),

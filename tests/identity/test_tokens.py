@@ -209,7 +209,7 @@ def test_a_token_is_made_shown_once_and_revoked_on_the_page(api: Served) -> None
             assert field.attributes["value"] not in page.html
             button = next(one for one in page.root.all("button") if one.text == "Revoke")
             assert button.attributes["aria-label"] == "Revoke the token ci"
-            answer = browser.post("/forms/token", data={**data, "token": button.attributes["value"]})
+            answer = browser.post("/forms/token", data={**data, "token_id": button.attributes["value"]})
             assert answer.headers["Location"] == "/tokens"
             problem_of(ci.get("/v1/whoami"), 401)
         for wrong, says in (

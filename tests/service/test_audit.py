@@ -38,6 +38,27 @@ def test_what_failed_and_what_only_reads_is_not_noted(api: Served) -> None:
     assert entries(api.client) == []
 
 
+def test_a_dry_run_and_a_form_that_was_refused_are_not_noted(api: Served) -> None:
+    with api.database.session() as session:
+        done(session, ready_checkpoint(session), ready_dataset(session), {})
+    for query in ({"dry_run": "true"}, {}):
+        assert api.client.delete("/v1/models/tiny", params=query).status_code == 200
+    assert [one["action"] for one in entries(api.client)] == ["DELETE /v1/models/tiny"]
+    for dry_run in (True, False):
+        api.client.post("/v1/admin/purge", json={"days": 30, "dry_run": dry_run}).raise_for_status()
+    assert [one["action"] for one in entries(api.client)][:-1] == ["POST /v1/admin/purge"]
+
+
+def test_teammates_of_an_administrator_do_not_read_what_it_did_elsewhere(api: Served) -> None:
+    with api.client_of("default") as mate, api.client_of("vision") as vision:
+        declare(vision, noise(10), "secret-net", private=True)
+        declare(mate, noise(10), "open-net")
+        renamed = {"model": "vision/secret-net", "name": "other-net"}
+        assert api.client.post("/v1/models/rename", json=renamed).status_code == 200
+        assert [one["action"] for one in entries(mate)] == ["POST /v1/checkpoints"]
+        assert entries(api.client)[0]["subject"]["model"] == "vision/secret-net"
+
+
 def test_an_upload_is_noted_once(api: Served) -> None:
     made = one_shot(api.client, noise(10), run="night-3").json()
     (found,) = entries(api.client)
@@ -83,8 +104,9 @@ NOTE_THEMSELVES = {  # they stream bytes, or commit in pieces
     "PUT /v1/checkpoints/0123456789/content",
     "PUT /submit/checkpoints/0123456789/content",
     "POST /v1/reevaluations",
+    "POST /v1/admin/purge",
 }
-CHANGE_NOTHING = {"POST /login", "POST /logout", "POST /theme"}  # but cookies
+CHANGE_NOTHING = {"POST /theme"}  # but a cookie
 
 
 def test_every_route_that_writes_is_noted(api: Served) -> None:

@@ -81,7 +81,7 @@ FORMS: dict[str, dict[str, str]] = {
     "/forms/alias": {"name": "", "checkpoint": "", "team": OTHER},
     "/forms/share": {"evaluation": "", "against": "", "share": "", "days": "7"},
     "/forms/view": {"view": "", "name": "mine", "next": "/models"},
-    "/forms/token": {"name": "ci", "role": "reader", "team": "", "token": ""},
+    "/forms/token": {"name": "ci", "role": "reader", "team": "", "token_id": ""},
     "/forms/webhook": {"url": "https://ci.example/vcpbench", "form": "vcpbench", "webhook": ""},
     "/forms/delivery": {"webhook": "", "delivery": ""},
     "/forms/delete/{kind}": {"wanted": "", "name": ""},

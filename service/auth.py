@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 
 from records.models import Role, SignIn, Token
 from records.repositories import sign_ins, tokens
+from service.oidc import Provider
 from service.problems import Forbidden, Unauthorised
 from service.request_rates import RequestRates
 
@@ -42,6 +43,7 @@ class Caller:
         role: What the sender may do.
         owner: The owner of the token, or the person who signed in.
         expires_at: When the token expires. None if it does not, and for a sign-in.
+        signed_in: Whether a provider named the sender. Such a name is for people: it may be anybody's choice.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Caller:
     role: Role
     owner: str
     expires_at: datetime | None = None
+    signed_in: bool = False
 
     @property
     def admin(self) -> bool:
@@ -116,7 +119,7 @@ def bearer_of(request: Request, secret: str | None, *, from_cookie: bool = True)
     found = None
     if secret is not None:
         with request.app.state.database.session() as session:
-            found = _known(session, secret, from_cookie=from_cookie)
+            found = _known(session, secret, request.app.state.provider if from_cookie else None)
     if found is None:
         count_address(request)
         return None
@@ -129,12 +132,14 @@ def bearer_of(request: Request, secret: str | None, *, from_cookie: bool = True)
     return who
 
 
-def _known(session: Session, secret: str, *, from_cookie: bool) -> tuple[Token | SignIn, Caller] | None:
-    if from_cookie and secret.startswith(sign_ins.PREFIX):
+def _known(session: Session, secret: str, provider: Provider | None) -> tuple[Token | SignIn, Caller] | None:
+    """Find whose secret it is. A sign-in counts only if the installation's settings would allow it today."""
+    if provider is not None and secret.startswith(sign_ins.PREFIX):
         person = sign_ins.find(session, secret)
-        if person is None:
+        if person is None or not provider.admits(person.issuer, person.team, person.role):
             return None
-        return person, Caller(name=person.name, team=person.team, role=person.role, owner=person.name)
+        who = Caller(name=person.name, team=person.team, role=person.role, owner=person.name, signed_in=True)
+        return person, who
     token = tokens.find(session, secret)
     if token is None:
         return None

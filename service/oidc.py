@@ -22,7 +22,9 @@ import hashlib
 import hmac
 import json
 import secrets
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -43,9 +45,11 @@ REQUIRED = ("iss", "sub", "aud", "exp", "iat")  # claims of every ID token (Open
 SCOPES = ("openid", "profile", "email")
 LEEWAY_S = 60  # between the clocks of this machine and the provider
 TIMEOUT_S = 5.0
+AT_ONCE = 4  # requests to the provider: one that hangs must not take all threads of the service
 LONGEST_NAME = 200  # characters
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 log = structlog.get_logger("vcpbench.service")
+_ROOM = threading.BoundedSemaphore(AT_ONCE)
 
 
 class SignInFailed(ServiceError):
@@ -220,6 +224,10 @@ class Provider:
         """The team and the role of a person; None if no group of theirs is a team's."""
         return next((place for place in self.places if place.group in person.groups), None)
 
+    def admits(self, issuer: str, team: str, role: Role) -> bool:
+        """Whether somebody who signed in before could have this role in this team by today's settings."""
+        return issuer == self.issuer and any((one.team, one.role) == (team, role) for one in self.places)
+
     def _metadata(self, http: httpx.Client) -> dict[str, Any]:
         found = _json(http, "GET", f"{self.issuer.rstrip('/')}/.well-known/openid-configuration")
         if found.get("issuer") != self.issuer:
@@ -326,9 +334,16 @@ def _refused(why: str) -> SignInFailed:
     return SignInFailed(f"The provider's ID token was refused: {why}. Begin again at /login.")
 
 
-def _open() -> httpx.Client:
-    # No redirects: the addresses are the provider's own, and a code must not travel on.
-    return httpx.Client(timeout=TIMEOUT_S, follow_redirects=False)
+@contextmanager
+def _open() -> Iterator[httpx.Client]:
+    if not _ROOM.acquire(blocking=False):
+        raise ProviderAway("Many people sign in just now, or the provider is slow. Try again in a moment.")
+    try:
+        # No redirects: the addresses are the provider's own, and a code must not travel on.
+        with httpx.Client(timeout=TIMEOUT_S, follow_redirects=False) as http:
+            yield http
+    finally:
+        _ROOM.release()
 
 
 def _json(http: httpx.Client, method: str, url: str, **options: Any) -> dict[str, Any]:

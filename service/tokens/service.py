@@ -60,7 +60,8 @@ def create(session: Session, wanted: TokenIn, caller: Caller, longest_days: int)
 def revoke(session: Session, token_id: UUID, caller: Caller) -> Token:
     """Revoke a token. It opens nothing from then on.
 
-    Its owner revokes it, and whoever may make such a token: of its team, a submitter or an administrator.
+    Its owner revokes it by a token. Whoever may make such a token revokes it, too: of its team, a submitter
+    or an administrator.
 
     Raises:
         NotFound: If the team has no such token, and the caller is no administrator.
@@ -81,7 +82,7 @@ def revoke(session: Session, token_id: UUID, caller: Caller) -> Token:
 
 def may_revoke(found: Token | TokenOut, caller: Caller) -> bool:
     """Whether a caller may revoke a token of its team."""
-    return caller.role.covers(found.role) or found.owner == caller.owner
+    return caller.role.covers(found.role) or (found.owner == caller.owner and not caller.signed_in)
 
 
 def _check(wanted: TokenIn, caller: Caller, longest_days: int) -> None:

@@ -170,6 +170,37 @@ def test_whose_group_is_gone_loses_every_browser_at_the_next_sign_in(site: Site)
         assert site.rows() == []
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"oidc_teams": "ml=vision:reader"},
+        {"oidc_teams": "ml=audio:submitter"},
+        {"oidc_issuer": ""},
+    ],
+    ids=["role", "team", "no provider"],
+)
+def test_a_sign_in_that_the_settings_do_not_allow_any_more_has_ended(
+    site: Site, settings: Settings, changed: dict[str, str]
+) -> None:
+    site.real.know("anna", groups=["ml"])
+    with site.browser() as browser:
+        site.back(browser, "anna")
+        assert browser.get("/models").status_code == 200
+        cookie = browser.cookies[COOKIE]
+    with serve(with_provider(settings, site.real).model_copy(update=changed)) as api:
+        headers = {"Cookie": f"{COOKIE}={cookie}", "Accept": "text/html"}
+        with open_http(api.url, headers=headers) as browser:
+            assert browser.get("/models").status_code == 401
+
+
+def test_a_sign_in_is_in_the_audit_log(site: Site) -> None:
+    site.real.know("bo", email="bo@example.org", email_verified=True, groups=["ml-admins"])
+    with site.browser() as browser:
+        site.back(browser, "bo")
+    (found,) = site.api.client.get("/v1/audit").json()["items"]
+    assert (found["by"], found["team"], found["subject"]) == ("bo@example.org", "vision", {"role": "admin"})
+
+
 def test_who_moves_to_another_group_has_its_role_in_every_browser(site: Site) -> None:
     site.real.know("anna", groups=["ml-admins"])
     with site.browser() as first, site.browser() as second:

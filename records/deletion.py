@@ -69,8 +69,8 @@ def take(session: Session, doomed: Doomed, *, by: str) -> None:
     for evaluation in deletions.live_evaluations(session, doomed):
         flow.cancel(session, evaluation, most=sys.maxsize)
     jobs.cancel(session, deletions.jobs_of(session, doomed))
-    for kind, owners in deletions.owners(session, doomed).items():
-        tombstones.add(session, kind, owners, by=by)
+    for kind, origins in deletions.origins(session, doomed).items():
+        tombstones.add(session, kind, origins, by=by)
     deletions.end_shares(session, doomed)
     deletions.end_aliases(session, doomed)
     deletions.hand_over(session, doomed)

@@ -16,6 +16,7 @@ KEPT = sa.text("swept_at IS NULL")
 INDEXES = {  # a deletion, and the sweep of the store, look for rows by these columns
     "shard": ("key", "checkpoint_id", "dataset_id"),
     "checkpoint": ("weights_sha256",),
+    "evaluation": ("checkpoint_id",),
 }
 
 
@@ -28,9 +29,16 @@ def upgrade() -> None:
         sa.Column("team", sa.String(), nullable=False),
         sa.Column("private", sa.Boolean(), nullable=False, server_default=sa.false()),
         sa.Column("by", sa.String(), nullable=False),
+        sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=False, server_default=NOW),
         sa.CheckConstraint(f"kind IN {KINDS}", name=op.f("ck_tombstone_kind")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_tombstone")),
+    )
+    op.create_table(
+        "sweep",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False, server_default=NOW),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_sweep")),
     )
     for table in ("checkpoint", "dataset"):
         of = "weights" if table == "checkpoint" else "manifest"
@@ -73,6 +81,7 @@ def downgrade() -> None:
     }.items():
         for column in columns:
             op.drop_column(table, column)
+    op.drop_table("sweep")
     op.drop_table("tombstone")
 
 

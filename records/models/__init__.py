@@ -61,7 +61,7 @@ from records.models.names import AliasMove, FormerName, ModelTag
 from records.models.operating import Pause, TeamQuota
 from records.models.sharing import Note, SavedView, Share
 from records.models.tokens import Role, SignIn, Token
-from records.models.tombstones import Deleted, Tombstone
+from records.models.tombstones import Deleted, Sweep, Tombstone
 
 __all__ = [
     "ENDED",
@@ -103,6 +103,7 @@ __all__ = [
     "Shard",
     "Share",
     "SignIn",
+    "Sweep",
     "TeamQuota",
     "Token",
     "Tombstone",

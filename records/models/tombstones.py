@@ -1,4 +1,4 @@
-"""What was deleted, so that old links say so."""
+"""What was deleted, so that old links say so; and when the last sweep ended."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import false
 from sqlalchemy.orm import Mapped, mapped_column
 
-from records.db import NOW, Base
+from records.db import NOW, Base, Identified
 from records.models.columns import words
 
 
@@ -23,6 +23,12 @@ class Deleted(StrEnum):
     MODEL = "model"
 
 
+class Sweep(Identified, Base):
+    """The end of the last sweep (`records.sweep`): `created_at`. Older rows are deleted."""
+
+    __tablename__ = "sweep"
+
+
 class Tombstone(Base):
     """A deleted thing: its id, and nothing that was in it.
 
@@ -32,6 +38,7 @@ class Tombstone(Base):
         team: The team that it belonged to.
         private: Whether it belonged to a private model. Then only its team and administrators are told of it.
         by: Name of the token that deleted it.
+        made_at: When it was made.
         deleted_at: When it was deleted.
     """
 
@@ -42,4 +49,5 @@ class Tombstone(Base):
     team: Mapped[str]
     private: Mapped[bool] = mapped_column(server_default=false())
     by: Mapped[str]
+    made_at: Mapped[datetime]
     deleted_at: Mapped[datetime] = mapped_column(server_default=NOW)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from sqlalchemy import (
     any_,
     delete,
     exists,
+    false,
     func,
     literal,
     or_,
@@ -50,7 +52,7 @@ from records.models import (
 )
 from records.repositories import aliases
 from records.repositories.jobs import NO_TEAM
-from records.repositories.tombstones import Owner
+from records.repositories.tombstones import Origin
 
 Ids = frozenset[UUID]
 NONE: Ids = frozenset()
@@ -127,7 +129,8 @@ def going(session: Session, doomed: Doomed, *, team: str | None) -> list[Line]:
     """Count what a deletion takes, by kind. Kinds of which nothing goes are left out.
 
     Objects that only other teams than `team` hold count as going: nobody is told that another team has a
-    file. If `team` is None, the truth is told.
+    file. What another team made with its own private model is not counted. If `team` is None, the truth is
+    told.
     """
     evaluations = doomed.all_evaluations
     pointing = aliases.of_checkpoints(session, list(doomed.checkpoints))
@@ -143,8 +146,14 @@ def going(session: Session, doomed: Doomed, *, team: str | None) -> list[Line]:
         _sized(session, "weights", _weights(doomed, team, shared=False)),
         _sized(session, "features", _features(doomed, team, shared=False)),
         _sized(session, "previews", _previews(doomed, shared=False)),
-        _count(session, "maps", MapRow, _maps(evaluations)),
-        _count(session, "comparisons", Comparison, _compares(evaluations)),
+        _count(session, "maps", MapRow, _maps(evaluations), ~_hides(team, MapRow.like_id)),
+        _count(
+            session,
+            "comparisons",
+            Comparison,
+            _compares(evaluations),
+            ~_hides(team, Comparison.first_id, Comparison.second_id, others=_members()),
+        ),
         _count(session, "notes", Note, _among(Note.evaluation_id, evaluations)),
         _count(session, "share links", Share, _shares(evaluations)),
         _count(session, "training logs", LogRow, _among(LogRow.model_id, doomed.models)),
@@ -260,8 +269,27 @@ def _sized(session: Session, kind: str, query: Select[int, int]) -> Line:
     return Line(kind=kind, count=count, size_bytes=int(size_bytes))
 
 
-def _count(session: Session, kind: str, table: type[Base], where: ColumnElement[bool]) -> Line:
-    return Line(kind=kind, count=session.scalar(select(func.count()).select_from(table).where(where)) or 0)
+def _count(session: Session, kind: str, table: type[Base], *where: ColumnElement[bool]) -> Line:
+    return Line(kind=kind, count=session.scalar(select(func.count()).select_from(table).where(*where)) or 0)
+
+
+def _hides(
+    team: str | None, *ids: InstrumentedAttribute[Any], others: Select[UUID] | None = None
+) -> ColumnElement[bool]:
+    """Whether one of these evaluations is hidden from a team; False if no team is given."""
+    if team is None:
+        return false()
+    evaluation = aliased(Evaluation)
+    among = [evaluation.id == one for one in ids]
+    if others is not None:
+        among.append(evaluation.id.in_(others))
+    return exists().where(
+        or_(*among),
+        evaluation.checkpoint_id == Checkpoint.id,
+        Checkpoint.model_id == Model.id,
+        Model.private,
+        Model.team != team,
+    )
 
 
 def _maps(ids: Ids) -> ColumnElement[bool]:
@@ -306,36 +334,52 @@ def jobs_of(session: Session, doomed: Doomed) -> Sequence[UUID]:
     return [one for query in about for one in session.scalars(query)]
 
 
-def owners(session: Session, doomed: Doomed) -> Mapping[Deleted, dict[UUID, Owner]]:
-    """Whose all that goes and has an address is, by kind and id. Datasets belong to administrators.
+def origins(session: Session, doomed: Doomed) -> Mapping[Deleted, dict[UUID, Origin]]:
+    """Where all that goes and has an address comes from, by kind and id. Datasets belong to administrators.
 
     A control is as private as one of the evaluations that need it, and a comparison as one of its parts.
     """
-    ids = doomed.all_evaluations
-    needs, members = evaluation_controls.c, comparison_members.c
+    needs = evaluation_controls.c
     needing = select(needs.evaluation_id).where(needs.control_id == Evaluation.id).correlate(Evaluation)
-    parts = select(members.evaluation_id).where(members.comparison_id == Comparison.id).correlate(Comparison)
-    hides = _private_team(Evaluation.id, needing)
-    hides_part = _private_team(Comparison.first_id, parts)
-    queries: dict[Deleted, Select[UUID, Any, bool]] = {
+    hides, hides_part = _private_team(Evaluation.id, needing), _private_team(Comparison.first_id, _members())
+    queries: dict[Deleted, Select[UUID, datetime, Any, bool]] = {
         Deleted.EVALUATION: select(
-            Evaluation.id, func.coalesce(hides, Evaluation.team), hides.is_not(None)
-        ).where(_among(Evaluation.id, ids)),
+            Evaluation.id,
+            Evaluation.created_at,
+            func.coalesce(hides, Evaluation.team),
+            hides.is_not(None),
+        ).where(_among(Evaluation.id, doomed.all_evaluations)),
         Deleted.COMPARISON: select(
-            Comparison.id, func.coalesce(hides_part, Job.team), hides_part.is_not(None)
+            Comparison.id,
+            Comparison.created_at,
+            func.coalesce(hides_part, Job.team),
+            hides_part.is_not(None),
         )
         .outerjoin(Job, Job.comparison_id == Comparison.id)
-        .where(_compares(ids), Comparison.members_key.is_not(None)),
-        Deleted.CHECKPOINT: select(Checkpoint.id, Model.team, Model.private)
+        .where(_compares(doomed.all_evaluations), Comparison.members_key.is_not(None)),
+        Deleted.CHECKPOINT: select(Checkpoint.id, Checkpoint.created_at, Model.team, Model.private)
         .join(Model, Model.id == Checkpoint.model_id)
         .where(_among(Checkpoint.id, doomed.checkpoints)),
-        Deleted.MODEL: select(Model.id, Model.team, Model.private).where(_among(Model.id, doomed.models)),
+        Deleted.MODEL: select(Model.id, Model.created_at, Model.team, Model.private).where(
+            _among(Model.id, doomed.models)
+        ),
+        Deleted.DATASET: select(DatasetRow.id, DatasetRow.created_at, literal(NO_TEAM), false()).where(
+            _among(DatasetRow.id, doomed.datasets)
+        ),
     }
-    found = {
-        kind: {one: Owner(team or NO_TEAM, private) for one, team, private in session.execute(query)}
+    return {
+        kind: {
+            one: Origin(made_at, team or NO_TEAM, private)
+            for one, made_at, team, private in session.execute(query)
+        }
         for kind, query in queries.items()
     }
-    return {**found, Deleted.DATASET: dict.fromkeys(doomed.datasets, Owner(NO_TEAM))}
+
+
+def _members() -> Select[UUID]:
+    """The evaluations of a comparison of many. The statement must select from `Comparison`."""
+    members = comparison_members.c
+    return select(members.evaluation_id).where(members.comparison_id == Comparison.id).correlate(Comparison)
 
 
 def _private_team(one: InstrumentedAttribute[UUID], others: Select[UUID]) -> ScalarSelect[str | None]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import Subquery, func, select, union_all
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from records.db import NOW
-from records.models import ENDED, Checkpoint, Evaluation, Model, TeamQuota
+from records.models import ENDED, Checkpoint, Deleted, Evaluation, Model, TeamQuota, Tombstone
 
 DAY = timedelta(days=1)
 
@@ -39,26 +39,36 @@ def num_bytes(session: Session, team: str) -> int:
     return int(session.scalar(select(func.sum(files.c.size_bytes))) or 0)
 
 
-def has_file(
+def counted_bytes(
     session: Session, team: str, *, sha256: str | None = None, size_bytes: int | None = None
-) -> bool:
-    """Whether a team has a checkpoint of these bytes, or if the hash is not known, of this size."""
+) -> int | None:
+    """How many bytes already count for a file; None if a team has no checkpoint of it.
+
+    If the hash is not known, a file of this size may be the same.
+    """
     is_it = Checkpoint.size_bytes == size_bytes if sha256 is None else Checkpoint.sha256 == sha256
-    query = select(Checkpoint.id).join(Checkpoint.model).where(Model.team == team, is_it)
-    return session.scalar(query.limit(1)) is not None
+    query = select(func.max(Checkpoint.size_bytes)).join(Checkpoint.model).where(Model.team == team, is_it)
+    return session.scalar(query)
 
 
 def uploads(session: Session, team: str) -> int:
-    """How many checkpoints a team declared or uploaded within 24 hours."""
-    query = select(func.count(Checkpoint.id)).join(Checkpoint.model)
-    return session.scalar(query.where(Model.team == team, Checkpoint.created_at > NOW - DAY)) or 0
+    """How many checkpoints a team declared or uploaded within 24 hours, also if they were deleted since."""
+    made = _uploads(team)
+    return session.scalar(select(func.count()).where(made.c.at > NOW - DAY)) or 0
 
 
 def next_upload_s(session: Session, team: str, allowed: int) -> float:
     """Seconds until a team that may upload `allowed` checkpoints a day may upload the next one."""
-    query = select(func.extract("epoch", Checkpoint.created_at + DAY - NOW)).join(Checkpoint.model)
-    newest_first = query.where(Model.team == team).order_by(Checkpoint.created_at.desc())
+    made = _uploads(team)
+    newest_first = select(func.extract("epoch", made.c.at + DAY - NOW)).order_by(made.c.at.desc())
     return max(0.0, float(session.scalar(newest_first.offset(allowed - 1).limit(1)) or 0.0))
+
+
+def _uploads(team: str) -> Subquery:
+    """When a team declared or uploaded its checkpoints."""
+    live = select(Checkpoint.created_at.label("at")).join(Checkpoint.model).where(Model.team == team)
+    deleted = select(Tombstone.made_at).where(Tombstone.kind == Deleted.CHECKPOINT, Tombstone.team == team)
+    return union_all(live, deleted).subquery()
 
 
 def under_way(session: Session, team: str, *, least: int = 0) -> tuple[int, datetime | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
@@ -13,9 +14,10 @@ from records.models import Deleted, Tombstone
 from records.repositories.visibility import Visibility
 
 
-class Owner(NamedTuple):
-    """Whose a deleted thing was, and whether it belonged to a private model."""
+class Origin(NamedTuple):
+    """When a deleted thing was made, whose it was, and whether it belonged to a private model."""
 
+    made_at: datetime
     team: str
     private: bool = False
 
@@ -28,8 +30,8 @@ def find(session: Session, kind: Deleted, low: UUID, high: UUID, visible: Visibi
     return session.scalars(query.order_by(Tombstone.id).limit(1)).one_or_none()
 
 
-def add(session: Session, kind: Deleted, owners: Mapping[UUID, Owner], *, by: str) -> None:
-    """Note that things are deleted now. `owners` says by their ids whose they were."""
-    rows = [{"id": one, "kind": kind, "by": by, **owner._asdict()} for one, owner in owners.items()]
+def add(session: Session, kind: Deleted, origins: Mapping[UUID, Origin], *, by: str) -> None:
+    """Note that things are deleted now. `origins` says by their ids where they came from."""
+    rows = [{"id": one, "kind": kind, "by": by, **origin._asdict()} for one, origin in origins.items()]
     if rows:
         session.execute(insert(Tombstone), rows)

@@ -13,7 +13,6 @@ from records import flow
 from records.db import NOW
 from records.models import Checkpoint, CheckpointState, Deleted, JobKind, Model, Origin
 from records.repositories import checkpoints, jobs, locks, models, objects, visibility
-from records.repositories.quotas import has_file
 from records.settings import Settings
 from records.storage import Storage
 from service import gone
@@ -100,13 +99,13 @@ def declare(
     if found is not None:
         found = locked(session, found.id)
         if found.state is CheckpointState.DECLARED and found.size_bytes != size_bytes:
+            check_upload(session, team, settings, sha256=sha256, size_bytes=size_bytes, new=False)
             begin_anew(session, storage, found)  # the size was wrong then, or is now; the hash will tell
             found.size_bytes = size_bytes
         _add(found, facts)
         return found, False
     _check_room(session, team)
-    num_new = 0 if has_file(session, team, sha256=sha256) else size_bytes
-    check_upload(session, team, num_new, settings)
+    check_upload(session, team, settings, sha256=sha256, size_bytes=size_bytes)
     objects.about_to_name(session)
     checkpoint = Checkpoint(
         model=model,

@@ -164,9 +164,10 @@ class Uploads:
         return found.id, new
 
     def _check_quota(self, session: Session, team: str, sha256: str | None, num_bytes: int) -> None:
-        """Refuse a file for which the team has no room. A file that the team has, or may have, needs none."""
-        if not quotas.has_file(session, team, sha256=sha256, size_bytes=num_bytes):
-            check_upload(session, team, num_bytes, self.settings)
+        """Refuse a file for which the team has no room. One that the team has, or may have, is no new one."""
+        counted = quotas.counted_bytes(session, team, sha256=sha256, size_bytes=num_bytes)
+        new = counted is None
+        check_upload(session, team, self.settings, sha256=sha256, size_bytes=num_bytes, new=new)
 
     def _begin(
         self, session: Session, checkpoint_id: UUID, content_range: str | None

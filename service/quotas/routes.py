@@ -5,21 +5,15 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import Path
-from pydantic import StringConstraints
 
 from service.auth import Admin, AnyCaller
 from service.deps import Router, SessionDep, SettingsDep
-from service.forms import LONGEST_NAME, NOT_BLANK
 from service.problems import WITH_BODY, responses
 from service.quotas import service
-from service.quotas.schemas import QuotaIn, QuotaOut
+from service.quotas.schemas import QuotaIn, QuotaOut, TeamName
 
 router = Router(tags=["operation"])
-Team = Annotated[
-    str,
-    StringConstraints(max_length=LONGEST_NAME, pattern=NOT_BLANK),
-    Path(description="Name of the team.", examples=["vision"]),
-]
+Team = Annotated[TeamName, Path(description="Name of the team.", examples=["vision"])]
 
 
 @router.get("/quota", summary="Show what your team uses")

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from service.forms import LONGEST_NAME, NOT_BLANK
 from vcp_core.catalog.validation import Whole
 
 _MOST_BYTES = (1 << 53) - 1  # every reader of JSON keeps such a number exactly
 _MOST = (1 << 31) - 1  # of PostgreSQL's integer
 Limit = Annotated[Whole, Field(ge=0, le=_MOST)]
 LEFT_OUT = "If left out, the limit stays. Null: the installation's setting. 0: no limit."
+
+
+TeamName = Annotated[str, StringConstraints(max_length=LONGEST_NAME, pattern=NOT_BLANK)]
+
+
+class TeamIn(BaseModel):
+    """The team that a form is about."""
+
+    team: TeamName
 
 
 class QuotaIn(BaseModel):

@@ -79,16 +79,35 @@ def set_limits(session: Session, team: str, wanted: QuotaIn, caller: Caller) -> 
     log.info("quota set", team=team, by=caller.name, **given)
 
 
-def check_upload(session: Session, team: str, num_bytes: int, settings: Settings) -> None:
-    """Make sure that a team may upload one more file of this size.
+def check_upload(
+    session: Session,
+    team: str,
+    settings: Settings,
+    *,
+    sha256: str | None,
+    size_bytes: int,
+    new: bool = True,
+) -> None:
+    """Make sure that a team may upload a file. Equal files of a team count once.
 
-    Call it under the flow's lock before the file's row is made: two uploads at once are counted one by one.
+    Call it under the flow's lock, before the file's row is made or changed: two uploads at once are counted
+    one by one.
+
+    Args:
+        session: Of the caller.
+        team: The team.
+        settings: The installation's limits.
+        sha256: Hash of the file; None if it is not known yet.
+        size_bytes: Size of the file.
+        new: Whether it will be a checkpoint of its own. If not, it only needs room.
 
     Raises:
         TooMany: If it may not.
     """
     limits = limits_of(session, team, settings)
-    if limits.num_bytes:
+    counted = quotas.counted_bytes(session, team, sha256=sha256, size_bytes=size_bytes) or 0
+    num_bytes = size_bytes - counted
+    if limits.num_bytes and num_bytes > 0:
         used = quotas.num_bytes(session, team)
         if used + num_bytes > limits.num_bytes:
             raise TooMany(
@@ -99,7 +118,7 @@ def check_upload(session: Session, team: str, num_bytes: int, settings: Settings
                 used=used,
                 allowed=limits.num_bytes,
             )
-    if limits.uploads_a_day:
+    if limits.uploads_a_day and new:
         used = quotas.uploads(session, team)
         if used >= limits.uploads_a_day:
             frees, left_s = _upload_frees(session, team, used, limits.uploads_a_day)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,12 +20,13 @@ from service.admin.schemas import WHATS, JobOut, OperatedWorkerOut, PauseIn, sho
 from service.auth import Admin, Caller, admin
 from service.deps import Router, SessionDep, SettingsDep
 from service.quotas import service as quotas
-from service.quotas.schemas import QuotaIn
+from service.quotas.schemas import QuotaIn, TeamIn
 from service.web.pages import render
 from service.web.session import Form
 from service.web.writing import PRIVATE, Sender, back, checked
 
 router = Router(include_in_schema=False)
+_NUMBER = re.compile("[0-9]{1,20}")
 LIST = 50  # jobs of a page
 HERE = "/admin"
 
@@ -173,6 +175,7 @@ def change_job(form: Form, sender: Operator, session: SessionDep) -> Response:
 def set_quota(request: Request, form: Form, sender: Operator, session: SessionDep) -> Response:
     """Give a team these limits; an empty field means the installation's."""
     given = {name: form.get(name, "").strip() for name in QuotaIn.model_fields}
-    limits = {name: int(text) if text.isdecimal() else text or None for name, text in given.items()}
-    quotas.set_limits(session, form.get("team", ""), checked(request, QuotaIn, **limits), sender)
+    limits = {name: int(text) if _NUMBER.fullmatch(text) else text or None for name, text in given.items()}
+    team = checked(request, TeamIn, team=form.get("team", "")).team
+    quotas.set_limits(session, team, checked(request, QuotaIn, **limits), sender)
     return back(form.get("next", HERE))

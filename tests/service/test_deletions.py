@@ -56,6 +56,23 @@ def test_a_dry_run_says_what_would_go_and_changes_nothing(
     assert did == {**would, "dry_run": False}
 
 
+def test_a_dry_run_counts_nothing_that_another_team_made_with_a_private_model(
+    api: Served, vision: httpx.Client, audio: httpx.Client, world: World
+) -> None:
+    def counts(client: httpx.Client) -> dict[str, int]:
+        path = f"/v1/evaluations/{world.evaluations[0]}"
+        would = client.delete(path, params={"dry_run": True}).json()
+        return {line["kind"]: line["count"] for line in would["goes"]}
+
+    before = counts(vision)
+    assert before["comparisons"] > 1
+    hidden = {"model": "twin", "private": True}
+    assert audio.post("/v1/models/private", json=hidden).status_code == 200
+    after = counts(vision)
+    assert after.get("comparisons", 0) < before["comparisons"]
+    assert counts(api.client)["comparisons"] == before["comparisons"]
+
+
 def test_only_the_owners_team_and_administrators_delete(
     api: Served, vision: httpx.Client, audio: httpx.Client, world: World
 ) -> None:
@@ -205,6 +222,6 @@ def test_sizes_are_a_teams_own_and_everything_for_an_administrator(
         "manifests": "gestures",
     }
     assert audio.get("/v1/sizes").json()["count"] == 2
-    metrics = api.client.get("/v1/metrics").text
-    assert 'vcpbench_store_bytes{kind="features"}' in metrics
+    assert 'vcpbench_store_bytes{kind="features"}' in api.client.get("/v1/metrics").text
+    assert "vcpbench_store_bytes" not in audio.get("/v1/metrics").text  # it shows the size of each upload
     assert "Sizes in the store" in api.client.get("/sizes", headers={"Accept": "text/html"}).text

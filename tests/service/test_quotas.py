@@ -62,6 +62,27 @@ def test_a_file_for_which_there_is_no_room_is_refused_before_and_after_its_bytes
     assert vision.get("/v1/quota").json()["num_bytes"]["used"] == 100
 
 
+def test_a_declared_file_that_grows_needs_room_too(api: Served, vision: httpx.Client) -> None:
+    allow(api, num_bytes=100)
+    body = {"model": "tiny", "size_bytes": 1, "sha256": sha256(noise(10))}
+    assert vision.post("/v1/checkpoints", json=body).status_code == 201
+    for model, used in (("tiny", 1), ("other", 100)):  # the same file counts once, with its largest size
+        larger = {**body, "model": model, "size_bytes": 101}
+        found = problem_of(vision.post("/v1/checkpoints", json=larger), 429)
+        assert (found["limit"], found["used"]) == ("bytes stored", used)
+        assert vision.post("/v1/checkpoints", json={**larger, "size_bytes": 100}).is_success
+    assert vision.get("/v1/quota").json()["num_bytes"]["used"] == 100
+
+
+def test_a_deleted_upload_counts_for_its_day(api: Served, vision: httpx.Client) -> None:
+    allow(api, uploads_a_day=1)
+    made = one_shot(vision, noise(10)).json()
+    assert api.client.delete(f"/v1/checkpoints/{made['id']}").status_code == 200
+    found = problem_of(one_shot(vision, noise(10, 1)), 429)
+    assert (found["limit"], found["used"]) == ("uploads a day", 1)
+    assert "The next upload is possible in 24 h" in found["detail"]
+
+
 def test_uploads_of_a_day_are_counted_and_the_answer_says_when_the_next_is_possible(
     api: Served, vision: httpx.Client
 ) -> None:

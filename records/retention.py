@@ -82,6 +82,10 @@ def sweep(
                 flow.lock(session)
                 delete_objects = forget(session, [one.id for one in some])
             delete_objects()
+    if not dry_run:
+        with database.session() as session:
+            flow.lock(session)
+            retained.forget_control_weights(session)
     return found
 
 
@@ -117,9 +121,8 @@ def _forget_maps(session: Session, ids: list[UUID]) -> Callable[[], object]:
 
 
 def _forget_controls(session: Session, ids: list[UUID]) -> Callable[[], object]:
-    """Delete controls, and the random weights of which none is left. Features and weights become orphans."""
+    """Delete controls. Their features become orphans."""
     deletion.take(session, Doomed(controls=frozenset(retained.are_unneeded(session, ids))), by=BY)
-    retained.forget_control_weights(session)
     return _nothing
 
 

@@ -1,6 +1,6 @@
 """One sweep of an installation: uploads that nobody finished, retention, and objects that no row names.
 
-Every worker starts one from time to time, and so does `vcpbench admin sweep`. Only one runs at a time.
+Workers start one from time to time, and so does `vcpbench admin sweep`. Only one runs at a time.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from records import orphans, retention
 from records.db import Database
 from records.orphans import MIN_AGE_S, Freed, Stopped, never
-from records.repositories import checkpoints, locks, shards
+from records.repositories import checkpoints, locks, retained, shards
 from records.settings import Retention
 from records.storage import Storage
 
@@ -23,6 +23,7 @@ def run(
     *,
     map_version: str,
     min_age_s: float = MIN_AGE_S,
+    every_s: float = 0.0,
     dry_run: bool = False,
     stopped: Stopped = never,
 ) -> dict[str, Freed] | None:
@@ -34,17 +35,21 @@ def run(
         limits: How long and how much is kept of what can be made again.
         map_version: As for `retention.sweep`.
         min_age_s: Younger objects that no row names are left alone.
+        every_s: Do nothing if a sweep ended less than so many seconds ago.
         dry_run: Delete nothing.
         stopped: As for `orphans.sweep`.
 
     Returns:
-        What went, or would go, by kind; None if another process sweeps or backs up just now.
+        What went, or would go, by kind; None if another process sweeps or backs up just now, or
+        one swept lately.
 
     Raises:
         StorageError: If the store is away.
     """
     with database.session() as held:
         if not dry_run and not locks.try_take(held, LOCK):
+            return None
+        if every_s and retained.swept_within(held, every_s):
             return None
         unfinished = _forget_unfinished(database, dry_run=dry_run)
         found = {"unfinished uploads": Freed(count=unfinished)}
@@ -55,6 +60,8 @@ def run(
         found |= {f"{folder} that no row names": freed for folder, freed in left.items()}
         if not dry_run:
             storage.forget_staged(UNFINISHED_S)
+            if not stopped():
+                retained.note_sweep(held)
     return found
 
 

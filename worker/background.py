@@ -9,7 +9,7 @@ from collections.abc import Callable
 from uuid import UUID
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from records import flow
@@ -24,6 +24,7 @@ from vcp_core.catalog.errors import StorageError
 from vcp_core.scoring.maps import MAP_VERSION
 from worker.deliveries import Deliveries
 from worker.job_loop import JobLoop
+from worker.work import is_away
 
 SWEEP_EVERY_S = 5.0
 FORGOTTEN_S = 86400.0  # a worker that was silent for a day leaves the table
@@ -143,11 +144,19 @@ class BackgroundThreads:
         while not self._ended.is_set():
             try:
                 forget_old(self._database, self._settings.audit_days)
-                tidy(self._database, self._storage, self._settings, stopped=self._ended.is_set)
+                tidy(
+                    self._database,
+                    self._storage,
+                    self._settings,
+                    every_s=TIDY_EVERY_S / 2,
+                    stopped=self._ended.is_set,
+                )
             except StorageError as error:
                 log.warning("not tidied", error=str(error))
             except SQLAlchemyError as error:
-                log.warning("database away; not tidied", error=str(error.args[0]).splitlines()[0])
+                away = isinstance(error, DBAPIError) and is_away(error)
+                why = "database away; not tidied" if away else "not tidied"
+                log.warning(why, error=str(error.args[0]).splitlines()[0])
             self._ended.wait(TIDY_EVERY_S)
 
 
@@ -180,9 +189,16 @@ def end_left_jobs(database: Database) -> bool:
         return flow.end_left_jobs(session)
 
 
-def tidy(database: Database, storage: Storage, limits: Retention, *, stopped: Stopped = never) -> None:
-    """Sweep the installation, unless another worker does so just now (`records.sweep`)."""
-    found = tidying.run(database, storage, limits, map_version=MAP_VERSION, stopped=stopped)
+def tidy(
+    database: Database,
+    storage: Storage,
+    limits: Retention,
+    *,
+    every_s: float = 0.0,
+    stopped: Stopped = never,
+) -> None:
+    """Sweep the installation, unless another worker does so just now or did so lately (`records.sweep`)."""
+    found = tidying.run(database, storage, limits, map_version=MAP_VERSION, every_s=every_s, stopped=stopped)
     for what, freed in (found or {}).items():
         if freed.count:
             log.info("swept", what=what, count=freed.count, size_bytes=freed.size_bytes)

@@ -116,7 +116,7 @@ class Evaluation(Identified, Base):
         Index("ix_evaluation_leaves_jobs", "id", postgresql_where=text("leaves_jobs")),
     )
 
-    checkpoint_id: Mapped[UUID] = mapped_column(ForeignKey("checkpoint.id"))
+    checkpoint_id: Mapped[UUID] = mapped_column(ForeignKey("checkpoint.id"), index=True)
     dataset_id: Mapped[UUID] = mapped_column(ForeignKey("dataset.id"))
     protocol_hash: Mapped[str] = mapped_column(ForeignKey("protocol.hash"))
     engine: Mapped[str] = mapped_column(default=engine)

@@ -27,6 +27,7 @@ from records.models import (
     MediaState,
     Origin,
     Shard,
+    Sweep,
     evaluation_controls,
     evaluation_shards,
 )
@@ -160,3 +161,15 @@ def _candidates(session: Session, query: Select[UUID, int, bool]) -> Candidates:
 def _older(moment: Any, days: float) -> ColumnElement[bool]:
     """Whether a moment is more than so many days ago; never, if `days` is 0."""
     return moment < NOW - timedelta(days=days) if days else false()
+
+
+def swept_within(session: Session, seconds: float) -> bool:
+    """Whether a whole sweep ended within so many seconds."""
+    lately = select(exists().where(Sweep.created_at > NOW - timedelta(seconds=seconds)))
+    return bool(session.scalar(lately))
+
+
+def note_sweep(session: Session) -> None:
+    """Note that a whole sweep has ended now."""
+    session.execute(delete(Sweep))
+    session.add(Sweep())

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, case, func, select, update
+from sqlalchemy import ColumnElement, and_, case, exists, func, not_, or_, select, update
 from sqlalchemy.orm import Session
 
 from records.db import NOW
-from records.models import Share
+from records.models import Evaluation, Share
+from records.repositories.visibility import Visibility
 
 PREFIX = "vcs_"  # secret scanners can be told what to look for
 SECRET_BYTES = 32
@@ -47,9 +48,16 @@ def get(session: Session, share_id: UUID) -> Share | None:
     return session.get(Share, share_id)
 
 
-def page(session: Session, team: str, *, limit: int, offset: int = 0) -> tuple[Sequence[Share], int]:
-    """A team's links, the newest first, and how many there are."""
-    query = select(Share).where(Share.team == team)
+def page(
+    session: Session, team: str, visible: Visibility, *, limit: int, offset: int = 0
+) -> tuple[Sequence[Share], int]:
+    """A team's links to what a reader sees, the newest first, and how many there are.
+
+    An administrator of the team may have made a link to another team's private model.
+    """
+    opened = or_(Evaluation.id == Share.evaluation_id, Evaluation.id == Share.second_id)
+    hidden = exists().where(opened, not_(visible.all_evaluations()))
+    query = select(Share).where(Share.team == team, not_(hidden))
     total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
     ordered = query.order_by(Share.created_at.desc(), Share.id).limit(limit).offset(offset)
     return session.scalars(ordered).all(), total

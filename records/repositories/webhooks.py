@@ -127,9 +127,9 @@ def of_event(session: Session, webhook_id: UUID, event_id: int) -> Delivery:
     return session.scalars(query).one()
 
 
-def waiting_test(session: Session, webhook_id: UUID) -> UUID | None:
-    """The id of a test of a webhook that has not ended; None if there is none."""
-    query = select(Delivery.id).join(Event).where(Event.kind == EventKind.WEBHOOK_TEST)
+def waiting_test(session: Session, webhook_id: UUID) -> Delivery | None:
+    """The test of a webhook that has not ended; None if there is none."""
+    query = select(Delivery).join(Event).where(Event.kind == EventKind.WEBHOOK_TEST)
     waiting = Delivery.webhook_id == webhook_id, Delivery.state == DeliveryState.WAITING
     return session.scalars(query.where(*waiting).limit(1)).one_or_none()
 
@@ -139,6 +139,12 @@ def hurry(session: Session, webhook: Webhook) -> None:
     sending = select(Delivery.id).where(Delivery.webhook_id == webhook.id, Delivery.token.is_not(None))
     if session.scalar(select(~exists(sending))):
         session.execute(update(Webhook).where(Webhook.id == webhook.id).values(next_at=NOW))
+
+
+def send_now(session: Session, found: Delivery) -> None:
+    """Let the next attempt of a delivery that waits be due now."""
+    session.execute(update(Delivery).where(Delivery.id == found.id).values(due_at=NOW))
+    session.refresh(found)
 
 
 def redeliver(session: Session, found: Delivery) -> None:
@@ -196,7 +202,8 @@ def failed(session: Session, claim: Claim, error: str, status: int | None) -> bo
     """Note that an attempt failed. It is repeated later, but for the last one.
 
     Returns:
-        Whether the webhook is switched off now, because it has failed for `OFF_AFTER`.
+        Whether the webhook is switched off now, because it has failed for `OFF_AFTER`, and this delivery at
+        every attempt.
     """
     attempts = session.scalar(select(Delivery.attempts).where(Delivery.id == claim.delivery_id)) or 1
     wait_s = pause_s(attempts)
@@ -208,7 +215,7 @@ def failed(session: Session, claim: Claim, error: str, status: int | None) -> bo
     since = func.coalesce(Webhook.failing_since, NOW)
     rest = {"next_at": _in(min(wait_s, REST_S)), "failing_since": since}
     session.execute(update(Webhook).where(Webhook.id == claim.webhook_id).values(**rest))
-    return _switch_off(session, claim.webhook_id)
+    return ended and _switch_off(session, claim.webhook_id)
 
 
 def _end_attempt(session: Session, claim: Claim, **values: Any) -> bool:

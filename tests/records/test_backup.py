@@ -171,6 +171,8 @@ def test_an_installation_with_checkpoints_is_left_alone(
 
 def back_up_by_the_version_before(api: Served, settings: Settings, store: Storage, folder: Path) -> Backup:
     """Downgrade the database by one step, and back it up as the version before did."""
+    with api.database.session() as session:
+        named = list(copies.objects(session))
     command.downgrade(migrate.config(url_of(settings)), "-1")
     with api.database.session() as session:
         connection = session.connection()
@@ -185,6 +187,7 @@ def back_up_by_the_version_before(api: Served, settings: Settings, store: Storag
         patch.setattr(migrate, "check", lambda database: None)
         patch.setattr(migrate, "newest", lambda: revision)
         patch.setattr(copies, "tables", lambda: tables)
+        patch.setattr(copies, "objects", lambda session: named)
         return back_up(api.database, store, folder)
 
 

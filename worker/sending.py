@@ -71,15 +71,19 @@ def post(
 def _connected(
     destination: Destination, addresses: Sequence[str], deadline: float, tls: ssl.SSLContext
 ) -> socket.socket:
-    """Connect to the first address that answers. The TLS handshake comes later, under the timer."""
-    for number, address in enumerate(addresses, start=1):
-        left_s = max(0.001, deadline - time.monotonic())
+    """Connect to the first address that answers. The TLS handshake comes later, under the timer.
+
+    An address that is silent takes its share of the time, and not that of the others.
+    """
+    for number, address in enumerate(addresses):
+        share_s = (deadline - time.monotonic()) / (len(addresses) - number)
         try:
-            connection = socket.create_connection((address, destination.port), timeout=left_s)
+            connection = socket.create_connection((address, destination.port), timeout=max(0.001, share_s))
         except OSError:
-            if number == len(addresses):
+            if number == len(addresses) - 1:
                 raise
             continue
+        connection.settimeout(max(0.001, deadline - time.monotonic()))
         if destination.scheme == "http":
             return connection
         return tls.wrap_socket(connection, server_hostname=destination.host, do_handshake_on_connect=False)
@@ -107,7 +111,8 @@ def _exchange(
 def _cut(connection: socket.socket, late: threading.Event) -> None:
     late.set()
     with suppress(OSError):
-        connection.shutdown(socket.SHUT_RDWR)
+        # The plain socket's: that of TLS takes the connection away from a handshake that is under way.
+        socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
 
 def _words(error: Exception) -> str:

@@ -65,19 +65,23 @@ def delete(session: Session, webhook_id: UUID, caller: Caller) -> Webhook:
 
 
 def test(session: Session, webhook_id: UUID, caller: Caller) -> Delivery:
-    """Send a test event to a webhook, also if it is switched off.
+    """Send a test event to a webhook, also if it is switched off. A test that waits is sent now.
 
     Raises:
         NotFound: If there is none.
-        Conflict: If a test of it waits already.
+        Conflict: If a test of it is being sent.
     """
     found = find(session, webhook_id, caller, lock=True)
     waiting = webhooks.waiting_test(session, found.id)
     if waiting is not None:
-        raise Conflict(
-            f"A test of webhook {found.id} waits already: delivery {waiting}. Its next attempt is listed by "
-            f"GET /v1/webhooks/{found.id}/deliveries."
-        )
+        if waiting.token is not None:
+            raise Conflict(
+                f"A test of webhook {found.id} is being sent: delivery {waiting.id}. Its result is listed by "
+                f"GET /v1/webhooks/{found.id}/deliveries."
+            )
+        webhooks.send_now(session, waiting)
+        webhooks.hurry(session, found)
+        return waiting
     facts = {"by": caller.name}
     event = events.add(session, EventKind.WEBHOOK_TEST, team=found.team, facts=facts, webhook_id=found.id)
     webhooks.hurry(session, found)

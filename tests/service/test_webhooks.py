@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from ipaddress import ip_network
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
-from sqlalchemy import text, update
+from sqlalchemy import select, text, update
 
 from records.db import NOW
 from records.models import Delivery, DeliveryState, EventKind, Webhook
@@ -102,7 +103,7 @@ def test_a_team_has_so_many_webhooks(api: Served) -> None:
         make(others)
 
 
-def test_a_test_waits_for_a_worker_and_only_one_waits(api: Served) -> None:
+def test_a_test_that_waits_is_sent_now_and_no_second_one_is_made(api: Served) -> None:
     made = make(api.client, kinds=["evaluation.done"])
     other = make(api.client, kinds=["evaluation.done"])
     path = f"/v1/webhooks/{made['id']}"
@@ -112,6 +113,15 @@ def test_a_test_waits_for_a_worker_and_only_one_waits(api: Served) -> None:
     assert (sent["state"], sent["attempts"], sent["event"]["kind"]) == ("waiting", 0, "webhook.test")
     assert deliveries(api.client, made["id"]) == [sent]
     assert deliveries(api.client, other["id"]) == []
+    with api.database.session() as session:
+        session.execute(update(Delivery).values(due_at=NOW + timedelta(hours=3), attempts=7))
+        session.execute(update(Webhook).values(next_at=NOW + timedelta(minutes=1)))
+    again = api.client.post(f"{path}/test").json()
+    assert (again["id"], again["attempts"]) == (sent["id"], 7)
+    with api.database.session() as session:
+        assert session.scalar(select(Delivery.due_at <= NOW)) is True
+        assert session.scalar(select(Webhook.next_at <= NOW).where(Webhook.id == UUID(made["id"]))) is True
+        session.execute(update(Delivery).values(token=uuid4()))
     assert sent["id"] in problem_of(api.client.post(f"{path}/test"), 409)["detail"]
     problem_of(api.client.post(f"{path}/deliveries/{sent['id']}/redeliver"), 409)
     problem_of(api.client.post(f"{path}/deliveries/{uuid4()}/redeliver"), 404)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -244,12 +245,18 @@ def test_a_webhook_that_failed_for_days_is_switched_off_and_a_test_switches_it_o
     sender.send()
     assert sender.hook().off_at is None
     sender.fail_since(days=3, seconds=1)
-    sender.receiver.script = ["fail"]
+    sender.receiver.script = ["fail", "fail"]
+    sender.wait()
+    sender.send()
+    assert sender.hook().off_at is None  # the delivery has attempts left
+    with sender.database.session() as session:
+        session.execute(update(Delivery).values(attempts=webhooks.MAX_ATTEMPTS - 1))
     sender.wait()
     sender.send()
     assert sender.hook().off_at is not None
     assert {(row.state, row.error) for row in sender.rows()} == {
-        (DeliveryState.FAILED, webhooks.SWITCHED_OFF)
+        (DeliveryState.FAILED, "the receiver answered 500"),
+        (DeliveryState.FAILED, webhooks.SWITCHED_OFF),
     }
     sender.happen()
     assert len(sender.rows()) == 2  # it is told of nothing while it is off
@@ -310,6 +317,19 @@ def test_a_worker_connects_to_the_checked_address_and_looks_up_no_name_again(rec
     tls = create_default_context()
     assert sending.post(destination, ["127.0.0.1"], b"{}", headers, limit_s=9.0, tls=tls) == 204
     assert receiver.attempts[0].headers["Host"] == f"no-such-name.invalid:{receiver.port}"
+
+
+def test_an_address_that_is_silent_takes_only_its_share_of_the_time(receiver: Receiver) -> None:
+    with socket.socket() as silent, socket.socket() as first, socket.socket() as second:
+        silent.bind(("127.0.0.2", receiver.port))
+        silent.listen(0)
+        for fills in (first, second):  # its queue: the system answers no further connection
+            fills.setblocking(False)
+            fills.connect_ex(("127.0.0.2", receiver.port))
+        destination = parse(f"http://no-such-name.invalid:{receiver.port}/hook")
+        headers, tls = {"VCPBench-Delivery": "1"}, create_default_context()
+        addresses = ["127.0.0.2", "127.0.0.1"]
+        assert sending.post(destination, addresses, b"{}", headers, limit_s=9.0, tls=tls) == 204
 
 
 def test_a_certificate_is_checked_for_the_name_of_the_webhook(tmp_path: Path) -> None:

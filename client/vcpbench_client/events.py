@@ -10,7 +10,8 @@ from typing import Any
 
 from vcpbench_client.answers import read
 from vcpbench_client.asking import Asking
-from vcpbench_client.errors import BrokenOff, Unreachable
+from vcpbench_client.errors import ClientError
+from vcpbench_client.patience import Patience
 from vcpbench_client.transport import segment
 
 
@@ -129,18 +130,18 @@ class Events(Asking):
         patience = self._transport.patience()
         while True:
             try:
-                for event in self._stream(evaluation, after):
+                for event in self._stream(evaluation, after, patience):
                     after = event.id
-                    patience.renew()
                     yield event
-            except (BrokenOff, Unreachable) as error:
+            except ClientError as error:  # `pause` raises those that do not pass by themselves
                 self._transport.pause(patience, error)
 
-    def _stream(self, evaluation: str | None, after: int) -> Iterator[Event]:
+    def _stream(self, evaluation: str | None, after: int, patience: Patience) -> Iterator[Event]:
         query = {} if evaluation is None else {"evaluation": evaluation}
         headers = {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
         fields: dict[str, str] = {}
         for line in _lines(self._transport.receive("/events", query=query, headers=headers)):
+            patience.renew()  # the server is there, also while nothing happens
             name, _, value = line.partition(": ")
             if line:
                 fields[name] = value

@@ -62,8 +62,9 @@ def _page(
         status=200 if typed is None else 422,
         headers=PRIVATE,
         would=would,
-        # An id, because a name such as MODEL@latest may mean another one when the form is sent.
-        wanted=f"{would.team}/{would.model}" if kind is Kind.MODEL else would.id,
+        # An id, because a name such as MODEL@latest may mean another one when the form is sent. A model has
+        # only names, and another name than the one that was looked up may mean another model.
+        wanted=wanted if kind is Kind.MODEL else would.id,
         typed=typed,
         back=f"/evaluations/{would.id}" if kind is Kind.EVALUATION else model,
     )

@@ -12,6 +12,7 @@ from tests import stored
 from tests.client.conftest import Run
 from tests.client.line import Line
 from tests.served import Served
+from tests.service.kit import declare, noise
 from tests.stored import World
 
 
@@ -55,6 +56,16 @@ def test_a_deletion_is_sent_once_and_a_dry_run_until_it_is_answered(
     with pytest.raises(ApiError, match="answers 503"):
         far.delete_evaluation(wanted)
     assert far.evaluation(wanted).id == wanted
+
+
+def test_the_model_that_was_shown_is_deleted_and_none_that_is_called_like_its_long_name(
+    run: Run, api: Served, client: Client
+) -> None:
+    for number, name in enumerate(("r3d", "default/r3d")):
+        declare(api.client, noise(10, number), name)
+    assert "model default/r3d (" in run("delete", "model", "r3d", "--dry-run").stdout
+    assert run("delete", "model", "r3d", "--yes").returncode == 0
+    assert [one.name for one in client.models()] == ["default/r3d"]
 
 
 def test_commands_ask_before_they_delete(run: Run, world: World) -> None:

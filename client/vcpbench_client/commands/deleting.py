@@ -131,8 +131,9 @@ def _delete(delete: Delete, wanted: str, *, dry_run: bool, yes: bool, as_json: b
     if not dry_run:
         if not yes:
             _confirm(found)
-        # By its id: a name such as MODEL@latest may mean another one by now.
-        found = delete(found.id if found.kind != "model" else f"{found.team}/{found.model}")
+        # By its id: a name such as MODEL@latest may mean another one by now. A model has only names, and
+        # another name than the one that was looked up may mean another model.
+        found = delete(wanted if found.kind == "model" else found.id)
     print_json(found) if as_json else show(*_lines(found))
 
 

@@ -11,6 +11,7 @@ from fastapi.routing import iter_route_contexts
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, Histogram, generate_latest
 
 from records.repositories import sizes, workers
+from service.auth import Reader
 from service.deps import SessionDep
 from service.health import status
 from service.job_metrics import JobMetrics, show_live
@@ -63,8 +64,11 @@ class Metrics:
     response_class=Response,
     summary="Show metrics for Prometheus",
 )
-def metrics(request: Request, session: SessionDep) -> Response:
-    """Requests by route, jobs by queue and kind, workers and sizes of the store, as Prometheus reads them."""
+def metrics(request: Request, session: SessionDep, reader: Reader) -> Response:
+    """Requests by route, jobs by queue and kind, and workers, as Prometheus reads them.
+
+    An administrator also reads the sizes of the store. They grow by the exact size of each private upload.
+    """
     registry = CollectorRegistry()
     jobs = Gauge("vcpbench_jobs", "Jobs that have not ended", ["queue", "state"], registry=registry)
     there = Gauge("vcpbench_workers", "Workers seen in the last 30 s", ["queue"], registry=registry)
@@ -74,9 +78,11 @@ def metrics(request: Request, session: SessionDep) -> Response:
         ["queue"],
         registry=registry,
     )
-    stored = Gauge("vcpbench_store_bytes", "Size of what rows name in the store", ["kind"], registry=registry)
-    for size in sizes.every(session):
-        stored.labels(size.kind.replace(" ", "_")).inc(size.size_bytes)
+    if reader is not None and reader.admin:
+        what = "Size of what rows name in the store"
+        stored = Gauge("vcpbench_store_bytes", what, ["kind"], registry=registry)
+        for size in sizes.every(session):
+            stored.labels(size.kind.replace(" ", "_")).inc(size.size_bytes)
     found = status(session)
     ages_s = workers.oldest_waiting_s(session)
     for queue in found.queues:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from itertools import islice
@@ -112,7 +112,10 @@ class Hub:
         self._watchers.add(watcher)
         try:
             if not self._tasks or any(task.done() for task in self._tasks):
-                await self.close()
+                for (
+                    task
+                ) in self._tasks:  # no `await` before the new ones: two that enter would start two pairs
+                    task.cancel()
                 self._tasks = [asyncio.create_task(one()) for one in (self._listen, self._send_progress)]
             await asyncio.wait_for(self._ready.wait(), READY_S)
         except TimeoutError:
@@ -202,17 +205,19 @@ class Hub:
             if not (chosen and self._watchers):
                 continue
             try:
-                found = await _in_thread(self._progress, chosen)
+                found = await _in_thread(self._progress, chosen, tuple(self._watchers))
             except SQLAlchemyError as error:
                 log.warning("database away; no progress sent", error=str(error.args[0]).splitlines()[0])
                 continue
             for team, evaluation, message in found:
                 self._tell(message, team, evaluation)
 
-    def _progress(self, ids: set[UUID]) -> list[tuple[str, UUID, Message]]:
+    def _progress(self, ids: set[UUID], watchers: Sequence[Watcher]) -> list[tuple[str, UUID, Message]]:
         found = []
         with self._database.session() as session:
             for one in evaluations.load(session, list(ids)):
+                if not any(watcher.wants(one.team, one.id) for watcher in watchers):
+                    continue
                 out = ProgressOut.of(progress(session, one), standing(session, one, None))
                 said = {"evaluation": str(one.id), "state": one.state.value, **out.model_dump(mode="json")}
                 data = json.dumps(said, separators=(",", ":"))

@@ -13,6 +13,7 @@ from service.deps import Limit, Offset, Router, SessionDep, SettingsDep
 from service.problems import WITH_BODY, Forbidden, responses
 from service.shares import service
 from service.shares.schemas import NewShareOut, ShareIn, ShareOut, SharePage, facts
+from service.visible import visible_to
 
 router = Router(prefix="/shares", tags=["shares"])
 
@@ -28,7 +29,7 @@ def page(
     """Your team's links that read one page, the newest first, also those that open nothing any more."""
     if team not in (None, caller.team) and not caller.admin:
         raise Forbidden("Only an administrator lists the links of another team.")
-    found, total = shares.page(session, team or caller.team, limit=limit, offset=offset)
+    found, total = shares.page(session, team or caller.team, visible_to(caller), limit=limit, offset=offset)
     states = shares.states(session, [one.id for one in found])
     return SharePage(
         items=[ShareOut.model_validate(facts(one, states[one.id])) for one in found], total=total

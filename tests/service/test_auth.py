@@ -260,7 +260,7 @@ def test_every_route_has_a_least_role_and_refuses_lower_ones(api: Served) -> Non
 def test_a_reader_sends_no_form_and_no_upload_by_a_page(api: Served) -> None:
     sends = {(method, path) for method, path, _ in every_route(api.app) if method != "GET"}
     pages = {(method, path) for method, path in sends if path.startswith(("/forms/", "/submit/"))}
-    assert len(pages) == 15
+    assert len(pages) == 18
     with api.client_of("readers", role=Role.READER) as reader:
         secret = reader.headers["Authorization"].removeprefix("Bearer ")
     headers = {"Cookie": f"{COOKIE}={secret}", "Sec-Fetch-Site": "same-origin", ACTS: "1"}

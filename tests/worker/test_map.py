@@ -85,6 +85,7 @@ def test_a_map_of_damaged_features_waits_until_its_shard_is_whole_again(
         assert {row.state.value for row in session.scalars(select(Evaluation)).unique()} == {"done"}
         assert "are made again" in str(drawing.error)
         drawing.not_before = None
+        job.state = JobState.DONE  # a worker with a GPU forwards the clips again
     store.put_bytes(key, content)
     job_loop.run_until_idle()
     assert api.client.get(address).json()["state"] == "done"
@@ -139,7 +140,7 @@ def test_a_failed_map_is_tried_again_after_a_while(
         row = session.scalars(select(MapRow)).one()
         row.state, row.reason = MapState.FAILED, VcpbenchError("of a test")
         row.finished_at = row.created_at
-        session.execute(update(Job).values(state=JobState.FAILED))
+        session.execute(update(Job).where(Job.kind == JobKind.MAP).values(state=JobState.FAILED))
     assert api.client.get(address).json()["reason"] == "of a test"
     with api.database.session() as session:
         row = session.scalars(select(MapRow)).one()

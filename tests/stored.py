@@ -34,6 +34,7 @@ from records.models import (
     Share,
 )
 from records.repositories import many_comparisons, shards, shares
+from records.repositories.visibility import EVERYTHING
 from records.storage import Storage
 from tests.served import sha256
 from tests.service.finished import done, ready_checkpoint, ready_dataset
@@ -214,4 +215,4 @@ def shard(
 
 def shares_of(session: Session, team: str) -> list[Share]:
     """A team's links."""
-    return list(shares.page(session, team, limit=100)[0])
+    return list(shares.page(session, team, EVERYTHING, limit=100)[0])

@@ -248,7 +248,7 @@ def test_watchers_are_told_of_progress_at_most_once_a_second(database: Database)
 def test_old_events_and_entries_are_forgotten_and_no_id_comes_twice(database: Database) -> None:
     def add() -> int:
         with database.session() as session:
-            audit.add(session, team="a", by="b", action="POST /", subject={}, address="")
+            audit.add(session, team="a", by="b", by_admin=False, action="POST /", subject={}, address="")
             return events.add(session, EventKind.CHECKPOINT_READY, team="a", facts={}).id
 
     ids = [add(), add()]

@@ -126,12 +126,13 @@ def ask(
 
 def delete(installation: Installation, asked: Asked, over: threading.Event, rng: random.Random) -> None:
     """Delete sound evaluations, or their checkpoints, in any state, until the time is over."""
-    while not over.wait(DELETE_EVERY_S):
-        if not asked.sound:
-            continue
-        seed = rng.choice(list(asked.sound))
-        chosen = asked.sound[seed]
-        with Client(installation.url, installation.token, patience_s=PATIENCE_S) as client:
+    with Client(installation.url, installation.token, patience_s=PATIENCE_S) as client:
+        client.status()  # a client waits long only for a server that has answered it before
+        while not over.wait(DELETE_EVERY_S):
+            if not asked.sound:
+                continue
+            seed = rng.choice(list(asked.sound))
+            chosen = asked.sound[seed]
             with suppress(ClientError):  # the API may be killed before it answers
                 if rng.random() < 0.5:
                     client.delete_evaluation(chosen.id)

@@ -51,20 +51,27 @@ def evaluation_ended(session: Session, evaluation: Evaluation) -> None:
     """Tell that an evaluation is done, failed or was cancelled. Nobody is told of a control's end."""
     if evaluation.is_control:
         return
+    facts = facts_of(session, evaluation)
     events.add(
         session,
         _KINDS[evaluation.state],
         team=evaluation.team,
         checkpoint_id=evaluation.checkpoint_id,
         evaluation_id=evaluation.id,
-        facts=facts_of(session, evaluation),
+        facts=facts,
     )
     if evaluation.state is EvaluationState.DONE:
-        _tell_drop(session, evaluation)
+        _tell_drop(session, evaluation, facts)
 
 
-def _tell_drop(session: Session, evaluation: Evaluation) -> None:
-    """Tell if main scores are worse than those of the model's checkpoint before, beyond both intervals."""
+def _tell_drop(session: Session, evaluation: Evaluation, facts: dict[str, Any]) -> None:
+    """Tell if main scores are worse than those of the model's checkpoint before, beyond both intervals.
+
+    Args:
+        session: Of the change.
+        evaluation: It is done.
+        facts: What `facts_of` says of it.
+    """
     before = evaluations.predecessor(session, evaluation)
     if before is None:
         return
@@ -77,8 +84,7 @@ def _tell_drop(session: Session, evaluation: Evaluation) -> None:
     }
     if not drops:
         return
-    facts = facts_of(session, evaluation)
-    del facts["scores"]
+    named = {name: value for name, value in facts.items() if name != "scores"}
     events.add(
         session,
         EventKind.MODEL_DROPPED,
@@ -86,7 +92,7 @@ def _tell_drop(session: Session, evaluation: Evaluation) -> None:
         checkpoint_id=evaluation.checkpoint_id,
         evaluation_id=evaluation.id,
         facts={
-            **facts,
+            **named,
             "before": {"evaluation": str(before.id), **_place(before.checkpoint)},
             "drops": drops,
         },

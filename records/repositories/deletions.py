@@ -20,6 +20,7 @@ from sqlalchemy import (
     false,
     func,
     literal,
+    not_,
     or_,
     select,
     true,
@@ -53,6 +54,7 @@ from records.models import (
 from records.repositories import aliases
 from records.repositories.jobs import NO_TEAM
 from records.repositories.tombstones import Origin
+from records.repositories.visibility import EVERYTHING, Visibility
 
 Ids = frozenset[UUID]
 NONE: Ids = frozenset()
@@ -277,19 +279,12 @@ def _hides(
     team: str | None, *ids: InstrumentedAttribute[Any], others: Select[UUID] | None = None
 ) -> ColumnElement[bool]:
     """Whether one of these evaluations is hidden from a team; False if no team is given."""
-    if team is None:
-        return false()
+    visible = EVERYTHING if team is None else Visibility(team=team)
     evaluation = aliased(Evaluation)
     among = [evaluation.id == one for one in ids]
     if others is not None:
         among.append(evaluation.id.in_(others))
-    return exists().where(
-        or_(*among),
-        evaluation.checkpoint_id == Checkpoint.id,
-        Checkpoint.model_id == Model.id,
-        Model.private,
-        Model.team != team,
-    )
+    return exists().where(or_(*among), not_(visible.evaluations(evaluation)))
 
 
 def _maps(ids: Ids) -> ColumnElement[bool]:

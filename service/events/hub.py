@@ -112,9 +112,8 @@ class Hub:
         self._watchers.add(watcher)
         try:
             if not self._tasks or any(task.done() for task in self._tasks):
-                for (
-                    task
-                ) in self._tasks:  # no `await` before the new ones: two that enter would start two pairs
+                # No `await` before the new ones: two watchers that enter at once would start two pairs.
+                for task in self._tasks:
                     task.cancel()
                 self._tasks = [asyncio.create_task(one()) for one in (self._listen, self._send_progress)]
             await asyncio.wait_for(self._ready.wait(), READY_S)

@@ -105,14 +105,14 @@ def check_upload(
         TooMany: If it may not.
     """
     limits = limits_of(session, team, settings)
-    counted = quotas.counted_bytes(session, team, sha256=sha256, size_bytes=size_bytes) or 0
-    num_bytes = size_bytes - counted
-    if limits.num_bytes and num_bytes > 0:
+    if limits.num_bytes:
+        counted = quotas.counted_bytes(session, team, sha256=sha256, size_bytes=size_bytes) or 0
+        num_bytes = max(0, size_bytes - counted)
         used = quotas.num_bytes(session, team)
-        if used + num_bytes > limits.num_bytes:
+        if num_bytes and used + num_bytes > limits.num_bytes:
             raise TooMany(
                 f"Team {team!r} stores {bytes_written(used)}, and {bytes_written(limits.num_bytes)} are "
-                f"allowed. This file has {bytes_written(num_bytes)}. {BYTES_FREE} {RAISE}",
+                f"allowed. This file needs {bytes_written(num_bytes)} more. {BYTES_FREE} {RAISE}",
                 retry_s=ASK_AGAIN_S,
                 limit="bytes stored",
                 used=used,

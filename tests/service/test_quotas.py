@@ -47,7 +47,7 @@ def test_a_file_for_which_there_is_no_room_is_refused_before_and_after_its_bytes
     assert one_shot(vision, first).status_code == 200  # the same file again takes no room
     assert declare(vision, first, "other")["size_bytes"] == 60
     found = problem_of(declared(vision, 41, 1), 429)
-    assert "Team 'vision' stores 60 B, and 100 B are allowed. This file has 41 B." in found["detail"]
+    assert "Team 'vision' stores 60 B, and 100 B are allowed. This file needs 41 B more." in found["detail"]
     assert "Room is free when a checkpoint of the team is deleted." in found["detail"]
     assert "vcpbench admin quota" in found["detail"]
     assert (found["limit"], found["used"], found["allowed"]) == ("bytes stored", 60, 100)

@@ -23,6 +23,10 @@ from records.models import (
     evaluation_controls,
 )
 
+# Made once: an alias costs a millisecond, and most statements of pages need these. No statement that holds a
+# condition of this module may have one of them in its FROM. Otherwise the subquery would mean that row.
+_CHECKPOINT, _MODEL, _NEEDING = aliased(Checkpoint), aliased(Model), aliased(Evaluation)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Visibility:
@@ -65,11 +69,10 @@ class Visibility:
         """The evaluations whose model the reader sees. Controls have no model, and pass: see `controls`."""
         if self.everything:
             return true()
-        checkpoint, model = aliased(Checkpoint), aliased(Model)
         hidden = exists().where(
-            checkpoint.id == evaluation.checkpoint_id,
-            model.id == checkpoint.model_id,
-            self._hides(model),
+            _CHECKPOINT.id == evaluation.checkpoint_id,
+            _MODEL.id == _CHECKPOINT.model_id,
+            self._hides(_MODEL),
         )
         return not_(hidden)
 
@@ -77,11 +80,10 @@ class Visibility:
         """The evaluations that are controls of an evaluation that the reader sees."""
         if self.everything:
             return Evaluation.is_control.is_(True)
-        needing = aliased(Evaluation)
         needed = exists().where(
             evaluation_controls.c.control_id == Evaluation.id,
-            needing.id == evaluation_controls.c.evaluation_id,
-            self.evaluations(needing),
+            _NEEDING.id == evaluation_controls.c.evaluation_id,
+            self.evaluations(_NEEDING),
         )
         return and_(Evaluation.is_control, needed)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from asyncio import wait_for
 from collections.abc import AsyncIterator
 from typing import Annotated
 from uuid import UUID
@@ -142,11 +142,17 @@ async def _messages(
             yield content
     while (left_s := begun + STREAM_S - time.monotonic()) > 0:
         try:
-            message = await wait_for(watcher.waiting.get(), min(BEAT_S, left_s))
+            async with asyncio.timeout(
+                min(BEAT_S, left_s)
+            ):  # in Python 3.11, `wait_for` makes a task each time
+                message = await watcher.waiting.get()
         except TimeoutError:
             yield b": still here\n\n"
             continue
         if message is None:
             return
-        if message.id is None or message.id > last:
-            yield message.content
+        if message.id is not None:
+            if message.id <= last:
+                continue
+            last = message.id
+        yield message.content

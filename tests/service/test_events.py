@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import threading
@@ -20,6 +21,9 @@ from records.models import Evaluation, EventKind, Job
 from records.repositories import events
 from records.settings import Settings
 from service import limits
+from service.events import hub
+from service.events.hub import Message, Watcher
+from service.events.routes import _messages
 from tests.patience import DEADLINE_S, until
 from tests.served import Served, serve
 from tests.service.finished import done, ready_checkpoint, ready_dataset
@@ -125,6 +129,39 @@ def test_one_connection_listens_for_all_watchers(api: Served) -> None:
         )
         with api.database.session() as session:
             assert session.scalar(listens) == 1
+
+
+def test_watchers_that_are_told_in_turns_get_each_event_once_and_in_order(
+    api: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "TOLD_AT_ONCE", 1)
+    first = happen(api)
+    with watching(api.client) as one, watching(api.client) as two:
+        ids = []
+        with watching(api.client):  # it leaves in the middle
+            ids += [happen(api) for _ in range(20)]
+        ids += [happen(api) for _ in range(5)]
+        with watching(api.client, after=first) as late:
+            ids += [happen(api) for _ in range(20)]
+            for watch in (one, two, late):
+                until(lambda watch=watch: watch.ids() == ids)  # type: ignore[misc]
+
+
+def test_a_stream_sends_an_event_once_though_it_was_told_twice(api: Served) -> None:
+    watcher = Watcher("default", None)
+    for message in (
+        Message(b"first", 1),
+        Message(b"first", 1),
+        Message(b"progress"),
+        Message(b"second", 2),
+        None,
+    ):
+        watcher.waiting.put_nowait(message)
+
+    async def sent() -> list[bytes]:
+        return [one async for one in _messages(api.app.state.hub, watcher, api.database, None)]
+
+    assert asyncio.run(sent())[1:] == [b"first", b"progress", b"second"]
 
 
 def test_a_stream_resumes_after_an_event(api: Served) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select
@@ -106,15 +107,26 @@ def in_work(session: Session, workers: Sequence[Worker]) -> Sequence[Job]:
     return session.scalars(query.order_by(Job.started_at)).all()
 
 
-def done_for(session: Session, job: Job, visible: Visibility) -> Evaluation | None:
+class WaitingEvaluation(NamedTuple):
+    """What callers need of it. Each claim asks, and the whole row would load five tables."""
+
+    id: UUID
+    team: str
+
+
+def done_for(session: Session, job: Job, visible: Visibility) -> WaitingEvaluation | None:
     """The first evaluation that waits for a job. For a job of a control, the first that needs the control.
 
     None if the reader sees no such evaluation, and for what readers ask for when evaluations are done.
     """
-    query = select(Evaluation).where(Evaluation.state.not_in(ENDED), visible.evaluations())
+    facts = select(Evaluation.id, Evaluation.team, Evaluation.is_control)
+    live = facts.where(Evaluation.state.not_in(ENDED), visible.evaluations())
+    query = live
     if job.kind is JobKind.EXTRACT:
-        needing = select(evaluation_shards.c.evaluation_id)
-        query = query.where(Evaluation.id.in_(needing.where(evaluation_shards.c.shard_id == job.shard_id)))
+        of_shard = select(evaluation_shards.c.evaluation_id).where(
+            evaluation_shards.c.shard_id == job.shard_id
+        )
+        query = query.where(Evaluation.id.in_(of_shard))
     elif job.kind in FOR_READERS:
         return None
     elif job.evaluation_id is not None:
@@ -124,13 +136,9 @@ def done_for(session: Session, job: Job, visible: Visibility) -> Evaluation | No
     else:
         query = query.where(Evaluation.checkpoint_id == job.checkpoint_id)
     first = (Evaluation.is_control, Evaluation.created_at)
-    found = session.scalars(query.order_by(*first).limit(1)).unique().one_or_none()
-    if found is None or not found.is_control:
-        return found
-    parents = (
-        select(Evaluation)
-        .join(evaluation_controls, evaluation_controls.c.evaluation_id == Evaluation.id)
-        .where(evaluation_controls.c.control_id == found.id, Evaluation.state.not_in(ENDED))
-        .where(visible.evaluations())
-    )
-    return session.scalars(parents.order_by(Evaluation.created_at).limit(1)).unique().one_or_none()
+    found = session.execute(query.order_by(*first).limit(1)).one_or_none()
+    if found is not None and found.is_control:
+        needing = live.join(evaluation_controls, evaluation_controls.c.evaluation_id == Evaluation.id)
+        parents = needing.where(evaluation_controls.c.control_id == found.id)
+        found = session.execute(parents.order_by(Evaluation.created_at).limit(1)).one_or_none()
+    return None if found is None else WaitingEvaluation(found.id, found.team)

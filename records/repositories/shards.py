@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import (
     ARRAY,
+    ColumnElement,
     Select,
     Text,
     Uuid,
@@ -75,15 +76,14 @@ def link(session: Session, evaluation_id: UUID, shard_ids: Sequence[UUID]) -> No
 
 def unplanned(session: Session) -> Sequence[UUID]:
     """Ids of evaluations that ended before their plan did, and left shards without jobs."""
-    needs = exists().where(evaluation_shards.c.evaluation_id == Evaluation.id)
+    left = exists().where(evaluation_shards.c.evaluation_id == Evaluation.id, ~_has_job())
     ended = (Evaluation.state.in_(ENDED), Evaluation.num_clips.is_(None))
-    return session.scalars(select(Evaluation.id).where(*ended, needs)).all()
+    return session.scalars(select(Evaluation.id).where(*ended, left)).all()
 
 
 def forget_unplanned(session: Session, evaluation_id: UUID) -> None:
     """Delete the shards without jobs that an unfinished planning of this evaluation left."""
-    has_job = exists().where(Job.shard_id == evaluation_shards.c.shard_id)
-    left = delete(evaluation_shards).where(evaluation_shards.c.evaluation_id == evaluation_id, ~has_job)
+    left = delete(evaluation_shards).where(evaluation_shards.c.evaluation_id == evaluation_id, ~_has_job())
     ids = session.scalars(left.returning(evaluation_shards.c.shard_id)).all()
     session.execute(delete(Shard).where(Shard.id == any_(cast(ids, ARRAY(Uuid)))))
 
@@ -129,3 +129,7 @@ def keep_facts(
 def used(session: Session, evaluation: Evaluation) -> None:
     """Note that the features of an evaluation were used just now."""
     session.execute(update(Shard).where(Shard.id.in_(of(evaluation))).values(used_at=NOW))
+
+
+def _has_job() -> ColumnElement[bool]:
+    return exists().where(Job.shard_id == evaluation_shards.c.shard_id)

@@ -193,6 +193,8 @@ def test_shards_of_a_plan_that_never_ended_are_deleted_and_those_of_others_stay(
     tidy(database, Storage(settings.store_url), settings)
     assert count(database, Shard) == planned
     assert count(database, Shard, Shard.space == "s") == 0
+    with database.session() as session:
+        assert shards.unplanned(session) == []  # an evaluation whose shards all have jobs is not found again
 
 
 def test_twenty_controls_take_as_many_statements_under_the_lock_as_two(

@@ -106,28 +106,34 @@ def ask(
     every_s: float,
 ) -> None:
     """Upload and ask for evaluations, one after the other, until the time is over."""
-    for number in range(first_seed, first_seed + 100_000):
-        if over.is_set():
-            return
-        poison = {3: NO_CHECKPOINT, 7: OVERFLOWS}.get(number % 10)
-        path = write_weights(folder / f"{number}.pt", number, poison)
-        try:
-            with Client(installation.url, installation.token, patience_s=PATIENCE_S) as client:
+    with _client(installation) as client:
+        for number in range(first_seed, first_seed + 100_000):
+            if over.is_set():
+                return
+            poison = {3: NO_CHECKPOINT, 7: OVERFLOWS}.get(number % 10)
+            path = write_weights(folder / f"{number}.pt", number, poison)
+            try:
                 found = client.evaluate(client.upload(path, f"model-{number}"), DATASET, PROTOCOL["name"])
                 if poison is None:
                     asked.sound[number] = found
                 else:
                     asked.poisoned.append((poison, found))
-        except Exception as error:  # the table says it; a thread that ended would go unnoticed
-            if poison is None or not isinstance(error, ClientError):
-                asked.given_up.append(f"{number}: {type(error).__name__}: {error}")
-        over.wait(every_s)
+            except Exception as error:  # the table says it; a thread that ended would go unnoticed
+                if poison is None or not isinstance(error, ClientError):
+                    asked.given_up.append(f"{number}: {type(error).__name__}: {error}")
+            over.wait(every_s)
+
+
+def _client(installation: Installation) -> Client:
+    """A client that the server has answered. Another one would wait only 3 s for a server that is away."""
+    client = Client(installation.url, installation.token, patience_s=PATIENCE_S)
+    client.status()
+    return client
 
 
 def delete(installation: Installation, asked: Asked, over: threading.Event, rng: random.Random) -> None:
     """Delete sound evaluations, or their checkpoints, in any state, until the time is over."""
-    with Client(installation.url, installation.token, patience_s=PATIENCE_S) as client:
-        client.status()  # a client waits long only for a server that has answered it before
+    with _client(installation) as client:
         while not over.wait(DELETE_EVERY_S):
             if not asked.sound:
                 continue

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
 from records.repositories import audit
-from service.auth import Caller
+from service.auth import Caller, address_of
 
 READS = ("GET", "HEAD")
 # Fields that say what a request is about. No other field is noted: it may hold a secret or a text.
@@ -55,7 +55,7 @@ def note(request: Request, session: Session, given: Mapping[str, Any], answer: o
         by_admin=caller.admin,
         action=f"{request.method} {request.url.path[:MOST_CHARACTERS]}",
         subject=subject,
-        address=request.client.host if request.client else "",
+        address=address_of(request),
     )
 
 

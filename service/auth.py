@@ -164,13 +164,18 @@ def form_key(secret: str) -> str:
     return hmac.new(secret.encode(errors="replace"), b"vcpbench form", hashlib.sha256).hexdigest()
 
 
+def address_of(request: Request) -> str:
+    """The client's address. Empty for a client on a Unix socket."""
+    return request.client.host if request.client else ""
+
+
 def count_address(request: Request) -> None:
     """Count a request without a valid token by its client's address.
 
     Raises:
         TooMany: If too many came from there in this minute.
     """
-    host = request.client.host if request.client else ""
+    host = address_of(request)
     with suppress(ValueError):  # no address: a socket's path, or nothing
         if (address := ip_address(host)).version == 6:
             host = str(ip_network((address, 64), strict=False))  # one machine often has all of it

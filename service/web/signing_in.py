@@ -11,7 +11,7 @@ from fastapi.responses import RedirectResponse
 
 from records.models import Role
 from records.repositories import audit, sign_ins
-from service.auth import count_address
+from service.auth import address_of, count_address
 from service.deps import DatabaseDep, Router, SettingsDep
 from service.oidc import Attempt, Person, Provider, SignInFailed
 from service.parameters import CALLBACK
@@ -93,7 +93,7 @@ def come_back(
                 by_admin=place.role is Role.ADMIN,
                 action=f"GET {CALLBACK}",
                 subject={"role": place.role.value},
-                address=request.client.host if request.client else "",
+                address=address_of(request),
             )
     if place is None:
         raise _stranger(person)

@@ -35,6 +35,7 @@ Each subject has a folder: routes.py speaks HTTP, schemas.py defines the JSON, s
     auditing.py    note who changed what, with the change
     whoami.py      whose token is it?
     parameters.py  the parameters that a query may hold
+    body.py        the base of every body of a request
     forms.py       the types of names in requests
     references.py  how a request names a checkpoint or an evaluation
     connections.py how many connections there may be, and how slow each

@@ -6,11 +6,12 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints, WithJsonSchema
+from pydantic import BaseModel, Field, StrictBool, StringConstraints, WithJsonSchema
 
 from records.models import EvaluationState, JobKind, JobState, Worker
 from records.repositories.operating import Kind, Listed
 from service.auth import Caller
+from service.body import Body
 from service.forms import NOT_BLANK, Text
 from service.health import QUEUES
 from service.reasons import text_for
@@ -81,10 +82,8 @@ class WorkerList(BaseModel):
     workers: list[OperatedWorkerOut]
 
 
-class DrainIn(BaseModel):
+class DrainIn(Body):
     """Whether a worker ends after its job."""
-
-    model_config = ConfigDict(extra="forbid")
 
     draining: StrictBool = Field(
         description="True: it claims no more jobs and ends after the one that it does. False: it goes on."
@@ -94,10 +93,8 @@ class DrainIn(BaseModel):
 AnId = Annotated[Text, WithJsonSchema({"type": "string", **IS_ID})]  # `references.parse_id` reads it
 
 
-class ThingIn(BaseModel):
+class ThingIn(Body):
     """A job, an evaluation or a checkpoint."""
-
-    model_config = ConfigDict(extra="forbid")
 
     id: AnId = Field(
         description=f"The id of a job, an evaluation or a checkpoint, or its first characters ({FEWEST} or "
@@ -122,10 +119,8 @@ class ChangeOut(BaseModel):
     )
 
 
-class PauseIn(BaseModel):
+class PauseIn(Body):
     """Why a queue or a kind is paused."""
-
-    model_config = ConfigDict(extra="forbid")
 
     why: Annotated[
         str,
@@ -133,20 +128,16 @@ class PauseIn(BaseModel):
     ] = Field(description="Everybody who waits reads it.", examples=["The GPUs get new drivers until noon."])
 
 
-class PriorityIn(BaseModel):
+class PriorityIn(Body):
     """The priority of an evaluation."""
-
-    model_config = ConfigDict(extra="forbid")
 
     priority: Priority = Field(
         description="high: before all others, as for a gate. low: when nothing else waits."
     )
 
 
-class PurgeIn(BaseModel):
+class PurgeIn(Body):
     """Which ended jobs are removed."""
-
-    model_config = ConfigDict(extra="forbid")
 
     days: Annotated[Whole, Field(ge=1, le=36_500)] = Field(
         description="Only what ended at least so many days ago.", examples=[90]

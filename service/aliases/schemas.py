@@ -6,11 +6,12 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, Field, WithJsonSchema
 
 from records.models import AliasMove, Checkpoint
 from records.repositories.aliases import Moved
 from service.auth import Caller, is_of
+from service.body import Body
 from service.forms import Label
 from service.references import ALIAS, CHECKPOINT, LATEST, Reference
 
@@ -26,10 +27,8 @@ AliasName = Annotated[Label, AfterValidator(_free), WithJsonSchema({"type": "str
 BY = "Name of the token that did it; null for a reader of another team."
 
 
-class AliasIn(BaseModel):
+class AliasIn(Body):
     """Where an alias shall point."""
-
-    model_config = ConfigDict(extra="forbid")
 
     checkpoint: Reference = Field(
         description=f"A checkpoint of your team that is ready. {CHECKPOINT}", examples=["r3d-vcp@latest"]

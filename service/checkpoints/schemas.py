@@ -6,15 +6,16 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, field_validator
+from pydantic import BaseModel, Field, StrictBool
 
 from records.models import Checkpoint, CheckpointState
 from service.auth import Caller
+from service.body import Body
 from service.forms import Declaration, InputDeclaration, ModelName, Name, Sha256, Step, Text
 from service.reasons import CauseOut, cause_for, text_for
 from vcp_core.catalog.inputs import EXAMPLE
 from vcp_core.catalog.networks import network_used
-from vcp_core.catalog.validation import Whole, whole
+from vcp_core.catalog.validation import Whole
 
 PREFIX = (
     "Which of several networks in the file to use, such as `teacher.`; `.` for keys without a prefix. If "
@@ -40,10 +41,8 @@ PRIVATE = (
 )
 
 
-class CheckpointIn(BaseModel):
+class CheckpointIn(Body):
     """The file that will be uploaded."""
-
-    model_config = ConfigDict(extra="forbid")
 
     model: ModelName = Field(
         description="Name of the model that the checkpoint belongs to.", examples=["r3d-vcp"]
@@ -60,8 +59,6 @@ class CheckpointIn(BaseModel):
     variant: Text | None = Field(None, description=VARIANT, examples=["tclr"])
     input_spec: InputDeclaration | None = Field(None, description=INPUT_SPEC, examples=[EXAMPLE])
     private: StrictBool | None = Field(None, description=PRIVATE)
-
-    _whole = field_validator("size_bytes", "step", mode="before")(whole)
 
 
 class NetworkOut(BaseModel):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
+from service.body import Body
 from service.comparisons.schemas import ComparisonProgress
 from service.evaluations.schemas import EvaluationOut, WaitingFor
 from service.references import EVALUATION, Reference
@@ -17,10 +18,8 @@ from vcp_core.scoring.stored_many import MOST
 LEAST = 2  # evaluations, the baseline included
 
 
-class ManyIn(BaseModel):
+class ManyIn(Body):
     """The evaluations to compare, and the baseline."""
-
-    model_config = ConfigDict(extra="forbid")
 
     evaluations: list[Reference] = Field(
         min_length=LEAST,

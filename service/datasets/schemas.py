@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, WithJsonSchema
 
 from records.models import DatasetRow
 from service.auth import Caller
+from service.body import Body
 from service.forms import Text, Word
 from service.reasons import CauseOut, cause_for, text_for
 from vcp_core.catalog.datasets import DATASETS
@@ -52,12 +53,10 @@ _FORMS: list[dict[str, Any]] = [
 Path = Annotated[Text, WithJsonSchema({"type": "string", "pattern": f"^{AN_ABSOLUTE_PATH}"})]
 
 
-class DatasetIn(BaseModel):
+class DatasetIn(Body):
     """Videos that all workers can read under one path."""
 
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"anyOf": [{"properties": form} for form in _FORMS]}
-    )
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"properties": form} for form in _FORMS]})
 
     name: Word = Field(examples=["gestures"])
     location: Text = Field(
@@ -75,10 +74,8 @@ class DatasetIn(BaseModel):
     lists: Path | None = Field(None, description="For UCF101 and HMDB51: folder of the official lists.")
 
 
-class DatasetChange(BaseModel):
+class DatasetChange(Body):
     """What an administrator may change of a dataset."""
-
-    model_config = ConfigDict(extra="forbid")
 
     shows_media: StrictBool = Field(description="Whether people may see previews of its videos.")
 

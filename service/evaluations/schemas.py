@@ -8,11 +8,12 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool
+from pydantic import BaseModel, Field, StrictBool
 
 from records.models import Checkpoint, CheckpointState, Evaluation, EvaluationState, ScoreRow
 from records.repositories.progress import Progress
 from service.auth import Caller, is_of
+from service.body import Body
 from service.checkpoints.schemas import NetworkOut, network_out
 from service.evaluations.waiting import Standing
 from service.forms import Text
@@ -27,10 +28,8 @@ WaitingFor = Annotated[
 ]
 
 
-class EvaluationIn(BaseModel):
+class EvaluationIn(Body):
     """The checkpoint to evaluate, the dataset, and the protocol."""
-
-    model_config = ConfigDict(extra="forbid")
 
     checkpoint: Text = Field(
         description="One of your team's: its id, the first characters of its id (4 or more), or "
@@ -176,10 +175,8 @@ class EvaluationPage(BaseModel):
     total: int
 
 
-class ReevaluationIn(BaseModel):
+class ReevaluationIn(Body):
     """Which older board to evaluate again."""
-
-    model_config = ConfigDict(extra="forbid")
 
     dataset: Text = Field(
         description="Its name, or the fingerprint of its videos.", examples=["playground-136"]

@@ -6,10 +6,11 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from records.events import as_json
 from records.models import Event, EventKind
+from service.body import Body
 from service.forms import Declaration
 
 MOST_RULES = 100  # of one verdict
@@ -45,10 +46,8 @@ class EventPage(BaseModel):
     total: int
 
 
-class RuleIn(BaseModel):
+class RuleIn(Body):
     """A rule of a gate, with its verdict."""
-
-    model_config = ConfigDict(extra="forbid")
 
     rule: Declaration = Field(
         description="The rule, as its author wrote it.", examples=["recognition.top1=40"]
@@ -56,10 +55,8 @@ class RuleIn(BaseModel):
     verdict: Literal["skipped", "pass", "inconclusive", "fail"]
 
 
-class VerdictIn(BaseModel):
+class VerdictIn(Body):
     """The verdict of a gate on an evaluation."""
-
-    model_config = ConfigDict(extra="forbid")
 
     verdict: Literal["pass", "inconclusive", "fail"]
     rules: Annotated[list[RuleIn], Field(min_length=1, max_length=MOST_RULES)]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool
+from pydantic import BaseModel, Field, StrictBool
 
 from records.models import Checkpoint, CheckpointState
 from records.repositories.models import Counted
+from service.body import Body
 from service.forms import Label, ModelName, Text
 
 MAX_TAGS = 20  # of a model; more of them would fill its page and say little
@@ -47,29 +48,23 @@ class ModelPage(BaseModel):
     total: int
 
 
-class RenameIn(BaseModel):
+class RenameIn(Body):
     """A new name for a model."""
-
-    model_config = ConfigDict(extra="forbid")
 
     model: Text = Field(description=MODEL, examples=["r3d-vcp"])
     name: ModelName = Field(description="Its new name.", examples=["r3d-cloze"])
 
 
-class TagsIn(BaseModel):
+class TagsIn(Body):
     """Tags to add to a model, and tags to remove from it."""
-
-    model_config = ConfigDict(extra="forbid")
 
     model: Text = Field(description=MODEL, examples=["r3d-vcp"])
     add: list[Label] = Field([], max_length=MAX_TAGS, examples=[["production"]])
     remove: list[Label] = Field([], max_length=MAX_TAGS, examples=[["candidate"]])
 
 
-class PrivateIn(BaseModel):
+class PrivateIn(Body):
     """Whether a model shall be private."""
-
-    model_config = ConfigDict(extra="forbid")
 
     model: Text = Field(description=MODEL, examples=["r3d-vcp"])
     private: StrictBool = Field(description=PRIVATE)

@@ -6,10 +6,11 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
 from records.models import Note
 from service.auth import Caller, is_of
+from service.body import Body
 from service.forms import NOT_BLANK
 
 LONGEST_NOTE = 4000  # characters: a page of text
@@ -28,10 +29,8 @@ NoteText = Annotated[
 BY = "Name of the token that did it; null for a reader of another team."
 
 
-class NoteIn(BaseModel):
+class NoteIn(Body):
     """What a note says."""
-
-    model_config = ConfigDict(extra="forbid")
 
     text: NoteText = Field(
         description="Plain text. Line breaks are kept.", examples=["The learning rate was too high."]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, Field, StringConstraints
 
+from service.body import Body
 from service.forms import LONGEST_NAME, NOT_BLANK
 from vcp_core.catalog.validation import Whole
 
@@ -24,10 +25,8 @@ class TeamIn(BaseModel):
     team: TeamName
 
 
-class QuotaIn(BaseModel):
+class QuotaIn(Body):
     """What a team may use."""
-
-    model_config = ConfigDict(extra="forbid")
 
     num_bytes: Annotated[Whole, Field(ge=0, le=_MOST_BYTES)] | None = Field(
         None, description=f"Bytes of its files. {LEFT_OUT}", examples=[100_000_000_000]

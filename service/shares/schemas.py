@@ -6,21 +6,20 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, Field
 
 from records.models import Share
+from service.body import Body
 from service.references import EVALUATION, Reference
-from vcp_core.catalog.validation import Whole, whole
+from vcp_core.catalog.validation import Whole
 
 DEFAULT_DAYS = 14
 MOST_DAYS = 365
 Days = Annotated[Whole, Field(ge=1, le=MOST_DAYS)]
 
 
-class ShareIn(BaseModel):
+class ShareIn(Body):
     """The page that a link shall read."""
-
-    model_config = ConfigDict(extra="forbid")
 
     evaluation: Reference = Field(
         description=f"An evaluation of your team that is done. {EVALUATION}", examples=["r3d-vcp@latest"]
@@ -31,8 +30,6 @@ class ShareIn(BaseModel):
         examples=["0d9c2c0e"],
     )
     days: Days = Field(DEFAULT_DAYS, description="When it expires: in so many days.", examples=[30])
-
-    _whole = field_validator("days", mode="before")(whole)
 
 
 class ShareOut(BaseModel):

@@ -6,20 +6,19 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, Field
 
 from records.models import Role, Token
+from service.body import Body
 from service.forms import Declaration, Name
-from vcp_core.catalog.validation import Whole, whole
+from vcp_core.catalog.validation import Whole
 
 MOST_DAYS = 3650
 Days = Annotated[Whole, Field(ge=1, le=MOST_DAYS)]
 
 
-class TokenIn(BaseModel):
+class TokenIn(Body):
     """A token to make."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: Declaration = Field(description="A name for people, such as its purpose.", examples=["ci"])
     role: Role = Field(
@@ -39,8 +38,6 @@ class TokenIn(BaseModel):
         description="The person or machine that answers for it. Only an administrator names somebody else.",
         examples=["anna"],
     )
-
-    _whole = field_validator("expires_days", mode="before")(whole)
 
 
 class TokenOut(BaseModel):

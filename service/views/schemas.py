@@ -6,19 +6,18 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, Field, StringConstraints
 
 from records.models import SavedView
+from service.body import Body
 from service.forms import VIEW, Declaration
 
 LONGEST_ADDRESS = 2000  # characters
 Address = Annotated[str, StringConstraints(max_length=LONGEST_ADDRESS, pattern=VIEW)]
 
 
-class ViewIn(BaseModel):
+class ViewIn(Body):
     """A name for the address of a page."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: Declaration = Field(examples=["our runs of November"])
     address: Address = Field(

@@ -6,10 +6,11 @@ from datetime import datetime
 from typing import Annotated, Literal, get_args
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from records.destinations import MOST_CHARACTERS, parse
 from records.models import Delivery, DeliveryState, EventKind, Webhook, WebhookForm
+from service.body import Body
 from service.events.schemas import EventOut
 from service.forms import Text
 
@@ -25,10 +26,8 @@ Kind = Literal[
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
-class WebhookIn(BaseModel):
+class WebhookIn(Body):
     """An address that shall be told of your team's events."""
-
-    model_config = ConfigDict(extra="forbid")
 
     url: Annotated[Text, Field(max_length=MOST_CHARACTERS)] = Field(
         description="Where deliveries go: https, to a public address.",

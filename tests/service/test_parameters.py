@@ -5,10 +5,13 @@ from __future__ import annotations
 import httpx
 import pytest
 from fastapi.routing import APIRoute, iter_route_contexts
+from pydantic import BaseModel
 from starlette.routing import Mount
 
 from records.models import Checkpoint
+from service.body import Body
 from service.parameters import CALLBACK, MOST_PROBLEMS, declared
+from service.protocols.schemas import ProtocolIn
 from tests.served import Served, open_http
 from tests.service.kit import every_route, num_rows, objects, one_shot, problem_of
 from tests.web.read import Page
@@ -55,6 +58,19 @@ def test_every_parameter_of_the_apis_description_is_one_that_is_taken(api: Serve
         for name in declared(route)
     }
     assert described == taken
+
+
+def test_every_body_of_a_request_is_a_body(api: Served) -> None:
+    strict = {
+        route.body_field.field_info.annotation
+        for _, _, route in every_route(api.app)
+        if route.body_field is not None and isinstance(route.body_field.field_info.annotation, type)
+    }
+    models = {one for one in strict if issubclass(one, BaseModel)}
+    assert len(models) > 15
+    assert {one for one in models if not issubclass(one, Body)} == {
+        ProtocolIn
+    }  # it has any field of a protocol
 
 
 def test_only_the_pages_files_are_served_by_no_route(api: Served) -> None:

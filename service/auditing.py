@@ -20,7 +20,7 @@ READS = ("GET", "HEAD")
 ABOUT = (
     "model", "checkpoint", "evaluation", "evaluations", "against", "dataset", "protocol", "name", "run",
     "step", "team", "alias", "note", "share", "view", "log", "webhook", "delivery", "verdict",
-    "job", "worker", "what", "wanted", "role", "private", "token_id", "kind",
+    "job", "worker", "person", "what", "wanted", "role", "private", "token_id", "kind",
 )  # fmt: skip
 MOST_CHARACTERS = 200  # of one value
 

@@ -34,6 +34,7 @@ import jwt
 import structlog
 
 from records.models import Role
+from records.repositories.sign_ins import Admitted
 from records.settings import Settings, SettingsError
 from service.problems import ServiceError
 from vcp_core.catalog.validation import quoted
@@ -226,7 +227,12 @@ class Provider:
 
     def admits(self, issuer: str, team: str, role: Role) -> bool:
         """Whether somebody who signed in before could have this role in this team by today's settings."""
-        return issuer == self.issuer and any((one.team, one.role) == (team, role) for one in self.places)
+        return issuer == self.issuer and (team, role) in self.admitted.places
+
+    @property
+    def admitted(self) -> Admitted:
+        """What `admits` allows, for queries."""
+        return Admitted(issuer=self.issuer, places=[(one.team, one.role) for one in self.places])
 
     def _metadata(self, http: httpx.Client) -> dict[str, Any]:
         found = _json(http, "GET", f"{self.issuer.rstrip('/')}/.well-known/openid-configuration")

@@ -1,4 +1,4 @@
-"""The part of the client for operators: the queue, the workers, pauses and quotas."""
+"""The part of the client for operators: the queue, the workers, pauses, quotas and sign-ins."""
 
 from __future__ import annotations
 
@@ -139,6 +139,32 @@ class Quota:
     running: Use
 
 
+@dataclass(frozen=True, kw_only=True)
+class SignIn:
+    """A session of a person who signed in at the provider.
+
+    Attributes:
+        name: The person, as the provider names them.
+        expires_at: When the session ends. The person must then sign in again.
+    """
+
+    id: str
+    name: str
+    team: str
+    role: str
+    signed_in_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignedOut:
+    """Who was signed out, and how many sessions this ended."""
+
+    name: str
+    team: str
+    sessions: int
+
+
 class Operating(Asking):
     """Methods of `Client` for administrators, and `quota` for everybody."""
 
@@ -250,3 +276,27 @@ class Operating(Asking):
                 limit that is left out stays.
         """
         return self._asked(Quota, "PUT", f"/admin/quotas/{segment(team)}", body=limits)
+
+    def sign_ins(self, *, team: str | None = None, limit: int | None = None) -> Iterator[SignIn]:
+        """Sessions of people who signed in at the provider, the newest first.
+
+        Args:
+            team: Only of this team.
+            limit: At most so many.
+        """
+        return self._pages(SignIn, "/admin/sign-ins", limit, {"team": team})
+
+    def sign_out(self, person: str) -> SignedOut:
+        """End all sessions of a person. Tokens that the person owns stay valid.
+
+        The request is sent once. If no answer comes, send it again: it does no harm, and raises `NotFound` if
+        the first one arrived.
+
+        Args:
+            person: The name, as `sign_ins` lists it, or the id of a session, or its first characters.
+
+        Raises:
+            NotFound: If nobody of this name is signed in.
+            Conflict: If several people of this name are.
+        """
+        return self._asked_once(SignedOut, "POST", "/admin/sign-out", body={"person": person})

@@ -1,4 +1,4 @@
-"""The queue, the workers and quotas as tables for a terminal."""
+"""The queue, the workers, quotas and sign-ins as tables for a terminal."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from rich.table import Table
 from rich.text import Text
 
-from vcpbench_client.operating import Job, OperatedWorker, Quota, Use
+from vcpbench_client.operating import Job, OperatedWorker, Quota, SignIn, Use
 
 ID_DIGITS = 8
 PRIORITIES = {1: "high", 0: "", -1: "low", -2: "lowest"}
@@ -71,6 +71,15 @@ def quota(found: Quota) -> Table:
     for name, use, is_bytes in rows:
         used, allowed = (_amount(number, is_bytes) for number in (use.used, use.allowed))
         table.add_row(*map(Text, (name, used, allowed, "the team's own" if use.own else "")))
+    return table
+
+
+def sign_ins(found: Iterable[SignIn]) -> Table:
+    """Sessions of people, a row each."""
+    table = _table("session", "person", "team", "role", "since", "until")
+    for one in found:
+        since, until = (f"{at.astimezone():%Y-%m-%d %H:%M}" for at in (one.signed_in_at, one.expires_at))
+        table.add_row(*map(Text, (one.id[:ID_DIGITS], one.name, one.team, one.role, since, until)))
     return table
 
 

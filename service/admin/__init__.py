@@ -1,5 +1,6 @@
-"""What operators do by hand: see the queue and the workers, and change both. routes, schemas, services.
+"""What operators do by hand: see the queue, the workers and sessions, and change them.
 
 service.py    jobs, evaluations and checkpoints: queued again, cancelled, purged
 queues.py     queues and kinds paused, workers drained
+sign_ins.py   sessions of people: listed, ended
 """

@@ -10,7 +10,7 @@ from records.models import JobKind, JobState
 from records.repositories import operating
 from records.settings import Queue
 from service import auditing
-from service.admin import queues, service
+from service.admin import queues, service, sign_ins
 from service.admin.schemas import (
     WHATS,
     ChangeOut,
@@ -21,6 +21,9 @@ from service.admin.schemas import (
     PriorityIn,
     PurgeIn,
     PurgeOut,
+    SignedOutOut,
+    SignInPage,
+    SignOutIn,
     ThingIn,
     WorkerList,
     shown,
@@ -138,3 +141,26 @@ def purge(request: Request, body: PurgeIn, caller: Admin, database: DatabaseDep)
     return service.purge(
         database, body, caller, note=lambda session: auditing.note(request, session, {"body": body})
     )
+
+
+@router.get("/sign-ins", responses=responses(403), summary="List who is signed in")
+def signed_in(
+    request: Request,
+    caller: Admin,
+    session: SessionDep,
+    team: Annotated[str | None, Query(description="Only of this team.")] = None,
+    limit: Limit = 50,
+    offset: Offset = 0,
+) -> SignInPage:
+    """Sessions of people who signed in at the provider, of all teams, the newest first."""
+    return sign_ins.page(session, request.app.state.provider, team, limit=limit, offset=offset)
+
+
+@router.post("/sign-out", responses=responses(*WITH_BODY, 403, 404, 409), summary="Sign a person out")
+def sign_out(request: Request, body: SignOutIn, caller: Admin, session: SessionDep) -> SignedOutOut:
+    """End all sessions of a person. They open nothing from the next request on.
+
+    An open stream of events ends within 15 minutes. The person can sign in again as long as the provider
+    names a group that is a team here. Tokens that the person owns stay valid.
+    """
+    return sign_ins.end(session, request.app.state.provider, body.person, caller)

@@ -1,4 +1,4 @@
-"""The queue and the workers as administrators see them."""
+"""The queue, the workers and sign-ins as administrators see them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field, StrictBool, StringConstraints, WithJsonSchema
 
-from records.models import EvaluationState, JobKind, JobState, Worker
+from records.models import EvaluationState, JobKind, JobState, Role, SignIn, Worker
 from records.repositories.operating import Kind, Listed
 from service.auth import Caller
 from service.body import Body
@@ -153,6 +153,54 @@ class PurgeOut(BaseModel):
     logs: int = Field(description="Logs of jobs and of evaluations.")
     jobs: int = Field(description="Rows of jobs that nothing reads any more.")
     more: bool = Field(description="Whether there is more to remove: send the request again.")
+
+
+class SignInOut(BaseModel):
+    """A session of a person who signed in at the provider."""
+
+    id: UUID
+    name: str = Field(description="The person, as the provider names them.", examples=["anna@example.com"])
+    team: str
+    role: Role
+    signed_in_at: datetime
+    expires_at: datetime = Field(description="When the session ends. The person must then sign in again.")
+
+    @classmethod
+    def of(cls, found: SignIn) -> SignInOut:
+        """The session for an administrator."""
+        return cls(
+            id=found.id,
+            name=found.name,
+            team=found.team,
+            role=found.role,
+            signed_in_at=found.created_at,
+            expires_at=found.expires_at,
+        )
+
+
+class SignInPage(BaseModel):
+    """Some of the sessions, the newest first."""
+
+    items: list[SignInOut]
+    total: int
+
+
+class SignOutIn(Body):
+    """Who is to be signed out."""
+
+    person: Text = Field(
+        description="The person's name, as `GET /v1/admin/sign-ins` lists it, or the id of a session of the "
+        f"person, or its first characters ({FEWEST} or more).",
+        examples=["anna@example.com"],
+    )
+
+
+class SignedOutOut(BaseModel):
+    """Who was signed out."""
+
+    name: str
+    team: str = Field(description="The team of the person. The person may own tokens of it.")
+    sessions: int = Field(description="How many sessions this ended.")
 
 
 def shown(one: Listed, reader: Caller) -> JobOut:

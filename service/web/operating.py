@@ -1,4 +1,4 @@
-"""The page of administrators: the queue, the workers, and forms that change both."""
+"""The page of administrators: the queue, the workers, who is signed in, and forms of operators."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from records.models import JobKind, JobState
 from records.repositories import operating
 from service import health
-from service.admin import queues, service
+from service.admin import queues, service, sign_ins
 from service.admin.schemas import WHATS, JobOut, OperatedWorkerOut, PauseIn, shown
 from service.auth import Admin, Caller, admin
 from service.deps import Router, SessionDep, SettingsDep
@@ -27,7 +27,7 @@ from service.web.writing import PRIVATE, Sender, back, checked
 
 router = Router(include_in_schema=False)
 _NUMBER = re.compile("[0-9]{1,20}")
-LIST = 50  # jobs of a page
+LIST = 50  # jobs of a page, and sign-ins
 HERE = "/admin"
 
 
@@ -95,7 +95,7 @@ WantedDep = Annotated[Wanted, Depends(_wanted)]
 def show_operation(
     request: Request, caller: Admin, session: SessionDep, settings: SettingsDep, wanted: WantedDep
 ) -> Response:
-    """The queue, the workers, what is paused, and the quota of the team whose jobs are wanted."""
+    """The queue, the workers, what is paused, who is signed in, and the quota of the wanted team."""
     page = _page(session, wanted, caller)
     quota = quotas.of_team(session, wanted.team, settings) if wanted.team else None
     return render(
@@ -103,6 +103,7 @@ def show_operation(
         "admin.html",
         page=page,
         quota=quota,
+        people=sign_ins.page(session, request.app.state.provider, wanted.team, limit=LIST),
         kinds=list(JobKind),
         shows=list(Show),
         whats=WHATS,
@@ -178,4 +179,11 @@ def set_quota(request: Request, form: Form, sender: Operator, session: SessionDe
     limits = {name: int(text) if _NUMBER.fullmatch(text) else text or None for name, text in given.items()}
     team = checked(request, TeamIn, team=form.get("team", "")).team
     quotas.set_limits(session, team, checked(request, QuotaIn, **limits), sender)
+    return back(form.get("next", HERE))
+
+
+@router.post("/forms/admin/sign-out")
+def sign_out(request: Request, form: Form, sender: Operator, session: SessionDep) -> Response:
+    """End all sessions of the person whose session it is."""
+    sign_ins.end(session, request.app.state.provider, form.get("person", ""), sender)
     return back(form.get("next", HERE))

@@ -15,6 +15,7 @@ from tests.crew import Crew
 from tests.served import Served
 from tests.service.finished import ready_checkpoint, ready_dataset
 from tests.service.kit import noise, one_shot
+from tests.signed_in import sign_in
 
 
 @pytest.fixture
@@ -128,6 +129,25 @@ def test_the_command_of_quotas(run: Run, api: Served) -> None:
     assert "uploads within 24 h" in run("status").stdout
     assert "no limit" in run("admin", "quota", "default", "--bytes", "default").stdout
     assert run("admin", "quota", "default", "--running", "many").returncode == 2
+
+
+def test_the_commands_of_sign_ins(run: Run, api: Served) -> None:
+    assert "Nobody is signed in at the provider." in run("admin", "sign-ins").stderr
+    session = str(sign_in(api, "bo@example.org"))
+    for _ in range(2):
+        sign_in(api, "anna@example.org")
+    listed = run("admin", "sign-ins", "--team", "vision").stdout
+    assert listed.count("anna@example.org") == 2
+    assert session[:8] in listed
+    assert "Nobody" in run("admin", "sign-ins", "--team", "audio").stderr
+    ended = run("admin", "sign-out", "anna@example.org")
+    assert ended.stdout == "anna@example.org of team vision is signed out: 2 sessions ended\n"
+    assert "vcpbench token list --team vision" in ended.stderr
+    found = json.loads(run("admin", "sign-out", session[:8], "--json").stdout)
+    assert found == {"name": "bo@example.org", "team": "vision", "sessions": 1}
+    assert json.loads(run("admin", "sign-ins", "--json").stdout) == []
+    wrong = run("admin", "sign-out", "anna")
+    assert (wrong.returncode, "Nobody called 'anna' is signed in" in wrong.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(

@@ -170,6 +170,23 @@ def test_whose_group_is_gone_loses_every_browser_at_the_next_sign_in(site: Site)
         assert site.rows() == []
 
 
+def test_an_administrator_signs_a_person_out_of_every_browser(site: Site) -> None:
+    site.real.know("anna", email="anna@example.org", email_verified=True, groups=["ml"])
+    site.real.know("bo", email="bo@example.org", email_verified=True, groups=["ml"])
+    with site.browser() as first, site.browser() as second, site.browser() as other:
+        site.back(first, "anna")
+        site.back(second, "anna")
+        site.back(other, "bo")
+        listed = site.api.client.get("/v1/admin/sign-ins").json()
+        assert [one["name"] for one in listed["items"]] == ["bo@example.org", *["anna@example.org"] * 2]
+        assert listed["total"] == 3
+        answer = site.api.client.post("/v1/admin/sign-out", json={"person": "anna@example.org"})
+        assert answer.json() == {"name": "anna@example.org", "team": "vision", "sessions": 2}
+        assert [one.get("/models").status_code for one in (first, second, other)] == [401, 401, 200]
+        site.back(first, "anna")  # the group is still there
+        assert first.get("/models").status_code == 200
+
+
 @pytest.mark.parametrize(
     "changed",
     [

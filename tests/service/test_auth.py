@@ -116,6 +116,8 @@ LEAST = {
         POST /v1/admin/requeue
         POST /v1/admin/cancel
         POST /v1/admin/purge
+        GET /v1/admin/sign-ins
+        POST /v1/admin/sign-out
         PUT /v1/admin/evaluations/{evaluation_id}/priority
         PUT /v1/admin/pauses/{what}
         DELETE /v1/admin/pauses/{what}
@@ -153,6 +155,7 @@ OF_A_TEAM = (  # read by a token only, anywhere
     "/v1/quota",
     "/v1/admin/queue",
     "/v1/admin/workers",
+    "/v1/admin/sign-ins",
     "/v1/admin/quotas/{team}",
     "/v1/events",
     "/v1/webhooks",
@@ -260,7 +263,7 @@ def test_every_route_has_a_least_role_and_refuses_lower_ones(api: Served) -> Non
 def test_a_reader_sends_no_form_and_no_upload_by_a_page(api: Served) -> None:
     sends = {(method, path) for method, path, _ in every_route(api.app) if method != "GET"}
     pages = {(method, path) for method, path in sends if path.startswith(("/forms/", "/submit/"))}
-    assert len(pages) == 18
+    assert len(pages) == 19
     with api.client_of("readers", role=Role.READER) as reader:
         secret = reader.headers["Authorization"].removeprefix("Bearer ")
     headers = {"Cookie": f"{COOKIE}={secret}", "Sec-Fetch-Site": "same-origin", ACTS: "1"}

@@ -51,8 +51,9 @@ def test_every_list_has_a_limit_an_offset_and_a_total() -> None:
         }, path  # fmt: skip
         assert parameters["offset"]["minimum"] == parameters["offset"]["default"] == 0, path
     assert lists == {
-        "admin/queue", "aliases", "audit", "checkpoints", "datasets", "evaluations", "events", "leaderboard",
-        "logs", "models", "notes", "protocols", "retired-datasets", "shares", "tokens", "views", "webhooks",
+        "admin/queue", "admin/sign-ins", "aliases", "audit", "checkpoints", "datasets", "evaluations",
+        "events", "leaderboard", "logs", "models", "notes", "protocols", "retired-datasets", "shares",
+        "tokens", "views", "webhooks",
     }  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from records.models import (
     JobState,
     Media,
     MediaState,
+    Role,
 )
 from records.repositories import jobs, media, operating
 from records.repositories.media import Group
@@ -31,6 +32,7 @@ from tests.patience import until
 from tests.served import Served
 from tests.service.finished import HEADLINE, done, ready_checkpoint, ready_dataset
 from tests.service.kit import in_thread, noise, num_waiting, problem_of
+from tests.signed_in import sign_in
 
 INGEST, INDEX, PLAN, EXTRACT, SCORE = (
     JobKind.INGEST,
@@ -456,6 +458,7 @@ def test_a_purge_removes_what_nothing_reads_any_more_and_a_dry_run_only_counts(
     assert state_of(api, old) == "done"
     assert api.client.get(f"/v1/evaluations/{old}").json()["progress"]["fraction"] == 1.0
     problem_of(api.client.post("/v1/admin/purge", json={"days": 0}), 422)
+    assert purge(30.0, dry_run=True)["dry_run"]  # a whole number in JSON's eyes
 
 
 def test_a_purge_leaves_jobs_of_what_is_under_way(api: Served, crew: Crew, evaluation: str) -> None:
@@ -465,3 +468,43 @@ def test_a_purge_leaves_jobs_of_what_is_under_way(api: Served, crew: Crew, evalu
     assert api.client.post("/v1/admin/purge", json={"days": 1}).json()["jobs"] == 0
     crew.do(EXTRACT, SCORE)
     assert state_of(api, evaluation) == EvaluationState.DONE.value
+
+
+# --- who is signed in ---
+
+
+def sign_out(api: Served, person: object) -> httpx.Response:
+    return api.client.post("/v1/admin/sign-out", json={"person": str(person)})
+
+
+def test_sessions_that_open_something_are_listed_the_newest_first(api: Served) -> None:
+    assert api.client.get("/v1/admin/sign-ins").json() == {"items": [], "total": 0}
+    sign_in(api, "expired", hours=0)
+    sign_in(api, "of another provider", issuer="https://old.example")
+    sign_in(api, "of a role that no group has", team="audio", role=Role.ADMIN)
+    ids = [str(sign_in(api, name)) for name in ("anna", "bo", "cy")]
+    other = str(sign_in(api, "di", team="audio", role=Role.SUBMITTER))
+
+    def listed(**query: Any) -> tuple[list[str], int]:
+        found = api.client.get("/v1/admin/sign-ins", params=query).json()
+        return [one["id"] for one in found["items"]], found["total"]
+
+    assert listed() == ([other, *ids[::-1]], 4)
+    assert listed(limit=2, offset=1) == ([ids[2], ids[1]], 4)
+    assert listed(team="audio") == ([other], 1)
+    problem_of(sign_out(api, "expired"), 404)
+    problem_of(sign_out(api, "of another provider"), 404)
+
+
+def test_who_is_signed_out_loses_every_session_and_others_of_that_name_lose_none(api: Served) -> None:
+    sign_in(api, "Anna", subject="1")
+    mine = sign_in(api, "Anna", subject="1")
+    other = sign_in(api, "Anna", subject="2", team="audio", role=Role.SUBMITTER)
+    problem = problem_of(sign_out(api, "Anna"), 409)
+    assert str(other) in problem["detail"]
+    assert sign_out(api, mine).json() == {"name": "Anna", "team": "vision", "sessions": 2}
+    problem_of(sign_out(api, mine), 404)
+    assert sign_out(api, str(other)[:8]).json()["team"] == "audio"
+    entry = api.client.get("/v1/audit").json()["items"][0]
+    assert entry["action"] == "POST /v1/admin/sign-out"
+    assert entry["subject"] == {"person": str(other)[:8]}

@@ -89,6 +89,7 @@ FORMS: dict[str, dict[str, str]] = {
     "/forms/admin/drain": {"worker": ""},
     "/forms/admin/job": {"job": "", "cancel": "1"},
     "/forms/admin/quota": {"team": "", "num_bytes": "1"},
+    "/forms/admin/sign-out": {"person": ""},
     "/login": {"token": "vcp_nothing"},
     "/logout": {},
     "/theme": {"theme": "dark"},

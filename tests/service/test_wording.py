@@ -82,6 +82,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /v1/admin/cancel": {"id": "0123456789"},
     "POST /v1/admin/purge": {"days": 90},
     "POST /v1/admin/requeue": {"id": "0123456789"},
+    "POST /v1/admin/sign-out": {"person": "0123456789"},
     "POST /v1/checkpoints": {"model": "m", "size_bytes": 1, "sha256": "0" * 64},
     "POST /v1/comparisons": {"evaluations": ["a@latest", "b@latest"]},
     "POST /v1/datasets": {"name": "gestures", "location": "/videos"},

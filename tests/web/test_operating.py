@@ -15,6 +15,7 @@ from tests.crew import Crew
 from tests.served import Served, open_http
 from tests.service.finished import ready_checkpoint, ready_dataset
 from tests.service.kit import noise, one_shot
+from tests.signed_in import sign_in
 from tests.web.browser import NARROW, WIDE, chromium
 from tests.web.conftest import Site
 from tests.web.read import Page
@@ -60,7 +61,7 @@ def test_only_administrators_get_the_page_and_its_link(site: Site, crew: Crew) -
         assert "/admin" not in [one.attributes["href"] for one in page.root.all("a")]
         secret = client.headers["Authorization"].removeprefix("Bearer ")
     with open_http(site.api.url, headers={**HTML, "Cookie": f"{COOKIE}={secret}"}) as client:
-        for action in ("pause", "drain", "job", "quota"):
+        for action in ("pause", "drain", "job", "quota", "sign-out"):
             answer = client.post(f"/forms/admin/{action}", data={"key": form_key(secret)})
             assert answer.status_code == 403, action
     with open_http(site.api.url, headers=HTML) as nobody:
@@ -125,6 +126,22 @@ def test_a_form_sets_the_quota_of_a_team(site: Site, admin: httpx.Client) -> Non
     assert "num_bytes" in admin.post("/forms/admin/quota", data=data).text
 
 
+def test_a_form_signs_a_person_out_of_every_browser(site: Site, admin: httpx.Client) -> None:
+    assert "Signed in" not in site.page("/admin").text
+    for name in (HOSTILE, "anna@example.org", "anna@example.org"):
+        sign_in(site.api, name)
+    page = site.page("/admin")
+    assert page.text.count("Sign out anna@example.org") == 2
+    assert "<script>alert" not in page.html
+    assert "Signed in" not in site.page("/admin?team=audio").text
+    page = send(admin, "/admin", "/forms/admin/sign-out")
+    assert "anna@example.org" not in page.text
+    assert HOSTILE in page.text
+    fields = {"key": form_key(secret_of(site)), "person": "anna@example.org"}
+    again = Page.of(admin.post("/forms/admin/sign-out", data=fields))
+    assert "Nobody called 'anna@example.org' is signed in" in again.text
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with chromium() as found:
@@ -140,6 +157,7 @@ def test_the_page_is_accessible_fits_and_follows_the_queue(
     browser: Browser, site: Site, crew: Crew, scheme: str, viewport: Any, tmp_path: Path
 ) -> None:
     site.api.client.put("/v1/admin/pauses/gpu", json={"why": "The GPUs get new drivers until noon."})
+    sign_in(site.api, "anna@example.org")
     visitor = visit(browser, site, color_scheme=scheme, viewport=viewport)
     visitor.log_in(secret_of(site))
     page = visitor.page

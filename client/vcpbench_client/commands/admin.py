@@ -15,7 +15,7 @@ app = typer.Typer(help="Commands that need an administrator's token.", no_args_i
 
 
 for _command in operating.COMMANDS:
-    app.command(_command.__name__)(_command)
+    app.command()(_command)
 
 
 @app.callback()

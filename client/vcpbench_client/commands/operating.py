@@ -1,4 +1,4 @@
-"""`vcpbench admin queue`, `workers`, `requeue`, `cancel`, `drain`, `pause`, ...: the hands of operators."""
+"""`vcpbench admin queue`, `workers`, `requeue`, `cancel`, `sign-out`, ...: the hands of operators."""
 
 from __future__ import annotations
 
@@ -324,4 +324,75 @@ def _limit(text: str, *, in_bytes: bool) -> int | None:
     return int(number)
 
 
-COMMANDS = (queue, workers, requeue, cancel, drain, pause, resume, priority, purge, quota)
+@plainly
+def sign_ins(
+    team: Annotated[str | None, typer.Option(help="Only of this team.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Show at most so many.")] = 50,
+    as_json: options.JsonFlag = False,
+) -> None:
+    """List the sessions of people who signed in at the provider, the newest first.
+
+    **Example**
+
+    `vcpbench admin sign-ins --team vision`
+    """
+    with connect() as client:
+        found = list(client.sign_ins(team=team, limit=limit))
+    if as_json:
+        print_json(found)
+    elif found:
+        from vcpbench_client import operating_tables
+
+        show(operating_tables.sign_ins(found))
+    else:
+        say("Nobody is signed in at the provider.")
+
+
+@plainly
+def sign_out(
+    person: Annotated[
+        str,
+        typer.Argument(
+            help="The name, as `vcpbench admin sign-ins` lists it, or the id of a session, or its first "
+            "characters."
+        ),
+    ],
+    as_json: options.JsonFlag = False,
+) -> None:
+    """End all sessions of a person. They open nothing from the next request on.
+
+    To keep the person out, first remove the person's group at the provider. Tokens that the person owns stay
+    valid: `vcpbench token list --team TEAM`, `vcpbench token revoke`.
+
+    To undo this, the person signs in again.
+
+    **Examples**
+
+    `vcpbench admin sign-out anna@example.com`
+
+    `vcpbench admin sign-out 0d9c2c0e`
+    """
+    with connect() as client:
+        found = client.sign_out(person)
+    if as_json:
+        print_json(found)
+        return
+    sessions = f"{found.sessions} session{'' if found.sessions == 1 else 's'}"
+    show(f"{found.name} of team {found.team} is signed out: {sessions} ended")
+    say(f"Tokens that this person owns stay valid: vcpbench token list --team {shlex.quote(found.team)}")
+
+
+COMMANDS = (
+    queue,
+    workers,
+    requeue,
+    cancel,
+    drain,
+    pause,
+    resume,
+    priority,
+    purge,
+    quota,
+    sign_ins,
+    sign_out,
+)

@@ -30,7 +30,8 @@ from uuid import UUID
 from bench.installation import FIRST_SEED, ROOT, BenchFailed, Installation, running
 from bench.rehearsal.videos import make
 from records.db import NOW
-from records.models import DatasetRow, DatasetState, Evaluation, EvaluationState, Worker
+from records.models import DatasetRow, DatasetState, Evaluation, EvaluationState, Role, Worker
+from records.repositories import sign_ins
 from vcp_core.catalog.defaults import DEFAULT_PROTOCOL
 
 CONFIG = Path(__file__).with_name("fuzz.toml")
@@ -39,6 +40,7 @@ ALIAS, SPARE = "champion", 5
 WAITING = ("standard-v1", "standard-bf16-v1", "paper-v1")
 OLDER = "an older engine"
 WORKER = "fuzz:1"
+ISSUER = "https://id.example"  # where nobody signs in; requests sign people out
 WITHOUT_TOKEN = 0.2  # of the time: nearly all of these requests are answered 401
 WAIT_S = 600.0
 PHASES, SHORT_PHASES = "examples,coverage,fuzzing,stateful", "examples,coverage"
@@ -64,6 +66,7 @@ def prepare(installation: Installation) -> dict[str, list[str]]:
         client.compare(*asked, timeout_s=WAIT_S)
         many = client.compare_many(asked, timeout_s=WAIT_S).id  # done, so that no request cancels it
     installation.kill_worker(0)
+    waiting = installation.post("comparisons", {"evaluations": asked, "baseline": asked[1]})["id"]
     with installation.client() as client:  # no worker does these, so they wait to be cancelled
         asked += [client.evaluate(f"r3d_tiny-{FIRST_SEED}@latest", DATASET, one).id for one in WAITING]
     with installation.database.session() as session:
@@ -90,12 +93,17 @@ def prepare(installation: Installation) -> dict[str, list[str]]:
         # One that is there, and still will be at the end of the requests.
         later = NOW + timedelta(hours=1)
         session.add(Worker(name=WORKER, queues=["cpu"], device="cpu", seen_at=later))
+        people = [f"person-{number}" for number in range(SPARE)]
+        for person in people:
+            who = {"issuer": ISSUER, "subject": person, "name": person}
+            sign_ins.create(session, **who, team="fuzzed", role=Role.READER, hours=1)
         dataset, protocol = str(new.dataset_id), new.protocol_hash
     return {
         **annotate(installation, asked[0]),
-        "comparisons": [many],
+        "comparisons": [many, waiting],
         "evaluations": asked,
         "workers": [WORKER],
+        "people": people,
         "dataset_ids": [dataset, retired_id],
         "protocol_hashes": [protocol],
     }
@@ -160,7 +168,8 @@ def main() -> None:
     parser.add_argument("--short", action="store_true", help="for CI")
     arguments = parser.parse_args()
     arguments.phases = arguments.phases or (SHORT_PHASES if arguments.short else PHASES)
-    settings = {"REQUESTS_PER_MINUTE": "0"}
+    provider = {"OIDC_ISSUER": ISSUER, "OIDC_CLIENT_ID": "vcpbench", "OIDC_TEAMS": "fuzz=fuzzed:reader"}
+    settings = {"REQUESTS_PER_MINUTE": "0", **provider}
     with (
         tempfile.TemporaryDirectory() as folder,
         running(Installation(Path(folder), 1, settings=settings)) as installation,

@@ -3,7 +3,7 @@
 The service must accept what schemathesis means to be valid. So such a request sends the bytes that it
 declares, its numbers ascend where they must, its crop fits into its frames, its baseline is among the
 evaluations, and its webhook leads to a name of no private network. No request takes away the dataset that
-others name, its previews, or the token of all requests, and none deletes for good.
+others name, its previews, the first webhook, or the token of all requests, and none deletes for good.
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ from vcp_core.catalog.inputs import with_input
 CONTENT = b"no checkpoint, but the bytes that were declared"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 DATASET = "fuzz"
-IDS = Path("evaluations.txt")  # in the folder where schemathesis runs; the first two are done
-OWN_TOKEN = Path("own_token.txt")  # likewise: the id of the token of all requests
+# Files of ids in the folder where schemathesis runs.
+EVALUATIONS = Path("evaluations.txt")  # the first two are done
+OWN_TOKEN = Path("own_token.txt")  # of all requests
+WEBHOOKS, DELIVERIES = Path("webhooks.txt"), Path("deliveries.txt")  # one delivery of each webhook
 MODEL = "r3d_tiny-1000"  # that bench/fuzz.py uploads
 DELETED_FOR_GOOD = tuple(
     f"DELETE /v1/{what}/" for what in ("checkpoints", "evaluations", "models", "retired-datasets")
@@ -41,8 +43,16 @@ def before_call(
     body: Any = case.body
     if operation == "DELETE /v1/datasets/{name}" and case.path_parameters.get("name") == DATASET:
         case.path_parameters["name"] = "another"
-    if operation == "DELETE /v1/tokens/{token_id}" and _is_own(case.path_parameters.get("token_id")):
+    if operation == "DELETE /v1/tokens/{token_id}" and case.path_parameters.get("token_id") in _ids(
+        OWN_TOKEN
+    ):
         case.path_parameters["token_id"] = str(UUID(int=0))
+    webhooks = _ids(WEBHOOKS)
+    if (
+        operation == "DELETE /v1/webhooks/{webhook_id}"
+        and case.path_parameters.get("webhook_id") == webhooks[0]
+    ):
+        case.path_parameters["webhook_id"] = str(UUID(int=0))
     if case.method == "DELETE" and operation.startswith(DELETED_FOR_GOOD):
         case.query["dry_run"] = "true"  # the other requests need what it names
     if case.meta is None or not case.meta.generation.mode.is_positive:
@@ -55,8 +65,10 @@ def before_call(
             body.update(size_bytes=len(CONTENT), sha256=SHA256)
         case "PATCH /v1/datasets/{name}", dict():
             body["shows_media"] = True  # otherwise each preview is answered 404 from then on
+        case "POST /v1/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver", _:
+            case.path_parameters.update(webhook_id=webhooks[0], delivery_id=_ids(DELIVERIES)[0])
         case "POST /v1/comparisons", {"evaluations": list()}:
-            body["evaluations"] = [json.loads(line) for line in IDS.read_text().splitlines()[:2]]
+            body["evaluations"] = _ids(EVALUATIONS)[:2]
             body["baseline"] = body["evaluations"][0]
         case "POST /v1/protocols", {"retrieval": {"ks": list() as depths}}:
             depths.sort()
@@ -79,9 +91,8 @@ def before_call(
             case.headers.pop("content-range", None)
 
 
-def _is_own(token_id: object) -> bool:
-    """Whether an id is that of the token of all requests."""
-    return f'"{token_id}"' in OWN_TOKEN.read_text()
+def _ids(path: Path) -> list[str]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def _fits(backbone: object, input_spec: object) -> bool:

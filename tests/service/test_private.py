@@ -56,7 +56,7 @@ PLAIN: dict[str, Any] = {
     **dict.fromkeys(("webhook_id", "delivery_id", "kinds", "url", "verdict", "rules", "dry_run")),
     "kind": "model",  # of what is deleted on a page
     **dict.fromkeys(("webhook", "delivery", "queue", "priority", "what", "why", "worker", "draining")),
-    "num_bytes": None,
+    **dict.fromkeys(("num_bytes", "person")),
 }  # fmt: skip
 NAMES = {  # what `name` means, by the beginning of the address
     "/v1/aliases": "alias", "/forms/alias": "alias", "/v1/models": "model", "/models": "model",

@@ -148,7 +148,7 @@ def test_a_form_of_another_site_another_login_or_nobody_changes_nothing(
     text = {"evaluation": str(site.best), "text": "forged"}
     good = {**text, "key": form_key(secret_of(site))}
     actions = sorted({path for _, path, _ in every_route(site.api.app) if path.startswith("/forms/")})
-    assert len(actions) == 15
+    assert len(actions) == 16
     for action in actions:
         for data, headers, status in (
             (good, {"Sec-Fetch-Site": "cross-site"}, 403),

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from bench.rehearsal.videos import make
+
 pytestmark = pytest.mark.product
 
 
@@ -29,16 +31,22 @@ def test_some_seconds_of_chaos_lose_double_and_change_nothing() -> None:
     assert sum(found["blows"].values()) > 0
 
 
-def test_readers_and_uploads_at_once_meet_no_error() -> None:
-    few = ("--dataset", "playground-64", "--evaluations", "500", "--readers", "10", "--seconds", "10")
+@pytest.fixture(scope="module")
+def few(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
+    """Options of a small service: sixteen videos, and few evaluations and readers."""
+    videos = tmp_path_factory.mktemp("bench") / "videos"
+    make(videos, 2)
+    return ("--dataset", str(videos), "--evaluations", "500", "--readers", "10", "--seconds", "10")
+
+
+def test_readers_and_uploads_at_once_meet_no_error(few: tuple[str, ...]) -> None:
     found = printed("bench.load", *few, "--uploads", "2", "--upload-bytes", "5000000")
     assert found["errors"] == []
     assert found["uploads"] >= 2
     assert found["api_mib"] < 500
 
 
-def test_watchers_miss_no_event_while_the_board_is_read() -> None:
-    few = ("--dataset", "playground-64", "--evaluations", "500", "--readers", "10", "--seconds", "10")
+def test_watchers_miss_no_event_while_the_board_is_read(few: tuple[str, ...]) -> None:
     found = printed("bench.watchers", *few, "--watchers", "120")
     assert (found["watchers"], found["wrong"]) == (120, 0)
     assert found["delivered"] == found["expected"] > 0

@@ -16,7 +16,7 @@ from records.models import JobKind, JobState
 from records.repositories import operating
 from service import health
 from service.admin import queues, service, sign_ins
-from service.admin.schemas import WHATS, JobOut, OperatedWorkerOut, PauseIn, shown
+from service.admin.schemas import WHATS, JobOut, OperatedWorkerOut, PauseIn, SignOutIn, shown
 from service.auth import Admin, Caller, admin
 from service.deps import Router, SessionDep, SettingsDep
 from service.quotas import service as quotas
@@ -185,5 +185,6 @@ def set_quota(request: Request, form: Form, sender: Operator, session: SessionDe
 @router.post("/forms/admin/sign-out")
 def sign_out(request: Request, form: Form, sender: Operator, session: SessionDep) -> Response:
     """End all sessions of the person whose session it is."""
-    sign_ins.end(session, request.app.state.provider, form.get("person", ""), sender)
+    person = checked(request, SignOutIn, person=form.get("person", "")).person
+    sign_ins.end(session, request.app.state.provider, person, sender)
     return back(form.get("next", HERE))

@@ -140,6 +140,7 @@ def test_a_form_signs_a_person_out_of_every_browser(site: Site, admin: httpx.Cli
     fields = {"key": form_key(secret_of(site)), "person": "anna@example.org"}
     again = Page.of(admin.post("/forms/admin/sign-out", data=fields))
     assert "Nobody called 'anna@example.org' is signed in" in again.text
+    assert admin.post("/forms/admin/sign-out", data={**fields, "person": "a\0"}).status_code == 422
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,7 @@ from vcp_core.catalog.errors import MOST_QUOTED, UnknownName
 
 API = "/v1/"
 CALLBACK = "/login/oidc/callback"
+_NOT_BLANK = re.compile(NOT_BLANK)
 MOST_PROBLEMS = 10  # reported for one request: an address may hold thousands of parameters
 # Chat tools, newsletters and advertisements append these to links. The reader did not write them.
 TRACKING = re.compile(
@@ -110,7 +111,7 @@ def _problems(request: Request, given: list[tuple[str, str]], known: dict[str, b
                 found.append((name, _unknown(request, name, known)))
         elif number > 1 and not known[word]:
             found.append((name, f"Parameter {name!r} is given {number} times. Give it once."))
-        elif is_api and any(key == word and not value.strip() for key, value in given):
+        elif is_api and any(key == word and _is_blank(value) for key, value in given):
             # A browser sends every empty field of a form. A program that sends an empty one made a slip.
             found.append((name, f"Parameter {name!r} is empty. Give it a value, or leave it out."))
         if len(found) == MOST_PROBLEMS:
@@ -128,3 +129,8 @@ def _is_list(annotation: Any) -> bool:
     """Whether a value of this type may be a list: `list[str] | None` is one."""
     kinds = {annotation, get_origin(annotation)} | {get_origin(one) or one for one in get_args(annotation)}
     return list in kinds
+
+
+def _is_blank(value: str) -> bool:
+    """Whether a text is empty by the description of the API. A NUL is another problem."""
+    return "\x00" not in value and not _NOT_BLANK.fullmatch(value)

@@ -69,6 +69,14 @@ def test_neither_blanks_nor_a_nul_are_texts(text: str) -> None:
     assert not re.search(NOT_BLANK, text)
 
 
+@pytest.mark.parametrize("text", ["\x1f", "\x85", "\u3000", "\ufeff"])
+def test_a_blank_of_any_kind_is_refused_in_a_query_and_in_a_body(api: Served, text: str) -> None:
+    assert not re.search(NOT_BLANK, text)
+    assert "is empty" in problem_of(api.client.get("/v1/tokens", params={"team": text}), 422)["detail"]
+    problem_of(api.client.put("/v1/admin/pauses/gpu", json={"why": text}), 422)
+    assert api.client.get("/v1/tokens", params={"team": f"{text}vision"}).status_code == 200
+
+
 @pytest.mark.parametrize(
     "text",
     [

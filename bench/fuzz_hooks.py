@@ -82,8 +82,11 @@ def before_call(
             case.query["model"] = MODEL
             if case.method == "PUT":
                 case.body = LOG
-        case "GET /v1/evaluations/{evaluation_id}/answers", _ if case.query.get("benchmark") != "cloze":
-            case.query.pop("variant", None)
+        case "GET /v1/evaluations/{evaluation_id}/answers", _:
+            if case.query.get("benchmark") != "cloze":
+                case.query.pop("variant", None)
+            if "against" not in case.query:
+                case.query.pop("against_right", None)
         case "PUT /v1/checkpoints/upload", _:
             case.body = CONTENT
             if "sha256" in case.query:

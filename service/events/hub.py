@@ -43,9 +43,7 @@ READY_S = 10.0  # for the connection to the database
 AGAIN_S = 1.0  # pause before the connection is opened again
 BATCH = 500  # events that are read by one query
 MOST_WAITING = 256  # messages that a watcher has not read
-TOLD_AT_ONCE = (
-    25  # watchers that are told before other requests have a turn; each stream then sends for 0.1 ms
-)
+TOLD_AT_ONCE = 25  # watchers that are told, and whose streams send, before other requests have a turn
 
 log = structlog.get_logger("vcpbench.service")
 

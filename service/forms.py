@@ -15,7 +15,6 @@ _NAME = r"^[\w.+/-][\w .+/-]*$"
 # has two characters, one of them is no dot.
 _PART = r"(?:[\w+-]|[\w+-][\w.+-]|\.[\w+-]|[\w.+-][\w .+-]+[\w.+-])"
 MODEL = rf"^{_PART}(?: */ *{_PART})*$"
-_DECLARATION = r"^[^\x00-\x1f\x7f]+$"
 _TEXT = r"^[^\x00]+$"  # PostgreSQL can neither store nor compare a NUL
 _SHA256 = r"^[0-9a-fA-F]{64}$"
 _WORD = r"^[A-Za-z0-9][\w.-]{0,62}$"
@@ -23,13 +22,15 @@ _KEY = rf"^[0-9a-f]{{{KEY_DIGITS}}}$"
 _HASH = r"^[0-9a-f]{64}$"
 _LABEL = r"^[a-z0-9][a-z0-9._-]{0,62}$"
 # JSON Schema, pydantic and Python mean different characters by \s. So this one names all that any of them
-# means, and control characters. It is also for each text of a query or a path.
-NOT_BLANK = r"^[^\x00]*[^\x00-\x20\x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff][^\x00]*$"
+# means, and control characters.
+_NO_BLANK = r"[^\x00-\x20\x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]"
+NOT_BLANK = rf"^[^\x00]*{_NO_BLANK}[^\x00]*$"  # also for each text of a query or a path
+_DECLARATION = rf"^[^\x00-\x1f\x7f]*{_NO_BLANK}[^\x00-\x1f\x7f]*$"
 VIEW = r"^/(models|compare)?(\?[!-~]*)?$"  # the address of a page that a view may name
 LONGEST_NAME = 100  # characters
 FORMS = {  # description of the valid text, by regular expression
     _NAME: "letters, digits, spaces and any of . _ + / -",
-    _DECLARATION: "text without control characters",
+    _DECLARATION: "text that is not blank and holds no control characters",
     _TEXT: "text without a NUL character",
     _KEY: f"a video's key, which has {KEY_DIGITS} hexadecimal digits",
     _HASH: "a protocol's hash, which has 64 hexadecimal digits",

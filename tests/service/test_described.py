@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import jsonschema_rs
 import pytest
+from pydantic import TypeAdapter, ValidationError
 
+from service.body import Body
 from service.forms import NOT_BLANK
 from service.problems import InvalidRequest
 from service.references import IS_ID, IS_NAMED, parse, parse_id
@@ -75,6 +78,38 @@ def test_a_blank_of_any_kind_is_refused_in_a_query_and_in_a_body(api: Served, te
     assert "is empty" in problem_of(api.client.get("/v1/tokens", params={"team": text}), 422)["detail"]
     problem_of(api.client.put("/v1/admin/pauses/gpu", json={"why": text}), 422)
     assert api.client.get("/v1/tokens", params={"team": f"{text}vision"}).status_code == 200
+
+
+def test_every_text_of_a_body_is_taken_if_its_description_allows_it() -> None:
+    signs = [chr(number) for number in (*range(0x250), 0x1680, *range(0x2000, 0x2070), 0x3000, 0xFEFF)]
+    texts = [
+        text for sign in signs for text in (sign, f"a{sign}", f"{sign}a", sign * 3, sign * 64, sign * 200)
+    ]
+    values = [*texts, *([text] for text in texts)]
+    checked, wrong = 0, []
+    for body in bodies():
+        for name, field in body.model_fields.items():
+            takes: TypeAdapter[Any] = TypeAdapter(field.rebuild_annotation())
+            described = jsonschema_rs.validator_for(takes.json_schema())
+            allowed = [value for value in values if described.is_valid(value)]
+            checked += bool(allowed)
+            wrong += [(body.__name__, name, ascii(one)) for one in allowed if not is_taken(takes, one)]
+    assert checked > 35
+    assert wrong == []
+
+
+def bodies(base: type[Body] = Body) -> Iterator[type[Body]]:
+    for body in base.__subclasses__():
+        yield body
+        yield from bodies(body)
+
+
+def is_taken(takes: TypeAdapter[Any], value: object) -> bool:
+    try:
+        takes.validate_python(value)
+    except ValidationError:
+        return False
+    return True
 
 
 @pytest.mark.parametrize(

@@ -68,9 +68,7 @@ def part_ours(folder: Path, backbone: str, device: str, seed: int) -> dict[str, 
         checkpoint = Path(weights) / "model.pt"
         torch.save(build(backbone, seed=seed).state_dict(), checkpoint)
         begun = time.perf_counter()
-        results = evaluate(
-            checkpoint, load_dataset(folder), PROTOCOL, device=device, controls=False, progress=False
-        )
+        results = evaluate(checkpoint, folder, PROTOCOL, device=device, controls=False, progress=False)
         seconds = time.perf_counter() - begun
     assert results.timings is not None
     return {

@@ -84,40 +84,37 @@ def local(
 
     `vcpbench local dino.pt --prefix teacher. --input-spec frames=8,stride=4,mean=0.45,std=0.225`
     """
-    from vcp_core.evaluation.evaluate import evaluate, precheck
-    from vcp_core.scoring.splits import mean_of_splits
+    from vcp_core.checkpoints import loading
 
     for written in (json_out, timings):
         if written and written != Path("-"):
             refuse_unwritable(written)
-    precheck(
-        file,
-        protocol,
-        backbone=network["backbone"],
-        variant=network["variant"],
-        input_spec=network["input_spec"],
-        benchmarks=tuple(benchmark or ()),
-        device=device,
-    )
     names = split_names(split)
+    benchmarks = tuple(benchmark or ())
     runs: list[Results] = []
-    with progress_bars() as bars:
-        for name in names:
-            tell = bars if len(names) == 1 else of_split(name, bars)
-            loaded = load(dataset, split=name, tell=tell, **files)
-            runs.append(
-                evaluate(
-                    file,
-                    loaded,
-                    protocol,
-                    benchmarks=tuple(benchmark or ()),
-                    device=device,
-                    controls=controls,
-                    pretrained_on=pretrained_on,
-                    progress=tell,
-                    **network,
+    # A child reads the file while this process imports torch and loads the dataset. Each takes seconds.
+    with loading(file, **network) as checkpoint:
+        from vcp_core.evaluation.evaluate import checked, evaluate_begun
+
+        checked(protocol, benchmarks, device)
+        with progress_bars() as bars:
+            for name in names:
+                tell = bars if len(names) == 1 else of_split(name, bars)
+                loaded = load(dataset, split=name, tell=checkpoint.beside(tell), **files)
+                runs.append(
+                    evaluate_begun(
+                        checkpoint,
+                        loaded,
+                        protocol,
+                        benchmarks=benchmarks,
+                        device=device,
+                        controls=controls,
+                        pretrained_on=pretrained_on,
+                        tell=tell,
+                    )
                 )
-            )
+    from vcp_core.scoring.splits import mean_of_splits
+
     if timings:
         clocks = [run.timings.model_dump() for run in runs if run.timings]
         write_json(timings, clocks[0] if len(names) == 1 else dict(zip(names, clocks, strict=True)))

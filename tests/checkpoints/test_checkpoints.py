@@ -40,6 +40,7 @@ from vcp_core.checkpoints import (
     ingest,
     inspect_checkpoint,
     load_checkpoint,
+    loading,
     read_canonical,
     sandbox,
 )
@@ -379,6 +380,39 @@ def test_a_child_that_crashes_is_an_error_that_says_whether_the_file_is_to_blame
         with pytest.raises(kind, match=says):
             inspect_checkpoint(path)
         killer.join()
+
+
+def test_other_work_is_done_while_the_child_reads_and_the_network_can_be_asked_for_twice(
+    tmp_path: Path,
+) -> None:
+    told: list[tuple[int, int]] = []
+    with loading(save(state(), tmp_path / "fine.pt"), prefix=None) as begun:
+        begun.beside(lambda done, total: told.append((done, total)))(1, 2)
+        for _ in range(2):
+            network, report = begun.loaded()
+            assert_same_network(network)
+        begun.beside(lambda done, total: told.append((done, total)))(2, total=2)
+    assert told == [(1, 2), (2, 2)]
+    assert report == inspect_checkpoint(tmp_path / "fine.pt")
+
+
+def test_other_work_ends_as_soon_as_the_file_is_known_to_be_bad(tmp_path: Path) -> None:
+    path = tmp_path / "text.pt"
+    path.write_text("no weights")
+    with loading(path) as begun, pytest.raises(NotACheckpoint, match=r"text\.pt"):
+        until(begun.beside(lambda: None), every_s=0.01)  # work that would never end by itself
+
+
+@needs_proc
+def test_a_child_that_nobody_asks_ends_with_the_block_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    with loading(save(state(), tmp_path / "fine.pt")):
+        child = wait_for_child(os.getpid())
+    assert not is_alive(child)
+    assert list((tmp_path / "temporary").iterdir()) == []
 
 
 @needs_proc

@@ -22,7 +22,7 @@ from tests.walls.attempts import SPARE_UID
 from vcp_core.backbones import build
 from vcp_core.catalog.errors import WallsMissing
 from vcp_core.checkpoints import ingest, sandbox
-from vcp_core.checkpoints.sandbox import Limits, child_environment, run_child
+from vcp_core.checkpoints.sandbox import Limits, child_environment, started
 from vcp_core.walls import NotHandedOver, offered, take_over
 from vcp_core.walls.user import FIRST_UID
 
@@ -159,7 +159,8 @@ def attack(
         "folder": str(folder),
         "targets": {**targets, "ordinary": ordinary, "without": without, "skip": skip, "early": early},
     }
-    answer = run_child(path, job, Limits.for_size(0))
+    with started(path, job, Limits.for_size(0)) as child:
+        answer = child.answer()
     assert "error" not in answer, answer
     for name, number in answer["found"].items():
         print(f"{name:36} {errno.errorcode.get(number, 'succeeds')}")
@@ -257,7 +258,8 @@ def test_nothing_is_imported_once_a_file_is_read(
     folder.mkdir()
     job = {"path": str(path), "canonical_path": str(tmp_path / "canonical"), "folder": str(folder),
            "backbone": None, "prefix": None}  # fmt: skip
-    answer = run_child(path, job, Limits.for_size(path.stat().st_size))
+    with started(path, job, Limits.for_size(path.stat().st_size)) as child:
+        answer = child.answer()
     assert answer["late"] == []
     assert ("report" in answer) == (kind in ("zip", "legacy", "safetensors", "repacked"))
     assert [file.name for file in folder.iterdir()] == (["canonical"] if "report" in answer else [])
@@ -277,7 +279,8 @@ def test_an_ordinary_users_child_reads_a_checkpoint(monkeypatch: pytest.MonkeyPa
         "prefix": None,
         "targets": {},
     }
-    answer = run_child(path, job, Limits.for_size(path.stat().st_size))
+    with started(path, job, Limits.for_size(path.stat().st_size)) as child:
+        answer = child.answer()
     assert json.loads(answer["report"])["backbone"] == "r3d_tiny"
     assert os.listdir(folder) == ["canonical"]
 
@@ -304,7 +307,8 @@ def test_a_required_wall_that_is_missing_stops_the_reader_before_it_opens_the_fi
     (place / "out").mkdir()
     job = {"path": str(path), "canonical_path": str(place / "c"), "folder": str(place / "out"),
            "targets": {**targets, "ordinary": False, "without": (), "skip": (), "early": False}}  # fmt: skip
-    answer = run_child(path, job, Limits.for_size(0))
+    with started(path, job, Limits.for_size(0)) as child:
+        answer = child.answer()
     assert answer["error"]["code"] == WallsMissing.__name__
     assert "seccomp (Function not implemented)" in answer["error"]["parts"][0]
 

@@ -3,6 +3,7 @@
 A foreign file is one that somebody else wrote: it may be damaged or hostile.
 
 load_checkpoint(path)              the network, ready to use, and a report of how it was found
+loading(path)                      the same, begun now and asked for later
 inspect_checkpoint(path)           the report alone
 precheck(path)                     problems that can be seen without opening the file
 ingest(path, canonical_path)       write the canonical file, and report
@@ -31,27 +32,32 @@ read_canonical(canonical_path)     the network of a canonical file
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec
 
 from vcp_core.catalog.errors import StorageError
 from vcp_core.catalog.graphs import GraphFacts
 from vcp_core.checkpoints.report import CheckpointReport
-from vcp_core.checkpoints.sandbox import ingest, precheck
+from vcp_core.checkpoints.sandbox import Reading, ingest, precheck, reading
 
 if TYPE_CHECKING:
     from vcp_core.backbones import Backbone
 
 __all__ = [
     "CheckpointReport",
+    "Loading",
     "ingest",
     "inspect_checkpoint",
     "load_checkpoint",
+    "loading",
     "precheck",
     "read_canonical",
 ]
+
+Told = ParamSpec("Told")  # what a function of progress is told
 
 
 def load_checkpoint(
@@ -90,11 +96,85 @@ def load_checkpoint(
     Traceback (most recent call last):
     vcp_core.catalog.errors.NotACheckpoint: epoch-300.pt: no such file.
     """
-    with _ingested(path, backbone, prefix, variant, input_spec) as (canonical_path, report):
+    with loading(path, backbone=backbone, prefix=prefix, variant=variant, input_spec=input_spec) as begun:
+        return begun.loaded()
+
+
+@contextmanager
+def loading(
+    path: str | Path,
+    *,
+    backbone: str | None = None,
+    prefix: str | None = None,
+    variant: str | None = None,
+    input_spec: str | None = None,
+) -> Iterator[Loading]:
+    """Begin what `load_checkpoint` does, with the same arguments, and do other work meanwhile.
+
+    If the block ends before the child does, the child is killed.
+
+    Raises:
+        VcpbenchError: As `load_checkpoint`, if the problem can be seen without opening the file.
+    """
+    with _temporary_file() as canonical_path:
+        begun = reading(
+            path, canonical_path, backbone=backbone, prefix=prefix, variant=variant, input_spec=input_spec
+        )
+        with begun as child:
+            yield Loading(
+                path=path,
+                backbone=backbone,
+                prefix=prefix,
+                variant=variant,
+                input_spec=input_spec,
+                _reading=child,
+                _canonical_path=canonical_path,
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loading:
+    """A weights file that a child process reads (see `loading`).
+
+    Attributes:
+        path: The file, as all others given to `loading`.
+        backbone: Name of the architecture.
+        prefix: Prefix of the network's keys.
+        variant: The form of the network.
+        input_spec: The declared input of the network.
+    """
+
+    path: str | Path
+    backbone: str | None
+    prefix: str | None
+    variant: str | None
+    input_spec: str | None
+    _reading: Reading
+    _canonical_path: Path
+
+    def loaded(self) -> tuple[Backbone, CheckpointReport]:
+        """Wait until the file is read, and load its network; returns and fails as `load_checkpoint`."""
+        report = self._reading.report()
         network = read_canonical(
-            canonical_path, graph=report.graph, scheme=report.scheme, variant=variant, input_spec=input_spec
+            self._canonical_path,
+            graph=report.graph,
+            scheme=report.scheme,
+            variant=self.variant,
+            input_spec=self.input_spec,
         )
         return network, report
+
+    def beside(self, tell: Callable[Told, None]) -> Callable[Told, None]:
+        """Make a function that does as `tell`, but raises the error of a bad file once the error is known.
+
+        Other work that tells its progress by this function ends early if the file is bad.
+        """
+
+        def told(*arguments: Told.args, **named: Told.kwargs) -> None:
+            self._reading.look()
+            tell(*arguments, **named)
+
+        return told
 
 
 def inspect_checkpoint(
@@ -109,8 +189,10 @@ def inspect_checkpoint(
 
     The caller's process does not import torch.
     """
-    with _ingested(path, backbone, prefix, variant, input_spec) as (_, report):
-        return report
+    with _temporary_file() as canonical_path:
+        return ingest(
+            path, canonical_path, backbone=backbone, prefix=prefix, variant=variant, input_spec=input_spec
+        )
 
 
 def read_canonical(
@@ -152,9 +234,8 @@ def read_canonical(
 
 
 @contextmanager
-def _ingested(
-    path: str | Path, backbone: str | None, prefix: str | None, variant: str | None, input_spec: str | None
-) -> Iterator[tuple[Path, CheckpointReport]]:
+def _temporary_file() -> Iterator[Path]:
+    """Give the path of a canonical file that is deleted at the end of the block."""
     try:
         folder = tempfile.TemporaryDirectory(prefix="vcpbench-")
     except OSError as error:
@@ -162,15 +243,4 @@ def _ingested(
             f"No temporary folder can be made ({error.strerror}). Set TMPDIR to a folder with room."
         ) from error
     with folder:
-        canonical_path = Path(folder.name) / "canonical.safetensors"
-        yield (
-            canonical_path,
-            ingest(
-                path,
-                canonical_path,
-                backbone=backbone,
-                prefix=prefix,
-                variant=variant,
-                input_spec=input_spec,
-            ),
-        )
+        yield Path(folder.name) / "canonical.safetensors"

@@ -121,10 +121,39 @@ def ingest(
         StorageError: If the canonical file cannot be written.
         WallsMissing: If `VCPBENCH_WALLS` is "required", and this machine lacks a wall.
     """
+    with reading(
+        path,
+        canonical_path,
+        backbone=backbone,
+        prefix=prefix,
+        variant=variant,
+        input_spec=input_spec,
+        limits=limits,
+    ) as begun:
+        return begun.report()
+
+
+@contextmanager
+def reading(
+    path: str | Path,
+    canonical_path: Path,
+    *,
+    backbone: str | None = None,
+    prefix: str | None = None,
+    variant: str | None = None,
+    input_spec: str | None = None,
+    limits: Limits | None = None,
+) -> Iterator[Reading]:
+    """Begin what `ingest` does, with the same arguments, and do other work meanwhile.
+
+    If the block ends before the child does, the child is killed, and no canonical file is written.
+
+    Raises:
+        VcpbenchError: As `ingest`, if the problem can be seen without opening the file.
+    """
     precheck(path, backbone=backbone, variant=variant, input_spec=input_spec)  # before a process is started
     path = Path(path)
-    size_bytes = path.stat().st_size
-    limits = limits or Limits.for_size(size_bytes)
+    limits = limits or Limits.for_size(path.stat().st_size)
     walls.check()  # refuse here, before a process is started
     with _folder_beside(canonical_path) as folder:
         job = {
@@ -134,16 +163,47 @@ def ingest(
             "backbone": backbone,
             "prefix": prefix,
         }
-        answer = run_child(path, job, limits)
+        with started(path, job, limits) as child:
+            yield Reading(child, folder / canonical_path.name, canonical_path, variant, input_spec)
+
+
+class Reading:
+    """A foreign file that a child process reads (see `reading`)."""
+
+    def __init__(
+        self, child: Child, written: Path, canonical_path: Path, variant: str | None, input_spec: str | None
+    ) -> None:
+        self._child, self._written, self._canonical_path = child, written, canonical_path
+        self._variant, self._input_spec = variant, input_spec
+        self._report: CheckpointReport | None = None
+
+    def look(self) -> None:
+        """Raise what `report` raises, if the child has ended already. It does not wait."""
+        if self._child.ended:
+            self.report()
+
+    def report(self) -> CheckpointReport:
+        """Wait until the child ends, put the canonical file in its place, and report.
+
+        Raises:
+            VcpbenchError: As `ingest`.
+        """
+        if self._report is None:
+            self._report = self._taken_over()
+        return self._report
+
+    def _taken_over(self) -> CheckpointReport:
+        path = self._child.path
+        answer = self._child.answer()
         if "error" in answer:
             raise _named(path, VcpbenchError.from_dict(answer["error"]))
         report = _with_counts_in_name(CheckpointReport.from_json(answer["report"]), path.name)
-        report = report.read_as(variant=variant, input_spec=input_spec)
+        report = report.read_as(variant=self._variant, input_spec=self._input_spec)
         try:
-            walls.take_over(folder / canonical_path.name, canonical_path)
+            walls.take_over(self._written, self._canonical_path)
         except walls.NotHandedOver as error:
             raise ReaderFailed(f"its reader {error}.", path=path) from error
-    return report
+        return report
 
 
 def child_environment() -> dict[str, str]:
@@ -223,16 +283,14 @@ def _folder_beside(canonical_path: Path) -> Iterator[Path]:
         yield Path(folder.name)
 
 
-def run_child(path: Path, job: dict[str, Any], limits: Limits) -> dict[str, Any]:
-    """Start a child process, wait until it ends, and return its answer.
+@contextmanager
+def started(path: Path, job: dict[str, Any], limits: Limits) -> Iterator[Child]:
+    """Start a child process. It is killed if it has not ended by the end of the block.
 
     Args:
         path: The file that errors are about.
         job: The arguments of child.py but those that are the same for each job.
         limits: Limits of the child process.
-
-    Raises:
-        CheckpointError, ReaderFailed: As `ingest`, if the child gives no answer.
     """
     job = {
         **job,
@@ -253,31 +311,59 @@ def run_child(path: Path, job: dict[str, Any], limits: Limits) -> dict[str, Any]
             stderr=subprocess.PIPE,
             env=child_environment(),
             start_new_session=True,  # a process group of its own, which `killpg` ends as a whole
-        ) as child:
+        ) as process:
             try:
-                answer, complaints = _said_by(child, limits.wall_s)
+                yield Child(path, process, limits)
             finally:
-                if child.poll() is None:
-                    os.killpg(child.pid, signal.SIGKILL)
-    except subprocess.TimeoutExpired:
-        raise ReaderFailed(
-            f"reading it took longer than {limits.wall_s} s and was stopped.", path=path
-        ) from None
-    except OverflowError:
-        raise ReaderFailed(
-            f"its reader said more than {MOST_BYTES:,} bytes, which no report has, and was stopped.",
-            path=path,
-        ) from None
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
     finally:
         os.close(lifeline)
         os.close(held)
-    if child.returncode:
-        raise _crash(path, child.returncode, complaints.decode("utf-8", "replace"), limits)
-    try:
-        found: dict[str, Any] = json.loads(answer)
-    except (ValueError, RecursionError):
-        raise ReaderFailed("its reader's answer is no report.", path=path) from None
-    return found
+
+
+class Child:
+    """A child process that reads a foreign file.
+
+    Attributes:
+        path: The file that errors are about.
+    """
+
+    def __init__(self, path: Path, process: subprocess.Popen[bytes], limits: Limits) -> None:
+        self.path = path
+        self._process, self._limits = process, limits
+
+    @property
+    def ended(self) -> bool:
+        """Whether the process has ended, so that `answer` does not wait."""
+        return self._process.poll() is not None
+
+    def answer(self) -> dict[str, Any]:
+        """Wait until the process ends, and return its answer.
+
+        Raises:
+            CheckpointError, ReaderFailed: As `ingest`, if the child gives no answer. Its time by the clock is
+                counted from this call.
+        """
+        path, process, limits = self.path, self._process, self._limits
+        try:
+            answer, complaints = _said_by(process, limits.wall_s)
+        except subprocess.TimeoutExpired:
+            raise ReaderFailed(
+                f"reading it took longer than {limits.wall_s} s and was stopped.", path=path
+            ) from None
+        except OverflowError:
+            raise ReaderFailed(
+                f"its reader said more than {MOST_BYTES:,} bytes, which no report has, and was stopped.",
+                path=path,
+            ) from None
+        if process.returncode:
+            raise _crash(path, process.returncode, complaints.decode("utf-8", "replace"), limits)
+        try:
+            found: dict[str, Any] = json.loads(answer)
+        except (ValueError, RecursionError):
+            raise ReaderFailed("its reader's answer is no report.", path=path) from None
+        return found
 
 
 def _said_by(child: subprocess.Popen[bytes], wall_s: float) -> tuple[bytes, bytes]:

@@ -23,7 +23,8 @@ from vcp_core.catalog.paths import cache_dir
 from vcp_core.catalog.protocols import PROTOCOLS, Protocol, load_protocol
 from vcp_core.catalog.readings import reading_in_keys
 from vcp_core.catalog.specs import PIXELS
-from vcp_core.checkpoints import load_checkpoint
+from vcp_core.checkpoints import Loading
+from vcp_core.checkpoints import loading as begin_loading
 from vcp_core.checkpoints import precheck as precheck_checkpoint
 from vcp_core.datasets import Dataset, load_dataset
 from vcp_core.evaluation.machine import blas_threads, describe_device, describe_forward, pick_device, versions
@@ -83,54 +84,57 @@ def evaluate(
     Raises:
         VcpbenchError: If an input cannot be evaluated. No file is left half-written.
     """
-    with shown(progress) as tell:
-        return _evaluate(
-            checkpoint,
-            dataset,
+    since = time.perf_counter()
+    network = {"backbone": backbone, "prefix": prefix, "variant": variant, "input_spec": input_spec}
+    with begin_loading(checkpoint, **network) as begun, shown(progress) as tell:
+        checked(protocol, benchmarks, device)  # before the dataset is decoded
+        loaded = dataset if isinstance(dataset, Dataset) else _load(dataset, begun.beside(tell))
+        return evaluate_begun(
+            begun,
+            loaded,
             protocol,
-            backbone=backbone,
-            prefix=prefix,
-            variant=variant,
-            input_spec=input_spec,
             benchmarks=benchmarks,
             device=device,
             controls=controls,
             pretrained_on=pretrained_on,
             tell=tell,
+            since=since,
         )
 
 
-def _evaluate(
-    checkpoint: str | Path,
-    dataset: str | Path | Dataset,
+def evaluate_begun(
+    checkpoint: Loading,
+    dataset: Dataset,
     protocol: str | Path | Protocol,
     *,
-    backbone: str | None,
-    prefix: str | None,
-    variant: str | None,
-    input_spec: str | None,
     benchmarks: Sequence[str],
     device: str | torch.device | None,
     controls: bool,
     pretrained_on: str | None,
     tell: Progress,
+    since: float | None = None,
 ) -> Results:
-    begun = time.perf_counter()
-    numbers, chosen_device = precheck(
-        checkpoint,
-        protocol,
-        backbone=backbone,
-        variant=variant,
-        input_spec=input_spec,
-        benchmarks=benchmarks,
-        device=device,
-    )
+    """Do as `evaluate` with a checkpoint that a child process reads already.
+
+    Args:
+        checkpoint: The result of `vcp_core.checkpoints.loading`.
+        dataset: The result of `load_dataset`.
+        protocol: As for `evaluate`, like all other arguments.
+        benchmarks: Some of the benchmarks; all if empty.
+        device: "cpu", "cuda", ...; a GPU if there is one.
+        controls: Whether to measure random weights and pixels as well.
+        pretrained_on: The checkpoint's training data.
+        tell: Called with (stage, units done, units in all).
+        since: When the evaluation began, by `time.perf_counter`; now if left out.
+
+    Raises:
+        VcpbenchError: If an input cannot be evaluated.
+    """
+    begun = time.perf_counter() if since is None else since
+    numbers, chosen_device = checked(protocol, benchmarks, device)
     tell("reading the checkpoint", 0, 1)
-    network, report = load_checkpoint(
-        checkpoint, backbone=backbone, prefix=prefix, variant=variant, input_spec=input_spec
-    )
+    network, report = checkpoint.loaded()
     tell("reading the checkpoint", 1, 1)
-    dataset = dataset if isinstance(dataset, Dataset) else _load(dataset, tell)
     active = tuple(benchmarks) or tuple(BENCHMARKS)
     plan = EvaluationPlan(dataset=dataset, protocol=numbers, spec=network.spec, benchmarks=active)
     check_plan(plan)
@@ -140,7 +144,7 @@ def _evaluate(
     control_predictions = run.controls() if controls else {}
     pixels = run.pixels() if controls and numbers.control.pixels else None
     controls_done = time.perf_counter()
-    how = (checkpoint, dataset, protocol, controls)
+    how = (checkpoint.path, dataset, protocol, controls)
     on_units = counting(tell, "computing intervals", plan.num_score_units)
     results = results_of(
         plan,
@@ -153,10 +157,10 @@ def _evaluate(
         pretrained_on=pretrained_on,
         reproduce=_command(
             *how,
-            backbone=[backbone],
-            prefix=[prefix],
-            variant=[variant],
-            input_spec=[input_spec],
+            backbone=[checkpoint.backbone],
+            prefix=[checkpoint.prefix],
+            variant=[checkpoint.variant],
+            input_spec=[checkpoint.input_spec],
             device=[device],
             pretrained_on=[pretrained_on],
             benchmark=benchmarks,
@@ -199,11 +203,24 @@ def precheck(
     Traceback (most recent call last):
     vcp_core.catalog.errors.NotACheckpoint: epoch-300.pt: no such file.
     """
+    found = checked(protocol, benchmarks, device)
+    precheck_checkpoint(checkpoint, backbone=backbone, variant=variant, input_spec=input_spec)
+    return found
+
+
+def checked(
+    protocol: str | Path | Protocol, benchmarks: Sequence[str], device: str | torch.device | None
+) -> tuple[Protocol, torch.device]:
+    """Check what `precheck` checks but the checkpoint; returns and fails as `precheck`.
+
+    >>> numbers, device = checked("quick-v1", ["retrieval"], "cpu")
+    >>> numbers.name, device
+    ('quick-v1', device(type='cpu'))
+    """
     most_bytes()
     numbers = protocol if isinstance(protocol, Protocol) else load_protocol(protocol)
     for name in benchmarks:
         BENCHMARKS[name]
-    precheck_checkpoint(checkpoint, backbone=backbone, variant=variant, input_spec=input_spec)
     return numbers, pick_device(device)
 
 

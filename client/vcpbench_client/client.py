@@ -45,6 +45,9 @@ class Client(Naming, Sharing, Logs, Tokens, Operating, Events, Deleting):
         token: `VCPBENCH_TOKEN`, else that of `vcpbench login`, if it was for this server.
         patience_s: How long a request is retried while the server is away or says to try later.
         timeout_s: Limit of everything together that this client does; no limit if left out.
+        expected: Whether to wait as long for a server that has not answered yet, as a job without a person
+            should: the server may be restarting. Otherwise, and for a host name that cannot be looked up, the
+            client gives up after 3 s, because the address is more likely misspelt.
 
     All methods raise what `vcpbench_client.errors` lists. The client may be used from one thread at a time.
 
@@ -62,10 +65,11 @@ class Client(Naming, Sharing, Logs, Tokens, Operating, Events, Deleting):
         *,
         patience_s: float = 60.0,
         timeout_s: float | None = None,
+        expected: bool = False,
     ) -> None:
         found = login.find(url, token)
         deadline = Deadline.within(timeout_s)
-        self._transport = Transport(found, patience_s=patience_s, deadline=deadline)
+        self._transport = Transport(found, patience_s=patience_s, deadline=deadline, expected=expected)
         self.url = found.url
 
     def __enter__(self) -> Client:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -88,6 +89,11 @@ def no_such_host(url: str, error: Exception) -> ClientError:
     """What it means that a host name, of the server or of the proxy, cannot be looked up at all."""
     whose = _proxy_of(url) or url
     return Misconfigured(f"{whose} names a host that cannot be looked up: {_words(error)}.")
+
+
+def has_no_such_host(error: ClientError) -> bool:
+    """Whether the request failed because the host's name could not be looked up."""
+    return any(isinstance(one, socket.gaierror) for one in _causes(error))
 
 
 def proxy_asks_for_login(url: str) -> ClientError:

@@ -27,10 +27,13 @@ class Transport:
         url: Of the server.
         patience_s: How long a request that failed in passing is tried again.
         deadline: Of everything.
+        expected: Whether a server is waited for that has not answered yet (`Client`).
     """
 
-    def __init__(self, login: Login, *, patience_s: float, deadline: Deadline) -> None:
-        self.url, self.patience_s, self.deadline = login.url, patience_s, deadline
+    def __init__(
+        self, login: Login, *, patience_s: float, deadline: Deadline, expected: bool = False
+    ) -> None:
+        self.url, self.patience_s, self.deadline, self.expected = login.url, patience_s, deadline, expected
         self._answered = False
         headers = {
             "User-Agent": f"vcpbench-client/{version('vcpbench-client')}",
@@ -87,7 +90,8 @@ class Transport:
 
     def pause(self, patience: Patience, error: ClientError) -> None:
         """Wait before the next attempt, or raise the error."""
-        patience.pause(error, known=self._answered)
+        known = self._answered or (self.expected and not network.has_no_such_host(error))
+        patience.pause(error, known=known)
         patience.deadline.check(f"{self.url}: gave up")
 
     def once(

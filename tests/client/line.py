@@ -21,9 +21,9 @@ class Line:
         num_connections: So far.
     """
 
-    def __init__(self, service_url: str) -> None:
+    def __init__(self, service_url: str, *, port: int = 0) -> None:
         self._service = urlsplit(service_url)
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", port))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self.faults: deque[int | tuple[int, str]] = deque()
         self.num_connections = 0

@@ -281,6 +281,22 @@ def test_a_name_that_is_no_host_is_given_up_soon() -> None:
 
 
 @pytest.mark.parametrize(
+    ("host", "expected", "least_s", "most_s"),
+    [("here", False, 0, 3), ("here", True, 30, 60), ("no-such-host.invalid", True, 0, 3)],
+)
+def test_a_server_that_never_answered_is_waited_for_only_if_it_is_expected(
+    line: Line, monkeypatch: pytest.MonkeyPatch, host: str, expected: bool, least_s: float, most_s: float
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr("vcpbench_client.patience.time", clock)
+    line.close()
+    url = line.url if host == "here" else f"http://{host}"
+    with Client(url, "vcp_x", expected=expected) as client, pytest.raises(Unreachable):
+        client.status()
+    assert least_s < clock.now <= most_s
+
+
+@pytest.mark.parametrize(
     "url", ["vcpbench.org", "ftp://x", "http://", "http://me:secret@host", "http://h:99999", "http://h/?a=1"]
 )
 def test_what_is_no_address_is_refused(url: str) -> None:

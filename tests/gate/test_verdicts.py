@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from vcpbench_client.answers import Comparison
 from vcpbench_client.gate.baseline import Against
 from vcpbench_client.gate.rules import Rule, Verdict
 from vcpbench_client.gate.run import Answer, Gate, Question
+from vcpbench_client.patience import UNKNOWN_S
 
 from records.models import Checkpoint, Evaluation
 from service.problems import Conflict
@@ -427,8 +429,20 @@ def test_a_server_that_is_killed_meanwhile_is_2(gate: Any, hands: Hands, line: L
 
 
 def test_a_server_that_is_not_there_is_2(gate: Any) -> None:
-    found = gate(MORE, "--min", f"{TOP1}=1", server="http://127.0.0.1:1")
+    found = gate(MORE, "--min", f"{TOP1}=1", "--timeout", "2", server="http://127.0.0.1:1")
     assert (found.code, "cannot be reached" in found.json["error"]) == (2, True)
+
+
+def test_a_gate_waits_for_a_server_that_restarts_when_the_gate_begins(
+    gate: Any, api: Served, line: Line
+) -> None:
+    line.close()
+    with ThreadPoolExecutor(1) as beside:
+        judged = beside.submit(gate, MORE, "--min", f"{TOP1}=1", server=line.url)
+        time.sleep(UNKNOWN_S + 2)  # a client that expects no server would give up
+        again = Line(api.url, port=int(line.url.rpartition(":")[2]))
+        assert judged.result().code == 0
+    again.close()
 
 
 @pytest.mark.parametrize(

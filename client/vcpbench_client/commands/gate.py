@@ -122,7 +122,7 @@ def _answer(question: Question, timeout_s: float) -> Answer:
 
     gate, answer = None, Answer(question=question, notes=question.warnings)
     try:
-        with connect(timeout_s=timeout_s) as client:
+        with connect(timeout_s=timeout_s, expected=True) as client:
             gate = Gate(client, answer, lambda one, other: compared(client, one, other, quiet=False))
             gate.run(
                 lambda: send(client, question.file, question.model, quiet=False, **question.facts),

@@ -21,11 +21,11 @@ _WORD = r"^[A-Za-z0-9][\w.-]{0,62}$"
 _KEY = rf"^[0-9a-f]{{{KEY_DIGITS}}}$"
 _HASH = r"^[0-9a-f]{64}$"
 _LABEL = r"^[a-z0-9][a-z0-9._-]{0,62}$"
-# JSON Schema, pydantic and Python mean different characters by \s. So this one names all that any of them
-# means, and control characters.
-_NO_BLANK = r"[^\x00-\x20\x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]"
-NOT_BLANK = rf"^[^\x00]*{_NO_BLANK}[^\x00]*$"  # also for each text of a query or a path
-_DECLARATION = rf"^[^\x00-\x1f\x7f]*{_NO_BLANK}[^\x00-\x1f\x7f]*$"
+# JSON Schema, pydantic and Python mean different characters by \s. This class excludes all of them, and
+# control characters.
+_VISIBLE = r"[^\x00-\x20\x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]"
+NOT_BLANK = rf"^[^\x00]*{_VISIBLE}[^\x00]*$"  # also for each text of a query or a path
+_DECLARATION = rf"^[^\x00-\x1f\x7f]*{_VISIBLE}[^\x00-\x1f\x7f]*$"
 VIEW = r"^/(models|compare)?(\?[!-~]*)?$"  # the address of a page that a view may name
 LONGEST_NAME = 100  # characters
 FORMS = {  # description of the valid text, by regular expression

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -84,35 +85,32 @@ def local(
 
     `vcpbench local dino.pt --prefix teacher. --input-spec frames=8,stride=4,mean=0.45,std=0.225`
     """
-    from vcp_core.checkpoints import loading
+    from vcp_core.checkpoints import start_loading
 
     for written in (json_out, timings):
         if written and written != Path("-"):
             refuse_unwritable(written)
     names = split_names(split)
-    benchmarks = tuple(benchmark or ())
     runs: list[Results] = []
-    # A child reads the file while this process imports torch and loads the dataset. Each takes seconds.
-    with loading(file, **network) as checkpoint:
-        from vcp_core.evaluation.evaluate import checked, evaluate_begun
+    with progress_bars() as bars:
+        for name in names:
+            since, tell = time.perf_counter(), bars if len(names) == 1 else of_split(name, bars)
+            # A child reads the file while this process imports torch and loads the dataset.
+            with start_loading(file, **network) as loading:
+                from vcp_core.evaluation.evaluate import check_arguments, evaluate_loading
 
-        checked(protocol, benchmarks, device)
-        with progress_bars() as bars:
-            for name in names:
-                tell = bars if len(names) == 1 else of_split(name, bars)
-                loaded = load(dataset, split=name, tell=checkpoint.beside(tell), **files)
-                runs.append(
-                    evaluate_begun(
-                        checkpoint,
-                        loaded,
-                        protocol,
-                        benchmarks=benchmarks,
-                        device=device,
-                        controls=controls,
-                        pretrained_on=pretrained_on,
-                        tell=tell,
-                    )
+                checked = check_arguments(protocol, tuple(benchmark or ()), device)
+                videos = load(dataset, split=name, tell=loading.watching(tell), **files)
+                found = evaluate_loading(
+                    loading,
+                    videos,
+                    checked,
+                    controls=controls,
+                    pretrained_on=pretrained_on,
+                    tell=tell,
+                    since=since,
                 )
+            runs.append(found)
     from vcp_core.scoring.splits import mean_of_splits
 
     if timings:

@@ -37,16 +37,17 @@ from vcp_core.catalog.errors import (
 )
 from vcp_core.checkpoints import (
     CheckpointReport,
+    child_process,
     ingest,
     inspect_checkpoint,
     load_checkpoint,
-    loading,
     read_canonical,
-    sandbox,
+    start_loading,
 )
 from vcp_core.checkpoints.child import ingest_here
+from vcp_core.checkpoints.child_process import Limits, child_environment
 from vcp_core.checkpoints.formats import ZIP
-from vcp_core.checkpoints.sandbox import Limits, child_environment
+from vcp_core.checkpoints.sandbox import start_reading
 
 pytestmark = pytest.mark.slow
 
@@ -332,7 +333,7 @@ def test_a_reader_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
 def test_a_reader_that_was_taken_over_cannot_fill_the_memory_of_whoever_started_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, says: str
 ) -> None:
-    monkeypatch.setattr(sandbox, "START", code)
+    monkeypatch.setattr(child_process, "START", code)
     with pytest.raises(ReaderFailed, match=says):
         inspect_checkpoint(save(state(), tmp_path / "fine.pt"))
 
@@ -382,37 +383,58 @@ def test_a_child_that_crashes_is_an_error_that_says_whether_the_file_is_to_blame
         killer.join()
 
 
-def test_other_work_is_done_while_the_child_reads_and_the_network_can_be_asked_for_twice(
-    tmp_path: Path,
+@needs_proc
+def test_other_work_is_done_while_the_child_reads_and_nothing_is_left_once_the_network_is_loaded(
+    tmp_path: Path, temporary: Path
 ) -> None:
     told: list[tuple[int, int]] = []
-    with loading(save(state(), tmp_path / "fine.pt"), prefix=None) as begun:
-        begun.beside(lambda done, total: told.append((done, total)))(1, 2)
-        for _ in range(2):
-            network, report = begun.loaded()
-            assert_same_network(network)
-        begun.beside(lambda done, total: told.append((done, total)))(2, total=2)
-    assert told == [(1, 2), (2, 2)]
+    with start_loading(save(state(), tmp_path / "fine.pt")) as loading:
+        child = wait_for_child(os.getpid())
+        os.kill(child, signal.SIGSTOP)  # so that it reads all the while
+        loading.watching(lambda done, total: told.append((done, total)))(1, total=2)
+        os.kill(child, signal.SIGCONT)
+        network, report = loading.loaded()
+        assert (is_alive(child), list(temporary.iterdir())) == (False, [])
+    assert told == [(1, 2)]
+    assert_same_network(network)
     assert report == inspect_checkpoint(tmp_path / "fine.pt")
 
 
 def test_other_work_ends_as_soon_as_the_file_is_known_to_be_bad(tmp_path: Path) -> None:
     path = tmp_path / "text.pt"
     path.write_text("no weights")
-    with loading(path) as begun, pytest.raises(NotACheckpoint, match=r"text\.pt"):
-        until(begun.beside(lambda: None), every_s=0.01)  # work that would never end by itself
+    with start_loading(path) as loading:
+        with pytest.raises(NotACheckpoint, match=r"text\.pt"):
+            until(loading.watching(lambda: None), every_s=0.01)  # work that would never end by itself
+        with pytest.raises(NotACheckpoint, match=r"text\.pt"):
+            loading.loaded()
+
+
+def test_other_work_ends_as_soon_as_the_reader_has_taken_too_long(tmp_path: Path) -> None:
+    path = save(state() | {"log": list(range(4_000_000))}, tmp_path / "slow.pt")
+    limits = dataclasses.replace(LIMITS, wall_s=0)
+    with (
+        start_reading(path, tmp_path / "out", limits=limits) as reading,
+        pytest.raises(ReaderFailed, match="longer than 0 s"),
+    ):
+        reading.look()
 
 
 @needs_proc
-def test_a_child_that_nobody_asks_ends_with_the_block_and_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
-    (tmp_path / "temporary").mkdir()
-    with loading(save(state(), tmp_path / "fine.pt")):
+def test_a_child_that_nobody_asks_is_killed_at_the_end_of_the_block(tmp_path: Path, temporary: Path) -> None:
+    with start_loading(save(state(), tmp_path / "fine.pt")):
         child = wait_for_child(os.getpid())
-    assert not is_alive(child)
-    assert list((tmp_path / "temporary").iterdir()) == []
+        os.kill(child, signal.SIGSTOP)  # so that it cannot end by itself
+    assert (is_alive(child), list(temporary.iterdir())) == (False, [])
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of temporary files, with nothing in it."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    return folder
 
 
 @needs_proc

@@ -7,7 +7,7 @@ import json
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ import torch
 
 import vcp_core
 from tests.datasets_on_disk import make_dataset
+from tests.patience import until
 from tests.shared import SHARED, needs_shared
 from vcp_core.catalog.backbones import BACKBONES
 from vcp_core.catalog.errors import (
@@ -267,6 +268,19 @@ def test_progress_covers_all_that_takes_long_and_every_stage_reaches_its_end(
         "computing intervals",
     ]
     assert [stage for stage, (done, total) in told.items() if done != total] == []
+
+
+def test_a_bad_checkpoint_ends_an_evaluation_while_the_dataset_loads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(dataset: str, *, progress: Callable[[int, int], None]) -> Dataset:
+        until(lambda: progress(0, 1), every_s=0.01)  # it would never end by itself
+        raise AssertionError
+
+    monkeypatch.setattr(evaluate, "load_dataset", load)
+    (tmp_path / "text.pt").write_text("no weights")
+    with pytest.raises(NotACheckpoint, match=r"text\.pt"):
+        vcp_core.evaluate(tmp_path / "text.pt", "playground", CI)
 
 
 def test_nothing_is_left_in_the_work_folder(dataset: Dataset, checkpoint: Path, tmp_path: Path) -> None:

@@ -21,14 +21,14 @@ from tests.checkpoints.test_read import Touch, save
 from tests.walls.attempts import SPARE_UID
 from vcp_core.backbones import build
 from vcp_core.catalog.errors import WallsMissing
-from vcp_core.checkpoints import ingest, sandbox
-from vcp_core.checkpoints.sandbox import Limits, child_environment, started
+from vcp_core.checkpoints import child_process, ingest
+from vcp_core.checkpoints.child_process import Limits, child_environment, start_child
 from vcp_core.walls import NotHandedOver, offered, take_over
 from vcp_core.walls.user import FIRST_UID
 
 pytestmark = pytest.mark.slow
 
-START = sandbox.START.replace(
+START = child_process.START.replace(
     "from vcp_core.checkpoints.child import main", "from tests.walls.attempts import main"
 )
 NEEDED = ("write to the output folder", "read its packages", "start a thread", "limit itself")
@@ -146,7 +146,7 @@ def attack(
     early: bool = False,
 ) -> dict[str, Any]:
     """Run the attempts in a child, and print the errno of each."""
-    monkeypatch.setattr(sandbox, "START", START)
+    monkeypatch.setattr(child_process, "START", START)
     monkeypatch.setenv("VCPBENCH_DATABASE_URL", "postgresql://secret")
     folder, path = place / "out", place / "foreign.pt"
     folder.mkdir()
@@ -159,7 +159,7 @@ def attack(
         "folder": str(folder),
         "targets": {**targets, "ordinary": ordinary, "without": without, "skip": skip, "early": early},
     }
-    with started(path, job, Limits.for_size(0)) as child:
+    with start_child(path, job, Limits.for_size(0)) as child:
         answer = child.answer()
     assert "error" not in answer, answer
     for name, number in answer["found"].items():
@@ -253,12 +253,12 @@ def test_nothing_is_imported_once_a_file_is_read(
     start = START.replace(
         "import main; main(job)", "import ingest_and_tell_imports; ingest_and_tell_imports(job)"
     )
-    monkeypatch.setattr(sandbox, "START", start)
+    monkeypatch.setattr(child_process, "START", start)
     path, folder = foreign(kind, tmp_path), tmp_path / "out"
     folder.mkdir()
     job = {"path": str(path), "canonical_path": str(tmp_path / "canonical"), "folder": str(folder),
            "backbone": None, "prefix": None}  # fmt: skip
-    with started(path, job, Limits.for_size(path.stat().st_size)) as child:
+    with start_child(path, job, Limits.for_size(path.stat().st_size)) as child:
         answer = child.answer()
     assert answer["late"] == []
     assert ("report" in answer) == (kind in ("zip", "legacy", "safetensors", "repacked"))
@@ -267,7 +267,9 @@ def test_nothing_is_imported_once_a_file_is_read(
 
 @needs_root
 def test_an_ordinary_users_child_reads_a_checkpoint(monkeypatch: pytest.MonkeyPatch, place: Path) -> None:
-    monkeypatch.setattr(sandbox, "START", START.replace("import main", "import fork_as_ordinary as main"))
+    monkeypatch.setattr(
+        child_process, "START", START.replace("import main", "import fork_as_ordinary as main")
+    )
     path, folder = foreign("repacked", place), place / "out"
     folder.mkdir()
     os.chown(folder, SPARE_UID, SPARE_UID)
@@ -279,7 +281,7 @@ def test_an_ordinary_users_child_reads_a_checkpoint(monkeypatch: pytest.MonkeyPa
         "prefix": None,
         "targets": {},
     }
-    with started(path, job, Limits.for_size(path.stat().st_size)) as child:
+    with start_child(path, job, Limits.for_size(path.stat().st_size)) as child:
         answer = child.answer()
     assert json.loads(answer["report"])["backbone"] == "r3d_tiny"
     assert os.listdir(folder) == ["canonical"]
@@ -301,13 +303,13 @@ def test_a_required_wall_that_is_missing_stops_the_reader_before_it_opens_the_fi
 ) -> None:
     monkeypatch.setenv("VCPBENCH_WALLS", "required")
     lame = "import vcp_core.walls.seccomp as s; s.machine = lambda: None; from tests.walls"
-    monkeypatch.setattr(sandbox, "START", START.replace("from tests.walls", lame))
+    monkeypatch.setattr(child_process, "START", START.replace("from tests.walls", lame))
     path = place / "foreign.pt"
     path.write_bytes(b"foreign")
     (place / "out").mkdir()
     job = {"path": str(path), "canonical_path": str(place / "c"), "folder": str(place / "out"),
            "targets": {**targets, "ordinary": False, "without": (), "skip": (), "early": False}}  # fmt: skip
-    with started(path, job, Limits.for_size(0)) as child:
+    with start_child(path, job, Limits.for_size(0)) as child:
         answer = child.answer()
     assert answer["error"]["code"] == WallsMissing.__name__
     assert "seccomp (Function not implemented)" in answer["error"]["parts"][0]

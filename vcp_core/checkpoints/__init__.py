@@ -3,14 +3,15 @@
 A foreign file is one that somebody else wrote: it may be damaged or hostile.
 
 load_checkpoint(path)              the network, ready to use, and a report of how it was found
-loading(path)                      the same, begun now and asked for later
+start_loading(path)                the same in the background: the caller does other work meanwhile
 inspect_checkpoint(path)           the report alone
 precheck(path)                     problems that can be seen without opening the file
 ingest(path, canonical_path)       write the canonical file, and report
 read_canonical(canonical_path)     the network of a canonical file
 
-    sandbox.py       start the child process that opens a foreign file
-    child.py         the work of that child process
+    sandbox.py       let a child process read a foreign file, and take over what the child writes
+    child_process.py the child process: its start, its limits, its answer and its end
+    child.py         the work of the child process
     handed.py        the file and the folder that the child gets
     formats.py       the format of a file, by its bytes
     archives.py      zip archives of torch.save
@@ -33,7 +34,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec
@@ -41,7 +42,7 @@ from typing import TYPE_CHECKING, ParamSpec
 from vcp_core.catalog.errors import StorageError
 from vcp_core.catalog.graphs import GraphFacts
 from vcp_core.checkpoints.report import CheckpointReport
-from vcp_core.checkpoints.sandbox import Reading, ingest, precheck, reading
+from vcp_core.checkpoints.sandbox import Reading, ingest, precheck, start_reading
 
 if TYPE_CHECKING:
     from vcp_core.backbones import Backbone
@@ -52,12 +53,12 @@ __all__ = [
     "ingest",
     "inspect_checkpoint",
     "load_checkpoint",
-    "loading",
     "precheck",
     "read_canonical",
+    "start_loading",
 ]
 
-Told = ParamSpec("Told")  # what a function of progress is told
+P = ParamSpec("P")  # what a function of progress is told
 
 
 def load_checkpoint(
@@ -96,12 +97,14 @@ def load_checkpoint(
     Traceback (most recent call last):
     vcp_core.catalog.errors.NotACheckpoint: epoch-300.pt: no such file.
     """
-    with loading(path, backbone=backbone, prefix=prefix, variant=variant, input_spec=input_spec) as begun:
-        return begun.loaded()
+    with start_loading(
+        path, backbone=backbone, prefix=prefix, variant=variant, input_spec=input_spec
+    ) as loading:
+        return loading.loaded()
 
 
 @contextmanager
-def loading(
+def start_loading(
     path: str | Path,
     *,
     backbone: str | None = None,
@@ -109,35 +112,44 @@ def loading(
     variant: str | None = None,
     input_spec: str | None = None,
 ) -> Iterator[Loading]:
-    """Begin what `load_checkpoint` does, with the same arguments, and do other work meanwhile.
+    """Start a child process that reads the file, with the arguments of `load_checkpoint`.
 
-    If the block ends before the child does, the child is killed.
+    The caller can do other work until it asks for the network. A child that has not ended by the end of the
+    block is killed. The thread that starts the child must live until the child ends.
 
     Raises:
         VcpbenchError: As `load_checkpoint`, if the problem can be seen without opening the file.
     """
-    with _temporary_file() as canonical_path:
-        begun = reading(
-            path, canonical_path, backbone=backbone, prefix=prefix, variant=variant, input_spec=input_spec
-        )
-        with begun as child:
-            yield Loading(
-                path=path,
+    with ExitStack() as held:
+        canonical_path = held.enter_context(_temporary_file())
+        reading = held.enter_context(
+            start_reading(
+                path,
+                canonical_path,
                 backbone=backbone,
                 prefix=prefix,
                 variant=variant,
                 input_spec=input_spec,
-                _reading=child,
-                _canonical_path=canonical_path,
             )
+        )
+        yield Loading(
+            path=path,
+            backbone=backbone,
+            prefix=prefix,
+            variant=variant,
+            input_spec=input_spec,
+            _reading=reading,
+            _canonical_path=canonical_path,
+            _held=held,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Loading:
-    """A weights file that a child process reads (see `loading`).
+    """A weights file that a child process reads (see `start_loading`).
 
     Attributes:
-        path: The file, as all others given to `loading`.
+        path: The file. This and the attributes below are the arguments of `start_loading`.
         backbone: Name of the architecture.
         prefix: Prefix of the network's keys.
         variant: The form of the network.
@@ -151,30 +163,35 @@ class Loading:
     input_spec: str | None
     _reading: Reading
     _canonical_path: Path
+    _held: ExitStack
 
-    def loaded(self) -> tuple[Backbone, CheckpointReport]:
-        """Wait until the file is read, and load its network; returns and fails as `load_checkpoint`."""
-        report = self._reading.report()
-        network = read_canonical(
-            self._canonical_path,
-            graph=report.graph,
-            scheme=report.scheme,
-            variant=self.variant,
-            input_spec=self.input_spec,
-        )
-        return network, report
-
-    def beside(self, tell: Callable[Told, None]) -> Callable[Told, None]:
+    def watching(self, tell: Callable[P, None]) -> Callable[P, None]:
         """Make a function that does as `tell`, but raises the error of a bad file once the error is known.
 
         Other work that tells its progress by this function ends early if the file is bad.
         """
 
-        def told(*arguments: Told.args, **named: Told.kwargs) -> None:
+        def told(*arguments: P.args, **named: P.kwargs) -> None:
             self._reading.look()
             tell(*arguments, **named)
 
         return told
+
+    def loaded(self) -> tuple[Backbone, CheckpointReport]:
+        """Wait until the file is read, and load its network. Call this once.
+
+        It returns and fails as `load_checkpoint`. Afterwards, no file and no process are left.
+        """
+        with self._held:
+            report = self._reading.report()
+            network = read_canonical(
+                self._canonical_path,
+                graph=report.graph,
+                scheme=report.scheme,
+                variant=self.variant,
+                input_spec=self.input_spec,
+            )
+        return network, report
 
 
 def inspect_checkpoint(

@@ -15,16 +15,15 @@ import torch
 from pydantic import ValidationError
 
 from vcp_core.backbones.base import Backbone
+from vcp_core.catalog import datasets
 from vcp_core.catalog.benchmarks import BENCHMARKS
-from vcp_core.catalog.datasets import loading
 from vcp_core.catalog.files import write_json
 from vcp_core.catalog.inputs import input_of
 from vcp_core.catalog.paths import cache_dir
 from vcp_core.catalog.protocols import PROTOCOLS, Protocol, load_protocol
 from vcp_core.catalog.readings import reading_in_keys
 from vcp_core.catalog.specs import PIXELS
-from vcp_core.checkpoints import Loading
-from vcp_core.checkpoints import loading as begin_loading
+from vcp_core.checkpoints import Loading, start_loading
 from vcp_core.checkpoints import precheck as precheck_checkpoint
 from vcp_core.datasets import Dataset, load_dataset
 from vcp_core.evaluation.machine import blas_threads, describe_device, describe_forward, pick_device, versions
@@ -86,56 +85,88 @@ def evaluate(
     """
     since = time.perf_counter()
     network = {"backbone": backbone, "prefix": prefix, "variant": variant, "input_spec": input_spec}
-    with begin_loading(checkpoint, **network) as begun, shown(progress) as tell:
-        checked(protocol, benchmarks, device)  # before the dataset is decoded
-        loaded = dataset if isinstance(dataset, Dataset) else _load(dataset, begun.beside(tell))
-        return evaluate_begun(
-            begun,
-            loaded,
-            protocol,
-            benchmarks=benchmarks,
-            device=device,
-            controls=controls,
-            pretrained_on=pretrained_on,
-            tell=tell,
-            since=since,
+    checked = check_arguments(protocol, benchmarks, device)
+    with start_loading(checkpoint, **network) as loading, shown(progress) as tell:
+        videos = dataset if isinstance(dataset, Dataset) else _load(dataset, loading.watching(tell))
+        return evaluate_loading(
+            loading, videos, checked, controls=controls, pretrained_on=pretrained_on, tell=tell, since=since
         )
 
 
-def evaluate_begun(
-    checkpoint: Loading,
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """Arguments of `evaluate` that were checked, as they were given, and what they name.
+
+    Attributes:
+        protocol: The protocol, or its name or file.
+        numbers: The protocol.
+        benchmarks: Some of the benchmarks; all if empty.
+        device: The device, in words; None if the device was left out.
+        chosen_device: The device.
+    """
+
+    protocol: str | Path | Protocol
+    numbers: Protocol
+    benchmarks: tuple[str, ...]
+    device: str | torch.device | None
+    chosen_device: torch.device
+
+
+def check_arguments(
+    protocol: str | Path | Protocol, benchmarks: Sequence[str], device: str | torch.device | None
+) -> Checked:
+    """Check the protocol, the benchmarks and the device.
+
+    Raises:
+        VcpbenchError: If a name is unknown, a file or device does not exist, or the limit of the probes'
+            memory is not a number.
+
+    >>> found = check_arguments("quick-v1", ["retrieval"], "cpu")
+    >>> found.numbers.name, found.chosen_device
+    ('quick-v1', device(type='cpu'))
+    """
+    most_bytes()
+    numbers = protocol if isinstance(protocol, Protocol) else load_protocol(protocol)
+    for name in benchmarks:
+        BENCHMARKS[name]
+    return Checked(
+        protocol=protocol,
+        numbers=numbers,
+        benchmarks=tuple(benchmarks),
+        device=device,
+        chosen_device=pick_device(device),
+    )
+
+
+def evaluate_loading(
+    loading: Loading,
     dataset: Dataset,
-    protocol: str | Path | Protocol,
+    checked: Checked,
     *,
-    benchmarks: Sequence[str],
-    device: str | torch.device | None,
     controls: bool,
     pretrained_on: str | None,
     tell: Progress,
-    since: float | None = None,
+    since: float,
 ) -> Results:
-    """Do as `evaluate` with a checkpoint that a child process reads already.
+    """Evaluate a checkpoint that a child process is reading.
 
     Args:
-        checkpoint: The result of `vcp_core.checkpoints.loading`.
+        loading: The result of `vcp_core.checkpoints.start_loading`. It leaves nothing behind afterwards.
         dataset: The result of `load_dataset`.
-        protocol: As for `evaluate`, like all other arguments.
-        benchmarks: Some of the benchmarks; all if empty.
-        device: "cpu", "cuda", ...; a GPU if there is one.
-        controls: Whether to measure random weights and pixels as well.
-        pretrained_on: The checkpoint's training data.
+        checked: The arguments that `check_arguments` takes.
+        controls: As for `evaluate`.
+        pretrained_on: As for `evaluate`.
         tell: Called with (stage, units done, units in all).
-        since: When the evaluation began, by `time.perf_counter`; now if left out.
+        since: When the evaluation began, by `time.perf_counter`.
 
     Raises:
         VcpbenchError: If an input cannot be evaluated.
     """
-    begun = time.perf_counter() if since is None else since
-    numbers, chosen_device = checked(protocol, benchmarks, device)
+    numbers, benchmarks, chosen_device = checked.numbers, checked.benchmarks, checked.chosen_device
     tell("reading the checkpoint", 0, 1)
-    network, report = checkpoint.loaded()
+    network, report = loading.loaded()
     tell("reading the checkpoint", 1, 1)
-    active = tuple(benchmarks) or tuple(BENCHMARKS)
+    active = benchmarks or tuple(BENCHMARKS)
     plan = EvaluationPlan(dataset=dataset, protocol=numbers, spec=network.spec, benchmarks=active)
     check_plan(plan)
     run = _Run(plan, network, chosen_device, tell)
@@ -144,7 +175,7 @@ def evaluate_begun(
     control_predictions = run.controls() if controls else {}
     pixels = run.pixels() if controls and numbers.control.pixels else None
     controls_done = time.perf_counter()
-    how = (checkpoint.path, dataset, protocol, controls)
+    how = (loading.path, dataset, checked.protocol, controls)
     on_units = counting(tell, "computing intervals", plan.num_score_units)
     results = results_of(
         plan,
@@ -157,11 +188,11 @@ def evaluate_begun(
         pretrained_on=pretrained_on,
         reproduce=_command(
             *how,
-            backbone=[checkpoint.backbone],
-            prefix=[checkpoint.prefix],
-            variant=[checkpoint.variant],
-            input_spec=[checkpoint.input_spec],
-            device=[device],
+            backbone=[loading.backbone],
+            prefix=[loading.prefix],
+            variant=[loading.variant],
+            input_spec=[loading.input_spec],
+            device=[checked.device],
             pretrained_on=[pretrained_on],
             benchmark=benchmarks,
         ),
@@ -170,7 +201,7 @@ def evaluate_begun(
     ended = time.perf_counter()
     counters = run.counters
     timings = Timings(
-        total_s=ended - begun,
+        total_s=ended - since,
         decode_s=counters.decode_s,
         wait_s=counters.wait_s,
         forward_s=counters.forward_s,
@@ -203,29 +234,13 @@ def precheck(
     Traceback (most recent call last):
     vcp_core.catalog.errors.NotACheckpoint: epoch-300.pt: no such file.
     """
-    found = checked(protocol, benchmarks, device)
+    found = check_arguments(protocol, benchmarks, device)
     precheck_checkpoint(checkpoint, backbone=backbone, variant=variant, input_spec=input_spec)
-    return found
-
-
-def checked(
-    protocol: str | Path | Protocol, benchmarks: Sequence[str], device: str | torch.device | None
-) -> tuple[Protocol, torch.device]:
-    """Check what `precheck` checks but the checkpoint; returns and fails as `precheck`.
-
-    >>> numbers, device = checked("quick-v1", ["retrieval"], "cpu")
-    >>> numbers.name, device
-    ('quick-v1', device(type='cpu'))
-    """
-    most_bytes()
-    numbers = protocol if isinstance(protocol, Protocol) else load_protocol(protocol)
-    for name in benchmarks:
-        BENCHMARKS[name]
-    return numbers, pick_device(device)
+    return found.numbers, found.chosen_device
 
 
 def _load(dataset: str | Path, tell: Progress) -> Dataset:
-    return load_dataset(dataset, progress=lambda done, total: tell(loading(dataset), done, total))
+    return load_dataset(dataset, progress=lambda done, total: tell(datasets.loading(dataset), done, total))
 
 
 @dataclass

@@ -159,7 +159,10 @@ class Provenance(_Record):
 
 
 class Timings(_Record):
-    """Wall time in seconds. Decoding overlaps with the rest; the network waited `wait_s` for frames."""
+    """Wall time in seconds. Decoding overlaps with the rest; the network waited `wait_s` for frames.
+
+    `total_s` begins before the checkpoint is read, and before a dataset is loaded that was not loaded yet.
+    """
 
     total_s: float
     decode_s: float

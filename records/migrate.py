@@ -5,6 +5,7 @@ With `--wait`, the command changes nothing and ends once the schema is the newes
 
 from __future__ import annotations
 
+import functools
 import sys
 import time
 from pathlib import Path
@@ -36,6 +37,12 @@ def config(url: str) -> Config:
     return found
 
 
+@functools.cache
+def _steps() -> ScriptDirectory:
+    """All steps of the schema; read once, because Alembic imports a module for each."""
+    return ScriptDirectory.from_config(config(""))
+
+
 def upgrade(url: str) -> list[str]:
     """Bring the database to the newest schema, and return the names of the steps made.
 
@@ -43,7 +50,7 @@ def upgrade(url: str) -> list[str]:
         SchemaError: If the database is newer than this code, or cannot be reached.
     """
     before = _current(url)
-    script = ScriptDirectory.from_config(config(url))
+    script = _steps()
     if before is not None and before not in {step.revision for step in script.walk_revisions()}:
         raise SchemaError(_newer(before))
     steps = [step for step in script.iterate_revisions("head", before or "base") if step.revision != before]
@@ -53,7 +60,7 @@ def upgrade(url: str) -> list[str]:
 
 def newest() -> str:
     """The newest schema that this version knows."""
-    return str(ScriptDirectory.from_config(config("")).get_current_head())
+    return str(_steps().get_current_head())
 
 
 def move_to(url: str, revision: str) -> None:
@@ -62,7 +69,7 @@ def move_to(url: str, revision: str) -> None:
     Raises:
         SchemaError: If the schema is newer than this code, or the database cannot be reached.
     """
-    script = ScriptDirectory.from_config(config(url))
+    script = _steps()
     known = {step.revision for step in script.walk_revisions()}
     before = _current(url)
     for one in (revision, before):
@@ -81,7 +88,7 @@ def check(database: Database) -> None:
         SchemaError: If it is not, or the database cannot be reached. The message says what to do.
     """
     current = _revision(database.engine)
-    script = ScriptDirectory.from_config(config(""))
+    script = _steps()
     if current == script.get_current_head():
         return
     known = {step.revision for step in script.walk_revisions()}

@@ -81,8 +81,9 @@ class Databases:
                     or connection.execute(SCHEMA).one() != self._schema
                 ):
                     return False
-                for table in reversed(Base.metadata.sorted_tables):
-                    connection.execute(table.delete())
+                # All in one, because each statement waits for the server to get its turn.
+                tables = reversed(Base.metadata.sorted_tables)
+                connection.exec_driver_sql("; ".join(f"DELETE FROM {table.name}" for table in tables))
         except OperationalError:  # dropped, or renamed
             return False
         return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import re
@@ -130,9 +131,7 @@ class Told:
     def __init__(self, app: FastAPI) -> None:
         self.app = app
         self.untold: set[tuple[str, str, int]] = set()
-        paths = json.loads(DOCUMENT.read_text(encoding="utf-8"))["paths"]
-        longest_first = sorted(paths.items(), key=lambda pair: -len(pair[0]))
-        self._routes = [(re.compile(re.sub(r"{\w+}", ".+", path)), item) for path, item in longest_first]
+        self._routes = documented()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         async def noted(message: Any) -> None:
@@ -150,6 +149,14 @@ class Told:
                 if str(status) not in item[method.lower()]["responses"]:
                     self.untold.add((method, path, status))
                 return
+
+
+@functools.cache
+def documented() -> list[tuple[re.Pattern[str], dict[str, Any]]]:
+    """Each address of openapi.json as a pattern, with its methods, the longest first."""
+    paths = json.loads(DOCUMENT.read_text(encoding="utf-8"))["paths"]
+    longest_first = sorted(paths.items(), key=lambda pair: -len(pair[0]))
+    return [(re.compile(re.sub(r"{\w+}", ".+", path)), item) for path, item in longest_first]
 
 
 @contextmanager

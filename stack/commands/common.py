@@ -105,15 +105,20 @@ def progress_bars(quiet: bool = False) -> Iterator[Tell]:
         TimeRemainingColumn(elapsed_when_finished=True),
         TextColumn("{task.fields[words]}"),
     )
-    with Progress(*columns, console=messages, disable=quiet) as bars:
-        tasks: dict[str, TaskID] = {}
+    bars = Progress(*columns, console=messages, disable=quiet)
+    tasks: dict[str, TaskID] = {}
 
-        def tell(stage: str, done: int, total: int, words: str = "") -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(escape(stage), total=total, words=words)
-            bars.update(tasks[stage], completed=done, total=total, words=words)
+    def tell(stage: str, done: int, total: int, words: str = "") -> None:
+        bars.start()  # not before: an error before the first stage would stand below an empty line
+        if stage not in tasks:
+            tasks[stage] = bars.add_task(escape(stage), total=total, words=words)
+        bars.update(tasks[stage], completed=done, total=total, words=words)
 
+    try:
         yield tell
+    finally:
+        if bars.live.is_started:
+            bars.stop()
 
 
 def split_names(splits: str) -> list[str]:

@@ -45,9 +45,9 @@ class Client(Naming, Sharing, Logs, Tokens, Operating, Events, Deleting):
         token: `VCPBENCH_TOKEN`, else that of `vcpbench login`, if it was for this server.
         patience_s: How long a request is retried while the server is away or says to try later.
         timeout_s: Limit of everything together that this client does; no limit if left out.
-        expected: Whether to wait as long for a server that has not answered yet, as a job without a person
-            should: the server may be restarting. Otherwise, and for a host name that cannot be looked up, the
-            client gives up after 3 s, because the address is more likely misspelt.
+        expected: Whether to wait `patience_s` for a server that has not answered yet. Set it in a job that
+            nobody watches. Otherwise the client makes no new attempt after 3 s, because the address is more
+            likely misspelt. It makes none, either, if there is no host of this name.
 
     All methods raise what `vcpbench_client.errors` lists. The client may be used from one thread at a time.
 

@@ -92,8 +92,9 @@ def no_such_host(url: str, error: Exception) -> ClientError:
 
 
 def has_no_such_host(error: ClientError) -> bool:
-    """Whether the request failed because the host's name could not be looked up."""
-    return any(isinstance(one, socket.gaierror) for one in _causes(error))
+    """Whether the request failed because there is no such name; not if the name server was away."""
+    failed = (one for one in _causes(error) if isinstance(one, socket.gaierror))
+    return any(one.errno != socket.EAI_AGAIN for one in failed)
 
 
 def proxy_asks_for_login(url: str) -> ClientError:

@@ -58,7 +58,7 @@ class Patience:
 
         Args:
             error: The error of the last attempt.
-            known: Whether the server's address is right: it has answered before, or its user is sure.
+            known: Whether the address is trusted: the server has answered before, or the caller expects it.
         """
         left_s = min(self._until - time.monotonic(), self.deadline.left_s)
         if not known and isinstance(error, Unreachable):

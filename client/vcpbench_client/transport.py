@@ -27,7 +27,7 @@ class Transport:
         url: Of the server.
         patience_s: How long a request that failed in passing is tried again.
         deadline: Of everything.
-        expected: Whether a server is waited for that has not answered yet (`Client`).
+        expected: Whether to wait for a server that has not answered yet.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Transport:
         """Wait before the next attempt, or raise the error."""
         known = self._answered or (self.expected and not network.has_no_such_host(error))
         patience.pause(error, known=known)
-        patience.deadline.check(f"{self.url}: gave up")
+        patience.deadline.check(f"{error} The client gave up")
 
     def once(
         self,
@@ -121,8 +121,9 @@ class Transport:
                 timeout=httpx.Timeout(limit_s, connect=min(CONNECT_S, limit_s)),
             )
         except httpx.TransportError as error:
-            deadline.check(f"{self.url}: gave up")
-            raise network.explain(self.url, error) from error
+            found = network.explain(self.url, error)
+            deadline.check(f"{found} The client gave up")
+            raise found from error
         except (UnicodeError, httpx.InvalidURL) as error:
             if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
                 raise NotText(error.object) from error  # a word of the query or the body, as a shell gave it

@@ -95,7 +95,8 @@ def local(
     with progress_bars() as bars:
         for name in names:
             since, tell = time.perf_counter(), bars if len(names) == 1 else of_split(name, bars)
-            # A child reads the file while this process imports torch and loads the dataset.
+            # A child reads the file while this process imports torch and loads the dataset. The other
+            # arguments are checked after the start, because that needs torch.
             with start_loading(file, **network) as loading:
                 from vcp_core.evaluation.evaluate import check_arguments, evaluate_loading
 

@@ -328,6 +328,8 @@ def test_a_reader_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
         ("print('[' * 1_000_000)", "answer is no report"),
         ("print('fine')", "answer is no report"),
         ("print(b'{}')", "answer is no report"),
+        ("print('{}')", "answer is no report"),
+        ("print('5')", "answer is no report"),
     ],
 )
 def test_a_reader_that_was_taken_over_cannot_fill_the_memory_of_whoever_started_it(
@@ -408,6 +410,21 @@ def test_other_work_ends_as_soon_as_the_file_is_known_to_be_bad(tmp_path: Path) 
             until(loading.watching(lambda: None), every_s=0.01)  # work that would never end by itself
         with pytest.raises(NotACheckpoint, match=r"text\.pt"):
             loading.loaded()
+
+
+def test_other_work_ends_as_soon_as_the_declared_variant_is_known_to_be_wrong(tmp_path: Path) -> None:
+    path = save(state(), tmp_path / "tiny.pt")
+    with start_loading(path, variant="tclr") as loading, pytest.raises(UnknownName, match="tclr"):
+        until(loading.watching(lambda: None), every_s=0.01)
+
+
+def test_a_reader_whose_own_child_keeps_its_pipes_open_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(child_process, "START", "import os, time\nos.fork() or time.sleep(3)")
+    limits = dataclasses.replace(LIMITS, wall_s=1)
+    with pytest.raises(ReaderFailed, match="longer than 1 s"):
+        ingest(save(state(), tmp_path / "fine.pt"), tmp_path / "out", limits=limits)
 
 
 def test_other_work_ends_as_soon_as_the_reader_has_taken_too_long(tmp_path: Path) -> None:

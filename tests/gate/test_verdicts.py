@@ -8,6 +8,7 @@ import re
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -440,9 +441,8 @@ def test_a_gate_waits_for_a_server_that_restarts_when_the_gate_begins(
     with ThreadPoolExecutor(1) as beside:
         judged = beside.submit(gate, MORE, "--min", f"{TOP1}=1", server=line.url)
         time.sleep(UNKNOWN_S + 2)  # a client that expects no server would give up
-        again = Line(api.url, port=int(line.url.rpartition(":")[2]))
-        assert judged.result().code == 0
-    again.close()
+        with closing(Line(api.url, port=int(line.url.rpartition(":")[2]))):
+            assert judged.result().code == 0
 
 
 @pytest.mark.parametrize(

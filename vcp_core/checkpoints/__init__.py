@@ -166,9 +166,10 @@ class Loading:
     _held: ExitStack
 
     def watching(self, tell: Callable[P, None]) -> Callable[P, None]:
-        """Make a function that does as `tell`, but raises the error of a bad file once the error is known.
+        """Make a function that does as `tell`, but raises the error of a bad file once the child has told it.
 
-        Other work that tells its progress by this function ends early if the file is bad.
+        Other work that tells its progress by this function ends early if the file is bad. `loaded` may still
+        find that the network cannot take the declared input.
         """
 
         def told(*arguments: P.args, **named: P.kwargs) -> None:

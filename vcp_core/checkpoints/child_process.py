@@ -91,7 +91,7 @@ def start_child(path: Path, job: dict[str, Any], limits: Limits) -> Iterator[Chi
 
     Args:
         path: The file that errors are about.
-        job: The arguments of child.py but those that are the same for each job.
+        job: The arguments of child.py that differ between jobs.
         limits: Limits of the child process.
     """
     job = {
@@ -105,21 +105,25 @@ def start_child(path: Path, job: dict[str, Any], limits: Limits) -> Iterator[Chi
     # it is killed, and the child ends, too.
     lifeline, held = os.pipe()
     try:
-        with subprocess.Popen(  # noqa: S603 - our own interpreter and code; the file is an argument to it
-            # -I: no PYTHON* variables, and nothing of the user's site folder. `START` sets sys.path instead.
-            [sys.executable, "-I", "-B", "-W", "ignore", "-c", START, json.dumps(job)],
-            stdin=lifeline,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=child_environment(),
-            start_new_session=True,  # a process group of its own, which `killpg` ends as a whole
-        ) as process:
+        with (
+            subprocess.Popen(  # noqa: S603 - our own interpreter and code; the file is an argument to it
+                # -I: no PYTHON* variables, and nothing of the user's site folder. `START` sets sys.path.
+                [sys.executable, "-I", "-B", "-W", "ignore", "-c", START, json.dumps(job)],
+                stdin=lifeline,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=child_environment(),
+                start_new_session=True,  # a process group of its own, which `killpg` ends as a whole
+            ) as process,
+            selectors.DefaultSelector() as pipes,
+        ):
             try:
-                with selectors.DefaultSelector() as pipes:
-                    yield Child(path, process, pipes, limits)
+                yield Child(path, process, pipes, limits)
             finally:
-                if process.poll() is None:
-                    os.killpg(process.pid, signal.SIGKILL)
+                if process.poll() is None or pipes.get_map():  # a process of its own may hold a pipe
+                    with suppress(ProcessLookupError):
+                        os.killpg(process.pid, signal.SIGKILL)
+                    process.wait()  # what still ends may write into a folder that is being removed
     finally:
         os.close(lifeline)
         os.close(held)
@@ -146,7 +150,10 @@ class Child:
         pipes.register(process.stderr, selectors.EVENT_READ, self._err)
 
     def has_ended(self) -> bool:
-        """Take in what the child has said, and tell whether `answer` would not wait."""
+        """Read what the child has written, and say whether `answer` would return or raise at once.
+
+        That is so, too, if the child still runs and its time is over.
+        """
         if self._outcome is None:
             try:
                 if not self._said_all():
@@ -175,11 +182,10 @@ class Child:
         return self._outcome
 
     def _said_all(self) -> bool:
-        """Read what the pipes hold. Whether both are at their end, and the process is.
+        """Read what the pipes hold. Return whether both pipes and the process have ended.
 
         Raises:
-            ReaderFailed: If the child says too much, since code that took it over could fill our memory. Also
-                if its time is over.
+            ReaderFailed: If the child writes more than `MOST_BYTES`, or its time is over.
         """
         while self._pipes.get_map() and (ready := self._pipes.select(0)):
             for key, _ in ready:
@@ -187,11 +193,11 @@ class Child:
                 key.data.extend(read)
                 if not read:
                     self._pipes.unregister(key.fileobj)
-                if len(key.data) > MOST_BYTES:
+                if len(key.data) > MOST_BYTES:  # code that took the child over could fill our memory
                     said = f"its reader said more than {MOST_BYTES:,} bytes, which no report has"
                     raise ReaderFailed(f"{said}, and was stopped.", path=self.path)
-        if self._process.poll() is not None:
-            return not self._pipes.get_map()
+        if self._process.poll() is not None and not self._pipes.get_map():
+            return True
         if time.monotonic() >= self._deadline:
             raise ReaderFailed(
                 f"reading it took longer than {self._limits.wall_s} s and was stopped.", path=self.path
@@ -203,9 +209,11 @@ class Child:
             complaints = self._err.decode("utf-8", "replace")
             raise _crash(self.path, self._process.returncode, complaints, self._limits)
         try:
-            found: dict[str, Any] = json.loads(self._out)
+            found = json.loads(self._out)
         except (ValueError, RecursionError):
-            raise ReaderFailed("its reader's answer is no report.", path=self.path) from None
+            found = None
+        if not isinstance(found, dict) or not found:
+            raise ReaderFailed("its reader's answer is no report.", path=self.path)
         return found
 
 

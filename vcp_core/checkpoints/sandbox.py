@@ -1,10 +1,10 @@
-"""Open a foreign file in a child process behind walls, with limits and without secrets. No other opens it.
+"""Open a foreign file in a child process behind walls, with limits and without secrets.
 
-The child builds walls around itself before it reads the file (vcp_core/walls). It gets a few harmless
-environment variables and no terminal. Its memory, processor time, file size and number of open files are
-limited. It ends when its parent ends. The child reads tensors only, finds the backbone, writes the canonical
-file into a folder of its own, and answers with a report or an error. Its other output is shown only if it
-crashes.
+No other process opens the file. The child builds walls around itself before it reads the file
+(vcp_core/walls). It gets a few harmless environment variables and no terminal. Its memory, processor time,
+file size and number of open files are limited. It ends when its parent ends. The child reads tensors only,
+finds the backbone, writes the canonical file into a folder of its own, and answers with a report or an error.
+Its other output is shown only if it crashes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from vcp_core import walls
 from vcp_core.catalog.backbones import BACKBONES
@@ -95,7 +94,8 @@ def start_reading(
     """Start a child process that reads the file, with the arguments of `ingest`.
 
     The caller can do other work until it asks for the report. A child that has not ended by the end of the
-    block is killed. The thread that starts the child must live as long as the block.
+    block is killed. The thread that starts the child must live until the child ends. Look, or ask for the
+    report, within `Limits.wall_s`: a library in the child may fill a pipe that nobody reads.
 
     Raises:
         VcpbenchError: As `ingest`, if the problem can be seen without opening the file.
@@ -124,6 +124,7 @@ class Reading:
     ) -> None:
         self._child, self._written, self._canonical_path = child, written, canonical_path
         self._variant, self._input_spec = variant, input_spec
+        self._said: CheckpointReport | None = None
 
     def look(self) -> None:
         """Raise the error of a bad file, if the child has told it already. This does not wait."""
@@ -136,20 +137,21 @@ class Reading:
         Raises:
             VcpbenchError: As `ingest`.
         """
-        path = self._child.path
-        report = _with_counts_in_name(CheckpointReport.from_json(self._answer()["report"]), path.name)
-        report = report.read_as(variant=self._variant, input_spec=self._input_spec)
+        report = self._answer()
         try:
             walls.take_over(self._written, self._canonical_path)
         except walls.NotHandedOver as error:
-            raise ReaderFailed(f"its reader {error}.", path=path) from error
+            raise ReaderFailed(f"its reader {error}.", path=self._child.path) from error
         return report
 
-    def _answer(self) -> dict[str, Any]:
-        answer = self._child.answer()
-        if "error" in answer:
-            raise _named(self._child.path, VcpbenchError.from_dict(answer["error"]))
-        return answer
+    def _answer(self) -> CheckpointReport:
+        if self._said is None:
+            answer, path = self._child.answer(), self._child.path
+            if "error" in answer:
+                raise _named(path, VcpbenchError.from_dict(answer["error"]))
+            report = _with_counts_in_name(CheckpointReport.from_json(answer["report"]), path.name)
+            self._said = report.read_as(variant=self._variant, input_spec=self._input_spec)
+        return self._said
 
 
 def precheck(

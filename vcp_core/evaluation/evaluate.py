@@ -95,14 +95,14 @@ def evaluate(
 
 @dataclass(frozen=True, kw_only=True)
 class Checked:
-    """Arguments of `evaluate` that were checked, as they were given, and what they name.
+    """The checked arguments of `evaluate`.
 
     Attributes:
-        protocol: The protocol, or its name or file.
-        numbers: The protocol.
+        protocol: The protocol as the caller gave it.
+        numbers: The loaded protocol.
         benchmarks: Some of the benchmarks; all if empty.
-        device: The device, in words; None if the device was left out.
-        chosen_device: The device.
+        device: The device as the caller gave it.
+        chosen_device: The device to run on.
     """
 
     protocol: str | Path | Protocol
@@ -151,9 +151,10 @@ def evaluate_loading(
     """Evaluate a checkpoint that a child process is reading.
 
     Args:
-        loading: The result of `vcp_core.checkpoints.start_loading`. It leaves nothing behind afterwards.
+        loading: The result of `vcp_core.checkpoints.start_loading`. This call ends the child and deletes its
+            files.
         dataset: The result of `load_dataset`.
-        checked: The arguments that `check_arguments` takes.
+        checked: The result of `check_arguments`.
         controls: As for `evaluate`.
         pretrained_on: As for `evaluate`.
         tell: Called with (stage, units done, units in all).

@@ -67,7 +67,7 @@ class Rates:
         fit_s: Of one fit, whatever its size.
         pair_s: Of one gallery row that one query ranks.
         shard_s: Of a shard beside decoding and forwarding: a job starts a process and fetches files.
-        once_s: Of reading the checkpoint. An evaluation loads the dataset meanwhile, so it may take less.
+        once_s: Of reading the checkpoint. An evaluation loads the dataset meanwhile, so it may wait less.
         in_turns: Whether the network waits while frames are decoded, or `frame_s` is only the time that it
             waited. Then the times of both add up.
         process_bytes: Memory of the process that forwarded a batch; None if nobody measured it.

@@ -92,7 +92,7 @@ def no_such_host(url: str, error: Exception) -> ClientError:
 
 
 def has_no_such_host(error: ClientError) -> bool:
-    """Whether the request failed because there is no such name; not if the name server was away."""
+    """Whether the request failed because no host has this name. False if the name server was away."""
     failed = (one for one in _causes(error) if isinstance(one, socket.gaierror))
     return any(one.errno != socket.EAI_AGAIN for one in failed)
 

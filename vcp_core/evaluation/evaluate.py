@@ -84,9 +84,13 @@ def evaluate(
         VcpbenchError: If an input cannot be evaluated. No file is left half-written.
     """
     since = time.perf_counter()
-    network = {"backbone": backbone, "prefix": prefix, "variant": variant, "input_spec": input_spec}
     checked = check_arguments(protocol, benchmarks, device)
-    with start_loading(checkpoint, **network) as loading, shown(progress) as tell:
+    with (
+        start_loading(
+            checkpoint, backbone=backbone, prefix=prefix, variant=variant, input_spec=input_spec
+        ) as loading,
+        shown(progress) as tell,
+    ):
         videos = dataset if isinstance(dataset, Dataset) else _load(dataset, loading.watching(tell))
         return evaluate_loading(
             loading, videos, checked, controls=controls, pretrained_on=pretrained_on, tell=tell, since=since

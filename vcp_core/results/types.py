@@ -161,7 +161,8 @@ class Provenance(_Record):
 class Timings(_Record):
     """Wall time in seconds. Decoding overlaps with the rest; the network waited `wait_s` for frames.
 
-    `total_s` begins before the checkpoint is read, and before a dataset is loaded that was not loaded yet.
+    `total_s` counts the reading of the checkpoint. It counts the loading of the dataset, too, unless the
+    caller of `evaluate` had loaded it.
     """
 
     total_s: float
